@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Key derivation: HMAC, HKDF, and every label of the protocol.
+
+Rules:
+- Labels and constants stand here and nowhere else.
+- One type per kind of key, so that the type checker refuses a mix-up.
+
+Sources: RFC 2104 (HMAC), RFC 5869 (HKDF); Double Ratchet (revision 1, 2016-11-20) section 5.2;
+X3DH (revision 1, 2016-11-04) section 2.2. The labels are those of deployed Signal clients.
+"""
+
+import hashlib
+import hmac
+from typing import Final, NamedTuple, NewType
+
+__all__ = [
+    "KEY_BYTES",
+    "ChainKey",
+    "MessageKey",
+    "MessageKeys",
+    "RootKey",
+    "derive_initial_keys",
+    "derive_message_key",
+    "derive_message_keys",
+    "derive_next_chain_key",
+    "derive_root_and_chain_key",
+    "hash_base_key",
+    "hkdf",
+    "hmac_sha256",
+    "is_equal",
+    "iterated_sha512",
+]
+
+KEY_BYTES: Final = 32
+"""Length of root keys, chain keys and message keys."""
+
+RootKey = NewType("RootKey", bytes)
+ChainKey = NewType("ChainKey", bytes)
+MessageKey = NewType("MessageKey", bytes)
+
+_X3DH_PREFIX: Final = b"\xff" * 32  # X3DH section 2.2: F, for X25519
+_ZERO_SALT: Final = bytes(32)
+_X3DH_INFO: Final = b"WhisperText"
+_ROOT_INFO: Final = b"WhisperRatchet"
+_MESSAGE_INFO: Final = b"WhisperMessageKeys"
+_MESSAGE_KEY_INPUT: Final = b"\x01"
+_CHAIN_KEY_INPUT: Final = b"\x02"
+_BASE_KEY_HASH_PREFIX: Final = b"e2ecross seen base key"
+_BASE_KEY_HASH_BYTES: Final = 16
+
+
+class MessageKeys(NamedTuple):
+    """What one message key expands to; used for one message and then gone.
+
+    Attributes:
+        cipher_key: AES-256 key, 32 bytes, secret.
+        mac_key: HMAC-SHA-256 key, 32 bytes, secret.
+        iv: CBC initialisation vector, 16 bytes.
+    """
+
+    cipher_key: bytes
+    mac_key: bytes
+    iv: bytes
+
+    def __repr__(self) -> str:
+        return "<MessageKeys: secret>"
+
+
+def hmac_sha256(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA-256, 32 bytes."""
+    return hmac.digest(key, data, "sha256")
+
+
+def is_equal(left: bytes, right: bytes) -> bool:
+    """Compare two secrets or tags in time that depends on their lengths only."""
+    return hmac.compare_digest(left, right)
+
+
+def hkdf(salt: bytes, ikm: bytes, info: bytes, length: int) -> bytes:
+    """HKDF-SHA-256 (RFC 5869): `length` bytes, at most 8,160, from the input key material."""
+    prk = hmac.digest(salt, ikm, "sha256")
+    block = okm = b""
+    counter = 1
+    while len(okm) < length:
+        block = hmac.digest(prk, block + info + bytes((counter,)), "sha256")
+        okm += block
+        counter += 1
+    return okm[:length]
+
+
+def derive_initial_keys(dh_outputs: bytes) -> tuple[RootKey, ChainKey]:
+    """Turn the concatenated agreements of X3DH into the first root key and chain key.
+
+    Args:
+        dh_outputs: DH1 || DH2 || DH3 [|| DH4], 96 or 128 bytes, secret.
+
+    Source: X3DH sections 2.2 (KDF) and 3.3.
+    """
+    okm = hkdf(_ZERO_SALT, _X3DH_PREFIX + dh_outputs, _X3DH_INFO, 2 * KEY_BYTES)
+    return RootKey(okm[:KEY_BYTES]), ChainKey(okm[KEY_BYTES:])
+
+
+def derive_root_and_chain_key(root_key: RootKey, dh_output: bytes) -> tuple[RootKey, ChainKey]:
+    """KDF_RK: mix one agreement (32 bytes, secret) into the root chain.
+
+    Returns:
+        The next root key and a fresh chain key, 32 bytes each.
+
+    Source: Double Ratchet sections 3.1 and 5.2 (KDF_RK).
+    """
+    okm = hkdf(root_key, dh_output, _ROOT_INFO, 2 * KEY_BYTES)
+    return RootKey(okm[:KEY_BYTES]), ChainKey(okm[KEY_BYTES:])
+
+
+def derive_message_key(chain_key: ChainKey) -> MessageKey:
+    """KDF_CK, first half: the message key (32 bytes) at this place of the chain.
+
+    Source: Double Ratchet sections 3.1 and 5.2 (KDF_CK, constant 0x01).
+    """
+    return MessageKey(hmac.digest(chain_key, _MESSAGE_KEY_INPUT, "sha256"))
+
+
+def derive_next_chain_key(chain_key: ChainKey) -> ChainKey:
+    """KDF_CK, second half: the chain key (32 bytes) of the next place.
+
+    Source: Double Ratchet sections 3.1 and 5.2 (KDF_CK, constant 0x02).
+    """
+    return ChainKey(hmac.digest(chain_key, _CHAIN_KEY_INPUT, "sha256"))
+
+
+def derive_message_keys(message_key: MessageKey) -> MessageKeys:
+    """Expand a message key (32 bytes) into cipher key, MAC key and IV.
+
+    Source: Double Ratchet section 5.2 (ENCRYPT).
+    """
+    okm = hkdf(_ZERO_SALT, message_key, _MESSAGE_INFO, 80)
+    return MessageKeys(okm[:32], okm[32:64], okm[64:])
+
+
+def hash_base_key(base_key: bytes) -> bytes:
+    """The 16 bytes by which a base key (33 bytes, public) is remembered."""
+    return hashlib.sha256(_BASE_KEY_HASH_PREFIX + base_key).digest()[:_BASE_KEY_HASH_BYTES]
+
+
+def iterated_sha512(first: bytes, each: bytes, iterations: int) -> bytes:
+    """Hash `first`, then (digest || each) again and again: `iterations` calls, 64 bytes.
+
+    Source: the fingerprints of deployed Signal clients (docs/wire-format.md, safety numbers).
+    """
+    sha512 = hashlib.sha512
+    digest = sha512(first).digest()
+    for _ in range(iterations - 1):
+        digest = sha512(digest + each).digest()
+    return digest

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The life of prekeys: when to make new ones, and when old ones go.
+
+Rules:
+- Signed and one-time prekeys share one ascending sequence of 24-bit ids; no id is used twice.
+- A replaced signed prekey is kept for a while, because first messages that used it may be late.
+- Times are milliseconds since 1970; a clock that went back makes nothing older than it is.
+
+Source: X3DH (revision 1, 2016-11-04) sections 3.2 and 4.7 (signed prekey rotation).
+"""
+
+from e2ecross.crypto.entropy import EntropySource
+from e2ecross.errors import PrekeysExhausted
+from e2ecross.wire.limits import MAX_PREKEY_ID
+
+__all__ = [
+    "first_prekey_id",
+    "is_expired",
+    "new_registration_id",
+    "one_time_prekeys_to_add",
+    "require_free_ids",
+    "rotation_is_due",
+]
+
+_MAX_REGISTRATION_ID = 16380
+
+
+def new_registration_id(entropy: EntropySource) -> int:
+    """Draw a registration id, 1 to 16380 (7 bytes of entropy, so that no value is favoured)."""
+    return int.from_bytes(entropy.bytes(7)) % _MAX_REGISTRATION_ID + 1
+
+
+def first_prekey_id(entropy: EntropySource) -> int:
+    """Draw where the sequence of prekey ids begins, in the lower half of 24 bits, not 0.
+
+    A random beginning keeps the ids of a device apart from those of one that had its address
+    before (3 bytes of entropy).
+    """
+    return (int.from_bytes(entropy.bytes(3)) >> 1) or 1
+
+
+def require_free_ids(next_id: int, count: int) -> None:
+    """Check that `count` ids from `next_id` on are left.
+
+    Raises:
+        PrekeysExhausted: they are not.
+    """
+    if next_id + count - 1 > MAX_PREKEY_ID:
+        raise PrekeysExhausted("this device has used all its prekey ids: create a new device")
+
+
+def rotation_is_due(created_at_ms: int, now_ms: int, max_age_ms: int) -> bool:
+    """Tell whether the current signed prekey is to be replaced."""
+    return now_ms - created_at_ms >= max_age_ms
+
+
+def is_expired(replaced_at_ms: int, now_ms: int, kept_for_ms: int) -> bool:
+    """Tell whether a signed prekey that was replaced (0: was not) is to be deleted."""
+    return replaced_at_ms != 0 and now_ms - replaced_at_ms >= kept_for_ms
+
+
+def one_time_prekeys_to_add(left: int, low: int, target: int) -> int:
+    """How many one-time prekeys to publish when `left` are left at the back end."""
+    return target - left if left < low else 0

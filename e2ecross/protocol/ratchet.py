@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Double Ratchet of one session.
+
+Rules:
+- A transition is a function of values: state in, new state and result out. A failure returns
+  nothing, so it can change nothing.
+- Our new ratchet key pair is drawn, and the finished chain closed, only after the MAC has been
+  verified: a forged message costs one agreement and the bounded walk along a chain.
+- Nothing here knows addresses, identities or envelopes; the associated data comes in as bytes.
+
+Differences from the published text (all are what deployed Signal clients do):
+- Headers are not encrypted, the MAC has 8 bytes, and covers the associated data, the version byte
+  and the protobuf with header and ciphertext.
+- PN is the last message number of the previous chain, not the count of its messages.
+
+Source: Double Ratchet (revision 1, 2016-11-20) sections 3 and 5.2.
+"""
+
+from dataclasses import dataclass
+
+from e2ecross.crypto.cipher import cbc_decrypt, cbc_encrypt, compute_mac, verify_mac
+from e2ecross.crypto.entropy import EntropySource
+from e2ecross.crypto.kdf import MessageKey, RootKey, derive_message_keys
+from e2ecross.crypto.keys import PublicKey, generate_key_pair
+from e2ecross.crypto.secret import Secret
+from e2ecross.protocol.message_chain import (
+    ReceivingChain,
+    SendingChain,
+    close_receiving_chain,
+    next_sending_key,
+    take_message_key,
+)
+from e2ecross.protocol.root_chain import advance_root_chain
+from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS
+from e2ecross.wire.limits import MAX_RECEIVING_CHAINS, MAX_SKIPPED_KEYS_PER_SESSION
+from e2ecross.wire.signal_message import SignalMessage, encode_signal_message_body
+
+__all__ = ["RatchetState", "find_receiving_chain", "ratchet_decrypt", "ratchet_encrypt"]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class RatchetState(Secret):
+    """All that changes in a session.
+
+    Attributes:
+        root_key: RK, 32 bytes, secret.
+        sending: DHs, CKs and Ns.
+        previous_counter: last message number of our previous sending chain (0 if none).
+        receiving: DHr, CKr, Nr and MKSKIPPED of up to five chains, oldest first.
+    """
+
+    root_key: RootKey
+    sending: SendingChain
+    previous_counter: int
+    receiving: tuple[ReceivingChain, ...]
+
+
+def ratchet_encrypt(
+    state: RatchetState, plaintext: bytes, associated_data: bytes
+) -> tuple[RatchetState, bytes]:
+    """Encrypt a message (any length) and encode it.
+
+    Args:
+        state: of the session.
+        plaintext: what to encrypt.
+        associated_data: sender's and receiver's identity keys, 66 bytes.
+
+    Returns:
+        The new state, and a complete Signal message.
+
+    Raises:
+        SessionExhausted: the sending chain has no numbers left.
+
+    Source: Double Ratchet section 3.4 (RatchetEncrypt).
+    """
+    number = state.sending.message_number
+    sending, message_key = next_sending_key(state.sending)
+    keys = derive_message_keys(message_key)
+    body = encode_signal_message_body(
+        sending.ratchet_key_pair.public,
+        number,
+        state.previous_counter,
+        cbc_encrypt(keys.cipher_key, keys.iv, plaintext),
+    )
+    message = body + compute_mac(keys.mac_key, associated_data, body)
+    return RatchetState(state.root_key, sending, state.previous_counter, state.receiving), message
+
+
+def ratchet_decrypt(
+    state: RatchetState,
+    message: SignalMessage,
+    associated_data: bytes,
+    entropy: EntropySource,
+    max_forward_jump: int,
+) -> tuple[RatchetState, bytes]:
+    """Authenticate and decrypt a message.
+
+    Args:
+        state: of the session.
+        message: as decoded from the bytes that arrived.
+        associated_data: sender's and receiver's identity keys, 66 bytes.
+        entropy: for our next ratchet key pair, 32 bytes, drawn only if the peer's is new.
+        max_forward_jump: how many messages may be skipped.
+
+    Returns:
+        The new state, and the plaintext.
+
+    Raises:
+        AuthenticationFailed: the MAC or the padding is wrong.
+        DuplicateMessage: the message key has been used.
+        MessageTooOld: the chain was closed before this message's number.
+        TooManySkipped: the message is too far ahead.
+        InvalidKey: the agreement with its ratchet key is all zero.
+
+    Source: Double Ratchet section 3.5 (RatchetDecrypt).
+    """
+    known = find_receiving_chain(state, message.ratchet_key)
+    if known is not None:
+        advanced, message_key = take_message_key(known, message.counter, max_forward_jump)
+        plaintext = _open(message, message_key, associated_data)
+        chains = tuple(advanced if chain is known else chain for chain in state.receiving)
+        return (
+            RatchetState(
+                state.root_key, state.sending, state.previous_counter, _bound_skipped_keys(chains)
+            ),
+            plaintext,
+        )
+
+    root_key, chain_key = advance_root_chain(
+        state.root_key, state.sending.ratchet_key_pair, message.ratchet_key
+    )
+    fresh = ReceivingChain(message.ratchet_key, chain_key, 0, NO_SKIPPED_KEYS)
+    advanced, message_key = take_message_key(fresh, message.counter, max_forward_jump)
+    plaintext = _open(message, message_key, associated_data)
+    # Authenticated: from here on the new state is made.
+    return _turn(state, root_key, advanced, message.previous_counter, entropy), plaintext
+
+
+def find_receiving_chain(state: RatchetState, ratchet_key: PublicKey) -> ReceivingChain | None:
+    """Return the chain of that ratchet key (33 bytes), newest first, or None."""
+    for chain in reversed(state.receiving):
+        if chain.ratchet_key == ratchet_key:
+            return chain
+    return None
+
+
+def _open(message: SignalMessage, message_key: MessageKey, associated_data: bytes) -> bytes:
+    keys = derive_message_keys(message_key)
+    verify_mac(message.mac, keys.mac_key, associated_data, message.authenticated)
+    return cbc_decrypt(keys.cipher_key, keys.iv, message.ciphertext)
+
+
+def _turn(
+    state: RatchetState,
+    root_key: RootKey,
+    fresh: ReceivingChain,
+    previous_counter: int | None,
+    entropy: EntropySource,
+) -> RatchetState:
+    """Finish a step: close the peer's last chain, and begin a sending chain of our own.
+
+    Source: Double Ratchet section 3.4 (DHRatchet).
+    """
+    chains = state.receiving
+    if chains:
+        chains = (*chains[:-1], close_receiving_chain(chains[-1], previous_counter))
+    key_pair = generate_key_pair(entropy)
+    root_key, sending_chain_key = advance_root_chain(root_key, key_pair, fresh.ratchet_key)
+    return RatchetState(
+        root_key,
+        SendingChain(key_pair, sending_chain_key, 0),
+        max(state.sending.message_number - 1, 0),
+        _bound_skipped_keys((*chains, fresh)[-MAX_RECEIVING_CHAINS:]),
+    )
+
+
+def _bound_skipped_keys(chains: tuple[ReceivingChain, ...]) -> tuple[ReceivingChain, ...]:
+    """Drop stored keys above the session's total, those of the oldest chain first."""
+    surplus = sum(len(chain.skipped) for chain in chains) - MAX_SKIPPED_KEYS_PER_SESSION
+    if surplus <= 0:
+        return chains
+    bounded = []
+    for chain in chains:
+        dropped = min(surplus, len(chain.skipped))
+        surplus -= dropped
+        bounded.append(
+            ReceivingChain(
+                chain.ratchet_key,
+                chain.chain_key,
+                chain.message_number,
+                chain.skipped.newest(len(chain.skipped) - dropped),
+            )
+        )
+    return tuple(bounded)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One session: who its two ends are, its ratchet, and its wrapping until it is acknowledged.
+
+Rules:
+- A session remembers both identity keys; they are the associated data of every message.
+- As initiator we wrap every message as a prekey message until we have read one of the peer's.
+
+Source: X3DH (revision 1, 2016-11-04) section 3.3; docs/wire-format.md, prekey messages.
+"""
+
+from dataclasses import dataclass
+
+from e2ecross.crypto.entropy import EntropySource
+from e2ecross.crypto.keys import PublicKey
+from e2ecross.crypto.secret import Secret
+from e2ecross.protocol.ratchet import RatchetState, ratchet_decrypt, ratchet_encrypt
+from e2ecross.wire.envelope import MessageKind
+from e2ecross.wire.signal_message import SignalMessage, encode_prekey_signal_message
+
+__all__ = ["PendingPrekey", "Session", "session_decrypt", "session_encrypt", "without_pending"]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingPrekey:
+    """What a prekey message repeats until the peer has answered.
+
+    Attributes:
+        one_time_prekey_id: the peer's one-time prekey that was used, or None.
+        signed_prekey_id: the peer's signed prekey that was used.
+        created_at_ms: when the session was started, milliseconds since 1970.
+    """
+
+    one_time_prekey_id: int | None
+    signed_prekey_id: int
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Session(Secret):
+    """One session with a device.
+
+    Attributes:
+        local_identity_key: ours, 33 bytes.
+        remote_identity_key: the peer's, 33 bytes.
+        remote_registration_id: the peer's, as first heard; without cryptographic meaning.
+        base_key: the initiator's ephemeral key, 33 bytes; names the session.
+        ratchet: all that changes with each message.
+        pending: set as long as we are the initiator and the peer has not answered.
+    """
+
+    local_identity_key: PublicKey
+    remote_identity_key: PublicKey
+    remote_registration_id: int
+    base_key: PublicKey
+    ratchet: RatchetState
+    pending: PendingPrekey | None
+
+
+def session_encrypt(
+    session: Session, plaintext: bytes, registration_id: int
+) -> tuple[Session, MessageKind, bytes]:
+    """Encrypt a message with this session.
+
+    Args:
+        session: with the peer.
+        plaintext: any length.
+        registration_id: our own, for the wrapper.
+
+    Returns:
+        The new session, the kind of message, and its bytes.
+
+    Raises:
+        SessionExhausted: the sending chain has no numbers left.
+    """
+    ratchet, message = ratchet_encrypt(
+        session.ratchet, plaintext, session.local_identity_key + session.remote_identity_key
+    )
+    advanced = _with(session, ratchet, session.pending)
+    pending = session.pending
+    if pending is None:
+        return advanced, MessageKind.SIGNAL, message
+    wrapped = encode_prekey_signal_message(
+        registration_id=registration_id,
+        one_time_prekey_id=pending.one_time_prekey_id,
+        signed_prekey_id=pending.signed_prekey_id,
+        base_key=session.base_key,
+        identity_key=session.local_identity_key,
+        message=message,
+    )
+    return advanced, MessageKind.PREKEY, wrapped
+
+
+def session_decrypt(
+    session: Session, message: SignalMessage, entropy: EntropySource, max_forward_jump: int
+) -> tuple[Session, bytes]:
+    """Decrypt a message with this session; that it can be read acknowledges the session.
+
+    Returns:
+        The new session, and the plaintext.
+
+    Raises:
+        RemoteError: as `ratchet_decrypt`.
+    """
+    ratchet, plaintext = ratchet_decrypt(
+        session.ratchet,
+        message,
+        session.remote_identity_key + session.local_identity_key,
+        entropy,
+        max_forward_jump,
+    )
+    return _with(session, ratchet, None), plaintext
+
+
+def without_pending(session: Session) -> Session:
+    """Return the session as it is archived: it no longer wraps."""
+    return session if session.pending is None else _with(session, session.ratchet, None)
+
+
+def _with(session: Session, ratchet: RatchetState, pending: PendingPrekey | None) -> Session:
+    return Session(
+        session.local_identity_key,
+        session.remote_identity_key,
+        session.remote_registration_id,
+        session.base_key,
+        ratchet,
+        pending,
+    )

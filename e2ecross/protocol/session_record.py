@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All sessions with one address: which one is sent with, and which ones still read.
+
+Rules:
+- The current session sends. Up to 40 archived ones, newest first, still read; the one that reads
+  a message becomes current.
+- A message whose ratchet key a session knows is for that session only, and its error is final.
+  Otherwise every session is tried, and their failures are one.
+- When both ends start at once, we stay with our own unanswered session for a while (the stay
+  rule): the peer's session is held in the archive, and replaces ours when it has read eight
+  messages, or when the peer starts yet another.
+- A session is sent with only if its remote identity is the accepted one; that is the caller's
+  check, and `prefer_identity` is how an acceptance takes effect.
+
+Source: docs/wire-format.md, session records. The rules are those that lose no message with any
+deployed peer; the published specifications (Sesame, revision 2, section 3.2) leave them open.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from e2ecross.crypto.entropy import EntropySource
+from e2ecross.crypto.keys import PublicKey
+from e2ecross.crypto.secret import Secret
+from e2ecross.errors import AuthenticationFailed, NoSession, RemoteError, UnknownSession
+from e2ecross.protocol.ratchet import find_receiving_chain
+from e2ecross.protocol.session import Session, session_decrypt, session_encrypt, without_pending
+from e2ecross.wire.envelope import MessageKind
+from e2ecross.wire.limits import (
+    MAX_ARCHIVED_SESSIONS,
+    MAX_FORWARD_JUMP,
+    MAX_FORWARD_JUMP_ARCHIVED,
+    MAX_HELD_MESSAGES,
+)
+from e2ecross.wire.signal_message import PreKeySignalMessage, SignalMessage
+
+__all__ = [
+    "NO_SESSIONS",
+    "Opened",
+    "SessionRecord",
+    "add_initiated_session",
+    "find_session",
+    "open_first_message",
+    "open_message",
+    "open_repeated_first_message",
+    "prefer_identity",
+    "prepare_to_send",
+    "seal_message",
+]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class SessionRecord(Secret):
+    """The sessions with one address.
+
+    Attributes:
+        current: the session that is sent with, or None.
+        archived: at most 40, newest first.
+        held: base key of the archived session that the stay rule holds back, or None.
+        held_count: how many messages the held session has read.
+    """
+
+    current: Session | None
+    archived: tuple[Session, ...]
+    held: PublicKey | None
+    held_count: int
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Opened(Secret):
+    """A message that has been authenticated and decrypted.
+
+    Attributes:
+        record: the new sessions with the address.
+        session: the one of them that read it.
+        plaintext: what was sent.
+    """
+
+    record: SessionRecord
+    session: Session
+    plaintext: bytes
+
+
+NO_SESSIONS: Final = SessionRecord(None, (), None, 0)
+
+
+def add_initiated_session(record: SessionRecord, session: Session) -> SessionRecord:
+    """Make a session that we have just started the current one."""
+    return _make_current(record, session)
+
+
+def prepare_to_send(record: SessionRecord, accepted_identity: PublicKey) -> SessionRecord:
+    """Give way to a held session that has read enough messages (the stay rule, when sending).
+
+    Deciding here, not on receipt, lets a queue of received messages drain first. A held session
+    of another identity than the accepted one (33 bytes) is not given way to.
+    """
+    if record.held_count < MAX_HELD_MESSAGES:
+        return record
+    for session in record.archived:
+        if session.base_key == record.held and session.remote_identity_key == accepted_identity:
+            return _make_current(record, session)
+    return record
+
+
+def seal_message(
+    record: SessionRecord, plaintext: bytes, registration_id: int
+) -> tuple[SessionRecord, MessageKind, bytes]:
+    """Encrypt with the current session; see `session_encrypt`.
+
+    Raises:
+        NoSession: there is no current session.
+        SessionExhausted: it has no message numbers left.
+    """
+    if record.current is None:
+        raise NoSession("there is no session with this address: start one from a bundle")
+    session, kind, data = session_encrypt(record.current, plaintext, registration_id)
+    return _with_current(record, session), kind, data
+
+
+def find_session(record: SessionRecord, base_key: PublicKey) -> Session | None:
+    """Return the session of that base key (33 bytes), or None."""
+    for session in _all(record):
+        if session.base_key == base_key:
+            return session
+    return None
+
+
+def open_first_message(
+    record: SessionRecord, session: Session, message: SignalMessage, entropy: EntropySource
+) -> Opened:
+    """Read the message inside a prekey message that starts a new session.
+
+    Args:
+        record: the sessions with the address so far.
+        session: the responder's side of the new one; kept only if it reads the message.
+        message: the message inside.
+        entropy: see `ratchet_decrypt`.
+
+    Raises:
+        RemoteError: as `ratchet_decrypt`.
+    """
+    session, plaintext = session_decrypt(session, message, entropy, MAX_FORWARD_JUMP)
+    if _is_pending(record) and record.held is None:
+        archived = (session, *record.archived)[:MAX_ARCHIVED_SESSIONS]
+        return Opened(
+            SessionRecord(record.current, archived, session.base_key, 1), session, plaintext
+        )
+    return Opened(_make_current(record, session), session, plaintext)
+
+
+def open_repeated_first_message(
+    record: SessionRecord,
+    session: Session,
+    message: PreKeySignalMessage,
+    entropy: EntropySource,
+) -> Opened:
+    """Read a prekey message of a session that we have; no prekey is touched.
+
+    Args:
+        record: the sessions with the address.
+        session: the one that `find_session` found.
+        message: the prekey message.
+        entropy: see `ratchet_decrypt`.
+
+    Raises:
+        RemoteError: as `ratchet_decrypt`; AuthenticationFailed also when the identity key in the
+            wrapper, which nothing else authenticates, is not that of the session.
+    """
+    if message.identity_key != session.remote_identity_key:
+        raise AuthenticationFailed("a prekey message names another identity than its session has")
+    advanced, plaintext = session_decrypt(
+        session, message.message, entropy, _max_forward_jump(record, session)
+    )
+    if session is record.current:
+        return Opened(_with_current(record, advanced), advanced, plaintext)
+    if not _is_pending(record) or record.held is None:
+        return Opened(_promote(record, session, advanced), advanced, plaintext)
+    # Staying: nothing is promoted, but what the held session reads counts.
+    held_count = record.held_count + (session.base_key == record.held)
+    archived = tuple(advanced if other is session else other for other in record.archived)
+    return Opened(
+        SessionRecord(record.current, archived, record.held, held_count), advanced, plaintext
+    )
+
+
+def open_message(
+    record: SessionRecord,
+    message: SignalMessage,
+    entropy: EntropySource,
+    accepted_identity: PublicKey,
+) -> Opened:
+    """Read a message that is no prekey message.
+
+    Args:
+        record: the sessions with the address.
+        message: as decoded.
+        entropy: see `ratchet_decrypt`.
+        accepted_identity: the address's accepted identity key, 33 bytes. An archived session of
+            another identity reads late messages, but is not sent with again.
+
+    Raises:
+        UnknownSession: there is no session with the address.
+        RemoteError: as `ratchet_decrypt`, where one session alone comes into question;
+            AuthenticationFailed where several were tried.
+    """
+    session, advanced, plaintext = _try_sessions(record, message, entropy)
+    if session is record.current:
+        updated = _with_current(record, advanced)
+    elif session.remote_identity_key == accepted_identity:
+        updated = _promote(record, session, advanced)
+    else:
+        archived = tuple(advanced if other is session else other for other in record.archived)
+        updated = replace(record, archived=archived)
+    return Opened(updated, advanced, plaintext)
+
+
+def prefer_identity(record: SessionRecord, identity_key: PublicKey) -> SessionRecord:
+    """Send with the newest session of this identity (33 bytes), or with none."""
+    if record.current is None or record.current.remote_identity_key == identity_key:
+        return record
+    for session in record.archived:
+        if session.remote_identity_key == identity_key:
+            return _make_current(record, session)
+    return SessionRecord(None, _archive(record), None, 0)
+
+
+def _try_sessions(
+    record: SessionRecord, message: SignalMessage, entropy: EntropySource
+) -> tuple[Session, Session, bytes]:
+    """Return the session that reads the message, as it was and as it is then, and the plaintext."""
+    candidates = [
+        session
+        for session in _all(record)
+        if find_receiving_chain(session.ratchet, message.ratchet_key) is not None
+    ][:1] or list(_all(record))
+    if not candidates:
+        raise UnknownSession("there is no session with the sender of this message")
+    error: RemoteError | None = None
+    for session in candidates:
+        try:
+            advanced, plaintext = session_decrypt(
+                session, message, entropy, _max_forward_jump(record, session)
+            )
+        except RemoteError as caught:
+            error = caught
+        else:
+            return session, advanced, plaintext
+    if len(candidates) == 1 and error is not None:
+        raise error
+    raise AuthenticationFailed("no session with the sender reads this message")
+
+
+def _all(record: SessionRecord) -> tuple[Session, ...]:
+    return record.archived if record.current is None else (record.current, *record.archived)
+
+
+def _is_pending(record: SessionRecord) -> bool:
+    return record.current is not None and record.current.pending is not None
+
+
+def _max_forward_jump(record: SessionRecord, session: Session) -> int:
+    return MAX_FORWARD_JUMP if session is record.current else MAX_FORWARD_JUMP_ARCHIVED
+
+
+def _with_current(record: SessionRecord, session: Session) -> SessionRecord:
+    """Update the current session; once it is acknowledged nothing is held back any longer."""
+    if session.pending is None:
+        return SessionRecord(session, record.archived, None, 0)
+    return SessionRecord(session, record.archived, record.held, record.held_count)
+
+
+def _promote(record: SessionRecord, session: Session, advanced: Session) -> SessionRecord:
+    """Make an archived session current, in the state in which it has read a message."""
+    return _make_current(record, advanced, instead_of=session)
+
+
+def _make_current(
+    record: SessionRecord, session: Session, instead_of: Session | None = None
+) -> SessionRecord:
+    """Put a session in front; the current one goes into the archive, and the stay ends."""
+    archived = tuple(
+        other for other in _archive(record) if other is not session and other is not instead_of
+    )
+    return SessionRecord(session, archived[:MAX_ARCHIVED_SESSIONS], None, 0)
+
+
+def _archive(record: SessionRecord) -> tuple[Session, ...]:
+    if record.current is None:
+        return record.archived
+    return (without_pending(record.current), *record.archived)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions as records: `Session` to and from what the store keeps.
+
+Rules:
+- A session read back is checked as if it came from outside; damage is `RecordCorrupted`.
+- Skipped message keys are kept apart, in buckets, so that a session's own record stays small.
+
+Source: docs/wire-format.md, records at rest.
+"""
+
+from collections.abc import Mapping
+
+from e2ecross.crypto.kdf import ChainKey, MessageKey, RootKey
+from e2ecross.crypto.keys import KeyPair, PrivateKey, decode_public_key
+from e2ecross.errors import InvalidKey, RecordCorrupted
+from e2ecross.protocol.message_chain import ReceivingChain, SendingChain
+from e2ecross.protocol.ratchet import RatchetState
+from e2ecross.protocol.session import PendingPrekey, Session
+from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
+from e2ecross.wire.session_records import StoredChain, StoredPending, StoredSession
+
+__all__ = ["SkippedBuckets", "session_from_record", "session_to_record"]
+
+SkippedBuckets = Mapping[int, Mapping[int, bytes]]
+"""Bucket number to message number to message key: what the rows of one chain hold."""
+
+
+def session_to_record(session: Session) -> StoredSession:
+    """Return what is stored of a session, without its skipped message keys."""
+    ratchet = session.ratchet
+    pending = session.pending
+    return StoredSession(
+        local_identity_key=session.local_identity_key,
+        remote_identity_key=session.remote_identity_key,
+        remote_registration_id=session.remote_registration_id,
+        base_key=session.base_key,
+        root_key=ratchet.root_key,
+        ratchet_private_key=ratchet.sending.ratchet_key_pair.private,
+        ratchet_public_key=ratchet.sending.ratchet_key_pair.public,
+        sending_chain_key=ratchet.sending.chain_key,
+        sending_message_number=ratchet.sending.message_number,
+        previous_counter=ratchet.previous_counter,
+        receiving_chains=tuple(
+            StoredChain(
+                chain.ratchet_key, chain.chain_key, chain.message_number, len(chain.skipped)
+            )
+            for chain in ratchet.receiving
+        ),
+        pending=None
+        if pending is None
+        else StoredPending(
+            pending.one_time_prekey_id, pending.signed_prekey_id, pending.created_at_ms
+        ),
+    )
+
+
+def session_from_record(stored: StoredSession, skipped: Mapping[bytes, SkippedBuckets]) -> Session:
+    """Make a session of what was stored.
+
+    Args:
+        stored: the decoded record.
+        skipped: what the rows of skipped message keys hold, by ratchet key (33 bytes).
+
+    Raises:
+        RecordCorrupted: a value is impossible, or the rows do not fit the record.
+    """
+    try:
+        return Session(
+            local_identity_key=decode_public_key(stored.local_identity_key),
+            remote_identity_key=decode_public_key(stored.remote_identity_key),
+            remote_registration_id=stored.remote_registration_id,
+            base_key=decode_public_key(stored.base_key),
+            ratchet=RatchetState(
+                root_key=RootKey(stored.root_key),
+                sending=SendingChain(
+                    KeyPair(
+                        PrivateKey(stored.ratchet_private_key),
+                        decode_public_key(stored.ratchet_public_key),
+                    ),
+                    ChainKey(stored.sending_chain_key),
+                    stored.sending_message_number,
+                ),
+                previous_counter=stored.previous_counter,
+                receiving=tuple(
+                    _chain_from_record(chain, skipped.get(chain.ratchet_key, {}))
+                    for chain in stored.receiving_chains
+                ),
+            ),
+            pending=None
+            if stored.pending is None
+            else PendingPrekey(
+                stored.pending.one_time_prekey_id,
+                stored.pending.signed_prekey_id,
+                stored.pending.created_at_ms,
+            ),
+        )
+    except InvalidKey as error:
+        raise RecordCorrupted("a session holds an impossible key: the store is damaged") from error
+
+
+def _chain_from_record(stored: StoredChain, buckets: SkippedBuckets) -> ReceivingChain:
+    skipped = NO_SKIPPED_KEYS
+    if buckets:
+        skipped = SkippedKeys(
+            {
+                index: {number: MessageKey(key) for number, key in bucket.items()}
+                for index, bucket in buckets.items()
+            }
+        )
+    if len(skipped) != stored.skipped_count:
+        raise RecordCorrupted("a session and its skipped message keys differ: the store is damaged")
+    return ReceivingChain(
+        decode_public_key(stored.ratchet_key),
+        None if stored.chain_key is None else ChainKey(stored.chain_key),
+        stored.message_number,
+        skipped,
+    )

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Message keys of messages that have not arrived yet: MKSKIPPED of one receiving chain.
+
+Rules:
+- Immutable. A changed copy shares every bucket that did not change, so that one late message
+  costs the same whether ten keys are stored or two thousand.
+- A bucket holds up to 64 neighbouring message numbers. It is what the store keeps in one row;
+  whether a bucket must be written again is told by identity (`is`).
+
+Source: Double Ratchet (revision 1, 2016-11-20) sections 3.2 and 8.4 (bounds).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from e2ecross.crypto.kdf import MessageKey
+from e2ecross.crypto.secret import Secret
+
+__all__ = ["NO_SKIPPED_KEYS", "SkippedKeys"]
+
+_BUCKET_BITS: Final = 6
+
+_Bucket = Mapping[int, MessageKey]
+
+
+class SkippedKeys(Secret):
+    """An immutable mapping of message number to message key (32 bytes, secret)."""
+
+    __slots__ = ("_count", "buckets")
+
+    def __init__(self, buckets: Mapping[int, _Bucket]) -> None:
+        """Take over buckets; neither they nor the mapping may be changed afterwards."""
+        self.buckets = buckets
+        self._count = sum(map(len, buckets.values()))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def get(self, number: int) -> MessageKey | None:
+        """Return the key of that message, or None."""
+        bucket = self.buckets.get(number >> _BUCKET_BITS)
+        return None if bucket is None else bucket.get(number)
+
+    def without(self, number: int) -> "SkippedKeys":
+        """Return a copy that lacks one stored key."""
+        index = number >> _BUCKET_BITS
+        bucket = {n: key for n, key in self.buckets[index].items() if n != number}
+        buckets = dict(self.buckets)
+        if bucket:
+            buckets[index] = bucket
+        else:
+            del buckets[index]
+        return SkippedKeys(buckets)
+
+    def with_keys(self, first_number: int, keys: Sequence[MessageKey]) -> "SkippedKeys":
+        """Return a copy that also holds keys of consecutive message numbers."""
+        if not keys:
+            return self
+        buckets = dict(self.buckets)
+        added: dict[int, dict[int, MessageKey]] = {}
+        for number, key in enumerate(keys, first_number):
+            index = number >> _BUCKET_BITS
+            if index not in added:
+                added[index] = dict(buckets.get(index, ()))
+            added[index][number] = key
+        buckets.update(added)
+        return SkippedKeys(buckets)
+
+    def newest(self, limit: int) -> "SkippedKeys":
+        """Return a copy with the `limit` highest message numbers."""
+        surplus = self._count - limit
+        if surplus <= 0:
+            return self
+        buckets = dict(self.buckets)
+        for index in sorted(buckets):
+            bucket = buckets[index]
+            if len(bucket) > surplus:
+                kept = sorted(bucket)[surplus:]
+                buckets[index] = {number: bucket[number] for number in kept}
+                break
+            surplus -= len(bucket)
+            del buckets[index]
+        return SkippedKeys(buckets)
+
+
+NO_SKIPPED_KEYS: Final = SkippedKeys({})

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+from e2ecross.wire._pb.e2ecross.v1 import address_pb2 as _address_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class DeviceRecord(_message.Message):
+    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "unconfirmed_publication", "backend_token", "registered", "next_queue_number")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
+    REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    UNCONFIRMED_PUBLICATION_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    REGISTERED_FIELD_NUMBER: _ClassVar[int]
+    NEXT_QUEUE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    address: _address_pb2.Address
+    identity_private_key: bytes
+    registration_id: int
+    next_prekey_id: int
+    signed_prekey_id: int
+    unconfirmed_publication: bytes
+    backend_token: bytes
+    registered: bool
+    next_queue_number: int
+    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., unconfirmed_publication: _Optional[bytes] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., next_queue_number: _Optional[int] = ...) -> None: ...
+
+class SignedPrekeyRecord(_message.Message):
+    __slots__ = ("private_key", "signature", "created_at_ms", "replaced_at_ms", "seen_base_keys")
+    PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    SEEN_BASE_KEYS_FIELD_NUMBER: _ClassVar[int]
+    private_key: bytes
+    signature: bytes
+    created_at_ms: int
+    replaced_at_ms: int
+    seen_base_keys: int
+    def __init__(self, private_key: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., replaced_at_ms: _Optional[int] = ..., seen_base_keys: _Optional[int] = ...) -> None: ...
+
+class OneTimePrekeyRecord(_message.Message):
+    __slots__ = ("private_key",)
+    PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
+    private_key: bytes
+    def __init__(self, private_key: _Optional[bytes] = ...) -> None: ...
+
+class RemoteIdentityRecord(_message.Message):
+    __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms")
+    IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    PENDING_KEY_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_FIELD_NUMBER: _ClassVar[int]
+    FIRST_SEEN_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    identity_key: bytes
+    pending_key: bytes
+    verified: bool
+    first_seen_at_ms: int
+    def __init__(self, identity_key: _Optional[bytes] = ..., pending_key: _Optional[bytes] = ..., verified: bool = ..., first_seen_at_ms: _Optional[int] = ...) -> None: ...
+
+class SessionRecord(_message.Message):
+    __slots__ = ("current", "archived", "held", "held_count")
+    CURRENT_FIELD_NUMBER: _ClassVar[int]
+    ARCHIVED_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    HELD_COUNT_FIELD_NUMBER: _ClassVar[int]
+    current: bytes
+    archived: _containers.RepeatedScalarFieldContainer[bytes]
+    held: bytes
+    held_count: int
+    def __init__(self, current: _Optional[bytes] = ..., archived: _Optional[_Iterable[bytes]] = ..., held: _Optional[bytes] = ..., held_count: _Optional[int] = ...) -> None: ...
+
+class Session(_message.Message):
+    __slots__ = ("session_version", "local_identity_key", "remote_identity_key", "remote_registration_id", "base_key", "root_key", "ratchet_private_key", "ratchet_public_key", "sending_chain_key", "sending_message_number", "previous_counter", "receiving_chains", "pending_prekey")
+    SESSION_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    REMOTE_IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    REMOTE_REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
+    BASE_KEY_FIELD_NUMBER: _ClassVar[int]
+    ROOT_KEY_FIELD_NUMBER: _ClassVar[int]
+    RATCHET_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
+    RATCHET_PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    SENDING_CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
+    SENDING_MESSAGE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_COUNTER_FIELD_NUMBER: _ClassVar[int]
+    RECEIVING_CHAINS_FIELD_NUMBER: _ClassVar[int]
+    PENDING_PREKEY_FIELD_NUMBER: _ClassVar[int]
+    session_version: int
+    local_identity_key: bytes
+    remote_identity_key: bytes
+    remote_registration_id: int
+    base_key: bytes
+    root_key: bytes
+    ratchet_private_key: bytes
+    ratchet_public_key: bytes
+    sending_chain_key: bytes
+    sending_message_number: int
+    previous_counter: int
+    receiving_chains: _containers.RepeatedCompositeFieldContainer[ReceivingChain]
+    pending_prekey: PendingPrekey
+    def __init__(self, session_version: _Optional[int] = ..., local_identity_key: _Optional[bytes] = ..., remote_identity_key: _Optional[bytes] = ..., remote_registration_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., root_key: _Optional[bytes] = ..., ratchet_private_key: _Optional[bytes] = ..., ratchet_public_key: _Optional[bytes] = ..., sending_chain_key: _Optional[bytes] = ..., sending_message_number: _Optional[int] = ..., previous_counter: _Optional[int] = ..., receiving_chains: _Optional[_Iterable[_Union[ReceivingChain, _Mapping]]] = ..., pending_prekey: _Optional[_Union[PendingPrekey, _Mapping]] = ...) -> None: ...
+
+class ReceivingChain(_message.Message):
+    __slots__ = ("ratchet_key", "chain_key", "message_number", "skipped_count")
+    RATCHET_KEY_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ratchet_key: bytes
+    chain_key: bytes
+    message_number: int
+    skipped_count: int
+    def __init__(self, ratchet_key: _Optional[bytes] = ..., chain_key: _Optional[bytes] = ..., message_number: _Optional[int] = ..., skipped_count: _Optional[int] = ...) -> None: ...
+
+class PendingPrekey(_message.Message):
+    __slots__ = ("one_time_prekey_id", "signed_prekey_id", "created_at_ms")
+    ONE_TIME_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    one_time_prekey_id: int
+    signed_prekey_id: int
+    created_at_ms: int
+    def __init__(self, one_time_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., created_at_ms: _Optional[int] = ...) -> None: ...
+
+class SkippedKeys(_message.Message):
+    __slots__ = ("numbers", "message_keys")
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_KEYS_FIELD_NUMBER: _ClassVar[int]
+    numbers: _containers.RepeatedScalarFieldContainer[int]
+    message_keys: bytes
+    def __init__(self, numbers: _Optional[_Iterable[int]] = ..., message_keys: _Optional[bytes] = ...) -> None: ...
+
+class OutboxRecord(_message.Message):
+    __slots__ = ("envelope",)
+    ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    envelope: bytes
+    def __init__(self, envelope: _Optional[bytes] = ...) -> None: ...
+
+class InboxRecord(_message.Message):
+    __slots__ = ("sender", "message_id", "handed_over", "message", "failure")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    HANDED_OVER_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    sender: _address_pb2.Address
+    message_id: bytes
+    handed_over: bool
+    message: InboxMessage
+    failure: InboxFailure
+    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., handed_over: bool = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ...) -> None: ...
+
+class InboxMessage(_message.Message):
+    __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed")
+    SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    sent_at_ms: int
+    content_kind: int
+    content_body: bytes
+    identity_changed: bool
+    def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ...) -> None: ...
+
+class InboxFailure(_message.Message):
+    __slots__ = ("code", "text")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    text: str
+    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SignalMessage(_message.Message):
+    __slots__ = ("ratchet_key", "counter", "previous_counter", "ciphertext")
+    RATCHET_KEY_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_COUNTER_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    ratchet_key: bytes
+    counter: int
+    previous_counter: int
+    ciphertext: bytes
+    def __init__(self, ratchet_key: _Optional[bytes] = ..., counter: _Optional[int] = ..., previous_counter: _Optional[int] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+
+class PreKeySignalMessage(_message.Message):
+    __slots__ = ("pre_key_id", "base_key", "identity_key", "message", "registration_id", "signed_pre_key_id")
+    PRE_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    BASE_KEY_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_PRE_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    pre_key_id: int
+    base_key: bytes
+    identity_key: bytes
+    message: bytes
+    registration_id: int
+    signed_pre_key_id: int
+    def __init__(self, pre_key_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., identity_key: _Optional[bytes] = ..., message: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., signed_pre_key_id: _Optional[int] = ...) -> None: ...
+
+class LogicalFingerprint(_message.Message):
+    __slots__ = ("content",)
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    content: bytes
+    def __init__(self, content: _Optional[bytes] = ...) -> None: ...
+
+class CombinedFingerprints(_message.Message):
+    __slots__ = ("version", "local_fingerprint", "remote_fingerprint")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    REMOTE_FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    local_fingerprint: LogicalFingerprint
+    remote_fingerprint: LogicalFingerprint
+    def __init__(self, version: _Optional[int] = ..., local_fingerprint: _Optional[_Union[LogicalFingerprint, _Mapping]] = ..., remote_fingerprint: _Optional[_Union[LogicalFingerprint, _Mapping]] = ...) -> None: ...

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Protobuf parsing under our rules.
+
+Rules:
+- Size is checked before anything is parsed.
+- Our own formats have exactly one encoding: parse, discard unknown fields (recursively), serialise,
+  compare with the input. Any difference is an error. Growth goes through version numbers.
+- Signal's own messages are parsed as their peers do: unknown fields ignored, any order.
+"""
+
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError as _LibraryDecodeError
+from google.protobuf.message import Message
+
+from e2ecross.address import Address
+from e2ecross.errors import DecodeError, InvalidArgument
+from e2ecross.wire._pb.e2ecross.v1 import address_pb2
+from e2ecross.wire.arguments import require_bytes
+
+__all__ = ["decode_address", "encode_address", "parse", "require_canonical", "serialize"]
+
+_M = TypeVar("_M", bound=Message)
+
+
+def parse(message: _M, data: bytes, what: str, max_bytes: int) -> _M:
+    """Parse bytes from outside into an empty protobuf message.
+
+    Raises:
+        InvalidArgument: `data` is not bytes.
+        DecodeError: too long, or not protobuf.
+    """
+    require_bytes("data", data)
+    if len(data) > max_bytes:
+        raise DecodeError(f"{what} has {len(data)} bytes, more than the {max_bytes} allowed")
+    try:
+        message.ParseFromString(data)
+    except (_LibraryDecodeError, ValueError) as error:  # ValueError: text that is not UTF-8
+        raise DecodeError(f"{what} is not well-formed") from error
+    return message
+
+
+def require_canonical(message: Message, data: bytes, what: str) -> None:
+    """Refuse bytes that are not the one encoding of the message parsed from them.
+
+    Raises:
+        DecodeError: there is a difference. The message is changed in that case.
+    """
+    message.DiscardUnknownFields()
+    if serialize(message) != data:
+        raise DecodeError(f"{what} is not in its one encoding")
+
+
+def serialize(message: Message) -> bytes:
+    """Encode a message of ours, always to the same bytes."""
+    return message.SerializeToString(deterministic=True)
+
+
+def encode_address(address: Address) -> address_pb2.Address:
+    """The protobuf form of an address."""
+    return address_pb2.Address(app=address.app, user=address.user, device=address.device)
+
+
+def decode_address(value: address_pb2.Address) -> Address:
+    """Check an address from outside.
+
+    Raises:
+        DecodeError: a part does not match its grammar.
+    """
+    try:
+        return Address(value.app, value.user, value.device)
+    except InvalidArgument as error:
+        raise DecodeError(f"an address is not well-formed: {error}") from error

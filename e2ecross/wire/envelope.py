@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The envelope: all that the relay sees of a message.
+
+Rules:
+- Addresses, a random message id, the kind of Signal message, its bytes. Nothing about content.
+- Exactly one encoding.
+
+Source: docs/wire-format.md, envelope.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.errors import DecodeError, UnsupportedVersion
+from e2ecross.wire._pb.e2ecross.v1 import envelope_pb2
+from e2ecross.wire.arguments import require_bytes, require_type
+from e2ecross.wire.encoding import (
+    decode_address,
+    encode_address,
+    parse,
+    require_canonical,
+    serialize,
+)
+from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, MAX_SIGNAL_MESSAGE_BYTES, MESSAGE_ID_BYTES
+
+__all__ = ["ENVELOPE_VERSION", "Envelope", "MessageKind"]
+
+ENVELOPE_VERSION: Final = 1
+
+
+class MessageKind(enum.IntEnum):
+    """What a ciphertext is; the numbers are libsignal's."""
+
+    SIGNAL = 2
+    """A message of a session that both ends have."""
+    PREKEY = 3
+    """A message with what the recipient needs to start the session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One message on its way; every field is visible to the relay.
+
+    Attributes:
+        message_id: 16 bytes, random.
+        sender: who claims to have sent it; the ends check that inside.
+        recipient: whom to deliver it to.
+        kind: which Signal message the ciphertext is.
+        ciphertext: exactly a Signal message, 1 to 98,816 bytes.
+
+    Raises:
+        InvalidArgument: a field has the wrong type or length.
+    """
+
+    message_id: bytes
+    sender: Address
+    recipient: Address
+    kind: MessageKind
+    ciphertext: bytes
+
+    def __post_init__(self) -> None:
+        require_bytes("message_id", self.message_id, MESSAGE_ID_BYTES)
+        require_type("sender", self.sender, Address)
+        require_type("recipient", self.recipient, Address)
+        require_type("kind", self.kind, MessageKind)
+        require_bytes("ciphertext", self.ciphertext)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Envelope {self.message_id.hex()}: {self.sender} to {self.recipient}, "
+            f"{self.kind.name}, {len(self.ciphertext)} bytes>"
+        )
+
+    def encode(self) -> bytes:
+        """Return the envelope's one encoding, at most 128 KiB."""
+        return serialize(
+            envelope_pb2.Envelope(
+                version=ENVELOPE_VERSION,
+                message_id=self.message_id,
+                sender=encode_address(self.sender),
+                recipient=encode_address(self.recipient),
+                kind=self.kind,
+                ciphertext=self.ciphertext,
+            )
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Envelope":
+        """Read an envelope.
+
+        Raises:
+            DecodeError: over 128 KiB, malformed, not in its one encoding, or of an unknown kind.
+            UnsupportedVersion: an envelope of a later version.
+        """
+        fields = parse(envelope_pb2.Envelope(), data, "an envelope", MAX_ENVELOPE_BYTES)
+        if fields.version > ENVELOPE_VERSION:
+            raise UnsupportedVersion(
+                f"envelope version {fields.version} is not supported, only 1 is: upgrade e2ecross"
+            )
+        require_canonical(fields, data, "an envelope")
+        if fields.version != ENVELOPE_VERSION:
+            raise DecodeError("an envelope lacks its version")
+        if len(fields.message_id) != MESSAGE_ID_BYTES:
+            raise DecodeError("the message id of an envelope does not have 16 bytes")
+        if fields.kind not in _KINDS:
+            raise DecodeError(f"message kind {fields.kind} is not known")
+        if not 0 < len(fields.ciphertext) <= MAX_SIGNAL_MESSAGE_BYTES:
+            raise DecodeError("the ciphertext of an envelope has an impossible length")
+        return cls(
+            message_id=fields.message_id,
+            sender=decode_address(fields.sender),
+            recipient=decode_address(fields.recipient),
+            kind=_KINDS[fields.kind],
+            ciphertext=fields.ciphertext,
+        )
+
+
+_KINDS: Final = {kind.value: kind for kind in MessageKind}

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bounds on what may come from outside, and on what it may cost. No caller may raise them.
+
+The bounds on a session are those of deployed Signal clients, so that no honest message falls
+outside; `client/policy.py` may lower some of them.
+"""
+
+from typing import Final
+
+__all__ = [
+    "MAX_ARCHIVED_SESSIONS",
+    "MAX_BUNDLE_BYTES",
+    "MAX_CLOSING_GAP",
+    "MAX_CONTENT_BODY_BYTES",
+    "MAX_CONTENT_BYTES",
+    "MAX_ENVELOPE_BYTES",
+    "MAX_FORWARD_JUMP",
+    "MAX_FORWARD_JUMP_ARCHIVED",
+    "MAX_HELD_MESSAGES",
+    "MAX_ONE_TIME_PREKEYS",
+    "MAX_PLAINTEXT_BYTES",
+    "MAX_PREKEY_ID",
+    "MAX_PUBLISHED_KEYS_BYTES",
+    "MAX_RECEIVING_CHAINS",
+    "MAX_SEEN_BASE_KEYS",
+    "MAX_SIGNAL_MESSAGE_BYTES",
+    "MAX_SKIPPED_KEYS_PER_CHAIN",
+    "MAX_SKIPPED_KEYS_PER_SESSION",
+    "MAX_UINT32",
+    "MESSAGE_ID_BYTES",
+]
+
+MAX_UINT32: Final = 2**32 - 1
+MESSAGE_ID_BYTES: Final = 16
+
+# --- Sizes, checked before anything is parsed ---
+MAX_CONTENT_BYTES: Final = 64 * 1024
+"""What a user may put into one message, bytes."""
+MAX_CONTENT_BODY_BYTES: Final = MAX_CONTENT_BYTES + 4
+"""The same, with the field header of its protobuf message, bytes."""
+MAX_PLAINTEXT_BYTES: Final = 96 * 1024
+"""What one Signal message may hold, bytes: the largest content with its payload and padding, and
+room for other formats on the raw layer."""
+MAX_SIGNAL_MESSAGE_BYTES: Final = MAX_PLAINTEXT_BYTES + 512
+"""A Signal message with the largest plaintext and all its keys and numbers, bytes."""
+MAX_ENVELOPE_BYTES: Final = 128 * 1024
+"""One envelope, bytes."""
+MAX_BUNDLE_BYTES: Final = 4 * 1024
+"""One encoded prekey bundle, bytes."""
+MAX_ONE_TIME_PREKEYS: Final = 1000
+"""One-time prekeys in one publication: ten of the usual batches."""
+MAX_PUBLISHED_KEYS_BYTES: Final = 64 * 1024
+"""One encoded publication, bytes: 1000 one-time prekeys take 44,000."""
+MAX_PREKEY_ID: Final = 0xFFFFFF
+"""Prekey ids that we issue have 24 bits, as those of deployed clients."""
+
+# --- What a session may cost; signal-v3 section numbers of docs/wire-format.md ---
+MAX_FORWARD_JUMP: Final = 25_000
+"""Messages that one message may skip in its chain (two HMACs each: about 80 ms)."""
+MAX_FORWARD_JUMP_ARCHIVED: Final = 2_000
+"""The same in an archived session: up to 40 of them are tried for one forged message."""
+MAX_CLOSING_GAP: Final = 2_000
+"""Message keys derived in order to close a finished chain; if more are missing it stays open."""
+MAX_SKIPPED_KEYS_PER_CHAIN: Final = 2_000
+"""Stored message keys of one chain, oldest dropped first."""
+MAX_SKIPPED_KEYS_PER_SESSION: Final = 8_000
+"""Stored message keys of one session, dropped from its oldest chain first."""
+MAX_RECEIVING_CHAINS: Final = 5
+"""Receiving chains of one session, oldest dropped first."""
+MAX_ARCHIVED_SESSIONS: Final = 40
+"""Archived sessions with one address, oldest dropped first."""
+MAX_HELD_MESSAGES: Final = 8
+"""Messages read by a held session before it replaces our own unanswered one (the stay rule)."""
+MAX_SEEN_BASE_KEYS: Final = 65_536
+"""First messages without one-time prekey that one signed prekey accepts in its life."""

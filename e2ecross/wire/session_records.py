@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records of sessions: which there are with an address, each session, its skipped message keys.
+
+Values hold secrets as plain bytes; they do not show them. Encoding: `record_encoding.py`.
+
+Source: docs/wire-format.md, records at rest.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES
+from e2ecross.crypto.secret import Secret
+from e2ecross.errors import RecordCorrupted, StoreTooNew
+from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
+from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
+from e2ecross.wire.record_encoding import check_lengths, decode_record, encode_record
+
+__all__ = [
+    "SessionListRecord",
+    "StoredChain",
+    "StoredPending",
+    "StoredSession",
+    "decode_skipped_keys",
+    "encode_skipped_keys",
+]
+
+_SESSION_VERSION: Final = 3
+_SYMMETRIC_KEY_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class SessionListRecord:
+    """Which sessions there are with an address; each has a row of its own.
+
+    Attributes:
+        current: base key of the session that is sent with, 33 bytes, or None.
+        archived: base keys, newest first.
+        held: base key of the session that the stay rule holds back, or None.
+        held_count: how many messages that one has read.
+    """
+
+    current: bytes | None
+    archived: tuple[bytes, ...]
+    held: bytes | None
+    held_count: int
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        return encode_record(
+            storage_pb2.SessionRecord(
+                current=self.current or b"",
+                archived=self.archived,
+                held=self.held or b"",
+                held_count=self.held_count,
+            )
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "SessionListRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        what = "a session list"
+        fields = decode_record(storage_pb2.SessionRecord(), data, what)
+        archived = tuple(fields.archived)
+        optional = [key for key in (fields.current, fields.held) if key]
+        check_lengths(what, *((key, PUBLIC_KEY_BYTES) for key in (*archived, *optional)))
+        if len(archived) > MAX_ARCHIVED_SESSIONS or (fields.held and fields.held not in archived):
+            raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
+        return cls(fields.current or None, archived, fields.held or None, fields.held_count)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class StoredChain(Secret):
+    """A receiving chain; its skipped message keys stand in rows of their own.
+
+    Attributes:
+        ratchet_key: 33 bytes.
+        chain_key: 32 bytes, secret, or None when closed.
+        message_number: the next one expected.
+        skipped_count: how many skipped message keys are stored.
+    """
+
+    ratchet_key: bytes
+    chain_key: bytes | None
+    message_number: int
+    skipped_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPending:
+    """What a prekey message repeats; see `protocol.session.PendingPrekey`."""
+
+    one_time_prekey_id: int | None
+    signed_prekey_id: int
+    created_at_ms: int
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class StoredSession(Secret):
+    """One session without its skipped message keys; see `protocol.session.Session`.
+
+    Public keys have 33 bytes; root, chain and private keys have 32 bytes and are secret.
+    """
+
+    local_identity_key: bytes
+    remote_identity_key: bytes
+    remote_registration_id: int
+    base_key: bytes
+    root_key: bytes
+    ratchet_private_key: bytes
+    ratchet_public_key: bytes
+    sending_chain_key: bytes
+    sending_message_number: int
+    previous_counter: int
+    receiving_chains: tuple[StoredChain, ...]
+    pending: StoredPending | None
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        fields = storage_pb2.Session(
+            session_version=_SESSION_VERSION,
+            local_identity_key=self.local_identity_key,
+            remote_identity_key=self.remote_identity_key,
+            remote_registration_id=self.remote_registration_id,
+            base_key=self.base_key,
+            root_key=self.root_key,
+            ratchet_private_key=self.ratchet_private_key,
+            ratchet_public_key=self.ratchet_public_key,
+            sending_chain_key=self.sending_chain_key,
+            sending_message_number=self.sending_message_number,
+            previous_counter=self.previous_counter,
+        )
+        for chain in self.receiving_chains:
+            fields.receiving_chains.add(
+                ratchet_key=chain.ratchet_key,
+                chain_key=chain.chain_key or b"",
+                message_number=chain.message_number,
+                skipped_count=chain.skipped_count,
+            )
+        if self.pending is not None:
+            # SetInParent: a pending prekey of which every field is 0 is still one.
+            fields.pending_prekey.SetInParent()
+            fields.pending_prekey.one_time_prekey_id = self.pending.one_time_prekey_id or 0
+            fields.pending_prekey.signed_prekey_id = self.pending.signed_prekey_id
+            fields.pending_prekey.created_at_ms = self.pending.created_at_ms
+        return encode_record(fields)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "StoredSession":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        what = "a session record"
+        fields = decode_record(storage_pb2.Session(), data, what)
+        if fields.session_version != _SESSION_VERSION:
+            raise StoreTooNew("a stored session", fields.session_version, _SESSION_VERSION)
+        chains = tuple(
+            StoredChain(
+                chain.ratchet_key,
+                chain.chain_key or None,
+                chain.message_number,
+                chain.skipped_count,
+            )
+            for chain in fields.receiving_chains
+        )
+        if len(chains) > MAX_RECEIVING_CHAINS:
+            raise RecordCorrupted(f"{what} has too many chains: the store is damaged")
+        check_lengths(
+            what,
+            (fields.local_identity_key, PUBLIC_KEY_BYTES),
+            (fields.remote_identity_key, PUBLIC_KEY_BYTES),
+            (fields.base_key, PUBLIC_KEY_BYTES),
+            (fields.ratchet_public_key, PUBLIC_KEY_BYTES),
+            (fields.root_key, _SYMMETRIC_KEY_BYTES),
+            (fields.sending_chain_key, _SYMMETRIC_KEY_BYTES),
+            (fields.ratchet_private_key, PRIVATE_KEY_BYTES),
+            *((chain.ratchet_key, PUBLIC_KEY_BYTES) for chain in chains),
+            *((chain.chain_key, _SYMMETRIC_KEY_BYTES) for chain in chains if chain.chain_key),
+        )
+        pending = fields.pending_prekey
+        return cls(
+            local_identity_key=fields.local_identity_key,
+            remote_identity_key=fields.remote_identity_key,
+            remote_registration_id=fields.remote_registration_id,
+            base_key=fields.base_key,
+            root_key=fields.root_key,
+            ratchet_private_key=fields.ratchet_private_key,
+            ratchet_public_key=fields.ratchet_public_key,
+            sending_chain_key=fields.sending_chain_key,
+            sending_message_number=fields.sending_message_number,
+            previous_counter=fields.previous_counter,
+            receiving_chains=chains,
+            pending=StoredPending(
+                pending.one_time_prekey_id or None, pending.signed_prekey_id, pending.created_at_ms
+            )
+            if fields.HasField("pending_prekey")
+            else None,
+        )
+
+
+def encode_skipped_keys(keys: Mapping[int, bytes]) -> bytes:
+    """Return the record of a bucket of skipped message keys (32 bytes each, secret)."""
+    numbers = sorted(keys)
+    return encode_record(
+        storage_pb2.SkippedKeys(
+            numbers=numbers, message_keys=b"".join(keys[number] for number in numbers)
+        )
+    )
+
+
+def decode_skipped_keys(data: bytes) -> dict[int, bytes]:
+    """Return message number and message key (32 bytes, secret) of a bucket.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    what = "a skipped keys record"
+    fields = decode_record(storage_pb2.SkippedKeys(), data, what)
+    keys = fields.message_keys
+    check_lengths(what, (keys, len(fields.numbers) * _SYMMETRIC_KEY_BYTES))
+    return {
+        number: keys[i * _SYMMETRIC_KEY_BYTES : (i + 1) * _SYMMETRIC_KEY_BYTES]
+        for i, number in enumerate(fields.numbers)
+    }
