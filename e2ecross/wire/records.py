@@ -245,7 +245,7 @@ class InboxRecord(Secret):
     Attributes:
         sender: who sent it by what the envelope says, or None if no envelope could be read.
         message_id: 16 bytes, or empty.
-        handed_over: whether the caller may have seen it already.
+        backend_number: by which the back end hands it out and has it acknowledged.
         sent_at_ms: the sender's clock, milliseconds since 1970.
         content_kind: 0 when this is a failure.
         content_body: what was sent, encoded; secret.
@@ -256,7 +256,7 @@ class InboxRecord(Secret):
 
     sender: Address | None
     message_id: bytes
-    handed_over: bool
+    backend_number: int
     sent_at_ms: int = 0
     content_kind: int = 0
     content_body: bytes = b""
@@ -266,7 +266,9 @@ class InboxRecord(Secret):
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
-        fields = storage_pb2.InboxRecord(message_id=self.message_id, handed_over=self.handed_over)
+        fields = storage_pb2.InboxRecord(
+            message_id=self.message_id, backend_number=self.backend_number
+        )
         if self.sender is not None:
             fields.sender.CopyFrom(encode_address(self.sender))
         if self.error_code:
@@ -296,7 +298,7 @@ class InboxRecord(Secret):
             if fields.HasField("sender")
             else None,
             message_id=fields.message_id,
-            handed_over=fields.handed_over,
+            backend_number=fields.backend_number,
             sent_at_ms=fields.message.sent_at_ms,
             content_kind=fields.message.content_kind,
             content_body=fields.message.content_body,

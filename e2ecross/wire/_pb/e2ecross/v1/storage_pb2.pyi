@@ -140,18 +140,18 @@ class OutboxRecord(_message.Message):
     def __init__(self, envelope: _Optional[bytes] = ...) -> None: ...
 
 class InboxRecord(_message.Message):
-    __slots__ = ("sender", "message_id", "handed_over", "message", "failure")
+    __slots__ = ("sender", "message_id", "backend_number", "message", "failure")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
-    HANDED_OVER_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_NUMBER_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     sender: _address_pb2.Address
     message_id: bytes
-    handed_over: bool
+    backend_number: int
     message: InboxMessage
     failure: InboxFailure
-    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., handed_over: bool = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ...) -> None: ...
+    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., backend_number: _Optional[int] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ...) -> None: ...
 
 class InboxMessage(_message.Message):
     __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed")

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Client`: a device with a back end. Fetches bundles, sends, receives, acknowledges.
+
+Rules:
+- Nothing is asked of the back end inside a store transaction.
+- Sending: encrypt and keep in the outbox in one commit, deposit, forget.
+- Receiving: decrypt and keep in the inbox in one commit, acknowledge, hand over, and forget when
+  the caller confirms.
+- A message that cannot be read is final, and stops nothing else. What the store or the way to the
+  back end did wrong is not: the message stays at the back end.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from e2ecross.address import Address, UserId
+from e2ecross.client.backend import Backend
+from e2ecross.client.context import require_device, save_device
+from e2ecross.client.device import Device, require_content
+from e2ecross.client.inbox import (
+    InboxItem,
+    list_inbox,
+    put_failure,
+    put_message,
+    remove_from_inbox,
+)
+from e2ecross.client.message import FailedMessage, Message
+from e2ecross.client.outbox import (
+    find_in_outbox,
+    list_outbox,
+    put_into_outbox,
+    remove_from_outbox,
+)
+from e2ecross.client.prekey_upkeep import needs_rotation
+from e2ecross.client.receiving import decode_ciphertext, decrypt_envelope
+from e2ecross.client.sending import encrypt_content, require_other_device
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    EnvelopeMismatch,
+    InvalidArgument,
+    MailboxFull,
+    NotRegistered,
+    RemoteError,
+    StoreError,
+    UnknownRecipient,
+)
+from e2ecross.protocol.prekeys import one_time_prekeys_to_add
+from e2ecross.wire.arguments import require_type, require_whole_number
+from e2ecross.wire.content import Content
+from e2ecross.wire.envelope import Envelope
+
+__all__ = ["Client", "Delivery", "Sent"]
+
+_TOKEN_BYTES = 32
+_MAX_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One copy of a sent message.
+
+    Attributes:
+        address: the device it is for.
+    """
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that the back end has accepted.
+
+    Attributes:
+        message_id: 16 bytes.
+        deliveries: the copies, one for each device.
+    """
+
+    message_id: bytes
+    deliveries: tuple[Delivery, ...]
+
+
+class Client:
+    """A `Device` and the `Backend` that it is registered at."""
+
+    __slots__ = ("_backend", "_device", "_seen_receipts", "_unacknowledged")
+
+    def __init__(self, device: Device, backend: Backend) -> None:
+        """Put a device and a back end together.
+
+        Args:
+            device: the device.
+            backend: any implementation of the `Backend` protocol, such as `Relay`.
+
+        Raises:
+            InvalidArgument: `device` is no `Device`.
+        """
+        require_type("device", device, Device)
+        self._device = device
+        self._backend = backend
+        self._seen_receipts: set[int] = set()  # handed over by this object, not confirmed
+        self._unacknowledged: set[int] = set()  # back-end numbers whose acknowledgement failed
+
+    def __repr__(self) -> str:
+        return f"<Client of {self._device.address}>"
+
+    @property
+    def device(self) -> Device:
+        """The device."""
+        return self._device
+
+    def register(self) -> None:
+        """Claim the device's address at the back end and publish its keys; may be repeated.
+
+        Raises:
+            BackendRefused: the address is taken, or may not be claimed.
+            BackendError: the back end cannot be reached.
+            StoreError: the store cannot be read or written.
+        """
+        context = self._device.context
+        token = context.entropy.bytes(_TOKEN_BYTES)
+        with context.store.transaction() as tx:
+            record = require_device(tx)
+            if record.backend_token:
+                token = record.backend_token
+            else:  # committed before it is used, so that a crash cannot lock us out
+                save_device(tx, replace(record, backend_token=token))
+        self._backend.register(context.address, token)
+        if not record.registered:
+            self._publish(token, context.policy.one_time_prekeys_target)
+            with context.store.transaction() as tx:
+                save_device(tx, replace(require_device(tx), registered=True))
+        self.maintain()
+
+    def maintain(self) -> None:
+        """Refill one-time prekeys, replace an old signed prekey, send what waits in the outbox.
+
+        Raises:
+            NotRegistered: call `register` first.
+            BackendError: the back end cannot be reached.
+            StoreError: the store cannot be read or written.
+        """
+        token = self._token()
+        self._maintain_prekeys(token)
+        self._flush(token)
+
+    def send(
+        self,
+        recipient: Address | UserId | str,
+        content: Content,
+        *,
+        message_id: bytes | None = None,
+    ) -> Sent:
+        """Encrypt content for a user and deposit it; starts a session where there is none.
+
+        Args:
+            recipient: an address, a user, or its text, such as "instagram:budi".
+            content: `Text` or `Bytes`.
+            message_id: 16 bytes; by default random. With the id of a message whose sending has
+                failed, the same message is tried again and not encrypted anew.
+
+        Raises:
+            UnknownRecipient: the recipient has not registered.
+            UntrustedIdentity: the recipient's identity key has changed and was not accepted.
+            InvalidKey: the back end handed out a bad bundle; likewise InvalidSignature and
+                EnvelopeMismatch (a bundle of somebody else). Nothing was encrypted to it.
+            MailboxFull: too many messages wait for the recipient; this one was not sent.
+            BackendError: the back end cannot be reached. The message stays in the outbox and is
+                sent with the next call that reaches the back end.
+            NotRegistered: call `register` first.
+            InvalidArgument: an argument has the wrong type or length.
+            StoreError: the store cannot be read or written.
+        """
+        context = self._device.context
+        address = _recipient_address(recipient)
+        require_other_device(context, address)
+        require_content(content)
+        message_id = self._device.checked_message_id(message_id)
+        token = self._token()
+        with context.store.transaction() as tx:
+            row = find_in_outbox(tx, address, message_id)
+        if row is None:
+            self._ensure_session(token, address)
+            with context.store.transaction() as tx:
+                envelope = encrypt_content(
+                    context, tx, address, content, message_id, context.clock()
+                )
+                row = put_into_outbox(tx, envelope)
+        self._flush(token, row)
+        return Sent(message_id, (Delivery(address),))
+
+    def receive(self, limit: int = 100) -> list[InboxItem]:
+        """Return what has arrived, in order: messages, and failures in their places.
+
+        An item that is not confirmed comes again from the next `Client` of this store, flagged
+        as `redelivered`.
+
+        Args:
+            limit: how many items at most, 1 to 1000.
+
+        Raises:
+            NotRegistered: call `register` first.
+            BackendError: the back end cannot be reached, and nothing is there to return.
+            StoreError: the store cannot be read or written, and nothing is there to return.
+            InvalidArgument: `limit` is out of range.
+        """
+        require_whole_number("limit", limit, 1, _MAX_BATCH)
+        token = self._token()
+        errors: list[BackendError | StoreError] = []
+        old = self._unseen(limit, redelivered=True)
+        if len(old) < limit:
+            try:
+                self._fetch(token, limit - len(old), errors)
+                self.maintain()
+            except (BackendError, StoreError) as error:
+                errors.append(error)
+        items = old + self._unseen(limit - len(old), redelivered=False)
+        if errors and not items:
+            raise errors[0]
+        return items
+
+    def confirm(self, items: Iterable[InboxItem]) -> None:
+        """Close items that `receive` returned: the app has stored or shown them.
+
+        Raises:
+            InvalidArgument: an item that `receive` did not return.
+            StoreError: the store cannot be written.
+        """
+        receipts = [_receipt(item) for item in items]
+        with self._device.context.store.transaction() as tx:
+            for receipt in receipts:
+                remove_from_inbox(tx, receipt)
+        self._seen_receipts.difference_update(receipts)
+
+    # --- The way to the back end ------------------------------------------------------------
+
+    def _token(self) -> bytes:
+        with self._device.context.store.transaction() as tx:
+            record = require_device(tx)
+        if not record.backend_token:
+            raise NotRegistered("this device is not registered at the back end: call register")
+        return record.backend_token
+
+    def _publish(self, token: bytes, one_time: int) -> None:
+        published = self._device.publish(one_time)
+        self._backend.publish(token, published)
+        self._device.confirm_published(published)
+
+    def _maintain_prekeys(self, token: bytes) -> None:
+        context = self._device.context
+        left = self._backend.one_time_prekey_count(context.address, token)
+        add = one_time_prekeys_to_add(
+            left, context.policy.one_time_prekeys_low, context.policy.one_time_prekeys_target
+        )
+        with context.store.transaction() as tx:
+            record = require_device(tx)
+            rotate = needs_rotation(context, tx, record)
+        if add or rotate or record.unconfirmed_publication:
+            self._publish(token, add)
+
+    def _ensure_session(self, token: bytes, address: Address) -> None:
+        if self._device.has_session(address):
+            return
+        context = self._device.context
+        bundle = self._backend.fetch_bundle(context.address, token, address)
+        if bundle.address != address:
+            raise EnvelopeMismatch(f"the back end answered with a bundle of {bundle.address}")
+        self._device.start_session(bundle)
+
+    def _flush(self, token: bytes, wanted: bytes | None = None) -> None:
+        """Deposit what waits in the outbox; only what becomes of the wanted row is reported."""
+        store = self._device.context.store
+        with store.transaction() as tx:
+            waiting = list_outbox(tx)
+        for row, envelope in waiting:
+            final: BackendError | RemoteError | None = None
+            try:
+                self._backend.deposit(token, envelope.encode())
+            except (UnknownRecipient, BackendRefused, RemoteError) as error:
+                final = error
+            except MailboxFull as error:
+                if row != wanted:
+                    continue  # it was promised to be sent, and will be when there is room
+                final = error
+            with store.transaction() as tx:
+                remove_from_outbox(tx, row)
+            if final is not None and row == wanted:
+                raise final
+
+    # --- The inbox --------------------------------------------------------------------------
+
+    def _unseen(self, limit: int, *, redelivered: bool) -> list[InboxItem]:
+        """Take items of the inbox that this object has not handed over yet."""
+        with self._device.context.store.transaction() as tx:
+            listed = list_inbox(tx)
+        items = [
+            replace(item, redelivered=redelivered)
+            for _, item in listed
+            if item.receipt not in self._seen_receipts
+        ][:limit]
+        self._seen_receipts.update(_receipt(item) for item in items)
+        return items
+
+    def _fetch(self, token: bytes, limit: int, errors: list[BackendError | StoreError]) -> None:
+        """Move waiting envelopes into the inbox; one that fails for now stays where it is."""
+        context = self._device.context
+        if self._unacknowledged:
+            self._backend.acknowledge(context.address, token, sorted(self._unacknowledged))
+            self._unacknowledged.clear()
+        with context.store.transaction() as tx:
+            known = {number for number, _ in list_inbox(tx)}
+        after = taken = 0
+        while taken < limit and len(errors) < limit:
+            batch = self._backend.fetch(context.address, token, limit - taken, after)
+            for number, data in batch:
+                after = number
+                try:
+                    if number not in known:
+                        self._take_in(number, data)
+                except StoreError as error:
+                    errors.append(error)
+                else:
+                    taken += 1
+                    self._unacknowledged.add(number)
+            if not batch:
+                break
+        self._backend.acknowledge(context.address, token, sorted(self._unacknowledged))
+        self._unacknowledged.clear()
+
+    def _take_in(self, number: int, data: bytes) -> None:
+        context = self._device.context
+        envelope: Envelope | None = None
+        try:
+            envelope = Envelope.decode(data)
+            message = decode_ciphertext(context, envelope)
+            with context.store.transaction() as tx:
+                payload, changed = decrypt_envelope(context, tx, envelope, message, context.clock())
+                put_message(tx, number, payload, identity_changed=changed)
+        except RemoteError as error:
+            with context.store.transaction() as tx:
+                put_failure(tx, number, envelope, error)
+
+
+def _recipient_address(recipient: Address | UserId | str) -> Address:
+    require_type("recipient", recipient, Address, UserId, str)
+    if isinstance(recipient, Address):
+        return recipient
+    if isinstance(recipient, UserId):
+        return Address(recipient.app, recipient.user)
+    return Address.parse(recipient)
+
+
+def _receipt(item: object) -> int:
+    if not isinstance(item, Message | FailedMessage) or item.receipt is None:
+        raise InvalidArgument("items must be what Client.receive returned")
+    return item.receipt

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inbox: messages that were decrypted and that the app has not confirmed yet.
+
+Rules:
+- A message is put here in the commit that used up its key: a crash loses nothing.
+- It leaves when the app confirms it. What is found here by a new `Client` may have been handed
+  over before a crash, and is flagged.
+"""
+
+from e2ecross.client.message import FailedMessage, Message
+from e2ecross.client.outbox import take_number
+from e2ecross.errors import RecordCorrupted, RemoteError, remote_error_from_code
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.content import Payload, decode_content, encode_content
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.records import InboxRecord
+
+__all__ = ["InboxItem", "list_inbox", "put_failure", "put_message", "remove_from_inbox"]
+
+_NUMBER_BYTES = 8
+
+InboxItem = Message | FailedMessage
+
+
+def put_message(
+    tx: Transaction, backend_number: int, payload: Payload, *, identity_changed: bool
+) -> None:
+    """Keep a decrypted message until it is confirmed."""
+    kind, body = encode_content(payload.content)
+    record = InboxRecord(
+        sender=payload.sender,
+        message_id=payload.message_id,
+        backend_number=backend_number,
+        sent_at_ms=payload.sent_at_ms,
+        content_kind=kind,
+        content_body=body,
+        identity_changed=identity_changed,
+    )
+    tx.put(Table.INBOX, b"", take_number(tx), record.encode())
+
+
+def put_failure(
+    tx: Transaction, backend_number: int, envelope: Envelope | None, error: RemoteError
+) -> None:
+    """Keep the fact that a message could not be read until it is confirmed."""
+    record = InboxRecord(
+        sender=None if envelope is None else envelope.sender,
+        message_id=b"" if envelope is None else envelope.message_id,
+        backend_number=backend_number,
+        error_code=error.code,
+        error_text=str(error),
+    )
+    tx.put(Table.INBOX, b"", take_number(tx), record.encode())
+
+
+def list_inbox(tx: Transaction) -> list[tuple[int, InboxItem]]:
+    """Return back-end number and item of all that is not confirmed, in the order of arrival."""
+    return [_decode(row, record) for row, record in tx.list(Table.INBOX)]
+
+
+def remove_from_inbox(tx: Transaction, receipt: int) -> None:
+    """Forget an item: the app has it."""
+    tx.delete(Table.INBOX, b"", receipt.to_bytes(_NUMBER_BYTES))
+
+
+def _decode(row: bytes, data: bytes) -> tuple[int, InboxItem]:
+    record = InboxRecord.decode(data)
+    receipt = int.from_bytes(row)
+    if record.error_code:
+        return record.backend_number, FailedMessage(
+            sender=record.sender,
+            message_id=record.message_id or None,
+            error=remote_error_from_code(record.error_code, record.error_text),
+            receipt=receipt,
+        )
+    if record.sender is None:
+        raise RecordCorrupted("an inbox record lacks its sender: the store is damaged")
+    try:
+        content = decode_content(record.content_kind, record.content_body)
+    except RemoteError as error:
+        raise RecordCorrupted("an inbox record holds no content: the store is damaged") from error
+    return record.backend_number, Message(
+        sender=record.sender,
+        message_id=record.message_id,
+        sent_at_ms=record.sent_at_ms,
+        content=content,
+        identity_changed=record.identity_changed,
+        receipt=receipt,
+    )

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a receiver hands to the app."""
+
+from dataclasses import dataclass, field
+
+from e2ecross.address import Address
+from e2ecross.errors import RemoteError
+from e2ecross.wire.content import Content
+
+__all__ = ["FailedMessage", "Message"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that was authenticated and decrypted.
+
+    Attributes:
+        sender: the device that sent it; authenticated.
+        message_id: 16 bytes, chosen by the sender.
+        sent_at_ms: the sender's clock, milliseconds since 1970.
+        content: what the user sent.
+        identity_changed: it came under another identity key than the accepted one.
+        redelivered: it may have been handed over before a crash (`Client` only).
+        receipt: by which `Client.confirm` finds it; None from `Device.decrypt`.
+    """
+
+    sender: Address
+    message_id: bytes
+    sent_at_ms: int
+    content: Content
+    identity_changed: bool
+    redelivered: bool = False
+    receipt: int | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FailedMessage:
+    """Stands in the place of a message that could not be read; final.
+
+    Attributes:
+        sender: who sent it by what the envelope says (not authenticated), or None when the
+            envelope itself could not be read.
+        message_id: 16 bytes by what the envelope says, or None.
+        error: why. `error.code` tells it to programs.
+        redelivered: it may have been handed over before a crash.
+        receipt: by which `Client.confirm` finds it.
+    """
+
+    sender: Address | None
+    message_id: bytes | None
+    error: RemoteError
+    redelivered: bool = False
+    receipt: int | None = field(default=None, repr=False, compare=False)

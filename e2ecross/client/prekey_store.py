@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our own prekeys in the store, and the base keys seen with them."""
+
+from dataclasses import dataclass, replace
+
+from e2ecross.crypto.kdf import hash_base_key
+from e2ecross.crypto.keys import KeyPair, key_pair_from_private
+from e2ecross.crypto.secret import Secret
+from e2ecross.errors import RecordCorrupted
+from e2ecross.protocol.prekeys import is_expired
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.records import (
+    SignedPrekeyRecord,
+    decode_one_time_prekey,
+    encode_one_time_prekey,
+)
+
+__all__ = [
+    "SignedPrekeyState",
+    "delete_expired_signed_prekeys",
+    "delete_one_time_prekey",
+    "find_one_time_prekey",
+    "find_signed_prekey",
+    "has_seen_base_key",
+    "put_one_time_prekey",
+    "put_signed_prekey",
+    "remember_base_key",
+    "require_signed_prekey",
+]
+
+_ID_BYTES = 4
+_SEEN = b"\x01"  # rows are looked up, not read
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class SignedPrekeyState(Secret):
+    """One generation of our signed prekey.
+
+    Attributes:
+        id: its id.
+        key_pair: the key.
+        signature: XEdDSA over the public key, 64 bytes.
+        created_at_ms: milliseconds since 1970.
+        replaced_at_ms: milliseconds since 1970, 0 as long as it is the current one.
+        seen_base_keys: first messages without one-time prekey that it has taken.
+    """
+
+    id: int
+    key_pair: KeyPair
+    signature: bytes
+    created_at_ms: int
+    replaced_at_ms: int = 0
+    seen_base_keys: int = 0
+
+
+def find_signed_prekey(tx: Transaction, prekey_id: int) -> SignedPrekeyState | None:
+    """Return a signed prekey of ours, or None."""
+    data = tx.get(Table.SIGNED_PREKEYS, b"", _row(prekey_id))
+    if data is None:
+        return None
+    record = SignedPrekeyRecord.decode(data)
+    return SignedPrekeyState(
+        prekey_id,
+        key_pair_from_private(record.private_key),
+        record.signature,
+        record.created_at_ms,
+        record.replaced_at_ms,
+        record.seen_base_keys,
+    )
+
+
+def require_signed_prekey(tx: Transaction, prekey_id: int) -> SignedPrekeyState:
+    """Return the signed prekey that the device record names.
+
+    Raises:
+        RecordCorrupted: there is none.
+    """
+    prekey = find_signed_prekey(tx, prekey_id)
+    if prekey is None:
+        raise RecordCorrupted("the current signed prekey is missing: the store is damaged")
+    return prekey
+
+
+def put_signed_prekey(tx: Transaction, prekey: SignedPrekeyState) -> None:
+    """Write a signed prekey of ours."""
+    record = SignedPrekeyRecord(
+        prekey.key_pair.private,
+        prekey.signature,
+        prekey.created_at_ms,
+        prekey.replaced_at_ms,
+        prekey.seen_base_keys,
+    )
+    tx.put(Table.SIGNED_PREKEYS, b"", _row(prekey.id), record.encode())
+
+
+def delete_expired_signed_prekeys(tx: Transaction, now_ms: int, kept_for_ms: int) -> None:
+    """Delete signed prekeys that were replaced long ago, with what was seen of them."""
+    for row, data in tx.list(Table.SIGNED_PREKEYS):
+        if is_expired(SignedPrekeyRecord.decode(data).replaced_at_ms, now_ms, kept_for_ms):
+            tx.delete(Table.SIGNED_PREKEYS, b"", row)
+            for seen, _ in tx.list(Table.SEEN_BASE_KEYS, row):
+                tx.delete(Table.SEEN_BASE_KEYS, row, seen)
+
+
+def find_one_time_prekey(tx: Transaction, prekey_id: int) -> KeyPair | None:
+    """Return a one-time prekey of ours, or None."""
+    data = tx.get(Table.ONE_TIME_PREKEYS, b"", _row(prekey_id))
+    return None if data is None else key_pair_from_private(decode_one_time_prekey(data))
+
+
+def put_one_time_prekey(tx: Transaction, prekey_id: int, key_pair: KeyPair) -> None:
+    """Write a one-time prekey of ours."""
+    record = encode_one_time_prekey(key_pair.private)
+    tx.put(Table.ONE_TIME_PREKEYS, b"", _row(prekey_id), record)
+
+
+def delete_one_time_prekey(tx: Transaction, prekey_id: int) -> None:
+    """Delete a one-time prekey of ours, because it was used."""
+    tx.delete(Table.ONE_TIME_PREKEYS, b"", _row(prekey_id))
+
+
+def has_seen_base_key(tx: Transaction, signed_prekey_id: int, base_key: bytes) -> bool:
+    """Tell whether a first message with this base key (33 bytes) has been accepted."""
+    return tx.get(Table.SEEN_BASE_KEYS, _row(signed_prekey_id), hash_base_key(base_key)) is not None
+
+
+def remember_base_key(tx: Transaction, prekey: SignedPrekeyState, base_key: bytes) -> None:
+    """Note the base key (33 bytes) of an accepted first message without one-time prekey."""
+    tx.put(Table.SEEN_BASE_KEYS, _row(prekey.id), hash_base_key(base_key), _SEEN)
+    put_signed_prekey(tx, replace(prekey, seen_base_keys=prekey.seen_base_keys + 1))
+
+
+def _row(prekey_id: int) -> bytes:
+    return prekey_id.to_bytes(_ID_BYTES)

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receiving: everything that happens inside the transaction that decrypts a message.
+
+Rules:
+- First everything is checked, then everything is written: the session, the identity, the used
+  one-time prekey. Until then nothing of the store has changed.
+- A one-time prekey is deleted with the first message that it opened, in the same commit.
+- A first message without a one-time prekey is remembered by its base key for as long as its
+  signed prekey lives: it cannot be replayed after its session is gone.
+- What the envelope says is compared with what was encrypted before anything is written.
+"""
+
+from dataclasses import dataclass
+
+from e2ecross.address import Address
+from e2ecross.client.context import Context
+from e2ecross.client.prekey_store import (
+    SignedPrekeyState,
+    delete_one_time_prekey,
+    find_one_time_prekey,
+    find_signed_prekey,
+    has_seen_base_key,
+    remember_base_key,
+)
+from e2ecross.client.session_store import load_sessions, save_sessions
+from e2ecross.client.trust import find_identity, observe_identity
+from e2ecross.crypto.secret import Secret
+from e2ecross.errors import (
+    DuplicateMessage,
+    EnvelopeMismatch,
+    UnknownPrekey,
+    UnknownSession,
+)
+from e2ecross.protocol.session_record import (
+    Opened,
+    SessionRecord,
+    find_session,
+    open_first_message,
+    open_message,
+    open_repeated_first_message,
+)
+from e2ecross.protocol.x3dh import respond_to_session
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.content import Payload, decode_payload
+from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
+from e2ecross.wire.signal_message import (
+    PreKeySignalMessage,
+    SignalMessage,
+    decode_prekey_signal_message,
+    decode_signal_message,
+    is_canonical_prekey_signal_message,
+)
+
+__all__ = ["decode_ciphertext", "decode_message", "decrypt_envelope", "decrypt_plaintext"]
+
+DecodedMessage = PreKeySignalMessage | SignalMessage
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class _Receipt(Secret):
+    """A message that has been read but not accepted: what accepting it would write.
+
+    Attributes:
+        before: the sessions with the sender as they are stored.
+        opened: the sessions as they would be, and the plaintext.
+        first_message: the message that started the session, if this one did.
+        signed_prekey: the one that it used.
+    """
+
+    before: SessionRecord
+    opened: Opened
+    first_message: PreKeySignalMessage | None = None
+    signed_prekey: SignedPrekeyState | None = None
+
+
+def decode_message(kind: MessageKind, data: bytes) -> DecodedMessage:
+    """Decode the bytes of a Signal message; outside any transaction.
+
+    Raises:
+        DecodeError: malformed.
+        UnsupportedVersion: not message version 3.
+        InvalidKey: a key is not acceptable.
+    """
+    if kind is MessageKind.PREKEY:
+        return decode_prekey_signal_message(data)
+    return decode_signal_message(data)
+
+
+def decode_ciphertext(context: Context, envelope: Envelope) -> DecodedMessage:
+    """Decode what an envelope holds, if the envelope can be for this device.
+
+    Raises:
+        EnvelopeMismatch: another recipient, our own address as sender, or a prekey message that
+            is not encoded as a sender of envelopes encodes it.
+        DecodeError: the message is malformed.
+        UnsupportedVersion: not message version 3.
+        InvalidKey: a key is not acceptable.
+    """
+    if envelope.recipient != context.address:
+        raise EnvelopeMismatch(f"the envelope is for {envelope.recipient}, not for this device")
+    if envelope.sender == context.address:
+        raise EnvelopeMismatch("the envelope claims to come from this device")
+    message = decode_message(envelope.kind, envelope.ciphertext)
+    if envelope.kind is MessageKind.PREKEY and not is_canonical_prekey_signal_message(
+        envelope.ciphertext
+    ):
+        raise EnvelopeMismatch("the wrapper of a prekey message was changed on the way")
+    return message
+
+
+def decrypt_plaintext(
+    context: Context, tx: Transaction, sender: Address, message: DecodedMessage, now_ms: int
+) -> tuple[bytes, bool]:
+    """Read a message of a Signal peer, and keep what that changes.
+
+    Returns:
+        The plaintext, and whether it came under an identity key that is not accepted.
+
+    Raises:
+        RemoteError: it cannot be read; nothing was changed.
+    """
+    receipt = _open(context, tx, sender, message)
+    changed = _accept(context, tx, sender, receipt, now_ms)
+    return receipt.opened.plaintext, changed
+
+
+def decrypt_envelope(
+    context: Context, tx: Transaction, envelope: Envelope, message: DecodedMessage, now_ms: int
+) -> tuple[Payload, bool]:
+    """Read the message in an envelope, hold it against the envelope, and keep what that changes.
+
+    Args:
+        context: of the device.
+        tx: the operation's transaction.
+        envelope: as it arrived.
+        message: what `decode_ciphertext` made of it.
+        now_ms: milliseconds since 1970.
+
+    Returns:
+        The payload, and whether it came under an identity key that is not accepted.
+
+    Raises:
+        EnvelopeMismatch: the envelope says something else than what was encrypted.
+        RemoteError: it cannot be read. In both cases nothing was changed.
+    """
+    receipt = _open(context, tx, envelope.sender, message)
+    payload = decode_payload(receipt.opened.plaintext)
+    _compare(envelope, message, payload)
+    return payload, _accept(context, tx, envelope.sender, receipt, now_ms)
+
+
+def _compare(envelope: Envelope, message: DecodedMessage, payload: Payload) -> None:
+    if payload.sender != envelope.sender:
+        raise EnvelopeMismatch("the envelope names another sender than the message")
+    if payload.recipient != envelope.recipient:
+        raise EnvelopeMismatch("the envelope names another recipient than the message")
+    if payload.message_id != envelope.message_id:
+        raise EnvelopeMismatch("the envelope has another message id than the message")
+    if (
+        isinstance(message, PreKeySignalMessage)
+        and payload.registration_id != message.registration_id
+    ):
+        raise EnvelopeMismatch("the wrapper of a prekey message was changed on the way")
+
+
+def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMessage) -> _Receipt:
+    before = load_sessions(tx, sender)
+    if isinstance(message, SignalMessage):
+        identity = find_identity(tx, sender)
+        if identity is None:
+            raise UnknownSession("there is no session with the sender of this message")
+        opened = open_message(before, message, context.entropy, identity.identity_key)
+        return _Receipt(before, opened)
+    session = find_session(before, message.base_key)
+    if session is not None:
+        return _Receipt(
+            before, open_repeated_first_message(before, session, message, context.entropy)
+        )
+    return _open_first_message(context, tx, before, message)
+
+
+def _open_first_message(
+    context: Context, tx: Transaction, before: SessionRecord, message: PreKeySignalMessage
+) -> _Receipt:
+    signed_prekey = find_signed_prekey(tx, message.signed_prekey_id)
+    if signed_prekey is None:
+        raise UnknownPrekey(
+            f"a first message uses signed prekey {message.signed_prekey_id}, "
+            f"which does not exist (any more)"
+        )
+    one_time_prekey = None
+    if message.one_time_prekey_id is None:
+        _refuse_replay(tx, signed_prekey, message)
+    else:
+        one_time_prekey = find_one_time_prekey(tx, message.one_time_prekey_id)
+        if one_time_prekey is None:
+            raise UnknownPrekey(
+                f"a first message uses one-time prekey {message.one_time_prekey_id}, "
+                f"which does not exist (any more): the message may be a replay"
+            )
+    session = respond_to_session(
+        context.identity_key_pair, signed_prekey.key_pair, one_time_prekey, message
+    )
+    opened = open_first_message(before, session, message.message, context.entropy)
+    return _Receipt(before, opened, message, signed_prekey)
+
+
+def _refuse_replay(
+    tx: Transaction, signed_prekey: SignedPrekeyState, message: PreKeySignalMessage
+) -> None:
+    if has_seen_base_key(tx, signed_prekey.id, message.base_key):
+        raise DuplicateMessage("a first message was received before, and its session is gone")
+    if signed_prekey.seen_base_keys >= MAX_SEEN_BASE_KEYS:
+        raise UnknownPrekey(
+            f"signed prekey {signed_prekey.id} takes no more first messages that use no "
+            f"one-time prekey: the sender needs a new bundle"
+        )
+
+
+def _accept(
+    context: Context, tx: Transaction, sender: Address, receipt: _Receipt, now_ms: int
+) -> bool:
+    """Write what a message changes, now that it has passed every check but the policy's."""
+    first = receipt.first_message
+    changed = observe_identity(
+        tx,
+        sender,
+        receipt.opened.session.remote_identity_key,
+        context.policy,
+        now_ms,
+        starts_session=first is not None,
+    )
+    save_sessions(tx, sender, receipt.before, receipt.opened.record)
+    if first is not None and receipt.signed_prekey is not None:
+        if first.one_time_prekey_id is not None:
+            delete_one_time_prekey(tx, first.one_time_prekey_id)
+        else:
+            remember_base_key(tx, receipt.signed_prekey, first.base_key)
+    return changed

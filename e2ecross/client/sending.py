@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sending: everything that happens inside the transaction that encrypts a message.
+
+Rules:
+- A ciphertext leaves only after the commit: a crash may lose a message, never use a key twice.
+- Nothing is encrypted to an identity key that is not accepted.
+"""
+
+from e2ecross.address import Address
+from e2ecross.client.context import Context
+from e2ecross.client.session_store import (
+    load_sessions,
+    load_sessions_for_sending,
+    save_sessions,
+)
+from e2ecross.client.trust import (
+    find_identity,
+    require_accepted_identity,
+    trust_bundle_identity,
+)
+from e2ecross.errors import InvalidArgument, NoSession, UntrustedIdentity
+from e2ecross.protocol.session import Session
+from e2ecross.protocol.session_record import (
+    add_initiated_session,
+    prepare_to_send,
+    seal_message,
+)
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.content import Content, Payload, encode_payload
+from e2ecross.wire.envelope import Envelope, MessageKind
+
+__all__ = ["encrypt_content", "encrypt_plaintext", "keep_initiated_session", "require_other_device"]
+
+
+def require_other_device(context: Context, address: Address) -> None:
+    """Refuse the device's own address: it has no session with itself.
+
+    Raises:
+        InvalidArgument: it is the device's own.
+    """
+    if address == context.address:
+        raise InvalidArgument(f"address is this device's own, {address}")
+
+
+def keep_initiated_session(
+    tx: Transaction, address: Address, session: Session, now_ms: int
+) -> None:
+    """Make a session that was started from a bundle the one that is sent with.
+
+    Raises:
+        UntrustedIdentity: its identity key is not the accepted one.
+    """
+    trust_bundle_identity(tx, address, session.remote_identity_key, now_ms)
+    before = load_sessions(tx, address)
+    save_sessions(tx, address, before, add_initiated_session(before, session))
+
+
+def encrypt_plaintext(
+    context: Context, tx: Transaction, address: Address, plaintext: bytes
+) -> tuple[MessageKind, bytes]:
+    """Encrypt a plaintext and save the advanced session.
+
+    Raises:
+        NoSession: there is no session with the address.
+        UntrustedIdentity: its identity key has changed and was not accepted.
+        SessionExhausted: the session has no message numbers left.
+    """
+    if find_identity(tx, address) is None:
+        raise _no_session(address)
+    accepted = require_accepted_identity(tx, address)
+    before = load_sessions_for_sending(tx, address)
+    ready = prepare_to_send(before, accepted)
+    if ready.current is None:
+        raise _no_session(address)
+    # The sessions and the identities are rows of their own: hold them against each other.
+    if ready.current.remote_identity_key != accepted:
+        raise UntrustedIdentity(address, ready.current.remote_identity_key)
+    after, kind, data = seal_message(ready, plaintext, context.registration_id)
+    save_sessions(tx, address, before, after)
+    return kind, data
+
+
+def encrypt_content(
+    context: Context,
+    tx: Transaction,
+    address: Address,
+    content: Content,
+    message_id: bytes,
+    now_ms: int,
+) -> Envelope:
+    """Encrypt content for a device and put it into its envelope.
+
+    Args:
+        context: of the device.
+        tx: the operation's transaction.
+        address: the recipient.
+        content: what the user sends.
+        message_id: 16 bytes.
+        now_ms: milliseconds since 1970, shown to the recipient.
+
+    Raises:
+        NoSession: there is no session with the address.
+        UntrustedIdentity: its identity key has changed and was not accepted.
+        SessionExhausted: the session has no message numbers left.
+    """
+    payload = Payload(
+        sender=context.address,
+        recipient=address,
+        message_id=message_id,
+        registration_id=context.registration_id,
+        sent_at_ms=now_ms,
+        content=content,
+    )
+    kind, ciphertext = encrypt_plaintext(context, tx, address, encode_payload(payload))
+    return Envelope(message_id, context.address, address, kind, ciphertext)
+
+
+def _no_session(address: Address) -> NoSession:
+    return NoSession(
+        f"there is no session with {address}: call start_session with a bundle of it "
+        f"(Client.send fetches one by itself)"
+    )

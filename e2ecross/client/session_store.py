@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions in the store: which rows an operation reads, and which it writes.
+
+Rules:
+- Only rows of values that changed are written; that is told by identity, because protocol values
+  are immutable and share what did not change.
+- Skipped message keys have rows of their own, 64 message numbers each.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from e2ecross.address import Address
+from e2ecross.client.context import address_key
+from e2ecross.errors import RecordCorrupted
+from e2ecross.protocol.message_chain import ReceivingChain
+from e2ecross.protocol.session import Session
+from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord
+from e2ecross.protocol.session_storage import session_from_record, session_to_record
+from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.limits import MAX_HELD_MESSAGES
+from e2ecross.wire.session_records import (
+    SessionListRecord,
+    StoredSession,
+    decode_skipped_keys,
+    encode_skipped_keys,
+)
+
+__all__ = ["has_session", "load_sessions", "load_sessions_for_sending", "save_sessions"]
+
+_RATCHET_KEY_BYTES = 33
+_BUCKET_INDEX_BYTES = 4
+
+
+def has_session(tx: Transaction, address: Address) -> bool:
+    """Tell whether there is a session to send with."""
+    stored = _load_list(tx, address_key(address))
+    return stored is not None and stored.current is not None
+
+
+def load_sessions(tx: Transaction, address: Address) -> SessionRecord:
+    """Read all sessions with an address."""
+    partition = address_key(address)
+    stored = _load_list(tx, partition)
+    if stored is None:
+        return NO_SESSIONS
+    current = None if stored.current is None else _load_session(tx, partition, stored.current)
+    archived = tuple(_load_session(tx, partition, base_key) for base_key in stored.archived)
+    held = next((session.base_key for session in archived if session.base_key == stored.held), None)
+    return SessionRecord(current, archived, held, stored.held_count)
+
+
+def load_sessions_for_sending(tx: Transaction, address: Address) -> SessionRecord:
+    """Read what is needed to send: mostly the current session alone, the archive left out.
+
+    `save_sessions` does not touch what is left out here and there.
+    """
+    partition = address_key(address)
+    stored = _load_list(tx, partition)
+    if stored is None or stored.current is None:
+        return NO_SESSIONS
+    if stored.held_count >= MAX_HELD_MESSAGES:  # the archive may be needed
+        return load_sessions(tx, address)
+    return SessionRecord(_load_session(tx, partition, stored.current), (), None, 0)
+
+
+def save_sessions(
+    tx: Transaction, address: Address, before: SessionRecord, after: SessionRecord
+) -> None:
+    """Write what differs between the sessions as they were read and as they are now."""
+    partition = address_key(address)
+    old = {session.base_key: session for session in _sessions(before)}
+    new = {session.base_key: session for session in _sessions(after)}
+    for base_key, session in new.items():
+        if old.get(base_key) is not session:
+            _save_session(tx, partition, old.get(base_key), session)
+    for base_key in old.keys() - new.keys():
+        tx.delete(Table.SESSIONS, partition, base_key)
+        for row, _ in tx.list(Table.SKIPPED_KEYS, partition + base_key):
+            tx.delete(Table.SKIPPED_KEYS, partition + base_key, row)
+    stored = _list_record(after)
+    if stored != _list_record(before):
+        tx.put(Table.SESSION_RECORDS, partition, b"", stored.encode())
+
+
+def _sessions(record: SessionRecord) -> Iterable[Session]:
+    return record.archived if record.current is None else (record.current, *record.archived)
+
+
+def _list_record(record: SessionRecord) -> SessionListRecord:
+    return SessionListRecord(
+        current=None if record.current is None else record.current.base_key,
+        archived=tuple(session.base_key for session in record.archived),
+        held=record.held,
+        held_count=record.held_count,
+    )
+
+
+def _load_list(tx: Transaction, partition: bytes) -> SessionListRecord | None:
+    data = tx.get(Table.SESSION_RECORDS, partition)
+    return None if data is None else SessionListRecord.decode(data)
+
+
+def _load_session(tx: Transaction, partition: bytes, base_key: bytes) -> Session:
+    data = tx.get(Table.SESSIONS, partition, base_key)
+    if data is None:
+        raise RecordCorrupted("a session that is listed is missing: the store is damaged")
+    stored = StoredSession.decode(data)
+    if stored.base_key != base_key:
+        raise RecordCorrupted("a session stands in the place of another: the store is damaged")
+    skipped: dict[bytes, dict[int, dict[int, bytes]]] = {}
+    if any(chain.skipped_count for chain in stored.receiving_chains):
+        for row, bucket in tx.list(Table.SKIPPED_KEYS, partition + base_key):
+            ratchet_key, index = row[:_RATCHET_KEY_BYTES], row[_RATCHET_KEY_BYTES:]
+            buckets = skipped.setdefault(ratchet_key, {})
+            buckets[int.from_bytes(index)] = decode_skipped_keys(bucket)
+    return session_from_record(stored, skipped)
+
+
+def _save_session(
+    tx: Transaction, partition: bytes, before: Session | None, after: Session
+) -> None:
+    tx.put(Table.SESSIONS, partition, after.base_key, session_to_record(after).encode())
+    old = {} if before is None else _chains(before)
+    new = _chains(after)
+    for ratchet_key in old.keys() | new.keys():
+        _save_skipped_keys(
+            tx, partition + after.base_key, ratchet_key, old.get(ratchet_key), new.get(ratchet_key)
+        )
+
+
+def _chains(session: Session) -> Mapping[bytes, ReceivingChain]:
+    return {chain.ratchet_key: chain for chain in session.ratchet.receiving}
+
+
+def _save_skipped_keys(
+    tx: Transaction,
+    partition: bytes,
+    ratchet_key: bytes,
+    before: ReceivingChain | None,
+    after: ReceivingChain | None,
+) -> None:
+    old = (NO_SKIPPED_KEYS if before is None else before.skipped).buckets
+    new = (NO_SKIPPED_KEYS if after is None else after.skipped).buckets
+    if old is new:
+        return
+    for index, bucket in new.items():
+        if old.get(index) is not bucket:
+            row = ratchet_key + index.to_bytes(_BUCKET_INDEX_BYTES)
+            tx.put(Table.SKIPPED_KEYS, partition, row, encode_skipped_keys(bucket))
+    for index in old.keys() - new.keys():
+        row = ratchet_key + index.to_bytes(_BUCKET_INDEX_BYTES)
+        tx.delete(Table.SKIPPED_KEYS, partition, row)

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose identity key is whose: trust on first use, and what happens when a key changes.
+
+Rules:
+- The first key seen of an address is accepted. A later one is never accepted silently.
+- A message under a new key is delivered with a flag (or refused, by policy) and the key is kept
+  as pending beside the accepted one; nothing is encrypted to the address until the caller accepts
+  exactly that key.
+- A bundle with another key than the accepted one starts no session.
+"""
+
+import enum
+from dataclasses import dataclass, replace
+
+from e2ecross.address import Address
+from e2ecross.client.context import address_key
+from e2ecross.client.policy import Policy
+from e2ecross.crypto.keys import PublicKey, decode_public_key
+from e2ecross.errors import (
+    IdentityChangedError,
+    InvalidArgument,
+    InvalidKey,
+    NoSession,
+    RecordCorrupted,
+    UntrustedIdentity,
+)
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.records import RemoteIdentityRecord
+
+__all__ = [
+    "RemoteIdentity",
+    "TrustState",
+    "accept_identity",
+    "find_identity",
+    "mark_verified",
+    "observe_identity",
+    "require_accepted_identity",
+    "require_identity",
+    "trust_bundle_identity",
+]
+
+
+class TrustState(enum.StrEnum):
+    """How far an identity key is trusted."""
+
+    UNVERIFIED = "unverified"
+    """Accepted on first use, or by the user without comparing."""
+    VERIFIED = "verified"
+    """The user has compared the safety number."""
+    CHANGED = "changed"
+    """Another key has been seen since and waits to be accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteIdentity:
+    """What is known of the identity of a device.
+
+    Attributes:
+        address: whose identity.
+        identity_key: the accepted key, 33 bytes.
+        pending_key: a key that has been seen since and is not accepted, 33 bytes, or None.
+        verified: whether the accepted key was compared by safety number.
+        first_seen_at_ms: when the accepted key was first seen, milliseconds since 1970.
+    """
+
+    address: Address
+    identity_key: PublicKey
+    pending_key: PublicKey | None
+    verified: bool
+    first_seen_at_ms: int
+
+    @property
+    def trust(self) -> TrustState:
+        """The state in one word."""
+        if self.pending_key is not None:
+            return TrustState.CHANGED
+        return TrustState.VERIFIED if self.verified else TrustState.UNVERIFIED
+
+
+def find_identity(tx: Transaction, address: Address) -> RemoteIdentity | None:
+    """Return what is known of an address's identity, or None."""
+    data = tx.get(Table.REMOTE_IDENTITIES, address_key(address))
+    if data is None:
+        return None
+    record = RemoteIdentityRecord.decode(data)
+    try:
+        return RemoteIdentity(
+            address,
+            decode_public_key(record.identity_key),
+            None if record.pending_key is None else decode_public_key(record.pending_key),
+            record.verified,
+            record.first_seen_at_ms,
+        )
+    except InvalidKey as error:
+        raise RecordCorrupted(
+            "a remote identity holds an impossible key: the store is damaged"
+        ) from error
+
+
+def require_identity(tx: Transaction, address: Address) -> RemoteIdentity:
+    """Return what is known of an address's identity.
+
+    Raises:
+        NoSession: nothing is.
+    """
+    identity = find_identity(tx, address)
+    if identity is None:
+        raise NoSession(
+            f"the identity key of {address} is not known yet: start a session from a bundle, "
+            f"or receive a message first"
+        )
+    return identity
+
+
+def require_accepted_identity(tx: Transaction, address: Address) -> PublicKey:
+    """Return the identity key (33 bytes) that may be encrypted to.
+
+    Raises:
+        NoSession: the address is not known.
+        UntrustedIdentity: another key waits to be accepted.
+    """
+    identity = require_identity(tx, address)
+    if identity.pending_key is not None:
+        raise UntrustedIdentity(address, identity.pending_key)
+    return identity.identity_key
+
+
+def trust_bundle_identity(
+    tx: Transaction, address: Address, identity_key: PublicKey, now_ms: int
+) -> None:
+    """Accept the identity key of a bundle on first use.
+
+    Raises:
+        UntrustedIdentity: it is not the accepted one, or another one waits to be accepted.
+    """
+    identity = find_identity(tx, address)
+    if identity is None:
+        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
+    elif identity.pending_key is not None:
+        raise UntrustedIdentity(address, identity.pending_key)
+    elif identity.identity_key != identity_key:
+        raise UntrustedIdentity(address, identity_key)
+
+
+def observe_identity(
+    tx: Transaction,
+    address: Address,
+    identity_key: PublicKey,
+    policy: Policy,
+    now_ms: int,
+    *,
+    starts_session: bool,
+) -> bool:
+    """Take note of the identity key under which an authenticated message came.
+
+    Args:
+        tx: of the operation that receives the message.
+        address: the sender.
+        identity_key: of the session that read the message, 33 bytes.
+        policy: decides whether a changed key is refused.
+        now_ms: milliseconds since 1970.
+        starts_session: whether the message made a new session. Only that can bring up a new key:
+            a late message of an older session is no change.
+
+    Returns:
+        Whether the key is not the accepted one.
+
+    Raises:
+        IdentityChangedError: a new key, and the policy refuses it.
+    """
+    identity = find_identity(tx, address)
+    if identity is None:
+        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
+        return False
+    if identity_key == identity.identity_key:
+        return False
+    if starts_session:
+        if policy.refuse_changed_identity:
+            raise IdentityChangedError(
+                f"a message from {address} came under a new identity key and was refused: "
+                f"compare the safety number, then accept the key",
+                address,
+                identity_key,
+            )
+        _save(tx, replace(identity, pending_key=identity_key))
+    return True
+
+
+def accept_identity(
+    tx: Transaction, address: Address, identity_key: PublicKey, now_ms: int
+) -> None:
+    """Accept a changed identity key.
+
+    Raises:
+        NoSession: the address is not known.
+        InvalidArgument: another key is the one that waits to be accepted.
+    """
+    identity = require_identity(tx, address)
+    if identity.pending_key is not None and identity.pending_key != identity_key:
+        raise InvalidArgument(f"identity_key is not the key of {address} that waits to be accepted")
+    if identity.identity_key != identity_key:
+        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
+
+
+def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> None:
+    """Note that the user has compared the safety number for the accepted key.
+
+    Raises:
+        NoSession: the address is not known.
+        InvalidArgument: that key (33 bytes) is not the accepted one, or another one is pending.
+    """
+    identity = require_identity(tx, address)
+    if identity.pending_key is not None or identity.identity_key != identity_key:
+        raise InvalidArgument(f"identity_key is not the accepted key of {address}")
+    _save(tx, replace(identity, verified=True))
+
+
+def _save(tx: Transaction, identity: RemoteIdentity) -> None:
+    record = RemoteIdentityRecord(
+        identity.identity_key,
+        identity.pending_key,
+        identity.verified,
+        identity.first_seen_at_ms,
+    )
+    tx.put(Table.REMOTE_IDENTITIES, address_key(identity.address), b"", record.encode())
