@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One SQLite file, shared by threads and processes.
+
+Rules:
+- One connection per thread and process. A connection is never used, and never closed, across
+  fork: closing it in the child would drop locks and files that the parent works with.
+- Whatever may write begins with BEGIN IMMEDIATE: a transaction that turns from reading to writing
+  on the way fails under contention. A plain BEGIN serves only those that never write; so devices
+  that look for messages do not queue behind each other.
+- WAL and synchronous=FULL: what was answered is there after a crash. secure_delete=ON: what was
+  acknowledged is overwritten in the file, at the latest when the last process closes it.
+- A file that is not ours, or of a newer release, is refused before anything in it is changed.
+- Every error of SQLite comes out as `BackendError`, with what to do about it.
+"""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from typing import Final
+
+from e2ecross.errors import BackendError
+from e2ecross.relay.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+
+__all__ = ["BUSY_TIMEOUT_MS", "Database"]
+
+BUSY_TIMEOUT_MS: Final = 10_000
+"""How long a call waits for other processes, milliseconds: a thousand commits of a slow disk."""
+
+_RETRY_SECONDS: Final = 0.01
+
+_ADVICE: Final = {
+    sqlite3.SQLITE_BUSY: "another process held it for too long: try again",
+    sqlite3.SQLITE_LOCKED: "another connection held it for too long: try again",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check the folder and the permissions",
+    sqlite3.SQLITE_READONLY: "it cannot be written: check the permissions of file and folder",
+    sqlite3.SQLITE_FULL: "the disk is full: make room and try again",
+    sqlite3.SQLITE_IOERR: "reading or writing failed: check the disk",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: restore it or start with a new file",
+    sqlite3.SQLITE_NOTADB: "it is not an SQLite file: name another path; it was not changed",
+}
+
+# Connections inherited over a fork end up here, so that no destructor closes them.
+_left_behind: list[object] = []
+
+
+class _Connection:
+    """The connection of one thread, and a lock so that closing waits for its transaction."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self.raw = raw
+        self.lock = threading.Lock()
+        self._process = os.getpid()
+
+    def close(self) -> None:
+        with self.lock:
+            self.raw.close()
+
+    def __del__(self) -> None:
+        # A thread has ended, or the database was dropped without close().
+        if self._process == os.getpid():
+            self.raw.close()
+        else:
+            _left_behind.append(self.raw)
+
+
+class _Connections:
+    """The connections of one process."""
+
+    def __init__(self) -> None:
+        self.process = os.getpid()
+        self.lock = threading.Lock()
+        self.of_thread = threading.local()
+        self.all: weakref.WeakSet[_Connection] = weakref.WeakSet()
+
+
+class Database:
+    """The relay's file; `reading()` and `writing()` are its transactions.
+
+    Args:
+        path: the file; it is created when it does not exist.
+
+    Raises:
+        BackendError: the file cannot be opened, is not a relay's, or is of a newer release.
+    """
+
+    def __init__(self, path: str) -> None:
+        # Absolute, because each thread opens it anew and a program may change its folder.
+        self.path = os.path.abspath(path)
+        self._closed = False
+        self._connections = _Connections()
+        with self._errors():
+            self._connection()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that may write: alone on the file, committed when the block ends.
+
+        Raises:
+            BackendError: SQLite failed; nothing of the block was kept.
+        """
+        with self._transaction("BEGIN IMMEDIATE") as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One transaction that only reads: a single state of the file, beside any writer.
+
+        Raises:
+            BackendError: SQLite failed.
+        """
+        with self._transaction("BEGIN") as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the connections of this process; waits for transactions of other threads."""
+        self._closed = True
+        connections = self._connections
+        if connections.process != os.getpid():
+            return
+        with connections.lock:
+            for connection in list(connections.all):
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
+            connections.all.clear()
+        connections.of_thread = threading.local()
+
+    @contextlib.contextmanager
+    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
+        with self._errors():
+            connection = self._connection()
+            with connection.lock:
+                self._require_open()  # close() may have come in between
+                raw = connection.raw
+                raw.execute(begin)
+                try:
+                    yield raw
+                    raw.execute("COMMIT")
+                except BaseException:
+                    with contextlib.suppress(sqlite3.Error):
+                        raw.execute("ROLLBACK")
+                    raise
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest is a detail of it
+            advice = _ADVICE.get(code, f"SQLite reports: {error}")
+            raise BackendError(f"the relay file {self.path} failed: {advice}") from error
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise BackendError("the relay has been closed: open it anew")
+
+    def _connection(self) -> _Connection:
+        self._require_open()
+        if self._connections.process != os.getpid():
+            _left_behind.append(self._connections)
+            self._connections = _Connections()
+        connections = self._connections
+        connection: _Connection | None = getattr(connections.of_thread, "connection", None)
+        if connection is None:
+            connection = _Connection(self._open())
+            connections.of_thread.connection = connection
+            with connections.lock:
+                connections.all.add(connection)
+        return connection
+
+    def _open(self) -> sqlite3.Connection:
+        # check_same_thread: close() closes the connections of all threads, under their locks.
+        raw = sqlite3.connect(
+            self.path, BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._prepare(raw)
+        except BaseException:
+            raw.close()
+            raise
+        return raw
+
+    def _prepare(self, raw: sqlite3.Connection) -> None:
+        if not self._is_ours(raw):
+            raw.execute("BEGIN IMMEDIATE")
+            try:
+                if not self._is_ours(raw):  # another process may have been first
+                    for statement in SCHEMA:
+                        raw.execute(statement)
+                    raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                    raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                raw.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    raw.execute("ROLLBACK")
+                raise
+        _switch_to_wal(raw)
+        raw.execute("PRAGMA synchronous = FULL")
+        raw.execute("PRAGMA secure_delete = ON")
+
+    def _is_ours(self, raw: sqlite3.Connection) -> bool:
+        """Tell a relay's file from an empty one; anything else is refused."""
+        # One statement, so one state of the file: another process may be creating it.
+        application_id, version, objects = raw.execute(
+            "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master)"
+            " FROM pragma_application_id, pragma_user_version"
+        ).fetchone()
+        if application_id == APPLICATION_ID:
+            if version > SCHEMA_VERSION:
+                raise BackendError(
+                    f"the relay file {self.path} has version {version}, this release reads up to "
+                    f"{SCHEMA_VERSION}: upgrade e2ecross"
+                )
+            return True
+        if application_id or version or objects:
+            raise BackendError(
+                f"{self.path} is not the file of a relay: name another path; it was not changed"
+            )
+        return False
+
+
+def _switch_to_wal(raw: sqlite3.Connection) -> None:
+    # SQLite does not wait by itself here when several processes open a new file at once.
+    give_up = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            raw.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(_RETRY_SECONDS)

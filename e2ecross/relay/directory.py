@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The directory: who has registered, and the public keys that they have published.
+
+Rules:
+- Of a token only its SHA-256 is kept, and compared in constant time. A wrong token and an unknown
+  address are the same error.
+- A one-time prekey is handed out once. Its id stays known, so that a repeated publication does
+  not bring it back.
+- One-time prekeys belong to an identity key: a new one drops those of the old one.
+- Signatures are not checked here: devices do not trust the relay, and check them themselves.
+
+Each function runs inside a transaction of the caller.
+"""
+
+import hashlib
+import hmac
+import sqlite3
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    InvalidArgument,
+    NotRegistered,
+    UnknownRecipient,
+)
+from e2ecross.relay.limits import RelayLimits
+from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys
+
+__all__ = [
+    "claim",
+    "hand_out_bundle",
+    "is_holder",
+    "is_registered",
+    "publish",
+    "require_holder",
+    "unused_count",
+]
+
+# Compared with when there is no account, so that its absence takes as long as a wrong token.
+_NO_DIGEST: Final = bytes(hashlib.sha256().digest_size)
+
+
+def is_registered(connection: sqlite3.Connection, address: Address) -> bool:
+    """Tell whether the address has been claimed."""
+    return _token_digest(connection, address) is not None
+
+
+def is_holder(connection: sqlite3.Connection, address: Address, token: bytes) -> bool:
+    """Tell whether the token (32 bytes, secret) is that of the address."""
+    digest = _token_digest(connection, address)
+    matches = hmac.compare_digest(digest or _NO_DIGEST, hashlib.sha256(token).digest())
+    return matches and digest is not None
+
+
+def require_holder(connection: sqlite3.Connection, address: Address, token: bytes) -> None:
+    """Let only the holder of the address go on.
+
+    Raises:
+        NotRegistered: the token is not that of the address, or nobody has claimed it.
+    """
+    if not is_holder(connection, address, token):
+        raise NotRegistered(
+            f"{address} is not registered with this token: register it, or use the token that it "
+            f"was registered with"
+        )
+
+
+def claim(connection: sqlite3.Connection, address: Address, token: bytes) -> None:
+    """Give the address to the token; the published keys of a former holder are dropped.
+
+    Its mailbox is not touched here.
+    """
+    spelled = str(address)
+    connection.execute("DELETE FROM one_time_prekeys WHERE address = ?", (spelled,))
+    connection.execute(
+        "INSERT INTO accounts (address, token_sha256) VALUES (?, ?) ON CONFLICT (address)"
+        " DO UPDATE SET token_sha256 = excluded.token_sha256, registration_id = NULL,"
+        " identity_key = NULL, signed_prekey_id = NULL, signed_prekey = NULL,"
+        " signed_prekey_signature = NULL",
+        (spelled, hashlib.sha256(token).digest()),
+    )
+
+
+def publish(connection: sqlite3.Connection, published: PublishedKeys, limits: RelayLimits) -> None:
+    """Set the keys of a registered address, and add its new one-time prekeys.
+
+    Raises:
+        BackendRefused: too many one-time prekeys are unused.
+    """
+    spelled = str(published.address)
+    # Under another identity key an id names another prekey: the ids of the old one go too.
+    connection.execute(
+        "DELETE FROM one_time_prekeys WHERE address = ? AND"
+        " (SELECT identity_key FROM accounts WHERE address = ?) IS NOT ?",
+        (spelled, spelled, published.identity_key),
+    )
+    connection.execute(
+        "UPDATE accounts SET registration_id = ?, identity_key = ?, signed_prekey_id = ?,"
+        " signed_prekey = ?, signed_prekey_signature = ? WHERE address = ?",
+        (
+            published.registration_id,
+            published.identity_key,
+            published.signed_prekey.id,
+            published.signed_prekey.public_key,
+            published.signed_prekey.signature,
+            spelled,
+        ),
+    )
+    connection.executemany(
+        "INSERT INTO one_time_prekeys (address, id, public_key) VALUES (?, ?, ?)"
+        " ON CONFLICT (address, id) DO NOTHING",
+        [(spelled, prekey.id, prekey.public_key) for prekey in published.one_time_prekeys],
+    )
+    unused = unused_count(connection, published.address)
+    if unused > limits.one_time_prekeys:
+        raise BackendRefused(
+            f"{published.address} would have {unused} unused one-time prekeys, this back end keeps "
+            f"{limits.one_time_prekeys}: publish fewer"
+        )
+    connection.execute(
+        "DELETE FROM one_time_prekeys WHERE address = ? AND public_key IS NULL AND number <="
+        " (SELECT number FROM one_time_prekeys WHERE address = ? AND public_key IS NULL"
+        " ORDER BY number DESC LIMIT 1 OFFSET ?)",
+        (spelled, spelled, limits.handed_out_prekeys),
+    )
+
+
+def unused_count(connection: sqlite3.Connection, address: Address) -> int:
+    """Return how many one-time prekeys of the address are left to hand out."""
+    row: tuple[int] = connection.execute(
+        "SELECT COUNT(*) FROM one_time_prekeys WHERE address = ? AND public_key IS NOT NULL",
+        (str(address),),
+    ).fetchone()
+    return row[0]
+
+
+def hand_out_bundle(connection: sqlite3.Connection, address: Address) -> PreKeyBundle:
+    """Return the keys of the address; a one-time prekey in it is used up with this.
+
+    Raises:
+        UnknownRecipient: the address has not published keys.
+        BackendError: what the file holds are not keys.
+    """
+    row = connection.execute(
+        "SELECT registration_id, identity_key, signed_prekey_id, signed_prekey,"
+        " signed_prekey_signature FROM accounts WHERE address = ? AND identity_key IS NOT NULL",
+        (str(address),),
+    ).fetchone()
+    if row is None:
+        raise UnknownRecipient(f"{address} has published no keys: it has to register first")
+    registration_id, identity_key, signed_prekey_id, signed_prekey, signature = row
+    try:
+        prekey = _use_up_prekey(connection, address)
+        return PreKeyBundle(
+            address=address,
+            registration_id=registration_id,
+            identity_key=identity_key,
+            signed_prekey_id=signed_prekey_id,
+            signed_prekey=signed_prekey,
+            signed_prekey_signature=signature,
+            one_time_prekey_id=None if prekey is None else prekey.id,
+            one_time_prekey=None if prekey is None else prekey.public_key,
+        )
+    except InvalidArgument as error:  # somebody has written into the file
+        raise BackendError(f"the keys of {address} in the relay file are damaged") from error
+
+
+def _use_up_prekey(connection: sqlite3.Connection, address: Address) -> OneTimePrekey | None:
+    """Take the unused one-time prekey that was published first."""
+    row = connection.execute(
+        "SELECT number, id, public_key FROM one_time_prekeys"
+        " WHERE address = ? AND public_key IS NOT NULL ORDER BY number LIMIT 1",
+        (str(address),),
+    ).fetchone()
+    if row is None:
+        return None
+    number, prekey_id, public_key = row
+    connection.execute("UPDATE one_time_prekeys SET public_key = NULL WHERE number = ?", (number,))
+    return OneTimePrekey(prekey_id, public_key)
+
+
+def _token_digest(connection: sqlite3.Connection, address: Address) -> bytes | None:
+    row: tuple[bytes] | None = connection.execute(
+        "SELECT token_sha256 FROM accounts WHERE address = ?", (str(address),)
+    ).fetchone()
+    return None if row is None else row[0]

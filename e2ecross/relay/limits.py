@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a relay carries and keeps: bounds that its operator may change.
+
+Rules:
+- Whoever is registered can make the relay store something; each such thing has a bound here.
+- What no envelope may exceed anywhere stands in `wire/limits.py` and can only be lowered here.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from e2ecross.errors import InvalidArgument
+from e2ecross.relay.arguments import MAX_NUMBER, require_whole_number
+from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
+
+__all__ = ["RelayLimits"]
+
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+# A time of more than 10,000 years is a mistake, and added to a clock it would not fit into a row.
+_MAX_MS: Final = 10_000 * 366 * _DAY_MS
+
+
+@dataclass(frozen=True, slots=True)
+class RelayLimits:
+    """The bounds of one relay; all processes on one file should use the same.
+
+    Attributes:
+        envelope_bytes: one encoded envelope, bytes; at most 128 KiB, the largest there is.
+        mailbox_messages: envelopes that wait for one device; the newest is refused. A device that
+            is offline for weeks fits; one sender fills at most 1.3 GB.
+        fetch_messages: envelopes returned by one `fetch`; bounds the memory of one call (125 MiB).
+        one_time_prekeys: unused one-time prekeys of one device; ten of the usual batches of 100.
+        handed_out_prekeys: ids of handed-out one-time prekeys remembered per device, newest first,
+            so that a publication that is repeated does not revive one. At least
+            `one_time_prekeys`: no more can be handed out between a publication and its repetition.
+        remembered_messages: acknowledged envelopes remembered per recipient, newest first, so that
+            a deposit that is repeated is not delivered again: one full mailbox.
+        remembered_ms: how long each of them is remembered, milliseconds: 30 days, longer than a
+            sender can be expected to repeat itself.
+
+    Raises:
+        InvalidArgument: a limit is not a whole number, is below 1, or contradicts the above.
+    """
+
+    envelope_bytes: int = MAX_ENVELOPE_BYTES
+    mailbox_messages: int = 10_000
+    fetch_messages: int = 1_000
+    one_time_prekeys: int = 1_000
+    handed_out_prekeys: int = 10_000
+    remembered_messages: int = 10_000
+    remembered_ms: int = 30 * _DAY_MS
+
+    def __post_init__(self) -> None:
+        highest = {"envelope_bytes": MAX_ENVELOPE_BYTES, "remembered_ms": _MAX_MS}
+        for field in fields(self):
+            high = highest.get(field.name, MAX_NUMBER)
+            require_whole_number(field.name, getattr(self, field.name), 1, high)
+        if self.handed_out_prekeys < self.one_time_prekeys:
+            raise InvalidArgument("handed_out_prekeys must not be less than one_time_prekeys")

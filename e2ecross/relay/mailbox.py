@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mailboxes: encoded envelopes that wait for their recipient, oldest first.
+
+Rules:
+- Bytes are kept and returned as they came.
+- (sender, recipient device, message id) is deposited once: a repetition changes nothing, also
+  after the envelope was acknowledged, as long and as many as the limits say.
+- A full mailbox refuses the newest; nobody can push out what waits already.
+- An envelope leaves when its recipient acknowledges its number, or when the address is reset.
+
+Each function runs inside a transaction of the caller.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.errors import MailboxFull
+from e2ecross.relay.limits import RelayLimits
+from e2ecross.wire.envelope import Envelope
+
+__all__ = ["deposit", "drop_all", "fetch", "forget_expired", "remove", "waiting"]
+
+_FORGET_BATCH: Final = 100
+"""Expired triples deleted with one deposit: more than a deposit adds, and little work."""
+
+
+def deposit(
+    connection: sqlite3.Connection, envelope: Envelope, encoded: bytes, limits: RelayLimits
+) -> None:
+    """Put an envelope, in the encoding that it came in, into its recipient's mailbox.
+
+    Args:
+        connection: inside a writing transaction.
+        envelope: what `encoded` says; its recipient is registered.
+        encoded: the bytes to keep.
+        limits: how many may wait.
+
+    Raises:
+        MailboxFull: the mailbox is at its limit.
+    """
+    triple = _triple_sha256(envelope)
+    known = connection.execute("SELECT 1 FROM deposits WHERE triple_sha256 = ?", (triple,))
+    if known.fetchone() is not None:
+        return
+    recipient = str(envelope.recipient)
+    (count,) = connection.execute(
+        "SELECT waiting FROM accounts WHERE address = ?", (recipient,)
+    ).fetchone()
+    if count >= limits.mailbox_messages:
+        raise MailboxFull(
+            f"{limits.mailbox_messages} messages wait for {recipient}, more are not kept: try "
+            f"again when it has been online"
+        )
+    number = connection.execute(
+        "INSERT INTO mailbox (recipient, envelope) VALUES (?, ?)", (recipient, encoded)
+    ).lastrowid
+    connection.execute(
+        "INSERT INTO deposits (triple_sha256, recipient, number) VALUES (?, ?, ?)",
+        (triple, recipient, number),
+    )
+
+
+def fetch(
+    connection: sqlite3.Connection, address: Address, limit: int, after: int
+) -> list[tuple[int, bytes]]:
+    """Return up to `limit` waiting envelopes with numbers above `after`, oldest first."""
+    return connection.execute(
+        "SELECT number, envelope FROM mailbox WHERE recipient = ? AND number > ?"
+        " ORDER BY number LIMIT ?",
+        (str(address), after, limit),
+    ).fetchall()
+
+
+def waiting(connection: sqlite3.Connection, address: Address) -> list[bytes]:
+    """Return all waiting envelopes of the address, oldest first."""
+    rows = connection.execute(
+        "SELECT envelope FROM mailbox WHERE recipient = ? ORDER BY number", (str(address),)
+    )
+    return [envelope for (envelope,) in rows]
+
+
+def remove(
+    connection: sqlite3.Connection,
+    address: Address,
+    numbers: Iterable[int],
+    limits: RelayLimits,
+    now_ms: int,
+) -> None:
+    """Remove envelopes from a registered address's mailbox; remember their triples for a while.
+
+    Numbers of other mailboxes are ignored.
+    """
+    recipient = str(address)
+    (place,) = connection.execute(
+        "SELECT acknowledged FROM accounts WHERE address = ?", (recipient,)
+    ).fetchone()
+    for number in numbers:
+        removed = connection.execute(
+            "DELETE FROM mailbox WHERE number = ? AND recipient = ?", (number, recipient)
+        )
+        if removed.rowcount:
+            place += 1
+            connection.execute(
+                "UPDATE deposits SET place = ?, forget_at_ms = ? WHERE number = ?",
+                (place, now_ms + limits.remembered_ms, number),
+            )
+    connection.execute("UPDATE accounts SET acknowledged = ? WHERE address = ?", (place, recipient))
+    connection.execute(
+        "DELETE FROM deposits WHERE recipient = ? AND place <= ?",
+        (recipient, place - limits.remembered_messages),
+    )
+
+
+def drop_all(
+    connection: sqlite3.Connection, address: Address, limits: RelayLimits, now_ms: int
+) -> None:
+    """Empty the mailbox of a registered address, as if all of it had been acknowledged."""
+    rows = connection.execute("SELECT number FROM mailbox WHERE recipient = ?", (str(address),))
+    numbers = [number for (number,) in rows]
+    remove(connection, address, numbers, limits, now_ms)
+
+
+def forget_expired(connection: sqlite3.Connection, now_ms: int) -> None:
+    """Forget triples whose time is over, the oldest first, a bounded number of them."""
+    connection.execute(
+        "DELETE FROM deposits WHERE triple_sha256 IN (SELECT triple_sha256 FROM deposits"
+        " WHERE forget_at_ms <= ? ORDER BY forget_at_ms LIMIT ?)",
+        (now_ms, _FORGET_BATCH),
+    )
+
+
+def _triple_sha256(envelope: Envelope) -> bytes:
+    # A space is in no address, so no two triples have the same text.
+    text = f"{envelope.sender} {envelope.recipient} {envelope.message_id.hex()}"
+    return hashlib.sha256(text.encode("ascii")).digest()

@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The relay: a blind back end on one SQLite file. Satisfies `e2ecross.client.backend.Backend`.
+
+Rules:
+- It sees addresses, kinds, sizes, times and who asks for whose keys. It holds no private key and
+  no plaintext, so it can lose, delay, repeat or alter messages, and never read or forge one.
+- Everything but registering needs the token of the address, checked in the transaction that does
+  the work. An envelope's sender must be the holder.
+- Every call may be repeated; a second time it changes nothing, except that each `fetch_bundle`
+  hands out another one-time prekey.
+- Several threads and processes may use one file.
+- It logs nothing, and no token or envelope is in an error or a `repr`.
+
+How often a device may ask is for the service around it to bound: whoever is registered can use up
+the one-time prekeys of another device, which then receives first messages without one.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.errors import BackendRefused, UnknownRecipient
+from e2ecross.relay import directory, mailbox
+from e2ecross.relay.arguments import (
+    MAX_NUMBER,
+    require_callable,
+    require_file_name,
+    require_token,
+    require_type,
+    require_whole_number,
+    require_whole_numbers,
+)
+from e2ecross.relay.database import Database
+from e2ecross.relay.limits import RelayLimits
+from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
+
+__all__ = ["Relay"]
+
+_DEFAULT_LIMITS: Final = RelayLimits()
+
+_ACKNOWLEDGE_BATCH: Final = 1_000
+"""Envelopes removed in one transaction, so that a long list keeps nobody waiting for long."""
+
+
+def _first_come(address: Address, taken: bool) -> bool:
+    return not taken
+
+
+def _system_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Relay:
+    """A directory of published keys and mailboxes, in one file.
+
+    Use it as a context manager or call `close()`. Each method raises `InvalidArgument` for an
+    argument of the wrong type, length or range, and `BackendError` when the file cannot be used
+    or the relay has been closed; what else it raises is said there.
+
+    Args:
+        path: the file; created when it does not exist. It must name a file: processes share it.
+        authorise: decides who may claim an address. Called with the address and whether it is
+            taken under another token, outside of any transaction; only `True` lets the claim go
+            ahead. For a taken address that is a reset: the new token replaces the old one, and
+            the published keys and waiting envelopes of the old holder are dropped. By default the
+            first to come gets an address, and nobody can reset it.
+        limits: bounds on what is carried and kept.
+        clock: returns the time, milliseconds since 1970.
+
+    Raises:
+        InvalidArgument: an argument has the wrong type.
+        BackendError: the file cannot be opened, is not a relay's, or is of a newer release.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        authorise: Callable[[Address, bool], bool] = _first_come,
+        limits: RelayLimits = _DEFAULT_LIMITS,
+        clock: Callable[[], int] = _system_clock_ms,
+    ) -> None:
+        name = require_file_name("path", path)
+        require_callable("authorise", authorise)
+        require_type("limits", limits, RelayLimits)
+        require_callable("clock", clock)
+        self._authorise = authorise
+        self._limits = limits
+        self._clock = clock
+        self._database = Database(name)
+
+    @property
+    def path(self) -> Path:
+        """The relay's file, absolute."""
+        return Path(self._database.path)
+
+    @property
+    def limits(self) -> RelayLimits:
+        """The bounds on what is carried and kept."""
+        return self._limits
+
+    def __repr__(self) -> str:
+        return f"<Relay {self._database.path}>"
+
+    def __enter__(self) -> "Relay":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; a second time does nothing. Calls of other threads are waited for."""
+        self._database.close()
+
+    # --- The directory ----------------------------------------------------------------------
+
+    def register(self, address: Address, token: bytes) -> None:
+        """Claim an address under a secret token; the same token again is a no-op.
+
+        Args:
+            address: the device to register.
+            token: 32 random bytes, secret; only its SHA-256 is kept.
+
+        Raises:
+            BackendRefused: `authorise` did not let the claim go ahead.
+        """
+        require_type("address", address, Address)
+        require_token(token)
+        allowed: bool | None = None  # whether the address was taken when authorise said yes
+        while True:
+            with self._database.writing() as connection:
+                if directory.is_holder(connection, address, token):
+                    return
+                taken = directory.is_registered(connection, address)
+                if taken is allowed:
+                    directory.claim(connection, address, token)
+                    mailbox.drop_all(connection, address, self._limits, self._clock())
+                    return
+            # Asked outside of the transaction, because the answer may take a network; asked again
+            # when somebody else claimed the address meanwhile. It never becomes free, so the loop
+            # ends. `is True`: an `async def` given by mistake must not let everybody in.
+            if self._authorise(address, taken) is not True:
+                raise BackendRefused(
+                    f"{address} may not be claimed: it is taken, or the app does not allow it"
+                )
+            allowed = taken
+
+    def publish(self, token: bytes, published: PublishedKeys) -> None:
+        """Set the published keys of the token's address, adding the one-time prekeys.
+
+        A one-time prekey id that was published before is ignored, also when it has been handed
+        out since. A changed identity key drops the one-time prekeys of the old one.
+
+        Args:
+            token: that of `published.address`, 32 bytes, secret.
+            published: the public keys.
+
+        Raises:
+            InvalidKey: one of the keys is not acceptable.
+            NotRegistered: the token is not that of the address.
+            BackendRefused: too many unused one-time prekeys; nothing was changed.
+        """
+        require_token(token)
+        require_type("published", published, PublishedKeys)
+        # As it would arrive over a network: `decode` also checks the keys themselves.
+        published = PublishedKeys.decode(published.encode())
+        with self._database.writing() as connection:
+            directory.require_holder(connection, published.address, token)
+            directory.publish(connection, published, self._limits)
+
+    def one_time_prekey_count(self, address: Address, token: bytes) -> int:
+        """Return how many one-time prekeys of the address are left to hand out.
+
+        Raises:
+            NotRegistered: the token (32 bytes, secret) is not that of the address.
+        """
+        require_type("address", address, Address)
+        require_token(token)
+        with self._database.reading() as connection:
+            directory.require_holder(connection, address, token)
+            return directory.unused_count(connection, address)
+
+    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
+        """Hand out keys of a device, with a one-time prekey as long as there are any.
+
+        Args:
+            requester: the asking device.
+            token: the asking device's token, 32 bytes, secret.
+            address: whose keys are wanted.
+
+        Raises:
+            UnknownRecipient: the address has not published keys.
+            NotRegistered: the token is not that of the requester.
+        """
+        require_type("requester", requester, Address)
+        require_token(token)
+        require_type("address", address, Address)
+        with self._database.writing() as connection:
+            directory.require_holder(connection, requester, token)
+            return directory.hand_out_bundle(connection, address)
+
+    # --- The mailboxes ----------------------------------------------------------------------
+
+    def deposit(self, token: bytes, envelope: bytes) -> None:
+        """Put an encoded envelope into its recipient's mailbox, once per message id.
+
+        Args:
+            token: that of the envelope's sender, 32 bytes, secret.
+            envelope: as encoded by the sender; kept and delivered as it is.
+
+        Raises:
+            DecodeError: not an envelope.
+            UnsupportedVersion: an envelope of a later version.
+            BackendRefused: the envelope is larger than this relay carries.
+            NotRegistered: the token is not that of the envelope's sender.
+            UnknownRecipient: the recipient is not registered.
+            MailboxFull: too many messages wait for the recipient.
+        """
+        require_token(token)
+        require_type("envelope", envelope, bytes)
+        # Beyond the last bound it is no envelope anywhere, and `decode` says so before parsing.
+        if self._limits.envelope_bytes < len(envelope) <= MAX_ENVELOPE_BYTES:
+            raise BackendRefused(
+                f"the envelope has {len(envelope)} bytes, this back end carries up to "
+                f"{self._limits.envelope_bytes}"
+            )
+        decoded = Envelope.decode(envelope)
+        with self._database.writing() as connection:
+            directory.require_holder(connection, decoded.sender, token)
+            if not directory.is_registered(connection, decoded.recipient):
+                raise UnknownRecipient(f"{decoded.recipient} is not registered")
+            mailbox.forget_expired(connection, self._clock())
+            mailbox.deposit(connection, decoded, envelope, self._limits)
+
+    def fetch(
+        self, address: Address, token: bytes, limit: int, after: int = 0
+    ) -> list[tuple[int, bytes]]:
+        """Return waiting envelopes with their numbers, oldest first; they stay until acknowledged.
+
+        Args:
+            address: whose mailbox.
+            token: that address's token, 32 bytes, secret.
+            limit: how many at most, 1 to `RelayLimits.fetch_messages` (1000).
+            after: only those with higher numbers.
+
+        Raises:
+            NotRegistered: the token is not that of the address.
+        """
+        require_type("address", address, Address)
+        require_token(token)
+        require_whole_number("limit", limit, 1, self._limits.fetch_messages)
+        require_whole_number("after", after, 0, MAX_NUMBER)
+        with self._database.reading() as connection:
+            directory.require_holder(connection, address, token)
+            return mailbox.fetch(connection, address, limit, after)
+
+    def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
+        """Remove envelopes from the address's mailbox; unknown numbers are ignored.
+
+        Args:
+            address: whose mailbox.
+            token: that address's token, 32 bytes, secret.
+            numbers: as returned by `fetch`.
+
+        Raises:
+            NotRegistered: the token is not that of the address.
+        """
+        require_type("address", address, Address)
+        require_token(token)
+        require_whole_numbers("numbers", numbers)
+        possible = [number for number in numbers if 0 < number <= MAX_NUMBER]
+        # At least one round, so that a wrong token is refused whatever the numbers are.
+        for start in range(0, max(len(possible), 1), _ACKNOWLEDGE_BATCH):
+            batch = possible[start : start + _ACKNOWLEDGE_BATCH]
+            with self._database.writing() as connection:
+                directory.require_holder(connection, address, token)
+                mailbox.remove(connection, address, batch, self._limits, self._clock())
+
+    # --- For the operator -------------------------------------------------------------------
+
+    def waiting(self, address: Address) -> list[Envelope]:
+        """Show what waits for a device, in the order of its mailbox.
+
+        This is the operator's view: it takes no token, because whoever has the file can read it
+        anyway. It shows all that a relay can know of a message, and must not be offered to
+        devices.
+
+        Raises:
+            DecodeError: somebody has written something into the file that is not an envelope.
+        """
+        require_type("address", address, Address)
+        with self._database.reading() as connection:
+            rows = mailbox.waiting(connection, address)
+        return [Envelope.decode(row) for row in rows]

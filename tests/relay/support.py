@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values that a relay is given in tests; all of them a function of their arguments."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2ecross.address import Address
+from e2ecross.client.backend import Backend
+from e2ecross.crypto.keys import PublicKey, key_pair_from_private
+from e2ecross.relay import Relay
+from e2ecross.wire.bundle import OneTimePrekey, PublishedKeys, SignedPrekey
+from e2ecross.wire.envelope import Envelope, MessageKind
+
+ANA = Address("whatsapp", "ana")
+BUDI = Address("instagram", "budi")
+TOKO = Address("messenger", "toko-kopi")
+
+_KEYS: dict[str, PublicKey] = {}
+
+
+@dataclass
+class FakeClock:
+    now_ms: int = 1_700_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+def digest(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def token(address: Address, generation: int = 0) -> bytes:
+    return digest(f"token {address} {generation}")
+
+
+def public_key(name: str) -> PublicKey:
+    if name not in _KEYS:
+        _KEYS[name] = key_pair_from_private(digest(name)).public
+    return _KEYS[name]
+
+
+def published(
+    address: Address, ids: range = range(0), identity: str = "identity", signed_id: int = 7
+) -> PublishedKeys:
+    """Keys of a device; a relay checks no signature, so it is not one."""
+    owner = f"{address} {identity}"
+    return PublishedKeys(
+        address=address,
+        registration_id=4711,
+        identity_key=public_key(owner),
+        signed_prekey=SignedPrekey(
+            signed_id, public_key(f"{owner} signed {signed_id}"), digest(owner) * 2
+        ),
+        one_time_prekeys=tuple(
+            OneTimePrekey(id=n, public_key=public_key(f"{owner} one-time {n}")) for n in ids
+        ),
+    )
+
+
+def envelope(sender: Address, recipient: Address, number: int = 0, size: int = 40) -> Envelope:
+    return Envelope(
+        message_id=digest(f"message {number}")[:16],
+        sender=sender,
+        recipient=recipient,
+        kind=MessageKind.SIGNAL,
+        ciphertext=bytes([1 + number % 255]) * size,
+    )
+
+
+def envelope_of_size(sender: Address, recipient: Address, total: int) -> bytes:
+    """An encoded envelope of exactly that many bytes."""
+    overhead = len(envelope(sender, recipient, size=total - 100).encode()) - (total - 100)
+    encoded = envelope(sender, recipient, size=total - overhead).encode()
+    assert len(encoded) == total
+    return encoded
+
+
+def register(relay: Backend, *addresses: Address) -> None:
+    for address in addresses:
+        relay.register(address, token(address))
+
+
+def file_bytes(path: Path) -> bytes:
+    """All that is on disk: the file with its WAL and shared memory."""
+    return b"".join(p.read_bytes() for p in sorted(path.parent.glob(path.name + "*")))
+
+
+def take(relay: Relay, requester: Address, address: Address) -> int | None:
+    """Fetch a bundle; the id of its one-time prekey."""
+    return relay.fetch_bundle(requester, token(requester), address).one_time_prekey_id

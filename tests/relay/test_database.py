@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The file: foreign, newer, damaged, busy; threads, fork and closing."""
+
+import gc
+import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from e2ecross.errors import BackendError
+from e2ecross.relay import Relay, database
+from e2ecross.relay.schema import APPLICATION_ID, SCHEMA_VERSION
+from tests.relay.support import ANA, BUDI, envelope, published, register, take, token
+
+
+def write(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path)
+    with connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+def test_connections_keep_the_rules(relay: Relay) -> None:
+    with relay._database.writing() as connection:
+        pragmas = {
+            name: connection.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in (
+                "journal_mode",
+                "synchronous",
+                "secure_delete",
+                "busy_timeout",
+                "application_id",
+                "user_version",
+            )
+        }
+    assert pragmas == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "secure_delete": 1,
+        "busy_timeout": database.BUSY_TIMEOUT_MS,
+        "application_id": APPLICATION_ID,
+        "user_version": SCHEMA_VERSION,
+    }
+
+
+def test_a_reopened_file_holds_everything(path: Path) -> None:
+    with Relay(str(path)) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, range(1, 4)))
+        relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+        assert take(relay, BUDI, ANA) == 1
+    with Relay(path) as relay:
+        register(relay, ANA)
+        assert take(relay, BUDI, ANA) == 2
+        assert relay.waiting(ANA) == [envelope(BUDI, ANA)]
+        relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+        assert len(relay.waiting(ANA)) == 1
+
+
+FOREIGN: dict[str, Callable[[Path], object]] = {
+    "table": lambda path: write(path, "CREATE TABLE notes (text)"),
+    "wal": lambda path: write(path, "PRAGMA journal_mode = WAL", "CREATE TABLE notes (text)"),
+    "application_id": lambda path: write(path, "PRAGMA application_id = 5"),
+    "user_version": lambda path: write(path, "PRAGMA user_version = 1"),
+    "text": lambda path: path.write_text(
+        "no database at all, but long enough to look like one\n" * 99
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_foreign_file_is_refused_and_not_touched(path: Path, kind: str) -> None:
+    FOREIGN[kind](path)
+    before = path.read_bytes()
+    with pytest.raises(BackendError, match="name another path; it was not changed"):
+        Relay(path)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_newer_file_is_refused_with_both_versions(path: Path) -> None:
+    Relay(path).close()
+    write(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    before = path.read_bytes()
+    with pytest.raises(BackendError, match=r"has version 2, this release reads up to 1: upgrade"):
+        Relay(path)
+    assert path.read_bytes() == before
+
+
+def test_an_empty_file_becomes_a_relay(path: Path) -> None:
+    path.touch()
+    with Relay(path) as relay:
+        register(relay, ANA)
+
+
+def test_an_interrupted_creation_leaves_an_empty_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "SCHEMA", ("CREATE TABLE half (a)", "no SQL"))
+        with pytest.raises(BackendError, match="SQLite reports: near"):
+            Relay(path)
+    with Relay(path) as relay:
+        register(relay, ANA)
+
+
+def test_a_damaged_file_is_a_backend_error(path: Path) -> None:
+    with Relay(path) as relay:
+        register(relay, ANA)
+    damaged = bytearray(path.read_bytes())
+    damaged[4096:] = b"\xa5" * (len(damaged) - 4096)
+    path.write_bytes(damaged)
+    with Relay(path) as relay, pytest.raises(BackendError, match="damaged: restore it"):
+        relay.fetch(ANA, token(ANA), 1)
+
+
+def test_a_path_in_no_folder_is_a_backend_error(tmp_path: Path) -> None:
+    for path in (tmp_path / "none" / "relay.db", tmp_path):
+        with pytest.raises(BackendError, match="cannot be opened: check the folder"):
+            Relay(path)
+
+
+def test_a_busy_file_is_a_backend_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 20)
+    with Relay(path) as relay:
+        register(relay, ANA)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(BackendError, match="another process held it for too long: try again"):
+            register(relay, BUDI)
+        other.execute("ROLLBACK")
+        other.close()
+        register(relay, BUDI)
+
+
+def test_a_new_file_that_stays_locked_is_a_backend_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 20)
+    Relay(path).close()
+    write(path, "PRAGMA journal_mode = DELETE")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM accounts").fetchall()
+    with pytest.raises(BackendError, match="another process held it for too long"):
+        Relay(path)
+    other.close()
+    Relay(path).close()
+
+
+def test_a_failure_inside_a_transaction_keeps_nothing(relay: Relay) -> None:
+    def fail(error: BaseException) -> None:
+        with relay._database.writing() as raw:
+            raw.execute("DELETE FROM accounts")
+            raise error
+
+    with pytest.raises(BackendError, match="SQLite reports: odd"):
+        fail(sqlite3.OperationalError("odd"))
+    with pytest.raises(KeyboardInterrupt):
+        fail(KeyboardInterrupt())
+    assert relay.fetch(ANA, token(ANA), 1) == []
+
+
+def test_a_closed_relay_says_so(path: Path) -> None:
+    relay = Relay(path)
+    register(relay, ANA)
+    relay.close()
+    relay.close()
+    with pytest.raises(BackendError, match="has been closed: open it anew"):
+        relay.fetch(ANA, token(ANA), 1)
+    assert list(path.parent.iterdir()) == [path]  # the WAL went into the file
+
+
+def test_a_relative_path_stays_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    with Relay("relay.db") as relay:
+        register(relay, ANA)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(relay.fetch, ANA, token(ANA), 1).result() == []
+        assert relay.path == tmp_path / "relay.db"
+        assert repr(relay) == f"<Relay {tmp_path / 'relay.db'}>"
+
+
+def test_threads_share_a_relay(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 41)))
+
+    def work(thread: int) -> list[int | None]:
+        for number in range(10):
+            data = envelope(BUDI, ANA, thread * 100 + number).encode()
+            relay.deposit(token(BUDI), data)
+            relay.deposit(token(BUDI), data)
+        return [take(relay, BUDI, ANA) for _ in range(10)]
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [prekey for prekeys in pool.map(work, range(4)) for prekey in prekeys]
+    assert sorted(prekey for prekey in taken if prekey is not None) == list(range(1, 41))
+    assert len(relay.waiting(ANA)) == 40
+
+
+def test_connections_of_ended_threads_are_closed(relay: Relay) -> None:
+    for _ in range(5):
+        thread = threading.Thread(target=relay.fetch, args=(ANA, token(ANA), 1))
+        thread.start()
+        thread.join()
+    gc.collect()
+    assert len(relay._database._connections.all) == 1
+
+
+def test_a_dropped_relay_closes_its_file(path: Path) -> None:
+    relay = Relay(path)
+    register(relay, ANA)
+    del relay
+    gc.collect()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_closing_waits_for_calls_of_other_threads(path: Path) -> None:
+    relay = Relay(path)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with relay._database.writing() as raw:
+            inside.set()
+            assert go_on.wait(10)
+            raw.execute("UPDATE accounts SET waiting = 0")
+
+    with ThreadPoolExecutor(2) as pool:
+        working = pool.submit(work)
+        assert inside.wait(10)
+        closing = pool.submit(relay.close)
+        with pytest.raises(TimeoutError):
+            closing.result(0.1)
+        go_on.set()
+        working.result(10)
+        closing.result(10)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_call_overtaken_by_close_says_so(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = relay._database._connection
+
+    def overtaken() -> database._Connection:
+        connection = connect()
+        relay.close()
+        return connection
+
+    monkeypatch.setattr(relay._database, "_connection", overtaken)
+    with pytest.raises(BackendError, match="has been closed"):
+        relay.fetch(ANA, token(ANA), 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_connection_does_not_cross_a_fork(relay: Relay) -> None:
+    """The child gets a connection of its own; the parent's stays as it was."""
+    relay.deposit(token(BUDI), envelope(BUDI, ANA, 1).encode())
+    with relay._database.reading() as raw:
+        of_parent = id(raw)
+    child = os.fork()
+    if child == 0:  # nothing of pytest may run here: leave by os._exit
+        result = 1
+        try:
+            inherited = relay._database._connections
+            relay.deposit(token(BUDI), envelope(BUDI, ANA, 2).encode())
+            fresh = relay._database._connections
+            apart = fresh is not inherited and inherited in database._left_behind
+            with relay._database.reading() as raw:
+                apart = apart and id(raw) != of_parent
+            relay.close()
+            result = 0 if apart else 2
+        finally:
+            os._exit(result)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    relay.deposit(token(BUDI), envelope(BUDI, ANA, 3).encode())
+    assert relay.waiting(ANA) == [envelope(BUDI, ANA, number) for number in (1, 2, 3)]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_child_that_only_drops_the_relay_closes_nothing_of_its_parent(path: Path) -> None:
+    relay = Relay(path)
+    register(relay, ANA, BUDI)
+    child = os.fork()
+    if child == 0:
+        result = 1
+        try:
+            relay.close()
+            del relay
+            gc.collect()
+            result = 0 if database._left_behind else 2
+        finally:
+            os._exit(result)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+    relay.close()
+    with Relay(path) as relay:
+        assert len(relay.waiting(ANA)) == 1

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Published keys, and one-time prekeys that are handed out once."""
+
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from e2ecross.errors import BackendError, BackendRefused, InvalidKey
+from e2ecross.relay import Relay, RelayLimits
+from e2ecross.wire.bundle import PreKeyBundle
+from tests.relay.support import ANA, BUDI, public_key, published, register, take, token
+
+SMALL = RelayLimits(one_time_prekeys=3, handed_out_prekeys=4)
+
+
+def test_a_bundle_is_what_was_published(relay: Relay) -> None:
+    keys = published(ANA, range(5, 6))
+    relay.publish(token(ANA), keys)
+    expected = PreKeyBundle(
+        address=ANA,
+        registration_id=keys.registration_id,
+        identity_key=keys.identity_key,
+        signed_prekey_id=keys.signed_prekey.id,
+        signed_prekey=keys.signed_prekey.public_key,
+        signed_prekey_signature=keys.signed_prekey.signature,
+        one_time_prekey_id=5,
+        one_time_prekey=keys.one_time_prekeys[0].public_key,
+    )
+    assert relay.fetch_bundle(BUDI, token(BUDI), ANA) == expected
+    without = replace(expected, one_time_prekey_id=None, one_time_prekey=None)
+    for _ in range(2):
+        assert relay.fetch_bundle(BUDI, token(BUDI), ANA) == without
+
+
+def test_one_time_prekeys_go_out_once_in_the_order_of_publication(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(10, 12)))
+    relay.publish(token(ANA), published(ANA, range(1, 3)))
+    assert relay.one_time_prekey_count(ANA, token(ANA)) == 4
+    assert [take(relay, BUDI, ANA) for _ in range(6)] == [10, 11, 1, 2, None, None]
+    assert relay.one_time_prekey_count(ANA, token(ANA)) == 0
+
+
+def test_each_device_has_prekeys_of_its_own(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 3)))
+    relay.publish(token(BUDI), published(BUDI, range(1, 3)))
+    assert take(relay, BUDI, ANA) == 1
+    assert relay.one_time_prekey_count(BUDI, token(BUDI)) == 2
+    assert relay.fetch_bundle(ANA, token(ANA), BUDI).one_time_prekey == public_key(
+        f"{BUDI} identity one-time 1"
+    )
+
+
+def test_publishing_replaces_the_signed_prekey_and_keeps_the_one_time_prekeys(
+    relay: Relay,
+) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 3)))
+    relay.publish(token(ANA), published(ANA, signed_id=8))
+    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    assert (bundle.signed_prekey_id, bundle.one_time_prekey_id) == (8, 1)
+
+
+def test_a_repeated_publication_revives_no_handed_out_prekey(relay: Relay) -> None:
+    batch = published(ANA, range(1, 5))
+    relay.publish(token(ANA), batch)
+    assert [take(relay, BUDI, ANA) for _ in range(2)] == [1, 2]
+    relay.publish(token(ANA), batch)
+    assert relay.one_time_prekey_count(ANA, token(ANA)) == 2
+    assert [take(relay, BUDI, ANA) for _ in range(3)] == [3, 4, None]
+    relay.publish(token(ANA), batch)
+    assert take(relay, BUDI, ANA) is None
+
+
+def test_an_unused_prekey_is_not_exchanged_under_its_id(relay: Relay) -> None:
+    first, other = published(ANA, range(1, 2)), published(ANA, range(2, 3))
+    renamed = replace(other, one_time_prekeys=(replace(other.one_time_prekeys[0], id=1),))
+    relay.publish(token(ANA), first)
+    relay.publish(token(ANA), renamed)
+    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    assert bundle.one_time_prekey == first.one_time_prekeys[0].public_key
+    assert take(relay, BUDI, ANA) is None
+
+
+def test_a_new_identity_key_drops_the_prekeys_of_the_old_one(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 5)))
+    assert take(relay, BUDI, ANA) == 1
+    fresh = published(ANA, range(1, 3), "fresh")
+    relay.publish(token(ANA), fresh)
+    assert relay.one_time_prekey_count(ANA, token(ANA)) == 2
+    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    assert bundle.identity_key == fresh.identity_key
+    assert bundle.one_time_prekey == fresh.one_time_prekeys[0].public_key
+    assert [take(relay, BUDI, ANA) for _ in range(2)] == [2, None]
+
+
+def test_unused_prekeys_are_bounded(path: Path) -> None:
+    with Relay(path, limits=SMALL) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, range(1, 4)))
+        relay.publish(token(ANA), published(ANA, range(1, 4)))  # nothing new in it
+        with pytest.raises(
+            BackendRefused, match="4 unused one-time prekeys, this back end keeps 3"
+        ):
+            relay.publish(token(ANA), published(ANA, range(4, 5), signed_id=8))
+        # Nothing of the refused publication was kept.
+        bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+        assert (bundle.signed_prekey_id, bundle.one_time_prekey_id) == (7, 1)
+        relay.publish(token(ANA), published(ANA, range(4, 5), signed_id=8))
+        assert relay.one_time_prekey_count(ANA, token(ANA)) == 3
+
+
+def test_the_memory_of_handed_out_prekeys_is_bounded(path: Path) -> None:
+    with Relay(path, limits=SMALL) as relay:
+        register(relay, ANA, BUDI)
+        for start in range(1, 31, 3):
+            relay.publish(token(ANA), published(ANA, range(start, start + 3)))
+            assert [take(relay, BUDI, ANA) for _ in range(3)] == [start, start + 1, start + 2]
+            relay.publish(token(ANA), published(ANA, range(start, start + 3)))
+            assert take(relay, BUDI, ANA) is None
+        connection = sqlite3.connect(path)
+        rows = connection.execute("SELECT id FROM one_time_prekeys ORDER BY number").fetchall()
+        connection.close()
+        assert rows == [(27,), (28,), (29,), (30,)]
+
+
+def test_a_key_that_is_none_is_refused(relay: Relay) -> None:
+    with pytest.raises(InvalidKey):
+        relay.publish(token(ANA), replace(published(ANA), identity_key=b"\x05" + bytes(32)))
+
+
+def test_the_largest_publication_fits(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 1001)))
+    assert relay.one_time_prekey_count(ANA, token(ANA)) == 1000
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE accounts SET identity_key = 'text'",
+        "UPDATE accounts SET registration_id = NULL",
+        "UPDATE one_time_prekeys SET public_key = x'05'",
+    ],
+)
+def test_keys_that_somebody_damaged_in_the_file(relay: Relay, path: Path, damage: str) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 2)))
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(damage)
+    connection.close()
+    with pytest.raises(
+        BackendError, match=r"keys of whatsapp:ana\.1 in the relay file are damaged"
+    ):
+        take(relay, BUDI, ANA)

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Envelopes that wait: order, repetition, bounds, and the operator's view."""
+
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from e2ecross.errors import (
+    BackendRefused,
+    DecodeError,
+    MailboxFull,
+    UnknownRecipient,
+    UnsupportedVersion,
+)
+from e2ecross.relay import Relay, RelayLimits
+from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
+from tests.relay.support import (
+    ANA,
+    BUDI,
+    TOKO,
+    FakeClock,
+    envelope,
+    envelope_of_size,
+    published,
+    register,
+    token,
+)
+
+
+def send(relay: Relay, *numbers: int) -> None:
+    for number in numbers:
+        relay.deposit(token(ANA), envelope(ANA, BUDI, number).encode())
+
+
+def fetch(relay: Relay, limit: int = 1000, after: int = 0) -> list[tuple[int, bytes]]:
+    return relay.fetch(BUDI, token(BUDI), limit, after)
+
+
+def acknowledge_all(relay: Relay) -> None:
+    relay.acknowledge(BUDI, token(BUDI), [number for number, _ in fetch(relay)])
+
+
+def encoded(*numbers: int) -> list[bytes]:
+    return [envelope(ANA, BUDI, number).encode() for number in numbers]
+
+
+def test_envelopes_come_back_as_they_were_in_the_order_of_arrival(relay: Relay) -> None:
+    send(relay, 3, 1, 2)
+    items = fetch(relay)
+    assert [data for _, data in items] == encoded(3, 1, 2)
+    numbers = [number for number, _ in items]
+    assert numbers == sorted(set(numbers))
+    assert fetch(relay) == items  # fetching removes nothing
+    assert fetch(relay, limit=2) == items[:2]
+    assert fetch(relay, after=numbers[0]) == items[1:]
+    assert fetch(relay, limit=1, after=numbers[0]) == items[1:2]
+    assert fetch(relay, after=numbers[2]) == []
+
+
+def test_acknowledged_envelopes_leave_and_others_stay(relay: Relay) -> None:
+    send(relay, 1, 2, 3)
+    numbers = [number for number, _ in fetch(relay)]
+    relay.acknowledge(BUDI, token(BUDI), [numbers[1], numbers[1], 0, -1, 10**6, 2**63, 2**70])
+    assert [data for _, data in fetch(relay)] == encoded(1, 3)
+    relay.acknowledge(BUDI, token(BUDI), (numbers[1],))  # again: nothing
+    assert len(fetch(relay)) == 2
+
+
+def test_nobody_acknowledges_in_another_mailbox(relay: Relay) -> None:
+    send(relay, 1)
+    ((number, _),) = fetch(relay)
+    relay.acknowledge(ANA, token(ANA), [number])
+    assert len(fetch(relay)) == 1
+
+
+def test_a_number_never_names_another_envelope(relay: Relay) -> None:
+    send(relay, 1)
+    ((first, _),) = fetch(relay)
+    acknowledge_all(relay)
+    send(relay, 2)
+    ((second, _),) = fetch(relay)
+    assert second > first
+
+
+def test_a_long_list_is_acknowledged_in_batches(relay: Relay) -> None:
+    send(relay, *range(5))
+    relay.acknowledge(BUDI, token(BUDI), range(1, 3001))
+    assert fetch(relay) == []
+
+
+def test_a_repeated_deposit_changes_nothing(relay: Relay) -> None:
+    send(relay, 1, 2, 1)
+    assert [data for _, data in fetch(relay)] == encoded(1, 2)
+    acknowledge_all(relay)
+    send(relay, 1, 2, 3)
+    assert [data for _, data in fetch(relay)] == encoded(3)
+
+
+def test_the_same_message_id_elsewhere_is_another_message(relay: Relay) -> None:
+    register(relay, TOKO)
+    for sender, recipient in ((ANA, BUDI), (TOKO, BUDI), (ANA, TOKO), (BUDI, ANA)):
+        relay.deposit(token(sender), envelope(sender, recipient, 1).encode())
+    assert [len(relay.waiting(a)) for a in (ANA, BUDI, TOKO)] == [1, 2, 1]
+
+
+def test_the_first_of_two_envelopes_with_one_message_id_stays(relay: Relay) -> None:
+    first, second = envelope(ANA, BUDI, 1), envelope(ANA, BUDI, 1, size=50)
+    relay.deposit(token(ANA), first.encode())
+    relay.deposit(token(ANA), second.encode())
+    assert relay.waiting(BUDI) == [first]
+
+
+def test_what_was_acknowledged_is_remembered_for_its_time(
+    relay: Relay, clock: FakeClock, path: Path
+) -> None:
+    send(relay, 1, 2)
+    clock.now_ms += 10 * relay.limits.remembered_ms
+    send(relay, 1)  # a waiting one is known however long it waits
+    assert len(fetch(relay)) == 2
+    acknowledge_all(relay)
+    clock.now_ms += relay.limits.remembered_ms - 1
+    send(relay, 1)
+    assert fetch(relay) == []
+    clock.now_ms += 1
+    send(relay, 1)
+    assert [data for _, data in fetch(relay)] == encoded(1)
+    assert count(path, "deposits") == 1  # and nothing of the forgotten is left
+
+
+def test_what_is_remembered_is_bounded(path: Path) -> None:
+    with Relay(path, limits=RelayLimits(remembered_messages=3)) as relay:
+        register(relay, ANA, BUDI)
+        send(relay, 1, 2, 3, 4, 5)
+        acknowledge_all(relay)
+        assert count(path, "deposits") == 3
+        send(relay, 3, 4, 5)
+        assert fetch(relay) == []
+        send(relay, 2)
+        assert [data for _, data in fetch(relay)] == encoded(2)
+
+
+def test_a_full_mailbox_refuses_the_newest(path: Path) -> None:
+    with Relay(path, limits=RelayLimits(mailbox_messages=3)) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        send(relay, 1, 2, 3)
+        with pytest.raises(MailboxFull, match=r"3 messages wait for instagram:budi\.1"):
+            send(relay, 4)
+        with pytest.raises(MailboxFull):
+            relay.deposit(token(TOKO), envelope(TOKO, BUDI).encode())
+        send(relay, 2)  # known already, so not refused
+        relay.deposit(token(ANA), envelope(ANA, TOKO).encode())  # another mailbox has room
+        assert [data for _, data in fetch(relay)] == encoded(1, 2, 3)
+        relay.acknowledge(BUDI, token(BUDI), [fetch(relay)[0][0]])
+        send(relay, 4)  # a refused one may be repeated
+        assert [data for _, data in fetch(relay)] == encoded(2, 3, 4)
+
+
+def test_an_envelope_to_nobody_is_refused(relay: Relay) -> None:
+    with pytest.raises(UnknownRecipient, match=r"messenger:toko-kopi\.1"):
+        relay.deposit(token(ANA), envelope(ANA, TOKO).encode())
+    assert relay.waiting(TOKO) == []
+
+
+def test_what_is_no_envelope_is_refused(relay: Relay) -> None:
+    good = envelope(ANA, BUDI).encode()
+    for bad in (b"", good[:-1], good + b"\0", b"\xff" * 100):
+        with pytest.raises(DecodeError):
+            relay.deposit(token(ANA), bad)
+    with pytest.raises(UnsupportedVersion):
+        relay.deposit(token(ANA), b"\x08\x02" + good[2:])
+    assert relay.waiting(BUDI) == []
+
+
+def test_size_is_bounded_before_parsing(path: Path) -> None:
+    with Relay(path, limits=RelayLimits(envelope_bytes=500)) as relay:
+        register(relay, ANA, BUDI)
+        with pytest.raises(BackendRefused, match="501 bytes, this back end carries up to 500"):
+            relay.deposit(token(ANA), envelope_of_size(ANA, BUDI, 501))
+        with pytest.raises(BackendRefused):
+            relay.deposit(token(ANA), bytes(MAX_ENVELOPE_BYTES))
+        with pytest.raises(DecodeError, match="131073 bytes"):
+            relay.deposit(token(ANA), bytes(MAX_ENVELOPE_BYTES + 1))
+        relay.deposit(token(ANA), envelope_of_size(ANA, BUDI, 500))
+        assert len(relay.waiting(BUDI)) == 1
+
+
+def test_a_fetch_is_a_read_and_waits_for_no_writer(relay: Relay, path: Path) -> None:
+    send(relay, 1)
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    assert len(fetch(relay)) == 1
+    assert time.monotonic() - started < 5
+    writer.close()
+
+
+def test_the_count_stays_true_when_the_operator_changes_the_mailbox(path: Path) -> None:
+    """What a hostile back end does to its own file; attacks in the demo do the same."""
+    with Relay(path, limits=RelayLimits(mailbox_messages=3)) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        send(relay, 1, 2)
+        operator = sqlite3.connect(path)
+        with operator:
+            # A replay, a re-addressing, and one to an address that nobody has.
+            operator.execute(
+                "INSERT INTO mailbox (recipient, envelope) SELECT recipient, envelope FROM mailbox"
+            )
+            operator.execute("UPDATE mailbox SET recipient = ? WHERE number = 1", (str(TOKO),))
+            operator.execute("UPDATE mailbox SET recipient = 'x:nobody.1' WHERE number = 2")
+            operator.execute("DELETE FROM mailbox WHERE number = 3")
+            counts = operator.execute("SELECT waiting FROM accounts ORDER BY address").fetchall()
+        operator.close()
+        assert counts == [(1,), (1,), (0,)]  # budi, toko-kopi, ana
+        assert relay.waiting(BUDI) == [envelope(ANA, BUDI, 2)]
+        assert relay.waiting(TOKO) == [envelope(ANA, BUDI, 1)]
+        send(relay, 3, 4)
+        with pytest.raises(MailboxFull):
+            send(relay, 5)
+        acknowledge_all(relay)
+        send(relay, 5)
+
+
+def test_the_operator_sees_waiting_envelopes_without_a_token(relay: Relay, path: Path) -> None:
+    send(relay, 2, 1)
+    assert relay.waiting(BUDI) == [envelope(ANA, BUDI, 2), envelope(ANA, BUDI, 1)]
+    assert relay.waiting(TOKO) == []
+    operator = sqlite3.connect(path)
+    with operator:
+        operator.execute("UPDATE mailbox SET envelope = x'00'")
+    operator.close()
+    with pytest.raises(DecodeError):
+        relay.waiting(BUDI)
+
+
+def test_no_statement_of_a_call_scans_a_table(relay: Relay, path: Path) -> None:
+    """Every call finds its rows by an index, whatever else is in the file."""
+    statements: list[str] = []
+    with relay._database.reading() as connection:
+        connection.set_trace_callback(statements.append)
+    relay.publish(token(BUDI), published(BUDI, range(1, 3)))
+    relay.fetch_bundle(ANA, token(ANA), BUDI)
+    send(relay, 1)
+    acknowledge_all(relay)
+    relay.register(TOKO, token(TOKO))
+    operator = sqlite3.connect(path)
+    plans = [
+        row[3]
+        for statement in statements
+        if statement.startswith(("SELECT", "UPDATE", "DELETE", "INSERT"))
+        for row in operator.execute("EXPLAIN QUERY PLAN " + statement)
+    ]
+    operator.close()
+    assert len(plans) > 20
+    assert [plan for plan in plans if "SCAN" in plan or "TEMP B-TREE" in plan] == []
+
+
+def count(path: Path, table: str) -> int:
+    connection = sqlite3.connect(path)
+    (rows,) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()  # noqa: S608
+    connection.close()
+    return int(rows)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several operating-system processes on one relay file."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from e2ecross.relay import Relay
+from tests.relay.support import ANA, BUDI, TOKO, published, register, token
+
+PROCESSES = 4
+
+# Each script waits for a line on its standard input, so that all begin at the same time.
+PREAMBLE = """
+import json, sys
+from e2ecross.errors import BackendRefused
+from e2ecross.relay import Relay
+from tests.relay.support import ANA, BUDI, TOKO, envelope, register, take, token
+path, me = sys.argv[1], int(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+OPEN_AND_CLAIM = """
+with Relay(path) as relay:
+    try:
+        relay.register(ANA, token(ANA, me))
+        print(json.dumps("mine"))
+    except BackendRefused:
+        print(json.dumps("refused"))
+"""
+DRAIN = """
+with Relay(path) as relay:
+    taken = []
+    while (prekey := take(relay, BUDI, ANA)) is not None:
+        taken.append(prekey)
+    print(json.dumps(taken))
+"""
+DEPOSIT = """
+with Relay(path) as relay:
+    for number in range(25):
+        relay.deposit(token(BUDI), envelope(BUDI, ANA, number).encode())  # the same in each
+        relay.deposit(token(BUDI), envelope(BUDI, TOKO, me * 100 + number).encode())
+    print(json.dumps("done"))
+"""
+
+
+def run(script: str, path: Path) -> list[object]:
+    """Run a script in some processes at once; what each printed."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PREAMBLE + script, str(path), str(me)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for me in range(PROCESSES)
+    ]
+    results = []
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        for process in processes:
+            output, _ = process.communicate(timeout=60)
+            assert process.returncode == 0
+            results.append(json.loads(output))
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    return results
+
+
+def test_each_one_time_prekey_goes_out_exactly_once(path: Path) -> None:
+    with Relay(path) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, range(1, 61)))
+        taken = run(DRAIN, path)
+        flat = [prekey for prekeys in taken if isinstance(prekeys, list) for prekey in prekeys]
+        assert sorted(flat) == list(range(1, 61))
+        assert relay.one_time_prekey_count(ANA, token(ANA)) == 0
+
+
+def test_an_address_is_claimed_once_in_a_file_that_all_create_at_once(path: Path) -> None:
+    assert sorted(map(str, run(OPEN_AND_CLAIM, path))) == ["mine"] + ["refused"] * (PROCESSES - 1)
+
+
+def test_deposits_of_all_processes_arrive_once_and_in_order(path: Path) -> None:
+    with Relay(path) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        assert run(DEPOSIT, path) == ["done"] * PROCESSES
+        assert len({e.message_id for e in relay.waiting(ANA)}) == len(relay.waiting(ANA)) == 25
+        assert len(relay.waiting(TOKO)) == 25 * PROCESSES
+        items = relay.fetch(TOKO, token(TOKO), 1000)
+        assert [number for number, _ in items] == sorted(number for number, _ in items)

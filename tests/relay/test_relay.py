@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what: tokens, claims and resets."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from e2ecross.address import Address
+from e2ecross.client.backend import Backend
+from e2ecross.errors import BackendRefused, NotRegistered, UnknownRecipient
+from e2ecross.relay import Relay
+from tests.relay.support import (
+    ANA,
+    BUDI,
+    TOKO,
+    FakeClock,
+    envelope,
+    file_bytes,
+    published,
+    register,
+    take,
+    token,
+)
+
+WRONG = token(ANA, 99)
+
+
+def test_a_relay_is_a_backend(relay: Relay) -> None:
+    backend: Backend = relay  # mypy holds the signatures together
+    assert backend is relay
+
+
+def test_the_same_token_again_is_a_no_op(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 3)))
+    relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+    relay.register(ANA, token(ANA))
+    assert relay.one_time_prekey_count(ANA, token(ANA)) == 2
+    assert relay.waiting(ANA) == [envelope(BUDI, ANA)]
+
+
+def test_another_token_for_a_taken_address_is_refused(relay: Relay) -> None:
+    with pytest.raises(BackendRefused, match=r"whatsapp:ana\.1 may not be claimed"):
+        relay.register(ANA, WRONG)
+    assert relay.fetch(ANA, token(ANA), 1) == []
+    with pytest.raises(NotRegistered):
+        relay.fetch(ANA, WRONG, 1)
+
+
+def test_devices_of_one_user_are_registered_apart(relay: Relay) -> None:
+    second = Address(ANA.app, ANA.user, 2)
+    with pytest.raises(NotRegistered):
+        relay.fetch(second, token(ANA), 1)
+    relay.register(second, token(second))
+    assert relay.fetch(second, token(second), 1) == []
+
+
+CALLS: list[Callable[[Relay, Address, bytes], object]] = [
+    lambda relay, who, key: relay.publish(key, published(who, range(1, 3), "another")),
+    lambda relay, who, key: relay.one_time_prekey_count(who, key),
+    lambda relay, who, key: relay.fetch_bundle(who, key, BUDI),
+    lambda relay, who, key: relay.deposit(key, envelope(who, BUDI).encode()),
+    lambda relay, who, key: relay.fetch(who, key, 1),
+    lambda relay, who, key: relay.acknowledge(who, key, [1]),
+    lambda relay, who, key: relay.acknowledge(who, key, []),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_every_call_needs_the_token_of_the_address(
+    relay: Relay, path: Path, call: Callable[[Relay, Address, bytes], object]
+) -> None:
+    relay.publish(token(BUDI), published(BUDI, range(1, 3)))
+    relay.publish(token(ANA), published(ANA, range(1, 3)))
+    relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+    before = dump(path)
+    texts = []
+    # A wrong token, another device's token, and an address that nobody has.
+    for who, key in ((ANA, WRONG), (ANA, token(BUDI)), (TOKO, WRONG)):
+        with pytest.raises(NotRegistered) as caught:
+            call(relay, who, key)
+        texts.append(str(caught.value).replace(str(who), "…"))
+    assert len(set(texts)) == 1
+    assert dump(path) == before
+    call(relay, ANA, token(ANA))
+
+
+def test_an_unpublished_or_unknown_recipient_has_no_bundle(relay: Relay) -> None:
+    for address in (BUDI, TOKO):
+        with pytest.raises(UnknownRecipient, match=str(address)):
+            relay.fetch_bundle(ANA, token(ANA), address)
+
+
+def test_the_app_decides_who_may_claim_an_address(path: Path) -> None:
+    asked: list[tuple[Address, bool]] = []
+
+    def authorise(address: Address, taken: bool) -> bool:
+        asked.append((address, taken))
+        return address.app == "whatsapp"
+
+    with Relay(path, authorise=authorise) as relay:
+        register(relay, ANA)
+        with pytest.raises(BackendRefused):
+            register(relay, BUDI)
+        register(relay, ANA)  # the token is already that of the address: not asked
+        assert asked == [(ANA, False), (BUDI, False)]
+        with pytest.raises(NotRegistered):
+            relay.fetch(BUDI, token(BUDI), 1)
+
+
+def test_only_true_lets_a_claim_go_ahead(path: Path) -> None:
+    async def authorise(address: Address, taken: bool) -> bool:
+        raise AssertionError
+
+    answers: list[object] = [1, "yes", None, False]
+    with Relay(path, authorise=lambda *_: answers.pop()) as relay:  # type: ignore[arg-type]
+        while answers:
+            with pytest.raises(BackendRefused):
+                register(relay, ANA)
+
+
+def test_a_reset_drops_keys_and_mailbox_of_the_former_holder(path: Path, clock: FakeClock) -> None:
+    with Relay(path, authorise=lambda address, taken: True, clock=clock) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, range(1, 4)))
+        relay.publish(token(BUDI), published(BUDI, range(1, 4)))
+        assert take(relay, BUDI, ANA) == 1
+        for number in range(3):
+            relay.deposit(token(BUDI), envelope(BUDI, ANA, number).encode())
+        relay.deposit(token(ANA), envelope(ANA, BUDI).encode())
+
+        relay.register(ANA, token(ANA, 1))
+
+        with pytest.raises(NotRegistered):
+            relay.fetch(ANA, token(ANA), 1)
+        assert relay.fetch(ANA, token(ANA, 1), 10) == []
+        assert relay.one_time_prekey_count(ANA, token(ANA, 1)) == 0
+        with pytest.raises(UnknownRecipient):
+            relay.fetch_bundle(BUDI, token(BUDI), ANA)
+        # Others are untouched: their keys, and what the old holder had sent them.
+        assert relay.one_time_prekey_count(BUDI, token(BUDI)) == 3
+        assert relay.waiting(BUDI) == [envelope(ANA, BUDI)]
+        # The new holder starts afresh, with ids of their own.
+        relay.publish(token(ANA, 1), published(ANA, range(1, 4), "second"))
+        assert take(relay, BUDI, ANA) == 1
+        # What was dropped does not come back when its sender repeats it.
+        relay.deposit(token(BUDI), envelope(BUDI, ANA, 0).encode())
+        assert relay.waiting(ANA) == []
+        relay.deposit(token(BUDI), envelope(BUDI, ANA, 3).encode())
+        assert relay.waiting(ANA) == [envelope(BUDI, ANA, 3)]
+
+
+def test_a_claim_that_is_overtaken_is_asked_again(path: Path) -> None:
+    """Another process claims the address while the app thinks about this claim."""
+    asked: list[bool] = []
+
+    with Relay(path) as other:
+
+        def authorise(address: Address, taken: bool) -> bool:
+            asked.append(taken)
+            if len(asked) == 1:
+                other.register(address, token(address, 1))
+            return not taken
+
+        with Relay(path, authorise=authorise) as relay, pytest.raises(BackendRefused):
+            relay.register(ANA, token(ANA))
+        assert asked == [False, True]
+        assert other.fetch(ANA, token(ANA, 1), 1) == []
+
+
+def test_an_error_of_the_app_comes_out_and_holds_nothing(path: Path) -> None:
+    def authorise(address: Address, taken: bool) -> bool:
+        if address == ANA:
+            raise LookupError("the account service is down")
+        return True
+
+    with Relay(path, authorise=authorise) as relay:
+        with pytest.raises(LookupError):
+            register(relay, ANA)
+        register(relay, BUDI)
+
+
+def test_the_file_holds_no_token_and_no_list_of_who_wrote_to_whom(relay: Relay, path: Path) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 4)))
+    relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+    ((number, _),) = relay.fetch(ANA, token(ANA), 1)
+    for secret in (token(ANA), token(BUDI)):
+        assert secret not in file_bytes(path)
+        assert secret.hex().encode() not in file_bytes(path)
+        assert secret.hex() not in repr(relay) + str(vars(relay))
+    relay.acknowledge(ANA, token(ANA), [number])
+    relay.close()
+    # secure_delete: after delivery neither the envelope nor the pair is left in the file.
+    assert envelope(BUDI, ANA).ciphertext not in file_bytes(path)
+    assert envelope(BUDI, ANA).message_id not in file_bytes(path)
+    deposits = [line for line in dump(path) if "deposits" in line and "INSERT" in line]
+    assert len(deposits) == 1
+    assert str(BUDI) not in deposits[0]
+
+
+def dump(path: Path) -> list[str]:
+    connection = sqlite3.connect(path)
+    lines = list(connection.iterdump())
+    connection.close()
+    return lines
