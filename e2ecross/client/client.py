@@ -46,7 +46,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.protocol.prekeys import one_time_prekeys_to_add
-from e2ecross.wire.arguments import require_type, require_whole_number
+from e2ecross.wire.arguments import require_methods, require_type, require_whole_number
 from e2ecross.wire.content import Content
 from e2ecross.wire.envelope import Envelope
 
@@ -54,6 +54,7 @@ __all__ = ["Client", "Delivery", "Sent"]
 
 _TOKEN_BYTES = 32
 _MAX_BATCH = 1000
+_BACKEND_METHODS = [name for name in vars(Backend) if not name.startswith("_")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,10 @@ class Client:
             backend: any implementation of the `Backend` protocol, such as `Relay`.
 
         Raises:
-            InvalidArgument: `device` is no `Device`.
+            InvalidArgument: `device` is no `Device`, or `backend` lacks a method.
         """
         require_type("device", device, Device)
+        require_methods("backend", backend, *_BACKEND_METHODS)
         self._device = device
         self._backend = backend
         self._seen_receipts: set[int] = set()  # handed over by this object, not confirmed

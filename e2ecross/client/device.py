@@ -53,7 +53,12 @@ from e2ecross.protocol.safety_number import SafetyNumber, make_safety_number
 from e2ecross.protocol.session_record import prefer_identity
 from e2ecross.protocol.x3dh import initiate_session, verify_bundle
 from e2ecross.stores.base import Store
-from e2ecross.wire.arguments import require_bytes, require_type, require_whole_number
+from e2ecross.wire.arguments import (
+    require_bytes,
+    require_methods,
+    require_type,
+    require_whole_number,
+)
 from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
 from e2ecross.wire.content import Bytes, Content, Text, UnsupportedContent
 from e2ecross.wire.envelope import Envelope, MessageKind
@@ -100,7 +105,7 @@ class Device:
             InvalidArgument: an argument has the wrong type.
         """
         require_type("address", address, Address)
-        policy = _checked(policy)
+        policy = _checked(store, policy, clock, entropy)
         identity_key_pair = generate_key_pair(entropy)
         signed_prekey_id = first_prekey_id(entropy)
         signed_prekey = make_signed_prekey(identity_key_pair, signed_prekey_id, entropy, clock())
@@ -138,7 +143,7 @@ class Device:
             StoreError: the store cannot be read.
             InvalidArgument: an argument has the wrong type.
         """
-        policy = _checked(policy)
+        policy = _checked(store, policy, clock, entropy)
         with store.transaction() as tx:
             record = require_device(tx)
         return cls(open_context(record, store, policy, clock, entropy))
@@ -423,7 +428,10 @@ def require_content(content: object) -> None:
     require_type("content", content, Text, Bytes, UnsupportedContent)
 
 
-def _checked(policy: Policy | None) -> Policy:
+def _checked(store: Store, policy: Policy | None, clock: Clock, entropy: EntropySource) -> Policy:
+    require_methods("store", store, "transaction")
+    require_methods("clock", clock, "__call__")
+    require_methods("entropy", entropy, "bytes")
     if policy is None:
         return Policy()
     require_type("policy", policy, Policy)

@@ -4,7 +4,7 @@
 from e2ecross.errors import InvalidArgument
 from e2ecross.wire.limits import MAX_UINT32
 
-__all__ = ["require_bytes", "require_type", "require_whole_number"]
+__all__ = ["require_bytes", "require_methods", "require_type", "require_whole_number"]
 
 
 def require_type(name: str, value: object, *types: type) -> None:
@@ -27,3 +27,12 @@ def require_whole_number(name: str, value: object, low: int = 0, high: int = MAX
     # type(), not isinstance: True is an int, and would be a second spelling of 1.
     if type(value) is not int or not low <= value <= high:
         raise InvalidArgument(f"{name} must be a whole number from {low} to {high}")
+
+
+def require_methods(name: str, value: object, *methods: str) -> None:
+    """Raise `InvalidArgument` unless the value has these methods: it is what a protocol asks."""
+    for method in methods:
+        if not callable(getattr(value, method, None)):
+            raise InvalidArgument(
+                f"{name} must have a method {method}, which {type(value).__name__} has not"
+            )

@@ -236,6 +236,8 @@ class PreKeyBundle:
         fields = parse(bundle_pb2.PreKeyBundle(), data, what, MAX_BUNDLE_BYTES)
         _check_version(fields.version, what)
         require_canonical(fields, data, what)
+        if not fields.HasField("signed_prekey"):
+            raise DecodeError(f"{what} lacks its signed prekey")
         one_time = fields.one_time_prekey if fields.HasField("one_time_prekey") else None
         return cls(
             address=decode_address(fields.address),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.errors import DecodeError, UnsupportedVersion
+from e2ecross.errors import DecodeError, InvalidArgument, UnsupportedVersion
 from e2ecross.wire._pb.e2ecross.v1 import envelope_pb2
 from e2ecross.wire.arguments import require_bytes, require_type
 from e2ecross.wire.encoding import (
@@ -66,6 +66,8 @@ class Envelope:
         require_type("recipient", self.recipient, Address)
         require_type("kind", self.kind, MessageKind)
         require_bytes("ciphertext", self.ciphertext)
+        if not 0 < len(self.ciphertext) <= MAX_SIGNAL_MESSAGE_BYTES:
+            raise InvalidArgument(f"ciphertext must have 1 to {MAX_SIGNAL_MESSAGE_BYTES} bytes")
 
     def __repr__(self) -> str:
         return (
@@ -102,19 +104,18 @@ class Envelope:
         require_canonical(fields, data, "an envelope")
         if fields.version != ENVELOPE_VERSION:
             raise DecodeError("an envelope lacks its version")
-        if len(fields.message_id) != MESSAGE_ID_BYTES:
-            raise DecodeError("the message id of an envelope does not have 16 bytes")
         if fields.kind not in _KINDS:
             raise DecodeError(f"message kind {fields.kind} is not known")
-        if not 0 < len(fields.ciphertext) <= MAX_SIGNAL_MESSAGE_BYTES:
-            raise DecodeError("the ciphertext of an envelope has an impossible length")
-        return cls(
-            message_id=fields.message_id,
-            sender=decode_address(fields.sender),
-            recipient=decode_address(fields.recipient),
-            kind=_KINDS[fields.kind],
-            ciphertext=fields.ciphertext,
-        )
+        try:
+            return cls(
+                message_id=fields.message_id,
+                sender=decode_address(fields.sender),
+                recipient=decode_address(fields.recipient),
+                kind=_KINDS[fields.kind],
+                ciphertext=fields.ciphertext,
+            )
+        except InvalidArgument as error:
+            raise DecodeError(f"an envelope is not acceptable: {error}") from error
 
 
 _KINDS: Final = {kind.value: kind for kind in MessageKind}

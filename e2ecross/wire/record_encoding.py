@@ -43,6 +43,8 @@ def decode_record(message: _M, data: bytes, what: str) -> _M:
         raise RecordCorrupted(f"{what} is empty: the store is damaged")
     if data[0] > _VERSION:
         raise StoreTooNew(what, data[0], _VERSION)
+    if data[0] < _VERSION:
+        raise RecordCorrupted(f"{what} has version {data[0]}: the store is damaged")
     try:
         parse(message, data[1:], what, _MAX_RECORD_BYTES)
         require_canonical(message, data[1:], what)

@@ -13,6 +13,7 @@ from e2ecross.address import Address
 from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.xeddsa import SIGNATURE_BYTES
+from e2ecross.errors import RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.encoding import encode_address
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
@@ -291,6 +292,8 @@ class InboxRecord(Secret):
         """
         what = "an inbox record"
         fields = decode_record(storage_pb2.InboxRecord(), data, what)
+        if fields.WhichOneof("item") != ("failure" if fields.failure.code else "message"):
+            raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
         if fields.message_id:
             check_lengths(what, (fields.message_id, MESSAGE_ID_BYTES))
         return cls(

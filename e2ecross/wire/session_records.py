@@ -161,7 +161,9 @@ class StoredSession(Secret):
         """
         what = "a session record"
         fields = decode_record(storage_pb2.Session(), data, what)
-        if fields.session_version != _SESSION_VERSION:
+        if fields.session_version < _SESSION_VERSION:
+            raise RecordCorrupted(f"{what} has an impossible version: the store is damaged")
+        if fields.session_version > _SESSION_VERSION:
             raise StoreTooNew("a stored session", fields.session_version, _SESSION_VERSION)
         chains = tuple(
             StoredChain(
@@ -228,6 +230,8 @@ def decode_skipped_keys(data: bytes) -> dict[int, bytes]:
     fields = decode_record(storage_pb2.SkippedKeys(), data, what)
     keys = fields.message_keys
     check_lengths(what, (keys, len(fields.numbers) * _SYMMETRIC_KEY_BYTES))
+    if list(fields.numbers) != sorted(set(fields.numbers)):
+        raise RecordCorrupted(f"{what} is not in ascending order: the store is damaged")
     return {
         number: keys[i * _SYMMETRIC_KEY_BYTES : (i + 1) * _SYMMETRIC_KEY_BYTES]
         for i, number in enumerate(fields.numbers)
