@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The contract of a store: tables of opaque records, changed in transactions.
+
+Rules:
+- A record is bytes that only its writer understands. A store never looks inside.
+- A record is found by table, partition and row. The partition is what is read together (an
+  address, say); rows of one partition are listed in ascending byte order.
+- A transaction sees and changes everything alone: from its first line to its last no other
+  thread or process reads something that it half wrote, or writes something that it has read.
+- A transaction commits when its `with` block ends, durably: what was put is there after a crash.
+  When the block raises, nothing of it is kept.
+- Driver errors come out as `StoreError`.
+"""
+
+import enum
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+__all__ = ["Store", "Table", "Transaction"]
+
+
+class Table(enum.StrEnum):
+    """What a store holds; the value is the table's name at rest."""
+
+    DEVICE = "device"
+    """This device: identity, counters, back-end token. One row."""
+    SIGNED_PREKEYS = "signed_prekeys"
+    """Row: prekey id."""
+    ONE_TIME_PREKEYS = "one_time_prekeys"
+    """Row: prekey id."""
+    SEEN_BASE_KEYS = "seen_base_keys"
+    """Partition: signed prekey id. Row: hash of a base key that started a session with it."""
+    REMOTE_IDENTITIES = "remote_identities"
+    """Partition: address."""
+    SESSION_RECORDS = "session_records"
+    """Partition: address. Which sessions there are with it, and in which order."""
+    SESSIONS = "sessions"
+    """Partition: address. Row: base key of the session."""
+    SKIPPED_KEYS = "skipped_keys"
+    """Partition: address and session. Row: ratchet key and bucket of message numbers."""
+    OUTBOX = "outbox"
+    """Row: order of sending."""
+    INBOX = "inbox"
+    """Row: order of arrival."""
+
+
+class Transaction(Protocol):
+    """The view of a store inside one `with store.transaction()` block; useless after it."""
+
+    def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
+        """Return the record at that place, or None."""
+        ...
+
+    def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
+        """Write the record at that place, over what was there."""
+        ...
+
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
+        """Remove the record at that place; nothing happens when there is none."""
+        ...
+
+    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
+        """Return (row, record) of every row of the partition, rows in ascending byte order."""
+        ...
+
+    def count(self, table: Table, partition: bytes = b"") -> int:
+        """Return the number of rows of the partition."""
+        ...
+
+    def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """Walk over (partition, row, record) of the whole table, in no promised order.
+
+        The table must not be changed during the walk.
+        """
+        ...
+
+
+class Store(Protocol):
+    """Where a device keeps its state; see the rules of this module."""
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction; not nestable within a thread.
+
+        Raises:
+            StoreBusy: another thread or process held the store for too long.
+            StoreClosed: the store has been closed.
+            StoreError: the store cannot be read or written.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the store, leaving no superseded record readable; may be called twice."""
+        ...

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every store refuses, so that all of them refuse alike.
+
+Rules:
+- Only `bytes`: a `bytearray` could change after it was stored, and SQLite would keep a `str` as
+  another key than the same characters in bytes.
+- The message names the argument and shows nothing of its content.
+"""
+
+from typing import Final
+
+from e2ecross.errors import InvalidArgument
+from e2ecross.stores.base import Table
+
+__all__ = ["DEFAULT_BUSY_TIMEOUT_MS", "check_busy_timeout", "check_bytes", "check_table"]
+
+DEFAULT_BUSY_TIMEOUT_MS: Final = 5_000
+"""How long a transaction waits for another: far above any transaction, below a user's patience."""
+
+_MAX_BUSY_TIMEOUT_MS: Final = 3_600_000  # an hour; SQLite keeps it in 31 bits
+
+
+def check_table(table: object) -> None:
+    """Refuse what is not a `Table` (`InvalidArgument`)."""
+    if type(table) is not Table:
+        raise InvalidArgument("table must be a member of e2ecross.stores.Table")
+
+
+def check_bytes(name: str, value: object) -> None:
+    """Refuse what is not exactly `bytes` (`InvalidArgument`)."""
+    if type(value) is not bytes:
+        raise InvalidArgument(f"{name} must be bytes, not {type(value).__name__}")
+
+
+def check_busy_timeout(value: object) -> int:
+    """Return the time in milliseconds, or refuse it (`InvalidArgument`)."""
+    if type(value) is not int or not 0 <= value <= _MAX_BUSY_TIMEOUT_MS:
+        raise InvalidArgument(f"busy_timeout_ms must be a whole number to {_MAX_BUSY_TIMEOUT_MS}")
+    return value

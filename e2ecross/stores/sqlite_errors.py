@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What SQLite and the file system refuse, in this library's errors.
+
+Rules:
+- Decided by SQLite's result code, never by its message, which differs between releases.
+- The message says what to do. It names the file and no content.
+"""
+
+import sqlite3
+from typing import Final
+
+from e2ecross.errors import StoreBusy, StoreCorrupted, StoreError
+
+__all__ = ["DRIVER_ERRORS", "is_busy", "is_damage", "store_error"]
+
+# OverflowError: a record longer than a C int.
+DRIVER_ERRORS: Final = (sqlite3.Error, sqlite3.Warning, OSError, OverflowError)
+"""Everything that sqlite3 and the file calls around it raise."""
+
+# A result code's low byte is the kind; the rest tells cases apart that are one to us.
+_KIND: Final = 0xFF
+_BUSY: Final = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL))
+_CORRUPTED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+_REMEDIES: Final = {
+    sqlite3.SQLITE_FULL: "the disk is full: free some space, then try again",
+    sqlite3.SQLITE_READONLY: "it cannot be written: check the permissions of file and directory",
+    sqlite3.SQLITE_PERM: "it cannot be accessed: check the permissions of file and directory",
+    sqlite3.SQLITE_IOERR: "the disk reports an error: check the disk, then try again",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check that its directory exists, is writable, "
+    "and that it is a file",
+    sqlite3.SQLITE_TOOBIG: "the record is too big",
+}
+
+
+def _kind(error: BaseException) -> int | None:
+    code = getattr(error, "sqlite_errorcode", None)
+    return code & _KIND if isinstance(code, int) else None
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether waiting may help."""
+    return _kind(error) in _BUSY
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is no database, or not whole."""
+    return _kind(error) in _CORRUPTED
+
+
+def store_error(path: str, error: Exception) -> StoreError:
+    """Say in our terms what went wrong with the store at `path`; raise the result `from` it."""
+    kind = _kind(error)
+    if kind in _BUSY:
+        return StoreBusy(f"another process held the store {path} for too long: try again")
+    if kind in _CORRUPTED:
+        return StoreCorrupted(f"{path} is damaged or not an e2ecross store: restore or remove it")
+    if isinstance(error, OSError):
+        return StoreError(f"the store {path} cannot be used: {error.strerror or 'unknown reason'}")
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    remedy = _REMEDIES.get(kind or 0, "SQLite refuses the operation")
+    return StoreError(f"the store {path} cannot be used: {remedy} ({name})")

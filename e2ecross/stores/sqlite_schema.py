@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The schema of a `SQLiteStore`: its number, its migrations, and whose file it is in.
+
+Rules:
+- A migration is one transaction, and what it finds is read inside of it: of two processes that
+  create a store at once one does it and the other finds it done.
+- The application id is committed with the first schema, in rollback mode; only then WAL is turned
+  on. So a file of ours carries its id in its own first page, whatever its WAL holds.
+- The key is checked before anything is written.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from importlib import resources
+from typing import Any, Final
+
+from e2ecross.errors import StoreCorrupted, StoreTooNew
+
+__all__ = [
+    "APPLICATION_ID",
+    "PAGE_BYTES",
+    "SCHEMA_VERSION",
+    "check_version",
+    "pragma_value",
+    "prepare",
+    "refuse_newer",
+]
+
+APPLICATION_ID: Final = 0x65326543
+"""Bytes 68 to 71 of the file: "e2eC"."""
+
+SCHEMA_VERSION: Final = 1
+"""The number of the last file in schema/, and the `user_version` of the file."""
+
+PAGE_BYTES: Final = 1024
+"""The page size of every store; schema/0001.sql relies on it."""
+
+_SEALING: Final = "sealing"
+
+
+def prepare(
+    connection: sqlite3.Connection,
+    create_sealing: Callable[[], bytes],
+    open_sealing: Callable[[bytes], None],
+) -> None:
+    """Bring a file to the current schema.
+
+    Args:
+        connection: to a file that is empty or looks like ours.
+        create_sealing: makes the sealing header of a new store.
+        open_sealing: checks a header, and raises before anything is written.
+
+    Raises:
+        StoreCorrupted: not a store of ours.
+        StoreTooNew: of a later schema.
+        sqlite3.Error: what SQLite says.
+    """
+    # One snapshot for all that is read, lest another process creates the store in between.
+    connection.execute("BEGIN")
+    try:
+        version = _version(connection)
+        if version > 0:
+            open_sealing(_sealing(connection))
+    finally:
+        _roll_back(connection)
+    if version == 0:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    if version < SCHEMA_VERSION:
+        _migrate(connection, create_sealing)
+        open_sealing(_sealing(connection))
+
+
+def check_version(connection: sqlite3.Connection) -> None:
+    """Refuse a file that another release migrated since it was opened.
+
+    Raises:
+        StoreTooNew: the schema is newer than ours.
+        StoreCorrupted: the file was replaced by something else.
+    """
+    found = pragma_value(connection, "user_version")
+    if found != SCHEMA_VERSION:
+        refuse_newer(found)
+        raise StoreCorrupted("the file of the store was replaced while it was open")
+
+
+def refuse_newer(version: int) -> None:
+    """Raise `StoreTooNew` when the schema is later than ours."""
+    if version > SCHEMA_VERSION:
+        raise StoreTooNew("the schema of the store", version, SCHEMA_VERSION)
+
+
+def pragma_value(connection: sqlite3.Connection, name: str) -> Any:  # noqa: ANN401
+    """The value of a pragma."""
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """The schema of an opened file; 0 for an empty one. To be called inside a transaction."""
+    version: int = pragma_value(connection, "user_version")
+    application = pragma_value(connection, "application_id")
+    if version == 0 and application == 0:
+        tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if tables == 0:
+            return 0
+    if version <= 0 or application != APPLICATION_ID:
+        raise StoreCorrupted("the file is not an e2ecross store: choose another one")
+    refuse_newer(version)
+    return version
+
+
+def _sealing(connection: sqlite3.Connection) -> bytes:
+    row = connection.execute("SELECT value FROM store_meta WHERE name = ?", (_SEALING,)).fetchone()
+    if row is None or type(row[0]) is not bytes:
+        raise StoreCorrupted("the store does not say whether it is encrypted: it is damaged")
+    return row[0]
+
+
+def _migrate(connection: sqlite3.Connection, create_sealing: Callable[[], bytes]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection)  # again: another process may have been faster
+        for number in range(version + 1, SCHEMA_VERSION + 1):
+            for statement in _statements(number):
+                connection.execute(statement)
+        if version == 0:
+            sealing = (_SEALING, create_sealing())
+            connection.execute("INSERT INTO store_meta (name, value) VALUES (?, ?)", sealing)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:  # after some errors SQLite has done it already
+        connection.execute("ROLLBACK")
+
+
+def _statements(number: int) -> list[str]:
+    # Not executescript(): it commits first.
+    script = resources.files("e2ecross.stores").joinpath("schema", f"{number:04}.sql")
+    statements, lines = [], ""
+    for line in script.read_text("utf-8").splitlines(keepends=True):
+        lines += line
+        if sqlite3.complete_statement(lines):
+            statements.append(lines)
+            lines = ""
+    return statements

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: a peer of each kind, a device of ours, and a count of what they said to each other."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from e2ecross import Address
+
+from .conversation import Tally
+from .ours import Ours
+from .peers import INSTALL, LIBSIGNAL_CLIENT, PEER_KINDS, STARTS, Peer, PeerKind, Start
+
+ANA = Address("whatsapp", "ana")  # ours
+BUDI = Address("whatsapp", "budi")  # the peer's
+
+_TALLIES = pytest.StashKey[dict[str, Tally]]()
+
+
+def _require(kind: PeerKind) -> None:
+    if kind.needs.exists() and shutil.which(kind.command[0]):
+        return
+    reason = f"{kind} is not installed: run {INSTALL}"
+    if os.environ.get("E2ECROSS_REQUIRE_INTEROP") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def start_peer() -> Iterator[Callable[[PeerKind, str], Peer]]:
+    """Start peers of any kind, with the contact they talk to; all are ended after the test."""
+    started: list[Peer] = []
+
+    def start(kind: PeerKind, contact: str) -> Peer:
+        _require(kind)
+        started.append(Peer(kind, contact))
+        return started[-1]
+
+    yield start
+    for peer in started:
+        peer.close()
+
+
+@pytest.fixture(params=PEER_KINDS, ids=str)
+def peer(request: pytest.FixtureRequest, start_peer: Callable[[PeerKind, str], Peer]) -> Peer:
+    """A new device of each peer in turn, whose contact is `ours`."""
+    return start_peer(request.param, str(ANA))
+
+
+@pytest.fixture(params=STARTS, ids=str)
+def case(request: pytest.FixtureRequest) -> Start:
+    """Each way to start a conversation that the peer is capable of."""
+    start: Start = request.param
+    return start
+
+
+@pytest.fixture
+def libsignal_client(start_peer: Callable[[PeerKind, str], Peer]) -> Peer:
+    """A new device of libsignal-client, whose contact is `ours`."""
+    return start_peer(LIBSIGNAL_CLIENT, str(ANA))
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Ours:
+    """A new device of ours, whose contact is `peer`."""
+    return Ours(tmp_path / "ours.db", ANA, BUDI)
+
+
+@pytest.fixture
+def more_of_ours(tmp_path: Path) -> Ours:
+    """A second device of ours with the same contact."""
+    return Ours(tmp_path / "more.db", Address("whatsapp", "citra"), BUDI)
+
+
+@pytest.fixture
+def count(request: pytest.FixtureRequest) -> Callable[[Peer, Tally], None]:
+    """Add to the figures that are printed after the run."""
+
+    def add(peer: Peer, tally: Tally) -> None:
+        request.config.stash[_TALLIES].setdefault(str(peer.kind), Tally()).add(tally)
+
+    return add
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start counting."""
+    config.stash[_TALLIES] = {}
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print what was carried per peer."""
+    tallies = config.stash[_TALLIES]
+    if tallies:
+        terminalreporter.section("carried between us and real peers")
+    for name, tally in tallies.items():
+        terminalreporter.write_line(f"{name}: {tally}")

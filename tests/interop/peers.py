@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real Signal peers as Python objects: a driver program per peer, spoken to in JSON lines."""
+
+import contextlib
+import json
+import subprocess
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, NamedTuple, Protocol, Self
+
+HERE = Path(__file__).parent
+INSTALL = "tests/interop/install.sh"
+TIMEOUT_S = 20.0  # for one request; the slowest takes well under a second
+
+PREKEY = 3
+SIGNAL = 2
+
+
+class Sealed(NamedTuple):
+    """A message on the wire: its kind travels beside the bytes."""
+
+    kind: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a party publishes for others to start a session with it."""
+
+    registration_id: int
+    identity_key: bytes
+    signed_prekey_id: int
+    signed_prekey: bytes
+    signed_prekey_signature: bytes
+    one_time_prekey_id: int | None = None
+    one_time_prekey: bytes | None = None
+
+    def to_json(self) -> dict[str, int | str]:
+        """The drivers' form: bytes in hex, what is absent left out."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {
+            name: value.hex() if isinstance(value, bytes) else value
+            for name, value in values.items()
+            if value is not None
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """The reverse of `to_json`."""
+        values = {k: bytes.fromhex(v) if isinstance(v, str) else v for k, v in values.items()}
+        return cls(**values)
+
+
+class Party(Protocol):
+    """One end of a conversation with one contact: ours or a peer."""
+
+    refusal: type[Exception]  # what `decrypt` raises for a message it does not accept
+    duplicate: type[Exception]  # what it raises for one that it has read before
+
+    def bundle(self, *, one_time: bool) -> Bundle:
+        """New prekeys, with or without a one-time prekey."""
+
+    def process(self, bundle: Bundle) -> None:
+        """Start a session with the contact, whose bundle this is."""
+
+    def encrypt(self, plaintext: bytes) -> Sealed:
+        """Encrypt for the contact."""
+
+    def decrypt(self, sealed: Sealed) -> bytes:
+        """Decrypt a message of the contact."""
+
+    def restart(self) -> None:
+        """Leave nothing in memory: go on from what is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerKind:
+    """A library to talk to, and what it cannot do."""
+
+    name: str
+    command: tuple[str, ...]
+    needs: Path  # exists when the peer is installed
+    opens_without_one_time: bool = True  # reads a first message that used no one-time prekey
+    checks_bundles: bool = True  # refuses a bundle with a forged signature
+    checks_version_byte: bool = True  # refuses a message whose version byte was altered
+
+    def __str__(self) -> str:
+        return self.name
+
+
+_NODE = HERE / "node"
+_VENV_PYTHON = HERE / "axolotl" / ".venv" / "bin" / "python"
+
+LIBSIGNAL_CLIENT = PeerKind(
+    name="libsignal-client",
+    command=("node", str(_NODE / "libsignal_client.js")),
+    needs=_NODE / "node_modules" / "@signalapp" / "libsignal-client",
+)
+LIBSIGNAL_NODE = PeerKind(
+    name="libsignal-node",
+    command=("node", str(_NODE / "libsignal_node.js")),
+    needs=_NODE / "node_modules" / "libsignal-node",
+    checks_bundles=False,
+    checks_version_byte=False,
+)
+PYTHON_AXOLOTL = PeerKind(
+    name="python-axolotl",
+    command=(str(_VENV_PYTHON), str(HERE / "axolotl" / "driver.py")),
+    needs=_VENV_PYTHON.parent.parent / ".installed",
+    opens_without_one_time=False,
+)
+PEER_KINDS = (LIBSIGNAL_CLIENT, LIBSIGNAL_NODE, PYTHON_AXOLOTL)
+
+
+class Start(NamedTuple):
+    """Who starts a conversation with which peer, and whether with a one-time prekey."""
+
+    peer: PeerKind
+    we_start: bool
+    one_time: bool
+
+    def __str__(self) -> str:
+        who = "we-start" if self.we_start else "peer-starts"
+        return f"{self.peer}-{who}-{'one-time' if self.one_time else 'without'}"
+
+    @property
+    def possible(self) -> bool:
+        """Whether the one who is started with can read the first message."""
+        return self.peer.opens_without_one_time or self.one_time or not self.we_start
+
+
+STARTS = tuple(
+    start
+    for kind in PEER_KINDS
+    for we_start in (True, False)
+    for one_time in (True, False)
+    if (start := Start(kind, we_start, one_time)).possible
+)
+
+
+class PeerRefused(Exception):
+    """The peer's library did not accept what it was given; the text is the library's."""
+
+
+class PeerDied(Exception):
+    """The driver program ended or did not answer in time: a fault of the suite, not a refusal."""
+
+
+class Peer:
+    """A device of a real library, in a process of its own."""
+
+    refusal: type[Exception] = PeerRefused
+    duplicate: type[Exception] = PeerRefused
+
+    def __init__(self, kind: PeerKind, contact: str, registration_id: int = 12345) -> None:
+        """Start the driver with a new device that talks to `contact` ("app:user.device")."""
+        self.kind = kind
+        self.contact = contact
+        self._start()
+        self._ask("create", registration_id=registration_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the driver; a second time does nothing."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._stderr):
+            assert stream is not None
+            with contextlib.suppress(BrokenPipeError):  # what a dead driver did not read
+                stream.close()
+
+    def restart(self) -> None:
+        """Move the device, as saved bytes, into a new process."""
+        state = self._ask("save")["state"]
+        self.close()
+        self._start()
+        self._ask("load", state=state)
+
+    def bundle(self, *, one_time: bool) -> Bundle:
+        """New prekeys, with or without a one-time prekey."""
+        return Bundle.from_json(self._ask("bundle", one_time=one_time)["bundle"])
+
+    def process(self, bundle: Bundle) -> None:
+        """Start a session with the contact, whose bundle this is."""
+        self._ask("process_bundle", address=self.contact, bundle=bundle.to_json())
+
+    def encrypt(self, plaintext: bytes) -> Sealed:
+        """Encrypt for the contact."""
+        answer = self._ask("encrypt", address=self.contact, data=plaintext.hex())
+        return Sealed(answer["kind"], bytes.fromhex(answer["data"]))
+
+    def decrypt(self, sealed: Sealed) -> bytes:
+        """Decrypt a message of the contact."""
+        kind, data = sealed.kind, sealed.data.hex()
+        answer = self._ask("decrypt", address=self.contact, kind=kind, data=data)
+        return bytes.fromhex(answer["data"])
+
+    def prekey_ids(self) -> list[int]:
+        """The one-time prekeys that have not been used up."""
+        return list(self._ask("prekeys")["ids"])
+
+    def safety_number(self, local_id: bytes, remote_id: bytes) -> tuple[str, bytes]:
+        """The peer's own computation: 60 digits, and what its code to scan holds."""
+        answer = self._ask("safety_number", **self._fingerprint(local_id, remote_id))
+        return answer["digits"], bytes.fromhex(answer["scannable"])
+
+    def compare(self, local_id: bytes, remote_id: bytes, scanned: bytes) -> bool:
+        """Whether the peer, having scanned this code, says that it matches."""
+        arguments = self._fingerprint(local_id, remote_id)
+        return bool(self._ask("compare", scanned=scanned.hex(), **arguments)["matches"])
+
+    def _fingerprint(self, local_id: bytes, remote_id: bytes) -> dict[str, Any]:
+        return {
+            "address": self.contact,
+            "iterations": 5200,
+            "version": 2,
+            "local_id": local_id.hex(),
+            "remote_id": remote_id.hex(),
+        }
+
+    def _start(self) -> None:
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (close() does)
+        self._process = subprocess.Popen(
+            self.kind.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            encoding="utf-8",
+            cwd=HERE,
+        )
+
+    def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        watchdog = threading.Timer(TIMEOUT_S, self._process.kill)
+        watchdog.start()
+        try:
+            stdin.write(json.dumps({"cmd": command, **arguments}) + "\n")
+            stdin.flush()
+            line = stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        finally:
+            watchdog.cancel()
+            watchdog.join()
+        if not line:
+            self._process.wait(TIMEOUT_S)
+            self._stderr.seek(0)
+            said = self._stderr.read()[-2000:].decode(errors="replace")
+            self.close()
+            raise PeerDied(f"{self.kind} ended or hung at {command!r}; it said: {said}")
+        answer: dict[str, Any] = json.loads(line)
+        if not answer.pop("ok"):
+            raise PeerRefused(answer["error"])
+        return answer

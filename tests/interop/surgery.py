@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where things are in a message on the wire, in order to damage it in a chosen place.
+
+Field numbers: docs/wire-format.md. Written apart from the library, whose parser is under test.
+"""
+
+from collections.abc import Iterator
+
+from .peers import PREKEY, Sealed
+
+MAC_BYTES = 8
+_VARINT = 0
+_LENGTH_DELIMITED = 2
+# Field numbers of the message inside, and of the wrapper of a first message.
+RATCHET_KEY, COUNTER, PREVIOUS_COUNTER, CIPHERTEXT = 1, 2, 3, 4
+BASE_KEY, IDENTITY_KEY, MESSAGE = 2, 3, 4
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
+def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, slice]]:
+    """Number and place of every field: of its bytes, or of its number as a varint."""
+    while at < end:
+        tag, at = _varint(data, at)
+        value, after = _varint(data, at)
+        if tag & 7 == _LENGTH_DELIMITED:
+            place = slice(after, after + value)
+        elif tag & 7 == _VARINT:
+            place = slice(at, after)
+        else:
+            raise AssertionError(f"no peer sends wire type {tag & 7}")
+        yield tag >> 3, place
+        at = place.stop
+
+
+def inner(sealed: Sealed) -> slice:
+    """The authenticated message: all of it, or in a first message the part inside the wrapper."""
+    if sealed.kind != PREKEY:
+        return slice(0, len(sealed.data))
+    return wrapper_field(sealed, MESSAGE)
+
+
+def wrapper_field(sealed: Sealed, number: int) -> slice:
+    """The place of a field in the wrapper of a first message."""
+    return dict(_fields(sealed.data, 1, len(sealed.data)))[number]
+
+
+def inner_field(sealed: Sealed, number: int) -> slice:
+    """The place of a field in the authenticated message."""
+    place = inner(sealed)
+    return dict(_fields(sealed.data, place.start + 1, place.stop - MAC_BYTES))[number]
+
+
+def ratchet_key(sealed: Sealed) -> bytes:
+    """Tells which chain a message belongs to."""
+    return sealed.data[inner_field(sealed, RATCHET_KEY)]
+
+
+def counters(sealed: Sealed) -> tuple[int, int]:
+    """The message's number in its chain, and what it says of the chain before."""
+    places = (inner_field(sealed, COUNTER), inner_field(sealed, PREVIOUS_COUNTER))
+    counter, previous = (_varint(sealed.data, place.start)[0] for place in places)
+    return counter, previous
+
+
+def flip(sealed: Sealed, offset: int, bit: int = 0) -> Sealed:
+    """The message with one bit changed."""
+    damaged = bytearray(sealed.data)
+    damaged[offset] ^= 1 << bit
+    return Sealed(sealed.kind, bytes(damaged))

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sealed records: what the store below sees, and what it cannot get away with."""
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from e2ecross.errors import (
+    InvalidArgument,
+    RecordCorrupted,
+    StoreCorrupted,
+    StoreTooNew,
+    WrongStoreKey,
+)
+from e2ecross.stores import MemoryStore, SQLiteStore, Table
+from e2ecross.stores.sealing import Sealer, check_store_key, create_sealing, open_sealing
+from tests.stores.support import KEY, SealedMemoryStore, content, files, get, put
+from tests.support.entropy import NO_ENTROPY, SeededEntropy
+
+PARTITION, ROW, RECORD = b"whatsapp:planted.1", b"a planted row of the store", b"a planted record"
+
+
+def raw(store: MemoryStore) -> dict[tuple[Table, bytes, bytes], bytes]:
+    with store.transaction() as transaction:
+        return content(transaction)
+
+
+@pytest.mark.parametrize("key", [None, bytes(32), KEY], ids=["none", "zeros", "key"])
+def test_a_key_is_none_or_32_bytes(key: bytes | None) -> None:
+    check_store_key(key)
+
+
+@pytest.mark.parametrize("key", [b"", bytes(31), bytes(33), "k" * 32, bytearray(32), 0, False])
+def test_any_other_key_is_refused(key: object, path: Path) -> None:
+    with pytest.raises(InvalidArgument, match=r"^key must be None or exactly 32 bytes"):
+        SQLiteStore(path, key=key)  # type: ignore[arg-type]
+    assert not path.exists()
+
+
+def test_a_sealed_file_shows_nothing_of_its_content_even_while_open(path: Path) -> None:
+    store = SQLiteStore(path, key=KEY)
+    put(store, Table.SESSIONS, PARTITION, ROW, RECORD)
+    put(store, Table.INBOX, b"", ROW, RECORD * 1_000)
+    seen = b"".join(files(path).values())
+    store.close()
+    seen += b"".join(files(path).values())
+    for hidden in (PARTITION, ROW, RECORD, b"planted", KEY):
+        assert hidden not in seen
+    with SQLiteStore(path, key=KEY) as store:
+        assert get(store, Table.SESSIONS, PARTITION, ROW) == RECORD
+
+
+def test_the_store_below_sees_keyed_hashes_and_fresh_ciphertexts() -> None:
+    store = SealedMemoryStore()
+    seen = []
+    for _ in range(2):
+        put(store, Table.SESSIONS, PARTITION, ROW, RECORD)
+        [((table, partition, row), sealed)] = raw(store.inner).items()
+        assert (table, len(partition), len(row)) == (Table.SESSIONS, 32, 32)
+        assert len(sealed) == len(RECORD) + len(PARTITION) + len(ROW) + 8 + 29
+        seen.append((partition, row, sealed))
+    assert seen[0][:2] == seen[1][:2]
+    assert seen[0][2] != seen[1][2]
+    assert seen[0][2][1:13] != seen[1][2][1:13]  # the nonce
+
+
+def test_the_same_keys_hash_differently_in_every_table_and_store() -> None:
+    one, other = SealedMemoryStore(), SealedMemoryStore()  # the same store key
+    for store in (one, other):
+        put(store, Table.SESSIONS, PARTITION, ROW, RECORD)
+        put(store, Table.SKIPPED_KEYS, PARTITION, ROW, RECORD)
+        put(store, Table.SESSIONS, ROW, PARTITION, RECORD)
+    places = [place for store in (one, other) for place in raw(store.inner)]
+    assert len({partition for _, partition, _ in places}) == 6
+    assert len({row for _, _, row in places}) == 6
+
+
+def test_a_moved_row_is_noticed() -> None:
+    store = SealedMemoryStore()
+    places = [
+        (Table.SESSIONS, PARTITION, ROW),
+        (Table.SESSIONS, PARTITION, b"another row"),
+        (Table.SESSIONS, b"another partition", ROW),
+        (Table.SKIPPED_KEYS, PARTITION, ROW),
+    ]
+    for place in places:
+        put(store, *place, RECORD)
+    genuine = raw(store.inner)
+    for source in genuine:
+        for target in genuine:
+            if source == target:
+                continue
+            put(store.inner, *target, genuine[source])
+            broken = 0
+            for place in places:
+                try:
+                    assert get(store, *place) == RECORD
+                except RecordCorrupted:
+                    broken += 1
+            assert broken == 1
+            put(store.inner, *target, genuine[target])
+
+
+def test_a_row_under_a_new_name_is_noticed_by_list_and_scan() -> None:
+    store = SealedMemoryStore()
+    put(store, Table.SESSIONS, PARTITION, ROW, RECORD)
+    [((table, partition, row), sealed)] = raw(store.inner).items()
+    put(store.inner, table, partition, row[::-1], sealed)
+    with pytest.raises(RecordCorrupted), store.transaction() as transaction:
+        transaction.list(Table.SESSIONS, PARTITION)
+    with pytest.raises(RecordCorrupted), store.transaction() as transaction:
+        list(transaction.scan(Table.SESSIONS))
+
+
+def test_a_row_of_another_store_under_the_same_key_is_noticed() -> None:
+    one, other = SealedMemoryStore(), SealedMemoryStore()
+    for store in (one, other):
+        put(store, Table.SESSIONS, PARTITION, ROW, RECORD)
+    [place] = raw(one.inner)
+    [foreign] = raw(other.inner).values()
+    put(one.inner, *place, foreign)
+    with pytest.raises(RecordCorrupted):
+        get(one, Table.SESSIONS, PARTITION, ROW)
+
+
+CHANGES: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda sealed: b"",
+    "version only": lambda sealed: sealed[:1],
+    "in the nonce": lambda sealed: sealed[:8],
+    "nonce only": lambda sealed: sealed[:13],
+    "in the tag": lambda sealed: sealed[:20],
+    "last byte": lambda sealed: sealed[:-1],
+    "longer": lambda sealed: sealed + b"\0",
+    "another version": lambda sealed: b"\x02" + sealed[1:],
+    "flipped nonce": lambda sealed: sealed[:1] + bytes([sealed[1] ^ 1]) + sealed[2:],
+    "flipped text": lambda sealed: sealed[:13] + bytes([sealed[13] ^ 1]) + sealed[14:],
+    "flipped tag": lambda sealed: sealed[:-1] + bytes([sealed[-1] ^ 1]),
+    "unsealed": lambda sealed: RECORD,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_record_is_noticed(change: str) -> None:
+    store = SealedMemoryStore()
+    put(store, Table.SESSIONS, PARTITION, ROW, RECORD)
+    [(place, sealed)] = raw(store.inner).items()
+    put(store.inner, *place, CHANGES[change](sealed))
+    with pytest.raises(RecordCorrupted) as caught:
+        get(store, Table.SESSIONS, PARTITION, ROW)
+    assert "planted" not in str(caught.value)
+
+
+def test_what_a_store_keeps_tells_keys_apart() -> None:
+    sealed, unsealed = create_sealing(KEY, SeededEntropy(1)), create_sealing(None, NO_ENTROPY)
+    assert KEY not in sealed
+    assert isinstance(open_sealing(KEY, sealed, NO_ENTROPY), Sealer)
+    assert open_sealing(None, unsealed, NO_ENTROPY) is None
+    for key, header in ((None, sealed), (KEY, unsealed), (bytes(32), sealed)):
+        with pytest.raises(WrongStoreKey):
+            open_sealing(key, header, NO_ENTROPY)
+    with pytest.raises(StoreTooNew, match="version 2"):
+        open_sealing(KEY, b"\x02" + sealed[1:], NO_ENTROPY)
+    for damaged in (b"", b"\x00\x00", sealed[:-1], sealed + b"\0", b"\x01"):
+        with pytest.raises(StoreCorrupted):
+            open_sealing(KEY, damaged, NO_ENTROPY)
+    for offset in range(1, len(sealed)):
+        flipped = sealed[:offset] + bytes([sealed[offset] ^ 1]) + sealed[offset + 1 :]
+        with pytest.raises(WrongStoreKey):
+            open_sealing(KEY, flipped, NO_ENTROPY)
+
+
+# header, blinded partition, blinded row, sealed record
+FROZEN = [
+    "010d752d1c34033bf5f93da69e766ff622e2e77241a02b628b2f2a2b52248304bea185cafbe021ee"
+    "1edb15969ae5a6dc3123f68e89fd7892a50ff49759ea4a9a71e4e15e73abb2d05a2b5215af1e486a"
+    "45a116f6d63e17e54b39655f46",
+    "c31abdfac691a5f2647dac4975ae2a2c960292e4739e8fafc260af90474b5d9d",
+    "2fbdea2c32a81989d7fa74579e9c2d3d17b196066ea37fba9d91688459febc54",
+    "017a6459a3ef393010be13cec175afc79b05031c6d22335d5c255dd9225c75c7d192f989dd3a90246cf1c1c19a",
+]
+
+
+def test_the_format_is_frozen() -> None:
+    # Values of the first release; a change of any of them makes sealed stores unreadable.
+    header = create_sealing(KEY, SeededEntropy("frozen"))
+    sealer = open_sealing(KEY, header, SeededEntropy("nonces"))
+    assert sealer is not None
+    partition = sealer.blind_partition(Table.SESSIONS, b"p")
+    row = sealer.blind_row(Table.SESSIONS, b"p", b"r")
+    sealed = sealer.seal(
+        (Table.SESSIONS, partition, row), b"\0\0\0\x01p" + b"\0\0\0\x01r", b"record"
+    )
+    assert [part.hex() for part in (header, partition, row, sealed)] == FROZEN
+    assert sealer.open((Table.SESSIONS, partition, row), sealed) == (b"p", b"r", b"record")
+
+
+def test_a_sealer_shows_nothing() -> None:
+    sealer = SealedMemoryStore().sealer
+    assert repr(sealer) == "<Sealer: secret>"
+    with pytest.raises(TypeError):
+        pickle.dumps(sealer)
