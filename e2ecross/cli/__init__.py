@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: `python -m e2ecross demo` and `python -m e2ecross inspect`."""
+
+from e2ecross.cli.command import main
+
+__all__ = ["main"]

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `e2ecross`: reads its arguments and calls what does the work.
+
+Rules:
+- Exit codes: 0 it worked, 1 it did not (one clear line on stderr), 2 wrong usage, 130 interrupted.
+- Output never fails on its encoding: what a terminal cannot show is replaced.
+- A subcommand is imported when it is called.
+"""
+
+import argparse
+import importlib.metadata
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = ["main"]
+
+_INTERRUPTED: Final = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: the arguments, without the program's name; by default those of the process.
+
+    Returns:
+        The exit code. Wrong usage, `--help` and `--version` leave by `SystemExit`, as argparse
+        does.
+    """
+    _replace_what_cannot_be_shown()
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.command == "demo":
+            code = _demo(arguments)
+        elif arguments.command == "inspect":
+            code = _inspect(arguments)
+        else:
+            parser.print_help()
+            code = 2
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        _leave_stdout_alone()
+        return 1
+    return code
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from e2ecross.cli.demo_run import run_demo
+
+    return run_demo(folder=arguments.dir, plain=arguments.plain, json=arguments.json)
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from e2ecross.cli.inspect import run_inspect
+
+    return run_inspect(arguments.file, json=arguments.json)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="e2ecross",
+        description="End-to-end encryption between messaging apps.",
+    )
+    parser.add_argument("--version", action="version", version=f"e2ecross {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    demo = commands.add_parser(
+        "demo",
+        help="play a conversation between three apps over a back end that attacks it",
+        description="Play a real conversation between WhatsApp, Instagram and Messenger accounts: "
+        "three processes, a relay that reads nothing, and attacks that are refused.",
+    )
+    demo.add_argument("--dir", metavar="D", help="keep the stores and the relay's file in folder D")
+    demo.add_argument("--plain", action="store_true", help="print plain text, without colour")
+    demo.add_argument("--json", action="store_true", help="print the facts as one JSON document")
+    inspect = commands.add_parser(
+        "inspect",
+        help="show what a relay could learn from an encoded envelope",
+        description="Show what a relay could learn from an encoded envelope. No key is needed, "
+        "and none would help: this is all that is readable.",
+    )
+    inspect.add_argument("file", metavar="FILE", help="the envelope's bytes; - for standard input")
+    inspect.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("e2ecross")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _replace_what_cannot_be_shown() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
+
+
+def _leave_stdout_alone() -> None:
+    """Point stdout at nothing, or the interpreter complains when it flushes at exit."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The back end of the demo when it turns hostile: it rewrites the relay's file as it likes.
+
+Plain SQL on the relay's own tables, past the relay's code and its rules: whoever runs a back end
+can do this. It holds no key; neither does this module.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from e2ecross.address import Address
+from e2ecross.cli.demo_facts import DemoFailed, Letter, Person
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.signal_message import decode_signal_message
+
+__all__ = ["Account", "BackEnd", "Flipped"]
+
+_BUSY_SECONDS = 5.0
+
+
+class Account(NamedTuple):
+    """What the relay's file knows of an account."""
+
+    registration_id: int
+    identity_key: str
+    signed_prekey_id: int
+    one_time_prekeys: int
+
+
+class Flipped(NamedTuple):
+    """An envelope with one bit of its encrypted text flipped."""
+
+    envelope: bytes
+    byte: int
+    before: int
+    after: int
+
+
+class BackEnd:
+    """The relay's file in the hands of an attacker."""
+
+    def __init__(self, relay_file: Path) -> None:
+        self._file = relay_file
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(self._file, timeout=_BUSY_SECONDS, isolation_level=None)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        finally:
+            connection.close()  # takes back what was not committed
+
+    def account(self, person: Person) -> Account:
+        """Read what is published of an account.
+
+        Raises:
+            DemoFailed: nothing is.
+        """
+        with self._open() as connection:
+            row = connection.execute(
+                "SELECT registration_id, identity_key, signed_prekey_id FROM accounts"
+                " WHERE address = ? AND identity_key IS NOT NULL",
+                (person.address,),
+            ).fetchone()
+            (count,) = connection.execute(
+                "SELECT COUNT(*) FROM one_time_prekeys"
+                " WHERE address = ? AND public_key IS NOT NULL",
+                (person.address,),
+            ).fetchone()
+        if row is None:
+            raise DemoFailed(f"the relay's file holds no keys of {person.address}")
+        return Account(row[0], bytes(row[1]).hex(), row[2], count)
+
+    def waiting(self, person: Person) -> list[bytes]:
+        """Read the envelopes that wait for somebody, in the order of delivery."""
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT envelope FROM mailbox WHERE recipient = ? ORDER BY number",
+                (person.address,),
+            ).fetchall()
+        return [bytes(row[0]) for row in rows]
+
+    def withhold(self, letter: Letter) -> None:
+        """Take a waiting letter out of its mailbox.
+
+        Raises:
+            DemoFailed: it does not wait there.
+        """
+        with self._open() as connection:
+            taken = connection.execute(
+                "DELETE FROM mailbox WHERE recipient = ? AND envelope = ?",
+                (letter.recipient.address, letter.envelope),
+            ).rowcount
+        if taken != 1:
+            raise DemoFailed(f"letter {letter.number} was not where the relay keeps it")
+
+    def put(self, person: Person, envelope: bytes) -> None:
+        """Put anything into anybody's mailbox."""
+        with self._open() as connection:
+            connection.execute(
+                "INSERT INTO mailbox (recipient, envelope) VALUES (?, ?)",
+                (person.address, envelope),
+            )
+
+    def reorder(self, person: Person, letters: Sequence[Letter]) -> None:
+        """Make all that waits for somebody come in this order.
+
+        Raises:
+            DemoFailed: these are not the letters that wait.
+        """
+        with self._open() as connection:
+            rows = connection.execute(
+                "SELECT number, envelope FROM mailbox WHERE recipient = ? ORDER BY number",
+                (person.address,),
+            ).fetchall()
+            if sorted(row[1] for row in rows) != sorted(letter.envelope for letter in letters):
+                raise DemoFailed(f"other letters wait for {person.name} than were sent")
+            for (number, _), letter in zip(rows, letters, strict=True):
+                connection.execute(
+                    "UPDATE mailbox SET envelope = ? WHERE number = ?", (letter.envelope, number)
+                )
+
+    def flip_bit(self, letter: Letter) -> Flipped:
+        """Flip the lowest bit of the first encrypted byte of a letter (a normal message)."""
+        envelope = Envelope.decode(letter.envelope)
+        encrypted = decode_signal_message(envelope.ciphertext).ciphertext
+        at = envelope.ciphertext.rindex(encrypted)
+        changed = bytearray(envelope.ciphertext)
+        changed[at] ^= 1
+        rewritten = replace(envelope, ciphertext=bytes(changed))
+        return Flipped(rewritten.encode(), at, encrypted[0], changed[at])
+
+    def readdress(self, letter: Letter, recipient: Person) -> bytes:
+        """Write another recipient on the envelope of a letter."""
+        envelope = Envelope.decode(letter.envelope)
+        return replace(envelope, recipient=Address.parse(recipient.user)).encode()
+
+    def rewrite_sender(self, letter: Letter, sender: Person) -> bytes:
+        """Write another sender on the envelope of a letter."""
+        envelope = Envelope.decode(letter.envelope)
+        return replace(envelope, sender=Address.parse(sender.user)).encode()
+
+    def read_files(self) -> bytes:
+        """Return all that the relay has on disk: its file and what SQLite keeps beside it."""
+        files = sorted(self._file.parent.glob(self._file.name + "*"))
+        return b"\0".join(file.read_bytes() for file in files)

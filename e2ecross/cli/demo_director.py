@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens on stage: sending, receiving, attacking; every step checked as it is made.
+
+Rules:
+- Nothing is believed that an app did not answer or the relay's file does not hold.
+- A step that turns out otherwise than it must is a `DemoFailed`.
+"""
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
+
+from e2ecross.cli.demo_backend import BackEnd
+from e2ecross.cli.demo_facts import (
+    PEOPLE,
+    Attack,
+    DemoFailed,
+    Letter,
+    Person,
+    SafetyNumberPair,
+    Traffic,
+)
+from e2ecross.cli.demo_stage import Stage
+from e2ecross.cli.describe import describe
+
+__all__ = ["Director", "Search", "check", "take"]
+
+_T = TypeVar("_T")
+_PIECE_BYTES = 16
+
+
+def check(condition: bool, otherwise: str) -> None:
+    """End the demo unless the condition holds.
+
+    Raises:
+        DemoFailed: with `otherwise`.
+    """
+    if not condition:
+        raise DemoFailed(otherwise)
+
+
+def take(answer: dict[str, Any], key: str, wanted: type[_T]) -> _T:
+    """Return a value of an app's answer.
+
+    Raises:
+        DemoFailed: it is missing, or of another type.
+    """
+    value = answer.get(key)
+    if not isinstance(value, wanted):
+        raise DemoFailed(f"an app's answer lacks {key!r}: {answer}")
+    return value
+
+
+class Search:
+    """Looks for texts, and pieces of them, in what the relay has on disk."""
+
+    def __init__(self) -> None:
+        self.searches = 0
+        self.bytes_searched = 0
+        self.texts_found = 0
+        self.addresses_found = 0
+
+    def look(self, haystack: bytes, letters: Sequence[Letter], address: str) -> None:
+        """Search for every text; and for an address that is there, lest the search is blind."""
+        self.searches += 1
+        self.bytes_searched += len(haystack)
+        self.addresses_found += haystack.count(address.encode())
+        for letter in letters:
+            self.texts_found += any(piece in haystack for piece in _pieces(letter.text))
+
+
+class Director:
+    """Lets people write and read, and notes all of it.
+
+    Attributes:
+        stage: the apps' processes.
+        back_end: the relay's file in hostile hands.
+        letters: all that were sent, in that order.
+        read: those of them that arrived as they were written, in the order of reading.
+        attacks_tried: forged or repeated envelopes that were delivered.
+        attacks_refused: those of them that were refused as they must be.
+        compared: safety numbers that two people have compared.
+        search: for plaintext at the relay.
+    """
+
+    def __init__(self, stage: Stage, back_end: BackEnd) -> None:
+        self.stage = stage
+        self.back_end = back_end
+        self.letters: list[Letter] = []
+        self.read: list[Letter] = []
+        self.attacks_tried = 0
+        self.attacks_refused: list[Attack] = []
+        self.compared: list[SafetyNumberPair] = []
+        self.search = Search()
+
+    def send(self, sender: Person, recipient: Person, text: str) -> Letter:
+        """Let somebody write; return the letter as it now waits at the relay."""
+        answer = self.stage.ask(sender, "send", to=recipient.user, text=text)
+        message_id = take(answer, "message_id", str)
+        number = len(self.letters) + 1
+        for envelope in self.back_end.waiting(recipient):
+            view = describe(envelope)
+            if view.message_id == message_id:
+                break
+        else:
+            raise DemoFailed(f"letter {number} did not arrive at the relay")
+        check(
+            (view.sender, view.recipient) == (sender.address, recipient.address),
+            f"letter {number} waits under other addresses than it was sent with",
+        )
+        letter = Letter(number, sender, recipient, text, view, envelope)
+        self.letters.append(letter)
+        self.search.look(self.back_end.read_files(), self.letters, recipient.address)
+        check(self.search.texts_found == 0, f"the relay's file holds text (letter {number})")
+        return letter
+
+    def deliver(self, *letters: Letter) -> None:
+        """Let the recipient of these letters fetch: these must arrive, in this order, and no more.
+
+        Raises:
+            DemoFailed: something else arrives, or one of them with another text or sender.
+        """
+        recipient = letters[0].recipient
+        items = self._receive(recipient)
+        check(
+            len(items) == len(letters),
+            f"{recipient.name} got {len(items)} messages instead of {len(letters)}: {items}",
+        )
+        for item, letter in zip(items, letters, strict=True):
+            got = (item.get("message_id"), item.get("sender"), item.get("text"))
+            check(
+                got == (letter.view.message_id, letter.sender.address, letter.text),
+                f"letter {letter.number} did not reach {recipient.name} as it was sent: {item}",
+            )
+            self.read.append(letter)
+
+    def say(self, sender: Person, recipient: Person, text: str) -> Letter:
+        """Let somebody write, and the recipient read it."""
+        letter = self.send(sender, recipient, text)
+        self.deliver(letter)
+        return letter
+
+    def attack(
+        self, name: str, letter: Letter, target: Person, envelope: bytes, done: str, code: str
+    ) -> Attack:
+        """Put an envelope into somebody's mailbox; their app must refuse it with this code.
+
+        Raises:
+            DemoFailed: it is not refused, or for another reason.
+        """
+        self.attacks_tried += 1
+        self.back_end.put(target, envelope)
+        items = self._receive(target)
+        check(len(items) == 1, f"{target.name} got {len(items)} messages instead of one: {items}")
+        what = f"the attack {name!r} on letter {letter.number}"
+        check("error" in items[0], f"{what} was NOT refused by the app of {target.name}: {items}")
+        error = take(items[0], "error", dict)
+        check(
+            error.get("code") == code,
+            f"{what} was refused with {error.get('code')!r} instead of {code!r}",
+        )
+        attack = Attack(
+            name=name,
+            letter=letter,
+            target=target,
+            view=describe(envelope),
+            done=done,
+            error=take(error, "type", str),
+            code=code,
+            explanation=take(error, "message", str),
+        )
+        self.attacks_refused.append(attack)
+        return attack
+
+    def traffic(self) -> tuple[Traffic, ...]:
+        """Count what was sent and read in each of the six directions."""
+        sent = Counter((letter.sender, letter.recipient) for letter in self.letters)
+        read = Counter((letter.sender, letter.recipient) for letter in self.read)
+        return tuple(
+            Traffic(*way, sent[way], read[way]) for way in itertools.permutations(PEOPLE, 2)
+        )
+
+    def _receive(self, person: Person) -> list[dict[str, Any]]:
+        items = take(self.stage.ask(person, "receive"), "items", list)
+        check(all(isinstance(item, dict) for item in items), f"no messages: {items}")
+        return items
+
+
+def _pieces(text: str) -> Iterator[bytes]:
+    """Yield pieces of a text that are long enough to be found by no accident."""
+    encoded = text.encode()
+    for start in range(0, max(len(encoded) - _PIECE_BYTES, 0) + 1, _PIECE_BYTES // 2):
+        yield encoded[start : start + _PIECE_BYTES]

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo finds out, scene by scene: plain values, which every output shows.
+
+Each value comes from an app's answer or the relay's file, and was checked. Bytes are hexadecimal.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from e2ecross.cli.describe import EnvelopeView
+
+__all__ = [
+    "ANA",
+    "BUDI",
+    "PEOPLE",
+    "TOKO",
+    "Attack",
+    "Attacks",
+    "DemoFailed",
+    "FirstContact",
+    "Letter",
+    "Offline",
+    "Person",
+    "Registered",
+    "Registration",
+    "RelayNotes",
+    "Replay",
+    "SafetyNumberPair",
+    "SafetyNumbers",
+    "Scene",
+    "Summary",
+    "Traffic",
+]
+
+
+class DemoFailed(Exception):
+    """Something did not happen as it must; the demo ends here with exit code 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in the conversation, and the one device that they use.
+
+    Attributes:
+        name: as spoken.
+        user: the account, such as `whatsapp:ana`.
+        app: the app's name, as people write it.
+        file: the name of the store's file.
+    """
+
+    name: str
+    user: str
+    app: str
+    file: str
+
+    @property
+    def address(self) -> str:
+        """The device's address."""
+        return f"{self.user}.1"
+
+
+ANA: Final = Person("Ana", "whatsapp:ana", "WhatsApp", "ana.db")
+BUDI: Final = Person("Budi", "instagram:budi", "Instagram", "budi.db")
+TOKO: Final = Person("Toko Kopi", "messenger:toko-kopi", "Messenger", "toko-kopi.db")
+PEOPLE: Final = (ANA, BUDI, TOKO)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message of the conversation, as the relay held it and as it was written.
+
+    Attributes:
+        number: from 1, in the order of sending.
+        sender: who wrote it.
+        recipient: to whom.
+        text: what the sender typed.
+        view: what the relay can read of it.
+        envelope: the envelope as the relay held it.
+    """
+
+    number: int
+    sender: Person
+    recipient: Person
+    text: str
+    view: EnvelopeView
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """One account, as the relay's file knows it.
+
+    Attributes:
+        person: whose.
+        process_id: of the app's process.
+        registration_id: of the installation.
+        identity_key: 33 bytes; the app has confirmed that it is its own.
+        signed_prekey_id: of the published signed prekey.
+        one_time_prekeys: how many of them are published.
+    """
+
+    person: Person
+    process_id: int
+    registration_id: int
+    identity_key: str
+    signed_prekey_id: int
+    one_time_prekeys: int
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Scene 1: three processes have registered and published their keys."""
+
+    accounts: tuple[Registered, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstContact:
+    """Scene 2: prekey messages, a reply, and the ratchet that it turned.
+
+    Attributes:
+        letters: in the order of sending.
+        first: the first prekey message.
+        reply: the first message back: a normal one.
+        turned: the first message after the reply: normal, on a new chain.
+    """
+
+    letters: tuple[Letter, ...]
+    first: Letter
+    reply: Letter
+    turned: Letter
+
+
+@dataclass(frozen=True, slots=True)
+class Offline:
+    """Scene 3: written to while there was no process, and delivered out of order.
+
+    Attributes:
+        person: who was away.
+        ended_process_id: the process before, which had ended when the letters were written.
+        new_process_id: the process that read them.
+        letters: in the order of sending.
+        delivered: the same in the order in which the relay handed them out and they were read.
+        answer: the first message after that.
+    """
+
+    person: Person
+    ended_process_id: int
+    new_process_id: int
+    letters: tuple[Letter, ...]
+    delivered: tuple[Letter, ...]
+    answer: Letter
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One thing that the back end tried, and how it was refused.
+
+    Attributes:
+        name: "flipped_bit", "moved", "readdressed", "sender_rewritten" or "replay".
+        letter: the message it was done to.
+        target: whose app was given the result.
+        view: what can be read of the envelope that was delivered.
+        done: what the back end did, in words.
+        error: the class of the error.
+        code: its code.
+        explanation: what the error said.
+    """
+
+    name: str
+    letter: Letter
+    target: Person
+    view: EnvelopeView
+    done: str
+    error: str
+    code: str
+    explanation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attacks:
+    """Scenes 4 and 5: attacks on one letter, and how the conversation went on.
+
+    Attributes:
+        attacks: in the order in which they were tried.
+        genuine: the letter, whose genuine copy was read after all of them.
+        then: the messages after that.
+    """
+
+    attacks: tuple[Attack, ...]
+    genuine: Letter
+    then: tuple[Letter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Scene 6: a letter that had been read was put into the mailbox again.
+
+    Attributes:
+        letter: read once before.
+        attacks: each further delivery.
+        then: the messages after that.
+    """
+
+    letter: Letter
+    attacks: tuple[Attack, ...]
+    then: tuple[Letter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyNumberPair:
+    """A safety number, computed by two apps on their own.
+
+    Attributes:
+        one: the first person.
+        other: the second person.
+        one_digits: what the first app shows, 60 digits.
+        other_digits: what the second app shows.
+        equal: whether they are the same.
+        scanned: whether each app accepted the code that the other showed.
+    """
+
+    one: Person
+    other: Person
+    one_digits: str
+    other_digits: str
+    equal: bool
+    scanned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyNumbers:
+    """Scene 7: every pair compares."""
+
+    pairs: tuple[SafetyNumberPair, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the relay knows of one direction, and that all of it was read at the other end."""
+
+    sender: Person
+    recipient: Person
+    sent: int
+    read: int
+
+
+@dataclass(frozen=True, slots=True)
+class RelayNotes:
+    """Scene 8: what the relay has learned.
+
+    Attributes:
+        directions: all six.
+        sizes: the different sizes of encrypted bodies, bytes, ascending.
+        text_sizes: shortest and longest text, bytes in UTF-8.
+        searches: how often the relay's files were read and searched, with messages waiting.
+        bytes_searched: how many bytes that were in all.
+        texts_found: how many of the texts, or pieces of them, were found.
+        addresses_found: how often the same search found the recipient's address: it works.
+    """
+
+    directions: tuple[Traffic, ...]
+    sizes: tuple[int, ...]
+    text_sizes: tuple[int, int]
+    searches: int
+    bytes_searched: int
+    texts_found: int
+    addresses_found: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The end: everything counted once more.
+
+    Attributes:
+        directions: how many directions there are between the three apps.
+        directions_working: in how many of them everything sent was read, and something was.
+        letters_sent: by all.
+        letters_read: by whom they were for, as they were written.
+        attacks_tried: how many forged or repeated envelopes were delivered.
+        attacks_refused: how many of them were refused with the right error.
+        pairs: how many pairs of people have compared safety numbers.
+        pairs_equal: in how many of them both ways agreed.
+        texts_found: how many texts the relay has.
+    """
+
+    directions: int
+    directions_working: int
+    letters_sent: int
+    letters_read: int
+    attacks_tried: int
+    attacks_refused: int
+    pairs: int
+    pairs_equal: int
+    texts_found: int
+
+
+Scene = (
+    Registration | FirstContact | Offline | Attacks | Replay | SafetyNumbers | RelayNotes | Summary
+)

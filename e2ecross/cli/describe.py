@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What anybody can read of an envelope without a key: what a relay could learn from it.
+
+Rules:
+- Everything readable is told, also what the Signal message inside shows: its public header is not
+  encrypted, only authenticated. No key is used here, and none is known.
+- Nothing here is authenticated: an envelope may lie.
+"""
+
+from dataclasses import dataclass
+
+from e2ecross.errors import RemoteError
+from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.signal_message import (
+    PreKeySignalMessage,
+    SignalMessage,
+    decode_prekey_signal_message,
+    decode_signal_message,
+)
+
+__all__ = ["EnvelopeView", "MessageView", "PrekeyView", "describe"]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """The public header of a Signal message.
+
+    Attributes:
+        ratchet_key: the sender's current ratchet key, 33 bytes as hex.
+        counter: the message's number in its chain, from 0.
+        previous_counter: the last number of the sender's previous chain; None if absent.
+        encrypted: the encrypted body as hex: the padded payload with the content in it.
+        encrypted_bytes: its size, a multiple of 16.
+        mac: 8 bytes as hex.
+    """
+
+    ratchet_key: str
+    counter: int
+    previous_counter: int | None
+    encrypted: str
+    encrypted_bytes: int
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class PrekeyView:
+    """The wrapper of a prekey message: what its recipient needs to start the session.
+
+    Attributes:
+        registration_id: the sender's installation.
+        signed_prekey_id: which signed prekey of the recipient it uses.
+        one_time_prekey_id: which one-time prekey it uses up, or None.
+        base_key: the sender's ephemeral key, 33 bytes as hex.
+        identity_key: the sender's identity key, 33 bytes as hex.
+    """
+
+    registration_id: int
+    signed_prekey_id: int
+    one_time_prekey_id: int | None
+    base_key: str
+    identity_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeView:
+    """All that can be read of an envelope without a key.
+
+    Attributes:
+        message_id: 16 random bytes as hex.
+        sender: such as `whatsapp:ana.1`.
+        recipient: likewise.
+        kind: "prekey" or "signal".
+        envelope_bytes: size of the whole envelope.
+        ciphertext_bytes: size of the Signal message in it.
+        prekey: the wrapper of a prekey message; None in other messages.
+        message: the public header; None when the Signal message does not decode.
+        problem: why it does not decode, or None.
+    """
+
+    message_id: str
+    sender: str
+    recipient: str
+    kind: str
+    envelope_bytes: int
+    ciphertext_bytes: int
+    prekey: PrekeyView | None = None
+    message: MessageView | None = None
+    problem: str | None = None
+
+
+def describe(data: bytes) -> EnvelopeView:
+    """Read what is readable of an encoded envelope.
+
+    Raises:
+        DecodeError: not an envelope.
+        UnsupportedVersion: an envelope of a later version.
+    """
+    envelope = Envelope.decode(data)
+    prekey: PrekeyView | None = None
+    message: MessageView | None = None
+    problem: str | None = None
+    try:
+        if envelope.kind is MessageKind.PREKEY:
+            wrapper = decode_prekey_signal_message(envelope.ciphertext)
+            prekey, message = _describe_prekey(wrapper), _describe_message(wrapper.message)
+        else:
+            message = _describe_message(decode_signal_message(envelope.ciphertext))
+    except RemoteError as error:
+        problem = str(error)
+    return EnvelopeView(
+        message_id=envelope.message_id.hex(),
+        sender=str(envelope.sender),
+        recipient=str(envelope.recipient),
+        kind=envelope.kind.name.lower(),
+        envelope_bytes=len(data),
+        ciphertext_bytes=len(envelope.ciphertext),
+        prekey=prekey,
+        message=message,
+        problem=problem,
+    )
+
+
+def _describe_message(message: SignalMessage) -> MessageView:
+    return MessageView(
+        ratchet_key=message.ratchet_key.hex(),
+        counter=message.counter,
+        previous_counter=message.previous_counter,
+        encrypted=message.ciphertext.hex(),
+        encrypted_bytes=len(message.ciphertext),
+        mac=message.mac.hex(),
+    )
+
+
+def _describe_prekey(wrapper: PreKeySignalMessage) -> PrekeyView:
+    return PrekeyView(
+        registration_id=wrapper.registration_id,
+        signed_prekey_id=wrapper.signed_prekey_id,
+        one_time_prekey_id=wrapper.one_time_prekey_id,
+        base_key=wrapper.base_key.hex(),
+        identity_key=wrapper.identity_key.hex(),
+    )

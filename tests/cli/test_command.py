@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command itself: usage, exit codes, imports, outputs without `rich`."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from e2ecross.cli.demo_output import PlainOutput
+from e2ecross.cli.demo_run import choose_output
+from tests.cli.support import call, run
+
+
+def test_without_a_command_it_prints_help_and_exits_2() -> None:
+    ended = run()
+    assert ended.returncode == 2
+    assert b"demo" in ended.stdout
+    assert b"inspect" in ended.stdout
+
+
+def test_help_and_version() -> None:
+    for arguments in (["--help"], ["demo", "--help"], ["inspect", "--help"], ["--version"]):
+        ended = call(*arguments)
+        assert (ended.code, ended.err) == (0, "")
+        assert "e2ecross" in ended.out
+
+
+def test_wrong_usage_exits_2() -> None:
+    for arguments in (["chatter"], ["demo", "--loud"], ["inspect"], ["inspect", "a", "b"]):
+        ended = call(*arguments)
+        assert (ended.code, ended.out) == (2, "")
+        assert "usage" in ended.err
+
+
+def test_output_that_nobody_reads_ends_the_demo_quietly() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, "-m", "e2ecross", "demo", "--plain"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, b"")
+
+
+def test_without_rich_the_demo_prints_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name == "rich" or name.startswith("rich.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "e2ecross.cli.demo_rich", raising=False)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    assert isinstance(choose_output(plain=False, json=False), PlainOutput)
+
+
+def test_nothing_imports_rich_but_the_coloured_demo() -> None:
+    program = (
+        "import sys, e2ecross, e2ecross.cli, e2ecross.cli.inspect\n"
+        "from e2ecross.cli.demo_run import choose_output\n"
+        "choose_output(plain=True, json=False), choose_output(plain=False, json=True)\n"
+        "sys.exit('rich' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

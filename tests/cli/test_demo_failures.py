@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo does when something is not as it must be: exit code 1, and why."""
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from e2ecross.cli import demo, demo_run
+from e2ecross.cli.demo_backend import BackEnd, Flipped
+from e2ecross.cli.demo_director import Director, Search
+from e2ecross.cli.demo_facts import ANA, BUDI, DemoFailed, Letter, Person
+from e2ecross.cli.demo_stage import Stage
+from e2ecross.cli.describe import describe
+from tests.cli.support import Ended, call
+
+_PLAY_THE_APP = "raise SystemExit(demo_actor.main(sys.argv[1:]))"
+_IMPORTS = "import json, sqlite3, sys, time\nfrom e2ecross.cli import demo_actor\n"
+
+
+def _fail(*arguments: str) -> Ended:
+    """The demo must fail, in one line."""
+    ended = call("demo", "--plain", *arguments)
+    assert ended.code == 1
+    assert ended.err.startswith("e2ecross demo: failed: ")
+    assert len(ended.err.splitlines()) == 1
+    return ended
+
+
+def _play_with(monkeypatch: pytest.MonkeyPatch, program: str, answer_seconds: float = 20) -> None:
+    """Let each app run this program."""
+    actor = (sys.executable, "-c", _IMPORTS + program)
+    stage = functools.partial(Stage, actor=actor, answer_seconds=answer_seconds)
+    monkeypatch.setattr(demo_run, "Stage", stage)
+
+
+# --- Attacks that succeed, or do not take place ------------------------------------------------
+
+
+def test_an_attack_that_is_not_refused_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def flip_nothing(self: BackEnd, letter: Letter) -> Flipped:
+        return Flipped(letter.envelope, 0, 0, 0)
+
+    monkeypatch.setattr(BackEnd, "flip_bit", flip_nothing)
+    ended = _fail()
+    assert "the attack 'flipped_bit' on letter 9 was NOT refused by the app of Ana" in ended.err
+    assert "In short" not in ended.out
+
+
+def test_an_attack_that_is_refused_for_another_reason_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def break_it(self: BackEnd, letter: Letter) -> Flipped:
+        return Flipped(letter.envelope[:-1], 0, 0, 0)
+
+    monkeypatch.setattr(BackEnd, "flip_bit", break_it)
+    assert "was refused with 'decode_error' instead of 'authentication_failed'" in _fail().err
+
+
+def test_a_replay_that_does_not_arrive_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    put = BackEnd.put
+
+    def put_no_money(self: BackEnd, person: Person, envelope: bytes) -> None:
+        if person is not ANA or describe(envelope).sender != "messenger:toko-kopi.1":
+            put(self, person, envelope)
+
+    monkeypatch.setattr(BackEnd, "put", put_no_money)
+    assert "Ana got 0 messages instead of one" in _fail().err
+
+
+def test_mail_that_is_not_shuffled_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BackEnd, "reorder", lambda *_: None)
+    assert "letter 7 did not reach Budi as it was sent" in _fail().err
+
+
+# --- Apps that misbehave -------------------------------------------------------------------------
+
+
+def test_an_app_that_cannot_be_started_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = functools.partial(Stage, actor=["/there/is/no/such/program"])
+    monkeypatch.setattr(demo_run, "Stage", stage)
+    assert "the app of Ana cannot be started" in _fail().err
+
+
+def test_an_app_that_dies_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    _play_with(monkeypatch, "sys.exit('no battery')")
+    assert "the app of Ana has ended with exit code 1: no battery" in _fail().err
+
+
+def test_an_app_that_does_not_answer_in_time_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    _play_with(monkeypatch, "sys.stdin.read()", answer_seconds=0.3)
+    assert "the app of Ana has not answered within 0.3 seconds" in _fail().err
+
+
+def test_an_app_that_answers_nonsense_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    _play_with(monkeypatch, "print('hello', flush=True)\nsys.stdin.read()")
+    assert "the app of Ana answered with something else than JSON" in _fail().err
+
+
+def test_an_app_that_reads_something_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    lie = "item = demo_actor._item\ndemo_actor._item = lambda x: {**item(x), 'text': 'buy tea'}\n"
+    _play_with(monkeypatch, lie + _PLAY_THE_APP)
+    assert "letter 1 did not reach Toko Kopi as it was sent" in _fail().err
+
+
+def test_an_app_that_tells_the_relay_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    leak = (
+        "send = demo_actor._DIRECTIONS['send']\n"
+        "def tell(client, direction):\n"
+        "    relay = sqlite3.connect(sys.argv[3])\n"
+        "    with relay:\n"
+        "        relay.execute('CREATE TABLE leak AS SELECT ? AS t', ('..' + direction['text'],))\n"
+        "    relay.close()\n"
+        "    return send(client, direction)\n"
+        "demo_actor._DIRECTIONS['send'] = tell\n"
+    )
+    _play_with(monkeypatch, leak + _PLAY_THE_APP)
+    assert "the relay's file holds text (letter 1)" in _fail().err
+
+
+def test_different_safety_numbers_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = (
+        "show = demo_actor._DIRECTIONS['show_safety_number']\n"
+        "demo_actor._DIRECTIONS['show_safety_number'] = "
+        "lambda c, d: {**show(c, d), 'digits': str(time.time_ns())}\n"
+    )
+    _play_with(monkeypatch, wrong + _PLAY_THE_APP)
+    assert "Ana and Budi see different safety numbers" in _fail().err
+
+
+def test_an_error_of_an_app_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    _play_with(
+        monkeypatch,
+        "from e2ecross.errors import MailboxFull\n"
+        "def full(client, direction): raise MailboxFull('there is no room')\n"
+        "demo_actor._DIRECTIONS['send'] = full\n" + _PLAY_THE_APP,
+    )
+    error = _fail().err
+    assert "the app of Ana could not send" in error
+    assert "mailbox_full" in error
+
+
+def test_an_app_that_ends_badly_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = "demo_actor.main(sys.argv[1:])\nsys.exit(3)"
+    stage = Stage(tmp_path, actor=(sys.executable, "-c", _IMPORTS + program))
+    with stage:
+        stage.enter([BUDI])
+        with pytest.raises(DemoFailed, match="the app of Budi ended with exit code 3"):
+            stage.leave(BUDI)
+        with pytest.raises(DemoFailed, match="Budi has no process"):
+            stage.ask(BUDI, "receive")
+
+
+# --- Outputs -------------------------------------------------------------------------------------
+
+
+def test_json_is_one_document_also_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tired(director: Director) -> None:
+        raise DemoFailed("the curtain is stuck")
+
+    scenes = {"registration": demo.register, "first_contact": tired}
+    monkeypatch.setattr(demo_run, "SCENES", scenes)
+    ended = call("demo", "--json")
+    facts = json.loads(ended.out)
+    assert ended.code == 1
+    assert (facts["ok"], facts["error"]) == (False, "the curtain is stuck")
+    assert facts["folder"] is None
+    assert len(facts["registration"]["accounts"]) == 3
+    assert ended.err == "e2ecross demo: failed: the curtain is stuck\n"
+
+
+def test_an_error_of_the_system_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(director: Director) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(demo_run, "SCENES", {"registration": full})
+    assert "No space left on device" in _fail().err
+
+
+def test_a_search_finds_pieces_of_a_text() -> None:
+    search = Search()
+    text = "Letters travel sealed, and nobody reads them."
+    view = describe(_envelope())
+    letter = Letter(1, ANA, BUDI, text, view, b"")
+    search.look(b"whatsapp:ana.1 " + text[8:24].encode(), [letter], "whatsapp:ana.1")
+    assert (search.texts_found, search.addresses_found, search.searches) == (1, 1, 1)
+    search.look(b"nothing", [letter], "whatsapp:ana.1")
+    assert (search.texts_found, search.addresses_found, search.searches) == (1, 1, 2)
+
+
+def _envelope() -> bytes:
+    from e2ecross import Address, Envelope, MessageKind
+
+    ana, budi = Address.parse("whatsapp:ana"), Address.parse("instagram:budi")
+    return Envelope(bytes(16), ana, budi, MessageKind.SIGNAL, b"?").encode()

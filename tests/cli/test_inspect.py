@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`inspect`: what it shows of an envelope, and that anything else is one clear line."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2ecross import Address, Device, Envelope, MessageKind, PreKeyBundle, Text
+from e2ecross.cli.describe import describe
+from e2ecross.stores import MemoryStore
+from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
+from tests.cli.support import Ended, call, run
+
+ANA, BUDI = Address("whatsapp", "ana"), Address("instagram", "budi")
+HIDDEN = "the cake is in the oven"
+
+
+class Mail:
+    """One message of each kind."""
+
+    def __init__(self) -> None:
+        self.ana = Device.create(ANA, MemoryStore())
+        self.budi = Device.create(BUDI, MemoryStore())
+        published = self.budi.publish(one_time=1)
+        (one_time,) = published.one_time_prekeys
+        self.bundle = PreKeyBundle(
+            address=BUDI,
+            registration_id=published.registration_id,
+            identity_key=published.identity_key,
+            signed_prekey_id=published.signed_prekey.id,
+            signed_prekey=published.signed_prekey.public_key,
+            signed_prekey_signature=published.signed_prekey.signature,
+            one_time_prekey_id=one_time.id,
+            one_time_prekey=one_time.public_key,
+        )
+        self.ana.start_session(self.bundle)
+        self.prekey = self.ana.encrypt(BUDI, Text(HIDDEN))
+        self.budi.decrypt(self.prekey)
+        self.signal = self.budi.encrypt(ANA, Text(HIDDEN))
+
+
+MAIL = Mail()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("inspect") / "envelope"
+
+
+def _inspect(file: Path, data: bytes, *options: str) -> Ended:
+    file.write_bytes(data)
+    return call("inspect", *options, str(file))
+
+
+def _is_refused(ended: Ended) -> bool:
+    one_line = len(ended.err.splitlines()) == 1
+    return one_line and (ended.code, ended.out) == (1, "") and "Traceback" not in ended.err
+
+
+def test_a_prekey_message_shows_how_the_session_starts(file: Path) -> None:
+    data = MAIL.prekey.encode()
+    ended = _inspect(file, data)
+    assert (ended.code, ended.err) == (0, "")
+    assert max(map(len, ended.out.splitlines())) <= 80
+    text = "".join(ended.out.split())
+    for shown in (
+        str(ANA),
+        str(BUDI),
+        MAIL.prekey.message_id.hex(),
+        f"{len(data)} bytes",
+        f"{len(MAIL.prekey.ciphertext)} bytes",
+        f"registration id {MAIL.ana.registration_id} ",
+        f"signed prekey id {MAIL.bundle.signed_prekey_id} ",
+        f"one-time prekey id {MAIL.bundle.one_time_prekey_id} ",
+        MAIL.ana.identity_key.hex(),
+    ):
+        assert shown.replace(" ", "") in text
+    assert HIDDEN not in ended.out
+
+
+def test_a_message_of_a_session_shows_its_public_header(file: Path) -> None:
+    ended = _inspect(file, MAIL.signal.encode(), "--json")
+    view = json.loads(ended.out)
+    assert (ended.code, view["kind"], view["prekey"], view["problem"]) == (0, "signal", None, None)
+    assert (view["sender"], view["recipient"]) == (str(BUDI), str(ANA))
+    message = view["message"]
+    assert (message["counter"], message["previous_counter"]) == (0, 0)
+    assert bytes.fromhex(message["ratchet_key"]) in MAIL.signal.ciphertext
+    assert bytes.fromhex(message["encrypted"]) in MAIL.signal.ciphertext
+    assert bytes.fromhex(message["mac"]) == MAIL.signal.ciphertext[-8:]
+    assert MAIL.budi.identity_key.hex() not in ended.out
+
+
+def test_a_prekey_message_without_one_time_prekey_says_none(file: Path) -> None:
+    budi = Device.create(BUDI, MemoryStore())
+    published = budi.publish(one_time=0)
+    ana = Device.create(ANA, MemoryStore())
+    ana.start_session(
+        PreKeyBundle(
+            address=BUDI,
+            registration_id=published.registration_id,
+            identity_key=published.identity_key,
+            signed_prekey_id=published.signed_prekey.id,
+            signed_prekey=published.signed_prekey.public_key,
+            signed_prekey_signature=published.signed_prekey.signature,
+        )
+    )
+    ended = _inspect(file, ana.encrypt(BUDI, Text(HIDDEN)).encode())
+    assert "one-time prekey id  none" in ended.out
+
+
+def test_an_envelope_around_something_else_is_still_an_envelope(file: Path) -> None:
+    data = Envelope(bytes(16), ANA, BUDI, MessageKind.SIGNAL, b"C" * 40).encode()
+    ended = _inspect(file, data)
+    assert (ended.code, ended.err) == (0, "")
+    assert "does not decode: Signal message version 4 is not supported" in ended.out
+    view = describe(data)
+    assert view.message is None
+    assert view.problem is not None
+
+
+def test_standard_input_is_read_and_the_exit_code_is_that_of_the_process() -> None:
+    ended = run("inspect", "-", stdin=MAIL.prekey.encode())
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert str(ANA).encode() in ended.stdout
+    ended = run("inspect", "-", stdin=b"halo")
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert ended.stderr.startswith(b"e2ecross inspect: standard input: not an envelope: ")
+
+
+def test_a_missing_file_a_folder_and_an_impossible_name_are_told(tmp_path: Path) -> None:
+    for name, why in (
+        (str(tmp_path / "nothing"), "No such file"),
+        (str(tmp_path), "directory"),
+        ("a\0b", "not the name of a file"),
+        ("", "No such file"),
+        ("two\nlines", "No such file"),
+        ("\udcff", "No such file"),
+    ):
+        ended = call("inspect", name)
+        assert _is_refused(ended)
+        assert why in ended.err
+
+
+def test_no_more_than_the_limit_is_read(file: Path) -> None:
+    ended = _inspect(file, bytes(MAX_ENVELOPE_BYTES + 1))
+    assert _is_refused(ended)
+    assert f"more than {MAX_ENVELOPE_BYTES} bytes" in ended.err
+    assert f"more than {MAX_ENVELOPE_BYTES}" not in _inspect(file, bytes(MAX_ENVELOPE_BYTES)).err
+    if os.path.exists("/dev/zero"):  # it would never end
+        assert _is_refused(call("inspect", "/dev/zero"))
+
+
+def test_a_newer_envelope_is_told(file: Path) -> None:
+    data = MAIL.prekey.encode()
+    assert data[:2] == b"\x08\x01"  # the version
+    ended = _inspect(file, b"\x08\x02" + data[2:])
+    assert _is_refused(ended)
+    assert "envelope version 2 is not supported" in ended.err
+
+
+@given(st.binary(max_size=400))
+def test_arbitrary_bytes_are_refused_in_one_line(file: Path, data: bytes) -> None:
+    assert _is_refused(_inspect(file, data))
+
+
+@given(st.data())
+def test_a_damaged_envelope_is_shown_or_refused(file: Path, data: st.DataObject) -> None:
+    genuine = data.draw(st.sampled_from([MAIL.prekey.encode(), MAIL.signal.encode()]))
+    at = data.draw(st.integers(0, len(genuine) - 1))
+    piece = data.draw(st.binary(max_size=3))
+    ended = _inspect(file, genuine[:at] + piece + genuine[at + 1 :])
+    assert _is_refused(ended) or (ended.code, ended.err) == (0, "")
