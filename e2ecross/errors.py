@@ -204,8 +204,8 @@ class IdentityChangedError(RemoteError):
     """A message under a new identity key, refused by `Policy.refuse_changed_identity`.
 
     Attributes:
-        address: whose identity key it is (`e2ecross.Address`), or None if no longer known.
-        identity_key: the new key, 33 bytes, public, or None if no longer known.
+        address: whose identity key it is (`e2ecross.Address`).
+        identity_key: the new key, 33 bytes, public.
     """
 
     code = "identity_changed"
@@ -352,5 +352,5 @@ _REMOTE_ERRORS: dict[str, type[RemoteError]] = {
 
 
 def remote_error_from_code(code: str, message: str) -> RemoteError:
-    """Rebuild a `RemoteError` that was stored as its code and message; fields are not kept."""
+    """Rebuild a `RemoteError` that was stored as its code and message; its fields are None."""
     return _REMOTE_ERRORS.get(code, RemoteError)(message)

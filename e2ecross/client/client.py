@@ -11,6 +11,7 @@ Rules:
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from e2ecross.address import Address, UserId
@@ -31,12 +32,14 @@ from e2ecross.client.outbox import (
     put_into_outbox,
     remove_from_outbox,
 )
+from e2ecross.client.prekey_store import delete_expired_signed_prekeys
 from e2ecross.client.prekey_upkeep import needs_rotation
 from e2ecross.client.receiving import decode_ciphertext, decrypt_envelope
 from e2ecross.client.sending import encrypt_content, require_other_device
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
+    E2ECrossError,
     EnvelopeMismatch,
     InvalidArgument,
     MailboxFull,
@@ -84,7 +87,7 @@ class Sent:
 class Client:
     """A `Device` and the `Backend` that it is registered at."""
 
-    __slots__ = ("_backend", "_device", "_seen_receipts", "_unacknowledged")
+    __slots__ = ("_backend", "_device", "_own_receipts", "_seen_receipts", "_unacknowledged")
 
     def __init__(self, device: Device, backend: Backend) -> None:
         """Put a device and a back end together.
@@ -100,6 +103,7 @@ class Client:
         require_methods("backend", backend, *_BACKEND_METHODS)
         self._device = device
         self._backend = backend
+        self._own_receipts: set[int] = set()  # put into the inbox by this object, not confirmed
         self._seen_receipts: set[int] = set()  # handed over by this object, not confirmed
         self._unacknowledged: set[int] = set()  # back-end numbers whose acknowledgement failed
 
@@ -175,7 +179,7 @@ class Client:
         """
         context = self._device.context
         address = _recipient_address(recipient)
-        require_other_device(context, address)
+        require_other_device(context, address, "recipient")
         require_content(content)
         message_id = self._device.checked_message_id(message_id)
         token = self._token()
@@ -204,21 +208,23 @@ class Client:
             NotRegistered: call `register` first.
             BackendError: the back end cannot be reached, and nothing is there to return.
             StoreError: the store cannot be read or written, and nothing is there to return.
+            PrekeysExhausted: the device has used its prekey ids, and nothing is there to return.
             InvalidArgument: `limit` is out of range.
         """
         require_whole_number("limit", limit, 1, _MAX_BATCH)
         token = self._token()
-        errors: list[BackendError | StoreError] = []
-        old = self._unseen(limit, redelivered=True)
-        if len(old) < limit:
+        errors: list[E2ECrossError] = []
+        waiting = len(self._unseen(limit))
+        if waiting < limit:
             try:
-                self._fetch(token, limit - len(old), errors)
+                self._fetch(token, limit - waiting, errors)
                 self.maintain()
-            except (BackendError, StoreError) as error:
+            except E2ECrossError as error:  # whatever it is: what has arrived is handed over
                 errors.append(error)
-        items = old + self._unseen(limit - len(old), redelivered=False)
+        items = self._unseen(limit)
         if errors and not items:
             raise errors[0]
+        self._seen_receipts.update(_receipt(item) for item in items)
         return items
 
     def confirm(self, items: Iterable[InboxItem]) -> None:
@@ -228,10 +234,12 @@ class Client:
             InvalidArgument: an item that `receive` did not return.
             StoreError: the store cannot be written.
         """
+        require_type("items", items, Iterable)
         receipts = [_receipt(item) for item in items]
         with self._device.context.store.transaction() as tx:
             for receipt in receipts:
                 remove_from_inbox(tx, receipt)
+        self._own_receipts.difference_update(receipts)
         self._seen_receipts.difference_update(receipts)
 
     # --- The way to the back end ------------------------------------------------------------
@@ -246,17 +254,21 @@ class Client:
     def _publish(self, token: bytes, one_time: int) -> None:
         published = self._device.publish(one_time)
         self._backend.publish(token, published)
-        self._device.confirm_published(published)
+        with suppress(InvalidArgument):  # another thread has confirmed it, and made the next one
+            self._device.confirm_published(published)
 
     def _maintain_prekeys(self, token: bytes) -> None:
         context = self._device.context
-        left = self._backend.one_time_prekey_count(context.address, token)
+        left = max(self._backend.one_time_prekey_count(context.address, token), 0)
         add = one_time_prekeys_to_add(
             left, context.policy.one_time_prekeys_low, context.policy.one_time_prekeys_target
         )
         with context.store.transaction() as tx:
             record = require_device(tx)
             rotate = needs_rotation(context, tx, record)
+            if not record.unconfirmed_publication:  # else the old one may still be handed out
+                kept_ms = context.policy.signed_prekey_kept_ms
+                delete_expired_signed_prekeys(tx, context.clock(), kept_ms)
         if add or rotate or record.unconfirmed_publication:
             self._publish(token, add)
 
@@ -291,19 +303,17 @@ class Client:
 
     # --- The inbox --------------------------------------------------------------------------
 
-    def _unseen(self, limit: int, *, redelivered: bool) -> list[InboxItem]:
-        """Take items of the inbox that this object has not handed over yet."""
+    def _unseen(self, limit: int) -> list[InboxItem]:
+        """List items of the inbox that this object has not handed over yet."""
         with self._device.context.store.transaction() as tx:
             listed = list_inbox(tx)
-        items = [
-            replace(item, redelivered=redelivered)
+        return [
+            replace(item, redelivered=item.receipt not in self._own_receipts)
             for _, item in listed
             if item.receipt not in self._seen_receipts
         ][:limit]
-        self._seen_receipts.update(_receipt(item) for item in items)
-        return items
 
-    def _fetch(self, token: bytes, limit: int, errors: list[BackendError | StoreError]) -> None:
+    def _fetch(self, token: bytes, limit: int, errors: list[E2ECrossError]) -> None:
         """Move waiting envelopes into the inbox; one that fails for now stays where it is."""
         context = self._device.context
         if self._unacknowledged:
@@ -313,9 +323,12 @@ class Client:
             known = {number for number, _ in list_inbox(tx)}
         after = taken = 0
         while taken < limit and len(errors) < limit:
-            batch = self._backend.fetch(context.address, token, limit - taken, after)
+            wanted = limit - taken
+            batch = self._backend.fetch(context.address, token, wanted, after)
+            # Numbers ascend; a back end that repeats itself is not followed.
+            batch = [(number, data) for number, data in batch if number > after][:wanted]
             for number, data in batch:
-                after = number
+                after = max(after, number)
                 try:
                     if number not in known:
                         self._take_in(number, data)
@@ -337,10 +350,13 @@ class Client:
             message = decode_ciphertext(context, envelope)
             with context.store.transaction() as tx:
                 payload, changed = decrypt_envelope(context, tx, envelope, message, context.clock())
-                put_message(tx, number, payload, identity_changed=changed)
+                receipt = put_message(tx, number, payload, identity_changed=changed)
         except RemoteError as error:
             with context.store.transaction() as tx:
-                put_failure(tx, number, envelope, error)
+                if any(number == known for known, _ in list_inbox(tx)):
+                    return  # another process has taken it in meanwhile
+                receipt = put_failure(tx, number, envelope, error)
+        self._own_receipts.add(receipt)
 
 
 def _recipient_address(recipient: Address | UserId | str) -> Address:
@@ -349,10 +365,14 @@ def _recipient_address(recipient: Address | UserId | str) -> Address:
         return recipient
     if isinstance(recipient, UserId):
         return Address(recipient.app, recipient.user)
-    return Address.parse(recipient)
+    try:
+        return Address.parse(recipient)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"recipient is not acceptable: {error}") from error
 
 
 def _receipt(item: object) -> int:
-    if not isinstance(item, Message | FailedMessage) or item.receipt is None:
+    receipt = item.receipt if isinstance(item, Message | FailedMessage) else None
+    if type(receipt) is not int or not 0 < receipt < 2**64:
         raise InvalidArgument("items must be what Client.receive returned")
-    return item.receipt
+    return receipt

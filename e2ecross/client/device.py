@@ -43,6 +43,7 @@ from e2ecross.client.trust import (
     accept_identity,
     find_identity,
     mark_verified,
+    reject_identity,
     require_identity,
 )
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
@@ -340,13 +341,14 @@ class Device:
             return find_identity(tx, address)
 
     def accept_identity(self, address: Address, identity_key: bytes) -> None:
-        """Accept a changed identity key, as `UntrustedIdentity` has named it.
+        """Accept a changed identity key, the one that `UntrustedIdentity` has named.
 
         Sessions of another identity are not sent with again; they still read late messages.
 
         Args:
             address: whose key.
-            identity_key: exactly the key that waits to be accepted, 33 bytes.
+            identity_key: 33 bytes. Exactly the key that waits, if a message has brought one up;
+                otherwise (a bundle was refused) the key that may be used from now on.
 
         Raises:
             InvalidArgument: not a key, or not the one that waits.
@@ -364,6 +366,28 @@ class Device:
             accept_identity(tx, address, key, context.clock())
             before = load_sessions(tx, address)
             save_sessions(tx, address, before, prefer_identity(before, key))
+
+    def reject_identity(self, address: Address, identity_key: bytes) -> None:
+        """Stay with the accepted identity key, and forget another one that was seen.
+
+        For users who know that their contact has not changed: whoever runs the back end can
+        bring up a key of their own, and nothing is sent until the user has decided.
+
+        Args:
+            address: whose key.
+            identity_key: exactly the key that waits to be accepted, 33 bytes.
+
+        Raises:
+            InvalidArgument: it is not the key that waits.
+            NoSession: nothing is known of the address.
+            StoreError: the store cannot be read or written.
+        """
+        require_type("address", address, Address)
+        require_bytes("identity_key", identity_key, PUBLIC_KEY_BYTES)
+        with self._context.store.transaction() as tx:
+            accepted = reject_identity(tx, address, identity_key)
+            before = load_sessions(tx, address)
+            save_sessions(tx, address, before, prefer_identity(before, accepted))
 
     def mark_verified(self, address: Address, identity_key: bytes) -> None:
         """Note that the user has compared the safety number with this address.

@@ -9,7 +9,12 @@ Rules:
 
 from e2ecross.client.message import FailedMessage, Message
 from e2ecross.client.outbox import take_number
-from e2ecross.errors import RecordCorrupted, RemoteError, remote_error_from_code
+from e2ecross.errors import (
+    IdentityChangedError,
+    RecordCorrupted,
+    RemoteError,
+    remote_error_from_code,
+)
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import Payload, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
@@ -24,8 +29,8 @@ InboxItem = Message | FailedMessage
 
 def put_message(
     tx: Transaction, backend_number: int, payload: Payload, *, identity_changed: bool
-) -> None:
-    """Keep a decrypted message until it is confirmed."""
+) -> int:
+    """Keep a decrypted message until it is confirmed; returns its receipt."""
     kind, body = encode_content(payload.content)
     record = InboxRecord(
         sender=payload.sender,
@@ -36,21 +41,24 @@ def put_message(
         content_body=body,
         identity_changed=identity_changed,
     )
-    tx.put(Table.INBOX, b"", take_number(tx), record.encode())
+    return _put(tx, record)
 
 
 def put_failure(
     tx: Transaction, backend_number: int, envelope: Envelope | None, error: RemoteError
-) -> None:
-    """Keep the fact that a message could not be read until it is confirmed."""
+) -> int:
+    """Keep the fact that a message could not be read until it is confirmed; returns its receipt."""
     record = InboxRecord(
         sender=None if envelope is None else envelope.sender,
         message_id=b"" if envelope is None else envelope.message_id,
         backend_number=backend_number,
         error_code=error.code,
         error_text=str(error),
+        error_identity_key=error.identity_key or b""
+        if isinstance(error, IdentityChangedError)
+        else b"",
     )
-    tx.put(Table.INBOX, b"", take_number(tx), record.encode())
+    return _put(tx, record)
 
 
 def list_inbox(tx: Transaction) -> list[tuple[int, InboxItem]]:
@@ -63,6 +71,12 @@ def remove_from_inbox(tx: Transaction, receipt: int) -> None:
     tx.delete(Table.INBOX, b"", receipt.to_bytes(_NUMBER_BYTES))
 
 
+def _put(tx: Transaction, record: InboxRecord) -> int:
+    row = take_number(tx)
+    tx.put(Table.INBOX, b"", row, record.encode())
+    return int.from_bytes(row)
+
+
 def _decode(row: bytes, data: bytes) -> tuple[int, InboxItem]:
     record = InboxRecord.decode(data)
     receipt = int.from_bytes(row)
@@ -70,7 +84,7 @@ def _decode(row: bytes, data: bytes) -> tuple[int, InboxItem]:
         return record.backend_number, FailedMessage(
             sender=record.sender,
             message_id=record.message_id or None,
-            error=remote_error_from_code(record.error_code, record.error_text),
+            error=_decode_error(record),
             receipt=receipt,
         )
     if record.sender is None:
@@ -87,3 +101,12 @@ def _decode(row: bytes, data: bytes) -> tuple[int, InboxItem]:
         identity_changed=record.identity_changed,
         receipt=receipt,
     )
+
+
+def _decode_error(record: InboxRecord) -> RemoteError:
+    error = remote_error_from_code(record.error_code, record.error_text)
+    if isinstance(error, IdentityChangedError):  # the app needs both to accept the key
+        return IdentityChangedError(
+            record.error_text, record.sender, record.error_identity_key or None
+        )
+    return error

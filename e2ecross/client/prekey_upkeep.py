@@ -120,12 +120,11 @@ def _record_publication(
     next_id = device.next_prekey_id
     require_free_ids(next_id, 1 + len(key_pairs))
     if needs_rotation(context, tx, device):
-        now_ms = context.clock()
-        put_signed_prekey(tx, replace(current, replaced_at_ms=now_ms))
+        put_signed_prekey(tx, replace(current, replaced_at_ms=context.clock()))
         current = replace(spare, id=next_id)
         put_signed_prekey(tx, current)
         next_id += 1
-        delete_expired_signed_prekeys(tx, now_ms, context.policy.signed_prekey_kept_ms)
+    delete_expired_signed_prekeys(tx, context.clock(), context.policy.signed_prekey_kept_ms)
     one_time_prekeys = []
     for prekey_id, key_pair in enumerate(key_pairs, next_id):
         put_one_time_prekey(tx, prekey_id, key_pair)

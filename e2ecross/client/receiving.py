@@ -10,7 +10,7 @@ Rules:
 - What the envelope says is compared with what was encrypted before anything is written.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from e2ecross.address import Address
 from e2ecross.client.context import Context
@@ -31,6 +31,7 @@ from e2ecross.errors import (
     UnknownPrekey,
     UnknownSession,
 )
+from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import (
     Opened,
     SessionRecord,
@@ -174,10 +175,20 @@ def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMe
         return _Receipt(before, opened)
     session = find_session(before, message.base_key)
     if session is not None:
-        return _Receipt(
-            before, open_repeated_first_message(before, session, message, context.entropy)
-        )
+        opened = open_repeated_first_message(before, session, message, context.entropy)
+        identity = find_identity(tx, sender)
+        if identity is not None and session.remote_identity_key != identity.identity_key:
+            opened = _without_promotion(before, session, opened)
+        return _Receipt(before, opened)
     return _open_first_message(context, tx, before, message)
+
+
+def _without_promotion(before: SessionRecord, session: Session, opened: Opened) -> Opened:
+    """Keep an archived session where it is: it is not of the identity that may be sent to."""
+    if session is before.current:
+        return opened
+    archived = tuple(opened.session if other is session else other for other in before.archived)
+    return replace(opened, record=replace(before, archived=archived))
 
 
 def _open_first_message(

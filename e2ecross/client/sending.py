@@ -32,14 +32,14 @@ from e2ecross.wire.envelope import Envelope, MessageKind
 __all__ = ["encrypt_content", "encrypt_plaintext", "keep_initiated_session", "require_other_device"]
 
 
-def require_other_device(context: Context, address: Address) -> None:
-    """Refuse the device's own address: it has no session with itself.
+def require_other_device(context: Context, address: Address, name: str = "address") -> None:
+    """Refuse the device's own address as that argument: it has no session with itself.
 
     Raises:
         InvalidArgument: it is the device's own.
     """
     if address == context.address:
-        raise InvalidArgument(f"address is this device's own, {address}")
+        raise InvalidArgument(f"{name} is this device's own, {address}")
 
 
 def keep_initiated_session(

@@ -34,6 +34,7 @@ __all__ = [
     "find_identity",
     "mark_verified",
     "observe_identity",
+    "reject_identity",
     "require_accepted_identity",
     "require_identity",
     "trust_bundle_identity",
@@ -200,6 +201,23 @@ def accept_identity(
         raise InvalidArgument(f"identity_key is not the key of {address} that waits to be accepted")
     if identity.identity_key != identity_key:
         _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
+
+
+def reject_identity(tx: Transaction, address: Address, identity_key: bytes) -> PublicKey:
+    """Stay with the accepted identity key, and forget the one (33 bytes) that waits.
+
+    Returns:
+        The accepted key.
+
+    Raises:
+        NoSession: the address is not known.
+        InvalidArgument: that key is not the one that waits to be accepted.
+    """
+    identity = require_identity(tx, address)
+    if identity.pending_key != identity_key:
+        raise InvalidArgument(f"identity_key is not the key of {address} that waits to be accepted")
+    _save(tx, replace(identity, pending_key=None))
+    return identity.identity_key
 
 
 def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> None:

@@ -9,7 +9,8 @@ Rules:
   when they import.
 - An all-zero agreement is an error.
 
-Sources: X3DH (revision 1, 2016-11-04) section 2.1 (Encode, DH); RFC 7748 sections 5 and 6.1.
+Sources: X3DH (revision 1, 2016-11-04) sections 2.1 (Encode) and 2.2 (DH); RFC 7748 sections 5
+and 6.1.
 """
 
 from dataclasses import dataclass

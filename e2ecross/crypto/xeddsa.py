@@ -8,7 +8,7 @@ Rules:
 - The sign of the Edwards point travels in the top bit of the signature. (The published text
   negates the scalar instead; deployed clients do not, and verification is the same.)
 
-Source: XEdDSA (revision 1, 2016-10-20) sections 2.3, 2.5 and 4, with the difference above
+Source: XEdDSA (revision 1, 2016-10-20) sections 2.3, 2.5 and 3, with the difference above
 (docs/wire-format.md, signatures).
 """
 
@@ -40,7 +40,7 @@ def sign(key_pair: KeyPair, message: bytes, entropy: EntropySource) -> bytes:
     Returns:
         The signature, 64 bytes.
 
-    Source: XEdDSA section 4 (xeddsa_sign), without the negation of calculate_key_pair.
+    Source: XEdDSA section 3 (xeddsa_sign), without the negation of calculate_key_pair.
     """
     a = key_pair.private
     base_mult = nacl.bindings.crypto_scalarmult_ed25519_base_noclamp
@@ -62,7 +62,7 @@ def verify_signature(public_key: PublicKey, message: bytes, signature: bytes) ->
     Raises:
         InvalidSignature: wrong length, not reduced, or not a signature of this key and message.
 
-    Source: XEdDSA section 4 (xeddsa_verify), with the sign bit of the point in the signature.
+    Source: XEdDSA section 3 (xeddsa_verify), with the sign bit of the point in the signature.
     """
     if len(signature) != SIGNATURE_BYTES:
         raise InvalidSignature(f"a signature has {SIGNATURE_BYTES} bytes, not {len(signature)}")

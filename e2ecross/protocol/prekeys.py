@@ -6,7 +6,7 @@ Rules:
 - A replaced signed prekey is kept for a while, because first messages that used it may be late.
 - Times are milliseconds since 1970; a clock that went back makes nothing older than it is.
 
-Source: X3DH (revision 1, 2016-11-04) sections 3.2 and 4.7 (signed prekey rotation).
+Source: X3DH (revision 1, 2016-11-04) sections 3.2 and 4.6 (signed prekey rotation).
 """
 
 from e2ecross.crypto.entropy import EntropySource

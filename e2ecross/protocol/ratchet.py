@@ -159,7 +159,7 @@ def _turn(
 ) -> RatchetState:
     """Finish a step: close the peer's last chain, and begin a sending chain of our own.
 
-    Source: Double Ratchet section 3.4 (DHRatchet).
+    Source: Double Ratchet section 3.5 (DHRatchet).
     """
     chains = state.receiving
     if chains:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The root chain: each agreement of ratchet keys gives a new root key and a fresh chain key.
 
-Source: Double Ratchet (revision 1, 2016-11-20) sections 2.3 and 3.4.
+Source: Double Ratchet (revision 1, 2016-11-20) sections 2.3 and 3.5.
 """
 
 from e2ecross.crypto.kdf import ChainKey, RootKey, derive_root_and_chain_key
@@ -26,7 +26,7 @@ def advance_root_chain(
     Raises:
         InvalidKey: the agreement is all zero.
 
-    Source: Double Ratchet section 3.4 (half of DHRatchet).
+    Source: Double Ratchet section 3.5 (half of DHRatchet).
     """
     dh_output = agree(local_ratchet_key_pair.private, remote_ratchet_key)
     return derive_root_and_chain_key(root_key, dh_output)

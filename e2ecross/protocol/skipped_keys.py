@@ -7,7 +7,7 @@ Rules:
 - A bucket holds up to 64 neighbouring message numbers. It is what the store keeps in one row;
   whether a bucket must be written again is told by identity (`is`).
 
-Source: Double Ratchet (revision 1, 2016-11-20) sections 3.2 and 8.4 (bounds).
+Source: Double Ratchet (revision 1, 2016-11-20) sections 3.2 and 6.4 (bounds).
 """
 
 from collections.abc import Mapping, Sequence

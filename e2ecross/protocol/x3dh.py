@@ -6,9 +6,9 @@ Rules:
 - The initiator's ephemeral (base) key is forgotten when the session has been made.
 - No chain is kept that nobody ever sends on.
 
-Differences from the published text (all are what deployed Signal clients do): the signature
-covers the 33-byte form of the prekey; the associated data is the two 33-byte identity keys; the
-output is 64 bytes, a root key and the chain key of the responder's signed prekey.
+Differences from the published text (both are what deployed Signal clients do): the associated
+data is sender's, then receiver's identity key, 33 bytes each; the output is 64 bytes, a root key
+and the chain key of the responder's signed prekey.
 
 Source: X3DH (revision 1, 2016-11-04) section 3.
 """
@@ -59,7 +59,7 @@ def verify_bundle(bundle: PreKeyBundle) -> VerifiedBundle:
         InvalidSignature: the signed prekey is not signed by the identity key.
         DecodeError: the one-time prekey has the id 0, which means "none" on the wire.
 
-    Source: X3DH section 3.3 (first step), section 4.5 (identity binding is the caller's).
+    Source: X3DH section 3.3 (first step), section 4.8 (identity binding is the caller's).
     """
     identity_key = decode_public_key(bundle.identity_key)
     signed_prekey = decode_public_key(bundle.signed_prekey)

@@ -54,7 +54,7 @@ MAX_PUBLISHED_KEYS_BYTES: Final = 64 * 1024
 MAX_PREKEY_ID: Final = 0xFFFFFF
 """Prekey ids that we issue have 24 bits, as those of deployed clients."""
 
-# --- What a session may cost; signal-v3 section numbers of docs/wire-format.md ---
+# --- What a session may cost ---
 MAX_FORWARD_JUMP: Final = 25_000
 """Messages that one message may skip in its chain (two HMACs each: about 80 ms)."""
 MAX_FORWARD_JUMP_ARCHIVED: Final = 2_000

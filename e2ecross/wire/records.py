@@ -253,6 +253,8 @@ class InboxRecord(Secret):
         identity_changed: whether it came under an identity key that is not accepted.
         error_code: `code` of the error, empty when this is a message.
         error_text: the error's message.
+        error_identity_key: the new identity key that an `IdentityChangedError` names, 33 bytes,
+            or empty.
     """
 
     sender: Address | None
@@ -264,6 +266,7 @@ class InboxRecord(Secret):
     identity_changed: bool = False
     error_code: str = ""
     error_text: str = ""
+    error_identity_key: bytes = b""
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -275,6 +278,7 @@ class InboxRecord(Secret):
         if self.error_code:
             fields.failure.code = self.error_code
             fields.failure.text = self.error_text
+            fields.failure.identity_key = self.error_identity_key
         else:
             fields.message.sent_at_ms = self.sent_at_ms
             fields.message.content_kind = self.content_kind
@@ -296,6 +300,8 @@ class InboxRecord(Secret):
             raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
         if fields.message_id:
             check_lengths(what, (fields.message_id, MESSAGE_ID_BYTES))
+        if fields.failure.identity_key:
+            check_lengths(what, (fields.failure.identity_key, PUBLIC_KEY_BYTES))
         return cls(
             sender=decode_stored_address(fields.sender, what)
             if fields.HasField("sender")
@@ -308,4 +314,5 @@ class InboxRecord(Secret):
             identity_changed=fields.message.identity_changed,
             error_code=fields.failure.code,
             error_text=fields.failure.text,
+            error_identity_key=fields.failure.identity_key,
         )

@@ -166,9 +166,11 @@ class InboxMessage(_message.Message):
     def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ...) -> None: ...
 
 class InboxFailure(_message.Message):
-    __slots__ = ("code", "text")
+    __slots__ = ("code", "text", "identity_key")
     CODE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     code: str
     text: str
-    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+    identity_key: bytes
+    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., identity_key: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,428 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices, stores that can fail, and a back end that can misbehave.
+
+ana, budi = make_device(ANA), make_device(BUDI)
+introduce(ana, budi)
+assert budi.decrypt(ana.encrypt(BUDI, Text("halo"))).content == Text("halo")
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from e2ecross import Address, Client, Device, Envelope, Policy, PreKeyBundle, PublishedKeys, Text
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    MailboxFull,
+    NotRegistered,
+    StoreError,
+    UnknownRecipient,
+)
+from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
+from e2ecross.wire.bundle import OneTimePrekey
+from tests.support.entropy import SeededEntropy
+
+ANA = Address("whatsapp", "ana")
+BUDI = Address("instagram", "budi")
+TOKO = Address("messenger", "toko-kopi")
+DAY_MS = 24 * 60 * 60 * 1000
+NOW_MS = 1_700_000_000_000
+MESSAGE_ID = bytes(range(16))
+STORE_KEY = bytes(range(32))
+
+Dump = Mapping[tuple[Table, bytes, bytes], bytes]
+
+
+class FakeClock:
+    """Stands still until it is advanced."""
+
+    def __init__(self, now_ms: int = NOW_MS) -> None:
+        self.now_ms = now_ms
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+    def advance(self, ms: int) -> None:
+        self.now_ms += ms
+
+
+# --- Stores -------------------------------------------------------------------------------------
+
+
+class Stores:
+    """Stores of one kind, by name."""
+
+    def __init__(self, kind: str, directory: Path) -> None:
+        self.kind = kind
+        self._directory = directory
+        self._open: dict[str, Store] = {}
+
+    def open(self, name: str) -> Store:
+        """The store of that name; the same object as long as it is open."""
+        if name not in self._open:
+            self._open[name] = self._new(name)
+        return self._open[name]
+
+    def reopen(self, name: str) -> Store:
+        """The same store after a restart of the app; memory has no restart."""
+        if self.kind == "memory":
+            return self._open[name]
+        self._open.pop(name).close()
+        return self.open(name)
+
+    def close(self) -> None:
+        for store in self._open.values():
+            store.close()
+
+    def _new(self, name: str) -> Store:
+        if self.kind == "memory":
+            return MemoryStore()
+        key = STORE_KEY if self.kind == "sealed" else None
+        return SQLiteStore(self._directory / f"{name}.db", key=key)
+
+
+def dump(store: Store) -> Dump:
+    """All that a store holds."""
+    with store.transaction() as tx:
+        return {
+            (table, partition, row): record
+            for table in Table
+            for partition, row, record in tx.scan(table)
+        }
+
+
+def count_rows(store: Store, table: Table) -> int:
+    return sum(1 for where in dump(store) if where[0] is table)
+
+
+class Operation(NamedTuple):
+    """One call of a transaction."""
+
+    name: str
+    table: Table
+    partition: bytes
+    row: bytes
+
+
+class SpyStore:
+    """Another store, watched: every call is noted, and it fails when told to."""
+
+    def __init__(self, inner: Store) -> None:
+        self.inner = inner
+        self.operations: list[Operation] = []
+        self.fail_commit = False
+        self.writes_until_failure: int | None = None
+        self.fail_transactions: list[bool] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        if self.fail_transactions and self.fail_transactions.pop(0):
+            raise StoreError("the store is out of order")
+        with self.inner.transaction() as tx:
+            yield _SpyTransaction(tx, self)
+            if self.fail_commit:
+                raise StoreError("the commit has failed")
+
+    def close(self) -> None:
+        self.inner.close()
+
+    def forget(self) -> None:
+        """Begin anew to watch."""
+        self.operations.clear()
+
+    @property
+    def writes(self) -> Counter[Table]:
+        """How many rows of which table were written or deleted."""
+        return Counter(o.table for o in self.operations if o.name in ("put", "delete"))
+
+    @property
+    def reads(self) -> Counter[Table]:
+        """How often which table was read."""
+        return Counter(o.table for o in self.operations if o.name in ("get", "list"))
+
+    def note(self, name: str, table: Table, partition: bytes, row: bytes = b"") -> None:
+        self.operations.append(Operation(name, table, partition, row))
+        if name in ("put", "delete") and self.writes_until_failure is not None:
+            if self.writes_until_failure == 0:
+                raise StoreError("the write has failed")
+            self.writes_until_failure -= 1
+
+
+class _SpyTransaction:
+    def __init__(self, inner: Transaction, spy: SpyStore) -> None:
+        self._inner = inner
+        self._spy = spy
+
+    def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
+        self._spy.note("get", table, partition, row)
+        return self._inner.get(table, partition, row)
+
+    def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
+        self._spy.note("put", table, partition, row)
+        self._inner.put(table, partition, row, record)
+
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
+        self._spy.note("delete", table, partition, row)
+        self._inner.delete(table, partition, row)
+
+    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
+        self._spy.note("list", table, partition)
+        return self._inner.list(table, partition)
+
+    def count(self, table: Table, partition: bytes = b"") -> int:
+        return self._inner.count(table, partition)
+
+    def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
+        return self._inner.scan(table)
+
+
+# --- Devices ------------------------------------------------------------------------------------
+
+
+def make_device(
+    address: Address,
+    store: Store | None = None,
+    *,
+    seed: str = "",
+    clock: Callable[[], int] | None = None,
+    policy: Policy | None = None,
+) -> Device:
+    """A device whose keys follow from its address and the seed."""
+    return Device.create(
+        address,
+        MemoryStore() if store is None else store,
+        policy=policy,
+        clock=FakeClock() if clock is None else clock,
+        entropy=SeededEntropy(f"{address} {seed}"),
+    )
+
+
+def reopen_device(device: Device, store: Store, seed: str) -> Device:
+    """The same device after a restart; the seed keeps its randomness from repeating."""
+    context = device.context
+    return Device.open(
+        store, policy=context.policy, clock=context.clock, entropy=SeededEntropy(seed)
+    )
+
+
+def bundle_from(published: PublishedKeys, one_time: int | None = 0) -> PreKeyBundle:
+    """A bundle of published keys; `one_time` is a position among the one-time prekeys."""
+    bundle = PreKeyBundle(
+        address=published.address,
+        registration_id=published.registration_id,
+        identity_key=published.identity_key,
+        signed_prekey_id=published.signed_prekey.id,
+        signed_prekey=published.signed_prekey.public_key,
+        signed_prekey_signature=published.signed_prekey.signature,
+    )
+    if one_time is None:
+        return bundle
+    prekey = published.one_time_prekeys[one_time]
+    return replace(bundle, one_time_prekey_id=prekey.id, one_time_prekey=prekey.public_key)
+
+
+def new_bundle(device: Device, *, one_time: bool = True) -> PreKeyBundle:
+    """A bundle with a fresh one-time prekey, or without any."""
+    published = device.publish(int(one_time))
+    device.confirm_published(published)
+    return bundle_from(published, 0 if one_time else None)
+
+
+def start(initiator: Device, responder: Device, *, one_time: bool = True) -> None:
+    """Start a session from a fresh bundle; nothing is sent."""
+    initiator.start_session(new_bundle(responder, one_time=one_time))
+
+
+def introduce(initiator: Device, responder: Device) -> None:
+    """Start a session, and exchange a message each way: neither end wraps any longer."""
+    start(initiator, responder)
+    say(initiator, responder, "first")
+    say(responder, initiator, "answer")
+
+
+def say(sender: Device, recipient: Device, text: str) -> None:
+    """Send a text and see it arrive."""
+    message = recipient.decrypt(sender.encrypt(recipient.address, Text(text)))
+    assert (message.sender, message.content) == (sender.address, Text(text))
+
+
+# --- The back end -------------------------------------------------------------------------------
+
+
+@dataclass
+class _Account:
+    token: bytes
+    published: PublishedKeys | None
+    one_time: list[OneTimePrekey]
+    seen_ids: set[int]
+    mailbox: list[tuple[int, bytes]]
+
+
+class BackendSimulator:
+    """A back end in memory that can lose calls and answers, and tamper with mailboxes."""
+
+    def __init__(self, *, capacity: int = 1000) -> None:
+        self.capacity = capacity
+        self.unreachable = False
+        self.calls: list[str] = []
+        self.publications: list[bytes] = []
+        self.deposits: list[bytes] = []
+        self.acknowledged: list[int] = []
+        self._accounts: dict[Address, _Account] = {}
+        self._deposited: set[tuple[Address, Address, bytes]] = set()
+        self._faults: dict[str, list[tuple[Exception, bool]]] = {}
+        self._next_number = 1
+
+    # What the network does.
+
+    def fail(self, method: str, error: Exception | None = None, *, times: int = 1) -> None:
+        """Let the next calls of a method fail before they do anything."""
+        fault = (error or BackendError("the call was lost"), False)
+        self._faults.setdefault(method, []).extend([fault] * times)
+
+    def lose_answer(self, method: str) -> None:
+        """Let the next call of a method do its work, and its answer be lost."""
+        self._faults.setdefault(method, []).append((BackendError("the answer was lost"), True))
+
+    # What a hostile back end does.
+
+    def waiting(self, address: Address) -> list[Envelope]:
+        return [Envelope.decode(data) for data in self.mailbox(address)]
+
+    def mailbox(self, address: Address) -> list[bytes]:
+        return [data for _, data in self._accounts[address].mailbox]
+
+    def drop(self, address: Address, index: int) -> None:
+        del self._accounts[address].mailbox[index]
+
+    def inject(self, address: Address, data: bytes) -> None:
+        """Put any bytes into a mailbox."""
+        self._accounts[address].mailbox.append((self._next_number, data))
+        self._next_number += 1
+
+    def replay(self, address: Address, index: int) -> None:
+        self.inject(address, self.mailbox(address)[index])
+
+    def reorder(self, address: Address, order: Iterable[int]) -> None:
+        """Hand out what waits in another order, under the same ascending numbers."""
+        box = self._accounts[address].mailbox
+        datas = [box[index][1] for index in order]
+        box[:] = [(number, data) for (number, _), data in zip(box, datas, strict=True)]
+
+    def rewrite(self, address: Address, index: int, change: Callable[[bytes], bytes]) -> None:
+        box = self._accounts[address].mailbox
+        box[index] = (box[index][0], change(box[index][1]))
+
+    def published(self, address: Address) -> PublishedKeys:
+        published = self._accounts[address].published
+        assert published is not None
+        return published
+
+    def left(self, address: Address) -> list[int]:
+        """Ids of one-time prekeys that have not been handed out."""
+        return [prekey.id for prekey in self._accounts[address].one_time]
+
+    # What a back end does.
+
+    def register(self, address: Address, token: bytes) -> None:
+        with self._call("register"):
+            account = self._accounts.setdefault(address, _Account(token, None, [], set(), []))
+            if account.token != token:
+                raise BackendRefused(f"{address} is taken")
+
+    def publish(self, token: bytes, published: PublishedKeys) -> None:
+        with self._call("publish"):
+            account = self._account(published.address, token)
+            self.publications.append(published.encode())
+            account.published = published
+            for prekey in published.one_time_prekeys:
+                if prekey.id not in account.seen_ids:
+                    account.seen_ids.add(prekey.id)
+                    account.one_time.append(prekey)
+
+    def one_time_prekey_count(self, address: Address, token: bytes) -> int:
+        with self._call("one_time_prekey_count"):
+            return len(self._account(address, token).one_time)
+
+    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
+        with self._call("fetch_bundle"):
+            self._account(requester, token)
+            account = self._accounts.get(address)
+            if account is None or account.published is None:
+                raise UnknownRecipient(f"{address} has not registered")
+            bundle = bundle_from(account.published, None)
+            if not account.one_time:
+                return bundle
+            prekey = account.one_time.pop(0)
+            return replace(bundle, one_time_prekey_id=prekey.id, one_time_prekey=prekey.public_key)
+
+    def deposit(self, token: bytes, envelope: bytes) -> None:
+        with self._call("deposit"):
+            decoded = Envelope.decode(envelope)
+            self._account(decoded.sender, token)
+            account = self._accounts.get(decoded.recipient)
+            if account is None:
+                raise UnknownRecipient(f"{decoded.recipient} has not registered")
+            key = (decoded.sender, decoded.recipient, decoded.message_id)
+            self.deposits.append(envelope)
+            if key in self._deposited:
+                return
+            if len(account.mailbox) >= self.capacity:
+                raise MailboxFull(f"too many messages wait for {decoded.recipient}")
+            self._deposited.add(key)
+            self.inject(decoded.recipient, envelope)
+
+    def fetch(
+        self, address: Address, token: bytes, limit: int, after: int = 0
+    ) -> list[tuple[int, bytes]]:
+        with self._call("fetch"):
+            box = self._account(address, token).mailbox
+            return [(number, data) for number, data in box if number > after][:limit]
+
+    def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
+        with self._call("acknowledge"):
+            account = self._account(address, token)
+            self.acknowledged.extend(numbers)
+            account.mailbox[:] = [item for item in account.mailbox if item[0] not in numbers]
+
+    def _account(self, address: Address, token: bytes) -> _Account:
+        account = self._accounts.get(address)
+        if account is None or account.token != token:
+            raise NotRegistered(f"the token is not that of {address}")
+        return account
+
+    @contextmanager
+    def _call(self, method: str) -> Iterator[None]:
+        self.calls.append(method)
+        if self.unreachable:
+            raise BackendError("the back end cannot be reached")
+        faults = self._faults.get(method)
+        error, is_late = faults.pop(0) if faults else (None, False)
+        if error is not None and not is_late:
+            raise error
+        yield
+        if error is not None:
+            raise error
+
+
+def make_client(
+    address: Address,
+    backend: BackendSimulator,
+    store: Store | None = None,
+    *,
+    clock: Callable[[], int] | None = None,
+    policy: Policy | None = None,
+) -> Client:
+    """A registered client."""
+    client = Client(make_device(address, store, clock=clock, policy=policy), backend)
+    client.register()
+    return client
+
+
+def garbage() -> list[bytes]:
+    """What is no envelope."""
+    return [b"", b"\0", b"garbage", bytes(200), b"\xff" * 1000, bytes(128 * 1024 + 1)]

@@ -1,0 +1,583 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Client`: registering, sending, keeping prekeys, and confirming."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from e2ecross import (
+    Address,
+    App,
+    Bytes,
+    Client,
+    Delivery,
+    FailedMessage,
+    Message,
+    Policy,
+    PreKeyBundle,
+    PublishedKeys,
+    Sent,
+    Text,
+    UserId,
+)
+from e2ecross.client.backend import Backend
+from e2ecross.errors import (
+    AuthenticationFailed,
+    BackendError,
+    BackendRefused,
+    EnvelopeMismatch,
+    InvalidArgument,
+    InvalidKey,
+    InvalidSignature,
+    MailboxFull,
+    NotRegistered,
+    PrekeysExhausted,
+    StoreError,
+    UnknownRecipient,
+    UntrustedIdentity,
+)
+from e2ecross.relay import Relay
+from e2ecross.stores import MemoryStore, Table
+from tests.client.support import (
+    ANA,
+    BUDI,
+    DAY_MS,
+    MESSAGE_ID,
+    TOKO,
+    BackendSimulator,
+    FakeClock,
+    SpyStore,
+    Stores,
+    count_rows,
+    dump,
+    make_client,
+    make_device,
+    reopen_device,
+)
+
+
+@pytest.fixture(params=["simulator", "relay"])
+def any_backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]:
+    if request.param == "simulator":
+        yield BackendSimulator()
+        return
+    with Relay(tmp_path / "relay.db") as relay:
+        yield relay
+
+
+def registered(address: Address, backend: Backend) -> Client:
+    client = Client(make_device(address), backend)
+    client.register()
+    return client
+
+
+# --- Conversations --------------------------------------------------------------------------
+
+
+def test_three_apps_talk_in_all_six_directions(any_backend: Backend) -> None:
+    clients = {address: registered(address, any_backend) for address in (ANA, BUDI, TOKO)}
+    for _ in range(2):
+        for sender in clients:
+            for recipient in clients:
+                if sender != recipient:
+                    text = Text(f"{sender} to {recipient}")
+                    clients[sender].send(recipient, text)
+                    items = clients[recipient].receive()
+                    assert [(i.sender, i.content) for i in items if isinstance(i, Message)] == [
+                        (sender, text)
+                    ]
+                    clients[recipient].confirm(items)
+    assert clients[ANA].receive() == []
+
+
+def test_who_was_offline_gets_everything_later_in_order(any_backend: Backend) -> None:
+    ana, budi = registered(ANA, any_backend), registered(BUDI, any_backend)
+    for n in range(5):
+        ana.send("instagram:budi", Text(str(n)))
+    items = budi.receive(limit=3) + budi.receive(limit=3)
+    assert [cast("Message", item).content for item in items] == [Text(str(n)) for n in range(5)]
+    assert not any(item.redelivered for item in items)
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "instagram:budi",
+        "instagram:budi.1",
+        UserId("instagram", "budi"),
+        UserId(App.INSTAGRAM, "budi"),
+        Address("instagram", "budi"),
+    ],
+)
+def test_a_recipient_is_an_address_a_user_or_a_text(
+    recipient: Address | UserId | str, backend: BackendSimulator
+) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    sent = ana.send(recipient, Text("halo"), message_id=MESSAGE_ID)
+    assert sent == Sent(MESSAGE_ID, (Delivery(BUDI),))
+    assert [item.message_id for item in budi.receive()] == [MESSAGE_ID]
+
+
+def test_several_devices_of_a_user_are_addressed_one_by_one(backend: BackendSimulator) -> None:
+    ana = make_client(ANA, backend)
+    devices = [make_client(Address("instagram", "budi", n), backend) for n in (1, 2, 127)]
+    for client in devices:
+        ana.send(str(client.device.address), Text(f"for {client.device.address}"))
+    for client in devices:
+        (item,) = client.receive()
+        assert cast("Message", item).content == Text(f"for {client.device.address}")
+
+
+def test_an_unknown_app_is_carried(backend: BackendSimulator) -> None:
+    ana, carla = make_client(ANA, backend), make_client(Address("threads", "carla"), backend)
+    ana.send("threads:carla", Bytes(b"halo"))
+    (item,) = carla.receive()
+    carla.send(cast("Address", item.sender), Text("back"))
+    (item,) = ana.receive()
+    assert item.sender == Address("threads", "carla")
+
+
+def test_the_repr_of_a_client_shows_its_address_only(backend: BackendSimulator) -> None:
+    client = make_client(ANA, backend)
+    assert repr(client) == "<Client of whatsapp:ana.1>"
+    assert client.device.address == ANA
+
+
+# --- Registering ----------------------------------------------------------------------------
+
+
+def test_registering_publishes_the_target_of_one_time_prekeys(backend: BackendSimulator) -> None:
+    client = make_client(BUDI, backend)
+    assert len(backend.left(BUDI)) == 100
+    assert backend.published(BUDI).identity_key == client.device.identity_key
+
+
+def test_registering_again_changes_nothing(stores: Stores, backend: BackendSimulator) -> None:
+    client = make_client(BUDI, backend, stores.open("budi"))
+    before, left = dump(stores.open("budi")), backend.left(BUDI)
+    client.register()
+    device = reopen_device(client.device, stores.reopen("budi"), "again")
+    Client(device, backend).register()
+    assert dump(stores.open("budi")) == before
+    assert backend.left(BUDI) == left
+    assert len(backend.publications) == 1
+
+
+def test_the_token_is_committed_before_it_is_used(backend: BackendSimulator) -> None:
+    class Watching(BackendSimulator):
+        def register(self, address: Address, token: bytes) -> None:
+            record = dump(store)[Table.DEVICE, b"", b""]
+            assert token in record
+            assert len(token) == 32
+            super().register(address, token)
+
+    store = MemoryStore()
+    make_client(BUDI, Watching(), store)
+
+
+def test_a_token_whose_commit_fails_is_not_used(backend: BackendSimulator) -> None:
+    spy = SpyStore(MemoryStore())
+    client = Client(make_device(BUDI, spy), backend)
+    spy.fail_commit = True
+    with pytest.raises(StoreError):
+        client.register()
+    assert backend.calls == []
+
+
+@pytest.mark.parametrize("method", ["register", "publish", "one_time_prekey_count"])
+@pytest.mark.parametrize("late", [False, True])
+def test_registering_goes_on_where_it_was_interrupted(
+    method: str, late: bool, backend: BackendSimulator, stores: Stores
+) -> None:
+    device = make_device(BUDI, stores.open("budi"))
+    (backend.lose_answer if late else backend.fail)(method)
+    with pytest.raises(BackendError):
+        Client(device, backend).register()
+    device = reopen_device(device, stores.reopen("budi"), "again")
+    Client(device, backend).register()
+    assert len(set(backend.publications)) == 1
+    assert len(backend.left(BUDI)) == 100
+
+
+def test_an_address_that_is_taken_is_refused(any_backend: Backend) -> None:
+    ana = registered(ANA, any_backend)
+    thief = Client(make_device(ANA, seed="thief"), any_backend)
+    with pytest.raises(BackendRefused) as caught:
+        thief.register()
+    assert caught.value.code == "backend_refused"
+    budi = registered(BUDI, any_backend)
+    for attempt in (lambda: thief.send(BUDI, Text("as ana")), thief.receive, thief.maintain):
+        with pytest.raises(NotRegistered):
+            attempt()
+    budi.send(ANA, Text("for the first"))
+    assert len(ana.receive()) == 1
+
+
+def test_nothing_works_before_registering(backend: BackendSimulator) -> None:
+    client = Client(make_device(ANA), backend)
+    before = dump(client.device.context.store)
+    for attempt in (
+        client.receive,
+        client.maintain,
+        lambda: client.send("instagram:budi", Text("halo")),
+    ):
+        with pytest.raises(NotRegistered, match="call register") as caught:
+            attempt()
+        assert caught.value.code == "not_registered"
+    assert backend.calls == []
+    assert dump(client.device.context.store) == before
+
+
+# --- Sending --------------------------------------------------------------------------------
+
+
+def test_a_bundle_is_fetched_only_without_a_session(backend: BackendSimulator) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    for _ in range(3):
+        ana.send(BUDI, Text("halo"))
+    assert backend.calls.count("fetch_bundle") == 1
+    budi.receive()
+    budi.send(ANA, Text("back"))
+    assert backend.calls.count("fetch_bundle") == 1
+
+
+def test_an_unknown_recipient_is_told_and_nothing_is_kept(any_backend: Backend) -> None:
+    ana = registered(ANA, any_backend)
+    before = dump(ana.device.context.store)
+    with pytest.raises(UnknownRecipient) as caught:
+        ana.send("instagram:nobody", Text("halo"))
+    assert caught.value.code == "unknown_recipient"
+    assert dump(ana.device.context.store) == before
+
+
+def test_a_recipient_who_has_gone_is_told_and_the_message_is_not_kept(
+    backend: BackendSimulator,
+) -> None:
+    ana, _ = make_client(ANA, backend), make_client(BUDI, backend)
+    backend.fail("deposit", UnknownRecipient("gone"))
+    with pytest.raises(UnknownRecipient):
+        ana.send(BUDI, Text("halo"))
+    assert count_rows(ana.device.context.store, Table.OUTBOX) == 0
+
+
+class HostileDirectory(BackendSimulator):
+    """Hands out whatever a test wants as a bundle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.changes: dict[str, Any] = {}
+
+    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
+        return replace(super().fetch_bundle(requester, token, address), **self.changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"address": TOKO}, EnvelopeMismatch),
+        ({"address": Address("whatsapp", "budi")}, EnvelopeMismatch),
+        ({"address": Address("instagram", "budi", 2)}, EnvelopeMismatch),
+        ({"address": ANA}, EnvelopeMismatch),
+        ({"identity_key": make_device(TOKO).identity_key}, InvalidSignature),
+        ({"signed_prekey": b"\x05" + bytes(32)}, InvalidKey),
+        ({"signed_prekey_signature": bytes(64)}, InvalidSignature),
+    ],
+)
+def test_a_bad_bundle_is_refused_and_nothing_was_encrypted(
+    changes: dict[str, Any], error: type[Exception]
+) -> None:
+    backend = HostileDirectory()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    before = dump(ana.device.context.store)
+    backend.changes = changes
+    with pytest.raises(error):
+        ana.send(BUDI, Text("halo"))
+    assert dump(ana.device.context.store) == before
+    assert backend.deposits == []
+    backend.changes = {}
+    ana.send(BUDI, Text("halo"))
+    assert len(budi.receive()) == 1
+
+
+def test_a_changed_identity_stops_sending_until_it_is_accepted(backend: BackendSimulator) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    budi.send(ANA, Text("old phone"))
+    ana.confirm(ana.receive())
+    other = make_device(BUDI, seed="new phone")
+    other.start_session(_bundle(backend, ANA))
+    backend.inject(ANA, other.encrypt(ANA, Text("new phone")).encode())
+    (item,) = ana.receive()
+    assert cast("Message", item).identity_changed
+    with pytest.raises(UntrustedIdentity) as caught:
+        ana.send(BUDI, Text("halo"))
+    assert count_rows(ana.device.context.store, Table.OUTBOX) == 0
+    ana.device.accept_identity(caught.value.address, caught.value.identity_key)
+    ana.send(BUDI, Text("halo"))
+    assert other.decrypt(backend.waiting(BUDI)[-1]).content == Text("halo")
+
+
+def _bundle(backend: BackendSimulator, address: Address) -> PreKeyBundle:
+    published = backend.published(address)
+    signed = published.signed_prekey
+    return PreKeyBundle(
+        address=address,
+        registration_id=published.registration_id,
+        identity_key=published.identity_key,
+        signed_prekey_id=signed.id,
+        signed_prekey=signed.public_key,
+        signed_prekey_signature=signed.signature,
+    )
+
+
+def test_a_full_mailbox_is_told_and_the_message_is_not_kept() -> None:
+    backend = BackendSimulator(capacity=2)
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    for _ in range(2):
+        ana.send(BUDI, Text("fits"))
+    with pytest.raises(MailboxFull) as caught:
+        ana.send(BUDI, Text("does not"))
+    assert caught.value.code == "mailbox_full"
+    assert count_rows(ana.device.context.store, Table.OUTBOX) == 0
+    items = budi.receive()
+    budi.confirm(items)
+    ana.send(BUDI, Text("fits again"))
+    contents = [cast("Message", item).content for item in (*items, *budi.receive())]
+    assert contents == [Text("fits"), Text("fits"), Text("fits again")]
+
+
+# --- Prekey upkeep --------------------------------------------------------------------------
+
+_SMALL = Policy(one_time_prekeys_low=3, one_time_prekeys_target=5)
+
+
+def test_one_time_prekeys_are_refilled_below_the_mark_and_not_before(
+    backend: BackendSimulator,
+) -> None:
+    budi = make_client(BUDI, backend, policy=_SMALL)
+    seen = set(backend.left(BUDI))
+    for n, left in enumerate((4, 3, 5, 4, 3, 5)):
+        make_client(Address("whatsapp", f"ana{n}"), backend).send(BUDI, Text("halo"))
+        budi.receive()
+        assert len(backend.left(BUDI)) == left
+        seen |= set(backend.left(BUDI))
+    assert len(seen) == 11  # never an id twice
+
+
+def test_a_refill_after_the_last_one_time_prekey_has_gone(backend: BackendSimulator) -> None:
+    budi = make_client(BUDI, backend, policy=_SMALL)
+    for n in range(7):
+        make_client(Address("whatsapp", f"ana{n}"), backend).send(BUDI, Text(str(n)))
+    assert backend.left(BUDI) == []
+    items = budi.receive()
+    assert [cast("Message", item).content for item in items] == [Text(str(n)) for n in range(7)]
+    assert len(backend.left(BUDI)) == 5
+
+
+def test_the_signed_prekey_is_replaced_by_maintain(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
+    budi = make_client(BUDI, backend, clock=clock)
+    first = backend.published(BUDI).signed_prekey
+    budi.maintain()
+    assert backend.published(BUDI).signed_prekey == first
+    assert len(backend.publications) == 1
+    clock.advance(7 * DAY_MS)
+    budi.maintain()
+    assert backend.published(BUDI).signed_prekey.id != first.id
+    assert len(backend.left(BUDI)) == 100
+
+
+def test_maintain_deletes_a_replaced_signed_prekey_when_its_time_is_over(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
+    policy = Policy(signed_prekey_kept_ms=DAY_MS)
+    budi = make_client(BUDI, backend, clock=clock, policy=policy)
+    store = budi.device.context.store
+    clock.advance(7 * DAY_MS)
+    budi.maintain()
+    clock.advance(DAY_MS - 1)
+    budi.maintain()
+    assert count_rows(store, Table.SIGNED_PREKEYS) == 2
+    clock.advance(1)
+    budi.maintain()
+    assert count_rows(store, Table.SIGNED_PREKEYS) == 1
+
+
+def test_a_replaced_signed_prekey_is_kept_as_long_as_the_new_one_may_not_have_arrived(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
+    budi = make_client(BUDI, backend, clock=clock)
+    clock.advance(7 * DAY_MS)
+    backend.fail("publish", times=2)
+    with pytest.raises(BackendError):
+        budi.maintain()
+    clock.advance(31 * DAY_MS)
+    with pytest.raises(BackendError):
+        budi.maintain()
+    make_client(ANA, backend).send(BUDI, Text("with the old one"))
+    (item,) = budi.receive()
+    assert cast("Message", item).content == Text("with the old one")
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_unconfirmed_publication_is_sent_again_byte_for_byte(
+    late: bool, backend: BackendSimulator, clock: FakeClock, stores: Stores
+) -> None:
+    budi = make_client(BUDI, backend, stores.open("budi"), clock=clock)
+    clock.advance(7 * DAY_MS)
+    (backend.lose_answer if late else backend.fail)("publish")
+    with pytest.raises(BackendError):
+        budi.maintain()
+    waiting = budi.device.publish().encode()
+    device = reopen_device(budi.device, stores.reopen("budi"), "again")
+    Client(device, backend).maintain()
+    assert backend.publications[1:] == [waiting] * (1 + late)
+    assert device.publish().encode() != waiting  # confirmed
+
+
+def test_upkeep_that_fails_does_not_hold_back_messages(backend: BackendSimulator) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    ana.send(BUDI, Text("halo"))
+    backend.fail("one_time_prekey_count")
+    assert len(budi.receive()) == 1
+    backend.fail("one_time_prekey_count")
+    with pytest.raises(BackendError):
+        budi.receive()
+
+
+def test_a_device_without_ids_left_still_receives(
+    backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend, policy=_SMALL)
+    for n in range(3):
+        make_client(Address("whatsapp", f"ana{n}"), backend).send(BUDI, Text("halo"))
+    ana.send(BUDI, Text("halo"))
+    monkeypatch.setattr("e2ecross.protocol.prekeys.MAX_PREKEY_ID", 1)
+    assert len(budi.receive()) == 4
+    with pytest.raises(PrekeysExhausted):
+        budi.receive()
+
+
+class LyingCount(BackendSimulator):
+    def one_time_prekey_count(self, address: Address, token: bytes) -> int:
+        super().one_time_prekey_count(address, token)
+        return -1_000_000
+
+
+def test_an_impossible_count_of_one_time_prekeys_does_no_harm() -> None:
+    backend = LyingCount()
+    budi = make_client(BUDI, backend, policy=_SMALL)
+    budi.maintain()
+    assert max(len(PublishedKeys.decode(p).one_time_prekeys) for p in backend.publications) == 5
+
+
+class Overtaken(BackendSimulator):
+    """While a publication is on its way, another thread publishes, confirms and makes the next."""
+
+    other: Client | None = None
+
+    def publish(self, token: bytes, published: PublishedKeys) -> None:
+        other, self.other = self.other, None
+        super().publish(token, published)
+        if other is not None:
+            other.maintain()
+            other.device.publish(1)
+
+
+def test_two_threads_may_publish_at_once() -> None:
+    backend, clock = Overtaken(), FakeClock()
+    budi = make_client(BUDI, backend, clock=clock)
+    clock.advance(7 * DAY_MS)
+    backend.other = Client(budi.device, backend)
+    budi.maintain()
+    budi.maintain()
+    assert len(set(backend.publications)) == 3
+
+
+# --- Confirming and arguments ---------------------------------------------------------------
+
+
+def test_confirmed_items_do_not_come_again(stores: Stores, backend: BackendSimulator) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend, stores.open("budi"))
+    for n in range(3):
+        ana.send(BUDI, Text(str(n)))
+    items = budi.receive()
+    budi.confirm(item for item in items[:2])
+    budi.confirm([])
+    budi.confirm(items[:1])  # twice is once
+    assert budi.receive() == []
+    device = reopen_device(budi.device, stores.reopen("budi"), "again")
+    again = Client(device, backend).receive()
+    assert [cast("Message", item).content for item in again] == [Text("2")]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        None,
+        5,
+        [None],
+        ["message"],
+        [Message(ANA, MESSAGE_ID, 0, Text(""), False)],
+        [FailedMessage(None, None, AuthenticationFailed("x"))],
+        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, cast("Any", "1"))],
+        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, -1)],
+        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, 2**64)],
+        Message(ANA, MESSAGE_ID, 0, Text(""), False, False, 1),
+    ],
+)
+def test_confirming_what_receive_did_not_return_is_refused(
+    items: object, backend: BackendSimulator
+) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    ana.send(BUDI, Text("halo"))
+    received = budi.receive()
+    before = dump(budi.device.context.store)
+    with pytest.raises(InvalidArgument, match=r"\bitems\b"):
+        budi.confirm(cast("Any", items))
+    with pytest.raises(InvalidArgument, match=r"\bitems\b"):
+        budi.confirm([*received, cast("Any", None)])
+    assert dump(budi.device.context.store) == before
+
+
+@pytest.mark.parametrize("limit", [0, -1, 1001, None, 1.0, "1", True])
+def test_the_limit_is_from_1_to_1000(limit: object, backend: BackendSimulator) -> None:
+    budi = make_client(BUDI, backend)
+    calls = len(backend.calls)
+    with pytest.raises(InvalidArgument, match=r"\blimit\b"):
+        budi.receive(cast("Any", limit))
+    assert len(backend.calls) == calls
+    assert budi.receive(1) == budi.receive(1000) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("recipient", {"recipient": None}),
+        ("recipient", {"recipient": b"instagram:budi"}),
+        ("recipient", {"recipient": ("instagram", "budi")}),
+        ("recipient", {"recipient": "budi"}),
+        ("recipient", {"recipient": "Instagram:budi"}),
+        ("recipient", {"recipient": "instagram:budi.0"}),
+        ("recipient", {"recipient": ANA}),
+        ("recipient", {"recipient": "whatsapp:ana"}),
+        ("content", {"content": "halo"}),
+        ("content", {"content": b"halo"}),
+        ("content", {"content": None}),
+        ("message_id", {"message_id": b"short"}),
+        ("message_id", {"message_id": "0123456789abcdef"}),
+        ("message_id", {"message_id": bytes(17)}),
+    ],
+)
+def test_a_wrong_argument_of_send_is_named_and_changes_nothing(
+    name: str, arguments: dict[str, Any], backend: BackendSimulator
+) -> None:
+    ana, _ = make_client(ANA, backend), make_client(BUDI, backend)
+    before, calls = dump(ana.device.context.store), len(backend.calls)
+    with pytest.raises(InvalidArgument, match=rf"\b{name}\b"):
+        ana.send(**{"recipient": BUDI, "content": Text("halo"), **arguments})
+    assert dump(ana.device.context.store) == before
+    assert len(backend.calls) == calls

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Policy`: its defaults, and that nothing out of range gets in."""
+
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pytest
+
+from e2ecross import Policy
+from e2ecross.errors import InvalidArgument
+from tests.client.support import DAY_MS
+
+_TIMES = ("signed_prekey_max_age_ms", "signed_prekey_kept_ms")
+_COUNTS = ("one_time_prekeys_low", "one_time_prekeys_target")
+
+
+def test_the_defaults_are_those_that_are_documented() -> None:
+    assert {field.name: getattr(Policy(), field.name) for field in fields(Policy)} == {
+        "refuse_changed_identity": False,
+        "signed_prekey_max_age_ms": 7 * DAY_MS,
+        "signed_prekey_kept_ms": 30 * DAY_MS,
+        "one_time_prekeys_low": 25,
+        "one_time_prekeys_target": 100,
+    }
+
+
+def test_a_policy_cannot_be_changed_afterwards() -> None:
+    with pytest.raises(FrozenInstanceError):
+        setattr(Policy(), "one_time_prekeys_low", 5)  # noqa: B010
+
+
+@pytest.mark.parametrize("name", _TIMES)
+def test_times_are_from_a_millisecond_to_ten_years(name: str) -> None:
+    for value in (1, 3650 * DAY_MS):
+        settings: dict[str, Any] = {name: value}
+        assert getattr(Policy(**settings), name) == value
+    for bad in (0, -1, 3650 * DAY_MS + 1, 1.0, "1", None, True):
+        wrong: dict[str, Any] = {name: bad}
+        with pytest.raises(InvalidArgument, match=rf"\b{name}\b"):
+            Policy(**wrong)
+
+
+@pytest.mark.parametrize("name", _COUNTS)
+def test_counts_are_whole_numbers_within_a_publication(name: str) -> None:
+    for bad in (-1, 1001, 5.0, "5", None, True):
+        settings: dict[str, Any] = {name: bad}
+        with pytest.raises(InvalidArgument, match=rf"\b{name}\b"):
+            Policy(**settings)
+
+
+def test_the_refill_mark_is_at_most_the_target() -> None:
+    assert Policy(one_time_prekeys_low=0, one_time_prekeys_target=0).one_time_prekeys_target == 0
+    assert Policy(one_time_prekeys_low=1000, one_time_prekeys_target=1000)
+    with pytest.raises(InvalidArgument, match="one_time_prekeys_low"):
+        Policy(one_time_prekeys_low=11, one_time_prekeys_target=10)
+
+
+def test_refusing_is_a_plain_yes_or_no() -> None:
+    for bad in (0, 1, "yes", None):
+        settings: dict[str, Any] = {"refuse_changed_identity": bad}
+        with pytest.raises(InvalidArgument, match="refuse_changed_identity"):
+            Policy(**settings)

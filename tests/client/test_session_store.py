@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions in the store: saving and reloading changes nothing, and leaves nothing behind."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2ecross import Address, Device, Text
+from e2ecross.client.session_store import (
+    has_session,
+    load_sessions,
+    load_sessions_for_sending,
+    save_sessions,
+)
+from e2ecross.errors import E2ECrossError, RecordCorrupted, RemoteError, StoreTooNew, UnknownPrekey
+from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord
+from e2ecross.stores import MemoryStore, Store, Table
+from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS
+from e2ecross.wire.session_records import SessionListRecord
+from tests.client.support import (
+    ANA,
+    BUDI,
+    Dump,
+    SpyStore,
+    Stores,
+    count_rows,
+    dump,
+    introduce,
+    make_device,
+    new_bundle,
+    say,
+    start,
+)
+from tests.support.entropy import SeededEntropy
+from tests.support.parties import Party, Sealed
+
+_TABLES = (Table.SESSION_RECORDS, Table.SESSIONS, Table.SKIPPED_KEYS)
+
+
+class StoredParty(Party):
+    """A party whose sessions are read from a store before each step, and saved after it."""
+
+    def __init__(self, name: str, store: Store) -> None:
+        super().__init__(name)
+        self.store = store
+
+    def start(self, peer: Party, *, one_time: bool = True) -> None:  # type: ignore[override]
+        with self.store.transaction() as tx:
+            before = self.record = load_sessions(tx, BUDI)
+            super().start(peer, one_time=one_time)
+            save_sessions(tx, BUDI, before, self.record)
+        self.record = NO_SESSIONS
+
+    def send(self, plaintext: bytes) -> Sealed:
+        with self.store.transaction() as tx:
+            before = self.record = load_sessions_for_sending(tx, BUDI)
+            sealed = super().send(plaintext)
+            save_sessions(tx, BUDI, before, self.record)
+        self.record = NO_SESSIONS
+        return sealed
+
+    def receive(self, sealed: Sealed) -> bytes:
+        with self.store.transaction() as tx:
+            before = self.record = load_sessions(tx, BUDI)
+            plaintext = super().receive(sealed)
+            save_sessions(tx, BUDI, before, self.record)
+        self.record = NO_SESSIONS
+        return plaintext
+
+    def stored(self) -> Dump:
+        return dump(self.store)
+
+
+def saved(record: SessionRecord) -> Dump:
+    """What a store holds that has only ever seen this record."""
+    store = MemoryStore()
+    with store.transaction() as tx:
+        save_sessions(tx, BUDI, NO_SESSIONS, record)
+    return dump(store)
+
+
+_ENDS = st.sampled_from((0, 1))
+_STEPS = st.one_of(
+    st.tuples(st.just("start"), _ENDS, st.booleans()),
+    st.tuples(st.just("send"), _ENDS, st.integers(1, 70)),
+    st.tuples(st.just("deliver"), _ENDS, st.integers(0, 200)),
+    st.tuples(st.just("deliver all"), _ENDS, st.integers(0, 200)),
+)
+
+
+@given(st.lists(_STEPS, max_size=25))
+def test_saving_and_reloading_at_every_step_equals_never_reloading(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    """Two pairs of the same seeds: one in memory only, one always from its store."""
+    plain = (Party("ana"), Party("budi"))
+    stored = (StoredParty("ana", MemoryStore()), StoredParty("budi", MemoryStore()))
+    waiting: tuple[list[Sealed], list[Sealed]] = ([], [])
+    for step, end, value in [("start", 0, 1), *steps]:
+        if step == "start":
+            plain[end].start(plain[1 - end], one_time=bool(value))
+            stored[end].start(stored[1 - end], one_time=bool(value))
+        elif step == "send" and plain[end].record.current is not None:
+            for _ in range(value):
+                sealed = plain[end].send(b"halo")
+                assert stored[end].send(b"halo") == sealed
+                waiting[1 - end].append(sealed)
+        elif waiting[end]:
+            index = value % len(waiting[end])
+            arriving = waiting[end][index:] if step == "deliver all" else [waiting[end][index]]
+            for sealed in arriving:  # duplicates and late ones among them
+                assert outcome(stored[end], sealed) == outcome(plain[end], sealed)
+        # Nothing more and nothing less than a store that never saw the steps in between.
+        assert stored[end].stored() == saved(plain[end].record)
+
+
+def outcome(party: Party, sealed: Sealed) -> object:
+    try:
+        return party.receive(sealed)
+    except RemoteError as error:
+        return error.code
+
+
+def test_a_failed_step_leaves_the_stored_party_as_it_was() -> None:
+    party, other = StoredParty("ana", MemoryStore()), Party("budi")
+    other.start(Party("carla"))
+    before = party.stored()
+    with pytest.raises(E2ECrossError):
+        party.receive(other.send(b"not for ana"))
+    assert party.stored() == before
+
+
+# --- Rows -----------------------------------------------------------------------------------
+
+
+def test_a_stranger_has_no_rows_and_no_session() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        assert not has_session(tx, BUDI)
+        assert load_sessions(tx, BUDI) is NO_SESSIONS
+        assert load_sessions_for_sending(tx, BUDI) is NO_SESSIONS
+        save_sessions(tx, BUDI, NO_SESSIONS, NO_SESSIONS)
+    assert not dump(store)
+
+
+def test_sessions_are_kept_per_address() -> None:
+    store = MemoryStore()
+    ana = make_device(ANA, store)
+    budi, other = make_device(BUDI), make_device(Address("instagram", "budi", 2))
+    start(ana, budi)
+    start(ana, other)
+    with store.transaction() as tx:
+        mine, theirs = load_sessions(tx, BUDI), load_sessions(tx, other.address)
+    assert mine.current is not None
+    assert theirs.current is not None
+    assert mine.current.remote_identity_key == budi.identity_key
+    assert theirs.current.remote_identity_key == other.identity_key
+
+
+def test_addresses_whose_parts_run_together_stay_apart() -> None:
+    store = MemoryStore()
+    ana = make_device(ANA, store)
+    one, two = Address("a", "bc"), Address("ab", "c")
+    start(ana, make_device(one))
+    assert ana.has_session(one)
+    assert not ana.has_session(two)
+
+
+def test_the_41st_archived_session_leaves_no_rows_behind(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    late = budi.encrypt(ANA, Text("late"))
+    say(budi, ana, "so that a key is skipped")
+    assert count_rows(store, Table.SKIPPED_KEYS) == 1
+    for _ in range(MAX_ARCHIVED_SESSIONS):
+        start(ana, budi)
+    assert count_rows(store, Table.SESSIONS) == 41
+    assert count_rows(store, Table.SKIPPED_KEYS) == 1
+    start(ana, budi)
+    assert count_rows(store, Table.SESSIONS) == 41
+    assert count_rows(store, Table.SKIPPED_KEYS) == 0
+    with pytest.raises(RemoteError):
+        ana.decrypt(late)
+    say(ana, budi, "halo")
+
+
+def test_a_new_session_writes_itself_the_archived_one_and_the_list() -> None:
+    spy = SpyStore(MemoryStore())
+    ana, budi = make_device(ANA, spy), make_device(BUDI)
+    introduce(ana, budi)
+    bundle = new_bundle(budi)
+    spy.forget()
+    ana.start_session(bundle)
+    # The answered session is archived as it is: only the new one and the list are written.
+    assert spy.writes == {Table.SESSIONS: 1, Table.SESSION_RECORDS: 1}
+    bundle = new_bundle(budi)
+    spy.forget()
+    ana.start_session(bundle)
+    # The unanswered one stops wrapping when it is archived.
+    assert spy.writes == {Table.SESSIONS: 2, Table.SESSION_RECORDS: 1}
+
+
+def test_rows_of_skipped_keys_are_read_only_where_there_are_any() -> None:
+    spy = SpyStore(MemoryStore())
+    ana, budi = make_device(ANA, spy), make_device(BUDI)
+    introduce(ana, budi)
+    spy.forget()
+    say(budi, ana, "in order")
+    assert spy.reads[Table.SKIPPED_KEYS] == 0
+    budi.encrypt(ANA, Text("lost"))
+    say(budi, ana, "behind a gap")
+    spy.forget()
+    say(budi, ana, "again")
+    assert spy.reads[Table.SKIPPED_KEYS] == 1
+
+
+# --- Damage ---------------------------------------------------------------------------------
+
+
+def damaged_pair() -> tuple[Device, Device, MemoryStore, Mapping[Table, tuple[bytes, bytes]]]:
+    """Ana with two sessions and skipped keys; and where each table's last row is."""
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    budi.encrypt(ANA, Text("lost"))
+    say(budi, ana, "behind a gap")
+    return ana, budi, store, {where[0]: where[1:] for where in dump(store)}
+
+
+def test_a_listed_session_that_is_missing_is_a_damaged_store() -> None:
+    ana, budi, store, rows = damaged_pair()
+    envelope = budi.encrypt(ANA, Text("halo"))
+    with store.transaction() as tx:
+        tx.delete(Table.SESSIONS, *rows[Table.SESSIONS])
+    for attempt in (lambda: ana.decrypt(envelope), lambda: ana.encrypt(BUDI, Text(""))):
+        with pytest.raises(RecordCorrupted, match="missing"):
+            attempt()
+
+
+def test_a_session_in_the_place_of_another_is_a_damaged_store() -> None:
+    ana, budi, store, _ = damaged_pair()
+    start(ana, budi)
+    places = [where for where in dump(store) if where[0] is Table.SESSIONS]
+    records = [dump(store)[where] for where in places]
+    with store.transaction() as tx:
+        for where, record in zip(places, reversed(records), strict=True):
+            tx.put(*where, record)
+    with pytest.raises(RecordCorrupted, match="in the place of another"):
+        ana.encrypt(BUDI, Text("halo"))
+
+
+def test_skipped_keys_that_do_not_fit_their_session_are_a_damaged_store() -> None:
+    ana, budi, store, rows = damaged_pair()
+    with store.transaction() as tx:
+        tx.delete(Table.SKIPPED_KEYS, *rows[Table.SKIPPED_KEYS])
+    with pytest.raises(RecordCorrupted, match="skipped"):
+        ana.decrypt(budi.encrypt(ANA, Text("halo")))
+
+
+def test_a_held_session_that_is_not_archived_is_a_damaged_store() -> None:
+    ana, _, store, rows = damaged_pair()
+    with store.transaction() as tx:
+        record = tx.get(Table.SESSION_RECORDS, *rows[Table.SESSION_RECORDS])
+        assert record is not None
+        held = b"\x05" + bytes(31) + b"\x09"
+        stored = SessionListRecord(SessionListRecord.decode(record).current, (), held, 8)
+        tx.put(Table.SESSION_RECORDS, *rows[Table.SESSION_RECORDS], stored.encode())
+    with pytest.raises(RecordCorrupted):
+        ana.encrypt(BUDI, Text("halo"))
+
+
+@pytest.mark.parametrize("table", _TABLES)
+def test_a_record_of_a_later_release_is_refused_with_both_versions(table: Table) -> None:
+    ana, budi, store, rows = damaged_pair()
+    with store.transaction() as tx:
+        record = tx.get(table, *rows[table])
+        assert record is not None
+        tx.put(table, *rows[table], b"\x02" + record[1:])
+    with pytest.raises(StoreTooNew, match=r"version 2.*up to 1") as caught:
+        ana.decrypt(budi.encrypt(ANA, Text("halo")))
+    assert (caught.value.found, caught.value.supported) == (2, 1)
+
+
+def test_the_parties_of_this_file_behave_as_devices() -> None:
+    ana, budi = StoredParty("ana", MemoryStore()), StoredParty("budi", MemoryStore())
+    ana.start(budi)
+    sealed = ana.send(b"halo")
+    assert budi.receive(sealed) == b"halo"
+    stranger = Party("carla", SeededEntropy("another"))
+    with pytest.raises(UnknownPrekey):
+        stranger.receive(sealed)
