@@ -20,10 +20,12 @@ from e2ecross.client.context import require_device, save_device
 from e2ecross.client.device import Device, require_content
 from e2ecross.client.inbox import (
     InboxItem,
+    confirm_in_inbox,
     list_inbox,
+    list_known_numbers,
     put_failure,
     put_message,
-    remove_from_inbox,
+    remove_confirmed_numbers,
 )
 from e2ecross.client.message import FailedMessage, Message
 from e2ecross.client.outbox import (
@@ -87,7 +89,7 @@ class Sent:
 class Client:
     """A `Device` and the `Backend` that it is registered at."""
 
-    __slots__ = ("_backend", "_device", "_own_receipts", "_seen_receipts", "_unacknowledged")
+    __slots__ = ("_acknowledged", "_backend", "_device", "_own_receipts", "_seen_receipts")
 
     def __init__(self, device: Device, backend: Backend) -> None:
         """Put a device and a back end together.
@@ -103,9 +105,9 @@ class Client:
         require_methods("backend", backend, *_BACKEND_METHODS)
         self._device = device
         self._backend = backend
+        self._acknowledged: set[int] = set()  # back-end numbers in the inbox that it has heard of
         self._own_receipts: set[int] = set()  # put into the inbox by this object, not confirmed
         self._seen_receipts: set[int] = set()  # handed over by this object, not confirmed
-        self._unacknowledged: set[int] = set()  # back-end numbers whose acknowledgement failed
 
     def __repr__(self) -> str:
         return f"<Client of {self._device.address}>"
@@ -238,7 +240,7 @@ class Client:
         receipts = [_receipt(item) for item in items]
         with self._device.context.store.transaction() as tx:
             for receipt in receipts:
-                remove_from_inbox(tx, receipt)
+                confirm_in_inbox(tx, receipt, self._acknowledged)
         self._own_receipts.difference_update(receipts)
         self._seen_receipts.difference_update(receipts)
 
@@ -316,11 +318,7 @@ class Client:
     def _fetch(self, token: bytes, limit: int, errors: list[E2ECrossError]) -> None:
         """Move waiting envelopes into the inbox; one that fails for now stays where it is."""
         context = self._device.context
-        if self._unacknowledged:
-            self._backend.acknowledge(context.address, token, sorted(self._unacknowledged))
-            self._unacknowledged.clear()
-        with context.store.transaction() as tx:
-            known = {number for number, _ in list_inbox(tx)}
+        known = self._acknowledge(token)
         after = taken = 0
         while taken < limit and len(errors) < limit:
             wanted = limit - taken
@@ -336,11 +334,23 @@ class Client:
                     errors.append(error)
                 else:
                     taken += 1
-                    self._unacknowledged.add(number)
             if not batch:
                 break
-        self._backend.acknowledge(context.address, token, sorted(self._unacknowledged))
-        self._unacknowledged.clear()
+        if taken:
+            self._acknowledge(token)
+
+    def _acknowledge(self, token: bytes) -> set[int]:
+        """Tell the back end what has arrived; returns the numbers that are in the inbox."""
+        context = self._device.context
+        with context.store.transaction() as tx:
+            known = list_known_numbers(tx)
+        self._acknowledged &= known
+        if known > self._acknowledged:
+            self._backend.acknowledge(context.address, token, sorted(known - self._acknowledged))
+            self._acknowledged |= known
+            with context.store.transaction() as tx:
+                remove_confirmed_numbers(tx, known)
+        return known
 
     def _take_in(self, number: int, data: bytes) -> None:
         context = self._device.context
@@ -353,7 +363,7 @@ class Client:
                 receipt = put_message(tx, number, payload, identity_changed=changed)
         except RemoteError as error:
             with context.store.transaction() as tx:
-                if any(number == known for known, _ in list_inbox(tx)):
+                if number in list_known_numbers(tx):
                     return  # another process has taken it in meanwhile
                 receipt = put_failure(tx, number, envelope, error)
         self._own_receipts.add(receipt)

@@ -5,7 +5,11 @@ Rules:
 - A message is put here in the commit that used up its key: a crash loses nothing.
 - It leaves when the app confirms it. What is found here by a new `Client` may have been handed
   over before a crash, and is flagged.
+- Until the back end is known to have heard of its arrival, its number stays: what the back end
+  hands out again is told by it.
 """
+
+from collections.abc import Container
 
 from e2ecross.client.message import FailedMessage, Message
 from e2ecross.client.outbox import take_number
@@ -20,7 +24,15 @@ from e2ecross.wire.content import Payload, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.records import InboxRecord
 
-__all__ = ["InboxItem", "list_inbox", "put_failure", "put_message", "remove_from_inbox"]
+__all__ = [
+    "InboxItem",
+    "confirm_in_inbox",
+    "list_inbox",
+    "list_known_numbers",
+    "put_failure",
+    "put_message",
+    "remove_confirmed_numbers",
+]
 
 _NUMBER_BYTES = 8
 
@@ -63,12 +75,41 @@ def put_failure(
 
 def list_inbox(tx: Transaction) -> list[tuple[int, InboxItem]]:
     """Return back-end number and item of all that is not confirmed, in the order of arrival."""
-    return [_decode(row, record) for row, record in tx.list(Table.INBOX)]
+    return [
+        (record.backend_number, _decode(receipt, record))
+        for receipt, record in _records(tx)
+        if not record.confirmed
+    ]
 
 
-def remove_from_inbox(tx: Transaction, receipt: int) -> None:
-    """Forget an item: the app has it."""
-    tx.delete(Table.INBOX, b"", receipt.to_bytes(_NUMBER_BYTES))
+def list_known_numbers(tx: Transaction) -> set[int]:
+    """Return the back-end numbers of all that has arrived and may be handed out again."""
+    return {record.backend_number for _, record in _records(tx)}
+
+
+def confirm_in_inbox(tx: Transaction, receipt: int, acknowledged: Container[int]) -> None:
+    """Forget an item, because the app has it; keep its number if that is not acknowledged."""
+    row = receipt.to_bytes(_NUMBER_BYTES)
+    data = tx.get(Table.INBOX, b"", row)
+    if data is None:
+        return
+    number = InboxRecord.decode(data).backend_number
+    if number in acknowledged:
+        tx.delete(Table.INBOX, b"", row)
+    else:
+        record = InboxRecord(sender=None, message_id=b"", backend_number=number, confirmed=True)
+        tx.put(Table.INBOX, b"", row, record.encode())
+
+
+def remove_confirmed_numbers(tx: Transaction, acknowledged: Container[int]) -> None:
+    """Forget confirmed items whose numbers the back end will not hand out again."""
+    for receipt, record in _records(tx):
+        if record.confirmed and record.backend_number in acknowledged:
+            tx.delete(Table.INBOX, b"", receipt.to_bytes(_NUMBER_BYTES))
+
+
+def _records(tx: Transaction) -> list[tuple[int, InboxRecord]]:
+    return [(int.from_bytes(row), InboxRecord.decode(data)) for row, data in tx.list(Table.INBOX)]
 
 
 def _put(tx: Transaction, record: InboxRecord) -> int:
@@ -77,11 +118,9 @@ def _put(tx: Transaction, record: InboxRecord) -> int:
     return int.from_bytes(row)
 
 
-def _decode(row: bytes, data: bytes) -> tuple[int, InboxItem]:
-    record = InboxRecord.decode(data)
-    receipt = int.from_bytes(row)
+def _decode(receipt: int, record: InboxRecord) -> InboxItem:
     if record.error_code:
-        return record.backend_number, FailedMessage(
+        return FailedMessage(
             sender=record.sender,
             message_id=record.message_id or None,
             error=_decode_error(record),
@@ -93,7 +132,7 @@ def _decode(row: bytes, data: bytes) -> tuple[int, InboxItem]:
         content = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
         raise RecordCorrupted("an inbox record holds no content: the store is damaged") from error
-    return record.backend_number, Message(
+    return Message(
         sender=record.sender,
         message_id=record.message_id,
         sent_at_ms=record.sent_at_ms,

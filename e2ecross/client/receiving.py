@@ -10,7 +10,7 @@ Rules:
 - What the envelope says is compared with what was encrypted before anything is written.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from e2ecross.address import Address
 from e2ecross.client.context import Context
@@ -24,6 +24,7 @@ from e2ecross.client.prekey_store import (
 )
 from e2ecross.client.session_store import load_sessions, save_sessions
 from e2ecross.client.trust import find_identity, observe_identity
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import (
     DuplicateMessage,
@@ -31,7 +32,7 @@ from e2ecross.errors import (
     UnknownPrekey,
     UnknownSession,
 )
-from e2ecross.protocol.session import Session
+from e2ecross.protocol.session import Session, UsedPrekeys
 from e2ecross.protocol.session_record import (
     Opened,
     SessionRecord,
@@ -147,52 +148,49 @@ def decrypt_envelope(
     """
     receipt = _open(context, tx, envelope.sender, message)
     payload = decode_payload(receipt.opened.plaintext)
-    _compare(envelope, message, payload)
+    _compare(envelope, message, receipt.opened.session, payload)
     return payload, _accept(context, tx, envelope.sender, receipt, now_ms)
 
 
-def _compare(envelope: Envelope, message: DecodedMessage, payload: Payload) -> None:
+def _compare(
+    envelope: Envelope, message: DecodedMessage, session: Session, payload: Payload
+) -> None:
     if payload.sender != envelope.sender:
         raise EnvelopeMismatch("the envelope names another sender than the message")
     if payload.recipient != envelope.recipient:
         raise EnvelopeMismatch("the envelope names another recipient than the message")
     if payload.message_id != envelope.message_id:
         raise EnvelopeMismatch("the envelope has another message id than the message")
-    if (
-        isinstance(message, PreKeySignalMessage)
-        and payload.registration_id != message.registration_id
-    ):
-        raise EnvelopeMismatch("the wrapper of a prekey message was changed on the way")
+    if isinstance(message, PreKeySignalMessage):
+        used = UsedPrekeys(message.one_time_prekey_id, message.signed_prekey_id)
+        if payload.registration_id != message.registration_id or used != session.used_prekeys:
+            raise EnvelopeMismatch("the wrapper of a prekey message was changed on the way")
 
 
 def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMessage) -> _Receipt:
     before = load_sessions(tx, sender)
+    identity = find_identity(tx, sender)
     if isinstance(message, SignalMessage):
-        identity = find_identity(tx, sender)
         if identity is None:
             raise UnknownSession("there is no session with the sender of this message")
         opened = open_message(before, message, context.entropy, identity.identity_key)
         return _Receipt(before, opened)
     session = find_session(before, message.base_key)
-    if session is not None:
-        opened = open_repeated_first_message(before, session, message, context.entropy)
-        identity = find_identity(tx, sender)
-        if identity is not None and session.remote_identity_key != identity.identity_key:
-            opened = _without_promotion(before, session, opened)
-        return _Receipt(before, opened)
-    return _open_first_message(context, tx, before, message)
-
-
-def _without_promotion(before: SessionRecord, session: Session, opened: Opened) -> Opened:
-    """Keep an archived session where it is: it is not of the identity that may be sent to."""
-    if session is before.current:
-        return opened
-    archived = tuple(opened.session if other is session else other for other in before.archived)
-    return replace(opened, record=replace(before, archived=archived))
+    if session is None or identity is None:
+        accepted = message.identity_key if identity is None else identity.identity_key
+        return _open_first_message(context, tx, before, message, accepted)
+    opened = open_repeated_first_message(
+        before, session, message, context.entropy, identity.identity_key
+    )
+    return _Receipt(before, opened)
 
 
 def _open_first_message(
-    context: Context, tx: Transaction, before: SessionRecord, message: PreKeySignalMessage
+    context: Context,
+    tx: Transaction,
+    before: SessionRecord,
+    message: PreKeySignalMessage,
+    accepted_identity: PublicKey,
 ) -> _Receipt:
     signed_prekey = find_signed_prekey(tx, message.signed_prekey_id)
     if signed_prekey is None:
@@ -213,7 +211,9 @@ def _open_first_message(
     session = respond_to_session(
         context.identity_key_pair, signed_prekey.key_pair, one_time_prekey, message
     )
-    opened = open_first_message(before, session, message.message, context.entropy)
+    opened = open_first_message(
+        before, session, message.message, context.entropy, accepted_identity
+    )
     return _Receipt(before, opened, message, signed_prekey)
 
 

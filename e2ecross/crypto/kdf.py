@@ -11,7 +11,7 @@ X3DH (revision 1, 2016-11-04) section 2.2. The labels are those of deployed Sign
 
 import hashlib
 import hmac
-from typing import Final, NamedTuple, NewType
+from typing import Final, NamedTuple, NewType, NoReturn, SupportsIndex
 
 __all__ = [
     "KEY_BYTES",
@@ -64,6 +64,9 @@ class MessageKeys(NamedTuple):
 
     def __repr__(self) -> str:
         return "<MessageKeys: secret>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("MessageKeys holds secrets and is not pickled or copied")
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:

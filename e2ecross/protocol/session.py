@@ -17,7 +17,14 @@ from e2ecross.protocol.ratchet import RatchetState, ratchet_decrypt, ratchet_enc
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.signal_message import SignalMessage, encode_prekey_signal_message
 
-__all__ = ["PendingPrekey", "Session", "session_decrypt", "session_encrypt", "without_pending"]
+__all__ = [
+    "PendingPrekey",
+    "Session",
+    "UsedPrekeys",
+    "session_decrypt",
+    "session_encrypt",
+    "without_pending",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,19 @@ class PendingPrekey:
     created_at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class UsedPrekeys:
+    """Which of our prekeys the initiator used; repeated first messages name the same.
+
+    Attributes:
+        one_time_prekey_id: of our one-time prekey, or None.
+        signed_prekey_id: of our signed prekey.
+    """
+
+    one_time_prekey_id: int | None
+    signed_prekey_id: int
+
+
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Session(Secret):
     """One session with a device.
@@ -46,6 +66,7 @@ class Session(Secret):
         base_key: the initiator's ephemeral key, 33 bytes; names the session.
         ratchet: all that changes with each message.
         pending: set as long as we are the initiator and the peer has not answered.
+        used_prekeys: set if we are the responder.
     """
 
     local_identity_key: PublicKey
@@ -54,6 +75,7 @@ class Session(Secret):
     base_key: PublicKey
     ratchet: RatchetState
     pending: PendingPrekey | None
+    used_prekeys: UsedPrekeys | None
 
 
 def session_encrypt(
@@ -124,4 +146,5 @@ def _with(session: Session, ratchet: RatchetState, pending: PendingPrekey | None
         session.base_key,
         ratchet,
         pending,
+        session.used_prekeys,
     )

@@ -10,13 +10,14 @@ Rules:
   rule): the peer's session is held in the archive, and replaces ours when it has read eight
   messages, or when the peer starts yet another.
 - A session is sent with only if its remote identity is the accepted one; that is the caller's
-  check, and `prefer_identity` is how an acceptance takes effect.
+  check, and `prefer_identity` is how an acceptance takes effect. Sessions of other identities are
+  dropped first when the archive is full, so that nobody can push out the genuine ones.
 
 Source: docs/wire-format.md, session records. The rules are those that lose no message with any
 deployed peer; the published specifications (Sesame, revision 2, section 3.2) leave them open.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.crypto.entropy import EntropySource
@@ -85,8 +86,8 @@ NO_SESSIONS: Final = SessionRecord(None, (), None, 0)
 
 
 def add_initiated_session(record: SessionRecord, session: Session) -> SessionRecord:
-    """Make a session that we have just started the current one."""
-    return _make_current(record, session)
+    """Make a session that we have just started the current one; its identity is accepted."""
+    return _make_current(record, session, session.remote_identity_key)
 
 
 def prepare_to_send(record: SessionRecord, accepted_identity: PublicKey) -> SessionRecord:
@@ -99,7 +100,7 @@ def prepare_to_send(record: SessionRecord, accepted_identity: PublicKey) -> Sess
         return record
     for session in record.archived:
         if session.base_key == record.held and session.remote_identity_key == accepted_identity:
-            return _make_current(record, session)
+            return _make_current(record, session, accepted_identity)
     return record
 
 
@@ -127,7 +128,11 @@ def find_session(record: SessionRecord, base_key: PublicKey) -> Session | None:
 
 
 def open_first_message(
-    record: SessionRecord, session: Session, message: SignalMessage, entropy: EntropySource
+    record: SessionRecord,
+    session: Session,
+    message: SignalMessage,
+    entropy: EntropySource,
+    accepted_identity: PublicKey,
 ) -> Opened:
     """Read the message inside a prekey message that starts a new session.
 
@@ -136,17 +141,19 @@ def open_first_message(
         session: the responder's side of the new one; kept only if it reads the message.
         message: the message inside.
         entropy: see `ratchet_decrypt`.
+        accepted_identity: the address's accepted identity key, 33 bytes; at first contact the one
+            of this session.
 
     Raises:
         RemoteError: as `ratchet_decrypt`.
     """
     session, plaintext = session_decrypt(session, message, entropy, MAX_FORWARD_JUMP)
     if _is_pending(record) and record.held is None:
-        archived = (session, *record.archived)[:MAX_ARCHIVED_SESSIONS]
+        archived = _bound((session, *record.archived), accepted_identity)
         return Opened(
             SessionRecord(record.current, archived, session.base_key, 1), session, plaintext
         )
-    return Opened(_make_current(record, session), session, plaintext)
+    return Opened(_make_current(record, session, accepted_identity), session, plaintext)
 
 
 def open_repeated_first_message(
@@ -154,6 +161,7 @@ def open_repeated_first_message(
     session: Session,
     message: PreKeySignalMessage,
     entropy: EntropySource,
+    accepted_identity: PublicKey,
 ) -> Opened:
     """Read a prekey message of a session that we have; no prekey is touched.
 
@@ -162,6 +170,7 @@ def open_repeated_first_message(
         session: the one that `find_session` found.
         message: the prekey message.
         entropy: see `ratchet_decrypt`.
+        accepted_identity: see `open_message`.
 
     Raises:
         RemoteError: as `ratchet_decrypt`; AuthenticationFailed also when the identity key in the
@@ -172,16 +181,16 @@ def open_repeated_first_message(
     advanced, plaintext = session_decrypt(
         session, message.message, entropy, _max_forward_jump(record, session)
     )
+    staying = _is_pending(record) and record.held is not None
     if session is record.current:
-        return Opened(_with_current(record, advanced), advanced, plaintext)
-    if not _is_pending(record) or record.held is None:
-        return Opened(_promote(record, session, advanced), advanced, plaintext)
-    # Staying: nothing is promoted, but what the held session reads counts.
-    held_count = record.held_count + (session.base_key == record.held)
-    archived = tuple(advanced if other is session else other for other in record.archived)
-    return Opened(
-        SessionRecord(record.current, archived, record.held, held_count), advanced, plaintext
-    )
+        updated = _with_current(record, advanced)
+    elif session.remote_identity_key == accepted_identity and not staying:
+        updated = _promote(record, session, advanced)
+    else:
+        # Nothing is promoted, but what the held session reads counts.
+        is_held = staying and session.base_key == record.held
+        updated = _update_archived(record, session, advanced, record.held_count + is_held)
+    return Opened(updated, advanced, plaintext)
 
 
 def open_message(
@@ -210,19 +219,22 @@ def open_message(
     elif session.remote_identity_key == accepted_identity:
         updated = _promote(record, session, advanced)
     else:
-        archived = tuple(advanced if other is session else other for other in record.archived)
-        updated = replace(record, archived=archived)
+        updated = _update_archived(record, session, advanced, record.held_count)
     return Opened(updated, advanced, plaintext)
 
 
 def prefer_identity(record: SessionRecord, identity_key: PublicKey) -> SessionRecord:
-    """Send with the newest session of this identity (33 bytes), or with none."""
+    """Send with the newest session of this identity (33 bytes), or with none.
+
+    One that the peer has never answered is left in the archive: it no longer wraps its messages,
+    and the peer may not have it.
+    """
     if record.current is None or record.current.remote_identity_key == identity_key:
         return record
     for session in record.archived:
-        if session.remote_identity_key == identity_key:
-            return _make_current(record, session)
-    return SessionRecord(None, _archive(record), None, 0)
+        if session.remote_identity_key == identity_key and session.ratchet.receiving:
+            return _make_current(record, session, identity_key)
+    return SessionRecord(None, _bound(_archive(record), identity_key), None, 0)
 
 
 def _try_sessions(
@@ -270,22 +282,39 @@ def _with_current(record: SessionRecord, session: Session) -> SessionRecord:
     return SessionRecord(session, record.archived, record.held, record.held_count)
 
 
+def _update_archived(
+    record: SessionRecord, session: Session, advanced: Session, held_count: int
+) -> SessionRecord:
+    """Leave an archived session where it is, in the state in which it has read a message."""
+    archived = tuple(advanced if other is session else other for other in record.archived)
+    return SessionRecord(record.current, archived, record.held, held_count)
+
+
 def _promote(record: SessionRecord, session: Session, advanced: Session) -> SessionRecord:
     """Make an archived session current, in the state in which it has read a message."""
-    return _make_current(record, advanced, instead_of=session)
+    archived = tuple(other for other in _archive(record) if other is not session)
+    return SessionRecord(advanced, archived, None, 0)
 
 
 def _make_current(
-    record: SessionRecord, session: Session, instead_of: Session | None = None
+    record: SessionRecord, session: Session, accepted_identity: PublicKey
 ) -> SessionRecord:
     """Put a session in front; the current one goes into the archive, and the stay ends."""
-    archived = tuple(
-        other for other in _archive(record) if other is not session and other is not instead_of
-    )
-    return SessionRecord(session, archived[:MAX_ARCHIVED_SESSIONS], None, 0)
+    archived = tuple(other for other in _archive(record) if other is not session)
+    return SessionRecord(session, _bound(archived, accepted_identity), None, 0)
 
 
 def _archive(record: SessionRecord) -> tuple[Session, ...]:
     if record.current is None:
         return record.archived
     return (without_pending(record.current), *record.archived)
+
+
+def _bound(archived: tuple[Session, ...], accepted_identity: PublicKey) -> tuple[Session, ...]:
+    """Drop one session of too many: the oldest of an identity that is not accepted, or any."""
+    if len(archived) <= MAX_ARCHIVED_SESSIONS:
+        return archived
+    for place in range(len(archived) - 1, 0, -1):
+        if archived[place].remote_identity_key != accepted_identity:
+            return archived[:place] + archived[place + 1 :]
+    return archived[:MAX_ARCHIVED_SESSIONS]

@@ -15,9 +15,14 @@ from e2ecross.crypto.keys import KeyPair, PrivateKey, decode_public_key
 from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.protocol.message_chain import ReceivingChain, SendingChain
 from e2ecross.protocol.ratchet import RatchetState
-from e2ecross.protocol.session import PendingPrekey, Session
+from e2ecross.protocol.session import PendingPrekey, Session, UsedPrekeys
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
-from e2ecross.wire.session_records import StoredChain, StoredPending, StoredSession
+from e2ecross.wire.session_records import (
+    StoredChain,
+    StoredPending,
+    StoredSession,
+    StoredUsedPrekeys,
+)
 
 __all__ = ["SkippedBuckets", "session_from_record", "session_to_record"]
 
@@ -29,6 +34,7 @@ def session_to_record(session: Session) -> StoredSession:
     """Return what is stored of a session, without its skipped message keys."""
     ratchet = session.ratchet
     pending = session.pending
+    used = session.used_prekeys
     return StoredSession(
         local_identity_key=session.local_identity_key,
         remote_identity_key=session.remote_identity_key,
@@ -51,6 +57,9 @@ def session_to_record(session: Session) -> StoredSession:
         else StoredPending(
             pending.one_time_prekey_id, pending.signed_prekey_id, pending.created_at_ms
         ),
+        used_prekeys=None
+        if used is None
+        else StoredUsedPrekeys(used.one_time_prekey_id, used.signed_prekey_id),
     )
 
 
@@ -92,6 +101,11 @@ def session_from_record(stored: StoredSession, skipped: Mapping[bytes, SkippedBu
                 stored.pending.one_time_prekey_id,
                 stored.pending.signed_prekey_id,
                 stored.pending.created_at_ms,
+            ),
+            used_prekeys=None
+            if stored.used_prekeys is None
+            else UsedPrekeys(
+                stored.used_prekeys.one_time_prekey_id, stored.used_prekeys.signed_prekey_id
             ),
         )
     except InvalidKey as error:

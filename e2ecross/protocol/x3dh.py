@@ -23,7 +23,7 @@ from e2ecross.errors import DecodeError
 from e2ecross.protocol.message_chain import SendingChain
 from e2ecross.protocol.ratchet import RatchetState
 from e2ecross.protocol.root_chain import advance_root_chain
-from e2ecross.protocol.session import PendingPrekey, Session
+from e2ecross.protocol.session import PendingPrekey, Session, UsedPrekeys
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.signal_message import PreKeySignalMessage
 
@@ -114,6 +114,7 @@ def initiate_session(
         base_key=base_key_pair.public,
         ratchet=_first_state(root_key, ratchet_key_pair, chain_key),
         pending=PendingPrekey(bundle.one_time_prekey_id, bundle.signed_prekey_id, now_ms),
+        used_prekeys=None,
     )
 
 
@@ -154,6 +155,7 @@ def respond_to_session(
         # The signed prekey is the first ratchet key; the first message turns it at once.
         ratchet=_first_state(root_key, signed_prekey, chain_key),
         pending=None,
+        used_prekeys=UsedPrekeys(message.one_time_prekey_id, message.signed_prekey_id),
     )
 
 

@@ -156,6 +156,9 @@ class _MemoryTransaction:
         if not rows:
             partitions.pop(partition, None)
 
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a transaction holds secrets and cannot be pickled or copied")
+
     def _undo(self) -> None:
         for place in reversed(self._before):
             self._set(*place)

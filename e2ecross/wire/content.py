@@ -11,6 +11,7 @@ Rules:
 Source: docs/wire-format.md, payload.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,6 +49,7 @@ __all__ = [
 _PAYLOAD_VERSION: Final = 1
 _KIND_TEXT: Final = 1
 _KIND_BYTES: Final = 2
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +67,10 @@ class Text:
 
     def __post_init__(self) -> None:
         require_type("text", self.text, str)
-        try:
-            size = len(self.text.encode())
-        except UnicodeEncodeError:  # its message would show the text
-            raise InvalidArgument("text holds a character that UTF-8 cannot encode") from None
-        _check_size("text", size)
+        # Not by try and except: the library's error holds the text, and would stay in the chain.
+        if _LONE_SURROGATE.search(self.text):
+            raise InvalidArgument("text holds a character that UTF-8 cannot encode")
+        _check_size("text", len(self.text.encode()))
 
     def __repr__(self) -> str:
         return f"<Text of {len(self.text)} characters>"

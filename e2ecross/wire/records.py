@@ -255,6 +255,8 @@ class InboxRecord(Secret):
         error_text: the error's message.
         error_identity_key: the new identity key that an `IdentityChangedError` names, 33 bytes,
             or empty.
+        confirmed: nothing is left but the number: the app has the item, but the back end may
+            hand it out again.
     """
 
     sender: Address | None
@@ -267,6 +269,7 @@ class InboxRecord(Secret):
     error_code: str = ""
     error_text: str = ""
     error_identity_key: bytes = b""
+    confirmed: bool = False
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -275,7 +278,9 @@ class InboxRecord(Secret):
         )
         if self.sender is not None:
             fields.sender.CopyFrom(encode_address(self.sender))
-        if self.error_code:
+        if self.confirmed:
+            fields.confirmed = True
+        elif self.error_code:
             fields.failure.code = self.error_code
             fields.failure.text = self.error_text
             fields.failure.identity_key = self.error_identity_key
@@ -296,7 +301,8 @@ class InboxRecord(Secret):
         """
         what = "an inbox record"
         fields = decode_record(storage_pb2.InboxRecord(), data, what)
-        if fields.WhichOneof("item") != ("failure" if fields.failure.code else "message"):
+        kind = "confirmed" if fields.confirmed else "failure" if fields.failure.code else "message"
+        if fields.WhichOneof("item") != kind:
             raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
         if fields.message_id:
             check_lengths(what, (fields.message_id, MESSAGE_ID_BYTES))
@@ -315,4 +321,5 @@ class InboxRecord(Secret):
             error_code=fields.failure.code,
             error_text=fields.failure.text,
             error_identity_key=fields.failure.identity_key,
+            confirmed=fields.confirmed,
         )

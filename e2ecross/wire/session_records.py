@@ -22,6 +22,7 @@ __all__ = [
     "StoredChain",
     "StoredPending",
     "StoredSession",
+    "StoredUsedPrekeys",
     "decode_skipped_keys",
     "encode_skipped_keys",
 ]
@@ -101,6 +102,14 @@ class StoredPending:
     created_at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredUsedPrekeys:
+    """Which of our prekeys a session began with; see `protocol.session.UsedPrekeys`."""
+
+    one_time_prekey_id: int | None
+    signed_prekey_id: int
+
+
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class StoredSession(Secret):
     """One session without its skipped message keys; see `protocol.session.Session`.
@@ -120,6 +129,7 @@ class StoredSession(Secret):
     previous_counter: int
     receiving_chains: tuple[StoredChain, ...]
     pending: StoredPending | None
+    used_prekeys: StoredUsedPrekeys | None
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -149,6 +159,10 @@ class StoredSession(Secret):
             fields.pending_prekey.one_time_prekey_id = self.pending.one_time_prekey_id or 0
             fields.pending_prekey.signed_prekey_id = self.pending.signed_prekey_id
             fields.pending_prekey.created_at_ms = self.pending.created_at_ms
+        if self.used_prekeys is not None:
+            fields.used_prekeys.SetInParent()
+            fields.used_prekeys.one_time_prekey_id = self.used_prekeys.one_time_prekey_id or 0
+            fields.used_prekeys.signed_prekey_id = self.used_prekeys.signed_prekey_id
         return encode_record(fields)
 
     @classmethod
@@ -188,7 +202,6 @@ class StoredSession(Secret):
             *((chain.ratchet_key, PUBLIC_KEY_BYTES) for chain in chains),
             *((chain.chain_key, _SYMMETRIC_KEY_BYTES) for chain in chains if chain.chain_key),
         )
-        pending = fields.pending_prekey
         return cls(
             local_identity_key=fields.local_identity_key,
             remote_identity_key=fields.remote_identity_key,
@@ -201,12 +214,25 @@ class StoredSession(Secret):
             sending_message_number=fields.sending_message_number,
             previous_counter=fields.previous_counter,
             receiving_chains=chains,
-            pending=StoredPending(
-                pending.one_time_prekey_id or None, pending.signed_prekey_id, pending.created_at_ms
-            )
-            if fields.HasField("pending_prekey")
-            else None,
+            pending=_decode_pending(fields),
+            used_prekeys=_decode_used_prekeys(fields),
         )
+
+
+def _decode_pending(fields: storage_pb2.Session) -> StoredPending | None:
+    pending = fields.pending_prekey
+    if not fields.HasField("pending_prekey"):
+        return None
+    return StoredPending(
+        pending.one_time_prekey_id or None, pending.signed_prekey_id, pending.created_at_ms
+    )
+
+
+def _decode_used_prekeys(fields: storage_pb2.Session) -> StoredUsedPrekeys | None:
+    used = fields.used_prekeys
+    if not fields.HasField("used_prekeys"):
+        return None
+    return StoredUsedPrekeys(used.one_time_prekey_id or None, used.signed_prekey_id)
 
 
 def encode_skipped_keys(keys: Mapping[int, bytes]) -> bytes:

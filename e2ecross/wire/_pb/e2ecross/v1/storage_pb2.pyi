@@ -74,7 +74,7 @@ class SessionRecord(_message.Message):
     def __init__(self, current: _Optional[bytes] = ..., archived: _Optional[_Iterable[bytes]] = ..., held: _Optional[bytes] = ..., held_count: _Optional[int] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("session_version", "local_identity_key", "remote_identity_key", "remote_registration_id", "base_key", "root_key", "ratchet_private_key", "ratchet_public_key", "sending_chain_key", "sending_message_number", "previous_counter", "receiving_chains", "pending_prekey")
+    __slots__ = ("session_version", "local_identity_key", "remote_identity_key", "remote_registration_id", "base_key", "root_key", "ratchet_private_key", "ratchet_public_key", "sending_chain_key", "sending_message_number", "previous_counter", "receiving_chains", "pending_prekey", "used_prekeys")
     SESSION_VERSION_FIELD_NUMBER: _ClassVar[int]
     LOCAL_IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     REMOTE_IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -88,6 +88,7 @@ class Session(_message.Message):
     PREVIOUS_COUNTER_FIELD_NUMBER: _ClassVar[int]
     RECEIVING_CHAINS_FIELD_NUMBER: _ClassVar[int]
     PENDING_PREKEY_FIELD_NUMBER: _ClassVar[int]
+    USED_PREKEYS_FIELD_NUMBER: _ClassVar[int]
     session_version: int
     local_identity_key: bytes
     remote_identity_key: bytes
@@ -101,7 +102,8 @@ class Session(_message.Message):
     previous_counter: int
     receiving_chains: _containers.RepeatedCompositeFieldContainer[ReceivingChain]
     pending_prekey: PendingPrekey
-    def __init__(self, session_version: _Optional[int] = ..., local_identity_key: _Optional[bytes] = ..., remote_identity_key: _Optional[bytes] = ..., remote_registration_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., root_key: _Optional[bytes] = ..., ratchet_private_key: _Optional[bytes] = ..., ratchet_public_key: _Optional[bytes] = ..., sending_chain_key: _Optional[bytes] = ..., sending_message_number: _Optional[int] = ..., previous_counter: _Optional[int] = ..., receiving_chains: _Optional[_Iterable[_Union[ReceivingChain, _Mapping]]] = ..., pending_prekey: _Optional[_Union[PendingPrekey, _Mapping]] = ...) -> None: ...
+    used_prekeys: UsedPrekeys
+    def __init__(self, session_version: _Optional[int] = ..., local_identity_key: _Optional[bytes] = ..., remote_identity_key: _Optional[bytes] = ..., remote_registration_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., root_key: _Optional[bytes] = ..., ratchet_private_key: _Optional[bytes] = ..., ratchet_public_key: _Optional[bytes] = ..., sending_chain_key: _Optional[bytes] = ..., sending_message_number: _Optional[int] = ..., previous_counter: _Optional[int] = ..., receiving_chains: _Optional[_Iterable[_Union[ReceivingChain, _Mapping]]] = ..., pending_prekey: _Optional[_Union[PendingPrekey, _Mapping]] = ..., used_prekeys: _Optional[_Union[UsedPrekeys, _Mapping]] = ...) -> None: ...
 
 class ReceivingChain(_message.Message):
     __slots__ = ("ratchet_key", "chain_key", "message_number", "skipped_count")
@@ -125,6 +127,14 @@ class PendingPrekey(_message.Message):
     created_at_ms: int
     def __init__(self, one_time_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., created_at_ms: _Optional[int] = ...) -> None: ...
 
+class UsedPrekeys(_message.Message):
+    __slots__ = ("one_time_prekey_id", "signed_prekey_id")
+    ONE_TIME_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    SIGNED_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    one_time_prekey_id: int
+    signed_prekey_id: int
+    def __init__(self, one_time_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ...) -> None: ...
+
 class SkippedKeys(_message.Message):
     __slots__ = ("numbers", "message_keys")
     NUMBERS_FIELD_NUMBER: _ClassVar[int]
@@ -140,18 +150,20 @@ class OutboxRecord(_message.Message):
     def __init__(self, envelope: _Optional[bytes] = ...) -> None: ...
 
 class InboxRecord(_message.Message):
-    __slots__ = ("sender", "message_id", "backend_number", "message", "failure")
+    __slots__ = ("sender", "message_id", "backend_number", "message", "failure", "confirmed")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     BACKEND_NUMBER_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMED_FIELD_NUMBER: _ClassVar[int]
     sender: _address_pb2.Address
     message_id: bytes
     backend_number: int
     message: InboxMessage
     failure: InboxFailure
-    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., backend_number: _Optional[int] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ...) -> None: ...
+    confirmed: bool
+    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., backend_number: _Optional[int] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., confirmed: bool = ...) -> None: ...
 
 class InboxMessage(_message.Message):
     __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed")

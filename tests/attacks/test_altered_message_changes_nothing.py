@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A message that was altered on its way changes nothing, and the genuine copy still opens.
+
+The attacker: a back end that changes any bit, byte or field of what it carries.
+"""
+
+from dataclasses import replace
+
+import pytest
+
+from e2ecross import Envelope, MessageKind
+from e2ecross.errors import (
+    AuthenticationFailed,
+    DecodeError,
+    DuplicateMessage,
+    EnvelopeMismatch,
+    InvalidKey,
+    MessageTooOld,
+    RemoteError,
+    TooManySkipped,
+    UnknownPrekey,
+    UnknownSession,
+    UnsupportedVersion,
+)
+from tests.attacks.support import (
+    ANA,
+    BUDI,
+    Person,
+    assert_refused,
+    edit_wrapper,
+    flips,
+    inner_message,
+    meet,
+    person,
+    rewrap,
+    signal_fields,
+    with_ciphertext,
+    wrapper_fields,
+)
+from tests.support import protobuf
+
+INSIDE: tuple[type[RemoteError], ...] = (
+    AuthenticationFailed,
+    DecodeError,
+    InvalidKey,
+    TooManySkipped,
+    UnsupportedVersion,
+)
+"""What an altered Signal message may be refused with. A flipped counter may name a message that
+was read before (DuplicateMessage) or one of a closed chain (MessageTooOld)."""
+AROUND: tuple[type[RemoteError], ...] = (*INSIDE, EnvelopeMismatch, UnknownPrekey)
+"""The same for a prekey message."""
+
+
+def _people(*, one_time: bool = True) -> tuple[Person, Person]:
+    ana, budi = person(ANA), person(BUDI)
+    ana.start(budi, one_time=one_time)
+    return ana, budi
+
+
+@pytest.mark.parametrize("one_time", [True, False], ids=["one-time prekey", "no one-time prekey"])
+def test_every_bit_of_a_first_message(one_time: bool) -> None:
+    ana, budi = _people(one_time=one_time)
+    envelope = ana.send(budi, "the price is 10")
+    for _, changed in flips(envelope.ciphertext):
+        assert_refused(budi, with_ciphertext(envelope, changed), *AROUND)
+    assert budi.read(envelope) == "the price is 10"
+
+
+def test_every_bit_of_a_message_on_a_known_chain() -> None:
+    ana, budi = person(ANA), person(BUDI)
+    meet(ana, budi)
+    assert budi.read(ana.send(budi, "first of the chain")) == "first of the chain"
+    envelope = ana.send(budi, "the price is 10")
+    assert envelope.kind is MessageKind.SIGNAL
+    for _, changed in flips(envelope.ciphertext):
+        assert_refused(budi, with_ciphertext(envelope, changed), *INSIDE, DuplicateMessage)
+    assert budi.read(envelope) == "the price is 10"
+
+
+def test_every_bit_of_a_message_that_turns_the_ratchet() -> None:
+    ana, budi = person(ANA), person(BUDI)
+    meet(ana, budi)
+    envelope = ana.send(budi, "the price is 10")
+    for _, changed in flips(envelope.ciphertext):
+        assert_refused(budi, with_ciphertext(envelope, changed), *INSIDE)
+    assert budi.read(envelope) == "the price is 10"
+
+
+def test_every_bit_of_a_late_message_of_a_closed_chain() -> None:
+    ana, budi = person(ANA), person(BUDI)
+    meet(ana, budi)
+    late = ana.send(budi, "the price is 10")
+    assert budi.read(ana.send(budi, "second")) == "second"
+    assert ana.read(budi.send(ana, "reply")) == "reply"
+    assert budi.read(ana.send(budi, "third")) == "third"
+    for _, changed in flips(late.ciphertext):
+        budi_refuses = (*INSIDE, DuplicateMessage, MessageTooOld)
+        assert_refused(budi, with_ciphertext(late, changed), *budi_refuses)
+    assert budi.read(late) == "the price is 10"
+
+
+def test_every_bit_of_a_repeated_prekey_message_but_its_prekey_ids() -> None:
+    ana, budi = _people()
+    assert budi.read(ana.send(budi, "first")) == "first"
+    envelope = ana.send(budi, "the price is 10")
+    assert envelope.kind is MessageKind.PREKEY
+    unbound = _places_of_prekey_ids(envelope)
+    refused = 0
+    for place, changed in flips(envelope.ciphertext):
+        if place not in unbound:
+            assert_refused(budi, with_ciphertext(envelope, changed), *AROUND, DuplicateMessage)
+            refused += 1
+    assert refused == 8 * (len(envelope.ciphertext) - len(unbound))
+    assert budi.read(envelope) == "the price is 10"
+
+
+@pytest.mark.parametrize("field", ["pre_key_id", "signed_pre_key_id"])
+def test_the_prekey_ids_of_a_repeated_prekey_message(field: str) -> None:
+    ana, budi = _people()
+    assert budi.read(ana.send(budi, "first")) == "first"
+    envelope = ana.send(budi, "the price is 10")
+    assert_refused(budi, edit_wrapper(envelope, **{field: 7}), *AROUND)
+
+
+def test_every_bit_of_an_encoded_envelope() -> None:
+    ana, budi = person(ANA), person(BUDI)
+    meet(ana, budi)
+    envelope = ana.send(budi, "the price is 10")
+    data = envelope.encode()
+    for _, changed in flips(data):
+        assert_refused(budi, changed, *AROUND, UnknownSession)
+    assert budi.device.decrypt(data).message_id == envelope.message_id
+
+
+def test_every_bit_of_an_encoded_envelope_with_a_first_message() -> None:
+    ana, budi = _people()
+    data = ana.send(budi, "the price is 10").encode()
+    for _, changed in flips(data):
+        assert_refused(budi, changed, *AROUND)
+    budi.device.decrypt(data)
+
+
+def test_bytes_before_between_and_behind() -> None:
+    ana, budi = person(ANA), person(BUDI)
+    meet(ana, budi)
+    envelope = ana.send(budi, "the price is 10")
+    data = envelope.ciphertext
+    for place in range(len(data) + 1):
+        for added in (b"\0", b"\x33", data[:1], bytes(8)):
+            longer = data[:place] + added + data[place:]
+            assert_refused(budi, with_ciphertext(envelope, longer), *INSIDE, DuplicateMessage)
+    assert budi.read(envelope) == "the price is 10"
+
+
+def test_unknown_repeated_and_reordered_fields_inside() -> None:
+    """A parser that ignores them reads the same message: the MAC must cover the bytes."""
+    ana, budi = person(ANA), person(BUDI)
+    meet(ana, budi)
+    envelope = ana.send(budi, "the price is 10")
+    fields, mac = signal_fields(envelope)
+    for changed in (
+        [*fields, (5, b"unknown")],
+        [(99, 1), *fields],
+        [*fields, fields[1]],
+        list(reversed(fields)),
+    ):
+        data = b"\x33" + protobuf.message(changed) + mac
+        assert_refused(budi, with_ciphertext(envelope, data), AuthenticationFailed)
+    padded = envelope.ciphertext.replace(b"\x18\x00", b"\x18\x80\x00", 1)
+    assert padded != envelope.ciphertext
+    assert_refused(budi, with_ciphertext(envelope, padded), AuthenticationFailed)
+    assert budi.read(envelope) == "the price is 10"
+
+
+@pytest.mark.parametrize("first_byte", [0x30, 0x34, 0x3F])
+def test_the_version_byte_inside_is_authenticated(first_byte: int) -> None:
+    ana, budi = person(ANA), person(BUDI)
+    meet(ana, budi)
+    envelope = ana.send(budi, "the price is 10")
+    changed = bytes((first_byte,)) + envelope.ciphertext[1:]
+    assert_refused(budi, with_ciphertext(envelope, changed), AuthenticationFailed)
+    assert budi.read(envelope) == "the price is 10"
+
+
+def test_halves_of_two_messages() -> None:
+    ana, budi = person(ANA), person(BUDI)
+    meet(ana, budi)
+    one, two = ana.send(budi, "yes to one"), ana.send(budi, "yes to two")
+    for head, tail in ((one, two), (two, one)):
+        for cut in range(1, len(one.ciphertext)):
+            mixed = head.ciphertext[:cut] + tail.ciphertext[cut:]
+            if mixed not in (one.ciphertext, two.ciphertext):
+                assert_refused(budi, with_ciphertext(head, mixed), *INSIDE)
+    # Whole, but in the other's envelope.
+    for outer, inside in ((one, two), (two, one)):
+        assert_refused(budi, with_ciphertext(outer, inside.ciphertext), EnvelopeMismatch)
+    assert (budi.read(two), budi.read(one)) == ("yes to two", "yes to one")
+
+
+def test_parts_of_two_first_messages() -> None:
+    """Two sessions to the same person: no wrapper opens with the other's message."""
+    ana, budi = _people()
+    one = ana.send(budi, "one")
+    ana.start(budi)
+    two = ana.send(budi, "two")
+    for name in ("base_key", "message", "pre_key_id"):
+        for outer, other in ((one, two), (two, one)):
+            taken = dict(wrapper_fields(other))[
+                {"base_key": 2, "message": 4, "pre_key_id": 1}[name]
+            ]
+            assert_refused(budi, edit_wrapper(outer, **{name: taken}), AuthenticationFailed)
+    assert (budi.read(two), budi.read(one)) == ("two", "one")
+
+
+def test_an_unwrapped_message_is_delivered_once_at_most() -> None:
+    """The wrapper is not part of what is authenticated: without it the same message is read."""
+    ana, budi = _people()
+    first, second = ana.send(budi, "first"), ana.send(budi, "second")
+    bare = replace(first, kind=MessageKind.SIGNAL, ciphertext=inner_message(first))
+    assert_refused(budi, bare, UnknownSession)
+    assert budi.read(first) == "first"
+    assert_refused(budi, bare, DuplicateMessage)
+    bare = replace(second, kind=MessageKind.SIGNAL, ciphertext=inner_message(second))
+    assert budi.read(bare) == "second"
+    assert_refused(budi, second, DuplicateMessage)
+
+
+def test_the_kind_alone() -> None:
+    ana, budi = _people()
+    first = ana.send(budi, "first")
+    assert_refused(budi, replace(first, kind=MessageKind.SIGNAL), *INSIDE)
+    assert budi.read(first) == "first"
+    reply = budi.send(ana, "reply")
+    assert_refused(ana, replace(reply, kind=MessageKind.PREKEY), *INSIDE)
+    assert ana.read(reply) == "reply"
+
+
+def test_a_wrapper_around_a_message_that_had_none() -> None:
+    """A stranger's base key around a message of the session: no session of it comes to be."""
+    ana, budi = person(ANA), person(BUDI)
+    ana.start(budi)
+    first = ana.send(budi, "first")
+    assert budi.read(first) == "first"
+    assert ana.read(budi.send(ana, "reply")) == "reply"
+    envelope = ana.send(budi, "the price is 10")
+    fields = dict(wrapper_fields(first)) | {4: envelope.ciphertext}
+    stranger = person(BUDI, installation="other").published
+    fields[2] = stranger.signed_prekey.public_key
+    wrapped: Envelope = rewrap(envelope, list(fields.items()))
+    assert_refused(budi, wrapped, UnknownPrekey)
+    fields[1] = budi.published.one_time_prekeys[5].id
+    wrapped = rewrap(envelope, list(fields.items()))
+    assert_refused(budi, wrapped, AuthenticationFailed)
+    assert budi.read(envelope) == "the price is 10"
+
+
+def _places_of_prekey_ids(envelope: Envelope) -> set[int]:
+    """Where the values of both prekey ids stand in the ciphertext (not their field numbers)."""
+    places: set[int] = set()
+    at = 1
+    for (number, value), encoded in protobuf.split(envelope.ciphertext[1:]):
+        if number in (1, 6):
+            assert isinstance(value, int)
+            places.update(range(at + 1, at + len(encoded)))
+        at += len(encoded)
+    return places

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""After the store is closed no superseded key is readable in its file or beside it.
+
+The attacker: takes the disk of a phone whose app has been closed, and reads every byte of it.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from e2ecross.crypto.kdf import ChainKey, MessageKey, MessageKeys
+from e2ecross.protocol import message_chain, ratchet
+from e2ecross.stores import SQLiteStore
+from tests.attacks.support import ANA, BUDI, Person, Rows, person
+from tests.support import protobuf
+
+STORE_KEY = bytes(range(32))
+PLAINTEXT = "the treasure lies under the third palm"
+
+
+def _keys(rows: Rows) -> set[bytes]:
+    """Every field of 32 bytes of every record, at any depth."""
+
+    def walk(data: bytes) -> set[bytes]:
+        try:
+            fields = protobuf.fields(data)
+        except IndexError:
+            return set()
+        found: set[bytes] = set()
+        for _, value in fields:
+            if isinstance(value, bytes):
+                found |= {value} if len(value) == 32 else walk(value)
+        return found
+
+    return {key for *_, record in rows for key in walk(record[1:])}
+
+
+def _files(path: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in path.parent.iterdir()}
+
+
+@pytest.fixture
+def message_keys(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
+    """Every message key that was derived, and what it was expanded to."""
+    seen: set[bytes] = set()
+    expand = vars(ratchet)["derive_message_keys"]
+    derive = vars(message_chain)["derive_message_key"]
+
+    def spy_expand(key: MessageKey) -> MessageKeys:
+        keys: MessageKeys = expand(key)
+        seen.update((key, keys.cipher_key, keys.mac_key))
+        return keys
+
+    def spy_derive(chain_key: ChainKey) -> MessageKey:
+        key: MessageKey = derive(chain_key)
+        seen.update((key, chain_key))
+        return key
+
+    monkeypatch.setattr(ratchet, "derive_message_keys", spy_expand)
+    monkeypatch.setattr(message_chain, "derive_message_key", spy_derive)
+    return seen
+
+
+@pytest.mark.parametrize("key", [None, STORE_KEY], ids=["plain", "sealed"])
+def test_superseded_keys(key: bytes | None, message_keys: set[bytes], tmp_path: Path) -> None:
+    path = tmp_path / "budi.db"
+    ana, budi = person(ANA), person(BUDI, store=SQLiteStore(path, key=key))
+    ana.start(budi)
+    ever = _keys(budi.dump())
+
+    def deliver(sender: Person, reader: Person, *texts: str) -> None:
+        nonlocal ever
+        envelopes = [sender.send(reader, text) for text in texts]
+        ever |= _keys(budi.dump())
+        for envelope in reversed(envelopes):  # the others are skipped, stored and used
+            reader.read(envelope)
+            ever |= _keys(budi.dump())
+
+    for turn in range(8):
+        deliver(ana, budi, f"{turn}.0", f"{turn}.1", f"{turn}.2", f"{turn}.3")
+        deliver(budi, ana, f"{turn}.4", f"{turn}.5")
+        if turn == 4:
+            ana.start(budi, one_time=False)
+    outstanding = ana.send(budi, "skipped")
+    assert budi.read(ana.send(budi, "last")) == "last"
+    kept = _keys(budi.dump())
+    used = (ever | message_keys) - kept
+    assert len(used) > 150
+    budi.store.close()
+    files = _files(path)
+    assert set(files) == {"budi.db"}, "nothing is left beside the file"
+    for data in files.values():
+        assert [secret.hex() for secret in used if secret in data] == []
+    # The search finds what is there.
+    found = {secret for secret in kept if secret in files["budi.db"]}
+    assert found == (kept if key is None else set())
+    budi.store = SQLiteStore(path, key=key)
+    budi.reload()
+    assert budi.read(outstanding) == "skipped"
+    budi.store.close()
+
+
+def test_a_used_one_time_prekey(tmp_path: Path) -> None:
+    path = tmp_path / "budi.db"
+    ana, budi = person(ANA), person(BUDI, store=SQLiteStore(path))
+    before = _keys(tuple(row for row in budi.dump() if row[0] == "one_time_prekeys"))
+    assert len(before) == 8
+    ana.start(budi)
+    assert budi.read(ana.send(budi, "first")) == "first"
+    after = _keys(tuple(row for row in budi.dump() if row[0] == "one_time_prekeys"))
+    (used,) = before - after
+    budi.store.close()
+    data = path.read_bytes()
+    assert used not in data
+    assert all(prekey in data for prekey in after)
+
+
+def test_plaintexts_are_never_written_by_a_device(tmp_path: Path) -> None:
+    path = tmp_path / "budi.db"
+    ana, budi = person(ANA), person(BUDI, store=SQLiteStore(path))
+    ana.start(budi)
+    assert budi.read(ana.send(budi, PLAINTEXT)) == PLAINTEXT
+    budi.send(ana, PLAINTEXT)
+    for data in _files(path).values():
+        assert PLAINTEXT.encode() not in data
+    budi.store.close()
+    for data in _files(path).values():
+        assert PLAINTEXT.encode() not in data

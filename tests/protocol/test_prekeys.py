@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2ecross.errors import PrekeysExhausted
+from e2ecross.protocol.prekeys import (
+    first_prekey_id,
+    is_expired,
+    new_registration_id,
+    one_time_prekeys_to_add,
+    require_free_ids,
+    rotation_is_due,
+)
+from tests.support.entropy import ReplayedEntropy
+
+MAX_ID = 0xFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"),
+    [(0, 1), (1, 2), (16379, 16380), (16380, 1), (2**56 - 1, (2**56 - 1) % 16380 + 1)],
+)
+def test_registration_id_is_from_1_to_16380(drawn: int, expected: int) -> None:
+    assert new_registration_id(ReplayedEntropy([drawn.to_bytes(7)])) == expected
+
+
+@given(st.binary(min_size=7, max_size=7))
+def test_any_registration_id_is_in_range(drawn: bytes) -> None:
+    assert 1 <= new_registration_id(ReplayedEntropy([drawn])) <= 16380
+
+
+@pytest.mark.parametrize(
+    ("drawn", "expected"), [(0, 1), (1, 1), (2, 1), (4, 2), (MAX_ID, 0x7FFFFF)]
+)
+def test_first_prekey_id_is_in_the_lower_half_and_not_0(drawn: int, expected: int) -> None:
+    assert first_prekey_id(ReplayedEntropy([drawn.to_bytes(3)])) == expected
+
+
+def test_ids_end_at_24_bits() -> None:
+    require_free_ids(MAX_ID, 1)
+    require_free_ids(MAX_ID - 99, 100)
+    require_free_ids(MAX_ID + 1, 0)
+    for next_id, count in ((MAX_ID, 2), (MAX_ID - 99, 101), (MAX_ID + 1, 1)):
+        with pytest.raises(PrekeysExhausted, match="new device"):
+            require_free_ids(next_id, count)
+
+
+def test_rotation_is_due_at_the_age_not_before() -> None:
+    assert not rotation_is_due(1000, 1099, 100)
+    assert rotation_is_due(1000, 1100, 100)
+    assert rotation_is_due(1000, 9999, 100)
+
+
+def test_prekey_expires_after_its_time_since_it_was_replaced() -> None:
+    assert not is_expired(1000, 1099, 100)
+    assert is_expired(1000, 1100, 100)
+    assert not is_expired(0, 10**15, 100)
+
+
+def test_clock_that_went_back_makes_nothing_older() -> None:
+    assert not rotation_is_due(1000, 0, 100)
+    assert not is_expired(1000, 0, 100)
+
+
+def test_one_time_prekeys_are_filled_up_from_below_low() -> None:
+    assert one_time_prekeys_to_add(left=20, low=20, target=100) == 0
+    assert one_time_prekeys_to_add(left=19, low=20, target=100) == 81
+    assert one_time_prekeys_to_add(left=0, low=20, target=100) == 100
+    assert one_time_prekeys_to_add(left=1000, low=20, target=100) == 0

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+import pickle
+from dataclasses import replace
+
+import pytest
+
+from e2ecross.errors import AuthenticationFailed, SessionExhausted
+from e2ecross.protocol.message_chain import SendingChain
+from e2ecross.protocol.session import (
+    PendingPrekey,
+    session_decrypt,
+    session_encrypt,
+    without_pending,
+)
+from e2ecross.wire.envelope import MessageKind
+from e2ecross.wire.limits import MAX_UINT32
+from e2ecross.wire.signal_message import (
+    decode_prekey_signal_message,
+    decode_signal_message,
+    is_canonical_prekey_signal_message,
+)
+from tests.support.entropy import NO_ENTROPY, SeededEntropy
+from tests.support.parties import SIGNED_PREKEY_ID, Party, inner_message, save_session
+
+
+def _started(*, one_time: bool = True) -> tuple[Party, Party]:
+    alice, bob = Party("alice"), Party("bob")
+    alice.start(bob, one_time=one_time)
+    return alice, bob
+
+
+@pytest.mark.parametrize("one_time", [True, False])
+def test_initiator_wraps_every_message_until_one_is_read(one_time: bool) -> None:
+    alice, bob = _started(one_time=one_time)
+    for number in range(3):
+        kind, data = alice.send(b"x")
+        assert kind is MessageKind.PREKEY
+        assert is_canonical_prekey_signal_message(data)
+        decoded = decode_prekey_signal_message(data)
+        assert decoded.one_time_prekey_id == (33 if one_time else None)
+        assert decoded.signed_prekey_id == SIGNED_PREKEY_ID
+        assert decoded.base_key == alice.current.base_key
+        assert decoded.identity_key == alice.identity.public
+        assert decoded.registration_id == alice.registration_id
+        assert decoded.message.counter == number
+        bob.receive((kind, data))
+    sealed = bob.send(b"answer")
+    assert sealed[0] is MessageKind.SIGNAL
+    alice.receive(sealed)
+    assert alice.current.pending is None
+    assert alice.send(b"x")[0] is MessageKind.SIGNAL
+
+
+def test_message_that_is_refused_does_not_acknowledge() -> None:
+    alice, bob = _started()
+    bob.receive(alice.send(b"x"))
+    _, data = bob.send(b"answer")
+    with pytest.raises(AuthenticationFailed):
+        session_decrypt(
+            alice.current,
+            decode_signal_message(data[:-1] + bytes((data[-1] ^ 1,))),
+            NO_ENTROPY,
+            0,
+        )
+    assert alice.current.pending is not None
+    assert alice.send(b"y")[0] is MessageKind.PREKEY
+
+
+def test_identities_are_bound_in_both_directions() -> None:
+    alice, bob = _started()
+    first = alice.send(b"x")
+    bob.receive(first)
+    reply = decode_signal_message(bob.send(b"y")[1])
+    eve = Party("eve").identity.public
+    for changed in (
+        replace(alice.current, remote_identity_key=eve),
+        replace(alice.current, local_identity_key=eve),
+        replace(
+            alice.current,
+            local_identity_key=alice.current.remote_identity_key,
+            remote_identity_key=alice.current.local_identity_key,
+        ),
+    ):
+        with pytest.raises(AuthenticationFailed):
+            session_decrypt(changed, reply, NO_ENTROPY, 0)
+    assert session_decrypt(alice.current, reply, SeededEntropy(0), 0)[1] == b"y"
+
+
+def test_message_reflected_to_its_sender_is_refused() -> None:
+    alice, bob = _started()
+    bob.receive(alice.send(b"x"))
+    alice.receive(bob.send(b"y"))
+    own = decode_signal_message(inner_message(alice.send(b"z")))
+    with pytest.raises(AuthenticationFailed):
+        session_decrypt(alice.current, own, NO_ENTROPY, 0)
+
+
+def test_encryption_leaves_its_input_unchanged() -> None:
+    alice, _ = _started()
+    session = alice.current
+    before = save_session(session)
+    first = session_encrypt(session, b"x", 1)
+    second = session_encrypt(session, b"x", 1)
+    assert first[1:] == second[1:]
+    assert save_session(first[0]) == save_session(second[0]) != before
+    assert save_session(session) == before
+    assert first[0].pending is session.pending
+
+
+def test_exhausted_session_does_not_encrypt() -> None:
+    alice, _ = _started()
+    sending = alice.current.ratchet.sending
+    full = replace(
+        alice.current,
+        ratchet=replace(
+            alice.current.ratchet,
+            sending=SendingChain(sending.ratchet_key_pair, sending.chain_key, MAX_UINT32),
+        ),
+    )
+    with pytest.raises(SessionExhausted):
+        session_encrypt(full, b"x", 1)
+
+
+def test_archived_session_no_longer_wraps() -> None:
+    alice, _ = _started()
+    archived = without_pending(alice.current)
+    assert archived.pending is None
+    assert replace(archived, pending=alice.current.pending).pending is not None
+    assert without_pending(archived) is archived
+    assert session_encrypt(archived, b"x", 1)[1] is MessageKind.SIGNAL
+    assert archived.ratchet is alice.current.ratchet
+
+
+def test_session_does_not_show_itself() -> None:
+    alice, _ = _started()
+    assert repr(alice.current) == "<Session: secret>"
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(alice.current)
+    assert repr(PendingPrekey(None, 22, 0)) == (
+        "PendingPrekey(one_time_prekey_id=None, signed_prekey_id=22, created_at_ms=0)"
+    )

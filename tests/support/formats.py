@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every format of our own, by one name each, with an example: what has exactly one encoding."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from e2ecross.address import Address
+from e2ecross.errors import E2ECrossError, RemoteError, StoreError
+from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
+from e2ecross.wire.content import (
+    Bytes,
+    Payload,
+    Text,
+    decode_content,
+    decode_payload,
+    encode_content,
+    encode_payload,
+)
+from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.padding import pad, unpad
+from e2ecross.wire.records import (
+    DeviceRecord,
+    InboxRecord,
+    RemoteIdentityRecord,
+    SignedPrekeyRecord,
+    decode_one_time_prekey,
+    decode_outbox_envelope,
+    encode_one_time_prekey,
+    encode_outbox_envelope,
+)
+from e2ecross.wire.session_records import (
+    SessionListRecord,
+    StoredChain,
+    StoredPending,
+    StoredSession,
+    StoredUsedPrekeys,
+    decode_skipped_keys,
+    encode_skipped_keys,
+)
+from tests.support.points import GOOD_KEY
+
+__all__ = [
+    "ADDRESS",
+    "BUNDLE",
+    "ENVELOPE",
+    "FORMATS",
+    "MESSAGE_ID",
+    "PAYLOAD",
+    "PEER",
+    "PUBLISHED",
+    "RECORDS",
+    "STORED_SESSION",
+    "Format",
+]
+
+ADDRESS: Final = Address("whatsapp", "ana")
+PEER: Final = Address("signal-2", "budi_+-9", 127)
+MESSAGE_ID: Final = bytes(range(16))
+_KEY: Final = b"\x5a" * 32
+_SIGNATURE: Final = b"\x6b" * 64
+
+
+class Format(NamedTuple):
+    """One format: how to write and read it.
+
+    Attributes:
+        example: its encoding, with every field set.
+        reencode: decode and encode again.
+        error: the branch of errors that its decoder raises.
+        nested: paths of field numbers that lead to the messages inside.
+        start: how many bytes stand before the protobuf.
+    """
+
+    example: bytes
+    reencode: Callable[[bytes], bytes]
+    error: type[E2ECrossError]
+    nested: tuple[tuple[int, ...], ...] = ()
+    start: int = 0
+
+
+def _again(cls: Any) -> Callable[[bytes], bytes]:  # noqa: ANN401
+    def reencode(data: bytes) -> bytes:
+        encoded: bytes = cls.decode(data).encode()
+        return encoded
+
+    return reencode
+
+
+def _content(kind: int) -> Callable[[bytes], bytes]:
+    return lambda body: encode_content(decode_content(kind, body))[1]
+
+
+ENVELOPE: Final = Envelope(MESSAGE_ID, ADDRESS, PEER, MessageKind.PREKEY, b"ciphertext")
+BUNDLE: Final = PreKeyBundle(ADDRESS, 1, GOOD_KEY, 2, GOOD_KEY, _SIGNATURE, 3, GOOD_KEY)
+PUBLISHED: Final = PublishedKeys(
+    ADDRESS,
+    16380,
+    GOOD_KEY,
+    SignedPrekey(2**32 - 1, GOOD_KEY, _SIGNATURE),
+    (OneTimePrekey(1, GOOD_KEY), OneTimePrekey(2**32 - 1, GOOD_KEY)),
+)
+PAYLOAD: Final = Payload(ADDRESS, PEER, MESSAGE_ID, 16380, 1_700_000_000_000, Text("halo"))
+STORED_SESSION: Final = StoredSession(
+    local_identity_key=GOOD_KEY,
+    remote_identity_key=GOOD_KEY,
+    remote_registration_id=1,
+    base_key=GOOD_KEY,
+    root_key=_KEY,
+    ratchet_private_key=_KEY,
+    ratchet_public_key=GOOD_KEY,
+    sending_chain_key=_KEY,
+    sending_message_number=2**32 - 1,
+    previous_counter=7,
+    receiving_chains=(StoredChain(GOOD_KEY, None, 2**32, 3), StoredChain(GOOD_KEY, _KEY, 1, 0)),
+    pending=StoredPending(5, 6, 1_700_000_000_000),
+    used_prekeys=StoredUsedPrekeys(one_time_prekey_id=33, signed_prekey_id=22),
+)
+
+_WIRE: Final = {
+    "envelope": Format(ENVELOPE.encode(), _again(Envelope), RemoteError, ((3,), (4,))),
+    "bundle": Format(BUNDLE.encode(), _again(PreKeyBundle), RemoteError, ((2,), (5,), (6,))),
+    "publication": Format(
+        PUBLISHED.encode(), _again(PublishedKeys), RemoteError, ((2,), (5,), (6,))
+    ),
+    "payload": Format(
+        unpad(encode_payload(PAYLOAD)),
+        lambda data: unpad(encode_payload(decode_payload(pad(data)))),
+        RemoteError,
+        ((2,), (3,), (3, 1)),
+    ),
+    "text": Format(encode_content(Text("halo"))[1], _content(1), RemoteError),
+    "bytes": Format(encode_content(Bytes(b"\0\1"))[1], _content(2), RemoteError),
+}
+
+RECORDS: Final[Mapping[str, Format]] = {
+    "device": Format(
+        DeviceRecord(ADDRESS, _KEY, 1, 2, 3, b"publication", _KEY, True, 4).encode(),
+        _again(DeviceRecord),
+        StoreError,
+        ((1,),),
+        1,
+    ),
+    "signed prekey": Format(
+        SignedPrekeyRecord(_KEY, _SIGNATURE, 1, 2, 3).encode(),
+        _again(SignedPrekeyRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "one-time prekey": Format(
+        encode_one_time_prekey(_KEY),
+        lambda data: encode_one_time_prekey(decode_one_time_prekey(data)),
+        StoreError,
+        (),
+        1,
+    ),
+    "remote identity": Format(
+        RemoteIdentityRecord(GOOD_KEY, GOOD_KEY, True, 1).encode(),
+        _again(RemoteIdentityRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "outbox": Format(
+        encode_outbox_envelope(ENVELOPE.encode()),
+        lambda data: encode_outbox_envelope(decode_outbox_envelope(data)),
+        StoreError,
+        (),
+        1,
+    ),
+    "inbox message": Format(
+        InboxRecord(ADDRESS, MESSAGE_ID, 9, 1, 2, b"body", True).encode(),
+        _again(InboxRecord),
+        StoreError,
+        ((1,), (4,)),
+        1,
+    ),
+    "inbox confirmed": Format(
+        InboxRecord(ADDRESS, MESSAGE_ID, 9, confirmed=True).encode(),
+        _again(InboxRecord),
+        StoreError,
+        ((1,),),
+        1,
+    ),
+    "inbox failure": Format(
+        InboxRecord(
+            ADDRESS,
+            MESSAGE_ID,
+            9,
+            error_code="identity_changed",
+            error_text="text",
+            error_identity_key=GOOD_KEY,
+        ).encode(),
+        _again(InboxRecord),
+        StoreError,
+        ((1,), (5,)),
+        1,
+    ),
+    "session list": Format(
+        SessionListRecord(GOOD_KEY, (GOOD_KEY,), GOOD_KEY, 3).encode(),
+        _again(SessionListRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "session": Format(
+        STORED_SESSION.encode(), _again(StoredSession), StoreError, ((12,), (13,), (14,)), 1
+    ),
+    "skipped keys": Format(
+        encode_skipped_keys({64: _KEY, 127: b"\x01" * 32}),
+        lambda data: encode_skipped_keys(decode_skipped_keys(data)),
+        StoreError,
+        (),
+        1,
+    ),
+}
+
+FORMATS: Final[Mapping[str, Format]] = {**_WIRE, **RECORDS}

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recorded values under `tests/vectors/`."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, key_pair_from_private
+
+__all__ = ["key_pair", "public_key", "section", "unhex"]
+
+_FOLDER = Path(__file__).parents[1] / "vectors"
+
+unhex = bytes.fromhex
+
+
+@cache
+def _load(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((_FOLDER / name).read_text("utf-8"))
+    return data
+
+
+def section(name: str) -> Any:  # noqa: ANN401
+    """Return one section of `v3.json`; see `tests/vectors/README.md`. Do not change it."""
+    return _load("v3.json")[name]
+
+
+def key_pair(name: str) -> KeyPair:
+    """Return one of the named key pairs, made of its unclamped private key."""
+    return key_pair_from_private(unhex(section("keys")[name]["raw"]))
+
+
+def public_key(text: str) -> PublicKey:
+    """Return a checked public key from its 66 hex digits."""
+    return decode_public_key(unhex(text))

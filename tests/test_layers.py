@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The allow-list of docs/architecture.md: who may import whom, and who may do what."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "e2ecross"
+PACKAGE = "e2ecross"
+
+# What each part may import of the package. "wire" and the like stand for every module in it,
+# except generated code, which has an entry of its own; a part may always import itself.
+_BELOW_PROTOCOL = {"errors", "address", "crypto", "wire"}
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "address": {"errors"},
+    "crypto": {"errors"},
+    "wire": {"errors", "address", "crypto.keys", "crypto.secret", "wire._pb"},
+    "protocol": _BELOW_PROTOCOL,
+    "relay": {"errors", "address", "wire.envelope", "wire.bundle", "wire.limits"},
+    "stores": {"errors", "address"},
+    "client": {*_BELOW_PROTOCOL, "protocol", "stores.base"},
+    "cli": {*_BELOW_PROTOCOL, "protocol", "client", "stores", "relay", ""},
+    "__main__": {"cli"},
+    "": {"errors", "address", "wire", "protocol", "client"},
+}
+# Narrow exceptions, each with its reason.
+ALLOWED_BY_MODULE: dict[str, set[str]] = {
+    # The length of a private key and of a signature, and the sizes of a block and a MAC.
+    "wire.bundle": {"crypto.xeddsa"},
+    "wire.records": {"crypto.xeddsa"},
+    "wire.signal_message": {"crypto.cipher"},
+    # Records encrypted at rest.
+    "stores.sealing": {"crypto"},
+}
+
+# Libraries and parts of the standard library that belong to some floors only.
+RESERVED: dict[str, set[str]] = {
+    "cryptography": {"crypto"},
+    "nacl": {"crypto"},
+    "google": {"wire"},
+    "sqlite3": {"stores", "relay", "cli"},  # the demo shows what the relay's file holds
+    "rich": {"cli"},
+    "argparse": {"cli"},
+}
+_WORLD = {"time", "datetime", "os", "logging", "random", "secrets", "asyncio", "threading"}
+_WORLD |= {"socket", "pathlib", "io", "sqlite3", "tempfile", "subprocess", "uuid", "warnings"}
+FORBIDDEN: dict[str, set[str]] = {
+    "protocol": _WORLD,
+    "wire": _WORLD,
+    "crypto": _WORLD - {"secrets"},  # crypto.entropy is where randomness comes from
+    "errors": _WORLD,
+    "address": _WORLD,
+}
+
+
+def _modules() -> list[tuple[str, Path]]:
+    """Name below the package, and file, of every module that a person wrote."""
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if "_pb" not in parts:
+            found.append((".".join(part for part in parts if part != "__init__"), path))
+    return found
+
+
+MODULES = _modules()
+everywhere = pytest.mark.parametrize(("name", "path"), MODULES, ids=[n or "." for n, _ in MODULES])
+
+
+def _part(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _imports(name: str, path: Path) -> Iterator[str]:
+    """Full name of every module, or of the name taken from it, that is imported anywhere."""
+    package = [PACKAGE, *name.split(".")] if name else [PACKAGE]
+    if path.name != "__init__.py":
+        del package[-1]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level:
+                base = package[: len(package) - node.level + 1]
+                module = ".".join([*base, *filter(None, [module])])
+            below = module.removeprefix(PACKAGE).removeprefix(".").replace(".", "/")
+            if _part(module) == PACKAGE and (ROOT / below).is_dir():
+                yield from (f"{module}.{alias.name}" for alias in node.names)
+            else:
+                yield module
+
+
+def _internal(name: str, path: Path) -> set[str]:
+    """What a module imports of the package: names of modules that exist."""
+    known = {module for module, _ in MODULES}
+    found = set()
+    for imported in _imports(name, path):
+        if imported != PACKAGE and not imported.startswith(PACKAGE + "."):
+            continue
+        target = imported.removeprefix(PACKAGE).removeprefix(".")
+        while target and target not in known and not target.startswith("wire._pb"):
+            target = target.rpartition(".")[0]
+        found.add(target)
+    return found
+
+
+def _is_allowed(name: str, target: str) -> bool:
+    part = _part(name)
+    allowed = ALLOWED[part] | ALLOWED_BY_MODULE.get(name, set())
+    if target.startswith("wire._pb"):
+        return "wire._pb" in allowed
+    if target == part or target.startswith(part + ".") if part else False:
+        return True
+    return any(target == entry or (entry and target.startswith(entry + ".")) for entry in allowed)
+
+
+@everywhere
+def test_module_imports_only_what_its_floor_may(name: str, path: Path) -> None:
+    forbidden = {target for target in _internal(name, path) if not _is_allowed(name, target)}
+    assert not forbidden
+
+
+def test_every_part_of_the_package_is_on_the_list() -> None:
+    assert {_part(name) for name, _ in MODULES} <= set(ALLOWED)
+
+
+def test_there_is_no_cycle() -> None:
+    # A package's own __init__ runs first, whatever of it is imported.
+    graph = {name: _internal(name, path) for name, path in MODULES}
+    done: set[str] = set()
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, f"cycle: {' -> '.join((*trail, name))}"
+        if name not in done:
+            for target in graph.get(name, ()):
+                visit(target, (*trail, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@everywhere
+def test_libraries_are_used_on_their_floor_only(name: str, path: Path) -> None:
+    for imported in _imports(name, path):
+        top = _part(imported)
+        if top in RESERVED:
+            assert _part(name) in RESERVED[top], imported
+        elif top != PACKAGE:
+            assert top in sys.stdlib_module_names, imported
+
+
+@everywhere
+def test_core_does_not_reach_into_the_world(name: str, path: Path) -> None:
+    forbidden = FORBIDDEN.get(_part(name), set())
+    if name == "crypto.entropy":
+        forbidden = forbidden - {"secrets"}
+    elif _part(name) == "crypto":
+        forbidden = forbidden | {"secrets"}
+    assert not {_part(imported) for imported in _imports(name, path)} & forbidden
+    if forbidden:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            assert not isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncWith)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in {"open", "print", "input", "exec", "eval", "__import__"}
+
+
+@everywhere
+def test_nothing_is_checked_by_assert(name: str, path: Path) -> None:
+    lines = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Assert)
+    ]
+    assert not lines
+
+
+def _all_of(tree: ast.Module) -> list[str] | None:
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(t, ast.Name) and t.id == "__all__" for t in targets):
+                assert node.value is not None
+                names = ast.literal_eval(node.value)
+                assert isinstance(names, list | tuple)
+                return [str(item) for item in names]
+    return None
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names |= {t.id for t in node.targets if isinstance(t, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+    return names
+
+
+@everywhere
+def test_public_module_says_what_is_public(name: str, path: Path) -> None:
+    tree = ast.parse(path.read_text("utf-8"))
+    if path.name in {"__init__.py", "__main__.py"} and not _defined(tree):
+        return
+    public = _all_of(tree)
+    if path.name == "__main__.py" and public is None:
+        return
+    assert public is not None
+    assert sorted(public) == sorted(set(public))
+    assert set(public) <= _defined(tree) | {"__version__"}
+    assert not [item for item in public if item.startswith("_") and item != "__version__"]
+
+
+@everywhere
+def test_init_files_only_reexport(name: str, path: Path) -> None:
+    if path.name != "__init__.py":
+        return
+    for node in ast.parse(path.read_text("utf-8")).body:
+        is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        is_all = isinstance(node, ast.Assign | ast.AnnAssign) and ast.unparse(node).startswith(
+            ("__all__", "__version__")
+        )
+        is_import = isinstance(node, ast.ImportFrom | ast.Import)
+        assert is_docstring or is_all or is_import, ast.unparse(node)
+
+
+@everywhere
+def test_module_begins_with_its_licence_and_a_docstring(name: str, path: Path) -> None:
+    text = path.read_text("utf-8")
+    if not text and path == ROOT / "__init__.py":
+        pytest.skip("the public names are not written yet")
+    assert text.startswith("# SPDX-License-Identifier: Apache-2.0\n")
+    assert ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "expected"),
+    [
+        ("protocol.ratchet", "wire.signal_message", True),
+        ("protocol.ratchet", "wire._pb.signal.wire_pb2", False),
+        ("protocol.ratchet", "client.device", False),
+        ("wire.content", "wire._pb.e2ecross.v1.content_pb2", True),
+        ("wire.content", "crypto.cipher", False),
+        ("wire.content", "protocol.session", False),
+        ("crypto.keys", "address", False),
+        ("crypto.keys", "crypto.entropy", True),
+        ("relay.relay", "crypto.keys", False),
+        ("relay.relay", "wire.records", False),
+        ("relay.relay", "wire.envelope", True),
+        ("stores.sqlite", "crypto.aead", False),
+        ("stores.sealing", "crypto.aead", True),
+        ("client.device", "stores.sqlite", False),
+        ("client.device", "stores.base", True),
+        ("errors", "address", False),
+        ("address", "errors", True),
+    ],
+)
+def test_the_list_itself(name: str, target: str, expected: bool) -> None:
+    assert _is_allowed(name, target) is expected

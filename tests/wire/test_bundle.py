@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
+import pytest
+
+from e2ecross.errors import DecodeError, InvalidArgument, InvalidKey, UnsupportedVersion
+from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
+from e2ecross.wire.limits import (
+    MAX_BUNDLE_BYTES,
+    MAX_ONE_TIME_PREKEYS,
+    MAX_PUBLISHED_KEYS_BYTES,
+)
+from tests.support.formats import ADDRESS, BUNDLE, PUBLISHED
+from tests.support.points import BAD_KEYS, GOOD_KEY
+from tests.support.protobuf import Field, fields, message
+
+ADDRESS_BYTES = message([(1, b"whatsapp"), (2, b"ana"), (3, 1)])
+bad_keys = pytest.mark.parametrize("bad", [*BAD_KEYS])
+
+
+def _changed(data: bytes, number: int, value: int | bytes) -> bytes:
+    return message([(n, value if n == number else v) for n, v in fields(data)])
+
+
+def test_bundle_has_the_documented_encoding() -> None:
+    items: list[Field] = [
+        (1, 1),
+        (2, ADDRESS_BYTES),
+        (3, 1),
+        (4, GOOD_KEY),
+        (5, message([(1, 2), (2, GOOD_KEY), (3, b"\x6b" * 64)])),
+        (6, message([(1, 3), (2, GOOD_KEY)])),
+    ]
+    assert BUNDLE.encode() == message(items)
+    assert PreKeyBundle.decode(message(items)) == BUNDLE
+
+
+def test_publication_has_the_documented_encoding() -> None:
+    items: list[Field] = [
+        (1, 1),
+        (2, ADDRESS_BYTES),
+        (3, 16380),
+        (4, GOOD_KEY),
+        (5, message([(1, 2**32 - 1), (2, GOOD_KEY), (3, b"\x6b" * 64)])),
+        (6, message([(1, 1), (2, GOOD_KEY)])),
+        (6, message([(1, 2**32 - 1), (2, GOOD_KEY)])),
+    ]
+    assert PUBLISHED.encode() == message(items)
+    assert PublishedKeys.decode(message(items)) == PUBLISHED
+
+
+def test_bundle_without_one_time_prekey_survives_its_encoding() -> None:
+    bundle = replace(BUNDLE, one_time_prekey_id=None, one_time_prekey=None)
+    assert PreKeyBundle.decode(bundle.encode()) == bundle
+
+
+def test_bundle_carries_what_it_does_not_check() -> None:
+    # Keys and signature are checked when a session is started; the id 0 too.
+    bundle = replace(
+        BUNDLE, identity_key=b"", signed_prekey=b"short", one_time_prekey_id=0, one_time_prekey=b""
+    )
+    assert PreKeyBundle.decode(bundle.encode()) == bundle
+
+
+@pytest.mark.parametrize("version", [0, 2, 2**32 - 1])
+def test_other_versions_are_refused_as_such(version: int) -> None:
+    for value in (BUNDLE, PUBLISHED):
+        with pytest.raises(UnsupportedVersion, match=str(version)):
+            type(value).decode(_changed(value.encode(), 1, version))
+
+
+def test_bundle_without_signed_prekey_is_refused() -> None:
+    data = message([item for item in fields(BUNDLE.encode()) if item[0] != 5])
+    with pytest.raises(DecodeError, match="signed prekey"):
+        PreKeyBundle.decode(data)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "key"), [(None, GOOD_KEY), (1, None)], ids=["key alone", "id alone"]
+)
+def test_half_a_one_time_prekey_is_the_callers_mistake(
+    identifier: int | None, key: bytes | None
+) -> None:
+    with pytest.raises(InvalidArgument, match="together"):
+        replace(BUNDLE, one_time_prekey_id=identifier, one_time_prekey=key)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("address", "whatsapp:ana.1"),
+        ("registration_id", -1),
+        ("registration_id", 2**32),
+        ("registration_id", True),
+        ("identity_key", "key"),
+        ("signed_prekey_id", None),
+        ("signed_prekey", bytearray(33)),
+        ("signed_prekey_signature", None),
+        ("one_time_prekey_id", 2**32),
+        ("one_time_prekey_id", 1.0),
+        ("one_time_prekey", "key"),
+    ],
+)
+def test_bundle_field_of_the_wrong_type_is_the_callers_mistake(name: str, value: object) -> None:
+    with pytest.raises(InvalidArgument, match=name):
+        replace(BUNDLE, **{name: value})  # type: ignore[arg-type]
+
+
+def test_bundle_has_at_most_4_kib() -> None:
+    room = MAX_BUNDLE_BYTES - len(replace(BUNDLE, identity_key=bytes(1000)).encode())
+    largest = replace(BUNDLE, identity_key=bytes(1000 + room))
+    assert len(largest.encode()) == MAX_BUNDLE_BYTES
+    assert PreKeyBundle.decode(largest.encode()) == largest
+    with pytest.raises(InvalidArgument, match="4096"):
+        replace(BUNDLE, identity_key=bytes(1001 + room)).encode()
+    with pytest.raises(DecodeError, match="4096"):
+        PreKeyBundle.decode(b"\xff" * (MAX_BUNDLE_BYTES + 1))
+
+
+# --- PublishedKeys --------------------------------------------------------------------------
+
+
+@bad_keys
+def test_bad_key_anywhere_in_a_publication_is_refused(bad: str) -> None:
+    key = BAD_KEYS[bad]
+    signed = message([(1, 2), (2, key), (3, b"\x6b" * 64)])
+    one_time = message([(1, 3), (2, key)])
+    items = fields(PUBLISHED.encode())
+    for data in (
+        _changed(PUBLISHED.encode(), 4, key),
+        _changed(PUBLISHED.encode(), 5, signed),
+        message([*items, (6, one_time)]),
+        message([*items[:-2], (6, one_time), items[-1]]),
+    ):
+        with pytest.raises((InvalidKey, DecodeError)):
+            PublishedKeys.decode(data)
+    if key:
+        with pytest.raises(InvalidKey):
+            PublishedKeys.decode(message([*items, (6, one_time)]))
+
+
+@pytest.mark.parametrize("length", [0, 63, 65])
+def test_signature_of_another_length_is_refused(length: int) -> None:
+    items: list[Field] = [(1, 2), (2, GOOD_KEY), (3, bytes(length))]
+    signed = message(items if length else items[:-1])
+    with pytest.raises(DecodeError, match="signature"):
+        PublishedKeys.decode(_changed(PUBLISHED.encode(), 5, signed))
+
+
+def test_one_time_prekey_id_is_not_0_and_not_repeated() -> None:
+    items = fields(PUBLISHED.encode())
+    with pytest.raises(DecodeError, match="id"):
+        PublishedKeys.decode(message([*items, (6, message([(2, GOOD_KEY)]))]))
+    with pytest.raises(DecodeError, match="twice"):
+        PublishedKeys.decode(message([*items, items[-1]]))
+    with pytest.raises(InvalidArgument, match="twice"):
+        replace(PUBLISHED, one_time_prekeys=(OneTimePrekey(1, GOOD_KEY),) * 2)
+    with pytest.raises(InvalidArgument, match="id"):
+        OneTimePrekey(0, GOOD_KEY)
+
+
+def test_publication_holds_at_most_1000_one_time_prekeys() -> None:
+    def keys(count: int) -> tuple[OneTimePrekey, ...]:
+        return tuple(OneTimePrekey(2**32 - 1 - i, GOOD_KEY) for i in range(count))
+
+    largest = replace(PUBLISHED, one_time_prekeys=keys(MAX_ONE_TIME_PREKEYS))
+    data = largest.encode()
+    assert PublishedKeys.decode(data) == largest
+    assert len(data) <= MAX_PUBLISHED_KEYS_BYTES
+    with pytest.raises(InvalidArgument, match="more than 1000"):
+        replace(PUBLISHED, one_time_prekeys=keys(MAX_ONE_TIME_PREKEYS + 1))
+    one_more = message([*fields(data), (6, message([(1, 1), (2, GOOD_KEY)]))])
+    with pytest.raises(DecodeError, match="more than 1000"):
+        PublishedKeys.decode(one_more)
+
+
+def test_publication_has_at_most_64_kib() -> None:
+    with pytest.raises(DecodeError, match="65536"):
+        PublishedKeys.decode(b"\xff" * (MAX_PUBLISHED_KEYS_BYTES + 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("address", None),
+        ("registration_id", 2**32),
+        ("identity_key", bytes(32)),
+        ("identity_key", None),
+        ("signed_prekey", None),
+        ("one_time_prekeys", [OneTimePrekey(1, GOOD_KEY)]),
+        ("one_time_prekeys", (SignedPrekey(1, GOOD_KEY, bytes(64)),)),
+    ],
+)
+def test_publication_field_of_the_wrong_type_is_the_callers_mistake(
+    name: str, value: object
+) -> None:
+    with pytest.raises(InvalidArgument, match=name):
+        replace(PUBLISHED, **{name: value})  # type: ignore[arg-type]
+
+
+def test_prekeys_check_their_fields() -> None:
+    with pytest.raises(InvalidArgument, match="id"):
+        SignedPrekey(-1, GOOD_KEY, bytes(64))
+    with pytest.raises(InvalidArgument, match="public_key"):
+        SignedPrekey(1, GOOD_KEY[1:], bytes(64))
+    with pytest.raises(InvalidArgument, match="signature"):
+        SignedPrekey(1, GOOD_KEY, bytes(63))
+    with pytest.raises(InvalidArgument, match="public_key"):
+        OneTimePrekey(1, GOOD_KEY + b"\0")
+
+
+def test_values_with_the_same_fields_are_equal() -> None:
+    assert replace(PUBLISHED) == PUBLISHED
+    assert replace(BUNDLE, address=ADDRESS) == BUNDLE
+    assert hash(replace(BUNDLE)) == hash(BUNDLE)

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2ecross.errors import DecodeError, InvalidArgument, RemoteError, UnsupportedVersion
+from e2ecross.wire.content import (
+    Bytes,
+    Content,
+    Payload,
+    Text,
+    UnsupportedContent,
+    decode_content,
+    decode_payload,
+    encode_content,
+    encode_payload,
+)
+from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES, MAX_CONTENT_BYTES, MAX_PLAINTEXT_BYTES
+from e2ecross.wire.padding import pad, padded_length, unpad
+from tests.support.formats import ADDRESS, MESSAGE_ID, PAYLOAD, PEER
+from tests.support.protobuf import Field, fields, message
+
+PRIVATE = "attack at dawn"
+contents = st.one_of(
+    st.text(max_size=300).map(Text),
+    st.binary(max_size=300).map(Bytes),
+    st.builds(UnsupportedContent, st.integers(3, 2**32 - 1), st.binary(max_size=100)),
+)
+
+
+def _changed(number: int, value: int | bytes) -> bytes:
+    data = unpad(encode_payload(PAYLOAD))
+    return pad(message([(n, value if n == number else v) for n, v in fields(data)]))
+
+
+def _without(number: int) -> bytes:
+    data = unpad(encode_payload(PAYLOAD))
+    return pad(message([item for item in fields(data) if item[0] != number]))
+
+
+# --- Content --------------------------------------------------------------------------------
+
+
+@given(contents)
+def test_content_survives_its_encoding(content: Content) -> None:
+    assert decode_content(*encode_content(content)) == content
+
+
+def test_content_has_the_documented_encoding() -> None:
+    assert encode_content(Text("halo")) == (1, message([(1, b"halo")]))
+    assert encode_content(Bytes(b"\0\1")) == (2, message([(1, b"\0\1")]))
+    assert encode_content(Text("")) == (1, b"")
+    assert encode_content(UnsupportedContent(3, b"x")) == (3, b"x")
+
+
+@pytest.mark.parametrize("character", ["a", "é", "漢", "😀"])
+def test_text_is_limited_by_its_bytes_not_its_characters(character: str) -> None:
+    size = len(character.encode())
+    largest = Text(character * (MAX_CONTENT_BYTES // size))
+    kind, body = encode_content(largest)
+    assert len(body) <= MAX_CONTENT_BODY_BYTES
+    assert decode_content(kind, body) == largest
+    with pytest.raises(InvalidArgument, match=r"more than the 65536 allowed"):
+        Text(character * (MAX_CONTENT_BYTES // size + 1))
+
+
+def test_bytes_are_limited() -> None:
+    largest = Bytes(bytes(MAX_CONTENT_BYTES))
+    kind, body = encode_content(largest)
+    assert len(body) == MAX_CONTENT_BODY_BYTES
+    assert decode_content(kind, body) == largest
+    with pytest.raises(InvalidArgument, match=r"more than the 65536 allowed"):
+        Bytes(bytes(MAX_CONTENT_BYTES + 1))
+
+
+def test_unsupported_content_is_limited() -> None:
+    largest = UnsupportedContent(3, bytes(MAX_CONTENT_BODY_BYTES))
+    assert decode_content(3, largest.body) == largest
+    with pytest.raises(InvalidArgument, match="65540"):
+        UnsupportedContent(3, bytes(MAX_CONTENT_BODY_BYTES + 1))
+    for kind in (1, 2, 3):
+        with pytest.raises(DecodeError):
+            decode_content(kind, bytes(MAX_CONTENT_BODY_BYTES + 1))
+
+
+@pytest.mark.parametrize("kind", [1, 2])
+def test_content_one_byte_too_long_from_a_peer_is_refused(kind: int) -> None:
+    body = message([(1, b"x" * (MAX_CONTENT_BYTES + 1))])
+    with pytest.raises(DecodeError):
+        decode_content(kind, body)
+
+
+def test_known_kind_is_not_carried_as_unsupported() -> None:
+    for kind in (1, 2):
+        with pytest.raises(InvalidArgument, match="own class"):
+            UnsupportedContent(kind, b"")
+    for bad in (0, -1, 2**32, True, "3"):
+        with pytest.raises(InvalidArgument, match="kind"):
+            UnsupportedContent(bad, b"")  # type: ignore[arg-type]
+
+
+def test_kind_0_from_a_peer_is_refused() -> None:
+    with pytest.raises(DecodeError, match="kind"):
+        decode_content(0, b"")
+
+
+@pytest.mark.parametrize("kind", [3, 4, 2**32 - 1])
+@pytest.mark.parametrize("body", [b"", b"\xff", b"anything"])
+def test_unknown_kind_is_carried_as_it_is(kind: int, body: bytes) -> None:
+    assert decode_content(kind, body) == UnsupportedContent(kind, body)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfff", "\udc80" * 3])
+def test_lone_surrogate_is_refused_without_showing_the_text(text: str) -> None:
+    with pytest.raises(InvalidArgument, match="UTF-8") as caught:
+        Text(PRIVATE + text)
+    assert PRIVATE not in str(caught.value)
+    # The library's error would hold the text; ours must not hang on to it.
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+
+
+def test_text_that_is_not_utf_8_is_refused() -> None:
+    for raw in (b"\xff", b"\xed\xa0\x80", b"\xc0\x80"):
+        with pytest.raises(DecodeError, match="well-formed"):
+            decode_content(1, message([(1, raw)]))
+
+
+@pytest.mark.parametrize("value", [None, b"bytes", 3])
+def test_text_is_a_string(value: object) -> None:
+    with pytest.raises(InvalidArgument, match="text must be str"):
+        Text(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [None, "text", bytearray(b"x")])
+def test_bytes_are_bytes(value: object) -> None:
+    with pytest.raises(InvalidArgument, match="data must be bytes"):
+        Bytes(value)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match="body must be bytes"):
+        UnsupportedContent(3, value)  # type: ignore[arg-type]
+
+
+def test_content_does_not_show_itself() -> None:
+    shown = {
+        repr(Text(PRIVATE)): "<Text of 14 characters>",
+        repr(Bytes(PRIVATE.encode())): "<Bytes of 14 bytes>",
+        repr(UnsupportedContent(3, PRIVATE.encode())): "<UnsupportedContent of kind 3, 14 bytes>",
+        str(Text(PRIVATE)): "<Text of 14 characters>",
+    }
+    for actual, expected in shown.items():
+        assert actual == expected
+    assert "attack" not in repr(replace(PAYLOAD, content=Text(PRIVATE)))
+
+
+def test_content_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Text("a").text = "b"  # type: ignore[misc]
+
+
+# --- Payload --------------------------------------------------------------------------------
+
+
+def test_payload_has_the_documented_encoding() -> None:
+    ana = message([(1, b"whatsapp"), (2, b"ana"), (3, 1)])
+    budi = message([(1, b"signal-2"), (2, b"budi_+-9"), (3, 127)])
+    items: list[Field] = [
+        (1, 1),
+        (2, ana),
+        (3, message([(1, budi)])),
+        (4, MESSAGE_ID),
+        (5, 16380),
+        (6, 1_700_000_000_000),
+        (7, 1),
+        (8, message([(1, b"halo")])),
+    ]
+    assert encode_payload(PAYLOAD) == pad(message(items))
+    assert decode_payload(pad(message(items))) == PAYLOAD
+
+
+@given(
+    content=contents,
+    registration_id=st.integers(0, 2**32 - 1),
+    sent_at_ms=st.integers(0, 2**64 - 1),
+)
+def test_payload_survives_its_encoding(
+    content: Content, registration_id: int, sent_at_ms: int
+) -> None:
+    payload = Payload(PEER, ADDRESS, MESSAGE_ID, registration_id, sent_at_ms, content)
+    padded = encode_payload(payload)
+    assert len(padded) == padded_length(len(unpad(padded)))
+    assert decode_payload(padded) == payload
+
+
+def test_largest_payload_fits_into_a_message() -> None:
+    content = UnsupportedContent(2**32 - 1, bytes(MAX_CONTENT_BODY_BYTES))
+    payload = Payload(PEER, PEER, MESSAGE_ID, 2**32 - 1, 2**64 - 1, content)
+    assert len(encode_payload(payload)) <= MAX_PLAINTEXT_BYTES
+    assert decode_payload(encode_payload(payload)) == payload
+
+
+@pytest.mark.parametrize("version", [2, 2**32 - 1])
+def test_later_version_is_refused_as_such(version: int) -> None:
+    with pytest.raises(UnsupportedVersion, match=str(version)):
+        decode_payload(_changed(1, version))
+
+
+def test_later_version_is_told_before_unknown_fields() -> None:
+    data = unpad(_changed(1, 2)) + message([(9, b"new")])
+    with pytest.raises(UnsupportedVersion):
+        decode_payload(pad(data))
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 7])
+def test_payload_without_a_field_is_refused(number: int) -> None:
+    with pytest.raises(DecodeError):
+        decode_payload(_without(number))
+
+
+def test_fields_that_may_be_zero_are_then_absent() -> None:
+    for number in (5, 6, 8):
+        decoded = decode_payload(_without(number))
+        assert 0 in (decoded.registration_id, decoded.sent_at_ms) or decoded.content == Text("")
+
+
+@pytest.mark.parametrize("length", [1, 15, 17])
+def test_message_id_of_another_length_is_refused(length: int) -> None:
+    with pytest.raises(DecodeError, match="lacks a field"):
+        decode_payload(_changed(4, bytes(length)))
+
+
+def test_destination_that_is_no_device_is_refused() -> None:
+    for destination in (b"", message([(1, b"")]), message([(2, b"group")])):
+        with pytest.raises(DecodeError):
+            decode_payload(_changed(3, destination))
+
+
+def test_unpadded_payload_is_refused() -> None:
+    with pytest.raises(DecodeError, match="padded"):
+        decode_payload(unpad(encode_payload(PAYLOAD)))
+
+
+def test_size_is_checked_before_anything_is_parsed() -> None:
+    with pytest.raises(DecodeError, match="98304"):
+        decode_payload(pad(b"\xff" * (MAX_PLAINTEXT_BYTES + 1)))
+    with pytest.raises(DecodeError, match="well-formed"):
+        decode_payload(pad(b"\xff" * MAX_PLAINTEXT_BYTES))
+
+
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_a_payload_or_a_remote_error(data: bytes) -> None:
+    for padded in (data, pad(data), _changed(8, data), _changed(3, data)):
+        try:
+            payload = decode_payload(padded)
+        except RemoteError:
+            continue
+        assert encode_payload(payload) == padded

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2ecross.errors import DecodeError
+from e2ecross.wire.limits import MAX_PLAINTEXT_BYTES
+from e2ecross.wire.padding import pad, padded_length, unpad
+
+LENGTHS = {
+    0: 79,
+    1: 79,
+    78: 79,
+    79: 159,
+    158: 159,
+    159: 239,
+    878: 879,
+    879: 959,
+    958: 959,
+    959: 960,
+    960: 992,
+    991: 992,
+    992: 1024,
+    1023: 1024,
+    1024: 1088,
+    2047: 2048,
+    2048: 2176,
+    65_535: 65_536,
+    65_536: 67_584,
+}
+
+
+@pytest.mark.parametrize("length", [*LENGTHS])
+def test_lengths_at_the_steps(length: int) -> None:
+    assert padded_length(length) == LENGTHS[length]
+
+
+def test_small_payloads_fill_whole_cipher_blocks() -> None:
+    for length in range(959):
+        padded = padded_length(length)
+        assert length < padded <= 959
+        assert (padded + 1) % 80 == 0
+        assert padded - length <= 80
+
+
+@given(st.integers(960, 2**24))
+def test_larger_payloads_have_a_padme_length(length: int) -> None:
+    padded = padded_length(length)
+    assert length < padded <= (length + 1) * 1.12
+    # Padmé: of a length of exponent E only the upper log2(E) + 1 bits after the first are used.
+    exponent = padded.bit_length() - 1
+    assert padded % (1 << exponent - math.floor(math.log2(exponent)) - 1) == 0
+
+
+@given(st.integers(0, 10_000))
+def test_padding_is_longer_for_longer_payloads(length: int) -> None:
+    assert padded_length(length) <= padded_length(length + 1)
+
+
+@given(st.binary(max_size=2100) | st.binary(max_size=40).map(lambda b: b + b"\x80\x00\x00"))
+def test_payload_survives_its_padding(payload: bytes) -> None:
+    padded = pad(payload)
+    assert len(padded) == padded_length(len(payload))
+    assert padded.startswith(payload + b"\x80")
+    assert unpad(padded) == payload
+
+
+REFUSED = {
+    "empty": b"",
+    "zeros only": bytes(79),
+    "no mark": b"x" * 79,
+    "mark and nothing": b"\x80",
+    "too short": b"\x80" + bytes(77),
+    "too long": b"\x80" + bytes(79),
+    "a step too long": b"\x80" + bytes(158),
+    "no zeros": b"payload\x80" + b"\x01" * 71,
+    "last byte not zero": b"payload\x80" + bytes(70) + b"\x01",
+}
+
+
+@pytest.mark.parametrize("name", [*REFUSED])
+def test_any_other_padding_is_refused(name: str) -> None:
+    with pytest.raises(DecodeError, match="padded"):
+        unpad(REFUSED[name])
+
+
+@given(st.binary(max_size=200), st.integers(-1, 100))
+def test_arbitrary_bytes_are_the_padding_of_one_payload_or_refused(data: bytes, zeros: int) -> None:
+    padded = data if zeros < 0 else data + b"\x80" + bytes(zeros)
+    try:
+        payload = unpad(padded)
+    except DecodeError:
+        return
+    assert pad(payload) == padded
+
+
+def test_largest_content_fits_into_a_message() -> None:
+    assert padded_length(64 * 1024 + 1024) < MAX_PLAINTEXT_BYTES

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+import pickle
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from e2ecross.errors import RecordCorrupted, StoreTooNew
+from e2ecross.wire.records import (
+    DeviceRecord,
+    InboxRecord,
+    RemoteIdentityRecord,
+    SignedPrekeyRecord,
+    decode_one_time_prekey,
+    decode_outbox_envelope,
+    encode_one_time_prekey,
+    encode_outbox_envelope,
+)
+from tests.support.formats import ADDRESS, MESSAGE_ID, PEER, RECORDS
+from tests.support.points import GOOD_KEY
+from tests.support.protobuf import message
+
+KEY = b"\xa5" * 32
+SIGNATURE = b"\x6b" * 64
+DEVICE = DeviceRecord(ADDRESS, KEY, 1, 2, 3, b"publication", KEY, True, 2**64 - 1)
+SIGNED = SignedPrekeyRecord(KEY, SIGNATURE, 1, 2, 65_536)
+INBOX = InboxRecord(PEER, MESSAGE_ID, 9, 1, 2, b"body", True)
+
+
+def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        DEVICE,
+        replace(DEVICE, backend_token=b"", unconfirmed_publication=b"", registered=False),
+        SIGNED,
+        replace(SIGNED, created_at_ms=0, replaced_at_ms=0, seen_base_keys=0),
+        RemoteIdentityRecord(GOOD_KEY, GOOD_KEY, True, 1),
+        RemoteIdentityRecord(GOOD_KEY, None, False, 0),
+        INBOX,
+        InboxRecord(None, b"", 0, 0, 0, b"", False),
+        InboxRecord(None, b"", 0, error_code="decode_error", error_text="what is wrong"),
+        InboxRecord(PEER, MESSAGE_ID, 0, error_code="decode_error", error_text=""),
+        InboxRecord(PEER, MESSAGE_ID, 0, error_code="x", error_identity_key=GOOD_KEY),
+        InboxRecord(None, b"", 9, confirmed=True),
+    ],
+)
+def test_record_survives_its_encoding(record: Any) -> None:  # noqa: ANN401
+    assert _fields(type(record).decode(record.encode())) == _fields(record)
+
+
+def test_plain_records_survive_their_encoding() -> None:
+    assert decode_one_time_prekey(encode_one_time_prekey(KEY)) == KEY
+    assert decode_outbox_envelope(encode_outbox_envelope(b"envelope")) == b"envelope"
+
+
+@pytest.mark.parametrize("name", [*RECORDS])
+@pytest.mark.parametrize("version", [2, 3, 255])
+def test_record_of_a_later_release_is_refused_with_both_numbers(name: str, version: int) -> None:
+    form = RECORDS[name]
+    with pytest.raises(StoreTooNew, match="upgrade e2ecross") as caught:
+        form.reencode(bytes((version,)) + form.example[1:])
+    assert (caught.value.found, caught.value.supported) == (version, 1)
+    assert form.example[0] == 1
+
+
+@pytest.mark.parametrize("name", [*RECORDS])
+def test_damaged_record_is_the_stores_fault(name: str) -> None:
+    form = RECORDS[name]
+    for data in (b"", b"\x00" + form.example[1:], b"\x01\xff", form.example + b"\x00"):
+        with pytest.raises(RecordCorrupted, match="the store is damaged"):
+            form.reencode(data)
+
+
+def test_record_of_more_than_twice_an_envelope_is_refused() -> None:
+    limit = 2 * 128 * 1024
+    largest = b"x" * (limit - 4)
+    assert decode_outbox_envelope(encode_outbox_envelope(largest)) == largest
+    with pytest.raises(RecordCorrupted):
+        decode_outbox_envelope(encode_outbox_envelope(largest + b"x"))
+
+
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_private_key_of_another_length_is_refused(length: int) -> None:
+    for data, decode in (
+        (replace(DEVICE, identity_private_key=bytes(length)).encode(), DeviceRecord.decode),
+        (replace(SIGNED, private_key=bytes(length)).encode(), SignedPrekeyRecord.decode),
+        (encode_one_time_prekey(bytes(length)), decode_one_time_prekey),
+    ):
+        with pytest.raises(RecordCorrupted, match="wrong length"):
+            decode(data)
+
+
+def test_other_values_of_another_length_are_refused() -> None:
+    good = RemoteIdentityRecord(GOOD_KEY, GOOD_KEY, True, 1)
+    for record in (
+        replace(DEVICE, backend_token=bytes(31)),
+        replace(DEVICE, backend_token=bytes(33)),
+        replace(SIGNED, signature=bytes(63)),
+        replace(good, identity_key=GOOD_KEY[1:]),
+        replace(good, identity_key=b""),
+        replace(good, pending_key=GOOD_KEY + b"\0"),
+        replace(INBOX, message_id=bytes(15)),
+        replace(INBOX, error_code="x", error_identity_key=GOOD_KEY[1:]),
+    ):
+        with pytest.raises(RecordCorrupted, match="wrong length"):
+            type(record).decode(record.encode())
+
+
+def test_record_without_a_good_address_is_refused() -> None:
+    for record, number in ((DEVICE, 1), (INBOX, 1)):
+        bad = message([(number, message([(1, b"whatsapp"), (2, b"ana"), (3, 200)]))])
+        data = record.encode()
+        form = RECORDS["device" if record is DEVICE else "inbox message"]
+        rest = data[1:][len(message([(1, _address_bytes(data))])) :]
+        with pytest.raises(RecordCorrupted, match="no address"):
+            form.reencode(b"\x01" + bad + rest)
+
+
+def _address_bytes(data: bytes) -> bytes:
+    return data[3 : 3 + data[2]]
+
+
+def test_inbox_record_holds_a_message_a_failure_or_a_confirmation() -> None:
+    for item in (
+        b"",
+        message([(6, 0)]),
+        message([(5, b"")]),
+        message([(5, message([(2, b"text")]))]),
+    ):
+        with pytest.raises(RecordCorrupted, match="holds nothing"):
+            InboxRecord.decode(b"\x01" + item)
+    assert InboxRecord.decode(b"\x01" + message([(4, b"")])).error_code == ""
+
+
+@pytest.mark.parametrize("record", [DEVICE, SIGNED, INBOX])
+def test_record_with_secrets_does_not_show_them(record: object) -> None:
+    assert repr(record) == f"<{type(record).__name__}: secret>"
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(record)
