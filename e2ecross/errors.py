@@ -210,13 +210,8 @@ class IdentityChangedError(RemoteError):
 
     code = "identity_changed"
 
-    def __init__(
-        self,
-        message: str,
-        address: Any = None,  # noqa: ANN401
-        identity_key: bytes | None = None,
-    ) -> None:
-        """Carry address and key beside the message."""
+    def __init__(self, message: str, address: Any, identity_key: bytes) -> None:  # noqa: ANN401
+        """Carry the address and the key, 33 bytes, beside the message."""
         super().__init__(message)
         self.address = address
         self.identity_key = identity_key
@@ -346,11 +341,13 @@ _REMOTE_ERRORS: dict[str, type[RemoteError]] = {
         UnknownPrekey,
         UnknownSession,
         EnvelopeMismatch,
-        IdentityChangedError,
     )
 }
 
 
 def remote_error_from_code(code: str, message: str) -> RemoteError:
-    """Rebuild a `RemoteError` that was stored as its code and message; its fields are None."""
+    """Rebuild a `RemoteError` that was stored as its code and message; its fields are None.
+
+    `IdentityChangedError` is not one of them: without its fields nobody could act on it.
+    """
     return _REMOTE_ERRORS.get(code, RemoteError)(message)

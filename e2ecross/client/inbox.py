@@ -66,9 +66,7 @@ def put_failure(
         backend_number=backend_number,
         error_code=error.code,
         error_text=str(error),
-        error_identity_key=error.identity_key or b""
-        if isinstance(error, IdentityChangedError)
-        else b"",
+        error_identity_key=error.identity_key if isinstance(error, IdentityChangedError) else b"",
     )
     return _put(tx, record)
 
@@ -143,9 +141,6 @@ def _decode(receipt: int, record: InboxRecord) -> InboxItem:
 
 
 def _decode_error(record: InboxRecord) -> RemoteError:
-    error = remote_error_from_code(record.error_code, record.error_text)
-    if isinstance(error, IdentityChangedError):  # the app needs both to accept the key
-        return IdentityChangedError(
-            record.error_text, record.sender, record.error_identity_key or None
-        )
-    return error
+    if record.error_identity_key:
+        return IdentityChangedError(record.error_text, record.sender, record.error_identity_key)
+    return remote_error_from_code(record.error_code, record.error_text)

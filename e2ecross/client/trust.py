@@ -175,14 +175,14 @@ def observe_identity(
         return False
     if identity_key == identity.identity_key:
         return False
+    if policy.refuse_changed_identity and (starts_session or identity_key == identity.pending_key):
+        raise IdentityChangedError(
+            f"a message from {address} came under a new identity key and was refused: "
+            f"compare the safety number, then accept the key",
+            address,
+            identity_key,
+        )
     if starts_session:
-        if policy.refuse_changed_identity:
-            raise IdentityChangedError(
-                f"a message from {address} came under a new identity key and was refused: "
-                f"compare the safety number, then accept the key",
-                address,
-                identity_key,
-            )
         _save(tx, replace(identity, pending_key=identity_key))
     return True
 

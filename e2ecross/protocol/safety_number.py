@@ -15,12 +15,15 @@ from e2ecross.address import UserId
 from e2ecross.crypto.kdf import is_equal, iterated_sha512
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import UnsupportedVersion
+from e2ecross.wire.arguments import require_whole_number
 from e2ecross.wire.fingerprint import FINGERPRINT_BYTES, decode_fingerprints, encode_fingerprints
 
 __all__ = ["SafetyNumber", "combine_fingerprints", "compute_fingerprint", "make_safety_number"]
 
 _HASH_FORMAT: Final = b"\x00\x00"
 _ITERATIONS: Final = 5200
+_MIN_ITERATIONS: Final = 2  # the range that deployed clients accept
+_MAX_ITERATIONS: Final = 1_000_000
 _SCANNABLE_VERSION: Final = 2
 _GROUP_BYTES: Final = 5
 _GROUPS: Final = 6
@@ -70,8 +73,12 @@ def compute_fingerprint(
     Args:
         identifier: what names the party, any bytes.
         identity_key: 33 bytes.
-        iterations: calls of SHA-512, at least 1.
+        iterations: calls of SHA-512, 2 to 1,000,000.
+
+    Raises:
+        InvalidArgument: `iterations` is out of range.
     """
+    require_whole_number("iterations", iterations, _MIN_ITERATIONS, _MAX_ITERATIONS)
     first = _HASH_FORMAT + identity_key + identifier + identity_key
     return iterated_sha512(first, identity_key, iterations)
 

@@ -229,11 +229,13 @@ def prefer_identity(record: SessionRecord, identity_key: PublicKey) -> SessionRe
     One that the peer has never answered is left in the archive: it no longer wraps its messages,
     and the peer may not have it.
     """
-    if record.current is None or record.current.remote_identity_key == identity_key:
+    if record.current is not None and record.current.remote_identity_key == identity_key:
         return record
     for session in record.archived:
         if session.remote_identity_key == identity_key and session.ratchet.receiving:
             return _make_current(record, session, identity_key)
+    if record.current is None:
+        return record
     return SessionRecord(None, _bound(_archive(record), identity_key), None, 0)
 
 

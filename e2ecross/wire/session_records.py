@@ -154,13 +154,10 @@ class StoredSession(Secret):
                 skipped_count=chain.skipped_count,
             )
         if self.pending is not None:
-            # SetInParent: a pending prekey of which every field is 0 is still one.
-            fields.pending_prekey.SetInParent()
             fields.pending_prekey.one_time_prekey_id = self.pending.one_time_prekey_id or 0
             fields.pending_prekey.signed_prekey_id = self.pending.signed_prekey_id
             fields.pending_prekey.created_at_ms = self.pending.created_at_ms
         if self.used_prekeys is not None:
-            fields.used_prekeys.SetInParent()
             fields.used_prekeys.one_time_prekey_id = self.used_prekeys.one_time_prekey_id or 0
             fields.used_prekeys.signed_prekey_id = self.used_prekeys.signed_prekey_id
         return encode_record(fields)

@@ -138,6 +138,23 @@ def test_numbers_of_more_than_32_bits(number: int) -> None:
     assert budi.read(first) == "first"
 
 
+@pytest.mark.parametrize("version", [0, 1, 2, 4, 15])
+def test_other_versions_of_the_protocol(version: int) -> None:
+    """Neither a downgrade nor an upgrade: only version 3 is spoken, outside and inside."""
+    ana, budi = _pair()
+    normal = ana.send(budi, "normal")
+    changed = bytes((version << 4 | 3,)) + normal.ciphertext[1:]
+    assert_refused(budi, with_ciphertext(normal, changed), UnsupportedVersion)
+    toko = person(TOKO)
+    toko.start(budi)
+    first = toko.send(budi, "first")
+    changed = bytes((version << 4 | 3,)) + first.ciphertext[1:]
+    assert_refused(budi, with_ciphertext(first, changed), UnsupportedVersion)
+    inside = bytes((version << 4 | 3,)) + inner_message(first)[1:]
+    assert_refused(budi, edit_wrapper(first, message=inside), UnsupportedVersion)
+    assert (budi.read(normal), budi.read(first)) == ("normal", "first")
+
+
 def test_from_somebody_who_was_never_met() -> None:
     _, budi = _pair()
     attacker = generate_key_pair(SeededEntropy("ratchet"))

@@ -269,6 +269,8 @@ def test_a_held_session_of_another_identity_is_never_given_way_to() -> None:
         envelope = Envelope(payload.message_id, BUDI, ANA, kind, data)
         assert ana.device.decrypt(envelope).identity_changed
     _assert_untrusted(ana, attacker.identity.public, *_sends(ana))
+    ana.device.reject_identity(BUDI, attacker.identity.public)
+    assert budi.read(ana.send(budi, "to you alone")) == "to you alone"
 
 
 def test_a_rejected_key_stays_rejected() -> None:

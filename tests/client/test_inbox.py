@@ -295,6 +295,8 @@ def test_a_message_under_a_new_identity_is_flagged_or_refused_by_policy(
         else:
             assert isinstance(new, FailedMessage)
             assert isinstance(new.error, IdentityChangedError)
+            assert (new.error.address, new.error.identity_key) == (BUDI, budi.identity_key)
+            client.device.accept_identity(BUDI, new.error.identity_key)
         # From the inbox they come as they came the first time.
         again = restarted(client, backend).receive()
         assert again[0] == replace(old, redelivered=True)

@@ -185,6 +185,50 @@ def test_a_key_of_a_stranger_cannot_be_accepted() -> None:
     assert ana.remote_identity(BUDI) is None
 
 
+def test_a_changed_key_can_be_declined_and_comes_again_with_its_next_session() -> None:
+    ana, old, new, _ = changed_pair()
+    ana.reject_identity(BUDI, new.identity_key)
+    known = ana.remote_identity(BUDI)
+    assert known == RemoteIdentity(BUDI, decode_public_key(old.identity_key), None, False, NOW_MS)
+    say(ana, old, "to you alone")
+    # The declined session still reads, flagged, and is not sent with.
+    assert ana.decrypt(new.encrypt(ANA, Text("again"))).identity_changed
+    say(ana, old, "to you alone")
+    start(new, ana)
+    assert ana.decrypt(new.encrypt(ANA, Text("a new session"))).identity_changed
+    with pytest.raises(UntrustedIdentity) as caught:
+        ana.encrypt(BUDI, Text("secret"))
+    assert caught.value.identity_key == new.identity_key
+
+
+def test_a_stricter_policy_refuses_what_a_laxer_one_has_let_in() -> None:
+    store = MemoryStore()
+    _, old, new, _ = changed_pair(store)
+    late = old.encrypt(ANA, Text("late"))
+    strict = Device.open(store, policy=REFUSE)
+    before = dump(store)
+    with pytest.raises(IdentityChangedError) as caught:
+        strict.decrypt(new.encrypt(ANA, Text("again")))
+    assert caught.value.identity_key == new.identity_key
+    assert dump(store) == before
+    assert strict.decrypt(late).content == Text("late")
+
+
+def test_only_exactly_the_key_that_waits_can_be_declined() -> None:
+    store = MemoryStore()
+    ana, old, new, _ = changed_pair(store)
+    before = dump(store)
+    for key in (old.identity_key, ana.identity_key, bytes(33)):
+        with pytest.raises(InvalidArgument, match="identity_key"):
+            ana.reject_identity(BUDI, key)
+    with pytest.raises(NoSession):
+        ana.reject_identity(TOKO, new.identity_key)
+    assert dump(store) == before
+    ana.reject_identity(BUDI, new.identity_key)
+    with pytest.raises(InvalidArgument, match="identity_key"):
+        ana.reject_identity(BUDI, new.identity_key)
+
+
 def test_late_messages_of_the_old_identity_still_open_before_and_after_accepting() -> None:
     ana, old, new = make_device(ANA), make_device(BUDI), reinstalled(BUDI)
     introduce(ana, old)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross.address import UserId
-from e2ecross.errors import DecodeError, RemoteError, UnsupportedVersion
+from e2ecross.errors import DecodeError, InvalidArgument, RemoteError, UnsupportedVersion
 from e2ecross.protocol import safety_number
 from e2ecross.protocol.safety_number import (
     SafetyNumber,
@@ -152,3 +152,11 @@ def test_arbitrary_codes_do_not_match_or_are_refused(code: bytes) -> None:
 
 def test_safety_number_is_a_value() -> None:
     assert SafetyNumber(OURS.digits, OURS.scannable) == OURS
+
+
+@pytest.mark.parametrize(("iterations", "allowed"), [(1, False), (2, True), (1_000_001, False)])
+def test_iterations_have_bounds(iterations: int, allowed: bool) -> None:
+    with (
+        contextlib.nullcontext() if allowed else pytest.raises(InvalidArgument, match="iterations")
+    ):
+        compute_fingerprint(b"id", ALICE, iterations)

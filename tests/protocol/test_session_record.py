@@ -747,6 +747,16 @@ def test_no_session_is_better_than_one_that_was_never_answered(alice: Party, bob
     assert all(session.pending is None for session in record.archived)
 
 
+def test_going_back_to_an_identity_finds_its_session_again(alice: Party, bob: Party) -> None:
+    answered = _establish(alice, bob)
+    without = prefer_identity(alice.record, Party("eve").identity.public)
+    assert without.current is None
+    again = prefer_identity(without, bob.identity.public)
+    assert again.current is not None
+    assert again.current.base_key == answered.base_key
+    assert prefer_identity(without, Party("eve").identity.public) is without
+
+
 def test_answer_to_an_archived_session_makes_it_current(alice: Party, bob: Party) -> None:
     ours = alice.start(bob)
     bob.receive(alice.send(b"x"))
