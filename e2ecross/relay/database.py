@@ -31,6 +31,7 @@ BUSY_TIMEOUT_MS: Final = 10_000
 """How long a call waits for other processes, milliseconds: a thousand commits of a slow disk."""
 
 _RETRY_SECONDS: Final = 0.01
+_FILE_MODE: Final = 0o600  # SQLite gives -wal and -shm the same
 
 _ADVICE: Final = {
     sqlite3.SQLITE_BUSY: "another process held it for too long: try again",
@@ -92,6 +93,10 @@ class Database:
         self.path = os.path.abspath(path)
         self._closed = False
         self._connections = _Connections()
+        # Who writes to whom is for the relay's account only. An empty file is a new one to SQLite;
+        # what cannot be created here fails there, with advice.
+        with contextlib.suppress(OSError, ValueError):
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
         with self._errors():
             self._connection()
 

@@ -4,6 +4,7 @@
 import gc
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -46,6 +47,13 @@ def test_connections_keep_the_rules(relay: Relay) -> None:
         "application_id": APPLICATION_ID,
         "user_version": SCHEMA_VERSION,
     }
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no file modes")
+def test_the_file_is_for_its_owner_only(path: Path, relay: Relay) -> None:
+    register(relay, ANA)
+    modes = {file.stat().st_mode & 0o777 for file in path.parent.glob(f"{path.name}*")}
+    assert modes == {0o600}
 
 
 def test_a_reopened_file_holds_everything(path: Path) -> None:
