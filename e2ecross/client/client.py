@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from e2ecross.address import Address, UserId
 from e2ecross.client.backend import Backend
 from e2ecross.client.context import require_device, save_device
-from e2ecross.client.device import Device, require_content
+from e2ecross.client.device import Device
 from e2ecross.client.inbox import (
     InboxItem,
     confirm_in_inbox,
@@ -37,7 +37,12 @@ from e2ecross.client.outbox import (
 from e2ecross.client.prekey_store import delete_expired_signed_prekeys
 from e2ecross.client.prekey_upkeep import needs_rotation
 from e2ecross.client.receiving import decode_ciphertext, decrypt_envelope
-from e2ecross.client.sending import encrypt_content, require_other_device
+from e2ecross.client.sending import (
+    checked_message_id,
+    encrypt_content,
+    require_content,
+    require_other_device,
+)
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -183,7 +188,7 @@ class Client:
         address = _recipient_address(recipient)
         require_other_device(context, address, "recipient")
         require_content(content)
-        message_id = self._device.checked_message_id(message_id)
+        message_id = checked_message_id(context, message_id)
         token = self._token()
         with context.store.transaction() as tx:
             row = find_in_outbox(tx, address, message_id)

@@ -11,18 +11,13 @@ from e2ecross.address import Address
 from e2ecross.client.context import (
     Clock,
     Context,
-    load_device,
-    open_context,
-    require_device,
-    save_device,
     system_clock,
 )
 from e2ecross.client.message import Message
+from e2ecross.client.opening import create_device, load_context
 from e2ecross.client.policy import Policy
-from e2ecross.client.prekey_store import put_signed_prekey
 from e2ecross.client.prekey_upkeep import (
     confirm_publication,
-    make_signed_prekey,
     prepare_publication,
 )
 from e2ecross.client.receiving import (
@@ -32,12 +27,15 @@ from e2ecross.client.receiving import (
     decrypt_plaintext,
 )
 from e2ecross.client.sending import (
+    checked_message_id,
     encrypt_content,
     encrypt_plaintext,
     keep_initiated_session,
+    require_content,
     require_other_device,
+    send_to_identity,
 )
-from e2ecross.client.session_store import has_session, load_sessions, save_sessions
+from e2ecross.client.session_store import has_session
 from e2ecross.client.trust import (
     RemoteIdentity,
     accept_identity,
@@ -47,24 +45,20 @@ from e2ecross.client.trust import (
     require_identity,
 )
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
-from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, decode_public_key, generate_key_pair
-from e2ecross.errors import DeviceExists, InvalidArgument, InvalidKey
-from e2ecross.protocol.prekeys import first_prekey_id, new_registration_id
+from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, decode_public_key
+from e2ecross.errors import InvalidArgument, InvalidKey
 from e2ecross.protocol.safety_number import SafetyNumber, make_safety_number
-from e2ecross.protocol.session_record import prefer_identity
 from e2ecross.protocol.x3dh import initiate_session, verify_bundle
 from e2ecross.stores.base import Store
 from e2ecross.wire.arguments import (
     require_bytes,
-    require_methods,
     require_type,
     require_whole_number,
 )
 from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
-from e2ecross.wire.content import Bytes, Content, Text, UnsupportedContent
+from e2ecross.wire.content import Content
 from e2ecross.wire.envelope import Envelope, MessageKind
-from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS, MAX_PLAINTEXT_BYTES, MESSAGE_ID_BYTES
-from e2ecross.wire.records import DeviceRecord
+from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS, MAX_PLAINTEXT_BYTES
 
 __all__ = ["Device"]
 
@@ -105,28 +99,7 @@ class Device:
             StoreError: the store cannot be written.
             InvalidArgument: an argument has the wrong type.
         """
-        require_type("address", address, Address)
-        policy = _checked(store, policy, clock, entropy)
-        identity_key_pair = generate_key_pair(entropy)
-        signed_prekey_id = first_prekey_id(entropy)
-        signed_prekey = make_signed_prekey(identity_key_pair, signed_prekey_id, entropy, clock())
-        record = DeviceRecord(
-            address=address,
-            identity_private_key=identity_key_pair.private,
-            registration_id=new_registration_id(entropy),
-            next_prekey_id=signed_prekey_id + 1,
-            signed_prekey_id=signed_prekey_id,
-            unconfirmed_publication=b"",
-            backend_token=b"",
-            registered=False,
-            next_queue_number=1,
-        )
-        with store.transaction() as tx:
-            if load_device(tx) is not None:
-                raise DeviceExists("the store already holds a device: use Device.open")
-            put_signed_prekey(tx, signed_prekey)
-            save_device(tx, record)
-        return cls(open_context(record, store, policy, clock, entropy))
+        return cls(create_device(address, store, policy, clock, entropy))
 
     @classmethod
     def open(
@@ -144,10 +117,7 @@ class Device:
             StoreError: the store cannot be read.
             InvalidArgument: an argument has the wrong type.
         """
-        policy = _checked(store, policy, clock, entropy)
-        with store.transaction() as tx:
-            record = require_device(tx)
-        return cls(open_context(record, store, policy, clock, entropy))
+        return cls(load_context(store, policy, clock, entropy))
 
     def __repr__(self) -> str:
         return f"<Device {self.address}>"
@@ -245,7 +215,7 @@ class Device:
         """
         context = self._context
         require_content(content)
-        message_id = self.checked_message_id(message_id)
+        message_id = checked_message_id(context, message_id)
         require_type("address", address, Address)
         require_other_device(context, address)
         with context.store.transaction() as tx:
@@ -270,11 +240,7 @@ class Device:
         with context.store.transaction() as tx:
             payload, changed = decrypt_envelope(context, tx, envelope, message, context.clock())
         return Message(
-            sender=payload.sender,
-            message_id=payload.message_id,
-            sent_at_ms=payload.sent_at_ms,
-            content=payload.content,
-            identity_changed=changed,
+            payload.sender, payload.message_id, payload.sent_at_ms, payload.content, changed
         )
 
     def encrypt_raw(self, address: Address, plaintext: bytes) -> tuple[MessageKind, bytes]:
@@ -364,8 +330,7 @@ class Device:
         context = self._context
         with context.store.transaction() as tx:
             accept_identity(tx, address, key, context.clock())
-            before = load_sessions(tx, address)
-            save_sessions(tx, address, before, prefer_identity(before, key))
+            send_to_identity(tx, address, key)
 
     def reject_identity(self, address: Address, identity_key: bytes) -> None:
         """Stay with the accepted identity key, and forget another one that was seen.
@@ -385,9 +350,7 @@ class Device:
         require_type("address", address, Address)
         require_bytes("identity_key", identity_key, PUBLIC_KEY_BYTES)
         with self._context.store.transaction() as tx:
-            accepted = reject_identity(tx, address, identity_key)
-            before = load_sessions(tx, address)
-            save_sessions(tx, address, before, prefer_identity(before, accepted))
+            send_to_identity(tx, address, reject_identity(tx, address, identity_key))
 
     def mark_verified(self, address: Address, identity_key: bytes) -> None:
         """Note that the user has compared the safety number with this address.
@@ -434,29 +397,3 @@ class Device:
     def context(self) -> Context:
         """What the operations of this device work with; for `Client`."""
         return self._context
-
-    def checked_message_id(self, message_id: bytes | None) -> bytes:
-        """Return the message id (16 bytes), drawing one if there is none.
-
-        Raises:
-            InvalidArgument: it has the wrong type or length.
-        """
-        if message_id is None:
-            return self._context.entropy.bytes(MESSAGE_ID_BYTES)
-        require_bytes("message_id", message_id, MESSAGE_ID_BYTES)
-        return message_id
-
-
-def require_content(content: object) -> None:
-    """Raise `InvalidArgument` unless it is content that can be sent."""
-    require_type("content", content, Text, Bytes, UnsupportedContent)
-
-
-def _checked(store: Store, policy: Policy | None, clock: Clock, entropy: EntropySource) -> Policy:
-    require_methods("store", store, "transaction")
-    require_methods("clock", clock, "__call__")
-    require_methods("entropy", entropy, "bytes")
-    if policy is None:
-        return Policy()
-    require_type("policy", policy, Policy)
-    return policy

@@ -18,18 +18,37 @@ from e2ecross.client.trust import (
     require_accepted_identity,
     trust_bundle_identity,
 )
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import InvalidArgument, NoSession, UntrustedIdentity
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import (
     add_initiated_session,
+    prefer_identity,
     prepare_to_send,
     seal_message,
 )
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Content, Payload, encode_payload
+from e2ecross.wire.arguments import require_bytes, require_type
+from e2ecross.wire.content import (
+    Bytes,
+    Content,
+    Payload,
+    Text,
+    UnsupportedContent,
+    encode_payload,
+)
 from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.limits import MESSAGE_ID_BYTES
 
-__all__ = ["encrypt_content", "encrypt_plaintext", "keep_initiated_session", "require_other_device"]
+__all__ = [
+    "checked_message_id",
+    "encrypt_content",
+    "encrypt_plaintext",
+    "keep_initiated_session",
+    "require_content",
+    "require_other_device",
+    "send_to_identity",
+]
 
 
 def require_other_device(context: Context, address: Address, name: str = "address") -> None:
@@ -40,6 +59,27 @@ def require_other_device(context: Context, address: Address, name: str = "addres
     """
     if address == context.address:
         raise InvalidArgument(f"{name} is this device's own, {address}")
+
+
+def require_content(content: object) -> None:
+    """Refuse what is not content.
+
+    Raises:
+        InvalidArgument: it is something else.
+    """
+    require_type("content", content, Text, Bytes, UnsupportedContent)
+
+
+def checked_message_id(context: Context, message_id: bytes | None) -> bytes:
+    """Return the message id (16 bytes), drawing one if there is none.
+
+    Raises:
+        InvalidArgument: it has the wrong type or length.
+    """
+    if message_id is None:
+        return context.entropy.bytes(MESSAGE_ID_BYTES)
+    require_bytes("message_id", message_id, MESSAGE_ID_BYTES)
+    return message_id
 
 
 def keep_initiated_session(
@@ -53,6 +93,12 @@ def keep_initiated_session(
     trust_bundle_identity(tx, address, session.remote_identity_key, now_ms)
     before = load_sessions(tx, address)
     save_sessions(tx, address, before, add_initiated_session(before, session))
+
+
+def send_to_identity(tx: Transaction, address: Address, identity_key: PublicKey) -> None:
+    """Send with the newest session of this identity (33 bytes) from now on, or with none."""
+    before = load_sessions(tx, address)
+    save_sessions(tx, address, before, prefer_identity(before, identity_key))
 
 
 def encrypt_plaintext(

@@ -349,7 +349,6 @@ def test_every_way_out_was_tried() -> None:
     assert public == encrypting | {
         "accept_identity",
         "address",
-        "checked_message_id",
         "confirm_published",
         "context",
         "create",

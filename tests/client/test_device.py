@@ -717,3 +717,16 @@ def test_published_keys_and_bundles_survive_their_encoding() -> None:
     assert PublishedKeys.decode(published.encode()) == published
     bundle = bundle_from(published)
     assert PreKeyBundle.decode(bundle.encode()) == bundle
+
+
+@pytest.mark.parametrize("now", [-1, 2**63, 1.5, True, None])
+def test_a_clock_that_returns_no_milliseconds_is_named(now: Any) -> None:  # noqa: ANN401
+    store = MemoryStore()
+    with pytest.raises(InvalidArgument, match="clock"):
+        Device.create(ANA, store, clock=lambda: now)
+    assert dump(store) == {}
+    Device.create(ANA, store)
+    before = dump(store)
+    with pytest.raises(InvalidArgument, match="clock"):
+        Device.open(store, clock=lambda: now).publish()
+    assert dump(store) == before
