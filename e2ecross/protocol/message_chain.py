@@ -2,8 +2,8 @@
 """Sending and receiving chains: one message key for each message number.
 
 Rules:
-- Immutable: a transition returns a new chain. Nothing here authenticates a message, so what these
-  functions return is only kept after its MAC has been verified.
+- Immutable: a transition returns a new chain. Finding a message's key and using it up are two
+  steps, and between them the message is authenticated.
 - The cost of a jump ahead is bounded by the caller's limit, the keys stored for it by
   `MAX_SKIPPED_KEYS_PER_CHAIN`.
 - A finished receiving chain is closed: the keys of messages known to be missing are stored, and
@@ -12,6 +12,7 @@ Rules:
 Source: Double Ratchet (revision 1, 2016-11-20) sections 2.2, 2.6 and 3.5.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from e2ecross.crypto.kdf import ChainKey, MessageKey, derive_message_key, derive_next_chain_key
@@ -22,11 +23,13 @@ from e2ecross.protocol.skipped_keys import SkippedKeys
 from e2ecross.wire.limits import MAX_CLOSING_GAP, MAX_SKIPPED_KEYS_PER_CHAIN, MAX_UINT32
 
 __all__ = [
+    "FoundKey",
     "ReceivingChain",
     "SendingChain",
     "close_receiving_chain",
+    "find_message_key",
     "next_sending_key",
-    "take_message_key",
+    "use_message_key",
 ]
 
 
@@ -62,6 +65,23 @@ class ReceivingChain(Secret):
     skipped: SkippedKeys
 
 
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class FoundKey(Secret):
+    """The key of a message that is not authenticated yet.
+
+    Attributes:
+        number: the message's number in its chain.
+        message_key: 32 bytes, secret.
+        chain_keys: what was walked over, the last one being that of the message; empty when the
+            key was a stored one. Message keys of what was skipped are derived from these only
+            once the message is authenticated: a forged one costs half as much.
+    """
+
+    number: int
+    message_key: MessageKey
+    chain_keys: Sequence[ChainKey]
+
+
 def next_sending_key(chain: SendingChain) -> tuple[SendingChain, MessageKey]:
     """Advance a sending chain by one message.
 
@@ -81,13 +101,11 @@ def next_sending_key(chain: SendingChain) -> tuple[SendingChain, MessageKey]:
     return advanced, derive_message_key(chain.chain_key)
 
 
-def take_message_key(
-    chain: ReceivingChain, number: int, max_forward_jump: int
-) -> tuple[ReceivingChain, MessageKey]:
-    """Find the key of a message, and the chain as it is once that message has been read.
+def find_message_key(chain: ReceivingChain, number: int, max_forward_jump: int) -> FoundKey:
+    """Find the key of a message that says it belongs to this chain.
 
     Args:
-        chain: the chain that the message says it belongs to.
+        chain: the chain; not changed by this.
         number: the message's number in it.
         max_forward_jump: how many messages may be skipped.
 
@@ -102,8 +120,7 @@ def take_message_key(
         stored = chain.skipped.get(number)
         if stored is None:
             raise DuplicateMessage(f"message {number} of its chain was received before")
-        rest = chain.skipped.without(number)
-        return _with(chain, chain.chain_key, chain.message_number, rest), stored
+        return FoundKey(number, stored, ())
     if chain.chain_key is None:
         raise MessageTooOld(f"message {number} belongs to a chain that has been closed")
     jump = number - chain.message_number
@@ -113,9 +130,24 @@ def take_message_key(
             got=jump,
             allowed=max_forward_jump,
         )
-    chain_key, skipped = _skip(chain.chain_key, chain.message_number, number, chain.skipped)
-    advanced = _with(chain, derive_next_chain_key(chain_key), number + 1, skipped)
-    return advanced, derive_message_key(chain_key)
+    chain_keys = _walk(chain.chain_key, jump)
+    return FoundKey(number, derive_message_key(chain_keys[-1]), chain_keys)
+
+
+def use_message_key(chain: ReceivingChain, found: FoundKey) -> ReceivingChain:
+    """Return the chain as it is once the message has been read: its key is gone.
+
+    Args:
+        chain: the one in which the key was found.
+        found: the key, whose message has been authenticated.
+
+    Source: Double Ratchet section 3.5 (TrySkippedMessageKeys, SkipMessageKeys).
+    """
+    if not found.chain_keys:
+        rest = chain.skipped.without(found.number)
+        return _with(chain, chain.chain_key, chain.message_number, rest)
+    skipped = _store(chain.skipped, found.number, found.chain_keys)
+    return _with(chain, derive_next_chain_key(found.chain_keys[-1]), found.number + 1, skipped)
 
 
 def close_receiving_chain(chain: ReceivingChain, previous_counter: int | None) -> ReceivingChain:
@@ -135,22 +167,25 @@ def close_receiving_chain(chain: ReceivingChain, previous_counter: int | None) -
     end = max(previous_counter + 1, chain.message_number)
     if end - chain.message_number > MAX_CLOSING_GAP:
         return chain
-    _, skipped = _skip(chain.chain_key, chain.message_number, end, chain.skipped)
-    return _with(chain, None, end, skipped)
+    chain_keys = _walk(chain.chain_key, end - chain.message_number)
+    return _with(chain, None, end, _store(chain.skipped, end, chain_keys))
 
 
-def _skip(
-    chain_key: ChainKey, start: int, end: int, skipped: SkippedKeys
-) -> tuple[ChainKey, SkippedKeys]:
-    """Advance from `start` to `end`, storing the keys between; only the newest are worth it."""
-    first_stored = max(start, end - MAX_SKIPPED_KEYS_PER_CHAIN)
-    for _ in range(start, first_stored):
+def _walk(chain_key: ChainKey, steps: int) -> Sequence[ChainKey]:
+    """Return the chain keys on the way and at its end; of a long way only the last 2,001."""
+    for _ in range(steps - MAX_SKIPPED_KEYS_PER_CHAIN):
         chain_key = derive_next_chain_key(chain_key)
-    keys = []
-    for _ in range(first_stored, end):
-        keys.append(derive_message_key(chain_key))
+    chain_keys = [chain_key]
+    for _ in range(min(steps, MAX_SKIPPED_KEYS_PER_CHAIN)):
         chain_key = derive_next_chain_key(chain_key)
-    return chain_key, skipped.with_keys(first_stored, keys).newest(MAX_SKIPPED_KEYS_PER_CHAIN)
+        chain_keys.append(chain_key)
+    return chain_keys
+
+
+def _store(skipped: SkippedKeys, end: int, chain_keys: Sequence[ChainKey]) -> SkippedKeys:
+    """Store the message keys of all walked over but the last, which is of message `end`."""
+    keys = [derive_message_key(chain_key) for chain_key in chain_keys[:-1]]
+    return skipped.with_keys(end - len(keys), keys).newest(MAX_SKIPPED_KEYS_PER_CHAIN)
 
 
 def _with(

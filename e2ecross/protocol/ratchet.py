@@ -27,8 +27,9 @@ from e2ecross.protocol.message_chain import (
     ReceivingChain,
     SendingChain,
     close_receiving_chain,
+    find_message_key,
     next_sending_key,
-    take_message_key,
+    use_message_key,
 )
 from e2ecross.protocol.root_chain import advance_root_chain
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS
@@ -116,8 +117,9 @@ def ratchet_decrypt(
     """
     known = find_receiving_chain(state, message.ratchet_key)
     if known is not None:
-        advanced, message_key = take_message_key(known, message.counter, max_forward_jump)
-        plaintext = _open(message, message_key, associated_data)
+        found = find_message_key(known, message.counter, max_forward_jump)
+        plaintext = _open(message, found.message_key, associated_data)
+        advanced = use_message_key(known, found)
         chains = tuple(advanced if chain is known else chain for chain in state.receiving)
         return (
             RatchetState(
@@ -130,9 +132,10 @@ def ratchet_decrypt(
         state.root_key, state.sending.ratchet_key_pair, message.ratchet_key
     )
     fresh = ReceivingChain(message.ratchet_key, chain_key, 0, NO_SKIPPED_KEYS)
-    advanced, message_key = take_message_key(fresh, message.counter, max_forward_jump)
-    plaintext = _open(message, message_key, associated_data)
+    found = find_message_key(fresh, message.counter, max_forward_jump)
+    plaintext = _open(message, found.message_key, associated_data)
     # Authenticated: from here on the new state is made.
+    advanced = use_message_key(fresh, found)
     return _turn(state, root_key, advanced, message.previous_counter, entropy), plaintext
 
 

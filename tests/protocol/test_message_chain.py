@@ -14,8 +14,9 @@ from e2ecross.protocol.message_chain import (
     ReceivingChain,
     SendingChain,
     close_receiving_chain,
+    find_message_key,
     next_sending_key,
-    take_message_key,
+    use_message_key,
 )
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS
 from e2ecross.wire.limits import MAX_FORWARD_JUMP, MAX_UINT32
@@ -35,14 +36,25 @@ def _expected(count: int) -> list[MessageKey]:
     return keys
 
 
-KEYS = _expected(MAX_FORWARD_JUMP + 2)
-
-
 def _state(chain: ReceivingChain) -> tuple[bytes, bytes | None, int, dict[int, bytes]]:
     skipped: dict[int, bytes] = {
         n: key for bucket in chain.skipped.buckets.values() for n, key in bucket.items()
     }
     return chain.ratchet_key, chain.chain_key, chain.message_number, skipped
+
+
+def take_message_key(
+    chain: ReceivingChain, number: int, max_forward_jump: int
+) -> tuple[ReceivingChain, MessageKey]:
+    """What an authenticated message does: find its key, and use it up."""
+    before = _state(chain)
+    found = find_message_key(chain, number, max_forward_jump)
+    assert found.number == number
+    assert _state(chain) == before  # nothing is stored as long as it may be a forgery
+    return use_message_key(chain, found), found.message_key
+
+
+KEYS = _expected(MAX_FORWARD_JUMP + 2)
 
 
 # --- Sending --------------------------------------------------------------------------------

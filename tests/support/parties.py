@@ -17,7 +17,7 @@ from e2ecross.crypto.kdf import MessageKeys, derive_message_keys
 from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, generate_key_pair
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import DuplicateMessage, UnknownPrekey
-from e2ecross.protocol.message_chain import ReceivingChain, take_message_key
+from e2ecross.protocol.message_chain import ReceivingChain, find_message_key
 from e2ecross.protocol.ratchet import RatchetState, find_receiving_chain
 from e2ecross.protocol.root_chain import advance_root_chain
 from e2ecross.protocol.session import Session
@@ -230,7 +230,7 @@ def message_keys_for(session: Session, ratchet_key: PublicKey, number: int) -> M
             state.root_key, state.sending.ratchet_key_pair, ratchet_key
         )
         chain = ReceivingChain(ratchet_key, chain_key, 0, NO_SKIPPED_KEYS)
-    _, message_key = take_message_key(chain, number, 2**32)
+    message_key = find_message_key(chain, number, 2**32).message_key
     return derive_message_keys(message_key)
 
 
