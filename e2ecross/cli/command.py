@@ -2,7 +2,8 @@
 """The command `e2ecross`: reads its arguments and calls what does the work.
 
 Rules:
-- Exit codes: 0 it worked, 1 it did not (one clear line on stderr), 2 wrong usage, 130 interrupted.
+- Exit codes: 0 it worked, 1 it did not (one clear line on stderr), 2 wrong usage, 130 interrupted;
+  `doctor` has its own meaning of 1 and 2.
 - Output never fails on its encoding: what a terminal cannot show is replaced.
 - A subcommand is imported when it is called.
 """
@@ -38,6 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = _demo(arguments)
         elif arguments.command == "inspect":
             code = _inspect(arguments)
+        elif arguments.command == "doctor":
+            code = _doctor(arguments)
         else:
             parser.print_help()
             code = 2
@@ -61,6 +64,12 @@ def _inspect(arguments: argparse.Namespace) -> int:
     from e2ecross.cli.inspect import run_inspect
 
     return run_inspect(arguments.file, json=arguments.json)
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from e2ecross.cli.doctor import run_doctor
+
+    return run_doctor(arguments.store, key_file=arguments.key_file, json=arguments.json)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +96,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     inspect.add_argument("file", metavar="FILE", help="the envelope's bytes; - for standard input")
     inspect.add_argument("--json", action="store_true", help="print one JSON document")
+    doctor = commands.add_parser(
+        "doctor",
+        help="check a device's store, and say what to do",
+        description="Check the SQLite store of a device, without changing it: damage, prekeys, "
+        "sessions, queues. Prints no keys, addresses or content. Exit code 0: no problems; "
+        "1: problems; 2: the store cannot be opened.",
+    )
+    doctor.add_argument("store", metavar="STORE", help="the store's file")
+    doctor.add_argument(
+        "--key-file",
+        metavar="FILE",
+        help="the store key, if there is one: a file of exactly 32 bytes or 64 hexadecimal digits",
+    )
+    doctor.add_argument("--json", action="store_true", help="print one JSON document")
     return parser
 
 

@@ -15,13 +15,14 @@ from e2ecross.client.policy import Policy
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import KeyPair, key_pair_from_private
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import NoDevice
+from e2ecross.errors import NoDevice, RecordCorrupted
 from e2ecross.stores.base import Store, Table, Transaction
 from e2ecross.wire.records import DeviceRecord
 
 __all__ = [
     "Clock",
     "Context",
+    "address_from_key",
     "address_key",
     "load_device",
     "open_context",
@@ -65,6 +66,20 @@ class Context(Secret):
 def address_key(address: Address) -> bytes:
     """The store's key of an address; NUL occurs in no part, so parts stay apart."""
     return f"{address.app}\0{address.user}\0".encode() + bytes((address.device,))
+
+
+def address_from_key(key: bytes) -> Address:
+    """Return the address that a key of the store stands for.
+
+    Raises:
+        RecordCorrupted: it stands for none.
+    """
+    try:
+        app, user, device = key.split(b"\0", 2)
+        (device_id,) = device
+        return Address(app.decode("ascii"), user.decode("ascii"), device_id)
+    except ValueError as error:  # also InvalidArgument and UnicodeDecodeError
+        raise RecordCorrupted("a record belongs to no address: the store is damaged") from error
 
 
 def load_device(tx: Transaction) -> DeviceRecord | None:

@@ -2,6 +2,7 @@
 """Our own prekeys in the store, and the base keys seen with them."""
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from e2ecross.crypto.kdf import hash_base_key
 from e2ecross.crypto.keys import KeyPair, key_pair_from_private
@@ -16,6 +17,7 @@ from e2ecross.wire.records import (
 )
 
 __all__ = [
+    "SEEN_MARK",
     "SignedPrekeyState",
     "delete_expired_signed_prekeys",
     "delete_one_time_prekey",
@@ -29,7 +31,8 @@ __all__ = [
 ]
 
 _ID_BYTES = 4
-_SEEN = b"\x01"  # rows are looked up, not read
+SEEN_MARK: Final = b"\x01"
+"""The record of a base key that was seen; such rows are looked up, not read."""
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -126,7 +129,7 @@ def has_seen_base_key(tx: Transaction, signed_prekey_id: int, base_key: bytes) -
 
 def remember_base_key(tx: Transaction, prekey: SignedPrekeyState, base_key: bytes) -> None:
     """Note the base key (33 bytes) of an accepted first message without one-time prekey."""
-    tx.put(Table.SEEN_BASE_KEYS, _row(prekey.id), hash_base_key(base_key), _SEEN)
+    tx.put(Table.SEEN_BASE_KEYS, _row(prekey.id), hash_base_key(base_key), SEEN_MARK)
     put_signed_prekey(tx, replace(prekey, seen_base_keys=prekey.seen_base_keys + 1))
 
 

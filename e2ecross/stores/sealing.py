@@ -214,9 +214,14 @@ class SealedTransaction:
         return self._inner.count(table, self._partition(table, partition))
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
-        """See `Transaction.scan`; the walk raises `RecordCorrupted`."""
-        rows = self._inner.scan(table)
-        return (self._sealer.open((table, place, row), sealed) for place, row, sealed in rows)
+        """See `Transaction.scan`; the walk raises `RecordCorrupted`, and can go on after it."""
+
+        def open_row(found: tuple[bytes, bytes, bytes]) -> tuple[bytes, bytes, bytes]:
+            place, row, sealed = found
+            return self._sealer.open((table, place, row), sealed)
+
+        # Not a generator: that would be over with the first damaged record.
+        return map(open_row, self._inner.scan(table))
 
     def _partition(self, table: Table, partition: bytes) -> bytes:
         check_table(table)

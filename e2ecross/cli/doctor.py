@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`e2ecross doctor STORE`: checks a device's store, and says what to do.
+
+Rules:
+- The store is only read (`stores/sqlite_reading.py`); a file that is missing is not created.
+- Numbers only: no key, address or content is printed, so that the output may go into a bug report.
+- Exit codes: 0 healthy, 1 problems found, 2 the store cannot be opened (one line on stderr).
+- Ages are measured by the default `Policy`; an app with another one reads them with that in mind.
+
+With `--json` the document on stdout has `store` (`schema_version`, `is_sealed`, `is_intact`),
+`health` (`client.health.StoreHealth` as an object, or null when the records cannot be read),
+`problems` and `notes` (lists of objects with `code` and `text`).
+"""
+
+import json as json_module
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Final, NamedTuple
+
+from e2ecross.cli.doctor_advice import DAY_MS, Finding, find_notes, find_problems
+from e2ecross.client.context import system_clock
+from e2ecross.client.health import StoreHealth, read_health
+from e2ecross.client.policy import Policy
+from e2ecross.errors import E2ECrossError, StoreCorrupted, StoreError
+from e2ecross.stores.sqlite_reading import StoreFile, read_store_file
+
+__all__ = ["run_doctor"]
+
+_WIDTH: Final = 78
+_LABEL_WIDTH: Final = 20
+_KEY_BYTES: Final = 32
+_HEX_KEY: Final = re.compile(rb"([0-9A-Fa-f]{64})(?:\r?\n)?")
+_LONGEST_KEY_FILE: Final = 66
+
+
+class _Report(NamedTuple):
+    schema_version: int
+    is_sealed: bool
+    is_intact: bool
+    health: StoreHealth | None
+    problems: list[Finding]
+    notes: list[Finding]
+
+
+class _BadKeyFile(Exception):
+    """What is wrong with the key file, for the user."""
+
+
+def run_doctor(
+    name: str,
+    *,
+    key_file: str | None = None,
+    json: bool = False,
+    clock: Callable[[], int] = system_clock,
+) -> int:
+    """Check a store and print what was found.
+
+    Args:
+        name: the store's file.
+        key_file: a file with its store key, if it is sealed: 32 bytes, or 64 hexadecimal digits.
+        json: print a JSON document instead of text.
+        clock: milliseconds since 1970.
+
+    Returns:
+        The exit code; when it is 2, stderr tells why in one line.
+    """
+    try:
+        key = None if key_file is None else _read_key(key_file)
+        with read_store_file(name, key=key) as file:
+            report = _examine(file, Policy(), clock())
+    except _BadKeyFile as error:
+        return _refuse(key_file or "", str(error))
+    except E2ECrossError as error:
+        return _refuse(name, str(error))
+    if json:
+        print(json_module.dumps(_document(report), indent=2))
+    else:
+        print("\n".join(_lines(report)))
+    return 1 if report.problems else 0
+
+
+def _examine(file: StoreFile, policy: Policy, now_ms: int) -> _Report:
+    health = None
+    try:
+        health = read_health(file.transaction, policy, now_ms)
+    except StoreCorrupted:  # a page, or something that no store wrote: nothing more can be said
+        pass
+    except StoreError:
+        if file.is_intact:  # else a table may be missing
+            raise
+    is_intact = file.is_intact and health is not None
+    return _Report(
+        file.schema_version,
+        file.is_sealed,
+        is_intact,
+        health,
+        list(find_problems(health, policy, is_intact=is_intact)),
+        [] if health is None else list(find_notes(health)),
+    )
+
+
+def _read_key(name: str) -> bytes:
+    try:
+        with open(name, "rb") as file:
+            data = file.read(_LONGEST_KEY_FILE + 1)
+    except OSError as error:
+        raise _BadKeyFile(f"cannot be read: {error.strerror or 'unknown reason'}") from error
+    except ValueError as error:  # a name with a null character
+        raise _BadKeyFile("cannot be read: not the name of a file") from error
+    if len(data) == _KEY_BYTES:
+        return data
+    digits = _HEX_KEY.fullmatch(data)
+    if digits is None:
+        raise _BadKeyFile("holds no key: exactly 32 bytes, or 64 hexadecimal digits")
+    return bytes.fromhex(digits[1].decode())
+
+
+def _refuse(name: str, why: str) -> int:
+    text = " ".join(why.split()).encode("ascii", "backslashreplace").decode()
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    print(f"e2ecross doctor: {name!a}: {shown}", file=sys.stderr)
+    return 2
+
+
+def _document(report: _Report) -> dict[str, object]:
+    return {
+        "store": {
+            "schema_version": report.schema_version,
+            "is_sealed": report.is_sealed,
+            "is_intact": report.is_intact,
+        },
+        "health": None if report.health is None else asdict(report.health),
+        "problems": [finding._asdict() for finding in report.problems],
+        "notes": [finding._asdict() for finding in report.notes],
+    }
+
+
+def _lines(report: _Report) -> Iterator[str]:
+    yield "The store"
+    sealed = "records are encrypted" if report.is_sealed else "records are not encrypted"
+    yield _line("schema", f"{report.schema_version}, {sealed}")
+    yield _line("file", "intact" if report.is_intact else "damaged")
+    if report.health is not None:
+        yield from _facts(report.health)
+    for title, findings in (("Problems", report.problems), ("Worth knowing", report.notes)):
+        if findings:
+            yield ""
+            yield title
+            for finding in findings:
+                yield from textwrap.wrap(
+                    finding.text, _WIDTH, initial_indent="  - ", subsequent_indent="    "
+                )
+    if not report.problems:
+        yield ""
+        yield "No problems found."
+
+
+def _facts(health: StoreHealth) -> Iterator[str]:
+    prekeys, sessions = health.prekeys, health.sessions
+    damaged = sum(table.damaged + table.too_new for table in health.tables)
+    yield _line("records", f"{sum(t.records for t in health.tables)}, {damaged} unreadable")
+    if health.device is None:
+        yield _line("device", "none")
+    else:
+        registered = "registered" if health.device.is_registered else "not registered"
+        waiting = "a publication unconfirmed" if health.device.is_publication_unconfirmed else ""
+        yield _line("device", f"{registered}, {waiting}" if waiting else registered)
+    age = "none" if prekeys.signed_age_ms is None else _days(prekeys.signed_age_ms)
+    yield _line("signed prekey", f"{age}; {prekeys.replaced} older ones kept")
+    yield _line("one-time prekeys", f"{prekeys.one_time} stored")
+    oldest = sessions.oldest_unacknowledged_ms
+    since = "" if oldest is None else f", the oldest {_days(oldest)}"
+    yield _line("sessions", f"{sessions.current} current, {sessions.archived} archived")
+    yield _line("", f"{sessions.unacknowledged} without answer{since}; {sessions.held} held")
+    yield _line("skipped keys", f"{sessions.skipped_keys} stored")
+    trust = ", ".join(f"{count} {state}" for state, count in health.identities.items())
+    yield _line("identities", trust)
+    yield _line("waiting", f"{health.outbox} in the outbox, {health.inbox} in the inbox")
+
+
+def _line(label: str, text: str) -> str:
+    return f"  {label:<{_LABEL_WIDTH}}{text}"
+
+
+def _days(age_ms: int) -> str:
+    if age_ms < 0:
+        return "dated in the future"
+    days = age_ms // DAY_MS
+    return f"{days} day old" if days == 1 else f"{days} days old"

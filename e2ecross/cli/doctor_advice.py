@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `e2ecross doctor` says about a store: problems, and what is worth knowing.
+
+Rules:
+- A problem is something that does not pass by itself in the ordinary course: it needs a call, the
+  user, or another store. What the next messages settle is worth knowing only.
+- Each finding says what is, and what to do. Its code is for programs, and stable.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from e2ecross.client.health import PrekeyHealth, SessionHealth, StoreHealth
+from e2ecross.client.policy import Policy
+from e2ecross.client.trust import TrustState
+from e2ecross.stores.base import Table
+
+__all__ = ["DAY_MS", "Finding", "find_notes", "find_problems"]
+
+DAY_MS: Final = 24 * 60 * 60 * 1000
+_MAINTAIN: Final = "call Client.maintain, or Device.publish, then confirm_published"
+_DAMAGED: Final = (
+    "do not go on with it: make a new device, because an older copy of the store would use message "
+    "keys again"
+)
+
+
+class Finding(NamedTuple):
+    """One thing to know.
+
+    Attributes:
+        code: what it is, for programs.
+        text: what it is and what to do, for people.
+    """
+
+    code: str
+    text: str
+
+
+def find_problems(
+    health: StoreHealth | None, policy: Policy, *, is_intact: bool
+) -> Iterator[Finding]:
+    """Say what needs something to be done.
+
+    Args:
+        health: what was read of the store, or None when its records could not be read.
+        policy: what it was measured by.
+        is_intact: whether file and schema are in order.
+    """
+    if not is_intact:
+        yield Finding("file_damaged", f"The file is damaged: {_DAMAGED}.")
+    if health is None:
+        return
+    for table in health.tables:
+        if table.damaged:
+            what = f"{table.damaged} of {table.records} records in {table.table} do not decode"
+            yield Finding("records_damaged", f"{what}: {_DAMAGED}.")
+        if table.too_new:
+            what = f"{table.too_new} of {table.records} records in {table.table}"
+            yield Finding("records_too_new", f"A later release wrote {what}: upgrade e2ecross.")
+    if health.device is not None:
+        if health.device.is_publication_unconfirmed:
+            yield Finding(
+                "publication_unconfirmed",
+                f"Published keys may not have reached the back end: {_MAINTAIN}; it repeats them.",
+            )
+        yield from _prekey_problems(health.prekeys, policy)
+    elif not health.tables[list(Table).index(Table.DEVICE)].records:
+        yield Finding("no_device", "The store holds no device yet: use Device.create.")
+    yield from _session_problems(health.sessions, policy)
+    changed = health.identities[TrustState.CHANGED]
+    if changed:
+        yield Finding(
+            "identities_changed",
+            f"{_count(changed, 'identity key')} changed and nothing is encrypted to those "
+            f"addresses: compare safety numbers, then call accept_identity or reject_identity.",
+        )
+
+
+def find_notes(health: StoreHealth) -> Iterator[Finding]:
+    """Say what may explain what an app sees, and passes by itself."""
+    sessions = health.sessions
+    if health.device is not None and not health.device.is_registered:
+        yield Finding(
+            "not_registered",
+            "No back end has accepted this device yet: call Client.register, unless the app does "
+            "without a Client.",
+        )
+    fresh = sessions.unacknowledged - sessions.stale
+    if fresh:
+        yield Finding(
+            "unacknowledged",
+            f"{_count(fresh, 'session')} without an answer so far: the peer may be offline.",
+        )
+    if sessions.held:
+        yield Finding(
+            "held",
+            f"{_count(sessions.held, 'session')} held back because both ends started at once: "
+            f"settled by the next messages.",
+        )
+    if health.outbox:
+        yield Finding(
+            "outbox",
+            f"{_count(health.outbox, 'envelope')} waiting for the back end: call Client.maintain "
+            f"when it can be reached.",
+        )
+    if health.inbox:
+        yield Finding(
+            "inbox",
+            f"{_count(health.inbox, 'item')} not confirmed by the app: call Client.receive, then "
+            f"Client.confirm.",
+        )
+
+
+def _prekey_problems(prekeys: PrekeyHealth, policy: Policy) -> Iterator[Finding]:
+    age_ms = prekeys.signed_age_ms
+    if age_ms is None:
+        yield Finding("signed_prekey_missing", f"The current signed prekey is missing: {_DAMAGED}.")
+    elif age_ms < 0:
+        yield Finding(
+            "signed_prekey_in_the_future",
+            "The signed prekey is dated in the future and will be replaced late: set the clock.",
+        )
+    elif prekeys.is_rotation_due:
+        limit = policy.signed_prekey_max_age_ms // DAY_MS
+        yield Finding(
+            "signed_prekey_old",
+            f"The signed prekey is due to be replaced (every {limit} days, or when it has taken "
+            f"all it can): {_MAINTAIN}.",
+        )
+    if prekeys.expired:
+        limit = policy.signed_prekey_kept_ms // DAY_MS
+        yield Finding(
+            "signed_prekeys_expired",
+            f"{_count(prekeys.expired, 'replaced signed prekey')} kept for more than {limit} days, "
+            f"which helps only a thief of the store: call Client.maintain or Device.publish.",
+        )
+    if prekeys.one_time < policy.one_time_prekeys_low:
+        yield Finding(
+            "one_time_prekeys_low",
+            f"Only {prekeys.one_time} one-time prekeys are stored (refilled below "
+            f"{policy.one_time_prekeys_low}): {_MAINTAIN}.",
+        )
+
+
+def _session_problems(sessions: SessionHealth, policy: Policy) -> Iterator[Finding]:
+    if sessions.broken:
+        yield Finding(
+            "sessions_broken",
+            f"The sessions with {_count(sessions.broken, 'address')} cannot be loaded: {_DAMAGED}.",
+        )
+    if sessions.stale:
+        limit = policy.signed_prekey_kept_ms // DAY_MS
+        yield Finding(
+            "sessions_stale",
+            f"{_count(sessions.stale, 'session')} without an answer for more than {limit} days: "
+            f"the peer may have deleted the prekey that they need; call start_session with a new "
+            f"bundle.",
+        )
+
+
+def _count(number: int, what: str) -> str:
+    if number == 1:
+        return f"1 {what}"
+    return f"{number} {what}es" if what.endswith("s") else f"{number} {what}s"

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Single records as `health.py` reads them: decoded as far as they can be alone.
+
+Rules:
+- Each takes (partition, row, record) of its table, and returns what is counted.
+- What does not decode is `RecordCorrupted`, what a later release wrote is `StoreTooNew`.
+"""
+
+from e2ecross.client.context import address_from_key
+from e2ecross.client.prekey_store import SEEN_MARK
+from e2ecross.client.prekey_upkeep import waiting_publication
+from e2ecross.client.trust import TrustState, find_identity
+from e2ecross.errors import RecordCorrupted, RemoteError
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.content import decode_content
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.records import (
+    DeviceRecord,
+    InboxRecord,
+    SignedPrekeyRecord,
+    decode_one_time_prekey,
+    decode_outbox_envelope,
+)
+from e2ecross.wire.session_records import SessionListRecord, StoredSession, decode_skipped_keys
+
+__all__ = [
+    "check_one_time_prekey",
+    "check_outbox",
+    "check_seen_base_key",
+    "check_session",
+    "count_skipped_keys",
+    "read_device",
+    "read_inbox",
+    "read_session_list",
+    "read_signed_prekey",
+    "read_trust",
+]
+
+
+def read_device(_: bytes, __: bytes, record: bytes) -> DeviceRecord:
+    """Return the device; the publication that it may hold is decoded, too."""
+    device = DeviceRecord.decode(record)
+    waiting_publication(device)
+    return device
+
+
+def read_signed_prekey(_: bytes, row: bytes, record: bytes) -> tuple[int, SignedPrekeyRecord]:
+    """Return the id of a signed prekey, and the prekey."""
+    return int.from_bytes(row), SignedPrekeyRecord.decode(record)
+
+
+def check_one_time_prekey(_: bytes, __: bytes, record: bytes) -> None:
+    """Decode a one-time prekey."""
+    decode_one_time_prekey(record)
+
+
+def check_seen_base_key(_: bytes, __: bytes, record: bytes) -> None:
+    """Compare the mark of a seen base key."""
+    if record != SEEN_MARK:
+        raise RecordCorrupted("the mark of a seen base key is something else")
+
+
+def read_trust(tx: Transaction, place: bytes) -> TrustState:
+    """Return how far the remote identity in a partition is trusted."""
+    identity = find_identity(tx, address_from_key(place))
+    if identity is None:
+        raise RecordCorrupted("a remote identity stands in the wrong row: the store is damaged")
+    return identity.trust
+
+
+def read_session_list(place: bytes, _: bytes, record: bytes) -> bytes:
+    """Return the partition of a session list that decodes."""
+    SessionListRecord.decode(record)
+    return place
+
+
+def check_session(_: bytes, __: bytes, record: bytes) -> None:
+    """Decode a session, without the skipped keys that belong to it."""
+    StoredSession.decode(record)
+
+
+def count_skipped_keys(_: bytes, __: bytes, record: bytes) -> int:
+    """Return how many keys a bucket holds."""
+    return len(decode_skipped_keys(record))
+
+
+def check_outbox(_: bytes, __: bytes, record: bytes) -> None:
+    """Decode an envelope that waits."""
+    try:
+        Envelope.decode(decode_outbox_envelope(record))
+    except RemoteError as error:
+        raise RecordCorrupted("an outbox record holds no envelope: the store is damaged") from error
+
+
+def read_inbox(_: bytes, __: bytes, record: bytes) -> bool:
+    """Tell whether the app has not confirmed an item, whose content is decoded."""
+    item = InboxRecord.decode(record)
+    is_message = not item.confirmed and not item.error_code
+    if is_message and item.sender is None:
+        raise RecordCorrupted("an inbox record lacks its sender: the store is damaged")
+    if is_message:
+        try:
+            decode_content(item.content_kind, item.content_body)
+        except RemoteError as error:
+            raise RecordCorrupted("an inbox record holds no content") from error
+    return not item.confirmed
