@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The health of a store: each fact provoked on a real one, and damage that hides nothing else."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2ecross import Address, Device, Policy, Text
+from e2ecross.client.context import address_from_key, address_key
+from e2ecross.client.health import StoreHealth, TableHealth, read_health
+from e2ecross.client.prekey_store import find_signed_prekey, put_signed_prekey
+from e2ecross.client.trust import TrustState
+from e2ecross.errors import BackendError, RecordCorrupted
+from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
+from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
+from tests.client.support import (
+    ANA,
+    BUDI,
+    DAY_MS,
+    NOW_MS,
+    STORE_KEY,
+    TOKO,
+    BackendSimulator,
+    FakeClock,
+    Stores,
+    dump,
+    introduce,
+    make_client,
+    make_device,
+    new_bundle,
+    say,
+    start,
+)
+
+POLICY = Policy()
+
+
+def health_of(store: Store, now_ms: int = NOW_MS) -> StoreHealth:
+    with store.transaction() as tx:
+        return read_health(tx, POLICY, now_ms)
+
+
+def table_of(health: StoreHealth, table: Table) -> TableHealth:
+    (found,) = [entry for entry in health.tables if entry.table is table]
+    return found
+
+
+def busy_store(store: Store) -> Device:
+    """A device with a record in every table."""
+    backend = BackendSimulator()
+    budi, toko = make_client(BUDI, backend), make_device(TOKO)
+    ana = make_client(ANA, backend, store)
+    budi.send(str(ANA), Text("one"))
+    ana.receive()  # not confirmed: stays in the inbox
+    device = ana.device
+    say(device, budi.device, "an answer")
+    budi.device.encrypt(ANA, Text("lost"))  # its key is kept
+    device.decrypt(budi.device.encrypt(ANA, Text("after the lost one")))
+    toko.start_session(new_bundle(device, one_time=False))
+    device.decrypt(toko.encrypt(ANA, Text("without a one-time prekey")))
+    backend.unreachable = True
+    with pytest.raises(BackendError):
+        ana.send(str(BUDI), Text("in the outbox"))
+    return device
+
+
+def test_a_new_device_has_a_signed_prekey_and_nothing_else(stores: Stores) -> None:
+    make_device(ANA, stores.open("ana"))
+    health = health_of(stores.open("ana"))
+    assert health.device is not None
+    assert (health.device.is_registered, health.device.is_publication_unconfirmed) == (False, False)
+    prekeys = health.prekeys
+    assert (prekeys.signed_age_ms, prekeys.is_rotation_due) == (0, False)
+    assert (prekeys.replaced, prekeys.expired, prekeys.one_time) == (0, 0, 0)
+    assert health.sessions.current == health.sessions.archived == health.outbox == health.inbox == 0
+    assert health.sessions.oldest_unacknowledged_ms is None
+    assert health.identities == dict.fromkeys(TrustState, 0)
+    assert [entry.table for entry in health.tables] == list(Table)
+    assert sum(entry.records for entry in health.tables) == 2
+
+
+def test_an_empty_store_has_no_device(stores: Stores) -> None:
+    health = health_of(stores.open("empty"))
+    assert (health.device, health.prekeys.signed_age_ms) == (None, None)
+    assert not any(entry.records for entry in health.tables)
+
+
+def test_every_record_of_a_busy_store_decodes_and_is_counted(stores: Stores) -> None:
+    store = stores.open("ana")
+    busy_store(store)
+    before = dump(store)
+    health = health_of(store)
+    assert dump(store) == before
+    for entry in health.tables:
+        assert (entry.damaged, entry.too_new) == (0, 0)
+        assert entry.records == sum(where[0] is entry.table for where in before) > 0
+    assert health.device is not None
+    assert health.device.is_registered
+    assert (health.outbox, health.inbox) == (1, 1)
+    assert (health.sessions.current, health.sessions.skipped_keys) == (2, 1)
+    assert health.prekeys.one_time == table_of(health, Table.ONE_TIME_PREKEYS).records
+    assert health.identities[TrustState.UNVERIFIED] == 2
+
+
+def test_an_unconfirmed_publication(stores: Stores) -> None:
+    ana = make_device(ANA, stores.open("ana"))
+    published = ana.publish(one_time=3)
+    health = health_of(stores.open("ana"))
+    assert health.device is not None
+    assert health.device.is_publication_unconfirmed
+    assert health.prekeys.one_time == 3
+    ana.confirm_published(published)
+    health = health_of(stores.open("ana"))
+    assert health.device is not None
+    assert not health.device.is_publication_unconfirmed
+
+
+def test_signed_prekeys_grow_old_and_are_to_be_deleted(stores: Stores, clock: FakeClock) -> None:
+    store = stores.open("ana")
+    ana = make_device(ANA, store, clock=clock)
+    limit = POLICY.signed_prekey_max_age_ms
+    assert not health_of(store, NOW_MS + limit - 1).prekeys.is_rotation_due
+    due = health_of(store, NOW_MS + limit).prekeys
+    assert (due.signed_age_ms, due.is_rotation_due) == (limit, True)
+    assert health_of(store, NOW_MS - 1).prekeys.signed_age_ms == -1
+    clock.advance(limit)
+    ana.confirm_published(ana.publish(one_time=0))
+    rotated = health_of(store, clock.now_ms).prekeys
+    assert (rotated.signed_age_ms, rotated.replaced, rotated.expired) == (0, 1, 0)
+    kept = POLICY.signed_prekey_kept_ms
+    assert health_of(store, clock.now_ms + kept - 1).prekeys.expired == 0
+    assert health_of(store, clock.now_ms + kept).prekeys.expired == 1
+
+
+def test_a_full_signed_prekey_is_to_be_replaced() -> None:
+    store = MemoryStore()
+    prekey_id = make_device(ANA, store).publish(one_time=0).signed_prekey.id
+    for seen, is_due in ((MAX_SEEN_BASE_KEYS - 1, False), (MAX_SEEN_BASE_KEYS, True)):
+        with store.transaction() as tx:
+            prekey = find_signed_prekey(tx, prekey_id)
+            assert prekey is not None
+            object.__setattr__(prekey, "seen_base_keys", seen)
+            put_signed_prekey(tx, prekey)
+        assert health_of(store).prekeys.is_rotation_due is is_due
+
+
+def test_sessions_without_an_answer(stores: Stores, clock: FakeClock) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store, clock=clock), make_device(BUDI, clock=clock)
+    start(ana, budi)
+    clock.advance(DAY_MS)
+    start(ana, make_device(TOKO, clock=clock))
+    sessions = health_of(store, clock.now_ms).sessions
+    assert (sessions.current, sessions.unacknowledged, sessions.stale) == (2, 2, 0)
+    assert sessions.oldest_unacknowledged_ms == DAY_MS
+    kept = POLICY.signed_prekey_kept_ms
+    assert health_of(store, NOW_MS + kept - 1).sessions.stale == 0
+    assert health_of(store, NOW_MS + kept).sessions.stale == 1
+    say(ana, budi, "hello")
+    say(budi, ana, "an answer")
+    sessions = health_of(store, clock.now_ms).sessions
+    assert (sessions.unacknowledged, sessions.oldest_unacknowledged_ms) == (1, 0)
+
+
+def test_archived_and_held_sessions(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    start(ana, budi)
+    assert health_of(store).sessions.archived == 1
+    toko = make_device(TOKO)
+    start(ana, toko)
+    start(toko, ana)
+    ana.decrypt(toko.encrypt(ANA, Text("at once")))
+    sessions = health_of(store).sessions
+    assert (sessions.current, sessions.archived, sessions.held) == (2, 2, 1)
+
+
+def test_identities_are_counted_by_trust(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    introduce(ana, make_device(TOKO))
+    ana.mark_verified(BUDI, budi.identity_key)
+    assert health_of(store).identities == {"unverified": 1, "verified": 1, "changed": 0}
+    new_budi = make_device(BUDI, seed="new")
+    start(new_budi, ana)
+    ana.decrypt(new_budi.encrypt(ANA, Text("new phone")))
+    assert health_of(store).identities == {"unverified": 1, "verified": 0, "changed": 1}
+
+
+# --- Damage -------------------------------------------------------------------------------------
+
+
+def first_place(store: Store, table: Table) -> tuple[bytes, bytes]:
+    return next(where[1:] for where in sorted(dump(store)) if where[0] is table)
+
+
+@pytest.mark.parametrize("table", Table)
+@pytest.mark.parametrize("record", [b"", b"\0", b"\x01garbage", b"\x01\xff"], ids=repr)
+def test_a_damaged_record_is_counted_and_hides_no_other(table: Table, record: bytes) -> None:
+    store = MemoryStore()
+    busy_store(store)
+    before = health_of(store)
+    place, row = first_place(store, table)
+    with store.transaction() as tx:
+        tx.put(table, place, row, record)
+    health = health_of(store)
+    for entry in health.tables:
+        assert entry.damaged == (1 if entry.table is table else 0)
+        assert entry.records == table_of(before, entry.table).records
+
+
+@pytest.mark.parametrize("table", [t for t in Table if t is not Table.SEEN_BASE_KEYS])
+def test_a_record_of_a_later_release_is_no_damage(table: Table) -> None:
+    store = MemoryStore()
+    busy_store(store)
+    place, row = first_place(store, table)
+    with store.transaction() as tx:
+        tx.put(table, place, row, b"\x02" + (tx.get(table, place, row) or b"")[1:])
+    health = health_of(store)
+    for entry in health.tables:
+        assert (entry.damaged, entry.too_new) == (0, 1 if entry.table is table else 0)
+
+
+@pytest.mark.parametrize("table", Table)
+def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Path) -> None:
+    path = tmp_path / "ana.db"
+    with SQLiteStore(path, key=STORE_KEY) as store:
+        busy_store(store)
+        before = health_of(store)
+    with sqlite3.connect(path) as connection:
+        first = f"SELECT row FROM {table.value} ORDER BY partition, row LIMIT 1"  # noqa: S608
+        (row,) = connection.execute(first)
+        damage = f"UPDATE {table.value} SET record = zeroblob(64) WHERE row = ?"  # noqa: S608
+        connection.execute(damage, row)
+    connection.close()
+    with SQLiteStore(path, key=STORE_KEY) as store:
+        health = health_of(store)
+    for entry in health.tables:
+        assert entry.damaged == (1 if entry.table is table else 0)
+        assert entry.records == table_of(before, entry.table).records
+
+
+def _drop_session(store: Store) -> None:
+    place, row = first_place(store, Table.SESSIONS)
+    with store.transaction() as tx:
+        tx.delete(Table.SESSIONS, place, row)
+
+
+def _drop_skipped_keys(store: Store) -> None:
+    place, row = first_place(store, Table.SKIPPED_KEYS)
+    with store.transaction() as tx:
+        tx.delete(Table.SKIPPED_KEYS, place, row)
+
+
+def _move_list(store: Store) -> None:
+    place, row = first_place(store, Table.SESSION_RECORDS)
+    with store.transaction() as tx:
+        record = tx.get(Table.SESSION_RECORDS, place, row) or b""
+        tx.delete(Table.SESSION_RECORDS, place, row)
+        tx.put(Table.SESSION_RECORDS, b"nobody", row, record)
+
+
+@pytest.mark.parametrize("damage", [_drop_session, _drop_skipped_keys, _move_list])
+def test_records_that_contradict_each_other_are_broken_sessions(
+    damage: Callable[[Store], None],
+) -> None:
+    store = MemoryStore()
+    busy_store(store)
+    assert health_of(store).sessions.broken == 0
+    damage(store)
+    health = health_of(store)
+    assert (health.sessions.broken, health.sessions.current) == (1, 1)
+    assert not any(entry.damaged for entry in health.tables)
+
+
+def test_a_missing_signed_prekey_has_no_age() -> None:
+    store = MemoryStore()
+    make_device(ANA, store)
+    place, row = first_place(store, Table.SIGNED_PREKEYS)
+    with store.transaction() as tx:
+        tx.delete(Table.SIGNED_PREKEYS, place, row)
+    health = health_of(store)
+    assert health.device is not None
+    assert (health.prekeys.signed_age_ms, health.prekeys.is_rotation_due) == (None, False)
+
+
+@given(st.sampled_from(Table), st.binary(max_size=80), st.binary(max_size=80), st.binary())
+def test_any_record_anywhere_is_only_counted(
+    table: Table, place: bytes, row: bytes, record: bytes
+) -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        tx.put(table, place, row, record)
+    found = table_of(health_of(store), table)
+    assert found.records == 1
+    assert found.damaged + found.too_new <= 1
+
+
+def test_the_facts_are_numbers_and_names_of_tables() -> None:
+    store = MemoryStore()
+    busy_store(store)
+
+    def leaves(value: object) -> list[object]:
+        if is_dataclass(value):
+            return [leaf for f in fields(value) for leaf in leaves(getattr(value, f.name))]
+        if isinstance(value, tuple):
+            return [leaf for item in value for leaf in leaves(item)]
+        if isinstance(value, dict):
+            return leaves((*value, *value.values()))
+        return [value]
+
+    assert {type(leaf) for leaf in leaves(health_of(store))} <= {bool, int, type(None), Table} | {
+        TrustState
+    }
+
+
+@pytest.mark.parametrize("address", [ANA, BUDI, TOKO], ids=str)
+def test_an_address_comes_back_from_its_key(address: Address) -> None:
+    assert address_from_key(address_key(address)) == address
+
+
+@given(st.binary(max_size=40))
+def test_what_is_no_address_key_is_corrupted(key: bytes) -> None:
+    try:
+        address = address_from_key(key)
+    except RecordCorrupted:
+        return
+    assert address_key(address) == key
