@@ -57,7 +57,11 @@ def find_problems(
             yield Finding("records_damaged", f"{what}: {_DAMAGED}.")
         if table.too_new:
             what = f"{table.too_new} of {table.records} records in {table.table}"
-            yield Finding("records_too_new", f"A later release wrote {what}: upgrade e2ecross.")
+            yield Finding(
+                "records_too_new",
+                f"A later release wrote {what}: upgrade e2ecross. If this is the latest release, "
+                f"they are damaged.",
+            )
     if health.device is not None:
         if health.device.is_publication_unconfirmed:
             yield Finding(

@@ -1,0 +1,429 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`doctor`: every finding provoked on a real store, every refusal one line, no byte changed."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from e2ecross import Client, Device, Text
+from e2ecross.cli.doctor import run_doctor
+from e2ecross.client.context import require_device, save_device, system_clock
+from e2ecross.errors import BackendError
+from e2ecross.stores import SQLiteStore, Table
+from tests.cli.support import Ended, call, run
+from tests.client.support import (
+    ANA,
+    BUDI,
+    DAY_MS,
+    TOKO,
+    BackendSimulator,
+    introduce,
+    make_client,
+    make_device,
+    new_bundle,
+    start,
+)
+
+KEY = bytes(range(32))
+HIDDEN = "the cake is in the oven"
+NOW_MS = system_clock()
+
+
+class Home:
+    """A store's file, and what `doctor` says about it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def device(self, age_ms: int = 0, key: bytes | None = None) -> Iterator[Device]:
+        """A new device of that age with 30 one-time prekeys, closed at the end."""
+        with SQLiteStore(self.path, key=key) as store:
+            device = make_device(ANA, store, clock=lambda: NOW_MS - age_ms)
+            device.confirm_published(device.publish(one_time=30))
+            yield device
+
+    def examine(self, *options: str) -> Ended:
+        """Call it; the folder must be the same afterwards."""
+        before = {p.name: p.read_bytes() for p in self.path.parent.iterdir()}
+        ended = call("doctor", str(self.path), *options)
+        assert {p.name: p.read_bytes() for p in self.path.parent.iterdir()} == before
+        assert "Traceback" not in ended.err
+        return ended
+
+    def findings(self) -> tuple[set[str], set[str]]:
+        """The codes of problems and of notes; both outputs must agree."""
+        ended, plain = self.examine("--json"), self.examine()
+        document = json.loads(ended.out)
+        assert (ended.err, plain.err) == ("", "")
+        assert ended.code == plain.code == (1 if document["problems"] else 0)
+        assert max(map(len, plain.out.splitlines())) <= 80
+        words = " ".join(plain.out.split())
+        for finding in (*document["problems"], *document["notes"]):
+            assert finding["text"] in words
+        problems, notes = (
+            {finding["code"] for finding in document[kind]} for kind in ("problems", "notes")
+        )
+        assert ("No problems found." in words) is not bool(problems)
+        return problems, notes
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return Home(folder / "ana.db")
+
+
+def is_refused(ended: Ended) -> bool:
+    lines = ended.err.splitlines()
+    return (ended.code, ended.out, len(lines)) == (2, "", 1) and "Traceback" not in lines[0]
+
+
+def registered(home: Home) -> Client:
+    return make_client(ANA, BackendSimulator(), SQLiteStore(home.path), clock=lambda: NOW_MS)
+
+
+# --- Healthy ------------------------------------------------------------------------------------
+
+
+def test_a_registered_device_is_healthy(home: Home) -> None:
+    client = registered(home)
+    client.device.context.store.close()
+    assert home.findings() == (set(), set())
+    out = home.examine().out
+    for shown in ("1, records are not encrypted", "intact", "100 stored", "registered"):
+        assert shown in out
+
+
+def test_a_process_of_its_own_ends_with_the_same_code(home: Home, tmp_path: Path) -> None:
+    with home.device():
+        pass
+    done = run("doctor", str(home.path))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"No problems found." in done.stdout
+    missing = run("doctor", str(tmp_path / "missing"))
+    assert (missing.returncode, missing.stdout) == (2, b"")
+    assert len(missing.stderr.splitlines()) == 1
+
+
+def test_a_store_in_use_is_examined(home: Home) -> None:
+    with home.device() as device:
+        ended = call("doctor", str(home.path))
+        assert ended.code == 0
+        assert "30 stored" in ended.out
+        device.confirm_published(device.publish(one_time=1))
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_no_secret_address_or_content_is_printed(home: Home, tmp_path: Path, sealed: bool) -> None:
+    key_file = tmp_path / "key"
+    key_file.write_bytes(KEY)
+    backend = BackendSimulator()
+    store = SQLiteStore(home.path, key=KEY if sealed else None)
+    ana = make_client(ANA, backend, store, clock=lambda: NOW_MS)
+    budi = make_client(BUDI, backend, clock=lambda: NOW_MS)
+    budi.send(str(ANA), Text(HIDDEN))
+    ana.receive()
+    backend.fail("deposit")
+    with pytest.raises(BackendError):
+        ana.send(str(BUDI), Text(HIDDEN))
+    with store.transaction() as tx:
+        record = require_device(tx)
+    store.close()
+    for options in ((), ("--json",)):
+        ended = home.examine(*options, *(("--key-file", str(key_file)) if sealed else ()))
+        assert ended.code == 0
+        hidden = (HIDDEN, "ana", "budi", record.identity_private_key.hex(), KEY.hex())
+        for secret in (*hidden, record.backend_token.hex(), ana.device.identity_key.hex()):
+            assert secret not in ended.out.replace(str(home.path), "")
+
+
+# --- Findings -----------------------------------------------------------------------------------
+
+
+def _unconfirmed(home: Home) -> None:
+    with home.device() as device:
+        device.publish(one_time=1)
+
+
+def _old(home: Home) -> None:
+    with home.device(age_ms=8 * DAY_MS):
+        pass
+
+
+def _future(home: Home) -> None:
+    with home.device(age_ms=-DAY_MS):
+        pass
+
+
+def _few(home: Home) -> None:
+    with home.device() as device, device.context.store.transaction() as tx:
+        for row, _ in tx.list(Table.ONE_TIME_PREKEYS)[:6]:
+            tx.delete(Table.ONE_TIME_PREKEYS, b"", row)
+
+
+def _no_signed_prekey(home: Home) -> None:
+    with home.device() as device, device.context.store.transaction() as tx:
+        record = require_device(tx)
+        save_device(tx, replace(record, signed_prekey_id=record.next_prekey_id))
+
+
+def _damaged(home: Home) -> None:
+    with home.device() as device, device.context.store.transaction() as tx:
+        tx.put(Table.OUTBOX, b"", b"", b"\x01garbage")
+        tx.put(Table.INBOX, b"", b"", b"\x01garbage")
+
+
+def _too_new(home: Home) -> None:
+    with home.device() as device, device.context.store.transaction() as tx:
+        tx.put(Table.OUTBOX, b"", b"", b"\x02")
+
+
+def _no_device(home: Home) -> None:
+    SQLiteStore(home.path).close()
+
+
+def _broken_sessions(home: Home) -> None:
+    with home.device() as device:
+        introduce(device, make_device(BUDI))
+        device.confirm_published(device.publish(one_time=30))
+        with device.context.store.transaction() as tx:
+            ((place, row, _),) = list(tx.scan(Table.SESSIONS))
+            tx.delete(Table.SESSIONS, place, row)
+
+
+def _stale(home: Home) -> None:
+    with SQLiteStore(home.path) as store:
+        now = [NOW_MS - 31 * DAY_MS]
+        device = make_device(ANA, store, clock=lambda: now[0])
+        device.start_session(new_bundle(make_device(BUDI)))
+        now[0] = NOW_MS
+        device.confirm_published(device.publish(one_time=30))
+        device.start_session(new_bundle(make_device(TOKO)))
+
+
+def _changed(home: Home) -> None:
+    with home.device() as device:
+        introduce(device, make_device(BUDI))
+        new = make_device(BUDI, seed="new")
+        new.start_session(new_bundle(device))
+        device.decrypt(new.encrypt(ANA, Text("new phone")))
+
+
+def _missing_table(home: Home) -> None:
+    with home.device():
+        pass
+    execute(home.path, "DROP TABLE outbox")
+
+
+def execute(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+def _text_for_bytes(home: Home) -> None:
+    with home.device():
+        pass
+    execute(home.path, "UPDATE one_time_prekeys SET record = 'text'")
+
+
+@pytest.mark.parametrize(
+    ("provoke", "problems"),
+    [
+        (_unconfirmed, {"publication_unconfirmed"}),
+        (_old, {"signed_prekey_old"}),
+        (_future, {"signed_prekey_in_the_future"}),
+        (_few, {"one_time_prekeys_low"}),
+        (_no_signed_prekey, {"signed_prekey_missing"}),
+        (_damaged, {"records_damaged"}),
+        (_too_new, {"records_too_new"}),
+        (_no_device, {"no_device"}),
+        (_broken_sessions, {"sessions_broken"}),
+        (_stale, {"sessions_stale"}),
+        (_changed, {"identities_changed"}),
+        (_missing_table, {"file_damaged"}),
+        (_text_for_bytes, {"file_damaged"}),
+    ],
+)
+def test_a_problem_is_found(
+    home: Home, provoke: Callable[[Home], None], problems: set[str]
+) -> None:
+    provoke(home)
+    assert home.findings()[0] == problems
+
+
+def test_an_expired_signed_prekey_is_found(home: Home) -> None:
+    now = [NOW_MS - 40 * DAY_MS]
+    with SQLiteStore(home.path) as store:
+        device = make_device(ANA, store, clock=lambda: now[0])
+        now[0] = NOW_MS - 31 * DAY_MS
+        device.confirm_published(device.publish(one_time=30))
+    assert home.findings()[0] == {"signed_prekey_old", "signed_prekeys_expired"}
+
+
+def test_damage_is_counted_by_table(home: Home) -> None:
+    _damaged(home)
+    out = " ".join(home.examine().out.split())
+    for table in ("outbox", "inbox"):
+        assert f"1 of 1 records in {table} do not decode" in out
+    assert "2 unreadable" in out
+
+
+def test_a_damaged_device_is_not_a_missing_one(home: Home) -> None:
+    with home.device() as device, device.context.store.transaction() as tx:
+        tx.put(Table.DEVICE, b"", b"", b"\x01garbage")
+    assert home.findings()[0] == {"records_damaged"}
+
+
+def test_damaged_pages_are_found(home: Home) -> None:
+    with home.device():
+        pass
+    data = bytearray(home.path.read_bytes())
+    half = len(data) // 2
+    data[half:] = b"\xff" * (len(data) - half)
+    home.path.write_bytes(data)
+    assert home.findings()[0] >= {"file_damaged"}
+
+
+def test_what_passes_by_itself_is_worth_knowing(home: Home) -> None:
+    with home.device() as device:
+        budi, toko = make_device(BUDI), make_device(TOKO)
+        start(device, budi)
+        start(device, toko)
+        start(toko, device)
+        device.decrypt(toko.encrypt(ANA, Text("at once")))
+    assert home.findings() == (set(), {"not_registered", "unacknowledged", "held"})
+
+
+def test_queues_are_worth_knowing(home: Home) -> None:
+    backend = BackendSimulator()
+    store = SQLiteStore(home.path)
+    ana = make_client(ANA, backend, store, clock=lambda: NOW_MS)
+    budi = make_client(BUDI, backend, clock=lambda: NOW_MS)
+    budi.send(str(ANA), Text("one"))
+    ana.receive()
+    backend.fail("deposit")
+    with pytest.raises(BackendError):
+        ana.send(str(BUDI), Text("two"))
+    store.close()
+    assert home.findings() == (set(), {"outbox", "inbox"})
+    assert "1 in the outbox, 1 in the inbox" in home.examine().out
+
+
+# --- Keys ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [KEY, KEY.hex().encode(), KEY.hex().upper().encode(), KEY.hex().encode() + b"\n"],
+    ids=["raw", "lower", "upper", "line"],
+)
+def test_a_sealed_store_opens_with_its_key_file(home: Home, tmp_path: Path, content: bytes) -> None:
+    with home.device(key=KEY):
+        pass
+    key_file = tmp_path / "key"
+    key_file.write_bytes(content)
+    ended = home.examine("--key-file", str(key_file))
+    assert (ended.code, ended.err) == (0, "")
+    assert "records are encrypted" in ended.out
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", KEY[:31], KEY + b"\n", KEY.hex().encode()[:-1], b"g" * 64, b" " * 64, bytes(10_000)],
+    ids=["empty", "short", "raw-line", "short-hex", "no-hex", "blank", "long"],
+)
+def test_a_key_file_without_a_key_is_refused(home: Home, tmp_path: Path, content: bytes) -> None:
+    with home.device(key=KEY):
+        pass
+    key_file = tmp_path / "key"
+    key_file.write_bytes(content)
+    ended = home.examine("--key-file", str(key_file))
+    assert is_refused(ended)
+    assert "holds no key" in ended.err
+
+
+def test_a_wrong_missing_or_needless_key_is_refused(home: Home, tmp_path: Path) -> None:
+    with home.device(key=KEY):
+        pass
+    key_file = tmp_path / "key"
+    key_file.write_bytes(bytes(32))
+    assert is_refused(home.examine())
+    assert is_refused(home.examine("--key-file", str(key_file)))
+    assert is_refused(home.examine("--key-file", str(tmp_path / "missing")))
+    assert is_refused(home.examine("--key-file", str(tmp_path)))
+    assert is_refused(home.examine("--key-file", "a\0b"))
+    home.path.unlink()
+    with home.device():
+        pass
+    assert is_refused(home.examine("--key-file", str(key_file)))
+
+
+# --- What is no store ---------------------------------------------------------------------------
+
+
+def test_a_missing_store_is_refused_and_not_created(home: Home) -> None:
+    assert is_refused(home.examine())
+    assert is_refused(home.examine("--json"))
+    assert not home.path.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"x", b"\x00" * 5000, b"SQLite format 3\0" + b"\xff" * 3000],
+    ids=["empty", "byte", "zeros", "header"],
+)
+def test_arbitrary_bytes_are_refused(home: Home, content: bytes) -> None:
+    home.path.write_bytes(content)
+    assert is_refused(home.examine())
+
+
+def test_a_foreign_database_is_refused(home: Home) -> None:
+    execute(home.path, "CREATE TABLE device (record BLOB)")
+    assert is_refused(home.examine())
+
+
+@pytest.mark.parametrize("cut", [1, 1000, 1024, 5000])
+def test_a_cut_store_is_a_problem_or_refused(home: Home, cut: int) -> None:
+    with home.device():
+        pass
+    home.path.write_bytes(home.path.read_bytes()[:-cut])
+    ended = home.examine()
+    assert is_refused(ended) or ended.code == 1
+
+
+@pytest.mark.parametrize("name", ["", "a\0b", ".", "a\nb\x1b[31m", ":memory:"])
+def test_a_name_of_no_file_is_refused_in_one_plain_line(name: str) -> None:
+    ended = call("doctor", name)
+    assert is_refused(ended)
+    assert ended.err.rstrip("\n").isprintable()
+
+
+@pytest.mark.parametrize("arguments", [[], ["a", "b"], ["a", "--key-file"]])
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    assert call("doctor", *arguments).code == 2
+
+
+def test_a_change_during_the_look_is_refused(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with home.device():
+        pass
+
+    def clock() -> int:
+        with SQLiteStore(home.path) as store, store.transaction() as tx:
+            tx.put(Table.INBOX, b"", b"", b"")
+        return NOW_MS
+
+    assert run_doctor(str(home.path), clock=clock) == 2
+    captured = capsys.readouterr()
+    assert "try again" in captured.err
+    assert captured.out == ""
