@@ -21,7 +21,7 @@ from e2ecross.errors import InvalidArgument, StoreBusy, StoreCorrupted, StoreErr
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.checks import DEFAULT_BUSY_TIMEOUT_MS
 from e2ecross.stores.sealing import SYSTEM_ENTROPY, Sealer, check_store_key, open_sealing
-from e2ecross.stores.sqlite_errors import DRIVER_ERRORS, is_damage, store_error
+from e2ecross.stores.sqlite_errors import DRIVER_ERRORS, store_error
 from e2ecross.stores.sqlite_file import recognise
 from e2ecross.stores.sqlite_schema import (
     APPLICATION_ID,
@@ -151,13 +151,8 @@ def _is_intact(connection: sqlite3.Connection) -> bool:
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
         prepare(model, bytes, lambda _: None)
         wanted = _schema(model)
-    try:
-        checked = connection.execute("PRAGMA integrity_check(1)").fetchall()
-        return checked == [("ok",)] and _schema(connection) == wanted
-    except sqlite3.DatabaseError as exc:
-        if is_damage(exc):
-            return False
-        raise
+    checked = connection.execute("PRAGMA integrity_check(1)").fetchall()
+    return checked == [("ok",)] and _schema(connection) == wanted
 
 
 def _schema(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:

@@ -2,7 +2,9 @@
 """`doctor`: every finding provoked on a real store, every refusal one line, no byte changed."""
 
 import json
+import re
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,8 +15,9 @@ import pytest
 from e2ecross import Client, Device, Text
 from e2ecross.cli.doctor import run_doctor
 from e2ecross.client.context import require_device, save_device, system_clock
-from e2ecross.errors import BackendError
+from e2ecross.errors import BackendError, StoreError
 from e2ecross.stores import SQLiteStore, Table
+from e2ecross.stores.sqlite_schema import PAGE_BYTES
 from tests.cli.support import Ended, call, run
 from tests.client.support import (
     ANA,
@@ -28,7 +31,10 @@ from tests.client.support import (
     new_bundle,
     start,
 )
+from tests.support.documents import ROOT, section, table
 
+HOW_TO = ROOT / "docs" / "how-to.md"
+NOTES = {"not_registered", "unacknowledged", "held", "outbox", "inbox"}
 KEY = bytes(range(32))
 HIDDEN = "the cake is in the oven"
 NOW_MS = system_clock()
@@ -272,8 +278,8 @@ def test_an_expired_signed_prekey_is_found(home: Home) -> None:
 def test_damage_is_counted_by_table(home: Home) -> None:
     _damaged(home)
     out = " ".join(home.examine().out.split())
-    for table in ("outbox", "inbox"):
-        assert f"1 of 1 records in {table} do not decode" in out
+    for place in ("outbox", "inbox"):
+        assert f"1 of 1 records in {place} do not decode" in out
     assert "2 unreadable" in out
 
 
@@ -291,6 +297,40 @@ def test_damaged_pages_are_found(home: Home) -> None:
     data[half:] = b"\xff" * (len(data) - half)
     home.path.write_bytes(data)
     assert home.findings()[0] >= {"file_damaged"}
+
+
+@pytest.mark.parametrize("fill", [b"\0", b"\xff", b"\x0d"])
+def test_damage_of_any_page_is_found_or_refused(home: Home, fill: bytes) -> None:
+    with home.device():
+        pass
+    with sqlite3.connect(home.path) as connection:
+        (unused,) = connection.execute("PRAGMA freelist_count").fetchone()
+    connection.close()
+    whole = home.path.read_bytes()
+    codes: Counter[int] = Counter()
+    for start_at in range(0, len(whole), PAGE_BYTES):
+        damaged = whole[:start_at] + PAGE_BYTES * fill + whole[start_at + PAGE_BYTES :]
+        home.path.write_bytes(damaged)
+        ended = home.examine()
+        assert is_refused(ended) or ended.code < 2
+        codes[ended.code] += 1
+    assert codes[0] <= unused
+    assert codes[1] > 10
+
+
+def test_a_store_that_cannot_be_read_is_refused(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with home.device():
+        pass
+
+    def fail(*_: object) -> None:
+        raise StoreError("the disk reports an error")
+
+    monkeypatch.setattr("e2ecross.cli.doctor.read_health", fail)
+    ended = home.examine()
+    assert is_refused(ended)
+    assert "the disk reports an error" in ended.err
 
 
 def test_what_passes_by_itself_is_worth_knowing(home: Home) -> None:
@@ -316,6 +356,18 @@ def test_queues_are_worth_knowing(home: Home) -> None:
     store.close()
     assert home.findings() == (set(), {"outbox", "inbox"})
     assert "1 in the outbox, 1 in the inbox" in home.examine().out
+
+
+def test_the_document_has_every_finding_and_what_is_printed(home: Home) -> None:
+    source = ROOT.joinpath("e2ecross", "cli", "doctor_advice.py").read_text("utf-8")
+    codes = re.findall(r"Finding\(\s*\"(\w+)\"", source)
+    text = section(HOW_TO, "Examine a store")
+    assert {row[1].strip("`") for row in table(text)} | NOTES == {*codes}
+    assert all(f"`{code}`" in text for code in codes)
+    with SQLiteStore(home.path) as store:
+        make_device(ANA, store, clock=lambda: NOW_MS).publish(one_time=30)
+    shown = "".join(f"    {line}\n" if line else "\n" for line in home.examine().out.splitlines())
+    assert shown in HOW_TO.read_text("utf-8")
 
 
 # --- Keys ---------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from e2ecross.client.trust import TrustState
 from e2ecross.errors import BackendError, RecordCorrupted
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
+from e2ecross.wire.records import InboxRecord, encode_outbox_envelope
 from tests.client.support import (
     ANA,
     BUDI,
@@ -245,6 +246,36 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
     for entry in health.tables:
         assert entry.damaged == (1 if entry.table is table else 0)
         assert entry.records == table_of(before, entry.table).records
+
+
+@pytest.mark.parametrize(
+    ("table", "place", "record"),
+    [
+        (Table.OUTBOX, b"", encode_outbox_envelope(b"no envelope")),
+        (Table.INBOX, b"", InboxRecord(None, b"", 1, content_kind=1).encode()),
+        (Table.INBOX, b"", InboxRecord(ANA, b"", 1, content_kind=1, content_body=b"?").encode()),
+        (Table.REMOTE_IDENTITIES, address_key(BUDI), bytes(3)),
+    ],
+    ids=["no-envelope", "no-sender", "no-content", "another-row"],
+)
+def test_a_record_that_holds_the_wrong_thing_is_damaged(
+    table: Table, place: bytes, record: bytes
+) -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        tx.put(table, place, b"row", record)
+    assert table_of(health_of(store), table).damaged == 1
+
+
+def test_failures_wait_and_confirmed_items_do_not() -> None:
+    store = MemoryStore()
+    failure = InboxRecord(None, b"", 1, error_code="decode_error", error_text="why")
+    confirmed = InboxRecord(None, b"", 2, confirmed=True)
+    with store.transaction() as tx:
+        tx.put(Table.INBOX, b"", b"1", failure.encode())
+        tx.put(Table.INBOX, b"", b"2", confirmed.encode())
+    health = health_of(store)
+    assert (health.inbox, table_of(health, Table.INBOX).records) == (1, 2)
 
 
 def _drop_session(store: Store) -> None:

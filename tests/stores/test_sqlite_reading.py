@@ -9,6 +9,7 @@ import pytest
 
 from e2ecross.errors import (
     InvalidArgument,
+    RecordCorrupted,
     StoreBusy,
     StoreCorrupted,
     StoreError,
@@ -169,6 +170,22 @@ def test_a_later_schema_is_refused(path: Path) -> None:
         pass
 
 
+def test_what_sqlite_refuses_comes_out_as_ours(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(path).close()
+    monkeypatch.setattr("e2ecross.stores.sqlite_reading._PRAGMAS", ("= =",))
+    with pytest.raises(StoreError), read_store_file(path):
+        pass
+
+
+def test_an_earlier_schema_is_not_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(path).close()
+    before = files(path.parent)
+    monkeypatch.setattr("e2ecross.stores.sqlite_reading.SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    with pytest.raises(StoreError, match="earlier release"), read_store_file(path):
+        pass
+    assert files(path.parent) == before
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -194,3 +211,14 @@ def test_damaged_pages_are_not_intact(path: Path) -> None:
     with read_store_file(path) as file:
         assert not file.is_intact
     assert path.read_bytes() == data
+
+
+def test_a_walk_over_a_sealed_table_can_go_on_after_damage(path: Path) -> None:
+    fill(path, KEY).close()
+    first = "SELECT row FROM inbox ORDER BY partition, row LIMIT 1"
+    _execute(path, f"UPDATE inbox SET record = zeroblob(64) WHERE row = ({first})")  # noqa: S608
+    with read_store_file(path, key=KEY) as file:
+        rows = file.transaction.scan(Table.INBOX)
+        with pytest.raises(RecordCorrupted):
+            next(rows)
+        assert sum(1 for _ in rows) == 39
