@@ -82,9 +82,11 @@ def read_store_file(
     if not isinstance(name, str) or not name or "\0" in name:
         raise InvalidArgument("path must be the name of a file")
     check_store_key(key)
-    name = os.path.abspath(name)
+    name = os.path.realpath(name)  # as SQLite does: the WAL lies beside the file itself
     try:
         recognise(name)
+        if os.path.exists(f"{name}-journal"):
+            raise StoreError("the store was not created to its end: open it with the app first")
         before = _state(name)
         connection = _connect(name, has_wal=before[-1])
     except DRIVER_ERRORS as exc:

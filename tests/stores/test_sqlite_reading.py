@@ -78,6 +78,22 @@ def test_a_killed_store_keeps_its_wal(path: Path, tmp_path: Path) -> None:
     assert files(crashed) == before
 
 
+def test_a_link_leads_to_the_store_and_its_wal(path: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    with fill(path), read_store_file(link) as file:
+        assert file.transaction.count(Table.INBOX) == 40
+
+
+def test_a_store_whose_creation_was_cut_off_is_left_to_sqlite(path: Path) -> None:
+    fill(path).close()
+    Path(f"{path}-journal").write_bytes(bytes(512))
+    before = files(path.parent)
+    with pytest.raises(StoreError, match="not created to its end"), read_store_file(path):
+        pass
+    assert files(path.parent) == before
+
+
 def test_nothing_can_be_written(path: Path) -> None:
     fill(path).close()
     before = files(path.parent)
