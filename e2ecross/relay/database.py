@@ -179,7 +179,10 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         # check_same_thread: close() closes the connections of all threads, under their locks.
         raw = sqlite3.connect(
-            self.path, BUSY_TIMEOUT_MS / 1000, isolation_level=None, check_same_thread=False
+            self.path,
+            timeout=BUSY_TIMEOUT_MS / 1000,
+            isolation_level=None,
+            check_same_thread=False,
         )
         try:
             self._prepare(raw)

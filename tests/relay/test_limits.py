@@ -17,7 +17,7 @@ def test_the_defaults_are_those_that_the_house_names() -> None:
 
 def test_every_limit_is_documented() -> None:
     for field in fields(RelayLimits):
-        assert f"        {field.name}: " in (RelayLimits.__doc__ or "")
+        assert f"    {field.name}: " in (RelayLimits.__doc__ or "")
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(RelayLimits)])
