@@ -3,6 +3,7 @@
 
 from e2ecross.stores.base import Store, Table, Transaction
 from e2ecross.stores.memory import MemoryStore
+from e2ecross.stores.sealing_header import PassphraseCost
 from e2ecross.stores.sqlite import SQLiteStore
 
-__all__ = ["MemoryStore", "SQLiteStore", "Store", "Table", "Transaction"]
+__all__ = ["MemoryStore", "PassphraseCost", "SQLiteStore", "Store", "Table", "Transaction"]

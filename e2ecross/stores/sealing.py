@@ -7,7 +7,7 @@ Rules:
 - Look-up keys are keyed hashes. What they stand for travels inside the sealed record.
 - The subkeys come from the store key and a salt of the store's own: a row of another store does
   not open here, even under the same store key.
-- A check record, kept by the store beside its tables, tells a wrong key from a damaged record.
+- Which key is the right one is told by the sealing header (sealing_header.py).
 
 What a sealed file still shows: how many rows each table and each (nameless) partition has, and
 how long the records are. A row or file put back to an older genuine value opens; that is for the
@@ -18,18 +18,11 @@ import struct
 from collections.abc import Iterator
 from typing import Final
 
-from e2ecross.crypto.aead import KEY_BYTES, NONCE_BYTES, TAG_BYTES, open_sealed, seal
+from e2ecross.crypto.aead import NONCE_BYTES, open_sealed, seal
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
-from e2ecross.crypto.kdf import hkdf, hmac_sha256
+from e2ecross.crypto.kdf import hmac_sha256
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import (
-    AuthenticationFailed,
-    InvalidArgument,
-    RecordCorrupted,
-    StoreCorrupted,
-    StoreTooNew,
-    WrongStoreKey,
-)
+from e2ecross.errors import AuthenticationFailed, RecordCorrupted
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.stores.checks import check_bytes, check_table
 
@@ -39,83 +32,13 @@ __all__ = [
     "EntropySource",
     "SealedTransaction",
     "Sealer",
-    "check_store_key",
-    "create_sealing",
-    "open_sealing",
+    "reseal",
 ]
 
-_UNSEALED: Final = b"\x00"
-_VERSION: Final = 1
-_VERSION_BYTE: Final = bytes((_VERSION,))
-_SALT_BYTES: Final = 32
-_CHECK_VALUE: Final = bytes(32)
-_HEADER_BYTES: Final = 1 + _SALT_BYTES + NONCE_BYTES + len(_CHECK_VALUE) + TAG_BYTES
-
-_SEALING_INFO: Final = b"e2ecross store 1 sealing"
-_BLINDING_INFO: Final = b"e2ecross store 1 blinding"
-_CHECK_DATA: Final = b"e2ecross store 1 check"
+_VERSION_BYTE: Final = b"\x01"
 _PARTITION: Final = b"\x01"
 _ROW: Final = b"\x02"
 _LENGTH: Final = struct.Struct(">I")
-
-
-def check_store_key(key: object) -> None:
-    """Refuse what is neither None nor exactly 32 bytes (`InvalidArgument`)."""
-    if key is not None and (type(key) is not bytes or len(key) != KEY_BYTES):
-        raise InvalidArgument(f"key must be None or exactly {KEY_BYTES} bytes")
-
-
-def create_sealing(key: bytes | None, entropy: EntropySource) -> bytes:
-    """Make what a new store keeps to recognise its key.
-
-    Args:
-        key: store key, 32 bytes, secret; None for a store that is not sealed.
-        entropy: source of the salt and the nonce.
-
-    Returns:
-        For `open_sealing`; 1 byte, or 93 bytes (version, salt, nonce, sealed check value).
-    """
-    if key is None:
-        return _UNSEALED
-    salt = entropy.bytes(_SALT_BYTES)
-    nonce = entropy.bytes(NONCE_BYTES)
-    sealing_key = hkdf(salt, key, _SEALING_INFO, KEY_BYTES)
-    return _VERSION_BYTE + salt + nonce + seal(sealing_key, nonce, _CHECK_VALUE, _CHECK_DATA)
-
-
-def open_sealing(key: bytes | None, header: bytes, entropy: EntropySource) -> "Sealer | None":
-    """Check the key against what `create_sealing` made.
-
-    Args:
-        key: store key, 32 bytes, secret; None when the store should not be sealed.
-        header: what the store kept.
-        entropy: source of the nonces to come.
-
-    Returns:
-        The sealer of this store, or None when it is not sealed.
-
-    Raises:
-        WrongStoreKey: another key, or one too many, or none where one is needed.
-        StoreTooNew: a newer release sealed the store.
-        StoreCorrupted: these are no such bytes.
-    """
-    if header == _UNSEALED:
-        if key is not None:
-            raise WrongStoreKey("the store is not encrypted: open it without a key")
-        return None
-    if header[:1] > _VERSION_BYTE:
-        raise StoreTooNew("the encryption of the store", header[0], _VERSION)
-    if header[:1] != _VERSION_BYTE or len(header) != _HEADER_BYTES:
-        raise StoreCorrupted("what the store keeps about its encryption is damaged")
-    if key is None:
-        raise WrongStoreKey("the store is encrypted: open it with its key")
-    salt, rest = header[1 : 1 + _SALT_BYTES], header[1 + _SALT_BYTES :]
-    sealing_key = hkdf(salt, key, _SEALING_INFO, KEY_BYTES)
-    try:
-        open_sealed(sealing_key, rest[:NONCE_BYTES], rest[NONCE_BYTES:], _CHECK_DATA)
-    except AuthenticationFailed as exc:
-        raise WrongStoreKey("the key does not open this store") from exc
-    return Sealer(sealing_key, hkdf(salt, key, _BLINDING_INFO, KEY_BYTES), entropy)
 
 
 class Sealer(Secret):
@@ -232,6 +155,33 @@ class SealedTransaction:
         blinded = self._partition(table, partition)
         check_bytes("row", row)
         return table, blinded, self._sealer.blind_row(table, partition, row)
+
+
+def reseal(transaction: Transaction, old: Sealer | None, new: Sealer) -> None:
+    """Seal every record anew, under the look-up keys of the new sealer, within one transaction.
+
+    Args:
+        transaction: of the store itself, not seen through a seal.
+        old: what the records are sealed with now; None when they are in the clear.
+        new: of other subkeys than `old`.
+
+    Raises:
+        RecordCorrupted: a record does not open; roll the transaction back.
+    """
+    sealed = new.wrap(transaction)
+    for table in Table:
+        # The look-up keys first, because a table must not change during a walk. New ones are keyed
+        # hashes, so they never meet an old one.
+        places = [(partition, row) for partition, row, _ in transaction.scan(table)]
+        for partition, row in places:
+            record = transaction.get(table, partition, row)
+            if record is None:
+                raise RecordCorrupted("a stored record cannot be found again")
+            transaction.delete(table, partition, row)
+            place = (partition, row, record)
+            if old is not None:
+                place = old.open((table, partition, row), record)
+            sealed.put(table, *place)
 
 
 def _name(table: Table) -> bytes:

@@ -13,36 +13,33 @@ Rules:
 """
 
 import os
-import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Final, NoReturn, Self, SupportsIndex
+from typing import NoReturn, Self, SupportsIndex
 
 from e2ecross.errors import InvalidArgument, StoreClosed
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.checks import DEFAULT_BUSY_TIMEOUT_MS, check_busy_timeout
-from e2ecross.stores.sealing import (
-    SYSTEM_ENTROPY,
-    EntropySource,
-    Sealer,
+from e2ecross.stores.sealing import SYSTEM_ENTROPY, EntropySource, Sealer, reseal
+from e2ecross.stores.sealing_header import (
+    PassphraseCost,
+    StoreKey,
     check_store_key,
     create_sealing,
     open_sealing,
 )
+from e2ecross.stores.sqlite_commit import TRUNCATE_EVERY, begin, truncate_now_and_then
 from e2ecross.stores.sqlite_connections import Connections
-from e2ecross.stores.sqlite_errors import DRIVER_ERRORS, store_error
-from e2ecross.stores.sqlite_file import connect, create, recognise, use_wal
-from e2ecross.stores.sqlite_schema import check_version, prepare
-from e2ecross.stores.sqlite_transaction import SQLiteTransaction
+from e2ecross.stores.sqlite_errors import as_store_errors
+from e2ecross.stores.sqlite_file import check_path, connect, create, recognise, use_wal
+from e2ecross.stores.sqlite_schema import (
+    prepare,
+    replace_sealing,
+    wipe_old_key,
+)
 
 __all__ = ["TRUNCATE_EVERY", "SQLiteStore"]
-
-TRUNCATE_EVERY: Final = 64
-"""Commits between two truncations of the WAL: bounds how many superseded states a thief of the
-files finds, for less than a tenth of the time that the commits themselves need."""
-
-_TRUNCATE_AGAIN: Final = 8  # commits until the next try when somebody was reading
 
 
 class SQLiteStore:
@@ -52,59 +49,99 @@ class SQLiteStore:
         path: the file. Beside it SQLite keeps `-wal` and `-shm` while the store is open.
         key: 32 bytes, secret: every record is encrypted and every look-up key blinded. None: the
             file holds them in the clear.
+        passphrase: instead of a key, secret; the key is derived from it with Argon2id.
+        passphrase_cost: how much work that is in a store that is newly created; an existing one
+            keeps its own.
         busy_timeout_ms: how long a transaction waits for other threads of this process, and then
             for other processes, in milliseconds.
         entropy: source of salts and nonces.
 
     Raises:
         InvalidArgument: an argument has the wrong type, length or range.
-        WrongStoreKey: the store has another key, or none, or needs one. The file is unchanged.
+        WrongStoreKey: the store has another key or passphrase, or none, or needs one. The file
+            is unchanged.
+        LocalError: there is not enough memory for the passphrase.
         StoreCorrupted: the file is damaged, or something else. It is unchanged.
         StoreTooNew: a later release wrote it. It is unchanged.
         StoreBusy: other processes held it for too long.
         StoreError: it cannot be read or written.
     """
 
-    __slots__ = ("_busy_timeout_ms", "_by_process", "_closed", "_path", "_sealer")
+    __slots__ = ("_busy_timeout_ms", "_by_process", "_closed", "_entropy", "_path", "_sealing")
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
         key: bytes | None = None,
+        passphrase: str | bytes | None = None,
+        passphrase_cost: PassphraseCost | str = PassphraseCost.MODERATE,
         busy_timeout_ms: int = DEFAULT_BUSY_TIMEOUT_MS,
         entropy: EntropySource = SYSTEM_ENTROPY,
     ) -> None:
-        self._path = _check_path(path)
-        check_store_key(key)
+        self._path = check_path(path)
+        store_key = check_store_key(key, passphrase, passphrase_cost)
         self._busy_timeout_ms = check_busy_timeout(busy_timeout_ms)
         self._closed = False
         self._by_process: dict[int, Connections] = {}
-        self._sealer = self._prepare(key, entropy)
+        self._entropy = entropy
+        # The header and what it opened to: one value, because `rekey` replaces both at once.
+        self._sealing = self._prepare(store_key)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Begin a transaction; see `Store.transaction`."""
         connections = self._enter()
         try:
-            with self._as_store_errors():
-                connection = connections.of_this_thread()
-            transaction = SQLiteTransaction(connection, self._path)
-            try:
-                with self._as_store_errors():
-                    connection.execute("BEGIN IMMEDIATE")
-                    check_version(connection)
-                yield self._sealer.wrap(transaction) if self._sealer else transaction
-                transaction.end()
-                with self._as_store_errors():
-                    connection.execute("COMMIT")
-            except BaseException:
-                transaction.abandon()
-                if connections.are_ours() and not _is_rolled_back(connection):
-                    connections.discard(connection)
-                raise
+            with begin(connections, self._path, self._sealing[0]) as (connection, transaction):
+                sealer = self._sealing[1]
+                yield sealer.wrap(transaction) if sealer else transaction
             if transaction.has_written:
-                _truncate_now_and_then(connections, connection, self._busy_timeout_ms)
+                truncate_now_and_then(connections, connection, self._busy_timeout_ms)
+        finally:
+            if connections.are_ours():
+                connections.gate.leave()
+
+    def rekey(
+        self,
+        *,
+        key: bytes | None = None,
+        passphrase: str | bytes | None = None,
+        passphrase_cost: PassphraseCost | str = PassphraseCost.MODERATE,
+    ) -> bool:
+        """Seal every record anew, under a new key or passphrase, in one transaction.
+
+        This object goes on with the new key. Others that have the file open get `WrongStoreKey`
+        with their next transaction. A crash leaves the store under the old or the new key.
+
+        Args:
+            key: 32 bytes, secret; or:
+            passphrase: text or bytes, secret.
+            passphrase_cost: how much work deriving the key from it is.
+
+        Returns:
+            Whether all traces of the old key are gone from the files. If not, because somebody was
+            reading or the disk is full, the next opening tries again.
+
+        Raises:
+            InvalidArgument: neither or both were given, or of the wrong type or length.
+            WrongStoreKey: the key was changed by somebody else before.
+            StoreError: see `transaction`; also when a record is damaged. The old key stays.
+            LocalError: there is not enough memory for the passphrase.
+        """
+        new_key = check_store_key(key, passphrase, passphrase_cost)
+        header = create_sealing(new_key, self._entropy)
+        sealer = open_sealing(new_key, header, self._entropy)
+        if sealer is None:
+            raise InvalidArgument("key or passphrase must be given: a store is not unsealed")
+        connections = self._enter()
+        try:
+            with begin(connections, self._path, self._sealing[0]) as (connection, transaction):
+                reseal(transaction, self._sealing[1], sealer)
+                with as_store_errors(self._path):
+                    replace_sealing(connection, header)
+            self._sealing = (header, sealer)
+            return wipe_old_key(connection)
         finally:
             if connections.are_ours():
                 connections.gate.leave()
@@ -124,7 +161,7 @@ class SQLiteStore:
         connections = self._enter()
         try:
             self._closed = True
-            with self._as_store_errors():
+            with as_store_errors(self._path):
                 connections.close()
         finally:
             connections.gate.leave()
@@ -146,23 +183,24 @@ class SQLiteStore:
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a SQLiteStore cannot be pickled or copied: open its path again")
 
-    def _prepare(self, key: bytes | None, entropy: EntropySource) -> Sealer | None:
-        sealer: Sealer | None = None
+    def _prepare(self, key: StoreKey) -> tuple[bytes, Sealer | None]:
+        found: tuple[bytes, Sealer | None] = (b"", None)
 
         def open_header(header: bytes) -> None:
-            nonlocal sealer
-            sealer = open_sealing(key, header, entropy)
+            nonlocal found
+            found = (header, open_sealing(key, header, self._entropy))
 
-        with self._as_store_errors():
+        with as_store_errors(self._path):
             create(self._path)
             recognise(self._path)
             connection = connect(self._path, self._busy_timeout_ms)
             try:
-                prepare(connection, lambda: create_sealing(key, entropy), open_header)
+                prepare(connection, lambda: create_sealing(key, self._entropy), open_header)
                 use_wal(connection, self._busy_timeout_ms)
+                wipe_old_key(connection)
             finally:
                 connection.close()
-        return sealer
+        return found
 
     def _enter(self) -> Connections:
         """Take the gate of this process; the caller leaves it."""
@@ -176,46 +214,3 @@ class SQLiteStore:
             connections.gate.leave()
             raise StoreClosed("the store has been closed: open it anew")
         return connections
-
-    @contextmanager
-    def _as_store_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except DRIVER_ERRORS as exc:
-            raise store_error(self._path, exc) from exc
-
-
-def _check_path(path: object) -> str:
-    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidArgument("path must be the name of a file, as str or os.PathLike[str]")
-    if text == ":memory:":
-        raise InvalidArgument("path must be the name of a file: use MemoryStore for memory")
-    return os.path.abspath(text)  # the working directory may change
-
-
-def _is_rolled_back(connection: sqlite3.Connection) -> bool:
-    try:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-    except sqlite3.Error:
-        return False
-    return True
-
-
-def _truncate_now_and_then(
-    connections: Connections, connection: sqlite3.Connection, busy_timeout_ms: int
-) -> None:
-    connections.commits += 1
-    if connections.commits < TRUNCATE_EVERY:
-        return
-    connections.commits = TRUNCATE_EVERY - _TRUNCATE_AGAIN
-    # Best effort, without waiting: the commit stands, whatever happens here.
-    with suppress(sqlite3.Error):
-        connection.execute("PRAGMA busy_timeout = 0")
-        try:
-            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-        finally:
-            connection.execute(f"PRAGMA busy_timeout = {busy_timeout_ms}")
-        if not busy:
-            connections.commits = 0

@@ -7,11 +7,13 @@ Rules:
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from e2ecross.errors import StoreBusy, StoreCorrupted, StoreError
 
-__all__ = ["DRIVER_ERRORS", "is_busy", "is_damage", "store_error"]
+__all__ = ["DRIVER_ERRORS", "as_store_errors", "is_busy", "is_damage", "store_error"]
 
 # OverflowError: a record longer than a C int.
 DRIVER_ERRORS: Final = (sqlite3.Error, sqlite3.Warning, OSError, OverflowError)
@@ -59,3 +61,12 @@ def store_error(path: str, error: Exception) -> StoreError:
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     remedy = _REMEDIES.get(kind or 0, "SQLite refuses the operation")
     return StoreError(f"the store {path} cannot be used: {remedy} ({name})")
+
+
+@contextmanager
+def as_store_errors(path: str) -> Iterator[None]:
+    """Raise what the driver raises in the block as a `StoreError` about the store at `path`."""
+    try:
+        yield
+    except DRIVER_ERRORS as exc:
+        raise store_error(path, exc) from exc

@@ -6,6 +6,8 @@ Rules:
   create a store at once one does it and the other finds it done.
 - The application id is committed with the first schema, in rollback mode; only then WAL is turned
   on. So a file of ours carries its id in its own first page, whatever its WAL holds.
+- Every transaction compares the sealing header: a change of key by another process is noticed
+  before anything is written under the old one.
 - The key is checked before anything is written.
 """
 
@@ -14,16 +16,18 @@ from collections.abc import Callable
 from importlib import resources
 from typing import Any, Final
 
-from e2ecross.errors import StoreCorrupted, StoreTooNew
+from e2ecross.errors import StoreCorrupted, StoreTooNew, WrongStoreKey
 
 __all__ = [
     "APPLICATION_ID",
     "PAGE_BYTES",
     "SCHEMA_VERSION",
-    "check_version",
+    "check_unchanged",
     "pragma_value",
     "prepare",
     "refuse_newer",
+    "replace_sealing",
+    "wipe_old_key",
 ]
 
 APPLICATION_ID: Final = 0x65326543
@@ -36,6 +40,7 @@ PAGE_BYTES: Final = 1024
 """The page size of every store; schema/0001.sql relies on it."""
 
 _SEALING: Final = "sealing"
+_WIPE: Final = "wipe"
 
 
 def prepare(
@@ -59,28 +64,76 @@ def prepare(
     connection.execute("BEGIN")
     try:
         version = _version(connection)
-        if version > 0:
-            open_sealing(_sealing(connection))
+        sealing = _sealing(connection) if version > 0 else None
     finally:
         _roll_back(connection)
+    # Outside of any transaction: a passphrase costs a second.
+    if sealing is not None:
+        open_sealing(sealing)
     if version == 0:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     if version < SCHEMA_VERSION:
-        _migrate(connection, create_sealing)
+        _migrate(connection, create_sealing() if version == 0 else b"")
         open_sealing(_sealing(connection))
 
 
-def check_version(connection: sqlite3.Connection) -> None:
-    """Refuse a file that another release migrated since it was opened.
+def check_unchanged(connection: sqlite3.Connection, sealing: bytes) -> None:
+    """Refuse a file that got another schema or another key since it was opened.
+
+    To be called inside a transaction, so that nothing is read or written under an old key.
+
+    Args:
+        connection: inside a transaction.
+        sealing: the header that the file was opened with.
 
     Raises:
         StoreTooNew: the schema is newer than ours.
+        WrongStoreKey: the key was changed.
         StoreCorrupted: the file was replaced by something else.
     """
     found = pragma_value(connection, "user_version")
     if found != SCHEMA_VERSION:
         refuse_newer(found)
         raise StoreCorrupted("the file of the store was replaced while it was open")
+    if _sealing(connection) != sealing:
+        raise WrongStoreKey("the key of the store was changed: open it anew, with the new key")
+
+
+def replace_sealing(connection: sqlite3.Connection, sealing: bytes) -> None:
+    """Write a new header, and that the old key's traces have to be wiped; inside a transaction."""
+    put = "INSERT OR REPLACE INTO store_meta (name, value) VALUES (?, ?)"
+    connection.executemany(put, [(_SEALING, sealing), (_WIPE, b"\x01")])
+
+
+def wipe_old_key(connection: sqlite3.Connection) -> bool:
+    """Rewrite the whole file, if a change of key asks for it; outside of a transaction.
+
+    The change itself leaves old look-up keys and an old header in the free space of pages, and
+    everything in the WAL.
+
+    Returns:
+        False when it was not possible now (somebody was reading, the disk is full): the next
+        opening tries again.
+    """
+    pending = "SELECT count(*) FROM store_meta WHERE name = ?"
+    try:
+        if connection.execute(pending, (_WIPE,)).fetchone() == (0,):
+            return True
+        # The WAL first, so that freed pages are zeroed in the file before it loses them.
+        if not _truncate_wal(connection):
+            return False
+        connection.execute("VACUUM")
+        if not _truncate_wal(connection):
+            return False
+        connection.execute("DELETE FROM store_meta WHERE name = ?", (_WIPE,))
+    except sqlite3.Error:
+        return False
+    return True
+
+
+def _truncate_wal(connection: sqlite3.Connection) -> bool:
+    busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    return busy == 0
 
 
 def refuse_newer(version: int) -> None:
@@ -115,7 +168,7 @@ def _sealing(connection: sqlite3.Connection) -> bytes:
     return row[0]
 
 
-def _migrate(connection: sqlite3.Connection, create_sealing: Callable[[], bytes]) -> None:
+def _migrate(connection: sqlite3.Connection, new_sealing: bytes) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = _version(connection)  # again: another process may have been faster
@@ -123,7 +176,7 @@ def _migrate(connection: sqlite3.Connection, create_sealing: Callable[[], bytes]
             for statement in _statements(number):
                 connection.execute(statement)
         if version == 0:
-            sealing = (_SEALING, create_sealing())
+            sealing = (_SEALING, new_sealing)
             connection.execute("INSERT INTO store_meta (name, value) VALUES (?, ?)", sealing)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
-from e2ecross.stores.sealing import create_sealing, open_sealing
+from e2ecross.stores.sealing_header import create_sealing, open_sealing
 
 KEY = bytes(range(32))
 KINDS = ("memory", "sqlite", "sealed-sqlite", "sealed-memory")

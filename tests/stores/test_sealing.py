@@ -15,7 +15,8 @@ from e2ecross.errors import (
     WrongStoreKey,
 )
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
-from e2ecross.stores.sealing import Sealer, check_store_key, create_sealing, open_sealing
+from e2ecross.stores.sealing import Sealer
+from e2ecross.stores.sealing_header import check_store_key, create_sealing, open_sealing
 from tests.stores.support import KEY, SealedMemoryStore, content, files, get, put
 from tests.support.entropy import NO_ENTROPY, SeededEntropy
 
@@ -160,8 +161,8 @@ def test_what_a_store_keeps_tells_keys_apart() -> None:
     for key, header in ((None, sealed), (KEY, unsealed), (bytes(32), sealed)):
         with pytest.raises(WrongStoreKey):
             open_sealing(key, header, NO_ENTROPY)
-    with pytest.raises(StoreTooNew, match="version 2"):
-        open_sealing(KEY, b"\x02" + sealed[1:], NO_ENTROPY)
+    with pytest.raises(StoreTooNew, match="version 3"):
+        open_sealing(KEY, b"\x03" + sealed[1:], NO_ENTROPY)
     for damaged in (b"", b"\x00\x00", sealed[:-1], sealed + b"\0", b"\x01"):
         with pytest.raises(StoreCorrupted):
             open_sealing(KEY, damaged, NO_ENTROPY)
