@@ -134,10 +134,10 @@ def test_the_type_is_checked(passphrase: Any) -> None:  # noqa: ANN401
         Passphrase(passphrase)
 
 
-@pytest.mark.parametrize("surrogate", ["\ud800", "\udfff"])
-def test_what_is_no_text_is_refused_without_being_shown(surrogate: str) -> None:
+@pytest.mark.parametrize("surrogate", [0xD800, 0xDFFF])
+def test_what_is_no_text_is_refused_without_being_shown(surrogate: int) -> None:
     with pytest.raises(InvalidArgument, match="lone surrogate") as caught:
-        Passphrase(PLANTED + surrogate)
+        Passphrase(PLANTED + chr(surrogate))
     assert caught.value.__context__ is None
     assert PLANTED not in str(caught.value)
 
