@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from nacl.pwhash import argon2id
 
-from e2ecross.crypto import passphrase as passphrases
 from e2ecross.crypto.passphrase import Passphrase
 from e2ecross.errors import InvalidArgument, RecordCorrupted, StoreCorrupted, WrongStoreKey
 from e2ecross.stores import PassphraseCost, SQLiteStore, Table
@@ -64,7 +64,7 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     def kdf(*_: object) -> bytes:
         raise AssertionError("Argon2id was run")
 
-    monkeypatch.setattr(passphrases.argon2id, "kdf", kdf)
+    monkeypatch.setattr(argon2id, "kdf", kdf)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_deriving_is_done_once_for_a_new_store(path: Path, monkeypatch: pytest.M
         calls.append(arguments[3:])
         return KEY
 
-    monkeypatch.setattr(passphrases.argon2id, "kdf", kdf)
+    monkeypatch.setattr(argon2id, "kdf", kdf)
     SQLiteStore(path, passphrase=PASSPHRASE).close()
     assert calls == [(3, 256 * 1024 * 1024)]  # moderate by default
 
@@ -193,7 +193,7 @@ def test_every_byte_of_a_header_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     def kdf(*arguments: Any) -> bytes:  # noqa: ANN401
         return KEY  # whatever the salt and the work
 
-    monkeypatch.setattr(passphrases.argon2id, "kdf", kdf)
+    monkeypatch.setattr(argon2id, "kdf", kdf)
     passphrase = Passphrase(PASSPHRASE)
     header = create_sealing(passphrase, SeededEntropy(1))
     assert open_sealing(passphrase, header, NO_ENTROPY) is not None
