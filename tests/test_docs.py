@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from e2ecross import Policy, errors
 from e2ecross.client.backend import Backend
 from e2ecross.crypto import kdf
+from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES, PassphraseCost
 from e2ecross.protocol import safety_number
 from e2ecross.relay import RelayLimits
 from e2ecross.stores import Table, sealing_header
@@ -327,6 +328,15 @@ def test_the_numbers_of_the_stores_are_those_of_the_code() -> None:
     assert f"`busy_timeout_ms` ({DEFAULT_BUSY_TIMEOUT_MS:,} by default)" in text
     assert f"after {TRUNCATE_EVERY} commits" in text
     assert f"keeps {sealing_header._HEADER_BYTES} bytes by which it knows its key" in text
+    assert f"keeps {sealing_header._PASSPHRASE_HEADER_BYTES} bytes: version 2" in text
+    assert f"1 to {MAX_PASSPHRASE_BYTES:,} bytes" in text
+
+
+def test_the_costs_of_a_passphrase_are_those_of_the_code() -> None:
+    rows = table(section(STORAGE, "Passphrases"))
+    assert [(row[0].strip('`"'), plain(row[1]), plain(row[2])) for row in rows] == [
+        (cost.value, cost.work.passes, cost.work.memory_kib // 1_024) for cost in PassphraseCost
+    ]
 
 
 def test_names_in_the_glossary_are_in_the_code() -> None:

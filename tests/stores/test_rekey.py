@@ -313,6 +313,32 @@ def test_another_process_of_the_old_key_is_refused(path: Path) -> None:
     assert check_one_key_opens(path, KEY, filled)
 
 
+def test_of_two_processes_that_change_the_key_at_once_one_succeeds(path: Path) -> None:
+    with SQLiteStore(path, key=KEY) as store:
+        filled = fill(store)
+    keys = [bytes([number]) * 32 for number in (1, 2)]
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.stores.rekey_child", path, KEY.hex(), key.hex(), "-"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for key in keys
+    ]
+    errors = [child.communicate(timeout=WAIT_SECONDS)[1] for child in children]
+    assert sorted(child.returncode for child in children) == [0, 1]
+    for key, child, error in zip(keys, children, errors, strict=True):
+        if child.returncode:
+            assert "WrongStoreKey" in error
+            with pytest.raises(WrongStoreKey):
+                SQLiteStore(path, key=key)
+        else:
+            with SQLiteStore(path, key=key) as store:
+                assert content_of(store) == filled
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 @pytest.mark.parametrize("old", [b"", KEY], ids=["unsealed", "sealed"])
 def test_a_killed_change_leaves_one_key_and_everything(path: Path, old: bytes) -> None:
