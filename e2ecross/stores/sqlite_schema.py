@@ -102,7 +102,7 @@ def check_unchanged(connection: sqlite3.Connection, sealing: bytes) -> None:
 def replace_sealing(connection: sqlite3.Connection, sealing: bytes) -> None:
     """Write a new header, and that the old key's traces have to be wiped; inside a transaction."""
     put = "INSERT OR REPLACE INTO store_meta (name, value) VALUES (?, ?)"
-    connection.executemany(put, [(_SEALING, sealing), (_WIPE, b"\x01")])
+    connection.executemany(put, [(_SEALING, sealing), (_WIPE, sealing)])
 
 
 def wipe_old_key(connection: sqlite3.Connection) -> bool:
@@ -115,9 +115,10 @@ def wipe_old_key(connection: sqlite3.Connection) -> bool:
         False when it was not possible now (somebody was reading, the disk is full): the next
         opening tries again.
     """
-    pending = "SELECT count(*) FROM store_meta WHERE name = ?"
     try:
-        if connection.execute(pending, (_WIPE,)).fetchone() == (0,):
+        pending = connection.execute("SELECT value FROM store_meta WHERE name = ?", (_WIPE,))
+        marks = pending.fetchall()
+        if not marks:
             return True
         # The WAL first, so that freed pages are zeroed in the file before it loses them.
         if not _truncate_wal(connection):
@@ -125,7 +126,9 @@ def wipe_old_key(connection: sqlite3.Connection) -> bool:
         connection.execute("VACUUM")
         if not _truncate_wal(connection):
             return False
-        connection.execute("DELETE FROM store_meta WHERE name = ?", (_WIPE,))
+        # Not the mark of another change, which somebody may have made since.
+        done = "DELETE FROM store_meta WHERE name = ? AND value = ?"
+        connection.execute(done, (_WIPE, marks[0][0]))
     except sqlite3.Error:
         return False
     return True

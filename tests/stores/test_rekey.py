@@ -265,6 +265,54 @@ def test_traces_that_a_reader_keeps_are_wiped_by_the_next_opening(path: Path) ->
     store.close()
 
 
+@pytest.mark.parametrize("outcomes", [[True, False], [True, None], [None]])
+def test_a_failed_wipe_does_not_fail_the_change_and_is_made_good(
+    path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: list[bool | None]
+) -> None:
+    def truncate(_: sqlite3.Connection) -> bool:
+        outcome = outcomes.pop(0)
+        if outcome is None:
+            raise sqlite3.OperationalError
+        return outcome
+
+    store = SQLiteStore(path, key=KEY)
+    filled = fill(store)
+    with monkeypatch.context() as patch:
+        patch.setattr("e2ecross.stores.sqlite_schema._truncate_wal", truncate)
+        assert store.rekey(key=NEW_KEY) is False
+    assert not outcomes
+    assert content_of(store) == filled
+    assert len(raw(path)[0]) == 2  # the header, and that there is something to wipe
+    SQLiteStore(path, key=NEW_KEY).close()
+    assert len(raw(path)[0]) == 1
+    assert content_of(store) == filled
+    store.close()
+
+
+def test_a_wipe_does_not_count_for_a_change_that_came_after_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes, other = [True, True], SQLiteStore(path)
+
+    def truncate(_: sqlite3.Connection) -> bool:
+        outcomes.pop()
+        if not outcomes:  # the file has been rewritten, and the mark is about to be removed
+            with monkeypatch.context() as patch:
+                patch.setattr("e2ecross.stores.sqlite.wipe_old_key", lambda _: False)
+                with SQLiteStore(path, key=KEY) as second:
+                    second.rekey(key=NEW_KEY)
+        return True
+
+    fill(other)
+    with monkeypatch.context() as patch:
+        patch.setattr("e2ecross.stores.sqlite_schema._truncate_wal", truncate)
+        other.rekey(key=KEY)
+    other.close()
+    assert len(raw(path)[0]) == 2
+    SQLiteStore(path, key=NEW_KEY).close()
+    assert len(raw(path)[0]) == 1
+
+
 # --- Several processes, killed ones ---------------------------------------------------------
 
 
