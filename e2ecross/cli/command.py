@@ -69,7 +69,12 @@ def _inspect(arguments: argparse.Namespace) -> int:
 def _doctor(arguments: argparse.Namespace) -> int:
     from e2ecross.cli.doctor import run_doctor
 
-    return run_doctor(arguments.store, key_file=arguments.key_file, json=arguments.json)
+    return run_doctor(
+        arguments.store,
+        key_file=arguments.key_file,
+        passphrase_file=arguments.passphrase_file,
+        json=arguments.json,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -104,10 +109,16 @@ def _parser() -> argparse.ArgumentParser:
         "1: problems; 2: the store cannot be opened.",
     )
     doctor.add_argument("store", metavar="STORE", help="the store's file")
-    doctor.add_argument(
+    secret = doctor.add_mutually_exclusive_group()
+    secret.add_argument(
         "--key-file",
         metavar="FILE",
         help="the store key, if there is one: a file of exactly 32 bytes or 64 hexadecimal digits",
+    )
+    secret.add_argument(
+        "--passphrase-file",
+        metavar="FILE",
+        help="the passphrase, if there is one: a file with one line in UTF-8",
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
     return parser

@@ -24,6 +24,7 @@ from e2ecross.cli.doctor_advice import DAY_MS, Finding, find_notes, find_problem
 from e2ecross.client.context import system_clock
 from e2ecross.client.health import StoreHealth, read_health
 from e2ecross.client.policy import Policy
+from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES
 from e2ecross.errors import E2ECrossError, StoreCorrupted, StoreError
 from e2ecross.stores.sqlite_reading import StoreFile, read_store_file
 
@@ -53,6 +54,7 @@ def run_doctor(
     name: str,
     *,
     key_file: str | None = None,
+    passphrase_file: str | None = None,
     json: bool = False,
     clock: Callable[[], int] = system_clock,
 ) -> int:
@@ -61,6 +63,7 @@ def run_doctor(
     Args:
         name: the store's file.
         key_file: a file with its store key, if it is sealed: 32 bytes, or 64 hexadecimal digits.
+        passphrase_file: a file with its passphrase, if it is sealed with one: one line in UTF-8.
         json: print a JSON document instead of text.
         clock: milliseconds since 1970.
 
@@ -69,10 +72,11 @@ def run_doctor(
     """
     try:
         key = None if key_file is None else _read_key(key_file)
-        with read_store_file(name, key=key) as file:
+        passphrase = None if passphrase_file is None else _read_passphrase(passphrase_file)
+        with read_store_file(name, key=key, passphrase=passphrase) as file:
             report = _examine(file, Policy(), clock())
     except _BadKeyFile as error:
-        return _refuse(key_file or "", str(error))
+        return _refuse(key_file or passphrase_file or "", str(error))
     except E2ECrossError as error:
         return _refuse(name, str(error))
     if json:
@@ -103,19 +107,32 @@ def _examine(file: StoreFile, policy: Policy, now_ms: int) -> _Report:
 
 
 def _read_key(name: str) -> bytes:
-    try:
-        with open(name, "rb") as file:
-            data = file.read(_LONGEST_KEY_FILE + 1)
-    except OSError as error:
-        raise _BadKeyFile(f"cannot be read: {error.strerror or 'unknown reason'}") from error
-    except ValueError as error:  # a name with a null character
-        raise _BadKeyFile("cannot be read: not the name of a file") from error
+    data = _read_file(name, _LONGEST_KEY_FILE)
     if len(data) == _KEY_BYTES:
         return data
     digits = _HEX_KEY.fullmatch(data)
     if digits is None:
         raise _BadKeyFile("holds no key: exactly 32 bytes, or 64 hexadecimal digits")
     return bytes.fromhex(digits[1].decode())
+
+
+def _read_passphrase(name: str) -> bytes:
+    data = _read_file(name, MAX_PASSPHRASE_BYTES + len(b"\r\n"))
+    passphrase = data.removesuffix(b"\n").removesuffix(b"\r")
+    if not 0 < len(passphrase) <= MAX_PASSPHRASE_BYTES:
+        raise _BadKeyFile(f"holds no passphrase: one line of 1 to {MAX_PASSPHRASE_BYTES} bytes")
+    return passphrase
+
+
+def _read_file(name: str, most: int) -> bytes:
+    """Read at most one byte more than may be there."""
+    try:
+        with open(name, "rb") as file:
+            return file.read(most + 1)
+    except OSError as error:
+        raise _BadKeyFile(f"cannot be read: {error.strerror or 'unknown reason'}") from error
+    except ValueError as error:  # a name with a null character
+        raise _BadKeyFile("cannot be read: not the name of a file") from error
 
 
 def _refuse(name: str, why: str) -> int:

@@ -20,7 +20,8 @@ from typing import Final
 from e2ecross.errors import InvalidArgument, StoreBusy, StoreCorrupted, StoreError
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.checks import DEFAULT_BUSY_TIMEOUT_MS
-from e2ecross.stores.sealing import SYSTEM_ENTROPY, Sealer, check_store_key, open_sealing
+from e2ecross.stores.sealing import SYSTEM_ENTROPY, Sealer
+from e2ecross.stores.sealing_header import StoreKey, check_store_key, open_sealing
 from e2ecross.stores.sqlite_errors import DRIVER_ERRORS, store_error
 from e2ecross.stores.sqlite_file import recognise
 from e2ecross.stores.sqlite_schema import (
@@ -62,13 +63,17 @@ class StoreFile:
 
 @contextmanager
 def read_store_file(
-    path: str | os.PathLike[str], *, key: bytes | None = None
+    path: str | os.PathLike[str],
+    *,
+    key: bytes | None = None,
+    passphrase: str | bytes | None = None,
 ) -> Iterator[StoreFile]:
     """Look into the file of a store, which is not changed by it.
 
     Args:
         path: the file.
-        key: its store key, 32 bytes, secret, if it is sealed.
+        key: its store key, 32 bytes, secret, if it is sealed with one.
+        passphrase: its passphrase, secret, if it is sealed with one.
 
     Raises:
         InvalidArgument: an argument has the wrong type, length or value.
@@ -81,7 +86,7 @@ def read_store_file(
     name = os.fspath(path)
     if not isinstance(name, str) or not name or "\0" in name:
         raise InvalidArgument("path must be the name of a file")
-    check_store_key(key)
+    store_key = check_store_key(key, passphrase)
     name = os.path.realpath(name)  # as SQLite does: the WAL lies beside the file itself
     try:
         recognise(name)
@@ -93,7 +98,7 @@ def read_store_file(
         raise store_error(name, exc) from exc
     with closing(connection):
         try:
-            sealer = _open(connection, key)
+            sealer = _open(connection, store_key)
             connection.execute("BEGIN")
             is_intact = _is_intact(connection)
         except DRIVER_ERRORS as exc:
@@ -132,7 +137,7 @@ def _connect(path: str, *, has_wal: bool) -> sqlite3.Connection:
     return connection
 
 
-def _open(connection: sqlite3.Connection, key: bytes | None) -> Sealer | None:
+def _open(connection: sqlite3.Connection, key: StoreKey) -> Sealer | None:
     version = pragma_value(connection, "user_version")
     if version <= 0 or pragma_value(connection, "application_id") != APPLICATION_ID:
         raise StoreCorrupted("the file is empty or not an e2ecross store: choose another one")

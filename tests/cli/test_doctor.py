@@ -47,9 +47,13 @@ class Home:
         self.path = path
 
     @contextmanager
-    def device(self, age_ms: int = 0, key: bytes | None = None) -> Iterator[Device]:
+    def device(
+        self, age_ms: int = 0, key: bytes | None = None, passphrase: str | None = None
+    ) -> Iterator[Device]:
         """A new device of that age with 30 one-time prekeys, closed at the end."""
-        with SQLiteStore(self.path, key=key) as store:
+        with SQLiteStore(
+            self.path, key=key, passphrase=passphrase, passphrase_cost="interactive"
+        ) as store:
             device = make_device(ANA, store, clock=lambda: NOW_MS - age_ms)
             device.confirm_published(device.publish(one_time=30))
             yield device
@@ -401,6 +405,39 @@ def test_a_key_file_without_a_key_is_refused(home: Home, tmp_path: Path, content
     ended = home.examine("--key-file", str(key_file))
     assert is_refused(ended)
     assert "holds no key" in ended.err
+
+
+@pytest.mark.parametrize("content", ["correct horse", "correct horse\n", "correct horse\r\n"])
+def test_a_store_opens_with_its_passphrase_file(home: Home, tmp_path: Path, content: str) -> None:
+    with home.device(passphrase="correct horse"):
+        pass
+    file = tmp_path / "passphrase"
+    file.write_bytes(content.encode())
+    ended = home.examine("--passphrase-file", str(file))
+    assert (ended.code, ended.err) == (0, "")
+    assert "records are encrypted" in ended.out
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", bytes(2000)])
+def test_a_passphrase_file_without_a_passphrase_is_refused(
+    home: Home, tmp_path: Path, content: bytes
+) -> None:
+    with home.device(passphrase="correct horse"):
+        pass
+    file = tmp_path / "passphrase"
+    file.write_bytes(content)
+    ended = home.examine("--passphrase-file", str(file))
+    assert is_refused(ended)
+    assert "holds no passphrase" in ended.err
+
+
+def test_a_wrong_passphrase_is_refused(home: Home, tmp_path: Path) -> None:
+    with home.device(passphrase="correct horse"):
+        pass
+    file = tmp_path / "passphrase"
+    file.write_bytes(b"wrong")
+    assert is_refused(home.examine("--passphrase-file", str(file)))
+    assert is_refused(home.examine())
 
 
 def test_a_wrong_missing_or_needless_key_is_refused(home: Home, tmp_path: Path) -> None:

@@ -85,12 +85,16 @@ def table(text: str) -> list[list[str]]:
     return [row for i, row in enumerate(rows) if i not in rules and i + 1 not in rules]
 
 
+# protobuf 4.25 on Python 3.12 and later, when it is imported
+_OLD_PROTOBUF = "ignore:Type google._upb._message:DeprecationWarning"
+
+
 def run_python(code: str, folder: Path) -> str:
     """Run code in a process of its own, in that folder; return what it printed."""
     script = folder / "block.py"
     script.write_text(code, "utf-8")
     done = subprocess.run(
-        [sys.executable, "-W", "error", script],
+        [sys.executable, "-W", "error", "-W", _OLD_PROTOBUF, script],
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
