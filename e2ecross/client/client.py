@@ -25,9 +25,9 @@ from e2ecross.client.inbox import (
     list_known_numbers,
     put_failure,
     put_message,
+    receipt_of,
     remove_confirmed_numbers,
 )
-from e2ecross.client.message import FailedMessage, Message
 from e2ecross.client.outbox import (
     find_in_outbox,
     list_outbox,
@@ -231,7 +231,7 @@ class Client:
         items = self._unseen(limit)
         if errors and not items:
             raise errors[0]
-        self._seen_receipts.update(_receipt(item) for item in items)
+        self._seen_receipts.update(receipt_of(item) for item in items)
         return items
 
     def confirm(self, items: Iterable[InboxItem]) -> None:
@@ -242,7 +242,7 @@ class Client:
             StoreError: the store cannot be written.
         """
         require_type("items", items, Iterable)
-        receipts = [_receipt(item) for item in items]
+        receipts = [receipt_of(item) for item in items]
         with self._device.context.store.transaction() as tx:
             for receipt in receipts:
                 confirm_in_inbox(tx, receipt, self._acknowledged)
@@ -334,7 +334,7 @@ class Client:
                 after = max(after, number)
                 try:
                     if number not in known:
-                        self._take_in(number, data)
+                        self._take_in(token, number, data)
                 except StoreError as error:
                     errors.append(error)
                 else:
@@ -357,7 +357,7 @@ class Client:
                 remove_confirmed_numbers(tx, known)
         return known
 
-    def _take_in(self, number: int, data: bytes) -> None:
+    def _take_in(self, token: bytes, number: int, data: bytes) -> None:
         context = self._device.context
         envelope: Envelope | None = None
         try:
@@ -367,11 +367,23 @@ class Client:
                 payload, changed = decrypt_envelope(context, tx, envelope, message, context.clock())
                 receipt = put_message(tx, number, payload, identity_changed=changed)
         except RemoteError as error:
+            if self._was_taken_in(token, number):
+                return
             with context.store.transaction() as tx:
                 if number in list_known_numbers(tx):
-                    return  # another process has taken it in meanwhile
+                    return  # another process was faster
                 receipt = put_failure(tx, number, envelope, error)
         self._own_receipts.add(receipt)
+
+    def _was_taken_in(self, token: bytes, number: int) -> bool:
+        """Tell whether another process has taken in what this one has fetched.
+
+        The inbox is asked first: what has left it, confirmed, had left the back end before.
+        """
+        with self._device.context.store.transaction() as tx:
+            known = number in list_known_numbers(tx)
+        address = self._device.address
+        return known or number not in dict(self._backend.fetch(address, token, 1, number - 1))
 
 
 def _recipient_address(recipient: Address | UserId | str) -> Address:
@@ -384,10 +396,3 @@ def _recipient_address(recipient: Address | UserId | str) -> Address:
         return Address.parse(recipient)
     except InvalidArgument as error:
         raise InvalidArgument(f"recipient is not acceptable: {error}") from error
-
-
-def _receipt(item: object) -> int:
-    receipt = item.receipt if isinstance(item, Message | FailedMessage) else None
-    if type(receipt) is not int or not 0 < receipt < 2**64:
-        raise InvalidArgument("items must be what Client.receive returned")
-    return receipt

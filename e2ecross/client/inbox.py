@@ -15,6 +15,7 @@ from e2ecross.client.message import FailedMessage, Message
 from e2ecross.client.outbox import take_number
 from e2ecross.errors import (
     IdentityChangedError,
+    InvalidArgument,
     RecordCorrupted,
     RemoteError,
     remote_error_from_code,
@@ -31,6 +32,7 @@ __all__ = [
     "list_known_numbers",
     "put_failure",
     "put_message",
+    "receipt_of",
     "remove_confirmed_numbers",
 ]
 
@@ -104,6 +106,18 @@ def remove_confirmed_numbers(tx: Transaction, acknowledged: Container[int]) -> N
     for receipt, record in _records(tx):
         if record.confirmed and record.backend_number in acknowledged:
             tx.delete(Table.INBOX, b"", receipt.to_bytes(_NUMBER_BYTES))
+
+
+def receipt_of(item: object) -> int:
+    """Return the receipt of what was handed over.
+
+    Raises:
+        InvalidArgument: it is something else.
+    """
+    receipt = item.receipt if isinstance(item, Message | FailedMessage) else None
+    if type(receipt) is not int or not 0 < receipt < 2**64:
+        raise InvalidArgument("items must be what Client.receive returned")
+    return receipt
 
 
 def _records(tx: Transaction) -> list[tuple[int, InboxRecord]]:

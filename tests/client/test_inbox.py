@@ -372,7 +372,7 @@ class Overtaken(BackendSimulator):
     """While messages are on their way to one process, another one on the same store has them."""
 
     other: Client | None = None
-    taken: int = 0
+    items: Sequence[Message | FailedMessage] = ()
 
     def fetch(
         self, address: Address, token: bytes, limit: int, after: int = 0
@@ -380,7 +380,7 @@ class Overtaken(BackendSimulator):
         batch = super().fetch(address, token, limit, after)
         other, self.other = self.other, None
         if other is not None:
-            self.taken = len(other.receive())
+            self.items = other.receive()
         return batch
 
 
@@ -390,10 +390,36 @@ def test_two_processes_that_receive_at_once_make_no_failure_of_it() -> None:
     send(ana, BUDI, "0", "1")
     backend.other = restarted(budi, backend)
     items = budi.receive()
-    assert backend.taken == 2
+    assert len(backend.items) == 2
     assert shown(items) == ["0", "1"]
     assert all(item.redelivered for item in items)  # the other process may have shown them
     assert backend.mailbox(BUDI) == []
+
+
+class OvertakenAndConfirmed(Overtaken):
+    """The other process also confirms: nothing of the message is left in the inbox."""
+
+    def fetch(
+        self, address: Address, token: bytes, limit: int, after: int = 0
+    ) -> list[tuple[int, bytes]]:
+        other = self.other
+        batch = super().fetch(address, token, limit, after)
+        if other is not None:
+            other.confirm(self.items)
+        return batch
+
+
+def test_what_another_process_has_taken_in_and_confirmed_meanwhile_is_no_failure() -> None:
+    backend = OvertakenAndConfirmed()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    send(ana, BUDI, "0", "1")
+    backend.other = restarted(budi, backend)
+    assert budi.receive() == []
+    assert shown(backend.items) == ["0", "1"]
+    assert count_rows(budi.device.context.store, Table.INBOX) == 0
+    backend.inject(BUDI, b"garbage")  # what nobody can read still is one
+    (failure,) = budi.receive()
+    assert isinstance(failure, FailedMessage)
 
 
 # --- Stores that fail -----------------------------------------------------------------------
