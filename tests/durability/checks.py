@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a store is whole: every record decodes, and none refers to one that is missing."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from e2ecross import Address, Envelope
+from e2ecross.client.context import require_device
+from e2ecross.client.session_store import load_sessions
+from e2ecross.client.trust import find_identity
+from e2ecross.protocol.session_record import SessionRecord
+from e2ecross.stores import Store, Table, Transaction
+from e2ecross.wire.records import (
+    DeviceRecord,
+    InboxRecord,
+    SignedPrekeyRecord,
+    decode_one_time_prekey,
+    decode_outbox_envelope,
+)
+from e2ecross.wire.session_records import SessionListRecord, StoredSession, decode_skipped_keys
+
+_BASE_KEY_BYTES = 33
+
+
+class Place(NamedTuple):
+    partition: bytes
+    row: bytes
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a whole store says of itself.
+
+    Attributes:
+        signed_prekeys: ids.
+        one_time_prekeys: ids.
+        next_prekey_id: the first that has not been given.
+        inbox: message ids that the app has not confirmed.
+        outbox: message ids that the back end may not have.
+        sessions: how many, current and archived.
+    """
+
+    signed_prekeys: set[int]
+    one_time_prekeys: set[int]
+    next_prekey_id: int
+    inbox: set[str]
+    outbox: set[str]
+    sessions: int
+
+    @property
+    def gone_prekeys(self) -> set[int]:
+        """One-time prekeys that were made and are not there any more.
+
+        For a store whose signed prekeys are all kept, so that every other id is a one-time one.
+        """
+        made = set(range(min(self.signed_prekeys), self.next_prekey_id))
+        return made - self.signed_prekeys - self.one_time_prekeys
+
+
+def check_store(store: Store) -> Facts | None:
+    """Decode everything and compare; None when the store holds nothing at all."""
+    with store.transaction() as tx:
+        tables = {table: _rows(tx, table) for table in Table}
+        if not any(tables.values()):
+            return None
+        device = require_device(tx)
+        _check_sessions(tx, tables)
+        _check_prekeys(device, tables)
+        return _facts(device, tables)
+
+
+def _rows(tx: Transaction, table: Table) -> dict[Place, bytes]:
+    return {Place(partition, row): record for partition, row, record in tx.scan(table)}
+
+
+def _check_sessions(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> None:
+    listed: set[Place] = set()
+    for place, record in tables[Table.SESSION_RECORDS].items():
+        sessions = SessionListRecord.decode(record)
+        keys = (*sessions.archived, *([sessions.current] if sessions.current else []))
+        assert len(set(keys)) == len(keys)
+        listed |= {Place(place.partition, key) for key in keys}
+        address = _address(place.partition)
+        loaded: SessionRecord = load_sessions(tx, address)  # also joins sessions and skipped keys
+        assert len(loaded.archived) == len(sessions.archived)
+        assert find_identity(tx, address) is not None
+    assert listed == tables[Table.SESSIONS].keys()
+    for place, record in tables[Table.SESSIONS].items():
+        assert StoredSession.decode(record).base_key == place.row
+    for place, record in tables[Table.SKIPPED_KEYS].items():
+        decode_skipped_keys(record)
+        owner = Place(place.partition[:-_BASE_KEY_BYTES], place.partition[-_BASE_KEY_BYTES:])
+        assert owner in listed
+    for place in tables[Table.REMOTE_IDENTITIES]:
+        assert find_identity(tx, _address(place.partition)) is not None
+
+
+def _check_prekeys(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]) -> None:
+    table = tables[Table.SIGNED_PREKEYS]
+    signed = {place.row: SignedPrekeyRecord.decode(data) for place, data in table.items()}
+    assert device.signed_prekey_id.to_bytes(4) in signed
+    current = [row for row, record in signed.items() if not record.replaced_at_ms]
+    assert current == [device.signed_prekey_id.to_bytes(4)]
+    for row, record in signed.items():
+        seen = [place for place in tables[Table.SEEN_BASE_KEYS] if place.partition == row]
+        assert len(seen) == record.seen_base_keys
+    assert {place.partition for place in tables[Table.SEEN_BASE_KEYS]} <= signed.keys()
+    for data in tables[Table.ONE_TIME_PREKEYS].values():
+        decode_one_time_prekey(data)
+
+
+def _facts(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]) -> Facts:
+    def ids(table: Table) -> set[int]:
+        found = {int.from_bytes(place.row) for place in tables[table]}
+        assert all(number < device.next_prekey_id for number in found)
+        return found
+
+    queued = [*tables[Table.INBOX], *tables[Table.OUTBOX]]
+    assert all(int.from_bytes(place.row) < device.next_queue_number for place in queued)
+    assert len(set(queued)) == len(queued)  # no number was given twice
+    inbox = [InboxRecord.decode(record) for record in tables[Table.INBOX].values()]
+    outbox = [decode_outbox_envelope(record) for record in tables[Table.OUTBOX].values()]
+    return Facts(
+        signed_prekeys=ids(Table.SIGNED_PREKEYS),
+        one_time_prekeys=ids(Table.ONE_TIME_PREKEYS),
+        next_prekey_id=device.next_prekey_id,
+        inbox={record.message_id.hex() for record in inbox if not record.confirmed},
+        outbox={Envelope.decode(data).message_id.hex() for data in outbox},
+        sessions=len(tables[Table.SESSIONS]),
+    )
+
+
+def _address(partition: bytes) -> Address:
+    app, user, device = partition.decode().split("\0")
+    return Address(app, user, ord(device))

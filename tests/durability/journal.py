@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the children note for the parent: lines in one file, appended by one `write` each.
+
+A note survives the kill of its writer (the page cache does), and no two notes mix.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from e2ecross import Address, Envelope, MessageKind
+from e2ecross.relay import Relay
+from e2ecross.wire.signal_message import (
+    PreKeySignalMessage,
+    decode_prekey_signal_message,
+    decode_signal_message,
+)
+
+Note = dict[str, Any]
+
+
+class Journal:
+    """The writing end; open it after the fork."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def note(self, what: str, **facts: object) -> None:
+        line = json.dumps({"what": what, **facts}).encode() + b"\n"
+        assert os.write(self._file, line) == len(line)
+
+
+class JournalReader:
+    """The reading end: each call returns what is new."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def new(self) -> list[Note]:
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        self._offset += len(data)
+        return [json.loads(line) for line in data.splitlines()]
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
+
+
+def open_wrapping(envelope: Envelope) -> tuple[str, int | None]:
+    """Digest of the innermost ciphertext (what CBC made), and the one-time prekey it names."""
+    if envelope.kind is MessageKind.PREKEY:
+        outer: PreKeySignalMessage = decode_prekey_signal_message(envelope.ciphertext)
+        return digest(outer.message.ciphertext), outer.one_time_prekey_id
+    return digest(decode_signal_message(envelope.ciphertext).ciphertext), None
+
+
+class JournallingRelay(Relay):
+    """A relay whose caller notes what is about to leave, what was published, what has come."""
+
+    journal: Journal
+
+    def deposit(self, token: bytes, envelope: bytes) -> None:
+        decoded = Envelope.decode(envelope)
+        text, _ = open_wrapping(decoded)
+        self.journal.note("left", text=text, id=decoded.message_id.hex())
+        super().deposit(token, envelope)
+
+    def fetch(
+        self, address: Address, token: bytes, limit: int, after: int = 0
+    ) -> list[tuple[int, bytes]]:
+        batch = super().fetch(address, token, limit, after)
+        for _, data in batch:
+            envelope = Envelope.decode(data)
+            _, prekey = open_wrapping(envelope)
+            if prekey is not None:
+                self.journal.note(
+                    "fetched", at=str(address), id=envelope.message_id.hex(), prekey=prekey
+                )
+        return batch

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Points at which a process kills itself, reached by wrapping what it works with.
+
+Rules:
+- The package knows nothing of this: a store, a back end and a relay's database are wrapped.
+- The kill is SIGKILL: no handler, no `finally`, no buffer is written.
+"""
+
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from e2ecross import Address, PreKeyBundle, PublishedKeys
+from e2ecross.client.backend import Backend
+from e2ecross.relay.database import Database
+from e2ecross.stores import Store, Table, Transaction
+
+BACKEND_METHODS: Final = tuple(name for name in vars(Backend) if not name.startswith("_"))
+
+TRANSACTION_POINTS: Final = (
+    "before a transaction",
+    "in a transaction, begun",
+    "in a transaction, after a write",
+    "in a transaction, before its commit",
+    "after a commit, before the hand-over",
+)
+RELAY_POINTS: Final = ("in the relay's transaction, before its commit", "after the relay's commit")
+BACKEND_POINTS: Final = tuple(
+    f"{when} {method}" for method in BACKEND_METHODS for when in ("before", "after")
+)
+CALLER_POINTS: Final = (
+    "before encryption",
+    "after encryption",
+    "after send",
+    "after receive, before the caller's note",
+    "after the caller's note, before confirm",
+    "after confirm",
+    "before closing the store",
+)
+POINTS: Final = TRANSACTION_POINTS + RELAY_POINTS + BACKEND_POINTS + CALLER_POINTS
+
+
+class Killer:
+    """Kills this process when it comes to a point for the n-th time."""
+
+    def __init__(self, point: str | None, visits: int) -> None:
+        assert point is None or point in POINTS
+        self._point = point
+        self._left = visits
+
+    def reach(self, point: str) -> None:
+        assert point in POINTS
+        if point == self._point:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class KillingStore:
+    """A store with points around and inside its transactions."""
+
+    def __init__(self, inner: Store, killer: Killer) -> None:
+        self._inner = inner
+        self._killer = killer
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        self._killer.reach("before a transaction")
+        with self._inner.transaction() as inner:
+            transaction = _KillingTransaction(inner, self._killer)
+            self._killer.reach("in a transaction, begun")
+            yield transaction
+            if transaction.has_written:
+                self._killer.reach("in a transaction, before its commit")
+        if transaction.has_written:
+            self._killer.reach("after a commit, before the hand-over")
+
+    def close(self) -> None:
+        self._killer.reach("before closing the store")
+        self._inner.close()
+
+
+class _KillingTransaction:
+    def __init__(self, inner: Transaction, killer: Killer) -> None:
+        self._inner = inner
+        self._killer = killer
+        self.has_written = False
+
+    def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
+        return self._inner.get(table, partition, row)
+
+    def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
+        self._inner.put(table, partition, row, record)
+        self._wrote()
+
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
+        self._inner.delete(table, partition, row)
+        self._wrote()
+
+    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
+        return self._inner.list(table, partition)
+
+    def count(self, table: Table, partition: bytes = b"") -> int:
+        return self._inner.count(table, partition)
+
+    def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
+        return self._inner.scan(table)
+
+    def _wrote(self) -> None:
+        self.has_written = True
+        self._killer.reach("in a transaction, after a write")
+
+
+class KillingDatabase:
+    """A relay's database with points at the end of its writing transactions."""
+
+    def __init__(self, inner: Database, killer: Killer) -> None:
+        self._inner = inner
+        self._killer = killer
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        with self._inner.writing() as connection:
+            yield connection
+            self._killer.reach("in the relay's transaction, before its commit")
+        self._killer.reach("after the relay's commit")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        with self._inner.reading() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class KillingBackend:
+    """A back end with points before and after each call."""
+
+    def __init__(self, inner: Backend, killer: Killer) -> None:
+        self._inner = inner
+        self._killer = killer
+
+    def register(self, address: Address, token: bytes) -> None:
+        with self._around("register"):
+            self._inner.register(address, token)
+
+    def publish(self, token: bytes, published: PublishedKeys) -> None:
+        with self._around("publish"):
+            self._inner.publish(token, published)
+
+    def one_time_prekey_count(self, address: Address, token: bytes) -> int:
+        with self._around("one_time_prekey_count"):
+            return self._inner.one_time_prekey_count(address, token)
+
+    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
+        with self._around("fetch_bundle"):
+            return self._inner.fetch_bundle(requester, token, address)
+
+    def deposit(self, token: bytes, envelope: bytes) -> None:
+        with self._around("deposit"):
+            self._inner.deposit(token, envelope)
+
+    def fetch(
+        self, address: Address, token: bytes, limit: int, after: int = 0
+    ) -> list[tuple[int, bytes]]:
+        with self._around("fetch"):
+            return self._inner.fetch(address, token, limit, after)
+
+    def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
+        with self._around("acknowledge"):
+            self._inner.acknowledge(address, token, numbers)
+
+    @contextmanager
+    def _around(self, method: str) -> Iterator[None]:
+        self._killer.reach(f"before {method}")
+        yield
+        self._killer.reach(f"after {method}")
