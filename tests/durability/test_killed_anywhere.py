@@ -44,7 +44,7 @@ def test_a_device_killed_anywhere_loses_nothing_and_reuses_nothing(tmp_path: Pat
     with Nursery() as nursery:
         while figures.rounds < ROUNDS or any(not figures.kills[point] for point in POINTS):
             assert figures.rounds < 3 * ROUNDS + 300  # else some point cannot be reached
-            if len(wanted) < len(POINTS):
+            if len(wanted) < len(POINTS) // 2:
                 more = [*POINTS, *[RANDOM_MOMENT] * (len(POINTS) // 2)]
                 wanted[:0] = rng.sample(more, len(more))
             directory = tmp_path / f"world-{figures.worlds}"

@@ -4,6 +4,7 @@
 import hashlib
 import json
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -17,13 +18,15 @@ from e2ecross.stores import SQLiteStore
 from tests.durability.checks import Facts, check_store
 from tests.durability.child import KEY, Order, store_path
 from tests.durability.journal import JournalReader, Note
-from tests.durability.points import BACKEND_POINTS, POINTS
+from tests.durability.points import POINTS, TRANSACTION_POINTS
 
 DEVICES = ("whatsapp:ana.1", "instagram:budi.1", "messenger:toko.1", "whatsapp:dewi.1")
 KILLED = -9
 RANDOM_MOMENT = "at a random moment"
 _ROOT = Path(__file__).parents[2]
 _LIFE_S = 0.06  # a child's; at twice that most random moments would come too late
+# One child comes to these dozens of times, to the others a few times, to some only now and then.
+_VISITS_RATE = dict.fromkeys(TRANSACTION_POINTS, 0.1)
 _ROUNDS = 24  # of one world: then most devices know each other
 
 
@@ -64,6 +67,7 @@ class Figures:
     handed_again: int = 0
     encryptions: int = 0
     abandoned: int = 0
+    keys_taken_again: int = 0
     sessions: int = 0
     used_prekeys: int = 0
     kills: Counter[str] = field(default_factory=Counter)
@@ -73,7 +77,8 @@ class Figures:
             f"{self.rounds} rounds in {self.worlds} worlds, {sum(self.kills.values())} kills",
             f"{self.accepted} messages accepted and handed over, {self.handed_again} hand-overs "
             f"flagged as repeated",
-            f"{self.encryptions} encryptions, of which {self.abandoned} never left their process",
+            f"{self.encryptions} encryptions, of which {self.abandoned} died with their process; "
+            f"{self.keys_taken_again} of their keys encrypted what left later",
             f"{self.sessions} session states, {self.used_prekeys} one-time prekeys used",
         ]
         return "\n".join(
@@ -124,14 +129,13 @@ class World:
             assert code in ((0, KILLED) if order.is_to_die else (0,))
             self._figures.kills[order.point or RANDOM_MOMENT] += code == KILLED
         if ended[0] != KILLED and victim.point:
-            wanted.insert(self._random.randrange(len(wanted) + 1), point)  # it was not reached
+            wanted.insert(max(len(wanted) - 3, 0), point)  # it was not reached: soon again
 
     def _order(self, device: str, point: str, *, steps: int = 6) -> Order:
         registered = {note["at"] for note in self._notes["registered"]} - {device}
         strangers = [p for p in sorted(registered) if (device, p) not in self._met]
         meets = strangers and (point.endswith("fetch_bundle") or self._random.random() < 0.2)
         retry = list(self._open_sends[device].values())
-        often = point in POINTS and point not in BACKEND_POINTS
         return Order(
             directory=str(self._directory),
             device=device,
@@ -143,7 +147,7 @@ class World:
             retry=retry if not steps or self._random.random() < 0.7 else [],
             first_to=self._random.choice(strangers) if meets else "",
             point=point if point in POINTS else "",
-            visits=self._random.randrange(1, 13 if "a transaction" in point else 3) if often else 1,
+            visits=1 + int(self._random.expovariate(_VISITS_RATE.get(point, 2))),
             kill_after_s=self._random.uniform(0, _LIFE_S) if point == RANDOM_MOMENT else -1,
         )
 
@@ -176,8 +180,16 @@ class World:
     # --- What must hold ---------------------------------------------------------------------
 
     def _check_device(self, device: str) -> Facts | None:
-        """After each kill: the store is whole, and no prekey is gone without its message."""
-        path = store_path(str(self._directory), device)
+        """After each kill: the store is whole, and no prekey is gone without its message.
+
+        A copy is looked at, so that the next child finds the files as the kill has left them.
+        """
+        path = self._directory / "copy.db"
+        original = store_path(str(self._directory), device)
+        for suffix in ("", "-wal", "-journal"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+            if (found := original.with_name(original.name + suffix)).exists():
+                shutil.copy(found, path.with_name(path.name + suffix))
         with SQLiteStore(path, key=KEY if self._sealed else None) as store:
             facts = check_store(store)
         with closing(sqlite3.connect(path)) as connection:
@@ -258,6 +270,8 @@ class World:
         assert all(len(left) == 1 for left in texts.values())
         self._figures.encryptions += len(self._notes["key"])
         self._figures.abandoned += len(self._notes["key"]) - len(texts)
+        pairs = {note["pair"] for note in self._notes["key"]}
+        self._figures.keys_taken_again += len(self._notes["key"]) - len(pairs)
 
 
 def _message(note: dict[str, Any]) -> tuple[str, str, str, str]:
