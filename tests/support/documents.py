@@ -137,7 +137,7 @@ def check_command(command: str) -> None:
 
 
 def _check_variable(variable: str) -> None:
-    files = [*ROOT.joinpath("tests").glob("*.py"), *ROOT.glob("tests/interop/*.py")]
+    files = [*ROOT.joinpath("tests").glob("*.py"), *ROOT.glob("tests/*/*.py")]
     read = re.compile(rf"\b{variable}\b")
     assert any(read.search(file.read_text("utf-8")) for file in files), f"nobody reads {variable}"
 
