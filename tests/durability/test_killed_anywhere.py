@@ -7,6 +7,7 @@ another process of the same device. After each kill the store is reopened, check
 
 What is held, and where it is checked (`world.py`):
 - the reopened store is whole, and no one-time prekey is gone without its message: after each kill;
+- what the relay hands out of a device's prekeys is in its store, and the reverse;
 - of the ciphertexts that leave a process, no two have the same (cipher key, IV);
 - what the relay accepted arrives, as it was sent; nothing else arrives, and nothing fails;
 - what is handed to the caller a second time is flagged as `redelivered`.

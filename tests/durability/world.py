@@ -98,6 +98,7 @@ class World:
         self._random = rng
         self._figures = figures
         self._sealed = rng.random() < 0.5
+        self._repeats = rng.random() < 0.5  # sends whose end is not known; else it is the outbox's
         self._reader = JournalReader(directory / "journal")
         self._round = 0
         self._notes: dict[str, list[Note]] = defaultdict(list)
@@ -135,7 +136,7 @@ class World:
         registered = {note["at"] for note in self._notes["registered"]} - {device}
         strangers = [p for p in sorted(registered) if (device, p) not in self._met]
         meets = strangers and (point.endswith("fetch_bundle") or self._random.random() < 0.2)
-        retry = list(self._open_sends[device].values())
+        retry = list(self._open_sends[device].values()) if self._repeats else []
         return Order(
             directory=str(self._directory),
             device=device,
@@ -212,11 +213,25 @@ class World:
             facts = self._check_device(device)
             assert facts is not None
             assert (facts.inbox, facts.outbox) == (set(), set())
+            self._check_published(device, facts)
             self._figures.sessions += facts.sessions
             self._figures.used_prekeys += len(facts.gone_prekeys)
         self._check_deliveries()
         self._check_hand_overs()
         self._check_keys()
+
+    def _check_published(self, device: str, facts: Facts) -> None:
+        """What the relay hands out can be used, and what can be used was published."""
+        with closing(sqlite3.connect(self._directory / "relay.db")) as connection:
+            rows = connection.execute(
+                "SELECT id, public_key IS NULL FROM one_time_prekeys WHERE address = ?", (device,)
+            ).fetchall()
+            (signed,) = connection.execute(
+                "SELECT signed_prekey_id FROM accounts WHERE address = ?", (device,)
+            ).fetchone()
+        assert {number for number, is_gone in rows if not is_gone} <= facts.one_time_prekeys
+        assert facts.one_time_prekeys <= {number for number, _ in rows}
+        assert signed in facts.signed_prekeys
 
     def _check_deliveries(self) -> None:
         """What the relay has accepted has arrived, as it was sent, and nothing else has.
