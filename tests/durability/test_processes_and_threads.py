@@ -53,7 +53,9 @@ class Process:
 
     def hear(self) -> Any:  # noqa: ANN401
         assert self._process.stdout is not None
-        return json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        assert line, "the process has failed"
+        return json.loads(line)
 
     def end(self) -> None:
         self._process.communicate()

@@ -53,7 +53,9 @@ class Nursery:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([order.encode() for order in orders]) + "\n")
         self._process.stdin.flush()
-        ended: list[int] = json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        assert line, "the nursery has failed"
+        ended: list[int] = json.loads(line)
         return ended
 
 
