@@ -136,7 +136,7 @@ class World:
 
     def _order(self, device: str, point: str, *, steps: int = 6) -> Order:
         registered = {note["at"] for note in self._notes["registered"]} - {device}
-        strangers = [p for p in sorted(registered) if (device, p) not in self._met]
+        strangers = [p for p in sorted(registered) if steps and (device, p) not in self._met]
         meets = strangers and (point.endswith("fetch_bundle") or self._random.random() < 0.2)
         retry = list(self._open_sends[device].values()) if self._repeats else []
         return Order(
