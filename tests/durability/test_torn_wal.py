@@ -180,8 +180,8 @@ def test_a_wal_cut_around_each_write_reopens_as_the_last_whole_commit(
     rng = random.Random(1)
     cuts = {0, 1, _WAL_HEADER_BYTES - 1, _WAL_HEADER_BYTES, len(life.wal)}
     for offset, _, _ in life.frames():
-        cuts |= {offset + 1, offset + _FRAME_HEADER_BYTES, offset + _FRAME_BYTES - 1}
-        cuts |= {offset + _FRAME_BYTES, offset + rng.randrange(_FRAME_BYTES)}
+        inside = rng.choice((1, _FRAME_HEADER_BYTES, rng.randrange(1, _FRAME_BYTES)))
+        cuts |= {offset + inside, offset + _FRAME_BYTES - 1, offset + _FRAME_BYTES}
     found = []
     for cut in sorted(cuts | set(life.ends)):
         use = cut % _FRAME_BYTES in (0, _WAL_HEADER_BYTES)
