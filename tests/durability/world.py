@@ -80,7 +80,7 @@ class Figures:
             f"{self.accepted} messages accepted and handed over, {self.handed_again} hand-overs "
             f"flagged as repeated",
             f"{self.encryptions} encryptions, of which {self.abandoned} died with their process; "
-            f"{self.keys_taken_again} of their keys encrypted what left later",
+            f"{self.keys_taken_again} times the key of such a one was taken again",
             f"{self.sessions} session states, {self.used_prekeys} one-time prekeys used",
         ]
         return "\n".join(
