@@ -28,6 +28,7 @@ from e2ecross.client.inbox import (
     receipt_of,
     remove_confirmed_numbers,
 )
+from e2ecross.client.message import message_from_payload
 from e2ecross.client.outbox import (
     find_in_outbox,
     list_outbox,
@@ -365,14 +366,15 @@ class Client:
             message = decode_ciphertext(context, envelope)
             with context.store.transaction() as tx:
                 payload, changed = decrypt_envelope(context, tx, envelope, message, context.clock())
-                receipt = put_message(tx, number, payload, identity_changed=changed)
+                message_ = message_from_payload(payload, identity_changed=changed)
+                receipt = put_message(tx, number, message_)
         except RemoteError as error:
             if self._was_taken_in(token, number):
                 return
             with context.store.transaction() as tx:
                 if number in list_known_numbers(tx):
                     return  # another process was faster
-                receipt = put_failure(tx, number, envelope, error)
+                receipt = put_failure(tx, number, envelope, error, retrying=False)
         self._own_receipts.add(receipt)
 
     def _was_taken_in(self, token: bytes, number: int) -> bool:

@@ -13,7 +13,7 @@ from e2ecross.client.context import (
     Context,
     system_clock,
 )
-from e2ecross.client.message import Message
+from e2ecross.client.message import Message, message_from_payload
 from e2ecross.client.opening import create_device, load_context
 from e2ecross.client.policy import Policy
 from e2ecross.client.prekey_upkeep import (
@@ -239,9 +239,7 @@ class Device:
         message = decode_ciphertext(context, envelope)
         with context.store.transaction() as tx:
             payload, changed = decrypt_envelope(context, tx, envelope, message, context.clock())
-        return Message(
-            payload.sender, payload.message_id, payload.sent_at_ms, payload.content, changed
-        )
+        return message_from_payload(payload, identity_changed=changed)
 
     def encrypt_raw(self, address: Address, plaintext: bytes) -> tuple[MessageKind, bytes]:
         """Encrypt bytes for a Signal peer that does not speak our envelope.

@@ -14,9 +14,12 @@ from typing import TypeVar
 
 from e2ecross.client.context import address_from_key
 from e2ecross.client.health_records import (
+    check_delivered,
     check_one_time_prekey,
     check_outbox,
+    check_retries,
     check_seen_base_key,
+    check_sent,
     check_session,
     count_skipped_keys,
     read_device,
@@ -70,10 +73,12 @@ class DeviceHealth:
     Attributes:
         is_registered: whether a back end has accepted it.
         is_publication_unconfirmed: whether prekeys were made that may not have arrived there.
+        epoch: how many sending and prekey operations the store has committed.
     """
 
     is_registered: bool
     is_publication_unconfirmed: bool
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,7 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
         return values
 
     # In the order of `Table`.
-    devices = read(Table.DEVICE, read_device)
+    found = read(Table.DEVICE, read_device)
     signed = dict(read(Table.SIGNED_PREKEYS, read_signed_prekey))
     one_time = read(Table.ONE_TIME_PREKEYS, check_one_time_prekey)
     read(Table.SEEN_BASE_KEYS, check_seen_base_key)
@@ -175,12 +180,16 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
     outbox = read(Table.OUTBOX, check_outbox)
     inbox = read(Table.INBOX, read_inbox)
-    device = devices[0] if devices else None
+    read(Table.SENT, check_sent)
+    read(Table.DELIVERED, check_delivered)
+    read(Table.RETRIES, check_retries)
+    device = next((row for row in found if isinstance(row, DeviceRecord)), None)
+    epoch = next((row for row in found if isinstance(row, int)), 0)
     return StoreHealth(
         tables=tuple(tables),
         device=None
         if device is None
-        else DeviceHealth(device.registered, bool(device.unconfirmed_publication)),
+        else DeviceHealth(device.registered, bool(device.unconfirmed_publication), epoch),
         prekeys=_prekeys(device, signed, len(one_time), policy, now_ms),
         sessions=_sessions(tx, places, sum(skipped), policy, now_ms),
         identities={state: trust[state] for state in TrustState},

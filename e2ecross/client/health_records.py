@@ -7,26 +7,38 @@ Rules:
 """
 
 from e2ecross.client.context import address_from_key
+from e2ecross.client.epoch import EPOCH_ROW
 from e2ecross.client.prekey_store import SEEN_MARK
 from e2ecross.client.prekey_upkeep import waiting_publication
+from e2ecross.client.retry_budget import BUDGET
 from e2ecross.client.trust import TrustState, find_identity
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import decode_content
 from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.queue_records import (
+    InboxRecord,
+    OutboxRecord,
+    RetryBudgetRecord,
+    SentRecord,
+    decode_retry,
+    decode_shelf,
+)
 from e2ecross.wire.records import (
     DeviceRecord,
-    InboxRecord,
     SignedPrekeyRecord,
+    decode_epoch,
     decode_one_time_prekey,
-    decode_outbox_envelope,
 )
 from e2ecross.wire.session_records import SessionListRecord, StoredSession, decode_skipped_keys
 
 __all__ = [
+    "check_delivered",
     "check_one_time_prekey",
     "check_outbox",
+    "check_retries",
     "check_seen_base_key",
+    "check_sent",
     "check_session",
     "count_skipped_keys",
     "read_device",
@@ -37,8 +49,10 @@ __all__ = [
 ]
 
 
-def read_device(_: bytes, __: bytes, record: bytes) -> DeviceRecord:
-    """Return the device; the publication that it may hold is decoded, too."""
+def read_device(_: bytes, row: bytes, record: bytes) -> DeviceRecord | int:
+    """Return the device, with the publication that it may hold decoded; or the epoch."""
+    if row == EPOCH_ROW:
+        return decode_epoch(record)
     device = DeviceRecord.decode(record)
     waiting_publication(device)
     return device
@@ -85,9 +99,11 @@ def count_skipped_keys(_: bytes, __: bytes, record: bytes) -> int:
 
 
 def check_outbox(_: bytes, __: bytes, record: bytes) -> None:
-    """Decode an envelope that waits."""
+    """Decode a message that waits, encrypted or not."""
+    item = OutboxRecord.decode(record)
     try:
-        Envelope.decode(decode_outbox_envelope(record))
+        if item.envelope:
+            Envelope.decode(item.envelope)
     except RemoteError as error:
         raise RecordCorrupted("an outbox record holds no envelope: the store is damaged") from error
 
@@ -104,3 +120,34 @@ def read_inbox(_: bytes, __: bytes, record: bytes) -> bool:
         except RemoteError as error:
             raise RecordCorrupted("an inbox record holds no content") from error
     return not item.confirmed
+
+
+def check_sent(partition: bytes, _: bytes, record: bytes) -> None:
+    """Decode a message that is kept, with its content; or the list of what is kept."""
+    if not partition:
+        decode_shelf(record)
+        return
+    item = SentRecord.decode(record)
+    try:
+        if not item.original_id:
+            decode_content(item.content_kind, item.content_body)
+    except RemoteError as error:
+        raise RecordCorrupted("a record of a sent message holds no content") from error
+
+
+def check_delivered(partition: bytes, _: bytes, record: bytes) -> None:
+    """Check the mark of a received message; or the list of what is kept."""
+    if not partition:
+        decode_shelf(record)
+    elif record != SEEN_MARK:
+        raise RecordCorrupted("the mark of a received message is something else")
+
+
+def check_retries(partition: bytes, _: bytes, record: bytes) -> None:
+    """Decode what is noted of messages that were asked for again."""
+    if not partition:
+        decode_shelf(record)
+    elif partition == BUDGET:
+        RetryBudgetRecord.decode(record)
+    else:
+        decode_retry(record)

@@ -21,9 +21,9 @@ from e2ecross.errors import (
     remote_error_from_code,
 )
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.content import Payload, decode_content, encode_content
+from e2ecross.wire.content import Resent, RetryRequest, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.records import InboxRecord
+from e2ecross.wire.queue_records import InboxRecord
 
 __all__ = [
     "InboxItem",
@@ -32,6 +32,7 @@ __all__ = [
     "list_known_numbers",
     "put_failure",
     "put_message",
+    "put_nothing",
     "receipt_of",
     "remove_confirmed_numbers",
 ]
@@ -41,25 +42,33 @@ _NUMBER_BYTES = 8
 InboxItem = Message | FailedMessage
 
 
-def put_message(
-    tx: Transaction, backend_number: int, payload: Payload, *, identity_changed: bool
-) -> int:
+def put_message(tx: Transaction, backend_number: int, message: Message) -> int:
     """Keep a decrypted message until it is confirmed; returns its receipt."""
-    kind, body = encode_content(payload.content)
+    kind, body = encode_content(message.content)
     record = InboxRecord(
-        sender=payload.sender,
-        message_id=payload.message_id,
+        sender=message.sender,
+        message_id=message.message_id,
         backend_number=backend_number,
-        sent_at_ms=payload.sent_at_ms,
+        sent_at_ms=message.sent_at_ms,
         content_kind=kind,
         content_body=body,
-        identity_changed=identity_changed,
+        identity_changed=message.identity_changed,
     )
     return _put(tx, record)
 
 
+def put_nothing(tx: Transaction, backend_number: int) -> None:
+    """Note that something arrived which the app does not see, until the back end has forgotten."""
+    _put(tx, InboxRecord(None, b"", backend_number, confirmed=True))
+
+
 def put_failure(
-    tx: Transaction, backend_number: int, envelope: Envelope | None, error: RemoteError
+    tx: Transaction,
+    backend_number: int,
+    envelope: Envelope | None,
+    error: RemoteError,
+    *,
+    retrying: bool,
 ) -> int:
     """Keep the fact that a message could not be read until it is confirmed; returns its receipt."""
     record = InboxRecord(
@@ -69,6 +78,7 @@ def put_failure(
         error_code=error.code,
         error_text=str(error),
         error_identity_key=error.identity_key if isinstance(error, IdentityChangedError) else b"",
+        retrying=retrying,
     )
     return _put(tx, record)
 
@@ -136,6 +146,7 @@ def _decode(receipt: int, record: InboxRecord) -> InboxItem:
             sender=record.sender,
             message_id=record.message_id or None,
             error=_decode_error(record),
+            retrying=record.retrying,
             receipt=receipt,
         )
     if record.sender is None:
@@ -144,6 +155,8 @@ def _decode(receipt: int, record: InboxRecord) -> InboxItem:
         content = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
         raise RecordCorrupted("an inbox record holds no content: the store is damaged") from error
+    if isinstance(content, RetryRequest | Resent):
+        raise RecordCorrupted("an inbox record holds what no app sees: the store is damaged")
     return Message(
         sender=record.sender,
         message_id=record.message_id,

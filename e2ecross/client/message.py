@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from e2ecross.address import Address
 from e2ecross.errors import RemoteError
-from e2ecross.wire.content import Content
+from e2ecross.wire.content import Content, Payload, Resent, RetryRequest
 
-__all__ = ["FailedMessage", "Message"]
+__all__ = ["FailedMessage", "Message", "message_from_payload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,8 @@ class Message:
         sender: the device that sent it; authenticated.
         message_id: 16 bytes, chosen by the sender.
         sent_at_ms: the sender's clock, milliseconds since 1970.
-        content: what the user sent.
+        content: what the user sent; from `Device.decrypt` also a `RetryRequest`, which `Client`
+            answers by itself.
         identity_changed: it came under another identity key than the accepted one.
         redelivered: it may have been handed over before a crash (`Client` only).
         receipt: by which `Client.confirm` finds it; None from `Device.decrypt`.
@@ -27,7 +28,7 @@ class Message:
     sender: Address
     message_id: bytes
     sent_at_ms: int
-    content: Content
+    content: Content | RetryRequest
     identity_changed: bool
     redelivered: bool = False
     receipt: int | None = field(default=None, repr=False, compare=False)
@@ -35,7 +36,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class FailedMessage:
-    """Stands in the place of a message that could not be read; final.
+    """Stands in the place of a message that could not be read; these bytes never will be.
 
     Attributes:
         sender: who sent it by what the envelope says (not authenticated), or None when the
@@ -43,6 +44,8 @@ class FailedMessage:
         message_id: 16 bytes by what the envelope says, or None.
         error: why. `error.code` tells it to programs.
         redelivered: it may have been handed over before a crash.
+        retrying: the sender was asked to send the message again: it may still come, under the
+            same message id, as long as the sender keeps it.
         receipt: by which `Client.confirm` finds it.
     """
 
@@ -50,4 +53,21 @@ class FailedMessage:
     message_id: bytes | None
     error: RemoteError
     redelivered: bool = False
+    retrying: bool = False
     receipt: int | None = field(default=None, repr=False, compare=False)
+
+
+def message_from_payload(payload: Payload, *, identity_changed: bool) -> Message:
+    """Return what a payload holds; of a copy that was sent again, what the first one held."""
+    content = payload.content
+    if isinstance(content, Resent):
+        return Message(
+            payload.sender,
+            content.message_id,
+            content.sent_at_ms,
+            content.content,
+            identity_changed,
+        )
+    return Message(
+        payload.sender, payload.message_id, payload.sent_at_ms, content, identity_changed
+    )

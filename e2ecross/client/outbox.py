@@ -13,7 +13,7 @@ from e2ecross.client.context import require_device, save_device
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.records import decode_outbox_envelope, encode_outbox_envelope
+from e2ecross.wire.queue_records import OutboxRecord
 
 __all__ = ["find_in_outbox", "list_outbox", "put_into_outbox", "remove_from_outbox", "take_number"]
 
@@ -30,7 +30,7 @@ def take_number(tx: Transaction) -> bytes:
 def put_into_outbox(tx: Transaction, envelope: Envelope) -> bytes:
     """Keep an envelope until the back end has it; returns its row."""
     row = take_number(tx)
-    tx.put(Table.OUTBOX, b"", row, encode_outbox_envelope(envelope.encode()))
+    tx.put(Table.OUTBOX, b"", row, OutboxRecord(envelope.encode()).encode())
     return row
 
 
@@ -54,6 +54,6 @@ def remove_from_outbox(tx: Transaction, row: bytes) -> None:
 
 def _decode(record: bytes) -> Envelope:
     try:
-        return Envelope.decode(decode_outbox_envelope(record))
+        return Envelope.decode(OutboxRecord.decode(record).envelope)
     except RemoteError as error:
         raise RecordCorrupted("an outbox record holds no envelope: the store is damaged") from error

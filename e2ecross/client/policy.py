@@ -12,6 +12,19 @@ __all__ = ["Policy"]
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _MAX_MS: Final = 3650 * _DAY_MS
+_MAX_RESEND_MS: Final = 30 * _DAY_MS
+_RANGES_MS: Final = {
+    "resend_kept_ms": (1, _MAX_RESEND_MS),
+    "delivered_kept_ms": (_MAX_RESEND_MS + _DAY_MS, _MAX_MS),
+}
+_MAX_COUNT: Final = 1_000_000
+_COUNTS: Final = (
+    "resend_kept_messages",
+    "retry_requests_per_peer",
+    "retry_requests",
+    "resends_per_peer",
+    "resends",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,21 @@ class Policy:
         one_time_prekeys_low: refill when fewer are left at the back end: enough for the first
             contacts of a busy day.
         one_time_prekeys_target: how many there are after a refill, at most 1000.
+        accept_changed_identity: accept a changed identity key of a contact who is not verified
+            without asking, as most messengers do: what came or went under it is flagged. For a
+            verified contact it takes `Device.accept_identity` all the same.
+        resend_kept_ms: how long a sent message is kept at most, in the store, in case the
+            recipient's device could not read it, milliseconds, up to 30 days: a phone that is off
+            over a holiday. A thief of the unsealed store reads what is kept.
+        resend_kept_messages: how many are kept at most, up to 1,000,000; 0 keeps none, and then
+            nothing is sent again.
+        delivered_kept_ms: how long a received message is remembered by its id at least, so that a
+            second copy is not shown, milliseconds; more than the 30 days in which any sender may
+            send again.
+        retry_requests_per_peer: how many messages of one device are asked for again in a day.
+        retry_requests: how many in all in a day. What a back end damages it can make us ask for.
+        resends_per_peer: how many messages are sent again to one device in a day.
+        resends: how many in all in a day.
 
     Raises:
         InvalidArgument: a setting has the wrong type or is out of range.
@@ -38,13 +66,27 @@ class Policy:
     signed_prekey_kept_ms: int = 30 * _DAY_MS
     one_time_prekeys_low: int = 25
     one_time_prekeys_target: int = 100
+    accept_changed_identity: bool = False
+    resend_kept_ms: int = 7 * _DAY_MS
+    resend_kept_messages: int = 5_000
+    delivered_kept_ms: int = 45 * _DAY_MS
+    retry_requests_per_peer: int = 1_000
+    retry_requests: int = 5_000
+    resends_per_peer: int = 1_000
+    resends: int = 5_000
 
     def __post_init__(self) -> None:
-        if not isinstance(self.refuse_changed_identity, bool):
-            raise InvalidArgument("refuse_changed_identity must be True or False")
+        for name in ("refuse_changed_identity", "accept_changed_identity"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidArgument(f"{name} must be True or False")
+        if self.refuse_changed_identity and self.accept_changed_identity:
+            raise InvalidArgument("a changed identity cannot be both refused and accepted")
         for setting in fields(self):
             if setting.name.endswith("_ms"):
-                require_whole_number(setting.name, getattr(self, setting.name), 1, _MAX_MS)
+                low, high = _RANGES_MS.get(setting.name, (1, _MAX_MS))
+                require_whole_number(setting.name, getattr(self, setting.name), low, high)
+        for name in _COUNTS:
+            require_whole_number(name, getattr(self, name), 0, _MAX_COUNT)
         require_whole_number(
             "one_time_prekeys_target", self.one_time_prekeys_target, 0, MAX_ONE_TIME_PREKEYS
         )

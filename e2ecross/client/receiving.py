@@ -23,7 +23,7 @@ from e2ecross.client.prekey_store import (
     remember_base_key,
 )
 from e2ecross.client.session_store import load_sessions, save_sessions
-from e2ecross.client.trust import find_identity, observe_identity
+from e2ecross.client.trust import find_identity, observe_identity, require_identity
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import (
@@ -40,6 +40,7 @@ from e2ecross.protocol.session_record import (
     open_first_message,
     open_message,
     open_repeated_first_message,
+    prefer_identity,
 )
 from e2ecross.protocol.x3dh import respond_to_session
 from e2ecross.stores.base import Transaction
@@ -234,15 +235,19 @@ def _accept(
 ) -> bool:
     """Write what a message changes, now that it has passed every check but the policy's."""
     first = receipt.first_message
+    key = receipt.opened.session.remote_identity_key
     changed = observe_identity(
         tx,
         sender,
-        receipt.opened.session.remote_identity_key,
+        key,
         context.policy,
         now_ms,
         starts_session=first is not None,
     )
-    save_sessions(tx, sender, receipt.before, receipt.opened.record)
+    record = receipt.opened.record
+    if changed and require_identity(tx, sender).identity_key == key:  # accepted by the policy
+        record = prefer_identity(record, key)
+    save_sessions(tx, sender, receipt.before, record)
     if first is not None and receipt.signed_prekey is not None:
         if first.one_time_prekey_id is not None:
             delete_one_time_prekey(tx, first.one_time_prekey_id)

@@ -7,6 +7,8 @@ Rules:
   as pending beside the accepted one; nothing is encrypted to the address until the caller accepts
   exactly that key.
 - A bundle with another key than the accepted one starts no session.
+- Where the policy accepts changed keys by itself, it does so for contacts that are not verified,
+  and the change is reported all the same.
 """
 
 import enum
@@ -32,7 +34,9 @@ __all__ = [
     "TrustState",
     "accept_identity",
     "find_identity",
+    "mark_stale",
     "mark_verified",
+    "note_asked",
     "observe_identity",
     "reject_identity",
     "require_accepted_identity",
@@ -62,6 +66,10 @@ class RemoteIdentity:
         pending_key: a key that has been seen since and is not accepted, 33 bytes, or None.
         verified: whether the accepted key was compared by safety number.
         first_seen_at_ms: when the accepted key was first seen, milliseconds since 1970.
+        stale: this is from before the store was restored, and nothing has confirmed it since: the
+            contact may have another key by now, or the user may have accepted or verified one.
+        asked_at_ms: nothing authentic has come from the device yet, and this is when a message was
+            last asked for again of it, milliseconds since 1970; else 0.
     """
 
     address: Address
@@ -69,6 +77,8 @@ class RemoteIdentity:
     pending_key: PublicKey | None
     verified: bool
     first_seen_at_ms: int
+    stale: bool = False
+    asked_at_ms: int = 0
 
     @property
     def trust(self) -> TrustState:
@@ -91,6 +101,8 @@ def find_identity(tx: Transaction, address: Address) -> RemoteIdentity | None:
             None if record.pending_key is None else decode_public_key(record.pending_key),
             record.verified,
             record.first_seen_at_ms,
+            record.stale,
+            record.asked_at_ms,
         )
     except InvalidKey as error:
         raise RecordCorrupted(
@@ -141,6 +153,8 @@ def trust_bundle_identity(
         raise UntrustedIdentity(address, identity.pending_key)
     elif identity.identity_key != identity_key:
         raise UntrustedIdentity(address, identity_key)
+    elif identity.stale:
+        _save(tx, replace(identity, stale=False))
 
 
 def observe_identity(
@@ -174,6 +188,10 @@ def observe_identity(
         _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
         return False
     if identity_key == identity.identity_key:
+        # A late message of an old session does not show that the key is still the right one.
+        stale = identity.stale and not starts_session
+        if stale is not identity.stale or identity.asked_at_ms:
+            _save(tx, replace(identity, stale=stale, asked_at_ms=0))
         return False
     if policy.refuse_changed_identity and (starts_session or identity_key == identity.pending_key):
         raise IdentityChangedError(
@@ -182,7 +200,9 @@ def observe_identity(
             address,
             identity_key,
         )
-    if starts_session:
+    if starts_session and policy.accept_changed_identity and not identity.verified:
+        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
+    elif starts_session:
         _save(tx, replace(identity, pending_key=identity_key))
     return True
 
@@ -220,6 +240,16 @@ def reject_identity(tx: Transaction, address: Address, identity_key: bytes) -> P
     return identity.identity_key
 
 
+def note_asked(tx: Transaction, address: Address, now_ms: int) -> None:
+    """Note that a device was asked for a message that nothing authentic has come from yet."""
+    _save(tx, replace(require_identity(tx, address), asked_at_ms=now_ms))
+
+
+def mark_stale(tx: Transaction, address: Address) -> None:
+    """Note that what is known of an address is from before the store was restored."""
+    _save(tx, replace(require_identity(tx, address), stale=True))
+
+
 def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> None:
     """Note that the user has compared the safety number for the accepted key.
 
@@ -230,7 +260,7 @@ def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> Non
     identity = require_identity(tx, address)
     if identity.pending_key is not None or identity.identity_key != identity_key:
         raise InvalidArgument(f"identity_key is not the accepted key of {address}")
-    _save(tx, replace(identity, verified=True))
+    _save(tx, replace(identity, verified=True, stale=False))
 
 
 def _save(tx: Transaction, identity: RemoteIdentity) -> None:
@@ -239,5 +269,7 @@ def _save(tx: Transaction, identity: RemoteIdentity) -> None:
         identity.pending_key,
         identity.verified,
         identity.first_seen_at_ms,
+        identity.stale,
+        identity.asked_at_ms,
     )
     tx.put(Table.REMOTE_IDENTITIES, address_key(identity.address), b"", record.encode())

@@ -18,7 +18,13 @@ from dataclasses import dataclass
 from e2ecross.crypto.kdf import ChainKey, MessageKey, derive_message_key, derive_next_chain_key
 from e2ecross.crypto.keys import KeyPair, PublicKey
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import DuplicateMessage, MessageTooOld, SessionExhausted, TooManySkipped
+from e2ecross.errors import (
+    DuplicateMessage,
+    MessageTooOld,
+    NoSession,
+    SessionExhausted,
+    TooManySkipped,
+)
 from e2ecross.protocol.skipped_keys import SkippedKeys
 from e2ecross.wire.limits import MAX_CLOSING_GAP, MAX_SKIPPED_KEYS_PER_CHAIN, MAX_UINT32
 
@@ -39,12 +45,12 @@ class SendingChain(Secret):
 
     Attributes:
         ratchet_key_pair: our current ratchet key pair.
-        chain_key: 32 bytes, secret.
+        chain_key: 32 bytes, secret; None when nothing may be sent with it any more.
         message_number: the number of the next message, from 0.
     """
 
     ratchet_key_pair: KeyPair
-    chain_key: ChainKey
+    chain_key: ChainKey | None
     message_number: int
 
 
@@ -90,9 +96,12 @@ def next_sending_key(chain: SendingChain) -> tuple[SendingChain, MessageKey]:
 
     Raises:
         SessionExhausted: the chain has used its 2^32-1 numbers.
+        NoSession: nothing may be sent with the chain any more.
 
     Source: Double Ratchet section 3.4 (RatchetEncrypt).
     """
+    if chain.chain_key is None:
+        raise NoSession("this session was put away when the store was restored: start a new one")
     if chain.message_number >= MAX_UINT32:
         raise SessionExhausted("the session has no message numbers left: start a new one")
     advanced = SendingChain(

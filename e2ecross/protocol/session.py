@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret
+from e2ecross.protocol.message_chain import SendingChain
 from e2ecross.protocol.ratchet import RatchetState, ratchet_decrypt, ratchet_encrypt
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.signal_message import SignalMessage, encode_prekey_signal_message
@@ -21,8 +22,10 @@ __all__ = [
     "PendingPrekey",
     "Session",
     "UsedPrekeys",
+    "can_send",
     "session_decrypt",
     "session_encrypt",
+    "stop_sending",
     "without_pending",
 ]
 
@@ -67,6 +70,8 @@ class Session(Secret):
         ratchet: all that changes with each message.
         pending: set as long as we are the initiator and the peer has not answered.
         used_prekeys: set if we are the responder.
+        without_one_time_prekey: it began without one: until the first answer, a thief of the
+            responder's signed prekey and identity key can read it.
     """
 
     local_identity_key: PublicKey
@@ -76,6 +81,7 @@ class Session(Secret):
     ratchet: RatchetState
     pending: PendingPrekey | None
     used_prekeys: UsedPrekeys | None
+    without_one_time_prekey: bool = False
 
 
 def session_encrypt(
@@ -133,6 +139,22 @@ def session_decrypt(
     return _with(session, ratchet, None), plaintext
 
 
+def stop_sending(session: Session) -> Session:
+    """Return the session without its sending chain key: it reads, and sends nothing.
+
+    A step of the ratchet gives it a new sending chain, under keys that were never used.
+    """
+    ratchet = session.ratchet
+    sending = SendingChain(ratchet.sending.ratchet_key_pair, None, ratchet.sending.message_number)
+    stopped = RatchetState(ratchet.root_key, sending, ratchet.previous_counter, ratchet.receiving)
+    return _with(session, stopped, None)
+
+
+def can_send(session: Session) -> bool:
+    """Tell whether the session has a sending chain key."""
+    return session.ratchet.sending.chain_key is not None
+
+
 def without_pending(session: Session) -> Session:
     """Return the session as it is archived: it no longer wraps."""
     return session if session.pending is None else _with(session, session.ratchet, None)
@@ -147,4 +169,5 @@ def _with(session: Session, ratchet: RatchetState, pending: PendingPrekey | None
         ratchet,
         pending,
         session.used_prekeys,
+        session.without_one_time_prekey,
     )

@@ -9,6 +9,8 @@ Rules:
 - When both ends start at once, we stay with our own unanswered session for a while (the stay
   rule): the peer's session is held in the archive, and replaces ours when it has read eight
   messages, or when the peer starts yet another.
+- After a store was restored its sessions read, and send nothing until a step of their ratchet:
+  the store may have forgotten that message keys were used.
 - A session is sent with only if its remote identity is the accepted one; that is the caller's
   check, and `prefer_identity` is how an acceptance takes effect. Sessions of other identities are
   dropped first when the archive is full, so that nobody can push out the genuine ones.
@@ -25,7 +27,14 @@ from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import AuthenticationFailed, NoSession, RemoteError, UnknownSession
 from e2ecross.protocol.ratchet import find_receiving_chain
-from e2ecross.protocol.session import Session, session_decrypt, session_encrypt, without_pending
+from e2ecross.protocol.session import (
+    Session,
+    can_send,
+    session_decrypt,
+    session_encrypt,
+    stop_sending,
+    without_pending,
+)
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import (
     MAX_ARCHIVED_SESSIONS,
@@ -45,8 +54,10 @@ __all__ = [
     "open_message",
     "open_repeated_first_message",
     "prefer_identity",
+    "prefer_session",
     "prepare_to_send",
     "seal_message",
+    "stop_sending_with_all",
 ]
 
 
@@ -184,7 +195,7 @@ def open_repeated_first_message(
     staying = _is_pending(record) and record.held is not None
     if session is record.current:
         updated = _with_current(record, advanced)
-    elif session.remote_identity_key == accepted_identity and not staying:
+    elif _may_send(advanced, accepted_identity) and not staying:
         updated = _promote(record, session, advanced)
     else:
         # Nothing is promoted, but what the held session reads counts.
@@ -216,7 +227,7 @@ def open_message(
     session, advanced, plaintext = _try_sessions(record, message, entropy)
     if session is record.current:
         updated = _with_current(record, advanced)
-    elif session.remote_identity_key == accepted_identity:
+    elif _may_send(advanced, accepted_identity):
         updated = _promote(record, session, advanced)
     else:
         updated = _update_archived(record, session, advanced, record.held_count)
@@ -232,11 +243,37 @@ def prefer_identity(record: SessionRecord, identity_key: PublicKey) -> SessionRe
     if record.current is not None and record.current.remote_identity_key == identity_key:
         return record
     for session in record.archived:
-        if session.remote_identity_key == identity_key and session.ratchet.receiving:
+        if _may_send(session, identity_key) and session.ratchet.receiving:
             return _make_current(record, session, identity_key)
     if record.current is None:
         return record
     return SessionRecord(None, _bound(_archive(record), identity_key), None, 0)
+
+
+def prefer_session(
+    record: SessionRecord, session: Session, accepted_identity: PublicKey
+) -> SessionRecord:
+    """Send with this session from now on, the stay rule notwithstanding.
+
+    For when the peer has said in it that it cannot read another one. A session of another
+    identity than the accepted one (33 bytes) stays where it is.
+    """
+    if session is record.current or not _may_send(session, accepted_identity):
+        return record
+    return _make_current(record, session, accepted_identity)
+
+
+def stop_sending_with_all(record: SessionRecord, accepted_identity: PublicKey) -> SessionRecord:
+    """Put every session into the archive, where none of them sends before its ratchet turns.
+
+    For a store that was restored. The accepted identity (33 bytes) is that of the address.
+    """
+    archived = tuple(stop_sending(session) for session in _archive(record))
+    return SessionRecord(None, _bound(archived, accepted_identity), None, 0)
+
+
+def _may_send(session: Session, accepted_identity: PublicKey) -> bool:
+    return session.remote_identity_key == accepted_identity and can_send(session)
 
 
 def _try_sessions(

@@ -60,6 +60,7 @@ def session_to_record(session: Session) -> StoredSession:
         used_prekeys=None
         if used is None
         else StoredUsedPrekeys(used.one_time_prekey_id, used.signed_prekey_id),
+        without_one_time_prekey=session.without_one_time_prekey,
     )
 
 
@@ -86,7 +87,9 @@ def session_from_record(stored: StoredSession, skipped: Mapping[bytes, SkippedBu
                         PrivateKey(stored.ratchet_private_key),
                         decode_public_key(stored.ratchet_public_key),
                     ),
-                    ChainKey(stored.sending_chain_key),
+                    None
+                    if stored.sending_chain_key is None
+                    else ChainKey(stored.sending_chain_key),
                     stored.sending_message_number,
                 ),
                 previous_counter=stored.previous_counter,
@@ -107,6 +110,7 @@ def session_from_record(stored: StoredSession, skipped: Mapping[bytes, SkippedBu
             else UsedPrekeys(
                 stored.used_prekeys.one_time_prekey_id, stored.used_prekeys.signed_prekey_id
             ),
+            without_one_time_prekey=stored.without_one_time_prekey,
         )
     except InvalidKey as error:
         raise RecordCorrupted("a session holds an impossible key: the store is damaged") from error

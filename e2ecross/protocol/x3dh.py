@@ -115,6 +115,7 @@ def initiate_session(
         ratchet=_first_state(root_key, ratchet_key_pair, chain_key),
         pending=PendingPrekey(bundle.one_time_prekey_id, bundle.signed_prekey_id, now_ms),
         used_prekeys=None,
+        without_one_time_prekey=bundle.one_time_prekey is None,
     )
 
 
@@ -156,6 +157,7 @@ def respond_to_session(
         ratchet=_first_state(root_key, signed_prekey, chain_key),
         pending=None,
         used_prekeys=UsedPrekeys(message.one_time_prekey_id, message.signed_prekey_id),
+        without_one_time_prekey=one_time_prekey is None,
     )
 
 

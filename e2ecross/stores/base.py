@@ -24,7 +24,7 @@ class Table(enum.StrEnum):
     """What a store holds; the value is the table's name at rest."""
 
     DEVICE = "device"
-    """This device: identity, counters, back-end token. One row."""
+    """Row: empty: this device: identity, counters, back-end token; `epoch`: its epoch."""
     SIGNED_PREKEYS = "signed_prekeys"
     """Row: prekey id."""
     ONE_TIME_PREKEYS = "one_time_prekeys"
@@ -43,6 +43,13 @@ class Table(enum.StrEnum):
     """Row: order of sending."""
     INBOX = "inbox"
     """Row: order of arrival."""
+    SENT = "sent"
+    """What may have to be sent again. Partition: generation. Row: recipient and message id."""
+    DELIVERED = "delivered"
+    """Which messages were received. Partition: generation. Row: sender and message id."""
+    RETRIES = "retries"
+    """What was asked for again. Partition: generation. Row: sender and message id. Also how much
+    was asked and answered: partition `budget`, row: address, or empty for the total."""
 
 
 class Transaction(Protocol):
@@ -66,6 +73,19 @@ class Transaction(Protocol):
 
     def count(self, table: Table, partition: bytes = b"") -> int:
         """Return the number of rows of the partition."""
+        ...
+
+    def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
+        """Remove the rows of the partition, without reading them.
+
+        Args:
+            table: where.
+            partition: which.
+            limit: how many rows at most; which ones is not promised. None: all of them.
+
+        Returns:
+            How many were removed.
+        """
         ...
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:

@@ -12,10 +12,18 @@ from typing import Final
 from e2ecross.errors import InvalidArgument
 from e2ecross.stores.base import Table
 
-__all__ = ["DEFAULT_BUSY_TIMEOUT_MS", "check_busy_timeout", "check_bytes", "check_table"]
+__all__ = [
+    "DEFAULT_BUSY_TIMEOUT_MS",
+    "check_busy_timeout",
+    "check_bytes",
+    "check_limit",
+    "check_table",
+]
 
 DEFAULT_BUSY_TIMEOUT_MS: Final = 5_000
 """How long a transaction waits for another: far above any transaction, below a user's patience."""
+
+_MAX_ROWS: Final = 2**63 - 1  # what SQLite counts with
 
 _MAX_BUSY_TIMEOUT_MS: Final = 3_600_000  # an hour; SQLite keeps it in 31 bits
 
@@ -30,6 +38,12 @@ def check_bytes(name: str, value: object) -> None:
     """Refuse what is not exactly `bytes` (`InvalidArgument`)."""
     if type(value) is not bytes:
         raise InvalidArgument(f"{name} must be bytes, not {type(value).__name__}")
+
+
+def check_limit(value: object) -> None:
+    """Refuse what is neither None nor a number of rows (`InvalidArgument`)."""
+    if value is not None and (type(value) is not int or not 0 <= value <= _MAX_ROWS):
+        raise InvalidArgument("limit must be None or a whole number from 0 to 2^63-1")
 
 
 def check_busy_timeout(value: object) -> int:

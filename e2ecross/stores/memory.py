@@ -10,6 +10,7 @@ Rules:
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import NoReturn, SupportsIndex
 
 from e2ecross.errors import StoreClosed, StoreError
@@ -18,6 +19,7 @@ from e2ecross.stores.checks import (
     DEFAULT_BUSY_TIMEOUT_MS,
     check_busy_timeout,
     check_bytes,
+    check_limit,
     check_table,
 )
 from e2ecross.stores.gate import Gate
@@ -124,6 +126,15 @@ class _MemoryTransaction:
     def count(self, table: Table, partition: bytes = b"") -> int:
         """See `Transaction.count`."""
         return len(self._rows(table, partition))
+
+    def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
+        """See `Transaction.clear`."""
+        check_limit(limit)
+        rows = list(islice(self._rows(table, partition).items(), limit))
+        for row, record in rows:
+            self._before.append((table, partition, row, record))
+            self._set(table, partition, row, None)
+        return len(rows)
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
         """See `Transaction.scan`."""

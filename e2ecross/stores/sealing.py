@@ -136,6 +136,10 @@ class SealedTransaction:
         """See `Transaction.count`; nothing is opened for it."""
         return self._inner.count(table, self._partition(table, partition))
 
+    def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
+        """See `Transaction.clear`; nothing is opened for it, so damaged records go too."""
+        return self._inner.clear(table, self._partition(table, partition), limit)
+
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
         """See `Transaction.scan`; the walk raises `RecordCorrupted`, and can go on after it."""
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from e2ecross.errors import StoreCorrupted, StoreError
 from e2ecross.stores.base import Table
-from e2ecross.stores.checks import check_bytes, check_table
+from e2ecross.stores.checks import check_bytes, check_limit, check_table
 from e2ecross.stores.sqlite_errors import DRIVER_ERRORS, store_error
 
 __all__ = ["SQLiteTransaction"]
@@ -30,6 +30,7 @@ class _Statements(NamedTuple):
     delete: str
     list: str
     count_rows: str
+    clear: str
     scan: str
     scan_on: str
 
@@ -47,6 +48,7 @@ class _Statements(NamedTuple):
             delete=f"DELETE {one}",
             list=f"SELECT row, record {many} ORDER BY row",
             count_rows=f"SELECT count(*) {many}",
+            clear=f"DELETE {many} AND row IN (SELECT row {many} LIMIT ?)",
             scan=f"{walk} {order}",
             scan_on=f"{walk} WHERE (partition, row) > (?, ?) {order}",
         )
@@ -106,6 +108,16 @@ class SQLiteTransaction:
         found: int = self._run(_SQL[table].count_rows, partition)[0][0]
         return found
 
+    def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
+        """See `Transaction.clear`."""
+        _check_place(table, partition)
+        check_limit(limit)
+        most = -1 if limit is None else limit  # SQLite: a negative LIMIT is none
+        self._run(_SQL[table].clear, partition, partition, most)
+        self.has_written = True
+        removed: int = self._run("SELECT changes()")[0][0]
+        return removed
+
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
         """See `Transaction.scan`."""
         check_table(table)
@@ -133,7 +145,7 @@ class SQLiteTransaction:
                 yield self._blob(partition), self._blob(row), self._blob(record)
             rows = self._run(sql.scan_on, rows[-1][0], rows[-1][1])
 
-    def _run(self, sql: str, *parameters: bytes) -> _Rows:
+    def _run(self, sql: str, *parameters: bytes | int) -> _Rows:
         self._check()
         try:
             return self._connection.execute(sql, parameters).fetchall()

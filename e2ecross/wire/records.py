@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records of the device itself: its keys, those of others, and its queues.
+"""Records of the device itself: its keys, those of others, and its epoch.
 
 Values hold secrets as plain bytes; they do not show them. Encoding: `record_encoding.py`.
 
@@ -13,10 +13,8 @@ from e2ecross.address import Address
 from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.xeddsa import SIGNATURE_BYTES
-from e2ecross.errors import RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.encoding import encode_address
-from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.record_encoding import (
     check_lengths,
     decode_record,
@@ -26,13 +24,12 @@ from e2ecross.wire.record_encoding import (
 
 __all__ = [
     "DeviceRecord",
-    "InboxRecord",
     "RemoteIdentityRecord",
     "SignedPrekeyRecord",
+    "decode_epoch",
     "decode_one_time_prekey",
-    "decode_outbox_envelope",
+    "encode_epoch",
     "encode_one_time_prekey",
-    "encode_outbox_envelope",
 ]
 
 _TOKEN_BYTES: Final = 32
@@ -52,6 +49,9 @@ class DeviceRecord(Secret):
         backend_token: 32 bytes, secret, or empty.
         registered: whether the back end has accepted the token.
         next_queue_number: the next row of outbox or inbox.
+        publication_epoch: the epoch at which the unconfirmed publication was made.
+        adopts_epoch: restored or imported, so that the back end's epoch is taken over once.
+        replaces_prekeys: restored, so that the next publication replaces all earlier ones.
     """
 
     address: Address
@@ -63,6 +63,9 @@ class DeviceRecord(Secret):
     backend_token: bytes
     registered: bool
     next_queue_number: int
+    publication_epoch: int = 0
+    adopts_epoch: bool = False
+    replaces_prekeys: bool = False
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -77,6 +80,9 @@ class DeviceRecord(Secret):
                 backend_token=self.backend_token,
                 registered=self.registered,
                 next_queue_number=self.next_queue_number,
+                publication_epoch=self.publication_epoch,
+                adopts_epoch=self.adopts_epoch,
+                replaces_prekeys=self.replaces_prekeys,
             )
         )
 
@@ -103,7 +109,25 @@ class DeviceRecord(Secret):
             backend_token=fields.backend_token,
             registered=fields.registered,
             next_queue_number=fields.next_queue_number,
+            publication_epoch=fields.publication_epoch,
+            adopts_epoch=fields.adopts_epoch,
+            replaces_prekeys=fields.replaces_prekeys,
         )
+
+
+def encode_epoch(epoch: int) -> bytes:
+    """Return the record of how many operations were committed."""
+    return encode_record(storage_pb2.EpochRecord(epoch=epoch))
+
+
+def decode_epoch(data: bytes) -> int:
+    """Return how many operations were committed.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    return decode_record(storage_pb2.EpochRecord(), data, "an epoch record").epoch
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -185,12 +209,17 @@ class RemoteIdentityRecord:
         pending_key: a key that was seen since and not accepted, 33 bytes, or None.
         verified: whether the user has compared the accepted key by safety number.
         first_seen_at_ms: when the accepted key was first seen, milliseconds since 1970.
+        stale: remembered from before the store was restored, and not confirmed since.
+        asked_at_ms: when a message was last asked for again of a device that nothing authentic
+            has come from, milliseconds since 1970; 0 once something has.
     """
 
     identity_key: bytes
     pending_key: bytes | None
     verified: bool
     first_seen_at_ms: int
+    stale: bool = False
+    asked_at_ms: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -200,6 +229,8 @@ class RemoteIdentityRecord:
                 pending_key=self.pending_key or b"",
                 verified=self.verified,
                 first_seen_at_ms=self.first_seen_at_ms,
+                stale=self.stale,
+                asked_at_ms=self.asked_at_ms,
             )
         )
 
@@ -221,105 +252,6 @@ class RemoteIdentityRecord:
             fields.pending_key or None,
             fields.verified,
             fields.first_seen_at_ms,
-        )
-
-
-def encode_outbox_envelope(envelope: bytes) -> bytes:
-    """Return the record of an envelope that waits to be deposited."""
-    return encode_record(storage_pb2.OutboxRecord(envelope=envelope))
-
-
-def decode_outbox_envelope(data: bytes) -> bytes:
-    """Return the encoded envelope of an outbox record.
-
-    Raises:
-        RecordCorrupted: it does not decode.
-        StoreTooNew: a later release wrote it.
-    """
-    return decode_record(storage_pb2.OutboxRecord(), data, "an outbox record").envelope
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class InboxRecord(Secret):
-    """A message, or the failure to read one, until the caller has confirmed it.
-
-    Attributes:
-        sender: who sent it by what the envelope says, or None if no envelope could be read.
-        message_id: 16 bytes, or empty.
-        backend_number: by which the back end hands it out and has it acknowledged.
-        sent_at_ms: the sender's clock, milliseconds since 1970.
-        content_kind: 0 when this is a failure.
-        content_body: what was sent, encoded; secret.
-        identity_changed: whether it came under an identity key that is not accepted.
-        error_code: `code` of the error, empty when this is a message.
-        error_text: the error's message.
-        error_identity_key: the new identity key that an `IdentityChangedError` names, 33 bytes,
-            or empty.
-        confirmed: nothing is left but the number: the app has the item, but the back end may
-            hand it out again.
-    """
-
-    sender: Address | None
-    message_id: bytes
-    backend_number: int
-    sent_at_ms: int = 0
-    content_kind: int = 0
-    content_body: bytes = b""
-    identity_changed: bool = False
-    error_code: str = ""
-    error_text: str = ""
-    error_identity_key: bytes = b""
-    confirmed: bool = False
-
-    def encode(self) -> bytes:
-        """Return the record's bytes."""
-        fields = storage_pb2.InboxRecord(
-            message_id=self.message_id, backend_number=self.backend_number
-        )
-        if self.sender is not None:
-            fields.sender.CopyFrom(encode_address(self.sender))
-        if self.confirmed:
-            fields.confirmed = True
-        elif self.error_code:
-            fields.failure.code = self.error_code
-            fields.failure.text = self.error_text
-            fields.failure.identity_key = self.error_identity_key
-        else:
-            fields.message.sent_at_ms = self.sent_at_ms
-            fields.message.content_kind = self.content_kind
-            fields.message.content_body = self.content_body
-            fields.message.identity_changed = self.identity_changed
-        return encode_record(fields)
-
-    @classmethod
-    def decode(cls, data: bytes) -> "InboxRecord":
-        """Read the record.
-
-        Raises:
-            RecordCorrupted: it does not decode.
-            StoreTooNew: a later release wrote it.
-        """
-        what = "an inbox record"
-        fields = decode_record(storage_pb2.InboxRecord(), data, what)
-        kind = "confirmed" if fields.confirmed else "failure" if fields.failure.code else "message"
-        if fields.WhichOneof("item") != kind:
-            raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
-        if fields.message_id:
-            check_lengths(what, (fields.message_id, MESSAGE_ID_BYTES))
-        if fields.failure.identity_key:
-            check_lengths(what, (fields.failure.identity_key, PUBLIC_KEY_BYTES))
-        return cls(
-            sender=decode_stored_address(fields.sender, what)
-            if fields.HasField("sender")
-            else None,
-            message_id=fields.message_id,
-            backend_number=fields.backend_number,
-            sent_at_ms=fields.message.sent_at_ms,
-            content_kind=fields.message.content_kind,
-            content_body=fields.message.content_body,
-            identity_changed=fields.message.identity_changed,
-            error_code=fields.failure.code,
-            error_text=fields.failure.text,
-            error_identity_key=fields.failure.identity_key,
-            confirmed=fields.confirmed,
+            fields.stale,
+            fields.asked_at_ms,
         )

@@ -114,7 +114,8 @@ class StoredUsedPrekeys:
 class StoredSession(Secret):
     """One session without its skipped message keys; see `protocol.session.Session`.
 
-    Public keys have 33 bytes; root, chain and private keys have 32 bytes and are secret.
+    Public keys have 33 bytes; root, chain and private keys have 32 bytes and are secret. Without
+    a sending chain key the session only reads.
     """
 
     local_identity_key: bytes
@@ -124,12 +125,13 @@ class StoredSession(Secret):
     root_key: bytes
     ratchet_private_key: bytes
     ratchet_public_key: bytes
-    sending_chain_key: bytes
+    sending_chain_key: bytes | None
     sending_message_number: int
     previous_counter: int
     receiving_chains: tuple[StoredChain, ...]
     pending: StoredPending | None
     used_prekeys: StoredUsedPrekeys | None
+    without_one_time_prekey: bool = False
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -142,9 +144,10 @@ class StoredSession(Secret):
             root_key=self.root_key,
             ratchet_private_key=self.ratchet_private_key,
             ratchet_public_key=self.ratchet_public_key,
-            sending_chain_key=self.sending_chain_key,
+            sending_chain_key=self.sending_chain_key or b"",
             sending_message_number=self.sending_message_number,
             previous_counter=self.previous_counter,
+            without_one_time_prekey=self.without_one_time_prekey,
         )
         for chain in self.receiving_chains:
             fields.receiving_chains.add(
@@ -194,11 +197,12 @@ class StoredSession(Secret):
             (fields.base_key, PUBLIC_KEY_BYTES),
             (fields.ratchet_public_key, PUBLIC_KEY_BYTES),
             (fields.root_key, _SYMMETRIC_KEY_BYTES),
-            (fields.sending_chain_key, _SYMMETRIC_KEY_BYTES),
             (fields.ratchet_private_key, PRIVATE_KEY_BYTES),
             *((chain.ratchet_key, PUBLIC_KEY_BYTES) for chain in chains),
             *((chain.chain_key, _SYMMETRIC_KEY_BYTES) for chain in chains if chain.chain_key),
         )
+        if fields.sending_chain_key:
+            check_lengths(what, (fields.sending_chain_key, _SYMMETRIC_KEY_BYTES))
         return cls(
             local_identity_key=fields.local_identity_key,
             remote_identity_key=fields.remote_identity_key,
@@ -207,12 +211,13 @@ class StoredSession(Secret):
             root_key=fields.root_key,
             ratchet_private_key=fields.ratchet_private_key,
             ratchet_public_key=fields.ratchet_public_key,
-            sending_chain_key=fields.sending_chain_key,
+            sending_chain_key=fields.sending_chain_key or None,
             sending_message_number=fields.sending_message_number,
             previous_counter=fields.previous_counter,
             receiving_chains=chains,
             pending=_decode_pending(fields),
             used_prekeys=_decode_used_prekeys(fields),
+            without_one_time_prekey=fields.without_one_time_prekey,
         )
 
 

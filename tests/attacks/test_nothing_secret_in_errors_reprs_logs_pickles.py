@@ -31,7 +31,8 @@ from e2ecross.protocol import message_chain, ratchet
 from e2ecross.relay import Relay
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from e2ecross.wire.content import Payload, decode_payload, encode_payload
-from e2ecross.wire.records import DeviceRecord, InboxRecord, SignedPrekeyRecord
+from e2ecross.wire.queue_records import InboxRecord, SentRecord
+from e2ecross.wire.records import DeviceRecord, SignedPrekeyRecord
 from e2ecross.wire.session_records import StoredSession
 from tests.attacks.support import (
     ANA,
@@ -192,6 +193,7 @@ def _scene(secrets: Secrets, tmp_path: Path | None = None) -> tuple[Person, Pers
         for _, _, data in tx.scan(Table.SIGNED_PREKEYS):
             values.append(SignedPrekeyRecord.decode(data))
     values.append(InboxRecord(ANA, bytes(16), 1, 2, 1, PLAINTEXT.encode()))
+    values.append(SentRecord(b"", 1, 1, PLAINTEXT.encode()))
     key = kdf.MessageKey(next(iter(secrets.raw - {STORE_KEY, PLAINTEXT.encode()})))
     values.append(kdf.derive_message_keys(key))
     return ana, budi, values
@@ -220,6 +222,7 @@ def test_reprs(secrets: Secrets, sealed: bool, tmp_path: Path) -> None:
         "DeviceRecord",
         "Envelope",
         "InboxRecord",
+        "SentRecord",
         "KeyPair",
         "Message",
         "MessageKeys",

@@ -145,6 +145,10 @@ class _BreakingTransaction:
         self._store.step()
         return self._inner.list(table, partition)
 
+    def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
+        self._store.step()
+        return self._inner.clear(table, partition, limit)
+
     def count(self, table: Table, partition: bytes = b"") -> int:
         self._store.step()
         return self._inner.count(table, partition)

@@ -173,6 +173,10 @@ class _SpyTransaction:
         self._spy.note("list", table, partition)
         return self._inner.list(table, partition)
 
+    def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
+        self._spy.note("delete", table, partition)
+        return self._inner.clear(table, partition, limit)
+
     def count(self, table: Table, partition: bytes = b"") -> int:
         return self._inner.count(table, partition)
 

@@ -18,7 +18,7 @@ from e2ecross.client.trust import TrustState
 from e2ecross.errors import BackendError, RecordCorrupted
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
-from e2ecross.wire.records import InboxRecord, encode_outbox_envelope
+from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
 from tests.client.support import (
     ANA,
     BUDI,
@@ -251,7 +251,7 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
 @pytest.mark.parametrize(
     ("table", "place", "record"),
     [
-        (Table.OUTBOX, b"", encode_outbox_envelope(b"no envelope")),
+        (Table.OUTBOX, b"", OutboxRecord(b"no envelope").encode()),
         (Table.INBOX, b"", InboxRecord(None, b"", 1, content_kind=1).encode()),
         (Table.INBOX, b"", InboxRecord(ANA, b"", 1, content_kind=1, content_body=b"?").encode()),
         (Table.REMOTE_IDENTITIES, address_key(BUDI), bytes(3)),

@@ -39,8 +39,7 @@ from e2ecross.errors import (
     TooManySkipped,
 )
 from e2ecross.stores import MemoryStore, Table
-from e2ecross.wire.content import Payload
-from e2ecross.wire.records import InboxRecord
+from e2ecross.wire.queue_records import InboxRecord
 from tests.client.support import (
     ANA,
     BUDI,
@@ -102,13 +101,13 @@ def test_a_message_is_kept_as_it_was_until_it_is_removed(
 ) -> None:
     store = stores.open("ana")
     make_device(ANA, store)
-    payload = Payload(BUDI, ANA, MESSAGE_ID, 5, NOW_MS, content)
+    message = Message(BUDI, MESSAGE_ID, NOW_MS, content, True)
     with store.transaction() as tx:
-        receipt = put_message(tx, 77, payload, identity_changed=True)
+        receipt = put_message(tx, 77, message)
     with stores.reopen("ana").transaction() as tx:
         ((number, item),) = list_inbox(tx)
         assert number == 77
-        assert item == Message(BUDI, MESSAGE_ID, NOW_MS, content, True)
+        assert item == message
         assert item.receipt == receipt
         confirm_in_inbox(tx, receipt, acknowledged=())
         assert list_inbox(tx) == []
@@ -122,10 +121,10 @@ def test_a_message_is_kept_as_it_was_until_it_is_removed(
 def test_an_acknowledged_item_leaves_nothing_when_it_is_confirmed() -> None:
     store = MemoryStore()
     make_device(ANA, store)
-    payload = Payload(BUDI, ANA, MESSAGE_ID, 5, NOW_MS, Text("halo"))
+    message = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), False)
     with store.transaction() as tx:
-        first = put_message(tx, 77, payload, identity_changed=False)
-        put_message(tx, 78, payload, identity_changed=False)
+        first = put_message(tx, 77, message)
+        put_message(tx, 78, message)
         confirm_in_inbox(tx, first, acknowledged={77})
         confirm_in_inbox(tx, first, acknowledged={77})
         assert tx.count(Table.INBOX) == 1
@@ -139,8 +138,9 @@ def test_a_failure_is_kept_with_what_is_known_of_it() -> None:
     budi.start_session(new_bundle(ana))
     envelope = budi.encrypt(ANA, Text("halo"), message_id=MESSAGE_ID)
     with store.transaction() as tx:
-        put_failure(tx, 1, envelope, TooManySkipped("far ahead", got=9, allowed=5))
-        put_failure(tx, 2, None, DecodeError("garbage"))
+        error = TooManySkipped("far ahead", got=9, allowed=5)
+        put_failure(tx, 1, envelope, error, retrying=True)
+        put_failure(tx, 2, None, DecodeError("garbage"), retrying=False)
         (_, one), (_, two) = list_inbox(tx)
     assert isinstance(one, FailedMessage)
     assert isinstance(two, FailedMessage)
@@ -148,6 +148,7 @@ def test_a_failure_is_kept_with_what_is_known_of_it() -> None:
     assert isinstance(one.error, TooManySkipped)
     assert (str(one.error), one.error.got) == ("far ahead", None)
     assert (two.sender, two.message_id) == (None, None)
+    assert (one.retrying, two.retrying) == (True, False)
     assert isinstance(two.error, DecodeError)
 
 
@@ -158,7 +159,7 @@ def test_an_error_of_a_later_release_is_a_plain_remote_error() -> None:
     store = MemoryStore()
     make_device(ANA, store)
     with store.transaction() as tx:
-        put_failure(tx, 1, None, LaterError("what?"))
+        put_failure(tx, 1, None, LaterError("what?"), retrying=False)
         ((_, item),) = list_inbox(tx)
     assert isinstance(item, FailedMessage)
     assert type(item.error) is RemoteError

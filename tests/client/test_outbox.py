@@ -24,7 +24,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.stores import MemoryStore, Table
-from e2ecross.wire.records import encode_outbox_envelope
+from e2ecross.wire.queue_records import OutboxRecord
 from tests.client.support import (
     ANA,
     BUDI,
@@ -88,7 +88,7 @@ def test_a_row_that_holds_no_envelope_is_a_damaged_store(
     store = ana.device.context.store
     (where,) = [where for where in dump(store) if where[0] is Table.OUTBOX]
     with store.transaction() as tx:
-        tx.put(*where, encode_outbox_envelope(b"no envelope"))
+        tx.put(*where, OutboxRecord(b"no envelope").encode())
     backend.unreachable = False
     with pytest.raises(RecordCorrupted, match="holds no envelope"):
         ana.maintain()

@@ -10,13 +10,8 @@ from e2ecross.client.session_store import load_sessions
 from e2ecross.client.trust import find_identity
 from e2ecross.protocol.session_record import SessionRecord
 from e2ecross.stores import Store, Table, Transaction
-from e2ecross.wire.records import (
-    DeviceRecord,
-    InboxRecord,
-    SignedPrekeyRecord,
-    decode_one_time_prekey,
-    decode_outbox_envelope,
-)
+from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
+from e2ecross.wire.records import DeviceRecord, SignedPrekeyRecord, decode_one_time_prekey
 from e2ecross.wire.session_records import SessionListRecord, StoredSession, decode_skipped_keys
 
 _BASE_KEY_BYTES = 33
@@ -119,7 +114,7 @@ def _facts(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]) -> Fac
     assert all(int.from_bytes(place.row) < device.next_queue_number for place in queued)
     assert len(set(queued)) == len(queued)  # no number was given twice
     inbox = [InboxRecord.decode(record) for record in tables[Table.INBOX].values()]
-    outbox = [decode_outbox_envelope(record) for record in tables[Table.OUTBOX].values()]
+    outbox = [OutboxRecord.decode(record).envelope for record in tables[Table.OUTBOX].values()]
     return Facts(
         signed_prekeys=ids(Table.SIGNED_PREKEYS),
         one_time_prekeys=ids(Table.ONE_TIME_PREKEYS),

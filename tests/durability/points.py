@@ -106,6 +106,11 @@ class _KillingTransaction:
     def count(self, table: Table, partition: bytes = b"") -> int:
         return self._inner.count(table, partition)
 
+    def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
+        removed = self._inner.clear(table, partition, limit)
+        self._wrote()
+        return removed
+
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
         return self._inner.scan(table)
 

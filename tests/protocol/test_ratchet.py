@@ -147,6 +147,7 @@ def test_old_ratchet_and_chain_keys_are_gone_after_a_turn(pair: tuple[Party, Par
     alice.receive(bob.send(b"turn"))
     kept = save_session(alice.current).session
     assert bytes(old.root_key) not in kept
+    assert old.sending.chain_key is not None
     assert bytes(old.sending.chain_key) not in kept
     assert bytes(old.sending.ratchet_key_pair.private) not in kept
 

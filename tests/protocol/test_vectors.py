@@ -86,6 +86,7 @@ def test_initiator_derives_the_recorded_keys(index: int) -> None:
     session = _alice_starts(item).current
     assert session is not None
     assert session.ratchet.root_key.hex() == item["root_after_first_ratchet"]
+    assert session.ratchet.sending.chain_key is not None
     assert session.ratchet.sending.chain_key.hex() == item["alice_sending_chain_key_0"]
     assert session.ratchet.receiving == ()
     assert session.base_key.hex() == section("keys")["alice_base"]["public"]
@@ -98,6 +99,7 @@ def test_responder_derives_the_recorded_keys(index: int) -> None:
     one_time = ONE_TIME_PREKEY if item["one_time_prekey"] else None
     session = respond_to_session(BOB, SIGNED_PREKEY, one_time, message)
     assert session.ratchet.root_key.hex() == item["root0"]
+    assert session.ratchet.sending.chain_key is not None
     assert session.ratchet.sending.chain_key.hex() == item["chain0"]
     assert session.remote_registration_id == item["alice_registration_id"]
 

@@ -18,15 +18,25 @@ from e2ecross.wire.content import (
 )
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.padding import pad, unpad
+from e2ecross.wire.queue_records import (
+    GenerationRecord,
+    InboxRecord,
+    OutboxRecord,
+    RetryBudgetRecord,
+    SentRecord,
+    decode_retry,
+    decode_shelf,
+    encode_retry,
+    encode_shelf,
+)
 from e2ecross.wire.records import (
     DeviceRecord,
-    InboxRecord,
     RemoteIdentityRecord,
     SignedPrekeyRecord,
+    decode_epoch,
     decode_one_time_prekey,
-    decode_outbox_envelope,
+    encode_epoch,
     encode_one_time_prekey,
-    encode_outbox_envelope,
 )
 from e2ecross.wire.session_records import (
     SessionListRecord,
@@ -162,11 +172,41 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "outbox": Format(
-        encode_outbox_envelope(ENVELOPE.encode()),
-        lambda data: encode_outbox_envelope(decode_outbox_envelope(data)),
+        OutboxRecord(ENVELOPE.encode(), PEER, MESSAGE_ID, True, True).encode(),
+        _again(OutboxRecord),
+        StoreError,
+        ((2,),),
+        1,
+    ),
+    "epoch": Format(
+        encode_epoch(2**40),
+        lambda data: encode_epoch(decode_epoch(data)),
         StoreError,
         (),
         1,
+    ),
+    "shelf": Format(
+        encode_shelf((GenerationRecord(1, 2, 3), GenerationRecord(4, 5, 6))),
+        lambda data: encode_shelf(decode_shelf(data)),
+        StoreError,
+        ((1,),),
+        1,
+    ),
+    "sent message": Format(
+        SentRecord(b"", 1, 2, b"body", 3).encode(),
+        _again(SentRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "other id of a sent message": Format(
+        SentRecord(MESSAGE_ID).encode(), _again(SentRecord), StoreError, (), 1
+    ),
+    "retry budget": Format(
+        RetryBudgetRecord(1, 2, 3, 4).encode(), _again(RetryBudgetRecord), StoreError, (), 1
+    ),
+    "retry": Format(
+        encode_retry(2), lambda data: encode_retry(decode_retry(data)), StoreError, (), 1
     ),
     "inbox message": Format(
         InboxRecord(ADDRESS, MESSAGE_ID, 9, 1, 2, b"body", True).encode(),

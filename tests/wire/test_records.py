@@ -6,15 +6,25 @@ from typing import Any
 import pytest
 
 from e2ecross.errors import RecordCorrupted, StoreTooNew
+from e2ecross.wire.queue_records import (
+    GenerationRecord,
+    InboxRecord,
+    OutboxRecord,
+    RetryBudgetRecord,
+    SentRecord,
+    decode_retry,
+    decode_shelf,
+    encode_retry,
+    encode_shelf,
+)
 from e2ecross.wire.records import (
     DeviceRecord,
-    InboxRecord,
     RemoteIdentityRecord,
     SignedPrekeyRecord,
+    decode_epoch,
     decode_one_time_prekey,
-    decode_outbox_envelope,
+    encode_epoch,
     encode_one_time_prekey,
-    encode_outbox_envelope,
 )
 from tests.support.formats import ADDRESS, MESSAGE_ID, PEER, RECORDS
 from tests.support.points import GOOD_KEY
@@ -40,6 +50,14 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         replace(SIGNED, created_at_ms=0, replaced_at_ms=0, seen_base_keys=0),
         RemoteIdentityRecord(GOOD_KEY, GOOD_KEY, True, 1),
         RemoteIdentityRecord(GOOD_KEY, None, False, 0),
+        RemoteIdentityRecord(GOOD_KEY, None, False, 1, True, 2),
+        replace(DEVICE, publication_epoch=2**64 - 1, adopts_epoch=True, replaces_prekeys=True),
+        OutboxRecord(b"envelope"),
+        OutboxRecord(b"envelope", PEER, MESSAGE_ID),
+        OutboxRecord(b"", PEER, MESSAGE_ID, True, True),
+        SentRecord(b"", 1, 2, b"body", 3),
+        SentRecord(MESSAGE_ID),
+        RetryBudgetRecord(1, 2, 3, 4),
         INBOX,
         InboxRecord(None, b"", 0, 0, 0, b"", False),
         InboxRecord(None, b"", 0, error_code="decode_error", error_text="what is wrong"),
@@ -54,7 +72,10 @@ def test_record_survives_its_encoding(record: Any) -> None:  # noqa: ANN401
 
 def test_plain_records_survive_their_encoding() -> None:
     assert decode_one_time_prekey(encode_one_time_prekey(KEY)) == KEY
-    assert decode_outbox_envelope(encode_outbox_envelope(b"envelope")) == b"envelope"
+    assert decode_epoch(encode_epoch(2**64 - 1)) == 2**64 - 1
+    assert decode_retry(encode_retry(3)) == 3
+    for shelf in ((), (GenerationRecord(0, 1, 2), GenerationRecord(3, 0, 0))):
+        assert decode_shelf(encode_shelf(shelf)) == shelf
 
 
 @pytest.mark.parametrize("name", [*RECORDS])
@@ -78,9 +99,9 @@ def test_damaged_record_is_the_stores_fault(name: str) -> None:
 def test_record_of_more_than_twice_an_envelope_is_refused() -> None:
     limit = 2 * 128 * 1024
     largest = b"x" * (limit - 4)
-    assert decode_outbox_envelope(encode_outbox_envelope(largest)) == largest
+    assert OutboxRecord.decode(OutboxRecord(largest).encode()).envelope == largest
     with pytest.raises(RecordCorrupted):
-        decode_outbox_envelope(encode_outbox_envelope(largest + b"x"))
+        OutboxRecord.decode(OutboxRecord(largest + b"x").encode())
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
@@ -104,6 +125,8 @@ def test_other_values_of_another_length_are_refused() -> None:
         replace(good, identity_key=b""),
         replace(good, pending_key=GOOD_KEY + b"\0"),
         replace(INBOX, message_id=bytes(15)),
+        OutboxRecord(b"", PEER, bytes(15)),
+        SentRecord(bytes(17)),
         replace(INBOX, error_code="x", error_identity_key=GOOD_KEY[1:]),
     ):
         with pytest.raises(RecordCorrupted, match="wrong length"):
@@ -136,7 +159,25 @@ def test_inbox_record_holds_a_message_a_failure_or_a_confirmation() -> None:
     assert InboxRecord.decode(b"\x01" + message([(4, b"")])).error_code == ""
 
 
-@pytest.mark.parametrize("record", [DEVICE, SIGNED, INBOX])
+def test_outbox_and_sent_records_hold_something_and_no_two_things() -> None:
+    for record in (
+        OutboxRecord(b""),
+        OutboxRecord(b"envelope", None, MESSAGE_ID),
+        SentRecord(),
+        SentRecord(MESSAGE_ID, content_kind=1),
+    ):
+        with pytest.raises(RecordCorrupted, match="holds nothing"):
+            type(record).decode(record.encode())
+
+
+def test_generations_of_a_shelf_ascend() -> None:
+    for numbers in ((1, 1), (2, 1)):
+        shelf = encode_shelf(tuple(GenerationRecord(number, 0, 0) for number in numbers))
+        with pytest.raises(RecordCorrupted, match="contradicts itself"):
+            decode_shelf(shelf)
+
+
+@pytest.mark.parametrize("record", [DEVICE, SIGNED, INBOX, SentRecord(b"", 1, 2, b"body")])
 def test_record_with_secrets_does_not_show_them(record: object) -> None:
     assert repr(record) == f"<{type(record).__name__}: secret>"
     with pytest.raises(TypeError, match="not pickled"):

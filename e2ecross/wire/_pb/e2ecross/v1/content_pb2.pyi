@@ -43,3 +43,27 @@ class Bytes(_message.Message):
     DATA_FIELD_NUMBER: _ClassVar[int]
     data: bytes
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
+
+class RetryRequest(_message.Message):
+    __slots__ = ("message_id", "ratchet_key", "counter", "reason")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    RATCHET_KEY_FIELD_NUMBER: _ClassVar[int]
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    message_id: bytes
+    ratchet_key: bytes
+    counter: int
+    reason: str
+    def __init__(self, message_id: _Optional[bytes] = ..., ratchet_key: _Optional[bytes] = ..., counter: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Resent(_message.Message):
+    __slots__ = ("message_id", "sent_at_ms", "content_kind", "content_body")
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
+    message_id: bytes
+    sent_at_ms: int
+    content_kind: int
+    content_body: bytes
+    def __init__(self, message_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ...) -> None: ...

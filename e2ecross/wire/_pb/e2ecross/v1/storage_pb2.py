@@ -16,7 +16,7 @@ _sym_db = _symbol_database.Default()
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2 as e2ecross_dot_v1_dot_address__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65\x32\x65\x63ross/v1/storage.proto\x12\x0b\x65\x32\x65\x63ross.v1\x1a\x19\x65\x32\x65\x63ross/v1/address.proto\"\x85\x02\n\x0c\x44\x65viceRecord\x12%\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x1c\n\x14identity_private_key\x18\x02 \x01(\x0c\x12\x17\n\x0fregistration_id\x18\x03 \x01(\r\x12\x16\n\x0enext_prekey_id\x18\x04 \x01(\r\x12\x18\n\x10signed_prekey_id\x18\x05 \x01(\r\x12\x1f\n\x17unconfirmed_publication\x18\x06 \x01(\x0c\x12\x15\n\rbackend_token\x18\x07 \x01(\x0c\x12\x12\n\nregistered\x18\x08 \x01(\x08\x12\x19\n\x11next_queue_number\x18\t \x01(\x04\"\x83\x01\n\x12SignedPrekeyRecord\x12\x13\n\x0bprivate_key\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x15\n\rcreated_at_ms\x18\x03 \x01(\x04\x12\x16\n\x0ereplaced_at_ms\x18\x04 \x01(\x04\x12\x16\n\x0eseen_base_keys\x18\x05 \x01(\r\"*\n\x13OneTimePrekeyRecord\x12\x13\n\x0bprivate_key\x18\x01 \x01(\x0c\"m\n\x14RemoteIdentityRecord\x12\x14\n\x0cidentity_key\x18\x01 \x01(\x0c\x12\x13\n\x0bpending_key\x18\x02 \x01(\x0c\x12\x10\n\x08verified\x18\x03 \x01(\x08\x12\x18\n\x10\x66irst_seen_at_ms\x18\x04 \x01(\x04\"T\n\rSessionRecord\x12\x0f\n\x07\x63urrent\x18\x01 \x01(\x0c\x12\x10\n\x08\x61rchived\x18\x02 \x03(\x0c\x12\x0c\n\x04held\x18\x03 \x01(\x0c\x12\x12\n\nheld_count\x18\x04 \x01(\r\"\xc8\x03\n\x07Session\x12\x17\n\x0fsession_version\x18\x01 \x01(\r\x12\x1a\n\x12local_identity_key\x18\x02 \x01(\x0c\x12\x1b\n\x13remote_identity_key\x18\x03 \x01(\x0c\x12\x1e\n\x16remote_registration_id\x18\x04 \x01(\r\x12\x10\n\x08\x62\x61se_key\x18\x05 \x01(\x0c\x12\x10\n\x08root_key\x18\x06 \x01(\x0c\x12\x1b\n\x13ratchet_private_key\x18\x07 \x01(\x0c\x12\x1a\n\x12ratchet_public_key\x18\x08 \x01(\x0c\x12\x19\n\x11sending_chain_key\x18\t \x01(\x0c\x12\x1e\n\x16sending_message_number\x18\n \x01(\r\x12\x18\n\x10previous_counter\x18\x0b \x01(\r\x12\x35\n\x10receiving_chains\x18\x0c \x03(\x0b\x32\x1b.e2ecross.v1.ReceivingChain\x12\x32\n\x0epending_prekey\x18\r \x01(\x0b\x32\x1a.e2ecross.v1.PendingPrekey\x12.\n\x0cused_prekeys\x18\x0e \x01(\x0b\x32\x18.e2ecross.v1.UsedPrekeys\"g\n\x0eReceivingChain\x12\x13\n\x0bratchet_key\x18\x01 \x01(\x0c\x12\x11\n\tchain_key\x18\x02 \x01(\x0c\x12\x16\n\x0emessage_number\x18\x03 \x01(\x04\x12\x15\n\rskipped_count\x18\x04 \x01(\r\"\\\n\rPendingPrekey\x12\x1a\n\x12one_time_prekey_id\x18\x01 \x01(\r\x12\x18\n\x10signed_prekey_id\x18\x02 \x01(\r\x12\x15\n\rcreated_at_ms\x18\x03 \x01(\x04\"C\n\x0bUsedPrekeys\x12\x1a\n\x12one_time_prekey_id\x18\x01 \x01(\r\x12\x18\n\x10signed_prekey_id\x18\x02 \x01(\r\"4\n\x0bSkippedKeys\x12\x0f\n\x07numbers\x18\x01 \x03(\r\x12\x14\n\x0cmessage_keys\x18\x02 \x01(\x0c\" \n\x0cOutboxRecord\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\"\xd8\x01\n\x0bInboxRecord\x12$\n\x06sender\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x12\n\nmessage_id\x18\x02 \x01(\x0c\x12\x16\n\x0e\x62\x61\x63kend_number\x18\x03 \x01(\x04\x12,\n\x07message\x18\x04 \x01(\x0b\x32\x19.e2ecross.v1.InboxMessageH\x00\x12,\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x19.e2ecross.v1.InboxFailureH\x00\x12\x13\n\tconfirmed\x18\x06 \x01(\x08H\x00\x42\x06\n\x04item\"h\n\x0cInboxMessage\x12\x12\n\nsent_at_ms\x18\x01 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x02 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x03 \x01(\x0c\x12\x18\n\x10identity_changed\x18\x04 \x01(\x08\"@\n\x0cInboxFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x14\n\x0cidentity_key\x18\x03 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65\x32\x65\x63ross/v1/storage.proto\x12\x0b\x65\x32\x65\x63ross.v1\x1a\x19\x65\x32\x65\x63ross/v1/address.proto\"\xd0\x02\n\x0c\x44\x65viceRecord\x12%\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x1c\n\x14identity_private_key\x18\x02 \x01(\x0c\x12\x17\n\x0fregistration_id\x18\x03 \x01(\r\x12\x16\n\x0enext_prekey_id\x18\x04 \x01(\r\x12\x18\n\x10signed_prekey_id\x18\x05 \x01(\r\x12\x1f\n\x17unconfirmed_publication\x18\x06 \x01(\x0c\x12\x15\n\rbackend_token\x18\x07 \x01(\x0c\x12\x12\n\nregistered\x18\x08 \x01(\x08\x12\x19\n\x11next_queue_number\x18\t \x01(\x04\x12\x19\n\x11publication_epoch\x18\n \x01(\x04\x12\x14\n\x0c\x61\x64opts_epoch\x18\x0b \x01(\x08\x12\x18\n\x10replaces_prekeys\x18\x0c \x01(\x08\"\x1c\n\x0b\x45pochRecord\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\"\x83\x01\n\x12SignedPrekeyRecord\x12\x13\n\x0bprivate_key\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x15\n\rcreated_at_ms\x18\x03 \x01(\x04\x12\x16\n\x0ereplaced_at_ms\x18\x04 \x01(\x04\x12\x16\n\x0eseen_base_keys\x18\x05 \x01(\r\"*\n\x13OneTimePrekeyRecord\x12\x13\n\x0bprivate_key\x18\x01 \x01(\x0c\"\x91\x01\n\x14RemoteIdentityRecord\x12\x14\n\x0cidentity_key\x18\x01 \x01(\x0c\x12\x13\n\x0bpending_key\x18\x02 \x01(\x0c\x12\x10\n\x08verified\x18\x03 \x01(\x08\x12\x18\n\x10\x66irst_seen_at_ms\x18\x04 \x01(\x04\x12\r\n\x05stale\x18\x05 \x01(\x08\x12\x13\n\x0b\x61sked_at_ms\x18\x06 \x01(\x04\"T\n\rSessionRecord\x12\x0f\n\x07\x63urrent\x18\x01 \x01(\x0c\x12\x10\n\x08\x61rchived\x18\x02 \x03(\x0c\x12\x0c\n\x04held\x18\x03 \x01(\x0c\x12\x12\n\nheld_count\x18\x04 \x01(\r\"\xe9\x03\n\x07Session\x12\x17\n\x0fsession_version\x18\x01 \x01(\r\x12\x1a\n\x12local_identity_key\x18\x02 \x01(\x0c\x12\x1b\n\x13remote_identity_key\x18\x03 \x01(\x0c\x12\x1e\n\x16remote_registration_id\x18\x04 \x01(\r\x12\x10\n\x08\x62\x61se_key\x18\x05 \x01(\x0c\x12\x10\n\x08root_key\x18\x06 \x01(\x0c\x12\x1b\n\x13ratchet_private_key\x18\x07 \x01(\x0c\x12\x1a\n\x12ratchet_public_key\x18\x08 \x01(\x0c\x12\x19\n\x11sending_chain_key\x18\t \x01(\x0c\x12\x1e\n\x16sending_message_number\x18\n \x01(\r\x12\x18\n\x10previous_counter\x18\x0b \x01(\r\x12\x35\n\x10receiving_chains\x18\x0c \x03(\x0b\x32\x1b.e2ecross.v1.ReceivingChain\x12\x32\n\x0epending_prekey\x18\r \x01(\x0b\x32\x1a.e2ecross.v1.PendingPrekey\x12.\n\x0cused_prekeys\x18\x0e \x01(\x0b\x32\x18.e2ecross.v1.UsedPrekeys\x12\x1f\n\x17without_one_time_prekey\x18\x0f \x01(\x08\"g\n\x0eReceivingChain\x12\x13\n\x0bratchet_key\x18\x01 \x01(\x0c\x12\x11\n\tchain_key\x18\x02 \x01(\x0c\x12\x16\n\x0emessage_number\x18\x03 \x01(\x04\x12\x15\n\rskipped_count\x18\x04 \x01(\r\"\\\n\rPendingPrekey\x12\x1a\n\x12one_time_prekey_id\x18\x01 \x01(\r\x12\x18\n\x10signed_prekey_id\x18\x02 \x01(\r\x12\x15\n\rcreated_at_ms\x18\x03 \x01(\x04\"C\n\x0bUsedPrekeys\x12\x1a\n\x12one_time_prekey_id\x18\x01 \x01(\r\x12\x18\n\x10signed_prekey_id\x18\x02 \x01(\r\"4\n\x0bSkippedKeys\x12\x0f\n\x07numbers\x18\x01 \x03(\r\x12\x14\n\x0cmessage_keys\x18\x02 \x01(\x0c\"\x84\x01\n\x0cOutboxRecord\x12\x10\n\x08\x65nvelope\x18\x01 \x01(\x0c\x12\'\n\trecipient\x18\x02 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x12\n\nmessage_id\x18\x03 \x01(\x0c\x12\x0e\n\x06resend\x18\x04 \x01(\x08\x12\x15\n\rfresh_session\x18\x05 \x01(\x08\";\n\x0bShelfRecord\x12,\n\x0bgenerations\x18\x01 \x03(\x0b\x32\x17.e2ecross.v1.Generation\"@\n\nGeneration\x12\x0e\n\x06number\x18\x01 \x01(\r\x12\x14\n\x0copened_at_ms\x18\x02 \x01(\x04\x12\x0c\n\x04rows\x18\x03 \x01(\r\"r\n\nSentRecord\x12\x13\n\x0boriginal_id\x18\x01 \x01(\x0c\x12\x12\n\nsent_at_ms\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x03 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x04 \x01(\x0c\x12\x0f\n\x07resends\x18\x05 \x01(\r\"g\n\x11RetryBudgetRecord\x12\x1c\n\x14window_started_at_ms\x18\x01 \x01(\x04\x12\x10\n\x08requests\x18\x02 \x01(\r\x12\x0f\n\x07\x61nswers\x18\x03 \x01(\r\x12\x11\n\tstrangers\x18\x04 \x01(\r\"\x1f\n\x0bRetryRecord\x12\x10\n\x08\x61ttempts\x18\x01 \x01(\r\"\xd8\x01\n\x0bInboxRecord\x12$\n\x06sender\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x12\n\nmessage_id\x18\x02 \x01(\x0c\x12\x16\n\x0e\x62\x61\x63kend_number\x18\x03 \x01(\x04\x12,\n\x07message\x18\x04 \x01(\x0b\x32\x19.e2ecross.v1.InboxMessageH\x00\x12,\n\x07\x66\x61ilure\x18\x05 \x01(\x0b\x32\x19.e2ecross.v1.InboxFailureH\x00\x12\x13\n\tconfirmed\x18\x06 \x01(\x08H\x00\x42\x06\n\x04item\"h\n\x0cInboxMessage\x12\x12\n\nsent_at_ms\x18\x01 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x02 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x03 \x01(\x0c\x12\x18\n\x10identity_changed\x18\x04 \x01(\x08\"R\n\x0cInboxFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x14\n\x0cidentity_key\x18\x03 \x01(\x0c\x12\x10\n\x08retrying\x18\x04 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,31 +24,43 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'e2ecross.v1.storage_pb2', _
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_DEVICERECORD']._serialized_start=70
-  _globals['_DEVICERECORD']._serialized_end=331
-  _globals['_SIGNEDPREKEYRECORD']._serialized_start=334
-  _globals['_SIGNEDPREKEYRECORD']._serialized_end=465
-  _globals['_ONETIMEPREKEYRECORD']._serialized_start=467
-  _globals['_ONETIMEPREKEYRECORD']._serialized_end=509
-  _globals['_REMOTEIDENTITYRECORD']._serialized_start=511
-  _globals['_REMOTEIDENTITYRECORD']._serialized_end=620
-  _globals['_SESSIONRECORD']._serialized_start=622
-  _globals['_SESSIONRECORD']._serialized_end=706
-  _globals['_SESSION']._serialized_start=709
-  _globals['_SESSION']._serialized_end=1165
-  _globals['_RECEIVINGCHAIN']._serialized_start=1167
-  _globals['_RECEIVINGCHAIN']._serialized_end=1270
-  _globals['_PENDINGPREKEY']._serialized_start=1272
-  _globals['_PENDINGPREKEY']._serialized_end=1364
-  _globals['_USEDPREKEYS']._serialized_start=1366
-  _globals['_USEDPREKEYS']._serialized_end=1433
-  _globals['_SKIPPEDKEYS']._serialized_start=1435
-  _globals['_SKIPPEDKEYS']._serialized_end=1487
-  _globals['_OUTBOXRECORD']._serialized_start=1489
-  _globals['_OUTBOXRECORD']._serialized_end=1521
-  _globals['_INBOXRECORD']._serialized_start=1524
-  _globals['_INBOXRECORD']._serialized_end=1740
-  _globals['_INBOXMESSAGE']._serialized_start=1742
-  _globals['_INBOXMESSAGE']._serialized_end=1846
-  _globals['_INBOXFAILURE']._serialized_start=1848
-  _globals['_INBOXFAILURE']._serialized_end=1912
+  _globals['_DEVICERECORD']._serialized_end=406
+  _globals['_EPOCHRECORD']._serialized_start=408
+  _globals['_EPOCHRECORD']._serialized_end=436
+  _globals['_SIGNEDPREKEYRECORD']._serialized_start=439
+  _globals['_SIGNEDPREKEYRECORD']._serialized_end=570
+  _globals['_ONETIMEPREKEYRECORD']._serialized_start=572
+  _globals['_ONETIMEPREKEYRECORD']._serialized_end=614
+  _globals['_REMOTEIDENTITYRECORD']._serialized_start=617
+  _globals['_REMOTEIDENTITYRECORD']._serialized_end=762
+  _globals['_SESSIONRECORD']._serialized_start=764
+  _globals['_SESSIONRECORD']._serialized_end=848
+  _globals['_SESSION']._serialized_start=851
+  _globals['_SESSION']._serialized_end=1340
+  _globals['_RECEIVINGCHAIN']._serialized_start=1342
+  _globals['_RECEIVINGCHAIN']._serialized_end=1445
+  _globals['_PENDINGPREKEY']._serialized_start=1447
+  _globals['_PENDINGPREKEY']._serialized_end=1539
+  _globals['_USEDPREKEYS']._serialized_start=1541
+  _globals['_USEDPREKEYS']._serialized_end=1608
+  _globals['_SKIPPEDKEYS']._serialized_start=1610
+  _globals['_SKIPPEDKEYS']._serialized_end=1662
+  _globals['_OUTBOXRECORD']._serialized_start=1665
+  _globals['_OUTBOXRECORD']._serialized_end=1797
+  _globals['_SHELFRECORD']._serialized_start=1799
+  _globals['_SHELFRECORD']._serialized_end=1858
+  _globals['_GENERATION']._serialized_start=1860
+  _globals['_GENERATION']._serialized_end=1924
+  _globals['_SENTRECORD']._serialized_start=1926
+  _globals['_SENTRECORD']._serialized_end=2040
+  _globals['_RETRYBUDGETRECORD']._serialized_start=2042
+  _globals['_RETRYBUDGETRECORD']._serialized_end=2145
+  _globals['_RETRYRECORD']._serialized_start=2147
+  _globals['_RETRYRECORD']._serialized_end=2178
+  _globals['_INBOXRECORD']._serialized_start=2181
+  _globals['_INBOXRECORD']._serialized_end=2397
+  _globals['_INBOXMESSAGE']._serialized_start=2399
+  _globals['_INBOXMESSAGE']._serialized_end=2503
+  _globals['_INBOXFAILURE']._serialized_start=2505
+  _globals['_INBOXFAILURE']._serialized_end=2587
 # @@protoc_insertion_point(module_scope)

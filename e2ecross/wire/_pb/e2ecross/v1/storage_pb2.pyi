@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DeviceRecord(_message.Message):
-    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "unconfirmed_publication", "backend_token", "registered", "next_queue_number")
+    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "unconfirmed_publication", "backend_token", "registered", "next_queue_number", "publication_epoch", "adopts_epoch", "replaces_prekeys")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,9 @@ class DeviceRecord(_message.Message):
     BACKEND_TOKEN_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_FIELD_NUMBER: _ClassVar[int]
     NEXT_QUEUE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    PUBLICATION_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    ADOPTS_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REPLACES_PREKEYS_FIELD_NUMBER: _ClassVar[int]
     address: _address_pb2.Address
     identity_private_key: bytes
     registration_id: int
@@ -27,7 +30,16 @@ class DeviceRecord(_message.Message):
     backend_token: bytes
     registered: bool
     next_queue_number: int
-    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., unconfirmed_publication: _Optional[bytes] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., next_queue_number: _Optional[int] = ...) -> None: ...
+    publication_epoch: int
+    adopts_epoch: bool
+    replaces_prekeys: bool
+    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., unconfirmed_publication: _Optional[bytes] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., next_queue_number: _Optional[int] = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ...) -> None: ...
+
+class EpochRecord(_message.Message):
+    __slots__ = ("epoch",)
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    def __init__(self, epoch: _Optional[int] = ...) -> None: ...
 
 class SignedPrekeyRecord(_message.Message):
     __slots__ = ("private_key", "signature", "created_at_ms", "replaced_at_ms", "seen_base_keys")
@@ -50,16 +62,20 @@ class OneTimePrekeyRecord(_message.Message):
     def __init__(self, private_key: _Optional[bytes] = ...) -> None: ...
 
 class RemoteIdentityRecord(_message.Message):
-    __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms")
+    __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms", "stale", "asked_at_ms")
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     PENDING_KEY_FIELD_NUMBER: _ClassVar[int]
     VERIFIED_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEEN_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    ASKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     identity_key: bytes
     pending_key: bytes
     verified: bool
     first_seen_at_ms: int
-    def __init__(self, identity_key: _Optional[bytes] = ..., pending_key: _Optional[bytes] = ..., verified: bool = ..., first_seen_at_ms: _Optional[int] = ...) -> None: ...
+    stale: bool
+    asked_at_ms: int
+    def __init__(self, identity_key: _Optional[bytes] = ..., pending_key: _Optional[bytes] = ..., verified: bool = ..., first_seen_at_ms: _Optional[int] = ..., stale: bool = ..., asked_at_ms: _Optional[int] = ...) -> None: ...
 
 class SessionRecord(_message.Message):
     __slots__ = ("current", "archived", "held", "held_count")
@@ -74,7 +90,7 @@ class SessionRecord(_message.Message):
     def __init__(self, current: _Optional[bytes] = ..., archived: _Optional[_Iterable[bytes]] = ..., held: _Optional[bytes] = ..., held_count: _Optional[int] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("session_version", "local_identity_key", "remote_identity_key", "remote_registration_id", "base_key", "root_key", "ratchet_private_key", "ratchet_public_key", "sending_chain_key", "sending_message_number", "previous_counter", "receiving_chains", "pending_prekey", "used_prekeys")
+    __slots__ = ("session_version", "local_identity_key", "remote_identity_key", "remote_registration_id", "base_key", "root_key", "ratchet_private_key", "ratchet_public_key", "sending_chain_key", "sending_message_number", "previous_counter", "receiving_chains", "pending_prekey", "used_prekeys", "without_one_time_prekey")
     SESSION_VERSION_FIELD_NUMBER: _ClassVar[int]
     LOCAL_IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     REMOTE_IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -89,6 +105,7 @@ class Session(_message.Message):
     RECEIVING_CHAINS_FIELD_NUMBER: _ClassVar[int]
     PENDING_PREKEY_FIELD_NUMBER: _ClassVar[int]
     USED_PREKEYS_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_ONE_TIME_PREKEY_FIELD_NUMBER: _ClassVar[int]
     session_version: int
     local_identity_key: bytes
     remote_identity_key: bytes
@@ -103,7 +120,8 @@ class Session(_message.Message):
     receiving_chains: _containers.RepeatedCompositeFieldContainer[ReceivingChain]
     pending_prekey: PendingPrekey
     used_prekeys: UsedPrekeys
-    def __init__(self, session_version: _Optional[int] = ..., local_identity_key: _Optional[bytes] = ..., remote_identity_key: _Optional[bytes] = ..., remote_registration_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., root_key: _Optional[bytes] = ..., ratchet_private_key: _Optional[bytes] = ..., ratchet_public_key: _Optional[bytes] = ..., sending_chain_key: _Optional[bytes] = ..., sending_message_number: _Optional[int] = ..., previous_counter: _Optional[int] = ..., receiving_chains: _Optional[_Iterable[_Union[ReceivingChain, _Mapping]]] = ..., pending_prekey: _Optional[_Union[PendingPrekey, _Mapping]] = ..., used_prekeys: _Optional[_Union[UsedPrekeys, _Mapping]] = ...) -> None: ...
+    without_one_time_prekey: bool
+    def __init__(self, session_version: _Optional[int] = ..., local_identity_key: _Optional[bytes] = ..., remote_identity_key: _Optional[bytes] = ..., remote_registration_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., root_key: _Optional[bytes] = ..., ratchet_private_key: _Optional[bytes] = ..., ratchet_public_key: _Optional[bytes] = ..., sending_chain_key: _Optional[bytes] = ..., sending_message_number: _Optional[int] = ..., previous_counter: _Optional[int] = ..., receiving_chains: _Optional[_Iterable[_Union[ReceivingChain, _Mapping]]] = ..., pending_prekey: _Optional[_Union[PendingPrekey, _Mapping]] = ..., used_prekeys: _Optional[_Union[UsedPrekeys, _Mapping]] = ..., without_one_time_prekey: bool = ...) -> None: ...
 
 class ReceivingChain(_message.Message):
     __slots__ = ("ratchet_key", "chain_key", "message_number", "skipped_count")
@@ -144,10 +162,66 @@ class SkippedKeys(_message.Message):
     def __init__(self, numbers: _Optional[_Iterable[int]] = ..., message_keys: _Optional[bytes] = ...) -> None: ...
 
 class OutboxRecord(_message.Message):
-    __slots__ = ("envelope",)
+    __slots__ = ("envelope", "recipient", "message_id", "resend", "fresh_session")
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    RESEND_FIELD_NUMBER: _ClassVar[int]
+    FRESH_SESSION_FIELD_NUMBER: _ClassVar[int]
     envelope: bytes
-    def __init__(self, envelope: _Optional[bytes] = ...) -> None: ...
+    recipient: _address_pb2.Address
+    message_id: bytes
+    resend: bool
+    fresh_session: bool
+    def __init__(self, envelope: _Optional[bytes] = ..., recipient: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., resend: bool = ..., fresh_session: bool = ...) -> None: ...
+
+class ShelfRecord(_message.Message):
+    __slots__ = ("generations",)
+    GENERATIONS_FIELD_NUMBER: _ClassVar[int]
+    generations: _containers.RepeatedCompositeFieldContainer[Generation]
+    def __init__(self, generations: _Optional[_Iterable[_Union[Generation, _Mapping]]] = ...) -> None: ...
+
+class Generation(_message.Message):
+    __slots__ = ("number", "opened_at_ms", "rows")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    OPENED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    opened_at_ms: int
+    rows: int
+    def __init__(self, number: _Optional[int] = ..., opened_at_ms: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
+
+class SentRecord(_message.Message):
+    __slots__ = ("original_id", "sent_at_ms", "content_kind", "content_body", "resends")
+    ORIGINAL_ID_FIELD_NUMBER: _ClassVar[int]
+    SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
+    RESENDS_FIELD_NUMBER: _ClassVar[int]
+    original_id: bytes
+    sent_at_ms: int
+    content_kind: int
+    content_body: bytes
+    resends: int
+    def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ...) -> None: ...
+
+class RetryBudgetRecord(_message.Message):
+    __slots__ = ("window_started_at_ms", "requests", "answers", "strangers")
+    WINDOW_STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    STRANGERS_FIELD_NUMBER: _ClassVar[int]
+    window_started_at_ms: int
+    requests: int
+    answers: int
+    strangers: int
+    def __init__(self, window_started_at_ms: _Optional[int] = ..., requests: _Optional[int] = ..., answers: _Optional[int] = ..., strangers: _Optional[int] = ...) -> None: ...
+
+class RetryRecord(_message.Message):
+    __slots__ = ("attempts",)
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    attempts: int
+    def __init__(self, attempts: _Optional[int] = ...) -> None: ...
 
 class InboxRecord(_message.Message):
     __slots__ = ("sender", "message_id", "backend_number", "message", "failure", "confirmed")
@@ -178,11 +252,13 @@ class InboxMessage(_message.Message):
     def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ...) -> None: ...
 
 class InboxFailure(_message.Message):
-    __slots__ = ("code", "text", "identity_key")
+    __slots__ = ("code", "text", "identity_key", "retrying")
     CODE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    RETRYING_FIELD_NUMBER: _ClassVar[int]
     code: str
     text: str
     identity_key: bytes
-    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., identity_key: _Optional[bytes] = ...) -> None: ...
+    retrying: bool
+    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., identity_key: _Optional[bytes] = ..., retrying: bool = ...) -> None: ...

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sent messages that may have to be sent again, kept for a time.
+
+Rules:
+- A message is found by whom it was for and the message id of any envelope that it went in; never
+  by the id alone.
+- What is kept is the content, in the store: whoever steals the store unsealed can read it for as
+  long as it is kept. `Policy.resend_kept_ms` and `resend_kept_messages` bound it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.client.context import address_key
+from e2ecross.client.policy import Policy
+from e2ecross.client.shelf import Shelf
+from e2ecross.crypto.secret import Secret
+from e2ecross.errors import RecordCorrupted, RemoteError
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.content import Content, Resent, RetryRequest, decode_content, encode_content
+from e2ecross.wire.queue_records import SentRecord
+
+__all__ = ["MAX_RESENDS", "KeptMessage", "count_resend", "find_kept", "keep_other_id", "keep_sent"]
+
+MAX_RESENDS: Final = 5
+"""How often one message is sent again: enough for a device that loses its state repeatedly."""
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class KeptMessage(Secret):
+    """A message that was sent.
+
+    Attributes:
+        recipient: whom it was for.
+        message_id: of its first envelope, 16 bytes.
+        sent_at_ms: when it was first sent, milliseconds since 1970.
+        content: what was sent.
+        resends: how often it was sent again.
+    """
+
+    recipient: Address
+    message_id: bytes
+    sent_at_ms: int
+    content: Content | RetryRequest
+    resends: int
+
+
+def keep_sent(
+    tx: Transaction,
+    policy: Policy,
+    recipient: Address,
+    message_id: bytes,
+    content: Content | RetryRequest,
+    now_ms: int,
+) -> None:
+    """Keep a message that is being sent for the first time."""
+    kind, body = encode_content(content)
+    record = SentRecord(sent_at_ms=now_ms, content_kind=kind, content_body=body)
+    _shelf(policy).add(tx, _row(recipient, message_id), record.encode(), now_ms)
+
+
+def keep_other_id(
+    tx: Transaction, policy: Policy, message: KeptMessage, message_id: bytes, now_ms: int
+) -> None:
+    """Let a message be found by the id of another envelope too, that of a copy."""
+    record = SentRecord(original_id=message.message_id)
+    _shelf(policy).add(tx, _row(message.recipient, message_id), record.encode(), now_ms)
+
+
+def find_kept(
+    tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
+) -> KeptMessage | None:
+    """Return the message that went to this recipient under that id (16 bytes), or None."""
+    shelf = _shelf(policy)
+    found = shelf.find(tx, _row(recipient, message_id), now_ms)
+    if found is None:
+        return None
+    record = SentRecord.decode(found.record)
+    if record.original_id:
+        message_id = record.original_id
+        found = shelf.find(tx, _row(recipient, message_id), now_ms)
+        if found is None:
+            return None
+        record = SentRecord.decode(found.record)
+    try:
+        content = decode_content(record.content_kind, record.content_body)
+    except RemoteError as error:
+        raise RecordCorrupted("a record of a sent message holds no content") from error
+    if isinstance(content, Resent):
+        raise RecordCorrupted("a record of a sent message holds a copy: the store is damaged")
+    return KeptMessage(recipient, message_id, record.sent_at_ms, content, record.resends)
+
+
+def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> bool:
+    """Note that a message is sent again; tells whether it may be."""
+    shelf = _shelf(policy)
+    row = _row(message.recipient, message.message_id)
+    found = shelf.find(tx, row, now_ms)
+    if found is None or message.resends >= MAX_RESENDS:
+        return False
+    kind, body = encode_content(message.content)
+    record = SentRecord(
+        sent_at_ms=message.sent_at_ms,
+        content_kind=kind,
+        content_body=body,
+        resends=message.resends + 1,
+    )
+    shelf.replace(tx, found, row, record.encode())
+    return True
+
+
+def _shelf(policy: Policy) -> Shelf:
+    # A shelf keeps a quarter longer at most: four fifths of the time, so that it is never exceeded.
+    return Shelf(Table.SENT, policy.resend_kept_ms * 4 // 5, policy.resend_kept_messages)
+
+
+def _row(recipient: Address, message_id: bytes) -> bytes:
+    return address_key(recipient) + message_id

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows that are kept for a time and then forgotten, whoever may have made us write them.
+
+Rules:
+- Rows are put into the newest of a few generations, and forgotten with their generation. So the
+  work of forgetting is one look at a short list, however many rows there are.
+- A generation is left for a new one when it has lasted a quarter of the time, or is full.
+- An operation deletes a bounded number of forgotten rows; until then nobody finds them.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.queue_records import GenerationRecord, decode_shelf, encode_shelf
+
+__all__ = ["FoundRow", "Shelf"]
+
+_NUMBER_BYTES: Final = 4
+_GENERATIONS: Final = 5
+"""One is filled, four quarters of the time stand behind it."""
+_DELETED_AT_ONCE: Final = 64
+"""Forgotten rows deleted by one `add`: more than it adds, and little work."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRow:
+    """A row, and where it is.
+
+    Attributes:
+        partition: of its generation.
+        record: what it holds.
+    """
+
+    partition: bytes
+    record: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A table whose rows are kept for a time.
+
+    Attributes:
+        table: holds nothing else in the partitions of four bytes, and in the row empty, empty.
+        kept_ms: how long a row is found at least, milliseconds; a quarter longer at most.
+        rows: how many rows are kept at most; then the oldest fifth of them goes.
+    """
+
+    table: Table
+    kept_ms: int
+    rows: int
+
+    def find(self, tx: Transaction, row: bytes, now_ms: int) -> FoundRow | None:
+        """Return the newest record of that row, or None."""
+        for generation in reversed(self._load(tx)):
+            if not self._is_over(generation, now_ms):
+                partition = _partition(generation)
+                record = tx.get(self.table, partition, row)
+                if record is not None:
+                    return FoundRow(partition, record)
+        return None
+
+    def replace(self, tx: Transaction, found: FoundRow, row: bytes, record: bytes) -> None:
+        """Write another record over one that was found; it is kept no longer for that."""
+        tx.put(self.table, found.partition, row, record)
+
+    def add(self, tx: Transaction, row: bytes, record: bytes, now_ms: int) -> None:
+        """Keep a record under a row that is not there yet."""
+        if self.rows < 1:
+            return
+        generations = [*self._load(tx)]
+        newest = generations[-1] if generations else None
+        # Rounded up, so that a bound of one row keeps one.
+        most = -(-self.rows // _GENERATIONS)
+        if (
+            newest is None
+            or newest.rows >= most
+            or now_ms - newest.opened_at_ms >= self.kept_ms // 4
+        ):
+            newest = GenerationRecord(0 if newest is None else newest.number + 1, now_ms, 0)
+            generations.append(newest)
+        newest = generations[-1] = GenerationRecord(
+            newest.number, newest.opened_at_ms, newest.rows + 1
+        )
+        tx.put(self.table, _partition(newest), row, record)
+        while self._is_over(generations[0], now_ms) or len(generations) > _GENERATIONS:
+            # Only when nothing is left of a generation is it forgotten itself.
+            if tx.clear(self.table, _partition(generations[0]), _DELETED_AT_ONCE):
+                break
+            del generations[0]
+        tx.put(self.table, b"", b"", encode_shelf(tuple(generations)))
+
+    def _load(self, tx: Transaction) -> tuple[GenerationRecord, ...]:
+        data = tx.get(self.table, b"", b"")
+        return () if data is None else decode_shelf(data)
+
+    def _is_over(self, generation: GenerationRecord, now_ms: int) -> bool:
+        return now_ms - generation.opened_at_ms >= self.kept_ms + self.kept_ms // 4
+
+
+def _partition(generation: GenerationRecord) -> bytes:
+    return generation.number.to_bytes(_NUMBER_BYTES)
