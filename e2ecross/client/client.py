@@ -18,48 +18,18 @@ from e2ecross.address import Address, UserId
 from e2ecross.client.backend import Backend
 from e2ecross.client.context import require_device, save_device
 from e2ecross.client.device import Device
-from e2ecross.client.inbox import (
-    InboxItem,
-    confirm_in_inbox,
-    list_inbox,
-    list_known_numbers,
-    put_failure,
-    put_message,
-    receipt_of,
-    remove_confirmed_numbers,
-)
-from e2ecross.client.message import message_from_payload
-from e2ecross.client.outbox import (
-    find_in_outbox,
-    list_outbox,
-    put_into_outbox,
-    remove_from_outbox,
-)
+from e2ecross.client.epoch import MAX_EPOCH, check_epoch
+from e2ecross.client.inbox import InboxItem, confirm_in_inbox, list_inbox, receipt_of
+from e2ecross.client.incoming import fetch_into_inbox
+from e2ecross.client.link import Link
+from e2ecross.client.outgoing import flush_outbox, prepare_message
 from e2ecross.client.prekey_store import delete_expired_signed_prekeys
 from e2ecross.client.prekey_upkeep import needs_rotation
-from e2ecross.client.receiving import decode_ciphertext, decrypt_envelope
-from e2ecross.client.sending import (
-    checked_message_id,
-    encrypt_content,
-    require_content,
-    require_other_device,
-)
-from e2ecross.errors import (
-    BackendError,
-    BackendRefused,
-    E2ECrossError,
-    EnvelopeMismatch,
-    InvalidArgument,
-    MailboxFull,
-    NotRegistered,
-    RemoteError,
-    StoreError,
-    UnknownRecipient,
-)
+from e2ecross.client.sending import checked_message_id, require_content, require_other_device
+from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument, NotRegistered
 from e2ecross.protocol.prekeys import one_time_prekeys_to_add
 from e2ecross.wire.arguments import require_methods, require_type, require_whole_number
 from e2ecross.wire.content import Content
-from e2ecross.wire.envelope import Envelope
 
 __all__ = ["Client", "Delivery", "Sent"]
 
@@ -74,9 +44,12 @@ class Delivery:
 
     Attributes:
         address: the device it is for.
+        identity_changed: that device has another identity key than before, and
+            `Policy.accept_changed_identity` has accepted it.
     """
 
     address: Address
+    identity_changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +68,14 @@ class Sent:
 class Client:
     """A `Device` and the `Backend` that it is registered at."""
 
-    __slots__ = ("_acknowledged", "_backend", "_device", "_own_receipts", "_seen_receipts")
+    __slots__ = (
+        "_acknowledged",
+        "_backend",
+        "_device",
+        "_is_epoch_checked",
+        "_own_receipts",
+        "_seen_receipts",
+    )
 
     def __init__(self, device: Device, backend: Backend) -> None:
         """Put a device and a back end together.
@@ -111,6 +91,7 @@ class Client:
         require_methods("backend", backend, *_BACKEND_METHODS)
         self._device = device
         self._backend = backend
+        self._is_epoch_checked = False
         self._acknowledged: set[int] = set()  # back-end numbers in the inbox that it has heard of
         self._own_receipts: set[int] = set()  # put into the inbox by this object, not confirmed
         self._seen_receipts: set[int] = set()  # handed over by this object, not confirmed
@@ -129,6 +110,7 @@ class Client:
         Raises:
             BackendRefused: the address is taken, or may not be claimed.
             BackendError: the back end cannot be reached.
+            RestoredStore: the store is older than what the back end has seen of the device.
             StoreError: the store cannot be read or written.
         """
         context = self._device.context
@@ -140,8 +122,10 @@ class Client:
             else:  # committed before it is used, so that a crash cannot lock us out
                 save_device(tx, replace(record, backend_token=token))
         self._backend.register(context.address, token)
+        link = Link(self._device, self._backend, token)
+        self._check_epoch(link)
         if not record.registered:
-            self._publish(token, context.policy.one_time_prekeys_target)
+            self._publish(link, context.policy.one_time_prekeys_target)
             with context.store.transaction() as tx:
                 save_device(tx, replace(require_device(tx), registered=True))
         self.maintain()
@@ -152,11 +136,13 @@ class Client:
         Raises:
             NotRegistered: call `register` first.
             BackendError: the back end cannot be reached.
+            RestoredStore: the store is older than what the back end has seen of the device.
             StoreError: the store cannot be read or written.
         """
-        token = self._token()
-        self._maintain_prekeys(token)
-        self._flush(token)
+        link = self._link()
+        self._check_epoch(link)
+        self._maintain_prekeys(link)
+        flush_outbox(link)
 
     def send(
         self,
@@ -171,7 +157,8 @@ class Client:
             recipient: an address, a user, or its text, such as "instagram:budi".
             content: `Text` or `Bytes`.
             message_id: 16 bytes; by default random. With the id of a message whose sending has
-                failed, the same message is tried again and not encrypted anew.
+                failed, the same message is tried again and not encrypted anew; with the id of
+                one that was sent, nothing is sent.
 
         Raises:
             UnknownRecipient: the recipient has not registered.
@@ -182,6 +169,7 @@ class Client:
             BackendError: the back end cannot be reached. The message stays in the outbox and is
                 sent with the next call that reaches the back end.
             NotRegistered: call `register` first.
+            RestoredStore: the store is older than what the back end has seen of the device.
             InvalidArgument: an argument has the wrong type or length.
             StoreError: the store cannot be read or written.
         """
@@ -190,24 +178,21 @@ class Client:
         require_other_device(context, address, "recipient")
         require_content(content)
         message_id = checked_message_id(context, message_id)
-        token = self._token()
-        with context.store.transaction() as tx:
-            row = find_in_outbox(tx, address, message_id)
-        if row is None:
-            self._ensure_session(token, address)
-            with context.store.transaction() as tx:
-                envelope = encrypt_content(
-                    context, tx, address, content, message_id, context.clock()
-                )
-                row = put_into_outbox(tx, envelope)
-        self._flush(token, row)
-        return Sent(message_id, (Delivery(address),))
+        link = self._link()
+        with suppress(BackendError):  # out of reach: encrypted now, and asked before it leaves
+            self._check_epoch(link)
+        row, changed = prepare_message(link, address, content, message_id)
+        if row is not None:
+            self._check_epoch(link)
+            flush_outbox(link, row)
+        return Sent(message_id, (Delivery(address, changed),))
 
     def receive(self, limit: int = 100) -> list[InboxItem]:
         """Return what has arrived, in order: messages, and failures in their places.
 
         An item that is not confirmed comes again from the next `Client` of this store, flagged
-        as `redelivered`.
+        as `redelivered`. Who sent a message that could not be read is asked to send it again
+        (`FailedMessage.retrying`), and who asks us gets what they ask for.
 
         Args:
             limit: how many items at most, 1 to 1000.
@@ -215,17 +200,22 @@ class Client:
         Raises:
             NotRegistered: call `register` first.
             BackendError: the back end cannot be reached, and nothing is there to return.
+            RestoredStore: the store is older than what the back end has seen of the device, and
+                nothing is there to return.
             StoreError: the store cannot be read or written, and nothing is there to return.
             PrekeysExhausted: the device has used its prekey ids, and nothing is there to return.
             InvalidArgument: `limit` is out of range.
         """
         require_whole_number("limit", limit, 1, _MAX_BATCH)
-        token = self._token()
+        link = self._link()
         errors: list[E2ECrossError] = []
         waiting = len(self._unseen(limit))
         if waiting < limit:
             try:
-                self._fetch(token, limit - waiting, errors)
+                self._check_epoch(link)
+                fetch_into_inbox(
+                    link, limit - waiting, self._acknowledged, self._own_receipts, errors
+                )
                 self.maintain()
             except E2ECrossError as error:  # whatever it is: what has arrived is handed over
                 errors.append(error)
@@ -252,64 +242,56 @@ class Client:
 
     # --- The way to the back end ------------------------------------------------------------
 
-    def _token(self) -> bytes:
+    def _link(self) -> Link:
         with self._device.context.store.transaction() as tx:
             record = require_device(tx)
         if not record.backend_token:
             raise NotRegistered("this device is not registered at the back end: call register")
-        return record.backend_token
+        return Link(self._device, self._backend, record.backend_token)
 
-    def _publish(self, token: bytes, one_time: int) -> None:
+    def _check_epoch(self, link: Link) -> None:
+        """Compare the store with what the back end has seen, once, before anything leaves."""
+        if self._is_epoch_checked:
+            return
+        context = link.context
+        epoch = link.backend.epoch(context.address, link.token)
+        if type(epoch) is not int or not 0 <= epoch <= MAX_EPOCH:
+            raise BackendError("the back end answered with an impossible epoch")
+        with context.store.transaction() as tx:
+            check_epoch(tx, epoch)
+        self._is_epoch_checked = True
+
+    def _publish(self, link: Link, one_time: int) -> None:
         published = self._device.publish(one_time)
-        self._backend.publish(token, published)
+        with link.context.store.transaction() as tx:
+            record = require_device(tx)
+        if record.unconfirmed_publication != published.encode():
+            return  # another process has published and confirmed it
+        link.backend.publish(
+            link.token,
+            published,
+            epoch=record.publication_epoch,
+            replace=record.replaces_prekeys,
+        )
         with suppress(InvalidArgument):  # another thread has confirmed it, and made the next one
             self._device.confirm_published(published)
 
-    def _maintain_prekeys(self, token: bytes) -> None:
-        context = self._device.context
-        left = max(self._backend.one_time_prekey_count(context.address, token), 0)
+    def _maintain_prekeys(self, link: Link) -> None:
+        context = link.context
+        left = max(link.backend.one_time_prekey_count(context.address, link.token), 0)
         add = one_time_prekeys_to_add(
             left, context.policy.one_time_prekeys_low, context.policy.one_time_prekeys_target
         )
         with context.store.transaction() as tx:
             record = require_device(tx)
-            rotate = needs_rotation(context, tx, record)
+            rotate = needs_rotation(context, tx, record) or record.replaces_prekeys
             if not record.unconfirmed_publication:  # else the old one may still be handed out
                 kept_ms = context.policy.signed_prekey_kept_ms
                 delete_expired_signed_prekeys(tx, context.clock(), kept_ms)
+        if record.replaces_prekeys:  # of those that are left, the private halves are gone
+            add = context.policy.one_time_prekeys_target
         if add or rotate or record.unconfirmed_publication:
-            self._publish(token, add)
-
-    def _ensure_session(self, token: bytes, address: Address) -> None:
-        if self._device.has_session(address):
-            return
-        context = self._device.context
-        bundle = self._backend.fetch_bundle(context.address, token, address)
-        if bundle.address != address:
-            raise EnvelopeMismatch(f"the back end answered with a bundle of {bundle.address}")
-        self._device.start_session(bundle)
-
-    def _flush(self, token: bytes, wanted: bytes | None = None) -> None:
-        """Deposit what waits in the outbox; only what becomes of the wanted row is reported."""
-        store = self._device.context.store
-        with store.transaction() as tx:
-            waiting = list_outbox(tx)
-        for row, envelope in waiting:
-            final: BackendError | RemoteError | None = None
-            try:
-                self._backend.deposit(token, envelope.encode())
-            except (UnknownRecipient, BackendRefused, RemoteError) as error:
-                final = error
-            except MailboxFull as error:
-                if row != wanted:
-                    continue  # it was promised to be sent, and will be when there is room
-                final = error
-            with store.transaction() as tx:
-                remove_from_outbox(tx, row)
-            if final is not None and row == wanted:
-                raise final
-
-    # --- The inbox --------------------------------------------------------------------------
+            self._publish(link, add)
 
     def _unseen(self, limit: int) -> list[InboxItem]:
         """List items of the inbox that this object has not handed over yet."""
@@ -320,72 +302,6 @@ class Client:
             for _, item in listed
             if item.receipt not in self._seen_receipts
         ][:limit]
-
-    def _fetch(self, token: bytes, limit: int, errors: list[E2ECrossError]) -> None:
-        """Move waiting envelopes into the inbox; one that fails for now stays where it is."""
-        context = self._device.context
-        known = self._acknowledge(token)
-        after = taken = 0
-        while taken < limit and len(errors) < limit:
-            wanted = limit - taken
-            batch = self._backend.fetch(context.address, token, wanted, after)
-            # Numbers ascend; a back end that repeats itself is not followed.
-            batch = [(number, data) for number, data in batch if number > after][:wanted]
-            for number, data in batch:
-                after = max(after, number)
-                try:
-                    if number not in known:
-                        self._take_in(token, number, data)
-                except StoreError as error:
-                    errors.append(error)
-                else:
-                    taken += 1
-            if not batch:
-                break
-        if taken:
-            self._acknowledge(token)
-
-    def _acknowledge(self, token: bytes) -> set[int]:
-        """Tell the back end what has arrived; returns the numbers that are in the inbox."""
-        context = self._device.context
-        with context.store.transaction() as tx:
-            known = list_known_numbers(tx)
-        self._acknowledged &= known
-        if known > self._acknowledged:
-            self._backend.acknowledge(context.address, token, sorted(known - self._acknowledged))
-            self._acknowledged |= known
-            with context.store.transaction() as tx:
-                remove_confirmed_numbers(tx, known)
-        return known
-
-    def _take_in(self, token: bytes, number: int, data: bytes) -> None:
-        context = self._device.context
-        envelope: Envelope | None = None
-        try:
-            envelope = Envelope.decode(data)
-            message = decode_ciphertext(context, envelope)
-            with context.store.transaction() as tx:
-                payload, changed = decrypt_envelope(context, tx, envelope, message, context.clock())
-                message_ = message_from_payload(payload, identity_changed=changed)
-                receipt = put_message(tx, number, message_)
-        except RemoteError as error:
-            if self._was_taken_in(token, number):
-                return
-            with context.store.transaction() as tx:
-                if number in list_known_numbers(tx):
-                    return  # another process was faster
-                receipt = put_failure(tx, number, envelope, error, retrying=False)
-        self._own_receipts.add(receipt)
-
-    def _was_taken_in(self, token: bytes, number: int) -> bool:
-        """Tell whether another process has taken in what this one has fetched.
-
-        The inbox is asked first: what has left it, confirmed, had left the back end before.
-        """
-        with self._device.context.store.transaction() as tx:
-            known = number in list_known_numbers(tx)
-        address = self._device.address
-        return known or number not in dict(self._backend.fetch(address, token, 1, number - 1))
 
 
 def _recipient_address(recipient: Address | UserId | str) -> Address:

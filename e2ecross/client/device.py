@@ -238,8 +238,8 @@ class Device:
         context = self._context
         message = decode_ciphertext(context, envelope)
         with context.store.transaction() as tx:
-            payload, changed = decrypt_envelope(context, tx, envelope, message, context.clock())
-        return message_from_payload(payload, identity_changed=changed)
+            received = decrypt_envelope(context, tx, envelope, message, context.clock())
+        return message_from_payload(received.payload, identity_changed=received.identity_changed)
 
     def encrypt_raw(self, address: Address, plaintext: bytes) -> tuple[MessageKind, bytes]:
         """Encrypt bytes for a Signal peer that does not speak our envelope.

@@ -8,13 +8,25 @@ Rules:
   restored, because its sessions would use message keys a second time.
 """
 
+from dataclasses import replace
 from typing import Final
 
+from e2ecross.client.context import require_device, save_device
+from e2ecross.errors import RestoredStore
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.records import decode_epoch, encode_epoch
 
-__all__ = ["EPOCH_ROW", "count_operation", "read_epoch", "set_epoch"]
+__all__ = [
+    "EPOCH_ROW",
+    "MAX_EPOCH",
+    "check_epoch",
+    "count_operation",
+    "read_epoch",
+    "set_epoch",
+]
 
+MAX_EPOCH: Final = 2**63 - 1
+"""The highest that a back end has room for."""
 EPOCH_ROW: Final = b"epoch"
 
 
@@ -34,3 +46,21 @@ def count_operation(tx: Transaction) -> int:
     epoch = read_epoch(tx) + 1
     set_epoch(tx, epoch)
     return epoch
+
+
+def check_epoch(tx: Transaction, epoch: int) -> None:
+    """Compare the store with the epoch that the back end has heard of.
+
+    Raises:
+        RestoredStore: the store is older.
+    """
+    if epoch <= read_epoch(tx):
+        return
+    device = require_device(tx)
+    if not device.adopts_epoch:
+        raise RestoredStore(
+            "the back end has seen later messages of this device than the store remembers: it was "
+            "restored from a backup or copied. Open it with Device.open(store, restored=True)"
+        )
+    set_epoch(tx, epoch)
+    save_device(tx, replace(device, adopts_epoch=False))

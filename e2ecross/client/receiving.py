@@ -55,9 +55,33 @@ from e2ecross.wire.signal_message import (
     is_canonical_prekey_signal_message,
 )
 
-__all__ = ["decode_ciphertext", "decode_message", "decrypt_envelope", "decrypt_plaintext"]
+__all__ = [
+    "DecodedMessage",
+    "Received",
+    "decode_ciphertext",
+    "decode_message",
+    "decrypt_envelope",
+    "decrypt_plaintext",
+]
 
 DecodedMessage = PreKeySignalMessage | SignalMessage
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Received(Secret):
+    """An envelope that was read, and accepted.
+
+    Attributes:
+        payload: what it held.
+        identity_changed: whether it came under another identity key than the accepted one.
+        base_key: of the session that read it, 33 bytes.
+        identity_key: the sender's in that session, 33 bytes.
+    """
+
+    payload: Payload
+    identity_changed: bool
+    base_key: PublicKey
+    identity_key: PublicKey
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -130,7 +154,7 @@ def decrypt_plaintext(
 
 def decrypt_envelope(
     context: Context, tx: Transaction, envelope: Envelope, message: DecodedMessage, now_ms: int
-) -> tuple[Payload, bool]:
+) -> Received:
     """Read the message in an envelope, hold it against the envelope, and keep what that changes.
 
     Args:
@@ -140,9 +164,6 @@ def decrypt_envelope(
         message: what `decode_ciphertext` made of it.
         now_ms: milliseconds since 1970.
 
-    Returns:
-        The payload, and whether it came under an identity key that is not accepted.
-
     Raises:
         EnvelopeMismatch: the envelope says something else than what was encrypted.
         RemoteError: it cannot be read. In both cases nothing was changed.
@@ -150,7 +171,9 @@ def decrypt_envelope(
     receipt = _open(context, tx, envelope.sender, message)
     payload = decode_payload(receipt.opened.plaintext)
     _compare(envelope, message, receipt.opened.session, payload)
-    return payload, _accept(context, tx, envelope.sender, receipt, now_ms)
+    changed = _accept(context, tx, envelope.sender, receipt, now_ms)
+    session = receipt.opened.session
+    return Received(payload, changed, session.base_key, session.remote_identity_key)
 
 
 def _compare(

@@ -31,8 +31,8 @@ from e2ecross.stores.base import Transaction
 from e2ecross.wire.arguments import require_bytes, require_type
 from e2ecross.wire.content import (
     Bytes,
-    Content,
     Payload,
+    PayloadContent,
     Text,
     UnsupportedContent,
     encode_payload,
@@ -130,7 +130,7 @@ def encrypt_content(
     context: Context,
     tx: Transaction,
     address: Address,
-    content: Content,
+    content: PayloadContent,
     message_id: bytes,
     now_ms: int,
 ) -> Envelope:

@@ -15,13 +15,22 @@ from e2ecross.address import Address
 from e2ecross.client.context import address_key
 from e2ecross.client.policy import Policy
 from e2ecross.client.shelf import Shelf
+from e2ecross.client.trust import require_accepted_identity
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import Content, Resent, RetryRequest, decode_content, encode_content
 from e2ecross.wire.queue_records import SentRecord
 
-__all__ = ["MAX_RESENDS", "KeptMessage", "count_resend", "find_kept", "keep_other_id", "keep_sent"]
+__all__ = [
+    "MAX_RESENDS",
+    "KeptMessage",
+    "count_resend",
+    "find_kept",
+    "forget_kept",
+    "keep_other_id",
+    "keep_sent",
+]
 
 MAX_RESENDS: Final = 5
 """How often one message is sent again: enough for a device that loses its state repeatedly."""
@@ -37,6 +46,7 @@ class KeptMessage(Secret):
         sent_at_ms: when it was first sent, milliseconds since 1970.
         content: what was sent.
         resends: how often it was sent again.
+        identity_key: the recipient's, to which it was encrypted first, 33 bytes.
     """
 
     recipient: Address
@@ -44,6 +54,7 @@ class KeptMessage(Secret):
     sent_at_ms: int
     content: Content | RetryRequest
     resends: int
+    identity_key: bytes
 
 
 def keep_sent(
@@ -54,9 +65,12 @@ def keep_sent(
     content: Content | RetryRequest,
     now_ms: int,
 ) -> None:
-    """Keep a message that is being sent for the first time."""
+    """Keep a message (16 bytes of id) that has just been encrypted for the first time."""
     kind, body = encode_content(content)
-    record = SentRecord(sent_at_ms=now_ms, content_kind=kind, content_body=body)
+    identity_key = require_accepted_identity(tx, recipient)
+    record = SentRecord(
+        sent_at_ms=now_ms, content_kind=kind, content_body=body, identity_key=identity_key
+    )
     _shelf(policy).add(tx, _row(recipient, message_id), record.encode(), now_ms)
 
 
@@ -89,7 +103,16 @@ def find_kept(
         raise RecordCorrupted("a record of a sent message holds no content") from error
     if isinstance(content, Resent):
         raise RecordCorrupted("a record of a sent message holds a copy: the store is damaged")
-    return KeptMessage(recipient, message_id, record.sent_at_ms, content, record.resends)
+    return KeptMessage(
+        recipient, message_id, record.sent_at_ms, content, record.resends, record.identity_key
+    )
+
+
+def forget_kept(
+    tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
+) -> None:
+    """Forget a message (16 bytes of id), because it was not sent after all."""
+    _shelf(policy).remove(tx, _row(recipient, message_id), now_ms)
 
 
 def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> bool:
@@ -105,6 +128,7 @@ def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: 
         content_kind=kind,
         content_body=body,
         resends=message.resends + 1,
+        identity_key=message.identity_key,
     )
     shelf.replace(tx, found, row, record.encode())
     return True

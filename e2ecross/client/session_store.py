@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 
 from e2ecross.address import Address
 from e2ecross.client.context import address_key
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.message_chain import ReceivingChain
 from e2ecross.protocol.session import Session
-from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord
+from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord, prefer_session
 from e2ecross.protocol.session_storage import session_from_record, session_to_record
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS
 from e2ecross.stores.base import Table, Transaction
@@ -26,7 +27,15 @@ from e2ecross.wire.session_records import (
     encode_skipped_keys,
 )
 
-__all__ = ["has_session", "load_sessions", "load_sessions_for_sending", "save_sessions"]
+__all__ = [
+    "drop_damaged_sessions",
+    "has_session",
+    "is_waiting_for_answer",
+    "load_sessions",
+    "load_sessions_for_sending",
+    "save_sessions",
+    "send_with_session",
+]
 
 _RATCHET_KEY_BYTES = 33
 _BUCKET_INDEX_BYTES = 4
@@ -76,11 +85,62 @@ def save_sessions(
             _save_session(tx, partition, old.get(base_key), session)
     for base_key in old.keys() - new.keys():
         tx.delete(Table.SESSIONS, partition, base_key)
-        for row, _ in tx.list(Table.SKIPPED_KEYS, partition + base_key):
-            tx.delete(Table.SKIPPED_KEYS, partition + base_key, row)
+        tx.clear(Table.SKIPPED_KEYS, partition + base_key)
     stored = _list_record(after)
     if stored != _list_record(before):
         tx.put(Table.SESSION_RECORDS, partition, b"", stored.encode())
+
+
+def send_with_session(
+    tx: Transaction, address: Address, base_key: bytes, accepted_identity: PublicKey
+) -> None:
+    """Send with the session of this base key (33 bytes) from now on; see `prefer_session`."""
+    before = load_sessions(tx, address)
+    for session in before.archived:
+        if session.base_key == base_key:
+            save_sessions(tx, address, before, prefer_session(before, session, accepted_identity))
+
+
+def drop_damaged_sessions(tx: Transaction, address: Address) -> bool:
+    """Forget the sessions with an address that cannot be loaded; tells whether there were any."""
+    partition = address_key(address)
+    try:
+        stored = _load_list(tx, partition)
+    except RecordCorrupted:
+        # Which skipped keys belonged to it is not known: they stay, and open nothing any more.
+        tx.clear(Table.SESSION_RECORDS, partition)
+        tx.clear(Table.SESSIONS, partition)
+        return True
+    if stored is None:
+        return False
+    listed = stored.archived if stored.current is None else (stored.current, *stored.archived)
+    damaged = {base_key for base_key in listed if not _loads(tx, partition, base_key)}
+    for base_key in damaged:
+        tx.delete(Table.SESSIONS, partition, base_key)
+        tx.clear(Table.SKIPPED_KEYS, partition + base_key)
+    if damaged:
+        left = SessionListRecord(
+            current=None if stored.current in damaged else stored.current,
+            archived=tuple(key for key in stored.archived if key not in damaged),
+            held=None if stored.held in damaged else stored.held,
+            held_count=0 if stored.held in damaged else stored.held_count,
+        )
+        tx.put(Table.SESSION_RECORDS, partition, b"", left.encode())
+    return bool(damaged)
+
+
+def _loads(tx: Transaction, partition: bytes, base_key: bytes) -> bool:
+    try:
+        _load_session(tx, partition, base_key)
+    except RecordCorrupted:
+        return False
+    return True
+
+
+def is_waiting_for_answer(tx: Transaction, address: Address) -> bool:
+    """Tell whether the session to send with is one of ours that the peer has not answered."""
+    current = load_sessions_for_sending(tx, address).current
+    return current is not None and current.pending is not None
 
 
 def _sessions(record: SessionRecord) -> Iterable[Session]:

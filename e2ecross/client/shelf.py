@@ -64,6 +64,12 @@ class Shelf:
         """Write another record over one that was found; it is kept no longer for that."""
         tx.put(self.table, found.partition, row, record)
 
+    def remove(self, tx: Transaction, row: bytes, now_ms: int) -> None:
+        """Forget a row, if it is there."""
+        found = self.find(tx, row, now_ms)
+        if found is not None:
+            tx.delete(self.table, found.partition, row)
+
     def add(self, tx: Transaction, row: bytes, record: bytes, now_ms: int) -> None:
         """Keep a record under a row that is not there yet."""
         if self.rows < 1:

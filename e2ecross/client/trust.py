@@ -32,6 +32,7 @@ from e2ecross.wire.records import RemoteIdentityRecord
 __all__ = [
     "RemoteIdentity",
     "TrustState",
+    "accept_by_policy",
     "accept_identity",
     "find_identity",
     "mark_stale",
@@ -70,6 +71,7 @@ class RemoteIdentity:
             contact may have another key by now, or the user may have accepted or verified one.
         asked_at_ms: nothing authentic has come from the device yet, and this is when a message was
             last asked for again of it, milliseconds since 1970; else 0.
+        by_policy: the accepted key is a changed one, and the policy has accepted it, not the user.
     """
 
     address: Address
@@ -79,6 +81,7 @@ class RemoteIdentity:
     first_seen_at_ms: int
     stale: bool = False
     asked_at_ms: int = 0
+    by_policy: bool = False
 
     @property
     def trust(self) -> TrustState:
@@ -103,6 +106,7 @@ def find_identity(tx: Transaction, address: Address) -> RemoteIdentity | None:
             record.first_seen_at_ms,
             record.stale,
             record.asked_at_ms,
+            record.by_policy,
         )
     except InvalidKey as error:
         raise RecordCorrupted(
@@ -201,7 +205,7 @@ def observe_identity(
             identity_key,
         )
     if starts_session and policy.accept_changed_identity and not identity.verified:
-        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
+        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms, by_policy=True))
     elif starts_session:
         _save(tx, replace(identity, pending_key=identity_key))
     return True
@@ -221,6 +225,20 @@ def accept_identity(
         raise InvalidArgument(f"identity_key is not the key of {address} that waits to be accepted")
     if identity.identity_key != identity_key:
         _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
+    elif identity.by_policy or identity.stale:
+        _save(tx, replace(identity, by_policy=False, stale=False))
+
+
+def accept_by_policy(
+    tx: Transaction, policy: Policy, address: Address, identity_key: bytes, now_ms: int
+) -> bool:
+    """Accept a changed identity key (33 bytes) if the policy does so; tells whether it did."""
+    identity = require_identity(tx, address)
+    if not policy.accept_changed_identity or identity.verified or identity.pending_key is not None:
+        return False
+    key = decode_public_key(identity_key)
+    _save(tx, RemoteIdentity(address, key, None, False, now_ms, by_policy=True))
+    return True
 
 
 def reject_identity(tx: Transaction, address: Address, identity_key: bytes) -> PublicKey:
@@ -260,7 +278,7 @@ def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> Non
     identity = require_identity(tx, address)
     if identity.pending_key is not None or identity.identity_key != identity_key:
         raise InvalidArgument(f"identity_key is not the accepted key of {address}")
-    _save(tx, replace(identity, verified=True, stale=False))
+    _save(tx, replace(identity, verified=True, stale=False, by_policy=False))
 
 
 def _save(tx: Transaction, identity: RemoteIdentity) -> None:
@@ -271,5 +289,6 @@ def _save(tx: Transaction, identity: RemoteIdentity) -> None:
         identity.first_seen_at_ms,
         identity.stale,
         identity.asked_at_ms,
+        identity.by_policy,
     )
     tx.put(Table.REMOTE_IDENTITIES, address_key(identity.address), b"", record.encode())

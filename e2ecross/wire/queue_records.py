@@ -35,8 +35,8 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRecord:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class OutboxRecord(Secret):
     """A copy of a message on its way to the back end.
 
     Attributes:
@@ -45,6 +45,8 @@ class OutboxRecord:
         message_id: under which its content is kept, 16 bytes, or empty.
         resend: it was sent before.
         fresh_session: it is not to be encrypted with a session that the recipient may have lost.
+        content_kind: what the body is; 0: the content is kept elsewhere.
+        content_body: what is to be sent, encoded; secret.
     """
 
     envelope: bytes
@@ -52,6 +54,8 @@ class OutboxRecord:
     message_id: bytes = b""
     resend: bool = False
     fresh_session: bool = False
+    content_kind: int = 0
+    content_body: bytes = b""
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -60,6 +64,8 @@ class OutboxRecord:
             message_id=self.message_id,
             resend=self.resend,
             fresh_session=self.fresh_session,
+            content_kind=self.content_kind,
+            content_body=self.content_body,
         )
         if self.recipient is not None:
             fields.recipient.CopyFrom(encode_address(self.recipient))
@@ -86,6 +92,8 @@ class OutboxRecord:
             fields.message_id,
             fields.resend,
             fields.fresh_session,
+            fields.content_kind,
+            fields.content_body,
         )
 
 
@@ -232,6 +240,7 @@ class SentRecord(Secret):
         content_kind: what the body is.
         content_body: what was sent, encoded; secret.
         resends: how often it was sent again.
+        identity_key: the recipient's, to which it was encrypted first, 33 bytes.
     """
 
     original_id: bytes = b""
@@ -239,6 +248,7 @@ class SentRecord(Secret):
     content_kind: int = 0
     content_body: bytes = b""
     resends: int = 0
+    identity_key: bytes = b""
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -249,6 +259,7 @@ class SentRecord(Secret):
                 content_kind=self.content_kind,
                 content_body=self.content_body,
                 resends=self.resends,
+                identity_key=self.identity_key,
             )
         )
 
@@ -264,6 +275,8 @@ class SentRecord(Secret):
         fields = decode_record(storage_pb2.SentRecord(), data, what)
         if fields.original_id:
             check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
+        else:
+            check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
         if bool(fields.original_id) is bool(fields.content_kind):
             raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
         return cls(
@@ -272,6 +285,7 @@ class SentRecord(Secret):
             fields.content_kind,
             fields.content_body,
             fields.resends,
+            fields.identity_key,
         )
 
 

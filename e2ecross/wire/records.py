@@ -212,6 +212,7 @@ class RemoteIdentityRecord:
         stale: remembered from before the store was restored, and not confirmed since.
         asked_at_ms: when a message was last asked for again of a device that nothing authentic
             has come from, milliseconds since 1970; 0 once something has.
+        by_policy: the accepted key was accepted by the policy, not by the user.
     """
 
     identity_key: bytes
@@ -220,6 +221,7 @@ class RemoteIdentityRecord:
     first_seen_at_ms: int
     stale: bool = False
     asked_at_ms: int = 0
+    by_policy: bool = False
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -231,6 +233,7 @@ class RemoteIdentityRecord:
                 first_seen_at_ms=self.first_seen_at_ms,
                 stale=self.stale,
                 asked_at_ms=self.asked_at_ms,
+                by_policy=self.by_policy,
             )
         )
 
@@ -254,4 +257,5 @@ class RemoteIdentityRecord:
             fields.first_seen_at_ms,
             fields.stale,
             fields.asked_at_ms,
+            fields.by_policy,
         )

@@ -172,7 +172,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "outbox": Format(
-        OutboxRecord(ENVELOPE.encode(), PEER, MESSAGE_ID, True, True).encode(),
+        OutboxRecord(ENVELOPE.encode(), PEER, MESSAGE_ID, True, True, 1, b"body").encode(),
         _again(OutboxRecord),
         StoreError,
         ((2,),),
@@ -193,7 +193,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "sent message": Format(
-        SentRecord(b"", 1, 2, b"body", 3).encode(),
+        SentRecord(b"", 1, 2, b"body", 3, GOOD_KEY).encode(),
         _again(SentRecord),
         StoreError,
         (),

@@ -50,12 +50,13 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         replace(SIGNED, created_at_ms=0, replaced_at_ms=0, seen_base_keys=0),
         RemoteIdentityRecord(GOOD_KEY, GOOD_KEY, True, 1),
         RemoteIdentityRecord(GOOD_KEY, None, False, 0),
-        RemoteIdentityRecord(GOOD_KEY, None, False, 1, True, 2),
+        RemoteIdentityRecord(GOOD_KEY, None, False, 1, True, 2, True),
         replace(DEVICE, publication_epoch=2**64 - 1, adopts_epoch=True, replaces_prekeys=True),
         OutboxRecord(b"envelope"),
         OutboxRecord(b"envelope", PEER, MESSAGE_ID),
         OutboxRecord(b"", PEER, MESSAGE_ID, True, True),
-        SentRecord(b"", 1, 2, b"body", 3),
+        OutboxRecord(b"", PEER, MESSAGE_ID, False, True, 1, b"body"),
+        SentRecord(b"", 1, 2, b"body", 3, GOOD_KEY),
         SentRecord(MESSAGE_ID),
         RetryBudgetRecord(1, 2, 3, 4),
         INBOX,
@@ -127,6 +128,7 @@ def test_other_values_of_another_length_are_refused() -> None:
         replace(INBOX, message_id=bytes(15)),
         OutboxRecord(b"", PEER, bytes(15)),
         SentRecord(bytes(17)),
+        SentRecord(content_kind=1, identity_key=GOOD_KEY[1:]),
         replace(INBOX, error_code="x", error_identity_key=GOOD_KEY[1:]),
     ):
         with pytest.raises(RecordCorrupted, match="wrong length"):
@@ -163,7 +165,7 @@ def test_outbox_and_sent_records_hold_something_and_no_two_things() -> None:
     for record in (
         OutboxRecord(b""),
         OutboxRecord(b"envelope", None, MESSAGE_ID),
-        SentRecord(),
+        SentRecord(identity_key=GOOD_KEY),
         SentRecord(MESSAGE_ID, content_kind=1),
     ):
         with pytest.raises(RecordCorrupted, match="holds nothing"):
@@ -177,7 +179,9 @@ def test_generations_of_a_shelf_ascend() -> None:
             decode_shelf(shelf)
 
 
-@pytest.mark.parametrize("record", [DEVICE, SIGNED, INBOX, SentRecord(b"", 1, 2, b"body")])
+@pytest.mark.parametrize(
+    "record", [DEVICE, SIGNED, INBOX, SentRecord(b"", 1, 2, b"body", 0, GOOD_KEY)]
+)
 def test_record_with_secrets_does_not_show_them(record: object) -> None:
     assert repr(record) == f"<{type(record).__name__}: secret>"
     with pytest.raises(TypeError, match="not pickled"):

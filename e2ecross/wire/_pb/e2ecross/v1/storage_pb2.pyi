@@ -62,20 +62,22 @@ class OneTimePrekeyRecord(_message.Message):
     def __init__(self, private_key: _Optional[bytes] = ...) -> None: ...
 
 class RemoteIdentityRecord(_message.Message):
-    __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms", "stale", "asked_at_ms")
+    __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms", "stale", "by_policy", "asked_at_ms")
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     PENDING_KEY_FIELD_NUMBER: _ClassVar[int]
     VERIFIED_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEEN_AT_MS_FIELD_NUMBER: _ClassVar[int]
     STALE_FIELD_NUMBER: _ClassVar[int]
+    BY_POLICY_FIELD_NUMBER: _ClassVar[int]
     ASKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     identity_key: bytes
     pending_key: bytes
     verified: bool
     first_seen_at_ms: int
     stale: bool
+    by_policy: bool
     asked_at_ms: int
-    def __init__(self, identity_key: _Optional[bytes] = ..., pending_key: _Optional[bytes] = ..., verified: bool = ..., first_seen_at_ms: _Optional[int] = ..., stale: bool = ..., asked_at_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, identity_key: _Optional[bytes] = ..., pending_key: _Optional[bytes] = ..., verified: bool = ..., first_seen_at_ms: _Optional[int] = ..., stale: bool = ..., by_policy: bool = ..., asked_at_ms: _Optional[int] = ...) -> None: ...
 
 class SessionRecord(_message.Message):
     __slots__ = ("current", "archived", "held", "held_count")
@@ -162,18 +164,22 @@ class SkippedKeys(_message.Message):
     def __init__(self, numbers: _Optional[_Iterable[int]] = ..., message_keys: _Optional[bytes] = ...) -> None: ...
 
 class OutboxRecord(_message.Message):
-    __slots__ = ("envelope", "recipient", "message_id", "resend", "fresh_session")
+    __slots__ = ("envelope", "recipient", "message_id", "resend", "fresh_session", "content_kind", "content_body")
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     RESEND_FIELD_NUMBER: _ClassVar[int]
     FRESH_SESSION_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
     envelope: bytes
     recipient: _address_pb2.Address
     message_id: bytes
     resend: bool
     fresh_session: bool
-    def __init__(self, envelope: _Optional[bytes] = ..., recipient: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., resend: bool = ..., fresh_session: bool = ...) -> None: ...
+    content_kind: int
+    content_body: bytes
+    def __init__(self, envelope: _Optional[bytes] = ..., recipient: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., resend: bool = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ...) -> None: ...
 
 class ShelfRecord(_message.Message):
     __slots__ = ("generations",)
@@ -192,18 +198,20 @@ class Generation(_message.Message):
     def __init__(self, number: _Optional[int] = ..., opened_at_ms: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class SentRecord(_message.Message):
-    __slots__ = ("original_id", "sent_at_ms", "content_kind", "content_body", "resends")
+    __slots__ = ("original_id", "sent_at_ms", "content_kind", "content_body", "resends", "identity_key")
     ORIGINAL_ID_FIELD_NUMBER: _ClassVar[int]
     SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
     RESENDS_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     original_id: bytes
     sent_at_ms: int
     content_kind: int
     content_body: bytes
     resends: int
-    def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ...) -> None: ...
+    identity_key: bytes
+    def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ..., identity_key: _Optional[bytes] = ...) -> None: ...
 
 class RetryBudgetRecord(_message.Message):
     __slots__ = ("window_started_at_ms", "requests", "answers", "strangers")

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The way from a device to its back end, and what has to be there before something is sent.
+
+Rules:
+- Nothing is asked of the back end inside a store transaction.
+- Nothing leaves before the back end was asked for the epoch: a store that was put back to an older
+  state must not send.
+"""
+
+from dataclasses import dataclass
+
+from e2ecross.address import Address
+from e2ecross.client.backend import Backend
+from e2ecross.client.context import Context
+from e2ecross.client.device import Device
+from e2ecross.client.session_store import drop_damaged_sessions, is_waiting_for_answer
+from e2ecross.client.trust import accept_by_policy
+from e2ecross.crypto.secret import Secret
+from e2ecross.errors import EnvelopeMismatch, UntrustedIdentity
+
+__all__ = ["Link", "ensure_session", "repair_sessions"]
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Link(Secret):
+    """A device and the back end that it is registered at.
+
+    Attributes:
+        device: the device.
+        backend: where it is registered.
+        token: under which, 32 bytes, secret.
+    """
+
+    device: Device
+    backend: Backend
+    token: bytes
+
+    @property
+    def context(self) -> Context:
+        """What the operations of the device work with."""
+        return self.device.context
+
+
+def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
+    """Start a session from a new bundle, unless there is one to send with.
+
+    Args:
+        link: to the back end.
+        address: the peer.
+        fresh: only a session will do that the peer can open from its prekeys alone: one that we
+            have started, and that it has not answered.
+
+    Returns:
+        Whether the bundle brought a changed identity key, which the policy has accepted.
+
+    Raises:
+        UntrustedIdentity: the bundle has another identity key than the accepted one.
+        EnvelopeMismatch: the bundle is of somebody else.
+        RemoteError: the bundle is not acceptable.
+        BackendError: the back end has no bundle, or cannot be reached.
+    """
+    device, context = link.device, link.context
+    if fresh:
+        with context.store.transaction() as tx:
+            is_there = is_waiting_for_answer(tx, address)
+    else:
+        is_there = device.has_session(address)
+    if is_there:
+        return False
+    bundle = link.backend.fetch_bundle(context.address, link.token, address)
+    if bundle.address != address:
+        raise EnvelopeMismatch(f"the back end answered with a bundle of {bundle.address}")
+    try:
+        device.start_session(bundle)
+    except UntrustedIdentity as error:
+        with context.store.transaction() as tx:
+            now_ms = context.clock()
+            if not accept_by_policy(tx, context.policy, address, error.identity_key, now_ms):
+                raise
+        device.start_session(bundle)
+        return True
+    return False
+
+
+def repair_sessions(context: Context, address: Address) -> bool:
+    """Forget damaged sessions with an address, so that new ones can take their place.
+
+    The identity key stays, and with it the trust in it.
+
+    Returns:
+        Whether there were any.
+    """
+    with context.store.transaction() as tx:
+        return drop_damaged_sessions(tx, address)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Broken sessions heal: asking for a message that could not be read, and sending one again.
+
+Rules:
+- A request is content in an encrypted payload: the back end cannot tell it from a message, and
+  nobody can forge it. It goes in a session that the peer can open from its prekeys alone.
+- A message is looked up by who asks, authenticated, and its id; never by the id alone. It goes
+  again only to the identity that it was for, or to one that the user has accepted since.
+- The session that a request came in is sent with from then on: the peer has said that it cannot
+  read the other one.
+- Everything is counted (retry_budget.py), and a message that was received is not asked for.
+"""
+
+from e2ecross.client.context import Context
+from e2ecross.client.delivered import was_delivered
+from e2ecross.client.outbox import put_request, put_resend
+from e2ecross.client.outgoing import may_be_sent_again
+from e2ecross.client.receiving import DecodedMessage, Received
+from e2ecross.client.retry_budget import spend_answer, spend_request
+from e2ecross.client.sent import count_resend, find_kept
+from e2ecross.client.session_store import send_with_session
+from e2ecross.client.trust import find_identity
+from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.content import RetryRequest
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.limits import MESSAGE_ID_BYTES
+from e2ecross.wire.signal_message import PreKeySignalMessage
+
+__all__ = ["answer_request", "request_again"]
+
+_NOT_HEALED = (IdentityChangedError, UnsupportedVersion)
+"""The same message would fail for the same reason."""
+
+
+def request_again(
+    context: Context,
+    tx: Transaction,
+    envelope: Envelope,
+    message: DecodedMessage | None,
+    error: RemoteError,
+) -> bool:
+    """Put a request for a message that could not be read into the outbox, if there is sense in it.
+
+    Args:
+        context: of the device.
+        tx: the transaction that keeps the failure.
+        envelope: as it arrived; what it says is not authenticated.
+        message: the Signal message in it, if that could be decoded.
+        error: why it could not be read.
+
+    Returns:
+        Whether the sender will be asked.
+    """
+    sender, now_ms = envelope.sender, context.clock()
+    if envelope.recipient != context.address or sender == context.address:
+        return False
+    if isinstance(error, _NOT_HEALED):
+        return False
+    if was_delivered(tx, context.policy, sender, envelope.message_id, now_ms):
+        return False
+    identity = find_identity(tx, sender)
+    if identity is not None and identity.pending_key is not None:
+        return False
+    if not spend_request(context, tx, sender, envelope.message_id, now_ms):
+        return False
+    inner = message.message if isinstance(message, PreKeySignalMessage) else message
+    request = RetryRequest(
+        message_id=envelope.message_id,
+        ratchet_key=None if inner is None else inner.ratchet_key,
+        counter=0 if inner is None else inner.counter,
+        reason=error.code,
+    )
+    put_request(tx, sender, context.entropy.bytes(MESSAGE_ID_BYTES), request)
+    return True
+
+
+def answer_request(
+    context: Context, tx: Transaction, received: Received, request: RetryRequest
+) -> None:
+    """Do what an authentic request asks for, in the transaction that received it."""
+    requester, now_ms = received.payload.sender, context.clock()
+    identity = find_identity(tx, requester)
+    if identity is None or identity.pending_key is not None:
+        return
+    if received.identity_key != identity.identity_key:
+        return  # a late message of an identity that is not the accepted one any more
+    send_with_session(tx, requester, received.base_key, identity.identity_key)
+    kept = find_kept(tx, context.policy, requester, request.message_id, now_ms)
+    if kept is None or not may_be_sent_again(tx, kept):
+        return
+    if spend_answer(context, tx, requester, now_ms) and count_resend(
+        tx, context.policy, kept, now_ms
+    ):
+        put_resend(tx, requester, kept.message_id)
