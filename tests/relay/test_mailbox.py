@@ -296,6 +296,51 @@ def test_no_statement_of_a_call_scans_a_table(relay: Relay, path: Path) -> None:
     assert [plan for plan in plans if "SCAN" in plan or "TEMP B-TREE" in plan] == []
 
 
+def test_what_a_call_costs_does_not_grow_with_the_mailbox(path: Path) -> None:
+    """Counted in steps of SQLite's machine, which are the same on each computer."""
+    limits = RelayLimits(mailbox_messages=21_000, mailbox_messages_per_sender=20_000)
+    with Relay(path, limits=limits) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        send(relay, *range(10))
+        few = costs(relay, 10)
+        operator = sqlite3.connect(path)
+        with operator:  # faster than deposits; the triggers count
+            operator.execute(
+                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 19985)"
+                " INSERT INTO mailbox (recipient, sender, envelope) SELECT ?, ?, x'00' FROM n",
+                (str(BUDI), str(ANA.user_id)),
+            )
+        operator.close()
+        many = costs(relay, 20)
+        assert all(few.values())
+        assert max(many[name] - few[name] for name in few) < 50
+        send(relay, *range(30, 35))
+        with pytest.raises(MailboxFull, match="20000 messages of whatsapp:ana wait"):
+            send(relay, 35)
+
+
+def costs(relay: Relay, number: int) -> dict[str, int]:
+    """Steps of a deposit, a fetch and an acknowledgement."""
+    steps = {"deposit": 0, "fetch": 0, "acknowledge": 0}
+    for name in steps:
+
+        def step(name: str = name) -> int:
+            steps[name] += 1
+            return 0
+
+        with relay._database.reading() as connection:
+            connection.set_progress_handler(step, 1)
+        if name == "deposit":
+            send(relay, number)
+        elif name == "fetch":
+            assert len(fetch(relay, limit=3)) == 3
+        else:
+            relay.acknowledge(BUDI, token(BUDI), [fetch(relay, limit=1)[0][0]])
+        with relay._database.reading() as connection:
+            connection.set_progress_handler(None, 0)
+    return steps
+
+
 def count(path: Path, table: str) -> int:
     connection = sqlite3.connect(path)
     (rows,) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()  # noqa: S608
