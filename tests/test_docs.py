@@ -319,8 +319,8 @@ def test_the_errors_are_those_of_the_tree() -> None:
 
 def test_the_methods_of_a_backend_are_as_many_as_it_says() -> None:
     methods = [method for method in vars(Backend) if not method.startswith("_")]
-    assert len(methods) == 7
-    assert "the seven methods of the `Backend` protocol" in HOW_TO.read_text("utf-8")
+    assert len(methods) == 8
+    assert "the eight methods of the `Backend` protocol" in HOW_TO.read_text("utf-8")
 
 
 def test_the_numbers_of_the_stores_are_those_of_the_code() -> None:

@@ -4,6 +4,9 @@
 Rules:
 - Every call is made under the token that the device registered with.
 - Every call may be repeated: a second time it changes nothing.
+- The store of a device counts its operations (its epoch). The device tells it with what it deposits
+  and publishes; the back end keeps the highest, by which a device finds that its store was
+  restored. 0 stands for "not told", and never lowers it.
 - What goes wrong on the way comes out as `BackendError`; what the back end returns is not trusted.
 """
 
@@ -27,15 +30,37 @@ class Backend(Protocol):
         """
         ...
 
-    def publish(self, token: bytes, published: PublishedKeys) -> None:
+    def publish(
+        self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
+    ) -> None:
         """Set the published keys of the token's address, adding the one-time prekeys.
 
         A one-time prekey id that was published before is ignored, also when it has been handed
-        out since.
+        out since. A publication with a lower epoch than an earlier one does not change the signed
+        prekey; its one-time prekeys are added, unless the earlier one had `replace`.
+
+        Args:
+            token: that of the publishing device, 32 bytes.
+            published: the public keys.
+            epoch: that of the publication, 0 to 2^63-1; 0 if it is not told: then it counts as the
+                latest.
+            replace: unused one-time prekeys of publications up to this epoch (with epoch 0: of all)
+                are not to be handed out any more, unless they are in this one; ids stay known.
+
+        Raises:
+            InvalidArgument: the epoch is out of range.
+            NotRegistered: the token is not that of the address.
+            BackendRefused: a limit is exceeded.
+        """
+        ...
+
+    def epoch(self, address: Address, token: bytes) -> int:
+        """Return the highest epoch that the device has told, 0 if none.
+
+        It begins at 0 again when the address is claimed under another token.
 
         Raises:
             NotRegistered: the token is not that of the address.
-            BackendRefused: a limit is exceeded.
         """
         ...
 
@@ -45,6 +70,8 @@ class Backend(Protocol):
 
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
         """Hand out keys of a device, with a one-time prekey as long as there are any.
+
+        A back end may leave the one-time prekey out for a requester who has taken many.
 
         Args:
             requester: the asking device.
@@ -57,12 +84,19 @@ class Backend(Protocol):
         """
         ...
 
-    def deposit(self, token: bytes, envelope: bytes) -> None:
+    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
         """Put an encoded envelope into its recipient's mailbox, once per message id.
 
+        Args:
+            token: that of the envelope's sender, 32 bytes.
+            envelope: encoded.
+            epoch: that of the sender's store, 0 to 2^63-1; 0 if it is not told. It counts also for
+                a repetition, and with `UnknownRecipient` and `MailboxFull`.
+
         Raises:
+            InvalidArgument: the epoch is out of range.
             UnknownRecipient: the recipient is not registered.
-            MailboxFull: too many messages wait for the recipient.
+            MailboxFull: too many messages wait for the recipient, or too many of the sender.
             NotRegistered: the token is not that of the envelope's sender.
             DecodeError: not an envelope.
         """

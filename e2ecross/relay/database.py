@@ -9,7 +9,8 @@ Rules:
   that look for messages do not queue behind each other.
 - WAL and synchronous=FULL: what was answered is there after a crash. secure_delete=ON: what was
   acknowledged is overwritten in the file, at the latest when the last process closes it.
-- A file that is not ours, or of a newer release, is refused before anything in it is changed.
+- A file that is not ours, or of a newer release, is refused before anything in it is changed. One
+  of an older release is brought to the current schema when it is opened, in one transaction.
 - Every error of SQLite comes out as `BackendError`, with what to do about it.
 """
 
@@ -23,7 +24,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from e2ecross.errors import BackendError
-from e2ecross.relay.schema import APPLICATION_ID, SCHEMA, SCHEMA_VERSION
+from e2ecross.relay.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
 
 __all__ = ["BUSY_TIMEOUT_MS", "Database"]
 
@@ -192,25 +193,22 @@ class Database:
         return raw
 
     def _prepare(self, raw: sqlite3.Connection) -> None:
-        if not self._is_ours(raw):
+        version = self._version(raw)
+        raw.execute("PRAGMA synchronous = FULL")
+        raw.execute("PRAGMA secure_delete = ON")  # also for rows that a migration moves
+        if version < SCHEMA_VERSION:
             raw.execute("BEGIN IMMEDIATE")
             try:
-                if not self._is_ours(raw):  # another process may have been first
-                    for statement in SCHEMA:
-                        raw.execute(statement)
-                    raw.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-                    raw.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                migrate(raw, self._version(raw))  # again: another process may have been first
                 raw.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
                     raw.execute("ROLLBACK")
                 raise
         _switch_to_wal(raw)
-        raw.execute("PRAGMA synchronous = FULL")
-        raw.execute("PRAGMA secure_delete = ON")
 
-    def _is_ours(self, raw: sqlite3.Connection) -> bool:
-        """Tell a relay's file from an empty one; anything else is refused."""
+    def _version(self, raw: sqlite3.Connection) -> int:
+        """The schema of a relay's file, 0 for an empty one; anything else is refused."""
         # One statement, so one state of the file: another process may be creating it.
         application_id, version, objects = raw.execute(
             "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master)"
@@ -222,12 +220,12 @@ class Database:
                     f"the relay file {self.path} has version {version}, this release reads up to "
                     f"{SCHEMA_VERSION}: upgrade e2ecross"
                 )
-            return True
+            return int(version)
         if application_id or version or objects:
             raise BackendError(
                 f"{self.path} is not the file of a relay: name another path; it was not changed"
             )
-        return False
+        return 0
 
 
 def _switch_to_wal(raw: sqlite3.Connection) -> None:

@@ -7,6 +7,12 @@ Rules:
 - A one-time prekey is handed out once. Its id stays known, so that a repeated publication does
   not bring it back.
 - One-time prekeys belong to an identity key: a new one drops those of the old one.
+- Of a device the highest epoch that it told is kept: how many operations its store has committed.
+  It never goes down, except with a reset: then it is another device.
+- A publication that is late, which its epoch tells, does not put an older signed prekey back. Its
+  one-time prekeys count: their private halves are kept until they are used, and no id is used
+  twice, so a later publication takes nothing back. Only one that replaces (the store was
+  restored) does; nothing of an earlier one comes after that.
 - Signatures are not checked here: devices do not trust the relay, and check them themselves.
 
 Each function runs inside a transaction of the caller.
@@ -25,15 +31,18 @@ from e2ecross.errors import (
     NotRegistered,
     UnknownRecipient,
 )
+from e2ecross.relay.arguments import MAX_NUMBER
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys
 
 __all__ = [
     "claim",
+    "epoch",
     "hand_out_bundle",
     "is_holder",
     "is_registered",
     "publish",
+    "record_epoch",
     "require_holder",
     "unused_count",
 ]
@@ -68,7 +77,7 @@ def require_holder(connection: sqlite3.Connection, address: Address, token: byte
 
 
 def claim(connection: sqlite3.Connection, address: Address, token: bytes) -> None:
-    """Give the address to the token; the published keys of a former holder are dropped.
+    """Give the address to the token; published keys and epoch of a former holder are dropped.
 
     Its mailbox is not touched here.
     """
@@ -78,52 +87,64 @@ def claim(connection: sqlite3.Connection, address: Address, token: bytes) -> Non
         "INSERT INTO accounts (address, token_sha256) VALUES (?, ?) ON CONFLICT (address)"
         " DO UPDATE SET token_sha256 = excluded.token_sha256, registration_id = NULL,"
         " identity_key = NULL, signed_prekey_id = NULL, signed_prekey = NULL,"
-        " signed_prekey_signature = NULL",
+        " signed_prekey_signature = NULL, epoch = 0, published_epoch = 0, replaced_epoch = 0",
         (spelled, hashlib.sha256(token).digest()),
     )
 
 
-def publish(connection: sqlite3.Connection, published: PublishedKeys, limits: RelayLimits) -> None:
+def epoch(connection: sqlite3.Connection, address: Address) -> int:
+    """Return the highest epoch that a registered address has told, 0 if none."""
+    row: tuple[int] = connection.execute(
+        "SELECT epoch FROM accounts WHERE address = ?", (str(address),)
+    ).fetchone()
+    return row[0]
+
+
+def record_epoch(connection: sqlite3.Connection, address: Address, told: int) -> None:
+    """Keep what a registered address tells of its epoch, if it is the highest."""
+    connection.execute(
+        "UPDATE accounts SET epoch = ? WHERE address = ? AND epoch < ?", (told, str(address), told)
+    )
+
+
+def publish(
+    connection: sqlite3.Connection,
+    published: PublishedKeys,
+    limits: RelayLimits,
+    told: int,
+    replace: bool,
+) -> None:
     """Set the keys of a registered address, and add its new one-time prekeys.
+
+    Args:
+        connection: inside a writing transaction.
+        published: the keys.
+        limits: how many one-time prekeys are kept.
+        told: the epoch of the publication, 0 if it was not told: then it is never late.
+        replace: whether unused one-time prekeys of earlier publications are void.
 
     Raises:
         BackendRefused: too many one-time prekeys are unused.
     """
-    spelled = str(published.address)
-    # Under another identity key an id names another prekey: the ids of the old one go too.
+    _forget_other_identity(connection, published)
+    published_epoch, replaced_epoch = connection.execute(
+        "SELECT published_epoch, replaced_epoch FROM accounts WHERE address = ?",
+        (str(published.address),),
+    ).fetchone()
+    if 0 < told < replaced_epoch:
+        return  # of before the store was restored
+    if told == 0 or told >= published_epoch:
+        _set_keys(connection, published)
+    if replace:
+        _withdraw_prekeys(connection, published, told)
+    _add_prekeys(connection, published, limits, told)
     connection.execute(
-        "DELETE FROM one_time_prekeys WHERE address = ? AND"
-        " (SELECT identity_key FROM accounts WHERE address = ?) IS NOT ?",
-        (spelled, spelled, published.identity_key),
-    )
-    connection.execute(
-        "UPDATE accounts SET registration_id = ?, identity_key = ?, signed_prekey_id = ?,"
-        " signed_prekey = ?, signed_prekey_signature = ? WHERE address = ?",
+        "UPDATE accounts SET published_epoch = ?, replaced_epoch = ? WHERE address = ?",
         (
-            published.registration_id,
-            published.identity_key,
-            published.signed_prekey.id,
-            published.signed_prekey.public_key,
-            published.signed_prekey.signature,
-            spelled,
+            max(published_epoch, told),
+            max(replaced_epoch, told) if replace else replaced_epoch,
+            str(published.address),
         ),
-    )
-    connection.executemany(
-        "INSERT INTO one_time_prekeys (address, id, public_key) VALUES (?, ?, ?)"
-        " ON CONFLICT (address, id) DO NOTHING",
-        [(spelled, prekey.id, prekey.public_key) for prekey in published.one_time_prekeys],
-    )
-    unused = unused_count(connection, published.address)
-    if unused > limits.one_time_prekeys:
-        raise BackendRefused(
-            f"{published.address} would have {unused} unused one-time prekeys, this back end keeps "
-            f"{limits.one_time_prekeys}: publish fewer"
-        )
-    connection.execute(
-        "DELETE FROM one_time_prekeys WHERE address = ? AND public_key IS NULL AND number <="
-        " (SELECT number FROM one_time_prekeys WHERE address = ? AND public_key IS NULL"
-        " ORDER BY number DESC LIMIT 1 OFFSET ?)",
-        (spelled, spelled, limits.handed_out_prekeys),
     )
 
 
@@ -136,8 +157,15 @@ def unused_count(connection: sqlite3.Connection, address: Address) -> int:
     return row[0]
 
 
-def hand_out_bundle(connection: sqlite3.Connection, address: Address) -> PreKeyBundle:
+def hand_out_bundle(
+    connection: sqlite3.Connection, address: Address, one_time: bool
+) -> PreKeyBundle:
     """Return the keys of the address; a one-time prekey in it is used up with this.
+
+    Args:
+        connection: inside a writing transaction.
+        address: whose keys.
+        one_time: whether a one-time prekey may be in it.
 
     Raises:
         UnknownRecipient: the address has not published keys.
@@ -152,7 +180,7 @@ def hand_out_bundle(connection: sqlite3.Connection, address: Address) -> PreKeyB
         raise UnknownRecipient(f"{address} has published no keys: it has to register first")
     registration_id, identity_key, signed_prekey_id, signed_prekey, signature = row
     try:
-        prekey = _use_up_prekey(connection, address)
+        prekey = _use_up_prekey(connection, address) if one_time else None
         return PreKeyBundle(
             address=address,
             registration_id=registration_id,
@@ -165,6 +193,78 @@ def hand_out_bundle(connection: sqlite3.Connection, address: Address) -> PreKeyB
         )
     except InvalidArgument as error:  # somebody has written into the file
         raise BackendError(f"the keys of {address} in the relay file are damaged") from error
+
+
+def _forget_other_identity(connection: sqlite3.Connection, published: PublishedKeys) -> None:
+    """Under another identity key an id names another prekey: the ids of the old one go."""
+    changed = connection.execute(
+        "UPDATE accounts SET published_epoch = 0, replaced_epoch = 0"
+        " WHERE address = ? AND identity_key IS NOT ?",
+        (str(published.address), published.identity_key),
+    )
+    if changed.rowcount:
+        connection.execute(
+            "DELETE FROM one_time_prekeys WHERE address = ?", (str(published.address),)
+        )
+
+
+def _set_keys(connection: sqlite3.Connection, published: PublishedKeys) -> None:
+    connection.execute(
+        "UPDATE accounts SET registration_id = ?, identity_key = ?, signed_prekey_id = ?,"
+        " signed_prekey = ?, signed_prekey_signature = ? WHERE address = ?",
+        (
+            published.registration_id,
+            published.identity_key,
+            published.signed_prekey.id,
+            published.signed_prekey.public_key,
+            published.signed_prekey.signature,
+            str(published.address),
+        ),
+    )
+
+
+def _withdraw_prekeys(connection: sqlite3.Connection, published: PublishedKeys, told: int) -> None:
+    """Take back the unused one-time prekeys of before; those of later publications stay."""
+    rows = connection.execute(
+        "SELECT number, id, public_key FROM one_time_prekeys"
+        " WHERE address = ? AND public_key IS NOT NULL AND epoch <= ?",
+        (str(published.address), told or MAX_NUMBER),
+    ).fetchall()
+    again = {(prekey.id, prekey.public_key) for prekey in published.one_time_prekeys}
+    # Another key under a known id is not one of these: whoever has fetched the old one uses it
+    # under that id. So the old one is withdrawn, and the new one not added.
+    withdrawn = [(number,) for number, *prekey in rows if tuple(prekey) not in again]
+    connection.executemany(
+        "UPDATE one_time_prekeys SET public_key = NULL WHERE number = ?", withdrawn
+    )
+    # The others are added anew, behind all that are withdrawn: the memory of handed-out ones, which
+    # drops the lowest numbers, then loses none of this publication before its repetition.
+    stay = [(number,) for number, *prekey in rows if tuple(prekey) in again]
+    connection.executemany("DELETE FROM one_time_prekeys WHERE number = ?", stay)
+
+
+def _add_prekeys(
+    connection: sqlite3.Connection, published: PublishedKeys, limits: RelayLimits, told: int
+) -> None:
+    """Add the one-time prekeys whose ids are not known; forget the oldest handed-out ids."""
+    spelled = str(published.address)
+    connection.executemany(
+        "INSERT INTO one_time_prekeys (address, id, public_key, epoch) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (address, id) DO NOTHING",
+        [(spelled, prekey.id, prekey.public_key, told) for prekey in published.one_time_prekeys],
+    )
+    unused = unused_count(connection, published.address)
+    if unused > limits.one_time_prekeys:
+        raise BackendRefused(
+            f"{published.address} would have {unused} unused one-time prekeys, this back end keeps "
+            f"{limits.one_time_prekeys}: publish fewer"
+        )
+    connection.execute(
+        "DELETE FROM one_time_prekeys WHERE address = ? AND public_key IS NULL AND number <="
+        " (SELECT number FROM one_time_prekeys WHERE address = ? AND public_key IS NULL"
+        " ORDER BY number DESC LIMIT 1 OFFSET ?)",
+        (spelled, spelled, limits.handed_out_prekeys),
+    )
 
 
 def _use_up_prekey(connection: sqlite3.Connection, address: Address) -> OneTimePrekey | None:

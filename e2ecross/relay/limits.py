@@ -27,12 +27,23 @@ class RelayLimits:
     Attributes:
         envelope_bytes: one encoded envelope, bytes; at most 128 KiB, the largest there is.
         mailbox_messages: envelopes that wait for one device; the newest is refused. A device that
-            is offline for weeks fits; one sender fills at most 1.3 GB.
+            is offline for weeks fits; at most 1.3 GB.
+        mailbox_messages_per_sender: those of them that one user sent, from all devices together,
+            so that nobody fills another's mailbox alone; the newest is refused. At most
+            `mailbox_messages`; the default is half of it. Two users together can fill a mailbox:
+            who gets accounts is for the service around the relay to decide.
         fetch_messages: envelopes returned by one `fetch`; bounds the memory of one call (125 MiB).
         one_time_prekeys: unused one-time prekeys of one device; ten of the usual batches of 100.
         handed_out_prekeys: ids of handed-out one-time prekeys remembered per device, newest first,
             so that a publication that is repeated does not revive one. At least
             `one_time_prekeys`: no more can be handed out between a publication and its repetition.
+        one_time_prekeys_per_requester: one-time prekeys of one device that one user gets in
+            `requester_window_ms`, with all devices together; after that, bundles come without one.
+            A session takes one, so ten are plenty; and a batch of 100 outlives nine such users.
+            There is no such limit for all users together: an attacker with many accounts would
+            use it up, and with it lock out everybody else sooner than without.
+        requester_window_ms: the time over which those are counted, milliseconds: a day, which
+            begins with the first of them.
         remembered_messages: acknowledged envelopes remembered per recipient, newest first, so that
             a deposit that is repeated is not delivered again: one full mailbox.
         remembered_ms: how long each of them is remembered, milliseconds: 30 days, longer than a
@@ -44,16 +55,28 @@ class RelayLimits:
 
     envelope_bytes: int = MAX_ENVELOPE_BYTES
     mailbox_messages: int = 10_000
+    mailbox_messages_per_sender: int = 5_000
     fetch_messages: int = 1_000
     one_time_prekeys: int = 1_000
     handed_out_prekeys: int = 10_000
+    one_time_prekeys_per_requester: int = 10
+    requester_window_ms: int = _DAY_MS
     remembered_messages: int = 10_000
     remembered_ms: int = 30 * _DAY_MS
 
     def __post_init__(self) -> None:
-        highest = {"envelope_bytes": MAX_ENVELOPE_BYTES, "remembered_ms": _MAX_MS}
+        highest = {
+            "envelope_bytes": MAX_ENVELOPE_BYTES,
+            "requester_window_ms": _MAX_MS,
+            "remembered_ms": _MAX_MS,
+        }
         for field in fields(self):
             high = highest.get(field.name, MAX_NUMBER)
             require_whole_number(field.name, getattr(self, field.name), 1, high)
         if self.handed_out_prekeys < self.one_time_prekeys:
             raise InvalidArgument("handed_out_prekeys must not be less than one_time_prekeys")
+        if self.mailbox_messages_per_sender > self.mailbox_messages:
+            raise InvalidArgument(
+                f"mailbox_messages_per_sender must not be more than mailbox_messages: it is "
+                f"{self.mailbox_messages_per_sender}, lower it too"
+            )

@@ -5,7 +5,9 @@ Rules:
 - Bytes are kept and returned as they came.
 - (sender, recipient device, message id) is deposited once: a repetition changes nothing, also
   after the envelope was acknowledged, as long and as many as the limits say.
-- A full mailbox refuses the newest; nobody can push out what waits already.
+- A full mailbox refuses the newest; nobody can push out what waits already. What one user may have
+  waiting for a device is less than a mailbox holds, so nobody fills one alone.
+- No deposit counts or searches what waits: what it costs does not grow with the mailbox.
 - An envelope leaves when its recipient acknowledges its number, or when the address is reset.
 
 Each function runs inside a transaction of the caller.
@@ -39,23 +41,17 @@ def deposit(
         limits: how many may wait.
 
     Raises:
-        MailboxFull: the mailbox is at its limit.
+        MailboxFull: the mailbox is at its limit, or what the sender has in it; nothing was changed.
     """
     triple = _triple_sha256(envelope)
     known = connection.execute("SELECT 1 FROM deposits WHERE triple_sha256 = ?", (triple,))
     if known.fetchone() is not None:
         return
-    recipient = str(envelope.recipient)
-    (count,) = connection.execute(
-        "SELECT waiting FROM accounts WHERE address = ?", (recipient,)
-    ).fetchone()
-    if count >= limits.mailbox_messages:
-        raise MailboxFull(
-            f"{limits.mailbox_messages} messages wait for {recipient}, more are not kept: try "
-            f"again when it has been online"
-        )
+    recipient, sender = str(envelope.recipient), str(envelope.sender.user_id)
+    _require_room(connection, recipient, sender, limits)
     number = connection.execute(
-        "INSERT INTO mailbox (recipient, envelope) VALUES (?, ?)", (recipient, encoded)
+        "INSERT INTO mailbox (recipient, sender, envelope) VALUES (?, ?, ?)",
+        (recipient, sender, encoded),
     ).lastrowid
     connection.execute(
         "INSERT INTO deposits (triple_sha256, recipient, number) VALUES (?, ?, ?)",
@@ -130,6 +126,27 @@ def forget_expired(connection: sqlite3.Connection, now_ms: int) -> None:
         " WHERE forget_at_ms <= ? ORDER BY forget_at_ms LIMIT ?)",
         (now_ms, _FORGET_BATCH),
     )
+
+
+def _require_room(
+    connection: sqlite3.Connection, recipient: str, sender: str, limits: RelayLimits
+) -> None:
+    (count,) = connection.execute(
+        "SELECT waiting FROM accounts WHERE address = ?", (recipient,)
+    ).fetchone()
+    if count >= limits.mailbox_messages:
+        raise MailboxFull(
+            f"{limits.mailbox_messages} messages wait for {recipient}, more are not kept: try "
+            f"again when it has been online"
+        )
+    row = connection.execute(
+        "SELECT waiting FROM waiting_from WHERE recipient = ? AND sender = ?", (recipient, sender)
+    ).fetchone()
+    if row is not None and row[0] >= limits.mailbox_messages_per_sender:
+        raise MailboxFull(
+            f"{limits.mailbox_messages_per_sender} messages of {sender} wait for {recipient}, more "
+            f"of one sender are not kept: try again when it has been online"
+        )
 
 
 def _triple_sha256(envelope: Envelope) -> bytes:

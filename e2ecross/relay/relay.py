@@ -8,11 +8,15 @@ Rules:
   the work. An envelope's sender must be the holder.
 - Every call may be repeated; a second time it changes nothing, except that each `fetch_bundle`
   hands out another one-time prekey.
+- A device tells its epoch, how many operations its store has committed, with what it deposits and
+  publishes. The relay keeps the highest, and hands it to the device only: a device whose store was
+  restored finds that it is behind. A relay that lies can hide that, or claim it.
 - Several threads and processes may use one file.
 - It logs nothing, and no token or envelope is in an error or a `repr`.
 
-How often a device may ask is for the service around it to bound: whoever is registered can use up
-the one-time prekeys of another device, which then receives first messages without one.
+What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`). How often
+a device may ask, and who gets how many accounts, is for the service around it to bound: many users
+together can use up the one-time prekeys of a device, which then receives first messages without.
 """
 
 import os
@@ -23,8 +27,8 @@ from types import TracebackType
 from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.errors import BackendRefused, UnknownRecipient
-from e2ecross.relay import directory, mailbox
+from e2ecross.errors import BackendRefused, MailboxFull, UnknownRecipient
+from e2ecross.relay import allowance, directory, mailbox
 from e2ecross.relay.arguments import (
     MAX_NUMBER,
     require_callable,
@@ -68,8 +72,8 @@ class Relay:
         authorise: decides who may claim an address. Called with the address and whether it is
             taken under another token, outside of any transaction; only `True` lets the claim go
             ahead. For a taken address that is a reset: the new token replaces the old one, and
-            the published keys and waiting envelopes of the old holder are dropped. By default the
-            first to come gets an address, and nobody can reset it.
+            the published keys, epoch and waiting envelopes of the old holder are dropped. By
+            default the first to come gets an address, and nobody can reset it.
         limits: bounds on what is carried and kept.
         clock: returns the time, milliseconds since 1970.
 
@@ -156,28 +160,56 @@ class Relay:
                 )
             allowed = taken
 
-    def publish(self, token: bytes, published: PublishedKeys) -> None:
+    def publish(
+        self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
+    ) -> None:
         """Set the published keys of the token's address, adding the one-time prekeys.
 
         A one-time prekey id that was published before is ignored, also when it has been handed
         out since. A changed identity key drops the one-time prekeys of the old one.
 
+        A publication is late when one with a higher epoch came before it, under the same identity
+        key. Of a late one only the one-time prekeys count; after one with `replace` not even those.
+
         Args:
             token: that of `published.address`, 32 bytes, secret.
             published: the public keys.
+            epoch: that of the device's store when it made the publication, 0 to 2^63-1; 0 if it
+                does not tell: then the publication is taken as the latest. Kept if it is the
+                highest, in the transaction of the publication.
+            replace: the store was restored, and the private halves of all that was published before
+                are gone. Unused one-time prekeys of before are not handed out any more, unless they
+                are in this publication; their ids stay known. Those of publications with a higher
+                epoch stay.
 
         Raises:
             InvalidKey: one of the keys is not acceptable.
             NotRegistered: the token is not that of the address.
-            BackendRefused: too many unused one-time prekeys; nothing was changed.
+            BackendRefused: too many unused one-time prekeys; nothing was changed, and the epoch
+                not kept.
         """
         require_token(token)
         require_type("published", published, PublishedKeys)
+        require_whole_number("epoch", epoch, 0, MAX_NUMBER)
+        require_type("replace", replace, bool)
         # As it would arrive over a network: `decode` also checks the keys themselves.
         published = PublishedKeys.decode(published.encode())
         with self._database.writing() as connection:
             directory.require_holder(connection, published.address, token)
-            directory.publish(connection, published, self._limits)
+            directory.record_epoch(connection, published.address, epoch)
+            directory.publish(connection, published, self._limits, epoch, replace)
+
+    def epoch(self, address: Address, token: bytes) -> int:
+        """Return the highest epoch that the device has told, 0 if none.
+
+        Raises:
+            NotRegistered: the token (32 bytes, secret) is not that of the address.
+        """
+        require_type("address", address, Address)
+        require_token(token)
+        with self._database.reading() as connection:
+            directory.require_holder(connection, address, token)
+            return directory.epoch(connection, address)
 
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         """Return how many one-time prekeys of the address are left to hand out.
@@ -194,6 +226,9 @@ class Relay:
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
         """Hand out keys of a device, with a one-time prekey as long as there are any.
 
+        The asking user gets at most `RelayLimits.one_time_prekeys_per_requester` of them in a
+        while. After that, too, bundles come, without one.
+
         Args:
             requester: the asking device.
             token: the asking device's token, 32 bytes, secret.
@@ -208,16 +243,27 @@ class Relay:
         require_type("address", address, Address)
         with self._database.writing() as connection:
             directory.require_holder(connection, requester, token)
-            return directory.hand_out_bundle(connection, address)
+            now_ms = self._clock()
+            pair = (requester.user_id, address)
+            allowance.forget_expired(connection, now_ms)
+            left = allowance.is_left(connection, *pair, self._limits, now_ms)
+            bundle = directory.hand_out_bundle(connection, address, left)
+            if bundle.one_time_prekey_id is not None:
+                allowance.use(connection, *pair, self._limits, now_ms)
+            return bundle
 
     # --- The mailboxes ----------------------------------------------------------------------
 
-    def deposit(self, token: bytes, envelope: bytes) -> None:
+    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
         """Put an encoded envelope into its recipient's mailbox, once per message id.
 
         Args:
             token: that of the envelope's sender, 32 bytes, secret.
             envelope: as encoded by the sender; kept and delivered as it is.
+            epoch: that of the sender's store, 0 to 2^63-1; 0 if it does not tell. Kept if it is the
+                highest, in the transaction of the deposit, also for a repetition. With
+                `UnknownRecipient` and `MailboxFull` too, in a transaction of its own: the
+                ciphertext has left the device all the same.
 
         Raises:
             DecodeError: not an envelope.
@@ -225,10 +271,11 @@ class Relay:
             BackendRefused: the envelope is larger than this relay carries.
             NotRegistered: the token is not that of the envelope's sender.
             UnknownRecipient: the recipient is not registered.
-            MailboxFull: too many messages wait for the recipient.
+            MailboxFull: too many messages wait for the recipient, or too many of this sender.
         """
         require_token(token)
         require_type("envelope", envelope, bytes)
+        require_whole_number("epoch", epoch, 0, MAX_NUMBER)
         # Beyond the last bound it is no envelope anywhere, and `decode` says so before parsing.
         if self._limits.envelope_bytes < len(envelope) <= MAX_ENVELOPE_BYTES:
             raise BackendRefused(
@@ -236,12 +283,20 @@ class Relay:
                 f"{self._limits.envelope_bytes}"
             )
         decoded = Envelope.decode(envelope)
-        with self._database.writing() as connection:
-            directory.require_holder(connection, decoded.sender, token)
-            if not directory.is_registered(connection, decoded.recipient):
-                raise UnknownRecipient(f"{decoded.recipient} is not registered")
-            mailbox.forget_expired(connection, self._clock())
-            mailbox.deposit(connection, decoded, envelope, self._limits)
+        try:
+            with self._database.writing() as connection:
+                directory.require_holder(connection, decoded.sender, token)
+                if not directory.is_registered(connection, decoded.recipient):
+                    raise UnknownRecipient(f"{decoded.recipient} is not registered")
+                directory.record_epoch(connection, decoded.sender, epoch)
+                mailbox.forget_expired(connection, self._clock())
+                mailbox.deposit(connection, decoded, envelope, self._limits)
+        except (UnknownRecipient, MailboxFull):
+            # The ciphertext has left the device all the same.
+            with self._database.writing() as connection:
+                directory.require_holder(connection, decoded.sender, token)
+                directory.record_epoch(connection, decoded.sender, epoch)
+            raise
 
     def fetch(
         self, address: Address, token: bytes, limit: int, after: int = 0

@@ -6,19 +6,35 @@ Rules:
 - Nothing in the file is secret to its operator, and nothing in it opens a message: public keys,
   SHA-256 of tokens, encoded envelopes.
 - How many envelopes wait is counted by triggers, so it stays true when an operator (or an attack
-  in a test) changes the mailbox with a tool of their own.
+  in a test) changes the mailbox with a tool of their own; and no deposit has to count.
+- A new file goes through all schemas, like an old one: so both end up the same. A schema that was
+  released is not changed any more; the next one changes what it left.
 """
 
+import sqlite3
 from typing import Final
 
-__all__ = ["APPLICATION_ID", "SCHEMA", "SCHEMA_VERSION"]
+from e2ecross.errors import E2ECrossError
+from e2ecross.wire.envelope import Envelope
+
+__all__ = ["APPLICATION_ID", "SCHEMAS", "SCHEMA_VERSION", "migrate"]
 
 APPLICATION_ID: Final = 0x65326572
 """ASCII `e2er` in the header of the file."""
 
-SCHEMA_VERSION: Final = 1
+# A row at 0 goes, so that who once wrote to whom is not kept, and the table does not grow.
+_SENDER_IN: Final = """
+    INSERT INTO waiting_from (recipient, sender, waiting) VALUES (NEW.recipient, NEW.sender, 1)
+    ON CONFLICT (recipient, sender) DO UPDATE SET waiting = waiting + 1;
+"""
+_SENDER_OUT: Final = """
+    UPDATE waiting_from SET waiting = waiting - 1
+    WHERE recipient = OLD.recipient AND sender = OLD.sender;
+    DELETE FROM waiting_from
+    WHERE recipient = OLD.recipient AND sender = OLD.sender AND waiting <= 0;
+"""
 
-SCHEMA: Final[tuple[str, ...]] = (
+_SCHEMA_1: Final[tuple[str, ...]] = (
     # Who has registered, and the keys that they have published (NULL until then).
     """
     CREATE TABLE accounts (
@@ -99,3 +115,93 @@ SCHEMA: Final[tuple[str, ...]] = (
     END
     """,
 )
+
+_SCHEMA_2: Final[tuple[str, ...]] = (
+    # The highest epoch that was heard of the device; the highest of the publications under its
+    # identity key; and the highest of those that replaced what was published before. 0: none.
+    "ALTER TABLE accounts ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE accounts ADD COLUMN published_epoch INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE accounts ADD COLUMN replaced_epoch INTEGER NOT NULL DEFAULT 0",
+    # Of the publication that a one-time prekey came with; 0: not told.
+    "ALTER TABLE one_time_prekeys ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0",
+    # How many one-time prekeys of a device one user got: SHA-256 of (user, device), so that who
+    # asked for whom is not listed. At most one row for each one-time prekey that was handed out.
+    """
+    CREATE TABLE prekey_requests (
+        pair_sha256 BLOB PRIMARY KEY,
+        taken INTEGER NOT NULL,
+        forget_at_ms INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX prekey_requests_by_time ON prekey_requests (forget_at_ms)",
+    # The user that deposited, `whatsapp:ana`, as long as the envelope waits (which says it too).
+    # NULL for what an operator put there: counted for nobody.
+    "ALTER TABLE mailbox ADD COLUMN sender TEXT",
+    "UPDATE mailbox SET sender = sending_user(envelope)",
+    """
+    CREATE TABLE waiting_from (
+        recipient TEXT NOT NULL,
+        sender TEXT NOT NULL,
+        waiting INTEGER NOT NULL,  -- rows in mailbox; kept by the triggers below
+        PRIMARY KEY (recipient, sender)
+    ) WITHOUT ROWID
+    """,
+    """
+    INSERT INTO waiting_from SELECT recipient, sender, COUNT(*) FROM mailbox
+    WHERE sender IS NOT NULL GROUP BY recipient, sender
+    """,
+    f"""
+    CREATE TRIGGER sender_in AFTER INSERT ON mailbox WHEN NEW.sender IS NOT NULL BEGIN
+        {_SENDER_IN}
+    END
+    """,
+    f"""
+    CREATE TRIGGER sender_out AFTER DELETE ON mailbox WHEN OLD.sender IS NOT NULL BEGIN
+        {_SENDER_OUT}
+    END
+    """,
+    # Two triggers, because one of the senders may be NULL and the other not.
+    f"""
+    CREATE TRIGGER sender_moved_out AFTER UPDATE OF recipient, sender ON mailbox
+    WHEN OLD.sender IS NOT NULL BEGIN
+        {_SENDER_OUT}
+    END
+    """,
+    f"""
+    CREATE TRIGGER sender_moved_in AFTER UPDATE OF recipient, sender ON mailbox
+    WHEN NEW.sender IS NOT NULL BEGIN
+        {_SENDER_IN}
+    END
+    """,
+)
+
+SCHEMAS: Final = (_SCHEMA_1, _SCHEMA_2)
+"""The statements that lead to schema 1, from there to schema 2, and so on."""
+
+SCHEMA_VERSION: Final = len(SCHEMAS)
+"""The `user_version` of a file that this release writes."""
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a file to the current schema; nothing is lost.
+
+    Args:
+        connection: inside a writing transaction.
+        version: the schema of the file, 0 for an empty one.
+
+    Raises:
+        sqlite3.Error: what SQLite says.
+    """
+    connection.create_function("sending_user", 1, _sending_user, deterministic=True)
+    for statements in SCHEMAS[version:]:
+        for statement in statements:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _sending_user(encoded: bytes) -> str | None:
+    try:
+        return str(Envelope.decode(encoded).sender.user_id)
+    except E2ECrossError:  # put there by the operator: no envelope
+        return None

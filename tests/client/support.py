@@ -264,6 +264,7 @@ class _Account:
     one_time: list[OneTimePrekey]
     seen_ids: set[int]
     mailbox: list[tuple[int, bytes]]
+    epoch: int = 0
 
 
 class BackendSimulator:
@@ -338,15 +339,24 @@ class BackendSimulator:
             if account.token != token:
                 raise BackendRefused(f"{address} is taken")
 
-    def publish(self, token: bytes, published: PublishedKeys) -> None:
+    def publish(
+        self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
+    ) -> None:
         with self._call("publish"):
             account = self._account(published.address, token)
+            account.epoch = max(account.epoch, epoch)
+            if replace:
+                account.one_time.clear()
             self.publications.append(published.encode())
             account.published = published
             for prekey in published.one_time_prekeys:
                 if prekey.id not in account.seen_ids:
                     account.seen_ids.add(prekey.id)
                     account.one_time.append(prekey)
+
+    def epoch(self, address: Address, token: bytes) -> int:
+        with self._call("epoch"):
+            return self._account(address, token).epoch
 
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         with self._call("one_time_prekey_count"):
@@ -364,10 +374,11 @@ class BackendSimulator:
             prekey = account.one_time.pop(0)
             return replace(bundle, one_time_prekey_id=prekey.id, one_time_prekey=prekey.public_key)
 
-    def deposit(self, token: bytes, envelope: bytes) -> None:
+    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
         with self._call("deposit"):
             decoded = Envelope.decode(envelope)
-            self._account(decoded.sender, token)
+            sender = self._account(decoded.sender, token)
+            sender.epoch = max(sender.epoch, epoch)
             account = self._accounts.get(decoded.recipient)
             if account is None:
                 raise UnknownRecipient(f"{decoded.recipient} has not registered")

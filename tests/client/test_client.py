@@ -479,9 +479,11 @@ class Overtaken(BackendSimulator):
 
     other: Client | None = None
 
-    def publish(self, token: bytes, published: PublishedKeys) -> None:
+    def publish(
+        self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
+    ) -> None:
         other, self.other = self.other, None
-        super().publish(token, published)
+        super().publish(token, published, epoch=epoch, replace=replace)
         if other is not None:
             other.maintain()
             other.device.publish(1)

@@ -66,11 +66,11 @@ class JournallingRelay(Relay):
 
     journal: Journal
 
-    def deposit(self, token: bytes, envelope: bytes) -> None:
+    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
         decoded = Envelope.decode(envelope)
         text, _ = open_wrapping(decoded)
         self.journal.note("left", text=text, id=decoded.message_id.hex())
-        super().deposit(token, envelope)
+        super().deposit(token, envelope, epoch=epoch)
 
     def fetch(
         self, address: Address, token: bytes, limit: int, after: int = 0

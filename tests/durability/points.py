@@ -18,7 +18,10 @@ from e2ecross.client.backend import Backend
 from e2ecross.relay.database import Database
 from e2ecross.stores import Store, Table, Transaction
 
-BACKEND_METHODS: Final = tuple(name for name in vars(Backend) if not name.startswith("_"))
+# Not `epoch`: no client asks for it yet, so nobody could be killed there.
+BACKEND_METHODS: Final = tuple(
+    name for name in vars(Backend) if not name.startswith("_") and name != "epoch"
+)
 
 TRANSACTION_POINTS: Final = (
     "before a transaction",
@@ -153,9 +156,15 @@ class KillingBackend:
         with self._around("register"):
             self._inner.register(address, token)
 
-    def publish(self, token: bytes, published: PublishedKeys) -> None:
+    def publish(
+        self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
+    ) -> None:
         with self._around("publish"):
-            self._inner.publish(token, published)
+            self._inner.publish(token, published, epoch=epoch, replace=replace)
+
+    def epoch(self, address: Address, token: bytes) -> int:
+        with self._around("epoch"):
+            return self._inner.epoch(address, token)
 
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         with self._around("one_time_prekey_count"):
@@ -165,9 +174,9 @@ class KillingBackend:
         with self._around("fetch_bundle"):
             return self._inner.fetch_bundle(requester, token, address)
 
-    def deposit(self, token: bytes, envelope: bytes) -> None:
+    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
         with self._around("deposit"):
-            self._inner.deposit(token, envelope)
+            self._inner.deposit(token, envelope, epoch=epoch)
 
     def fetch(
         self, address: Address, token: bytes, limit: int, after: int = 0

@@ -2,6 +2,7 @@
 """Values that a relay is given in tests; all of them a function of their arguments."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def public_key(name: str) -> PublicKey:
 
 
 def published(
-    address: Address, ids: range = range(0), identity: str = "identity", signed_id: int = 7
+    address: Address, ids: Iterable[int] = (), identity: str = "identity", signed_id: int = 7
 ) -> PublishedKeys:
     """Keys of a device; a relay checks no signature, so it is not one."""
     owner = f"{address} {identity}"

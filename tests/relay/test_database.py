@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from e2ecross.errors import BackendError
-from e2ecross.relay import Relay, database
+from e2ecross.relay import Relay, RelayLimits, database, schema
 from e2ecross.relay.schema import APPLICATION_ID, SCHEMA_VERSION
 from tests.relay.support import ANA, BUDI, envelope, published, register, take, token
 
@@ -95,7 +95,10 @@ def test_a_newer_file_is_refused_with_both_versions(path: Path) -> None:
     Relay(path).close()
     write(path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     before = path.read_bytes()
-    with pytest.raises(BackendError, match=r"has version 2, this release reads up to 1: upgrade"):
+    with pytest.raises(
+        BackendError,
+        match=rf"has version {SCHEMA_VERSION + 1}, this release reads up to {SCHEMA_VERSION}: ",
+    ):
         Relay(path)
     assert path.read_bytes() == before
 
@@ -110,7 +113,7 @@ def test_an_interrupted_creation_leaves_an_empty_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(database, "SCHEMA", ("CREATE TABLE half (a)", "no SQL"))
+        patch.setattr(schema, "SCHEMAS", (("CREATE TABLE half (a)", "no SQL"), ()))
         with pytest.raises(BackendError, match="SQLite reports: near"):
             Relay(path)
     with Relay(path) as relay:
@@ -123,7 +126,7 @@ def test_a_damaged_file_is_a_backend_error(path: Path) -> None:
     damaged = bytearray(path.read_bytes())
     damaged[4096:] = b"\xa5" * (len(damaged) - 4096)
     path.write_bytes(damaged)
-    with Relay(path) as relay, pytest.raises(BackendError, match="damaged: restore it"):
+    with pytest.raises(BackendError, match="damaged: restore it"), Relay(path) as relay:
         relay.fetch(ANA, token(ANA), 1)
 
 
@@ -198,7 +201,9 @@ def test_a_relative_path_stays_the_same_file(
         assert repr(relay) == f"<Relay {tmp_path / 'relay.db'}>"
 
 
-def test_threads_share_a_relay(relay: Relay) -> None:
+def test_threads_share_a_relay(path: Path) -> None:
+    relay = Relay(path, limits=RelayLimits(one_time_prekeys_per_requester=100))
+    register(relay, ANA, BUDI)
     relay.publish(token(ANA), published(ANA, range(1, 41)))
 
     def work(thread: int) -> list[int | None]:
@@ -212,6 +217,7 @@ def test_threads_share_a_relay(relay: Relay) -> None:
         taken = [prekey for prekeys in pool.map(work, range(4)) for prekey in prekeys]
     assert sorted(prekey for prekey in taken if prekey is not None) == list(range(1, 41))
     assert len(relay.waiting(ANA)) == 40
+    relay.close()
 
 
 def test_connections_of_ended_threads_are_closed(relay: Relay) -> None:

@@ -10,9 +10,18 @@ import pytest
 from e2ecross.errors import BackendError, BackendRefused, InvalidKey
 from e2ecross.relay import Relay, RelayLimits
 from e2ecross.wire.bundle import PreKeyBundle
-from tests.relay.support import ANA, BUDI, public_key, published, register, take, token
+from tests.relay.support import (
+    ANA,
+    BUDI,
+    envelope,
+    public_key,
+    published,
+    register,
+    take,
+    token,
+)
 
-SMALL = RelayLimits(one_time_prekeys=3, handed_out_prekeys=4)
+SMALL = RelayLimits(one_time_prekeys=3, handed_out_prekeys=4, one_time_prekeys_per_requester=100)
 
 
 def test_a_bundle_is_what_was_published(relay: Relay) -> None:
@@ -132,6 +141,139 @@ def test_a_key_that_is_none_is_refused(relay: Relay) -> None:
 def test_the_largest_publication_fits(relay: Relay) -> None:
     relay.publish(token(ANA), published(ANA, range(1, 1001)))
     assert relay.one_time_prekey_count(ANA, token(ANA)) == 1000
+
+
+# --- Publications that are late, or that replace --------------------------------------------
+
+
+def signed_prekey_id(relay: Relay) -> int:
+    return relay.fetch_bundle(BUDI, token(BUDI), ANA).signed_prekey_id
+
+
+def test_a_late_publication_puts_no_older_signed_prekey_back(relay: Relay) -> None:
+    early = published(ANA, range(1, 3), signed_id=7)
+    relay.publish(token(ANA), published(ANA, range(3, 5), signed_id=8), epoch=20)
+    relay.publish(token(ANA), early, epoch=19)
+    assert signed_prekey_id(relay) == 8
+    # Its one-time prekeys are as good as others.
+    assert [take(relay, BUDI, ANA) for _ in range(4)] == [4, 1, 2, None]
+    relay.publish(token(ANA), published(ANA, signed_id=9), epoch=20)  # as high: not late
+    assert signed_prekey_id(relay) == 9
+    relay.publish(token(ANA), published(ANA, signed_id=10), epoch=21)
+    assert signed_prekey_id(relay) == 10
+
+
+def test_two_late_publications_do_not_make_each_other_the_latest(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, signed_id=8), epoch=20)
+    relay.publish(token(ANA), published(ANA, signed_id=6), epoch=10)
+    relay.publish(token(ANA), published(ANA, signed_id=7), epoch=15)
+    assert signed_prekey_id(relay) == 8
+
+
+def test_late_is_what_came_after_a_later_publication_not_after_a_deposit(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, signed_id=7), epoch=1)
+    relay.deposit(token(ANA), envelope(ANA, BUDI).encode(), epoch=30)
+    relay.publish(token(ANA), published(ANA, signed_id=8), epoch=20)
+    assert signed_prekey_id(relay) == 8
+
+
+def test_a_publication_without_epoch_is_the_latest(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, signed_id=8), epoch=20)
+    relay.publish(token(ANA), published(ANA, range(1, 2), signed_id=7))
+    assert signed_prekey_id(relay) == 7
+    relay.publish(token(ANA), published(ANA, signed_id=6), epoch=19)  # still late
+    assert signed_prekey_id(relay) == 7
+
+
+def test_the_order_of_another_identity_key_does_not_count(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 3), signed_id=8), epoch=20, replace=True)
+    relay.publish(token(ANA), published(ANA, range(1, 3), "fresh", signed_id=3), epoch=5)
+    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    assert (bundle.signed_prekey_id, bundle.one_time_prekey_id) == (3, 1)
+    assert relay.epoch(ANA, token(ANA)) == 20
+    relay.publish(token(ANA), published(ANA, identity="fresh", signed_id=2), epoch=4)
+    assert signed_prekey_id(relay) == 3
+
+
+def test_replacing_withdraws_what_was_published_before(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 6)), epoch=10)
+    relay.publish(token(ANA), published(ANA, range(6, 8)))
+    assert take(relay, BUDI, ANA) == 1
+    again = published(ANA, [1, 4, 20], signed_id=8)
+    relay.publish(token(ANA), again, epoch=50, replace=True)
+    assert relay.one_time_prekey_count(ANA, token(ANA)) == 2
+    assert signed_prekey_id(relay) == 8  # and 4, with it
+    # A repetition changes nothing, whatever was handed out meanwhile.
+    for _ in range(3):
+        relay.publish(token(ANA), again, epoch=50, replace=True)
+        assert relay.one_time_prekey_count(ANA, token(ANA)) == 1
+    assert [take(relay, BUDI, ANA) for _ in range(2)] == [20, None]
+    relay.publish(token(ANA), again, epoch=50, replace=True)
+    # Ids stay known, so nothing of before comes back: neither late nor anew.
+    relay.publish(token(ANA), published(ANA, range(1, 6)), epoch=10)
+    relay.publish(token(ANA), published(ANA, range(1, 8)))
+    relay.publish(token(ANA), published(ANA, range(1, 8)), epoch=60)
+    assert take(relay, BUDI, ANA) is None
+
+
+def test_after_a_replacement_nothing_of_an_earlier_publication_counts(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 2), signed_id=8), epoch=50, replace=True)
+    late = published(ANA, range(5, 9), signed_id=7)
+    relay.publish(token(ANA), late, epoch=49)
+    relay.publish(token(ANA), late, epoch=49, replace=True)
+    assert relay.one_time_prekey_count(ANA, token(ANA)) == 1
+    assert signed_prekey_id(relay) == 8
+    relay.publish(token(ANA), published(ANA, range(9, 11)), epoch=50)
+    relay.publish(token(ANA), published(ANA, range(11, 12)), epoch=51)
+    relay.publish(token(ANA), published(ANA, range(12, 13)))
+    assert [take(relay, BUDI, ANA) for _ in range(5)] == [9, 10, 11, 12, None]
+
+
+def test_a_late_replacement_leaves_later_publications_alone(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 3)), epoch=10)
+    relay.publish(token(ANA), published(ANA, range(30, 32), signed_id=9), epoch=60)
+    replacement = published(ANA, [2, 20], signed_id=8)
+    for _ in range(2):
+        relay.publish(token(ANA), replacement, epoch=50, replace=True)
+        assert relay.one_time_prekey_count(ANA, token(ANA)) == 4
+    assert signed_prekey_id(relay) == 9  # and 30, with it
+    relay.publish(token(ANA), published(ANA, range(40, 42)), epoch=49)
+    assert sorted(take(relay, BUDI, ANA) or 0 for _ in range(4)) == [0, 2, 20, 31]
+
+
+def test_without_an_epoch_a_replacement_withdraws_all(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 3)), epoch=10)
+    relay.publish(token(ANA), published(ANA, range(3, 5)))
+    relay.publish(token(ANA), published(ANA, [4, 5]), replace=True)
+    assert [take(relay, BUDI, ANA) for _ in range(3)] == [4, 5, None]
+
+
+def test_a_replacement_with_another_key_under_a_known_id_withdraws_both(relay: Relay) -> None:
+    """A restored store counts its ids from an earlier number; the relay hands out neither key."""
+    relay.publish(token(ANA), published(ANA, range(1, 3)), epoch=10)
+    other = published(ANA, [3, 4])
+    renamed = tuple(
+        replace(prekey, id=number)
+        for prekey, number in zip(other.one_time_prekeys, (2, 4), strict=True)
+    )
+    keys = replace(other, one_time_prekeys=renamed)
+    relay.publish(token(ANA), keys, epoch=50, replace=True)
+    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    assert (bundle.one_time_prekey_id, bundle.one_time_prekey) == (4, renamed[1].public_key)
+    assert take(relay, BUDI, ANA) is None
+
+
+def test_a_repeated_replacement_is_remembered_also_by_the_smallest_memory(path: Path) -> None:
+    limits = RelayLimits(one_time_prekeys=3, handed_out_prekeys=3)
+    with Relay(path, limits=limits) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, range(1, 4)), epoch=1)
+        again = published(ANA, [1, 4, 5])
+        relay.publish(token(ANA), again, epoch=2, replace=True)
+        assert [take(relay, BUDI, ANA) for _ in range(4)] == [1, 4, 5, None]
+        for _ in range(3):
+            relay.publish(token(ANA), again, epoch=2, replace=True)
+            assert take(relay, BUDI, ANA) is None
 
 
 @pytest.mark.parametrize(

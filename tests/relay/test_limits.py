@@ -12,6 +12,7 @@ def test_the_defaults_are_those_that_the_house_names() -> None:
     limits = RelayLimits()
     assert limits.envelope_bytes == 131_072
     assert limits.mailbox_messages == 10_000
+    assert limits.mailbox_messages_per_sender == 5_000
     assert limits.fetch_messages == 1_000
 
 
@@ -37,3 +38,15 @@ def test_what_can_be_handed_out_must_be_remembered() -> None:
     RelayLimits(one_time_prekeys=5, handed_out_prekeys=5)
     with pytest.raises(InvalidArgument, match="handed_out_prekeys"):
         RelayLimits(one_time_prekeys=5, handed_out_prekeys=4)
+
+
+def test_one_sender_cannot_have_more_than_there_is() -> None:
+    RelayLimits(mailbox_messages=5, mailbox_messages_per_sender=5)
+    with pytest.raises(InvalidArgument, match="mailbox_messages_per_sender must not be more"):
+        RelayLimits(mailbox_messages=4, mailbox_messages_per_sender=5)
+
+
+@pytest.mark.parametrize("name", ["remembered_ms", "requester_window_ms"])
+def test_a_time_that_would_fit_into_no_row_is_refused(name: str) -> None:
+    with pytest.raises(InvalidArgument, match=name):
+        RelayLimits(**{name: 2**62})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from e2ecross.address import Address
 from e2ecross.errors import (
     BackendRefused,
     DecodeError,
@@ -142,7 +143,9 @@ def test_what_is_remembered_is_bounded(path: Path) -> None:
 
 
 def test_a_full_mailbox_refuses_the_newest(path: Path) -> None:
-    with Relay(path, limits=RelayLimits(mailbox_messages=3)) as relay:
+    with Relay(
+        path, limits=RelayLimits(mailbox_messages=3, mailbox_messages_per_sender=3)
+    ) as relay:
         register(relay, ANA, BUDI, TOKO)
         send(relay, 1, 2, 3)
         with pytest.raises(MailboxFull, match=r"3 messages wait for instagram:budi\.1"):
@@ -155,6 +158,38 @@ def test_a_full_mailbox_refuses_the_newest(path: Path) -> None:
         relay.acknowledge(BUDI, token(BUDI), [fetch(relay)[0][0]])
         send(relay, 4)  # a refused one may be repeated
         assert [data for _, data in fetch(relay)] == encoded(2, 3, 4)
+
+
+def test_one_sender_has_only_a_share_of_a_mailbox(path: Path) -> None:
+    tablet = Address(ANA.app, ANA.user, 2)
+    limits = RelayLimits(mailbox_messages=5, mailbox_messages_per_sender=3)
+    with Relay(path, limits=limits) as relay:
+        register(relay, ANA, tablet, BUDI, TOKO)
+        send(relay, 1, 2)
+        relay.deposit(token(tablet), envelope(tablet, BUDI, 3).encode())
+        for sender in (ANA, tablet):  # a share for all devices of a user
+            with pytest.raises(MailboxFull, match=r"3 messages of whatsapp:ana wait for instagram"):
+                relay.deposit(token(sender), envelope(sender, BUDI, 4).encode())
+        send(relay, 2)  # known already, so not refused
+        relay.deposit(token(ANA), envelope(ANA, TOKO).encode())  # a share of each mailbox
+        for number in (5, 6):
+            relay.deposit(token(TOKO), envelope(TOKO, BUDI, number).encode())
+        with pytest.raises(MailboxFull, match=r"5 messages wait for instagram:budi\.1"):
+            relay.deposit(token(TOKO), envelope(TOKO, BUDI, 7).encode())
+        relay.acknowledge(BUDI, token(BUDI), [fetch(relay)[0][0]])
+        send(relay, 4)
+        with pytest.raises(MailboxFull):
+            send(relay, 8)
+
+
+def test_a_reset_gives_each_sender_their_share_back(path: Path) -> None:
+    limits = RelayLimits(mailbox_messages_per_sender=1)
+    with Relay(path, limits=limits, authorise=lambda address, taken: True) as relay:
+        register(relay, ANA, BUDI)
+        send(relay, 1)
+        relay.register(BUDI, token(BUDI, 1))
+        send(relay, 2)
+        assert relay.waiting(BUDI) == [envelope(ANA, BUDI, 2)]
 
 
 def test_an_envelope_to_nobody_is_refused(relay: Relay) -> None:
@@ -198,7 +233,9 @@ def test_a_fetch_is_a_read_and_waits_for_no_writer(relay: Relay, path: Path) -> 
 
 def test_the_count_stays_true_when_the_operator_changes_the_mailbox(path: Path) -> None:
     """What a hostile back end does to its own file; attacks in the demo do the same."""
-    with Relay(path, limits=RelayLimits(mailbox_messages=3)) as relay:
+    with Relay(
+        path, limits=RelayLimits(mailbox_messages=3, mailbox_messages_per_sender=3)
+    ) as relay:
         register(relay, ANA, BUDI, TOKO)
         send(relay, 1, 2)
         operator = sqlite3.connect(path)
@@ -240,7 +277,10 @@ def test_no_statement_of_a_call_scans_a_table(relay: Relay, path: Path) -> None:
     with relay._database.reading() as connection:
         connection.set_trace_callback(statements.append)
     relay.publish(token(BUDI), published(BUDI, range(1, 3)))
+    relay.publish(token(BUDI), published(BUDI, range(1, 4)), epoch=1, replace=True)
     relay.fetch_bundle(ANA, token(ANA), BUDI)
+    relay.deposit(token(ANA), envelope(ANA, BUDI).encode(), epoch=2)
+    relay.epoch(ANA, token(ANA))
     send(relay, 1)
     acknowledge_all(relay)
     relay.register(TOKO, token(TOKO))
@@ -252,8 +292,53 @@ def test_no_statement_of_a_call_scans_a_table(relay: Relay, path: Path) -> None:
         for row in operator.execute("EXPLAIN QUERY PLAN " + statement)
     ]
     operator.close()
-    assert len(plans) > 20
+    assert len(plans) > 40
     assert [plan for plan in plans if "SCAN" in plan or "TEMP B-TREE" in plan] == []
+
+
+def test_what_a_call_costs_does_not_grow_with_the_mailbox(path: Path) -> None:
+    """Counted in steps of SQLite's machine, which are the same on each computer."""
+    limits = RelayLimits(mailbox_messages=21_000, mailbox_messages_per_sender=20_000)
+    with Relay(path, limits=limits) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        send(relay, *range(10))
+        few = costs(relay, 10)
+        operator = sqlite3.connect(path)
+        with operator:  # faster than deposits; the triggers count
+            operator.execute(
+                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 19985)"
+                " INSERT INTO mailbox (recipient, sender, envelope) SELECT ?, ?, x'00' FROM n",
+                (str(BUDI), str(ANA.user_id)),
+            )
+        operator.close()
+        many = costs(relay, 20)
+        assert all(few.values())
+        assert max(many[name] - few[name] for name in few) < 50
+        send(relay, *range(30, 35))
+        with pytest.raises(MailboxFull, match="20000 messages of whatsapp:ana wait"):
+            send(relay, 35)
+
+
+def costs(relay: Relay, number: int) -> dict[str, int]:
+    """Steps of a deposit, a fetch and an acknowledgement."""
+    steps = {"deposit": 0, "fetch": 0, "acknowledge": 0}
+    for name in steps:
+
+        def step(name: str = name) -> int:
+            steps[name] += 1
+            return 0
+
+        with relay._database.reading() as connection:
+            connection.set_progress_handler(step, 1)
+        if name == "deposit":
+            send(relay, number)
+        elif name == "fetch":
+            assert len(fetch(relay, limit=3)) == 3
+        else:
+            relay.acknowledge(BUDI, token(BUDI), [fetch(relay, limit=1)[0][0]])
+        with relay._database.reading() as connection:
+            connection.set_progress_handler(None, 0)
+    return steps
 
 
 def count(path: Path, table: str) -> int:

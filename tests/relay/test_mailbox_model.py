@@ -11,10 +11,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from e2ecross.address import Address
 from e2ecross.errors import MailboxFull
 from e2ecross.relay import Relay, RelayLimits
+from e2ecross.wire.envelope import Envelope
 from tests.relay.support import ANA, BUDI, TOKO, FakeClock, envelope, register, token
 
 LIMITS = RelayLimits(
-    mailbox_messages=4, fetch_messages=3, remembered_messages=1000, remembered_ms=1000
+    mailbox_messages=4,
+    mailbox_messages_per_sender=3,
+    fetch_messages=3,
+    remembered_messages=1000,
+    remembered_ms=1000,
 )
 PEOPLE = st.sampled_from([ANA, BUDI, TOKO])
 NUMBERS = st.integers(0, 7)
@@ -39,7 +44,9 @@ class MailboxModel(RuleBasedStateMachine):
         encoded = envelope(sender, recipient, number).encode()
         box = self.waiting[recipient]
         known = encoded in box or self.forgotten_at.get(encoded, 0) > self.clock.now_ms
-        if not known and len(box) == LIMITS.mailbox_messages:
+        theirs = [data for data in box if Envelope.decode(data).sender == sender]
+        full = len(box) == LIMITS.mailbox_messages
+        if not known and (full or len(theirs) == LIMITS.mailbox_messages_per_sender):
             with pytest.raises(MailboxFull):
                 self.relay.deposit(token(sender), encoded)
             return

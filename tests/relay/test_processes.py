@@ -15,9 +15,11 @@ PROCESSES = 4
 # Each script waits for a line on its standard input, so that all begin at the same time.
 PREAMBLE = """
 import json, sys
-from e2ecross.errors import BackendRefused
-from e2ecross.relay import Relay
+from e2ecross.errors import BackendRefused, MailboxFull
+from e2ecross.relay import Relay, RelayLimits
 from tests.relay.support import ANA, BUDI, TOKO, envelope, register, take, token
+ALL = RelayLimits(one_time_prekeys_per_requester=1000)
+TIGHT = RelayLimits(mailbox_messages_per_sender=17)
 path, me = sys.argv[1], int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -31,11 +33,24 @@ with Relay(path) as relay:
         print(json.dumps("refused"))
 """
 DRAIN = """
-with Relay(path) as relay:
+with Relay(path, limits=ALL) as relay:
     taken = []
     while (prekey := take(relay, BUDI, ANA)) is not None:
         taken.append(prekey)
     print(json.dumps(taken))
+"""
+DRAIN_WITHIN_LIMITS = DRAIN.replace(", limits=ALL", "")
+FLOOD = """
+with Relay(path, limits=TIGHT) as relay:
+    kept = 0
+    for number in range(10):
+        try:
+            data = envelope(BUDI, ANA, me * 100 + number).encode()
+            relay.deposit(token(BUDI), data, epoch=number + 1)
+            kept += 1
+        except MailboxFull:
+            pass
+    print(json.dumps(kept))
 """
 DEPOSIT = """
 with Relay(path) as relay:
@@ -87,6 +102,23 @@ def test_each_one_time_prekey_goes_out_exactly_once(path: Path) -> None:
         flat = [prekey for prekeys in taken if isinstance(prekeys, list) for prekey in prekeys]
         assert sorted(flat) == list(range(1, 61))
         assert relay.one_time_prekey_count(ANA, token(ANA)) == 0
+
+
+def test_one_user_gets_no_more_one_time_prekeys_through_many_processes(path: Path) -> None:
+    with Relay(path) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, range(1, 61)))
+        taken = run(DRAIN_WITHIN_LIMITS, path)
+        flat = [prekey for prekeys in taken if isinstance(prekeys, list) for prekey in prekeys]
+        assert sorted(flat) == list(range(1, 11))
+
+
+def test_one_user_gets_no_more_room_through_many_processes(path: Path) -> None:
+    with Relay(path) as relay:
+        register(relay, ANA, BUDI)
+        kept = [number for number in run(FLOOD, path) if isinstance(number, int)]
+        assert sum(kept) == len(relay.waiting(ANA)) == 17
+        assert relay.epoch(BUDI, token(BUDI)) == 10  # also what was refused
 
 
 def test_an_address_is_claimed_once_in_a_file_that_all_create_at_once(path: Path) -> None:

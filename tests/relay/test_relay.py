@@ -9,8 +9,15 @@ import pytest
 
 from e2ecross.address import Address
 from e2ecross.client.backend import Backend
-from e2ecross.errors import BackendRefused, NotRegistered, UnknownRecipient
-from e2ecross.relay import Relay
+from e2ecross.errors import (
+    BackendRefused,
+    InvalidArgument,
+    MailboxFull,
+    NotRegistered,
+    UnknownRecipient,
+)
+from e2ecross.relay import Relay, RelayLimits
+from e2ecross.relay.arguments import MAX_NUMBER
 from tests.relay.support import (
     ANA,
     BUDI,
@@ -25,6 +32,7 @@ from tests.relay.support import (
 )
 
 WRONG = token(ANA, 99)
+SECOND = Address(ANA.app, ANA.user, 2)
 
 
 def test_a_relay_is_a_backend(relay: Relay) -> None:
@@ -49,18 +57,20 @@ def test_another_token_for_a_taken_address_is_refused(relay: Relay) -> None:
 
 
 def test_devices_of_one_user_are_registered_apart(relay: Relay) -> None:
-    second = Address(ANA.app, ANA.user, 2)
     with pytest.raises(NotRegistered):
-        relay.fetch(second, token(ANA), 1)
-    relay.register(second, token(second))
-    assert relay.fetch(second, token(second), 1) == []
+        relay.fetch(SECOND, token(ANA), 1)
+    relay.register(SECOND, token(SECOND))
+    assert relay.fetch(SECOND, token(SECOND), 1) == []
 
 
 CALLS: list[Callable[[Relay, Address, bytes], object]] = [
     lambda relay, who, key: relay.publish(key, published(who, range(1, 3), "another")),
+    lambda relay, who, key: relay.publish(key, published(who), epoch=9, replace=True),
+    lambda relay, who, key: relay.epoch(who, key),
     lambda relay, who, key: relay.one_time_prekey_count(who, key),
     lambda relay, who, key: relay.fetch_bundle(who, key, BUDI),
     lambda relay, who, key: relay.deposit(key, envelope(who, BUDI).encode()),
+    lambda relay, who, key: relay.deposit(key, envelope(who, BUDI, 2).encode(), epoch=9),
     lambda relay, who, key: relay.fetch(who, key, 1),
     lambda relay, who, key: relay.acknowledge(who, key, [1]),
     lambda relay, who, key: relay.acknowledge(who, key, []),
@@ -149,6 +159,97 @@ def test_a_reset_drops_keys_and_mailbox_of_the_former_holder(path: Path, clock: 
         assert relay.waiting(ANA) == []
         relay.deposit(token(BUDI), envelope(BUDI, ANA, 3).encode())
         assert relay.waiting(ANA) == [envelope(BUDI, ANA, 3)]
+
+
+def test_a_reset_begins_with_epoch_0_again(path: Path) -> None:
+    with Relay(path, authorise=lambda address, taken: True) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, range(1, 3), signed_id=9), epoch=50, replace=True)
+        relay.register(ANA, token(ANA))  # the same token: no reset
+        assert relay.epoch(ANA, token(ANA)) == 50
+        relay.register(ANA, token(ANA, 1))
+        with pytest.raises(NotRegistered):
+            relay.epoch(ANA, token(ANA))
+        assert relay.epoch(ANA, token(ANA, 1)) == 0
+        # Neither the order nor the withdrawal of the former holder counts, also under its identity.
+        relay.publish(token(ANA, 1), published(ANA, range(1, 3), signed_id=1), epoch=2)
+        assert relay.fetch_bundle(BUDI, token(BUDI), ANA).signed_prekey_id == 1
+        assert take(relay, BUDI, ANA) == 2
+
+
+def test_the_highest_epoch_is_kept(relay: Relay) -> None:
+    assert relay.epoch(ANA, token(ANA)) == 0
+    relay.deposit(token(ANA), envelope(ANA, BUDI, 1).encode(), epoch=3)
+    relay.deposit(token(ANA), envelope(ANA, BUDI, 2).encode(), epoch=2)
+    relay.deposit(token(ANA), envelope(ANA, BUDI, 3).encode())
+    assert relay.epoch(ANA, token(ANA)) == 3
+    relay.publish(token(ANA), published(ANA), epoch=4)
+    relay.publish(token(ANA), published(ANA), epoch=1)
+    relay.publish(token(ANA), published(ANA))
+    assert relay.epoch(ANA, token(ANA)) == 4
+    relay.deposit(token(ANA), envelope(ANA, BUDI, 4).encode(), epoch=MAX_NUMBER)
+    assert relay.epoch(ANA, token(ANA)) == MAX_NUMBER
+    assert relay.epoch(BUDI, token(BUDI)) == 0  # of each device apart
+    relay.register(SECOND, token(SECOND))
+    assert relay.epoch(SECOND, token(SECOND)) == 0
+
+
+def test_a_repeated_deposit_tells_its_epoch(relay: Relay) -> None:
+    data = envelope(ANA, BUDI).encode()
+    relay.deposit(token(ANA), data)
+    relay.deposit(token(ANA), data, epoch=7)
+    assert relay.epoch(ANA, token(ANA)) == 7
+    assert len(relay.waiting(BUDI)) == 1
+
+
+def test_a_deposit_that_finds_no_place_tells_its_epoch(path: Path) -> None:
+    limits = RelayLimits(mailbox_messages=1, mailbox_messages_per_sender=1)
+    with Relay(path, limits=limits) as relay:
+        register(relay, ANA, BUDI)
+        with pytest.raises(UnknownRecipient):
+            relay.deposit(token(ANA), envelope(ANA, TOKO).encode(), epoch=1)
+        assert relay.epoch(ANA, token(ANA)) == 1
+        relay.deposit(token(ANA), envelope(ANA, BUDI, 1).encode(), epoch=2)
+        with pytest.raises(MailboxFull):
+            relay.deposit(token(ANA), envelope(ANA, BUDI, 2).encode(), epoch=3)
+        assert relay.epoch(ANA, token(ANA)) == 3
+    with Relay(path, limits=limits) as relay:
+        assert relay.epoch(ANA, token(ANA)) == 3
+
+
+def test_a_refused_deposit_of_a_stranger_tells_nothing(relay: Relay) -> None:
+    with pytest.raises(NotRegistered):
+        relay.deposit(WRONG, envelope(ANA, TOKO).encode(), epoch=9)
+    assert relay.epoch(ANA, token(ANA)) == 0
+
+
+def test_a_refused_publication_changes_nothing_and_tells_nothing(path: Path) -> None:
+    limits = RelayLimits(one_time_prekeys=2)
+    with Relay(path, limits=limits) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, range(1, 3)), epoch=1)
+        before = dump(path)
+        keys = published(ANA, range(3, 6), signed_id=8)
+        for replace in (False, True):
+            with pytest.raises(BackendRefused):
+                relay.publish(token(ANA), keys, epoch=2, replace=replace)
+        assert dump(path) == before
+        assert relay.epoch(ANA, token(ANA)) == 1
+
+
+@pytest.mark.parametrize("epoch", [-1, 2**63, True, 1.0, "1", None])
+def test_an_epoch_that_is_none_is_refused(relay: Relay, epoch: int) -> None:
+    with pytest.raises(InvalidArgument, match="epoch must be a whole number from 0"):
+        relay.deposit(token(ANA), envelope(ANA, BUDI).encode(), epoch=epoch)
+    with pytest.raises(InvalidArgument, match="epoch must be a whole number from 0"):
+        relay.publish(token(ANA), published(ANA), epoch=epoch)
+    assert relay.waiting(BUDI) == []
+
+
+@pytest.mark.parametrize("replace", [1, None, "yes"])
+def test_a_replace_that_is_no_bool_is_refused(relay: Relay, replace: bool) -> None:
+    with pytest.raises(InvalidArgument, match="replace must be bool"):
+        relay.publish(token(ANA), published(ANA), replace=replace)
 
 
 def test_a_claim_that_is_overtaken_is_asked_again(path: Path) -> None:

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of older releases, and counters that triggers keep."""
+
+import shutil
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from e2ecross.errors import BackendError, MailboxFull
+from e2ecross.relay import Relay, RelayLimits, schema
+from tests.relay.support import ANA, BUDI, TOKO, FakeClock, envelope, published, take, token
+
+OLD = Path(__file__).parents[1] / "data" / "relay-schema-1.sqlite"
+
+
+@pytest.fixture
+def old(path: Path) -> Path:
+    """The frozen file of schema 1: tests/data/build_relay_schema_1.py says what is in it."""
+    shutil.copyfile(OLD, path)
+    return path
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    found = connection.execute(query).fetchall()
+    connection.close()
+    return found
+
+
+def test_the_old_file_is_of_schema_1(old: Path) -> None:
+    assert rows(old, "PRAGMA user_version") == [(1,)]
+
+
+def test_an_old_file_opens_and_nothing_is_lost(old: Path, clock: FakeClock) -> None:
+    with Relay(old, clock=clock) as relay:
+        assert [relay.epoch(a, token(a)) for a in (ANA, BUDI, TOKO)] == [0, 0, 0]
+        waiting = [envelope(BUDI, ANA, n) for n in (1, 2, 3)] + [envelope(TOKO, ANA, 9)]
+        assert relay.waiting(ANA) == waiting
+        assert relay.waiting(BUDI) == [envelope(ANA, BUDI, 5)]
+        relay.deposit(token(BUDI), envelope(BUDI, ANA, 0).encode())  # acknowledged before
+        relay.deposit(token(BUDI), envelope(BUDI, ANA, 1).encode())  # waits
+        assert relay.waiting(ANA) == waiting
+        assert relay.fetch(TOKO, token(TOKO), 10) == [(7, b"not an envelope")]
+        assert relay.one_time_prekey_count(ANA, token(ANA)) == 3
+        relay.publish(token(ANA), published(ANA, range(1, 5)), epoch=5)
+        assert [take(relay, BUDI, ANA) for _ in range(4)] == [2, 3, 4, None]
+        relay.acknowledge(TOKO, token(TOKO), [7])
+        relay.deposit(token(ANA), envelope(ANA, TOKO).encode(), epoch=6)
+        assert relay.epoch(ANA, token(ANA)) == 6
+        assert relay.fetch(TOKO, token(TOKO), 10) == [(8, envelope(ANA, TOKO).encode())]
+
+
+def test_what_waits_in_an_old_file_counts_for_its_senders(old: Path) -> None:
+    limits = RelayLimits(mailbox_messages_per_sender=3)
+    with Relay(old, limits=limits) as relay:
+        with pytest.raises(MailboxFull, match="3 messages of instagram:budi wait for"):
+            relay.deposit(token(BUDI), envelope(BUDI, ANA, 10).encode())
+        relay.deposit(token(TOKO), envelope(TOKO, ANA, 10).encode())
+    assert rows(old, "SELECT recipient, sender, waiting FROM waiting_from ORDER BY 1, 2") == [
+        ("instagram:budi.1", "whatsapp:ana", 1),
+        ("whatsapp:ana.1", "instagram:budi", 3),
+        ("whatsapp:ana.1", "messenger:toko-kopi", 2),
+    ]
+
+
+def test_an_old_file_and_a_new_one_have_the_same_tables(old: Path, tmp_path: Path) -> None:
+    Relay(old).close()
+    Relay(tmp_path / "new.db").close()
+    query = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+    assert rows(old, query) == rows(tmp_path / "new.db", query)
+    assert rows(old, "PRAGMA user_version") == [(2,)]
+    assert rows(old, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_an_interrupted_migration_leaves_the_old_file(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = "SELECT name, sql FROM sqlite_master ORDER BY name"
+    before = rows(old, query)
+    with monkeypatch.context() as patch:
+        first, second = schema.SCHEMAS
+        patch.setattr(schema, "SCHEMAS", (first, (*second, "no SQL")))
+        with pytest.raises(BackendError, match="SQLite reports: near"):
+            Relay(old)
+    assert rows(old, query) == before
+    assert rows(old, "PRAGMA user_version") == [(1,)]
+    Relay(old).close()
+
+
+def test_an_old_file_that_many_open_at_once_is_migrated_once(old: Path) -> None:
+    def count(_: int) -> int:
+        with Relay(old) as relay:
+            return len(relay.waiting(ANA))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(count, range(8))) == [4] * 8
+
+
+def test_the_counts_of_senders_stay_true_whatever_the_operator_does(old: Path) -> None:
+    Relay(old).close()
+    for change in (
+        "INSERT INTO mailbox (recipient, envelope) SELECT recipient, envelope FROM mailbox",
+        "INSERT INTO mailbox (recipient, sender, envelope)"
+        " SELECT 'x:b.1', sender, x'' FROM mailbox",
+        "UPDATE mailbox SET recipient = 'x:c.1' WHERE number = 3",
+        "UPDATE mailbox SET sender = NULL WHERE number = 4",
+        "UPDATE mailbox SET sender = 'x:a' WHERE number = 7",
+        "DELETE FROM mailbox WHERE number % 3 = 0",
+        "UPDATE mailbox SET envelope = x'00'",
+    ):
+        connection = sqlite3.connect(old)
+        with connection:
+            connection.execute(change)
+        connection.close()
+        counted = "SELECT recipient, sender, waiting FROM waiting_from ORDER BY 1, 2"
+        true = (
+            "SELECT recipient, sender, COUNT(*) FROM mailbox WHERE sender IS NOT NULL"
+            " GROUP BY 1, 2 ORDER BY 1, 2"
+        )
+        assert rows(old, counted) == rows(old, true)
+
+
+def test_who_wrote_to_whom_is_not_kept_after_delivery(old: Path) -> None:
+    with Relay(old) as relay:
+        for address in (ANA, BUDI, TOKO):
+            items = relay.fetch(address, token(address), 100)
+            relay.acknowledge(address, token(address), [number for number, _ in items])
+    assert rows(old, "SELECT COUNT(*) FROM waiting_from") == [(0,)]
