@@ -85,15 +85,15 @@ def flush_outbox(link: Link, wanted: bytes | None = None) -> None:
     """
     store = link.context.store
     with store.transaction() as tx:
-        listed = list_outbox(tx)
+        listed, epoch = list_outbox(tx), read_epoch(tx)
     for waiting in listed:
         envelope = waiting.envelope
         if envelope is None:
             envelope = _encrypt_waiting(link, waiting)
             if envelope is None:
                 continue
-        with store.transaction() as tx:
-            epoch = read_epoch(tx)
+            with store.transaction() as tx:
+                epoch = read_epoch(tx)
         final: BackendError | RemoteError | None = None
         try:
             link.backend.deposit(link.token, envelope.encode(), epoch=epoch)

@@ -32,7 +32,7 @@ __all__ = [
     "keep_sent",
 ]
 
-MAX_RESENDS: Final = 5
+MAX_RESENDS: Final = 10
 """How often one message is sent again: enough for a device that loses its state repeatedly."""
 
 

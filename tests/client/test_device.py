@@ -145,7 +145,7 @@ def test_every_method_has_the_promised_arguments(
         ),
         (Envelope, "message_id sender recipient kind ciphertext"),
         (Message, "sender message_id sent_at_ms content identity_changed redelivered receipt"),
-        (FailedMessage, "sender message_id error redelivered receipt"),
+        (FailedMessage, "sender message_id error redelivered retrying receipt"),
         (SafetyNumber, "digits scannable"),
         (e2ecross.SignedPrekey, "id public_key signature"),
         (e2ecross.OneTimePrekey, "id public_key"),

@@ -508,9 +508,9 @@ def test_items_are_not_lost_when_the_store_fails_before_they_are_handed_over(
     send(ana, BUDI, "1")
     spy = SpyStore(budi.device.context.store)
     again = restarted(budi, backend, spy)
-    # token, inbox, acknowledge (2), message, acknowledge (2), upkeep: token, device, outbox; then
-    # the inbox again
-    spy.fail_transactions = [False] * 10 + [True]
+    # token, inbox, epoch, acknowledge (2), message, acknowledge (2), upkeep: token, device, outbox;
+    # then the inbox again
+    spy.fail_transactions = [False] * 11 + [True]
     with pytest.raises(StoreError):
         again.receive()
     items = again.receive()
