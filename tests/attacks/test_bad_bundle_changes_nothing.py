@@ -135,7 +135,7 @@ def test_a_bundle_of_another_than_was_asked_for() -> None:
             return toko.bundle()
 
         def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-            return lambda *_: 100
+            return lambda *_, **__: 0
 
     client = Client(ana.device, Swapping())
     client.register()

@@ -18,10 +18,7 @@ from e2ecross.client.backend import Backend
 from e2ecross.relay.database import Database
 from e2ecross.stores import Store, Table, Transaction
 
-# Not `epoch`: no client asks for it yet, so nobody could be killed there.
-BACKEND_METHODS: Final = tuple(
-    name for name in vars(Backend) if not name.startswith("_") and name != "epoch"
-)
+BACKEND_METHODS: Final = tuple(name for name in vars(Backend) if not name.startswith("_"))
 
 TRANSACTION_POINTS: Final = (
     "before a transaction",
