@@ -10,7 +10,7 @@ from e2ecross.client.trust import RemoteIdentity, TrustState
 from e2ecross.errors import E2ECrossError
 from e2ecross.protocol.safety_number import SafetyNumber
 from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
-from e2ecross.wire.content import Bytes, Text, UnsupportedContent
+from e2ecross.wire.content import Bytes, RetryRequest, Text, UnsupportedContent
 from e2ecross.wire.envelope import Envelope, MessageKind
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "PreKeyBundle",
     "PublishedKeys",
     "RemoteIdentity",
+    "RetryRequest",
     "SafetyNumber",
     "Sent",
     "SignedPrekey",

@@ -309,6 +309,10 @@ class BackendSimulator:
         self._accounts[address].mailbox.append((self._next_number, data))
         self._next_number += 1
 
+    def forget(self, address: Address) -> None:
+        """Free an address, with its keys and its mailbox."""
+        del self._accounts[address]
+
     def replay(self, address: Address, index: int) -> None:
         self.inject(address, self.mailbox(address)[index])
 

@@ -1,0 +1,573 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Broken sessions heal: messages that could not be read are asked for, and come again, once."""
+
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+
+from e2ecross import Address, Bytes, Client, FailedMessage, Message, Policy, RetryRequest, Text
+from e2ecross.client.outbox import put_request
+from e2ecross.errors import (
+    AuthenticationFailed,
+    BackendError,
+    DecodeError,
+    DuplicateMessage,
+    IdentityChangedError,
+    UnknownPrekey,
+    UnknownSession,
+    UntrustedIdentity,
+)
+from e2ecross.stores import MemoryStore, Store, Table
+from e2ecross.wire.envelope import MessageKind
+from tests.client.support import (
+    ANA,
+    BUDI,
+    DAY_MS,
+    TOKO,
+    BackendSimulator,
+    FakeClock,
+    count_rows,
+    dump,
+    make_client,
+    make_device,
+)
+
+SESSION_TABLES = (Table.SESSION_RECORDS, Table.SESSIONS, Table.SKIPPED_KEYS)
+
+
+def read(client: Client) -> list[str]:
+    """Receive, confirm, and return the texts; `!` and the code stand for a failure."""
+    items = client.receive()
+    client.confirm(items)
+    return [
+        cast("Text", item.content).text if isinstance(item, Message) else f"!{item.error.code}"
+        for item in items
+    ]
+
+
+def store_of(client: Client) -> Store:
+    return client.device.context.store
+
+
+def forget_sessions(client: Client) -> None:
+    store = store_of(client)
+    for where in dump(store):
+        if where[0] in SESSION_TABLES:
+            with store.transaction() as tx:
+                tx.delete(*where)
+
+
+def meet(ana: Client, budi: Client) -> None:
+    ana.send(budi.device.address, Text("first"))
+    assert read(budi) == ["first"]
+    budi.send(ana.device.address, Text("answer"))
+    assert read(ana) == ["answer"]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def pair(backend: BackendSimulator, clock: FakeClock) -> tuple[Client, Client]:
+    ana, budi = (make_client(address, backend, clock=clock) for address in (ANA, BUDI))
+    meet(ana, budi)
+    return ana, budi
+
+
+# --- Healing --------------------------------------------------------------------------------
+
+
+def test_a_message_of_a_lost_session_comes_again_once(pair: tuple[Client, Client]) -> None:
+    ana, budi = pair
+    sent = ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    (failed,) = budi.receive()
+    assert isinstance(failed, FailedMessage)
+    assert isinstance(failed.error, UnknownSession)
+    assert failed.retrying
+    assert (failed.sender, failed.message_id) == (ANA, sent.message_id)
+    budi.confirm([failed])
+    assert read(ana) == []
+    (message,) = budi.receive()
+    assert isinstance(message, Message)
+    assert (message.sender, message.message_id) == (ANA, sent.message_id)
+    assert message.content == Text("lost")
+    budi.confirm([message])
+    assert read(ana) == read(budi) == []
+    # Both ends have one session that works.
+    ana.send(BUDI, Text("ping"))
+    assert read(budi) == ["ping"]
+    budi.send(ANA, Text("pong"))
+    assert read(ana) == ["pong"]
+
+
+def test_a_copy_says_when_the_message_was_sent_first(
+    pair: tuple[Client, Client], clock: FakeClock
+) -> None:
+    ana, budi = pair
+    sent_at_ms = clock.now_ms
+    ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    clock.advance(DAY_MS)
+    read(budi)
+    read(ana)
+    (message,) = budi.receive()
+    assert isinstance(message, Message)
+    assert message.sent_at_ms == sent_at_ms
+
+
+@pytest.mark.parametrize("count", [1, 7, 60])
+def test_a_whole_backlog_comes_again_in_its_order(
+    count: int, pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    texts = [f"m{number}" for number in range(count)]
+    for text in texts:
+        ana.send(BUDI, Text(text))
+    forget_sessions(budi)
+    left = len(backend.left(ANA))
+    assert read(budi) == ["!unknown_session"] * count
+    assert len(backend.left(ANA)) == left - 1  # one session for all requests
+    assert read(ana) == []
+    assert read(budi) == texts
+
+
+def test_the_largest_content_comes_again(pair: tuple[Client, Client]) -> None:
+    ana, budi = pair
+    content = Bytes(bytes(range(256)) * 256)
+    ana.send(BUDI, content)
+    forget_sessions(budi)
+    read(budi)
+    read(ana)
+    (message,) = budi.receive()
+    assert isinstance(message, Message)
+    assert message.content == content
+
+
+@pytest.mark.parametrize("table", SESSION_TABLES[:2])
+def test_a_damaged_session_is_given_up_and_replaced(
+    table: Table, pair: tuple[Client, Client]
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("lost"))
+    trust = budi.device.remote_identity(ANA)
+    store = store_of(budi)
+    for where in dump(store):
+        if where[0] is table:
+            with store.transaction() as tx:
+                tx.put(*where, b"\x01\xff")
+    assert read(budi) == ["!unknown_session"]
+    assert read(ana) == []
+    assert read(budi) == ["lost"]
+    assert budi.device.remote_identity(ANA) == trust
+
+
+@pytest.mark.parametrize("table", SESSION_TABLES[:2])
+def test_a_damaged_session_does_not_keep_from_sending(
+    table: Table, pair: tuple[Client, Client]
+) -> None:
+    ana, budi = pair
+    store = store_of(ana)
+    for where in dump(store):
+        if where[0] is table:
+            with store.transaction() as tx:
+                tx.put(*where, b"\x01\xff")
+    ana.send(BUDI, Text("halo"))
+    assert read(budi) == ["halo"]
+
+
+def test_other_damage_is_not_papered_over(pair: tuple[Client, Client]) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("halo"))
+    store = store_of(budi)
+    (where,) = [where for where in dump(store) if where[0] is Table.REMOTE_IDENTITIES]
+    with store.transaction() as tx:
+        good = tx.get(*where)
+        tx.put(*where, b"\x01\xff")
+    before = dump(store)
+    with pytest.raises(Exception, match="damaged"):
+        budi.receive()
+    assert dump(store) == before
+    assert good is not None
+    with store.transaction() as tx:
+        tx.put(*where, good)
+    assert read(budi) == ["halo"]
+
+
+def test_a_request_that_is_lost_to_a_broken_session_is_itself_asked_for(
+    pair: tuple[Client, Client],
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    assert read(budi) == ["!unknown_session"]
+    # Budi's request waits, in a session begun with a prekey that Ana loses now.
+    store = store_of(ana)
+    for where in dump(store):
+        if where[0] is Table.ONE_TIME_PREKEYS:
+            with store.transaction() as tx:
+                tx.delete(*where)
+    assert read(ana) == ["!unknown_prekey"]
+    for _ in range(3):
+        texts = read(budi)
+        if texts:
+            break
+        read(ana)
+    assert texts == ["lost"]
+
+
+def test_a_message_damaged_on_the_way_comes_again(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("halo"))
+    backend.rewrite(BUDI, 0, lambda data: data[:-1] + bytes((data[-1] ^ 1,)))
+    assert read(budi) == ["!authentication_failed"]
+    assert read(ana) == []
+    assert read(budi) == ["halo"]
+
+
+def test_the_back_end_cannot_tell_a_request_from_a_message(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    read(budi)
+    (request,) = backend.waiting(ANA)
+    toko = make_client(TOKO, backend)
+    toko.send(ANA, Text("a first message of about that length, in words"))
+    message = backend.waiting(ANA)[-1]
+    assert request.kind is message.kind is MessageKind.PREKEY
+    assert len(request.ciphertext) == len(message.ciphertext)
+    read(ana)
+    (copy,) = backend.waiting(BUDI)
+    assert copy.message_id != request.message_id
+
+
+# --- Once -----------------------------------------------------------------------------------
+
+
+def test_a_message_that_was_read_is_not_shown_again_when_it_comes_as_a_copy(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("once"))
+    copy = backend.mailbox(BUDI)[0]
+    forget_sessions(budi)
+    assert read(budi) == ["!unknown_session"]
+    backend.inject(BUDI, copy)  # the same failing bytes: asked for a second time
+    assert read(budi) == ["!authentication_failed"]
+    assert read(ana) == []
+    assert len(backend.mailbox(BUDI)) == 2
+    assert read(budi) == ["once"]
+    assert count_rows(store_of(budi), Table.INBOX) == 0
+
+
+def test_a_replayed_message_is_not_asked_for(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("halo"))
+    copy = backend.mailbox(BUDI)[0]
+    assert read(budi) == ["halo"]
+    backend.inject(BUDI, copy)
+    (failed,) = budi.receive()
+    assert isinstance(failed, FailedMessage)
+    assert isinstance(failed.error, DuplicateMessage)
+    assert not failed.retrying
+    assert backend.mailbox(ANA) == []
+    forget_sessions(budi)
+    backend.inject(BUDI, copy)
+    (failed,) = budi.receive()
+    assert isinstance(failed, FailedMessage)
+    assert isinstance(failed.error, UnknownSession)
+    assert not failed.retrying
+
+
+def test_a_request_is_answered_once(pair: tuple[Client, Client], backend: BackendSimulator) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    read(budi)
+    request = backend.mailbox(ANA)[0]
+    assert read(ana) == []
+    backend.inject(ANA, request)
+    assert read(ana) == ["!duplicate_message"]
+    assert len(backend.mailbox(BUDI)) == 1
+
+
+# --- Who gets what --------------------------------------------------------------------------
+
+
+def ask(client: Client, address: Address, message_id: bytes) -> None:
+    """Send a request for any message, as a device that does what it likes."""
+    device = client.device
+    request = RetryRequest(message_id, None, 0, "authentication_failed")
+    with device.context.store.transaction() as tx:
+        put_request(tx, address, device.context.entropy.bytes(16), request)
+    client.maintain()
+
+
+def test_a_message_is_not_sent_to_another_who_knows_its_id(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    sent = ana.send(BUDI, Text("for budi"))
+    assert read(budi) == ["for budi"]
+    toko = make_client(TOKO, backend)
+    toko.send(ANA, Text("hi"))
+    ask(toko, ANA, sent.message_id)
+    before = [row for row in dump(store_of(ana)) if row[0] is Table.SENT]
+    assert read(ana) == ["hi"]
+    assert backend.mailbox(TOKO) == backend.mailbox(BUDI) == []
+    assert [row for row in dump(store_of(ana)) if row[0] is Table.SENT] == before
+    ask(budi, ANA, sent.message_id)
+    assert read(ana) == []
+    assert len(backend.mailbox(BUDI)) == 1
+
+
+def reinstalled(
+    address: Address, backend: BackendSimulator, policy: Policy | None = None
+) -> Client:
+    """Another device in the place of one: a new phone, or the back end itself."""
+    device = make_device(address, MemoryStore(), seed="reinstalled", policy=policy)
+    backend.forget(address)
+    client = Client(device, backend)
+    client.register()
+    return client
+
+
+def test_nothing_is_sent_again_to_a_changed_identity_before_it_is_accepted(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, _ = pair
+    sent = ana.send(BUDI, Text("for the old budi"))
+    new = reinstalled(BUDI, backend)
+    ask(new, ANA, sent.message_id)
+    (item,) = ana.receive()
+    assert isinstance(item, FailedMessage)
+    assert isinstance(item.error, IdentityChangedError)  # never silent
+    assert item.error.identity_key == new.device.identity_key
+    assert not item.retrying
+    ana.maintain()
+    assert backend.mailbox(BUDI) == []
+    with pytest.raises(UntrustedIdentity):
+        ana.send(BUDI, Text("more"))
+    ana.device.accept_identity(BUDI, new.device.identity_key)
+    ask(new, ANA, sent.message_id)
+    assert read(ana) == []
+    assert read(new) == ["for the old budi"]
+
+
+def test_nothing_is_sent_again_to_an_identity_that_only_the_policy_accepted(
+    backend: BackendSimulator,
+) -> None:
+    ana = make_client(ANA, backend, policy=Policy(accept_changed_identity=True))
+    budi = make_client(BUDI, backend)
+    meet(ana, budi)
+    sent = ana.send(BUDI, Text("for the old budi"))
+    new = reinstalled(BUDI, backend)
+    ask(new, ANA, sent.message_id)
+    (item,) = ana.receive()
+    assert isinstance(item, FailedMessage)
+    assert isinstance(item.error, IdentityChangedError)
+    assert backend.mailbox(BUDI) == []
+    later = ana.send(BUDI, Text("for the new one"))
+    assert read(new) == ["for the new one"]
+    ask(new, ANA, sent.message_id)
+    ask(new, ANA, later.message_id)
+    assert read(ana) == []
+    assert len(backend.mailbox(BUDI)) == 1  # only what was for this identity
+    ana.device.accept_identity(BUDI, new.device.identity_key)
+    ask(new, ANA, sent.message_id)
+    assert read(ana) == []
+    assert read(new) == ["for the old budi"]
+
+
+def test_nothing_is_asked_of_somebody_whose_identity_has_changed(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    _, budi = pair
+    new = reinstalled(ANA, backend)
+    new.send(BUDI, Text("new phone"))
+    assert read(budi) == ["new phone"]
+    forget_sessions(budi)
+    new.send(BUDI, Text("more"))
+    backend.rewrite(BUDI, 0, lambda data: data[:-1] + bytes((data[-1] ^ 1,)))
+    (failed,) = budi.receive()
+    assert isinstance(failed, FailedMessage)
+    assert not failed.retrying
+    assert backend.mailbox(ANA) == []
+
+
+# --- What is not asked for, and what is given up ---------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda data: b"garbage", DecodeError),
+        (lambda data: b"", DecodeError),
+    ],
+)
+def test_what_names_no_sender_is_not_asked_for(
+    change: Callable[[bytes], bytes],
+    error: type[Exception],
+    pair: tuple[Client, Client],
+    backend: BackendSimulator,
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("halo"))
+    backend.rewrite(BUDI, 0, change)
+    (failed,) = budi.receive()
+    assert isinstance(failed, FailedMessage)
+    assert isinstance(failed.error, error)
+    assert not failed.retrying
+    assert backend.mailbox(ANA) == []
+
+
+def test_a_request_waits_for_a_back_end_that_cannot_be_reached(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    backend.fail("fetch_bundle", times=2)
+    (failed,) = budi.receive()
+    assert isinstance(failed, FailedMessage)
+    assert failed.retrying
+    with pytest.raises(BackendError):
+        budi.maintain()
+    assert count_rows(store_of(budi), Table.OUTBOX) == 1
+    budi.maintain()
+    assert count_rows(store_of(budi), Table.OUTBOX) == 0
+    assert read(ana) == []
+    assert read(budi) == ["lost"]
+
+
+def test_a_request_to_nobody_is_given_up(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    backend.forget(ANA)
+    (failed,) = budi.receive()
+    assert isinstance(failed, FailedMessage)
+    assert count_rows(store_of(budi), Table.OUTBOX) == 0
+
+
+def test_a_message_that_is_not_kept_any_more_is_not_sent_again(
+    pair: tuple[Client, Client], backend: BackendSimulator, clock: FakeClock
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    clock.advance(8 * DAY_MS)
+    assert read(budi) == ["!unknown_session"]
+    assert read(ana) == []
+    assert backend.mailbox(BUDI) == []
+    ana.send(BUDI, Text("next"))  # in the session that the request came in
+    assert read(budi) == ["next"]
+
+
+def test_without_a_kept_message_there_is_no_copy_but_a_session(
+    backend: BackendSimulator,
+) -> None:
+    ana = make_client(ANA, backend, policy=Policy(resend_kept_messages=0))
+    budi = make_client(BUDI, backend, policy=Policy(resend_kept_messages=0))
+    meet(ana, budi)
+    ana.send(BUDI, Text("lost"))
+    assert count_rows(store_of(ana), Table.SENT) == 0
+    forget_sessions(budi)
+    assert read(budi) == ["!unknown_session"]
+    assert read(ana) == []
+    ana.send(BUDI, Text("next"))
+    assert read(budi) == ["next"]
+
+
+def test_a_stranger_is_asked_once_a_day(backend: BackendSimulator, clock: FakeClock) -> None:
+    budi = make_client(BUDI, backend, clock=clock)
+    toko = make_client(TOKO, backend, clock=clock)
+    for text in ("one", "two", "three"):
+        toko.send(BUDI, Text(text))
+    store = store_of(budi)
+    for where in dump(store):
+        if where[0] is Table.ONE_TIME_PREKEYS:
+            with store.transaction() as tx:
+                tx.delete(*where)
+    failed = [cast("FailedMessage", item) for item in budi.receive()]
+    assert [type(item.error) for item in failed] == [UnknownPrekey] * 3
+    assert [item.retrying for item in failed] == [True, False, False]
+    assert len(backend.mailbox(TOKO)) == 1
+    budi.confirm(failed)
+    # The answer makes a contact of the stranger.
+    assert read(toko) == []
+    assert read(budi) == ["one"]
+    identity = budi.device.remote_identity(TOKO)
+    assert identity is not None
+    assert identity.asked_at_ms == 0
+
+
+def test_forged_messages_of_a_stranger_cost_one_bundle_a_day(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
+    budi = make_client(BUDI, backend, clock=clock)
+    toko = make_client(TOKO, backend, clock=clock)
+    toko.send(BUDI, Text("one"))
+    genuine = backend.mailbox(BUDI)[0]
+    backend.drop(BUDI, 0)
+    left = len(backend.left(TOKO))
+    for day in range(3):
+        for number in range(5):
+            backend.inject(BUDI, genuine[:-1] + bytes((genuine[-1] ^ (1 + number + 8 * day),)))
+        budi.confirm(budi.receive())
+        assert len(backend.mailbox(TOKO)) == day + 1
+        clock.advance(DAY_MS)
+    assert len(backend.left(TOKO)) == left - 1
+
+
+def test_a_failed_decrypt_of_a_device_changes_no_byte(pair: tuple[Client, Client]) -> None:
+    ana, budi = pair
+    envelope = ana.device.encrypt(BUDI, Text("halo"))
+    forget_sessions(budi)
+    before = dump(store_of(budi))
+    with pytest.raises(UnknownSession):
+        budi.device.decrypt(envelope)
+    assert dump(store_of(budi)) == before
+
+
+def test_a_device_alone_reads_requests_and_copies(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    sent = ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    read(budi)
+    (envelope,) = backend.waiting(ANA)
+    message = ana.device.decrypt(envelope)
+    assert isinstance(message.content, RetryRequest)
+    assert message.content.message_id == sent.message_id
+    assert message.content.reason == "unknown_session"
+    assert message.content.ratchet_key is not None
+    again = budi.device.decrypt(ana.device.encrypt(BUDI, Text("again")))
+    assert again.content == Text("again")
+
+
+def test_a_forged_request_does_nothing(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    sent = ana.send(BUDI, Text("halo"))
+    assert read(budi) == ["halo"]
+    ask(budi, ANA, sent.message_id)
+    backend.rewrite(ANA, 0, lambda data: data[:-9] + bytes((data[-9] ^ 1,)) + data[-8:])
+    (failed,) = ana.receive()
+    assert isinstance(failed, FailedMessage)
+    assert isinstance(failed.error, AuthenticationFailed)
+    assert all(envelope.sender == ANA for envelope in backend.waiting(BUDI))
+    assert len(backend.mailbox(BUDI)) == 1  # Ana's own request, for what she could not read

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A conversation in which one end's sessions are damaged, lost and rolled back at any moment.
+
+Both ends are clients with a back end. Whatever happens to the sessions of one of them, every
+message arrives, exactly once, within a bounded number of round trips.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from e2ecross import Address, Client, Message, Text
+from e2ecross.client.context import address_key
+from e2ecross.stores import MemoryStore, Table
+from tests.client.support import ANA, BUDI, BackendSimulator, FakeClock, make_device
+
+PEER = {ANA: BUDI, BUDI: ANA}
+MAX_ROUND_TRIPS = 6
+MAX_DAMAGES = 8
+"""Fewer than a message is sent again for (`MAX_RESENDS`)."""
+
+Rows = Mapping[tuple[Table, bytes, bytes], bytes]
+people = st.sampled_from([ANA, BUDI])
+
+
+class Healing(RuleBasedStateMachine):
+    """Ana and Budi write to each other; the sessions of one of them are not safe."""
+
+    @initialize(unlucky=people)
+    def meet(self, unlucky: Address) -> None:
+        self.backend, clock = BackendSimulator(), FakeClock()
+        self.stores = {address: MemoryStore() for address in PEER}
+        self.clients = {
+            address: Client(make_device(address, store, clock=clock), self.backend)
+            for address, store in self.stores.items()
+        }
+        for client in self.clients.values():
+            client.register()
+        self.unlucky = unlucky
+        self.snapshots: list[Rows] = []
+        self.damages = self.number = 0
+        self.sent: dict[Address, list[str]] = {ANA: [], BUDI: []}
+        self.shown: dict[Address, list[str]] = {ANA: [], BUDI: []}
+        self.send(ANA)
+
+    @rule(sender=people)
+    def send(self, sender: Address) -> None:
+        self.number += 1
+        text = f"message {self.number}"
+        self.clients[sender].send(PEER[sender], Text(text))
+        self.sent[PEER[sender]].append(text)
+
+    @rule(receiver=people)
+    def receive(self, receiver: Address) -> None:
+        client = self.clients[receiver]
+        items = client.receive()
+        client.confirm(items)
+        for item in items:
+            if isinstance(item, Message):
+                assert isinstance(item.content, Text)
+                self.shown[receiver].append(item.content.text)
+
+    @rule()
+    def remember(self) -> None:
+        self.snapshots.append(self._sessions())
+
+    @precondition(lambda self: self.damages < MAX_DAMAGES and self.snapshots)
+    @rule(data=st.data())
+    def roll_back(self, data: st.DataObject) -> None:
+        self._put(data.draw(st.sampled_from(self.snapshots)))
+
+    @precondition(lambda self: self.damages < MAX_DAMAGES)
+    @rule(data=st.data())
+    def damage(self, data: st.DataObject) -> None:
+        rows = dict(self._sessions())
+        if rows:
+            place = data.draw(st.sampled_from(sorted(rows)))
+            rows[place] = data.draw(st.sampled_from([b"", b"\x01garbage", rows[place][:-1]]))
+            self._put(rows)
+
+    @precondition(lambda self: self.damages < MAX_DAMAGES)
+    @rule(data=st.data())
+    def lose_one(self, data: st.DataObject) -> None:
+        rows = dict(self._sessions())
+        if rows:
+            del rows[data.draw(st.sampled_from(sorted(rows)))]
+            self._put(rows)
+
+    @precondition(lambda self: self.damages < MAX_DAMAGES)
+    @rule()
+    def lose_all(self) -> None:
+        self._put({})
+
+    def teardown(self) -> None:
+        """Let both read until nothing waits, and look."""
+        if not hasattr(self, "clients"):
+            return
+        round_trips = 0
+        while any(self.backend.mailbox(address) for address in PEER):
+            round_trips += 1
+            assert round_trips <= MAX_ROUND_TRIPS
+            for address in PEER:
+                self.receive(address)
+        for address in PEER:
+            assert Counter(self.shown[address]) == Counter(self.sent[address])
+
+    def _sessions(self) -> Rows:
+        """The rows of the unlucky one's sessions with the other."""
+        key = address_key(PEER[self.unlucky])
+        with self.stores[self.unlucky].transaction() as tx:
+            return {
+                (table, partition, row): record
+                for table in (Table.SESSION_RECORDS, Table.SESSIONS, Table.SKIPPED_KEYS)
+                for partition, row, record in tx.scan(table)
+                if partition.startswith(key)
+            }
+
+    def _put(self, rows: Rows) -> None:
+        self.damages += 1
+        before = self._sessions()
+        with self.stores[self.unlucky].transaction() as tx:
+            for place in before.keys() - rows.keys():
+                tx.delete(*place)
+            for place, record in rows.items():
+                tx.put(*place, record)
+
+
+TestHealing = Healing.TestCase
+TestHealing.settings = settings(stateful_step_count=50)
