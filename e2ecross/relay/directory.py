@@ -87,7 +87,7 @@ def claim(connection: sqlite3.Connection, address: Address, token: bytes) -> Non
         "INSERT INTO accounts (address, token_sha256) VALUES (?, ?) ON CONFLICT (address)"
         " DO UPDATE SET token_sha256 = excluded.token_sha256, registration_id = NULL,"
         " identity_key = NULL, signed_prekey_id = NULL, signed_prekey = NULL,"
-        " signed_prekey_signature = NULL, epoch = 0, published_epoch = 0, replaced_epoch = 0",
+        " signed_prekey_signature = NULL, epoch = 0",
         (spelled, hashlib.sha256(token).digest()),
     )
 
@@ -196,7 +196,7 @@ def hand_out_bundle(
 
 
 def _forget_other_identity(connection: sqlite3.Connection, published: PublishedKeys) -> None:
-    """Under another identity key an id names another prekey: the ids of the old one go."""
+    """Under another identity key (or the first) an id names another prekey: the old ids go."""
     changed = connection.execute(
         "UPDATE accounts SET published_epoch = 0, replaced_epoch = 0"
         " WHERE address = ? AND identity_key IS NOT ?",

@@ -34,8 +34,8 @@ class RelayLimits:
             who gets accounts is for the service around the relay to decide.
         fetch_messages: envelopes returned by one `fetch`; bounds the memory of one call (125 MiB).
         one_time_prekeys: unused one-time prekeys of one device; ten of the usual batches of 100.
-        handed_out_prekeys: ids of handed-out one-time prekeys remembered per device, newest first,
-            so that a publication that is repeated does not revive one. At least
+        handed_out_prekeys: ids of handed-out and withdrawn one-time prekeys remembered per device,
+            newest first, so that a publication that is repeated does not revive one. At least
             `one_time_prekeys`: no more can be handed out between a publication and its repetition.
         one_time_prekeys_per_requester: one-time prekeys of one device that one user gets in
             `requester_window_ms`, with all devices together; after that, bundles come without one.

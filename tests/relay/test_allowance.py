@@ -9,7 +9,7 @@ import pytest
 
 from e2ecross.address import Address
 from e2ecross.errors import UnknownRecipient
-from e2ecross.relay import Relay, RelayLimits
+from e2ecross.relay import Relay, RelayLimits, allowance
 from tests.relay.support import (
     ANA,
     BUDI,
@@ -75,6 +75,19 @@ def test_a_window_is_over_when_it_is_over(relay: Relay, clock: FakeClock) -> Non
     assert take(relay, BUDI, ANA) is None
     clock.now_ms += 1
     assert take(relay, BUDI, ANA) == 7
+
+
+def test_a_window_that_is_over_does_not_count_though_it_is_not_forgotten_yet(
+    relay: Relay, clock: FakeClock
+) -> None:
+    for _ in range(3):
+        take(relay, BUDI, ANA)
+    with relay._database.reading() as connection:
+        left = [
+            allowance.is_left(connection, BUDI.user_id, ANA, LIMITS, clock.now_ms + passed)
+            for passed in (0, 999, 1000, 10**9)
+        ]
+    assert left == [False, False, True, True]
 
 
 def test_a_restart_does_not_begin_a_window(relay: Relay, path: Path, clock: FakeClock) -> None:

@@ -241,6 +241,12 @@ def test_a_late_replacement_leaves_later_publications_alone(relay: Relay) -> Non
     assert sorted(take(relay, BUDI, ANA) or 0 for _ in range(4)) == [0, 2, 20, 31]
 
 
+def test_a_replacement_withdraws_also_what_came_with_its_own_epoch(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, range(1, 3)), epoch=50)
+    relay.publish(token(ANA), published(ANA, [2, 3]), epoch=50, replace=True)
+    assert [take(relay, BUDI, ANA) for _ in range(3)] == [2, 3, None]
+
+
 def test_without_an_epoch_a_replacement_withdraws_all(relay: Relay) -> None:
     relay.publish(token(ANA), published(ANA, range(1, 3)), epoch=10)
     relay.publish(token(ANA), published(ANA, range(3, 5)))
