@@ -6,7 +6,9 @@ from e2ecross.client.client import Client, Delivery, Sent
 from e2ecross.client.device import Device
 from e2ecross.client.message import FailedMessage, Message
 from e2ecross.client.policy import Policy
+from e2ecross.client.session_store import SessionInfo
 from e2ecross.client.trust import RemoteIdentity, TrustState
+from e2ecross.client.witness import Witness
 from e2ecross.errors import E2ECrossError
 from e2ecross.protocol.safety_number import SafetyNumber
 from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
@@ -33,9 +35,11 @@ __all__ = [
     "RetryRequest",
     "SafetyNumber",
     "Sent",
+    "SessionInfo",
     "SignedPrekey",
     "Text",
     "TrustState",
     "UnsupportedContent",
     "UserId",
+    "Witness",
 ]

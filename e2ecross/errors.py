@@ -46,6 +46,8 @@ __all__ = [
     "UnknownSession",
     "UnsupportedVersion",
     "UntrustedIdentity",
+    "WitnessFailed",
+    "WrongBackupKey",
     "WrongStoreKey",
     "remote_error_from_code",
 ]
@@ -112,6 +114,18 @@ class UntrustedIdentity(LocalError):
         )
         self.address = address
         self.identity_key = identity_key
+
+
+class WrongBackupKey(LocalError):
+    """The passphrase does not open this backup of an identity, or the backup was changed."""
+
+    code = "wrong_backup_key"
+
+
+class WitnessFailed(LocalError):
+    """The witness of the store's epoch failed; nothing left the device, what was saved stays."""
+
+    code = "witness_failed"
 
 
 # --- A peer or the back end -----------------------------------------------------------------

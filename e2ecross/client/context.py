@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from e2ecross.address import Address
 from e2ecross.client.policy import Policy
+from e2ecross.client.witness import CheckedWitness
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import KeyPair, key_pair_from_private
 from e2ecross.crypto.secret import Secret
@@ -52,6 +53,7 @@ class Context(Secret):
         policy: how it behaves.
         clock: milliseconds since 1970.
         entropy: where its randomness comes from.
+        witness: who is told how far the store has come, or None.
     """
 
     address: Address
@@ -61,6 +63,7 @@ class Context(Secret):
     policy: Policy
     clock: Clock
     entropy: EntropySource
+    witness: CheckedWitness | None = None
 
 
 def address_key(address: Address) -> bytes:
@@ -106,7 +109,12 @@ def save_device(tx: Transaction, device: DeviceRecord) -> None:
 
 
 def open_context(
-    device: DeviceRecord, store: Store, policy: Policy, clock: Clock, entropy: EntropySource
+    device: DeviceRecord,
+    store: Store,
+    policy: Policy,
+    clock: Clock,
+    entropy: EntropySource,
+    witness: CheckedWitness | None = None,
 ) -> Context:
     """Put together what the operations of a device work with."""
     return Context(
@@ -117,4 +125,5 @@ def open_context(
         policy=policy,
         clock=clock,
         entropy=entropy,
+        witness=witness,
     )

@@ -3,23 +3,20 @@
 
 Rules:
 - Every method is one store transaction, or one that reads and one that writes where keys are
-  generated in between. When a method raises, nothing has changed.
+  generated in between. When a method raises, nothing has changed; the exception is
+  `WitnessFailed`: what was committed stays, and its result is not released.
 - Devices of one store may be used from several threads and processes at once.
 """
 
 from e2ecross.address import Address
-from e2ecross.client.context import (
-    Clock,
-    Context,
-    system_clock,
-)
+from e2ecross.client.context import Clock, Context, system_clock
+from e2ecross.client.device_trust import DeviceTrust
+from e2ecross.client.epoch import witnessed_receipt, witnessed_transaction
+from e2ecross.client.identity_backup import export_identity
 from e2ecross.client.message import Message, message_from_payload
-from e2ecross.client.opening import create_device, load_context
+from e2ecross.client.opening import Surroundings, create_device, import_device, load_context
 from e2ecross.client.policy import Policy
-from e2ecross.client.prekey_upkeep import (
-    confirm_publication,
-    prepare_publication,
-)
+from e2ecross.client.prekey_upkeep import confirm_publication, prepare_publication
 from e2ecross.client.receiving import (
     decode_ciphertext,
     decode_message,
@@ -33,28 +30,15 @@ from e2ecross.client.sending import (
     keep_initiated_session,
     require_content,
     require_other_device,
-    send_to_identity,
 )
-from e2ecross.client.session_store import has_session
-from e2ecross.client.trust import (
-    RemoteIdentity,
-    accept_identity,
-    find_identity,
-    mark_verified,
-    reject_identity,
-    require_identity,
-)
+from e2ecross.client.session_store import SessionInfo, has_session, read_session_info
+from e2ecross.client.witness import Witness
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
-from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, decode_public_key
-from e2ecross.errors import InvalidArgument, InvalidKey
-from e2ecross.protocol.safety_number import SafetyNumber, make_safety_number
+from e2ecross.crypto.passphrase import PassphraseCost
+from e2ecross.errors import InvalidArgument
 from e2ecross.protocol.x3dh import initiate_session, verify_bundle
 from e2ecross.stores.base import Store
-from e2ecross.wire.arguments import (
-    require_bytes,
-    require_type,
-    require_whole_number,
-)
+from e2ecross.wire.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
 from e2ecross.wire.content import Content
 from e2ecross.wire.envelope import Envelope, MessageKind
@@ -63,17 +47,14 @@ from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS, MAX_PLAINTEXT_BYTES
 __all__ = ["Device"]
 
 
-class Device:
+class Device(DeviceTrust):
     """A device: its identity, its sessions, its prekeys, all in one store.
 
-    Make one with `Device.create`, and later load it with `Device.open`.
+    Make one with `Device.create`, and later load it with `Device.open`. With a witness, every
+    method that sends, publishes or starts a session may also raise `WitnessFailed`.
     """
 
-    __slots__ = ("_context",)
-
-    def __init__(self, context: Context) -> None:
-        """Use `create` or `open`."""
-        self._context = context
+    __slots__ = ()
 
     @classmethod
     def create(
@@ -84,6 +65,7 @@ class Device:
         policy: Policy | None = None,
         clock: Clock = system_clock,
         entropy: EntropySource = SYSTEM_ENTROPY,
+        witness: Witness | None = None,
     ) -> "Device":
         """Make a new device with a new identity in an empty store.
 
@@ -93,13 +75,17 @@ class Device:
             policy: how it behaves where the protocol leaves a choice.
             clock: returns milliseconds since 1970.
             entropy: where randomness comes from.
+            witness: told how far the store has come, so that an older copy of it is noticed; give
+                the same one to `open`.
 
         Raises:
             DeviceExists: the store holds a device already.
             StoreError: the store cannot be written.
+            WitnessFailed: the witness cannot be read.
             InvalidArgument: an argument has the wrong type.
         """
-        return cls(create_device(address, store, policy, clock, entropy))
+        given = Surroundings(policy, clock, entropy, witness)
+        return cls(create_device(address, store, given))
 
     @classmethod
     def open(
@@ -109,15 +95,95 @@ class Device:
         policy: Policy | None = None,
         clock: Clock = system_clock,
         entropy: EntropySource = SYSTEM_ENTROPY,
+        witness: Witness | None = None,
+        restored: bool = False,
     ) -> "Device":
-        """Load the device of a store; the keywords are those of `create`.
+        """Load the device of a store; the other keywords are those of `create`.
+
+        Args:
+            store: where its state is.
+            policy: see `create`.
+            clock: see `create`.
+            entropy: see `create`.
+            witness: see `create`. Without one, an older copy of the store goes unnoticed here;
+                `Client` also asks the back end.
+            restored: say True once when the store was put back to an older state, or is a copy
+                that is used instead of the original. Then nothing that may have been used since
+                is used again: sessions send only after the peer has written under fresh keys, or
+                anew from a bundle; all prekeys are replaced; what is known of contacts is marked
+                stale. Identity, inbox and the reading of late messages stay.
 
         Raises:
             NoDevice: the store holds none.
-            StoreError: the store cannot be read.
+            RestoredStore: the witness has seen the store further ahead. Nothing was changed.
+            WitnessFailed: the witness cannot be read, or cannot be told of the restore.
+            PrekeysExhausted: no prekey ids are left to restore with; nothing was changed.
+            StoreError: the store cannot be read or written.
             InvalidArgument: an argument has the wrong type.
         """
-        return cls(load_context(store, policy, clock, entropy))
+        given = Surroundings(policy, clock, entropy, witness)
+        return cls(load_context(store, given, restored=restored))
+
+    @classmethod
+    def import_identity(
+        cls,
+        backup: bytes,
+        passphrase: str | bytes,
+        store: Store,
+        *,
+        policy: Policy | None = None,
+        clock: Clock = system_clock,
+        entropy: EntropySource = SYSTEM_ENTROPY,
+        witness: Witness | None = None,
+    ) -> "Device":
+        """Make a device in an empty store that has the identity of a backup.
+
+        It has no sessions and no contacts, and new prekeys: call `Client.register`, which keeps
+        the account, or `publish`.
+
+        Args:
+            backup: what `export_identity` returned.
+            passphrase: the one it was given, secret.
+            store: where its state will be; empty.
+            policy: see `create`.
+            clock: see `create`.
+            entropy: see `create`.
+            witness: see `create`.
+
+        Raises:
+            WrongBackupKey: another passphrase, or the backup was changed.
+            DecodeError: it is no backup, or asks for more work than any backup may.
+            UnsupportedVersion: a later release made it.
+            DeviceExists: the store holds a device already.
+            StoreError: the store cannot be written.
+            WitnessFailed: the witness cannot be read.
+            InvalidArgument: an argument has the wrong type.
+            LocalError: there is not enough memory for the passphrase.
+        """
+        given = Surroundings(policy, clock, entropy, witness)
+        return cls(import_device(backup, passphrase, store, given))
+
+    def export_identity(
+        self,
+        passphrase: str | bytes,
+        *,
+        cost: PassphraseCost | str = PassphraseCost.MODERATE,
+    ) -> bytes:
+        """Return a backup of who this device is, and of no state that must not come back.
+
+        It holds the address, the identity key and the account's token at the back end, sealed
+        with the passphrase. Whoever has it and guesses the passphrase can be this device.
+
+        Args:
+            passphrase: text or bytes, secret.
+            cost: how hard it is to guess; see `e2ecross.stores.PassphraseCost`.
+
+        Raises:
+            InvalidArgument: the passphrase or its cost is not acceptable.
+            LocalError: there is not enough memory for the passphrase.
+            StoreError: the store cannot be read.
+        """
+        return export_identity(self._context, passphrase, cost)
 
     def __repr__(self) -> str:
         return f"<Device {self.address}>"
@@ -174,6 +240,12 @@ class Device:
         with self._context.store.transaction() as tx:
             return has_session(tx, address)
 
+    def session_info(self, address: Address) -> SessionInfo | None:
+        """Return how it stands with the sessions with an address, or None if there are none."""
+        require_type("address", address, Address)
+        with self._context.store.transaction() as tx:
+            return read_session_info(tx, address)
+
     def start_session(self, bundle: PreKeyBundle) -> None:
         """Start a session with the device that a bundle is of; later messages use it.
 
@@ -191,7 +263,7 @@ class Device:
         verified = verify_bundle(bundle)
         now_ms = context.clock()
         session = initiate_session(context.identity_key_pair, verified, context.entropy, now_ms)
-        with context.store.transaction() as tx:
+        with witnessed_transaction(context) as tx:
             keep_initiated_session(tx, bundle.address, session, now_ms)
 
     # --- Messages ---------------------------------------------------------------------------
@@ -218,7 +290,7 @@ class Device:
         message_id = checked_message_id(context, message_id)
         require_type("address", address, Address)
         require_other_device(context, address)
-        with context.store.transaction() as tx:
+        with witnessed_transaction(context) as tx:
             return encrypt_content(context, tx, address, content, message_id, context.clock())
 
     def decrypt(self, envelope: Envelope | bytes) -> Message:
@@ -237,7 +309,7 @@ class Device:
         require_type("envelope", envelope, Envelope)
         context = self._context
         message = decode_ciphertext(context, envelope)
-        with context.store.transaction() as tx:
+        with witnessed_receipt(context) as tx:
             received = decrypt_envelope(context, tx, envelope, message, context.clock())
         return message_from_payload(received.payload, identity_changed=received.identity_changed)
 
@@ -264,7 +336,7 @@ class Device:
         require_bytes("plaintext", plaintext)
         if len(plaintext) > MAX_PLAINTEXT_BYTES:
             raise InvalidArgument(f"plaintext has more than {MAX_PLAINTEXT_BYTES} bytes")
-        with context.store.transaction() as tx:
+        with witnessed_transaction(context) as tx:
             return encrypt_plaintext(context, tx, address, plaintext)
 
     def decrypt_raw(self, address: Address, kind: MessageKind, data: bytes) -> bytes:
@@ -293,101 +365,8 @@ class Device:
         except ValueError:
             raise InvalidArgument("kind must be MessageKind.SIGNAL or MessageKind.PREKEY") from None
         message = decode_message(kind, data)
-        with context.store.transaction() as tx:
+        with witnessed_receipt(context) as tx:
             return decrypt_plaintext(context, tx, address, message, context.clock())[0]
-
-    # --- Trust ------------------------------------------------------------------------------
-
-    def remote_identity(self, address: Address) -> RemoteIdentity | None:
-        """Return the identity keys known of an address and how far they are trusted, or None."""
-        require_type("address", address, Address)
-        with self._context.store.transaction() as tx:
-            return find_identity(tx, address)
-
-    def accept_identity(self, address: Address, identity_key: bytes) -> None:
-        """Accept a changed identity key, the one that `UntrustedIdentity` has named.
-
-        Sessions of another identity are not sent with again; they still read late messages.
-
-        Args:
-            address: whose key.
-            identity_key: 33 bytes. Exactly the key that waits, if a message has brought one up;
-                otherwise (a bundle was refused) the key that may be used from now on.
-
-        Raises:
-            InvalidArgument: not a key, or not the one that waits.
-            NoSession: nothing is known of the address.
-            StoreError: the store cannot be read or written.
-        """
-        require_type("address", address, Address)
-        require_bytes("identity_key", identity_key, PUBLIC_KEY_BYTES)
-        try:
-            key = decode_public_key(identity_key)
-        except InvalidKey as error:
-            raise InvalidArgument(f"identity_key is not acceptable: {error}") from error
-        context = self._context
-        with context.store.transaction() as tx:
-            accept_identity(tx, address, key, context.clock())
-            send_to_identity(tx, address, key)
-
-    def reject_identity(self, address: Address, identity_key: bytes) -> None:
-        """Stay with the accepted identity key, and forget another one that was seen.
-
-        For users who know that their contact has not changed: whoever runs the back end can
-        bring up a key of their own, and nothing is sent until the user has decided.
-
-        Args:
-            address: whose key.
-            identity_key: exactly the key that waits to be accepted, 33 bytes.
-
-        Raises:
-            InvalidArgument: it is not the key that waits.
-            NoSession: nothing is known of the address.
-            StoreError: the store cannot be read or written.
-        """
-        require_type("address", address, Address)
-        require_bytes("identity_key", identity_key, PUBLIC_KEY_BYTES)
-        with self._context.store.transaction() as tx:
-            send_to_identity(tx, address, reject_identity(tx, address, identity_key))
-
-    def mark_verified(self, address: Address, identity_key: bytes) -> None:
-        """Note that the user has compared the safety number with this address.
-
-        Args:
-            address: whose safety number.
-            identity_key: the accepted key that was compared, 33 bytes.
-
-        Raises:
-            InvalidArgument: it is not the accepted key.
-            NoSession: nothing is known of the address.
-            StoreError: the store cannot be read or written.
-        """
-        require_type("address", address, Address)
-        require_bytes("identity_key", identity_key, PUBLIC_KEY_BYTES)
-        with self._context.store.transaction() as tx:
-            mark_verified(tx, address, identity_key)
-
-    def safety_number(self, address: Address) -> SafetyNumber:
-        """Compute the safety number of this device's user and another.
-
-        While a changed identity key waits to be accepted, the number is that of the new key: it
-        is what the two users have to compare.
-
-        Raises:
-            NoSession: the address's identity key is not known yet.
-            InvalidArgument: not an address.
-            StoreError: the store cannot be read.
-        """
-        require_type("address", address, Address)
-        context = self._context
-        with context.store.transaction() as tx:
-            identity = require_identity(tx, address)
-        return make_safety_number(
-            context.address.user_id,
-            context.identity_key_pair.public,
-            address.user_id,
-            identity.pending_key or identity.identity_key,
-        )
 
     # --- For Client -------------------------------------------------------------------------
 

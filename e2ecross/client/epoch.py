@@ -3,31 +3,37 @@
 
 Rules:
 - It goes up in the same commit as the operation that it counts.
-- What leaves the device carries it, and the back end keeps the highest. A store whose epoch is
-  lower than that has been put back to an older state: it must not send before it is opened as
-  restored, because its sessions would use message keys a second time.
+- What leaves the device carries it, and the back end keeps the highest; so does the witness, if
+  there is one. A store whose epoch is lower than theirs has been put back to an older state: it
+  must not send before it is opened as restored, because its sessions would use message keys a
+  second time.
+- A lower number at the back end or the witness is normal: the commit comes first.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
-from e2ecross.client.context import require_device, save_device
-from e2ecross.errors import RestoredStore
+from e2ecross.client.context import Context, require_device, save_device
+from e2ecross.errors import BackendError, RestoredStore, WitnessFailed
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.records import decode_epoch, encode_epoch
 
 __all__ = [
     "EPOCH_ROW",
-    "MAX_EPOCH",
     "check_epoch",
     "count_operation",
     "read_epoch",
+    "require_epoch",
     "set_epoch",
+    "witnessed_receipt",
+    "witnessed_transaction",
 ]
 
-MAX_EPOCH: Final = 2**63 - 1
-"""The highest that a back end has room for."""
 EPOCH_ROW: Final = b"epoch"
+_MAX_ADOPTED: Final = 2**62
+"""The highest epoch that is taken over from a back end: a lying one must not use up the numbers."""
 
 
 def read_epoch(tx: Transaction) -> int:
@@ -48,19 +54,73 @@ def count_operation(tx: Transaction) -> int:
     return epoch
 
 
-def check_epoch(tx: Transaction, epoch: int) -> None:
-    """Compare the store with the epoch that the back end has heard of.
+@contextmanager
+def witnessed_transaction(context: Context) -> Iterator[Transaction]:
+    """A transaction, and after its commit the witness hears how far the store has come.
+
+    For every operation whose result leaves the device: what the block returns is not released
+    when the witness cannot be told.
 
     Raises:
-        RestoredStore: the store is older.
+        WitnessFailed: it cannot be told. The transaction is committed.
     """
-    if epoch <= read_epoch(tx):
-        return
-    device = require_device(tx)
-    if not device.adopts_epoch:
+    epoch = 0
+    with context.store.transaction() as tx:
+        yield tx
+        if context.witness is not None:
+            epoch = read_epoch(tx)
+    if context.witness is not None:
+        context.witness.tell(epoch)
+
+
+@contextmanager
+def witnessed_receipt(context: Context) -> Iterator[Transaction]:
+    """The same for a message that was read: its plaintext is released in any case.
+
+    The key that opened it is gone: held back, it would be lost. The next operation that sends
+    tells the witness, or fails.
+    """
+    with suppress(WitnessFailed), witnessed_transaction(context) as tx:
+        yield tx
+
+
+def require_epoch(epoch: int, known: int, who: str) -> None:
+    """Refuse a store that somebody has seen further ahead.
+
+    Args:
+        epoch: the store's.
+        known: the highest that they know.
+        who: they, in the error's message.
+
+    Raises:
+        RestoredStore: theirs is higher.
+    """
+    if known > epoch:
         raise RestoredStore(
-            "the back end has seen later messages of this device than the store remembers: it was "
-            "restored from a backup or copied. Open it with Device.open(store, restored=True)"
+            f"{who} knows {known} operations of this device, its store only {epoch}: an older "
+            f"copy of the store was put back, or two copies are in use. Nothing was changed. If "
+            f"no newer copy exists, open this one with Device.open(store, restored=True)"
         )
-    set_epoch(tx, epoch)
-    save_device(tx, replace(device, adopts_epoch=False))
+
+
+def check_epoch(tx: Transaction, backend_epoch: int) -> None:
+    """Hold the store against what the back end has seen of this device; before the first deposit.
+
+    A store that was just restored or imported takes over the back end's epoch, once.
+
+    Raises:
+        RestoredStore: the back end's is higher.
+        BackendError: it answered with something that is no epoch.
+    """
+    device, epoch = require_device(tx), read_epoch(tx)
+    if type(backend_epoch) is not int or backend_epoch < 0:
+        raise BackendError("the back end answered with something that is no epoch: try again")
+    if device.adopts_epoch:
+        if backend_epoch > _MAX_ADOPTED:
+            raise BackendError("the back end answered with an impossible epoch: try again")
+        epoch = max(epoch, backend_epoch) + 1
+        set_epoch(tx, epoch)
+        # A publication that was made before this must not look older than those of the lost time.
+        save_device(tx, replace(device, adopts_epoch=False, publication_epoch=epoch))
+    else:
+        require_epoch(epoch, backend_epoch, "the back end")

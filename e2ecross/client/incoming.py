@@ -10,6 +10,7 @@ Rules:
 
 from e2ecross.client.context import Context
 from e2ecross.client.delivered import note_delivered, was_delivered
+from e2ecross.client.epoch import witnessed_receipt
 from e2ecross.client.inbox import (
     list_known_numbers,
     put_failure,
@@ -116,13 +117,13 @@ def _decrypt(
     context: Context, number: int, envelope: Envelope, message: DecodedMessage
 ) -> int | None:
     try:
-        with context.store.transaction() as tx:
+        with witnessed_receipt(context) as tx:
             received = decrypt_envelope(context, tx, envelope, message, context.clock())
             return _keep(context, tx, number, envelope, received)
     except RecordCorrupted:
         if not repair_sessions(context, envelope.sender):
             raise
-    with context.store.transaction() as tx:
+    with witnessed_receipt(context) as tx:
         received = decrypt_envelope(context, tx, envelope, message, context.clock())
         return _keep(context, tx, number, envelope, received)
 

@@ -9,7 +9,7 @@ Rules:
 """
 
 from e2ecross.address import Address
-from e2ecross.client.epoch import read_epoch
+from e2ecross.client.epoch import read_epoch, witnessed_transaction
 from e2ecross.client.link import Link, ensure_session, repair_sessions
 from e2ecross.client.outbox import (
     Waiting,
@@ -116,7 +116,7 @@ def _encrypt_message(
 ) -> tuple[bytes, bool]:
     context = link.context
     changed = ensure_session(link, address, fresh=False)
-    with context.store.transaction() as tx:
+    with witnessed_transaction(context) as tx:
         now_ms = context.clock()
         envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
         keep_sent(tx, context.policy, address, message_id, content, now_ms)
@@ -144,7 +144,7 @@ def _encrypt_waiting(link: Link, waiting: Waiting) -> Envelope | None:
 
 def _encrypt_now(link: Link, waiting: Waiting, before: RemoteIdentity | None) -> Envelope | None:
     context, address = link.context, waiting.recipient
-    with context.store.transaction() as tx:
+    with witnessed_transaction(context) as tx:
         now_ms = context.clock()
         waits = {other.row: other for other in list_outbox(tx)}.get(waiting.row)
         if waits is None or waits.envelope is not None:  # another thread was faster

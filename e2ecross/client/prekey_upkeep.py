@@ -11,6 +11,7 @@ Rules:
 from dataclasses import replace
 
 from e2ecross.client.context import Context, require_device, save_device
+from e2ecross.client.epoch import count_operation, witnessed_transaction
 from e2ecross.client.prekey_store import (
     SignedPrekeyState,
     delete_expired_signed_prekeys,
@@ -72,21 +73,25 @@ def needs_rotation(context: Context, tx: Transaction, device: DeviceRecord) -> b
 def prepare_publication(context: Context, one_time: int) -> PublishedKeys:
     """Return the keys to publish, the same ones until they are confirmed.
 
+    While they are not, the device's record has what is sent with them: `publication_epoch`, and
+    `replaces_prekeys` if they take the place of everything that was published before.
+
     Args:
         context: of the device.
         one_time: how many new one-time prekeys, if a new publication is made.
 
     Raises:
         PrekeysExhausted: there are not enough ids left.
+        WitnessFailed: the witness cannot be told; the publication waits.
     """
-    with context.store.transaction() as tx:
+    with witnessed_transaction(context) as tx:
         waiting = waiting_publication(require_device(tx))
     if waiting is not None:
         return waiting
     key_pairs = [generate_key_pair(context.entropy) for _ in range(one_time)]
     # Signed although it may not be needed: whether it is can only be known inside.
     spare = make_signed_prekey(context.identity_key_pair, 0, context.entropy, context.clock())
-    with context.store.transaction() as tx:
+    with witnessed_transaction(context) as tx:
         device = require_device(tx)
         waiting = waiting_publication(device)
         if waiting is not None:  # another process was faster
@@ -106,7 +111,12 @@ def confirm_publication(context: Context, published: PublishedKeys) -> None:
             return
         if device.unconfirmed_publication != published.encode():
             raise InvalidArgument("published is not the publication that waits to be confirmed")
-        save_device(tx, replace(device, unconfirmed_publication=b""))
+        save_device(
+            tx,
+            replace(
+                device, unconfirmed_publication=b"", publication_epoch=0, replaces_prekeys=False
+            ),
+        )
 
 
 def _record_publication(
@@ -143,6 +153,7 @@ def _record_publication(
             next_prekey_id=next_id + len(key_pairs),
             signed_prekey_id=current.id,
             unconfirmed_publication=published.encode(),
+            publication_epoch=count_operation(tx),
         ),
     )
     return published

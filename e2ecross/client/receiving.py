@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from e2ecross.address import Address
 from e2ecross.client.context import Context
+from e2ecross.client.epoch import count_operation
 from e2ecross.client.prekey_store import (
     SignedPrekeyState,
     delete_one_time_prekey,
@@ -272,6 +273,7 @@ def _accept(
         record = prefer_identity(record, key)
     save_sessions(tx, sender, receipt.before, record)
     if first is not None and receipt.signed_prekey is not None:
+        count_operation(tx)
         if first.one_time_prekey_id is not None:
             delete_one_time_prekey(tx, first.one_time_prekey_id)
         else:

@@ -4,10 +4,12 @@
 Rules:
 - A ciphertext leaves only after the commit: a crash may lose a message, never use a key twice.
 - Nothing is encrypted to an identity key that is not accepted.
+- Each operation is counted in the commit that saves it (`epoch.py`).
 """
 
 from e2ecross.address import Address
 from e2ecross.client.context import Context
+from e2ecross.client.epoch import count_operation
 from e2ecross.client.session_store import (
     load_sessions,
     load_sessions_for_sending,
@@ -93,6 +95,7 @@ def keep_initiated_session(
     trust_bundle_identity(tx, address, session.remote_identity_key, now_ms)
     before = load_sessions(tx, address)
     save_sessions(tx, address, before, add_initiated_session(before, session))
+    count_operation(tx)
 
 
 def send_to_identity(tx: Transaction, address: Address, identity_key: PublicKey) -> None:
@@ -123,6 +126,7 @@ def encrypt_plaintext(
         raise UntrustedIdentity(address, ready.current.remote_identity_key)
     after, kind, data = seal_message(ready, plaintext, context.registration_id)
     save_sessions(tx, address, before, after)
+    count_operation(tx)
     return kind, data
 
 

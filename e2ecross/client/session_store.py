@@ -8,6 +8,7 @@ Rules:
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from e2ecross.address import Address
 from e2ecross.client.context import address_key
@@ -28,17 +29,52 @@ from e2ecross.wire.session_records import (
 )
 
 __all__ = [
+    "SessionInfo",
     "drop_damaged_sessions",
     "has_session",
     "is_waiting_for_answer",
     "load_sessions",
     "load_sessions_for_sending",
+    "read_session_info",
     "save_sessions",
     "send_with_session",
 ]
 
 _RATCHET_KEY_BYTES = 33
 _BUCKET_INDEX_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """How it stands with the sessions with one address.
+
+    Attributes:
+        can_send: there is one to send with. Otherwise all only read, and it takes a bundle.
+        acknowledged: the one to send with is known to the peer: a message of theirs was read.
+        without_one_time_prekey: the one to send with was started here from a bundle that had no
+            one-time prekey. Until the peer's first answer, whoever steals their signed prekey and
+            identity key reads what is sent.
+        archived: how many only read.
+    """
+
+    can_send: bool
+    acknowledged: bool
+    without_one_time_prekey: bool
+    archived: int
+
+
+def read_session_info(tx: Transaction, address: Address) -> SessionInfo | None:
+    """Return how it stands with the sessions with an address, or None if there are none."""
+    record = load_sessions(tx, address)
+    current = record.current
+    if current is None and not record.archived:
+        return None
+    return SessionInfo(
+        can_send=current is not None,
+        acknowledged=current is not None and current.pending is None,
+        without_one_time_prekey=current is not None and current.without_one_time_prekey,
+        archived=len(record.archived),
+    )
 
 
 def has_session(tx: Transaction, address: Address) -> bool:

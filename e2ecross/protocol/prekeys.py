@@ -18,11 +18,13 @@ __all__ = [
     "is_expired",
     "new_registration_id",
     "one_time_prekeys_to_add",
+    "prekey_id_after_restore",
     "require_free_ids",
     "rotation_is_due",
 ]
 
 _MAX_REGISTRATION_ID = 16380
+_MAX_LOST_IDS = 2**16
 
 
 def new_registration_id(entropy: EntropySource) -> int:
@@ -37,6 +39,27 @@ def first_prekey_id(entropy: EntropySource) -> int:
     before (3 bytes of entropy).
     """
     return (int.from_bytes(entropy.bytes(3)) >> 1) or 1
+
+
+def prekey_id_after_restore(next_id: int, entropy: EntropySource) -> int:
+    """Draw where the sequence goes on in a store that was put back to an older state.
+
+    Ids from `next_id` on may have been given out after the copy was made, and after earlier
+    restores of the same copy. So 65,536 ids are left out (650 refills of 100 keys), and of the
+    rest a random one of the lower half is taken (7 bytes of entropy). If one copy is restored
+    twice and each time k ids are given out, some are given twice with a probability of 2k by half
+    the ids left: about 1 in 2000 for k = 1000 at first. Then the back end ignores those keys, or
+    a late first message fails its MAC where it would have failed to find its prekey; the keys
+    themselves are always fresh. Each restore costs a quarter of the ids left on average.
+
+    Raises:
+        PrekeysExhausted: none are left.
+    """
+    first = next_id + _MAX_LOST_IDS
+    choices = (MAX_PREKEY_ID - first) // 2
+    if choices < 1:
+        raise PrekeysExhausted("this device has used all its prekey ids: create a new device")
+    return first + int.from_bytes(entropy.bytes(7)) % choices
 
 
 def require_free_ids(next_id: int, count: int) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much is asked for again, and sent again: each limit at N and N+1."""
 
-
 import pytest
 
 from e2ecross import Address, Device, Policy, Text
