@@ -169,9 +169,11 @@ def _turn(
         chains = (*chains[:-1], close_receiving_chain(chains[-1], previous_counter))
     key_pair = generate_key_pair(entropy)
     root_key, sending_chain_key = advance_root_chain(root_key, key_pair, fresh.ratchet_key)
+    # What was stopped stays so: the peer may have gone on from another step of ours.
+    stopped = state.sending.chain_key is None
     return RatchetState(
         root_key,
-        SendingChain(key_pair, sending_chain_key, 0),
+        SendingChain(key_pair, None if stopped else sending_chain_key, 0),
         max(state.sending.message_number - 1, 0),
         _bound_skipped_keys((*chains, fresh)[-MAX_RECEIVING_CHAINS:]),
     )

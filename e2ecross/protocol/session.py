@@ -140,10 +140,7 @@ def session_decrypt(
 
 
 def stop_sending(session: Session) -> Session:
-    """Return the session without its sending chain key: it reads, and sends nothing.
-
-    A step of the ratchet gives it a new sending chain, under keys that were never used.
-    """
+    """Return the session without its sending chain key: it reads, and never sends again."""
     ratchet = session.ratchet
     sending = SendingChain(ratchet.sending.ratchet_key_pair, None, ratchet.sending.message_number)
     stopped = RatchetState(ratchet.root_key, sending, ratchet.previous_counter, ratchet.receiving)

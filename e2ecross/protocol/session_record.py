@@ -9,8 +9,8 @@ Rules:
 - When both ends start at once, we stay with our own unanswered session for a while (the stay
   rule): the peer's session is held in the archive, and replaces ours when it has read eight
   messages, or when the peer starts yet another.
-- After a store was restored its sessions read, and send nothing until a step of their ratchet:
-  the store may have forgotten that message keys were used.
+- After a store was restored its sessions read, and never send again: the store may have forgotten
+  that message keys were used, and the peer may have gone on from another step of the ratchet.
 - A session is sent with only if its remote identity is the accepted one; that is the caller's
   check, and `prefer_identity` is how an acceptance takes effect. Sessions of other identities are
   dropped first when the archive is full, so that nobody can push out the genuine ones.
@@ -264,7 +264,7 @@ def prefer_session(
 
 
 def stop_sending_with_all(record: SessionRecord, accepted_identity: PublicKey) -> SessionRecord:
-    """Put every session into the archive, where none of them sends before its ratchet turns.
+    """Put every session into the archive, where none of them sends again.
 
     For a store that was restored. The accepted identity (33 bytes) is that of the address.
     """

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A conversation in which one end's sessions are damaged, lost and rolled back at any moment.
 
-Both ends are clients with a back end. Whatever happens to the sessions of one of them, every
-message arrives, exactly once, within a bounded number of round trips.
+Both ends are clients with a back end, which may hand out a message twice. Whatever happens to the
+sessions of one of them, every message arrives, exactly once, within a bounded number of round
+trips.
 """
 
 from collections import Counter
@@ -41,7 +42,7 @@ class Healing(RuleBasedStateMachine):
             client.register()
         self.unlucky = unlucky
         self.snapshots: list[Rows] = []
-        self.damages = self.number = 0
+        self.damages = self.repetitions = self.number = 0
         self.sent: dict[Address, list[str]] = {ANA: [], BUDI: []}
         self.shown: dict[Address, list[str]] = {ANA: [], BUDI: []}
         self.send(ANA)
@@ -62,6 +63,14 @@ class Healing(RuleBasedStateMachine):
             if isinstance(item, Message):
                 assert isinstance(item.content, Text)
                 self.shown[receiver].append(item.content.text)
+
+    @precondition(lambda self: self.repetitions < MAX_DAMAGES)
+    @rule(receiver=people, data=st.data())
+    def repeat(self, receiver: Address, data: st.DataObject) -> None:
+        waiting = len(self.backend.mailbox(receiver))
+        if waiting:
+            self.repetitions += 1
+            self.backend.replay(receiver, data.draw(st.integers(0, waiting - 1)))
 
     @rule()
     def remember(self) -> None:

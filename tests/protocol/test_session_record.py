@@ -29,8 +29,10 @@ from e2ecross.protocol.session_record import (
     open_message,
     open_repeated_first_message,
     prefer_identity,
+    prefer_session,
     prepare_to_send,
     seal_message,
+    stop_sending_with_all,
 )
 from e2ecross.protocol.x3dh import initiate_session, verify_bundle
 from e2ecross.wire.envelope import MessageKind
@@ -755,6 +757,74 @@ def test_going_back_to_an_identity_finds_its_session_again(alice: Party, bob: Pa
     assert again.current is not None
     assert again.current.base_key == answered.base_key
     assert prefer_identity(without, Party("eve").identity.public) is without
+
+
+def test_preferred_session_is_sent_with_although_ours_is_unanswered(
+    alice: Party, bob: Party
+) -> None:
+    _cross(alice, bob)
+    alice.receive(bob.send(b"held"))
+    held = alice.record.archived[0]
+    assert alice.record.held == held.base_key
+    record = prefer_session(alice.record, held, bob.identity.public)
+    assert record.current is held
+    assert (record.held, record.held_count) == (None, 0)
+    assert _base_keys(record) == [held.base_key, alice.current.base_key]
+    assert prefer_session(record, held, bob.identity.public) is record
+
+
+def test_session_of_another_identity_is_not_preferred(alice: Party, bob: Party) -> None:
+    _establish(alice, bob)
+    stranger = Party("bob", SeededEntropy("somebody else"))
+    _establish(alice, stranger)
+    (theirs,) = alice.record.archived
+    assert prefer_session(alice.record, theirs, stranger.identity.public) is alice.record
+
+
+def test_stopped_sessions_read_and_never_send_again(alice: Party, bob: Party) -> None:
+    _establish(alice, bob)
+    before = save_record(alice.record)
+    stopped = stop_sending_with_all(alice.record, bob.identity.public)
+    assert save_record(alice.record) == before
+    assert stopped.current is None
+    with pytest.raises(NoSession):
+        seal_message(stopped, b"x", 1)
+    alice.record = stopped
+    # On the chain that is known, and after a step of the peer's ratchet.
+    assert alice.receive(bob.send(b"known chain")) == b"known chain"
+    other = replace(alice.record.archived[0])
+    assert prefer_session(alice.record, other, bob.identity.public) is alice.record
+    assert prefer_identity(alice.record, bob.identity.public).current is None
+    assert alice.record.current is None
+    with pytest.raises(NoSession):
+        seal_message(
+            SessionRecord(alice.record.archived[0], (), None, 0), b"x", alice.registration_id
+        )
+    # A new one takes their place, and late messages still open.
+    late = bob.send(b"late")
+    alice.start(bob)
+    assert bob.receive(alice.send(b"new session")) == b"new session"
+    assert alice.receive(bob.send(b"answer")) == b"answer"
+    assert alice.receive(late) == b"late"
+
+
+def test_stopped_session_stays_so_when_the_peers_ratchet_turns(alice: Party, bob: Party) -> None:
+    _establish(alice, bob)
+    copy = alice.record
+    # What the store forgets: Alice has sent, and Bob has answered with a new ratchet key.
+    bob.receive(alice.send(b"forgotten"))
+    turned = bob.send(b"answer")
+    alice.record = stop_sending_with_all(copy, bob.identity.public)
+    assert alice.receive(turned) == b"answer"
+    assert alice.record.current is None
+    (session,) = alice.record.archived
+    assert session.ratchet.sending.chain_key is None
+
+
+def test_stopping_drops_the_oldest_of_41(alice: Party, bob: Party) -> None:
+    started = [_establish(alice, bob) for _ in range(41)]
+    stopped = stop_sending_with_all(alice.record, bob.identity.public)
+    assert _base_keys(stopped) == [session.base_key for session in reversed(started[1:])]
 
 
 def test_answer_to_an_archived_session_makes_it_current(alice: Party, bob: Party) -> None:

@@ -53,6 +53,45 @@ def test_deleting(store: Store) -> None:
         assert content(transaction) == {}
 
 
+def test_clearing_a_partition_leaves_every_other(store: Store) -> None:
+    places = [
+        (table, partition, b"%d" % number)
+        for table in (SESSIONS, Table.SKIPPED_KEYS)
+        for partition in (b"", b"p", b"pp")
+        for number in range(5)
+    ]
+    with store.transaction() as transaction:
+        for place in places:
+            transaction.put(*place, b"x")
+        assert transaction.clear(SESSIONS, b"p") == 5
+        assert transaction.clear(SESSIONS, b"p") == 0
+        assert transaction.clear(SESSIONS, b"never", 3) == 0
+        assert transaction.count(SESSIONS, b"p") == 0
+    with store.transaction() as transaction:
+        assert {*content(transaction)} == {
+            place for place in places if place[:2] != (SESSIONS, b"p")
+        }
+
+
+@pytest.mark.parametrize(("limit", "removed"), [(0, 0), (1, 1), (4, 4), (5, 5), (6, 5)])
+def test_clearing_stops_at_its_limit(limit: int, removed: int, store: Store) -> None:
+    with store.transaction() as transaction:
+        for number in range(5):
+            transaction.put(SESSIONS, b"p", b"%d" % number, b"x")
+        assert transaction.clear(SESSIONS, b"p", limit) == removed
+        assert transaction.count(SESSIONS, b"p") == 5 - removed
+
+
+def test_clearing_is_undone_with_its_block(store: Store) -> None:
+    put(store, SESSIONS, b"p", b"r", b"x")
+    with pytest.raises(ZeroDivisionError), store.transaction() as transaction:  # noqa: PT012
+        transaction.clear(SESSIONS, b"p")
+        transaction.put(SESSIONS, b"p", b"s", b"y")
+        raise ZeroDivisionError
+    assert get(store, SESSIONS, b"p", b"r") == b"x"
+    assert get(store, SESSIONS, b"p", b"s") is None
+
+
 def test_empty_keys_and_records_are_ordinary(store: Store) -> None:
     put(store, SESSIONS, b"", b"", b"")
     assert get(store, SESSIONS, b"") == b""
@@ -145,6 +184,7 @@ def test_a_transaction_is_useless_after_its_end(store: Store) -> None:
         lambda: transaction.delete(SESSIONS, b"p", b"r"),
         lambda: transaction.list(SESSIONS, b"p"),
         lambda: transaction.count(SESSIONS, b"p"),
+        lambda: transaction.clear(SESSIONS, b"p"),
         lambda: transaction.scan(SESSIONS),
         lambda: next(walk),
     ]
@@ -166,6 +206,7 @@ def test_wrong_arguments_are_named_and_change_nothing(store: Store) -> None:
             yield "table", partial(transaction.delete, bad, b"p")
             yield "table", partial(transaction.list, bad)
             yield "table", partial(transaction.count, bad)
+            yield "table", partial(transaction.clear, bad, b"p")
             yield "table", partial(transaction.scan, bad)
         for bad in ("p", None, 1, bytearray(b"p"), memoryview(b"p")):
             yield "partition", partial(transaction.get, SESSIONS, bad)
@@ -173,10 +214,14 @@ def test_wrong_arguments_are_named_and_change_nothing(store: Store) -> None:
             yield "partition", partial(transaction.delete, SESSIONS, bad)
             yield "partition", partial(transaction.list, SESSIONS, bad)
             yield "partition", partial(transaction.count, SESSIONS, bad)
+            yield "partition", partial(transaction.clear, SESSIONS, bad)
             yield "row", partial(transaction.get, SESSIONS, b"p", bad)
             yield "row", partial(transaction.put, SESSIONS, b"p", bad, b"x")
             yield "row", partial(transaction.delete, SESSIONS, b"p", bad)
             yield "record", partial(transaction.put, SESSIONS, b"p", b"r", bad)
+
+        for bad in (-1, True, 1.5, "1", 2**63):
+            yield "limit", partial(transaction.clear, SESSIONS, b"p", bad)
 
     with store.transaction() as transaction:
         for name, call in calls(transaction):

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from e2ecross.errors import DecodeError, InvalidArgument, RemoteError, UnsupportedVersion
 from e2ecross.wire.content import (
     Bytes,
-    Content,
     Payload,
+    PayloadContent,
+    Resent,
+    RetryRequest,
     Text,
     UnsupportedContent,
     decode_content,
@@ -23,11 +25,28 @@ from tests.support.formats import ADDRESS, MESSAGE_ID, PAYLOAD, PEER
 from tests.support.protobuf import Field, fields, message
 
 PRIVATE = "attack at dawn"
-contents = st.one_of(
+RETRY_REQUEST_KIND = 2**31 + 1
+RESENT_KIND = 2**31 + 2
+message_ids = st.binary(min_size=16, max_size=16)
+reasons = st.from_regex("[a-z_]{1,64}", fullmatch=True)
+once = st.one_of(
     st.text(max_size=300).map(Text),
     st.binary(max_size=300).map(Bytes),
-    st.builds(UnsupportedContent, st.integers(3, 2**32 - 1), st.binary(max_size=100)),
+    st.builds(
+        UnsupportedContent,
+        st.integers(3, 2**32 - 1).filter(lambda k: k not in (RETRY_REQUEST_KIND, RESENT_KIND)),
+        st.binary(max_size=100),
+    ),
+    st.builds(
+        RetryRequest,
+        message_ids,
+        st.binary(min_size=33, max_size=33),
+        st.integers(0, 2**32 - 1),
+        reasons,
+    ),
+    st.builds(RetryRequest, message_ids, st.none(), st.just(0), reasons),
 )
+contents = st.one_of(once, st.builds(Resent, message_ids, st.integers(0, 2**64 - 1), once))
 
 
 def _changed(number: int, value: int | bytes) -> bytes:
@@ -44,7 +63,7 @@ def _without(number: int) -> bytes:
 
 
 @given(contents)
-def test_content_survives_its_encoding(content: Content) -> None:
+def test_content_survives_its_encoding(content: PayloadContent) -> None:
     assert decode_content(*encode_content(content)) == content
 
 
@@ -185,7 +204,7 @@ def test_payload_has_the_documented_encoding() -> None:
     sent_at_ms=st.integers(0, 2**64 - 1),
 )
 def test_payload_survives_its_encoding(
-    content: Content, registration_id: int, sent_at_ms: int
+    content: PayloadContent, registration_id: int, sent_at_ms: int
 ) -> None:
     payload = Payload(PEER, ADDRESS, MESSAGE_ID, registration_id, sent_at_ms, content)
     padded = encode_payload(payload)
@@ -256,3 +275,117 @@ def test_arbitrary_bytes_are_a_payload_or_a_remote_error(data: bytes) -> None:
         except RemoteError:
             continue
         assert encode_payload(payload) == padded
+
+
+# --- What clients tell each other -----------------------------------------------------------
+
+REQUEST = RetryRequest(MESSAGE_ID, b"\x05" + bytes(32), 7, "unknown_session")
+
+
+@pytest.mark.parametrize("kind", [1, 2, RETRY_REQUEST_KIND, RESENT_KIND])
+def test_a_known_kind_is_not_unsupported(kind: int) -> None:
+    with pytest.raises(InvalidArgument, match=str(kind)):
+        UnsupportedContent(kind, b"")
+    UnsupportedContent(2**31, b"")
+    UnsupportedContent(RESENT_KIND + 1, b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("message_id", bytes(15)),
+        ("message_id", "x" * 16),
+        ("ratchet_key", bytes(32)),
+        ("ratchet_key", "x" * 33),
+        ("counter", -1),
+        ("counter", 2**32),
+        ("counter", True),
+        ("reason", ""),
+        ("reason", "a" * 65),
+        ("reason", "Unknown"),
+        ("reason", "unknown\n"),
+        ("reason", b"unknown"),
+    ],
+)
+def test_a_retry_request_names_what_is_wrong_with_it(name: str, value: object) -> None:
+    with pytest.raises(InvalidArgument, match=name):
+        replace(REQUEST, **{name: value})  # type: ignore[arg-type]
+    RetryRequest(MESSAGE_ID, None, 0, "a" * 64)
+
+
+def test_a_retry_request_without_ratchet_key_has_no_counter() -> None:
+    with pytest.raises(InvalidArgument, match="counter"):
+        RetryRequest(MESSAGE_ID, None, 1, "decode_error")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("message_id", bytes(17)),
+        ("sent_at_ms", -1),
+        ("sent_at_ms", 2**64),
+        ("content", "halo"),
+        ("content", Resent(MESSAGE_ID, 1, Text("halo"))),
+    ],
+)
+def test_a_copy_names_what_is_wrong_with_it(name: str, value: object) -> None:
+    with pytest.raises(InvalidArgument, match=name):
+        replace(Resent(MESSAGE_ID, 1, Text("halo")), **{name: value})  # type: ignore[arg-type]
+
+
+def test_a_copy_within_a_copy_is_refused_at_once() -> None:
+    _, body = encode_content(Resent(MESSAGE_ID, 1, Text("halo")))
+    for _ in range(1_000):  # as deep as the size allows
+        nested = message([(1, MESSAGE_ID), (3, RESENT_KIND), (4, body)])
+        if len(nested) > MAX_CONTENT_BODY_BYTES:
+            break
+        body = nested
+        with pytest.raises(DecodeError, match="not acceptable"):
+            decode_content(RESENT_KIND, body)
+
+
+def test_the_largest_content_can_be_sent_again() -> None:
+    largest = Resent(MESSAGE_ID, 2**64 - 1, Bytes(bytes(MAX_CONTENT_BYTES)))
+    kind, body = encode_content(largest)
+    assert decode_content(kind, body) == largest
+    payload = Payload(ADDRESS, PEER, MESSAGE_ID, 2**32 - 1, 2**64 - 1, largest)
+    assert decode_payload(encode_payload(payload)) == payload
+    assert len(encode_payload(payload)) <= MAX_PLAINTEXT_BYTES
+    with pytest.raises(DecodeError, match="more than"):
+        decode_content(RESENT_KIND, body + bytes(65))
+
+
+@pytest.mark.parametrize(
+    "fields_",
+    [
+        [(1, bytes(15)), (4, b"reason")],
+        [(1, MESSAGE_ID), (2, bytes(32)), (4, b"reason")],
+        [(1, MESSAGE_ID), (3, 1), (4, b"reason")],
+        [(1, MESSAGE_ID), (4, b"Reason")],
+        [(1, MESSAGE_ID)],
+        [(1, MESSAGE_ID), (4, b"reason"), (5, 1)],
+        [(4, b"reason"), (1, MESSAGE_ID)],
+    ],
+)
+def test_a_bad_retry_request_is_a_decode_error(fields_: list[Field]) -> None:
+    with pytest.raises(DecodeError):
+        decode_content(RETRY_REQUEST_KIND, message(fields_))
+
+
+@pytest.mark.parametrize(
+    "fields_",
+    [
+        [(1, bytes(15)), (3, 1)],
+        [(3, 1)],
+        [(1, MESSAGE_ID)],
+        [(1, MESSAGE_ID), (3, 1), (4, b"\xff")],
+        [(1, MESSAGE_ID), (3, 1), (5, 1)],
+        [(3, 1), (1, MESSAGE_ID)],
+    ],
+)
+def test_a_bad_copy_is_a_decode_error(fields_: list[Field]) -> None:
+    with pytest.raises(DecodeError):
+        decode_content(RESENT_KIND, message(fields_))
+    assert decode_content(RESENT_KIND, message([(1, MESSAGE_ID), (3, 1)])) == Resent(
+        MESSAGE_ID, 0, Text("")
+    )
