@@ -583,3 +583,54 @@ def test_a_wrong_argument_of_send_is_named_and_changes_nothing(
         ana.send(**{"recipient": BUDI, "content": Text("halo"), **arguments})
     assert dump(ana.device.context.store) == before
     assert len(backend.calls) == calls
+
+
+# --- A changed identity key of a recipient ----------------------------------------------------
+
+
+def test_a_lax_client_sends_to_a_reinstalled_contact_and_says_so(
+    backend: BackendSimulator,
+) -> None:
+    policy = Policy(accept_changed_identity=True)
+    ana = make_client(ANA, backend, policy=policy)
+    old = make_client(BUDI, backend)
+    ana.send(BUDI, Text("first"))
+    backend.forget(BUDI)
+    new = Client(make_device(BUDI, seed="reinstalled"), backend)
+    new.register()
+    assert ana.send(BUDI, Text("second")).deliveries == (Delivery(BUDI),)  # nobody knows yet
+    drop_sessions(ana)
+    sent = ana.send(BUDI, Text("third"))
+    assert sent.deliveries == (Delivery(BUDI, identity_changed=True),)
+    identity = ana.device.remote_identity(BUDI)
+    assert identity is not None
+    assert identity.identity_key == new.device.identity_key != old.device.identity_key
+    assert identity.by_policy
+    assert ana.send(BUDI, Text("fourth")).deliveries == (Delivery(BUDI),)
+
+
+@pytest.mark.parametrize("is_lax", [True, False])
+def test_a_client_asks_before_it_sends_to_a_changed_contact(
+    is_lax: bool, backend: BackendSimulator
+) -> None:
+    """Also a lax one, if the contact was verified."""
+    ana = make_client(ANA, backend, policy=Policy(accept_changed_identity=is_lax))
+    old = make_client(BUDI, backend)
+    ana.send(BUDI, Text("first"))
+    if is_lax:
+        ana.device.mark_verified(BUDI, old.device.identity_key)
+    backend.forget(BUDI)
+    new = Client(make_device(BUDI, seed="reinstalled"), backend)
+    new.register()
+    drop_sessions(ana)
+    with pytest.raises(UntrustedIdentity) as caught:
+        ana.send(BUDI, Text("second"))
+    assert caught.value.identity_key == new.device.identity_key
+    assert backend.mailbox(BUDI) == []
+
+
+def drop_sessions(client: Client) -> None:
+    with client.device.context.store.transaction() as tx:
+        for table in (Table.SESSION_RECORDS, Table.SESSIONS):
+            for partition in {place for place, _, _ in tx.scan(table)}:
+                tx.clear(table, partition)

@@ -433,3 +433,88 @@ def test_sessions_are_held_against_the_accepted_key_when_sending() -> None:
     with pytest.raises(UntrustedIdentity) as caught:
         ana.encrypt(BUDI, Text("halo"))
     assert caught.value.identity_key == budi.identity_key
+
+
+# --- Where the policy accepts by itself ------------------------------------------------------
+
+LAX = Policy(accept_changed_identity=True)
+
+
+def lax_pair(*, verified: bool) -> tuple[Device, Device, Device]:
+    """Ana, who accepts changed keys by policy, the Budi whom she knows, and the new one."""
+    ana, old, new = make_device(ANA, policy=LAX), make_device(BUDI), reinstalled(BUDI)
+    introduce(ana, old)
+    if verified:
+        ana.mark_verified(BUDI, old.identity_key)
+    start(new, ana)
+    return ana, old, new
+
+
+def test_a_lax_policy_accepts_a_changed_key_and_says_so() -> None:
+    ana, old, new = lax_pair(verified=False)
+    message = ana.decrypt(new.encrypt(ANA, Text("new phone")))
+    assert message.identity_changed
+    identity = ana.remote_identity(BUDI)
+    assert identity is not None
+    assert (identity.identity_key, identity.pending_key) == (new.identity_key, None)
+    assert (identity.trust, identity.by_policy) == (TrustState.UNVERIFIED, True)
+    say(ana, new, "sent at once")
+    # Only the first message under it is an event; a late one of the old key is one again.
+    assert not ana.decrypt(new.encrypt(ANA, Text("more"))).identity_changed
+    assert ana.decrypt(old.encrypt(ANA, Text("late"))).identity_changed
+    say(ana, new, "still to the new one")
+
+
+def test_a_verified_contact_takes_the_user_also_where_the_policy_is_lax() -> None:
+    ana, old, new = lax_pair(verified=True)
+    message = ana.decrypt(new.encrypt(ANA, Text("new phone")))
+    assert message.identity_changed
+    identity = ana.remote_identity(BUDI)
+    assert identity is not None
+    assert (identity.identity_key, identity.pending_key) == (old.identity_key, new.identity_key)
+    assert identity.trust is TrustState.CHANGED
+    with pytest.raises(UntrustedIdentity):
+        ana.encrypt(BUDI, Text("to whom?"))
+    ana.accept_identity(BUDI, new.identity_key)
+    identity = ana.remote_identity(BUDI)
+    assert identity is not None
+    assert (identity.trust, identity.by_policy) == (TrustState.UNVERIFIED, False)
+
+
+def test_a_lax_policy_gives_way_although_ours_is_unanswered() -> None:
+    """Our own first message waits; the one that crosses it comes under a new key."""
+    ana, old, new = make_device(ANA, policy=LAX), make_device(BUDI), reinstalled(BUDI)
+    start(ana, old)
+    ana.encrypt(BUDI, Text("never answered"))
+    start(new, ana)
+    assert ana.decrypt(new.encrypt(ANA, Text("new phone"))).identity_changed
+    say(ana, new, "to the new one")
+
+
+def test_a_bundle_starts_no_session_under_a_changed_key_whatever_the_policy() -> None:
+    ana, _, new = lax_pair(verified=False)
+    with pytest.raises(UntrustedIdentity) as caught:
+        ana.start_session(new_bundle(new))
+    ana.accept_identity(BUDI, caught.value.identity_key)
+    ana.start_session(new_bundle(new))
+
+
+@pytest.mark.parametrize("how", ["accepted", "verified"])
+def test_what_the_policy_accepted_becomes_the_users_own(how: str) -> None:
+    ana, _, new = lax_pair(verified=False)
+    ana.decrypt(new.encrypt(ANA, Text("new phone")))
+    if how == "accepted":
+        ana.accept_identity(BUDI, new.identity_key)
+    else:
+        ana.mark_verified(BUDI, new.identity_key)
+    identity = ana.remote_identity(BUDI)
+    assert identity is not None
+    assert not identity.by_policy
+    assert identity.verified is (how == "verified")
+
+
+def test_a_policy_cannot_both_refuse_and_accept() -> None:
+    with pytest.raises(InvalidArgument, match="refused and accepted"):
+        Policy(refuse_changed_identity=True, accept_changed_identity=True)
+    with pytest.raises(InvalidArgument, match="accept_changed_identity"):
+        Policy(accept_changed_identity=1)  # type: ignore[arg-type]
