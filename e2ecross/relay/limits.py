@@ -19,6 +19,9 @@ _DAY_MS: Final = 24 * 60 * 60 * 1000
 # A time of more than 10,000 years is a mistake, and added to a clock it would not fit into a row.
 _MAX_MS: Final = 10_000 * 366 * _DAY_MS
 
+_RESERVE_DIVISOR: Final = 10
+"""A tenth: by default room for 100 users, and a file that is hardly larger."""
+
 
 @dataclass(frozen=True, slots=True)
 class RelayLimits:
@@ -26,12 +29,15 @@ class RelayLimits:
 
     Attributes:
         envelope_bytes: one encoded envelope, bytes; at most 128 KiB, the largest there is.
-        mailbox_messages: envelopes that wait for one device; the newest is refused. A device that
-            is offline for weeks fits; at most 1.3 GB.
-        mailbox_messages_per_sender: those of them that one user sent, from all devices together,
-            so that nobody fills another's mailbox alone; the newest is refused. At most
-            `mailbox_messages`; the default is half of it. Two users together can fill a mailbox:
-            who gets accounts is for the service around the relay to decide.
+        mailbox_messages: envelopes that wait for one device, also if one user sent them all; the
+            newest is refused, but for the reserve. A device that is offline for weeks fits; with
+            the reserve at most 1.5 GB.
+        mailbox_reserve_per_sender: beyond `mailbox_messages`, a tenth more (rounded down, so none
+            below 10) is reserved for users of whom fewer than this wait for the device, from all
+            their devices together: who floods a mailbox does not shut out the others. Not more
+            than `mailbox_messages` where there is a reserve. Whoever has more users fills the
+            reserve, too: with the defaults 100, besides the one that floods. Who gets accounts is
+            for the service around the relay to decide.
         fetch_messages: envelopes returned by one `fetch`; bounds the memory of one call (125 MiB).
         one_time_prekeys: unused one-time prekeys of one device; ten of the usual batches of 100.
         handed_out_prekeys: ids of handed-out and withdrawn one-time prekeys remembered per device,
@@ -45,7 +51,7 @@ class RelayLimits:
         requester_window_ms: the time over which those are counted, milliseconds: a day, which
             begins with the first of them.
         remembered_messages: acknowledged envelopes remembered per recipient, newest first, so that
-            a deposit that is repeated is not delivered again: one full mailbox.
+            a deposit that is repeated is not delivered again: one mailbox without its reserve.
         remembered_ms: how long each of them is remembered, milliseconds: 30 days, longer than a
             sender can be expected to repeat itself.
 
@@ -55,7 +61,7 @@ class RelayLimits:
 
     envelope_bytes: int = MAX_ENVELOPE_BYTES
     mailbox_messages: int = 10_000
-    mailbox_messages_per_sender: int = 5_000
+    mailbox_reserve_per_sender: int = 10
     fetch_messages: int = 1_000
     one_time_prekeys: int = 1_000
     handed_out_prekeys: int = 10_000
@@ -75,8 +81,14 @@ class RelayLimits:
             require_whole_number(field.name, getattr(self, field.name), 1, high)
         if self.handed_out_prekeys < self.one_time_prekeys:
             raise InvalidArgument("handed_out_prekeys must not be less than one_time_prekeys")
-        if self.mailbox_messages_per_sender > self.mailbox_messages:
+        # Otherwise one user alone would get into the reserve.
+        if self.mailbox_reserve and self.mailbox_reserve_per_sender > self.mailbox_messages:
             raise InvalidArgument(
-                f"mailbox_messages_per_sender must not be more than mailbox_messages: it is "
-                f"{self.mailbox_messages_per_sender}, lower it too"
+                f"mailbox_reserve_per_sender must not be more than mailbox_messages: it is "
+                f"{self.mailbox_reserve_per_sender}, lower it too"
             )
+
+    @property
+    def mailbox_reserve(self) -> int:
+        """Envelopes that wait for one device beyond `mailbox_messages`, of users with few there."""
+        return self.mailbox_messages // _RESERVE_DIVISOR

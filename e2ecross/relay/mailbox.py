@@ -5,8 +5,9 @@ Rules:
 - Bytes are kept and returned as they came.
 - (sender, recipient device, message id) is deposited once: a repetition changes nothing, also
   after the envelope was acknowledged, as long and as many as the limits say.
-- A full mailbox refuses the newest; nobody can push out what waits already. What one user may have
-  waiting for a device is less than a mailbox holds, so nobody fills one alone.
+- A full mailbox refuses the newest; nobody can push out what waits already. One user may fill it,
+  up to the reserve: that is for users of whom few envelopes wait there, so nobody shuts out all
+  others alone.
 - No deposit counts or searches what waits: what it costs does not grow with the mailbox.
 - An envelope leaves when its recipient acknowledges its number, or when the address is reset.
 
@@ -41,7 +42,7 @@ def deposit(
         limits: how many may wait.
 
     Raises:
-        MailboxFull: the mailbox is at its limit, or what the sender has in it; nothing was changed.
+        MailboxFull: the mailbox is full, or what is left is for other senders; nothing was changed.
     """
     triple = _triple_sha256(envelope)
     known = connection.execute("SELECT 1 FROM deposits WHERE triple_sha256 = ?", (triple,))
@@ -134,18 +135,23 @@ def _require_room(
     (count,) = connection.execute(
         "SELECT waiting FROM accounts WHERE address = ?", (recipient,)
     ).fetchone()
-    if count >= limits.mailbox_messages:
+    if count < limits.mailbox_messages:
+        return
+    most = limits.mailbox_messages + limits.mailbox_reserve
+    if count >= most:
         raise MailboxFull(
-            f"{limits.mailbox_messages} messages wait for {recipient}, more are not kept: try "
-            f"again when it has been online"
+            f"{most} messages wait for {recipient}, more are not kept: try again when it has been "
+            f"online"
         )
     row = connection.execute(
         "SELECT waiting FROM waiting_from WHERE recipient = ? AND sender = ?", (recipient, sender)
     ).fetchone()
-    if row is not None and row[0] >= limits.mailbox_messages_per_sender:
+    # Of the user, not the device: another device is no way around it.
+    if row is not None and row[0] >= limits.mailbox_reserve_per_sender:
         raise MailboxFull(
-            f"{limits.mailbox_messages_per_sender} messages of {sender} wait for {recipient}, more "
-            f"of one sender are not kept: try again when it has been online"
+            f"{limits.mailbox_messages} messages or more wait for {recipient}, the room left is "
+            f"for users who sent fewer than {limits.mailbox_reserve_per_sender} of them, not for "
+            f"{sender}: try again when the recipient has been online"
         )
 
 

@@ -271,7 +271,8 @@ class Relay:
             BackendRefused: the envelope is larger than this relay carries.
             NotRegistered: the token is not that of the envelope's sender.
             UnknownRecipient: the recipient is not registered.
-            MailboxFull: too many messages wait for the recipient, or too many of this sender.
+            MailboxFull: too many messages wait for the recipient; of a sender of whom few wait
+                there, some more are kept (`RelayLimits.mailbox_reserve_per_sender`).
         """
         require_token(token)
         require_type("envelope", envelope, bytes)

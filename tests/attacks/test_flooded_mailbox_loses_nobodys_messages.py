@@ -20,9 +20,11 @@ from e2ecross.stores import MemoryStore
 from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, MAX_SIGNAL_MESSAGE_BYTES
 from tests.attacks.support import ANA, BUDI, TOKO
 
-# The proportions of the defaults, with fewer messages.
-SHARE = 60
-LIMITS = RelayLimits(mailbox_messages=2 * SHARE, mailbox_messages_per_sender=SHARE)
+# With fewer messages than the defaults, and a reserve of 12 for five users and not six.
+FULL = 120
+RESERVE = 12
+FEW = 2
+LIMITS = RelayLimits(mailbox_messages=FULL, mailbox_reserve_per_sender=FEW)
 MALLORY = [Address("messenger", "mallory", device) for device in (1, 2, 3)]
 BATCH = 7
 
@@ -56,10 +58,10 @@ def junk(sender: Address, number: int, size: int = 50) -> bytes:
     ).encode()
 
 
-def flood(relay: Relay, attempts: int, size: int = 50) -> int:
+def flood(relay: Relay, attempts: int, size: int = 50, first: int = 0) -> int:
     """Deposit from all devices in turn; how many were kept."""
     kept = 0
-    for number in range(attempts):
+    for number in range(first, first + attempts):
         device = MALLORY[number % len(MALLORY)]
         try:
             relay.deposit(token(device), junk(device, number, size))
@@ -102,19 +104,28 @@ def test_what_others_sent_before_and_send_after_arrives(relay: Relay) -> None:
     honest = client(Address("messenger", "mallory", 9), relay)
     honest.send(BUDI, Text("of the flooder, when still in a good mood"))
     before = relay.waiting(BUDI)
-    assert flood(relay, 3 * SHARE) == SHARE - 1
+    # To the exact limit: 118 more, and none of another device of the same user.
+    assert flood(relay, 2 * FULL) == FULL - 2
+    with pytest.raises(MailboxFull, match="not for messenger:mallory:"):
+        honest.send(BUDI, Text("the reserve is not for the flooder's other devices"))
     assert relay.waiting(BUDI)[:2] == before
     ana.send(BUDI, Text("after"))
     toko.send(BUDI, Text("first contact"))
+    toko.send(BUDI, Text("and another one"))
+    for sender in (ana, toko):  # both have two there now
+        with pytest.raises(MailboxFull):
+            sender.send(BUDI, Text("one too many"))
+    assert flood(relay, FULL, first=1_000) == 0
     messages, failed = drain(budi)
     assert [(item.sender, item.content) for item in messages] == [
         (ANA, Text("before")),
         (honest.device.address, Text("of the flooder, when still in a good mood")),
         (ANA, Text("after")),
         (TOKO, Text("first contact")),
+        (TOKO, Text("and another one")),
     ]
     assert {item.sender for item in failed} == set(MALLORY)
-    assert len(failed) == SHARE - 1
+    assert len(failed) == FULL - 2
     assert relay.waiting(BUDI) == []
     flood(relay, 1)  # a repetition of what was read
     assert relay.waiting(BUDI) == []
@@ -122,38 +133,49 @@ def test_what_others_sent_before_and_send_after_arrives(relay: Relay) -> None:
     assert [item.content for item in drain(budi)[0]] == [Text("in a good mood again")]
 
 
-def test_what_two_users_fill_is_refused_from_then_on_and_nothing_is_pushed_out(
+def test_what_many_users_fill_is_refused_from_then_on_and_nothing_is_pushed_out(
     relay: Relay,
 ) -> None:
-    """The known limit: two accounts can fill a mailbox. Even then nothing that waits is lost."""
+    """The known limit: enough users fill the reserve, too. Even then nothing that waits is lost."""
     ana, budi = client(ANA, relay), client(BUDI, relay)
     ana.send(BUDI, Text("before"))
-    flood(relay, SHARE)
-    accomplice = Address("whatsapp", "accomplice")
-    relay.register(accomplice, token(accomplice))
-    kept = 0
-    for number in range(SHARE):
-        try:
+    assert flood(relay, FULL) == FULL - 1
+    for user in range(RESERVE // FEW):
+        accomplice = Address("whatsapp", f"accomplice-{user}")
+        relay.register(accomplice, token(accomplice))
+        for number in range(FEW):
             relay.deposit(token(accomplice), junk(accomplice, number))
-            kept += 1
-        except MailboxFull:
-            pass
-    assert kept == SHARE - 1
+        with pytest.raises(MailboxFull):
+            relay.deposit(token(accomplice), junk(accomplice, FEW))
     with pytest.raises(MailboxFull):
         ana.send(BUDI, Text("refused"))
+    assert len(relay.waiting(BUDI)) == FULL + RESERVE
     messages, failed = drain(budi)
     assert [item.content for item in messages] == [Text("before")]
-    assert len(failed) == 2 * SHARE - 1
+    assert len(failed) == FULL + RESERVE - 1
     ana.send(BUDI, Text("there is room again"))
     messages, _ = drain(budi)
     assert [item.content for item in messages] == [Text("there is room again")]
+
+
+def test_a_flooder_does_not_get_into_the_reserve_with_what_was_read(relay: Relay) -> None:
+    """The device reads some, the flooder fills up, others still get through."""
+    ana, budi = client(ANA, relay), client(BUDI, relay)
+    assert flood(relay, FULL) == FULL
+    ana.send(BUDI, Text("first"))
+    budi.confirm(budi.receive(limit=BATCH))
+    assert flood(relay, FULL, first=1_000) == BATCH - 1  # ana's takes the place of one
+    assert len(relay.waiting(BUDI)) == FULL
+    ana.send(BUDI, Text("second"))
+    messages, _ = drain(budi)
+    assert [item.content for item in messages] == [Text("first"), Text("second")]
 
 
 def test_the_largest_envelopes_cost_a_batch_of_memory_and_no_more(relay: Relay) -> None:
     budi = client(BUDI, relay)
     size = MAX_SIGNAL_MESSAGE_BYTES
     with peak_below(10 * MAX_ENVELOPE_BYTES):
-        assert flood(relay, 2 * SHARE, size) == SHARE
+        assert flood(relay, FULL + RESERVE, size) == FULL
     with peak_below((BATCH + 10) * MAX_ENVELOPE_BYTES):
         _, failed = drain(budi)
-    assert len(failed) == SHARE
+    assert len(failed) == FULL

@@ -12,7 +12,8 @@ def test_the_defaults_are_those_that_the_house_names() -> None:
     limits = RelayLimits()
     assert limits.envelope_bytes == 131_072
     assert limits.mailbox_messages == 10_000
-    assert limits.mailbox_messages_per_sender == 5_000
+    assert limits.mailbox_reserve_per_sender == 10
+    assert limits.mailbox_reserve == 1_000
     assert limits.fetch_messages == 1_000
 
 
@@ -40,10 +41,19 @@ def test_what_can_be_handed_out_must_be_remembered() -> None:
         RelayLimits(one_time_prekeys=5, handed_out_prekeys=4)
 
 
-def test_one_sender_cannot_have_more_than_there_is() -> None:
-    RelayLimits(mailbox_messages=5, mailbox_messages_per_sender=5)
-    with pytest.raises(InvalidArgument, match="mailbox_messages_per_sender must not be more"):
-        RelayLimits(mailbox_messages=4, mailbox_messages_per_sender=5)
+@pytest.mark.parametrize(
+    ("messages", "reserve"),
+    [(1, 0), (9, 0), (10, 1), (19, 1), (20, 2), (100_000, 10_000), (2**63 - 1, (2**63 - 1) // 10)],
+)
+def test_a_tenth_more_is_reserved(messages: int, reserve: int) -> None:
+    assert RelayLimits(mailbox_messages=messages).mailbox_reserve == reserve
+
+
+def test_one_user_alone_cannot_get_into_the_reserve() -> None:
+    RelayLimits(mailbox_messages=10, mailbox_reserve_per_sender=10)
+    with pytest.raises(InvalidArgument, match="mailbox_reserve_per_sender must not be more"):
+        RelayLimits(mailbox_messages=10, mailbox_reserve_per_sender=11)
+    RelayLimits(mailbox_messages=9, mailbox_reserve_per_sender=11)  # there is none to get into
 
 
 @pytest.mark.parametrize("name", ["remembered_ms", "requester_window_ms"])

@@ -35,6 +35,22 @@ def send(relay: Relay, *numbers: int) -> None:
         relay.deposit(token(ANA), envelope(ANA, BUDI, number).encode())
 
 
+def send_from(relay: Relay, sender: Address, number: int) -> None:
+    relay.deposit(token(sender), envelope(sender, BUDI, number).encode())
+
+
+def put(path: Path, sender: Address, messages: int) -> None:
+    """Let something of the sender wait for budi; faster than deposits, and the triggers count."""
+    operator = sqlite3.connect(path)
+    with operator:
+        operator.execute(
+            "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)"
+            " INSERT INTO mailbox (recipient, sender, envelope) SELECT ?, ?, x'00' FROM n",
+            (messages, str(BUDI), str(sender.user_id)),
+        )
+    operator.close()
+
+
 def fetch(relay: Relay, limit: int = 1000, after: int = 0) -> list[tuple[int, bytes]]:
     return relay.fetch(BUDI, token(BUDI), limit, after)
 
@@ -143,9 +159,7 @@ def test_what_is_remembered_is_bounded(path: Path) -> None:
 
 
 def test_a_full_mailbox_refuses_the_newest(path: Path) -> None:
-    with Relay(
-        path, limits=RelayLimits(mailbox_messages=3, mailbox_messages_per_sender=3)
-    ) as relay:
+    with Relay(path, limits=RelayLimits(mailbox_messages=3)) as relay:
         register(relay, ANA, BUDI, TOKO)
         send(relay, 1, 2, 3)
         with pytest.raises(MailboxFull, match=r"3 messages wait for instagram:budi\.1"):
@@ -160,36 +174,134 @@ def test_a_full_mailbox_refuses_the_newest(path: Path) -> None:
         assert [data for _, data in fetch(relay)] == encoded(2, 3, 4)
 
 
-def test_one_sender_has_only_a_share_of_a_mailbox(path: Path) -> None:
+@pytest.mark.parametrize("messages", [1, 2, 3, 9])
+def test_a_small_mailbox_has_no_reserve(path: Path, messages: int) -> None:
+    with Relay(path, limits=RelayLimits(mailbox_messages=messages)) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        senders = [(ANA, TOKO)[number % 2] for number in range(messages)]
+        for number, sender in enumerate(senders):
+            send_from(relay, sender, number)
+        for sender in (ANA, TOKO, BUDI):
+            with pytest.raises(MailboxFull, match=rf"^{messages} messages wait for instagram:budi"):
+                send_from(relay, sender, messages)
+        assert [e.sender for e in relay.waiting(BUDI)] == senders
+
+
+def test_one_user_fills_a_mailbox_up_to_the_reserve(path: Path) -> None:
+    """With the defaults: what the business that sends, and the flooder, get."""
     tablet = Address(ANA.app, ANA.user, 2)
-    limits = RelayLimits(mailbox_messages=5, mailbox_messages_per_sender=3)
-    with Relay(path, limits=limits) as relay:
-        register(relay, ANA, tablet, BUDI, TOKO)
-        send(relay, 1, 2)
-        relay.deposit(token(tablet), envelope(tablet, BUDI, 3).encode())
-        for sender in (ANA, tablet):  # a share for all devices of a user
-            with pytest.raises(MailboxFull, match=r"3 messages of whatsapp:ana wait for instagram"):
-                relay.deposit(token(sender), envelope(sender, BUDI, 4).encode())
-        send(relay, 2)  # known already, so not refused
-        relay.deposit(token(ANA), envelope(ANA, TOKO).encode())  # a share of each mailbox
-        for number in (5, 6):
-            relay.deposit(token(TOKO), envelope(TOKO, BUDI, number).encode())
-        with pytest.raises(MailboxFull, match=r"5 messages wait for instagram:budi\.1"):
-            relay.deposit(token(TOKO), envelope(TOKO, BUDI, 7).encode())
-        relay.acknowledge(BUDI, token(BUDI), [fetch(relay)[0][0]])
-        send(relay, 4)
-        with pytest.raises(MailboxFull):
-            send(relay, 8)
-
-
-def test_a_reset_gives_each_sender_their_share_back(path: Path) -> None:
-    limits = RelayLimits(mailbox_messages_per_sender=1)
-    with Relay(path, limits=limits, authorise=lambda address, taken: True) as relay:
-        register(relay, ANA, BUDI)
+    with Relay(path) as relay:
+        register(relay, ANA, tablet, BUDI)
+        put(path, ANA, 9_998)
         send(relay, 1)
+        send_from(relay, tablet, 2)  # the last one
+        for sender in (ANA, tablet):
+            with pytest.raises(
+                MailboxFull,
+                match=r"^10000 messages or more wait for instagram:budi\.1, .* sent fewer than 10 "
+                r"of them, not for whatsapp:ana: try again when the recipient has been online$",
+            ):
+                send_from(relay, sender, 3)
+        send(relay, 1)  # known already, so not refused
+        assert waiting_count(path, BUDI) == 10_000
+        relay.acknowledge(BUDI, token(BUDI), [fetch(relay, limit=1)[0][0]])
+        send_from(relay, tablet, 3)
+        with pytest.raises(MailboxFull):
+            send(relay, 4)
+
+
+def test_of_others_some_more_are_kept(path: Path) -> None:
+    """With the defaults: ten of each user, of all their devices together."""
+    tablet = Address(TOKO.app, TOKO.user, 2)
+    with Relay(path) as relay:
+        register(relay, ANA, BUDI, TOKO, tablet)
+        put(path, ANA, 10_000)
+        for number in range(9):
+            send_from(relay, TOKO, number)
+        send_from(relay, tablet, 9)  # the tenth
+        for sender in (TOKO, tablet):
+            with pytest.raises(MailboxFull, match="not for messenger:toko-kopi:"):
+                send_from(relay, sender, 10)
+        send_from(relay, TOKO, 8)  # known already, so not refused
+        send_from(relay, BUDI, 0)
+        assert waiting_count(path, BUDI) == 10_011
+        # One of the ten leaves, and there is room for another one, though the mailbox is full.
+        numbers = [number for number, _ in fetch(relay, after=10_000)]
+        relay.acknowledge(BUDI, token(BUDI), numbers[:1])
+        send_from(relay, tablet, 10)
+        with pytest.raises(MailboxFull):
+            send_from(relay, tablet, 11)
+
+
+@pytest.mark.parametrize("waiting", [9, 10, 11])
+def test_what_waited_before_the_flood_counts(path: Path, waiting: int) -> None:
+    with Relay(path) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        for number in range(waiting):
+            send_from(relay, TOKO, number)
+        put(path, ANA, 10_000 - waiting)
+        if waiting < 10:
+            send_from(relay, TOKO, waiting)
+        with pytest.raises(MailboxFull, match="not for messenger:toko-kopi:"):
+            send_from(relay, TOKO, waiting + 1)
+
+
+def test_the_reserve_has_a_bound(path: Path) -> None:
+    with Relay(path) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        put(path, ANA, 10_000)
+        for user in range(99):
+            put(path, Address("messenger", f"user-{user}"), 10)
+        for number in range(9):
+            send_from(relay, TOKO, number)
+        send_from(relay, BUDI, 0)  # the last one
+        for sender in (ANA, TOKO, BUDI):
+            with pytest.raises(MailboxFull, match=r"^11000 messages wait for instagram:budi\.1, "):
+                send_from(relay, sender, 10)
+        assert waiting_count(path, BUDI) == 11_000
+        relay.acknowledge(BUDI, token(BUDI), [fetch(relay, limit=1)[0][0]])
+        with pytest.raises(MailboxFull, match="not for whatsapp:ana:"):
+            send(relay, 10)
+        send_from(relay, TOKO, 10)
+
+
+def test_an_operator_may_set_another_reserve(path: Path) -> None:
+    limits = RelayLimits(mailbox_messages=39, mailbox_reserve_per_sender=2)
+    with Relay(path, limits=limits) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        send(relay, *range(39))
+        with pytest.raises(MailboxFull, match=r"39 messages or more .* fewer than 2"):
+            send(relay, 39)
+        send_from(relay, TOKO, 1)
+        send_from(relay, TOKO, 2)
+        with pytest.raises(MailboxFull, match="fewer than 2"):
+            send_from(relay, TOKO, 3)
+        send_from(relay, BUDI, 1)
+        with pytest.raises(MailboxFull, match="42 messages wait"):  # 39 and 3
+            send_from(relay, BUDI, 2)
+
+
+def test_a_mailbox_is_full_apart_from_others(path: Path) -> None:
+    with Relay(path, limits=RelayLimits(mailbox_messages=10)) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        send(relay, *range(10))
+        for number in range(10):
+            relay.deposit(token(ANA), envelope(ANA, TOKO, number).encode())
+        send_from(relay, TOKO, 0)  # none of toko's waits here, whatever waits for toko
+        relay.deposit(token(BUDI), envelope(BUDI, TOKO).encode())
+
+
+def test_a_reset_empties_what_is_counted(path: Path) -> None:
+    limits = RelayLimits(mailbox_messages=10, mailbox_reserve_per_sender=1)
+    with Relay(path, limits=limits, authorise=lambda address, taken: True) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        send(relay, *range(10))
+        send_from(relay, TOKO, 0)
         relay.register(BUDI, token(BUDI, 1))
-        send(relay, 2)
-        assert relay.waiting(BUDI) == [envelope(ANA, BUDI, 2)]
+        for number in range(10, 20):
+            send_from(relay, TOKO, number)
+        send(relay, 20)  # ana has none any more
+        assert len(relay.waiting(BUDI)) == 11
 
 
 def test_an_envelope_to_nobody_is_refused(relay: Relay) -> None:
@@ -233,9 +345,7 @@ def test_a_fetch_is_a_read_and_waits_for_no_writer(relay: Relay, path: Path) -> 
 
 def test_the_count_stays_true_when_the_operator_changes_the_mailbox(path: Path) -> None:
     """What a hostile back end does to its own file; attacks in the demo do the same."""
-    with Relay(
-        path, limits=RelayLimits(mailbox_messages=3, mailbox_messages_per_sender=3)
-    ) as relay:
+    with Relay(path, limits=RelayLimits(mailbox_messages=3)) as relay:
         register(relay, ANA, BUDI, TOKO)
         send(relay, 1, 2)
         operator = sqlite3.connect(path)
@@ -271,8 +381,16 @@ def test_the_operator_sees_waiting_envelopes_without_a_token(relay: Relay, path:
         relay.waiting(BUDI)
 
 
-def test_no_statement_of_a_call_scans_a_table(relay: Relay, path: Path) -> None:
+def test_no_statement_of_a_call_scans_a_table(path: Path) -> None:
     """Every call finds its rows by an index, whatever else is in the file."""
+    with Relay(path, limits=RelayLimits(mailbox_messages=10)) as relay:
+        register(relay, ANA, BUDI)
+        plans = plans_of_calls(relay, path)
+    assert len(plans) > 40
+    assert [plan for plan in plans if "SCAN" in plan or "TEMP B-TREE" in plan] == []
+
+
+def plans_of_calls(relay: Relay, path: Path) -> list[str]:
     statements: list[str] = []
     with relay._database.reading() as connection:
         connection.set_trace_callback(statements.append)
@@ -281,7 +399,9 @@ def test_no_statement_of_a_call_scans_a_table(relay: Relay, path: Path) -> None:
     relay.fetch_bundle(ANA, token(ANA), BUDI)
     relay.deposit(token(ANA), envelope(ANA, BUDI).encode(), epoch=2)
     relay.epoch(ANA, token(ANA))
-    send(relay, 1)
+    send(relay, *range(1, 10))
+    send_from(relay, BUDI, 1)  # the first one in the reserve
+    assert any(text.startswith("SELECT waiting FROM waiting_from") for text in statements)
     acknowledge_all(relay)
     relay.register(TOKO, token(TOKO))
     operator = sqlite3.connect(path)
@@ -292,34 +412,27 @@ def test_no_statement_of_a_call_scans_a_table(relay: Relay, path: Path) -> None:
         for row in operator.execute("EXPLAIN QUERY PLAN " + statement)
     ]
     operator.close()
-    assert len(plans) > 40
-    assert [plan for plan in plans if "SCAN" in plan or "TEMP B-TREE" in plan] == []
+    return plans
 
 
 def test_what_a_call_costs_does_not_grow_with_the_mailbox(path: Path) -> None:
     """Counted in steps of SQLite's machine, which are the same on each computer."""
-    limits = RelayLimits(mailbox_messages=21_000, mailbox_messages_per_sender=20_000)
-    with Relay(path, limits=limits) as relay:
+    with Relay(path, limits=RelayLimits(mailbox_messages=20_000)) as relay:
         register(relay, ANA, BUDI, TOKO)
         send(relay, *range(10))
-        few = costs(relay, 10)
-        operator = sqlite3.connect(path)
-        with operator:  # faster than deposits; the triggers count
-            operator.execute(
-                "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 19985)"
-                " INSERT INTO mailbox (recipient, sender, envelope) SELECT ?, ?, x'00' FROM n",
-                (str(BUDI), str(ANA.user_id)),
-            )
-        operator.close()
-        many = costs(relay, 20)
+        few = costs(relay, ANA, 10)
+        put(path, ANA, 19_985)
+        many = costs(relay, ANA, 20)
         assert all(few.values())
         assert max(many[name] - few[name] for name in few) < 50
         send(relay, *range(30, 35))
-        with pytest.raises(MailboxFull, match="20000 messages of whatsapp:ana wait"):
+        with pytest.raises(MailboxFull, match="20000 messages or more"):
             send(relay, 35)
+        reserved = costs(relay, TOKO, 0)
+        assert max(reserved[name] - few[name] for name in few) < 50
 
 
-def costs(relay: Relay, number: int) -> dict[str, int]:
+def costs(relay: Relay, sender: Address, number: int) -> dict[str, int]:
     """Steps of a deposit, a fetch and an acknowledgement."""
     steps = {"deposit": 0, "fetch": 0, "acknowledge": 0}
     for name in steps:
@@ -331,7 +444,7 @@ def costs(relay: Relay, number: int) -> dict[str, int]:
         with relay._database.reading() as connection:
             connection.set_progress_handler(step, 1)
         if name == "deposit":
-            send(relay, number)
+            send_from(relay, sender, number)
         elif name == "fetch":
             assert len(fetch(relay, limit=3)) == 3
         else:
@@ -344,5 +457,13 @@ def costs(relay: Relay, number: int) -> dict[str, int]:
 def count(path: Path, table: str) -> int:
     connection = sqlite3.connect(path)
     (rows,) = connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()  # noqa: S608
+    connection.close()
+    return int(rows)
+
+
+def waiting_count(path: Path, address: Address) -> int:
+    connection = sqlite3.connect(path)
+    query = "SELECT COUNT(*) FROM mailbox WHERE recipient = ?"
+    (rows,) = connection.execute(query, (str(address),)).fetchone()
     connection.close()
     return int(rows)

@@ -15,14 +15,14 @@ from e2ecross.wire.envelope import Envelope
 from tests.relay.support import ANA, BUDI, TOKO, FakeClock, envelope, register, token
 
 LIMITS = RelayLimits(
-    mailbox_messages=4,
-    mailbox_messages_per_sender=3,
+    mailbox_messages=10,
+    mailbox_reserve_per_sender=2,
     fetch_messages=3,
     remembered_messages=1000,
     remembered_ms=1000,
 )
 PEOPLE = st.sampled_from([ANA, BUDI, TOKO])
-NUMBERS = st.integers(0, 7)
+NUMBERS = st.integers(0, 12)
 
 
 class MailboxModel(RuleBasedStateMachine):
@@ -45,14 +45,21 @@ class MailboxModel(RuleBasedStateMachine):
         box = self.waiting[recipient]
         known = encoded in box or self.forgotten_at.get(encoded, 0) > self.clock.now_ms
         theirs = [data for data in box if Envelope.decode(data).sender == sender]
-        full = len(box) == LIMITS.mailbox_messages
-        if not known and (full or len(theirs) == LIMITS.mailbox_messages_per_sender):
+        bound = LIMITS.mailbox_messages
+        if len(theirs) < LIMITS.mailbox_reserve_per_sender:
+            bound += bound // 10
+        if not known and len(box) >= bound:
             with pytest.raises(MailboxFull):
                 self.relay.deposit(token(sender), encoded)
             return
         self.relay.deposit(token(sender), encoded)
         if not known:
             box.append(encoded)
+
+    @rule(sender=PEOPLE, recipient=PEOPLE, numbers=st.sampled_from([range(9), range(13)]))
+    def flood(self, sender: Address, recipient: Address, numbers: range) -> None:
+        for number in numbers:
+            self.deposit(sender, recipient, number)
 
     @rule(owner=PEOPLE, limit=st.integers(1, 3), skip=st.integers(0, 2))
     def acknowledge(self, owner: Address, limit: int, skip: int) -> None:

@@ -15,11 +15,12 @@ PROCESSES = 4
 # Each script waits for a line on its standard input, so that all begin at the same time.
 PREAMBLE = """
 import json, sys
+from e2ecross.address import Address
 from e2ecross.errors import BackendRefused, MailboxFull
 from e2ecross.relay import Relay, RelayLimits
 from tests.relay.support import ANA, BUDI, TOKO, envelope, register, take, token
 ALL = RelayLimits(one_time_prekeys_per_requester=1000)
-TIGHT = RelayLimits(mailbox_messages_per_sender=17)
+TIGHT = RelayLimits(mailbox_messages=30, mailbox_reserve_per_sender=2)
 path, me = sys.argv[1], int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -41,17 +42,21 @@ with Relay(path, limits=ALL) as relay:
 """
 DRAIN_WITHIN_LIMITS = DRAIN.replace(", limits=ALL", "")
 FLOOD = """
+sender = BUDI
 with Relay(path, limits=TIGHT) as relay:
+    register(relay, sender)
     kept = 0
     for number in range(10):
         try:
-            data = envelope(BUDI, ANA, me * 100 + number).encode()
-            relay.deposit(token(BUDI), data, epoch=number + 1)
+            data = envelope(sender, ANA, me * 100 + number).encode()
+            relay.deposit(token(sender), data, epoch=number + 1)
             kept += 1
         except MailboxFull:
             pass
     print(json.dumps(kept))
 """
+FLOOD_FROM_TOKO = FLOOD.replace("sender = BUDI", "sender = TOKO")
+FLOOD_FROM_EACH = FLOOD.replace("sender = BUDI", "sender = Address('messenger', f'user-{me}')")
 DEPOSIT = """
 with Relay(path) as relay:
     for number in range(25):
@@ -115,9 +120,11 @@ def test_one_user_gets_no_more_one_time_prekeys_through_many_processes(path: Pat
 
 def test_one_user_gets_no_more_room_through_many_processes(path: Path) -> None:
     with Relay(path) as relay:
-        register(relay, ANA, BUDI)
-        kept = [number for number in run(FLOOD, path) if isinstance(number, int)]
-        assert sum(kept) == len(relay.waiting(ANA)) == 17
+        register(relay, ANA, BUDI, TOKO)
+        for script, kept in ((FLOOD, 30), (FLOOD_FROM_TOKO, 2), (FLOOD_FROM_EACH, 1)):
+            before = len(relay.waiting(ANA))
+            counts = [number for number in run(script, path) if isinstance(number, int)]
+            assert sum(counts) == len(relay.waiting(ANA)) - before == kept
         assert relay.epoch(BUDI, token(BUDI)) == 10  # also what was refused
 
 

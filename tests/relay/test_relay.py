@@ -203,7 +203,7 @@ def test_a_repeated_deposit_tells_its_epoch(relay: Relay) -> None:
 
 
 def test_a_deposit_that_finds_no_place_tells_its_epoch(path: Path) -> None:
-    limits = RelayLimits(mailbox_messages=1, mailbox_messages_per_sender=1)
+    limits = RelayLimits(mailbox_messages=1)
     with Relay(path, limits=limits) as relay:
         register(relay, ANA, BUDI)
         with pytest.raises(UnknownRecipient):
@@ -215,6 +215,21 @@ def test_a_deposit_that_finds_no_place_tells_its_epoch(path: Path) -> None:
         assert relay.epoch(ANA, token(ANA)) == 3
     with Relay(path, limits=limits) as relay:
         assert relay.epoch(ANA, token(ANA)) == 3
+
+
+def test_a_deposit_that_the_reserve_is_not_for_tells_its_epoch(path: Path) -> None:
+    with Relay(path, limits=RelayLimits(mailbox_messages=10)) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        for number in range(10):
+            relay.deposit(token(ANA), envelope(ANA, BUDI, number).encode(), epoch=number)
+        with pytest.raises(MailboxFull, match="not for whatsapp:ana"):
+            relay.deposit(token(ANA), envelope(ANA, BUDI, 10).encode(), epoch=10)
+        assert relay.epoch(ANA, token(ANA)) == 10
+        relay.deposit(token(TOKO), envelope(TOKO, BUDI, 0).encode(), epoch=7)
+        assert relay.epoch(TOKO, token(TOKO)) == 7
+        with pytest.raises(MailboxFull):
+            relay.deposit(token(TOKO), envelope(TOKO, BUDI, 1).encode(), epoch=8)
+        assert relay.epoch(TOKO, token(TOKO)) == 8
 
 
 def test_a_refused_deposit_of_a_stranger_tells_nothing(relay: Relay) -> None:

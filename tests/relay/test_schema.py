@@ -53,15 +53,18 @@ def test_an_old_file_opens_and_nothing_is_lost(old: Path, clock: FakeClock) -> N
 
 
 def test_what_waits_in_an_old_file_counts_for_its_senders(old: Path) -> None:
-    limits = RelayLimits(mailbox_messages_per_sender=3)
+    limits = RelayLimits(mailbox_messages=10, mailbox_reserve_per_sender=3)
     with Relay(old, limits=limits) as relay:
-        with pytest.raises(MailboxFull, match="3 messages of instagram:budi wait for"):
+        for number in range(10, 16):
+            relay.deposit(token(ANA), envelope(ANA, ANA, number).encode())
+        with pytest.raises(MailboxFull, match="fewer than 3 of them, not for instagram:budi:"):
             relay.deposit(token(BUDI), envelope(BUDI, ANA, 10).encode())
         relay.deposit(token(TOKO), envelope(TOKO, ANA, 10).encode())
     assert rows(old, "SELECT recipient, sender, waiting FROM waiting_from ORDER BY 1, 2") == [
         ("instagram:budi.1", "whatsapp:ana", 1),
         ("whatsapp:ana.1", "instagram:budi", 3),
         ("whatsapp:ana.1", "messenger:toko-kopi", 2),
+        ("whatsapp:ana.1", "whatsapp:ana", 6),
     ]
 
 
