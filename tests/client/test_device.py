@@ -104,8 +104,17 @@ def _signature(function: Callable[..., object]) -> list[str]:
 @pytest.mark.parametrize(
     ("function", "promised"),
     [
-        (Device.create, "address store *policy=None *clock=… *entropy=…"),
-        (Device.open, "store *policy=None *clock=… *entropy=…"),
+        (Device.create, "address store *policy=None *clock=… *entropy=… *witness=None"),
+        (
+            Device.open,
+            "store *policy=None *clock=… *entropy=… *witness=None *restored=False",
+        ),
+        (
+            Device.import_identity,
+            "backup passphrase store *policy=None *clock=… *entropy=… *witness=None",
+        ),
+        (Device.export_identity, "passphrase *cost=…"),
+        (Device.session_info, "address"),
         (Device.publish, "one_time=100"),
         (Device.confirm_published, "published"),
         (Device.has_session, "address"),
@@ -147,6 +156,10 @@ def test_every_method_has_the_promised_arguments(
         (Message, "sender message_id sent_at_ms content identity_changed redelivered receipt"),
         (FailedMessage, "sender message_id error redelivered receipt"),
         (SafetyNumber, "digits scannable"),
+        (
+            e2ecross.SessionInfo,
+            "can_send acknowledged without_one_time_prekey archived",
+        ),
         (e2ecross.SignedPrekey, "id public_key signature"),
         (e2ecross.OneTimePrekey, "id public_key"),
         (e2ecross.Sent, "message_id deliveries"),
