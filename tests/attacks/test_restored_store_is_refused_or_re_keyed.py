@@ -270,6 +270,8 @@ def test_late_messages_still_open(ana: Ana) -> None:
     ana.put_back()
     ana.open(restored=True)
     assert [ana.who.read(envelope) for envelope in (late, skipped)] == ["late", "skipped"]
+    with pytest.raises(NoSession):
+        ana.who.send(budi, "because no ratchet has turned")
     for envelope in (late, skipped):
         with pytest.raises(DuplicateMessage):
             ana.who.device.decrypt(envelope)

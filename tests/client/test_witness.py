@@ -236,11 +236,12 @@ def test_an_answer_that_is_no_number_is_refused(nonsense: object) -> None:
         def read(self) -> int:
             return nonsense  # type: ignore[return-value]
 
-    for call in (
+    calls: list[Callable[[], Device]] = [
         lambda: reopen(store, Nonsense()),
         lambda: reopen(store, Nonsense(), restored=True),
         lambda: make(Nonsense()),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(WitnessFailed, match="whole number"):
             call()
     assert dump(store) == before
@@ -251,7 +252,11 @@ def test_a_witness_that_cannot_be_read_is_an_error_of_ours() -> None:
     introduce(make(Keychain(), store), make_device(BUDI))
     keychain = Keychain()
     keychain.error = OSError("no access")
-    for call in (lambda: reopen(store, keychain), lambda: make(keychain)):
+    calls: list[Callable[[], Device]] = [
+        lambda: reopen(store, keychain),
+        lambda: make(keychain),
+    ]
+    for call in calls:
         with pytest.raises(WitnessFailed):
             call()
 
