@@ -23,6 +23,7 @@ from e2ecross import (
     PreKeyBundle,
     PublishedKeys,
     SafetyNumber,
+    SessionInfo,
     Text,
     UnsupportedContent,
     UserId,
@@ -743,3 +744,36 @@ def test_a_clock_that_returns_no_milliseconds_is_named(now: Any) -> None:  # noq
     with pytest.raises(InvalidArgument, match="clock"):
         Device.open(store, clock=lambda: now).publish()
     assert dump(store) == before
+
+
+# --- How it stands with sessions --------------------------------------------------------------
+
+
+def test_session_info_follows_a_session_through_its_life() -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    assert ana.session_info(BUDI) is None
+    start(ana, budi)
+    assert ana.session_info(BUDI) == SessionInfo(True, False, False, 0)
+    say(ana, budi, "first")
+    assert budi.session_info(ANA) == SessionInfo(True, True, False, 0)
+    say(budi, ana, "answer")
+    assert ana.session_info(BUDI) == SessionInfo(True, True, False, 0)
+    start(ana, budi)
+    assert ana.session_info(BUDI) == SessionInfo(True, False, False, 1)
+    restored = Device.open(ana.context.store, clock=FakeClock(), restored=True)
+    assert restored.session_info(BUDI) == SessionInfo(False, False, False, 2)
+    with pytest.raises(InvalidArgument, match="address"):
+        ana.session_info("instagram:budi")  # type: ignore[arg-type]
+
+
+def test_a_session_that_began_without_a_one_time_prekey_says_so() -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    start(ana, budi, one_time=False)
+    assert ana.session_info(BUDI) == SessionInfo(True, False, True, 0)
+    say(ana, budi, "first")
+    assert budi.session_info(ANA) == SessionInfo(True, True, True, 0)
+    ana = reopen_device(ana, ana.context.store, "again")
+    say(budi, ana, "answer")
+    assert ana.session_info(BUDI) == SessionInfo(True, True, True, 0)
+    start(ana, budi)
+    assert ana.session_info(BUDI) == SessionInfo(True, False, False, 1)
