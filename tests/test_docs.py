@@ -18,6 +18,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from e2ecross import Policy, errors
+from e2ecross.client import identity_backup
 from e2ecross.client.backend import Backend
 from e2ecross.crypto import kdf
 from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES, PassphraseCost
@@ -29,6 +30,7 @@ from e2ecross.stores.sqlite import TRUNCATE_EVERY
 from e2ecross.wire import limits
 from e2ecross.wire._pb.e2ecross.v1 import (
     address_pb2,
+    backup_pb2,
     bundle_pb2,
     content_pb2,
     envelope_pb2,
@@ -211,6 +213,7 @@ MESSAGES = {
     message.DESCRIPTOR.name: message
     for module in (
         address_pb2,
+        backup_pb2,
         bundle_pb2,
         content_pb2,
         envelope_pb2,
@@ -276,6 +279,7 @@ def test_the_labels_are_those_of_the_code() -> None:
         kdf._BASE_KEY_HASH_PREFIX,
     ):
         assert f'"{label.decode()}"' in text
+    assert f'"{identity_backup._LABEL.decode()}"' in text
     for label in (sealing_header._SEALING_INFO, sealing_header._BLINDING_INFO):
         assert f"`{label.decode()}`" in STORAGE.read_text("utf-8")
 

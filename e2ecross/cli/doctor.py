@@ -185,6 +185,8 @@ def _facts(health: StoreHealth) -> Iterator[str]:
         registered = "registered" if health.device.is_registered else "not registered"
         waiting = "a publication unconfirmed" if health.device.is_publication_unconfirmed else ""
         yield _line("device", f"{registered}, {waiting}" if waiting else registered)
+        adopted = "" if health.device.is_epoch_adopted else ", the back end was not asked yet"
+        yield _line("epoch", f"{health.device.epoch}{adopted}")
     age = "none" if prekeys.signed_age_ms is None else _days(prekeys.signed_age_ms)
     yield _line("signed prekey", f"{age}; {prekeys.replaced} older ones kept")
     yield _line("one-time prekeys", f"{prekeys.one_time} stored")
@@ -192,9 +194,12 @@ def _facts(health: StoreHealth) -> Iterator[str]:
     since = "" if oldest is None else f", the oldest {_days(oldest)}"
     yield _line("sessions", f"{sessions.current} current, {sessions.archived} archived")
     yield _line("", f"{sessions.unacknowledged} without answer{since}; {sessions.held} held")
+    if sessions.put_away:
+        yield _line("", f"{sessions.put_away} put away by a restore")
     yield _line("skipped keys", f"{sessions.skipped_keys} stored")
     trust = ", ".join(f"{count} {state}" for state, count in health.identities.items())
-    yield _line("identities", trust)
+    stale = f"; {health.stale_identities} stale" if health.stale_identities else ""
+    yield _line("identities", trust + stale)
     yield _line("waiting", f"{health.outbox} in the outbox, {health.inbox} in the inbox")
 
 

@@ -20,8 +20,8 @@ __all__ = ["DAY_MS", "Finding", "find_notes", "find_problems"]
 DAY_MS: Final = 24 * 60 * 60 * 1000
 _MAINTAIN: Final = "call Client.maintain, or Device.publish, then confirm_published"
 _DAMAGED: Final = (
-    "do not go on with it: make a new device, because an older copy of the store would use message "
-    "keys again"
+    "do not go on with it: make a new device, with the identity of a backup if there is one, or "
+    "open an older copy of the store as restored"
 )
 
 
@@ -68,6 +68,12 @@ def find_problems(
                 "publication_unconfirmed",
                 f"Published keys may not have reached the back end: {_MAINTAIN}; it repeats them.",
             )
+        if not health.device.are_prekeys_replaced:
+            yield Finding(
+                "prekeys_not_replaced",
+                f"The store was restored or imported, and the back end may still hand out keys "
+                f"of before: {_MAINTAIN}; it replaces them.",
+            )
         yield from _prekey_problems(health.prekeys, policy)
     elif not health.tables[list(Table).index(Table.DEVICE)].records:
         yield Finding("no_device", "The store holds no device yet: use Device.create.")
@@ -95,6 +101,25 @@ def find_notes(health: StoreHealth) -> Iterator[Finding]:
         yield Finding(
             "unacknowledged",
             f"{_count(fresh, 'session')} without an answer so far: the peer may be offline.",
+        )
+    if sessions.without_one_time_prekey:
+        yield Finding(
+            "without_one_time_prekey",
+            f"{_count(sessions.without_one_time_prekey, 'session')} started without a one-time "
+            f"prekey of the peer: until the first answer, a thief of their keys can read it.",
+        )
+    if sessions.put_away:
+        yield Finding(
+            "put_away",
+            f"{_count(sessions.put_away, 'session')} put away because the store was restored: "
+            f"late messages are read, and what is sent starts a new session.",
+        )
+    if health.stale_identities:
+        yield Finding(
+            "identities_stale",
+            f"{_count(health.stale_identities, 'contact')} known from before the store was "
+            f"restored: what was accepted or verified since is forgotten. The next session "
+            f"confirms each.",
         )
     if sessions.held:
         yield Finding(

@@ -33,6 +33,7 @@ from e2ecross.client.session_store import load_sessions
 from e2ecross.client.trust import TrustState
 from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.protocol.prekeys import is_expired, rotation_is_due
+from e2ecross.protocol.session import can_send
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import DeviceRecord, SignedPrekeyRecord
@@ -74,11 +75,16 @@ class DeviceHealth:
         is_registered: whether a back end has accepted it.
         is_publication_unconfirmed: whether prekeys were made that may not have arrived there.
         epoch: how many sending and prekey operations the store has committed.
+        is_epoch_adopted: false until a restored or imported store has heard the back end's epoch.
+        are_prekeys_replaced: false until the back end has confirmed the first publication of a
+            restored or imported store.
     """
 
     is_registered: bool
     is_publication_unconfirmed: bool
     epoch: int
+    is_epoch_adopted: bool
+    are_prekeys_replaced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +116,11 @@ class SessionHealth:
         unacknowledged: how many of those the peer has never answered.
         stale: how many of the unanswered ones are so old that the peer may have deleted the
             prekeys that their messages need.
+        without_one_time_prekey: how many of the unanswered ones began without a one-time prekey.
         oldest_unacknowledged_ms: age of the oldest unanswered one, milliseconds, or None.
         archived: sessions that only read.
         held: how many of those the stay rule holds back.
+        put_away: how many of those send nothing since the store was restored.
         skipped_keys: stored keys of messages that have not arrived.
         broken: addresses whose sessions are listed but cannot be loaded: a record is damaged or
             missing, or two contradict each other.
@@ -121,9 +129,11 @@ class SessionHealth:
     current: int
     unacknowledged: int
     stale: int
+    without_one_time_prekey: int
     oldest_unacknowledged_ms: int | None
     archived: int
     held: int
+    put_away: int
     skipped_keys: int
     broken: int
 
@@ -138,6 +148,7 @@ class StoreHealth:
         prekeys: its prekeys.
         sessions: its sessions.
         identities: how many remote identities are in each state of trust.
+        stale_identities: how many of them are from before a restore, and not confirmed since.
         outbox: envelopes that the back end may not have yet.
         inbox: items that the app has not confirmed.
     """
@@ -147,6 +158,7 @@ class StoreHealth:
     prekeys: PrekeyHealth
     sessions: SessionHealth
     identities: dict[TrustState, int]
+    stale_identities: int
     outbox: int
     inbox: int
 
@@ -174,7 +186,7 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     signed = dict(read(Table.SIGNED_PREKEYS, read_signed_prekey))
     one_time = read(Table.ONE_TIME_PREKEYS, check_one_time_prekey)
     read(Table.SEEN_BASE_KEYS, check_seen_base_key)
-    trust = Counter(read(Table.REMOTE_IDENTITIES, lambda place, _, __: read_trust(tx, place)))
+    known = read(Table.REMOTE_IDENTITIES, lambda place, _, __: read_trust(tx, place))
     places = read(Table.SESSION_RECORDS, read_session_list)
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
@@ -185,14 +197,14 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     read(Table.RETRIES, check_retries)
     device = next((row for row in found if isinstance(row, DeviceRecord)), None)
     epoch = next((row for row in found if isinstance(row, int)), 0)
+    trust = Counter(state for state, _ in known)
     return StoreHealth(
         tables=tuple(tables),
-        device=None
-        if device is None
-        else DeviceHealth(device.registered, bool(device.unconfirmed_publication), epoch),
+        device=None if device is None else _device(device, epoch),
         prekeys=_prekeys(device, signed, len(one_time), policy, now_ms),
         sessions=_sessions(tx, places, sum(skipped), policy, now_ms),
         identities={state: trust[state] for state in TrustState},
+        stale_identities=sum(stale for _, stale in known),
         outbox=len(outbox),
         inbox=sum(inbox),
     )
@@ -214,6 +226,16 @@ def _read_table(
             damaged += 1
         except StoreTooNew:
             too_new += 1
+
+
+def _device(device: DeviceRecord, epoch: int) -> DeviceHealth:
+    return DeviceHealth(
+        is_registered=device.registered,
+        is_publication_unconfirmed=bool(device.unconfirmed_publication),
+        epoch=epoch,
+        is_epoch_adopted=not device.adopts_epoch,
+        are_prekeys_replaced=not device.replaces_prekeys,
+    )
 
 
 def _prekeys(
@@ -241,7 +263,7 @@ def _prekeys(
 def _sessions(
     tx: Transaction, places: list[bytes], skipped_keys: int, policy: Policy, now_ms: int
 ) -> SessionHealth:
-    current = archived = held = broken = 0
+    current = archived = held = put_away = unprotected = broken = 0
     unanswered_ms: list[int] = []
     for place in places:
         try:
@@ -253,17 +275,21 @@ def _sessions(
             continue
         archived += len(sessions.archived)
         held += sessions.held is not None
+        put_away += sum(not can_send(session) for session in sessions.archived)
         if sessions.current is not None:
             current += 1
             if sessions.current.pending is not None:
+                unprotected += sessions.current.without_one_time_prekey
                 unanswered_ms.append(now_ms - sessions.current.pending.created_at_ms)
     return SessionHealth(
         current=current,
         unacknowledged=len(unanswered_ms),
         stale=sum(age_ms >= policy.signed_prekey_kept_ms for age_ms in unanswered_ms),
+        without_one_time_prekey=unprotected,
         oldest_unacknowledged_ms=max(unanswered_ms, default=None),
         archived=archived,
         held=held,
+        put_away=put_away,
         skipped_keys=skipped_keys,
         broken=broken,
     )

@@ -74,12 +74,12 @@ def check_seen_base_key(_: bytes, __: bytes, record: bytes) -> None:
         raise RecordCorrupted("the mark of a seen base key is something else")
 
 
-def read_trust(tx: Transaction, place: bytes) -> TrustState:
-    """Return how far the remote identity in a partition is trusted."""
+def read_trust(tx: Transaction, place: bytes) -> tuple[TrustState, bool]:
+    """Return how far the remote identity in a partition is trusted, and whether that is stale."""
     identity = find_identity(tx, address_from_key(place))
     if identity is None:
         raise RecordCorrupted("a remote identity stands in the wrong row: the store is damaged")
-    return identity.trust
+    return identity.trust, identity.stale
 
 
 def read_session_list(place: bytes, _: bytes, record: bytes) -> bytes:

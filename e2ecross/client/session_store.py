@@ -51,9 +51,9 @@ class SessionInfo:
     Attributes:
         can_send: there is one to send with. Otherwise all only read, and it takes a bundle.
         acknowledged: the one to send with is known to the peer: a message of theirs was read.
-        without_one_time_prekey: the one to send with was started here from a bundle that had no
-            one-time prekey. Until the peer's first answer, whoever steals their signed prekey and
-            identity key reads what is sent.
+        without_one_time_prekey: the one to send with began without a one-time prekey. Whoever
+            steals signed prekey and identity key of the end that did not start it reads what the
+            other end wrote before the first answer.
         archived: how many only read.
     """
 

@@ -35,6 +35,7 @@ from tests.support.documents import ROOT, section, table
 
 HOW_TO = ROOT / "docs" / "how-to.md"
 NOTES = {"not_registered", "unacknowledged", "held", "outbox", "inbox"}
+NOTES |= {"without_one_time_prekey", "put_away", "identities_stale"}
 KEY = bytes(range(32))
 HIDDEN = "the cake is in the oven"
 NOW_MS = system_clock()
@@ -107,7 +108,7 @@ def test_a_registered_device_is_healthy(home: Home) -> None:
     client.device.context.store.close()
     assert home.findings() == (set(), set())
     out = home.examine().out
-    for shown in ("1, records are not encrypted", "intact", "100 stored", "registered"):
+    for shown in ("2, records are not encrypted", "intact", "100 stored", "registered"):
         assert shown in out
 
 
@@ -245,9 +246,17 @@ def _text_for_bytes(home: Home) -> None:
     execute(home.path, "UPDATE one_time_prekeys SET record = 'text'")
 
 
+def _restored(home: Home) -> None:
+    with home.device() as device:
+        introduce(device, make_device(BUDI))
+    with SQLiteStore(home.path) as store:
+        Device.open(store, restored=True).publish(one_time=30)
+
+
 @pytest.mark.parametrize(
     ("provoke", "problems"),
     [
+        (_restored, {"prekeys_not_replaced", "publication_unconfirmed"}),
         (_unconfirmed, {"publication_unconfirmed"}),
         (_old, {"signed_prekey_old"}),
         (_future, {"signed_prekey_in_the_future"}),

@@ -23,6 +23,7 @@ from e2ecross import (
     PreKeyBundle,
     PublishedKeys,
     SafetyNumber,
+    SessionInfo,
     Text,
     UnsupportedContent,
     UserId,
@@ -104,8 +105,17 @@ def _signature(function: Callable[..., object]) -> list[str]:
 @pytest.mark.parametrize(
     ("function", "promised"),
     [
-        (Device.create, "address store *policy=None *clock=… *entropy=…"),
-        (Device.open, "store *policy=None *clock=… *entropy=…"),
+        (Device.create, "address store *policy=None *clock=… *entropy=… *witness=None"),
+        (
+            Device.open,
+            "store *policy=None *clock=… *entropy=… *witness=None *restored=False",
+        ),
+        (
+            Device.import_identity,
+            "backup passphrase store *policy=None *clock=… *entropy=… *witness=None",
+        ),
+        (Device.export_identity, "passphrase *cost=…"),
+        (Device.session_info, "address"),
         (Device.publish, "one_time=100"),
         (Device.confirm_published, "published"),
         (Device.has_session, "address"),
@@ -147,6 +157,10 @@ def test_every_method_has_the_promised_arguments(
         (Message, "sender message_id sent_at_ms content identity_changed redelivered receipt"),
         (FailedMessage, "sender message_id error redelivered retrying receipt"),
         (SafetyNumber, "digits scannable"),
+        (
+            e2ecross.SessionInfo,
+            "can_send acknowledged without_one_time_prekey archived",
+        ),
         (e2ecross.SignedPrekey, "id public_key signature"),
         (e2ecross.OneTimePrekey, "id public_key"),
         (e2ecross.Sent, "message_id deliveries"),
@@ -730,3 +744,36 @@ def test_a_clock_that_returns_no_milliseconds_is_named(now: Any) -> None:  # noq
     with pytest.raises(InvalidArgument, match="clock"):
         Device.open(store, clock=lambda: now).publish()
     assert dump(store) == before
+
+
+# --- How it stands with sessions --------------------------------------------------------------
+
+
+def test_session_info_follows_a_session_through_its_life() -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    assert ana.session_info(BUDI) is None
+    start(ana, budi)
+    assert ana.session_info(BUDI) == SessionInfo(True, False, False, 0)
+    say(ana, budi, "first")
+    assert budi.session_info(ANA) == SessionInfo(True, True, False, 0)
+    say(budi, ana, "answer")
+    assert ana.session_info(BUDI) == SessionInfo(True, True, False, 0)
+    start(ana, budi)
+    assert ana.session_info(BUDI) == SessionInfo(True, False, False, 1)
+    restored = Device.open(ana.context.store, clock=FakeClock(), restored=True)
+    assert restored.session_info(BUDI) == SessionInfo(False, False, False, 2)
+    with pytest.raises(InvalidArgument, match="address"):
+        ana.session_info("instagram:budi")  # type: ignore[arg-type]
+
+
+def test_a_session_that_began_without_a_one_time_prekey_says_so() -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    start(ana, budi, one_time=False)
+    assert ana.session_info(BUDI) == SessionInfo(True, False, True, 0)
+    say(ana, budi, "first")
+    assert budi.session_info(ANA) == SessionInfo(True, True, True, 0)
+    ana = reopen_device(ana, ana.context.store, "again")
+    say(budi, ana, "answer")
+    assert ana.session_info(BUDI) == SessionInfo(True, True, True, 0)
+    start(ana, budi)
+    assert ana.session_info(BUDI) == SessionInfo(True, False, False, 1)

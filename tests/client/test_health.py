@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 
 from e2ecross import Address, Device, Policy, Text
 from e2ecross.client.context import address_from_key, address_key
+from e2ecross.client.delivered import note_delivered
 from e2ecross.client.health import StoreHealth, TableHealth, read_health
 from e2ecross.client.prekey_store import find_signed_prekey, put_signed_prekey
+from e2ecross.client.retry_budget import BUDGET, spend_request
+from e2ecross.client.sent import find_kept, keep_other_id, keep_sent
 from e2ecross.client.trust import TrustState
 from e2ecross.errors import BackendError, RecordCorrupted
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
-from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
+from e2ecross.wire.queue_records import InboxRecord, OutboxRecord, SentRecord
 from tests.client.support import (
     ANA,
     BUDI,
@@ -67,7 +70,20 @@ def busy_store(store: Store) -> Device:
     backend.unreachable = True
     with pytest.raises(BackendError):
         ana.send(str(BUDI), Text("in the outbox"))
+    remember(device)
     return device
+
+
+def remember(device: Device) -> None:
+    """Put a row beside the list of generations into each table of what is kept for a time."""
+    context = device.context
+    with context.store.transaction() as tx:
+        keep_sent(tx, context.policy, TOKO, bytes(16), Text("kept"), NOW_MS)
+        kept = find_kept(tx, context.policy, TOKO, bytes(16), NOW_MS)
+        assert kept is not None
+        keep_other_id(tx, context.policy, kept, bytes(range(16)), NOW_MS)
+        note_delivered(tx, context.policy, TOKO, bytes(16), NOW_MS)
+        assert spend_request(context, tx, TOKO, bytes(16), NOW_MS)
 
 
 def test_a_new_device_has_a_signed_prekey_and_nothing_else(stores: Stores) -> None:
@@ -182,6 +198,47 @@ def test_archived_and_held_sessions(stores: Stores) -> None:
     assert (sessions.current, sessions.archived, sessions.held) == (2, 2, 1)
 
 
+def test_a_restored_store(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi, toko = make_device(ANA, store), make_device(BUDI), make_device(TOKO)
+    introduce(ana, budi)
+    start(ana, toko)
+    health = health_of(store)
+    assert health.device is not None
+    assert (health.device.is_epoch_adopted, health.device.are_prekeys_replaced) == (True, True)
+    assert (health.sessions.put_away, health.stale_identities) == (0, 0)
+    epoch = health.device.epoch
+    assert epoch > 0
+    ana = Device.open(store, clock=FakeClock(), restored=True)
+    health = health_of(store)
+    assert health.device is not None
+    assert (health.device.is_epoch_adopted, health.device.are_prekeys_replaced) == (False, False)
+    assert health.device.epoch == epoch + 1
+    sessions = health.sessions
+    assert (sessions.current, sessions.archived, sessions.put_away) == (0, 2, 2)
+    assert (health.stale_identities, health.prekeys.one_time) == (2, 0)
+    introduce(ana, budi)
+    health = health_of(store)
+    assert (health.stale_identities, health.sessions.put_away) == (1, 2)
+    ana.confirm_published(ana.publish(1))
+    health = health_of(store)
+    assert health.device is not None
+    assert health.device.are_prekeys_replaced
+
+
+def test_unanswered_sessions_without_a_one_time_prekey(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    start(ana, budi, one_time=False)
+    start(ana, make_device(TOKO))
+    sessions = health_of(store).sessions
+    assert (sessions.unacknowledged, sessions.without_one_time_prekey) == (2, 1)
+    say(ana, budi, "hello")
+    say(budi, ana, "an answer")
+    sessions = health_of(store).sessions
+    assert (sessions.unacknowledged, sessions.without_one_time_prekey) == (1, 0)
+
+
 def test_identities_are_counted_by_trust(stores: Stores) -> None:
     store = stores.open("ana")
     ana, budi = make_device(ANA, store), make_device(BUDI)
@@ -255,8 +312,21 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         (Table.INBOX, b"", InboxRecord(None, b"", 1, content_kind=1).encode()),
         (Table.INBOX, b"", InboxRecord(ANA, b"", 1, content_kind=1, content_body=b"?").encode()),
         (Table.REMOTE_IDENTITIES, address_key(BUDI), bytes(3)),
+        (Table.SENT, b"1", SentRecord(content_kind=1, content_body=b"?").encode()),
+        (Table.SENT, b"", SentRecord(original_id=bytes(16)).encode()),
+        (Table.DELIVERED, b"1", b"\x01\x01"),
+        (Table.RETRIES, BUDGET, b"\x01\x2a\x01"),
     ],
-    ids=["no-envelope", "no-sender", "no-content", "another-row"],
+    ids=[
+        "no-envelope",
+        "no-sender",
+        "no-content",
+        "another-row",
+        "no-kept-content",
+        "no-list",
+        "no-mark",
+        "no-budget",
+    ],
 )
 def test_a_record_that_holds_the_wrong_thing_is_damaged(
     table: Table, place: bytes, record: bytes

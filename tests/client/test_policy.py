@@ -12,6 +12,13 @@ from tests.client.support import DAY_MS
 
 _TIMES = ("signed_prekey_max_age_ms", "signed_prekey_kept_ms")
 _COUNTS = ("one_time_prekeys_low", "one_time_prekeys_target")
+_MESSAGE_COUNTS = (
+    "resend_kept_messages",
+    "retry_requests_per_peer",
+    "retry_requests",
+    "resends_per_peer",
+    "resends",
+)
 
 
 def test_the_defaults_are_those_that_are_documented() -> None:
@@ -21,6 +28,14 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         "signed_prekey_kept_ms": 30 * DAY_MS,
         "one_time_prekeys_low": 25,
         "one_time_prekeys_target": 100,
+        "accept_changed_identity": False,
+        "resend_kept_ms": 7 * DAY_MS,
+        "resend_kept_messages": 5_000,
+        "delivered_kept_ms": 45 * DAY_MS,
+        "retry_requests_per_peer": 1_000,
+        "retry_requests": 5_000,
+        "resends_per_peer": 1_000,
+        "resends": 5_000,
     }
 
 
@@ -40,6 +55,32 @@ def test_times_are_from_a_millisecond_to_ten_years(name: str) -> None:
             Policy(**wrong)
 
 
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("resend_kept_ms", 1, 30 * DAY_MS),
+        ("delivered_kept_ms", 31 * DAY_MS, 3650 * DAY_MS),
+        *((name, 0, 1_000_000) for name in _MESSAGE_COUNTS),
+    ],
+)
+def test_settings_of_kept_messages_have_bounds(name: str, low: int, high: int) -> None:
+    for value in (low, high):
+        settings: dict[str, Any] = {name: value}
+        assert getattr(Policy(**settings), name) == value
+    for bad in (low - 1, high + 1, -1, float(low), str(low), None, True):
+        wrong: dict[str, Any] = {name: bad}
+        with pytest.raises(InvalidArgument, match=rf"\b{name}\b"):
+            Policy(**wrong)
+
+
+def test_received_messages_are_remembered_for_longer_than_anybody_may_send_again() -> None:
+    longest = Policy(resend_kept_ms=30 * DAY_MS)
+    for days in (1, 30):
+        with pytest.raises(InvalidArgument, match="delivered_kept_ms"):
+            Policy(delivered_kept_ms=days * DAY_MS)
+    assert longest.resend_kept_ms < Policy(delivered_kept_ms=31 * DAY_MS).delivered_kept_ms
+
+
 @pytest.mark.parametrize("name", _COUNTS)
 def test_counts_are_whole_numbers_within_a_publication(name: str) -> None:
     for bad in (-1, 1001, 5.0, "5", None, True):
@@ -55,8 +96,14 @@ def test_the_refill_mark_is_at_most_the_target() -> None:
         Policy(one_time_prekeys_low=11, one_time_prekeys_target=10)
 
 
-def test_refusing_is_a_plain_yes_or_no() -> None:
+@pytest.mark.parametrize("name", ["refuse_changed_identity", "accept_changed_identity"])
+def test_refusing_and_accepting_is_a_plain_yes_or_no(name: str) -> None:
     for bad in (0, 1, "yes", None):
-        settings: dict[str, Any] = {"refuse_changed_identity": bad}
-        with pytest.raises(InvalidArgument, match="refuse_changed_identity"):
+        settings: dict[str, Any] = {name: bad}
+        with pytest.raises(InvalidArgument, match=name):
             Policy(**settings)
+
+
+def test_a_changed_identity_is_not_both_refused_and_accepted() -> None:
+    with pytest.raises(InvalidArgument, match="both refused and accepted"):
+        Policy(refuse_changed_identity=True, accept_changed_identity=True)

@@ -9,10 +9,11 @@ from e2ecross.protocol.prekeys import (
     is_expired,
     new_registration_id,
     one_time_prekeys_to_add,
+    prekey_id_after_restore,
     require_free_ids,
     rotation_is_due,
 )
-from tests.support.entropy import ReplayedEntropy
+from tests.support.entropy import ReplayedEntropy, SeededEntropy
 
 MAX_ID = 0xFFFFFF
 
@@ -44,6 +45,38 @@ def test_ids_end_at_24_bits() -> None:
     for next_id, count in ((MAX_ID, 2), (MAX_ID - 99, 101), (MAX_ID + 1, 1)):
         with pytest.raises(PrekeysExhausted, match="new device"):
             require_free_ids(next_id, count)
+
+
+@pytest.mark.parametrize(("next_id", "choices"), [(1, 8355839), (2**23, 4161535)])
+def test_ids_go_on_above_what_may_have_been_lost(next_id: int, choices: int) -> None:
+    first = next_id + 65_536
+    for drawn, expected in (
+        (0, first),
+        (1, first + 1),
+        (choices - 1, first + choices - 1),
+        (choices, first),
+        (2**56 - 1, first + (2**56 - 1) % choices),
+    ):
+        entropy = ReplayedEntropy([drawn.to_bytes(7)])
+        assert prekey_id_after_restore(next_id, entropy) == expected
+        assert first <= expected < first + choices <= MAX_ID
+
+
+def test_many_restores_in_a_row_leave_ids_and_end_with_an_error() -> None:
+    entropy = SeededEntropy("restores")
+    ids = [first_prekey_id(entropy)]
+    while ids[-1] < MAX_ID - 65_536 - 2:
+        ids.append(prekey_id_after_restore(ids[-1] + 1, entropy))
+        assert ids[-1] - ids[-2] > 65_536
+        assert ids[-1] <= MAX_ID
+    assert len(ids) > 8
+    with pytest.raises(PrekeysExhausted, match="new device"):
+        prekey_id_after_restore(ids[-1] + 1, entropy)
+    last = MAX_ID - 65_536
+    for left in (last, last - 1, MAX_ID, MAX_ID + 1):
+        with pytest.raises(PrekeysExhausted):
+            prekey_id_after_restore(left, entropy)
+    assert prekey_id_after_restore(last - 2, entropy) == MAX_ID - 2
 
 
 def test_rotation_is_due_at_the_age_not_before() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from e2ecross.address import Address
+from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.errors import E2ECrossError, RemoteError, StoreError
 from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
 from e2ecross.wire.content import (
@@ -17,6 +18,7 @@ from e2ecross.wire.content import (
     encode_payload,
 )
 from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.padding import pad, unpad
 from e2ecross.wire.queue_records import (
     GenerationRecord,
@@ -140,11 +142,21 @@ _WIRE: Final = {
     ),
     "text": Format(encode_content(Text("halo"))[1], _content(1), RemoteError),
     "bytes": Format(encode_content(Bytes(b"\0\1"))[1], _content(2), RemoteError),
+    "identity backup": Format(
+        IdentityBackup(PassphraseCost.MODERATE.work, bytes(16), bytes(12), _KEY).encode(),
+        _again(IdentityBackup),
+        RemoteError,
+    ),
+    "identity backup content": Format(
+        BackupContent(ADDRESS, _KEY, _KEY).encode(), _again(BackupContent), RemoteError, ((1,),)
+    ),
 }
 
 RECORDS: Final[Mapping[str, Format]] = {
     "device": Format(
-        DeviceRecord(ADDRESS, _KEY, 1, 2, 3, b"publication", _KEY, True, 4).encode(),
+        DeviceRecord(
+            ADDRESS, _KEY, 1, 2, 3, b"publication", _KEY, True, 4, 2**40, True, True
+        ).encode(),
         _again(DeviceRecord),
         StoreError,
         ((1,),),
@@ -165,7 +177,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "remote identity": Format(
-        RemoteIdentityRecord(GOOD_KEY, GOOD_KEY, True, 1).encode(),
+        RemoteIdentityRecord(GOOD_KEY, GOOD_KEY, True, 1, True, 2).encode(),
         _again(RemoteIdentityRecord),
         StoreError,
         (),
