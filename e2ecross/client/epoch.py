@@ -118,9 +118,9 @@ def check_epoch(tx: Transaction, backend_epoch: int) -> None:
     if device.adopts_epoch:
         if backend_epoch > _MAX_ADOPTED:
             raise BackendError("the back end answered with an impossible epoch: try again")
-        epoch = max(epoch, backend_epoch) + 1
-        set_epoch(tx, epoch)
-        # A publication that was made before this must not look older than those of the lost time.
-        save_device(tx, replace(device, adopts_epoch=False, publication_epoch=epoch))
+        set_epoch(tx, max(epoch, backend_epoch))
+        if device.unconfirmed_publication:  # made since, and not older than what is there
+            device = replace(device, publication_epoch=count_operation(tx))
+        save_device(tx, replace(device, adopts_epoch=False))
     else:
         require_epoch(epoch, backend_epoch, "the back end")

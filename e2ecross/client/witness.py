@@ -22,7 +22,8 @@ MAX_EPOCH: Final = 2**63 - 1
 class Witness(Protocol):
     """What keeps a store's epoch outside of the store, such as a platform's keychain.
 
-    It must not be part of what is backed up and restored together with the store.
+    It must not be part of what is backed up and restored together with the store. Each store has
+    one of its own.
     """
 
     def read(self) -> int:

@@ -196,6 +196,14 @@ def test_a_restored_store_takes_the_back_ends_epoch_over_once(
         check(store, epoch + 1)
 
 
+def test_a_publication_that_waits_is_not_older_than_what_was_taken_over() -> None:
+    store = prepared(adopts=True)
+    Device.open(store, clock=FakeClock()).publish(1)
+    assert check(store, 50) == (51, False)
+    with store.transaction() as tx:
+        assert require_device(tx).publication_epoch == 51
+
+
 @pytest.mark.parametrize("adopts", [True, False])
 @pytest.mark.parametrize("nonsense", [-1, True, None, 1.0, "8"])
 def test_nonsense_of_the_back_end_is_its_own_error(nonsense: object, adopts: bool) -> None:
