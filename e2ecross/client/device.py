@@ -109,9 +109,9 @@ class Device(DeviceTrust):
                 `Client` also asks the back end.
             restored: say True once when the store was put back to an older state, or is a copy
                 that is used instead of the original. Then nothing that may have been used since
-                is used again: sessions send only after the peer has written under fresh keys, or
-                anew from a bundle; all prekeys are replaced; what is known of contacts is marked
-                stale. Identity, inbox and the reading of late messages stay.
+                is used again: sessions read and never send again, so that new ones are started
+                from bundles; all prekeys are replaced; what is known of contacts is marked stale.
+                Identity, inbox and the reading of late messages stay.
 
         Raises:
             NoDevice: the store holds none.

@@ -3,8 +3,8 @@
 
 Rules:
 - One transaction, and a second time does no harm. Keys are generated before it.
-- Nothing that the lost operations may have used is used again: sessions send nothing before their
-  ratchet has turned under fresh keys; all prekeys go, and new ones get ids of their own.
+- Nothing that the lost operations may have used is used again: sessions never send again, new ones
+  take their place; all prekeys go, and new ones get ids of their own.
 - What only reads stays: identity, sessions with their receiving keys, inbox, kept messages.
 - What is known of contacts stays and is marked stale: they may have changed their key since, and
   the user may have accepted or verified it.

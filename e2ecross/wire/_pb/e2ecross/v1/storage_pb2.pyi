@@ -62,22 +62,22 @@ class OneTimePrekeyRecord(_message.Message):
     def __init__(self, private_key: _Optional[bytes] = ...) -> None: ...
 
 class RemoteIdentityRecord(_message.Message):
-    __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms", "stale", "by_policy", "asked_at_ms")
+    __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms", "stale", "asked_at_ms", "by_policy")
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     PENDING_KEY_FIELD_NUMBER: _ClassVar[int]
     VERIFIED_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEEN_AT_MS_FIELD_NUMBER: _ClassVar[int]
     STALE_FIELD_NUMBER: _ClassVar[int]
-    BY_POLICY_FIELD_NUMBER: _ClassVar[int]
     ASKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    BY_POLICY_FIELD_NUMBER: _ClassVar[int]
     identity_key: bytes
     pending_key: bytes
     verified: bool
     first_seen_at_ms: int
     stale: bool
-    by_policy: bool
     asked_at_ms: int
-    def __init__(self, identity_key: _Optional[bytes] = ..., pending_key: _Optional[bytes] = ..., verified: bool = ..., first_seen_at_ms: _Optional[int] = ..., stale: bool = ..., by_policy: bool = ..., asked_at_ms: _Optional[int] = ...) -> None: ...
+    by_policy: bool
+    def __init__(self, identity_key: _Optional[bytes] = ..., pending_key: _Optional[bytes] = ..., verified: bool = ..., first_seen_at_ms: _Optional[int] = ..., stale: bool = ..., asked_at_ms: _Optional[int] = ..., by_policy: bool = ...) -> None: ...
 
 class SessionRecord(_message.Message):
     __slots__ = ("current", "archived", "held", "held_count")
