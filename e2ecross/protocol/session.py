@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret
-from e2ecross.protocol.ratchet import RatchetState, ratchet_decrypt, ratchet_encrypt
+from e2ecross.protocol.ratchet import (
+    RatchetState,
+    drop_skipped_keys,
+    ratchet_decrypt,
+    ratchet_encrypt,
+)
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.signal_message import SignalMessage, encode_prekey_signal_message
 
@@ -24,6 +29,7 @@ __all__ = [
     "session_decrypt",
     "session_encrypt",
     "without_pending",
+    "without_skipped_keys",
 ]
 
 
@@ -136,6 +142,11 @@ def session_decrypt(
 def without_pending(session: Session) -> Session:
     """Return the session as it is archived: it no longer wraps."""
     return session if session.pending is None else _with(session, session.ratchet, None)
+
+
+def without_skipped_keys(session: Session, count: int) -> Session:
+    """Return the session without that many stored message keys, or all; the oldest go first."""
+    return _with(session, drop_skipped_keys(session.ratchet, count), session.pending)
 
 
 def _with(session: Session, ratchet: RatchetState, pending: PendingPrekey | None) -> Session:
