@@ -33,12 +33,12 @@ from tests.support.entropy import SeededEntropy
 from tests.support.formats import FORMATS, PAYLOAD, STORED_SESSION, Format
 from tests.support.points import BAD_KEYS, GOOD_KEY
 
-__all__ = ["DECODERS"]
+__all__ = ["DECODE", "DECODERS"]
 
 _STORE_KEY: Final = bytes(range(32))
 
 
-def _one_encoding(form: Format) -> Target:
+def _decode_once(form: Format) -> Callable[[bytes], str]:
     """A format of our own: what decodes is encoded again to the same bytes."""
 
     def decode(data: bytes) -> str:
@@ -46,6 +46,12 @@ def _one_encoding(form: Format) -> Target:
         came = outcome(lambda: again.append(form.reencode(data)), form.error)
         assert all(encoded == data for encoded in again), "a second encoding"
         return came
+
+    return decode
+
+
+def _one_encoding(form: Format) -> Target:
+    decode = _decode_once(form)
 
     def run(data: bytes) -> str:
         # Most changes make a second encoding, and that is all that is noticed of them.
@@ -163,7 +169,17 @@ _OTHERS: Final[Mapping[str, Target]] = {
     ),
 }
 
+_OURS: Final[Mapping[str, Format]] = {
+    f"format-{name.replace(' ', '-')}": form for name, form in FORMATS.items()
+}
+
 DECODERS: Final[Mapping[str, Target]] = {
-    **{f"format-{name.replace(' ', '-')}": _one_encoding(form) for name, form in FORMATS.items()},
+    **{name: _one_encoding(form) for name, form in _OURS.items()},
     **_OTHERS,
 }
+
+DECODE: Final[Mapping[str, Callable[[bytes], str]]] = {
+    **{name: _decode_once(form) for name, form in _OURS.items()},
+    **{name: target.run for name, target in _OTHERS.items()},
+}
+"""The same decoders, each called once with the bytes as they are."""

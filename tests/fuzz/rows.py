@@ -16,7 +16,7 @@ from tests.fuzz.target import Source, Target, outcome
 from tests.fuzz.world import fill, first_message, scene
 from tests.support.entropy import SeededEntropy
 
-__all__ = ["STORED", "use_device"]
+__all__ = ["STORED", "use_device", "use_rows"]
 
 
 def use_device(device: Device) -> list[str]:
@@ -66,7 +66,8 @@ def _changed(rows: Rows, source: Source) -> Rows:
     return tuple(changed)
 
 
-def _use(rows: Rows) -> str:
+def use_rows(rows: Rows) -> str:
+    """Open the device of a store that holds these rows, and use it."""
     store = MemoryStore()
     fill(store, rows)
     opened: list[Device] = []
@@ -85,7 +86,7 @@ def _use(rows: Rows) -> str:
 
 
 def _patched(data: bytes) -> str:
-    return _use(_changed(scene().budi_rows, Source(data)))
+    return use_rows(_changed(scene().budi_rows, Source(data)))
 
 
 def _one_record(data: bytes) -> str:
@@ -94,7 +95,7 @@ def _one_record(data: bytes) -> str:
     tables = sorted({row[0] for row in scene().budi_rows})
     table = tables[source.below(len(tables))]
     record = source.rest()
-    return _use(
+    return use_rows(
         tuple(
             (*row[:3], b"\1" + record if row[0] == table else row[3]) for row in scene().budi_rows
         )
