@@ -27,13 +27,26 @@ FINDINGS: Final = WORK / "findings"
 _PACKAGE: Final = str(ROOT / "e2ecross") + os.sep
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Read the command line and do what it says."""
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line; exit when it asks for something that there is not."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.run")
     parser.add_argument("command", choices=("list", "search", "one", "keep", "replay"))
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
-    parser.add_argument("names", nargs="*", help="targets; by default all (replay: one, and files)")
+    parser.add_argument("names", nargs="*", help="targets, by default all; replay: one, then files")
     options = parser.parse_intermixed_args(arguments)
+    if options.command != "one":  # which instruments the package before anything imports it
+        from tests.fuzz.targets import TARGETS
+
+        names = options.names[:1] if options.command == "replay" else options.names
+        unknown = set(names) - set(TARGETS)
+        if unknown or (options.command == "replay" and not names):
+            parser.error(f"no such target: {', '.join(sorted(unknown))}; see list")
+    return options
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line says."""
+    options = parse(arguments)
     if options.command == "one":
         _search_here(options.names[0], options.seconds)
         return 0
