@@ -36,7 +36,14 @@ from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS
 from e2ecross.wire.limits import MAX_RECEIVING_CHAINS, MAX_SKIPPED_KEYS_PER_SESSION
 from e2ecross.wire.signal_message import SignalMessage, encode_signal_message_body
 
-__all__ = ["RatchetState", "find_receiving_chain", "ratchet_decrypt", "ratchet_encrypt"]
+__all__ = [
+    "RatchetState",
+    "count_skipped_keys",
+    "drop_skipped_keys",
+    "find_receiving_chain",
+    "ratchet_decrypt",
+    "ratchet_encrypt",
+]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -147,6 +154,18 @@ def find_receiving_chain(state: RatchetState, ratchet_key: PublicKey) -> Receivi
     return None
 
 
+def count_skipped_keys(state: RatchetState) -> int:
+    """How many message keys are stored for messages that have not arrived."""
+    return _count(state.receiving)
+
+
+def drop_skipped_keys(state: RatchetState, count: int) -> RatchetState:
+    """Return the state without that many stored keys, or all: those of the oldest chain first."""
+    return RatchetState(
+        state.root_key, state.sending, state.previous_counter, _drop(state.receiving, count)
+    )
+
+
 def _open(message: SignalMessage, message_key: MessageKey, associated_data: bytes) -> bytes:
     keys = derive_message_keys(message_key)
     verify_mac(message.mac, keys.mac_key, associated_data, message.authenticated)
@@ -181,9 +200,15 @@ def _turn(
 
 def _bound_skipped_keys(chains: tuple[ReceivingChain, ...]) -> tuple[ReceivingChain, ...]:
     """Drop stored keys above the session's total, those of the oldest chain first."""
-    surplus = sum(len(chain.skipped) for chain in chains) - MAX_SKIPPED_KEYS_PER_SESSION
-    if surplus <= 0:
-        return chains
+    surplus = _count(chains) - MAX_SKIPPED_KEYS_PER_SESSION
+    return chains if surplus <= 0 else _drop(chains, surplus)
+
+
+def _count(chains: tuple[ReceivingChain, ...]) -> int:
+    return sum(len(chain.skipped) for chain in chains)
+
+
+def _drop(chains: tuple[ReceivingChain, ...], surplus: int) -> tuple[ReceivingChain, ...]:
     bounded = []
     for chain in chains:
         dropped = min(surplus, len(chain.skipped))

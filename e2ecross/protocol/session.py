@@ -14,7 +14,12 @@ from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret
 from e2ecross.protocol.message_chain import SendingChain
-from e2ecross.protocol.ratchet import RatchetState, ratchet_decrypt, ratchet_encrypt
+from e2ecross.protocol.ratchet import (
+    RatchetState,
+    drop_skipped_keys,
+    ratchet_decrypt,
+    ratchet_encrypt,
+)
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.signal_message import SignalMessage, encode_prekey_signal_message
 
@@ -27,6 +32,7 @@ __all__ = [
     "session_encrypt",
     "stop_sending",
     "without_pending",
+    "without_skipped_keys",
 ]
 
 
@@ -155,6 +161,11 @@ def can_send(session: Session) -> bool:
 def without_pending(session: Session) -> Session:
     """Return the session as it is archived: it no longer wraps."""
     return session if session.pending is None else _with(session, session.ratchet, None)
+
+
+def without_skipped_keys(session: Session, count: int) -> Session:
+    """Return the session without that many stored message keys, or all; the oldest go first."""
+    return _with(session, drop_skipped_keys(session.ratchet, count), session.pending)
 
 
 def _with(session: Session, ratchet: RatchetState, pending: PendingPrekey | None) -> Session:

@@ -5,7 +5,8 @@ Rules:
 - The current session sends. Up to 40 archived ones, newest first, still read; the one that reads
   a message becomes current.
 - A message whose ratchet key a session knows is for that session only, and its error is final.
-  Otherwise every session is tried, and their failures are one.
+  Otherwise every session is tried, those of the accepted identity first, until together they
+  have walked too far along their chains; their failures are one.
 - When both ends start at once, we stay with our own unanswered session for a while (the stay
   rule): the peer's session is held in the archive, and replaces ours when it has read eight
   messages, or when the peer starts yet another.
@@ -13,7 +14,8 @@ Rules:
   that message keys were used, and the peer may have gone on from another step of the ratchet.
 - A session is sent with only if its remote identity is the accepted one; that is the caller's
   check, and `prefer_identity` is how an acceptance takes effect. Sessions of other identities are
-  dropped first when the archive is full, so that nobody can push out the genuine ones.
+  dropped first when the archive is full, and so are their stored message keys, so that nobody can
+  push out the genuine ones.
 
 Source: docs/wire-format.md, session records. The rules are those that lose no message with any
 deployed peer; the published specifications (Sesame, revision 2, section 3.2) leave them open.
@@ -26,7 +28,7 @@ from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import AuthenticationFailed, NoSession, RemoteError, UnknownSession
-from e2ecross.protocol.ratchet import find_receiving_chain
+from e2ecross.protocol.ratchet import count_skipped_keys, find_receiving_chain
 from e2ecross.protocol.session import (
     Session,
     can_send,
@@ -34,13 +36,16 @@ from e2ecross.protocol.session import (
     session_encrypt,
     stop_sending,
     without_pending,
+    without_skipped_keys,
 )
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import (
     MAX_ARCHIVED_SESSIONS,
+    MAX_CHAIN_STEPS_PER_MESSAGE,
     MAX_FORWARD_JUMP,
     MAX_FORWARD_JUMP_ARCHIVED,
     MAX_HELD_MESSAGES,
+    MAX_SKIPPED_KEYS_ARCHIVED,
 )
 from e2ecross.wire.signal_message import PreKeySignalMessage, SignalMessage
 
@@ -196,11 +201,12 @@ def open_repeated_first_message(
     if session is record.current:
         updated = _with_current(record, advanced)
     elif _may_send(advanced, accepted_identity) and not staying:
-        updated = _promote(record, session, advanced)
+        updated = _promote(record, session, advanced, accepted_identity)
     else:
         # Nothing is promoted, but what the held session reads counts.
         is_held = staying and session.base_key == record.held
-        updated = _update_archived(record, session, advanced, record.held_count + is_held)
+        held_count = record.held_count + is_held
+        updated = _update_archived(record, session, advanced, held_count, accepted_identity)
     return Opened(updated, advanced, plaintext)
 
 
@@ -224,13 +230,13 @@ def open_message(
         RemoteError: as `ratchet_decrypt`, where one session alone comes into question;
             AuthenticationFailed where several were tried.
     """
-    session, advanced, plaintext = _try_sessions(record, message, entropy)
+    session, advanced, plaintext = _try_sessions(record, message, entropy, accepted_identity)
     if session is record.current:
         updated = _with_current(record, advanced)
     elif _may_send(advanced, accepted_identity):
-        updated = _promote(record, session, advanced)
+        updated = _promote(record, session, advanced, accepted_identity)
     else:
-        updated = _update_archived(record, session, advanced, record.held_count)
+        updated = _update_archived(record, session, advanced, record.held_count, accepted_identity)
     return Opened(updated, advanced, plaintext)
 
 
@@ -277,26 +283,35 @@ def _may_send(session: Session, accepted_identity: PublicKey) -> bool:
 
 
 def _try_sessions(
-    record: SessionRecord, message: SignalMessage, entropy: EntropySource
+    record: SessionRecord,
+    message: SignalMessage,
+    entropy: EntropySource,
+    accepted_identity: PublicKey,
 ) -> tuple[Session, Session, bytes]:
     """Return the session that reads the message, as it was and as it is then, and the plaintext."""
     candidates = [
         session
         for session in _all(record)
         if find_receiving_chain(session.ratchet, message.ratchet_key) is not None
-    ][:1] or list(_all(record))
+    ][:1] or sorted(
+        # Sessions of other identities shall not use up the steps before a genuine one's turn.
+        _all(record),
+        key=lambda session: session.remote_identity_key != accepted_identity,
+    )
     if not candidates:
         raise UnknownSession("there is no session with the sender of this message")
     error: RemoteError | None = None
+    steps_left = MAX_CHAIN_STEPS_PER_MESSAGE
     for session in candidates:
+        limit = min(_max_forward_jump(record, session), steps_left)
         try:
-            advanced, plaintext = session_decrypt(
-                session, message, entropy, _max_forward_jump(record, session)
-            )
+            advanced, plaintext = session_decrypt(session, message, entropy, limit)
         except RemoteError as caught:
             error = caught
         else:
             return session, advanced, plaintext
+        # Where several are tried, the chain is new to each: it begins with number 0.
+        steps_left = max(steps_left - message.counter, 0)
     if len(candidates) == 1 and error is not None:
         raise error
     raise AuthenticationFailed("no session with the sender reads this message")
@@ -322,25 +337,32 @@ def _with_current(record: SessionRecord, session: Session) -> SessionRecord:
 
 
 def _update_archived(
-    record: SessionRecord, session: Session, advanced: Session, held_count: int
+    record: SessionRecord,
+    session: Session,
+    advanced: Session,
+    held_count: int,
+    accepted_identity: PublicKey,
 ) -> SessionRecord:
     """Leave an archived session where it is, in the state in which it has read a message."""
     archived = tuple(advanced if other is session else other for other in record.archived)
-    return SessionRecord(record.current, archived, record.held, held_count)
+    return SessionRecord(
+        record.current, _bound(archived, accepted_identity), record.held, held_count
+    )
 
 
-def _promote(record: SessionRecord, session: Session, advanced: Session) -> SessionRecord:
+def _promote(
+    record: SessionRecord, session: Session, advanced: Session, accepted_identity: PublicKey
+) -> SessionRecord:
     """Make an archived session current, in the state in which it has read a message."""
     archived = tuple(other for other in _archive(record) if other is not session)
-    return SessionRecord(advanced, archived, None, 0)
+    return SessionRecord(advanced, _bound(archived, accepted_identity), None, 0)
 
 
 def _make_current(
     record: SessionRecord, session: Session, accepted_identity: PublicKey
 ) -> SessionRecord:
     """Put a session in front; the current one goes into the archive, and the stay ends."""
-    archived = tuple(other for other in _archive(record) if other is not session)
-    return SessionRecord(session, _bound(archived, accepted_identity), None, 0)
+    return _promote(record, session, session, accepted_identity)
 
 
 def _archive(record: SessionRecord) -> tuple[Session, ...]:
@@ -350,6 +372,13 @@ def _archive(record: SessionRecord) -> tuple[Session, ...]:
 
 
 def _bound(archived: tuple[Session, ...], accepted_identity: PublicKey) -> tuple[Session, ...]:
+    """Keep the archive within its limits, at the cost of other identities than the accepted one."""
+    return _bound_skipped_keys(_bound_sessions(archived, accepted_identity), accepted_identity)
+
+
+def _bound_sessions(
+    archived: tuple[Session, ...], accepted_identity: PublicKey
+) -> tuple[Session, ...]:
     """Drop one session of too many: the oldest of an identity that is not accepted, or any."""
     if len(archived) <= MAX_ARCHIVED_SESSIONS:
         return archived
@@ -357,3 +386,23 @@ def _bound(archived: tuple[Session, ...], accepted_identity: PublicKey) -> tuple
         if archived[place].remote_identity_key != accepted_identity:
             return archived[:place] + archived[place + 1 :]
     return archived[:MAX_ARCHIVED_SESSIONS]
+
+
+def _bound_skipped_keys(
+    archived: tuple[Session, ...], accepted_identity: PublicKey
+) -> tuple[Session, ...]:
+    """Drop stored message keys of too many, of the oldest sessions; of other identities first."""
+    counts = [count_skipped_keys(session.ratchet) for session in archived]
+    surplus = sum(counts) - MAX_SKIPPED_KEYS_ARCHIVED
+    if surplus <= 0:
+        return archived
+    bounded = list(archived)
+    oldest_first = range(len(archived) - 1, -1, -1)
+    for place in sorted(
+        oldest_first, key=lambda place: archived[place].remote_identity_key == accepted_identity
+    ):
+        dropped = min(surplus, counts[place])
+        if dropped:
+            bounded[place] = without_skipped_keys(archived[place], dropped)
+            surplus -= dropped
+    return tuple(bounded)

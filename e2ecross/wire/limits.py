@@ -10,6 +10,7 @@ from typing import Final
 __all__ = [
     "MAX_ARCHIVED_SESSIONS",
     "MAX_BUNDLE_BYTES",
+    "MAX_CHAIN_STEPS_PER_MESSAGE",
     "MAX_CLOSING_GAP",
     "MAX_CONTENT_BODY_BYTES",
     "MAX_CONTENT_BYTES",
@@ -24,6 +25,7 @@ __all__ = [
     "MAX_RECEIVING_CHAINS",
     "MAX_SEEN_BASE_KEYS",
     "MAX_SIGNAL_MESSAGE_BYTES",
+    "MAX_SKIPPED_KEYS_ARCHIVED",
     "MAX_SKIPPED_KEYS_PER_CHAIN",
     "MAX_SKIPPED_KEYS_PER_SESSION",
     "MAX_UINT32",
@@ -56,15 +58,21 @@ MAX_PREKEY_ID: Final = 0xFFFFFF
 
 # --- What a session may cost ---
 MAX_FORWARD_JUMP: Final = 25_000
-"""Messages that one message may skip in its chain (two HMACs each: about 80 ms)."""
+"""Messages that one message may skip in its chain: one HMAC each before its MAC can be checked."""
 MAX_FORWARD_JUMP_ARCHIVED: Final = 2_000
 """The same in an archived session: up to 40 of them are tried for one forged message."""
+MAX_CHAIN_STEPS_PER_MESSAGE: Final = 32_000
+"""Steps along chains, one HMAC each, for one message in all sessions that are tried for it. All of
+41 sessions are tried for a message up to 780 ahead, the 16 newest up to 2,000: what is lost is one
+that is further ahead on a chain of which nothing has arrived, in a session with 16 newer ones."""
 MAX_CLOSING_GAP: Final = 2_000
 """Message keys derived in order to close a finished chain; if more are missing it stays open."""
 MAX_SKIPPED_KEYS_PER_CHAIN: Final = 2_000
 """Stored message keys of one chain, oldest dropped first."""
 MAX_SKIPPED_KEYS_PER_SESSION: Final = 8_000
 """Stored message keys of one session, dropped from its oldest chain first."""
+MAX_SKIPPED_KEYS_ARCHIVED: Final = 8_000
+"""Stored message keys of all archived sessions with one address: each message has them loaded."""
 MAX_RECEIVING_CHAINS: Final = 5
 """Receiving chains of one session, oldest dropped first."""
 MAX_ARCHIVED_SESSIONS: Final = 40

@@ -45,9 +45,12 @@ def decode_record(message: _M, data: bytes, what: str) -> _M:
         raise StoreTooNew(what, data[0], _VERSION)
     if data[0] < _VERSION:
         raise RecordCorrupted(f"{what} has version {data[0]}: the store is damaged")
+    if len(data) > 1 + _MAX_RECORD_BYTES:  # before it is copied
+        raise RecordCorrupted(f"{what} has {len(data)} bytes: the store is damaged")
+    body = data[1:]
     try:
-        parse(message, data[1:], what, _MAX_RECORD_BYTES)
-        require_canonical(message, data[1:], what)
+        parse(message, body, what, _MAX_RECORD_BYTES)
+        require_canonical(message, body, what)
     except DecodeError as error:
         raise RecordCorrupted(f"{what} does not decode: the store is damaged") from error
     return message

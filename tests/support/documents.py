@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The project's documents as data: their blocks, headings, links, tables and commands."""
 
+import importlib
 import os
 import re
 import shlex
@@ -121,8 +122,9 @@ def check_command(command: str) -> None:
     program, *arguments = words
     if program == "." and arguments == [".venv/bin/activate"]:
         return
-    if program.startswith(".venv-protoc/bin/"):
-        program = program.removeprefix(".venv-protoc/bin/")
+    own_environment = re.match(r"\.venv-(?:protoc|fuzz)/bin/", program)
+    if own_environment:
+        program = program.removeprefix(own_environment[0])
         words = [program, *arguments]
     if words[:2] == ["python", "-m"]:
         _check_module(words[2], words[3:])
@@ -173,6 +175,9 @@ def _check_module(module: str, arguments: list[str]) -> None:
         return
     if module.startswith("e2ecross."):
         assert find_spec(module), f"there is no {module}"
+        return
+    if module.startswith("tests."):
+        importlib.import_module(module).parse(arguments)
         return
     wanted = " ".join(extras["dev"] + extras["test"])
     assert module in wanted or (module in sys.stdlib_module_names and find_spec(module)), module

@@ -6,7 +6,7 @@ from typing import Final
 
 from e2ecross.crypto.keys import key_pair_from_private
 
-__all__ = ["BAD_KEYS", "GOOD_KEY", "LOW_ORDER_POINTS", "NON_CANONICAL_POINTS"]
+__all__ = ["BAD_KEYS", "GOOD_KEY", "LOW_ORDER_POINTS", "LOW_ORDER_TWINS", "NON_CANONICAL_POINTS"]
 
 _P: Final = 2**255 - 19
 # The two points of order 8; computed apart from the library's hexadecimal list.
@@ -37,6 +37,13 @@ LOW_ORDER_POINTS: Final[Mapping[str, bytes]] = {
 }
 """The twelve values of 256 bits that are, modulo p, the u of a point of low order."""
 
+LOW_ORDER_TWINS: Final[Mapping[str, bytes]] = {
+    name: key[:32] + bytes((key[32] | 0x80,))
+    for name, key in LOW_ORDER_POINTS.items()
+    if key[32] < 0x80
+}
+"""The same points for whoever ignores the top bit, as RFC 7748 has it; seven of the twelve."""
+
 NON_CANONICAL_POINTS: Final[Mapping[str, bytes]] = {
     "p+2": _wire(_P + 2),
     "2^255-1": _wire(2**255 - 1),
@@ -54,6 +61,7 @@ BAD_KEYS: Final[Mapping[str, bytes]] = {
     "type 4": b"\x04" + GOOD_KEY[1:],
     "type 6": b"\x06" + GOOD_KEY[1:],
     **{f"low order {name}": key for name, key in LOW_ORDER_POINTS.items()},
+    **{f"low order {name}, top bit set": key for name, key in LOW_ORDER_TWINS.items()},
     **NON_CANONICAL_POINTS,
 }
 """Everything that must be refused wherever a public key stands."""

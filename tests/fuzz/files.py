@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Targets: files that a program opens and that hold something else."""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from e2ecross import Device
+from e2ecross.cli.doctor import run_doctor
+from e2ecross.cli.inspect import run_inspect
+from e2ecross.errors import BackendError, RemoteError, StoreError
+from e2ecross.relay import Relay
+from e2ecross.stores import SQLiteStore
+from tests.attacks.support import ANA, BUDI
+from tests.fuzz.rows import use_device
+from tests.fuzz.target import ACCEPTED, Source, Target, outcome
+from tests.fuzz.world import fill, first_message, scene
+from tests.support.entropy import SeededEntropy
+
+__all__ = ["FILES", "STRICT"]
+
+_KEY: Final = bytes(range(32))
+_PAGE: Final = 1024
+# A file of a moment needs no disk.
+_FOLDER: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+
+
+@contextmanager
+def _file(data: bytes) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="e2ecross-fuzz-", dir=_FOLDER) as folder:
+        path = Path(folder) / "file"
+        path.write_bytes(data)
+        yield path
+
+
+@cache
+def _base(kind: int) -> bytes:
+    """The file of Budi's store, in the clear or sealed, or of a relay."""
+    with tempfile.TemporaryDirectory(prefix="e2ecross-fuzz-", dir=_FOLDER) as folder:
+        path = Path(folder) / "file"
+        if kind == 2:
+            with Relay(path, clock=scene().budi.clock) as relay:
+                relay.register(ANA, bytes(32))
+                relay.register(BUDI, bytes(32))
+                relay.publish(bytes(32), scene().budi.published)
+                relay.deposit(bytes(32), scene().waiting[0].encode())
+        else:
+            store = SQLiteStore(path, key=(None, _KEY)[kind], entropy=SeededEntropy("base"))
+            fill(store, scene().budi_rows)
+            store.close()
+        return path.read_bytes()
+
+
+def _contents(data: bytes, kind: int) -> bytes:
+    """A base with patches, cut to some length, or bytes of any kind."""
+    source = Source(data)
+    if source.below(8) == 7:
+        return source.rest()
+    changed = bytearray(_base(kind))
+    for _ in range(source.below(5)):
+        # Page, then place in the page: what SQLite trusts stands at the beginning of each.
+        at = source.number() * _PAGE + source.number(2) % _PAGE
+        patch = source.take(1 + source.below(8))
+        if at < len(changed):
+            changed[at : at + len(patch)] = patch
+    if source.below(4) == 3:
+        del changed[source.number(2) :]
+    return bytes(changed)
+
+
+def _known(run: Callable[[bytes], str], *errors: type[Exception]) -> Callable[[bytes], str]:
+    """Pass over what is known and not fixed yet; `test_corpus.py` has tests that wait for it.
+
+    - The driver tells of damage in the text of a schema by a `UnicodeDecodeError`.
+    - A relay does not check the type of what it reads: a `TypeError`.
+    """
+
+    def tolerant(data: bytes) -> str:
+        try:
+            return run(data)
+        except errors as error:
+            return f"known: {type(error).__name__}"
+
+    return tolerant
+
+
+def _open_store(kind: int) -> Callable[[bytes], str]:
+    def run(data: bytes) -> str:
+        with _file(_contents(data, kind)) as path:
+            stores: list[SQLiteStore] = []
+            came = outcome(
+                lambda: stores.append(
+                    SQLiteStore(path, key=(None, _KEY)[kind], entropy=SeededEntropy("opened"))
+                ),
+                StoreError,
+            )
+            for store in stores:
+                came = _use(store)
+                store.close()
+        return came
+
+    return run
+
+
+def _use(store: SQLiteStore) -> str:
+    devices: list[Device] = []
+    entropy = SeededEntropy("damaged")
+    clock = scene().budi.clock
+    came = outcome(
+        lambda: devices.append(Device.open(store, clock=clock, entropy=entropy)), StoreError
+    )
+    return ",".join(sorted(set(use_device(devices[0])))) if devices else came
+
+
+def _open_relay(data: bytes) -> str:
+    with _file(_contents(data, 2)) as path:
+        relays: list[Relay] = []
+        clock = scene().budi.clock
+        came = outcome(lambda: relays.append(Relay(path, clock=clock)), BackendError)
+        for relay in relays:
+            came = _use_relay(relay)
+            relay.close()
+    return came
+
+
+def _use_relay(relay: Relay) -> str:
+    token, envelope = bytes(32), scene().waiting[1].encode()
+    actions: list[Callable[[], object]] = [
+        lambda: relay.fetch(BUDI, token, 5),
+        lambda: relay.deposit(token, envelope),
+        lambda: relay.fetch_bundle(ANA, token, BUDI),
+        lambda: relay.publish(token, scene().budi.published),
+        lambda: relay.acknowledge(BUDI, token, [1, 2]),
+    ]
+    return ",".join(sorted({outcome(action, BackendError, RemoteError) for action in actions}))
+
+
+def _printed(command: Callable[[], int], refused: int) -> str:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = command()
+    if code != refused:
+        assert out.getvalue()
+        assert not err.getvalue()
+        return f"{ACCEPTED},{code}"
+    assert not out.getvalue(), "printed something, and then refused"
+    assert len(err.getvalue().splitlines()) == 1, "not one line"
+    return "refused"
+
+
+def _inspect(data: bytes) -> str:
+    with _file(data) as path:
+        shown = _printed(lambda: run_inspect(str(path)), 1)
+        assert _printed(lambda: run_inspect(str(path), json=True), 1) == shown
+    return shown
+
+
+def _doctor(data: bytes) -> str:
+    with _file(_contents(data, 0)) as path:
+        before = path.read_bytes()
+        shown = _printed(lambda: run_doctor(str(path), clock=scene().budi.clock), 2)
+        assert path.read_bytes() == before, "the doctor has changed the file"
+    return shown
+
+
+def _patches() -> Sequence[bytes]:
+    base = _base(0)
+    pages = range(len(base) // _PAGE)
+    return [
+        b"\0\0",
+        b"\7",
+        b"\7SQLite format 3\0",
+        b"\0\0\0\0\0\0\3\4\0",
+        *(bytes((0, 1, page, 0, 0, 4, 13, 0, 0, 0, 9)) for page in pages),
+        *(bytes((0, 1, page, 3, 240, 7, 255, 255, 255, 255, 255, 255, 255)) for page in pages),
+    ]
+
+
+STRICT: Final[Mapping[str, Callable[[bytes], str]]] = {
+    "store-file": _open_store(0),
+    "relay-file": _open_relay,
+    "doctor": _doctor,
+}
+"""The same without `_known`."""
+
+FILES: Final[Mapping[str, Target]] = {
+    "store-file": Target(_known(_open_store(0), UnicodeDecodeError), _patches, 64),
+    "sealed-store-file": Target(_known(_open_store(1), UnicodeDecodeError), _patches, 64),
+    "relay-file": Target(_known(_open_relay, UnicodeDecodeError, TypeError), _patches, 64),
+    "doctor": Target(_known(_doctor, UnicodeDecodeError), _patches, 64),
+    "inspect": Target(
+        _inspect,
+        lambda: [scene().late.encode(), first_message().encode(), b"", b"\x08\x02", b"\x08\x01"],
+        1024,
+    ),
+}

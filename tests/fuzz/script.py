@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Target: a script of what two people and a hostile network do, one or two bytes each.
+
+- What was sent is read at most once, and as it was sent.
+- What is refused changes nothing, and is refused by an error of ours.
+- Two devices that have gone through it can still talk: after a fresh start on both sides.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from e2ecross import Envelope, Message, Text
+from e2ecross.client.trust import TrustState
+from e2ecross.errors import LocalError, RemoteError
+from tests.attacks.support import Person, person
+from tests.fuzz.doors import attempt
+from tests.fuzz.target import ACCEPTED, Source, Target
+from tests.fuzz.world import load, scene
+
+__all__ = ["SCRIPT"]
+
+_MAX_OPERATIONS: Final = 48
+
+
+@dataclass
+class _Letter:
+    envelope: Envelope
+    sender: int
+    text: str
+    read: int = 0
+
+
+@dataclass
+class _Stage:
+    people: list[Person]
+    letters: list[_Letter] = field(default_factory=list)
+    came: set[str] = field(default_factory=set)
+    installations: int = 0
+
+    def start(self, source: Source) -> None:
+        """Start a session, with a one-time prekey or without."""
+        me, peer = self._pair(source)
+        one_time = source.below(2) == 1 and peer.handed_out < len(peer.published.one_time_prekeys)
+        bundle = peer.bundle(one_time=one_time)
+        self._act(me, lambda: me.device.start_session(bundle))
+
+    def send(self, source: Source) -> None:
+        """Send a text."""
+        sender = source.below(2)
+        me, peer = self.people[sender], self.people[1 - sender]
+        text = f"letter {len(self.letters)}"
+        made: list[Envelope] = []
+        self._act(me, lambda: made.append(me.send(peer, text)))
+        self.letters.extend(_Letter(envelope, sender, text) for envelope in made)
+
+    def deliver(self, source: Source) -> None:
+        """Deliver a letter: late, twice, or in order."""
+        if not self.letters:
+            return
+        letter = self.letters[source.below(len(self.letters))]
+        reader = self.people[1 - letter.sender]
+        messages: list[Message] = []
+        self._act(reader, lambda: messages.append(reader.device.decrypt(letter.envelope)))
+        for message in messages:
+            letter.read += 1
+            assert letter.read == 1, "read twice"
+            assert message.content == Text(letter.text)
+            assert message.message_id == letter.envelope.message_id
+
+    def damage(self, source: Source) -> None:
+        """Deliver a letter with one byte changed, or cut."""
+        if not self.letters:
+            return
+        letter = self.letters[source.below(len(self.letters))]
+        data = bytearray(letter.envelope.encode())
+        at, mask = source.number(2) % len(data), source.number()
+        if mask:
+            data[at] ^= mask
+        else:
+            del data[at:]
+        reader = self.people[1 - letter.sender]
+        came = self._act(reader, lambda: reader.device.decrypt(bytes(data)))
+        assert came != ACCEPTED, "a changed letter was read"
+
+    def reflect(self, source: Source) -> None:
+        """Give a letter back to its sender, as if from the other."""
+        if not self.letters:
+            return
+        letter = self.letters[source.below(len(self.letters))]
+        sender = self.people[letter.sender]
+        turned = replace(
+            letter.envelope, sender=letter.envelope.recipient, recipient=letter.envelope.sender
+        )
+        came = self._act(sender, lambda: sender.device.decrypt(turned))
+        assert came != ACCEPTED, "a reflected letter was read"
+
+    def reload(self, source: Source) -> None:
+        """Start an app anew: nothing survives but the store."""
+        self.people[source.below(2)].reload()
+
+    def reinstall(self, source: Source) -> None:
+        """Lose a phone: the same address, other keys. What was under way cannot be read."""
+        number = source.below(2)
+        if self.installations == 3:
+            return
+        self.installations += 1
+        self.people[number] = person(
+            self.people[number].address, one_time=3, installation=str(self.installations)
+        )
+        self.letters = [letter for letter in self.letters if letter.sender == number]
+
+    def decide(self, source: Source) -> None:
+        """Accept or reject a key that waits."""
+        me, peer = self._pair(source)
+        known = me.device.remote_identity(peer.address)
+        if known is None or known.trust is not TrustState.CHANGED or known.pending_key is None:
+            return
+        decision = me.device.accept_identity if source.below(2) else me.device.reject_identity
+        key = known.pending_key
+        assert self._act(me, lambda: decision(peer.address, key)) == ACCEPTED
+
+    def publish(self, source: Source) -> None:
+        """Publish more keys; time passes."""
+        me, _ = self._pair(source)
+        me.clock.now_ms += source.number() * 3_600_000 * 24
+        me.published = me.device.publish(2)
+        me.device.confirm_published(me.published)
+        me.handed_out = 0
+
+    def settle(self) -> None:
+        """Both accept what there is and start anew; then they can talk."""
+        for me, peer in (self.people, self.people[::-1]):
+            known = me.device.remote_identity(peer.address)
+            if known is None:
+                continue
+            if known.pending_key is not None and known.pending_key != peer.device.identity_key:
+                # An earlier installation, of which a letter came late.
+                me.device.reject_identity(peer.address, known.pending_key)
+            if known.identity_key != peer.device.identity_key:
+                me.device.accept_identity(peer.address, peer.device.identity_key)
+        for me, peer in (self.people, self.people[::-1]):
+            me.device.start_session(peer.bundle(one_time=False))
+            letter = me.send(peer, "settled")
+            assert peer.device.decrypt(letter).content == Text("settled")
+
+    def _pair(self, source: Source) -> tuple[Person, Person]:
+        number = source.below(2)
+        return self.people[number], self.people[1 - number]
+
+    def _act(self, me: Person, action: Callable[[], object]) -> str:
+        came = attempt(me, action, RemoteError, LocalError)
+        self.came.add(came)
+        return came
+
+
+_OPERATIONS: Final = (
+    _Stage.start,
+    _Stage.send,
+    _Stage.deliver,
+    _Stage.damage,
+    _Stage.reflect,
+    _Stage.reload,
+    _Stage.reinstall,
+    _Stage.decide,
+    _Stage.publish,
+)
+
+
+def _play(data: bytes) -> str:
+    source = Source(data)
+    known = scene()
+    if source.below(2):
+        people = [load(known.ana, known.ana_rows), load(known.budi, known.budi_rows)]
+        for somebody in people:
+            somebody.clock = type(somebody.clock)()
+            somebody.handed_out = 2
+            somebody.reload()
+    else:
+        people = [person(known.ana.address, one_time=3), person(known.budi.address, one_time=3)]
+    stage = _Stage(people)
+    for _ in range(_MAX_OPERATIONS):
+        if not source.left:
+            break
+        _OPERATIONS[source.below(len(_OPERATIONS))](stage, source)
+    stage.settle()
+    return ",".join(sorted(stage.came))
+
+
+def _scripts() -> list[bytes]:
+    return [
+        bytes((0, 0, 0, 1, 1, 0, 2, 0, 1, 1, 2, 1, 1, 0, 2, 2)),
+        bytes((0, 0, 0, 1, 0, 1, 1, 1, 0, 1, 1, 2, 0, 2, 1, 1, 0, 1, 1, 2, 2, 2, 3)),
+        bytes((1, 1, 0, 1, 0, 1, 0, 2, 2, 2, 0, 2, 0, 3, 1, 0, 20, 1, 4, 1)),
+        bytes((1, 6, 0, 0, 0, 1, 1, 0, 2, 0, 7, 1, 1, 1, 1, 1, 2, 1)),
+        # A finding: a late letter of a lost phone, whose key waits to be accepted.
+        bytes.fromhex("00000001c80501010001010600000001010002010202 03"),
+        bytes((1, 6, 1, 8, 0, 200, 5, 0, 5, 1, 0, 0, 0, 1, 0, 2, 0)),
+    ]
+
+
+SCRIPT: Final[Mapping[str, Target]] = {"script": Target(_play, _scripts, 160)}
