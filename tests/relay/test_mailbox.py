@@ -286,9 +286,9 @@ def test_a_mailbox_is_full_apart_from_others(path: Path) -> None:
         register(relay, ANA, BUDI, TOKO)
         send(relay, *range(10))
         for number in range(10):
-            relay.deposit(token(ANA), envelope(ANA, TOKO, number).encode())
-        send_from(relay, TOKO, 0)  # none of toko's waits here, whatever waits for toko
-        relay.deposit(token(BUDI), envelope(BUDI, TOKO).encode())
+            relay.deposit(token(TOKO), envelope(TOKO, ANA, number).encode())
+        send_from(relay, TOKO, 0)  # however many of toko's wait elsewhere
+        relay.deposit(token(ANA), envelope(ANA, TOKO).encode())  # which has room
 
 
 def test_a_reset_empties_what_is_counted(path: Path) -> None:
