@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from e2ecross import Address, Client, Envelope, FailedMessage, Message, Policy, PreKeyBundle, Text
 from e2ecross.client.inbox import InboxItem
-from e2ecross.stores import Store
-from tests.attacks.support import Person, person
+from e2ecross.stores import Store, Table
+from tests.attacks.support import Person, Rows, person
 from tests.client.support import BackendSimulator
 
 __all__ = ["FEW_PREKEYS", "HostileBackend", "Party", "party", "results"]
@@ -65,6 +65,11 @@ class Party:
         items = self.client.receive(1000)
         self.client.confirm(items)
         return results(items)
+
+    def rest(self) -> Rows:
+        """The store without the inbox, where failures are noted, and the counter of its rows."""
+        aside = {Table.INBOX.value, Table.DEVICE.value}
+        return tuple(row for row in self.person.dump() if row[0] not in aside)
 
     def restart(self) -> None:
         """End the app and start it again."""

@@ -12,13 +12,11 @@ from pathlib import Path
 import pytest
 
 from e2ecross import Envelope, PreKeyBundle
-from e2ecross.stores import SQLiteStore, Store, Table
+from e2ecross.stores import SQLiteStore, Store
 from tests.attacks.hostile_backend import HostileBackend, Party, party, results
 from tests.attacks.support import ANA, BUDI, NOW_MS
 
 DAY_MS = 24 * 60 * 60 * 1000
-
-Rest = list[tuple[str, bytes, bytes, bytes]]
 
 
 def _without_one_time_prekey(bundle: PreKeyBundle) -> PreKeyBundle:
@@ -52,18 +50,13 @@ def _talk(ana: Party, budi: Party) -> list[Envelope]:
     return seen
 
 
-def _rest(who: Party) -> Rest:
-    aside = {Table.INBOX.value, Table.DEVICE.value}
-    return [row for row in who.person.dump() if row[0] not in aside]
-
-
 def _assert_all_refused(budi: Party, seen: list[Envelope]) -> None:
-    before = _rest(budi)
+    before = budi.rest()
     budi.backend.plant(BUDI, seen)
     words = budi.receive()
     assert len(words) == len(seen)
     assert set(words) <= {"duplicate_message", "unknown_prekey", "authentication_failed"}
-    assert _rest(budi) == before
+    assert budi.rest() == before
 
 
 def test_under_new_numbers(scene: tuple[HostileBackend, Party, Party]) -> None:
@@ -112,18 +105,18 @@ def test_under_the_same_numbers(scene: tuple[HostileBackend, Party, Party]) -> N
     assert budi.client.receive() == []
     assert budi.person.dump() == before
     # Not confirmed and restarted: again, but from the inbox, flagged, and decrypted once.
-    rest = _rest(budi)
+    rest = budi.rest()
     budi.restart()
     again = budi.client.receive()
     assert results(again) == ["0", "1", "2", "3"]
     assert all(item.redelivered for item in again)
     budi.client.confirm(again)
-    assert _rest(budi) == rest
+    assert budi.rest() == rest
     # Confirmed: what comes now is told as a failure, never as a message.
     for _ in range(2):
         assert set(budi.receive()) <= {"duplicate_message"}
         budi.restart()
-    assert _rest(budi) == rest
+    assert budi.rest() == rest
 
 
 def test_under_numbers_that_were_given_before(
