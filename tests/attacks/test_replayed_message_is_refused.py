@@ -4,6 +4,9 @@
 The attacker: a back end that keeps every envelope and delivers it again whenever it likes.
 """
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -233,3 +236,29 @@ def test_on_the_raw_layer_too() -> None:
         with pytest.raises(DuplicateMessage):
             budi.device.decrypt_raw(ANA, envelope.kind, envelope.ciphertext)
     assert budi.dump() == before
+
+
+def test_in_another_process(tmp_path: Path) -> None:
+    """The app is started anew, on the file that this process has left."""
+    ana, path = person(ANA), tmp_path / "budi.db"
+    budi = person(BUDI, store=SQLiteStore(path))
+    ana.start(budi)
+    read = _conversation(ana, budi, 2)
+    before = budi.dump()
+    budi.store.close()
+    line = json.dumps([[], [envelope.encode().hex() for envelope in read]])
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.attacks.twin", str(path)],
+        cwd=Path(__file__).parents[2],
+        input=line + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert (answer["read"], answer["late"]) == ([], len(read))
+    budi.store = SQLiteStore(path)
+    assert budi.dump() == before
+    budi.reload()
+    assert budi.read(ana.send(budi, "next")) == "next"
+    budi.store.close()

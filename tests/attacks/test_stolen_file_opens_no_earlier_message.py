@@ -15,7 +15,7 @@ import pytest
 from e2ecross.errors import WrongStoreKey
 from e2ecross.stores import SQLiteStore
 from e2ecross.stores.sqlite import TRUNCATE_EVERY
-from tests.attacks.support import ANA, BUDI, Rows, dump, meet, person
+from tests.attacks.support import ANA, BUDI, Rows, dump, person
 from tests.attacks.thief import Recording, Thief
 
 STORE_KEY = bytes(range(32))
@@ -24,7 +24,7 @@ KEY_BYTES = 32
 
 def _begin(path: Path, key: bytes | None) -> Recording:
     ana, budi = person(ANA, one_time=2), person(BUDI, store=SQLiteStore(path, key=key), one_time=2)
-    meet(ana, budi)
+    ana.start(budi)
     return Recording(ana, budi)
 
 
