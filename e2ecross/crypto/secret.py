@@ -1,9 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A base for values that hold secrets: they do not show them, and are not pickled or copied."""
+"""Keeping secrets out of what an app shows.
 
-from typing import NoReturn, SupportsIndex
+Rules:
+- Values that hold secrets do not show them, and are not pickled or copied.
+- An error that somebody else can bring about leaves the functions that hold keys in local
+  variables without their frames: crash reporters collect the variables of every frame.
+"""
 
-__all__ = ["Secret"]
+from typing import NoReturn, SupportsIndex, TypeVar
+
+__all__ = ["Secret", "without_frames"]
+
+_E = TypeVar("_E", bound=Exception)
+
+
+def without_frames(error: _E) -> _E:
+    """Return the error cut off from the frames and the errors that it came from, to be raised."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 class Secret:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.secret import Secret, without_frames
+from e2ecross.errors import RemoteError
 from e2ecross.protocol.message_chain import SendingChain
 from e2ecross.protocol.ratchet import (
     RatchetState,
@@ -135,13 +136,17 @@ def session_decrypt(
     Raises:
         RemoteError: as `ratchet_decrypt`.
     """
-    ratchet, plaintext = ratchet_decrypt(
-        session.ratchet,
-        message,
-        session.remote_identity_key + session.local_identity_key,
-        entropy,
-        max_forward_jump,
-    )
+    try:
+        ratchet, plaintext = ratchet_decrypt(
+            session.ratchet,
+            message,
+            session.remote_identity_key + session.local_identity_key,
+            entropy,
+            max_forward_jump,
+        )
+    except RemoteError as error:
+        # A forged message may name the number of a genuine one, whose key those frames hold.
+        raise without_frames(error)  # noqa: B904 - the error itself, without a cause
     return _with(session, ratchet, None), plaintext
 
 

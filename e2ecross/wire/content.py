@@ -18,7 +18,8 @@ from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
-from e2ecross.errors import DecodeError, InvalidArgument, UnsupportedVersion
+from e2ecross.crypto.secret import without_frames
+from e2ecross.errors import DecodeError, InvalidArgument, RemoteError, UnsupportedVersion
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
 from e2ecross.wire.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.wire.encoding import (
@@ -285,6 +286,14 @@ def decode_payload(padded: bytes) -> Payload:
         DecodeError: not padded, malformed, not in its one encoding, or without a field.
         UnsupportedVersion: a payload of a later version.
     """
+    try:
+        return _decode_payload(padded)
+    except RemoteError as error:
+        del padded  # a peer who sends nonsense must not have it reported with the frame
+        raise without_frames(error)  # noqa: B904 - the error itself, without a cause
+
+
+def _decode_payload(padded: bytes) -> Payload:
     data = unpad(padded)
     fields = parse(content_pb2.Payload(), data, "a payload", MAX_PLAINTEXT_BYTES)
     if fields.version > _PAYLOAD_VERSION:

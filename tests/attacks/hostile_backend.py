@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A back end that does what it is asked to, until the test tells it to lie."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from e2ecross import Address, Client, Envelope, FailedMessage, Message, Policy, PreKeyBundle, Text
+from e2ecross.client.inbox import InboxItem
+from e2ecross.stores import Store, Table
+from tests.attacks.support import Person, Rows, person
+from tests.client.support import BackendSimulator
+
+__all__ = ["FEW_PREKEYS", "HostileBackend", "Party", "party", "results"]
+
+FEW_PREKEYS = Policy(one_time_prekeys_low=2, one_time_prekeys_target=5)
+
+Mail = list[tuple[int, bytes]]
+
+
+class HostileBackend(BackendSimulator):
+    """Hands out the bundles and the mail that it is told to, and sees all that is deposited."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bundle_lie: Callable[[PreKeyBundle], PreKeyBundle] | None = None
+        self.mail_lie: Callable[[int], Mail] | None = None
+
+    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
+        """Hand out what the directory has, or what the lie makes of it."""
+        bundle = super().fetch_bundle(requester, token, address)
+        return bundle if self.bundle_lie is None else self.bundle_lie(bundle)
+
+    def fetch(self, address: Address, token: bytes, limit: int, after: int = 0) -> Mail:
+        """Hand out what waits, or whatever the lie says waits after that number."""
+        if self.mail_lie is not None:
+            return self.mail_lie(after)
+        return super().fetch(address, token, limit, after)
+
+    def plant(self, address: Address, envelopes: Sequence[Envelope | bytes]) -> None:
+        """Put envelopes into a mailbox, under new numbers."""
+        for envelope in envelopes:
+            self.inject(address, envelope if isinstance(envelope, bytes) else envelope.encode())
+
+
+@dataclass
+class Party:
+    """A person with a client at a back end."""
+
+    person: Person
+    client: Client
+    backend: HostileBackend
+
+    @property
+    def address(self) -> Address:
+        """Where to reach them."""
+        return self.person.address
+
+    def send(self, to: "Party", text: str) -> Envelope:
+        """Send through the back end; returns what it has seen."""
+        self.client.send(to.address, Text(text))
+        return Envelope.decode(self.backend.deposits[-1])
+
+    def receive(self) -> list[str]:
+        """Receive and confirm everything: texts, and codes of errors."""
+        items = self.client.receive(1000)
+        self.client.confirm(items)
+        return results(items)
+
+    def rest(self) -> Rows:
+        """The store without the inbox, where failures are noted, and the counter of its rows."""
+        aside = {Table.INBOX.value, Table.DEVICE.value}
+        return tuple(row for row in self.person.dump() if row[0] not in aside)
+
+    def restart(self) -> None:
+        """End the app and start it again."""
+        self.person.reload()
+        self.client = Client(self.person.device, self.backend)
+
+
+def results(items: Sequence[InboxItem]) -> list[str]:
+    """What was received, each in one word: the text, or the code of the error."""
+    words = []
+    for item in items:
+        if isinstance(item, FailedMessage):
+            words.append(item.error.code)
+        else:
+            assert isinstance(item, Message)
+            assert isinstance(item.content, Text)
+            words.append(item.content.text)
+    return words
+
+
+def party(address: Address, backend: HostileBackend, store: Store | None = None) -> Party:
+    """Install the app, and register at the back end."""
+    somebody = person(address, store=store, policy=FEW_PREKEYS, one_time=0)
+    client = Client(somebody.device, backend)
+    client.register()
+    return Party(somebody, client, backend)
