@@ -15,6 +15,7 @@ import pytest
 from e2ecross import Client, Device, Text
 from e2ecross.cli.doctor import run_doctor
 from e2ecross.client.context import require_device, save_device, system_clock
+from e2ecross.client.epoch import read_epoch
 from e2ecross.errors import BackendError, StoreError
 from e2ecross.stores import SQLiteStore, Table
 from e2ecross.stores.sqlite_schema import PAGE_BYTES
@@ -354,6 +355,43 @@ def test_what_passes_by_itself_is_worth_knowing(home: Home) -> None:
         start(toko, device)
         device.decrypt(toko.encrypt(ANA, Text("at once")))
     assert home.findings() == (set(), {"not_registered", "unacknowledged", "held"})
+
+
+def test_a_session_without_a_one_time_prekey_is_worth_knowing(home: Home) -> None:
+    with home.device() as device:
+        start(device, make_device(BUDI), one_time=False)
+    notes = {"not_registered", "unacknowledged", "without_one_time_prekey"}
+    assert home.findings() == (set(), notes)
+    assert "1 session started without a one-time prekey" in " ".join(home.examine().out.split())
+
+
+def test_what_a_restore_has_changed_is_worth_knowing(home: Home) -> None:
+    with home.device() as device:
+        introduce(device, make_device(BUDI))
+        epoch = home_epoch(device)
+    assert f"epoch               {epoch}\n" in home.examine().out
+    with SQLiteStore(home.path) as store:
+        device = Device.open(store, restored=True)
+        device.confirm_published(device.publish(one_time=30))
+    assert home.findings() == (set(), {"not_registered", "put_away", "identities_stale"})
+    out = home.examine().out
+    assert f"epoch               {epoch + 2}, the back end was not asked yet\n" in out
+    assert "1 put away by a restore" in out
+    assert "0 changed; 1 stale" in out
+    health = json.loads(home.examine("--json").out)["health"]
+    assert health["device"] == {
+        "is_registered": False,
+        "is_publication_unconfirmed": False,
+        "epoch": epoch + 2,
+        "is_epoch_adopted": False,
+        "are_prekeys_replaced": True,
+    }
+    assert (health["sessions"]["put_away"], health["stale_identities"]) == (1, 1)
+
+
+def home_epoch(device: Device) -> int:
+    with device.context.store.transaction() as tx:
+        return read_epoch(tx)
 
 
 def test_queues_are_worth_knowing(home: Home) -> None:
