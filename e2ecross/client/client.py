@@ -167,7 +167,8 @@ class Client:
                 EnvelopeMismatch (a bundle of somebody else). Nothing was encrypted to it.
             MailboxFull: too many messages wait for the recipient; this one was not sent.
             BackendError: the back end cannot be reached. The message stays in the outbox and is
-                sent with the next call that reaches the back end.
+                sent with the next call that reaches the back end; not so after a restore, before
+                the back end was reached once.
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
             InvalidArgument: an argument has the wrong type or length.
@@ -179,8 +180,12 @@ class Client:
         require_content(content)
         message_id = checked_message_id(context, message_id)
         link = self._link()
-        with suppress(BackendError):  # out of reach: encrypted now, and asked before it leaves
+        try:
             self._check_epoch(link)
+        except BackendError:  # out of reach: encrypted now, and asked before it leaves
+            with context.store.transaction() as tx:
+                if require_device(tx).adopts_epoch:  # restored: nothing counts what it sends yet
+                    raise
         row, changed = prepare_message(link, address, content, message_id)
         if row is not None:
             self._check_epoch(link)

@@ -84,7 +84,7 @@ def flush_outbox(link: Link, wanted: bytes | None = None) -> None:
         BackendError: the back end cannot be reached; everything else stays.
     """
     store = link.context.store
-    with store.transaction() as tx:
+    with witnessed_transaction(link.context) as tx:  # nothing leaves before the witness knows
         listed, epoch = list_outbox(tx), read_epoch(tx)
     for waiting in listed:
         envelope = waiting.envelope

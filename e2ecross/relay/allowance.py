@@ -21,6 +21,7 @@ from typing import Final
 
 from e2ecross.address import Address, UserId
 from e2ecross.relay.limits import RelayLimits
+from e2ecross.relay.rows import read_row
 
 __all__ = ["forget_expired", "is_left", "use"]
 
@@ -36,10 +37,7 @@ def is_left(
     now_ms: int,
 ) -> bool:
     """Tell whether the user gets another one-time prekey of the device at this time."""
-    row: tuple[int, int] | None = connection.execute(
-        "SELECT taken, forget_at_ms FROM prekey_requests WHERE pair_sha256 = ?",
-        (_pair_sha256(user, device),),
-    ).fetchone()
+    row = _read(connection, _pair_sha256(user, device))
     if row is None or not _is_running(row[1], limits, now_ms):
         return True
     return row[0] < limits.one_time_prekeys_per_requester
@@ -54,9 +52,7 @@ def use(
 ) -> None:
     """Count one one-time prekey of the device that the user gets; begin a window if none runs."""
     pair = _pair_sha256(user, device)
-    row: tuple[int, int] | None = connection.execute(
-        "SELECT taken, forget_at_ms FROM prekey_requests WHERE pair_sha256 = ?", (pair,)
-    ).fetchone()
+    row = _read(connection, pair)
     if row is not None and _is_running(row[1], limits, now_ms):
         taken, forget_at_ms = row
     else:
@@ -86,3 +82,15 @@ def _is_running(forget_at_ms: int, limits: RelayLimits, now_ms: int) -> bool:
 def _pair_sha256(user: UserId, device: Address) -> bytes:
     # A space is in no address, so no two pairs have the same text.
     return hashlib.sha256(f"{user} {device}".encode("ascii")).digest()
+
+
+def _read(connection: sqlite3.Connection, pair: bytes) -> tuple[int, int] | None:
+    """Return how many were taken, and until when they are counted, milliseconds since 1970."""
+    row = read_row(
+        connection,
+        "SELECT taken, forget_at_ms FROM prekey_requests WHERE pair_sha256 = ?",
+        (pair,),
+        int,
+        int,
+    )
+    return None if row is None else (row[0], row[1])

@@ -154,7 +154,7 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the second: damaged text
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest is a detail of it
             advice = _ADVICE.get(code, f"SQLite reports: {error}")
             raise BackendError(f"the relay file {self.path} failed: {advice}") from error

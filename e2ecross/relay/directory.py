@@ -33,6 +33,7 @@ from e2ecross.errors import (
 )
 from e2ecross.relay.arguments import MAX_NUMBER
 from e2ecross.relay.limits import RelayLimits
+from e2ecross.relay.rows import read_row, read_rows, require_row
 from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys
 
 __all__ = [
@@ -94,10 +95,11 @@ def claim(connection: sqlite3.Connection, address: Address, token: bytes) -> Non
 
 def epoch(connection: sqlite3.Connection, address: Address) -> int:
     """Return the highest epoch that a registered address has told, 0 if none."""
-    row: tuple[int] = connection.execute(
-        "SELECT epoch FROM accounts WHERE address = ?", (str(address),)
-    ).fetchone()
-    return row[0]
+    told: int
+    (told,) = require_row(
+        connection, "SELECT epoch FROM accounts WHERE address = ?", (str(address),), int
+    )
+    return told
 
 
 def record_epoch(connection: sqlite3.Connection, address: Address, told: int) -> None:
@@ -127,10 +129,13 @@ def publish(
         BackendRefused: too many one-time prekeys are unused.
     """
     _forget_other_identity(connection, published)
-    published_epoch, replaced_epoch = connection.execute(
+    published_epoch, replaced_epoch = require_row(
+        connection,
         "SELECT published_epoch, replaced_epoch FROM accounts WHERE address = ?",
         (str(published.address),),
-    ).fetchone()
+        int,
+        int,
+    )
     if 0 < told < replaced_epoch:
         return  # of before the store was restored
     if told == 0 or told >= published_epoch:
@@ -171,11 +176,13 @@ def hand_out_bundle(
         UnknownRecipient: the address has not published keys.
         BackendError: what the file holds are not keys.
     """
-    row = connection.execute(
+    row = read_row(
+        connection,
         "SELECT registration_id, identity_key, signed_prekey_id, signed_prekey,"
         " signed_prekey_signature FROM accounts WHERE address = ? AND identity_key IS NOT NULL",
         (str(address),),
-    ).fetchone()
+        *(int, bytes, int, bytes, bytes),
+    )
     if row is None:
         raise UnknownRecipient(f"{address} has published no keys: it has to register first")
     registration_id, identity_key, signed_prekey_id, signed_prekey, signature = row
@@ -225,11 +232,13 @@ def _set_keys(connection: sqlite3.Connection, published: PublishedKeys) -> None:
 
 def _withdraw_prekeys(connection: sqlite3.Connection, published: PublishedKeys, told: int) -> None:
     """Take back the unused one-time prekeys of before; those of later publications stay."""
-    rows = connection.execute(
+    rows = read_rows(
+        connection,
         "SELECT number, id, public_key FROM one_time_prekeys"
         " WHERE address = ? AND public_key IS NOT NULL AND epoch <= ?",
         (str(published.address), told or MAX_NUMBER),
-    ).fetchall()
+        *(int, int, bytes),
+    )
     again = {(prekey.id, prekey.public_key) for prekey in published.one_time_prekeys}
     # Another key under a known id is not one of these: whoever has fetched the old one uses it
     # under that id. So the old one is withdrawn, and the new one not added.
@@ -269,11 +278,13 @@ def _add_prekeys(
 
 def _use_up_prekey(connection: sqlite3.Connection, address: Address) -> OneTimePrekey | None:
     """Take the unused one-time prekey that was published first."""
-    row = connection.execute(
+    row = read_row(
+        connection,
         "SELECT number, id, public_key FROM one_time_prekeys"
         " WHERE address = ? AND public_key IS NOT NULL ORDER BY number LIMIT 1",
         (str(address),),
-    ).fetchone()
+        *(int, int, bytes),
+    )
     if row is None:
         return None
     number, prekey_id, public_key = row
@@ -282,7 +293,7 @@ def _use_up_prekey(connection: sqlite3.Connection, address: Address) -> OneTimeP
 
 
 def _token_digest(connection: sqlite3.Connection, address: Address) -> bytes | None:
-    row: tuple[bytes] | None = connection.execute(
-        "SELECT token_sha256 FROM accounts WHERE address = ?", (str(address),)
-    ).fetchone()
+    row = read_row(
+        connection, "SELECT token_sha256 FROM accounts WHERE address = ?", (str(address),), bytes
+    )
     return None if row is None else row[0]

@@ -22,6 +22,7 @@ from typing import Final
 from e2ecross.address import Address
 from e2ecross.errors import MailboxFull
 from e2ecross.relay.limits import RelayLimits
+from e2ecross.relay.rows import read_row, read_rows, require_row
 from e2ecross.wire.envelope import Envelope
 
 __all__ = ["deposit", "drop_all", "fetch", "forget_expired", "remove", "waiting"]
@@ -64,17 +65,23 @@ def fetch(
     connection: sqlite3.Connection, address: Address, limit: int, after: int
 ) -> list[tuple[int, bytes]]:
     """Return up to `limit` waiting envelopes with numbers above `after`, oldest first."""
-    return connection.execute(
+    rows = read_rows(
+        connection,
         "SELECT number, envelope FROM mailbox WHERE recipient = ? AND number > ?"
         " ORDER BY number LIMIT ?",
         (str(address), after, limit),
-    ).fetchall()
+        *(int, bytes),
+    )
+    return [(number, envelope) for number, envelope in rows]
 
 
 def waiting(connection: sqlite3.Connection, address: Address) -> list[bytes]:
     """Return all waiting envelopes of the address, oldest first."""
-    rows = connection.execute(
-        "SELECT envelope FROM mailbox WHERE recipient = ? ORDER BY number", (str(address),)
+    rows = read_rows(
+        connection,
+        "SELECT envelope FROM mailbox WHERE recipient = ? ORDER BY number",
+        (str(address),),
+        bytes,
     )
     return [envelope for (envelope,) in rows]
 
@@ -91,9 +98,9 @@ def remove(
     Numbers of other mailboxes are ignored.
     """
     recipient = str(address)
-    (place,) = connection.execute(
-        "SELECT acknowledged FROM accounts WHERE address = ?", (recipient,)
-    ).fetchone()
+    (place,) = require_row(
+        connection, "SELECT acknowledged FROM accounts WHERE address = ?", (recipient,), int
+    )
     for number in numbers:
         removed = connection.execute(
             "DELETE FROM mailbox WHERE number = ? AND recipient = ?", (number, recipient)
@@ -132,9 +139,9 @@ def forget_expired(connection: sqlite3.Connection, now_ms: int) -> None:
 def _require_room(
     connection: sqlite3.Connection, recipient: str, sender: str, limits: RelayLimits
 ) -> None:
-    (count,) = connection.execute(
-        "SELECT waiting FROM accounts WHERE address = ?", (recipient,)
-    ).fetchone()
+    (count,) = require_row(
+        connection, "SELECT waiting FROM accounts WHERE address = ?", (recipient,), int
+    )
     if count < limits.mailbox_messages:
         return
     most = limits.mailbox_messages + limits.mailbox_reserve
@@ -143,9 +150,12 @@ def _require_room(
             f"{most} messages wait for {recipient}, more are not kept: try again when it has been "
             f"online"
         )
-    row = connection.execute(
-        "SELECT waiting FROM waiting_from WHERE recipient = ? AND sender = ?", (recipient, sender)
-    ).fetchone()
+    row = read_row(
+        connection,
+        "SELECT waiting FROM waiting_from WHERE recipient = ? AND sender = ?",
+        (recipient, sender),
+        int,
+    )
     # Of the user, not the device: another device is no way around it.
     if row is not None and row[0] >= limits.mailbox_reserve_per_sender:
         raise MailboxFull(

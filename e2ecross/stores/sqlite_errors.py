@@ -15,8 +15,14 @@ from e2ecross.errors import StoreBusy, StoreCorrupted, StoreError
 
 __all__ = ["DRIVER_ERRORS", "as_store_errors", "is_busy", "is_damage", "store_error"]
 
-# OverflowError: a record longer than a C int.
-DRIVER_ERRORS: Final = (sqlite3.Error, sqlite3.Warning, OSError, OverflowError)
+# OverflowError: a record longer than a C int. UnicodeDecodeError: damaged text in the schema.
+DRIVER_ERRORS: Final = (
+    sqlite3.Error,
+    sqlite3.Warning,
+    OSError,
+    OverflowError,
+    UnicodeDecodeError,
+)
 """Everything that sqlite3 and the file calls around it raise."""
 
 # A result code's low byte is the kind; the rest tells cases apart that are one to us.
@@ -54,7 +60,7 @@ def store_error(path: str, error: Exception) -> StoreError:
     kind = _kind(error)
     if kind in _BUSY:
         return StoreBusy(f"another process held the store {path} for too long: try again")
-    if kind in _CORRUPTED:
+    if kind in _CORRUPTED or isinstance(error, UnicodeDecodeError):
         return StoreCorrupted(f"{path} is damaged or not an e2ecross store: restore or remove it")
     if isinstance(error, OSError):
         return StoreError(f"the store {path} cannot be used: {error.strerror or 'unknown reason'}")
