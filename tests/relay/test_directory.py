@@ -296,7 +296,7 @@ def test_keys_that_somebody_damaged_in_the_file(relay: Relay, path: Path, damage
     with connection:
         connection.execute(damage)
     connection.close()
-    with pytest.raises(BackendError, match="relay file (are damaged|holds something)"):
+    with pytest.raises(BackendError, match=r"relay file (are damaged|holds something)"):
         take(relay, BUDI, ANA)
 
 
