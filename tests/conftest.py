@@ -23,4 +23,13 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# Mutation testing runs thousands of suites: few examples, the same ones (pyproject.toml).
+settings.register_profile(
+    "brief",
+    deadline=None,
+    derandomize=True,
+    max_examples=10,
+    stateful_step_count=20,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile(os.environ.get("E2ECROSS_HYPOTHESIS_PROFILE", "default"))
