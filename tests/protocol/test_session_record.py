@@ -839,6 +839,18 @@ def test_preferring_an_identity_without_session_bounds_the_archive(
     assert len(record.archived) == 40
 
 
+def test_preferring_an_identity_in_a_full_archive_drops_a_session_of_another(
+    alice: Party, bob: Party
+) -> None:
+    wanted, stranger = bob.identity.public, Party("eve").identity.public
+    # The oldest is of the wanted identity, but was never answered: it stays in the archive.
+    record = _full(alice, stranger, {39: wanted})
+    before = _base_keys(record)
+    after = prefer_identity(record, wanted)
+    assert after.current is None
+    assert _base_keys(after) == [*before[:39], before[40]]
+
+
 def test_find_session_looks_everywhere(alice: Party, bob: Party) -> None:
     started = [alice.start(bob) for _ in range(3)]
     for session in started:

@@ -113,6 +113,8 @@ def test_bundle_has_at_most_4_kib() -> None:
     assert PreKeyBundle.decode(largest.encode()) == largest
     with pytest.raises(InvalidArgument, match="4096"):
         replace(BUNDLE, identity_key=bytes(1001 + room)).encode()
+    with pytest.raises(DecodeError, match="well-formed"):
+        PreKeyBundle.decode(b"\xff" * MAX_BUNDLE_BYTES)
     with pytest.raises(DecodeError, match="4096"):
         PreKeyBundle.decode(b"\xff" * (MAX_BUNDLE_BYTES + 1))
 
@@ -175,6 +177,8 @@ def test_publication_holds_at_most_1000_one_time_prekeys() -> None:
 
 
 def test_publication_has_at_most_64_kib() -> None:
+    with pytest.raises(DecodeError, match="well-formed"):
+        PublishedKeys.decode(b"\xff" * MAX_PUBLISHED_KEYS_BYTES)
     with pytest.raises(DecodeError, match="65536"):
         PublishedKeys.decode(b"\xff" * (MAX_PUBLISHED_KEYS_BYTES + 1))
 
