@@ -74,9 +74,8 @@ def _mutants() -> Iterator[Mutant]:
                 continue
             mutant = functions[name.rpartition(".")[2]]
             original = functions[mutant.name.rpartition("__mutmut_")[0] + "__mutmut_orig"]
-            yield Mutant(
-                name, _outcome(code), _is_wording(original, mutant), _diff(original, mutant)
-            )
+            diff = _diff(_lines(source, original), _lines(source, mutant))
+            yield Mutant(name, _outcome(code), _is_wording(original, mutant), diff)
 
 
 def _outcome(code: int) -> str:
@@ -111,8 +110,12 @@ def _shape(function: ast.FunctionDef) -> str:
     return ast.dump(blank)
 
 
-def _diff(original: ast.FunctionDef, mutant: ast.FunctionDef) -> list[str]:
-    before, after = (ast.unparse(function).split("\n")[1:] for function in (original, mutant))
+def _lines(source: str, function: ast.FunctionDef) -> list[str]:
+    text = ast.get_source_segment(source, function) or ""
+    return text.replace(function.name, "").splitlines()
+
+
+def _diff(before: list[str], after: list[str]) -> list[str]:
     lines = difflib.unified_diff(before, after, n=0, lineterm="")
     return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
 

@@ -22,6 +22,13 @@ def test_rfc_8452(plaintext: str, associated_data: str, sealed: str) -> None:
     assert aead.open_sealed(KEY, NONCE, bytes.fromhex(sealed), data).hex() == plaintext
 
 
+def test_the_tag_has_16_bytes() -> None:
+    assert aead.TAG_BYTES == 16
+    for length in (0, 1, 16, 100):
+        sealed = aead.seal(KEY, NONCE, bytes(length), b"")
+        assert len(sealed) == length + aead.TAG_BYTES
+
+
 def test_any_difference_is_one_error() -> None:
     sealed = aead.seal(KEY, NONCE, b"text", b"data")
     flipped = bytes([sealed[0] ^ 1]) + sealed[1:]

@@ -2,6 +2,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.session import Session
@@ -54,6 +56,25 @@ def test_used_prekeys_survive_storage_and_use() -> None:
         assert load_session(save_session(bob.current)).used_prekeys == used
         assert alice.current.used_prekeys is None
         assert load_session(save_session(alice.current)).used_prekeys is None
+
+
+@example([(True, 3, True), (False, 3, False), (True, 1, True), (False, 1, True)])
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 3), st.booleans()), max_size=8))
+def test_session_in_any_state_survives_storage(turns: list[tuple[bool, int, bool]]) -> None:
+    alice, bob = Party("alice"), Party("bob")
+    alice.start(bob)
+    bob.receive(alice.send(b"x"))
+    for from_alice, count, all_arrive in turns:
+        sender, receiver = (alice, bob) if from_alice else (bob, alice)
+        sealed = [sender.send(b"%d" % i) for i in range(count)]
+        for item in sealed if all_arrive else sealed[-1:]:
+            receiver.receive(item)
+        for session in (alice.current, bob.current):
+            loaded = load_session(save_session(session))
+            assert save_session(loaded) == save_session(session)
+            assert loaded.ratchet.previous_counter == session.ratchet.previous_counter
+            assert loaded.pending == session.pending
+            assert loaded.used_prekeys == session.used_prekeys
 
 
 def test_every_missing_message_is_readable_after_storage() -> None:

@@ -50,14 +50,25 @@ def _error_if_any(form: Format, data: bytes) -> str:
 
 
 def _damaged(form: Format) -> Iterator[bytes]:
-    """The example with one field a byte too short, a byte too long, or absent."""
-    items = fields(form.example[form.start :])
+    """The example with one field a byte too short, a byte too long, or absent; also inside."""
+    for path in ((), *form.nested):
+        for body in _damaged_at(form.example[form.start :], path):
+            yield form.example[: form.start] + body
+
+
+def _damaged_at(body: bytes, path: tuple[int, ...]) -> Iterator[bytes]:
+    items = fields(body)
     for i, (number, value) in enumerate(items):
-        changed: list[list[Field]] = [[]]
-        if isinstance(value, bytes):
-            changed += [[(number, value[:-1])], [(number, value + b"\0")]]
+        changed: list[list[Field]] = []
+        if path and number == path[0]:
+            assert isinstance(value, bytes)
+            changed = [[(number, inner)] for inner in _damaged_at(value, path[1:])]
+        elif not path:
+            changed = [[]]
+            if isinstance(value, bytes):
+                changed += [[(number, value[:-1])], [(number, value + b"\0")]]
         for instead in changed:
-            yield form.example[: form.start] + message([*items[:i], *instead, *items[i + 1 :]])
+            yield message([*items[:i], *instead, *items[i + 1 :]])
 
 
 def test_every_format_has_a_name() -> None:
