@@ -68,8 +68,9 @@ def _base_keys(record: SessionRecord) -> list[PublicKey]:
 
 def _refuses(party: Party, sealed: Sealed, error: type[RemoteError]) -> None:
     before, prekeys = save_record(party.record), dict(party.one_time_prekeys)
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         party.receive(sealed)
+    assert " " in str(caught.value)  # it says something
     assert save_record(party.record) == before
     assert party.one_time_prekeys == prekeys
 
@@ -828,6 +829,20 @@ def test_held_session_of_a_stranger_stays_in_a_full_archive(alice: Party, bob: P
     assert opened.record.archived[0] is opened.session
     assert opened.record.held == opened.session.base_key
     assert len(opened.record.archived) == 40
+
+
+@pytest.mark.parametrize("foreign", [0, 20, 39])
+def test_held_session_pushes_out_one_of_an_identity_that_is_not_accepted(
+    alice: Party, bob: Party, foreign: int
+) -> None:
+    record = _full(alice, bob.identity.public, {foreign: Party("eve").identity.public})
+    bob.start(alice)
+    message = decode_prekey_signal_message(bob.send(b"crossing")[1])
+    opened = open_first_message(
+        record, alice.respond(message), message.message, SeededEntropy(1), bob.identity.public
+    )
+    kept = [key for i, key in enumerate(_base_keys(record)[1:]) if i != foreign]
+    assert _base_keys(opened.record)[1:] == [opened.session.base_key, *kept]
 
 
 def test_preferring_an_identity_without_session_bounds_the_archive(
