@@ -114,7 +114,7 @@ def test_unknown_kind_is_carried_as_it_is(kind: int, body: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff", "\udc80" * 3])
 def test_lone_surrogate_is_refused_without_showing_the_text(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="UTF-8") as caught:
+    with pytest.raises(InvalidArgument, match=r"^text .* UTF-8 ") as caught:
         Text(PRIVATE + text)
     assert PRIVATE not in str(caught.value)
     # The library's error would hold the text; ours must not hang on to it.
