@@ -3,7 +3,7 @@
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # The suite: the same examples on every machine and in every run.
 settings.register_profile(
@@ -21,6 +21,17 @@ settings.register_profile(
     max_examples=2000,
     stateful_step_count=80,
     print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+# Mutation testing runs thousands of suites: few examples, the same ones, and no search for a
+# smaller one, since nobody reads it (pyproject.toml).
+settings.register_profile(
+    "brief",
+    deadline=None,
+    derandomize=True,
+    max_examples=10,
+    stateful_step_count=20,
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("E2ECROSS_HYPOTHESIS_PROFILE", "default"))

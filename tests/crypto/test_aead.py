@@ -11,6 +11,7 @@ NONCE = bytes.fromhex("03" + 11 * "00")
 VECTORS = [
     ("", "", "07f5f4169bbf55a8400cd47ea6fd400f"),
     ("0100000000000000", "", "c2ef328e5c71c83b843122130f7364b761e0b97427e3df28"),
+    ("0200000000000000", "01", "1de22967237a813291213f267e3b452f02d01ae33e4ec854"),
 ]
 
 
@@ -19,6 +20,13 @@ def test_rfc_8452(plaintext: str, associated_data: str, sealed: str) -> None:
     data = bytes.fromhex(associated_data)
     assert aead.seal(KEY, NONCE, bytes.fromhex(plaintext), data).hex() == sealed
     assert aead.open_sealed(KEY, NONCE, bytes.fromhex(sealed), data).hex() == plaintext
+
+
+def test_the_tag_has_16_bytes() -> None:
+    assert aead.TAG_BYTES == 16
+    for length in (0, 1, 16, 100):
+        sealed = aead.seal(KEY, NONCE, bytes(length), b"")
+        assert len(sealed) == length + aead.TAG_BYTES
 
 
 def test_any_difference_is_one_error() -> None:
@@ -33,7 +41,7 @@ def test_any_difference_is_one_error() -> None:
         (KEY, NONCE, sealed[:15], b"data"),
         (KEY, NONCE, b"", b"data"),
     ):
-        with pytest.raises(AuthenticationFailed):
+        with pytest.raises(AuthenticationFailed, match="do not open"):
             aead.open_sealed(*arguments)
 
 

@@ -112,6 +112,15 @@ def test_bad_public_key_is_refused(name: str) -> None:
         decode_public_key(BAD_KEYS[name])
 
 
+def test_refused_key_is_told_by_its_length_or_type() -> None:
+    for length in (0, 1, 32, 34):
+        with pytest.raises(InvalidKey, match=f"has 33 bytes, not {length}$"):
+            decode_public_key((GOOD_KEY + b"\0")[:length])
+    for key_type in (0x00, 0x04, 0x06, 0xFF):
+        with pytest.raises(InvalidKey, match=f"type {key_type:#04x} "):
+            decode_public_key(bytes((key_type,)) + GOOD_KEY[1:])
+
+
 @pytest.mark.parametrize("name", ["0", "1", "order 8, first", "order 8, second", "p-1"])
 def test_low_order_point_in_canonical_form_is_refused_as_such(name: str) -> None:
     with pytest.raises(InvalidKey, match="low order"):

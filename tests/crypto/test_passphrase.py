@@ -77,7 +77,7 @@ def test_work_out_of_bounds_is_refused_before_it_is_done(
     work: tuple[int, int], runs: list[tuple[Any, ...]]
 ) -> None:
     assert not Argon2Work(*work).is_within_bounds()
-    with pytest.raises(InvalidArgument, match="work must be between"):
+    with pytest.raises(InvalidArgument, match=r"^work must be between"):
         Passphrase("x").derive_key(SALT, Argon2Work(*work))
     assert not runs
 
@@ -130,13 +130,13 @@ def test_the_longest_passphrase() -> None:
 
 @pytest.mark.parametrize("passphrase", [None, 7, True, bytearray(b"x"), ["x"]])
 def test_the_type_is_checked(passphrase: Any) -> None:  # noqa: ANN401
-    with pytest.raises(InvalidArgument, match="passphrase must be str or bytes, not"):
+    with pytest.raises(InvalidArgument, match=f"not {type(passphrase).__name__}$"):
         Passphrase(passphrase)
 
 
 @pytest.mark.parametrize("surrogate", [0xD800, 0xDFFF])
 def test_what_is_no_text_is_refused_without_being_shown(surrogate: int) -> None:
-    with pytest.raises(InvalidArgument, match="lone surrogate") as caught:
+    with pytest.raises(InvalidArgument, match=r"^passphrase .* lone surrogate") as caught:
         Passphrase(PLANTED + chr(surrogate))
     assert caught.value.__context__ is None
     assert PLANTED not in str(caught.value)

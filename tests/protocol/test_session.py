@@ -8,6 +8,7 @@ from e2ecross.errors import AuthenticationFailed, SessionExhausted
 from e2ecross.protocol.message_chain import SendingChain
 from e2ecross.protocol.session import (
     PendingPrekey,
+    Session,
     session_decrypt,
     session_encrypt,
     without_pending,
@@ -49,6 +50,31 @@ def test_initiator_wraps_every_message_until_one_is_read(one_time: bool) -> None
     alice.receive(sealed)
     assert alice.current.pending is None
     assert alice.send(b"x")[0] is MessageKind.SIGNAL
+
+
+def test_what_a_session_is_about_does_not_change_with_its_messages() -> None:
+    alice, bob = _started()
+    bob.receive(alice.send(b"x"))
+    about = {party.name: _about(party.current) for party in (alice, bob)}
+    assert about["alice"][:3] == [alice.identity.public, bob.identity.public, bob.registration_id]
+    assert about["bob"][:3] == [bob.identity.public, alice.identity.public, alice.registration_id]
+    for _ in range(2):
+        for sender, receiver in ((bob, alice), (alice, bob)):
+            receiver.receive(sender.send(b"x"))
+            assert _about(sender.current) == about[sender.name]
+            assert _about(receiver.current) == about[receiver.name]
+    for party in (alice, bob):
+        assert _about(without_pending(party.current)) == about[party.name]
+
+
+def _about(session: Session) -> list[object]:
+    return [
+        session.local_identity_key,
+        session.remote_identity_key,
+        session.remote_registration_id,
+        session.base_key,
+        session.used_prekeys,
+    ]
 
 
 def test_message_that_is_refused_does_not_acknowledge() -> None:

@@ -70,8 +70,9 @@ def _base_keys(record: SessionRecord) -> list[PublicKey]:
 
 def _refuses(party: Party, sealed: Sealed, error: type[RemoteError]) -> None:
     before, prekeys = save_record(party.record), dict(party.one_time_prekeys)
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         party.receive(sealed)
+    assert " " in str(caught.value)  # it says something
     assert save_record(party.record) == before
     assert party.one_time_prekeys == prekeys
 
@@ -900,6 +901,20 @@ def test_held_session_of_a_stranger_stays_in_a_full_archive(alice: Party, bob: P
     assert len(opened.record.archived) == 40
 
 
+@pytest.mark.parametrize("foreign", [0, 20, 39])
+def test_held_session_pushes_out_one_of_an_identity_that_is_not_accepted(
+    alice: Party, bob: Party, foreign: int
+) -> None:
+    record = _full(alice, bob.identity.public, {foreign: Party("eve").identity.public})
+    bob.start(alice)
+    message = decode_prekey_signal_message(bob.send(b"crossing")[1])
+    opened = open_first_message(
+        record, alice.respond(message), message.message, SeededEntropy(1), bob.identity.public
+    )
+    kept = [key for i, key in enumerate(_base_keys(record)[1:]) if i != foreign]
+    assert _base_keys(opened.record)[1:] == [opened.session.base_key, *kept]
+
+
 def test_preferring_an_identity_without_session_bounds_the_archive(
     alice: Party, bob: Party
 ) -> None:
@@ -907,6 +922,18 @@ def test_preferring_an_identity_without_session_bounds_the_archive(
     record = prefer_identity(_full(alice, accepted, {}), Party("eve").identity.public)
     assert record.current is None
     assert len(record.archived) == 40
+
+
+def test_preferring_an_identity_in_a_full_archive_drops_a_session_of_another(
+    alice: Party, bob: Party
+) -> None:
+    wanted, stranger = bob.identity.public, Party("eve").identity.public
+    # The oldest is of the wanted identity, but was never answered: it stays in the archive.
+    record = _full(alice, stranger, {39: wanted})
+    before = _base_keys(record)
+    after = prefer_identity(record, wanted)
+    assert after.current is None
+    assert _base_keys(after) == [*before[:39], before[40]]
 
 
 def test_find_session_looks_everywhere(alice: Party, bob: Party) -> None:

@@ -2,6 +2,8 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.session import Session
@@ -31,6 +33,24 @@ def _busy_pair() -> tuple[Party, Party, list[Sealed]]:
     return alice, bob, [*first[:100], *first[101:], *second[:2]]
 
 
+def _values(session: Session) -> list[object]:
+    """All that a session is made of, but the messages still missing."""
+    ratchet, sending = session.ratchet, session.ratchet.sending
+    return [
+        session.local_identity_key,
+        session.remote_identity_key,
+        session.remote_registration_id,
+        session.base_key,
+        session.pending,
+        session.used_prekeys,
+        ratchet.root_key,
+        ratchet.previous_counter,
+        (sending.ratchet_key_pair.private, sending.ratchet_key_pair.public),
+        (sending.chain_key, sending.message_number),
+        [(chain.ratchet_key, chain.chain_key, chain.message_number) for chain in ratchet.receiving],
+    ]
+
+
 def test_pending_session_survives_storage() -> None:
     for one_time in (True, False):
         alice, bob = Party("alice"), Party("bob")
@@ -54,6 +74,23 @@ def test_used_prekeys_survive_storage_and_use() -> None:
         assert load_session(save_session(bob.current)).used_prekeys == used
         assert alice.current.used_prekeys is None
         assert load_session(save_session(alice.current)).used_prekeys is None
+
+
+@example([(True, 3, True), (False, 3, False), (True, 1, True), (False, 1, True)])
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 3), st.booleans()), max_size=8))
+def test_session_in_any_state_survives_storage(turns: list[tuple[bool, int, bool]]) -> None:
+    alice, bob = Party("alice"), Party("bob")
+    alice.start(bob)
+    bob.receive(alice.send(b"x"))
+    for from_alice, count, all_arrive in turns:
+        sender, receiver = (alice, bob) if from_alice else (bob, alice)
+        sealed = [sender.send(b"%d" % i) for i in range(count)]
+        for item in sealed if all_arrive else sealed[-1:]:
+            receiver.receive(item)
+        for session in (alice.current, bob.current):
+            loaded = load_session(save_session(session))
+            assert save_session(loaded) == save_session(session)
+            assert _values(loaded) == _values(session)
 
 
 def test_every_missing_message_is_readable_after_storage() -> None:

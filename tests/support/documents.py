@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -122,11 +123,13 @@ def check_command(command: str) -> None:
     program, *arguments = words
     if program == "." and arguments == [".venv/bin/activate"]:
         return
-    own_environment = re.match(r"\.venv-(?:protoc|fuzz)/bin/", program)
+    own_environment = re.match(r"\.venv-(?:protoc|fuzz|mutate)/bin/", program)
     if own_environment:
         program = program.removeprefix(own_environment[0])
         words = [program, *arguments]
-    if words[:2] == ["python", "-m"]:
+    if words[:2] == ["mutmut", "run"]:
+        _check_mutated(arguments[1:])
+    elif words[:2] == ["python", "-m"]:
         _check_module(words[2], words[3:])
     elif program == "pip":
         _check_module("pip", arguments)
@@ -138,6 +141,15 @@ def check_command(command: str) -> None:
         _check_script(path, arguments)
 
 
+def _check_mutated(patterns: list[str]) -> None:
+    """Fail unless every module that a pattern means is one that is mutated."""
+    config = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))["tool"]["mutmut"]
+    for pattern in patterns:
+        path = pattern.rstrip("*").rstrip(".").replace(".", "/")
+        assert ROOT.joinpath(path).exists() or ROOT.joinpath(f"{path}.py").is_file(), pattern
+        assert any(fnmatch(f"{path}/x.py", wanted) for wanted in config["only_mutate"]), pattern
+
+
 def _check_variable(variable: str) -> None:
     files = [*ROOT.joinpath("tests").glob("*.py"), *ROOT.glob("tests/*/*.py")]
     read = re.compile(rf"\b{variable}\b")
@@ -147,6 +159,8 @@ def _check_variable(variable: str) -> None:
 def _check_script(path: Path, arguments: list[str]) -> None:
     assert path.is_file(), f"there is no {name(path)}"
     for option in arguments:
+        if path.suffix == ".py" and ROOT.joinpath("e2ecross", option).is_dir():
+            continue  # a package, as an argument
         assert option in path.read_text("utf-8"), f"{name(path)} does not know {option}"
 
 

@@ -14,6 +14,8 @@ def test_type_is_required_by_name() -> None:
     require_type("thing", 1, str, int)
     with pytest.raises(InvalidArgument, match=r"^thing must be str or int, not NoneType$"):
         require_type("thing", None, str, int)
+    with pytest.raises(InvalidArgument, match=r"^thing must be str, not bytes$"):
+        require_type("thing", b"", str)
 
 
 def test_bytes_are_required_by_name_and_length() -> None:

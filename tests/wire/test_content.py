@@ -81,7 +81,7 @@ def test_text_is_limited_by_its_bytes_not_its_characters(character: str) -> None
     kind, body = encode_content(largest)
     assert len(body) <= MAX_CONTENT_BODY_BYTES
     assert decode_content(kind, body) == largest
-    with pytest.raises(InvalidArgument, match=r"more than the 65536 allowed"):
+    with pytest.raises(InvalidArgument, match=r"^text has \d+ bytes, more than the 65536 "):
         Text(character * (MAX_CONTENT_BYTES // size + 1))
 
 
@@ -90,7 +90,7 @@ def test_bytes_are_limited() -> None:
     kind, body = encode_content(largest)
     assert len(body) == MAX_CONTENT_BODY_BYTES
     assert decode_content(kind, body) == largest
-    with pytest.raises(InvalidArgument, match=r"more than the 65536 allowed"):
+    with pytest.raises(InvalidArgument, match=r"^data has 65537 bytes, more than the 65536 "):
         Bytes(bytes(MAX_CONTENT_BYTES + 1))
 
 
@@ -116,7 +116,7 @@ def test_known_kind_is_not_carried_as_unsupported() -> None:
         with pytest.raises(InvalidArgument, match="own class"):
             UnsupportedContent(kind, b"")
     for bad in (0, -1, 2**32, True, "3"):
-        with pytest.raises(InvalidArgument, match="kind"):
+        with pytest.raises(InvalidArgument, match=r"^kind "):
             UnsupportedContent(bad, b"")  # type: ignore[arg-type]
 
 
@@ -133,7 +133,7 @@ def test_unknown_kind_is_carried_as_it_is(kind: int, body: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfff", "\udc80" * 3])
 def test_lone_surrogate_is_refused_without_showing_the_text(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="UTF-8") as caught:
+    with pytest.raises(InvalidArgument, match=r"^text .* UTF-8 ") as caught:
         Text(PRIVATE + text)
     assert PRIVATE not in str(caught.value)
     # The library's error would hold the text; ours must not hang on to it.

@@ -86,6 +86,16 @@ def test_any_other_padding_is_refused(name: str) -> None:
         unpad(REFUSED[name])
 
 
+# 0x80 is a mark, which makes it the padding of another payload.
+@pytest.mark.parametrize("value", [value for value in range(1, 256) if value != 0x80])
+def test_every_byte_behind_the_mark_is_zero(value: int) -> None:
+    for place in (8, 40, 78):
+        damaged = bytearray(pad(b"payload"))
+        damaged[place] = value
+        with pytest.raises(DecodeError, match="padded"):
+            unpad(bytes(damaged))
+
+
 @given(st.binary(max_size=200), st.integers(-1, 100))
 def test_arbitrary_bytes_are_the_padding_of_one_payload_or_refused(data: bytes, zeros: int) -> None:
     padded = data if zeros < 0 else data + b"\x80" + bytes(zeros)

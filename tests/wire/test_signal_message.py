@@ -157,6 +157,14 @@ def test_message_too_short_for_its_mac_is_refused(length: int) -> None:
         decode_signal_message((b"\x33" + bytes(8))[:length])
 
 
+def test_shortest_bytes_whose_version_is_looked_at() -> None:
+    for decode, shortest in ((decode_signal_message, 9), (decode_prekey_signal_message, 1)):
+        with pytest.raises(UnsupportedVersion):
+            decode((b"\x43" + bytes(8))[:shortest])
+        with pytest.raises(DecodeError, match=f"cannot have {shortest - 1} bytes"):
+            decode((b"\x43" + bytes(8))[: shortest - 1])
+
+
 def test_every_truncated_message_is_refused() -> None:
     # The last bytes of what is left are taken as the MAC, which is checked later.
     for length in range(len(BODY + MAC) - 8):
@@ -192,7 +200,7 @@ def test_largest_message_ever_sent_is_within_the_limit() -> None:
 @pytest.mark.parametrize("data", [None, "text", 3, bytearray(BODY + MAC)])
 def test_what_is_not_bytes_is_the_callers_mistake(data: Any) -> None:  # noqa: ANN401
     for decode in (decode_signal_message, decode_prekey_signal_message):
-        with pytest.raises(InvalidArgument):
+        with pytest.raises(InvalidArgument, match=r"^data must be bytes"):
             decode(data)
 
 

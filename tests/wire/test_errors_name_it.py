@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What cannot be read is named by the error: which format it is, and not a neighbour of it."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from e2ecross.errors import DecodeError, E2ECrossError, UnsupportedVersion
+from e2ecross.wire.fingerprint import decode_fingerprints
+from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
+from e2ecross.wire.signal_message import decode_prekey_signal_message, decode_signal_message
+from tests.support.formats import FORMATS, RECORDS, Format
+from tests.support.protobuf import Field, fields, message
+
+NAMES = {
+    "envelope": "an envelope",
+    "bundle": "a prekey bundle",
+    "publication": "a publication of keys",
+    "payload": "a payload",
+    "text": "a text",
+    "bytes": "a content",
+    "device": "the device record",
+    "signed prekey": "a signed prekey record",
+    "one-time prekey": "a one-time prekey record",
+    "remote identity": "a remote identity record",
+    "outbox": "an outbox record",
+    "inbox message": "an inbox record",
+    "inbox confirmed": "an inbox record",
+    "inbox failure": "an inbox record",
+    "session list": "a session list",
+    "session": "a session record",
+    "skipped keys": "a skipped keys record",
+}
+names = pytest.mark.parametrize("name", [*FORMATS])
+
+
+def _error(form: Format, data: bytes) -> E2ECrossError:
+    with pytest.raises(form.error) as caught:
+        form.reencode(data)
+    assert isinstance(caught.value, E2ECrossError)
+    return caught.value
+
+
+def _error_if_any(form: Format, data: bytes) -> str:
+    try:
+        form.reencode(data)
+    except form.error as error:
+        return str(error)
+    return ""
+
+
+def _damaged(form: Format) -> Iterator[bytes]:
+    """The example with one field a byte too short, a byte too long, or absent; also inside."""
+    for path in ((), *form.nested):
+        for body in _damaged_at(form.example[form.start :], path):
+            yield form.example[: form.start] + body
+
+
+def _damaged_at(body: bytes, path: tuple[int, ...]) -> Iterator[bytes]:
+    items = fields(body)
+    for i, (number, value) in enumerate(items):
+        changed: list[list[Field]] = []
+        if path and number == path[0]:
+            assert isinstance(value, bytes)
+            changed = [[(number, inner)] for inner in _damaged_at(value, path[1:])]
+        elif not path:
+            changed = [[]]
+            if isinstance(value, bytes):
+                changed += [[(number, value[:-1])], [(number, value + b"\0")]]
+        for instead in changed:
+            yield message([*items[:i], *instead, *items[i + 1 :]])
+
+
+def test_every_format_has_a_name() -> None:
+    assert NAMES.keys() == FORMATS.keys()
+
+
+@names
+def test_what_is_no_protobuf_at_all(name: str) -> None:
+    form = FORMATS[name]
+    for size in (1, 2 * MAX_ENVELOPE_BYTES + 1):
+        error = _error(form, form.example[: form.start] + b"\xff" * size)
+        assert str(error).startswith(f"{NAMES[name]} ")
+        # Of a record, the cause says what is wrong with it.
+        if isinstance(error.__cause__, E2ECrossError):
+            assert str(error.__cause__).startswith(f"{NAMES[name]} ")
+
+
+@names
+def test_what_is_not_in_its_one_encoding(name: str) -> None:
+    form = FORMATS[name]
+    error = _error(form, form.example + message([(999, 1)]))
+    assert str(error).startswith(f"{NAMES[name]} ")
+    if isinstance(error.__cause__, E2ECrossError):
+        assert str(error.__cause__).startswith(f"{NAMES[name]} is not in its one encoding")
+
+
+@pytest.mark.parametrize("name", ["bundle", "publication"])
+def test_what_is_of_a_later_version(name: str) -> None:
+    form = FORMATS[name]
+    changed = message([(1, 2), *fields(form.example)[1:]])
+    with pytest.raises(UnsupportedVersion, match=f"^{NAMES[name]} has version 2,"):
+        form.reencode(changed)
+
+
+@pytest.mark.parametrize("name", [*RECORDS])
+def test_every_damage_of_a_record(name: str) -> None:
+    form = RECORDS[name]
+    errors = [_error_if_any(form, data) for data in (b"", b"\0", b"\2", *_damaged(form))]
+    assert all(error.startswith(f"{NAMES[name]} ") for error in errors if error)
+    assert sum(map(bool, errors)) >= 3
+
+
+@pytest.mark.parametrize(
+    ("decode", "named"),
+    [
+        (decode_signal_message, "a Signal message"),
+        (decode_prekey_signal_message, "a prekey message"),
+        (decode_fingerprints, "a scanned safety number"),
+    ],
+)
+def test_messages_of_signal(decode: Callable[[bytes], object], named: str) -> None:
+    for data in (b"", b"\x33" + b"\xff" * 20, b"\x33" * 200_000):
+        with pytest.raises(DecodeError, match=f"^{named} "):
+            decode(data)
