@@ -16,7 +16,8 @@ from e2ecross.client.device import Device
 from e2ecross.client.session_store import drop_damaged_sessions, is_waiting_for_answer
 from e2ecross.client.trust import accept_by_policy
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import EnvelopeMismatch, UntrustedIdentity
+from e2ecross.errors import BackendError, EnvelopeMismatch, UntrustedIdentity
+from e2ecross.wire.bundle import PreKeyBundle
 
 __all__ = ["Link", "ensure_session", "repair_sessions"]
 
@@ -68,6 +69,8 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
     if is_there:
         return False
     bundle = link.backend.fetch_bundle(context.address, link.token, address)
+    if not isinstance(bundle, PreKeyBundle):
+        raise BackendError("the back end answered with something that is no bundle")
     if bundle.address != address:
         raise EnvelopeMismatch(f"the back end answered with a bundle of {bundle.address}")
     try:
