@@ -112,6 +112,7 @@ class Flooder:
         """Go on by so many messages that will never be sent."""
         sending = self.session.ratchet.sending
         chain_key = sending.chain_key
+        assert chain_key is not None
         for _ in range(count):
             chain_key = derive_next_chain_key(chain_key)
         advanced = SendingChain(sending.ratchet_key_pair, chain_key, sending.message_number + count)
