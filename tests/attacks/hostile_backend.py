@@ -133,9 +133,10 @@ def party(
     store: Store | None = None,
     *,
     policy: Policy = FEW_PREKEYS,
+    installation: str = "",
 ) -> Party:
     """Install the app, and register at the back end."""
-    somebody = person(address, store=store, policy=policy, one_time=0)
+    somebody = person(address, store=store, policy=policy, one_time=0, installation=installation)
     client = Client(somebody.device, backend)
     client.register()
     return Party(somebody, client, backend)
