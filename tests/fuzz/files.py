@@ -77,6 +77,7 @@ def _known(run: Callable[[bytes], str], *errors: type[Exception]) -> Callable[[b
     """Pass over what is known and not fixed yet; `test_corpus.py` has tests that wait for it.
 
     - The driver tells of damage in the text of a schema by a `UnicodeDecodeError`.
+    - A relay does not check the type of what it reads: a `TypeError`.
     """
 
     def tolerant(data: bytes) -> str:
@@ -191,9 +192,9 @@ FILES: Final[Mapping[str, Target]] = {
     "store-file": Target(_known(_open_store(0), UnicodeDecodeError), _patches, 64),
     "sealed-store-file": Target(_known(_open_store(1), UnicodeDecodeError), _patches, 64),
     "relay-file": Target(
-        _known(_open_relay, UnicodeDecodeError),
-        # A finding: damage to the text of a schema.
-        lambda: [*_patches(), b"\0\1B\0\0\0\x80"],
+        _known(_open_relay, UnicodeDecodeError, TypeError),
+        # Findings: damage to the text of a schema, and a count that is none.
+        lambda: [*_patches(), b"\0\1B\0\0\0\x80", b"\1\x2f\7\3\2\xf8\0"],
         64,
     ),
     "doctor": Target(_known(_doctor, UnicodeDecodeError), _patches, 64),
