@@ -191,7 +191,12 @@ STRICT: Final[Mapping[str, Callable[[bytes], str]]] = {
 FILES: Final[Mapping[str, Target]] = {
     "store-file": Target(_known(_open_store(0), UnicodeDecodeError), _patches, 64),
     "sealed-store-file": Target(_known(_open_store(1), UnicodeDecodeError), _patches, 64),
-    "relay-file": Target(_known(_open_relay, UnicodeDecodeError, TypeError), _patches, 64),
+    "relay-file": Target(
+        _known(_open_relay, UnicodeDecodeError, TypeError),
+        # Findings: damage to the text of a schema, and a count that is none.
+        lambda: [*_patches(), b"\0\1B\0\0\0\x80", b"\1\x2f\7\3\2\xf8\0"],
+        64,
+    ),
     "doctor": Target(_known(_doctor, UnicodeDecodeError), _patches, 64),
     "inspect": Target(
         _inspect,
