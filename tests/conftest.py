@@ -3,6 +3,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 # The suite: the same examples on every machine and in every run.
@@ -35,3 +36,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("E2ECROSS_HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Hold a mutant against the tests of its layer: one above is no excuse for a missing one."""
+    mutant = os.environ.get("MUTANT_UNDER_TEST", "")
+    if mutant.startswith("e2ecross.") and not mutant.startswith("e2ecross.client."):
+        items[:] = [item for item in items if "tests/client/" not in item.nodeid]
