@@ -182,6 +182,6 @@ def _fetch(link: Link, limit: int, after: int) -> list[tuple[int, bytes]]:
     except (TypeError, ValueError) as error:
         raise BackendError("the back end answered with something that is no mailbox") from error
     for number, data in items:
-        if type(number) is not int or not 0 < number <= _MAX_NUMBER or type(data) is not bytes:
+        if type(number) is not int or number > _MAX_NUMBER or type(data) is not bytes:
             raise BackendError("the back end answered with something that is no mailbox")
     return [(number, data) for number, data in items if number > after][:limit]
