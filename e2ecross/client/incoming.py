@@ -43,8 +43,8 @@ from e2ecross.wire.envelope import Envelope
 
 __all__ = ["acknowledge", "fetch_into_inbox"]
 
-_MAX_NUMBER: Final = 2**63 - 1
-"""The highest number that databases count to."""
+_MAX_NUMBER: Final = 2**64 - 1
+"""The highest number that an inbox record has room for."""
 
 
 def fetch_into_inbox(

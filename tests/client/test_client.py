@@ -652,7 +652,7 @@ def drop_sessions(client: Client) -> None:
         [(1.5, b"")],
         [("3", b"")],
         [(None, b"")],
-        [(2**63, b"")],
+        [(2**64, b"")],
         [(1, "text")],
         [(1, None)],
         [(1, bytearray(b"x"))],
