@@ -11,8 +11,8 @@ from typing import Final
 from e2ecross import Device, MessageKind, Text
 from e2ecross.errors import E2ECrossError
 from e2ecross.stores import MemoryStore
-from tests.attacks.support import ANA, Rows, inner_message
-from tests.fuzz.target import Source, Target, outcome
+from tests.attacks.support import ANA, Rows, dump, inner_message
+from tests.fuzz.target import ACCEPTED, Source, Target, outcome
 from tests.fuzz.world import fill, first_message, scene
 from tests.support.entropy import SeededEntropy
 
@@ -25,6 +25,7 @@ def use_device(device: Device) -> list[str]:
     actions: list[Callable[[], object]] = [
         lambda: device.remote_identity(ANA),
         lambda: device.has_session(ANA),
+        lambda: device.session_info(ANA),
         lambda: device.decrypt(late),
         lambda: device.decrypt(waiting[2]),
         lambda: device.decrypt(waiting[0]),
@@ -68,8 +69,9 @@ def _changed(rows: Rows, source: Source) -> Rows:
 
 def use_rows(rows: Rows) -> str:
     """Open the device of a store that holds these rows, and use it."""
-    store = MemoryStore()
+    store, again = MemoryStore(), MemoryStore()
     fill(store, rows)
+    fill(again, rows)
     opened: list[Device] = []
     entropy = SeededEntropy("damaged")
     came = outcome(
@@ -81,7 +83,21 @@ def use_rows(rows: Rows) -> str:
         E2ECrossError,
     )
     for device in opened:
-        came = ",".join(sorted(set(use_device(device))))
+        came = ",".join(sorted({*use_device(device), _restore(again)}))
+    return came
+
+
+def _restore(store: MemoryStore) -> str:
+    """Open a store as restored, after which no session sends; or nothing of it has changed."""
+    before = dump(store)
+    entropy, clock = SeededEntropy("restored"), scene().budi.clock
+    came = outcome(
+        lambda: Device.open(store, clock=clock, entropy=entropy, restored=True), E2ECrossError
+    )
+    if came == ACCEPTED:
+        assert not Device.open(store, clock=clock, entropy=entropy).has_session(ANA)
+    else:
+        assert dump(store) == before, f"stored something, and raised {came}"
     return came
 
 
