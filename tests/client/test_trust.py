@@ -15,7 +15,7 @@ from e2ecross import (
     Text,
     TrustState,
 )
-from e2ecross.client.trust import accept_by_policy, mark_stale
+from e2ecross.client.trust import accept_by_policy, mark_stale, note_asked, observe_identity
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.errors import (
     DecodeError,
@@ -572,3 +572,25 @@ def test_the_raw_layer_notes_when_a_key_was_first_seen() -> None:
     known = budi.remote_identity(ANA)
     assert known is not None
     assert known.first_seen_at_ms == NOW_MS + 5
+
+
+@pytest.mark.parametrize("starts_session", [False, True])
+@pytest.mark.parametrize("asked_at_ms", [0, NOW_MS])
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_message_under_the_accepted_key_confirms_it_if_it_starts_a_session(
+    stale: bool, asked_at_ms: int, starts_session: bool
+) -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    introduce(ana, budi)
+    known = ana.remote_identity(BUDI)
+    assert known is not None
+    with ana.context.store.transaction() as tx:
+        if stale:
+            mark_stale(tx, BUDI)
+        if asked_at_ms:
+            note_asked(tx, BUDI, asked_at_ms)
+        assert not observe_identity(
+            tx, BUDI, known.identity_key, Policy(), NOW_MS + 1, starts_session=starts_session
+        )
+    expected = replace(known, stale=stale and not starts_session)
+    assert ana.remote_identity(BUDI) == expected
