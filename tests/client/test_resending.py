@@ -278,6 +278,16 @@ def test_a_copy_that_meets_other_damage_waits(
     assert read(budi) == ["lost"]
 
 
+def test_a_copy_that_is_given_up_holds_up_nothing_that_waits_behind_it(
+    pair: tuple[Client, Client],
+) -> None:
+    ana, budi = pair
+    put_back(ana, MESSAGE_ID)  # nothing is kept under it
+    ana.send(BUDI, Text("halo"))
+    assert count_rows(store_of(ana), Table.OUTBOX) == 0
+    assert read(budi) == ["halo"]
+
+
 class _Interrupted(BackendSimulator):
     """Lets another thread run while a bundle is on its way."""
 
