@@ -45,6 +45,8 @@ class Waiting(Secret):
         envelope: what to deposit, or None when it is still to be encrypted.
         request: what to encrypt; None: the message that is kept under the message id.
         fresh_session: in a new session, because the recipient may have lost the others.
+        can_be_dropped: a request, or the answer to one: not worth to be kept for a mailbox that is
+            full, and otherwise a back end could fill the outbox with them.
     """
 
     row: bytes
@@ -53,6 +55,7 @@ class Waiting(Secret):
     envelope: Envelope | None
     request: RetryRequest | None = None
     fresh_session: bool = False
+    can_be_dropped: bool = False
 
 
 def take_number(tx: Transaction) -> bytes:
@@ -85,9 +88,10 @@ def put_request(
     )
 
 
-def replace_in_outbox(tx: Transaction, row: bytes, envelope: Envelope) -> None:
+def replace_in_outbox(tx: Transaction, waiting: Waiting, envelope: Envelope) -> None:
     """Put the envelope in the place of what was to be encrypted."""
-    tx.put(Table.OUTBOX, b"", row, OutboxRecord(envelope.encode()).encode())
+    record = OutboxRecord(envelope.encode(), resend=waiting.can_be_dropped)
+    tx.put(Table.OUTBOX, b"", waiting.row, record.encode())
 
 
 def list_outbox(tx: Transaction) -> list[Waiting]:
@@ -119,7 +123,13 @@ def _decode(row: bytes, data: bytes) -> Waiting:
     try:
         if record.envelope:
             envelope = Envelope.decode(record.envelope)
-            return Waiting(row, envelope.recipient, envelope.message_id, envelope)
+            return Waiting(
+                row,
+                envelope.recipient,
+                envelope.message_id,
+                envelope,
+                can_be_dropped=record.resend,
+            )
         request = None
         if record.content_kind:
             request = decode_content(record.content_kind, record.content_body)
@@ -127,4 +137,14 @@ def _decode(row: bytes, data: bytes) -> Waiting:
         raise RecordCorrupted("an outbox record does not decode: the store is damaged") from error
     if record.recipient is None or not isinstance(request, RetryRequest | None):
         raise RecordCorrupted("an outbox record holds nothing to send: the store is damaged")
-    return Waiting(row, record.recipient, record.message_id, None, request, record.fresh_session)
+    return Waiting(
+        row,
+        record.recipient,
+        record.message_id,
+        None,
+        request,
+        record.fresh_session,
+        # What a restored store has to encrypt anew was promised to be sent, and goes in a new
+        # session; answers do not.
+        can_be_dropped=request is not None or not record.fresh_session,
+    )

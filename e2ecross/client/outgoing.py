@@ -101,7 +101,7 @@ def flush_outbox(link: Link, wanted: bytes | None = None) -> None:
         except _FINAL as error:
             final = error
         except MailboxFull as error:
-            if waiting.row != wanted:
+            if waiting.row != wanted and not waiting.can_be_dropped:
                 continue  # it was promised to be sent, and will be when there is room
             final = error
         with store.transaction() as tx:
@@ -172,7 +172,7 @@ def _encrypt_now(link: Link, waiting: Waiting, before: RemoteIdentity | None) ->
             content = Resent(kept.message_id, kept.sent_at_ms, kept.content)
             envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
             keep_other_id(tx, context.policy, kept, message_id, now_ms)
-        replace_in_outbox(tx, waiting.row, envelope)
+        replace_in_outbox(tx, waiting, envelope)
         return envelope
 
 

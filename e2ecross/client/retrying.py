@@ -17,7 +17,7 @@ from e2ecross.client.outbox import put_request, put_resend
 from e2ecross.client.outgoing import may_be_sent_again
 from e2ecross.client.receiving import DecodedMessage, Received
 from e2ecross.client.retry_budget import spend_answer, spend_request
-from e2ecross.client.sent import count_resend, find_kept
+from e2ecross.client.sent import MAX_RESENDS, count_resend, find_kept
 from e2ecross.client.session_store import send_with_session
 from e2ecross.client.trust import find_identity
 from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
@@ -87,9 +87,8 @@ def answer_request(
         return  # a late message of an identity that is not the accepted one any more
     send_with_session(tx, requester, received.base_key, identity.identity_key)
     kept = find_kept(tx, context.policy, requester, request.message_id, now_ms)
-    if kept is None or not may_be_sent_again(tx, kept):
+    if kept is None or kept.resends >= MAX_RESENDS or not may_be_sent_again(tx, kept):
         return
-    if spend_answer(context, tx, requester, now_ms) and count_resend(
-        tx, context.policy, kept, now_ms
-    ):
+    if spend_answer(context, tx, requester, now_ms):
+        count_resend(tx, context.policy, kept, now_ms)
         put_resend(tx, requester, kept.message_id)

@@ -115,13 +115,13 @@ def forget_kept(
     _shelf(policy).remove(tx, _row(recipient, message_id), now_ms)
 
 
-def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> bool:
-    """Note that a message is sent again; tells whether it may be."""
+def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> None:
+    """Note that a message that was just found is sent again."""
     shelf = _shelf(policy)
     row = _row(message.recipient, message.message_id)
     found = shelf.find(tx, row, now_ms)
-    if found is None or message.resends >= MAX_RESENDS:
-        return False
+    if found is None:
+        return
     kind, body = encode_content(message.content)
     record = SentRecord(
         sent_at_ms=message.sent_at_ms,
@@ -131,7 +131,6 @@ def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: 
         identity_key=message.identity_key,
     )
     shelf.replace(tx, found, row, record.encode())
-    return True
 
 
 def _shelf(policy: Policy) -> Shelf:

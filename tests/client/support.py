@@ -398,6 +398,7 @@ class BackendSimulator:
     def fetch(
         self, address: Address, token: bytes, limit: int, after: int = 0
     ) -> list[tuple[int, bytes]]:
+        assert limit > 0
         with self._call("fetch"):
             box = self._account(address, token).mailbox
             return [(number, data) for number, data in box if number > after][:limit]

@@ -8,18 +8,22 @@ import pytest
 
 from e2ecross import Address, Bytes, Client, FailedMessage, Message, Policy, RetryRequest, Text
 from e2ecross.client.outbox import put_request
+from e2ecross.client.retry_budget import BUDGET
+from e2ecross.client.sent import MAX_RESENDS
 from e2ecross.errors import (
     AuthenticationFailed,
     BackendError,
     DecodeError,
     DuplicateMessage,
     IdentityChangedError,
+    MailboxFull,
     UnknownPrekey,
     UnknownSession,
     UntrustedIdentity,
 )
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.envelope import MessageKind
+from e2ecross.wire.queue_records import RetryBudgetRecord
 from tests.client.support import (
     ANA,
     BUDI,
@@ -571,3 +575,55 @@ def test_a_forged_request_does_nothing(
     assert isinstance(failed.error, AuthenticationFailed)
     assert all(envelope.sender == ANA for envelope in backend.waiting(BUDI))
     assert len(backend.mailbox(BUDI)) == 1  # Ana's own request, for what she could not read
+
+
+def test_a_message_is_sent_again_ten_times_and_then_nothing_is_spent_on_it(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    sent = ana.send(BUDI, Text("halo"))
+    assert read(budi) == ["halo"]
+    for number in range(12):
+        ask(budi, ANA, sent.message_id)
+        assert read(ana) == []
+        assert len(backend.mailbox(BUDI)) == (number < MAX_RESENDS)
+        assert read(budi) == []
+    store = store_of(ana)
+    with store.transaction() as tx:
+        total = tx.get(Table.RETRIES, BUDGET, b"")
+    assert total is not None
+    assert RetryBudgetRecord.decode(total).answers == MAX_RESENDS
+
+
+def test_requests_and_answers_do_not_wait_for_a_full_mailbox(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    """Else a back end that damages everything, and takes nothing, would fill the store."""
+    ana, budi = pair
+    ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    backend.fail("deposit", MailboxFull("full, it says"))
+    assert read(budi) == ["!unknown_session"]
+    assert count_rows(store_of(budi), Table.OUTBOX) == 0
+    # An answer, too; also when it was encrypted before, and the back end could not be reached.
+    sent = ana.send(BUDI, Text("more"))
+    ask(budi, ANA, sent.message_id)
+    backend.fail("deposit", BackendError("gone"))
+    with pytest.raises(BackendError):
+        ana.receive()
+    assert count_rows(store_of(ana), Table.OUTBOX) == 1
+    backend.fail("deposit", MailboxFull("full, it says"))
+    ana.maintain()
+    assert count_rows(store_of(ana), Table.OUTBOX) == 0
+
+
+def test_a_message_waits_for_a_full_mailbox(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, _ = pair
+    backend.fail("deposit", BackendError("gone"))
+    with pytest.raises(BackendError):
+        ana.send(BUDI, Text("promised"))
+    backend.fail("deposit", MailboxFull("full"))
+    ana.maintain()
+    assert count_rows(store_of(ana), Table.OUTBOX) == 1

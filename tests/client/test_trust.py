@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trust on first use, changed identities, and safety numbers."""
 
+from dataclasses import replace
+
 import pytest
 
 from e2ecross import (
@@ -13,6 +15,7 @@ from e2ecross import (
     Text,
     TrustState,
 )
+from e2ecross.client.trust import accept_by_policy, mark_stale, note_asked, observe_identity
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.errors import (
     DecodeError,
@@ -106,7 +109,7 @@ def test_after_accepting_the_key_of_a_bundle_the_bundle_starts_a_session() -> No
         ana.start_session(bundle)
     ana.accept_identity(caught.value.address, caught.value.identity_key)
     assert not ana.has_session(BUDI)
-    with pytest.raises(NoSession, match="start_session"):
+    with pytest.raises(NoSession, match=r"instagram:budi.*start_session"):
         ana.encrypt(BUDI, Text("not to the old key"))
     ana.start_session(bundle)
     say(ana, new, "halo")
@@ -139,7 +142,7 @@ def test_nothing_is_encrypted_until_exactly_the_new_key_is_accepted() -> None:
     ):
         with pytest.raises(UntrustedIdentity) as caught:
             attempt()
-        assert caught.value.identity_key == new.identity_key
+        assert (caught.value.address, caught.value.identity_key) == (BUDI, new.identity_key)
         assert dump(ana.context.store) == before
     for other in (old, make_device(TOKO)):
         with pytest.raises(InvalidArgument, match="identity_key"):
@@ -519,3 +522,76 @@ def test_a_policy_cannot_both_refuse_and_accept() -> None:
         Policy(refuse_changed_identity=True, accept_changed_identity=True)
     with pytest.raises(InvalidArgument, match="accept_changed_identity"):
         Policy(accept_changed_identity=1)  # type: ignore[arg-type]
+
+
+def test_a_key_of_a_bundle_that_the_policy_accepts_is_new_and_not_verified() -> None:
+    clock = FakeClock()
+    ana, old, new = make_device(ANA, policy=LAX), make_device(BUDI), reinstalled(BUDI)
+    introduce(ana, old)
+    clock.advance(1000)
+    store, key = ana.context.store, decode_public_key(new.identity_key)
+    with store.transaction() as tx:
+        assert accept_by_policy(tx, LAX, BUDI, new.identity_key, clock())
+    assert ana.remote_identity(BUDI) == RemoteIdentity(
+        BUDI, key, None, False, NOW_MS + 1000, by_policy=True
+    )
+
+
+@pytest.mark.parametrize("why", ["policy", "verified", "pending"])
+def test_a_policy_that_does_not_accept_changes_nothing_and_says_so(why: str) -> None:
+    ana, _, new = lax_pair(verified=why == "verified")
+    if why == "pending":
+        strict = Device.open(ana.context.store, clock=FakeClock())
+        strict.decrypt(new.encrypt(ANA, Text("new phone")))
+    store = ana.context.store
+    before = dump(store)
+    with store.transaction() as tx:
+        policy = Policy() if why == "policy" else LAX
+        assert not accept_by_policy(tx, policy, BUDI, new.identity_key, NOW_MS)
+    assert dump(store) == before
+
+
+@pytest.mark.parametrize("how", ["accepted", "verified"])
+def test_what_the_user_says_of_a_stale_identity_makes_it_current(how: str) -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    introduce(ana, budi)
+    with ana.context.store.transaction() as tx:
+        mark_stale(tx, BUDI)
+    stale = ana.remote_identity(BUDI)
+    assert stale is not None
+    assert stale.stale
+    (ana.accept_identity if how == "accepted" else ana.mark_verified)(BUDI, budi.identity_key)
+    assert ana.remote_identity(BUDI) == replace(stale, stale=False, verified=how == "verified")
+
+
+def test_the_raw_layer_notes_when_a_key_was_first_seen() -> None:
+    clock = FakeClock()
+    clock.advance(5)
+    ana, budi = make_device(ANA), make_device(BUDI, clock=clock)
+    start(ana, budi)
+    budi.decrypt_raw(ANA, *ana.encrypt_raw(BUDI, b"halo"))
+    known = budi.remote_identity(ANA)
+    assert known is not None
+    assert known.first_seen_at_ms == NOW_MS + 5
+
+
+@pytest.mark.parametrize("starts_session", [False, True])
+@pytest.mark.parametrize("asked_at_ms", [0, NOW_MS])
+@pytest.mark.parametrize("stale", [False, True])
+def test_a_message_under_the_accepted_key_confirms_it_if_it_starts_a_session(
+    stale: bool, asked_at_ms: int, starts_session: bool
+) -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    introduce(ana, budi)
+    known = ana.remote_identity(BUDI)
+    assert known is not None
+    with ana.context.store.transaction() as tx:
+        if stale:
+            mark_stale(tx, BUDI)
+        if asked_at_ms:
+            note_asked(tx, BUDI, asked_at_ms)
+        assert not observe_identity(
+            tx, BUDI, known.identity_key, Policy(), NOW_MS + 1, starts_session=starts_session
+        )
+    expected = replace(known, stale=stale and not starts_session)
+    assert ana.remote_identity(BUDI) == expected

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sending through a back end: what goes with a message, and a message id that is used again."""
+
+import pytest
+
+from e2ecross import Client, Delivery, Message, Text
+from e2ecross.client.context import require_device
+from e2ecross.client.epoch import read_epoch
+from e2ecross.errors import BackendError
+from e2ecross.stores import Table
+from tests.client.support import (
+    ANA,
+    BUDI,
+    MESSAGE_ID,
+    NOW_MS,
+    TOKO,
+    BackendSimulator,
+    FakeClock,
+    count_rows,
+    dump,
+    make_client,
+)
+from tests.client.test_retrying import forget_sessions, meet, read, store_of
+
+
+def epochs(client: Client, backend: BackendSimulator) -> tuple[int, int]:
+    """How far a store has come, and what the back end knows of it."""
+    with store_of(client).transaction() as tx:
+        own, token = read_epoch(tx), require_device(tx).backend_token
+    return own, backend.epoch(client.device.address, token)
+
+
+def test_the_back_end_hears_the_epoch_with_every_message(backend: BackendSimulator) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    for text in ("one", "two"):
+        before, _ = epochs(ana, backend)
+        ana.send(BUDI, Text(text))
+        own, known = epochs(ana, backend)
+        assert own == known == before + 1
+    # A request and its answer are operations like any other.
+    forget_sessions(budi)
+    assert read(budi) == ["!unknown_session"] * 2
+    own, known = epochs(budi, backend)
+    assert own == known
+    assert read(ana) == []
+    own, known = epochs(ana, backend)
+    assert own == known
+
+
+def test_a_message_says_when_it_was_sent(backend: BackendSimulator) -> None:
+    clock = FakeClock()
+    ana, budi = make_client(ANA, backend, clock=clock), make_client(BUDI, backend)
+    clock.advance(3)
+    ana.send(BUDI, Text("halo"))
+    (message,) = budi.receive()
+    assert isinstance(message, Message)
+    assert message.sent_at_ms == NOW_MS + 3
+
+
+def test_a_message_id_that_was_sent_is_not_sent_again(backend: BackendSimulator) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    ana.send(BUDI, Text("halo"), message_id=MESSAGE_ID)
+    before, deposits = dump(store_of(ana)), list(backend.deposits)
+    sent = ana.send(BUDI, Text("halo"), message_id=MESSAGE_ID)
+    assert (sent.message_id, sent.deliveries) == (MESSAGE_ID, (Delivery(BUDI, False),))
+    assert dump(store_of(ana)) == before
+    assert backend.deposits == deposits
+    assert read(budi) == ["halo"]
+
+
+def test_a_full_mailbox_holds_up_nothing_that_waits_behind_it() -> None:
+    backend = BackendSimulator(capacity=1)
+    ana = make_client(ANA, backend)
+    budi, toko = make_client(BUDI, backend), make_client(TOKO, backend)
+    ana.send(BUDI, Text("fills the mailbox"))
+    ana.send(TOKO, Text("first"))
+    assert read(toko) == ["first"]
+    for address in (BUDI, TOKO):
+        backend.fail("deposit")
+        with pytest.raises(BackendError):
+            ana.send(address, Text("waits"))
+    assert count_rows(store_of(ana), Table.OUTBOX) == 2
+    ana.maintain()
+    assert count_rows(store_of(ana), Table.OUTBOX) == 1
+    assert read(toko) == ["waits"]
+    assert read(budi) == ["fills the mailbox"]
+    ana.maintain()
+    assert read(budi) == ["waits"]

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receiving: which session is sent with afterwards, and which one goes when there are too many."""
+
+from e2ecross import Device, MessageKind, Text
+from e2ecross.client.session_store import load_sessions
+from e2ecross.protocol.session import Session
+from tests.client.support import ANA, BUDI, introduce, make_device, new_bundle, say, start
+
+MAX_ARCHIVED = 40
+
+
+def current(device: Device) -> bytes:
+    """The base key of the session with Budi that is sent with."""
+    with device.context.store.transaction() as tx:
+        session: Session | None = load_sessions(tx, BUDI).current
+    assert session is not None
+    return session.base_key
+
+
+def test_an_archived_session_that_reads_a_message_is_sent_with_again() -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    introduce(ana, budi)
+    first = current(ana)
+    late = budi.encrypt(ANA, Text("late"))
+    introduce(ana, budi)
+    assert current(ana) != first
+    assert ana.decrypt(late).content == Text("late")
+    assert current(ana) == first
+    say(ana, budi, "in the first one")
+
+
+def test_an_archived_session_that_reads_a_wrapped_message_is_sent_with_again() -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    start(budi, ana)
+    say(budi, ana, "first")
+    first = current(ana)
+    late = budi.encrypt(ANA, Text("late"))
+    assert late.kind is MessageKind.PREKEY
+    say(ana, budi, "answer")
+    introduce(ana, budi)
+    assert current(ana) != first
+    assert ana.decrypt(late).content == Text("late")
+    assert current(ana) == first
+    say(ana, budi, "in the first one")
+
+
+def test_sessions_of_another_identity_do_not_push_out_the_genuine_one() -> None:
+    """Whoever plays Budi can start as many sessions as Ana has prekeys."""
+    ana, budi = make_device(ANA), make_device(BUDI)
+    introduce(ana, budi)
+    late = budi.encrypt(ANA, Text("late"))
+    other = make_device(BUDI, seed="plays budi")
+    for number in range(MAX_ARCHIVED + 2):
+        other.start_session(new_bundle(ana))
+        message = ana.decrypt(other.encrypt(ANA, Text(str(number))))
+        assert message.identity_changed
+    with ana.context.store.transaction() as tx:
+        assert len(load_sessions(tx, BUDI).archived) == MAX_ARCHIVED
+    assert not ana.decrypt(late).identity_changed
+    ana.reject_identity(BUDI, other.identity_key)
+    say(ana, budi, "to the genuine one")
