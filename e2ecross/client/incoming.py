@@ -138,19 +138,18 @@ def _keep(
     """Keep what was received in the commit that has used up its message key."""
     message = message_from_payload(received.payload, identity_changed=received.identity_changed)
     now_ms = context.clock()
-    if was_delivered(tx, context.policy, message.sender, message.message_id, now_ms):
-        put_nothing(tx, number)
-        return None
-    note_delivered(tx, context.policy, message.sender, message.message_id, now_ms)
-    if not isinstance(message.content, RetryRequest):
-        return put_message(tx, number, message)
-    answer_request(context, tx, received, message.content)
+    if not was_delivered(tx, context.policy, message.sender, message.message_id, now_ms):
+        note_delivered(tx, context.policy, message.sender, message.message_id, now_ms)
+        if not isinstance(message.content, RetryRequest):
+            return put_message(tx, number, message)
+        answer_request(context, tx, received, message.content)
     if not received.identity_changed:
         put_nothing(tx, number)
         return None
-    # The app sees no requests, but a changed identity is never silent.
+    # The app sees no requests and no second copies, but a changed identity is never silent.
     error = IdentityChangedError(
-        f"{message.sender} asked for a message again under a new identity key",
+        f"a request or a second copy of a message came from {message.sender} under a new identity "
+        f"key: compare the safety number, then accept the key",
         message.sender,
         received.identity_key,
     )

@@ -627,3 +627,23 @@ def test_a_message_waits_for_a_full_mailbox(
     backend.fail("deposit", MailboxFull("full"))
     ana.maintain()
     assert count_rows(store_of(ana), Table.OUTBOX) == 1
+
+
+def test_a_second_copy_under_a_changed_identity_is_not_silent(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    """Whoever plays Budi knows the ids of his messages."""
+    ana, budi = pair
+    sent = budi.send(ANA, Text("genuine"))
+    assert read(ana) == ["genuine"]
+    new = reinstalled(BUDI, backend)
+    new.send(ANA, Text("never delivered"))
+    backend.drop(ANA, 0)
+    copy = new.device.encrypt(ANA, Text("a copy, it says"), message_id=sent.message_id)
+    backend.inject(ANA, copy.encode())
+    (item,) = ana.receive()
+    assert isinstance(item, FailedMessage)
+    assert isinstance(item.error, IdentityChangedError)
+    assert item.error.identity_key == new.device.identity_key
+    with pytest.raises(UntrustedIdentity):
+        ana.send(BUDI, Text("more"))
