@@ -281,9 +281,13 @@ class Client:
 
     def _maintain_prekeys(self, link: Link) -> None:
         context = link.context
-        left = max(link.backend.one_time_prekey_count(context.address, link.token), 0)
+        left = link.backend.one_time_prekey_count(context.address, link.token)
+        if type(left) is not int:
+            raise BackendError("the back end answered with something that is no number of prekeys")
         add = one_time_prekeys_to_add(
-            left, context.policy.one_time_prekeys_low, context.policy.one_time_prekeys_target
+            max(left, 0),
+            context.policy.one_time_prekeys_low,
+            context.policy.one_time_prekeys_target,
         )
         with context.store.transaction() as tx:
             record = require_device(tx)

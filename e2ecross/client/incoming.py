@@ -8,6 +8,8 @@ Rules:
 - A message is shown once, however often and in whatever envelope it comes.
 """
 
+from typing import Final
+
 from e2ecross.client.context import Context
 from e2ecross.client.delivered import note_delivered, was_delivered
 from e2ecross.client.epoch import witnessed_receipt
@@ -28,6 +30,7 @@ from e2ecross.client.receiving import (
 )
 from e2ecross.client.retrying import answer_request, request_again
 from e2ecross.errors import (
+    BackendError,
     E2ECrossError,
     IdentityChangedError,
     RecordCorrupted,
@@ -39,6 +42,9 @@ from e2ecross.wire.content import RetryRequest
 from e2ecross.wire.envelope import Envelope
 
 __all__ = ["acknowledge", "fetch_into_inbox"]
+
+_MAX_NUMBER: Final = 2**64 - 1
+"""The highest number that an inbox record has room for."""
 
 
 def fetch_into_inbox(
@@ -60,9 +66,7 @@ def fetch_into_inbox(
     after = taken = 0
     while taken < limit and len(errors) < limit:
         wanted = limit - taken
-        batch = link.backend.fetch(link.context.address, link.token, wanted, after)
-        # Numbers ascend; a back end that repeats itself is not followed.
-        batch = [(number, data) for number, data in batch if number > after][:wanted]
+        batch = _fetch(link, wanted, after)
         for number, data in batch:
             after = max(after, number)
             try:
@@ -161,6 +165,23 @@ def _was_taken_in(link: Link, number: int) -> bool:
     context = link.context
     with context.store.transaction() as tx:
         known = number in list_known_numbers(tx)
-    return known or number not in dict(
-        link.backend.fetch(context.address, link.token, 1, number - 1)
-    )
+    return known or number not in dict(_fetch(link, 1, number - 1))
+
+
+def _fetch(link: Link, limit: int, after: int) -> list[tuple[int, bytes]]:
+    """Return what waits, as far as it is what a back end may answer.
+
+    Numbers ascend: a back end that repeats itself is not followed.
+
+    Raises:
+        BackendError: it answered with something else.
+    """
+    answer = link.backend.fetch(link.context.address, link.token, limit, after)
+    try:
+        items = [(number, data) for number, data in answer]
+    except (TypeError, ValueError) as error:
+        raise BackendError("the back end answered with something that is no mailbox") from error
+    for number, data in items:
+        if type(number) is not int or number > _MAX_NUMBER or type(data) is not bytes:
+            raise BackendError("the back end answered with something that is no mailbox")
+    return [(number, data) for number, data in items if number > after][:limit]

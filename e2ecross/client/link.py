@@ -13,10 +13,13 @@ from e2ecross.address import Address
 from e2ecross.client.backend import Backend
 from e2ecross.client.context import Context
 from e2ecross.client.device import Device
-from e2ecross.client.session_store import drop_damaged_sessions, is_waiting_for_answer
-from e2ecross.client.trust import accept_by_policy
+from e2ecross.client.sending import send_to_identity
+from e2ecross.client.session_store import drop_damaged_sessions
+from e2ecross.client.trust import accept_by_policy, find_identity
+from e2ecross.crypto.keys import decode_public_key
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import EnvelopeMismatch, UntrustedIdentity
+from e2ecross.errors import BackendError, EnvelopeMismatch, UntrustedIdentity
+from e2ecross.wire.bundle import PreKeyBundle
 
 __all__ = ["Link", "ensure_session", "repair_sessions"]
 
@@ -47,8 +50,7 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
     Args:
         link: to the back end.
         address: the peer.
-        fresh: only a session will do that the peer can open from its prekeys alone: one that we
-            have started, and that it has not answered.
+        fresh: start one in any case: the peer, or this device, may have lost the others.
 
     Returns:
         Whether the bundle brought a changed identity key, which the policy has accepted.
@@ -60,14 +62,11 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
         BackendError: the back end has no bundle, or cannot be reached.
     """
     device, context = link.device, link.context
-    if fresh:
-        with context.store.transaction() as tx:
-            is_there = is_waiting_for_answer(tx, address)
-    else:
-        is_there = device.has_session(address)
-    if is_there:
+    if not fresh and device.has_session(address):
         return False
     bundle = link.backend.fetch_bundle(context.address, link.token, address)
+    if not isinstance(bundle, PreKeyBundle):
+        raise BackendError("the back end answered with something that is no bundle")
     if bundle.address != address:
         raise EnvelopeMismatch(f"the back end answered with a bundle of {bundle.address}")
     try:
@@ -77,6 +76,8 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
             now_ms = context.clock()
             if not accept_by_policy(tx, context.policy, address, error.identity_key, now_ms):
                 raise
+            # The old sessions read late messages, and are not sent with any more.
+            send_to_identity(tx, address, decode_public_key(error.identity_key))
         device.start_session(bundle)
         return True
     return False
@@ -91,4 +92,6 @@ def repair_sessions(context: Context, address: Address) -> bool:
         Whether there were any.
     """
     with context.store.transaction() as tx:
-        return drop_damaged_sessions(tx, address)
+        identity = find_identity(tx, address)
+        accepted = None if identity is None else identity.identity_key
+        return drop_damaged_sessions(tx, address, accepted)

@@ -44,7 +44,7 @@ class Waiting(Secret):
         message_id: 16 bytes: of the envelope, or, before that is made, of the message.
         envelope: what to deposit, or None when it is still to be encrypted.
         request: what to encrypt; None: the message that is kept under the message id.
-        fresh_session: not with a session that the recipient may have lost.
+        fresh_session: in a new session, because the recipient may have lost the others.
     """
 
     row: bytes

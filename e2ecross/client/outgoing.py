@@ -86,10 +86,11 @@ def flush_outbox(link: Link, wanted: bytes | None = None) -> None:
     store = link.context.store
     with witnessed_transaction(link.context) as tx:  # nothing leaves before the witness knows
         listed, epoch = list_outbox(tx), read_epoch(tx)
+    renewed: set[Address] = set()
     for waiting in listed:
         envelope = waiting.envelope
         if envelope is None:
-            envelope = _encrypt_waiting(link, waiting)
+            envelope = _encrypt_waiting(link, waiting, renewed)
             if envelope is None:
                 continue
             with store.transaction() as tx:
@@ -123,14 +124,20 @@ def _encrypt_message(
         return put_into_outbox(tx, envelope), changed
 
 
-def _encrypt_waiting(link: Link, waiting: Waiting) -> Envelope | None:
-    """Encrypt what waits for it, or give it up; what the back end cannot do now is tried again."""
+def _encrypt_waiting(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | None:
+    """Encrypt what waits for it, or give it up; what the back end cannot do now is tried again.
+
+    With the first of each recipient that needs it a new session is started; the others use that.
+    """
     context, address = link.context, waiting.recipient
     with context.store.transaction() as tx:
         before = find_identity(tx, address)
     for attempt in range(2):
         try:
-            ensure_session(link, address, fresh=waiting.fresh_session)
+            fresh = waiting.fresh_session and address not in renewed
+            ensure_session(link, address, fresh=fresh)
+            if fresh:
+                renewed.add(address)
             return _encrypt_now(link, waiting, before)
         except RecordCorrupted:
             if attempt or not repair_sessions(context, address):

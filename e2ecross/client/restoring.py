@@ -78,7 +78,7 @@ def _stop_sessions(tx: Transaction) -> None:
         identity = find_identity(tx, address)
         if identity is None:
             raise RecordCorrupted(f"the identity of {address} is missing: the store is damaged")
-        drop_damaged_sessions(tx, address)
+        drop_damaged_sessions(tx, address, identity.identity_key)
         before = load_sessions(tx, address)
         save_sessions(tx, address, before, stop_sending_with_all(before, identity.identity_key))
 

@@ -3,7 +3,7 @@
 
 Rules:
 - A request is content in an encrypted payload: the back end cannot tell it from a message, and
-  nobody can forge it. It goes in a session that the peer can open from its prekeys alone.
+  nobody can forge it. It goes in a new session, because either end may have lost the old one.
 - A message is looked up by who asks, authenticated, and its id; never by the id alone. It goes
   again only to the identity that it was for, or to one that the user has accepted since.
 - The session that a request came in is sent with from then on: the peer has said that it cannot

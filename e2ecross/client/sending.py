@@ -21,7 +21,7 @@ from e2ecross.client.trust import (
     trust_bundle_identity,
 )
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.errors import InvalidArgument, NoSession, UntrustedIdentity
+from e2ecross.errors import InvalidArgument, NoSession, RecordCorrupted
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import (
     add_initiated_session,
@@ -123,7 +123,10 @@ def encrypt_plaintext(
         raise _no_session(address)
     # The sessions and the identities are rows of their own: hold them against each other.
     if ready.current.remote_identity_key != accepted:
-        raise UntrustedIdentity(address, ready.current.remote_identity_key)
+        raise RecordCorrupted(
+            f"the session with {address} is of another identity than the accepted one: the store "
+            f"is damaged"
+        )
     after, kind, data = seal_message(ready, plaintext, context.registration_id)
     save_sessions(tx, address, before, after)
     count_operation(tx)

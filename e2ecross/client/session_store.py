@@ -32,7 +32,6 @@ __all__ = [
     "SessionInfo",
     "drop_damaged_sessions",
     "has_session",
-    "is_waiting_for_answer",
     "load_sessions",
     "load_sessions_for_sending",
     "read_session_info",
@@ -137,8 +136,14 @@ def send_with_session(
             save_sessions(tx, address, before, prefer_session(before, session, accepted_identity))
 
 
-def drop_damaged_sessions(tx: Transaction, address: Address) -> bool:
-    """Forget the sessions with an address that cannot be loaded; tells whether there were any."""
+def drop_damaged_sessions(
+    tx: Transaction, address: Address, accepted_identity: PublicKey | None
+) -> bool:
+    """Forget the sessions with an address that cannot be loaded; tells whether there were any.
+
+    One that is sent with is damaged also if its identity is not the accepted one (33 bytes): those
+    are put away when another identity is accepted.
+    """
     partition = address_key(address)
     try:
         stored = _load_list(tx, partition)
@@ -151,6 +156,10 @@ def drop_damaged_sessions(tx: Transaction, address: Address) -> bool:
         return False
     listed = stored.archived if stored.current is None else (stored.current, *stored.archived)
     damaged = {base_key for base_key in listed if not _loads(tx, partition, base_key)}
+    if stored.current is not None and stored.current not in damaged:
+        current = _load_session(tx, partition, stored.current)
+        if accepted_identity not in (None, current.remote_identity_key):
+            damaged.add(stored.current)
     for base_key in damaged:
         tx.delete(Table.SESSIONS, partition, base_key)
         tx.clear(Table.SKIPPED_KEYS, partition + base_key)
@@ -171,12 +180,6 @@ def _loads(tx: Transaction, partition: bytes, base_key: bytes) -> bool:
     except RecordCorrupted:
         return False
     return True
-
-
-def is_waiting_for_answer(tx: Transaction, address: Address) -> bool:
-    """Tell whether the session to send with is one of ours that the peer has not answered."""
-    current = load_sessions_for_sending(tx, address).current
-    return current is not None and current.pending is not None
 
 
 def _sessions(record: SessionRecord) -> Iterable[Session]:

@@ -100,11 +100,12 @@ class Passphrase(Secret):
     ) -> None:
         self._encoded = _encode(passphrase)
         self._last: tuple[bytes, Argon2Work, bytes] | None = None
-        try:
-            self.work = PassphraseCost(cost).work
-        except ValueError as exc:
+        # Looked for rather than caught: who mixes up the two has the passphrase in that error.
+        known = [known for known in PassphraseCost if known == cost]
+        if not known:
             names = ", ".join(PassphraseCost)
-            raise InvalidArgument(f"passphrase_cost must be one of {names}") from exc
+            raise InvalidArgument(f"passphrase_cost must be one of {names}")
+        self.work = known[0].work
 
     def derive_key(self, salt: bytes, work: Argon2Work) -> bytes:
         """Derive a key; the same arguments again cost nothing.

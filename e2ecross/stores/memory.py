@@ -6,8 +6,11 @@ Rules:
 - A failed block is undone from a log of what it changed: its cost depends on the block, never on
   the size of the store.
 - It holds secrets, so it shows nothing of them and is never pickled or copied.
+- A forked child has a copy of it, and would use the same message keys as its parent: there every
+  use is refused.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -39,17 +42,23 @@ class MemoryStore:
         InvalidArgument: `busy_timeout_ms` is not a whole number, or is out of range.
     """
 
-    __slots__ = ("_busy_timeout_ms", "_closed", "_gate", "_tables")
+    __slots__ = ("_busy_timeout_ms", "_closed", "_gate", "_pid", "_tables")
 
     def __init__(self, *, busy_timeout_ms: int = DEFAULT_BUSY_TIMEOUT_MS) -> None:
         self._busy_timeout_ms = check_busy_timeout(busy_timeout_ms)
         self._gate = Gate()
+        self._pid = os.getpid()
         self._tables: _Tables = {table: {} for table in Table}
         self._closed = False
 
     @contextmanager
     def transaction(self) -> Iterator["_MemoryTransaction"]:
         """Begin a transaction; see `Store.transaction`."""
+        if os.getpid() != self._pid:
+            raise StoreError(
+                "a store in memory cannot be used by a forked process, whose copy would repeat "
+                "message keys: make the store after the fork, or use SQLiteStore"
+            )
         self._gate.enter(self._busy_timeout_ms)
         try:
             if self._closed:

@@ -2,17 +2,21 @@
 """A back end that does what it is asked to, until the test tells it to lie."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from e2ecross import Address, Client, Envelope, FailedMessage, Message, Policy, PreKeyBundle, Text
+from e2ecross.client.epoch import EPOCH_ROW
 from e2ecross.client.inbox import InboxItem
 from e2ecross.stores import Store, Table
+from e2ecross.wire.session_records import StoredSession
 from tests.attacks.support import Person, Rows, person
 from tests.client.support import BackendSimulator
 
-__all__ = ["FEW_PREKEYS", "HostileBackend", "Party", "party", "results"]
+__all__ = ["FEW_PREKEYS", "NEVER_ASKS", "HostileBackend", "Party", "party", "results"]
 
 FEW_PREKEYS = Policy(one_time_prekeys_low=2, one_time_prekeys_target=5)
+NEVER_ASKS = replace(FEW_PREKEYS, retry_requests=0)
+"""Asks for nothing again: what is refused must leave nothing at all but its failure."""
 
 Mail = list[tuple[int, bytes]]
 
@@ -68,13 +72,46 @@ class Party:
 
     def rest(self) -> Rows:
         """The store without the inbox, where failures are noted, and the counter of its rows."""
-        aside = {Table.INBOX.value, Table.DEVICE.value}
-        return tuple(row for row in self.person.dump() if row[0] not in aside)
+        return tuple(
+            row
+            for row in self.person.dump()
+            if row[0] != Table.INBOX and row[:3] != (Table.DEVICE, b"", b"")
+        )
+
+    def assert_only_asked(self, before: Rows) -> None:
+        """Beside the `rest` before there is only what asking for messages again writes.
+
+        No key is used up and none is trusted. There may be new sessions; of the old ones at most
+        the sending chain has moved, because a request went out in it.
+        """
+        aside = {Table.RETRIES, Table.SENT, Table.SESSION_RECORDS, Table.SESSIONS}
+        asked = {(Table.DEVICE.value, EPOCH_ROW)}  # a session was started
+        now = self.rest()
+        for rows in (before, now):
+            assert not [row for row in rows if row[0] == Table.OUTBOX]
+        assert [row for row in now if row[0] not in aside and (row[0], row[2]) not in asked] == [
+            row for row in before if row[0] not in aside and (row[0], row[2]) not in asked
+        ]
+        sessions, sessions_now = _sessions(before), _sessions(now)
+        for place, session in sessions.items():
+            assert sessions_now[place].sending_message_number >= session.sending_message_number
+            assert _received(sessions_now[place]) == _received(session)
 
     def restart(self) -> None:
         """End the app and start it again."""
         self.person.reload()
         self.client = Client(self.person.device, self.backend)
+
+
+def _sessions(rows: Rows) -> dict[tuple[bytes, bytes], StoredSession]:
+    return {row[1:3]: StoredSession.decode(row[3]) for row in rows if row[0] == Table.SESSIONS}
+
+
+def _received(session: StoredSession) -> bytes:
+    """All of a session but the place in its sending chain, and what it waits for."""
+    return replace(
+        session, sending_chain_key=bytes(32), sending_message_number=0, pending=None
+    ).encode()
 
 
 def results(items: Sequence[InboxItem]) -> list[str]:
@@ -90,9 +127,16 @@ def results(items: Sequence[InboxItem]) -> list[str]:
     return words
 
 
-def party(address: Address, backend: HostileBackend, store: Store | None = None) -> Party:
+def party(
+    address: Address,
+    backend: HostileBackend,
+    store: Store | None = None,
+    *,
+    policy: Policy = FEW_PREKEYS,
+    installation: str = "",
+) -> Party:
     """Install the app, and register at the back end."""
-    somebody = person(address, store=store, policy=FEW_PREKEYS, one_time=0)
+    somebody = person(address, store=store, policy=policy, one_time=0, installation=installation)
     client = Client(somebody.device, backend)
     client.register()
     return Party(somebody, client, backend)

@@ -11,13 +11,32 @@ from pathlib import Path
 
 import pytest
 
-from e2ecross import Address, Bytes, Device, Envelope, Text, UnsupportedContent
+from e2ecross import (
+    Address,
+    Bytes,
+    Client,
+    Device,
+    Envelope,
+    RetryRequest,
+    Text,
+    UnsupportedContent,
+)
+from e2ecross.client.context import require_device
+from e2ecross.client.epoch import EPOCH_ROW
+from e2ecross.client.identity_backup import open_backup, seal_backup
+from e2ecross.client.link import Link
+from e2ecross.client.outbox import list_outbox, put_into_outbox, put_request, put_resend
+from e2ecross.client.receiving import decode_ciphertext, decrypt_envelope
+from e2ecross.client.sent import find_kept, keep_sent
 from e2ecross.client.session_store import load_sessions
-from e2ecross.crypto import kdf
+from e2ecross.crypto import kdf, passphrase
+from e2ecross.crypto.passphrase import Passphrase, PassphraseCost
 from e2ecross.protocol import message_chain, ratchet
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
-from e2ecross.wire.content import Payload, decode_payload, encode_payload
-from e2ecross.wire.records import DeviceRecord, InboxRecord, SignedPrekeyRecord
+from e2ecross.wire.content import Payload, Resent, decode_payload, encode_content, encode_payload
+from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
+from e2ecross.wire.queue_records import InboxRecord, OutboxRecord, SentRecord
+from e2ecross.wire.records import DeviceRecord, SignedPrekeyRecord
 from e2ecross.wire.session_records import StoredSession
 from tests.attacks.support import (
     ANA,
@@ -31,9 +50,12 @@ from tests.attacks.support import (
     person,
     with_ciphertext,
 )
+from tests.client.support import BackendSimulator
 from tests.support import protobuf
+from tests.support.witness import Keychain
 
 __all__ = [
+    "PASSPHRASE",
     "PLAINTEXT",
     "STORE_KEY",
     "Secrets",
@@ -45,6 +67,7 @@ __all__ = [
 ]
 
 PLAINTEXT = "the treasure lies under the third palm"
+PASSPHRASE = "korrekt Pferd Batterie Heftklammer"
 STORE_KEY = bytes(range(100, 132))
 
 
@@ -52,8 +75,8 @@ class Secrets:
     """Everything that must not be seen, in every form in which it could be."""
 
     def __init__(self) -> None:
-        """Begin with the plaintext and the store's key."""
-        self.raw: set[bytes] = {PLAINTEXT.encode(), STORE_KEY}
+        """Begin with the plaintext, the passphrase and the store's key."""
+        self.raw: set[bytes] = {PLAINTEXT.encode(), PASSPHRASE.encode(), STORE_KEY}
 
     def take_store(self, rows: tuple[tuple[str, bytes, bytes, bytes], ...]) -> None:
         """Every private or symmetric key in these records."""
@@ -122,6 +145,14 @@ def watch_keys(monkeypatch: pytest.MonkeyPatch) -> Secrets:
     spy(ratchet, "derive_message_keys")
     spy(message_chain, "derive_message_key")
     spy(message_chain, "derive_next_chain_key")
+    derive_key = Passphrase.derive_key
+
+    def derive(self: Passphrase, salt: bytes, work: passphrase.Argon2Work) -> bytes:
+        key = derive_key(self, salt, work)
+        known.raw.add(key)
+        return key
+
+    monkeypatch.setattr(Passphrase, "derive_key", derive)
     return known
 
 
@@ -181,14 +212,61 @@ def scene(secrets: Secrets, tmp_path: Path | None = None) -> tuple[Person, Perso
         values.append(tx)
         for _, row, data in tx.scan(Table.SESSIONS):
             values += [row, StoredSession.decode(data)]
-        for _, _, data in tx.scan(Table.DEVICE):
-            values.append(DeviceRecord.decode(data))
+        for _, row, data in tx.scan(Table.DEVICE):
+            if row != EPOCH_ROW:
+                values.append(DeviceRecord.decode(data))
         for _, _, data in tx.scan(Table.SIGNED_PREKEYS):
             values.append(SignedPrekeyRecord.decode(data))
     values.append(InboxRecord(ANA, bytes(16), 1, 2, 1, PLAINTEXT.encode()))
-    key = kdf.MessageKey(next(iter(secrets.raw - {STORE_KEY, PLAINTEXT.encode()})))
+    named = {STORE_KEY, PLAINTEXT.encode(), PASSPHRASE.encode()}
+    key = kdf.MessageKey(next(iter(secrets.raw - named)))
     values.append(kdf.derive_message_keys(key))
+    values += [*_of_a_client(ana, budi), *_of_a_backup(ana)]
+    know(secrets, ana, budi)
     return ana, budi, values
+
+
+def _of_a_client(ana: Person, budi: Person) -> list[object]:
+    """What a client has in its hands while it sends, is asked, and sends again."""
+    backend = BackendSimulator()
+    client = Client(ana.device, backend)
+    client.register()
+    context, budis = ana.device.context, budi.device.context
+    request = RetryRequest(bytes(16), None, 0, "unknown_session")
+    content = Text(PLAINTEXT)
+    envelope = ana.send(budi, PLAINTEXT)
+    values: list[object] = [client, Resent(bytes(16), 1, content), request]
+    with ana.store.transaction() as tx:
+        values.append(Link(ana.device, backend, require_device(tx).backend_token))
+        keep_sent(tx, context.policy, BUDI, bytes(16), content, context.clock())
+        put_into_outbox(tx, envelope)
+        put_request(tx, BUDI, bytes(range(16)), request)
+        put_resend(tx, BUDI, bytes(16))
+        values += [*list_outbox(tx)]
+        values.append(find_kept(tx, context.policy, BUDI, bytes(16), context.clock()))
+        values += [OutboxRecord.decode(data) for _, _, data in tx.scan(Table.OUTBOX)]
+        values += [
+            SentRecord.decode(data)
+            for _, row, data in tx.scan(Table.SENT)
+            if row.endswith(bytes(16))
+        ]
+    # Any content may stand where a request does; the class does not know which it is.
+    kind, body = encode_content(content)
+    values.append(OutboxRecord(b"", BUDI, bytes(16), content_kind=kind, content_body=body))
+    with budi.store.transaction() as tx:
+        decoded = decode_ciphertext(budis, envelope)
+        values.append(decrypt_envelope(budis, tx, envelope, decoded, budis.clock()))
+    values.append(ana.device.session_info(BUDI))
+    witnessed = Device.open(ana.store, entropy=ana.entropy, witness=Keychain())
+    return [*values, witnessed]
+
+
+def _of_a_backup(ana: Person) -> list[object]:
+    opener = Passphrase(PASSPHRASE, PassphraseCost.INTERACTIVE)
+    token = bytes(range(200, 232))
+    content = BackupContent(ANA, ana.device.context.identity_key_pair.private, token)
+    backup = seal_backup(content, opener, ana.entropy)
+    return [opener, content, backup, IdentityBackup.decode(backup), open_backup(backup, PASSPHRASE)]
 
 
 def failures(ana: Person, budi: Person) -> Iterator[Callable[[], object]]:
@@ -234,7 +312,70 @@ def failures(ana: Person, budi: Person) -> Iterator[Callable[[], object]]:
     yield lambda: Envelope.decode(PLAINTEXT.encode())
     yield lambda: SQLiteStore("x.db", key=STORE_KEY[:31])
     yield lambda: Device.create(ANA, ana.store)
+    yield from _backups(ana)
+    yield from _witnesses(ana, budi)
     yield from _damaged_records(budi)
+
+
+def _backups(ana: Person) -> Iterator[Callable[[], object]]:
+    """Exports and imports that go wrong, by mistake and by malice."""
+    export, cost = ana.device.export_identity, PassphraseCost.INTERACTIVE
+    for bad in (
+        [PASSPHRASE],
+        bytearray(PASSPHRASE.encode()),
+        "",
+        PASSPHRASE * 99,
+        PASSPHRASE + "\ud800",
+    ):
+        yield partial(export, bad, cost=cost)  # type: ignore[arg-type]
+    yield partial(export, "interactive", cost=PASSPHRASE)  # mixed up
+    backup = export(PASSPHRASE, cost=cost)
+
+    def restore(data: bytes, passphrase: object = PASSPHRASE, store: object = None) -> Device:
+        store = MemoryStore() if store is None else store
+        return Device.import_identity(data, passphrase, store)  # type: ignore[arg-type]
+
+    yield partial(restore, backup, PASSPHRASE[::-1])
+    yield partial(restore, backup, [PASSPHRASE])
+    yield partial(restore, PASSPHRASE.encode(), backup)
+    yield partial(restore, PASSPHRASE)  # type: ignore[arg-type]
+    yield partial(restore, backup, store=ana.store)
+    yield partial(restore, backup, store=PASSPHRASE)
+    yield partial(restore, backup[:-1] + bytes((backup[-1] ^ 1,)))
+    for at in range(0, len(backup), 9):  # most of it is refused before it costs anything
+        yield partial(restore, backup[:at])
+    yield partial(restore, b"\x08\x02" + backup[2:])
+    yield partial(restore, backup.replace(b"\x10\x02", b"\x10\x01", 1))
+    # Made with the passphrase, by somebody else's program.
+    key = ana.device.context.identity_key_pair.private
+    for content in (BackupContent(ANA, key[:31], key), BackupContent(ANA, key, key[:31])):
+        yield partial(restore, seal_backup(content, Passphrase(PASSPHRASE, cost), ana.entropy))
+
+
+def _witnesses(ana: Person, budi: Person) -> Iterator[Callable[[], object]]:
+    """A witness that fails, before and after a commit, and one that knows more than the store."""
+    keychain = Keychain()
+    given = {"clock": ana.clock, "entropy": ana.entropy, "witness": keychain}
+    device = Device.open(ana.store, **given)  # type: ignore[arg-type]
+    bundle = budi.bundle()
+
+    def failing(action: Callable[[], object]) -> Callable[[], object]:
+        def act() -> None:
+            keychain.error = OSError("the keychain is locked")
+            try:
+                action()
+            finally:
+                keychain.error = None
+
+        return act
+
+    yield failing(lambda: Device.open(ana.store, **given))  # type: ignore[arg-type]
+    yield failing(lambda: device.encrypt(BUDI, Text(PLAINTEXT)))
+    yield failing(lambda: device.encrypt_raw(BUDI, PLAINTEXT.encode()))
+    yield failing(lambda: device.start_session(bundle))
+    yield failing(lambda: device.publish(1))
+    keychain.number = 2**62
+    yield lambda: Device.open(ana.store, **given)  # type: ignore[arg-type]
 
 
 def _damaged_records(budi: Person) -> Iterator[Callable[[], object]]:

@@ -20,13 +20,15 @@ from typing import Any
 
 import pytest
 
-from e2ecross import Device, Envelope, Text
+from e2ecross import Address, Client, Device, Envelope, Text
 from e2ecross.client.session_store import load_sessions, save_sessions
 from e2ecross.errors import DuplicateMessage, StoreError
 from e2ecross.protocol import ratchet
 from e2ecross.protocol.session_record import seal_message
+from e2ecross.relay import Relay
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.wire.signal_message import decode_signal_message
+from tests.attacks.hostile_backend import results
 from tests.attacks.support import ANA, BUDI, FakeClock, Person, inner_message, meet, person
 from tests.attacks.twin import BUSY_TIMEOUT_MS, Work, work
 from tests.support.entropy import SeededEntropy
@@ -209,6 +211,39 @@ def test_a_device_that_was_opened_long_ago_goes_by_what_is_stored(
     _assert_one_history(sent, pairs, 7)
     sleeper_store.close()
     ana.store.close()
+
+
+def test_clients_that_start_with_one_peer_at_once(tmp_path: Path, pairs: list[str]) -> None:
+    """Each finds no session, fetches a bundle and starts one; the peer starts one, too."""
+    stores = [SQLiteStore(tmp_path / "ana.db", busy_timeout_ms=BUSY_TIMEOUT_MS) for _ in range(3)]
+    ana, budi = person(ANA, store=stores[0], one_time=0), person(BUDI, one_time=0)
+    with Relay(tmp_path / "relay.db") as relay:
+        peer = Client(budi.device, relay)
+        peer.register()
+        clients = [Client(Device.open(store), relay) for store in stores]
+        clients[0].register()
+        assert not ana.device.has_session(BUDI)
+        start = threading.Barrier(len(clients) + 1)
+
+        def send(client: Client, to: Address, name: str) -> None:
+            start.wait()
+            for number in range(MESSAGES):
+                client.send(to, Text(f"{name} {number}"))
+
+        with ThreadPoolExecutor(len(clients) + 1) as pool:
+            jobs = [pool.submit(send, client, BUDI, f"{n}") for n, client in enumerate(clients)]
+            jobs.append(pool.submit(send, peer, ANA, "peer"))
+            for job in jobs:
+                job.result()
+        wanted = {f"{n} {number}" for n in range(len(clients)) for number in range(MESSAGES)}
+        assert sorted(results(peer.receive())) == sorted(wanted)
+        answers = results(clients[1].receive())
+        assert answers == [f"peer {number}" for number in range(MESSAGES)]
+        clients[2].send(BUDI, Text("goes on"))
+        assert results(peer.receive()) == ["goes on"]
+    assert len(pairs) == len(set(pairs)) >= (len(clients) + 1) * MESSAGES
+    for store in stores:
+        store.close()
 
 
 # --- A stale view cannot be committed -------------------------------------------------------

@@ -12,30 +12,55 @@ from typing import Final
 
 import pytest
 
-from e2ecross import Envelope, MessageKind
+from e2ecross import (
+    Bytes,
+    Client,
+    Device,
+    Envelope,
+    MessageKind,
+    RetryRequest,
+    Text,
+    UnsupportedContent,
+)
+from e2ecross.client.delivered import was_delivered
+from e2ecross.client.epoch import EPOCH_ROW
+from e2ecross.client.retry_budget import BUDGET, spend_request
+from e2ecross.client.sent import find_kept
+from e2ecross.crypto.aead import open_sealed, seal
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
+from e2ecross.crypto.passphrase import Passphrase, PassphraseCost
 from e2ecross.errors import (
     AuthenticationFailed,
     DecodeError,
+    E2ECrossError,
     EnvelopeMismatch,
     InvalidArgument,
     RecordCorrupted,
     RemoteError,
     StoreTooNew,
     UnsupportedVersion,
+    WrongBackupKey,
 )
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
+from e2ecross.wire.content import PayloadContent, Resent, encode_content, encode_payload
+from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
+from e2ecross.wire.padding import pad, unpad
+from e2ecross.wire.queue_records import InboxRecord, OutboxRecord, SentRecord
+from tests.attacks.hostile_backend import HostileBackend, Party, party, results
 from tests.attacks.support import (
     ANA,
     BUDI,
+    Attacker,
     Person,
     Rows,
     assert_refused,
+    dump,
     edit_envelope,
     edit_wrapper,
     inner_message,
     meet,
+    payload_for,
     person,
     with_ciphertext,
 )
@@ -45,7 +70,9 @@ from tests.fuzz.rows import use_rows
 from tests.fuzz.target import ACCEPTED
 from tests.fuzz.world import fill, first_message, load, scene
 from tests.support import protobuf
+from tests.support.entropy import SeededEntropy
 from tests.support.formats import FORMATS, RECORDS
+from tests.support.points import GOOD_KEY
 
 # What a door takes besides its own: the shape is the same, and something else tells them apart.
 _TAKES: Final[Mapping[str, frozenset[str]]] = {
@@ -55,11 +82,16 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     # A bundle is a publication of one one-time prekey: the same fields, with the same meaning.
     "format-publication": frozenset({"format-bundle", "start-session"}),
     # One field of bytes; what it holds is decoded as an envelope next.
-    "format-outbox": frozenset({"format-one-time-prekey"}),
+    "format-outbox": frozenset({"format-one-time-prekey", "format-other-id-of-a-sent-message"}),
+    # One number, in the field of the same number; each has a row of its own.
+    "format-epoch": frozenset({"format-retry"}),
+    "format-retry-budget": frozenset({"format-epoch", "format-retry"}),
 }
 # Records that only a sealed store tells apart: base keys of one archived session and the current
 # one are as long as an identity key and one that waits. Who writes to an unsealed store has won.
 _TAKEN_AT_REST: Final = frozenset({("remote_identities", "session_records")})
+_TOLD: Final = frozenset({RecordCorrupted.code, StoreTooNew.code})
+"""A session begins with a number of its own kind of version."""
 
 
 def _artefacts() -> dict[str, bytes]:
@@ -79,6 +111,7 @@ _ALIKE: Final = (
     frozenset({"format-session", "restored-session"}),
     frozenset({"fingerprints", "scanned-safety-number"}),
     frozenset(name for name in DECODERS if name.startswith("format-inbox")),
+    frozenset({"format-sent-message", "format-other-id-of-a-sent-message"}),
 )
 _ALL_DOORS: Final[Mapping[str, Callable[[bytes], str]]] = {
     **DECODE,
@@ -151,6 +184,143 @@ def test_a_kind_that_there_is_not(number: int) -> None:
         victim.device.decrypt_raw(ANA, number, scene().late.ciphertext)  # type: ignore[arg-type]
 
 
+# --- Kinds of content -----------------------------------------------------------------------
+
+_KINDS: Final[Mapping[str, int]] = {
+    "text": 1,
+    "bytes": 2,
+    "retry request": 2**31 + 1,
+    "resent": 2**31 + 2,
+}
+_IN_RESENT: Final = RetryRequest(bytes(16), None, 0, "unknown_session")
+_CONTENTS: Final[Mapping[str, PayloadContent]] = {
+    "text": Text("halo"),
+    "bytes": Bytes(b"\xff\0"),
+    "retry request": RetryRequest(bytes(16), GOOD_KEY, 3, "unknown_session"),
+    "resent": Resent(bytes(16), 1, Text("halo")),
+}
+
+
+def _bodies() -> dict[str, bytes]:
+    found = {name: encode_content(content)[1] for name, content in _CONTENTS.items()}
+    inner = protobuf.fields(found["resent"])[:2]
+    found["resent in resent"] = protobuf.message(
+        [*inner, (3, _KINDS["resent"]), (4, found["resent"])]
+    )
+    found["request in resent"] = encode_content(Resent(bytes(16), 1, _IN_RESENT))[1]
+    return found
+
+
+@pytest.mark.parametrize("name", list(_bodies()))
+@pytest.mark.parametrize("kind", [*_KINDS.values(), 0, 3, 2**31, 2**32 - 1])
+def test_a_content_of_one_kind_as_one_of_another(kind: int, name: str) -> None:
+    """From a contact, under a valid MAC: refused, or carried as what nobody here knows."""
+    body = _bodies()[name]
+    taken: dict[tuple[int, str], PayloadContent] = {
+        (_KINDS[own], own): content for own, content in _CONTENTS.items()
+    }
+    taken[_KINDS["bytes"], "text"] = Bytes(b"halo")  # the same shape; a text may be any bytes
+    taken[_KINDS["resent"], "resent"] = Text("halo")  # as it was sent first
+    taken[_KINDS["resent"], "request in resent"] = _IN_RESENT
+    attacker, victim = Attacker(), person(BUDI)
+    payload = payload_for(ANA, BUDI)
+    fields = dict(protobuf.fields(unpad(encode_payload(payload)))) | {7: kind, 8: body}
+    plaintext = pad(protobuf.message([field for field in sorted(fields.items()) if field[1] != 0]))
+    envelope = attacker.seal_bytes(attacker.session(victim.bundle()), payload, plaintext)
+    if kind and kind not in _KINDS.values():
+        assert victim.device.decrypt(envelope).content == UnsupportedContent(kind, body)
+    elif (kind, name) in taken:
+        assert victim.device.decrypt(envelope).content == taken[kind, name]
+    else:
+        assert_refused(victim, envelope, DecodeError)
+
+
+def test_a_content_that_does_not_belong_where_it_is_kept() -> None:
+    """No request and no copy is shown, none is sent as what somebody asks for."""
+    backend = HostileBackend()
+    ana, budi = party(ANA, backend), party(BUDI, backend)
+    message_id = ana.send(budi, "hello").message_id
+    assert budi.receive() == ["hello"]
+    store, policy = ana.person.store, ana.person.policy
+    bodies = _bodies()
+    for name in ("retry request", "resent", "resent in resent", "request in resent"):
+        kind = _KINDS[name.split(" in ")[-1]]
+        record = InboxRecord(BUDI, bytes(16), 1, 1, kind, bodies[name])
+        with store.transaction() as tx:
+            tx.put(Table.INBOX, b"", bytes(7) + b"\xff", record.encode())
+        before = ana.person.dump()
+        with pytest.raises(RecordCorrupted):
+            ana.client.receive()
+        assert ana.person.dump() == before
+        with store.transaction() as tx:
+            tx.delete(Table.INBOX, b"", bytes(7) + b"\xff")
+    for name in ("text", "bytes", "resent", "resent in resent", "request in resent"):
+        kind = _KINDS[name.split(" in ")[-1]]
+        waits = OutboxRecord(b"", BUDI, bytes(16), content_kind=kind, content_body=bodies[name])
+        with store.transaction() as tx:
+            tx.put(Table.OUTBOX, b"", bytes(7) + b"\xff", waits.encode())
+        before = ana.person.dump()
+        with pytest.raises(RecordCorrupted):
+            ana.client.maintain()
+        assert ana.person.dump() == before
+        with store.transaction() as tx:
+            tx.delete(Table.OUTBOX, b"", bytes(7) + b"\xff")
+    for name in ("resent", "resent in resent", "request in resent"):
+        kept = SentRecord(b"", 1, _KINDS["resent"], bodies[name], 0, GOOD_KEY)
+        with store.transaction() as tx:
+            (place,) = [
+                (partition, row)
+                for partition, row, _ in tx.scan(Table.SENT)
+                if row.endswith(message_id)
+            ]
+            tx.put(Table.SENT, *place, kept.encode())
+            with pytest.raises(RecordCorrupted):
+                find_kept(tx, policy, BUDI, message_id, ana.person.clock())
+
+
+# --- Identity backups -----------------------------------------------------------------------
+
+
+def test_what_is_imported_as_an_identity_backup() -> None:
+    """Everything else is refused before a passphrase costs anything, and the store stays empty."""
+    store = MemoryStore()
+    for name, data in ARTEFACTS.items():
+        expected = WrongBackupKey if name == "format-identity-backup" else RemoteError
+        with pytest.raises(expected):
+            Device.import_identity(data, "passphrase", store)
+        assert dump(store) == (), name
+
+
+def test_what_is_sealed_in_an_identity_backup() -> None:
+    """Under the right passphrase, by another program: anything but who a device is, is refused."""
+    opener, entropy = Passphrase("passphrase", PassphraseCost.INTERACTIVE), SeededEntropy("backup")
+    genuine = ARTEFACTS["format-identity-backup-content"]
+    salt, nonce = bytes(16), bytes(12)
+    key = opener.derive_key(salt, opener.work)
+    store = MemoryStore()
+
+    def sealed(content: bytes, label: bytes = b"e2ecross identity backup 1") -> bytes:
+        header = IdentityBackup(opener.work, salt, nonce, b"")
+        box = seal(key, nonce, content, label + header.associated_data)
+        return IdentityBackup(opener.work, salt, nonce, box).encode()
+
+    others = [data for name, data in ARTEFACTS.items() if name != "format-identity-backup-content"]
+    for content in others:
+        header = IdentityBackup.decode(sealed(content))
+        opened = open_sealed(
+            key, nonce, header.sealed, b"e2ecross identity backup 1" + header.associated_data
+        )
+        with pytest.raises(DecodeError):
+            BackupContent.decode(opened)
+    with pytest.raises(DecodeError):
+        Device.import_identity(sealed(others[0]), "passphrase", store, entropy=entropy)
+    with pytest.raises(WrongBackupKey):
+        Device.import_identity(sealed(genuine, b""), "passphrase", store, entropy=entropy)
+    assert dump(store) == ()
+    device = Device.import_identity(sealed(genuine), "passphrase", store, entropy=entropy)
+    assert device.address == BackupContent.decode(genuine).address
+
+
 # --- Versions -------------------------------------------------------------------------------
 
 
@@ -188,7 +358,14 @@ def test_every_first_byte_of_a_prekey_message_and_of_what_is_inside(high: int) -
 
 
 @pytest.mark.parametrize(
-    "name", ["format-envelope", "format-bundle", "format-publication", "format-payload"]
+    "name",
+    [
+        "format-envelope",
+        "format-bundle",
+        "format-publication",
+        "format-payload",
+        "format-identity-backup",
+    ],
 )
 @pytest.mark.parametrize("version", [0, 2, 3, 127, 128, 255, 2**32 - 1, 2**32, 2**64 - 1])
 def test_every_other_version_of_a_format_of_ours(name: str, version: int) -> None:
@@ -216,14 +393,21 @@ def test_every_other_version_of_a_record(name: str) -> None:
 
 
 def _by_table() -> dict[str, tuple[int, bytes]]:
-    """One row of each table that Budi's device will use: its place, and its record."""
+    """One row of each kind that Budi's device will use: its place, and its record."""
     prekey_id = scene().bundles[BUDI].one_time_prekey_id
     assert prekey_id is not None
-    return {
-        row[0]: (place, row[3])
+    found = {
+        _kind(row): (place, row[3])
         for place, row in enumerate(scene().budi_rows)
         if row[0] != Table.ONE_TIME_PREKEYS or row[2] == prekey_id.to_bytes(4)
     }
+    assert {"device", "epoch"} < set(found)
+    return found
+
+
+def _kind(row: tuple[str, bytes, bytes, bytes]) -> str:
+    """The table, and of the device's the row: two kinds of records are in it."""
+    return "epoch" if row[:3] == (Table.DEVICE, b"", EPOCH_ROW) else row[0]
 
 
 @pytest.mark.parametrize("table", sorted(_by_table()))
@@ -234,9 +418,115 @@ def test_a_record_of_one_table_in_another_of_an_unsealed_store(table: str) -> No
         rows = list(scene().budi_rows)
         rows[place] = (*rows[place][:3], record)
         came = use_rows(tuple(rows))
-        is_told = RecordCorrupted.code in came.split(",")
+        is_told = not _TOLD.isdisjoint(came.split(","))
         may_pass = other == table or (table, other) in _TAKEN_AT_REST
         assert is_told != may_pass, f"a record of {other} in the place of one of {table}: {came}"
+
+
+def _client_kind(row: tuple[str, bytes, bytes, bytes]) -> str:
+    """The table, and of those that hold several kinds, which."""
+    table, partition = row[:2]
+    if table in (Table.SENT, Table.RETRIES, Table.DELIVERED) and not partition:
+        return "shelf"
+    return "budget" if partition == BUDGET else _kind(row)
+
+
+def _rows_of_a_client() -> tuple[HostileBackend, Party, Rows]:
+    """Ana's store with every kind of row: something kept, asked for, waiting, and not confirmed."""
+    backend = HostileBackend()
+    ana, budi = party(ANA, backend), party(BUDI, backend)
+    ana.send(budi, "hello")
+    assert budi.receive() == ["hello"]
+    budi.send(ana, "in the inbox")
+    damaged = budi.send(ana, "damaged")
+    backend.rewrite(ANA, 1, lambda data: data[:-1] + bytes((data[-1] ^ 1,)))
+    backend.fail("deposit", times=9)
+    assert results(ana.client.receive()) == ["in the inbox", "authentication_failed"]
+    backend._faults.clear()
+    rows = ana.person.dump()
+    assert damaged.message_id in {row[2][-16:] for row in rows}
+    return backend, ana, rows
+
+
+def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
+    """Let Ana's client do all it can, with a store of these rows; the errors that are told."""
+    store = MemoryStore()
+    fill(store, rows)
+    backend._accounts[ANA].epoch = 0
+    told: set[str] = set()
+    opened: list[Client] = []
+
+    def open_client() -> None:
+        device = Device.open(store, policy=ana.person.policy, clock=ana.person.clock)
+        opened.append(Client(device, backend))
+
+    def keep() -> None:
+        with store.transaction() as tx:
+            sent = [row[-16:] for partition, row, _ in tx.scan(Table.SENT) if partition]
+            for message_id in sent:
+                find_kept(tx, ana.person.policy, BUDI, message_id, ana.person.clock())
+
+    def count() -> None:
+        context = opened[0].device.context
+        attempts = [row for row in rows if row[0] == Table.RETRIES and len(row[1]) == 4]
+        with store.transaction() as tx:
+            for row in attempts:
+                spend_request(context, tx, BUDI, row[2][-16:], ana.person.clock())
+            was_delivered(tx, context.policy, BUDI, bytes(16), ana.person.clock())
+
+    actions: list[Callable[[], object]] = [
+        open_client,
+        lambda: opened[0].receive(),
+        lambda: opened[0].maintain(),
+        keep,
+        count,
+    ]
+    for action in actions:
+        try:
+            action()
+        except E2ECrossError as error:
+            told.add(error.code)
+        except IndexError:
+            assert not opened
+    return told
+
+
+# A row that says only that it is there: a message that was received.
+_ONLY_THERE: Final = "delivered"
+_CLIENT_KINDS: Final = (
+    "budget",
+    "device",
+    "epoch",
+    "inbox",
+    "outbox",
+    "retries",
+    "sent",
+    "shelf",
+)
+# Only a sealed store tells these apart: numbers in the field of the same number, and the mark of
+# a message that was received, which is the encoding of all numbers that are 0.
+_COUNTERS: Final = frozenset(
+    {
+        ("epoch", "retries"),
+        ("retries", "epoch"),
+        ("budget", "epoch"),
+        ("budget", "retries"),
+        *((kind, _ONLY_THERE) for kind in ("budget", "epoch", "retries", "shelf")),
+    }
+)
+
+
+@pytest.mark.parametrize("kind", _CLIENT_KINDS)
+def test_a_record_of_one_kind_in_the_place_of_another_in_the_store_of_a_client(kind: str) -> None:
+    backend, ana, rows = _rows_of_a_client()
+    kinds = {_client_kind(row): row[3] for row in rows}
+    assert {*_CLIENT_KINDS, _ONLY_THERE} <= set(kinds)
+    assert _use_client(backend, ana, rows).isdisjoint(_TOLD)
+    for other, record in kinds.items():
+        changed = tuple((*row[:3], record) if _client_kind(row) == kind else row for row in rows)
+        told = _use_client(backend, ana, changed)
+        may_pass = other == kind or (kind, other) in _COUNTERS
+        assert told.isdisjoint(_TOLD) == may_pass, f"{other} in the place of {kind}: {told}"
 
 
 def test_a_sealed_row_does_not_open_anywhere_else() -> None:
@@ -269,11 +559,9 @@ def test_a_sealed_row_does_not_open_anywhere_else() -> None:
 
 
 def _one_row_of_each_table() -> Rows:
-    """And two of those that hold most, which differ only in their row."""
-    rows = {
-        (row[0], row[2] if row[0] == Table.ONE_TIME_PREKEYS else b""): row
-        for row in scene().budi_rows
-    }
+    """And more of those that differ only in their row."""
+    several = {Table.ONE_TIME_PREKEYS.value, Table.DEVICE.value}
+    rows = {(row[0], row[2] if row[0] in several else b""): row for row in scene().budi_rows}
     return tuple(rows.values())
 
 

@@ -17,13 +17,14 @@ import pytest
 from e2ecross import Address, Envelope, Text
 from e2ecross.client.context import address_key
 from e2ecross.crypto.kdf import derive_next_chain_key
-from e2ecross.errors import AuthenticationFailed, DuplicateMessage, TooManySkipped
+from e2ecross.errors import AuthenticationFailed, DuplicateMessage, MessageTooOld, TooManySkipped
 from e2ecross.protocol.message_chain import SendingChain
 from e2ecross.protocol.session import session_decrypt, session_encrypt
 from e2ecross.stores import Table
 from e2ecross.wire.content import encode_payload
 from e2ecross.wire.limits import (
     MAX_ARCHIVED_SESSIONS,
+    MAX_CLOSING_GAP,
     MAX_FORWARD_JUMP,
     MAX_FORWARD_JUMP_ARCHIVED,
     MAX_RECEIVING_CHAINS,
@@ -111,6 +112,7 @@ class Flooder:
         """Go on by so many messages that will never be sent."""
         sending = self.session.ratchet.sending
         chain_key = sending.chain_key
+        assert chain_key is not None
         for _ in range(count):
             chain_key = derive_next_chain_key(chain_key)
         advanced = SendingChain(sending.ratchet_key_pair, chain_key, sending.message_number + count)
@@ -211,17 +213,36 @@ def test_one_jump_too_far_is_refused_and_the_chain_goes_on(budi: Person) -> None
     toko.say("in order")
 
 
-def test_an_announced_end_that_is_far_away_stores_nothing_beyond_the_bound(budi: Person) -> None:
-    """`previous_counter` closes a chain: the peer may say any number there."""
+@pytest.mark.parametrize("end", [0, 500, 2_000, 2_010, 10_000, 2**31])
+def test_an_announced_end_that_is_far_away_stores_nothing_beyond_the_bound(
+    budi: Person, end: int
+) -> None:
+    """`previous_counter` closes a chain: the peer may say any number there.
+
+    What would take more than 2,000 derivations is not closed, and goes with the fifth newer chain.
+    """
     toko = Flooder(budi)
-    for step, gap in enumerate((0, 500, 2_000, 2_001, 10_000, 2**31)):
-        toko.say(f"{step}")
+    toko.say("before")
+    toko.turn()
+    toko.say("of the chain that ends")
+    old = toko.session
+    toko.turn()
+    ratchet = replace(toko.session.ratchet, previous_counter=end)
+    toko.session = replace(toko.session, ratchet=ratchet)
+    toko.say("of the next chain")
+    assert assert_bounded(budi, TOKO).keys == (end if end <= MAX_CLOSING_GAP else 0)
+    newer, toko.session = toko.session, old
+    beyond = toko.seal("beyond", skip=min(end, 20_000) + 5)
+    if end <= MAX_CLOSING_GAP:
+        assert_refused(budi, beyond, MessageTooOld)
+    else:
+        assert budi.read(beyond) == "beyond"
+    toko.session = newer
+    for _ in range(MAX_RECEIVING_CHAINS):
         toko.turn()
-        ratchet = toko.session.ratchet
-        toko.session = replace(toko.session, ratchet=replace(ratchet, previous_counter=gap))
-        toko.say(f"{step} announced")
+        toko.say("next chain")
         assert_bounded(budi, TOKO)
-        toko.turn()
+    assert stored(budi, TOKO).keys == 0
 
 
 def test_in_more_sessions_than_are_kept(budi: Person) -> None:

@@ -16,9 +16,9 @@ import pytest
 from e2ecross import Address, Client, Device, Envelope, FailedMessage, Message, MessageKind, Text
 from e2ecross.errors import MailboxFull
 from e2ecross.relay import Relay, RelayLimits
-from e2ecross.stores import MemoryStore
+from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, MAX_SIGNAL_MESSAGE_BYTES
-from tests.attacks.support import ANA, BUDI, TOKO
+from tests.attacks.support import ANA, BUDI, TOKO, dump
 
 # With fewer messages than the defaults, and a reserve of 12 for five users and not six.
 FULL = 120
@@ -116,6 +116,7 @@ def test_what_others_sent_before_and_send_after_arrives(relay: Relay) -> None:
         with pytest.raises(MailboxFull):
             sender.send(BUDI, Text("one too many"))
     assert flood(relay, FULL, first=1_000) == 0
+    store = budi.device.context.store
     messages, failed = drain(budi)
     assert [(item.sender, item.content) for item in messages] == [
         (ANA, Text("before")),
@@ -127,8 +128,15 @@ def test_what_others_sent_before_and_send_after_arrives(relay: Relay) -> None:
     assert {item.sender for item in failed} == set(MALLORY)
     assert len(failed) == FULL - 2
     assert relay.waiting(BUDI) == []
+    # What the flood leaves: nothing in the inbox; each of its devices was asked once, no more.
+    after = dump(store)
+    assert not [row for row in after if row[0] in (Table.INBOX, Table.OUTBOX)]
+    asked = [row for row in after if row[0] == Table.RETRIES and len(row[1]) == 4]
+    assert len(asked) == len(MALLORY)
     flood(relay, 1)  # a repetition of what was read
     assert relay.waiting(BUDI) == []
+    assert drain(budi) == ([], [])
+    assert dump(store) == after
     honest.send(BUDI, Text("in a good mood again"))
     assert [item.content for item in drain(budi)[0]] == [Text("in a good mood again")]
 

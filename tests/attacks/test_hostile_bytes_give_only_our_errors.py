@@ -10,16 +10,21 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from e2ecross import Device, MessageKind, PreKeyBundle
+from e2ecross.errors import RemoteError
+from tests.attacks.support import ANA
 from tests.fuzz.decoders import DECODE, DECODERS
 from tests.fuzz.doors import DOORS
 from tests.fuzz.files import FILES
 from tests.fuzz.target import ACCEPTED
+from tests.fuzz.world import first_message, load, scene
 from tests.support.bombs import BOMBS, malformed
 from tests.support.documents import ROOT
 
@@ -43,6 +48,32 @@ def test_a_bomb_of_the_largest_size_that_is_parsed(bomb: str) -> None:
             data = start + BOMBS[bomb](limit - len(start))
             for run in ENTRIES.values():
                 run(data)
+
+
+def test_a_device_that_was_given_all_of_them_is_as_it_was() -> None:
+    """One device, one bomb after the other, and then the messages that were waiting."""
+    budi = load(scene().budi, scene().budi_rows)
+    before = budi.dump()
+    for bomb in BOMBS.values():
+        for start in _STARTS:
+            data = start + bomb(4096 - len(start))
+            actions: list[Callable[[], object]] = [
+                lambda data=data: budi.device.decrypt(data),  # type: ignore[misc]
+                lambda data=data: budi.device.start_session(PreKeyBundle.decode(data)),  # type: ignore[misc]
+                lambda data=data: Device.import_identity(data, "passphrase", budi.store),  # type: ignore[misc]
+            ]
+            for kind, envelope in zip(MessageKind, (scene().late, first_message()), strict=True):
+                actions += [
+                    lambda data=data, kind=kind: budi.device.decrypt_raw(ANA, kind, data),  # type: ignore[misc]
+                    lambda data=data, envelope=envelope: budi.device.decrypt(  # type: ignore[misc]
+                        replace(envelope, ciphertext=data)
+                    ),
+                ]
+            for action in actions:
+                with pytest.raises(RemoteError):
+                    action()
+    assert budi.dump() == before
+    assert budi.read(scene().late) == "late"
 
 
 @pytest.mark.parametrize("start", _STARTS)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from e2ecross import Address, PreKeyBundle, Text
+from e2ecross import Address, Policy, PreKeyBundle, Text
 from e2ecross.client.context import address_key
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import (
@@ -27,7 +27,7 @@ from e2ecross.errors import (
     UntrustedIdentity,
 )
 from e2ecross.stores import Table
-from tests.attacks.hostile_backend import HostileBackend, Party, party
+from tests.attacks.hostile_backend import FEW_PREKEYS, NEVER_ASKS, HostileBackend, Party, party
 from tests.attacks.support import (
     ANA,
     BUDI,
@@ -204,9 +204,10 @@ def test_ids_and_registration_ids_of_others() -> None:
 # --- Through Client.send --------------------------------------------------------------------
 
 
-def _scene() -> tuple[HostileBackend, Party, Party, Party]:
+def _scene(policy: Policy = FEW_PREKEYS) -> tuple[HostileBackend, Party, Party, Party]:
     backend = HostileBackend()
-    return backend, party(ANA, backend), party(BUDI, backend), party(CITRA, backend)
+    ana = party(ANA, backend, policy=policy)
+    return backend, ana, party(BUDI, backend), party(CITRA, backend)
 
 
 def _swapped(name: str, other: PreKeyBundle) -> Callable[[PreKeyBundle], PreKeyBundle]:
@@ -286,9 +287,10 @@ def test_a_client_sends_nothing_to_another_identity_of_somebody_known() -> None:
     assert budi.receive() == ["for Budi only"]
 
 
-def test_mallory_forwards_through_the_back_end() -> None:
+@pytest.mark.parametrize("policy", [NEVER_ASKS, FEW_PREKEYS], ids=["never asks", "asks"])
+def test_mallory_forwards_through_the_back_end(policy: Policy) -> None:
     """The whole unknown key share between clients: Ana gets a failure, and it is told as one."""
-    backend, ana, budi, _ = _scene()
+    backend, ana, budi, _ = _scene(policy)
     mallory = party(MALLORY, backend)
     ana.person.published = ana.person.device.publish(2)
     backend.bundle_lie = lambda _: replace(ana.person.bundle(), address=MALLORY)
@@ -297,8 +299,11 @@ def test_mallory_forwards_through_the_back_end() -> None:
     before = ana.rest()
     backend.plant(ANA, [replace(envelope, recipient=ANA), envelope])
     assert ana.receive() == ["envelope_mismatch", "envelope_mismatch"]
-    assert ana.rest() == before
+    if policy is NEVER_ASKS:
+        assert ana.rest() == before
+    ana.assert_only_asked(before)
     assert ana.person.device.remote_identity(BUDI) is None
+    assert backend.waiting(BUDI) == []
 
 
 def test_a_used_one_time_prekey_from_the_back_end() -> None:

@@ -16,7 +16,7 @@ import pytest
 from e2ecross import Address, Client, Device, Message, Policy, Text
 from e2ecross.relay import Relay, RelayLimits
 from e2ecross.stores import MemoryStore
-from tests.attacks.support import ANA, BUDI, TOKO, FakeClock
+from tests.attacks.support import ANA, BUDI, TOKO, FakeClock, dump
 
 LIMITS = RelayLimits()
 PER_WINDOW = LIMITS.one_time_prekeys_per_requester
@@ -68,8 +68,10 @@ def waiting_kinds(relay: Relay, address: Address) -> list[bool]:
 def test_one_user_gets_a_few_and_everybody_else_the_rest(relay: Relay, clock: FakeClock) -> None:
     budi = client(BUDI, relay, clock)
     others = [client(a, relay, clock) for a in (ANA, TOKO)]
+    before = dump(budi.device.context.store)
     taken = drain(relay, BUDI, 300)
     assert len(taken) == len(set(taken)) == PER_WINDOW
+    assert dump(budi.device.context.store) == before, "what is handed out can still be opened"
     for other in others:
         other.send(BUDI, Text("halo"))
     assert waiting_kinds(relay, BUDI) == [True, True]

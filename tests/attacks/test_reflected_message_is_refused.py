@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from e2ecross import Address, Envelope, MessageKind
+from e2ecross import Address, Envelope, MessageKind, Policy
 from e2ecross.errors import (
     AuthenticationFailed,
     EnvelopeMismatch,
@@ -17,7 +17,7 @@ from e2ecross.errors import (
     UnknownPrekey,
     UnknownSession,
 )
-from tests.attacks.hostile_backend import HostileBackend, party
+from tests.attacks.hostile_backend import FEW_PREKEYS, NEVER_ASKS, HostileBackend, party
 from tests.attacks.support import (
     ANA,
     BUDI,
@@ -163,11 +163,12 @@ def test_in_the_wrapper_of_a_message_of_the_peers() -> None:
     assert_refused(ana, replace(mixed, message_id=own.message_id), AuthenticationFailed)
 
 
+@pytest.mark.parametrize("policy", [NEVER_ASKS, FEW_PREKEYS], ids=["never asks", "asks"])
 @pytest.mark.parametrize("acknowledged", [False, True], ids=["first", "acknowledged"])
-def test_through_a_client(acknowledged: bool) -> None:
+def test_through_a_client(acknowledged: bool, policy: Policy) -> None:
     """What Ana has deposited waits in her own mailbox, as it was and rewritten."""
     backend = HostileBackend()
-    ana, budi = party(ANA, backend), party(BUDI, backend)
+    ana, budi = party(ANA, backend, policy=policy), party(BUDI, backend)
     if acknowledged:
         ana.send(budi, "hello")
         assert budi.receive() == ["hello"]
@@ -181,7 +182,9 @@ def test_through_a_client(acknowledged: bool) -> None:
     ana.restart()
     backend.plant(ANA, mirrored)
     assert len(ana.receive()) == 3
-    assert ana.rest() == before
+    if policy is NEVER_ASKS:
+        assert ana.rest() == before
+    ana.assert_only_asked(before)
     assert budi.receive() == ["own"]
     budi.send(ana, "answer")
     assert ana.receive() == ["answer"]

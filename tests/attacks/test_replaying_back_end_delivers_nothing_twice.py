@@ -11,9 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from e2ecross import Envelope, PreKeyBundle
+from e2ecross import Envelope, Policy, PreKeyBundle
 from e2ecross.stores import SQLiteStore, Store
-from tests.attacks.hostile_backend import HostileBackend, Party, party, results
+from tests.attacks.hostile_backend import (
+    FEW_PREKEYS,
+    NEVER_ASKS,
+    HostileBackend,
+    Party,
+    party,
+    results,
+)
 from tests.attacks.support import ANA, BUDI, NOW_MS
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -50,13 +57,17 @@ def _talk(ana: Party, budi: Party) -> list[Envelope]:
     return seen
 
 
-def _assert_all_refused(budi: Party, seen: list[Envelope]) -> None:
+def _assert_all_refused(budi: Party, seen: list[Envelope], *, asks: bool = False) -> None:
+    """Nothing is shown, and nothing changes; but what is forgotten may be asked for again."""
     before = budi.rest()
     budi.backend.plant(BUDI, seen)
     words = budi.receive()
     assert len(words) == len(seen)
     assert set(words) <= {"duplicate_message", "unknown_prekey", "authentication_failed"}
-    assert budi.rest() == before
+    if asks:
+        budi.assert_only_asked(before)
+    else:
+        assert budi.rest() == before
 
 
 def test_under_new_numbers(scene: tuple[HostileBackend, Party, Party]) -> None:
@@ -70,15 +81,22 @@ def test_under_new_numbers(scene: tuple[HostileBackend, Party, Party]) -> None:
     assert budi.receive() == ["goes on"]
 
 
+@pytest.mark.parametrize("policy", [NEVER_ASKS, FEW_PREKEYS], ids=["never asks", "asks"])
 def test_after_signed_prekeys_were_replaced_and_deleted(
-    scene: tuple[HostileBackend, Party, Party],
+    scene: tuple[HostileBackend, Party, Party], policy: Policy
 ) -> None:
-    _, ana, budi = scene
+    """After 80 days Budi has forgotten which messages there were, and Ana what she has sent."""
+    backend, ana, _ = scene
+    backend.forget(BUDI)
+    budi = party(BUDI, backend, policy=policy)
     seen = _talk(ana, budi)
     for days in (8, 40, 80):
-        budi.person.clock.now_ms = NOW_MS + days * DAY_MS
+        for who in (ana, budi):
+            who.person.clock.now_ms = NOW_MS + days * DAY_MS
         budi.client.maintain()
-        _assert_all_refused(budi, seen)
+        _assert_all_refused(budi, seen, asks=days == 80 and policy is not NEVER_ASKS)
+        assert ana.receive() == []
+        assert backend.waiting(BUDI) == []
 
 
 def test_after_newer_sessions(scene: tuple[HostileBackend, Party, Party]) -> None:
@@ -165,4 +183,4 @@ def test_the_app_is_asked_once_for_all_of_it(tmp_path: Path) -> None:
 
 
 def _token(who: Party) -> bytes:
-    return who.client._token()
+    return who.client._link().token

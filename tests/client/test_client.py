@@ -634,3 +634,64 @@ def drop_sessions(client: Client) -> None:
         for table in (Table.SESSION_RECORDS, Table.SESSIONS):
             for partition in {place for place, _, _ in tx.scan(table)}:
                 tx.clear(table, partition)
+
+
+# --- A back end that answers with nonsense ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        7,
+        [None],
+        [7],
+        [(1,)],
+        [(1, b"", b"")],
+        [(True, b"")],
+        [(1.5, b"")],
+        [("3", b"")],
+        [(None, b"")],
+        [(2**64, b"")],
+        [(1, "text")],
+        [(1, None)],
+        [(1, bytearray(b"x"))],
+    ],
+)
+def test_a_mailbox_that_is_none_is_an_error_of_the_back_end(
+    answer: object, backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = make_client(ANA, backend)
+    before = dump(ana.device.context.store)
+    monkeypatch.setattr(backend, "fetch", lambda *_: answer)
+    with pytest.raises(BackendError, match="no mailbox"):
+        ana.receive()
+    assert dump(ana.device.context.store) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [
+        ("one_time_prekey_count", "many"),
+        ("one_time_prekey_count", None),
+        ("one_time_prekey_count", 1.5),
+        ("one_time_prekey_count", True),
+        ("epoch", "many"),
+        ("epoch", None),
+        ("epoch", -1),
+        ("epoch", True),
+        ("fetch_bundle", None),
+        ("fetch_bundle", b"bundle"),
+    ],
+)
+def test_other_nonsense_is_an_error_of_the_back_end_too(
+    method: str, answer: object, backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, _ = make_client(ANA, backend), make_client(BUDI, backend)
+    ana = Client(ana.device, backend)
+    before = dump(ana.device.context.store)
+    monkeypatch.setattr(backend, method, lambda *_: answer)
+    call = (lambda: ana.send(BUDI, Text("halo"))) if method == "fetch_bundle" else ana.maintain
+    with pytest.raises(BackendError, match="answered with"):
+        call()
+    assert dump(ana.device.context.store) == before

@@ -528,7 +528,7 @@ def test_forged_messages_of_a_stranger_cost_one_bundle_a_day(
         budi.confirm(budi.receive())
         assert len(backend.mailbox(TOKO)) == day + 1
         clock.advance(DAY_MS)
-    assert len(backend.left(TOKO)) == left - 1
+    assert len(backend.left(TOKO)) == left - 3
 
 
 def test_a_failed_decrypt_of_a_device_changes_no_byte(pair: tuple[Client, Client]) -> None:

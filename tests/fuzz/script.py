@@ -10,13 +10,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from e2ecross import Envelope, Message, Text
+from e2ecross import Device, Envelope, Message, Text
+from e2ecross.client.epoch import EPOCH_ROW, read_epoch
 from e2ecross.client.trust import TrustState
-from e2ecross.errors import LocalError, RemoteError
+from e2ecross.errors import LocalError, RemoteError, RestoredStore, WitnessFailed
+from e2ecross.stores import Table
 from tests.attacks.support import Person, person
 from tests.fuzz.doors import attempt
-from tests.fuzz.target import ACCEPTED, Source, Target
+from tests.fuzz.target import ACCEPTED, Source, Target, outcome
 from tests.fuzz.world import load, scene
+from tests.support.entropy import SeededEntropy
+from tests.support.restores import Copy, put_back, take_copy
+from tests.support.witness import Keychain
 
 __all__ = ["SCRIPT"]
 
@@ -37,6 +42,9 @@ class _Stage:
     letters: list[_Letter] = field(default_factory=list)
     came: set[str] = field(default_factory=set)
     installations: int = 0
+    restores: int = 0
+    witnesses: list[Keychain] = field(default_factory=lambda: [Keychain(), Keychain()])
+    copies: dict[int, tuple[Copy, dict[bytes, int]]] = field(default_factory=dict)
 
     def start(self, source: Source) -> None:
         """Start a session, with a one-time prekey or without."""
@@ -109,6 +117,8 @@ class _Stage:
             self.people[number].address, one_time=3, installation=str(self.installations)
         )
         self.letters = [letter for letter in self.letters if letter.sender == number]
+        self.witnesses[number] = Keychain()
+        self.copies.pop(number, None)
 
     def decide(self, source: Source) -> None:
         """Accept or reject a key that waits."""
@@ -127,6 +137,76 @@ class _Stage:
         me.published = me.device.publish(2)
         me.device.confirm_published(me.published)
         me.handed_out = 0
+
+    def restore(self, source: Source) -> None:
+        """Put a store back to what it was, and open it as restored: it never sends as before."""
+        number = source.below(2)
+        me, peer = self._pair(Source(bytes((number,))))
+        mine = [letter for letter in self.letters if letter.sender != number]
+        if source.below(2) and number in self.copies:
+            copy, read = self.copies[number]
+            put_back(me.store, copy)
+            for letter in mine:  # what was read since the copy may be read once more
+                letter.read = read.get(letter.envelope.message_id, 0)
+        else:
+            read = {letter.envelope.message_id: letter.read for letter in mine}
+            self.copies[number] = (take_copy(me.store), read)
+        self.restores += 1
+        me.entropy = SeededEntropy(f"{me.address} restored {self.restores}")
+        witness = self.witnesses[number]
+        known = witness.number
+        me.device = self._open(me, number, restored=True)
+        assert witness.number > known, "the restore was not witnessed"
+        assert not me.device.has_session(peer.address), "an old session sends again"
+        me.published = me.device.publish(2)
+        me.device.confirm_published(me.published)
+        me.handed_out = 0
+
+    def witnessed(self, source: Source) -> None:
+        """Open a store with its witness, which may fail: then nothing is released."""
+        number = source.below(2)
+        me, peer = self._pair(Source(bytes((number,))))
+        witness = self.witnesses[number]
+        with me.store.transaction() as tx:
+            epoch = read_epoch(tx)
+        came = outcome(lambda: self._open(me, number, restored=False), RestoredStore)
+        assert (came == ACCEPTED) == (witness.number <= epoch)
+        if came == ACCEPTED:
+            me.device = self._open(me, number, restored=False)
+            if source.below(2):
+                before = me.dump()
+                witness.error = OSError("locked")
+                came = outcome(lambda: me.send(peer, "held back"), LocalError)
+                witness.error = None
+                # Its key is used up and counted, or it was refused for another reason.
+                assert came != ACCEPTED, "released, and the witness has not heard of it"
+                changed = {
+                    row[2] if row[0] == Table.DEVICE else row[0]
+                    for row in set(before) ^ set(me.dump())
+                }
+                used: set[object] = {EPOCH_ROW, Table.SESSIONS.value}
+                assert changed == (used if came == WitnessFailed.code else set())
+                self.came.add(came)
+
+    def info(self, source: Source) -> None:
+        """Ask how it stands with the sessions: it agrees with `has_session`, and only reads."""
+        me, peer = self._pair(source)
+        before = me.dump()
+        info = me.device.session_info(peer.address)
+        assert me.device.has_session(peer.address) == (info is not None and info.can_send)
+        assert info is None or info.can_send or info.archived
+        assert info is None or info.can_send or not info.acknowledged
+        assert me.dump() == before
+
+    def _open(self, me: Person, number: int, *, restored: bool) -> Device:
+        return Device.open(
+            me.store,
+            policy=me.policy,
+            clock=me.clock,
+            entropy=me.entropy,
+            witness=self.witnesses[number],
+            restored=restored,
+        )
 
     def settle(self) -> None:
         """Both accept what there is and start anew; then they can talk."""
@@ -164,6 +244,9 @@ _OPERATIONS: Final = (
     _Stage.reinstall,
     _Stage.decide,
     _Stage.publish,
+    _Stage.restore,
+    _Stage.witnessed,
+    _Stage.info,
 )
 
 
@@ -196,6 +279,10 @@ def _scripts() -> list[bytes]:
         # A finding: a late letter of a lost phone, whose key waits to be accepted.
         bytes.fromhex("00000001c80501010001010600000001010002010202 03"),
         bytes((1, 6, 1, 8, 0, 200, 5, 0, 5, 1, 0, 0, 0, 1, 0, 2, 0)),
+        # Copied, used, put back: with a witness, and without a word to it.
+        bytes((1, 9, 0, 0, 11, 0, 1, 0, 2, 0, 9, 0, 1, 11, 0, 0, 0, 1, 1, 0, 2, 1)),
+        bytes((1, 10, 0, 0, 1, 0, 9, 0, 0, 1, 0, 10, 0, 1, 9, 0, 1, 10, 0, 0, 2, 0, 2, 1)),
+        bytes((0, 11, 1, 0, 0, 1, 11, 0, 10, 1, 0, 1, 0, 2, 0, 11, 1, 9, 1, 0, 11, 1, 2, 0)),
     ]
 
 

@@ -162,3 +162,17 @@ def test_iterations_have_bounds(iterations: int, allowed: bool) -> None:
         else pytest.raises(InvalidArgument, match=r"^iterations ")
     ):
         compute_fingerprint(b"id", ALICE, iterations)
+
+
+def test_a_million_iterations_is_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def hash_in_no_time(first: bytes, each: bytes, iterations: int) -> bytes:
+        asked.append(iterations)
+        return bytes(64)
+
+    monkeypatch.setattr(safety_number, "iterated_sha512", hash_in_no_time)
+    compute_fingerprint(b"id", ALICE, 1_000_000)
+    with pytest.raises(InvalidArgument, match=r"^iterations .* 2 to 1000000$"):
+        compute_fingerprint(b"id", ALICE, 1_000_001)
+    assert asked == [1_000_000]

@@ -9,7 +9,7 @@ import pytest
 
 from e2ecross.errors import StoreBusy, StoreCorrupted, StoreError, StoreTooNew, WrongStoreKey
 from e2ecross.stores import SQLiteStore, Table
-from e2ecross.stores.sqlite_schema import APPLICATION_ID
+from e2ecross.stores.sqlite_schema import APPLICATION_ID, SCHEMA_VERSION
 from tests.stores.support import KEY, files, get, increment, put
 from tests.support.entropy import NO_ENTROPY
 
@@ -148,18 +148,18 @@ def test_a_newer_store_is_refused_with_both_versions_and_untouched(filled: Path)
     connection.close()
     message = refused(filled, StoreTooNew)
     assert "version 7" in message
-    assert "up to 1" in message
+    assert f"up to {SCHEMA_VERSION}" in message
 
 
 def test_a_newer_version_is_seen_in_the_wal_too(filled: Path) -> None:
     with SQLiteStore(filled) as old:
         increment(old)
         newer = sqlite3.connect(filled)  # keeps the WAL from being written back
-        set_version(newer, 2)
-        assert filled.read_bytes()[60:64] == (1).to_bytes(4, "big")
+        set_version(newer, SCHEMA_VERSION + 1)
+        assert filled.read_bytes()[60:64] == SCHEMA_VERSION.to_bytes(4, "big")
         with pytest.raises(StoreTooNew) as caught:
             SQLiteStore(filled)
-        assert (caught.value.found, caught.value.supported) == (2, 1)
+        assert (caught.value.found, caught.value.supported) == (SCHEMA_VERSION + 1, SCHEMA_VERSION)
         # and a store that was open before does not write into what it does not know
         with pytest.raises(StoreTooNew):
             increment(old)

@@ -11,6 +11,8 @@ from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, Sig
 from e2ecross.wire.content import (
     Bytes,
     Payload,
+    Resent,
+    RetryRequest,
     Text,
     decode_content,
     decode_payload,
@@ -142,6 +144,17 @@ _WIRE: Final = {
     ),
     "text": Format(encode_content(Text("halo"))[1], _content(1), RemoteError),
     "bytes": Format(encode_content(Bytes(b"\0\1"))[1], _content(2), RemoteError),
+    "retry request": Format(
+        encode_content(RetryRequest(MESSAGE_ID, GOOD_KEY, 2**32 - 1, "unknown_session"))[1],
+        _content(2**31 + 1),
+        RemoteError,
+    ),
+    "resent": Format(
+        encode_content(Resent(MESSAGE_ID, 1_700_000_000_000, Text("halo")))[1],
+        _content(2**31 + 2),
+        RemoteError,
+        ((4,),),
+    ),
     "identity backup": Format(
         IdentityBackup(PassphraseCost.MODERATE.work, bytes(16), bytes(12), _KEY).encode(),
         _again(IdentityBackup),

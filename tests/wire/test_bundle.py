@@ -114,7 +114,7 @@ def test_bundle_has_at_most_4_kib() -> None:
     with pytest.raises(InvalidArgument, match="4096"):
         replace(BUNDLE, identity_key=bytes(1001 + room)).encode()
     with pytest.raises(DecodeError, match="well-formed"):
-        PreKeyBundle.decode(b"\xff" * MAX_BUNDLE_BYTES)
+        PreKeyBundle.decode(b"\xff" * 4_096)
     with pytest.raises(DecodeError, match="4096"):
         PreKeyBundle.decode(b"\xff" * (MAX_BUNDLE_BYTES + 1))
 
@@ -178,7 +178,7 @@ def test_publication_holds_at_most_1000_one_time_prekeys() -> None:
 
 def test_publication_has_at_most_64_kib() -> None:
     with pytest.raises(DecodeError, match="well-formed"):
-        PublishedKeys.decode(b"\xff" * MAX_PUBLISHED_KEYS_BYTES)
+        PublishedKeys.decode(b"\xff" * 65_536)
     with pytest.raises(DecodeError, match="65536"):
         PublishedKeys.decode(b"\xff" * (MAX_PUBLISHED_KEYS_BYTES + 1))
 

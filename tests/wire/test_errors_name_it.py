@@ -19,6 +19,8 @@ NAMES = {
     "payload": "a payload",
     "text": "a text",
     "bytes": "a content",
+    "retry request": "a retry request",
+    "resent": "a message that is sent again",
     "device": "the device record",
     "signed prekey": "a signed prekey record",
     "one-time prekey": "a one-time prekey record",
