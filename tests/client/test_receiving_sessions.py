@@ -59,3 +59,20 @@ def test_sessions_of_another_identity_do_not_push_out_the_genuine_one() -> None:
     assert not ana.decrypt(late).identity_changed
     ana.reject_identity(BUDI, other.identity_key)
     say(ana, budi, "to the genuine one")
+
+
+def test_a_restore_does_not_drop_a_genuine_session_for_one_of_another_identity() -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    introduce(ana, budi)
+    late = budi.encrypt(ANA, Text("late"))
+    introduce(ana, budi)
+    other = make_device(BUDI, seed="plays budi")
+    for number in range(MAX_ARCHIVED):
+        other.start_session(new_bundle(ana))
+        ana.decrypt(other.encrypt(ANA, Text(str(number))))
+    ana.reject_identity(BUDI, other.identity_key)
+    say(budi, ana, "in the newer one")
+    restored = Device.open(ana.context.store, restored=True)
+    with restored.context.store.transaction() as tx:
+        assert len(load_sessions(tx, BUDI).archived) == MAX_ARCHIVED
+    assert restored.decrypt(late).content == Text("late")

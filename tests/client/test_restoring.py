@@ -292,6 +292,7 @@ def test_what_waits_is_encrypted_anew_or_forgotten(stores: Stores) -> None:
     put_into_outbox(store, 5, OutboxRecord(b"", BUDI, ids[4]))
     put_into_outbox(store, 6, OutboxRecord(envelopes[5].encode(), BUDI, ids[5]))
     restore(store)
+    assert {partition for partition, _ in rows_of(store, Table.OUTBOX)} == {b""}
     rows = {
         int.from_bytes(row): OutboxRecord.decode(record)
         for (_, row), record in rows_of(store, Table.OUTBOX).items()

@@ -279,3 +279,21 @@ def test_without_a_witness_nothing_is_noticed() -> None:
     ana.start_session(new_bundle(budi))
     put_back(store, copy)
     reopen(store, None)
+
+
+@pytest.mark.parametrize("epoch", [0, 1, MAX_EPOCH])
+def test_what_a_witness_was_not_told_yet_it_is_told_once(epoch: int) -> None:
+    told: list[int] = []
+
+    class Recorder:
+        def read(self) -> int:
+            return epoch
+
+        def advance(self, n: int) -> None:
+            told.append(n)
+
+    witness = CheckedWitness(Recorder())
+    for _ in range(2):
+        witness.tell(epoch)
+        assert told == [epoch]
+    assert CheckedWitness(Recorder()).read() == epoch
