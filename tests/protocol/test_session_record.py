@@ -822,6 +822,36 @@ def test_stopped_session_stays_so_when_the_peers_ratchet_turns(alice: Party, bob
     assert session.ratchet.sending.chain_key is None
 
 
+def test_stopping_keeps_the_number_of_the_last_chain_and_ends_the_stay(
+    alice: Party, bob: Party
+) -> None:
+    _establish(alice, bob)
+    for text in (b"one", b"two", b"three"):
+        bob.receive(alice.send(text))
+    alice.receive(bob.send(b"turn"))
+    counter = alice.current.ratchet.previous_counter
+    assert counter == 2
+    stopped = stop_sending_with_all(alice.record, bob.identity.public)
+    assert [session.ratchet.previous_counter for session in stopped.archived] == [counter]
+    crossing, peer = Party("crossing"), Party("peer")
+    _cross(crossing, peer)
+    crossing.receive(peer.send(b"held"))
+    assert crossing.record.held is not None
+    stopped = stop_sending_with_all(crossing.record, peer.identity.public)
+    assert (stopped.held, stopped.held_count) == (None, 0)
+    assert all(session.pending is None for session in stopped.archived)
+
+
+def test_stopping_drops_another_identity_first(alice: Party, bob: Party) -> None:
+    kept = [_establish(alice, bob) for _ in range(20)]
+    stranger = Party("bob", SeededEntropy("somebody else"))
+    theirs = _establish(alice, stranger)
+    kept += [_establish(alice, bob) for _ in range(20)]
+    stopped = stop_sending_with_all(alice.record, bob.identity.public)
+    assert theirs.base_key not in _base_keys(stopped)
+    assert _base_keys(stopped) == [session.base_key for session in reversed(kept)]
+
+
 def test_stopping_drops_the_oldest_of_41(alice: Party, bob: Party) -> None:
     started = [_establish(alice, bob) for _ in range(41)]
     stopped = stop_sending_with_all(alice.record, bob.identity.public)

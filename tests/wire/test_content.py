@@ -308,13 +308,13 @@ def test_a_known_kind_is_not_unsupported(kind: int) -> None:
     ],
 )
 def test_a_retry_request_names_what_is_wrong_with_it(name: str, value: object) -> None:
-    with pytest.raises(InvalidArgument, match=name):
+    with pytest.raises(InvalidArgument, match=f"^{name} "):
         replace(REQUEST, **{name: value})  # type: ignore[arg-type]
     RetryRequest(MESSAGE_ID, None, 0, "a" * 64)
 
 
 def test_a_retry_request_without_ratchet_key_has_no_counter() -> None:
-    with pytest.raises(InvalidArgument, match="counter"):
+    with pytest.raises(InvalidArgument, match=r"^counter .* ratchet_key$"):
         RetryRequest(MESSAGE_ID, None, 1, "decode_error")
 
 
@@ -329,7 +329,7 @@ def test_a_retry_request_without_ratchet_key_has_no_counter() -> None:
     ],
 )
 def test_a_copy_names_what_is_wrong_with_it(name: str, value: object) -> None:
-    with pytest.raises(InvalidArgument, match=name):
+    with pytest.raises(InvalidArgument, match=f"^{name} "):
         replace(Resent(MESSAGE_ID, 1, Text("halo")), **{name: value})  # type: ignore[arg-type]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from e2ecross.address import Address
 from e2ecross.crypto.passphrase import Argon2Work, PassphraseCost
-from e2ecross.errors import DecodeError
+from e2ecross.errors import DecodeError, UnsupportedVersion
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from tests.support.protobuf import fields
 
@@ -39,19 +39,32 @@ def test_the_longest_backup_is_within_the_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "why"),
     [
-        replace(BACKUP, salt=bytes(15)),
-        replace(BACKUP, salt=b""),
-        replace(BACKUP, nonce=bytes(13)),
-        replace(BACKUP, sealed=bytes(15)),
-        replace(BACKUP, sealed=bytes(2000)),
-        replace(BACKUP, work=Argon2Work(1, 262_144)),
+        (replace(BACKUP, salt=bytes(15)), "wrong length"),
+        (replace(BACKUP, salt=b""), "wrong length"),
+        (replace(BACKUP, nonce=bytes(13)), "wrong length"),
+        (replace(BACKUP, sealed=bytes(15)), "cut off"),
+        (replace(BACKUP, sealed=bytes(2000)), "more than"),
+        (replace(BACKUP, work=Argon2Work(1, 262_144)), "too little"),
+        (replace(CONTENT, identity_private_key=bytes(31)), "key of wrong length"),
+        (replace(CONTENT, backend_token=bytes(31)), "token of wrong length"),
     ],
 )
-def test_values_of_wrong_length_are_refused(wrong: IdentityBackup) -> None:
-    with pytest.raises(DecodeError):
-        IdentityBackup.decode(wrong.encode())
+def test_values_of_wrong_length_are_refused(
+    wrong: IdentityBackup | BackupContent, why: str
+) -> None:
+    with pytest.raises(DecodeError, match=f"^an identity backup .*{why}"):
+        type(wrong).decode(wrong.encode())
+
+
+def test_the_version_is_told() -> None:
+    data = BACKUP.encode()
+    assert data[:2] == b"\x08\x01"
+    with pytest.raises(UnsupportedVersion, match=r"backup version 7 .* only 1"):
+        IdentityBackup.decode(b"\x08\x07" + data[2:])
+    with pytest.raises(DecodeError, match="backup lacks its version"):
+        IdentityBackup.decode(data[2:])
 
 
 def test_a_content_shows_no_secret() -> None:

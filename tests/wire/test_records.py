@@ -63,6 +63,7 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         InboxRecord(None, b"", 0, 0, 0, b"", False),
         InboxRecord(None, b"", 0, error_code="decode_error", error_text="what is wrong"),
         InboxRecord(PEER, MESSAGE_ID, 0, error_code="decode_error", error_text=""),
+        InboxRecord(PEER, MESSAGE_ID, 0, error_code="decode_error", retrying=True),
         InboxRecord(PEER, MESSAGE_ID, 0, error_code="x", error_identity_key=GOOD_KEY),
         InboxRecord(None, b"", 9, confirmed=True),
     ],
