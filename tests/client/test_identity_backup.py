@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2ecross import Address, Client, Device, Message, Text
+from e2ecross import Address, Client, Device, Message, Policy, Text
 from e2ecross.client.context import require_device, save_device
 from e2ecross.client.epoch import read_epoch
 from e2ecross.client.identity_backup import seal_backup
@@ -311,3 +311,11 @@ def test_an_imported_device_goes_on_where_the_witness_is() -> None:
         Device.import_identity(
             FROZEN.read_bytes(), "correct horse battery staple", MemoryStore(), witness=keychain
         )
+
+
+def test_an_imported_device_has_the_policy_that_it_was_given() -> None:
+    policy = Policy(resend_kept_messages=7)
+    device = Device.import_identity(
+        FROZEN.read_bytes(), "correct horse battery staple", MemoryStore(), policy=policy
+    )
+    assert device.context.policy is policy

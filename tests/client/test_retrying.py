@@ -2,11 +2,13 @@
 """Broken sessions heal: messages that could not be read are asked for, and come again, once."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import cast
 
 import pytest
 
 from e2ecross import Address, Bytes, Client, FailedMessage, Message, Policy, RetryRequest, Text
+from e2ecross.client.context import address_key
 from e2ecross.client.outbox import put_request
 from e2ecross.client.retry_budget import BUDGET
 from e2ecross.client.sent import MAX_RESENDS
@@ -24,6 +26,7 @@ from e2ecross.errors import (
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.queue_records import RetryBudgetRecord
+from e2ecross.wire.session_records import StoredSession
 from tests.client.support import (
     ANA,
     BUDI,
@@ -644,6 +647,39 @@ def test_a_second_copy_under_a_changed_identity_is_not_silent(
     (item,) = ana.receive()
     assert isinstance(item, FailedMessage)
     assert isinstance(item.error, IdentityChangedError)
-    assert item.error.identity_key == new.device.identity_key
+    assert (item.error.address, item.error.identity_key) == (BUDI, new.device.identity_key)
+    assert (item.sender, item.message_id) == (BUDI, sent.message_id)
     with pytest.raises(UntrustedIdentity):
         ana.send(BUDI, Text("more"))
+
+
+def test_a_session_whose_identity_is_damaged_is_replaced(pair: tuple[Client, Client]) -> None:
+    ana, budi = pair
+    store = store_of(ana)
+    (where,) = [where for where in dump(store) if where[0] is Table.SESSIONS]
+    other = make_device(TOKO).identity_key
+    with store.transaction() as tx:
+        record = StoredSession.decode(tx.get(*where) or b"")
+        tx.put(*where, replace(record, remote_identity_key=other).encode())
+    ana.send(BUDI, Text("halo"))
+    assert read(budi) == ["halo"]
+    budi.send(ANA, Text("hi"))
+    assert read(ana) == ["hi"]
+    identity = ana.device.remote_identity(BUDI)
+    assert identity is not None
+    assert identity.identity_key == budi.device.identity_key
+
+
+def test_a_first_message_after_damage_is_dated_by_the_clock(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
+    ana, budi = (make_client(address, backend, clock=clock) for address in (ANA, BUDI))
+    store = store_of(budi)
+    with store.transaction() as tx:  # the list of sessions with somebody who never wrote
+        tx.put(Table.SESSION_RECORDS, address_key(ANA), b"", b"\x01\xff")
+    clock.advance(DAY_MS)
+    ana.send(BUDI, Text("first"))
+    assert read(budi) == ["first"]
+    identity = budi.device.remote_identity(ANA)
+    assert identity is not None
+    assert identity.first_seen_at_ms == clock.now_ms

@@ -595,3 +595,30 @@ def test_a_message_under_the_accepted_key_confirms_it_if_it_starts_a_session(
         )
     expected = replace(known, stale=stale and not starts_session)
     assert ana.remote_identity(BUDI) == expected
+
+
+@pytest.mark.parametrize("method", ["accept_identity", "reject_identity", "mark_verified"])
+def test_a_decision_names_what_is_wrong_with_it(method: str) -> None:
+    ana, _, new, _ = changed_pair()
+    key = new.identity_key
+    before = ana.remote_identity(BUDI)
+    for identity_key in (key[:-1], key + b"\0", b"", "x" * 33, None):
+        with pytest.raises(InvalidArgument, match=r"^identity_key must"):
+            getattr(ana, method)(BUDI, identity_key)
+    for address in ("instagram:budi", None):
+        with pytest.raises(InvalidArgument, match=r"^address must"):
+            getattr(ana, method)(address, key)
+    assert ana.remote_identity(BUDI) == before
+
+
+def test_a_key_that_comes_with_a_message_is_dated_by_the_clock() -> None:
+    clock = FakeClock()
+    ana, budi = make_device(ANA, clock=clock), make_device(BUDI)
+    start(budi, ana)
+    clock.advance(5)
+    ana.decrypt(budi.encrypt(ANA, Text("first")))
+    identity = ana.remote_identity(BUDI)
+    assert identity is not None
+    assert identity.first_seen_at_ms == clock.now_ms
+    with pytest.raises(InvalidArgument, match=r"^address must"):
+        ana.session_info("instagram:budi")  # type: ignore[arg-type]
