@@ -669,3 +669,16 @@ def test_a_fetch_that_fails_on_its_second_page_keeps_the_first() -> None:
     assert shown(budi.receive()) == ["0"]
     assert len(backend.mailbox(BUDI)) == 2
     assert shown(budi.receive()) == ["1"]
+
+
+def test_no_more_is_taken_in_than_can_be_handed_over(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    """What the app has not confirmed counts, so that the inbox does not grow."""
+    ana, budi = pair
+    for number in range(6):
+        send(ana, BUDI, str(number))
+    assert len(budi.receive(limit=2)) == 2
+    again = restarted(budi, backend)
+    assert len(again.receive(limit=3)) == 3  # two of before, and one more
+    assert len(backend.mailbox(BUDI)) == 3
