@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from e2ecross import Client, Device, Message, Policy, Text
-from e2ecross.errors import BackendError, RestoredStore, UnknownPrekey, WitnessFailed
+from e2ecross.errors import BackendError, MailboxFull, RestoredStore, UnknownPrekey, WitnessFailed
 from e2ecross.stores import MemoryStore, Table
 from tests.client.support import (
     ANA,
@@ -14,6 +14,7 @@ from tests.client.support import (
     BackendSimulator,
     Dump,
     FakeClock,
+    bundle_from,
     dump,
     make_client,
     make_device,
@@ -163,9 +164,29 @@ def test_what_waited_in_the_outbox_goes_once(backend: BackendSimulator) -> None:
     assert read(budi) == []
 
 
+def test_what_waited_in_the_outbox_waits_on_for_a_full_mailbox(backend: BackendSimulator) -> None:
+    """It was promised to be sent, unlike a copy that somebody has asked for."""
+    store = MemoryStore()
+    ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
+    ana.send(BUDI, Text("first"))
+    backend.fail("deposit")
+    with pytest.raises(BackendError):
+        ana.send(BUDI, Text("waits"))
+    again = Client(opened(store, restored=True), backend)
+    for _ in range(2):  # just encrypted anew, and then as it lies there
+        backend.fail("deposit", MailboxFull("full"))
+        again.maintain()
+        with store.transaction() as tx:
+            assert tx.count(Table.OUTBOX) == 1
+    again.maintain()
+    assert read(budi) == ["first", "waits"]
+
+
 def test_out_of_reach_a_restored_store_encrypts_nothing(scene: Scene) -> None:
     """Nobody would count it, and a copy of that moment could repeat its keys."""
     ana = Client(opened(scene.store, restored=True), scene.backend)
+    # There is a session to send with: the bundle came some other way.
+    ana.device.start_session(bundle_from(scene.backend.published(BUDI), None))
     before = dump(scene.store)
     scene.backend.unreachable = True
     with pytest.raises(BackendError):
