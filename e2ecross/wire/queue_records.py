@@ -43,7 +43,8 @@ class OutboxRecord(Secret):
         envelope: encoded, to be deposited; empty when it is still to be encrypted.
         recipient: whom it is for, or None when its content is not kept.
         message_id: under which its content is kept, 16 bytes, or empty.
-        resend: it was sent before.
+        resend: with an envelope: a request, or a copy that was asked for, which is dropped when the
+            mailbox is full; without: a copy of a message that was sent before.
         fresh_session: it is not to be encrypted with a session that the recipient may have lost.
         content_kind: what the body is; 0: the content is kept elsewhere.
         content_body: what is to be sent, encoded; secret.
