@@ -16,13 +16,13 @@ Differences from the published text (all are what deployed Signal clients do):
 Source: Double Ratchet (revision 1, 2016-11-20) sections 3 and 5.2.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from e2ecross.crypto.cipher import cbc_decrypt, cbc_encrypt, compute_mac, verify_mac
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import MessageKey, RootKey, derive_message_keys
 from e2ecross.crypto.keys import PublicKey, generate_key_pair
-from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.secret import SecretTuple
 from e2ecross.protocol.message_chain import (
     ReceivingChain,
     SendingChain,
@@ -46,8 +46,14 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class RatchetState(Secret):
+class _RatchetFields(NamedTuple):
+    root_key: RootKey
+    sending: SendingChain
+    previous_counter: int
+    receiving: tuple[ReceivingChain, ...]
+
+
+class RatchetState(SecretTuple, _RatchetFields):
     """All that changes in a session.
 
     Attributes:
@@ -57,10 +63,7 @@ class RatchetState(Secret):
         receiving: DHr, CKr, Nr and MKSKIPPED of up to five chains, oldest first.
     """
 
-    root_key: RootKey
-    sending: SendingChain
-    previous_counter: int
-    receiving: tuple[ReceivingChain, ...]
+    __slots__ = ()
 
 
 def ratchet_encrypt(
@@ -126,12 +129,11 @@ def ratchet_decrypt(
     if known is not None:
         found = find_message_key(known, message.counter, max_forward_jump)
         plaintext = _open(message, found.message_key, associated_data)
-        advanced = use_message_key(known, found)
-        chains = tuple(advanced if chain is known else chain for chain in state.receiving)
+        chains = _replace_chain(state.receiving, known, use_message_key(known, found))
+        if len(found.chain_keys) > 1:  # others were skipped
+            chains = _bound_skipped_keys(chains)
         return (
-            RatchetState(
-                state.root_key, state.sending, state.previous_counter, _bound_skipped_keys(chains)
-            ),
+            RatchetState(state.root_key, state.sending, state.previous_counter, chains),
             plaintext,
         )
 
@@ -198,6 +200,14 @@ def _turn(
     )
 
 
+def _replace_chain(
+    chains: tuple[ReceivingChain, ...], old: ReceivingChain, new: ReceivingChain
+) -> tuple[ReceivingChain, ...]:
+    if chains[-1] is old:  # as nearly always
+        return (*chains[:-1], new)
+    return tuple(new if chain is old else chain for chain in chains)
+
+
 def _bound_skipped_keys(chains: tuple[ReceivingChain, ...]) -> tuple[ReceivingChain, ...]:
     """Drop stored keys above the session's total, those of the oldest chain first."""
     surplus = _count(chains) - MAX_SKIPPED_KEYS_PER_SESSION
@@ -205,7 +215,7 @@ def _bound_skipped_keys(chains: tuple[ReceivingChain, ...]) -> tuple[ReceivingCh
 
 
 def _count(chains: tuple[ReceivingChain, ...]) -> int:
-    return sum(len(chain.skipped) for chain in chains)
+    return sum([len(chain.skipped) for chain in chains])
 
 
 def _drop(chains: tuple[ReceivingChain, ...], surplus: int) -> tuple[ReceivingChain, ...]:

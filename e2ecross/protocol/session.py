@@ -9,10 +9,11 @@ Source: X3DH (revision 1, 2016-11-04) section 3.3; docs/wire-format.md, prekey m
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.crypto.secret import Secret, without_frames
+from e2ecross.crypto.secret import SecretTuple, without_frames
 from e2ecross.errors import RemoteError
 from e2ecross.protocol.message_chain import SendingChain
 from e2ecross.protocol.ratchet import (
@@ -65,8 +66,18 @@ class UsedPrekeys:
     signed_prekey_id: int
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Session(Secret):
+class _SessionFields(NamedTuple):
+    local_identity_key: PublicKey
+    remote_identity_key: PublicKey
+    remote_registration_id: int
+    base_key: PublicKey
+    ratchet: RatchetState
+    pending: PendingPrekey | None
+    used_prekeys: UsedPrekeys | None
+    without_one_time_prekey: bool = False
+
+
+class Session(SecretTuple, _SessionFields):
     """One session with a device.
 
     Attributes:
@@ -81,14 +92,7 @@ class Session(Secret):
             responder's signed prekey and identity key can read it.
     """
 
-    local_identity_key: PublicKey
-    remote_identity_key: PublicKey
-    remote_registration_id: int
-    base_key: PublicKey
-    ratchet: RatchetState
-    pending: PendingPrekey | None
-    used_prekeys: UsedPrekeys | None
-    without_one_time_prekey: bool = False
+    __slots__ = ()
 
 
 def session_encrypt(

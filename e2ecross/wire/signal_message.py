@@ -12,7 +12,7 @@ Source: docs/wire-format.md, Signal messages (the field numbers of deployed clie
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.crypto.cipher import BLOCK_BYTES, MAC_BYTES
 from e2ecross.crypto.keys import PublicKey, decode_public_key
@@ -37,8 +37,7 @@ MESSAGE_VERSION: Final = 3
 _VERSION_BYTE: Final = bytes(((MESSAGE_VERSION << 4) | MESSAGE_VERSION,))
 
 
-@dataclass(frozen=True, slots=True)
-class SignalMessage:
+class SignalMessage(NamedTuple):
     """A decoded message of a session; not authenticated yet.
 
     Attributes:
@@ -103,23 +102,22 @@ def decode_signal_message(data: bytes) -> SignalMessage:
     _check_start(data, "a Signal message", at_least=1 + MAC_BYTES)
     body, mac = data[:-MAC_BYTES], data[-MAC_BYTES:]
     fields = parse(wire_pb2.SignalMessage(), body[1:], "a Signal message", MAX_SIGNAL_MESSAGE_BYTES)
-    if not (
-        fields.HasField("ratchet_key")
-        and fields.HasField("counter")
-        and fields.HasField("ciphertext")
-    ):
+    has = fields.HasField
+    if not (has("ratchet_key") and has("counter") and has("ciphertext")):
         raise DecodeError("a Signal message lacks a field")
-    _check_uint32(fields.counter, fields.previous_counter)
+    counter, previous_counter = fields.counter, fields.previous_counter
+    if counter > MAX_UINT32 or previous_counter > MAX_UINT32:
+        raise DecodeError("a number in a Signal message has more than 32 bits")
     ciphertext = fields.ciphertext
     if not ciphertext or len(ciphertext) % BLOCK_BYTES:
         raise DecodeError("the ciphertext of a Signal message is not a positive multiple of 16")
     return SignalMessage(
-        ratchet_key=decode_public_key(fields.ratchet_key),
-        counter=fields.counter,
-        previous_counter=fields.previous_counter if fields.HasField("previous_counter") else None,
-        ciphertext=ciphertext,
-        authenticated=body,
-        mac=mac,
+        decode_public_key(fields.ratchet_key),
+        counter,
+        previous_counter if has("previous_counter") else None,
+        ciphertext,
+        body,
+        mac,
     )
 
 
@@ -163,7 +161,8 @@ def decode_prekey_signal_message(data: bytes) -> PreKeySignalMessage:
         and fields.HasField("signed_pre_key_id")
     ):
         raise DecodeError("a prekey message lacks a field")
-    _check_uint32(fields.pre_key_id, fields.registration_id, fields.signed_pre_key_id)
+    if max(fields.pre_key_id, fields.registration_id, fields.signed_pre_key_id) > MAX_UINT32:
+        raise DecodeError("a number in a Signal message has more than 32 bits")
     return PreKeySignalMessage(
         registration_id=fields.registration_id,
         # 0 counts as absent: deployed peers write it when there was no one-time prekey.
@@ -195,8 +194,3 @@ def _check_start(data: bytes, what: str, at_least: int) -> None:
     version = data[0] >> 4
     if version != MESSAGE_VERSION:
         raise UnsupportedVersion(f"Signal message version {version} is not supported, only 3 is")
-
-
-def _check_uint32(*numbers: int) -> None:
-    if max(numbers) > MAX_UINT32:
-        raise DecodeError("a number in a Signal message has more than 32 bits")

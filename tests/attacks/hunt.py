@@ -31,6 +31,7 @@ from e2ecross.client.sent import find_kept, keep_sent
 from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto import kdf, passphrase
 from e2ecross.crypto.passphrase import Passphrase, PassphraseCost
+from e2ecross.crypto.secret import SecretTuple
 from e2ecross.protocol import message_chain, ratchet
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from e2ecross.wire.content import Payload, Resent, decode_payload, encode_content, encode_payload
@@ -177,6 +178,8 @@ def reachable(*roots: object) -> Iterator[object]:
         keep.append(value)
         if isinstance(value, dict):
             waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, SecretTuple):
+            waiting += [getattr(value, name) for name in getattr(value, "_fields", ())]
         elif isinstance(value, list | tuple | set | frozenset):
             waiting += value
         names = set(vars(value) if hasattr(value, "__dict__") else ())

@@ -48,6 +48,7 @@ from tests.attacks.support import (
 from tests.fuzz.world import load
 from tests.support import protobuf
 from tests.support.entropy import SeededEntropy
+from tests.support.values import with_fields
 
 SESSIONS = MAX_ARCHIVED_SESSIONS + 1
 JUMPS = [0, 1, 780, 781, 2000, 2001, 12_500, 25_000, 25_001, MAX_UINT32]
@@ -82,8 +83,8 @@ def _with_stored_keys(session: Session, count: int) -> Session:
     for number in range(count):
         buckets.setdefault(number >> 6, {})[number] = MessageKey(number.to_bytes(32))
     *before, newest = session.ratchet.receiving
-    newest = replace(newest, message_number=count, skipped=SkippedKeys(buckets))
-    return replace(session, ratchet=replace(session.ratchet, receiving=(*before, newest)))
+    newest = with_fields(newest, message_number=count, skipped=SkippedKeys(buckets))
+    return with_fields(session, ratchet=with_fields(session.ratchet, receiving=(*before, newest)))
 
 
 @pytest.fixture(params=["memory", "sealed file"])

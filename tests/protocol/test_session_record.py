@@ -51,6 +51,7 @@ from tests.support.parties import (
     write_message,
 )
 from tests.support.protobuf import fields, message
+from tests.support.values import with_fields
 
 
 @pytest.fixture
@@ -793,7 +794,7 @@ def test_stopped_sessions_read_and_never_send_again(alice: Party, bob: Party) ->
     alice.record = stopped
     # On the chain that is known, and after a step of the peer's ratchet.
     assert alice.receive(bob.send(b"known chain")) == b"known chain"
-    other = replace(alice.record.archived[0])
+    other = with_fields(alice.record.archived[0])
     assert prefer_session(alice.record, other, bob.identity.public) is alice.record
     assert prefer_identity(alice.record, bob.identity.public).current is None
     assert alice.record.current is None
@@ -874,7 +875,7 @@ def _initiated(alice: Party, identity: PublicKey) -> Session:
     peer = Party("bob", SeededEntropy("peer"))
     bundle = verify_bundle(peer.bundle(one_time=False))
     session = initiate_session(alice.identity, bundle, alice.entropy, NOW_MS)
-    return replace(session, remote_identity_key=identity)
+    return with_fields(session, remote_identity_key=identity)
 
 
 def _full(alice: Party, accepted: PublicKey, foreign: Mapping[int, PublicKey]) -> SessionRecord:

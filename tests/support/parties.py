@@ -52,6 +52,7 @@ from e2ecross.wire.signal_message import (
 from tests.support.entropy import SeededEntropy
 from tests.support.protobuf import Field
 from tests.support.protobuf import message as encode_fields
+from tests.support.values import with_fields
 
 __all__ = [
     "NOW_MS",
@@ -206,7 +207,7 @@ class Party:
 
 def with_ratchet(session: Session, ratchet: RatchetState) -> Session:
     """Return the session with another ratchet state, for tests that set up a rare one."""
-    return replace(session, ratchet=ratchet)
+    return with_fields(session, ratchet=ratchet)
 
 
 def inner_message(sealed: Sealed) -> bytes:
@@ -269,7 +270,7 @@ def write_message(
     body = encode_fields(items)
     associated_data = receiver.remote_identity_key + receiver.local_identity_key
     covered = bytes((version if mac_version is None else mac_version,))
-    mac = compute_mac(keys.mac_key, associated_data, covered, body)
+    mac = compute_mac(keys.mac_key, associated_data, covered + body)
     return bytes((version,)) + body + mac
 
 
