@@ -11,6 +11,7 @@ Rules:
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.client.context import Context
@@ -23,13 +24,19 @@ from e2ecross.client.prekey_store import (
     has_seen_base_key,
     remember_base_key,
 )
-from e2ecross.client.session_store import load_sessions, save_sessions
-from e2ecross.client.trust import find_identity, observe_identity, require_identity
+from e2ecross.client.session_store import (
+    has_archived_sessions,
+    read_current_session,
+    read_sessions_for,
+    save_sessions,
+)
+from e2ecross.client.trust import find_accepted_identity, observe_identity, require_identity
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.secret import Secret, SecretTuple
 from e2ecross.errors import (
     DuplicateMessage,
     EnvelopeMismatch,
+    RemoteError,
     UnknownPrekey,
     UnknownSession,
 )
@@ -38,6 +45,8 @@ from e2ecross.protocol.session_record import (
     Opened,
     SessionRecord,
     find_session,
+    is_for_current,
+    may_try_current,
     open_first_message,
     open_message,
     open_repeated_first_message,
@@ -85,8 +94,14 @@ class Received(Secret):
     identity_key: PublicKey
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class _Receipt(Secret):
+class _ReceiptFields(NamedTuple):
+    before: SessionRecord
+    opened: Opened
+    first_message: PreKeySignalMessage | None = None
+    signed_prekey: SignedPrekeyState | None = None
+
+
+class _Receipt(SecretTuple, _ReceiptFields):
     """A message that has been read but not accepted: what accepting it would write.
 
     Attributes:
@@ -96,10 +111,7 @@ class _Receipt(Secret):
         signed_prekey: the one that it used.
     """
 
-    before: SessionRecord
-    opened: Opened
-    first_message: PreKeySignalMessage | None = None
-    signed_prekey: SignedPrekeyState | None = None
+    __slots__ = ()
 
 
 def decode_message(kind: MessageKind, data: bytes) -> DecodedMessage:
@@ -193,21 +205,37 @@ def _compare(
 
 
 def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMessage) -> _Receipt:
-    before = load_sessions(tx, sender)
-    identity = find_identity(tx, sender)
+    accepted = find_accepted_identity(tx, sender)
     if isinstance(message, SignalMessage):
-        if identity is None:
+        if accepted is None:
             raise UnknownSession("there is no session with the sender of this message")
-        opened = open_message(before, message, context.entropy, identity.identity_key)
-        return _Receipt(before, opened)
-    session = find_session(before, message.base_key)
-    if session is None or identity is None:
-        accepted = message.identity_key if identity is None else identity.identity_key
-        return _open_first_message(context, tx, before, message, accepted)
-    opened = open_repeated_first_message(
-        before, session, message, context.entropy, identity.identity_key
-    )
-    return _Receipt(before, opened)
+        return _open_message(context, tx, sender, message, accepted)
+    record = read_current_session(tx, sender, message.message)
+    session = None if record is None else find_session(record, message.base_key)
+    if record is None or session is None:
+        record = read_sessions_for(tx, sender, message.message)
+        session = find_session(record, message.base_key)
+    if session is None or accepted is None:
+        return _open_first_message(context, tx, record, message, accepted or message.identity_key)
+    opened = open_repeated_first_message(record, session, message, context.entropy, accepted)
+    return _Receipt(record, opened)
+
+
+def _open_message(
+    context: Context, tx: Transaction, sender: Address, message: SignalMessage, accepted: PublicKey
+) -> _Receipt:
+    """Read a message with the current session, and only if that fails with archived ones."""
+    record = read_current_session(tx, sender, message)
+    tried = record is not None and may_try_current(record, message, accepted)
+    if record is not None and tried:
+        try:
+            return _Receipt(record, open_message(record, message, context.entropy, accepted))
+        except RemoteError:
+            if is_for_current(record, message) or not has_archived_sessions(tx, sender):
+                raise
+    record = read_sessions_for(tx, sender, message)
+    opened = open_message(record, message, context.entropy, accepted, current_tried=tried)
+    return _Receipt(record, opened)
 
 
 def _open_first_message(

@@ -18,7 +18,7 @@ from e2ecross.client.epoch import read_epoch, set_epoch, witnessed_transaction
 from e2ecross.client.prekey_store import put_signed_prekey
 from e2ecross.client.prekey_upkeep import make_signed_prekey
 from e2ecross.client.sent import find_kept
-from e2ecross.client.session_store import drop_damaged_sessions, load_sessions, save_sessions
+from e2ecross.client.session_store import drop_damaged_sessions, read_sessions, save_sessions
 from e2ecross.client.trust import find_identity, mark_stale
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.protocol.prekeys import prekey_id_after_restore
@@ -79,7 +79,7 @@ def _stop_sessions(tx: Transaction) -> None:
         if identity is None:
             raise RecordCorrupted(f"the identity of {address} is missing: the store is damaged")
         drop_damaged_sessions(tx, address, identity.identity_key)
-        before = load_sessions(tx, address)
+        before = read_sessions(tx, address)
         save_sessions(tx, address, before, stop_sending_with_all(before, identity.identity_key))
 
 

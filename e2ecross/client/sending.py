@@ -11,12 +11,11 @@ from e2ecross.address import Address
 from e2ecross.client.context import Context
 from e2ecross.client.epoch import count_operation
 from e2ecross.client.session_store import (
-    load_sessions,
-    load_sessions_for_sending,
+    read_current_session,
+    read_sessions,
     save_sessions,
 )
 from e2ecross.client.trust import (
-    find_identity,
     require_accepted_identity,
     trust_bundle_identity,
 )
@@ -93,14 +92,14 @@ def keep_initiated_session(
         UntrustedIdentity: its identity key is not the accepted one.
     """
     trust_bundle_identity(tx, address, session.remote_identity_key, now_ms)
-    before = load_sessions(tx, address)
+    before = read_sessions(tx, address)
     save_sessions(tx, address, before, add_initiated_session(before, session))
     count_operation(tx)
 
 
 def send_to_identity(tx: Transaction, address: Address, identity_key: PublicKey) -> None:
     """Send with the newest session of this identity (33 bytes) from now on, or with none."""
-    before = load_sessions(tx, address)
+    before = read_sessions(tx, address)
     save_sessions(tx, address, before, prefer_identity(before, identity_key))
 
 
@@ -114,10 +113,11 @@ def encrypt_plaintext(
         UntrustedIdentity: its identity key has changed and was not accepted.
         SessionExhausted: the session has no message numbers left.
     """
-    if find_identity(tx, address) is None:
-        raise _no_session(address)
-    accepted = require_accepted_identity(tx, address)
-    before = load_sessions_for_sending(tx, address)
+    before = read_current_session(tx, address) or read_sessions(tx, address)
+    try:
+        accepted = require_accepted_identity(tx, address)
+    except NoSession:
+        raise _no_session(address) from None
     ready = prepare_to_send(before, accepted)
     if ready.current is None:
         raise _no_session(address)

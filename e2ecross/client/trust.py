@@ -13,6 +13,7 @@ Rules:
 
 import enum
 from dataclasses import dataclass, replace
+from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.context import address_key
@@ -26,7 +27,7 @@ from e2ecross.errors import (
     RecordCorrupted,
     UntrustedIdentity,
 )
-from e2ecross.stores.base import Table, Transaction
+from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.records import RemoteIdentityRecord
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "TrustState",
     "accept_by_policy",
     "accept_identity",
+    "find_accepted_identity",
     "find_identity",
     "mark_stale",
     "mark_verified",
@@ -93,25 +95,19 @@ class RemoteIdentity:
 
 def find_identity(tx: Transaction, address: Address) -> RemoteIdentity | None:
     """Return what is known of an address's identity, or None."""
-    data = tx.get(Table.REMOTE_IDENTITIES, address_key(address))
-    if data is None:
+    record = _find(tx, address)
+    if record is None:
         return None
-    record = RemoteIdentityRecord.decode(data)
-    try:
-        return RemoteIdentity(
-            address,
-            decode_public_key(record.identity_key),
-            None if record.pending_key is None else decode_public_key(record.pending_key),
-            record.verified,
-            record.first_seen_at_ms,
-            record.stale,
-            record.asked_at_ms,
-            record.by_policy,
-        )
-    except InvalidKey as error:
-        raise RecordCorrupted(
-            "a remote identity holds an impossible key: the store is damaged"
-        ) from error
+    return RemoteIdentity(
+        address,
+        PublicKey(record.identity_key),
+        None if record.pending_key is None else PublicKey(record.pending_key),
+        record.verified,
+        record.first_seen_at_ms,
+        record.stale,
+        record.asked_at_ms,
+        record.by_policy,
+    )
 
 
 def require_identity(tx: Transaction, address: Address) -> RemoteIdentity:
@@ -122,10 +118,7 @@ def require_identity(tx: Transaction, address: Address) -> RemoteIdentity:
     """
     identity = find_identity(tx, address)
     if identity is None:
-        raise NoSession(
-            f"the identity key of {address} is not known yet: start a session from a bundle, "
-            f"or receive a message first"
-        )
+        raise _not_known(address)
     return identity
 
 
@@ -136,10 +129,18 @@ def require_accepted_identity(tx: Transaction, address: Address) -> PublicKey:
         NoSession: the address is not known.
         UntrustedIdentity: another key waits to be accepted.
     """
-    identity = require_identity(tx, address)
-    if identity.pending_key is not None:
-        raise UntrustedIdentity(address, identity.pending_key)
-    return identity.identity_key
+    record = _find(tx, address)
+    if record is None:
+        raise _not_known(address)
+    if record.pending_key is not None:
+        raise UntrustedIdentity(address, record.pending_key)
+    return PublicKey(record.identity_key)
+
+
+def find_accepted_identity(tx: Transaction, address: Address) -> PublicKey | None:
+    """Return the accepted identity key of an address (33 bytes), or None if none is known."""
+    record = _find(tx, address)
+    return None if record is None else PublicKey(record.identity_key)
 
 
 def trust_bundle_identity(
@@ -187,15 +188,16 @@ def observe_identity(
     Raises:
         IdentityChangedError: a new key, and the policy refuses it.
     """
+    record = _find(tx, address)
+    if record is not None and record.identity_key == identity_key:
+        # A late message of an old session does not show that the key is still the right one.
+        stale = record.stale and not starts_session
+        if stale is not record.stale or record.asked_at_ms:
+            _put(tx, address, replace(record, stale=stale, asked_at_ms=0))
+        return False
     identity = find_identity(tx, address)
     if identity is None:
         _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
-        return False
-    if identity_key == identity.identity_key:
-        # A late message of an old session does not show that the key is still the right one.
-        stale = identity.stale and not starts_session
-        if stale is not identity.stale or identity.asked_at_ms:
-            _save(tx, replace(identity, stale=stale, asked_at_ms=0))
         return False
     if policy.refuse_changed_identity and (starts_session or identity_key == identity.pending_key):
         raise IdentityChangedError(
@@ -291,4 +293,35 @@ def _save(tx: Transaction, identity: RemoteIdentity) -> None:
         identity.asked_at_ms,
         identity.by_policy,
     )
-    tx.put(Table.REMOTE_IDENTITIES, address_key(identity.address), b"", record.encode())
+    _put(tx, identity.address, record)
+
+
+def _find(tx: Transaction, address: Address) -> RemoteIdentityRecord | None:
+    return tx.get_value(Table.REMOTE_IDENTITIES, address_key(address), b"", _IDENTITY)
+
+
+def _put(tx: Transaction, address: Address, record: RemoteIdentityRecord) -> None:
+    tx.put_value(Table.REMOTE_IDENTITIES, address_key(address), b"", record, _IDENTITY)
+
+
+def _decode(data: bytes) -> RemoteIdentityRecord:
+    record = RemoteIdentityRecord.decode(data)
+    try:
+        decode_public_key(record.identity_key)
+        if record.pending_key is not None:
+            decode_public_key(record.pending_key)
+    except InvalidKey as error:
+        raise RecordCorrupted(
+            "a remote identity holds an impossible key: the store is damaged"
+        ) from error
+    return record
+
+
+_IDENTITY: Final = Codec(RemoteIdentityRecord.encode, _decode)
+
+
+def _not_known(address: Address) -> NoSession:
+    return NoSession(
+        f"the identity key of {address} is not known yet: start a session from a bundle, "
+        f"or receive a message first"
+    )

@@ -32,7 +32,7 @@ from e2ecross.protocol.message_chain import (
     use_message_key,
 )
 from e2ecross.protocol.root_chain import advance_root_chain
-from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS
+from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
 from e2ecross.wire.limits import MAX_RECEIVING_CHAINS, MAX_SKIPPED_KEYS_PER_SESSION
 from e2ecross.wire.signal_message import SignalMessage, encode_signal_message_body
 
@@ -40,6 +40,7 @@ __all__ = [
     "RatchetState",
     "count_skipped_keys",
     "drop_skipped_keys",
+    "find_needed_bucket",
     "find_receiving_chain",
     "ratchet_decrypt",
     "ratchet_encrypt",
@@ -154,6 +155,28 @@ def find_receiving_chain(state: RatchetState, ratchet_key: PublicKey) -> Receivi
         if chain.ratchet_key == ratchet_key:
             return chain
     return None
+
+
+def find_needed_bucket(state: RatchetState, message: SignalMessage) -> tuple[PublicKey, int] | None:
+    """Tell which bucket of stored keys has to be at hand for `ratchet_decrypt`.
+
+    That is at most one: the one with the message's own key, or the one that keys of skipped
+    messages are added to.
+
+    Returns:
+        The ratchet key (33 bytes) of its chain and its number, or None.
+    """
+    chain = find_receiving_chain(state, message.ratchet_key)
+    if chain is not None and message.counter < chain.message_number:
+        number = message.counter
+    elif chain is not None:
+        number = chain.message_number
+    elif state.receiving:  # a new chain begins, and the last one may be closed
+        chain = state.receiving[-1]
+        number = chain.message_number
+    if chain is None or not len(chain.skipped):
+        return None
+    return chain.ratchet_key, SkippedKeys.bucket_of(number)
 
 
 def count_skipped_keys(state: RatchetState) -> int:

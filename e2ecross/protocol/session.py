@@ -8,6 +8,7 @@ Rules:
 Source: X3DH (revision 1, 2016-11-04) section 3.3; docs/wire-format.md, prekey messages.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import SecretTuple, without_frames
 from e2ecross.errors import RemoteError
-from e2ecross.protocol.message_chain import SendingChain
+from e2ecross.protocol.message_chain import ReceivingChain, SendingChain
 from e2ecross.protocol.ratchet import (
     RatchetState,
     drop_skipped_keys,
@@ -33,6 +34,7 @@ __all__ = [
     "session_decrypt",
     "session_encrypt",
     "stop_sending",
+    "with_receiving_chains",
     "without_pending",
     "without_skipped_keys",
 ]
@@ -175,6 +177,15 @@ def without_pending(session: Session) -> Session:
 def without_skipped_keys(session: Session, count: int) -> Session:
     """Return the session without that many stored message keys, or all; the oldest go first."""
     return _with(session, drop_skipped_keys(session.ratchet, count), session.pending)
+
+
+def with_receiving_chains(session: Session, chains: Iterable[ReceivingChain]) -> Session:
+    """Return the session with these receiving chains; for what is left in the store of them."""
+    ratchet = session.ratchet
+    changed = RatchetState(
+        ratchet.root_key, ratchet.sending, ratchet.previous_counter, tuple(chains)
+    )
+    return _with(session, changed, session.pending)
 
 
 def _with(session: Session, ratchet: RatchetState, pending: PendingPrekey | None) -> Session:

@@ -21,14 +21,14 @@ Source: docs/wire-format.md, session records. The rules are those that lose no m
 deployed peer; the published specifications (Sesame, revision 2, section 3.2) leave them open.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.secret import SecretTuple
 from e2ecross.errors import AuthenticationFailed, NoSession, RemoteError, UnknownSession
-from e2ecross.protocol.ratchet import count_skipped_keys, find_receiving_chain
+from e2ecross.protocol.ratchet import find_receiving_chain
 from e2ecross.protocol.session import (
     Session,
     can_send,
@@ -36,16 +36,14 @@ from e2ecross.protocol.session import (
     session_encrypt,
     stop_sending,
     without_pending,
-    without_skipped_keys,
 )
+from e2ecross.protocol.session_archive import bound_archive
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import (
-    MAX_ARCHIVED_SESSIONS,
     MAX_CHAIN_STEPS_PER_MESSAGE,
     MAX_FORWARD_JUMP,
     MAX_FORWARD_JUMP_ARCHIVED,
     MAX_HELD_MESSAGES,
-    MAX_SKIPPED_KEYS_ARCHIVED,
 )
 from e2ecross.wire.signal_message import PreKeySignalMessage, SignalMessage
 
@@ -55,6 +53,8 @@ __all__ = [
     "SessionRecord",
     "add_initiated_session",
     "find_session",
+    "is_for_current",
+    "may_try_current",
     "open_first_message",
     "open_message",
     "open_repeated_first_message",
@@ -66,8 +66,14 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class SessionRecord(Secret):
+class _RecordFields(NamedTuple):
+    current: Session | None
+    archived: tuple[Session, ...]
+    held: PublicKey | None
+    held_count: int
+
+
+class SessionRecord(SecretTuple, _RecordFields):
     """The sessions with one address.
 
     Attributes:
@@ -77,14 +83,16 @@ class SessionRecord(Secret):
         held_count: how many messages the held session has read.
     """
 
-    current: Session | None
-    archived: tuple[Session, ...]
-    held: PublicKey | None
-    held_count: int
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Opened(Secret):
+class _OpenedFields(NamedTuple):
+    record: SessionRecord
+    session: Session
+    plaintext: bytes
+
+
+class Opened(SecretTuple, _OpenedFields):
     """A message that has been authenticated and decrypted.
 
     Attributes:
@@ -93,9 +101,7 @@ class Opened(Secret):
         plaintext: what was sent.
     """
 
-    record: SessionRecord
-    session: Session
-    plaintext: bytes
+    __slots__ = ()
 
 
 NO_SESSIONS: Final = SessionRecord(None, (), None, 0)
@@ -165,7 +171,7 @@ def open_first_message(
     """
     session, plaintext = session_decrypt(session, message, entropy, MAX_FORWARD_JUMP)
     if _is_pending(record) and record.held is None:
-        archived = _bound((session, *record.archived), accepted_identity)
+        archived = bound_archive((session, *record.archived), accepted_identity)
         return Opened(
             SessionRecord(record.current, archived, session.base_key, 1), session, plaintext
         )
@@ -210,11 +216,32 @@ def open_repeated_first_message(
     return Opened(updated, advanced, plaintext)
 
 
+def is_for_current(record: SessionRecord, message: SignalMessage) -> bool:
+    """Tell whether the current session knows the message's ratchet key: then it is its alone."""
+    current = record.current
+    return current is not None and _knows(current, message)
+
+
+def may_try_current(
+    record: SessionRecord, message: SignalMessage, accepted_identity: PublicKey
+) -> bool:
+    """Tell whether the current session may be tried before the others are so much as looked at.
+
+    One of another identity than the accepted one (33 bytes) may not, unless the message is its.
+    """
+    current = record.current
+    return current is not None and (
+        current.remote_identity_key == accepted_identity or _knows(current, message)
+    )
+
+
 def open_message(
     record: SessionRecord,
     message: SignalMessage,
     entropy: EntropySource,
     accepted_identity: PublicKey,
+    *,
+    current_tried: bool = False,
 ) -> Opened:
     """Read a message that is no prekey message.
 
@@ -224,13 +251,18 @@ def open_message(
         entropy: see `ratchet_decrypt`.
         accepted_identity: the address's accepted identity key, 33 bytes. An archived session of
             another identity reads late messages, but is not sent with again.
+        current_tried: the current session does not read it, as a call with that one alone showed.
 
     Raises:
         UnknownSession: there is no session with the address.
         RemoteError: as `ratchet_decrypt`, where one session alone comes into question;
             AuthenticationFailed where several were tried.
     """
-    session, advanced, plaintext = _try_sessions(record, message, entropy, accepted_identity)
+    candidates = _candidates(record, message, accepted_identity, current_tried)
+    steps_left = MAX_CHAIN_STEPS_PER_MESSAGE - message.counter * current_tried
+    session, advanced, plaintext = _try_sessions(
+        record, candidates, message, entropy, max(steps_left, 0)
+    )
     if session is record.current:
         updated = _with_current(record, advanced)
     elif _may_send(advanced, accepted_identity):
@@ -253,7 +285,7 @@ def prefer_identity(record: SessionRecord, identity_key: PublicKey) -> SessionRe
             return _make_current(record, session, identity_key)
     if record.current is None:
         return record
-    return SessionRecord(None, _bound(_archive(record), identity_key), None, 0)
+    return SessionRecord(None, bound_archive(_archive(record), identity_key), None, 0)
 
 
 def prefer_session(
@@ -275,33 +307,40 @@ def stop_sending_with_all(record: SessionRecord, accepted_identity: PublicKey) -
     For a store that was restored. The accepted identity (33 bytes) is that of the address.
     """
     archived = tuple(stop_sending(session) for session in _archive(record))
-    return SessionRecord(None, _bound(archived, accepted_identity), None, 0)
+    return SessionRecord(None, bound_archive(archived, accepted_identity), None, 0)
 
 
 def _may_send(session: Session, accepted_identity: PublicKey) -> bool:
     return session.remote_identity_key == accepted_identity and can_send(session)
 
 
+def _candidates(
+    record: SessionRecord, message: SignalMessage, accepted_identity: PublicKey, current_tried: bool
+) -> Sequence[Session]:
+    """Return the sessions that a message may be of, in the order in which they are tried."""
+    sessions = record.archived if current_tried else _all(record)
+    for session in sessions:
+        if _knows(session, message):
+            return (session,)
+    # Sessions of other identities shall not use up the steps before a genuine one's turn.
+    return sorted(sessions, key=lambda session: session.remote_identity_key != accepted_identity)
+
+
+def _knows(session: Session, message: SignalMessage) -> bool:
+    return find_receiving_chain(session.ratchet, message.ratchet_key) is not None
+
+
 def _try_sessions(
     record: SessionRecord,
+    candidates: Sequence[Session],
     message: SignalMessage,
     entropy: EntropySource,
-    accepted_identity: PublicKey,
+    steps_left: int,
 ) -> tuple[Session, Session, bytes]:
     """Return the session that reads the message, as it was and as it is then, and the plaintext."""
-    candidates = [
-        session
-        for session in _all(record)
-        if find_receiving_chain(session.ratchet, message.ratchet_key) is not None
-    ][:1] or sorted(
-        # Sessions of other identities shall not use up the steps before a genuine one's turn.
-        _all(record),
-        key=lambda session: session.remote_identity_key != accepted_identity,
-    )
     if not candidates:
         raise UnknownSession("there is no session with the sender of this message")
     error: RemoteError | None = None
-    steps_left = MAX_CHAIN_STEPS_PER_MESSAGE
     for session in candidates:
         limit = min(_max_forward_jump(record, session), steps_left)
         try:
@@ -346,7 +385,7 @@ def _update_archived(
     """Leave an archived session where it is, in the state in which it has read a message."""
     archived = tuple(advanced if other is session else other for other in record.archived)
     return SessionRecord(
-        record.current, _bound(archived, accepted_identity), record.held, held_count
+        record.current, bound_archive(archived, accepted_identity), record.held, held_count
     )
 
 
@@ -355,7 +394,7 @@ def _promote(
 ) -> SessionRecord:
     """Make an archived session current, in the state in which it has read a message."""
     archived = tuple(other for other in _archive(record) if other is not session)
-    return SessionRecord(advanced, _bound(archived, accepted_identity), None, 0)
+    return SessionRecord(advanced, bound_archive(archived, accepted_identity), None, 0)
 
 
 def _make_current(
@@ -369,40 +408,3 @@ def _archive(record: SessionRecord) -> tuple[Session, ...]:
     if record.current is None:
         return record.archived
     return (without_pending(record.current), *record.archived)
-
-
-def _bound(archived: tuple[Session, ...], accepted_identity: PublicKey) -> tuple[Session, ...]:
-    """Keep the archive within its limits, at the cost of other identities than the accepted one."""
-    return _bound_skipped_keys(_bound_sessions(archived, accepted_identity), accepted_identity)
-
-
-def _bound_sessions(
-    archived: tuple[Session, ...], accepted_identity: PublicKey
-) -> tuple[Session, ...]:
-    """Drop one session of too many: the oldest of an identity that is not accepted, or any."""
-    if len(archived) <= MAX_ARCHIVED_SESSIONS:
-        return archived
-    for place in range(len(archived) - 1, 0, -1):
-        if archived[place].remote_identity_key != accepted_identity:
-            return archived[:place] + archived[place + 1 :]
-    return archived[:MAX_ARCHIVED_SESSIONS]
-
-
-def _bound_skipped_keys(
-    archived: tuple[Session, ...], accepted_identity: PublicKey
-) -> tuple[Session, ...]:
-    """Drop stored message keys of too many, of the oldest sessions; of other identities first."""
-    counts = [count_skipped_keys(session.ratchet) for session in archived]
-    surplus = sum(counts) - MAX_SKIPPED_KEYS_ARCHIVED
-    if surplus <= 0:
-        return archived
-    bounded = list(archived)
-    oldest_first = range(len(archived) - 1, -1, -1)
-    for place in sorted(
-        oldest_first, key=lambda place: archived[place].remote_identity_key == accepted_identity
-    ):
-        dropped = min(surplus, counts[place])
-        if dropped:
-            bounded[place] = without_skipped_keys(archived[place], dropped)
-            surplus -= dropped
-    return tuple(bounded)

@@ -3,7 +3,8 @@
 
 Rules:
 - A session read back is checked as if it came from outside; damage is `RecordCorrupted`.
-- Skipped message keys are kept apart, in buckets, so that a session's own record stays small.
+- Skipped message keys are kept apart, in buckets, so that a session's own record stays small. A
+  session is read without them, and those that an operation needs are given to it.
 
 Source: docs/wire-format.md, records at rest.
 """
@@ -15,7 +16,7 @@ from e2ecross.crypto.keys import KeyPair, PrivateKey, decode_public_key
 from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.protocol.message_chain import ReceivingChain, SendingChain
 from e2ecross.protocol.ratchet import RatchetState
-from e2ecross.protocol.session import PendingPrekey, Session, UsedPrekeys
+from e2ecross.protocol.session import PendingPrekey, Session, UsedPrekeys, with_receiving_chains
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
 from e2ecross.wire.session_records import (
     StoredChain,
@@ -24,7 +25,14 @@ from e2ecross.wire.session_records import (
     StoredUsedPrekeys,
 )
 
-__all__ = ["SkippedBuckets", "session_from_record", "session_to_record"]
+__all__ = [
+    "SkippedBuckets",
+    "session_from_record",
+    "session_to_record",
+    "with_all_buckets",
+    "with_buckets",
+    "without_buckets",
+]
 
 SkippedBuckets = Mapping[int, Mapping[int, bytes]]
 """Bucket number to message number to message key: what the rows of one chain hold."""
@@ -64,15 +72,64 @@ def session_to_record(session: Session) -> StoredSession:
     )
 
 
-def session_from_record(stored: StoredSession, skipped: Mapping[bytes, SkippedBuckets]) -> Session:
-    """Make a session of what was stored.
+def with_buckets(session: Session, buckets: Mapping[bytes, SkippedBuckets]) -> Session:
+    """Return the session with stored keys at hand, given by ratchet key (33 bytes)."""
 
-    Args:
-        stored: the decoded record.
-        skipped: what the rows of skipped message keys hold, by ratchet key (33 bytes).
+    def chain_with_buckets(chain: ReceivingChain) -> ReceivingChain:
+        found = buckets.get(chain.ratchet_key)
+        if found is None:
+            return chain
+        skipped = SkippedKeys(
+            {
+                index: {number: MessageKey(key) for number, key in bucket.items()}
+                for index, bucket in found.items()
+            },
+            len(chain.skipped),
+        )
+        return ReceivingChain(chain.ratchet_key, chain.chain_key, chain.message_number, skipped)
+
+    return with_receiving_chains(session, map(chain_with_buckets, session.ratchet.receiving))
+
+
+def with_all_buckets(session: Session, buckets: Mapping[bytes, SkippedBuckets]) -> Session:
+    """The same, where these are all of them.
 
     Raises:
-        RecordCorrupted: a value is impossible, or the rows do not fit the record.
+        RecordCorrupted: they are not as many as the session says.
+    """
+    for chain in session.ratchet.receiving:
+        found = buckets.get(chain.ratchet_key, {})
+        if sum(map(len, found.values())) != len(chain.skipped):
+            raise RecordCorrupted(
+                "a session and its skipped message keys differ: the store is damaged"
+            )
+    return with_buckets(session, buckets)
+
+
+def without_buckets(session: Session) -> Session:
+    """Return the session as `session_from_record` makes it: none of its stored keys at hand."""
+    chains = session.ratchet.receiving
+    for chain in chains:
+        if chain.skipped.buckets or chain.skipped.forgotten:
+            break
+    else:
+        return session
+    return with_receiving_chains(
+        session,
+        [
+            ReceivingChain(
+                chain.ratchet_key, chain.chain_key, chain.message_number, _left(chain.skipped)
+            )
+            for chain in chains
+        ],
+    )
+
+
+def session_from_record(stored: StoredSession) -> Session:
+    """Make a session of what was stored, without its skipped message keys.
+
+    Raises:
+        RecordCorrupted: a value is impossible.
     """
     try:
         return Session(
@@ -93,10 +150,7 @@ def session_from_record(stored: StoredSession, skipped: Mapping[bytes, SkippedBu
                     stored.sending_message_number,
                 ),
                 previous_counter=stored.previous_counter,
-                receiving=tuple(
-                    _chain_from_record(chain, skipped.get(chain.ratchet_key, {}))
-                    for chain in stored.receiving_chains
-                ),
+                receiving=tuple(_chain_from_record(chain) for chain in stored.receiving_chains),
             ),
             pending=None
             if stored.pending is None
@@ -116,20 +170,14 @@ def session_from_record(stored: StoredSession, skipped: Mapping[bytes, SkippedBu
         raise RecordCorrupted("a session holds an impossible key: the store is damaged") from error
 
 
-def _chain_from_record(stored: StoredChain, buckets: SkippedBuckets) -> ReceivingChain:
-    skipped = NO_SKIPPED_KEYS
-    if buckets:
-        skipped = SkippedKeys(
-            {
-                index: {number: MessageKey(key) for number, key in bucket.items()}
-                for index, bucket in buckets.items()
-            }
-        )
-    if len(skipped) != stored.skipped_count:
-        raise RecordCorrupted("a session and its skipped message keys differ: the store is damaged")
+def _chain_from_record(stored: StoredChain) -> ReceivingChain:
     return ReceivingChain(
         decode_public_key(stored.ratchet_key),
         None if stored.chain_key is None else ChainKey(stored.chain_key),
         stored.message_number,
-        skipped,
+        SkippedKeys({}, stored.skipped_count) if stored.skipped_count else NO_SKIPPED_KEYS,
     )
+
+
+def _left(skipped: SkippedKeys) -> SkippedKeys:
+    return SkippedKeys({}, len(skipped)) if len(skipped) else NO_SKIPPED_KEYS

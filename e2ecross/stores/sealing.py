@@ -16,6 +16,7 @@ operation counter of the device to notice, not for this module.
 
 import struct
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Final
 
 from e2ecross.crypto.aead import NONCE_BYTES, open_sealed, seal
@@ -23,7 +24,7 @@ from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.kdf import hmac_sha256
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import AuthenticationFailed, RecordCorrupted
-from e2ecross.stores.base import Table, Transaction
+from e2ecross.stores.base import Table, Transaction, ValuesAsBytes
 from e2ecross.stores.checks import check_bytes, check_table
 
 # The entropy names are handed on for the stores, which may not import from crypto themselves.
@@ -98,7 +99,7 @@ class Sealer(Secret):
         return partition, row, record
 
 
-class SealedTransaction:
+class SealedTransaction(ValuesAsBytes):
     """A transaction whose caller sees records in the clear and whose store never does."""
 
     __slots__ = ("_inner", "_sealer")
@@ -149,6 +150,10 @@ class SealedTransaction:
 
         # Not a generator: that would be over with the first damaged record.
         return map(open_row, self._inner.scan(table))
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """See `Transaction.savepoint`."""
+        return self._inner.savepoint()
 
     def _partition(self, table: Table, partition: bytes) -> bytes:
         check_table(table)

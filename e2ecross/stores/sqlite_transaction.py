@@ -10,10 +10,11 @@ Rules:
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from e2ecross.errors import StoreCorrupted, StoreError
-from e2ecross.stores.base import Table
+from e2ecross.stores.base import Table, ValuesAsBytes
 from e2ecross.stores.checks import check_bytes, check_limit, check_table
 from e2ecross.stores.sqlite_errors import DRIVER_ERRORS, store_error
 
@@ -57,7 +58,7 @@ class _Statements(NamedTuple):
 _SQL: Final = {table: _Statements.of(table) for table in Table}
 
 
-class SQLiteTransaction:
+class SQLiteTransaction(ValuesAsBytes):
     """The view of one begun transaction.
 
     Args:
@@ -68,13 +69,14 @@ class SQLiteTransaction:
         has_written: whether anything was put or deleted.
     """
 
-    __slots__ = ("_connection", "_over", "_path", "_pid", "has_written")
+    __slots__ = ("_connection", "_in_savepoint", "_over", "_path", "_pid", "has_written")
 
     def __init__(self, connection: sqlite3.Connection, path: str) -> None:
         self._connection = connection
         self._path = path
         self._pid = os.getpid()
         self._over: str | None = None
+        self._in_savepoint = False
         self.has_written = False
 
     def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
@@ -123,6 +125,25 @@ class SQLiteTransaction:
         check_table(table)
         self._check()
         return self._walk(_SQL[table])
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """See `Transaction.savepoint`."""
+        if self._in_savepoint:
+            raise StoreError("a savepoint stands inside a transaction, and not inside another")
+        self._run("SAVEPOINT block")
+        self._in_savepoint = True
+        try:
+            yield
+        except BaseException:
+            if self._over is None:  # after an error of SQLite everything is undone anyway
+                self._run("ROLLBACK TO block")
+                self._run("RELEASE block")
+            raise
+        else:
+            self._run("RELEASE block")
+        finally:
+            self._in_savepoint = False
 
     def end(self) -> None:
         """Refuse every further call; the caller commits.

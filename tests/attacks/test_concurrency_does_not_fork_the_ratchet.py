@@ -328,7 +328,7 @@ class _Interrupting(MemoryStore):
         self.other: Callable[[], object] | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:  # type: ignore[override]
+    def transaction(self) -> Iterator[Transaction]:
         with super().transaction() as tx:
             yield tx
             if self.other is not None:

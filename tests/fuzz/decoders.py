@@ -102,7 +102,7 @@ def _hostile(example: bytes, start: int) -> Sequence[bytes]:
 
 def _session(data: bytes) -> None:
     """Bytes become a session, and a session becomes the same bytes."""
-    session = session_from_record(StoredSession.decode(data), {})
+    session = session_from_record(StoredSession.decode(data))
     assert session_to_record(session).encode() == data
 
 

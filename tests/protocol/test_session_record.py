@@ -3,7 +3,6 @@
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -532,7 +531,7 @@ def test_rule_3_does_not_give_way_to_another_archived_session(alice: Party, bob:
     _establish(alice, bob)
     _cross(alice, bob)
     _receive_all(alice, [bob.send(b"%d" % i) for i in range(8)])
-    without_held = replace(alice.record, archived=alice.record.archived[1:])
+    without_held = with_fields(alice.record, archived=alice.record.archived[1:])
     assert prepare_to_send(without_held, bob.identity.public) is without_held
     given_way = prepare_to_send(alice.record, bob.identity.public)
     assert given_way.current is alice.record.archived[0]
@@ -564,7 +563,7 @@ def test_acknowledgement_of_ours_ends_the_stay(alice: Party, bob: Party) -> None
     _cross(alice, bob)
     ours = alice.current.base_key
     alice.receive(bob.send(b"held"))
-    bob.record = replace(bob.record, current=None)  # bob moves over, as other peers do
+    bob.record = with_fields(bob.record, current=None)  # bob moves over, as other peers do
     bob.receive(alice.send(b"x"))
     alice.receive(bob.send(b"answer on ours"))
     assert alice.current.base_key == ours

@@ -33,7 +33,11 @@ from e2ecross.protocol.session_record import (
     prepare_to_send,
     seal_message,
 )
-from e2ecross.protocol.session_storage import session_from_record, session_to_record
+from e2ecross.protocol.session_storage import (
+    session_from_record,
+    session_to_record,
+    with_all_buckets,
+)
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS
 from e2ecross.protocol.x3dh import initiate_session, respond_to_session, verify_bundle
 from e2ecross.wire.bundle import PreKeyBundle
@@ -291,7 +295,7 @@ def load_session(rows: SessionRows) -> Session:
     skipped: dict[bytes, dict[int, dict[int, bytes]]] = {}
     for (ratchet_key, index), data in rows.skipped.items():
         skipped.setdefault(ratchet_key, {})[index] = decode_skipped_keys(data)
-    return session_from_record(StoredSession.decode(rows.session), skipped)
+    return with_all_buckets(session_from_record(StoredSession.decode(rows.session)), skipped)
 
 
 def save_record(record: SessionRecord) -> Rows:
