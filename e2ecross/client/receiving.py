@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from e2ecross.address import Address
-from e2ecross.client.context import Context
+from e2ecross.client.context import Context, address_key
 from e2ecross.client.epoch import count_operation
 from e2ecross.client.prekey_store import (
     SignedPrekeyState,
@@ -30,7 +30,7 @@ from e2ecross.client.session_store import (
     read_sessions_for,
     save_sessions,
 )
-from e2ecross.client.trust import find_accepted_identity, observe_identity, require_identity
+from e2ecross.client.trust import find_identity_record, observe_identity, require_identity
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret, SecretTuple
 from e2ecross.errors import (
@@ -205,15 +205,17 @@ def _compare(
 
 
 def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMessage) -> _Receipt:
-    accepted = find_accepted_identity(tx, sender)
+    place = address_key(sender)
+    identity = find_identity_record(tx, place)
+    accepted = None if identity is None else PublicKey(identity.identity_key)
     if isinstance(message, SignalMessage):
         if accepted is None:
             raise UnknownSession("there is no session with the sender of this message")
-        return _open_message(context, tx, sender, message, accepted)
-    record = read_current_session(tx, sender, message.message)
+        return _open_message(context, tx, place, message, accepted)
+    record = read_current_session(tx, place, message.message)
     session = None if record is None else find_session(record, message.base_key)
     if record is None or session is None:
-        record = read_sessions_for(tx, sender, message.message)
+        record = read_sessions_for(tx, place, message.message)
         session = find_session(record, message.base_key)
     if session is None or accepted is None:
         return _open_first_message(context, tx, record, message, accepted or message.identity_key)
@@ -222,18 +224,18 @@ def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMe
 
 
 def _open_message(
-    context: Context, tx: Transaction, sender: Address, message: SignalMessage, accepted: PublicKey
+    context: Context, tx: Transaction, place: bytes, message: SignalMessage, accepted: PublicKey
 ) -> _Receipt:
     """Read a message with the current session, and only if that fails with archived ones."""
-    record = read_current_session(tx, sender, message)
+    record = read_current_session(tx, place, message)
     tried = record is not None and may_try_current(record, message, accepted)
     if record is not None and tried:
         try:
             return _Receipt(record, open_message(record, message, context.entropy, accepted))
         except RemoteError:
-            if is_for_current(record, message) or not has_archived_sessions(tx, sender):
+            if is_for_current(record, message) or not has_archived_sessions(tx, place):
                 raise
-    record = read_sessions_for(tx, sender, message)
+    record = read_sessions_for(tx, place, message)
     opened = open_message(record, message, context.entropy, accepted, current_tried=tried)
     return _Receipt(record, opened)
 
@@ -299,7 +301,7 @@ def _accept(
     record = receipt.opened.record
     if changed and require_identity(tx, sender).identity_key == key:  # accepted by the policy
         record = prefer_identity(record, key)
-    save_sessions(tx, sender, receipt.before, record)
+    save_sessions(tx, address_key(sender), receipt.before, record)
     if first is not None and receipt.signed_prekey is not None:
         count_operation(tx)
         if first.one_time_prekey_id is not None:

@@ -13,7 +13,13 @@ Rules:
 
 from dataclasses import replace
 
-from e2ecross.client.context import Context, address_from_key, require_device, save_device
+from e2ecross.client.context import (
+    Context,
+    address_from_key,
+    address_key,
+    require_device,
+    save_device,
+)
 from e2ecross.client.epoch import read_epoch, set_epoch, witnessed_transaction
 from e2ecross.client.prekey_store import put_signed_prekey
 from e2ecross.client.prekey_upkeep import make_signed_prekey
@@ -79,8 +85,9 @@ def _stop_sessions(tx: Transaction) -> None:
         if identity is None:
             raise RecordCorrupted(f"the identity of {address} is missing: the store is damaged")
         drop_damaged_sessions(tx, address, identity.identity_key)
-        before = read_sessions(tx, address)
-        save_sessions(tx, address, before, stop_sending_with_all(before, identity.identity_key))
+        place = address_key(address)
+        before = read_sessions(tx, place)
+        save_sessions(tx, place, before, stop_sending_with_all(before, identity.identity_key))
 
 
 def _mark_identities(tx: Transaction) -> None:

@@ -8,7 +8,7 @@ Rules:
 """
 
 from e2ecross.address import Address
-from e2ecross.client.context import Context
+from e2ecross.client.context import Context, address_key
 from e2ecross.client.epoch import count_operation
 from e2ecross.client.session_store import (
     read_current_session,
@@ -16,11 +16,11 @@ from e2ecross.client.session_store import (
     save_sessions,
 )
 from e2ecross.client.trust import (
-    require_accepted_identity,
+    find_identity_record,
     trust_bundle_identity,
 )
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.errors import InvalidArgument, NoSession, RecordCorrupted
+from e2ecross.errors import InvalidArgument, NoSession, RecordCorrupted, UntrustedIdentity
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import (
     add_initiated_session,
@@ -92,15 +92,17 @@ def keep_initiated_session(
         UntrustedIdentity: its identity key is not the accepted one.
     """
     trust_bundle_identity(tx, address, session.remote_identity_key, now_ms)
-    before = read_sessions(tx, address)
-    save_sessions(tx, address, before, add_initiated_session(before, session))
+    place = address_key(address)
+    before = read_sessions(tx, place)
+    save_sessions(tx, place, before, add_initiated_session(before, session))
     count_operation(tx)
 
 
 def send_to_identity(tx: Transaction, address: Address, identity_key: PublicKey) -> None:
     """Send with the newest session of this identity (33 bytes) from now on, or with none."""
-    before = read_sessions(tx, address)
-    save_sessions(tx, address, before, prefer_identity(before, identity_key))
+    place = address_key(address)
+    before = read_sessions(tx, place)
+    save_sessions(tx, place, before, prefer_identity(before, identity_key))
 
 
 def encrypt_plaintext(
@@ -113,11 +115,14 @@ def encrypt_plaintext(
         UntrustedIdentity: its identity key has changed and was not accepted.
         SessionExhausted: the session has no message numbers left.
     """
-    before = read_current_session(tx, address) or read_sessions(tx, address)
-    try:
-        accepted = require_accepted_identity(tx, address)
-    except NoSession:
-        raise _no_session(address) from None
+    place = address_key(address)
+    identity = find_identity_record(tx, place)
+    if identity is None:
+        raise _no_session(address)
+    if identity.pending_key is not None:
+        raise UntrustedIdentity(address, identity.pending_key)
+    accepted = PublicKey(identity.identity_key)
+    before = read_current_session(tx, place) or read_sessions(tx, place)
     ready = prepare_to_send(before, accepted)
     if ready.current is None:
         raise _no_session(address)
@@ -128,7 +133,7 @@ def encrypt_plaintext(
             f"is damaged"
         )
     after, kind, data = seal_message(ready, plaintext, context.registration_id)
-    save_sessions(tx, address, before, after)
+    save_sessions(tx, place, before, after)
     count_operation(tx)
     return kind, data
 

@@ -76,7 +76,7 @@ class SessionInfo:
 
 def read_session_info(tx: Transaction, address: Address) -> SessionInfo | None:
     """Return how it stands with the sessions with an address, or None if there are none."""
-    record = read_sessions(tx, address)
+    record = read_sessions(tx, address_key(address))
     current = record.current
     if current is None and not record.archived:
         return None
@@ -94,25 +94,23 @@ def has_session(tx: Transaction, address: Address) -> bool:
     return stored is not None and stored.current is not None
 
 
-def read_sessions(tx: Transaction, address: Address) -> SessionRecord:
+def read_sessions(tx: Transaction, place: bytes) -> SessionRecord:
     """Read the sessions with an address, their skipped message keys left in the store."""
-    partition = address_key(address)
-    stored = _load_list(tx, partition)
+    stored = _load_list(tx, place)
     if stored is None:
         return NO_SESSIONS
-    current = None if stored.current is None else _load_session(tx, partition, stored.current)
-    archived = tuple([_load_session(tx, partition, base_key) for base_key in stored.archived])
+    current = None if stored.current is None else _load_session(tx, place, stored.current)
+    archived = tuple([_load_session(tx, place, base_key) for base_key in stored.archived])
     held = next((session.base_key for session in archived if session.base_key == stored.held), None)
     return SessionRecord(current, archived, held, stored.held_count)
 
 
-def read_sessions_for(tx: Transaction, address: Address, message: SignalMessage) -> SessionRecord:
+def read_sessions_for(tx: Transaction, place: bytes, message: SignalMessage) -> SessionRecord:
     """The same, with the stored keys at hand that reading a message takes."""
-    partition = address_key(address)
-    record = read_sessions(tx, address)
+    record = read_sessions(tx, place)
 
     def ready(session: Session) -> Session:
-        return load_needed_skipped_keys(tx, partition + session.base_key, session, message)
+        return load_needed_skipped_keys(tx, place + session.base_key, session, message)
 
     current = None if record.current is None else ready(record.current)
     return SessionRecord(
@@ -126,10 +124,10 @@ def load_sessions(tx: Transaction, address: Address) -> SessionRecord:
     Raises:
         RecordCorrupted: it does not decode, or does not fit together.
     """
-    record = read_sessions(tx, address)
+    partition = address_key(address)
+    record = read_sessions(tx, partition)
     if record is NO_SESSIONS:
         return record
-    partition = address_key(address)
 
     def whole(session: Session) -> Session:
         return load_all_skipped_keys(tx, partition + session.base_key, session)
@@ -141,7 +139,7 @@ def load_sessions(tx: Transaction, address: Address) -> SessionRecord:
 
 
 def read_current_session(
-    tx: Transaction, address: Address, message: SignalMessage | None = None
+    tx: Transaction, place: bytes, message: SignalMessage | None = None
 ) -> SessionRecord | None:
     """Read the current session alone, the archive left out; None if that does not do.
 
@@ -150,54 +148,53 @@ def read_current_session(
 
     Args:
         tx: the operation's transaction.
-        address: of the peer.
+        place: the store's key of the peer's address (`address_key`).
         message: what is to be read with the session, or None: nothing is.
     """
-    partition = address_key(address)
-    stored = _load_list(tx, partition)
+    stored = _load_list(tx, place)
     if stored is None or stored.current is None or stored.held is not None:
         return None
-    session = _load_session(tx, partition, stored.current)
+    session = _load_session(tx, place, stored.current)
     if message is not None:
-        session = load_needed_skipped_keys(tx, partition + session.base_key, session, message)
+        session = load_needed_skipped_keys(tx, place + session.base_key, session, message)
     return SessionRecord(session, (), None, 0)
 
 
-def has_archived_sessions(tx: Transaction, address: Address) -> bool:
+def has_archived_sessions(tx: Transaction, place: bytes) -> bool:
     """Tell whether there are sessions with an address beside the current one."""
-    stored = _load_list(tx, address_key(address))
+    stored = _load_list(tx, place)
     return stored is not None and bool(stored.archived)
 
 
 def save_sessions(
-    tx: Transaction, address: Address, before: SessionRecord, after: SessionRecord
+    tx: Transaction, place: bytes, before: SessionRecord, after: SessionRecord
 ) -> None:
     """Write what differs between the sessions as they were read and as they are now."""
-    partition = address_key(address)
     if after.current is not None and _is_advanced(before, after):
-        _save_session(tx, partition, before.current, after.current)
+        _save_session(tx, place, before.current, after.current)
         return
     old = {session.base_key: session for session in _sessions(before)}
     new = {session.base_key: session for session in _sessions(after)}
     for base_key, session in new.items():
         if old.get(base_key) is not session:
-            _save_session(tx, partition, old.get(base_key), session)
+            _save_session(tx, place, old.get(base_key), session)
     for base_key in old.keys() - new.keys():
-        tx.delete(Table.SESSIONS, partition, base_key)
-        tx.clear(Table.SKIPPED_KEYS, partition + base_key)
+        tx.delete(Table.SESSIONS, place, base_key)
+        tx.clear(Table.SKIPPED_KEYS, place + base_key)
     stored = _list_record(after)
     if stored != _list_record(before):
-        tx.put_value(Table.SESSION_RECORDS, partition, b"", stored, _LIST)
+        tx.put_value(Table.SESSION_RECORDS, place, b"", stored, _LIST)
 
 
 def send_with_session(
     tx: Transaction, address: Address, base_key: bytes, accepted_identity: PublicKey
 ) -> None:
     """Send with the session of this base key (33 bytes) from now on; see `prefer_session`."""
-    before = read_sessions(tx, address)
+    place = address_key(address)
+    before = read_sessions(tx, place)
     for session in before.archived:
         if session.base_key == base_key:
-            save_sessions(tx, address, before, prefer_session(before, session, accepted_identity))
+            save_sessions(tx, place, before, prefer_session(before, session, accepted_identity))
 
 
 def drop_damaged_sessions(

@@ -35,8 +35,8 @@ __all__ = [
     "TrustState",
     "accept_by_policy",
     "accept_identity",
-    "find_accepted_identity",
     "find_identity",
+    "find_identity_record",
     "mark_stale",
     "mark_verified",
     "note_asked",
@@ -95,7 +95,7 @@ class RemoteIdentity:
 
 def find_identity(tx: Transaction, address: Address) -> RemoteIdentity | None:
     """Return what is known of an address's identity, or None."""
-    record = _find(tx, address)
+    record = find_identity_record(tx, address_key(address))
     if record is None:
         return None
     return RemoteIdentity(
@@ -129,18 +129,12 @@ def require_accepted_identity(tx: Transaction, address: Address) -> PublicKey:
         NoSession: the address is not known.
         UntrustedIdentity: another key waits to be accepted.
     """
-    record = _find(tx, address)
+    record = find_identity_record(tx, address_key(address))
     if record is None:
         raise _not_known(address)
     if record.pending_key is not None:
         raise UntrustedIdentity(address, record.pending_key)
     return PublicKey(record.identity_key)
-
-
-def find_accepted_identity(tx: Transaction, address: Address) -> PublicKey | None:
-    """Return the accepted identity key of an address (33 bytes), or None if none is known."""
-    record = _find(tx, address)
-    return None if record is None else PublicKey(record.identity_key)
 
 
 def trust_bundle_identity(
@@ -188,7 +182,7 @@ def observe_identity(
     Raises:
         IdentityChangedError: a new key, and the policy refuses it.
     """
-    record = _find(tx, address)
+    record = find_identity_record(tx, address_key(address))
     if record is not None and record.identity_key == identity_key:
         # A late message of an old session does not show that the key is still the right one.
         stale = record.stale and not starts_session
@@ -296,8 +290,9 @@ def _save(tx: Transaction, identity: RemoteIdentity) -> None:
     _put(tx, identity.address, record)
 
 
-def _find(tx: Transaction, address: Address) -> RemoteIdentityRecord | None:
-    return tx.get_value(Table.REMOTE_IDENTITIES, address_key(address), b"", _IDENTITY)
+def find_identity_record(tx: Transaction, place: bytes) -> RemoteIdentityRecord | None:
+    """Return the record of the address that this is the store's key of, or None."""
+    return tx.get_value(Table.REMOTE_IDENTITIES, place, b"", _IDENTITY)
 
 
 def _put(tx: Transaction, address: Address, record: RemoteIdentityRecord) -> None:

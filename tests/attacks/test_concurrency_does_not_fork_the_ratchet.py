@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from e2ecross import Address, Client, Device, Envelope, Text
+from e2ecross.client.context import address_key
 from e2ecross.client.session_store import load_sessions, save_sessions
 from e2ecross.errors import DuplicateMessage, StoreError
 from e2ecross.protocol import ratchet
@@ -274,7 +275,7 @@ def test_a_view_is_useless_after_its_transaction(two_views: tuple[Store, Store])
     after, *_ = seal_message(before, b"a fork", ana.device.registration_id)
     now = ana.dump()
     with pytest.raises(StoreError):
-        save_sessions(stale, BUDI, before, after)
+        save_sessions(stale, address_key(BUDI), before, after)
     with pytest.raises(StoreError):
         stale.put(Table.SESSIONS, b"", b"", b"")
     assert ana.dump() == now
