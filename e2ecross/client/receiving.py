@@ -50,6 +50,7 @@ from e2ecross.protocol.session_record import (
     open_first_message,
     open_message,
     open_repeated_first_message,
+    open_with_current,
     prefer_identity,
 )
 from e2ecross.protocol.x3dh import respond_to_session
@@ -231,7 +232,7 @@ def _open_message(
     tried = record is not None and may_try_current(record, message, accepted)
     if record is not None and tried:
         try:
-            return _Receipt(record, open_message(record, message, context.entropy, accepted))
+            return _Receipt(record, open_with_current(record, message, context.entropy))
         except RemoteError:
             if is_for_current(record, message) or not has_archived_sessions(tx, place):
                 raise

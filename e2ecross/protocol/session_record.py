@@ -58,6 +58,7 @@ __all__ = [
     "open_first_message",
     "open_message",
     "open_repeated_first_message",
+    "open_with_current",
     "prefer_identity",
     "prefer_session",
     "prepare_to_send",
@@ -233,6 +234,21 @@ def may_try_current(
     return current is not None and (
         current.remote_identity_key == accepted_identity or _knows(current, message)
     )
+
+
+def open_with_current(
+    record: SessionRecord, message: SignalMessage, entropy: EntropySource
+) -> Opened:
+    """Read a message with the current session alone; the archive need not be at hand.
+
+    Raises:
+        UnknownSession: there is no current session.
+        RemoteError: as `ratchet_decrypt`; `open_message` tells whether another session reads it.
+    """
+    if record.current is None:
+        raise UnknownSession("there is no session with the sender of this message")
+    session, plaintext = session_decrypt(record.current, message, entropy, MAX_FORWARD_JUMP)
+    return Opened(_with_current(record, session), session, plaintext)
 
 
 def open_message(

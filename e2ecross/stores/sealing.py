@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Final
 
-from e2ecross.crypto.aead import NONCE_BYTES, open_sealed, seal
+from e2ecross.crypto.aead import NONCE_BYTES, SealingKey
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
-from e2ecross.crypto.kdf import hmac_sha256
+from e2ecross.crypto.kdf import hmac_with_key
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import AuthenticationFailed, RecordCorrupted
 from e2ecross.stores.base import Table, Transaction, ValuesAsBytes
@@ -37,9 +37,18 @@ __all__ = [
 ]
 
 _VERSION_BYTE: Final = b"\x01"
-_PARTITION: Final = b"\x01"
-_ROW: Final = b"\x02"
 _LENGTH: Final = struct.Struct(">I")
+
+
+def _join(*parts: bytes) -> bytes:
+    """Every part behind its length, so that no two lists of parts give the same bytes."""
+    return b"".join([_LENGTH.pack(len(part)) + part for part in parts])
+
+
+# What the bytes that are hashed or authenticated begin with: what they are, and the table.
+_PARTITION: Final = {table: b"\x01" + _join(table.value.encode()) for table in Table}
+_ROW: Final = {table: b"\x02" + _join(table.value.encode()) for table in Table}
+_PLACE: Final = {table: _VERSION_BYTE + _join(table.value.encode()) for table in Table}
 
 
 class Sealer(Secret):
@@ -54,7 +63,7 @@ class Sealer(Secret):
     __slots__ = ("_blinding_key", "_entropy", "_sealing_key")
 
     def __init__(self, sealing_key: bytes, blinding_key: bytes, entropy: EntropySource) -> None:
-        self._sealing_key = sealing_key
+        self._sealing_key = SealingKey(sealing_key)
         self._blinding_key = blinding_key
         self._entropy = entropy
 
@@ -64,11 +73,11 @@ class Sealer(Secret):
 
     def blind_partition(self, table: Table, partition: bytes) -> bytes:
         """The 32 bytes under which a partition is looked up."""
-        return hmac_sha256(self._blinding_key, _PARTITION + _join(_name(table), partition))
+        return hmac_with_key(self._blinding_key, _PARTITION[table] + _join(partition))
 
     def blind_row(self, table: Table, partition: bytes, row: bytes) -> bytes:
         """The 32 bytes under which a row is looked up."""
-        return hmac_sha256(self._blinding_key, _ROW + _join(_name(table), partition, row))
+        return hmac_with_key(self._blinding_key, _ROW[table] + _join(partition, row))
 
     def seal(self, place: tuple[Table, bytes, bytes], true_keys: bytes, record: bytes) -> bytes:
         """Seal a record for a place (table, blinded partition, blinded row).
@@ -77,7 +86,7 @@ class Sealer(Secret):
             version || nonce || ciphertext, 29 bytes longer than true keys and record.
         """
         nonce = self._entropy.bytes(NONCE_BYTES)
-        ciphertext = seal(self._sealing_key, nonce, true_keys + record, _place_data(place))
+        ciphertext = self._sealing_key.seal(nonce, true_keys + record, _place_data(place))
         return _VERSION_BYTE + nonce + ciphertext
 
     def open(self, place: tuple[Table, bytes, bytes], sealed: bytes) -> tuple[bytes, bytes, bytes]:
@@ -90,7 +99,7 @@ class Sealer(Secret):
         if sealed[:1] != _VERSION_BYTE or len(nonce) != NONCE_BYTES:
             raise RecordCorrupted("a stored record is not of the sealed form")
         try:
-            plaintext = open_sealed(self._sealing_key, nonce, ciphertext, _place_data(place))
+            plaintext = self._sealing_key.open(nonce, ciphertext, _place_data(place))
         except AuthenticationFailed as exc:
             raise RecordCorrupted("a stored record was changed, cut, or moved") from exc
         # Authenticated, so it is as `SealedTransaction.put` wrote it.
@@ -193,18 +202,9 @@ def reseal(transaction: Transaction, old: Sealer | None, new: Sealer) -> None:
             sealed.put(table, *place)
 
 
-def _name(table: Table) -> bytes:
-    return table.value.encode()
-
-
 def _place_data(place: tuple[Table, bytes, bytes]) -> bytes:
     table, blinded_partition, blinded_row = place
-    return _VERSION_BYTE + _join(_name(table), blinded_partition, blinded_row)
-
-
-def _join(*parts: bytes) -> bytes:
-    """Every part behind its length, so that no two lists of parts give the same bytes."""
-    return b"".join([_LENGTH.pack(len(part)) + part for part in parts])
+    return _PLACE[table] + _join(blinded_partition, blinded_row)
 
 
 def _split(joined: bytes) -> tuple[bytes, bytes]:

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values of a durable store that this process need not read again.
+
+Rules:
+- Only what was read or written in a transaction is kept, and nothing of it once anybody else has
+  written: the store shows at the beginning of each transaction that nobody has, or clears it.
+- A transaction that fails, or a block of it, leaves nothing: what it put was not written.
+- Bounded; what came first goes first.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from e2ecross.stores.base import Codec, Table, Transaction
+
+__all__ = ["MAX_VALUES", "CachingTransaction", "ValueCache"]
+
+V = TypeVar("V")
+
+MAX_VALUES: Final = 1_024
+"""Values kept at most: the rows of some hundred contacts, 2 MiB or so."""
+
+_Place = tuple[Table, bytes, bytes]
+
+
+class ValueCache:
+    """Values by table, partition and row; used by one thread at a time."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: dict[_Place, tuple[Any, Codec[Any]]] = {}
+
+    def find(self, place: _Place, codec: Codec[V]) -> V | None:
+        """Return the value at that place, if it is kept and was made by this codec."""
+        kept = self._values.get(place)
+        if kept is None or kept[1] is not codec:
+            return None
+        value: V = kept[0]
+        return value
+
+    def keep(self, place: _Place, value: V, codec: Codec[V]) -> None:
+        """Keep the value at that place."""
+        if len(self._values) >= MAX_VALUES and place not in self._values:
+            del self._values[next(iter(self._values))]
+        self._values[place] = (value, codec)
+
+    def forget(self, place: _Place) -> None:
+        """Keep nothing of that place any more."""
+        self._values.pop(place, None)
+
+    def clear(self) -> None:
+        """Keep nothing any more."""
+        self._values.clear()
+
+    def __repr__(self) -> str:
+        return f"<ValueCache: {len(self._values)} values>"
+
+
+class CachingTransaction:
+    """A transaction whose values come out of a cache where it has them."""
+
+    __slots__ = ("_cache", "_inner")
+
+    def __init__(self, inner: Transaction, cache: ValueCache) -> None:
+        self._inner = inner
+        self._cache = cache
+
+    def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
+        """See `Transaction.get`."""
+        return self._inner.get(table, partition, row)
+
+    def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
+        """See `Transaction.put`."""
+        self._inner.put(table, partition, row, record)
+        self._cache.forget((table, partition, row))
+
+    def get_value(self, table: Table, partition: bytes, row: bytes, codec: Codec[V]) -> V | None:
+        """See `Transaction.get_value`."""
+        place = (table, partition, row)
+        value = self._cache.find(place, codec)
+        if value is None:
+            value = self._inner.get_value(table, partition, row, codec)
+            if value is not None:
+                self._cache.keep(place, value, codec)
+        return value
+
+    def put_value(
+        self, table: Table, partition: bytes, row: bytes, value: V, codec: Codec[V]
+    ) -> None:
+        """See `Transaction.put_value`."""
+        self._inner.put_value(table, partition, row, value, codec)
+        self._cache.keep((table, partition, row), value, codec)
+
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
+        """See `Transaction.delete`."""
+        self._inner.delete(table, partition, row)
+        self._cache.forget((table, partition, row))
+
+    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
+        """See `Transaction.list`."""
+        return self._inner.list(table, partition)
+
+    def count(self, table: Table, partition: bytes = b"") -> int:
+        """See `Transaction.count`."""
+        return self._inner.count(table, partition)
+
+    def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
+        """See `Transaction.clear`."""
+        self._cache.clear()
+        return self._inner.clear(table, partition, limit)
+
+    def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
+        """See `Transaction.scan`."""
+        return self._inner.scan(table)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """See `Transaction.savepoint`."""
+        try:
+            with self._inner.savepoint():
+                yield
+        except BaseException:
+            self._cache.clear()
+            raise
