@@ -21,8 +21,8 @@ from e2ecross.client.skipped_key_rows import (
     load_needed_skipped_keys,
     save_skipped_keys,
 )
-from e2ecross.crypto.keys import PublicKey
-from e2ecross.errors import RecordCorrupted
+from e2ecross.crypto.keys import PublicKey, decode_public_key
+from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord, prefer_session
 from e2ecross.protocol.session_storage import (
@@ -48,7 +48,20 @@ __all__ = [
     "send_with_session",
 ]
 
-_LIST: Final = Codec(SessionListRecord.encode, SessionListRecord.decode)
+
+def _decode_list(data: bytes) -> SessionListRecord:
+    stored = SessionListRecord.decode(data)
+    try:
+        for base_key in (*stored.archived, *filter(None, [stored.current])):
+            decode_public_key(base_key)
+    except InvalidKey as error:
+        raise RecordCorrupted(
+            "a session list holds an impossible key: the store is damaged"
+        ) from error
+    return stored
+
+
+_LIST: Final = Codec(SessionListRecord.encode, _decode_list)
 _SESSION: Final[Codec[Session]] = Codec(
     lambda session: session_to_record(session).encode(),
     lambda data: session_from_record(StoredSession.decode(data)),
@@ -207,7 +220,9 @@ def drop_damaged_sessions(
     """
     partition = address_key(address)
     try:
-        stored = _load_list(tx, partition)
+        # Not `_load_list`: of a list with an impossible key, the other sessions are kept.
+        data = tx.get(Table.SESSION_RECORDS, partition)
+        stored = None if data is None else SessionListRecord.decode(data)
     except RecordCorrupted:
         # Which skipped keys belonged to it is not known: they stay, and open nothing any more.
         tx.clear(Table.SESSION_RECORDS, partition)

@@ -14,7 +14,9 @@ X3DH (revision 1, 2016-11-04) section 2.2. The labels are those of deployed Sign
 
 import hashlib
 import hmac
-from typing import Final, NamedTuple, NewType, NoReturn, SupportsIndex
+from typing import Final, NamedTuple, NewType
+
+from e2ecross.crypto.secret import SecretTuple
 
 __all__ = [
     "KEY_BYTES",
@@ -70,7 +72,13 @@ _ROOT_BLOCK_1: Final = _ROOT_INFO + b"\x01"
 _ROOT_BLOCK_2: Final = _ROOT_INFO + b"\x02"
 
 
-class MessageKeys(NamedTuple):
+class _MessageKeysFields(NamedTuple):
+    cipher_key: bytes
+    mac_key: bytes
+    iv: bytes
+
+
+class MessageKeys(SecretTuple, _MessageKeysFields):
     """What one message key expands to; used for one message and then gone.
 
     Attributes:
@@ -79,15 +87,7 @@ class MessageKeys(NamedTuple):
         iv: CBC initialisation vector, 16 bytes.
     """
 
-    cipher_key: bytes
-    mac_key: bytes
-    iv: bytes
-
-    def __repr__(self) -> str:
-        return "<MessageKeys: secret>"
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        raise TypeError("MessageKeys holds secrets and is not pickled or copied")
+    __slots__ = ()
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:

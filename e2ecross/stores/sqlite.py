@@ -97,7 +97,11 @@ class SQLiteStore:
             with begin(connections, self._path, self._sealing[0]) as (connection, transaction):
                 sealer = self._sealing[1]
                 inner = sealer.wrap(transaction) if sealer else transaction
-                yield CachingTransaction(inner, connections.values)
+                caching = CachingTransaction(inner, connections.values)
+                try:
+                    yield caching
+                finally:
+                    caching.end()
             if transaction.has_written:
                 truncate_now_and_then(connections, connection, self._busy_timeout_ms)
         finally:

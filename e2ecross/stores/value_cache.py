@@ -124,3 +124,7 @@ class CachingTransaction:
         except BaseException:
             self._cache.clear()
             raise
+
+    def end(self) -> None:
+        """Answer nothing out of the cache any more; what is behind it refuses by itself."""
+        self._cache = ValueCache()

@@ -136,7 +136,11 @@ def watch_keys(monkeypatch: pytest.MonkeyPatch) -> Secrets:
 
         def wrapped(*args: object) -> object:
             result = genuine(*args)
-            for value in (*args, *(result if isinstance(result, tuple) else (result,))):
+            if isinstance(result, kdf.MessageKeys):
+                results: tuple[object, ...] = (result.cipher_key, result.mac_key)
+            else:
+                results = result if isinstance(result, tuple) else (result,)
+            for value in (*args, *results):
                 if isinstance(value, bytes) and len(value) == 32:
                     known.raw.add(value)
             return result
@@ -145,6 +149,7 @@ def watch_keys(monkeypatch: pytest.MonkeyPatch) -> Secrets:
 
     spy(ratchet, "derive_message_keys")
     spy(message_chain, "derive_message_key")
+    spy(message_chain, "derive_message_and_chain_key")
     spy(message_chain, "derive_next_chain_key")
     derive_key = Passphrase.derive_key
 

@@ -95,7 +95,8 @@ def test_hmac_put_together_from_hashes_is_hmac(key: bytes, data: bytes) -> None:
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
 def test_derivations_put_together_from_hashes_are_hkdf(key: bytes, other: bytes) -> None:
     okm = hkdf(bytes(32), key, b"WhisperMessageKeys", 80)
-    assert derive_message_keys(MessageKey(key)) == (okm[:32], okm[32:64], okm[64:])
+    keys = derive_message_keys(MessageKey(key))
+    assert (keys.cipher_key, keys.mac_key, keys.iv) == (okm[:32], okm[32:64], okm[64:])
     okm = hkdf(key, other, b"WhisperRatchet", 64)
     assert derive_root_and_chain_key(RootKey(key), other) == (okm[:32], okm[32:])
 
