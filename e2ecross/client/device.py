@@ -10,7 +10,7 @@ Rules:
 
 from e2ecross.address import Address
 from e2ecross.client.context import Clock, Context, system_clock
-from e2ecross.client.device_trust import DeviceTrust
+from e2ecross.client.device_batch import DeviceBatch
 from e2ecross.client.epoch import witnessed_receipt, witnessed_transaction
 from e2ecross.client.identity_backup import export_identity
 from e2ecross.client.message import Message, message_from_payload
@@ -47,7 +47,7 @@ from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS, MAX_PLAINTEXT_BYTES
 __all__ = ["Device"]
 
 
-class Device(DeviceTrust):
+class Device(DeviceBatch):
     """A device: its identity, its sessions, its prekeys, all in one store.
 
     Make one with `Device.create`, and later load it with `Device.open`. With a witness, every

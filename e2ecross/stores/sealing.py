@@ -25,7 +25,7 @@ from e2ecross.crypto.kdf import hmac_with_key
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import AuthenticationFailed, RecordCorrupted
 from e2ecross.stores.base import Table, Transaction, ValuesAsBytes
-from e2ecross.stores.checks import check_bytes, check_table
+from e2ecross.stores.checks import check_bytes, check_place, check_table
 
 # The entropy names are handed on for the stores, which may not import from crypto themselves.
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _VERSION_BYTE: Final = b"\x01"
+_MAX_PLACES: Final = 4_096  # remembered at most, some hundred bytes each
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -60,12 +61,13 @@ class Sealer(Secret):
         entropy: source of nonces.
     """
 
-    __slots__ = ("_blinding_key", "_entropy", "_sealing_key")
+    __slots__ = ("_blinding_key", "_entropy", "_places", "_sealing_key")
 
     def __init__(self, sealing_key: bytes, blinding_key: bytes, entropy: EntropySource) -> None:
         self._sealing_key = SealingKey(sealing_key)
         self._blinding_key = blinding_key
         self._entropy = entropy
+        self._places: dict[tuple[Table, bytes, bytes], tuple[Table, bytes, bytes]] = {}
 
     def wrap(self, transaction: Transaction) -> "SealedTransaction":
         """Look at a store's transaction through this seal."""
@@ -78,6 +80,18 @@ class Sealer(Secret):
     def blind_row(self, table: Table, partition: bytes, row: bytes) -> bytes:
         """The 32 bytes under which a row is looked up."""
         return hmac_with_key(self._blinding_key, _ROW[table] + _join(partition, row))
+
+    def place(self, table: Table, partition: bytes, row: bytes) -> tuple[Table, bytes, bytes]:
+        """Return where a row is looked up; of the last ones without hashing them again."""
+        true = (table, partition, row)
+        found = self._places.get(true)
+        if found is None:
+            blinded = self.blind_partition(table, partition)
+            found = (table, blinded, self.blind_row(table, partition, row))
+            if len(self._places) >= _MAX_PLACES:
+                self._places = {}
+            self._places[true] = found
+        return found
 
     def seal(self, place: tuple[Table, bytes, bytes], true_keys: bytes, record: bytes) -> bytes:
         """Seal a record for a place (table, blinded partition, blinded row).
@@ -170,9 +184,8 @@ class SealedTransaction(ValuesAsBytes):
         return self._sealer.blind_partition(table, partition)
 
     def _place(self, table: Table, partition: bytes, row: bytes) -> tuple[Table, bytes, bytes]:
-        blinded = self._partition(table, partition)
-        check_bytes("row", row)
-        return table, blinded, self._sealer.blind_row(table, partition, row)
+        check_place(table, partition, row)
+        return self._sealer.place(table, partition, row)
 
 
 def reseal(transaction: Transaction, old: Sealer | None, new: Sealer) -> None:

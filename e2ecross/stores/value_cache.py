@@ -5,6 +5,8 @@ Rules:
 - Only what was read or written in a transaction is kept, and nothing of it once anybody else has
   written: the store shows at the beginning of each transaction that nobody has, or clears it.
 - A transaction that fails, or a block of it, leaves nothing: what it put was not written.
+- Within a savepoint values are written when it ends, or when somebody asks for records: what is put
+  ten times is written once.
 - Bounded; what came first goes first.
 """
 
@@ -13,13 +15,14 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from e2ecross.stores.base import Codec, Table, Transaction
+from e2ecross.stores.checks import check_place
 
 __all__ = ["MAX_VALUES", "CachingTransaction", "ValueCache"]
 
 V = TypeVar("V")
 
-MAX_VALUES: Final = 1_024
-"""Values kept at most: the rows of some hundred contacts, 2 MiB or so."""
+MAX_VALUES: Final = 4_096
+"""Values kept at most: the rows of a thousand contacts, a few MiB."""
 
 _Place = tuple[Table, bytes, bytes]
 
@@ -61,18 +64,21 @@ class ValueCache:
 class CachingTransaction:
     """A transaction whose values come out of a cache where it has them."""
 
-    __slots__ = ("_cache", "_inner")
+    __slots__ = ("_cache", "_inner", "_waiting")
 
     def __init__(self, inner: Transaction, cache: ValueCache) -> None:
         self._inner = inner
         self._cache = cache
+        self._waiting: dict[_Place, tuple[Any, Codec[Any]]] | None = None
 
     def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
         """See `Transaction.get`."""
+        self._write()
         return self._inner.get(table, partition, row)
 
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
         """See `Transaction.put`."""
+        self._write()
         self._inner.put(table, partition, row, record)
         self._cache.forget((table, partition, row))
 
@@ -81,6 +87,7 @@ class CachingTransaction:
         place = (table, partition, row)
         value = self._cache.find(place, codec)
         if value is None:
+            self._write()
             value = self._inner.get_value(table, partition, row, codec)
             if value is not None:
                 self._cache.keep(place, value, codec)
@@ -90,41 +97,62 @@ class CachingTransaction:
         self, table: Table, partition: bytes, row: bytes, value: V, codec: Codec[V]
     ) -> None:
         """See `Transaction.put_value`."""
-        self._inner.put_value(table, partition, row, value, codec)
-        self._cache.keep((table, partition, row), value, codec)
+        place = (table, partition, row)
+        if self._waiting is None:
+            self._inner.put_value(table, partition, row, value, codec)
+        else:
+            check_place(table, partition, row)
+            self._waiting[place] = (value, codec)
+        self._cache.keep(place, value, codec)
 
     def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
         """See `Transaction.delete`."""
+        self._write()
         self._inner.delete(table, partition, row)
         self._cache.forget((table, partition, row))
 
     def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
         """See `Transaction.list`."""
+        self._write()
         return self._inner.list(table, partition)
 
     def count(self, table: Table, partition: bytes = b"") -> int:
         """See `Transaction.count`."""
+        self._write()
         return self._inner.count(table, partition)
 
     def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
         """See `Transaction.clear`."""
+        self._write()
         self._cache.clear()
         return self._inner.clear(table, partition, limit)
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
         """See `Transaction.scan`."""
+        self._write()
         return self._inner.scan(table)
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """See `Transaction.savepoint`."""
-        try:
-            with self._inner.savepoint():
+        with self._inner.savepoint():
+            self._waiting = {}
+            try:
                 yield
-        except BaseException:
-            self._cache.clear()
-            raise
+                self._write()
+            except BaseException:
+                self._cache.clear()
+                raise
+            finally:
+                self._waiting = None
 
     def end(self) -> None:
         """Answer nothing out of the cache any more; what is behind it refuses by itself."""
         self._cache = ValueCache()
+
+    def _write(self) -> None:
+        """Write what waits, each value to its record."""
+        if self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            for (table, partition, row), (value, codec) in waiting.items():
+                self._inner.put_value(table, partition, row, value, codec)

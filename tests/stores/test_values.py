@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross.errors import InvalidArgument, RecordCorrupted, StoreError
-from e2ecross.stores import SQLiteStore, Store, Table, Transaction
+from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.stores.base import Codec
-from e2ecross.stores.value_cache import MAX_VALUES, ValueCache
+from e2ecross.stores.value_cache import MAX_VALUES, CachingTransaction, ValueCache
+from tests.client.support import SpyStore
 from tests.stores.support import KEY, KINDS, content, get, make_store, put
 
 SESSIONS = Table.SESSIONS
@@ -98,6 +99,45 @@ def test_a_failed_savepoint_undoes_its_own_changes_alone(store: Store) -> None:
             tx.put(*other, b"y")
     assert get_value(store) == 2
     assert get(store, *other) == b"y"
+
+
+def test_what_is_put_within_a_savepoint_is_there_at_once(store: Store) -> None:
+    """However late a store writes it."""
+    with store.transaction() as tx, tx.savepoint():
+        tx.put_value(*PLACE, 1, NUMBER)
+        assert tx.get(*PLACE) == b"1"
+        tx.put_value(*PLACE, 2, NUMBER)
+        assert tx.list(SESSIONS, b"p") == [(b"r", b"2")]
+        tx.put_value(*PLACE, 3, NUMBER)
+        assert tx.count(SESSIONS, b"p") == 1
+        assert content(tx) == {PLACE: b"3"}
+        tx.put_value(*PLACE, 4, NUMBER)
+        assert tx.get_value(*PLACE, OTHER) == 3
+        tx.put_value(*PLACE, 5, NUMBER)
+        tx.delete(*PLACE)
+        assert tx.get_value(*PLACE, NUMBER) is None
+        tx.put_value(*PLACE, 6, NUMBER)
+        tx.put(*PLACE, b"7")
+        assert tx.get_value(*PLACE, NUMBER) == 7
+        tx.put_value(*PLACE, 8, NUMBER)
+        assert tx.clear(SESSIONS, b"p") == 1
+        tx.put_value(*PLACE, 9, NUMBER)
+        with pytest.raises(InvalidArgument):
+            tx.put_value(SESSIONS, "p", b"r", 1, NUMBER)  # type: ignore[arg-type]
+    assert get_value(store) == 9
+
+
+def test_values_of_a_savepoint_are_written_once() -> None:
+    spy = SpyStore(MemoryStore())
+    with spy.transaction() as inner:
+        tx = CachingTransaction(inner, ValueCache())
+        with tx.savepoint():
+            for number in range(10):
+                tx.put_value(*PLACE, number, NUMBER)
+                assert tx.get_value(*PLACE, NUMBER) == number
+        assert spy.writes == {SESSIONS: 1}
+        tx.put_value(*PLACE, 10, NUMBER)
+        assert spy.writes == {SESSIONS: 2}
 
 
 def test_a_savepoint_does_not_outlive_its_transaction(store: Store) -> None:
