@@ -7,7 +7,7 @@ Rules:
 - `SYSTEM_ENTROPY` is the default everywhere outside tests.
 """
 
-import secrets
+import os
 from typing import Protocol
 
 __all__ = ["SYSTEM_ENTROPY", "EntropySource"]
@@ -28,7 +28,7 @@ class _SystemEntropy:
 
     def bytes(self, n: int) -> bytes:
         """Return `n` bytes from the operating system."""
-        return secrets.token_bytes(n)
+        return os.urandom(n)
 
 
 SYSTEM_ENTROPY: EntropySource = _SystemEntropy()
