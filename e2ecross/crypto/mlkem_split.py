@@ -202,7 +202,9 @@ def _sum_of_halves(products: Iterable[int]) -> int:
 
 def _times_rows(even: Iterable[int], odd: Iterable[int], rows: Sequence[int]) -> int:
     """Multiply both halves of a polynomial by a matrix."""
-    return sum(map(mul, even, rows)) | sum(map(mul, odd, rows)) << HALF_BITS
+    even_half: int = sum(map(mul, even, rows))
+    odd_half: int = sum(map(mul, odd, rows))
+    return even_half | odd_half << HALF_BITS
 
 
 def _matrix(exponents: Sequence[Sequence[int]], factor: int) -> Sequence[int]:
