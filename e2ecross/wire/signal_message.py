@@ -252,9 +252,7 @@ def _decode_kyber(fields: wire_pb2.PreKeySignalMessage) -> KyberPrekeyUse:
     if not (fields.HasField("kyber_pre_key_id") and fields.HasField("kyber_ciphertext")):
         raise DecodeError("a prekey message lacks a field")
     _check_uint32(fields.kyber_pre_key_id)
-    return KyberPrekeyUse(
-        fields.kyber_pre_key_id, decode_kem_ciphertext(fields.kyber_ciphertext)
-    )
+    return KyberPrekeyUse(fields.kyber_pre_key_id, decode_kem_ciphertext(fields.kyber_ciphertext))
 
 
 def is_canonical_prekey_signal_message(data: bytes) -> bool:
