@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Key derivation of the SPQR ratchet: its chains, its authenticator, and every label of both.
+"""Key derivation of PQXDH and of the SPQR ratchet, and every label of both.
 
 Rules:
 - As in `kdf.py`: labels stand here and nowhere else; one type per kind of key.
 - A link of a chain gives the next link and a message key in one derivation. To walk over many
   links, `derive_next_link` leaves the message key out.
 
-Source: docs/wire-format.md, post-quantum ratchet. The labels are those of deployed Signal clients,
-one of them with two spaces.
+Sources: PQXDH (revision 3, 2024-01-23) section 2.2; docs/wire-format.md, post-quantum ratchet. The
+labels are those of deployed Signal clients, one of them with two spaces.
 """
 
 import hashlib
 from typing import Final, NewType
 
-from e2ecross.crypto.kdf import MessageKey, extract_to_pads, hkdf, hmac_sha256
+from e2ecross.crypto.kdf import ChainKey, MessageKey, RootKey, extract_to_pads, hkdf, hmac_sha256
 
 __all__ = [
     "AuthKey",
@@ -30,6 +30,7 @@ __all__ = [
     "derive_first_chains",
     "derive_link",
     "derive_next_link",
+    "derive_pqxdh_keys",
 ]
 
 AuthKey = NewType("AuthKey", bytes)
@@ -48,6 +49,8 @@ SpqrKey = NewType("SpqrKey", MessageKey)
 _sha256 = hashlib.sha256
 
 _ZERO_SALT: Final = bytes(32)
+_PQXDH_PREFIX: Final = b"\xff" * 32  # PQXDH section 2.2: F, for X25519
+_PQXDH_INFO: Final = b"WhisperText_X25519_SHA-256_CRYSTALS-KYBER-1024"
 _PROTOCOL: Final = b"Signal_PQCKA_V1_MLKEM768"
 _UPDATE_INFO: Final = _PROTOCOL + b":Authenticator Update"
 _HEADER_LABEL: Final = _PROTOCOL + b":ekheader"
@@ -62,6 +65,19 @@ _LINK_BLOCK_2: Final = _LINK_INFO + b"\x02"
 
 def _number(epoch: int) -> bytes:
     return epoch.to_bytes(8, "big")
+
+
+def derive_pqxdh_keys(dh_outputs: bytes, kem_secret: bytes) -> tuple[RootKey, ChainKey, AuthKey]:
+    """Turn the agreements and the secret of PQXDH into the first keys, 32 bytes each.
+
+    Args:
+        dh_outputs: DH1 || DH2 || DH3 [|| DH4], 96 or 128 bytes, secret.
+        kem_secret: 32 bytes, secret.
+
+    Source: PQXDH sections 2.2 (KDF) and 3.3.
+    """
+    okm = hkdf(_ZERO_SALT, _PQXDH_PREFIX + dh_outputs + kem_secret, _PQXDH_INFO, 96)
+    return RootKey(okm[:32]), ChainKey(okm[32:64]), AuthKey(okm[64:])
 
 
 def derive_authenticator_keys(
