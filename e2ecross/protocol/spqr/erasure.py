@@ -21,13 +21,22 @@ from typing import Final, NamedTuple
 
 from e2ecross.protocol.spqr.gf65536 import ORDER, Multiples, combine, logarithms, multiples
 
-__all__ = ["CHUNK_BYTES", "CHUNK_COUNT", "NO_CHUNKS", "ReceivedChunks", "encode_chunk", "rebuild"]
+__all__ = [
+    "BUCKET_SIZE",
+    "CHUNK_BYTES",
+    "CHUNK_COUNT",
+    "NO_CHUNKS",
+    "ReceivedChunks",
+    "encode_chunk",
+    "rebuild",
+]
 
 CHUNK_BYTES: Final = 32
 CHUNK_COUNT: Final = 65_536
 """How many different chunks there are of any data."""
+BUCKET_SIZE: Final = 8
+"""How many received chunks stand in one bucket, the last one may have less."""
 
-_BUCKET_SIZE: Final = 8
 # Of a conversation in each direction the tables (some 30 KB) are worth keeping from one message
 # to the next; they are made of public data, and made again (40 microseconds) if they are gone.
 _KEPT_ENCODERS: Final = 8
@@ -56,7 +65,7 @@ class ReceivedChunks:
         """Return the set with one more chunk (32 bytes); itself if it has the index already."""
         if any(index in bucket for bucket in self.buckets):
             return self
-        if self._count % _BUCKET_SIZE == 0:
+        if self._count % BUCKET_SIZE == 0:
             return ReceivedChunks((*self.buckets, {index: chunk}))
         return ReceivedChunks((*self.buckets[:-1], {**self.buckets[-1], index: chunk}))
 
