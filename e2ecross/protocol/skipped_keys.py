@@ -109,16 +109,5 @@ class SkippedKeys(Secret):
             del buckets[index]
         return SkippedKeys(buckets)
 
-    def since(self, number: int) -> "SkippedKeys":
-        """Return a copy without the keys of messages before that one."""
-        index = number >> _BUCKET_BITS
-        buckets = {stored: bucket for stored, bucket in self.buckets.items() if stored > index}
-        bucket = self.buckets.get(index, {})
-        kept = {n: key for n, key in bucket.items() if n >= number}
-        if kept:
-            buckets[index] = bucket if len(kept) == len(bucket) else kept
-        rest = SkippedKeys(buckets)
-        return self if len(rest) == self._count else rest
-
 
 NO_SKIPPED_KEYS: Final = SkippedKeys({})

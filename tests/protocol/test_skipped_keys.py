@@ -82,7 +82,6 @@ def test_newest_drops_the_lowest_numbers_first() -> None:
             st.tuples(st.just("add"), st.integers(0, 300), st.integers(0, 130)),
             st.tuples(st.just("take"), st.integers(0, 300), st.just(0)),
             st.tuples(st.just("newest"), st.integers(0, 200), st.just(0)),
-            st.tuples(st.just("since"), st.integers(0, 300), st.just(0)),
         ),
         max_size=12,
     )
@@ -99,9 +98,6 @@ def test_behaves_like_a_plain_mapping(steps: list[tuple[str, int, int]]) -> None
                 keys = keys.without(number)
                 del model[number]
             assert keys.get(number) is None
-        elif step == "since":
-            keys = keys.since(number)
-            model = {n: key for n, key in model.items() if n >= number}
         else:
             keys = keys.newest(number)
             model = {n: model[n] for n in sorted(model)[max(0, len(model) - number) :]}
@@ -110,20 +106,6 @@ def test_behaves_like_a_plain_mapping(steps: list[tuple[str, int, int]]) -> None
         assert all(keys.get(n) == key for n, key in model.items())
         assert all(n >> 6 == i for i, bucket in keys.buckets.items() for n in bucket)
         assert _held(before) == held
-
-
-def test_forgetting_the_oldest_shares_what_stays() -> None:
-    keys = _range(0, 200)
-    assert keys.since(0) is keys
-    later = keys.since(64)
-    assert len(later) == 136
-    assert all(later.buckets[index] is keys.buckets[index] for index in (1, 2, 3))
-    cut = keys.since(65)
-    assert len(cut) == 135
-    assert cut.buckets[1] is not keys.buckets[1]
-    assert cut.buckets[2] is keys.buckets[2]
-    assert len(keys.since(200)) == 0
-    assert later.since(64) is later
 
 
 def test_keys_do_not_show_themselves() -> None:

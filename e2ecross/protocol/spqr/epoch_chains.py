@@ -42,6 +42,9 @@ __all__ = [
     "FoundLink",
     "Link",
     "add_epoch",
+    "count_skipped",
+    "drop_skipped",
+    "find_needed_bucket",
     "find_received_key",
     "next_sending_key",
     "start_chains",
@@ -219,6 +222,39 @@ def use_received_key(chains: EpochChains, found: FoundLink) -> EpochChains:
     return _replace(chains, EpochChain(chain.epoch, chain.sending, receiving, skipped))
 
 
+def find_needed_bucket(chains: EpochChains, epoch: int, key_index: int) -> int | None:
+    """Tell which bucket of stored keys has to be at hand to find a key and to use it up.
+
+    That is at most one: the one with the key itself, or the one that keys which are stepped over
+    are added to.
+
+    Returns:
+        Its number among those of the epoch, or None.
+    """
+    if not chains.epochs[0].epoch <= epoch <= chains.epochs[-1].epoch:
+        return None
+    chain = _find_epoch(chains, epoch)
+    if not len(chain.skipped):
+        return None
+    return SkippedKeys.bucket_of(min(key_index, chain.receiving.counter + 1))
+
+
+def count_skipped(chains: EpochChains) -> int:
+    """How many keys are stored for messages that have not arrived."""
+    return sum(len(chain.skipped) for chain in chains.epochs)
+
+
+def drop_skipped(chains: EpochChains, count: int) -> EpochChains:
+    """Return the chains without that many stored keys, or all: those of the oldest epoch first."""
+    epochs = []
+    for chain in chains.epochs:
+        dropped = min(count, len(chain.skipped))
+        count -= dropped
+        skipped = chain.skipped.newest(len(chain.skipped) - dropped)
+        epochs.append(EpochChain(chain.epoch, chain.sending, chain.receiving, skipped))
+    return EpochChains(chains.root, chains.sending_epoch, tuple(epochs))
+
+
 def _find_skipped(chain: EpochChain, index: int) -> FoundLink:
     if index + MAX_SKIPPED_KEYS_PER_CHAIN < chain.receiving.counter:
         raise MessageTooOld(f"key {index} of the message's chain has been dropped")
@@ -229,10 +265,10 @@ def _find_skipped(chain: EpochChain, index: int) -> FoundLink:
 
 
 def _store(skipped: SkippedKeys, found: FoundLink) -> SkippedKeys:
-    """Store the keys that were stepped over, and forget those that may not be used any more."""
+    """Store the keys that were stepped over; of all that are stored the newest stay."""
     first = found.key_index - len(found.links)
     keys = [derive_link(link_key, first + i)[1] for i, link_key in enumerate(found.links)]
-    return skipped.since(found.key_index - MAX_SKIPPED_KEYS_PER_CHAIN).with_keys(first, keys)
+    return skipped.with_keys(first, keys).newest(MAX_SKIPPED_KEYS_PER_CHAIN)
 
 
 def _send_in(chains: EpochChains, epoch: int) -> EpochChains:

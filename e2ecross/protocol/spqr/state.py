@@ -25,12 +25,15 @@ from typing import Final, NamedTuple
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.secret import SecretTuple
 from e2ecross.crypto.spqr_kdf import AuthKey, SpqrKey
-from e2ecross.errors import AuthenticationFailed, UnsupportedVersion
+from e2ecross.errors import AuthenticationFailed, DecodeError, UnsupportedVersion
 from e2ecross.protocol.spqr.authenticator import first_authenticator
 from e2ecross.protocol.spqr.epoch_chains import (
     EpochChains,
     FoundLink,
     add_epoch,
+    count_skipped,
+    drop_skipped,
+    find_needed_bucket,
     find_received_key,
     next_sending_key,
     start_chains,
@@ -51,6 +54,9 @@ __all__ = [
     "FoundSpqrKey",
     "Negotiation",
     "SpqrState",
+    "count_skipped_spqr_keys",
+    "drop_skipped_spqr_keys",
+    "find_needed_spqr_bucket",
     "find_spqr_key",
     "spqr_send",
     "start_spqr",
@@ -221,3 +227,35 @@ def use_spqr_key(state: SpqrState | None, found: FoundSpqrKey) -> SpqrState | No
     if found.link is not None:
         chains = use_received_key(chains, found.link)
     return SpqrState(state.is_initiator, Negotiation.SETTLED, chains, step.machine)
+
+
+def find_needed_spqr_bucket(state: SpqrState | None, data: bytes) -> tuple[int, int] | None:
+    """Tell which bucket of stored keys has to be at hand to find a message's key and to use it.
+
+    Args:
+        state: of the session.
+        data: the message of the ratchet, empty if there is none.
+
+    Returns:
+        The epoch of its chain and its number there, or None.
+    """
+    if state is None or not spqr_version(data):
+        return None
+    try:
+        message = decode_spqr_message(data)
+    except DecodeError:  # which `find_spqr_key` says in its turn
+        return None
+    epoch = message.epoch - 1
+    number = find_needed_bucket(state.chains, epoch, message.key_index)
+    return None if number is None else (epoch, number)
+
+
+def count_skipped_spqr_keys(state: SpqrState | None) -> int:
+    """How many keys are stored for messages that have not arrived."""
+    return 0 if state is None else count_skipped(state.chains)
+
+
+def drop_skipped_spqr_keys(state: SpqrState, count: int) -> SpqrState:
+    """Return the state without that many stored keys, or all: those of the oldest epoch first."""
+    chains = drop_skipped(state.chains, count)
+    return SpqrState(state.is_initiator, state.negotiation, chains, state.machine)

@@ -25,9 +25,17 @@ from e2ecross.protocol.spqr.machine import CONTENTS, Held, Machine, Stage
 from e2ecross.protocol.spqr.state import Negotiation, SpqrState
 from e2ecross.wire.spqr_records import StoredSpqr, StoredSpqrChain, StoredSpqrMaterial
 
-__all__ = ["spqr_from_record", "spqr_material_to_record", "spqr_to_record"]
+__all__ = [
+    "SpqrBuckets",
+    "spqr_from_record",
+    "spqr_material_to_record",
+    "spqr_to_record",
+    "with_all_spqr_buckets",
+    "with_spqr_buckets",
+]
 
-_Buckets = Mapping[int, Mapping[int, bytes]]
+SpqrBuckets = Mapping[int, Mapping[int, Mapping[int, bytes]]]
+"""Epoch to bucket number to index to key: what rows of skipped keys hold."""
 
 # Stages in which the chains of the machine's own epoch have begun.
 _WITH_OWN_EPOCH: Final = frozenset(
@@ -82,18 +90,14 @@ def spqr_material_to_record(state: SpqrState) -> StoredSpqrMaterial:
 
 
 def spqr_from_record(
-    stored: StoredSpqr,
-    material: StoredSpqrMaterial,
-    chunks: Sequence[Mapping[int, bytes]],
-    skipped: Mapping[int, _Buckets],
+    stored: StoredSpqr, material: StoredSpqrMaterial, chunks: Sequence[Mapping[int, bytes]]
 ) -> SpqrState:
-    """Make the ratchet of what was stored.
+    """Make the ratchet of what was stored, without its skipped keys.
 
     Args:
         stored: the decoded record.
         material: the decoded record.
         chunks: what the rows of received chunks hold, in the order of their numbers.
-        skipped: what the rows of skipped keys hold: epoch to bucket number to index to key.
 
     Raises:
         RecordCorrupted: a value is impossible, or the records do not fit each other.
@@ -109,7 +113,12 @@ def spqr_from_record(
         and _material_fits(material, stage)
     )
     epochs = tuple(
-        _chain_from_record(epoch, chain, skipped.get(epoch, {}))
+        EpochChain(
+            epoch,
+            Link(chain.sent, LinkKey(chain.sending_key)),
+            Link(chain.received, LinkKey(chain.receiving_key)),
+            SkippedKeys({}, chain.skipped_count) if chain.skipped_count else NO_SKIPPED_KEYS,
+        )
         for epoch, chain in enumerate(stored.chains, stored.first_epoch)
     )
     auth = Authenticator(
@@ -133,6 +142,45 @@ def spqr_from_record(
         EpochChains(ChainRoot(material.chain_root), stored.sending_epoch, epochs),
         Machine(stage, stored.epoch, held, stored.next_chunk, received),
     )
+
+
+def with_spqr_buckets(state: SpqrState, buckets: SpqrBuckets) -> SpqrState:
+    """Return the state with stored keys at hand."""
+    chains = state.chains
+    epochs = tuple(_with_buckets(chain, buckets.get(chain.epoch)) for chain in chains.epochs)
+    return SpqrState(
+        state.is_initiator,
+        state.negotiation,
+        EpochChains(chains.root, chains.sending_epoch, epochs),
+        state.machine,
+    )
+
+
+def with_all_spqr_buckets(state: SpqrState, buckets: SpqrBuckets) -> SpqrState:
+    """The same, where these are all of them.
+
+    Raises:
+        RecordCorrupted: they are not as many as the state says.
+    """
+    for chain in state.chains.epochs:
+        found = buckets.get(chain.epoch, {})
+        _check(sum(map(len, found.values())) == len(chain.skipped))
+    return with_spqr_buckets(state, buckets)
+
+
+def _with_buckets(
+    chain: EpochChain, buckets: Mapping[int, Mapping[int, bytes]] | None
+) -> EpochChain:
+    if not buckets:
+        return chain
+    skipped = SkippedKeys(
+        {
+            number: {index: MessageKey(key) for index, key in bucket.items()}
+            for number, bucket in buckets.items()
+        },
+        len(chain.skipped),
+    )
+    return EpochChain(chain.epoch, chain.sending, chain.receiving, skipped)
 
 
 def _check(fits: bool) -> None:
@@ -179,21 +227,3 @@ def _chunks_from_rows(rows: Sequence[Mapping[int, bytes]]) -> ReceivedChunks:
         all(len(row) == BUCKET_SIZE for row in rows[:-1]) and len(indices) == sum(map(len, rows))
     )
     return ReceivedChunks(tuple(rows))
-
-
-def _chain_from_record(epoch: int, stored: StoredSpqrChain, buckets: _Buckets) -> EpochChain:
-    skipped = NO_SKIPPED_KEYS
-    if buckets:
-        skipped = SkippedKeys(
-            {
-                number: {index: MessageKey(key) for index, key in bucket.items()}
-                for number, bucket in buckets.items()
-            }
-        )
-    _check(len(skipped) == stored.skipped_count)
-    return EpochChain(
-        epoch,
-        Link(stored.sent, LinkKey(stored.sending_key)),
-        Link(stored.received, LinkKey(stored.receiving_key)),
-        skipped,
-    )

@@ -22,6 +22,9 @@ from e2ecross.protocol.spqr.epoch_chains import (
     FoundLink,
     Link,
     add_epoch,
+    count_skipped,
+    drop_skipped,
+    find_needed_bucket,
     find_received_key,
     next_sending_key,
     start_chains,
@@ -136,22 +139,15 @@ def test_2000_keys_are_kept_and_not_one_more() -> None:
     assert _receive(receiver, 0, 2_001)[1] == sent[2_000]
 
 
-def test_keys_that_are_too_old_are_forgotten_when_others_are_stored() -> None:
+def test_keys_that_are_too_old_are_refused_though_they_are_there() -> None:
     _, receiver = _ends()
     receiver, _ = _receive(receiver, 0, 11)
-    assert len(receiver.epochs[0].skipped) == 10
-    # In order: nothing is stored, and what is too old is refused though it is there.
     for index in range(12, 2_008):
         receiver, _ = _receive(receiver, 0, index)
     assert len(receiver.epochs[0].skipped) == 10
     with pytest.raises(MessageTooOld):
         _receive(receiver, 0, 6)
     assert _receive(receiver, 0, 7)[1]
-    receiver, _ = _receive(receiver, 0, 2_009)
-    assert len(receiver.epochs[0].skipped) == 3  # 9, 10 and 2,008
-    assert receiver.epochs[0].skipped.get(8) is None
-    assert receiver.epochs[0].skipped.get(9)
-    assert receiver.epochs[0].skipped.get(2_008)
 
 
 def test_a_jump_beyond_2000_forgets_all_before_it() -> None:
@@ -253,6 +249,33 @@ def test_any_index_gives_a_key_or_our_error(indices: list[int]) -> None:
         else:
             assert key == sent[index - 1]
             used.add(index)
+
+
+def test_one_bucket_is_needed_at_most() -> None:
+    _, receiver = _ends()
+    assert find_needed_bucket(receiver, 0, 1) is None
+    receiver, _ = _receive(receiver, 0, 200)
+    assert find_needed_bucket(receiver, 0, 1) == 0
+    assert find_needed_bucket(receiver, 0, 64) == 1
+    assert find_needed_bucket(receiver, 0, 200) == 3
+    assert find_needed_bucket(receiver, 0, 500) == 201 >> 6
+    assert find_needed_bucket(receiver, 1, 1) is None
+    receiver = add_epoch(receiver, SECRET, is_initiator=False)
+    assert find_needed_bucket(receiver, 1, 1) is None
+    assert find_needed_bucket(receiver, 0, 70) == 1
+
+
+def test_stored_keys_are_counted_and_dropped_oldest_first() -> None:
+    _, receiver = _ends()
+    receiver, _ = _receive(receiver, 0, 11)
+    receiver = add_epoch(receiver, SECRET, is_initiator=False)
+    receiver, _ = _receive(receiver, 1, 6)
+    assert count_skipped(receiver) == 15
+    fewer = drop_skipped(receiver, 12)
+    assert count_skipped(fewer) == 3
+    assert [len(chain.skipped) for chain in fewer.epochs] == [0, 3]
+    assert fewer.epochs[1].skipped.get(3)
+    assert count_skipped(drop_skipped(receiver, 99)) == 0
 
 
 def test_chains_show_no_secret() -> None:
