@@ -184,9 +184,10 @@ _OTHERS: Final[Mapping[str, Target]] = {
         RemoteError,
         _SIGNAL_4,
         _SIGNAL,
+        b"\x54" + _SIGNAL_4[1:],
     ),
     "prekey-message-4": _decoder(
-        _prekey_message_4, RemoteError, _PREKEY_4, _PREKEY, _PREKEY_4 + b"\x38\x01"
+        _prekey_message_4, RemoteError, _PREKEY_4, _PREKEY, _PREKEY_4 + b"\x42\x01\x08"
     ),
     "spqr-message": _decoder(
         _spqr, RemoteError, _SPQR, b"\x01\x01\x01\x00", b"\x01\x01\x00\x04", b"\0\x01\x01\x07"
