@@ -150,7 +150,7 @@ class UnsupportedVersion(RemoteError):
 
 
 class InvalidKey(RemoteError):
-    """A public key is not 0x05 and a canonical, full-order X25519 point (33 bytes)."""
+    """A public key or KEM ciphertext has the wrong type or length, or is not canonical."""
 
     code = "invalid_key"
 

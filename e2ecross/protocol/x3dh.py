@@ -17,9 +17,10 @@ from dataclasses import dataclass
 
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import ChainKey, RootKey, derive_initial_keys
-from e2ecross.crypto.keys import KeyPair, PublicKey, agree, decode_public_key, generate_key_pair
+from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, generate_key_pair
 from e2ecross.crypto.xeddsa import verify_signature
 from e2ecross.errors import DecodeError
+from e2ecross.protocol.agreements import initiator_agreements, responder_agreements
 from e2ecross.protocol.message_chain import SendingChain
 from e2ecross.protocol.ratchet import RatchetState
 from e2ecross.protocol.root_chain import advance_root_chain
@@ -96,15 +97,15 @@ def initiate_session(
     Source: X3DH section 3.3; Double Ratchet section 3.3 (RatchetInitAlice).
     """
     base_key_pair = generate_key_pair(entropy)
-    agreements = [
-        agree(identity_key_pair.private, bundle.signed_prekey),
-        agree(base_key_pair.private, bundle.identity_key),
-        agree(base_key_pair.private, bundle.signed_prekey),
-    ]
-    if bundle.one_time_prekey is not None:
-        agreements.append(agree(base_key_pair.private, bundle.one_time_prekey))
+    agreements = initiator_agreements(
+        identity_key_pair,
+        base_key_pair,
+        bundle.identity_key,
+        bundle.signed_prekey,
+        bundle.one_time_prekey,
+    )
     # The chain key belongs to the signed prekey as ratchet key; nobody sends on that chain.
-    root_key, _ = derive_initial_keys(b"".join(agreements))
+    root_key, _ = derive_initial_keys(agreements)
     ratchet_key_pair = generate_key_pair(entropy)
     root_key, chain_key = advance_root_chain(root_key, ratchet_key_pair, bundle.signed_prekey)
     return Session(
@@ -140,14 +141,14 @@ def respond_to_session(
 
     Source: X3DH section 3.4; Double Ratchet section 3.3 (RatchetInitBob).
     """
-    agreements = [
-        agree(signed_prekey.private, message.identity_key),
-        agree(identity_key_pair.private, message.base_key),
-        agree(signed_prekey.private, message.base_key),
-    ]
-    if one_time_prekey is not None:
-        agreements.append(agree(one_time_prekey.private, message.base_key))
-    root_key, chain_key = derive_initial_keys(b"".join(agreements))
+    agreements = responder_agreements(
+        identity_key_pair,
+        signed_prekey,
+        one_time_prekey,
+        message.identity_key,
+        message.base_key,
+    )
+    root_key, chain_key = derive_initial_keys(agreements)
     return Session(
         local_identity_key=identity_key_pair.public,
         remote_identity_key=message.identity_key,

@@ -43,8 +43,9 @@ MAX_CONTENT_BODY_BYTES: Final = MAX_CONTENT_BYTES + 4
 MAX_PLAINTEXT_BYTES: Final = 96 * 1024
 """What one Signal message may hold, bytes: the largest content with its payload and padding, and
 room for other formats on the raw layer."""
-MAX_SIGNAL_MESSAGE_BYTES: Final = MAX_PLAINTEXT_BYTES + 512
-"""A Signal message with the largest plaintext and all its keys and numbers, bytes."""
+MAX_SIGNAL_MESSAGE_BYTES: Final = MAX_PLAINTEXT_BYTES + 2560
+"""A Signal message with the largest plaintext and all its keys and numbers, bytes: of these the
+ciphertext of a KEM has 1,569."""
 MAX_ENVELOPE_BYTES: Final = 128 * 1024
 """One envelope, bytes."""
 MAX_BUNDLE_BYTES: Final = 4 * 1024

@@ -141,7 +141,7 @@ def _first(data: bytes) -> str:
             lambda: victim.device.decrypt_raw(sender, MessageKind.PREKEY, data),
             RemoteError,
         )
-    if not data or len(data) > 98_816:
+    if not data or len(data) > 100_864:
         return "nothing"
     envelope = Envelope(_IDS, sender, BUDI, MessageKind.PREKEY, data)
     return attempt(victim, lambda: victim.device.decrypt(envelope), RemoteError)

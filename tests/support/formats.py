@@ -51,6 +51,13 @@ from e2ecross.wire.session_records import (
     decode_skipped_keys,
     encode_skipped_keys,
 )
+from e2ecross.wire.spqr_records import (
+    StoredSpqr,
+    StoredSpqrChain,
+    StoredSpqrMaterial,
+    decode_chunks,
+    encode_chunks,
+)
 from tests.support.points import GOOD_KEY
 
 __all__ = [
@@ -64,6 +71,8 @@ __all__ = [
     "PUBLISHED",
     "RECORDS",
     "STORED_SESSION",
+    "STORED_SPQR",
+    "STORED_SPQR_MATERIAL",
     "Format",
 ]
 
@@ -128,6 +137,28 @@ STORED_SESSION: Final = StoredSession(
     receiving_chains=(StoredChain(GOOD_KEY, None, 2**32, 3), StoredChain(GOOD_KEY, _KEY, 1, 0)),
     pending=StoredPending(5, 6, 1_700_000_000_000),
     used_prekeys=StoredUsedPrekeys(one_time_prekey_id=33, signed_prekey_id=22),
+)
+STORED_SPQR: Final = StoredSpqr(
+    is_initiator=True,
+    negotiation=1,
+    sending_epoch=2**40,
+    first_epoch=2**40 - 1,
+    chains=(StoredSpqrChain(7, b"", 8, _KEY, 3), StoredSpqrChain(2**32 - 1, _KEY, 1, _KEY, 0)),
+    stage=9,
+    epoch=2**40 + 1,
+    next_chunk=65_535,
+    received_chunks=35,
+)
+STORED_SPQR_MATERIAL: Final = StoredSpqrMaterial(
+    chain_root=_KEY,
+    authenticator_root=_KEY,
+    authenticator_mac_key=_KEY,
+    seed=_KEY * 2,
+    header=_KEY * 2,
+    m=_KEY,
+    ciphertext=_KEY * 30,
+    vector=_KEY * 36,
+    outgoing=_KEY * 5,
 )
 
 _WIRE: Final = {
@@ -270,6 +301,17 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "session": Format(
         STORED_SESSION.encode(), _again(StoredSession), StoreError, ((12,), (13,), (14,)), 1
+    ),
+    "spqr": Format(STORED_SPQR.encode(), _again(StoredSpqr), StoreError, ((5,),), 1),
+    "spqr material": Format(
+        STORED_SPQR_MATERIAL.encode(), _again(StoredSpqrMaterial), StoreError, (), 1
+    ),
+    "spqr chunks": Format(
+        encode_chunks({65_535: _KEY, 0: b"\x01" * 32}),
+        lambda data: encode_chunks(decode_chunks(data)),
+        StoreError,
+        (),
+        1,
     ),
     "skipped keys": Format(
         encode_skipped_keys({64: _KEY, 127: b"\x01" * 32}),

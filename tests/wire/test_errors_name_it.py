@@ -40,6 +40,9 @@ NAMES = {
     "session list": "a session list",
     "session": "a session record",
     "skipped keys": "a skipped keys record",
+    "spqr": "an SPQR record",
+    "spqr material": "an SPQR material record",
+    "spqr chunks": "an SPQR chunks record",
 }
 names = pytest.mark.parametrize("name", [*FORMATS])
 

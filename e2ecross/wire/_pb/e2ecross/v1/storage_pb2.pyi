@@ -163,6 +163,72 @@ class SkippedKeys(_message.Message):
     message_keys: bytes
     def __init__(self, numbers: _Optional[_Iterable[int]] = ..., message_keys: _Optional[bytes] = ...) -> None: ...
 
+class Spqr(_message.Message):
+    __slots__ = ("is_initiator", "negotiation", "sending_epoch", "first_epoch", "chains", "stage", "epoch", "next_chunk", "received_chunks")
+    IS_INITIATOR_FIELD_NUMBER: _ClassVar[int]
+    NEGOTIATION_FIELD_NUMBER: _ClassVar[int]
+    SENDING_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    FIRST_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    CHAINS_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CHUNK_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    is_initiator: bool
+    negotiation: int
+    sending_epoch: int
+    first_epoch: int
+    chains: _containers.RepeatedCompositeFieldContainer[SpqrChain]
+    stage: int
+    epoch: int
+    next_chunk: int
+    received_chunks: int
+    def __init__(self, is_initiator: bool = ..., negotiation: _Optional[int] = ..., sending_epoch: _Optional[int] = ..., first_epoch: _Optional[int] = ..., chains: _Optional[_Iterable[_Union[SpqrChain, _Mapping]]] = ..., stage: _Optional[int] = ..., epoch: _Optional[int] = ..., next_chunk: _Optional[int] = ..., received_chunks: _Optional[int] = ...) -> None: ...
+
+class SpqrChain(_message.Message):
+    __slots__ = ("sent", "sending_key", "received", "receiving_key", "skipped_count")
+    SENT_FIELD_NUMBER: _ClassVar[int]
+    SENDING_KEY_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    RECEIVING_KEY_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    sent: int
+    sending_key: bytes
+    received: int
+    receiving_key: bytes
+    skipped_count: int
+    def __init__(self, sent: _Optional[int] = ..., sending_key: _Optional[bytes] = ..., received: _Optional[int] = ..., receiving_key: _Optional[bytes] = ..., skipped_count: _Optional[int] = ...) -> None: ...
+
+class SpqrMaterial(_message.Message):
+    __slots__ = ("chain_root", "authenticator_root", "authenticator_mac_key", "seed", "header", "m", "ciphertext", "vector", "outgoing")
+    CHAIN_ROOT_FIELD_NUMBER: _ClassVar[int]
+    AUTHENTICATOR_ROOT_FIELD_NUMBER: _ClassVar[int]
+    AUTHENTICATOR_MAC_KEY_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    HEADER_FIELD_NUMBER: _ClassVar[int]
+    M_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    VECTOR_FIELD_NUMBER: _ClassVar[int]
+    OUTGOING_FIELD_NUMBER: _ClassVar[int]
+    chain_root: bytes
+    authenticator_root: bytes
+    authenticator_mac_key: bytes
+    seed: bytes
+    header: bytes
+    m: bytes
+    ciphertext: bytes
+    vector: bytes
+    outgoing: bytes
+    def __init__(self, chain_root: _Optional[bytes] = ..., authenticator_root: _Optional[bytes] = ..., authenticator_mac_key: _Optional[bytes] = ..., seed: _Optional[bytes] = ..., header: _Optional[bytes] = ..., m: _Optional[bytes] = ..., ciphertext: _Optional[bytes] = ..., vector: _Optional[bytes] = ..., outgoing: _Optional[bytes] = ...) -> None: ...
+
+class SpqrChunks(_message.Message):
+    __slots__ = ("indices", "chunks")
+    INDICES_FIELD_NUMBER: _ClassVar[int]
+    CHUNKS_FIELD_NUMBER: _ClassVar[int]
+    indices: _containers.RepeatedScalarFieldContainer[int]
+    chunks: bytes
+    def __init__(self, indices: _Optional[_Iterable[int]] = ..., chunks: _Optional[bytes] = ...) -> None: ...
+
 class OutboxRecord(_message.Message):
     __slots__ = ("envelope", "recipient", "message_id", "resend", "fresh_session", "content_kind", "content_body")
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
