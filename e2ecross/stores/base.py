@@ -57,6 +57,9 @@ class Table(enum.StrEnum):
     """Partition: address. Row: base key of the session."""
     SKIPPED_KEYS = "skipped_keys"
     """Partition: address and session. Row: ratchet key and bucket of message numbers."""
+    SPQR = "spqr"
+    """Partition: address and session. Row: `material`, `kyber`, `chunks` + number, `keys` + epoch
+    + bucket."""
     OUTBOX = "outbox"
     """Row: order of sending."""
     INBOX = "inbox"
