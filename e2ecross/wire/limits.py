@@ -51,11 +51,11 @@ ciphertext of a KEM has 1,569."""
 MAX_ENVELOPE_BYTES: Final = 128 * 1024
 """One envelope, bytes."""
 MAX_BUNDLE_BYTES: Final = 4 * 1024
-"""One encoded prekey bundle, bytes."""
+"""One encoded prekey bundle, bytes: with a Kyber prekey about 2,000."""
 MAX_ONE_TIME_PREKEYS: Final = 1000
-"""One-time prekeys in one publication: ten of the usual batches."""
-MAX_PUBLISHED_KEYS_BYTES: Final = 64 * 1024
-"""One encoded publication, bytes: 1000 one-time prekeys take 44,000."""
+"""One-time prekeys of either kind in one publication: ten of the usual batches."""
+MAX_PUBLISHED_KEYS_BYTES: Final = 2 * 1024 * 1024
+"""One encoded publication, bytes: 1000 one-time prekeys of each kind take 1.7 million."""
 MAX_PREKEY_ID: Final = 0xFFFFFF
 """Prekey ids that we issue have 24 bits, as those of deployed clients."""
 

@@ -14,6 +14,7 @@ from e2ecross.address import Address
 from e2ecross.crypto.cipher import cbc_encrypt, compute_mac
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import MessageKeys, derive_message_keys
+from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, generate_key_pair
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import DuplicateMessage, UnknownPrekey
@@ -21,7 +22,6 @@ from e2ecross.protocol.message_chain import ReceivingChain, find_message_key
 from e2ecross.protocol.ratchet import RatchetState, find_receiving_chain
 from e2ecross.protocol.root_chain import advance_root_chain
 from e2ecross.protocol.session import Session
-from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.protocol.session_reading import (
     READING,
     Opened,

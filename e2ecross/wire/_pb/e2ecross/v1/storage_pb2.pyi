@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DeviceRecord(_message.Message):
-    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "unconfirmed_publication", "backend_token", "registered", "next_queue_number", "publication_epoch", "adopts_epoch", "replaces_prekeys")
+    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "unconfirmed_publication", "backend_token", "registered", "next_queue_number", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class DeviceRecord(_message.Message):
     PUBLICATION_EPOCH_FIELD_NUMBER: _ClassVar[int]
     ADOPTS_EPOCH_FIELD_NUMBER: _ClassVar[int]
     REPLACES_PREKEYS_FIELD_NUMBER: _ClassVar[int]
+    LAST_RESORT_KYBER_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     address: _address_pb2.Address
     identity_private_key: bytes
     registration_id: int
@@ -33,7 +34,14 @@ class DeviceRecord(_message.Message):
     publication_epoch: int
     adopts_epoch: bool
     replaces_prekeys: bool
-    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., unconfirmed_publication: _Optional[bytes] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., next_queue_number: _Optional[int] = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ...) -> None: ...
+    last_resort_kyber_prekey_id: int
+    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., unconfirmed_publication: _Optional[bytes] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., next_queue_number: _Optional[int] = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ...) -> None: ...
+
+class PublicationRecord(_message.Message):
+    __slots__ = ("published_keys",)
+    PUBLISHED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    published_keys: bytes
+    def __init__(self, published_keys: _Optional[bytes] = ...) -> None: ...
 
 class EpochRecord(_message.Message):
     __slots__ = ("epoch",)
@@ -60,6 +68,18 @@ class OneTimePrekeyRecord(_message.Message):
     PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     private_key: bytes
     def __init__(self, private_key: _Optional[bytes] = ...) -> None: ...
+
+class KyberPrekeyRecord(_message.Message):
+    __slots__ = ("seed", "signature", "created_at_ms", "replaced_at_ms")
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    seed: bytes
+    signature: bytes
+    created_at_ms: int
+    replaced_at_ms: int
+    def __init__(self, seed: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., replaced_at_ms: _Optional[int] = ...) -> None: ...
 
 class RemoteIdentityRecord(_message.Message):
     __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms", "stale", "asked_at_ms", "by_policy", "offered_version")
