@@ -100,6 +100,7 @@ class SQLiteStore:
                 caching = CachingTransaction(inner, connections.values)
                 try:
                     yield caching
+                    caching.write()
                 finally:
                     caching.end()
             if transaction.has_written:

@@ -15,7 +15,7 @@ from e2ecross.errors import InvalidArgument, RecordCorrupted, StoreError
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.stores.base import Codec
 from e2ecross.stores.value_cache import MAX_VALUES, CachingTransaction, ValueCache
-from tests.client.support import SpyStore
+from tests.client.support import SpyStore, dump
 from tests.stores.support import KEY, KINDS, content, get, make_store, put
 
 SESSIONS = Table.SESSIONS
@@ -127,17 +127,31 @@ def test_what_is_put_within_a_savepoint_is_there_at_once(store: Store) -> None:
     assert get_value(store) == 9
 
 
-def test_values_of_a_savepoint_are_written_once() -> None:
+def test_values_of_savepoints_are_written_once_and_in_the_end() -> None:
     spy = SpyStore(MemoryStore())
     with spy.transaction() as inner:
         tx = CachingTransaction(inner, ValueCache())
-        with tx.savepoint():
-            for number in range(10):
+        for number in range(10):
+            with tx.savepoint():
                 tx.put_value(*PLACE, number, NUMBER)
                 assert tx.get_value(*PLACE, NUMBER) == number
+        assert not spy.writes
+        tx.write()
         assert spy.writes == {SESSIONS: 1}
         tx.put_value(*PLACE, 10, NUMBER)
         assert spy.writes == {SESSIONS: 2}
+    assert dump(spy) == {PLACE: b"10"}
+
+
+def test_no_more_values_wait_than_the_bound() -> None:
+    spy = SpyStore(MemoryStore())
+    with spy.transaction() as inner:
+        tx = CachingTransaction(inner, ValueCache())
+        for number in range(1_024):
+            assert not spy.writes
+            with tx.savepoint():
+                tx.put_value(SESSIONS, b"p", b"%d" % number, number, NUMBER)
+        assert spy.writes == {SESSIONS: 1_024}
 
 
 def test_a_savepoint_does_not_outlive_its_transaction(store: Store) -> None:
@@ -162,9 +176,30 @@ def test_savepoints_do_not_nest(store: Store) -> None:
 
 # --- What is kept ---------------------------------------------------------------------------
 
+_KINDS_OF_STEPS = [
+    "get",
+    "put",
+    "put bytes",
+    "delete",
+    "clear",
+    "failing put",
+    "savepoint",
+    "in savepoints",
+]
 _STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["get", "put", "put bytes", "delete", "clear", "failing put", "savepoint"]),
+        st.sampled_from(
+            [
+                "get",
+                "put",
+                "put bytes",
+                "delete",
+                "clear",
+                "failing put",
+                "savepoint",
+                "in savepoints",
+            ]
+        ),
         st.integers(0, 2),  # row
         st.integers(0, 99),
         st.integers(0, 2),  # which object
@@ -198,6 +233,8 @@ def test_values_are_what_the_records_say_whoever_wrote_them(
                 continue
             if step in ("put", "put bytes"):
                 model[row] = number
+            elif step == "in savepoints":
+                model[row] = number + 2
             elif step == "delete":
                 model.pop(row, None)
             elif step == "clear":
@@ -221,6 +258,15 @@ def _do(tx: Transaction, step: str, place: tuple[Table, bytes, bytes], number: i
         tx.delete(*place)
     elif step == "clear":
         tx.clear(SESSIONS, b"p")
+    elif step == "in savepoints":
+        for more in range(3):
+            with tx.savepoint():
+                tx.put_value(*place, number + more, NUMBER)
+            with suppress(KeyError), tx.savepoint():
+                tx.put_value(*place, number, NUMBER)
+                if number % 2:
+                    tx.delete(*place)
+                raise KeyError
     elif step == "savepoint":
         with suppress(KeyError), tx.savepoint():
             tx.put_value(*place, number, NUMBER)
