@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishing and replacing our own prekeys."""
 
+from dataclasses import replace
+
 import pytest
 
 from e2ecross import Device, Policy, PublishedKeys, Text
-from e2ecross.client.context import Context, require_device
+from e2ecross.client.context import Context, require_device, save_device
 from e2ecross.client.prekey_upkeep import needs_rotation, prepare_publication
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.crypto.xeddsa import verify_signature
@@ -163,6 +165,17 @@ def test_ids_end_at_24_bits() -> None:
     assert caught.value.code == "prekeys_exhausted"
     assert dump(store) == before
     assert ids(device.publish(1)) == [0xFFFFFE]
+
+
+def test_a_rotation_leaves_no_id_out() -> None:
+    clock, store = FakeClock(), MemoryStore()
+    device = make_device(BUDI, store, clock=clock)
+    with store.transaction() as tx:
+        save_device(tx, replace(require_device(tx), next_prekey_id=0xFFFFFE))
+    clock.advance(7 * DAY_MS)
+    published = device.publish(1)
+    assert (published.signed_prekey.id, ids(published)) == (0xFFFFFE, [0xFFFFFF])
+    PublishedKeys.decode(published.encode())
 
 
 def test_a_publication_whose_store_fails_is_not_made() -> None:

@@ -263,10 +263,10 @@ def test_a_witness_that_cannot_be_read_is_an_error_of_ours() -> None:
 
 def test_what_is_no_witness_is_refused() -> None:
     store = MemoryStore()
-    with pytest.raises(InvalidArgument, match="witness"):
+    with pytest.raises(InvalidArgument, match=r"\bwitness\b"):
         make(object(), store)  # type: ignore[arg-type]
     assert dump(store) == {}
-    with pytest.raises(InvalidArgument, match="restored"):
+    with pytest.raises(InvalidArgument, match=r"\brestored\b"):
         Device.open(store, restored=1)  # type: ignore[arg-type]
 
 
