@@ -24,6 +24,8 @@ from e2ecross import (
     UserId,
 )
 from e2ecross.client.backend import Backend
+from e2ecross.client.context import require_device
+from e2ecross.client.epoch import read_epoch
 from e2ecross.errors import (
     AuthenticationFailed,
     BackendError,
@@ -376,6 +378,13 @@ def test_a_refill_after_the_last_one_time_prekey_has_gone(backend: BackendSimula
     assert len(backend.left(BUDI)) == 5
 
 
+def test_the_back_end_hears_the_epoch_with_a_publication(backend: BackendSimulator) -> None:
+    context = make_client(BUDI, backend).device.context
+    with context.store.transaction() as tx:
+        token, epoch = require_device(tx).backend_token, read_epoch(tx)
+    assert backend.epoch(BUDI, token) == epoch == 1
+
+
 def test_the_signed_prekey_is_replaced_by_maintain(
     backend: BackendSimulator, clock: FakeClock
 ) -> None:
@@ -553,6 +562,13 @@ def test_the_limit_is_from_1_to_1000(limit: object, backend: BackendSimulator) -
         budi.receive(cast("Any", limit))
     assert len(backend.calls) == calls
     assert budi.receive(1) == budi.receive(1000) == []
+
+
+def test_by_default_100_items_come_at_once(backend: BackendSimulator) -> None:
+    budi = make_client(BUDI, backend)
+    for _ in range(101):
+        backend.inject(BUDI, b"garbage")
+    assert [len(budi.receive()) for _ in range(3)] == [100, 1, 0]
 
 
 @pytest.mark.parametrize(
