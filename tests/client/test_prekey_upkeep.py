@@ -321,6 +321,23 @@ def test_a_replaced_signed_prekey_goes_when_its_time_is_over_not_at_the_next_rot
     assert count_rows(store, Table.SIGNED_PREKEYS) == 1
 
 
+def test_a_replaced_signed_prekey_is_kept_no_longer_for_being_used() -> None:
+    clock, store = FakeClock(), MemoryStore()
+    budi, ana = make_device(BUDI, store, clock=clock), make_device(ANA)
+    ana.start_session(bundle_from(confirmed(budi), None))
+    clock.advance(7 * DAY_MS)
+    confirmed(budi)  # replaces it
+    clock.advance(6 * DAY_MS)
+    say(ana, budi, "late")
+    clock.advance(24 * DAY_MS - 1)
+    confirmed(budi)  # replaces the second
+    assert count_rows(store, Table.SIGNED_PREKEYS) == 3
+    clock.advance(1)
+    confirmed(budi)
+    assert count_rows(store, Table.SIGNED_PREKEYS) == 2
+    assert count_rows(store, Table.SEEN_BASE_KEYS) == 0
+
+
 def test_several_full_generations_keep_their_base_keys_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
