@@ -608,7 +608,8 @@ def test_a_lax_client_sends_to_a_reinstalled_contact_and_says_so(
     backend: BackendSimulator,
 ) -> None:
     policy = Policy(accept_changed_identity=True)
-    ana = make_client(ANA, backend, policy=policy)
+    clock = FakeClock()
+    ana = make_client(ANA, backend, clock=clock, policy=policy)
     old = make_client(BUDI, backend)
     ana.send(BUDI, Text("first"))
     backend.forget(BUDI)
@@ -616,12 +617,14 @@ def test_a_lax_client_sends_to_a_reinstalled_contact_and_says_so(
     new.register()
     assert ana.send(BUDI, Text("second")).deliveries == (Delivery(BUDI),)  # nobody knows yet
     drop_sessions(ana)
+    clock.advance(5)
     sent = ana.send(BUDI, Text("third"))
     assert sent.deliveries == (Delivery(BUDI, identity_changed=True),)
     identity = ana.device.remote_identity(BUDI)
     assert identity is not None
     assert identity.identity_key == new.device.identity_key != old.device.identity_key
     assert identity.by_policy
+    assert identity.first_seen_at_ms == clock.now_ms
     assert ana.send(BUDI, Text("fourth")).deliveries == (Delivery(BUDI),)
 
 
