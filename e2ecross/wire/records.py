@@ -289,6 +289,7 @@ class RemoteIdentityRecord:
         asked_at_ms: when a message was last asked for again of a device that nothing authentic
             has come from, milliseconds since 1970; 0 once something has.
         by_policy: the accepted key was accepted by the policy, not by the user.
+        offered_version: 4 once the device has offered a session of version 4, else 0.
     """
 
     identity_key: bytes
@@ -298,6 +299,7 @@ class RemoteIdentityRecord:
     stale: bool = False
     asked_at_ms: int = 0
     by_policy: bool = False
+    offered_version: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -310,6 +312,7 @@ class RemoteIdentityRecord:
                 stale=self.stale,
                 asked_at_ms=self.asked_at_ms,
                 by_policy=self.by_policy,
+                offered_version=self.offered_version,
             )
         )
 
@@ -334,4 +337,5 @@ class RemoteIdentityRecord:
             fields.stale,
             fields.asked_at_ms,
             fields.by_policy,
+            fields.offered_version,
         )

@@ -568,8 +568,10 @@ def test_another_message_version_is_unsupported() -> None:
     introduce(ana, budi)
     kind, data = ana.encrypt_raw(BUDI, b"halo")
     with pytest.raises(UnsupportedVersion) as caught:
-        budi.decrypt_raw(ANA, kind, b"\x44" + data[1:])
+        budi.decrypt_raw(ANA, kind, b"\x54" + data[1:])
     assert caught.value.code == "unsupported_version"
+    with pytest.raises(UnknownSession):
+        budi.decrypt_raw(ANA, kind, b"\x44" + data[1:])
     with pytest.raises(AuthenticationFailed):
         budi.decrypt_raw(ANA, kind, b"\x34" + data[1:])
 
