@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operations of `Device` on content, one envelope at a time and many at once."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, Final
+
+from benchmarks.contestants.devices import ANA, BUDI, NewStore, bundles_of, devices, links
+from benchmarks.job import Job, Maker, Step
+from e2ecross import Address, Bytes, Device, Envelope
+from e2ecross.stores import MemoryStore
+
+__all__ = ["many_makers"]
+
+_CONTENT: Final = Bytes(bytes(100))
+
+
+def many_makers(new_store: NewStore) -> dict[str, Maker]:
+    """The makers of operations on content, over such a store."""
+
+    def content_fan_out(job: Job, cleanup: ExitStack) -> Step:
+        ana, addresses = _acquainted(new_store, job.total, cleanup)
+        recipients = iter(addresses)
+        return lambda: ana.encrypt(next(recipients), _CONTENT)
+
+    def content_inbox(job: Job, cleanup: ExitStack) -> Step:
+        budi, envelopes = _written_to(new_store, job.total, 1, cleanup)
+        arriving = iter(envelopes)
+        return lambda: budi.decrypt(next(arriving))
+
+    def fan_out_many(job: Job, cleanup: ExitStack) -> Step:
+        ana, addresses = _acquainted(new_store, job.parameters["count"], cleanup)
+        return lambda: _at_once(ana).encrypt_many(addresses, _CONTENT)
+
+    def inbox_many(job: Job, cleanup: ExitStack) -> Step:
+        budi, envelopes = _written_to(new_store, job.parameters["count"], 1, cleanup)
+        return lambda: _at_once(budi).decrypt_many(envelopes)
+
+    def backlog_many(job: Job, cleanup: ExitStack) -> Step:
+        budi, envelopes = _written_to(new_store, 1, job.parameters["count"], cleanup)
+        return lambda: _at_once(budi).decrypt_many(envelopes)
+
+    one_by_one: dict[str, Maker] = {
+        "content_fan_out": content_fan_out,
+        "content_inbox": content_inbox,
+    }
+    if not hasattr(Device, "encrypt_many"):
+        return one_by_one
+    return {
+        **one_by_one,
+        "fan_out_many": fan_out_many,
+        "inbox_many": inbox_many,
+        "backlog_many": backlog_many,
+    }
+
+
+def _at_once(device: Device) -> Any:  # noqa: ANN401 - until `Device` has these methods
+    return device
+
+
+def _acquainted(
+    new_store: NewStore, number: int, cleanup: ExitStack
+) -> tuple[Device, Sequence[Address]]:
+    """A device with sessions under that many addresses, all answered."""
+    made = links(*devices(new_store, cleanup), number)
+    return made[0][0].device, [end.address for end, _ in made]
+
+
+def _written_to(
+    new_store: NewStore, senders: int, each: int, cleanup: ExitStack
+) -> tuple[Device, Sequence[Envelope]]:
+    """A device that was written to before, and what waits for it now."""
+    budi = Device.create(BUDI, new_store(cleanup))
+    envelopes = []
+    for number, bundle in enumerate(bundles_of(budi, senders)):
+        ana = Device.create(Address(ANA.app, f"ana{number}"), MemoryStore())
+        ana.start_session(bundle)
+        budi.decrypt(ana.encrypt(BUDI, _CONTENT))
+        ana.decrypt(budi.encrypt(ana.address, _CONTENT))
+        envelopes += [ana.encrypt(BUDI, _CONTENT) for _ in range(each)]
+    return budi, envelopes

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sealing alone: the rows that one message writes, encrypted for rest, and no store behind it.
+
+Which rows those are is not told here: a device is watched while it encrypts and decrypts one.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, cast
+
+from benchmarks.contestants.devices import STORE_KEY, connect
+from benchmarks.job import Job, Step
+from e2ecross.stores import MemoryStore
+from e2ecross.stores.base import Store, Table, Transaction
+from e2ecross.stores.sealing import SYSTEM_ENTROPY, Sealer
+
+__all__ = ["seal_decrypt", "seal_encrypt"]
+
+_Row = tuple[Table, bytes, bytes, bytes]
+
+
+class _Watched:
+    """A store in memory, and what was put into it since `rows` was emptied."""
+
+    def __init__(self) -> None:
+        self.rows: list[_Row] = []
+        self._store = MemoryStore()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        with self._store.transaction() as transaction:
+            yield cast(Transaction, _Watching(transaction, self.rows))
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class _Watching:
+    def __init__(self, inner: Transaction, rows: list[_Row]) -> None:
+        self._inner = inner
+        self._rows = rows
+
+    def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
+        self._rows.append((table, partition, row, record))
+        self._inner.put(table, partition, row, record)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - the other methods, as they are
+        return getattr(self._inner, name)
+
+
+class _Nowhere:
+    """A transaction whose rows nobody keeps."""
+
+    def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
+        pass
+
+
+def seal_encrypt(job: Job, cleanup: ExitStack) -> Step:
+    """A maker: seal what an encryption writes."""
+    stores: list[_Watched] = []
+    end, _ = connect(partial(_watched, stores), job, cleanup)
+    stores[0].rows.clear()
+    end.encrypt(bytes(100))
+    return _seal(stores[0].rows)
+
+
+def seal_decrypt(job: Job, cleanup: ExitStack) -> Step:
+    """A maker: seal what a decryption writes."""
+    stores: list[_Watched] = []
+    end, other = connect(partial(_watched, stores), job, cleanup)
+    for _ in range(2):  # not the first message of a chain: that one writes more
+        message = end.encrypt(bytes(100))
+        stores[1].rows.clear()
+        other.decrypt(message)
+    return _seal(stores[1].rows)
+
+
+def _watched(stores: list[_Watched], cleanup: ExitStack) -> Store:
+    stores.append(_Watched())
+    return stores[-1]
+
+
+def _seal(written: list[_Row]) -> Step:
+    rows = list(written)
+    put = Sealer(STORE_KEY, STORE_KEY, SYSTEM_ENTROPY).wrap(cast(Transaction, _Nowhere())).put
+
+    def step() -> None:
+        for row in rows:
+            put(*row)
+
+    return step

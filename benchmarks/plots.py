@@ -1,0 +1,3 @@
+from pathlib import Path
+from benchmarks.results import Results
+def write_plots(results: Results, prefix: Path) -> None: ...
