@@ -24,7 +24,7 @@ __all__ = ["main"]
 _FOLDER: Final = Path(__file__).parent / "results"
 _FULL: Final = _FOLDER / "full.json"
 _ROUNDS: Final = 10
-_QUICK_ROUNDS: Final = 3
+_QUICK_ROUNDS: Final = 2
 _PIPE_WIDTH: Final = 250  # where there is no terminal the table stays in one piece
 
 

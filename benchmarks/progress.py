@@ -38,6 +38,10 @@ class Progress:
         text = f"{100 * (self._done - 1) // self._total:3} %  {now - self._started:4.0f} s  "
         self._write(text + ", ".join(where))
 
+    def skip(self, steps: int) -> None:
+        """Leave steps out."""
+        self._done += steps
+
     def end(self) -> None:
         """Say how long it took, and leave the line."""
         self._write(f"100 %  {monotonic() - self._started:4.0f} s")

@@ -41,7 +41,7 @@ def _tables(results: Results, width: int) -> Iterator[str]:
     if not lines:
         yield "nothing was measured"
         return
-    widths = [max(len(line[i]) for line in lines if len(line) > 1) for i in range(len(lines[1]))]
+    widths = [max(len(line[i]) for line in lines if len(line) > 1) for i in range(len(lines[0]))]
     start = 1
     while start < len(widths):
         end, used = start, widths[0]

@@ -39,6 +39,7 @@ class Row:
         is_batch: one step does all of `count`.
         quick: parameters that a quick run changes; None if it leaves the row out.
         is_fresh: each sample is taken in a process of its own.
+        rounds: in how many rounds at most, because a sample takes long.
         unit: seconds ("s") or bytes ("B").
     """
 
@@ -53,6 +54,7 @@ class Row:
     is_batch: bool = False
     quick: Mapping[str, int] | None = field(default_factory=dict)
     is_fresh: bool = False
+    rounds: int = 1_000
     unit: str = "s"
 
     def parameters_of(self, *, is_quick: bool) -> Mapping[str, int]:
@@ -85,18 +87,16 @@ def _message(name: str, title: str, operation: str, steps: int = 100, **paramete
     return Row(name, "message", title, operation, {"bytes": 100, **parameters}, steps)
 
 
-def _whole(name: str, section: str, title: str, operation: str, count: int) -> Row:
+def _whole(
+    name: str, section: str, title: str, operation: str, count: int, quick: int | None
+) -> Row:
     parameters = {"bytes": 100, "count": count}
-    return Row(name, section, title, operation, parameters, is_whole=True)
-
-
-def _long(name: str, section: str, title: str, operation: str, count: int) -> Row:
-    parameters = {"bytes": 100, "count": count}
-    return Row(name, section, title, operation, parameters, is_whole=True, quick=None)
+    fewer = None if quick is None else {"count": quick}
+    return Row(name, section, title, operation, parameters, is_whole=True, quick=fewer)
 
 
 def _batch(name: str, section: str, title: str, operation: str) -> Row:
-    parameters, quick = {"bytes": 100, "count": 1_000}, {"count": 100}
+    parameters, quick = {"bytes": 100, "count": 1_000}, {"count": 20}
     return Row(name, section, title, operation, parameters, is_batch=True, quick=quick)
 
 
@@ -105,15 +105,8 @@ def _growth(name: str, title: str, operation: str, quick: int = 0, **parameters:
     return Row(name, "growth", title, operation, {"bytes": 100, **parameters}, 40, quick=fewer)
 
 
-_MEMORY: Final = Row(
-    *("memory", "other", "memory of a session", "memory", {"count": 2_000}),
-    quick={"count": 200},
-    is_fresh=True,
-    unit="B",
-)
-
 ROWS: Final = (
-    Row("bundle", "session", "keys for a contact: signed, one-time", "bundle", steps=20),
+    Row("bundle", "session", "keys: one signed, one one-time", "bundle", steps=20),
     Row("set-up", "session", "set-up, both sides, first message", "set_up", steps=20),
     _message("encrypt-100", "encrypt 100 B, one chain", "encrypt"),
     _message("encrypt-4k", "encrypt 4 KiB, one chain", "encrypt", bytes=4_096),
@@ -122,21 +115,21 @@ ROWS: Final = (
     _message("decrypt-4k", "decrypt 4 KiB, one chain", "decrypt", bytes=4_096),
     _message("decrypt-64k", "decrypt 64 KiB, one chain", "decrypt", 20, bytes=65_536),
     _message("ping-pong", "ping-pong, encrypt and decrypt", "ping_pong", 40),
-    _whole("backlog", "message", "backlog of {count}, each", "backlog", 1_000),
+    _whole("backlog", "message", "backlog of {count}, each", "backlog", 1_000, 100),
     _batch("backlog-many", "message", "backlog of {count}, at once, each", "backlog_many"),
     _message("skipped-0", "decrypt, 0 skipped keys stored", "decrypt", skipped=0),
     _message("skipped-100", "decrypt, 100 skipped keys stored", "decrypt", skipped=100),
     _message("skipped-2000", "decrypt, 2,000 skipped keys stored", "decrypt", skipped=2_000),
     _message("out-of-order", "decrypt, backwards by {window}", "out_of_order", window=20),
-    _whole("fan-out-10", "crowd", "to {count} recipients, each", "fan_out", 10),
-    _whole("fan-out-100", "crowd", "to {count} recipients, each", "fan_out", 100),
-    _long("fan-out-1000", "crowd", "to {count} recipients, each", "fan_out", 1_000),
-    _whole("content-out", "crowd", "content to {count} recipients, each", "content_fan_out", 100),
-    _whole("content-in", "crowd", "content from {count} senders, each", "content_inbox", 100),
+    _whole("fan-out-10", "crowd", "to {count} recipients, each", "fan_out", 10, 10),
+    _whole("fan-out-100", "crowd", "to {count} recipients, each", "fan_out", 100, None),
+    _whole("fan-out-1000", "crowd", "to {count} recipients, each", "fan_out", 1_000, None),
+    _whole("content-out", "crowd", "content to {count} recipients, each", "content_fan_out", 100, 20),
+    _whole("content-in", "crowd", "content from {count} senders, each", "content_inbox", 100, 20),
     _batch("fan-out-many", "crowd", "content to {count}, at once, each", "fan_out_many"),
     _batch("inbox-many", "crowd", "content from {count}, at once, each", "inbox_many"),
-    _whole("first-10", "crowd", "first contact with {count}, each", "first_contact", 10),
-    _long("first-1000", "crowd", "first contact with {count}, each", "first_contact", 1_000),
+    _whole("first-10", "crowd", "first contact with {count}, each", "first_contact", 10, 10),
+    _whole("first-1000", "crowd", "first contact with {count}, each", "first_contact", 1_000, None),
     Row("commit", "parts", "a bare commit of one changed row", "commit"),
     Row("seal-encrypt", "parts", "seal the rows of an encryption", "seal_encrypt"),
     Row("seal-decrypt", "parts", "seal the rows of a decryption", "seal_decrypt"),
@@ -146,16 +139,23 @@ ROWS: Final = (
     _growth("encrypt-store", "encrypt, {held} sessions", "encrypt_held", 10_000, held=1_000_000),
     _growth("decrypt-store", "decrypt, {held} sessions", "decrypt_held", 10_000, held=1_000_000),
     _growth("deposit-0", "relay: deposit, {waiting} waiting", "deposit", waiting=0),
-    _growth("deposit-100k", "relay: deposit, {waiting} waiting", "deposit", 5_000, waiting=100_000),
+    _growth("deposit-100k", "relay: deposit, {waiting} waiting", "deposit", 1_000, waiting=100_000),
     _growth("fetch-0", "relay: fetch and acknowledge one", "fetch", waiting=0),
-    _growth("fetch-100k", "the same, {waiting} waiting", "fetch", 5_000, waiting=100_000),
+    _growth("fetch-100k", "the same, {waiting} waiting", "fetch", 1_000, waiting=100_000),
     Row(
         *("walk", "growth", "memory to walk over {held} sessions", "walk", {"held": 1_000_000}),
         quick={"held": 10_000},
         is_fresh=True,
+        rounds=2,
         unit="B",
     ),
     Row("safety-number", "other", "safety number", "safety_number", steps=5, blocks=2),
     Row("import", "other", "import", "import", is_fresh=True),
-    _MEMORY,
+    Row(
+        *("memory", "other", "memory of a session, one end", "memory", {"count": 1_000}),
+        quick={"count": 50},
+        is_fresh=True,
+        rounds=2,
+        unit="B",
+    ),
 )

@@ -70,6 +70,9 @@ def run_rounds(
         progress.begin(sum(map(len, turns)) * (rounds + 1))
         for number in range(rounds + 1):
             for row, turn in zip(rows, turns, strict=True):
+                if number > row.rounds:
+                    progress.skip(len(turn))
+                    continue
                 first = number % max(len(turn), 1)
                 for contestant, engine in (*turn[first:], *turn[:first]):
                     progress.step(f"round {number} of {rounds}", row.name, contestant.title)

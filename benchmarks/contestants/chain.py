@@ -27,7 +27,10 @@ class End(Protocol):
 
 
 Connect = Callable[[Job, ExitStack], tuple[End, End]]
-"""Makes the two ends of a session that both know of, freshly."""
+"""Makes the two ends of a session that both know of, freshly.
+
+Only the second one is timed, but in a ping-pong; so the first may do without a durable store.
+"""
 
 
 def chain_makers(connect: Connect) -> dict[str, Maker]:

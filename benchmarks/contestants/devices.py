@@ -125,8 +125,13 @@ def bundles_of(device: Device, number: int) -> Iterator[PreKeyBundle]:
 
 
 def connect(new_store: NewStore, job: Job, cleanup: ExitStack) -> Link:
-    """Two devices on fresh stores, with one session, and as many archived ones as the job says."""
-    ana, budi = devices(new_store, cleanup)
+    """Two devices on fresh stores, with one session, and as many archived ones as the job says.
+
+    The first one is over such a store only if it is timed, too: in a ping-pong.
+    """
+    is_timed = job.operation == "ping_pong"
+    ana = Device.create(ANA, new_store(cleanup) if is_timed else MemoryStore())
+    budi = Device.create(BUDI, new_store(cleanup))
     return links(ana, budi, 1, sessions=1 + job.parameters.get("archived", 0))[0]
 
 

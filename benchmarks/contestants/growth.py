@@ -67,7 +67,8 @@ def _connect_in_crowd(job: Job, cleanup: ExitStack) -> Link:
     cleanup.callback(store.close)
     budi = Device.create(BUDI, MemoryStore())
     # Nobody of the crowd, and nobody that an earlier sample has added.
-    return links(Device.open(store), budi, 1, first=secrets.randbelow(2**40))[0]
+    ours, other = links(Device.open(store), budi, 1, first=secrets.randbelow(2**40))[0]
+    return other, ours
 
 
 def _open_crowd(held: int) -> SQLiteStore:

@@ -116,7 +116,9 @@ def _connect(job: Job, cleanup: ExitStack) -> tuple[_End, _End]:
 
 def _connect_durably(job: Job, cleanup: ExitStack) -> tuple[_End, _End]:
     end, other = _connect(job, cleanup)
-    return _DurableEnd(end.session, _file(cleanup)), _DurableEnd(other.session, _file(cleanup))
+    if job.operation == "ping_pong":
+        end = _DurableEnd(end.session, _file(cleanup))
+    return end, _DurableEnd(other.session, _file(cleanup))
 
 
 def _file(cleanup: ExitStack) -> sqlite3.Connection:

@@ -6,13 +6,12 @@ Which rows those are is not told here: a device is watched while it encrypts and
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import Any, cast
 
 from benchmarks.contestants.devices import STORE_KEY, connect
 from benchmarks.job import Job, Step
 from e2ecross.stores import MemoryStore
-from e2ecross.stores.base import Store, Table, Transaction
+from e2ecross.stores.base import Table, Transaction
 from e2ecross.stores.sealing import SYSTEM_ENTROPY, Sealer
 
 __all__ = ["seal_decrypt", "seal_encrypt"]
@@ -58,27 +57,22 @@ class _Nowhere:
 
 def seal_encrypt(job: Job, cleanup: ExitStack) -> Step:
     """A maker: seal what an encryption writes."""
-    stores: list[_Watched] = []
-    end, _ = connect(partial(_watched, stores), job, cleanup)
-    stores[0].rows.clear()
+    store = _Watched()
+    _, end = connect(lambda _: store, job, cleanup)
+    store.rows.clear()
     end.encrypt(bytes(100))
-    return _seal(stores[0].rows)
+    return _seal(store.rows)
 
 
 def seal_decrypt(job: Job, cleanup: ExitStack) -> Step:
     """A maker: seal what a decryption writes."""
-    stores: list[_Watched] = []
-    end, other = connect(partial(_watched, stores), job, cleanup)
+    store = _Watched()
+    other, end = connect(lambda _: store, job, cleanup)
     for _ in range(2):  # not the first message of a chain: that one writes more
-        message = end.encrypt(bytes(100))
-        stores[1].rows.clear()
-        other.decrypt(message)
-    return _seal(stores[1].rows)
-
-
-def _watched(stores: list[_Watched], cleanup: ExitStack) -> Store:
-    stores.append(_Watched())
-    return stores[-1]
+        message = other.encrypt(bytes(100))
+        store.rows.clear()
+        end.decrypt(message)
+    return _seal(store.rows)
 
 
 def _seal(written: list[_Row]) -> Step:
