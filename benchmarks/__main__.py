@@ -19,7 +19,7 @@ from benchmarks.results import Results, load, save
 from benchmarks.rows import ROWS
 from benchmarks.runner import run_rounds
 
-__all__ = ["main"]
+__all__ = ["main", "parse"]
 
 _FOLDER: Final = Path(__file__).parent / "results"
 _FULL: Final = _FOLDER / "full.json"
@@ -30,16 +30,13 @@ _PIPE_WIDTH: Final = 250  # where there is no terminal the table stays in one pi
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
+    given = parse(arguments)
     if given.list:
         print(_listing())
         return 0
     if given.write_docs:
         write_document(load(_FULL))
         return 0
-    _require_known(parser, given.only, {row.name for row in ROWS})
-    _require_known(parser, given.columns, {contestant.name for contestant in CONTESTANTS})
     results = _run(given)
     path = given.results or _default_path(given)
     save(results, path)
@@ -50,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read a command line; it ends the process if it makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less of everything: under a minute")
     parser.add_argument("--only", nargs="+", metavar="ROW", help="these rows alone")
@@ -61,7 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--write-docs", action="store_true", help="write the last full run into docs/, and end"
     )
-    return parser
+    given = parser.parse_args(arguments)
+    _require_known(parser, given.only, {row.name for row in ROWS})
+    _require_known(parser, given.columns, {contestant.name for contestant in CONTESTANTS})
+    return given
 
 
 def _require_known(

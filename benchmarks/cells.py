@@ -15,7 +15,7 @@ _BYTES: Final = ((2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 
 
 class Described(NamedTuple):
-    """A cell in words: the figure with its spread, and the ratio to ours; empty if there is none."""
+    """A cell in words: a figure with its spread, and its ratio to ours; empty if there is none."""
 
     value: str
     ratio: str
@@ -47,17 +47,16 @@ def describe(results: Results, row: Row, contestant: Contestant) -> Described:
 
 def format_ratio(ratio: Ratio) -> str:
     """A ratio with its interval."""
-    return f"×{_three(ratio.value)} {_three(ratio.low)}-{_three(ratio.high)}"
+    return f"{_digits(ratio.value, 3)}x {_digits(ratio.low, 2)}-{_digits(ratio.high, 2)}"
 
 
 def format_value(value: float, unit: str) -> str:
     """Seconds or bytes, with three digits and a unit that suits."""
-    for size, name in _SECONDS if unit == "s" else _BYTES:
-        if abs(value) >= size:
-            return f"{_three(value / size)} {name}"
-    return f"{_three(value / size)} {name}"
+    units = _SECONDS if unit == "s" else _BYTES
+    size, name = next((one for one in units if abs(value) >= one[0]), units[-1])
+    return f"{_digits(value / size, 3)} {name}"
 
 
-def _three(value: float) -> str:
-    """Three digits, and no exponent."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def _digits(value: float, digits: int) -> str:
+    """That many digits, and no exponent."""
+    return f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"

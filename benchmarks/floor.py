@@ -168,9 +168,7 @@ def verify(public: bytes, message: bytes, signature: bytes) -> None:
     crypto_sign_open(signature[:63] + bytes((signature[63] & 0x7F,)) + message, point)
 
 
-def wrap(
-    ids: tuple[int, int, int], base_key: bytes, identity_key: bytes, message: bytes
-) -> bytes:
+def wrap(ids: tuple[int, int, int], base_key: bytes, identity_key: bytes, message: bytes) -> bytes:
     """A first message; ids of one-time prekey, signed prekey and registration."""
     return (
         _VERSION

@@ -15,18 +15,19 @@ from benchmarks.cells import columns_of, format_value
 from benchmarks.figures import Figure, figure_of
 from benchmarks.results import Results
 from benchmarks.rows import ROWS
-from benchmarks.svg import DARK, GREY, LIGHT, dot, line, page, polyline, text
+from benchmarks.svg import DARK, GREY, dot, line, page, polyline, text
 
 __all__ = ["write_plots"]
 
 _PANELS: Final = ("set-up", "encrypt-100", "decrypt-100", "ping-pong")
+_DURABLE: Final = ("sqlite", "sealed", "vodozemac-sqlite")
 _SKIPPED: Final = ("skipped-0", "skipped-100", "skipped-2000")
 _TITLES: Final = {row.name: row.full_title(is_quick=False) for row in ROWS}
 
 # By kind of contestant; ours stands out, shades tell others apart.
 _COLOURS: Final = {
     "floor": GREY,
-    "protocol": "#0a5cc7",
+    "protocol": "#033d8b",
     "device": "#0969da",
     "sqlite": "#54aeff",
     "sealed": "#80ccff",
@@ -88,7 +89,8 @@ def _messages(results: Results) -> str:
     panels = [(row, figures) for row in _PANELS if (figures := _figures(results, row))]
     if not panels:
         return ""
-    parts, top = [], 0.0
+    parts: list[str] = []
+    top = 0.0
     for row, figures in panels:
         parts += _panel(results, row, figures, top)
         top += _PANEL_HEAD + _LINE * len(figures) + _PANEL_FOOT
@@ -116,39 +118,38 @@ def _panel(results: Results, row: str, figures: dict[str, Figure], top: float) -
 
 
 def _skipped(results: Results) -> str:
-    by_row = {row: _figures(results, row) for row in _SKIPPED}
-    names = [column.name for column in columns_of(results) if all(column.name in f for f in by_row.values())]
-    if not names:
+    by_row = [_figures(results, row) for row in _SKIPPED]
+    titles = {
+        column.name: column.title
+        for column in columns_of(results)
+        # A commit costs the same whatever is stored, and hides what is shown here.
+        if column.name not in _DURABLE and all(column.name in figures for figures in by_row)
+    }
+    if not titles:
         return ""
-    titles = {column.name: column.title for column in columns_of(results)}
-    medians = {name: [by_row[row][name].median for row in _SKIPPED] for name in names}
-    height = 360.0
-    scale = _Scale([m for values in medians.values() for m in values], height - 40, -(height - 90))
-    places = [70 + 190 * number for number in range(len(_SKIPPED))]
-    parts = [text((70, 24), "decrypt 100 B, with skipped keys stored", weight=600)]
+    medians = {name: [figures[name].median for figures in by_row] for name in titles}
+    scale = _Scale([value for values in medians.values() for value in values], 320, -270)
+    places = [80.0 + 190 * number for number in range(len(_SKIPPED))]
+    parts = [text((80, 24), "decrypt 100 B, skipped keys stored:", weight=600)]
     for decade in scale.decades:
         parts.append(line((places[0], scale(decade)), (places[-1], scale(decade))))
-        parts.append(text((places[0] - 8, scale(decade) + 4), format_value(decade, "s"), "end", GREY))
+        parts.append(text((72, scale(decade) + 4), format_value(decade, "s"), "end", GREY))
     for place, label in zip(places, ("0", "100", "2,000"), strict=True):
-        parts.append(text((place, height - 20), label, "middle", GREY))
+        parts.append(text((place, 342), label, "middle", GREY))
     for name, values in medians.items():
-        colour = _COLOURS.get(name, DARK)
         points = [(place, scale(value)) for place, value in zip(places, values, strict=True)]
-        parts.append(polyline(points, colour))
-        parts += [dot(point, colour, 3.5) for point in points]
-    parts += _legend(titles, medians, places[-1] + 12, scale)
-    return page(places[-1] + 170, height, "what decryption takes with skipped keys stored", parts)
+        parts.append(polyline(points, _COLOURS.get(name, DARK)))
+        parts += [dot(point, _COLOURS.get(name, DARK), 3.5) for point in points]
+    parts += _names(titles, {name: scale(values[-1]) for name, values in medians.items()})
+    return page(640, 360, "what decryption takes with skipped keys stored", parts)
 
 
-def _legend(
-    titles: dict[str, str], medians: dict[str, list[float]], left: float, scale: _Scale
-) -> Iterator[str]:
+def _names(titles: dict[str, str], ends: dict[str, float]) -> Iterator[str]:
     """Names at the ends of the lines, moved apart where they would overlap."""
-    lowest = float("inf")
-    for name in sorted(medians, key=lambda name: medians[name][-1]):
-        y = min(scale(medians[name][-1]) + 4, lowest - 14)
-        lowest = y
-        yield text((left, y), titles[name], fill=_COLOURS.get(name, DARK))
+    above = float("inf")
+    for name in sorted(ends, key=ends.__getitem__, reverse=True):
+        above = min(ends[name] + 4, above - 14)
+        yield text((472, above), titles[name], fill=_COLOURS.get(name, DARK))
 
 
 def _figures(results: Results, row: str) -> dict[str, Figure]:

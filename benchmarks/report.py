@@ -14,8 +14,8 @@ __all__ = ["report"]
 
 _GAP: Final = "  "
 _HEAD: Final = (
-    "Each cell: median, and the distance between the quartiles as a part of it; below, how many",
-    "times what e2ecross takes (the column of that name), and the 95 % interval of that.",
+    "Each cell: the median, ± half the distance between the quartiles; below, how many times that",
+    "is what e2ecross takes (the column of that name), with the 95 % interval.",
 )
 
 

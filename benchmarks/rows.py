@@ -124,7 +124,9 @@ ROWS: Final = (
     _whole("fan-out-10", "crowd", "to {count} recipients, each", "fan_out", 10, 10),
     _whole("fan-out-100", "crowd", "to {count} recipients, each", "fan_out", 100, None),
     _whole("fan-out-1000", "crowd", "to {count} recipients, each", "fan_out", 1_000, None),
-    _whole("content-out", "crowd", "content to {count} recipients, each", "content_fan_out", 100, 20),
+    _whole(
+        "content-out", "crowd", "content to {count} recipients, each", "content_fan_out", 100, 20
+    ),
     _whole("content-in", "crowd", "content from {count} senders, each", "content_inbox", 100, 20),
     _batch("fan-out-many", "crowd", "content to {count}, at once, each", "fan_out_many"),
     _batch("inbox-many", "crowd", "content from {count}, at once, each", "inbox_many"),
@@ -134,8 +136,12 @@ ROWS: Final = (
     Row("seal-encrypt", "parts", "seal the rows of an encryption", "seal_encrypt"),
     Row("seal-decrypt", "parts", "seal the rows of a decryption", "seal_decrypt"),
     _growth("encrypt-skipped", "encrypt, 2,000 skipped keys stored", "encrypt", skipped=2_000),
-    _growth("encrypt-archived", "encrypt, {archived} archived sessions", "encrypt_archived", archived=40),
-    _growth("decrypt-archived", "decrypt, {archived} archived sessions", "decrypt_archived", archived=40),
+    _growth(
+        "encrypt-archived", "encrypt, {archived} archived sessions", "encrypt_archived", archived=40
+    ),
+    _growth(
+        "decrypt-archived", "decrypt, {archived} archived sessions", "decrypt_archived", archived=40
+    ),
     _growth("encrypt-store", "encrypt, {held} sessions", "encrypt_held", 10_000, held=1_000_000),
     _growth("decrypt-store", "decrypt, {held} sessions", "decrypt_held", 10_000, held=1_000_000),
     _growth("deposit-0", "relay: deposit, {waiting} waiting", "deposit", waiting=0),

@@ -33,7 +33,9 @@ def page(width: float, height: float, title: str, parts: Iterable[str]) -> str:
     return "\n".join((head, f"<title>{escape(title)}</title>", background, *parts, "</svg>", ""))
 
 
-def text(at: Point, content: str, anchor: str = "start", fill: str = DARK, weight: int = 400) -> str:
+def text(
+    at: Point, content: str, anchor: str = "start", fill: str = DARK, weight: int = 400
+) -> str:
     """Words, with their baseline at a point.
 
     Args:

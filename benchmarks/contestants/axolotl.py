@@ -10,7 +10,7 @@ import os
 os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
 
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Final
 
 from axolotl.ecc.curve import Curve
 from axolotl.identitykey import IdentityKey

@@ -189,7 +189,7 @@ def device_makers(new_store: NewStore) -> dict[str, Maker]:
         return lambda: next(ends).encrypt(_PLAINTEXT)
 
     def safety_number(job: Job, cleanup: ExitStack) -> Step:
-        end, other = connect(new_store, job, cleanup)
+        _, end = connect(new_store, job, cleanup)
         return lambda: end.device.safety_number(end.address)
 
     chain = chain_makers(partial(connect, new_store))

@@ -104,7 +104,8 @@ class _End:
         return _run(self.ratchet.encrypt_message(plaintext, self.associated_data))
 
     def decrypt(self, message: EncryptedMessage) -> bytes:
-        return _run(self.ratchet.decrypt_message(message, self.associated_data))
+        plaintext: bytes = _run(self.ratchet.decrypt_message(message, self.associated_data))
+        return plaintext
 
 
 def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
@@ -118,7 +119,9 @@ def _run(coroutine: Coroutine[Any, Any, _T]) -> _T:
 
 
 def _party() -> _State:
-    state = _State.create(IdentityKeyFormat.CURVE_25519, AgreementHashFunction.SHA_256, _INFO)
+    state: _State = _State.create(
+        IdentityKeyFormat.CURVE_25519, AgreementHashFunction.SHA_256, _INFO
+    )
     state.generate_pre_keys(1)
     return state
 
