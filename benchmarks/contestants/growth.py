@@ -19,7 +19,8 @@ from benchmarks.job import Job, Maker, Step
 from benchmarks.machine import resident_bytes
 from e2ecross import Address, Device, Envelope, MessageKind
 from e2ecross.client.context import address_key
-from e2ecross.relay import Relay, RelayLimits
+from e2ecross.relay import Relay, RelayLimits, mailbox
+from e2ecross.relay.database import Database
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 
 __all__ = ["SCRATCH", "crowd_makers", "relay_makers", "walk"]
@@ -120,13 +121,19 @@ def _open_relay(waiting: int, cleanup: ExitStack) -> Relay:
     """A relay at which at least that many envelopes wait for Budi."""
     path = _scratch() / f"relay-{waiting}.db"
     is_new = not path.exists()
-    relay = Relay(path, limits=RelayLimits(mailbox_messages=10 * _CHUNK + 10 * waiting))
+    limits = RelayLimits(mailbox_messages=10 * _CHUNK + 10 * waiting)
+    relay = Relay(path, limits=limits)
     cleanup.callback(relay.close)
     if is_new:
         for address, token in _TOKENS.items():
             relay.register(address, token)
-        for envelope in _envelopes(waiting):
-            relay.deposit(_TOKENS[ANA], envelope)
+        database = Database(str(path))
+        for start in range(0, waiting, _CHUNK):
+            # One commit for many: through `Relay` each would have its own.
+            with database.writing() as connection:
+                for encoded in _envelopes(min(_CHUNK, waiting - start)):
+                    mailbox.deposit(connection, Envelope.decode(encoded), encoded, limits)
+        database.close()
     return relay
 
 
