@@ -77,7 +77,7 @@ class ProcessEngine:
 
     Args:
         command: starts it.
-        versions: what is known of its versions if it does not tell them.
+        versions: what is known of its versions besides what it tells.
 
     Raises:
         EngineFailed: it does not start.
@@ -102,7 +102,7 @@ class ProcessEngine:
             self.close()
             raise
         self.operations = frozenset(hello["operations"])
-        self.versions: Mapping[str, str] = hello.get("versions") or versions or {}
+        self.versions = {**(versions or {}), **hello["versions"]}
 
     def sample(self, job: Job) -> list[float]:
         """See `Engine.sample`."""

@@ -6,6 +6,7 @@ import os
 import platform
 import sqlite3
 import ssl
+import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ __all__ = ["describe_machine", "resident_bytes", "versions_of"]
 
 
 def describe_machine() -> dict[str, str]:
-    """What the figures depend on: processor, memory, system, Python and its libraries."""
+    """What the figures depend on: processor, memory, system, Python, and what was measured."""
     return {
         "processor": _processor(),
         "cores": str(os.cpu_count()),
@@ -23,6 +24,7 @@ def describe_machine() -> dict[str, str]:
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "OpenSSL of hashlib": ssl.OPENSSL_VERSION,
         "SQLite": sqlite3.sqlite_version,
+        "revision": _revision(),
     }
 
 
@@ -39,6 +41,16 @@ def resident_bytes() -> int:
     """
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _revision() -> str:
+    """Which commit of this project was measured, and whether something was changed since."""
+    command = ("git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty")
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
 
 
 def _processor() -> str:

@@ -139,7 +139,7 @@ def _durable() -> Iterator[Target]:
     for many, limit, single in (
         ("fan-out-many", 2.0, "content-out"),
         ("inbox-many", 2.0, "content-in"),
-        ("backlog-many", 1.5, "content-in"),
+        ("backlog-many", 1.5, "content-backlog"),
     ):
         memory = Place(single, "device")
         yield _one(f"sealed {many} by one in memory", limit, Place(many, "sealed"), memory)

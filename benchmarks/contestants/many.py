@@ -28,6 +28,11 @@ def many_makers(new_store: NewStore) -> dict[str, Maker]:
         arriving = iter(envelopes)
         return lambda: budi.decrypt(next(arriving))
 
+    def content_backlog(job: Job, cleanup: ExitStack) -> Step:
+        budi, envelopes = _written_to(new_store, 1, job.total, cleanup)
+        arriving = iter(envelopes)
+        return lambda: budi.decrypt(next(arriving))
+
     def fan_out_many(job: Job, cleanup: ExitStack) -> Step:
         ana, addresses = _acquainted(new_store, job.parameters["count"], cleanup)
         return lambda: _at_once(ana).encrypt_many(addresses, _CONTENT)
@@ -43,6 +48,7 @@ def many_makers(new_store: NewStore) -> dict[str, Maker]:
     one_by_one: dict[str, Maker] = {
         "content_fan_out": content_fan_out,
         "content_inbox": content_inbox,
+        "content_backlog": content_backlog,
     }
     if not hasattr(Device, "encrypt_many"):
         return one_by_one

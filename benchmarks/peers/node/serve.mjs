@@ -164,7 +164,10 @@ export function serve(library, more = {}) {
   const connect = async () => connected(library, await library.newDevice(), await library.newDevice(), 0);
   const makers = { ...chainMakers(connect), ...sessionMakers(library), ...more };
   const answers = {
-    hello: async () => ({ operations: [...Object.keys(makers), "memory"] }),
+    hello: async () => ({
+      operations: [...Object.keys(makers), "memory"],
+      versions: { Node: process.versions.node },
+    }),
     sample: async ({ job }) => {
       if (job.operation === "memory") return { values: [await memory(library, job.parameters.count)] };
       return { values: await sample(makers, job) };
