@@ -20,6 +20,8 @@ SECTIONS: Final = {
 
 _QUICK_DIVISOR: Final = 5
 _QUICK_BLOCKS: Final = 2
+_ALL: Final = 1_000
+_LONG_ROUNDS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Row:
     is_batch: bool = False
     quick: Mapping[str, int] | None = field(default_factory=dict)
     is_fresh: bool = False
-    rounds: int = 1_000
+    rounds: int = _ALL
     unit: str = "s"
 
     def parameters_of(self, *, is_quick: bool) -> Mapping[str, int]:
@@ -92,12 +94,23 @@ def _whole(
 ) -> Row:
     parameters = {"bytes": 100, "count": count}
     fewer = None if quick is None else {"count": quick}
-    return Row(name, section, title, operation, parameters, is_whole=True, quick=fewer)
+    rounds = _LONG_ROUNDS if count >= 1_000 else _ALL
+    return Row(
+        *(name, section, title, operation, parameters),
+        is_whole=True,
+        quick=fewer,
+        rounds=rounds,
+    )
 
 
 def _batch(name: str, section: str, title: str, operation: str) -> Row:
     parameters, quick = {"bytes": 100, "count": 1_000}, {"count": 20}
-    return Row(name, section, title, operation, parameters, is_batch=True, quick=quick)
+    return Row(
+        *(name, section, title, operation, parameters),
+        is_batch=True,
+        quick=quick,
+        rounds=_LONG_ROUNDS,
+    )
 
 
 def _growth(name: str, title: str, operation: str, quick: int = 0, **parameters: int) -> Row:

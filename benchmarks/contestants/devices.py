@@ -17,7 +17,7 @@ from benchmarks.contestants.chain import chain_makers
 from benchmarks.job import Job, Maker, Step
 from e2ecross import Address, Device, MessageKind, PreKeyBundle
 from e2ecross.stores import MemoryStore, SQLiteStore
-from e2ecross.stores.base import Store
+from e2ecross.stores.base import Store, Table
 from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "devices",
     "hold",
     "links",
+    "moved",
 ]
 
 ANA: Final = Address("whatsapp", "ana")
@@ -145,6 +146,19 @@ def devices(new_store: NewStore, cleanup: ExitStack) -> tuple[Device, Device]:
     return Device.create(ANA, new_store(cleanup)), Device.create(BUDI, new_store(cleanup))
 
 
+def moved(source: Store, new_store: NewStore, cleanup: ExitStack) -> Device:
+    """The device of a store, over another one that holds the same.
+
+    So that a thousand sessions are made in memory, and not with a commit for each message.
+    """
+    store = new_store(cleanup)
+    with source.transaction() as old, store.transaction() as new:
+        for table in Table:
+            for place in old.scan(table):
+                new.put(table, *place)
+    return Device.open(store)
+
+
 def device_makers(new_store: NewStore) -> dict[str, Maker]:
     """The makers of all operations of a device over such a store."""
 
@@ -182,11 +196,13 @@ def device_makers(new_store: NewStore) -> dict[str, Maker]:
         return step
 
     def fan_out(job: Job, cleanup: ExitStack) -> Step:
-        made = links(*devices(new_store, cleanup), job.total)
+        store = MemoryStore()
+        made = links(Device.create(ANA, store), Device.create(BUDI, MemoryStore()), job.total)
         for end, _ in made:
             end.encrypt(_PLAINTEXT)
-        ends = iter([end for end, _ in made])
-        return lambda: next(ends).encrypt(_PLAINTEXT)
+        ana = moved(store, new_store, cleanup)
+        recipients = iter([end.address for end, _ in made])
+        return lambda: ana.encrypt_raw(next(recipients), _PLAINTEXT)
 
     def safety_number(job: Job, cleanup: ExitStack) -> Step:
         _, end = connect(new_store, job, cleanup)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Final
 
-from benchmarks.contestants.devices import ANA, BUDI, NewStore, bundles_of, devices, links
+from benchmarks.contestants.devices import ANA, BUDI, NewStore, bundles_of, links, moved
 from benchmarks.job import Job, Maker, Step
 from e2ecross import Address, Bytes, Device, Envelope
 from e2ecross.stores import MemoryStore
@@ -68,15 +68,17 @@ def _acquainted(
     new_store: NewStore, number: int, cleanup: ExitStack
 ) -> tuple[Device, Sequence[Address]]:
     """A device with sessions under that many addresses, all answered."""
-    made = links(*devices(new_store, cleanup), number)
-    return made[0][0].device, [end.address for end, _ in made]
+    store = MemoryStore()
+    made = links(Device.create(ANA, store), Device.create(BUDI, MemoryStore()), number)
+    return moved(store, new_store, cleanup), [end.address for end, _ in made]
 
 
 def _written_to(
     new_store: NewStore, senders: int, each: int, cleanup: ExitStack
 ) -> tuple[Device, Sequence[Envelope]]:
     """A device that was written to before, and what waits for it now."""
-    budi = Device.create(BUDI, new_store(cleanup))
+    store = MemoryStore()
+    budi = Device.create(BUDI, store)
     envelopes = []
     for number, bundle in enumerate(bundles_of(budi, senders)):
         ana = Device.create(Address(ANA.app, f"ana{number}"), MemoryStore())
@@ -84,4 +86,4 @@ def _written_to(
         budi.decrypt(ana.encrypt(BUDI, _CONTENT))
         ana.decrypt(budi.encrypt(ana.address, _CONTENT))
         envelopes += [ana.encrypt(BUDI, _CONTENT) for _ in range(each)]
-    return budi, envelopes
+    return moved(store, new_store, cleanup), envelopes
