@@ -12,7 +12,7 @@ Rules:
 import hmac
 from hashlib import sha256, sha512
 from os import urandom
-from typing import Final
+from typing import Any, Final
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
@@ -52,7 +52,6 @@ _INNER_REST: Final = b"\x36" * 32
 _OUTER_REST: Final = b"\x5c" * 32
 _ZERO_SALT_INNER: Final = sha256(b"\x36" * 64)
 _ZERO_SALT_OUTER: Final = sha256(b"\x5c" * 64)
-_MESSAGE_INFO: Final = b"WhisperMessageKeys"
 _PRIME: Final = 2**255 - 19
 _VERSION: Final = b"\x33"
 
@@ -199,16 +198,19 @@ def fingerprint(identifier: bytes, identity_key: bytes) -> bytes:
 
 def _message_keys(message_key: bytes) -> tuple[bytes, bytes, bytes]:
     prk = _extract(message_key)
-    # Three HMACs with one key: hashing its pads once and copying is cheaper than padding anew.
+    # Three HMACs with one key: its pads are hashed once, and copied.
     inner = sha256(prk.translate(_INNER) + _INNER_REST)
     outer = sha256(prk.translate(_OUTER) + _OUTER_REST)
-    blocks = [b""]
-    for number in (b"\x01", b"\x02", b"\x03"):
-        first, second = inner.copy(), outer.copy()
-        first.update(blocks[-1] + _MESSAGE_INFO + number)
-        second.update(first.digest())
-        blocks.append(second.digest())
-    return blocks[1], blocks[2], blocks[3][:16]
+    first = _finish(inner.copy(), outer.copy(), b"WhisperMessageKeys\x01")
+    second = _finish(inner.copy(), outer.copy(), first + b"WhisperMessageKeys\x02")
+    return first, second, _finish(inner, outer, second + b"WhisperMessageKeys\x03")[:16]
+
+
+def _finish(inner: Any, outer: Any, data: bytes) -> bytes:  # noqa: ANN401 - typeshed hides it
+    inner.update(data)
+    outer.update(inner.digest())
+    digest: bytes = outer.digest()
+    return digest
 
 
 def _initial_root(agreements: bytes) -> bytes:
@@ -223,10 +225,7 @@ def _two_keys(prk: bytes, info: bytes) -> tuple[bytes, bytes]:
 
 
 def _extract(ikm: bytes) -> bytes:
-    inner, outer = _ZERO_SALT_INNER.copy(), _ZERO_SALT_OUTER.copy()
-    inner.update(ikm)
-    outer.update(inner.digest())
-    return outer.digest()
+    return _finish(_ZERO_SALT_INNER.copy(), _ZERO_SALT_OUTER.copy(), ikm)
 
 
 def _hmac(key: bytes, data: bytes) -> bytes:
