@@ -98,7 +98,8 @@ class End {
   }
   async encrypt(plaintext) {
     const { identities, sessions } = this.device;
-    const message = await signal.signalEncrypt(plaintext, this.address, ...own, sessions, identities);
+    const place = [this.address, ...own, sessions, identities];
+    const message = await signal.signalEncrypt(plaintext, ...place);
     return [message.type(), message.serialize()];
   }
   async decrypt([type, data]) {

@@ -111,7 +111,8 @@ function sessionMakers(library) {
     },
     async first_contact(job) {
       const ana = await newDevice();
-      const bundles = await times(total(job), async (i) => [i, await makeBundle(await newDevice())]);
+      const strangers = await times(total(job), newDevice);
+      const bundles = await times(total(job), async (i) => [i, await makeBundle(strangers[i])]);
       return each(bundles, async ([i, bundle]) => {
         await (await start(ana, `budi${i}`, bundle)).encrypt(PLAINTEXT);
       });
@@ -161,7 +162,8 @@ async function memory(library, count) {
 
 // Answers requests about a library (see `sessionMakers`); `more` are makers of its own.
 export function serve(library, more = {}) {
-  const connect = async () => connected(library, await library.newDevice(), await library.newDevice(), 0);
+  const { newDevice } = library;
+  const connect = async () => connected(library, await newDevice(), await newDevice(), 0);
   const makers = { ...chainMakers(connect), ...sessionMakers(library), ...more };
   const answers = {
     hello: async () => ({
@@ -169,8 +171,8 @@ export function serve(library, more = {}) {
       versions: { Node: process.versions.node },
     }),
     sample: async ({ job }) => {
-      if (job.operation === "memory") return { values: [await memory(library, job.parameters.count)] };
-      return { values: await sample(makers, job) };
+      if (job.operation !== "memory") return { values: await sample(makers, job) };
+      return { values: [await memory(library, job.parameters.count)] };
     },
   };
   let queue = Promise.resolve();
