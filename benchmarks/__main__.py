@@ -2,6 +2,7 @@
 """`python -m benchmarks`: measures, prints the table, writes results and plots."""
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -79,16 +80,25 @@ def _run(given: argparse.Namespace) -> Results:
         rows = [row for row in rows if row.quick is not None]
     columns = [one for one in CONTESTANTS if given.columns is None or one.name in given.columns]
     rounds = given.rounds or (_QUICK_ROUNDS if given.quick else _ROUNDS)
+    is_partial = given.only is not None or given.columns is not None
+    began_at_load = _load()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     progress = Progress()
     measured = run_rounds(rows, columns, rounds, progress, is_quick=given.quick)
     progress.end()
-    return Results(given.quick, rounds, started, describe_machine(), measured)
+    load_average = f"{began_at_load} when it began, {_load()} when it ended"
+    machine = {**describe_machine(), "load average": load_average}
+    return Results(given.quick, is_partial, rounds, started, machine, measured)
+
+
+def _load() -> str:
+    """How busy the machine was in the last minute: at best nothing else was."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 
 def _default_path(given: argparse.Namespace) -> Path:
     """A run of some rows or columns must not pass for a whole one."""
-    if given.only or given.columns:
+    if given.only is not None or given.columns is not None:
         return _FOLDER / "part.json"
     return _FOLDER / "quick.json" if given.quick else _FULL
 

@@ -38,8 +38,7 @@ def fill(document: str, results: Results) -> str:
 
 
 def _made(results: Results) -> Iterator[str]:
-    kind = "A quick run" if results.is_quick else "A full run"
-    yield f"{kind} of {results.rounds} rounds, begun {results.started}."
+    yield f"A {results.kind}, {results.rounds} rounds, begun {results.started}."
     yield ""
     yield from _table(("Machine", ""), list(results.machine.items()))
     for section, title in SECTIONS.items():

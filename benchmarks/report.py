@@ -93,8 +93,7 @@ def _targets(results: Results) -> Iterator[str]:
 
 
 def _surroundings(results: Results) -> Iterator[str]:
-    kind = "quick run" if results.is_quick else "full run"
-    yield f"{kind}, {results.rounds} rounds, begun {results.started}"
+    yield f"{results.kind}, {results.rounds} rounds, begun {results.started}"
     yield from (f"{name}: {value}" for name, value in results.machine.items())
     measured = results.measured
     for contestant in CONTESTANTS:

@@ -19,6 +19,7 @@ class Results:
 
     Attributes:
         is_quick: whether it was a quick one.
+        is_partial: whether rows or columns were left out on purpose.
         rounds: how many.
         started: when, ISO 8601, UTC.
         machine: what it ran on.
@@ -26,10 +27,16 @@ class Results:
     """
 
     is_quick: bool
+    is_partial: bool
     rounds: int
     started: str
     machine: Mapping[str, str]
     measured: Measured
+
+    @property
+    def kind(self) -> str:
+        """Which kind of run it was."""
+        return f"{'quick' if self.is_quick else 'full'} run{' of some rows' if self.is_partial else ''}"
 
     def cell(self, row: str, contestant: str) -> Cell | None:
         """The samples of a cell, if there are any."""

@@ -21,6 +21,7 @@ CELLS = {
 }
 RESULTS = Results(
     is_quick=False,
+    is_partial=False,
     rounds=3,
     started="2026-11-25T20:00:00+00:00",
     machine={"processor": "a fast one"},
