@@ -36,7 +36,8 @@ class Results:
     @property
     def kind(self) -> str:
         """Which kind of run it was."""
-        return f"{'quick' if self.is_quick else 'full'} run{' of some rows' if self.is_partial else ''}"
+        extent = " of some rows" if self.is_partial else ""
+        return f"{'quick' if self.is_quick else 'full'} run{extent}"
 
     def cell(self, row: str, contestant: str) -> Cell | None:
         """The samples of a cell, if there are any."""
