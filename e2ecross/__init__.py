@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""End-to-end encryption between messaging apps: the Signal protocol in typed Python."""
+"""End-to-end encryption between messaging apps: the Signal protocol in typed Python.
 
-from e2ecross.address import Address, App, UserId
-from e2ecross.client.client import Client, Delivery, Sent
-from e2ecross.client.device import Device
-from e2ecross.client.message import FailedMessage, Message
-from e2ecross.client.policy import Policy
-from e2ecross.client.session_store import SessionInfo
-from e2ecross.client.trust import RemoteIdentity, TrustState
-from e2ecross.client.witness import Witness
-from e2ecross.errors import E2ECrossError
-from e2ecross.protocol.safety_number import SafetyNumber
-from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
-from e2ecross.wire.content import Bytes, RetryRequest, Text, UnsupportedContent
-from e2ecross.wire.envelope import Envelope, MessageKind
+A name is imported when it is first used (PEP 562): an app starts without what it does not need.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from e2ecross.address import Address, App, UserId
+    from e2ecross.client.client import Client, Delivery, Sent
+    from e2ecross.client.device import Device
+    from e2ecross.client.message import FailedMessage, Message
+    from e2ecross.client.policy import Policy
+    from e2ecross.client.session_store import SessionInfo
+    from e2ecross.client.trust import RemoteIdentity, TrustState
+    from e2ecross.client.witness import Witness
+    from e2ecross.errors import E2ECrossError
+    from e2ecross.protocol.safety_number import SafetyNumber
+    from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
+    from e2ecross.wire.content import Bytes, RetryRequest, Text, UnsupportedContent
+    from e2ecross.wire.envelope import Envelope, MessageKind
 
 __all__ = [
     "Address",
@@ -43,3 +50,43 @@ __all__ = [
     "UserId",
     "Witness",
 ]
+
+_HOMES: Final = {
+    "Address": "e2ecross.address",
+    "App": "e2ecross.address",
+    "Bytes": "e2ecross.wire.content",
+    "Client": "e2ecross.client.client",
+    "Delivery": "e2ecross.client.client",
+    "Device": "e2ecross.client.device",
+    "E2ECrossError": "e2ecross.errors",
+    "Envelope": "e2ecross.wire.envelope",
+    "FailedMessage": "e2ecross.client.message",
+    "Message": "e2ecross.client.message",
+    "MessageKind": "e2ecross.wire.envelope",
+    "OneTimePrekey": "e2ecross.wire.bundle",
+    "Policy": "e2ecross.client.policy",
+    "PreKeyBundle": "e2ecross.wire.bundle",
+    "PublishedKeys": "e2ecross.wire.bundle",
+    "RemoteIdentity": "e2ecross.client.trust",
+    "RetryRequest": "e2ecross.wire.content",
+    "SafetyNumber": "e2ecross.protocol.safety_number",
+    "Sent": "e2ecross.client.client",
+    "SessionInfo": "e2ecross.client.session_store",
+    "SignedPrekey": "e2ecross.wire.bundle",
+    "Text": "e2ecross.wire.content",
+    "TrustState": "e2ecross.client.trust",
+    "UnsupportedContent": "e2ecross.wire.content",
+    "UserId": "e2ecross.address",
+    "Witness": "e2ecross.client.witness",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -46,6 +46,7 @@ __all__ = [
     "UnknownSession",
     "UnsupportedVersion",
     "UntrustedIdentity",
+    "VersionDowngrade",
     "WitnessFailed",
     "WrongBackupKey",
     "WrongStoreKey",
@@ -149,8 +150,14 @@ class UnsupportedVersion(RemoteError):
     code = "unsupported_version"
 
 
+class VersionDowngrade(RemoteError):
+    """A session of an older version than its peer has offered before, or than is demanded."""
+
+    code = "version_downgrade"
+
+
 class InvalidKey(RemoteError):
-    """A public key is not 0x05 and a canonical, full-order X25519 point (33 bytes)."""
+    """A public key or KEM ciphertext has the wrong type or length, or is not canonical."""
 
     code = "invalid_key"
 

@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 from e2ecross import Policy, errors
 from e2ecross.client import identity_backup
 from e2ecross.client.backend import Backend
-from e2ecross.crypto import kdf
+from e2ecross.crypto import kdf, spqr_kdf
 from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES, PassphraseCost
 from e2ecross.protocol import safety_number
 from e2ecross.relay import RelayLimits
@@ -277,6 +277,17 @@ def test_the_labels_are_those_of_the_code() -> None:
         kdf._ROOT_INFO,
         kdf._MESSAGE_INFO,
         kdf._BASE_KEY_HASH_PREFIX,
+    ):
+        assert f'"{label.decode()}"' in text
+    for label in (
+        spqr_kdf._PQXDH_INFO,
+        spqr_kdf._UPDATE_INFO,
+        spqr_kdf._HEADER_LABEL,
+        spqr_kdf._CIPHERTEXT_LABEL,
+        spqr_kdf._SECRET_INFO,
+        spqr_kdf._START_INFO,
+        spqr_kdf._EPOCH_INFO,
+        spqr_kdf._LINK_INFO,
     ):
         assert f'"{label.decode()}"' in text
     assert f'"{identity_backup._LABEL.decode()}"' in text

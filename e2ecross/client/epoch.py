@@ -11,13 +11,15 @@ Rules:
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
 from e2ecross.client.context import Context, require_device, save_device
+from e2ecross.client.publication import read_publication
+from e2ecross.client.witness import CheckedWitness
 from e2ecross.errors import BackendError, RestoredStore, WitnessFailed
-from e2ecross.stores.base import Table, Transaction
+from e2ecross.stores.base import Codec, Store, Table, Transaction
 from e2ecross.wire.records import decode_epoch, encode_epoch
 
 __all__ = [
@@ -32,19 +34,19 @@ __all__ = [
 ]
 
 EPOCH_ROW: Final = b"epoch"
+_EPOCH: Final = Codec(encode_epoch, decode_epoch)
 _MAX_ADOPTED: Final = 2**62
 """The highest epoch that is taken over from a back end: a lying one must not use up the numbers."""
 
 
 def read_epoch(tx: Transaction) -> int:
     """Return how many operations were committed."""
-    data = tx.get(Table.DEVICE, b"", EPOCH_ROW)
-    return 0 if data is None else decode_epoch(data)
+    return tx.get_value(Table.DEVICE, b"", EPOCH_ROW, _EPOCH) or 0
 
 
 def set_epoch(tx: Transaction, epoch: int) -> None:
     """Write the epoch."""
-    tx.put(Table.DEVICE, b"", EPOCH_ROW, encode_epoch(epoch))
+    tx.put_value(Table.DEVICE, b"", EPOCH_ROW, epoch, _EPOCH)
 
 
 def count_operation(tx: Transaction) -> int:
@@ -54,8 +56,7 @@ def count_operation(tx: Transaction) -> int:
     return epoch
 
 
-@contextmanager
-def witnessed_transaction(context: Context) -> Iterator[Transaction]:
+def witnessed_transaction(context: Context) -> AbstractContextManager[Transaction]:
     """A transaction, and after its commit the witness hears how far the store has come.
 
     For every operation whose result leaves the device: what the block returns is not released
@@ -64,23 +65,33 @@ def witnessed_transaction(context: Context) -> Iterator[Transaction]:
     Raises:
         WitnessFailed: it cannot be told. The transaction is committed.
     """
-    epoch = 0
-    with context.store.transaction() as tx:
-        yield tx
-        if context.witness is not None:
-            epoch = read_epoch(tx)
-    if context.witness is not None:
-        context.witness.tell(epoch)
+    if context.witness is None:
+        return context.store.transaction()
+    return _witnessed(context.store, context.witness)
 
 
-@contextmanager
-def witnessed_receipt(context: Context) -> Iterator[Transaction]:
+def witnessed_receipt(context: Context) -> AbstractContextManager[Transaction]:
     """The same for a message that was read: its plaintext is released in any case.
 
     The key that opened it is gone: held back, it would be lost. The next operation that sends
     tells the witness, or fails.
     """
-    with suppress(WitnessFailed), witnessed_transaction(context) as tx:
+    if context.witness is None:
+        return context.store.transaction()
+    return _witnessed_receipt(context.store, context.witness)
+
+
+@contextmanager
+def _witnessed(store: Store, witness: CheckedWitness) -> Iterator[Transaction]:
+    with store.transaction() as tx:
+        yield tx
+        epoch = read_epoch(tx)
+    witness.tell(epoch)
+
+
+@contextmanager
+def _witnessed_receipt(store: Store, witness: CheckedWitness) -> Iterator[Transaction]:
+    with suppress(WitnessFailed), _witnessed(store, witness) as tx:
         yield tx
 
 
@@ -119,7 +130,7 @@ def check_epoch(tx: Transaction, backend_epoch: int) -> None:
         if backend_epoch > _MAX_ADOPTED:
             raise BackendError("the back end answered with an impossible epoch: try again")
         set_epoch(tx, max(epoch, backend_epoch))
-        if device.unconfirmed_publication:  # made since, and not older than what is there
+        if read_publication(tx, device):  # made since, and not older than what is there
             device = replace(device, publication_epoch=count_operation(tx))
         save_device(tx, replace(device, adopts_epoch=False))
     else:

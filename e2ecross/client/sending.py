@@ -8,20 +8,21 @@ Rules:
 """
 
 from e2ecross.address import Address
-from e2ecross.client.context import Context
+from e2ecross.client.context import Context, address_key
 from e2ecross.client.epoch import count_operation
 from e2ecross.client.session_store import (
-    load_sessions,
-    load_sessions_for_sending,
+    read_current_session,
+    read_sessions,
     save_sessions,
 )
 from e2ecross.client.trust import (
-    find_identity,
-    require_accepted_identity,
+    find_identity_record,
+    note_offered_version,
+    require_no_downgrade,
     trust_bundle_identity,
 )
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.errors import InvalidArgument, NoSession, RecordCorrupted
+from e2ecross.errors import InvalidArgument, NoSession, RecordCorrupted, UntrustedIdentity
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import (
     add_initiated_session,
@@ -85,23 +86,29 @@ def checked_message_id(context: Context, message_id: bytes | None) -> bytes:
 
 
 def keep_initiated_session(
-    tx: Transaction, address: Address, session: Session, now_ms: int
+    context: Context, tx: Transaction, address: Address, session: Session, now_ms: int
 ) -> None:
     """Make a session that was started from a bundle the one that is sent with.
 
     Raises:
         UntrustedIdentity: its identity key is not the accepted one.
+        VersionDowngrade: the device has offered a newer version, and the policy does not accept it.
     """
+    place = address_key(address)
+    known = find_identity_record(tx, place)
+    require_no_downgrade(known, address, session.version, context.policy)
     trust_bundle_identity(tx, address, session.remote_identity_key, now_ms)
-    before = load_sessions(tx, address)
-    save_sessions(tx, address, before, add_initiated_session(before, session))
+    note_offered_version(tx, address, session.version)
+    before = read_sessions(tx, place)
+    save_sessions(tx, place, before, add_initiated_session(before, session))
     count_operation(tx)
 
 
 def send_to_identity(tx: Transaction, address: Address, identity_key: PublicKey) -> None:
     """Send with the newest session of this identity (33 bytes) from now on, or with none."""
-    before = load_sessions(tx, address)
-    save_sessions(tx, address, before, prefer_identity(before, identity_key))
+    place = address_key(address)
+    before = read_sessions(tx, place)
+    save_sessions(tx, place, before, prefer_identity(before, identity_key))
 
 
 def encrypt_plaintext(
@@ -114,10 +121,14 @@ def encrypt_plaintext(
         UntrustedIdentity: its identity key has changed and was not accepted.
         SessionExhausted: the session has no message numbers left.
     """
-    if find_identity(tx, address) is None:
+    place = address_key(address)
+    identity = find_identity_record(tx, place)
+    if identity is None:
         raise _no_session(address)
-    accepted = require_accepted_identity(tx, address)
-    before = load_sessions_for_sending(tx, address)
+    if identity.pending_key is not None:
+        raise UntrustedIdentity(address, identity.pending_key)
+    accepted = PublicKey(identity.identity_key)
+    before = read_current_session(tx, place) or read_sessions(tx, place)
     ready = prepare_to_send(before, accepted)
     if ready.current is None:
         raise _no_session(address)
@@ -127,8 +138,12 @@ def encrypt_plaintext(
             f"the session with {address} is of another identity than the accepted one: the store "
             f"is damaged"
         )
-    after, kind, data = seal_message(ready, plaintext, context.registration_id)
-    save_sessions(tx, address, before, after)
+    # Who sends to whom is said in first messages.
+    addresses = None if ready.current.pending is None else context.addresses_to(address)
+    after, kind, data = seal_message(
+        ready, plaintext, context.registration_id, context.entropy, addresses
+    )
+    save_sessions(tx, place, before, after)
     count_operation(tx)
     return kind, data
 

@@ -4,43 +4,81 @@
 Rules:
 - Only rows of values that changed are written; that is told by identity, because protocol values
   are immutable and share what did not change.
-- Skipped message keys have rows of their own, 64 message numbers each.
+- What an operation does not need is left in its rows. Archived sessions are read when the current
+  one alone does not do; of the skipped message keys, which have rows of 64 message numbers each,
+  at most one row before a message is authenticated. So a message costs the same however much of
+  both there is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.context import address_key
-from e2ecross.crypto.keys import PublicKey
-from e2ecross.errors import RecordCorrupted
-from e2ecross.protocol.message_chain import ReceivingChain
+from e2ecross.client.skipped_key_rows import (
+    load_all_skipped_keys,
+    load_needed_skipped_keys,
+    save_skipped_keys,
+)
+from e2ecross.client.spqr_rows import IncompleteSession, complete_session, save_spqr
+from e2ecross.crypto.keys import PublicKey, decode_public_key
+from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord, prefer_session
-from e2ecross.protocol.session_storage import session_from_record, session_to_record
-from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS
-from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.limits import MAX_HELD_MESSAGES
-from e2ecross.wire.session_records import (
-    SessionListRecord,
-    StoredSession,
-    decode_skipped_keys,
-    encode_skipped_keys,
+from e2ecross.protocol.session_storage import (
+    session_from_record,
+    session_to_record,
+    without_buckets,
 )
+from e2ecross.stores.base import Codec, Table, Transaction
+from e2ecross.wire.session_records import SessionListRecord, StoredSession
+from e2ecross.wire.signal_message import VERSION_3, SignalMessage
 
 __all__ = [
     "SessionInfo",
     "drop_damaged_sessions",
+    "has_archived_sessions",
     "has_session",
     "load_sessions",
-    "load_sessions_for_sending",
+    "read_current_session",
     "read_session_info",
+    "read_sessions",
+    "read_sessions_for",
     "save_sessions",
     "send_with_session",
 ]
 
-_RATCHET_KEY_BYTES = 33
-_BUCKET_INDEX_BYTES = 4
+
+def _decode_list(data: bytes) -> SessionListRecord:
+    stored = SessionListRecord.decode(data)
+    try:
+        for base_key in (*stored.archived, *filter(None, [stored.current])):
+            decode_public_key(base_key)
+    except InvalidKey as error:
+        raise RecordCorrupted(
+            "a session list holds an impossible key: the store is damaged"
+        ) from error
+    return stored
+
+
+_LIST: Final = Codec(SessionListRecord.encode, _decode_list)
+
+
+def _encode_session(session: Session | IncompleteSession) -> bytes:
+    if isinstance(session, IncompleteSession):
+        return session.stored.encode()
+    return session_to_record(session).encode()
+
+
+def _decode_session(data: bytes) -> Session | IncompleteSession:
+    stored = StoredSession.decode(data)
+    if stored.version == VERSION_3.number:
+        return session_from_record(stored)
+    return IncompleteSession(stored)
+
+
+_SESSION: Final[Codec[Session | IncompleteSession]] = Codec(_encode_session, _decode_session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +102,7 @@ class SessionInfo:
 
 def read_session_info(tx: Transaction, address: Address) -> SessionInfo | None:
     """Return how it stands with the sessions with an address, or None if there are none."""
-    record = load_sessions(tx, address)
+    record = read_sessions(tx, address_key(address))
     current = record.current
     if current is None and not record.archived:
         return None
@@ -82,58 +120,106 @@ def has_session(tx: Transaction, address: Address) -> bool:
     return stored is not None and stored.current is not None
 
 
-def load_sessions(tx: Transaction, address: Address) -> SessionRecord:
-    """Read all sessions with an address."""
-    partition = address_key(address)
-    stored = _load_list(tx, partition)
+def read_sessions(tx: Transaction, place: bytes) -> SessionRecord:
+    """Read the sessions with an address, their skipped message keys left in the store."""
+    stored = _load_list(tx, place)
     if stored is None:
         return NO_SESSIONS
-    current = None if stored.current is None else _load_session(tx, partition, stored.current)
-    archived = tuple(_load_session(tx, partition, base_key) for base_key in stored.archived)
+    current = None if stored.current is None else _load_session(tx, place, stored.current)
+    archived = tuple([_load_session(tx, place, base_key) for base_key in stored.archived])
     held = next((session.base_key for session in archived if session.base_key == stored.held), None)
     return SessionRecord(current, archived, held, stored.held_count)
 
 
-def load_sessions_for_sending(tx: Transaction, address: Address) -> SessionRecord:
-    """Read what is needed to send: mostly the current session alone, the archive left out.
+def read_sessions_for(tx: Transaction, place: bytes, message: SignalMessage) -> SessionRecord:
+    """The same, with the stored keys at hand that reading a message takes."""
+    record = read_sessions(tx, place)
 
-    `save_sessions` does not touch what is left out here and there.
+    def ready(session: Session) -> Session:
+        return load_needed_skipped_keys(tx, place + session.base_key, session, message)
+
+    current = None if record.current is None else ready(record.current)
+    return SessionRecord(
+        current, tuple(map(ready, record.archived)), record.held, record.held_count
+    )
+
+
+def load_sessions(tx: Transaction, address: Address) -> SessionRecord:
+    """Read everything about the sessions with an address, and hold it against each other.
+
+    Raises:
+        RecordCorrupted: it does not decode, or does not fit together.
     """
     partition = address_key(address)
-    stored = _load_list(tx, partition)
-    if stored is None or stored.current is None:
-        return NO_SESSIONS
-    if stored.held_count >= MAX_HELD_MESSAGES:  # the archive may be needed
-        return load_sessions(tx, address)
-    return SessionRecord(_load_session(tx, partition, stored.current), (), None, 0)
+    record = read_sessions(tx, partition)
+    if record is NO_SESSIONS:
+        return record
+
+    def whole(session: Session) -> Session:
+        return load_all_skipped_keys(tx, partition + session.base_key, session)
+
+    current = None if record.current is None else whole(record.current)
+    return SessionRecord(
+        current, tuple(map(whole, record.archived)), record.held, record.held_count
+    )
+
+
+def read_current_session(
+    tx: Transaction, place: bytes, message: SignalMessage | None = None
+) -> SessionRecord | None:
+    """Read the current session alone, the archive left out; None if that does not do.
+
+    It does unless there is no current session, or the stay rule holds one back. What is left out
+    is not touched by `save_sessions`, here and there.
+
+    Args:
+        tx: the operation's transaction.
+        place: the store's key of the peer's address (`address_key`).
+        message: what is to be read with the session, or None: nothing is.
+    """
+    stored = _load_list(tx, place)
+    if stored is None or stored.current is None or stored.held is not None:
+        return None
+    session = _load_session(tx, place, stored.current)
+    if message is not None:
+        session = load_needed_skipped_keys(tx, place + session.base_key, session, message)
+    return SessionRecord(session, (), None, 0)
+
+
+def has_archived_sessions(tx: Transaction, place: bytes) -> bool:
+    """Tell whether there are sessions with an address beside the current one."""
+    stored = _load_list(tx, place)
+    return stored is not None and bool(stored.archived)
 
 
 def save_sessions(
-    tx: Transaction, address: Address, before: SessionRecord, after: SessionRecord
+    tx: Transaction, place: bytes, before: SessionRecord, after: SessionRecord
 ) -> None:
     """Write what differs between the sessions as they were read and as they are now."""
-    partition = address_key(address)
+    if after.current is not None and _is_advanced(before, after):
+        _save_session(tx, place, before.current, after.current)
+        return
     old = {session.base_key: session for session in _sessions(before)}
     new = {session.base_key: session for session in _sessions(after)}
     for base_key, session in new.items():
         if old.get(base_key) is not session:
-            _save_session(tx, partition, old.get(base_key), session)
+            _save_session(tx, place, old.get(base_key), session)
     for base_key in old.keys() - new.keys():
-        tx.delete(Table.SESSIONS, partition, base_key)
-        tx.clear(Table.SKIPPED_KEYS, partition + base_key)
+        _forget_session(tx, place, base_key)
     stored = _list_record(after)
     if stored != _list_record(before):
-        tx.put(Table.SESSION_RECORDS, partition, b"", stored.encode())
+        tx.put_value(Table.SESSION_RECORDS, place, b"", stored, _LIST)
 
 
 def send_with_session(
     tx: Transaction, address: Address, base_key: bytes, accepted_identity: PublicKey
 ) -> None:
     """Send with the session of this base key (33 bytes) from now on; see `prefer_session`."""
-    before = load_sessions(tx, address)
+    place = address_key(address)
+    before = read_sessions(tx, place)
     for session in before.archived:
         if session.base_key == base_key:
-            save_sessions(tx, address, before, prefer_session(before, session, accepted_identity))
+            save_sessions(tx, place, before, prefer_session(before, session, accepted_identity))
 
 
 def drop_damaged_sessions(
@@ -146,7 +232,9 @@ def drop_damaged_sessions(
     """
     partition = address_key(address)
     try:
-        stored = _load_list(tx, partition)
+        # Not `_load_list`: of a list with an impossible key, the other sessions are kept.
+        data = tx.get(Table.SESSION_RECORDS, partition)
+        stored = None if data is None else SessionListRecord.decode(data)
     except RecordCorrupted:
         # Which skipped keys belonged to it is not known: they stay, and open nothing any more.
         tx.clear(Table.SESSION_RECORDS, partition)
@@ -161,8 +249,7 @@ def drop_damaged_sessions(
         if accepted_identity not in (None, current.remote_identity_key):
             damaged.add(stored.current)
     for base_key in damaged:
-        tx.delete(Table.SESSIONS, partition, base_key)
-        tx.clear(Table.SKIPPED_KEYS, partition + base_key)
+        _forget_session(tx, partition, base_key)
     if damaged:
         left = SessionListRecord(
             current=None if stored.current in damaged else stored.current,
@@ -170,13 +257,20 @@ def drop_damaged_sessions(
             held=None if stored.held in damaged else stored.held,
             held_count=0 if stored.held in damaged else stored.held_count,
         )
-        tx.put(Table.SESSION_RECORDS, partition, b"", left.encode())
+        tx.put_value(Table.SESSION_RECORDS, partition, b"", left, _LIST)
     return bool(damaged)
+
+
+def _forget_session(tx: Transaction, partition: bytes, base_key: bytes) -> None:
+    tx.delete(Table.SESSIONS, partition, base_key)
+    tx.clear(Table.SKIPPED_KEYS, partition + base_key)
+    tx.clear(Table.SPQR, partition + base_key)
 
 
 def _loads(tx: Transaction, partition: bytes, base_key: bytes) -> bool:
     try:
-        _load_session(tx, partition, base_key)
+        session = _load_session(tx, partition, base_key)
+        load_all_skipped_keys(tx, partition + base_key, session)
     except RecordCorrupted:
         return False
     return True
@@ -195,58 +289,37 @@ def _list_record(record: SessionRecord) -> SessionListRecord:
     )
 
 
+def _is_advanced(before: SessionRecord, after: SessionRecord) -> bool:
+    """Whether nothing has changed but the state of the current session; it mostly is so."""
+    return (
+        after.archived is before.archived
+        and after.held is before.held
+        and after.held_count == before.held_count
+        and after.current is not None
+        and before.current is not None
+        and after.current.base_key is before.current.base_key
+    )
+
+
 def _load_list(tx: Transaction, partition: bytes) -> SessionListRecord | None:
-    data = tx.get(Table.SESSION_RECORDS, partition)
-    return None if data is None else SessionListRecord.decode(data)
+    return tx.get_value(Table.SESSION_RECORDS, partition, b"", _LIST)
 
 
 def _load_session(tx: Transaction, partition: bytes, base_key: bytes) -> Session:
-    data = tx.get(Table.SESSIONS, partition, base_key)
-    if data is None:
+    session = tx.get_value(Table.SESSIONS, partition, base_key, _SESSION)
+    if session is None:
         raise RecordCorrupted("a session that is listed is missing: the store is damaged")
-    stored = StoredSession.decode(data)
-    if stored.base_key != base_key:
+    if isinstance(session, IncompleteSession):
+        session = complete_session(tx, partition + base_key, session.stored)
+    if session.base_key != base_key:
         raise RecordCorrupted("a session stands in the place of another: the store is damaged")
-    skipped: dict[bytes, dict[int, dict[int, bytes]]] = {}
-    if any(chain.skipped_count for chain in stored.receiving_chains):
-        for row, bucket in tx.list(Table.SKIPPED_KEYS, partition + base_key):
-            ratchet_key, index = row[:_RATCHET_KEY_BYTES], row[_RATCHET_KEY_BYTES:]
-            buckets = skipped.setdefault(ratchet_key, {})
-            buckets[int.from_bytes(index)] = decode_skipped_keys(bucket)
-    return session_from_record(stored, skipped)
+    return session
 
 
 def _save_session(
     tx: Transaction, partition: bytes, before: Session | None, after: Session
 ) -> None:
-    tx.put(Table.SESSIONS, partition, after.base_key, session_to_record(after).encode())
-    old = {} if before is None else _chains(before)
-    new = _chains(after)
-    for ratchet_key in old.keys() | new.keys():
-        _save_skipped_keys(
-            tx, partition + after.base_key, ratchet_key, old.get(ratchet_key), new.get(ratchet_key)
-        )
-
-
-def _chains(session: Session) -> Mapping[bytes, ReceivingChain]:
-    return {chain.ratchet_key: chain for chain in session.ratchet.receiving}
-
-
-def _save_skipped_keys(
-    tx: Transaction,
-    partition: bytes,
-    ratchet_key: bytes,
-    before: ReceivingChain | None,
-    after: ReceivingChain | None,
-) -> None:
-    old = (NO_SKIPPED_KEYS if before is None else before.skipped).buckets
-    new = (NO_SKIPPED_KEYS if after is None else after.skipped).buckets
-    if old is new:
-        return
-    for index, bucket in new.items():
-        if old.get(index) is not bucket:
-            row = ratchet_key + index.to_bytes(_BUCKET_INDEX_BYTES)
-            tx.put(Table.SKIPPED_KEYS, partition, row, encode_skipped_keys(bucket))
-    for index in old.keys() - new.keys():
-        row = ratchet_key + index.to_bytes(_BUCKET_INDEX_BYTES)
-        tx.delete(Table.SKIPPED_KEYS, partition, row)
+    tx.put_value(Table.SESSIONS, partition, after.base_key, without_buckets(after), _SESSION)
+    save_skipped_keys(tx, partition + after.base_key, before, after)
+    if after.version.is_post_quantum:
+        save_spqr(tx, partition + after.base_key, before, after)

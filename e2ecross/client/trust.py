@@ -13,6 +13,7 @@ Rules:
 
 import enum
 from dataclasses import dataclass, replace
+from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.context import address_key
@@ -25,9 +26,11 @@ from e2ecross.errors import (
     NoSession,
     RecordCorrupted,
     UntrustedIdentity,
+    VersionDowngrade,
 )
-from e2ecross.stores.base import Table, Transaction
+from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.records import RemoteIdentityRecord
+from e2ecross.wire.signal_message import MessageVersion
 
 __all__ = [
     "RemoteIdentity",
@@ -35,13 +38,16 @@ __all__ = [
     "accept_by_policy",
     "accept_identity",
     "find_identity",
+    "find_identity_record",
     "mark_stale",
     "mark_verified",
     "note_asked",
+    "note_offered_version",
     "observe_identity",
     "reject_identity",
     "require_accepted_identity",
     "require_identity",
+    "require_no_downgrade",
     "trust_bundle_identity",
 ]
 
@@ -72,6 +78,7 @@ class RemoteIdentity:
         asked_at_ms: nothing authentic has come from the device yet, and this is when a message was
             last asked for again of it, milliseconds since 1970; else 0.
         by_policy: the accepted key is a changed one, and the policy has accepted it, not the user.
+        offered_version: 4 once the device has offered a session of version 4, else 0.
     """
 
     address: Address
@@ -82,6 +89,7 @@ class RemoteIdentity:
     stale: bool = False
     asked_at_ms: int = 0
     by_policy: bool = False
+    offered_version: int = 0
 
     @property
     def trust(self) -> TrustState:
@@ -93,25 +101,20 @@ class RemoteIdentity:
 
 def find_identity(tx: Transaction, address: Address) -> RemoteIdentity | None:
     """Return what is known of an address's identity, or None."""
-    data = tx.get(Table.REMOTE_IDENTITIES, address_key(address))
-    if data is None:
+    record = find_identity_record(tx, address_key(address))
+    if record is None:
         return None
-    record = RemoteIdentityRecord.decode(data)
-    try:
-        return RemoteIdentity(
-            address,
-            decode_public_key(record.identity_key),
-            None if record.pending_key is None else decode_public_key(record.pending_key),
-            record.verified,
-            record.first_seen_at_ms,
-            record.stale,
-            record.asked_at_ms,
-            record.by_policy,
-        )
-    except InvalidKey as error:
-        raise RecordCorrupted(
-            "a remote identity holds an impossible key: the store is damaged"
-        ) from error
+    return RemoteIdentity(
+        address,
+        PublicKey(record.identity_key),
+        None if record.pending_key is None else PublicKey(record.pending_key),
+        record.verified,
+        record.first_seen_at_ms,
+        record.stale,
+        record.asked_at_ms,
+        record.by_policy,
+        record.offered_version,
+    )
 
 
 def require_identity(tx: Transaction, address: Address) -> RemoteIdentity:
@@ -122,10 +125,7 @@ def require_identity(tx: Transaction, address: Address) -> RemoteIdentity:
     """
     identity = find_identity(tx, address)
     if identity is None:
-        raise NoSession(
-            f"the identity key of {address} is not known yet: start a session from a bundle, "
-            f"or receive a message first"
-        )
+        raise _not_known(address)
     return identity
 
 
@@ -136,10 +136,12 @@ def require_accepted_identity(tx: Transaction, address: Address) -> PublicKey:
         NoSession: the address is not known.
         UntrustedIdentity: another key waits to be accepted.
     """
-    identity = require_identity(tx, address)
-    if identity.pending_key is not None:
-        raise UntrustedIdentity(address, identity.pending_key)
-    return identity.identity_key
+    record = find_identity_record(tx, address_key(address))
+    if record is None:
+        raise _not_known(address)
+    if record.pending_key is not None:
+        raise UntrustedIdentity(address, record.pending_key)
+    return PublicKey(record.identity_key)
 
 
 def trust_bundle_identity(
@@ -187,15 +189,16 @@ def observe_identity(
     Raises:
         IdentityChangedError: a new key, and the policy refuses it.
     """
+    record = find_identity_record(tx, address_key(address))
+    if record is not None and record.identity_key == identity_key:
+        # A late message of an old session does not show that the key is still the right one.
+        stale = record.stale and not starts_session
+        if stale is not record.stale or record.asked_at_ms:
+            _put(tx, address, replace(record, stale=stale, asked_at_ms=0))
+        return False
     identity = find_identity(tx, address)
     if identity is None:
         _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
-        return False
-    if identity_key == identity.identity_key:
-        # A late message of an old session does not show that the key is still the right one.
-        stale = identity.stale and not starts_session
-        if stale is not identity.stale or identity.asked_at_ms:
-            _save(tx, replace(identity, stale=stale, asked_at_ms=0))
         return False
     if policy.refuse_changed_identity and (starts_session or identity_key == identity.pending_key):
         raise IdentityChangedError(
@@ -205,7 +208,8 @@ def observe_identity(
             identity_key,
         )
     if starts_session and policy.accept_changed_identity and not identity.verified:
-        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms, by_policy=True))
+        changed = _changed(identity, identity_key, now_ms)
+        _save(tx, replace(changed, by_policy=True))
     elif starts_session:
         _save(tx, replace(identity, pending_key=identity_key))
     return True
@@ -224,7 +228,7 @@ def accept_identity(
     if identity.pending_key is not None and identity.pending_key != identity_key:
         raise InvalidArgument(f"identity_key is not the key of {address} that waits to be accepted")
     if identity.identity_key != identity_key:
-        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
+        _save(tx, _changed(identity, identity_key, now_ms))
     elif identity.by_policy or identity.stale:
         _save(tx, replace(identity, by_policy=False, stale=False))
 
@@ -237,7 +241,7 @@ def accept_by_policy(
     if not policy.accept_changed_identity or identity.verified or identity.pending_key is not None:
         return False
     key = decode_public_key(identity_key)
-    _save(tx, RemoteIdentity(address, key, None, False, now_ms, by_policy=True))
+    _save(tx, replace(_changed(identity, key, now_ms), by_policy=True))
     return True
 
 
@@ -263,6 +267,31 @@ def note_asked(tx: Transaction, address: Address, now_ms: int) -> None:
     _save(tx, replace(require_identity(tx, address), asked_at_ms=now_ms))
 
 
+def require_no_downgrade(
+    record: RemoteIdentityRecord | None, address: Address, version: MessageVersion, policy: Policy
+) -> None:
+    """Refuse a session of an older version than the device has offered before.
+
+    Whoever hands out its bundles may have stripped them of the keys that only the newer one has.
+
+    Raises:
+        VersionDowngrade: it is one, and the policy does not accept it.
+    """
+    offered = 0 if record is None else record.offered_version
+    if version.number < offered and not policy.accept_version_downgrade:
+        raise VersionDowngrade(
+            f"{address} has offered version {offered} of the protocol before, and this is version "
+            f"{version.number}: somebody may have taken out its post-quantum keys"
+        )
+
+
+def note_offered_version(tx: Transaction, address: Address, version: MessageVersion) -> None:
+    """Note that a device has offered a session of this version; only post-quantum ones count."""
+    record = find_identity_record(tx, address_key(address))
+    if version.is_post_quantum and record is not None and record.offered_version < version.number:
+        _put(tx, address, replace(record, offered_version=version.number))
+
+
 def mark_stale(tx: Transaction, address: Address) -> None:
     """Note that what is known of an address is from before the store was restored."""
     _save(tx, replace(require_identity(tx, address), stale=True))
@@ -281,6 +310,12 @@ def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> Non
     _save(tx, replace(identity, verified=True, stale=False, by_policy=False))
 
 
+def _changed(identity: RemoteIdentity, key: PublicKey, now_ms: int) -> RemoteIdentity:
+    """What is known of an address from now on, with another key."""
+    offered = identity.offered_version
+    return RemoteIdentity(identity.address, key, None, False, now_ms, offered_version=offered)
+
+
 def _save(tx: Transaction, identity: RemoteIdentity) -> None:
     record = RemoteIdentityRecord(
         identity.identity_key,
@@ -290,5 +325,38 @@ def _save(tx: Transaction, identity: RemoteIdentity) -> None:
         identity.stale,
         identity.asked_at_ms,
         identity.by_policy,
+        identity.offered_version,
     )
-    tx.put(Table.REMOTE_IDENTITIES, address_key(identity.address), b"", record.encode())
+    _put(tx, identity.address, record)
+
+
+def find_identity_record(tx: Transaction, place: bytes) -> RemoteIdentityRecord | None:
+    """Return the record of the address that this is the store's key of, or None."""
+    return tx.get_value(Table.REMOTE_IDENTITIES, place, b"", _IDENTITY)
+
+
+def _put(tx: Transaction, address: Address, record: RemoteIdentityRecord) -> None:
+    tx.put_value(Table.REMOTE_IDENTITIES, address_key(address), b"", record, _IDENTITY)
+
+
+def _decode(data: bytes) -> RemoteIdentityRecord:
+    record = RemoteIdentityRecord.decode(data)
+    try:
+        decode_public_key(record.identity_key)
+        if record.pending_key is not None:
+            decode_public_key(record.pending_key)
+    except InvalidKey as error:
+        raise RecordCorrupted(
+            "a remote identity holds an impossible key: the store is damaged"
+        ) from error
+    return record
+
+
+_IDENTITY: Final = Codec(RemoteIdentityRecord.encode, _decode)
+
+
+def _not_known(address: Address) -> NoSession:
+    return NoSession(
+        f"the identity key of {address} is not known yet: start a session from a bundle, "
+        f"or receive a message first"
+    )

@@ -14,9 +14,8 @@ from typing import Final
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CBC
-from cryptography.hazmat.primitives.padding import PKCS7
 
-from e2ecross.crypto.kdf import hmac_sha256, is_equal
+from e2ecross.crypto.kdf import hmac_with_key, is_equal
 from e2ecross.errors import AuthenticationFailed
 
 __all__ = ["BLOCK_BYTES", "MAC_BYTES", "cbc_decrypt", "cbc_encrypt", "compute_mac", "verify_mac"]
@@ -24,7 +23,8 @@ __all__ = ["BLOCK_BYTES", "MAC_BYTES", "cbc_decrypt", "cbc_encrypt", "compute_ma
 BLOCK_BYTES: Final = 16
 MAC_BYTES: Final = 8
 
-_PADDING: Final = PKCS7(8 * BLOCK_BYTES)
+_PADDING: Final = tuple(bytes((count,)) * count for count in range(BLOCK_BYTES + 1))
+"""What is appended when that many bytes are missing to a whole block; nobody takes the first."""
 
 
 def cbc_encrypt(cipher_key: bytes, iv: bytes, plaintext: bytes) -> bytes:
@@ -35,10 +35,9 @@ def cbc_encrypt(cipher_key: bytes, iv: bytes, plaintext: bytes) -> bytes:
         iv: 16 bytes.
         plaintext: any length, also none.
     """
-    padder = _PADDING.padder()
-    padded = padder.update(plaintext) + padder.finalize()
+    padding = _PADDING[BLOCK_BYTES - len(plaintext) % BLOCK_BYTES]
     encryptor = Cipher(AES256(cipher_key), CBC(iv)).encryptor()
-    return encryptor.update(padded) + encryptor.finalize()
+    return encryptor.update(plaintext + padding) + encryptor.finalize()
 
 
 def cbc_decrypt(cipher_key: bytes, iv: bytes, ciphertext: bytes) -> bytes:
@@ -53,24 +52,27 @@ def cbc_decrypt(cipher_key: bytes, iv: bytes, ciphertext: bytes) -> bytes:
         AuthenticationFailed: the length or the padding is wrong.
     """
     decryptor = Cipher(AES256(cipher_key), CBC(iv)).decryptor()
-    unpadder = _PADDING.unpadder()
     try:
         padded = decryptor.update(ciphertext) + decryptor.finalize()
-        return unpadder.update(padded) + unpadder.finalize()
     except ValueError as error:
         raise AuthenticationFailed("the message does not authenticate") from error
+    # Whoever could learn something from the time this takes has made the MAC.
+    count = padded[-1] if padded else 0
+    if not 0 < count <= BLOCK_BYTES or padded[-count:] != _PADDING[count]:
+        raise AuthenticationFailed("the message does not authenticate")
+    return padded[:-count]
 
 
-def compute_mac(mac_key: bytes, *parts: bytes) -> bytes:
-    """HMAC-SHA-256 over the concatenated parts, first 8 bytes."""
-    return hmac_sha256(mac_key, b"".join(parts))[:MAC_BYTES]
+def compute_mac(mac_key: bytes, associated_data: bytes, body: bytes) -> bytes:
+    """HMAC-SHA-256 over associated data and body, first 8 bytes; the key has 32 bytes."""
+    return hmac_with_key(mac_key, associated_data + body)[:MAC_BYTES]
 
 
-def verify_mac(mac: bytes, mac_key: bytes, *parts: bytes) -> None:
-    """Check a MAC (8 bytes) over the concatenated parts, in constant time.
+def verify_mac(mac: bytes, mac_key: bytes, associated_data: bytes, body: bytes) -> None:
+    """Check a MAC (8 bytes) over associated data and body, in constant time.
 
     Raises:
         AuthenticationFailed: it is another one.
     """
-    if not is_equal(mac, compute_mac(mac_key, *parts)):
+    if not is_equal(mac, compute_mac(mac_key, associated_data, body)):
         raise AuthenticationFailed("the message does not authenticate")

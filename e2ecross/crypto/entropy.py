@@ -4,13 +4,20 @@
 Rules:
 - Protocol code draws randomness only from an `EntropySource` that it is handed, so that every
   vector and every state machine test can replay recorded values.
+- The library's encapsulation draws its own randomness and takes none, so it is a source too.
 - `SYSTEM_ENTROPY` is the default everywhere outside tests.
 """
 
-import secrets
+import os
 from typing import Protocol
 
-__all__ = ["SYSTEM_ENTROPY", "EntropySource"]
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM1024PublicKey
+
+__all__ = ["SYSTEM_ENTROPY", "Encapsulation", "EntropySource"]
+
+Encapsulation = tuple[bytes, bytes]
+"""A secret, 32 bytes, and the ciphertext that carries it, 1568 bytes."""
+_Key = bytes  # within a class that has a method `bytes`, that name is the method
 
 
 class EntropySource(Protocol):
@@ -18,6 +25,14 @@ class EntropySource(Protocol):
 
     def bytes(self, n: int) -> bytes:
         """Return `n` fresh random bytes, fit for keys."""
+        ...
+
+    def encapsulate(self, kem_public_key: _Key) -> Encapsulation:
+        """Encapsulate a fresh secret to an ML-KEM-1024 key (1568 bytes, valid).
+
+        Returns:
+            The secret, 32 bytes, and the ciphertext, 1568 bytes.
+        """
         ...
 
 
@@ -28,7 +43,11 @@ class _SystemEntropy:
 
     def bytes(self, n: int) -> bytes:
         """Return `n` bytes from the operating system."""
-        return secrets.token_bytes(n)
+        return os.urandom(n)
+
+    def encapsulate(self, kem_public_key: _Key) -> Encapsulation:
+        """Encapsulate with the library's own generator, which the operating system seeds."""
+        return MLKEM1024PublicKey.from_public_bytes(kem_public_key).encapsulate()
 
 
 SYSTEM_ENTROPY: EntropySource = _SystemEntropy()

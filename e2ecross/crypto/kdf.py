@@ -2,8 +2,11 @@
 """Key derivation: HMAC, HKDF, and every label of the protocol.
 
 Rules:
-- Labels and constants stand here and nowhere else.
+- Labels and constants stand here and nowhere else; those of the SPQR ratchet in `spqr_kdf.py`.
 - One type per kind of key, so that the type checker refuses a mix-up.
+- HMAC under a key of exactly 32 bytes is put together from two calls of `hashlib.sha256`, as RFC
+  2104 defines it: that takes 0.9 us here, `hmac.digest` takes 1.5, and a message needs seven. The
+  tests hold it against `hmac`. Every other HMAC is `hmac.digest`.
 
 Sources: RFC 2104 (HMAC), RFC 5869 (HKDF); Double Ratchet (revision 1, 2016-11-20) section 5.2;
 X3DH (revision 1, 2016-11-04) section 2.2. The labels are those of deployed Signal clients.
@@ -11,7 +14,9 @@ X3DH (revision 1, 2016-11-04) section 2.2. The labels are those of deployed Sign
 
 import hashlib
 import hmac
-from typing import Final, NamedTuple, NewType, NoReturn, SupportsIndex
+from typing import Final, NamedTuple, NewType
+
+from e2ecross.crypto.secret import SecretTuple
 
 __all__ = [
     "KEY_BYTES",
@@ -20,16 +25,21 @@ __all__ = [
     "MessageKeys",
     "RootKey",
     "derive_initial_keys",
+    "derive_message_and_chain_key",
     "derive_message_key",
     "derive_message_keys",
     "derive_next_chain_key",
     "derive_root_and_chain_key",
+    "extract_to_pads",
     "hash_base_key",
     "hkdf",
     "hmac_sha256",
+    "hmac_with_key",
     "is_equal",
     "iterated_sha512",
 ]
+
+_sha256 = hashlib.sha256
 
 KEY_BYTES: Final = 32
 """Length of root keys, chain keys and message keys."""
@@ -48,8 +58,28 @@ _CHAIN_KEY_INPUT: Final = b"\x02"
 _BASE_KEY_HASH_PREFIX: Final = b"e2ecross seen base key"
 _BASE_KEY_HASH_BYTES: Final = 16
 
+# RFC 2104, section 2: the key XOR ipad or opad, filled up to SHA-256's block of 64 bytes.
+_INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
+_INNER_FILL: Final = b"\x36" * 32
+_OUTER_FILL: Final = b"\x5c" * 32
+# The states of SHA-256 after the pads of a key of zeros, which is the salt of most extractions.
+_ZERO_INNER: Final = hashlib.sha256(b"\x36" * 64)
+_ZERO_OUTER: Final = hashlib.sha256(b"\x5c" * 64)
+_MESSAGE_BLOCK_1: Final = _MESSAGE_INFO + b"\x01"
+_MESSAGE_BLOCK_2: Final = _MESSAGE_INFO + b"\x02"
+_MESSAGE_BLOCK_3: Final = _MESSAGE_INFO + b"\x03"
+_ROOT_BLOCK_1: Final = _ROOT_INFO + b"\x01"
+_ROOT_BLOCK_2: Final = _ROOT_INFO + b"\x02"
 
-class MessageKeys(NamedTuple):
+
+class _MessageKeysFields(NamedTuple):
+    cipher_key: bytes
+    mac_key: bytes
+    iv: bytes
+
+
+class MessageKeys(SecretTuple, _MessageKeysFields):
     """What one message key expands to; used for one message and then gone.
 
     Attributes:
@@ -58,20 +88,21 @@ class MessageKeys(NamedTuple):
         iv: CBC initialisation vector, 16 bytes.
     """
 
-    cipher_key: bytes
-    mac_key: bytes
-    iv: bytes
-
-    def __repr__(self) -> str:
-        return "<MessageKeys: secret>"
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        raise TypeError("MessageKeys holds secrets and is not pickled or copied")
+    __slots__ = ()
 
 
 def hmac_sha256(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA-256, 32 bytes."""
     return hmac.digest(key, data, "sha256")
+
+
+def hmac_with_key(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA-256, 32 bytes, under a key of exactly 32 bytes.
+
+    Source: RFC 2104 section 2.
+    """
+    inner, outer = _pads(key)
+    return _sha256(outer + _sha256(inner + data).digest()).digest()
 
 
 def is_equal(left: bytes, right: bytes) -> bool:
@@ -111,8 +142,10 @@ def derive_root_and_chain_key(root_key: RootKey, dh_output: bytes) -> tuple[Root
 
     Source: Double Ratchet sections 3.1 and 5.2 (KDF_RK).
     """
-    okm = hkdf(root_key, dh_output, _ROOT_INFO, 2 * KEY_BYTES)
-    return RootKey(okm[:KEY_BYTES]), ChainKey(okm[KEY_BYTES:])
+    inner, outer = _pads(hmac_with_key(root_key, dh_output))
+    first = _sha256(outer + _sha256(inner + _ROOT_BLOCK_1).digest()).digest()
+    second = _sha256(outer + _sha256(inner + first + _ROOT_BLOCK_2).digest()).digest()
+    return RootKey(first), ChainKey(second)
 
 
 def derive_message_key(chain_key: ChainKey) -> MessageKey:
@@ -120,7 +153,7 @@ def derive_message_key(chain_key: ChainKey) -> MessageKey:
 
     Source: Double Ratchet sections 3.1 and 5.2 (KDF_CK, constant 0x01).
     """
-    return MessageKey(hmac.digest(chain_key, _MESSAGE_KEY_INPUT, "sha256"))
+    return MessageKey(hmac_with_key(chain_key, _MESSAGE_KEY_INPUT))
 
 
 def derive_next_chain_key(chain_key: ChainKey) -> ChainKey:
@@ -128,16 +161,52 @@ def derive_next_chain_key(chain_key: ChainKey) -> ChainKey:
 
     Source: Double Ratchet sections 3.1 and 5.2 (KDF_CK, constant 0x02).
     """
-    return ChainKey(hmac.digest(chain_key, _CHAIN_KEY_INPUT, "sha256"))
+    return ChainKey(hmac_with_key(chain_key, _CHAIN_KEY_INPUT))
 
 
-def derive_message_keys(message_key: MessageKey) -> MessageKeys:
+def derive_message_and_chain_key(chain_key: ChainKey) -> tuple[MessageKey, ChainKey]:
+    """KDF_CK: the message key at this place of the chain, and the next chain key, 32 bytes each.
+
+    The same as `derive_message_key` and `derive_next_chain_key`, for less.
+
+    Source: Double Ratchet sections 3.1 and 5.2 (KDF_CK).
+    """
+    inner, outer = _pads(chain_key)
+    return (
+        MessageKey(_sha256(outer + _sha256(inner + _MESSAGE_KEY_INPUT).digest()).digest()),
+        ChainKey(_sha256(outer + _sha256(inner + _CHAIN_KEY_INPUT).digest()).digest()),
+    )
+
+
+def derive_message_keys(message_key: MessageKey, pq_key: bytes | None = None) -> MessageKeys:
     """Expand a message key (32 bytes) into cipher key, MAC key and IV.
 
-    Source: Double Ratchet section 5.2 (ENCRYPT).
+    Args:
+        message_key: 32 bytes, secret.
+        pq_key: of the post-quantum ratchet, mixed in as the salt, 32 bytes, secret; or None.
+
+    Source: Double Ratchet section 5.2 (ENCRYPT); docs/wire-format.md, ratchet.
     """
-    okm = hkdf(_ZERO_SALT, message_key, _MESSAGE_INFO, 80)
-    return MessageKeys(okm[:32], okm[32:64], okm[64:])
+    if pq_key is None:
+        inner, outer = extract_to_pads(message_key)
+    else:
+        inner, outer = _pads(hmac_with_key(pq_key, message_key))
+    first = _sha256(outer + _sha256(inner + _MESSAGE_BLOCK_1).digest()).digest()
+    second = _sha256(outer + _sha256(inner + first + _MESSAGE_BLOCK_2).digest()).digest()
+    third = _sha256(outer + _sha256(inner + second + _MESSAGE_BLOCK_3).digest()).digest()
+    return MessageKeys(first, second, third[:16])
+
+
+def extract_to_pads(ikm: bytes) -> tuple[bytes, bytes]:
+    """HKDF's extraction under the zero salt: the key for expansion, as its two blocks of HMAC.
+
+    Source: RFC 5869 section 2.2.
+    """
+    extract = _ZERO_INNER.copy()
+    extract.update(ikm)
+    prk = _ZERO_OUTER.copy()
+    prk.update(extract.digest())
+    return _pads(prk.digest())
 
 
 def hash_base_key(base_key: bytes) -> bytes:
@@ -155,3 +224,11 @@ def iterated_sha512(first: bytes, each: bytes, iterations: int) -> bytes:
     for _ in range(iterations - 1):
         digest = sha512(digest + each).digest()
     return digest
+
+
+def _pads(key: bytes) -> tuple[bytes, bytes]:
+    """The inner and the outer block of HMAC-SHA-256 for a key of 32 bytes.
+
+    Source: RFC 2104 section 2.
+    """
+    return key.translate(_INNER_PAD) + _INNER_FILL, key.translate(_OUTER_PAD) + _OUTER_FILL

@@ -40,6 +40,7 @@ PRIVATE_KEY_BYTES: Final = 32
 FIELD_PRIME: Final = 2**255 - 19
 
 _TYPE_X25519: Final = 0x05
+_TYPE_BYTE: Final = bytes((_TYPE_X25519,))
 
 PublicKey = NewType("PublicKey", bytes)
 PrivateKey = NewType("PrivateKey", bytes)
@@ -96,8 +97,8 @@ def key_pair_from_private(raw: bytes) -> KeyPair:
     """
     if len(raw) != PRIVATE_KEY_BYTES:
         raise InvalidArgument(f"a private key has {PRIVATE_KEY_BYTES} bytes, not {len(raw)}")
-    private = bytes((raw[0] & 0xF8, *raw[1:31], raw[31] & 0x7F | 0x40))
-    public = bytes((_TYPE_X25519,)) + nacl.bindings.crypto_scalarmult_base(private)
+    private = bytes((raw[0] & 0xF8,)) + raw[1:31] + bytes((raw[31] & 0x7F | 0x40,))
+    public = _TYPE_BYTE + nacl.bindings.crypto_scalarmult_base(private)
     return KeyPair(PrivateKey(private), PublicKey(public))
 
 

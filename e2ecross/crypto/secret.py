@@ -9,7 +9,7 @@ Rules:
 
 from typing import NoReturn, SupportsIndex, TypeVar
 
-__all__ = ["Secret", "without_frames"]
+__all__ = ["Secret", "SecretTuple", "without_frames"]
 
 _E = TypeVar("_E", bound=Exception)
 
@@ -33,3 +33,24 @@ class Secret:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError(f"{type(self).__name__} holds secrets and is not pickled or copied")
+
+
+class SecretTuple(Secret):
+    """The same for a `NamedTuple`; name it first among the bases.
+
+    For values that are rebuilt with each message: a frozen data class of four fields takes 0.5 us
+    to make, a tuple 0.25. Fields are read by name alone, so that nothing which walks over
+    containers, as crash reporters do, comes upon them.
+    """
+
+    __slots__ = ()
+
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} holds secrets: read its fields by name")
+
+    def __getitem__(self, index: object) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} holds secrets: read its fields by name")

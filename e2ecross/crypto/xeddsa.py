@@ -16,8 +16,7 @@ import hashlib
 from typing import Final
 
 import nacl.bindings
-from cryptography.exceptions import InvalidSignature as _LibraryInvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from nacl.exceptions import BadSignatureError
 
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import FIELD_PRIME, KeyPair, PublicKey
@@ -72,8 +71,8 @@ def verify_signature(public_key: PublicKey, message: bytes, signature: bytes) ->
         raise InvalidSignature("the signature is not in its canonical form")
     point = _edwards_point(public_key, top & _SIGN_BIT)
     try:
-        Ed25519PublicKey.from_public_bytes(point).verify(signature[:32] + s, message)
-    except (_LibraryInvalidSignature, ValueError) as error:
+        nacl.bindings.crypto_sign_open(signature[:32] + s + message, point)
+    except BadSignatureError as error:
         raise InvalidSignature("the signature does not verify") from error
 
 

@@ -13,11 +13,17 @@ Source: Double Ratchet (revision 1, 2016-11-20) sections 2.2, 2.6 and 3.5.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from e2ecross.crypto.kdf import ChainKey, MessageKey, derive_message_key, derive_next_chain_key
+from e2ecross.crypto.kdf import (
+    ChainKey,
+    MessageKey,
+    derive_message_and_chain_key,
+    derive_message_key,
+    derive_next_chain_key,
+)
 from e2ecross.crypto.keys import KeyPair, PublicKey
-from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.secret import SecretTuple
 from e2ecross.errors import (
     DuplicateMessage,
     MessageTooOld,
@@ -39,8 +45,13 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class SendingChain(Secret):
+class _SendingChainFields(NamedTuple):
+    ratchet_key_pair: KeyPair
+    chain_key: ChainKey | None
+    message_number: int
+
+
+class SendingChain(SecretTuple, _SendingChainFields):
     """Our half of the ratchet (DHs, CKs, Ns).
 
     Attributes:
@@ -49,13 +60,18 @@ class SendingChain(Secret):
         message_number: the number of the next message, from 0.
     """
 
-    ratchet_key_pair: KeyPair
+    __slots__ = ()
+
+
+class _ReceivingChainFields(NamedTuple):
+    ratchet_key: PublicKey
     chain_key: ChainKey | None
     message_number: int
+    skipped: SkippedKeys
+    may_have_no_pq_key: bool = False
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class ReceivingChain(Secret):
+class ReceivingChain(SecretTuple, _ReceivingChainFields):
     """A chain of the peer (DHr, CKr, Nr, and its part of MKSKIPPED).
 
     Attributes:
@@ -63,16 +79,20 @@ class ReceivingChain(Secret):
         chain_key: 32 bytes, secret; None once the chain is closed.
         message_number: the number of the next message expected, from 0.
         skipped: keys of messages before that one which have not arrived.
+        may_have_no_pq_key: it is the initiator's first, at the responder: some older peers write
+            there without a key of the post-quantum ratchet.
     """
 
-    ratchet_key: PublicKey
-    chain_key: ChainKey | None
-    message_number: int
-    skipped: SkippedKeys
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class FoundKey(Secret):
+class _FoundKeyFields(NamedTuple):
+    number: int
+    message_key: MessageKey
+    chain_keys: Sequence[ChainKey]
+
+
+class FoundKey(SecretTuple, _FoundKeyFields):
     """The key of a message that is not authenticated yet.
 
     Attributes:
@@ -83,9 +103,7 @@ class FoundKey(Secret):
             once the message is authenticated: a forged one costs half as much.
     """
 
-    number: int
-    message_key: MessageKey
-    chain_keys: Sequence[ChainKey]
+    __slots__ = ()
 
 
 def next_sending_key(chain: SendingChain) -> tuple[SendingChain, MessageKey]:
@@ -104,10 +122,8 @@ def next_sending_key(chain: SendingChain) -> tuple[SendingChain, MessageKey]:
         raise NoSession("this session was put away when the store was restored: start a new one")
     if chain.message_number >= MAX_UINT32:
         raise SessionExhausted("the session has no message numbers left: start a new one")
-    advanced = SendingChain(
-        chain.ratchet_key_pair, derive_next_chain_key(chain.chain_key), chain.message_number + 1
-    )
-    return advanced, derive_message_key(chain.chain_key)
+    message_key, chain_key = derive_message_and_chain_key(chain.chain_key)
+    return SendingChain(chain.ratchet_key_pair, chain_key, chain.message_number + 1), message_key
 
 
 def find_message_key(chain: ReceivingChain, number: int, max_forward_jump: int) -> FoundKey:
@@ -133,6 +149,8 @@ def find_message_key(chain: ReceivingChain, number: int, max_forward_jump: int) 
     if chain.chain_key is None:
         raise MessageTooOld(f"message {number} belongs to a chain that has been closed")
     jump = number - chain.message_number
+    if not jump:
+        return FoundKey(number, derive_message_key(chain.chain_key), (chain.chain_key,))
     if jump > max_forward_jump:
         raise TooManySkipped(
             f"a message skips {jump} others, more than the {max_forward_jump} allowed",
@@ -155,8 +173,13 @@ def use_message_key(chain: ReceivingChain, found: FoundKey) -> ReceivingChain:
     if not found.chain_keys:
         rest = chain.skipped.without(found.number)
         return _with(chain, chain.chain_key, chain.message_number, rest)
-    skipped = _store(chain.skipped, found.number, found.chain_keys)
-    return _with(chain, derive_next_chain_key(found.chain_keys[-1]), found.number + 1, skipped)
+    skipped = chain.skipped
+    if len(found.chain_keys) > 1:
+        skipped = _store(skipped, found.number, found.chain_keys)
+    chain_key = derive_next_chain_key(found.chain_keys[-1])
+    return ReceivingChain(
+        chain.ratchet_key, chain_key, found.number + 1, skipped, chain.may_have_no_pq_key
+    )
 
 
 def close_receiving_chain(chain: ReceivingChain, previous_counter: int | None) -> ReceivingChain:
@@ -173,10 +196,13 @@ def close_receiving_chain(chain: ReceivingChain, previous_counter: int | None) -
     """
     if chain.chain_key is None or previous_counter is None:
         return chain
-    end = max(previous_counter + 1, chain.message_number)
-    if end - chain.message_number > MAX_CLOSING_GAP:
+    gap = previous_counter + 1 - chain.message_number
+    if gap <= 0:
+        return _with(chain, None, chain.message_number, chain.skipped)
+    if gap > MAX_CLOSING_GAP:
         return chain
-    chain_keys = _walk(chain.chain_key, end - chain.message_number)
+    end = previous_counter + 1
+    chain_keys = _walk(chain.chain_key, gap)
     return _with(chain, None, end, _store(chain.skipped, end, chain_keys))
 
 
@@ -200,4 +226,6 @@ def _store(skipped: SkippedKeys, end: int, chain_keys: Sequence[ChainKey]) -> Sk
 def _with(
     chain: ReceivingChain, chain_key: ChainKey | None, message_number: int, skipped: SkippedKeys
 ) -> ReceivingChain:
-    return ReceivingChain(chain.ratchet_key, chain_key, message_number, skipped)
+    return ReceivingChain(
+        chain.ratchet_key, chain_key, message_number, skipped, chain.may_have_no_pq_key
+    )

@@ -21,53 +21,57 @@ Source: docs/wire-format.md, session records. The rules are those that lose no m
 deployed peer; the published specifications (Sesame, revision 2, section 3.2) leave them open.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.crypto.secret import Secret
-from e2ecross.errors import AuthenticationFailed, NoSession, RemoteError, UnknownSession
-from e2ecross.protocol.ratchet import count_skipped_keys, find_receiving_chain
+from e2ecross.crypto.secret import SecretTuple
+from e2ecross.errors import NoSession
 from e2ecross.protocol.session import (
     Session,
     can_send,
-    session_decrypt,
     session_encrypt,
     stop_sending,
     without_pending,
-    without_skipped_keys,
 )
+from e2ecross.protocol.session_archive import bound_archive
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import (
-    MAX_ARCHIVED_SESSIONS,
-    MAX_CHAIN_STEPS_PER_MESSAGE,
-    MAX_FORWARD_JUMP,
-    MAX_FORWARD_JUMP_ARCHIVED,
     MAX_HELD_MESSAGES,
-    MAX_SKIPPED_KEYS_ARCHIVED,
 )
-from e2ecross.wire.signal_message import PreKeySignalMessage, SignalMessage
+from e2ecross.wire.signal_message import (
+    VERSION_3,
+    MessageVersion,
+)
 
 __all__ = [
     "NO_SESSIONS",
-    "Opened",
     "SessionRecord",
     "add_initiated_session",
+    "all_sessions",
     "find_session",
-    "open_first_message",
-    "open_message",
-    "open_repeated_first_message",
+    "is_pending",
+    "make_current",
+    "may_send",
     "prefer_identity",
     "prefer_session",
     "prepare_to_send",
+    "promote",
     "seal_message",
     "stop_sending_with_all",
+    "update_archived",
+    "with_current",
 ]
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class SessionRecord(Secret):
+class _RecordFields(NamedTuple):
+    current: Session | None
+    archived: tuple[Session, ...]
+    held: PublicKey | None
+    held_count: int
+
+
+class SessionRecord(SecretTuple, _RecordFields):
     """The sessions with one address.
 
     Attributes:
@@ -77,25 +81,7 @@ class SessionRecord(Secret):
         held_count: how many messages the held session has read.
     """
 
-    current: Session | None
-    archived: tuple[Session, ...]
-    held: PublicKey | None
-    held_count: int
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Opened(Secret):
-    """A message that has been authenticated and decrypted.
-
-    Attributes:
-        record: the new sessions with the address.
-        session: the one of them that read it.
-        plaintext: what was sent.
-    """
-
-    record: SessionRecord
-    session: Session
-    plaintext: bytes
+    __slots__ = ()
 
 
 NO_SESSIONS: Final = SessionRecord(None, (), None, 0)
@@ -103,7 +89,7 @@ NO_SESSIONS: Final = SessionRecord(None, (), None, 0)
 
 def add_initiated_session(record: SessionRecord, session: Session) -> SessionRecord:
     """Make a session that we have just started the current one; its identity is accepted."""
-    return _make_current(record, session, session.remote_identity_key)
+    return make_current(record, session, session.remote_identity_key)
 
 
 def prepare_to_send(record: SessionRecord, accepted_identity: PublicKey) -> SessionRecord:
@@ -116,12 +102,16 @@ def prepare_to_send(record: SessionRecord, accepted_identity: PublicKey) -> Sess
         return record
     for session in record.archived:
         if session.base_key == record.held and session.remote_identity_key == accepted_identity:
-            return _make_current(record, session, accepted_identity)
+            return make_current(record, session, accepted_identity)
     return record
 
 
 def seal_message(
-    record: SessionRecord, plaintext: bytes, registration_id: int
+    record: SessionRecord,
+    plaintext: bytes,
+    registration_id: int,
+    entropy: EntropySource,
+    addresses: bytes | None = None,
 ) -> tuple[SessionRecord, MessageKind, bytes]:
     """Encrypt with the current session; see `session_encrypt`.
 
@@ -131,113 +121,20 @@ def seal_message(
     """
     if record.current is None:
         raise NoSession("there is no session with this address: start one from a bundle")
-    session, kind, data = session_encrypt(record.current, plaintext, registration_id)
-    return _with_current(record, session), kind, data
+    session, kind, data = session_encrypt(
+        record.current, plaintext, registration_id, entropy, addresses
+    )
+    return with_current(record, session), kind, data
 
 
-def find_session(record: SessionRecord, base_key: PublicKey) -> Session | None:
-    """Return the session of that base key (33 bytes), or None."""
-    for session in _all(record):
-        if session.base_key == base_key:
+def find_session(
+    record: SessionRecord, base_key: PublicKey, version: MessageVersion = VERSION_3
+) -> Session | None:
+    """Return the session of that base key (33 bytes) and version, or None."""
+    for session in all_sessions(record):
+        if session.base_key == base_key and session.version is version:
             return session
     return None
-
-
-def open_first_message(
-    record: SessionRecord,
-    session: Session,
-    message: SignalMessage,
-    entropy: EntropySource,
-    accepted_identity: PublicKey,
-) -> Opened:
-    """Read the message inside a prekey message that starts a new session.
-
-    Args:
-        record: the sessions with the address so far.
-        session: the responder's side of the new one; kept only if it reads the message.
-        message: the message inside.
-        entropy: see `ratchet_decrypt`.
-        accepted_identity: the address's accepted identity key, 33 bytes; at first contact the one
-            of this session.
-
-    Raises:
-        RemoteError: as `ratchet_decrypt`.
-    """
-    session, plaintext = session_decrypt(session, message, entropy, MAX_FORWARD_JUMP)
-    if _is_pending(record) and record.held is None:
-        archived = _bound((session, *record.archived), accepted_identity)
-        return Opened(
-            SessionRecord(record.current, archived, session.base_key, 1), session, plaintext
-        )
-    return Opened(_make_current(record, session, accepted_identity), session, plaintext)
-
-
-def open_repeated_first_message(
-    record: SessionRecord,
-    session: Session,
-    message: PreKeySignalMessage,
-    entropy: EntropySource,
-    accepted_identity: PublicKey,
-) -> Opened:
-    """Read a prekey message of a session that we have; no prekey is touched.
-
-    Args:
-        record: the sessions with the address.
-        session: the one that `find_session` found.
-        message: the prekey message.
-        entropy: see `ratchet_decrypt`.
-        accepted_identity: see `open_message`.
-
-    Raises:
-        RemoteError: as `ratchet_decrypt`; AuthenticationFailed also when the identity key in the
-            wrapper, which nothing else authenticates, is not that of the session.
-    """
-    if message.identity_key != session.remote_identity_key:
-        raise AuthenticationFailed("a prekey message names another identity than its session has")
-    advanced, plaintext = session_decrypt(
-        session, message.message, entropy, _max_forward_jump(record, session)
-    )
-    staying = _is_pending(record) and record.held is not None
-    if session is record.current:
-        updated = _with_current(record, advanced)
-    elif _may_send(advanced, accepted_identity) and not staying:
-        updated = _promote(record, session, advanced, accepted_identity)
-    else:
-        # Nothing is promoted, but what the held session reads counts.
-        is_held = staying and session.base_key == record.held
-        held_count = record.held_count + is_held
-        updated = _update_archived(record, session, advanced, held_count, accepted_identity)
-    return Opened(updated, advanced, plaintext)
-
-
-def open_message(
-    record: SessionRecord,
-    message: SignalMessage,
-    entropy: EntropySource,
-    accepted_identity: PublicKey,
-) -> Opened:
-    """Read a message that is no prekey message.
-
-    Args:
-        record: the sessions with the address.
-        message: as decoded.
-        entropy: see `ratchet_decrypt`.
-        accepted_identity: the address's accepted identity key, 33 bytes. An archived session of
-            another identity reads late messages, but is not sent with again.
-
-    Raises:
-        UnknownSession: there is no session with the address.
-        RemoteError: as `ratchet_decrypt`, where one session alone comes into question;
-            AuthenticationFailed where several were tried.
-    """
-    session, advanced, plaintext = _try_sessions(record, message, entropy, accepted_identity)
-    if session is record.current:
-        updated = _with_current(record, advanced)
-    elif _may_send(advanced, accepted_identity):
-        updated = _promote(record, session, advanced, accepted_identity)
-    else:
-        updated = _update_archived(record, session, advanced, record.held_count, accepted_identity)
-    return Opened(updated, advanced, plaintext)
 
 
 def prefer_identity(record: SessionRecord, identity_key: PublicKey) -> SessionRecord:
@@ -249,11 +146,11 @@ def prefer_identity(record: SessionRecord, identity_key: PublicKey) -> SessionRe
     if record.current is not None and record.current.remote_identity_key == identity_key:
         return record
     for session in record.archived:
-        if _may_send(session, identity_key) and session.ratchet.receiving:
-            return _make_current(record, session, identity_key)
+        if may_send(session, identity_key) and session.ratchet.receiving:
+            return make_current(record, session, identity_key)
     if record.current is None:
         return record
-    return SessionRecord(None, _bound(_archive(record), identity_key), None, 0)
+    return SessionRecord(None, bound_archive(_archive(record), identity_key), None, 0)
 
 
 def prefer_session(
@@ -264,9 +161,9 @@ def prefer_session(
     For when the peer has said in it that it cannot read another one. A session of another
     identity than the accepted one (33 bytes) stays where it is.
     """
-    if session is record.current or not _may_send(session, accepted_identity):
+    if session is record.current or not may_send(session, accepted_identity):
         return record
-    return _make_current(record, session, accepted_identity)
+    return make_current(record, session, accepted_identity)
 
 
 def stop_sending_with_all(record: SessionRecord, accepted_identity: PublicKey) -> SessionRecord:
@@ -275,68 +172,32 @@ def stop_sending_with_all(record: SessionRecord, accepted_identity: PublicKey) -
     For a store that was restored. The accepted identity (33 bytes) is that of the address.
     """
     archived = tuple(stop_sending(session) for session in _archive(record))
-    return SessionRecord(None, _bound(archived, accepted_identity), None, 0)
+    return SessionRecord(None, bound_archive(archived, accepted_identity), None, 0)
 
 
-def _may_send(session: Session, accepted_identity: PublicKey) -> bool:
+def may_send(session: Session, accepted_identity: PublicKey) -> bool:
+    """Tell whether a session may be sent with, given the accepted identity (33 bytes)."""
     return session.remote_identity_key == accepted_identity and can_send(session)
 
 
-def _try_sessions(
-    record: SessionRecord,
-    message: SignalMessage,
-    entropy: EntropySource,
-    accepted_identity: PublicKey,
-) -> tuple[Session, Session, bytes]:
-    """Return the session that reads the message, as it was and as it is then, and the plaintext."""
-    candidates = [
-        session
-        for session in _all(record)
-        if find_receiving_chain(session.ratchet, message.ratchet_key) is not None
-    ][:1] or sorted(
-        # Sessions of other identities shall not use up the steps before a genuine one's turn.
-        _all(record),
-        key=lambda session: session.remote_identity_key != accepted_identity,
-    )
-    if not candidates:
-        raise UnknownSession("there is no session with the sender of this message")
-    error: RemoteError | None = None
-    steps_left = MAX_CHAIN_STEPS_PER_MESSAGE
-    for session in candidates:
-        limit = min(_max_forward_jump(record, session), steps_left)
-        try:
-            advanced, plaintext = session_decrypt(session, message, entropy, limit)
-        except RemoteError as caught:
-            error = caught
-        else:
-            return session, advanced, plaintext
-        # Where several are tried, the chain is new to each: it begins with number 0.
-        steps_left = max(steps_left - message.counter, 0)
-    if len(candidates) == 1 and error is not None:
-        raise error
-    raise AuthenticationFailed("no session with the sender reads this message")
-
-
-def _all(record: SessionRecord) -> tuple[Session, ...]:
+def all_sessions(record: SessionRecord) -> tuple[Session, ...]:
+    """Return the sessions with the address, the current one first."""
     return record.archived if record.current is None else (record.current, *record.archived)
 
 
-def _is_pending(record: SessionRecord) -> bool:
+def is_pending(record: SessionRecord) -> bool:
+    """Tell whether the current session waits for the peer's first answer."""
     return record.current is not None and record.current.pending is not None
 
 
-def _max_forward_jump(record: SessionRecord, session: Session) -> int:
-    return MAX_FORWARD_JUMP if session is record.current else MAX_FORWARD_JUMP_ARCHIVED
-
-
-def _with_current(record: SessionRecord, session: Session) -> SessionRecord:
+def with_current(record: SessionRecord, session: Session) -> SessionRecord:
     """Update the current session; once it is acknowledged nothing is held back any longer."""
     if session.pending is None:
         return SessionRecord(session, record.archived, None, 0)
     return SessionRecord(session, record.archived, record.held, record.held_count)
 
 
-def _update_archived(
+def update_archived(
     record: SessionRecord,
     session: Session,
     advanced: Session,
@@ -346,63 +207,26 @@ def _update_archived(
     """Leave an archived session where it is, in the state in which it has read a message."""
     archived = tuple(advanced if other is session else other for other in record.archived)
     return SessionRecord(
-        record.current, _bound(archived, accepted_identity), record.held, held_count
+        record.current, bound_archive(archived, accepted_identity), record.held, held_count
     )
 
 
-def _promote(
+def promote(
     record: SessionRecord, session: Session, advanced: Session, accepted_identity: PublicKey
 ) -> SessionRecord:
     """Make an archived session current, in the state in which it has read a message."""
     archived = tuple(other for other in _archive(record) if other is not session)
-    return SessionRecord(advanced, _bound(archived, accepted_identity), None, 0)
+    return SessionRecord(advanced, bound_archive(archived, accepted_identity), None, 0)
 
 
-def _make_current(
+def make_current(
     record: SessionRecord, session: Session, accepted_identity: PublicKey
 ) -> SessionRecord:
     """Put a session in front; the current one goes into the archive, and the stay ends."""
-    return _promote(record, session, session, accepted_identity)
+    return promote(record, session, session, accepted_identity)
 
 
 def _archive(record: SessionRecord) -> tuple[Session, ...]:
     if record.current is None:
         return record.archived
     return (without_pending(record.current), *record.archived)
-
-
-def _bound(archived: tuple[Session, ...], accepted_identity: PublicKey) -> tuple[Session, ...]:
-    """Keep the archive within its limits, at the cost of other identities than the accepted one."""
-    return _bound_skipped_keys(_bound_sessions(archived, accepted_identity), accepted_identity)
-
-
-def _bound_sessions(
-    archived: tuple[Session, ...], accepted_identity: PublicKey
-) -> tuple[Session, ...]:
-    """Drop one session of too many: the oldest of an identity that is not accepted, or any."""
-    if len(archived) <= MAX_ARCHIVED_SESSIONS:
-        return archived
-    for place in range(len(archived) - 1, 0, -1):
-        if archived[place].remote_identity_key != accepted_identity:
-            return archived[:place] + archived[place + 1 :]
-    return archived[:MAX_ARCHIVED_SESSIONS]
-
-
-def _bound_skipped_keys(
-    archived: tuple[Session, ...], accepted_identity: PublicKey
-) -> tuple[Session, ...]:
-    """Drop stored message keys of too many, of the oldest sessions; of other identities first."""
-    counts = [count_skipped_keys(session.ratchet) for session in archived]
-    surplus = sum(counts) - MAX_SKIPPED_KEYS_ARCHIVED
-    if surplus <= 0:
-        return archived
-    bounded = list(archived)
-    oldest_first = range(len(archived) - 1, -1, -1)
-    for place in sorted(
-        oldest_first, key=lambda place: archived[place].remote_identity_key == accepted_identity
-    ):
-        dropped = min(surplus, counts[place])
-        if dropped:
-            bounded[place] = without_skipped_keys(archived[place], dropped)
-            surplus -= dropped
-    return tuple(bounded)

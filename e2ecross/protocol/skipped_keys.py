@@ -6,6 +6,9 @@ Rules:
   costs the same whether ten keys are stored or two thousand.
 - A bucket holds up to 64 neighbouring message numbers. It is what the store keeps in one row;
   whether a bucket must be written again is told by identity (`is`).
+- Buckets that an operation does not need may be left in the store; the count is of all keys, at
+  hand or not. Keys that go because there are too many are then only counted (`forgotten`), and
+  whoever holds the rows removes that many of the lowest numbers.
 
 Source: Double Ratchet (revision 1, 2016-11-20) sections 3.2 and 6.4 (bounds).
 """
@@ -24,17 +27,40 @@ _Bucket = Mapping[int, MessageKey]
 
 
 class SkippedKeys(Secret):
-    """An immutable mapping of message number to message key (32 bytes, secret)."""
+    """An immutable mapping of message number to message key (32 bytes, secret).
 
-    __slots__ = ("_count", "buckets")
+    Attributes:
+        buckets: those at hand.
+        forgotten: how many of the lowest numbers are to be removed where the rest is kept.
+    """
 
-    def __init__(self, buckets: Mapping[int, _Bucket]) -> None:
-        """Take over buckets; neither they nor the mapping may be changed afterwards."""
+    __slots__ = ("_count", "buckets", "forgotten")
+
+    def __init__(
+        self, buckets: Mapping[int, _Bucket], count: int | None = None, forgotten: int = 0
+    ) -> None:
+        """Take over buckets; neither they nor the mapping may be changed afterwards.
+
+        Args:
+            buckets: bucket number to its keys.
+            count: of all keys, also those not at hand; None if these are all.
+            forgotten: see above.
+        """
         self.buckets = buckets
-        self._count = sum(map(len, buckets.values()))
+        self._count = sum(map(len, buckets.values())) if count is None else count
+        self.forgotten = forgotten
 
     def __len__(self) -> int:
         return self._count
+
+    def left_in_store(self) -> "SkippedKeys":
+        """Return the same keys, none of them at hand."""
+        return SkippedKeys({}, self._count) if self._count else NO_SKIPPED_KEYS
+
+    @staticmethod
+    def bucket_of(number: int) -> int:
+        """Return the number of the bucket that a message number belongs to."""
+        return number >> _BUCKET_BITS
 
     def get(self, number: int) -> MessageKey | None:
         """Return the key of that message, or None."""
@@ -50,7 +76,7 @@ class SkippedKeys(Secret):
             buckets[index] = bucket
         else:
             del buckets[index]
-        return SkippedKeys(buckets)
+        return SkippedKeys(buckets, self._count - 1, self.forgotten)
 
     def with_keys(self, first_number: int, keys: Sequence[MessageKey]) -> "SkippedKeys":
         """Return a copy that also holds keys of consecutive message numbers."""
@@ -63,14 +89,19 @@ class SkippedKeys(Secret):
             if index not in added:
                 added[index] = dict(buckets.get(index, ()))
             added[index][number] = key
-        buckets.update(added)
-        return SkippedKeys(buckets)
+        count = self._count
+        for index, bucket in added.items():
+            count += len(bucket) - len(buckets.get(index, ()))
+            buckets[index] = bucket
+        return SkippedKeys(buckets, count, self.forgotten)
 
     def newest(self, limit: int) -> "SkippedKeys":
         """Return a copy with the `limit` highest message numbers."""
         surplus = self._count - limit
         if surplus <= 0:
             return self
+        if sum(map(len, self.buckets.values())) < self._count:
+            return SkippedKeys(self.buckets, limit, self.forgotten + surplus)
         buckets = dict(self.buckets)
         for index in sorted(buckets):
             bucket = buckets[index]

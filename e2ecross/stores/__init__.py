@@ -1,9 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a device keeps its state: in memory, or in one SQLite file."""
+"""Where a device keeps its state: in memory, or in one SQLite file.
 
-from e2ecross.stores.base import Store, Table, Transaction
-from e2ecross.stores.memory import MemoryStore
-from e2ecross.stores.sealing_header import PassphraseCost
-from e2ecross.stores.sqlite import SQLiteStore
+A name is imported when it is first used (PEP 562): who uses one store does not load the others.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from e2ecross.stores.base import Store, Table, Transaction
+    from e2ecross.stores.memory import MemoryStore
+    from e2ecross.stores.sealing_header import PassphraseCost
+    from e2ecross.stores.sqlite import SQLiteStore
 
 __all__ = ["MemoryStore", "PassphraseCost", "SQLiteStore", "Store", "Table", "Transaction"]
+
+_HOMES: Final = {
+    "MemoryStore": "e2ecross.stores.memory",
+    "PassphraseCost": "e2ecross.stores.sealing_header",
+    "SQLiteStore": "e2ecross.stores.sqlite",
+    "Store": "e2ecross.stores.base",
+    "Table": "e2ecross.stores.base",
+    "Transaction": "e2ecross.stores.base",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,26 +9,47 @@ Rules:
   thread or process reads something that it half wrote, or writes something that it has read.
 - A transaction commits when its `with` block ends, durably: what was put is there after a crash.
   When the block raises, nothing of it is kept.
+- A record may also be put as the value that it encodes, and got as one. Values are immutable, so
+  that a store which nobody else can change may hand out the one that was put, not a copy.
 - Driver errors come out as `StoreError`.
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Store", "Table", "Transaction"]
+__all__ = ["Codec", "Store", "Table", "Transaction", "ValuesAsBytes"]
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Codec(Generic[V]):
+    """How values of one kind are put into records. Codecs are compared by identity.
+
+    Attributes:
+        encode: makes the record of a value.
+        decode: makes the value of a record, or raises a `StoreError`.
+    """
+
+    encode: Callable[[V], bytes]
+    decode: Callable[[bytes], V]
 
 
 class Table(enum.StrEnum):
     """What a store holds; the value is the table's name at rest."""
 
     DEVICE = "device"
-    """Row: empty: this device: identity, counters, back-end token; `epoch`: its epoch."""
+    """Row: empty: this device: identity, counters, back-end token; `epoch`: its epoch;
+    `publication`: what was published and not confirmed yet."""
     SIGNED_PREKEYS = "signed_prekeys"
     """Row: prekey id."""
     ONE_TIME_PREKEYS = "one_time_prekeys"
     """Row: prekey id."""
+    KYBER_PREKEYS = "kyber_prekeys"
+    """Partition: empty for one-time ones, `last-resort`. Row: prekey id."""
     SEEN_BASE_KEYS = "seen_base_keys"
     """Partition: signed prekey id. Row: hash of a base key that started a session with it."""
     REMOTE_IDENTITIES = "remote_identities"
@@ -39,6 +60,9 @@ class Table(enum.StrEnum):
     """Partition: address. Row: base key of the session."""
     SKIPPED_KEYS = "skipped_keys"
     """Partition: address and session. Row: ratchet key and bucket of message numbers."""
+    SPQR = "spqr"
+    """The SPQR ratchet of a session. Partition: address and session. Row: `material`, `kyber`,
+    `chunks` + number, `keys` + epoch + bucket."""
     OUTBOX = "outbox"
     """Row: order of sending."""
     INBOX = "inbox"
@@ -61,6 +85,23 @@ class Transaction(Protocol):
 
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
         """Write the record at that place, over what was there."""
+        ...
+
+    def get_value(self, table: Table, partition: bytes, row: bytes, codec: Codec[V]) -> V | None:
+        """Return the value at that place, or None; raises what the codec does."""
+        ...
+
+    def put_value(
+        self, table: Table, partition: bytes, row: bytes, value: V, codec: Codec[V]
+    ) -> None:
+        """Write the record of a value at that place, over what was there."""
+        ...
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """A block within the transaction: when it raises, what it changed is undone, no more.
+
+        Blocks may follow one another; one inside another is refused with `StoreError`.
+        """
         ...
 
     def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
@@ -94,6 +135,25 @@ class Transaction(Protocol):
         The table must not be changed during the walk.
         """
         ...
+
+
+class ValuesAsBytes:
+    """Values in a store that keeps nothing but records; for the class of its transactions."""
+
+    __slots__ = ()
+
+    def get_value(
+        self: Transaction, table: Table, partition: bytes, row: bytes, codec: Codec[V]
+    ) -> V | None:
+        """See `Transaction.get_value`."""
+        record = self.get(table, partition, row)
+        return None if record is None else codec.decode(record)
+
+    def put_value(
+        self: Transaction, table: Table, partition: bytes, row: bytes, value: V, codec: Codec[V]
+    ) -> None:
+        """See `Transaction.put_value`."""
+        self.put(table, partition, row, codec.encode(value))
 
 
 class Store(Protocol):

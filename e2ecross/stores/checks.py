@@ -17,6 +17,7 @@ __all__ = [
     "check_busy_timeout",
     "check_bytes",
     "check_limit",
+    "check_place",
     "check_table",
 ]
 
@@ -38,6 +39,13 @@ def check_bytes(name: str, value: object) -> None:
     """Refuse what is not exactly `bytes` (`InvalidArgument`)."""
     if type(value) is not bytes:
         raise InvalidArgument(f"{name} must be bytes, not {type(value).__name__}")
+
+
+def check_place(table: object, partition: object, row: object = b"") -> None:
+    """Refuse what names no place of a record (`InvalidArgument`)."""
+    check_table(table)
+    check_bytes("partition", partition)
+    check_bytes("row", row)
 
 
 def check_limit(value: object) -> None:

@@ -34,7 +34,8 @@ class Gate:
             raise StoreError(
                 "a transaction of this store is open in this thread: end its with block first"
             )
-        if not self._lock.acquire(timeout=timeout_ms / 1000):
+        # Without waiting first: that is quicker, and mostly does.
+        if not self._lock.acquire(False) and not self._lock.acquire(timeout=timeout_ms / 1000):
             raise StoreBusy(
                 f"another thread held the store for more than {timeout_ms} ms: try again"
             )

@@ -12,12 +12,13 @@ Rules:
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
-from typing import NoReturn, SupportsIndex
+from types import TracebackType
+from typing import Any, Final, NoReturn, Self, SupportsIndex, TypeVar
 
 from e2ecross.errors import StoreClosed, StoreError
-from e2ecross.stores.base import Table
+from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.stores.checks import (
     DEFAULT_BUSY_TIMEOUT_MS,
     check_busy_timeout,
@@ -29,7 +30,13 @@ from e2ecross.stores.gate import Gate
 
 __all__ = ["MemoryStore"]
 
-_Tables = dict[Table, dict[bytes, dict[bytes, bytes]]]
+V = TypeVar("V")
+
+_Kept = tuple[Any, Codec[Any]]
+"""A value as it was put, and how it is encoded."""
+_Rows = dict[bytes, bytes | _Kept]
+_Tables = dict[Table, dict[bytes, _Rows]]
+_NO_ROWS: Final[_Rows] = {}
 
 
 class MemoryStore:
@@ -51,28 +58,9 @@ class MemoryStore:
         self._tables: _Tables = {table: {} for table in Table}
         self._closed = False
 
-    @contextmanager
-    def transaction(self) -> Iterator["_MemoryTransaction"]:
+    def transaction(self) -> AbstractContextManager[Transaction]:
         """Begin a transaction; see `Store.transaction`."""
-        if os.getpid() != self._pid:
-            raise StoreError(
-                "a store in memory cannot be used by a forked process, whose copy would repeat "
-                "message keys: make the store after the fork, or use SQLiteStore"
-            )
-        self._gate.enter(self._busy_timeout_ms)
-        try:
-            if self._closed:
-                raise StoreClosed("the store has been closed: open it anew")
-            transaction = _MemoryTransaction(self._tables)
-            try:
-                yield transaction
-            except BaseException:
-                transaction._undo()
-                raise
-            finally:
-                transaction._end()
-        finally:
-            self._gate.leave()
+        return _MemoryTransaction(self)
 
     def close(self) -> None:
         """Forget everything; later use raises `StoreClosed`. May be called twice.
@@ -96,29 +84,104 @@ class MemoryStore:
 
 
 class _MemoryTransaction:
-    """The tables, and what they held before this block touched them."""
+    """One `with` block: it holds the gate, and keeps or undoes what is done in it.
 
-    __slots__ = ("_before", "_ended", "_tables")
+    A class and not a generator, which takes 0.7 us longer.
+    """
 
-    def __init__(self, tables: _Tables) -> None:
-        self._tables = tables
-        self._before: list[tuple[Table, bytes, bytes, bytes | None]] = []
+    __slots__ = ("_before", "_ended", "_in_savepoint", "_store", "_tables")
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._tables = store._tables
+        self._before: list[tuple[Table, bytes, bytes, bytes | _Kept | None]] = []
+        self._ended = True
+        self._in_savepoint = False
+
+    def __enter__(self) -> Self:
+        store = self._store
+        if os.getpid() != store._pid:
+            raise StoreError(
+                "a store in memory cannot be used by a forked process, whose copy would repeat "
+                "message keys: make the store after the fork, or use SQLiteStore"
+            )
+        store._gate.enter(store._busy_timeout_ms)
+        if store._closed:
+            store._gate.leave()
+            raise StoreClosed("the store has been closed: open it anew")
         self._ended = False
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is not None:
+                self._undo(0)
+        finally:
+            self._ended = True
+            self._before = []
+            self._store._gate.leave()
 
     def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
         """See `Transaction.get`."""
         rows = self._rows(table, partition)
         check_bytes("row", row)
-        return rows.get(row)
+        found = rows.get(row)
+        return None if found is None else _record(found)
 
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
         """See `Transaction.put`."""
+        check_bytes("record", record)
+        self._put(table, partition, row, record)
+
+    def get_value(self, table: Table, partition: bytes, row: bytes, codec: Codec[V]) -> V | None:
+        """See `Transaction.get_value`."""
+        if self._ended or type(table) is not Table or type(row) is not bytes:
+            self._check(table)
+            check_bytes("row", row)
+        check_bytes("partition", partition)
+        found = self._tables[table].get(partition, _NO_ROWS).get(row)
+        if found is None:
+            return None
+        if type(found) is tuple and found[1] is codec:
+            value: V = found[0]
+            return value
+        return codec.decode(_record(found))
+
+    def put_value(
+        self, table: Table, partition: bytes, row: bytes, value: V, codec: Codec[V]
+    ) -> None:
+        """See `Transaction.put_value`. It is encoded when its record is asked for."""
+        self._put(table, partition, row, (value, codec))
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """See `Transaction.savepoint`."""
+        if self._ended or self._in_savepoint:
+            raise StoreError("a savepoint stands inside a transaction, and not inside another")
+        length = len(self._before)
+        self._in_savepoint = True
+        try:
+            yield
+        except BaseException:
+            self._undo(length)
+            raise
+        finally:
+            self._in_savepoint = False
+
+    def _put(self, table: Table, partition: bytes, row: bytes, record: bytes | _Kept) -> None:
         rows = self._rows(table, partition)
         check_bytes("row", row)
-        check_bytes("record", record)
         # First the log, then the change: an interrupt between the two is undone correctly.
         self._before.append((table, partition, row, rows.get(row)))
-        self._set(table, partition, row, record)
+        if rows is _NO_ROWS:
+            self._tables[table][partition] = {row: record}
+        else:
+            rows[row] = record
 
     def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
         """See `Transaction.delete`."""
@@ -126,11 +189,11 @@ class _MemoryTransaction:
         check_bytes("row", row)
         if row in rows:
             self._before.append((table, partition, row, rows[row]))
-            self._set(table, partition, row, None)
+            self._remove(table, partition, row)
 
     def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
         """See `Transaction.list`."""
-        return sorted(self._rows(table, partition).items())
+        return sorted([(row, _record(kept)) for row, kept in self._rows(table, partition).items()])
 
     def count(self, table: Table, partition: bytes = b"") -> int:
         """See `Transaction.count`."""
@@ -142,7 +205,7 @@ class _MemoryTransaction:
         rows = list(islice(self._rows(table, partition).items(), limit))
         for row, record in rows:
             self._before.append((table, partition, row, record))
-            self._set(table, partition, row, None)
+            self._remove(table, partition, row)
         return len(rows)
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
@@ -154,23 +217,20 @@ class _MemoryTransaction:
         for partition, rows in self._tables[table].items():
             for row, record in rows.items():
                 self._check(table)
-                yield partition, row, record
+                yield partition, row, _record(record)
 
-    def _rows(self, table: Table, partition: bytes) -> dict[bytes, bytes]:
+    def _rows(self, table: Table, partition: bytes) -> _Rows:
         self._check(table)
         check_bytes("partition", partition)
-        return self._tables[table].get(partition, {})
+        return self._tables[table].get(partition, _NO_ROWS)
 
     def _check(self, table: Table) -> None:
         if self._ended:
             raise StoreError("the transaction has ended: begin a new one")
         check_table(table)
 
-    def _set(self, table: Table, partition: bytes, row: bytes, record: bytes | None) -> None:
+    def _remove(self, table: Table, partition: bytes, row: bytes) -> None:
         partitions = self._tables[table]
-        if record is not None:
-            partitions.setdefault(partition, {})[row] = record
-            return
         rows = partitions.get(partition, {})
         rows.pop(row, None)
         if not rows:
@@ -179,10 +239,20 @@ class _MemoryTransaction:
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a transaction holds secrets and cannot be pickled or copied")
 
-    def _undo(self) -> None:
-        for place in reversed(self._before):
-            self._set(*place)
+    def _undo(self, length: int) -> None:
+        """Put back what was there before all changes but that many."""
+        while len(self._before) > length:
+            table, partition, row, record = self._before[-1]
+            if record is None:
+                self._remove(table, partition, row)
+            else:
+                self._tables[table].setdefault(partition, {})[row] = record
+            self._before.pop()
 
-    def _end(self) -> None:
-        self._ended = True
-        self._before = []
+
+def _record(kept: bytes | _Kept) -> bytes:
+    if isinstance(kept, bytes):
+        return kept
+    value, codec = kept
+    record: bytes = codec.encode(value)
+    return record

@@ -16,15 +16,16 @@ operation counter of the device to notice, not for this module.
 
 import struct
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Final
 
-from e2ecross.crypto.aead import NONCE_BYTES, open_sealed, seal
+from e2ecross.crypto.aead import NONCE_BYTES, SealingKey
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
-from e2ecross.crypto.kdf import hmac_sha256
+from e2ecross.crypto.kdf import hmac_with_key
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import AuthenticationFailed, RecordCorrupted
-from e2ecross.stores.base import Table, Transaction
-from e2ecross.stores.checks import check_bytes, check_table
+from e2ecross.stores.base import Table, Transaction, ValuesAsBytes
+from e2ecross.stores.checks import check_bytes, check_place, check_table
 
 # The entropy names are handed on for the stores, which may not import from crypto themselves.
 __all__ = [
@@ -36,9 +37,19 @@ __all__ = [
 ]
 
 _VERSION_BYTE: Final = b"\x01"
-_PARTITION: Final = b"\x01"
-_ROW: Final = b"\x02"
+_MAX_PLACES: Final = 4_096  # remembered at most, some hundred bytes each
 _LENGTH: Final = struct.Struct(">I")
+
+
+def _join(*parts: bytes) -> bytes:
+    """Every part behind its length, so that no two lists of parts give the same bytes."""
+    return b"".join([_LENGTH.pack(len(part)) + part for part in parts])
+
+
+# What the bytes that are hashed or authenticated begin with: what they are, and the table.
+_PARTITION: Final = {table: b"\x01" + _join(table.value.encode()) for table in Table}
+_ROW: Final = {table: b"\x02" + _join(table.value.encode()) for table in Table}
+_PLACE: Final = {table: _VERSION_BYTE + _join(table.value.encode()) for table in Table}
 
 
 class Sealer(Secret):
@@ -50,12 +61,13 @@ class Sealer(Secret):
         entropy: source of nonces.
     """
 
-    __slots__ = ("_blinding_key", "_entropy", "_sealing_key")
+    __slots__ = ("_blinding_key", "_entropy", "_places", "_sealing_key")
 
     def __init__(self, sealing_key: bytes, blinding_key: bytes, entropy: EntropySource) -> None:
-        self._sealing_key = sealing_key
+        self._sealing_key = SealingKey(sealing_key)
         self._blinding_key = blinding_key
         self._entropy = entropy
+        self._places: dict[tuple[Table, bytes, bytes], tuple[Table, bytes, bytes]] = {}
 
     def wrap(self, transaction: Transaction) -> "SealedTransaction":
         """Look at a store's transaction through this seal."""
@@ -63,11 +75,23 @@ class Sealer(Secret):
 
     def blind_partition(self, table: Table, partition: bytes) -> bytes:
         """The 32 bytes under which a partition is looked up."""
-        return hmac_sha256(self._blinding_key, _PARTITION + _join(_name(table), partition))
+        return hmac_with_key(self._blinding_key, _PARTITION[table] + _join(partition))
 
     def blind_row(self, table: Table, partition: bytes, row: bytes) -> bytes:
         """The 32 bytes under which a row is looked up."""
-        return hmac_sha256(self._blinding_key, _ROW + _join(_name(table), partition, row))
+        return hmac_with_key(self._blinding_key, _ROW[table] + _join(partition, row))
+
+    def place(self, table: Table, partition: bytes, row: bytes) -> tuple[Table, bytes, bytes]:
+        """Return where a row is looked up; of the last ones without hashing them again."""
+        true = (table, partition, row)
+        found = self._places.get(true)
+        if found is None:
+            blinded = self.blind_partition(table, partition)
+            found = (table, blinded, self.blind_row(table, partition, row))
+            if len(self._places) >= _MAX_PLACES:
+                self._places = {}
+            self._places[true] = found
+        return found
 
     def seal(self, place: tuple[Table, bytes, bytes], true_keys: bytes, record: bytes) -> bytes:
         """Seal a record for a place (table, blinded partition, blinded row).
@@ -76,7 +100,7 @@ class Sealer(Secret):
             version || nonce || ciphertext, 29 bytes longer than true keys and record.
         """
         nonce = self._entropy.bytes(NONCE_BYTES)
-        ciphertext = seal(self._sealing_key, nonce, true_keys + record, _place_data(place))
+        ciphertext = self._sealing_key.seal(nonce, true_keys + record, _place_data(place))
         return _VERSION_BYTE + nonce + ciphertext
 
     def open(self, place: tuple[Table, bytes, bytes], sealed: bytes) -> tuple[bytes, bytes, bytes]:
@@ -89,7 +113,7 @@ class Sealer(Secret):
         if sealed[:1] != _VERSION_BYTE or len(nonce) != NONCE_BYTES:
             raise RecordCorrupted("a stored record is not of the sealed form")
         try:
-            plaintext = open_sealed(self._sealing_key, nonce, ciphertext, _place_data(place))
+            plaintext = self._sealing_key.open(nonce, ciphertext, _place_data(place))
         except AuthenticationFailed as exc:
             raise RecordCorrupted("a stored record was changed, cut, or moved") from exc
         # Authenticated, so it is as `SealedTransaction.put` wrote it.
@@ -98,7 +122,7 @@ class Sealer(Secret):
         return partition, row, record
 
 
-class SealedTransaction:
+class SealedTransaction(ValuesAsBytes):
     """A transaction whose caller sees records in the clear and whose store never does."""
 
     __slots__ = ("_inner", "_sealer")
@@ -150,15 +174,18 @@ class SealedTransaction:
         # Not a generator: that would be over with the first damaged record.
         return map(open_row, self._inner.scan(table))
 
+    def savepoint(self) -> AbstractContextManager[None]:
+        """See `Transaction.savepoint`."""
+        return self._inner.savepoint()
+
     def _partition(self, table: Table, partition: bytes) -> bytes:
         check_table(table)
         check_bytes("partition", partition)
         return self._sealer.blind_partition(table, partition)
 
     def _place(self, table: Table, partition: bytes, row: bytes) -> tuple[Table, bytes, bytes]:
-        blinded = self._partition(table, partition)
-        check_bytes("row", row)
-        return table, blinded, self._sealer.blind_row(table, partition, row)
+        check_place(table, partition, row)
+        return self._sealer.place(table, partition, row)
 
 
 def reseal(transaction: Transaction, old: Sealer | None, new: Sealer) -> None:
@@ -188,18 +215,9 @@ def reseal(transaction: Transaction, old: Sealer | None, new: Sealer) -> None:
             sealed.put(table, *place)
 
 
-def _name(table: Table) -> bytes:
-    return table.value.encode()
-
-
 def _place_data(place: tuple[Table, bytes, bytes]) -> bytes:
     table, blinded_partition, blinded_row = place
-    return _VERSION_BYTE + _join(_name(table), blinded_partition, blinded_row)
-
-
-def _join(*parts: bytes) -> bytes:
-    """Every part behind its length, so that no two lists of parts give the same bytes."""
-    return b"".join([_LENGTH.pack(len(part)) + part for part in parts])
+    return _PLACE[table] + _join(blinded_partition, blinded_row)
 
 
 def _split(joined: bytes) -> tuple[bytes, bytes]:

@@ -38,6 +38,7 @@ from e2ecross.stores.sqlite_schema import (
     replace_sealing,
     wipe_old_key,
 )
+from e2ecross.stores.value_cache import CachingTransaction
 
 __all__ = ["TRUNCATE_EVERY", "SQLiteStore"]
 
@@ -95,7 +96,13 @@ class SQLiteStore:
         try:
             with begin(connections, self._path, self._sealing[0]) as (connection, transaction):
                 sealer = self._sealing[1]
-                yield sealer.wrap(transaction) if sealer else transaction
+                inner = sealer.wrap(transaction) if sealer else transaction
+                caching = CachingTransaction(inner, connections.values)
+                try:
+                    yield caching
+                    caching.write()
+                finally:
+                    caching.end()
             if transaction.has_written:
                 truncate_now_and_then(connections, connection, self._busy_timeout_ms)
         finally:

@@ -2,8 +2,9 @@
 """How a transaction of a SQLite store begins and ends, and what follows some commits.
 
 Rules:
-- Every transaction begins with BEGIN IMMEDIATE, and by making sure that schema and key are still
-  those that the store was opened with.
+- Every transaction begins with BEGIN IMMEDIATE, and by making sure that nobody else has written;
+  or else that schema and key are still those that the store was opened with, and that nothing which
+  was read before is taken for what is there now.
 - One that fails is rolled back; a connection on which even that fails is closed.
 - Everything here is called by the thread that holds the gate.
 """
@@ -15,7 +16,7 @@ from typing import Final
 
 from e2ecross.stores.sqlite_connections import Connections
 from e2ecross.stores.sqlite_errors import as_store_errors
-from e2ecross.stores.sqlite_schema import check_unchanged
+from e2ecross.stores.sqlite_schema import check_unchanged, pragma_value
 from e2ecross.stores.sqlite_transaction import SQLiteTransaction
 
 __all__ = ["TRUNCATE_EVERY", "begin", "truncate_now_and_then"]
@@ -48,13 +49,17 @@ def begin(
     try:
         with as_store_errors(path):
             connection.execute("BEGIN IMMEDIATE")
-            check_unchanged(connection, sealing)
+            data_version = pragma_value(connection, "data_version")
+            if not connections.is_as_seen(data_version):
+                check_unchanged(connection, sealing)
+                connections.note_seen(data_version)
         yield connection, transaction
         transaction.end()
         with as_store_errors(path):
             connection.execute("COMMIT")
     except BaseException:
         transaction.abandon()
+        connections.values.clear()
         if connections.are_ours() and not _is_rolled_back(connection):
             connections.discard(connection)
         raise

@@ -20,6 +20,7 @@ from typing import Final
 
 from e2ecross.stores.gate import Gate
 from e2ecross.stores.sqlite_file import connect, use_wal
+from e2ecross.stores.value_cache import ValueCache
 
 __all__ = ["Connections"]
 
@@ -40,6 +41,7 @@ class Connections:
     Attributes:
         gate: lets one thread at a time in.
         commits: how many since the WAL was last truncated.
+        values: what was read and written, as long as no other connection has written.
     """
 
     __slots__ = (
@@ -51,11 +53,13 @@ class Connections:
         "_thread",
         "commits",
         "gate",
+        "values",
     )
 
     def __init__(self, path: str, busy_timeout_ms: int) -> None:
         self.gate = Gate()
         self.commits = 0
+        self.values = ValueCache()
         self._path = path
         self._busy_timeout_ms = busy_timeout_ms
         self._pid = os.getpid()
@@ -86,7 +90,27 @@ class Connections:
             alive = _Alive()
             self._all.append((weakref.ref(alive), connection))
             self._thread.alive, self._thread.connection = alive, connection
+            self._thread.data_version = None
         return connection
+
+    def is_as_seen(self, data_version: int) -> bool:
+        """Tell whether nobody else has written since the calling thread last looked.
+
+        Otherwise the values are cleared. All threads share them: what one has kept, another one
+        finds changed only if somebody has written after its own last look.
+
+        Args:
+            data_version: of the calling thread's connection, read inside its transaction. SQLite
+                changes it when another connection, of whatever process, has committed.
+        """
+        if self._thread.data_version == data_version:
+            return True
+        self.values.clear()
+        return False
+
+    def note_seen(self, data_version: int) -> None:
+        """Note that the calling thread has looked, and that the store is still the same one."""
+        self._thread.data_version = data_version
 
     def discard(self, connection: sqlite3.Connection) -> None:
         """Close a connection of the calling thread whose state is not known any more."""
@@ -96,6 +120,7 @@ class Connections:
 
     def close(self) -> None:
         """Truncate the WAL, if nobody else is reading, and close them all."""
+        self.values.clear()
         entries, self._all = self._all, []
         self._thread = threading.local()
         for _, connection in entries[:1]:

@@ -13,7 +13,6 @@ Rules:
 
 import sqlite3
 from collections.abc import Callable
-from importlib import resources
 from typing import Any, Final
 
 from e2ecross.errors import StoreCorrupted, StoreTooNew, WrongStoreKey
@@ -33,7 +32,7 @@ __all__ = [
 APPLICATION_ID: Final = 0x65326543
 """Bytes 68 to 71 of the file: "e2eC"."""
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """The number of the last file in schema/, and the `user_version` of the file."""
 
 PAGE_BYTES: Final = 1024
@@ -195,6 +194,8 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 
 
 def _statements(number: int) -> list[str]:
+    from importlib import resources  # only for a new or an older file; it takes 8 ms
+
     # Not executescript(): it commits first.
     script = resources.files("e2ecross.stores").joinpath("schema", f"{number:04}.sql")
     statements, lines = [], ""

@@ -10,11 +10,12 @@ Rules:
 import os
 import sqlite3
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from e2ecross.errors import StoreCorrupted, StoreError
-from e2ecross.stores.base import Table
-from e2ecross.stores.checks import check_bytes, check_limit, check_table
+from e2ecross.stores.base import Table, ValuesAsBytes
+from e2ecross.stores.checks import check_bytes, check_limit, check_place, check_table
 from e2ecross.stores.sqlite_errors import DRIVER_ERRORS, store_error
 
 __all__ = ["SQLiteTransaction"]
@@ -57,7 +58,7 @@ class _Statements(NamedTuple):
 _SQL: Final = {table: _Statements.of(table) for table in Table}
 
 
-class SQLiteTransaction:
+class SQLiteTransaction(ValuesAsBytes):
     """The view of one begun transaction.
 
     Args:
@@ -68,49 +69,50 @@ class SQLiteTransaction:
         has_written: whether anything was put or deleted.
     """
 
-    __slots__ = ("_connection", "_over", "_path", "_pid", "has_written")
+    __slots__ = ("_connection", "_in_savepoint", "_over", "_path", "_pid", "has_written")
 
     def __init__(self, connection: sqlite3.Connection, path: str) -> None:
         self._connection = connection
         self._path = path
         self._pid = os.getpid()
         self._over: str | None = None
+        self._in_savepoint = False
         self.has_written = False
 
     def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
         """See `Transaction.get`."""
-        _check_place(table, partition, row)
+        check_place(table, partition, row)
         rows = self._run(_SQL[table].get, partition, row)
         return self._blob(rows[0][0]) if rows else None
 
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
         """See `Transaction.put`."""
-        _check_place(table, partition, row)
+        check_place(table, partition, row)
         check_bytes("record", record)
         self._run(_SQL[table].put, partition, row, record)
         self.has_written = True
 
     def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
         """See `Transaction.delete`."""
-        _check_place(table, partition, row)
+        check_place(table, partition, row)
         self._run(_SQL[table].delete, partition, row)
         self.has_written = True
 
     def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
         """See `Transaction.list`."""
-        _check_place(table, partition)
+        check_place(table, partition)
         rows = self._run(_SQL[table].list, partition)
         return [(self._blob(row), self._blob(record)) for row, record in rows]
 
     def count(self, table: Table, partition: bytes = b"") -> int:
         """See `Transaction.count`."""
-        _check_place(table, partition)
+        check_place(table, partition)
         found: int = self._run(_SQL[table].count_rows, partition)[0][0]
         return found
 
     def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
         """See `Transaction.clear`."""
-        _check_place(table, partition)
+        check_place(table, partition)
         check_limit(limit)
         most = -1 if limit is None else limit  # SQLite: a negative LIMIT is none
         self._run(_SQL[table].clear, partition, partition, most)
@@ -123,6 +125,25 @@ class SQLiteTransaction:
         check_table(table)
         self._check()
         return self._walk(_SQL[table])
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """See `Transaction.savepoint`."""
+        if self._in_savepoint:
+            raise StoreError("a savepoint stands inside a transaction, and not inside another")
+        self._run("SAVEPOINT block")
+        self._in_savepoint = True
+        try:
+            yield
+        except BaseException:
+            if self._over is None:  # after an error of SQLite everything is undone anyway
+                self._run("ROLLBACK TO block")
+                self._run("RELEASE block")
+            raise
+        else:
+            self._run("RELEASE block")
+        finally:
+            self._in_savepoint = False
 
     def end(self) -> None:
         """Refuse every further call; the caller commits.
@@ -163,9 +184,3 @@ class SQLiteTransaction:
         if type(value) is not bytes:
             raise StoreCorrupted(f"{self._path} holds something that no store wrote: restore it")
         return value
-
-
-def _check_place(table: object, partition: object, row: object = b"") -> None:
-    check_table(table)
-    check_bytes("partition", partition)
-    check_bytes("row", row)

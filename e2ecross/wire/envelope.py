@@ -48,7 +48,7 @@ class Envelope:
         sender: who claims to have sent it; the ends check that inside.
         recipient: whom to deliver it to.
         kind: which Signal message the ciphertext is.
-        ciphertext: exactly a Signal message, 1 to 98,816 bytes.
+        ciphertext: exactly a Signal message, 1 to 100,864 bytes.
 
     Raises:
         InvalidArgument: a field has the wrong type or length.

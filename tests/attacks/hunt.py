@@ -31,6 +31,7 @@ from e2ecross.client.sent import find_kept, keep_sent
 from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto import kdf, passphrase
 from e2ecross.crypto.passphrase import Passphrase, PassphraseCost
+from e2ecross.crypto.secret import SecretTuple
 from e2ecross.protocol import message_chain, ratchet
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from e2ecross.wire.content import Payload, Resent, decode_payload, encode_content, encode_payload
@@ -135,7 +136,11 @@ def watch_keys(monkeypatch: pytest.MonkeyPatch) -> Secrets:
 
         def wrapped(*args: object) -> object:
             result = genuine(*args)
-            for value in (*args, *(result if isinstance(result, tuple) else (result,))):
+            if isinstance(result, kdf.MessageKeys):
+                results: tuple[object, ...] = (result.cipher_key, result.mac_key)
+            else:
+                results = result if isinstance(result, tuple) else (result,)
+            for value in (*args, *results):
                 if isinstance(value, bytes) and len(value) == 32:
                     known.raw.add(value)
             return result
@@ -144,6 +149,7 @@ def watch_keys(monkeypatch: pytest.MonkeyPatch) -> Secrets:
 
     spy(ratchet, "derive_message_keys")
     spy(message_chain, "derive_message_key")
+    spy(message_chain, "derive_message_and_chain_key")
     spy(message_chain, "derive_next_chain_key")
     derive_key = Passphrase.derive_key
 
@@ -177,6 +183,8 @@ def reachable(*roots: object) -> Iterator[object]:
         keep.append(value)
         if isinstance(value, dict):
             waiting += [*value.keys(), *value.values()]
+        elif isinstance(value, SecretTuple):
+            waiting += [getattr(value, name) for name in getattr(value, "_fields", ())]
         elif isinstance(value, list | tuple | set | frozenset):
             waiting += value
         names = set(vars(value) if hasattr(value, "__dict__") else ())

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from e2ecross import Address, Client, Device, Envelope, Text
+from e2ecross.client.context import address_key
 from e2ecross.client.session_store import load_sessions, save_sessions
 from e2ecross.errors import DuplicateMessage, StoreError
 from e2ecross.protocol import ratchet
@@ -31,7 +32,7 @@ from e2ecross.wire.signal_message import decode_signal_message
 from tests.attacks.hostile_backend import results
 from tests.attacks.support import ANA, BUDI, FakeClock, Person, inner_message, meet, person
 from tests.attacks.twin import BUSY_TIMEOUT_MS, Work, work
-from tests.support.entropy import SeededEntropy
+from tests.support.entropy import NO_ENTROPY, SeededEntropy
 
 ROOT = Path(__file__).parents[2]
 THREADS = 6
@@ -271,10 +272,10 @@ def test_a_view_is_useless_after_its_transaction(two_views: tuple[Store, Store])
         before = load_sessions(stale, BUDI)
     other = Device.open(two_views[1], clock=FakeClock(), entropy=SeededEntropy("other"))
     assert budi.read(other.encrypt(BUDI, Text("meanwhile"))) == "meanwhile"
-    after, *_ = seal_message(before, b"a fork", ana.device.registration_id)
+    after, *_ = seal_message(before, b"a fork", ana.device.registration_id, NO_ENTROPY)
     now = ana.dump()
     with pytest.raises(StoreError):
-        save_sessions(stale, BUDI, before, after)
+        save_sessions(stale, address_key(BUDI), before, after)
     with pytest.raises(StoreError):
         stale.put(Table.SESSIONS, b"", b"", b"")
     assert ana.dump() == now
@@ -328,7 +329,7 @@ class _Interrupting(MemoryStore):
         self.other: Callable[[], object] | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:  # type: ignore[override]
+    def transaction(self) -> Iterator[Transaction]:
         with super().transaction() as tx:
             yield tx
             if self.other is not None:

@@ -46,6 +46,8 @@ from tests.attacks.support import (
     payload_for,
     person,
 )
+from tests.support.entropy import NO_ENTROPY
+from tests.support.values import with_fields
 
 BUCKET = 64
 RATCHET_KEY_BYTES = 33
@@ -116,8 +118,8 @@ class Flooder:
         for _ in range(count):
             chain_key = derive_next_chain_key(chain_key)
         advanced = SendingChain(sending.ratchet_key_pair, chain_key, sending.message_number + count)
-        self.session = replace(
-            self.session, ratchet=replace(self.session.ratchet, sending=advanced)
+        self.session = with_fields(
+            self.session, ratchet=with_fields(self.session.ratchet, sending=advanced)
         )
 
     def seal(self, text: str, *, skip: int = 0) -> Envelope:
@@ -125,7 +127,9 @@ class Flooder:
         self.skip(skip)
         payload = payload_for(TOKO, self.victim.address, Text(text))
         plaintext = encode_payload(payload)
-        self.session, kind, data = session_encrypt(self.session, plaintext, payload.registration_id)
+        self.session, kind, data = session_encrypt(
+            self.session, plaintext, payload.registration_id, NO_ENTROPY
+        )
         return Envelope(payload.message_id, TOKO, self.victim.address, kind, data)
 
     def say(self, text: str, *, skip: int = 0) -> None:
@@ -227,8 +231,8 @@ def test_an_announced_end_that_is_far_away_stores_nothing_beyond_the_bound(
     toko.say("of the chain that ends")
     old = toko.session
     toko.turn()
-    ratchet = replace(toko.session.ratchet, previous_counter=end)
-    toko.session = replace(toko.session, ratchet=ratchet)
+    ratchet = with_fields(toko.session.ratchet, previous_counter=end)
+    toko.session = with_fields(toko.session, ratchet=ratchet)
     toko.say("of the next chain")
     assert assert_bounded(budi, TOKO).keys == (end if end <= MAX_CLOSING_GAP else 0)
     newer, toko.session = toko.session, old

@@ -31,7 +31,7 @@ from tests.support.documents import ROOT
 _MIB: Final = 1024 * 1024
 _HUGE_BOMBS: Final = ("zeros", "long field 1", "empty field 6")
 _STARTS: Final = (b"", b"\x01", b"\x33")  # a version of ours, and of Signal's messages
-_LIMITS: Final = (4096, 98_816, 262_144)  # bundles, Signal's messages, records: the longest
+_LIMITS: Final = (4096, 100_864, 262_144)  # bundles, Signal's messages, records: the longest
 
 ENTRIES: Final[Mapping[str, Callable[[bytes], str]]] = {
     **DECODE,

@@ -126,7 +126,7 @@ class _FailingStore(MemoryStore):
         self.failing = False
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:  # type: ignore[override]
+    def transaction(self) -> Iterator[Transaction]:
         with super().transaction() as tx:
             yield tx
             if self.failing:

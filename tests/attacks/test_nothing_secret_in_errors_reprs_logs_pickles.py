@@ -19,7 +19,7 @@ import pytest
 
 import e2ecross
 from e2ecross import Client, Text
-from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.secret import Secret, SecretTuple
 from e2ecross.errors import E2ECrossError
 from e2ecross.relay import Relay
 from e2ecross.stores import SQLiteStore
@@ -117,12 +117,20 @@ def test_every_record_class_that_can_hold_a_secret_hides_it() -> None:
         if info.name.endswith("__main__"):
             continue
         for value in vars(importlib.import_module(info.name)).values():
-            if isinstance(value, type) and dataclasses.is_dataclass(value):
-                names = [field.name for field in dataclasses.fields(value)]
-                if any(word in name for name in names for word in suspicious):
-                    found.add(value)
+            names = _field_names(value) if isinstance(value, type) else ()
+            if any(word in name for name in names for word in suspicious):
+                found.add(value)
     assert len(found) >= 12
-    assert [cls for cls in found if not issubclass(cls, Secret)] == []
+    # A named tuple without a name of its own only lends its fields to one that hides them.
+    lent = {base for cls in found if issubclass(cls, SecretTuple) for base in cls.__bases__}
+    assert [cls for cls in found - lent if not issubclass(cls, Secret)] == []
+
+
+def _field_names(cls: type) -> tuple[str, ...]:
+    if dataclasses.is_dataclass(cls):
+        return tuple(field.name for field in dataclasses.fields(cls))
+    names: tuple[str, ...] = getattr(cls, "_fields", ()) if issubclass(cls, tuple) else ()
+    return names
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))

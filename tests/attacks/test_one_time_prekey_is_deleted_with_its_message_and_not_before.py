@@ -6,7 +6,7 @@ and a crash at any step of reading one that does.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
@@ -20,6 +20,7 @@ from e2ecross.errors import (
     UnknownPrekey,
 )
 from e2ecross.stores import MemoryStore, Table, Transaction
+from e2ecross.stores.base import ValuesAsBytes
 from tests.attacks.support import (
     ANA,
     BUDI,
@@ -112,7 +113,7 @@ class _Breaking(MemoryStore):
         self.steps: int | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:  # type: ignore[override]
+    def transaction(self) -> Iterator[Transaction]:
         with super().transaction() as tx:
             yield tx if self.steps is None else _BreakingTransaction(self, tx)
             self.step()
@@ -125,7 +126,7 @@ class _Breaking(MemoryStore):
         self.steps -= 1
 
 
-class _BreakingTransaction:
+class _BreakingTransaction(ValuesAsBytes):
     def __init__(self, store: _Breaking, inner: Transaction) -> None:
         self._store = store
         self._inner = inner
@@ -157,6 +158,9 @@ class _BreakingTransaction:
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
         self._store.step()
         return self._inner.scan(table)
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        return self._inner.savepoint()
 
 
 @pytest.mark.parametrize("one_time", [True, False], ids=["one-time prekey", "no one-time prekey"])

@@ -8,7 +8,7 @@ assert budi.decrypt(ana.encrypt(BUDI, Text("halo"))).content == Text("halo")
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
+from e2ecross.stores.base import ValuesAsBytes
 from e2ecross.wire.bundle import OneTimePrekey
 from tests.support.entropy import SeededEntropy
 
@@ -152,7 +153,7 @@ class SpyStore:
             self.writes_until_failure -= 1
 
 
-class _SpyTransaction:
+class _SpyTransaction(ValuesAsBytes):
     def __init__(self, inner: Transaction, spy: SpyStore) -> None:
         self._inner = inner
         self._spy = spy
@@ -182,6 +183,9 @@ class _SpyTransaction:
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
         return self._inner.scan(table)
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        return self._inner.savepoint()
 
 
 # --- Devices ------------------------------------------------------------------------------------

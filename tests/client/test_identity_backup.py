@@ -41,7 +41,7 @@ from tests.client.support import (
     start,
 )
 from tests.support.documents import ROOT
-from tests.support.entropy import SeededEntropy
+from tests.support.entropy import ReplayedEntropy, SeededEntropy
 from tests.support.witness import Keychain
 
 FROZEN: Path = ROOT / "tests" / "data" / "identity-backup-1.bin"
@@ -142,18 +142,10 @@ def test_the_frozen_backup_opens() -> None:
 def test_the_frozen_backup_is_what_we_write() -> None:
     header = IdentityBackup.decode(FROZEN.read_bytes())
 
-    class Recorded:
-        def __init__(self) -> None:
-            self.values = [header.salt, header.nonce]
-
-        def bytes(self, n: int) -> bytes:
-            value = self.values.pop(0)
-            assert len(value) == n
-            return value
-
+    entropy = ReplayedEntropy([header.salt, header.nonce])
     content = BackupContent(Address("whatsapp", "ana", 2), bytes(range(32)), bytes(range(32, 64)))
     opener = Passphrase("correct horse battery staple", "interactive")
-    assert seal_backup(content, opener, Recorded()) == FROZEN.read_bytes()
+    assert seal_backup(content, opener, entropy) == FROZEN.read_bytes()
 
 
 # --- What is refused ----------------------------------------------------------------------------

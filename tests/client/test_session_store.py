@@ -8,17 +8,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross import Address, Device, Text
+from e2ecross.client.context import address_key
 from e2ecross.client.session_store import (
     has_session,
     load_sessions,
-    load_sessions_for_sending,
+    read_current_session,
+    read_sessions,
+    read_sessions_for,
     save_sessions,
 )
-from e2ecross.errors import E2ECrossError, RecordCorrupted, RemoteError, StoreTooNew, UnknownPrekey
+from e2ecross.errors import (
+    DuplicateMessage,
+    E2ECrossError,
+    RecordCorrupted,
+    RemoteError,
+    StoreTooNew,
+    UnknownPrekey,
+)
+from e2ecross.protocol.session_reading import is_for_current
 from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord
-from e2ecross.stores import MemoryStore, Store, Table
+from e2ecross.stores import MemoryStore, Store, Table, Transaction
+from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS
 from e2ecross.wire.session_records import SessionListRecord
+from e2ecross.wire.signal_message import decode_prekey_signal_message, decode_signal_message
 from tests.client.support import (
     ANA,
     BUDI,
@@ -36,6 +49,7 @@ from tests.client.support import (
 from tests.support.entropy import SeededEntropy
 from tests.support.parties import Party, Sealed
 
+PLACE = address_key(BUDI)
 _TABLES = (Table.SESSION_RECORDS, Table.SESSIONS, Table.SKIPPED_KEYS)
 
 
@@ -50,24 +64,35 @@ class StoredParty(Party):
         with self.store.transaction() as tx:
             before = self.record = load_sessions(tx, BUDI)
             super().start(peer, one_time=one_time)
-            save_sessions(tx, BUDI, before, self.record)
+            save_sessions(tx, PLACE, before, self.record)
         self.record = NO_SESSIONS
 
     def send(self, plaintext: bytes) -> Sealed:
         with self.store.transaction() as tx:
-            before = self.record = load_sessions_for_sending(tx, BUDI)
+            before = self.record = read_current_session(tx, PLACE) or read_sessions(tx, PLACE)
             sealed = super().send(plaintext)
-            save_sessions(tx, BUDI, before, self.record)
+            save_sessions(tx, PLACE, before, self.record)
         self.record = NO_SESSIONS
         return sealed
 
     def receive(self, sealed: Sealed) -> bytes:
         with self.store.transaction() as tx:
-            before = self.record = load_sessions(tx, BUDI)
+            before = self.record = self.read_for(tx, sealed)
             plaintext = super().receive(sealed)
-            save_sessions(tx, BUDI, before, self.record)
+            save_sessions(tx, PLACE, before, self.record)
         self.record = NO_SESSIONS
         return plaintext
+
+    def read_for(self, tx: Transaction, sealed: Sealed) -> SessionRecord:
+        """What reading a message takes: the current session alone where that does."""
+        kind, data = sealed
+        if kind is MessageKind.PREKEY:
+            return read_sessions_for(tx, PLACE, decode_prekey_signal_message(data).message)
+        message = decode_signal_message(data)
+        current = read_current_session(tx, PLACE, message)
+        if current is not None and is_for_current(current, message):
+            return current
+        return read_sessions_for(tx, PLACE, message)
 
     def stored(self) -> Dump:
         return dump(self.store)
@@ -77,7 +102,7 @@ def saved(record: SessionRecord) -> Dump:
     """What a store holds that has only ever seen this record."""
     store = MemoryStore()
     with store.transaction() as tx:
-        save_sessions(tx, BUDI, NO_SESSIONS, record)
+        save_sessions(tx, PLACE, NO_SESSIONS, record)
     return dump(store)
 
 
@@ -140,8 +165,9 @@ def test_a_stranger_has_no_rows_and_no_session() -> None:
     with store.transaction() as tx:
         assert not has_session(tx, BUDI)
         assert load_sessions(tx, BUDI) is NO_SESSIONS
-        assert load_sessions_for_sending(tx, BUDI) is NO_SESSIONS
-        save_sessions(tx, BUDI, NO_SESSIONS, NO_SESSIONS)
+        assert read_sessions(tx, PLACE) is NO_SESSIONS
+        assert read_current_session(tx, PLACE) is None
+        save_sessions(tx, PLACE, NO_SESSIONS, NO_SESSIONS)
     assert not dump(store)
 
 
@@ -215,6 +241,35 @@ def test_rows_of_skipped_keys_are_read_only_where_there_are_any() -> None:
     spy.forget()
     say(budi, ana, "again")
     assert spy.reads[Table.SKIPPED_KEYS] == 1
+    for _ in range(MAX_ARCHIVED_SESSIONS // 2):
+        start(ana, budi)
+    say(ana, budi, "halo")
+    spy.forget()
+    say(budi, ana, "halo")
+    assert spy.reads[Table.SESSIONS] == 1
+
+
+def test_a_message_reads_one_row_of_stored_keys_at_most() -> None:
+    spy = SpyStore(MemoryStore())
+    ana, budi = make_device(ANA, spy), make_device(BUDI)
+    introduce(ana, budi)
+    late = [budi.encrypt(ANA, Text("late")) for _ in range(400)]
+    say(budi, ana, "behind a gap")
+    assert count_rows(spy, Table.SKIPPED_KEYS) == 7
+    again = late[0]
+    for envelope in late[:200]:
+        spy.forget()
+        ana.decrypt(envelope)
+        assert [o.name for o in spy.operations if o.table is Table.SKIPPED_KEYS][1:] in (
+            ["put"],
+            ["delete"],
+        )
+        assert spy.reads[Table.SKIPPED_KEYS] == 1
+    spy.forget()
+    with pytest.raises(DuplicateMessage):
+        ana.decrypt(again)
+    assert spy.reads[Table.SKIPPED_KEYS] == 1
+    assert not spy.writes
 
 
 # --- Damage ---------------------------------------------------------------------------------
@@ -253,11 +308,11 @@ def test_a_session_in_the_place_of_another_is_a_damaged_store() -> None:
 
 
 def test_skipped_keys_that_do_not_fit_their_session_are_a_damaged_store() -> None:
-    ana, budi, store, rows = damaged_pair()
+    _, _, store, rows = damaged_pair()
     with store.transaction() as tx:
         tx.delete(Table.SKIPPED_KEYS, *rows[Table.SKIPPED_KEYS])
-    with pytest.raises(RecordCorrupted, match="skipped"):
-        ana.decrypt(budi.encrypt(ANA, Text("halo")))
+    with store.transaction() as tx, pytest.raises(RecordCorrupted, match="skipped"):
+        load_sessions(tx, BUDI)
 
 
 def test_a_held_session_that_is_not_archived_is_a_damaged_store() -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM1024PrivateKey
 
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from tests.support.entropy import NO_ENTROPY, ReplayedEntropy, SeededEntropy
@@ -38,3 +39,22 @@ def test_replayed_entropy_fails_loudly() -> None:
         entropy.bytes(1)
     with pytest.raises(AssertionError):
         NO_ENTROPY.bytes(0)
+
+
+def test_encapsulations_are_fresh_repeated_or_replayed() -> None:
+    private = MLKEM1024PrivateKey.from_seed_bytes(bytes(64))
+    key = private.public_key().public_bytes_raw()
+    for entropy in (SYSTEM_ENTROPY, SeededEntropy(1)):
+        first, second = entropy.encapsulate(key), entropy.encapsulate(key)
+        assert first != second
+        assert private.decapsulate(first[1]) == first[0]
+    assert SeededEntropy(1).encapsulate(key) == SeededEntropy(1).encapsulate(key)
+    recorded = ReplayedEntropy([(b"secret", b"ciphertext"), b"ab"])
+    with pytest.raises(AssertionError, match="2 bytes drawn, but value 0 is an encapsulation"):
+        recorded.bytes(2)
+    assert recorded.encapsulate(key) == (b"secret", b"ciphertext")
+    with pytest.raises(AssertionError, match="an encapsulation drawn, but value 1 is none"):
+        recorded.encapsulate(key)
+    assert recorded.bytes(2) == b"ab"
+    with pytest.raises(AssertionError, match="all 2 recorded values are used"):
+        recorded.encapsulate(key)

@@ -16,6 +16,7 @@ from e2ecross.crypto.kdf import (
     MessageKeys,
     RootKey,
     derive_initial_keys,
+    derive_message_and_chain_key,
     derive_message_key,
     derive_message_keys,
     derive_next_chain_key,
@@ -23,6 +24,7 @@ from e2ecross.crypto.kdf import (
     hash_base_key,
     hkdf,
     hmac_sha256,
+    hmac_with_key,
     is_equal,
     iterated_sha512,
 )
@@ -83,6 +85,27 @@ def test_hmac_of_rfc_4231() -> None:
     assert hmac_sha256(b"Jefe", b"what do ya want for nothing?").hex() == (
         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
     )
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=200))
+def test_hmac_put_together_from_hashes_is_hmac(key: bytes, data: bytes) -> None:
+    assert hmac_with_key(key, data) == hmac.digest(key, data, "sha256")
+
+
+@given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
+def test_derivations_put_together_from_hashes_are_hkdf(key: bytes, other: bytes) -> None:
+    okm = hkdf(bytes(32), key, b"WhisperMessageKeys", 80)
+    keys = derive_message_keys(MessageKey(key))
+    assert (keys.cipher_key, keys.mac_key, keys.iv) == (okm[:32], okm[32:64], okm[64:])
+    okm = hkdf(key, other, b"WhisperRatchet", 64)
+    assert derive_root_and_chain_key(RootKey(key), other) == (okm[:32], okm[32:])
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_both_halves_of_a_step_at_once_are_the_halves(key: bytes) -> None:
+    chain = ChainKey(key)
+    both = derive_message_key(chain), derive_next_chain_key(chain)
+    assert derive_message_and_chain_key(chain) == both
 
 
 def test_is_equal() -> None:

@@ -10,13 +10,14 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from e2ecross import Address, PreKeyBundle, PublishedKeys
 from e2ecross.client.backend import Backend
 from e2ecross.relay.database import Database
 from e2ecross.stores import Store, Table, Transaction
+from e2ecross.stores.base import ValuesAsBytes
 
 BACKEND_METHODS: Final = tuple(name for name in vars(Backend) if not name.startswith("_"))
 
@@ -83,7 +84,7 @@ class KillingStore:
         self._inner.close()
 
 
-class _KillingTransaction:
+class _KillingTransaction(ValuesAsBytes):
     def __init__(self, inner: Transaction, killer: Killer) -> None:
         self._inner = inner
         self._killer = killer
@@ -113,6 +114,9 @@ class _KillingTransaction:
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
         return self._inner.scan(table)
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        return self._inner.savepoint()
 
     def _wrote(self) -> None:
         self.has_written = True

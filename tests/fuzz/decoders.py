@@ -12,21 +12,33 @@ from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
+from e2ecross.crypto.kem import decode_kem_public_key, kem_key_pair_from_seed
 from e2ecross.crypto.keys import decode_public_key
+from e2ecross.crypto.spqr_kdf import AuthKey
 from e2ecross.errors import E2ECrossError, InvalidArgument, RemoteError, StoreError
 from e2ecross.protocol.safety_number import combine_fingerprints
 from e2ecross.protocol.session_storage import session_from_record, session_to_record
+from e2ecross.protocol.spqr.state import (
+    SpqrState,
+    find_spqr_key,
+    spqr_send,
+    start_spqr,
+    use_spqr_key,
+)
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
 from e2ecross.wire.content import decode_payload, encode_payload
 from e2ecross.wire.fingerprint import decode_fingerprints, encode_fingerprints
 from e2ecross.wire.session_records import StoredChain, StoredSession
 from e2ecross.wire.signal_message import (
+    VERSION_4,
+    KyberPrekeyUse,
     decode_prekey_signal_message,
     decode_signal_message,
     encode_prekey_signal_message,
     encode_signal_message_body,
     is_canonical_prekey_signal_message,
 )
+from e2ecross.wire.spqr_message import decode_spqr_message
 from tests.fuzz.target import Target, outcome
 from tests.support import protobuf
 from tests.support.entropy import SeededEntropy
@@ -102,7 +114,7 @@ def _hostile(example: bytes, start: int) -> Sequence[bytes]:
 
 def _session(data: bytes) -> None:
     """Bytes become a session, and a session becomes the same bytes."""
-    session = session_from_record(StoredSession.decode(data), {})
+    session = session_from_record(StoredSession.decode(data))
     assert session_to_record(session).encode() == data
 
 
@@ -116,6 +128,28 @@ def _prekey_message(data: bytes) -> None:
     is_canonical_prekey_signal_message(data)
 
 
+def _prekey_message_4(data: bytes) -> None:
+    decode_prekey_signal_message(data, (VERSION_4,))
+    is_canonical_prekey_signal_message(data)
+
+
+def _spqr(data: bytes) -> None:
+    """A message for a responder, authentic or not."""
+    decode_spqr_message(data)
+    found = find_spqr_key(_RESPONDER, data, 100, may_have_no_key=True)
+    use_spqr_key(_RESPONDER, found)
+
+
+def _spqr_ends() -> tuple[SpqrState | None, bytes]:
+    """A responder that has heard one message, and the next one."""
+    key, entropy = AuthKey(bytes(32)), SeededEntropy("spqr")
+    initiator, first, _ = spqr_send(start_spqr(key, is_initiator=True, is_required=True), entropy)
+    responder = start_spqr(key, is_initiator=False, is_required=True)
+    found = find_spqr_key(responder, first, 1, may_have_no_key=False)
+    return use_spqr_key(responder, found), spqr_send(initiator, entropy)[1]
+
+
+_RESPONDER, _SPQR = _spqr_ends()
 _RESTORABLE: Final = replace(
     STORED_SESSION, receiving_chains=(StoredChain(GOOD_KEY, bytes(32), 1, 0),)
 )
@@ -130,6 +164,23 @@ _PREKEY: Final = encode_prekey_signal_message(
     identity_key=decode_public_key(GOOD_KEY),
     message=_SIGNAL,
 )
+_SIGNAL_4: Final = (
+    encode_signal_message_body(
+        decode_public_key(GOOD_KEY), 7, 3, bytes(32), VERSION_4, _SPQR, bytes(36)
+    )
+    + b"\xa5" * 8
+)
+_PREKEY_4: Final = encode_prekey_signal_message(
+    registration_id=5,
+    one_time_prekey_id=33,
+    signed_prekey_id=22,
+    base_key=decode_public_key(GOOD_KEY),
+    identity_key=decode_public_key(GOOD_KEY),
+    message=_SIGNAL_4,
+    version=VERSION_4,
+    kyber=KyberPrekeyUse(44, b"\x08" + bytes(1568)),
+)
+_KEM_KEY: Final = kem_key_pair_from_seed(bytes(64)).public
 
 _OTHERS: Final[Mapping[str, Target]] = {
     "signal-message": _decoder(
@@ -139,6 +190,22 @@ _OTHERS: Final[Mapping[str, Target]] = {
         *(_SIGNAL.replace(GOOD_KEY, key) for key in BAD_KEYS.values()),
     ),
     "prekey-message": _decoder(_prekey_message, RemoteError, _PREKEY, _PREKEY + b"\x30\x01"),
+    "signal-message-4": _decoder(
+        lambda data: decode_signal_message(data, (VERSION_4,)),
+        RemoteError,
+        _SIGNAL_4,
+        _SIGNAL,
+        b"\x54" + _SIGNAL_4[1:],
+    ),
+    "prekey-message-4": _decoder(
+        _prekey_message_4, RemoteError, _PREKEY_4, _PREKEY, _PREKEY_4 + b"\x42\x01\x08"
+    ),
+    "spqr-message": _decoder(
+        _spqr, RemoteError, _SPQR, b"\x01\x01\x02\x00", b"\x01\x01\x00\x04", b"\0\x01\x01\x07"
+    ),
+    "kem-public-key": _decoder(
+        decode_kem_public_key, RemoteError, _KEM_KEY, b"\x08" + b"\xff" * 1568, _KEM_KEY[:-1]
+    ),
     "padded-payload": _decoder(decode_payload, RemoteError, encode_payload(PAYLOAD)),
     "public-key": _decoder(decode_public_key, RemoteError, GOOD_KEY, *BAD_KEYS.values()),
     "fingerprints": _decoder(

@@ -12,7 +12,7 @@ stored and loaded, and lose everything. What must hold all the time:
 - once the network behaves, the two ends meet on one acknowledged session.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import settings
@@ -25,9 +25,11 @@ from e2ecross.errors import RemoteError
 from e2ecross.protocol import ratchet
 from e2ecross.protocol.session import session_encrypt
 from e2ecross.protocol.session_record import NO_SESSIONS, find_session
-from e2ecross.protocol.x3dh import initiate_session, verify_bundle
+from e2ecross.protocol.session_start import initiate_session
+from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
+from tests.support.entropy import NO_ENTROPY
 from tests.support.parties import (
     NOW_MS,
     Party,
@@ -36,6 +38,7 @@ from tests.support.parties import (
     load_record,
     save_record,
 )
+from tests.support.values import with_fields
 
 MAX_STARTS = 12  # fewer than are archived, so that no session is dropped for want of room
 MAX_LOSSES = 2
@@ -219,10 +222,10 @@ class HostileNetwork(RuleBasedStateMachine):
         victim, peer = self.parties[side], self.parties[1 - side]
         bundle = verify_bundle(victim.bundle(one_time=one_time))
         session = initiate_session(self.eve.identity, bundle, self.eve.entropy, NOW_MS)
-        session = replace(session, local_identity_key=peer.identity.public)
+        session = with_fields(session, local_identity_key=peer.identity.public)
         if known and victim.record.current is not None:
-            session = replace(session, base_key=victim.record.current.base_key)
-        _, kind, data = session_encrypt(session, b"forged", 1)
+            session = with_fields(session, base_key=victim.record.current.base_key)
+        _, kind, data = session_encrypt(session, b"forged", 1, NO_ENTROPY)
         self._refused(side, (kind, data))
         self._refused(side, (MessageKind.SIGNAL, inner_message((kind, data))))
 

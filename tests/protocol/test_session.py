@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import pickle
-from dataclasses import replace
 
 import pytest
 
@@ -22,6 +21,7 @@ from e2ecross.wire.signal_message import (
 )
 from tests.support.entropy import NO_ENTROPY, SeededEntropy
 from tests.support.parties import SIGNED_PREKEY_ID, Party, inner_message, save_session
+from tests.support.values import with_fields
 
 
 def _started(*, one_time: bool = True) -> tuple[Party, Party]:
@@ -99,9 +99,9 @@ def test_identities_are_bound_in_both_directions() -> None:
     reply = decode_signal_message(bob.send(b"y")[1])
     eve = Party("eve").identity.public
     for changed in (
-        replace(alice.current, remote_identity_key=eve),
-        replace(alice.current, local_identity_key=eve),
-        replace(
+        with_fields(alice.current, remote_identity_key=eve),
+        with_fields(alice.current, local_identity_key=eve),
+        with_fields(
             alice.current,
             local_identity_key=alice.current.remote_identity_key,
             remote_identity_key=alice.current.local_identity_key,
@@ -125,8 +125,8 @@ def test_encryption_leaves_its_input_unchanged() -> None:
     alice, _ = _started()
     session = alice.current
     before = save_session(session)
-    first = session_encrypt(session, b"x", 1)
-    second = session_encrypt(session, b"x", 1)
+    first = session_encrypt(session, b"x", 1, NO_ENTROPY)
+    second = session_encrypt(session, b"x", 1, NO_ENTROPY)
     assert first[1:] == second[1:]
     assert save_session(first[0]) == save_session(second[0]) != before
     assert save_session(session) == before
@@ -136,24 +136,24 @@ def test_encryption_leaves_its_input_unchanged() -> None:
 def test_exhausted_session_does_not_encrypt() -> None:
     alice, _ = _started()
     sending = alice.current.ratchet.sending
-    full = replace(
+    full = with_fields(
         alice.current,
-        ratchet=replace(
+        ratchet=with_fields(
             alice.current.ratchet,
             sending=SendingChain(sending.ratchet_key_pair, sending.chain_key, MAX_UINT32),
         ),
     )
     with pytest.raises(SessionExhausted):
-        session_encrypt(full, b"x", 1)
+        session_encrypt(full, b"x", 1, NO_ENTROPY)
 
 
 def test_archived_session_no_longer_wraps() -> None:
     alice, _ = _started()
     archived = without_pending(alice.current)
     assert archived.pending is None
-    assert replace(archived, pending=alice.current.pending).pending is not None
+    assert with_fields(archived, pending=alice.current.pending).pending is not None
     assert without_pending(archived) is archived
-    assert session_encrypt(archived, b"x", 1)[1] is MessageKind.SIGNAL
+    assert session_encrypt(archived, b"x", 1, NO_ENTROPY)[1] is MessageKind.SIGNAL
     assert archived.ratchet is alice.current.ratchet
 
 
@@ -163,5 +163,5 @@ def test_session_does_not_show_itself() -> None:
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(alice.current)
     assert repr(PendingPrekey(None, 22, 0)) == (
-        "PendingPrekey(one_time_prekey_id=None, signed_prekey_id=22, created_at_ms=0)"
+        "PendingPrekey(one_time_prekey_id=None, signed_prekey_id=22, created_at_ms=0, kyber=None)"
     )

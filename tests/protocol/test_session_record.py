@@ -3,7 +3,6 @@
 
 import pickle
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -19,22 +18,25 @@ from e2ecross.errors import (
     UnknownSession,
 )
 from e2ecross.protocol.session import Session
-from e2ecross.protocol.session_record import (
-    NO_SESSIONS,
+from e2ecross.protocol.session_reading import (
     Opened,
-    SessionRecord,
-    add_initiated_session,
-    find_session,
     open_first_message,
     open_message,
     open_repeated_first_message,
+)
+from e2ecross.protocol.session_record import (
+    NO_SESSIONS,
+    SessionRecord,
+    add_initiated_session,
+    find_session,
     prefer_identity,
     prefer_session,
     prepare_to_send,
     seal_message,
     stop_sending_with_all,
 )
-from e2ecross.protocol.x3dh import initiate_session, verify_bundle
+from e2ecross.protocol.session_start import initiate_session
+from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.signal_message import (
     PreKeySignalMessage,
@@ -51,6 +53,7 @@ from tests.support.parties import (
     write_message,
 )
 from tests.support.protobuf import fields, message
+from tests.support.values import with_fields
 
 
 @pytest.fixture
@@ -102,7 +105,7 @@ def test_without_a_session_nothing_is_sent(alice: Party) -> None:
     with pytest.raises(NoSession, match="bundle"):
         alice.send(b"x")
     with pytest.raises(NoSession):
-        seal_message(SessionRecord(None, (), None, 0), b"x", 1)
+        seal_message(SessionRecord(None, (), None, 0), b"x", 1, NO_ENTROPY)
 
 
 def test_sending_leaves_its_input_unchanged(alice: Party, bob: Party) -> None:
@@ -110,9 +113,9 @@ def test_sending_leaves_its_input_unchanged(alice: Party, bob: Party) -> None:
     alice.receive(bob.send(b"held"))
     record = alice.record
     before = save_record(record)
-    after, kind, data = seal_message(record, b"x", 1)
+    after, kind, data = seal_message(record, b"x", 1, NO_ENTROPY)
     assert save_record(record) == before
-    assert seal_message(record, b"x", 1)[1:] == (kind, data)
+    assert seal_message(record, b"x", 1, NO_ENTROPY)[1:] == (kind, data)
     # Sending on a pending session keeps the stay.
     assert (after.held, after.held_count) == (record.held, 1)
 
@@ -531,7 +534,7 @@ def test_rule_3_does_not_give_way_to_another_archived_session(alice: Party, bob:
     _establish(alice, bob)
     _cross(alice, bob)
     _receive_all(alice, [bob.send(b"%d" % i) for i in range(8)])
-    without_held = replace(alice.record, archived=alice.record.archived[1:])
+    without_held = with_fields(alice.record, archived=alice.record.archived[1:])
     assert prepare_to_send(without_held, bob.identity.public) is without_held
     given_way = prepare_to_send(alice.record, bob.identity.public)
     assert given_way.current is alice.record.archived[0]
@@ -563,7 +566,7 @@ def test_acknowledgement_of_ours_ends_the_stay(alice: Party, bob: Party) -> None
     _cross(alice, bob)
     ours = alice.current.base_key
     alice.receive(bob.send(b"held"))
-    bob.record = replace(bob.record, current=None)  # bob moves over, as other peers do
+    bob.record = with_fields(bob.record, current=None)  # bob moves over, as other peers do
     bob.receive(alice.send(b"x"))
     alice.receive(bob.send(b"answer on ours"))
     assert alice.current.base_key == ours
@@ -722,7 +725,7 @@ def test_preferring_an_identity_without_session_archives_the_current_one(
     assert all(session.pending is None for session in record.archived)
     assert (record.held, record.held_count) == (None, 0)
     with pytest.raises(NoSession):
-        seal_message(record, b"x", 1)
+        seal_message(record, b"x", 1, NO_ENTROPY)
     # What is archived is still read.
     alice.record = record
     assert alice.receive(bob.send(b"still read")) == b"still read"
@@ -789,17 +792,20 @@ def test_stopped_sessions_read_and_never_send_again(alice: Party, bob: Party) ->
     assert save_record(alice.record) == before
     assert stopped.current is None
     with pytest.raises(NoSession):
-        seal_message(stopped, b"x", 1)
+        seal_message(stopped, b"x", 1, NO_ENTROPY)
     alice.record = stopped
     # On the chain that is known, and after a step of the peer's ratchet.
     assert alice.receive(bob.send(b"known chain")) == b"known chain"
-    other = replace(alice.record.archived[0])
+    other = with_fields(alice.record.archived[0])
     assert prefer_session(alice.record, other, bob.identity.public) is alice.record
     assert prefer_identity(alice.record, bob.identity.public).current is None
     assert alice.record.current is None
     with pytest.raises(NoSession):
         seal_message(
-            SessionRecord(alice.record.archived[0], (), None, 0), b"x", alice.registration_id
+            SessionRecord(alice.record.archived[0], (), None, 0),
+            b"x",
+            alice.registration_id,
+            NO_ENTROPY,
         )
     # A new one takes their place, and late messages still open.
     late = bob.send(b"late")
@@ -874,7 +880,7 @@ def _initiated(alice: Party, identity: PublicKey) -> Session:
     peer = Party("bob", SeededEntropy("peer"))
     bundle = verify_bundle(peer.bundle(one_time=False))
     session = initiate_session(alice.identity, bundle, alice.entropy, NOW_MS)
-    return replace(session, remote_identity_key=identity)
+    return with_fields(session, remote_identity_key=identity)
 
 
 def _full(alice: Party, accepted: PublicKey, foreign: Mapping[int, PublicKey]) -> SessionRecord:

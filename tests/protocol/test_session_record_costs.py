@@ -2,7 +2,6 @@
 """What one message may cost, and what all archived sessions may keep."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -13,13 +12,8 @@ from e2ecross.errors import AuthenticationFailed, RemoteError
 from e2ecross.protocol import message_chain
 from e2ecross.protocol.ratchet import count_skipped_keys
 from e2ecross.protocol.session import Session
-from e2ecross.protocol.session_record import (
-    SessionRecord,
-    add_initiated_session,
-    open_message,
-    open_repeated_first_message,
-    prefer_identity,
-)
+from e2ecross.protocol.session_reading import open_message, open_repeated_first_message
+from e2ecross.protocol.session_record import SessionRecord, add_initiated_session, prefer_identity
 from e2ecross.protocol.skipped_keys import SkippedKeys
 from e2ecross.wire.limits import (
     MAX_CHAIN_STEPS_PER_MESSAGE,
@@ -31,6 +25,7 @@ from e2ecross.wire.signal_message import decode_prekey_signal_message, decode_si
 from tests.support.entropy import NO_ENTROPY, SeededEntropy
 from tests.support.parties import Party, load_record, save_record, with_ratchet, write_message
 from tests.support.protobuf import message
+from tests.support.values import with_fields
 
 FRESH = key_pair_from_private(b"\x21" * 32).public
 STRANGER = Party("eve").identity.public
@@ -138,7 +133,7 @@ def test_sessions_of_strangers_do_not_use_up_the_steps(current: bool) -> None:
     """Whoever puts sessions of another identity in front costs the genuine ones no message."""
     alice, bob = _met(1)
     genuine = bob.current
-    foreign = [replace(_establish(alice, bob), remote_identity_key=STRANGER) for _ in range(40)]
+    foreign = [with_fields(_establish(alice, bob), remote_identity_key=STRANGER) for _ in range(40)]
     record = SessionRecord(foreign[0] if current else None, (*foreign[1:], genuine), None, 0)
     _open(record, write_message(genuine, FRESH, 2000), alice.identity.public)
 
@@ -151,12 +146,12 @@ def _keeping(session: Session, count: int, identity: PublicKey | None = None) ->
     buckets: dict[int, dict[int, MessageKey]] = {}
     for number in range(count):
         buckets.setdefault(number >> 6, {})[number] = MessageKey(number.to_bytes(32))
-    chain = replace(
+    chain = with_fields(
         session.ratchet.receiving[-1], message_number=count, skipped=SkippedKeys(buckets)
     )
     receiving = (*session.ratchet.receiving[:-1], chain)
-    changed = with_ratchet(session, replace(session.ratchet, receiving=receiving))
-    return changed if identity is None else replace(changed, remote_identity_key=identity)
+    changed = with_ratchet(session, with_fields(session.ratchet, receiving=receiving))
+    return changed if identity is None else with_fields(changed, remote_identity_key=identity)
 
 
 def _kept(record: SessionRecord) -> list[int]:
@@ -218,7 +213,7 @@ def test_a_message_of_a_stranger_keeps_the_archive_within_its_limit() -> None:
     """What it stores in its own session goes first, not the keys of the genuine one."""
     alice, bob = _met(3)
     record = _crowded(bob)
-    archived = (replace(record.archived[0], remote_identity_key=STRANGER), record.archived[1])
+    archived = (with_fields(record.archived[0], remote_identity_key=STRANGER), record.archived[1])
     record = SessionRecord(record.current, archived, None, 0)
     data = write_message(archived[0], FRESH, 500)
     after = _open(record, data, alice.identity.public)

@@ -2,12 +2,20 @@
 """Every format of our own, by one name each, with an example: what has exactly one encoding."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from e2ecross.address import Address
+from e2ecross.crypto.kem import kem_key_pair_from_seed
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.errors import E2ECrossError, RemoteError, StoreError
-from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
+from e2ecross.wire.bundle import (
+    KyberPrekey,
+    OneTimePrekey,
+    PreKeyBundle,
+    PublishedKeys,
+    SignedPrekey,
+)
 from e2ecross.wire.content import (
     Bytes,
     Payload,
@@ -35,12 +43,15 @@ from e2ecross.wire.queue_records import (
 )
 from e2ecross.wire.records import (
     DeviceRecord,
+    KyberPrekeyRecord,
     RemoteIdentityRecord,
     SignedPrekeyRecord,
     decode_epoch,
     decode_one_time_prekey,
+    decode_publication,
     encode_epoch,
     encode_one_time_prekey,
+    encode_publication,
 )
 from e2ecross.wire.session_records import (
     SessionListRecord,
@@ -51,6 +62,13 @@ from e2ecross.wire.session_records import (
     decode_skipped_keys,
     encode_skipped_keys,
 )
+from e2ecross.wire.spqr_records import (
+    StoredSpqr,
+    StoredSpqrChain,
+    StoredSpqrMaterial,
+    decode_chunks,
+    encode_chunks,
+)
 from tests.support.points import GOOD_KEY
 
 __all__ = [
@@ -58,12 +76,17 @@ __all__ = [
     "BUNDLE",
     "ENVELOPE",
     "FORMATS",
+    "KEM_KEY",
+    "KYBER_BUNDLE",
+    "KYBER_PUBLISHED",
     "MESSAGE_ID",
     "PAYLOAD",
     "PEER",
     "PUBLISHED",
     "RECORDS",
     "STORED_SESSION",
+    "STORED_SPQR",
+    "STORED_SPQR_MATERIAL",
     "Format",
 ]
 
@@ -72,6 +95,7 @@ PEER: Final = Address("signal-2", "budi_+-9", 127)
 MESSAGE_ID: Final = bytes(range(16))
 _KEY: Final = b"\x5a" * 32
 _SIGNATURE: Final = b"\x6b" * 64
+KEM_KEY: Final = bytes(kem_key_pair_from_seed(bytes(64)).public)
 
 
 class Format(NamedTuple):
@@ -113,6 +137,14 @@ PUBLISHED: Final = PublishedKeys(
     SignedPrekey(2**32 - 1, GOOD_KEY, _SIGNATURE),
     (OneTimePrekey(1, GOOD_KEY), OneTimePrekey(2**32 - 1, GOOD_KEY)),
 )
+KYBER_BUNDLE: Final = replace(
+    BUNDLE, kyber_prekey_id=4, kyber_prekey=KEM_KEY, kyber_prekey_signature=_SIGNATURE
+)
+KYBER_PUBLISHED: Final = replace(
+    PUBLISHED,
+    kyber_prekeys=(KyberPrekey(2**32 - 1, KEM_KEY, _SIGNATURE),),
+    last_resort_kyber_prekey=KyberPrekey(4, KEM_KEY, _SIGNATURE),
+)
 PAYLOAD: Final = Payload(ADDRESS, PEER, MESSAGE_ID, 16380, 1_700_000_000_000, Text("halo"))
 STORED_SESSION: Final = StoredSession(
     local_identity_key=GOOD_KEY,
@@ -129,12 +161,40 @@ STORED_SESSION: Final = StoredSession(
     pending=StoredPending(5, 6, 1_700_000_000_000),
     used_prekeys=StoredUsedPrekeys(one_time_prekey_id=33, signed_prekey_id=22),
 )
+STORED_SPQR: Final = StoredSpqr(
+    is_initiator=True,
+    negotiation=1,
+    sending_epoch=2**40,
+    first_epoch=2**40 - 1,
+    chains=(StoredSpqrChain(7, b"", 8, _KEY, 3), StoredSpqrChain(2**32 - 1, _KEY, 1, _KEY, 0)),
+    stage=9,
+    epoch=2**40 + 1,
+    next_chunk=65_535,
+    received_chunks=35,
+)
+STORED_SPQR_MATERIAL: Final = StoredSpqrMaterial(
+    chain_root=_KEY,
+    authenticator_root=_KEY,
+    authenticator_mac_key=_KEY,
+    seed=_KEY * 2,
+    header=_KEY * 2,
+    m=_KEY,
+    ciphertext=_KEY * 30,
+    vector=_KEY * 36,
+    outgoing=_KEY * 5,
+)
 
 _WIRE: Final = {
     "envelope": Format(ENVELOPE.encode(), _again(Envelope), RemoteError, ((3,), (4,))),
     "bundle": Format(BUNDLE.encode(), _again(PreKeyBundle), RemoteError, ((2,), (5,), (6,))),
     "publication": Format(
         PUBLISHED.encode(), _again(PublishedKeys), RemoteError, ((2,), (5,), (6,))
+    ),
+    "bundle with Kyber": Format(
+        KYBER_BUNDLE.encode(), _again(PreKeyBundle), RemoteError, ((2,), (5,), (6,), (7,))
+    ),
+    "publication with Kyber": Format(
+        KYBER_PUBLISHED.encode(), _again(PublishedKeys), RemoteError, ((2,), (5,), (6,), (8,), (9,))
     ),
     "payload": Format(
         unpad(encode_payload(PAYLOAD)),
@@ -168,7 +228,7 @@ _WIRE: Final = {
 RECORDS: Final[Mapping[str, Format]] = {
     "device": Format(
         DeviceRecord(
-            ADDRESS, _KEY, 1, 2, 3, b"publication", _KEY, True, 4, 2**40, True, True
+            ADDRESS, _KEY, 1, 2, 3, b"publication", _KEY, True, 4, 2**40, True, True, 5
         ).encode(),
         _again(DeviceRecord),
         StoreError,
@@ -185,6 +245,20 @@ RECORDS: Final[Mapping[str, Format]] = {
     "one-time prekey": Format(
         encode_one_time_prekey(_KEY),
         lambda data: encode_one_time_prekey(decode_one_time_prekey(data)),
+        StoreError,
+        (),
+        1,
+    ),
+    "Kyber prekey": Format(
+        KyberPrekeyRecord(b"\x5a" * 64, _SIGNATURE, 1, 2).encode(),
+        _again(KyberPrekeyRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "stored publication": Format(
+        encode_publication(b"published keys"),
+        lambda data: encode_publication(decode_publication(data)),
         StoreError,
         (),
         1,
@@ -270,6 +344,17 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "session": Format(
         STORED_SESSION.encode(), _again(StoredSession), StoreError, ((12,), (13,), (14,)), 1
+    ),
+    "spqr": Format(STORED_SPQR.encode(), _again(StoredSpqr), StoreError, ((5,),), 1),
+    "spqr material": Format(
+        STORED_SPQR_MATERIAL.encode(), _again(StoredSpqrMaterial), StoreError, (), 1
+    ),
+    "spqr chunks": Format(
+        encode_chunks({65_535: _KEY, 0: b"\x01" * 32}),
+        lambda data: encode_chunks(decode_chunks(data)),
+        StoreError,
+        (),
+        1,
     ),
     "skipped keys": Format(
         encode_skipped_keys({64: _KEY, 127: b"\x01" * 32}),

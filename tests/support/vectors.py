@@ -8,7 +8,7 @@ from typing import Any
 
 from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, key_pair_from_private
 
-__all__ = ["key_pair", "public_key", "section", "unhex"]
+__all__ = ["component", "key_pair", "public_key", "section", "transcripts", "unhex"]
 
 _FOLDER = Path(__file__).parents[1] / "vectors"
 
@@ -24,6 +24,16 @@ def _load(name: str) -> dict[str, Any]:
 def section(name: str) -> Any:  # noqa: ANN401
     """Return one section of `v3.json`; see `tests/vectors/README.md`. Do not change it."""
     return _load("v3.json")[name]
+
+
+def component(name: str) -> Any:  # noqa: ANN401
+    """Return one component of `v4.json`. Do not change it."""
+    return _load("v4.json")["components"][name]
+
+
+def transcripts() -> Any:  # noqa: ANN401
+    """Return the recorded conversations of `v4.json`. Do not change them."""
+    return _load("v4.json")["transcripts"]
 
 
 def key_pair(name: str) -> KeyPair:

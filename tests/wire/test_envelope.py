@@ -103,16 +103,16 @@ def test_address_that_is_not_utf_8_is_refused() -> None:
         Envelope.decode(_changed(3, message([(1, b"\xff\xfe"), (2, b"ana"), (3, 1)])))
 
 
-def test_ciphertext_has_1_to_98816_bytes() -> None:
+def test_ciphertext_has_1_to_100864_bytes() -> None:
     largest = replace(ENVELOPE, ciphertext=bytes(MAX_SIGNAL_MESSAGE_BYTES))
     assert Envelope.decode(largest.encode()) == largest
     for length in (0, MAX_SIGNAL_MESSAGE_BYTES + 1):
-        with pytest.raises(InvalidArgument, match="1 to 98816"):
+        with pytest.raises(InvalidArgument, match="1 to 100864"):
             replace(ENVELOPE, ciphertext=bytes(length))
     one_more = _changed(6, bytes(MAX_SIGNAL_MESSAGE_BYTES + 1))
     assert len(one_more) < MAX_ENVELOPE_BYTES
     for data in (one_more, message(fields(ENVELOPE.encode())[:-1])):
-        with pytest.raises(DecodeError, match="1 to 98816"):
+        with pytest.raises(DecodeError, match="1 to 100864"):
             Envelope.decode(data)
 
 

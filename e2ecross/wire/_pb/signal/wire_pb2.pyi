@@ -6,32 +6,40 @@ from typing import ClassVar as _ClassVar, Mapping as _Mapping, Optional as _Opti
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SignalMessage(_message.Message):
-    __slots__ = ("ratchet_key", "counter", "previous_counter", "ciphertext")
+    __slots__ = ("ratchet_key", "counter", "previous_counter", "ciphertext", "pq_ratchet", "addresses")
     RATCHET_KEY_FIELD_NUMBER: _ClassVar[int]
     COUNTER_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_COUNTER_FIELD_NUMBER: _ClassVar[int]
     CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    PQ_RATCHET_FIELD_NUMBER: _ClassVar[int]
+    ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     ratchet_key: bytes
     counter: int
     previous_counter: int
     ciphertext: bytes
-    def __init__(self, ratchet_key: _Optional[bytes] = ..., counter: _Optional[int] = ..., previous_counter: _Optional[int] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+    pq_ratchet: bytes
+    addresses: bytes
+    def __init__(self, ratchet_key: _Optional[bytes] = ..., counter: _Optional[int] = ..., previous_counter: _Optional[int] = ..., ciphertext: _Optional[bytes] = ..., pq_ratchet: _Optional[bytes] = ..., addresses: _Optional[bytes] = ...) -> None: ...
 
 class PreKeySignalMessage(_message.Message):
-    __slots__ = ("pre_key_id", "base_key", "identity_key", "message", "registration_id", "signed_pre_key_id")
+    __slots__ = ("pre_key_id", "base_key", "identity_key", "message", "registration_id", "signed_pre_key_id", "kyber_pre_key_id", "kyber_ciphertext")
     PRE_KEY_ID_FIELD_NUMBER: _ClassVar[int]
     BASE_KEY_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNED_PRE_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    KYBER_PRE_KEY_ID_FIELD_NUMBER: _ClassVar[int]
+    KYBER_CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
     pre_key_id: int
     base_key: bytes
     identity_key: bytes
     message: bytes
     registration_id: int
     signed_pre_key_id: int
-    def __init__(self, pre_key_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., identity_key: _Optional[bytes] = ..., message: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., signed_pre_key_id: _Optional[int] = ...) -> None: ...
+    kyber_pre_key_id: int
+    kyber_ciphertext: bytes
+    def __init__(self, pre_key_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., identity_key: _Optional[bytes] = ..., message: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., signed_pre_key_id: _Optional[int] = ..., kyber_pre_key_id: _Optional[int] = ..., kyber_ciphertext: _Optional[bytes] = ...) -> None: ...
 
 class LogicalFingerprint(_message.Message):
     __slots__ = ("content",)
