@@ -11,7 +11,8 @@ from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from e2ecross.crypto.keys import KeyPair, generate_key_pair
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.protocol.session import Session, session_decrypt, session_encrypt
-from e2ecross.protocol.x3dh import initiate_session, respond_to_session, verify_bundle
+from e2ecross.protocol.session_start import OwnPrekeys, initiate_session, respond_to_session
+from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.limits import MAX_FORWARD_JUMP
 from e2ecross.wire.signal_message import decode_prekey_signal_message, decode_signal_message
 
@@ -49,7 +50,7 @@ class Party:
     def accept(self, data: bytes) -> tuple[Session, bytes]:
         """Read a first message."""
         first = decode_prekey_signal_message(data)
-        session = respond_to_session(self.identity, self.signed, self.one_time, first)
+        session = respond_to_session(self.identity, OwnPrekeys(self.signed, self.one_time), first)
         return session_decrypt(session, first.message, SYSTEM_ENTROPY, MAX_FORWARD_JUMP)
 
 
@@ -62,7 +63,9 @@ class ProtocolEnd:
         self.session = session
 
     def encrypt(self, plaintext: bytes) -> bytes:
-        self.session, _, data = session_encrypt(self.session, plaintext, _REGISTRATION_ID)
+        self.session, _, data = session_encrypt(
+            self.session, plaintext, _REGISTRATION_ID, SYSTEM_ENTROPY
+        )
         return data
 
     def decrypt(self, data: bytes) -> bytes:
@@ -115,7 +118,7 @@ def _first_contact(job: Job, cleanup: ExitStack) -> Step:
 
 
 def _first_message(party: Party, bundle: PreKeyBundle) -> bytes:
-    return session_encrypt(party.start(bundle), _PLAINTEXT, _REGISTRATION_ID)[2]
+    return session_encrypt(party.start(bundle), _PLAINTEXT, _REGISTRATION_ID, SYSTEM_ENTROPY)[2]
 
 
 def _fan_out(job: Job, cleanup: ExitStack) -> Step:

@@ -11,10 +11,10 @@ from typing import Any, cast
 from benchmarks.contestants.devices import STORE_KEY, connect
 from benchmarks.job import Job, Step
 from e2ecross.stores import MemoryStore
-from e2ecross.stores.base import Table, Transaction
+from e2ecross.stores.base import Table, Transaction, ValuesAsBytes
 from e2ecross.stores.sealing import SYSTEM_ENTROPY, Sealer
 
-__all__ = ["seal_decrypt", "seal_encrypt"]
+__all__ = ["rows_of_decryption", "rows_of_encryption", "seal_decrypt", "seal_encrypt"]
 
 _Row = tuple[Table, bytes, bytes, bytes]
 
@@ -35,7 +35,9 @@ class _Watched:
         self._store.close()
 
 
-class _Watching:
+class _Watching(ValuesAsBytes):
+    """A transaction in which every value that is put shows as the record that it becomes."""
+
     def __init__(self, inner: Transaction, rows: list[_Row]) -> None:
         self._inner = inner
         self._rows = rows
@@ -57,26 +59,35 @@ class _Nowhere:
 
 def seal_encrypt(job: Job, cleanup: ExitStack) -> Step:
     """A maker: seal what an encryption writes."""
-    store = _Watched()
-    _, end = connect(lambda _: store, job, cleanup)
-    store.rows.clear()
-    end.encrypt(bytes(100))
-    return _seal(store.rows)
+    return _seal(rows_of_encryption(job, cleanup))
 
 
 def seal_decrypt(job: Job, cleanup: ExitStack) -> Step:
     """A maker: seal what a decryption writes."""
+    return _seal(rows_of_decryption(job, cleanup))
+
+
+def rows_of_encryption(job: Job, cleanup: ExitStack) -> list[_Row]:
+    """The rows (table, partition, row, record) that an encryption writes."""
+    store = _Watched()
+    _, end = connect(lambda _: store, job, cleanup)
+    store.rows.clear()
+    end.encrypt(bytes(100))
+    return store.rows
+
+
+def rows_of_decryption(job: Job, cleanup: ExitStack) -> list[_Row]:
+    """The rows that a decryption writes; not the first of its chain, which writes more."""
     store = _Watched()
     other, end = connect(lambda _: store, job, cleanup)
-    for _ in range(2):  # not the first message of a chain: that one writes more
+    for _ in range(2):
         message = other.encrypt(bytes(100))
         store.rows.clear()
         end.decrypt(message)
-    return _seal(store.rows)
+    return store.rows
 
 
-def _seal(written: list[_Row]) -> Step:
-    rows = list(written)
+def _seal(rows: list[_Row]) -> Step:
     put = Sealer(STORE_KEY, STORE_KEY, SYSTEM_ENTROPY).wrap(cast(Transaction, _Nowhere())).put
 
     def step() -> None:

@@ -2,15 +2,19 @@
 """Every operation of ours runs, here and in a process of its own."""
 
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from benchmarks.contestants.growth import SCRATCH
 from benchmarks.contestants.ours import IMPLEMENTATIONS
+from benchmarks.contestants.written import rows_of_decryption, rows_of_encryption
 from benchmarks.engine import EngineFailed, ProcessEngine
 from benchmarks.job import Job
 from benchmarks.rows import ROWS
+from e2ecross.stores import Table
 
 # The parameters of all rows, made small.
 SMALL = {
@@ -42,6 +46,16 @@ def test_every_operation_runs(
     steps, warmup = (1, 0) if is_batch else (SMALL["count"], 1)
     values = IMPLEMENTATIONS[name].sample(Job(operation, SMALL, steps, 1, warmup))
     assert len(values) == 1
+
+
+@pytest.mark.parametrize("rows_of", [rows_of_encryption, rows_of_decryption])
+def test_what_is_sealed_is_what_a_message_writes(
+    rows_of: Callable[[Job, ExitStack], list[tuple[Table, bytes, bytes, bytes]]],
+) -> None:
+    with ExitStack() as cleanup:
+        rows = rows_of(Job("seal", {}, 1, 1, 0), cleanup)
+    assert Table.SESSIONS in {table for table, _, _, _ in rows}
+    assert all(isinstance(record, bytes) for _, _, _, record in rows)
 
 
 def test_every_operation_of_ours_stands_in_a_row() -> None:
