@@ -53,6 +53,7 @@ from tests.client.support import (
     FakeClock,
     SpyStore,
     Stores,
+    bundle_from,
     count_rows,
     dump,
     make_client,
@@ -322,16 +323,7 @@ def test_a_changed_identity_stops_sending_until_it_is_accepted(backend: BackendS
 
 
 def _bundle(backend: BackendSimulator, address: Address) -> PreKeyBundle:
-    published = backend.published(address)
-    signed = published.signed_prekey
-    return PreKeyBundle(
-        address=address,
-        registration_id=published.registration_id,
-        identity_key=published.identity_key,
-        signed_prekey_id=signed.id,
-        signed_prekey=signed.public_key,
-        signed_prekey_signature=signed.signature,
-    )
+    return bundle_from(backend.published(address), None, kyber=True)
 
 
 def test_a_full_mailbox_is_told_and_the_message_is_not_kept() -> None:

@@ -219,10 +219,14 @@ def test_a_rotation_leaves_no_id_out() -> None:
     clock, store = FakeClock(), MemoryStore()
     device = make_device(BUDI, store, clock=clock)
     with store.transaction() as tx:
-        save_device(tx, replace(require_device(tx), next_prekey_id=0xFFFFFE))
+        save_device(tx, replace(require_device(tx), next_prekey_id=0xFFFFFC))
     clock.advance(7 * DAY_MS)
     published = device.publish(1)
-    assert (published.signed_prekey.id, ids(published)) == (0xFFFFFE, [0xFFFFFF])
+    last_resort = published.last_resort_kyber_prekey
+    assert last_resort is not None
+    kyber = [prekey.id for prekey in published.kyber_prekeys]
+    made = [published.signed_prekey.id, last_resort.id, *ids(published), *kyber]
+    assert sorted(made) == [*range(0xFFFFFC, 0x1000000)]
     PublishedKeys.decode(published.encode())
 
 
