@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from benchmarks.contestants import imports
 from benchmarks.contestants.imports import import_node, import_python, third_party_modules
 from benchmarks.engine import ROOT, Engine, EngineFailed, LocalEngine, ProcessEngine
 
@@ -90,7 +91,7 @@ CONTESTANTS: Final = (
         "e2ecross",
         partial(LocalEngine, "ours", "device"),
         partial(_python, "ours", "device"),
-        partial(import_python, sys.executable, "e2ecross"),
+        partial(import_python, sys.executable, *imports.OURS),
         note="`Device` on a `MemoryStore`, by `encrypt_raw` and `decrypt_raw`",
     ),
     Contestant(

@@ -187,7 +187,7 @@ ROWS: Final = (
         unit="B",
     ),
     Row("safety-number", "other", "safety number", "safety_number", steps=5, blocks=2),
-    Row("import", "other", "import", "import", is_fresh=True),
+    Row("import", "other", "import what a device needs", "import", is_fresh=True),
     Row(
         *("memory", "other", "memory of a session, one end", "memory", {"count": 1_000}),
         quick=None,
