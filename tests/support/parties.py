@@ -21,7 +21,7 @@ from e2ecross.errors import DuplicateMessage, UnknownPrekey
 from e2ecross.protocol.message_chain import ReceivingChain, find_message_key
 from e2ecross.protocol.ratchet import RatchetState, find_receiving_chain
 from e2ecross.protocol.root_chain import advance_root_chain
-from e2ecross.protocol.session import Session
+from e2ecross.protocol.session import Session, with_spqr
 from e2ecross.protocol.session_reading import (
     READING,
     Opened,
@@ -129,10 +129,14 @@ class Party:
         self._next_prekey_id = FIRST_ONE_TIME_PREKEY_ID
         self.kyber = generate_kem_key_pair(self.entropy) if pq else None
         self.require_spqr = True
+        self.runs_spqr = True  # else it is as the releases of version 4 before that ratchet
         self.reading = READING
 
-    def bundle(self, *, one_time: bool = True) -> PreKeyBundle:
-        """Return a bundle, with a fresh one-time prekey unless told otherwise."""
+    def bundle(self, *, one_time: bool = True, pq: bool = True) -> PreKeyBundle:
+        """Return a bundle, with a fresh one-time prekey unless told otherwise.
+
+        Without `pq` it has no Kyber prekey in any case: a session with it is of version 3.
+        """
         bundle = PreKeyBundle(
             address=self.address,
             registration_id=self.registration_id,
@@ -141,7 +145,7 @@ class Party:
             signed_prekey=self.signed_prekey.public,
             signed_prekey_signature=self.signature,
         )
-        if self.kyber is not None:
+        if self.kyber is not None and pq:
             bundle = replace(
                 bundle,
                 kyber_prekey_id=KYBER_PREKEY_ID,
@@ -159,12 +163,13 @@ class Party:
             one_time_prekey=self.one_time_prekeys[number].public,
         )
 
-    def start(self, peer: "Party", *, one_time: bool = True) -> Session:
-        """Start a session with a peer; nothing is sent yet."""
-        bundle = verify_bundle(peer.bundle(one_time=one_time))
+    def start(self, peer: "Party", *, one_time: bool = True, pq: bool = True) -> Session:
+        """Start a session with a peer; nothing is sent yet. For `pq` see `bundle`."""
+        bundle = verify_bundle(peer.bundle(one_time=one_time, pq=pq))
         session = initiate_session(
             self.identity, bundle, self.entropy, NOW_MS, require_spqr=self.require_spqr
         )
+        session = session if self.runs_spqr else with_spqr(session, None)
         self.accepted = session.remote_identity_key
         self.record = add_initiated_session(self.record, session)
         return session
@@ -200,7 +205,10 @@ class Party:
                 raise UnknownPrekey("no such one-time prekey")
         kyber = None if message.kyber is None else self.kyber
         prekeys = OwnPrekeys(self.signed_prekey, one_time, kyber)
-        return respond_to_session(self.identity, prekeys, message, require_spqr=self.require_spqr)
+        session = respond_to_session(
+            self.identity, prekeys, message, require_spqr=self.require_spqr
+        )
+        return session if self.runs_spqr else with_spqr(session, None)
 
     def _receive_prekey(self, message: PreKeySignalMessage) -> bytes:
         known = find_session(self.record, message.base_key, message.message.version)
