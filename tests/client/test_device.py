@@ -147,11 +147,16 @@ def test_every_method_has_the_promised_arguments(
 @pytest.mark.parametrize(
     ("cls", "promised"),
     [
-        (PublishedKeys, "address registration_id identity_key signed_prekey one_time_prekeys"),
+        (
+            PublishedKeys,
+            "address registration_id identity_key signed_prekey one_time_prekeys kyber_prekeys "
+            "last_resort_kyber_prekey",
+        ),
         (
             PreKeyBundle,
             "address registration_id identity_key signed_prekey_id signed_prekey "
-            "signed_prekey_signature one_time_prekey_id one_time_prekey",
+            "signed_prekey_signature one_time_prekey_id one_time_prekey kyber_prekey_id "
+            "kyber_prekey kyber_prekey_signature",
         ),
         (Envelope, "message_id sender recipient kind ciphertext"),
         (Message, "sender message_id sent_at_ms content identity_changed redelivered receipt"),
