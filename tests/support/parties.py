@@ -16,6 +16,7 @@ from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import MessageKeys, derive_message_keys
 from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, generate_key_pair
+from e2ecross.crypto.spqr_kdf import SpqrKey
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import DuplicateMessage, UnknownPrekey
 from e2ecross.protocol.message_chain import ReceivingChain, find_message_key
@@ -265,10 +266,13 @@ def inner_message(sealed: Sealed) -> bytes:
     return message.authenticated + message.mac
 
 
-def message_keys_for(session: Session, ratchet_key: PublicKey, number: int) -> MessageKeys:
+def message_keys_for(
+    session: Session, ratchet_key: PublicKey, number: int, pq_key: SpqrKey | None = None
+) -> MessageKeys:
     """Return the keys with which `session` reads that message, however far ahead it is.
 
-    So a test can write any message under a valid MAC, as a peer with strange habits could.
+    So a test can write any message under a valid MAC, as a peer with strange habits could. In
+    version 4 the message's key of the post-quantum ratchet (32 bytes) is mixed in.
     """
     state = session.ratchet
     chain = find_receiving_chain(state, ratchet_key)
@@ -278,7 +282,7 @@ def message_keys_for(session: Session, ratchet_key: PublicKey, number: int) -> M
         )
         chain = ReceivingChain(ratchet_key, chain_key, 0, NO_SKIPPED_KEYS)
     message_key = find_message_key(chain, number, 2**32).message_key
-    return derive_message_keys(message_key)
+    return derive_message_keys(message_key, pq_key)
 
 
 def write_message(
