@@ -15,7 +15,7 @@ from typing import NamedTuple
 from e2ecross.address import Address
 from e2ecross.cli.demo_facts import DemoFailed, Letter, Person
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.signal_message import decode_signal_message
+from e2ecross.wire.signal_message import VERSIONS, decode_signal_message
 
 __all__ = ["Account", "BackEnd", "Flipped"]
 
@@ -129,7 +129,7 @@ class BackEnd:
     def flip_bit(self, letter: Letter) -> Flipped:
         """Flip the lowest bit of the first encrypted byte of a letter (a normal message)."""
         envelope = Envelope.decode(letter.envelope)
-        encrypted = decode_signal_message(envelope.ciphertext).ciphertext
+        encrypted = decode_signal_message(envelope.ciphertext, VERSIONS).ciphertext
         at = envelope.ciphertext.rindex(encrypted)
         changed = bytearray(envelope.ciphertext)
         changed[at] ^= 1
