@@ -96,7 +96,7 @@ class Registered:
         registration_id: of the installation.
         identity_key: 33 bytes; the app has confirmed that it is its own.
         signed_prekey_id: of the published signed prekey.
-        one_time_prekeys: how many of them are published.
+        one_time_prekeys: how many of either kind, X25519 and Kyber, are published.
     """
 
     person: Person
