@@ -5,6 +5,7 @@ Field numbers: docs/wire-format.md. Written apart from the library, whose parser
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from .peers import PREKEY, Sealed
 
@@ -13,7 +14,9 @@ _VARINT = 0
 _LENGTH_DELIMITED = 2
 # Field numbers of the message inside, and of the wrapper of a first message.
 RATCHET_KEY, COUNTER, PREVIOUS_COUNTER, CIPHERTEXT = 1, 2, 3, 4
-BASE_KEY, IDENTITY_KEY, MESSAGE = 2, 3, 4
+PQ_RATCHET, ADDRESSES = 5, 6  # version 4 only
+PREKEY_ID, BASE_KEY, IDENTITY_KEY, MESSAGE = 1, 2, 3, 4
+KYBER_PREKEY_ID, KYBER_CIPHERTEXT = 7, 8  # version 4 only
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -70,6 +73,41 @@ def counters(sealed: Sealed) -> tuple[int, int]:
     places = (inner_field(sealed, COUNTER), inner_field(sealed, PREVIOUS_COUNTER))
     counter, previous = (_varint(sealed.data, place.start)[0] for place in places)
     return counter, previous
+
+
+def version(sealed: Sealed) -> int:
+    """The message version that a message says it is of."""
+    return sealed.data[inner(sealed).start] >> 4
+
+
+class Spqr(NamedTuple):
+    """What a message says of the post-quantum ratchet."""
+
+    epoch: int  # the key exchange that is going on
+    index: int  # of the key among those of `key_epoch`; 0 if there is none yet
+    kind: int
+
+    @property
+    def key_epoch(self) -> int:
+        """The epoch that the message's key is of: the last one that is complete."""
+        return self.epoch - 1
+
+
+def spqr(sealed: Sealed) -> Spqr | None:
+    """The post-quantum ratchet's part of a message, or None if it has none."""
+    place = find_inner_field(sealed, PQ_RATCHET)
+    if place is None:
+        return None
+    assert sealed.data[place.start] == 1, "the version of that ratchet"
+    epoch, at = _varint(sealed.data, place.start + 1)
+    index, at = _varint(sealed.data, at)
+    return Spqr(epoch, index, sealed.data[at])
+
+
+def find_inner_field(sealed: Sealed, number: int) -> slice | None:
+    """The place of a field in the authenticated message, or None where it is absent."""
+    place = inner(sealed)
+    return dict(_fields(sealed.data, place.start + 1, place.stop - MAC_BYTES)).get(number)
 
 
 def flip(sealed: Sealed, offset: int, bit: int = 0) -> Sealed:
