@@ -46,6 +46,7 @@ __all__ = [
     "UnknownSession",
     "UnsupportedVersion",
     "UntrustedIdentity",
+    "VersionDowngrade",
     "WitnessFailed",
     "WrongBackupKey",
     "WrongStoreKey",
@@ -147,6 +148,12 @@ class UnsupportedVersion(RemoteError):
     """A version number that this release does not speak; a newer release may."""
 
     code = "unsupported_version"
+
+
+class VersionDowngrade(RemoteError):
+    """A session of an older version than its peer has offered before, or than is demanded."""
+
+    code = "version_downgrade"
 
 
 class InvalidKey(RemoteError):

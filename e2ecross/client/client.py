@@ -23,8 +23,9 @@ from e2ecross.client.inbox import InboxItem, confirm_in_inbox, list_inbox, recei
 from e2ecross.client.incoming import fetch_into_inbox
 from e2ecross.client.link import Link
 from e2ecross.client.outgoing import flush_outbox, prepare_message
-from e2ecross.client.prekey_store import delete_expired_signed_prekeys
+from e2ecross.client.prekey_store import delete_expired_prekeys
 from e2ecross.client.prekey_upkeep import needs_rotation
+from e2ecross.client.publication import read_publication
 from e2ecross.client.sending import checked_message_id, require_content, require_other_device
 from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument, NotRegistered
 from e2ecross.protocol.prekeys import one_time_prekeys_to_add
@@ -268,7 +269,8 @@ class Client:
         published = self._device.publish(one_time)
         with link.context.store.transaction() as tx:
             record = require_device(tx)
-        if record.unconfirmed_publication != published.encode():
+            waiting = read_publication(tx, record)
+        if waiting != published.encode():
             return  # another process has published and confirmed it
         link.backend.publish(
             link.token,
@@ -292,12 +294,13 @@ class Client:
         with context.store.transaction() as tx:
             record = require_device(tx)
             rotate = needs_rotation(context, tx, record) or record.replaces_prekeys
-            if not record.unconfirmed_publication:  # else the old one may still be handed out
+            waiting = read_publication(tx, record)
+            if not waiting:  # else the old one may still be handed out
                 kept_ms = context.policy.signed_prekey_kept_ms
-                delete_expired_signed_prekeys(tx, context.clock(), kept_ms)
+                delete_expired_prekeys(tx, context.clock(), kept_ms)
         if record.replaces_prekeys:  # of those that are left, the private halves are gone
             add = context.policy.one_time_prekeys_target
-        if add or rotate or record.unconfirmed_publication:
+        if add or rotate or waiting:
             self._publish(link, add)
 
     def _unseen(self, limit: int) -> list[InboxItem]:

@@ -19,6 +19,7 @@ from e2ecross.crypto.secret import Secret
 from e2ecross.errors import NoDevice, RecordCorrupted
 from e2ecross.stores.base import Store, Table, Transaction
 from e2ecross.wire.records import DeviceRecord
+from e2ecross.wire.service_id import encode_addresses
 
 __all__ = [
     "Clock",
@@ -64,6 +65,18 @@ class Context(Secret):
     clock: Clock
     entropy: EntropySource
     witness: CheckedWitness | None = None
+
+    def addresses_to(self, recipient: Address) -> bytes | None:
+        """What a message of ours says of who sends to whom, 36 bytes, or None."""
+        return _addresses(self.address, recipient)
+
+    def addresses_from(self, sender: Address) -> bytes | None:
+        """What a message to us says of that, 36 bytes, or None."""
+        return _addresses(sender, self.address)
+
+
+def _addresses(sender: Address, recipient: Address) -> bytes | None:
+    return encode_addresses(sender.user, sender.device, recipient.user, recipient.device)
 
 
 def address_key(address: Address) -> bytes:

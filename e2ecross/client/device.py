@@ -36,7 +36,8 @@ from e2ecross.client.witness import Witness
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.errors import InvalidArgument
-from e2ecross.protocol.x3dh import initiate_session, verify_bundle
+from e2ecross.protocol.session_start import initiate_session
+from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.stores.base import Store
 from e2ecross.wire.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
@@ -249,10 +250,15 @@ class Device(DeviceBatch):
     def start_session(self, bundle: PreKeyBundle) -> None:
         """Start a session with the device that a bundle is of; later messages use it.
 
+        A bundle with a Kyber prekey gives a session of version 4 (PQXDH and the post-quantum
+        ratchet), one without gives version 3 (X3DH).
+
         Raises:
             InvalidKey: a key of the bundle is malformed, not canonical or of low order.
-            InvalidSignature: the signed prekey is not signed by the identity key.
+            InvalidSignature: a signed or a Kyber prekey is not signed by the identity key.
             DecodeError: the one-time prekey has the id 0.
+            VersionDowngrade: version 3, and the device has offered version 4 before; see
+                `Policy.accept_version_downgrade`.
             UntrustedIdentity: the identity key is not the accepted one of that address.
             InvalidArgument: not a bundle, or one of this device.
             StoreError: the store cannot be read or written.
@@ -262,9 +268,15 @@ class Device(DeviceBatch):
         require_other_device(context, bundle.address)
         verified = verify_bundle(bundle)
         now_ms = context.clock()
-        session = initiate_session(context.identity_key_pair, verified, context.entropy, now_ms)
+        session = initiate_session(
+            context.identity_key_pair,
+            verified,
+            context.entropy,
+            now_ms,
+            require_spqr=context.policy.require_spqr,
+        )
         with witnessed_transaction(context) as tx:
-            keep_initiated_session(tx, bundle.address, session, now_ms)
+            keep_initiated_session(context, tx, bundle.address, session, now_ms)
 
     # --- Messages ---------------------------------------------------------------------------
 

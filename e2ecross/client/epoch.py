@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Final
 
 from e2ecross.client.context import Context, require_device, save_device
+from e2ecross.client.publication import read_publication
 from e2ecross.client.witness import CheckedWitness
 from e2ecross.errors import BackendError, RestoredStore, WitnessFailed
 from e2ecross.stores.base import Codec, Store, Table, Transaction
@@ -129,7 +130,7 @@ def check_epoch(tx: Transaction, backend_epoch: int) -> None:
         if backend_epoch > _MAX_ADOPTED:
             raise BackendError("the back end answered with an impossible epoch: try again")
         set_epoch(tx, max(epoch, backend_epoch))
-        if device.unconfirmed_publication:  # made since, and not older than what is there
+        if read_publication(tx, device):  # made since, and not older than what is there
             device = replace(device, publication_epoch=count_operation(tx))
         save_device(tx, replace(device, adopts_epoch=False))
     else:

@@ -21,9 +21,11 @@ from e2ecross.client.health_records import (
     check_seen_base_key,
     check_sent,
     check_session,
+    check_spqr,
     count_skipped_keys,
     read_device,
     read_inbox,
+    read_kyber_prekey,
     read_session_list,
     read_signed_prekey,
     read_trust,
@@ -35,8 +37,9 @@ from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.protocol.prekeys import is_expired, rotation_is_due
 from e2ecross.protocol.session import can_send
 from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
-from e2ecross.wire.records import DeviceRecord, SignedPrekeyRecord
+from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
 
 __all__ = [
     "DeviceHealth",
@@ -95,9 +98,13 @@ class PrekeyHealth:
         signed_age_ms: age of the current signed prekey, milliseconds, below 0 when it is dated in
             the future; None when there is none.
         is_rotation_due: whether it is to be replaced: by age, or because it is full.
-        replaced: how many replaced ones are kept.
+        replaced: how many replaced ones are kept, last-resort ones included.
         expired: how many of those should have been deleted.
         one_time: how many one-time prekeys are stored, handed out by the back end or not.
+        kyber_one_time: likewise of one-time Kyber prekeys.
+        last_resort_age_ms: age of the current last-resort Kyber prekey, milliseconds, below 0 when
+            it is dated in the future; None when there is none.
+        is_last_resort_lost: whether one was made and is not there: the store is damaged.
     """
 
     signed_age_ms: int | None
@@ -105,6 +112,9 @@ class PrekeyHealth:
     replaced: int
     expired: int
     one_time: int
+    kyber_one_time: int
+    last_resort_age_ms: int | None
+    is_last_resort_lost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +195,13 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     found = read(Table.DEVICE, read_device)
     signed = dict(read(Table.SIGNED_PREKEYS, read_signed_prekey))
     one_time = read(Table.ONE_TIME_PREKEYS, check_one_time_prekey)
+    kyber = read(Table.KYBER_PREKEYS, read_kyber_prekey)
     read(Table.SEEN_BASE_KEYS, check_seen_base_key)
     known = read(Table.REMOTE_IDENTITIES, lambda place, _, __: read_trust(tx, place))
     places = read(Table.SESSION_RECORDS, read_session_list)
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
+    read(Table.SPQR, check_spqr)
     outbox = read(Table.OUTBOX, check_outbox)
     inbox = read(Table.INBOX, read_inbox)
     read(Table.SENT, check_sent)
@@ -197,11 +209,12 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     read(Table.RETRIES, check_retries)
     device = next((row for row in found if isinstance(row, DeviceRecord)), None)
     epoch = next((row for row in found if isinstance(row, int)), 0)
+    has_publication = any(isinstance(row, PublishedKeys) for row in found)
     trust = Counter(state for state, _ in known)
     return StoreHealth(
         tables=tuple(tables),
-        device=None if device is None else _device(device, epoch),
-        prekeys=_prekeys(device, signed, len(one_time), policy, now_ms),
+        device=None if device is None else _device(device, epoch, has_publication),
+        prekeys=_prekeys(device, signed, len(one_time), kyber, policy, now_ms),
         sessions=_sessions(tx, places, sum(skipped), policy, now_ms),
         identities={state: trust[state] for state in TrustState},
         stale_identities=sum(stale for _, stale in known),
@@ -228,10 +241,10 @@ def _read_table(
             too_new += 1
 
 
-def _device(device: DeviceRecord, epoch: int) -> DeviceHealth:
+def _device(device: DeviceRecord, epoch: int, has_publication: bool) -> DeviceHealth:
     return DeviceHealth(
         is_registered=device.registered,
-        is_publication_unconfirmed=bool(device.unconfirmed_publication),
+        is_publication_unconfirmed=has_publication or bool(device.unconfirmed_publication),
         epoch=epoch,
         is_epoch_adopted=not device.adopts_epoch,
         are_prekeys_replaced=not device.replaces_prekeys,
@@ -242,11 +255,16 @@ def _prekeys(
     device: DeviceRecord | None,
     signed: dict[int, SignedPrekeyRecord],
     one_time: int,
+    kyber: list[tuple[int, KyberPrekeyRecord, bool]],
     policy: Policy,
     now_ms: int,
 ) -> PrekeyHealth:
     current = None if device is None else signed.get(device.signed_prekey_id)
+    last_resorts = {prekey_id: prekey for prekey_id, prekey, is_one in kyber if is_one}
+    last_resort_id = 0 if device is None else device.last_resort_kyber_prekey_id
+    last_resort = last_resorts.get(last_resort_id)
     replaced = [prekey.replaced_at_ms for prekey in signed.values() if prekey.replaced_at_ms]
+    replaced += [prekey.replaced_at_ms for prekey in last_resorts.values() if prekey.replaced_at_ms]
     return PrekeyHealth(
         signed_age_ms=None if current is None else now_ms - current.created_at_ms,
         is_rotation_due=current is not None
@@ -257,6 +275,9 @@ def _prekeys(
         replaced=len(replaced),
         expired=sum(is_expired(at_ms, now_ms, policy.signed_prekey_kept_ms) for at_ms in replaced),
         one_time=one_time,
+        kyber_one_time=len(kyber) - len(last_resorts),
+        last_resort_age_ms=None if last_resort is None else now_ms - last_resort.created_at_ms,
+        is_last_resort_lost=last_resort is None and last_resort_id != 0,
     )
 
 

@@ -6,14 +6,19 @@ Rules:
 - What does not decode is `RecordCorrupted`, what a later release wrote is `StoreTooNew`.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 from e2ecross.client.context import address_from_key
 from e2ecross.client.epoch import EPOCH_ROW
-from e2ecross.client.prekey_store import SEEN_MARK
-from e2ecross.client.prekey_upkeep import waiting_publication
+from e2ecross.client.prekey_store import LAST_RESORT, SEEN_MARK
+from e2ecross.client.prekey_upkeep import decode_stored_publication
+from e2ecross.client.publication import PUBLICATION_ROW
 from e2ecross.client.retry_budget import BUDGET
 from e2ecross.client.trust import TrustState, find_identity
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.stores.base import Transaction
+from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.content import decode_content
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.queue_records import (
@@ -26,11 +31,14 @@ from e2ecross.wire.queue_records import (
 )
 from e2ecross.wire.records import (
     DeviceRecord,
+    KyberPrekeyRecord,
     SignedPrekeyRecord,
     decode_epoch,
     decode_one_time_prekey,
+    decode_publication,
 )
 from e2ecross.wire.session_records import SessionListRecord, StoredSession, decode_skipped_keys
+from e2ecross.wire.spqr_records import StoredSpqrMaterial, decode_chunks
 
 __all__ = [
     "check_delivered",
@@ -40,21 +48,32 @@ __all__ = [
     "check_seen_base_key",
     "check_sent",
     "check_session",
+    "check_spqr",
     "count_skipped_keys",
     "read_device",
     "read_inbox",
+    "read_kyber_prekey",
     "read_session_list",
     "read_signed_prekey",
     "read_trust",
 ]
 
+_SPQR_ROWS: Final[Mapping[bytes, Callable[[bytes], object]]] = {
+    b"material": StoredSpqrMaterial.decode,
+    b"chunks": decode_chunks,
+    b"keys": decode_skipped_keys,
+}
 
-def read_device(_: bytes, row: bytes, record: bytes) -> DeviceRecord | int:
-    """Return the device, with the publication that it may hold decoded; or the epoch."""
+
+def read_device(_: bytes, row: bytes, record: bytes) -> DeviceRecord | int | PublishedKeys:
+    """Return the device, the epoch, or the publication that is not confirmed; all decoded."""
     if row == EPOCH_ROW:
         return decode_epoch(record)
+    if row == PUBLICATION_ROW:
+        return decode_stored_publication(decode_publication(record))
     device = DeviceRecord.decode(record)
-    waiting_publication(device)
+    if device.unconfirmed_publication:
+        decode_stored_publication(device.unconfirmed_publication)
     return device
 
 
@@ -66,6 +85,13 @@ def read_signed_prekey(_: bytes, row: bytes, record: bytes) -> tuple[int, Signed
 def check_one_time_prekey(_: bytes, __: bytes, record: bytes) -> None:
     """Decode a one-time prekey."""
     decode_one_time_prekey(record)
+
+
+def read_kyber_prekey(
+    partition: bytes, row: bytes, record: bytes
+) -> tuple[int, KyberPrekeyRecord, bool]:
+    """Return the id of a Kyber prekey, the prekey, and whether it is a last-resort one."""
+    return int.from_bytes(row), KyberPrekeyRecord.decode(record), partition == LAST_RESORT
 
 
 def check_seen_base_key(_: bytes, __: bytes, record: bytes) -> None:
@@ -96,6 +122,15 @@ def check_session(_: bytes, __: bytes, record: bytes) -> None:
 def count_skipped_keys(_: bytes, __: bytes, record: bytes) -> int:
     """Return how many keys a bucket holds."""
     return len(decode_skipped_keys(record))
+
+
+def check_spqr(_: bytes, row: bytes, record: bytes) -> None:
+    """Decode a part of an SPQR ratchet; which one is said by its row."""
+    for name, decode in _SPQR_ROWS.items():
+        if row.startswith(name):
+            decode(record)
+            return
+    raise RecordCorrupted("a part of an SPQR ratchet stands in the wrong row")
 
 
 def check_outbox(_: bytes, __: bytes, record: bytes) -> None:

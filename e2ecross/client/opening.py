@@ -20,8 +20,8 @@ from e2ecross.client.context import (
 from e2ecross.client.epoch import read_epoch, require_epoch, set_epoch
 from e2ecross.client.identity_backup import open_backup
 from e2ecross.client.policy import Policy
-from e2ecross.client.prekey_store import put_signed_prekey
-from e2ecross.client.prekey_upkeep import make_signed_prekey
+from e2ecross.client.prekey_store import put_kyber_prekey, put_signed_prekey
+from e2ecross.client.prekey_upkeep import make_kyber_prekey, make_signed_prekey
 from e2ecross.client.restoring import restore_device
 from e2ecross.client.witness import CheckedWitness, Witness
 from e2ecross.crypto.entropy import EntropySource
@@ -120,12 +120,16 @@ def _install(
 ) -> Context:
     clock, entropy = _checked_clock(given.clock), given.entropy
     signed_prekey_id = first_prekey_id(entropy)
-    signed_prekey = make_signed_prekey(identity_key_pair, signed_prekey_id, entropy, clock())
+    now_ms = clock()
+    signed_prekey = make_signed_prekey(identity_key_pair, signed_prekey_id, entropy, now_ms)
+    last_resort = make_kyber_prekey(
+        identity_key_pair, signed_prekey_id + 1, entropy, now_ms, is_last_resort=True
+    )
     record = DeviceRecord(
         address=address,
         identity_private_key=identity_key_pair.private,
         registration_id=new_registration_id(entropy),
-        next_prekey_id=signed_prekey_id + 1,
+        next_prekey_id=last_resort.id + 1,
         signed_prekey_id=signed_prekey_id,
         unconfirmed_publication=b"",
         backend_token=backend_token,
@@ -133,12 +137,14 @@ def _install(
         next_queue_number=1,
         adopts_epoch=is_import,
         replaces_prekeys=is_import,
+        last_resort_kyber_prekey_id=last_resort.id,
     )
     witness, known = _ask(given.witness)
     with store.transaction() as tx:
         if load_device(tx) is not None:
             raise DeviceExists("the store already holds a device: use Device.open")
         put_signed_prekey(tx, signed_prekey)
+        put_kyber_prekey(tx, last_resort)
         save_device(tx, record)
         if known:
             set_epoch(tx, known)

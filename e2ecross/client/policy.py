@@ -6,7 +6,7 @@ from typing import Final
 
 from e2ecross.errors import InvalidArgument
 from e2ecross.wire.arguments import require_whole_number
-from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS
+from e2ecross.wire.limits import MAX_FORWARD_JUMP, MAX_FORWARD_JUMP_PQ, MAX_ONE_TIME_PREKEYS
 
 __all__ = ["Policy"]
 
@@ -18,6 +18,12 @@ _RANGES_MS: Final = {
     "delivered_kept_ms": (_MAX_RESEND_MS + _DAY_MS, _MAX_MS),
 }
 _MAX_COUNT: Final = 1_000_000
+_SWITCHES: Final = (
+    "refuse_changed_identity",
+    "accept_changed_identity",
+    "accept_version_downgrade",
+    "require_spqr",
+)
 _COUNTS: Final = (
     "resend_kept_messages",
     "retry_requests_per_peer",
@@ -56,6 +62,15 @@ class Policy:
         retry_requests: how many in all in a day. What a back end damages it can make us ask for.
         resends_per_peer: how many messages are sent again to one device in a day.
         resends: how many in all in a day.
+        minimum_version: what `Client` demands of new sessions: 4, or 3 to also write to clients
+            have no post-quantum keys, and to hear from them. `Device.start_session` takes either.
+        accept_version_downgrade: accept a session of version 3 with a device that has offered
+            version 4 before; without this it is refused with `VersionDowngrade`.
+        require_spqr: refuse peers of version 4 that do not run the post-quantum ratchet. False
+            also accepts libsignal's releases before that ratchet, 0.72 and older.
+        max_forward_jump: how many messages one message may skip in a session of version 4, up to
+            25,000, as deployed clients have it. What a forged message can cost grows with it: at
+            4,000 about 20 ms, at 25,000 five times that.
 
     Raises:
         InvalidArgument: a setting has the wrong type or is out of range.
@@ -74,13 +89,19 @@ class Policy:
     retry_requests: int = 5_000
     resends_per_peer: int = 1_000
     resends: int = 5_000
+    minimum_version: int = 4
+    accept_version_downgrade: bool = False
+    require_spqr: bool = True
+    max_forward_jump: int = MAX_FORWARD_JUMP_PQ
 
     def __post_init__(self) -> None:
-        for name in ("refuse_changed_identity", "accept_changed_identity"):
+        for name in _SWITCHES:
             if not isinstance(getattr(self, name), bool):
                 raise InvalidArgument(f"{name} must be True or False")
         if self.refuse_changed_identity and self.accept_changed_identity:
             raise InvalidArgument("a changed identity cannot be both refused and accepted")
+        require_whole_number("minimum_version", self.minimum_version, 3, 4)
+        require_whole_number("max_forward_jump", self.max_forward_jump, 1, MAX_FORWARD_JUMP)
         for setting in fields(self):
             if setting.name.endswith("_ms"):
                 low, high = _RANGES_MS.get(setting.name, (1, _MAX_MS))

@@ -5,32 +5,43 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from e2ecross.crypto.kdf import hash_base_key
+from e2ecross.crypto.kem import KemKeyPair, kem_key_pair_from_seed
 from e2ecross.crypto.keys import KeyPair, key_pair_from_private
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.prekeys import is_expired
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.records import (
+    KyberPrekeyRecord,
     SignedPrekeyRecord,
     decode_one_time_prekey,
     encode_one_time_prekey,
 )
 
 __all__ = [
+    "LAST_RESORT",
     "SEEN_MARK",
+    "KyberPrekeyState",
     "SignedPrekeyState",
-    "delete_expired_signed_prekeys",
+    "delete_expired_prekeys",
+    "delete_kyber_prekey",
     "delete_one_time_prekey",
+    "find_kyber_prekey",
     "find_one_time_prekey",
     "find_signed_prekey",
     "has_seen_base_key",
+    "put_kyber_prekey",
     "put_one_time_prekey",
     "put_signed_prekey",
     "remember_base_key",
+    "require_last_resort_prekey",
     "require_signed_prekey",
 ]
 
 _ID_BYTES = 4
+LAST_RESORT: Final = b"last-resort"
+"""The partition of last-resort Kyber prekeys: apart from the many one-time ones, because all of
+them are gone through to see which have expired."""
 SEEN_MARK: Final = b"\x01"
 """The record of a base key that was seen; such rows are looked up, not read."""
 
@@ -54,6 +65,28 @@ class SignedPrekeyState(Secret):
     created_at_ms: int
     replaced_at_ms: int = 0
     seen_base_keys: int = 0
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class KyberPrekeyState(Secret):
+    """A Kyber prekey of ours.
+
+    Attributes:
+        id: its id.
+        key_pair: the key.
+        signature: XEdDSA over the public key (1569 bytes), 64 bytes.
+        is_last_resort: whether it is used more than once.
+        created_at_ms: milliseconds since 1970.
+        replaced_at_ms: milliseconds since 1970; 0 for a one-time one, and as long as it is the
+            current last-resort one.
+    """
+
+    id: int
+    key_pair: KemKeyPair
+    signature: bytes
+    is_last_resort: bool
+    created_at_ms: int
+    replaced_at_ms: int = 0
 
 
 def find_signed_prekey(tx: Transaction, prekey_id: int) -> SignedPrekeyState | None:
@@ -96,13 +129,16 @@ def put_signed_prekey(tx: Transaction, prekey: SignedPrekeyState) -> None:
     tx.put(Table.SIGNED_PREKEYS, b"", _row(prekey.id), record.encode())
 
 
-def delete_expired_signed_prekeys(tx: Transaction, now_ms: int, kept_for_ms: int) -> None:
-    """Delete signed prekeys that were replaced long ago, with what was seen of them."""
+def delete_expired_prekeys(tx: Transaction, now_ms: int, kept_for_ms: int) -> None:
+    """Delete signed and last-resort prekeys replaced long ago, with what was seen of them."""
     for row, data in tx.list(Table.SIGNED_PREKEYS):
         if is_expired(SignedPrekeyRecord.decode(data).replaced_at_ms, now_ms, kept_for_ms):
             tx.delete(Table.SIGNED_PREKEYS, b"", row)
             for seen, _ in tx.list(Table.SEEN_BASE_KEYS, row):
                 tx.delete(Table.SEEN_BASE_KEYS, row, seen)
+    for row, data in tx.list(Table.KYBER_PREKEYS, LAST_RESORT):
+        if is_expired(KyberPrekeyRecord.decode(data).replaced_at_ms, now_ms, kept_for_ms):
+            tx.delete(Table.KYBER_PREKEYS, LAST_RESORT, row)
 
 
 def find_one_time_prekey(tx: Transaction, prekey_id: int) -> KeyPair | None:
@@ -120,6 +156,49 @@ def put_one_time_prekey(tx: Transaction, prekey_id: int, key_pair: KeyPair) -> N
 def delete_one_time_prekey(tx: Transaction, prekey_id: int) -> None:
     """Delete a one-time prekey of ours, because it was used."""
     tx.delete(Table.ONE_TIME_PREKEYS, b"", _row(prekey_id))
+
+
+def find_kyber_prekey(tx: Transaction, prekey_id: int) -> KyberPrekeyState | None:
+    """Return a Kyber prekey of ours, one-time or last-resort, or None."""
+    for partition in (b"", LAST_RESORT):
+        data = tx.get(Table.KYBER_PREKEYS, partition, _row(prekey_id))
+        if data is not None:
+            record = KyberPrekeyRecord.decode(data)
+            return KyberPrekeyState(
+                prekey_id,
+                kem_key_pair_from_seed(record.seed),
+                record.signature,
+                partition == LAST_RESORT,
+                record.created_at_ms,
+                record.replaced_at_ms,
+            )
+    return None
+
+
+def require_last_resort_prekey(tx: Transaction, prekey_id: int) -> KyberPrekeyState:
+    """Return the last-resort Kyber prekey that the device record names.
+
+    Raises:
+        RecordCorrupted: there is none.
+    """
+    prekey = find_kyber_prekey(tx, prekey_id)
+    if prekey is None or not prekey.is_last_resort:
+        raise RecordCorrupted("the last-resort Kyber prekey is missing: the store is damaged")
+    return prekey
+
+
+def put_kyber_prekey(tx: Transaction, prekey: KyberPrekeyState) -> None:
+    """Write a Kyber prekey of ours."""
+    record = KyberPrekeyRecord(
+        prekey.key_pair.seed, prekey.signature, prekey.created_at_ms, prekey.replaced_at_ms
+    )
+    partition = LAST_RESORT if prekey.is_last_resort else b""
+    tx.put(Table.KYBER_PREKEYS, partition, _row(prekey.id), record.encode())
+
+
+def delete_kyber_prekey(tx: Transaction, prekey_id: int) -> None:
+    """Delete a one-time Kyber prekey of ours, because it was used; a last-resort one stays."""
+    tx.delete(Table.KYBER_PREKEYS, b"", _row(prekey_id))
 
 
 def has_seen_base_key(tx: Transaction, signed_prekey_id: int, base_key: bytes) -> bool:

@@ -6,31 +6,40 @@ Rules:
   so that an upload whose answer was lost does no harm.
 - Keys are generated and signed outside of any transaction.
 - No id is used twice.
+- The last-resort Kyber prekey is made, replaced and deleted together with the signed prekey.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from e2ecross.client.context import Context, require_device, save_device
 from e2ecross.client.epoch import count_operation, witnessed_transaction
 from e2ecross.client.prekey_store import (
+    KyberPrekeyState,
     SignedPrekeyState,
-    delete_expired_signed_prekeys,
+    delete_expired_prekeys,
+    put_kyber_prekey,
     put_one_time_prekey,
     put_signed_prekey,
+    require_last_resort_prekey,
     require_signed_prekey,
 )
+from e2ecross.client.publication import forget_publication, read_publication, save_publication
 from e2ecross.crypto.entropy import EntropySource
+from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, generate_key_pair
+from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
 from e2ecross.protocol.prekeys import require_free_ids, rotation_is_due
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.bundle import OneTimePrekey, PublishedKeys, SignedPrekey
+from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PublishedKeys, SignedPrekey
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import DeviceRecord
 
 __all__ = [
     "confirm_publication",
+    "decode_stored_publication",
+    "make_kyber_prekey",
     "make_signed_prekey",
     "needs_rotation",
     "prepare_publication",
@@ -48,12 +57,34 @@ def make_signed_prekey(
     )
 
 
-def waiting_publication(device: DeviceRecord) -> PublishedKeys | None:
+def make_kyber_prekey(
+    identity_key_pair: KeyPair,
+    prekey_id: int,
+    entropy: EntropySource,
+    now_ms: int,
+    *,
+    is_last_resort: bool,
+) -> KyberPrekeyState:
+    """Generate and sign a Kyber prekey."""
+    key_pair = generate_kem_key_pair(entropy)
+    signature = sign(identity_key_pair, key_pair.public, entropy)
+    return KyberPrekeyState(prekey_id, key_pair, signature, is_last_resort, now_ms)
+
+
+def waiting_publication(tx: Transaction, device: DeviceRecord) -> PublishedKeys | None:
     """Return the publication that has not been confirmed yet, or None."""
-    if not device.unconfirmed_publication:
-        return None
+    encoded = read_publication(tx, device)
+    return decode_stored_publication(encoded) if encoded else None
+
+
+def decode_stored_publication(encoded: bytes) -> PublishedKeys:
+    """Read a publication that the store holds.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+    """
     try:
-        return PublishedKeys.decode(device.unconfirmed_publication)
+        return PublishedKeys.decode(encoded)
     except RemoteError as error:
         raise RecordCorrupted(
             "the stored publication does not decode: the store is damaged"
@@ -61,12 +92,16 @@ def waiting_publication(device: DeviceRecord) -> PublishedKeys | None:
 
 
 def needs_rotation(context: Context, tx: Transaction, device: DeviceRecord) -> bool:
-    """Tell whether the current signed prekey is to be replaced: by age, or because it is full."""
+    """Tell whether the signed and the last-resort prekey are to be replaced.
+
+    They are by age, when the signed one is full, and when an earlier release made no Kyber keys.
+    """
     current = require_signed_prekey(tx, device.signed_prekey_id)
     max_age_ms = context.policy.signed_prekey_max_age_ms
     return (
         rotation_is_due(current.created_at_ms, context.clock(), max_age_ms)
         or current.seen_base_keys >= MAX_SEEN_BASE_KEYS
+        or device.last_resort_kyber_prekey_id == 0
     )
 
 
@@ -78,25 +113,23 @@ def prepare_publication(context: Context, one_time: int) -> PublishedKeys:
 
     Args:
         context: of the device.
-        one_time: how many new one-time prekeys, if a new publication is made.
+        one_time: how many new one-time prekeys of each kind, if a new publication is made.
 
     Raises:
         PrekeysExhausted: there are not enough ids left.
         WitnessFailed: the witness cannot be told; the publication waits.
     """
     with witnessed_transaction(context) as tx:
-        waiting = waiting_publication(require_device(tx))
+        waiting = waiting_publication(tx, require_device(tx))
     if waiting is not None:
         return waiting
-    key_pairs = [generate_key_pair(context.entropy) for _ in range(one_time)]
-    # Signed although it may not be needed: whether it is can only be known inside.
-    spare = make_signed_prekey(context.identity_key_pair, 0, context.entropy, context.clock())
+    fresh = _generate(context, one_time)
     with witnessed_transaction(context) as tx:
         device = require_device(tx)
-        waiting = waiting_publication(device)
+        waiting = waiting_publication(tx, device)
         if waiting is not None:  # another process was faster
             return waiting
-        return _record_publication(context, tx, device, key_pairs, spare)
+        return _record_publication(context, tx, device, fresh)
 
 
 def confirm_publication(context: Context, published: PublishedKeys) -> None:
@@ -105,55 +138,99 @@ def confirm_publication(context: Context, published: PublishedKeys) -> None:
     Raises:
         InvalidArgument: another publication is the one that waits.
     """
+    encoded = published.encode()
     with context.store.transaction() as tx:
         device = require_device(tx)
-        if not device.unconfirmed_publication:
+        waiting = read_publication(tx, device)
+        if not waiting:
             return
-        if device.unconfirmed_publication != published.encode():
+        if waiting != encoded:
             raise InvalidArgument("published is not the publication that waits to be confirmed")
-        save_device(
-            tx,
-            replace(
-                device, unconfirmed_publication=b"", publication_epoch=0, replaces_prekeys=False
-            ),
-        )
+        save_device(tx, replace(forget_publication(tx, device), replaces_prekeys=False))
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class _FreshKeys(Secret):
+    """Keys made for a publication, without ids.
+
+    Attributes:
+        signed: may not be needed: whether it is can only be known inside of the transaction.
+        last_resort: likewise.
+        one_time: the one-time prekeys.
+        kyber: the one-time Kyber prekeys, as many.
+    """
+
+    signed: SignedPrekeyState
+    last_resort: KyberPrekeyState
+    one_time: list[KeyPair]
+    kyber: list[KyberPrekeyState]
+
+
+def _generate(context: Context, one_time: int) -> _FreshKeys:
+    identity, entropy, now_ms = context.identity_key_pair, context.entropy, context.clock()
+    return _FreshKeys(
+        signed=make_signed_prekey(identity, 0, entropy, now_ms),
+        last_resort=make_kyber_prekey(identity, 0, entropy, now_ms, is_last_resort=True),
+        one_time=[generate_key_pair(entropy) for _ in range(one_time)],
+        kyber=[
+            make_kyber_prekey(identity, 0, entropy, now_ms, is_last_resort=False)
+            for _ in range(one_time)
+        ],
+    )
 
 
 def _record_publication(
-    context: Context,
-    tx: Transaction,
-    device: DeviceRecord,
-    key_pairs: list[KeyPair],
-    spare: SignedPrekeyState,
+    context: Context, tx: Transaction, device: DeviceRecord, fresh: _FreshKeys
 ) -> PublishedKeys:
-    current = require_signed_prekey(tx, device.signed_prekey_id)
-    next_id = device.next_prekey_id
-    require_free_ids(next_id, 1 + len(key_pairs))
+    require_free_ids(device.next_prekey_id, 2 + len(fresh.one_time) + len(fresh.kyber))
     if needs_rotation(context, tx, device):
-        put_signed_prekey(tx, replace(current, replaced_at_ms=context.clock()))
-        current = replace(spare, id=next_id)
-        put_signed_prekey(tx, current)
-        next_id += 1
-    delete_expired_signed_prekeys(tx, context.clock(), context.policy.signed_prekey_kept_ms)
-    one_time_prekeys = []
-    for prekey_id, key_pair in enumerate(key_pairs, next_id):
+        device = _rotate(context, tx, device, fresh)
+    delete_expired_prekeys(tx, context.clock(), context.policy.signed_prekey_kept_ms)
+    signed = require_signed_prekey(tx, device.signed_prekey_id)
+    last_resort = require_last_resort_prekey(tx, device.last_resort_kyber_prekey_id)
+    first_kyber_id = device.next_prekey_id + len(fresh.one_time)
+    kyber = [
+        replace(key, id=prekey_id) for prekey_id, key in enumerate(fresh.kyber, first_kyber_id)
+    ]
+    one_time = list(enumerate(fresh.one_time, device.next_prekey_id))
+    for prekey_id, key_pair in one_time:
         put_one_time_prekey(tx, prekey_id, key_pair)
-        one_time_prekeys.append(OneTimePrekey(prekey_id, key_pair.public))
+    for prekey in kyber:
+        put_kyber_prekey(tx, prekey)
     published = PublishedKeys(
         address=context.address,
         registration_id=context.registration_id,
         identity_key=context.identity_key_pair.public,
-        signed_prekey=SignedPrekey(current.id, current.key_pair.public, current.signature),
-        one_time_prekeys=tuple(one_time_prekeys),
+        signed_prekey=SignedPrekey(signed.id, signed.key_pair.public, signed.signature),
+        one_time_prekeys=tuple(OneTimePrekey(n, key_pair.public) for n, key_pair in one_time),
+        kyber_prekeys=tuple(map(_public_part, kyber)),
+        last_resort_kyber_prekey=_public_part(last_resort),
     )
-    save_device(
-        tx,
-        replace(
-            device,
-            next_prekey_id=next_id + len(key_pairs),
-            signed_prekey_id=current.id,
-            unconfirmed_publication=published.encode(),
-            publication_epoch=count_operation(tx),
-        ),
-    )
+    save_publication(tx, published.encode())
+    next_id = first_kyber_id + len(kyber)
+    save_device(tx, replace(device, next_prekey_id=next_id, publication_epoch=count_operation(tx)))
     return published
+
+
+def _rotate(
+    context: Context, tx: Transaction, device: DeviceRecord, fresh: _FreshKeys
+) -> DeviceRecord:
+    """Put new signed and last-resort prekeys in the place of the current ones."""
+    now_ms, next_id = context.clock(), device.next_prekey_id
+    signed = require_signed_prekey(tx, device.signed_prekey_id)
+    put_signed_prekey(tx, replace(signed, replaced_at_ms=now_ms))
+    put_signed_prekey(tx, replace(fresh.signed, id=next_id))
+    if device.last_resort_kyber_prekey_id:
+        last_resort = require_last_resort_prekey(tx, device.last_resort_kyber_prekey_id)
+        put_kyber_prekey(tx, replace(last_resort, replaced_at_ms=now_ms))
+    put_kyber_prekey(tx, replace(fresh.last_resort, id=next_id + 1))
+    return replace(
+        device,
+        signed_prekey_id=next_id,
+        last_resort_kyber_prekey_id=next_id + 1,
+        next_prekey_id=next_id + 2,
+    )
+
+
+def _public_part(prekey: KyberPrekeyState) -> KyberPrekey:
+    return KyberPrekey(prekey.id, prekey.key_pair.public, prekey.signature)

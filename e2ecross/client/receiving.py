@@ -17,8 +17,11 @@ from e2ecross.address import Address
 from e2ecross.client.context import Context, address_key
 from e2ecross.client.epoch import count_operation
 from e2ecross.client.prekey_store import (
+    KyberPrekeyState,
     SignedPrekeyState,
+    delete_kyber_prekey,
     delete_one_time_prekey,
+    find_kyber_prekey,
     find_one_time_prekey,
     find_signed_prekey,
     has_seen_base_key,
@@ -30,7 +33,13 @@ from e2ecross.client.session_store import (
     read_sessions_for,
     save_sessions,
 )
-from e2ecross.client.trust import find_identity_record, observe_identity, require_identity
+from e2ecross.client.trust import (
+    find_identity_record,
+    note_offered_version,
+    observe_identity,
+    require_identity,
+    require_no_downgrade,
+)
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret, SecretTuple
 from e2ecross.errors import (
@@ -41,24 +50,24 @@ from e2ecross.errors import (
     UnknownSession,
 )
 from e2ecross.protocol.session import Session, UsedPrekeys
-from e2ecross.protocol.session_record import (
+from e2ecross.protocol.session_reading import (
     Opened,
-    SessionRecord,
-    find_session,
+    Reading,
     is_for_current,
     may_try_current,
     open_first_message,
     open_message,
     open_repeated_first_message,
     open_with_current,
-    prefer_identity,
 )
-from e2ecross.protocol.x3dh import respond_to_session
+from e2ecross.protocol.session_record import SessionRecord, find_session, prefer_identity
+from e2ecross.protocol.session_start import OwnPrekeys, respond_to_session
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Payload, decode_payload
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.signal_message import (
+    VERSIONS,
     PreKeySignalMessage,
     SignalMessage,
     decode_prekey_signal_message,
@@ -100,6 +109,8 @@ class _ReceiptFields(NamedTuple):
     opened: Opened
     first_message: PreKeySignalMessage | None = None
     signed_prekey: SignedPrekeyState | None = None
+    kyber_prekey: KyberPrekeyState | None = None
+    is_remembered: bool = False
 
 
 class _Receipt(SecretTuple, _ReceiptFields):
@@ -110,6 +121,8 @@ class _Receipt(SecretTuple, _ReceiptFields):
         opened: the sessions as they would be, and the plaintext.
         first_message: the message that started the session, if this one did.
         signed_prekey: the one that it used.
+        kyber_prekey: the one that it used; None in version 3.
+        is_remembered: it may come again while its prekeys are still there: its base key is kept.
     """
 
     __slots__ = ()
@@ -120,12 +133,12 @@ def decode_message(kind: MessageKind, data: bytes) -> DecodedMessage:
 
     Raises:
         DecodeError: malformed.
-        UnsupportedVersion: not message version 3.
+        UnsupportedVersion: neither message version 3 nor 4.
         InvalidKey: a key is not acceptable.
     """
     if kind is MessageKind.PREKEY:
-        return decode_prekey_signal_message(data)
-    return decode_signal_message(data)
+        return decode_prekey_signal_message(data, VERSIONS)
+    return decode_signal_message(data, VERSIONS)
 
 
 def decode_ciphertext(context: Context, envelope: Envelope) -> DecodedMessage:
@@ -135,7 +148,7 @@ def decode_ciphertext(context: Context, envelope: Envelope) -> DecodedMessage:
         EnvelopeMismatch: another recipient, our own address as sender, or a prekey message that
             is not encoded as a sender of envelopes encodes it.
         DecodeError: the message is malformed.
-        UnsupportedVersion: not message version 3.
+        UnsupportedVersion: neither message version 3 nor 4.
         InvalidKey: a key is not acceptable.
     """
     if envelope.recipient != context.address:
@@ -200,7 +213,11 @@ def _compare(
     if payload.message_id != envelope.message_id:
         raise EnvelopeMismatch("the envelope has another message id than the message")
     if isinstance(message, PreKeySignalMessage):
-        used = UsedPrekeys(message.one_time_prekey_id, message.signed_prekey_id)
+        used = UsedPrekeys(
+            message.one_time_prekey_id,
+            message.signed_prekey_id,
+            None if message.kyber is None else message.kyber.prekey_id,
+        )
         if payload.registration_id != message.registration_id or used != session.used_prekeys:
             raise EnvelopeMismatch("the wrapper of a prekey message was changed on the way")
 
@@ -212,32 +229,51 @@ def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMe
     if isinstance(message, SignalMessage):
         if accepted is None:
             raise UnknownSession("there is no session with the sender of this message")
-        return _open_message(context, tx, place, message, accepted)
-    record = read_current_session(tx, place, message.message)
-    session = None if record is None else find_session(record, message.base_key)
+        reading = _reading(context, sender, message)
+        return _open_message(context, tx, place, message, accepted, reading)
+    inner = message.message
+    reading = _reading(context, sender, inner)
+    record = read_current_session(tx, place, inner)
+    session = None if record is None else find_session(record, message.base_key, inner.version)
     if record is None or session is None:
-        record = read_sessions_for(tx, place, message.message)
-        session = find_session(record, message.base_key)
+        record = read_sessions_for(tx, place, inner)
+        session = find_session(record, message.base_key, inner.version)
     if session is None or accepted is None:
-        return _open_first_message(context, tx, record, message, accepted or message.identity_key)
-    opened = open_repeated_first_message(record, session, message, context.entropy, accepted)
+        require_no_downgrade(identity, sender, inner.version, context.policy)
+        return _open_first_message(
+            context, tx, record, message, accepted or message.identity_key, reading
+        )
+    opened = open_repeated_first_message(
+        record, session, message, context.entropy, accepted, reading
+    )
     return _Receipt(record, opened)
 
 
+def _reading(context: Context, sender: Address, message: SignalMessage) -> Reading:
+    addresses = None if message.addresses is None else context.addresses_from(sender)
+    return Reading(context.policy.max_forward_jump, addresses)
+
+
 def _open_message(
-    context: Context, tx: Transaction, place: bytes, message: SignalMessage, accepted: PublicKey
+    context: Context,
+    tx: Transaction,
+    place: bytes,
+    message: SignalMessage,
+    accepted: PublicKey,
+    reading: Reading,
 ) -> _Receipt:
     """Read a message with the current session, and only if that fails with archived ones."""
+    entropy = context.entropy
     record = read_current_session(tx, place, message)
     tried = record is not None and may_try_current(record, message, accepted)
     if record is not None and tried:
         try:
-            return _Receipt(record, open_with_current(record, message, context.entropy))
+            return _Receipt(record, open_with_current(record, message, entropy, reading))
         except RemoteError:
             if is_for_current(record, message) or not has_archived_sessions(tx, place):
                 raise
     record = read_sessions_for(tx, place, message)
-    opened = open_message(record, message, context.entropy, accepted, current_tried=tried)
+    opened = open_message(record, message, entropy, accepted, reading, current_tried=tried)
     return _Receipt(record, opened)
 
 
@@ -247,30 +283,44 @@ def _open_first_message(
     before: SessionRecord,
     message: PreKeySignalMessage,
     accepted_identity: PublicKey,
+    reading: Reading,
 ) -> _Receipt:
     signed_prekey = find_signed_prekey(tx, message.signed_prekey_id)
     if signed_prekey is None:
-        raise UnknownPrekey(
-            f"a first message uses signed prekey {message.signed_prekey_id}, "
-            f"which does not exist (any more)"
-        )
-    one_time_prekey = None
-    if message.one_time_prekey_id is None:
-        _refuse_replay(tx, signed_prekey, message)
-    else:
+        raise _unknown_prekey("signed", message.signed_prekey_id)
+    one_time_prekey = kyber_prekey = None
+    if message.one_time_prekey_id is not None:
         one_time_prekey = find_one_time_prekey(tx, message.one_time_prekey_id)
         if one_time_prekey is None:
-            raise UnknownPrekey(
-                f"a first message uses one-time prekey {message.one_time_prekey_id}, "
-                f"which does not exist (any more): the message may be a replay"
-            )
+            raise _unknown_prekey("one-time", message.one_time_prekey_id)
+    if message.kyber is not None:
+        kyber_prekey = find_kyber_prekey(tx, message.kyber.prekey_id)
+        if kyber_prekey is None:
+            raise _unknown_prekey("Kyber", message.kyber.prekey_id)
+    is_remembered = one_time_prekey is None or (
+        kyber_prekey is not None and kyber_prekey.is_last_resort
+    )
+    if is_remembered:
+        _refuse_replay(tx, signed_prekey, message)
+    prekeys = OwnPrekeys(
+        signed_prekey.key_pair,
+        one_time_prekey,
+        None if kyber_prekey is None else kyber_prekey.key_pair,
+    )
     session = respond_to_session(
-        context.identity_key_pair, signed_prekey.key_pair, one_time_prekey, message
+        context.identity_key_pair, prekeys, message, require_spqr=context.policy.require_spqr
     )
     opened = open_first_message(
-        before, session, message.message, context.entropy, accepted_identity
+        before, session, message.message, context.entropy, accepted_identity, reading
     )
-    return _Receipt(before, opened, message, signed_prekey)
+    return _Receipt(before, opened, message, signed_prekey, kyber_prekey, is_remembered)
+
+
+def _unknown_prekey(kind: str, prekey_id: int) -> UnknownPrekey:
+    return UnknownPrekey(
+        f"a first message uses {kind} prekey {prekey_id}, which does not exist (any more): the "
+        f"message may be a replay"
+    )
 
 
 def _refuse_replay(
@@ -307,6 +357,9 @@ def _accept(
         count_operation(tx)
         if first.one_time_prekey_id is not None:
             delete_one_time_prekey(tx, first.one_time_prekey_id)
-        else:
+        if receipt.kyber_prekey is not None and not receipt.kyber_prekey.is_last_resort:
+            delete_kyber_prekey(tx, receipt.kyber_prekey.id)
+        if receipt.is_remembered:
             remember_base_key(tx, receipt.signed_prekey, first.base_key)
+        note_offered_version(tx, sender, receipt.opened.session.version)
     return changed

@@ -21,8 +21,9 @@ from e2ecross.client.context import (
     save_device,
 )
 from e2ecross.client.epoch import read_epoch, set_epoch, witnessed_transaction
-from e2ecross.client.prekey_store import put_signed_prekey
-from e2ecross.client.prekey_upkeep import make_signed_prekey
+from e2ecross.client.prekey_store import LAST_RESORT, put_kyber_prekey, put_signed_prekey
+from e2ecross.client.prekey_upkeep import make_kyber_prekey, make_signed_prekey
+from e2ecross.client.publication import forget_publication
 from e2ecross.client.sent import find_kept
 from e2ecross.client.session_store import drop_damaged_sessions, read_sessions, save_sessions
 from e2ecross.client.trust import find_identity, mark_stale
@@ -50,21 +51,24 @@ def restore_device(context: Context, witness_epoch: int) -> None:
     """
     now_ms = context.clock()
     signed_prekey = make_signed_prekey(context.identity_key_pair, 0, context.entropy, now_ms)
+    last_resort = make_kyber_prekey(
+        context.identity_key_pair, 0, context.entropy, now_ms, is_last_resort=True
+    )
     with witnessed_transaction(context) as tx:
-        device = require_device(tx)
+        device = forget_publication(tx, require_device(tx))
         _stop_sessions(tx)
         _mark_identities(tx)
         _drop_prekeys(tx)
         prekey_id = prekey_id_after_restore(device.next_prekey_id, context.entropy)
         put_signed_prekey(tx, replace(signed_prekey, id=prekey_id))
+        put_kyber_prekey(tx, replace(last_resort, id=prekey_id + 1))
         save_device(
             tx,
             replace(
                 device,
-                next_prekey_id=prekey_id + 1,
+                next_prekey_id=prekey_id + 2,
                 signed_prekey_id=prekey_id,
-                unconfirmed_publication=b"",
-                publication_epoch=0,
+                last_resort_kyber_prekey_id=prekey_id + 1,
                 adopts_epoch=True,
                 replaces_prekeys=True,
             ),
@@ -98,6 +102,8 @@ def _mark_identities(tx: Transaction) -> None:
 def _drop_prekeys(tx: Transaction) -> None:
     tx.clear(Table.ONE_TIME_PREKEYS, b"")
     tx.clear(Table.SIGNED_PREKEYS, b"")
+    tx.clear(Table.KYBER_PREKEYS, b"")
+    tx.clear(Table.KYBER_PREKEYS, LAST_RESORT)
     for place in _partitions(tx, Table.SEEN_BASE_KEYS):
         tx.clear(Table.SEEN_BASE_KEYS, place)
 

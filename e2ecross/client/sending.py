@@ -17,6 +17,8 @@ from e2ecross.client.session_store import (
 )
 from e2ecross.client.trust import (
     find_identity_record,
+    note_offered_version,
+    require_no_downgrade,
     trust_bundle_identity,
 )
 from e2ecross.crypto.keys import PublicKey
@@ -84,15 +86,19 @@ def checked_message_id(context: Context, message_id: bytes | None) -> bytes:
 
 
 def keep_initiated_session(
-    tx: Transaction, address: Address, session: Session, now_ms: int
+    context: Context, tx: Transaction, address: Address, session: Session, now_ms: int
 ) -> None:
     """Make a session that was started from a bundle the one that is sent with.
 
     Raises:
         UntrustedIdentity: its identity key is not the accepted one.
+        VersionDowngrade: the device has offered a newer version, and the policy does not accept it.
     """
-    trust_bundle_identity(tx, address, session.remote_identity_key, now_ms)
     place = address_key(address)
+    known = find_identity_record(tx, place)
+    require_no_downgrade(known, address, session.version, context.policy)
+    trust_bundle_identity(tx, address, session.remote_identity_key, now_ms)
+    note_offered_version(tx, address, session.version)
     before = read_sessions(tx, place)
     save_sessions(tx, place, before, add_initiated_session(before, session))
     count_operation(tx)
@@ -132,7 +138,11 @@ def encrypt_plaintext(
             f"the session with {address} is of another identity than the accepted one: the store "
             f"is damaged"
         )
-    after, kind, data = seal_message(ready, plaintext, context.registration_id)
+    # Who sends to whom is said in first messages.
+    addresses = None if ready.current.pending is None else context.addresses_to(address)
+    after, kind, data = seal_message(
+        ready, plaintext, context.registration_id, context.entropy, addresses
+    )
     save_sessions(tx, place, before, after)
     count_operation(tx)
     return kind, data

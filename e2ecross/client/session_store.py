@@ -21,6 +21,7 @@ from e2ecross.client.skipped_key_rows import (
     load_needed_skipped_keys,
     save_skipped_keys,
 )
+from e2ecross.client.spqr_rows import IncompleteSession, complete_session, save_spqr
 from e2ecross.crypto.keys import PublicKey, decode_public_key
 from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.protocol.session import Session
@@ -32,7 +33,7 @@ from e2ecross.protocol.session_storage import (
 )
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.session_records import SessionListRecord, StoredSession
-from e2ecross.wire.signal_message import SignalMessage
+from e2ecross.wire.signal_message import VERSION_3, SignalMessage
 
 __all__ = [
     "SessionInfo",
@@ -62,10 +63,22 @@ def _decode_list(data: bytes) -> SessionListRecord:
 
 
 _LIST: Final = Codec(SessionListRecord.encode, _decode_list)
-_SESSION: Final[Codec[Session]] = Codec(
-    lambda session: session_to_record(session).encode(),
-    lambda data: session_from_record(StoredSession.decode(data)),
-)
+
+
+def _encode_session(session: Session | IncompleteSession) -> bytes:
+    if isinstance(session, IncompleteSession):
+        return session.stored.encode()
+    return session_to_record(session).encode()
+
+
+def _decode_session(data: bytes) -> Session | IncompleteSession:
+    stored = StoredSession.decode(data)
+    if stored.version == VERSION_3.number:
+        return session_from_record(stored)
+    return IncompleteSession(stored)
+
+
+_SESSION: Final[Codec[Session | IncompleteSession]] = Codec(_encode_session, _decode_session)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +205,7 @@ def save_sessions(
         if old.get(base_key) is not session:
             _save_session(tx, place, old.get(base_key), session)
     for base_key in old.keys() - new.keys():
-        tx.delete(Table.SESSIONS, place, base_key)
-        tx.clear(Table.SKIPPED_KEYS, place + base_key)
+        _forget_session(tx, place, base_key)
     stored = _list_record(after)
     if stored != _list_record(before):
         tx.put_value(Table.SESSION_RECORDS, place, b"", stored, _LIST)
@@ -237,8 +249,7 @@ def drop_damaged_sessions(
         if accepted_identity not in (None, current.remote_identity_key):
             damaged.add(stored.current)
     for base_key in damaged:
-        tx.delete(Table.SESSIONS, partition, base_key)
-        tx.clear(Table.SKIPPED_KEYS, partition + base_key)
+        _forget_session(tx, partition, base_key)
     if damaged:
         left = SessionListRecord(
             current=None if stored.current in damaged else stored.current,
@@ -248,6 +259,12 @@ def drop_damaged_sessions(
         )
         tx.put_value(Table.SESSION_RECORDS, partition, b"", left, _LIST)
     return bool(damaged)
+
+
+def _forget_session(tx: Transaction, partition: bytes, base_key: bytes) -> None:
+    tx.delete(Table.SESSIONS, partition, base_key)
+    tx.clear(Table.SKIPPED_KEYS, partition + base_key)
+    tx.clear(Table.SPQR, partition + base_key)
 
 
 def _loads(tx: Transaction, partition: bytes, base_key: bytes) -> bool:
@@ -292,6 +309,8 @@ def _load_session(tx: Transaction, partition: bytes, base_key: bytes) -> Session
     session = tx.get_value(Table.SESSIONS, partition, base_key, _SESSION)
     if session is None:
         raise RecordCorrupted("a session that is listed is missing: the store is damaged")
+    if isinstance(session, IncompleteSession):
+        session = complete_session(tx, partition + base_key, session.stored)
     if session.base_key != base_key:
         raise RecordCorrupted("a session stands in the place of another: the store is damaged")
     return session
@@ -302,3 +321,5 @@ def _save_session(
 ) -> None:
     tx.put_value(Table.SESSIONS, partition, after.base_key, without_buckets(after), _SESSION)
     save_skipped_keys(tx, partition + after.base_key, before, after)
+    if after.version.is_post_quantum:
+        save_spqr(tx, partition + after.base_key, before, after)

@@ -26,9 +26,11 @@ from e2ecross.errors import (
     NoSession,
     RecordCorrupted,
     UntrustedIdentity,
+    VersionDowngrade,
 )
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.records import RemoteIdentityRecord
+from e2ecross.wire.signal_message import MessageVersion
 
 __all__ = [
     "RemoteIdentity",
@@ -40,10 +42,12 @@ __all__ = [
     "mark_stale",
     "mark_verified",
     "note_asked",
+    "note_offered_version",
     "observe_identity",
     "reject_identity",
     "require_accepted_identity",
     "require_identity",
+    "require_no_downgrade",
     "trust_bundle_identity",
 ]
 
@@ -74,6 +78,7 @@ class RemoteIdentity:
         asked_at_ms: nothing authentic has come from the device yet, and this is when a message was
             last asked for again of it, milliseconds since 1970; else 0.
         by_policy: the accepted key is a changed one, and the policy has accepted it, not the user.
+        offered_version: 4 once the device has offered a session of version 4, else 0.
     """
 
     address: Address
@@ -84,6 +89,7 @@ class RemoteIdentity:
     stale: bool = False
     asked_at_ms: int = 0
     by_policy: bool = False
+    offered_version: int = 0
 
     @property
     def trust(self) -> TrustState:
@@ -107,6 +113,7 @@ def find_identity(tx: Transaction, address: Address) -> RemoteIdentity | None:
         record.stale,
         record.asked_at_ms,
         record.by_policy,
+        record.offered_version,
     )
 
 
@@ -201,7 +208,8 @@ def observe_identity(
             identity_key,
         )
     if starts_session and policy.accept_changed_identity and not identity.verified:
-        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms, by_policy=True))
+        changed = _changed(identity, identity_key, now_ms)
+        _save(tx, replace(changed, by_policy=True))
     elif starts_session:
         _save(tx, replace(identity, pending_key=identity_key))
     return True
@@ -220,7 +228,7 @@ def accept_identity(
     if identity.pending_key is not None and identity.pending_key != identity_key:
         raise InvalidArgument(f"identity_key is not the key of {address} that waits to be accepted")
     if identity.identity_key != identity_key:
-        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
+        _save(tx, _changed(identity, identity_key, now_ms))
     elif identity.by_policy or identity.stale:
         _save(tx, replace(identity, by_policy=False, stale=False))
 
@@ -233,7 +241,7 @@ def accept_by_policy(
     if not policy.accept_changed_identity or identity.verified or identity.pending_key is not None:
         return False
     key = decode_public_key(identity_key)
-    _save(tx, RemoteIdentity(address, key, None, False, now_ms, by_policy=True))
+    _save(tx, replace(_changed(identity, key, now_ms), by_policy=True))
     return True
 
 
@@ -259,6 +267,31 @@ def note_asked(tx: Transaction, address: Address, now_ms: int) -> None:
     _save(tx, replace(require_identity(tx, address), asked_at_ms=now_ms))
 
 
+def require_no_downgrade(
+    record: RemoteIdentityRecord | None, address: Address, version: MessageVersion, policy: Policy
+) -> None:
+    """Refuse a session of an older version than the device has offered before.
+
+    Whoever hands out its bundles may have stripped them of the keys that only the newer one has.
+
+    Raises:
+        VersionDowngrade: it is one, and the policy does not accept it.
+    """
+    offered = 0 if record is None else record.offered_version
+    if version.number < offered and not policy.accept_version_downgrade:
+        raise VersionDowngrade(
+            f"{address} has offered version {offered} of the protocol before, and this is version "
+            f"{version.number}: somebody may have taken out its post-quantum keys"
+        )
+
+
+def note_offered_version(tx: Transaction, address: Address, version: MessageVersion) -> None:
+    """Note that a device has offered a session of this version; only post-quantum ones count."""
+    record = find_identity_record(tx, address_key(address))
+    if version.is_post_quantum and record is not None and record.offered_version < version.number:
+        _put(tx, address, replace(record, offered_version=version.number))
+
+
 def mark_stale(tx: Transaction, address: Address) -> None:
     """Note that what is known of an address is from before the store was restored."""
     _save(tx, replace(require_identity(tx, address), stale=True))
@@ -277,6 +310,12 @@ def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> Non
     _save(tx, replace(identity, verified=True, stale=False, by_policy=False))
 
 
+def _changed(identity: RemoteIdentity, key: PublicKey, now_ms: int) -> RemoteIdentity:
+    """What is known of an address from now on, with another key."""
+    offered = identity.offered_version
+    return RemoteIdentity(identity.address, key, None, False, now_ms, offered_version=offered)
+
+
 def _save(tx: Transaction, identity: RemoteIdentity) -> None:
     record = RemoteIdentityRecord(
         identity.identity_key,
@@ -286,6 +325,7 @@ def _save(tx: Transaction, identity: RemoteIdentity) -> None:
         identity.stale,
         identity.asked_at_ms,
         identity.by_policy,
+        identity.offered_version,
     )
     _put(tx, identity.address, record)
 

@@ -178,16 +178,19 @@ def derive_message_and_chain_key(chain_key: ChainKey) -> tuple[MessageKey, Chain
     )
 
 
-def derive_message_keys(message_key: MessageKey) -> MessageKeys:
+def derive_message_keys(message_key: MessageKey, pq_key: bytes | None = None) -> MessageKeys:
     """Expand a message key (32 bytes) into cipher key, MAC key and IV.
 
-    Source: Double Ratchet section 5.2 (ENCRYPT).
+    Args:
+        message_key: 32 bytes, secret.
+        pq_key: of the post-quantum ratchet, mixed in as the salt, 32 bytes, secret; or None.
+
+    Source: Double Ratchet section 5.2 (ENCRYPT); docs/wire-format.md, message keys.
     """
-    extract = _ZERO_INNER.copy()
-    extract.update(message_key)
-    prk = _ZERO_OUTER.copy()
-    prk.update(extract.digest())
-    inner, outer = _pads(prk.digest())
+    if pq_key is None:
+        inner, outer = extract_to_pads(message_key)
+    else:
+        inner, outer = _pads(hmac_with_key(pq_key, message_key))
     first = _sha256(outer + _sha256(inner + _MESSAGE_BLOCK_1).digest()).digest()
     second = _sha256(outer + _sha256(inner + first + _MESSAGE_BLOCK_2).digest()).digest()
     third = _sha256(outer + _sha256(inner + second + _MESSAGE_BLOCK_3).digest()).digest()

@@ -68,6 +68,7 @@ class _ReceivingChainFields(NamedTuple):
     chain_key: ChainKey | None
     message_number: int
     skipped: SkippedKeys
+    may_have_no_pq_key: bool = False
 
 
 class ReceivingChain(SecretTuple, _ReceivingChainFields):
@@ -78,6 +79,8 @@ class ReceivingChain(SecretTuple, _ReceivingChainFields):
         chain_key: 32 bytes, secret; None once the chain is closed.
         message_number: the number of the next message expected, from 0.
         skipped: keys of messages before that one which have not arrived.
+        may_have_no_pq_key: it is the initiator's first, at the responder: some older peers write
+            there without a key of the post-quantum ratchet.
     """
 
     __slots__ = ()
@@ -174,7 +177,9 @@ def use_message_key(chain: ReceivingChain, found: FoundKey) -> ReceivingChain:
     if len(found.chain_keys) > 1:
         skipped = _store(skipped, found.number, found.chain_keys)
     chain_key = derive_next_chain_key(found.chain_keys[-1])
-    return ReceivingChain(chain.ratchet_key, chain_key, found.number + 1, skipped)
+    return ReceivingChain(
+        chain.ratchet_key, chain_key, found.number + 1, skipped, chain.may_have_no_pq_key
+    )
 
 
 def close_receiving_chain(chain: ReceivingChain, previous_counter: int | None) -> ReceivingChain:
@@ -221,4 +226,6 @@ def _store(skipped: SkippedKeys, end: int, chain_keys: Sequence[ChainKey]) -> Sk
 def _with(
     chain: ReceivingChain, chain_key: ChainKey | None, message_number: int, skipped: SkippedKeys
 ) -> ReceivingChain:
-    return ReceivingChain(chain.ratchet_key, chain_key, message_number, skipped)
+    return ReceivingChain(
+        chain.ratchet_key, chain_key, message_number, skipped, chain.may_have_no_pq_key
+    )

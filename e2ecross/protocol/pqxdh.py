@@ -2,9 +2,8 @@
 """PQXDH: X3DH with a KEM beside the agreements, so that both have to be broken.
 
 Rules:
-- The signatures of both prekeys are checked before any agreement: that of the signed prekey by
-  `x3dh.verify_bundle`, that of the Kyber prekey here. A bundle without a Kyber prekey is none for
-  PQXDH.
+- The signatures of both prekeys have been checked before any agreement (`verified_bundle.py`). A
+  bundle without a Kyber prekey is none for PQXDH.
 - The KEM gives secrecy, not authentication: who the two are is still said by their X25519 keys.
 
 Differences from the published text (both are what deployed Signal clients do): the associated
@@ -20,40 +19,22 @@ from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import ChainKey, RootKey
 from e2ecross.crypto.kem import (
     KemKeyPair,
-    KemPublicKey,
     decapsulate,
-    decode_kem_public_key,
     encapsulate,
 )
-from e2ecross.crypto.keys import KeyPair, PublicKey
+from e2ecross.crypto.keys import KeyPair
 from e2ecross.crypto.prime_order import require_prime_order
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.spqr_kdf import AuthKey, derive_pqxdh_keys
-from e2ecross.crypto.xeddsa import verify_signature
 from e2ecross.protocol.agreements import initiator_agreements, responder_agreements
-from e2ecross.protocol.x3dh import VerifiedBundle
+from e2ecross.protocol.verified_bundle import VerifiedBundle, VerifiedKyberPrekey
 from e2ecross.wire.signal_message import KyberPrekeyUse, PreKeySignalMessage
 
 __all__ = [
     "PqxdhKeys",
-    "VerifiedKyberPrekey",
     "agree_as_initiator",
     "agree_as_responder",
-    "verify_kyber_prekey",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class VerifiedKyberPrekey:
-    """A Kyber prekey whose signature has been checked; made by `verify_kyber_prekey` only.
-
-    Attributes:
-        prekey_id: of PQPK_B.
-        public_key: PQPK_B, 1569 bytes.
-    """
-
-    prekey_id: int
-    public_key: KemPublicKey
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -69,28 +50,6 @@ class PqxdhKeys(Secret):
     root_key: RootKey
     chain_key: ChainKey
     auth_key: AuthKey
-
-
-def verify_kyber_prekey(
-    identity_key: PublicKey, prekey_id: int, public_key: bytes, signature: bytes
-) -> VerifiedKyberPrekey:
-    """Check the Kyber prekey of a bundle from outside.
-
-    Args:
-        identity_key: IK_B, 33 bytes.
-        prekey_id: of PQPK_B.
-        public_key: PQPK_B, 1569 bytes.
-        signature: by the identity key over `public_key`, 64 bytes.
-
-    Raises:
-        InvalidKey: the key has the wrong length or type, or is not canonical.
-        InvalidSignature: it is not signed by the identity key.
-
-    Source: PQXDH section 3.3 (first step).
-    """
-    key = decode_kem_public_key(public_key)
-    verify_signature(identity_key, key, signature)
-    return VerifiedKyberPrekey(prekey_id, key)
 
 
 def agree_as_initiator(

@@ -2,8 +2,9 @@
 """The life of prekeys: when to make new ones, and when old ones go.
 
 Rules:
-- Signed and one-time prekeys share one ascending sequence of 24-bit ids; no id is used twice.
-- A replaced signed prekey is kept for a while, because first messages that used it may be late.
+- Prekeys of all kinds share one ascending sequence of 24-bit ids; no id is used twice.
+- A replaced signed or last-resort prekey is kept for a while, because first messages that used it
+  may be late.
 - Times are milliseconds since 1970; a clock that went back makes nothing older than it is.
 
 Source: X3DH (revision 1, 2016-11-04) sections 3.2 and 4.6 (signed prekey rotation).
@@ -45,12 +46,13 @@ def prekey_id_after_restore(next_id: int, entropy: EntropySource) -> int:
     """Draw where the sequence goes on in a store that was put back to an older state.
 
     Ids from `next_id` on may have been given out after the copy was made, and after earlier
-    restores of the same copy. So 65,536 ids are left out (650 refills of 100 keys), and of the
-    rest a random one of the lower half is taken (7 bytes of entropy). If one copy is restored
-    twice and each time k ids are given out, some are given twice with a probability of 2k by half
-    the ids left: about 1 in 2000 for k = 1000 at first. Then the back end ignores those keys, or
-    a late first message fails its MAC where it would have failed to find its prekey; the keys
-    themselves are always fresh. Each restore costs a quarter of the ids left on average.
+    restores of the same copy. So 65,536 ids are left out (320 refills of 100 keys of either
+    kind), and of the rest a random one of the lower half is taken (7 bytes of entropy). If one
+    copy is restored twice and each time k ids are given out, some are given twice with a
+    probability of 2k by half the ids left: about 1 in 2000 for k = 1000 at first. Then the back
+    end ignores those keys, or a late first message fails its MAC where it would have failed to
+    find its prekey; the keys themselves are always fresh. Each restore costs a quarter of the ids
+    left on average.
 
     Raises:
         PrekeysExhausted: none are left.
@@ -78,7 +80,7 @@ def rotation_is_due(created_at_ms: int, now_ms: int, max_age_ms: int) -> bool:
 
 
 def is_expired(replaced_at_ms: int, now_ms: int, kept_for_ms: int) -> bool:
-    """Tell whether a signed prekey that was replaced (0: was not) is to be deleted."""
+    """Tell whether a prekey that was replaced (0: was not) is to be deleted."""
     return replaced_at_ms != 0 and now_ms - replaced_at_ms >= kept_for_ms
 
 

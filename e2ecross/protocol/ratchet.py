@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Double Ratchet of one session.
+"""The Double Ratchet of one session, and beside it the post-quantum ratchet if there is one.
 
 Rules:
 - A transition is a function of values: state in, new state and result out. A failure returns
@@ -12,6 +12,7 @@ Differences from the published text (all are what deployed Signal clients do):
 - Headers are not encrypted, the MAC has 8 bytes, and covers the associated data, the version byte
   and the protobuf with header and ciphertext.
 - PN is the last message number of the previous chain, not the count of its messages.
+- A key of the post-quantum ratchet is the salt from which a message's keys are made.
 
 Source: Double Ratchet (revision 1, 2016-11-20) sections 3 and 5.2.
 """
@@ -20,9 +21,10 @@ from typing import NamedTuple
 
 from e2ecross.crypto.cipher import cbc_decrypt, cbc_encrypt, compute_mac, verify_mac
 from e2ecross.crypto.entropy import EntropySource
-from e2ecross.crypto.kdf import MessageKey, RootKey, derive_message_keys
+from e2ecross.crypto.kdf import RootKey, derive_message_keys
 from e2ecross.crypto.keys import PublicKey, generate_key_pair
 from e2ecross.crypto.secret import SecretTuple
+from e2ecross.errors import AuthenticationFailed
 from e2ecross.protocol.message_chain import (
     ReceivingChain,
     SendingChain,
@@ -33,8 +35,14 @@ from e2ecross.protocol.message_chain import (
 )
 from e2ecross.protocol.root_chain import advance_root_chain
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
+from e2ecross.protocol.spqr.state import SpqrState, find_spqr_key, spqr_send, use_spqr_key
 from e2ecross.wire.limits import MAX_RECEIVING_CHAINS, MAX_SKIPPED_KEYS_PER_SESSION
-from e2ecross.wire.signal_message import SignalMessage, encode_signal_message_body
+from e2ecross.wire.signal_message import (
+    VERSION_3,
+    MessageVersion,
+    SignalMessage,
+    encode_signal_message_body,
+)
 
 __all__ = [
     "RatchetState",
@@ -52,6 +60,7 @@ class _RatchetFields(NamedTuple):
     sending: SendingChain
     previous_counter: int
     receiving: tuple[ReceivingChain, ...]
+    spqr: SpqrState | None = None
 
 
 class RatchetState(SecretTuple, _RatchetFields):
@@ -62,13 +71,19 @@ class RatchetState(SecretTuple, _RatchetFields):
         sending: DHs, CKs and Ns.
         previous_counter: last message number of our previous sending chain (0 if none).
         receiving: DHr, CKr, Nr and MKSKIPPED of up to five chains, oldest first.
+        spqr: the post-quantum ratchet, or None where there is none.
     """
 
     __slots__ = ()
 
 
 def ratchet_encrypt(
-    state: RatchetState, plaintext: bytes, associated_data: bytes
+    state: RatchetState,
+    plaintext: bytes,
+    associated_data: bytes,
+    entropy: EntropySource,
+    version: MessageVersion = VERSION_3,
+    addresses: bytes | None = None,
 ) -> tuple[RatchetState, bytes]:
     """Encrypt a message (any length) and encode it.
 
@@ -76,26 +91,36 @@ def ratchet_encrypt(
         state: of the session.
         plaintext: what to encrypt.
         associated_data: sender's and receiver's identity keys, 66 bytes.
+        entropy: for the post-quantum ratchet; see `spqr_send`.
+        version: of the session.
+        addresses: who sends to whom, 36 bytes, or None.
 
     Returns:
         The new state, and a complete Signal message.
 
     Raises:
-        SessionExhausted: the sending chain has no numbers left.
+        SessionExhausted: a sending chain has no numbers left.
 
     Source: Double Ratchet section 3.4 (RatchetEncrypt).
     """
+    spqr, pq_message, pq_key = spqr_send(state.spqr, entropy)
     number = state.sending.message_number
     sending, message_key = next_sending_key(state.sending)
-    keys = derive_message_keys(message_key)
+    keys = derive_message_keys(message_key, pq_key)
     body = encode_signal_message_body(
         sending.ratchet_key_pair.public,
         number,
         state.previous_counter,
         cbc_encrypt(keys.cipher_key, keys.iv, plaintext),
+        version,
+        pq_message,
+        addresses,
     )
     message = body + compute_mac(keys.mac_key, associated_data, body)
-    return RatchetState(state.root_key, sending, state.previous_counter, state.receiving), message
+    return (
+        RatchetState(state.root_key, sending, state.previous_counter, state.receiving, spqr),
+        message,
+    )
 
 
 def ratchet_decrypt(
@@ -104,6 +129,7 @@ def ratchet_decrypt(
     associated_data: bytes,
     entropy: EntropySource,
     max_forward_jump: int,
+    addresses: bytes | None = None,
 ) -> tuple[RatchetState, bytes]:
     """Authenticate and decrypt a message.
 
@@ -112,41 +138,62 @@ def ratchet_decrypt(
         message: as decoded from the bytes that arrived.
         associated_data: sender's and receiver's identity keys, 66 bytes.
         entropy: for our next ratchet key pair, 32 bytes, drawn only if the peer's is new.
-        max_forward_jump: how many messages may be skipped.
+        max_forward_jump: how many messages may be skipped, in either ratchet.
+        addresses: what a message that says who sends to whom must say, 36 bytes, or None: no such
+            message is genuine.
 
     Returns:
         The new state, and the plaintext.
 
     Raises:
-        AuthenticationFailed: the MAC or the padding is wrong.
+        AuthenticationFailed: the MAC, the addresses or the padding are wrong, or the post-quantum
+            ratchet says so.
         DuplicateMessage: the message key has been used.
         MessageTooOld: the chain was closed before this message's number.
         TooManySkipped: the message is too far ahead.
         InvalidKey: the agreement with its ratchet key is all zero.
+        UnsupportedVersion: the sender does not run the post-quantum ratchet, and has to.
+        DecodeError: the message of the post-quantum ratchet is malformed.
 
     Source: Double Ratchet section 3.5 (RatchetDecrypt).
     """
-    known = find_receiving_chain(state, message.ratchet_key)
-    if known is not None:
-        found = find_message_key(known, message.counter, max_forward_jump)
-        plaintext = _open(message, found.message_key, associated_data)
-        chains = _replace_chain(state.receiving, known, use_message_key(known, found))
-        if len(found.chain_keys) > 1:  # others were skipped
-            chains = _bound_skipped_keys(chains)
-        return (
-            RatchetState(state.root_key, state.sending, state.previous_counter, chains),
-            plaintext,
+    root_key = state.root_key
+    known = chain = find_receiving_chain(state, message.ratchet_key)
+    if chain is None:
+        root_key, chain_key = advance_root_chain(
+            state.root_key, state.sending.ratchet_key_pair, message.ratchet_key
         )
-
-    root_key, chain_key = advance_root_chain(
-        state.root_key, state.sending.ratchet_key_pair, message.ratchet_key
+        is_initiators_first = (
+            state.spqr is not None and not state.spqr.is_initiator and not state.receiving
+        )
+        chain = ReceivingChain(
+            message.ratchet_key, chain_key, 0, NO_SKIPPED_KEYS, is_initiators_first
+        )
+    found = find_message_key(chain, message.counter, max_forward_jump)
+    pq_found = find_spqr_key(
+        state.spqr,
+        message.pq_ratchet,
+        max_forward_jump,
+        may_have_no_key=chain.may_have_no_pq_key,
     )
-    fresh = ReceivingChain(message.ratchet_key, chain_key, 0, NO_SKIPPED_KEYS)
-    found = find_message_key(fresh, message.counter, max_forward_jump)
-    plaintext = _open(message, found.message_key, associated_data)
+    keys = derive_message_keys(found.message_key, pq_found.key)
+    verify_mac(message.mac, keys.mac_key, associated_data, message.authenticated)
+    if message.addresses is not None and message.addresses != addresses:
+        raise AuthenticationFailed("the message names other addresses than it came under")
+    plaintext = cbc_decrypt(keys.cipher_key, keys.iv, message.ciphertext)
     # Authenticated: from here on the new state is made.
-    advanced = use_message_key(fresh, found)
-    return _turn(state, root_key, advanced, message.previous_counter, entropy), plaintext
+    advanced = use_message_key(chain, found)
+    spqr = use_spqr_key(state.spqr, pq_found)
+    if known is None:
+        previous_counter = message.previous_counter
+        return _turn(state, root_key, advanced, previous_counter, spqr, entropy), plaintext
+    chains = _replace_chain(state.receiving, known, advanced)
+    if len(found.chain_keys) > 1:  # others were skipped
+        chains = _bound_skipped_keys(chains)
+    return (
+        RatchetState(state.root_key, state.sending, state.previous_counter, chains, spqr),
+        plaintext,
+    )
 
 
 def find_receiving_chain(state: RatchetState, ratchet_key: PublicKey) -> ReceivingChain | None:
@@ -187,14 +234,12 @@ def count_skipped_keys(state: RatchetState) -> int:
 def drop_skipped_keys(state: RatchetState, count: int) -> RatchetState:
     """Return the state without that many stored keys, or all: those of the oldest chain first."""
     return RatchetState(
-        state.root_key, state.sending, state.previous_counter, _drop(state.receiving, count)
+        state.root_key,
+        state.sending,
+        state.previous_counter,
+        _drop(state.receiving, count),
+        state.spqr,
     )
-
-
-def _open(message: SignalMessage, message_key: MessageKey, associated_data: bytes) -> bytes:
-    keys = derive_message_keys(message_key)
-    verify_mac(message.mac, keys.mac_key, associated_data, message.authenticated)
-    return cbc_decrypt(keys.cipher_key, keys.iv, message.ciphertext)
 
 
 def _turn(
@@ -202,6 +247,7 @@ def _turn(
     root_key: RootKey,
     fresh: ReceivingChain,
     previous_counter: int | None,
+    spqr: SpqrState | None,
     entropy: EntropySource,
 ) -> RatchetState:
     """Finish a step: close the peer's last chain, and begin a sending chain of our own.
@@ -220,6 +266,7 @@ def _turn(
         SendingChain(key_pair, None if stopped else sending_chain_key, 0),
         max(state.sending.message_number - 1, 0),
         _bound_skipped_keys((*chains, fresh)[-MAX_RECEIVING_CHAINS:]),
+        spqr,
     )
 
 
@@ -252,6 +299,7 @@ def _drop(chains: tuple[ReceivingChain, ...], surplus: int) -> tuple[ReceivingCh
                 chain.chain_key,
                 chain.message_number,
                 chain.skipped.newest(len(chain.skipped) - dropped),
+                chain.may_have_no_pq_key,
             )
         )
     return tuple(bounded)

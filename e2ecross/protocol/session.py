@@ -23,8 +23,15 @@ from e2ecross.protocol.ratchet import (
     ratchet_decrypt,
     ratchet_encrypt,
 )
+from e2ecross.protocol.spqr.state import SpqrState
 from e2ecross.wire.envelope import MessageKind
-from e2ecross.wire.signal_message import SignalMessage, encode_prekey_signal_message
+from e2ecross.wire.signal_message import (
+    VERSION_3,
+    KyberPrekeyUse,
+    MessageVersion,
+    SignalMessage,
+    encode_prekey_signal_message,
+)
 
 __all__ = [
     "PendingPrekey",
@@ -35,6 +42,7 @@ __all__ = [
     "session_encrypt",
     "stop_sending",
     "with_receiving_chains",
+    "with_spqr",
     "without_pending",
     "without_skipped_keys",
 ]
@@ -48,11 +56,13 @@ class PendingPrekey:
         one_time_prekey_id: the peer's one-time prekey that was used, or None.
         signed_prekey_id: the peer's signed prekey that was used.
         created_at_ms: when the session was started, milliseconds since 1970.
+        kyber: the peer's Kyber prekey that was used; None in version 3.
     """
 
     one_time_prekey_id: int | None
     signed_prekey_id: int
     created_at_ms: int
+    kyber: KyberPrekeyUse | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +72,12 @@ class UsedPrekeys:
     Attributes:
         one_time_prekey_id: of our one-time prekey, or None.
         signed_prekey_id: of our signed prekey.
+        kyber_prekey_id: of our Kyber prekey; None in version 3.
     """
 
     one_time_prekey_id: int | None
     signed_prekey_id: int
+    kyber_prekey_id: int | None = None
 
 
 class _SessionFields(NamedTuple):
@@ -77,6 +89,7 @@ class _SessionFields(NamedTuple):
     pending: PendingPrekey | None
     used_prekeys: UsedPrekeys | None
     without_one_time_prekey: bool = False
+    version: MessageVersion = VERSION_3
 
 
 class Session(SecretTuple, _SessionFields):
@@ -92,13 +105,18 @@ class Session(SecretTuple, _SessionFields):
         used_prekeys: set if we are the responder.
         without_one_time_prekey: it began without one: until the first answer, a thief of the
             responder's signed prekey and identity key can read it.
+        version: of its messages.
     """
 
     __slots__ = ()
 
 
 def session_encrypt(
-    session: Session, plaintext: bytes, registration_id: int
+    session: Session,
+    plaintext: bytes,
+    registration_id: int,
+    entropy: EntropySource,
+    addresses: bytes | None = None,
 ) -> tuple[Session, MessageKind, bytes]:
     """Encrypt a message with this session.
 
@@ -106,6 +124,8 @@ def session_encrypt(
         session: with the peer.
         plaintext: any length.
         registration_id: our own, for the wrapper.
+        entropy: see `ratchet_encrypt`.
+        addresses: who sends to whom, 36 bytes, or None. Said inside prekey messages of version 4.
 
     Returns:
         The new session, the kind of message, and its bytes.
@@ -113,11 +133,16 @@ def session_encrypt(
     Raises:
         SessionExhausted: the sending chain has no numbers left.
     """
-    ratchet, message = ratchet_encrypt(
-        session.ratchet, plaintext, session.local_identity_key + session.remote_identity_key
-    )
-    advanced = _with(session, ratchet, session.pending)
     pending = session.pending
+    ratchet, message = ratchet_encrypt(
+        session.ratchet,
+        plaintext,
+        session.local_identity_key + session.remote_identity_key,
+        entropy,
+        session.version,
+        addresses if pending is not None and session.version.is_post_quantum else None,
+    )
+    advanced = _with(session, ratchet, pending)
     if pending is None:
         return advanced, MessageKind.SIGNAL, message
     wrapped = encode_prekey_signal_message(
@@ -127,14 +152,22 @@ def session_encrypt(
         base_key=session.base_key,
         identity_key=session.local_identity_key,
         message=message,
+        version=session.version,
+        kyber=pending.kyber,
     )
     return advanced, MessageKind.PREKEY, wrapped
 
 
 def session_decrypt(
-    session: Session, message: SignalMessage, entropy: EntropySource, max_forward_jump: int
+    session: Session,
+    message: SignalMessage,
+    entropy: EntropySource,
+    max_forward_jump: int,
+    addresses: bytes | None = None,
 ) -> tuple[Session, bytes]:
     """Decrypt a message with this session; that it can be read acknowledges the session.
+
+    The arguments are those of `ratchet_decrypt`; the message is of the session's version.
 
     Returns:
         The new session, and the plaintext.
@@ -149,6 +182,7 @@ def session_decrypt(
             session.remote_identity_key + session.local_identity_key,
             entropy,
             max_forward_jump,
+            addresses,
         )
     except RemoteError as error:
         # A forged message may name the number of a genuine one, whose key those frames hold.
@@ -160,7 +194,9 @@ def stop_sending(session: Session) -> Session:
     """Return the session without its sending chain key: it reads, and never sends again."""
     ratchet = session.ratchet
     sending = SendingChain(ratchet.sending.ratchet_key_pair, None, ratchet.sending.message_number)
-    stopped = RatchetState(ratchet.root_key, sending, ratchet.previous_counter, ratchet.receiving)
+    stopped = RatchetState(
+        ratchet.root_key, sending, ratchet.previous_counter, ratchet.receiving, ratchet.spqr
+    )
     return _with(session, stopped, None)
 
 
@@ -183,7 +219,16 @@ def with_receiving_chains(session: Session, chains: Iterable[ReceivingChain]) ->
     """Return the session with these receiving chains; for what is left in the store of them."""
     ratchet = session.ratchet
     changed = RatchetState(
-        ratchet.root_key, ratchet.sending, ratchet.previous_counter, tuple(chains)
+        ratchet.root_key, ratchet.sending, ratchet.previous_counter, tuple(chains), ratchet.spqr
+    )
+    return _with(session, changed, session.pending)
+
+
+def with_spqr(session: Session, spqr: SpqrState | None) -> Session:
+    """Return the session with this post-quantum ratchet; for what is left in the store of it."""
+    ratchet = session.ratchet
+    changed = RatchetState(
+        ratchet.root_key, ratchet.sending, ratchet.previous_counter, ratchet.receiving, spqr
     )
     return _with(session, changed, session.pending)
 
@@ -198,4 +243,5 @@ def _with(session: Session, ratchet: RatchetState, pending: PendingPrekey | None
         pending,
         session.used_prekeys,
         session.without_one_time_prekey,
+        session.version,
     )

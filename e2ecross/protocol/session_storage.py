@@ -12,18 +12,28 @@ Source: docs/wire-format.md, records at rest.
 from collections.abc import Mapping
 
 from e2ecross.crypto.kdf import ChainKey, MessageKey, RootKey
+from e2ecross.crypto.kem import decode_kem_ciphertext
 from e2ecross.crypto.keys import KeyPair, PrivateKey, decode_public_key
 from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.protocol.message_chain import ReceivingChain, SendingChain
 from e2ecross.protocol.ratchet import RatchetState
-from e2ecross.protocol.session import PendingPrekey, Session, UsedPrekeys, with_receiving_chains
+from e2ecross.protocol.session import (
+    PendingPrekey,
+    Session,
+    UsedPrekeys,
+    with_receiving_chains,
+    with_spqr,
+)
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
+from e2ecross.protocol.spqr.state import SpqrState
+from e2ecross.protocol.spqr.storage import spqr_to_record, without_spqr_buckets
 from e2ecross.wire.session_records import (
     StoredChain,
     StoredPending,
     StoredSession,
     StoredUsedPrekeys,
 )
+from e2ecross.wire.signal_message import VERSION_3, VERSION_4, KyberPrekeyUse
 
 __all__ = [
     "SkippedBuckets",
@@ -56,19 +66,30 @@ def session_to_record(session: Session) -> StoredSession:
         previous_counter=ratchet.previous_counter,
         receiving_chains=tuple(
             StoredChain(
-                chain.ratchet_key, chain.chain_key, chain.message_number, len(chain.skipped)
+                chain.ratchet_key,
+                chain.chain_key,
+                chain.message_number,
+                len(chain.skipped),
+                chain.may_have_no_pq_key,
             )
             for chain in ratchet.receiving
         ),
         pending=None
         if pending is None
         else StoredPending(
-            pending.one_time_prekey_id, pending.signed_prekey_id, pending.created_at_ms
+            pending.one_time_prekey_id,
+            pending.signed_prekey_id,
+            pending.created_at_ms,
+            None if pending.kyber is None else pending.kyber.prekey_id,
         ),
         used_prekeys=None
         if used is None
-        else StoredUsedPrekeys(used.one_time_prekey_id, used.signed_prekey_id),
+        else StoredUsedPrekeys(
+            used.one_time_prekey_id, used.signed_prekey_id, used.kyber_prekey_id
+        ),
         without_one_time_prekey=session.without_one_time_prekey,
+        version=session.version.number,
+        spqr=None if ratchet.spqr is None else spqr_to_record(ratchet.spqr),
     )
 
 
@@ -86,7 +107,13 @@ def with_buckets(session: Session, buckets: Mapping[bytes, SkippedBuckets]) -> S
             },
             len(chain.skipped),
         )
-        return ReceivingChain(chain.ratchet_key, chain.chain_key, chain.message_number, skipped)
+        return ReceivingChain(
+            chain.ratchet_key,
+            chain.chain_key,
+            chain.message_number,
+            skipped,
+            chain.may_have_no_pq_key,
+        )
 
     return with_receiving_chains(session, map(chain_with_buckets, session.ratchet.receiving))
 
@@ -107,26 +134,28 @@ def with_all_buckets(session: Session, buckets: Mapping[bytes, SkippedBuckets]) 
 
 
 def without_buckets(session: Session) -> Session:
-    """Return the session as `session_from_record` makes it: none of its stored keys at hand."""
+    """Return the session with none of its stored keys at hand."""
+    spqr = session.ratchet.spqr
+    if spqr is not None:
+        slim = without_spqr_buckets(spqr)
+        if slim is not spqr:
+            session = with_spqr(session, slim)
     chains = session.ratchet.receiving
     for chain in chains:
         if chain.skipped.buckets or chain.skipped.forgotten:
-            break
-    else:
-        return session
-    return with_receiving_chains(
-        session,
-        [
-            ReceivingChain(
-                chain.ratchet_key, chain.chain_key, chain.message_number, _left(chain.skipped)
-            )
-            for chain in chains
-        ],
-    )
+            return with_receiving_chains(session, map(_without_buckets, chains))
+    return session
 
 
-def session_from_record(stored: StoredSession) -> Session:
+def session_from_record(
+    stored: StoredSession, spqr: SpqrState | None = None, kyber_ciphertext: bytes = b""
+) -> Session:
     """Make a session of what was stored, without its skipped message keys.
+
+    Args:
+        stored: the decoded record.
+        spqr: made of the record's `spqr` and what else is stored of it.
+        kyber_ciphertext: 1569 bytes, if the record says that one is repeated.
 
     Raises:
         RecordCorrupted: a value is impossible.
@@ -162,12 +191,28 @@ def session_from_record(stored: StoredSession) -> Session:
             used_prekeys=None
             if stored.used_prekeys is None
             else UsedPrekeys(
-                stored.used_prekeys.one_time_prekey_id, stored.used_prekeys.signed_prekey_id
+                stored.used_prekeys.one_time_prekey_id,
+                stored.used_prekeys.signed_prekey_id,
+                stored.used_prekeys.kyber_prekey_id,
             ),
             without_one_time_prekey=stored.without_one_time_prekey,
+            version=VERSION_3 if stored.version == VERSION_3.number else VERSION_4,
         )
     except InvalidKey as error:
         raise RecordCorrupted("a session holds an impossible key: the store is damaged") from error
+
+
+def _pending_from_record(
+    stored: StoredPending | None, kyber_ciphertext: bytes
+) -> PendingPrekey | None:
+    if stored is None:
+        return None
+    kyber = None
+    if stored.kyber_prekey_id is not None:
+        kyber = KyberPrekeyUse(stored.kyber_prekey_id, decode_kem_ciphertext(kyber_ciphertext))
+    return PendingPrekey(
+        stored.one_time_prekey_id, stored.signed_prekey_id, stored.created_at_ms, kyber
+    )
 
 
 def _chain_from_record(stored: StoredChain) -> ReceivingChain:
@@ -176,8 +221,15 @@ def _chain_from_record(stored: StoredChain) -> ReceivingChain:
         None if stored.chain_key is None else ChainKey(stored.chain_key),
         stored.message_number,
         SkippedKeys({}, stored.skipped_count) if stored.skipped_count else NO_SKIPPED_KEYS,
+        stored.may_have_no_pq_key,
     )
 
 
-def _left(skipped: SkippedKeys) -> SkippedKeys:
-    return SkippedKeys({}, len(skipped)) if len(skipped) else NO_SKIPPED_KEYS
+def _without_buckets(chain: ReceivingChain) -> ReceivingChain:
+    return ReceivingChain(
+        chain.ratchet_key,
+        chain.chain_key,
+        chain.message_number,
+        chain.skipped.left_in_store(),
+        chain.may_have_no_pq_key,
+    )

@@ -53,6 +53,10 @@ class SkippedKeys(Secret):
     def __len__(self) -> int:
         return self._count
 
+    def left_in_store(self) -> "SkippedKeys":
+        """Return the same keys, none of them at hand."""
+        return SkippedKeys({}, self._count) if self._count else NO_SKIPPED_KEYS
+
     @staticmethod
     def bucket_of(number: int) -> int:
         """Return the number of the bucket that a message number belongs to."""

@@ -42,11 +42,14 @@ class Table(enum.StrEnum):
     """What a store holds; the value is the table's name at rest."""
 
     DEVICE = "device"
-    """Row: empty: this device: identity, counters, back-end token; `epoch`: its epoch."""
+    """Row: empty: this device: identity, counters, back-end token; `epoch`: its epoch;
+    `publication`: what was published and not confirmed yet."""
     SIGNED_PREKEYS = "signed_prekeys"
     """Row: prekey id."""
     ONE_TIME_PREKEYS = "one_time_prekeys"
     """Row: prekey id."""
+    KYBER_PREKEYS = "kyber_prekeys"
+    """Partition: empty for one-time ones, `last-resort`. Row: prekey id."""
     SEEN_BASE_KEYS = "seen_base_keys"
     """Partition: signed prekey id. Row: hash of a base key that started a session with it."""
     REMOTE_IDENTITIES = "remote_identities"
@@ -57,6 +60,9 @@ class Table(enum.StrEnum):
     """Partition: address. Row: base key of the session."""
     SKIPPED_KEYS = "skipped_keys"
     """Partition: address and session. Row: ratchet key and bucket of message numbers."""
+    SPQR = "spqr"
+    """The SPQR ratchet of a session. Partition: address and session. Row: `material`, `kyber`,
+    `chunks` + number, `keys` + epoch + bucket."""
     OUTBOX = "outbox"
     """Row: order of sending."""
     INBOX = "inbox"

@@ -32,7 +32,7 @@ __all__ = [
 APPLICATION_ID: Final = 0x65326543
 """Bytes 68 to 71 of the file: "e2eC"."""
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """The number of the last file in schema/, and the `user_version` of the file."""
 
 PAGE_BYTES: Final = 1024

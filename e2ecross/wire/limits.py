@@ -17,6 +17,7 @@ __all__ = [
     "MAX_ENVELOPE_BYTES",
     "MAX_FORWARD_JUMP",
     "MAX_FORWARD_JUMP_ARCHIVED",
+    "MAX_FORWARD_JUMP_PQ",
     "MAX_HELD_MESSAGES",
     "MAX_ONE_TIME_PREKEYS",
     "MAX_PLAINTEXT_BYTES",
@@ -30,6 +31,7 @@ __all__ = [
     "MAX_SKIPPED_KEYS_PER_SESSION",
     "MAX_UINT32",
     "MESSAGE_ID_BYTES",
+    "SPQR_STEP_COST",
 ]
 
 MAX_UINT32: Final = 2**32 - 1
@@ -49,11 +51,11 @@ ciphertext of a KEM has 1,569."""
 MAX_ENVELOPE_BYTES: Final = 128 * 1024
 """One envelope, bytes."""
 MAX_BUNDLE_BYTES: Final = 4 * 1024
-"""One encoded prekey bundle, bytes."""
+"""One encoded prekey bundle, bytes: with a Kyber prekey about 2,000."""
 MAX_ONE_TIME_PREKEYS: Final = 1000
-"""One-time prekeys in one publication: ten of the usual batches."""
-MAX_PUBLISHED_KEYS_BYTES: Final = 64 * 1024
-"""One encoded publication, bytes: 1000 one-time prekeys take 44,000."""
+"""One-time prekeys of either kind in one publication: ten of the usual batches."""
+MAX_PUBLISHED_KEYS_BYTES: Final = 2 * 1024 * 1024
+"""One encoded publication, bytes: 1000 one-time prekeys of each kind take 1.7 million."""
 MAX_PREKEY_ID: Final = 0xFFFFFF
 """Prekey ids that we issue have 24 bits, as those of deployed clients."""
 
@@ -66,6 +68,11 @@ MAX_CHAIN_STEPS_PER_MESSAGE: Final = 32_000
 """Steps along chains, one HMAC each, for one message in all sessions that are tried for it. All of
 41 sessions are tried for a message up to 780 ahead, the 16 newest up to 2,000: what is lost is one
 that is further ahead on a chain of which nothing has arrived, in a session with 16 newer ones."""
+MAX_FORWARD_JUMP_PQ: Final = 4_000
+"""The same in a session of version 4, where either ratchet is walked along; `Policy` may raise it
+to `MAX_FORWARD_JUMP`. A forged message costs less than 100 ms so."""
+SPQR_STEP_COST: Final = 5
+"""What a step along a chain of SPQR costs, in steps along a chain of the Double Ratchet."""
 MAX_CLOSING_GAP: Final = 2_000
 """Message keys derived in order to close a finished chain; if more are missing it stays open."""
 MAX_SKIPPED_KEYS_PER_CHAIN: Final = 2_000

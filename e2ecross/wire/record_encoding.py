@@ -32,8 +32,14 @@ def encode_record(message: Message) -> bytes:
     return bytes((_VERSION,)) + serialize(message)
 
 
-def decode_record(message: _M, data: bytes, what: str) -> _M:
+def decode_record(message: _M, data: bytes, what: str, max_bytes: int = _MAX_RECORD_BYTES) -> _M:
     """Read a record into an empty message.
+
+    Args:
+        message: empty.
+        data: the record.
+        what: its name in errors.
+        max_bytes: how many it may have, without the version.
 
     Raises:
         RecordCorrupted: it does not decode.
@@ -45,11 +51,11 @@ def decode_record(message: _M, data: bytes, what: str) -> _M:
         raise StoreTooNew(what, data[0], _VERSION)
     if data[0] < _VERSION:
         raise RecordCorrupted(f"{what} has version {data[0]}: the store is damaged")
-    if len(data) > 1 + _MAX_RECORD_BYTES:  # before it is copied
+    if len(data) > 1 + max_bytes:  # before it is copied
         raise RecordCorrupted(f"{what} has {len(data)} bytes: the store is damaged")
     body = data[1:]
     try:
-        parse(message, body, what, _MAX_RECORD_BYTES)
+        parse(message, body, what, max_bytes)
         require_canonical(message, body, what)
     except DecodeError as error:
         raise RecordCorrupted(f"{what} does not decode: the store is damaged") from error

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address
+from e2ecross.crypto.kem import KEM_SEED_BYTES
 from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.xeddsa import SIGNATURE_BYTES
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.encoding import encode_address
+from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
 from e2ecross.wire.record_encoding import (
     check_lengths,
     decode_record,
@@ -24,15 +26,20 @@ from e2ecross.wire.record_encoding import (
 
 __all__ = [
     "DeviceRecord",
+    "KyberPrekeyRecord",
     "RemoteIdentityRecord",
     "SignedPrekeyRecord",
     "decode_epoch",
     "decode_one_time_prekey",
+    "decode_publication",
     "encode_epoch",
     "encode_one_time_prekey",
+    "encode_publication",
 ]
 
 _TOKEN_BYTES: Final = 32
+_FIELD_HEADER_BYTES: Final = 5
+"""Of a field that holds up to 2^28 bytes: number and length."""
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -43,15 +50,17 @@ class DeviceRecord(Secret):
         address: its address.
         identity_private_key: 32 bytes, secret.
         registration_id: 1 to 16380.
-        next_prekey_id: the next id to give to a prekey of either kind.
+        next_prekey_id: the next id to give to a prekey of any kind.
         signed_prekey_id: the current signed prekey.
         unconfirmed_publication: an encoded `PublishedKeys` that may not have arrived, or empty.
+            Only earlier releases keep it here; now it is a record of its own.
         backend_token: 32 bytes, secret, or empty.
         registered: whether the back end has accepted the token.
         next_queue_number: the next row of outbox or inbox.
         publication_epoch: the epoch at which the unconfirmed publication was made.
         adopts_epoch: restored or imported, so that the back end's epoch is taken over once.
         replaces_prekeys: restored, so that the next publication replaces all earlier ones.
+        last_resort_kyber_prekey_id: the current last-resort Kyber prekey; 0: none was made yet.
     """
 
     address: Address
@@ -66,6 +75,7 @@ class DeviceRecord(Secret):
     publication_epoch: int = 0
     adopts_epoch: bool = False
     replaces_prekeys: bool = False
+    last_resort_kyber_prekey_id: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -83,6 +93,7 @@ class DeviceRecord(Secret):
                 publication_epoch=self.publication_epoch,
                 adopts_epoch=self.adopts_epoch,
                 replaces_prekeys=self.replaces_prekeys,
+                last_resort_kyber_prekey_id=self.last_resort_kyber_prekey_id,
             )
         )
 
@@ -112,7 +123,25 @@ class DeviceRecord(Secret):
             publication_epoch=fields.publication_epoch,
             adopts_epoch=fields.adopts_epoch,
             replaces_prekeys=fields.replaces_prekeys,
+            last_resort_kyber_prekey_id=fields.last_resort_kyber_prekey_id,
         )
+
+
+def encode_publication(published_keys: bytes) -> bytes:
+    """Return the record of a publication (an encoded `PublishedKeys`, up to 2 MiB)."""
+    return encode_record(storage_pb2.PublicationRecord(published_keys=published_keys))
+
+
+def decode_publication(data: bytes) -> bytes:
+    """Return the publication (an encoded `PublishedKeys`) of a record.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    max_bytes = MAX_PUBLISHED_KEYS_BYTES + _FIELD_HEADER_BYTES
+    what = "a publication record"
+    return decode_record(storage_pb2.PublicationRecord(), data, what, max_bytes).published_keys
 
 
 def encode_epoch(epoch: int) -> bytes:
@@ -200,6 +229,53 @@ def decode_one_time_prekey(data: bytes) -> bytes:
     return fields.private_key
 
 
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class KyberPrekeyRecord(Secret):
+    """A Kyber-1024 prekey of ours.
+
+    Attributes:
+        seed: of its private key, 64 bytes, secret.
+        signature: 64 bytes.
+        created_at_ms: milliseconds since 1970.
+        replaced_at_ms: when a newer last-resort one took its place, milliseconds since 1970; 0 if
+            none has.
+    """
+
+    seed: bytes
+    signature: bytes
+    created_at_ms: int
+    replaced_at_ms: int
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        return encode_record(
+            storage_pb2.KyberPrekeyRecord(
+                seed=self.seed,
+                signature=self.signature,
+                created_at_ms=self.created_at_ms,
+                replaced_at_ms=self.replaced_at_ms,
+            )
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "KyberPrekeyRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        what = "a Kyber prekey record"
+        fields = decode_record(storage_pb2.KyberPrekeyRecord(), data, what)
+        check_lengths(what, (fields.seed, KEM_SEED_BYTES), (fields.signature, SIGNATURE_BYTES))
+        return cls(
+            fields.seed,
+            fields.signature,
+            fields.created_at_ms,
+            fields.replaced_at_ms,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteIdentityRecord:
     """What is known of a device's identity key. Public values only.
@@ -213,6 +289,7 @@ class RemoteIdentityRecord:
         asked_at_ms: when a message was last asked for again of a device that nothing authentic
             has come from, milliseconds since 1970; 0 once something has.
         by_policy: the accepted key was accepted by the policy, not by the user.
+        offered_version: 4 once the device has offered a session of version 4, else 0.
     """
 
     identity_key: bytes
@@ -222,6 +299,7 @@ class RemoteIdentityRecord:
     stale: bool = False
     asked_at_ms: int = 0
     by_policy: bool = False
+    offered_version: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -234,6 +312,7 @@ class RemoteIdentityRecord:
                 stale=self.stale,
                 asked_at_ms=self.asked_at_ms,
                 by_policy=self.by_policy,
+                offered_version=self.offered_version,
             )
         )
 
@@ -258,4 +337,5 @@ class RemoteIdentityRecord:
             fields.stale,
             fields.asked_at_ms,
             fields.by_policy,
+            fields.offered_version,
         )

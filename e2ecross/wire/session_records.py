@@ -16,6 +16,7 @@ from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
 from e2ecross.wire.record_encoding import check_lengths, decode_record, encode_record
+from e2ecross.wire.spqr_records import StoredSpqr
 
 __all__ = [
     "SessionListRecord",
@@ -27,7 +28,8 @@ __all__ = [
     "encode_skipped_keys",
 ]
 
-_SESSION_VERSION: Final = 3
+_OLDEST_VERSION: Final = 3
+_NEWEST_VERSION: Final = 4
 _SYMMETRIC_KEY_BYTES: Final = 32
 
 
@@ -85,12 +87,14 @@ class StoredChain(Secret):
         chain_key: 32 bytes, secret, or None when closed.
         message_number: the next one expected.
         skipped_count: how many skipped message keys are stored.
+        may_have_no_pq_key: see `protocol.message_chain.ReceivingChain`.
     """
 
     ratchet_key: bytes
     chain_key: bytes | None
     message_number: int
     skipped_count: int
+    may_have_no_pq_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class StoredPending:
     one_time_prekey_id: int | None
     signed_prekey_id: int
     created_at_ms: int
+    kyber_prekey_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,7 @@ class StoredUsedPrekeys:
 
     one_time_prekey_id: int | None
     signed_prekey_id: int
+    kyber_prekey_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -115,7 +121,8 @@ class StoredSession(Secret):
     """One session without its skipped message keys; see `protocol.session.Session`.
 
     Public keys have 33 bytes; root, chain and private keys have 32 bytes and are secret. Without
-    a sending chain key the session only reads.
+    a sending chain key the session only reads. The version is 3 or 4; a session of version 4 has
+    what changes often of its SPQR ratchet here, unless its peer does not run that.
     """
 
     local_identity_key: bytes
@@ -132,11 +139,13 @@ class StoredSession(Secret):
     pending: StoredPending | None
     used_prekeys: StoredUsedPrekeys | None
     without_one_time_prekey: bool = False
+    version: int = _OLDEST_VERSION
+    spqr: StoredSpqr | None = None
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
         fields = storage_pb2.Session(
-            session_version=_SESSION_VERSION,
+            session_version=self.version,
             local_identity_key=self.local_identity_key,
             remote_identity_key=self.remote_identity_key,
             remote_registration_id=self.remote_registration_id,
@@ -148,6 +157,7 @@ class StoredSession(Secret):
             sending_message_number=self.sending_message_number,
             previous_counter=self.previous_counter,
             without_one_time_prekey=self.without_one_time_prekey,
+            spqr=b"" if self.spqr is None else self.spqr.encode(),
         )
         for chain in self.receiving_chains:
             fields.receiving_chains.add(
@@ -155,14 +165,18 @@ class StoredSession(Secret):
                 chain_key=chain.chain_key or b"",
                 message_number=chain.message_number,
                 skipped_count=chain.skipped_count,
+                may_have_no_pq_key=chain.may_have_no_pq_key,
             )
         if self.pending is not None:
             fields.pending_prekey.one_time_prekey_id = self.pending.one_time_prekey_id or 0
             fields.pending_prekey.signed_prekey_id = self.pending.signed_prekey_id
             fields.pending_prekey.created_at_ms = self.pending.created_at_ms
+            if self.pending.kyber_prekey_id is not None:
+                fields.pending_prekey.kyber_prekey_id = self.pending.kyber_prekey_id
         if self.used_prekeys is not None:
             fields.used_prekeys.one_time_prekey_id = self.used_prekeys.one_time_prekey_id or 0
             fields.used_prekeys.signed_prekey_id = self.used_prekeys.signed_prekey_id
+            fields.used_prekeys.kyber_prekey_id = self.used_prekeys.kyber_prekey_id or 0
         return encode_record(fields)
 
     @classmethod
@@ -175,16 +189,18 @@ class StoredSession(Secret):
         """
         what = "a session record"
         fields = decode_record(storage_pb2.Session(), data, what)
-        if fields.session_version < _SESSION_VERSION:
+        version = fields.session_version
+        if version < _OLDEST_VERSION or (version == _OLDEST_VERSION and fields.spqr):
             raise RecordCorrupted(f"{what} has an impossible version: the store is damaged")
-        if fields.session_version > _SESSION_VERSION:
-            raise StoreTooNew("a stored session", fields.session_version, _SESSION_VERSION)
+        if version > _NEWEST_VERSION:
+            raise StoreTooNew("a stored session", version, _NEWEST_VERSION)
         chains = tuple(
             StoredChain(
                 chain.ratchet_key,
                 chain.chain_key or None,
                 chain.message_number,
                 chain.skipped_count,
+                chain.may_have_no_pq_key,
             )
             for chain in fields.receiving_chains
         )
@@ -218,6 +234,8 @@ class StoredSession(Secret):
             pending=_decode_pending(fields),
             used_prekeys=_decode_used_prekeys(fields),
             without_one_time_prekey=fields.without_one_time_prekey,
+            version=version,
+            spqr=StoredSpqr.decode(fields.spqr) if fields.spqr else None,
         )
 
 
@@ -226,7 +244,10 @@ def _decode_pending(fields: storage_pb2.Session) -> StoredPending | None:
     if not fields.HasField("pending_prekey"):
         return None
     return StoredPending(
-        pending.one_time_prekey_id or None, pending.signed_prekey_id, pending.created_at_ms
+        pending.one_time_prekey_id or None,
+        pending.signed_prekey_id,
+        pending.created_at_ms,
+        pending.kyber_prekey_id if pending.HasField("kyber_prekey_id") else None,
     )
 
 
@@ -234,7 +255,9 @@ def _decode_used_prekeys(fields: storage_pb2.Session) -> StoredUsedPrekeys | Non
     used = fields.used_prekeys
     if not fields.HasField("used_prekeys"):
         return None
-    return StoredUsedPrekeys(used.one_time_prekey_id or None, used.signed_prekey_id)
+    return StoredUsedPrekeys(
+        used.one_time_prekey_id or None, used.signed_prekey_id, used.kyber_prekey_id or None
+    )
 
 
 def encode_skipped_keys(keys: Mapping[int, bytes]) -> bytes:

@@ -14,7 +14,7 @@ Source: docs/wire-format.md, Signal messages (the field numbers of deployed clie
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.crypto.cipher import BLOCK_BYTES, MAC_BYTES
 from e2ecross.crypto.kem import decode_kem_ciphertext
@@ -26,6 +26,7 @@ from e2ecross.wire.encoding import parse
 from e2ecross.wire.limits import MAX_SIGNAL_MESSAGE_BYTES, MAX_UINT32
 
 __all__ = [
+    "VERSIONS",
     "VERSION_3",
     "VERSION_4",
     "KyberPrekeyUse",
@@ -58,11 +59,13 @@ class MessageVersion:
 VERSION_3: Final = MessageVersion(3, b"\x33", is_post_quantum=False)
 VERSION_4: Final = MessageVersion(4, b"\x44", is_post_quantum=True)
 
+VERSIONS: Final = (VERSION_4, VERSION_3)
+"""All that there are, the newest first."""
+
 _BY_FIRST_BYTE: Final = {version.first_byte: version for version in (VERSION_3, VERSION_4)}
 
 
-@dataclass(frozen=True, slots=True)
-class SignalMessage:
+class SignalMessage(NamedTuple):
     """A decoded message of a session; not authenticated yet.
 
     Attributes:
@@ -161,27 +164,29 @@ def decode_signal_message(
     version = _check_start(data, "a Signal message", 1 + MAC_BYTES, versions)
     body, mac = data[:-MAC_BYTES], data[-MAC_BYTES:]
     fields = parse(wire_pb2.SignalMessage(), body[1:], "a Signal message", MAX_SIGNAL_MESSAGE_BYTES)
-    if not (
-        fields.HasField("ratchet_key")
-        and fields.HasField("counter")
-        and fields.HasField("ciphertext")
-    ):
+    has = fields.HasField
+    if not (has("ratchet_key") and has("counter") and has("ciphertext")):
         raise DecodeError("a Signal message lacks a field")
-    _check_uint32(fields.counter, fields.previous_counter)
+    counter, previous_counter = fields.counter, fields.previous_counter
+    if counter > MAX_UINT32 or previous_counter > MAX_UINT32:
+        raise DecodeError("a number in a Signal message has more than 32 bits")
     ciphertext = fields.ciphertext
     if not ciphertext or len(ciphertext) % BLOCK_BYTES:
         raise DecodeError("the ciphertext of a Signal message is not a positive multiple of 16")
-    has_addresses = version.is_post_quantum and fields.HasField("addresses")
+    pq_ratchet, addresses = b"", None
+    if version.is_post_quantum:
+        pq_ratchet = fields.pq_ratchet
+        addresses = fields.addresses if has("addresses") else None
     return SignalMessage(
-        ratchet_key=decode_public_key(fields.ratchet_key),
-        counter=fields.counter,
-        previous_counter=fields.previous_counter if fields.HasField("previous_counter") else None,
-        ciphertext=ciphertext,
-        authenticated=body,
-        mac=mac,
-        version=version,
-        pq_ratchet=fields.pq_ratchet if version.is_post_quantum else b"",
-        addresses=fields.addresses if has_addresses else None,
+        decode_public_key(fields.ratchet_key),
+        counter,
+        previous_counter if has("previous_counter") else None,
+        ciphertext,
+        body,
+        mac,
+        version,
+        pq_ratchet,
+        addresses,
     )
 
 

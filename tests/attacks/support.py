@@ -25,11 +25,12 @@ from e2ecross.crypto.keys import KeyPair, generate_key_pair
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import RemoteError
 from e2ecross.protocol.session import Session, session_encrypt
-from e2ecross.protocol.x3dh import initiate_session, verify_bundle
+from e2ecross.protocol.session_start import initiate_session
+from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.content import Content, Payload, encode_payload
 from tests.support import protobuf
-from tests.support.entropy import SeededEntropy
+from tests.support.entropy import NO_ENTROPY, SeededEntropy
 
 __all__ = [
     "ANA",
@@ -316,5 +317,5 @@ class Attacker:
 
     def seal_bytes(self, session: Session, payload: Payload, plaintext: bytes) -> Envelope:
         """The same, around any plaintext."""
-        _, kind, data = session_encrypt(session, plaintext, payload.registration_id)
+        _, kind, data = session_encrypt(session, plaintext, payload.registration_id, NO_ENTROPY)
         return Envelope(payload.message_id, payload.sender, payload.recipient, kind, data)

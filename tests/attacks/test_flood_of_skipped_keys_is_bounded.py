@@ -46,6 +46,7 @@ from tests.attacks.support import (
     payload_for,
     person,
 )
+from tests.support.entropy import NO_ENTROPY
 from tests.support.values import with_fields
 
 BUCKET = 64
@@ -126,7 +127,9 @@ class Flooder:
         self.skip(skip)
         payload = payload_for(TOKO, self.victim.address, Text(text))
         plaintext = encode_payload(payload)
-        self.session, kind, data = session_encrypt(self.session, plaintext, payload.registration_id)
+        self.session, kind, data = session_encrypt(
+            self.session, plaintext, payload.registration_id, NO_ENTROPY
+        )
         return Envelope(payload.message_id, TOKO, self.victim.address, kind, data)
 
     def say(self, text: str, *, skip: int = 0) -> None:

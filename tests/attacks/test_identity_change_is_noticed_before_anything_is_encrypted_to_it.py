@@ -31,6 +31,7 @@ from tests.attacks.support import (
     payload_for,
     person,
 )
+from tests.support.entropy import NO_ENTROPY
 
 
 def _assert_untrusted(who: Person, key: bytes, *calls: Callable[[], object]) -> None:
@@ -265,7 +266,7 @@ def test_a_held_session_of_another_identity_is_never_given_way_to() -> None:
     session = attacker.session(ana.bundle())
     payload = payload_for(BUDI, ANA)
     for _ in range(10):
-        session, kind, data = session_encrypt(session, encode_payload(payload), 1)
+        session, kind, data = session_encrypt(session, encode_payload(payload), 1, NO_ENTROPY)
         envelope = Envelope(payload.message_id, BUDI, ANA, kind, data)
         assert ana.device.decrypt(envelope).identity_changed
     _assert_untrusted(ana, attacker.identity.public, *_sends(ana))
@@ -281,7 +282,7 @@ def test_a_rejected_key_stays_rejected() -> None:
     session, payload = attacker.session(ana.bundle()), payload_for(BUDI, ANA)
     forged = []
     for _ in range(3):
-        session, kind, data = session_encrypt(session, encode_payload(payload), 1)
+        session, kind, data = session_encrypt(session, encode_payload(payload), 1, NO_ENTROPY)
         forged.append(Envelope(payload.message_id, BUDI, ANA, kind, data))
     assert ana.device.decrypt(forged[0]).identity_changed
     before = ana.dump()

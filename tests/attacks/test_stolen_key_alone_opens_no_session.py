@@ -46,7 +46,7 @@ from tests.attacks.support import (
     person,
 )
 from tests.attacks.thief import Recording, Thief
-from tests.support.entropy import SeededEntropy
+from tests.support.entropy import NO_ENTROPY, SeededEntropy
 
 DAY_MS = 24 * 60 * 60 * 1000
 FAR_JUMP = 25_000
@@ -249,7 +249,7 @@ def test_who_writes_with_it_is_read_and_is_shut_out_by_the_owners_answer() -> No
         (stolen,) = load_sessions(tx, BUDI).archived
     record = add_initiated_session(NO_SESSIONS, stolen)
     payload = replace(payload_for(ANA, BUDI), registration_id=ana.device.registration_id)
-    record, kind, data = seal_message(record, encode_payload(payload), 1)
+    record, kind, data = seal_message(record, encode_payload(payload), 1, NO_ENTROPY)
     message = budi.device.decrypt(Envelope(payload.message_id, ANA, BUDI, kind, data))
     assert (message.content, message.identity_changed) == (Text("send me money"), False)
     # Budi's answer is in that session, which Ana has, too: she sees that somebody has written.
@@ -257,6 +257,6 @@ def test_who_writes_with_it_is_read_and_is_shut_out_by_the_owners_answer() -> No
     recording.say(ana, "it was not me")
     recording.say(budi, "I see")
     assert Thief(loot, recording).open() == {"how much?"}
-    _, kind, data = seal_message(record, encode_payload(payload), 1)
+    _, kind, data = seal_message(record, encode_payload(payload), 1, NO_ENTROPY)
     late = Envelope(payload.message_id, ANA, BUDI, kind, data)
     assert_refused(budi, late, MessageTooOld)

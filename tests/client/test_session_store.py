@@ -25,7 +25,8 @@ from e2ecross.errors import (
     StoreTooNew,
     UnknownPrekey,
 )
-from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord, is_for_current
+from e2ecross.protocol.session_reading import is_for_current
+from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord
 from e2ecross.stores import MemoryStore, Store, Table, Transaction
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS

@@ -17,7 +17,8 @@ from e2ecross.crypto.keys import KeyPair, PublicKey, generate_key_pair
 from e2ecross.errors import RemoteError
 from e2ecross.protocol.ratchet import ratchet_encrypt
 from e2ecross.protocol.session import Session
-from e2ecross.protocol.x3dh import initiate_session, verify_bundle
+from e2ecross.protocol.session_start import initiate_session
+from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.content import encode_payload
 from e2ecross.wire.padding import pad, unpad
 from e2ecross.wire.signal_message import encode_prekey_signal_message
@@ -26,7 +27,7 @@ from tests.fuzz.doors import attempt
 from tests.fuzz.target import Source, Target
 from tests.fuzz.world import load, scene
 from tests.support import protobuf
-from tests.support.entropy import SeededEntropy
+from tests.support.entropy import NO_ENTROPY, SeededEntropy
 from tests.support.parties import message_keys_for
 
 __all__ = ["FORGERIES"]
@@ -155,9 +156,9 @@ def _as_initiator(session: Session, source: Source) -> bytes:
     if source.below(2):
         plaintext = pad(source.take(source.below(64)))
     for _ in range(source.below(3)):
-        state, _ = ratchet_encrypt(state, b"lost", bytes(66))
+        state, _ = ratchet_encrypt(state, b"lost", bytes(66), NO_ENTROPY)
     associated_data = session.local_identity_key + session.remote_identity_key
-    return ratchet_encrypt(state, plaintext, associated_data)[1]
+    return ratchet_encrypt(state, plaintext, associated_data, NO_ENTROPY)[1]
 
 
 def _payload_seeds() -> list[bytes]:

@@ -25,9 +25,11 @@ from e2ecross.errors import RemoteError
 from e2ecross.protocol import ratchet
 from e2ecross.protocol.session import session_encrypt
 from e2ecross.protocol.session_record import NO_SESSIONS, find_session
-from e2ecross.protocol.x3dh import initiate_session, verify_bundle
+from e2ecross.protocol.session_start import initiate_session
+from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
+from tests.support.entropy import NO_ENTROPY
 from tests.support.parties import (
     NOW_MS,
     Party,
@@ -223,7 +225,7 @@ class HostileNetwork(RuleBasedStateMachine):
         session = with_fields(session, local_identity_key=peer.identity.public)
         if known and victim.record.current is not None:
             session = with_fields(session, base_key=victim.record.current.base_key)
-        _, kind, data = session_encrypt(session, b"forged", 1)
+        _, kind, data = session_encrypt(session, b"forged", 1, NO_ENTROPY)
         self._refused(side, (kind, data))
         self._refused(side, (MessageKind.SIGNAL, inner_message((kind, data))))
 

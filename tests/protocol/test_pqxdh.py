@@ -11,13 +11,8 @@ from e2ecross.crypto.kem import kem_key_pair_from_seed
 from e2ecross.crypto.keys import KeyPair, decode_public_key, key_pair_from_private
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import InvalidKey, InvalidSignature
-from e2ecross.protocol.pqxdh import (
-    PqxdhKeys,
-    agree_as_initiator,
-    agree_as_responder,
-    verify_kyber_prekey,
-)
-from e2ecross.protocol.x3dh import VerifiedBundle, verify_bundle
+from e2ecross.protocol.pqxdh import PqxdhKeys, agree_as_initiator, agree_as_responder
+from e2ecross.protocol.verified_bundle import VerifiedBundle, verify_bundle, verify_kyber_prekey
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.signal_message import (
     VERSION_4,

@@ -88,12 +88,12 @@ def test_encryption_leaves_its_input_unchanged_and_advances_by_one(
 ) -> None:
     session = pair[0].current
     before = save_session(session)
-    state, data = ratchet_encrypt(session.ratchet, b"x", b"ad")
-    again = ratchet_encrypt(session.ratchet, b"x", b"ad")[1]
+    state, data = ratchet_encrypt(session.ratchet, b"x", b"ad", NO_ENTROPY)
+    again = ratchet_encrypt(session.ratchet, b"x", b"ad", NO_ENTROPY)[1]
     assert save_session(session) == before
     assert data == again
     assert state.sending.message_number == session.ratchet.sending.message_number + 1
-    assert ratchet_encrypt(state, b"x", b"ad")[1] != data
+    assert ratchet_encrypt(state, b"x", b"ad", NO_ENTROPY)[1] != data
 
 
 def test_decryption_leaves_its_input_unchanged(pair: tuple[Party, Party]) -> None:
@@ -137,7 +137,7 @@ def test_previous_counter_is_the_last_number_of_the_previous_chain(
     data = write_message(alice.current, _new_key(1), 0)
     session, _ = _decrypt(alice.current, data)
     assert session.ratchet.previous_counter == expected
-    _, encrypted = ratchet_encrypt(session.ratchet, b"", b"")
+    _, encrypted = ratchet_encrypt(session.ratchet, b"", b"", NO_ENTROPY)
     assert decode_signal_message(encrypted).previous_counter == expected
 
 
@@ -367,14 +367,14 @@ def test_sending_ends_at_the_last_number(pair: tuple[Party, Party]) -> None:
         sending = SendingChain(state.sending.ratchet_key_pair, state.sending.chain_key, number)
         return RatchetState(state.root_key, sending, 0, state.receiving)
 
-    last, data = ratchet_encrypt(at(MAX_UINT32 - 1), b"last", b"")
+    last, data = ratchet_encrypt(at(MAX_UINT32 - 1), b"last", b"", NO_ENTROPY)
     assert decode_signal_message(data).counter == MAX_UINT32 - 1
     with pytest.raises(SessionExhausted, match="start a new one"):
-        ratchet_encrypt(last, b"one more", b"")
+        ratchet_encrypt(last, b"one more", b"", NO_ENTROPY)
     # A turn makes room again, and announces the last number that was used.
     session = with_ratchet(alice.current, last)
     session, _ = _decrypt(session, write_message(session, _new_key(1), 0))
-    _, data = ratchet_encrypt(session.ratchet, b"again", b"")
+    _, data = ratchet_encrypt(session.ratchet, b"again", b"", NO_ENTROPY)
     assert decode_signal_message(data).previous_counter == MAX_UINT32 - 1
 
 

@@ -125,8 +125,8 @@ def test_encryption_leaves_its_input_unchanged() -> None:
     alice, _ = _started()
     session = alice.current
     before = save_session(session)
-    first = session_encrypt(session, b"x", 1)
-    second = session_encrypt(session, b"x", 1)
+    first = session_encrypt(session, b"x", 1, NO_ENTROPY)
+    second = session_encrypt(session, b"x", 1, NO_ENTROPY)
     assert first[1:] == second[1:]
     assert save_session(first[0]) == save_session(second[0]) != before
     assert save_session(session) == before
@@ -144,7 +144,7 @@ def test_exhausted_session_does_not_encrypt() -> None:
         ),
     )
     with pytest.raises(SessionExhausted):
-        session_encrypt(full, b"x", 1)
+        session_encrypt(full, b"x", 1, NO_ENTROPY)
 
 
 def test_archived_session_no_longer_wraps() -> None:
@@ -153,7 +153,7 @@ def test_archived_session_no_longer_wraps() -> None:
     assert archived.pending is None
     assert with_fields(archived, pending=alice.current.pending).pending is not None
     assert without_pending(archived) is archived
-    assert session_encrypt(archived, b"x", 1)[1] is MessageKind.SIGNAL
+    assert session_encrypt(archived, b"x", 1, NO_ENTROPY)[1] is MessageKind.SIGNAL
     assert archived.ratchet is alice.current.ratchet
 
 

@@ -18,22 +18,25 @@ from e2ecross.errors import (
     UnknownSession,
 )
 from e2ecross.protocol.session import Session
-from e2ecross.protocol.session_record import (
-    NO_SESSIONS,
+from e2ecross.protocol.session_reading import (
     Opened,
-    SessionRecord,
-    add_initiated_session,
-    find_session,
     open_first_message,
     open_message,
     open_repeated_first_message,
+)
+from e2ecross.protocol.session_record import (
+    NO_SESSIONS,
+    SessionRecord,
+    add_initiated_session,
+    find_session,
     prefer_identity,
     prefer_session,
     prepare_to_send,
     seal_message,
     stop_sending_with_all,
 )
-from e2ecross.protocol.x3dh import initiate_session, verify_bundle
+from e2ecross.protocol.session_start import initiate_session
+from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.signal_message import (
     PreKeySignalMessage,
@@ -102,7 +105,7 @@ def test_without_a_session_nothing_is_sent(alice: Party) -> None:
     with pytest.raises(NoSession, match="bundle"):
         alice.send(b"x")
     with pytest.raises(NoSession):
-        seal_message(SessionRecord(None, (), None, 0), b"x", 1)
+        seal_message(SessionRecord(None, (), None, 0), b"x", 1, NO_ENTROPY)
 
 
 def test_sending_leaves_its_input_unchanged(alice: Party, bob: Party) -> None:
@@ -110,9 +113,9 @@ def test_sending_leaves_its_input_unchanged(alice: Party, bob: Party) -> None:
     alice.receive(bob.send(b"held"))
     record = alice.record
     before = save_record(record)
-    after, kind, data = seal_message(record, b"x", 1)
+    after, kind, data = seal_message(record, b"x", 1, NO_ENTROPY)
     assert save_record(record) == before
-    assert seal_message(record, b"x", 1)[1:] == (kind, data)
+    assert seal_message(record, b"x", 1, NO_ENTROPY)[1:] == (kind, data)
     # Sending on a pending session keeps the stay.
     assert (after.held, after.held_count) == (record.held, 1)
 
@@ -722,7 +725,7 @@ def test_preferring_an_identity_without_session_archives_the_current_one(
     assert all(session.pending is None for session in record.archived)
     assert (record.held, record.held_count) == (None, 0)
     with pytest.raises(NoSession):
-        seal_message(record, b"x", 1)
+        seal_message(record, b"x", 1, NO_ENTROPY)
     # What is archived is still read.
     alice.record = record
     assert alice.receive(bob.send(b"still read")) == b"still read"
@@ -789,7 +792,7 @@ def test_stopped_sessions_read_and_never_send_again(alice: Party, bob: Party) ->
     assert save_record(alice.record) == before
     assert stopped.current is None
     with pytest.raises(NoSession):
-        seal_message(stopped, b"x", 1)
+        seal_message(stopped, b"x", 1, NO_ENTROPY)
     alice.record = stopped
     # On the chain that is known, and after a step of the peer's ratchet.
     assert alice.receive(bob.send(b"known chain")) == b"known chain"
@@ -799,7 +802,10 @@ def test_stopped_sessions_read_and_never_send_again(alice: Party, bob: Party) ->
     assert alice.record.current is None
     with pytest.raises(NoSession):
         seal_message(
-            SessionRecord(alice.record.archived[0], (), None, 0), b"x", alice.registration_id
+            SessionRecord(alice.record.archived[0], (), None, 0),
+            b"x",
+            alice.registration_id,
+            NO_ENTROPY,
         )
     # A new one takes their place, and late messages still open.
     late = bob.send(b"late")

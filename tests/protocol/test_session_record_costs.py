@@ -12,13 +12,8 @@ from e2ecross.errors import AuthenticationFailed, RemoteError
 from e2ecross.protocol import message_chain
 from e2ecross.protocol.ratchet import count_skipped_keys
 from e2ecross.protocol.session import Session
-from e2ecross.protocol.session_record import (
-    SessionRecord,
-    add_initiated_session,
-    open_message,
-    open_repeated_first_message,
-    prefer_identity,
-)
+from e2ecross.protocol.session_reading import open_message, open_repeated_first_message
+from e2ecross.protocol.session_record import SessionRecord, add_initiated_session, prefer_identity
 from e2ecross.protocol.skipped_keys import SkippedKeys
 from e2ecross.wire.limits import (
     MAX_CHAIN_STEPS_PER_MESSAGE,

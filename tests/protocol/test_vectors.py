@@ -9,18 +9,21 @@ import pytest
 from e2ecross.address import Address
 from e2ecross.crypto.keys import KeyPair
 from e2ecross.errors import RemoteError, UnknownPrekey
-from e2ecross.protocol.session_record import (
-    NO_SESSIONS,
+from e2ecross.protocol.session_reading import (
     Opened,
-    SessionRecord,
-    add_initiated_session,
-    find_session,
     open_first_message,
     open_message,
     open_repeated_first_message,
+)
+from e2ecross.protocol.session_record import (
+    NO_SESSIONS,
+    SessionRecord,
+    add_initiated_session,
+    find_session,
     seal_message,
 )
-from e2ecross.protocol.x3dh import initiate_session, respond_to_session, verify_bundle
+from e2ecross.protocol.session_start import OwnPrekeys, initiate_session, respond_to_session
+from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.signal_message import (
@@ -76,7 +79,7 @@ def _bob_opens(record: SessionRecord, body: bytes, entropy: Any) -> Opened:  # n
         if message.one_time_prekey_id != ONE_TIME_PREKEY_ID:
             raise UnknownPrekey("one-time")
         one_time = ONE_TIME_PREKEY
-    session = respond_to_session(BOB, SIGNED_PREKEY, one_time, message)
+    session = respond_to_session(BOB, OwnPrekeys(SIGNED_PREKEY, one_time), message)
     return open_first_message(record, session, message.message, entropy, message.identity_key)
 
 
@@ -97,7 +100,7 @@ def test_responder_derives_the_recorded_keys(index: int) -> None:
     item = section("sessions")[index]
     message = decode_prekey_signal_message(unhex(item["messages"][0]["prekey_message"]))
     one_time = ONE_TIME_PREKEY if item["one_time_prekey"] else None
-    session = respond_to_session(BOB, SIGNED_PREKEY, one_time, message)
+    session = respond_to_session(BOB, OwnPrekeys(SIGNED_PREKEY, one_time), message)
     assert session.ratchet.root_key.hex() == item["root0"]
     assert session.ratchet.sending.chain_key is not None
     assert session.ratchet.sending.chain_key.hex() == item["chain0"]
@@ -110,7 +113,7 @@ def test_initiator_writes_the_recorded_messages(index: int) -> None:
     record = _alice_starts(item)
     for expected in item["messages"]:
         record, kind, data = seal_message(
-            record, unhex(expected["plaintext"]), item["alice_registration_id"]
+            record, unhex(expected["plaintext"]), item["alice_registration_id"], NO_ENTROPY
         )
         assert kind is MessageKind.PREKEY
         assert data.hex() == expected["prekey_message"]
@@ -181,7 +184,10 @@ def test_conversation_is_replayed_byte_for_byte_on_both_sides() -> None:
         name = step["by"]
         if step["op"] == "encrypt":
             records[name], kind, data = seal_message(
-                records[name], unhex(step["plaintext"]), 1111 if name == "alice" else 2222
+                records[name],
+                unhex(step["plaintext"]),
+                1111 if name == "alice" else 2222,
+                NO_ENTROPY,
             )
             assert data.hex() == step["body"]
             assert kind is {"pre": MessageKind.PREKEY, "msg": MessageKind.SIGNAL}[step["type"]]

@@ -8,7 +8,8 @@ from e2ecross.crypto.keys import PublicKey, generate_key_pair
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import DecodeError, InvalidKey, InvalidSignature
 from e2ecross.protocol.session import UsedPrekeys, session_decrypt, session_encrypt
-from e2ecross.protocol.x3dh import initiate_session, respond_to_session, verify_bundle
+from e2ecross.protocol.session_start import OwnPrekeys, initiate_session, respond_to_session
+from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.signal_message import decode_prekey_signal_message
 from tests.support.entropy import NO_ENTROPY, ReplayedEntropy, SeededEntropy
 from tests.support.parties import NOW_MS, SIGNED_PREKEY_ID, Party, save_session
@@ -85,7 +86,7 @@ def test_forged_bundle_is_refused(name: str) -> None:
 def test_forged_one_time_prekey_is_unsigned_but_gives_a_session_that_bob_refuses() -> None:
     forged = replace(BUNDLE, one_time_prekey=EVE.signed_prekey.public)
     session = initiate_session(ALICE.identity, verify_bundle(forged), SeededEntropy(1), NOW_MS)
-    _, kind, data = session_encrypt(session, b"x", 1)
+    _, kind, data = session_encrypt(session, b"x", 1, NO_ENTROPY)
     bob = Party("bob")
     bob.bundle()
     before = dict(bob.one_time_prekeys)
@@ -145,8 +146,10 @@ def test_one_time_prekey_takes_part_in_the_agreement() -> None:
     alice.start(bob)
     message = decode_prekey_signal_message(alice.send(b"halo")[1])
     with_it = bob.respond(message)
-    without = respond_to_session(bob.identity, bob.signed_prekey, None, message)
-    other = respond_to_session(bob.identity, bob.signed_prekey, EVE.signed_prekey, message)
+    without = respond_to_session(bob.identity, OwnPrekeys(bob.signed_prekey, None), message)
+    other = respond_to_session(
+        bob.identity, OwnPrekeys(bob.signed_prekey, EVE.signed_prekey), message
+    )
     roots = {session.ratchet.root_key for session in (with_it, without, other)}
     assert len(roots) == 3
 

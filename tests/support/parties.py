@@ -14,6 +14,7 @@ from e2ecross.address import Address
 from e2ecross.crypto.cipher import cbc_encrypt, compute_mac
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import MessageKeys, derive_message_keys
+from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, generate_key_pair
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import DuplicateMessage, UnknownPrekey
@@ -21,25 +22,29 @@ from e2ecross.protocol.message_chain import ReceivingChain, find_message_key
 from e2ecross.protocol.ratchet import RatchetState, find_receiving_chain
 from e2ecross.protocol.root_chain import advance_root_chain
 from e2ecross.protocol.session import Session
-from e2ecross.protocol.session_record import (
-    NO_SESSIONS,
+from e2ecross.protocol.session_reading import (
+    READING,
     Opened,
-    SessionRecord,
-    add_initiated_session,
-    find_session,
     open_first_message,
     open_message,
     open_repeated_first_message,
+)
+from e2ecross.protocol.session_record import (
+    NO_SESSIONS,
+    SessionRecord,
+    add_initiated_session,
+    find_session,
     prepare_to_send,
     seal_message,
 )
+from e2ecross.protocol.session_start import OwnPrekeys, initiate_session, respond_to_session
 from e2ecross.protocol.session_storage import (
     session_from_record,
     session_to_record,
     with_all_buckets,
 )
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS
-from e2ecross.protocol.x3dh import initiate_session, respond_to_session, verify_bundle
+from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.session_records import (
@@ -49,6 +54,7 @@ from e2ecross.wire.session_records import (
     encode_skipped_keys,
 )
 from e2ecross.wire.signal_message import (
+    VERSIONS,
     PreKeySignalMessage,
     decode_prekey_signal_message,
     decode_signal_message,
@@ -96,13 +102,19 @@ class Rows(NamedTuple):
 NOW_MS = 1_700_000_000_000
 SIGNED_PREKEY_ID = 22
 FIRST_ONE_TIME_PREKEY_ID = 33
+KYBER_PREKEY_ID = 11
 
 
 class Party:
     """An identity, its prekeys, and its sessions with one peer; what a device does, in memory."""
 
-    def __init__(self, name: str, entropy: EntropySource | None = None) -> None:
-        """Draw all keys from entropy seeded by the name, unless a source is given."""
+    def __init__(
+        self, name: str, entropy: EntropySource | None = None, *, pq: bool = False
+    ) -> None:
+        """Draw all keys from entropy seeded by the name, unless a source is given.
+
+        With `pq` its bundles hold a Kyber prekey, and sessions with it are of version 4.
+        """
         self.name = name
         self.entropy: EntropySource = SeededEntropy(name) if entropy is None else entropy
         self.address = Address("whatsapp", name)
@@ -115,6 +127,9 @@ class Party:
         self.accepted: PublicKey | None = None
         self.seen_base_keys: set[bytes] = set()
         self._next_prekey_id = FIRST_ONE_TIME_PREKEY_ID
+        self.kyber = generate_kem_key_pair(self.entropy) if pq else None
+        self.require_spqr = True
+        self.reading = READING
 
     def bundle(self, *, one_time: bool = True) -> PreKeyBundle:
         """Return a bundle, with a fresh one-time prekey unless told otherwise."""
@@ -126,6 +141,13 @@ class Party:
             signed_prekey=self.signed_prekey.public,
             signed_prekey_signature=self.signature,
         )
+        if self.kyber is not None:
+            bundle = replace(
+                bundle,
+                kyber_prekey_id=KYBER_PREKEY_ID,
+                kyber_prekey=self.kyber.public,
+                kyber_prekey_signature=sign(self.identity, self.kyber.public, self.entropy),
+            )
         if not one_time:
             return bundle
         number = self._next_prekey_id
@@ -140,7 +162,9 @@ class Party:
     def start(self, peer: "Party", *, one_time: bool = True) -> Session:
         """Start a session with a peer; nothing is sent yet."""
         bundle = verify_bundle(peer.bundle(one_time=one_time))
-        session = initiate_session(self.identity, bundle, self.entropy, NOW_MS)
+        session = initiate_session(
+            self.identity, bundle, self.entropy, NOW_MS, require_spqr=self.require_spqr
+        )
         self.accepted = session.remote_identity_key
         self.record = add_initiated_session(self.record, session)
         return session
@@ -149,17 +173,19 @@ class Party:
         """Encrypt with the current session."""
         if self.accepted is not None:
             self.record = prepare_to_send(self.record, self.accepted)
-        self.record, kind, data = seal_message(self.record, plaintext, self.registration_id)
+        self.record, kind, data = seal_message(
+            self.record, plaintext, self.registration_id, self.entropy
+        )
         return kind, data
 
     def receive(self, sealed: Sealed) -> bytes:
         """Decrypt, and keep what follows from it only then."""
         kind, data = sealed
         if kind is MessageKind.PREKEY:
-            return self._receive_prekey(decode_prekey_signal_message(data))
-        message = decode_signal_message(data)
+            return self._receive_prekey(decode_prekey_signal_message(data, VERSIONS))
+        message = decode_signal_message(data, VERSIONS)
         accepted = self.accepted or self.identity.public  # without a peer: a key no session has
-        opened = open_message(self.record, message, self.entropy, accepted)
+        opened = open_message(self.record, message, self.entropy, accepted, self.reading)
         self.record = opened.record
         return opened.plaintext
 
@@ -172,13 +198,20 @@ class Party:
             one_time = self.one_time_prekeys.get(message.one_time_prekey_id)
             if one_time is None:
                 raise UnknownPrekey("no such one-time prekey")
-        return respond_to_session(self.identity, self.signed_prekey, one_time, message)
+        kyber = None if message.kyber is None else self.kyber
+        prekeys = OwnPrekeys(self.signed_prekey, one_time, kyber)
+        return respond_to_session(self.identity, prekeys, message, require_spqr=self.require_spqr)
 
     def _receive_prekey(self, message: PreKeySignalMessage) -> bytes:
-        known = find_session(self.record, message.base_key)
+        known = find_session(self.record, message.base_key, message.message.version)
         if known is not None:
             opened = open_repeated_first_message(
-                self.record, known, message, self.entropy, self.accepted or message.identity_key
+                self.record,
+                known,
+                message,
+                self.entropy,
+                self.accepted or message.identity_key,
+                self.reading,
             )
             return self._keep(opened)
         if message.base_key in self.seen_base_keys:
@@ -190,6 +223,7 @@ class Party:
             message.message,
             self.entropy,
             self.accepted or message.identity_key,
+            self.reading,
         )
         if message.one_time_prekey_id is not None:
             del self.one_time_prekeys[message.one_time_prekey_id]
@@ -219,7 +253,7 @@ def inner_message(sealed: Sealed) -> bytes:
     kind, data = sealed
     if kind is not MessageKind.PREKEY:
         return data
-    message = decode_prekey_signal_message(data).message
+    message = decode_prekey_signal_message(data, VERSIONS).message
     return message.authenticated + message.mac
 
 

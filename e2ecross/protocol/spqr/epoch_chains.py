@@ -43,6 +43,7 @@ __all__ = [
     "Link",
     "add_epoch",
     "count_skipped",
+    "count_steps",
     "drop_skipped",
     "find_needed_bucket",
     "find_received_key",
@@ -237,6 +238,14 @@ def find_needed_bucket(chains: EpochChains, epoch: int, key_index: int) -> int |
     if not len(chain.skipped):
         return None
     return SkippedKeys.bucket_of(min(key_index, chain.receiving.counter + 1))
+
+
+def count_steps(chains: EpochChains, epoch: int, key_index: int) -> int:
+    """How many steps it takes to that key of the peer's in an epoch; 0 if it is behind us."""
+    for chain in chains.epochs:
+        if chain.epoch == epoch:
+            return max(key_index - chain.receiving.counter, 0)
+    return 0
 
 
 def count_skipped(chains: EpochChains) -> int:

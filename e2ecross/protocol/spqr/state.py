@@ -32,6 +32,7 @@ from e2ecross.protocol.spqr.epoch_chains import (
     FoundLink,
     add_epoch,
     count_skipped,
+    count_steps,
     drop_skipped,
     find_needed_bucket,
     find_received_key,
@@ -55,6 +56,7 @@ __all__ = [
     "Negotiation",
     "SpqrState",
     "count_skipped_spqr_keys",
+    "count_spqr_steps",
     "drop_skipped_spqr_keys",
     "find_needed_spqr_bucket",
     "find_spqr_key",
@@ -248,6 +250,17 @@ def find_needed_spqr_bucket(state: SpqrState | None, data: bytes) -> tuple[int, 
     epoch = message.epoch - 1
     number = find_needed_bucket(state.chains, epoch, message.key_index)
     return None if number is None else (epoch, number)
+
+
+def count_spqr_steps(state: SpqrState | None, data: bytes) -> int:
+    """How many steps along its chain `find_spqr_key` would take for a message, without a limit."""
+    if state is None or not spqr_version(data):
+        return 0
+    try:
+        message = decode_spqr_message(data)
+    except DecodeError:
+        return 0
+    return count_steps(state.chains, message.epoch - 1, message.key_index)
 
 
 def count_skipped_spqr_keys(state: SpqrState | None) -> int:

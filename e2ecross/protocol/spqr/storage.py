@@ -32,6 +32,7 @@ __all__ = [
     "spqr_to_record",
     "with_all_spqr_buckets",
     "with_spqr_buckets",
+    "without_spqr_buckets",
 ]
 
 SpqrBuckets = Mapping[int, Mapping[int, Mapping[int, bytes]]]
@@ -148,6 +149,23 @@ def with_spqr_buckets(state: SpqrState, buckets: SpqrBuckets) -> SpqrState:
     """Return the state with stored keys at hand."""
     chains = state.chains
     epochs = tuple(_with_buckets(chain, buckets.get(chain.epoch)) for chain in chains.epochs)
+    return SpqrState(
+        state.is_initiator,
+        state.negotiation,
+        EpochChains(chains.root, chains.sending_epoch, epochs),
+        state.machine,
+    )
+
+
+def without_spqr_buckets(state: SpqrState) -> SpqrState:
+    """Return the state with none of its stored keys at hand."""
+    chains = state.chains
+    if not any(chain.skipped.buckets or chain.skipped.forgotten for chain in chains.epochs):
+        return state
+    epochs = tuple(
+        EpochChain(chain.epoch, chain.sending, chain.receiving, chain.skipped.left_in_store())
+        for chain in chains.epochs
+    )
     return SpqrState(
         state.is_initiator,
         state.negotiation,

@@ -16,7 +16,7 @@ _sym_db = _symbol_database.Default()
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2 as e2ecross_dot_v1_dot_address__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65\x32\x65\x63ross/v1/bundle.proto\x12\x0b\x65\x32\x65\x63ross.v1\x1a\x19\x65\x32\x65\x63ross/v1/address.proto\"A\n\x0cSignedPrekey\x12\n\n\x02id\x18\x01 \x01(\r\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"/\n\rOneTimePrekey\x12\n\n\x02id\x18\x01 \x01(\r\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"\xde\x01\n\rPublishedKeys\x12\x0f\n\x07version\x18\x01 \x01(\r\x12%\n\x07\x61\x64\x64ress\x18\x02 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x17\n\x0fregistration_id\x18\x03 \x01(\r\x12\x14\n\x0cidentity_key\x18\x04 \x01(\x0c\x12\x30\n\rsigned_prekey\x18\x05 \x01(\x0b\x32\x19.e2ecross.v1.SignedPrekey\x12\x34\n\x10one_time_prekeys\x18\x06 \x03(\x0b\x32\x1a.e2ecross.v1.OneTimePrekey\"\xf5\x01\n\x0cPreKeyBundle\x12\x0f\n\x07version\x18\x01 \x01(\r\x12%\n\x07\x61\x64\x64ress\x18\x02 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x17\n\x0fregistration_id\x18\x03 \x01(\r\x12\x14\n\x0cidentity_key\x18\x04 \x01(\x0c\x12\x30\n\rsigned_prekey\x18\x05 \x01(\x0b\x32\x19.e2ecross.v1.SignedPrekey\x12\x38\n\x0fone_time_prekey\x18\x06 \x01(\x0b\x32\x1a.e2ecross.v1.OneTimePrekeyH\x00\x88\x01\x01\x42\x12\n\x10_one_time_prekeyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x65\x32\x65\x63ross/v1/bundle.proto\x12\x0b\x65\x32\x65\x63ross.v1\x1a\x19\x65\x32\x65\x63ross/v1/address.proto\"A\n\x0cSignedPrekey\x12\n\n\x02id\x18\x01 \x01(\r\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"/\n\rOneTimePrekey\x12\n\n\x02id\x18\x01 \x01(\r\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"@\n\x0bKyberPrekey\x12\n\n\x02id\x18\x01 \x01(\r\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\x12\x11\n\tsignature\x18\x03 \x01(\x0c\"\xf3\x02\n\rPublishedKeys\x12\x0f\n\x07version\x18\x01 \x01(\r\x12%\n\x07\x61\x64\x64ress\x18\x02 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x17\n\x0fregistration_id\x18\x03 \x01(\r\x12\x14\n\x0cidentity_key\x18\x04 \x01(\x0c\x12\x30\n\rsigned_prekey\x18\x05 \x01(\x0b\x32\x19.e2ecross.v1.SignedPrekey\x12\x34\n\x10one_time_prekeys\x18\x06 \x03(\x0b\x32\x1a.e2ecross.v1.OneTimePrekey\x12/\n\rkyber_prekeys\x18\x08 \x03(\x0b\x32\x18.e2ecross.v1.KyberPrekey\x12?\n\x18last_resort_kyber_prekey\x18\t \x01(\x0b\x32\x18.e2ecross.v1.KyberPrekeyH\x00\x88\x01\x01\x42\x1b\n\x19_last_resort_kyber_prekeyJ\x04\x08\x07\x10\x08\"\xc7\x02\n\x0cPreKeyBundle\x12\x0f\n\x07version\x18\x01 \x01(\r\x12%\n\x07\x61\x64\x64ress\x18\x02 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x17\n\x0fregistration_id\x18\x03 \x01(\r\x12\x14\n\x0cidentity_key\x18\x04 \x01(\x0c\x12\x30\n\rsigned_prekey\x18\x05 \x01(\x0b\x32\x19.e2ecross.v1.SignedPrekey\x12\x38\n\x0fone_time_prekey\x18\x06 \x01(\x0b\x32\x1a.e2ecross.v1.OneTimePrekeyH\x00\x88\x01\x01\x12\x33\n\x0ckyber_prekey\x18\x07 \x01(\x0b\x32\x18.e2ecross.v1.KyberPrekeyH\x01\x88\x01\x01\x42\x12\n\x10_one_time_prekeyB\x0f\n\r_kyber_prekeyJ\x04\x08\x08\x10\tJ\x04\x08\t\x10\nb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -27,8 +27,10 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_SIGNEDPREKEY']._serialized_end=133
   _globals['_ONETIMEPREKEY']._serialized_start=135
   _globals['_ONETIMEPREKEY']._serialized_end=182
-  _globals['_PUBLISHEDKEYS']._serialized_start=185
-  _globals['_PUBLISHEDKEYS']._serialized_end=407
-  _globals['_PREKEYBUNDLE']._serialized_start=410
-  _globals['_PREKEYBUNDLE']._serialized_end=655
+  _globals['_KYBERPREKEY']._serialized_start=184
+  _globals['_KYBERPREKEY']._serialized_end=248
+  _globals['_PUBLISHEDKEYS']._serialized_start=251
+  _globals['_PUBLISHEDKEYS']._serialized_end=622
+  _globals['_PREKEYBUNDLE']._serialized_start=625
+  _globals['_PREKEYBUNDLE']._serialized_end=952
 # @@protoc_insertion_point(module_scope)

@@ -25,34 +25,50 @@ class OneTimePrekey(_message.Message):
     public_key: bytes
     def __init__(self, id: _Optional[int] = ..., public_key: _Optional[bytes] = ...) -> None: ...
 
+class KyberPrekey(_message.Message):
+    __slots__ = ("id", "public_key", "signature")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    public_key: bytes
+    signature: bytes
+    def __init__(self, id: _Optional[int] = ..., public_key: _Optional[bytes] = ..., signature: _Optional[bytes] = ...) -> None: ...
+
 class PublishedKeys(_message.Message):
-    __slots__ = ("version", "address", "registration_id", "identity_key", "signed_prekey", "one_time_prekeys")
+    __slots__ = ("version", "address", "registration_id", "identity_key", "signed_prekey", "one_time_prekeys", "kyber_prekeys", "last_resort_kyber_prekey")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     SIGNED_PREKEY_FIELD_NUMBER: _ClassVar[int]
     ONE_TIME_PREKEYS_FIELD_NUMBER: _ClassVar[int]
+    KYBER_PREKEYS_FIELD_NUMBER: _ClassVar[int]
+    LAST_RESORT_KYBER_PREKEY_FIELD_NUMBER: _ClassVar[int]
     version: int
     address: _address_pb2.Address
     registration_id: int
     identity_key: bytes
     signed_prekey: SignedPrekey
     one_time_prekeys: _containers.RepeatedCompositeFieldContainer[OneTimePrekey]
-    def __init__(self, version: _Optional[int] = ..., address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., registration_id: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., signed_prekey: _Optional[_Union[SignedPrekey, _Mapping]] = ..., one_time_prekeys: _Optional[_Iterable[_Union[OneTimePrekey, _Mapping]]] = ...) -> None: ...
+    kyber_prekeys: _containers.RepeatedCompositeFieldContainer[KyberPrekey]
+    last_resort_kyber_prekey: KyberPrekey
+    def __init__(self, version: _Optional[int] = ..., address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., registration_id: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., signed_prekey: _Optional[_Union[SignedPrekey, _Mapping]] = ..., one_time_prekeys: _Optional[_Iterable[_Union[OneTimePrekey, _Mapping]]] = ..., kyber_prekeys: _Optional[_Iterable[_Union[KyberPrekey, _Mapping]]] = ..., last_resort_kyber_prekey: _Optional[_Union[KyberPrekey, _Mapping]] = ...) -> None: ...
 
 class PreKeyBundle(_message.Message):
-    __slots__ = ("version", "address", "registration_id", "identity_key", "signed_prekey", "one_time_prekey")
+    __slots__ = ("version", "address", "registration_id", "identity_key", "signed_prekey", "one_time_prekey", "kyber_prekey")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     SIGNED_PREKEY_FIELD_NUMBER: _ClassVar[int]
     ONE_TIME_PREKEY_FIELD_NUMBER: _ClassVar[int]
+    KYBER_PREKEY_FIELD_NUMBER: _ClassVar[int]
     version: int
     address: _address_pb2.Address
     registration_id: int
     identity_key: bytes
     signed_prekey: SignedPrekey
     one_time_prekey: OneTimePrekey
-    def __init__(self, version: _Optional[int] = ..., address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., registration_id: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., signed_prekey: _Optional[_Union[SignedPrekey, _Mapping]] = ..., one_time_prekey: _Optional[_Union[OneTimePrekey, _Mapping]] = ...) -> None: ...
+    kyber_prekey: KyberPrekey
+    def __init__(self, version: _Optional[int] = ..., address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., registration_id: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., signed_prekey: _Optional[_Union[SignedPrekey, _Mapping]] = ..., one_time_prekey: _Optional[_Union[OneTimePrekey, _Mapping]] = ..., kyber_prekey: _Optional[_Union[KyberPrekey, _Mapping]] = ...) -> None: ...

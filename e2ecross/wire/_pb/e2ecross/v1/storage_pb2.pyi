@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DeviceRecord(_message.Message):
-    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "unconfirmed_publication", "backend_token", "registered", "next_queue_number", "publication_epoch", "adopts_epoch", "replaces_prekeys")
+    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "unconfirmed_publication", "backend_token", "registered", "next_queue_number", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class DeviceRecord(_message.Message):
     PUBLICATION_EPOCH_FIELD_NUMBER: _ClassVar[int]
     ADOPTS_EPOCH_FIELD_NUMBER: _ClassVar[int]
     REPLACES_PREKEYS_FIELD_NUMBER: _ClassVar[int]
+    LAST_RESORT_KYBER_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     address: _address_pb2.Address
     identity_private_key: bytes
     registration_id: int
@@ -33,7 +34,14 @@ class DeviceRecord(_message.Message):
     publication_epoch: int
     adopts_epoch: bool
     replaces_prekeys: bool
-    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., unconfirmed_publication: _Optional[bytes] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., next_queue_number: _Optional[int] = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ...) -> None: ...
+    last_resort_kyber_prekey_id: int
+    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., unconfirmed_publication: _Optional[bytes] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., next_queue_number: _Optional[int] = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ...) -> None: ...
+
+class PublicationRecord(_message.Message):
+    __slots__ = ("published_keys",)
+    PUBLISHED_KEYS_FIELD_NUMBER: _ClassVar[int]
+    published_keys: bytes
+    def __init__(self, published_keys: _Optional[bytes] = ...) -> None: ...
 
 class EpochRecord(_message.Message):
     __slots__ = ("epoch",)
@@ -61,8 +69,20 @@ class OneTimePrekeyRecord(_message.Message):
     private_key: bytes
     def __init__(self, private_key: _Optional[bytes] = ...) -> None: ...
 
+class KyberPrekeyRecord(_message.Message):
+    __slots__ = ("seed", "signature", "created_at_ms", "replaced_at_ms")
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    seed: bytes
+    signature: bytes
+    created_at_ms: int
+    replaced_at_ms: int
+    def __init__(self, seed: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., replaced_at_ms: _Optional[int] = ...) -> None: ...
+
 class RemoteIdentityRecord(_message.Message):
-    __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms", "stale", "asked_at_ms", "by_policy")
+    __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms", "stale", "asked_at_ms", "by_policy", "offered_version")
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     PENDING_KEY_FIELD_NUMBER: _ClassVar[int]
     VERIFIED_FIELD_NUMBER: _ClassVar[int]
@@ -70,6 +90,7 @@ class RemoteIdentityRecord(_message.Message):
     STALE_FIELD_NUMBER: _ClassVar[int]
     ASKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     BY_POLICY_FIELD_NUMBER: _ClassVar[int]
+    OFFERED_VERSION_FIELD_NUMBER: _ClassVar[int]
     identity_key: bytes
     pending_key: bytes
     verified: bool
@@ -77,7 +98,8 @@ class RemoteIdentityRecord(_message.Message):
     stale: bool
     asked_at_ms: int
     by_policy: bool
-    def __init__(self, identity_key: _Optional[bytes] = ..., pending_key: _Optional[bytes] = ..., verified: bool = ..., first_seen_at_ms: _Optional[int] = ..., stale: bool = ..., asked_at_ms: _Optional[int] = ..., by_policy: bool = ...) -> None: ...
+    offered_version: int
+    def __init__(self, identity_key: _Optional[bytes] = ..., pending_key: _Optional[bytes] = ..., verified: bool = ..., first_seen_at_ms: _Optional[int] = ..., stale: bool = ..., asked_at_ms: _Optional[int] = ..., by_policy: bool = ..., offered_version: _Optional[int] = ...) -> None: ...
 
 class SessionRecord(_message.Message):
     __slots__ = ("current", "archived", "held", "held_count")
@@ -92,7 +114,7 @@ class SessionRecord(_message.Message):
     def __init__(self, current: _Optional[bytes] = ..., archived: _Optional[_Iterable[bytes]] = ..., held: _Optional[bytes] = ..., held_count: _Optional[int] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("session_version", "local_identity_key", "remote_identity_key", "remote_registration_id", "base_key", "root_key", "ratchet_private_key", "ratchet_public_key", "sending_chain_key", "sending_message_number", "previous_counter", "receiving_chains", "pending_prekey", "used_prekeys", "without_one_time_prekey")
+    __slots__ = ("session_version", "local_identity_key", "remote_identity_key", "remote_registration_id", "base_key", "root_key", "ratchet_private_key", "ratchet_public_key", "sending_chain_key", "sending_message_number", "previous_counter", "receiving_chains", "pending_prekey", "used_prekeys", "without_one_time_prekey", "spqr")
     SESSION_VERSION_FIELD_NUMBER: _ClassVar[int]
     LOCAL_IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     REMOTE_IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -108,6 +130,7 @@ class Session(_message.Message):
     PENDING_PREKEY_FIELD_NUMBER: _ClassVar[int]
     USED_PREKEYS_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_ONE_TIME_PREKEY_FIELD_NUMBER: _ClassVar[int]
+    SPQR_FIELD_NUMBER: _ClassVar[int]
     session_version: int
     local_identity_key: bytes
     remote_identity_key: bytes
@@ -123,37 +146,44 @@ class Session(_message.Message):
     pending_prekey: PendingPrekey
     used_prekeys: UsedPrekeys
     without_one_time_prekey: bool
-    def __init__(self, session_version: _Optional[int] = ..., local_identity_key: _Optional[bytes] = ..., remote_identity_key: _Optional[bytes] = ..., remote_registration_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., root_key: _Optional[bytes] = ..., ratchet_private_key: _Optional[bytes] = ..., ratchet_public_key: _Optional[bytes] = ..., sending_chain_key: _Optional[bytes] = ..., sending_message_number: _Optional[int] = ..., previous_counter: _Optional[int] = ..., receiving_chains: _Optional[_Iterable[_Union[ReceivingChain, _Mapping]]] = ..., pending_prekey: _Optional[_Union[PendingPrekey, _Mapping]] = ..., used_prekeys: _Optional[_Union[UsedPrekeys, _Mapping]] = ..., without_one_time_prekey: bool = ...) -> None: ...
+    spqr: bytes
+    def __init__(self, session_version: _Optional[int] = ..., local_identity_key: _Optional[bytes] = ..., remote_identity_key: _Optional[bytes] = ..., remote_registration_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., root_key: _Optional[bytes] = ..., ratchet_private_key: _Optional[bytes] = ..., ratchet_public_key: _Optional[bytes] = ..., sending_chain_key: _Optional[bytes] = ..., sending_message_number: _Optional[int] = ..., previous_counter: _Optional[int] = ..., receiving_chains: _Optional[_Iterable[_Union[ReceivingChain, _Mapping]]] = ..., pending_prekey: _Optional[_Union[PendingPrekey, _Mapping]] = ..., used_prekeys: _Optional[_Union[UsedPrekeys, _Mapping]] = ..., without_one_time_prekey: bool = ..., spqr: _Optional[bytes] = ...) -> None: ...
 
 class ReceivingChain(_message.Message):
-    __slots__ = ("ratchet_key", "chain_key", "message_number", "skipped_count")
+    __slots__ = ("ratchet_key", "chain_key", "message_number", "skipped_count", "may_have_no_pq_key")
     RATCHET_KEY_FIELD_NUMBER: _ClassVar[int]
     CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     SKIPPED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    MAY_HAVE_NO_PQ_KEY_FIELD_NUMBER: _ClassVar[int]
     ratchet_key: bytes
     chain_key: bytes
     message_number: int
     skipped_count: int
-    def __init__(self, ratchet_key: _Optional[bytes] = ..., chain_key: _Optional[bytes] = ..., message_number: _Optional[int] = ..., skipped_count: _Optional[int] = ...) -> None: ...
+    may_have_no_pq_key: bool
+    def __init__(self, ratchet_key: _Optional[bytes] = ..., chain_key: _Optional[bytes] = ..., message_number: _Optional[int] = ..., skipped_count: _Optional[int] = ..., may_have_no_pq_key: bool = ...) -> None: ...
 
 class PendingPrekey(_message.Message):
-    __slots__ = ("one_time_prekey_id", "signed_prekey_id", "created_at_ms")
+    __slots__ = ("one_time_prekey_id", "signed_prekey_id", "created_at_ms", "kyber_prekey_id")
     ONE_TIME_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNED_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    KYBER_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     one_time_prekey_id: int
     signed_prekey_id: int
     created_at_ms: int
-    def __init__(self, one_time_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., created_at_ms: _Optional[int] = ...) -> None: ...
+    kyber_prekey_id: int
+    def __init__(self, one_time_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., kyber_prekey_id: _Optional[int] = ...) -> None: ...
 
 class UsedPrekeys(_message.Message):
-    __slots__ = ("one_time_prekey_id", "signed_prekey_id")
+    __slots__ = ("one_time_prekey_id", "signed_prekey_id", "kyber_prekey_id")
     ONE_TIME_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNED_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    KYBER_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     one_time_prekey_id: int
     signed_prekey_id: int
-    def __init__(self, one_time_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ...) -> None: ...
+    kyber_prekey_id: int
+    def __init__(self, one_time_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., kyber_prekey_id: _Optional[int] = ...) -> None: ...
 
 class SkippedKeys(_message.Message):
     __slots__ = ("numbers", "message_keys")
