@@ -180,14 +180,9 @@ def session_from_record(
                 ),
                 previous_counter=stored.previous_counter,
                 receiving=tuple(_chain_from_record(chain) for chain in stored.receiving_chains),
+                spqr=spqr,
             ),
-            pending=None
-            if stored.pending is None
-            else PendingPrekey(
-                stored.pending.one_time_prekey_id,
-                stored.pending.signed_prekey_id,
-                stored.pending.created_at_ms,
-            ),
+            pending=_pending_from_record(stored.pending, kyber_ciphertext),
             used_prekeys=None
             if stored.used_prekeys is None
             else UsedPrekeys(
