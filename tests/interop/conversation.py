@@ -32,6 +32,14 @@ class Weather:
 
 
 MILD = Weather()
+STORM = Weather(
+    loss=(0.2, 0.3, 0.4),
+    duplication=0.1,
+    tampering=0.03,
+    bursts=(1, 1, 2, 2, 3, 3, 5, 8, 13, 30),
+    delays=(*(0,) * 16, 1, 2, 2, 3, 3, 6, 12, 24),
+    restart_every=100,
+)
 
 
 @dataclass
@@ -47,6 +55,7 @@ class Tally:
     duplicates_refused: int = 0
     tampered_refused: int = 0
     too_late_refused: int = 0  # their chain or epoch is one that no peer keeps
+    epochs: int = 0  # of the post-quantum ratchet, complete
 
     def add(self, other: "Tally") -> None:
         """Sum up."""

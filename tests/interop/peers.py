@@ -181,16 +181,16 @@ class Peer:
         self,
         kind: PeerKind,
         contact: str,
-        registration_id: int = 12345,
         address: str = "whatsapp:budi.1",
+        registration_id: int = 12345,
     ) -> None:
         """Start the driver with a new device.
 
         Args:
             kind: the library.
             contact: whom the device talks to ("name.device").
-            registration_id: the device's.
             address: the device's own, in the same form; only libsignal-client 0.103 asks for it.
+            registration_id: the device's.
 
         """
         self.kind = kind
@@ -326,3 +326,10 @@ class Peer:
                 error
             )
         return answer
+
+
+class StartPeer(Protocol):
+    """What the fixture of that name gives."""
+
+    def __call__(self, kind: PeerKind, contact: str, address: str = ...) -> Peer:
+        """Start a device of this kind that talks to `contact`."""
