@@ -223,6 +223,10 @@ class Peer:
         """Move the device, as saved bytes, into a new process."""
         self.become(self.kind)
 
+    def copy(self, other: "Peer") -> None:
+        """Be the device that `other` is, with all that it has stored."""
+        self._ask("load", state=other._ask("save")["state"])
+
     def become(self, kind: PeerKind) -> None:
         """The same, where another release of the library runs: of libsignal-client only."""
         state = self._ask("save")["state"]

@@ -5,9 +5,10 @@ Field numbers: docs/wire-format.md. Written apart from the library, whose parser
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
-from .peers import PREKEY, Sealed
+from .peers import PREKEY, Bundle, Sealed
 
 MAC_BYTES = 8
 _VARINT = 0
@@ -115,3 +116,8 @@ def flip(sealed: Sealed, offset: int, bit: int = 0) -> Sealed:
     damaged = bytearray(sealed.data)
     damaged[offset] ^= 1 << bit
     return Sealed(sealed.kind, bytes(damaged))
+
+
+def without_kyber(bundle: Bundle) -> Bundle:
+    """The bundle as a client of version 3 offers it."""
+    return replace(bundle, kyber_prekey_id=None, kyber_prekey=None, kyber_prekey_signature=None)

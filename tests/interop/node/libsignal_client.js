@@ -91,11 +91,7 @@ function driver(signal, { knowsItself, pqRatchet }) {
     },
     async process_bundle(state, { address, bundle }) {
       const key = (text) => (text ? signal.PublicKey.deserialize(unhex(text)) : null);
-      const kyber = [
-        bundle.kyber_prekey_id ?? null,
-        bundle.kyber_prekey ? signal.KEMPublicKey.deserialize(unhex(bundle.kyber_prekey)) : null,
-        bundle.kyber_prekey_signature ? unhex(bundle.kyber_prekey_signature) : null,
-      ];
+      const kemKey = (text) => (text ? signal.KEMPublicKey.deserialize(unhex(text)) : null);
       const theirs = signal.PreKeyBundle.new(
         bundle.registration_id,
         addressOf(address).deviceId(),
@@ -105,7 +101,13 @@ function driver(signal, { knowsItself, pqRatchet }) {
         key(bundle.signed_prekey),
         unhex(bundle.signed_prekey_signature),
         key(bundle.identity_key),
-        ...(hasKyber ? kyber : []),
+        ...(hasKyber
+          ? [
+              bundle.kyber_prekey_id ?? null,
+              kemKey(bundle.kyber_prekey),
+              bundle.kyber_prekey_signature ? unhex(bundle.kyber_prekey_signature) : null,
+            ]
+          : []),
       );
       const kept = [new Sessions(state), new Identities(state)];
       await signal.processPreKeyBundle(theirs, ...between(state, address), ...kept, ...atEnd);
