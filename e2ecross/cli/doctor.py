@@ -189,7 +189,10 @@ def _facts(health: StoreHealth) -> Iterator[str]:
         yield _line("epoch", f"{health.device.epoch}{adopted}")
     age = "none" if prekeys.signed_age_ms is None else _days(prekeys.signed_age_ms)
     yield _line("signed prekey", f"{age}; {prekeys.replaced} older ones kept")
-    yield _line("one-time prekeys", f"{prekeys.one_time} stored")
+    age_ms = prekeys.last_resort_age_ms
+    yield _line("last-resort prekey", "none" if age_ms is None else _days(age_ms))
+    counts = f"{prekeys.one_time} stored, and {prekeys.kyber_one_time} of Kyber"
+    yield _line("one-time prekeys", counts)
     oldest = sessions.oldest_unacknowledged_ms
     since = "" if oldest is None else f", the oldest {_days(oldest)}"
     yield _line("sessions", f"{sessions.current} current, {sessions.archived} archived")

@@ -98,7 +98,7 @@ class PrekeyHealth:
         signed_age_ms: age of the current signed prekey, milliseconds, below 0 when it is dated in
             the future; None when there is none.
         is_rotation_due: whether it is to be replaced: by age, or because it is full.
-        replaced: how many replaced ones are kept, last-resort ones included.
+        replaced: how many replaced ones are kept; a last-resort Kyber prekey goes with each.
         expired: how many of those should have been deleted.
         one_time: how many one-time prekeys are stored, handed out by the back end or not.
         kyber_one_time: likewise of one-time Kyber prekeys.
@@ -264,7 +264,6 @@ def _prekeys(
     last_resort_id = 0 if device is None else device.last_resort_kyber_prekey_id
     last_resort = last_resorts.get(last_resort_id)
     replaced = [prekey.replaced_at_ms for prekey in signed.values() if prekey.replaced_at_ms]
-    replaced += [prekey.replaced_at_ms for prekey in last_resorts.values() if prekey.replaced_at_ms]
     return PrekeyHealth(
         signed_age_ms=None if current is None else now_ms - current.created_at_ms,
         is_rotation_due=current is not None

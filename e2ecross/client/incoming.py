@@ -20,7 +20,7 @@ from e2ecross.client.inbox import (
     put_nothing,
     remove_confirmed_numbers,
 )
-from e2ecross.client.link import Link, repair_sessions
+from e2ecross.client.link import Link, repair_sessions, require_minimum_version
 from e2ecross.client.message import message_from_payload
 from e2ecross.client.receiving import (
     DecodedMessage,
@@ -40,6 +40,7 @@ from e2ecross.errors import (
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import RetryRequest
 from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.signal_message import PreKeySignalMessage
 
 __all__ = ["acknowledge", "fetch_into_inbox"]
 
@@ -106,6 +107,8 @@ def _take_in(link: Link, number: int, data: bytes) -> int | None:
     try:
         envelope = Envelope.decode(data)
         message = decode_ciphertext(context, envelope)
+        if isinstance(message, PreKeySignalMessage):
+            require_minimum_version(context, message.message.version)
         return _decrypt(context, number, envelope, message)
     except RemoteError as error:
         if _was_taken_in(link, number):

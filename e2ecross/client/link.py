@@ -18,10 +18,11 @@ from e2ecross.client.session_store import drop_damaged_sessions
 from e2ecross.client.trust import accept_by_policy, find_identity
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import BackendError, EnvelopeMismatch, UntrustedIdentity
+from e2ecross.errors import BackendError, EnvelopeMismatch, UntrustedIdentity, VersionDowngrade
 from e2ecross.wire.bundle import PreKeyBundle
+from e2ecross.wire.signal_message import VERSION_3, VERSION_4, MessageVersion
 
-__all__ = ["Link", "ensure_session", "repair_sessions"]
+__all__ = ["Link", "ensure_session", "repair_sessions", "require_minimum_version"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -58,6 +59,7 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
     Raises:
         UntrustedIdentity: the bundle has another identity key than the accepted one.
         EnvelopeMismatch: the bundle is of somebody else.
+        VersionDowngrade: the bundle has no post-quantum keys, and the policy demands them.
         RemoteError: the bundle is not acceptable.
         BackendError: the back end has no bundle, or cannot be reached.
     """
@@ -69,6 +71,8 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
         raise BackendError("the back end answered with something that is no bundle")
     if bundle.address != address:
         raise EnvelopeMismatch(f"the back end answered with a bundle of {bundle.address}")
+    version = VERSION_3 if bundle.kyber_prekey is None else VERSION_4
+    require_minimum_version(context, version)
     try:
         device.start_session(bundle)
     except UntrustedIdentity as error:
@@ -81,6 +85,23 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
         device.start_session(bundle)
         return True
     return False
+
+
+def require_minimum_version(context: Context, version: MessageVersion) -> None:
+    """Refuse a new session of an older version than the policy demands.
+
+    A back end could strip bundles of the keys that only the newer version has, and nobody else is
+    there to say at first contact that they were published.
+
+    Raises:
+        VersionDowngrade: it is one.
+    """
+    minimum = context.policy.minimum_version
+    if version.number < minimum:
+        raise VersionDowngrade(
+            f"version {minimum} of the protocol is demanded, and this is version "
+            f"{version.number}: somebody may have taken out the post-quantum keys"
+        )
 
 
 def repair_sessions(context: Context, address: Address) -> bool:

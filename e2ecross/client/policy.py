@@ -63,7 +63,7 @@ class Policy:
         resends_per_peer: how many messages are sent again to one device in a day.
         resends: how many in all in a day.
         minimum_version: what `Client` demands of new sessions: 4, or 3 to also write to clients
-            have no post-quantum keys, and to hear from them. `Device.start_session` takes either.
+            without post-quantum keys, and hear from them; `Device.start_session` takes either.
         accept_version_downgrade: accept a session of version 3 with a device that has offered
             version 4 before; without this it is refused with `VersionDowngrade`.
         require_spqr: refuse peers of version 4 that do not run the post-quantum ratchet. False

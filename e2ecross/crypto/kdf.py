@@ -185,7 +185,7 @@ def derive_message_keys(message_key: MessageKey, pq_key: bytes | None = None) ->
         message_key: 32 bytes, secret.
         pq_key: of the post-quantum ratchet, mixed in as the salt, 32 bytes, secret; or None.
 
-    Source: Double Ratchet section 5.2 (ENCRYPT); docs/wire-format.md, message keys.
+    Source: Double Ratchet section 5.2 (ENCRYPT); docs/wire-format.md, ratchet.
     """
     if pq_key is None:
         inner, outer = extract_to_pads(message_key)

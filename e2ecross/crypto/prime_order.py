@@ -7,12 +7,17 @@ base key of a first message of version 4 that is not; an honest one always is.
 Source: docs/wire-format.md, key agreement.
 """
 
+from typing import Final
+
 import nacl.bindings
+import nacl.exceptions
 
 from e2ecross.crypto.keys import FIELD_PRIME, PublicKey
 from e2ecross.errors import InvalidKey
 
 __all__ = ["require_prime_order"]
+
+_ORDER_MINUS_1: Final = (2**252 + 27742317777372353535851937790883648493 - 1).to_bytes(32, "little")
 
 
 def require_prime_order(public_key: PublicKey) -> None:
@@ -24,5 +29,12 @@ def require_prime_order(public_key: PublicKey) -> None:
     u = int.from_bytes(public_key[1:], "little")
     # u = -1 cannot occur: it is of low order, and a `PublicKey` is not.
     y = (u - 1) * pow(u + 1, -1, FIELD_PRIME) % FIELD_PRIME
-    if not nacl.bindings.crypto_core_ed25519_is_valid_point(y.to_bytes(32, "little")):
+    point = y.to_bytes(32, "little")
+    try:
+        multiple = nacl.bindings.crypto_scalarmult_ed25519_noclamp(_ORDER_MINUS_1, point)
+    except nacl.exceptions.CryptoError:
+        multiple = bytes(32)  # libsodium refuses the point; no accepted one has y = 0
+    # The order of a point P divides n if (n-1)P is -P: the same y, the other sign. libsodium looks
+    # for that too, but the one in PyNaCl 1.5.0 lets points with a component of order 2 pass.
+    if multiple[:31] + bytes((multiple[31] & 0x7F,)) != point:
         raise InvalidKey("the public key is not a point of prime order")

@@ -180,8 +180,10 @@ def may_try_current(
     One of another identity than the accepted one (33 bytes) may not, unless the message is its.
     """
     current = record.current
-    return current is not None and (
-        current.remote_identity_key == accepted_identity or _knows(current, message)
+    return (
+        current is not None
+        and current.version is message.version
+        and (current.remote_identity_key == accepted_identity or _knows(current, message))
     )
 
 

@@ -16,6 +16,7 @@ from e2ecross import Client, Device, Text
 from e2ecross.cli.doctor import run_doctor
 from e2ecross.client.context import require_device, save_device, system_clock
 from e2ecross.client.epoch import read_epoch
+from e2ecross.client.prekey_store import LAST_RESORT
 from e2ecross.errors import BackendError, StoreError
 from e2ecross.stores import SQLiteStore, Table
 from e2ecross.stores.sqlite_schema import PAGE_BYTES
@@ -109,7 +110,7 @@ def test_a_registered_device_is_healthy(home: Home) -> None:
     client.device.context.store.close()
     assert home.findings() == (set(), set())
     out = home.examine().out
-    for shown in ("2, records are not encrypted", "intact", "100 stored", "registered"):
+    for shown in ("3, records are not encrypted", "intact", "100 stored", "registered"):
         assert shown in out
 
 
@@ -128,7 +129,7 @@ def test_a_store_in_use_is_examined(home: Home) -> None:
     with home.device() as device:
         ended = call("doctor", str(home.path))
         assert ended.code == 0
-        assert "30 stored" in ended.out
+        assert "30 stored, and 30 of Kyber" in ended.out
         device.confirm_published(device.publish(one_time=1))
 
 
@@ -178,6 +179,24 @@ def _few(home: Home) -> None:
     with home.device() as device, device.context.store.transaction() as tx:
         for row, _ in tx.list(Table.ONE_TIME_PREKEYS)[:6]:
             tx.delete(Table.ONE_TIME_PREKEYS, b"", row)
+
+
+def _few_kyber(home: Home) -> None:
+    with home.device() as device, device.context.store.transaction() as tx:
+        for row, _ in tx.list(Table.KYBER_PREKEYS)[:6]:
+            tx.delete(Table.KYBER_PREKEYS, b"", row)
+
+
+def _no_last_resort_prekey(home: Home) -> None:
+    with home.device() as device, device.context.store.transaction() as tx:
+        tx.clear(Table.KYBER_PREKEYS, LAST_RESORT)
+
+
+def _of_an_earlier_release(home: Home) -> None:
+    _no_last_resort_prekey(home)
+    with SQLiteStore(home.path) as store, store.transaction() as tx:
+        tx.clear(Table.KYBER_PREKEYS, b"")
+        save_device(tx, replace(require_device(tx), last_resort_kyber_prekey_id=0))
 
 
 def _no_signed_prekey(home: Home) -> None:
@@ -262,6 +281,9 @@ def _restored(home: Home) -> None:
         (_old, {"signed_prekey_old"}),
         (_future, {"signed_prekey_in_the_future"}),
         (_few, {"one_time_prekeys_low"}),
+        (_few_kyber, {"one_time_prekeys_low"}),
+        (_no_last_resort_prekey, {"last_resort_prekey_missing"}),
+        (_of_an_earlier_release, {"kyber_prekeys_not_made"}),
         (_no_signed_prekey, {"signed_prekey_missing"}),
         (_damaged, {"records_damaged"}),
         (_too_new, {"records_too_new"}),

@@ -147,11 +147,16 @@ def test_every_method_has_the_promised_arguments(
 @pytest.mark.parametrize(
     ("cls", "promised"),
     [
-        (PublishedKeys, "address registration_id identity_key signed_prekey one_time_prekeys"),
+        (
+            PublishedKeys,
+            "address registration_id identity_key signed_prekey one_time_prekeys kyber_prekeys "
+            "last_resort_kyber_prekey",
+        ),
         (
             PreKeyBundle,
             "address registration_id identity_key signed_prekey_id signed_prekey "
-            "signed_prekey_signature one_time_prekey_id one_time_prekey",
+            "signed_prekey_signature one_time_prekey_id one_time_prekey kyber_prekey_id "
+            "kyber_prekey kyber_prekey_signature",
         ),
         (Envelope, "message_id sender recipient kind ciphertext"),
         (Message, "sender message_id sent_at_ms content identity_changed redelivered receipt"),
@@ -563,8 +568,10 @@ def test_another_message_version_is_unsupported() -> None:
     introduce(ana, budi)
     kind, data = ana.encrypt_raw(BUDI, b"halo")
     with pytest.raises(UnsupportedVersion) as caught:
-        budi.decrypt_raw(ANA, kind, b"\x44" + data[1:])
+        budi.decrypt_raw(ANA, kind, b"\x54" + data[1:])
     assert caught.value.code == "unsupported_version"
+    with pytest.raises(UnknownSession):
+        budi.decrypt_raw(ANA, kind, b"\x44" + data[1:])
     with pytest.raises(AuthenticationFailed):
         budi.decrypt_raw(ANA, kind, b"\x34" + data[1:])
 

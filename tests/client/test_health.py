@@ -3,7 +3,7 @@
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross import Address, Device, Policy, Text
-from e2ecross.client.context import address_from_key, address_key
+from e2ecross.client.context import address_from_key, address_key, require_device, save_device
 from e2ecross.client.delivered import note_delivered
 from e2ecross.client.health import StoreHealth, TableHealth, read_health
-from e2ecross.client.prekey_store import find_signed_prekey, put_signed_prekey
+from e2ecross.client.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
+from e2ecross.client.publication import PUBLICATION_ROW
 from e2ecross.client.retry_budget import BUDGET, spend_request
 from e2ecross.client.sent import find_kept, keep_other_id, keep_sent
 from e2ecross.client.trust import TrustState
@@ -22,6 +23,9 @@ from e2ecross.errors import BackendError, RecordCorrupted
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.queue_records import InboxRecord, OutboxRecord, SentRecord
+from e2ecross.wire.records import encode_publication
+from e2ecross.wire.session_records import encode_skipped_keys
+from e2ecross.wire.spqr_records import encode_chunks
 from tests.client.support import (
     ANA,
     BUDI,
@@ -40,6 +44,7 @@ from tests.client.support import (
     say,
     start,
 )
+from tests.support.formats import STORED_SPQR_MATERIAL
 
 POLICY = Policy()
 
@@ -78,6 +83,7 @@ def remember(device: Device) -> None:
     """Put a row beside the list of generations into each table of what is kept for a time."""
     context = device.context
     with context.store.transaction() as tx:
+        tx.put(Table.SPQR, b"session", b"material", STORED_SPQR_MATERIAL.encode())
         keep_sent(tx, context.policy, TOKO, bytes(16), Text("kept"), NOW_MS)
         kept = find_kept(tx, context.policy, TOKO, bytes(16), NOW_MS)
         assert kept is not None
@@ -94,11 +100,13 @@ def test_a_new_device_has_a_signed_prekey_and_nothing_else(stores: Stores) -> No
     prekeys = health.prekeys
     assert (prekeys.signed_age_ms, prekeys.is_rotation_due) == (0, False)
     assert (prekeys.replaced, prekeys.expired, prekeys.one_time) == (0, 0, 0)
+    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (0, False)
+    assert prekeys.kyber_one_time == 0
     assert health.sessions.current == health.sessions.archived == health.outbox == health.inbox == 0
     assert health.sessions.oldest_unacknowledged_ms is None
     assert health.identities == dict.fromkeys(TrustState, 0)
     assert [entry.table for entry in health.tables] == list(Table)
-    assert sum(entry.records for entry in health.tables) == 2
+    assert sum(entry.records for entry in health.tables) == 3
 
 
 def test_an_empty_store_has_no_device(stores: Stores) -> None:
@@ -121,6 +129,7 @@ def test_every_record_of_a_busy_store_decodes_and_is_counted(stores: Stores) -> 
     assert (health.outbox, health.inbox) == (1, 1)
     assert (health.sessions.current, health.sessions.skipped_keys) == (2, 1)
     assert health.prekeys.one_time == table_of(health, Table.ONE_TIME_PREKEYS).records
+    assert health.prekeys.kyber_one_time == table_of(health, Table.KYBER_PREKEYS).records - 1
     assert health.identities[TrustState.UNVERIFIED] == 2
 
 
@@ -130,7 +139,7 @@ def test_an_unconfirmed_publication(stores: Stores) -> None:
     health = health_of(stores.open("ana"))
     assert health.device is not None
     assert health.device.is_publication_unconfirmed
-    assert health.prekeys.one_time == 3
+    assert (health.prekeys.one_time, health.prekeys.kyber_one_time) == (3, 3)
     ana.confirm_published(published)
     health = health_of(stores.open("ana"))
     assert health.device is not None
@@ -164,6 +173,64 @@ def test_a_full_signed_prekey_is_to_be_replaced() -> None:
             object.__setattr__(prekey, "seen_base_keys", seen)
             put_signed_prekey(tx, prekey)
         assert health_of(store).prekeys.is_rotation_due is is_due
+
+
+def test_the_last_resort_prekey_has_an_age_or_is_lost(stores: Stores) -> None:
+    store = stores.open("ana")
+    make_device(ANA, store)
+    prekeys = health_of(store, NOW_MS + 5).prekeys
+    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (5, False)
+    assert health_of(store, NOW_MS - 1).prekeys.last_resort_age_ms == -1
+    with store.transaction() as tx:
+        tx.clear(Table.KYBER_PREKEYS, LAST_RESORT)
+    prekeys = health_of(store).prekeys
+    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (None, True)
+    with store.transaction() as tx:  # as an earlier release left it
+        save_device(tx, replace(require_device(tx), last_resort_kyber_prekey_id=0))
+    prekeys = health_of(store).prekeys
+    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (None, False)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_damaged_publication_is_counted(old: bool) -> None:
+    store = MemoryStore()
+    ana = make_device(ANA, store)
+    published = ana.publish(one_time=1).encode()
+    with store.transaction() as tx:
+        if old:
+            tx.delete(Table.DEVICE, b"", PUBLICATION_ROW)
+            save_device(tx, replace(require_device(tx), unconfirmed_publication=published))
+    health = health_of(store)
+    assert health.device is not None
+    assert health.device.is_publication_unconfirmed
+    assert table_of(health, Table.DEVICE).damaged == 0
+    with store.transaction() as tx:
+        if old:
+            save_device(tx, replace(require_device(tx), unconfirmed_publication=b"\xff"))
+        else:
+            tx.put(Table.DEVICE, b"", PUBLICATION_ROW, encode_publication(b"\xff"))
+    assert table_of(health_of(store), Table.DEVICE).damaged == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "record", "damaged"),
+    [
+        (b"material", STORED_SPQR_MATERIAL.encode(), 0),
+        (b"chunks\0\1", encode_chunks({1: bytes(32)}), 0),
+        (b"keys\0\1", encode_skipped_keys({1: bytes(32)}), 0),
+        (b"chunks\0\1", STORED_SPQR_MATERIAL.encode(), 1),
+        (b"keys\0\1", encode_chunks({1: bytes(31)}), 1),
+        (b"other", STORED_SPQR_MATERIAL.encode(), 1),
+    ],
+)
+def test_parts_of_an_spqr_ratchet_are_read_by_their_rows(
+    row: bytes, record: bytes, damaged: int
+) -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        tx.put(Table.SPQR, b"session", row, record)
+    found = table_of(health_of(store), Table.SPQR)
+    assert (found.records, found.damaged) == (1, damaged)
 
 
 def test_sessions_without_an_answer(stores: Stores, clock: FakeClock) -> None:

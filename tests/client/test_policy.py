@@ -36,7 +36,28 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         "retry_requests": 5_000,
         "resends_per_peer": 1_000,
         "resends": 5_000,
+        "minimum_version": 4,
+        "accept_version_downgrade": False,
+        "require_spqr": True,
+        "max_forward_jump": 4_000,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("minimum_version", (3, 4), (2, 5, True, "4", None)),
+        ("max_forward_jump", (1, 25_000), (0, 25_001, -1, 4.0)),
+        ("accept_version_downgrade", (True, False), (0, 1, None)),
+        ("require_spqr", (True, False), (0, 1, None)),
+    ],
+)
+def test_settings_of_versions(name: str, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:
+    for value in good:
+        assert getattr(Policy(**{name: value}), name) == value
+    for value in bad:
+        with pytest.raises(InvalidArgument, match=name):
+            Policy(**{name: value})
 
 
 def test_a_policy_cannot_be_changed_afterwards() -> None:

@@ -5,7 +5,10 @@ import pytest
 
 from e2ecross import Device, Policy, PublishedKeys, Text
 from e2ecross.client.context import Context, require_device
+from e2ecross.client.prekey_store import LAST_RESORT, find_kyber_prekey
 from e2ecross.client.prekey_upkeep import needs_rotation, prepare_publication
+from e2ecross.client.publication import PUBLICATION_ROW
+from e2ecross.crypto.kem import decode_kem_public_key
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.crypto.xeddsa import verify_signature
 from e2ecross.errors import (
@@ -16,6 +19,7 @@ from e2ecross.errors import (
     UnknownPrekey,
 )
 from e2ecross.stores import MemoryStore, Table
+from e2ecross.wire.records import KyberPrekeyRecord
 from tests.client.support import (
     ANA,
     BUDI,
@@ -61,6 +65,43 @@ def test_a_publication_holds_what_the_device_is() -> None:
     assert len(keys | {signed.public_key, published.identity_key}) == 102
 
 
+def test_a_publication_holds_signed_kyber_prekeys() -> None:
+    device = make_device(BUDI)
+    published = device.publish(3)
+    last_resort = published.last_resort_kyber_prekey
+    assert last_resort is not None
+    assert len(published.kyber_prekeys) == 3
+    keys = (*published.kyber_prekeys, last_resort)
+    for prekey in keys:
+        decode_kem_public_key(prekey.public_key)
+        verify_signature(
+            decode_public_key(device.identity_key), prekey.public_key, prekey.signature
+        )
+    assert len({prekey.public_key for prekey in keys}) == 4
+    with device.context.store.transaction() as tx:
+        for prekey in keys:
+            found = find_kyber_prekey(tx, prekey.id)
+            assert found is not None
+            assert found.key_pair.public == prekey.public_key
+            assert found.is_last_resort is (prekey is last_resort)
+
+
+def test_no_id_is_given_twice_to_prekeys_of_any_kind() -> None:
+    clock = FakeClock()
+    device = make_device(BUDI, clock=clock)
+    given: list[int] = []
+    for _ in range(4):
+        published = confirmed(device, 2)
+        given += ids(published)
+        for prekey in (*published.kyber_prekeys, published.last_resort_kyber_prekey):
+            assert prekey is not None
+            given.append(prekey.id)
+        given.append(published.signed_prekey.id)
+        clock.advance(7 * DAY_MS)
+    assert len(set(given)) == len(given) == 4 * 6
+    assert max(given) - min(given) == len(given) - 1
+
+
 def test_a_publication_holds_no_private_key() -> None:
     store = MemoryStore()
     device = make_device(BUDI, store)
@@ -69,14 +110,17 @@ def test_a_publication_holds_no_private_key() -> None:
         secrets = [record[-32:] for _, _, record in tx.scan(Table.ONE_TIME_PREKEYS)] + [
             device.context.identity_key_pair.private
         ]
-    assert len(secrets) == 6
+        for _, _, record in tx.scan(Table.KYBER_PREKEYS):
+            seed = KyberPrekeyRecord.decode(record).seed
+            secrets += [seed, seed[:32], seed[32:]]
+    assert len(secrets) == 6 + 6 * 3
     assert all(secret not in encoded for secret in secrets)
 
 
 @pytest.mark.parametrize("one_time", [0, 1, 1000])
 def test_up_to_1000_one_time_prekeys_are_published(one_time: int) -> None:
     published = make_device(BUDI).publish(one_time)
-    assert len(published.one_time_prekeys) == one_time
+    assert len(published.one_time_prekeys) == len(published.kyber_prekeys) == one_time
     assert PublishedKeys.decode(published.encode()) == published
 
 
@@ -93,6 +137,8 @@ def test_the_same_publication_comes_back_until_it_is_confirmed(stores: Stores) -
     second = device.publish(3)
     assert not set(ids(first)) & set(ids(second))
     assert second.signed_prekey == first.signed_prekey
+    assert second.last_resort_kyber_prekey == first.last_resort_kyber_prekey
+    assert not set(first.kyber_prekeys) & set(second.kyber_prekeys)
 
 
 def test_an_unconfirmed_publication_is_not_rotated_away() -> None:
@@ -153,8 +199,8 @@ def test_ids_end_at_24_bits() -> None:
     with store.transaction() as tx:
         record = tx.get(Table.DEVICE, b"")
         assert record is not None
-        # The next id, 0x800000, as the varint of field 4: now the last two that are left.
-        changed = record.replace(b"\x20\x80\x80\x80\x04", b"\x20\xfe\xff\xff\x07")
+        # The next id, 0x800001, as the varint of field 4: now the last four that are left.
+        changed = record.replace(b"\x20\x81\x80\x80\x04", b"\x20\xfc\xff\xff\x07")
         assert changed != record
         tx.put(Table.DEVICE, b"", b"", changed)
     before = dump(store)
@@ -162,7 +208,9 @@ def test_ids_end_at_24_bits() -> None:
         device.publish(2)
     assert caught.value.code == "prekeys_exhausted"
     assert dump(store) == before
-    assert ids(device.publish(1)) == [0xFFFFFE]
+    published = device.publish(1)
+    assert ids(published) == [0xFFFFFC]
+    assert [prekey.id for prekey in published.kyber_prekeys] == [0xFFFFFD]
 
 
 def test_a_publication_whose_store_fails_is_not_made() -> None:
@@ -200,9 +248,11 @@ def test_a_damaged_publication_is_a_damaged_store() -> None:
     device = make_device(BUDI, store)
     encoded = device.publish(1).encode()
     with store.transaction() as tx:
-        record = tx.get(Table.DEVICE, b"")
+        record = tx.get(Table.DEVICE, b"", PUBLICATION_ROW)
         assert record is not None
-        tx.put(Table.DEVICE, b"", b"", record.replace(encoded, b"\xff" * len(encoded)))
+        damaged = record.replace(encoded, b"\xff" * len(encoded))
+        assert damaged != record
+        tx.put(Table.DEVICE, b"", PUBLICATION_ROW, damaged)
     with pytest.raises(RecordCorrupted, match="damaged"):
         device.publish(1)
 
@@ -217,6 +267,17 @@ def test_a_missing_current_signed_prekey_is_a_damaged_store() -> None:
         device.publish(1)
 
 
+def test_a_missing_last_resort_prekey_is_a_damaged_store() -> None:
+    store = MemoryStore()
+    device = make_device(BUDI, store)
+    with store.transaction() as tx:
+        tx.clear(Table.KYBER_PREKEYS, LAST_RESORT)
+    before = dump(store)
+    with pytest.raises(RecordCorrupted, match="last-resort Kyber prekey"):
+        device.publish(1)
+    assert dump(store) == before
+
+
 # --- Rotation -------------------------------------------------------------------------------
 
 
@@ -229,6 +290,7 @@ def test_the_signed_prekey_is_replaced_at_its_age(age_ms: int, replaced: bool) -
     second = confirmed(device)
     assert (second.signed_prekey.id != first.signed_prekey.id) is replaced
     assert (second.signed_prekey.public_key != first.signed_prekey.public_key) is replaced
+    assert (second.last_resort_kyber_prekey != first.last_resort_kyber_prekey) is replaced
 
 
 def test_a_clock_that_went_back_replaces_nothing() -> None:
@@ -245,8 +307,9 @@ def test_policy_sets_age_and_how_long_a_replaced_one_is_kept() -> None:
     device = make_device(BUDI, clock=clock, policy=policy)
     counts = []
     for _ in range(8):
-        confirmed(device)
+        confirmed(device, 0)
         counts.append(count_rows(device.context.store, Table.SIGNED_PREKEYS))
+        assert count_rows(device.context.store, Table.KYBER_PREKEYS) == counts[-1]
         clock.advance(10)
     # The current one, and those replaced less than 25 ms ago.
     assert counts == [1, 2, 3, 4, 4, 4, 4, 4]

@@ -146,7 +146,7 @@ def test_a_first_message_whose_store_fails_can_be_read_later(one_time: bool) -> 
 def test_a_message_too_far_ahead_is_refused_and_the_others_still_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("e2ecross.protocol.session_record.MAX_FORWARD_JUMP", 5)
+    monkeypatch.setattr("e2ecross.protocol.session_reading.MAX_FORWARD_JUMP", 5)
     assert MAX_FORWARD_JUMP == 25_000
     ana, budi, spy = spied()
     envelopes = [ana.encrypt(BUDI, Text(str(n))) for n in range(8)]

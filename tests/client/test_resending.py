@@ -97,7 +97,7 @@ def test_what_would_fail_again_is_not_asked_for(backend: BackendSimulator) -> No
 
 def later_version(data: bytes) -> bytes:
     envelope = Envelope.decode(data)
-    return replace(envelope, ciphertext=b"\x44" + envelope.ciphertext[1:]).encode()
+    return replace(envelope, ciphertext=b"\x54" + envelope.ciphertext[1:]).encode()
 
 
 def test_a_request_names_the_message_it_is_about_and_when_it_was_made(

@@ -7,7 +7,8 @@ from e2ecross import Device, Message, Text
 from e2ecross.client.context import require_device, save_device
 from e2ecross.client.epoch import check_epoch, read_epoch
 from e2ecross.client.inbox import list_inbox, put_message
-from e2ecross.client.prekey_store import find_signed_prekey
+from e2ecross.client.prekey_store import LAST_RESORT, find_signed_prekey
+from e2ecross.client.publication import read_publication
 from e2ecross.client.sent import find_kept, keep_other_id, keep_sent
 from e2ecross.client.session_store import load_sessions
 from e2ecross.client.trust import find_identity
@@ -169,13 +170,17 @@ def test_all_prekeys_go_and_their_ids_never_come_back(stores: Stores) -> None:
     ana = restore(store)
     record = record_of(store)
     assert not rows_of(store, Table.ONE_TIME_PREKEYS)
+    [(place, row)] = rows_of(store, Table.KYBER_PREKEYS)
+    assert (place, int.from_bytes(row)) == (LAST_RESORT, record.last_resort_kyber_prekey_id)
     assert not rows_of(store, Table.SEEN_BASE_KEYS)
     assert len(rows_of(store, Table.SIGNED_PREKEYS)) == 1
-    assert record.unconfirmed_publication == b""
+    with store.transaction() as tx:
+        assert read_publication(tx, record) == b""
     assert record.publication_epoch == 0
     assert (record.adopts_epoch, record.replaces_prekeys) == (True, True)
     assert record.signed_prekey_id >= before.next_prekey_id + 2**16
-    assert record.next_prekey_id == record.signed_prekey_id + 1
+    assert record.last_resort_kyber_prekey_id == record.signed_prekey_id + 1
+    assert record.next_prekey_id == record.signed_prekey_id + 2
     assert (record.registered, record.backend_token) == (before.registered, before.backend_token)
     assert (record.registration_id, record.identity_private_key) == (
         before.registration_id,

@@ -18,13 +18,18 @@ from e2ecross.crypto.spqr_kdf import AuthKey
 from e2ecross.errors import E2ECrossError, InvalidArgument, RemoteError, StoreError
 from e2ecross.protocol.safety_number import combine_fingerprints
 from e2ecross.protocol.session_storage import session_from_record, session_to_record
-from e2ecross.protocol.spqr.state import find_spqr_key, spqr_send, start_spqr, use_spqr_key
+from e2ecross.protocol.spqr.state import (
+    SpqrState,
+    find_spqr_key,
+    spqr_send,
+    start_spqr,
+    use_spqr_key,
+)
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
 from e2ecross.wire.content import decode_payload, encode_payload
 from e2ecross.wire.fingerprint import decode_fingerprints, encode_fingerprints
 from e2ecross.wire.session_records import StoredChain, StoredSession
 from e2ecross.wire.signal_message import (
-    VERSION_3,
     VERSION_4,
     KyberPrekeyUse,
     decode_prekey_signal_message,
@@ -124,21 +129,27 @@ def _prekey_message(data: bytes) -> None:
 
 
 def _prekey_message_4(data: bytes) -> None:
-    decode_prekey_signal_message(data, (VERSION_3, VERSION_4))
+    decode_prekey_signal_message(data, (VERSION_4,))
     is_canonical_prekey_signal_message(data)
 
 
 def _spqr(data: bytes) -> None:
-    """A message for a responder that has heard nothing, authentic or not."""
+    """A message for a responder, authentic or not."""
     decode_spqr_message(data)
     found = find_spqr_key(_RESPONDER, data, 100, may_have_no_key=True)
     use_spqr_key(_RESPONDER, found)
 
 
-_RESPONDER: Final = start_spqr(AuthKey(bytes(32)), is_initiator=False, is_required=False)
-_SPQR: Final = spqr_send(
-    start_spqr(AuthKey(bytes(32)), is_initiator=True, is_required=True), SeededEntropy("spqr")
-)[1]
+def _spqr_ends() -> tuple[SpqrState | None, bytes]:
+    """A responder that has heard one message, and the next one."""
+    key, entropy = AuthKey(bytes(32)), SeededEntropy("spqr")
+    initiator, first, _ = spqr_send(start_spqr(key, is_initiator=True, is_required=True), entropy)
+    responder = start_spqr(key, is_initiator=False, is_required=True)
+    found = find_spqr_key(responder, first, 1, may_have_no_key=False)
+    return use_spqr_key(responder, found), spqr_send(initiator, entropy)[1]
+
+
+_RESPONDER, _SPQR = _spqr_ends()
 _RESTORABLE: Final = replace(
     STORED_SESSION, receiving_chains=(StoredChain(GOOD_KEY, bytes(32), 1, 0),)
 )
@@ -180,7 +191,7 @@ _OTHERS: Final[Mapping[str, Target]] = {
     ),
     "prekey-message": _decoder(_prekey_message, RemoteError, _PREKEY, _PREKEY + b"\x30\x01"),
     "signal-message-4": _decoder(
-        lambda data: decode_signal_message(data, (VERSION_3, VERSION_4)),
+        lambda data: decode_signal_message(data, (VERSION_4,)),
         RemoteError,
         _SIGNAL_4,
         _SIGNAL,
@@ -190,7 +201,7 @@ _OTHERS: Final[Mapping[str, Target]] = {
         _prekey_message_4, RemoteError, _PREKEY_4, _PREKEY, _PREKEY_4 + b"\x42\x01\x08"
     ),
     "spqr-message": _decoder(
-        _spqr, RemoteError, _SPQR, b"\x01\x01\x01\x00", b"\x01\x01\x00\x04", b"\0\x01\x01\x07"
+        _spqr, RemoteError, _SPQR, b"\x01\x01\x02\x00", b"\x01\x01\x00\x04", b"\0\x01\x01\x07"
     ),
     "kem-public-key": _decoder(
         decode_kem_public_key, RemoteError, _KEM_KEY, b"\x08" + b"\xff" * 1568, _KEM_KEY[:-1]

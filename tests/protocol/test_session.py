@@ -163,5 +163,5 @@ def test_session_does_not_show_itself() -> None:
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(alice.current)
     assert repr(PendingPrekey(None, 22, 0)) == (
-        "PendingPrekey(one_time_prekey_id=None, signed_prekey_id=22, created_at_ms=0)"
+        "PendingPrekey(one_time_prekey_id=None, signed_prekey_id=22, created_at_ms=0, kyber=None)"
     )

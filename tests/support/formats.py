@@ -2,12 +2,20 @@
 """Every format of our own, by one name each, with an example: what has exactly one encoding."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from e2ecross.address import Address
+from e2ecross.crypto.kem import kem_key_pair_from_seed
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.errors import E2ECrossError, RemoteError, StoreError
-from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
+from e2ecross.wire.bundle import (
+    KyberPrekey,
+    OneTimePrekey,
+    PreKeyBundle,
+    PublishedKeys,
+    SignedPrekey,
+)
 from e2ecross.wire.content import (
     Bytes,
     Payload,
@@ -35,12 +43,15 @@ from e2ecross.wire.queue_records import (
 )
 from e2ecross.wire.records import (
     DeviceRecord,
+    KyberPrekeyRecord,
     RemoteIdentityRecord,
     SignedPrekeyRecord,
     decode_epoch,
     decode_one_time_prekey,
+    decode_publication,
     encode_epoch,
     encode_one_time_prekey,
+    encode_publication,
 )
 from e2ecross.wire.session_records import (
     SessionListRecord,
@@ -65,6 +76,9 @@ __all__ = [
     "BUNDLE",
     "ENVELOPE",
     "FORMATS",
+    "KEM_KEY",
+    "KYBER_BUNDLE",
+    "KYBER_PUBLISHED",
     "MESSAGE_ID",
     "PAYLOAD",
     "PEER",
@@ -81,6 +95,7 @@ PEER: Final = Address("signal-2", "budi_+-9", 127)
 MESSAGE_ID: Final = bytes(range(16))
 _KEY: Final = b"\x5a" * 32
 _SIGNATURE: Final = b"\x6b" * 64
+KEM_KEY: Final = bytes(kem_key_pair_from_seed(bytes(64)).public)
 
 
 class Format(NamedTuple):
@@ -121,6 +136,14 @@ PUBLISHED: Final = PublishedKeys(
     GOOD_KEY,
     SignedPrekey(2**32 - 1, GOOD_KEY, _SIGNATURE),
     (OneTimePrekey(1, GOOD_KEY), OneTimePrekey(2**32 - 1, GOOD_KEY)),
+)
+KYBER_BUNDLE: Final = replace(
+    BUNDLE, kyber_prekey_id=4, kyber_prekey=KEM_KEY, kyber_prekey_signature=_SIGNATURE
+)
+KYBER_PUBLISHED: Final = replace(
+    PUBLISHED,
+    kyber_prekeys=(KyberPrekey(2**32 - 1, KEM_KEY, _SIGNATURE),),
+    last_resort_kyber_prekey=KyberPrekey(4, KEM_KEY, _SIGNATURE),
 )
 PAYLOAD: Final = Payload(ADDRESS, PEER, MESSAGE_ID, 16380, 1_700_000_000_000, Text("halo"))
 STORED_SESSION: Final = StoredSession(
@@ -167,6 +190,12 @@ _WIRE: Final = {
     "publication": Format(
         PUBLISHED.encode(), _again(PublishedKeys), RemoteError, ((2,), (5,), (6,))
     ),
+    "bundle with Kyber": Format(
+        KYBER_BUNDLE.encode(), _again(PreKeyBundle), RemoteError, ((2,), (5,), (6,), (7,))
+    ),
+    "publication with Kyber": Format(
+        KYBER_PUBLISHED.encode(), _again(PublishedKeys), RemoteError, ((2,), (5,), (6,), (8,), (9,))
+    ),
     "payload": Format(
         unpad(encode_payload(PAYLOAD)),
         lambda data: unpad(encode_payload(decode_payload(pad(data)))),
@@ -199,7 +228,7 @@ _WIRE: Final = {
 RECORDS: Final[Mapping[str, Format]] = {
     "device": Format(
         DeviceRecord(
-            ADDRESS, _KEY, 1, 2, 3, b"publication", _KEY, True, 4, 2**40, True, True
+            ADDRESS, _KEY, 1, 2, 3, b"publication", _KEY, True, 4, 2**40, True, True, 5
         ).encode(),
         _again(DeviceRecord),
         StoreError,
@@ -216,6 +245,20 @@ RECORDS: Final[Mapping[str, Format]] = {
     "one-time prekey": Format(
         encode_one_time_prekey(_KEY),
         lambda data: encode_one_time_prekey(decode_one_time_prekey(data)),
+        StoreError,
+        (),
+        1,
+    ),
+    "Kyber prekey": Format(
+        KyberPrekeyRecord(b"\x5a" * 64, _SIGNATURE, 1, 2).encode(),
+        _again(KyberPrekeyRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "stored publication": Format(
+        encode_publication(b"published keys"),
+        lambda data: encode_publication(decode_publication(data)),
         StoreError,
         (),
         1,

@@ -3,18 +3,43 @@ from dataclasses import replace
 
 import pytest
 
+from e2ecross.address import Address
 from e2ecross.errors import DecodeError, InvalidArgument, InvalidKey, UnsupportedVersion
-from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
+from e2ecross.wire.bundle import (
+    KyberPrekey,
+    OneTimePrekey,
+    PreKeyBundle,
+    PublishedKeys,
+    SignedPrekey,
+)
 from e2ecross.wire.limits import (
     MAX_BUNDLE_BYTES,
     MAX_ONE_TIME_PREKEYS,
     MAX_PUBLISHED_KEYS_BYTES,
 )
-from tests.support.formats import ADDRESS, BUNDLE, PUBLISHED
+from tests.support.formats import (
+    ADDRESS,
+    BUNDLE,
+    KEM_KEY,
+    KYBER_BUNDLE,
+    KYBER_PUBLISHED,
+    PUBLISHED,
+)
 from tests.support.points import BAD_KEYS, GOOD_KEY
 from tests.support.protobuf import Field, fields, message
 
 ADDRESS_BYTES = message([(1, b"whatsapp"), (2, b"ana"), (3, 1)])
+SIGNATURE = b"\x6b" * 64
+BAD_KEM_KEYS = {
+    "empty": b"",
+    "an X25519 key": GOOD_KEY,
+    "a byte too short": KEM_KEY[:-1],
+    "a byte too long": KEM_KEY + b"\0",
+    "type of Kyber-768": b"\x07" + KEM_KEY[1:],
+    "type of ML-KEM-1024": b"\x0a" + KEM_KEY[1:],
+    "without type": KEM_KEY[1:],
+    "not canonical": b"\x08" + b"\xff" * 1568,
+}
 bad_keys = pytest.mark.parametrize("bad", [*BAD_KEYS])
 
 
@@ -49,6 +74,28 @@ def test_publication_has_the_documented_encoding() -> None:
     assert PublishedKeys.decode(message(items)) == PUBLISHED
 
 
+def test_kyber_keys_have_the_documented_encoding() -> None:
+    first, last = (message([(1, n), (2, KEM_KEY), (3, SIGNATURE)]) for n in (2**32 - 1, 4))
+    assert KYBER_BUNDLE.encode() == BUNDLE.encode() + message([(7, last)])
+    assert KYBER_PUBLISHED.encode() == PUBLISHED.encode() + message([(8, first), (9, last)])
+    for value in (KYBER_BUNDLE, KYBER_PUBLISHED):
+        assert type(value).decode(value.encode()) == value
+
+
+def test_with_kyber_keys_a_bundle_is_no_publication_and_the_other_way_round() -> None:
+    for bundle in (KYBER_BUNDLE, replace(KYBER_BUNDLE, one_time_prekey_id=1)):
+        with pytest.raises(DecodeError, match="one encoding"):
+            PublishedKeys.decode(bundle.encode())
+    fewest = replace(KYBER_PUBLISHED, one_time_prekeys=(), kyber_prekeys=())
+    for published in (
+        fewest,
+        replace(fewest, one_time_prekeys=PUBLISHED.one_time_prekeys[:1]),
+        replace(fewest, kyber_prekeys=KYBER_PUBLISHED.kyber_prekeys),
+    ):
+        with pytest.raises(DecodeError, match="one encoding"):
+            PreKeyBundle.decode(published.encode())
+
+
 def test_bundle_without_one_time_prekey_survives_its_encoding() -> None:
     bundle = replace(BUNDLE, one_time_prekey_id=None, one_time_prekey=None)
     assert PreKeyBundle.decode(bundle.encode()) == bundle
@@ -60,11 +107,13 @@ def test_bundle_carries_what_it_does_not_check() -> None:
         BUNDLE, identity_key=b"", signed_prekey=b"short", one_time_prekey_id=0, one_time_prekey=b""
     )
     assert PreKeyBundle.decode(bundle.encode()) == bundle
+    bundle = replace(bundle, kyber_prekey_id=0, kyber_prekey=GOOD_KEY, kyber_prekey_signature=b"")
+    assert PreKeyBundle.decode(bundle.encode()) == bundle
 
 
 @pytest.mark.parametrize("version", [0, 2, 2**32 - 1])
 def test_other_versions_are_refused_as_such(version: int) -> None:
-    for value in (BUNDLE, PUBLISHED):
+    for value in (BUNDLE, PUBLISHED, KYBER_BUNDLE, KYBER_PUBLISHED):
         with pytest.raises(UnsupportedVersion, match=str(version)):
             type(value).decode(_changed(value.encode(), 1, version))
 
@@ -85,6 +134,14 @@ def test_half_a_one_time_prekey_is_the_callers_mistake(
         replace(BUNDLE, one_time_prekey_id=identifier, one_time_prekey=key)
 
 
+@pytest.mark.parametrize("missing", range(1, 7))
+def test_part_of_a_kyber_prekey_is_the_callers_mistake(missing: int) -> None:
+    names = ("kyber_prekey_id", "kyber_prekey", "kyber_prekey_signature")
+    absent = {name: None for n, name in enumerate(names) if missing >> n & 1}
+    with pytest.raises(InvalidArgument, match="kyber_prekey_signature come together"):
+        replace(KYBER_BUNDLE, **absent)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -99,11 +156,16 @@ def test_half_a_one_time_prekey_is_the_callers_mistake(
         ("one_time_prekey_id", 2**32),
         ("one_time_prekey_id", 1.0),
         ("one_time_prekey", "key"),
+        ("kyber_prekey_id", -1),
+        ("kyber_prekey_id", 2**32),
+        ("kyber_prekey_id", "4"),
+        ("kyber_prekey", bytearray(1569)),
+        ("kyber_prekey_signature", 64),
     ],
 )
 def test_bundle_field_of_the_wrong_type_is_the_callers_mistake(name: str, value: object) -> None:
     with pytest.raises(InvalidArgument, match=f"^{name} "):
-        replace(BUNDLE, **{name: value})  # type: ignore[arg-type]
+        replace(KYBER_BUNDLE, **{name: value})  # type: ignore[arg-type]
 
 
 def test_bundle_has_at_most_4_kib() -> None:
@@ -161,25 +223,84 @@ def test_one_time_prekey_id_is_not_0_and_not_repeated() -> None:
         OneTimePrekey(0, GOOD_KEY)
 
 
-def test_publication_holds_at_most_1000_one_time_prekeys() -> None:
+@pytest.mark.parametrize("bad", [*BAD_KEM_KEYS])
+def test_bad_kem_key_anywhere_in_a_publication_is_refused(bad: str) -> None:
+    items: list[Field] = [(1, 5), (2, BAD_KEM_KEYS[bad]), (3, SIGNATURE)]
+    prekey = message([item for item in items if item[1]])
+    for number in (8, 9):
+        with pytest.raises(InvalidKey, match="KEM"):
+            PublishedKeys.decode(_changed(KYBER_PUBLISHED.encode(), number, prekey))
+
+
+@pytest.mark.parametrize("number", [8, 9])
+def test_kyber_prekey_has_an_id_and_a_signature(number: int) -> None:
+    key: Field = (2, KEM_KEY)
+    without: list[list[Field]] = [
+        [key, (3, SIGNATURE)],
+        [(1, 5), key],
+        [(1, 5), key, (3, SIGNATURE[1:])],
+        [(1, 5), key, (3, SIGNATURE + b"\0")],
+    ]
+    for items in without:
+        with pytest.raises(DecodeError, match=r"not acceptable: (id|signature) "):
+            PublishedKeys.decode(_changed(KYBER_PUBLISHED.encode(), number, message(items)))
+
+
+def test_no_kyber_prekey_id_is_repeated_but_kinds_count_apart() -> None:
+    [first] = KYBER_PUBLISHED.kyber_prekeys
+    for twice in ((first, first), (replace(first, id=4),)):
+        with pytest.raises(InvalidArgument, match=r"^kyber_prekeys .* twice"):
+            replace(KYBER_PUBLISHED, kyber_prekeys=twice)
+    items = fields(KYBER_PUBLISHED.encode())
+    with pytest.raises(DecodeError, match="twice"):
+        PublishedKeys.decode(message([*items[:-1], *items[-2:]]))
+    # `first` has the id of a one-time X25519 prekey: those are looked up by another name.
+    assert first.id in {prekey.id for prekey in KYBER_PUBLISHED.one_time_prekeys}
+
+
+def test_one_time_kyber_prekeys_come_with_a_last_resort_one() -> None:
+    with pytest.raises(InvalidArgument, match="come with a last_resort_kyber_prekey"):
+        replace(KYBER_PUBLISHED, last_resort_kyber_prekey=None)
+    with pytest.raises(DecodeError, match="come with a last_resort_kyber_prekey"):
+        PublishedKeys.decode(message(fields(KYBER_PUBLISHED.encode())[:-1]))
+    alone = replace(KYBER_PUBLISHED, kyber_prekeys=())
+    assert PublishedKeys.decode(alone.encode()) == alone
+
+
+def test_publication_holds_at_most_1000_one_time_prekeys_of_each_kind() -> None:
     def keys(count: int) -> tuple[OneTimePrekey, ...]:
         return tuple(OneTimePrekey(2**32 - 1 - i, GOOD_KEY) for i in range(count))
 
-    largest = replace(PUBLISHED, one_time_prekeys=keys(MAX_ONE_TIME_PREKEYS))
+    def kyber_keys(count: int) -> tuple[KyberPrekey, ...]:
+        return tuple(KyberPrekey(2**32 - 1 - i, KEM_KEY, SIGNATURE) for i in range(count))
+
+    largest = replace(
+        KYBER_PUBLISHED,
+        address=Address("a" * 32, "u" * 64, 127),
+        one_time_prekeys=keys(MAX_ONE_TIME_PREKEYS),
+        kyber_prekeys=kyber_keys(MAX_ONE_TIME_PREKEYS),
+    )
     data = largest.encode()
     assert PublishedKeys.decode(data) == largest
     assert len(data) <= MAX_PUBLISHED_KEYS_BYTES
-    with pytest.raises(InvalidArgument, match="more than 1000"):
+    with pytest.raises(InvalidArgument, match=r"^one_time_prekeys holds more than 1000"):
         replace(PUBLISHED, one_time_prekeys=keys(MAX_ONE_TIME_PREKEYS + 1))
-    one_more = message([*fields(data), (6, message([(1, 1), (2, GOOD_KEY)]))])
-    with pytest.raises(DecodeError, match="more than 1000"):
-        PublishedKeys.decode(one_more)
+    with pytest.raises(InvalidArgument, match=r"^kyber_prekeys holds more than 1000"):
+        replace(KYBER_PUBLISHED, kyber_prekeys=kyber_keys(MAX_ONE_TIME_PREKEYS + 1))
+    items = fields(data)
+    for number in (6, 8):
+        at = max(i for i, item in enumerate(items) if item[0] == number)
+        inner = items[at][1]
+        assert isinstance(inner, bytes)
+        one_more = (number, _changed(inner, 1, 1))
+        with pytest.raises(DecodeError, match="more than 1000"):
+            PublishedKeys.decode(message([*items[: at + 1], one_more, *items[at + 1 :]]))
 
 
-def test_publication_has_at_most_64_kib() -> None:
+def test_publication_has_at_most_2_mib() -> None:
     with pytest.raises(DecodeError, match="well-formed"):
-        PublishedKeys.decode(b"\xff" * 65_536)
-    with pytest.raises(DecodeError, match="65536"):
+        PublishedKeys.decode(b"\xff" * 2_097_152)
+    with pytest.raises(DecodeError, match="2097152"):
         PublishedKeys.decode(b"\xff" * (MAX_PUBLISHED_KEYS_BYTES + 1))
 
 
@@ -193,13 +314,16 @@ def test_publication_has_at_most_64_kib() -> None:
         ("signed_prekey", None),
         ("one_time_prekeys", [OneTimePrekey(1, GOOD_KEY)]),
         ("one_time_prekeys", (SignedPrekey(1, GOOD_KEY, bytes(64)),)),
+        ("kyber_prekeys", [KyberPrekey(1, KEM_KEY, SIGNATURE)]),
+        ("kyber_prekeys", (OneTimePrekey(1, GOOD_KEY),)),
+        ("last_resort_kyber_prekey", SignedPrekey(1, GOOD_KEY, bytes(64))),
     ],
 )
 def test_publication_field_of_the_wrong_type_is_the_callers_mistake(
     name: str, value: object
 ) -> None:
     with pytest.raises(InvalidArgument, match=f"^{name} "):
-        replace(PUBLISHED, **{name: value})  # type: ignore[arg-type]
+        replace(KYBER_PUBLISHED, **{name: value})  # type: ignore[arg-type]
 
 
 def test_prekeys_check_their_fields() -> None:
@@ -211,6 +335,12 @@ def test_prekeys_check_their_fields() -> None:
         SignedPrekey(1, GOOD_KEY, bytes(63))
     with pytest.raises(InvalidArgument, match=r"^public_key "):
         OneTimePrekey(1, GOOD_KEY + b"\0")
+    with pytest.raises(InvalidArgument, match=r"^id "):
+        KyberPrekey(0, KEM_KEY, SIGNATURE)
+    with pytest.raises(InvalidArgument, match=r"^public_key "):
+        KyberPrekey(1, KEM_KEY[1:], SIGNATURE)
+    with pytest.raises(InvalidArgument, match=r"^signature "):
+        KyberPrekey(1, KEM_KEY, SIGNATURE + b"\0")
 
 
 def test_values_with_the_same_fields_are_equal() -> None:

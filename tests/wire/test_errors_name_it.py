@@ -16,6 +16,8 @@ NAMES = {
     "envelope": "an envelope",
     "bundle": "a prekey bundle",
     "publication": "a publication of keys",
+    "bundle with Kyber": "a prekey bundle",
+    "publication with Kyber": "a publication of keys",
     "payload": "a payload",
     "text": "a text",
     "bytes": "a content",
@@ -24,6 +26,8 @@ NAMES = {
     "device": "the device record",
     "signed prekey": "a signed prekey record",
     "one-time prekey": "a one-time prekey record",
+    "Kyber prekey": "a Kyber prekey record",
+    "stored publication": "a publication record",
     "remote identity": "a remote identity record",
     "outbox": "an outbox record",
     "inbox message": "an inbox record",
@@ -108,7 +112,9 @@ def test_what_is_not_in_its_one_encoding(name: str) -> None:
         assert str(error.__cause__).startswith(f"{NAMES[name]} is not in its one encoding")
 
 
-@pytest.mark.parametrize("name", ["bundle", "publication"])
+@pytest.mark.parametrize(
+    "name", ["bundle", "publication", "bundle with Kyber", "publication with Kyber"]
+)
 def test_what_is_of_a_later_version(name: str) -> None:
     form = FORMATS[name]
     changed = message([(1, 2), *fields(form.example)[1:]])

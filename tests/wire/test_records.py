@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from e2ecross.errors import RecordCorrupted, StoreTooNew
+from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
 from e2ecross.wire.queue_records import (
     GenerationRecord,
     InboxRecord,
@@ -19,12 +20,15 @@ from e2ecross.wire.queue_records import (
 )
 from e2ecross.wire.records import (
     DeviceRecord,
+    KyberPrekeyRecord,
     RemoteIdentityRecord,
     SignedPrekeyRecord,
     decode_epoch,
     decode_one_time_prekey,
+    decode_publication,
     encode_epoch,
     encode_one_time_prekey,
+    encode_publication,
 )
 from tests.support.formats import ADDRESS, MESSAGE_ID, PEER, RECORDS
 from tests.support.points import GOOD_KEY
@@ -52,6 +56,9 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         RemoteIdentityRecord(GOOD_KEY, None, False, 0),
         RemoteIdentityRecord(GOOD_KEY, None, False, 1, True, 2, True),
         replace(DEVICE, publication_epoch=2**64 - 1, adopts_epoch=True, replaces_prekeys=True),
+        replace(DEVICE, last_resort_kyber_prekey_id=2**32 - 1),
+        KyberPrekeyRecord(KEY * 2, SIGNATURE, 1, 2),
+        KyberPrekeyRecord(KEY * 2, SIGNATURE, 0, 0),
         OutboxRecord(b"envelope"),
         OutboxRecord(b"envelope", PEER, MESSAGE_ID),
         OutboxRecord(b"", PEER, MESSAGE_ID, True, True),
@@ -74,6 +81,7 @@ def test_record_survives_its_encoding(record: Any) -> None:  # noqa: ANN401
 
 def test_plain_records_survive_their_encoding() -> None:
     assert decode_one_time_prekey(encode_one_time_prekey(KEY)) == KEY
+    assert decode_publication(encode_publication(b"published keys")) == b"published keys"
     assert decode_epoch(encode_epoch(2**64 - 1)) == 2**64 - 1
     assert decode_retry(encode_retry(3)) == 3
     for shelf in ((), (GenerationRecord(0, 1, 2), GenerationRecord(3, 0, 0))):
@@ -187,3 +195,19 @@ def test_record_with_secrets_does_not_show_them(record: object) -> None:
     assert repr(record) == f"<{type(record).__name__}: secret>"
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(record)
+
+
+def test_the_largest_publication_fits_into_its_record_and_no_other() -> None:
+    largest = bytes(MAX_PUBLISHED_KEYS_BYTES)
+    assert decode_publication(encode_publication(largest)) == largest
+    with pytest.raises(RecordCorrupted, match="a publication record has 2097159 bytes"):
+        decode_publication(encode_publication(largest + b"\0"))
+    with pytest.raises(RecordCorrupted, match="an epoch record has"):
+        decode_epoch(encode_publication(largest))
+
+
+@pytest.mark.parametrize("lengths", [(63, 64), (65, 64), (64, 63), (64, 65), (0, 64), (64, 0)])
+def test_a_kyber_prekey_has_a_seed_and_a_signature_of_64_bytes(lengths: tuple[int, int]) -> None:
+    seed, signature = map(bytes, lengths)
+    with pytest.raises(RecordCorrupted, match="a Kyber prekey record holds a value of wrong"):
+        KyberPrekeyRecord.decode(KyberPrekeyRecord(seed, signature, 1, 0).encode())

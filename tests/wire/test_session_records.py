@@ -102,9 +102,9 @@ def test_session_survives_its_encoding(
 
 def test_session_of_a_later_version_is_refused_with_both_numbers() -> None:
     body = STORED_SESSION.encode()[1:]
-    with pytest.raises(StoreTooNew, match=r"^a stored session has version 4") as caught:
-        StoredSession.decode(b"\x01" + message([(1, 4), *fields(body)[1:]]))
-    assert (caught.value.found, caught.value.supported) == (4, 3)
+    with pytest.raises(StoreTooNew, match=r"^a stored session has version 5") as caught:
+        StoredSession.decode(b"\x01" + message([(1, 5), *fields(body)[1:]]))
+    assert (caught.value.found, caught.value.supported) == (5, 4)
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
