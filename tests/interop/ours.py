@@ -55,6 +55,7 @@ class Ours:
             device.confirm_published(published)
         once = published.one_time_prekeys[0] if one_time else None
         kyber_once = one_time if one_time_kyber is None else one_time_kyber
+        assert published.last_resort_kyber_prekey is not None
         kyber = published.kyber_prekeys[0] if kyber_once else published.last_resort_kyber_prekey
         return Bundle(
             registration_id=published.registration_id,

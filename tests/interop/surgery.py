@@ -78,14 +78,15 @@ def counters(sealed: Sealed) -> tuple[int, int]:
 
 def version(sealed: Sealed) -> int:
     """The message version that a message says it is of."""
-    return sealed.data[inner(sealed).start] >> 4
+    first_byte: int = sealed.data[inner(sealed).start]
+    return first_byte >> 4
 
 
 class Spqr(NamedTuple):
     """What a message says of the post-quantum ratchet."""
 
     epoch: int  # the key exchange that is going on
-    index: int  # of the key among those of `key_epoch`; 0 if there is none yet
+    key_index: int  # of the key among those of `key_epoch`; 0 if there is none yet
     kind: int
 
     @property
@@ -116,6 +117,29 @@ def flip(sealed: Sealed, offset: int, bit: int = 0) -> Sealed:
     damaged = bytearray(sealed.data)
     damaged[offset] ^= 1 << bit
     return Sealed(sealed.kind, bytes(damaged))
+
+
+def without_field(sealed: Sealed, number: int) -> Sealed:
+    """A first message without one field of its wrapper."""
+    kept = _without(sealed.data, slice(1, len(sealed.data)), number)
+    return Sealed(sealed.kind, sealed.data[:1] + kept)
+
+
+def without_inner_field(sealed: Sealed, number: int) -> Sealed:
+    """An ordinary message without one field, its MAC as it was."""
+    assert sealed.kind != PREKEY
+    end = len(sealed.data) - MAC_BYTES
+    kept = _without(sealed.data, slice(1, end), number)
+    return Sealed(sealed.kind, sealed.data[:1] + kept + sealed.data[end:])
+
+
+def _without(data: bytes, fields: slice, number: int) -> bytes:
+    kept, at = b"", fields.start
+    for found, place in _fields(data, fields.start, fields.stop):
+        if found != number:
+            kept += data[at : place.stop]
+        at = place.stop
+    return kept
 
 
 def without_kyber(bundle: Bundle) -> Bundle:

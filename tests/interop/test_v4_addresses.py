@@ -45,9 +45,7 @@ def pair(
 def test_both_sides_name_the_ends_until_they_are_answered(
     make_ours: MakeOurs, start_peer: StartPeer, spelling: Callable[[str], str]
 ) -> None:
-    ours, peer = pair(
-        make_ours, start_peer, us=spelling(ANA_UUID), peer=f"{spelling(BUDI_UUID)}.3"
-    )
+    ours, peer = pair(make_ours, start_peer, us=spelling(ANA_UUID), peer=f"{spelling(BUDI_UUID)}.3")
     for first, second, expected in (
         (ours, peer, named(ANA) + named(BUDI)),
         (peer, ours, named(BUDI) + named(ANA)),
@@ -108,9 +106,7 @@ def test_a_peer_that_knows_one_of_the_ends_by_a_plain_name(
         peer.decrypt(ours.encrypt(b"named"))
 
 
-def test_a_peer_of_plain_names_with_one_of_ours(
-    make_ours: MakeOurs, start_peer: StartPeer
-) -> None:
+def test_a_peer_of_plain_names_with_one_of_ours(make_ours: MakeOurs, start_peer: StartPeer) -> None:
     """With one plain name on our side as well, nobody names anybody."""
     ours = make_ours(None, Address("whatsapp", "ana"), BUDI)
     peer = start_peer(LIBSIGNAL_0_103, "whatsapp:ana.1", f"{BUDI_UUID}.3")

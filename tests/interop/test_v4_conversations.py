@@ -96,7 +96,7 @@ def numbers_of(sealed: Sealed) -> tuple[int, int]:
     """Epoch and key index of the post-quantum ratchet."""
     seen = surgery.spqr(sealed)
     assert seen is not None
-    return seen.epoch, seen.index
+    return seen.epoch, seen.key_index
 
 
 def test_both_sides_demand_the_post_quantum_ratchet_from_the_first_message_on(

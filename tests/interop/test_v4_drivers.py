@@ -43,7 +43,10 @@ def test_two_releases_talk(
     one_time: bool,
     post_quantum: bool,
 ) -> None:
-    left, right = start_peer(initiator, "right.1", "left.1"), start_peer(responder, "left.1", "right.1")
+    left, right = (
+        start_peer(initiator, "right.1", "left.1"),
+        start_peer(responder, "left.1", "right.1"),
+    )
     start(left, right, one_time=one_time)
     tally = walk(Random(1), left, right, 150, spare_version=False, weather=STORM)
     assert tally.read + tally.lost + tally.too_late_refused >= 150
@@ -56,7 +59,10 @@ def test_two_releases_talk(
 def test_two_releases_that_do_not(
     start_peer: StartPeer, initiator: PeerKind, responder: PeerKind
 ) -> None:
-    left, right = start_peer(initiator, "right.1", "left.1"), start_peer(responder, "left.1", "right.1")
+    left, right = (
+        start_peer(initiator, "right.1", "left.1"),
+        start_peer(responder, "left.1", "right.1"),
+    )
     start(left, right, one_time=True)
     with pytest.raises(PeerRefused, match="decryption failed"):
         right.decrypt(left.encrypt(b"without the post-quantum ratchet, or with it"))

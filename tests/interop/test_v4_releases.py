@@ -86,7 +86,9 @@ def test_strict_policy_talks_to_a_peer_that_negotiates(
     assert speaks_spqr(ours, peer)
 
 
-@pytest.mark.parametrize(("policy", "index"), [(Policy(), 1), (LENIENT, 0)], ids=["strict", "lenient"])
+@pytest.mark.parametrize(
+    ("policy", "index"), [(Policy(), 1), (LENIENT, 0)], ids=["strict", "lenient"]
+)
 def test_who_negotiates_starts_without_a_key_of_that_ratchet(
     make_ours: MakeOurs, start_peer: StartPeer, policy: Policy, index: int
 ) -> None:
@@ -94,16 +96,16 @@ def test_who_negotiates_starts_without_a_key_of_that_ratchet(
     peer = start_peer(LIBSIGNAL_0_75, str(ours.address))
     start(ours, peer, one_time=True)
     firsts = [surgery.spqr(exchange(ours, peer, b"first")) for _ in range(2)]
-    assert [first and first.index for first in firsts] == ([1, 2] if index else [0, 0])
+    assert [first and first.key_index for first in firsts] == ([1, 2] if index else [0, 0])
     answer = surgery.spqr(exchange(peer, ours, b"answer"))
     second = surgery.spqr(exchange(ours, peer, b"second"))
     assert answer is not None
     assert second is not None
-    assert (answer.index, second.index) == (1, 3 if index else 1)
+    assert (answer.key_index, second.key_index) == (1, 3 if index else 1)
     start(peer, ours, one_time=True)
     first = surgery.spqr(exchange(peer, ours, b"first"))
     assert first is not None
-    assert first.index == 0, "the peer negotiates"
+    assert first.key_index == 0, "the peer negotiates"
 
 
 @pytest.mark.parametrize("kind", NOT_RATCHETING, ids=str)
