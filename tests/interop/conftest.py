@@ -12,7 +12,7 @@ import pytest
 from e2ecross import Address, Policy
 
 from .conversation import Tally
-from .ours import Ours
+from .ours import AS_DEPLOYED, MakeOurs, Ours
 from .peers import (
     INSTALL,
     LIBSIGNAL_0_103,
@@ -75,23 +75,11 @@ def libsignal_client(start_peer: StartPeer) -> Peer:
 
 
 @pytest.fixture
-def ours(tmp_path: Path) -> Ours:
-    """A new device of ours, whose contact is `peer`."""
-    return Ours(tmp_path / "ours.db", ANA, BUDI)
+def make_ours(tmp_path: Path) -> Iterator[MakeOurs]:
+    """Make devices of ours, with a policy or other names than Ana's and Budi's.
 
-
-@pytest.fixture
-def more_of_ours(tmp_path: Path) -> Ours:
-    """A second device of ours with the same contact."""
-    return Ours(tmp_path / "more.db", Address("whatsapp", "citra"), BUDI)
-
-
-@pytest.fixture
-def make_ours(tmp_path: Path) -> Iterator[Callable[..., Ours]]:
-    """Make devices of ours, with a policy or other names: `make_ours(policy, address, contact)`.
-
-    Their stores are in memory where the system has a folder that is (long walks would otherwise
-    wait for the disk most of the time).
+    Their stores are in memory where the system has a folder that is: these tests would wait for
+    the disk most of the time, and what a disk keeps is tested elsewhere.
     """
     memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
@@ -102,9 +90,21 @@ def make_ours(tmp_path: Path) -> Iterator[Callable[..., Ours]]:
         ) -> Ours:
             nonlocal made
             made += 1
-            return Ours(Path(folder) / f"{made}.db", address, contact, policy)
+            return Ours(Path(folder) / f"{made}.db", address, contact, policy or AS_DEPLOYED)
 
         yield make
+
+
+@pytest.fixture
+def ours(make_ours: MakeOurs) -> Ours:
+    """A new device of ours, whose contact is `peer`."""
+    return make_ours()
+
+
+@pytest.fixture
+def more_of_ours(make_ours: MakeOurs) -> Ours:
+    """A second device of ours with the same contact."""
+    return make_ours(address=Address("whatsapp", "citra"))
 
 
 @pytest.fixture

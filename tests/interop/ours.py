@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from e2ecross import Address, Device, MessageKind, Policy, PreKeyBundle
 from e2ecross.client.session_store import load_sessions
@@ -13,6 +14,9 @@ from e2ecross.stores import SQLiteStore
 
 from .peers import Bundle, Sealed
 
+AS_DEPLOYED = Policy(max_forward_jump=25_000)
+"""The default policy, but as many skipped messages as the deployed peers of version 4 allow."""
+
 
 class Ours:
     """A device of ours with one contact; every operation opens the store anew and closes it."""
@@ -20,13 +24,11 @@ class Ours:
     refusal: type[Exception] = RemoteError
     duplicate: type[Exception] = DuplicateMessage
 
-    def __init__(
-        self, path: Path, address: Address, contact: Address, policy: Policy | None = None
-    ) -> None:
+    def __init__(self, path: Path, address: Address, contact: Address, policy: Policy) -> None:
         """Create the device in a store at `path`."""
         self.address = address
         self.contact = contact
-        self.policy = Policy() if policy is None else policy
+        self.policy = policy
         self._path = path
         store = SQLiteStore(path)
         Device.create(address, store)
@@ -115,3 +117,12 @@ class Ours:
 
     def restart(self) -> None:
         """Nothing to do: nothing is in memory between two operations."""
+
+
+class MakeOurs(Protocol):
+    """What the fixture `make_ours` gives."""
+
+    def __call__(
+        self, policy: Policy | None = None, address: Address = ..., contact: Address = ...
+    ) -> Ours:
+        """Make a new device of ours."""

@@ -6,6 +6,7 @@ import json
 import subprocess
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -300,13 +301,21 @@ class Peer:
             encoding="utf-8",
             cwd=HERE,
         )
+        self._deadline = float("inf")
+        threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()
+
+    def _watch(self, process: "subprocess.Popen[str]") -> None:
+        """Kill a driver that does not answer in time; a thread per request would cost more."""
+        while process.poll() is None:
+            time.sleep(1)
+            if time.monotonic() > self._deadline:
+                process.kill()
 
     def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        watchdog = threading.Timer(TIMEOUT_S, self._process.kill)
-        watchdog.start()
+        self._deadline = time.monotonic() + TIMEOUT_S
         try:
             stdin.write(json.dumps({"cmd": command, **arguments}) + "\n")
             stdin.flush()
@@ -314,8 +323,7 @@ class Peer:
         except BrokenPipeError:
             line = ""
         finally:
-            watchdog.cancel()
-            watchdog.join()
+            self._deadline = float("inf")
         if not line:
             self._process.wait(TIMEOUT_S)
             self._stderr.seek(0)

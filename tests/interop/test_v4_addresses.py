@@ -11,7 +11,7 @@ from e2ecross.errors import AuthenticationFailed
 
 from . import surgery
 from .conversation import exchange, start
-from .ours import Ours
+from .ours import MakeOurs, Ours
 from .peers import LIBSIGNAL_0_103, PREKEY, SIGNAL, Peer, PeerRefused, Sealed, StartPeer
 
 ANA_UUID = "9d0652a3-dcc3-4d11-975f-74d61598733f"
@@ -19,8 +19,6 @@ BUDI_UUID = "796abedb-ca4e-4f18-8803-1fde5b921f9f"
 OTHER_UUID = "c04a3b52-7d38-4c5c-9c40-2a54dcbd5ac5"
 ANA = Address("whatsapp", ANA_UUID)
 BUDI = Address("whatsapp", BUDI_UUID, 3)
-
-MakeOurs = Callable[..., Ours]
 
 
 def addresses_in(sealed: Sealed) -> bytes | None:

@@ -8,7 +8,7 @@ import pytest
 
 from . import surgery
 from .conversation import STORM, Tally, exchange, start, walk
-from .ours import Ours
+from .ours import MakeOurs, Ours
 from .peers import LIBSIGNAL_0_103, PREKEY, SIGNAL, Party, Peer, Sealed, Start, StartPeer
 
 READ_EACH_WAY = 1000
@@ -19,7 +19,6 @@ WALKS = [
     for we_start in (True, False)
     for one_time in (True, False)
 ]
-MakeOurs = Callable[..., Ours]
 
 
 def parties(ours: Ours, peer: Peer, *, we_start: bool) -> tuple[Party, Party]:

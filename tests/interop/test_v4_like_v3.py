@@ -12,7 +12,6 @@ from .test_conversations import (  # noqa: F401
     test_a_new_session_takes_over,
     test_envelopes_hold_signal_messages,
     test_every_size,
-    test_long_run_of_losses,
 )
 from .test_crossing import (  # noqa: F401
     test_crossing_traffic,

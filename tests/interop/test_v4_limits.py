@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How far ahead and how late a message of version 4 may be, with libsignal-client 0.103."""
 
-from collections.abc import Callable
-
 import pytest
 
 from e2ecross import Policy, Text
@@ -10,23 +8,20 @@ from e2ecross.errors import TooManySkipped
 
 from . import surgery
 from .conversation import CHAINS_KEPT, exchange, start
-from .ours import Ours
+from .ours import AS_DEPLOYED, MakeOurs, Ours
 from .peers import LIBSIGNAL_0_103, Party, Peer, PeerRefused, Sealed, StartPeer
 
-DEPLOYED_JUMP = 25_000
 # The post-quantum ratchet counts a jump from the last key used, the other from the next one due.
-LONGEST_RUN_OF_LOSSES = DEPLOYED_JUMP - 1
+LONGEST_RUN_OF_LOSSES = AS_DEPLOYED.max_forward_jump - 1
 BATCH = 5_000  # messages encrypted between two signs of life
 KEPT = 2_000  # keys of lost messages, per chain and per epoch
 
-MakeOurs = Callable[..., Ours]
-
 
 def settled(
-    make_ours: MakeOurs, start_peer: StartPeer, policy: Policy, *, we_start: bool = True
+    make_ours: MakeOurs, start_peer: StartPeer, *, we_start: bool = True
 ) -> tuple[Ours, Peer]:
     """A conversation in which each side has read the other."""
-    ours = make_ours(policy)
+    ours = make_ours()
     peer = start_peer(LIBSIGNAL_0_103, str(ours.address))
     initiator: Party = ours if we_start else peer
     responder: Party = peer if we_start else ours
@@ -56,7 +51,7 @@ def peers_after(peer: Peer, lost: int) -> Sealed:
 
 
 def test_the_peer_follows_us_as_far_as_we_think(make_ours: MakeOurs, start_peer: StartPeer) -> None:
-    ours, peer = settled(make_ours, start_peer, Policy())
+    ours, peer = settled(make_ours, start_peer)
     near = ours_after(ours, LONGEST_RUN_OF_LOSSES)
     far = ours_after(ours, 0)
     with pytest.raises(PeerRefused, match="decryption failed"):
@@ -69,7 +64,7 @@ def test_the_peer_follows_us_as_far_as_we_think(make_ours: MakeOurs, start_peer:
 def test_we_follow_the_peer_as_far_as_it_does_us(
     make_ours: MakeOurs, start_peer: StartPeer
 ) -> None:
-    ours, peer = settled(make_ours, start_peer, Policy(max_forward_jump=DEPLOYED_JUMP))
+    ours, peer = settled(make_ours, start_peer)
     near = peers_after(peer, LONGEST_RUN_OF_LOSSES)
     far = peers_after(peer, 0)
     with pytest.raises(TooManySkipped):
@@ -77,7 +72,7 @@ def test_we_follow_the_peer_as_far_as_it_does_us(
     ours.policy = Policy()
     with pytest.raises(TooManySkipped):  # it takes the policy to follow so far
         ours.decrypt(near)
-    ours.policy = Policy(max_forward_jump=DEPLOYED_JUMP)
+    ours.policy = AS_DEPLOYED
     assert ours.decrypt(near) == b"arrived"
     assert ours.decrypt(far) == b"arrived"
     exchange(ours, peer, b"still there")
@@ -90,7 +85,7 @@ who_reads = pytest.mark.parametrize("we_read", [True, False], ids=["we-read", "p
 def test_as_many_keys_of_lost_messages_are_kept(
     make_ours: MakeOurs, start_peer: StartPeer, we_read: bool
 ) -> None:
-    ours, peer = settled(make_ours, start_peer, Policy())
+    ours, peer = settled(make_ours, start_peer)
     sender: Party = peer if we_read else ours
     receiver: Party = ours if we_read else peer
     gone, kept = sender.encrypt(b"gone"), sender.encrypt(b"kept")
@@ -109,7 +104,7 @@ def test_the_keys_of_an_epoch_are_kept_until_the_reader_is_two_further(
     make_ours: MakeOurs, start_peer: StartPeer, we_read: bool
 ) -> None:
     """Shorter than chains are kept, if both write much before the other answers."""
-    ours, peer = settled(make_ours, start_peer, Policy(), we_start=not we_read)
+    ours, peer = settled(make_ours, start_peer, we_start=not we_read)
     sender: Party = peer if we_read else ours
     receiver: Party = ours if we_read else peer
     late = [sender.encrypt(b"late") for _ in range(2)]
