@@ -8,10 +8,13 @@ Rules:
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from e2ecross.errors import RemoteError
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.signal_message import (
+    VERSION_3,
+    VERSION_4,
     PreKeySignalMessage,
     SignalMessage,
     decode_prekey_signal_message,
@@ -20,26 +23,34 @@ from e2ecross.wire.signal_message import (
 
 __all__ = ["EnvelopeView", "MessageView", "PrekeyView", "describe"]
 
+_VERSIONS: Final = (VERSION_3, VERSION_4)
+
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
     """The public header of a Signal message.
 
     Attributes:
+        version: 3 or 4.
         ratchet_key: the sender's current ratchet key, 33 bytes as hex.
         counter: the message's number in its chain, from 0.
         previous_counter: the last number of the sender's previous chain; None if absent.
         encrypted: the encrypted body as hex: the padded payload with the content in it.
         encrypted_bytes: its size, a multiple of 16.
         mac: 8 bytes as hex.
+        pq_ratchet: the message of the SPQR ratchet as hex; None if there is none.
+        addresses: who sends to whom, as Signal writes it, as hex; None if it is not told.
     """
 
+    version: int
     ratchet_key: str
     counter: int
     previous_counter: int | None
     encrypted: str
     encrypted_bytes: int
     mac: str
+    pq_ratchet: str | None
+    addresses: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +63,8 @@ class PrekeyView:
         one_time_prekey_id: which one-time prekey it uses up, or None.
         base_key: the sender's ephemeral key, 33 bytes as hex.
         identity_key: the sender's identity key, 33 bytes as hex.
+        kyber_prekey_id: which Kyber prekey it uses; None in version 3.
+        kyber_ciphertext: what was encapsulated to it, 1569 bytes as hex; None in version 3.
     """
 
     registration_id: int
@@ -59,6 +72,8 @@ class PrekeyView:
     one_time_prekey_id: int | None
     base_key: str
     identity_key: str
+    kyber_prekey_id: int | None
+    kyber_ciphertext: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +116,10 @@ def describe(data: bytes) -> EnvelopeView:
     problem: str | None = None
     try:
         if envelope.kind is MessageKind.PREKEY:
-            wrapper = decode_prekey_signal_message(envelope.ciphertext)
+            wrapper = decode_prekey_signal_message(envelope.ciphertext, _VERSIONS)
             prekey, message = _describe_prekey(wrapper), _describe_message(wrapper.message)
         else:
-            message = _describe_message(decode_signal_message(envelope.ciphertext))
+            message = _describe_message(decode_signal_message(envelope.ciphertext, _VERSIONS))
     except RemoteError as error:
         problem = str(error)
     return EnvelopeView(
@@ -122,12 +137,15 @@ def describe(data: bytes) -> EnvelopeView:
 
 def _describe_message(message: SignalMessage) -> MessageView:
     return MessageView(
+        version=message.version.number,
         ratchet_key=message.ratchet_key.hex(),
         counter=message.counter,
         previous_counter=message.previous_counter,
         encrypted=message.ciphertext.hex(),
         encrypted_bytes=len(message.ciphertext),
         mac=message.mac.hex(),
+        pq_ratchet=message.pq_ratchet.hex() or None,
+        addresses=None if message.addresses is None else message.addresses.hex(),
     )
 
 
@@ -138,4 +156,6 @@ def _describe_prekey(wrapper: PreKeySignalMessage) -> PrekeyView:
         one_time_prekey_id=wrapper.one_time_prekey_id,
         base_key=wrapper.base_key.hex(),
         identity_key=wrapper.identity_key.hex(),
+        kyber_prekey_id=None if wrapper.kyber is None else wrapper.kyber.prekey_id,
+        kyber_ciphertext=None if wrapper.kyber is None else wrapper.kyber.ciphertext.hex(),
     )

@@ -1,28 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`e2ecross inspect FILE`: what a relay could learn from an encoded envelope.
+"""`e2ecross inspect FILE`: what a relay could learn from an encoded envelope, or published keys.
 
 Rules:
-- Never more than the largest envelope and one byte is read.
-- Anything that is not an envelope: one line on stderr, nothing on stdout, exit code 1.
+- Never more than the largest publication and one byte is read.
+- Anything else: one line on stderr, nothing on stdout, exit code 1.
 
-With `--json` the document on stdout is `describe.EnvelopeView` as an object: `message_id`,
-`sender`, `recipient`, `kind` ("prekey" or "signal"), `envelope_bytes`, `ciphertext_bytes`,
-`prekey` (null, or `registration_id`, `signed_prekey_id`, `one_time_prekey_id`, `base_key`,
-`identity_key`), `message` (null, or `ratchet_key`, `counter`, `previous_counter`, `encrypted`,
-`encrypted_bytes`, `mac`) and `problem` (null, or why the Signal message does not decode). Bytes
-are hexadecimal.
+With `--json` the document on stdout is, of an envelope, `describe.EnvelopeView` as an object:
+`message_id`, `sender`, `recipient`, `kind` ("prekey" or "signal"), `envelope_bytes`,
+`ciphertext_bytes`, `prekey` (null, or `registration_id`, `signed_prekey_id`, `one_time_prekey_id`,
+`base_key`, `identity_key`, `kyber_prekey_id`, `kyber_ciphertext`), `message` (null, or `version`,
+`ratchet_key`, `counter`, `previous_counter`, `encrypted`, `encrypted_bytes`, `mac`, `pq_ratchet`,
+`addresses`) and `problem` (null, or why the Signal message does not decode). Of published keys it
+is `describe_keys.KeysView`: `kind` ("bundle" or "publication"), `size_bytes`, `address`,
+`registration_id`, `identity_key`, `signed_prekey`, `one_time_prekeys`, `kyber_prekeys` and
+`last_resort_kyber_prekey` (null, or as the others an object of `id`, `public_key` and `signature`).
+Bytes are hexadecimal.
 """
 
 import json as json_module
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Final
 
 from e2ecross.cli.describe import EnvelopeView, MessageView, PrekeyView, describe
+from e2ecross.cli.describe_keys import KeysView, PublicPrekeyView, describe_keys
 from e2ecross.errors import DecodeError, RemoteError
-from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
+from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
 
 __all__ = ["run_inspect"]
 
@@ -35,22 +41,26 @@ _HIDDEN: Final = (
     "addresses, message id and registration id with an encrypted copy of them."
 )
 
+_UNPROVEN: Final = (
+    "All of it is public. No signature is checked here: whoever starts a session checks them."
+)
+
 
 def run_inspect(name: str, *, json: bool = False) -> int:
-    """Print what is readable of the envelope in a file.
+    """Print what is readable of the envelope, or of the published keys, in a file.
 
     Args:
         name: the file; `-` is standard input.
         json: print a JSON document instead of text.
 
     Returns:
-        The exit code: 0, or 1 when there is no envelope; stderr then tells why in one line.
+        The exit code: 0, or 1 when there is neither; stderr then tells why in one line.
     """
     try:
         data = _read(name)
-        if len(data) > MAX_ENVELOPE_BYTES:
-            return _refuse(name, f"not an envelope: more than {MAX_ENVELOPE_BYTES} bytes")
-        view = describe(data)
+        if len(data) > MAX_PUBLISHED_KEYS_BYTES:
+            return _refuse(name, f"not an envelope: more than {MAX_PUBLISHED_KEYS_BYTES} bytes")
+        view = _describe(data)
     except DecodeError as error:
         return _refuse(name, f"not an envelope: {error}")
     except RemoteError as error:
@@ -62,18 +72,28 @@ def run_inspect(name: str, *, json: bool = False) -> int:
     if json:
         print(json_module.dumps(asdict(view), indent=2))
     else:
-        print("\n".join(_lines(view)))
+        print("\n".join(_lines(view) if isinstance(view, EnvelopeView) else _key_lines(view)))
     return 0
 
 
+def _describe(data: bytes) -> EnvelopeView | KeysView:
+    """Describe an envelope or, where it is none, published keys."""
+    try:
+        return describe(data)
+    except DecodeError:
+        with suppress(RemoteError):
+            return describe_keys(data)
+        raise
+
+
 def _read(name: str) -> bytes:
-    """Read an envelope's worth of bytes, and one more if there is one."""
+    """Read as many bytes as the largest publication has, and one more if there is one."""
     if name != "-":
         with open(name, "rb") as file:
-            return file.read(MAX_ENVELOPE_BYTES + 1)
+            return file.read(MAX_PUBLISHED_KEYS_BYTES + 1)
     if sys.stdin is None:
         raise OSError("standard input is closed")
-    return sys.stdin.buffer.read(MAX_ENVELOPE_BYTES + 1)
+    return sys.stdin.buffer.read(MAX_PUBLISHED_KEYS_BYTES + 1)
 
 
 def _refuse(name: str, why: str) -> int:
@@ -109,6 +129,9 @@ def _prekey_lines(prekey: PrekeyView) -> Iterator[str]:
     one_time = prekey.one_time_prekey_id
     shown = "none" if one_time is None else f"{one_time} (the recipient's, used up by this)"
     yield from _line("one-time prekey id", shown)
+    if prekey.kyber_ciphertext is not None:
+        yield from _line("Kyber prekey id", f"{prekey.kyber_prekey_id} (the recipient's)")
+        yield from _line("KEM ciphertext", *_cut(prekey.kyber_ciphertext))
     yield from _line("base key", prekey.base_key)
     yield from _line("identity key", f"{prekey.identity_key} (the sender's)")
     yield ""
@@ -116,20 +139,71 @@ def _prekey_lines(prekey: PrekeyView) -> Iterator[str]:
 
 def _message_lines(message: MessageView) -> Iterator[str]:
     yield "The public header of the Signal message"
+    yield from _line("version", str(message.version))
     yield from _line("ratchet key", f"{message.ratchet_key} (changes with each turn)")
     yield from _line("counter", f"{message.counter} (number in this chain, from 0)")
     previous = message.previous_counter
     shown = "absent" if previous is None else f"{previous} (end of the sender's chain before)"
     yield from _line("previous counter", shown)
+    if message.pq_ratchet is not None:
+        yield from _line("SPQR message", *_cut(message.pq_ratchet))
+    if message.addresses is not None:
+        yield from _line("addresses", f"{message.addresses} (covered by the MAC)")
     yield from _line("MAC", message.mac)
     yield from _line("encrypted body", f"{message.encrypted_bytes} bytes, padded:")
-    body = message.encrypted[: 2 * _SHOWN_HEX_BYTES]
-    yield from _line("", body + (" ..." if len(message.encrypted) > len(body) else ""))
+    yield from _line("", _cut(message.encrypted)[1])
 
 
-def _line(label: str, text: str) -> list[str]:
-    """A labelled value, wrapped under itself."""
-    first = f"  {label:<{_LABEL_WIDTH}}"
-    return textwrap.wrap(
-        text, _WIDTH, initial_indent=first, subsequent_indent=" " * len(first)
-    ) or [first.rstrip()]
+def _key_lines(view: KeysView) -> Iterator[str]:
+    bundle = view.kind == "bundle"
+    yield "A bundle: keys to start a session with" if bundle else "A publication of keys"
+    yield from _line("of", view.address)
+    yield from _line("size", f"{view.size_bytes} bytes")
+    yield from _line("registration id", f"{view.registration_id} (the installation)")
+    yield from _line("identity key", view.identity_key)
+    yield from _prekey_key_lines("signed prekey", view.signed_prekey)
+    if bundle:
+        for prekey in view.one_time_prekeys:
+            yield from _prekey_key_lines("one-time prekey", prekey)
+        for prekey in view.kyber_prekeys:
+            yield from _prekey_key_lines("Kyber prekey", prekey)
+    else:
+        yield from _line("one-time prekeys", _ids(view.one_time_prekeys))
+        yield from _line("Kyber prekeys", _ids(view.kyber_prekeys))
+        if view.last_resort_kyber_prekey is not None:
+            yield from _prekey_key_lines("last-resort prekey", view.last_resort_kyber_prekey)
+    offers_kyber = bool(view.kyber_prekeys) or view.last_resort_kyber_prekey is not None
+    version = "4, post-quantum" if offers_kyber else "3, there is no Kyber prekey"
+    yield from _line("for sessions of", f"version {version}")
+    yield ""
+    yield from textwrap.wrap(_UNPROVEN, _WIDTH)
+
+
+def _prekey_key_lines(label: str, prekey: PublicPrekeyView) -> Iterator[str]:
+    yield from _line(label, f"id {prekey.id}")
+    yield from _line("", *_cut(prekey.public_key))
+    if prekey.signature is not None:
+        yield from _line("", f"signature {prekey.signature}")
+
+
+def _ids(prekeys: tuple[PublicPrekeyView, ...]) -> str:
+    if not prekeys:
+        return "none"
+    return f"{len(prekeys)}, ids {prekeys[0].id} to {prekeys[-1].id}"
+
+
+def _cut(value: str) -> tuple[str, str]:
+    """How many bytes a hexadecimal value has, and as many of them as are shown."""
+    shown = value[: 2 * _SHOWN_HEX_BYTES]
+    return f"{len(value) // 2} bytes:", shown + (" ..." if len(value) > len(shown) else "")
+
+
+def _line(label: str, *texts: str) -> Iterator[str]:
+    """A labelled value, each text wrapped under the label's column."""
+    for text in texts:
+        first = f"  {label:<{_LABEL_WIDTH}}"
+        lines = textwrap.wrap(
+            text, _WIDTH, initial_indent=first, subsequent_indent=" " * len(first)
+        )
+        yield from lines or [first.rstrip()]
+        label = ""

@@ -298,7 +298,8 @@ class Client:
             if not waiting:  # else the old one may still be handed out
                 kept_ms = context.policy.signed_prekey_kept_ms
                 delete_expired_prekeys(tx, context.clock(), kept_ms)
-        if record.replaces_prekeys:  # of those that are left, the private halves are gone
+        # Of those that are left the private halves are gone; or they are of one kind only.
+        if record.replaces_prekeys or record.last_resort_kyber_prekey_id == 0:
             add = context.policy.one_time_prekeys_target
         if add or rotate or waiting:
             self._publish(link, add)

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The allowance: how many one-time prekeys of a device one user still gets.
+"""The allowance: how often one user still gets one-time prekeys of a device.
 
 Rules:
 - Counted for each pair of a user (all devices together, or each new one would have an allowance of
   its own) and a device. There is none for all users together: an attacker with many accounts would
   use that one up first, and lock out everybody else.
+- Each time one of each kind is handed out with a bundle, or the one that is left. It counts once.
 - Over a fixed window that begins with the pair's first one-time prekey. It is one row per pair,
   however much is asked for; a sliding one would need a row for each prekey. The price: around the
   end of a window a user gets up to twice as many in a short time.
-- Who is over the allowance still gets bundles, without a one-time prekey.
+- Who is over the allowance still gets bundles, without one-time prekeys.
 - Bounded: a row is made only with a one-time prekey that is handed out, and each such call removes
   more expired rows than it makes.
 
@@ -36,7 +37,7 @@ def is_left(
     limits: RelayLimits,
     now_ms: int,
 ) -> bool:
-    """Tell whether the user gets another one-time prekey of the device at this time."""
+    """Tell whether the user gets one-time prekeys of the device again at this time."""
     row = _read(connection, _pair_sha256(user, device))
     if row is None or not _is_running(row[1], limits, now_ms):
         return True
@@ -50,7 +51,7 @@ def use(
     limits: RelayLimits,
     now_ms: int,
 ) -> None:
-    """Count one one-time prekey of the device that the user gets; begin a window if none runs."""
+    """Count that the user gets one-time prekeys of the device; begin a window if none runs."""
     pair = _pair_sha256(user, device)
     row = _read(connection, pair)
     if row is not None and _is_running(row[1], limits, now_ms):

@@ -4,8 +4,9 @@
 Rules:
 - Of a token only its SHA-256 is kept, and compared in constant time. A wrong token and an unknown
   address are the same error.
-- A one-time prekey is handed out once. Its id stays known, so that a repeated publication does
-  not bring it back.
+- A one-time prekey is handed out once (`prekeys.py`), one of each kind with a bundle. When no
+  Kyber one is left, the last-resort one is handed out in its place. A bundle has a Kyber prekey if
+  the latest publication had a last-resort one.
 - One-time prekeys belong to an identity key: a new one drops those of the old one.
 - Of a device the highest epoch that it told is kept: how many operations its store has committed.
   It never goes down, except with a reset: then it is another device.
@@ -26,15 +27,15 @@ from typing import Final
 from e2ecross.address import Address
 from e2ecross.errors import (
     BackendError,
-    BackendRefused,
     InvalidArgument,
     NotRegistered,
     UnknownRecipient,
 )
-from e2ecross.relay.arguments import MAX_NUMBER
+from e2ecross.relay import prekeys
 from e2ecross.relay.limits import RelayLimits
-from e2ecross.relay.rows import read_row, read_rows, require_row
-from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys
+from e2ecross.relay.prekeys import Prekey, PrekeyKind
+from e2ecross.relay.rows import read_row, require_row
+from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PreKeyBundle, PublishedKeys
 
 __all__ = [
     "claim",
@@ -82,14 +83,14 @@ def claim(connection: sqlite3.Connection, address: Address, token: bytes) -> Non
 
     Its mailbox is not touched here.
     """
-    spelled = str(address)
-    connection.execute("DELETE FROM one_time_prekeys WHERE address = ?", (spelled,))
+    prekeys.drop_all(connection, address)
     connection.execute(
         "INSERT INTO accounts (address, token_sha256) VALUES (?, ?) ON CONFLICT (address)"
         " DO UPDATE SET token_sha256 = excluded.token_sha256, registration_id = NULL,"
         " identity_key = NULL, signed_prekey_id = NULL, signed_prekey = NULL,"
-        " signed_prekey_signature = NULL, epoch = 0",
-        (spelled, hashlib.sha256(token).digest()),
+        " signed_prekey_signature = NULL, kyber_prekey_id = NULL, kyber_prekey = NULL,"
+        " kyber_prekey_signature = NULL, epoch = 0",
+        (str(address), hashlib.sha256(token).digest()),
     )
 
 
@@ -140,9 +141,16 @@ def publish(
         return  # of before the store was restored
     if told == 0 or told >= published_epoch:
         _set_keys(connection, published)
-    if replace:
-        _withdraw_prekeys(connection, published, told)
-    _add_prekeys(connection, published, limits, told)
+    one_time = {
+        PrekeyKind.X25519: [Prekey(key.id, key.public_key) for key in published.one_time_prekeys],
+        PrekeyKind.KYBER: [
+            Prekey(key.id, key.public_key, key.signature) for key in published.kyber_prekeys
+        ],
+    }
+    for kind, keys in one_time.items():
+        if replace:
+            prekeys.withdraw(connection, published.address, kind, keys, told)
+        prekeys.add(connection, published.address, kind, keys, limits, told)
     connection.execute(
         "UPDATE accounts SET published_epoch = ?, replaced_epoch = ? WHERE address = ?",
         (
@@ -154,23 +162,34 @@ def publish(
 
 
 def unused_count(connection: sqlite3.Connection, address: Address) -> int:
-    """Return how many one-time prekeys of the address are left to hand out."""
-    row: tuple[int] = connection.execute(
-        "SELECT COUNT(*) FROM one_time_prekeys WHERE address = ? AND public_key IS NOT NULL",
+    """Return how many one-time prekeys of the address are left to hand out.
+
+    Of two kinds, if it offers Kyber prekeys: the lower number.
+    """
+    unused = prekeys.unused_count(connection, address, PrekeyKind.X25519)
+    offers_kyber = read_row(
+        connection,
+        "SELECT kyber_prekey_id FROM accounts WHERE address = ? AND kyber_prekey_id IS NOT NULL",
         (str(address),),
-    ).fetchone()
-    return row[0]
+        int,
+    )
+    if offers_kyber is None:
+        return unused
+    return min(unused, prekeys.unused_count(connection, address, PrekeyKind.KYBER))
 
 
 def hand_out_bundle(
     connection: sqlite3.Connection, address: Address, one_time: bool
-) -> PreKeyBundle:
-    """Return the keys of the address; a one-time prekey in it is used up with this.
+) -> tuple[PreKeyBundle, bool]:
+    """Return the keys of the address; one-time prekeys in them are used up with this.
 
     Args:
         connection: inside a writing transaction.
         address: whose keys.
-        one_time: whether a one-time prekey may be in it.
+        one_time: whether one-time prekeys may be in it.
+
+    Returns:
+        The bundle, and whether a one-time prekey is in it.
 
     Raises:
         UnknownRecipient: the address has not published keys.
@@ -186,9 +205,17 @@ def hand_out_bundle(
     if row is None:
         raise UnknownRecipient(f"{address} has published no keys: it has to register first")
     registration_id, identity_key, signed_prekey_id, signed_prekey, signature = row
+    last_resort = _last_resort(connection, address)
+    used = prekeys.use_up(connection, address, PrekeyKind.X25519) if one_time else None
+    used_kyber = None
+    if one_time and last_resort is not None:
+        used_kyber = prekeys.use_up(connection, address, PrekeyKind.KYBER)
+    handed_out = used_kyber or last_resort
     try:
-        prekey = _use_up_prekey(connection, address) if one_time else None
-        return PreKeyBundle(
+        # Through these, because a bundle does not check lengths.
+        prekey = None if used is None else OneTimePrekey(used.id, used.public_key)
+        kyber = None if handed_out is None else KyberPrekey(*handed_out)
+        bundle = PreKeyBundle(
             address=address,
             registration_id=registration_id,
             identity_key=identity_key,
@@ -197,9 +224,24 @@ def hand_out_bundle(
             signed_prekey_signature=signature,
             one_time_prekey_id=None if prekey is None else prekey.id,
             one_time_prekey=None if prekey is None else prekey.public_key,
+            kyber_prekey_id=None if kyber is None else kyber.id,
+            kyber_prekey=None if kyber is None else kyber.public_key,
+            kyber_prekey_signature=None if kyber is None else kyber.signature,
         )
     except InvalidArgument as error:  # somebody has written into the file
         raise BackendError(f"the keys of {address} in the relay file are damaged") from error
+    return bundle, used is not None or used_kyber is not None
+
+
+def _last_resort(connection: sqlite3.Connection, address: Address) -> Prekey | None:
+    row = read_row(
+        connection,
+        "SELECT kyber_prekey_id, kyber_prekey, kyber_prekey_signature FROM accounts"
+        " WHERE address = ? AND kyber_prekey_id IS NOT NULL",
+        (str(address),),
+        *(int, bytes, bytes),
+    )
+    return None if row is None else Prekey(*row)
 
 
 def _forget_other_identity(connection: sqlite3.Connection, published: PublishedKeys) -> None:
@@ -210,86 +252,27 @@ def _forget_other_identity(connection: sqlite3.Connection, published: PublishedK
         (str(published.address), published.identity_key),
     )
     if changed.rowcount:
-        connection.execute(
-            "DELETE FROM one_time_prekeys WHERE address = ?", (str(published.address),)
-        )
+        prekeys.drop_all(connection, published.address)
 
 
 def _set_keys(connection: sqlite3.Connection, published: PublishedKeys) -> None:
+    last_resort = published.last_resort_kyber_prekey
     connection.execute(
         "UPDATE accounts SET registration_id = ?, identity_key = ?, signed_prekey_id = ?,"
-        " signed_prekey = ?, signed_prekey_signature = ? WHERE address = ?",
+        " signed_prekey = ?, signed_prekey_signature = ?, kyber_prekey_id = ?, kyber_prekey = ?,"
+        " kyber_prekey_signature = ? WHERE address = ?",
         (
             published.registration_id,
             published.identity_key,
             published.signed_prekey.id,
             published.signed_prekey.public_key,
             published.signed_prekey.signature,
+            None if last_resort is None else last_resort.id,
+            None if last_resort is None else last_resort.public_key,
+            None if last_resort is None else last_resort.signature,
             str(published.address),
         ),
     )
-
-
-def _withdraw_prekeys(connection: sqlite3.Connection, published: PublishedKeys, told: int) -> None:
-    """Take back the unused one-time prekeys of before; those of later publications stay."""
-    rows = read_rows(
-        connection,
-        "SELECT number, id, public_key FROM one_time_prekeys"
-        " WHERE address = ? AND public_key IS NOT NULL AND epoch <= ?",
-        (str(published.address), told or MAX_NUMBER),
-        *(int, int, bytes),
-    )
-    again = {(prekey.id, prekey.public_key) for prekey in published.one_time_prekeys}
-    # Another key under a known id is not one of these: whoever has fetched the old one uses it
-    # under that id. So the old one is withdrawn, and the new one not added.
-    withdrawn = [(number,) for number, *prekey in rows if tuple(prekey) not in again]
-    connection.executemany(
-        "UPDATE one_time_prekeys SET public_key = NULL WHERE number = ?", withdrawn
-    )
-    # The others are added anew, behind all that are withdrawn: the memory of handed-out ones, which
-    # drops the lowest numbers, then loses none of this publication before its repetition.
-    stay = [(number,) for number, *prekey in rows if tuple(prekey) in again]
-    connection.executemany("DELETE FROM one_time_prekeys WHERE number = ?", stay)
-
-
-def _add_prekeys(
-    connection: sqlite3.Connection, published: PublishedKeys, limits: RelayLimits, told: int
-) -> None:
-    """Add the one-time prekeys whose ids are not known; forget the oldest handed-out ids."""
-    spelled = str(published.address)
-    connection.executemany(
-        "INSERT INTO one_time_prekeys (address, id, public_key, epoch) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT (address, id) DO NOTHING",
-        [(spelled, prekey.id, prekey.public_key, told) for prekey in published.one_time_prekeys],
-    )
-    unused = unused_count(connection, published.address)
-    if unused > limits.one_time_prekeys:
-        raise BackendRefused(
-            f"{published.address} would have {unused} unused one-time prekeys, this back end keeps "
-            f"{limits.one_time_prekeys}: publish fewer"
-        )
-    connection.execute(
-        "DELETE FROM one_time_prekeys WHERE address = ? AND public_key IS NULL AND number <="
-        " (SELECT number FROM one_time_prekeys WHERE address = ? AND public_key IS NULL"
-        " ORDER BY number DESC LIMIT 1 OFFSET ?)",
-        (spelled, spelled, limits.handed_out_prekeys),
-    )
-
-
-def _use_up_prekey(connection: sqlite3.Connection, address: Address) -> OneTimePrekey | None:
-    """Take the unused one-time prekey that was published first."""
-    row = read_row(
-        connection,
-        "SELECT number, id, public_key FROM one_time_prekeys"
-        " WHERE address = ? AND public_key IS NOT NULL ORDER BY number LIMIT 1",
-        (str(address),),
-        *(int, int, bytes),
-    )
-    if row is None:
-        return None
-    number, prekey_id, public_key = row
-    connection.execute("UPDATE one_time_prekeys SET public_key = NULL WHERE number = ?", (number,))
-    return OneTimePrekey(prekey_id, public_key)
 
 
 def _token_digest(connection: sqlite3.Connection, address: Address) -> bytes | None:

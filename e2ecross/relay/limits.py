@@ -39,15 +39,19 @@ class RelayLimits:
             reserve, too: with the defaults 100, besides the one that floods. Who gets accounts is
             for the service around the relay to decide.
         fetch_messages: envelopes returned by one `fetch`; bounds the memory of one call (125 MiB).
-        one_time_prekeys: unused one-time prekeys of one device; ten of the usual batches of 100.
-        handed_out_prekeys: ids of handed-out and withdrawn one-time prekeys remembered per device,
-            newest first, so that a publication that is repeated does not revive one. At least
-            `one_time_prekeys`: no more can be handed out between a publication and its repetition.
-        one_time_prekeys_per_requester: one-time prekeys of one device that one user gets in
-            `requester_window_ms`, with all devices together; after that, bundles come without one.
-            A session takes one, so ten are plenty; and a batch of 100 outlives nine such users.
-            There is no such limit for all users together: an attacker with many accounts would
-            use it up, and with it lock out everybody else sooner than without.
+        one_time_prekeys: unused one-time prekeys of one device, of each kind: twenty of the usual
+            batches of 100, or two of the largest. A device of an earlier release has a batch of
+            one kind here when it publishes its first of both. Of Kyber they take 3.3 MB.
+        handed_out_prekeys: ids of handed-out and withdrawn one-time prekeys remembered per device
+            and kind, newest first, so that a publication that is repeated does not revive one. At
+            least `one_time_prekeys`: no more can be handed out between a publication and its
+            repetition.
+        one_time_prekeys_per_requester: how often one user gets one-time prekeys of one device in
+            `requester_window_ms`, with all devices together: each time one of each kind. After
+            that, bundles come without any. A session takes one of each, so ten are plenty; and a
+            batch of 100 outlives nine such users. There is no such limit for all users together:
+            an attacker with many accounts would use it up, and with it lock out everybody else
+            sooner than without.
         requester_window_ms: the time over which those are counted, milliseconds: a day, which
             begins with the first of them.
         remembered_messages: acknowledged envelopes remembered per recipient, newest first, so that
@@ -63,7 +67,7 @@ class RelayLimits:
     mailbox_messages: int = 10_000
     mailbox_reserve_per_sender: int = 10
     fetch_messages: int = 1_000
-    one_time_prekeys: int = 1_000
+    one_time_prekeys: int = 2_000
     handed_out_prekeys: int = 10_000
     one_time_prekeys_per_requester: int = 10
     requester_window_ms: int = _DAY_MS

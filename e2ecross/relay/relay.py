@@ -214,6 +214,8 @@ class Relay:
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         """Return how many one-time prekeys of the address are left to hand out.
 
+        Of two kinds, if the address offers Kyber prekeys: the lower number.
+
         Raises:
             NotRegistered: the token (32 bytes, secret) is not that of the address.
         """
@@ -224,10 +226,11 @@ class Relay:
             return directory.unused_count(connection, address)
 
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
-        """Hand out keys of a device, with a one-time prekey as long as there are any.
+        """Hand out keys of a device, with a one-time prekey of each kind while there are any.
 
-        The asking user gets at most `RelayLimits.one_time_prekeys_per_requester` of them in a
-        while. After that, too, bundles come, without one.
+        Without a one-time Kyber prekey the device's last-resort one is in the bundle, if it offers
+        Kyber prekeys. The asking user gets at most `RelayLimits.one_time_prekeys_per_requester`
+        bundles with one-time prekeys in a while. After that, too, bundles come, without any.
 
         Args:
             requester: the asking device.
@@ -247,8 +250,8 @@ class Relay:
             pair = (requester.user_id, address)
             allowance.forget_expired(connection, now_ms)
             left = allowance.is_left(connection, *pair, self._limits, now_ms)
-            bundle = directory.hand_out_bundle(connection, address, left)
-            if bundle.one_time_prekey_id is not None:
+            bundle, is_one_time = directory.hand_out_bundle(connection, address, left)
+            if is_one_time:
                 allowance.use(connection, *pair, self._limits, now_ms)
             return bundle
 

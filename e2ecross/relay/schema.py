@@ -175,7 +175,44 @@ _SCHEMA_2: Final[tuple[str, ...]] = (
     """,
 )
 
-SCHEMAS: Final = (_SCHEMA_1, _SCHEMA_2)
+_SCHEMA_3: Final[tuple[str, ...]] = (
+    # The last-resort Kyber prekey; NULL: the device offers no Kyber prekeys.
+    "ALTER TABLE accounts ADD COLUMN kyber_prekey_id INTEGER",
+    "ALTER TABLE accounts ADD COLUMN kyber_prekey BLOB",
+    "ALTER TABLE accounts ADD COLUMN kyber_prekey_signature BLOB",
+    # One-time prekeys of two kinds: 0 is X25519, 1 is Kyber, which are signed. In place of the
+    # former table, whose ids were of one kind only.
+    "DROP INDEX unused_prekeys",
+    "DROP INDEX handed_out_prekeys",
+    "ALTER TABLE one_time_prekeys RENAME TO former_prekeys",
+    """
+    CREATE TABLE one_time_prekeys (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        address TEXT NOT NULL,
+        kind INTEGER NOT NULL,
+        id INTEGER NOT NULL,
+        public_key BLOB,
+        signature BLOB NOT NULL DEFAULT x'',
+        epoch INTEGER NOT NULL,
+        UNIQUE (address, kind, id)
+    )
+    """,
+    """
+    INSERT INTO one_time_prekeys (number, address, kind, id, public_key, epoch)
+    SELECT number, address, 0, id, public_key, epoch FROM former_prekeys
+    """,
+    "DROP TABLE former_prekeys",
+    """
+    CREATE INDEX unused_prekeys ON one_time_prekeys (address, kind, number)
+    WHERE public_key IS NOT NULL
+    """,
+    """
+    CREATE INDEX handed_out_prekeys ON one_time_prekeys (address, kind, number)
+    WHERE public_key IS NULL
+    """,
+)
+
+SCHEMAS: Final = (_SCHEMA_1, _SCHEMA_2, _SCHEMA_3)
 """The statements that lead to schema 1, from there to schema 2, and so on."""
 
 SCHEMA_VERSION: Final = len(SCHEMAS)

@@ -125,8 +125,11 @@ class Person:
             self.store, policy=self.policy, clock=self.clock, entropy=self.entropy
         )
 
-    def bundle(self, *, one_time: bool = True) -> PreKeyBundle:
-        """What the back end hands out of them; each one-time prekey once."""
+    def bundle(self, *, one_time: bool = True, kyber: bool = False) -> PreKeyBundle:
+        """What the back end hands out of them; each one-time prekey of either kind once.
+
+        With `kyber` a Kyber prekey is in it: the last-resort one if not `one_time`.
+        """
         signed = self.published.signed_prekey
         bundle = PreKeyBundle(
             address=self.address,
@@ -136,15 +139,25 @@ class Person:
             signed_prekey=signed.public_key,
             signed_prekey_signature=signed.signature,
         )
+        if kyber:
+            prekeys = self.published.kyber_prekeys
+            pq = prekeys[self.handed_out] if one_time else self.published.last_resort_kyber_prekey
+            assert pq is not None
+            bundle = replace(
+                bundle,
+                kyber_prekey_id=pq.id,
+                kyber_prekey=pq.public_key,
+                kyber_prekey_signature=pq.signature,
+            )
         if not one_time:
             return bundle
         prekey = self.published.one_time_prekeys[self.handed_out]
         self.handed_out += 1
         return replace(bundle, one_time_prekey_id=prekey.id, one_time_prekey=prekey.public_key)
 
-    def start(self, peer: "Person", *, one_time: bool = True) -> None:
+    def start(self, peer: "Person", *, one_time: bool = True, kyber: bool = False) -> None:
         """Start a session with somebody."""
-        self.device.start_session(peer.bundle(one_time=one_time))
+        self.device.start_session(peer.bundle(one_time=one_time, kyber=kyber))
 
     def send(self, peer: "Person", text: str) -> Envelope:
         """Encrypt a text."""
@@ -190,9 +203,9 @@ def person(
     return Person(device, store, clock, entropy, policy, published)
 
 
-def meet(left: Person, right: Person, *, one_time: bool = True) -> None:
+def meet(left: Person, right: Person, *, one_time: bool = True, kyber: bool = False) -> None:
     """Let two people get to know each other: both ends of the session are acknowledged."""
-    left.start(right, one_time=one_time)
+    left.start(right, one_time=one_time, kyber=kyber)
     assert right.read(left.send(right, "hello")) == "hello"
     assert left.read(right.send(left, "hello to you")) == "hello to you"
 

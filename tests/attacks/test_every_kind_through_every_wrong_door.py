@@ -81,8 +81,19 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-text": frozenset({"format-bytes"}),
     # A bundle is a publication of one one-time prekey: the same fields, with the same meaning.
     "format-publication": frozenset({"format-bundle", "start-session"}),
+    "format-publication-with-Kyber": frozenset({"format-bundle", "start-session"}),
     # One field of bytes; what it holds is decoded as an envelope next.
-    "format-outbox": frozenset({"format-one-time-prekey", "format-other-id-of-a-sent-message"}),
+    "format-outbox": frozenset(
+        {
+            "format-one-time-prekey",
+            "format-other-id-of-a-sent-message",
+            "format-stored-publication",
+        }
+    ),
+    # Likewise; what it holds is decoded as a publication next.
+    "format-stored-publication": frozenset(
+        {"format-one-time-prekey", "format-other-id-of-a-sent-message"}
+    ),
     # One number, in the field of the same number; each has a row of its own.
     "format-epoch": frozenset({"format-retry"}),
     "format-retry-budget": frozenset({"format-epoch", "format-retry"}),
@@ -104,8 +115,8 @@ ARTEFACTS: Final = _artefacts()
 _ENVELOPES: Final = frozenset({"format-envelope", "decrypt", "relay-deposit"})
 _ALIKE: Final = (
     _ENVELOPES,
-    frozenset({"format-bundle", "start-session"}),
-    frozenset({"format-publication", "relay-publish"}),
+    frozenset({"format-bundle", "format-bundle-with-Kyber", "start-session"}),
+    frozenset({"format-publication", "format-publication-with-Kyber", "relay-publish"}),
     frozenset({"signal-message", "decrypt-raw-signal"}),
     frozenset({"prekey-message", "decrypt-raw-prekey"}),
     frozenset({"format-session", "restored-session"}),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from e2ecross import Envelope, MessageKind, PreKeyBundle, PublishedKeys, Text
-from e2ecross.client.epoch import EPOCH_ROW
+from e2ecross.client.publication import PUBLICATION_ROW
 from e2ecross.errors import (
     DecodeError,
     E2ECrossError,
@@ -191,7 +191,7 @@ def test_in_the_list_of_sessions(field: int, key: bytes) -> None:
 def test_in_the_publication_that_a_device_keeps(key: bytes) -> None:
     ana = person(ANA)
     ana.device.publish(1)
-    _edit(ana, Table.DEVICE, [(6, 4), (6, 5, 2), (6, 6, 2)], key)
+    _edit(ana, Table.DEVICE, [(1, 4), (1, 5, 2), (1, 6, 2)], key, PUBLICATION_ROW)
     before = ana.dump()
     with pytest.raises(RecordCorrupted):
         ana.device.publish(1)
@@ -213,12 +213,14 @@ def _with_key(published: PublishedKeys, field: str, key: bytes) -> PublishedKeys
     return replace(published, one_time_prekeys=(replace(first, public_key=key), *others))
 
 
-def _edit(whose: Person, table: Table, paths: list[tuple[int, ...]], key: bytes) -> None:
-    """Put a key into a field of every record of a table that has keys."""
+def _edit(
+    whose: Person, table: Table, paths: list[tuple[int, ...]], key: bytes, only: bytes | None = None
+) -> None:
+    """Put a key into a field of every record of a table, or of one row."""
     with whose.store.transaction() as tx:
         for partition, row, record in list(tx.scan(table)):
-            if (table, row) == (Table.DEVICE, EPOCH_ROW):
-                continue  # a number
+            if only not in (None, row):
+                continue
             body = record[1:]
             for path in paths:
                 body = _put(body, path, key)

@@ -3,6 +3,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,21 @@ from hypothesis import strategies as st
 
 from e2ecross import Address, Device, Envelope, MessageKind, PreKeyBundle, Text
 from e2ecross.cli.describe import describe
+from e2ecross.crypto.keys import decode_public_key
 from e2ecross.stores import MemoryStore
-from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
+from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, MAX_PUBLISHED_KEYS_BYTES
+from e2ecross.wire.signal_message import (
+    VERSION_4,
+    decode_prekey_signal_message,
+    encode_signal_message_body,
+)
 from tests.cli.support import Ended, call, run
+from tests.client.support import with_kyber
+from tests.support.formats import BUNDLE, KEM_KEY, KYBER_BUNDLE, KYBER_PUBLISHED, PUBLISHED
+from tests.support.points import GOOD_KEY
 
 ANA, BUDI = Address("whatsapp", "ana"), Address("instagram", "budi")
+TOKO = Address("messenger", "toko-kopi")
 HIDDEN = "the cake is in the oven"
 
 
@@ -41,6 +52,11 @@ class Mail:
         self.prekey = self.ana.encrypt(BUDI, Text(HIDDEN))
         self.budi.decrypt(self.prekey)
         self.signal = self.budi.encrypt(ANA, Text(HIDDEN))
+        toko = Device.create(TOKO, MemoryStore())
+        toko.start_session(with_kyber(self.bundle, published.last_resort_kyber_prekey))
+        self.prekey_4 = toko.encrypt(BUDI, Text(HIDDEN))
+        self.budi.confirm_published(published)
+        self.budi_unconfirmed = self.budi.publish(1000).encode()
 
 
 MAIL = Mail()
@@ -113,11 +129,106 @@ def test_a_prekey_message_without_one_time_prekey_says_none(file: Path) -> None:
     assert "one-time prekey id  none" in ended.out
 
 
+def test_a_prekey_message_of_version_4_shows_what_was_encapsulated(file: Path) -> None:
+    outer = decode_prekey_signal_message(MAIL.prekey_4.ciphertext, (VERSION_4,))
+    assert outer.kyber is not None
+    ended = _inspect(file, MAIL.prekey_4.encode())
+    assert (ended.code, ended.err) == (0, "")
+    assert max(map(len, ended.out.splitlines())) <= 80
+    text = "".join(ended.out.split())
+    shown = f"Kyber prekey id {outer.kyber.prekey_id} (the recipient's) KEM ciphertext 1569 bytes:"
+    assert f"{shown} {outer.kyber.ciphertext[:64].hex()} ...".replace(" ", "") in text
+    assert "version 4" in " ".join(ended.out.split())
+    view = json.loads(_inspect(file, MAIL.prekey_4.encode(), "--json").out)
+    assert view["prekey"]["kyber_prekey_id"] == outer.kyber.prekey_id
+    assert bytes.fromhex(view["prekey"]["kyber_ciphertext"]) == outer.kyber.ciphertext
+    assert view["message"]["version"] == 4
+    assert HIDDEN not in ended.out
+
+
+def test_a_message_of_version_4_shows_its_other_fields(file: Path) -> None:
+    body = encode_signal_message_body(
+        decode_public_key(GOOD_KEY), 7, 3, bytes(32), VERSION_4, b"\1\1\1\0", bytes(range(36))
+    )
+    data = Envelope(bytes(16), ANA, BUDI, MessageKind.SIGNAL, body + b"\xa5" * 8).encode()
+    message = json.loads(_inspect(file, data, "--json").out)["message"]
+    assert (message["version"], message["pq_ratchet"]) == (4, "01010100")
+    assert bytes.fromhex(message["addresses"]) == bytes(range(36))
+    text = " ".join(_inspect(file, data).out.split())
+    assert "SPQR message 4 bytes: 01010100" in text
+    assert f"addresses {bytes(range(36)).hex()[:50]}" in text
+    view = json.loads(_inspect(file, MAIL.signal.encode(), "--json").out)
+    assert [view["message"][name] for name in ("version", "pq_ratchet", "addresses")] == [
+        3,
+        None,
+        None,
+    ]
+
+
+@pytest.mark.parametrize(("bundle", "version"), [(BUNDLE, 3), (KYBER_BUNDLE, 4)])
+def test_a_bundle_shows_its_keys(file: Path, bundle: PreKeyBundle, version: int) -> None:
+    ended = _inspect(file, bundle.encode())
+    assert (ended.code, ended.err) == (0, "")
+    assert max(map(len, ended.out.splitlines())) <= 80
+    text = " ".join(ended.out.split())
+    assert f"for sessions of version {version}" in text
+    assert ("Kyber prekey id 4 1569 bytes: 08" in text) is (version == 4)
+    view = json.loads(_inspect(file, bundle.encode(), "--json").out)
+    assert (view["kind"], view["address"], view["size_bytes"]) == (
+        "bundle",
+        str(bundle.address),
+        len(bundle.encode()),
+    )
+    assert view["identity_key"] == bundle.identity_key.hex()
+    assert view["signed_prekey"] == {
+        "id": 2,
+        "public_key": bundle.signed_prekey.hex(),
+        "signature": bundle.signed_prekey_signature.hex(),
+    }
+    assert [prekey["id"] for prekey in view["one_time_prekeys"]] == [3]
+    kyber = view["kyber_prekeys"]
+    assert [bytes.fromhex(prekey["public_key"]) for prekey in kyber] == [KEM_KEY] * (version - 3)
+    assert view["last_resort_kyber_prekey"] is None
+
+
+def test_a_bundle_with_the_least_in_it(file: Path) -> None:
+    bundle = replace(BUNDLE, one_time_prekey_id=None, one_time_prekey=None, identity_key=b"")
+    view = json.loads(_inspect(file, bundle.encode(), "--json").out)
+    assert (view["one_time_prekeys"], view["kyber_prekeys"]) == ([], [])
+    assert "one-time prekey" not in _inspect(file, bundle.encode()).out
+
+
+def test_a_publication_shows_its_keys(file: Path) -> None:
+    ended = _inspect(file, KYBER_PUBLISHED.encode())
+    text = " ".join(ended.out.split())
+    assert (ended.code, ended.err) == (0, "")
+    assert "one-time prekeys 2, ids 1 to 4294967295" in text
+    assert "Kyber prekeys 1, ids 4294967295 to 4294967295 last-resort prekey id 4 1569" in text
+    assert "version 4" in text
+    view = json.loads(_inspect(file, KYBER_PUBLISHED.encode(), "--json").out)
+    assert view["kind"] == "publication"
+    assert [prekey["signature"] for prekey in view["one_time_prekeys"]] == [None, None]
+    assert bytes.fromhex(view["last_resort_kyber_prekey"]["public_key"]) == KEM_KEY
+    assert len(view["kyber_prekeys"]) == 1
+    view = json.loads(_inspect(file, PUBLISHED.encode(), "--json").out)
+    assert (view["kyber_prekeys"], view["last_resort_kyber_prekey"]) == ([], None)
+    text = " ".join(_inspect(file, PUBLISHED.encode()).out.split())
+    assert "Kyber prekeys none" in text
+    assert "version 3" in text
+
+
+def test_the_largest_publication_is_shown(file: Path) -> None:
+    published = MAIL.budi_unconfirmed
+    assert len(published) > MAX_ENVELOPE_BYTES
+    view = json.loads(_inspect(file, published, "--json").out)
+    assert len(view["kyber_prekeys"]) == len(view["one_time_prekeys"]) == 1000
+
+
 def test_an_envelope_around_something_else_is_still_an_envelope(file: Path) -> None:
-    data = Envelope(bytes(16), ANA, BUDI, MessageKind.SIGNAL, b"C" * 40).encode()
+    data = Envelope(bytes(16), ANA, BUDI, MessageKind.SIGNAL, b"U" * 40).encode()
     ended = _inspect(file, data)
     assert (ended.code, ended.err) == (0, "")
-    assert "does not decode: Signal message version 4 is not supported" in ended.out
+    assert "does not decode: Signal message version 5 is not supported" in ended.out
     view = describe(data)
     assert view.message is None
     assert view.problem is not None
@@ -147,10 +258,12 @@ def test_a_missing_file_a_folder_and_an_impossible_name_are_told(tmp_path: Path)
 
 
 def test_no_more_than_the_limit_is_read(file: Path) -> None:
-    ended = _inspect(file, bytes(MAX_ENVELOPE_BYTES + 1))
+    ended = _inspect(file, bytes(MAX_PUBLISHED_KEYS_BYTES + 1))
     assert _is_refused(ended)
-    assert f"more than {MAX_ENVELOPE_BYTES} bytes" in ended.err
-    assert f"more than {MAX_ENVELOPE_BYTES}" not in _inspect(file, bytes(MAX_ENVELOPE_BYTES)).err
+    assert f"more than {MAX_PUBLISHED_KEYS_BYTES} bytes" in ended.err
+    ended = _inspect(file, bytes(MAX_PUBLISHED_KEYS_BYTES))
+    assert _is_refused(ended)
+    assert f"more than the {MAX_ENVELOPE_BYTES} allowed" in ended.err  # for an envelope
     if os.path.exists("/dev/zero"):  # it would never end
         assert _is_refused(call("inspect", "/dev/zero"))
 
@@ -170,7 +283,17 @@ def test_arbitrary_bytes_are_refused_in_one_line(file: Path, data: bytes) -> Non
 
 @given(st.data())
 def test_a_damaged_envelope_is_shown_or_refused(file: Path, data: st.DataObject) -> None:
-    genuine = data.draw(st.sampled_from([MAIL.prekey.encode(), MAIL.signal.encode()]))
+    genuine = data.draw(
+        st.sampled_from(
+            [
+                MAIL.prekey.encode(),
+                MAIL.signal.encode(),
+                MAIL.prekey_4.encode(),
+                KYBER_BUNDLE.encode(),
+                KYBER_PUBLISHED.encode(),
+            ]
+        )
+    )
     at = data.draw(st.integers(0, len(genuine) - 1))
     piece = data.draw(st.binary(max_size=3))
     ended = _inspect(file, genuine[:at] + piece + genuine[at + 1 :])

@@ -24,7 +24,7 @@ from e2ecross.errors import (
 )
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.stores.base import ValuesAsBytes
-from e2ecross.wire.bundle import OneTimePrekey
+from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey
 from tests.support.entropy import SeededEntropy
 
 ANA = Address("whatsapp", "ana")
@@ -217,8 +217,16 @@ def reopen_device(device: Device, store: Store, seed: str) -> Device:
     )
 
 
-def bundle_from(published: PublishedKeys, one_time: int | None = 0) -> PreKeyBundle:
-    """A bundle of published keys; `one_time` is a position among the one-time prekeys."""
+def bundle_from(
+    published: PublishedKeys, one_time: int | None = 0, *, kyber: bool = False
+) -> PreKeyBundle:
+    """A bundle of published keys.
+
+    Args:
+        published: by whom.
+        one_time: a position among the one-time prekeys of each kind; None: without them.
+        kyber: whether there is a Kyber prekey in it, the last-resort one if no one-time one.
+    """
     bundle = PreKeyBundle(
         address=published.address,
         registration_id=published.registration_id,
@@ -227,27 +235,44 @@ def bundle_from(published: PublishedKeys, one_time: int | None = 0) -> PreKeyBun
         signed_prekey=published.signed_prekey.public_key,
         signed_prekey_signature=published.signed_prekey.signature,
     )
+    if kyber:
+        last_resort = published.last_resort_kyber_prekey
+        bundle = with_kyber(
+            bundle, last_resort if one_time is None else published.kyber_prekeys[one_time]
+        )
     if one_time is None:
         return bundle
     prekey = published.one_time_prekeys[one_time]
     return replace(bundle, one_time_prekey_id=prekey.id, one_time_prekey=prekey.public_key)
 
 
-def new_bundle(device: Device, *, one_time: bool = True) -> PreKeyBundle:
-    """A bundle with a fresh one-time prekey, or without any."""
+def with_kyber(bundle: PreKeyBundle, prekey: KyberPrekey | None) -> PreKeyBundle:
+    """The bundle with that Kyber prekey, or without any."""
+    return replace(
+        bundle,
+        kyber_prekey_id=None if prekey is None else prekey.id,
+        kyber_prekey=None if prekey is None else prekey.public_key,
+        kyber_prekey_signature=None if prekey is None else prekey.signature,
+    )
+
+
+def new_bundle(device: Device, *, one_time: bool = True, kyber: bool = False) -> PreKeyBundle:
+    """A bundle with fresh one-time prekeys, or without any."""
     published = device.publish(int(one_time))
     device.confirm_published(published)
-    return bundle_from(published, 0 if one_time else None)
+    return bundle_from(published, 0 if one_time else None, kyber=kyber)
 
 
-def start(initiator: Device, responder: Device, *, one_time: bool = True) -> None:
+def start(
+    initiator: Device, responder: Device, *, one_time: bool = True, kyber: bool = False
+) -> None:
     """Start a session from a fresh bundle; nothing is sent."""
-    initiator.start_session(new_bundle(responder, one_time=one_time))
+    initiator.start_session(new_bundle(responder, one_time=one_time, kyber=kyber))
 
 
-def introduce(initiator: Device, responder: Device) -> None:
+def introduce(initiator: Device, responder: Device, *, kyber: bool = False) -> None:
     """Start a session, and exchange a message each way: neither end wraps any longer."""
-    start(initiator, responder)
+    start(initiator, responder, kyber=kyber)
     say(initiator, responder, "first")
     say(responder, initiator, "answer")
 
@@ -266,7 +291,8 @@ class _Account:
     token: bytes
     published: PublishedKeys | None
     one_time: list[OneTimePrekey]
-    seen_ids: set[int]
+    kyber: list[KyberPrekey]
+    seen_ids: set[int]  # of both kinds: a device gives no id twice
     mailbox: list[tuple[int, bytes]]
     epoch: int = 0
 
@@ -343,7 +369,7 @@ class BackendSimulator:
 
     def register(self, address: Address, token: bytes) -> None:
         with self._call("register"):
-            account = self._accounts.setdefault(address, _Account(token, None, [], set(), []))
+            account = self._accounts.setdefault(address, _Account(token, None, [], [], set(), []))
             if account.token != token:
                 raise BackendRefused(f"{address} is taken")
 
@@ -355,12 +381,17 @@ class BackendSimulator:
             account.epoch = max(account.epoch, epoch)
             if replace:
                 account.one_time.clear()
+                account.kyber.clear()
             self.publications.append(published.encode())
             account.published = published
             for prekey in published.one_time_prekeys:
                 if prekey.id not in account.seen_ids:
                     account.seen_ids.add(prekey.id)
                     account.one_time.append(prekey)
+            for kyber in published.kyber_prekeys:
+                if kyber.id not in account.seen_ids:
+                    account.seen_ids.add(kyber.id)
+                    account.kyber.append(kyber)
 
     def epoch(self, address: Address, token: bytes) -> int:
         with self._call("epoch"):
@@ -368,7 +399,10 @@ class BackendSimulator:
 
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         with self._call("one_time_prekey_count"):
-            return len(self._account(address, token).one_time)
+            account = self._account(address, token)
+            if account.published is None or account.published.last_resort_kyber_prekey is None:
+                return len(account.one_time)
+            return min(len(account.one_time), len(account.kyber))
 
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
         with self._call("fetch_bundle"):
@@ -376,7 +410,10 @@ class BackendSimulator:
             account = self._accounts.get(address)
             if account is None or account.published is None:
                 raise UnknownRecipient(f"{address} has not registered")
+            last_resort = account.published.last_resort_kyber_prekey
             bundle = bundle_from(account.published, None)
+            if last_resort is not None:
+                bundle = with_kyber(bundle, account.kyber.pop(0) if account.kyber else last_resort)
             if not account.one_time:
                 return bundle
             prekey = account.one_time.pop(0)

@@ -24,6 +24,8 @@ from e2ecross import (
     UserId,
 )
 from e2ecross.client.backend import Backend
+from e2ecross.client.context import require_device
+from e2ecross.client.epoch import read_epoch
 from e2ecross.errors import (
     AuthenticationFailed,
     BackendError,
@@ -51,6 +53,7 @@ from tests.client.support import (
     FakeClock,
     SpyStore,
     Stores,
+    bundle_from,
     count_rows,
     dump,
     make_client,
@@ -320,16 +323,7 @@ def test_a_changed_identity_stops_sending_until_it_is_accepted(backend: BackendS
 
 
 def _bundle(backend: BackendSimulator, address: Address) -> PreKeyBundle:
-    published = backend.published(address)
-    signed = published.signed_prekey
-    return PreKeyBundle(
-        address=address,
-        registration_id=published.registration_id,
-        identity_key=published.identity_key,
-        signed_prekey_id=signed.id,
-        signed_prekey=signed.public_key,
-        signed_prekey_signature=signed.signature,
-    )
+    return bundle_from(backend.published(address), None, kyber=True)
 
 
 def test_a_full_mailbox_is_told_and_the_message_is_not_kept() -> None:
@@ -374,6 +368,13 @@ def test_a_refill_after_the_last_one_time_prekey_has_gone(backend: BackendSimula
     items = budi.receive()
     assert [cast("Message", item).content for item in items] == [Text(str(n)) for n in range(7)]
     assert len(backend.left(BUDI)) == 5
+
+
+def test_the_back_end_hears_the_epoch_with_a_publication(backend: BackendSimulator) -> None:
+    context = make_client(BUDI, backend).device.context
+    with context.store.transaction() as tx:
+        token, epoch = require_device(tx).backend_token, read_epoch(tx)
+    assert backend.epoch(BUDI, token) == epoch == 1
 
 
 def test_the_signed_prekey_is_replaced_by_maintain(
@@ -555,6 +556,13 @@ def test_the_limit_is_from_1_to_1000(limit: object, backend: BackendSimulator) -
     assert budi.receive(1) == budi.receive(1000) == []
 
 
+def test_by_default_100_items_come_at_once(backend: BackendSimulator) -> None:
+    budi = make_client(BUDI, backend)
+    for _ in range(101):
+        backend.inject(BUDI, b"garbage")
+    assert [len(budi.receive()) for _ in range(3)] == [100, 1, 0]
+
+
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -592,7 +600,8 @@ def test_a_lax_client_sends_to_a_reinstalled_contact_and_says_so(
     backend: BackendSimulator,
 ) -> None:
     policy = Policy(accept_changed_identity=True)
-    ana = make_client(ANA, backend, policy=policy)
+    clock = FakeClock()
+    ana = make_client(ANA, backend, clock=clock, policy=policy)
     old = make_client(BUDI, backend)
     ana.send(BUDI, Text("first"))
     backend.forget(BUDI)
@@ -600,12 +609,14 @@ def test_a_lax_client_sends_to_a_reinstalled_contact_and_says_so(
     new.register()
     assert ana.send(BUDI, Text("second")).deliveries == (Delivery(BUDI),)  # nobody knows yet
     drop_sessions(ana)
+    clock.advance(5)
     sent = ana.send(BUDI, Text("third"))
     assert sent.deliveries == (Delivery(BUDI, identity_changed=True),)
     identity = ana.device.remote_identity(BUDI)
     assert identity is not None
     assert identity.identity_key == new.device.identity_key != old.device.identity_key
     assert identity.by_policy
+    assert identity.first_seen_at_ms == clock.now_ms
     assert ana.send(BUDI, Text("fourth")).deliveries == (Delivery(BUDI),)
 
 

@@ -740,6 +740,12 @@ def test_published_keys_and_bundles_survive_their_encoding() -> None:
     assert PreKeyBundle.decode(bundle.encode()) == bundle
 
 
+@pytest.mark.parametrize("now_ms", [0, 2**63 - 1])
+def test_a_clock_may_return_what_has_63_bits(now_ms: int) -> None:
+    device = Device.create(ANA, MemoryStore(), clock=lambda: now_ms)
+    device.confirm_published(device.publish(1))
+
+
 @pytest.mark.parametrize("now", [-1, 2**63, 1.5, True, None])
 def test_a_clock_that_returns_no_milliseconds_is_named(now: Any) -> None:  # noqa: ANN401
     store = MemoryStore()

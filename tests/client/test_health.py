@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross import Address, Device, Policy, Text
-from e2ecross.client.context import address_from_key, address_key, require_device, save_device
+from e2ecross.client.context import address_key, require_device, save_device
 from e2ecross.client.delivered import note_delivered
 from e2ecross.client.health import StoreHealth, TableHealth, read_health
 from e2ecross.client.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
@@ -19,7 +19,7 @@ from e2ecross.client.publication import PUBLICATION_ROW
 from e2ecross.client.retry_budget import BUDGET, spend_request
 from e2ecross.client.sent import find_kept, keep_other_id, keep_sent
 from e2ecross.client.trust import TrustState
-from e2ecross.errors import BackendError, RecordCorrupted
+from e2ecross.errors import BackendError
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.queue_records import InboxRecord, OutboxRecord, SentRecord
@@ -47,6 +47,7 @@ from tests.client.support import (
 from tests.support.formats import STORED_SPQR_MATERIAL
 
 POLICY = Policy()
+CARLA = Address("instagram", "carla")
 
 
 def health_of(store: Store, now_ms: int = NOW_MS) -> StoreHealth:
@@ -97,6 +98,7 @@ def test_a_new_device_has_a_signed_prekey_and_nothing_else(stores: Stores) -> No
     health = health_of(stores.open("ana"))
     assert health.device is not None
     assert (health.device.is_registered, health.device.is_publication_unconfirmed) == (False, False)
+    assert health.device.epoch == 0
     prekeys = health.prekeys
     assert (prekeys.signed_age_ms, prekeys.is_rotation_due) == (0, False)
     assert (prekeys.replaced, prekeys.expired, prekeys.one_time) == (0, 0, 0)
@@ -263,6 +265,12 @@ def test_archived_and_held_sessions(stores: Stores) -> None:
     ana.decrypt(toko.encrypt(ANA, Text("at once")))
     sessions = health_of(store).sessions
     assert (sessions.current, sessions.archived, sessions.held) == (2, 2, 1)
+    carla = make_device(CARLA)
+    start(ana, carla)
+    start(carla, ana)
+    ana.decrypt(carla.encrypt(ANA, Text("at once")))
+    sessions = health_of(store).sessions
+    assert (sessions.current, sessions.archived, sessions.held) == (3, 3, 2)
 
 
 def test_a_restored_store(stores: Stores) -> None:
@@ -343,6 +351,16 @@ def test_a_damaged_record_is_counted_and_hides_no_other(table: Table, record: by
     for entry in health.tables:
         assert entry.damaged == (1 if entry.table is table else 0)
         assert entry.records == table_of(before, entry.table).records
+
+
+def test_every_record_that_does_not_decode_is_counted() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        for number in range(5):
+            tx.put(Table.OUTBOX, b"", bytes((number,)), b"\x01garbage")
+        for number in range(5, 8):
+            tx.put(Table.OUTBOX, b"", bytes((number,)), b"\x02" + OutboxRecord(b"").encode()[1:])
+    assert table_of(health_of(store), Table.OUTBOX) == TableHealth(Table.OUTBOX, 8, 5, 3)
 
 
 @pytest.mark.parametrize("table", [t for t in Table if t is not Table.SEEN_BASE_KEYS])
@@ -452,6 +470,19 @@ def test_records_that_contradict_each_other_are_broken_sessions(
     assert not any(entry.damaged for entry in health.tables)
 
 
+def test_sessions_that_cannot_be_loaded_hide_no_others() -> None:
+    store = MemoryStore()
+    ana = make_device(ANA, store)
+    for address in (CARLA, BUDI, TOKO, Address("whatsapp", "dewi")):
+        start(ana, make_device(address))
+    places = sorted(where[1:] for where in dump(store) if where[0] is Table.SESSIONS)
+    with store.transaction() as tx:
+        for (place, row), record in zip(places, (b"\x01garbage", b"\x02", b""), strict=False):
+            tx.put(Table.SESSIONS, place, row, record)
+    sessions = health_of(store).sessions
+    assert (sessions.broken, sessions.current, sessions.unacknowledged) == (2, 1, 1)
+
+
 def test_a_missing_signed_prekey_has_no_age() -> None:
     store = MemoryStore()
     make_device(ANA, store)
@@ -491,17 +522,3 @@ def test_the_facts_are_numbers_and_names_of_tables() -> None:
     assert {type(leaf) for leaf in leaves(health_of(store))} <= {bool, int, type(None), Table} | {
         TrustState
     }
-
-
-@pytest.mark.parametrize("address", [ANA, BUDI, TOKO], ids=str)
-def test_an_address_comes_back_from_its_key(address: Address) -> None:
-    assert address_from_key(address_key(address)) == address
-
-
-@given(st.binary(max_size=40))
-def test_what_is_no_address_key_is_corrupted(key: bytes) -> None:
-    try:
-        address = address_from_key(key)
-    except RecordCorrupted:
-        return
-    assert address_key(address) == key

@@ -285,7 +285,7 @@ def test_a_message_under_a_new_identity_is_flagged_or_refused_by_policy(
         client = make_client(address, backend, policy=policy)
         for seed in ("old", "new"):
             budi = make_device(BUDI, seed=seed)
-            budi.start_session(new_bundle(client.device))
+            budi.start_session(new_bundle(client.device, kyber=True))
             backend.inject(address, budi.encrypt(address, Text(seed)).encode())
         old, new = client.receive()
         assert isinstance(old, Message)

@@ -61,7 +61,7 @@ def test_pages_of_any_size_are_put_together_up_to_the_limit(
 def test_a_first_message_that_meets_damaged_sessions_is_read(backend: BackendSimulator) -> None:
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
     meet(ana, budi)
-    ana.device.start_session(new_bundle(budi.device))
+    ana.device.start_session(new_bundle(budi.device, kyber=True))
     ana.send(BUDI, Text("in a new session"))
     damage(budi, Table.SESSIONS)
     (item,) = budi.receive()

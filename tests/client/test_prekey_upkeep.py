@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishing and replacing our own prekeys."""
 
+from dataclasses import replace
+
 import pytest
 
 from e2ecross import Device, Policy, PublishedKeys, Text
-from e2ecross.client.context import Context, require_device
+from e2ecross.client.context import Context, require_device, save_device
 from e2ecross.client.prekey_store import LAST_RESORT, find_kyber_prekey
 from e2ecross.client.prekey_upkeep import needs_rotation, prepare_publication
 from e2ecross.client.publication import PUBLICATION_ROW
@@ -213,6 +215,21 @@ def test_ids_end_at_24_bits() -> None:
     assert [prekey.id for prekey in published.kyber_prekeys] == [0xFFFFFD]
 
 
+def test_a_rotation_leaves_no_id_out() -> None:
+    clock, store = FakeClock(), MemoryStore()
+    device = make_device(BUDI, store, clock=clock)
+    with store.transaction() as tx:
+        save_device(tx, replace(require_device(tx), next_prekey_id=0xFFFFFC))
+    clock.advance(7 * DAY_MS)
+    published = device.publish(1)
+    last_resort = published.last_resort_kyber_prekey
+    assert last_resort is not None
+    kyber = [prekey.id for prekey in published.kyber_prekeys]
+    made = [published.signed_prekey.id, last_resort.id, *ids(published), *kyber]
+    assert sorted(made) == [*range(0xFFFFFC, 0x1000000)]
+    PublishedKeys.decode(published.encode())
+
+
 def test_a_publication_whose_store_fails_is_not_made() -> None:
     spy = SpyStore(MemoryStore())
     device = make_device(BUDI, spy)
@@ -369,6 +386,23 @@ def test_a_replaced_signed_prekey_goes_when_its_time_is_over_not_at_the_next_rot
     clock.advance(DAY_MS)
     confirmed(device)  # replaces nothing
     assert count_rows(store, Table.SIGNED_PREKEYS) == 1
+
+
+def test_a_replaced_signed_prekey_is_kept_no_longer_for_being_used() -> None:
+    clock, store = FakeClock(), MemoryStore()
+    budi, ana = make_device(BUDI, store, clock=clock), make_device(ANA)
+    ana.start_session(bundle_from(confirmed(budi), None))
+    clock.advance(7 * DAY_MS)
+    confirmed(budi)  # replaces it
+    clock.advance(6 * DAY_MS)
+    say(ana, budi, "late")
+    clock.advance(24 * DAY_MS - 1)
+    confirmed(budi)  # replaces the second
+    assert count_rows(store, Table.SIGNED_PREKEYS) == 3
+    clock.advance(1)
+    confirmed(budi)
+    assert count_rows(store, Table.SIGNED_PREKEYS) == 2
+    assert count_rows(store, Table.SEEN_BASE_KEYS) == 0
 
 
 def test_several_full_generations_keep_their_base_keys_apart(

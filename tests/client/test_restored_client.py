@@ -186,7 +186,7 @@ def test_out_of_reach_a_restored_store_encrypts_nothing(scene: Scene) -> None:
     """Nobody would count it, and a copy of that moment could repeat its keys."""
     ana = Client(opened(scene.store, restored=True), scene.backend)
     # There is a session to send with: the bundle came some other way.
-    ana.device.start_session(bundle_from(scene.backend.published(BUDI), None))
+    ana.device.start_session(bundle_from(scene.backend.published(BUDI), None, kyber=True))
     before = dump(scene.store)
     scene.backend.unreachable = True
     with pytest.raises(BackendError):

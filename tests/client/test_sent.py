@@ -96,6 +96,17 @@ def test_a_message_is_kept_for_no_longer_than_the_policy_says(ana: Device) -> No
             assert (find_kept(tx, POLICY, BUDI, MESSAGE_ID, now_ms) is not None) is is_there
 
 
+def test_a_message_is_kept_for_four_fifths_of_the_time_at_least(ana: Device) -> None:
+    """However long before it another one was kept, with which it may be forgotten."""
+    least = POLICY.resend_kept_ms * 4 // 5
+    for before in range(0, least // 2, least // 40):
+        with ana.context.store.transaction() as tx:
+            tx.clear(Table.SENT, b"")
+            keep_sent(tx, POLICY, BUDI, OTHER_ID, Text("before"), NOW_MS - before)
+            keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+            assert find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS + least - 1) is not None
+
+
 def test_no_more_messages_are_kept_than_the_policy_says(ana: Device) -> None:
     few = Policy(resend_kept_messages=10)
     with ana.context.store.transaction() as tx:

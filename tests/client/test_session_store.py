@@ -29,7 +29,7 @@ from e2ecross.protocol.session_reading import is_for_current
 from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord
 from e2ecross.stores import MemoryStore, Store, Table, Transaction
 from e2ecross.wire.envelope import MessageKind
-from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS
+from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
 from e2ecross.wire.session_records import SessionListRecord
 from e2ecross.wire.signal_message import decode_prekey_signal_message, decode_signal_message
 from tests.client.support import (
@@ -211,6 +211,19 @@ def test_the_41st_archived_session_leaves_no_rows_behind(stores: Stores) -> None
     with pytest.raises(RemoteError):
         ana.decrypt(late)
     say(ana, budi, "halo")
+
+
+def test_a_chain_that_is_forgotten_leaves_no_rows_behind(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    budi.encrypt(ANA, Text("lost"))  # its key is kept
+    say(budi, ana, "after the lost one")
+    for turn in range(MAX_RECEIVING_CHAINS):
+        assert count_rows(store, Table.SKIPPED_KEYS) == 1
+        say(ana, budi, f"question {turn}")
+        say(budi, ana, f"answer {turn}")
+    assert count_rows(store, Table.SKIPPED_KEYS) == 0
 
 
 def test_a_new_session_writes_itself_the_archived_one_and_the_list() -> None:

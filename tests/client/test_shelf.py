@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows that are kept for a time: how long at least, how long at most, how many."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from e2ecross.client.shelf import FoundRow, Shelf
@@ -18,6 +18,7 @@ def rows_stored(store: MemoryStore) -> int:
 
 
 @given(st.lists(st.integers(0, 700), max_size=60))
+@example([KEPT_MS // 20] * 60)  # a row in each of the moments at which generations may change
 def test_a_row_is_found_for_the_time_and_at_most_a_quarter_longer(pauses: list[int]) -> None:
     store, now_ms = MemoryStore(), NOW_MS
     added: dict[bytes, int] = {}
@@ -37,6 +38,7 @@ def test_a_row_is_found_for_the_time_and_at_most_a_quarter_longer(pauses: list[i
 
 
 @given(st.integers(1, 40), st.lists(st.integers(0, 30), max_size=150))
+@example(1, [0] * 10)
 def test_no_more_rows_are_kept_than_allowed_and_the_newest_are(
     most: int, pauses: list[int]
 ) -> None:

@@ -3,6 +3,7 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -261,12 +262,27 @@ def test_a_witness_that_cannot_be_read_is_an_error_of_ours() -> None:
             call()
 
 
-def test_what_is_no_witness_is_refused() -> None:
+class OnlyReads:
+    def read(self) -> int:
+        return 0
+
+
+class OnlyAdvances:
+    def advance(self, n: int) -> None:
+        pass
+
+
+@pytest.mark.parametrize("witness", [object(), OnlyReads(), OnlyAdvances()])
+def test_what_is_no_witness_is_refused(witness: Any) -> None:  # noqa: ANN401
     store = MemoryStore()
-    with pytest.raises(InvalidArgument, match="witness"):
-        make(object(), store)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=r"\bwitness\b"):
+        make(witness, store)
     assert dump(store) == {}
-    with pytest.raises(InvalidArgument, match="restored"):
+
+
+def test_restored_is_a_plain_yes_or_no() -> None:
+    store = MemoryStore()
+    with pytest.raises(InvalidArgument, match=r"\brestored\b"):
         Device.open(store, restored=1)  # type: ignore[arg-type]
 
 

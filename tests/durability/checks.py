@@ -6,12 +6,18 @@ from typing import NamedTuple
 
 from e2ecross import Address, Envelope
 from e2ecross.client.context import require_device
+from e2ecross.client.prekey_store import LAST_RESORT
 from e2ecross.client.session_store import load_sessions
 from e2ecross.client.trust import find_identity
 from e2ecross.protocol.session_record import SessionRecord
 from e2ecross.stores import Store, Table, Transaction
 from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
-from e2ecross.wire.records import DeviceRecord, SignedPrekeyRecord, decode_one_time_prekey
+from e2ecross.wire.records import (
+    DeviceRecord,
+    KyberPrekeyRecord,
+    SignedPrekeyRecord,
+    decode_one_time_prekey,
+)
 from e2ecross.wire.session_records import SessionListRecord, StoredSession, decode_skipped_keys
 
 _BASE_KEY_BYTES = 33
@@ -29,6 +35,8 @@ class Facts:
     Attributes:
         signed_prekeys: ids.
         one_time_prekeys: ids.
+        kyber_prekeys: ids of one-time ones.
+        last_resort_prekeys: ids.
         next_prekey_id: the first that has not been given.
         inbox: message ids that the app has not confirmed.
         outbox: message ids that the back end may not have.
@@ -37,6 +45,8 @@ class Facts:
 
     signed_prekeys: set[int]
     one_time_prekeys: set[int]
+    kyber_prekeys: set[int]
+    last_resort_prekeys: set[int]
     next_prekey_id: int
     inbox: set[str]
     outbox: set[str]
@@ -44,12 +54,14 @@ class Facts:
 
     @property
     def gone_prekeys(self) -> set[int]:
-        """One-time prekeys that were made and are not there any more.
+        """One-time prekeys of either kind that were made and are not there any more.
 
-        For a store whose signed prekeys are all kept, so that every other id is a one-time one.
+        For a store whose signed and last-resort prekeys are all kept, so that every other id is a
+        one-time one.
         """
         made = set(range(min(self.signed_prekeys), self.next_prekey_id))
-        return made - self.signed_prekeys - self.one_time_prekeys
+        kept = self.signed_prekeys | self.last_resort_prekeys
+        return made - kept - self.one_time_prekeys - self.kyber_prekeys
 
 
 def check_store(store: Store) -> Facts | None:
@@ -100,13 +112,22 @@ def _check_prekeys(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]
         seen = [place for place in tables[Table.SEEN_BASE_KEYS] if place.partition == row]
         assert len(seen) == record.seen_base_keys
     assert {place.partition for place in tables[Table.SEEN_BASE_KEYS]} <= signed.keys()
+    kyber = {place: KyberPrekeyRecord.decode(d) for place, d in tables[Table.KYBER_PREKEYS].items()}
+    current_last_resort = [
+        place.row
+        for place, record in kyber.items()
+        if place.partition == LAST_RESORT and not record.replaced_at_ms
+    ]
+    assert current_last_resort == [device.last_resort_kyber_prekey_id.to_bytes(4)]
     for data in tables[Table.ONE_TIME_PREKEYS].values():
         decode_one_time_prekey(data)
 
 
 def _facts(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]) -> Facts:
-    def ids(table: Table) -> set[int]:
-        found = {int.from_bytes(place.row) for place in tables[table]}
+    def ids(table: Table, partition: bytes = b"") -> set[int]:
+        found = {
+            int.from_bytes(place.row) for place in tables[table] if place.partition == partition
+        }
         assert all(number < device.next_prekey_id for number in found)
         return found
 
@@ -118,6 +139,8 @@ def _facts(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]) -> Fac
     return Facts(
         signed_prekeys=ids(Table.SIGNED_PREKEYS),
         one_time_prekeys=ids(Table.ONE_TIME_PREKEYS),
+        kyber_prekeys=ids(Table.KYBER_PREKEYS),
+        last_resort_prekeys=ids(Table.KYBER_PREKEYS, LAST_RESORT),
         next_prekey_id=device.next_prekey_id,
         inbox={record.message_id.hex() for record in inbox if not record.confirmed},
         outbox={Envelope.decode(data).message_id.hex() for data in outbox},

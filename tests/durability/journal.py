@@ -13,12 +13,15 @@ from typing import Any
 from e2ecross import Address, Envelope, MessageKind
 from e2ecross.relay import Relay
 from e2ecross.wire.signal_message import (
+    VERSION_3,
+    VERSION_4,
     PreKeySignalMessage,
     decode_prekey_signal_message,
     decode_signal_message,
 )
 
 Note = dict[str, Any]
+_VERSIONS = (VERSION_3, VERSION_4)
 
 
 class Journal:
@@ -53,12 +56,17 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
-def open_wrapping(envelope: Envelope) -> tuple[str, int | None]:
-    """Digest of the innermost ciphertext (what CBC made), and the one-time prekey it names."""
+def open_wrapping(envelope: Envelope) -> tuple[str, list[int]]:
+    """Digest of the innermost ciphertext (what CBC made), and the prekeys it names.
+
+    They are a one-time prekey and a Kyber prekey, which may be a last-resort one.
+    """
     if envelope.kind is MessageKind.PREKEY:
-        outer: PreKeySignalMessage = decode_prekey_signal_message(envelope.ciphertext)
-        return digest(outer.message.ciphertext), outer.one_time_prekey_id
-    return digest(decode_signal_message(envelope.ciphertext).ciphertext), None
+        outer: PreKeySignalMessage = decode_prekey_signal_message(envelope.ciphertext, _VERSIONS)
+        kyber = None if outer.kyber is None else outer.kyber.prekey_id
+        named = [number for number in (outer.one_time_prekey_id, kyber) if number is not None]
+        return digest(outer.message.ciphertext), named
+    return digest(decode_signal_message(envelope.ciphertext, _VERSIONS).ciphertext), []
 
 
 class JournallingRelay(Relay):
@@ -78,8 +86,8 @@ class JournallingRelay(Relay):
         batch = super().fetch(address, token, limit, after)
         for _, data in batch:
             envelope = Envelope.decode(data)
-            _, prekey = open_wrapping(envelope)
-            if prekey is not None:
+            _, prekeys = open_wrapping(envelope)
+            for prekey in prekeys:
                 self.journal.note(
                     "fetched", at=str(address), id=envelope.message_id.hex(), prekey=prekey
                 )

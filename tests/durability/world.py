@@ -206,7 +206,7 @@ class World:
             for note in self._notes["fetched"]
             if note["at"] == device and note["id"] in handed | facts.inbox
         }
-        assert facts.gone_prekeys == used
+        assert facts.gone_prekeys == used - facts.last_resort_prekeys
         return facts
 
     def _check_end(self) -> None:
@@ -226,14 +226,18 @@ class World:
         """What the relay hands out can be used, and what can be used was published."""
         with closing(sqlite3.connect(self._directory / "relay.db")) as connection:
             rows = connection.execute(
-                "SELECT id, public_key IS NULL FROM one_time_prekeys WHERE address = ?", (device,)
+                "SELECT kind, id, public_key IS NULL FROM one_time_prekeys WHERE address = ?",
+                (device,),
             ).fetchall()
-            (signed,) = connection.execute(
-                "SELECT signed_prekey_id FROM accounts WHERE address = ?", (device,)
+            signed, last_resort = connection.execute(
+                "SELECT signed_prekey_id, kyber_prekey_id FROM accounts WHERE address = ?",
+                (device,),
             ).fetchone()
-        assert {number for number, is_gone in rows if not is_gone} <= facts.one_time_prekeys
-        assert facts.one_time_prekeys <= {number for number, _ in rows}
+        for kind, kept in enumerate((facts.one_time_prekeys, facts.kyber_prekeys)):
+            assert {number for k, number, is_gone in rows if k == kind and not is_gone} <= kept
+            assert kept <= {number for k, number, _ in rows if k == kind}
         assert signed in facts.signed_prekeys
+        assert last_resort in facts.last_resort_prekeys
 
     def _check_deliveries(self) -> None:
         """What the relay has accepted has arrived, as it was sent, and nothing else has.

@@ -13,7 +13,12 @@ from e2ecross.protocol import message_chain
 from e2ecross.protocol.ratchet import count_skipped_keys
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_reading import open_message, open_repeated_first_message
-from e2ecross.protocol.session_record import SessionRecord, add_initiated_session, prefer_identity
+from e2ecross.protocol.session_record import (
+    SessionRecord,
+    add_initiated_session,
+    prefer_identity,
+    prefer_session,
+)
 from e2ecross.protocol.skipped_keys import SkippedKeys
 from e2ecross.wire.limits import (
     MAX_CHAIN_STEPS_PER_MESSAGE,
@@ -221,20 +226,52 @@ def test_a_message_of_a_stranger_keeps_the_archive_within_its_limit() -> None:
     assert _kept(after) == [0, 8000]
 
 
+def _repeat(
+    record: SessionRecord, session: Session, counter: int, accepted: PublicKey
+) -> SessionRecord:
+    """The sessions after a repeated first message of one of them, with that message number."""
+    inner = write_message(session, FRESH, counter)
+    identity = session.remote_identity_key
+    wrapper = message([(2, session.base_key), (3, identity), (4, inner), (6, 22)])
+    decoded = decode_prekey_signal_message(b"\x33" + wrapper)
+    opened = open_repeated_first_message(record, session, decoded, SeededEntropy(9), accepted)
+    return opened.record
+
+
 def test_a_repeated_first_message_keeps_the_archive_within_its_limit() -> None:
     alice, bob = _met(3)
     record = _crowded(bob)
-    session = record.archived[0]
-    inner = write_message(session, FRESH, 0)
-    wrapper = message([(2, session.base_key), (3, alice.identity.public), (4, inner), (6, 22)])
-    opened = open_repeated_first_message(
-        record,
-        session,
-        decode_prekey_signal_message(b"\x33" + wrapper),
-        SeededEntropy(9),
-        alice.identity.public,
-    )
-    assert _kept(opened.record) == [8000, 0]
+    after = _repeat(record, record.archived[0], 0, alice.identity.public)
+    assert _kept(after) == [8000, 0]
+
+
+def test_a_repeated_first_message_of_a_stranger_costs_the_genuine_session_no_key() -> None:
+    alice, bob = _met(3)
+    record = _crowded(bob)
+    archived = (with_fields(record.archived[0], remote_identity_key=STRANGER), record.archived[1])
+    record = SessionRecord(record.current, archived, None, 0)
+    after = _repeat(record, archived[0], 500, alice.identity.public)
+    assert after.current is record.current
+    assert _kept(after) == [0, 8000]
+
+
+@pytest.mark.parametrize("how", ["message", "repeated first message", "session", "identity"])
+def test_a_genuine_session_that_takes_the_place_of_a_strangers_costs_that_one_its_keys(
+    how: str,
+) -> None:
+    alice, bob = _met(3)
+    accepted = alice.identity.public
+    genuine, older = bob.record.archived[0], _keeping(bob.record.archived[1], 3000)
+    record = SessionRecord(_keeping(bob.current, 8000, STRANGER), (genuine, older), None, 0)
+    after = {
+        "message": lambda: _open(record, write_message(genuine, FRESH, 0), accepted),
+        "repeated first message": lambda: _repeat(record, genuine, 0, accepted),
+        "session": lambda: prefer_session(record, genuine, accepted),
+        "identity": lambda: prefer_identity(record, accepted),
+    }[how]()
+    assert after.current is not None
+    assert after.current.base_key == genuine.base_key
+    assert _kept(after) == [5000, 3000]
 
 
 def test_preferring_an_identity_keeps_the_archive_within_its_limit() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from e2ecross.address import Address
 from e2ecross.client.backend import Backend
+from e2ecross.crypto.kem import KemPublicKey, kem_key_pair_from_seed
 from e2ecross.crypto.keys import PublicKey, key_pair_from_private
 from e2ecross.relay import Relay
-from e2ecross.wire.bundle import OneTimePrekey, PublishedKeys, SignedPrekey
+from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PublishedKeys, SignedPrekey
 from e2ecross.wire.envelope import Envelope, MessageKind
 
 ANA = Address("whatsapp", "ana")
@@ -18,6 +19,7 @@ BUDI = Address("instagram", "budi")
 TOKO = Address("messenger", "toko-kopi")
 
 _KEYS: dict[str, PublicKey] = {}
+_KEM_KEYS: dict[str, KemPublicKey] = {}
 
 
 @dataclass
@@ -42,11 +44,28 @@ def public_key(name: str) -> PublicKey:
     return _KEYS[name]
 
 
+def kyber_prekey(name: str, number: int) -> KyberPrekey:
+    """A Kyber prekey; a relay checks no signature, so it is not one."""
+    if name not in _KEM_KEYS:
+        _KEM_KEYS[name] = kem_key_pair_from_seed(digest(name) * 2).public
+    return KyberPrekey(number, _KEM_KEYS[name], digest(f"{name} signature") * 2)
+
+
 def published(
-    address: Address, ids: Iterable[int] = (), identity: str = "identity", signed_id: int = 7
+    address: Address,
+    ids: Iterable[int] = (),
+    identity: str = "identity",
+    signed_id: int = 7,
+    *,
+    kyber: Iterable[int] | None = None,
 ) -> PublishedKeys:
-    """Keys of a device; a relay checks no signature, so it is not one."""
+    """Keys of a device; a relay checks no signature, so it is not one.
+
+    With `kyber`, also one-time Kyber prekeys of these ids, and a last-resort one of id 1000000 +
+    `signed_id`.
+    """
     owner = f"{address} {identity}"
+    last_resort = kyber_prekey(f"{owner} last-resort {signed_id}", 1_000_000 + signed_id)
     return PublishedKeys(
         address=address,
         registration_id=4711,
@@ -57,6 +76,8 @@ def published(
         one_time_prekeys=tuple(
             OneTimePrekey(id=n, public_key=public_key(f"{owner} one-time {n}")) for n in ids
         ),
+        kyber_prekeys=tuple(kyber_prekey(f"{owner} kyber {n}", n) for n in kyber or ()),
+        last_resort_kyber_prekey=None if kyber is None else last_resort,
     )
 
 
@@ -91,3 +112,9 @@ def file_bytes(path: Path) -> bytes:
 def take(relay: Relay, requester: Address, address: Address) -> int | None:
     """Fetch a bundle; the id of its one-time prekey."""
     return relay.fetch_bundle(requester, token(requester), address).one_time_prekey_id
+
+
+def take_both(relay: Relay, requester: Address, address: Address) -> tuple[int | None, int | None]:
+    """Fetch a bundle; the ids of its one-time prekey and of its Kyber prekey."""
+    bundle = relay.fetch_bundle(requester, token(requester), address)
+    return bundle.one_time_prekey_id, bundle.kyber_prekey_id

@@ -2,7 +2,7 @@
 """How many one-time prekeys of a device one user gets."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from tests.relay.support import (
     published,
     register,
     take,
+    take_both,
     token,
 )
 
@@ -106,6 +107,33 @@ def test_only_one_time_prekeys_that_were_handed_out_count(relay: Relay, path: Pa
     relay.publish(token(TOKO), published(TOKO, range(1, 10)))
     assert [take(relay, BUDI, TOKO) for _ in range(4)] == [1, 2, 3, None]
     assert [taken for taken, _ in requests(path)] == [3]
+
+
+def test_both_kinds_count_once_and_then_the_last_resort_prekey_comes(
+    relay: Relay, path: Path
+) -> None:
+    relay.publish(token(TOKO), published(TOKO, range(1, 10), kyber=range(1, 10)))
+    taken = [take_both(relay, BUDI, TOKO) for _ in range(5)]
+    assert taken == [(1, 1), (2, 2), (3, 3), (None, 1_000_007), (None, 1_000_007)]
+    assert relay.one_time_prekey_count(TOKO, token(TOKO)) == 6
+    assert requests(path)[0][0] == 3
+
+
+@pytest.mark.parametrize(("ids", "kyber"), [(range(1, 10), []), ([], range(1, 10))])
+def test_one_kind_alone_counts_too(
+    relay: Relay, path: Path, ids: Iterable[int], kyber: Iterable[int]
+) -> None:
+    relay.publish(token(TOKO), published(TOKO, ids, kyber=kyber))
+    bundles = [take_both(relay, BUDI, TOKO) for _ in range(4)]
+    assert len(set(bundles)) == 4
+    assert bundles[-1] == (None, 1_000_007)
+    assert requests(path)[0][0] == 3
+
+
+def test_the_last_resort_prekey_does_not_count(relay: Relay, path: Path) -> None:
+    relay.publish(token(TOKO), published(TOKO, kyber=[]))
+    assert [take_both(relay, BUDI, TOKO) for _ in range(5)] == [(None, 1_000_007)] * 5
+    assert requests(path) == []
 
 
 def test_a_window_of_a_clock_that_was_wrong_does_not_last(relay: Relay, clock: FakeClock) -> None:

@@ -18,9 +18,12 @@ from tests.relay.support import (
     published,
     register,
     take,
+    take_both,
     token,
 )
 
+LAST = 1_000_007
+"""The id of the last-resort Kyber prekey that goes with the usual signed prekey."""
 SMALL = RelayLimits(one_time_prekeys=3, handed_out_prekeys=4, one_time_prekeys_per_requester=100)
 
 
@@ -139,8 +142,198 @@ def test_a_key_that_is_none_is_refused(relay: Relay) -> None:
 
 
 def test_the_largest_publication_fits(relay: Relay) -> None:
-    relay.publish(token(ANA), published(ANA, range(1, 1001)))
+    relay.publish(token(ANA), published(ANA, range(1, 1001), kyber=range(1, 1001)))
     assert relay.one_time_prekey_count(ANA, token(ANA)) == 1000
+    relay.publish(token(ANA), published(ANA, range(1001, 2001), kyber=range(1001, 2001)))
+    assert relay.one_time_prekey_count(ANA, token(ANA)) == 2000
+
+
+# --- Kyber prekeys --------------------------------------------------------------------------
+
+
+def test_a_bundle_has_one_prekey_of_each_kind_as_they_were_published(relay: Relay) -> None:
+    keys = published(ANA, [5], kyber=[9])
+    relay.publish(token(ANA), keys)
+    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    [kyber], last_resort = keys.kyber_prekeys, keys.last_resort_kyber_prekey
+    assert last_resort is not None
+    assert (bundle.one_time_prekey_id, bundle.one_time_prekey) == (
+        5,
+        keys.one_time_prekeys[0].public_key,
+    )
+    given = (bundle.kyber_prekey_id, bundle.kyber_prekey, bundle.kyber_prekey_signature)
+    assert given == (9, kyber.public_key, kyber.signature)
+    for _ in range(2):
+        bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+        assert bundle.one_time_prekey_id is None
+        given = (bundle.kyber_prekey_id, bundle.kyber_prekey, bundle.kyber_prekey_signature)
+        assert given == (last_resort.id, last_resort.public_key, last_resort.signature)
+
+
+def test_kinds_run_out_apart_and_the_lower_number_counts(relay: Relay) -> None:
+    def left() -> int:
+        return relay.one_time_prekey_count(ANA, token(ANA))
+
+    relay.publish(token(ANA), published(ANA, [1, 2, 3]))
+    assert left() == 3  # it offers no Kyber prekeys
+    relay.publish(token(ANA), published(ANA, kyber=[]))
+    assert left() == 0
+    relay.publish(token(ANA), published(ANA, kyber=[1, 2]))
+    assert left() == 2
+    assert [take_both(relay, BUDI, ANA) for _ in range(3)] == [(1, 1), (2, 2), (3, LAST)]
+    relay.publish(token(ANA), published(ANA, [4], kyber=[3, 4, 5]))
+    assert left() == 1
+    taken = [take_both(relay, BUDI, ANA) for _ in range(4)]
+    assert taken == [(4, 3), (None, 4), (None, 5), (None, LAST)]
+    assert left() == 0
+
+
+def test_an_id_of_one_kind_says_nothing_of_the_other(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, [1, 2], kyber=[2, 1]))
+    assert [take_both(relay, BUDI, ANA) for _ in range(3)] == [(1, 2), (2, 1), (None, LAST)]
+
+
+def test_publishing_replaces_the_last_resort_prekey_and_keeps_the_one_time_ones(
+    relay: Relay,
+) -> None:
+    relay.publish(token(ANA), published(ANA, kyber=[1]))
+    relay.publish(token(ANA), published(ANA, signed_id=8, kyber=[2]))
+    assert [take_both(relay, BUDI, ANA)[1] for _ in range(3)] == [1, 2, LAST + 1]
+
+
+def test_a_device_that_offers_no_kyber_prekeys_any_more_gets_none_handed_out(
+    relay: Relay,
+) -> None:
+    """An earlier release could not read what is encrypted to them."""
+    relay.publish(token(ANA), published(ANA, [1, 2], kyber=[1, 2]))
+    relay.publish(token(ANA), published(ANA, [3]))
+    assert take_both(relay, BUDI, ANA) == (1, None)
+    assert relay.one_time_prekey_count(ANA, token(ANA)) == 2
+    relay.publish(token(ANA), published(ANA, kyber=[]))
+    assert take_both(relay, BUDI, ANA) == (2, 1)
+
+
+def test_a_repeated_publication_revives_no_handed_out_kyber_prekey(relay: Relay) -> None:
+    batch = published(ANA, kyber=range(1, 4))
+    for expected in (1, 2, 3, LAST, LAST):
+        relay.publish(token(ANA), batch)
+        assert take_both(relay, BUDI, ANA) == (None, expected)
+
+
+def test_an_unused_kyber_prekey_is_not_exchanged_under_its_id(relay: Relay) -> None:
+    first, other = published(ANA, kyber=[1]), published(ANA, kyber=[2])
+    renamed = replace(other, kyber_prekeys=(replace(other.kyber_prekeys[0], id=1),))
+    relay.publish(token(ANA), first)
+    relay.publish(token(ANA), renamed)
+    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    assert bundle.kyber_prekey == first.kyber_prekeys[0].public_key
+    assert take_both(relay, BUDI, ANA) == (None, LAST)
+
+
+def test_a_new_identity_key_drops_the_kyber_prekeys_of_the_old_one(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, kyber=[1, 2]))
+    relay.publish(token(ANA), published(ANA, identity="fresh"))
+    assert take_both(relay, BUDI, ANA) == (None, None)
+    fresh = published(ANA, identity="fresh", kyber=[1])
+    relay.publish(token(ANA), fresh)
+    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    assert bundle.kyber_prekey == fresh.kyber_prekeys[0].public_key
+    assert take_both(relay, BUDI, ANA) == (None, LAST)
+
+
+def test_a_reset_drops_the_kyber_prekeys(path: Path) -> None:
+    with Relay(path, authorise=lambda address, taken: True) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, kyber=[1, 2]))
+        relay.register(ANA, token(ANA, 1))
+        relay.publish(token(ANA, 1), published(ANA))
+        assert take_both(relay, BUDI, ANA) == (None, None)
+
+
+def test_a_late_publication_puts_no_older_last_resort_prekey_back(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, signed_id=8, kyber=[]), epoch=20)
+    relay.publish(token(ANA), published(ANA, signed_id=7, kyber=[1]), epoch=19)
+    relay.publish(token(ANA), published(ANA, signed_id=6), epoch=18)
+    assert [take_both(relay, BUDI, ANA)[1] for _ in range(2)] == [1, LAST + 1]
+
+
+def test_replacing_withdraws_the_kyber_prekeys_of_before(relay: Relay) -> None:
+    relay.publish(token(ANA), published(ANA, kyber=range(1, 6)), epoch=10)
+    assert take_both(relay, BUDI, ANA) == (None, 1)
+    again = published(ANA, signed_id=8, kyber=[1, 4, 20])
+    for expected in (4, 20, LAST + 1):
+        relay.publish(token(ANA), again, epoch=50, replace=True)
+        assert take_both(relay, BUDI, ANA) == (None, expected)
+    relay.publish(token(ANA), published(ANA, kyber=range(1, 6)), epoch=10)
+    relay.publish(token(ANA), published(ANA, signed_id=9, kyber=range(1, 6)), epoch=60)
+    assert take_both(relay, BUDI, ANA) == (None, LAST + 2)
+
+
+def test_unused_kyber_prekeys_are_bounded(path: Path) -> None:
+    with Relay(path, limits=SMALL) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, range(1, 4), kyber=range(1, 4)))
+        with pytest.raises(
+            BackendRefused, match="4 unused one-time Kyber prekeys, this back end keeps 3"
+        ):
+            relay.publish(token(ANA), published(ANA, signed_id=8, kyber=[4]))
+        assert take_both(relay, BUDI, ANA) == (1, 1)
+        relay.publish(token(ANA), published(ANA, signed_id=8, kyber=[4]))
+        assert [take_both(relay, BUDI, ANA)[1] for _ in range(4)] == [2, 3, 4, LAST + 1]
+
+
+def test_the_memory_of_handed_out_kyber_prekeys_is_bounded(path: Path) -> None:
+    with Relay(path, limits=SMALL) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, [1], kyber=[]))
+        assert take_both(relay, BUDI, ANA) == (1, LAST)
+        for start in range(1, 31, 3):
+            relay.publish(token(ANA), published(ANA, kyber=range(start, start + 3)))
+            taken = [take_both(relay, BUDI, ANA)[1] for _ in range(4)]
+            assert taken == [start, start + 1, start + 2, LAST]
+            relay.publish(token(ANA), published(ANA, kyber=range(start, start + 3)))
+            assert take_both(relay, BUDI, ANA) == (None, LAST)
+        connection = sqlite3.connect(path)
+        query = "SELECT kind, id, public_key, signature FROM one_time_prekeys ORDER BY number"
+        rows = connection.execute(query).fetchall()
+        connection.close()
+        # Of the other kind nothing is forgotten; and of what was handed out no key is kept.
+        assert rows == [(0, 1, None, b""), *((1, n, None, b"") for n in (27, 28, 29, 30))]
+
+
+def test_a_kem_key_that_is_none_is_refused(relay: Relay) -> None:
+    keys = published(ANA, kyber=[1])
+    bad = replace(keys.kyber_prekeys[0], public_key=b"\x0a" + bytes(1568))
+    for wrong in (
+        replace(keys, kyber_prekeys=(bad,)),
+        replace(keys, last_resort_kyber_prekey=replace(bad, id=2)),
+    ):
+        with pytest.raises(InvalidKey, match="KEM"):
+            relay.publish(token(ANA), wrong)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE one_time_prekeys SET public_key = x'08' WHERE kind = 1",
+        "UPDATE one_time_prekeys SET signature = 'text' WHERE kind = 1",
+        "UPDATE one_time_prekeys SET signature = x'' WHERE kind = 1",
+        "UPDATE one_time_prekeys SET id = 0 WHERE kind = 1",
+        "UPDATE accounts SET kyber_prekey = NULL",
+        "UPDATE accounts SET kyber_prekey_signature = 7",
+        "UPDATE accounts SET kyber_prekey_id = 'text'",
+        "DELETE FROM one_time_prekeys; UPDATE accounts SET kyber_prekey = x'08'",
+    ],
+)
+def test_kyber_keys_that_somebody_damaged_in_the_file(
+    relay: Relay, path: Path, damage: str
+) -> None:
+    relay.publish(token(ANA), published(ANA, kyber=[1]))
+    connection = sqlite3.connect(path)
+    connection.executescript(damage)
+    connection.close()
+    with pytest.raises(BackendError, match=r"relay file (are damaged|holds something)"):
+        take_both(relay, BUDI, ANA)
 
 
 # --- Publications that are late, or that replace --------------------------------------------

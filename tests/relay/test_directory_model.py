@@ -34,9 +34,37 @@ IDS = st.lists(st.integers(1, 8), unique=True, max_size=4)
 @dataclass(frozen=True)
 class Publication:
     ids: tuple[int, ...]
+    kyber: tuple[int, ...] | None  # None: it offers no Kyber prekeys
     signed_id: int
     epoch: int
     replace: bool
+
+
+@dataclass
+class Pool:
+    """One-time prekeys of one kind."""
+
+    unused: dict[int, int] = field(default_factory=dict)  # id -> epoch of its publication; ordered
+    known: set[int] = field(default_factory=set)
+
+    def hear(self, ids: tuple[int, ...], told: int, replace: bool) -> None:
+        if replace:
+            for number, of in list(self.unused.items()):
+                if not told or of <= told:
+                    del self.unused[number]
+                    if number in ids:
+                        self.known.discard(number)
+        for number in ids:
+            if number not in self.known:
+                self.unused[number] = told
+                self.known.add(number)
+
+    def take(self) -> int | None:
+        if not self.unused:
+            return None
+        number = next(iter(self.unused))
+        del self.unused[number]
+        return number
 
 
 @dataclass
@@ -45,9 +73,9 @@ class Device:
 
     epoch: int = 0
     history: list[Publication] = field(default_factory=list)  # as heard, with repetitions
-    signed_id: int | None = None
-    unused: dict[int, int] = field(default_factory=dict)  # id -> epoch of its publication; ordered
-    known: set[int] = field(default_factory=set)
+    latest: Publication | None = None
+    x25519: Pool = field(default_factory=Pool)
+    kyber: Pool = field(default_factory=Pool)
 
     def hear(self, publication: Publication) -> None:
         told = publication.epoch
@@ -57,17 +85,17 @@ class Device:
         if told and any(p.replace and p.epoch > told for p in before):
             return
         if not told or all(p.epoch <= told for p in before):
-            self.signed_id = publication.signed_id
-        if publication.replace:
-            for number, of in list(self.unused.items()):
-                if not told or of <= told:
-                    del self.unused[number]
-                    if number in publication.ids:
-                        self.known.discard(number)
-        for number in publication.ids:
-            if number not in self.known:
-                self.unused[number] = told
-                self.known.add(number)
+            self.latest = publication
+        self.x25519.hear(publication.ids, told, publication.replace)
+        self.kyber.hear(publication.kyber or (), told, publication.replace)
+
+    @property
+    def offers_kyber(self) -> bool:
+        return self.latest is not None and self.latest.kyber is not None
+
+    @property
+    def unused(self) -> tuple[list[int], list[int]]:
+        return sorted(self.x25519.unused), sorted(self.kyber.unused)
 
 
 class DirectoryModel(RuleBasedStateMachine):
@@ -90,28 +118,40 @@ class DirectoryModel(RuleBasedStateMachine):
         )
 
     def publish(self, publication: Publication) -> None:
-        keys = published(ANA, publication.ids, signed_id=publication.signed_id)
+        signed_id, kyber = publication.signed_id, publication.kyber
+        keys = published(ANA, publication.ids, signed_id=signed_id, kyber=kyber)
         self.relay.publish(
             token(ANA, self.holder), keys, epoch=publication.epoch, replace=publication.replace
         )
         self.device.hear(publication)
 
-    @rule(ids=IDS, signed_id=st.integers(1, 5), epoch=EPOCHS, replace=st.booleans())
-    def publish_something(self, ids: list[int], signed_id: int, epoch: int, replace: bool) -> None:
-        self.publish(Publication(tuple(ids), signed_id, epoch, replace))
+    @rule(
+        ids=IDS,
+        kyber=st.none() | IDS,
+        signed_id=st.integers(1, 5),
+        epoch=EPOCHS,
+        replace=st.booleans(),
+    )
+    def publish_something(
+        self, ids: list[int], kyber: list[int] | None, signed_id: int, epoch: int, replace: bool
+    ) -> None:
+        kyber_ids = None if kyber is None else tuple(kyber)
+        self.publish(Publication(tuple(ids), kyber_ids, signed_id, epoch, replace))
 
     @precondition(lambda self: self.device.history)
     @rule(data=st.data())
     def repeat_an_earlier_publication(self, data: st.DataObject) -> None:
         publication = data.draw(st.sampled_from(self.device.history))
-        revived = [] if publication.replace else list(self.device.unused)
         latest = publication == self.device.history[-1]
-        left = list(self.device.unused)
+        before = self.device.unused
         self.publish(publication)
-        # A promise of its own, whatever the model says: the last one again changes nothing.
+        # Promises of their own, whatever the model says: the last one again changes nothing, and
+        # one that does not replace takes nothing back.
         if latest:
-            assert sorted(self.device.unused) == sorted(left)
-        assert set(revived) <= set(self.device.unused)
+            assert self.device.unused == before
+        if not publication.replace:
+            for left, now in zip(before, self.device.unused, strict=True):
+                assert set(left) <= set(now)
 
     @rule(epoch=EPOCHS)
     def deposit(self, epoch: int) -> None:
@@ -123,16 +163,22 @@ class DirectoryModel(RuleBasedStateMachine):
     @rule(requester=st.sampled_from([BUDI, BUDIS_TABLET, TOKO]))
     def fetch(self, requester: Address) -> None:
         bundle = self.relay.fetch_bundle(requester, token(requester), ANA)
-        assert bundle.signed_prekey_id == self.device.signed_id
+        device, latest = self.device, self.device.latest
+        assert latest is not None
+        assert bundle.signed_prekey_id == latest.signed_id
         taken, end = self.windows.get(requester.user, (0, 0))
         if self.clock.now_ms >= end:
             taken, end = 0, self.clock.now_ms + LIMITS.requester_window_ms
-        expected = None
-        if self.device.unused and taken < LIMITS.one_time_prekeys_per_requester:
-            expected = next(iter(self.device.unused))
-            del self.device.unused[expected]
+        expected = expected_kyber = None
+        if taken < LIMITS.one_time_prekeys_per_requester:
+            expected = device.x25519.take()
+            expected_kyber = device.kyber.take() if device.offers_kyber else None
+        if (expected, expected_kyber) != (None, None):
             self.windows[requester.user] = taken + 1, end
         assert bundle.one_time_prekey_id == expected
+        if device.offers_kyber and expected_kyber is None:
+            expected_kyber = 1_000_000 + latest.signed_id
+        assert bundle.kyber_prekey_id == expected_kyber
 
     @rule(step=st.sampled_from([1, 500, 1000]))
     def wait(self, step: int) -> None:
@@ -153,7 +199,9 @@ class DirectoryModel(RuleBasedStateMachine):
     def the_directory_is_that_of_the_model(self) -> None:
         mine = token(ANA, self.holder)
         assert self.relay.epoch(ANA, mine) == self.device.epoch
-        assert self.relay.one_time_prekey_count(ANA, mine) == len(self.device.unused)
+        counts = list(map(len, self.device.unused))
+        left = min(counts) if self.device.offers_kyber else counts[0]
+        assert self.relay.one_time_prekey_count(ANA, mine) == left
 
     def teardown(self) -> None:
         self.relay.close()

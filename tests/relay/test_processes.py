@@ -18,7 +18,7 @@ import json, sys
 from e2ecross.address import Address
 from e2ecross.errors import BackendRefused, MailboxFull
 from e2ecross.relay import Relay, RelayLimits
-from tests.relay.support import ANA, BUDI, TOKO, envelope, register, take, token
+from tests.relay.support import ANA, BUDI, TOKO, envelope, register, take, take_both, token
 ALL = RelayLimits(one_time_prekeys_per_requester=1000)
 TIGHT = RelayLimits(mailbox_messages=30, mailbox_reserve_per_sender=2)
 path, me = sys.argv[1], int(sys.argv[2])
@@ -38,6 +38,13 @@ with Relay(path, limits=ALL) as relay:
     taken = []
     while (prekey := take(relay, BUDI, ANA)) is not None:
         taken.append(prekey)
+    print(json.dumps(taken))
+"""
+DRAIN_BOTH = """
+with Relay(path, limits=ALL) as relay:
+    taken = []
+    while (pair := take_both(relay, BUDI, ANA)) != (None, 1_000_007):
+        taken.append(pair)
     print(json.dumps(taken))
 """
 DRAIN_WITHIN_LIMITS = DRAIN.replace(", limits=ALL", "")
@@ -106,6 +113,19 @@ def test_each_one_time_prekey_goes_out_exactly_once(path: Path) -> None:
         taken = run(DRAIN, path)
         flat = [prekey for prekeys in taken if isinstance(prekeys, list) for prekey in prekeys]
         assert sorted(flat) == list(range(1, 61))
+        assert relay.one_time_prekey_count(ANA, token(ANA)) == 0
+
+
+def test_each_one_time_prekey_of_both_kinds_goes_out_exactly_once(path: Path) -> None:
+    with Relay(path) as relay:
+        register(relay, ANA, BUDI)
+        relay.publish(token(ANA), published(ANA, range(1, 61), kyber=range(101, 181)))
+        results = run(DRAIN_BOTH, path)
+        pairs = [pair for taken in results if isinstance(taken, list) for pair in taken]
+        assert sorted(first for first, _ in pairs if first is not None) == list(range(1, 61))
+        # In one transaction: the n-th of one kind goes with the n-th of the other.
+        assert sorted(second for _, second in pairs) == list(range(101, 181))
+        assert all(second == first + 100 for first, second in pairs if first is not None)
         assert relay.one_time_prekey_count(ANA, token(ANA)) == 0
 
 

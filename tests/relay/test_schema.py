@@ -10,7 +10,17 @@ import pytest
 
 from e2ecross.errors import BackendError, MailboxFull
 from e2ecross.relay import Relay, RelayLimits, schema
-from tests.relay.support import ANA, BUDI, TOKO, FakeClock, envelope, published, take, token
+from tests.relay.support import (
+    ANA,
+    BUDI,
+    TOKO,
+    FakeClock,
+    envelope,
+    published,
+    take,
+    take_both,
+    token,
+)
 
 OLD = Path(__file__).parents[1] / "data" / "relay-schema-1.sqlite"
 
@@ -52,6 +62,41 @@ def test_an_old_file_opens_and_nothing_is_lost(old: Path, clock: FakeClock) -> N
         assert relay.fetch(TOKO, token(TOKO), 10) == [(8, envelope(ANA, TOKO).encode())]
 
 
+def test_a_file_of_schema_2_opens_and_nothing_is_lost(path: Path, clock: FakeClock) -> None:
+    shutil.copyfile(OLD.with_name("relay-schema-2.sqlite"), path)  # as build_relay_schema_2.py says
+    assert rows(path, "PRAGMA user_version") == [(2,)]
+    query = "SELECT number, address, id, public_key, epoch FROM one_time_prekeys ORDER BY number"
+    before = rows(path, query)
+    with Relay(path, clock=clock) as relay:
+        assert rows(path, query) == before
+        assert [relay.epoch(a, token(a)) for a in (ANA, BUDI)] == [4, 10]
+        assert [relay.one_time_prekey_count(a, token(a)) for a in (ANA, BUDI)] == [5, 2]
+        assert relay.waiting(ANA) == [envelope(BUDI, ANA, 1)]
+        # Handed-out and withdrawn ones do not come back, and 9 of the allowance are left.
+        relay.publish(token(ANA), published(ANA, range(1, 5)), epoch=3)
+        relay.publish(token(BUDI), published(BUDI, range(1, 4)), epoch=1)
+        relay.publish(token(BUDI), published(BUDI, range(1, 4)), epoch=10)
+        assert [take_both(relay, ANA, BUDI) for _ in range(3)] == [
+            (3, None),
+            (4, None),
+            (None,) * 2,
+        ]
+        # Its new release publishes both kinds; the ids of one kind say nothing of the other.
+        relay.publish(token(ANA), published(ANA, range(10, 30), kyber=range(1, 21)), epoch=11)
+        taken = [take_both(relay, BUDI, ANA) for _ in range(10)]
+        assert taken[:7] == [(2, 1), (3, 2), (4, 3), (5, 4), (6, 5), (10, 6), (11, 7)]
+        assert taken[8:] == [(13, 9), (None, 1_000_007)]
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_a_file_of_schema_2_and_a_new_one_have_the_same_tables(path: Path, tmp_path: Path) -> None:
+    shutil.copyfile(OLD.with_name("relay-schema-2.sqlite"), path)
+    Relay(path).close()
+    Relay(tmp_path / "new.db").close()
+    query = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+    assert rows(path, query) == rows(tmp_path / "new.db", query)
+
+
 def test_what_waits_in_an_old_file_counts_for_its_senders(old: Path) -> None:
     limits = RelayLimits(mailbox_messages=10, mailbox_reserve_per_sender=3)
     with Relay(old, limits=limits) as relay:
@@ -73,7 +118,7 @@ def test_an_old_file_and_a_new_one_have_the_same_tables(old: Path, tmp_path: Pat
     Relay(tmp_path / "new.db").close()
     query = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
     assert rows(old, query) == rows(tmp_path / "new.db", query)
-    assert rows(old, "PRAGMA user_version") == [(2,)]
+    assert rows(old, "PRAGMA user_version") == [(3,)]
     assert rows(old, "PRAGMA integrity_check") == [("ok",)]
 
 
@@ -83,8 +128,8 @@ def test_an_interrupted_migration_leaves_the_old_file(
     query = "SELECT name, sql FROM sqlite_master ORDER BY name"
     before = rows(old, query)
     with monkeypatch.context() as patch:
-        first, second = schema.SCHEMAS
-        patch.setattr(schema, "SCHEMAS", (first, (*second, "no SQL")))
+        *earlier, last = schema.SCHEMAS
+        patch.setattr(schema, "SCHEMAS", (*earlier, (*last, "no SQL")))
         with pytest.raises(BackendError, match="SQLite reports: near"):
             Relay(old)
     assert rows(old, query) == before

@@ -190,6 +190,9 @@ def _check_module(module: str, arguments: list[str]) -> None:
     if module.startswith("e2ecross."):
         assert find_spec(module), f"there is no {module}"
         return
+    if module == "benchmarks":
+        importlib.import_module("benchmarks.__main__").parse(arguments)
+        return
     if module.startswith("tests."):
         importlib.import_module(module).parse(arguments)
         return

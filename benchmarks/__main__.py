@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks`: measures, prints the table, writes results and plots."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from benchmarks.document import write_document
+from benchmarks.machine import describe_machine
+from benchmarks.plots import write_plots
+from benchmarks.progress import Progress
+from benchmarks.registry import CONTESTANTS
+from benchmarks.report import report
+from benchmarks.results import Results, load, save
+from benchmarks.rows import ROWS
+from benchmarks.runner import run_rounds
+
+__all__ = ["main", "parse"]
+
+_FOLDER: Final = Path(__file__).parent / "results"
+_FULL: Final = _FOLDER / "full.json"
+_ROUNDS: Final = 10
+_QUICK_ROUNDS: Final = 2
+_PIPE_WIDTH: Final = 250  # where there is no terminal the table stays in one piece
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says."""
+    given = parse(arguments)
+    if given.list:
+        print(_listing())
+        return 0
+    if given.write_docs:
+        write_document(load(_FULL))
+        return 0
+    results = _run(given)
+    path = given.results or _default_path(given)
+    save(results, path)
+    write_plots(results, path.with_suffix(""))
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else _PIPE_WIDTH
+    print(report(results, width))
+    return 0
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read a command line; it ends the process if it makes no sense."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="less of everything: under a minute")
+    parser.add_argument("--only", nargs="+", metavar="ROW", help="these rows alone")
+    parser.add_argument("--columns", nargs="+", metavar="COLUMN", help="these columns alone")
+    parser.add_argument("--rounds", type=int, help=f"default: {_ROUNDS}, quick {_QUICK_ROUNDS}")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="where the samples go")
+    parser.add_argument("--list", action="store_true", help="name rows and columns, and end")
+    parser.add_argument(
+        "--write-docs", action="store_true", help="write the last full run into docs/, and end"
+    )
+    given = parser.parse_args(arguments)
+    _require_known(parser, given.only, {row.name for row in ROWS})
+    _require_known(parser, given.columns, {contestant.name for contestant in CONTESTANTS})
+    return given
+
+
+def _require_known(
+    parser: argparse.ArgumentParser, names: Sequence[str] | None, known: set[str]
+) -> None:
+    unknown = sorted({*(names or ())} - known)
+    if unknown:
+        parser.error(f"there is no {', '.join(unknown)}: see --list")
+
+
+def _run(given: argparse.Namespace) -> Results:
+    rows = [row for row in ROWS if given.only is None or row.name in given.only]
+    if given.quick and given.only is None:
+        rows = [row for row in rows if row.quick is not None]
+    columns = [one for one in CONTESTANTS if given.columns is None or one.name in given.columns]
+    rounds = given.rounds or (_QUICK_ROUNDS if given.quick else _ROUNDS)
+    is_partial = given.only is not None or given.columns is not None
+    began_at_load = _load()
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    progress = Progress()
+    measured = run_rounds(rows, columns, rounds, progress, is_quick=given.quick)
+    progress.end()
+    load_average = f"{began_at_load} when it began, {_load()} when it ended"
+    machine = {**describe_machine(), "load average": load_average}
+    return Results(given.quick, is_partial, rounds, started, machine, measured)
+
+
+def _load() -> str:
+    """How busy the machine was in the last minute: at best nothing else was."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def _default_path(given: argparse.Namespace) -> Path:
+    """A run of some rows or columns must not pass for a whole one."""
+    if given.only is not None or given.columns is not None:
+        return _FOLDER / "part.json"
+    return _FOLDER / "quick.json" if given.quick else _FULL
+
+
+def _listing() -> str:
+    lines = ["rows:"]
+    lines += [f"  {row.name:18}{row.full_title(is_quick=False)}" for row in ROWS]
+    lines += ["columns:"]
+    lines += [f"  {one.name:18}{one.title}" for one in CONTESTANTS]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

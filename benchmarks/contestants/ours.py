@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Contestants: e2ecross at its two levels and over its stores, and the floor below it."""
+
+from typing import Final
+
+from benchmarks.contestants import protocol
+from benchmarks.contestants.devices import STORES, device_makers, hold
+from benchmarks.contestants.floor_makers import MAKERS as FLOOR_MAKERS
+from benchmarks.contestants.growth import crowd_makers, relay_makers, walk
+from benchmarks.contestants.many import many_makers
+from benchmarks.implementation import Implementation, measure_memory
+
+__all__ = ["IMPLEMENTATIONS"]
+
+_PACKAGES: Final = ("e2ecross", "cryptography", "PyNaCl", "protobuf")
+
+IMPLEMENTATIONS: Final = {
+    "floor": Implementation(FLOOR_MAKERS, packages=_PACKAGES[1:]),
+    "protocol": Implementation(
+        protocol.MAKERS, {"memory": measure_memory(protocol.hold)}, _PACKAGES
+    ),
+    "device": Implementation(
+        device_makers(STORES["memory"]) | many_makers(STORES["memory"]) | relay_makers(),
+        {"memory": measure_memory(hold)},
+        _PACKAGES,
+    ),
+    "sqlite": Implementation(
+        device_makers(STORES["sqlite"]) | many_makers(STORES["sqlite"]), packages=_PACKAGES
+    ),
+    "sealed": Implementation(
+        device_makers(STORES["sealed"]) | many_makers(STORES["sealed"]) | crowd_makers(),
+        {"walk": walk},
+        _PACKAGES,
+    ),
+}

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the table: operations, with how often each is done in one sample."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from benchmarks.job import Job
+
+__all__ = ["ROWS", "SECTIONS", "Row"]
+
+SECTIONS: Final = {
+    "session": "Sessions",
+    "message": "Messages",
+    "crowd": "Many others",
+    "parts": "Parts of a durable message",
+    "growth": "Cost that must not grow",
+    "other": "Other",
+}
+
+_QUICK_DIVISOR: Final = 5
+_QUICK_BLOCKS: Final = 2
+_ALL: Final = 1_000
+_LONG_ROUNDS: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One operation.
+
+    Attributes:
+        name: for `--only` and in the results.
+        section: a key of `SECTIONS`.
+        title: what is measured; `{parameter}` stands for the value of a parameter.
+        operation: which maker a contestant needs for it.
+        parameters: for the maker.
+        steps: steps in a block.
+        blocks: blocks in a sample.
+        is_whole: the steps belong together, as the messages of a backlog do: always as many as
+            the parameter `count` says, in one block, and none before.
+        is_batch: one step does all of `count`.
+        quick: parameters that a quick run changes; None if it leaves the row out.
+        is_fresh: each sample is taken in a process of its own.
+        rounds: in how many rounds at most, because a sample takes long.
+        unit: seconds ("s") or bytes ("B").
+    """
+
+    name: str
+    section: str
+    title: str
+    operation: str
+    parameters: Mapping[str, int] = field(default_factory=dict)
+    steps: int = 100
+    blocks: int = 5
+    is_whole: bool = False
+    is_batch: bool = False
+    quick: Mapping[str, int] | None = field(default_factory=dict)
+    is_fresh: bool = False
+    rounds: int = _ALL
+    unit: str = "s"
+
+    def parameters_of(self, *, is_quick: bool) -> Mapping[str, int]:
+        """The parameters of a quick or a full run."""
+        return {**self.parameters, **(self.quick or {})} if is_quick else self.parameters
+
+    def full_title(self, *, is_quick: bool) -> str:
+        """The title with the values of a quick or a full run."""
+        parameters = self.parameters_of(is_quick=is_quick)
+        return self.title.format(**{name: f"{value:,}" for name, value in parameters.items()})
+
+    def job(self, *, is_quick: bool, pace: int = 1) -> Job:
+        """What a contestant is told to do.
+
+        Args:
+            is_quick: for a quick run.
+            pace: how many times fewer steps than others the contestant does, being slow.
+        """
+        parameters = self.parameters_of(is_quick=is_quick)
+        if self.is_batch:
+            return Job(self.operation, parameters, 1, 1, 0, per=parameters["count"])
+        if self.is_whole:
+            return Job(self.operation, parameters, parameters["count"], 1, 0)
+        steps = max(1, self.steps // (pace * (_QUICK_DIVISOR if is_quick else 1)))
+        blocks = min(_QUICK_BLOCKS, self.blocks) if is_quick else self.blocks
+        return Job(self.operation, parameters, steps, blocks, max(1, steps // 2))
+
+
+def _message(name: str, title: str, operation: str, steps: int = 100, **parameters: int) -> Row:
+    return Row(name, "message", title, operation, {"bytes": 100, **parameters}, steps)
+
+
+def _whole(
+    name: str, section: str, title: str, operation: str, count: int, quick: int | None
+) -> Row:
+    parameters = {"bytes": 100, "count": count}
+    fewer = None if quick is None else {"count": quick}
+    rounds = _LONG_ROUNDS if count >= 1_000 else _ALL
+    return Row(
+        *(name, section, title, operation, parameters),
+        is_whole=True,
+        quick=fewer,
+        rounds=rounds,
+    )
+
+
+def _batch(name: str, section: str, title: str, operation: str) -> Row:
+    parameters, quick = {"bytes": 100, "count": 1_000}, {"count": 20}
+    return Row(
+        *(name, section, title, operation, parameters),
+        is_batch=True,
+        quick=quick,
+        rounds=_LONG_ROUNDS,
+    )
+
+
+def _growth(name: str, title: str, operation: str, quick: int = 0, **parameters: int) -> Row:
+    fewer = dict.fromkeys(parameters, quick) if quick else {}
+    return Row(name, "growth", title, operation, {"bytes": 100, **parameters}, 40, quick=fewer)
+
+
+ROWS: Final = (
+    Row("bundle", "session", "keys: one signed, one one-time", "bundle", steps=20),
+    Row("set-up", "session", "set-up, both sides, first message", "set_up", steps=20),
+    _message("encrypt-100", "encrypt 100 B, one chain", "encrypt"),
+    _message("encrypt-4k", "encrypt 4 KiB, one chain", "encrypt", bytes=4_096),
+    _message("encrypt-64k", "encrypt 64 KiB, one chain", "encrypt", 20, bytes=65_536),
+    _message("decrypt-100", "decrypt 100 B, one chain", "decrypt"),
+    _message("decrypt-4k", "decrypt 4 KiB, one chain", "decrypt", bytes=4_096),
+    _message("decrypt-64k", "decrypt 64 KiB, one chain", "decrypt", 20, bytes=65_536),
+    _message("ping-pong", "ping-pong, encrypt and decrypt", "ping_pong", 40),
+    _whole("backlog", "message", "backlog of {count}, each", "backlog", 1_000, 100),
+    _message("skipped-0", "decrypt, 0 skipped keys stored", "decrypt", skipped=0),
+    _message("skipped-100", "decrypt, 100 skipped keys stored", "decrypt", skipped=100),
+    _message("skipped-2000", "decrypt, 2,000 skipped keys stored", "decrypt", skipped=2_000),
+    _message("out-of-order", "decrypt, backwards by {window}", "out_of_order", window=20),
+    _whole("fan-out-10", "crowd", "to {count} recipients, each", "fan_out", 10, 10),
+    _whole("fan-out-100", "crowd", "to {count} recipients, each", "fan_out", 100, None),
+    _whole("fan-out-1000", "crowd", "to {count} recipients, each", "fan_out", 1_000, None),
+    _whole(
+        "content-out", "crowd", "content to {count} recipients, each", "content_fan_out", 100, 20
+    ),
+    _whole("content-in", "crowd", "content from {count} senders, each", "content_inbox", 100, 20),
+    _whole(
+        "content-backlog",
+        "crowd",
+        "content, backlog of {count}, each",
+        "content_backlog",
+        1_000,
+        100,
+    ),
+    _batch("fan-out-many", "crowd", "content to {count}, at once, each", "fan_out_many"),
+    _batch("inbox-many", "crowd", "content from {count}, at once, each", "inbox_many"),
+    _batch("backlog-many", "crowd", "content, {count} at once, each", "backlog_many"),
+    _whole("first-10", "crowd", "first contact with {count}, each", "first_contact", 10, 10),
+    _whole("first-1000", "crowd", "first contact with {count}, each", "first_contact", 1_000, None),
+    Row("commit", "parts", "a bare commit of one changed row", "commit"),
+    Row("seal-encrypt", "parts", "seal the rows of an encryption", "seal_encrypt"),
+    Row("seal-decrypt", "parts", "seal the rows of a decryption", "seal_decrypt"),
+    _growth(
+        "encrypt-skipped", "encrypt, {skipped} skipped keys stored", "encrypt", 500, skipped=2_000
+    ),
+    _growth(
+        "encrypt-archived",
+        "encrypt, {archived} archived sessions",
+        "encrypt_archived",
+        10,
+        archived=40,
+    ),
+    _growth(
+        "decrypt-archived",
+        "decrypt, {archived} archived sessions",
+        "decrypt_archived",
+        10,
+        archived=40,
+    ),
+    _growth("encrypt-store", "encrypt, {held} sessions", "encrypt_held", 2_000, held=1_000_000),
+    _growth("decrypt-store", "decrypt, {held} sessions", "decrypt_held", 2_000, held=1_000_000),
+    _growth("deposit-0", "relay: deposit, {waiting} waiting", "deposit", waiting=0),
+    _growth("deposit-100k", "relay: deposit, {waiting} waiting", "deposit", 1_000, waiting=100_000),
+    _growth("fetch-0", "relay: fetch and acknowledge one", "fetch", waiting=0),
+    _growth("fetch-100k", "the same, {waiting} waiting", "fetch", 1_000, waiting=100_000),
+    Row(
+        *("walk", "growth", "memory to walk over {held} sessions", "walk", {"held": 1_000_000}),
+        quick={"held": 2_000},
+        is_fresh=True,
+        rounds=2,
+        unit="B",
+    ),
+    Row("safety-number", "other", "safety number", "safety_number", steps=5, blocks=2),
+    Row("import", "other", "import what a device needs", "import", is_fresh=True),
+    Row(
+        *("memory", "other", "memory of a session, one end", "memory", {"count": 1_000}),
+        quick=None,
+        is_fresh=True,
+        rounds=2,
+        unit="B",
+    ),
+)

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is aimed at: figures that are at most so many times others of the same run.
+
+Nothing fails when a target is missed: the table says so.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from benchmarks.figures import Ratio, ratio_of
+from benchmarks.results import Results
+from benchmarks.rows import ROWS
+
+__all__ = ["TARGETS", "Comparison", "Outcome", "Place", "Target", "judge"]
+
+
+class Place(NamedTuple):
+    """A cell of the table."""
+
+    row: str
+    contestant: str
+
+
+class Comparison(NamedTuple):
+    """A cell against the sum of others."""
+
+    measured: Place
+    references: tuple[Place, ...]
+
+
+class Target(NamedTuple):
+    """Comparisons of which none may exceed a limit."""
+
+    title: str
+    limit: float
+    comparisons: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a target.
+
+    Attributes:
+        target: which one.
+        ratios: of its comparisons, as far as both sides were measured.
+    """
+
+    target: Target
+    ratios: dict[Comparison, Ratio]
+
+    @property
+    def worst(self) -> tuple[Comparison, Ratio] | None:
+        """The comparison with the highest ratio, if any was made."""
+        return max(self.ratios.items(), key=lambda item: item[1].value, default=None)
+
+    @property
+    def missed(self) -> list[Comparison]:
+        """Comparisons above the limit."""
+        return [c for c, ratio in self.ratios.items() if ratio.value > self.target.limit]
+
+    @property
+    def verdict(self) -> str:
+        """In a few words."""
+        if not self.ratios:
+            return "not measured"
+        if self.missed:
+            of_all = f" in {len(self.missed)} of {len(self.ratios)}" if len(self.ratios) > 1 else ""
+            return f"missed{of_all}"
+        left = len(self.target.comparisons) - len(self.ratios)
+        return f"met, {left} not measured" if left else "met"
+
+
+def judge(results: Results) -> list[Outcome]:
+    """Hold a run against all targets."""
+    return [Outcome(target, dict(_ratios(results, target))) for target in TARGETS]
+
+
+def _ratios(results: Results, target: Target) -> Iterator[tuple[Comparison, Ratio]]:
+    for comparison in target.comparisons:
+        measured = results.cell(*comparison.measured)
+        references = [results.cell(*place) for place in comparison.references]
+        found = [cell for cell in references if cell is not None]
+        if measured is None or len(found) < len(references):
+            continue
+        ratio = ratio_of(measured, *found)
+        if ratio is not None:
+            yield comparison, ratio
+
+
+def _one(title: str, limit: float, measured: Place, *references: Place) -> Target:
+    return Target(title, limit, (Comparison(measured, references),))
+
+
+def _columns(title: str, limit: float, column: str, other: str, *rows: str) -> Target:
+    """Rows in which one column is held against another one."""
+    pairs = [Comparison(Place(row, column), (Place(row, other),)) for row in rows]
+    return Target(title, limit, tuple(pairs))
+
+
+def _rows(limit: float, column: str, row: str, other: str) -> Target:
+    """One row held against another one of the same column."""
+    title = f"{column}: {row} by {other}"
+    return _one(title, limit, Place(row, column), Place(other, column))
+
+
+def _floor() -> Iterator[Target]:
+    for row, limit in (
+        ("encrypt-100", 1.5),
+        ("decrypt-100", 1.5),
+        ("ping-pong", 1.2),
+        ("set-up", 1.3),
+    ):
+        yield _columns(f"{row}: protocol by floor", limit, "protocol", "floor", row)
+    yield _columns("first contact by floor", 1.3, "device", "floor", "first-1000", "first-10")
+
+
+def _peers() -> Iterator[Target]:
+    ours = [row.name for row in ROWS if row.section in ("session", "message")]
+    for peer in ("libsignal-0.22", "libsignal-0.103", "libsignal-node", "axolotl", "doubleratchet"):
+        yield _columns(f"messages and sessions by {peer}", 1.0, "device", peer, *ours)
+    yield _columns("safety number by libsignal", 2.5, "device", "libsignal-0.22", "safety-number")
+    quick = ("encrypt-100", "encrypt-4k", "encrypt-64k", "ping-pong", "set-up")
+    yield _columns("encrypt, ping-pong, set-up by vodozemac", 1.0, "device", "vodozemac", *quick)
+    slow = ("decrypt-100", "decrypt-4k", "decrypt-64k")
+    yield _columns("decrypt by vodozemac", 6.0, "device", "vodozemac", *slow)
+
+
+def _durable() -> Iterator[Target]:
+    for way in ("encrypt", "decrypt"):
+        yield _one(
+            f"sealed {way} by memory + sealing + commit",
+            1.5,
+            Place(f"{way}-100", "sealed"),
+            Place(f"{way}-100", "device"),
+            Place(f"seal-{way}", "floor"),
+            Place("commit", "floor"),
+        )
+    for many, limit, single in (
+        ("fan-out-many", 2.0, "content-out"),
+        ("inbox-many", 2.0, "content-in"),
+        ("backlog-many", 1.5, "content-backlog"),
+    ):
+        memory = Place(single, "device")
+        yield _one(f"sealed {many} by one in memory", limit, Place(many, "sealed"), memory)
+
+
+def _growth() -> Iterator[Target]:
+    for column in ("device", "sealed"):
+        yield _rows(1.25, column, "encrypt-skipped", "encrypt-100")
+        yield _rows(1.25, column, "skipped-2000", "skipped-0")
+        yield _rows(1.25, column, "encrypt-archived", "encrypt-100")
+        yield _rows(1.25, column, "decrypt-archived", "decrypt-100")
+    yield _rows(1.25, "sealed", "encrypt-store", "encrypt-100")
+    yield _rows(1.25, "sealed", "decrypt-store", "decrypt-100")
+    yield _rows(1.25, "device", "deposit-100k", "deposit-0")
+    yield _rows(1.25, "device", "fetch-100k", "fetch-0")
+    yield _columns("import by the same modules", 1.5, "device", "floor", "import")
+
+
+TARGETS: Final = (*_floor(), *_peers(), *_durable(), *_growth())

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m benchmarks`: it runs, also where no peer is installed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.documents import ROOT
+
+QUICK = ("--quick", "--rounds", "1", "--only", "encrypt-100")
+
+
+def run(*arguments: str, path: str | None = None) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments],
+        cwd=ROOT,
+        env=None if path is None else os.environ | {"PATH": path},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+def test_a_quick_run_measures_prints_and_stores(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    done = run(*QUICK, "--results", str(path))
+    assert done.returncode == 0, done.stderr
+    assert "encrypt 100 B, one chain" in done.stdout
+    assert "100 %" in done.stderr
+    cells = json.loads(path.read_text("utf-8"))["measured"]["cells"]["encrypt-100"]
+    assert {"floor", "protocol", "device", "sqlite", "sealed"} <= set(cells)
+    assert path.with_name("run-messages.svg").is_file()
+
+
+def test_a_peer_that_is_missing_is_named_with_the_command_that_installs_it(tmp_path: Path) -> None:
+    columns = ("--columns", "device", "libsignal-node")
+    done = run(*QUICK, *columns, "--results", str(tmp_path / "run.json"), path=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "libsignal-node is missing" in done.stdout
+    assert "benchmarks/peers/install.sh" in done.stdout
+
+
+def test_rows_and_columns_are_listed() -> None:
+    done = run("--list")
+    assert done.returncode == 0
+    assert "encrypt-100" in done.stdout
+    assert "libsignal-0.103" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--only", "--columns"])
+def test_what_does_not_exist_is_refused(option: str) -> None:
+    done = run(option, "nonsense")
+    assert done.returncode == 2
+    assert "there is no nonsense" in done.stderr

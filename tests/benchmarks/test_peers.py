@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every peer that is installed does every operation that its driver says it can."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from benchmarks.engine import Engine, EngineFailed
+from benchmarks.job import Job
+from benchmarks.registry import CONTESTANTS, Contestant
+from benchmarks.rows import ROWS
+
+PEERS = [one for one in CONTESTANTS if one.install]
+SMALL = {"bytes": 100, "count": 3, "skipped": 5, "window": 2}
+
+
+@contextmanager
+def started(peer: Contestant) -> Iterator[Engine]:
+    try:
+        engine = peer.start()
+    except EngineFailed as error:
+        if peer.install.endswith(".sh") and os.environ.get("E2ECROSS_REQUIRE_INTEROP"):
+            raise
+        pytest.skip(f"{peer.name} is not installed ({error}): {peer.install}")
+    try:
+        yield engine
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_a_peer_does_what_it_says(peer: Contestant) -> None:
+    with started(peer) as engine:
+        assert engine.versions
+        assert {"encrypt", "decrypt", "ping_pong"} <= engine.operations
+        assert engine.operations <= {row.operation for row in ROWS}
+        for operation in sorted(engine.operations):
+            blocks = 1 if operation == "memory" else 2
+            values = engine.sample(Job(operation, SMALL, 2, blocks, 1))
+            assert len(values) == blocks, operation
+
+
+@pytest.mark.parametrize("peer", PEERS, ids=lambda peer: peer.name)
+def test_a_peer_says_why_it_cannot(peer: Contestant) -> None:
+    with started(peer) as engine:
+        with pytest.raises(EngineFailed):
+            engine.sample(Job("nothing", SMALL, 1, 1, 0))
+        assert engine.sample(Job("encrypt", SMALL, 1, 1, 0))

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run prints, stores and draws, from figures that are known."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks.cells import format_value
+from benchmarks.document import BEGIN, END, fill
+from benchmarks.plots import write_plots
+from benchmarks.report import report
+from benchmarks.results import Results, load, save
+from benchmarks.runner import Measured, Missing
+from benchmarks.targets import TARGETS, judge
+
+CELLS = {
+    "encrypt-100": {"floor": [[10e-6]] * 3, "protocol": [[14e-6]] * 3, "device": [[20e-6]] * 3},
+    "decrypt-100": {"floor": [[10e-6]] * 3, "protocol": [[16e-6]] * 3, "device": [[40e-6]] * 3},
+    "memory": {"device": [[2048.0]]},
+}
+RESULTS = Results(
+    is_quick=False,
+    is_partial=False,
+    rounds=3,
+    started="2026-11-25T20:00:00+00:00",
+    machine={"processor": "a fast one"},
+    measured=Measured(
+        cells=CELLS,
+        versions={"device": {"e2ecross": "0.1.0"}},
+        missing=[Missing("vodozemac", "No module named 'vodozemac'", "pip install it")],
+        failed={"ping-pong": {"device": "it fell over"}},
+    ),
+)
+
+
+def test_a_report_has_figures_ratios_and_what_is_missing() -> None:
+    text = report(RESULTS, 200)
+    (row,) = [line for line in text.splitlines() if line.startswith("encrypt 100 B")]
+    assert " ".join(row.split()) == "encrypt 100 B, one chain 10 µs ±0% 14 µs ±0% 20 µs ±0%"
+    assert "0.5x 0.5-0.5" in text
+    assert "2 KiB" in text
+    assert "pip install it" in text
+    assert "ping-pong, device: failed, it fell over" in text
+    assert "a fast one" in text
+
+
+def test_a_table_that_is_too_wide_goes_on_below() -> None:
+    narrow, wide = report(RESULTS, 60), report(RESULTS, 200)
+    assert narrow.count("encrypt 100 B, one chain") > wide.count("encrypt 100 B, one chain") == 1
+    table = narrow.partition("Targets")[0]
+    assert max(map(len, table.splitlines()[3:])) <= 60
+
+
+def test_targets_are_judged_by_their_limits() -> None:
+    verdicts = {outcome.target.title: outcome.verdict for outcome in judge(RESULTS)}
+    assert verdicts["encrypt-100: protocol by floor"] == "met"
+    assert verdicts["decrypt-100: protocol by floor"] == "missed"
+    assert verdicts["ping-pong: protocol by floor"] == "not measured"
+
+
+def test_titles_of_targets_are_unique() -> None:
+    assert len({target.title for target in TARGETS}) == len(TARGETS)
+
+
+def test_results_survive_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    save(RESULTS, path)
+    assert load(path) == RESULTS
+
+
+def test_plots_are_drawn_of_what_there_is(tmp_path: Path) -> None:
+    (path,) = write_plots(RESULTS, tmp_path / "run")
+    assert path.name == "run-messages.svg"
+    root = ElementTree.parse(path).getroot()  # noqa: S314 - our own file
+    words = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"encrypt 100 B, one chain", "e2ecross protocol", "14 µs"} <= {*words}
+
+
+def test_the_document_is_filled_between_its_marks() -> None:
+    once = fill(f"before\n{BEGIN}\nold\n{END}\nafter", RESULTS)
+    assert once.startswith("before")
+    assert once.endswith("after")
+    assert "old" not in once
+    assert "| encrypt 100 B, one chain | 10 µs ±0%<br>0.5x 0.5-0.5 |" in once
+    assert fill(once, RESULTS) == once
+    with pytest.raises(ValueError, match="marks"):
+        fill("no marks", RESULTS)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (1.5, "s", "1.5 s"),
+        (0.0123, "s", "12.3 ms"),
+        (9.876e-6, "s", "9.88 µs"),
+        (5e-8, "s", "0.05 µs"),
+        (123.4e-6, "s", "123 µs"),
+        (512.0, "B", "512 B"),
+        (1536.0, "B", "1.5 KiB"),
+        (-2048.0, "B", "-2 KiB"),
+        (0.0, "B", "0 B"),
+    ],
+)
+def test_values_are_written_with_a_unit_that_suits(value: float, unit: str, text: str) -> None:
+    assert format_value(value, unit) == text
