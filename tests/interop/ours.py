@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our end of a conversation, through the public API only; `sessions` alone looks behind it."""
+"""Our end of a conversation, through the public API; `sessions` alone looks behind it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -114,6 +114,12 @@ class Ours:
         """What is stored of the sessions with the contact."""
         with self.device() as device, device.context.store.transaction() as tx:
             return load_sessions(tx, self.contact)
+
+    def epochs(self) -> int:
+        """How many key exchanges of the post-quantum ratchet are complete in the session."""
+        session = self.sessions().current
+        spqr = None if session is None else session.ratchet.spqr
+        return 0 if spqr is None else spqr.machine.epoch - 1
 
     def restart(self) -> None:
         """Nothing to do: nothing is in memory between two operations."""

@@ -27,6 +27,7 @@ from .peers import (
     PeerRefused,
     StartPeer,
 )
+from .test_conversations import either_starts, in_order
 
 MESSAGES = 200
 LENIENT = replace(AS_DEPLOYED, require_spqr=False)
@@ -35,15 +36,15 @@ NOT_RATCHETING = (LIBSIGNAL_0_75_NO, LIBSIGNAL_0_72)
 
 Count = Callable[[Peer, Tally], None]
 
-either_starts = pytest.mark.parametrize("we_start", [True, False], ids=["we-start", "peer-starts"])
-
 
 def converse(ours: Ours, peer: Peer, count: Count, *, we_start: bool, one_time: bool) -> None:
     """A conversation in a storm, whoever starts it."""
-    initiator, responder = (ours, peer) if we_start else (peer, ours)
+    initiator, responder = in_order(ours, peer, we_start=we_start)
     start(initiator, responder, one_time=one_time)
     rng = Random(f"{peer.kind} {we_start} {one_time}")
-    count(peer, walk(rng, initiator, responder, MESSAGES, spare_version=False, weather=STORM))
+    tally = walk(rng, initiator, responder, MESSAGES, spare_version=False, weather=STORM)
+    tally.epochs = ours.epochs()
+    count(peer, tally)
 
 
 def speaks_spqr(ours: Ours, peer: Peer) -> bool:
