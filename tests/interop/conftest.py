@@ -3,16 +3,27 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from e2ecross import Address
+from e2ecross import Address, Policy
 
 from .conversation import Tally
-from .ours import Ours
-from .peers import INSTALL, LIBSIGNAL_CLIENT, PEER_KINDS, STARTS, Peer, PeerKind, Start
+from .ours import AS_DEPLOYED, MakeOurs, Ours
+from .peers import (
+    INSTALL,
+    LIBSIGNAL_0_103,
+    LIBSIGNAL_CLIENT,
+    PEER_KINDS,
+    STARTS,
+    Peer,
+    PeerKind,
+    Start,
+    StartPeer,
+)
 
 ANA = Address("whatsapp", "ana")  # ours
 BUDI = Address("whatsapp", "budi")  # the peer's
@@ -30,13 +41,13 @@ def _require(kind: PeerKind) -> None:
 
 
 @pytest.fixture
-def start_peer() -> Iterator[Callable[[PeerKind, str], Peer]]:
+def start_peer() -> Iterator[StartPeer]:
     """Start peers of any kind, with the contact they talk to; all are ended after the test."""
     started: list[Peer] = []
 
-    def start(kind: PeerKind, contact: str) -> Peer:
+    def start(kind: PeerKind, contact: str, address: str = str(BUDI)) -> Peer:
         _require(kind)
-        started.append(Peer(kind, contact))
+        started.append(Peer(kind, contact, address))
         return started[-1]
 
     yield start
@@ -45,7 +56,7 @@ def start_peer() -> Iterator[Callable[[PeerKind, str], Peer]]:
 
 
 @pytest.fixture(params=PEER_KINDS, ids=str)
-def peer(request: pytest.FixtureRequest, start_peer: Callable[[PeerKind, str], Peer]) -> Peer:
+def peer(request: pytest.FixtureRequest, start_peer: StartPeer) -> Peer:
     """A new device of each peer in turn, whose contact is `ours`."""
     return start_peer(request.param, str(ANA))
 
@@ -58,21 +69,48 @@ def case(request: pytest.FixtureRequest) -> Start:
 
 
 @pytest.fixture
-def libsignal_client(start_peer: Callable[[PeerKind, str], Peer]) -> Peer:
+def libsignal_client(start_peer: StartPeer) -> Peer:
     """A new device of libsignal-client, whose contact is `ours`."""
     return start_peer(LIBSIGNAL_CLIENT, str(ANA))
 
 
 @pytest.fixture
-def ours(tmp_path: Path) -> Ours:
-    """A new device of ours, whose contact is `peer`."""
-    return Ours(tmp_path / "ours.db", ANA, BUDI)
+def make_ours(tmp_path: Path) -> Iterator[MakeOurs]:
+    """Make devices of ours, with a policy or other names than Ana's and Budi's.
+
+    Their stores are in memory where the system has a folder that is: these tests would wait for
+    the disk most of the time, and what a disk keeps is tested elsewhere.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
+        made = 0
+
+        def make(
+            policy: Policy | None = None, address: Address = ANA, contact: Address = BUDI
+        ) -> Ours:
+            nonlocal made
+            made += 1
+            return Ours(Path(folder) / f"{made}.db", address, contact, policy or AS_DEPLOYED)
+
+        yield make
 
 
 @pytest.fixture
-def more_of_ours(tmp_path: Path) -> Ours:
+def ours(make_ours: MakeOurs) -> Ours:
+    """A new device of ours, whose contact is `peer`."""
+    return make_ours()
+
+
+@pytest.fixture
+def more_of_ours(make_ours: MakeOurs) -> Ours:
     """A second device of ours with the same contact."""
-    return Ours(tmp_path / "more.db", Address("whatsapp", "citra"), BUDI)
+    return make_ours(address=Address("whatsapp", "citra"))
+
+
+@pytest.fixture
+def libsignal_0_103(start_peer: StartPeer) -> Peer:
+    """A new device of libsignal-client 0.103, whose contact is `ours`."""
+    return start_peer(LIBSIGNAL_0_103, str(ANA))
 
 
 @pytest.fixture

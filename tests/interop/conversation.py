@@ -15,10 +15,31 @@ SIZES = (0, 1, 15, 16, 17, 100, 255, 256, 1000, 4096, 16_383, LARGEST)
 WEIGHTS = (4, 4, 4, 4, 4, 40, 8, 8, 12, 8, 2, 2)
 SURE = {3: 0, 6: LARGEST}  # these messages of each party have this size and are never lost
 
-LOSS = 0.08
-DUPLICATION = 0.12
-TAMPERING = 0.08
-MAX_DELAY = 3  # turns; a turn is at most one new chain, and peers keep five
+CHAINS_KEPT = 5  # receiving chains; what is older cannot be read
+EPOCHS_KEPT = 2  # of the post-quantum ratchet, counted from the one that the receiver sends in
+
+
+@dataclass(frozen=True)
+class Weather:
+    """How bad the network is, and how its users write."""
+
+    loss: tuple[float, ...] = (0.08,)  # in turn, for 50 turns each
+    duplication: float = 0.12
+    tampering: float = 0.08
+    bursts: tuple[int, ...] = (1, 2, 3, 4, 5)  # messages of one turn
+    delays: tuple[int, ...] = (0, 0, 0, 0, 1, 2, 3)  # turns; each makes at most one new chain
+    restart_every: int = 20  # turns
+
+
+MILD = Weather()
+STORM = Weather(
+    loss=(0.2, 0.3, 0.4),
+    duplication=0.1,
+    tampering=0.03,
+    bursts=(1, 1, 2, 2, 3, 3, 5, 8, 13, 30),
+    delays=(*(0,) * 16, 1, 2, 2, 3, 3, 6, 12, 24),
+    restart_every=100,
+)
 
 
 @dataclass
@@ -30,8 +51,11 @@ class Tally:
     lost: int = 0
     out_of_order: int = 0
     across_chains: int = 0  # read after a message of a newer chain of the same sender
+    across_epochs: int = 0  # the same with epochs of the post-quantum ratchet
     duplicates_refused: int = 0
     tampered_refused: int = 0
+    too_late_refused: int = 0  # their chain or epoch is one that no peer keeps
+    epochs: int = 0  # of the post-quantum ratchet, complete
 
     def add(self, other: "Tally") -> None:
         """Sum up."""
@@ -43,6 +67,7 @@ class Tally:
 class _Parcel:
     number: int
     chain: int
+    epoch: int  # of the post-quantum ratchet, of which its key is; 0 without that ratchet
     sealed: Sealed
     plaintext: bytes
     delivered: bool = False
@@ -57,7 +82,10 @@ class _Outbox:
     may_send: bool
     sent: int = 0
     chains: dict[bytes, int] = field(default_factory=dict)  # ratchet key: messages, oldest first
+    read: int = 0
+    epoch: int = 0  # of the last message sent
     newest_read: tuple[int, int] = (-1, -1)  # chain, number
+    newest_epoch_read: int = 0
     in_flight: list[tuple[int, _Parcel]] = field(default_factory=list)  # due turn, parcel
 
     def seal(self, plaintext: bytes) -> _Parcel:
@@ -71,7 +99,18 @@ class _Outbox:
         assert surgery.counters(sealed) == (self.chains.get(key, 0), last_of_previous)
         self.chains[key] = self.chains.get(key, 0) + 1
         self.sent += 1
-        return _Parcel(self.sent, index, sealed, plaintext)
+        seen = surgery.spqr(sealed)
+        epoch = 0 if seen is None else seen.key_epoch
+        assert 0 <= epoch - self.epoch <= 1, "epochs come one by one"
+        self.epoch = epoch
+        return _Parcel(self.sent, index, epoch, sealed, plaintext)
+
+    def keeps(self, parcel: _Parcel, receivers_epoch: int) -> bool:
+        """Whether the receiver, who sends in that epoch, still has what it takes to read this."""
+        return (
+            parcel.chain > self.newest_read[0] - CHAINS_KEPT
+            and parcel.epoch > receivers_epoch - EPOCHS_KEPT
+        )
 
 
 def start(initiator: Party, responder: Party, *, one_time: bool) -> None:
@@ -87,16 +126,27 @@ def exchange(sender: Party, receiver: Party, plaintext: bytes) -> Sealed:
 
 
 def walk(
-    rng: Random, initiator: Party, responder: Party, messages: int, *, spare_version: bool
+    rng: Random,
+    initiator: Party,
+    responder: Party,
+    messages: int,
+    *,
+    spare_version: bool,
+    weather: Weather = MILD,
+    read_each_way: int = 0,
 ) -> Tally:
     """Random turns with loss, duplicates, delays, reordering and damage; all that arrives is read.
+
+    What arrives so late that its chain or its epoch is one that nobody keeps has to be refused.
 
     Args:
         rng: decides everything that the network and the writers do.
         initiator: has a session already.
         responder: has none; it can write when it has read something.
-        messages: how many are encrypted, in both directions together.
+        messages: how many are encrypted at least, in both directions together.
         spare_version: do not damage version bytes (for peers that do not check them).
+        weather: how bad the network is.
+        read_each_way: how many are read at least in each direction.
 
     """
     tally = Tally()
@@ -104,45 +154,64 @@ def walk(
         _Outbox(initiator, responder, may_send=True),
         _Outbox(responder, initiator, may_send=False),
     )
+
+    def wanted() -> int:
+        missing = max(read_each_way - box.read - len(box.in_flight) for box in boxes)
+        return max(messages - sum(box.sent for box in boxes), missing)
+
     turn = 0
-    while any(box.in_flight for box in boxes) or sum(box.sent for box in boxes) < messages:
+    while any(box.in_flight for box in boxes) or wanted() > 0:
         turn += 1
         box = rng.choice([box for box in boxes if box.may_send])
-        left = messages - sum(box.sent for box in boxes)
-        for _ in range(min(rng.randint(1, 5), left)):
+        loss = weather.loss[turn // 50 % len(weather.loss)]
+        burst = rng.choice(weather.bursts)
+        for _ in range(min(burst, wanted())):
             size = SURE.get(box.sent + 1)
             parcel = box.seal(
                 rng.randbytes(rng.choices(SIZES, WEIGHTS)[0] if size is None else size)
             )
-            if size is None and rng.random() < LOSS:
+            if size is None and rng.random() < loss:
                 tally.lost += 1
                 continue
-            box.in_flight.append((turn + rng.choice((0, 0, 0, 0, 1, 2, MAX_DELAY)), parcel))
-            if rng.random() < DUPLICATION:
-                box.in_flight.append((turn + rng.randint(0, MAX_DELAY), parcel))
+            box.in_flight.append((turn + rng.choice(weather.delays), parcel))
+            if rng.random() < weather.duplication:
+                box.in_flight.append((turn + rng.randint(0, max(weather.delays)), parcel))
         for index, box in enumerate(boxes):
             due = [parcel for when, parcel in box.in_flight if when <= turn]
             box.in_flight = [(when, parcel) for when, parcel in box.in_flight if when > turn]
             rng.shuffle(due)
+            other = boxes[1 - index]
             for parcel in due:
-                _deliver(rng, box, parcel, tally, spare_version=spare_version)
-                boxes[1 - index].may_send = True
-        if turn % 20 == 0:
+                if not box.keeps(parcel, other.epoch):
+                    with pytest.raises(box.receiver.refusal):
+                        box.receiver.decrypt(parcel.sealed)
+                    tally.too_late_refused += 1
+                    continue
+                _deliver(rng, box, parcel, tally, weather.tampering, spare_version=spare_version)
+                other.may_send = True
+        if turn % weather.restart_every == 0:
             initiator.restart()
             responder.restart()
     assert all(box.sent >= max(SURE) for box in boxes), "one side hardly spoke: another seed"
+    assert all(box.read >= read_each_way for box in boxes)
     return tally
 
 
 def _deliver(
-    rng: Random, box: _Outbox, parcel: _Parcel, tally: Tally, *, spare_version: bool
+    rng: Random,
+    box: _Outbox,
+    parcel: _Parcel,
+    tally: Tally,
+    tampering: float,
+    *,
+    spare_version: bool,
 ) -> None:
     if parcel.delivered:
         with pytest.raises(box.receiver.duplicate):
             box.receiver.decrypt(parcel.sealed)
         tally.duplicates_refused += 1
         return
-    if rng.random() < TAMPERING:
+    if rng.random() < tampering:
         place = surgery.inner(parcel.sealed)
         offset = rng.randrange(place.start + spare_version, place.stop)
         with pytest.raises(box.receiver.refusal):
@@ -150,11 +219,14 @@ def _deliver(
         tally.tampered_refused += 1
     assert box.receiver.decrypt(parcel.sealed) == parcel.plaintext
     parcel.delivered = True
+    box.read += 1
     tally.read += 1
     tally.octets += len(parcel.plaintext)
     tally.out_of_order += (parcel.chain, parcel.number) < box.newest_read
     tally.across_chains += parcel.chain < box.newest_read[0]
+    tally.across_epochs += parcel.epoch < box.newest_epoch_read
     box.newest_read = max(box.newest_read, (parcel.chain, parcel.number))
+    box.newest_epoch_read = max(box.newest_epoch_read, parcel.epoch)
 
 
 def crossing_walk(rng: Random, left: Party, right: Party, messages: int, window: int) -> Tally:

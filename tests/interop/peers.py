@@ -6,6 +6,7 @@ import json
 import subprocess
 import tempfile
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +38,9 @@ class Bundle:
     signed_prekey_signature: bytes
     one_time_prekey_id: int | None = None
     one_time_prekey: bytes | None = None
+    kyber_prekey_id: int | None = None
+    kyber_prekey: bytes | None = None
+    kyber_prekey_signature: bytes | None = None
 
     def to_json(self) -> dict[str, int | str]:
         """The drivers' form: bytes in hex, what is absent left out."""
@@ -83,6 +87,7 @@ class PeerKind:
     name: str
     command: tuple[str, ...]
     needs: Path  # exists when the peer is installed
+    calls_duplicates: str = ""  # what its error for a message that it has read begins with
     opens_without_one_time: bool = True  # reads a first message that used no one-time prekey
     checks_bundles: bool = True  # refuses a bundle with a forged signature
     checks_version_byte: bool = True  # refuses a message whose version byte was altered
@@ -94,11 +99,17 @@ class PeerKind:
 _NODE = HERE / "node"
 _VENV_PYTHON = HERE / "axolotl" / ".venv" / "bin" / "python"
 
-LIBSIGNAL_CLIENT = PeerKind(
-    name="libsignal-client",
-    command=("node", str(_NODE / "libsignal_client.js")),
-    needs=_NODE / "node_modules" / "@signalapp" / "libsignal-client",
-)
+
+def _libsignal_client(name: str, package: str, *pq_ratchet: str) -> PeerKind:
+    return PeerKind(
+        name=name,
+        command=("node", str(_NODE / "libsignal_client.js"), package, *pq_ratchet),
+        needs=_NODE / "node_modules" / package,
+        calls_duplicates="DuplicatedMessage",
+    )
+
+
+LIBSIGNAL_CLIENT = _libsignal_client("libsignal-client", "@signalapp/libsignal-client")
 LIBSIGNAL_NODE = PeerKind(
     name="libsignal-node",
     command=("node", str(_NODE / "libsignal_node.js")),
@@ -113,6 +124,14 @@ PYTHON_AXOLOTL = PeerKind(
     opens_without_one_time=False,
 )
 PEER_KINDS = (LIBSIGNAL_CLIENT, LIBSIGNAL_NODE, PYTHON_AXOLOTL)
+
+# Peers of version 4. The first runs the post-quantum ratchet always, and demands it of others; the
+# second negotiates; the last two have none.
+LIBSIGNAL_0_103 = _libsignal_client("libsignal-client-0.103", "libsignal-client-0.103")
+LIBSIGNAL_0_75 = _libsignal_client("libsignal-client-0.75", "libsignal-client-0.75", "Yes")
+LIBSIGNAL_0_75_NO = _libsignal_client("libsignal-client-0.75-no", "libsignal-client-0.75", "No")
+LIBSIGNAL_0_72 = _libsignal_client("libsignal-client-0.72", "libsignal-client-0.72")
+V4_PEER_KINDS = (LIBSIGNAL_0_103, LIBSIGNAL_0_75, LIBSIGNAL_0_75_NO, LIBSIGNAL_0_72)
 
 
 class Start(NamedTuple):
@@ -145,6 +164,10 @@ class PeerRefused(Exception):
     """The peer's library did not accept what it was given; the text is the library's."""
 
 
+class PeerReadBefore(PeerRefused):
+    """The peer's library says that it has read this message before."""
+
+
 class PeerDied(Exception):
     """The driver program ended or did not answer in time: a fault of the suite, not a refusal."""
 
@@ -153,14 +176,29 @@ class Peer:
     """A device of a real library, in a process of its own."""
 
     refusal: type[Exception] = PeerRefused
-    duplicate: type[Exception] = PeerRefused
+    duplicate: type[Exception]
 
-    def __init__(self, kind: PeerKind, contact: str, registration_id: int = 12345) -> None:
-        """Start the driver with a new device that talks to `contact` ("app:user.device")."""
+    def __init__(
+        self,
+        kind: PeerKind,
+        contact: str,
+        address: str = "whatsapp:budi.1",
+        registration_id: int = 12345,
+    ) -> None:
+        """Start the driver with a new device.
+
+        Args:
+            kind: the library.
+            contact: whom the device talks to ("name.device").
+            address: the device's own, in the same form; only libsignal-client 0.103 asks for it.
+            registration_id: the device's.
+
+        """
         self.kind = kind
         self.contact = contact
+        self.duplicate = PeerReadBefore if kind.calls_duplicates else PeerRefused
         self._start()
-        self._ask("create", registration_id=registration_id)
+        self._ask("create", registration_id=registration_id, address=address)
 
     def __enter__(self) -> Self:
         return self
@@ -184,22 +222,40 @@ class Peer:
 
     def restart(self) -> None:
         """Move the device, as saved bytes, into a new process."""
+        self.become(self.kind)
+
+    def copy(self, other: "Peer") -> None:
+        """Be the device that `other` is, with all that it has stored."""
+        self._ask("load", state=other._ask("save")["state"])
+
+    def become(self, kind: PeerKind) -> None:
+        """The same, where another release of the library runs: of libsignal-client only."""
         state = self._ask("save")["state"]
         self.close()
+        self.kind = kind
         self._start()
         self._ask("load", state=state)
 
-    def bundle(self, *, one_time: bool) -> Bundle:
-        """New prekeys, with or without a one-time prekey."""
-        return Bundle.from_json(self._ask("bundle", one_time=one_time)["bundle"])
+    def bundle(self, *, one_time: bool, one_time_kyber: bool | None = None) -> Bundle:
+        """New prekeys, with or without a one-time prekey.
+
+        Args:
+            one_time: with an X25519 one-time prekey.
+            one_time_kyber: of a peer of version 4, whether the Kyber prekey serves once or is one
+                of last resort; as `one_time` if it is not given.
+
+        """
+        once = one_time if one_time_kyber is None else one_time_kyber
+        kyber = "one-time" if once else "last-resort"
+        return Bundle.from_json(self._ask("bundle", one_time=one_time, kyber=kyber)["bundle"])
 
     def process(self, bundle: Bundle) -> None:
         """Start a session with the contact, whose bundle this is."""
         self._ask("process_bundle", address=self.contact, bundle=bundle.to_json())
 
-    def encrypt(self, plaintext: bytes) -> Sealed:
-        """Encrypt for the contact."""
-        answer = self._ask("encrypt", address=self.contact, data=plaintext.hex())
+    def encrypt(self, plaintext: bytes, lost: int = 0) -> Sealed:
+        """Encrypt for the contact; libsignal-client also as many that nobody gets to see."""
+        answer = self._ask("encrypt", address=self.contact, data=plaintext.hex(), lost=lost)
         return Sealed(answer["kind"], bytes.fromhex(answer["data"]))
 
     def decrypt(self, sealed: Sealed) -> bytes:
@@ -211,6 +267,10 @@ class Peer:
     def prekey_ids(self) -> list[int]:
         """The one-time prekeys that have not been used up."""
         return list(self._ask("prekeys")["ids"])
+
+    def kyber_prekey_ids(self) -> list[int]:
+        """The Kyber prekeys that have not been used up; those of last resort never are."""
+        return list(self._ask("prekeys")["kyber_ids"])
 
     def safety_number(self, local_id: bytes, remote_id: bytes) -> tuple[str, bytes]:
         """The peer's own computation: 60 digits, and what its code to scan holds."""
@@ -241,13 +301,21 @@ class Peer:
             encoding="utf-8",
             cwd=HERE,
         )
+        self._deadline = float("inf")
+        threading.Thread(target=self._watch, args=(self._process,), daemon=True).start()
+
+    def _watch(self, process: "subprocess.Popen[str]") -> None:
+        """Kill a driver that does not answer in time; a thread per request would cost more."""
+        while process.poll() is None:
+            time.sleep(1)
+            if time.monotonic() > self._deadline:
+                process.kill()
 
     def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        watchdog = threading.Timer(TIMEOUT_S, self._process.kill)
-        watchdog.start()
+        self._deadline = time.monotonic() + TIMEOUT_S
         try:
             stdin.write(json.dumps({"cmd": command, **arguments}) + "\n")
             stdin.flush()
@@ -255,8 +323,7 @@ class Peer:
         except BrokenPipeError:
             line = ""
         finally:
-            watchdog.cancel()
-            watchdog.join()
+            self._deadline = float("inf")
         if not line:
             self._process.wait(TIMEOUT_S)
             self._stderr.seek(0)
@@ -265,5 +332,16 @@ class Peer:
             raise PeerDied(f"{self.kind} ended or hung at {command!r}; it said: {said}")
         answer: dict[str, Any] = json.loads(line)
         if not answer.pop("ok"):
-            raise PeerRefused(answer["error"])
+            error = answer["error"]
+            duplicate = self.kind.calls_duplicates
+            raise (PeerReadBefore if duplicate and error.startswith(duplicate) else PeerRefused)(
+                error
+            )
         return answer
+
+
+class StartPeer(Protocol):
+    """What the fixture of that name gives."""
+
+    def __call__(self, kind: PeerKind, contact: str, address: str = ...) -> Peer:
+        """Start a device of this kind that talks to `contact`."""

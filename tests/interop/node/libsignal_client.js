@@ -1,168 +1,156 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
-// Driver for @signalapp/libsignal-client, through its public API.
+// Driver for every release of libsignal-client that we talk to, through its public API.
+//
+//     node libsignal_client.js PACKAGE [Yes|No]
+//
+// PACKAGE is the name under which package.json installs the release; the word after it is the
+// UsePQRatchet of releases that leave the choice to their caller.
 
-const signal = require("@signalapp/libsignal-client");
 const { hex, need, newState, serve, unhex } = require("./peer.js");
+const { stores } = require("./libsignal_client_stores.js");
 
-const keyOf = (address) => `${address.name()}.${address.deviceId()}`;
+// What differs between the releases beyond what they export.
+const KNOWS_ITSELF = new Set(["libsignal-client-0.103"]); // wants the local address in every call
 
-function addressOf(text) {
-  const dot = text.lastIndexOf(".");
-  return signal.ProtocolAddress.new(text.slice(0, dot), Number(text.slice(dot + 1)));
-}
+const LAST_RESORT = "last-resort";
 
-class Sessions extends signal.SessionStore {
-  constructor(state) {
-    super();
-    this.state = state;
-  }
-  async saveSession(address, record) {
-    this.state.sessions[keyOf(address)] = hex(record.serialize());
-  }
-  async getSession(address) {
-    const record = this.state.sessions[keyOf(address)];
-    return record === undefined ? null : signal.SessionRecord.deserialize(unhex(record));
-  }
-}
+function driver(signal, { knowsItself, pqRatchet }) {
+  const { Sessions, Identities, Prekeys, SignedPrekeys, KyberPrekeys } = stores(signal);
+  const hasKyber = KyberPrekeys !== null;
+  const atEnd = hasKyber && signal.UsePQRatchet ? [signal.UsePQRatchet[pqRatchet]] : [];
 
-class Identities extends signal.IdentityKeyStore {
-  constructor(state) {
-    super();
-    this.state = state;
+  function addressOf(text) {
+    const dot = text.lastIndexOf(".");
+    return signal.ProtocolAddress.new(text.slice(0, dot), Number(text.slice(dot + 1)));
   }
-  async getIdentityKey() {
-    return signal.PrivateKey.deserialize(unhex(this.state.identity));
-  }
-  async getLocalRegistrationId() {
-    return this.state.registrationId;
-  }
-  async saveIdentity(address, key) {
-    const before = this.state.identities[keyOf(address)];
-    this.state.identities[keyOf(address)] = hex(key.serialize());
-    return before !== undefined && before !== hex(key.serialize());
-  }
-  async isTrustedIdentity(address, key) {
-    const known = this.state.identities[keyOf(address)];
-    return known === undefined || known === hex(key.serialize());
-  }
-  async getIdentity(address) {
-    const known = this.state.identities[keyOf(address)];
-    return known === undefined ? null : signal.PublicKey.deserialize(unhex(known));
-  }
-}
 
-class Prekeys extends signal.PreKeyStore {
-  constructor(state) {
-    super();
-    this.state = state;
-  }
-  async savePreKey(id, record) {
-    this.state.prekeys[id] = hex(record.serialize());
-  }
-  async getPreKey(id) {
-    return signal.PreKeyRecord.deserialize(unhex(need(this.state.prekeys, id, "prekey")));
-  }
-  async removePreKey(id) {
-    delete this.state.prekeys[id];
-  }
-}
-
-class SignedPrekeys extends signal.SignedPreKeyStore {
-  constructor(state) {
-    super();
-    this.state = state;
-  }
-  async saveSignedPreKey(id, record) {
-    this.state.signedPrekeys[id] = hex(record.serialize());
-  }
-  async getSignedPreKey(id) {
-    const record = need(this.state.signedPrekeys, id, "signed prekey");
-    return signal.SignedPreKeyRecord.deserialize(unhex(record));
-  }
-}
-
-function fingerprint(state, request) {
-  const mine = signal.PrivateKey.deserialize(unhex(state.identity)).getPublicKey();
-  const theirs = signal.PublicKey.deserialize(unhex(need(state.identities, request.address, "identity")));
-  const { iterations, version } = request;
-  const [me, them] = [unhex(request.local_id), unhex(request.remote_id)];
-  return signal.Fingerprint.new(iterations, version, me, mine, them, theirs);
-}
-
-serve({
-  async create({ registration_id }) {
-    return newState(hex(signal.PrivateKey.generate().serialize()), registration_id);
-  },
-  async bundle(state, { one_time }) {
-    const identity = await new Identities(state).getIdentityKey();
-    const signed = signal.PrivateKey.generate();
-    const signedId = state.nextId++;
-    const signature = identity.sign(signed.getPublicKey().serialize());
-    const record = signal.SignedPreKeyRecord.new(signedId, 0, signed.getPublicKey(), signed, signature);
-    await new SignedPrekeys(state).saveSignedPreKey(signedId, record);
-    const bundle = {
-      registration_id: state.registrationId,
-      identity_key: hex(identity.getPublicKey().serialize()),
-      signed_prekey_id: signedId,
-      signed_prekey: hex(signed.getPublicKey().serialize()),
-      signed_prekey_signature: hex(signature),
-    };
-    if (one_time) {
-      const once = signal.PrivateKey.generate();
-      bundle.one_time_prekey_id = state.nextId++;
-      bundle.one_time_prekey = hex(once.getPublicKey().serialize());
-      const prekey = signal.PreKeyRecord.new(bundle.one_time_prekey_id, once.getPublicKey(), once);
-      await new Prekeys(state).savePreKey(bundle.one_time_prekey_id, prekey);
-    }
-    return { bundle };
-  },
-  async process_bundle(state, { address, bundle }) {
+  // The addresses as this release wants them: the peer's, and the device's own after it or not.
+  function between(state, address) {
     const peer = addressOf(address);
-    const once = bundle.one_time_prekey ? signal.PublicKey.deserialize(unhex(bundle.one_time_prekey)) : null;
-    const theirs = signal.PreKeyBundle.new(
-      bundle.registration_id,
-      peer.deviceId(),
-      bundle.one_time_prekey_id ?? null,
-      once,
-      bundle.signed_prekey_id,
-      signal.PublicKey.deserialize(unhex(bundle.signed_prekey)),
-      unhex(bundle.signed_prekey_signature),
-      signal.PublicKey.deserialize(unhex(bundle.identity_key)),
-    );
-    await signal.processPreKeyBundle(theirs, peer, new Sessions(state), new Identities(state));
-    return {};
-  },
-  async encrypt(state, { address, data }) {
-    const message = await signal.signalEncrypt(
-      unhex(data),
-      addressOf(address),
-      new Sessions(state),
-      new Identities(state),
-    );
-    return { kind: message.type(), data: hex(message.serialize()) };
-  },
-  async decrypt(state, { address, kind, data }) {
-    const [peer, bytes] = [addressOf(address), unhex(data)];
-    const [sessions, identities] = [new Sessions(state), new Identities(state)];
-    if (kind === signal.CiphertextMessageType.Whisper) {
-      const message = signal.SignalMessage.deserialize(bytes);
-      return { data: hex(await signal.signalDecrypt(message, peer, sessions, identities)) };
-    }
-    const message = signal.PreKeySignalMessage.deserialize(bytes);
-    const [once, signed] = [new Prekeys(state), new SignedPrekeys(state)];
-    return { data: hex(await signal.signalDecryptPreKey(message, peer, sessions, identities, once, signed)) };
-  },
-  async prekeys(state) {
-    return { ids: Object.keys(state.prekeys).map(Number) };
-  },
-  async safety_number(state, request) {
-    const number = fingerprint(state, request);
-    const scannable = hex(number.scannableFingerprint().toBuffer());
-    return { digits: number.displayableFingerprint().toString(), scannable };
-  },
-  async compare(state, request) {
-    const theirs = signal.ScannableFingerprint._fromBuffer(unhex(request.scanned));
-    return { matches: fingerprint(state, request).scannableFingerprint().compare(theirs) };
-  },
-});
+    return knowsItself ? [peer, addressOf(state.address)] : [peer];
+  }
+
+  async function encryptOne(state, address, data) {
+    const kept = [new Sessions(state), new Identities(state)];
+    return signal.signalEncrypt(unhex(data), ...between(state, address), ...kept);
+  }
+
+  function fingerprint(state, request) {
+    const mine = signal.PrivateKey.deserialize(unhex(state.identity)).getPublicKey();
+    const known = need(state.identities, request.address, "identity");
+    const theirs = signal.PublicKey.deserialize(unhex(known));
+    const { iterations, version } = request;
+    const [me, them] = [unhex(request.local_id), unhex(request.remote_id)];
+    return signal.Fingerprint.new(iterations, version, me, mine, them, theirs);
+  }
+
+  async function kyberPart(state, identity, once) {
+    const pair = signal.KEMKeyPair.generate();
+    const id = state.nextId++;
+    const signature = identity.sign(pair.getPublicKey().serialize());
+    const record = signal.KyberPreKeyRecord.new(id, 0, pair, signature);
+    await new KyberPrekeys(state).saveKyberPreKey(id, record);
+    if (!once) state.kyberUses[id] = [];
+    return {
+      kyber_prekey_id: id,
+      kyber_prekey: hex(pair.getPublicKey().serialize()),
+      kyber_prekey_signature: hex(signature),
+    };
+  }
+
+  return {
+    async create({ registration_id, address }) {
+      const identity = hex(signal.PrivateKey.generate().serialize());
+      const state = newState(identity, registration_id);
+      return { ...state, address, kyberPrekeys: {}, kyberUses: {} };
+    },
+    async bundle(state, { one_time, kyber }) {
+      const identity = await new Identities(state).getIdentityKey();
+      const signed = signal.PrivateKey.generate();
+      const signedId = state.nextId++;
+      const signature = identity.sign(signed.getPublicKey().serialize());
+      const record = signal.SignedPreKeyRecord.new(signedId, 0, signed.getPublicKey(), signed, signature);
+      await new SignedPrekeys(state).saveSignedPreKey(signedId, record);
+      const bundle = {
+        registration_id: state.registrationId,
+        identity_key: hex(identity.getPublicKey().serialize()),
+        signed_prekey_id: signedId,
+        signed_prekey: hex(signed.getPublicKey().serialize()),
+        signed_prekey_signature: hex(signature),
+      };
+      if (one_time) {
+        const once = signal.PrivateKey.generate();
+        bundle.one_time_prekey_id = state.nextId++;
+        bundle.one_time_prekey = hex(once.getPublicKey().serialize());
+        const prekey = signal.PreKeyRecord.new(bundle.one_time_prekey_id, once.getPublicKey(), once);
+        await new Prekeys(state).savePreKey(bundle.one_time_prekey_id, prekey);
+      }
+      if (hasKyber) Object.assign(bundle, await kyberPart(state, identity, kyber !== LAST_RESORT));
+      return { bundle };
+    },
+    async process_bundle(state, { address, bundle }) {
+      const key = (text) => (text ? signal.PublicKey.deserialize(unhex(text)) : null);
+      const kemKey = (text) => (text ? signal.KEMPublicKey.deserialize(unhex(text)) : null);
+      const theirs = signal.PreKeyBundle.new(
+        bundle.registration_id,
+        addressOf(address).deviceId(),
+        bundle.one_time_prekey_id ?? null,
+        key(bundle.one_time_prekey),
+        bundle.signed_prekey_id,
+        key(bundle.signed_prekey),
+        unhex(bundle.signed_prekey_signature),
+        key(bundle.identity_key),
+        ...(hasKyber
+          ? [
+              bundle.kyber_prekey_id ?? null,
+              kemKey(bundle.kyber_prekey),
+              bundle.kyber_prekey_signature ? unhex(bundle.kyber_prekey_signature) : null,
+            ]
+          : []),
+      );
+      const kept = [new Sessions(state), new Identities(state)];
+      await signal.processPreKeyBundle(theirs, ...between(state, address), ...kept, ...atEnd);
+      return {};
+    },
+    // `lost` messages are encrypted before this one and thrown away, each from the stored session.
+    async encrypt(state, { address, data, lost }) {
+      for (let number = 0; number < (lost ?? 0); number++) await encryptOne(state, address, data);
+      const message = await encryptOne(state, address, data);
+      return { kind: message.type(), data: hex(message.serialize()) };
+    },
+    async decrypt(state, { address, kind, data }) {
+      const bytes = unhex(data);
+      const kept = [new Sessions(state), new Identities(state)];
+      if (kind === signal.CiphertextMessageType.Whisper) {
+        const message = signal.SignalMessage.deserialize(bytes);
+        return { data: hex(await signal.signalDecrypt(message, ...between(state, address), ...kept)) };
+      }
+      const message = signal.PreKeySignalMessage.deserialize(bytes);
+      kept.push(new Prekeys(state), new SignedPrekeys(state));
+      if (hasKyber) kept.push(new KyberPrekeys(state));
+      const opened = signal.signalDecryptPreKey(message, ...between(state, address), ...kept, ...atEnd);
+      return { data: hex(await opened) };
+    },
+    async prekeys(state) {
+      const numbers = (table) => Object.keys(table).map(Number);
+      return { ids: numbers(state.prekeys), kyber_ids: numbers(state.kyberPrekeys ?? {}) };
+    },
+    async safety_number(state, request) {
+      const number = fingerprint(state, request);
+      const scannable = hex(number.scannableFingerprint().toBuffer());
+      return { digits: number.displayableFingerprint().toString(), scannable };
+    },
+    async compare(state, request) {
+      const theirs = signal.ScannableFingerprint._fromBuffer(unhex(request.scanned));
+      return { matches: fingerprint(state, request).scannableFingerprint().compare(theirs) };
+    },
+  };
+}
+
+async function main(name, pqRatchet) {
+  const signal = await import(name); // newer releases are ES modules
+  serve(driver(signal, { knowsItself: KNOWS_ITSELF.has(name), pqRatchet }));
+}
+
+main(...process.argv.slice(2));
