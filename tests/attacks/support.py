@@ -30,7 +30,7 @@ from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.content import Content, Payload, encode_payload
 from tests.support import protobuf
-from tests.support.entropy import NO_ENTROPY, SeededEntropy
+from tests.support.entropy import SeededEntropy
 
 __all__ = [
     "ANA",
@@ -333,5 +333,6 @@ class Attacker:
 
     def seal_bytes(self, session: Session, payload: Payload, plaintext: bytes) -> Envelope:
         """The same, around any plaintext."""
-        _, kind, data = session_encrypt(session, plaintext, payload.registration_id, NO_ENTROPY)
+        registration_id = payload.registration_id
+        _, kind, data = session_encrypt(session, plaintext, registration_id, self.entropy)
         return Envelope(payload.message_id, payload.sender, payload.recipient, kind, data)

@@ -249,7 +249,9 @@ def test_every_first_byte_of_a_message_where_there_are_sessions_of_both(kyber: b
     assert envelope.ciphertext[0] == (0x44 if kyber else 0x33)
     for byte in set(range(256)) - {envelope.ciphertext[0]}:
         changed = with_ciphertext(envelope, bytes((byte,)) + envelope.ciphertext[1:])
-        error = AuthenticationFailed if byte >> 4 in (3, 4) else UnsupportedVersion
+        # One of version 3 says nothing of the post-quantum ratchet, which the other requires.
+        known = byte >> 4 == 3 or (byte >> 4 == 4 and kyber)
+        error = AuthenticationFailed if known else UnsupportedVersion
         assert_refused(budi, changed, error)
     assert budi.read(envelope) == "genuine"
 
