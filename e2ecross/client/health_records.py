@@ -16,7 +16,8 @@ from e2ecross.client.prekey_upkeep import decode_stored_publication
 from e2ecross.client.publication import PUBLICATION_ROW
 from e2ecross.client.retry_budget import BUDGET
 from e2ecross.client.trust import TrustState, find_identity
-from e2ecross.errors import RecordCorrupted, RemoteError
+from e2ecross.crypto.kem import decode_kem_ciphertext
+from e2ecross.errors import InvalidKey, RecordCorrupted, RemoteError
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.content import decode_content
@@ -58,10 +59,19 @@ __all__ = [
     "read_trust",
 ]
 
+
+def _check_kem_ciphertext(data: bytes) -> None:
+    try:
+        decode_kem_ciphertext(data)
+    except InvalidKey as error:
+        raise RecordCorrupted("what was encapsulated for a session is something else") from error
+
+
 _SPQR_ROWS: Final[Mapping[bytes, Callable[[bytes], object]]] = {
     b"material": StoredSpqrMaterial.decode,
     b"chunks": decode_chunks,
     b"keys": decode_skipped_keys,
+    b"kyber": _check_kem_ciphertext,
 }
 
 

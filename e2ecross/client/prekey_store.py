@@ -6,7 +6,12 @@ from typing import Final
 
 from e2ecross.crypto.kdf import hash_base_key
 from e2ecross.crypto.kem import KemKeyPair, kem_key_pair_from_seed
-from e2ecross.crypto.keys import KeyPair, key_pair_from_private
+from e2ecross.crypto.keys import (
+    AgreementKey,
+    KeyPair,
+    agreement_key_from_private,
+    key_pair_from_private,
+)
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.prekeys import is_expired
@@ -141,10 +146,13 @@ def delete_expired_prekeys(tx: Transaction, now_ms: int, kept_for_ms: int) -> No
             tx.delete(Table.KYBER_PREKEYS, LAST_RESORT, row)
 
 
-def find_one_time_prekey(tx: Transaction, prekey_id: int) -> KeyPair | None:
-    """Return a one-time prekey of ours, or None."""
+def find_one_time_prekey(tx: Transaction, prekey_id: int) -> AgreementKey | None:
+    """Return a one-time prekey of ours, or None.
+
+    It is read to be used once, so its public key is not computed.
+    """
     data = tx.get(Table.ONE_TIME_PREKEYS, b"", _row(prekey_id))
-    return None if data is None else key_pair_from_private(decode_one_time_prekey(data))
+    return None if data is None else agreement_key_from_private(decode_one_time_prekey(data))
 
 
 def put_one_time_prekey(tx: Transaction, prekey_id: int, key_pair: KeyPair) -> None:

@@ -26,10 +26,12 @@ from e2ecross.errors import InvalidArgument, InvalidKey
 __all__ = [
     "PRIVATE_KEY_BYTES",
     "PUBLIC_KEY_BYTES",
+    "AgreementKey",
     "KeyPair",
     "PrivateKey",
     "PublicKey",
     "agree",
+    "agreement_key_from_private",
     "decode_public_key",
     "generate_key_pair",
     "key_pair_from_private",
@@ -60,7 +62,18 @@ _LOW_ORDER: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class KeyPair(Secret):
+class AgreementKey(Secret):
+    """What an agreement needs of our side.
+
+    Attributes:
+        private: 32 bytes, clamped, secret.
+    """
+
+    private: PrivateKey
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class KeyPair(AgreementKey):
     """An X25519 key pair.
 
     Attributes:
@@ -68,7 +81,6 @@ class KeyPair(Secret):
         public: 33 bytes.
     """
 
-    private: PrivateKey
     public: PublicKey
 
 
@@ -89,17 +101,24 @@ def decode_public_key(data: bytes) -> PublicKey:
     return PublicKey(bytes(data))
 
 
+def agreement_key_from_private(raw: bytes) -> AgreementKey:
+    """Clamp a private key (32 bytes, secret), and do not compute its public key.
+
+    Raises:
+        InvalidArgument: not 32 bytes.
+    """
+    return AgreementKey(_clamp(raw))
+
+
 def key_pair_from_private(raw: bytes) -> KeyPair:
     """Clamp a private key (32 bytes, secret) and compute its public key.
 
     Raises:
         InvalidArgument: not 32 bytes.
     """
-    if len(raw) != PRIVATE_KEY_BYTES:
-        raise InvalidArgument(f"a private key has {PRIVATE_KEY_BYTES} bytes, not {len(raw)}")
-    private = bytes((raw[0] & 0xF8,)) + raw[1:31] + bytes((raw[31] & 0x7F | 0x40,))
+    private = _clamp(raw)
     public = _TYPE_BYTE + nacl.bindings.crypto_scalarmult_base(private)
-    return KeyPair(PrivateKey(private), PublicKey(public))
+    return KeyPair(private, PublicKey(public))
 
 
 def generate_key_pair(entropy: EntropySource) -> KeyPair:
@@ -117,3 +136,9 @@ def agree(private: PrivateKey, public: PublicKey) -> bytes:
         return nacl.bindings.crypto_scalarmult(private, public[1:])
     except nacl.exceptions.CryptoError as error:
         raise InvalidKey("the public key is a point of low order") from error
+
+
+def _clamp(raw: bytes) -> PrivateKey:
+    if len(raw) != PRIVATE_KEY_BYTES:
+        raise InvalidArgument(f"a private key has {PRIVATE_KEY_BYTES} bytes, not {len(raw)}")
+    return PrivateKey(bytes((raw[0] & 0xF8,)) + raw[1:31] + bytes((raw[31] & 0x7F | 0x40,)))

@@ -4,7 +4,7 @@
 Source: X3DH (revision 1, 2016-11-04) section 3; PQXDH (revision 3, 2024-01-23) section 3.
 """
 
-from e2ecross.crypto.keys import KeyPair, PublicKey, agree
+from e2ecross.crypto.keys import AgreementKey, KeyPair, PublicKey, agree
 
 __all__ = ["initiator_agreements", "responder_agreements"]
 
@@ -43,7 +43,7 @@ def initiator_agreements(
 def responder_agreements(
     identity_key_pair: KeyPair,
     signed_prekey: KeyPair,
-    one_time_prekey: KeyPair | None,
+    one_time_prekey: AgreementKey | None,
     remote_identity_key: PublicKey,
     base_key: PublicKey,
 ) -> bytes:

@@ -22,7 +22,7 @@ from e2ecross.crypto.kem import (
     decapsulate,
     encapsulate,
 )
-from e2ecross.crypto.keys import KeyPair
+from e2ecross.crypto.keys import AgreementKey, KeyPair
 from e2ecross.crypto.prime_order import require_prime_order
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.spqr_kdf import AuthKey, derive_pqxdh_keys
@@ -91,7 +91,7 @@ def agree_as_initiator(
 def agree_as_responder(
     identity_key_pair: KeyPair,
     signed_prekey: KeyPair,
-    one_time_prekey: KeyPair | None,
+    one_time_prekey: AgreementKey | None,
     kyber_prekey: KemKeyPair,
     message: PreKeySignalMessage,
 ) -> PqxdhKeys:

@@ -18,7 +18,7 @@ from typing import Final
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import ChainKey, RootKey
 from e2ecross.crypto.kem import KemKeyPair
-from e2ecross.crypto.keys import KeyPair, generate_key_pair
+from e2ecross.crypto.keys import AgreementKey, KeyPair, generate_key_pair
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import InvalidKey
 from e2ecross.protocol.message_chain import SendingChain
@@ -51,7 +51,7 @@ class OwnPrekeys(Secret):
     """
 
     signed_prekey: KeyPair
-    one_time_prekey: KeyPair | None = None
+    one_time_prekey: AgreementKey | None = None
     kyber_prekey: KemKeyPair | None = None
 
 

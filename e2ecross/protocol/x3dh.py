@@ -11,7 +11,7 @@ Source: X3DH (revision 1, 2016-11-04) section 3.
 from dataclasses import dataclass
 
 from e2ecross.crypto.kdf import ChainKey, RootKey, derive_initial_keys
-from e2ecross.crypto.keys import KeyPair
+from e2ecross.crypto.keys import AgreementKey, KeyPair
 from e2ecross.crypto.secret import Secret
 from e2ecross.protocol.agreements import initiator_agreements, responder_agreements
 from e2ecross.protocol.verified_bundle import VerifiedBundle
@@ -61,7 +61,7 @@ def x3dh_as_initiator(
 def x3dh_as_responder(
     identity_key_pair: KeyPair,
     signed_prekey: KeyPair,
-    one_time_prekey: KeyPair | None,
+    one_time_prekey: AgreementKey | None,
     message: PreKeySignalMessage,
 ) -> X3dhKeys:
     """Agree as responder (Bob), on what a first message says.

@@ -30,7 +30,7 @@ from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.content import Content, Payload, encode_payload
 from tests.support import protobuf
-from tests.support.entropy import NO_ENTROPY, SeededEntropy
+from tests.support.entropy import SeededEntropy
 
 __all__ = [
     "ANA",
@@ -72,6 +72,8 @@ WRAPPER: Final[Mapping[str, int]] = {
     "message": 4,
     "registration_id": 5,
     "signed_pre_key_id": 6,
+    "kyber_pre_key_id": 7,
+    "kyber_ciphertext": 8,
 }
 """Field numbers of the wrapper of a prekey message."""
 SIGNAL_MAC_BYTES: Final = 8
@@ -255,9 +257,10 @@ def inner_message(envelope: Envelope) -> bytes:
 
 
 def rewrap(
-    envelope: Envelope, fields: Sequence[protobuf.Field], first_byte: int = 0x33
+    envelope: Envelope, fields: Sequence[protobuf.Field], first_byte: int | None = None
 ) -> Envelope:
-    """The envelope with a wrapper of these fields, in this order."""
+    """The envelope with a wrapper of these fields, in this order; of its version, or another."""
+    first_byte = envelope.ciphertext[0] if first_byte is None else first_byte
     data = bytes((first_byte,)) + protobuf.message(fields)
     return replace(envelope, kind=MessageKind.PREKEY, ciphertext=data)
 
@@ -330,5 +333,6 @@ class Attacker:
 
     def seal_bytes(self, session: Session, payload: Payload, plaintext: bytes) -> Envelope:
         """The same, around any plaintext."""
-        _, kind, data = session_encrypt(session, plaintext, payload.registration_id, NO_ENTROPY)
+        registration_id = payload.registration_id
+        _, kind, data = session_encrypt(session, plaintext, registration_id, self.entropy)
         return Envelope(payload.message_id, payload.sender, payload.recipient, kind, data)

@@ -36,13 +36,17 @@ from tests.attacks.support import (
     person,
     wrapper_fields,
 )
+from tests.attacks.support_4 import kyber_prekeys, pq_bundle
+
+VERSIONS = pytest.mark.parametrize("kyber", [False, True], ids=["version 3", "version 4"])
 
 
-def test_forged_first_messages_never_drain_them() -> None:
+@VERSIONS
+def test_forged_first_messages_never_drain_them(kyber: bool) -> None:
     ana, budi = person(ANA), person(BUDI)
-    ana.start(budi)
+    ana.start(budi, kyber=kyber)
     first = ana.send(budi, "first")
-    ids = budi.one_time_prekeys()
+    ids, kyber_ids = budi.one_time_prekeys(), kyber_prekeys(budi)
     assert len(ids) == 8
     damaged = inner_message(first)[:-1] + b"\0"
     for prekey_id in sorted(ids):
@@ -51,21 +55,56 @@ def test_forged_first_messages_never_drain_them() -> None:
         others = edit_wrapper(first, pre_key_id=prekey_id)
         if prekey_id != dict(wrapper_fields(first))[1]:
             assert_refused(budi, others, AuthenticationFailed)
-    assert budi.one_time_prekeys() == ids
+    for prekey_id in sorted(kyber_ids) if kyber else ():
+        forged = edit_wrapper(first, kyber_pre_key_id=prekey_id, message=damaged)
+        assert_refused(budi, forged, AuthenticationFailed)
+        if prekey_id != dict(wrapper_fields(first))[7]:
+            others = edit_wrapper(first, kyber_pre_key_id=prekey_id)
+            assert_refused(budi, others, AuthenticationFailed)
+    assert (budi.one_time_prekeys(), kyber_prekeys(budi)) == (ids, kyber_ids)
     assert budi.read(first) == "first"
     assert len(ids - budi.one_time_prekeys()) == 1
+    used = {dict(wrapper_fields(first))[7]} if kyber else set()
+    assert kyber_ids - kyber_prekeys(budi) == used
 
 
-def test_a_message_that_fails_after_it_was_decrypted_keeps_it() -> None:
+@pytest.mark.parametrize("one_time", [True, False], ids=["one-time", "last-resort"])
+def test_a_one_time_kyber_prekey_goes_and_a_last_resort_one_stays(one_time: bool) -> None:
+    """With the first message that opens, whichever it is; later ones need none."""
+    ana, budi = person(ANA), person(BUDI)
+    ana.device.start_session(pq_bundle(budi, one_time=False, one_time_kyber=one_time))
+    ids = kyber_prekeys(budi)
+    messages = [ana.send(budi, str(number)) for number in range(4)]
+    used = dict(wrapper_fields(messages[0]))[7]
+    assert used in ids
+    for number in (2, 0, 3, 1):
+        assert budi.read(messages[number]) == str(number)
+        assert ids - kyber_prekeys(budi) == ({used} if one_time else set())
+
+
+def test_two_sessions_from_one_kyber_prekey_open_once() -> None:
+    """A back end that hands out a one-time one twice: the second message is refused."""
+    ana, budi, toko = person(ANA), person(BUDI), person(TOKO)
+    bundle = pq_bundle(budi, one_time=False)
+    firsts = []
+    for somebody in (ana, toko):
+        somebody.device.start_session(bundle)
+        firsts.append(somebody.send(budi, "first"))
+    assert budi.read(firsts[1]) == "first"
+    assert_refused(budi, firsts[0], UnknownPrekey)
+
+
+@VERSIONS
+def test_a_message_that_fails_after_it_was_decrypted_keeps_it(kyber: bool) -> None:
     """The MAC is right, but the envelope lies, or the identity is refused."""
     ana, toko = person(ANA), person(TOKO)
     budi = person(BUDI)
-    ana.start(budi)
+    ana.start(budi, kyber=kyber)
     first = ana.send(budi, "first")
     assert_refused(budi, edit_wrapper(first, registration_id=1), EnvelopeMismatch)
     assert budi.read(first) == "first"
     attacker = Attacker()
-    session = attacker.session(budi.bundle())
+    session = attacker.session(budi.bundle(kyber=kyber))
     lie = attacker.seal(session, payload_for(TOKO, ANA))
     assert_refused(budi, lie, EnvelopeMismatch)
     moved = attacker.seal(session, payload_for(toko.address, ANA))
@@ -163,12 +202,15 @@ class _BreakingTransaction(ValuesAsBytes):
         return self._inner.savepoint()
 
 
+@VERSIONS
 @pytest.mark.parametrize("one_time", [True, False], ids=["one-time prekey", "no one-time prekey"])
-def test_session_identity_and_deletion_are_kept_together_or_not_at_all(one_time: bool) -> None:
+def test_session_identity_and_deletion_are_kept_together_or_not_at_all(
+    one_time: bool, kyber: bool
+) -> None:
     """A failure at any operation of the transaction, or at its commit, undoes all of it."""
     store = _Breaking()
     ana, budi = person(ANA), person(BUDI, store=store)
-    ana.start(budi, one_time=one_time)
+    ana.start(budi, one_time=one_time, kyber=kyber)
     first = ana.send(budi, "first")
     before = budi.dump()
     steps = 0
@@ -189,6 +231,8 @@ def test_session_identity_and_deletion_are_kept_together_or_not_at_all(one_time:
         table if table != "device" else row for table, _, row, _ in set(before) ^ set(budi.dump())
     }
     prekeys = {"one_time_prekeys"} if one_time else {"signed_prekeys", "seen_base_keys"}
+    if kyber:
+        prekeys |= {"spqr", "kyber_prekeys"} if one_time else {"spqr"}
     assert changed == {"sessions", "session_records", "remote_identities", EPOCH_ROW} | prekeys
 
 

@@ -222,6 +222,9 @@ def test_a_damaged_publication_is_counted(old: bool) -> None:
         (b"keys\0\1", encode_skipped_keys({1: bytes(32)}), 0),
         (b"chunks\0\1", STORED_SPQR_MATERIAL.encode(), 1),
         (b"keys\0\1", encode_chunks({1: bytes(31)}), 1),
+        (b"kyber", b"\x08" + bytes(1568), 0),
+        (b"kyber", b"\x08" + bytes(1567), 1),
+        (b"kyber", b"\x05" + bytes(1568), 1),
         (b"other", STORED_SPQR_MATERIAL.encode(), 1),
     ],
 )

@@ -12,6 +12,7 @@ from e2ecross.crypto.keys import (
     PrivateKey,
     PublicKey,
     agree,
+    agreement_key_from_private,
     decode_public_key,
     generate_key_pair,
     key_pair_from_private,
@@ -31,6 +32,7 @@ def test_private_key_is_clamped_and_gives_its_public_key(name: str) -> None:
     assert pair.private == unhex(item["clamped"])
     assert pair.public == unhex(item["public"])
     assert key_pair_from_private(pair.private).public == pair.public
+    assert agreement_key_from_private(unhex(item["raw"])).private == pair.private
 
 
 @pytest.mark.parametrize("item", section("agreement"), ids=lambda item: item["private"])
@@ -151,6 +153,8 @@ def test_good_key_is_returned_as_it_is() -> None:
 def test_private_key_of_another_length_is_refused(length: int) -> None:
     with pytest.raises(InvalidArgument, match="32 bytes"):
         key_pair_from_private(bytes(length))
+    with pytest.raises(InvalidArgument, match="32 bytes"):
+        agreement_key_from_private(bytes(length))
 
 
 def test_generation_draws_32_bytes_and_clamps_them() -> None:
@@ -190,8 +194,12 @@ def test_any_bytes_are_a_canonical_key_or_refused(data: bytes) -> None:
 
 def test_key_pair_hides_its_private_key() -> None:
     assert repr(BOB) == str(BOB) == "<KeyPair: secret>"
-    with pytest.raises(TypeError, match="not pickled"):
-        pickle.dumps(BOB)
+    alone = agreement_key_from_private(BOB.private)
+    assert repr(alone) == "<AgreementKey: secret>"
+    for secret in (BOB, alone):
+        with pytest.raises(TypeError, match="not pickled"):
+            pickle.dumps(secret)
+    assert alone != agreement_key_from_private(BOB.private)
     assert key_pair("bob_identity") != BOB
 
 
