@@ -2,10 +2,12 @@
 """Two session records and a network that does whatever it likes.
 
 It delivers late, twice, never, in any order and damaged; both ends start whenever they like, are
-stored and loaded, and lose everything. What must hold all the time:
+stored and loaded, and lose everything. Once all sessions are of version 3; and once those of both
+versions stand side by side, and both ends may start with different ones. What must hold all the
+time:
 
-- an unaltered message is read exactly once as long as its session and its chain are kept, and
-  never twice;
+- an unaltered message is read exactly once as long as its session and its chain are kept (in
+  version 4 that of the post-quantum ratchet too), and never twice;
 - nothing damaged or forged is read;
 - what fails changes nothing;
 - no cipher key and IV encrypt twice;
@@ -13,6 +15,7 @@ stored and loaded, and lose everything. What must hold all the time:
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 from hypothesis import settings
@@ -29,15 +32,10 @@ from e2ecross.protocol.session_start import initiate_session
 from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
-from tests.support.entropy import NO_ENTROPY
-from tests.support.parties import (
-    NOW_MS,
-    Party,
-    Sealed,
-    inner_message,
-    load_record,
-    save_record,
-)
+from e2ecross.wire.signal_message import VERSIONS, MessageVersion, decode_signal_message
+from e2ecross.wire.spqr_message import decode_spqr_message
+from tests.support.parties import NOW_MS, Party, Sealed, inner_message
+from tests.support.records import load_record, save_record
 from tests.support.values import with_fields
 
 MAX_STARTS = 12  # fewer than are archived, so that no session is dropped for want of room
@@ -57,21 +55,27 @@ class Sent:
     plaintext: bytes
     base_key: PublicKey
     chain: tuple[PublicKey, int]
+    version: MessageVersion
+    pq_epoch: int
     read: bool = False
 
 
 class HostileNetwork(RuleBasedStateMachine):
     """See the module."""
 
+    pq: ClassVar[bool] = False
+
     def __init__(self) -> None:
         super().__init__()
-        self.parties = (Party("alice"), Party("bob"))
+        self.parties = (Party("alice", pq=self.pq), Party("bob", pq=self.pq))
         self.eve = Party("eve")
         self.sent: list[Sent] = []
         self.starts = self.losses = 0
         # By session and reading side: ratchet keys in the order of their first use.
         self.chains: dict[tuple[PublicKey, int], list[PublicKey]] = {}
         self.newest_read: dict[tuple[PublicKey, int], int] = {}
+        # By session and sending side: the newest chain of the post-quantum ratchet.
+        self.newest_epoch: dict[tuple[PublicKey, int], int] = {}
         self.key_uses: set[tuple[bytes, bytes]] = set()
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(ratchet, "cbc_encrypt", self._encrypt_once)
@@ -89,17 +93,17 @@ class HostileNetwork(RuleBasedStateMachine):
 
     # --- What the ends do ---
 
-    @initialize(side=sides, crossing=st.booleans())
-    def begin(self, side: int, crossing: bool) -> None:
-        self.start(side, one_time=True)
+    @initialize(side=sides, crossing=st.booleans(), older=st.booleans())
+    def begin(self, side: int, crossing: bool, older: bool) -> None:
+        self.start(side, one_time=True, older=False)
         if crossing:
-            self.start(1 - side, one_time=True)
+            self.start(1 - side, one_time=True, older=older)
 
     @precondition(lambda self: self.starts < MAX_STARTS)
-    @rule(side=sides, one_time=st.booleans())
-    def start(self, side: int, one_time: bool) -> None:
+    @rule(side=sides, one_time=st.booleans(), older=st.booleans())
+    def start(self, side: int, one_time: bool, older: bool) -> None:
         self.starts += 1
-        self.parties[side].start(self.parties[1 - side], one_time=one_time)
+        self.parties[side].start(self.parties[1 - side], one_time=one_time, pq=not older)
 
     @rule(side=sides, count=st.integers(1, 3))
     def send(self, side: int, count: int) -> None:
@@ -116,7 +120,15 @@ class HostileNetwork(RuleBasedStateMachine):
         chains = self.chains.setdefault((session.base_key, 1 - side), [])
         if key not in chains:
             chains.append(key)
-        item = Sent(1 - side, sealed, plaintext, session.base_key, (key, chains.index(key)))
+        epoch = 0
+        pq_ratchet = decode_signal_message(inner_message(sealed), VERSIONS).pq_ratchet
+        if pq_ratchet:
+            epoch = decode_spqr_message(pq_ratchet).epoch - 1
+            place = (session.base_key, side)
+            self.newest_epoch[place] = max(self.newest_epoch.get(place, 0), epoch)
+        chain = (key, chains.index(key))
+        version = session.version
+        item = Sent(1 - side, sealed, plaintext, session.base_key, chain, version, epoch)
         self.sent.append(item)
         return item
 
@@ -151,6 +163,18 @@ class HostileNetwork(RuleBasedStateMachine):
             self._deliver(sent[-1])
             side = 1 - side
 
+    @precondition(lambda self: self.pq)
+    @rule(side=sides, rounds=st.integers(20, 60), burst=st.sampled_from((1, 2, 5, 12, 40)))
+    def talk_for_long(self, side: int, rounds: int, burst: int) -> None:
+        """Long enough for the post-quantum ratchet to come into another epoch, or to lose one."""
+        for number in range(rounds // burst + 1):
+            for end in (side, 1 - side):
+                if self.parties[end].record.current is None:
+                    return
+                sent = [self._send(end) for _ in range(burst)]
+                for item in sent[number % 3 == 0 :]:
+                    self._deliver(item)
+
     @precondition(lambda self: self.sent)
     @rule(count=st.integers(1, 4))
     def deliver_oldest(self, count: int) -> None:
@@ -170,7 +194,7 @@ class HostileNetwork(RuleBasedStateMachine):
         receiver = self.parties[item.receiver]
         sealed = (MessageKind.SIGNAL, inner_message(item.sealed))
         readable = not item.read and self._is_readable_in(item)
-        if find_session(receiver.record, item.base_key) is None:
+        if find_session(receiver.record, item.base_key, item.version) is None:
             readable = False
         self._receive(item, sealed, readable)
 
@@ -216,16 +240,16 @@ class HostileNetwork(RuleBasedStateMachine):
         else:
             self._refused(item.receiver, sealed)
 
-    @rule(side=sides, one_time=st.booleans(), known=st.booleans())
-    def forge_first_message(self, side: int, one_time: bool, known: bool) -> None:
+    @rule(side=sides, one_time=st.booleans(), known=st.booleans(), older=st.booleans())
+    def forge_first_message(self, side: int, one_time: bool, known: bool, older: bool) -> None:
         """Eve starts a session in the peer's name: she lacks the peer's private key."""
         victim, peer = self.parties[side], self.parties[1 - side]
-        bundle = verify_bundle(victim.bundle(one_time=one_time))
+        bundle = verify_bundle(victim.bundle(one_time=one_time, pq=not older))
         session = initiate_session(self.eve.identity, bundle, self.eve.entropy, NOW_MS)
         session = with_fields(session, local_identity_key=peer.identity.public)
         if known and victim.record.current is not None:
             session = with_fields(session, base_key=victim.record.current.base_key)
-        _, kind, data = session_encrypt(session, b"forged", 1, NO_ENTROPY)
+        _, kind, data = session_encrypt(session, b"forged", 1, self.eve.entropy)
         self._refused(side, (kind, data))
         self._refused(side, (MessageKind.SIGNAL, inner_message((kind, data))))
 
@@ -234,9 +258,11 @@ class HostileNetwork(RuleBasedStateMachine):
     def _is_readable_in(self, item: Sent) -> bool:
         """Whether the receiver's session, which exists, still has the message's chain."""
         receiver = self.parties[item.receiver]
-        session = find_session(receiver.record, item.base_key)
+        session = find_session(receiver.record, item.base_key, item.version)
         if session is None:
             return True
+        if item.pq_epoch < self.newest_epoch.get((item.base_key, item.receiver), 0) - 1:
+            return False
         newest = self.newest_read.get((item.base_key, item.receiver), -1)
         key, index = item.chain
         if index > newest:
@@ -249,7 +275,7 @@ class HostileNetwork(RuleBasedStateMachine):
     def _is_readable(self, item: Sent, content: Sent) -> bool:
         """Whether the receiver has, or makes, the session of a message, and its chain."""
         receiver = self.parties[item.receiver]
-        if find_session(receiver.record, item.base_key) is not None:
+        if find_session(receiver.record, item.base_key, item.version) is not None:
             return self._is_readable_in(content)
         return item.sealed[0] is MessageKind.PREKEY and item.base_key not in receiver.seen_base_keys
 
@@ -300,7 +326,7 @@ class HostileNetwork(RuleBasedStateMachine):
         """Deliver everything in order from here on; the two ends meet on one session."""
         for side in (0, 1):
             if self.parties[side].record.current is None:
-                self.start(side, one_time=True)
+                self.start(side, one_time=True, older=False)
         for _ in range(SETTLING_ROUNDS):
             for side in (0, 1):
                 self._deliver(self._send(side))
@@ -314,14 +340,49 @@ HostileNetwork.TestCase.settings = settings(max_examples=3 * settings().max_exam
 TestHostileNetwork = HostileNetwork.TestCase
 
 
+class MixedNetwork(HostileNetwork):
+    """The same with sessions of both versions."""
+
+    pq = True
+
+
+MixedNetwork.TestCase.settings = settings()
+TestMixedNetwork = MixedNetwork.TestCase
+
+
 def test_the_network_is_not_always_hostile() -> None:
     """The machine's own bookkeeping, on a plain exchange."""
     network = HostileNetwork()
-    network.start(0, one_time=True)
+    network.start(0, one_time=True, older=False)
     network.send(0, 2)
     network.deliver_newest_twice()
     network.send(1, 1)
     network.deliver_oldest(9)
     assert all(item.read for item in network.sent)
+    network.teardown()
+    assert len(network.key_uses) == len(network.sent)
+
+
+def test_a_mixed_network_comes_through_epochs_and_both_versions() -> None:
+    """The bookkeeping again: epochs that go, and an archived session that is promoted."""
+    network = MixedNetwork()
+    network.start(0, one_time=True, older=True)
+    network.talk(0, 4, 1)
+    late = [network._send(0) for _ in range(2)]
+    network.start(0, one_time=True, older=False)
+    network.talk_for_long(0, 60, 1)
+    assert [party.current.version.number for party in network.parties] == [4, 4]
+    network._deliver(late[0])
+    assert [party.current.version.number for party in network.parties] == [4, 3]
+    network.start(1, one_time=False, older=False)
+    network.send(1, 1)
+    lost = network.sent[-1]
+    for burst in (12, 1, 40, 5, 40, 40):
+        network.talk_for_long(1, 60, burst)
+    assert max(network.newest_epoch.values()) >= 3
+    assert not network._is_readable(lost, lost)
+    for item in [late[1], lost, *network.sent[::5]]:
+        network._deliver(item)
+    network.store_and_load(0)
     network.teardown()
     assert len(network.key_uses) == len(network.sent)
