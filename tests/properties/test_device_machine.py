@@ -445,7 +445,7 @@ TestDevicesWithFiles.settings = settings(
 )
 
 TestMixedDevices = MixedDeviceMachine.TestCase
-TestMixedDevices.settings = settings(TestDevices.settings, max_examples=60)
+TestMixedDevices.settings = settings(TestDevices.settings, max_examples=40)
 
 TestMixedDevicesWithFiles = MixedSQLiteDeviceMachine.TestCase
-TestMixedDevicesWithFiles.settings = settings(TestDevicesWithFiles.settings, max_examples=8)
+TestMixedDevicesWithFiles.settings = settings(TestDevicesWithFiles.settings, max_examples=6)
