@@ -24,23 +24,11 @@ def _keys(rows: Rows) -> set[bytes]:
 
     Received chunks, of 32 bytes too, are no keys: they are public.
     """
-
-    def walk(data: bytes) -> set[bytes]:
-        try:
-            fields = protobuf.fields(data)
-        except IndexError:
-            return set()
-        found: set[bytes] = set()
-        for _, value in fields:
-            if isinstance(value, bytes):
-                found |= {value} if len(value) in (32, 64) else walk(value)
-        return found
-
     return {
         key
         for _, _, row, record in rows
         if not row.startswith(b"chunks")
-        for key in walk(record[1:])
+        for key in protobuf.byte_fields(record, (32, 64))
     }
 
 
