@@ -90,7 +90,7 @@ class Secrets:
                 continue  # they travel in headers that everybody on the way can read
             # A publication is public, and parts of KEM keys in it can be taken for fields.
             elif (table, row) != (Table.DEVICE, PUBLICATION_ROW):
-                self.raw |= set(fields_of_32(record[1:]))
+                self.raw |= set(protobuf.byte_fields(record))
 
     def found_in(self, text: str) -> list[str]:
         """Which of them a text shows."""
@@ -105,19 +105,6 @@ class Secrets:
     def assert_not_in_bytes(self, data: bytes) -> None:
         """The same for a file or a pickle."""
         assert [secret.hex() for secret in self.raw if secret in data] == []
-
-
-def fields_of_32(data: bytes) -> Iterator[bytes]:
-    try:
-        fields = protobuf.fields(data)
-    except IndexError:
-        return
-    for _, value in fields:
-        if isinstance(value, bytes):
-            if len(value) == 32:
-                yield value
-            else:
-                yield from fields_of_32(value)
 
 
 def forms(secret: bytes) -> tuple[str, ...]:

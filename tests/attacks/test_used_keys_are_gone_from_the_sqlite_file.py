@@ -11,7 +11,8 @@ import pytest
 from e2ecross.crypto.kdf import ChainKey, MessageKey, MessageKeys
 from e2ecross.protocol import message_chain, ratchet
 from e2ecross.stores import SQLiteStore
-from tests.attacks.support import ANA, BUDI, Person, Rows, person
+from tests.attacks.support import ANA, BUDI, Person, Rows, meet, person
+from tests.attacks.support_4 import converse, current, spqr_of
 from tests.support import protobuf
 
 STORE_KEY = bytes(range(32))
@@ -19,20 +20,16 @@ PLAINTEXT = "the treasure lies under the third palm"
 
 
 def _keys(rows: Rows) -> set[bytes]:
-    """Every field of 32 bytes of every record, at any depth."""
+    """Every field of 32 bytes, and KEM seeds, of 64, of every record, at any depth.
 
-    def walk(data: bytes) -> set[bytes]:
-        try:
-            fields = protobuf.fields(data)
-        except IndexError:
-            return set()
-        found: set[bytes] = set()
-        for _, value in fields:
-            if isinstance(value, bytes):
-                found |= {value} if len(value) == 32 else walk(value)
-        return found
-
-    return {key for *_, record in rows for key in walk(record[1:])}
+    Received chunks, of 32 bytes too, are no keys: they are public.
+    """
+    return {
+        key
+        for _, _, row, record in rows
+        if not row.startswith(b"chunks")
+        for key in protobuf.byte_fields(record, (32, 64))
+    }
 
 
 def _files(path: Path) -> dict[str, bytes]:
@@ -46,9 +43,11 @@ def message_keys(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
     expand = vars(ratchet)["derive_message_keys"]
     derive = vars(message_chain)["derive_message_key"]
 
-    def spy_expand(key: MessageKey) -> MessageKeys:
-        keys: MessageKeys = expand(key)
+    def spy_expand(key: MessageKey, pq_key: bytes | None) -> MessageKeys:
+        keys: MessageKeys = expand(key, pq_key)
         seen.update((key, keys.cipher_key, keys.mac_key))
+        if pq_key is not None:
+            seen.add(pq_key)
         return keys
 
     def spy_derive(chain_key: ChainKey) -> MessageKey:
@@ -61,11 +60,14 @@ def message_keys(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
     return seen
 
 
+@pytest.mark.parametrize("kyber", [False, True], ids=["version 3", "version 4"])
 @pytest.mark.parametrize("key", [None, STORE_KEY], ids=["plain", "sealed"])
-def test_superseded_keys(key: bytes | None, message_keys: set[bytes], tmp_path: Path) -> None:
+def test_superseded_keys(
+    key: bytes | None, kyber: bool, message_keys: set[bytes], tmp_path: Path
+) -> None:
     path = tmp_path / "budi.db"
     ana, budi = person(ANA), person(BUDI, store=SQLiteStore(path, key=key))
-    ana.start(budi)
+    ana.start(budi, kyber=kyber)
     ever = _keys(budi.dump())
 
     def deliver(sender: Person, reader: Person, *texts: str) -> None:
@@ -80,7 +82,7 @@ def test_superseded_keys(key: bytes | None, message_keys: set[bytes], tmp_path: 
         deliver(ana, budi, f"{turn}.0", f"{turn}.1", f"{turn}.2", f"{turn}.3")
         deliver(budi, ana, f"{turn}.4", f"{turn}.5")
         if turn == 4:
-            ana.start(budi, one_time=False)
+            ana.start(budi, one_time=False, kyber=kyber)
     outstanding = ana.send(budi, "skipped")
     assert budi.read(ana.send(budi, "last")) == "last"
     kept = _keys(budi.dump())
@@ -98,6 +100,66 @@ def test_superseded_keys(key: bytes | None, message_keys: set[bytes], tmp_path: 
     budi.reload()
     assert budi.read(outstanding) == "skipped"
     budi.store.close()
+
+
+@pytest.mark.parametrize("key", [None, STORE_KEY], ids=["plain", "sealed"])
+def test_secrets_of_the_exchange_of_kem_keys(key: bytes | None, tmp_path: Path) -> None:
+    """Seeds, what is encapsulated, and the roots: each is gone with the stage that needed it."""
+    path = tmp_path / "budi.db"
+    ana, budi = person(ANA), person(BUDI, store=SQLiteStore(path, key=key))
+    meet(ana, budi, kyber=True)
+    seeds: list[bytes] = []
+    messages: list[bytes] = []
+    roots: set[bytes] = set()
+    while len(seeds) < 3 or len(messages) < 3:
+        converse(ana, budi, 1)
+        spqr = spqr_of(current(budi, ana))
+        held, place = spqr.machine.held, len(seeds) + len(messages)
+        if held.seed and held.seed not in seeds:
+            seeds.append(held.seed)
+        if held.m and held.m not in messages:
+            messages.append(held.m)
+        roots |= {held.auth.root, held.auth.mac_key, spqr.chains.root}
+        roots |= {link for chain in spqr.chains.epochs for link in (chain.receiving.key,)}
+        if len(seeds) + len(messages) > place:  # it is in the store as long as it is needed
+            stored = [record for table, *_, record in budi.dump() if table == "spqr"]
+            assert any((held.seed or held.m) in record for record in stored)
+    spqr = spqr_of(current(budi, ana))
+    held = spqr.machine.held
+    kept = {held.seed, held.m, held.auth.root, held.auth.mac_key, spqr.chains.root}
+    kept |= {chain.receiving.key for chain in spqr.chains.epochs}
+    gone = {*seeds, *messages, *roots} - kept
+    gone |= {seed[half : half + 32] for seed in gone if len(seed) == 64 for half in (0, 32)}
+    assert len(gone) > 100
+    budi.store.close()
+    files = _files(path)
+    assert set(files) == {"budi.db"}
+    assert [secret.hex() for secret in gone if secret in files["budi.db"]] == []
+    found = {secret for secret in kept if secret and secret in files["budi.db"]}
+    assert found == ({secret for secret in kept if secret} if key is None else set())
+    budi.store = SQLiteStore(path, key=key)
+    budi.reload()
+    converse(ana, budi, 1)
+    budi.store.close()
+
+
+@pytest.mark.parametrize("key", [None, STORE_KEY], ids=["plain", "sealed"])
+def test_a_used_one_time_kyber_prekey(key: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "budi.db"
+    ana, budi = person(ANA), person(BUDI, store=SQLiteStore(path, key=key))
+    before = _keys(tuple(row for row in budi.dump() if row[0] == "kyber_prekeys"))
+    ana.start(budi, kyber=True)
+    assert budi.read(ana.send(budi, "first")) == "first"
+    after = _keys(tuple(row for row in budi.dump() if row[0] == "kyber_prekeys"))
+    used = {prekey for prekey in before - after if prekey not in after}
+    assert used
+    budi.store.close()
+    data = path.read_bytes()
+    for seed in used:
+        assert seed not in data
+        assert seed[:32] not in data
+        assert seed[32:] not in data
+    assert all((prekey in data) == (key is None) for prekey in after)
 
 
 def test_a_used_one_time_prekey(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ may be a key. What it does with them:
   agreement of every recorded first message as its responder.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import product
@@ -85,7 +85,7 @@ class Thief:
         self._recorded = [_decode(envelope, identities) for envelope in recording.sent]
         self._opened: dict[bytes, bytes] = {}
         self._windows = _windows(record for *_, record in loot)
-        self._fields = {key for *_, record in loot for key in _key_fields(record[1:])}
+        self._fields = {key for *_, record in loot for key in protobuf.byte_fields(record)}
         self._pairs = [key_pair_from_private(key) for key in sorted(self._fields)]
 
     def open(self) -> set[str]:
@@ -184,20 +184,6 @@ def _windows(records: Iterable[bytes]) -> set[bytes]:
         for record in records
         for start in range(len(record) - _KEY + 1)
     }
-
-
-def _key_fields(data: bytes) -> Iterator[bytes]:
-    """Every field of 32 bytes, at any depth."""
-    try:
-        fields = protobuf.fields(data)
-    except IndexError:  # no protobuf after all
-        return
-    for _, value in fields:
-        if isinstance(value, bytes):
-            if len(value) == _KEY:
-                yield value
-            else:
-                yield from _key_fields(value)
 
 
 def _text(plaintext: bytes) -> str:

@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,10 +28,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from e2ecross import Envelope, Message, MessageKind, Policy, Text
 from e2ecross.client.session_store import load_sessions
+from e2ecross.crypto.kem import KEM_CIPHERTEXT_BYTES
 from e2ecross.errors import (
     AuthenticationFailed,
     DuplicateMessage,
     IdentityChangedError,
+    MessageTooOld,
     NoSession,
     RemoteError,
     UnknownPrekey,
@@ -39,7 +41,13 @@ from e2ecross.errors import (
 from e2ecross.protocol import ratchet
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.limits import MAX_RECEIVING_CHAINS
-from e2ecross.wire.signal_message import decode_prekey_signal_message, decode_signal_message
+from e2ecross.wire.signal_message import (
+    VERSION_4,
+    VERSIONS,
+    decode_prekey_signal_message,
+    decode_signal_message,
+)
+from e2ecross.wire.spqr_message import decode_spqr_message
 from tests.attacks.support import (
     ANA,
     BUDI,
@@ -48,6 +56,7 @@ from tests.attacks.support import (
     Attacker,
     Person,
     edit_wrapper,
+    payload_for,
     person,
     wrapper_fields,
 )
@@ -68,6 +77,7 @@ class Letter:
     text: str
     base_key: bytes
     ratchet_key: bytes
+    pq_epoch: int
     was_read: bool = False
 
     @property
@@ -79,9 +89,12 @@ class Letter:
 class DeviceMachine(RuleBasedStateMachine):
     """Devices with stores in memory; loading one again goes by the store alone."""
 
+    mixed: ClassVar[bool] = False
+    """Whether there are sessions of version 4 too, and a policy that allows to go back to 3."""
+
     def __init__(self) -> None:
         super().__init__()
-        policy = Policy(refuse_changed_identity=True)
+        policy = Policy(refuse_changed_identity=True, accept_version_downgrade=True)
         self.people: list[Person] = [
             person(address, store=self.make_store(number), policy=policy, one_time=ONE_TIME_PREKEYS)
             for number, address in enumerate((ANA, BUDI))
@@ -90,6 +103,8 @@ class DeviceMachine(RuleBasedStateMachine):
         self.letters: list[Letter] = []
         # What each device has read: ratchet keys of each session, in the order of their chains.
         self.chains: list[dict[bytes, list[bytes]]] = [{}, {}]
+        # By session and sender: the newest chain of the post-quantum ratchet.
+        self.newest_epoch: dict[tuple[bytes, int], int] = {}
         self.attackers = 0
         self.used: list[tuple[bytes, bytes]] = []
         self.genuine: Callable[[bytes, bytes, bytes], bytes] = vars(ratchet)["cbc_encrypt"]
@@ -105,20 +120,20 @@ class DeviceMachine(RuleBasedStateMachine):
 
     # --- What people do ---------------------------------------------------------------------
 
-    @rule(starter=who, one_time=st.booleans())
-    def start(self, starter: int, one_time: bool) -> None:
+    @rule(starter=who, one_time=st.booleans(), kyber=st.booleans())
+    def start(self, starter: int, one_time: bool, kyber: bool) -> None:
         """Start a session, also where there is one."""
         peer = self.people[1 - starter]
         if self.starts[starter] < MAX_STARTS:
             self.starts[starter] += 1
             one_time = one_time and peer.handed_out < ONE_TIME_PREKEYS
-            self.people[starter].start(peer, one_time=one_time)
+            self.people[starter].start(peer, one_time=one_time, kyber=kyber and self.mixed)
 
-    @rule()
-    def both_start(self) -> None:
+    @rule(kyber=st.booleans(), both=st.booleans())
+    def both_start(self, kyber: bool, both: bool) -> None:
         """Both at once, and both write before they have read the other."""
-        self.start(0, True)
-        self.start(1, True)
+        self.start(0, True, kyber or both)
+        self.start(1, True, not kyber or both)
         self.send(0)
         self.send(1)
 
@@ -138,10 +153,16 @@ class DeviceMachine(RuleBasedStateMachine):
             current = load_sessions(tx, peer.address).current
         assert current is not None
         if envelope.kind is MessageKind.PREKEY:
-            message = decode_prekey_signal_message(envelope.ciphertext).message
+            message = decode_prekey_signal_message(envelope.ciphertext, VERSIONS).message
         else:
-            message = decode_signal_message(envelope.ciphertext)
-        self.letters.append(Letter(envelope, sender, text, current.base_key, message.ratchet_key))
+            message = decode_signal_message(envelope.ciphertext, VERSIONS)
+        epoch, place = 0, (current.base_key, sender)
+        if message.pq_ratchet:
+            epoch = decode_spqr_message(message.pq_ratchet).epoch - 1
+            self.newest_epoch[place] = max(self.newest_epoch.get(place, 0), epoch)
+        self.letters.append(
+            Letter(envelope, sender, text, current.base_key, message.ratchet_key, epoch)
+        )
 
     @rule(reloaded=who)
     def reload(self, reloaded: int) -> None:
@@ -192,6 +213,20 @@ class DeviceMachine(RuleBasedStateMachine):
             if self._waiting(1 - sender):
                 self._deliver(self._waiting(1 - sender)[-1])
 
+    @precondition(lambda self: self.mixed)
+    @rule(first=who, turns=st.integers(30, 60), burst=st.sampled_from((1, 3, 30)))
+    def talk_for_long(self, first: int, turns: int, burst: int) -> None:
+        """Long enough for the post-quantum ratchet to come into another epoch."""
+        if all(
+            me.device.has_session(self.people[1 - n].address) for n, me in enumerate(self.people)
+        ):
+            for turn in range(turns // burst + 2):
+                sender = (first + turn) % 2
+                for _ in range(burst):
+                    self.send(sender)
+                for letter in self._waiting(1 - sender)[-burst:]:
+                    self._deliver(letter)
+
     @rule(which=index)
     @precondition(lambda self: self.letters)
     def drop(self, which: int) -> None:
@@ -204,7 +239,10 @@ class DeviceMachine(RuleBasedStateMachine):
         """Change one bit of a ciphertext."""
         letter = self.letters[which % len(self.letters)]
         changed = bytearray(letter.envelope.ciphertext)
-        changed[place % len(changed)] ^= 1 << bit
+        place %= len(changed)
+        if place > len(changed) - KEM_CIPHERTEXT_BYTES and self._says_again(letter):
+            return
+        changed[place] ^= 1 << bit
         self._refused(letter.reader, replace(letter.envelope, ciphertext=bytes(changed)))
 
     @precondition(lambda self: self.letters)
@@ -262,10 +300,14 @@ class DeviceMachine(RuleBasedStateMachine):
                 value = dict(wrapper_fields(letter.envelope)).get(WRAPPER[field], 0)
                 assert isinstance(value, int)
                 foreign = value + 1
+            if field == "kyber_ciphertext":
+                foreign = b"\x08" + bytes(KEM_CIPHERTEXT_BYTES - 1)
+                if self._says_again(letter):
+                    return
             self._refused(letter.reader, edit_wrapper(letter.envelope, **{field: foreign}))
 
-    @rule(victim=who, one_time=st.booleans())
-    def forge(self, victim: int, one_time: bool) -> None:
+    @rule(victim=who, one_time=st.booleans(), kyber=st.booleans())
+    def forge(self, victim: int, one_time: bool, kyber: bool) -> None:
         """Start a session under an attacker's identity in the peer's name."""
         me, peer = self.people[victim], self.people[1 - victim]
         if me.device.remote_identity(peer.address) is None:
@@ -273,7 +315,9 @@ class DeviceMachine(RuleBasedStateMachine):
         self.attackers += 1
         handed_out = me.handed_out
         one_time = one_time and handed_out < ONE_TIME_PREKEYS
-        forged = Attacker(str(self.attackers)).first_message(me, peer.address, one_time=one_time)
+        attacker = Attacker(str(self.attackers))
+        session = attacker.session(me.bundle(one_time=one_time, kyber=kyber))
+        forged = attacker.seal(session, payload_for(peer.address, me.address))
         me.handed_out = handed_out  # it is not used up: the next person may have it
         before = me.dump()
         with pytest.raises(IdentityChangedError):
@@ -300,6 +344,13 @@ class DeviceMachine(RuleBasedStateMachine):
             for me in self.people:
                 me.store.close()
 
+    def _says_again(self, letter: Letter) -> bool:
+        """Whether it repeats a KEM ciphertext that its reader has used, and does not ask for."""
+        envelope = letter.envelope
+        is_newer = envelope.ciphertext[:1] == VERSION_4.first_byte
+        known = bool(self.chains[letter.reader].get(letter.base_key))
+        return is_newer and envelope.kind is MessageKind.PREKEY and known
+
     def _waiting(self, reader: int) -> list[Letter]:
         return [
             letter for letter in self.letters if letter.reader == reader and not letter.was_read
@@ -309,10 +360,13 @@ class DeviceMachine(RuleBasedStateMachine):
         me = self.people[letter.reader]
         seen = self.chains[letter.reader].setdefault(letter.base_key, [])
         if letter.was_read:
-            expected = (DuplicateMessage, AuthenticationFailed, UnknownPrekey)
+            expected = (DuplicateMessage, AuthenticationFailed, UnknownPrekey, MessageTooOld)
             self._refused(letter.reader, letter.envelope, *expected)
         elif letter.ratchet_key in seen[:-MAX_RECEIVING_CHAINS]:
-            self._refused(letter.reader, letter.envelope, AuthenticationFailed)
+            late = (AuthenticationFailed, MessageTooOld)
+            self._refused(letter.reader, letter.envelope, *late)
+        elif letter.pq_epoch < self.newest_epoch.get((letter.base_key, letter.reader), 0) - 1:
+            self._refused(letter.reader, letter.envelope, MessageTooOld)
         else:
             message = me.device.decrypt(letter.envelope)
             letter.was_read = True
@@ -360,6 +414,18 @@ class SQLiteDeviceMachine(DeviceMachine):
             shutil.rmtree(self.folder)
 
 
+class MixedDeviceMachine(DeviceMachine):
+    """The same in memory, with sessions of both versions."""
+
+    mixed = True
+
+
+class MixedSQLiteDeviceMachine(SQLiteDeviceMachine):
+    """The same with files, with sessions of both versions."""
+
+    mixed = True
+
+
 TestDevices = DeviceMachine.TestCase
 TestDevices.settings = settings(
     deadline=None,
@@ -377,3 +443,9 @@ TestDevicesWithFiles.settings = settings(
     stateful_step_count=30,
     suppress_health_check=[HealthCheck.too_slow],
 )
+
+TestMixedDevices = MixedDeviceMachine.TestCase
+TestMixedDevices.settings = settings(TestDevices.settings, max_examples=40)
+
+TestMixedDevicesWithFiles = MixedSQLiteDeviceMachine.TestCase
+TestMixedDevicesWithFiles.settings = settings(TestDevicesWithFiles.settings, max_examples=6)

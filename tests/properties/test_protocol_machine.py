@@ -346,7 +346,7 @@ class MixedNetwork(HostileNetwork):
     pq = True
 
 
-MixedNetwork.TestCase.settings = settings()
+MixedNetwork.TestCase.settings = settings(deadline=None, max_examples=settings().max_examples // 2)
 TestMixedNetwork = MixedNetwork.TestCase
 
 

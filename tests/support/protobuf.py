@@ -4,9 +4,9 @@
 Written apart from the library, whose parser is under test.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-__all__ = ["Field", "fields", "message", "split", "varint"]
+__all__ = ["Field", "byte_fields", "fields", "message", "split", "varint"]
 
 Field = tuple[int, int | bytes]
 """Field number, and a number (wire type 0) or bytes (wire type 2)."""
@@ -40,6 +40,23 @@ def message(items: Sequence[Field]) -> bytes:
 def fields(data: bytes) -> list[Field]:
     """Read fields as they stand; every length-delimited one as bytes."""
     return [item for item, _ in split(data)]
+
+
+def byte_fields(data: bytes, lengths: Collection[int] = (32,)) -> Iterator[bytes]:
+    """Every field that has one of these lengths, at any depth, also in a record within a record.
+
+    A record begins with its version, 1, which no message of protobuf can begin with.
+    """
+    try:
+        items = fields(data[1:] if data[:1] == b"\x01" else data)
+    except IndexError:  # no protobuf after all
+        return
+    for _, value in items:
+        if isinstance(value, bytes):
+            if len(value) in lengths:
+                yield value
+            else:
+                yield from byte_fields(value, lengths)
 
 
 def split(data: bytes) -> Iterator[tuple[Field, bytes]]:
