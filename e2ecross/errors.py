@@ -353,6 +353,7 @@ _REMOTE_ERRORS: dict[str, type[RemoteError]] = {
         RemoteError,
         DecodeError,
         UnsupportedVersion,
+        VersionDowngrade,
         InvalidKey,
         InvalidSignature,
         AuthenticationFailed,

@@ -81,6 +81,7 @@ def test_codes_are_stable_and_unique() -> None:
         "UnknownSession": "unknown_session",
         "UnsupportedVersion": "unsupported_version",
         "UntrustedIdentity": "untrusted_identity",
+        "VersionDowngrade": "version_downgrade",
         "WitnessFailed": "witness_failed",
         "WrongBackupKey": "wrong_backup_key",
         "WrongStoreKey": "wrong_store_key",

@@ -18,6 +18,7 @@ from e2ecross.cli.demo_facts import (
     TOKO,
     Attacks,
     FirstContact,
+    Letter,
     Offline,
     Person,
     Registered,
@@ -29,6 +30,8 @@ from e2ecross.cli.demo_facts import (
     Scene,
     Summary,
 )
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.signal_message import VERSION_4
 
 __all__ = ["SCENES"]
 
@@ -198,6 +201,7 @@ def relay_notes(director: Director) -> RelayNotes:
             f"{one.recipient.name} has read {one.read} of {one.sent} letters of {one.sender.name}",
         )
     check(len(director.read) == len(set(director.read)), "a letter was read twice")
+    check(all(map(_is_post_quantum, director.letters)), "a letter went without post-quantum keys")
     search = director.search
     check(search.addresses_found > 0, "the search of the relay's file finds nothing at all")
     check(search.texts_found == 0, "the relay's file holds text")
@@ -222,12 +226,17 @@ def summarise(director: Director) -> Summary:
         directions_working=sum(one.sent == one.read > 0 for one in directions),
         letters_sent=len(director.letters),
         letters_read=len(director.read),
+        post_quantum=sum(map(_is_post_quantum, director.letters)),
         attacks_tried=director.attacks_tried,
         attacks_refused=len(director.attacks_refused),
         pairs=len(director.compared),
         pairs_equal=sum(pair.equal and pair.scanned for pair in director.compared),
         texts_found=director.search.texts_found,
     )
+
+
+def _is_post_quantum(letter: Letter) -> bool:
+    return Envelope.decode(letter.envelope).ciphertext[:1] == VERSION_4.first_byte
 
 
 SCENES: Final[dict[str, Callable[[Director], Scene]]] = {

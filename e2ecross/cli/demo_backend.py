@@ -15,7 +15,7 @@ from typing import NamedTuple
 from e2ecross.address import Address
 from e2ecross.cli.demo_facts import DemoFailed, Letter, Person
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.signal_message import decode_signal_message
+from e2ecross.wire.signal_message import VERSIONS, decode_signal_message
 
 __all__ = ["Account", "BackEnd", "Flipped"]
 
@@ -68,13 +68,14 @@ class BackEnd:
                 " WHERE address = ? AND identity_key IS NOT NULL",
                 (person.address,),
             ).fetchone()
-            (count,) = connection.execute(
+            counts = connection.execute(
                 "SELECT COUNT(*) FROM one_time_prekeys"
-                " WHERE address = ? AND public_key IS NOT NULL",
+                " WHERE address = ? AND public_key IS NOT NULL GROUP BY kind",
                 (person.address,),
-            ).fetchone()
+            ).fetchall()
         if row is None:
             raise DemoFailed(f"the relay's file holds no keys of {person.address}")
+        count = min((found for (found,) in counts), default=0)  # of either kind
         return Account(row[0], bytes(row[1]).hex(), row[2], count)
 
     def waiting(self, person: Person) -> list[bytes]:
@@ -129,7 +130,7 @@ class BackEnd:
     def flip_bit(self, letter: Letter) -> Flipped:
         """Flip the lowest bit of the first encrypted byte of a letter (a normal message)."""
         envelope = Envelope.decode(letter.envelope)
-        encrypted = decode_signal_message(envelope.ciphertext).ciphertext
+        encrypted = decode_signal_message(envelope.ciphertext, VERSIONS).ciphertext
         at = envelope.ciphertext.rindex(encrypted)
         changed = bytearray(envelope.ciphertext)
         changed[at] ^= 1

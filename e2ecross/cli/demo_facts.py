@@ -96,7 +96,7 @@ class Registered:
         registration_id: of the installation.
         identity_key: 33 bytes; the app has confirmed that it is its own.
         signed_prekey_id: of the published signed prekey.
-        one_time_prekeys: how many of them are published.
+        one_time_prekeys: how many of either kind, X25519 and Kyber, are published.
     """
 
     person: Person
@@ -277,6 +277,7 @@ class Summary:
         directions_working: in how many of them everything sent was read, and something was.
         letters_sent: by all.
         letters_read: by whom they were for, as they were written.
+        post_quantum: how many letters went in messages of version 4: PQXDH and SPQR.
         attacks_tried: how many forged or repeated envelopes were delivered.
         attacks_refused: how many of them were refused with the right error.
         pairs: how many pairs of people have compared safety numbers.
@@ -288,6 +289,7 @@ class Summary:
     directions_working: int
     letters_sent: int
     letters_read: int
+    post_quantum: int
     attacks_tried: int
     attacks_refused: int
     pairs: int

@@ -20,8 +20,8 @@ stdout is one document, printed at the end:
     safety_numbers   {pairs: [{one, other, one_digits, other_digits, equal, scanned}]}
     relay            {directions: [{sender, recipient, sent, read}], sizes, text_sizes, searches,
                      bytes_searched, texts_found, addresses_found}
-    summary          {directions, directions_working, letters_sent, letters_read, attacks_tried,
-                     attacks_refused, pairs, pairs_equal, texts_found}
+    summary          {directions, directions_working, letters_sent, letters_read,
+                     post_quantum, attacks_tried, attacks_refused, pairs, pairs_equal, texts_found}
 
 A person is their address, a letter its number in `messages`, bytes are hexadecimal. An attack is
 {name, letter, target, view, done, error, code, explanation}; `then` lists the letters that were

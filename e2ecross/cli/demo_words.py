@@ -101,7 +101,7 @@ def _registration(scene: Registration) -> Iterator[Block]:
                 str(account.process_id),
                 account.person.file,
                 _short(account.identity_key),
-                f"1 signed + {account.one_time_prekeys}",
+                f"2 kinds, 1 + {account.one_time_prekeys}",
             )
             for account in scene.accounts
         ),
@@ -235,6 +235,8 @@ def _summary(scene: Summary) -> Iterator[Block]:
             f"work",
             f"{scene.letters_read} of {scene.letters_sent} letters were read, each once, by the "
             f"person it was for",
+            f"{scene.post_quantum} of {scene.letters_sent} letters went under post-quantum keys "
+            f"(message version 4)",
             f"{scene.attacks_refused} of {scene.attacks_tried} attacks were refused, and every "
             f"genuine letter was still read",
             f"{scene.pairs_equal} of {scene.pairs} safety numbers are the same on both sides",

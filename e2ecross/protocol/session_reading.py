@@ -227,11 +227,13 @@ def open_message(
         current_tried: the current session does not read it, as a call with that one alone showed.
 
     Raises:
-        UnknownSession: there is no session with the address.
+        UnknownSession: there is no session with the address, of the message's version.
         RemoteError: as `ratchet_decrypt`, where one session alone comes into question;
             AuthenticationFailed where several were tried.
     """
     candidates = _candidates(record, message, accepted_identity, current_tried)
+    if not candidates and not current_tried:
+        raise UnknownSession("there is no session with the sender of this message")
     steps_left = MAX_CHAIN_STEPS_PER_MESSAGE
     if current_tried and record.current is not None:
         steps_left -= _steps(record.current, message)
@@ -279,8 +281,6 @@ def _try_sessions(
     steps_left: int,
 ) -> tuple[Session, Session, bytes]:
     """Return the session that reads the message, as it was and as it is then, and the plaintext."""
-    if not candidates:
-        raise UnknownSession("there is no session with the sender of this message")
     error: RemoteError | None = None
     for session in candidates:
         limit = _max_forward_jump(session, reading, is_current=session is record.current)

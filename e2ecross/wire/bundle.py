@@ -137,6 +137,36 @@ class PublishedKeys:
         kyber = (*self.kyber_prekeys, self.last_resort_kyber_prekey)
         _require_different_ids("kyber_prekeys", kyber)
 
+    def bundle(self, one_time: int | None = None) -> "PreKeyBundle":
+        """Return a bundle of these keys, as a back end makes one.
+
+        Args:
+            one_time: which of the one-time prekeys of either kind, from 0; each is for one bundle
+                only. None: none of them, and the last-resort Kyber prekey.
+
+        Raises:
+            InvalidArgument: there are not so many.
+        """
+        prekey, kyber = None, self.last_resort_kyber_prekey
+        if one_time is not None:
+            require_whole_number("one_time", one_time, 0, len(self.one_time_prekeys) - 1)
+            prekey = self.one_time_prekeys[one_time]
+            if one_time < len(self.kyber_prekeys):
+                kyber = self.kyber_prekeys[one_time]
+        return PreKeyBundle(
+            self.address,
+            self.registration_id,
+            self.identity_key,
+            self.signed_prekey.id,
+            self.signed_prekey.public_key,
+            self.signed_prekey.signature,
+            None if prekey is None else prekey.id,
+            None if prekey is None else prekey.public_key,
+            None if kyber is None else kyber.id,
+            None if kyber is None else kyber.public_key,
+            None if kyber is None else kyber.signature,
+        )
+
     def encode(self) -> bytes:
         """Return the one encoding, at most 2 MiB."""
         fields = bundle_pb2.PublishedKeys(

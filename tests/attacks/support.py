@@ -72,6 +72,8 @@ WRAPPER: Final[Mapping[str, int]] = {
     "message": 4,
     "registration_id": 5,
     "signed_pre_key_id": 6,
+    "kyber_pre_key_id": 7,
+    "kyber_ciphertext": 8,
 }
 """Field numbers of the wrapper of a prekey message."""
 SIGNAL_MAC_BYTES: Final = 8
@@ -255,9 +257,10 @@ def inner_message(envelope: Envelope) -> bytes:
 
 
 def rewrap(
-    envelope: Envelope, fields: Sequence[protobuf.Field], first_byte: int = 0x33
+    envelope: Envelope, fields: Sequence[protobuf.Field], first_byte: int | None = None
 ) -> Envelope:
-    """The envelope with a wrapper of these fields, in this order."""
+    """The envelope with a wrapper of these fields, in this order; of its version, or another."""
+    first_byte = envelope.ciphertext[0] if first_byte is None else first_byte
     data = bytes((first_byte,)) + protobuf.message(fields)
     return replace(envelope, kind=MessageKind.PREKEY, ciphertext=data)
 

@@ -170,6 +170,7 @@ def test_the_summary_counts_what_the_scenes_show(played: Played) -> None:
         "directions_working": 6,
         "letters_sent": letters,
         "letters_read": letters,
+        "post_quantum": letters,
         "attacks_tried": 5,
         "attacks_refused": 5,
         "pairs": 3,

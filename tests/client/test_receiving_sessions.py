@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Receiving: which session is sent with afterwards, and which one goes when there are too many."""
 
+from dataclasses import replace
+
+import pytest
+
 from e2ecross import Device, MessageKind, Text
 from e2ecross.client.session_store import load_sessions
+from e2ecross.errors import AuthenticationFailed
 from e2ecross.protocol.session import Session
 from tests.client.support import ANA, BUDI, introduce, make_device, new_bundle, say, start
 
@@ -76,3 +81,16 @@ def test_a_restore_does_not_drop_a_genuine_session_for_one_of_another_identity()
     with restored.context.store.transaction() as tx:
         assert len(load_sessions(tx, BUDI).archived) == MAX_ARCHIVED
     assert restored.decrypt(late).content == Text("late")
+
+
+def test_a_message_that_the_current_session_cannot_read_is_not_one_of_no_session() -> None:
+    """Nor if the archived ones are all of the other version, so that it alone was tried."""
+    ana, budi = make_device(ANA), make_device(BUDI)
+    introduce(ana, budi)
+    introduce(ana, budi, kyber=True)
+    say(ana, budi, "a turn")
+    envelope = budi.encrypt(ANA, Text("halo"))
+    damaged = envelope.ciphertext[:-1] + bytes((envelope.ciphertext[-1] ^ 1,))
+    with pytest.raises(AuthenticationFailed):
+        ana.decrypt(replace(envelope, ciphertext=damaged))
+    assert ana.decrypt(envelope).content == Text("halo")

@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions in the store: saving and reloading changes nothing, and leaves nothing behind."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross import Address, Device, Text
-from e2ecross.client.context import address_key
 from e2ecross.client.session_store import (
     has_session,
     load_sessions,
     read_current_session,
     read_sessions,
-    read_sessions_for,
     save_sessions,
 )
 from e2ecross.errors import (
@@ -25,17 +23,20 @@ from e2ecross.errors import (
     StoreTooNew,
     UnknownPrekey,
 )
-from e2ecross.protocol.session_reading import is_for_current
-from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord
-from e2ecross.stores import MemoryStore, Store, Table, Transaction
-from e2ecross.wire.envelope import MessageKind
+from e2ecross.protocol.session_record import NO_SESSIONS
+from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
 from e2ecross.wire.session_records import SessionListRecord
-from e2ecross.wire.signal_message import decode_prekey_signal_message, decode_signal_message
+from tests.client.stored_parties import (
+    PLACE,
+    Pairs,
+    StoredParty,
+    records_as_bytes,
+    records_as_values,
+)
 from tests.client.support import (
     ANA,
     BUDI,
-    Dump,
     SpyStore,
     Stores,
     count_rows,
@@ -47,105 +48,44 @@ from tests.client.support import (
     start,
 )
 from tests.support.entropy import SeededEntropy
-from tests.support.parties import Party, Sealed
+from tests.support.parties import Party
 
-PLACE = address_key(BUDI)
 _TABLES = (Table.SESSION_RECORDS, Table.SESSIONS, Table.SKIPPED_KEYS)
-
-
-class StoredParty(Party):
-    """A party whose sessions are read from a store before each step, and saved after it."""
-
-    def __init__(self, name: str, store: Store) -> None:
-        super().__init__(name)
-        self.store = store
-
-    def start(self, peer: Party, *, one_time: bool = True) -> None:  # type: ignore[override]
-        with self.store.transaction() as tx:
-            before = self.record = load_sessions(tx, BUDI)
-            super().start(peer, one_time=one_time)
-            save_sessions(tx, PLACE, before, self.record)
-        self.record = NO_SESSIONS
-
-    def send(self, plaintext: bytes) -> Sealed:
-        with self.store.transaction() as tx:
-            before = self.record = read_current_session(tx, PLACE) or read_sessions(tx, PLACE)
-            sealed = super().send(plaintext)
-            save_sessions(tx, PLACE, before, self.record)
-        self.record = NO_SESSIONS
-        return sealed
-
-    def receive(self, sealed: Sealed) -> bytes:
-        with self.store.transaction() as tx:
-            before = self.record = self.read_for(tx, sealed)
-            plaintext = super().receive(sealed)
-            save_sessions(tx, PLACE, before, self.record)
-        self.record = NO_SESSIONS
-        return plaintext
-
-    def read_for(self, tx: Transaction, sealed: Sealed) -> SessionRecord:
-        """What reading a message takes: the current session alone where that does."""
-        kind, data = sealed
-        if kind is MessageKind.PREKEY:
-            return read_sessions_for(tx, PLACE, decode_prekey_signal_message(data).message)
-        message = decode_signal_message(data)
-        current = read_current_session(tx, PLACE, message)
-        if current is not None and is_for_current(current, message):
-            return current
-        return read_sessions_for(tx, PLACE, message)
-
-    def stored(self) -> Dump:
-        return dump(self.store)
-
-
-def saved(record: SessionRecord) -> Dump:
-    """What a store holds that has only ever seen this record."""
-    store = MemoryStore()
-    with store.transaction() as tx:
-        save_sessions(tx, PLACE, NO_SESSIONS, record)
-    return dump(store)
-
-
 _ENDS = st.sampled_from((0, 1))
 _STEPS = st.one_of(
-    st.tuples(st.just("start"), _ENDS, st.booleans()),
+    st.tuples(st.just("start"), _ENDS, st.integers(0, 3)),
     st.tuples(st.just("send"), _ENDS, st.integers(1, 70)),
     st.tuples(st.just("deliver"), _ENDS, st.integers(0, 200)),
     st.tuples(st.just("deliver all"), _ENDS, st.integers(0, 200)),
+    st.tuples(st.just("talk"), _ENDS, st.integers(1, 60)),
 )
 
 
-@given(st.lists(_STEPS, max_size=25))
+@pytest.mark.parametrize("make_store", [records_as_values, records_as_bytes])
+@pytest.mark.parametrize("pq", [False, True], ids=["version 3", "versions 3 and 4"])
+@given(steps=st.lists(_STEPS, max_size=25))
 def test_saving_and_reloading_at_every_step_equals_never_reloading(
-    steps: list[tuple[str, int, int]],
+    pq: bool, make_store: Callable[[], Store], steps: list[tuple[str, int, int]]
 ) -> None:
     """Two pairs of the same seeds: one in memory only, one always from its store."""
-    plain = (Party("ana"), Party("budi"))
-    stored = (StoredParty("ana", MemoryStore()), StoredParty("budi", MemoryStore()))
-    waiting: tuple[list[Sealed], list[Sealed]] = ([], [])
+    pairs = Pairs(pq=pq, make_store=make_store)
     for step, end, value in [("start", 0, 1), *steps]:
+        waiting = len(pairs.waiting[end])
         if step == "start":
-            plain[end].start(plain[1 - end], one_time=bool(value))
-            stored[end].start(stored[1 - end], one_time=bool(value))
-        elif step == "send" and plain[end].record.current is not None:
-            for _ in range(value):
-                sealed = plain[end].send(b"halo")
-                assert stored[end].send(b"halo") == sealed
-                waiting[1 - end].append(sealed)
-        elif waiting[end]:
-            index = value % len(waiting[end])
-            arriving = waiting[end][index:] if step == "deliver all" else [waiting[end][index]]
-            for sealed in arriving:  # duplicates and late ones among them
-                assert outcome(stored[end], sealed) == outcome(plain[end], sealed)
+            pairs.start(end, one_time=bool(value % 2), pq=value < 2)
+        elif step == "send" and pairs.may_send(end):
+            pairs.send(end, value)
+        elif step == "talk" and pairs.may_send(end):
+            pairs.send(end)
+            pairs.deliver(1 - end)
+            if pairs.may_send(1 - end):
+                pairs.talk(value, first=1 - end)
+        elif step == "deliver" and waiting:
+            pairs.deliver(end, value % waiting)
+        elif step == "deliver all" and waiting:
+            pairs.deliver_all(end, value % waiting)  # duplicates and late ones among them
         # Nothing more and nothing less than a store that never saw the steps in between.
-        assert stored[end].stored() == saved(plain[end].record)
-
-
-def outcome(party: Party, sealed: Sealed) -> object:
-    try:
-        return party.receive(sealed)
-    except RemoteError as error:
-        return error.code
+        pairs.check()
 
 
 def test_a_failed_step_leaves_the_stored_party_as_it_was() -> None:

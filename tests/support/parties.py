@@ -16,12 +16,13 @@ from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import MessageKeys, derive_message_keys
 from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, generate_key_pair
+from e2ecross.crypto.spqr_kdf import SpqrKey
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import DuplicateMessage, UnknownPrekey
 from e2ecross.protocol.message_chain import ReceivingChain, find_message_key
 from e2ecross.protocol.ratchet import RatchetState, find_receiving_chain
 from e2ecross.protocol.root_chain import advance_root_chain
-from e2ecross.protocol.session import Session
+from e2ecross.protocol.session import Session, with_spqr
 from e2ecross.protocol.session_reading import (
     READING,
     Opened,
@@ -129,10 +130,14 @@ class Party:
         self._next_prekey_id = FIRST_ONE_TIME_PREKEY_ID
         self.kyber = generate_kem_key_pair(self.entropy) if pq else None
         self.require_spqr = True
+        self.runs_spqr = True  # else it is as the releases of version 4 before that ratchet
         self.reading = READING
 
-    def bundle(self, *, one_time: bool = True) -> PreKeyBundle:
-        """Return a bundle, with a fresh one-time prekey unless told otherwise."""
+    def bundle(self, *, one_time: bool = True, pq: bool = True) -> PreKeyBundle:
+        """Return a bundle, with a fresh one-time prekey unless told otherwise.
+
+        Without `pq` it has no Kyber prekey in any case: a session with it is of version 3.
+        """
         bundle = PreKeyBundle(
             address=self.address,
             registration_id=self.registration_id,
@@ -141,7 +146,7 @@ class Party:
             signed_prekey=self.signed_prekey.public,
             signed_prekey_signature=self.signature,
         )
-        if self.kyber is not None:
+        if self.kyber is not None and pq:
             bundle = replace(
                 bundle,
                 kyber_prekey_id=KYBER_PREKEY_ID,
@@ -159,12 +164,13 @@ class Party:
             one_time_prekey=self.one_time_prekeys[number].public,
         )
 
-    def start(self, peer: "Party", *, one_time: bool = True) -> Session:
-        """Start a session with a peer; nothing is sent yet."""
-        bundle = verify_bundle(peer.bundle(one_time=one_time))
+    def start(self, peer: "Party", *, one_time: bool = True, pq: bool = True) -> Session:
+        """Start a session with a peer; nothing is sent yet. For `pq` see `bundle`."""
+        bundle = verify_bundle(peer.bundle(one_time=one_time, pq=pq))
         session = initiate_session(
             self.identity, bundle, self.entropy, NOW_MS, require_spqr=self.require_spqr
         )
+        session = session if self.runs_spqr else with_spqr(session, None)
         self.accepted = session.remote_identity_key
         self.record = add_initiated_session(self.record, session)
         return session
@@ -200,7 +206,10 @@ class Party:
                 raise UnknownPrekey("no such one-time prekey")
         kyber = None if message.kyber is None else self.kyber
         prekeys = OwnPrekeys(self.signed_prekey, one_time, kyber)
-        return respond_to_session(self.identity, prekeys, message, require_spqr=self.require_spqr)
+        session = respond_to_session(
+            self.identity, prekeys, message, require_spqr=self.require_spqr
+        )
+        return session if self.runs_spqr else with_spqr(session, None)
 
     def _receive_prekey(self, message: PreKeySignalMessage) -> bytes:
         known = find_session(self.record, message.base_key, message.message.version)
@@ -257,10 +266,13 @@ def inner_message(sealed: Sealed) -> bytes:
     return message.authenticated + message.mac
 
 
-def message_keys_for(session: Session, ratchet_key: PublicKey, number: int) -> MessageKeys:
+def message_keys_for(
+    session: Session, ratchet_key: PublicKey, number: int, pq_key: SpqrKey | None = None
+) -> MessageKeys:
     """Return the keys with which `session` reads that message, however far ahead it is.
 
-    So a test can write any message under a valid MAC, as a peer with strange habits could.
+    So a test can write any message under a valid MAC, as a peer with strange habits could. In
+    version 4 the message's key of the post-quantum ratchet (32 bytes) is mixed in.
     """
     state = session.ratchet
     chain = find_receiving_chain(state, ratchet_key)
@@ -270,7 +282,7 @@ def message_keys_for(session: Session, ratchet_key: PublicKey, number: int) -> M
         )
         chain = ReceivingChain(ratchet_key, chain_key, 0, NO_SKIPPED_KEYS)
     message_key = find_message_key(chain, number, 2**32).message_key
-    return derive_message_keys(message_key)
+    return derive_message_keys(message_key, pq_key)
 
 
 def write_message(

@@ -347,3 +347,30 @@ def test_values_with_the_same_fields_are_equal() -> None:
     assert replace(PUBLISHED) == PUBLISHED
     assert replace(BUNDLE, address=ADDRESS) == BUNDLE
     assert hash(replace(BUNDLE)) == hash(BUNDLE)
+
+
+def test_a_publication_makes_bundles_as_a_back_end_does() -> None:
+    one_time = tuple(OneTimePrekey(n, GOOD_KEY) for n in (5, 6))
+    last = KyberPrekey(9, KEM_KEY, bytes(64))
+    kyber = KyberPrekey(7, KEM_KEY, bytes([1]) * 64)
+    published = replace(
+        PUBLISHED, one_time_prekeys=one_time, kyber_prekeys=(kyber,), last_resort_kyber_prekey=last
+    )
+    plain, first, second = published.bundle(), published.bundle(0), published.bundle(one_time=1)
+    assert [(b.one_time_prekey_id, b.kyber_prekey_id) for b in (plain, first, second)] == [
+        (None, 9),
+        (5, 7),
+        (6, 9),
+    ]
+    assert first.kyber_prekey_signature == kyber.signature
+    assert first.one_time_prekey == GOOD_KEY
+    for bundle in (plain, first, second):
+        assert bundle.address == published.address
+        assert bundle.identity_key == published.identity_key
+        assert bundle.signed_prekey_signature == published.signed_prekey.signature
+        assert PreKeyBundle.decode(bundle.encode()) == bundle
+    old = replace(published, kyber_prekeys=(), last_resort_kyber_prekey=None).bundle()
+    assert (old.kyber_prekey_id, old.kyber_prekey, old.kyber_prekey_signature) == (None,) * 3
+    for bad in (2, -1, True, "0"):
+        with pytest.raises(InvalidArgument, match="one_time"):
+            published.bundle(bad)  # type: ignore[arg-type]
