@@ -105,9 +105,9 @@ def _default_path(given: argparse.Namespace) -> Path:
 
 def _listing() -> str:
     lines = ["rows:"]
-    lines += [f"  {row.name:18}{row.full_title(is_quick=False)}" for row in ROWS]
+    lines += [f"  {row.name:21}{row.full_title(is_quick=False)}" for row in ROWS]
     lines += ["columns:"]
-    lines += [f"  {one.name:18}{one.title}" for one in CONTESTANTS]
+    lines += [f"  {one.name:21}{one.title}" for one in CONTESTANTS]
     return "\n".join(lines)
 
 

@@ -99,7 +99,9 @@ def link(link_key: bytes, index: int) -> tuple[bytes, bytes]:
     return floor.two_keys(floor.extract(link_key), index.to_bytes(4, "big") + _CHAINS + b"Next")
 
 
-def pq_message(epoch: int, index: int, kind: int, chunk_index: int = 0, chunk: bytes = b"") -> bytes:
+def pq_message(
+    epoch: int, index: int, kind: int, chunk_index: int = 0, chunk: bytes = b""
+) -> bytes:
     """A message of the post-quantum ratchet; with a chunk if it is given one."""
     start = b"\x01" + _number(epoch) + _number(index) + bytes((kind,))
     return start + _number(chunk_index) + chunk if chunk else start
