@@ -126,6 +126,11 @@ def _bytes(name: str, title: str, operation: str, **parameters: int) -> Row:
     return Row(name, "", title, operation, parameters, is_whole=True, rounds=1, unit="B")
 
 
+def _slow(row: Row) -> Row:
+    """The row, left out of quick runs."""
+    return replace(row, quick=None)
+
+
 def _v4(row: Row) -> Row:
     """The row for sessions of version 4."""
     return replace(row, name=f"v4-{row.name}", section="v4", operation=f"{row.operation}_v4")
@@ -229,19 +234,29 @@ _ROWS_V4: Final = (
     ),
     _message("decrypt-100", "decrypt 100 B, one chain", "decrypt"),
     _whole("ping-pong", "", "ping-pong of {count}, one epoch, each", "ping_pong", _EPOCH, _EPOCH),
-    _whole("backlog", "", "backlog of {count}, each", "backlog", 1_000, 100),
-    _message("skipped-2000", "decrypt, 2,000 skipped keys stored", "decrypt", skipped=2_000),
-    _message("out-of-order", "decrypt, backwards by {window}", "out_of_order", window=20),
-    _growth(
-        "encrypt-skipped", "encrypt, {skipped} skipped keys stored", "encrypt", 500, skipped=2_000
+    _whole("backlog", "", "backlog of {count}, each", "backlog", 1_000, None),
+    _slow(_message("skipped-2000", "decrypt, 2,000 skipped keys stored", "decrypt", skipped=2_000)),
+    _slow(_message("out-of-order", "decrypt, backwards by {window}", "out_of_order", window=20)),
+    _slow(
+        _growth(
+            "encrypt-skipped",
+            "encrypt, {skipped} skipped keys stored",
+            "encrypt",
+            500,
+            skipped=2_000,
+        )
     ),
-    _growth(
-        *("encrypt-archived", "encrypt, {archived} archived sessions", "encrypt_archived", 10),
-        archived=40,
+    _slow(
+        _growth(
+            *("encrypt-archived", "encrypt, {archived} archived sessions", "encrypt_archived", 10),
+            archived=40,
+        )
     ),
-    _growth(
-        *("decrypt-archived", "decrypt, {archived} archived sessions", "decrypt_archived", 10),
-        archived=40,
+    _slow(
+        _growth(
+            *("decrypt-archived", "decrypt, {archived} archived sessions", "decrypt_archived", 10),
+            archived=40,
+        )
     ),
     Row("seal-encrypt", "", "seal the rows of an encryption", "seal_encrypt"),
     Row("seal-decrypt", "", "seal the rows of a decryption", "seal_decrypt"),
