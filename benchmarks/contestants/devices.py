@@ -218,15 +218,8 @@ def device_makers(new_store: NewStore) -> dict[str, Maker]:
         _, end = connect(new_store, job, cleanup)
         return lambda: end.device.safety_number(end.address)
 
-    chain = chain_makers(partial(connect, new_store))
-    chain_v4 = chain_makers_v4(partial(connect, new_store, with_kyber=True))
     return {
-        **chain,
-        **chain_v4,
-        "encrypt_archived": chain["encrypt"],
-        "decrypt_archived": chain["decrypt"],
-        "encrypt_archived_v4": chain_v4["encrypt_v4"],
-        "decrypt_archived_v4": chain_v4["decrypt_v4"],
+        **_makers_of_one_session(new_store),
         "bundle_v4": publish,
         "set_up": set_up,
         "set_up_v4": partial(set_up, with_kyber=True),
@@ -234,6 +227,19 @@ def device_makers(new_store: NewStore) -> dict[str, Maker]:
         "fan_out": fan_out,
         "safety_number": safety_number,
     }
+
+
+def _makers_of_one_session(new_store: NewStore) -> dict[str, Maker]:
+    made = chain_makers(partial(connect, new_store)) | chain_makers_v4(
+        partial(connect, new_store, with_kyber=True)
+    )
+    archived = {
+        "encrypt_archived": made["encrypt"],
+        "decrypt_archived": made["decrypt"],
+        "encrypt_archived_v4": made["encrypt_v4"],
+        "decrypt_archived_v4": made["decrypt_v4"],
+    }
+    return made | archived
 
 
 def _stranger(name: str) -> PreKeyBundle:
