@@ -53,6 +53,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="less of everything: under a minute")
     parser.add_argument("--only", nargs="+", metavar="ROW", help="these rows alone")
+    parser.add_argument("--without", nargs="+", metavar="ROW", default=[], help="not these rows")
     parser.add_argument("--columns", nargs="+", metavar="COLUMN", help="these columns alone")
     parser.add_argument("--rounds", type=int, help=f"default: {_ROUNDS}, quick {_QUICK_ROUNDS}")
     parser.add_argument("--results", type=Path, metavar="FILE", help="where the samples go")
@@ -61,7 +62,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--write-docs", action="store_true", help="write the last full run into docs/, and end"
     )
     given = parser.parse_args(arguments)
-    _require_known(parser, given.only, {row.name for row in ROWS})
+    _require_known(parser, (*(given.only or ()), *given.without), {row.name for row in ROWS})
     _require_known(parser, given.columns, {contestant.name for contestant in CONTESTANTS})
     return given
 
@@ -76,11 +77,11 @@ def _require_known(
 
 def _run(given: argparse.Namespace) -> Results:
     rows = [row for row in ROWS if given.only is None or row.name in given.only]
+    rows = [row for row in rows if row.name not in given.without]
     if given.quick and given.only is None:
         rows = [row for row in rows if row.quick is not None]
     columns = [one for one in CONTESTANTS if given.columns is None or one.name in given.columns]
     rounds = given.rounds or (_QUICK_ROUNDS if given.quick else _ROUNDS)
-    is_partial = given.only is not None or given.columns is not None
     began_at_load = _load()
     started = datetime.now(UTC).isoformat(timespec="seconds")
     progress = Progress()
@@ -88,7 +89,12 @@ def _run(given: argparse.Namespace) -> Results:
     progress.end()
     load_average = f"{began_at_load} when it began, {_load()} when it ended"
     machine = {**describe_machine(), "load average": load_average}
-    return Results(given.quick, is_partial, rounds, started, machine, measured)
+    return Results(given.quick, _is_partial(given), rounds, started, machine, measured)
+
+
+def _is_partial(given: argparse.Namespace) -> bool:
+    """Whether rows or columns are left out on purpose."""
+    return given.only is not None or given.columns is not None or bool(given.without)
 
 
 def _load() -> str:
@@ -98,16 +104,16 @@ def _load() -> str:
 
 def _default_path(given: argparse.Namespace) -> Path:
     """A run of some rows or columns must not pass for a whole one."""
-    if given.only is not None or given.columns is not None:
+    if _is_partial(given):
         return _FOLDER / "part.json"
     return _FOLDER / "quick.json" if given.quick else _FULL
 
 
 def _listing() -> str:
     lines = ["rows:"]
-    lines += [f"  {row.name:18}{row.full_title(is_quick=False)}" for row in ROWS]
+    lines += [f"  {row.name:21}{row.full_title(is_quick=False)}" for row in ROWS]
     lines += ["columns:"]
-    lines += [f"  {one.name:18}{one.title}" for one in CONTESTANTS]
+    lines += [f"  {one.name:21}{one.title}" for one in CONTESTANTS]
     return "\n".join(lines)
 
 

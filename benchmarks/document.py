@@ -50,7 +50,7 @@ def _made(results: Results) -> Iterator[str]:
             yield from _table(head, [_cells(results, row, columns) for row in rows])
     yield "\n### Targets\n"
     yield from _table(
-        ("what, by what", "at most", "measured", "verdict"),
+        ("what, by what", "limit", "measured", "verdict"),
         [_target(one) for one in judge(results)],
     )
     yield "\n### Who was measured\n"
@@ -72,7 +72,7 @@ def _target(outcome: Outcome) -> Sequence[str]:
     verdict = outcome.verdict
     if outcome.missed and len(outcome.target.comparisons) > 1:
         verdict += ": " + ", ".join(comparison.measured.row for comparison in outcome.missed)
-    return outcome.target.title, f"{outcome.target.limit:g}", measured, verdict
+    return outcome.target.title, outcome.target.bound, measured, verdict
 
 
 def _columns(results: Results) -> Iterator[Sequence[str]]:

@@ -31,16 +31,24 @@ from e2ecross.wire._pb.signal import wire_pb2
 
 __all__ = [
     "agree",
+    "cbc_decrypt",
+    "cbc_encrypt",
     "chain_keys",
     "decrypt",
     "encrypt",
+    "extract",
     "fingerprint",
     "initiate",
+    "initiator_agreements",
     "key_pair",
+    "mac",
+    "message_keys",
     "next_root",
     "ratchet_key",
     "respond",
+    "responder_agreements",
     "sign",
+    "two_keys",
     "unwrap",
     "verify",
     "wrap",
@@ -70,10 +78,8 @@ def encrypt(
     message_key: bytes, ratchet_key: bytes, counters: tuple[int, int], ad: bytes, plaintext: bytes
 ) -> bytes:
     """A complete Signal message."""
-    cipher_key, mac_key, iv = _message_keys(message_key)
-    padding = 16 - len(plaintext) % 16
-    encryptor = Cipher(AES256(cipher_key), CBC(iv)).encryptor()
-    ciphertext = encryptor.update(plaintext + bytes((padding,)) * padding) + encryptor.finalize()
+    cipher_key, mac_key, iv = message_keys(extract(message_key))
+    ciphertext = cbc_encrypt(cipher_key, iv, plaintext)
     body = (
         _VERSION
         + wire_pb2.SignalMessage(
@@ -83,17 +89,29 @@ def encrypt(
             ciphertext=ciphertext,
         ).SerializeToString()
     )
-    return body + _hmac(mac_key, ad + body)[:8]
+    return body + mac(mac_key, ad + body)[:8]
 
 
 def decrypt(message_key: bytes, ad: bytes, message: bytes) -> bytes:
     """The plaintext of a complete Signal message, whose MAC is checked."""
-    cipher_key, mac_key, iv = _message_keys(message_key)
+    cipher_key, mac_key, iv = message_keys(extract(message_key))
     body = message[:-8]
     ciphertext = wire_pb2.SignalMessage.FromString(body[1:]).ciphertext
-    if not hmac.compare_digest(_hmac(mac_key, ad + body)[:8], message[-8:]):
+    if not hmac.compare_digest(mac(mac_key, ad + body)[:8], message[-8:]):
         raise ValueError("the MAC is wrong")
-    decryptor = Cipher(AES256(cipher_key), CBC(iv)).decryptor()
+    return cbc_decrypt(cipher_key, iv, ciphertext)
+
+
+def cbc_encrypt(key: bytes, iv: bytes, plaintext: bytes) -> bytes:
+    """AES-256-CBC with padding."""
+    padding = 16 - len(plaintext) % 16
+    encryptor = Cipher(AES256(key), CBC(iv)).encryptor()
+    return encryptor.update(plaintext + bytes((padding,)) * padding) + encryptor.finalize()
+
+
+def cbc_decrypt(key: bytes, iv: bytes, ciphertext: bytes) -> bytes:
+    """The plaintext of `cbc_encrypt`."""
+    decryptor = Cipher(AES256(key), CBC(iv)).decryptor()
     padded = decryptor.update(ciphertext) + decryptor.finalize()
     return padded[: -padded[-1]]
 
@@ -118,33 +136,49 @@ def agree(private: bytes, public: bytes) -> bytes:
 
 def next_root(root_key: bytes, agreement: bytes) -> tuple[bytes, bytes]:
     """KDF_RK: next root key and a chain key."""
-    return _two_keys(_hmac(root_key, agreement), b"WhisperRatchet")
+    return two_keys(mac(root_key, agreement), b"WhisperRatchet")
 
 
 def initiate(
     identity: bytes, base: bytes, their_identity: bytes, signed_prekey: bytes, one_time: bytes
 ) -> bytes:
     """X3DH of the initiator, from two private and three public keys: the root key."""
-    agreements = (
+    return _initial_root(
+        initiator_agreements(identity, base, their_identity, signed_prekey, one_time)
+    )
+
+
+def initiator_agreements(
+    identity: bytes, base: bytes, their_identity: bytes, signed_prekey: bytes, one_time: bytes
+) -> bytes:
+    """What the keys of `initiate` agree on."""
+    return (
         agree(identity, signed_prekey)
         + agree(base, their_identity)
         + agree(base, signed_prekey)
         + agree(base, one_time)
     )
-    return _initial_root(agreements)
 
 
 def respond(
     identity: bytes, signed_prekey: bytes, one_time: bytes, their_identity: bytes, base: bytes
 ) -> bytes:
     """X3DH of the responder, from three private and two public keys: the root key."""
-    agreements = (
+    return _initial_root(
+        responder_agreements(identity, signed_prekey, one_time, their_identity, base)
+    )
+
+
+def responder_agreements(
+    identity: bytes, signed_prekey: bytes, one_time: bytes, their_identity: bytes, base: bytes
+) -> bytes:
+    """What the keys of `respond` agree on."""
+    return (
         agree(signed_prekey, their_identity)
         + agree(identity, base)
         + agree(signed_prekey, base)
         + agree(one_time, base)
     )
-    return _initial_root(agreements)
 
 
 def sign(private: bytes, message: bytes) -> bytes:
@@ -196,8 +230,8 @@ def fingerprint(identifier: bytes, identity_key: bytes) -> bytes:
     return digest
 
 
-def _message_keys(message_key: bytes) -> tuple[bytes, bytes, bytes]:
-    prk = _extract(message_key)
+def message_keys(prk: bytes) -> tuple[bytes, bytes, bytes]:
+    """Cipher key, MAC key and IV of what a message key was extracted to."""
     # Three HMACs with one key: its pads are hashed once, and copied.
     inner = sha256(prk.translate(_INNER) + _INNER_REST)
     outer = sha256(prk.translate(_OUTER) + _OUTER_REST)
@@ -214,21 +248,24 @@ def _finish(inner: Any, outer: Any, data: bytes) -> bytes:  # noqa: ANN401 - typ
 
 
 def _initial_root(agreements: bytes) -> bytes:
-    return _two_keys(_extract(b"\xff" * 32 + agreements), b"WhisperText")[0]
+    return two_keys(extract(b"\xff" * 32 + agreements), b"WhisperText")[0]
 
 
-def _two_keys(prk: bytes, info: bytes) -> tuple[bytes, bytes]:
+def two_keys(prk: bytes, info: bytes) -> tuple[bytes, bytes]:
+    """HKDF's expansion to 64 bytes, in two halves."""
     inner = prk.translate(_INNER) + _INNER_REST
     outer = prk.translate(_OUTER) + _OUTER_REST
     first = sha256(outer + sha256(inner + info + b"\x01").digest()).digest()
     return first, sha256(outer + sha256(inner + first + info + b"\x02").digest()).digest()
 
 
-def _extract(ikm: bytes) -> bytes:
+def extract(ikm: bytes) -> bytes:
+    """HKDF's extraction under the zero salt."""
     return _finish(_ZERO_SALT_INNER.copy(), _ZERO_SALT_OUTER.copy(), ikm)
 
 
-def _hmac(key: bytes, data: bytes) -> bytes:
+def mac(key: bytes, data: bytes) -> bytes:
+    """HMAC-SHA-256 under a key of 32 bytes."""
     inner = sha256(key.translate(_INNER) + _INNER_REST + data).digest()
     return sha256(key.translate(_OUTER) + _OUTER_REST + inner).digest()
 

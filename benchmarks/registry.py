@@ -77,7 +77,8 @@ CONTESTANTS: Final = (
         partial(_python, "ours", "floor"),
         _import_third_party,
         note="the primitives of the operation alone, arranged well: no state, no checks but the "
-        "MAC; its import is that of the same modules of cryptography, nacl and google.protobuf",
+        "MAC, no code of chunks; its import is that of the same modules of cryptography, nacl and "
+        "google.protobuf",
     ),
     Contestant(
         "protocol",
@@ -174,6 +175,7 @@ CONTESTANTS: Final = (
         partial(_node, "libsignal_client.mjs", _CLIENT, _NODE, "pqxdh"),
         partial(import_node, str(_NODE), _CLIENT),
         install=_PEERS,
-        note="Rust through Node; another protocol version: its sessions are PQXDH and SPQR",
+        note="Rust through Node; its sessions are of version 4 in every row, so it is like for "
+        "like in those of version 4 alone",
     ),
 )

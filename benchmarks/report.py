@@ -81,15 +81,15 @@ def _lines(results: Results) -> Iterator[list[str]]:
 def _targets(results: Results) -> Iterator[str]:
     outcomes = judge(results)
     wide = max(len(outcome.target.title) for outcome in outcomes)
-    yield f"{'Targets':{wide}}  at most  measured             verdict"
+    yield f"{'Targets':{wide}}  limit          measured             verdict"
     for outcome in outcomes:
         measured, missed = "", ""
         if outcome.worst is not None:
             measured = format_ratio(outcome.worst[1])
         if outcome.missed and len(outcome.target.comparisons) > 1:
             missed = ": " + ", ".join(comparison.measured.row for comparison in outcome.missed)
-        title, limit = outcome.target.title, outcome.target.limit
-        yield f"{title:{wide}}  {limit:7}  {measured:19}  {outcome.verdict}{missed}"
+        title, bound = outcome.target.title, outcome.target.bound
+        yield f"{title:{wide}}  {bound:13}  {measured:19}  {outcome.verdict}{missed}"
 
 
 def _surroundings(results: Results) -> Iterator[str]:

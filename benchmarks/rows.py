@@ -2,7 +2,7 @@
 """The rows of the table: operations, with how often each is done in one sample."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from benchmarks.job import Job
@@ -15,6 +15,7 @@ SECTIONS: Final = {
     "crowd": "Many others",
     "parts": "Parts of a durable message",
     "growth": "Cost that must not grow",
+    "v4": "Version 4: PQXDH and SPQR",
     "other": "Other",
 }
 
@@ -22,6 +23,8 @@ _QUICK_DIVISOR: Final = 5
 _QUICK_BLOCKS: Final = 2
 _ALL: Final = 1_000
 _LONG_ROUNDS: Final = 4
+_EPOCH: Final = 87  # messages of a ping-pong in which one epoch of SPQR passes; none of them lost
+_TURNS: Final = 14  # turns of a ping-pong after which both sides send chunks of the first epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +121,22 @@ def _growth(name: str, title: str, operation: str, quick: int = 0, **parameters:
     return Row(name, "growth", title, operation, {"bytes": 100, **parameters}, 40, quick=fewer)
 
 
-ROWS: Final = (
+def _bytes(name: str, title: str, operation: str, **parameters: int) -> Row:
+    parameters = {"bytes": 100, "count": 2 * _EPOCH, **parameters}
+    return Row(name, "", title, operation, parameters, is_whole=True, rounds=1, unit="B")
+
+
+def _slow(row: Row) -> Row:
+    """The row, left out of quick runs."""
+    return replace(row, quick=None)
+
+
+def _v4(row: Row) -> Row:
+    """The row for sessions of version 4."""
+    return replace(row, name=f"v4-{row.name}", section="v4", operation=f"{row.operation}_v4")
+
+
+_ROWS_V3: Final = (
     Row("bundle", "session", "keys: one signed, one one-time", "bundle", steps=20),
     Row("set-up", "session", "set-up, both sides, first message", "set_up", steps=20),
     _message("encrypt-100", "encrypt 100 B, one chain", "encrypt"),
@@ -186,6 +204,13 @@ ROWS: Final = (
         rounds=2,
         unit="B",
     ),
+    Row(
+        *("walk-before", "growth", "memory before the walk", "walk_before", {"held": 1_000_000}),
+        quick={"held": 2_000},
+        is_fresh=True,
+        rounds=2,
+        unit="B",
+    ),
     Row("safety-number", "other", "safety number", "safety_number", steps=5, blocks=2),
     Row("import", "other", "import what a device needs", "import", is_fresh=True),
     Row(
@@ -196,3 +221,48 @@ ROWS: Final = (
         unit="B",
     ),
 )
+
+_ROWS_V4: Final = (
+    Row("bundle", "", "keys: one signed, one one-time, two Kyber", "bundle", steps=20),
+    Row("set-up", "", "set-up, both sides, first message", "set_up", steps=20),
+    _message("encrypt-100", "encrypt 100 B, one chain", "encrypt"),
+    _message(
+        "encrypt-chunk",
+        "encrypt 100 B, one chain, with chunks of a KEM's ciphertext",
+        "encrypt_chunk",
+        turns=_TURNS,
+    ),
+    _message("decrypt-100", "decrypt 100 B, one chain", "decrypt"),
+    _whole("ping-pong", "", "ping-pong of {count}, one epoch, each", "ping_pong", _EPOCH, _EPOCH),
+    _whole("backlog", "", "backlog of {count}, each", "backlog", 1_000, None),
+    _slow(_message("skipped-2000", "decrypt, 2,000 skipped keys stored", "decrypt", skipped=2_000)),
+    _slow(_message("out-of-order", "decrypt, backwards by {window}", "out_of_order", window=20)),
+    _slow(
+        _growth(
+            "encrypt-skipped",
+            "encrypt, {skipped} skipped keys stored",
+            "encrypt",
+            500,
+            skipped=2_000,
+        )
+    ),
+    _slow(
+        _growth(
+            *("encrypt-archived", "encrypt, {archived} archived sessions", "encrypt_archived", 10),
+            archived=40,
+        )
+    ),
+    _slow(
+        _growth(
+            *("decrypt-archived", "decrypt, {archived} archived sessions", "decrypt_archived", 10),
+            archived=40,
+        )
+    ),
+    Row("seal-encrypt", "", "seal the rows of an encryption", "seal_encrypt"),
+    Row("seal-decrypt", "", "seal the rows of a decryption", "seal_decrypt"),
+    _bytes("chain-bytes", "bytes of a message, one chain", "chain_bytes", turns=_TURNS),
+    _bytes("ping-pong-bytes", "bytes of a message, ping-pong", "ping_pong_bytes"),
+    _bytes("stored-bytes", "bytes to store for a message, both ends", "stored_bytes"),
+)
+
+ROWS: Final = (*_ROWS_V3, *map(_v4, _ROWS_V4))

@@ -7,11 +7,14 @@ has a wire format.
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
+from statistics import fmean
 from typing import Any, Protocol
 
+from benchmarks.implementation import Measure
 from benchmarks.job import Job, Maker, Step
 
-__all__ = ["Connect", "End", "chain_makers"]
+__all__ = ["Connect", "End", "byte_measures", "chain_makers", "chain_makers_v4"]
 
 
 class End(Protocol):
@@ -35,11 +38,7 @@ Only the second one is timed, but in a ping-pong; so the first may do without a 
 
 def chain_makers(connect: Connect) -> dict[str, Maker]:
     """The makers of all operations on one session."""
-
-    def connected(job: Job, cleanup: ExitStack) -> tuple[End, End]:
-        sender, receiver = connect(job, cleanup)
-        _skip(sender, receiver, job.parameters.get("skipped", 0))
-        return sender, receiver
+    connected = partial(_connected, connect)
 
     def encrypt(job: Job, cleanup: ExitStack) -> Step:
         # Keys are skipped in what is received, so the end that encrypts is the one that received.
@@ -86,8 +85,51 @@ def chain_makers(connect: Connect) -> dict[str, Maker]:
     }
 
 
+def chain_makers_v4(connect: Connect) -> dict[str, Maker]:
+    """The same for ends that speak version 4, under names of their own."""
+    makers = {f"{name}_v4": maker for name, maker in chain_makers(connect).items()}
+    return makers | {"encrypt_chunk_v4": makers["encrypt_v4"]}
+
+
+def byte_measures(connect: Connect) -> dict[str, Measure]:
+    """How many bytes a message has on average, between ends that speak version 4."""
+
+    def chain_bytes(job: Job) -> float:
+        with ExitStack() as cleanup:
+            _, receiver = _connected(connect, job, cleanup)
+            return fmean(map(_size, _messages(receiver, job)))
+
+    def ping_pong_bytes(job: Job) -> float:
+        sizes, plaintext = [], _plaintext(job)
+        with ExitStack() as cleanup:
+            sender, receiver = _connected(connect, job, cleanup)
+            for _ in range(job.total):
+                message = sender.encrypt(plaintext)
+                sizes.append(_size(message))
+                receiver.decrypt(message)
+                sender, receiver = receiver, sender
+        return fmean(sizes)
+
+    return {"chain_bytes_v4": chain_bytes, "ping_pong_bytes_v4": ping_pong_bytes}
+
+
+def _connected(connect: Connect, job: Job, cleanup: ExitStack) -> tuple[End, End]:
+    """Two ends that have a past, as the job's parameters say."""
+    sender, receiver = connect(job, cleanup)
+    for _ in range(job.parameters.get("turns", 0)):
+        receiver.decrypt(sender.encrypt(b"ping"))
+        sender.decrypt(receiver.encrypt(b"pong"))
+    _skip(sender, receiver, job.parameters.get("skipped", 0))
+    return sender, receiver
+
+
 def _plaintext(job: Job) -> bytes:
     return bytes(job.parameters["bytes"])
+
+
+def _size(message: bytes | tuple[object, bytes]) -> int:
+    """Of a message as bytes, or of one whose kind stands beside them."""
+    return len(message if isinstance(message, bytes) else message[1])
 
 
 def _messages(sender: End, job: Job) -> list[Any]:

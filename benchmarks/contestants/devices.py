@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contestants.chain import chain_makers
+from benchmarks.contestants.chain import chain_makers, chain_makers_v4
 from benchmarks.job import Job, Maker, Step
 from e2ecross import Address, Device, MessageKind, PreKeyBundle
 from e2ecross.stores import MemoryStore, SQLiteStore
@@ -83,7 +83,13 @@ STORES: Final[dict[str, NewStore]] = {
 
 
 def links(
-    ana: Device, budi: Device, number: int, *, sessions: int = 1, first: int = 0
+    ana: Device,
+    budi: Device,
+    number: int,
+    *,
+    sessions: int = 1,
+    first: int = 0,
+    with_kyber: bool = False,
 ) -> list[Link]:
     """Sessions between two devices that both ends know of, each under addresses of its own.
 
@@ -93,9 +99,10 @@ def links(
         number: how many pairs of addresses.
         sessions: how many sessions each pair starts; all but the last get archived.
         first: the number in the first pair's addresses.
+        with_kyber: whether they are of version 4.
     """
     made = []
-    bundles = bundles_of(budi, number * sessions)
+    bundles = bundles_of(budi, number * sessions, with_kyber=with_kyber)
     for index in range(first, first + number):
         end = DeviceEnd(ana, Address("instagram", f"budi{index}"))
         other = DeviceEnd(budi, Address("whatsapp", f"ana{index}"))
@@ -107,33 +114,36 @@ def links(
     return made
 
 
-def bundles_of(device: Device, number: int) -> Iterator[PreKeyBundle]:
-    """That many bundles of a device, each with another one-time prekey."""
+def bundles_of(device: Device, number: int, *, with_kyber: bool = False) -> Iterator[PreKeyBundle]:
+    """That many bundles of a device, each with another one-time prekey.
+
+    Args:
+        device: who publishes.
+        number: how many.
+        with_kyber: with Kyber prekeys they start sessions of version 4, without of version 3.
+    """
     for start in range(0, number, MAX_ONE_TIME_PREKEYS):
         keys = device.publish(min(number - start, MAX_ONE_TIME_PREKEYS))
         device.confirm_published(keys)
-        for once in keys.one_time_prekeys:
-            yield PreKeyBundle(
-                address=keys.address,
-                registration_id=keys.registration_id,
-                identity_key=keys.identity_key,
-                signed_prekey_id=keys.signed_prekey.id,
-                signed_prekey=keys.signed_prekey.public_key,
-                signed_prekey_signature=keys.signed_prekey.signature,
-                one_time_prekey_id=once.id,
-                one_time_prekey=once.public_key,
-            )
+        for index in range(len(keys.one_time_prekeys)):
+            bundle = keys.bundle(one_time=index)
+            yield bundle if with_kyber else _without_kyber(bundle)
 
 
-def connect(new_store: NewStore, job: Job, cleanup: ExitStack) -> Link:
+def _without_kyber(bundle: PreKeyBundle) -> PreKeyBundle:
+    return replace(bundle, kyber_prekey_id=None, kyber_prekey=None, kyber_prekey_signature=None)
+
+
+def connect(new_store: NewStore, job: Job, cleanup: ExitStack, *, with_kyber: bool = False) -> Link:
     """Two devices on fresh stores, with one session, and as many archived ones as the job says.
 
     The first one is over such a store only if it is timed, too: in a ping-pong.
     """
-    is_timed = job.operation == "ping_pong"
+    is_timed = job.operation in ("ping_pong", "ping_pong_v4")
     ana = Device.create(ANA, new_store(cleanup) if is_timed else MemoryStore())
     budi = Device.create(BUDI, new_store(cleanup))
-    return links(ana, budi, 1, sessions=1 + job.parameters.get("archived", 0))[0]
+    sessions = 1 + job.parameters.get("archived", 0)
+    return links(ana, budi, 1, sessions=sessions, with_kyber=with_kyber)[0]
 
 
 def hold(number: int) -> object:
@@ -162,17 +172,17 @@ def moved(source: Store, new_store: NewStore, cleanup: ExitStack) -> Device:
 def device_makers(new_store: NewStore) -> dict[str, Maker]:
     """The makers of all operations of a device over such a store."""
 
-    def bundle(job: Job, cleanup: ExitStack) -> Step:
+    def publish(job: Job, cleanup: ExitStack) -> Step:
         # A week passes with each step, so that the signed prekey is replaced each time.
         clock = count(1_700_000_000_000, _ROTATION_MS).__next__
         device = Device.create(ANA, new_store(cleanup), clock=clock)
         return lambda: device.confirm_published(device.publish(1))
 
-    def set_up(job: Job, cleanup: ExitStack) -> Step:
+    def set_up(job: Job, cleanup: ExitStack, *, with_kyber: bool = False) -> Step:
         ana, budi = devices(new_store, cleanup)
         bundles = [
             replace(bundle, address=Address("instagram", f"budi{index}"))
-            for index, bundle in enumerate(bundles_of(budi, job.total))
+            for index, bundle in enumerate(bundles_of(budi, job.total, with_kyber=with_kyber))
         ]
         senders = [Address("whatsapp", f"ana{index}") for index in range(job.total)]
         meetings = zip(bundles, senders, strict=True)
@@ -208,17 +218,28 @@ def device_makers(new_store: NewStore) -> dict[str, Maker]:
         _, end = connect(new_store, job, cleanup)
         return lambda: end.device.safety_number(end.address)
 
-    chain = chain_makers(partial(connect, new_store))
     return {
-        **chain,
-        "encrypt_archived": chain["encrypt"],
-        "decrypt_archived": chain["decrypt"],
-        "bundle": bundle,
+        **_makers_of_one_session(new_store),
+        "bundle_v4": publish,
         "set_up": set_up,
+        "set_up_v4": partial(set_up, with_kyber=True),
         "first_contact": first_contact,
         "fan_out": fan_out,
         "safety_number": safety_number,
     }
+
+
+def _makers_of_one_session(new_store: NewStore) -> dict[str, Maker]:
+    made = chain_makers(partial(connect, new_store)) | chain_makers_v4(
+        partial(connect, new_store, with_kyber=True)
+    )
+    archived = {
+        "encrypt_archived": made["encrypt"],
+        "decrypt_archived": made["decrypt"],
+        "encrypt_archived_v4": made["encrypt_v4"],
+        "decrypt_archived_v4": made["decrypt_v4"],
+    }
+    return made | archived
 
 
 def _stranger(name: str) -> PreKeyBundle:

@@ -14,7 +14,7 @@ from benchmarks.contestants.commit import commit
 from benchmarks.contestants.written import seal_decrypt, seal_encrypt
 from benchmarks.job import Job, Maker, Step
 
-__all__ = ["MAKERS"]
+__all__ = ["MAKERS", "DeviceKeys"]
 
 _IDS: Final = (1, 2, 3)
 _NAMES: Final = (b"whatsapp:ana", b"instagram:budi")
@@ -22,7 +22,7 @@ _NAMES: Final = (b"whatsapp:ana", b"instagram:budi")
 _Pair = tuple[bytes, bytes]
 
 
-class _Keys:
+class DeviceKeys:
     """Of one device: identity, signed prekey with its signature, one-time prekey."""
 
     __slots__ = ("identity", "one_time", "signature", "signed")
@@ -91,7 +91,7 @@ def _receive(
     return root_key, sending, fresh
 
 
-def _first_message(ours: _Keys, theirs: _Keys, plaintext: bytes) -> bytes:
+def _first_message(ours: DeviceKeys, theirs: DeviceKeys, plaintext: bytes) -> bytes:
     floor.verify(theirs.identity[1], theirs.signed[1], theirs.signature)
     base, ratchet = floor.key_pair(), floor.key_pair()
     root_key = floor.initiate(
@@ -104,7 +104,7 @@ def _first_message(ours: _Keys, theirs: _Keys, plaintext: bytes) -> bytes:
     return floor.wrap(_IDS, base[1], ours.identity[1], message)
 
 
-def _read_first_message(ours: _Keys, data: bytes) -> None:
+def _read_first_message(ours: DeviceKeys, data: bytes) -> None:
     base_key, identity_key, message = floor.unwrap(data)
     root_key = floor.respond(
         *(ours.identity[0], ours.signed[0], ours.one_time[0]), identity_key, base_key
@@ -114,12 +114,12 @@ def _read_first_message(ours: _Keys, data: bytes) -> None:
 
 
 def _set_up(job: Job, cleanup: ExitStack) -> Step:
-    ours, theirs, plaintext = _Keys(), _Keys(), bytes(100)
+    ours, theirs, plaintext = DeviceKeys(), DeviceKeys(), bytes(100)
     return lambda: _read_first_message(theirs, _first_message(ours, theirs, plaintext))
 
 
 def _first_contact(job: Job, cleanup: ExitStack) -> Step:
-    ours, theirs, plaintext = _Keys(), _Keys(), bytes(100)
+    ours, theirs, plaintext = DeviceKeys(), DeviceKeys(), bytes(100)
     return lambda: _first_message(ours, theirs, plaintext)
 
 

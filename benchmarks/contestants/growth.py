@@ -23,7 +23,7 @@ from e2ecross.relay import Relay, RelayLimits, mailbox
 from e2ecross.relay.database import Database
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 
-__all__ = ["SCRATCH", "crowd_makers", "relay_makers", "walk"]
+__all__ = ["SCRATCH", "crowd_makers", "relay_makers", "walk", "walk_before"]
 
 SCRATCH: Final = "E2ECROSS_BENCHMARK_SCRATCH"
 """The environment variable that names the folder."""
@@ -48,7 +48,17 @@ def walk(job: Job) -> float:
 
     It is counted from the first tenth on, when every cache has what it is going to have.
     """
-    held = job.parameters["held"]
+    before, highest = _walk(job.parameters["held"])
+    return highest - before
+
+
+def walk_before(job: Job) -> float:
+    """How large the process is when that walk begins to count."""
+    return _walk(job.parameters["held"])[0]
+
+
+def _walk(held: int) -> tuple[int, int]:
+    """How many bytes the process has after the first tenth, and at most in the rest."""
     store = _open_crowd(held)
     with store.transaction() as transaction:
         walked = transaction.scan(Table.SESSIONS)
@@ -60,7 +70,7 @@ def walk(job: Job) -> float:
                 pass
             highest = max(highest, resident_bytes())
     store.close()
-    return highest - before
+    return before, highest
 
 
 def _connect_in_crowd(job: Job, cleanup: ExitStack) -> Link:

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Contestants: e2ecross at its two levels and over its stores, and the floor below it."""
 
+from functools import partial
 from typing import Final
 
 from benchmarks.contestants import protocol
-from benchmarks.contestants.devices import STORES, device_makers, hold
+from benchmarks.contestants.chain import byte_measures
+from benchmarks.contestants.devices import STORES, connect, device_makers, hold
 from benchmarks.contestants.floor_makers import MAKERS as FLOOR_MAKERS
-from benchmarks.contestants.growth import crowd_makers, relay_makers, walk
+from benchmarks.contestants.floor_makers_v4 import MAKERS as FLOOR_MAKERS_V4
+from benchmarks.contestants.growth import crowd_makers, relay_makers, walk, walk_before
 from benchmarks.contestants.many import many_makers
+from benchmarks.contestants.written import bytes_written
 from benchmarks.implementation import Implementation, measure_memory
 
 __all__ = ["IMPLEMENTATIONS"]
@@ -15,13 +19,16 @@ __all__ = ["IMPLEMENTATIONS"]
 _PACKAGES: Final = ("e2ecross", "cryptography", "PyNaCl", "protobuf")
 
 IMPLEMENTATIONS: Final = {
-    "floor": Implementation(FLOOR_MAKERS, packages=_PACKAGES[1:]),
+    "floor": Implementation(FLOOR_MAKERS | FLOOR_MAKERS_V4, packages=_PACKAGES[1:]),
     "protocol": Implementation(
-        protocol.MAKERS, {"memory": measure_memory(protocol.hold)}, _PACKAGES
+        protocol.MAKERS,
+        protocol.MEASURES | {"memory": measure_memory(protocol.hold)},
+        _PACKAGES,
     ),
     "device": Implementation(
         device_makers(STORES["memory"]) | many_makers(STORES["memory"]) | relay_makers(),
-        {"memory": measure_memory(hold)},
+        byte_measures(partial(connect, STORES["memory"], with_kyber=True))
+        | {"memory": measure_memory(hold), "stored_bytes_v4": bytes_written},
         _PACKAGES,
     ),
     "sqlite": Implementation(
@@ -29,7 +36,7 @@ IMPLEMENTATIONS: Final = {
     ),
     "sealed": Implementation(
         device_makers(STORES["sealed"]) | many_makers(STORES["sealed"]) | crowd_makers(),
-        {"walk": walk},
+        {"walk": walk, "walk_before": walk_before},
         _PACKAGES,
     ),
 }

@@ -23,6 +23,7 @@ SMALL = {
     "count": 3,
     "held": 5,
     "skipped": 5,
+    "turns": 1,
     "waiting": 2,
     "window": 2,
 }

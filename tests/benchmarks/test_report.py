@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run prints, stores and draws, from figures that are known."""
 
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,8 +10,10 @@ import pytest
 from benchmarks.cells import format_value
 from benchmarks.document import BEGIN, END, fill
 from benchmarks.plots import write_plots
+from benchmarks.registry import CONTESTANTS
 from benchmarks.report import report
 from benchmarks.results import Results, load, save
+from benchmarks.rows import ROWS
 from benchmarks.runner import Measured, Missing
 from benchmarks.targets import TARGETS, judge
 
@@ -32,6 +35,10 @@ RESULTS = Results(
         failed={"ping-pong": {"device": "it fell over"}},
     ),
 )
+
+
+def with_cells(cells: dict[str, dict[str, list[list[float]]]]) -> Results:
+    return replace(RESULTS, measured=replace(RESULTS.measured, cells=cells))
 
 
 def test_a_report_has_figures_ratios_and_what_is_missing() -> None:
@@ -57,6 +64,37 @@ def test_targets_are_judged_by_their_limits() -> None:
     assert verdicts["encrypt-100: protocol by floor"] == "met"
     assert verdicts["decrypt-100: protocol by floor"] == "missed"
     assert verdicts["ping-pong: protocol by floor"] == "not measured"
+
+
+def test_a_lower_limit_is_missed_by_what_is_below_it() -> None:
+    cells = {
+        "v4-decrypt-100": {"device": [[20e-6]] * 3, "libsignal-0.103": [[50e-6]] * 3},
+        "v4-encrypt-100": {"device": [[20e-6]] * 3, "libsignal-0.103": [[90e-6]] * 3},
+        "v4-encrypt-chunk": {"device": [[20e-6]] * 3, "libsignal-0.103": [[50e-6]] * 3},
+    }
+    outcomes = {one.target.title: one for one in judge(with_cells(cells))}
+    assert outcomes["v4 chain decrypt: libsignal-0.103 by device"].verdict == "met"
+    encrypt = outcomes["v4 chain encrypt: libsignal-0.103 by device"]
+    assert encrypt.verdict == "missed in 1 of 2"
+    assert encrypt.worst is not None
+    assert encrypt.worst[1].value == pytest.approx(2.5)
+    assert "at least 3 " in report(with_cells(cells), 200)
+
+
+@pytest.mark.parametrize(("theirs", "verdict"), [(196.0, "met"), (197.0, "missed in 1 of 2")])
+def test_equal_is_neither_more_nor_less(theirs: float, verdict: str) -> None:
+    cells = {"v4-chain-bytes": {"device": [[196.0]], "libsignal-0.103": [[theirs]]}}
+    outcomes = {one.target.title: one for one in judge(with_cells(cells))}
+    assert outcomes["v4-chain-bytes: equal to those of libsignal-0.103"].verdict == verdict
+
+
+def test_every_cell_that_a_target_names_is_in_a_row_and_a_column() -> None:
+    rows, columns = {row.name for row in ROWS}, {one.name for one in CONTESTANTS}
+    for target in TARGETS:
+        for measured, references in target.comparisons:
+            for place in (measured, *references):
+                assert place.row in rows, target.title
+                assert place.contestant in columns, target.title
 
 
 def test_titles_of_targets_are_unique() -> None:

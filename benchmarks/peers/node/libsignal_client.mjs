@@ -154,7 +154,22 @@ const library = {
   accept: (device, name) => new End(device, name),
 };
 
+const ofVersion4 = {
+  async bundle_v4() {
+    const device = await library.newDevice();
+    return async () => {
+      await library.makeBundle(device);
+      kyberOf(device, device.nextId++); // the one of last resort
+    };
+  },
+};
+if (isPostQuantum) {
+  library.storedBytes = ({ address, device }) =>
+    device.sessions.records.get(keyOf(address)).serialize().length;
+}
+
 serve(library, {
+  ...(isPostQuantum ? ofVersion4 : {}),
   async safety_number() {
     const [ana, budi] = [0, 0].map(() => signal.PrivateKey.generate().getPublicKey());
     const [ours, theirs] = ["whatsapp:ana", "instagram:budi"].map((name) => Buffer.from(name));

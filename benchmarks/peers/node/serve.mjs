@@ -38,11 +38,16 @@ export function each(items, operation) {
   return () => operation(items[next++]);
 }
 
-// The makers of operations on one session. `connect()` gives two ends that know of each other,
-// with encrypt(plaintext) -> message and decrypt(message) -> plaintext.
+// The makers of operations on one session, and what makes two ends with a past as a job says.
+// `connect()` gives two that know of each other, with encrypt(plaintext) -> message and
+// decrypt(message) -> plaintext.
 function chainMakers(connect) {
   async function connected(job) {
     const [sender, receiver] = await connect();
+    for (let i = 0; i < (job.parameters.turns ?? 0); i++) {
+      await receiver.decrypt(await sender.encrypt(PLAINTEXT));
+      await sender.decrypt(await receiver.encrypt(PLAINTEXT));
+    }
     const skipped = job.parameters.skipped ?? 0;
     const half = Math.floor(skipped / 2);
     for (const lost of skipped ? [half, skipped - half] : []) {
@@ -55,7 +60,7 @@ function chainMakers(connect) {
     const plaintext = Buffer.alloc(job.parameters.bytes);
     return times(total(job), () => sender.encrypt(plaintext));
   };
-  return {
+  const makers = {
     async encrypt(job) {
       const [, receiver] = await connected(job);
       const plaintext = Buffer.alloc(job.parameters.bytes);
@@ -89,6 +94,7 @@ function chainMakers(connect) {
       };
     },
   };
+  return { connected, makers };
 }
 
 // The makers of everything that starts sessions. `library` has newDevice(), makeBundle(device),
@@ -160,19 +166,61 @@ async function memory(library, count) {
   return (process.memoryUsage.rss() - before) / (2 * count);
 }
 
-// Answers requests about a library (see `sessionMakers`); `more` are makers of its own.
+// What is the same for sessions of version 4, under the names of their rows.
+function version4(makers) {
+  const names = ["encrypt", "decrypt", "out_of_order", "backlog", "ping_pong", "set_up"];
+  const renamed = names.map((name) => [`${name}_v4`, makers[name]]);
+  return { ...Object.fromEntries(renamed), encrypt_chunk_v4: makers.encrypt };
+}
+
+// Bytes on average, of a message and of what it leaves to be stored.
+function byteMeasures(connected, storedBytes) {
+  const pingPong = async (job, bytes) => {
+    let [sender, receiver] = await connected(job);
+    const plaintext = Buffer.alloc(job.parameters.bytes);
+    let sum = 0;
+    for (let i = 0; i < total(job); i++) {
+      const message = await sender.encrypt(plaintext);
+      await receiver.decrypt(message);
+      sum += bytes(message, sender, receiver);
+      [sender, receiver] = [receiver, sender];
+    }
+    return sum / total(job);
+  };
+  return {
+    async chain_bytes_v4(job) {
+      const [, receiver] = await connected(job);
+      const plaintext = Buffer.alloc(job.parameters.bytes);
+      const sizes = await times(total(job), async () => (await receiver.encrypt(plaintext))[1].length);
+      return sizes.reduce((sum, size) => sum + size, 0) / sizes.length;
+    },
+    ping_pong_bytes_v4: (job) => pingPong(job, ([, data]) => data.length),
+    stored_bytes_v4: (job) =>
+      pingPong(job, (_, sender, receiver) => storedBytes(sender) + storedBytes(receiver)),
+  };
+}
+
+// Answers requests about a library (see `sessionMakers`); `more` are makers of its own. A library
+// of version 4 has `storedBytes(end)`, the size of what it would store after a message.
 export function serve(library, more = {}) {
-  const { newDevice } = library;
+  const { newDevice, storedBytes } = library;
   const connect = async () => connected(library, await newDevice(), await newDevice(), 0);
-  const makers = { ...chainMakers(connect), ...sessionMakers(library), ...more };
+  const chain = chainMakers(connect);
+  const common = { ...chain.makers, ...sessionMakers(library) };
+  const makers = { ...common, ...(storedBytes ? version4(common) : {}), ...more };
+  if (storedBytes) delete makers.bundle; // which would make a Kyber key, too: see bundle_v4
+  const measures = {
+    memory: (job) => memory(library, job.parameters.count),
+    ...(storedBytes ? byteMeasures(chain.connected, storedBytes) : {}),
+  };
   const answers = {
     hello: async () => ({
-      operations: [...Object.keys(makers), "memory"],
+      operations: [...Object.keys(makers), ...Object.keys(measures)],
       versions: { Node: process.versions.node },
     }),
     sample: async ({ job }) => {
-      if (job.operation !== "memory") return { values: await sample(makers, job) };
-      return { values: [await memory(library, job.parameters.count)] };
+      const measure = measures[job.operation];
+      return { values: measure ? [await measure(job)] : await sample(makers, job) };
     },
   };
   let queue = Promise.resolve();
