@@ -26,8 +26,9 @@ from e2ecross.crypto.keys import AgreementKey, KeyPair
 from e2ecross.crypto.prime_order import require_prime_order
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.spqr_kdf import AuthKey, derive_pqxdh_keys
+from e2ecross.errors import InvalidKey
 from e2ecross.protocol.agreements import initiator_agreements, responder_agreements
-from e2ecross.protocol.verified_bundle import VerifiedBundle, VerifiedKyberPrekey
+from e2ecross.protocol.verified_bundle import VerifiedBundle
 from e2ecross.wire.signal_message import KyberPrekeyUse, PreKeySignalMessage
 
 __all__ = [
@@ -56,7 +57,6 @@ def agree_as_initiator(
     identity_key_pair: KeyPair,
     base_key_pair: KeyPair,
     bundle: VerifiedBundle,
-    kyber_prekey: VerifiedKyberPrekey,
     entropy: EntropySource,
 ) -> tuple[PqxdhKeys, KyberPrekeyUse]:
     """Agree as initiator (Alice).
@@ -65,17 +65,19 @@ def agree_as_initiator(
         identity_key_pair: IK_A.
         base_key_pair: EK_A, fresh; forget it afterwards.
         bundle: the responder's.
-        kyber_prekey: of the same bundle.
         entropy: for one encapsulation.
 
     Returns:
         The keys, and what the first messages say of the KEM.
 
     Raises:
-        InvalidKey: an agreement is all zero.
+        InvalidKey: the bundle has no Kyber prekey, or an agreement is all zero.
 
     Source: PQXDH section 3.3.
     """
+    kyber_prekey = bundle.kyber_prekey
+    if kyber_prekey is None:
+        raise InvalidKey("the bundle has no Kyber prekey")
     agreements = initiator_agreements(
         identity_key_pair,
         base_key_pair,

@@ -182,9 +182,7 @@ def _initiate_4(
     entropy: EntropySource,
     require_spqr: bool,
 ) -> _Agreed:
-    if bundle.kyber_prekey is None:
-        raise InvalidKey("the bundle has no Kyber prekey")
-    keys, use = agree_as_initiator(identity, base, bundle, bundle.kyber_prekey, entropy)
+    keys, use = agree_as_initiator(identity, base, bundle, entropy)
     spqr = start_spqr(keys.auth_key, is_initiator=True, is_required=require_spqr)
     return _Agreed(keys.root_key, keys.chain_key, spqr, use)
 

@@ -76,8 +76,7 @@ def test_the_recorded_agreement_as_initiator() -> None:
     keys, use = agree_as_initiator(
         _pair(WE_START["our_identity_private"]),
         _pair(start["random"][0][1]),
-        bundle,
-        kyber,
+        replace(bundle, kyber_prekey=kyber),
         entropy,
     )
     assert _hex(keys) == OUR_KEYS
@@ -116,9 +115,9 @@ def _start(one_time: KeyPair | None) -> tuple[PqxdhKeys, PreKeySignalMessage]:
         SIGNED.public,
         None if one_time is None else 33,
         None if one_time is None else one_time.public,
+        verify_kyber_prekey(BUDI.public, 44, KYBER.public, SIGNATURE),
     )
-    kyber = verify_kyber_prekey(BUDI.public, 44, KYBER.public, SIGNATURE)
-    keys, use = agree_as_initiator(ANA, BASE, bundle, kyber, SeededEntropy("start"))
+    keys, use = agree_as_initiator(ANA, BASE, bundle, SeededEntropy("start"))
     inner = encode_signal_message_body(BASE.public, 0, 0, bytes(16), VERSION_4) + bytes(8)
     data = encode_prekey_signal_message(
         registration_id=1,
@@ -210,3 +209,8 @@ def test_keys_are_not_shown() -> None:
     assert repr(keys) == "<PqxdhKeys: secret>"
     with pytest.raises(TypeError):
         pickle.dumps(keys)
+
+
+def test_a_bundle_without_a_kyber_prekey_is_none_for_pqxdh() -> None:
+    with pytest.raises(InvalidKey):
+        agree_as_initiator(ANA, BASE, _bundle(WE_START["bundle"]), NO_ENTROPY)
