@@ -7,7 +7,7 @@ the published keys. It has no private key but its own ones.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import ClassVar, Final
 
 import pytest
 
@@ -105,6 +105,9 @@ def dump(store: Store) -> Rows:
 class Person:
     """Somebody with one device, and the keys that the back end holds of them."""
 
+    hands_out_kyber: ClassVar[bool] = False
+    """Whether bundles have a Kyber prekey where a test does not say; see `both_versions`."""
+
     device: Device
     store: Store
     clock: FakeClock
@@ -128,11 +131,12 @@ class Person:
             self.store, policy=self.policy, clock=self.clock, entropy=self.entropy
         )
 
-    def bundle(self, *, one_time: bool = True, kyber: bool = False) -> PreKeyBundle:
+    def bundle(self, *, one_time: bool = True, kyber: bool | None = None) -> PreKeyBundle:
         """What the back end hands out of them; each one-time prekey of either kind once.
 
         With `kyber` a Kyber prekey is in it: the last-resort one if not `one_time`.
         """
+        kyber = self.hands_out_kyber if kyber is None else kyber
         signed = self.published.signed_prekey
         bundle = PreKeyBundle(
             address=self.address,
@@ -158,7 +162,7 @@ class Person:
         self.handed_out += 1
         return replace(bundle, one_time_prekey_id=prekey.id, one_time_prekey=prekey.public_key)
 
-    def start(self, peer: "Person", *, one_time: bool = True, kyber: bool = False) -> None:
+    def start(self, peer: "Person", *, one_time: bool = True, kyber: bool | None = None) -> None:
         """Start a session with somebody."""
         self.device.start_session(peer.bundle(one_time=one_time, kyber=kyber))
 
@@ -206,7 +210,7 @@ def person(
     return Person(device, store, clock, entropy, policy, published)
 
 
-def meet(left: Person, right: Person, *, one_time: bool = True, kyber: bool = False) -> None:
+def meet(left: Person, right: Person, *, one_time: bool = True, kyber: bool | None = None) -> None:
     """Let two people get to know each other: both ends of the session are acknowledged."""
     left.start(right, one_time=one_time, kyber=kyber)
     assert right.read(left.send(right, "hello")) == "hello"

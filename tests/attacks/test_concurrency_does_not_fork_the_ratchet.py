@@ -28,11 +28,13 @@ from e2ecross.protocol import ratchet
 from e2ecross.protocol.session_record import seal_message
 from e2ecross.relay import Relay
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
-from e2ecross.wire.signal_message import decode_signal_message
+from e2ecross.wire.signal_message import VERSIONS, decode_signal_message
 from tests.attacks.hostile_backend import results
 from tests.attacks.support import ANA, BUDI, FakeClock, Person, inner_message, meet, person
 from tests.attacks.twin import BUSY_TIMEOUT_MS, Work, work
 from tests.support.entropy import NO_ENTROPY, SeededEntropy
+
+pytestmark = pytest.mark.usefixtures("both_versions")
 
 ROOT = Path(__file__).parents[2]
 THREADS = 6
@@ -93,7 +95,7 @@ def _assert_one_history(sent: list[Envelope], used: list[str], at_least: int) ->
     """No number of a chain twice, no key twice, no gap in a chain."""
     assert len(sent) >= at_least
     assert len(used) == len(set(used)) >= len(sent)
-    messages = [decode_signal_message(inner_message(envelope)) for envelope in sent]
+    messages = [decode_signal_message(inner_message(envelope), VERSIONS) for envelope in sent]
     numbers = [(message.ratchet_key, message.counter) for message in messages]
     assert len(set(numbers)) == len(numbers)
     for ratchet_key in {key for key, _ in numbers}:
@@ -134,7 +136,9 @@ def test_threads_with_devices_of_their_own(kind: str, tmp_path: Path, pairs: lis
 
             sent += together.check(list(pool.map(run, range(THREADS))))
     _assert_one_history(sent, pairs, ROUNDS * THREADS * MESSAGES)
-    assert len({decode_signal_message(inner_message(e)).ratchet_key for e in sent}) >= ROUNDS
+    assert (
+        len({decode_signal_message(inner_message(e), VERSIONS).ratchet_key for e in sent}) >= ROUNDS
+    )
     for store in stores:
         store.close()
 

@@ -23,6 +23,8 @@ from tests.attacks.support import (
     wrapper_fields,
 )
 
+pytestmark = pytest.mark.usefixtures("both_versions")
+
 
 def _refuse_foreign_identities(budi: Person, envelope_text: str, ana: Person) -> None:
     envelope = ana.send(budi, envelope_text)

@@ -21,6 +21,8 @@ from e2ecross.wire.limits import MAX_HELD_MESSAGES
 from tests.attacks.support import ANA, BUDI, TOKO, Attacker, FakeClock, Person, meet, person
 from tests.support.entropy import SeededEntropy
 
+pytestmark = pytest.mark.usefixtures("both_versions")
+
 Pair = tuple[bytes, bytes]
 
 

@@ -38,6 +38,8 @@ from tests.attacks.support import (
 )
 from tests.support.entropy import SeededEntropy
 
+pytestmark = pytest.mark.usefixtures("both_versions")
+
 DAY_MS = 24 * 60 * 60 * 1000
 
 
@@ -84,8 +86,8 @@ def test_after_the_chain_has_been_forgotten() -> None:
     meet(ana, budi)
     read = _conversation(ana, budi, 2)
     _conversation(ana, budi, MAX_RECEIVING_CHAINS + 1)
-    for envelope in read:
-        assert_refused(budi, envelope, AuthenticationFailed)
+    for envelope in read:  # in version 4 its post-quantum key is still known to be used
+        assert_refused(budi, envelope, AuthenticationFailed, DuplicateMessage)
 
 
 def test_after_many_later_sessions() -> None:
