@@ -84,7 +84,7 @@ class Party:
         No key is used up and none is trusted. There may be new sessions; of the old ones at most
         the sending chain has moved, because a request went out in it.
         """
-        aside = {Table.RETRIES, Table.SENT, Table.SESSION_RECORDS, Table.SESSIONS}
+        aside = {Table.RETRIES, Table.SENT, Table.SESSION_RECORDS, Table.SESSIONS, Table.SPQR}
         asked = {(Table.DEVICE.value, EPOCH_ROW)}  # a session was started
         now = self.rest()
         for rows in (before, now):

@@ -12,6 +12,7 @@ import pytest
 from e2ecross import Device, Envelope, Policy, Text, TrustState
 from e2ecross.errors import (
     AuthenticationFailed,
+    E2ECrossError,
     IdentityChangedError,
     InvalidArgument,
     NoSession,
@@ -48,7 +49,14 @@ def _sends(who: Person) -> tuple[Callable[[], object], ...]:
     return (
         lambda: who.device.encrypt(BUDI, Text("secret")),
         lambda: who.device.encrypt_raw(BUDI, b"secret"),
+        lambda: _one_of_many(who),
     )
+
+
+def _one_of_many(who: Person) -> None:
+    (result,) = who.device.encrypt_many([BUDI], Text("secret"))
+    if isinstance(result, E2ECrossError):
+        raise result
 
 
 @pytest.fixture
@@ -345,7 +353,7 @@ def test_forged_first_messages_do_not_push_out_the_genuine_session() -> None:
 
 def test_every_way_out_was_tried() -> None:
     """`Device` has no other method that encrypts: this list of its methods is up to date."""
-    encrypting = {"encrypt", "encrypt_raw"}
+    encrypting = {"encrypt", "encrypt_many", "encrypt_raw"}
     public = {name for name in dir(Device) if not name.startswith("_")}
     assert public == encrypting | {
         "accept_identity",
@@ -354,6 +362,7 @@ def test_every_way_out_was_tried() -> None:
         "context",
         "create",
         "decrypt",
+        "decrypt_many",
         "decrypt_raw",
         "export_identity",
         "has_session",

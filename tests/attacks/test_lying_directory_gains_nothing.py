@@ -256,7 +256,7 @@ def test_a_client_sends_nothing_to_keys_that_do_not_fit(
     backend, ana, budi, citra = _scene()
     other = citra.person.device.publish(1)
     citra.person.published = other
-    backend.bundle_lie = _swapped(name, citra.person.bundle())
+    backend.bundle_lie = _swapped(name, citra.person.bundle(kyber=True))
     before = ana.person.dump()
     for _ in range(2):
         with pytest.raises(error) as caught:
@@ -275,7 +275,7 @@ def test_a_client_sends_nothing_to_another_identity_of_somebody_known() -> None:
     assert budi.receive() == ["hello"]
     _forget_sessions(ana.person, BUDI)
     citra.person.published = citra.person.device.publish(1)
-    whole = _swapped("whole", replace(citra.person.bundle(), address=BUDI))
+    whole = _swapped("whole", replace(citra.person.bundle(kyber=True), address=BUDI))
     backend.bundle_lie = whole
     before, count = ana.person.dump(), len(backend.deposits)
     with pytest.raises(UntrustedIdentity):
@@ -293,7 +293,7 @@ def test_mallory_forwards_through_the_back_end(policy: Policy) -> None:
     backend, ana, budi, _ = _scene(policy)
     mallory = party(MALLORY, backend)
     ana.person.published = ana.person.device.publish(2)
-    backend.bundle_lie = lambda _: replace(ana.person.bundle(), address=MALLORY)
+    backend.bundle_lie = lambda _: replace(ana.person.bundle(kyber=True), address=MALLORY)
     envelope = budi.send(mallory, "between you and me, Mallory")
     ana.person.device.confirm_published(ana.person.published)
     before = ana.rest()
@@ -310,7 +310,7 @@ def test_a_used_one_time_prekey_from_the_back_end() -> None:
     """The same bundle for everybody: the first to come is read, the others fail openly."""
     backend, ana, budi, citra = _scene()
     budi.person.published = budi.person.device.publish(1)
-    bundle = budi.person.bundle()
+    bundle = budi.person.bundle(kyber=True)
     backend.bundle_lie = lambda _: bundle
     citra.send(budi, "the first to come")
     ana.send(budi, "too late")

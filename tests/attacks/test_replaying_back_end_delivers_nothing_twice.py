@@ -7,6 +7,7 @@ What is compared: all tables but the inbox (where a failure is noted) and the de
 (which counts the rows of the inbox).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,14 +28,7 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 
 def _without_one_time_prekey(bundle: PreKeyBundle) -> PreKeyBundle:
-    return PreKeyBundle(
-        bundle.address,
-        bundle.registration_id,
-        bundle.identity_key,
-        bundle.signed_prekey_id,
-        bundle.signed_prekey,
-        bundle.signed_prekey_signature,
-    )
+    return replace(bundle, one_time_prekey_id=None, one_time_prekey=None)
 
 
 @pytest.fixture(params=[True, False], ids=["one-time prekey", "no one-time prekey"])

@@ -190,7 +190,7 @@ def test_a_thief_of_the_old_phone_after_the_new_one_was_accepted() -> None:
     old = budi.person
     new = party(BUDI, HostileBackend(), installation="new phone").person
     new.published = new.device.publish(2)
-    new.start(ana.person, one_time=False)
+    new.start(ana.person, one_time=False, kyber=True)
     assert ana.person.device.decrypt(new.send(ana.person, "new phone")).identity_changed
     ana.person.device.accept_identity(BUDI, new.device.identity_key)
     kept, deposited = rows(ana, Table.SENT, Table.OUTBOX, Table.RETRIES), len(backend.deposits)
@@ -232,14 +232,14 @@ def test_the_genuine_budi_after_the_back_end_has_stood_in() -> None:
 
 
 def test_a_forged_request_does_nothing() -> None:
-    """Every ninth bit of it changed, cut, in another envelope: a failure, and no byte but that."""
+    """Every 29th bit of it changed, cut, in another envelope: a failure, and no byte but that."""
     backend, ana, budi, ids = scene(NEVER_ASKS)
     (genuine,) = ask(budi, ANA, [asking(ids[0])])
     backend.drop(ANA, 0)
     forged = [
         replace(genuine, ciphertext=changed)
         for number, (_, changed) in enumerate(flips(genuine.ciphertext))
-        if number % 9 == 0
+        if number % 29 == 0
     ]
     forged += [replace(genuine, ciphertext=genuine.ciphertext[:cut]) for cut in range(1, 300, 23)]
     forged += [replace(genuine, message_id=ids[0]), replace(genuine, kind=MessageKind.SIGNAL)]
