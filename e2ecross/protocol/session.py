@@ -23,7 +23,7 @@ from e2ecross.protocol.ratchet import (
     ratchet_decrypt,
     ratchet_encrypt,
 )
-from e2ecross.protocol.spqr.state import SpqrState
+from e2ecross.protocol.spqr.state import SpqrState, drop_skipped_spqr_keys
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.signal_message import (
     VERSION_3,
@@ -45,6 +45,7 @@ __all__ = [
     "with_spqr",
     "without_pending",
     "without_skipped_keys",
+    "without_skipped_spqr_keys",
 ]
 
 
@@ -213,6 +214,12 @@ def without_pending(session: Session) -> Session:
 def without_skipped_keys(session: Session, count: int) -> Session:
     """Return the session without that many stored message keys, or all; the oldest go first."""
     return _with(session, drop_skipped_keys(session.ratchet, count), session.pending)
+
+
+def without_skipped_spqr_keys(session: Session, count: int) -> Session:
+    """The same for those of the post-quantum ratchet."""
+    spqr = session.ratchet.spqr
+    return session if spqr is None else with_spqr(session, drop_skipped_spqr_keys(spqr, count))
 
 
 def with_receiving_chains(session: Session, chains: Iterable[ReceivingChain]) -> Session:

@@ -4,13 +4,17 @@
 Rules:
 - Sessions of other identities than the accepted one are dropped first, and so are their stored
   message keys, so that nobody can push out the genuine ones.
+- Keys of the post-quantum ratchet are counted apart, and have the same bound.
 
 Source: Double Ratchet (revision 1, 2016-11-20) section 6.4 (bounds).
 """
 
+from collections.abc import Callable
+
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.protocol.ratchet import count_skipped_keys
-from e2ecross.protocol.session import Session, without_skipped_keys
+from e2ecross.protocol.session import Session, without_skipped_keys, without_skipped_spqr_keys
+from e2ecross.protocol.spqr.state import count_skipped_spqr_keys
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_SKIPPED_KEYS_ARCHIVED
 
 __all__ = ["bound_archive"]
@@ -20,7 +24,11 @@ def bound_archive(
     archived: tuple[Session, ...], accepted_identity: PublicKey
 ) -> tuple[Session, ...]:
     """Keep the archive within its limits, at the cost of other identities than the accepted one."""
-    return _bound_skipped_keys(_bound_sessions(archived, accepted_identity), accepted_identity)
+    archived = _bound_sessions(archived, accepted_identity)
+    counts = [count_skipped_keys(session.ratchet) for session in archived]
+    archived = _bound_keys(archived, accepted_identity, counts, without_skipped_keys)
+    counts = [count_skipped_spqr_keys(session.ratchet.spqr) for session in archived]
+    return _bound_keys(archived, accepted_identity, counts, without_skipped_spqr_keys)
 
 
 def _bound_sessions(
@@ -35,11 +43,13 @@ def _bound_sessions(
     return archived[:MAX_ARCHIVED_SESSIONS]
 
 
-def _bound_skipped_keys(
-    archived: tuple[Session, ...], accepted_identity: PublicKey
+def _bound_keys(
+    archived: tuple[Session, ...],
+    accepted_identity: PublicKey,
+    counts: list[int],
+    without: Callable[[Session, int], Session],
 ) -> tuple[Session, ...]:
-    """Drop stored message keys of too many, of the oldest sessions; of other identities first."""
-    counts = [count_skipped_keys(session.ratchet) for session in archived]
+    """Drop stored keys of too many, of the oldest sessions; of other identities first."""
     surplus = sum(counts) - MAX_SKIPPED_KEYS_ARCHIVED
     if surplus <= 0:
         return archived
@@ -50,6 +60,6 @@ def _bound_skipped_keys(
     ):
         dropped = min(surplus, counts[place])
         if dropped:
-            bounded[place] = without_skipped_keys(archived[place], dropped)
+            bounded[place] = without(archived[place], dropped)
             surplus -= dropped
     return tuple(bounded)

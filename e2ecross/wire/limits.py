@@ -80,7 +80,8 @@ MAX_SKIPPED_KEYS_PER_CHAIN: Final = 2_000
 MAX_SKIPPED_KEYS_PER_SESSION: Final = 8_000
 """Stored message keys of one session, dropped from its oldest chain first."""
 MAX_SKIPPED_KEYS_ARCHIVED: Final = 8_000
-"""Stored message keys of all archived sessions with one address: each message has them loaded."""
+"""Stored message keys of all archived sessions with one address, and as many of the post-quantum
+ratchet: what a contact who starts session after session can have us keep, about 600 KB."""
 MAX_RECEIVING_CHAINS: Final = 5
 """Receiving chains of one session, oldest dropped first."""
 MAX_ARCHIVED_SESSIONS: Final = 40

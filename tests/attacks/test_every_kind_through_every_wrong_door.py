@@ -348,7 +348,6 @@ def test_every_first_byte_of_a_signal_message(high: int) -> None:
         if (high, low) == (3, 3):
             assert changed == envelope
         else:
-            # Of version 4 there is no session.
             expected = {3: AuthenticationFailed, 4: UnknownSession}.get(high, UnsupportedVersion)
             assert_refused(victim, changed, expected)
     assert victim.read(envelope) == "late"

@@ -140,11 +140,11 @@ def test_numbers_of_more_than_32_bits(number: int) -> None:
 
 @pytest.mark.parametrize("version", [0, 1, 2, 4, 15])
 def test_other_versions_of_the_protocol(version: int) -> None:
-    """Neither a downgrade nor an upgrade, outside and inside."""
+    """Neither a downgrade nor an upgrade: the version is that of the session, and of the inside."""
     ana, budi = _pair()
     normal = ana.send(budi, "normal")
     changed = bytes((version << 4 | 3,)) + normal.ciphertext[1:]
-    error = UnknownSession if version == 4 else UnsupportedVersion
+    error = UnknownSession if version == 4 else UnsupportedVersion  # there is none of version 4
     assert_refused(budi, with_ciphertext(normal, changed), error)
     toko = person(TOKO)
     toko.start(budi)
