@@ -17,6 +17,7 @@ from e2ecross import (
     Client,
     Device,
     Envelope,
+    MessageKind,
     RetryRequest,
     Text,
     UnsupportedContent,
@@ -33,13 +34,16 @@ from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto import kdf, passphrase
 from e2ecross.crypto.passphrase import Passphrase, PassphraseCost
 from e2ecross.crypto.secret import SecretTuple
-from e2ecross.protocol import message_chain, ratchet
+from e2ecross.protocol import message_chain, pqxdh, ratchet
+from e2ecross.protocol.spqr import epoch_chains
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from e2ecross.wire.content import Payload, Resent, decode_payload, encode_content, encode_payload
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.queue_records import InboxRecord, OutboxRecord, SentRecord
 from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
 from e2ecross.wire.session_records import StoredSession
+from e2ecross.wire.spqr_message import SpqrKind, SpqrMessage
+from e2ecross.wire.spqr_records import StoredSpqrMaterial
 from tests.attacks.support import (
     ANA,
     BUDI,
@@ -52,6 +56,7 @@ from tests.attacks.support import (
     person,
     with_ciphertext,
 )
+from tests.attacks.support_4 import converse, current, edit_message, seal
 from tests.client.support import BackendSimulator
 from tests.support import protobuf
 from tests.support.witness import Keychain
@@ -146,6 +151,9 @@ def watch_keys(monkeypatch: pytest.MonkeyPatch) -> Secrets:
     spy(message_chain, "derive_message_key")
     spy(message_chain, "derive_message_and_chain_key")
     spy(message_chain, "derive_next_chain_key")
+    for name in ("derive_first_chains", "derive_link", "derive_next_link", "derive_epoch_chains"):
+        spy(epoch_chains, name)
+    spy(pqxdh, "derive_pqxdh_keys")
     derive_key = Passphrase.derive_key
 
     def derive(self: Passphrase, salt: bytes, work: passphrase.Argon2Work) -> bytes:
@@ -191,11 +199,13 @@ def reachable(*roots: object) -> Iterator[object]:
             yield value
 
 
-def scene(secrets: Secrets, tmp_path: Path | None = None) -> tuple[Person, Person, list[object]]:
+def scene(
+    secrets: Secrets, tmp_path: Path | None = None, *, kyber: bool = False
+) -> tuple[Person, Person, list[object]]:
     """Two people in the middle of everything, and all values that their app may come across."""
     store = None if tmp_path is None else SQLiteStore(tmp_path / "ana.db", key=STORE_KEY)
     ana, budi = person(ANA, store=store), person(BUDI)
-    ana.start(budi)
+    ana.start(budi, kyber=kyber)
     values: list[object] = [ana.device, budi.device, ana.store, budi.store, ana.published]
     first = ana.send(budi, PLAINTEXT)
     know(secrets, ana, budi)
@@ -205,7 +215,10 @@ def scene(secrets: Secrets, tmp_path: Path | None = None) -> tuple[Person, Perso
     skipped = ana.send(budi, PLAINTEXT)
     budi.read(ana.send(budi, PLAINTEXT))
     know(secrets, ana, budi)
-    values += [first, message, skipped, budi.bundle(), ana.device.safety_number(BUDI)]
+    if kyber:
+        converse(ana, budi, 5)  # so that there are a header, a seed and what is encapsulated
+        know(secrets, ana, budi)
+    values += [first, message, skipped, budi.bundle(kyber=kyber), ana.device.safety_number(BUDI)]
     values += [ana.device.remote_identity(BUDI), Text(PLAINTEXT), Bytes(PLAINTEXT.encode())]
     values += [UnsupportedContent(7, PLAINTEXT.encode())]
     payload = Payload(ANA, BUDI, bytes(16), 1, 2, Text(PLAINTEXT))
@@ -220,6 +233,11 @@ def scene(secrets: Secrets, tmp_path: Path | None = None) -> tuple[Person, Perso
                 values.append(DeviceRecord.decode(data))
         for _, _, data in tx.scan(Table.SIGNED_PREKEYS):
             values.append(SignedPrekeyRecord.decode(data))
+        for _, _, data in tx.scan(Table.KYBER_PREKEYS):
+            values.append(KyberPrekeyRecord.decode(data))
+        for _, row, data in tx.scan(Table.SPQR):
+            if row == b"material":
+                values.append(StoredSpqrMaterial.decode(data))
     values.append(InboxRecord(ANA, bytes(16), 1, 2, 1, PLAINTEXT.encode()))
     named = {STORE_KEY, PLAINTEXT.encode(), PASSPHRASE.encode()}
     key = kdf.MessageKey(next(iter(secrets.raw - named)))
@@ -272,7 +290,7 @@ def _of_a_backup(ana: Person) -> list[object]:
     return [opener, content, backup, IdentityBackup.decode(backup), open_backup(backup, PASSPHRASE)]
 
 
-def failures(ana: Person, budi: Person) -> Iterator[Callable[[], object]]:
+def failures(ana: Person, budi: Person, *, kyber: bool = False) -> Iterator[Callable[[], object]]:
     """Calls that fail, in every way that an attacker or a careless caller brings about."""
     attacker = Attacker()
     for _ in range(2):
@@ -285,7 +303,7 @@ def failures(ana: Person, budi: Person) -> Iterator[Callable[[], object]]:
         yield partial(budi.device.decrypt, replace(envelope, message_id=bytes(16)))
         budi.read(envelope)
         yield partial(budi.device.decrypt, envelope)
-    session = attacker.session(budi.bundle())
+    session = attacker.session(budi.bundle(kyber=kyber))
     payload = payload_for(ANA, BUDI, Text(PLAINTEXT))
     plain = encode_payload(payload)
     for bad in (
@@ -299,7 +317,10 @@ def failures(ana: Person, budi: Person) -> Iterator[Callable[[], object]]:
         yield partial(budi.device.decrypt, attacker.seal_bytes(session, payload, bad))
     first = attacker.seal(session, payload)
     yield lambda: budi.device.decrypt(edit_wrapper(first, pre_key_id=1))
-    yield lambda: budi.device.start_session(attacker.bundle(ANA))
+    yield lambda: budi.device.decrypt(edit_wrapper(first, kyber_pre_key_id=10_000))
+    if kyber:
+        yield from _of_the_post_quantum_ratchet(ana, budi)
+    yield lambda: budi.device.start_session(attacker.bundle(ANA, kyber=kyber))
     yield lambda: Text(PLAINTEXT + "\ud800")
     yield lambda: Text(PLAINTEXT * 10_000)
     yield lambda: Bytes(PLAINTEXT.encode() * 10_000)
@@ -318,6 +339,34 @@ def failures(ana: Person, budi: Person) -> Iterator[Callable[[], object]]:
     yield from _backups(ana)
     yield from _witnesses(ana, budi)
     yield from _damaged_records(budi)
+
+
+def _of_the_post_quantum_ratchet(ana: Person, budi: Person) -> Iterator[Callable[[], object]]:
+    """Refused because of it: its numbers, what it lacks, and what a thief of the state writes."""
+    for edits in (
+        {"pq_ratchet": None},
+        {"pq_ratchet": b"\1\1\0\0"},
+        {"pq_ratchet": b"\1\1\x80\x10\0"},
+        {"pq_ratchet": b"\1\5\1\0"},
+        {"addresses": bytes(36)},
+    ):
+        yield partial(budi.device.decrypt, edit_message(ana.send(budi, PLAINTEXT), **edits))
+    yield partial(budi.device.start_session, replace(ana.bundle(kyber=True), kyber_prekey=b"\x08"))
+    yield partial(ana.device.start_session, budi.bundle())
+    stolen = current(ana, budi)
+    plain = encode_payload(payload_for(ANA, BUDI, Text(PLAINTEXT)))
+    data, _ = seal(stolen, plain, lambda m: m._replace(kind=SpqrKind.HDR, chunk=bytes(32)))
+    forged = Envelope(bytes(16), ANA, BUDI, MessageKind.SIGNAL, data)
+    # Three chunks of a forged header: the last one completes it.
+    yield lambda: [budi.device.decrypt(forged) for _ in range(2)]
+    for index in range(70_000, 70_004):
+        change = partial(_with_chunk, index=index % 65_536)
+        data, _ = seal(stolen, plain, change)
+        yield partial(budi.device.decrypt, replace(forged, ciphertext=data))
+
+
+def _with_chunk(message: SpqrMessage, *, index: int) -> SpqrMessage:
+    return message._replace(kind=SpqrKind.HDR, chunk_index=index, chunk=bytes(32))
 
 
 def _backups(ana: Person) -> Iterator[Callable[[], object]]:

@@ -21,6 +21,7 @@ from e2ecross import (
     PublishedKeys,
     Text,
 )
+from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, generate_key_pair
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import RemoteError
@@ -305,11 +306,20 @@ class Attacker:
         self.entropy = SeededEntropy(f"attacker {name}")
         self.identity: KeyPair = generate_key_pair(self.entropy)
 
-    def bundle(self, address: Address) -> PreKeyBundle:
+    def bundle(self, address: Address, *, kyber: bool = False) -> PreKeyBundle:
         """A bundle in somebody's name, whose private keys are the attacker's."""
         signed_prekey = generate_key_pair(self.entropy)
         signature = sign(self.identity, signed_prekey.public, self.entropy)
-        return PreKeyBundle(address, 1, self.identity.public, 1, signed_prekey.public, signature)
+        bundle = PreKeyBundle(address, 1, self.identity.public, 1, signed_prekey.public, signature)
+        if not kyber:
+            return bundle
+        prekey = generate_kem_key_pair(self.entropy).public
+        return replace(
+            bundle,
+            kyber_prekey_id=1,
+            kyber_prekey=prekey,
+            kyber_prekey_signature=sign(self.identity, prekey, self.entropy),
+        )
 
     def session(self, bundle: PreKeyBundle) -> Session:
         """A session under the attacker's own identity."""

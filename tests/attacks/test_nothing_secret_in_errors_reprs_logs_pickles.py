@@ -35,6 +35,8 @@ from tests.attacks.hunt import (
 )
 from tests.attacks.support import ANA, BUDI, dump, meet, person
 
+VERSIONS = pytest.mark.parametrize("kyber", [False, True], ids=["version 3", "version 4"])
+
 
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> Secrets:
@@ -51,9 +53,10 @@ def test_the_search_finds_what_is_there(secrets: Secrets) -> None:
     assert secrets.found_in(repr(ana.dump()))
 
 
+@VERSIONS
 @pytest.mark.parametrize("sealed", [False, True], ids=["memory", "sealed file"])
-def test_reprs(secrets: Secrets, sealed: bool, tmp_path: Path) -> None:
-    ana, budi, values = scene(secrets, tmp_path if sealed else None)
+def test_reprs(secrets: Secrets, sealed: bool, kyber: bool, tmp_path: Path) -> None:
+    ana, budi, values = scene(secrets, tmp_path if sealed else None, kyber=kyber)
     kinds = set()
     for value in reachable(values):
         kinds.add(type(value).__name__)
@@ -94,6 +97,19 @@ def test_reprs(secrets: Secrets, sealed: bool, tmp_path: Path) -> None:
         "Text",
         "Waiting",
     }
+    if kyber:
+        assert kinds >= {
+            "Authenticator",
+            "EpochChain",
+            "EpochChains",
+            "Held",
+            "KyberPrekeyRecord",
+            "Link",
+            "Machine",
+            "SpqrState",
+            "StoredSpqr",
+            "StoredSpqrMaterial",
+        }
     ana.store.close()
     budi.store.close()
 
@@ -134,8 +150,9 @@ def _field_names(cls: type) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
-def test_pickles_and_copies_of_secret_values(secrets: Secrets, protocol: int) -> None:
-    _, _, values = scene(secrets)
+@VERSIONS
+def test_pickles_and_copies_of_secret_values(secrets: Secrets, protocol: int, kyber: bool) -> None:
+    _, _, values = scene(secrets, kyber=kyber)
     refused = 0
     for value in reachable(values):
         if isinstance(value, Secret):
@@ -160,8 +177,9 @@ def _picklable_secrets(secrets: Secrets, values: list[object]) -> set[str]:
     return shown
 
 
-def test_no_pickle_of_anything_reachable_holds_a_key(secrets: Secrets) -> None:
-    _, _, values = scene(secrets)
+@VERSIONS
+def test_no_pickle_of_anything_reachable_holds_a_key(secrets: Secrets, kyber: bool) -> None:
+    _, _, values = scene(secrets, kyber=kyber)
     assert _picklable_secrets(secrets, values) == set()
 
 
@@ -186,13 +204,14 @@ def _texts(error: BaseException, *, suppressed: bool) -> Iterator[str]:
         yield from (str(link), repr(link), repr(link.args), repr(vars(link)))
 
 
-def test_errors(secrets: Secrets, caplog: pytest.LogCaptureFixture) -> None:
+@VERSIONS
+def test_errors(secrets: Secrets, caplog: pytest.LogCaptureFixture, kyber: bool) -> None:
     caplog.set_level(logging.DEBUG)
     ana, budi = person(ANA), person(BUDI)
-    meet(ana, budi)
+    meet(ana, budi, kyber=kyber)
     codes: set[str] = set()
     texts: set[str] = set()
-    for fail in failures(ana, budi):
+    for fail in failures(ana, budi, kyber=kyber):
         try:
             fail()
         except E2ECrossError as error:

@@ -27,6 +27,9 @@ from tests.support.witness import Keychain
 PACKAGE = str(Path(e2ecross.__file__).parent)
 
 
+VERSIONS = pytest.mark.parametrize("kyber", [False, True], ids=["version 3", "version 4"])
+
+
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> Secrets:
     """Knows every key that is derived during the test."""
@@ -77,10 +80,12 @@ def _refused(fail: Callable[[], object]) -> RemoteError | None:
     return None
 
 
-def test_refused_messages(secrets: Secrets) -> None:
+@VERSIONS
+def test_refused_messages(secrets: Secrets, kyber: bool) -> None:
     ana, budi = person(ANA), person(BUDI)
-    meet(ana, budi)
-    caught = [error for fail in failures(ana, budi) if (error := _refused(fail)) is not None]
+    meet(ana, budi, kyber=kyber)
+    fails = failures(ana, budi, kyber=kyber)
+    caught = [error for fail in fails if (error := _refused(fail)) is not None]
     know(secrets, ana, budi)
     assert {error.code for error in caught} >= {
         "authentication_failed",
@@ -146,9 +151,10 @@ def test_where_an_error_came_from_is_still_told(secrets: Secrets) -> None:
 # --- What else a debugger, a logger or a serialiser makes of a value ------------------------------
 
 
-def test_printers_and_serialisers(secrets: Secrets) -> None:
+@VERSIONS
+def test_printers_and_serialisers(secrets: Secrets, kyber: bool) -> None:
     """pprint, rich and json look into values by themselves, past their repr."""
-    _, _, values = scene(secrets)
+    _, _, values = scene(secrets, kyber=kyber)
     rich = pytest.importorskip("rich.pretty")
     printers: list[Callable[[object], str]] = [pprint.pformat, rich.pretty_repr]
     hidden = set()
