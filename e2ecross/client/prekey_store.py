@@ -15,7 +15,7 @@ from e2ecross.crypto.keys import (
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.prekeys import is_expired
-from e2ecross.stores.base import Table, Transaction
+from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.records import (
     KyberPrekeyRecord,
     SignedPrekeyRecord,
@@ -44,6 +44,8 @@ __all__ = [
 ]
 
 _ID_BYTES = 4
+_IN_THE_ROW: Final = 0
+"""In the place of an id that a record does not hold; no prekey has it."""
 LAST_RESORT: Final = b"last-resort"
 """The partition of last-resort Kyber prekeys: apart from the many one-time ones, because all of
 them are gone through to see which have expired."""
@@ -96,18 +98,8 @@ class KyberPrekeyState(Secret):
 
 def find_signed_prekey(tx: Transaction, prekey_id: int) -> SignedPrekeyState | None:
     """Return a signed prekey of ours, or None."""
-    data = tx.get(Table.SIGNED_PREKEYS, b"", _row(prekey_id))
-    if data is None:
-        return None
-    record = SignedPrekeyRecord.decode(data)
-    return SignedPrekeyState(
-        prekey_id,
-        key_pair_from_private(record.private_key),
-        record.signature,
-        record.created_at_ms,
-        record.replaced_at_ms,
-        record.seen_base_keys,
-    )
+    found = tx.get_value(Table.SIGNED_PREKEYS, b"", _row(prekey_id), _SIGNED)
+    return found if found is None or found.id == prekey_id else replace(found, id=prekey_id)
 
 
 def require_signed_prekey(tx: Transaction, prekey_id: int) -> SignedPrekeyState:
@@ -124,14 +116,7 @@ def require_signed_prekey(tx: Transaction, prekey_id: int) -> SignedPrekeyState:
 
 def put_signed_prekey(tx: Transaction, prekey: SignedPrekeyState) -> None:
     """Write a signed prekey of ours."""
-    record = SignedPrekeyRecord(
-        prekey.key_pair.private,
-        prekey.signature,
-        prekey.created_at_ms,
-        prekey.replaced_at_ms,
-        prekey.seen_base_keys,
-    )
-    tx.put(Table.SIGNED_PREKEYS, b"", _row(prekey.id), record.encode())
+    tx.put_value(Table.SIGNED_PREKEYS, b"", _row(prekey.id), prekey, _SIGNED)
 
 
 def delete_expired_prekeys(tx: Transaction, now_ms: int, kept_for_ms: int) -> None:
@@ -169,17 +154,11 @@ def delete_one_time_prekey(tx: Transaction, prekey_id: int) -> None:
 def find_kyber_prekey(tx: Transaction, prekey_id: int) -> KyberPrekeyState | None:
     """Return a Kyber prekey of ours, one-time or last-resort, or None."""
     for partition in (b"", LAST_RESORT):
-        data = tx.get(Table.KYBER_PREKEYS, partition, _row(prekey_id))
-        if data is not None:
-            record = KyberPrekeyRecord.decode(data)
-            return KyberPrekeyState(
-                prekey_id,
-                kem_key_pair_from_seed(record.seed),
-                record.signature,
-                partition == LAST_RESORT,
-                record.created_at_ms,
-                record.replaced_at_ms,
-            )
+        found = tx.get_value(Table.KYBER_PREKEYS, partition, _row(prekey_id), _KYBER)
+        if found is not None and found.id == prekey_id:
+            return found
+        if found is not None:
+            return replace(found, id=prekey_id, is_last_resort=partition == LAST_RESORT)
     return None
 
 
@@ -197,11 +176,8 @@ def require_last_resort_prekey(tx: Transaction, prekey_id: int) -> KyberPrekeySt
 
 def put_kyber_prekey(tx: Transaction, prekey: KyberPrekeyState) -> None:
     """Write a Kyber prekey of ours."""
-    record = KyberPrekeyRecord(
-        prekey.key_pair.seed, prekey.signature, prekey.created_at_ms, prekey.replaced_at_ms
-    )
     partition = LAST_RESORT if prekey.is_last_resort else b""
-    tx.put(Table.KYBER_PREKEYS, partition, _row(prekey.id), record.encode())
+    tx.put_value(Table.KYBER_PREKEYS, partition, _row(prekey.id), prekey, _KYBER)
 
 
 def delete_kyber_prekey(tx: Transaction, prekey_id: int) -> None:
@@ -222,3 +198,48 @@ def remember_base_key(tx: Transaction, prekey: SignedPrekeyState, base_key: byte
 
 def _row(prekey_id: int) -> bytes:
     return prekey_id.to_bytes(_ID_BYTES)
+
+
+def _encode_signed(prekey: SignedPrekeyState) -> bytes:
+    return SignedPrekeyRecord(
+        prekey.key_pair.private,
+        prekey.signature,
+        prekey.created_at_ms,
+        prekey.replaced_at_ms,
+        prekey.seen_base_keys,
+    ).encode()
+
+
+def _decode_signed(data: bytes) -> SignedPrekeyState:
+    record = SignedPrekeyRecord.decode(data)
+    return SignedPrekeyState(
+        _IN_THE_ROW,
+        key_pair_from_private(record.private_key),
+        record.signature,
+        record.created_at_ms,
+        record.replaced_at_ms,
+        record.seen_base_keys,
+    )
+
+
+def _encode_kyber(prekey: KyberPrekeyState) -> bytes:
+    return KyberPrekeyRecord(
+        prekey.key_pair.seed, prekey.signature, prekey.created_at_ms, prekey.replaced_at_ms
+    ).encode()
+
+
+def _decode_kyber(data: bytes) -> KyberPrekeyState:
+    record = KyberPrekeyRecord.decode(data)
+    return KyberPrekeyState(
+        _IN_THE_ROW,
+        kem_key_pair_from_seed(record.seed),
+        record.signature,
+        False,
+        record.created_at_ms,
+        record.replaced_at_ms,
+    )
+
+
+# Making the keys of a record anew costs more than all else that is read with them.
+_SIGNED: Final = Codec(_encode_signed, _decode_signed)
+_KYBER: Final = Codec(_encode_kyber, _decode_kyber)

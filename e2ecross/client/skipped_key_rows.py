@@ -84,6 +84,8 @@ def save_skipped_keys(
     tx: Transaction, partition: bytes, before: Session | None, after: Session
 ) -> None:
     """Write what differs between the stored keys of a session as it was read and as it is now."""
+    if (before is None or not _holds_any(before)) and not _holds_any(after):
+        return
     old = {} if before is None else _stored(before)
     new = _stored(after)
     if old or new:
@@ -91,6 +93,18 @@ def save_skipped_keys(
     old_spqr = None if before is None else before.ratchet.spqr
     if old_spqr is not None or after.ratchet.spqr is not None:
         _save(tx, Table.SPQR, partition, _stored_spqr(old_spqr), _stored_spqr(after.ratchet.spqr))
+
+
+def _holds_any(session: Session) -> bool:
+    for chain in session.ratchet.receiving:
+        if chain.skipped is not NO_SKIPPED_KEYS:
+            return True
+    spqr = session.ratchet.spqr
+    if spqr is not None:
+        for epoch in spqr.chains.epochs:
+            if epoch.skipped is not NO_SKIPPED_KEYS:
+                return True
+    return False
 
 
 def _stored(session: Session) -> _Chains:

@@ -157,18 +157,10 @@ def ratchet_decrypt(
 
     Source: Double Ratchet section 3.5 (RatchetDecrypt).
     """
-    root_key = state.root_key
-    known = chain = find_receiving_chain(state, message.ratchet_key)
+    known = find_receiving_chain(state, message.ratchet_key)
+    root_key, chain = state.root_key, known
     if chain is None:
-        root_key, chain_key = advance_root_chain(
-            state.root_key, state.sending.ratchet_key_pair, message.ratchet_key
-        )
-        is_initiators_first = (
-            state.spqr is not None and not state.spqr.is_initiator and not state.receiving
-        )
-        chain = ReceivingChain(
-            message.ratchet_key, chain_key, 0, NO_SKIPPED_KEYS, is_initiators_first
-        )
+        root_key, chain = _new_receiving_chain(state, message.ratchet_key)
     found = find_message_key(chain, message.counter, max_forward_jump)
     pq_found = find_spqr_key(
         state.spqr,
@@ -240,6 +232,19 @@ def drop_skipped_keys(state: RatchetState, count: int) -> RatchetState:
         _drop(state.receiving, count),
         state.spqr,
     )
+
+
+def _new_receiving_chain(
+    state: RatchetState, ratchet_key: PublicKey
+) -> tuple[RootKey, ReceivingChain]:
+    """Return the chain that the peer begins with a new ratchet key, and the root key after it."""
+    root_key, chain_key = advance_root_chain(
+        state.root_key, state.sending.ratchet_key_pair, ratchet_key
+    )
+    is_initiators_first = (
+        state.spqr is not None and not state.spqr.is_initiator and not state.receiving
+    )
+    return root_key, ReceivingChain(ratchet_key, chain_key, 0, NO_SKIPPED_KEYS, is_initiators_first)
 
 
 def _turn(

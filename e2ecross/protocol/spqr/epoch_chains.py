@@ -250,7 +250,7 @@ def count_steps(chains: EpochChains, epoch: int, key_index: int) -> int:
 
 def count_skipped(chains: EpochChains) -> int:
     """How many keys are stored for messages that have not arrived."""
-    return sum(len(chain.skipped) for chain in chains.epochs)
+    return sum([len(chain.skipped) for chain in chains.epochs])
 
 
 def drop_skipped(chains: EpochChains, count: int) -> EpochChains:

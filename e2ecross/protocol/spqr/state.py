@@ -241,7 +241,7 @@ def find_needed_spqr_bucket(state: SpqrState | None, data: bytes) -> tuple[int, 
     Returns:
         The epoch of its chain and its number there, or None.
     """
-    if state is None or not spqr_version(data):
+    if state is None or not spqr_version(data) or not count_skipped(state.chains):
         return None
     try:
         message = decode_spqr_message(data)

@@ -160,7 +160,10 @@ def with_spqr_buckets(state: SpqrState, buckets: SpqrBuckets) -> SpqrState:
 def without_spqr_buckets(state: SpqrState) -> SpqrState:
     """Return the state with none of its stored keys at hand."""
     chains = state.chains
-    if not any(chain.skipped.buckets or chain.skipped.forgotten for chain in chains.epochs):
+    for chain in chains.epochs:
+        if chain.skipped.buckets or chain.skipped.forgotten:
+            break
+    else:
         return state
     epochs = tuple(
         EpochChain(chain.epoch, chain.sending, chain.receiving, chain.skipped.left_in_store())
