@@ -49,7 +49,7 @@ from e2ecross.errors import (
     UnknownPrekey,
     UnknownSession,
 )
-from e2ecross.protocol.session import Session, UsedPrekeys
+from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_reading import (
     Opened,
     Reading,
@@ -61,7 +61,7 @@ from e2ecross.protocol.session_reading import (
     open_with_current,
 )
 from e2ecross.protocol.session_record import SessionRecord, find_session, prefer_identity
-from e2ecross.protocol.session_start import OwnPrekeys, respond_to_session
+from e2ecross.protocol.session_start import OwnPrekeys, prekeys_named, respond_to_session
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Payload, decode_payload
 from e2ecross.wire.envelope import Envelope, MessageKind
@@ -213,11 +213,7 @@ def _compare(
     if payload.message_id != envelope.message_id:
         raise EnvelopeMismatch("the envelope has another message id than the message")
     if isinstance(message, PreKeySignalMessage):
-        used = UsedPrekeys(
-            message.one_time_prekey_id,
-            message.signed_prekey_id,
-            None if message.kyber is None else message.kyber.prekey_id,
-        )
+        used = prekeys_named(message)
         if payload.registration_id != message.registration_id or used != session.used_prekeys:
             raise EnvelopeMismatch("the wrapper of a prekey message was changed on the way")
 

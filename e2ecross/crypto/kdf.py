@@ -32,6 +32,7 @@ __all__ = [
     "derive_root_and_chain_key",
     "extract_to_pads",
     "hash_base_key",
+    "hash_kem_ciphertext",
     "hkdf",
     "hmac_sha256",
     "hmac_with_key",
@@ -56,7 +57,8 @@ _MESSAGE_INFO: Final = b"WhisperMessageKeys"
 _MESSAGE_KEY_INPUT: Final = b"\x01"
 _CHAIN_KEY_INPUT: Final = b"\x02"
 _BASE_KEY_HASH_PREFIX: Final = b"e2ecross seen base key"
-_BASE_KEY_HASH_BYTES: Final = 16
+_KEM_CIPHERTEXT_HASH_PREFIX: Final = b"e2ecross used KEM ciphertext"
+_MEMORY_HASH_BYTES: Final = 16
 
 # RFC 2104, section 2: the key XOR ipad or opad, filled up to SHA-256's block of 64 bytes.
 _INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
@@ -211,7 +213,12 @@ def extract_to_pads(ikm: bytes) -> tuple[bytes, bytes]:
 
 def hash_base_key(base_key: bytes) -> bytes:
     """The 16 bytes by which a base key (33 bytes, public) is remembered."""
-    return hashlib.sha256(_BASE_KEY_HASH_PREFIX + base_key).digest()[:_BASE_KEY_HASH_BYTES]
+    return hashlib.sha256(_BASE_KEY_HASH_PREFIX + base_key).digest()[:_MEMORY_HASH_BYTES]
+
+
+def hash_kem_ciphertext(ciphertext: bytes) -> bytes:
+    """The 16 bytes by which a KEM ciphertext (1569 bytes, public) is remembered."""
+    return hashlib.sha256(_KEM_CIPHERTEXT_HASH_PREFIX + ciphertext).digest()[:_MEMORY_HASH_BYTES]
 
 
 def iterated_sha512(first: bytes, each: bytes, iterations: int) -> bytes:

@@ -68,17 +68,19 @@ class PendingPrekey:
 
 @dataclass(frozen=True, slots=True)
 class UsedPrekeys:
-    """Which of our prekeys the initiator used; repeated first messages name the same.
+    """What the initiator used to start the session; repeated first messages say the same.
 
     Attributes:
         one_time_prekey_id: of our one-time prekey, or None.
         signed_prekey_id: of our signed prekey.
         kyber_prekey_id: of our Kyber prekey; None in version 3.
+        kem_ciphertext_hash: of what was encapsulated to it, 16 bytes; None in version 3.
     """
 
     one_time_prekey_id: int | None
     signed_prekey_id: int
     kyber_prekey_id: int | None = None
+    kem_ciphertext_hash: bytes | None = None
 
 
 class _SessionFields(NamedTuple):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.crypto.entropy import EntropySource
-from e2ecross.crypto.kdf import ChainKey, RootKey
+from e2ecross.crypto.kdf import ChainKey, RootKey, hash_kem_ciphertext
 from e2ecross.crypto.kem import KemKeyPair
 from e2ecross.crypto.keys import AgreementKey, KeyPair, generate_key_pair
 from e2ecross.crypto.secret import Secret
@@ -151,13 +151,20 @@ def respond_to_session(
         # The signed prekey is the first ratchet key; the first message turns it at once.
         ratchet=_first_state(agreed.root_key, prekeys.signed_prekey, agreed.chain_key, agreed.spqr),
         pending=None,
-        used_prekeys=UsedPrekeys(
-            message.one_time_prekey_id,
-            message.signed_prekey_id,
-            None if message.kyber is None else message.kyber.prekey_id,
-        ),
+        used_prekeys=prekeys_named(message),
         without_one_time_prekey=prekeys.one_time_prekey is None,
         version=version,
+    )
+
+
+def prekeys_named(message: PreKeySignalMessage) -> UsedPrekeys:
+    """Return what a prekey message says about the start of its session; nothing is checked."""
+    kyber = message.kyber
+    return UsedPrekeys(
+        message.one_time_prekey_id,
+        message.signed_prekey_id,
+        None if kyber is None else kyber.prekey_id,
+        None if kyber is None else hash_kem_ciphertext(kyber.ciphertext),
     )
 
 

@@ -85,7 +85,10 @@ def session_to_record(session: Session) -> StoredSession:
         used_prekeys=None
         if used is None
         else StoredUsedPrekeys(
-            used.one_time_prekey_id, used.signed_prekey_id, used.kyber_prekey_id
+            used.one_time_prekey_id,
+            used.signed_prekey_id,
+            used.kyber_prekey_id,
+            used.kem_ciphertext_hash,
         ),
         without_one_time_prekey=session.without_one_time_prekey,
         version=session.version.number,
@@ -189,6 +192,7 @@ def session_from_record(
                 stored.used_prekeys.one_time_prekey_id,
                 stored.used_prekeys.signed_prekey_id,
                 stored.used_prekeys.kyber_prekey_id,
+                stored.used_prekeys.kem_ciphertext_hash,
             ),
             without_one_time_prekey=stored.without_one_time_prekey,
             version=VERSION_3 if stored.version == VERSION_3.number else VERSION_4,

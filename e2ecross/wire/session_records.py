@@ -31,6 +31,7 @@ __all__ = [
 _OLDEST_VERSION: Final = 3
 _NEWEST_VERSION: Final = 4
 _SYMMETRIC_KEY_BYTES: Final = 32
+_KEM_CIPHERTEXT_HASH_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +110,12 @@ class StoredPending:
 
 @dataclass(frozen=True, slots=True)
 class StoredUsedPrekeys:
-    """Which of our prekeys a session began with; see `protocol.session.UsedPrekeys`."""
+    """What a session began with; see `protocol.session.UsedPrekeys`."""
 
     one_time_prekey_id: int | None
     signed_prekey_id: int
     kyber_prekey_id: int | None = None
+    kem_ciphertext_hash: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -177,6 +179,7 @@ class StoredSession(Secret):
             fields.used_prekeys.one_time_prekey_id = self.used_prekeys.one_time_prekey_id or 0
             fields.used_prekeys.signed_prekey_id = self.used_prekeys.signed_prekey_id
             fields.used_prekeys.kyber_prekey_id = self.used_prekeys.kyber_prekey_id or 0
+            fields.used_prekeys.kem_ciphertext_hash = self.used_prekeys.kem_ciphertext_hash or b""
         return encode_record(fields)
 
     @classmethod
@@ -232,7 +235,7 @@ class StoredSession(Secret):
             previous_counter=fields.previous_counter,
             receiving_chains=chains,
             pending=_decode_pending(fields),
-            used_prekeys=_decode_used_prekeys(fields),
+            used_prekeys=_decode_used_prekeys(fields, what),
             without_one_time_prekey=fields.without_one_time_prekey,
             version=version,
             spqr=StoredSpqr.decode(fields.spqr) if fields.spqr else None,
@@ -251,12 +254,17 @@ def _decode_pending(fields: storage_pb2.Session) -> StoredPending | None:
     )
 
 
-def _decode_used_prekeys(fields: storage_pb2.Session) -> StoredUsedPrekeys | None:
+def _decode_used_prekeys(fields: storage_pb2.Session, what: str) -> StoredUsedPrekeys | None:
     used = fields.used_prekeys
     if not fields.HasField("used_prekeys"):
         return None
+    if used.kyber_prekey_id:
+        check_lengths(what, (used.kem_ciphertext_hash, _KEM_CIPHERTEXT_HASH_BYTES))
     return StoredUsedPrekeys(
-        used.one_time_prekey_id or None, used.signed_prekey_id, used.kyber_prekey_id or None
+        used.one_time_prekey_id or None,
+        used.signed_prekey_id,
+        used.kyber_prekey_id or None,
+        used.kem_ciphertext_hash or None,
     )
 
 

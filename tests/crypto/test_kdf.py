@@ -22,6 +22,7 @@ from e2ecross.crypto.kdf import (
     derive_next_chain_key,
     derive_root_and_chain_key,
     hash_base_key,
+    hash_kem_ciphertext,
     hkdf,
     hmac_sha256,
     hmac_with_key,
@@ -174,6 +175,13 @@ def test_base_key_hash_is_16_bytes_under_its_own_prefix() -> None:
     expected = hashlib.sha256(b"e2ecross seen base key" + key).digest()[:16]
     assert hash_base_key(key) == expected
     assert hash_base_key(key) != hash_base_key(b"\x05" + b"\1" * 32)
+
+
+def test_kem_ciphertext_hash_is_16_bytes_under_its_own_prefix() -> None:
+    ciphertext = b"\x08" + bytes(1568)
+    expected = hashlib.sha256(b"e2ecross used KEM ciphertext" + ciphertext).digest()[:16]
+    assert hash_kem_ciphertext(ciphertext) == expected
+    assert hash_kem_ciphertext(ciphertext) != hash_kem_ciphertext(ciphertext[:-1] + b"\1")
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 5])

@@ -42,7 +42,6 @@ from e2ecross.protocol import ratchet
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.limits import MAX_RECEIVING_CHAINS
 from e2ecross.wire.signal_message import (
-    VERSION_4,
     VERSIONS,
     decode_prekey_signal_message,
     decode_signal_message,
@@ -239,10 +238,7 @@ class DeviceMachine(RuleBasedStateMachine):
         """Change one bit of a ciphertext."""
         letter = self.letters[which % len(self.letters)]
         changed = bytearray(letter.envelope.ciphertext)
-        place %= len(changed)
-        if place > len(changed) - KEM_CIPHERTEXT_BYTES and self._says_again(letter):
-            return
-        changed[place] ^= 1 << bit
+        changed[place % len(changed)] ^= 1 << bit
         self._refused(letter.reader, replace(letter.envelope, ciphertext=bytes(changed)))
 
     @precondition(lambda self: self.letters)
@@ -302,8 +298,6 @@ class DeviceMachine(RuleBasedStateMachine):
                 foreign = value + 1
             if field == "kyber_ciphertext":
                 foreign = b"\x08" + bytes(KEM_CIPHERTEXT_BYTES - 1)
-                if self._says_again(letter):
-                    return
             self._refused(letter.reader, edit_wrapper(letter.envelope, **{field: foreign}))
 
     @rule(victim=who, one_time=st.booleans(), kyber=st.booleans())
@@ -343,13 +337,6 @@ class DeviceMachine(RuleBasedStateMachine):
             vars(ratchet)["cbc_encrypt"] = self.genuine
             for me in self.people:
                 me.store.close()
-
-    def _says_again(self, letter: Letter) -> bool:
-        """Whether it repeats a KEM ciphertext that its reader has used, and does not ask for."""
-        envelope = letter.envelope
-        is_newer = envelope.ciphertext[:1] == VERSION_4.first_byte
-        known = bool(self.chains[letter.reader].get(letter.base_key))
-        return is_newer and envelope.kind is MessageKind.PREKEY and known
 
     def _waiting(self, reader: int) -> list[Letter]:
         return [

@@ -159,7 +159,12 @@ STORED_SESSION: Final = StoredSession(
     previous_counter=7,
     receiving_chains=(StoredChain(GOOD_KEY, None, 2**32, 3), StoredChain(GOOD_KEY, _KEY, 1, 0)),
     pending=StoredPending(5, 6, 1_700_000_000_000),
-    used_prekeys=StoredUsedPrekeys(one_time_prekey_id=33, signed_prekey_id=22),
+    used_prekeys=StoredUsedPrekeys(
+        one_time_prekey_id=33,
+        signed_prekey_id=22,
+        kyber_prekey_id=44,
+        kem_ciphertext_hash=bytes(16),
+    ),
 )
 STORED_SPQR: Final = StoredSpqr(
     is_initiator=True,

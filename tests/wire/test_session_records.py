@@ -84,7 +84,15 @@ def _describe(stored: StoredSession) -> list[object]:
     "pending",
     [None, StoredPending(None, 0, 0), StoredPending(1, 2, 3), StoredPending(None, 2**32 - 1, 9)],
 )
-@pytest.mark.parametrize("used", [None, StoredUsedPrekeys(None, 0), StoredUsedPrekeys(1, 2)])
+@pytest.mark.parametrize(
+    "used",
+    [
+        None,
+        StoredUsedPrekeys(None, 0),
+        StoredUsedPrekeys(1, 2),
+        StoredUsedPrekeys(1, 2, 3, b"\7" * 16),
+    ],
+)
 @pytest.mark.parametrize("chains", [0, 1, 5])
 def test_session_survives_its_encoding(
     pending: StoredPending | None, used: StoredUsedPrekeys | None, chains: int
@@ -140,6 +148,13 @@ def test_session_key_of_another_length_is_refused(name: str) -> None:
     for bad in (*empty, good[:-1], good + b"\0"):
         with pytest.raises(RecordCorrupted, match="wrong length"):
             StoredSession.decode(replace(STORED_SESSION, **{name: bad}).encode())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [None, bytes(15), bytes(17)])
+def test_kyber_prekey_id_comes_with_a_hash_of_16_bytes(bad: bytes | None) -> None:
+    used = StoredUsedPrekeys(1, 2, 3, bad)
+    with pytest.raises(RecordCorrupted, match="wrong length"):
+        StoredSession.decode(replace(STORED_SESSION, used_prekeys=used).encode())
 
 
 @pytest.mark.parametrize(

@@ -176,14 +176,16 @@ class PendingPrekey(_message.Message):
     def __init__(self, one_time_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., created_at_ms: _Optional[int] = ..., kyber_prekey_id: _Optional[int] = ...) -> None: ...
 
 class UsedPrekeys(_message.Message):
-    __slots__ = ("one_time_prekey_id", "signed_prekey_id", "kyber_prekey_id")
+    __slots__ = ("one_time_prekey_id", "signed_prekey_id", "kyber_prekey_id", "kem_ciphertext_hash")
     ONE_TIME_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNED_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     KYBER_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    KEM_CIPHERTEXT_HASH_FIELD_NUMBER: _ClassVar[int]
     one_time_prekey_id: int
     signed_prekey_id: int
     kyber_prekey_id: int
-    def __init__(self, one_time_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., kyber_prekey_id: _Optional[int] = ...) -> None: ...
+    kem_ciphertext_hash: bytes
+    def __init__(self, one_time_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., kyber_prekey_id: _Optional[int] = ..., kem_ciphertext_hash: _Optional[bytes] = ...) -> None: ...
 
 class SkippedKeys(_message.Message):
     __slots__ = ("numbers", "message_keys")
