@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from e2ecross.address import Address
 from e2ecross.client.context import Context
-from e2ecross.client.message import Message, message_from_payload
+from e2ecross.client.message import Message, message_from
 from e2ecross.client.receiving import DecodedMessage, decode_ciphertext, decrypt_envelope
 from e2ecross.client.sending import checked_message_id, encrypt_content
 from e2ecross.crypto.secret import without_frames
@@ -132,4 +132,4 @@ def _decrypt(
         received = decrypt_envelope(context, tx, *item, now_ms)
     except RemoteError as error:  # nothing has changed
         return without_frames(error)
-    return message_from_payload(received.payload, identity_changed=received.identity_changed)
+    return message_from(received)

@@ -47,10 +47,14 @@ class Delivery:
         address: the device it is for.
         identity_changed: that device has another identity key than before, and
             `Policy.accept_changed_identity` has accepted it.
+        version_downgraded: the session that was started for it has no post-quantum keys although
+            that device has offered them before, and `Policy.accept_version_downgrade` has
+            accepted that.
     """
 
     address: Address
     identity_changed: bool = False
+    version_downgraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +191,12 @@ class Client:
             with context.store.transaction() as tx:
                 if require_device(tx).adopts_epoch:  # restored: nothing counts what it sends yet
                     raise
-        row, changed = prepare_message(link, address, content, message_id)
+        row, news = prepare_message(link, address, content, message_id)
         if row is not None:
             self._check_epoch(link)
             flush_outbox(link, row)
-        return Sent(message_id, (Delivery(address, changed),))
+        delivery = Delivery(address, news.identity_changed, news.version_downgraded)
+        return Sent(message_id, (delivery,))
 
     def receive(self, limit: int = 100) -> list[InboxItem]:
         """Return what has arrived, in order: messages, and failures in their places.

@@ -13,7 +13,7 @@ from e2ecross.client.context import Clock, Context, system_clock
 from e2ecross.client.device_batch import DeviceBatch
 from e2ecross.client.epoch import witnessed_receipt, witnessed_transaction
 from e2ecross.client.identity_backup import export_identity
-from e2ecross.client.message import Message, message_from_payload
+from e2ecross.client.message import Message, message_from
 from e2ecross.client.opening import Surroundings, create_device, import_device, load_context
 from e2ecross.client.policy import Policy
 from e2ecross.client.prekey_upkeep import confirm_publication, prepare_publication
@@ -323,7 +323,7 @@ class Device(DeviceBatch):
         message = decode_ciphertext(context, envelope)
         with witnessed_receipt(context) as tx:
             received = decrypt_envelope(context, tx, envelope, message, context.clock())
-        return message_from_payload(received.payload, identity_changed=received.identity_changed)
+        return message_from(received)
 
     def encrypt_raw(self, address: Address, plaintext: bytes) -> tuple[MessageKind, bytes]:
         """Encrypt bytes for a Signal peer that does not speak our envelope.

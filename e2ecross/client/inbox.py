@@ -53,6 +53,7 @@ def put_message(tx: Transaction, backend_number: int, message: Message) -> int:
         content_kind=kind,
         content_body=body,
         identity_changed=message.identity_changed,
+        version_downgraded=message.version_downgraded,
     )
     return _put(tx, record)
 
@@ -163,6 +164,7 @@ def _decode(receipt: int, record: InboxRecord) -> InboxItem:
         sent_at_ms=record.sent_at_ms,
         content=content,
         identity_changed=record.identity_changed,
+        version_downgraded=record.version_downgraded,
         receipt=receipt,
     )
 

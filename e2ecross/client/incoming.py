@@ -21,7 +21,7 @@ from e2ecross.client.inbox import (
     remove_confirmed_numbers,
 )
 from e2ecross.client.link import Link, repair_sessions, require_minimum_version
-from e2ecross.client.message import message_from_payload
+from e2ecross.client.message import message_from
 from e2ecross.client.receiving import (
     DecodedMessage,
     Received,
@@ -139,7 +139,7 @@ def _keep(
     context: Context, tx: Transaction, number: int, envelope: Envelope, received: Received
 ) -> int | None:
     """Keep what was received in the commit that has used up its message key."""
-    message = message_from_payload(received.payload, identity_changed=received.identity_changed)
+    message = message_from(received)
     now_ms = context.clock()
     if not was_delivered(tx, context.policy, message.sender, message.message_id, now_ms):
         note_delivered(tx, context.policy, message.sender, message.message_id, now_ms)

@@ -8,21 +8,34 @@ Rules:
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.backend import Backend
-from e2ecross.client.context import Context
+from e2ecross.client.context import Context, address_key
 from e2ecross.client.device import Device
 from e2ecross.client.sending import send_to_identity
 from e2ecross.client.session_store import drop_damaged_sessions
-from e2ecross.client.trust import accept_by_policy, find_identity
+from e2ecross.client.trust import (
+    accept_by_policy,
+    find_identity,
+    find_identity_record,
+    is_downgrade,
+)
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import BackendError, EnvelopeMismatch, UntrustedIdentity, VersionDowngrade
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.signal_message import VERSION_3, VERSION_4, MessageVersion
 
-__all__ = ["Link", "ensure_session", "repair_sessions", "require_minimum_version"]
+__all__ = [
+    "NO_NEWS",
+    "BundleNews",
+    "Link",
+    "ensure_session",
+    "repair_sessions",
+    "require_minimum_version",
+]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -45,7 +58,23 @@ class Link(Secret):
         return self.device.context
 
 
-def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
+@dataclass(frozen=True, slots=True)
+class BundleNews:
+    """What a bundle has brought that the policy accepts but the app should hear of.
+
+    Attributes:
+        identity_changed: another identity key than the accepted one.
+        version_downgraded: no post-quantum keys, although the device has offered them before.
+    """
+
+    identity_changed: bool = False
+    version_downgraded: bool = False
+
+
+NO_NEWS: Final = BundleNews()
+
+
+def ensure_session(link: Link, address: Address, *, fresh: bool) -> BundleNews:
     """Start a session from a new bundle, unless there is one to send with.
 
     Args:
@@ -54,7 +83,7 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
         fresh: start one in any case: the peer, or this device, may have lost the others.
 
     Returns:
-        Whether the bundle brought a changed identity key, which the policy has accepted.
+        What the bundle has brought; nothing if none was needed.
 
     Raises:
         UntrustedIdentity: the bundle has another identity key than the accepted one.
@@ -65,7 +94,7 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
     """
     device, context = link.device, link.context
     if not fresh and device.has_session(address):
-        return False
+        return NO_NEWS
     bundle = link.backend.fetch_bundle(context.address, link.token, address)
     if not isinstance(bundle, PreKeyBundle):
         raise BackendError("the back end answered with something that is no bundle")
@@ -73,6 +102,8 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
         raise EnvelopeMismatch(f"the back end answered with a bundle of {bundle.address}")
     version = VERSION_3 if bundle.kyber_prekey is None else VERSION_4
     require_minimum_version(context, version)
+    with context.store.transaction() as tx:
+        downgraded = is_downgrade(find_identity_record(tx, address_key(address)), version)
     try:
         device.start_session(bundle)
     except UntrustedIdentity as error:
@@ -83,8 +114,8 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> bool:
             # The old sessions read late messages, and are not sent with any more.
             send_to_identity(tx, address, decode_public_key(error.identity_key))
         device.start_session(bundle)
-        return True
-    return False
+        return BundleNews(identity_changed=True, version_downgraded=downgraded)
+    return BundleNews(version_downgraded=downgraded)
 
 
 def require_minimum_version(context: Context, version: MessageVersion) -> None:

@@ -4,10 +4,11 @@
 from dataclasses import dataclass, field
 
 from e2ecross.address import Address
+from e2ecross.client.receiving import Received
 from e2ecross.errors import RemoteError
-from e2ecross.wire.content import Content, Payload, Resent, RetryRequest
+from e2ecross.wire.content import Content, Resent, RetryRequest
 
-__all__ = ["FailedMessage", "Message", "message_from_payload"]
+__all__ = ["FailedMessage", "Message", "message_from"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Message:
         identity_changed: it came under another identity key than the accepted one.
         redelivered: it may have been handed over before a crash (`Client` only).
         receipt: by which `Client.confirm` finds it; None from `Device.decrypt`.
+        version_downgraded: it started a session without post-quantum keys although the sender has
+            offered them before, and `Policy.accept_version_downgrade` has accepted that.
     """
 
     sender: Address
@@ -32,6 +35,7 @@ class Message:
     identity_changed: bool
     redelivered: bool = False
     receipt: int | None = field(default=None, repr=False, compare=False)
+    version_downgraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +61,17 @@ class FailedMessage:
     receipt: int | None = field(default=None, repr=False, compare=False)
 
 
-def message_from_payload(payload: Payload, *, identity_changed: bool) -> Message:
-    """Return what a payload holds; of a copy that was sent again, what the first one held."""
-    content = payload.content
+def message_from(received: Received) -> Message:
+    """Return what was received; of a copy that was sent again, what the first one held."""
+    payload = received.payload
+    message_id, sent_at_ms, content = payload.message_id, payload.sent_at_ms, payload.content
     if isinstance(content, Resent):
-        return Message(
-            payload.sender,
-            content.message_id,
-            content.sent_at_ms,
-            content.content,
-            identity_changed,
-        )
+        message_id, sent_at_ms, content = content.message_id, content.sent_at_ms, content.content
     return Message(
-        payload.sender, payload.message_id, payload.sent_at_ms, content, identity_changed
+        payload.sender,
+        message_id,
+        sent_at_ms,
+        content,
+        received.identity_changed,
+        version_downgraded=received.version_downgraded,
     )

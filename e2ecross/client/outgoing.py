@@ -10,7 +10,13 @@ Rules:
 
 from e2ecross.address import Address
 from e2ecross.client.epoch import read_epoch, witnessed_transaction
-from e2ecross.client.link import Link, ensure_session, repair_sessions
+from e2ecross.client.link import (
+    NO_NEWS,
+    BundleNews,
+    Link,
+    ensure_session,
+    repair_sessions,
+)
 from e2ecross.client.outbox import (
     Waiting,
     find_in_outbox,
@@ -44,7 +50,7 @@ _FINAL = (UnknownRecipient, BackendRefused, RemoteError)
 
 def prepare_message(
     link: Link, address: Address, content: Content, message_id: bytes
-) -> tuple[bytes | None, bool]:
+) -> tuple[bytes | None, BundleNews]:
     """Encrypt a message and put it into the outbox, unless it is or has been there.
 
     Args:
@@ -54,8 +60,8 @@ def prepare_message(
         message_id: 16 bytes.
 
     Returns:
-        Its row in the outbox, None when it was sent before; and whether the recipient's identity
-        key has changed, and was accepted by the policy.
+        Its row in the outbox, None when it was sent before; and what the bundle has brought that
+        it took.
 
     Raises:
         E2ECrossError: as `ensure_session` and `Device.encrypt`.
@@ -65,7 +71,7 @@ def prepare_message(
         row = find_in_outbox(tx, address, message_id)
         kept = find_kept(tx, context.policy, address, message_id, context.clock())
     if row is not None or kept is not None:
-        return row, False
+        return row, NO_NEWS
     try:
         return _encrypt_message(link, address, content, message_id)
     except RecordCorrupted:
@@ -114,14 +120,14 @@ def flush_outbox(link: Link, wanted: bytes | None = None) -> None:
 
 def _encrypt_message(
     link: Link, address: Address, content: Content, message_id: bytes
-) -> tuple[bytes, bool]:
+) -> tuple[bytes, BundleNews]:
     context = link.context
-    changed = ensure_session(link, address, fresh=False)
+    news = ensure_session(link, address, fresh=False)
     with witnessed_transaction(context) as tx:
         now_ms = context.clock()
         envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
         keep_sent(tx, context.policy, address, message_id, content, now_ms)
-        return put_into_outbox(tx, envelope), changed
+        return put_into_outbox(tx, envelope), news
 
 
 def _encrypt_waiting(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | None:

@@ -35,6 +35,7 @@ from e2ecross.client.session_store import (
 )
 from e2ecross.client.trust import (
     find_identity_record,
+    is_downgrade,
     note_offered_version,
     observe_identity,
     require_identity,
@@ -94,12 +95,15 @@ class Received(Secret):
     Attributes:
         payload: what it held.
         identity_changed: whether it came under another identity key than the accepted one.
+        version_downgraded: whether it started a session of an older version than the sender has
+            offered before, which the policy has accepted.
         base_key: of the session that read it, 33 bytes.
         identity_key: the sender's in that session, 33 bytes.
     """
 
     payload: Payload
     identity_changed: bool
+    version_downgraded: bool
     base_key: PublicKey
     identity_key: PublicKey
 
@@ -198,9 +202,12 @@ def decrypt_envelope(
     receipt = _open(context, tx, envelope.sender, message)
     payload = decode_payload(receipt.opened.plaintext)
     _compare(envelope, message, receipt.opened.session, payload)
-    changed = _accept(context, tx, envelope.sender, receipt, now_ms)
     session = receipt.opened.session
-    return Received(payload, changed, session.base_key, session.remote_identity_key)
+    downgraded = receipt.first_message is not None and is_downgrade(
+        find_identity_record(tx, address_key(envelope.sender)), session.version
+    )
+    changed = _accept(context, tx, envelope.sender, receipt, now_ms)
+    return Received(payload, changed, downgraded, session.base_key, session.remote_identity_key)
 
 
 def _compare(

@@ -39,6 +39,7 @@ __all__ = [
     "accept_identity",
     "find_identity",
     "find_identity_record",
+    "is_downgrade",
     "mark_stale",
     "mark_verified",
     "note_asked",
@@ -267,6 +268,11 @@ def note_asked(tx: Transaction, address: Address, now_ms: int) -> None:
     _save(tx, replace(require_identity(tx, address), asked_at_ms=now_ms))
 
 
+def is_downgrade(record: RemoteIdentityRecord | None, version: MessageVersion) -> bool:
+    """Whether a new session of this version is older than what the device has offered before."""
+    return record is not None and version.number < record.offered_version
+
+
 def require_no_downgrade(
     record: RemoteIdentityRecord | None, address: Address, version: MessageVersion, policy: Policy
 ) -> None:
@@ -277,10 +283,9 @@ def require_no_downgrade(
     Raises:
         VersionDowngrade: it is one, and the policy does not accept it.
     """
-    offered = 0 if record is None else record.offered_version
-    if version.number < offered and not policy.accept_version_downgrade:
+    if is_downgrade(record, version) and not policy.accept_version_downgrade:
         raise VersionDowngrade(
-            f"{address} has offered version {offered} of the protocol before, and this is version "
+            f"{address} has offered a newer version of the protocol before, and this is version "
             f"{version.number}: somebody may have taken out its post-quantum keys"
         )
 

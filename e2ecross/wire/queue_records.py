@@ -110,6 +110,7 @@ class InboxRecord(Secret):
         content_kind: 0 when this is a failure.
         content_body: what was sent, encoded; secret.
         identity_changed: whether it came under an identity key that is not accepted.
+        version_downgraded: whether it started a session of an older version than offered before.
         error_code: `code` of the error, empty when this is a message.
         error_text: the error's message.
         error_identity_key: the new identity key that an `IdentityChangedError` names, 33 bytes,
@@ -126,6 +127,7 @@ class InboxRecord(Secret):
     content_kind: int = 0
     content_body: bytes = b""
     identity_changed: bool = False
+    version_downgraded: bool = False
     error_code: str = ""
     error_text: str = ""
     error_identity_key: bytes = b""
@@ -151,6 +153,7 @@ class InboxRecord(Secret):
             fields.message.content_kind = self.content_kind
             fields.message.content_body = self.content_body
             fields.message.identity_changed = self.identity_changed
+            fields.message.version_downgraded = self.version_downgraded
         return encode_record(fields)
 
     @classmethod
@@ -180,6 +183,7 @@ class InboxRecord(Secret):
             content_kind=fields.message.content_kind,
             content_body=fields.message.content_body,
             identity_changed=fields.message.identity_changed,
+            version_downgraded=fields.message.version_downgraded,
             error_code=fields.failure.code,
             error_text=fields.failure.text,
             error_identity_key=fields.failure.identity_key,

@@ -9,10 +9,19 @@ from dataclasses import replace
 
 import pytest
 
-from e2ecross import Envelope, MessageKind, Policy, PreKeyBundle, Text
-from e2ecross.client.context import require_device
+from e2ecross import (
+    Client,
+    Delivery,
+    Envelope,
+    Message,
+    MessageKind,
+    Policy,
+    PreKeyBundle,
+    Text,
+)
+from e2ecross.client.context import address_key, require_device
 from e2ecross.client.link import Link, ensure_session
-from e2ecross.client.session_store import load_sessions
+from e2ecross.client.session_store import load_sessions, save_sessions
 from e2ecross.errors import (
     AuthenticationFailed,
     DecodeError,
@@ -26,6 +35,7 @@ from e2ecross.errors import (
     VersionDowngrade,
 )
 from e2ecross.protocol.session import session_encrypt
+from e2ecross.protocol.session_record import NO_SESSIONS
 from e2ecross.wire.content import encode_payload
 from tests.attacks.hostile_backend import FEW_PREKEYS, HostileBackend, party
 from tests.attacks.support import (
@@ -115,8 +125,33 @@ def test_the_policy_may_accept_it() -> None:
     ana, budi = person(ANA, policy=EITHER), person(BUDI, policy=EITHER)
     meet(ana, budi, kyber=True)
     ana.start(budi)
-    assert budi.read(ana.send(budi, "in the older version")) == "in the older version"
+    message = budi.device.decrypt(ana.send(budi, "in the older version"))
+    assert (message.content, message.version_downgraded) == (Text("in the older version"), True)
     assert current(budi, ana).version.number == 3
+    repeated = budi.device.decrypt(ana.send(budi, "goes on"))
+    assert (repeated.content, repeated.version_downgraded) == (Text("goes on"), False)
+
+
+@pytest.mark.parametrize("offered", [True, False], ids=["offered version 4", "never offered it"])
+def test_a_client_is_told_of_what_its_policy_accepts(offered: bool) -> None:
+    """On both ends: with the sent copy, and with the message, also after a crash."""
+    backend, allows = HostileBackend(), replace(FEW_PREKEYS, minimum_version=3)
+    allows = replace(allows, accept_version_downgrade=True)
+    ana, budi = party(ANA, backend, policy=allows), party(BUDI, backend, policy=allows)
+    if offered:
+        assert ana.client.send(BUDI, Text("hello")).deliveries == (Delivery(BUDI),)
+        assert budi.receive() == ["hello"]
+        with ana.person.store.transaction() as tx:
+            save_sessions(tx, address_key(BUDI), load_sessions(tx, BUDI), NO_SESSIONS)
+    backend.bundle_lie = stripped
+    sent = ana.client.send(BUDI, Text("in the older version"))
+    assert sent.deliveries == (Delivery(BUDI, version_downgraded=offered),)
+    for client in (budi.client, Client(budi.person.device, backend)):
+        (message,) = client.receive()
+        assert isinstance(message, Message)
+        assert message.content == Text("in the older version")
+        assert message.version_downgraded is offered
+    assert ana.client.send(BUDI, Text("goes on")).deliveries == (Delivery(BUDI),)
 
 
 @pytest.mark.parametrize("one_time", [True, False])

@@ -159,7 +159,11 @@ def test_every_method_has_the_promised_arguments(
             "kyber_prekey kyber_prekey_signature",
         ),
         (Envelope, "message_id sender recipient kind ciphertext"),
-        (Message, "sender message_id sent_at_ms content identity_changed redelivered receipt"),
+        (
+            Message,
+            "sender message_id sent_at_ms content identity_changed redelivered receipt "
+            "version_downgraded",
+        ),
         (FailedMessage, "sender message_id error redelivered retrying receipt"),
         (SafetyNumber, "digits scannable"),
         (

@@ -42,6 +42,7 @@ from e2ecross.protocol import ratchet
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.limits import MAX_RECEIVING_CHAINS
 from e2ecross.wire.signal_message import (
+    VERSION_4,
     VERSIONS,
     decode_prekey_signal_message,
     decode_signal_message,
@@ -104,6 +105,8 @@ class DeviceMachine(RuleBasedStateMachine):
         self.chains: list[dict[bytes, list[bytes]]] = [{}, {}]
         # By session and sender: the newest chain of the post-quantum ratchet.
         self.newest_epoch: dict[tuple[bytes, int], int] = {}
+        # Who knows that the other has post-quantum keys.
+        self.offered = [False, False]
         self.attackers = 0
         self.used: list[tuple[bytes, bytes]] = []
         self.genuine: Callable[[bytes, bytes, bytes], bytes] = vars(ratchet)["cbc_encrypt"]
@@ -126,7 +129,9 @@ class DeviceMachine(RuleBasedStateMachine):
         if self.starts[starter] < MAX_STARTS:
             self.starts[starter] += 1
             one_time = one_time and peer.handed_out < ONE_TIME_PREKEYS
-            self.people[starter].start(peer, one_time=one_time, kyber=kyber and self.mixed)
+            kyber = kyber and self.mixed
+            self.people[starter].start(peer, one_time=one_time, kyber=kyber)
+            self.offered[starter] |= kyber
 
     @rule(kyber=st.booleans(), both=st.booleans())
     def both_start(self, kyber: bool, both: bool) -> None:
@@ -357,12 +362,17 @@ class DeviceMachine(RuleBasedStateMachine):
         else:
             message = me.device.decrypt(letter.envelope)
             letter.was_read = True
+            starts = letter.envelope.kind is MessageKind.PREKEY and not seen
+            is_newer = letter.envelope.ciphertext[:1] == VERSION_4.first_byte
+            downgraded = starts and not is_newer and self.offered[letter.reader]
+            self.offered[letter.reader] |= starts and is_newer
             assert message == Message(
                 sender=letter.envelope.sender,
                 message_id=letter.envelope.message_id,
                 sent_at_ms=message.sent_at_ms,
                 content=Text(letter.text),
                 identity_changed=False,
+                version_downgraded=downgraded,
             )
             if letter.ratchet_key not in seen:
                 seen.append(letter.ratchet_key)

@@ -346,16 +346,18 @@ class InboxRecord(_message.Message):
     def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., backend_number: _Optional[int] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., confirmed: bool = ...) -> None: ...
 
 class InboxMessage(_message.Message):
-    __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed")
+    __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded")
     SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    VERSION_DOWNGRADED_FIELD_NUMBER: _ClassVar[int]
     sent_at_ms: int
     content_kind: int
     content_body: bytes
     identity_changed: bool
-    def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ...) -> None: ...
+    version_downgraded: bool
+    def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ..., version_downgraded: bool = ...) -> None: ...
 
 class InboxFailure(_message.Message):
     __slots__ = ("code", "text", "identity_key", "retrying")
