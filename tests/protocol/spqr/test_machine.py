@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from e2ecross.crypto.kem import split_public_key
 from e2ecross.errors import AuthenticationFailed, InvalidKey, RemoteError
-from e2ecross.protocol.spqr.erasure import encode_chunk
+from e2ecross.protocol.spqr.erasure import NO_CHUNKS, encode_chunk
 from e2ecross.protocol.spqr.machine import CONTENTS, Held, Machine, Stage
 from e2ecross.protocol.spqr.machine_receiving import check_epoch, machine_receive
 from e2ecross.protocol.spqr.machine_sending import machine_send
@@ -147,6 +147,18 @@ def test_an_acknowledgement_alone_is_enough_where_the_vector_has_arrived() -> No
     assert other.machine.held.outgoing == step.machine.held.outgoing
 
 
+def test_any_message_of_the_next_epoch_begins_it_and_says_nothing_more() -> None:
+    # Peers of ours begin it with an empty one; the rule is the specification's.
+    ends = Ends("next")
+    ends.until(1, S.CT2_SAMPLED)
+    machine = machine_of(ends.states[1])
+    for kind in SpqrKind:
+        step = machine_receive(machine, SpqrMessage(machine.epoch + 1, 1, kind, 0, bytes(32)))
+        assert (step.machine.stage, step.machine.epoch) == (S.KEYS_UNSAMPLED, machine.epoch + 1)
+        assert step.machine.received is NO_CHUNKS
+        assert step.secret is None
+
+
 def test_each_stage_holds_what_the_table_says() -> None:
     checked = set()
 
@@ -178,6 +190,21 @@ def test_chunks_are_counted_round() -> None:
     sent = machine_send(at_end, NO_ENTROPY)
     assert sent.chunk_index == 65_535
     assert sent.machine.next_chunk == 0
+
+
+def test_chunks_go_on_where_they_were_though_the_stage_changes() -> None:
+    ends = Ends("on")
+    ends.until(0, S.HEADER_SENT)
+    last = ends.send(1).message.chunk_index
+    while machine_of(ends.states[1]).stage is S.CT1_SAMPLED:
+        ends.exchange(0)
+    sent = ends.send(1).message
+    assert (sent.kind, sent.chunk_index) == (K.CT1, last + 1)
+    last = ends.send(0).message.chunk_index
+    while machine_of(ends.states[0]).stage is S.HEADER_SENT:
+        ends.exchange(1)
+    sent = ends.send(0).message
+    assert (sent.kind, sent.chunk_index) == (K.EK_CT1_ACK, last + 1)
 
 
 def test_entropy_is_drawn_twice_in_an_epoch() -> None:
