@@ -212,8 +212,11 @@ def test_one_bucket_at_hand_is_enough() -> None:
     assert len(ready.chains.epochs[0].skipped) == 199
     assert ready.chains.epochs[0].skipped.get(70) == sent[69].key
     assert with_spqr_buckets(bare, {}).chains.epochs[0] is bare.chains.epochs[0]
-    with pytest.raises(RecordCorrupted):
-        with_all_spqr_buckets(bare, buckets)
+    every = {0: {n: decode_skipped_keys(row) for (_, n), row in rows[1].skipped.items()}}
+    assert len(with_all_spqr_buckets(bare, every).chains.epochs[0].skipped) == 199
+    for wrong in (buckets, {0: {**every[0], 4: {300: bytes(32)}}}):
+        with pytest.raises(RecordCorrupted):
+            with_all_spqr_buckets(bare, wrong)
 
 
 # --- Damage -----------------------------------------------------------------------------------
@@ -265,6 +268,20 @@ def test_a_record_that_contradicts_itself_is_corrupted(stage: Stage) -> None:
     for change in changes:
         with pytest.raises(RecordCorrupted):
             _load(rows, change)
+
+
+def test_a_machine_two_epochs_further_than_was_sent_in_is_corrupted() -> None:
+    rows = _at(Stage.NO_HEADER_RECEIVED)
+
+    def nothing_sent(stored: StoredSpqr) -> StoredSpqr:
+        chains = stored.chains[-1:] * epoch
+        return replace(stored, epoch=epoch, first_epoch=0, sending_epoch=0, chains=chains)
+
+    epoch = 2
+    assert _load(rows, nothing_sent).machine.epoch == 2
+    epoch = 3
+    with pytest.raises(RecordCorrupted):
+        _load(rows, nothing_sent)
 
 
 def test_material_of_another_stage_is_corrupted() -> None:
