@@ -16,7 +16,7 @@ from e2ecross.wire.session_records import (
     decode_skipped_keys,
     encode_skipped_keys,
 )
-from tests.support.formats import STORED_SESSION
+from tests.support.formats import STORED_SESSION, STORED_SPQR
 from tests.support.points import GOOD_KEY
 from tests.support.protobuf import Field, fields, message
 
@@ -74,7 +74,7 @@ def _describe(stored: StoredSession) -> list[object]:
         if name == "receiving_chains":
             for chain in stored.receiving_chains:
                 values += [chain.ratchet_key, chain.chain_key]
-                values += [chain.message_number, chain.skipped_count]
+                values += [chain.message_number, chain.skipped_count, chain.may_have_no_pq_key]
         else:
             values.append(getattr(stored, name))
     return values
@@ -82,7 +82,14 @@ def _describe(stored: StoredSession) -> list[object]:
 
 @pytest.mark.parametrize(
     "pending",
-    [None, StoredPending(None, 0, 0), StoredPending(1, 2, 3), StoredPending(None, 2**32 - 1, 9)],
+    [
+        None,
+        StoredPending(None, 0, 0),
+        StoredPending(1, 2, 3),
+        StoredPending(None, 2**32 - 1, 9),
+        StoredPending(1, 2, 3, 0),  # an id like any other
+        StoredPending(1, 2, 3, 2**32 - 1),
+    ],
 )
 @pytest.mark.parametrize(
     "used",
@@ -102,7 +109,8 @@ def test_session_survives_its_encoding(
         pending=pending,
         used_prekeys=used,
         receiving_chains=tuple(
-            StoredChain(_key(9 + i), None if i % 2 else KEY, 2**32 - i, i) for i in range(chains)
+            StoredChain(_key(9 + i), None if i % 2 else KEY, 2**32 - i, i, i == 0)
+            for i in range(chains)
         ),
     )
     assert _describe(StoredSession.decode(stored.encode())) == _describe(stored)
@@ -121,6 +129,13 @@ def test_session_of_an_earlier_version_is_refused(version: int) -> None:
     items: list[Field] = [(1, version), *body] if version else body
     with pytest.raises(RecordCorrupted):
         StoredSession.decode(b"\x01" + message(items))
+
+
+def test_session_of_version_3_has_no_spqr_ratchet() -> None:
+    stored = replace(STORED_SESSION, version=4, spqr=STORED_SPQR)
+    assert StoredSession.decode(stored.encode()).spqr is not None
+    with pytest.raises(RecordCorrupted, match="impossible version"):
+        StoredSession.decode(replace(stored, version=3).encode())
 
 
 def test_session_has_at_most_5_chains() -> None:
