@@ -15,7 +15,7 @@ from e2ecross.errors import (
     UnsupportedVersion,
 )
 from e2ecross.protocol.ratchet import count_skipped_keys
-from e2ecross.protocol.session import Session, without_skipped_spqr_keys
+from e2ecross.protocol.session import Session, without_skipped_keys, without_skipped_spqr_keys
 from e2ecross.protocol.session_archive import bound_archive
 from e2ecross.protocol.session_reading import (
     Reading,
@@ -25,6 +25,7 @@ from e2ecross.protocol.session_reading import (
 )
 from e2ecross.protocol.session_record import NO_SESSIONS, seal_message
 from e2ecross.protocol.session_start import OwnPrekeys, respond_to_session
+from e2ecross.protocol.session_storage import without_buckets
 from e2ecross.protocol.spqr.state import (
     SpqrState,
     count_skipped_spqr_keys,
@@ -32,7 +33,11 @@ from e2ecross.protocol.spqr.state import (
     spqr_send,
 )
 from e2ecross.wire.envelope import MessageKind
-from e2ecross.wire.limits import MAX_SKIPPED_KEYS_ARCHIVED
+from e2ecross.wire.limits import (
+    MAX_FORWARD_JUMP,
+    MAX_FORWARD_JUMP_ARCHIVED,
+    MAX_SKIPPED_KEYS_ARCHIVED,
+)
 from e2ecross.wire.signal_message import (
     VERSION_4,
     VERSIONS,
@@ -42,7 +47,7 @@ from e2ecross.wire.signal_message import (
 from tests.support.entropy import NO_ENTROPY, SeededEntropy
 from tests.support.parties import Party, Sealed, inner_message, message_keys_for
 from tests.support.protobuf import message as encode_fields
-from tests.support.records import save_record
+from tests.support.records import load_record, save_record
 from tests.support.values import with_fields
 
 SAID, OTHER = bytes(range(36)), bytes(36)
@@ -84,7 +89,7 @@ def test_addresses_are_said_in_first_messages_of_version_4_alone() -> None:
     older = Party("alice"), Party("bob")
     older[0].start(older[1])
     _, data = _sealed_with(older[0], SAID)
-    assert decode_prekey_signal_message(data, VERSIONS).message.addresses is None
+    assert SAID not in data  # as version 3 its reader would not look at it
 
 
 def replace_reading(party: Party, addresses: bytes | None) -> Reading:
@@ -185,6 +190,28 @@ def test_what_one_session_refuses_several_refuse_as_one(
     assert set(before) & set(save_record(alice.record))
 
 
+@pytest.mark.parametrize(
+    ("allowed", "archived", "limit"),
+    [
+        (300, False, 300),
+        (300, True, 300),
+        (MAX_FORWARD_JUMP, True, MAX_FORWARD_JUMP_ARCHIVED),
+    ],
+)
+def test_a_jump_ends_where_the_policy_or_the_archive_says(
+    allowed: int, archived: bool, limit: int
+) -> None:
+    alice, bob = _pair()
+    sent = [alice.send(b"%d" % number) for number in range(limit + 1)]
+    if archived:
+        bob.start(alice)
+    bob.reading = Reading(allowed, None)
+    # The post-quantum ratchet counts from the last key that was used, the other from the next one.
+    with pytest.raises(AuthenticationFailed if archived else TooManySkipped):
+        bob.receive(sent[limit])
+    assert bob.receive(sent[limit - 1]) == b"%d" % (limit - 1)
+
+
 # --- Stored keys ------------------------------------------------------------------------------
 
 
@@ -230,6 +257,14 @@ def test_the_newest_stay_and_open_their_messages() -> None:
             assert bob.receive(late[number]) == b"late %d" % number
 
 
+def test_a_session_that_is_stored_leaves_its_stored_keys_out() -> None:
+    session = _with_stored(100)
+    slim = without_buckets(session)
+    (chain,) = _spqr(slim).chains.epochs
+    assert (len(chain.skipped), chain.skipped.buckets) == (100, {})
+    assert without_buckets(slim) is slim
+
+
 # --- Key number 0 -----------------------------------------------------------------------------
 
 
@@ -248,6 +283,24 @@ def test_the_exception_for_key_number_0_is_a_flag_of_one_chain() -> None:
         assert flags[1:] == [False] * len(flags[1:])
         alice.receive(bob.send(b"x"))
     assert not any(chain.may_have_no_pq_key for chain in bob.current.ratchet.receiving)
+
+
+def test_late_messages_without_key_are_read_whatever_became_of_their_chain() -> None:
+    """The flag stays while keys are stored, used and dropped, and when the chain is closed."""
+    alice, bob = Party("alice", pq=True), Party("bob", pq=True)
+    alice.require_spqr = False  # like older peers: without a key before the first answer
+    alice.start(bob)
+    late = [alice.send(b"late %d" % number) for number in range(5)]
+    bob.receive(late[3])
+    assert without_buckets(bob.current).ratchet.receiving[0].may_have_no_pq_key
+    bob.record = load_record(save_record(bob.record))
+    bob.record = with_fields(bob.record, current=without_skipped_keys(bob.current, 1))
+    assert bob.receive(late[2]) == b"late 2"
+    alice.receive(bob.send(b"answer"))
+    bob.receive(alice.send(b"closes it"))
+    assert bob.current.ratchet.receiving[0].chain_key is None
+    for number in (4, 1):
+        assert bob.receive(late[number]) == b"late %d" % number
 
 
 def test_version_3_has_no_such_flag() -> None:
