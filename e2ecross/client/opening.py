@@ -169,7 +169,7 @@ def _open(
 def _check(store: Store, given: Surroundings) -> None:
     require_methods("store", store, "transaction")
     require_methods("clock", given.clock, "__call__")
-    require_methods("entropy", given.entropy, "bytes")
+    require_methods("entropy", given.entropy, "bytes", "encapsulate")
     if given.policy is not None:
         require_type("policy", given.policy, Policy)
     if given.witness is not None:

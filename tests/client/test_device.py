@@ -2,8 +2,10 @@
 """`Device`: the API as it is promised, its arguments, content, and the raw Signal layer."""
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import fields
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -687,7 +689,7 @@ _CREATION: dict[str, tuple[object, ...]] = {
     "store": (None, "ana.db", b"", object()),
     "policy": ({}, "strict", Policy),
     "clock": (None, 5, NOW_MS),
-    "entropy": (None, b"", 5),
+    "entropy": (None, b"", 5, SimpleNamespace(bytes=os.urandom)),
 }
 
 
