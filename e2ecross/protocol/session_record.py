@@ -3,10 +3,7 @@
 
 Rules:
 - The current session sends. Up to 40 archived ones, newest first, still read; the one that reads
-  a message becomes current.
-- A message whose ratchet key a session knows is for that session only, and its error is final.
-  Otherwise every session is tried, those of the accepted identity first, until together they
-  have walked too far along their chains; their failures are one.
+  a message becomes current (`session_reading.py`).
 - When both ends start at once, we stay with our own unanswered session for a while (the stay
   rule): the peer's session is held in the archive, and replaces ours when it has read eight
   messages, or when the peer starts yet another.

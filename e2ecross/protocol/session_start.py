@@ -37,7 +37,7 @@ from e2ecross.wire.signal_message import (
     PreKeySignalMessage,
 )
 
-__all__ = ["OwnPrekeys", "initiate_session", "respond_to_session"]
+__all__ = ["OwnPrekeys", "initiate_session", "prekeys_named", "respond_to_session"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

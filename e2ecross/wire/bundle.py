@@ -4,7 +4,7 @@
 Rules:
 - Public values only.
 - A `PreKeyBundle` is plain bytes: the bundle of any Signal peer fits. Its keys and signatures are
-  checked where they are used (`protocol/x3dh.py`, `protocol/pqxdh.py`), before any state exists.
+  checked where they are used (`protocol/verified_bundle.py`), before any state exists.
 - Exactly one encoding. Without Kyber keys it is that of releases which knew none. With them, a
   bundle and a publication have no field number in common that holds them: one is never read as
   the other.

@@ -12,9 +12,7 @@ Source: docs/wire-format.md, addresses in a Signal message.
 import re
 from typing import Final
 
-__all__ = ["ADDRESSES_BYTES", "encode_addresses", "encode_service_id"]
-
-ADDRESSES_BYTES: Final = 36
+__all__ = ["encode_addresses", "encode_service_id"]
 
 _MAX_DEVICE: Final = 127
 _SERVICE_ID: Final = re.compile(

@@ -62,7 +62,7 @@ VERSION_4: Final = MessageVersion(4, b"\x44", is_post_quantum=True)
 VERSIONS: Final = (VERSION_4, VERSION_3)
 """All that there are, the newest first."""
 
-_BY_FIRST_BYTE: Final = {version.first_byte: version for version in (VERSION_3, VERSION_4)}
+_BY_FIRST_BYTE: Final = {version.first_byte: version for version in VERSIONS}
 
 
 class SignalMessage(NamedTuple):

@@ -22,7 +22,6 @@ from e2ecross.crypto.spqr_kdf import (
 from e2ecross.errors import AuthenticationFailed
 
 __all__ = [
-    "MAC_BYTES",
     "Authenticator",
     "ciphertext_mac",
     "first_authenticator",
@@ -31,8 +30,6 @@ __all__ = [
     "verify_ciphertext",
     "verify_header",
 ]
-
-MAC_BYTES: Final = 32
 
 _NO_KEY: Final = AuthenticatorKey(bytes(32))
 

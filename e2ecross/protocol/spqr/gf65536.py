@@ -14,7 +14,7 @@ from operator import getitem, xor
 from struct import pack
 from typing import Final, NamedTuple
 
-__all__ = ["ORDER", "Multiples", "combine", "logarithms", "multiples", "multiply"]
+__all__ = ["ORDER", "Multiples", "combine", "logarithms", "multiples"]
 
 ORDER: Final = 65_535
 """How many elements are not 0; x to this power is 1."""
@@ -55,14 +55,6 @@ def logarithms() -> _Logarithms:
         if element > ORDER:
             element ^= _POLYNOMIAL
     return _Logarithms(log, power * 2)
-
-
-def multiply(left: int, right: int) -> int:
-    """Multiply two elements."""
-    if not left or not right:
-        return 0
-    log, power = logarithms()
-    return power[log[left] + log[right]]
 
 
 def multiples(row: int) -> Multiples:

@@ -23,11 +23,7 @@ from e2ecross.protocol.spqr.authenticator import Authenticator
 from e2ecross.protocol.spqr.erasure import NO_CHUNKS, ReceivedChunks
 
 __all__ = [
-    "CIPHERTEXT_CHUNKS",
     "CONTENTS",
-    "HEADER_CHUNKS",
-    "SECOND_CHUNKS",
-    "VECTOR_CHUNKS",
     "Contents",
     "Held",
     "Machine",
