@@ -154,6 +154,22 @@ def test_a_client_is_told_of_what_its_policy_accepts(offered: bool) -> None:
     assert ana.client.send(BUDI, Text("goes on")).deliveries == (Delivery(BUDI),)
 
 
+def test_a_client_is_told_of_both_a_changed_identity_and_an_older_version() -> None:
+    backend = HostileBackend()
+    allows = replace(FEW_PREKEYS, minimum_version=3, accept_version_downgrade=True)
+    allows = replace(allows, accept_changed_identity=True)
+    ana = party(ANA, backend, policy=allows)
+    party(BUDI, backend, policy=allows)
+    ana.client.send(BUDI, Text("hello"))
+    with ana.person.store.transaction() as tx:
+        save_sessions(tx, address_key(BUDI), load_sessions(tx, BUDI), NO_SESSIONS)
+    backend.forget(BUDI)
+    party(BUDI, backend, policy=allows, installation="new phone")
+    backend.bundle_lie = stripped
+    (delivery,) = ana.client.send(BUDI, Text("in the older version")).deliveries
+    assert delivery == Delivery(BUDI, identity_changed=True, version_downgraded=True)
+
+
 @pytest.mark.parametrize("one_time", [True, False])
 def test_a_client_starts_no_older_session_with_who_has_offered_the_newer_one(
     one_time: bool,

@@ -64,14 +64,17 @@ def test_pending_session_survives_storage() -> None:
         assert save_session(loaded) == save_session(session)
 
 
-def test_used_prekeys_survive_storage_and_use() -> None:
+@pytest.mark.parametrize("pq", [False, True], ids=["version 3", "version 4"])
+def test_used_prekeys_survive_storage_and_use(pq: bool) -> None:
     for one_time in (True, False):
-        alice, bob = Party("alice"), Party("bob")
+        alice, bob = Party("alice", pq=pq), Party("bob", pq=pq)
         alice.start(bob, one_time=one_time)
         bob.receive(alice.send(b"x"))
         used = bob.current.used_prekeys
         assert used is not None
         assert (used.one_time_prekey_id is not None) is one_time
+        assert (used.kyber_prekey_id is not None) is pq
+        assert (used.kem_ciphertext_hash is not None) is pq
         alice.receive(bob.send(b"y"))
         bob.receive(alice.send(b"z"))
         assert bob.current.used_prekeys == used
