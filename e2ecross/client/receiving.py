@@ -67,6 +67,7 @@ from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Payload, decode_payload
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
+from e2ecross.wire.records import RemoteIdentityRecord
 from e2ecross.wire.signal_message import (
     VERSIONS,
     PreKeySignalMessage,
@@ -109,6 +110,8 @@ class Received(Secret):
 
 
 class _ReceiptFields(NamedTuple):
+    place: bytes
+    identity: RemoteIdentityRecord | None
     before: SessionRecord
     opened: Opened
     first_message: PreKeySignalMessage | None = None
@@ -121,6 +124,8 @@ class _Receipt(SecretTuple, _ReceiptFields):
     """A message that has been read but not accepted: what accepting it would write.
 
     Attributes:
+        place: the store's key of the sender's address.
+        identity: what the store has of the sender.
         before: the sessions with the sender as they are stored.
         opened: the sessions as they would be, and the plaintext.
         first_message: the message that started the session, if this one did.
@@ -204,7 +209,7 @@ def decrypt_envelope(
     _compare(envelope, message, receipt.opened.session, payload)
     session = receipt.opened.session
     downgraded = receipt.first_message is not None and is_downgrade(
-        find_identity_record(tx, address_key(envelope.sender)), session.version
+        receipt.identity, session.version
     )
     changed = _accept(context, tx, envelope.sender, receipt, now_ms)
     return Received(payload, changed, downgraded, session.base_key, session.remote_identity_key)
@@ -233,7 +238,9 @@ def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMe
         if accepted is None:
             raise UnknownSession("there is no session with the sender of this message")
         reading = _reading(context, sender, message)
-        return _open_message(context, tx, place, message, accepted, reading)
+        return _Receipt(
+            place, identity, *_open_message(context, tx, place, message, accepted, reading)
+        )
     inner = message.message
     reading = _reading(context, sender, inner)
     record = read_current_session(tx, place, inner)
@@ -243,13 +250,11 @@ def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMe
         session = find_session(record, message.base_key, inner.version)
     if session is None or accepted is None:
         require_no_downgrade(identity, sender, inner.version, context.policy)
-        return _open_first_message(
-            context, tx, record, message, accepted or message.identity_key, reading
-        )
+        return _open_first_message(context, tx, place, identity, record, message, reading)
     opened = open_repeated_first_message(
         record, session, message, context.entropy, accepted, reading
     )
-    return _Receipt(record, opened)
+    return _Receipt(place, identity, record, opened)
 
 
 def _reading(context: Context, sender: Address, message: SignalMessage) -> Reading:
@@ -264,28 +269,28 @@ def _open_message(
     message: SignalMessage,
     accepted: PublicKey,
     reading: Reading,
-) -> _Receipt:
+) -> tuple[SessionRecord, Opened]:
     """Read a message with the current session, and only if that fails with archived ones."""
     entropy = context.entropy
     record = read_current_session(tx, place, message)
     tried = record is not None and may_try_current(record, message, accepted)
     if record is not None and tried:
         try:
-            return _Receipt(record, open_with_current(record, message, entropy, reading))
+            return record, open_with_current(record, message, entropy, reading)
         except RemoteError:
             if is_for_current(record, message) or not has_archived_sessions(tx, place):
                 raise
     record = read_sessions_for(tx, place, message)
-    opened = open_message(record, message, entropy, accepted, reading, current_tried=tried)
-    return _Receipt(record, opened)
+    return record, open_message(record, message, entropy, accepted, reading, current_tried=tried)
 
 
 def _open_first_message(
     context: Context,
     tx: Transaction,
+    place: bytes,
+    identity: RemoteIdentityRecord | None,
     before: SessionRecord,
     message: PreKeySignalMessage,
-    accepted_identity: PublicKey,
     reading: Reading,
 ) -> _Receipt:
     signed_prekey = find_signed_prekey(tx, message.signed_prekey_id)
@@ -313,10 +318,14 @@ def _open_first_message(
     session = respond_to_session(
         context.identity_key_pair, prekeys, message, require_spqr=context.policy.require_spqr
     )
+    accepted = message.identity_key if identity is None else PublicKey(identity.identity_key)
     opened = open_first_message(
-        before, session, message.message, context.entropy, accepted_identity, reading
+        before, session, message.message, context.entropy, accepted, reading
     )
-    return _Receipt(before, opened, message, signed_prekey, kyber_prekey, is_remembered)
+    return _Receipt(
+        *(place, identity, before, opened),
+        *(message, signed_prekey, kyber_prekey, is_remembered),
+    )
 
 
 def _unknown_prekey(kind: str, prekey_id: int) -> UnknownPrekey:
@@ -347,6 +356,7 @@ def _accept(
     changed = observe_identity(
         tx,
         sender,
+        receipt.identity,
         key,
         context.policy,
         now_ms,
@@ -355,7 +365,7 @@ def _accept(
     record = receipt.opened.record
     if changed and require_identity(tx, sender).identity_key == key:  # accepted by the policy
         record = prefer_identity(record, key)
-    save_sessions(tx, address_key(sender), receipt.before, record)
+    save_sessions(tx, receipt.place, receipt.before, record)
     if first is not None and receipt.signed_prekey is not None:
         count_operation(tx)
         if first.one_time_prekey_id is not None:

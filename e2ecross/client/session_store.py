@@ -23,6 +23,7 @@ from e2ecross.client.skipped_key_rows import (
 )
 from e2ecross.client.spqr_rows import IncompleteSession, complete_session, save_spqr
 from e2ecross.crypto.keys import PublicKey, decode_public_key
+from e2ecross.crypto.secret import new_tuple
 from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord, prefer_session
@@ -183,7 +184,7 @@ def read_current_session(
     session = _load_session(tx, place, stored.current)
     if message is not None:
         session = load_needed_skipped_keys(tx, place + session.base_key, session, message)
-    return SessionRecord(session, (), None, 0)
+    return new_tuple(SessionRecord, (session, (), None, 0))
 
 
 def has_archived_sessions(tx: Transaction, place: bytes) -> bool:

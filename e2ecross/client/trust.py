@@ -167,6 +167,7 @@ def trust_bundle_identity(
 def observe_identity(
     tx: Transaction,
     address: Address,
+    known: RemoteIdentityRecord | None,
     identity_key: PublicKey,
     policy: Policy,
     now_ms: int,
@@ -178,6 +179,7 @@ def observe_identity(
     Args:
         tx: of the operation that receives the message.
         address: the sender.
+        known: what the store has of the sender.
         identity_key: of the session that read the message, 33 bytes.
         policy: decides whether a changed key is refused.
         now_ms: milliseconds since 1970.
@@ -190,12 +192,11 @@ def observe_identity(
     Raises:
         IdentityChangedError: a new key, and the policy refuses it.
     """
-    record = find_identity_record(tx, address_key(address))
-    if record is not None and record.identity_key == identity_key:
+    if known is not None and known.identity_key == identity_key:
         # A late message of an old session does not show that the key is still the right one.
-        stale = record.stale and not starts_session
-        if stale is not record.stale or record.asked_at_ms:
-            _put(tx, address, replace(record, stale=stale, asked_at_ms=0))
+        stale = known.stale and not starts_session
+        if stale is not known.stale or known.asked_at_ms:
+            _put(tx, address, replace(known, stale=stale, asked_at_ms=0))
         return False
     identity = find_identity(tx, address)
     if identity is None:

@@ -94,9 +94,10 @@ def decode_public_key(data: bytes) -> PublicKey:
         raise InvalidKey(f"a public key has {PUBLIC_KEY_BYTES} bytes, not {len(data)}")
     if data[0] != _TYPE_X25519:
         raise InvalidKey(f"public key type {data[0]:#04x} is not supported, only 0x05 is")
-    if int.from_bytes(data[1:], "little") >= FIELD_PRIME:
+    coordinate = data[1:]
+    if int.from_bytes(coordinate, "little") >= FIELD_PRIME:
         raise InvalidKey("the public key is not in canonical form")
-    if data[1:] in _LOW_ORDER:
+    if coordinate in _LOW_ORDER:
         raise InvalidKey("the public key is a point of low order")
     return PublicKey(bytes(data))
 

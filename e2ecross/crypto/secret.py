@@ -7,9 +7,13 @@ Rules:
   variables without their frames: crash reporters collect the variables of every frame.
 """
 
-from typing import NoReturn, SupportsIndex, TypeVar
+from typing import Final, NoReturn, SupportsIndex, TypeVar
 
-__all__ = ["Secret", "SecretTuple", "without_frames"]
+__all__ = ["Secret", "SecretTuple", "new_tuple", "without_frames"]
+
+new_tuple: Final = tuple.__new__
+"""Makes a named tuple of its class and all its fields: what its own `__new__`, a function of
+Python, calls. Where a message makes four of them, that takes 0.5 us off."""
 
 _E = TypeVar("_E", bound=Exception)
 

@@ -23,7 +23,7 @@ from e2ecross.crypto.cipher import cbc_decrypt, cbc_encrypt, compute_mac, verify
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import RootKey, derive_message_keys
 from e2ecross.crypto.keys import PublicKey, generate_key_pair
-from e2ecross.crypto.secret import SecretTuple
+from e2ecross.crypto.secret import SecretTuple, new_tuple
 from e2ecross.errors import AuthenticationFailed
 from e2ecross.protocol.message_chain import (
     ReceivingChain,
@@ -117,10 +117,8 @@ def ratchet_encrypt(
         addresses,
     )
     message = body + compute_mac(keys.mac_key, associated_data, body)
-    return (
-        RatchetState(state.root_key, sending, state.previous_counter, state.receiving, spqr),
-        message,
-    )
+    fields = (state.root_key, sending, state.previous_counter, state.receiving, spqr)
+    return new_tuple(RatchetState, fields), message
 
 
 def ratchet_decrypt(
@@ -180,12 +178,10 @@ def ratchet_decrypt(
         previous_counter = message.previous_counter
         return _turn(state, root_key, advanced, previous_counter, spqr, entropy), plaintext
     chains = _replace_chain(state.receiving, known, advanced)
-    if len(found.chain_keys) > 1:  # others were skipped
+    if found.skipped_chain_keys:
         chains = _bound_skipped_keys(chains)
-    return (
-        RatchetState(state.root_key, state.sending, state.previous_counter, chains, spqr),
-        plaintext,
-    )
+    fields = (state.root_key, state.sending, state.previous_counter, chains, spqr)
+    return new_tuple(RatchetState, fields), plaintext
 
 
 def find_receiving_chain(state: RatchetState, ratchet_key: PublicKey) -> ReceivingChain | None:

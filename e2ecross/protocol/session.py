@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.crypto.secret import SecretTuple, without_frames
+from e2ecross.crypto.secret import SecretTuple, new_tuple, without_frames
 from e2ecross.errors import RemoteError
 from e2ecross.protocol.message_chain import ReceivingChain, SendingChain
 from e2ecross.protocol.ratchet import (
@@ -243,7 +243,7 @@ def with_spqr(session: Session, spqr: SpqrState | None) -> Session:
 
 
 def _with(session: Session, ratchet: RatchetState, pending: PendingPrekey | None) -> Session:
-    return Session(
+    fields = (
         session.local_identity_key,
         session.remote_identity_key,
         session.remote_registration_id,
@@ -254,3 +254,4 @@ def _with(session: Session, ratchet: RatchetState, pending: PendingPrekey | None
         session.without_one_time_prekey,
         session.version,
     )
+    return new_tuple(Session, fields)

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.crypto.secret import SecretTuple
+from e2ecross.crypto.secret import SecretTuple, new_tuple
 from e2ecross.errors import AuthenticationFailed, RemoteError, UnknownSession
 from e2ecross.protocol.ratchet import find_receiving_chain
 from e2ecross.protocol.session import (
@@ -203,7 +203,7 @@ def open_with_current(
         raise UnknownSession("there is no session with the sender of this message")
     limit = _max_forward_jump(record.current, reading, is_current=True)
     session, plaintext = session_decrypt(record.current, message, entropy, limit, reading.addresses)
-    return Opened(with_current(record, session), session, plaintext)
+    return new_tuple(Opened, (with_current(record, session), session, plaintext))
 
 
 def open_message(

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.crypto.secret import SecretTuple
+from e2ecross.crypto.secret import SecretTuple, new_tuple
 from e2ecross.errors import NoSession
 from e2ecross.protocol.session import (
     Session,
@@ -190,7 +190,7 @@ def is_pending(record: SessionRecord) -> bool:
 def with_current(record: SessionRecord, session: Session) -> SessionRecord:
     """Update the current session; once it is acknowledged nothing is held back any longer."""
     if session.pending is None:
-        return SessionRecord(session, record.archived, None, 0)
+        return new_tuple(SessionRecord, (session, record.archived, None, 0))
     return SessionRecord(session, record.archived, record.held, record.held_count)
 
 

@@ -140,10 +140,10 @@ class _MemoryTransaction:
 
     def get_value(self, table: Table, partition: bytes, row: bytes, codec: Codec[V]) -> V | None:
         """See `Transaction.get_value`."""
-        if self._ended or type(table) is not Table or type(row) is not bytes:
+        if self._ended or type(table) is not Table or type(partition) is not bytes:
             self._check(table)
-            check_bytes("row", row)
-        check_bytes("partition", partition)
+            check_bytes("partition", partition)
+        check_bytes("row", row)
         found = self._tables[table].get(partition, _NO_ROWS).get(row)
         if found is None:
             return None
@@ -174,8 +174,11 @@ class _MemoryTransaction:
             self._in_savepoint = False
 
     def _put(self, table: Table, partition: bytes, row: bytes, record: bytes | _Kept) -> None:
-        rows = self._rows(table, partition)
+        if self._ended or type(table) is not Table or type(partition) is not bytes:
+            self._check(table)
+            check_bytes("partition", partition)
         check_bytes("row", row)
+        rows = self._tables[table].get(partition, _NO_ROWS)
         # First the log, then the change: an interrupt between the two is undone correctly.
         self._before.append((table, partition, row, rows.get(row)))
         if rows is _NO_ROWS:

@@ -196,7 +196,7 @@ class PublishedKeys:
             InvalidKey: a key is not acceptable.
         """
         what = "a publication of keys"
-        fields = parse(bundle_pb2.PublishedKeys(), data, what, MAX_PUBLISHED_KEYS_BYTES)
+        fields = parse(bundle_pb2.PublishedKeys, data, what, MAX_PUBLISHED_KEYS_BYTES)
         _check_version(fields.version, what)
         require_canonical(fields, data, what)
         last_resort = (
@@ -326,7 +326,7 @@ class PreKeyBundle:
             UnsupportedVersion: of a later version.
         """
         what = "a prekey bundle"
-        fields = parse(bundle_pb2.PreKeyBundle(), data, what, MAX_BUNDLE_BYTES)
+        fields = parse(bundle_pb2.PreKeyBundle, data, what, MAX_BUNDLE_BYTES)
         _check_version(fields.version, what)
         require_canonical(fields, data, what)
         if not fields.HasField("signed_prekey"):

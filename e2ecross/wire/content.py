@@ -295,7 +295,7 @@ def decode_payload(padded: bytes) -> Payload:
 
 def _decode_payload(padded: bytes) -> Payload:
     data = unpad(padded)
-    fields = parse(content_pb2.Payload(), data, "a payload", MAX_PLAINTEXT_BYTES)
+    fields = parse(content_pb2.Payload, data, "a payload", MAX_PLAINTEXT_BYTES)
     if fields.version > _PAYLOAD_VERSION:
         raise UnsupportedVersion(
             f"payload version {fields.version} is not supported, only 1 is: upgrade e2ecross"
@@ -315,16 +315,16 @@ def _decode_payload(padded: bytes) -> Payload:
 
 def _decode_once(kind: int, body: bytes) -> Content | RetryRequest:
     if kind == _KIND_TEXT:
-        text = parse(content_pb2.Text(), body, "a text", MAX_CONTENT_BODY_BYTES)
+        text = parse(content_pb2.Text, body, "a text", MAX_CONTENT_BODY_BYTES)
         require_canonical(text, body, "a text")
         return Text(text.text)
     if kind == _KIND_BYTES:
-        data = parse(content_pb2.Bytes(), body, "a content", MAX_CONTENT_BODY_BYTES)
+        data = parse(content_pb2.Bytes, body, "a content", MAX_CONTENT_BODY_BYTES)
         require_canonical(data, body, "a content")
         return Bytes(data.data)
     if kind == _KIND_RETRY_REQUEST:
         what = "a retry request"
-        asked = parse(content_pb2.RetryRequest(), body, what, MAX_CONTENT_BODY_BYTES)
+        asked = parse(content_pb2.RetryRequest, body, what, MAX_CONTENT_BODY_BYTES)
         require_canonical(asked, body, what)
         return RetryRequest(
             asked.message_id, asked.ratchet_key or None, asked.counter, asked.reason
@@ -334,7 +334,7 @@ def _decode_once(kind: int, body: bytes) -> Content | RetryRequest:
 
 def _decode_resent(body: bytes) -> Resent:
     what = "a message that is sent again"
-    fields = parse(content_pb2.Resent(), body, what, _MAX_RESENT_BYTES)
+    fields = parse(content_pb2.Resent, body, what, _MAX_RESENT_BYTES)
     require_canonical(fields, body, what)
     content = _decode_once(fields.content_kind, fields.content_body)
     return Resent(fields.message_id, fields.sent_at_ms, content)

@@ -23,8 +23,8 @@ __all__ = ["decode_address", "encode_address", "parse", "require_canonical", "se
 _M = TypeVar("_M", bound=Message)
 
 
-def parse(message: _M, data: bytes, what: str, max_bytes: int) -> _M:
-    """Parse bytes from outside into an empty protobuf message.
+def parse(kind: type[_M], data: bytes, what: str, max_bytes: int) -> _M:
+    """Parse bytes from outside into a protobuf message of that kind.
 
     Raises:
         InvalidArgument: `data` is not bytes.
@@ -34,10 +34,9 @@ def parse(message: _M, data: bytes, what: str, max_bytes: int) -> _M:
     if len(data) > max_bytes:
         raise DecodeError(f"{what} has {len(data)} bytes, more than the {max_bytes} allowed")
     try:
-        message.ParseFromString(data)
+        return kind.FromString(data)
     except (_LibraryDecodeError, ValueError) as error:  # ValueError: text that is not UTF-8
         raise DecodeError(f"{what} is not well-formed") from error
-    return message
 
 
 def require_canonical(message: Message, data: bytes, what: str) -> None:

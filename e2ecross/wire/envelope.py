@@ -96,7 +96,7 @@ class Envelope:
             DecodeError: over 128 KiB, malformed, not in its one encoding, or of an unknown kind.
             UnsupportedVersion: an envelope of a later version.
         """
-        fields = parse(envelope_pb2.Envelope(), data, "an envelope", MAX_ENVELOPE_BYTES)
+        fields = parse(envelope_pb2.Envelope, data, "an envelope", MAX_ENVELOPE_BYTES)
         if fields.version > ENVELOPE_VERSION:
             raise UnsupportedVersion(
                 f"envelope version {fields.version} is not supported, only 1 is: upgrade e2ecross"

@@ -45,7 +45,7 @@ def decode_fingerprints(data: bytes) -> ScannedFingerprints:
     Raises:
         DecodeError: malformed, or a fingerprint is missing or does not have 32 bytes.
     """
-    fields = parse(wire_pb2.CombinedFingerprints(), data, "a scanned safety number", _MAX_BYTES)
+    fields = parse(wire_pb2.CombinedFingerprints, data, "a scanned safety number", _MAX_BYTES)
     local = fields.local_fingerprint.content
     remote = fields.remote_fingerprint.content
     if len(local) != FINGERPRINT_BYTES or len(remote) != FINGERPRINT_BYTES:

@@ -69,7 +69,7 @@ class IdentityBackup:
                 or less work than any backup may.
             UnsupportedVersion: a later release made it.
         """
-        fields = parse(backup_pb2.IdentityBackup(), data, _WHAT, _MAX_BYTES)
+        fields = parse(backup_pb2.IdentityBackup, data, _WHAT, _MAX_BYTES)
         if fields.version > BACKUP_VERSION:
             raise UnsupportedVersion(
                 f"identity backup version {fields.version} is not supported, only 1 is: "
@@ -131,7 +131,7 @@ class BackupContent(Secret):
         Raises:
             DecodeError: malformed, not in its one encoding, or a value has the wrong length.
         """
-        fields = parse(backup_pb2.IdentityBackupContent(), data, _WHAT, _MAX_BYTES)
+        fields = parse(backup_pb2.IdentityBackupContent, data, _WHAT, _MAX_BYTES)
         require_canonical(fields, data, _WHAT)
         if len(fields.identity_private_key) != PRIVATE_KEY_BYTES:
             raise DecodeError("an identity backup holds a key of wrong length")

@@ -81,7 +81,7 @@ class OutboxRecord(Secret):
             StoreTooNew: a later release wrote it.
         """
         what = "an outbox record"
-        fields = decode_record(storage_pb2.OutboxRecord(), data, what)
+        fields = decode_record(storage_pb2.OutboxRecord, data, what)
         is_kept = fields.HasField("recipient")
         if is_kept:
             check_lengths(what, (fields.message_id, MESSAGE_ID_BYTES))
@@ -165,7 +165,7 @@ class InboxRecord(Secret):
             StoreTooNew: a later release wrote it.
         """
         what = "an inbox record"
-        fields = decode_record(storage_pb2.InboxRecord(), data, what)
+        fields = decode_record(storage_pb2.InboxRecord, data, what)
         kind = "confirmed" if fields.confirmed else "failure" if fields.failure.code else "message"
         if fields.WhichOneof("item") != kind:
             raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
@@ -225,7 +225,7 @@ def decode_shelf(data: bytes) -> tuple[GenerationRecord, ...]:
         StoreTooNew: a later release wrote it.
     """
     what = "a shelf record"
-    fields = decode_record(storage_pb2.ShelfRecord(), data, what)
+    fields = decode_record(storage_pb2.ShelfRecord, data, what)
     numbers = [generation.number for generation in fields.generations]
     if numbers != sorted(set(numbers)):
         raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
@@ -277,7 +277,7 @@ class SentRecord(Secret):
             StoreTooNew: a later release wrote it.
         """
         what = "a record of a sent message"
-        fields = decode_record(storage_pb2.SentRecord(), data, what)
+        fields = decode_record(storage_pb2.SentRecord, data, what)
         if fields.original_id:
             check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
         else:
@@ -329,7 +329,7 @@ class RetryBudgetRecord:
             RecordCorrupted: it does not decode.
             StoreTooNew: a later release wrote it.
         """
-        fields = decode_record(storage_pb2.RetryBudgetRecord(), data, "a retry budget record")
+        fields = decode_record(storage_pb2.RetryBudgetRecord, data, "a retry budget record")
         return cls(
             fields.window_started_at_ms,
             fields.requests,
@@ -350,4 +350,4 @@ def decode_retry(data: bytes) -> int:
         RecordCorrupted: it does not decode.
         StoreTooNew: a later release wrote it.
     """
-    return decode_record(storage_pb2.RetryRecord(), data, "a retry record").attempts
+    return decode_record(storage_pb2.RetryRecord, data, "a retry record").attempts

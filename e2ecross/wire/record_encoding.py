@@ -32,11 +32,11 @@ def encode_record(message: Message) -> bytes:
     return bytes((_VERSION,)) + serialize(message)
 
 
-def decode_record(message: _M, data: bytes, what: str, max_bytes: int = _MAX_RECORD_BYTES) -> _M:
-    """Read a record into an empty message.
+def decode_record(kind: type[_M], data: bytes, what: str, max_bytes: int = _MAX_RECORD_BYTES) -> _M:
+    """Read a record as a message of that kind.
 
     Args:
-        message: empty.
+        kind: of message.
         data: the record.
         what: its name in errors.
         max_bytes: how many it may have, without the version.
@@ -55,7 +55,7 @@ def decode_record(message: _M, data: bytes, what: str, max_bytes: int = _MAX_REC
         raise RecordCorrupted(f"{what} has {len(data)} bytes: the store is damaged")
     body = data[1:]
     try:
-        parse(message, body, what, max_bytes)
+        message = parse(kind, body, what, max_bytes)
         require_canonical(message, body, what)
     except DecodeError as error:
         raise RecordCorrupted(f"{what} does not decode: the store is damaged") from error

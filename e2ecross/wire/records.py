@@ -106,7 +106,7 @@ class DeviceRecord(Secret):
             StoreTooNew: a later release wrote it.
         """
         what = "the device record"
-        fields = decode_record(storage_pb2.DeviceRecord(), data, what)
+        fields = decode_record(storage_pb2.DeviceRecord, data, what)
         check_lengths(what, (fields.identity_private_key, PRIVATE_KEY_BYTES))
         if fields.backend_token:
             check_lengths(what, (fields.backend_token, _TOKEN_BYTES))
@@ -141,7 +141,7 @@ def decode_publication(data: bytes) -> bytes:
     """
     max_bytes = MAX_PUBLISHED_KEYS_BYTES + _FIELD_HEADER_BYTES
     what = "a publication record"
-    return decode_record(storage_pb2.PublicationRecord(), data, what, max_bytes).published_keys
+    return decode_record(storage_pb2.PublicationRecord, data, what, max_bytes).published_keys
 
 
 def encode_epoch(epoch: int) -> bytes:
@@ -156,7 +156,7 @@ def decode_epoch(data: bytes) -> int:
         RecordCorrupted: it does not decode.
         StoreTooNew: a later release wrote it.
     """
-    return decode_record(storage_pb2.EpochRecord(), data, "an epoch record").epoch
+    return decode_record(storage_pb2.EpochRecord, data, "an epoch record").epoch
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -198,7 +198,7 @@ class SignedPrekeyRecord(Secret):
             StoreTooNew: a later release wrote it.
         """
         what = "a signed prekey record"
-        fields = decode_record(storage_pb2.SignedPrekeyRecord(), data, what)
+        fields = decode_record(storage_pb2.SignedPrekeyRecord, data, what)
         check_lengths(
             what, (fields.private_key, PRIVATE_KEY_BYTES), (fields.signature, SIGNATURE_BYTES)
         )
@@ -224,7 +224,7 @@ def decode_one_time_prekey(data: bytes) -> bytes:
         StoreTooNew: a later release wrote it.
     """
     what = "a one-time prekey record"
-    fields = decode_record(storage_pb2.OneTimePrekeyRecord(), data, what)
+    fields = decode_record(storage_pb2.OneTimePrekeyRecord, data, what)
     check_lengths(what, (fields.private_key, PRIVATE_KEY_BYTES))
     return fields.private_key
 
@@ -266,7 +266,7 @@ class KyberPrekeyRecord(Secret):
             StoreTooNew: a later release wrote it.
         """
         what = "a Kyber prekey record"
-        fields = decode_record(storage_pb2.KyberPrekeyRecord(), data, what)
+        fields = decode_record(storage_pb2.KyberPrekeyRecord, data, what)
         check_lengths(what, (fields.seed, KEM_SEED_BYTES), (fields.signature, SIGNATURE_BYTES))
         return cls(
             fields.seed,
@@ -325,7 +325,7 @@ class RemoteIdentityRecord:
             StoreTooNew: a later release wrote it.
         """
         what = "a remote identity record"
-        fields = decode_record(storage_pb2.RemoteIdentityRecord(), data, what)
+        fields = decode_record(storage_pb2.RemoteIdentityRecord, data, what)
         check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
         if fields.pending_key:
             check_lengths(what, (fields.pending_key, PUBLIC_KEY_BYTES))

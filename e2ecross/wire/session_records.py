@@ -70,7 +70,7 @@ class SessionListRecord:
             StoreTooNew: a later release wrote it.
         """
         what = "a session list"
-        fields = decode_record(storage_pb2.SessionRecord(), data, what)
+        fields = decode_record(storage_pb2.SessionRecord, data, what)
         archived = tuple(fields.archived)
         optional = [key for key in (fields.current, fields.held) if key]
         check_lengths(what, *((key, PUBLIC_KEY_BYTES) for key in (*archived, *optional)))
@@ -191,7 +191,7 @@ class StoredSession(Secret):
             StoreTooNew: a later release wrote it.
         """
         what = "a session record"
-        fields = decode_record(storage_pb2.Session(), data, what)
+        fields = decode_record(storage_pb2.Session, data, what)
         version = fields.session_version
         if version < _OLDEST_VERSION or (version == _OLDEST_VERSION and fields.spqr):
             raise RecordCorrupted(f"{what} has an impossible version: the store is damaged")
@@ -286,7 +286,7 @@ def decode_skipped_keys(data: bytes) -> dict[int, bytes]:
         StoreTooNew: a later release wrote it.
     """
     what = "a skipped keys record"
-    fields = decode_record(storage_pb2.SkippedKeys(), data, what)
+    fields = decode_record(storage_pb2.SkippedKeys, data, what)
     keys = fields.message_keys
     check_lengths(what, (keys, len(fields.numbers) * _SYMMETRIC_KEY_BYTES))
     if list(fields.numbers) != sorted(set(fields.numbers)):

@@ -163,7 +163,7 @@ def decode_signal_message(
     """
     version = _check_start(data, "a Signal message", 1 + MAC_BYTES, versions)
     body, mac = data[:-MAC_BYTES], data[-MAC_BYTES:]
-    fields = parse(wire_pb2.SignalMessage(), body[1:], "a Signal message", MAX_SIGNAL_MESSAGE_BYTES)
+    fields = parse(wire_pb2.SignalMessage, body[1:], "a Signal message", MAX_SIGNAL_MESSAGE_BYTES)
     has = fields.HasField
     if not (has("ratchet_key") and has("counter") and has("ciphertext")):
         raise DecodeError("a Signal message lacks a field")
@@ -231,7 +231,7 @@ def decode_prekey_signal_message(
     """
     version = _check_start(data, "a prekey message", 1, versions)
     fields = parse(
-        wire_pb2.PreKeySignalMessage(), data[1:], "a prekey message", MAX_SIGNAL_MESSAGE_BYTES
+        wire_pb2.PreKeySignalMessage, data[1:], "a prekey message", MAX_SIGNAL_MESSAGE_BYTES
     )
     if not (
         fields.HasField("base_key")

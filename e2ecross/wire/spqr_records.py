@@ -107,7 +107,7 @@ class StoredSpqr(Secret):
             StoreTooNew: a later release wrote it.
         """
         what = "an SPQR record"
-        fields = decode_record(storage_pb2.Spqr(), data, what)
+        fields = decode_record(storage_pb2.Spqr, data, what)
         chains = tuple(
             StoredSpqrChain(
                 chain.sent,
@@ -189,7 +189,7 @@ class StoredSpqrMaterial(Secret):
             StoreTooNew: a later release wrote it.
         """
         what = "an SPQR material record"
-        fields = decode_record(storage_pb2.SpqrMaterial(), data, what)
+        fields = decode_record(storage_pb2.SpqrMaterial, data, what)
         check_lengths(
             what,
             (fields.chain_root, _KEY_BYTES),
@@ -224,7 +224,7 @@ def decode_chunks(data: bytes) -> dict[int, bytes]:
         StoreTooNew: a later release wrote it.
     """
     what = "an SPQR chunks record"
-    fields = decode_record(storage_pb2.SpqrChunks(), data, what)
+    fields = decode_record(storage_pb2.SpqrChunks, data, what)
     chunks = fields.chunks
     check_lengths(what, (chunks, len(fields.indices) * SPQR_CHUNK_BYTES))
     found = {

@@ -15,7 +15,14 @@ from e2ecross import (
     Text,
     TrustState,
 )
-from e2ecross.client.trust import accept_by_policy, mark_stale, note_asked, observe_identity
+from e2ecross.client.context import address_key
+from e2ecross.client.trust import (
+    accept_by_policy,
+    find_identity_record,
+    mark_stale,
+    note_asked,
+    observe_identity,
+)
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.errors import (
     DecodeError,
@@ -591,7 +598,9 @@ def test_a_message_under_the_accepted_key_confirms_it_if_it_starts_a_session(
         if asked_at_ms:
             note_asked(tx, BUDI, asked_at_ms)
         assert not observe_identity(
-            tx, BUDI, known.identity_key, Policy(), NOW_MS + 1, starts_session=starts_session
+            *(tx, BUDI, find_identity_record(tx, address_key(BUDI))),
+            *(known.identity_key, Policy(), NOW_MS + 1),
+            starts_session=starts_session,
         )
     expected = replace(known, stale=stale and not starts_session)
     assert ana.remote_identity(BUDI) == expected
