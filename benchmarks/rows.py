@@ -175,6 +175,7 @@ _ROWS_V3: Final = (
         100,
     ),
     _batch("fan-out-many", "crowd", "content to {count}, at once, each", "fan_out_many"),
+    _batch("fan-out-opened", "crowd", "the same, just opened, each", "fan_out_opened"),
     _batch("inbox-many", "crowd", "content from {count}, at once, each", "inbox_many"),
     _batch("backlog-many", "crowd", "content, {count} at once, each", "backlog_many"),
     _whole("first-10", "crowd", "first contact with {count}, each", "first_contact", 10, 10),

@@ -5,7 +5,7 @@ Messages go through `encrypt_raw` and `decrypt_raw`, as what peers send has no e
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -15,7 +15,7 @@ from typing import Final
 
 from benchmarks.contestants.chain import chain_makers, chain_makers_v4
 from benchmarks.job import Job, Maker, Step
-from e2ecross import Address, Device, MessageKind, PreKeyBundle
+from e2ecross import Address, Bytes, Device, Envelope, MessageKind, PreKeyBundle
 from e2ecross.stores import MemoryStore, SQLiteStore
 from e2ecross.stores.base import Store, Table
 from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS
@@ -33,6 +33,7 @@ __all__ = [
     "device_makers",
     "devices",
     "hold",
+    "in_use",
     "links",
     "moved",
 ]
@@ -156,17 +157,28 @@ def devices(new_store: NewStore, cleanup: ExitStack) -> tuple[Device, Device]:
     return Device.create(ANA, new_store(cleanup)), Device.create(BUDI, new_store(cleanup))
 
 
-def moved(source: Store, new_store: NewStore, cleanup: ExitStack) -> Device:
-    """The device of a store, over another one that holds the same.
+def moved(source: MemoryStore, new_store: NewStore, cleanup: ExitStack) -> Device:
+    """The device of a store, over another one that holds the same, and was just opened.
 
-    So that a thousand sessions are made in memory, and not with a commit for each message.
+    So that a thousand sessions are made in memory, and not with a commit for each message. In
+    memory they stay where they are: there is no such thing as opening it.
     """
+    if new_store is _memory:
+        return Device.open(source)
     store = new_store(cleanup)
     with source.transaction() as old, store.transaction() as new:
         for table in Table:
             for place in old.scan(table):
                 new.put(table, *place)
     return Device.open(store)
+
+
+def in_use(device: Device, addresses: Sequence[Address]) -> Device:
+    """The same, after it has written to each of these."""
+    for result in device.encrypt_many(addresses, Bytes(_PLAINTEXT)):
+        if not isinstance(result, Envelope):
+            raise TypeError(f"{type(result).__name__} in the place of an Envelope")
+    return device
 
 
 def device_makers(new_store: NewStore) -> dict[str, Maker]:
@@ -208,10 +220,9 @@ def device_makers(new_store: NewStore) -> dict[str, Maker]:
     def fan_out(job: Job, cleanup: ExitStack) -> Step:
         store = MemoryStore()
         made = links(Device.create(ANA, store), Device.create(BUDI, MemoryStore()), job.total)
-        for end, _ in made:
-            end.encrypt(_PLAINTEXT)
-        ana = moved(store, new_store, cleanup)
-        recipients = iter([end.address for end, _ in made])
+        addresses = [end.address for end, _ in made]
+        ana = in_use(moved(store, new_store, cleanup), addresses)
+        recipients = iter(addresses)
         return lambda: ana.encrypt_raw(next(recipients), _PLAINTEXT)
 
     def safety_number(job: Job, cleanup: ExitStack) -> Step:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Final
 
-from benchmarks.contestants.devices import ANA, BUDI, NewStore, bundles_of, links, moved
+from benchmarks.contestants.devices import ANA, BUDI, NewStore, bundles_of, in_use, links, moved
 from benchmarks.job import Job, Maker, Step
 from e2ecross import Address, Bytes, Device, Envelope, Message
 from e2ecross.stores import MemoryStore
@@ -37,6 +37,10 @@ def many_makers(new_store: NewStore) -> dict[str, Maker]:
         ana, addresses = _acquainted(new_store, job.parameters["count"], cleanup)
         return lambda: _require_all(ana.encrypt_many(addresses, _CONTENT), Envelope)
 
+    def fan_out_opened(job: Job, cleanup: ExitStack) -> Step:
+        ana, addresses = _just_opened(new_store, job.parameters["count"], cleanup)
+        return lambda: _require_all(ana.encrypt_many(addresses, _CONTENT), Envelope)
+
     def inbox_many(job: Job, cleanup: ExitStack) -> Step:
         budi, envelopes = _written_to(new_store, job.parameters["count"], 1, cleanup)
         return lambda: _require_all(budi.decrypt_many(envelopes), Message)
@@ -50,6 +54,7 @@ def many_makers(new_store: NewStore) -> dict[str, Maker]:
         "content_inbox": content_inbox,
         "content_backlog": content_backlog,
         "fan_out_many": fan_out_many,
+        "fan_out_opened": fan_out_opened,
         "inbox_many": inbox_many,
         "backlog_many": backlog_many,
     }
@@ -65,7 +70,15 @@ def _require_all(results: Sequence[object], kind: type) -> None:
 def _acquainted(
     new_store: NewStore, number: int, cleanup: ExitStack
 ) -> tuple[Device, Sequence[Address]]:
-    """A device with sessions under that many addresses, all answered."""
+    """A device with sessions under that many addresses, to all of which it has written."""
+    ana, addresses = _just_opened(new_store, number, cleanup)
+    return in_use(ana, addresses), addresses
+
+
+def _just_opened(
+    new_store: NewStore, number: int, cleanup: ExitStack
+) -> tuple[Device, Sequence[Address]]:
+    """The same, before it has: all sessions are in their rows."""
     store = MemoryStore()
     made = links(Device.create(ANA, store), Device.create(BUDI, MemoryStore()), number)
     return moved(store, new_store, cleanup), [end.address for end, _ in made]
@@ -77,11 +90,12 @@ def _written_to(
     """A device that was written to before, and what waits for it now."""
     store = MemoryStore()
     budi = Device.create(BUDI, store)
-    envelopes = []
+    envelopes, addresses = [], []
     for number, bundle in enumerate(bundles_of(budi, senders)):
         ana = Device.create(Address(ANA.app, f"ana{number}"), MemoryStore())
         ana.start_session(bundle)
         budi.decrypt(ana.encrypt(BUDI, _CONTENT))
         ana.decrypt(budi.encrypt(ana.address, _CONTENT))
+        addresses.append(ana.address)
         envelopes += [ana.encrypt(BUDI, _CONTENT) for _ in range(each)]
-    return moved(store, new_store, cleanup), envelopes
+    return in_use(moved(store, new_store, cleanup), addresses), envelopes
