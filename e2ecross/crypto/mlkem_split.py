@@ -22,6 +22,7 @@ Source: FIPS 203 sections 4.2.2 (sampling), 4.3 (NTT), 5.2 and 6.2 (encapsulatio
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import cache
 from operator import mul
 from struct import Struct
 from typing import Final, NamedTuple
@@ -170,12 +171,13 @@ def _noise_vector(r: bytes) -> _Transformed:
     """
     even: list[int] = []
     odd: list[int] = []
+    tables = _tables()
     for number in range(_RANK):
         noise_even, noise_odd = _noise_bytes(r, number)
-        lanes = _times_rows(noise_even, noise_odd, _FORWARD)
-        y = coefficients(divide(lanes + _MINUS_2_TRANSFORMED)[1])
+        lanes = _times_rows(noise_even, noise_odd, tables.forward)
+        y = coefficients(divide(lanes + tables.minus_2)[1])
         # The even half times gamma is not used, but lanes come in halves.
-        by_gamma = coefficients(divide(from_coefficients([*map(mul, y, _GAMMAS_OF_ODD)]))[1])
+        by_gamma = coefficients(divide(from_coefficients([*map(mul, y, tables.gammas)]))[1])
         even += y[:HALF] + by_gamma[HALF:]
         odd += y[HALF:] + y[:HALF]
     return _Transformed(even, odd)
@@ -190,7 +192,7 @@ def _inverse_product(left: Sequence[Sequence[int]], right: _Transformed) -> int:
     lanes = _sum_of_halves(map(mul, flat, right.even))
     lanes |= _sum_of_halves(map(mul, flat, right.odd)) << HALF_BITS
     product = coefficients(divide(lanes)[1])
-    return _times_rows(product[:HALF], product[HALF:], _BACKWARD)
+    return _times_rows(product[:HALF], product[HALF:], _tables().backward)
 
 
 def _sum_of_halves(products: Iterable[int]) -> int:
@@ -207,6 +209,37 @@ def _times_rows(even: Iterable[int], odd: Iterable[int], rows: Sequence[int]) ->
     return even_half | odd_half << HALF_BITS
 
 
+class _Tables(NamedTuple):
+    """The transforms as matrices.
+
+    Attributes:
+        forward: rows of the NTT.
+        backward: rows of its inverse.
+        minus_2: the polynomial whose coefficients are all -2, transformed.
+        gammas: 1 for the even half of a polynomial, gamma for the odd one.
+    """
+
+    forward: Sequence[int]
+    backward: Sequence[int]
+    minus_2: int
+    gammas: Sequence[int]
+
+
+@cache
+def _tables() -> _Tables:
+    """The tables, made when they are first needed (4 ms)."""
+    exponents = [2 * int(f"{i:07b}"[::-1], 2) + 1 for i in range(HALF)]
+    forward = _matrix([[e * j for e in exponents] for j in range(HALF)], 1)
+    backward = _matrix([[-e * j for j in range(HALF)] for e in exponents], _INVERSE_OF_128)
+    minus_2 = [MODULUS - 2] * HALF
+    return _Tables(
+        forward,
+        backward,
+        divide(_times_rows(minus_2, minus_2, forward))[1],
+        [1] * HALF + [pow(_ROOT, exponent, MODULUS) for exponent in exponents],
+    )
+
+
 def _matrix(exponents: Sequence[Sequence[int]], factor: int) -> Sequence[int]:
     """Rows of a matrix whose entries are powers of the root times the factor, in lanes."""
     powers = [factor * pow(_ROOT, exponent, MODULUS) % MODULUS for exponent in range(256)]
@@ -218,16 +251,9 @@ def _matrix(exponents: Sequence[Sequence[int]], factor: int) -> Sequence[int]:
 
 _HALF_FORM: Final = Struct(f"<{HALF}I")
 _SIX_HALVES: Final = Struct(f"<{6 * HALF}I")
-_EXPONENTS: Final = [2 * int(f"{i:07b}"[::-1], 2) + 1 for i in range(HALF)]
-_GAMMAS_OF_ODD: Final = [1] * HALF + [pow(_ROOT, exponent, MODULUS) for exponent in _EXPONENTS]
-_FORWARD: Final = _matrix([[e * j for e in _EXPONENTS] for j in range(HALF)], 1)
-_BACKWARD: Final = _matrix([[-e * j for j in range(HALF)] for e in _EXPONENTS], _INVERSE_OF_128)
 
 _ONES: Final = constant(1)
 _MINUS_2: Final = constant(MODULUS - 2)
-_MINUS_2_TRANSFORMED: Final = divide(
-    _times_rows([MODULUS - 2] * HALF, [MODULUS - 2] * HALF, _FORWARD)
-)[1]
 _FIRST_OF_PAIR: Final = sum(0xFFF << (32 * i) for i in range(_SAMPLES.size // 4))
 _BITS_01: Final = int.from_bytes(b"\x55" * _NOISE_BYTES)
 _BITS_0011: Final = int.from_bytes(b"\x33" * _NOISE_BYTES)
