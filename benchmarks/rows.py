@@ -226,6 +226,7 @@ _ROWS_V3: Final = (
         unit="B",
     ),
     Row("safety-number", "other", "safety number", "safety_number", steps=5, blocks=2),
+    Row("import-package", "other", "import e2ecross", "import_package"),
     Row("import", "other", "import what a device needs", "import", is_fresh=True),
     Row(
         *("memory", "other", "memory of a session, one end", "memory", {"count": 1_000}),

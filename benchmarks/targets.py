@@ -204,7 +204,9 @@ def _growth() -> Iterator[Target]:
     yield _rows(0.05, "sealed", "walk", "walk-before")
     yield _rows(1.25, "device", "deposit-100k", "deposit-0")
     yield _rows(1.25, "device", "fetch-100k", "fetch-0")
-    yield _columns("import by the same modules", 1.5, "device", "floor", "import")
+    needed = Place("import", "floor")
+    for row, title in (("import-package", "import e2ecross"), ("import", "import for a device")):
+        yield _one(f"{title} by what a device needs", 1.5, Place(row, "device"), needed)
 
 
 TARGETS: Final = (*_floor(), *_peers(), *_durable(), *_growth(), *_version_4())

@@ -12,7 +12,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Final
 
-__all__ = ["OURS", "import_node", "import_python", "third_party_modules", "time_import"]
+from benchmarks.job import Job
+
+__all__ = [
+    "OURS",
+    "import_node",
+    "import_package",
+    "import_python",
+    "third_party_modules",
+    "time_import",
+]
 
 _PYTHON: Final = """\
 import importlib, sys, time
@@ -37,6 +46,7 @@ import(pathToFileURL(path)).then(() =>
   console.log(Number(process.hrtime.bigint() - start) / 1e9));
 """
 
+
 OURS: Final = ("e2ecross:Device", "e2ecross.stores:MemoryStore")
 """What it takes to have a device."""
 
@@ -58,6 +68,11 @@ def import_python(python: str, *places: str) -> Sequence[str]:
 def import_node(folder: str, package: str) -> Sequence[str]:
     """The command that times an import of a package in that folder's node_modules."""
     return ("node", "-e", _NODE, folder, package)
+
+
+def import_package(job: Job) -> float:
+    """Time `import e2ecross` alone: a name is imported when it is first used."""
+    return time_import(import_python(sys.executable, "e2ecross"))
 
 
 @cache

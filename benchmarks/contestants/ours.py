@@ -10,6 +10,7 @@ from benchmarks.contestants.devices import STORES, connect, device_makers, hold
 from benchmarks.contestants.floor_makers import MAKERS as FLOOR_MAKERS
 from benchmarks.contestants.floor_makers_v4 import MAKERS as FLOOR_MAKERS_V4
 from benchmarks.contestants.growth import crowd_makers, relay_makers, walk, walk_before
+from benchmarks.contestants.imports import import_package
 from benchmarks.contestants.many import many_makers
 from benchmarks.contestants.written import bytes_written
 from benchmarks.implementation import Implementation, measure_memory
@@ -28,7 +29,11 @@ IMPLEMENTATIONS: Final = {
     "device": Implementation(
         device_makers(STORES["memory"]) | many_makers(STORES["memory"]) | relay_makers(),
         byte_measures(partial(connect, STORES["memory"], with_kyber=True))
-        | {"memory": measure_memory(hold), "stored_bytes_v4": bytes_written},
+        | {
+            "memory": measure_memory(hold),
+            "stored_bytes_v4": bytes_written,
+            "import_package": import_package,
+        },
         _PACKAGES,
     ),
     "sqlite": Implementation(
