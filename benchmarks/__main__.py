@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks.document import write_document
+from benchmarks.document import write_documents
 from benchmarks.machine import describe_machine
 from benchmarks.plots import write_plots
 from benchmarks.progress import Progress
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_listing())
         return 0
     if given.write_docs:
-        write_document(load(_FULL))
+        write_documents(load(_FULL))
         return 0
     results = _run(given)
     path = given.results or _default_path(given)

@@ -1,30 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""docs/benchmarks.md: the part between its marks is made from the results of a run."""
+"""Documents with figures: the part between their marks is made from the results of a run.
 
-from collections.abc import Iterator, Sequence
+docs/benchmarks.md has the whole table, docs/performance.md what is made of it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from benchmarks.cells import columns_of, describe, format_ratio, rows_of
+from benchmarks.breakdown import SEGMENTS, break_down
+from benchmarks.cells import columns_of, describe, format_ratio, format_value, rows_of
 from benchmarks.engine import ROOT
+from benchmarks.growth import grow
 from benchmarks.registry import CONTESTANTS, Contestant
 from benchmarks.results import Results
 from benchmarks.rows import SECTIONS, Row
 from benchmarks.targets import Outcome, judge
 
-__all__ = ["BEGIN", "DOCUMENT", "END", "fill", "write_document"]
+__all__ = ["BEGIN", "END", "fill", "performance_lines", "table_lines", "write_documents"]
 
-DOCUMENT: Final = ROOT / "docs" / "benchmarks.md"
+_DOCS: Final = ROOT / "docs"
 BEGIN: Final = "<!-- made by python -m benchmarks --write-docs: begin -->"
 END: Final = "<!-- made by python -m benchmarks --write-docs: end -->"
 
 
-def write_document(results: Results) -> None:
-    """Put a run into the document."""
-    DOCUMENT.write_text(fill(DOCUMENT.read_text("utf-8"), results), "utf-8")
+def write_documents(results: Results) -> None:
+    """Put a run into the documents."""
+    for name, made in (("benchmarks", table_lines), ("performance", performance_lines)):
+        path = _DOCS / f"{name}.md"
+        path.write_text(fill(path.read_text("utf-8"), made(results)), "utf-8")
 
 
-def fill(document: str, results: Results) -> str:
-    """The document with this run between its marks.
+def fill(document: str, lines: Iterable[str]) -> str:
+    """The document with these lines between its marks.
 
     Raises:
         ValueError: it lacks a mark.
@@ -33,11 +40,12 @@ def fill(document: str, results: Results) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError("the document lacks the marks")
-    made = "\n".join(_made(results))
+    made = "\n".join(lines)
     return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
 
 
-def _made(results: Results) -> Iterator[str]:
+def table_lines(results: Results) -> Iterator[str]:
+    """The table, the targets, and who was measured."""
     yield f"A {results.kind}, {results.rounds} rounds, begun {results.started}."
     yield ""
     yield from _table(("Machine", ""), list(results.machine.items()))
@@ -55,6 +63,38 @@ def _made(results: Results) -> Iterator[str]:
     )
     yield "\n### Who was measured\n"
     yield from _table(("column", "versions", "to know"), list(_columns(results)))
+
+
+def performance_lines(results: Results) -> Iterator[str]:
+    """Where each microsecond goes, and the growth curves."""
+    yield f"From the {results.kind} begun {results.started}, microseconds.\n"
+    breakdowns = break_down(results)
+    used = [name for name in SEGMENTS if any(name in one.segments for one in breakdowns)]
+    head = ("", "all", *(SEGMENTS[name] for name in used))
+    yield from _table(
+        head,
+        [
+            (
+                one.bar.title,
+                format_value(one.total, "s"),
+                *(f"{1e6 * one.segments.get(name, 0):.1f}".replace("0.0", "") for name in used),
+            )
+            for one in breakdowns
+        ],
+    )
+    yield "\n### Growth\n"
+    yield from _table(
+        ("what grows", "over", "from, to", "times the first"),
+        [
+            (
+                growth.curve.title,
+                growth.column,
+                ", ".join(growth.ratios),
+                ", ".join(f"{ratio.value:.2f}" for ratio in growth.ratios.values()),
+            )
+            for growth in grow(results)
+        ],
+    )
 
 
 def _has_any(results: Results, rows: Sequence[Row], contestant: Contestant) -> bool:

@@ -4,6 +4,8 @@
 - `-messages`: for some operations, what each contestant takes: dots on a logarithmic axis, with
   the quartiles.
 - `-skipped`: what a decryption takes with more and more skipped keys stored.
+- `-breakdown`: where each microsecond goes (`plot_breakdown.py`).
+- `-growth`: what operations take as something grows (`plot_growth.py`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,8 +13,12 @@ from math import ceil, floor, log10
 from pathlib import Path
 from typing import Final
 
+from benchmarks.breakdown import break_down
 from benchmarks.cells import columns_of, format_value
 from benchmarks.figures import Figure, figure_of
+from benchmarks.growth import grow
+from benchmarks.plot_breakdown import plot_breakdown
+from benchmarks.plot_growth import plot_growth
 from benchmarks.results import Results
 from benchmarks.rows import ROWS
 from benchmarks.svg import DARK, GREY, dot, line, page, polyline, text
@@ -77,7 +83,13 @@ def write_plots(results: Results, prefix: Path) -> list[Path]:
         The files.
     """
     written = []
-    for name, image in (("messages", _messages(results)), ("skipped", _skipped(results))):
+    images = {
+        "messages": _messages(results),
+        "skipped": _skipped(results),
+        "breakdown": plot_breakdown(break_down(results)),
+        "growth": plot_growth(grow(results)),
+    }
+    for name, image in images.items():
         if image:
             path = prefix.with_name(f"{prefix.name}-{name}.svg")
             path.write_text(image, "utf-8")

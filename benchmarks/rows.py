@@ -14,6 +14,7 @@ SECTIONS: Final = {
     "message": "Messages",
     "crowd": "Many others",
     "parts": "Parts of a durable message",
+    "pieces": "Primitives one by one",
     "growth": "Cost that must not grow",
     "v4": "Version 4: PQXDH and SPQR",
     "other": "Other",
@@ -117,6 +118,11 @@ def _batch(name: str, section: str, title: str, operation: str) -> Row:
     )
 
 
+def _piece(name: str, title: str) -> Row:
+    operation = f"piece_{name.replace('-', '_')}"
+    return Row(f"piece-{name}", "pieces", title, operation, {"bytes": 100}, quick=None)
+
+
 def _growth(name: str, title: str, operation: str, quick: int = 0, **parameters: int) -> Row:
     fewer = dict.fromkeys(parameters, quick) if quick else {}
     return Row(name, "growth", title, operation, {"bytes": 100, **parameters}, 40, quick=fewer)
@@ -188,6 +194,20 @@ _ROWS_V3: Final = (
     Row("commit", "parts", "a bare commit of one changed row", "commit"),
     Row("seal-encrypt", "parts", "seal the rows of an encryption", "seal_encrypt"),
     Row("seal-decrypt", "parts", "seal the rows of a decryption", "seal_decrypt"),
+    _piece("key-pair", "X25519: a key pair"),
+    _piece("agree", "X25519: an agreement"),
+    _piece("verify", "XEdDSA: verify a signature"),
+    _piece("initial-root", "HKDF: the first root key"),
+    _piece("next-root", "HKDF: a root key and a chain key"),
+    _piece("chain-keys", "HMAC: a message key and a chain key"),
+    _piece("message-keys", "HKDF: cipher key, MAC key, IV"),
+    _piece("cbc-encrypt", "AES-256-CBC: encrypt {bytes} B"),
+    _piece("cbc-decrypt", "AES-256-CBC: decrypt {bytes} B"),
+    _piece("mac", "HMAC: the MAC of such a message"),
+    _piece("encode", "protobuf: encode such a message"),
+    _piece("decode", "protobuf: decode such a message"),
+    _piece("wrap", "protobuf: encode a prekey message"),
+    _piece("unwrap", "protobuf: decode a prekey message"),
     _growth(
         "encrypt-skipped", "encrypt, {skipped} skipped keys stored", "encrypt", 500, skipped=2_000
     ),
@@ -205,11 +225,20 @@ _ROWS_V3: Final = (
         10,
         archived=40,
     ),
+    _slow(
+        _growth(
+            *("decrypt-archived-10", "decrypt, {archived} archived sessions", "decrypt_archived"),
+            archived=10,
+        )
+    ),
+    _slow(_growth("encrypt-store-1k", "encrypt, {held} sessions", "encrypt_held", held=1_000)),
+    _slow(_growth("encrypt-store-30k", "encrypt, {held} sessions", "encrypt_held", held=30_000)),
     _growth("encrypt-store", "encrypt, {held} sessions", "encrypt_held", 2_000, held=1_000_000),
     _growth("decrypt-store", "decrypt, {held} sessions", "decrypt_held", 2_000, held=1_000_000),
     _growth("deposit-0", "relay: deposit, {waiting} waiting", "deposit", waiting=0),
     _growth("deposit-100k", "relay: deposit, {waiting} waiting", "deposit", 1_000, waiting=100_000),
     _growth("fetch-0", "relay: fetch and acknowledge one", "fetch", waiting=0),
+    _slow(_growth("fetch-10k", "the same, {waiting} waiting", "fetch", waiting=10_000)),
     _growth("fetch-100k", "the same, {waiting} waiting", "fetch", 1_000, waiting=100_000),
     Row(
         *("walk", "growth", "memory to walk over {held} sessions", "walk", {"held": 1_000_000}),

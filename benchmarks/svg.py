@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The little of SVG that the plots need: text, lines and dots on a white page."""
+"""The little of SVG that the plots need: text, lines, bars and dots on a white page."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 from xml.sax.saxutils import escape
 
-__all__ = ["DARK", "GREY", "LIGHT", "dot", "line", "page", "polyline", "text"]
+__all__ = ["DARK", "GREY", "LIGHT", "bar", "dot", "line", "page", "polyline", "text"]
 
 DARK: Final = "#1f2328"
 GREY: Final = "#6e7781"
@@ -68,3 +68,11 @@ def polyline(points: Sequence[Point], stroke: str, width: float = 2) -> str:
 def dot(at: Point, fill: str, radius: float = 4.5) -> str:
     """A filled circle."""
     return f'<circle cx="{at[0]:.1f}" cy="{at[1]:.1f}" r="{radius:g}" fill="{fill}"/>'
+
+
+def bar(at: Point, width: float, height: float, fill: str) -> str:
+    """A filled rectangle, its upper left corner at a point."""
+    return (
+        f'<rect x="{at[0]:.1f}" y="{at[1]:.1f}" width="{width:.1f}" height="{height:g}" '
+        f'fill="{fill}"/>'
+    )

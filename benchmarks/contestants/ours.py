@@ -12,6 +12,7 @@ from benchmarks.contestants.floor_makers_v4 import MAKERS as FLOOR_MAKERS_V4
 from benchmarks.contestants.growth import crowd_makers, relay_makers, walk, walk_before
 from benchmarks.contestants.imports import import_package
 from benchmarks.contestants.many import many_makers
+from benchmarks.contestants.pieces import MAKERS as PIECES
 from benchmarks.contestants.written import bytes_written
 from benchmarks.implementation import Implementation, measure_memory
 
@@ -20,7 +21,7 @@ __all__ = ["IMPLEMENTATIONS"]
 _PACKAGES: Final = ("e2ecross", "cryptography", "PyNaCl", "protobuf")
 
 IMPLEMENTATIONS: Final = {
-    "floor": Implementation(FLOOR_MAKERS | FLOOR_MAKERS_V4, packages=_PACKAGES[1:]),
+    "floor": Implementation(FLOOR_MAKERS | FLOOR_MAKERS_V4 | PIECES, packages=_PACKAGES[1:]),
     "protocol": Implementation(
         protocol.MAKERS,
         protocol.MEASURES | {"memory": measure_memory(protocol.hold)},

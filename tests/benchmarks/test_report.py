@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.cells import format_value
-from benchmarks.document import BEGIN, END, fill
+from benchmarks.document import BEGIN, END, fill, performance_lines, table_lines
 from benchmarks.plots import write_plots
 from benchmarks.registry import CONTESTANTS
 from benchmarks.report import report
@@ -35,6 +35,9 @@ RESULTS = Results(
         failed={"ping-pong": {"device": "it fell over"}},
     ),
 )
+
+
+ENCRYPT_PIECES = ("chain-keys", "message-keys", "cbc-encrypt", "mac", "encode")
 
 
 def with_cells(cells: dict[str, dict[str, list[list[float]]]]) -> Results:
@@ -116,14 +119,28 @@ def test_plots_are_drawn_of_what_there_is(tmp_path: Path) -> None:
 
 
 def test_the_document_is_filled_between_its_marks() -> None:
-    once = fill(f"before\n{BEGIN}\nold\n{END}\nafter", RESULTS)
+    once = fill(f"before\n{BEGIN}\nold\n{END}\nafter", table_lines(RESULTS))
     assert once.startswith("before")
     assert once.endswith("after")
     assert "old" not in once
     assert "| encrypt 100 B, one chain | 10 µs ±0%<br>0.5x 0.5-0.5 |" in once
-    assert fill(once, RESULTS) == once
+    assert fill(once, table_lines(RESULTS)) == once
     with pytest.raises(ValueError, match="marks"):
-        fill("no marks", RESULTS)
+        fill("no marks", ())
+
+
+def test_the_breakdown_and_the_growth_are_told_and_drawn(tmp_path: Path) -> None:
+    pieces = {f"piece-{name}": {"floor": [[1e-6]]} for name in ENCRYPT_PIECES}
+    waiting = {"fetch-0": {"device": [[1e-3]]}, "fetch-100k": {"device": [[1.1e-3]]}}
+    results = with_cells({**CELLS, **pieces, **waiting})
+    lines = [*performance_lines(results)]
+    assert "| encrypt 100 B | 20 µs | 2.0 | 1.0 | 1.0 | 1.0 | 5.0 | 4.0 | 6.0 |" in lines
+    assert any(line.endswith("| device | 0, 100,000 | 1.00, 1.10 |") for line in lines)
+    names = {path.name for path in write_plots(results, tmp_path / "run")}
+    assert names == {"run-messages.svg", "run-breakdown.svg", "run-growth.svg"}
+    words = (tmp_path / "run-breakdown.svg").read_text("utf-8")
+    assert "encrypt 100 B" in words
+    assert "decrypt" not in words
 
 
 @pytest.mark.parametrize(
