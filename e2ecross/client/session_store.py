@@ -291,7 +291,10 @@ def _list_record(record: SessionRecord) -> SessionListRecord:
 
 
 def _is_advanced(before: SessionRecord, after: SessionRecord) -> bool:
-    """Whether nothing has changed but the state of the current session; it mostly is so."""
+    """Whether nothing has changed but the state of the current session.
+
+    It mostly is so, and then 3.5 us are saved that comparing all sessions takes.
+    """
     return (
         after.archived is before.archived
         and after.held is before.held

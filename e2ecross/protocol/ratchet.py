@@ -274,9 +274,7 @@ def _turn(
 def _replace_chain(
     chains: tuple[ReceivingChain, ...], old: ReceivingChain, new: ReceivingChain
 ) -> tuple[ReceivingChain, ...]:
-    if chains[-1] is old:  # as nearly always
-        return (*chains[:-1], new)
-    return tuple(new if chain is old else chain for chain in chains)
+    return tuple([new if chain is old else chain for chain in chains])
 
 
 def _bound_skipped_keys(chains: tuple[ReceivingChain, ...]) -> tuple[ReceivingChain, ...]:

@@ -14,8 +14,10 @@ from e2ecross.stores.base import Table
 
 __all__ = [
     "DEFAULT_BUSY_TIMEOUT_MS",
+    "DEFAULT_CACHED_VALUES",
     "check_busy_timeout",
     "check_bytes",
+    "check_cached_values",
     "check_limit",
     "check_place",
     "check_table",
@@ -23,6 +25,11 @@ __all__ = [
 
 DEFAULT_BUSY_TIMEOUT_MS: Final = 5_000
 """How long a transaction waits for another: far above any transaction, below a user's patience."""
+
+DEFAULT_CACHED_VALUES: Final = 4_096
+"""The rows of a thousand contacts, a few MiB."""
+
+_MAX_CACHED_VALUES: Final = 10_000_000  # more than a machine has memory for
 
 _MAX_ROWS: Final = 2**63 - 1  # what SQLite counts with
 
@@ -58,4 +65,11 @@ def check_busy_timeout(value: object) -> int:
     """Return the time in milliseconds, or refuse it (`InvalidArgument`)."""
     if type(value) is not int or not 0 <= value <= _MAX_BUSY_TIMEOUT_MS:
         raise InvalidArgument(f"busy_timeout_ms must be a whole number to {_MAX_BUSY_TIMEOUT_MS}")
+    return value
+
+
+def check_cached_values(value: object) -> int:
+    """Return the number of values, or refuse it (`InvalidArgument`)."""
+    if type(value) is not int or not 0 <= value <= _MAX_CACHED_VALUES:
+        raise InvalidArgument(f"cached_values must be a whole number to {_MAX_CACHED_VALUES}")
     return value

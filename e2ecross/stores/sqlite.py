@@ -20,7 +20,12 @@ from typing import NoReturn, Self, SupportsIndex
 
 from e2ecross.errors import InvalidArgument, StoreClosed
 from e2ecross.stores.base import Transaction
-from e2ecross.stores.checks import DEFAULT_BUSY_TIMEOUT_MS, check_busy_timeout
+from e2ecross.stores.checks import (
+    DEFAULT_BUSY_TIMEOUT_MS,
+    DEFAULT_CACHED_VALUES,
+    check_busy_timeout,
+    check_cached_values,
+)
 from e2ecross.stores.sealing import SYSTEM_ENTROPY, EntropySource, Sealer, reseal
 from e2ecross.stores.sealing_header import (
     PassphraseCost,
@@ -56,6 +61,9 @@ class SQLiteStore:
         busy_timeout_ms: how long a transaction waits for other threads of this process, and then
             for other processes, in milliseconds.
         entropy: source of salts and nonces.
+        cached_values: how many decoded records this process keeps, 0 to 10,000,000, until anybody
+            else writes. A contact with one session takes three, 2 KiB together; sending to a
+            contact whose records are kept costs a third. They hold secrets.
 
     Raises:
         InvalidArgument: an argument has the wrong type, length or range.
@@ -68,7 +76,15 @@ class SQLiteStore:
         StoreError: it cannot be read or written.
     """
 
-    __slots__ = ("_busy_timeout_ms", "_by_process", "_closed", "_entropy", "_path", "_sealing")
+    __slots__ = (
+        "_busy_timeout_ms",
+        "_by_process",
+        "_cached_values",
+        "_closed",
+        "_entropy",
+        "_path",
+        "_sealing",
+    )
 
     def __init__(
         self,
@@ -79,10 +95,12 @@ class SQLiteStore:
         passphrase_cost: PassphraseCost | str = PassphraseCost.MODERATE,
         busy_timeout_ms: int = DEFAULT_BUSY_TIMEOUT_MS,
         entropy: EntropySource = SYSTEM_ENTROPY,
+        cached_values: int = DEFAULT_CACHED_VALUES,
     ) -> None:
         self._path = check_path(path)
         store_key = check_store_key(key, passphrase, passphrase_cost)
         self._busy_timeout_ms = check_busy_timeout(busy_timeout_ms)
+        self._cached_values = check_cached_values(cached_values)
         self._closed = False
         self._by_process: dict[int, Connections] = {}
         self._entropy = entropy
@@ -214,7 +232,7 @@ class SQLiteStore:
         pid = os.getpid()
         # setdefault is atomic: threads that come first together agree on one.
         connections = self._by_process.get(pid) or self._by_process.setdefault(
-            pid, Connections(self._path, self._busy_timeout_ms)
+            pid, Connections(self._path, self._busy_timeout_ms, self._cached_values)
         )
         connections.gate.enter(self._busy_timeout_ms)
         if self._closed:

@@ -37,6 +37,7 @@ class Connections:
     Args:
         path: absolute name of the file.
         busy_timeout_ms: how long SQLite waits for other processes, in milliseconds.
+        cached_values: how many values are kept at most.
 
     Attributes:
         gate: lets one thread at a time in.
@@ -56,10 +57,10 @@ class Connections:
         "values",
     )
 
-    def __init__(self, path: str, busy_timeout_ms: int) -> None:
+    def __init__(self, path: str, busy_timeout_ms: int, cached_values: int) -> None:
         self.gate = Gate()
         self.commits = 0
-        self.values = ValueCache()
+        self.values = ValueCache(cached_values)
         self._path = path
         self._busy_timeout_ms = busy_timeout_ms
         self._pid = os.getpid()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from e2ecross.errors import InvalidArgument, RecordCorrupted, StoreError
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.stores.base import Codec
-from e2ecross.stores.value_cache import MAX_VALUES, CachingTransaction, ValueCache
+from e2ecross.stores.value_cache import CachingTransaction, ValueCache
 from tests.client.support import SpyStore, dump
 from tests.stores.support import KEY, KINDS, content, get, make_store, put
 
@@ -130,7 +130,7 @@ def test_what_is_put_within_a_savepoint_is_there_at_once(store: Store) -> None:
 def test_values_of_savepoints_are_written_once_and_in_the_end() -> None:
     spy = SpyStore(MemoryStore())
     with spy.transaction() as inner:
-        tx = CachingTransaction(inner, ValueCache())
+        tx = CachingTransaction(inner, ValueCache(100))
         for number in range(10):
             with tx.savepoint():
                 tx.put_value(*PLACE, number, NUMBER)
@@ -146,7 +146,7 @@ def test_values_of_savepoints_are_written_once_and_in_the_end() -> None:
 def test_no_more_values_wait_than_the_bound() -> None:
     spy = SpyStore(MemoryStore())
     with spy.transaction() as inner:
-        tx = CachingTransaction(inner, ValueCache())
+        tx = CachingTransaction(inner, ValueCache(100))
         for number in range(1_024):
             assert not spy.writes
             with tx.savepoint():
@@ -309,16 +309,61 @@ def test_a_value_is_read_once(path_and_key: tuple[Path, bytes | None]) -> None:
         assert len(read) == 2
 
 
+@pytest.mark.parametrize(("cached_values", "decoded"), [(0, 6), (1, 6), (2, 2), (4_096, 2)])
+def test_as_many_values_are_kept_as_a_store_is_told(
+    path: Path, cached_values: int, decoded: int
+) -> None:
+    read = []
+
+    def decode_counting(data: bytes) -> int:
+        read.append(data)
+        return NUMBER.decode(data)
+
+    counting: Codec[int] = Codec(NUMBER.encode, decode_counting)
+    rows = (b"a", b"b")
+    with SQLiteStore(path) as store, store.transaction() as tx:
+        for row in rows:
+            tx.put_value(SESSIONS, b"p", row, 5, NUMBER)
+    with SQLiteStore(path, cached_values=cached_values) as store:
+        for _ in range(3):
+            with store.transaction() as tx:
+                assert [tx.get_value(SESSIONS, b"p", row, counting) for row in rows] == [5, 5]
+    assert len(read) == decoded
+
+
+@pytest.mark.parametrize("cached_values", [0, 1, 3])
+def test_what_does_not_fit_is_written_all_the_same(path: Path, cached_values: int) -> None:
+    with SQLiteStore(path, cached_values=cached_values) as store:
+        with store.transaction() as tx:
+            for number in range(5):
+                with tx.savepoint():
+                    tx.put_value(SESSIONS, b"p", b"counter", number, NUMBER)
+                    tx.put_value(SESSIONS, b"p", b"%d" % number, number, NUMBER)
+                    assert tx.get_value(SESSIONS, b"p", b"counter", NUMBER) == number
+            with pytest.raises(ZeroDivisionError), tx.savepoint():
+                tx.put_value(SESSIONS, b"p", b"counter", 1 // 0, NUMBER)
+        with store.transaction() as tx:
+            assert tx.get_value(SESSIONS, b"p", b"counter", NUMBER) == 4
+            assert tx.count(SESSIONS, b"p") == 6
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, None, "5", 10_000_001])
+def test_the_number_of_values_is_checked(path: Path, value: object) -> None:
+    with pytest.raises(InvalidArgument, match="cached_values"):
+        SQLiteStore(path, cached_values=value)  # type: ignore[arg-type]
+    assert not path.exists()
+
+
 def test_no_more_values_are_kept_than_the_bound() -> None:
-    cache = ValueCache()
-    places = [(SESSIONS, b"p", b"%d" % number) for number in range(MAX_VALUES + 10)]
+    cache = ValueCache(100)
+    places = [(SESSIONS, b"p", b"%d" % number) for number in range(110)]
     for number, place in enumerate(places):
         cache.keep(place, number, NUMBER)
         cache.keep(place, number, NUMBER)
     kept = [cache.find(place, NUMBER) for place in places]
-    assert kept == [None] * 10 + list(range(10, MAX_VALUES + 10))
+    assert kept == [None] * 10 + list(range(10, 110))
     cache.forget(places[-1])
     assert cache.find(places[-1], NUMBER) is None
-    assert repr(cache) == f"<ValueCache: {MAX_VALUES - 1} values>"
+    assert repr(cache) == "<ValueCache: 99 values>"
     cache.clear()
     assert cache.find(places[-2], NUMBER) is None
