@@ -12,6 +12,7 @@ Rules:
 from collections.abc import Mapping
 from typing import Final
 
+from e2ecross.crypto.kdf import MessageKey
 from e2ecross.protocol.ratchet import count_skipped_keys, find_needed_bucket
 from e2ecross.protocol.session import Session, with_spqr
 from e2ecross.protocol.session_storage import with_all_buckets, with_buckets
@@ -38,7 +39,7 @@ SPQR_KEYS: Final = b"keys"
 
 _BUCKET_INDEX_BYTES: Final = 4
 _EPOCH_BYTES: Final = 8
-_BUCKET: Final[Codec[Mapping[int, bytes]]] = Codec(encode_skipped_keys, decode_skipped_keys)
+_BUCKET: Final[Codec[Mapping[int, MessageKey]]] = Codec(encode_skipped_keys, decode_skipped_keys)
 
 _Chains = dict[bytes, SkippedKeys]
 """What is stored of each chain, by how its rows begin."""
@@ -165,9 +166,9 @@ def _forget(tx: Transaction, table: Table, partition: bytes, chain: bytes, count
 
 def _list(
     tx: Transaction, table: Table, partition: bytes, prefix: bytes
-) -> dict[bytes, dict[int, Mapping[int, bytes]]]:
+) -> dict[bytes, dict[int, Mapping[int, MessageKey]]]:
     """Return all rows by chain and bucket number."""
-    found: dict[bytes, dict[int, Mapping[int, bytes]]] = {}
+    found: dict[bytes, dict[int, Mapping[int, MessageKey]]] = {}
     for row, record in tx.list(table, partition):
         if row.startswith(prefix):
             chain, index = row[:-_BUCKET_INDEX_BYTES], row[-_BUCKET_INDEX_BYTES:]

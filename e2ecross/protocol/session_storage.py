@@ -44,7 +44,7 @@ __all__ = [
     "without_buckets",
 ]
 
-SkippedBuckets = Mapping[int, Mapping[int, bytes]]
+SkippedBuckets = Mapping[int, Mapping[int, MessageKey]]
 """Bucket number to message number to message key: what the rows of one chain hold."""
 
 
@@ -103,18 +103,11 @@ def with_buckets(session: Session, buckets: Mapping[bytes, SkippedBuckets]) -> S
         found = buckets.get(chain.ratchet_key)
         if found is None:
             return chain
-        skipped = SkippedKeys(
-            {
-                index: {number: MessageKey(key) for number, key in bucket.items()}
-                for index, bucket in found.items()
-            },
-            len(chain.skipped),
-        )
         return ReceivingChain(
             chain.ratchet_key,
             chain.chain_key,
             chain.message_number,
-            skipped,
+            SkippedKeys(found, len(chain.skipped)),
             chain.may_have_no_pq_key,
         )
 

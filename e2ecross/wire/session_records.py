@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from e2ecross.crypto.kdf import MessageKey
 from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import RecordCorrupted, StoreTooNew
@@ -278,7 +279,7 @@ def encode_skipped_keys(keys: Mapping[int, bytes]) -> bytes:
     )
 
 
-def decode_skipped_keys(data: bytes) -> dict[int, bytes]:
+def decode_skipped_keys(data: bytes) -> dict[int, MessageKey]:
     """Return message number and message key (32 bytes, secret) of a bucket.
 
     Raises:
@@ -292,6 +293,6 @@ def decode_skipped_keys(data: bytes) -> dict[int, bytes]:
     if list(fields.numbers) != sorted(set(fields.numbers)):
         raise RecordCorrupted(f"{what} is not in ascending order: the store is damaged")
     return {
-        number: keys[i * _SYMMETRIC_KEY_BYTES : (i + 1) * _SYMMETRIC_KEY_BYTES]
+        number: MessageKey(keys[i * _SYMMETRIC_KEY_BYTES : (i + 1) * _SYMMETRIC_KEY_BYTES])
         for i, number in enumerate(fields.numbers)
     }

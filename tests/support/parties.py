@@ -13,7 +13,7 @@ from typing import NamedTuple
 from e2ecross.address import Address
 from e2ecross.crypto.cipher import cbc_encrypt, compute_mac
 from e2ecross.crypto.entropy import EntropySource
-from e2ecross.crypto.kdf import MessageKeys, derive_message_keys
+from e2ecross.crypto.kdf import MessageKey, MessageKeys, derive_message_keys
 from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, generate_key_pair
 from e2ecross.crypto.spqr_kdf import SpqrKey
@@ -338,7 +338,7 @@ def save_session(session: Session) -> SessionRows:
 
 def load_session(rows: SessionRows) -> Session:
     """Make the session anew from what a store holds."""
-    skipped: dict[bytes, dict[int, dict[int, bytes]]] = {}
+    skipped: dict[bytes, dict[int, dict[int, MessageKey]]] = {}
     for (ratchet_key, index), data in rows.skipped.items():
         skipped.setdefault(ratchet_key, {})[index] = decode_skipped_keys(data)
     return with_all_buckets(session_from_record(StoredSession.decode(rows.session)), skipped)

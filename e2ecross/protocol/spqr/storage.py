@@ -35,7 +35,7 @@ __all__ = [
     "without_spqr_buckets",
 ]
 
-SpqrBuckets = Mapping[int, Mapping[int, Mapping[int, bytes]]]
+SpqrBuckets = Mapping[int, Mapping[int, Mapping[int, MessageKey]]]
 """Epoch to bucket number to index to key: what rows of skipped keys hold."""
 
 # Stages in which the chains of the machine's own epoch have begun.
@@ -190,17 +190,11 @@ def with_all_spqr_buckets(state: SpqrState, buckets: SpqrBuckets) -> SpqrState:
 
 
 def _with_buckets(
-    chain: EpochChain, buckets: Mapping[int, Mapping[int, bytes]] | None
+    chain: EpochChain, buckets: Mapping[int, Mapping[int, MessageKey]] | None
 ) -> EpochChain:
     if not buckets:
         return chain
-    skipped = SkippedKeys(
-        {
-            number: {index: MessageKey(key) for index, key in bucket.items()}
-            for number, bucket in buckets.items()
-        },
-        len(chain.skipped),
-    )
+    skipped = SkippedKeys(buckets, len(chain.skipped))
     return EpochChain(chain.epoch, chain.sending, chain.receiving, skipped)
 
 

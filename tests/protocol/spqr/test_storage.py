@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e2ecross.crypto.kdf import MessageKey
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.spqr.machine import CONTENTS, Stage
 from e2ecross.protocol.spqr.state import SpqrState
@@ -91,7 +92,7 @@ class Rows:
             StoredSpqrMaterial.decode(self.material),
             [decode_chunks(self.chunks[number]) for number in sorted(self.chunks)],
         )
-        buckets: dict[int, dict[int, dict[int, bytes]]] = {}
+        buckets: dict[int, dict[int, dict[int, MessageKey]]] = {}
         for (epoch, number), record in self.skipped.items():
             buckets.setdefault(epoch, {})[number] = decode_skipped_keys(record)
         return with_all_spqr_buckets(state, buckets)
@@ -214,7 +215,7 @@ def test_one_bucket_at_hand_is_enough() -> None:
     assert with_spqr_buckets(bare, {}).chains.epochs[0] is bare.chains.epochs[0]
     every = {0: {n: decode_skipped_keys(row) for (_, n), row in rows[1].skipped.items()}}
     assert len(with_all_spqr_buckets(bare, every).chains.epochs[0].skipped) == 199
-    for wrong in (buckets, {0: {**every[0], 4: {300: bytes(32)}}}):
+    for wrong in (buckets, {0: {**every[0], 4: {300: MessageKey(bytes(32))}}}):
         with pytest.raises(RecordCorrupted):
             with_all_spqr_buckets(bare, wrong)
 
