@@ -8,11 +8,11 @@ Source: docs/wire-format.md, records at rest.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.crypto.kdf import MessageKey
 from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES
-from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.secret import SecretTuple
 from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
@@ -80,8 +80,15 @@ class SessionListRecord:
         return cls(fields.current or None, archived, fields.held or None, fields.held_count)
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class StoredChain(Secret):
+class _StoredChainFields(NamedTuple):
+    ratchet_key: bytes
+    chain_key: bytes | None
+    message_number: int
+    skipped_count: int
+    may_have_no_pq_key: bool = False
+
+
+class StoredChain(SecretTuple, _StoredChainFields):
     """A receiving chain; its skipped message keys stand in rows of their own.
 
     Attributes:
@@ -92,11 +99,7 @@ class StoredChain(Secret):
         may_have_no_pq_key: see `protocol.message_chain.ReceivingChain`.
     """
 
-    ratchet_key: bytes
-    chain_key: bytes | None
-    message_number: int
-    skipped_count: int
-    may_have_no_pq_key: bool = False
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +122,7 @@ class StoredUsedPrekeys:
     kem_ciphertext_hash: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class StoredSession(Secret):
-    """One session without its skipped message keys; see `protocol.session.Session`.
-
-    Public keys have 33 bytes; root, chain and private keys have 32 bytes and are secret. Without
-    a sending chain key the session only reads. The version is 3 or 4; a session of version 4 has
-    what changes often of its SPQR ratchet here, unless its peer does not run that.
-    """
-
+class _StoredSessionFields(NamedTuple):
     local_identity_key: bytes
     remote_identity_key: bytes
     remote_registration_id: int
@@ -144,6 +139,17 @@ class StoredSession(Secret):
     without_one_time_prekey: bool = False
     version: int = _OLDEST_VERSION
     spqr: StoredSpqr | None = None
+
+
+class StoredSession(SecretTuple, _StoredSessionFields):
+    """One session without its skipped message keys; see `protocol.session.Session`.
+
+    Public keys have 33 bytes; root, chain and private keys have 32 bytes and are secret. Without
+    a sending chain key the session only reads. The version is 3 or 4; a session of version 4 has
+    what changes often of its SPQR ratchet here, unless its peer does not run that.
+    """
+
+    __slots__ = ()
 
     def encode(self) -> bytes:
         """Return the record's bytes."""

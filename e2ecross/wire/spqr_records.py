@@ -9,9 +9,9 @@ Source: docs/wire-format.md, records at rest.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
-from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.secret import Secret, SecretTuple
 from e2ecross.errors import RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.record_encoding import check_lengths, decode_record, encode_record
@@ -31,8 +31,15 @@ _MAX_CHUNKS: Final = 8  # in one row
 _CHUNK_COUNT: Final = 65_536
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class StoredSpqrChain(Secret):
+class _StoredSpqrChainFields(NamedTuple):
+    sent: int
+    sending_key: bytes
+    received: int
+    receiving_key: bytes
+    skipped_count: int
+
+
+class StoredSpqrChain(SecretTuple, _StoredSpqrChainFields):
     """The chains of one epoch; their skipped keys stand in rows of their own.
 
     Attributes:
@@ -43,15 +50,22 @@ class StoredSpqrChain(Secret):
         skipped_count: how many skipped keys are stored.
     """
 
-    sent: int
-    sending_key: bytes
-    received: int
-    receiving_key: bytes
-    skipped_count: int
+    __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class StoredSpqr(Secret):
+class _StoredSpqrFields(NamedTuple):
+    is_initiator: bool
+    negotiation: int
+    sending_epoch: int
+    first_epoch: int
+    chains: tuple[StoredSpqrChain, ...]
+    stage: int
+    epoch: int
+    next_chunk: int
+    received_chunks: int
+
+
+class StoredSpqr(SecretTuple, _StoredSpqrFields):
     """What changes with every message; see `protocol.spqr.state.SpqrState`.
 
     Attributes:
@@ -66,15 +80,7 @@ class StoredSpqr(Secret):
         received_chunks: how many are stored.
     """
 
-    is_initiator: bool
-    negotiation: int
-    sending_epoch: int
-    first_epoch: int
-    chains: tuple[StoredSpqrChain, ...]
-    stage: int
-    epoch: int
-    next_chunk: int
-    received_chunks: int
+    __slots__ = ()
 
     def encode(self) -> bytes:
         """Return the record's bytes."""

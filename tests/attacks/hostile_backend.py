@@ -11,6 +11,7 @@ from e2ecross.stores import Store, Table
 from e2ecross.wire.session_records import StoredSession
 from tests.attacks.support import Person, Rows, person
 from tests.client.support import BackendSimulator
+from tests.support.values import with_fields
 
 __all__ = ["FEW_PREKEYS", "NEVER_ASKS", "HostileBackend", "Party", "party", "results"]
 
@@ -109,7 +110,7 @@ def _sessions(rows: Rows) -> dict[tuple[bytes, bytes], StoredSession]:
 
 def _received(session: StoredSession) -> bytes:
     """All of a session but the place in its sending chain, and what it waits for."""
-    return replace(
+    return with_fields(
         session, sending_chain_key=bytes(32), sending_message_number=0, pending=None
     ).encode()
 

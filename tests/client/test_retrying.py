@@ -2,7 +2,6 @@
 """Broken sessions heal: messages that could not be read are asked for, and come again, once."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -39,6 +38,7 @@ from tests.client.support import (
     make_client,
     make_device,
 )
+from tests.support.values import with_fields
 
 SESSION_TABLES = (Table.SESSION_RECORDS, Table.SESSIONS, Table.SKIPPED_KEYS)
 
@@ -660,7 +660,7 @@ def test_a_session_whose_identity_is_damaged_is_replaced(pair: tuple[Client, Cli
     other = make_device(TOKO).identity_key
     with store.transaction() as tx:
         record = StoredSession.decode(tx.get(*where) or b"")
-        tx.put(*where, replace(record, remote_identity_key=other).encode())
+        tx.put(*where, with_fields(record, remote_identity_key=other).encode())
     ana.send(BUDI, Text("halo"))
     assert read(budi) == ["halo"]
     budi.send(ANA, Text("hi"))

@@ -7,7 +7,6 @@ A format of `tests.support.formats` is one by being there. Any other decoder has
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from e2ecross.address import Address
@@ -44,6 +43,7 @@ from tests.support import protobuf
 from tests.support.entropy import SeededEntropy
 from tests.support.formats import FORMATS, PAYLOAD, STORED_SESSION, Format
 from tests.support.points import BAD_KEYS, GOOD_KEY
+from tests.support.values import with_fields
 
 __all__ = ["DECODE", "DECODERS"]
 
@@ -150,7 +150,7 @@ def _spqr_ends() -> tuple[SpqrState | None, bytes]:
 
 
 _RESPONDER, _SPQR = _spqr_ends()
-_RESTORABLE: Final = replace(
+_RESTORABLE: Final = with_fields(
     STORED_SESSION, receiving_chains=(StoredChain(GOOD_KEY, bytes(32), 1, 0),)
 )
 _SIGNAL: Final = (

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -23,6 +22,7 @@ from tests.support.parties import (
     save_session,
 )
 from tests.support.points import BAD_KEYS
+from tests.support.values import with_fields
 
 
 def _busy_pair() -> tuple[Party, Party, list[Sealed]]:
@@ -158,7 +158,7 @@ KEY_FIELDS = ["local_identity_key", "remote_identity_key", "base_key", "ratchet_
 def test_impossible_key_is_noticed(bad: str, field: str) -> None:
     alice, bob = Party("alice"), Party("bob")
     stored = session_to_record(alice.start(bob))
-    changed = replace(stored, **{field: BAD_KEYS[bad]})  # type: ignore[arg-type]
+    changed = with_fields(stored, **{field: BAD_KEYS[bad]})
     with pytest.raises(RecordCorrupted, match="impossible key"):
         session_from_record(changed)
 
@@ -167,7 +167,7 @@ def test_impossible_key_of_a_chain_is_noticed() -> None:
     alice, bob = Party("alice"), Party("bob")
     stored = session_to_record(alice.start(bob))
     for bad in BAD_KEYS.values():
-        changed = replace(stored, receiving_chains=(StoredChain(bad, bytes(32), 1, 0),))
+        changed = with_fields(stored, receiving_chains=(StoredChain(bad, bytes(32), 1, 0),))
         with pytest.raises(RecordCorrupted, match="impossible key"):
             session_from_record(changed)
 

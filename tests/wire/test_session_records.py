@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import pickle
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -19,6 +18,7 @@ from e2ecross.wire.session_records import (
 from tests.support.formats import STORED_SESSION, STORED_SPQR
 from tests.support.points import GOOD_KEY
 from tests.support.protobuf import Field, fields, message
+from tests.support.values import with_fields
 
 KEY = b"\xa5" * 32
 
@@ -70,7 +70,7 @@ def test_base_key_of_another_length_is_refused(bad: bytes) -> None:
 
 def _describe(stored: StoredSession) -> list[object]:
     values: list[object] = []
-    for name in StoredSession.__dataclass_fields__:
+    for name in StoredSession._fields:
         if name == "receiving_chains":
             for chain in stored.receiving_chains:
                 values += [chain.ratchet_key, chain.chain_key]
@@ -104,7 +104,7 @@ def _describe(stored: StoredSession) -> list[object]:
 def test_session_survives_its_encoding(
     pending: StoredPending | None, used: StoredUsedPrekeys | None, chains: int
 ) -> None:
-    stored = replace(
+    stored = with_fields(
         STORED_SESSION,
         pending=pending,
         used_prekeys=used,
@@ -132,14 +132,14 @@ def test_session_of_an_earlier_version_is_refused(version: int) -> None:
 
 
 def test_session_of_version_3_has_no_spqr_ratchet() -> None:
-    stored = replace(STORED_SESSION, version=4, spqr=STORED_SPQR)
+    stored = with_fields(STORED_SESSION, version=4, spqr=STORED_SPQR)
     assert StoredSession.decode(stored.encode()).spqr is not None
     with pytest.raises(RecordCorrupted, match="impossible version"):
-        StoredSession.decode(replace(stored, version=3).encode())
+        StoredSession.decode(with_fields(stored, version=3).encode())
 
 
 def test_session_has_at_most_5_chains() -> None:
-    stored = replace(STORED_SESSION, receiving_chains=(StoredChain(GOOD_KEY, KEY, 1, 0),) * 6)
+    stored = with_fields(STORED_SESSION, receiving_chains=(StoredChain(GOOD_KEY, KEY, 1, 0),) * 6)
     with pytest.raises(RecordCorrupted, match="too many chains"):
         StoredSession.decode(stored.encode())
 
@@ -162,14 +162,14 @@ def test_session_key_of_another_length_is_refused(name: str) -> None:
     empty = [] if name == "sending_chain_key" else [b""]
     for bad in (*empty, good[:-1], good + b"\0"):
         with pytest.raises(RecordCorrupted, match="wrong length"):
-            StoredSession.decode(replace(STORED_SESSION, **{name: bad}).encode())  # type: ignore[arg-type]
+            StoredSession.decode(with_fields(STORED_SESSION, **{name: bad}).encode())
 
 
 @pytest.mark.parametrize("bad", [None, bytes(15), bytes(17)])
 def test_kyber_prekey_id_comes_with_a_hash_of_16_bytes(bad: bytes | None) -> None:
     used = StoredUsedPrekeys(1, 2, 3, bad)
     with pytest.raises(RecordCorrupted, match="wrong length"):
-        StoredSession.decode(replace(STORED_SESSION, used_prekeys=used).encode())
+        StoredSession.decode(with_fields(STORED_SESSION, used_prekeys=used).encode())
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_kyber_prekey_id_comes_with_a_hash_of_16_bytes(bad: bytes | None) -> Non
     ],
 )
 def test_chain_key_of_another_length_is_refused(chain: StoredChain) -> None:
-    stored = replace(STORED_SESSION, receiving_chains=(chain,))
+    stored = with_fields(STORED_SESSION, receiving_chains=(chain,))
     with pytest.raises(RecordCorrupted, match="wrong length"):
         StoredSession.decode(stored.encode())
 

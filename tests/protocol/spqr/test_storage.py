@@ -3,7 +3,6 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +29,7 @@ from e2ecross.wire.spqr_records import (
 )
 from tests.protocol.spqr.ends import Ends, converse
 from tests.support.entropy import SeededEntropy
+from tests.support.values import with_fields
 
 
 class Rows:
@@ -248,22 +248,22 @@ def test_a_record_that_contradicts_itself_is_corrupted(stage: Stage) -> None:
     rows = _at(stage)
     assert _load(rows, lambda stored: stored).machine.stage is stage
     changes: list[Callable[[StoredSpqr], StoredSpqr]] = [
-        lambda stored: replace(stored, stage=0),
-        lambda stored: replace(stored, stage=12),
-        lambda stored: replace(stored, stage=stage % 11 + 1),
-        lambda stored: replace(stored, negotiation=0),
-        lambda stored: replace(stored, negotiation=4),
-        lambda stored: replace(stored, epoch=0),
-        lambda stored: replace(stored, epoch=stored.epoch + 1),
-        lambda stored: replace(stored, epoch=stored.epoch - 1),
-        lambda stored: replace(stored, next_chunk=65_536),
-        lambda stored: replace(stored, first_epoch=stored.first_epoch + 1),
-        lambda stored: replace(stored, sending_epoch=stored.sending_epoch + 1),
-        lambda stored: replace(stored, sending_epoch=stored.epoch),
-        lambda stored: replace(stored, chains=stored.chains[:-1]),
-        lambda stored: replace(stored, received_chunks=stored.received_chunks + 1),
-        lambda stored: replace(
-            stored, chains=tuple(replace(chain, sending_key=b"") for chain in stored.chains)
+        lambda stored: with_fields(stored, stage=0),
+        lambda stored: with_fields(stored, stage=12),
+        lambda stored: with_fields(stored, stage=stage % 11 + 1),
+        lambda stored: with_fields(stored, negotiation=0),
+        lambda stored: with_fields(stored, negotiation=4),
+        lambda stored: with_fields(stored, epoch=0),
+        lambda stored: with_fields(stored, epoch=stored.epoch + 1),
+        lambda stored: with_fields(stored, epoch=stored.epoch - 1),
+        lambda stored: with_fields(stored, next_chunk=65_536),
+        lambda stored: with_fields(stored, first_epoch=stored.first_epoch + 1),
+        lambda stored: with_fields(stored, sending_epoch=stored.sending_epoch + 1),
+        lambda stored: with_fields(stored, sending_epoch=stored.epoch),
+        lambda stored: with_fields(stored, chains=stored.chains[:-1]),
+        lambda stored: with_fields(stored, received_chunks=stored.received_chunks + 1),
+        lambda stored: with_fields(
+            stored, chains=tuple(with_fields(chain, sending_key=b"") for chain in stored.chains)
         ),
     ]
     for change in changes:
@@ -276,7 +276,7 @@ def test_a_machine_two_epochs_further_than_was_sent_in_is_corrupted() -> None:
 
     def nothing_sent(stored: StoredSpqr) -> StoredSpqr:
         chains = stored.chains[-1:] * epoch
-        return replace(stored, epoch=epoch, first_epoch=0, sending_epoch=0, chains=chains)
+        return with_fields(stored, epoch=epoch, first_epoch=0, sending_epoch=0, chains=chains)
 
     epoch = 2
     assert _load(rows, nothing_sent).machine.epoch == 2
@@ -297,7 +297,7 @@ def test_chunks_that_do_not_fit_are_corrupted() -> None:
     chunk = bytes(32)
     full = dict.fromkeys(range(8), chunk)
     more = dict.fromkeys(range(8, 11), chunk)
-    good = replace(hot, received_chunks=11)
+    good = with_fields(hot, received_chunks=11)
     assert len(spqr_from_record(good, material, [full, more]).machine.received) == 11
     for bad in ([more, full], [full, {7: chunk, 8: chunk, 9: chunk}], [full], [], [full, more, {}]):
         with pytest.raises(RecordCorrupted):
@@ -305,7 +305,7 @@ def test_chunks_that_do_not_fit_are_corrupted() -> None:
     all_there = [{8 * row + i: chunk for i in range(8)} for row in range(5)]
     for count, accepted in ((35, True), (36, False), (40, False)):
         kept = [{i: chunk for i in row if i < count} for row in all_there]
-        stored = replace(hot, received_chunks=count)
+        stored = with_fields(hot, received_chunks=count)
         if accepted:
             assert len(spqr_from_record(stored, material, kept).machine.received) == 35
         else:
