@@ -115,6 +115,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     count(message_chain, "derive_next_chain_key")
     count(message_chain, "derive_message_key")
+    count(message_chain, "derive_message_and_chain_key")
     count(root_chain, "agree")
     return counted
 
@@ -194,7 +195,9 @@ def test_no_forged_message_walks_further_and_nothing_is_stored(
                 if first <= MAX_FORWARD_JUMP:
                     steps, tried = steps + first, tried + 1
             assert work["derive_next_chain_key"] == steps, (name, jump)
-            assert work["derive_message_key"] == tried, (name, jump)
+            # Its own key alone: none of those that it skips.
+            assert work["derive_message_and_chain_key"] == tried, (name, jump)
+            assert not work["derive_message_key"], (name, jump)
             assert work["agree"] <= sessions + (name == "chain of an archived one"), (name, jump)
             assert work["derive_next_chain_key"] <= MAX_CHAIN_STEPS_PER_MESSAGE
     # All of it did no harm.

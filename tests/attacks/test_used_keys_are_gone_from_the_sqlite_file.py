@@ -42,6 +42,7 @@ def message_keys(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
     seen: set[bytes] = set()
     expand = vars(ratchet)["derive_message_keys"]
     derive = vars(message_chain)["derive_message_key"]
+    derive_both = vars(message_chain)["derive_message_and_chain_key"]
 
     def spy_expand(key: MessageKey, pq_key: bytes | None) -> MessageKeys:
         keys: MessageKeys = expand(key, pq_key)
@@ -55,7 +56,13 @@ def message_keys(monkeypatch: pytest.MonkeyPatch) -> set[bytes]:
         seen.update((key, chain_key))
         return key
 
+    def spy_derive_both(chain_key: ChainKey) -> tuple[MessageKey, ChainKey]:
+        key, after = derive_both(chain_key)
+        seen.update((key, chain_key))
+        return key, after
+
     monkeypatch.setattr(ratchet, "derive_message_keys", spy_expand)
+    monkeypatch.setattr(message_chain, "derive_message_and_chain_key", spy_derive_both)
     monkeypatch.setattr(message_chain, "derive_message_key", spy_derive)
     return seen
 
