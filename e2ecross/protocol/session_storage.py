@@ -64,16 +64,7 @@ def session_to_record(session: Session) -> StoredSession:
         sending_chain_key=ratchet.sending.chain_key,
         sending_message_number=ratchet.sending.message_number,
         previous_counter=ratchet.previous_counter,
-        receiving_chains=tuple(
-            StoredChain(
-                chain.ratchet_key,
-                chain.chain_key,
-                chain.message_number,
-                len(chain.skipped),
-                chain.may_have_no_pq_key,
-            )
-            for chain in ratchet.receiving
-        ),
+        receiving_chains=tuple([_chain_to_record(chain) for chain in ratchet.receiving]),
         pending=None
         if pending is None
         else StoredPending(
@@ -204,6 +195,16 @@ def _pending_from_record(
         kyber = KyberPrekeyUse(stored.kyber_prekey_id, decode_kem_ciphertext(kyber_ciphertext))
     return PendingPrekey(
         stored.one_time_prekey_id, stored.signed_prekey_id, stored.created_at_ms, kyber
+    )
+
+
+def _chain_to_record(chain: ReceivingChain) -> StoredChain:
+    return StoredChain(
+        chain.ratchet_key,
+        chain.chain_key,
+        chain.message_number,
+        len(chain.skipped),
+        chain.may_have_no_pq_key,
     )
 
 
