@@ -42,6 +42,7 @@ __all__ = [
     "initiator_agreements",
     "key_pair",
     "mac",
+    "mac_of_parts",
     "message_keys",
     "next_root",
     "ratchet_key",
@@ -89,7 +90,7 @@ def encrypt(
             ciphertext=ciphertext,
         ).SerializeToString()
     )
-    return body + mac(mac_key, ad + body)[:8]
+    return body + mac_of_parts(mac_key, ad, body)[:8]
 
 
 def decrypt(message_key: bytes, ad: bytes, message: bytes) -> bytes:
@@ -97,7 +98,7 @@ def decrypt(message_key: bytes, ad: bytes, message: bytes) -> bytes:
     cipher_key, mac_key, iv = message_keys(extract(message_key))
     body = message[:-8]
     ciphertext = wire_pb2.SignalMessage.FromString(body[1:]).ciphertext
-    if not hmac.compare_digest(mac(mac_key, ad + body)[:8], message[-8:]):
+    if not hmac.compare_digest(mac_of_parts(mac_key, ad, body)[:8], message[-8:]):
         raise ValueError("the MAC is wrong")
     return cbc_decrypt(cipher_key, iv, ciphertext)
 
@@ -268,6 +269,13 @@ def mac(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA-256 under a key of 32 bytes."""
     inner = sha256(key.translate(_INNER) + _INNER_REST + data).digest()
     return sha256(key.translate(_OUTER) + _OUTER_REST + inner).digest()
+
+
+def mac_of_parts(key: bytes, head: bytes, body: bytes) -> bytes:
+    """The same over two parts, which are not put together."""
+    inner = sha256(key.translate(_INNER) + _INNER_REST + head)
+    inner.update(body)
+    return sha256(key.translate(_OUTER) + _OUTER_REST + inner.digest()).digest()
 
 
 def _scalar(wide: bytes) -> bytes:

@@ -80,7 +80,7 @@ def encrypt(
             pq_ratchet=pq_ratchet,
         ).SerializeToString()
     )
-    return body + floor.mac(mac_key, ad + body)[:8]
+    return body + floor.mac_of_parts(mac_key, ad, body)[:8]
 
 
 def decrypt(keys: Keys, ad: bytes, message: bytes) -> bytes:
@@ -89,7 +89,7 @@ def decrypt(keys: Keys, ad: bytes, message: bytes) -> bytes:
     cipher_key, mac_key, iv = floor.message_keys(floor.mac(pq_key, message_key))
     body = message[:-8]
     ciphertext = wire_pb2.SignalMessage.FromString(body[1:]).ciphertext
-    if not compare_digest(floor.mac(mac_key, ad + body)[:8], message[-8:]):
+    if not compare_digest(floor.mac_of_parts(mac_key, ad, body)[:8], message[-8:]):
         raise ValueError("the MAC is wrong")
     return floor.cbc_decrypt(cipher_key, iv, ciphertext)
 

@@ -66,8 +66,8 @@ def _cbc_decrypt(job: Job, cleanup: ExitStack) -> Step:
 
 
 def _mac(job: Job, cleanup: ExitStack) -> Step:
-    key, data = urandom(32), bytes(_AD_BYTES) + _message(job)[:-_MAC_BYTES]
-    return lambda: floor.mac(key, data)
+    key, ad, body = urandom(32), urandom(_AD_BYTES), _message(job)[:-_MAC_BYTES]
+    return lambda: floor.mac_of_parts(key, ad, body)
 
 
 def _encode(job: Job, cleanup: ExitStack) -> Step:

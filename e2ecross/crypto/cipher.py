@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES256
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
-from e2ecross.crypto.kdf import hmac_with_key, is_equal
+from e2ecross.crypto.kdf import hmac_of_parts, is_equal
 from e2ecross.errors import AuthenticationFailed
 
 __all__ = ["BLOCK_BYTES", "MAC_BYTES", "cbc_decrypt", "cbc_encrypt", "compute_mac", "verify_mac"]
@@ -65,7 +65,7 @@ def cbc_decrypt(cipher_key: bytes, iv: bytes, ciphertext: bytes) -> bytes:
 
 def compute_mac(mac_key: bytes, associated_data: bytes, body: bytes) -> bytes:
     """HMAC-SHA-256 over associated data and body, first 8 bytes; the key has 32 bytes."""
-    return hmac_with_key(mac_key, associated_data + body)[:MAC_BYTES]
+    return hmac_of_parts(mac_key, associated_data, body)[:MAC_BYTES]
 
 
 def verify_mac(mac: bytes, mac_key: bytes, associated_data: bytes, body: bytes) -> None:
@@ -74,5 +74,5 @@ def verify_mac(mac: bytes, mac_key: bytes, associated_data: bytes, body: bytes) 
     Raises:
         AuthenticationFailed: it is another one.
     """
-    if not is_equal(mac, hmac_with_key(mac_key, associated_data + body)[:MAC_BYTES]):
+    if not is_equal(mac, hmac_of_parts(mac_key, associated_data, body)[:MAC_BYTES]):
         raise AuthenticationFailed("the message does not authenticate")

@@ -24,6 +24,7 @@ from e2ecross.crypto.kdf import (
     hash_base_key,
     hash_kem_ciphertext,
     hkdf,
+    hmac_of_parts,
     hmac_sha256,
     hmac_with_key,
     is_equal,
@@ -88,9 +89,11 @@ def test_hmac_of_rfc_4231() -> None:
     )
 
 
-@given(st.binary(min_size=32, max_size=32), st.binary(max_size=200))
-def test_hmac_put_together_from_hashes_is_hmac(key: bytes, data: bytes) -> None:
-    assert hmac_with_key(key, data) == hmac.digest(key, data, "sha256")
+@given(st.binary(min_size=32, max_size=32), st.binary(max_size=200), st.integers(0, 200))
+def test_hmac_put_together_from_hashes_is_hmac(key: bytes, data: bytes, cut: int) -> None:
+    expected = hmac.digest(key, data, "sha256")
+    assert hmac_with_key(key, data) == expected
+    assert hmac_of_parts(key, data[:cut], data[cut:]) == expected
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))

@@ -15,7 +15,7 @@ Source: docs/wire-format.md, post-quantum ratchet.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from e2ecross.crypto.secret import SecretTuple
+from e2ecross.crypto.secret import SecretTuple, new_tuple
 from e2ecross.crypto.spqr_kdf import (
     AuthKey,
     ChainRoot,
@@ -163,7 +163,8 @@ def next_sending_key(chains: EpochChains, epoch: int) -> tuple[EpochChains, int,
         raise SessionExhausted("the session has no message numbers left: start a new one")
     index = sending.counter + 1
     link_key, key = derive_link(sending.key, index)
-    advanced = EpochChain(epoch, Link(index, link_key), chain.receiving, chain.skipped)
+    link = new_tuple(Link, (index, link_key))
+    advanced = new_tuple(EpochChain, (epoch, link, chain.receiving, chain.skipped))
     return _replace(chains, advanced), index, key
 
 
@@ -203,7 +204,7 @@ def find_received_key(
             links.append(link_key)
         link_key = derive_next_link(link_key, passed)
     link_key, key = derive_link(link_key, index)
-    return FoundLink(epoch, index, key, links, link_key)
+    return new_tuple(FoundLink, (epoch, index, key, links, link_key))
 
 
 def use_received_key(chains: EpochChains, found: FoundLink) -> EpochChains:
@@ -217,10 +218,12 @@ def use_received_key(chains: EpochChains, found: FoundLink) -> EpochChains:
     if found.next_link is None:
         receiving, skipped = chain.receiving, chain.skipped.without(found.key_index)
     else:
-        receiving, skipped = Link(found.key_index, found.next_link), chain.skipped
+        receiving = new_tuple(Link, (found.key_index, found.next_link))
+        skipped = chain.skipped
         if found.links:
             skipped = _store(skipped, found)
-    return _replace(chains, EpochChain(chain.epoch, chain.sending, receiving, skipped))
+    advanced = new_tuple(EpochChain, (chain.epoch, chain.sending, receiving, skipped))
+    return _replace(chains, advanced)
 
 
 def find_needed_bucket(chains: EpochChains, epoch: int, key_index: int) -> int | None:
@@ -301,9 +304,8 @@ def _find_epoch(chains: EpochChains, epoch: int) -> EpochChain:
 def _replace(chains: EpochChains, chain: EpochChain) -> EpochChains:
     epochs = chains.epochs
     place = chain.epoch - epochs[0].epoch
-    return EpochChains(
-        chains.root, chains.sending_epoch, (*epochs[:place], chain, *epochs[place + 1 :])
-    )
+    replaced = (*epochs[:place], chain, *epochs[place + 1 :])
+    return new_tuple(EpochChains, (chains.root, chains.sending_epoch, replaced))
 
 
 def _new_epoch(

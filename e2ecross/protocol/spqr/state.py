@@ -23,7 +23,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 from e2ecross.crypto.entropy import EntropySource
-from e2ecross.crypto.secret import SecretTuple
+from e2ecross.crypto.secret import SecretTuple, new_tuple
 from e2ecross.crypto.spqr_kdf import AuthKey, SpqrKey
 from e2ecross.errors import AuthenticationFailed, DecodeError, UnsupportedVersion
 from e2ecross.protocol.spqr.authenticator import first_authenticator
@@ -164,8 +164,8 @@ def spqr_send(
         # While KEM keys are exchanged in an epoch, messages use those of the one before.
         chains, key_index, key = next_sending_key(chains, epoch - 1)
     message = SpqrMessage(epoch, key_index, sent.kind, sent.chunk_index, sent.chunk)
-    advanced = SpqrState(state.is_initiator, state.negotiation, chains, sent.machine)
-    return advanced, encode_spqr_message(message), key
+    fields = (state.is_initiator, state.negotiation, chains, sent.machine)
+    return new_tuple(SpqrState, fields), encode_spqr_message(message), key
 
 
 def find_spqr_key(
@@ -206,7 +206,7 @@ def find_spqr_key(
             raise AuthenticationFailed("the message has no post-quantum key")
         return FoundSpqrKey(None, message, None)
     link = find_received_key(state.chains, message.epoch - 1, message.key_index, max_forward_jump)
-    return FoundSpqrKey(link.key, message, link)
+    return new_tuple(FoundSpqrKey, (link.key, message, link))
 
 
 def use_spqr_key(state: SpqrState | None, found: FoundSpqrKey) -> SpqrState | None:
@@ -228,7 +228,8 @@ def use_spqr_key(state: SpqrState | None, found: FoundSpqrKey) -> SpqrState | No
         chains = add_epoch(chains, step.secret, is_initiator=state.is_initiator)
     if found.link is not None:
         chains = use_received_key(chains, found.link)
-    return SpqrState(state.is_initiator, Negotiation.SETTLED, chains, step.machine)
+    fields = (state.is_initiator, Negotiation.SETTLED, chains, step.machine)
+    return new_tuple(SpqrState, fields)
 
 
 def find_needed_spqr_bucket(state: SpqrState | None, data: bytes) -> tuple[int, int] | None:
