@@ -7,7 +7,7 @@ import pytest
 
 from e2ecross import Device, MessageKind, Text
 from e2ecross.client.session_store import load_sessions
-from e2ecross.errors import AuthenticationFailed
+from e2ecross.errors import AuthenticationFailed, DuplicateMessage
 from e2ecross.protocol.session import Session
 from tests.client.support import ANA, BUDI, introduce, make_device, new_bundle, say, start
 
@@ -47,6 +47,22 @@ def test_an_archived_session_that_reads_a_wrapped_message_is_sent_with_again() -
     assert ana.decrypt(late).content == Text("late")
     assert current(ana) == first
     say(ana, budi, "in the first one")
+
+
+def test_an_archived_session_that_is_not_sent_with_again_reads_each_message_once() -> None:
+    ana, old = make_device(ANA), make_device(BUDI)
+    introduce(ana, old)
+    late = [old.encrypt(ANA, Text(f"late {number}")) for number in range(2)]
+    new = make_device(BUDI, seed="reinstalled")
+    start(new, ana)
+    ana.decrypt(new.encrypt(ANA, Text("halo")))
+    ana.accept_identity(BUDI, new.identity_key)
+    say(ana, new, "to the new one")
+    for envelope in reversed(late):
+        assert ana.decrypt(envelope).identity_changed
+        with pytest.raises(DuplicateMessage):
+            ana.decrypt(envelope)
+    say(new, ana, "goes on")
 
 
 def test_sessions_of_another_identity_do_not_push_out_the_genuine_one() -> None:
