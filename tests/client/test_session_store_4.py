@@ -383,6 +383,7 @@ def test_keys_that_are_not_as_many_as_the_session_says_are_a_damaged_store() -> 
     budi.send(b"lost")
     ana.receive(budi.send(b"answer"))
     with store.transaction() as tx:
+        assert load_sessions(tx, BUDI).current is not None  # as long as they are
         for partition, row, _ in list(tx.scan(Table.SPQR)):
             if row.startswith(b"keys"):
                 tx.delete(Table.SPQR, partition, row)
