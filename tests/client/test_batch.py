@@ -18,6 +18,7 @@ from e2ecross.errors import (
     RemoteError,
     StoreError,
     UntrustedIdentity,
+    WitnessFailed,
 )
 from e2ecross.stores import MemoryStore, Store, Table
 from tests.client.support import (
@@ -181,6 +182,58 @@ def test_a_contact_with_damaged_records_does_not_stop_the_others() -> None:
     ]
 
 
+def test_of_a_sender_with_damaged_records_nothing_is_read(stores: Stores) -> None:
+    """Also not what came before the message for which a damaged one is needed."""
+    ana, people = crowd(stores.open("ana"))
+    store, who = ana.context.store, people[0]
+    late, *read, next_one = [who.encrypt(ANA, Text(str(number))) for number in range(70)]
+    other = people[1].encrypt(ANA, HALO)
+    ana.decrypt_many(read)  # as many that the next one has to do with another row of stored keys
+    ((place, row),) = (
+        (where, record) for where, record in dump(store).items() if where[0] is Table.SKIPPED_KEYS
+    )
+    with store.transaction() as tx:
+        tx.put(*place, b"\x01damaged")
+    results = ana.decrypt_many([next_one, other, late])
+    assert codes(results) == ["record_corrupted", "Message", "record_corrupted"]
+    with store.transaction() as tx:
+        tx.put(*place, row)
+    assert texts(ana.decrypt_many([next_one, late])) == ["69", "0"]
+
+
+def test_where_a_record_of_the_device_is_damaged_nothing_is_sent_or_changed() -> None:
+    ana, _ = crowd()
+    with ana.context.store.transaction() as tx:
+        tx.put(Table.DEVICE, b"", b"epoch", b"\x01damaged")
+    before = dump(ana.context.store)
+    assert codes(ana.encrypt_many(PEOPLE, HALO)) == ["record_corrupted"] * len(PEOPLE)
+    assert dump(ana.context.store) == before
+
+
+def test_errors_in_a_result_hold_no_frames() -> None:
+    """Their locals hold keys, and a result is kept longer than an error that is caught."""
+    ana, people = crowd()
+    twice, damaged = people[0].encrypt(ANA, HALO), people[1].encrypt(ANA, HALO)
+    store = ana.context.store
+    place = next(where for where in dump(store) if b"toko-1" in where[1] and where[2])
+    with store.transaction() as tx:
+        tx.put(*place, b"\x01damaged")
+    results = [
+        *ana.decrypt_many([b"nonsense", twice, twice, damaged]),
+        *ana.encrypt_many([PEOPLE[1], BUDI], HALO),
+    ]
+    errors = [result for result in results if isinstance(result, E2ECrossError)]
+    assert [error.code for error in errors] == [
+        "decode_error",
+        "duplicate_message",
+        *["record_corrupted"] * 2,
+        "no_session",
+    ]
+    for error in errors:
+        assert error.__traceback__ is None
+        assert error.__cause__ is error.__context__ is None
+
+
 def test_a_store_that_fails_keeps_and_releases_nothing() -> None:
     spy = SpyStore(MemoryStore())
     ana, people = crowd(spy)
@@ -208,6 +261,10 @@ def test_progress_is_told_and_may_stop_everything(stores: Stores) -> None:
     told: list[tuple[int, int]] = []
     ana.encrypt_many([*PEOPLE, PEOPLE[0]], HALO, progress=lambda *both: told.append(both))
     assert told == [(2, 5), (3, 5), (4, 5), (5, 5)]
+    told.clear()
+    doubled = [people[0].encrypt(ANA, HALO), *(who.encrypt(ANA, HALO) for who in people)]
+    ana.decrypt_many([*doubled, b"nonsense"], progress=lambda *both: told.append(both))
+    assert told == [(2, 6), (3, 6), (4, 6), (5, 6), (6, 6)]
     answers = [who.encrypt(ANA, HALO) for who in people]
     told.clear()
     before = dump(ana.context.store)
@@ -235,6 +292,18 @@ def test_the_witness_hears_of_it_once(stores: Stores) -> None:
     with ana.context.store.transaction() as tx:
         assert read_epoch(tx) == keychain.number == 4 * 2 + 12
     people[0].decrypt_many([e for e in envelopes if isinstance(e, Envelope)][:1])
+
+
+def test_when_the_witness_fails_what_was_read_is_released_and_what_was_sent_is_not() -> None:
+    keychain = Keychain()
+    ana, people = crowd()
+    ana = Device.open(ana.context.store, entropy=ana.context.entropy, witness=keychain)
+    start(people[0], ana)
+    first = people[0].encrypt(ANA, HALO)  # one that changes the epoch
+    keychain.error = OSError()
+    with pytest.raises(WitnessFailed):
+        ana.encrypt_many(PEOPLE, HALO)
+    assert texts(ana.decrypt_many([first])) == ["halo"]
 
 
 def test_nothing_is_nothing() -> None:

@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from e2ecross import Device, MessageKind, Text
+from e2ecross import Device, MessageKind, Policy, Text
+from e2ecross.client.context import address_key
 from e2ecross.client.session_store import load_sessions
-from e2ecross.errors import AuthenticationFailed
+from e2ecross.errors import AuthenticationFailed, DuplicateMessage, TooManySkipped, UnknownPrekey
 from e2ecross.protocol.session import Session
-from tests.client.support import ANA, BUDI, introduce, make_device, new_bundle, say, start
+from e2ecross.stores import MemoryStore, Table
+from tests.client.support import ANA, BUDI, dump, introduce, make_device, new_bundle, say, start
 
 MAX_ARCHIVED = 40
 
@@ -47,6 +49,48 @@ def test_an_archived_session_that_reads_a_wrapped_message_is_sent_with_again() -
     assert ana.decrypt(late).content == Text("late")
     assert current(ana) == first
     say(ana, budi, "in the first one")
+
+
+def test_an_archived_session_that_is_not_sent_with_again_reads_each_message_once() -> None:
+    ana, old = make_device(ANA), make_device(BUDI)
+    introduce(ana, old)
+    late = [old.encrypt(ANA, Text(f"late {number}")) for number in range(2)]
+    new = make_device(BUDI, seed="reinstalled")
+    start(new, ana)
+    ana.decrypt(new.encrypt(ANA, Text("halo")))
+    ana.accept_identity(BUDI, new.identity_key)
+    say(ana, new, "to the new one")
+    for envelope in reversed(late):
+        assert ana.decrypt(envelope).identity_changed
+        with pytest.raises(DuplicateMessage):
+            ana.decrypt(envelope)
+    say(new, ana, "goes on")
+
+
+def test_where_there_is_one_session_alone_its_own_error_is_told() -> None:
+    """Also for a message that turns the ratchet, which might be of another session."""
+    ana = make_device(ANA, policy=Policy(max_forward_jump=10))
+    budi = make_device(BUDI)
+    introduce(ana, budi, kyber=True)
+    say(ana, budi, "so that Budi turns the ratchet")
+    *_, envelope = [budi.encrypt(ANA, Text("too far")) for _ in range(12)]
+    with pytest.raises(TooManySkipped) as caught:
+        ana.decrypt(envelope)
+    assert (caught.value.got, caught.value.allowed) == (11, 10)
+
+
+def test_a_session_whose_identity_is_missing_reads_no_wrapped_message() -> None:
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    start(budi, ana)
+    say(budi, ana, "first")
+    wrapped = budi.encrypt(ANA, Text("second"))
+    with store.transaction() as tx:
+        tx.delete(Table.REMOTE_IDENTITIES, address_key(BUDI))
+    before = dump(store)
+    with pytest.raises(UnknownPrekey):
+        ana.decrypt(wrapped)
+    assert dump(store) == before
 
 
 def test_sessions_of_another_identity_do_not_push_out_the_genuine_one() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross import Address, Device, Text
+from e2ecross.client.context import address_key
 from e2ecross.client.session_store import (
     has_session,
     load_sessions,
@@ -223,6 +224,22 @@ def test_a_message_reads_one_row_of_stored_keys_at_most() -> None:
         ana.decrypt(again)
     assert spy.reads[Table.SKIPPED_KEYS] == 1
     assert not spy.writes
+
+
+def test_a_session_that_is_kept_as_a_value_holds_no_skipped_keys() -> None:
+    """They stay in their rows alone, however much was read with them."""
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    late = [budi.encrypt(ANA, Text("late")) for _ in range(2)]
+    say(budi, ana, "behind a gap")
+    ana.decrypt(late[0])
+    with store.transaction() as tx:
+        session = read_sessions(tx, address_key(BUDI)).current
+    assert session is not None
+    (chain,) = [chain for chain in session.ratchet.receiving if len(chain.skipped)]
+    assert not chain.skipped.buckets
+    assert count_rows(store, Table.SKIPPED_KEYS) == 1
 
 
 # --- Damage ---------------------------------------------------------------------------------

@@ -320,6 +320,8 @@ def test_a_message_in_a_chain_writes_one_small_record() -> None:
             assert sum(o.table is Table.SESSIONS for o in puts) == 1
             spqr = [o.row for o in puts if o.table is Table.SPQR]
             assert len(spqr) == len(puts) - 1
+            rows = [o.row for o in puts if o.name == "put" and o.row.startswith(b"chunks")]
+            assert len(rows) <= 1
             written["session"] += 1
             written["material"] += b"material" in spqr
             written["chunks"] += any(row.startswith(b"chunks") for row in spqr)
@@ -329,6 +331,15 @@ def test_a_message_in_a_chain_writes_one_small_record() -> None:
     assert 0 < written["chunks"] < 180
     sizes = [len(data) for (table, *_), data in dump(spy).items() if table is Table.SESSIONS]
     assert max(sizes) < 1_000
+
+
+def test_the_ciphertext_that_first_messages_repeat_is_written_once() -> None:
+    spy, ana, _ = devices()
+    assert [o.row for o in spy.operations if o.name == "put"].count(b"kyber") == 1
+    spy.forget()
+    for _ in range(3):
+        ana.send(b"not answered yet")
+    assert b"kyber" not in [o.row for o in spy.operations if o.name == "put"]
 
 
 def test_a_message_that_is_skipped_is_kept_in_a_row_and_read_from_it_alone() -> None:
@@ -383,6 +394,7 @@ def test_keys_that_are_not_as_many_as_the_session_says_are_a_damaged_store() -> 
     budi.send(b"lost")
     ana.receive(budi.send(b"answer"))
     with store.transaction() as tx:
+        assert load_sessions(tx, BUDI).current is not None  # as long as they are
         for partition, row, _ in list(tx.scan(Table.SPQR)):
             if row.startswith(b"keys"):
                 tx.delete(Table.SPQR, partition, row)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from e2ecross.errors import InvalidArgument, StoreBusy, StoreError
+from e2ecross.errors import InvalidArgument, StoreBusy, StoreError, WrongStoreKey
 from e2ecross.stores import SQLiteStore, Table
 from e2ecross.stores.sqlite import TRUNCATE_EVERY
 from e2ecross.stores.sqlite_schema import PAGE_BYTES
@@ -212,6 +212,27 @@ def test_a_connection_in_an_unknown_state_is_replaced(
     store.close()
 
 
+def test_a_replaced_connection_has_seen_nothing_yet(
+    path: Path, opened: list[sqlite3.Connection]
+) -> None:
+    """How often others have written, SQLite counts for each connection anew."""
+    store = SQLiteStore(path, key=KEY)
+    increment(store)
+
+    def use() -> None:
+        with store.transaction() as transaction:
+            opened[-1].close()
+            transaction.get(Table.DEVICE, b"counter")
+
+    with pytest.raises(StoreError, match="cannot be used"):
+        use()
+    with SQLiteStore(path, key=KEY) as other:
+        other.rekey(key=bytes(32))
+    with pytest.raises(WrongStoreKey):
+        increment(store)
+    store.close()
+
+
 def test_a_record_beyond_sqlite_is_refused(path: Path, opened: list[sqlite3.Connection]) -> None:
     with SQLiteStore(path) as store:
         increment(store)
@@ -311,7 +332,7 @@ def test_superseded_records_leave_the_wal_after_so_many_commits(path: Path) -> N
     put(store, Table.SESSIONS, b"p", b"r", secret)
     put(store, Table.SESSIONS, b"p", b"r", b"x")
     assert secret in files(path)["store.db-wal"]  # or this test would show nothing
-    for _ in range(TRUNCATE_EVERY):
+    for _ in range(TRUNCATE_EVERY - 2):  # with the two before it, exactly as many as promised
         increment(store)
     assert not [name for name, data in files(path).items() if secret in data]
     store.close()

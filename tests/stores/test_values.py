@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values, savepoints and what is kept of values: held for every store against its records."""
 
+import gc
 import shutil
 import tempfile
+import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -125,6 +128,69 @@ def test_what_is_put_within_a_savepoint_is_there_at_once(store: Store) -> None:
         with pytest.raises(InvalidArgument):
             tx.put_value(SESSIONS, "p", b"r", 1, NUMBER)  # type: ignore[arg-type]
     assert get_value(store) == 9
+
+
+_QUESTIONS: dict[str, tuple[Callable[[Transaction], object], object]] = {
+    "get": (lambda tx: tx.get(*PLACE), b"2"),
+    "get_value": (lambda tx: tx.get_value(*PLACE, NUMBER), 2),
+    "get_value of another codec": (lambda tx: tx.get_value(*PLACE, OTHER), 1),
+    "list": (lambda tx: tx.list(SESSIONS, b"p"), [(b"r", b"2")]),
+    "count": (lambda tx: tx.count(SESSIONS, b"p"), 1),
+    "scan": (lambda tx: list(tx.scan(SESSIONS)), [(b"p", b"r", b"2")]),
+    "clear": (lambda tx: tx.clear(SESSIONS, b"p"), 1),
+}
+"""What may be asked of a transaction, and the answer after `PLACE` was put as 2."""
+
+
+@pytest.mark.parametrize("question", _QUESTIONS)
+@pytest.mark.parametrize("cached_values", [0, 4_096])
+def test_every_question_is_answered_with_what_still_waits(
+    path: Path, cached_values: int, question: str
+) -> None:
+    """Put in the savepoint that is open, or in one that has ended."""
+    ask, answer = _QUESTIONS[question]
+    with SQLiteStore(path, cached_values=cached_values) as store:
+        with store.transaction() as tx, tx.savepoint():
+            tx.put_value(*PLACE, 2, NUMBER)
+            assert ask(tx) == answer
+        with store.transaction() as tx:
+            tx.clear(SESSIONS, b"p")
+            with tx.savepoint():
+                tx.put_value(*PLACE, 2, NUMBER)
+            assert ask(tx) == answer
+        assert get_value(store) == (None if question == "clear" else 2)
+
+
+def _put_and_ask(tx: Transaction) -> None:
+    tx.put_value(*PLACE, 3, NUMBER)
+    assert tx.get(*PLACE) == b"3"
+
+
+_CHANGES: dict[str, tuple[Callable[[Transaction], object], bytes | None]] = {
+    "put": (lambda tx: tx.put(*PLACE, b"3"), b"3"),
+    "put_value": (lambda tx: tx.put_value(*PLACE, 3, NUMBER), b"3"),
+    "put_value, and ask": (_put_and_ask, b"3"),
+    "delete": (lambda tx: tx.delete(*PLACE), None),
+    "clear": (lambda tx: tx.clear(SESSIONS, b"p"), None),
+}
+"""What may be done to `PLACE`, and what it holds then."""
+
+
+@pytest.mark.parametrize("change", _CHANGES)
+def test_what_waits_does_not_come_over_what_came_after_it(store: Store, change: str) -> None:
+    do, record = _CHANGES[change]
+    with store.transaction() as tx:
+        with tx.savepoint():
+            tx.put_value(*PLACE, 1, NUMBER)
+        do(tx)
+    assert get(store, *PLACE) == record
+    with store.transaction() as tx:
+        for _ in range(2):
+            with tx.savepoint():
+                tx.put_value(*PLACE, 1, NUMBER)
+        with tx.savepoint():
+            do(tx)
+    assert get(store, *PLACE) == record
 
 
 def test_values_of_savepoints_are_written_once_and_in_the_end() -> None:
@@ -307,6 +373,21 @@ def test_a_value_is_read_once(path_and_key: tuple[Path, bytes | None]) -> None:
         put(other, Table.DEVICE, b"elsewhere", b"", b"")
         assert get_value(store, counting) == 5
         assert len(read) == 2
+
+
+def test_a_closed_store_keeps_no_value(store: Store) -> None:
+    class Value:
+        pass
+
+    codec: Codec[Value] = Codec(lambda _: b"x", lambda _: Value())
+    value = Value()
+    kept = weakref.ref(value)
+    with store.transaction() as tx:
+        tx.put_value(*PLACE, value, codec)
+    del tx, value
+    store.close()
+    gc.collect()
+    assert kept() is None
 
 
 @pytest.mark.parametrize(("cached_values", "decoded"), [(0, 6), (1, 6), (2, 2), (4_096, 2)])
