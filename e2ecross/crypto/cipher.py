@@ -74,5 +74,5 @@ def verify_mac(mac: bytes, mac_key: bytes, associated_data: bytes, body: bytes) 
     Raises:
         AuthenticationFailed: it is another one.
     """
-    if not is_equal(mac, hmac_of_parts(mac_key, associated_data, body)[:MAC_BYTES]):
+    if not is_equal(mac, compute_mac(mac_key, associated_data, body)):
         raise AuthenticationFailed("the message does not authenticate")
