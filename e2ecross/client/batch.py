@@ -13,8 +13,13 @@ from typing import TypeVar
 
 from e2ecross.address import Address
 from e2ecross.client.context import Context
-from e2ecross.client.message import Message, message_from
-from e2ecross.client.receiving import DecodedMessage, decode_ciphertext, decrypt_envelope
+from e2ecross.client.message import Message
+from e2ecross.client.receiving import (
+    DecodedMessage,
+    decode_ciphertext,
+    decrypt_envelope,
+    message_from,
+)
 from e2ecross.client.sending import checked_message_id, encrypt_content
 from e2ecross.crypto.secret import without_frames
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError

@@ -13,7 +13,7 @@ from e2ecross.client.context import Clock, Context, system_clock
 from e2ecross.client.device_batch import DeviceBatch
 from e2ecross.client.epoch import witnessed_receipt, witnessed_transaction
 from e2ecross.client.identity_backup import export_identity
-from e2ecross.client.message import Message, message_from
+from e2ecross.client.message import Message
 from e2ecross.client.opening import Surroundings, create_device, import_device, load_context
 from e2ecross.client.policy import Policy
 from e2ecross.client.prekey_upkeep import confirm_publication, prepare_publication
@@ -22,6 +22,7 @@ from e2ecross.client.receiving import (
     decode_message,
     decrypt_envelope,
     decrypt_plaintext,
+    message_from,
 )
 from e2ecross.client.sending import (
     checked_message_id,

@@ -21,12 +21,12 @@ from e2ecross.client.inbox import (
     remove_confirmed_numbers,
 )
 from e2ecross.client.link import Link, repair_sessions, require_minimum_version
-from e2ecross.client.message import message_from
 from e2ecross.client.receiving import (
     DecodedMessage,
     Received,
     decode_ciphertext,
     decrypt_envelope,
+    message_from,
 )
 from e2ecross.client.retrying import answer_request, request_again
 from e2ecross.errors import (

@@ -4,11 +4,10 @@
 from dataclasses import dataclass, field
 
 from e2ecross.address import Address
-from e2ecross.client.receiving import Received
 from e2ecross.errors import RemoteError
-from e2ecross.wire.content import Content, Resent, RetryRequest
+from e2ecross.wire.content import Content, RetryRequest
 
-__all__ = ["FailedMessage", "Message", "message_from"]
+__all__ = ["FailedMessage", "Message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +58,3 @@ class FailedMessage:
     redelivered: bool = False
     retrying: bool = False
     receipt: int | None = field(default=None, repr=False, compare=False)
-
-
-def message_from(received: Received) -> Message:
-    """Return what was received; of a copy that was sent again, what the first one held."""
-    payload = received.payload
-    message_id, sent_at_ms, content = payload.message_id, payload.sent_at_ms, payload.content
-    if isinstance(content, Resent):
-        message_id, sent_at_ms, content = content.message_id, content.sent_at_ms, content.content
-    return Message(
-        payload.sender,
-        message_id,
-        sent_at_ms,
-        content,
-        received.identity_changed,
-        version_downgraded=received.version_downgraded,
-    )

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from e2ecross.address import Address
 from e2ecross.client.context import Context, address_key
 from e2ecross.client.epoch import count_operation
+from e2ecross.client.message import Message
 from e2ecross.client.prekey_store import (
     KyberPrekeyState,
     SignedPrekeyState,
@@ -64,7 +65,7 @@ from e2ecross.protocol.session_reading import (
 from e2ecross.protocol.session_record import SessionRecord, find_session, prefer_identity
 from e2ecross.protocol.session_start import OwnPrekeys, prekeys_named, respond_to_session
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Payload, decode_payload
+from e2ecross.wire.content import Payload, Resent, decode_payload
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import RemoteIdentityRecord
@@ -84,6 +85,7 @@ __all__ = [
     "decode_message",
     "decrypt_envelope",
     "decrypt_plaintext",
+    "message_from",
 ]
 
 DecodedMessage = PreKeySignalMessage | SignalMessage
@@ -213,6 +215,22 @@ def decrypt_envelope(
     )
     changed = _accept(context, tx, envelope.sender, receipt, now_ms)
     return Received(payload, changed, downgraded, session.base_key, session.remote_identity_key)
+
+
+def message_from(received: Received) -> Message:
+    """Return what was received; of a copy that was sent again, what the first one held."""
+    payload = received.payload
+    message_id, sent_at_ms, content = payload.message_id, payload.sent_at_ms, payload.content
+    if isinstance(content, Resent):
+        message_id, sent_at_ms, content = content.message_id, content.sent_at_ms, content.content
+    return Message(
+        payload.sender,
+        message_id,
+        sent_at_ms,
+        content,
+        received.identity_changed,
+        version_downgraded=received.version_downgraded,
+    )
 
 
 def _compare(
