@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from e2ecross.address import Address, App, UserId
     from e2ecross.client.client import Client, Delivery, Sent
-    from e2ecross.client.device import Device
-    from e2ecross.client.message import FailedMessage, Message
-    from e2ecross.client.policy import Policy
-    from e2ecross.client.session_store import SessionInfo
-    from e2ecross.client.trust import RemoteIdentity, TrustState
-    from e2ecross.client.witness import Witness
+    from e2ecross.device.device import Device
     from e2ecross.errors import E2ECrossError
     from e2ecross.protocol.safety_number import SafetyNumber
+    from e2ecross.state.message import FailedMessage, Message
+    from e2ecross.state.policy import Policy
+    from e2ecross.state.session_store import SessionInfo
+    from e2ecross.state.trust import RemoteIdentity, TrustState
+    from e2ecross.state.witness import Witness
     from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
     from e2ecross.wire.content import Bytes, RetryRequest, Text, UnsupportedContent
     from e2ecross.wire.envelope import Envelope, MessageKind
@@ -57,27 +57,27 @@ _HOMES: Final = {
     "Bytes": "e2ecross.wire.content",
     "Client": "e2ecross.client.client",
     "Delivery": "e2ecross.client.client",
-    "Device": "e2ecross.client.device",
+    "Device": "e2ecross.device.device",
     "E2ECrossError": "e2ecross.errors",
     "Envelope": "e2ecross.wire.envelope",
-    "FailedMessage": "e2ecross.client.message",
-    "Message": "e2ecross.client.message",
+    "FailedMessage": "e2ecross.state.message",
+    "Message": "e2ecross.state.message",
     "MessageKind": "e2ecross.wire.envelope",
     "OneTimePrekey": "e2ecross.wire.bundle",
-    "Policy": "e2ecross.client.policy",
+    "Policy": "e2ecross.state.policy",
     "PreKeyBundle": "e2ecross.wire.bundle",
     "PublishedKeys": "e2ecross.wire.bundle",
-    "RemoteIdentity": "e2ecross.client.trust",
+    "RemoteIdentity": "e2ecross.state.trust",
     "RetryRequest": "e2ecross.wire.content",
     "SafetyNumber": "e2ecross.protocol.safety_number",
     "Sent": "e2ecross.client.client",
-    "SessionInfo": "e2ecross.client.session_store",
+    "SessionInfo": "e2ecross.state.session_store",
     "SignedPrekey": "e2ecross.wire.bundle",
     "Text": "e2ecross.wire.content",
-    "TrustState": "e2ecross.client.trust",
+    "TrustState": "e2ecross.state.trust",
     "UnsupportedContent": "e2ecross.wire.content",
     "UserId": "e2ecross.address",
-    "Witness": "e2ecross.client.witness",
+    "Witness": "e2ecross.state.witness",
 }
 
 

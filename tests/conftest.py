@@ -2,9 +2,13 @@
 """Hypothesis profiles; `E2ECROSS_HYPOTHESIS_PROFILE=deep` searches longer, with fresh seeds."""
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from tests.support.devices import BackendSimulator, FakeClock, Stores
 
 # The suite: the same examples on every machine and in every run.
 settings.register_profile(
@@ -41,5 +45,28 @@ settings.load_profile(os.environ.get("E2ECROSS_HYPOTHESIS_PROFILE", "default"))
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Hold a mutant against the tests of its layer: one above is no excuse for a missing one."""
     mutant = os.environ.get("MUTANT_UNDER_TEST", "")
-    if mutant.startswith("e2ecross.") and not mutant.startswith("e2ecross.client."):
-        items[:] = [item for item in items if "tests/client/" not in item.nodeid]
+    above = ("state", "device", "client")
+    if mutant.startswith("e2ecross.") and mutant.split(".")[1] not in above:
+        folders = tuple(f"tests/{floor}/" for floor in above)
+        items[:] = [item for item in items if not item.nodeid.startswith(folders)]
+
+
+# Mutation testing runs thousands of suites, and mutates no store: memory will do (pyproject.toml).
+_KINDS = ["memory"] if "MUTANT_UNDER_TEST" in os.environ else ["memory", "sqlite", "sealed"]
+
+
+@pytest.fixture(params=_KINDS)
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stores]:
+    opened = Stores(request.param, tmp_path)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def backend() -> BackendSimulator:
+    return BackendSimulator()

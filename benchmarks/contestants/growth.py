@@ -18,9 +18,9 @@ from benchmarks.contestants.devices import ANA, BUDI, STORE_KEY, Link, links
 from benchmarks.job import Job, Maker, Step
 from benchmarks.machine import resident_bytes
 from e2ecross import Address, Device, Envelope, MessageKind
-from e2ecross.client.context import address_key
 from e2ecross.relay import Relay, RelayLimits, mailbox
 from e2ecross.relay.database import Database
+from e2ecross.state.context import address_key
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 
 __all__ = ["SCRATCH", "crowd_makers", "relay_makers", "walk", "walk_before"]

@@ -20,10 +20,10 @@ from typing import Any, Final
 
 from e2ecross.address import Address
 from e2ecross.client.client import Client
-from e2ecross.client.device import Device
-from e2ecross.client.message import FailedMessage, Message
+from e2ecross.device.device import Device
 from e2ecross.errors import E2ECrossError, NoDevice
 from e2ecross.relay import Relay
+from e2ecross.state.message import FailedMessage, Message
 from e2ecross.stores import SQLiteStore
 from e2ecross.stores.base import Store
 from e2ecross.wire.content import Text

@@ -21,11 +21,11 @@ from dataclasses import asdict
 from typing import Final, NamedTuple
 
 from e2ecross.cli.doctor_advice import DAY_MS, Finding, find_notes, find_problems
-from e2ecross.client.context import system_clock
-from e2ecross.client.health import StoreHealth, read_health
-from e2ecross.client.policy import Policy
 from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES
+from e2ecross.device.health import StoreHealth, read_health
 from e2ecross.errors import E2ECrossError, StoreCorrupted, StoreError
+from e2ecross.state.context import system_clock
+from e2ecross.state.policy import Policy
 from e2ecross.stores.sqlite_reading import StoreFile, read_store_file
 
 __all__ = ["run_doctor"]

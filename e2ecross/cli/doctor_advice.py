@@ -10,9 +10,9 @@ Rules:
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from e2ecross.client.health import PrekeyHealth, SessionHealth, StoreHealth
-from e2ecross.client.policy import Policy
-from e2ecross.client.trust import TrustState
+from e2ecross.device.health import PrekeyHealth, SessionHealth, StoreHealth
+from e2ecross.state.policy import Policy
+from e2ecross.state.trust import TrustState
 from e2ecross.stores.base import Table
 
 __all__ = ["DAY_MS", "Finding", "find_notes", "find_problems"]

@@ -16,19 +16,19 @@ from dataclasses import dataclass, replace
 
 from e2ecross.address import Address, UserId
 from e2ecross.client.backend import Backend
-from e2ecross.client.context import require_device, save_device
-from e2ecross.client.device import Device
-from e2ecross.client.epoch import check_epoch
-from e2ecross.client.inbox import InboxItem, confirm_in_inbox, list_inbox, receipt_of
 from e2ecross.client.incoming import fetch_into_inbox
 from e2ecross.client.link import Link
 from e2ecross.client.outgoing import flush_outbox, prepare_message
-from e2ecross.client.prekey_store import delete_expired_prekeys
-from e2ecross.client.prekey_upkeep import needs_rotation
-from e2ecross.client.publication import read_publication
-from e2ecross.client.sending import checked_message_id, require_content, require_other_device
+from e2ecross.device.device import Device
+from e2ecross.device.prekey_upkeep import needs_rotation
+from e2ecross.device.sending import checked_message_id, require_content, require_other_device
 from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument, NotRegistered
 from e2ecross.protocol.prekeys import one_time_prekeys_to_add
+from e2ecross.state.context import require_device, save_device
+from e2ecross.state.epoch import check_epoch
+from e2ecross.state.inbox import InboxItem, confirm_in_inbox, list_inbox, receipt_of
+from e2ecross.state.prekey_store import delete_expired_prekeys
+from e2ecross.state.publication import read_publication
 from e2ecross.wire.arguments import require_methods, require_type, require_whole_number
 from e2ecross.wire.content import Content
 

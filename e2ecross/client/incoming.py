@@ -10,25 +10,15 @@ Rules:
 
 from typing import Final
 
-from e2ecross.client.context import Context
-from e2ecross.client.delivered import note_delivered, was_delivered
-from e2ecross.client.epoch import witnessed_receipt
-from e2ecross.client.inbox import (
-    list_known_numbers,
-    put_failure,
-    put_message,
-    put_nothing,
-    remove_confirmed_numbers,
-)
 from e2ecross.client.link import Link, repair_sessions, require_minimum_version
-from e2ecross.client.receiving import (
+from e2ecross.client.retrying import answer_request, request_again
+from e2ecross.device.receiving import (
     DecodedMessage,
     Received,
     decode_ciphertext,
     decrypt_envelope,
     message_from,
 )
-from e2ecross.client.retrying import answer_request, request_again
 from e2ecross.errors import (
     BackendError,
     E2ECrossError,
@@ -36,6 +26,16 @@ from e2ecross.errors import (
     RecordCorrupted,
     RemoteError,
     StoreError,
+)
+from e2ecross.state.context import Context
+from e2ecross.state.delivered import note_delivered, was_delivered
+from e2ecross.state.epoch import witnessed_receipt
+from e2ecross.state.inbox import (
+    list_known_numbers,
+    put_failure,
+    put_message,
+    put_nothing,
+    remove_confirmed_numbers,
 )
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import RetryRequest

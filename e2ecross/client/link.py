@@ -12,19 +12,19 @@ from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.backend import Backend
-from e2ecross.client.context import Context, address_key
-from e2ecross.client.device import Device
-from e2ecross.client.sending import send_to_identity
-from e2ecross.client.session_store import drop_damaged_sessions
-from e2ecross.client.trust import (
+from e2ecross.crypto.keys import decode_public_key
+from e2ecross.crypto.secret import Secret
+from e2ecross.device.device import Device
+from e2ecross.device.sending import send_to_identity
+from e2ecross.errors import BackendError, EnvelopeMismatch, UntrustedIdentity, VersionDowngrade
+from e2ecross.state.context import Context, address_key
+from e2ecross.state.session_store import drop_damaged_sessions
+from e2ecross.state.trust import (
     accept_by_policy,
     find_identity,
     find_identity_record,
     is_downgrade,
 )
-from e2ecross.crypto.keys import decode_public_key
-from e2ecross.crypto.secret import Secret
-from e2ecross.errors import BackendError, EnvelopeMismatch, UntrustedIdentity, VersionDowngrade
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.signal_message import VERSION_3, VERSION_4, MessageVersion
 

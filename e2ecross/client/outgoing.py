@@ -9,7 +9,6 @@ Rules:
 """
 
 from e2ecross.address import Address
-from e2ecross.client.epoch import read_epoch, witnessed_transaction
 from e2ecross.client.link import (
     NO_NEWS,
     BundleNews,
@@ -17,17 +16,7 @@ from e2ecross.client.link import (
     ensure_session,
     repair_sessions,
 )
-from e2ecross.client.outbox import (
-    Waiting,
-    find_in_outbox,
-    list_outbox,
-    put_into_outbox,
-    remove_from_outbox,
-    replace_in_outbox,
-)
-from e2ecross.client.sending import encrypt_content
-from e2ecross.client.sent import KeptMessage, find_kept, forget_kept, keep_other_id, keep_sent
-from e2ecross.client.trust import RemoteIdentity, find_identity, note_asked
+from e2ecross.device.sending import encrypt_content
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -37,6 +26,17 @@ from e2ecross.errors import (
     RemoteError,
     UnknownRecipient,
 )
+from e2ecross.state.epoch import read_epoch, witnessed_transaction
+from e2ecross.state.outbox import (
+    Waiting,
+    find_in_outbox,
+    list_outbox,
+    put_into_outbox,
+    remove_from_outbox,
+    replace_in_outbox,
+)
+from e2ecross.state.sent import KeptMessage, find_kept, forget_kept, keep_other_id, keep_sent
+from e2ecross.state.trust import RemoteIdentity, find_identity, note_asked
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Content, Resent, RetryRequest
 from e2ecross.wire.envelope import Envelope

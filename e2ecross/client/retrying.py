@@ -11,16 +11,16 @@ Rules:
 - Everything is counted (retry_budget.py), and a message that was received is not asked for.
 """
 
-from e2ecross.client.context import Context
-from e2ecross.client.delivered import was_delivered
-from e2ecross.client.outbox import put_request, put_resend
 from e2ecross.client.outgoing import may_be_sent_again
-from e2ecross.client.receiving import DecodedMessage, Received
-from e2ecross.client.retry_budget import spend_answer, spend_request
-from e2ecross.client.sent import MAX_RESENDS, count_resend, find_kept
-from e2ecross.client.session_store import send_with_session
-from e2ecross.client.trust import find_identity
+from e2ecross.device.receiving import DecodedMessage, Received
 from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
+from e2ecross.state.context import Context
+from e2ecross.state.delivered import was_delivered
+from e2ecross.state.outbox import put_request, put_resend
+from e2ecross.state.retry_budget import spend_answer, spend_request
+from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept
+from e2ecross.state.session_store import send_with_session
+from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import RetryRequest
 from e2ecross.wire.envelope import Envelope

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from e2ecross import Address, Client, Envelope, FailedMessage, Message, Policy, PreKeyBundle, Text
-from e2ecross.client.epoch import EPOCH_ROW
-from e2ecross.client.inbox import InboxItem
+from e2ecross.state.epoch import EPOCH_ROW
+from e2ecross.state.inbox import InboxItem
 from e2ecross.stores import Store, Table
 from e2ecross.wire.session_records import StoredSession
 from tests.attacks.support import Person, Rows, person
-from tests.client.support import BackendSimulator
+from tests.support.devices import BackendSimulator
 from tests.support.values import with_fields
 
 __all__ = ["FEW_PREKEYS", "NEVER_ASKS", "HostileBackend", "Party", "party", "results"]

@@ -22,20 +22,20 @@ from e2ecross import (
     Text,
     UnsupportedContent,
 )
-from e2ecross.client.context import require_device
-from e2ecross.client.epoch import EPOCH_ROW
-from e2ecross.client.identity_backup import open_backup, seal_backup
 from e2ecross.client.link import Link
-from e2ecross.client.outbox import list_outbox, put_into_outbox, put_request, put_resend
-from e2ecross.client.publication import PUBLICATION_ROW
-from e2ecross.client.receiving import decode_ciphertext, decrypt_envelope
-from e2ecross.client.sent import find_kept, keep_sent
-from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto import kdf, passphrase
 from e2ecross.crypto.passphrase import Passphrase, PassphraseCost
 from e2ecross.crypto.secret import SecretTuple
+from e2ecross.device.identity_backup import open_backup, seal_backup
+from e2ecross.device.receiving import decode_ciphertext, decrypt_envelope
 from e2ecross.protocol import message_chain, pqxdh, ratchet
 from e2ecross.protocol.spqr import epoch_chains
+from e2ecross.state.context import require_device
+from e2ecross.state.epoch import EPOCH_ROW
+from e2ecross.state.outbox import list_outbox, put_into_outbox, put_request, put_resend
+from e2ecross.state.publication import PUBLICATION_ROW
+from e2ecross.state.sent import find_kept, keep_sent
+from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from e2ecross.wire.content import Payload, Resent, decode_payload, encode_content, encode_payload
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
@@ -57,8 +57,8 @@ from tests.attacks.support import (
     with_ciphertext,
 )
 from tests.attacks.support_4 import converse, current, edit_message, seal
-from tests.client.support import BackendSimulator
 from tests.support import protobuf
+from tests.support.devices import BackendSimulator
 from tests.support.witness import Keychain
 
 __all__ = [

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Final
 
 from e2ecross import Envelope, MessageKind, PreKeyBundle
-from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto.cipher import cbc_encrypt, compute_mac
 from e2ecross.crypto.kdf import derive_message_keys
 from e2ecross.crypto.keys import PublicKey
@@ -14,6 +13,7 @@ from e2ecross.crypto.spqr_kdf import SpqrKey
 from e2ecross.protocol.message_chain import next_sending_key
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.spqr.state import SpqrState, spqr_send
+from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import Table
 from e2ecross.wire.signal_message import VERSION_4, encode_signal_message_body
 from e2ecross.wire.spqr_message import SpqrMessage, decode_spqr_message, encode_spqr_message

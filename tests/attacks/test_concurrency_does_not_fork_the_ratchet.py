@@ -21,12 +21,12 @@ from typing import Any
 import pytest
 
 from e2ecross import Address, Client, Device, Envelope, Text
-from e2ecross.client.context import address_key
-from e2ecross.client.session_store import load_sessions, save_sessions
 from e2ecross.errors import DuplicateMessage, StoreError
 from e2ecross.protocol import ratchet
 from e2ecross.protocol.session_record import seal_message
 from e2ecross.relay import Relay
+from e2ecross.state.context import address_key
+from e2ecross.state.session_store import load_sessions, save_sessions
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.wire.signal_message import VERSIONS, decode_signal_message
 from tests.attacks.hostile_backend import results

@@ -14,7 +14,6 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Device, Envelope, MessageKind, PreKeyBundle, PublishedKeys, Text
-from e2ecross.client.session_store import load_sessions
 from e2ecross.errors import (
     AuthenticationFailed,
     DecodeError,
@@ -28,6 +27,7 @@ from e2ecross.errors import (
     UnknownSession,
     UnsupportedVersion,
 )
+from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import Table
 from e2ecross.wire.content import encode_payload
 from e2ecross.wire.padding import pad, unpad

@@ -22,10 +22,6 @@ from e2ecross import (
     Text,
     UnsupportedContent,
 )
-from e2ecross.client.delivered import was_delivered
-from e2ecross.client.epoch import EPOCH_ROW
-from e2ecross.client.retry_budget import BUDGET, spend_request
-from e2ecross.client.sent import find_kept
 from e2ecross.crypto.aead import open_sealed, seal
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from e2ecross.crypto.passphrase import Passphrase, PassphraseCost
@@ -42,6 +38,10 @@ from e2ecross.errors import (
     UnsupportedVersion,
     WrongBackupKey,
 )
+from e2ecross.state.delivered import was_delivered
+from e2ecross.state.epoch import EPOCH_ROW
+from e2ecross.state.retry_budget import BUDGET, spend_request
+from e2ecross.state.sent import find_kept
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
 from e2ecross.wire.content import PayloadContent, Resent, encode_content, encode_payload

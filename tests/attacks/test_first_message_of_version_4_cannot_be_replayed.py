@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from e2ecross import Envelope
-from e2ecross.client.context import address_key
 from e2ecross.errors import (
     AuthenticationFailed,
     DuplicateMessage,
     RemoteError,
     UnknownPrekey,
 )
+from e2ecross.state.context import address_key
 from e2ecross.stores import SQLiteStore, Table
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS
 from tests.attacks.support import (

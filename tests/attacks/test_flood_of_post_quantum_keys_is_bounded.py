@@ -10,10 +10,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from e2ecross import Envelope, Text
-from e2ecross.client.context import address_key
-from e2ecross.client.skipped_key_rows import SPQR_KEYS
 from e2ecross.errors import AuthenticationFailed, DuplicateMessage, MessageTooOld
 from e2ecross.protocol.session import session_decrypt, session_encrypt
+from e2ecross.state.context import address_key
+from e2ecross.state.skipped_key_rows import SPQR_KEYS
 from e2ecross.stores import Table
 from e2ecross.wire.content import encode_payload
 from e2ecross.wire.limits import (

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from e2ecross import Address, Envelope, Text
-from e2ecross.client.context import address_key
 from e2ecross.crypto.kdf import derive_next_chain_key
 from e2ecross.errors import AuthenticationFailed, DuplicateMessage, MessageTooOld, TooManySkipped
 from e2ecross.protocol.message_chain import SendingChain
 from e2ecross.protocol.session import session_decrypt, session_encrypt
+from e2ecross.state.context import address_key
 from e2ecross.stores import Table
 from e2ecross.wire.content import encode_payload
 from e2ecross.wire.limits import (

@@ -16,8 +16,6 @@ from typing import Any
 import pytest
 
 from e2ecross import Envelope, MessageKind
-from e2ecross.client.context import address_key
-from e2ecross.client.session_store import load_sessions, save_sessions
 from e2ecross.crypto.kdf import MessageKey
 from e2ecross.crypto.keys import generate_key_pair
 from e2ecross.errors import AuthenticationFailed, TooManySkipped
@@ -25,6 +23,8 @@ from e2ecross.protocol import message_chain, root_chain
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import SessionRecord
 from e2ecross.protocol.skipped_keys import SkippedKeys
+from e2ecross.state.context import address_key
+from e2ecross.state.session_store import load_sessions, save_sessions
 from e2ecross.stores import SQLiteStore
 from e2ecross.wire.limits import (
     MAX_ARCHIVED_SESSIONS,

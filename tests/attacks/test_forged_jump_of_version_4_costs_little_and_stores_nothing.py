@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from e2ecross import Envelope, MessageKind, Policy
-from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto.keys import generate_key_pair
 from e2ecross.errors import AuthenticationFailed, DuplicateMessage, TooManySkipped
 from e2ecross.protocol import message_chain, root_chain
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.spqr import epoch_chains
+from e2ecross.state.session_store import load_sessions
 from e2ecross.wire.limits import (
     MAX_ARCHIVED_SESSIONS,
     MAX_CHAIN_STEPS_PER_MESSAGE,

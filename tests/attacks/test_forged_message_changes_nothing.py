@@ -10,7 +10,6 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Address, Envelope, MessageKind
-from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto.cipher import cbc_encrypt, compute_mac
 from e2ecross.crypto.keys import PublicKey, generate_key_pair
 from e2ecross.errors import (
@@ -26,6 +25,7 @@ from e2ecross.errors import (
     UnsupportedVersion,
 )
 from e2ecross.protocol.session import Session
+from e2ecross.state.session_store import load_sessions
 from e2ecross.wire.content import encode_payload
 from e2ecross.wire.limits import (
     MAX_ENVELOPE_BYTES,

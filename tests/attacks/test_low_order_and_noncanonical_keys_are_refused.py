@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from e2ecross import Envelope, MessageKind, PreKeyBundle, PublishedKeys, Text
-from e2ecross.client.publication import PUBLICATION_ROW
 from e2ecross.errors import (
     DecodeError,
     E2ECrossError,
@@ -20,6 +19,7 @@ from e2ecross.errors import (
     RecordCorrupted,
 )
 from e2ecross.relay import Relay
+from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.stores import Table
 from tests.attacks.support import (
     ANA,

@@ -14,7 +14,6 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Address, Policy, PreKeyBundle, Text
-from e2ecross.client.context import address_key
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import (
     AuthenticationFailed,
@@ -26,6 +25,7 @@ from e2ecross.errors import (
     UnknownPrekey,
     UntrustedIdentity,
 )
+from e2ecross.state.context import address_key
 from e2ecross.stores import Table
 from tests.attacks.hostile_backend import FEW_PREKEYS, NEVER_ASKS, HostileBackend, Party, party
 from tests.attacks.support import (

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from e2ecross import Policy
-from e2ecross.client.epoch import EPOCH_ROW
 from e2ecross.errors import (
     AuthenticationFailed,
     EnvelopeMismatch,
@@ -19,6 +18,7 @@ from e2ecross.errors import (
     StoreError,
     UnknownPrekey,
 )
+from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.stores import MemoryStore, Table, Transaction
 from e2ecross.stores.base import ValuesAsBytes
 from tests.attacks.support import (

@@ -19,9 +19,7 @@ from e2ecross import (
     PreKeyBundle,
     Text,
 )
-from e2ecross.client.context import address_key, require_device
 from e2ecross.client.link import Link, ensure_session
-from e2ecross.client.session_store import load_sessions, save_sessions
 from e2ecross.errors import (
     AuthenticationFailed,
     DecodeError,
@@ -36,6 +34,8 @@ from e2ecross.errors import (
 )
 from e2ecross.protocol.session import session_encrypt
 from e2ecross.protocol.session_record import NO_SESSIONS
+from e2ecross.state.context import address_key, require_device
+from e2ecross.state.session_store import load_sessions, save_sessions
 from e2ecross.wire.content import encode_payload
 from tests.attacks.hostile_backend import FEW_PREKEYS, HostileBackend, party
 from tests.attacks.support import (

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from e2ecross import Address, Envelope
-from e2ecross.client.context import address_key
 from e2ecross.errors import (
     AuthenticationFailed,
     DuplicateMessage,
@@ -22,6 +21,7 @@ from e2ecross.errors import (
     UnknownPrekey,
     UnknownSession,
 )
+from e2ecross.state.context import address_key
 from e2ecross.stores import SQLiteStore, Table
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
 from tests.attacks.support import (

@@ -13,11 +13,11 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Address, Envelope, MessageKind, Policy, RetryRequest, Text
-from e2ecross.client.outbox import put_request
-from e2ecross.client.retry_budget import BUDGET
-from e2ecross.client.sending import encrypt_content
-from e2ecross.client.sent import MAX_RESENDS
+from e2ecross.device.sending import encrypt_content
 from e2ecross.errors import MailboxFull, RemoteError
+from e2ecross.state.outbox import put_request
+from e2ecross.state.retry_budget import BUDGET
+from e2ecross.state.sent import MAX_RESENDS
 from e2ecross.stores import Table
 from e2ecross.wire.content import Content, Payload, Resent, encode_payload
 from e2ecross.wire.queue_records import RetryBudgetRecord

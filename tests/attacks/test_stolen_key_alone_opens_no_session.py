@@ -11,9 +11,6 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Address, PreKeyBundle, Text
-from e2ecross.client.context import address_key, require_device
-from e2ecross.client.prekey_store import require_signed_prekey
-from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto.kdf import derive_initial_keys
 from e2ecross.crypto.keys import (
     KeyPair,
@@ -29,6 +26,9 @@ from e2ecross.protocol.ratchet import RatchetState
 from e2ecross.protocol.root_chain import advance_root_chain
 from e2ecross.protocol.session import PendingPrekey, Session, session_decrypt
 from e2ecross.protocol.session_record import NO_SESSIONS, add_initiated_session, seal_message
+from e2ecross.state.context import address_key, require_device
+from e2ecross.state.prekey_store import require_signed_prekey
+from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import Table
 from e2ecross.wire.content import decode_payload, encode_payload
 from e2ecross.wire.envelope import Envelope

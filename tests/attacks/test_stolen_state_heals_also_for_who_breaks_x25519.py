@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import pytest
 
 from e2ecross import Envelope
-from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto.cipher import compute_mac
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import MessageKey, MessageKeys, derive_message_keys
@@ -20,6 +19,7 @@ from e2ecross.crypto.spqr_kdf import LinkKey, derive_link
 from e2ecross.errors import E2ECrossError
 from e2ecross.protocol import ratchet
 from e2ecross.protocol.spqr.state import SpqrState, find_spqr_key, spqr_send, use_spqr_key
+from e2ecross.state.session_store import load_sessions
 from e2ecross.wire.signal_message import VERSIONS, SignalMessage, decode_signal_message
 from e2ecross.wire.spqr_message import decode_spqr_message
 from tests.attacks.support import ANA, BUDI, Person, Rows, inner_message, meet, person

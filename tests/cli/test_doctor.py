@@ -14,14 +14,14 @@ import pytest
 
 from e2ecross import Client, Device, Text
 from e2ecross.cli.doctor import run_doctor
-from e2ecross.client.context import require_device, save_device, system_clock
-from e2ecross.client.epoch import read_epoch
-from e2ecross.client.prekey_store import LAST_RESORT
 from e2ecross.errors import BackendError, StoreError
+from e2ecross.state.context import require_device, save_device, system_clock
+from e2ecross.state.epoch import read_epoch
+from e2ecross.state.prekey_store import LAST_RESORT
 from e2ecross.stores import SQLiteStore, Table
 from e2ecross.stores.sqlite_schema import PAGE_BYTES
 from tests.cli.support import Ended, call, run
-from tests.client.support import (
+from tests.support.devices import (
     ANA,
     BUDI,
     DAY_MS,

@@ -21,7 +21,7 @@ from e2ecross.wire.signal_message import (
     encode_signal_message_body,
 )
 from tests.cli.support import Ended, call, run
-from tests.client.support import with_kyber
+from tests.support.devices import with_kyber
 from tests.support.formats import BUNDLE, KEM_KEY, KYBER_BUNDLE, KYBER_PUBLISHED, PUBLISHED
 from tests.support.points import GOOD_KEY
 

@@ -24,8 +24,6 @@ from e2ecross import (
     UserId,
 )
 from e2ecross.client.backend import Backend
-from e2ecross.client.context import require_device
-from e2ecross.client.epoch import read_epoch
 from e2ecross.errors import (
     AuthenticationFailed,
     BackendError,
@@ -42,8 +40,10 @@ from e2ecross.errors import (
     UntrustedIdentity,
 )
 from e2ecross.relay import Relay
+from e2ecross.state.context import require_device
+from e2ecross.state.epoch import read_epoch
 from e2ecross.stores import MemoryStore, Table
-from tests.client.support import (
+from tests.support.devices import (
     ANA,
     BUDI,
     DAY_MS,

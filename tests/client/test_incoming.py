@@ -6,7 +6,9 @@ import pytest
 from e2ecross import Client, Message, Policy, Text
 from e2ecross.address import Address
 from e2ecross.stores import Table
-from tests.client.support import (
+from tests.client.test_resending import damage
+from tests.client.test_retrying import meet, read, reinstalled
+from tests.support.devices import (
     ANA,
     BUDI,
     NOW_MS,
@@ -15,8 +17,6 @@ from tests.client.support import (
     make_client,
     new_bundle,
 )
-from tests.client.test_resending import damage
-from tests.client.test_retrying import meet, read, reinstalled
 
 
 class Paging(BackendSimulator):

@@ -4,11 +4,12 @@
 import pytest
 
 from e2ecross import Client, Delivery, Message, Text
-from e2ecross.client.context import require_device
-from e2ecross.client.epoch import read_epoch
 from e2ecross.errors import BackendError
+from e2ecross.state.context import require_device
+from e2ecross.state.epoch import read_epoch
 from e2ecross.stores import Table
-from tests.client.support import (
+from tests.client.test_retrying import forget_sessions, meet, read, store_of
+from tests.support.devices import (
     ANA,
     BUDI,
     MESSAGE_ID,
@@ -20,7 +21,6 @@ from tests.client.support import (
     dump,
     make_client,
 )
-from tests.client.test_retrying import forget_sessions, meet, read, store_of
 
 
 def epochs(client: Client, backend: BackendSimulator) -> tuple[int, int]:

@@ -7,13 +7,10 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Client, Envelope, FailedMessage, Policy, RetryRequest, Text
-from e2ecross.client.outbox import list_outbox, put_resend
 from e2ecross.client.outgoing import may_be_sent_again
-from e2ecross.client.receiving import Received
 from e2ecross.client.retrying import answer_request
-from e2ecross.client.sent import MAX_RESENDS, find_kept
-from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto.keys import decode_public_key
+from e2ecross.device.receiving import Received
 from e2ecross.errors import (
     BackendError,
     EnvelopeMismatch,
@@ -21,10 +18,14 @@ from e2ecross.errors import (
     RecordCorrupted,
     UnsupportedVersion,
 )
+from e2ecross.state.outbox import list_outbox, put_resend
+from e2ecross.state.sent import MAX_RESENDS, find_kept
+from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.content import Payload
-from tests.client.support import (
+from tests.client.test_retrying import ask, forget_sessions, meet, read, reinstalled, store_of
+from tests.support.devices import (
     ANA,
     BUDI,
     MESSAGE_ID,
@@ -39,7 +40,6 @@ from tests.client.support import (
     make_device,
     start,
 )
-from tests.client.test_retrying import ask, forget_sessions, meet, read, reinstalled, store_of
 
 LAX = Policy(accept_changed_identity=True)
 

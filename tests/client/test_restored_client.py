@@ -8,7 +8,7 @@ import pytest
 from e2ecross import Client, Device, Message, Policy, Text
 from e2ecross.errors import BackendError, MailboxFull, RestoredStore, UnknownPrekey, WitnessFailed
 from e2ecross.stores import MemoryStore, Table
-from tests.client.support import (
+from tests.support.devices import (
     ANA,
     BUDI,
     BackendSimulator,

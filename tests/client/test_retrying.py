@@ -7,10 +7,6 @@ from typing import cast
 import pytest
 
 from e2ecross import Address, Bytes, Client, FailedMessage, Message, Policy, RetryRequest, Text
-from e2ecross.client.context import address_key
-from e2ecross.client.outbox import put_request
-from e2ecross.client.retry_budget import BUDGET
-from e2ecross.client.sent import MAX_RESENDS
 from e2ecross.errors import (
     AuthenticationFailed,
     BackendError,
@@ -22,11 +18,15 @@ from e2ecross.errors import (
     UnknownSession,
     UntrustedIdentity,
 )
+from e2ecross.state.context import address_key
+from e2ecross.state.outbox import put_request
+from e2ecross.state.retry_budget import BUDGET
+from e2ecross.state.sent import MAX_RESENDS
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.queue_records import RetryBudgetRecord
 from e2ecross.wire.session_records import StoredSession
-from tests.client.support import (
+from tests.support.devices import (
     ANA,
     BUDI,
     DAY_MS,

@@ -2,7 +2,7 @@
 """How the identity backup here was made; kept so that nobody has to guess. Never run again.
 
 Run once, from the repository's root, when version 1 of identity backups was released. The file is
-frozen: every later release must open it (tests/client/test_identity_backup.py).
+frozen: every later release must open it (tests/device/test_identity_backup.py).
 
 Nothing of e2ecross is imported: the format is written down here a second time, as
 docs/wire-format.md describes it, with OpenSSL's Argon2id. Salt and nonce are hashes.

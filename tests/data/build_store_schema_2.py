@@ -2,7 +2,7 @@
 """How `store-schema-2-*.sqlite` were made; kept so that nobody has to guess. Never run again.
 
 Run once, from the repository's root, with the code of schema 2, before there were Kyber prekeys.
-The files are frozen: every later release must open them (tests/client/test_old_stores.py).
+The files are frozen: every later release must open them (tests/device/test_old_stores.py).
 
 Ana and budi have exchanged messages and closed their apps. Ana's publication is not confirmed, a
 message to budi waits in her outbox, and toko's session is held by her alone. Budi's store is
@@ -12,9 +12,18 @@ sealed, and has registered and published.
 from pathlib import Path
 
 from e2ecross import Device, Text
-from e2ecross.client.outbox import put_into_outbox
+from e2ecross.state.outbox import put_into_outbox
 from e2ecross.stores import SQLiteStore
-from tests.client.support import ANA, BUDI, STORE_KEY, TOKO, FakeClock, make_device, new_bundle, say
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    STORE_KEY,
+    TOKO,
+    FakeClock,
+    make_device,
+    new_bundle,
+    say,
+)
 
 HERE = Path(__file__).parent
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from e2ecross import Address, Envelope
-from e2ecross.client.context import require_device
-from e2ecross.client.prekey_store import LAST_RESORT
-from e2ecross.client.session_store import load_sessions
-from e2ecross.client.trust import find_identity
 from e2ecross.protocol.session_record import SessionRecord
+from e2ecross.state.context import require_device
+from e2ecross.state.prekey_store import LAST_RESORT
+from e2ecross.state.session_store import load_sessions
+from e2ecross.state.trust import find_identity
 from e2ecross.stores import Store, Table, Transaction
 from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
 from e2ecross.wire.records import (

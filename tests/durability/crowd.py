@@ -19,9 +19,9 @@ from e2ecross.errors import DuplicateMessage
 from e2ecross.protocol import ratchet
 from e2ecross.relay import Relay
 from e2ecross.stores import MemoryStore, SQLiteStore
-from tests.client.support import bundle_from
 from tests.durability.child import KEY
 from tests.durability.journal import digest
+from tests.support.devices import bundle_from
 
 WAIT_MS = 60_000  # for a turn in the store: only a hang comes near
 TURNS = 4  # of the conversation that each thread has for itself

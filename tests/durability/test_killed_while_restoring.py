@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from e2ecross import Device, Text
-from e2ecross.client.context import require_device
 from e2ecross.errors import NoSession
+from e2ecross.state.context import require_device
 from e2ecross.stores import SQLiteStore, Store
-from tests.client.support import (
+from tests.durability.points import TRANSACTION_POINTS, Killer, KillingStore
+from tests.support.devices import (
     ANA,
     BUDI,
     STORE_KEY,
@@ -27,7 +28,6 @@ from tests.client.support import (
     make_device,
     start,
 )
-from tests.durability.points import TRANSACTION_POINTS, Killer, KillingStore
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL and no fork")
 

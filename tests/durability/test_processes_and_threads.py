@@ -20,10 +20,10 @@ from e2ecross.wire.signal_message import (
     decode_prekey_signal_message,
     decode_signal_message,
 )
-from tests.client.support import bundle_from
 from tests.durability.checks import check_store
 from tests.durability.child import KEY
 from tests.durability.crowd import TURNS, Job
+from tests.support.devices import bundle_from
 
 ANA, BUDI = Address("whatsapp", "ana"), Address("instagram", "budi")
 PROCESSES = 4

@@ -20,8 +20,8 @@ import pytest
 from e2ecross import Address, Device, Envelope, Text
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.stores.sqlite_schema import PAGE_BYTES
-from tests.client.support import bundle_from
 from tests.durability.checks import check_store
+from tests.support.devices import bundle_from
 
 KEY = bytes(range(32))
 ANA, BUDI = Address("whatsapp", "ana"), Address("instagram", "budi")

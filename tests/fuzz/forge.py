@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from e2ecross import Envelope, MessageKind
-from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto.cipher import cbc_encrypt, compute_mac
 from e2ecross.crypto.kdf import MessageKeys
 from e2ecross.crypto.keys import KeyPair, PublicKey, generate_key_pair
@@ -19,6 +18,7 @@ from e2ecross.protocol.ratchet import ratchet_encrypt
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_start import initiate_session
 from e2ecross.protocol.verified_bundle import verify_bundle
+from e2ecross.state.session_store import load_sessions
 from e2ecross.wire.content import encode_payload
 from e2ecross.wire.padding import pad, unpad
 from e2ecross.wire.signal_message import encode_prekey_signal_message

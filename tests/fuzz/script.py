@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from e2ecross import Device, Envelope, Message, Text
-from e2ecross.client.epoch import EPOCH_ROW, read_epoch
-from e2ecross.client.trust import TrustState
 from e2ecross.errors import LocalError, RemoteError, RestoredStore, WitnessFailed
+from e2ecross.state.epoch import EPOCH_ROW, read_epoch
+from e2ecross.state.trust import TrustState
 from e2ecross.stores import Table
 from tests.attacks.support import Person, person
 from tests.fuzz.doors import attempt

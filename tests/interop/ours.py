@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from e2ecross import Address, Device, MessageKind, Policy, PreKeyBundle
-from e2ecross.client.session_store import load_sessions
 from e2ecross.errors import DuplicateMessage, RemoteError
 from e2ecross.protocol.session_record import SessionRecord
+from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import SQLiteStore
 
 from .peers import Bundle, Sealed

@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from e2ecross import Envelope, Message, MessageKind, Policy, Text
-from e2ecross.client.session_store import load_sessions
 from e2ecross.crypto.kem import KEM_CIPHERTEXT_BYTES
 from e2ecross.errors import (
     AuthenticationFailed,
@@ -39,6 +38,7 @@ from e2ecross.errors import (
     UnknownPrekey,
 )
 from e2ecross.protocol import ratchet
+from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.limits import MAX_RECEIVING_CHAINS
 from e2ecross.wire.signal_message import (

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from e2ecross import Address, Client, Message, Text
-from e2ecross.client.context import address_key
+from e2ecross.state.context import address_key
 from e2ecross.stores import MemoryStore, Table
-from tests.client.support import ANA, BUDI, BackendSimulator, FakeClock, make_device
+from tests.support.devices import ANA, BUDI, BackendSimulator, FakeClock, make_device
 
 PEER = {ANA: BUDI, BUDI: ANA}
 MAX_ROUND_TRIPS = 6

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from e2ecross import Device, Envelope, Policy
-from e2ecross.client.epoch import read_epoch
 from e2ecross.errors import NoSession, RemoteError, RestoredStore, UnknownPrekey
 from e2ecross.protocol import ratchet
+from e2ecross.state.epoch import read_epoch
 from e2ecross.wire.signal_message import decode_signal_message
 from tests.attacks.support import ANA, BUDI, Person, inner_message, person
 from tests.support.entropy import SeededEntropy

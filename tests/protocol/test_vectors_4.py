@@ -12,8 +12,6 @@ from typing import Any
 import pytest
 
 from e2ecross.address import Address
-from e2ecross.client.context import address_key
-from e2ecross.client.session_store import load_sessions, save_sessions
 from e2ecross.crypto.kem import kem_key_pair_from_seed
 from e2ecross.crypto.keys import key_pair_from_private
 from e2ecross.protocol.session_reading import (
@@ -33,6 +31,8 @@ from e2ecross.protocol.session_record import (
 )
 from e2ecross.protocol.session_start import OwnPrekeys, initiate_session, respond_to_session
 from e2ecross.protocol.verified_bundle import verify_bundle
+from e2ecross.state.context import address_key
+from e2ecross.state.session_store import load_sessions, save_sessions
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.envelope import MessageKind

@@ -18,8 +18,8 @@ from e2ecross.errors import InvalidArgument, RecordCorrupted, StoreError
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.stores.base import Codec
 from e2ecross.stores.value_cache import CachingTransaction, ValueCache
-from tests.client.support import SpyStore, dump
 from tests.stores.support import KEY, KINDS, content, get, make_store, put
+from tests.support.devices import SpyStore, dump
 
 SESSIONS = Table.SESSIONS
 PLACE = (SESSIONS, b"p", b"r")

@@ -8,9 +8,9 @@ assert save_record(load_record(rows)) == rows
 from collections.abc import Mapping
 
 from e2ecross.address import Address
-from e2ecross.client.context import address_key
-from e2ecross.client.session_store import load_sessions, save_sessions
 from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord
+from e2ecross.state.context import address_key
+from e2ecross.state.session_store import load_sessions, save_sessions
 from e2ecross.stores import MemoryStore, Table
 
 __all__ = ["StoredRows", "load_record", "save_record"]

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many messages in one transaction: one commit for all of them, a savepoint for each peer.
+
+Rules:
+- What fails with one message or one peer is a value in the result and touches no other peer. What
+  fails with the store as a whole is raised, and then nothing of it is saved or released.
+- The sessions and the epoch are written once for each peer, however many messages there are.
+- Messages of one peer are read in the order in which they are given.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from e2ecross.address import Address
+from e2ecross.crypto.secret import without_frames
+from e2ecross.device.receiving import (
+    DecodedMessage,
+    decode_ciphertext,
+    decrypt_envelope,
+    message_from,
+)
+from e2ecross.device.sending import checked_message_id, encrypt_content
+from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
+from e2ecross.state.context import Context
+from e2ecross.state.message import Message
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.content import PayloadContent
+from e2ecross.wire.envelope import Envelope
+
+__all__ = ["Decoded", "Progress", "decode_envelopes", "decrypt_all", "encrypt_all"]
+
+Progress = Callable[[int, int], None]
+"""Called with how many are done and how many there are, inside the transaction: be quick."""
+
+Decoded = tuple[Envelope, DecodedMessage]
+P = TypeVar("P")
+
+
+def encrypt_all(
+    context: Context,
+    tx: Transaction,
+    addresses: Sequence[Address],
+    content: PayloadContent,
+    progress: Progress | None,
+) -> list[Envelope | LocalError | RecordCorrupted]:
+    """Encrypt content for every address, each under a message id of its own.
+
+    Returns:
+        For each address its envelope, or what `Device.encrypt` would have raised.
+    """
+    now_ms = context.clock()
+    results: list[Envelope | LocalError | RecordCorrupted | None] = [None] * len(addresses)
+    done = 0
+    for address, places in _by_peer(addresses).items():
+        try:
+            with tx.savepoint():
+                for place in places:
+                    results[place] = _encrypt(context, tx, address, content, now_ms)
+        except RecordCorrupted as error:
+            for place in places:
+                results[place] = without_frames(error)
+        done += len(places)
+        if progress is not None:
+            progress(done, len(addresses))
+    return [result for result in results if result is not None]
+
+
+def decode_envelopes(
+    context: Context, envelopes: Sequence[Envelope | bytes]
+) -> list[Decoded | RemoteError]:
+    """Decode what is to be decrypted, or tell why it is not; outside of any transaction."""
+    return [_decode(context, envelope) for envelope in envelopes]
+
+
+def decrypt_all(
+    context: Context,
+    tx: Transaction,
+    decoded: Sequence[Decoded | RemoteError],
+    progress: Progress | None,
+) -> list[Message | RemoteError | RecordCorrupted]:
+    """Decrypt what `decode_envelopes` has decoded.
+
+    Returns:
+        For each envelope its message, or what `Device.decrypt` would have raised.
+    """
+    now_ms = context.clock()
+    results: list[Message | RemoteError | RecordCorrupted | None] = [None] * len(decoded)
+    senders = [None if isinstance(item, RemoteError) else item[0].sender for item in decoded]
+    done = 0
+    for places in _by_peer(senders).values():
+        try:
+            with tx.savepoint():
+                for place in places:
+                    results[place] = _decrypt(context, tx, decoded[place], now_ms)
+        except RecordCorrupted as error:
+            for place in places:
+                results[place] = without_frames(error)
+        done += len(places)
+        if progress is not None:
+            progress(done, len(decoded))
+    return [result for result in results if result is not None]
+
+
+def _by_peer(peers: Sequence[P]) -> dict[P, list[int]]:
+    """Return the places of each peer in the list, in their order."""
+    places: dict[P, list[int]] = {}
+    for place, peer in enumerate(peers):
+        places.setdefault(peer, []).append(place)
+    return places
+
+
+def _encrypt(
+    context: Context, tx: Transaction, address: Address, content: PayloadContent, now_ms: int
+) -> Envelope | LocalError:
+    message_id = checked_message_id(context, None)
+    try:
+        return encrypt_content(context, tx, address, content, message_id, now_ms)
+    except LocalError as error:  # nothing has changed
+        return without_frames(error)
+
+
+def _decode(context: Context, envelope: Envelope | bytes) -> Decoded | RemoteError:
+    try:
+        if isinstance(envelope, bytes):
+            envelope = Envelope.decode(envelope)
+        return envelope, decode_ciphertext(context, envelope)
+    except RemoteError as error:
+        return without_frames(error)
+
+
+def _decrypt(
+    context: Context, tx: Transaction, item: Decoded | RemoteError, now_ms: int
+) -> Message | RemoteError:
+    if isinstance(item, RemoteError):
+        return item
+    try:
+        received = decrypt_envelope(context, tx, *item, now_ms)
+    except RemoteError as error:  # nothing has changed
+        return without_frames(error)
+    return message_from(received)

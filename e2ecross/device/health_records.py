@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Single records as `health.py` reads them: decoded as far as they can be alone.
+
+Rules:
+- Each takes (partition, row, record) of its table, and returns what is counted.
+- What does not decode is `RecordCorrupted`, what a later release wrote is `StoreTooNew`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from e2ecross.crypto.kem import decode_kem_ciphertext
+from e2ecross.device.prekey_upkeep import decode_stored_publication
+from e2ecross.errors import InvalidKey, RecordCorrupted, RemoteError
+from e2ecross.state.context import address_from_key
+from e2ecross.state.epoch import EPOCH_ROW
+from e2ecross.state.prekey_store import LAST_RESORT, SEEN_MARK
+from e2ecross.state.publication import PUBLICATION_ROW
+from e2ecross.state.retry_budget import BUDGET
+from e2ecross.state.trust import TrustState, find_identity
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.bundle import PublishedKeys
+from e2ecross.wire.content import decode_content
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.queue_records import (
+    InboxRecord,
+    OutboxRecord,
+    RetryBudgetRecord,
+    SentRecord,
+    decode_retry,
+    decode_shelf,
+)
+from e2ecross.wire.records import (
+    DeviceRecord,
+    KyberPrekeyRecord,
+    SignedPrekeyRecord,
+    decode_epoch,
+    decode_one_time_prekey,
+    decode_publication,
+)
+from e2ecross.wire.session_records import SessionListRecord, StoredSession, decode_skipped_keys
+from e2ecross.wire.spqr_records import StoredSpqrMaterial, decode_chunks
+
+__all__ = [
+    "check_delivered",
+    "check_one_time_prekey",
+    "check_outbox",
+    "check_retries",
+    "check_seen_base_key",
+    "check_sent",
+    "check_session",
+    "check_spqr",
+    "count_skipped_keys",
+    "read_device",
+    "read_inbox",
+    "read_kyber_prekey",
+    "read_session_list",
+    "read_signed_prekey",
+    "read_trust",
+]
+
+
+def _check_kem_ciphertext(data: bytes) -> None:
+    try:
+        decode_kem_ciphertext(data)
+    except InvalidKey as error:
+        raise RecordCorrupted("what was encapsulated for a session is something else") from error
+
+
+_SPQR_ROWS: Final[Mapping[bytes, Callable[[bytes], object]]] = {
+    b"material": StoredSpqrMaterial.decode,
+    b"chunks": decode_chunks,
+    b"keys": decode_skipped_keys,
+    b"kyber": _check_kem_ciphertext,
+}
+
+
+def read_device(_: bytes, row: bytes, record: bytes) -> DeviceRecord | int | PublishedKeys:
+    """Return the device, the epoch, or the publication that is not confirmed; all decoded."""
+    if row == EPOCH_ROW:
+        return decode_epoch(record)
+    if row == PUBLICATION_ROW:
+        return decode_stored_publication(decode_publication(record))
+    device = DeviceRecord.decode(record)
+    if device.unconfirmed_publication:
+        decode_stored_publication(device.unconfirmed_publication)
+    return device
+
+
+def read_signed_prekey(_: bytes, row: bytes, record: bytes) -> tuple[int, SignedPrekeyRecord]:
+    """Return the id of a signed prekey, and the prekey."""
+    return int.from_bytes(row), SignedPrekeyRecord.decode(record)
+
+
+def check_one_time_prekey(_: bytes, __: bytes, record: bytes) -> None:
+    """Decode a one-time prekey."""
+    decode_one_time_prekey(record)
+
+
+def read_kyber_prekey(
+    partition: bytes, row: bytes, record: bytes
+) -> tuple[int, KyberPrekeyRecord, bool]:
+    """Return the id of a Kyber prekey, the prekey, and whether it is a last-resort one."""
+    return int.from_bytes(row), KyberPrekeyRecord.decode(record), partition == LAST_RESORT
+
+
+def check_seen_base_key(_: bytes, __: bytes, record: bytes) -> None:
+    """Compare the mark of a seen base key."""
+    if record != SEEN_MARK:
+        raise RecordCorrupted("the mark of a seen base key is something else")
+
+
+def read_trust(tx: Transaction, place: bytes) -> tuple[TrustState, bool]:
+    """Return how far the remote identity in a partition is trusted, and whether that is stale."""
+    identity = find_identity(tx, address_from_key(place))
+    if identity is None:
+        raise RecordCorrupted("a remote identity stands in the wrong row: the store is damaged")
+    return identity.trust, identity.stale
+
+
+def read_session_list(place: bytes, _: bytes, record: bytes) -> bytes:
+    """Return the partition of a session list that decodes."""
+    SessionListRecord.decode(record)
+    return place
+
+
+def check_session(_: bytes, __: bytes, record: bytes) -> None:
+    """Decode a session, without the skipped keys that belong to it."""
+    StoredSession.decode(record)
+
+
+def count_skipped_keys(_: bytes, __: bytes, record: bytes) -> int:
+    """Return how many keys a bucket holds."""
+    return len(decode_skipped_keys(record))
+
+
+def check_spqr(_: bytes, row: bytes, record: bytes) -> None:
+    """Decode a part of an SPQR ratchet; which one is said by its row."""
+    for name, decode in _SPQR_ROWS.items():
+        if row.startswith(name):
+            decode(record)
+            return
+    raise RecordCorrupted("a part of an SPQR ratchet stands in the wrong row")
+
+
+def check_outbox(_: bytes, __: bytes, record: bytes) -> None:
+    """Decode a message that waits, encrypted or not."""
+    item = OutboxRecord.decode(record)
+    try:
+        if item.envelope:
+            Envelope.decode(item.envelope)
+    except RemoteError as error:
+        raise RecordCorrupted("an outbox record holds no envelope: the store is damaged") from error
+
+
+def read_inbox(_: bytes, __: bytes, record: bytes) -> bool:
+    """Tell whether the app has not confirmed an item, whose content is decoded."""
+    item = InboxRecord.decode(record)
+    is_message = not item.confirmed and not item.error_code
+    if is_message and item.sender is None:
+        raise RecordCorrupted("an inbox record lacks its sender: the store is damaged")
+    if is_message:
+        try:
+            decode_content(item.content_kind, item.content_body)
+        except RemoteError as error:
+            raise RecordCorrupted("an inbox record holds no content") from error
+    return not item.confirmed
+
+
+def check_sent(partition: bytes, _: bytes, record: bytes) -> None:
+    """Decode a message that is kept, with its content; or the list of what is kept."""
+    if not partition:
+        decode_shelf(record)
+        return
+    item = SentRecord.decode(record)
+    try:
+        if not item.original_id:
+            decode_content(item.content_kind, item.content_body)
+    except RemoteError as error:
+        raise RecordCorrupted("a record of a sent message holds no content") from error
+
+
+def check_delivered(partition: bytes, _: bytes, record: bytes) -> None:
+    """Check the mark of a received message; or the list of what is kept."""
+    if not partition:
+        decode_shelf(record)
+    elif record != SEEN_MARK:
+        raise RecordCorrupted("the mark of a received message is something else")
+
+
+def check_retries(partition: bytes, _: bytes, record: bytes) -> None:
+    """Decode what is noted of messages that were asked for again."""
+    if not partition:
+        decode_shelf(record)
+    elif partition == BUDGET:
+        RetryBudgetRecord.decode(record)
+    else:
+        decode_retry(record)

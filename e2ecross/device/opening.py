@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making a device, and loading it again: `Device.create`, `import_identity` and `open`.
+
+Rules:
+- The witness is asked before the store is read: it may only know more if the store is older.
+- A new store goes on counting where the witness is, which may have known an earlier device.
+"""
+
+from dataclasses import dataclass
+
+from e2ecross.address import Address
+from e2ecross.crypto.entropy import EntropySource
+from e2ecross.crypto.keys import KeyPair, generate_key_pair, key_pair_from_private
+from e2ecross.device.identity_backup import open_backup
+from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
+from e2ecross.device.restoring import restore_device
+from e2ecross.errors import DeviceExists
+from e2ecross.protocol.prekeys import first_prekey_id, new_registration_id
+from e2ecross.state.context import (
+    Clock,
+    Context,
+    load_device,
+    open_context,
+    require_device,
+    save_device,
+)
+from e2ecross.state.epoch import read_epoch, require_epoch, set_epoch
+from e2ecross.state.policy import Policy
+from e2ecross.state.prekey_store import put_kyber_prekey, put_signed_prekey
+from e2ecross.state.witness import CheckedWitness, Witness
+from e2ecross.stores.base import Store
+from e2ecross.wire.arguments import require_methods, require_type, require_whole_number
+from e2ecross.wire.records import DeviceRecord
+
+__all__ = ["Surroundings", "create_device", "import_device", "load_context"]
+
+_MAX_TIME_MS = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a caller gives a device to work with, as it was handed in.
+
+    Attributes:
+        policy: how it behaves, or None for the default.
+        clock: milliseconds since 1970.
+        entropy: where its randomness comes from.
+        witness: who is told how far the store has come, or None.
+    """
+
+    policy: Policy | None
+    clock: Clock
+    entropy: EntropySource
+    witness: Witness | None
+
+
+def create_device(address: Address, store: Store, given: Surroundings) -> Context:
+    """Put a new device with a new identity into an empty store; see `Device.create`.
+
+    Raises:
+        DeviceExists: the store holds a device already.
+        InvalidArgument: an argument has the wrong type.
+        WitnessFailed: the witness cannot be read.
+    """
+    require_type("address", address, Address)
+    _check(store, given)
+    return _install(address, generate_key_pair(given.entropy), b"", store, given)
+
+
+def import_device(
+    backup: bytes, passphrase: str | bytes, store: Store, given: Surroundings
+) -> Context:
+    """Put a device with the identity of a backup into an empty store; see `Device.import_identity`.
+
+    Raises:
+        DeviceExists: the store holds a device already.
+        WrongBackupKey: another passphrase, or the backup was changed.
+        DecodeError: it is no backup.
+        UnsupportedVersion: a later release made it.
+        InvalidArgument: an argument has the wrong type.
+        WitnessFailed: the witness cannot be read.
+    """
+    _check(store, given)
+    content = open_backup(backup, passphrase)
+    identity_key_pair = key_pair_from_private(content.identity_private_key)
+    token = content.backend_token
+    return _install(content.address, identity_key_pair, token, store, given, is_import=True)
+
+
+def load_context(store: Store, given: Surroundings, *, restored: bool) -> Context:
+    """Load the device of a store; see `Device.open`.
+
+    Raises:
+        NoDevice: the store holds none.
+        RestoredStore: the witness knows more than the store, and it is not opened as restored.
+        InvalidArgument: an argument has the wrong type.
+        WitnessFailed: the witness cannot be read, or told of the restore.
+    """
+    _check(store, given)
+    require_type("restored", restored, bool)
+    witness, known = _ask(given.witness)
+    with store.transaction() as tx:
+        record = require_device(tx)
+        if not restored:
+            require_epoch(read_epoch(tx), known, "the witness")
+    context = _open(record, store, given, witness)
+    if restored:
+        restore_device(context, known)
+    return context
+
+
+def _install(
+    address: Address,
+    identity_key_pair: KeyPair,
+    backend_token: bytes,
+    store: Store,
+    given: Surroundings,
+    *,
+    is_import: bool = False,
+) -> Context:
+    clock, entropy = _checked_clock(given.clock), given.entropy
+    signed_prekey_id = first_prekey_id(entropy)
+    now_ms = clock()
+    signed_prekey = make_signed_prekey(identity_key_pair, signed_prekey_id, entropy, now_ms)
+    last_resort = make_kyber_prekey(
+        identity_key_pair, signed_prekey_id + 1, entropy, now_ms, is_last_resort=True
+    )
+    record = DeviceRecord(
+        address=address,
+        identity_private_key=identity_key_pair.private,
+        registration_id=new_registration_id(entropy),
+        next_prekey_id=last_resort.id + 1,
+        signed_prekey_id=signed_prekey_id,
+        unconfirmed_publication=b"",
+        backend_token=backend_token,
+        registered=False,
+        next_queue_number=1,
+        adopts_epoch=is_import,
+        replaces_prekeys=is_import,
+        last_resort_kyber_prekey_id=last_resort.id,
+    )
+    witness, known = _ask(given.witness)
+    with store.transaction() as tx:
+        if load_device(tx) is not None:
+            raise DeviceExists("the store already holds a device: use Device.open")
+        put_signed_prekey(tx, signed_prekey)
+        put_kyber_prekey(tx, last_resort)
+        save_device(tx, record)
+        if known:
+            set_epoch(tx, known)
+    return _open(record, store, given, witness)
+
+
+def _ask(witness: Witness | None) -> tuple[CheckedWitness | None, int]:
+    """Return the witness, and what it knows: 0 without one."""
+    if witness is None:
+        return None, 0
+    checked = CheckedWitness(witness)
+    return checked, checked.read()
+
+
+def _open(
+    record: DeviceRecord, store: Store, given: Surroundings, witness: CheckedWitness | None
+) -> Context:
+    policy = Policy() if given.policy is None else given.policy
+    return open_context(record, store, policy, _checked_clock(given.clock), given.entropy, witness)
+
+
+def _check(store: Store, given: Surroundings) -> None:
+    require_methods("store", store, "transaction")
+    require_methods("clock", given.clock, "__call__")
+    require_methods("entropy", given.entropy, "bytes", "encapsulate")
+    if given.policy is not None:
+        require_type("policy", given.policy, Policy)
+    if given.witness is not None:
+        require_methods("witness", given.witness, "read", "advance")
+
+
+def _checked_clock(clock: Clock) -> Clock:
+    def checked() -> int:
+        # `time.time` is the likely mistake: seconds, and with a fraction.
+        now_ms = clock()
+        require_whole_number("what clock returns", now_ms, 0, _MAX_TIME_MS)
+        return now_ms
+
+    return checked

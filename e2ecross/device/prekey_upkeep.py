@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Making, publishing and replacing our own prekeys.
+
+Rules:
+- Generate, commit, upload, confirm. Until a publication is confirmed it is repeated byte for byte,
+  so that an upload whose answer was lost does no harm.
+- Keys are generated and signed outside of any transaction.
+- No id is used twice.
+- The last-resort Kyber prekey is made, replaced and deleted together with the signed prekey.
+"""
+
+from dataclasses import dataclass, replace
+
+from e2ecross.crypto.entropy import EntropySource
+from e2ecross.crypto.kem import generate_kem_key_pair
+from e2ecross.crypto.keys import KeyPair, generate_key_pair
+from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.xeddsa import sign
+from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
+from e2ecross.protocol.prekeys import require_free_ids, rotation_is_due
+from e2ecross.state.context import Context, require_device, save_device
+from e2ecross.state.epoch import count_operation, witnessed_transaction
+from e2ecross.state.prekey_store import (
+    KyberPrekeyState,
+    SignedPrekeyState,
+    delete_expired_prekeys,
+    put_kyber_prekey,
+    put_one_time_prekey,
+    put_signed_prekey,
+    require_last_resort_prekey,
+    require_signed_prekey,
+)
+from e2ecross.state.publication import forget_publication, read_publication, save_publication
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PublishedKeys, SignedPrekey
+from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
+from e2ecross.wire.records import DeviceRecord
+
+__all__ = [
+    "confirm_publication",
+    "decode_stored_publication",
+    "make_kyber_prekey",
+    "make_signed_prekey",
+    "needs_rotation",
+    "prepare_publication",
+    "waiting_publication",
+]
+
+
+def make_signed_prekey(
+    identity_key_pair: KeyPair, prekey_id: int, entropy: EntropySource, now_ms: int
+) -> SignedPrekeyState:
+    """Generate and sign a signed prekey."""
+    key_pair = generate_key_pair(entropy)
+    return SignedPrekeyState(
+        prekey_id, key_pair, sign(identity_key_pair, key_pair.public, entropy), now_ms
+    )
+
+
+def make_kyber_prekey(
+    identity_key_pair: KeyPair,
+    prekey_id: int,
+    entropy: EntropySource,
+    now_ms: int,
+    *,
+    is_last_resort: bool,
+) -> KyberPrekeyState:
+    """Generate and sign a Kyber prekey."""
+    key_pair = generate_kem_key_pair(entropy)
+    signature = sign(identity_key_pair, key_pair.public, entropy)
+    return KyberPrekeyState(prekey_id, key_pair, signature, is_last_resort, now_ms)
+
+
+def waiting_publication(tx: Transaction, device: DeviceRecord) -> PublishedKeys | None:
+    """Return the publication that has not been confirmed yet, or None."""
+    encoded = read_publication(tx, device)
+    return decode_stored_publication(encoded) if encoded else None
+
+
+def decode_stored_publication(encoded: bytes) -> PublishedKeys:
+    """Read a publication that the store holds.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+    """
+    try:
+        return PublishedKeys.decode(encoded)
+    except RemoteError as error:
+        raise RecordCorrupted(
+            "the stored publication does not decode: the store is damaged"
+        ) from error
+
+
+def needs_rotation(context: Context, tx: Transaction, device: DeviceRecord) -> bool:
+    """Tell whether the signed and the last-resort prekey are to be replaced.
+
+    They are by age, when the signed one is full, and when an earlier release made no Kyber keys.
+    """
+    current = require_signed_prekey(tx, device.signed_prekey_id)
+    max_age_ms = context.policy.signed_prekey_max_age_ms
+    return (
+        rotation_is_due(current.created_at_ms, context.clock(), max_age_ms)
+        or current.seen_base_keys >= MAX_SEEN_BASE_KEYS
+        or device.last_resort_kyber_prekey_id == 0
+    )
+
+
+def prepare_publication(context: Context, one_time: int) -> PublishedKeys:
+    """Return the keys to publish, the same ones until they are confirmed.
+
+    While they are not, the device's record has what is sent with them: `publication_epoch`, and
+    `replaces_prekeys` if they take the place of everything that was published before.
+
+    Args:
+        context: of the device.
+        one_time: how many new one-time prekeys of each kind, if a new publication is made.
+
+    Raises:
+        PrekeysExhausted: there are not enough ids left.
+        WitnessFailed: the witness cannot be told; the publication waits.
+    """
+    with witnessed_transaction(context) as tx:
+        waiting = waiting_publication(tx, require_device(tx))
+    if waiting is not None:
+        return waiting
+    fresh = _generate(context, one_time)
+    with witnessed_transaction(context) as tx:
+        device = require_device(tx)
+        waiting = waiting_publication(tx, device)
+        if waiting is not None:  # another process was faster
+            return waiting
+        return _record_publication(context, tx, device, fresh)
+
+
+def confirm_publication(context: Context, published: PublishedKeys) -> None:
+    """Note that a publication has arrived; a second time nothing happens.
+
+    Raises:
+        InvalidArgument: another publication is the one that waits.
+    """
+    encoded = published.encode()
+    with context.store.transaction() as tx:
+        device = require_device(tx)
+        waiting = read_publication(tx, device)
+        if not waiting:
+            return
+        if waiting != encoded:
+            raise InvalidArgument("published is not the publication that waits to be confirmed")
+        save_device(tx, replace(forget_publication(tx, device), replaces_prekeys=False))
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class _FreshKeys(Secret):
+    """Keys made for a publication, without ids.
+
+    Attributes:
+        signed: may not be needed: whether it is can only be known inside of the transaction.
+        last_resort: likewise.
+        one_time: the one-time prekeys.
+        kyber: the one-time Kyber prekeys, as many.
+    """
+
+    signed: SignedPrekeyState
+    last_resort: KyberPrekeyState
+    one_time: list[KeyPair]
+    kyber: list[KyberPrekeyState]
+
+
+def _generate(context: Context, one_time: int) -> _FreshKeys:
+    identity, entropy, now_ms = context.identity_key_pair, context.entropy, context.clock()
+    return _FreshKeys(
+        signed=make_signed_prekey(identity, 0, entropy, now_ms),
+        last_resort=make_kyber_prekey(identity, 0, entropy, now_ms, is_last_resort=True),
+        one_time=[generate_key_pair(entropy) for _ in range(one_time)],
+        kyber=[
+            make_kyber_prekey(identity, 0, entropy, now_ms, is_last_resort=False)
+            for _ in range(one_time)
+        ],
+    )
+
+
+def _record_publication(
+    context: Context, tx: Transaction, device: DeviceRecord, fresh: _FreshKeys
+) -> PublishedKeys:
+    require_free_ids(device.next_prekey_id, 2 + len(fresh.one_time) + len(fresh.kyber))
+    if needs_rotation(context, tx, device):
+        device = _rotate(context, tx, device, fresh)
+    delete_expired_prekeys(tx, context.clock(), context.policy.signed_prekey_kept_ms)
+    signed = require_signed_prekey(tx, device.signed_prekey_id)
+    last_resort = require_last_resort_prekey(tx, device.last_resort_kyber_prekey_id)
+    first_kyber_id = device.next_prekey_id + len(fresh.one_time)
+    kyber = [
+        replace(key, id=prekey_id) for prekey_id, key in enumerate(fresh.kyber, first_kyber_id)
+    ]
+    one_time = list(enumerate(fresh.one_time, device.next_prekey_id))
+    for prekey_id, key_pair in one_time:
+        put_one_time_prekey(tx, prekey_id, key_pair)
+    for prekey in kyber:
+        put_kyber_prekey(tx, prekey)
+    published = PublishedKeys(
+        address=context.address,
+        registration_id=context.registration_id,
+        identity_key=context.identity_key_pair.public,
+        signed_prekey=SignedPrekey(signed.id, signed.key_pair.public, signed.signature),
+        one_time_prekeys=tuple(OneTimePrekey(n, key_pair.public) for n, key_pair in one_time),
+        kyber_prekeys=tuple(map(_public_part, kyber)),
+        last_resort_kyber_prekey=_public_part(last_resort),
+    )
+    save_publication(tx, published.encode())
+    next_id = first_kyber_id + len(kyber)
+    save_device(tx, replace(device, next_prekey_id=next_id, publication_epoch=count_operation(tx)))
+    return published
+
+
+def _rotate(
+    context: Context, tx: Transaction, device: DeviceRecord, fresh: _FreshKeys
+) -> DeviceRecord:
+    """Put new signed and last-resort prekeys in the place of the current ones."""
+    now_ms, next_id = context.clock(), device.next_prekey_id
+    signed = require_signed_prekey(tx, device.signed_prekey_id)
+    put_signed_prekey(tx, replace(signed, replaced_at_ms=now_ms))
+    put_signed_prekey(tx, replace(fresh.signed, id=next_id))
+    if device.last_resort_kyber_prekey_id:
+        last_resort = require_last_resort_prekey(tx, device.last_resort_kyber_prekey_id)
+        put_kyber_prekey(tx, replace(last_resort, replaced_at_ms=now_ms))
+    put_kyber_prekey(tx, replace(fresh.last_resort, id=next_id + 1))
+    return replace(
+        device,
+        signed_prekey_id=next_id,
+        last_resort_kyber_prekey_id=next_id + 1,
+        next_prekey_id=next_id + 2,
+    )
+
+
+def _public_part(prekey: KyberPrekeyState) -> KyberPrekey:
+    return KyberPrekey(prekey.id, prekey.key_pair.public, prekey.signature)

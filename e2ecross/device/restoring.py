@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening a store that was put back to an older state: what `Device.open(restored=True)` does.
+
+Rules:
+- One transaction, and a second time does no harm. Keys are generated before it.
+- Nothing that the lost operations may have used is used again: sessions never send again, new ones
+  take their place; all prekeys go, and new ones get ids of their own.
+- What only reads stays: identity, sessions with their receiving keys, inbox, kept messages.
+- What is known of contacts stays and is marked stale: they may have changed their key since, and
+  the user may have accepted or verified it.
+- Rows are collected by their keys and worked on one by one: no table is held in memory.
+"""
+
+from dataclasses import replace
+
+from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
+from e2ecross.errors import RecordCorrupted, RemoteError
+from e2ecross.protocol.prekeys import prekey_id_after_restore
+from e2ecross.protocol.session_record import stop_sending_with_all
+from e2ecross.state.context import (
+    Context,
+    address_from_key,
+    address_key,
+    require_device,
+    save_device,
+)
+from e2ecross.state.epoch import read_epoch, set_epoch, witnessed_transaction
+from e2ecross.state.prekey_store import LAST_RESORT, put_kyber_prekey, put_signed_prekey
+from e2ecross.state.publication import forget_publication
+from e2ecross.state.sent import find_kept
+from e2ecross.state.session_store import drop_damaged_sessions, read_sessions, save_sessions
+from e2ecross.state.trust import find_identity, mark_stale
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.queue_records import OutboxRecord
+
+__all__ = ["restore_device"]
+
+
+def restore_device(context: Context, witness_epoch: int) -> None:
+    """Make a store usable that was put back to an older state.
+
+    Args:
+        context: of the device.
+        witness_epoch: what the witness knows, 0 without one; the store goes on above it.
+
+    Raises:
+        PrekeysExhausted: there are no prekey ids left.
+        RecordCorrupted: a record that is needed does not decode; nothing was changed.
+        WitnessFailed: the witness cannot be told. The store is restored.
+    """
+    now_ms = context.clock()
+    signed_prekey = make_signed_prekey(context.identity_key_pair, 0, context.entropy, now_ms)
+    last_resort = make_kyber_prekey(
+        context.identity_key_pair, 0, context.entropy, now_ms, is_last_resort=True
+    )
+    with witnessed_transaction(context) as tx:
+        device = forget_publication(tx, require_device(tx))
+        _stop_sessions(tx)
+        _mark_identities(tx)
+        _drop_prekeys(tx)
+        prekey_id = prekey_id_after_restore(device.next_prekey_id, context.entropy)
+        put_signed_prekey(tx, replace(signed_prekey, id=prekey_id))
+        put_kyber_prekey(tx, replace(last_resort, id=prekey_id + 1))
+        save_device(
+            tx,
+            replace(
+                device,
+                next_prekey_id=prekey_id + 2,
+                signed_prekey_id=prekey_id,
+                last_resort_kyber_prekey_id=prekey_id + 1,
+                adopts_epoch=True,
+                replaces_prekeys=True,
+            ),
+        )
+        _renew_outbox(context, tx, now_ms)
+        set_epoch(tx, max(read_epoch(tx), witness_epoch) + 1)
+
+
+def _partitions(tx: Transaction, table: Table) -> list[bytes]:
+    """Collect the partitions of a table, which must not change while it is walked over."""
+    return list(dict.fromkeys(partition for partition, _, _ in tx.scan(table)))
+
+
+def _stop_sessions(tx: Transaction) -> None:
+    for place in _partitions(tx, Table.SESSION_RECORDS):
+        address = address_from_key(place)
+        identity = find_identity(tx, address)
+        if identity is None:
+            raise RecordCorrupted(f"the identity of {address} is missing: the store is damaged")
+        drop_damaged_sessions(tx, address, identity.identity_key)
+        place = address_key(address)
+        before = read_sessions(tx, place)
+        save_sessions(tx, place, before, stop_sending_with_all(before, identity.identity_key))
+
+
+def _mark_identities(tx: Transaction) -> None:
+    for place in _partitions(tx, Table.REMOTE_IDENTITIES):
+        mark_stale(tx, address_from_key(place))
+
+
+def _drop_prekeys(tx: Transaction) -> None:
+    tx.clear(Table.ONE_TIME_PREKEYS, b"")
+    tx.clear(Table.SIGNED_PREKEYS, b"")
+    tx.clear(Table.KYBER_PREKEYS, b"")
+    tx.clear(Table.KYBER_PREKEYS, LAST_RESORT)
+    for place in _partitions(tx, Table.SEEN_BASE_KEYS):
+        tx.clear(Table.SEEN_BASE_KEYS, place)
+
+
+def _renew_outbox(context: Context, tx: Transaction, now_ms: int) -> None:
+    """Have what waits encrypted anew, where the content is kept; forget the rest.
+
+    It was encrypted with sessions that the recipient may have left behind since.
+    """
+    for row in [row for _, row, _ in tx.scan(Table.OUTBOX)]:
+        record = OutboxRecord.decode(tx.get(Table.OUTBOX, b"", row) or b"")
+        if not record.envelope:
+            continue
+        try:
+            envelope = Envelope.decode(record.envelope)
+        except RemoteError as error:
+            raise RecordCorrupted(
+                "an outbox record holds no envelope: the store is damaged"
+            ) from error
+        kept = find_kept(
+            tx,
+            context.policy,
+            record.recipient or envelope.recipient,
+            record.message_id or envelope.message_id,
+            now_ms,
+        )
+        if kept is None:
+            tx.delete(Table.OUTBOX, b"", row)
+            continue
+        renewed = OutboxRecord(
+            b"", kept.recipient, kept.message_id, resend=True, fresh_session=True
+        )
+        tx.put(Table.OUTBOX, b"", row, renewed.encode())

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every operation of a device works with, and the device's own record.
+
+Rules:
+- What is cached here never changes while the device exists: its address, its identity key pair,
+  its registration id. Everything else is read inside the transaction that uses it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from e2ecross.address import Address
+from e2ecross.crypto.entropy import EntropySource
+from e2ecross.crypto.keys import KeyPair, key_pair_from_private
+from e2ecross.crypto.secret import Secret
+from e2ecross.errors import NoDevice, RecordCorrupted
+from e2ecross.state.policy import Policy
+from e2ecross.state.witness import CheckedWitness
+from e2ecross.stores.base import Store, Table, Transaction
+from e2ecross.wire.records import DeviceRecord
+from e2ecross.wire.service_id import encode_addresses
+
+__all__ = [
+    "Clock",
+    "Context",
+    "address_from_key",
+    "address_key",
+    "load_device",
+    "open_context",
+    "require_device",
+    "save_device",
+    "system_clock",
+]
+
+Clock = Callable[[], int]
+"""Returns milliseconds since 1970."""
+
+
+def system_clock() -> int:
+    """The operating system's time, milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Context(Secret):
+    """A device's fixed facts, and what it works with.
+
+    Attributes:
+        address: the device's address.
+        identity_key_pair: its identity.
+        registration_id: 1 to 16380.
+        store: where its state is.
+        policy: how it behaves.
+        clock: milliseconds since 1970.
+        entropy: where its randomness comes from.
+        witness: who is told how far the store has come, or None.
+    """
+
+    address: Address
+    identity_key_pair: KeyPair
+    registration_id: int
+    store: Store
+    policy: Policy
+    clock: Clock
+    entropy: EntropySource
+    witness: CheckedWitness | None = None
+
+    def addresses_to(self, recipient: Address) -> bytes | None:
+        """What a message of ours says of who sends to whom, 36 bytes, or None."""
+        return _addresses(self.address, recipient)
+
+    def addresses_from(self, sender: Address) -> bytes | None:
+        """What a message to us says of that, 36 bytes, or None."""
+        return _addresses(sender, self.address)
+
+
+def _addresses(sender: Address, recipient: Address) -> bytes | None:
+    return encode_addresses(sender.user, sender.device, recipient.user, recipient.device)
+
+
+def address_key(address: Address) -> bytes:
+    """The store's key of an address; NUL occurs in no part, so parts stay apart."""
+    return f"{address.app}\0{address.user}\0".encode() + bytes((address.device,))
+
+
+def address_from_key(key: bytes) -> Address:
+    """Return the address that a key of the store stands for.
+
+    Raises:
+        RecordCorrupted: it stands for none.
+    """
+    try:
+        app, user, device = key.split(b"\0", 2)
+        (device_id,) = device
+        return Address(app.decode("ascii"), user.decode("ascii"), device_id)
+    except ValueError as error:  # also InvalidArgument and UnicodeDecodeError
+        raise RecordCorrupted("a record belongs to no address: the store is damaged") from error
+
+
+def load_device(tx: Transaction) -> DeviceRecord | None:
+    """Return the record of the device in this store, or None."""
+    data = tx.get(Table.DEVICE, b"")
+    return None if data is None else DeviceRecord.decode(data)
+
+
+def require_device(tx: Transaction) -> DeviceRecord:
+    """Return the record of the device in this store.
+
+    Raises:
+        NoDevice: there is none.
+    """
+    device = load_device(tx)
+    if device is None:
+        raise NoDevice("the store holds no device: use Device.create")
+    return device
+
+
+def save_device(tx: Transaction, device: DeviceRecord) -> None:
+    """Write the record of the device."""
+    tx.put(Table.DEVICE, b"", b"", device.encode())
+
+
+def open_context(
+    device: DeviceRecord,
+    store: Store,
+    policy: Policy,
+    clock: Clock,
+    entropy: EntropySource,
+    witness: CheckedWitness | None = None,
+) -> Context:
+    """Put together what the operations of a device work with."""
+    return Context(
+        address=device.address,
+        identity_key_pair=key_pair_from_private(device.identity_private_key),
+        registration_id=device.registration_id,
+        store=store,
+        policy=policy,
+        clock=clock,
+        entropy=entropy,
+        witness=witness,
+    )

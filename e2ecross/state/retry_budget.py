@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many messages may be asked for again, and sent again, in a day.
+
+Rules:
+- Whoever can put bytes into a mailbox can make messages fail, and so make us ask; whoever is a
+  contact can ask. Both are counted, for each address and in all.
+- Only `Client` counts: a failed `Device.decrypt` changes nothing.
+- A device that nothing authentic has ever come from is asked once a day.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.state.context import Context, address_key
+from e2ecross.state.shelf import Shelf
+from e2ecross.state.trust import find_identity
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.queue_records import RetryBudgetRecord, decode_retry, encode_retry
+
+__all__ = ["BUDGET", "spend_answer", "spend_request"]
+
+BUDGET: Final = b"budget"
+_TOTAL: Final = b""
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+_MAX_ATTEMPTS: Final = 3
+"""How often one message is asked for: a request or its answer may be lost, too."""
+_MAX_STRANGERS: Final = 100
+"""Devices never heard of that are asked in a day: each costs one of their one-time prekeys."""
+_ATTEMPTS: Final = Shelf(Table.RETRIES, 7 * _DAY_MS, 10_000)
+"""The failed messages of the last days, so that a back end that repeats one gains nothing."""
+
+
+def spend_request(
+    context: Context, tx: Transaction, sender: Address, message_id: bytes, now_ms: int
+) -> bool:
+    """Note that a failed message (16 bytes of id) is asked for; tells whether it may be."""
+    policy = context.policy
+    total = _total(tx, now_ms)
+    own = _load(tx, address_key(sender), total.window_started_at_ms)
+    identity = find_identity(tx, sender)
+    is_stranger = identity is None or identity.asked_at_ms > 0
+    if total.requests >= policy.retry_requests or own.requests >= policy.retry_requests_per_peer:
+        return False
+    if is_stranger:
+        last_ms = 0 if identity is None else identity.asked_at_ms
+        if own.requests or total.strangers >= _MAX_STRANGERS or now_ms - last_ms < _DAY_MS:
+            return False
+    if not _spend_attempt(tx, address_key(sender) + message_id, now_ms):
+        return False
+    _save(
+        tx,
+        _TOTAL,
+        replace(total, requests=total.requests + 1, strangers=total.strangers + int(is_stranger)),
+    )
+    _save(tx, address_key(sender), replace(own, requests=own.requests + 1))
+    return True
+
+
+def spend_answer(context: Context, tx: Transaction, requester: Address, now_ms: int) -> bool:
+    """Note that a message is sent again to a device; tells whether it may be."""
+    policy = context.policy
+    total = _total(tx, now_ms)
+    own = _load(tx, address_key(requester), total.window_started_at_ms)
+    if total.answers >= policy.resends or own.answers >= policy.resends_per_peer:
+        return False
+    _save(tx, _TOTAL, replace(total, answers=total.answers + 1))
+    _save(tx, address_key(requester), replace(own, answers=own.answers + 1))
+    return True
+
+
+def _spend_attempt(tx: Transaction, row: bytes, now_ms: int) -> bool:
+    before = _ATTEMPTS.find(tx, row, now_ms)
+    if before is None:
+        _ATTEMPTS.add(tx, row, encode_retry(1), now_ms)
+        return True
+    attempts = decode_retry(before.record)
+    if attempts >= _MAX_ATTEMPTS:
+        return False
+    _ATTEMPTS.replace(tx, before, row, encode_retry(attempts + 1))
+    return True
+
+
+def _total(tx: Transaction, now_ms: int) -> RetryBudgetRecord:
+    """Return what was counted in all since the window began; a new window forgets everything."""
+    total = _load(tx, _TOTAL, now_ms)
+    # A clock that went back must not stop everything until it has come forward again.
+    if 0 <= now_ms - total.window_started_at_ms < _DAY_MS:
+        return total
+    tx.clear(Table.RETRIES, BUDGET)
+    return RetryBudgetRecord(now_ms)
+
+
+def _load(tx: Transaction, row: bytes, window_started_at_ms: int) -> RetryBudgetRecord:
+    data = tx.get(Table.RETRIES, BUDGET, row)
+    if data is None:
+        return RetryBudgetRecord(window_started_at_ms)
+    return RetryBudgetRecord.decode(data)
+
+
+def _save(tx: Transaction, row: bytes, record: RetryBudgetRecord) -> None:
+    tx.put(Table.RETRIES, BUDGET, row, record.encode())

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sent messages that may have to be sent again, kept for a time.
+
+Rules:
+- A message is found by whom it was for and the message id of any envelope that it went in; never
+  by the id alone.
+- What is kept is the content, in the store: whoever steals the store unsealed can read it for as
+  long as it is kept. `Policy.resend_kept_ms` and `resend_kept_messages` bound it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.crypto.secret import Secret
+from e2ecross.errors import RecordCorrupted, RemoteError
+from e2ecross.state.context import address_key
+from e2ecross.state.policy import Policy
+from e2ecross.state.shelf import Shelf
+from e2ecross.state.trust import require_accepted_identity
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.content import Content, Resent, RetryRequest, decode_content, encode_content
+from e2ecross.wire.queue_records import SentRecord
+
+__all__ = [
+    "MAX_RESENDS",
+    "KeptMessage",
+    "count_resend",
+    "find_kept",
+    "forget_kept",
+    "keep_other_id",
+    "keep_sent",
+]
+
+MAX_RESENDS: Final = 10
+"""How often one message is sent again: enough for a device that loses its state repeatedly."""
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class KeptMessage(Secret):
+    """A message that was sent.
+
+    Attributes:
+        recipient: whom it was for.
+        message_id: of its first envelope, 16 bytes.
+        sent_at_ms: when it was first sent, milliseconds since 1970.
+        content: what was sent.
+        resends: how often it was sent again.
+        identity_key: the recipient's, to which it was encrypted first, 33 bytes.
+    """
+
+    recipient: Address
+    message_id: bytes
+    sent_at_ms: int
+    content: Content | RetryRequest
+    resends: int
+    identity_key: bytes
+
+
+def keep_sent(
+    tx: Transaction,
+    policy: Policy,
+    recipient: Address,
+    message_id: bytes,
+    content: Content | RetryRequest,
+    now_ms: int,
+) -> None:
+    """Keep a message (16 bytes of id) that has just been encrypted for the first time."""
+    kind, body = encode_content(content)
+    identity_key = require_accepted_identity(tx, recipient)
+    record = SentRecord(
+        sent_at_ms=now_ms, content_kind=kind, content_body=body, identity_key=identity_key
+    )
+    _shelf(policy).add(tx, _row(recipient, message_id), record.encode(), now_ms)
+
+
+def keep_other_id(
+    tx: Transaction, policy: Policy, message: KeptMessage, message_id: bytes, now_ms: int
+) -> None:
+    """Let a message be found by the id of another envelope too, that of a copy."""
+    record = SentRecord(original_id=message.message_id)
+    _shelf(policy).add(tx, _row(message.recipient, message_id), record.encode(), now_ms)
+
+
+def find_kept(
+    tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
+) -> KeptMessage | None:
+    """Return the message that went to this recipient under that id (16 bytes), or None."""
+    shelf = _shelf(policy)
+    found = shelf.find(tx, _row(recipient, message_id), now_ms)
+    if found is None:
+        return None
+    record = SentRecord.decode(found.record)
+    if record.original_id:
+        message_id = record.original_id
+        found = shelf.find(tx, _row(recipient, message_id), now_ms)
+        if found is None:
+            return None
+        record = SentRecord.decode(found.record)
+    try:
+        content = decode_content(record.content_kind, record.content_body)
+    except RemoteError as error:
+        raise RecordCorrupted("a record of a sent message holds no content") from error
+    if isinstance(content, Resent):
+        raise RecordCorrupted("a record of a sent message holds a copy: the store is damaged")
+    return KeptMessage(
+        recipient, message_id, record.sent_at_ms, content, record.resends, record.identity_key
+    )
+
+
+def forget_kept(
+    tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
+) -> None:
+    """Forget a message (16 bytes of id), because it was not sent after all."""
+    _shelf(policy).remove(tx, _row(recipient, message_id), now_ms)
+
+
+def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> None:
+    """Note that a message that was just found is sent again."""
+    shelf = _shelf(policy)
+    row = _row(message.recipient, message.message_id)
+    found = shelf.find(tx, row, now_ms)
+    if found is None:
+        return
+    kind, body = encode_content(message.content)
+    record = SentRecord(
+        sent_at_ms=message.sent_at_ms,
+        content_kind=kind,
+        content_body=body,
+        resends=message.resends + 1,
+        identity_key=message.identity_key,
+    )
+    shelf.replace(tx, found, row, record.encode())
+
+
+def _shelf(policy: Policy) -> Shelf:
+    # A shelf keeps a quarter longer at most: four fifths of the time, so that it is never exceeded.
+    return Shelf(Table.SENT, policy.resend_kept_ms * 4 // 5, policy.resend_kept_messages)
+
+
+def _row(recipient: Address, message_id: bytes) -> bytes:
+    return address_key(recipient) + message_id

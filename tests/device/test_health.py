@@ -1,0 +1,527 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The health of a store: each fact provoked on a real one, and damage that hides nothing else."""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2ecross import Address, Device, Policy, Text
+from e2ecross.device.health import StoreHealth, TableHealth, read_health
+from e2ecross.errors import BackendError
+from e2ecross.state.context import address_key, require_device, save_device
+from e2ecross.state.delivered import note_delivered
+from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
+from e2ecross.state.publication import PUBLICATION_ROW
+from e2ecross.state.retry_budget import BUDGET, spend_request
+from e2ecross.state.sent import find_kept, keep_other_id, keep_sent
+from e2ecross.state.trust import TrustState
+from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
+from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
+from e2ecross.wire.queue_records import InboxRecord, OutboxRecord, SentRecord
+from e2ecross.wire.records import encode_publication
+from e2ecross.wire.session_records import encode_skipped_keys
+from e2ecross.wire.spqr_records import encode_chunks
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    DAY_MS,
+    NOW_MS,
+    STORE_KEY,
+    TOKO,
+    BackendSimulator,
+    FakeClock,
+    Stores,
+    dump,
+    introduce,
+    make_client,
+    make_device,
+    new_bundle,
+    say,
+    start,
+)
+from tests.support.formats import STORED_SPQR_MATERIAL
+
+POLICY = Policy()
+CARLA = Address("instagram", "carla")
+
+
+def health_of(store: Store, now_ms: int = NOW_MS) -> StoreHealth:
+    with store.transaction() as tx:
+        return read_health(tx, POLICY, now_ms)
+
+
+def table_of(health: StoreHealth, table: Table) -> TableHealth:
+    (found,) = [entry for entry in health.tables if entry.table is table]
+    return found
+
+
+def busy_store(store: Store) -> Device:
+    """A device with a record in every table."""
+    backend = BackendSimulator()
+    budi, toko = make_client(BUDI, backend), make_device(TOKO)
+    ana = make_client(ANA, backend, store)
+    budi.send(str(ANA), Text("one"))
+    ana.receive()  # not confirmed: stays in the inbox
+    device = ana.device
+    say(device, budi.device, "an answer")
+    budi.device.encrypt(ANA, Text("lost"))  # its key is kept
+    device.decrypt(budi.device.encrypt(ANA, Text("after the lost one")))
+    toko.start_session(new_bundle(device, one_time=False))
+    device.decrypt(toko.encrypt(ANA, Text("without a one-time prekey")))
+    backend.unreachable = True
+    with pytest.raises(BackendError):
+        ana.send(str(BUDI), Text("in the outbox"))
+    remember(device)
+    return device
+
+
+def remember(device: Device) -> None:
+    """Put a row beside the list of generations into each table of what is kept for a time."""
+    context = device.context
+    with context.store.transaction() as tx:
+        tx.put(Table.SPQR, b"session", b"material", STORED_SPQR_MATERIAL.encode())
+        keep_sent(tx, context.policy, TOKO, bytes(16), Text("kept"), NOW_MS)
+        kept = find_kept(tx, context.policy, TOKO, bytes(16), NOW_MS)
+        assert kept is not None
+        keep_other_id(tx, context.policy, kept, bytes(range(16)), NOW_MS)
+        note_delivered(tx, context.policy, TOKO, bytes(16), NOW_MS)
+        assert spend_request(context, tx, TOKO, bytes(16), NOW_MS)
+
+
+def test_a_new_device_has_a_signed_prekey_and_nothing_else(stores: Stores) -> None:
+    make_device(ANA, stores.open("ana"))
+    health = health_of(stores.open("ana"))
+    assert health.device is not None
+    assert (health.device.is_registered, health.device.is_publication_unconfirmed) == (False, False)
+    assert health.device.epoch == 0
+    prekeys = health.prekeys
+    assert (prekeys.signed_age_ms, prekeys.is_rotation_due) == (0, False)
+    assert (prekeys.replaced, prekeys.expired, prekeys.one_time) == (0, 0, 0)
+    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (0, False)
+    assert prekeys.kyber_one_time == 0
+    assert health.sessions.current == health.sessions.archived == health.outbox == health.inbox == 0
+    assert health.sessions.oldest_unacknowledged_ms is None
+    assert health.identities == dict.fromkeys(TrustState, 0)
+    assert [entry.table for entry in health.tables] == list(Table)
+    assert sum(entry.records for entry in health.tables) == 3
+
+
+def test_an_empty_store_has_no_device(stores: Stores) -> None:
+    health = health_of(stores.open("empty"))
+    assert (health.device, health.prekeys.signed_age_ms) == (None, None)
+    assert not any(entry.records for entry in health.tables)
+
+
+def test_every_record_of_a_busy_store_decodes_and_is_counted(stores: Stores) -> None:
+    store = stores.open("ana")
+    busy_store(store)
+    before = dump(store)
+    health = health_of(store)
+    assert dump(store) == before
+    for entry in health.tables:
+        assert (entry.damaged, entry.too_new) == (0, 0)
+        assert entry.records == sum(where[0] is entry.table for where in before) > 0
+    assert health.device is not None
+    assert health.device.is_registered
+    assert (health.outbox, health.inbox) == (1, 1)
+    assert (health.sessions.current, health.sessions.skipped_keys) == (2, 1)
+    assert health.prekeys.one_time == table_of(health, Table.ONE_TIME_PREKEYS).records
+    assert health.prekeys.kyber_one_time == table_of(health, Table.KYBER_PREKEYS).records - 1
+    assert health.identities[TrustState.UNVERIFIED] == 2
+
+
+def test_an_unconfirmed_publication(stores: Stores) -> None:
+    ana = make_device(ANA, stores.open("ana"))
+    published = ana.publish(one_time=3)
+    health = health_of(stores.open("ana"))
+    assert health.device is not None
+    assert health.device.is_publication_unconfirmed
+    assert (health.prekeys.one_time, health.prekeys.kyber_one_time) == (3, 3)
+    ana.confirm_published(published)
+    health = health_of(stores.open("ana"))
+    assert health.device is not None
+    assert not health.device.is_publication_unconfirmed
+
+
+def test_signed_prekeys_grow_old_and_are_to_be_deleted(stores: Stores, clock: FakeClock) -> None:
+    store = stores.open("ana")
+    ana = make_device(ANA, store, clock=clock)
+    limit = POLICY.signed_prekey_max_age_ms
+    assert not health_of(store, NOW_MS + limit - 1).prekeys.is_rotation_due
+    due = health_of(store, NOW_MS + limit).prekeys
+    assert (due.signed_age_ms, due.is_rotation_due) == (limit, True)
+    assert health_of(store, NOW_MS - 1).prekeys.signed_age_ms == -1
+    clock.advance(limit)
+    ana.confirm_published(ana.publish(one_time=0))
+    rotated = health_of(store, clock.now_ms).prekeys
+    assert (rotated.signed_age_ms, rotated.replaced, rotated.expired) == (0, 1, 0)
+    kept = POLICY.signed_prekey_kept_ms
+    assert health_of(store, clock.now_ms + kept - 1).prekeys.expired == 0
+    assert health_of(store, clock.now_ms + kept).prekeys.expired == 1
+
+
+def test_a_full_signed_prekey_is_to_be_replaced() -> None:
+    store = MemoryStore()
+    prekey_id = make_device(ANA, store).publish(one_time=0).signed_prekey.id
+    for seen, is_due in ((MAX_SEEN_BASE_KEYS - 1, False), (MAX_SEEN_BASE_KEYS, True)):
+        with store.transaction() as tx:
+            prekey = find_signed_prekey(tx, prekey_id)
+            assert prekey is not None
+            object.__setattr__(prekey, "seen_base_keys", seen)
+            put_signed_prekey(tx, prekey)
+        assert health_of(store).prekeys.is_rotation_due is is_due
+
+
+def test_the_last_resort_prekey_has_an_age_or_is_lost(stores: Stores) -> None:
+    store = stores.open("ana")
+    make_device(ANA, store)
+    prekeys = health_of(store, NOW_MS + 5).prekeys
+    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (5, False)
+    assert health_of(store, NOW_MS - 1).prekeys.last_resort_age_ms == -1
+    with store.transaction() as tx:
+        tx.clear(Table.KYBER_PREKEYS, LAST_RESORT)
+    prekeys = health_of(store).prekeys
+    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (None, True)
+    with store.transaction() as tx:  # as an earlier release left it
+        save_device(tx, replace(require_device(tx), last_resort_kyber_prekey_id=0))
+    prekeys = health_of(store).prekeys
+    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (None, False)
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_damaged_publication_is_counted(old: bool) -> None:
+    store = MemoryStore()
+    ana = make_device(ANA, store)
+    published = ana.publish(one_time=1).encode()
+    with store.transaction() as tx:
+        if old:
+            tx.delete(Table.DEVICE, b"", PUBLICATION_ROW)
+            save_device(tx, replace(require_device(tx), unconfirmed_publication=published))
+    health = health_of(store)
+    assert health.device is not None
+    assert health.device.is_publication_unconfirmed
+    assert table_of(health, Table.DEVICE).damaged == 0
+    with store.transaction() as tx:
+        if old:
+            save_device(tx, replace(require_device(tx), unconfirmed_publication=b"\xff"))
+        else:
+            tx.put(Table.DEVICE, b"", PUBLICATION_ROW, encode_publication(b"\xff"))
+    assert table_of(health_of(store), Table.DEVICE).damaged == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "record", "damaged"),
+    [
+        (b"material", STORED_SPQR_MATERIAL.encode(), 0),
+        (b"chunks\0\1", encode_chunks({1: bytes(32)}), 0),
+        (b"keys\0\1", encode_skipped_keys({1: bytes(32)}), 0),
+        (b"chunks\0\1", STORED_SPQR_MATERIAL.encode(), 1),
+        (b"keys\0\1", encode_chunks({1: bytes(31)}), 1),
+        (b"kyber", b"\x08" + bytes(1568), 0),
+        (b"kyber", b"\x08" + bytes(1567), 1),
+        (b"kyber", b"\x05" + bytes(1568), 1),
+        (b"other", STORED_SPQR_MATERIAL.encode(), 1),
+    ],
+)
+def test_parts_of_an_spqr_ratchet_are_read_by_their_rows(
+    row: bytes, record: bytes, damaged: int
+) -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        tx.put(Table.SPQR, b"session", row, record)
+    found = table_of(health_of(store), Table.SPQR)
+    assert (found.records, found.damaged) == (1, damaged)
+
+
+def test_sessions_without_an_answer(stores: Stores, clock: FakeClock) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store, clock=clock), make_device(BUDI, clock=clock)
+    start(ana, budi)
+    clock.advance(DAY_MS)
+    start(ana, make_device(TOKO, clock=clock))
+    sessions = health_of(store, clock.now_ms).sessions
+    assert (sessions.current, sessions.unacknowledged, sessions.stale) == (2, 2, 0)
+    assert sessions.oldest_unacknowledged_ms == DAY_MS
+    kept = POLICY.signed_prekey_kept_ms
+    assert health_of(store, NOW_MS + kept - 1).sessions.stale == 0
+    assert health_of(store, NOW_MS + kept).sessions.stale == 1
+    say(ana, budi, "hello")
+    say(budi, ana, "an answer")
+    sessions = health_of(store, clock.now_ms).sessions
+    assert (sessions.unacknowledged, sessions.oldest_unacknowledged_ms) == (1, 0)
+
+
+def test_archived_and_held_sessions(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    start(ana, budi)
+    assert health_of(store).sessions.archived == 1
+    toko = make_device(TOKO)
+    start(ana, toko)
+    start(toko, ana)
+    ana.decrypt(toko.encrypt(ANA, Text("at once")))
+    sessions = health_of(store).sessions
+    assert (sessions.current, sessions.archived, sessions.held) == (2, 2, 1)
+    carla = make_device(CARLA)
+    start(ana, carla)
+    start(carla, ana)
+    ana.decrypt(carla.encrypt(ANA, Text("at once")))
+    sessions = health_of(store).sessions
+    assert (sessions.current, sessions.archived, sessions.held) == (3, 3, 2)
+
+
+def test_a_restored_store(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi, toko = make_device(ANA, store), make_device(BUDI), make_device(TOKO)
+    introduce(ana, budi)
+    start(ana, toko)
+    health = health_of(store)
+    assert health.device is not None
+    assert (health.device.is_epoch_adopted, health.device.are_prekeys_replaced) == (True, True)
+    assert (health.sessions.put_away, health.stale_identities) == (0, 0)
+    epoch = health.device.epoch
+    assert epoch > 0
+    ana = Device.open(store, clock=FakeClock(), restored=True)
+    health = health_of(store)
+    assert health.device is not None
+    assert (health.device.is_epoch_adopted, health.device.are_prekeys_replaced) == (False, False)
+    assert health.device.epoch == epoch + 1
+    sessions = health.sessions
+    assert (sessions.current, sessions.archived, sessions.put_away) == (0, 2, 2)
+    assert (health.stale_identities, health.prekeys.one_time) == (2, 0)
+    introduce(ana, budi)
+    health = health_of(store)
+    assert (health.stale_identities, health.sessions.put_away) == (1, 2)
+    ana.confirm_published(ana.publish(1))
+    health = health_of(store)
+    assert health.device is not None
+    assert health.device.are_prekeys_replaced
+
+
+def test_unanswered_sessions_without_a_one_time_prekey(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    start(ana, budi, one_time=False)
+    start(ana, make_device(TOKO))
+    sessions = health_of(store).sessions
+    assert (sessions.unacknowledged, sessions.without_one_time_prekey) == (2, 1)
+    say(ana, budi, "hello")
+    say(budi, ana, "an answer")
+    sessions = health_of(store).sessions
+    assert (sessions.unacknowledged, sessions.without_one_time_prekey) == (1, 0)
+
+
+def test_identities_are_counted_by_trust(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    introduce(ana, make_device(TOKO))
+    ana.mark_verified(BUDI, budi.identity_key)
+    assert health_of(store).identities == {"unverified": 1, "verified": 1, "changed": 0}
+    new_budi = make_device(BUDI, seed="new")
+    start(new_budi, ana)
+    ana.decrypt(new_budi.encrypt(ANA, Text("new phone")))
+    assert health_of(store).identities == {"unverified": 1, "verified": 0, "changed": 1}
+
+
+# --- Damage -------------------------------------------------------------------------------------
+
+
+def first_place(store: Store, table: Table) -> tuple[bytes, bytes]:
+    return next(where[1:] for where in sorted(dump(store)) if where[0] is table)
+
+
+@pytest.mark.parametrize("table", Table)
+@pytest.mark.parametrize(
+    "record",
+    [b"", b"\0", b"\x01garbage", b"\x01\xff"],
+    ids=["empty", "no version", "garbage", "no record"],
+)
+def test_a_damaged_record_is_counted_and_hides_no_other(table: Table, record: bytes) -> None:
+    store = MemoryStore()
+    busy_store(store)
+    before = health_of(store)
+    place, row = first_place(store, table)
+    with store.transaction() as tx:
+        tx.put(table, place, row, record)
+    health = health_of(store)
+    for entry in health.tables:
+        assert entry.damaged == (1 if entry.table is table else 0)
+        assert entry.records == table_of(before, entry.table).records
+
+
+def test_every_record_that_does_not_decode_is_counted() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        for number in range(5):
+            tx.put(Table.OUTBOX, b"", bytes((number,)), b"\x01garbage")
+        for number in range(5, 8):
+            tx.put(Table.OUTBOX, b"", bytes((number,)), b"\x02" + OutboxRecord(b"").encode()[1:])
+    assert table_of(health_of(store), Table.OUTBOX) == TableHealth(Table.OUTBOX, 8, 5, 3)
+
+
+@pytest.mark.parametrize("table", [t for t in Table if t is not Table.SEEN_BASE_KEYS])
+def test_a_record_of_a_later_release_is_no_damage(table: Table) -> None:
+    store = MemoryStore()
+    busy_store(store)
+    place, row = first_place(store, table)
+    with store.transaction() as tx:
+        tx.put(table, place, row, b"\x02" + (tx.get(table, place, row) or b"")[1:])
+    health = health_of(store)
+    for entry in health.tables:
+        assert (entry.damaged, entry.too_new) == (0, 1 if entry.table is table else 0)
+
+
+@pytest.mark.parametrize("table", Table)
+def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Path) -> None:
+    path = tmp_path / "ana.db"
+    with SQLiteStore(path, key=STORE_KEY) as store:
+        busy_store(store)
+        before = health_of(store)
+    with sqlite3.connect(path) as connection:
+        first = f"SELECT row FROM {table.value} ORDER BY partition, row LIMIT 1"  # noqa: S608
+        (row,) = connection.execute(first)
+        damage = f"UPDATE {table.value} SET record = zeroblob(64) WHERE row = ?"  # noqa: S608
+        connection.execute(damage, row)
+    connection.close()
+    with SQLiteStore(path, key=STORE_KEY) as store:
+        health = health_of(store)
+    for entry in health.tables:
+        assert entry.damaged == (1 if entry.table is table else 0)
+        assert entry.records == table_of(before, entry.table).records
+
+
+@pytest.mark.parametrize(
+    ("table", "place", "record"),
+    [
+        (Table.OUTBOX, b"", OutboxRecord(b"no envelope").encode()),
+        (Table.INBOX, b"", InboxRecord(None, b"", 1, content_kind=1).encode()),
+        (Table.INBOX, b"", InboxRecord(ANA, b"", 1, content_kind=1, content_body=b"?").encode()),
+        (Table.REMOTE_IDENTITIES, address_key(BUDI), bytes(3)),
+        (Table.SENT, b"1", SentRecord(content_kind=1, content_body=b"?").encode()),
+        (Table.SENT, b"", SentRecord(original_id=bytes(16)).encode()),
+        (Table.DELIVERED, b"1", b"\x01\x01"),
+        (Table.RETRIES, BUDGET, b"\x01\x2a\x01"),
+    ],
+    ids=[
+        "no-envelope",
+        "no-sender",
+        "no-content",
+        "another-row",
+        "no-kept-content",
+        "no-list",
+        "no-mark",
+        "no-budget",
+    ],
+)
+def test_a_record_that_holds_the_wrong_thing_is_damaged(
+    table: Table, place: bytes, record: bytes
+) -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        tx.put(table, place, b"row", record)
+    assert table_of(health_of(store), table).damaged == 1
+
+
+def test_failures_wait_and_confirmed_items_do_not() -> None:
+    store = MemoryStore()
+    failure = InboxRecord(None, b"", 1, error_code="decode_error", error_text="why")
+    confirmed = InboxRecord(None, b"", 2, confirmed=True)
+    with store.transaction() as tx:
+        tx.put(Table.INBOX, b"", b"1", failure.encode())
+        tx.put(Table.INBOX, b"", b"2", confirmed.encode())
+    health = health_of(store)
+    assert (health.inbox, table_of(health, Table.INBOX).records) == (1, 2)
+
+
+def _drop_session(store: Store) -> None:
+    place, row = first_place(store, Table.SESSIONS)
+    with store.transaction() as tx:
+        tx.delete(Table.SESSIONS, place, row)
+
+
+def _drop_skipped_keys(store: Store) -> None:
+    place, row = first_place(store, Table.SKIPPED_KEYS)
+    with store.transaction() as tx:
+        tx.delete(Table.SKIPPED_KEYS, place, row)
+
+
+def _move_list(store: Store) -> None:
+    place, row = first_place(store, Table.SESSION_RECORDS)
+    with store.transaction() as tx:
+        record = tx.get(Table.SESSION_RECORDS, place, row) or b""
+        tx.delete(Table.SESSION_RECORDS, place, row)
+        tx.put(Table.SESSION_RECORDS, b"nobody", row, record)
+
+
+@pytest.mark.parametrize("damage", [_drop_session, _drop_skipped_keys, _move_list])
+def test_records_that_contradict_each_other_are_broken_sessions(
+    damage: Callable[[Store], None],
+) -> None:
+    store = MemoryStore()
+    busy_store(store)
+    assert health_of(store).sessions.broken == 0
+    damage(store)
+    health = health_of(store)
+    assert (health.sessions.broken, health.sessions.current) == (1, 1)
+    assert not any(entry.damaged for entry in health.tables)
+
+
+def test_sessions_that_cannot_be_loaded_hide_no_others() -> None:
+    store = MemoryStore()
+    ana = make_device(ANA, store)
+    for address in (CARLA, BUDI, TOKO, Address("whatsapp", "dewi")):
+        start(ana, make_device(address))
+    places = sorted(where[1:] for where in dump(store) if where[0] is Table.SESSIONS)
+    with store.transaction() as tx:
+        for (place, row), record in zip(places, (b"\x01garbage", b"\x02", b""), strict=False):
+            tx.put(Table.SESSIONS, place, row, record)
+    sessions = health_of(store).sessions
+    assert (sessions.broken, sessions.current, sessions.unacknowledged) == (2, 1, 1)
+
+
+def test_a_missing_signed_prekey_has_no_age() -> None:
+    store = MemoryStore()
+    make_device(ANA, store)
+    place, row = first_place(store, Table.SIGNED_PREKEYS)
+    with store.transaction() as tx:
+        tx.delete(Table.SIGNED_PREKEYS, place, row)
+    health = health_of(store)
+    assert health.device is not None
+    assert (health.prekeys.signed_age_ms, health.prekeys.is_rotation_due) == (None, False)
+
+
+@given(st.sampled_from(Table), st.binary(max_size=80), st.binary(max_size=80), st.binary())
+def test_any_record_anywhere_is_only_counted(
+    table: Table, place: bytes, row: bytes, record: bytes
+) -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        tx.put(table, place, row, record)
+    found = table_of(health_of(store), table)
+    assert found.records == 1
+    assert found.damaged + found.too_new <= 1
+
+
+def test_the_facts_are_numbers_and_names_of_tables() -> None:
+    store = MemoryStore()
+    busy_store(store)
+
+    def leaves(value: object) -> list[object]:
+        if is_dataclass(value):
+            return [leaf for f in fields(value) for leaf in leaves(getattr(value, f.name))]
+        if isinstance(value, tuple):
+            return [leaf for item in value for leaf in leaves(item)]
+        if isinstance(value, dict):
+            return leaves((*value, *value.values()))
+        return [value]
+
+    assert {type(leaf) for leaf in leaves(health_of(store))} <= {bool, int, type(None), Table} | {
+        TrustState
+    }

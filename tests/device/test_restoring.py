@@ -1,0 +1,415 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Device.open(restored=True)`: what goes, what stays, and that it is all or nothing."""
+
+import pytest
+
+from e2ecross import Device, Message, Text
+from e2ecross.errors import (
+    NoDevice,
+    NoSession,
+    PrekeysExhausted,
+    RecordCorrupted,
+    StoreError,
+    UnknownPrekey,
+    WitnessFailed,
+)
+from e2ecross.protocol.session import can_send
+from e2ecross.state.context import require_device, save_device
+from e2ecross.state.epoch import check_epoch, read_epoch
+from e2ecross.state.inbox import list_inbox, put_message
+from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey
+from e2ecross.state.publication import read_publication
+from e2ecross.state.sent import find_kept, keep_other_id, keep_sent
+from e2ecross.state.session_store import load_sessions
+from e2ecross.state.trust import find_identity
+from e2ecross.stores import MemoryStore, Store, Table
+from e2ecross.wire.content import RetryRequest
+from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_PREKEY_ID
+from e2ecross.wire.queue_records import OutboxRecord
+from e2ecross.wire.records import DeviceRecord
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    MESSAGE_ID,
+    NOW_MS,
+    TOKO,
+    FakeClock,
+    SpyStore,
+    Stores,
+    bundle_from,
+    dump,
+    introduce,
+    make_device,
+    new_bundle,
+    say,
+    start,
+)
+from tests.support.entropy import SeededEntropy
+from tests.support.witness import Keychain
+
+
+def restore(store: Store, seed: str = "restored", keychain: Keychain | None = None) -> Device:
+    return Device.open(
+        store,
+        clock=FakeClock(),
+        entropy=SeededEntropy(seed),
+        witness=keychain,
+        restored=True,
+    )
+
+
+def record_of(store: Store) -> DeviceRecord:
+    with store.transaction() as tx:
+        return require_device(tx)
+
+
+def rows_of(store: Store, table: Table) -> dict[tuple[bytes, bytes], bytes]:
+    return {where[1:]: record for where, record in dump(store).items() if where[0] is table}
+
+
+# --- Sessions and identities --------------------------------------------------------------------
+
+
+def test_all_sessions_are_put_away_and_still_read(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi, toko = make_device(ANA, store), make_device(BUDI), make_device(TOKO)
+    introduce(ana, budi)
+    introduce(ana, toko)
+    start(ana, budi)  # two sessions with one, the newer without an answer
+    late = budi.encrypt(ANA, Text("late"))
+    skipped = [toko.encrypt(ANA, Text(str(n))) for n in range(3)]
+    ana.decrypt(skipped[2])
+    ana = restore(store)
+    for address in (BUDI, TOKO):
+        with store.transaction() as tx:
+            sessions = load_sessions(tx, address)
+        assert sessions.current is None
+        assert not any(can_send(session) for session in sessions.archived)
+        assert not ana.has_session(address)
+        with pytest.raises(NoSession):
+            ana.encrypt(address, Text("under an old key"))
+    assert ana.decrypt(late).content == Text("late")
+    assert [ana.decrypt(envelope).content for envelope in skipped[:2]] == [Text("0"), Text("1")]
+    assert not ana.has_session(BUDI)
+
+
+def test_a_session_reads_on_and_never_sends_again() -> None:
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    ana.encrypt(BUDI, Text("lost"))
+    say(ana, budi, "turns the ratchet of the other end")
+    ana = restore(store)
+    assert not ana.has_session(BUDI)
+    for text in ("under a new ratchet key", "on the same chain"):
+        say(budi, ana, text)
+        assert not ana.has_session(BUDI)
+        with pytest.raises(NoSession):
+            ana.encrypt(BUDI, Text("in which session?"))
+    introduce(ana, budi)
+
+
+def test_a_new_session_takes_over() -> None:
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    ana = restore(store)
+    introduce(ana, budi)
+    introduce(budi, ana)
+
+
+def test_a_full_archive_stays_within_its_bound() -> None:
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    for _ in range(MAX_ARCHIVED_SESSIONS + 1):
+        introduce(ana, budi)
+    info = restore(store).session_info(BUDI)
+    assert info is not None
+    assert (info.can_send, info.archived) == (False, MAX_ARCHIVED_SESSIONS)
+
+
+def test_what_is_known_of_contacts_is_stale_until_something_confirms_it(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi, toko = make_device(ANA, store), make_device(BUDI), make_device(TOKO)
+    introduce(ana, budi)
+    introduce(ana, toko)
+    ana.mark_verified(BUDI, budi.identity_key)
+    ana = restore(store)
+    for device, verified in ((budi, True), (toko, False)):
+        identity = ana.remote_identity(device.address)
+        assert identity is not None
+        assert (identity.identity_key, identity.verified) == (device.identity_key, verified)
+        assert identity.stale
+    ana.start_session(new_bundle(budi))
+    identity = ana.remote_identity(BUDI)
+    assert identity is not None
+    assert not identity.stale
+    assert ana.remote_identity(TOKO) != identity
+
+
+# --- Prekeys ------------------------------------------------------------------------------------
+
+
+def test_all_prekeys_go_and_their_ids_never_come_back(stores: Stores) -> None:
+    clock = FakeClock()
+    store = stores.open("ana")
+    ana = make_device(ANA, store, clock=clock)
+    old = ana.publish(5)
+    ana.confirm_published(old)
+    start(make_device(BUDI), ana)
+    stranger = make_device(TOKO)
+    stranger.start_session(bundle_from(old, None))
+    ana.decrypt(stranger.encrypt(ANA, Text("remembered by its base key")))
+    clock.advance(10 * 24 * 60 * 60 * 1000)
+    rotated = ana.publish(2)  # not confirmed, with a second signed prekey
+    assert rotated.signed_prekey.id != old.signed_prekey.id
+    assert len(rows_of(store, Table.SIGNED_PREKEYS)) == 2
+    assert rows_of(store, Table.SEEN_BASE_KEYS)
+    before = record_of(store)
+
+    ana = restore(store)
+    record = record_of(store)
+    assert not rows_of(store, Table.ONE_TIME_PREKEYS)
+    [(place, row)] = rows_of(store, Table.KYBER_PREKEYS)
+    assert (place, int.from_bytes(row)) == (LAST_RESORT, record.last_resort_kyber_prekey_id)
+    assert not rows_of(store, Table.SEEN_BASE_KEYS)
+    assert len(rows_of(store, Table.SIGNED_PREKEYS)) == 1
+    with store.transaction() as tx:
+        assert read_publication(tx, record) == b""
+    assert record.publication_epoch == 0
+    assert (record.adopts_epoch, record.replaces_prekeys) == (True, True)
+    assert record.signed_prekey_id >= before.next_prekey_id + 2**16
+    assert record.last_resort_kyber_prekey_id == record.signed_prekey_id + 1
+    assert record.next_prekey_id == record.signed_prekey_id + 2
+    assert (record.registered, record.backend_token) == (before.registered, before.backend_token)
+    assert (record.registration_id, record.identity_private_key) == (
+        before.registration_id,
+        before.identity_private_key,
+    )
+    fresh = ana.publish(3)
+    assert fresh.identity_key == old.identity_key
+    assert fresh.signed_prekey.id == record.signed_prekey_id
+    with store.transaction() as tx:
+        assert find_signed_prekey(tx, fresh.signed_prekey.id) is not None
+    ids = {prekey.id for prekey in fresh.one_time_prekeys}
+    assert min(ids) > record.signed_prekey_id
+    assert record_of(store).replaces_prekeys
+    ana.confirm_published(fresh)
+    assert not record_of(store).replaces_prekeys
+    introduce(make_device(BUDI, seed="new"), ana)
+
+
+@pytest.mark.parametrize("one_time", [True, False])
+def test_first_messages_to_old_prekeys_are_refused(one_time: bool) -> None:
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    start(budi, ana, one_time=one_time)
+    first = budi.encrypt(ANA, Text("first"))
+    ana = restore(store)
+    before = dump(store)
+    with pytest.raises(UnknownPrekey):
+        ana.decrypt(first)
+    assert dump(store) == before
+
+
+def test_a_device_without_ids_left_is_not_restored() -> None:
+    store = MemoryStore()
+    make_device(ANA, store)
+    with store.transaction() as tx:
+        record = require_device(tx)
+        object.__setattr__(record, "next_prekey_id", MAX_PREKEY_ID - 2**16 - 1)
+        save_device(tx, record)
+    before = dump(store)
+    with pytest.raises(PrekeysExhausted):
+        restore(store)
+    assert dump(store) == before
+
+
+# --- The epoch ----------------------------------------------------------------------------------
+
+
+def test_the_epoch_goes_on_above_store_and_witness() -> None:
+    store, keychain = MemoryStore(), Keychain(100)
+    ana = make_device(ANA, store)
+    introduce(ana, make_device(BUDI))
+    restore(store, keychain=keychain)
+    with store.transaction() as tx:
+        assert read_epoch(tx) == 101
+    assert keychain.number == 101
+    keychain.number = 5
+    restore(store, "again", keychain=keychain)
+    assert keychain.number == 102
+    Device.open(store, clock=FakeClock(), witness=keychain)
+
+
+def test_the_back_ends_epoch_is_taken_over_once() -> None:
+    store = MemoryStore()
+    make_device(ANA, store)
+    restore(store)
+    with store.transaction() as tx:
+        check_epoch(tx, 50)
+        assert read_epoch(tx) == 50
+    assert not record_of(store).adopts_epoch
+
+
+def test_a_witness_that_cannot_be_told_leaves_a_restored_store() -> None:
+    class ReadOnly(Keychain):
+        def advance(self, n: int) -> None:
+            raise OSError("no access")
+
+    store = MemoryStore()
+    make_device(ANA, store)
+    with pytest.raises(WitnessFailed):
+        restore(store, keychain=ReadOnly(9))
+    assert record_of(store).replaces_prekeys
+    Device.open(store, clock=FakeClock(), witness=Keychain(9))
+
+
+# --- Queues -------------------------------------------------------------------------------------
+
+
+def put_into_outbox(store: Store, row: int, record: OutboxRecord) -> None:
+    with store.transaction() as tx:
+        tx.put(Table.OUTBOX, b"", row.to_bytes(8), record.encode())
+
+
+def test_what_waits_is_encrypted_anew_or_forgotten(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    policy = ana.context.policy
+    ids = [bytes([n]) * 16 for n in range(6)]
+    envelopes = [ana.encrypt(BUDI, Text(str(n)), message_id=ids[n]) for n in range(6)]
+    with store.transaction() as tx:
+        for n in (0, 1, 4):
+            keep_sent(tx, policy, BUDI, ids[n], Text(str(n)), NOW_MS)
+        request = RetryRequest(MESSAGE_ID, None, 0, "decode_error")
+        keep_sent(tx, policy, BUDI, ids[5], request, NOW_MS)
+    with store.transaction() as tx:
+        kept = find_kept(tx, policy, BUDI, ids[0], NOW_MS)
+        assert kept is not None
+        keep_other_id(tx, policy, kept, ids[3], NOW_MS)
+    # As `put_into_outbox` writes it; with its content; not kept; a copy; not encrypted yet.
+    put_into_outbox(store, 1, OutboxRecord(envelopes[0].encode()))
+    put_into_outbox(store, 2, OutboxRecord(envelopes[1].encode(), BUDI, ids[1]))
+    put_into_outbox(store, 3, OutboxRecord(envelopes[2].encode()))
+    put_into_outbox(store, 4, OutboxRecord(envelopes[3].encode(), BUDI, ids[3], resend=True))
+    put_into_outbox(store, 5, OutboxRecord(b"", BUDI, ids[4]))
+    put_into_outbox(store, 6, OutboxRecord(envelopes[5].encode(), BUDI, ids[5]))
+    restore(store)
+    assert {partition for partition, _ in rows_of(store, Table.OUTBOX)} == {b""}
+    rows = {
+        int.from_bytes(row): OutboxRecord.decode(record)
+        for (_, row), record in rows_of(store, Table.OUTBOX).items()
+    }
+
+    def anew(message_id: bytes) -> OutboxRecord:
+        return OutboxRecord(b"", BUDI, message_id, resend=True, fresh_session=True)
+
+    expected = {
+        1: anew(ids[0]),
+        2: anew(ids[1]),
+        4: anew(ids[0]),
+        5: OutboxRecord(b"", BUDI, ids[4]),
+        6: anew(ids[5]),
+    }
+    assert {number: row.encode() for number, row in rows.items()} == {
+        number: row.encode() for number, row in expected.items()
+    }
+
+
+def test_what_has_arrived_and_what_is_remembered_stays(stores: Stores) -> None:
+    store = stores.open("ana")
+    make_device(ANA, store)
+    message = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), identity_changed=False)
+    with store.transaction() as tx:
+        put_message(tx, 7, message)
+        for table in (Table.SENT, Table.DELIVERED, Table.RETRIES):
+            tx.put(table, b"partition", b"row", b"\x01")
+    kept = (Table.INBOX, Table.SENT, Table.DELIVERED, Table.RETRIES)
+    before = {table: rows_of(store, table) for table in kept}
+    restore(store)
+    assert {table: rows_of(store, table) for table in kept} == before
+    with store.transaction() as tx:
+        assert [number for number, _ in list_inbox(tx)] == [7]
+
+
+# --- All or nothing -----------------------------------------------------------------------------
+
+
+def test_twice_does_no_harm() -> None:
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    late = budi.encrypt(ANA, Text("late"))
+    first = record_of(restore(store).context.store)
+    ana = restore(store, "again")
+    second = record_of(store)
+    assert second.signed_prekey_id > first.signed_prekey_id
+    assert ana.session_info(BUDI) is not None
+    assert ana.decrypt(late).content == Text("late")
+    introduce(ana, budi)
+
+
+def test_a_store_that_fails_is_not_changed() -> None:
+    inner = MemoryStore()
+    spy = SpyStore(inner)
+    ana, budi = make_device(ANA, inner), make_device(BUDI)
+    introduce(ana, budi)
+    start(make_device(TOKO), ana, one_time=False)
+    ana.publish(3)
+    put_into_outbox(inner, 1, OutboxRecord(ana.encrypt(BUDI, Text("x")).encode()))
+    before = dump(inner)
+    failures = 0
+    while True:
+        spy.writes_until_failure = failures
+        try:
+            restore(spy)
+        except StoreError:
+            assert dump(inner) == before
+            failures += 1
+        else:
+            break
+    assert failures >= 8
+    spy.writes_until_failure = None
+    assert record_of(inner).replaces_prekeys
+
+
+def test_an_empty_store_has_nothing_to_restore() -> None:
+    with pytest.raises(NoDevice):
+        restore(MemoryStore())
+
+
+def test_a_damaged_store_is_not_restored() -> None:
+    for table, record in ((Table.REMOTE_IDENTITIES, None), (Table.OUTBOX, b"\x01\xff")):
+        store = MemoryStore()
+        ana, budi = make_device(ANA, store), make_device(BUDI)
+        introduce(ana, budi)
+        put_into_outbox(store, 1, OutboxRecord(ana.encrypt(BUDI, Text("x")).encode()))
+        (partition, row), _ = next(iter(rows_of(store, table).items()))
+        with store.transaction() as tx:
+            if record is None:
+                assert find_identity(tx, BUDI) is not None
+                tx.delete(table, partition, row)
+            else:
+                tx.put(table, partition, row, record)
+        before = dump(store)
+        with pytest.raises(RecordCorrupted):
+            restore(store)
+        assert dump(store) == before
+
+
+def test_an_outbox_row_without_an_envelope_in_it_is_damage() -> None:
+    store = MemoryStore()
+    make_device(ANA, store)
+    put_into_outbox(store, 1, OutboxRecord(b"no envelope"))
+    with pytest.raises(RecordCorrupted):
+        restore(store)
+
+
+def test_without_it_nothing_is_restored() -> None:
+    store = MemoryStore()
+    introduce(make_device(ANA, store), make_device(BUDI))
+    before = dump(store)
+    Device.open(store, clock=FakeClock())
+    assert dump(store) == before

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is kept of sent messages, and which messages were received."""
+
+import pytest
+
+from e2ecross import Bytes, Device, Policy, Text, UnsupportedContent
+from e2ecross.errors import RecordCorrupted
+from e2ecross.state.delivered import note_delivered, was_delivered
+from e2ecross.state.sent import (
+    MAX_RESENDS,
+    count_resend,
+    find_kept,
+    forget_kept,
+    keep_other_id,
+    keep_sent,
+)
+from e2ecross.stores import Table
+from e2ecross.wire.content import Resent, RetryRequest, encode_content
+from e2ecross.wire.queue_records import SentRecord
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    DAY_MS,
+    MESSAGE_ID,
+    NOW_MS,
+    TOKO,
+    Stores,
+    dump,
+    introduce,
+    make_device,
+)
+
+POLICY = Policy()
+OTHER_ID = bytes(reversed(MESSAGE_ID))
+REQUEST = RetryRequest(OTHER_ID, None, 0, "decode_error")
+
+
+@pytest.fixture
+def ana(stores: Stores) -> Device:
+    device = make_device(ANA, stores.open("ana"))
+    introduce(device, make_device(BUDI))
+    return device
+
+
+@pytest.mark.parametrize(
+    "content", [Text("halo"), Bytes(bytes(65_536)), UnsupportedContent(9, b"?"), REQUEST]
+)
+def test_a_message_is_found_by_recipient_and_id(
+    content: Text | Bytes | UnsupportedContent | RetryRequest, ana: Device
+) -> None:
+    with ana.context.store.transaction() as tx:
+        keep_sent(tx, POLICY, BUDI, MESSAGE_ID, content, NOW_MS)
+    with ana.context.store.transaction() as tx:
+        kept = find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+        assert find_kept(tx, POLICY, TOKO, MESSAGE_ID, NOW_MS) is None
+        assert find_kept(tx, POLICY, BUDI, OTHER_ID, NOW_MS) is None
+    assert kept is not None
+    assert (kept.recipient, kept.message_id, kept.sent_at_ms) == (BUDI, MESSAGE_ID, NOW_MS)
+    assert (kept.content, kept.resends) == (content, 0)
+    assert kept.identity_key == make_device(BUDI).identity_key
+
+
+def test_a_message_is_found_by_the_id_of_a_copy_too(ana: Device) -> None:
+    with ana.context.store.transaction() as tx:
+        keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+        kept = find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+        assert kept is not None
+        keep_other_id(tx, POLICY, kept, OTHER_ID, NOW_MS)
+        again = find_kept(tx, POLICY, BUDI, OTHER_ID, NOW_MS)
+        assert again is not None
+        assert (again.message_id, again.content) == (MESSAGE_ID, Text("halo"))
+        assert find_kept(tx, POLICY, TOKO, OTHER_ID, NOW_MS) is None
+        forget_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+        assert find_kept(tx, POLICY, BUDI, OTHER_ID, NOW_MS) is None
+
+
+def test_how_often_a_message_was_sent_again_is_counted(ana: Device) -> None:
+    with ana.context.store.transaction() as tx:
+        keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+        for number in range(MAX_RESENDS + 1):
+            kept = find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+            assert kept is not None
+            assert kept.resends == number
+            count_resend(tx, POLICY, kept, NOW_MS)
+        forget_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+        assert kept is not None
+        count_resend(tx, POLICY, kept, NOW_MS)  # gone meanwhile: nothing comes back by it
+        assert find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS) is None
+
+
+def test_a_message_is_kept_for_no_longer_than_the_policy_says(ana: Device) -> None:
+    with ana.context.store.transaction() as tx:
+        keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+        for days, is_there in ((0, True), (5, True), (7, False), (400, False)):
+            now_ms = NOW_MS + days * DAY_MS
+            assert (find_kept(tx, POLICY, BUDI, MESSAGE_ID, now_ms) is not None) is is_there
+
+
+def test_a_message_is_kept_for_four_fifths_of_the_time_at_least(ana: Device) -> None:
+    """However long before it another one was kept, with which it may be forgotten."""
+    least = POLICY.resend_kept_ms * 4 // 5
+    for before in range(0, least // 2, least // 40):
+        with ana.context.store.transaction() as tx:
+            tx.clear(Table.SENT, b"")
+            keep_sent(tx, POLICY, BUDI, OTHER_ID, Text("before"), NOW_MS - before)
+            keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+            assert find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS + least - 1) is not None
+
+
+def test_no_more_messages_are_kept_than_the_policy_says(ana: Device) -> None:
+    few = Policy(resend_kept_messages=10)
+    with ana.context.store.transaction() as tx:
+        for number in range(30):
+            keep_sent(tx, few, BUDI, number.to_bytes(16), Text(str(number)), NOW_MS)
+        kept = [
+            number
+            for number in range(30)
+            if find_kept(tx, few, BUDI, number.to_bytes(16), NOW_MS) is not None
+        ]
+    assert kept in ([*range(20, 30)], [*range(21, 30)])
+    none = Policy(resend_kept_messages=0)
+    with ana.context.store.transaction() as tx:
+        keep_sent(tx, none, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+        assert find_kept(tx, none, BUDI, MESSAGE_ID, NOW_MS) is None
+
+
+def test_a_record_that_holds_no_message_is_a_damaged_store(ana: Device) -> None:
+    key = make_device(BUDI).identity_key
+    copy = Resent(MESSAGE_ID, NOW_MS, Text("halo"))
+    store = ana.context.store
+    for kind, body in ((1, b"\xff"), encode_content(copy)):
+        with store.transaction() as tx:
+            keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+        where = next(w for w in dump(store) if w[0] is Table.SENT and w[1])
+        with store.transaction() as tx:
+            record = SentRecord(content_kind=kind, content_body=body, identity_key=key)
+            tx.put(*where, record.encode())
+            with pytest.raises(RecordCorrupted, match="sent message"):
+                find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+
+
+def test_a_received_message_is_remembered_for_longer_than_any_sender_sends_again(
+    stores: Stores,
+) -> None:
+    store = stores.open("ana")
+    with store.transaction() as tx:
+        assert not was_delivered(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+        note_delivered(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+    with store.transaction() as tx:
+        longest = Policy(resend_kept_ms=30 * DAY_MS).resend_kept_ms
+        assert was_delivered(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS + longest)
+        assert was_delivered(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS + 45 * DAY_MS - 1)
+        assert not was_delivered(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS + 60 * DAY_MS)
+        assert not was_delivered(tx, POLICY, TOKO, MESSAGE_ID, NOW_MS)
+        assert not was_delivered(tx, POLICY, BUDI, OTHER_ID, NOW_MS)

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions in the store: saving and reloading changes nothing, and leaves nothing behind."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from e2ecross import Address, Device, Text
+from e2ecross.errors import (
+    DuplicateMessage,
+    E2ECrossError,
+    RecordCorrupted,
+    RemoteError,
+    StoreTooNew,
+    UnknownPrekey,
+)
+from e2ecross.protocol.session_record import NO_SESSIONS
+from e2ecross.state.context import address_key
+from e2ecross.state.session_store import (
+    has_session,
+    load_sessions,
+    read_current_session,
+    read_sessions,
+    save_sessions,
+)
+from e2ecross.stores import MemoryStore, Store, Table
+from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
+from e2ecross.wire.session_records import SessionListRecord
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    SpyStore,
+    Stores,
+    count_rows,
+    dump,
+    introduce,
+    make_device,
+    new_bundle,
+    say,
+    start,
+)
+from tests.support.entropy import SeededEntropy
+from tests.support.parties import Party
+from tests.support.stored_parties import (
+    PLACE,
+    Pairs,
+    StoredParty,
+    records_as_bytes,
+    records_as_values,
+)
+
+_TABLES = (Table.SESSION_RECORDS, Table.SESSIONS, Table.SKIPPED_KEYS)
+_ENDS = st.sampled_from((0, 1))
+_STEPS = st.one_of(
+    st.tuples(st.just("start"), _ENDS, st.integers(0, 3)),
+    st.tuples(st.just("send"), _ENDS, st.integers(1, 70)),
+    st.tuples(st.just("deliver"), _ENDS, st.integers(0, 200)),
+    st.tuples(st.just("deliver all"), _ENDS, st.integers(0, 200)),
+    st.tuples(st.just("talk"), _ENDS, st.integers(1, 60)),
+)
+
+
+@pytest.mark.parametrize("make_store", [records_as_values, records_as_bytes])
+@pytest.mark.parametrize("pq", [False, True], ids=["version 3", "versions 3 and 4"])
+@given(steps=st.lists(_STEPS, max_size=25))
+def test_saving_and_reloading_at_every_step_equals_never_reloading(
+    pq: bool, make_store: Callable[[], Store], steps: list[tuple[str, int, int]]
+) -> None:
+    """Two pairs of the same seeds: one in memory only, one always from its store."""
+    pairs = Pairs(pq=pq, make_store=make_store)
+    for step, end, value in [("start", 0, 1), *steps]:
+        waiting = len(pairs.waiting[end])
+        if step == "start":
+            pairs.start(end, one_time=bool(value % 2), pq=value < 2)
+        elif step == "send" and pairs.may_send(end):
+            pairs.send(end, value)
+        elif step == "talk" and pairs.may_send(end):
+            pairs.send(end)
+            pairs.deliver(1 - end)
+            if pairs.may_send(1 - end):
+                pairs.talk(value, first=1 - end)
+        elif step == "deliver" and waiting:
+            pairs.deliver(end, value % waiting)
+        elif step == "deliver all" and waiting:
+            pairs.deliver_all(end, value % waiting)  # duplicates and late ones among them
+        # Nothing more and nothing less than a store that never saw the steps in between.
+        pairs.check()
+
+
+def test_a_failed_step_leaves_the_stored_party_as_it_was() -> None:
+    party, other = StoredParty("ana", MemoryStore()), Party("budi")
+    other.start(Party("carla"))
+    before = party.stored()
+    with pytest.raises(E2ECrossError):
+        party.receive(other.send(b"not for ana"))
+    assert party.stored() == before
+
+
+# --- Rows -----------------------------------------------------------------------------------
+
+
+def test_a_stranger_has_no_rows_and_no_session() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        assert not has_session(tx, BUDI)
+        assert load_sessions(tx, BUDI) is NO_SESSIONS
+        assert read_sessions(tx, PLACE) is NO_SESSIONS
+        assert read_current_session(tx, PLACE) is None
+        save_sessions(tx, PLACE, NO_SESSIONS, NO_SESSIONS)
+    assert not dump(store)
+
+
+def test_sessions_are_kept_per_address() -> None:
+    store = MemoryStore()
+    ana = make_device(ANA, store)
+    budi, other = make_device(BUDI), make_device(Address("instagram", "budi", 2))
+    start(ana, budi)
+    start(ana, other)
+    with store.transaction() as tx:
+        mine, theirs = load_sessions(tx, BUDI), load_sessions(tx, other.address)
+    assert mine.current is not None
+    assert theirs.current is not None
+    assert mine.current.remote_identity_key == budi.identity_key
+    assert theirs.current.remote_identity_key == other.identity_key
+
+
+def test_addresses_whose_parts_run_together_stay_apart() -> None:
+    store = MemoryStore()
+    ana = make_device(ANA, store)
+    one, two = Address("a", "bc"), Address("ab", "c")
+    start(ana, make_device(one))
+    assert ana.has_session(one)
+    assert not ana.has_session(two)
+
+
+def test_the_41st_archived_session_leaves_no_rows_behind(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    late = budi.encrypt(ANA, Text("late"))
+    say(budi, ana, "so that a key is skipped")
+    assert count_rows(store, Table.SKIPPED_KEYS) == 1
+    for _ in range(MAX_ARCHIVED_SESSIONS):
+        start(ana, budi)
+    assert count_rows(store, Table.SESSIONS) == 41
+    assert count_rows(store, Table.SKIPPED_KEYS) == 1
+    start(ana, budi)
+    assert count_rows(store, Table.SESSIONS) == 41
+    assert count_rows(store, Table.SKIPPED_KEYS) == 0
+    with pytest.raises(RemoteError):
+        ana.decrypt(late)
+    say(ana, budi, "halo")
+
+
+def test_a_chain_that_is_forgotten_leaves_no_rows_behind(stores: Stores) -> None:
+    store = stores.open("ana")
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    budi.encrypt(ANA, Text("lost"))  # its key is kept
+    say(budi, ana, "after the lost one")
+    for turn in range(MAX_RECEIVING_CHAINS):
+        assert count_rows(store, Table.SKIPPED_KEYS) == 1
+        say(ana, budi, f"question {turn}")
+        say(budi, ana, f"answer {turn}")
+    assert count_rows(store, Table.SKIPPED_KEYS) == 0
+
+
+def test_a_new_session_writes_itself_the_archived_one_and_the_list() -> None:
+    spy = SpyStore(MemoryStore())
+    ana, budi = make_device(ANA, spy), make_device(BUDI)
+    introduce(ana, budi)
+    bundle = new_bundle(budi)
+    spy.forget()
+    ana.start_session(bundle)
+    # The answered session is archived as it is: only the new one and the list are written.
+    assert spy.writes == {Table.SESSIONS: 1, Table.SESSION_RECORDS: 1, Table.DEVICE: 1}
+    bundle = new_bundle(budi)
+    spy.forget()
+    ana.start_session(bundle)
+    # The unanswered one stops wrapping when it is archived.
+    assert spy.writes == {Table.SESSIONS: 2, Table.SESSION_RECORDS: 1, Table.DEVICE: 1}
+
+
+def test_rows_of_skipped_keys_are_read_only_where_there_are_any() -> None:
+    spy = SpyStore(MemoryStore())
+    ana, budi = make_device(ANA, spy), make_device(BUDI)
+    introduce(ana, budi)
+    spy.forget()
+    say(budi, ana, "in order")
+    assert spy.reads[Table.SKIPPED_KEYS] == 0
+    budi.encrypt(ANA, Text("lost"))
+    say(budi, ana, "behind a gap")
+    spy.forget()
+    say(budi, ana, "again")
+    assert spy.reads[Table.SKIPPED_KEYS] == 1
+    for _ in range(MAX_ARCHIVED_SESSIONS // 2):
+        start(ana, budi)
+    say(ana, budi, "halo")
+    spy.forget()
+    say(budi, ana, "halo")
+    assert spy.reads[Table.SESSIONS] == 1
+
+
+def test_a_message_reads_one_row_of_stored_keys_at_most() -> None:
+    spy = SpyStore(MemoryStore())
+    ana, budi = make_device(ANA, spy), make_device(BUDI)
+    introduce(ana, budi)
+    late = [budi.encrypt(ANA, Text("late")) for _ in range(400)]
+    say(budi, ana, "behind a gap")
+    assert count_rows(spy, Table.SKIPPED_KEYS) == 7
+    again = late[0]
+    for envelope in late[:200]:
+        spy.forget()
+        ana.decrypt(envelope)
+        assert [o.name for o in spy.operations if o.table is Table.SKIPPED_KEYS][1:] in (
+            ["put"],
+            ["delete"],
+        )
+        assert spy.reads[Table.SKIPPED_KEYS] == 1
+    spy.forget()
+    with pytest.raises(DuplicateMessage):
+        ana.decrypt(again)
+    assert spy.reads[Table.SKIPPED_KEYS] == 1
+    assert not spy.writes
+
+
+def test_a_session_that_is_kept_as_a_value_holds_no_skipped_keys() -> None:
+    """They stay in their rows alone, however much was read with them."""
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    late = [budi.encrypt(ANA, Text("late")) for _ in range(2)]
+    say(budi, ana, "behind a gap")
+    ana.decrypt(late[0])
+    with store.transaction() as tx:
+        session = read_sessions(tx, address_key(BUDI)).current
+    assert session is not None
+    (chain,) = [chain for chain in session.ratchet.receiving if len(chain.skipped)]
+    assert not chain.skipped.buckets
+    assert count_rows(store, Table.SKIPPED_KEYS) == 1
+
+
+# --- Damage ---------------------------------------------------------------------------------
+
+
+def damaged_pair() -> tuple[Device, Device, MemoryStore, Mapping[Table, tuple[bytes, bytes]]]:
+    """Ana with two sessions and skipped keys; and where each table's last row is."""
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    budi.encrypt(ANA, Text("lost"))
+    say(budi, ana, "behind a gap")
+    return ana, budi, store, {where[0]: where[1:] for where in dump(store)}
+
+
+def test_a_listed_session_that_is_missing_is_a_damaged_store() -> None:
+    ana, budi, store, rows = damaged_pair()
+    envelope = budi.encrypt(ANA, Text("halo"))
+    with store.transaction() as tx:
+        tx.delete(Table.SESSIONS, *rows[Table.SESSIONS])
+    for attempt in (lambda: ana.decrypt(envelope), lambda: ana.encrypt(BUDI, Text(""))):
+        with pytest.raises(RecordCorrupted, match="missing"):
+            attempt()
+
+
+def test_a_session_in_the_place_of_another_is_a_damaged_store() -> None:
+    ana, budi, store, _ = damaged_pair()
+    start(ana, budi)
+    places = [where for where in dump(store) if where[0] is Table.SESSIONS]
+    records = [dump(store)[where] for where in places]
+    with store.transaction() as tx:
+        for where, record in zip(places, reversed(records), strict=True):
+            tx.put(*where, record)
+    with pytest.raises(RecordCorrupted, match="in the place of another"):
+        ana.encrypt(BUDI, Text("halo"))
+
+
+def test_skipped_keys_that_do_not_fit_their_session_are_a_damaged_store() -> None:
+    _, _, store, rows = damaged_pair()
+    with store.transaction() as tx:
+        tx.delete(Table.SKIPPED_KEYS, *rows[Table.SKIPPED_KEYS])
+    with store.transaction() as tx, pytest.raises(RecordCorrupted, match="skipped"):
+        load_sessions(tx, BUDI)
+
+
+def test_a_held_session_that_is_not_archived_is_a_damaged_store() -> None:
+    ana, _, store, rows = damaged_pair()
+    with store.transaction() as tx:
+        record = tx.get(Table.SESSION_RECORDS, *rows[Table.SESSION_RECORDS])
+        assert record is not None
+        held = b"\x05" + bytes(31) + b"\x09"
+        stored = SessionListRecord(SessionListRecord.decode(record).current, (), held, 8)
+        tx.put(Table.SESSION_RECORDS, *rows[Table.SESSION_RECORDS], stored.encode())
+    with pytest.raises(RecordCorrupted):
+        ana.encrypt(BUDI, Text("halo"))
+
+
+@pytest.mark.parametrize("table", _TABLES)
+def test_a_record_of_a_later_release_is_refused_with_both_versions(table: Table) -> None:
+    ana, budi, store, rows = damaged_pair()
+    with store.transaction() as tx:
+        record = tx.get(table, *rows[table])
+        assert record is not None
+        tx.put(table, *rows[table], b"\x02" + record[1:])
+    with pytest.raises(StoreTooNew, match=r"version 2.*up to 1") as caught:
+        ana.decrypt(budi.encrypt(ANA, Text("halo")))
+    assert (caught.value.found, caught.value.supported) == (2, 1)
+
+
+def test_the_parties_of_this_file_behave_as_devices() -> None:
+    ana, budi = StoredParty("ana", MemoryStore()), StoredParty("budi", MemoryStore())
+    ana.start(budi)
+    sealed = ana.send(b"halo")
+    assert budi.receive(sealed) == b"halo"
+    stranger = Party("carla", SeededEntropy("another"))
+    with pytest.raises(UnknownPrekey):
+        stranger.receive(sealed)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rows that are kept for a time: how long at least, how long at most, how many."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from e2ecross.state.shelf import FoundRow, Shelf
+from e2ecross.stores import MemoryStore, Table
+from tests.support.devices import NOW_MS, Stores
+
+KEPT_MS = 1_000
+SHELF = Shelf(Table.DELIVERED, KEPT_MS, 1_000)
+
+
+def rows_stored(store: MemoryStore) -> int:
+    with store.transaction() as tx:
+        return sum(1 for partition, _, _ in tx.scan(Table.DELIVERED) if partition)
+
+
+@given(st.lists(st.integers(0, 700), max_size=60))
+@example([KEPT_MS // 20] * 60)  # a row in each of the moments at which generations may change
+def test_a_row_is_found_for_the_time_and_at_most_a_quarter_longer(pauses: list[int]) -> None:
+    store, now_ms = MemoryStore(), NOW_MS
+    added: dict[bytes, int] = {}
+    for number, pause in enumerate(pauses):
+        now_ms += pause
+        row = number.to_bytes(2)
+        with store.transaction() as tx:
+            SHELF.add(tx, row, b"record " + row, now_ms)
+            added[row] = now_ms
+            for other, at_ms in added.items():
+                found = SHELF.find(tx, other, now_ms)
+                if now_ms - at_ms < KEPT_MS:
+                    assert found is not None
+                    assert found.record == b"record " + other
+                elif now_ms - at_ms >= KEPT_MS + KEPT_MS // 4:
+                    assert found is None
+
+
+@given(st.integers(1, 40), st.lists(st.integers(0, 30), max_size=150))
+@example(1, [0] * 10)
+def test_no_more_rows_are_kept_than_allowed_and_the_newest_are(
+    most: int, pauses: list[int]
+) -> None:
+    store, shelf, now_ms = MemoryStore(), Shelf(Table.DELIVERED, 10_000, most), NOW_MS
+    for number, pause in enumerate(pauses):
+        now_ms += pause
+        with store.transaction() as tx:
+            shelf.add(tx, number.to_bytes(2), b"", now_ms)
+            # At least four fifths of the allowed number, and the newest in any case.
+            for recent in range(max(0, number + 1 - max(most * 4 // 5 - 4, 1)), number + 1):
+                assert shelf.find(tx, recent.to_bytes(2), now_ms) is not None
+            found = [
+                n for n in range(number + 1) if shelf.find(tx, n.to_bytes(2), now_ms) is not None
+            ]
+        assert len(found) <= most + 4  # a bound that five generations do not divide
+        assert rows_stored(store) <= most + 4 + 64
+
+
+def test_forgotten_rows_are_deleted_a_bounded_number_at_a_time() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        for number in range(200):
+            SHELF.add(tx, number.to_bytes(2), b"", NOW_MS)
+    left = [200]
+    now_ms = NOW_MS + 2 * KEPT_MS
+    for number in range(6):
+        with store.transaction() as tx:
+            SHELF.add(tx, b"new" + bytes((number,)), b"", now_ms)
+            assert SHELF.find(tx, (199).to_bytes(2), now_ms) is None
+        left.append(rows_stored(store) - number - 1)
+    assert left == [200, 136, 72, 8, 0, 0, 0]
+    with store.transaction() as tx:
+        assert len({partition for partition, _, _ in tx.scan(Table.DELIVERED)}) == 2
+
+
+def test_a_row_is_replaced_and_removed_where_it_was_found(stores: Stores) -> None:
+    store = stores.open("ana")
+    with store.transaction() as tx:
+        SHELF.add(tx, b"row", b"one", NOW_MS)
+        SHELF.add(tx, b"other", b"other", NOW_MS + KEPT_MS // 2)  # of the next generation
+        found = SHELF.find(tx, b"row", NOW_MS)
+        assert found == FoundRow(bytes(4), b"one")
+        SHELF.replace(tx, found, b"row", b"two")
+    with store.transaction() as tx:
+        assert SHELF.find(tx, b"row", NOW_MS) == FoundRow(bytes(4), b"two")
+        assert SHELF.find(tx, b"row", NOW_MS + KEPT_MS * 5 // 4 - 1) is not None
+        assert SHELF.find(tx, b"row", NOW_MS + KEPT_MS * 5 // 4) is None  # no longer for that
+        SHELF.remove(tx, b"row", NOW_MS)
+        SHELF.remove(tx, b"row", NOW_MS)
+        assert SHELF.find(tx, b"row", NOW_MS) is None
+        assert SHELF.find(tx, b"other", NOW_MS) is not None
+
+
+def test_a_shelf_for_no_rows_keeps_none() -> None:
+    store, shelf = MemoryStore(), Shelf(Table.SENT, KEPT_MS, 0)
+    with store.transaction() as tx:
+        shelf.add(tx, b"row", b"record", NOW_MS)
+        assert shelf.find(tx, b"row", NOW_MS) is None
+        assert list(tx.scan(Table.SENT)) == []
+
+
+def test_a_clock_that_goes_back_forgets_nothing() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        SHELF.add(tx, b"row", b"", NOW_MS)
+        SHELF.add(tx, b"earlier", b"", NOW_MS - 10 * KEPT_MS)
+        for row in (b"row", b"earlier"):
+            assert SHELF.find(tx, row, NOW_MS - 10 * KEPT_MS) is not None
