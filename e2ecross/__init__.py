@@ -4,34 +4,42 @@
 A name is imported when it is first used (PEP 562): an app starts without what it does not need.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
+
+from e2ecross.lazy import lazy_names
 
 if TYPE_CHECKING:
     from e2ecross.address import Address, App, UserId
+    from e2ecross.client.backend import Backend
     from e2ecross.client.client import Client, Delivery, Sent
     from e2ecross.device.device import Device
     from e2ecross.errors import E2ECrossError
     from e2ecross.protocol.safety_number import SafetyNumber
+    from e2ecross.state.inbox import InboxItem
     from e2ecross.state.message import FailedMessage, Message
     from e2ecross.state.policy import Policy
     from e2ecross.state.session_store import SessionInfo
     from e2ecross.state.trust import RemoteIdentity, TrustState
     from e2ecross.state.witness import Witness
     from e2ecross.wire.bundle import OneTimePrekey, PreKeyBundle, PublishedKeys, SignedPrekey
-    from e2ecross.wire.content import Bytes, RetryRequest, Text, UnsupportedContent
+    from e2ecross.wire.content import Bytes, Content, RetryRequest, Text, UnsupportedContent
     from e2ecross.wire.envelope import Envelope, MessageKind
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Address",
     "App",
+    "Backend",
     "Bytes",
     "Client",
+    "Content",
     "Delivery",
     "Device",
     "E2ECrossError",
     "Envelope",
     "FailedMessage",
+    "InboxItem",
     "Message",
     "MessageKind",
     "OneTimePrekey",
@@ -49,18 +57,22 @@ __all__ = [
     "UnsupportedContent",
     "UserId",
     "Witness",
+    "__version__",
 ]
 
 _HOMES: Final = {
     "Address": "e2ecross.address",
     "App": "e2ecross.address",
+    "Backend": "e2ecross.client.backend",
     "Bytes": "e2ecross.wire.content",
     "Client": "e2ecross.client.client",
+    "Content": "e2ecross.wire.content",
     "Delivery": "e2ecross.client.client",
     "Device": "e2ecross.device.device",
     "E2ECrossError": "e2ecross.errors",
     "Envelope": "e2ecross.wire.envelope",
     "FailedMessage": "e2ecross.state.message",
+    "InboxItem": "e2ecross.state.inbox",
     "Message": "e2ecross.state.message",
     "MessageKind": "e2ecross.wire.envelope",
     "OneTimePrekey": "e2ecross.wire.bundle",
@@ -80,13 +92,4 @@ _HOMES: Final = {
     "Witness": "e2ecross.state.witness",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

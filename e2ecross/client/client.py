@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from e2ecross.address import Address, UserId
+from e2ecross.arguments import require_methods, require_type, require_whole_number
 from e2ecross.client.backend import Backend
 from e2ecross.client.incoming import fetch_into_inbox
 from e2ecross.client.link import Link
@@ -29,12 +30,11 @@ from e2ecross.state.epoch import check_epoch
 from e2ecross.state.inbox import InboxItem, confirm_in_inbox, list_inbox, receipt_of
 from e2ecross.state.prekey_store import delete_expired_prekeys
 from e2ecross.state.publication import read_publication
-from e2ecross.wire.arguments import require_methods, require_type, require_whole_number
 from e2ecross.wire.content import Content
+from e2ecross.wire.limits import TOKEN_BYTES
 
 __all__ = ["Client", "Delivery", "Sent"]
 
-_TOKEN_BYTES = 32
 _MAX_BATCH = 1000
 _BACKEND_METHODS = [name for name in vars(Backend) if not name.startswith("_")]
 
@@ -119,7 +119,7 @@ class Client:
             StoreError: the store cannot be read or written.
         """
         context = self._device.context
-        token = context.entropy.bytes(_TOKEN_BYTES)
+        token = context.entropy.bytes(TOKEN_BYTES)
         with context.store.transaction() as tx:
             record = require_device(tx)
             if record.backend_token:

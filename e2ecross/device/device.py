@@ -9,6 +9,7 @@ Rules:
 """
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.device.device_batch import DeviceBatch
@@ -40,7 +41,6 @@ from e2ecross.state.policy import Policy
 from e2ecross.state.session_store import SessionInfo, has_session, read_session_info
 from e2ecross.state.witness import Witness
 from e2ecross.stores.base import Store
-from e2ecross.wire.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
 from e2ecross.wire.content import Content
 from e2ecross.wire.envelope import Envelope, MessageKind

@@ -2,22 +2,19 @@
 """What a `Device` does with many messages at once."""
 
 from collections.abc import Iterable
-from typing import TypeVar
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_callable, require_list, require_type
 from e2ecross.device.batch import Progress, decode_envelopes, decrypt_all, encrypt_all
 from e2ecross.device.device_trust import DeviceTrust
 from e2ecross.device.sending import require_content, require_other_device
-from e2ecross.errors import InvalidArgument, LocalError, RecordCorrupted, RemoteError
+from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
 from e2ecross.state.epoch import witnessed_receipt, witnessed_transaction
 from e2ecross.state.message import Message
-from e2ecross.wire.arguments import require_type
 from e2ecross.wire.content import Content
 from e2ecross.wire.envelope import Envelope
 
 __all__ = ["DeviceBatch"]
-
-T = TypeVar("T")
 
 
 class DeviceBatch(DeviceTrust):
@@ -51,11 +48,12 @@ class DeviceBatch(DeviceTrust):
         """
         context = self._context
         require_content(content)
-        listed = _listed("addresses", addresses)
+        listed = require_list("addresses", addresses)
         for address in listed:
             require_type("an element of addresses", address, Address)
             require_other_device(context, address, "an element of addresses")
-        _require_callable(progress)
+        if progress is not None:
+            require_callable("progress", progress)
         with witnessed_transaction(context) as tx:
             return encrypt_all(context, tx, listed, content, progress)
 
@@ -79,22 +77,11 @@ class DeviceBatch(DeviceTrust):
             StoreError: the store cannot be read or written. Nothing changed.
         """
         context = self._context
-        listed = _listed("envelopes", envelopes)
+        listed = require_list("envelopes", envelopes)
         for envelope in listed:
             require_type("an element of envelopes", envelope, Envelope, bytes)
-        _require_callable(progress)
+        if progress is not None:
+            require_callable("progress", progress)
         decoded = decode_envelopes(context, listed)
         with witnessed_receipt(context) as tx:
             return decrypt_all(context, tx, decoded, progress)
-
-
-def _listed(name: str, values: Iterable[T]) -> list[T]:
-    # Bytes are iterable, and an address or an envelope alone is likely to be meant otherwise.
-    if isinstance(values, bytes | str) or not isinstance(values, Iterable):
-        raise InvalidArgument(f"{name} must be a list, not {type(values).__name__}")
-    return list(values)
-
-
-def _require_callable(progress: object) -> None:
-    if progress is not None and not callable(progress):
-        raise InvalidArgument("progress must be a function of two numbers, or None")

@@ -6,6 +6,7 @@ Rules:
 """
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_bytes, require_type
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, decode_public_key
 from e2ecross.device.sending import send_to_identity
 from e2ecross.errors import InvalidArgument, InvalidKey
@@ -19,7 +20,6 @@ from e2ecross.state.trust import (
     reject_identity,
     require_identity,
 )
-from e2ecross.wire.arguments import require_bytes, require_type
 
 __all__ = ["DeviceTrust"]
 

@@ -9,6 +9,7 @@ Rules:
 from dataclasses import dataclass
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_methods, require_type, require_whole_number
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import KeyPair, generate_key_pair, key_pair_from_private
 from e2ecross.device.identity_backup import open_backup
@@ -29,7 +30,6 @@ from e2ecross.state.policy import Policy
 from e2ecross.state.prekey_store import put_kyber_prekey, put_signed_prekey
 from e2ecross.state.witness import CheckedWitness, Witness
 from e2ecross.stores.base import Store
-from e2ecross.wire.arguments import require_methods, require_type, require_whole_number
 from e2ecross.wire.records import DeviceRecord
 
 __all__ = ["Surroundings", "create_device", "import_device", "load_context"]

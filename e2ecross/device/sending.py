@@ -8,6 +8,7 @@ Rules:
 """
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_bytes, require_type
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import InvalidArgument, NoSession, RecordCorrupted, UntrustedIdentity
 from e2ecross.protocol.session import Session
@@ -31,7 +32,6 @@ from e2ecross.state.trust import (
     trust_bundle_identity,
 )
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.arguments import require_bytes, require_type
 from e2ecross.wire.content import (
     Bytes,
     Payload,

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import UserId
+from e2ecross.arguments import require_whole_number
 from e2ecross.crypto.kdf import is_equal, iterated_sha512
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import UnsupportedVersion
-from e2ecross.wire.arguments import require_whole_number
 from e2ecross.wire.fingerprint import FINGERPRINT_BYTES, decode_fingerprints, encode_fingerprints
 
 __all__ = ["SafetyNumber", "combine_fingerprints", "compute_fingerprint", "make_safety_number"]

@@ -9,8 +9,9 @@ Rules:
 from dataclasses import dataclass, fields
 from typing import Final
 
+from e2ecross.arguments import require_whole_number
 from e2ecross.errors import InvalidArgument
-from e2ecross.relay.arguments import MAX_NUMBER, require_whole_number
+from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
 
 __all__ = ["RelayLimits"]

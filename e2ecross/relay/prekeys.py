@@ -16,9 +16,8 @@ from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.errors import BackendRefused
-from e2ecross.relay.arguments import MAX_NUMBER
 from e2ecross.relay.limits import RelayLimits
-from e2ecross.relay.rows import read_row, read_rows
+from e2ecross.relay.rows import MAX_NUMBER, read_row, read_rows
 
 __all__ = ["Prekey", "PrekeyKind", "add", "drop_all", "unused_count", "use_up", "withdraw"]
 

@@ -27,22 +27,21 @@ from types import TracebackType
 from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.errors import BackendRefused, MailboxFull, UnknownRecipient
-from e2ecross.relay import allowance, directory, mailbox
-from e2ecross.relay.arguments import (
-    MAX_NUMBER,
+from e2ecross.arguments import (
+    require_bytes,
     require_callable,
     require_file_name,
-    require_token,
     require_type,
     require_whole_number,
-    require_whole_numbers,
 )
+from e2ecross.errors import BackendRefused, InvalidArgument, MailboxFull, UnknownRecipient
+from e2ecross.relay import allowance, directory, mailbox
 from e2ecross.relay.database import Database
 from e2ecross.relay.limits import RelayLimits
+from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
+from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, TOKEN_BYTES
 
 __all__ = ["Relay"]
 
@@ -140,7 +139,7 @@ class Relay:
             BackendRefused: `authorise` did not let the claim go ahead.
         """
         require_type("address", address, Address)
-        require_token(token)
+        require_bytes("token", token, TOKEN_BYTES)
         allowed: bool | None = None  # whether the address was taken when authorise said yes
         while True:
             with self._database.writing() as connection:
@@ -188,7 +187,7 @@ class Relay:
             BackendRefused: too many unused one-time prekeys; nothing was changed, and the epoch
                 not kept.
         """
-        require_token(token)
+        require_bytes("token", token, TOKEN_BYTES)
         require_type("published", published, PublishedKeys)
         require_whole_number("epoch", epoch, 0, MAX_NUMBER)
         require_type("replace", replace, bool)
@@ -206,7 +205,7 @@ class Relay:
             NotRegistered: the token (32 bytes, secret) is not that of the address.
         """
         require_type("address", address, Address)
-        require_token(token)
+        require_bytes("token", token, TOKEN_BYTES)
         with self._database.reading() as connection:
             directory.require_holder(connection, address, token)
             return directory.epoch(connection, address)
@@ -220,7 +219,7 @@ class Relay:
             NotRegistered: the token (32 bytes, secret) is not that of the address.
         """
         require_type("address", address, Address)
-        require_token(token)
+        require_bytes("token", token, TOKEN_BYTES)
         with self._database.reading() as connection:
             directory.require_holder(connection, address, token)
             return directory.unused_count(connection, address)
@@ -242,7 +241,7 @@ class Relay:
             NotRegistered: the token is not that of the requester.
         """
         require_type("requester", requester, Address)
-        require_token(token)
+        require_bytes("token", token, TOKEN_BYTES)
         require_type("address", address, Address)
         with self._database.writing() as connection:
             directory.require_holder(connection, requester, token)
@@ -277,7 +276,7 @@ class Relay:
             MailboxFull: too many messages wait for the recipient; of a sender of whom few wait
                 there, some more are kept (`RelayLimits.mailbox_reserve_per_sender`).
         """
-        require_token(token)
+        require_bytes("token", token, TOKEN_BYTES)
         require_type("envelope", envelope, bytes)
         require_whole_number("epoch", epoch, 0, MAX_NUMBER)
         # Beyond the last bound it is no envelope anywhere, and `decode` says so before parsing.
@@ -317,7 +316,7 @@ class Relay:
             NotRegistered: the token is not that of the address.
         """
         require_type("address", address, Address)
-        require_token(token)
+        require_bytes("token", token, TOKEN_BYTES)
         require_whole_number("limit", limit, 1, self._limits.fetch_messages)
         require_whole_number("after", after, 0, MAX_NUMBER)
         with self._database.reading() as connection:
@@ -336,8 +335,11 @@ class Relay:
             NotRegistered: the token is not that of the address.
         """
         require_type("address", address, Address)
-        require_token(token)
-        require_whole_numbers("numbers", numbers)
+        require_bytes("token", token, TOKEN_BYTES)
+        require_type("numbers", numbers, Sequence)
+        is_text = isinstance(numbers, bytes | bytearray | str)
+        if is_text or not all(type(number) is int for number in numbers):
+            raise InvalidArgument("numbers must be a list of whole numbers")
         possible = [number for number in numbers if 0 < number <= MAX_NUMBER]
         # At least one round, so that a wrong token is refused whatever the numbers are.
         for start in range(0, max(len(possible), 1), _ACKNOWLEDGE_BATCH):

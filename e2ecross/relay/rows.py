@@ -7,11 +7,14 @@ Rules:
 """
 
 import sqlite3
-from typing import Any
+from typing import Any, Final
 
 from e2ecross.errors import BackendError
 
-__all__ = ["read_row", "read_rows", "require_row"]
+__all__ = ["MAX_NUMBER", "read_row", "read_rows", "require_row"]
+
+MAX_NUMBER: Final = 2**63 - 1
+"""The highest number that a row of SQLite can have."""
 
 
 def read_rows(

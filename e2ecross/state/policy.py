@@ -4,8 +4,8 @@
 from dataclasses import dataclass, fields
 from typing import Final
 
+from e2ecross.arguments import require_whole_number
 from e2ecross.errors import InvalidArgument
-from e2ecross.wire.arguments import require_whole_number
 from e2ecross.wire.limits import MAX_FORWARD_JUMP, MAX_FORWARD_JUMP_PQ, MAX_ONE_TIME_PREKEYS
 
 __all__ = ["Policy"]

@@ -4,8 +4,9 @@
 A name is imported when it is first used (PEP 562): who uses one store does not load the others.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Final
+
+from e2ecross.lazy import lazy_names
 
 if TYPE_CHECKING:
     from e2ecross.stores.base import Store, Table, Transaction
@@ -24,13 +25,4 @@ _HOMES: Final = {
     "Transaction": "e2ecross.stores.base",
 }
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -9,6 +9,7 @@ Rules:
 
 from typing import Final
 
+from e2ecross.arguments import require_bytes, require_whole_number
 from e2ecross.errors import InvalidArgument
 from e2ecross.stores.base import Table
 
@@ -16,7 +17,6 @@ __all__ = [
     "DEFAULT_BUSY_TIMEOUT_MS",
     "DEFAULT_CACHED_VALUES",
     "check_busy_timeout",
-    "check_bytes",
     "check_cached_values",
     "check_limit",
     "check_place",
@@ -42,34 +42,26 @@ def check_table(table: object) -> None:
         raise InvalidArgument("table must be a member of e2ecross.stores.Table")
 
 
-def check_bytes(name: str, value: object) -> None:
-    """Refuse what is not exactly `bytes` (`InvalidArgument`)."""
-    if type(value) is not bytes:
-        raise InvalidArgument(f"{name} must be bytes, not {type(value).__name__}")
-
-
 def check_place(table: object, partition: object, row: object = b"") -> None:
     """Refuse what names no place of a record (`InvalidArgument`)."""
     check_table(table)
-    check_bytes("partition", partition)
-    check_bytes("row", row)
+    require_bytes("partition", partition)
+    require_bytes("row", row)
 
 
 def check_limit(value: object) -> None:
     """Refuse what is neither None nor a number of rows (`InvalidArgument`)."""
-    if value is not None and (type(value) is not int or not 0 <= value <= _MAX_ROWS):
-        raise InvalidArgument("limit must be None or a whole number from 0 to 2^63-1")
+    if value is not None:
+        require_whole_number("limit", value, 0, _MAX_ROWS)
 
 
-def check_busy_timeout(value: object) -> int:
+def check_busy_timeout(value: int) -> int:
     """Return the time in milliseconds, or refuse it (`InvalidArgument`)."""
-    if type(value) is not int or not 0 <= value <= _MAX_BUSY_TIMEOUT_MS:
-        raise InvalidArgument(f"busy_timeout_ms must be a whole number to {_MAX_BUSY_TIMEOUT_MS}")
+    require_whole_number("busy_timeout_ms", value, 0, _MAX_BUSY_TIMEOUT_MS)
     return value
 
 
-def check_cached_values(value: object) -> int:
+def check_cached_values(value: int) -> int:
     """Return the number of values, or refuse it (`InvalidArgument`)."""
-    if type(value) is not int or not 0 <= value <= _MAX_CACHED_VALUES:
-        raise InvalidArgument(f"cached_values must be a whole number to {_MAX_CACHED_VALUES}")
+    require_whole_number("cached_values", value, 0, _MAX_CACHED_VALUES)
     return value

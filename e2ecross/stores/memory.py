@@ -17,12 +17,12 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self, SupportsIndex, TypeVar
 
+from e2ecross.arguments import require_bytes
 from e2ecross.errors import StoreClosed, StoreError
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.stores.checks import (
     DEFAULT_BUSY_TIMEOUT_MS,
     check_busy_timeout,
-    check_bytes,
     check_limit,
     check_table,
 )
@@ -129,21 +129,21 @@ class _MemoryTransaction:
     def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
         """See `Transaction.get`."""
         rows = self._rows(table, partition)
-        check_bytes("row", row)
+        require_bytes("row", row)
         found = rows.get(row)
         return None if found is None else _record(found)
 
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
         """See `Transaction.put`."""
-        check_bytes("record", record)
+        require_bytes("record", record)
         self._put(table, partition, row, record)
 
     def get_value(self, table: Table, partition: bytes, row: bytes, codec: Codec[V]) -> V | None:
         """See `Transaction.get_value`."""
         if self._ended or type(table) is not Table or type(partition) is not bytes:
             self._check(table)
-            check_bytes("partition", partition)
-        check_bytes("row", row)
+            require_bytes("partition", partition)
+        require_bytes("row", row)
         found = self._tables[table].get(partition, _NO_ROWS).get(row)
         if found is None:
             return None
@@ -176,8 +176,8 @@ class _MemoryTransaction:
     def _put(self, table: Table, partition: bytes, row: bytes, record: bytes | _Kept) -> None:
         if self._ended or type(table) is not Table or type(partition) is not bytes:
             self._check(table)
-            check_bytes("partition", partition)
-        check_bytes("row", row)
+            require_bytes("partition", partition)
+        require_bytes("row", row)
         rows = self._tables[table].get(partition, _NO_ROWS)
         # First the log, then the change: an interrupt between the two is undone correctly.
         self._before.append((table, partition, row, rows.get(row)))
@@ -189,7 +189,7 @@ class _MemoryTransaction:
     def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
         """See `Transaction.delete`."""
         rows = self._rows(table, partition)
-        check_bytes("row", row)
+        require_bytes("row", row)
         if row in rows:
             self._before.append((table, partition, row, rows[row]))
             self._remove(table, partition, row)
@@ -224,7 +224,7 @@ class _MemoryTransaction:
 
     def _rows(self, table: Table, partition: bytes) -> _Rows:
         self._check(table)
-        check_bytes("partition", partition)
+        require_bytes("partition", partition)
         return self._tables[table].get(partition, _NO_ROWS)
 
     def _check(self, table: Table) -> None:

@@ -19,13 +19,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Final
 
+from e2ecross.arguments import require_bytes
 from e2ecross.crypto.aead import NONCE_BYTES, SealingKey
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.kdf import hmac_with_key
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import AuthenticationFailed, RecordCorrupted
 from e2ecross.stores.base import Table, Transaction, ValuesAsBytes
-from e2ecross.stores.checks import check_bytes, check_place, check_table
+from e2ecross.stores.checks import check_place, check_table
 
 # The entropy names are handed on for the stores, which may not import from crypto themselves.
 __all__ = [
@@ -140,7 +141,7 @@ class SealedTransaction(ValuesAsBytes):
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
         """See `Transaction.put`."""
         place = self._place(table, partition, row)
-        check_bytes("record", record)
+        require_bytes("record", record)
         self._inner.put(*place, self._sealer.seal(place, _join(partition, row), record))
 
     def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
@@ -180,7 +181,7 @@ class SealedTransaction(ValuesAsBytes):
 
     def _partition(self, table: Table, partition: bytes) -> bytes:
         check_table(table)
-        check_bytes("partition", partition)
+        require_bytes("partition", partition)
         return self._sealer.blind_partition(table, partition)
 
     def _place(self, table: Table, partition: bytes, row: bytes) -> tuple[Table, bytes, bytes]:

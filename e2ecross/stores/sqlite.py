@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import NoReturn, Self, SupportsIndex
 
+from e2ecross.arguments import require_file_name
 from e2ecross.errors import InvalidArgument, StoreClosed
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.checks import (
@@ -37,7 +38,7 @@ from e2ecross.stores.sealing_header import (
 from e2ecross.stores.sqlite_commit import TRUNCATE_EVERY, begin, truncate_now_and_then
 from e2ecross.stores.sqlite_connections import Connections
 from e2ecross.stores.sqlite_errors import as_store_errors
-from e2ecross.stores.sqlite_file import check_path, connect, create, recognise, use_wal
+from e2ecross.stores.sqlite_file import connect, create, recognise, use_wal
 from e2ecross.stores.sqlite_schema import (
     prepare,
     replace_sealing,
@@ -97,7 +98,7 @@ class SQLiteStore:
         entropy: EntropySource = SYSTEM_ENTROPY,
         cached_values: int = DEFAULT_CACHED_VALUES,
     ) -> None:
-        self._path = check_path(path)
+        self._path = os.path.abspath(require_file_name("path", path))  # the folder may change
         store_key = check_store_key(key, passphrase, passphrase_cost)
         self._busy_timeout_ms = check_busy_timeout(busy_timeout_ms)
         self._cached_values = check_cached_values(cached_values)

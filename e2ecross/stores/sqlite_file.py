@@ -19,11 +19,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from e2ecross.errors import InvalidArgument, StoreCorrupted, StoreError
+from e2ecross.errors import StoreCorrupted, StoreError
 from e2ecross.stores.sqlite_errors import is_busy, is_damage
 from e2ecross.stores.sqlite_schema import APPLICATION_ID, PAGE_BYTES, pragma_value, refuse_newer
 
-__all__ = ["check_path", "connect", "create", "recognise", "use_wal"]
+__all__ = ["connect", "create", "recognise", "use_wal"]
 
 _FILE_MODE: Final = 0o600  # SQLite gives -wal and -shm the same
 _RETRY_SECONDS: Final = 0.005
@@ -51,16 +51,6 @@ def _renew_lock() -> None:
 
 if sys.platform != "win32":
     os.register_at_fork(after_in_child=_renew_lock)
-
-
-def check_path(path: object) -> str:
-    """Return the absolute name of the file, or refuse it (`InvalidArgument`)."""
-    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise InvalidArgument("path must be the name of a file, as str or os.PathLike[str]")
-    if text == ":memory:":
-        raise InvalidArgument("path must be the name of a file: use MemoryStore for memory")
-    return os.path.abspath(text)  # the working directory may change
 
 
 def create(path: str) -> None:

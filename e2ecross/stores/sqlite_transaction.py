@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
+from e2ecross.arguments import require_bytes
 from e2ecross.errors import StoreCorrupted, StoreError
 from e2ecross.stores.base import Table, ValuesAsBytes
-from e2ecross.stores.checks import check_bytes, check_limit, check_place, check_table
+from e2ecross.stores.checks import check_limit, check_place, check_table
 from e2ecross.stores.sqlite_errors import DRIVER_ERRORS, store_error
 
 __all__ = ["SQLiteTransaction"]
@@ -88,7 +89,7 @@ class SQLiteTransaction(ValuesAsBytes):
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
         """See `Transaction.put`."""
         check_place(table, partition, row)
-        check_bytes("record", record)
+        require_bytes("record", record)
         self._run(_SQL[table].put, partition, row, record)
         self.has_written = True
 

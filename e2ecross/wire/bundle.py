@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.crypto.kem import KEM_PUBLIC_KEY_BYTES, decode_kem_public_key
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, decode_public_key
 from e2ecross.crypto.xeddsa import SIGNATURE_BYTES
 from e2ecross.errors import DecodeError, InvalidArgument, UnsupportedVersion
 from e2ecross.wire._pb.e2ecross.v1 import bundle_pb2
-from e2ecross.wire.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.wire.encoding import (
     decode_address,
     encode_address,

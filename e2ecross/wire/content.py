@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
 from e2ecross.crypto.secret import without_frames
 from e2ecross.errors import DecodeError, InvalidArgument, RemoteError, UnsupportedVersion
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
-from e2ecross.wire.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.wire.encoding import (
     decode_address,
     encode_address,

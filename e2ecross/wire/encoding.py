@@ -14,9 +14,9 @@ from google.protobuf.message import DecodeError as _LibraryDecodeError
 from google.protobuf.message import Message
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_bytes
 from e2ecross.errors import DecodeError, InvalidArgument
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2
-from e2ecross.wire.arguments import require_bytes
 
 __all__ = ["decode_address", "encode_address", "parse", "require_canonical", "serialize"]
 

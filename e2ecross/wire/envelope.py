@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_bytes, require_type
 from e2ecross.errors import DecodeError, InvalidArgument, UnsupportedVersion
 from e2ecross.wire._pb.e2ecross.v1 import envelope_pb2
-from e2ecross.wire.arguments import require_bytes, require_type
 from e2ecross.wire.encoding import (
     decode_address,
     encode_address,

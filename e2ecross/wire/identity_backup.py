@@ -25,13 +25,13 @@ from e2ecross.wire.encoding import (
     require_canonical,
     serialize,
 )
+from e2ecross.wire.limits import TOKEN_BYTES
 
 __all__ = ["BACKUP_VERSION", "BackupContent", "IdentityBackup"]
 
 BACKUP_VERSION: Final = 1
 _MAX_BYTES: Final = 1024
 """An address has 100 bytes at most, the rest is of fixed length: a backup has under 320."""
-_TOKEN_BYTES: Final = 32
 _WHAT: Final = "an identity backup"
 
 
@@ -135,7 +135,7 @@ class BackupContent(Secret):
         require_canonical(fields, data, _WHAT)
         if len(fields.identity_private_key) != PRIVATE_KEY_BYTES:
             raise DecodeError("an identity backup holds a key of wrong length")
-        if fields.backend_token and len(fields.backend_token) != _TOKEN_BYTES:
+        if fields.backend_token and len(fields.backend_token) != TOKEN_BYTES:
             raise DecodeError("an identity backup holds a token of wrong length")
         return cls(
             decode_address(fields.address), fields.identity_private_key, fields.backend_token

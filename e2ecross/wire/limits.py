@@ -2,7 +2,7 @@
 """Bounds on what may come from outside, and on what it may cost. No caller may raise them.
 
 The bounds on a session are those of deployed Signal clients, so that no honest message falls
-outside; `client/policy.py` may lower some of them.
+outside; `state/policy.py` may lower some of them.
 """
 
 from typing import Final
@@ -32,10 +32,13 @@ __all__ = [
     "MAX_UINT32",
     "MESSAGE_ID_BYTES",
     "SPQR_STEP_COST",
+    "TOKEN_BYTES",
 ]
 
 MAX_UINT32: Final = 2**32 - 1
 MESSAGE_ID_BYTES: Final = 16
+TOKEN_BYTES: Final = 32
+"""What a device shows at its back end: that it is the one which registered."""
 
 # --- Sizes, checked before anything is parsed ---
 MAX_CONTENT_BYTES: Final = 64 * 1024

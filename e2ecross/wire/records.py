@@ -16,7 +16,7 @@ from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.xeddsa import SIGNATURE_BYTES
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.encoding import encode_address
-from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
+from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES, TOKEN_BYTES
 from e2ecross.wire.record_encoding import (
     check_lengths,
     decode_record,
@@ -37,7 +37,6 @@ __all__ = [
     "encode_publication",
 ]
 
-_TOKEN_BYTES: Final = 32
 _FIELD_HEADER_BYTES: Final = 5
 """Of a field that holds up to 2^28 bytes: number and length."""
 
@@ -109,7 +108,7 @@ class DeviceRecord(Secret):
         fields = decode_record(storage_pb2.DeviceRecord, data, what)
         check_lengths(what, (fields.identity_private_key, PRIVATE_KEY_BYTES))
         if fields.backend_token:
-            check_lengths(what, (fields.backend_token, _TOKEN_BYTES))
+            check_lengths(what, (fields.backend_token, TOKEN_BYTES))
         return cls(
             address=decode_stored_address(fields.address, what),
             identity_private_key=fields.identity_private_key,

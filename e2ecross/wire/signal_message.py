@@ -16,13 +16,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from e2ecross.arguments import require_bytes
 from e2ecross.crypto.cipher import BLOCK_BYTES, MAC_BYTES
 from e2ecross.crypto.kem import decode_kem_ciphertext
 from e2ecross.crypto.keys import PublicKey, decode_public_key
 from e2ecross.crypto.secret import new_tuple
 from e2ecross.errors import DecodeError, UnsupportedVersion
 from e2ecross.wire._pb.signal import wire_pb2
-from e2ecross.wire.arguments import require_bytes
 from e2ecross.wire.encoding import parse
 from e2ecross.wire.limits import MAX_SIGNAL_MESSAGE_BYTES, MAX_UINT32
 

@@ -17,7 +17,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import Relay, RelayLimits
-from e2ecross.relay.arguments import MAX_NUMBER
+from e2ecross.relay.rows import MAX_NUMBER
 from tests.relay.support import (
     ANA,
     BUDI,

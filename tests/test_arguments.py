@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from e2ecross.errors import InvalidArgument
-from e2ecross.wire.arguments import (
+from e2ecross.arguments import (
     require_bytes,
     require_methods,
     require_type,
     require_whole_number,
 )
+from e2ecross.errors import InvalidArgument
 
 
 def test_type_is_required_by_name() -> None:
