@@ -9,12 +9,13 @@ Rules:
 """
 
 import argparse
-import importlib.metadata
 import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import Final
+
+from e2ecross import __version__
 
 __all__ = ["main"]
 
@@ -82,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="e2ecross",
         description="End-to-end encryption between messaging apps.",
     )
-    parser.add_argument("--version", action="version", version=f"e2ecross {_version()}")
+    parser.add_argument("--version", action="version", version=f"e2ecross {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
     demo = commands.add_parser(
         "demo",
@@ -122,13 +123,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
     return parser
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("e2ecross")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def _replace_what_cannot_be_shown() -> None:

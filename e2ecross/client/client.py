@@ -20,7 +20,7 @@ from e2ecross.client.backend import Backend
 from e2ecross.client.incoming import fetch_into_inbox
 from e2ecross.client.link import Link
 from e2ecross.client.outgoing import flush_outbox, prepare_message
-from e2ecross.device.device import Device
+from e2ecross.device.device import Device, context_of
 from e2ecross.device.prekey_upkeep import needs_rotation
 from e2ecross.device.sending import checked_message_id, require_content, require_other_device
 from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument, NotRegistered
@@ -76,6 +76,7 @@ class Client:
     __slots__ = (
         "_acknowledged",
         "_backend",
+        "_context",
         "_device",
         "_is_epoch_checked",
         "_own_receipts",
@@ -95,6 +96,7 @@ class Client:
         require_type("device", device, Device)
         require_methods("backend", backend, *_BACKEND_METHODS)
         self._device = device
+        self._context = context_of(device)
         self._backend = backend
         self._is_epoch_checked = False
         self._acknowledged: set[int] = set()  # back-end numbers in the inbox that it has heard of
@@ -118,7 +120,7 @@ class Client:
             RestoredStore: the store is older than what the back end has seen of the device.
             StoreError: the store cannot be read or written.
         """
-        context = self._device.context
+        context = self._context
         token = context.entropy.bytes(TOKEN_BYTES)
         with context.store.transaction() as tx:
             record = require_device(tx)
@@ -127,7 +129,7 @@ class Client:
             else:  # committed before it is used, so that a crash cannot lock us out
                 save_device(tx, replace(record, backend_token=token))
         self._backend.register(context.address, token)
-        link = Link(self._device, self._backend, token)
+        link = Link(self._context, self._backend, token)
         self._check_epoch(link)
         if not record.registered:
             self._publish(link, context.policy.one_time_prekeys_target)
@@ -179,7 +181,7 @@ class Client:
             InvalidArgument: an argument has the wrong type or length.
             StoreError: the store cannot be read or written.
         """
-        context = self._device.context
+        context = self._context
         address = _recipient_address(recipient)
         require_other_device(context, address, "recipient")
         require_content(content)
@@ -245,7 +247,7 @@ class Client:
         """
         require_type("items", items, Iterable)
         receipts = [receipt_of(item) for item in items]
-        with self._device.context.store.transaction() as tx:
+        with self._context.store.transaction() as tx:
             for receipt in receipts:
                 confirm_in_inbox(tx, receipt, self._acknowledged)
         self._own_receipts.difference_update(receipts)
@@ -254,11 +256,11 @@ class Client:
     # --- The way to the back end ------------------------------------------------------------
 
     def _link(self) -> Link:
-        with self._device.context.store.transaction() as tx:
+        with self._context.store.transaction() as tx:
             record = require_device(tx)
         if not record.backend_token:
             raise NotRegistered("this device is not registered at the back end: call register")
-        return Link(self._device, self._backend, record.backend_token)
+        return Link(self._context, self._backend, record.backend_token)
 
     def _check_epoch(self, link: Link) -> None:
         """Compare the store with what the back end has seen, once, before anything leaves."""
@@ -311,7 +313,7 @@ class Client:
 
     def _unseen(self, limit: int) -> list[InboxItem]:
         """List items of the inbox that this object has not handed over yet."""
-        with self._device.context.store.transaction() as tx:
+        with self._context.store.transaction() as tx:
             listed = list_inbox(tx)
         return [
             replace(item, redelivered=item.receipt not in self._own_receipts)

@@ -14,7 +14,7 @@ from e2ecross.address import Address
 from e2ecross.client.backend import Backend
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.crypto.secret import Secret
-from e2ecross.device.device import Device
+from e2ecross.device.messages import has_session, start_session
 from e2ecross.device.sending import send_to_identity
 from e2ecross.errors import BackendError, EnvelopeMismatch, UntrustedIdentity, VersionDowngrade
 from e2ecross.state.context import Context, address_key
@@ -43,19 +43,14 @@ class Link(Secret):
     """A device and the back end that it is registered at.
 
     Attributes:
-        device: the device.
+        context: what the operations of the device work with.
         backend: where it is registered.
         token: under which, 32 bytes, secret.
     """
 
-    device: Device
+    context: Context
     backend: Backend
     token: bytes
-
-    @property
-    def context(self) -> Context:
-        """What the operations of the device work with."""
-        return self.device.context
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +87,8 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> BundleNews:
         RemoteError: the bundle is not acceptable.
         BackendError: the back end has no bundle, or cannot be reached.
     """
-    device, context = link.device, link.context
-    if not fresh and device.has_session(address):
+    context = link.context
+    if not fresh and has_session(context, address):
         return NO_NEWS
     bundle = link.backend.fetch_bundle(context.address, link.token, address)
     if not isinstance(bundle, PreKeyBundle):
@@ -105,7 +100,7 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> BundleNews:
     with context.store.transaction() as tx:
         downgraded = is_downgrade(find_identity_record(tx, address_key(address)), version)
     try:
-        device.start_session(bundle)
+        start_session(context, bundle)
     except UntrustedIdentity as error:
         with context.store.transaction() as tx:
             now_ms = context.clock()
@@ -113,7 +108,7 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> BundleNews:
                 raise
             # The old sessions read late messages, and are not sent with any more.
             send_to_identity(tx, address, decode_public_key(error.identity_key))
-        device.start_session(bundle)
+        start_session(context, bundle)
         return BundleNews(identity_changed=True, version_downgraded=downgraded)
     return BundleNews(version_downgraded=downgraded)
 

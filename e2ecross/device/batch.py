@@ -8,10 +8,11 @@ Rules:
 - Messages of one peer are read in the order in which they are given.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_callable, require_list, require_type
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.receiving import (
     DecodedMessage,
@@ -19,24 +20,59 @@ from e2ecross.device.receiving import (
     decrypt_envelope,
     message_from,
 )
-from e2ecross.device.sending import checked_message_id, encrypt_content
+from e2ecross.device.sending import (
+    checked_message_id,
+    encrypt_content,
+    require_content,
+    require_other_device,
+)
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
 from e2ecross.state.context import Context
+from e2ecross.state.epoch import witnessed_receipt, witnessed_transaction
 from e2ecross.state.message import Message
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import PayloadContent
+from e2ecross.wire.content import Content, PayloadContent
 from e2ecross.wire.envelope import Envelope
 
-__all__ = ["Decoded", "Progress", "decode_envelopes", "decrypt_all", "encrypt_all"]
+__all__ = ["Progress", "decrypt_many", "encrypt_many"]
 
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are, inside the transaction: be quick."""
 
-Decoded = tuple[Envelope, DecodedMessage]
+_Decoded = tuple[Envelope, DecodedMessage]
 P = TypeVar("P")
 
 
-def encrypt_all(
+def encrypt_many(
+    context: Context, addresses: Iterable[Address], content: Content, progress: Progress | None
+) -> list[Envelope | LocalError | RecordCorrupted]:
+    """See `Device.encrypt_many`."""
+    require_content(content)
+    listed = require_list("addresses", addresses)
+    for address in listed:
+        require_type("an element of addresses", address, Address)
+        require_other_device(context, address, "an element of addresses")
+    if progress is not None:
+        require_callable("progress", progress)
+    with witnessed_transaction(context) as tx:
+        return _encrypt_all(context, tx, listed, content, progress)
+
+
+def decrypt_many(
+    context: Context, envelopes: Iterable[Envelope | bytes], progress: Progress | None
+) -> list[Message | RemoteError | RecordCorrupted]:
+    """See `Device.decrypt_many`. The envelopes are decoded outside of the transaction."""
+    listed = require_list("envelopes", envelopes)
+    for envelope in listed:
+        require_type("an element of envelopes", envelope, Envelope, bytes)
+    if progress is not None:
+        require_callable("progress", progress)
+    decoded = [_decode(context, envelope) for envelope in listed]
+    with witnessed_receipt(context) as tx:
+        return _decrypt_all(context, tx, decoded, progress)
+
+
+def _encrypt_all(
     context: Context,
     tx: Transaction,
     addresses: Sequence[Address],
@@ -65,20 +101,13 @@ def encrypt_all(
     return [result for result in results if result is not None]
 
 
-def decode_envelopes(
-    context: Context, envelopes: Sequence[Envelope | bytes]
-) -> list[Decoded | RemoteError]:
-    """Decode what is to be decrypted, or tell why it is not; outside of any transaction."""
-    return [_decode(context, envelope) for envelope in envelopes]
-
-
-def decrypt_all(
+def _decrypt_all(
     context: Context,
     tx: Transaction,
-    decoded: Sequence[Decoded | RemoteError],
+    decoded: Sequence[_Decoded | RemoteError],
     progress: Progress | None,
 ) -> list[Message | RemoteError | RecordCorrupted]:
-    """Decrypt what `decode_envelopes` has decoded.
+    """Decrypt what was decoded.
 
     Returns:
         For each envelope its message, or what `Device.decrypt` would have raised.
@@ -119,7 +148,7 @@ def _encrypt(
         return without_frames(error)
 
 
-def _decode(context: Context, envelope: Envelope | bytes) -> Decoded | RemoteError:
+def _decode(context: Context, envelope: Envelope | bytes) -> _Decoded | RemoteError:
     try:
         if isinstance(envelope, bytes):
             envelope = Envelope.decode(envelope)
@@ -129,7 +158,7 @@ def _decode(context: Context, envelope: Envelope | bytes) -> Decoded | RemoteErr
 
 
 def _decrypt(
-    context: Context, tx: Transaction, item: Decoded | RemoteError, now_ms: int
+    context: Context, tx: Transaction, item: _Decoded | RemoteError, now_ms: int
 ) -> Message | RemoteError:
     if isinstance(item, RemoteError):
         return item

@@ -11,6 +11,7 @@ Rules:
 
 from dataclasses import dataclass, replace
 
+from e2ecross.arguments import require_type, require_whole_number
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, generate_key_pair
@@ -33,7 +34,7 @@ from e2ecross.state.prekey_store import (
 from e2ecross.state.publication import forget_publication, read_publication, save_publication
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PublishedKeys, SignedPrekey
-from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
+from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS, MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import DeviceRecord
 
 __all__ = [
@@ -118,7 +119,9 @@ def prepare_publication(context: Context, one_time: int) -> PublishedKeys:
     Raises:
         PrekeysExhausted: there are not enough ids left.
         WitnessFailed: the witness cannot be told; the publication waits.
+        InvalidArgument: `one_time` is out of range.
     """
+    require_whole_number("one_time", one_time, 0, MAX_ONE_TIME_PREKEYS)
     with witnessed_transaction(context) as tx:
         waiting = waiting_publication(tx, require_device(tx))
     if waiting is not None:
@@ -138,6 +141,7 @@ def confirm_publication(context: Context, published: PublishedKeys) -> None:
     Raises:
         InvalidArgument: another publication is the one that waits.
     """
+    require_type("published", published, PublishedKeys)
     encoded = published.encode()
     with context.store.transaction() as tx:
         device = require_device(tx)

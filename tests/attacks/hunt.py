@@ -252,13 +252,13 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
     backend = BackendSimulator()
     client = Client(ana.device, backend)
     client.register()
-    context, budis = ana.device.context, budi.device.context
+    context, budis = ana.device._context, budi.device._context
     request = RetryRequest(bytes(16), None, 0, "unknown_session")
     content = Text(PLAINTEXT)
     envelope = ana.send(budi, PLAINTEXT)
     values: list[object] = [client, Resent(bytes(16), 1, content), request]
     with ana.store.transaction() as tx:
-        values.append(Link(ana.device, backend, require_device(tx).backend_token))
+        values.append(Link(ana.device._context, backend, require_device(tx).backend_token))
         keep_sent(tx, context.policy, BUDI, bytes(16), content, context.clock())
         put_into_outbox(tx, envelope)
         put_request(tx, BUDI, bytes(range(16)), request)
@@ -285,7 +285,7 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
 def _of_a_backup(ana: Person) -> list[object]:
     opener = Passphrase(PASSPHRASE, PassphraseCost.INTERACTIVE)
     token = bytes(range(200, 232))
-    content = BackupContent(ANA, ana.device.context.identity_key_pair.private, token)
+    content = BackupContent(ANA, ana.device._context.identity_key_pair.private, token)
     backup = seal_backup(content, opener, ana.entropy)
     return [opener, content, backup, IdentityBackup.decode(backup), open_backup(backup, PASSPHRASE)]
 
@@ -399,7 +399,7 @@ def _backups(ana: Person) -> Iterator[Callable[[], object]]:
     yield partial(restore, b"\x08\x02" + backup[2:])
     yield partial(restore, backup.replace(b"\x10\x02", b"\x10\x01", 1))
     # Made with the passphrase, by somebody else's program.
-    key = ana.device.context.identity_key_pair.private
+    key = ana.device._context.identity_key_pair.private
     for content in (BackupContent(ANA, key[:31], key), BackupContent(ANA, key, key[:31])):
         yield partial(restore, seal_backup(content, Passphrase(PASSPHRASE, cost), ana.entropy))
 

@@ -481,7 +481,7 @@ def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
                 find_kept(tx, ana.person.policy, BUDI, message_id, ana.person.clock())
 
     def count() -> None:
-        context = opened[0].device.context
+        context = opened[0].device._context
         attempts = [row for row in rows if row[0] == Table.RETRIES and len(row[1]) == 4]
         with store.transaction() as tx:
             for row in attempts:

@@ -116,7 +116,7 @@ def test_what_others_sent_before_and_send_after_arrives(relay: Relay) -> None:
         with pytest.raises(MailboxFull):
             sender.send(BUDI, Text("one too many"))
     assert flood(relay, FULL, first=1_000) == 0
-    store = budi.device.context.store
+    store = budi.device._context.store
     messages, failed = drain(budi)
     assert [(item.sender, item.content) for item in messages] == [
         (ANA, Text("before")),

@@ -68,10 +68,10 @@ def waiting_kinds(relay: Relay, address: Address) -> list[bool]:
 def test_one_user_gets_a_few_and_everybody_else_the_rest(relay: Relay, clock: FakeClock) -> None:
     budi = client(BUDI, relay, clock)
     others = [client(a, relay, clock) for a in (ANA, TOKO)]
-    before = dump(budi.device.context.store)
+    before = dump(budi.device._context.store)
     taken = drain(relay, BUDI, 300)
     assert len(taken) == len(set(taken)) == PER_WINDOW
-    assert dump(budi.device.context.store) == before, "what is handed out can still be opened"
+    assert dump(budi.device._context.store) == before, "what is handed out can still be opened"
     for other in others:
         other.send(BUDI, Text("halo"))
     assert waiting_kinds(relay, BUDI) == [True, True]

@@ -180,7 +180,7 @@ def test_a_client_starts_no_older_session_with_who_has_offered_the_newer_one(
     ana.client.send(BUDI, Text("hello"))
     assert budi.receive() == ["hello"]
     with ana.person.store.transaction() as tx:
-        link = Link(ana.person.device, backend, require_device(tx).backend_token)
+        link = Link(ana.person.device._context, backend, require_device(tx).backend_token)
     backend.bundle_lie = lambda bundle: (
         stripped(bundle)
         if one_time

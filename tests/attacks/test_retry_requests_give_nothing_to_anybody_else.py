@@ -45,7 +45,7 @@ def asking(message_id: bytes, reason: str = "authentication_failed") -> RetryReq
 
 def ask(who: Party, address: Address, requests: Sequence[RetryRequest]) -> list[Envelope]:
     """Send requests, as a device that does what it likes; returns what the back end has seen."""
-    context = who.person.device.context
+    context = who.person.device._context
     seen = len(who.backend.deposits)
     with context.store.transaction() as tx:
         for request in requests:
@@ -194,7 +194,7 @@ def test_a_thief_of_the_old_phone_after_the_new_one_was_accepted() -> None:
     assert ana.person.device.decrypt(new.send(ana.person, "new phone")).identity_changed
     ana.person.device.accept_identity(BUDI, new.device.identity_key)
     kept, deposited = rows(ana, Table.SENT, Table.OUTBOX, Table.RETRIES), len(backend.deposits)
-    context = old.device.context
+    context = old.device._context
     with context.store.transaction() as tx:
         stolen = encrypt_content(context, tx, ANA, asking(ids[0]), bytes(16), NOW_MS)
     backend.plant(ANA, [stolen])

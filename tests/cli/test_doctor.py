@@ -107,7 +107,7 @@ def registered(home: Home) -> Client:
 
 def test_a_registered_device_is_healthy(home: Home) -> None:
     client = registered(home)
-    client.device.context.store.close()
+    client.device._context.store.close()
     assert home.findings() == (set(), set())
     out = home.examine().out
     for shown in ("3, records are not encrypted", "intact", "100 stored", "registered"):
@@ -176,19 +176,19 @@ def _future(home: Home) -> None:
 
 
 def _few(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         for row, _ in tx.list(Table.ONE_TIME_PREKEYS)[:6]:
             tx.delete(Table.ONE_TIME_PREKEYS, b"", row)
 
 
 def _few_kyber(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         for row, _ in tx.list(Table.KYBER_PREKEYS)[:6]:
             tx.delete(Table.KYBER_PREKEYS, b"", row)
 
 
 def _no_last_resort_prekey(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         tx.clear(Table.KYBER_PREKEYS, LAST_RESORT)
 
 
@@ -200,19 +200,19 @@ def _of_an_earlier_release(home: Home) -> None:
 
 
 def _no_signed_prekey(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         record = require_device(tx)
         save_device(tx, replace(record, signed_prekey_id=record.next_prekey_id))
 
 
 def _damaged(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         tx.put(Table.OUTBOX, b"", b"", b"\x01garbage")
         tx.put(Table.INBOX, b"", b"", b"\x01garbage")
 
 
 def _too_new(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         tx.put(Table.OUTBOX, b"", b"", b"\x02")
 
 
@@ -224,7 +224,7 @@ def _broken_sessions(home: Home) -> None:
     with home.device() as device:
         introduce(device, make_device(BUDI))
         device.confirm_published(device.publish(one_time=30))
-        with device.context.store.transaction() as tx:
+        with device._context.store.transaction() as tx:
             ((place, row, _),) = list(tx.scan(Table.SESSIONS))
             tx.delete(Table.SESSIONS, place, row)
 
@@ -320,7 +320,7 @@ def test_damage_is_counted_by_table(home: Home) -> None:
 
 
 def test_a_damaged_device_is_not_a_missing_one(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         tx.put(Table.DEVICE, b"", b"", b"\x01garbage")
     assert home.findings()[0] == {"records_damaged"}
 
@@ -412,7 +412,7 @@ def test_what_a_restore_has_changed_is_worth_knowing(home: Home) -> None:
 
 
 def home_epoch(device: Device) -> int:
-    with device.context.store.transaction() as tx:
+    with device._context.store.transaction() as tx:
         return read_epoch(tx)
 
 

@@ -82,7 +82,7 @@ def busy_store(store: Store) -> Device:
 
 def remember(device: Device) -> None:
     """Put a row beside the list of generations into each table of what is kept for a time."""
-    context = device.context
+    context = device._context
     with context.store.transaction() as tx:
         tx.put(Table.SPQR, b"session", b"material", STORED_SPQR_MATERIAL.encode())
         keep_sent(tx, context.policy, TOKO, bytes(16), Text("kept"), NOW_MS)

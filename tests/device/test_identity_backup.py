@@ -66,17 +66,17 @@ def bring_in(backup: bytes, store: Store | None = None, passphrase: str = PASSPH
 def test_an_imported_device_is_who_the_exported_one_was(stores: Stores) -> None:
     ana, budi = make_device(ANA), make_device(BUDI)
     introduce(ana, budi)
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         save_device(tx, replace(require_device(tx), backend_token=TOKEN, registered=True))
-    before = dump(ana.context.store)
+    before = dump(ana._context.store)
     backup = export(ana)
-    assert dump(ana.context.store) == before
+    assert dump(ana._context.store) == before
     new = bring_in(backup, stores.open("new"))
     assert (new.address, new.identity_key) == (ANA, ana.identity_key)
     assert new.registration_id != ana.registration_id
-    number = new.context.identity_key_pair
+    number = new._context.identity_key_pair
     assert key_pair_from_private(number.private).public == ana.identity_key
-    with new.context.store.transaction() as tx:
+    with new._context.store.transaction() as tx:
         record = require_device(tx)
     assert (record.backend_token, record.registered) == (TOKEN, False)
     assert (record.adopts_epoch, record.replaces_prekeys) == (True, True)
@@ -124,7 +124,7 @@ def test_two_backups_have_nothing_in_common() -> None:
 def test_nothing_secret_is_readable() -> None:
     ana = make_device(ANA)
     backup = export(ana)
-    for hidden in (ana.context.identity_key_pair.private, ana.identity_key[1:], b"ana", b"four"):
+    for hidden in (ana._context.identity_key_pair.private, ana.identity_key[1:], b"ana", b"four"):
         assert hidden not in backup
 
 
@@ -135,7 +135,7 @@ def test_the_frozen_backup_opens() -> None:
     )
     assert device.address == Address("whatsapp", "ana", 2)
     assert device.identity_key == key_pair_from_private(bytes(range(32))).public
-    with device.context.store.transaction() as tx:
+    with device._context.store.transaction() as tx:
         assert require_device(tx).backend_token == bytes(range(32, 64))
 
 
@@ -294,7 +294,7 @@ def test_an_imported_device_goes_on_where_the_witness_is() -> None:
     device = Device.import_identity(
         FROZEN.read_bytes(), "correct horse battery staple", MemoryStore(), witness=keychain
     )
-    with device.context.store.transaction() as tx:
+    with device._context.store.transaction() as tx:
         assert read_epoch(tx) == 17
     device.publish(1)
     assert keychain.number == 18
@@ -310,4 +310,4 @@ def test_an_imported_device_has_the_policy_that_it_was_given() -> None:
     device = Device.import_identity(
         FROZEN.read_bytes(), "correct horse battery staple", MemoryStore(), policy=policy
     )
-    assert device.context.policy is policy
+    assert device._context.policy is policy

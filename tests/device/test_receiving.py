@@ -309,12 +309,12 @@ def test_a_rewritten_envelope_is_caught_and_the_genuine_copy_still_opens(
     start(ana, budi)
     for expected in (first_error, later_error):
         envelope = ana.encrypt(BUDI, Text("halo"))
-        before = dump(budi.context.store)
+        before = dump(budi._context.store)
         with pytest.raises(RemoteError) as caught:
             budi.decrypt(change(envelope))
         assert type(caught.value) is expected
         assert caught.value.code == expected.code
-        assert dump(budi.context.store) == before
+        assert dump(budi._context.store) == before
         assert budi.decrypt(envelope).content == Text("halo")
         say(budi, ana, "answer")
 
@@ -335,10 +335,10 @@ def test_a_message_for_another_address_under_our_keys_is_caught() -> None:
     elsewhere = Address("messenger", "budi")
     ana.start_session(replace(new_bundle(budi), address=elsewhere))
     envelope = ana.encrypt(elsewhere, Text("not meant for instagram"))
-    before = dump(budi.context.store)
+    before = dump(budi._context.store)
     with pytest.raises(EnvelopeMismatch, match="another recipient"):
         budi.decrypt(replace(envelope, recipient=BUDI))
-    assert dump(budi.context.store) == before
+    assert dump(budi._context.store) == before
 
 
 def wrapper(envelope: Envelope) -> wire_pb2.PreKeySignalMessage:
@@ -361,10 +361,10 @@ def test_a_changed_wrapper_of_a_first_message_is_caught_at_any_time() -> None:
             b"\x34" + plain,
             b"\x33" + plain + b"\x78\x00",
         ):
-            before = dump(budi.context.store)
+            before = dump(budi._context.store)
             with pytest.raises(EnvelopeMismatch, match="wrapper"):
                 budi.decrypt(replace(envelope, ciphertext=ciphertext))
-            assert dump(budi.context.store) == before
+            assert dump(budi._context.store) == before
         assert budi.decrypt(envelope).content == Text("halo")
 
 

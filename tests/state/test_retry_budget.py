@@ -21,13 +21,13 @@ def ana() -> Device:
 
 
 def ask(device: Device, sender: Address, number: int, now_ms: int = NOW_MS) -> bool:
-    with device.context.store.transaction() as tx:
-        return spend_request(device.context, tx, sender, number.to_bytes(16), now_ms)
+    with device._context.store.transaction() as tx:
+        return spend_request(device._context, tx, sender, number.to_bytes(16), now_ms)
 
 
 def answer(device: Device, requester: Address, now_ms: int = NOW_MS) -> bool:
-    with device.context.store.transaction() as tx:
-        return spend_answer(device.context, tx, requester, now_ms)
+    with device._context.store.transaction() as tx:
+        return spend_answer(device._context, tx, requester, now_ms)
 
 
 def test_requests_are_bounded_for_each_device_and_in_all(ana: Device) -> None:
@@ -57,7 +57,7 @@ def test_a_new_day_begins_anew(later: int, ana: Device) -> None:
 def test_what_was_counted_on_other_days_is_forgotten(ana: Device) -> None:
     for day in range(4):
         ask(ana, (BUDI, TOKO)[day % 2], day, NOW_MS + day * DAY_MS)
-        with ana.context.store.transaction() as tx:
+        with ana._context.store.transaction() as tx:
             assert tx.count(Table.RETRIES, BUDGET) == 2  # the total and one device
 
 
@@ -78,7 +78,7 @@ def test_a_stranger_is_asked_once_a_day() -> None:
 def test_who_was_only_asked_is_a_stranger_until_something_authentic_comes() -> None:
     ana, budi = make_device(ANA), make_device(BUDI)
     introduce(ana, budi)
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         note_asked(tx, BUDI, NOW_MS)
     assert not ask(ana, BUDI, 1, NOW_MS)
     # Not even when a new day of counting begins.

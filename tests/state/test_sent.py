@@ -48,9 +48,9 @@ def ana(stores: Stores) -> Device:
 def test_a_message_is_found_by_recipient_and_id(
     content: Text | Bytes | UnsupportedContent | RetryRequest, ana: Device
 ) -> None:
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         keep_sent(tx, POLICY, BUDI, MESSAGE_ID, content, NOW_MS)
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         kept = find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
         assert find_kept(tx, POLICY, TOKO, MESSAGE_ID, NOW_MS) is None
         assert find_kept(tx, POLICY, BUDI, OTHER_ID, NOW_MS) is None
@@ -61,7 +61,7 @@ def test_a_message_is_found_by_recipient_and_id(
 
 
 def test_a_message_is_found_by_the_id_of_a_copy_too(ana: Device) -> None:
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
         kept = find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
         assert kept is not None
@@ -75,7 +75,7 @@ def test_a_message_is_found_by_the_id_of_a_copy_too(ana: Device) -> None:
 
 
 def test_how_often_a_message_was_sent_again_is_counted(ana: Device) -> None:
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
         for number in range(MAX_RESENDS + 1):
             kept = find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
@@ -89,7 +89,7 @@ def test_how_often_a_message_was_sent_again_is_counted(ana: Device) -> None:
 
 
 def test_a_message_is_kept_for_no_longer_than_the_policy_says(ana: Device) -> None:
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
         for days, is_there in ((0, True), (5, True), (7, False), (400, False)):
             now_ms = NOW_MS + days * DAY_MS
@@ -100,7 +100,7 @@ def test_a_message_is_kept_for_four_fifths_of_the_time_at_least(ana: Device) -> 
     """However long before it another one was kept, with which it may be forgotten."""
     least = POLICY.resend_kept_ms * 4 // 5
     for before in range(0, least // 2, least // 40):
-        with ana.context.store.transaction() as tx:
+        with ana._context.store.transaction() as tx:
             tx.clear(Table.SENT, b"")
             keep_sent(tx, POLICY, BUDI, OTHER_ID, Text("before"), NOW_MS - before)
             keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
@@ -109,7 +109,7 @@ def test_a_message_is_kept_for_four_fifths_of_the_time_at_least(ana: Device) -> 
 
 def test_no_more_messages_are_kept_than_the_policy_says(ana: Device) -> None:
     few = Policy(resend_kept_messages=10)
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         for number in range(30):
             keep_sent(tx, few, BUDI, number.to_bytes(16), Text(str(number)), NOW_MS)
         kept = [
@@ -119,7 +119,7 @@ def test_no_more_messages_are_kept_than_the_policy_says(ana: Device) -> None:
         ]
     assert kept in ([*range(20, 30)], [*range(21, 30)])
     none = Policy(resend_kept_messages=0)
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         keep_sent(tx, none, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
         assert find_kept(tx, none, BUDI, MESSAGE_ID, NOW_MS) is None
 
@@ -127,7 +127,7 @@ def test_no_more_messages_are_kept_than_the_policy_says(ana: Device) -> None:
 def test_a_record_that_holds_no_message_is_a_damaged_store(ana: Device) -> None:
     key = make_device(BUDI).identity_key
     copy = Resent(MESSAGE_ID, NOW_MS, Text("halo"))
-    store = ana.context.store
+    store = ana._context.store
     for kind, body in ((1, b"\xff"), encode_content(copy)):
         with store.transaction() as tx:
             keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)

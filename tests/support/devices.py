@@ -211,7 +211,7 @@ def make_device(
 
 def reopen_device(device: Device, store: Store, seed: str) -> Device:
     """The same device after a restart; the seed keeps its randomness from repeating."""
-    context = device.context
+    context = device._context
     return Device.open(
         store, policy=context.policy, clock=context.clock, entropy=SeededEntropy(seed)
     )
