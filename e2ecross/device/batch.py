@@ -28,7 +28,7 @@ from e2ecross.device.sending import (
 )
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
 from e2ecross.state.context import Context
-from e2ecross.state.epoch import witnessed_receipt, witnessed_transaction
+from e2ecross.state.epoch import WitnessedReceipt, WitnessedTransaction
 from e2ecross.state.message import Message
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Content, PayloadContent
@@ -54,7 +54,7 @@ def encrypt_many(
         require_other_device(context, address, "an element of addresses")
     if progress is not None:
         require_callable("progress", progress)
-    with witnessed_transaction(context) as tx:
+    with WitnessedTransaction(context) as tx:
         return _encrypt_all(context, tx, listed, content, progress)
 
 
@@ -68,7 +68,7 @@ def decrypt_many(
     if progress is not None:
         require_callable("progress", progress)
     decoded = [_decode(context, envelope) for envelope in listed]
-    with witnessed_receipt(context) as tx:
+    with WitnessedReceipt(context) as tx:
         return _decrypt_all(context, tx, decoded, progress)
 
 

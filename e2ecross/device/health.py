@@ -15,7 +15,6 @@ from typing import TypeVar
 from e2ecross.device.health_records import (
     check_delivered,
     check_one_time_prekey,
-    check_outbox,
     check_retries,
     check_seen_base_key,
     check_sent,
@@ -25,6 +24,7 @@ from e2ecross.device.health_records import (
     read_device,
     read_inbox,
     read_kyber_prekey,
+    read_outbox,
     read_session_list,
     read_signed_prekey,
     read_trust,
@@ -202,7 +202,7 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
     read(Table.SPQR, check_spqr)
-    outbox = read(Table.OUTBOX, check_outbox)
+    outbox = read(Table.OUTBOX, read_outbox)
     inbox = read(Table.INBOX, read_inbox)
     read(Table.SENT, check_sent)
     read(Table.DELIVERED, check_delivered)
@@ -218,7 +218,7 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
         sessions=_sessions(tx, places, sum(skipped), policy, now_ms),
         identities={state: trust[state] for state in TrustState},
         stale_identities=sum(stale for _, stale in known),
-        outbox=len(outbox),
+        outbox=sum(outbox),
         inbox=sum(inbox),
     )
 

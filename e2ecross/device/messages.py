@@ -28,7 +28,7 @@ from e2ecross.protocol.session_start import initiate_session
 from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.state import session_store
 from e2ecross.state.context import Context
-from e2ecross.state.epoch import witnessed_receipt, witnessed_transaction
+from e2ecross.state.epoch import WitnessedReceipt, WitnessedTransaction
 from e2ecross.state.message import Message
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.content import Content
@@ -73,7 +73,7 @@ def start_session(context: Context, bundle: PreKeyBundle) -> None:
         now_ms,
         require_spqr=context.policy.require_spqr,
     )
-    with witnessed_transaction(context) as tx:
+    with WitnessedTransaction(context) as tx:
         keep_initiated_session(context, tx, bundle.address, session, now_ms)
 
 
@@ -85,7 +85,7 @@ def encrypt(
     message_id = checked_message_id(context, message_id)
     require_type("address", address, Address)
     require_other_device(context, address)
-    with witnessed_transaction(context) as tx:
+    with WitnessedTransaction(context) as tx:
         return encrypt_content(context, tx, address, content, message_id, context.clock())
 
 
@@ -95,7 +95,7 @@ def decrypt(context: Context, envelope: Envelope | bytes) -> Message:
         envelope = Envelope.decode(envelope)
     require_type("envelope", envelope, Envelope)
     message = decode_ciphertext(context, envelope)
-    with witnessed_receipt(context) as tx:
+    with WitnessedReceipt(context) as tx:
         received = decrypt_envelope(context, tx, envelope, message, context.clock())
     return message_from(received)
 
@@ -107,7 +107,7 @@ def encrypt_raw(context: Context, address: Address, plaintext: bytes) -> tuple[M
     require_bytes("plaintext", plaintext)
     if len(plaintext) > MAX_PLAINTEXT_BYTES:
         raise InvalidArgument(f"plaintext has more than {MAX_PLAINTEXT_BYTES} bytes")
-    with witnessed_transaction(context) as tx:
+    with WitnessedTransaction(context) as tx:
         return encrypt_plaintext(context, tx, address, plaintext)
 
 
@@ -121,5 +121,5 @@ def decrypt_raw(context: Context, address: Address, kind: MessageKind, data: byt
     except ValueError:
         raise InvalidArgument("kind must be MessageKind.SIGNAL or MessageKind.PREKEY") from None
     message = decode_message(kind, data)
-    with witnessed_receipt(context) as tx:
+    with WitnessedReceipt(context) as tx:
         return decrypt_plaintext(context, tx, address, message, context.clock())[0]

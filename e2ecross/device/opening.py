@@ -25,10 +25,10 @@ from e2ecross.state.context import (
     require_device,
     save_device,
 )
-from e2ecross.state.epoch import read_epoch, require_epoch, set_epoch
+from e2ecross.state.epoch import read_epoch, set_epoch
 from e2ecross.state.policy import Policy
 from e2ecross.state.prekey_store import put_kyber_prekey, put_signed_prekey
-from e2ecross.state.witness import CheckedWitness, Witness
+from e2ecross.state.witness import CheckedWitness, Witness, require_epoch
 from e2ecross.stores.base import Store
 from e2ecross.wire.records import DeviceRecord
 
@@ -101,10 +101,12 @@ def load_context(store: Store, given: Surroundings, *, restored: bool) -> Contex
     witness, known = _ask(given.witness)
     with store.transaction() as tx:
         record = require_device(tx)
+        epoch = read_epoch(tx)
         if not restored:
-            require_epoch(read_epoch(tx), known, "the witness")
+            require_epoch(epoch, known, "the witness")
     context = _open(record, store, given, witness)
-    if restored:
+    # Once for each restore: what has neither done nor seen anything since is the restored store.
+    if restored and (epoch != record.restored_epoch or known > epoch):
         restore_device(context, known)
     return context
 
@@ -112,7 +114,7 @@ def load_context(store: Store, given: Surroundings, *, restored: bool) -> Contex
 def _install(
     address: Address,
     identity_key_pair: KeyPair,
-    backend_token: bytes,
+    replaced_token: bytes,
     store: Store,
     given: Surroundings,
     *,
@@ -132,12 +134,13 @@ def _install(
         next_prekey_id=last_resort.id + 1,
         signed_prekey_id=signed_prekey_id,
         unconfirmed_publication=b"",
-        backend_token=backend_token,
+        backend_token=b"",
         registered=False,
         next_queue_number=1,
         adopts_epoch=is_import,
         replaces_prekeys=is_import,
         last_resort_kyber_prekey_id=last_resort.id,
+        replaced_token=replaced_token,
     )
     witness, known = _ask(given.witness)
     with store.transaction() as tx:

@@ -10,6 +10,7 @@ Rules:
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from e2ecross.arguments import require_type, require_whole_number
 from e2ecross.crypto.entropy import EntropySource
@@ -18,13 +19,20 @@ from e2ecross.crypto.keys import KeyPair, generate_key_pair
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
-from e2ecross.protocol.prekeys import require_free_ids, rotation_is_due
+from e2ecross.protocol.prekeys import (
+    one_time_prekeys_to_add,
+    require_free_ids,
+    rotation_is_due,
+)
 from e2ecross.state.context import Context, require_device, save_device
-from e2ecross.state.epoch import count_operation, witnessed_transaction
+from e2ecross.state.epoch import WitnessedTransaction, count_operation
 from e2ecross.state.prekey_store import (
     KyberPrekeyState,
     SignedPrekeyState,
     delete_expired_prekeys,
+    delete_kyber_prekey,
+    delete_oldest_prekeys,
+    delete_one_time_prekey,
     put_kyber_prekey,
     put_one_time_prekey,
     put_signed_prekey,
@@ -32,18 +40,30 @@ from e2ecross.state.prekey_store import (
     require_signed_prekey,
 )
 from e2ecross.state.publication import forget_publication, read_publication, save_publication
+from e2ecross.state.upkeep import (
+    MAX_STORED_PREKEYS,
+    note_made,
+    note_refused,
+    note_taken,
+    prekeys_allowed,
+    was_refused_lately,
+)
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PublishedKeys, SignedPrekey
 from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS, MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import DeviceRecord
 
 __all__ = [
+    "WaitingPublication",
     "confirm_publication",
     "decode_stored_publication",
     "make_kyber_prekey",
+    "make_publication",
     "make_signed_prekey",
     "needs_rotation",
+    "plan_publication",
     "prepare_publication",
+    "take_back_publication",
     "waiting_publication",
 ]
 
@@ -122,17 +142,91 @@ def prepare_publication(context: Context, one_time: int) -> PublishedKeys:
         InvalidArgument: `one_time` is out of range.
     """
     require_whole_number("one_time", one_time, 0, MAX_ONE_TIME_PREKEYS)
-    with witnessed_transaction(context) as tx:
+    with WitnessedTransaction(context) as tx:
         waiting = waiting_publication(tx, require_device(tx))
     if waiting is not None:
         return waiting
     fresh = _generate(context, one_time)
-    with witnessed_transaction(context) as tx:
+    with WitnessedTransaction(context) as tx:
         device = require_device(tx)
         waiting = waiting_publication(tx, device)
         if waiting is not None:  # another process was faster
             return waiting
         return _record_publication(context, tx, device, fresh)
+
+
+def plan_publication(context: Context, left: int) -> int | None:
+    """Tell what is to be published; what has expired is deleted.
+
+    Args:
+        context: of the device.
+        left: how many one-time prekeys the back end counts; any number.
+
+    Returns:
+        How many new one-time prekeys of each kind, 0 for the signed prekey alone or a publication
+        that waits; None if nothing is to be published.
+    """
+    policy, now_ms = context.policy, context.clock()
+    with context.store.transaction() as tx:
+        record = require_device(tx)
+        is_due = needs_rotation(context, tx, record) or record.replaces_prekeys
+        waits = bool(read_publication(tx, record))
+        if waits and was_refused_lately(tx, now_ms):
+            return None
+        if not waits:  # else the old one may still be handed out
+            delete_expired_prekeys(tx, now_ms, policy.signed_prekey_kept_ms)
+        allowed = prekeys_allowed(tx, policy, now_ms)
+    target = policy.one_time_prekeys_target
+    add = one_time_prekeys_to_add(max(left, 0), policy.one_time_prekeys_low, target)
+    if record.replaces_prekeys:  # of those that are left the private halves are gone
+        add = target
+    add = min(add, allowed)
+    return add if add or is_due or waits else None
+
+
+class WaitingPublication(NamedTuple):
+    """A publication on its way.
+
+    Attributes:
+        published: the keys.
+        epoch: at which it was made.
+        replaces: whether it takes the place of all that was published before.
+    """
+
+    published: PublishedKeys
+    epoch: int
+    replaces: bool
+
+
+def make_publication(context: Context, one_time: int) -> WaitingPublication | None:
+    """Return what is to be sent to the back end; None if another process has just confirmed it."""
+    published = prepare_publication(context, one_time)
+    with WitnessedTransaction(context) as tx:
+        record = require_device(tx)
+        if read_publication(tx, record) != published.encode():
+            return None
+        return WaitingPublication(published, record.publication_epoch, record.replaces_prekeys)
+
+
+def take_back_publication(context: Context, published: PublishedKeys) -> bool:
+    """Note that the back end has refused a publication; forget its one-time prekeys.
+
+    One without any waits further: the signed prekey in it may be a new one.
+
+    Returns:
+        Whether it was taken back, so that a smaller one can be made.
+    """
+    with context.store.transaction() as tx:
+        device = require_device(tx)
+        note_refused(tx, context.clock())
+        if not published.one_time_prekeys or read_publication(tx, device) != published.encode():
+            return False
+        for prekey in published.one_time_prekeys:
+            delete_one_time_prekey(tx, prekey.id)
+        for kyber in published.kyber_prekeys:
+            delete_kyber_prekey(tx, kyber.id)
+        save_device(tx, forget_publication(tx, device))
+        return True
 
 
 def confirm_publication(context: Context, published: PublishedKeys) -> None:
@@ -151,6 +245,7 @@ def confirm_publication(context: Context, published: PublishedKeys) -> None:
         if waiting != encoded:
             raise InvalidArgument("published is not the publication that waits to be confirmed")
         save_device(tx, replace(forget_publication(tx, device), replaces_prekeys=False))
+        note_taken(tx, context.clock())
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -186,7 +281,10 @@ def _generate(context: Context, one_time: int) -> _FreshKeys:
 def _record_publication(
     context: Context, tx: Transaction, device: DeviceRecord, fresh: _FreshKeys
 ) -> PublishedKeys:
-    require_free_ids(device.next_prekey_id, 2 + len(fresh.one_time) + len(fresh.kyber))
+    made = len(fresh.one_time)
+    require_free_ids(device.next_prekey_id, 2 + made + len(fresh.kyber))
+    note_made(tx, made, made + len(fresh.kyber), context.clock())
+    delete_oldest_prekeys(tx, MAX_STORED_PREKEYS - made)
     if needs_rotation(context, tx, device):
         device = _rotate(context, tx, device, fresh)
     delete_expired_prekeys(tx, context.clock(), context.policy.signed_prekey_kept_ms)

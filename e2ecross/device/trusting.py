@@ -8,11 +8,13 @@ Rules:
 from e2ecross.address import Address
 from e2ecross.arguments import require_bytes, require_type
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, decode_public_key
+from e2ecross.device.posting import drop_waiting
 from e2ecross.device.sending import send_to_identity
 from e2ecross.errors import InvalidArgument, InvalidKey
 from e2ecross.protocol.safety_number import SafetyNumber, make_safety_number
 from e2ecross.state import trust
 from e2ecross.state.context import Context
+from e2ecross.state.outbox import Lane, LaneName, free_lane
 
 __all__ = [
     "accept_identity",
@@ -40,13 +42,18 @@ def accept_identity(context: Context, address: Address, identity_key: bytes) -> 
     with context.store.transaction() as tx:
         trust.accept_identity(tx, address, key, context.clock())
         send_to_identity(tx, address, key)
+        for name in LaneName:  # what waited for this goes with the next call of a client
+            free_lane(tx, Lane(name, address))
 
 
 def reject_identity(context: Context, address: Address, identity_key: bytes) -> None:
     """See `Device.reject_identity`."""
     _require(address, identity_key)
     with context.store.transaction() as tx:
-        send_to_identity(tx, address, trust.reject_identity(tx, address, identity_key))
+        waits = drop_waiting(context, tx, address, identity_key)
+        if trust.require_identity(tx, address).pending_key is not None or not waits:
+            accepted = trust.reject_identity(tx, address, identity_key)
+            send_to_identity(tx, address, accepted)
 
 
 def mark_verified(context: Context, address: Address, identity_key: bytes) -> None:

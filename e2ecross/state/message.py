@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from e2ecross.address import Address
 from e2ecross.errors import RemoteError
+from e2ecross.state.receipt import Receipt
 from e2ecross.wire.content import Content, RetryRequest
 
 __all__ = ["FailedMessage", "Message"]
@@ -33,7 +34,7 @@ class Message:
     content: Content | RetryRequest
     identity_changed: bool
     redelivered: bool = False
-    receipt: int | None = field(default=None, repr=False, compare=False)
+    receipt: Receipt | None = field(default=None, repr=False, compare=False)
     version_downgraded: bool = False
 
 
@@ -47,8 +48,9 @@ class FailedMessage:
         message_id: 16 bytes by what the envelope says, or None.
         error: why. `error.code` tells it to programs.
         redelivered: it may have been handed over before a crash.
-        retrying: the sender was asked to send the message again: it may still come, under the
-            same message id, as long as the sender keeps it.
+        retrying: the sender was asked to send the message again, and may still do it, under the
+            same message id. False also where a sender was asked of whom nothing has been read
+            here before: whether they trust this installation is for them to decide.
         receipt: by which `Client.confirm` finds it.
     """
 
@@ -57,4 +59,4 @@ class FailedMessage:
     error: RemoteError
     redelivered: bool = False
     retrying: bool = False
-    receipt: int | None = field(default=None, repr=False, compare=False)
+    receipt: Receipt | None = field(default=None, repr=False, compare=False)

@@ -30,6 +30,7 @@ __all__ = [
     "SignedPrekeyState",
     "delete_expired_prekeys",
     "delete_kyber_prekey",
+    "delete_oldest_prekeys",
     "delete_one_time_prekey",
     "find_kyber_prekey",
     "find_one_time_prekey",
@@ -129,6 +130,17 @@ def delete_expired_prekeys(tx: Transaction, now_ms: int, kept_for_ms: int) -> No
     for row, data in tx.list(Table.KYBER_PREKEYS, LAST_RESORT):
         if is_expired(KyberPrekeyRecord.decode(data).replaced_at_ms, now_ms, kept_for_ms):
             tx.delete(Table.KYBER_PREKEYS, LAST_RESORT, row)
+
+
+def delete_oldest_prekeys(tx: Transaction, left: int) -> None:
+    """Delete one-time prekeys of either kind until that many are left, the oldest first.
+
+    Whoever hands them out can have us keep those that nobody uses.
+    """
+    for table in (Table.ONE_TIME_PREKEYS, Table.KYBER_PREKEYS):
+        rows = [row for row, _ in tx.list(table)] if tx.count(table) > left else []
+        for row in rows[: len(rows) - left]:
+            tx.delete(table, b"", row)
 
 
 def find_one_time_prekey(tx: Transaction, prekey_id: int) -> AgreementKey | None:

@@ -11,9 +11,9 @@ Rules:
 
 from typing import Final, Protocol
 
-from e2ecross.errors import WitnessFailed
+from e2ecross.errors import RestoredStore, WitnessFailed
 
-__all__ = ["MAX_EPOCH", "CheckedWitness", "Witness"]
+__all__ = ["MAX_EPOCH", "CheckedWitness", "EpochWatch", "Witness", "require_epoch"]
 
 MAX_EPOCH: Final = 2**63 - 1
 """The highest number that a witness may return; every database and keychain has room for it."""
@@ -86,3 +86,51 @@ class CheckedWitness:
                 "writable, then try again"
             ) from error
         self._told = epoch
+
+
+class EpochWatch:
+    """The highest epoch that a device has seen; shared by all who use it."""
+
+    __slots__ = ("_seen", "_who")
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self._seen = 0
+        self._who = "this device"
+
+    def note(self, epoch: int, who: str = "this device") -> None:
+        """Remember an epoch that somebody has seen, if it is the highest.
+
+        Threads may come here out of order and one may overwrite another's: the lower of two is
+        then kept, which is still one that the store had.
+        """
+        if epoch > self._seen:
+            self._seen, self._who = epoch, who
+
+    def check(self, epoch: int) -> None:
+        """Hold the store's epoch against all that was seen.
+
+        Raises:
+            RestoredStore: a higher one was.
+        """
+        if self._seen > epoch:
+            require_epoch(epoch, self._seen, self._who)
+
+
+def require_epoch(epoch: int, known: int, who: str) -> None:
+    """Refuse a store that somebody has seen further ahead.
+
+    Args:
+        epoch: the store's.
+        known: the highest that they know.
+        who: they, in the error's message.
+
+    Raises:
+        RestoredStore: theirs is higher.
+    """
+    if known > epoch:
+        raise RestoredStore(
+            f"{who} knows {known} operations of this device, its store only {epoch}: an older "
+            f"copy of the store was put back, or two copies are in use. Nothing was changed. If "
+            f"no newer copy exists, open this one with Device.open(store, restored=True)"
+        )

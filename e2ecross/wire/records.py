@@ -7,7 +7,7 @@ Source: docs/wire-format.md, records at rest.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.crypto.kem import KEM_SEED_BYTES
@@ -29,6 +29,7 @@ __all__ = [
     "KyberPrekeyRecord",
     "RemoteIdentityRecord",
     "SignedPrekeyRecord",
+    "UpkeepRecord",
     "decode_epoch",
     "decode_one_time_prekey",
     "decode_publication",
@@ -60,6 +61,9 @@ class DeviceRecord(Secret):
         adopts_epoch: restored or imported, so that the back end's epoch is taken over once.
         replaces_prekeys: restored, so that the next publication replaces all earlier ones.
         last_resort_kyber_prekey_id: the current last-resort Kyber prekey; 0: none was made yet.
+        replaced_token: of the installation whose place this one takes when it registers, 32 bytes,
+            secret, or empty.
+        restored_epoch: the epoch that the last restore has left, 0 without one.
     """
 
     address: Address
@@ -75,6 +79,8 @@ class DeviceRecord(Secret):
     adopts_epoch: bool = False
     replaces_prekeys: bool = False
     last_resort_kyber_prekey_id: int = 0
+    replaced_token: bytes = b""
+    restored_epoch: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -93,6 +99,8 @@ class DeviceRecord(Secret):
                 adopts_epoch=self.adopts_epoch,
                 replaces_prekeys=self.replaces_prekeys,
                 last_resort_kyber_prekey_id=self.last_resort_kyber_prekey_id,
+                replaced_token=self.replaced_token,
+                restored_epoch=self.restored_epoch,
             )
         )
 
@@ -107,8 +115,8 @@ class DeviceRecord(Secret):
         what = "the device record"
         fields = decode_record(storage_pb2.DeviceRecord, data, what)
         check_lengths(what, (fields.identity_private_key, PRIVATE_KEY_BYTES))
-        if fields.backend_token:
-            check_lengths(what, (fields.backend_token, TOKEN_BYTES))
+        for token in filter(None, (fields.backend_token, fields.replaced_token)):
+            check_lengths(what, (token, TOKEN_BYTES))
         return cls(
             address=decode_stored_address(fields.address, what),
             identity_private_key=fields.identity_private_key,
@@ -123,7 +131,43 @@ class DeviceRecord(Secret):
             adopts_epoch=fields.adopts_epoch,
             replaces_prekeys=fields.replaces_prekeys,
             last_resort_kyber_prekey_id=fields.last_resort_kyber_prekey_id,
+            replaced_token=fields.replaced_token,
+            restored_epoch=fields.restored_epoch,
         )
+
+
+class UpkeepRecord(NamedTuple):
+    """What was done for prekeys lately.
+
+    Attributes:
+        hour_started_at_ms: when the hour began, milliseconds since 1970.
+        made: one-time prekeys of each kind made in it.
+        day_started_at_ms: when the day began, milliseconds since 1970.
+        ids: prekey ids used in it.
+        refused_at_ms: when the back end has last refused a publication, milliseconds since 1970; 0
+            if it has taken one since.
+    """
+
+    hour_started_at_ms: int = 0
+    made: int = 0
+    day_started_at_ms: int = 0
+    ids: int = 0
+    refused_at_ms: int = 0
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        return encode_record(storage_pb2.UpkeepRecord(**self._asdict()))
+
+    @classmethod
+    def decode(cls, data: bytes) -> "UpkeepRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        fields = decode_record(storage_pb2.UpkeepRecord, data, "an upkeep record")
+        return cls(*(getattr(fields, name) for name in cls._fields))
 
 
 def encode_publication(published_keys: bytes) -> bytes:

@@ -47,7 +47,8 @@ from e2ecross.stores.sealing_header import create_sealing, open_sealing
 from e2ecross.wire.content import PayloadContent, Resent, encode_content, encode_payload
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.padding import pad, unpad
-from e2ecross.wire.queue_records import InboxRecord, OutboxRecord, SentRecord
+from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
+from e2ecross.wire.shelf_records import SentRecord
 from tests.attacks.hostile_backend import HostileBackend, Party, party, results
 from tests.attacks.support import (
     ANA,

@@ -20,7 +20,7 @@ from e2ecross.state.retry_budget import BUDGET
 from e2ecross.state.sent import MAX_RESENDS
 from e2ecross.stores import Table
 from e2ecross.wire.content import Content, Payload, Resent, encode_payload
-from e2ecross.wire.queue_records import RetryBudgetRecord
+from e2ecross.wire.shelf_records import RetryBudgetRecord
 from tests.attacks.hostile_backend import FEW_PREKEYS, NEVER_ASKS, HostileBackend, Party, party
 from tests.attacks.support import ANA, BUDI, NOW_MS, TOKO, Rows, flips
 

@@ -24,8 +24,8 @@ from e2ecross.state.retry_budget import BUDGET
 from e2ecross.state.sent import MAX_RESENDS
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.envelope import MessageKind
-from e2ecross.wire.queue_records import RetryBudgetRecord
 from e2ecross.wire.session_records import StoredSession
+from e2ecross.wire.shelf_records import RetryBudgetRecord
 from tests.support.devices import (
     ANA,
     BUDI,

@@ -22,9 +22,10 @@ from e2ecross.state.sent import find_kept, keep_other_id, keep_sent
 from e2ecross.state.trust import TrustState
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
-from e2ecross.wire.queue_records import InboxRecord, OutboxRecord, SentRecord
+from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
 from e2ecross.wire.records import encode_publication
 from e2ecross.wire.session_records import encode_skipped_keys
+from e2ecross.wire.shelf_records import SentRecord
 from e2ecross.wire.spqr_records import encode_chunks
 from tests.support.devices import (
     ANA,

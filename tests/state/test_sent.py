@@ -16,7 +16,7 @@ from e2ecross.state.sent import (
 )
 from e2ecross.stores import Table
 from e2ecross.wire.content import Resent, RetryRequest, encode_content
-from e2ecross.wire.queue_records import SentRecord
+from e2ecross.wire.shelf_records import SentRecord
 from tests.support.devices import (
     ANA,
     BUDI,

@@ -30,17 +30,7 @@ from e2ecross.wire.content import (
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.padding import pad, unpad
-from e2ecross.wire.queue_records import (
-    GenerationRecord,
-    InboxRecord,
-    OutboxRecord,
-    RetryBudgetRecord,
-    SentRecord,
-    decode_retry,
-    decode_shelf,
-    encode_retry,
-    encode_shelf,
-)
+from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
 from e2ecross.wire.records import (
     DeviceRecord,
     KyberPrekeyRecord,
@@ -61,6 +51,15 @@ from e2ecross.wire.session_records import (
     StoredUsedPrekeys,
     decode_skipped_keys,
     encode_skipped_keys,
+)
+from e2ecross.wire.shelf_records import (
+    GenerationRecord,
+    RetryBudgetRecord,
+    SentRecord,
+    decode_retry,
+    decode_shelf,
+    encode_retry,
+    encode_shelf,
 )
 from e2ecross.wire.spqr_records import (
     StoredSpqr,

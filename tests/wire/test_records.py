@@ -7,17 +7,7 @@ import pytest
 
 from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
-from e2ecross.wire.queue_records import (
-    GenerationRecord,
-    InboxRecord,
-    OutboxRecord,
-    RetryBudgetRecord,
-    SentRecord,
-    decode_retry,
-    decode_shelf,
-    encode_retry,
-    encode_shelf,
-)
+from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
 from e2ecross.wire.records import (
     DeviceRecord,
     KyberPrekeyRecord,
@@ -29,6 +19,15 @@ from e2ecross.wire.records import (
     encode_epoch,
     encode_one_time_prekey,
     encode_publication,
+)
+from e2ecross.wire.shelf_records import (
+    GenerationRecord,
+    RetryBudgetRecord,
+    SentRecord,
+    decode_retry,
+    decode_shelf,
+    encode_retry,
+    encode_shelf,
 )
 from tests.support.formats import ADDRESS, MESSAGE_ID, PEER, RECORDS
 from tests.support.points import GOOD_KEY

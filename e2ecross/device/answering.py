@@ -8,19 +8,20 @@ Rules:
   again only to the identity that it was for, or to one that the user has accepted since.
 - The session that a request came in is sent with from then on: the peer has said that it cannot
   read the other one.
-- Everything is counted (retry_budget.py), and a message that was received is not asked for.
+- Everything is counted (retry_budget.py), and a message that was received is not asked for. What
+  is asked for and will not be sent is told the app.
 """
 
-from e2ecross.client.outgoing import may_be_sent_again
+from e2ecross.device.posting import hold, may_be_sent_again, report
 from e2ecross.device.receiving import DecodedMessage, Received
 from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
-from e2ecross.state.outbox import put_request, put_resend
-from e2ecross.state.retry_budget import spend_answer, spend_request
-from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept
+from e2ecross.state.outbox import Lane, LaneName, put_request, put_resend
+from e2ecross.state.retry_budget import Request, spend_answer, spend_request
+from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, is_known_id
 from e2ecross.state.session_store import send_with_session
-from e2ecross.state.trust import find_identity
+from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import RetryRequest
 from e2ecross.wire.envelope import Envelope
@@ -50,7 +51,8 @@ def request_again(
         error: why it could not be read.
 
     Returns:
-        Whether the sender will be asked.
+        Whether the sender will be asked, and is somebody of whom something was read before: then
+        the message may still come.
     """
     sender, now_ms = envelope.sender, context.clock()
     if envelope.recipient != context.address or sender == context.address:
@@ -62,7 +64,8 @@ def request_again(
     identity = find_identity(tx, sender)
     if identity is not None and identity.pending_key is not None:
         return False
-    if not spend_request(context, tx, sender, envelope.message_id, now_ms):
+    allowed = spend_request(context, tx, sender, envelope.message_id, now_ms)
+    if allowed is Request.REFUSED:
         return False
     inner = message.message if isinstance(message, PreKeySignalMessage) else message
     request = RetryRequest(
@@ -71,24 +74,42 @@ def request_again(
         counter=0 if inner is None else inner.counter,
         reason=error.code,
     )
-    put_request(tx, sender, context.entropy.bytes(MESSAGE_ID_BYTES), request)
-    return True
+    put_request(
+        tx,
+        sender,
+        context.entropy.bytes(MESSAGE_ID_BYTES),
+        request,
+        fresh_session=allowed is Request.IN_NEW_SESSION,
+    )
+    return identity is not None and not identity.asked_at_ms
 
 
 def answer_request(
     context: Context, tx: Transaction, received: Received, request: RetryRequest
 ) -> None:
-    """Do what an authentic request asks for, in the transaction that received it."""
+    """Do what an authentic request asks for, in the transaction that received it.
+
+    While the user has to decide about the requester's identity key, the answer waits for that.
+    """
     requester, now_ms = received.payload.sender, context.clock()
-    identity = find_identity(tx, requester)
-    if identity is None or identity.pending_key is not None:
-        return
-    if received.identity_key != identity.identity_key:
+    identity = require_identity(tx, requester)
+    pending = identity.pending_key
+    if received.identity_key not in (identity.identity_key, pending):
         return  # a late message of an identity that is not the accepted one any more
-    send_with_session(tx, requester, received.base_key, identity.identity_key)
+    if pending is None:
+        send_with_session(tx, requester, received.base_key, identity.identity_key)
     kept = find_kept(tx, context.policy, requester, request.message_id, now_ms)
-    if kept is None or kept.resends >= MAX_RESENDS or not may_be_sent_again(tx, kept):
-        return
-    if spend_answer(context, tx, requester, now_ms):
+    if kept is None:  # or it is none of what users sent: requests are not asked for
+        if is_known_id(tx, requester, request.message_id, now_ms):
+            report(context, tx, requester, request.message_id, request.reason)
+    elif (
+        (pending is None and not may_be_sent_again(tx, kept))
+        or kept.resends >= MAX_RESENDS
+        or not spend_answer(context, tx, requester, now_ms)
+    ):
+        report(context, tx, requester, kept.message_id, request.reason)
+    else:
         count_resend(tx, context.policy, kept, now_ms)
         put_resend(tx, requester, kept.message_id)
+        if pending is not None:
+            hold(tx, Lane(LaneName.REQUESTS, requester), pending)
