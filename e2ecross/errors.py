@@ -224,6 +224,9 @@ class EnvelopeMismatch(RemoteError):
 class IdentityChangedError(RemoteError):
     """A message under a new identity key, refused by `Policy.refuse_changed_identity`.
 
+    From `Client` also what says that a key has changed when there is no message to say it: a
+    retry request, or a second copy of a message, came under a new one.
+
     Attributes:
         address: whose identity key it is (`e2ecross.Address`).
         identity_key: the new key, 33 bytes, public.

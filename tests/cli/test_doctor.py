@@ -525,6 +525,26 @@ def test_a_wrong_missing_or_needless_key_is_refused(home: Home, tmp_path: Path) 
     assert is_refused(home.examine("--key-file", str(key_file)))
 
 
+@pytest.mark.parametrize("kind", ["key", "passphrase"])
+def test_the_refusal_of_a_sealed_store_names_the_options(home: Home, kind: str) -> None:
+    with home.device(
+        key=KEY if kind == "key" else None, passphrase=None if kind == "key" else "correct horse"
+    ):
+        pass
+    ended = home.examine()
+    assert is_refused(ended)
+    assert f"encrypted with a {kind}:" in ended.err
+    for option in ("--key-file FILE", "--passphrase-file FILE"):
+        assert option in ended.err
+        assert option in call("doctor", "--help").out
+
+
+def test_other_refusals_name_no_options(home: Home) -> None:
+    ended = home.examine()
+    assert is_refused(ended)
+    assert "-file" not in ended.err
+
+
 # --- What is no store ---------------------------------------------------------------------------
 
 
