@@ -346,7 +346,7 @@ def test_the_numbers_of_the_stores_are_those_of_the_code() -> None:
     assert f"`busy_timeout_ms` ({DEFAULT_BUSY_TIMEOUT_MS:,} by default)" in text
     assert f"after {TRUNCATE_EVERY} commits" in text
     assert f"keeps {sealing_header._HEADER_BYTES} bytes by which it knows its key" in text
-    assert f"keeps {sealing_header._PASSPHRASE_HEADER_BYTES} bytes: version 2" in text
+    assert f"keeps {sealing_header._PASSPHRASE_HEADER_BYTES} bytes: kind 2" in text
     assert f"1 to {MAX_PASSPHRASE_BYTES:,} bytes" in text
 
 

@@ -2,10 +2,10 @@
 """The sealing header: what a store keeps to recognise its key or its passphrase.
 
 Rules:
-- Version 0 is a store that is not sealed, 1 one that is sealed with a key, 2 one that is sealed
-  with a key that Argon2id makes from a passphrase. All three are read.
-- The numbers of a version 2 are checked before they cost anything: a hostile file gets neither a
-  key that is cheap to guess nor gigabytes of memory.
+- Its first byte is its kind: 0 a store that is not sealed, 1 one that is sealed with a key, 2 one
+  that is sealed with a key that Argon2id makes from a passphrase.
+- The numbers of kind 2 are checked before they cost anything: a hostile file gets neither a key
+  that is cheap to guess nor gigabytes of memory.
 - Whether a key is right is told by a block that is sealed with it; nothing else of the store is
   touched before.
 """
@@ -42,7 +42,7 @@ StoreKey = bytes | Passphrase | None
 _UNSEALED: Final = b"\x00"
 _BY_KEY: Final = b"\x01"
 _BY_PASSPHRASE: Final = b"\x02"
-_NEWEST: Final = 2
+_LAST_KIND: Final = 2
 _WORK: Final = struct.Struct(">II")
 _SALT_BYTES: Final = 32
 _CHECK_VALUE: Final = bytes(32)
@@ -87,8 +87,8 @@ def create_sealing(key: StoreKey, entropy: EntropySource) -> bytes:
         entropy: source of the salts and the nonce.
 
     Returns:
-        For `open_sealing`; 1 byte, or 93 (version, salt, nonce, sealed check value), or 117
-        (version, passes, KiB, salt of the passphrase, then as before).
+        For `open_sealing`; 1 byte, or 93 (kind, salt, nonce, sealed check value), or 117
+        (kind, passes, KiB, salt of the passphrase, then as before).
 
     Raises:
         LocalError: there is not enough memory for the passphrase.
@@ -102,7 +102,7 @@ def create_sealing(key: StoreKey, entropy: EntropySource) -> bytes:
     salt = entropy.bytes(_SALT_BYTES)
     nonce = entropy.bytes(NONCE_BYTES)
     sealing_key = hkdf(salt, key, _SEALING_INFO, KEY_BYTES)
-    check = seal(sealing_key, nonce, _CHECK_VALUE, _check_data(prefix))
+    check = seal(sealing_key, nonce, _CHECK_VALUE, _CHECK_DATA + prefix)
     return prefix + salt + nonce + check
 
 
@@ -132,7 +132,7 @@ def open_sealing(key: StoreKey, header: bytes, entropy: EntropySource) -> Sealer
     salt, rest = rest[:_SALT_BYTES], rest[_SALT_BYTES:]
     sealing_key = hkdf(salt, store_key, _SEALING_INFO, KEY_BYTES)
     try:
-        open_sealed(sealing_key, rest[:NONCE_BYTES], rest[NONCE_BYTES:], _check_data(prefix))
+        open_sealed(sealing_key, rest[:NONCE_BYTES], rest[NONCE_BYTES:], _CHECK_DATA + prefix)
     except AuthenticationFailed as exc:
         what = "key" if prefix == _BY_KEY else "passphrase"
         raise WrongStoreKey(f"the {what} does not open this store") from exc
@@ -140,14 +140,14 @@ def open_sealing(key: StoreKey, header: bytes, entropy: EntropySource) -> Sealer
 
 
 def _split(header: bytes) -> tuple[bytes, bytes]:
-    """Version, with what the passphrase needs, and the rest; of the right lengths."""
-    version = header[:1]
-    if version > _BY_PASSPHRASE:
-        raise StoreTooNew("the encryption of the store", header[0], _NEWEST)
+    """Kind, with what the passphrase needs, and the rest; of the right lengths."""
+    kind = header[:1]
+    if kind > _BY_PASSPHRASE:
+        raise StoreTooNew("the encryption of the store", header[0], _LAST_KIND)
     expected = {_UNSEALED: 1, _BY_KEY: _HEADER_BYTES, _BY_PASSPHRASE: _PASSPHRASE_HEADER_BYTES}
-    if len(header) != expected.get(version):
+    if len(header) != expected.get(kind):
         raise StoreCorrupted("what the store keeps about its encryption is damaged")
-    end = 1 if version != _BY_PASSPHRASE else _PASSPHRASE_HEADER_BYTES - _COMMON_BYTES
+    end = 1 if kind != _BY_PASSPHRASE else _PASSPHRASE_HEADER_BYTES - _COMMON_BYTES
     return header[:end], header[end:]
 
 
@@ -162,7 +162,3 @@ def _store_key(key: StoreKey, prefix: bytes) -> bytes:
     if not isinstance(key, Passphrase):
         raise WrongStoreKey("the store is encrypted with a passphrase: open it with that")
     return key.derive_key(prefix[-PASSPHRASE_SALT_BYTES:], work)
-
-
-def _check_data(prefix: bytes) -> bytes:
-    return _CHECK_DATA if prefix == _BY_KEY else _CHECK_DATA + prefix

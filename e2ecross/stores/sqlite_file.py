@@ -21,7 +21,12 @@ from typing import Final
 
 from e2ecross.errors import StoreCorrupted, StoreError
 from e2ecross.stores.sqlite_errors import is_busy, is_damage
-from e2ecross.stores.sqlite_schema import APPLICATION_ID, PAGE_BYTES, pragma_value, refuse_newer
+from e2ecross.stores.sqlite_schema import (
+    APPLICATION_ID,
+    PAGE_BYTES,
+    check_version,
+    pragma_value,
+)
 
 __all__ = ["connect", "create", "recognise", "use_wal"]
 
@@ -140,7 +145,7 @@ def _has_our_id(path: str) -> bool:
         connection.execute("PRAGMA writable_schema = ON")
         if pragma_value(connection, "application_id") != APPLICATION_ID:
             return False
-        refuse_newer(pragma_value(connection, "user_version"))
+        check_version(pragma_value(connection, "user_version"))
         return True
     except sqlite3.DatabaseError as exc:
         if is_damage(exc):

@@ -2,7 +2,7 @@
 """Looking into the file of a `SQLiteStore` without changing it: for checks, not for devices.
 
 Rules:
-- Neither the file nor its WAL is written, created, migrated or checkpointed. SQLite may make or
+- Neither the file nor its WAL is written, created or checkpointed. SQLite may make or
   update the `-shm` beside a WAL, which holds no record.
 - Without a WAL the bare file is read, and no lock is taken: what changed meanwhile is noticed at
   the end, and refused. With a WAL, which is a store that is open somewhere or was killed, one
@@ -27,9 +27,9 @@ from e2ecross.stores.sqlite_file import recognise
 from e2ecross.stores.sqlite_schema import (
     APPLICATION_ID,
     SCHEMA_VERSION,
+    check_version,
     pragma_value,
     prepare,
-    refuse_newer,
 )
 from e2ecross.stores.sqlite_transaction import SQLiteTransaction
 
@@ -138,19 +138,16 @@ def _connect(path: str, *, has_wal: bool) -> sqlite3.Connection:
 
 
 def _open(connection: sqlite3.Connection, key: StoreKey) -> Sealer | None:
-    version = pragma_value(connection, "user_version")
-    if version <= 0 or pragma_value(connection, "application_id") != APPLICATION_ID:
+    if pragma_value(connection, "application_id") != APPLICATION_ID:
         raise StoreCorrupted("the file is empty or not an e2ecross store: choose another one")
-    refuse_newer(version)
-    if version < SCHEMA_VERSION:
-        raise StoreError("an earlier release wrote the store: open it with this one first")
+    check_version(pragma_value(connection, "user_version"))
     sealer: Sealer | None = None
 
     def open_header(header: bytes) -> None:
         nonlocal sealer
         sealer = open_sealing(key, header, SYSTEM_ENTROPY)
 
-    prepare(connection, bytes, open_header)  # of the current version: it reads, and creates nothing
+    prepare(connection, bytes, open_header)  # it is a store, so this reads and creates nothing
     return sealer
 
 
