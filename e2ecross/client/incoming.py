@@ -37,8 +37,8 @@ from e2ecross.state.inbox import (
     put_nothing,
     remove_confirmed_numbers,
 )
+from e2ecross.state.message import Message
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import RetryRequest
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.signal_message import PreKeySignalMessage
 
@@ -143,7 +143,7 @@ def _keep(
     now_ms = context.clock()
     if not was_delivered(tx, context.policy, message.sender, message.message_id, now_ms):
         note_delivered(tx, context.policy, message.sender, message.message_id, now_ms)
-        if not isinstance(message.content, RetryRequest):
+        if isinstance(message, Message):
             return put_message(tx, number, message)
         answer_request(context, tx, received, message.content)
     if not received.identity_changed:

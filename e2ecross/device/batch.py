@@ -22,7 +22,7 @@ from e2ecross.device.receiving import (
 from e2ecross.device.sending import checked_message_id, encrypt_content
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
 from e2ecross.state.context import Context
-from e2ecross.state.message import Message
+from e2ecross.state.message import ControlMessage, Message
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import PayloadContent
 from e2ecross.wire.envelope import Envelope
@@ -77,14 +77,16 @@ def decrypt_all(
     tx: Transaction,
     decoded: Sequence[Decoded | RemoteError],
     progress: Progress | None,
-) -> list[Message | RemoteError | RecordCorrupted]:
+) -> list[Message | ControlMessage | RemoteError | RecordCorrupted]:
     """Decrypt what `decode_envelopes` has decoded.
 
     Returns:
         For each envelope its message, or what `Device.decrypt` would have raised.
     """
     now_ms = context.clock()
-    results: list[Message | RemoteError | RecordCorrupted | None] = [None] * len(decoded)
+    results: list[Message | ControlMessage | RemoteError | RecordCorrupted | None] = [None] * len(
+        decoded
+    )
     senders = [None if isinstance(item, RemoteError) else item[0].sender for item in decoded]
     done = 0
     for places in _by_peer(senders).values():
@@ -130,7 +132,7 @@ def _decode(context: Context, envelope: Envelope | bytes) -> Decoded | RemoteErr
 
 def _decrypt(
     context: Context, tx: Transaction, item: Decoded | RemoteError, now_ms: int
-) -> Message | RemoteError:
+) -> Message | ControlMessage | RemoteError:
     if isinstance(item, RemoteError):
         return item
     try:

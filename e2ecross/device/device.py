@@ -36,7 +36,7 @@ from e2ecross.protocol.session_start import initiate_session
 from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.state.context import Clock, Context, system_clock
 from e2ecross.state.epoch import witnessed_receipt, witnessed_transaction
-from e2ecross.state.message import Message
+from e2ecross.state.message import ControlMessage, Message
 from e2ecross.state.policy import Policy
 from e2ecross.state.session_store import SessionInfo, has_session, read_session_info
 from e2ecross.state.witness import Witness
@@ -306,11 +306,14 @@ class Device(DeviceBatch):
         with witnessed_transaction(context) as tx:
             return encrypt_content(context, tx, address, content, message_id, context.clock())
 
-    def decrypt(self, envelope: Envelope | bytes) -> Message:
+    def decrypt(self, envelope: Envelope | bytes) -> Message | ControlMessage:
         """Authenticate and decrypt an envelope. What it changes is saved before this returns.
 
         Args:
             envelope: the envelope, or its encoding.
+
+        Returns:
+            The message; or, where the sender's `Client` asks for something, a `ControlMessage`.
 
         Raises:
             RemoteError: the message is not acceptable; which class tells why. Nothing changed.

@@ -10,7 +10,7 @@ from e2ecross.device.device_trust import DeviceTrust
 from e2ecross.device.sending import require_content, require_other_device
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
 from e2ecross.state.epoch import witnessed_receipt, witnessed_transaction
-from e2ecross.state.message import Message
+from e2ecross.state.message import ControlMessage, Message
 from e2ecross.wire.content import Content
 from e2ecross.wire.envelope import Envelope
 
@@ -59,7 +59,7 @@ class DeviceBatch(DeviceTrust):
 
     def decrypt_many(
         self, envelopes: Iterable[Envelope | bytes], *, progress: Progress | None = None
-    ) -> list[Message | RemoteError | RecordCorrupted]:
+    ) -> list[Message | ControlMessage | RemoteError | RecordCorrupted]:
         """Authenticate and decrypt many envelopes; what they change is saved before this returns.
 
         Args:

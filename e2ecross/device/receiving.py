@@ -38,7 +38,7 @@ from e2ecross.protocol.session_record import SessionRecord, find_session, prefer
 from e2ecross.protocol.session_start import OwnPrekeys, prekeys_named, respond_to_session
 from e2ecross.state.context import Context, address_key
 from e2ecross.state.epoch import count_operation
-from e2ecross.state.message import Message
+from e2ecross.state.message import ControlMessage, Message
 from e2ecross.state.prekey_store import (
     KyberPrekeyState,
     SignedPrekeyState,
@@ -65,7 +65,7 @@ from e2ecross.state.trust import (
     require_no_downgrade,
 )
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Payload, Resent, decode_payload
+from e2ecross.wire.content import Payload, Resent, RetryRequest, decode_payload
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import RemoteIdentityRecord
@@ -217,20 +217,17 @@ def decrypt_envelope(
     return Received(payload, changed, downgraded, session.base_key, session.remote_identity_key)
 
 
-def message_from(received: Received) -> Message:
+def message_from(received: Received) -> Message | ControlMessage:
     """Return what was received; of a copy that was sent again, what the first one held."""
     payload = received.payload
     message_id, sent_at_ms, content = payload.message_id, payload.sent_at_ms, payload.content
     if isinstance(content, Resent):
         message_id, sent_at_ms, content = content.message_id, content.sent_at_ms, content.content
-    return Message(
-        payload.sender,
-        message_id,
-        sent_at_ms,
-        content,
-        received.identity_changed,
-        version_downgraded=received.version_downgraded,
-    )
+    sender, changed = payload.sender, received.identity_changed
+    downgraded = received.version_downgraded
+    if isinstance(content, RetryRequest):
+        return ControlMessage(sender, message_id, sent_at_ms, content, changed, downgraded)
+    return Message(sender, message_id, sent_at_ms, content, changed, version_downgraded=downgraded)
 
 
 def _compare(
