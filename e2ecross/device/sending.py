@@ -124,7 +124,7 @@ def encrypt_plaintext(
         raise _no_session(address)
     if identity.pending_key is not None:
         raise UntrustedIdentity(address, identity.pending_key)
-    accepted = PublicKey(identity.identity_key)
+    accepted = identity.identity_key
     before = read_current_session(tx, place) or read_sessions(tx, place)
     ready = prepare_to_send(before, accepted)
     if ready.current is None:

@@ -11,9 +11,10 @@ from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.crypto.kem import KEM_SEED_BYTES
-from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES
+from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PublicKey, decode_public_key
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.xeddsa import SIGNATURE_BYTES
+from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.encoding import encode_address
 from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES, TOKEN_BYTES
@@ -173,8 +174,8 @@ class SignedPrekeyRecord(Secret):
     private_key: bytes
     signature: bytes
     created_at_ms: int
-    replaced_at_ms: int
-    seen_base_keys: int
+    replaced_at_ms: int = 0
+    seen_base_keys: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -238,12 +239,14 @@ class KyberPrekeyRecord(Secret):
         created_at_ms: milliseconds since 1970.
         replaced_at_ms: when a newer last-resort one took its place, milliseconds since 1970; 0 if
             none has.
+        is_last_resort: whether it is used more than once.
     """
 
     seed: bytes
     signature: bytes
     created_at_ms: int
-    replaced_at_ms: int
+    replaced_at_ms: int = 0
+    is_last_resort: bool = False
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -253,6 +256,7 @@ class KyberPrekeyRecord(Secret):
                 signature=self.signature,
                 created_at_ms=self.created_at_ms,
                 replaced_at_ms=self.replaced_at_ms,
+                is_last_resort=self.is_last_resort,
             )
         )
 
@@ -272,6 +276,7 @@ class KyberPrekeyRecord(Secret):
             fields.signature,
             fields.created_at_ms,
             fields.replaced_at_ms,
+            fields.is_last_resort,
         )
 
 
@@ -291,8 +296,8 @@ class RemoteIdentityRecord:
         offered_version: 4 once the device has offered a session of version 4, else 0.
     """
 
-    identity_key: bytes
-    pending_key: bytes | None
+    identity_key: PublicKey
+    pending_key: PublicKey | None
     verified: bool
     first_seen_at_ms: int
     stale: bool = False
@@ -325,12 +330,14 @@ class RemoteIdentityRecord:
         """
         what = "a remote identity record"
         fields = decode_record(storage_pb2.RemoteIdentityRecord, data, what)
-        check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
-        if fields.pending_key:
-            check_lengths(what, (fields.pending_key, PUBLIC_KEY_BYTES))
+        try:
+            identity_key = decode_public_key(fields.identity_key)
+            pending_key = decode_public_key(fields.pending_key) if fields.pending_key else None
+        except InvalidKey as error:
+            raise RecordCorrupted(f"{what} holds no key: the store is damaged") from error
         return cls(
-            fields.identity_key,
-            fields.pending_key or None,
+            identity_key,
+            pending_key,
             fields.verified,
             fields.first_seen_at_ms,
             fields.stale,

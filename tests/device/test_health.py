@@ -172,8 +172,8 @@ def test_a_full_signed_prekey_is_to_be_replaced() -> None:
         with store.transaction() as tx:
             prekey = find_signed_prekey(tx, prekey_id)
             assert prekey is not None
-            object.__setattr__(prekey, "seen_base_keys", seen)
-            put_signed_prekey(tx, prekey)
+            full = replace(prekey, record=replace(prekey.record, seen_base_keys=seen))
+            put_signed_prekey(tx, prekey_id, full)
         assert health_of(store).prekeys.is_rotation_due is is_due
 
 

@@ -70,16 +70,18 @@ class OneTimePrekeyRecord(_message.Message):
     def __init__(self, private_key: _Optional[bytes] = ...) -> None: ...
 
 class KyberPrekeyRecord(_message.Message):
-    __slots__ = ("seed", "signature", "created_at_ms", "replaced_at_ms")
+    __slots__ = ("seed", "signature", "created_at_ms", "replaced_at_ms", "is_last_resort")
     SEED_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     REPLACED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    IS_LAST_RESORT_FIELD_NUMBER: _ClassVar[int]
     seed: bytes
     signature: bytes
     created_at_ms: int
     replaced_at_ms: int
-    def __init__(self, seed: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., replaced_at_ms: _Optional[int] = ...) -> None: ...
+    is_last_resort: bool
+    def __init__(self, seed: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., replaced_at_ms: _Optional[int] = ..., is_last_resort: bool = ...) -> None: ...
 
 class RemoteIdentityRecord(_message.Message):
     __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms", "stale", "asked_at_ms", "by_policy", "offered_version")
