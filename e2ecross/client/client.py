@@ -274,7 +274,7 @@ class Client:
         published = self._device.publish(one_time)
         with link.context.store.transaction() as tx:
             record = require_device(tx)
-            waiting = read_publication(tx, record)
+            waiting = read_publication(tx)
         if waiting != published.encode():
             return  # another process has published and confirmed it
         link.backend.publish(
@@ -299,12 +299,11 @@ class Client:
         with context.store.transaction() as tx:
             record = require_device(tx)
             rotate = needs_rotation(context, tx, record) or record.replaces_prekeys
-            waiting = read_publication(tx, record)
+            waiting = read_publication(tx)
             if not waiting:  # else the old one may still be handed out
                 kept_ms = context.policy.signed_prekey_kept_ms
                 delete_expired_prekeys(tx, context.clock(), kept_ms)
-        # Of those that are left the private halves are gone; or they are of one kind only.
-        if record.replaces_prekeys or record.last_resort_kyber_prekey_id == 0:
+        if record.replaces_prekeys:  # of those that are left the private halves are gone
             add = context.policy.one_time_prekeys_target
         if add or rotate or waiting:
             self._publish(link, add)

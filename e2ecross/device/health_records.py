@@ -81,10 +81,7 @@ def read_device(_: bytes, row: bytes, record: bytes) -> DeviceRecord | int | Pub
         return decode_epoch(record)
     if row == PUBLICATION_ROW:
         return decode_stored_publication(decode_publication(record))
-    device = DeviceRecord.decode(record)
-    if device.unconfirmed_publication:
-        decode_stored_publication(device.unconfirmed_publication)
-    return device
+    return DeviceRecord.decode(record)
 
 
 def read_signed_prekey(_: bytes, row: bytes, record: bytes) -> tuple[int, SignedPrekeyRecord]:

@@ -129,13 +129,12 @@ def _install(
         registration_id=new_registration_id(entropy),
         next_prekey_id=signed_prekey_id + 2,
         signed_prekey_id=signed_prekey_id,
-        unconfirmed_publication=b"",
+        last_resort_kyber_prekey_id=signed_prekey_id + 1,
         backend_token=backend_token,
         registered=False,
         next_queue_number=1,
         adopts_epoch=is_import,
         replaces_prekeys=is_import,
-        last_resort_kyber_prekey_id=signed_prekey_id + 1,
     )
     witness, known = _ask(given.witness)
     with store.transaction() as tx:

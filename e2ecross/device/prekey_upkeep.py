@@ -71,9 +71,9 @@ def make_kyber_prekey(
     return OwnPrekey(record, key_pair)
 
 
-def waiting_publication(tx: Transaction, device: DeviceRecord) -> PublishedKeys | None:
+def waiting_publication(tx: Transaction) -> PublishedKeys | None:
     """Return the publication that has not been confirmed yet, or None."""
-    encoded = read_publication(tx, device)
+    encoded = read_publication(tx)
     return decode_stored_publication(encoded) if encoded else None
 
 
@@ -94,14 +94,13 @@ def decode_stored_publication(encoded: bytes) -> PublishedKeys:
 def needs_rotation(context: Context, tx: Transaction, device: DeviceRecord) -> bool:
     """Tell whether the signed and the last-resort prekey are to be replaced.
 
-    They are by age, when the signed one is full, and when an earlier release made no Kyber keys.
+    They are by age, and when the signed one is full.
     """
     current = require_signed_prekey(tx, device.signed_prekey_id).record
     max_age_ms = context.policy.signed_prekey_max_age_ms
     return (
         rotation_is_due(current.created_at_ms, context.clock(), max_age_ms)
         or current.seen_base_keys >= MAX_SEEN_BASE_KEYS
-        or device.last_resort_kyber_prekey_id == 0
     )
 
 
@@ -120,16 +119,15 @@ def prepare_publication(context: Context, one_time: int) -> PublishedKeys:
         WitnessFailed: the witness cannot be told; the publication waits.
     """
     with witnessed_transaction(context) as tx:
-        waiting = waiting_publication(tx, require_device(tx))
+        waiting = waiting_publication(tx)
     if waiting is not None:
         return waiting
     fresh = _generate(context, one_time)
     with witnessed_transaction(context) as tx:
-        device = require_device(tx)
-        waiting = waiting_publication(tx, device)
+        waiting = waiting_publication(tx)
         if waiting is not None:  # another process was faster
             return waiting
-        return _record_publication(context, tx, device, fresh)
+        return _record_publication(context, tx, require_device(tx), fresh)
 
 
 def confirm_publication(context: Context, published: PublishedKeys) -> None:
@@ -141,7 +139,7 @@ def confirm_publication(context: Context, published: PublishedKeys) -> None:
     encoded = published.encode()
     with context.store.transaction() as tx:
         device = require_device(tx)
-        waiting = read_publication(tx, device)
+        waiting = read_publication(tx)
         if not waiting:
             return
         if waiting != encoded:
@@ -224,13 +222,12 @@ def _rotate(
         replace(signed, record=replace(signed.record, replaced_at_ms=now_ms)),
     )
     put_signed_prekey(tx, next_id, fresh.signed)
-    if device.last_resort_kyber_prekey_id:
-        last_resort = require_last_resort_prekey(tx, device.last_resort_kyber_prekey_id)
-        put_kyber_prekey(
-            tx,
-            device.last_resort_kyber_prekey_id,
-            replace(last_resort, record=replace(last_resort.record, replaced_at_ms=now_ms)),
-        )
+    last_resort = require_last_resort_prekey(tx, device.last_resort_kyber_prekey_id)
+    put_kyber_prekey(
+        tx,
+        device.last_resort_kyber_prekey_id,
+        replace(last_resort, record=replace(last_resort.record, replaced_at_ms=now_ms)),
+    )
     put_kyber_prekey(tx, next_id + 1, fresh.last_resort)
     return replace(
         device,

@@ -130,7 +130,7 @@ def check_epoch(tx: Transaction, backend_epoch: int) -> None:
         if backend_epoch > _MAX_ADOPTED:
             raise BackendError("the back end answered with an impossible epoch: try again")
         set_epoch(tx, max(epoch, backend_epoch))
-        if read_publication(tx, device):  # made since, and not older than what is there
+        if read_publication(tx):  # made since, and not older than what is there
             device = replace(device, publication_epoch=count_operation(tx))
         save_device(tx, replace(device, adopts_epoch=False))
     else:

@@ -52,15 +52,13 @@ class DeviceRecord(Secret):
         registration_id: 1 to 16380.
         next_prekey_id: the next id to give to a prekey of any kind.
         signed_prekey_id: the current signed prekey.
-        unconfirmed_publication: an encoded `PublishedKeys` that may not have arrived, or empty.
-            Only earlier releases keep it here; now it is a record of its own.
+        last_resort_kyber_prekey_id: the current last-resort Kyber prekey.
         backend_token: 32 bytes, secret, or empty.
         registered: whether the back end has accepted the token.
         next_queue_number: the next row of outbox or inbox.
         publication_epoch: the epoch at which the unconfirmed publication was made.
         adopts_epoch: restored or imported, so that the back end's epoch is taken over once.
         replaces_prekeys: restored, so that the next publication replaces all earlier ones.
-        last_resort_kyber_prekey_id: the current last-resort Kyber prekey; 0: none was made yet.
     """
 
     address: Address
@@ -68,14 +66,13 @@ class DeviceRecord(Secret):
     registration_id: int
     next_prekey_id: int
     signed_prekey_id: int
-    unconfirmed_publication: bytes
+    last_resort_kyber_prekey_id: int
     backend_token: bytes
     registered: bool
     next_queue_number: int
     publication_epoch: int = 0
     adopts_epoch: bool = False
     replaces_prekeys: bool = False
-    last_resort_kyber_prekey_id: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -86,14 +83,13 @@ class DeviceRecord(Secret):
                 registration_id=self.registration_id,
                 next_prekey_id=self.next_prekey_id,
                 signed_prekey_id=self.signed_prekey_id,
-                unconfirmed_publication=self.unconfirmed_publication,
+                last_resort_kyber_prekey_id=self.last_resort_kyber_prekey_id,
                 backend_token=self.backend_token,
                 registered=self.registered,
                 next_queue_number=self.next_queue_number,
                 publication_epoch=self.publication_epoch,
                 adopts_epoch=self.adopts_epoch,
                 replaces_prekeys=self.replaces_prekeys,
-                last_resort_kyber_prekey_id=self.last_resort_kyber_prekey_id,
             )
         )
 
@@ -116,14 +112,13 @@ class DeviceRecord(Secret):
             registration_id=fields.registration_id,
             next_prekey_id=fields.next_prekey_id,
             signed_prekey_id=fields.signed_prekey_id,
-            unconfirmed_publication=fields.unconfirmed_publication,
+            last_resort_kyber_prekey_id=fields.last_resort_kyber_prekey_id,
             backend_token=fields.backend_token,
             registered=fields.registered,
             next_queue_number=fields.next_queue_number,
             publication_epoch=fields.publication_epoch,
             adopts_epoch=fields.adopts_epoch,
             replaces_prekeys=fields.replaces_prekeys,
-            last_resort_kyber_prekey_id=fields.last_resort_kyber_prekey_id,
         )
 
 

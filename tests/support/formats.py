@@ -233,9 +233,7 @@ _WIRE: Final = {
 
 RECORDS: Final[Mapping[str, Format]] = {
     "device": Format(
-        DeviceRecord(
-            ADDRESS, _KEY, 1, 2, 3, b"publication", _KEY, True, 4, 2**40, True, True, 5
-        ).encode(),
+        DeviceRecord(ADDRESS, _KEY, 1, 2, 3, 5, _KEY, True, 4, 2**40, True, True).encode(),
         _again(DeviceRecord),
         StoreError,
         ((1,),),

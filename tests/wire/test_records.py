@@ -38,7 +38,7 @@ from tests.support.protobuf import message
 KEY = b"\xa5" * 32
 KNOWN = PublicKey(GOOD_KEY)
 SIGNATURE = b"\x6b" * 64
-DEVICE = DeviceRecord(ADDRESS, KEY, 1, 2, 3, b"publication", KEY, True, 2**64 - 1)
+DEVICE = DeviceRecord(ADDRESS, KEY, 1, 2, 3, 4, KEY, True, 2**64 - 1)
 SIGNED = SignedPrekeyRecord(KEY, SIGNATURE, 1, 2, 65_536)
 INBOX = InboxRecord(PEER, MESSAGE_ID, 9, 1, 2, b"body", True)
 
@@ -51,7 +51,7 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
     "record",
     [
         DEVICE,
-        replace(DEVICE, backend_token=b"", unconfirmed_publication=b"", registered=False),
+        replace(DEVICE, backend_token=b"", registered=False),
         SIGNED,
         replace(SIGNED, created_at_ms=0, replaced_at_ms=0, seen_base_keys=0),
         RemoteIdentityRecord(KNOWN, KNOWN, True, 1),
