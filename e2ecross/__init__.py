@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from e2ecross.errors import E2ECrossError
     from e2ecross.protocol.safety_number import SafetyNumber
     from e2ecross.state.inbox import InboxItem
-    from e2ecross.state.message import FailedMessage, Message
+    from e2ecross.state.message import ControlMessage, FailedMessage, Message
     from e2ecross.state.policy import Policy
     from e2ecross.state.session_store import SessionInfo
     from e2ecross.state.trust import RemoteIdentity, TrustState
@@ -34,6 +34,7 @@ __all__ = [
     "Bytes",
     "Client",
     "Content",
+    "ControlMessage",
     "Delivery",
     "Device",
     "E2ECrossError",
@@ -67,6 +68,7 @@ _HOMES: Final = {
     "Bytes": "e2ecross.wire.content",
     "Client": "e2ecross.client.client",
     "Content": "e2ecross.wire.content",
+    "ControlMessage": "e2ecross.state.message",
     "Delivery": "e2ecross.client.client",
     "Device": "e2ecross.device.device",
     "E2ECrossError": "e2ecross.errors",

@@ -21,7 +21,7 @@ from e2ecross.device.opening import Surroundings, create_device, import_device, 
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
 from e2ecross.protocol.safety_number import SafetyNumber
 from e2ecross.state.context import Clock, Context, system_clock
-from e2ecross.state.message import Message
+from e2ecross.state.message import ControlMessage, Message
 from e2ecross.state.policy import Policy
 from e2ecross.state.session_store import SessionInfo
 from e2ecross.state.trust import RemoteIdentity
@@ -256,8 +256,10 @@ class Device:
         """
         return messages.encrypt(self._context, address, content, message_id)
 
-    def decrypt(self, envelope: Envelope | bytes) -> Message:
+    def decrypt(self, envelope: Envelope | bytes) -> Message | ControlMessage:
         """Authenticate and decrypt an envelope (or its encoding), and save what it changes.
+
+        Where the sender's `Client` asks for something, a `ControlMessage` is returned.
 
         Raises:
             RemoteError: the message is not acceptable; which class tells why. Nothing changed.
@@ -288,7 +290,7 @@ class Device:
 
     def decrypt_many(
         self, envelopes: Iterable[Envelope | bytes], *, progress: Progress | None = None
-    ) -> list[Message | RemoteError | RecordCorrupted]:
+    ) -> list[Message | ControlMessage | RemoteError | RecordCorrupted]:
         """Authenticate and decrypt many envelopes; what they change is saved before this returns.
 
         Args:
@@ -308,10 +310,7 @@ class Device:
 
         Args:
             address: under which the peer's sessions are kept.
-            plaintext: at most 98,304 bytes.
-
-        Returns:
-            The kind of message, and its bytes. Raises as `encrypt`.
+            plaintext: at most 98,304 bytes. Raises as `encrypt`.
         """
         return messages.encrypt_raw(self._context, address, plaintext)
 

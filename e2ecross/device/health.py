@@ -104,7 +104,6 @@ class PrekeyHealth:
         kyber_one_time: likewise of one-time Kyber prekeys.
         last_resort_age_ms: age of the current last-resort Kyber prekey, milliseconds, below 0 when
             it is dated in the future; None when there is none.
-        is_last_resort_lost: whether one was made and is not there: the store is damaged.
     """
 
     signed_age_ms: int | None
@@ -114,7 +113,6 @@ class PrekeyHealth:
     one_time: int
     kyber_one_time: int
     last_resort_age_ms: int | None
-    is_last_resort_lost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +242,7 @@ def _read_table(
 def _device(device: DeviceRecord, epoch: int, has_publication: bool) -> DeviceHealth:
     return DeviceHealth(
         is_registered=device.registered,
-        is_publication_unconfirmed=has_publication or bool(device.unconfirmed_publication),
+        is_publication_unconfirmed=has_publication,
         epoch=epoch,
         is_epoch_adopted=not device.adopts_epoch,
         are_prekeys_replaced=not device.replaces_prekeys,
@@ -261,8 +259,9 @@ def _prekeys(
 ) -> PrekeyHealth:
     current = None if device is None else signed.get(device.signed_prekey_id)
     last_resorts = {prekey_id: prekey for prekey_id, prekey, is_one in kyber if is_one}
-    last_resort_id = 0 if device is None else device.last_resort_kyber_prekey_id
-    last_resort = last_resorts.get(last_resort_id)
+    last_resort = None
+    if device is not None:
+        last_resort = last_resorts.get(device.last_resort_kyber_prekey_id)
     replaced = [prekey.replaced_at_ms for prekey in signed.values() if prekey.replaced_at_ms]
     return PrekeyHealth(
         signed_age_ms=None if current is None else now_ms - current.created_at_ms,
@@ -276,7 +275,6 @@ def _prekeys(
         one_time=one_time,
         kyber_one_time=len(kyber) - len(last_resorts),
         last_resort_age_ms=None if last_resort is None else now_ms - last_resort.created_at_ms,
-        is_last_resort_lost=last_resort is None and last_resort_id != 0,
     )
 
 

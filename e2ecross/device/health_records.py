@@ -99,10 +99,7 @@ def read_device(
         return decode_stored_publication(decode_publication(record))
     if row == UPKEEP_ROW:
         return UpkeepRecord.decode(record)
-    device = DeviceRecord.decode(record)
-    if device.unconfirmed_publication:
-        decode_stored_publication(device.unconfirmed_publication)
-    return device
+    return DeviceRecord.decode(record)
 
 
 def read_signed_prekey(_: bytes, row: bytes, record: bytes) -> tuple[int, SignedPrekeyRecord]:

@@ -29,7 +29,7 @@ from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.state import session_store
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedReceipt, WitnessedTransaction
-from e2ecross.state.message import Message
+from e2ecross.state.message import ControlMessage, Message
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.content import Content
 from e2ecross.wire.envelope import Envelope, MessageKind
@@ -89,7 +89,7 @@ def encrypt(
         return encrypt_content(context, tx, address, content, message_id, context.clock())
 
 
-def decrypt(context: Context, envelope: Envelope | bytes) -> Message:
+def decrypt(context: Context, envelope: Envelope | bytes) -> Message | ControlMessage:
     """See `Device.decrypt`."""
     if isinstance(envelope, bytes):
         envelope = Envelope.decode(envelope)

@@ -123,31 +123,27 @@ def _install(
     clock, entropy = _checked_clock(given.clock), given.entropy
     signed_prekey_id = first_prekey_id(entropy)
     now_ms = clock()
-    signed_prekey = make_signed_prekey(identity_key_pair, signed_prekey_id, entropy, now_ms)
-    last_resort = make_kyber_prekey(
-        identity_key_pair, signed_prekey_id + 1, entropy, now_ms, is_last_resort=True
-    )
+    signed_prekey = make_signed_prekey(identity_key_pair, entropy, now_ms)
+    last_resort = make_kyber_prekey(identity_key_pair, entropy, now_ms, is_last_resort=True)
     record = DeviceRecord(
         address=address,
         identity_private_key=identity_key_pair.private,
         registration_id=new_registration_id(entropy),
-        next_prekey_id=last_resort.id + 1,
+        next_prekey_id=signed_prekey_id + 2,
         signed_prekey_id=signed_prekey_id,
-        unconfirmed_publication=b"",
+        last_resort_kyber_prekey_id=signed_prekey_id + 1,
         backend_token=b"",
         registered=False,
-        next_queue_number=1,
         adopts_epoch=is_import,
         replaces_prekeys=is_import,
-        last_resort_kyber_prekey_id=last_resort.id,
         replaced_token=replaced_token,
     )
     witness, known = _ask(given.witness)
     with store.transaction() as tx:
         if load_device(tx) is not None:
             raise DeviceExists("the store already holds a device: use Device.open")
-        put_signed_prekey(tx, signed_prekey)
-        put_kyber_prekey(tx, last_resort)
+        put_signed_prekey(tx, record.signed_prekey_id, signed_prekey)
+        put_kyber_prekey(tx, record.last_resort_kyber_prekey_id, last_resort)
         save_device(tx, record)
         if known:
             set_epoch(tx, known)

@@ -52,9 +52,9 @@ def restore_device(context: Context, witness_epoch: int) -> None:
         WitnessFailed: the witness cannot be told. The store is restored.
     """
     now_ms = context.clock()
-    signed_prekey = make_signed_prekey(context.identity_key_pair, 0, context.entropy, now_ms)
+    signed_prekey = make_signed_prekey(context.identity_key_pair, context.entropy, now_ms)
     last_resort = make_kyber_prekey(
-        context.identity_key_pair, 0, context.entropy, now_ms, is_last_resort=True
+        context.identity_key_pair, context.entropy, now_ms, is_last_resort=True
     )
     with WitnessedTransaction(context) as tx:
         device = forget_publication(tx, require_device(tx))
@@ -63,8 +63,8 @@ def restore_device(context: Context, witness_epoch: int) -> None:
         _drop_prekeys(tx)
         restored_epoch = max(read_epoch(tx), witness_epoch) + 1
         prekey_id = prekey_id_after_restore(device.next_prekey_id, context.entropy)
-        put_signed_prekey(tx, replace(signed_prekey, id=prekey_id))
-        put_kyber_prekey(tx, replace(last_resort, id=prekey_id + 1))
+        put_signed_prekey(tx, prekey_id, signed_prekey)
+        put_kyber_prekey(tx, prekey_id + 1, last_resort)
         save_device(
             tx,
             replace(

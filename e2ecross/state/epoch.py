@@ -157,7 +157,7 @@ def check_backend_epoch(context: Context, told: object) -> None:
             raise BackendError("the back end answered with an impossible epoch: try again")
         epoch = max(epoch, told)
         set_epoch(tx, epoch)
-        if read_publication(tx, device):  # made since, and not older than what is there
+        if read_publication(tx):  # made since, and not older than what is there
             epoch = count_operation(tx)
             device = replace(device, publication_epoch=epoch)
         if device.restored_epoch:

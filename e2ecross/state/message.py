@@ -8,7 +8,7 @@ from e2ecross.errors import RemoteError
 from e2ecross.state.receipt import Receipt
 from e2ecross.wire.content import Content, RetryRequest
 
-__all__ = ["FailedMessage", "Message"]
+__all__ = ["ControlMessage", "FailedMessage", "Message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,7 @@ class Message:
         sender: the device that sent it; authenticated.
         message_id: 16 bytes, chosen by the sender.
         sent_at_ms: the sender's clock, milliseconds since 1970.
-        content: what the user sent; from `Device.decrypt` also a `RetryRequest`, which `Client`
-            answers by itself.
+        content: what the user sent.
         identity_changed: it came under another identity key than the accepted one.
         redelivered: it may have been handed over before a crash (`Client` only).
         receipt: by which `Client.confirm` finds it; None from `Device.decrypt`.
@@ -31,10 +30,33 @@ class Message:
     sender: Address
     message_id: bytes
     sent_at_ms: int
-    content: Content | RetryRequest
+    content: Content
     identity_changed: bool
     redelivered: bool = False
     receipt: Receipt | None = field(default=None, repr=False, compare=False)
+    version_downgraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ControlMessage:
+    """What one client tells another, authenticated and decrypted: from `Device.decrypt` alone.
+
+    `Client` does what it asks for, and its app never sees it.
+
+    Attributes:
+        sender: the device that sent it; authenticated.
+        message_id: 16 bytes, chosen by the sender.
+        sent_at_ms: the sender's clock, milliseconds since 1970.
+        content: what is asked for: to send a message again.
+        identity_changed: it came under another identity key than the accepted one.
+        version_downgraded: see `Message`.
+    """
+
+    sender: Address
+    message_id: bytes
+    sent_at_ms: int
+    content: RetryRequest
+    identity_changed: bool
     version_downgraded: bool = False
 
 

@@ -192,13 +192,6 @@ def _no_last_resort_prekey(home: Home) -> None:
         tx.clear(Table.KYBER_PREKEYS, LAST_RESORT)
 
 
-def _of_an_earlier_release(home: Home) -> None:
-    _no_last_resort_prekey(home)
-    with SQLiteStore(home.path) as store, store.transaction() as tx:
-        tx.clear(Table.KYBER_PREKEYS, b"")
-        save_device(tx, replace(require_device(tx), last_resort_kyber_prekey_id=0))
-
-
 def _no_signed_prekey(home: Home) -> None:
     with home.device() as device, device._context.store.transaction() as tx:
         record = require_device(tx)
@@ -283,7 +276,6 @@ def _restored(home: Home) -> None:
         (_few, {"one_time_prekeys_low"}),
         (_few_kyber, {"one_time_prekeys_low"}),
         (_no_last_resort_prekey, {"last_resort_prekey_missing"}),
-        (_of_an_earlier_release, {"kyber_prekeys_not_made"}),
         (_no_signed_prekey, {"signed_prekey_missing"}),
         (_damaged, {"records_damaged"}),
         (_too_new, {"records_too_new"}),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from e2ecross import Client, Envelope, FailedMessage, Policy, RetryRequest, Text
+from e2ecross import Client, ControlMessage, Envelope, FailedMessage, Policy, RetryRequest, Text
 from e2ecross.client.outgoing import may_be_sent_again
 from e2ecross.client.retrying import answer_request
 from e2ecross.crypto.keys import decode_public_key
@@ -110,6 +110,7 @@ def test_a_request_names_the_message_it_is_about_and_when_it_was_made(
     assert read(budi) == ["one", "two", "!authentication_failed"]
     (envelope,) = backend.waiting(ANA)
     message = ana.device.decrypt(envelope)
+    assert isinstance(message, ControlMessage)
     assert isinstance(message.content, RetryRequest)
     assert message.content.message_id == sent.message_id
     assert message.content.counter == 2

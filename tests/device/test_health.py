@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from e2ecross import Address, Device, Policy, Text
 from e2ecross.device.health import StoreHealth, TableHealth, read_health
 from e2ecross.errors import BackendError
-from e2ecross.state.context import address_key, require_device, save_device
+from e2ecross.state.context import address_key
 from e2ecross.state.delivered import note_delivered
 from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
 from e2ecross.state.publication import PUBLICATION_ROW
@@ -103,7 +103,7 @@ def test_a_new_device_has_a_signed_prekey_and_nothing_else(stores: Stores) -> No
     prekeys = health.prekeys
     assert (prekeys.signed_age_ms, prekeys.is_rotation_due) == (0, False)
     assert (prekeys.replaced, prekeys.expired, prekeys.one_time) == (0, 0, 0)
-    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (0, False)
+    assert prekeys.last_resort_age_ms == 0
     assert prekeys.kyber_one_time == 0
     assert health.sessions.current == health.sessions.archived == health.outbox == health.inbox == 0
     assert health.sessions.oldest_unacknowledged_ms is None
@@ -173,8 +173,8 @@ def test_a_full_signed_prekey_is_to_be_replaced() -> None:
         with store.transaction() as tx:
             prekey = find_signed_prekey(tx, prekey_id)
             assert prekey is not None
-            object.__setattr__(prekey, "seen_base_keys", seen)
-            put_signed_prekey(tx, prekey)
+            full = replace(prekey, record=replace(prekey.record, seen_base_keys=seen))
+            put_signed_prekey(tx, prekey_id, full)
         assert health_of(store).prekeys.is_rotation_due is is_due
 
 
@@ -182,36 +182,23 @@ def test_the_last_resort_prekey_has_an_age_or_is_lost(stores: Stores) -> None:
     store = stores.open("ana")
     make_device(ANA, store)
     prekeys = health_of(store, NOW_MS + 5).prekeys
-    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (5, False)
+    assert prekeys.last_resort_age_ms == 5
     assert health_of(store, NOW_MS - 1).prekeys.last_resort_age_ms == -1
     with store.transaction() as tx:
         tx.clear(Table.KYBER_PREKEYS, LAST_RESORT)
     prekeys = health_of(store).prekeys
-    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (None, True)
-    with store.transaction() as tx:  # as an earlier release left it
-        save_device(tx, replace(require_device(tx), last_resort_kyber_prekey_id=0))
-    prekeys = health_of(store).prekeys
-    assert (prekeys.last_resort_age_ms, prekeys.is_last_resort_lost) == (None, False)
+    assert prekeys.last_resort_age_ms is None
 
 
-@pytest.mark.parametrize("old", [False, True])
-def test_a_damaged_publication_is_counted(old: bool) -> None:
+def test_a_damaged_publication_is_counted() -> None:
     store = MemoryStore()
-    ana = make_device(ANA, store)
-    published = ana.publish(one_time=1).encode()
-    with store.transaction() as tx:
-        if old:
-            tx.delete(Table.DEVICE, b"", PUBLICATION_ROW)
-            save_device(tx, replace(require_device(tx), unconfirmed_publication=published))
+    make_device(ANA, store).publish(one_time=1)
     health = health_of(store)
     assert health.device is not None
     assert health.device.is_publication_unconfirmed
     assert table_of(health, Table.DEVICE).damaged == 0
     with store.transaction() as tx:
-        if old:
-            save_device(tx, replace(require_device(tx), unconfirmed_publication=b"\xff"))
-        else:
-            tx.put(Table.DEVICE, b"", PUBLICATION_ROW, encode_publication(b"\xff"))
+        tx.put(Table.DEVICE, b"", PUBLICATION_ROW, encode_publication(b"\xff"))
     assert table_of(health_of(store), Table.DEVICE).damaged == 1
 
 

@@ -44,7 +44,7 @@ from tests.support.documents import ROOT
 from tests.support.entropy import ReplayedEntropy, SeededEntropy
 from tests.support.witness import Keychain
 
-FROZEN: Path = ROOT / "tests" / "data" / "identity-backup-1.bin"
+EXAMPLE: Path = ROOT / "tests" / "data" / "identity-backup-1.bin"
 PASSPHRASE = "four words and more"
 TOKEN = bytes(range(32))
 
@@ -128,10 +128,10 @@ def test_nothing_secret_is_readable() -> None:
         assert hidden not in backup
 
 
-def test_the_frozen_backup_opens() -> None:
+def test_the_example_opens() -> None:
     """As tests/data/build_identity_backup_1.py wrote it, without our code."""
     device = Device.import_identity(
-        FROZEN.read_bytes(), "correct horse battery staple", MemoryStore()
+        EXAMPLE.read_bytes(), "correct horse battery staple", MemoryStore()
     )
     assert device.address == Address("whatsapp", "ana", 2)
     assert device.identity_key == key_pair_from_private(bytes(range(32))).public
@@ -139,13 +139,13 @@ def test_the_frozen_backup_opens() -> None:
         assert require_device(tx).backend_token == bytes(range(32, 64))
 
 
-def test_the_frozen_backup_is_what_we_write() -> None:
-    header = IdentityBackup.decode(FROZEN.read_bytes())
+def test_the_example_is_what_we_write() -> None:
+    header = IdentityBackup.decode(EXAMPLE.read_bytes())
 
     entropy = ReplayedEntropy([header.salt, header.nonce])
     content = BackupContent(Address("whatsapp", "ana", 2), bytes(range(32)), bytes(range(32, 64)))
     opener = Passphrase("correct horse battery staple", "interactive")
-    assert seal_backup(content, opener, entropy) == FROZEN.read_bytes()
+    assert seal_backup(content, opener, entropy) == EXAMPLE.read_bytes()
 
 
 # --- What is refused ----------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_what_is_no_passphrase_is_refused(bad: object) -> None:
     with pytest.raises(InvalidArgument):
         ana.export_identity(bad)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument):
-        Device.import_identity(FROZEN.read_bytes(), bad, MemoryStore())  # type: ignore[arg-type]
+        Device.import_identity(EXAMPLE.read_bytes(), bad, MemoryStore())  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="cost"):
         ana.export_identity("x", cost="cheap")
 
@@ -214,7 +214,7 @@ def work_done(monkeypatch: pytest.MonkeyPatch) -> list[Argon2Work]:
 def test_a_hostile_file_gets_neither_gigabytes_nor_a_cheap_key(
     work: Argon2Work, work_done: list[Argon2Work]
 ) -> None:
-    header = replace(IdentityBackup.decode(FROZEN.read_bytes()), work=work)
+    header = replace(IdentityBackup.decode(EXAMPLE.read_bytes()), work=work)
     with pytest.raises(DecodeError, match="work"):
         bring_in(header.encode())
     assert work_done == []
@@ -267,7 +267,7 @@ def test_a_sealed_content_that_is_none_is_refused(
     content: bytes, work_done: list[Argon2Work]
 ) -> None:
     """Whoever knows the passphrase may write what they like."""
-    header = IdentityBackup.decode(FROZEN.read_bytes())
+    header = IdentityBackup.decode(EXAMPLE.read_bytes())
     key = (header.salt * 2)[:32]
     label = b"e2ecross identity backup 1" + replace(header, sealed=b"").encode()
     hostile = replace(header, sealed=seal(key, header.nonce, content, label))
@@ -292,7 +292,7 @@ def test_what_is_no_bytes_is_refused(bad: object) -> None:
 def test_an_imported_device_goes_on_where_the_witness_is() -> None:
     keychain = Keychain(17)
     device = Device.import_identity(
-        FROZEN.read_bytes(), "correct horse battery staple", MemoryStore(), witness=keychain
+        EXAMPLE.read_bytes(), "correct horse battery staple", MemoryStore(), witness=keychain
     )
     with device._context.store.transaction() as tx:
         assert read_epoch(tx) == 17
@@ -301,13 +301,13 @@ def test_an_imported_device_goes_on_where_the_witness_is() -> None:
     keychain.error = OSError()
     with pytest.raises(WitnessFailed):
         Device.import_identity(
-            FROZEN.read_bytes(), "correct horse battery staple", MemoryStore(), witness=keychain
+            EXAMPLE.read_bytes(), "correct horse battery staple", MemoryStore(), witness=keychain
         )
 
 
 def test_an_imported_device_has_the_policy_that_it_was_given() -> None:
     policy = Policy(resend_kept_messages=7)
     device = Device.import_identity(
-        FROZEN.read_bytes(), "correct horse battery staple", MemoryStore(), policy=policy
+        EXAMPLE.read_bytes(), "correct horse battery staple", MemoryStore(), policy=policy
     )
     assert device._context.policy is policy

@@ -85,7 +85,7 @@ def test_a_publication_holds_signed_kyber_prekeys() -> None:
             found = find_kyber_prekey(tx, prekey.id)
             assert found is not None
             assert found.key_pair.public == prekey.public_key
-            assert found.is_last_resort is (prekey is last_resort)
+            assert found.record.is_last_resort is (prekey is last_resort)
 
 
 def test_no_id_is_given_twice_to_prekeys_of_any_kind() -> None:

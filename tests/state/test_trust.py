@@ -63,7 +63,9 @@ def changed_pair(store: MemoryStore | None = None) -> tuple[Device, Device, Devi
     ana, old, new = make_device(ANA, store), make_device(BUDI), reinstalled(BUDI)
     introduce(ana, old)
     start(new, ana)
-    return ana, old, new, ana.decrypt(new.encrypt(ANA, Text("new phone")))
+    message = ana.decrypt(new.encrypt(ANA, Text("new phone")))
+    assert isinstance(message, Message)
+    return ana, old, new, message
 
 
 # --- First use ------------------------------------------------------------------------------

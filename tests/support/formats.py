@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.crypto.kem import kem_key_pair_from_seed
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.errors import E2ECrossError, RemoteError, StoreError
 from e2ecross.wire.bundle import (
@@ -231,9 +232,7 @@ _WIRE: Final = {
 
 RECORDS: Final[Mapping[str, Format]] = {
     "device": Format(
-        DeviceRecord(
-            ADDRESS, _KEY, 1, 2, 3, b"publication", _KEY, True, 4, 2**40, True, True, 5
-        ).encode(),
+        DeviceRecord(ADDRESS, _KEY, 1, 2, 3, 5, _KEY, True, 4, 2**40, True, True).encode(),
         _again(DeviceRecord),
         StoreError,
         ((1,),),
@@ -254,7 +253,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "Kyber prekey": Format(
-        KyberPrekeyRecord(b"\x5a" * 64, _SIGNATURE, 1, 2).encode(),
+        KyberPrekeyRecord(b"\x5a" * 64, _SIGNATURE, 1, 2, True).encode(),
         _again(KyberPrekeyRecord),
         StoreError,
         (),
@@ -268,7 +267,9 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "remote identity": Format(
-        RemoteIdentityRecord(GOOD_KEY, GOOD_KEY, True, 1, True, 2).encode(),
+        RemoteIdentityRecord(
+            PublicKey(GOOD_KEY), PublicKey(GOOD_KEY), True, 1, True, 2, True, 4
+        ).encode(),
         _again(RemoteIdentityRecord),
         StoreError,
         (),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
 from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
@@ -30,12 +31,13 @@ from e2ecross.wire.shelf_records import (
     encode_shelf,
 )
 from tests.support.formats import ADDRESS, MESSAGE_ID, PEER, RECORDS
-from tests.support.points import GOOD_KEY
+from tests.support.points import BAD_KEYS, GOOD_KEY
 from tests.support.protobuf import message
 
 KEY = b"\xa5" * 32
+KNOWN = PublicKey(GOOD_KEY)
 SIGNATURE = b"\x6b" * 64
-DEVICE = DeviceRecord(ADDRESS, KEY, 1, 2, 3, b"publication", KEY, True, 2**64 - 1)
+DEVICE = DeviceRecord(ADDRESS, KEY, 1, 2, 3, 4, KEY, True, 2**64 - 1)
 SIGNED = SignedPrekeyRecord(KEY, SIGNATURE, 1, 2, 65_536)
 INBOX = InboxRecord(PEER, MESSAGE_ID, 9, 1, 2, b"body", True)
 
@@ -48,16 +50,17 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
     "record",
     [
         DEVICE,
-        replace(DEVICE, backend_token=b"", unconfirmed_publication=b"", registered=False),
+        replace(DEVICE, backend_token=b"", registered=False),
         SIGNED,
         replace(SIGNED, created_at_ms=0, replaced_at_ms=0, seen_base_keys=0),
-        RemoteIdentityRecord(GOOD_KEY, GOOD_KEY, True, 1),
-        RemoteIdentityRecord(GOOD_KEY, None, False, 0),
-        RemoteIdentityRecord(GOOD_KEY, None, False, 1, True, 2, True),
+        RemoteIdentityRecord(KNOWN, KNOWN, True, 1),
+        RemoteIdentityRecord(KNOWN, None, False, 0),
+        RemoteIdentityRecord(KNOWN, None, False, 1, True, 2, True),
         replace(DEVICE, publication_epoch=2**64 - 1, adopts_epoch=True, replaces_prekeys=True),
         replace(DEVICE, last_resort_kyber_prekey_id=2**32 - 1),
         KyberPrekeyRecord(KEY * 2, SIGNATURE, 1, 2),
-        KyberPrekeyRecord(KEY * 2, SIGNATURE, 0, 0),
+        KyberPrekeyRecord(KEY * 2, SIGNATURE, 0),
+        KyberPrekeyRecord(KEY * 2, SIGNATURE, 1, 2, is_last_resort=True),
         OutboxRecord(b"envelope"),
         OutboxRecord(b"envelope", PEER, MESSAGE_ID),
         OutboxRecord(b"", PEER, MESSAGE_ID, True, True),
@@ -125,14 +128,10 @@ def test_private_key_of_another_length_is_refused(length: int) -> None:
 
 
 def test_other_values_of_another_length_are_refused() -> None:
-    good = RemoteIdentityRecord(GOOD_KEY, GOOD_KEY, True, 1)
     for record in (
         replace(DEVICE, backend_token=bytes(31)),
         replace(DEVICE, backend_token=bytes(33)),
         replace(SIGNED, signature=bytes(63)),
-        replace(good, identity_key=GOOD_KEY[1:]),
-        replace(good, identity_key=b""),
-        replace(good, pending_key=GOOD_KEY + b"\0"),
         replace(INBOX, message_id=bytes(15)),
         OutboxRecord(b"", PEER, bytes(15)),
         SentRecord(bytes(17)),
@@ -141,6 +140,18 @@ def test_other_values_of_another_length_are_refused() -> None:
     ):
         with pytest.raises(RecordCorrupted, match="wrong length"):
             type(record).decode(record.encode())
+
+
+@pytest.mark.parametrize("key", [key for key in BAD_KEYS.values() if key])
+def test_a_remote_identity_holds_keys_alone(key: bytes) -> None:
+    good = RemoteIdentityRecord(KNOWN, KNOWN, True, 1)
+    for record in (
+        replace(good, identity_key=PublicKey(key)),
+        replace(good, pending_key=PublicKey(key)),
+        replace(good, identity_key=PublicKey(b"")),
+    ):
+        with pytest.raises(RecordCorrupted, match="a remote identity record holds no key"):
+            RemoteIdentityRecord.decode(record.encode())
 
 
 def test_record_without_a_good_address_is_refused() -> None:

@@ -8,16 +8,14 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DeviceRecord(_message.Message):
-    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "unconfirmed_publication", "backend_token", "registered", "next_queue_number", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id", "replaced_token", "restored_epoch")
+    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "backend_token", "registered", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id", "replaced_token", "restored_epoch")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
     NEXT_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNED_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
-    UNCONFIRMED_PUBLICATION_FIELD_NUMBER: _ClassVar[int]
     BACKEND_TOKEN_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_FIELD_NUMBER: _ClassVar[int]
-    NEXT_QUEUE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     PUBLICATION_EPOCH_FIELD_NUMBER: _ClassVar[int]
     ADOPTS_EPOCH_FIELD_NUMBER: _ClassVar[int]
     REPLACES_PREKEYS_FIELD_NUMBER: _ClassVar[int]
@@ -29,17 +27,15 @@ class DeviceRecord(_message.Message):
     registration_id: int
     next_prekey_id: int
     signed_prekey_id: int
-    unconfirmed_publication: bytes
     backend_token: bytes
     registered: bool
-    next_queue_number: int
     publication_epoch: int
     adopts_epoch: bool
     replaces_prekeys: bool
     last_resort_kyber_prekey_id: int
     replaced_token: bytes
     restored_epoch: int
-    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., unconfirmed_publication: _Optional[bytes] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., next_queue_number: _Optional[int] = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ..., replaced_token: _Optional[bytes] = ..., restored_epoch: _Optional[int] = ...) -> None: ...
+    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ..., replaced_token: _Optional[bytes] = ..., restored_epoch: _Optional[int] = ...) -> None: ...
 
 class PublicationRecord(_message.Message):
     __slots__ = ("published_keys",)
@@ -88,16 +84,18 @@ class OneTimePrekeyRecord(_message.Message):
     def __init__(self, private_key: _Optional[bytes] = ...) -> None: ...
 
 class KyberPrekeyRecord(_message.Message):
-    __slots__ = ("seed", "signature", "created_at_ms", "replaced_at_ms")
+    __slots__ = ("seed", "signature", "created_at_ms", "replaced_at_ms", "is_last_resort")
     SEED_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     REPLACED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    IS_LAST_RESORT_FIELD_NUMBER: _ClassVar[int]
     seed: bytes
     signature: bytes
     created_at_ms: int
     replaced_at_ms: int
-    def __init__(self, seed: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., replaced_at_ms: _Optional[int] = ...) -> None: ...
+    is_last_resort: bool
+    def __init__(self, seed: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., replaced_at_ms: _Optional[int] = ..., is_last_resort: bool = ...) -> None: ...
 
 class RemoteIdentityRecord(_message.Message):
     __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms", "stale", "asked_at_ms", "by_policy", "offered_version")
