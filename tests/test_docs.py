@@ -205,7 +205,7 @@ def test_the_narrower_rules_of_the_floors_hold() -> None:
         base = all(module.startswith("e2ecross.stores.base") for module in stores)
         assert here not in {"state/", "device/", "client/"} or base, name(path)
         wire = {module.split(".")[2] for module in found if module.startswith("e2ecross.wire.")}
-        assert here != "relay/" or wire <= {"envelope", "bundle", "limits"}, name(path)
+        assert here != "relay/" or wire <= {"envelope", "bundle", "exchange", "limits"}, name(path)
 
 
 # --- docs/wire-format.md --------------------------------------------------------------------

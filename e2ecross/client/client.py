@@ -278,7 +278,7 @@ class Client:
         if not self._is_tidy:
             forget_what_is_gone(link)
             self._is_tidy = True
-        fetch_into_inbox(link, limit, self._handed_over.own, errors)
+        fetch_into_inbox(link, limit, errors)
         self.maintain()
 
 

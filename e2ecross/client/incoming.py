@@ -26,13 +26,12 @@ __all__ = ["fetch_into_inbox", "forget_what_is_gone"]
 _MAX_LIMIT: Final = 1_000
 
 
-def fetch_into_inbox(link: Link, limit: int, own: set[int], errors: list[E2ECrossError]) -> None:
+def fetch_into_inbox(link: Link, limit: int, errors: list[E2ECrossError]) -> None:
     """Move waiting envelopes into the inbox; one that fails for now stays where it is.
 
     Args:
         link: to the back end.
         limit: how many envelopes at most.
-        own: gets the numbers of the items that were put into the inbox.
         errors: gets what went wrong with the store; such envelopes are not counted.
 
     Raises:
@@ -48,15 +47,13 @@ def fetch_into_inbox(link: Link, limit: int, own: set[int], errors: list[E2ECros
         for number, data in batch:
             after = number
             try:
-                item = _take_in(link, number, data)
+                _take_in(link, number, data)
             except (RestoredStore, StoreCorrupted):
                 raise
             except StoreError as error:
                 errors.append(error)
                 continue
             arrived.append(number)
-            if item is not None:
-                own.add(item)
         taken += len(arrived)
         if arrived:
             link.backend.acknowledge(link.context.address, link.token, arrived)
@@ -81,15 +78,14 @@ def forget_what_is_gone(link: Link) -> None:
         forget_acknowledged(link.context, gone)
 
 
-def _take_in(link: Link, number: int, data: bytes) -> int | None:
-    """Put what an envelope holds into the inbox; returns the item's number if there is one."""
+def _take_in(link: Link, number: int, data: bytes) -> None:
+    """Put what an envelope holds into the inbox, or that it cannot be read."""
     context = link.context
     try:
-        return take_in(context, number, data)
+        take_in(context, number, data)
     except RemoteError as error:
-        if is_taken_in(context, number, data) or _is_gone(link, number, data):
-            return None
-        return keep_failure(context, number, data, error)
+        if not is_taken_in(context, number, data) and not _is_gone(link, number, data):
+            keep_failure(context, number, data, error)
 
 
 def _is_gone(link: Link, number: int, data: bytes) -> bool:

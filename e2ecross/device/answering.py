@@ -112,4 +112,4 @@ def answer_request(
         count_resend(tx, context.policy, kept, now_ms)
         put_resend(tx, requester, kept.message_id)
         if pending is not None:
-            hold(tx, Lane(LaneName.REQUESTS, requester), pending)
+            hold(context, tx, Lane(LaneName.REQUESTS, requester), pending)

@@ -84,6 +84,7 @@ def start_from_bundle(context: Context, bundle: PreKeyBundle) -> BundleNews:
             # The old sessions read late messages, and are not sent with any more.
             send_to_identity(tx, address, decode_public_key(key))
             put_notice(
+                context,
                 tx,
                 Notice(
                     NoticeKind.IDENTITY_CHANGED,
@@ -96,6 +97,7 @@ def start_from_bundle(context: Context, bundle: PreKeyBundle) -> BundleNews:
         keep_initiated_session(context, tx, address, session, now_ms)
         if downgraded:
             put_notice(
+                context,
                 tx,
                 Notice(NoticeKind.VERSION_DOWNGRADED, address.user_id, devices=(address.device,)),
             )

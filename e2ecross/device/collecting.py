@@ -11,7 +11,6 @@ Rules:
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 
 from e2ecross.device.answering import answer_request, request_again
 from e2ecross.device.bundles import repair_sessions, require_minimum_version
@@ -58,16 +57,13 @@ __all__ = [
 ]
 
 
-def take_in(context: Context, number: int, data: bytes) -> int | None:
+def take_in(context: Context, number: int, data: bytes) -> None:
     """Put what an envelope holds into the inbox.
 
     Args:
         context: of the device.
         number: of the envelope at the back end.
         data: the envelope, encoded.
-
-    Returns:
-        The number of the item, if the app will see one.
 
     Raises:
         RemoteError: it cannot be read; see `keep_failure`. Nothing has changed.
@@ -78,11 +74,11 @@ def take_in(context: Context, number: int, data: bytes) -> int | None:
     if isinstance(message, PreKeySignalMessage):
         require_minimum_version(context, message.message.version)
     try:
-        return _take_in(context, number, data, envelope, message)
+        _take_in(context, number, data, envelope, message)
     except RecordCorrupted:
         if not repair_sessions(context, envelope.sender):
             raise
-    return _take_in(context, number, data, envelope, message)
+        _take_in(context, number, data, envelope, message)
 
 
 def is_taken_in(context: Context, number: int, data: bytes) -> bool:
@@ -91,7 +87,7 @@ def is_taken_in(context: Context, number: int, data: bytes) -> bool:
         return has_arrived(tx, number, data)
 
 
-def keep_failure(context: Context, number: int, data: bytes, error: RemoteError) -> int | None:
+def keep_failure(context: Context, number: int, data: bytes, error: RemoteError) -> None:
     """Put the failure to read an envelope into the inbox, and ask its sender for the message.
 
     Args:
@@ -99,17 +95,14 @@ def keep_failure(context: Context, number: int, data: bytes, error: RemoteError)
         number: of the envelope at the back end.
         data: the envelope, encoded.
         error: what `take_in` has raised.
-
-    Returns:
-        The number of the item; None when another process was faster.
     """
     envelope, message = _decode(context, data)
     with WitnessedReceipt(context) as tx:
         if has_arrived(tx, number, data):
-            return None
+            return  # another process was faster
         note_arrival(tx, number, data)
         retrying = envelope is not None and request_again(context, tx, envelope, message, error)
-        return put_failure(tx, envelope, error, retrying=retrying)
+        put_failure(context, tx, envelope, error, retrying=retrying)
 
 
 def list_unacknowledged(context: Context) -> list[int]:
@@ -125,17 +118,14 @@ def forget_acknowledged(context: Context, numbers: Sequence[int]) -> None:
             forget_arrivals(tx, numbers)
 
 
-@dataclass(slots=True)
 class HandedOver:
-    """What one client has handed over.
+    """How far one client has handed over the inbox."""
 
-    Attributes:
-        last: the number of the last item.
-        own: numbers of later items that nobody can have handed over before.
-    """
+    __slots__ = ("last",)
 
-    last: int = 0
-    own: set[int] = field(default_factory=set)
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.last = 0
 
 
 def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxItem]:
@@ -143,9 +133,8 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
     items: list[InboxItem] = []
     with WitnessedReceipt(context) as tx:  # one thread at a time
         for number, item in walk_inbox(context, tx, handed.last):
-            items.append(replace(item, redelivered=number not in handed.own))
+            items.append(item)
             handed.last = number
-            handed.own.discard(number)
             if len(items) == limit:
                 break
     return items
@@ -173,27 +162,28 @@ def _decode(context: Context, data: bytes) -> tuple[Envelope | None, DecodedMess
 
 def _take_in(
     context: Context, number: int, data: bytes, envelope: Envelope, message: DecodedMessage
-) -> int | None:
+) -> None:
     with WitnessedReceipt(context) as tx:
         if has_arrived(tx, number, data):
-            return None
+            return
         received = decrypt_envelope(context, tx, envelope, message, context.clock())
         note_arrival(tx, number, data)
-        return _keep(context, tx, envelope, received)
+        _keep(context, tx, envelope, received)
 
 
-def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Received) -> int | None:
+def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Received) -> None:
     """Keep what was received in the commit that has used up its message key."""
     message = message_from(received)
     now_ms = context.clock()
-    by_policy = _note_policy(tx, received)
+    by_policy = _note_policy(context, tx, received)
     if not was_delivered(tx, context.policy, message.sender, message.message_id, now_ms):
         note_delivered(tx, context.policy, message.sender, message.message_id, now_ms)
         if not isinstance(message.content, RetryRequest):
-            return put_message(tx, message)
+            put_message(context, tx, message)
+            return
         answer_request(context, tx, received, message.content)
     if not received.identity_changed or by_policy:
-        return None
+        return
     # The app sees no requests and no second copies, but a changed identity is never silent.
     error = IdentityChangedError(
         f"a request or a second copy of a message came from {message.sender} under a new identity "
@@ -201,16 +191,16 @@ def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Recei
         message.sender,
         received.identity_key,
     )
-    return put_failure(tx, envelope, error, retrying=False)
+    put_failure(context, tx, envelope, error, retrying=False)
 
 
-def _note_policy(tx: Transaction, received: Received) -> bool:
+def _note_policy(context: Context, tx: Transaction, received: Received) -> bool:
     """Tell the app what the policy has accepted; returns whether that was an identity key."""
     sender, key = received.payload.sender, received.identity_key
     user, devices = sender.user_id, (sender.device,)
     by_policy = received.identity_changed and require_identity(tx, sender).identity_key == key
     if by_policy:
-        put_notice(tx, Notice(NoticeKind.IDENTITY_CHANGED, user, devices, key))
+        put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, devices, key))
     if received.version_downgraded:
-        put_notice(tx, Notice(NoticeKind.VERSION_DOWNGRADED, user, devices))
+        put_notice(context, tx, Notice(NoticeKind.VERSION_DOWNGRADED, user, devices))
     return by_policy

@@ -242,10 +242,10 @@ def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
 def hold_for_decision(context: Context, lane: Lane, identity_key: bytes) -> None:
     """Let a lane wait until the user has decided about an identity key (33 bytes)."""
     with context.store.transaction() as tx:
-        hold(tx, lane, identity_key)
+        hold(context, tx, lane, identity_key)
 
 
-def hold(tx: Transaction, lane: Lane, identity_key: bytes) -> None:
+def hold(context: Context, tx: Transaction, lane: Lane, identity_key: bytes) -> None:
     """The same within a transaction."""
     record = read_lane(tx, lane)
     if record is None or record.untrusted_key == identity_key:
@@ -254,6 +254,7 @@ def hold(tx: Transaction, lane: Lane, identity_key: bytes) -> None:
     waiting = list_lane(tx, lane, MAX_NAMED)
     messages = tuple(item.message_id for item in waiting if item.request is None)
     put_notice(
+        context,
         tx,
         Notice(
             NoticeKind.IDENTITY_PENDING,
@@ -352,6 +353,7 @@ def report(
     forget_kept(tx, context.policy, recipient, message_id, context.clock())
     if not is_told:
         put_notice(
+            context,
             tx,
             Notice(NoticeKind.NOT_DELIVERED, recipient.user_id, messages=(message_id,), code=code),
         )

@@ -131,4 +131,4 @@ def _renew_outbox(context: Context, tx: Transaction, now_ms: int) -> None:
                 if lane.name is LaneName.MESSAGES:
                     lost.append(message_id)
     user = context.address.user_id
-    put_notice(tx, Notice(NoticeKind.RESTORED, user, messages=tuple(lost[:MAX_NAMED])))
+    put_notice(context, tx, Notice(NoticeKind.RESTORED, user, messages=tuple(lost[:MAX_NAMED])))

@@ -24,7 +24,7 @@ import hmac
 import sqlite3
 from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.errors import (
     BackendError,
     InvalidArgument,
@@ -34,17 +34,19 @@ from e2ecross.errors import (
 from e2ecross.relay import prekeys
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.prekeys import Prekey, PrekeyKind
-from e2ecross.relay.rows import read_row, require_row
+from e2ecross.relay.rows import read_row, read_rows, require_row
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PreKeyBundle, PublishedKeys
 
 __all__ = [
     "claim",
+    "devices_with_keys",
     "epoch",
     "hand_out_bundle",
     "is_holder",
     "is_registered",
     "publish",
     "record_epoch",
+    "replace_token",
     "require_holder",
     "unused_count",
 ]
@@ -92,6 +94,26 @@ def claim(connection: sqlite3.Connection, address: Address, token: bytes) -> Non
         " kyber_prekey_signature = NULL, epoch = 0",
         (str(address), hashlib.sha256(token).digest()),
     )
+
+
+def replace_token(connection: sqlite3.Connection, address: Address, token: bytes) -> None:
+    """Give a registered address to another token of the same user; everything else stays."""
+    connection.execute(
+        "UPDATE accounts SET token_sha256 = ? WHERE address = ?",
+        (hashlib.sha256(token).digest(), str(address)),
+    )
+
+
+def devices_with_keys(connection: sqlite3.Connection, user: UserId) -> list[int]:
+    """Return which devices of a user have published keys."""
+    rows = read_rows(
+        connection,
+        "SELECT address FROM accounts WHERE address >= ? AND address < ?"
+        " AND identity_key IS NOT NULL",
+        (f"{user}.", f"{user}/"),  # the character after the dot
+        str,
+    )
+    return sorted(Address.parse(address).device for (address,) in rows)
 
 
 def epoch(connection: sqlite3.Connection, address: Address) -> int:

@@ -6,8 +6,8 @@ Rules:
   no plaintext, so it can lose, delay, repeat or alter messages, and never read or forge one.
 - Everything but registering needs the token of the address, checked in the transaction that does
   the work. An envelope's sender must be the holder.
-- Every call may be repeated; a second time it changes nothing, except that each `fetch_bundle`
-  hands out another one-time prekey.
+- Every call may be repeated; a second time it changes nothing, except that each `fetch_keys`
+  hands out other one-time prekeys.
 - A device tells its epoch, how many operations its store has committed, with what it deposits and
   publishes. The relay keeps the highest, and hands it to the device only: a device whose store was
   restored finds that it is behind. A relay that lies can hide that, or claim it.
@@ -21,7 +21,7 @@ together can use up the one-time prekeys of a device, which then receives first 
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -31,22 +31,33 @@ from e2ecross.arguments import (
     require_bytes,
     require_callable,
     require_file_name,
+    require_list,
     require_type,
     require_whole_number,
 )
-from e2ecross.errors import BackendRefused, InvalidArgument, MailboxFull, UnknownRecipient
+from e2ecross.errors import (
+    BackendRefused,
+    InvalidArgument,
+    UnknownRecipient,
+)
 from e2ecross.relay import allowance, directory, mailbox
+from e2ecross.relay.calls import decode_all, deposit_each, hand_out
 from e2ecross.relay.database import Database
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import MAX_NUMBER
-from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
+from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, TOKEN_BYTES
+from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
+from e2ecross.wire.limits import TOKEN_BYTES
 
 __all__ = ["Relay"]
 
 _DEFAULT_LIMITS: Final = RelayLimits()
 
+_MAX_IN_CALL: Final = 1_024
+"""Envelopes or users in one call: bounds how long one transaction holds the file."""
+_MAX_CALL_BYTES: Final = 4 * 1024 * 1024
+"""Envelopes in one call, bytes."""
 _ACKNOWLEDGE_BATCH: Final = 1_000
 """Envelopes removed in one transaction, so that a long list keeps nobody waiting for long."""
 
@@ -128,22 +139,33 @@ class Relay:
 
     # --- The directory ----------------------------------------------------------------------
 
-    def register(self, address: Address, token: bytes) -> None:
+    def register(
+        self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
+    ) -> None:
         """Claim an address under a secret token; the same token again is a no-op.
 
         Args:
             address: the device to register.
             token: 32 random bytes, secret; only its SHA-256 is kept.
+            replaces: the token that the address is claimed under now, 32 bytes, secret, or empty:
+                the identity has moved to another installation. Then nobody is asked, the old token
+                is none any more, and mailbox and epoch stay. A wrong one counts as none.
+            credential: not used here; a service around the relay may ask for one.
 
         Raises:
             BackendRefused: `authorise` did not let the claim go ahead.
         """
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
+        require_bytes("replaces", replaces, TOKEN_BYTES if replaces else None)
+        require_bytes("credential", credential)
         allowed: bool | None = None  # whether the address was taken when authorise said yes
         while True:
             with self._database.writing() as connection:
                 if directory.is_holder(connection, address, token):
+                    return
+                if replaces and directory.is_holder(connection, address, replaces):
+                    directory.replace_token(connection, address, token)
                     return
                 taken = directory.is_registered(connection, address)
                 if taken is allowed:
@@ -162,24 +184,13 @@ class Relay:
     def publish(
         self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
     ) -> None:
-        """Set the published keys of the token's address, adding the one-time prekeys.
+        """Set the published keys of the token's address; see `e2ecross.Backend`.
 
-        A one-time prekey id that was published before is ignored, also when it has been handed
-        out since. A changed identity key drops the one-time prekeys of the old one.
+        A changed identity key drops the one-time prekeys of the old one.
 
         A publication is late when one with a higher epoch came before it, under the same identity
         key. Of a late one only the one-time prekeys count; after one with `replace` not even those.
-
-        Args:
-            token: that of `published.address`, 32 bytes, secret.
-            published: the public keys.
-            epoch: that of the device's store when it made the publication, 0 to 2^63-1; 0 if it
-                does not tell: then the publication is taken as the latest. Kept if it is the
-                highest, in the transaction of the publication.
-            replace: the store was restored, and the private halves of all that was published before
-                are gone. Unused one-time prekeys of before are not handed out any more, unless they
-                are in this publication; their ids stay known. Those of publications with a higher
-                epoch stay.
+        One-time prekeys of publications with a higher epoch are not replaced.
 
         Raises:
             InvalidKey: one of the keys is not acceptable.
@@ -198,8 +209,8 @@ class Relay:
             directory.record_epoch(connection, published.address, epoch)
             directory.publish(connection, published, self._limits, epoch, replace)
 
-    def epoch(self, address: Address, token: bytes) -> int:
-        """Return the highest epoch that the device has told, 0 if none.
+    def epochs(self, address: Address, token: bytes) -> dict[int, int]:
+        """Return the highest epoch that the device has told, 0 if none, as that of stripe 0.
 
         Raises:
             NotRegistered: the token (32 bytes, secret) is not that of the address.
@@ -208,7 +219,7 @@ class Relay:
         require_bytes("token", token, TOKEN_BYTES)
         with self._database.reading() as connection:
             directory.require_holder(connection, address, token)
-            return directory.epoch(connection, address)
+            return {0: directory.epoch(connection, address)}
 
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         """Return how many one-time prekeys of the address are left to hand out.
@@ -224,86 +235,97 @@ class Relay:
             directory.require_holder(connection, address, token)
             return directory.unused_count(connection, address)
 
-    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
-        """Hand out keys of a device, with a one-time prekey of each kind while there are any.
+    def fetch_keys(
+        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | UnknownRecipient]:
+        """Hand out keys of devices, each with a one-time prekey of each kind while there are any.
 
         Without a one-time Kyber prekey the device's last-resort one is in the bundle, if it offers
         Kyber prekeys. The asking user gets at most `RelayLimits.one_time_prekeys_per_requester`
-        bundles with one-time prekeys in a while. After that, too, bundles come, without any.
+        bundles of a device with one-time prekeys in a while. After that, too, bundles come,
+        without any.
 
         Args:
             requester: the asking device.
             token: the asking device's token, 32 bytes, secret.
-            address: whose keys are wanted.
+            wanted: whose keys, 1 to 1,024 users.
 
         Raises:
-            UnknownRecipient: the address has not published keys.
             NotRegistered: the token is not that of the requester.
         """
         require_type("requester", requester, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        require_type("address", address, Address)
+        asked = require_list("wanted", wanted)
+        require_whole_number("the length of wanted", len(asked), 1, _MAX_IN_CALL)
+        for keys in asked:
+            require_type("an element of wanted", keys, KeysWanted)
         with self._database.writing() as connection:
             directory.require_holder(connection, requester, token)
             now_ms = self._clock()
-            pair = (requester.user_id, address)
             allowance.forget_expired(connection, now_ms)
-            left = allowance.is_left(connection, *pair, self._limits, now_ms)
-            bundle, is_one_time = directory.hand_out_bundle(connection, address, left)
-            if is_one_time:
-                allowance.use(connection, *pair, self._limits, now_ms)
-            return bundle
+            limits = self._limits
+            return [hand_out(connection, requester, keys, limits, now_ms) for keys in asked]
 
     # --- The mailboxes ----------------------------------------------------------------------
 
-    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
-        """Put an encoded envelope into its recipient's mailbox, once per message id.
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        """Put encoded envelopes into their recipients' mailboxes, each once per message id.
+
+        Each is taken or refused on its own, in order, in one transaction. Refused are, with
+        `BackendRefused`: what is no envelope, is larger than this relay carries, or is of another
+        sender than the first; with `UnknownRecipient`: what is for nobody; with `MailboxFull`: what
+        has no room; of a sender of whom few wait there, some more are kept
+        (`RelayLimits.mailbox_reserve_per_sender`).
 
         Args:
-            token: that of the envelope's sender, 32 bytes, secret.
-            envelope: as encoded by the sender; kept and delivered as it is.
-            epoch: that of the sender's store, 0 to 2^63-1; 0 if it does not tell. Kept if it is the
-                highest, in the transaction of the deposit, also for a repetition. With
-                `UnknownRecipient` and `MailboxFull` too, in a transaction of its own: the
-                ciphertext has left the device all the same.
+            token: that of the envelopes' sender, 32 bytes, secret.
+            envelopes: 1 to 1,024, at most 4,194,304 bytes; kept and delivered as they are.
+            epochs: that of the sender's store under 0, 0 to 2^63-1. Kept if it is the highest,
+                whatever becomes of the envelopes.
+            consents: not used here; of fleets.
 
         Raises:
-            DecodeError: not an envelope.
-            UnsupportedVersion: an envelope of a later version.
-            BackendRefused: the envelope is larger than this relay carries.
-            NotRegistered: the token is not that of the envelope's sender.
-            UnknownRecipient: the recipient is not registered.
-            MailboxFull: too many messages wait for the recipient; of a sender of whom few wait
-                there, some more are kept (`RelayLimits.mailbox_reserve_per_sender`).
+            NotRegistered: the token is not that of the envelopes' sender.
+            BackendRefused: none of them is an envelope.
         """
         require_bytes("token", token, TOKEN_BYTES)
-        require_type("envelope", envelope, bytes)
-        require_whole_number("epoch", epoch, 0, MAX_NUMBER)
-        # Beyond the last bound it is no envelope anywhere, and `decode` says so before parsing.
-        if self._limits.envelope_bytes < len(envelope) <= MAX_ENVELOPE_BYTES:
-            raise BackendRefused(
-                f"the envelope has {len(envelope)} bytes, this back end carries up to "
-                f"{self._limits.envelope_bytes}"
-            )
-        decoded = Envelope.decode(envelope)
-        try:
-            with self._database.writing() as connection:
-                directory.require_holder(connection, decoded.sender, token)
-                if not directory.is_registered(connection, decoded.recipient):
-                    raise UnknownRecipient(f"{decoded.recipient} is not registered")
-                directory.record_epoch(connection, decoded.sender, epoch)
-                mailbox.forget_expired(connection, self._clock())
-                mailbox.deposit(connection, decoded, envelope, self._limits)
-        except (UnknownRecipient, MailboxFull):
-            # The ciphertext has left the device all the same.
-            with self._database.writing() as connection:
-                directory.require_holder(connection, decoded.sender, token)
-                directory.record_epoch(connection, decoded.sender, epoch)
-            raise
+        listed = require_list("envelopes", envelopes)
+        require_whole_number("the length of envelopes", len(listed), 1, _MAX_IN_CALL)
+        for envelope in listed:
+            require_bytes("an element of envelopes", envelope)
+        require_whole_number("the size of envelopes", sum(map(len, listed)), 0, _MAX_CALL_BYTES)
+        epoch = {} if epochs is None else epochs
+        require_type("epochs", epoch, Mapping)
+        told = epoch.get(0, 0)
+        require_whole_number("epochs", told, 0, MAX_NUMBER)
+        decoded, refused = decode_all(listed, self._limits)
+        with self._database.writing() as connection:
+            sender = next(iter(decoded.values())).sender
+            directory.require_holder(connection, sender, token)
+            directory.record_epoch(connection, sender, told)
+            mailbox.forget_expired(connection, self._clock())
+            refused |= deposit_each(connection, listed, decoded, self._limits)
+            highest = directory.epoch(connection, sender)
+        return Deposited(refused, {}, {0: highest})
 
     def fetch(
-        self, address: Address, token: bytes, limit: int, after: int = 0
-    ) -> list[tuple[int, bytes]]:
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        *,
+        wait_ms: int = 0,
+        hold_ms: int = 0,
+        holder: bytes = b"",
+    ) -> list[Waiting]:
         """Return waiting envelopes with their numbers, oldest first; they stay until acknowledged.
 
         Args:
@@ -311,6 +333,9 @@ class Relay:
             token: that address's token, 32 bytes, secret.
             limit: how many at most, 1 to `RelayLimits.fetch_messages` (1000).
             after: only those with higher numbers.
+            wait_ms: not used: a relay in the same process does not wait. Nor are the next two.
+            hold_ms: of fleets.
+            holder: of fleets.
 
         Raises:
             NotRegistered: the token is not that of the address.
@@ -321,7 +346,8 @@ class Relay:
         require_whole_number("after", after, 0, MAX_NUMBER)
         with self._database.reading() as connection:
             directory.require_holder(connection, address, token)
-            return mailbox.fetch(connection, address, limit, after)
+            rows = mailbox.fetch(connection, address, limit, after)
+        return [Waiting(number, envelope) for number, envelope in rows]
 
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         """Remove envelopes from the address's mailbox; unknown numbers are ignored.

@@ -12,6 +12,7 @@ Rules:
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from e2ecross.errors import (
@@ -62,20 +63,25 @@ ARRIVED: Final = b"arrived"
 _ITEMS: Final = Queue(Table.INBOX, b"")
 
 
-def put_message(tx: Transaction, message: Message) -> int:
-    """Keep a decrypted message until it is confirmed; returns its number."""
+def put_message(context: Context, tx: Transaction, message: Message) -> None:
+    """Keep a decrypted message until it is confirmed."""
     kind, body = encode_content(message.content)
     record = InboxMessage(
         *(message.sender, message.message_id, message.sent_at_ms, kind, body),
         *(message.identity_changed, message.version_downgraded),
     )
-    return _ITEMS.append(tx, encode_inbox_item(record))
+    _put(context, tx, record)
 
 
 def put_failure(
-    tx: Transaction, envelope: Envelope | None, error: RemoteError, *, retrying: bool
-) -> int:
-    """Keep the fact that a message could not be read until it is confirmed; returns its number."""
+    context: Context,
+    tx: Transaction,
+    envelope: Envelope | None,
+    error: RemoteError,
+    *,
+    retrying: bool,
+) -> None:
+    """Keep the fact that a message could not be read until it is confirmed."""
     record = InboxFailure(
         sender=None if envelope is None else envelope.sender,
         message_id=b"" if envelope is None else envelope.message_id,
@@ -84,12 +90,12 @@ def put_failure(
         identity_key=error.identity_key if isinstance(error, IdentityChangedError) else b"",
         retrying=retrying,
     )
-    return _ITEMS.append(tx, encode_inbox_item(record))
+    _put(context, tx, record)
 
 
-def put_notice(tx: Transaction, notice: Notice) -> int:
-    """Keep a notice until it is confirmed; returns its number."""
-    return _ITEMS.append(tx, encode_inbox_item(notice_to_record(notice)))
+def put_notice(context: Context, tx: Transaction, notice: Notice) -> None:
+    """Keep a notice until it is confirmed."""
+    _put(context, tx, notice_to_record(notice))
 
 
 def note_arrival(tx: Transaction, backend_number: int, envelope: bytes) -> None:
@@ -118,9 +124,15 @@ def forget_arrivals(tx: Transaction, backend_numbers: Iterable[int]) -> None:
 def walk_inbox(
     context: Context, tx: Transaction, after: int = 0
 ) -> Iterator[tuple[int, InboxItem]]:
-    """Walk over number and item of what is not confirmed, in the order of arrival."""
+    """Walk over number and item of what is not confirmed, in the order of arrival.
+
+    Who gets an item hands it over.
+    """
     for number, data in _ITEMS.walk(tx, after):
-        yield number, _item(decode_inbox_item(data), Receipt(context.inbox_id, number))
+        item = _item(decode_inbox_item(data), Receipt(context.inbox_id, number))
+        item = replace(item, redelivered=number not in context.new_items)
+        context.new_items.discard(number)
+        yield number, item
 
 
 def confirm_in_inbox(context: Context, tx: Transaction, receipts: Iterable[Receipt]) -> None:
@@ -145,6 +157,10 @@ def receipt_of(item: object) -> Receipt:
     if not isinstance(receipt, Receipt):
         raise InvalidArgument("items must be what Client.receive returned")
     return receipt
+
+
+def _put(context: Context, tx: Transaction, record: InboxRecord) -> None:
+    context.new_items.add(_ITEMS.append(tx, encode_inbox_item(record)))
 
 
 def _item(record: InboxRecord, receipt: Receipt) -> InboxItem:
