@@ -4,11 +4,13 @@
 Rules:
 - What is remembered belongs to the libraries below the package: every line of the package runs.
 - The results are those that the function gives: only of equal arguments the same again.
+- What a function refuses is not remembered.
 """
 
 import functools
-from typing import Any, Final, cast
+from typing import Any, Final
 
+import nacl.bindings
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM1024PrivateKey
 from nacl.pwhash import argon2id
 
@@ -17,6 +19,7 @@ from e2ecross.crypto import kem
 __all__ = ["remember"]
 
 _KEM_KEYS: Final = 4_096  # some twelve kilobytes each
+_POINTS: Final = 32_768  # some hundreds of bytes each
 
 
 class _RememberedKeys:
@@ -28,7 +31,16 @@ class _RememberedKeys:
 
 
 def remember() -> None:
-    """From here on: KEM keys by their seed, and keys by passphrase, salt and work."""
+    """From here on: KEM keys by seed, keys by passphrase and salt, points by scalar and point."""
     vars(kem)["MLKEM1024PrivateKey"] = _RememberedKeys
-    derive = cast(Any, argon2id.kdf)
-    vars(argon2id)["kdf"] = functools.lru_cache(256)(derive)
+    _wrap(argon2id, "kdf", 256)
+    _wrap(nacl.bindings, "crypto_scalarmult", _POINTS)
+    _wrap(nacl.bindings, "crypto_scalarmult_base", _POINTS)
+    _wrap(nacl.bindings, "crypto_scalarmult_ed25519_base_noclamp", _POINTS)
+    _wrap(nacl.bindings, "crypto_scalarmult_ed25519_noclamp", _POINTS)
+
+
+def _wrap(module: Any, name: str, results: int) -> None:  # noqa: ANN401
+    genuine = vars(module)[name]
+    if not hasattr(genuine, "cache_info"):  # once, however often it is imported
+        vars(module)[name] = functools.lru_cache(results)(genuine)
