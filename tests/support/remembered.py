@@ -8,6 +8,7 @@ Rules:
 """
 
 import functools
+from types import SimpleNamespace
 from typing import Any, Final
 
 import nacl.bindings
@@ -22,12 +23,25 @@ _KEM_KEYS: Final = 4_096  # some twelve kilobytes each
 _POINTS: Final = 32_768  # some hundreds of bytes each
 
 
+class _Key:
+    """A private key that makes its public one once; all else is the genuine one's."""
+
+    def __init__(self, private: MLKEM1024PrivateKey) -> None:
+        self.decapsulate = private.decapsulate
+        encoded = private.public_key().public_bytes_raw()
+        self._public = SimpleNamespace(public_bytes_raw=lambda: encoded)
+
+    def public_key(self) -> SimpleNamespace:
+        return self._public
+
+
 class _RememberedKeys:
     """Stands where a module has `MLKEM1024PrivateKey`: a seed's key is made once."""
 
-    from_seed_bytes = staticmethod(
-        functools.lru_cache(_KEM_KEYS)(MLKEM1024PrivateKey.from_seed_bytes)
-    )
+    @staticmethod
+    @functools.lru_cache(_KEM_KEYS)
+    def from_seed_bytes(seed: bytes) -> _Key:
+        return _Key(MLKEM1024PrivateKey.from_seed_bytes(seed))
 
 
 def remember() -> None:
