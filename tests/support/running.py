@@ -6,6 +6,7 @@ Rules:
 - Nothing here changes what a test does; without it they pass, and take longer.
 """
 
+import atexit
 import os
 import shutil
 import sys
@@ -34,13 +35,22 @@ def keep_files_in_memory() -> None:
     """Put temporary files where a commit does not wait for a disk.
 
     No test can cut the power: what a commit leaves on the disk is held by tests that look at what
-    is written and when it is synced, and by those that kill processes.
+    is written and when it is synced, and by those that kill processes. What nobody removes (the
+    documents' examples say `mkdtemp`) goes with the run; pytest keeps the folders of failed tests.
     """
     if "TMPDIR" in os.environ or not os.access(_MEMORY, os.W_OK):
         return
     if shutil.disk_usage(_MEMORY).free >= _MEMORY_BYTES:
-        os.environ["TMPDIR"] = str(_MEMORY)
+        folder = tempfile.mkdtemp(prefix="e2ecross-tests-", dir=_MEMORY)
+        os.environ["TMPDIR"] = folder  # workers have it, too
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
         tempfile.tempdir = None  # it may have been asked for already
+        atexit.register(_remove, folder, os.getpid())
+
+
+def _remove(folder: str, owner: int) -> None:
+    if os.getpid() == owner:  # and not a fork of it
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep_bytecode(folder: Path) -> None:
