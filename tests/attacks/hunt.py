@@ -6,7 +6,7 @@ import enum
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -113,6 +113,7 @@ class Secrets:
         assert [secret.hex() for secret in self.raw if secret in data] == []
 
 
+@cache
 def forms(secret: bytes) -> tuple[str, ...]:
     part = secret[:12]  # a part is bad enough
     return (

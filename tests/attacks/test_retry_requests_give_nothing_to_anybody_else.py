@@ -244,8 +244,10 @@ def test_a_forged_request_does_nothing() -> None:
     forged += [replace(genuine, ciphertext=genuine.ciphertext[:cut]) for cut in range(1, 300, 23)]
     forged += [replace(genuine, message_id=ids[0]), replace(genuine, kind=MessageKind.SIGNAL)]
     before, deposited = ana.rest(), len(backend.deposits)
-    backend.plant(ANA, forged)
-    words = ana.receive()
+    words = []
+    for begin in range(0, len(forged), 20):  # a full inbox is slow, and held elsewhere
+        backend.plant(ANA, forged[begin : begin + 20])
+        words += ana.receive()
     assert len(words) == len(forged) > 200
     assert ana.rest() == before
     assert sent_by(ana, deposited) == []
