@@ -22,6 +22,7 @@ from typing import Final
 from e2ecross.errors import BackendError, WitnessFailed
 from e2ecross.state.context import Context, require_device, save_device
 from e2ecross.state.publication import read_publication
+from e2ecross.state.witness import CheckedWitness
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.records import decode_epoch, encode_epoch
 
@@ -77,11 +78,15 @@ class WitnessedTransaction:
         self._context = context
 
     def __enter__(self) -> Transaction:
-        self._inner = self._context.store.transaction()
+        context = self._context
+        self._inner = context.store.transaction()
         tx = self._tx = self._inner.__enter__()
         try:
-            self._ask()
-            self._context.watch.check(read_epoch(tx))
+            if context.witness is not None:
+                self._ask(context.witness)
+            epoch = tx.get_value(Table.DEVICE, b"", EPOCH_ROW, _EPOCH) or 0
+            if context.watch.seen > epoch:
+                context.watch.refuse(epoch)
         except BaseException:
             self._inner.__exit__(*sys.exc_info())
             raise
@@ -97,21 +102,22 @@ class WitnessedTransaction:
             self._inner.__exit__(kind, error, traceback)
             return
         try:
-            epoch = read_epoch(self._tx)
+            epoch = self._tx.get_value(Table.DEVICE, b"", EPOCH_ROW, _EPOCH) or 0
         except BaseException:
             self._inner.__exit__(*sys.exc_info())
             raise
         self._inner.__exit__(None, None, None)
-        self._context.watch.note(epoch)
-        self._tell(epoch)
+        context = self._context
+        if epoch > context.watch.seen:
+            context.watch.note(epoch)
+        if context.witness is not None:
+            self._tell(context.witness, epoch)
 
-    def _ask(self) -> None:
-        if self._context.witness is not None:
-            self._context.watch.note(self._context.witness.read(), "the witness")
+    def _ask(self, witness: CheckedWitness) -> None:
+        self._context.watch.note(witness.read(), "the witness")
 
-    def _tell(self, epoch: int) -> None:
-        if self._context.witness is not None:
-            self._context.witness.tell(epoch)
+    def _tell(self, witness: CheckedWitness, epoch: int) -> None:
+        witness.tell(epoch)
 
 
 class WitnessedReceipt(WitnessedTransaction):
@@ -123,13 +129,13 @@ class WitnessedReceipt(WitnessedTransaction):
 
     __slots__ = ()
 
-    def _ask(self) -> None:
+    def _ask(self, witness: CheckedWitness) -> None:
         with suppress(WitnessFailed):
-            super()._ask()
+            super()._ask(witness)
 
-    def _tell(self, epoch: int) -> None:
+    def _tell(self, witness: CheckedWitness, epoch: int) -> None:
         with suppress(WitnessFailed):
-            super()._tell(epoch)
+            super()._tell(witness, epoch)
 
 
 def check_backend_epoch(context: Context, told: object) -> None:
@@ -151,7 +157,8 @@ def check_backend_epoch(context: Context, told: object) -> None:
         device, epoch = require_device(tx), read_epoch(tx)
         if not device.adopts_epoch:
             context.watch.note(told, "the back end")
-            context.watch.check(epoch)
+            if told > epoch:
+                context.watch.refuse(epoch)
             return
         if told > _MAX_ADOPTED:
             raise BackendError("the back end answered with an impossible epoch: try again")

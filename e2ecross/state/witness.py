@@ -9,7 +9,7 @@ Rules:
 - A value that it has been told by this object already is not told again.
 """
 
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from e2ecross.errors import RestoredStore, WitnessFailed
 
@@ -89,13 +89,17 @@ class CheckedWitness:
 
 
 class EpochWatch:
-    """The highest epoch that a device has seen; shared by all who use it."""
+    """The highest epoch that a device has seen; shared by all who use it.
 
-    __slots__ = ("_seen", "_who")
+    Attributes:
+        seen: the epoch, 0 when none was seen.
+    """
+
+    __slots__ = ("_who", "seen")
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
-        self._seen = 0
+        self.seen = 0
         self._who = "this device"
 
     def note(self, epoch: int, who: str = "this device") -> None:
@@ -104,17 +108,16 @@ class EpochWatch:
         Threads may come here out of order and one may overwrite another's: the lower of two is
         then kept, which is still one that the store had.
         """
-        if epoch > self._seen:
-            self._seen, self._who = epoch, who
+        if epoch > self.seen:
+            self.seen, self._who = epoch, who
 
-    def check(self, epoch: int) -> None:
-        """Hold the store's epoch against all that was seen.
+    def refuse(self, epoch: int) -> NoReturn:
+        """Refuse a store whose epoch is lower than what was seen.
 
         Raises:
-            RestoredStore: a higher one was.
+            RestoredStore: always.
         """
-        if self._seen > epoch:
-            require_epoch(epoch, self._seen, self._who)
+        raise _restored(epoch, self.seen, self._who)
 
 
 def require_epoch(epoch: int, known: int, who: str) -> None:
@@ -129,8 +132,12 @@ def require_epoch(epoch: int, known: int, who: str) -> None:
         RestoredStore: theirs is higher.
     """
     if known > epoch:
-        raise RestoredStore(
-            f"{who} knows {known} operations of this device, its store only {epoch}: an older "
-            f"copy of the store was put back, or two copies are in use. Nothing was changed. If "
-            f"no newer copy exists, open this one with Device.open(store, restored=True)"
-        )
+        raise _restored(epoch, known, who)
+
+
+def _restored(epoch: int, known: int, who: str) -> RestoredStore:
+    return RestoredStore(
+        f"{who} knows {known} operations of this device, its store only {epoch}: an older "
+        f"copy of the store was put back, or two copies are in use. Nothing was changed. If "
+        f"no newer copy exists, open this one with Device.open(store, restored=True)"
+    )
