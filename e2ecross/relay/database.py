@@ -9,8 +9,8 @@ Rules:
   that look for messages do not queue behind each other.
 - WAL and synchronous=FULL: what was answered is there after a crash. secure_delete=ON: what was
   acknowledged is overwritten in the file, at the latest when the last process closes it.
-- A file that is not ours, or of a newer release, is refused before anything in it is changed. One
-  of an older release is brought to the current schema when it is opened, in one transaction.
+- A file that is not ours, or whose schema is another one, is refused before anything in it is
+  changed.
 - Every error of SQLite comes out as `BackendError`, with what to do about it.
 """
 
@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from e2ecross.errors import BackendError
-from e2ecross.relay.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
+from e2ecross.relay.schema import APPLICATION_ID, SCHEMA_VERSION, create_tables
 
 __all__ = ["BUSY_TIMEOUT_MS", "Database"]
 
@@ -86,7 +86,7 @@ class Database:
         path: the file; it is created when it does not exist.
 
     Raises:
-        BackendError: the file cannot be opened, is not a relay's, or is of a newer release.
+        BackendError: the file cannot be opened, is not a relay's, or has another schema.
     """
 
     def __init__(self, path: str) -> None:
@@ -193,13 +193,14 @@ class Database:
         return raw
 
     def _prepare(self, raw: sqlite3.Connection) -> None:
-        version = self._version(raw)
+        is_empty = self._is_empty(raw)
         raw.execute("PRAGMA synchronous = FULL")
-        raw.execute("PRAGMA secure_delete = ON")  # also for rows that a migration moves
-        if version < SCHEMA_VERSION:
+        raw.execute("PRAGMA secure_delete = ON")
+        if is_empty:
             raw.execute("BEGIN IMMEDIATE")
             try:
-                migrate(raw, self._version(raw))  # again: another process may have been first
+                if self._is_empty(raw):  # still: another process may have been first
+                    create_tables(raw)
                 raw.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
@@ -207,8 +208,8 @@ class Database:
                 raise
         _switch_to_wal(raw)
 
-    def _version(self, raw: sqlite3.Connection) -> int:
-        """The schema of a relay's file, 0 for an empty one; anything else is refused."""
+    def _is_empty(self, raw: sqlite3.Connection) -> bool:
+        """Whether the file is a new one; what is not a relay's of this schema is refused."""
         # One statement, so one state of the file: another process may be creating it.
         application_id, version, objects = raw.execute(
             "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master)"
@@ -217,15 +218,16 @@ class Database:
         if application_id == APPLICATION_ID:
             if version > SCHEMA_VERSION:
                 raise BackendError(
-                    f"the relay file {self.path} has version {version}, this release reads up to "
+                    f"the relay file {self.path} has schema {version}, this release reads schema "
                     f"{SCHEMA_VERSION}: upgrade e2ecross"
                 )
-            return int(version)
+            if version == SCHEMA_VERSION:
+                return False
         if application_id or version or objects:
             raise BackendError(
                 f"{self.path} is not the file of a relay: name another path; it was not changed"
             )
-        return 0
+        return True
 
 
 def _switch_to_wal(raw: sqlite3.Connection) -> None:

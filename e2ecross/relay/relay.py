@@ -24,7 +24,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.address import Address
 from e2ecross.arguments import (
@@ -89,7 +89,7 @@ class Relay:
 
     Raises:
         InvalidArgument: an argument has the wrong type.
-        BackendError: the file cannot be opened, is not a relay's, or is of a newer release.
+        BackendError: the file cannot be opened, is not a relay's, or has another schema.
     """
 
     def __init__(
@@ -121,6 +121,9 @@ class Relay:
 
     def __repr__(self) -> str:
         return f"<Relay {self._database.path}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a Relay cannot be pickled or copied: open its path again")
 
     def __enter__(self) -> "Relay":
         return self

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file: foreign, newer, damaged, busy; threads, fork and closing."""
 
+import copy
 import gc
 import os
+import pickle
 import sqlite3
 import sys
 import threading
@@ -97,7 +99,7 @@ def test_a_newer_file_is_refused_with_both_versions(path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(
         BackendError,
-        match=rf"has version {SCHEMA_VERSION + 1}, this release reads up to {SCHEMA_VERSION}: ",
+        match=rf"has schema {SCHEMA_VERSION + 1}, this release reads schema {SCHEMA_VERSION}: ",
     ):
         Relay(path)
     assert path.read_bytes() == before
@@ -113,7 +115,7 @@ def test_an_interrupted_creation_leaves_an_empty_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "SCHEMAS", (("CREATE TABLE half (a)", "no SQL"), ()))
+        patch.setattr(schema, "SCHEMA", ("CREATE TABLE half (a)", "no SQL"))
         with pytest.raises(BackendError, match="SQLite reports: near"):
             Relay(path)
     with Relay(path) as relay:
@@ -227,6 +229,12 @@ def test_connections_of_ended_threads_are_closed(relay: Relay) -> None:
         thread.join()
     gc.collect()
     assert len(relay._database._connections.all) == 1
+
+
+def test_a_relay_is_neither_pickled_nor_copied(relay: Relay) -> None:
+    for make in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="a Relay cannot be pickled or copied: open its path"):
+            make(relay)
 
 
 def test_a_dropped_relay_closes_its_file(path: Path) -> None:

@@ -204,7 +204,6 @@ def test_publishing_replaces_the_last_resort_prekey_and_keeps_the_one_time_ones(
 def test_a_device_that_offers_no_kyber_prekeys_any_more_gets_none_handed_out(
     relay: Relay,
 ) -> None:
-    """An earlier release could not read what is encrypted to them."""
     relay.publish(token(ANA), published(ANA, [1, 2], kyber=[1, 2]))
     relay.publish(token(ANA), published(ANA, [3]))
     assert take_both(relay, BUDI, ANA) == (1, None)
