@@ -193,6 +193,18 @@ def test_core_does_not_reach_into_the_world(name: str, path: Path) -> None:
 
 
 @everywhere
+def test_clients_leave_transactions_clock_and_randomness_to_the_device(
+    name: str, path: Path
+) -> None:
+    if _part(name) == "client":
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in {"transaction", "clock", "entropy"}, node.lineno
+            elif isinstance(node, ast.Name):
+                assert node.id not in {"tx", "Transaction", "Table"}, node.lineno
+
+
+@everywhere
 def test_nothing_is_checked_by_assert(name: str, path: Path) -> None:
     lines = [
         node.lineno
