@@ -6,11 +6,9 @@ Rules:
   no plaintext, so it can lose, delay, repeat or alter messages, and never read or forge one.
 - Everything but registering needs the token of the address, checked in the transaction that does
   the work. An envelope's sender must be the holder.
-- Every call may be repeated; a second time it changes nothing, except that each `fetch_keys`
-  hands out other one-time prekeys.
-- A device tells its epoch, how many operations its store has committed, with what it deposits and
-  publishes. The relay keeps the highest, and hands it to the device only: a device whose store was
-  restored finds that it is behind. A relay that lies can hide that, or claim it.
+- Every call may be repeated; only `fetch_keys` then hands out other one-time prekeys.
+- A device tells its epoch with what it deposits and publishes. The relay keeps the highest, and
+  hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
 - Several threads and processes may use one file.
 - It logs nothing, and no token or envelope is in an error or a `repr`.
 
@@ -28,6 +26,7 @@ from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.address import Address
 from e2ecross.arguments import (
+    hides_arguments,
     require_bytes,
     require_callable,
     require_file_name,
@@ -112,7 +111,7 @@ class Relay:
 
     @property
     def path(self) -> Path:
-        """The relay's file, absolute."""
+        """The file, absolute."""
         return Path(self._database.path)
 
     @property
@@ -143,6 +142,7 @@ class Relay:
 
     # --- The directory ----------------------------------------------------------------------
 
+    @hides_arguments
     def register(
         self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
     ) -> None:
@@ -185,6 +185,7 @@ class Relay:
                 )
             allowed = taken
 
+    @hides_arguments
     def publish(
         self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
     ) -> None:
@@ -199,8 +200,7 @@ class Relay:
         Raises:
             InvalidKey: one of the keys is not acceptable.
             NotRegistered: the token is not that of the address.
-            BackendRefused: too many unused one-time prekeys; nothing was changed, and the epoch
-                not kept.
+            BackendRefused: too many unused one-time prekeys; nothing was changed.
         """
         require_bytes("token", token, TOKEN_BYTES)
         require_type("published", published, PublishedKeys)
@@ -213,6 +213,7 @@ class Relay:
             directory.record_epoch(connection, published.address, epoch)
             directory.publish(connection, published, self._limits, epoch, replace)
 
+    @hides_arguments
     def epochs(self, address: Address, token: bytes) -> dict[int, int]:
         """Return the highest epoch that the device has told, 0 if none, as that of stripe 0.
 
@@ -225,6 +226,7 @@ class Relay:
             directory.require_holder(connection, address, token)
             return {0: directory.epoch(connection, address)}
 
+    @hides_arguments
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         """Return how many one-time prekeys of the address are left to hand out.
 
@@ -239,6 +241,7 @@ class Relay:
             directory.require_holder(connection, address, token)
             return directory.unused_count(connection, address)
 
+    @hides_arguments
     def fetch_keys(
         self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
     ) -> list[UserKeys | UnknownRecipient]:
@@ -269,6 +272,7 @@ class Relay:
 
     # --- The mailboxes ----------------------------------------------------------------------
 
+    @hides_arguments
     def deposit_all(
         self,
         token: bytes,
@@ -287,9 +291,8 @@ class Relay:
 
         Args:
             token: that of the envelopes' sender, 32 bytes, secret.
-            envelopes: 1 to 1,024, at most 4,194,304 bytes; kept and delivered as they are.
-            epochs: that of the sender's store under 0, 0 to 2^63-1. Kept if it is the highest,
-                whatever becomes of the envelopes.
+            envelopes: 1 to 1,024, at most 4,194,304 bytes; delivered as they are.
+            epochs: that of the sender's store under 0, 0 to 2^63-1; kept if it is the highest.
             consents: not used here; of fleets.
 
         Raises:
@@ -313,6 +316,7 @@ class Relay:
             highest = directory.epoch(connection, sender)
         return Deposited(refused, {}, {0: highest})
 
+    @hides_arguments
     def fetch(
         self,
         address: Address,
@@ -331,7 +335,7 @@ class Relay:
             token: that address's token, 32 bytes, secret.
             limit: how many at most, 1 to `RelayLimits.fetch_messages` (1000).
             after: only those with higher numbers.
-            wait_ms: not used: a relay in the same process does not wait. Nor are the next two.
+            wait_ms: not used: a relay in the same process does not wait. Nor are hold and holder.
             hold_ms: of fleets.
             holder: of fleets.
 
@@ -347,6 +351,7 @@ class Relay:
             rows = mailbox.fetch(connection, address, limit, after)
         return [Waiting(number, envelope) for number, envelope in rows]
 
+    @hides_arguments
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         """Remove envelopes from the address's mailbox; unknown numbers are ignored.
 

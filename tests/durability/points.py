@@ -101,8 +101,20 @@ class _KillingTransaction(ValuesAsBytes):
         self._inner.delete(table, partition, row)
         self._wrote()
 
-    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
-        return self._inner.list(table, partition)
+    def list(
+        self,
+        table: Table,
+        partition: bytes = b"",
+        *,
+        limit: int | None = None,
+        after: bytes | None = None,
+    ) -> list[tuple[bytes, bytes]]:
+        return self._inner.list(table, partition, limit=limit, after=after)
+
+    def partitions(
+        self, table: Table, *, limit: int | None = None, after: bytes | None = None
+    ) -> Sequence[bytes]:
+        return self._inner.partitions(table, limit=limit, after=after)
 
     def count(self, table: Table, partition: bytes = b"") -> int:
         return self._inner.count(table, partition)
