@@ -12,6 +12,9 @@ Rules:
 - A file that is not ours, or whose schema is another one, is refused before anything in it is
   changed.
 - Every error of SQLite comes out as `BackendError`, with what to do about it.
+- An exception at any instruction (Ctrl-C, a signal handler) leaves a connection right: each
+  transaction has a turn, noted before anything is held. What a turn has left open the next one of
+  that thread rolls back, and a turn that is over undoes nothing of a later one.
 """
 
 import contextlib
@@ -50,16 +53,28 @@ _left_behind: list[object] = []
 
 
 class _Connection:
-    """The connection of one thread, and a lock so that closing waits for its transaction."""
+    """The connection of one thread.
+
+    Attributes:
+        raw: SQLite's.
+        turn: which transaction of the thread uses it; None if there is none.
+    """
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
-        self.lock = threading.Lock()
+        self.turn: object = None
         self._process = os.getpid()
+        self._thread = threading.get_ident()
 
     def close(self) -> None:
-        with self.lock:
-            self.raw.close()
+        """Close it when its transaction is over; begin none in the meantime."""
+        # In its own thread there is none: that turn was left behind by an interrupt.
+        give_up = time.monotonic() + 2 * BUSY_TIMEOUT_MS / 1000
+        while self.turn is not None and self._thread != threading.get_ident():
+            if time.monotonic() > give_up:
+                return  # left behind as well: it is closed when its thread has ended
+            time.sleep(_RETRY_SECONDS)
+        self.raw.close()
 
     def __del__(self) -> None:
         # A thread has ended, or the database was dropped without close().
@@ -138,17 +153,21 @@ class Database:
     def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
         with self._errors():
             connection = self._connection()
-            with connection.lock:
-                self._require_open()  # close() may have come in between
-                raw = connection.raw
+            raw, turn = connection.raw, object()
+            try:
+                connection.turn = turn
+                self._require_open()  # close() may have come in between; from now on it waits
+                if raw.in_transaction:
+                    raw.execute("ROLLBACK")
                 raw.execute(begin)
-                try:
-                    yield raw
-                    raw.execute("COMMIT")
-                except BaseException:
+                yield raw
+                raw.execute("COMMIT")
+            finally:
+                if connection.turn is turn:
                     with contextlib.suppress(sqlite3.Error):
-                        raw.execute("ROLLBACK")
-                    raise
+                        if raw.in_transaction:
+                            raw.execute("ROLLBACK")
+                    connection.turn = None
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

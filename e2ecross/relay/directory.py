@@ -105,7 +105,11 @@ def replace_token(connection: sqlite3.Connection, address: Address, token: bytes
 
 
 def devices_with_keys(connection: sqlite3.Connection, user: UserId) -> list[int]:
-    """Return which devices of a user have published keys."""
+    """Return which devices of a user have published keys.
+
+    Raises:
+        BackendError: what the file holds are not addresses.
+    """
     rows = read_rows(
         connection,
         "SELECT address FROM accounts WHERE address >= ? AND address < ?"
@@ -113,7 +117,10 @@ def devices_with_keys(connection: sqlite3.Connection, user: UserId) -> list[int]
         (f"{user}.", f"{user}/"),  # the character after the dot
         str,
     )
-    return sorted(Address.parse(address).device for (address,) in rows)
+    try:
+        return sorted(Address.parse(address).device for (address,) in rows)
+    except InvalidArgument as error:  # somebody has written into the file
+        raise BackendError(f"the addresses of {user} in the relay file are damaged") from error
 
 
 def epoch(connection: sqlite3.Connection, address: Address) -> int:

@@ -30,7 +30,6 @@ from e2ecross.arguments import (
     require_bytes,
     require_callable,
     require_file_name,
-    require_list,
     require_type,
     require_whole_number,
 )
@@ -40,7 +39,13 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import allowance, directory, mailbox
-from e2ecross.relay.calls import decode_all, deposit_each, hand_out
+from e2ecross.relay.calls import (
+    decode_all,
+    deposit_each,
+    hand_out,
+    require_envelopes,
+    require_wanted,
+)
 from e2ecross.relay.database import Database
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import MAX_NUMBER
@@ -53,10 +58,6 @@ __all__ = ["Relay"]
 
 _DEFAULT_LIMITS: Final = RelayLimits()
 
-_MAX_IN_CALL: Final = 1_024
-"""Envelopes or users in one call: bounds how long one transaction holds the file."""
-_MAX_CALL_BYTES: Final = 4 * 1024 * 1024
-"""Envelopes in one call, bytes."""
 _ACKNOWLEDGE_BATCH: Final = 1_000
 """Envelopes removed in one transaction, so that a long list keeps nobody waiting for long."""
 
@@ -261,10 +262,7 @@ class Relay:
         """
         require_type("requester", requester, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        asked = require_list("wanted", wanted)
-        require_whole_number("the length of wanted", len(asked), 1, _MAX_IN_CALL)
-        for keys in asked:
-            require_type("an element of wanted", keys, KeysWanted)
+        asked = require_wanted(wanted)
         with self._database.writing() as connection:
             directory.require_holder(connection, requester, token)
             now_ms = self._clock()
@@ -299,19 +297,16 @@ class Relay:
 
         Raises:
             NotRegistered: the token is not that of the envelopes' sender.
-            BackendRefused: none of them is an envelope.
         """
         require_bytes("token", token, TOKEN_BYTES)
-        listed = require_list("envelopes", envelopes)
-        require_whole_number("the length of envelopes", len(listed), 1, _MAX_IN_CALL)
-        for envelope in listed:
-            require_bytes("an element of envelopes", envelope)
-        require_whole_number("the size of envelopes", sum(map(len, listed)), 0, _MAX_CALL_BYTES)
+        listed = require_envelopes(envelopes)
         epoch = {} if epochs is None else epochs
         require_type("epochs", epoch, Mapping)
         told = epoch.get(0, 0)
         require_whole_number("epochs", told, 0, MAX_NUMBER)
-        decoded, refused = decode_all(listed, self._limits)
+        decoded, refused = decode_all(listed)
+        if not decoded:
+            return Deposited(refused)  # of nobody
         with self._database.writing() as connection:
             sender = next(iter(decoded.values())).sender
             directory.require_holder(connection, sender, token)

@@ -15,6 +15,7 @@ from tests.relay.support import (
     BUDI,
     TOKO,
     FakeClock,
+    fetch_bundle,
     file_bytes,
     published,
     register,
@@ -49,7 +50,7 @@ def requests(path: Path) -> list[tuple[int, int]]:
 def test_one_user_gets_so_many_and_then_bundles_without(relay: Relay) -> None:
     assert [take(relay, BUDI, ANA) for _ in range(6)] == [1, 2, 3, None, None, None]
     assert relay.one_time_prekey_count(ANA, token(ANA)) == 97
-    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
     assert (bundle.signed_prekey_id, bundle.one_time_prekey) == (7, None)
 
 

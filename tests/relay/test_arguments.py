@@ -9,9 +9,17 @@ import pytest
 
 from e2ecross.errors import InvalidArgument
 from e2ecross.relay import Relay
+from e2ecross.wire.exchange import KeysWanted
 from tests.relay.support import ANA, BUDI, envelope, published, token
 
 KEY = token(ANA)
+ENCODED = envelope(ANA, BUDI).encode()
+
+
+def wanted(relay: Relay, user: Any, devices: Any) -> object:  # noqa: ANN401
+    return relay.fetch_keys(ANA, KEY, [KeysWanted(user, devices)])
+
+
 WRONG: list[tuple[str, Callable[[Any], object]]] = [
     ("address", lambda relay: relay.register("whatsapp:ana.1", KEY)),
     ("token", lambda relay: relay.register(ANA, KEY.hex())),
@@ -22,12 +30,33 @@ WRONG: list[tuple[str, Callable[[Any], object]]] = [
     ("published", lambda relay: relay.publish(KEY, published(ANA).encode())),
     ("address", lambda relay: relay.one_time_prekey_count(str(ANA), KEY)),
     ("token", lambda relay: relay.one_time_prekey_count(ANA, 5)),
-    ("requester", lambda relay: relay.fetch_bundle(None, KEY, BUDI)),
-    ("token", lambda relay: relay.fetch_bundle(ANA, b"", BUDI)),
-    ("address", lambda relay: relay.fetch_bundle(ANA, KEY, BUDI.user_id)),
-    ("token", lambda relay: relay.deposit("", envelope(ANA, BUDI).encode())),
-    ("envelope", lambda relay: relay.deposit(KEY, envelope(ANA, BUDI))),
-    ("envelope", lambda relay: relay.deposit(KEY, memoryview(envelope(ANA, BUDI).encode()))),
+    ("requester", lambda relay: relay.fetch_keys(None, KEY, [KeysWanted(BUDI.user_id, None)])),
+    ("token", lambda relay: relay.fetch_keys(ANA, b"", [KeysWanted(BUDI.user_id, None)])),
+    ("wanted", lambda relay: relay.fetch_keys(ANA, KEY, 5)),
+    ("wanted", lambda relay: relay.fetch_keys(ANA, KEY, "whatsapp:ana")),
+    ("the length of wanted", lambda relay: relay.fetch_keys(ANA, KEY, [])),
+    ("an element of wanted", lambda relay: relay.fetch_keys(ANA, KEY, [BUDI])),
+    ("the user of an element of wanted", lambda relay: wanted(relay, BUDI, None)),
+    ("the devices of an element of wanted", lambda relay: wanted(relay, BUDI.user_id, 1)),
+    ("the devices of an element of wanted", lambda relay: wanted(relay, BUDI.user_id, "1")),
+    ("a device of an element of wanted", lambda relay: wanted(relay, BUDI.user_id, [0])),
+    ("a device of an element of wanted", lambda relay: wanted(relay, BUDI.user_id, [1, 128])),
+    ("a device of an element of wanted", lambda relay: wanted(relay, BUDI.user_id, [True])),
+    ("a device of an element of wanted", lambda relay: wanted(relay, BUDI.user_id, ["1", 1])),
+    ("token", lambda relay: relay.deposit_all("", [ENCODED])),
+    ("envelopes", lambda relay: relay.deposit_all(KEY, envelope(ANA, BUDI).encode())),
+    ("envelopes", lambda relay: relay.deposit_all(KEY, None)),
+    ("the length of envelopes", lambda relay: relay.deposit_all(KEY, [])),
+    ("an element of envelopes", lambda relay: relay.deposit_all(KEY, [envelope(ANA, BUDI)])),
+    ("an element of envelopes", lambda relay: relay.deposit_all(KEY, [memoryview(ENCODED)])),
+    ("epochs", lambda relay: relay.deposit_all(KEY, [ENCODED], epochs=5)),
+    ("epochs", lambda relay: relay.deposit_all(KEY, [ENCODED], epochs={0: "5"})),
+    ("replaces", lambda relay: relay.register(ANA, KEY, replaces=None)),
+    ("replaces", lambda relay: relay.register(ANA, KEY, replaces=KEY[:-1])),
+    ("replaces", lambda relay: relay.register(ANA, KEY, replaces=KEY.hex())),
+    ("credential", lambda relay: relay.register(ANA, KEY, credential="text")),
+    ("address", lambda relay: relay.epochs(str(ANA), KEY)),
+    ("token", lambda relay: relay.epochs(ANA, KEY[:-1])),
     ("address", lambda relay: relay.fetch(1, KEY, 1)),
     ("token", lambda relay: relay.fetch(ANA, 1, 1)),
     ("limit", lambda relay: relay.fetch(ANA, KEY, 0)),

@@ -17,7 +17,7 @@ import pytest
 from e2ecross.errors import BackendError
 from e2ecross.relay import Relay, RelayLimits, database, schema
 from e2ecross.relay.schema import APPLICATION_ID, SCHEMA_VERSION
-from tests.relay.support import ANA, BUDI, envelope, published, register, take, token
+from tests.relay.support import ANA, BUDI, deposit, envelope, published, register, take, token
 
 
 def write(path: Path, *statements: str) -> None:
@@ -62,13 +62,13 @@ def test_a_reopened_file_holds_everything(path: Path) -> None:
     with Relay(str(path)) as relay:
         register(relay, ANA, BUDI)
         relay.publish(token(ANA), published(ANA, range(1, 4)))
-        relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+        deposit(relay, token(BUDI), envelope(BUDI, ANA).encode())
         assert take(relay, BUDI, ANA) == 1
     with Relay(path) as relay:
         register(relay, ANA)
         assert take(relay, BUDI, ANA) == 2
         assert relay.waiting(ANA) == [envelope(BUDI, ANA)]
-        relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+        deposit(relay, token(BUDI), envelope(BUDI, ANA).encode())
         assert len(relay.waiting(ANA)) == 1
 
 
@@ -211,8 +211,8 @@ def test_threads_share_a_relay(path: Path) -> None:
     def work(thread: int) -> list[int | None]:
         for number in range(10):
             data = envelope(BUDI, ANA, thread * 100 + number).encode()
-            relay.deposit(token(BUDI), data)
-            relay.deposit(token(BUDI), data)
+            deposit(relay, token(BUDI), data)
+            deposit(relay, token(BUDI), data)
         return [take(relay, BUDI, ANA) for _ in range(10)]
 
     with ThreadPoolExecutor(4) as pool:
@@ -284,7 +284,7 @@ def test_a_call_overtaken_by_close_says_so(relay: Relay, monkeypatch: pytest.Mon
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_connection_does_not_cross_a_fork(relay: Relay) -> None:
     """The child gets a connection of its own; the parent's stays as it was."""
-    relay.deposit(token(BUDI), envelope(BUDI, ANA, 1).encode())
+    deposit(relay, token(BUDI), envelope(BUDI, ANA, 1).encode())
     with relay._database.reading() as raw:
         of_parent = id(raw)
     child = os.fork()
@@ -292,7 +292,7 @@ def test_a_connection_does_not_cross_a_fork(relay: Relay) -> None:
         result = 1
         try:
             inherited = relay._database._connections
-            relay.deposit(token(BUDI), envelope(BUDI, ANA, 2).encode())
+            deposit(relay, token(BUDI), envelope(BUDI, ANA, 2).encode())
             fresh = relay._database._connections
             apart = fresh is not inherited and inherited in database._left_behind
             with relay._database.reading() as raw:
@@ -302,7 +302,7 @@ def test_a_connection_does_not_cross_a_fork(relay: Relay) -> None:
         finally:
             os._exit(result)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    relay.deposit(token(BUDI), envelope(BUDI, ANA, 3).encode())
+    deposit(relay, token(BUDI), envelope(BUDI, ANA, 3).encode())
     assert relay.waiting(ANA) == [envelope(BUDI, ANA, number) for number in (1, 2, 3)]
 
 
@@ -322,7 +322,7 @@ def test_a_child_that_only_drops_the_relay_closes_nothing_of_its_parent(path: Pa
         finally:
             os._exit(result)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+    deposit(relay, token(BUDI), envelope(BUDI, ANA).encode())
     relay.close()
     with Relay(path) as relay:
         assert len(relay.waiting(ANA)) == 1
