@@ -70,7 +70,7 @@ def spend_request(
 
 
 def _is_new_here(tx: Transaction, now_ms: int) -> bool:
-    """Whether the identity came here lately: then everybody is a stranger, with messages waiting."""
+    """Whether the identity came here lately: then everybody with messages waiting is a stranger."""
     imported_at_ms = require_device(tx).imported_at_ms
     return imported_at_ms > 0 and 0 <= now_ms - imported_at_ms < _DAY_MS
 
