@@ -20,7 +20,7 @@ from tests.attacks.support import ANA, BUDI
 from tests.fuzz.rows import use_device
 from tests.fuzz.target import ACCEPTED, Source, Target, outcome
 from tests.fuzz.world import fill, first_message, scene
-from tests.relay.support import deposit
+from tests.relay.support import deposit, fetch_bundle
 from tests.support.entropy import SeededEntropy
 
 __all__ = ["FILES"]
@@ -117,8 +117,8 @@ def _use_relay(relay: Relay) -> str:
     token, envelope = bytes(32), scene().waiting[1].encode()
     actions: list[Callable[[], object]] = [
         lambda: relay.fetch(BUDI, token, 5),
-        lambda: relay.deposit(token, envelope),
-        lambda: relay.fetch_bundle(ANA, token, BUDI),
+        lambda: deposit(relay, token, envelope),
+        lambda: fetch_bundle(relay, ANA, token, BUDI),
         lambda: relay.publish(token, scene().budi.published),
         lambda: relay.acknowledge(BUDI, token, [1, 2]),
     ]
