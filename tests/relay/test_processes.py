@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from e2ecross.relay import Relay
-from tests.relay.support import ANA, BUDI, TOKO, published, register, token
+from tests.relay.support import ANA, BUDI, TOKO, epoch_of, published, register, token
 
 PROCESSES = 4
 
@@ -18,7 +18,9 @@ import json, sys
 from e2ecross.address import Address
 from e2ecross.errors import BackendRefused, MailboxFull
 from e2ecross.relay import Relay, RelayLimits
-from tests.relay.support import ANA, BUDI, TOKO, envelope, register, take, take_both, token
+from tests.relay.support import (
+    ANA, BUDI, TOKO, deposit, envelope, register, take, take_both, token
+)
 ALL = RelayLimits(one_time_prekeys_per_requester=1000)
 TIGHT = RelayLimits(mailbox_messages=30, mailbox_reserve_per_sender=2)
 path, me = sys.argv[1], int(sys.argv[2])
@@ -56,7 +58,7 @@ with Relay(path, limits=TIGHT) as relay:
     for number in range(10):
         try:
             data = envelope(sender, ANA, me * 100 + number).encode()
-            relay.deposit(token(sender), data, epoch=number + 1)
+            deposit(relay, token(sender), data, epoch=number + 1)
             kept += 1
         except MailboxFull:
             pass
@@ -67,8 +69,8 @@ FLOOD_FROM_EACH = FLOOD.replace("sender = BUDI", "sender = Address('messenger', 
 DEPOSIT = """
 with Relay(path) as relay:
     for number in range(25):
-        relay.deposit(token(BUDI), envelope(BUDI, ANA, number).encode())  # the same in each
-        relay.deposit(token(BUDI), envelope(BUDI, TOKO, me * 100 + number).encode())
+        deposit(relay, token(BUDI), envelope(BUDI, ANA, number).encode())  # the same in each
+        deposit(relay, token(BUDI), envelope(BUDI, TOKO, me * 100 + number).encode())
     print(json.dumps("done"))
 """
 
@@ -145,7 +147,7 @@ def test_one_user_gets_no_more_room_through_many_processes(path: Path) -> None:
             before = len(relay.waiting(ANA))
             counts = [number for number in run(script, path) if isinstance(number, int)]
             assert sum(counts) == len(relay.waiting(ANA)) - before == kept
-        assert relay.epoch(BUDI, token(BUDI)) == 10  # also what was refused
+        assert epoch_of(relay, BUDI, token(BUDI)) == 10  # also what was refused
 
 
 def test_an_address_is_claimed_once_in_a_file_that_all_create_at_once(path: Path) -> None:

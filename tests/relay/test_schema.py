@@ -10,7 +10,7 @@ import pytest
 from e2ecross.errors import BackendError, MailboxFull
 from e2ecross.relay import Relay, RelayLimits
 from e2ecross.relay.schema import SCHEMA_VERSION
-from tests.relay.support import ANA, BUDI, TOKO, envelope, register, token
+from tests.relay.support import ANA, BUDI, TOKO, deposit, envelope, register, token
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
@@ -33,9 +33,9 @@ def filled(path: Path) -> Path:
     with Relay(path) as relay:
         register(relay, ANA, BUDI, TOKO)
         for number in (1, 2, 3):
-            relay.deposit(token(BUDI), envelope(BUDI, ANA, number).encode())
-        relay.deposit(token(TOKO), envelope(TOKO, ANA, 9).encode())
-        relay.deposit(token(ANA), envelope(ANA, BUDI, 5).encode())
+            deposit(relay, token(BUDI), envelope(BUDI, ANA, number).encode())
+        deposit(relay, token(TOKO), envelope(TOKO, ANA, 9).encode())
+        deposit(relay, token(ANA), envelope(ANA, BUDI, 5).encode())
     # What a hostile operator may have put there.
     change(path, f"INSERT INTO mailbox (recipient, envelope) VALUES ('{TOKO}', x'00')")  # noqa: S608
     return path
@@ -79,10 +79,10 @@ def test_what_waits_counts_for_its_senders(filled: Path) -> None:
     limits = RelayLimits(mailbox_messages=10, mailbox_reserve_per_sender=3)
     with Relay(filled, limits=limits) as relay:
         for number in range(10, 16):
-            relay.deposit(token(ANA), envelope(ANA, ANA, number).encode())
+            deposit(relay, token(ANA), envelope(ANA, ANA, number).encode())
         with pytest.raises(MailboxFull, match="fewer than 3 of them, not for instagram:budi:"):
-            relay.deposit(token(BUDI), envelope(BUDI, ANA, 10).encode())
-        relay.deposit(token(TOKO), envelope(TOKO, ANA, 10).encode())
+            deposit(relay, token(BUDI), envelope(BUDI, ANA, 10).encode())
+        deposit(relay, token(TOKO), envelope(TOKO, ANA, 10).encode())
     assert rows(filled, "SELECT recipient, sender, waiting FROM waiting_from ORDER BY 1, 2") == [
         ("instagram:budi.1", "whatsapp:ana", 1),
         ("whatsapp:ana.1", "instagram:budi", 3),
