@@ -9,11 +9,10 @@ Rules:
 - Every call may be repeated; only `fetch_keys` then hands out other one-time prekeys.
 - A device tells its epoch with what it deposits and publishes. The relay keeps the highest, and
   hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
-- Several threads and processes may use one file.
-- It logs nothing, and no token or envelope is in an error or a `repr`.
+- Several threads and processes may use one file. No token or envelope is in an error or a `repr`.
 
-What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`). How often
-a device may ask, and who gets how many accounts, is for the service around it to bound.
+What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`); how often a
+device may ask, and who gets how many accounts, is for the service around it to bound.
 """
 
 import os
@@ -104,7 +103,7 @@ class Relay:
 
     @property
     def limits(self) -> RelayLimits:
-        """The bounds on what is carried and kept."""
+        """The bounds."""
         return self._limits
 
     def __repr__(self) -> str:
