@@ -24,7 +24,7 @@ import hmac
 import sqlite3
 from typing import Final
 
-from e2ecross.address import Address, UserId
+from e2ecross.address import MAX_DEVICE, Address, UserId
 from e2ecross.errors import (
     BackendError,
     InvalidArgument,
@@ -42,6 +42,7 @@ __all__ = [
     "devices_with_keys",
     "epoch",
     "hand_out_bundle",
+    "has_devices",
     "is_holder",
     "is_registered",
     "publish",
@@ -105,22 +106,28 @@ def replace_token(connection: sqlite3.Connection, address: Address, token: bytes
 
 
 def devices_with_keys(connection: sqlite3.Connection, user: UserId) -> list[int]:
-    """Return which devices of a user have published keys.
+    """Return which devices of a user have published keys, in ascending order.
 
     Raises:
-        BackendError: what the file holds are not addresses.
+        BackendError: somebody has written what is no address into the file.
     """
     rows = read_rows(
         connection,
         "SELECT address FROM accounts WHERE address >= ? AND address < ?"
-        " AND identity_key IS NOT NULL",
-        (f"{user}.", f"{user}/"),  # the character after the dot
+        " AND identity_key IS NOT NULL LIMIT ?",
+        (*_range(user), MAX_DEVICE),
         str,
     )
     try:
         return sorted(Address.parse(address).device for (address,) in rows)
-    except InvalidArgument as error:  # somebody has written into the file
+    except InvalidArgument as error:
         raise BackendError(f"the addresses of {user} in the relay file are damaged") from error
+
+
+def has_devices(connection: sqlite3.Connection, user: UserId) -> bool:
+    """Tell whether a device of the user is registered."""
+    query = "SELECT 1 FROM accounts WHERE address >= ? AND address < ? LIMIT 1"
+    return connection.execute(query, _range(user)).fetchone() is not None
 
 
 def epoch(connection: sqlite3.Connection, address: Address) -> int:
@@ -260,6 +267,11 @@ def hand_out_bundle(
     except InvalidArgument as error:  # somebody has written into the file
         raise BackendError(f"the keys of {address} in the relay file are damaged") from error
     return bundle, used is not None or used_kyber is not None
+
+
+def _range(user: UserId) -> tuple[str, str]:
+    """Between which texts the addresses of a user are: from its dot to the character after it."""
+    return f"{user}.", f"{user}/"
 
 
 def _last_resort(connection: sqlite3.Connection, address: Address) -> Prekey | None:

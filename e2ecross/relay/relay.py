@@ -4,22 +4,22 @@
 Rules:
 - It sees addresses, kinds, sizes, times and who asks for whose keys. It holds no private key and
   no plaintext, so it can lose, delay, repeat or alter messages, and never read or forge one.
-- Everything but registering needs the token of the address, checked in the transaction that does
-  the work. An envelope's sender must be the holder.
+- Everything but registering needs the token of the address (of an envelope: its sender's), checked
+  in the transaction that does the work.
 - Every call may be repeated; only `fetch_keys` then hands out other one-time prekeys.
 - A device tells its epoch with what it deposits and publishes. The relay keeps the highest, and
   hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
-- Several threads and processes may use one file.
-- It logs nothing, and no token or envelope is in an error or a `repr`.
+- Several threads and processes may use one file. No token or envelope is in an error or a `repr`.
 
-What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`). How often
-a device may ask, and who gets how many accounts, is for the service around it to bound: many users
-together can use up the one-time prekeys of a device, which then receives first messages without.
+What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`); how often a
+device may ask, and who gets how many accounts, is for the service around it to bound.
 """
 
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NoReturn, SupportsIndex
@@ -33,19 +33,9 @@ from e2ecross.arguments import (
     require_type,
     require_whole_number,
 )
-from e2ecross.errors import (
-    BackendRefused,
-    InvalidArgument,
-    UnknownRecipient,
-)
-from e2ecross.relay import allowance, directory, mailbox
-from e2ecross.relay.calls import (
-    decode_all,
-    deposit_each,
-    hand_out,
-    require_envelopes,
-    require_wanted,
-)
+from e2ecross.errors import BackendRefused, UnknownRecipient
+from e2ecross.relay import arguments, directory, mailbox
+from e2ecross.relay.calls import claim, decode_all, deposit_each, hand_out
 from e2ecross.relay.database import Database
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import MAX_NUMBER
@@ -71,19 +61,16 @@ def _system_clock_ms() -> int:
 
 
 class Relay:
-    """A directory of published keys and mailboxes, in one file.
+    """A directory of published keys and mailboxes, in one file; to be closed, or used by `with`.
 
-    Use it as a context manager or call `close()`. Each method raises `InvalidArgument` for an
-    argument of the wrong type, length or range, and `BackendError` when the file cannot be used
-    or the relay has been closed; what else it raises is said there.
+    Each method also raises `BackendError` when the file cannot be used or the relay was closed.
 
     Args:
         path: the file; created when it does not exist. It must name a file: processes share it.
         authorise: decides who may claim an address. Called with the address and whether it is
             taken under another token, outside of any transaction; only `True` lets the claim go
-            ahead. For a taken address that is a reset: the new token replaces the old one, and
-            the published keys, epoch and waiting envelopes of the old holder are dropped. By
-            default the first to come gets an address, and nobody can reset it.
+            ahead. For a taken address that is a reset: published keys, epoch and waiting envelopes
+            of the old holder are dropped. By default the first to come gets an address, for good.
         limits: bounds on what is carried and kept.
         clock: returns the time, milliseconds since 1970.
 
@@ -116,7 +103,7 @@ class Relay:
 
     @property
     def limits(self) -> RelayLimits:
-        """The bounds on what is carried and kept."""
+        """The bounds."""
         return self._limits
 
     def __repr__(self) -> str:
@@ -153,29 +140,25 @@ class Relay:
             token: 32 random bytes, secret; only its SHA-256 is kept.
             replaces: the token that the address is claimed under now, 32 bytes, secret, or empty:
                 the identity has moved to another installation. Then nobody is asked, the old token
-                is none any more, and mailbox and epoch stay. A wrong one counts as none.
-            credential: not used here; a service around the relay may ask for one.
+                is `NotRegistered` from then on, and everything else of the address stays: mailbox,
+                epoch, and the published keys, until the new installation publishes its own with
+                `replace`. A wrong one counts as none.
+            credential: at most 4,096 bytes, for the service around a relay; this one does not look
+                at it, `authorise` decides.
 
         Raises:
             BackendRefused: `authorise` did not let the claim go ahead.
         """
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        require_bytes("replaces", replaces, TOKEN_BYTES if replaces else None)
-        require_bytes("credential", credential)
+        arguments.require_replaced_token(replaces, credential)
         allowed: bool | None = None  # whether the address was taken when authorise said yes
         while True:
-            with self._database.writing() as connection:
-                if directory.is_holder(connection, address, token):
-                    return
-                if replaces and directory.is_holder(connection, address, replaces):
-                    directory.replace_token(connection, address, token)
-                    return
-                taken = directory.is_registered(connection, address)
-                if taken is allowed:
-                    directory.claim(connection, address, token)
-                    mailbox.drop_all(connection, address, self._limits, self._clock())
-                    return
+            taken = self._database.write(
+                partial(claim, address, (token, replaces), allowed, self._limits, self._clock())
+            )
+            if taken is None:
+                return
             # Asked outside of the transaction, because the answer may take a network; asked again
             # when somebody else claimed the address meanwhile. It never becomes free, so the loop
             # ends. `is True`: an `async def` given by mistake must not let everybody in.
@@ -200,7 +183,8 @@ class Relay:
         Raises:
             InvalidKey: one of the keys is not acceptable.
             NotRegistered: the token is not that of the address.
-            BackendRefused: too many unused one-time prekeys; nothing was changed.
+            BackendRefused: too many unused one-time prekeys; nothing was changed, and the epoch
+                not kept.
         """
         require_bytes("token", token, TOKEN_BYTES)
         require_type("published", published, PublishedKeys)
@@ -208,10 +192,13 @@ class Relay:
         require_type("replace", replace, bool)
         # As it would arrive over a network: `decode` also checks the keys themselves.
         published = PublishedKeys.decode(published.encode())
-        with self._database.writing() as connection:
+
+        def work(connection: sqlite3.Connection) -> None:
             directory.require_holder(connection, published.address, token)
             directory.record_epoch(connection, published.address, epoch)
             directory.publish(connection, published, self._limits, epoch, replace)
+
+        self._database.write(work)
 
     @hides_arguments
     def epochs(self, address: Address, token: bytes) -> dict[int, int]:
@@ -222,9 +209,12 @@ class Relay:
         """
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        with self._database.reading() as connection:
+
+        def work(connection: sqlite3.Connection) -> dict[int, int]:
             directory.require_holder(connection, address, token)
             return {0: directory.epoch(connection, address)}
+
+        return self._database.read(work)
 
     @hides_arguments
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
@@ -237,15 +227,22 @@ class Relay:
         """
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        with self._database.reading() as connection:
+
+        def work(connection: sqlite3.Connection) -> int:
             directory.require_holder(connection, address, token)
             return directory.unused_count(connection, address)
+
+        return self._database.read(work)
 
     @hides_arguments
     def fetch_keys(
         self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
     ) -> list[UserKeys | UnknownRecipient]:
         """Hand out keys of devices, each with a one-time prekey of each kind while there are any.
+
+        Devices without keys are left out; of a user without any of those asked for there is
+        `UnknownRecipient` in its place. Without devices asked for, nothing is used up: the answer
+        is the account's list of devices alone, which is empty as long as there are no lists.
 
         Without a one-time Kyber prekey the device's last-resort one is in the bundle, if it offers
         Kyber prekeys. The asking user gets at most `RelayLimits.one_time_prekeys_per_requester`
@@ -255,20 +252,25 @@ class Relay:
         Args:
             requester: the asking device.
             token: the asking device's token, 32 bytes, secret.
-            wanted: whose keys, 1 to 1,024 users.
+            wanted: whose keys, of 1 to 1,024 users; of each at most 16 devices, if all are wanted
+                those with the lowest numbers.
+
+        Returns:
+            In the order of `wanted`, the keys of each user, or why there are none.
 
         Raises:
             NotRegistered: the token is not that of the requester.
         """
         require_type("requester", requester, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        asked = require_wanted(wanted)
-        with self._database.writing() as connection:
+        asked = arguments.require_wanted(wanted)
+
+        def work(connection: sqlite3.Connection) -> list[UserKeys | UnknownRecipient]:
             directory.require_holder(connection, requester, token)
-            now_ms = self._clock()
-            allowance.forget_expired(connection, now_ms)
-            limits = self._limits
+            now_ms, limits = self._clock(), self._limits
             return [hand_out(connection, requester, keys, limits, now_ms) for keys in asked]
+
+        return self._database.write(work)
 
     # --- The mailboxes ----------------------------------------------------------------------
 
@@ -285,36 +287,34 @@ class Relay:
 
         Each is taken or refused on its own, in order, in one transaction. Refused are, with
         `BackendRefused`: what is no envelope, is larger than this relay carries, or is of another
-        sender than the first; with `UnknownRecipient`: what is for nobody; with `MailboxFull`: what
+        sender than the token; with `UnknownRecipient`: what is for nobody; with `MailboxFull`: what
         has no room; of a sender of whom few wait there, some more are kept
-        (`RelayLimits.mailbox_reserve_per_sender`).
+        (`RelayLimits.mailbox_reserve_per_sender`). A repetition is taken, and changes nothing.
 
         Args:
             token: that of the envelopes' sender, 32 bytes, secret.
-            envelopes: 1 to 1,024, at most 4,194,304 bytes; delivered as they are.
-            epochs: that of the sender's store under 0, 0 to 2^63-1; kept if it is the highest.
-            consents: not used here; of fleets.
+            envelopes: 1 to 1,024, at most 4,194,304 bytes; kept and delivered as they are.
+            epochs: that of the sender's store under 0, 0 to 2^63-1. Kept if it is the highest,
+                whatever becomes of the envelopes, in their transaction.
+            consents: of fleets: none, or one for each envelope, empty or of 32 bytes; not used.
+
+        Returns:
+            What was refused, by place. `epochs`: the highest that is known of the sender now, under
+            0; empty if nothing was an envelope, so that there was no sender. `seqs` is empty: it is
+            of lists of devices.
 
         Raises:
-            NotRegistered: the token is not that of the envelopes' sender.
+            NotRegistered: the token is not that of any sender in them; nothing was kept.
+            BackendRefused: `epochs` tells of a fleet; nothing was kept.
         """
         require_bytes("token", token, TOKEN_BYTES)
-        listed = require_envelopes(envelopes)
-        epoch = {} if epochs is None else epochs
-        require_type("epochs", epoch, Mapping)
-        told = epoch.get(0, 0)
-        require_whole_number("epochs", told, 0, MAX_NUMBER)
-        decoded, refused = decode_all(listed)
-        if not decoded:
-            return Deposited(refused)  # of nobody
-        with self._database.writing() as connection:
-            sender = next(iter(decoded.values())).sender
-            directory.require_holder(connection, sender, token)
-            directory.record_epoch(connection, sender, told)
-            mailbox.forget_expired(connection, self._clock())
-            refused |= deposit_each(connection, listed, decoded, self._limits)
-            highest = directory.epoch(connection, sender)
-        return Deposited(refused, {}, {0: highest})
+        listed = arguments.require_envelopes(envelopes)
+        told = arguments.require_told(epochs)
+        arguments.require_consents(consents, len(listed))
+        batch, limits = decode_all(listed), self._limits
+        return self._database.write(
+            lambda connection: deposit_each(connection, token, batch, told, limits, self._clock())
+        )
 
     @hides_arguments
     def fetch(
@@ -330,14 +330,18 @@ class Relay:
     ) -> list[Waiting]:
         """Return waiting envelopes with their numbers, oldest first; they stay until acknowledged.
 
+        A number never names another envelope as long as the file lives. In a file that was put back
+        to a backup, numbers are given anew.
+
         Args:
             address: whose mailbox.
             token: that address's token, 32 bytes, secret.
             limit: how many at most, 1 to `RelayLimits.fetch_messages` (1000).
             after: only those with higher numbers.
-            wait_ms: not used: a relay in the same process does not wait. Nor are hold and holder.
-            hold_ms: of fleets.
-            holder: of fleets.
+            wait_ms: 0 to 30,000; not used: this relay answers at once.
+            hold_ms: 0 to 600,000, of fleets; not used: this relay holds nothing, so that whoever
+                asks gets all that waits.
+            holder: 16 bytes with `hold_ms`, else empty; not used.
 
         Raises:
             NotRegistered: the token is not that of the address.
@@ -346,10 +350,13 @@ class Relay:
         require_bytes("token", token, TOKEN_BYTES)
         require_whole_number("limit", limit, 1, self._limits.fetch_messages)
         require_whole_number("after", after, 0, MAX_NUMBER)
-        with self._database.reading() as connection:
+        arguments.require_waiting(wait_ms, hold_ms, holder)
+
+        def work(connection: sqlite3.Connection) -> list[Waiting]:
             directory.require_holder(connection, address, token)
-            rows = mailbox.fetch(connection, address, limit, after)
-        return [Waiting(number, envelope) for number, envelope in rows]
+            return mailbox.fetch(connection, address, limit, after)
+
+        return self._database.read(work)
 
     @hides_arguments
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
@@ -365,17 +372,16 @@ class Relay:
         """
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        require_type("numbers", numbers, Sequence)
-        is_text = isinstance(numbers, bytes | bytearray | str)
-        if is_text or not all(type(number) is int for number in numbers):
-            raise InvalidArgument("numbers must be a list of whole numbers")
-        possible = [number for number in numbers if 0 < number <= MAX_NUMBER]
+        possible = arguments.require_numbers(numbers)
         # At least one round, so that a wrong token is refused whatever the numbers are.
         for start in range(0, max(len(possible), 1), _ACKNOWLEDGE_BATCH):
             batch = possible[start : start + _ACKNOWLEDGE_BATCH]
-            with self._database.writing() as connection:
+
+            def work(connection: sqlite3.Connection, batch: list[int] = batch) -> None:
                 directory.require_holder(connection, address, token)
                 mailbox.remove(connection, address, batch, self._limits, self._clock())
+
+            self._database.write(work)
 
     # --- For the operator -------------------------------------------------------------------
 
@@ -390,6 +396,5 @@ class Relay:
             DecodeError: somebody has written something into the file that is not an envelope.
         """
         require_type("address", address, Address)
-        with self._database.reading() as connection:
-            rows = mailbox.waiting(connection, address)
+        rows = self._database.read(lambda connection: mailbox.waiting(connection, address))
         return [Envelope.decode(row) for row in rows]

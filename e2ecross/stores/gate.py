@@ -6,9 +6,10 @@ it, Ctrl-C, or a lack of memory. It may come before the first instruction of an 
 after the last of an `__enter__`; then nobody runs anything that would let go of what is held.
 
 Rules:
-- Who is inside is written down in the step that lets it in (`dict.setdefault` is one). There is no
-  lock that is taken first and written down next.
-- Who is inside without being in its with block any more is nobody, and whoever comes next goes in.
+- Who stands in the queue before a gate is written down in the step that puts it there, with what it
+  stands behind (`dict.setdefault` is one step). There is no lock that is taken first and written
+  down next: whoever has nobody ahead is inside.
+- Who is there without being in its with statement any more is nobody: whoever comes next goes in.
   That shows because the statement alone holds the method that it will call in the end: when the
   method is gone, so is the statement, whether or not it could call it.
 - Whoever goes in finds what the one before left half done, and undoes it; that is for the stores.
@@ -31,26 +32,47 @@ _LOOK_SECONDS: Final = 0.05
 
 
 class _Place:
-    """A place behind a gate: the one of a turn, and who follows it.
+    """A place in the queue before a gate: the one of a turn.
 
     Attributes:
         statement: gives what the with statement of the turn holds, or None when that is over.
-        over: whether the turn has ended.
+        over: whether the turn was inside and has ended.
+        before: the place before this one, as long as it is not known that nobody is there.
         thread: whose turn it is.
     """
 
-    __slots__ = ("_slots", "over", "statement", "thread")
+    __slots__ = ("_slots", "before", "over", "statement", "thread")
 
     def __init__(self, statement: Callable[[], object]) -> None:
         self.statement = statement
         self.over = False
+        self.before: _Place | None = None
         self.thread = threading.get_ident()
         self._slots: dict[str, Any] = {}
 
-    def give(self, place: "_Place") -> "_Place":
-        """Make that place the one after this, unless there is one; return the one after this."""
-        follower: _Place = self._slots.setdefault("next", place)
-        return follower
+    def stand_behind(self, last: "_Place") -> None:
+        """Become the last one of the queue that this one is in, or was in."""
+        while True:
+            self.before = last
+            follower: _Place = last._slots.setdefault("next", self)
+            if follower is self:
+                return
+            last = follower
+
+    def next_ahead(self) -> "_Place | None":
+        """The nearest place before this one where somebody still is."""
+        before = self.before
+        # Who has no statement has no block that could still do anything.
+        while before is not None and (before.over or before.statement() is None):
+            before = None if before.over else before.before
+        return before
+
+    def is_behind_itself(self) -> bool:
+        """Whether the thread is in the queue already, and would wait for itself."""
+        ahead = self.next_ahead()
+        while ahead is not None and ahead.thread != self.thread:
+            ahead = ahead.next_ahead()
+        return ahead is not None
 
     def wait(self, seconds: float) -> None:
         """Wait until the turn has ended, at most so long."""
@@ -60,9 +82,9 @@ class _Place:
         if not self.over and bell.acquire(timeout=seconds):
             bell.release()  # for the next one who waits
 
-    def end(self) -> None:
-        """Let the next one in."""
-        if not self.over:
+    def leave(self) -> None:
+        """Let the next one in; or leave the queue, before it was this one's turn."""
+        if self.before is None and not self.over:
             self.over = True
             bell = self._slots.get("bell")
             if bell is not None:
@@ -75,7 +97,7 @@ def _nothing() -> None:
 
 
 class Gate:
-    """Lets one turn at a time in."""
+    """Lets one turn at a time in, in the order in which they came."""
 
     __slots__ = ("_last",)
 
@@ -86,30 +108,30 @@ class Gate:
         """Wait at most `timeout_ms` milliseconds until that place is the one inside.
 
         Raises:
-            StoreBusy: another thread was inside all the time.
+            StoreBusy: others were inside all the time.
             StoreError: this thread is inside already.
         """
-        last, end = self._last, 0.0
-        while True:
-            # What has no statement has no block that could still do anything.
-            if last.over or last.statement() is None:
-                follower = last.give(place)
-                if follower is place:
-                    self._last = place
-                    return
-                last = follower if self._last is last else self._last
-                continue
-            if last.thread == place.thread:
-                raise StoreError(
-                    "a transaction of this store is open in this thread: end its with block first"
-                )
-            now = time.monotonic()
-            end = end or now + timeout_ms / 1000
-            if now >= end:
+        place.stand_behind(self._last)
+        self._last = place  # or one before it, by another thread: nobody starts from further back
+        if place.next_ahead() is not None:
+            self._wait(place, timeout_ms)
+        place.before = None
+
+    def _wait(self, place: _Place, timeout_ms: int) -> None:
+        if place.is_behind_itself():
+            place.leave()
+            raise StoreError(
+                "a transaction of this store is open in this thread: end its with block first"
+            )
+        end = time.monotonic() + timeout_ms / 1000
+        while (ahead := place.next_ahead()) is not None:
+            left = end - time.monotonic()
+            if left <= 0:
+                place.leave()
                 raise StoreBusy(
                     f"another thread held the store for more than {timeout_ms} ms: try again"
                 )
-            last.wait(min(end - now, _LOOK_SECONDS))
+            ahead.wait(min(left, _LOOK_SECONDS))
 
 
 class _Exit:
@@ -151,7 +173,7 @@ class Turn:
     def end(self) -> None:
         """Let the next one in: everything is in order again."""
         if self.place is not None:
-            self.place.end()
+            self.place.leave()
 
     def leave(
         self,

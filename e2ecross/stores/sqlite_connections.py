@@ -167,11 +167,11 @@ class Connections:
 
     def _close(self, way: Way) -> None:
         way.closed = True
+        if all(other.closed for other in self._all):
+            self.wal = None  # before it goes with the last one: the next may find another
         with contextlib.suppress(sqlite3.Error):
             way.connection.close()
         self._all = [other for other in self._all if other is not way]
-        if not self._all:
-            self.wal = None  # the next connection may rightly find another one
 
 
 def _is_rolled_back(connection: sqlite3.Connection) -> bool:

@@ -15,7 +15,7 @@ Rules:
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -195,7 +195,9 @@ class CachingTransaction:
         """End a savepoint whose block has raised."""
         self._cache.clear()
         if self._savepoint is not None:
-            self._savepoint.__exit__(type(error), error, error.__traceback__)
+            # That it fails ends the transaction, which says so later; here the first error passes.
+            with suppress(StoreError):
+                self._savepoint.__exit__(type(error), error, error.__traceback__)
             self._savepoint = None
         self._block = None
 

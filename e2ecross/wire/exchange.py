@@ -1,18 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a client and its back end exchange beside envelopes and keys: questions and answers.
 
-Values without checks: who receives one from outside checks it (`client/answers.py`).
+A question is checked when it is made. Answers are not: who receives one from outside checks it
+(`client/answers.py`).
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from e2ecross.address import UserId
-from e2ecross.errors import BackendError
+from e2ecross.address import MAX_DEVICE, UserId
+from e2ecross.arguments import require_type, require_whole_number
+from e2ecross.errors import BackendError, InvalidArgument
 from e2ecross.wire.bundle import PreKeyBundle
 
-__all__ = ["Deposited", "KeysWanted", "UserKeys", "Waiting"]
+__all__ = [
+    "MAX_DEPOSIT_BYTES",
+    "MAX_DEVICES_OF_USER",
+    "MAX_IN_CALL",
+    "Deposited",
+    "KeysWanted",
+    "UserKeys",
+    "Waiting",
+]
+
+MAX_IN_CALL: Final = 1_024
+"""Envelopes or users in one call: bounds how long one transaction keeps others waiting."""
+MAX_DEPOSIT_BYTES: Final = 4 * 1024 * 1024
+"""Envelopes in one call, bytes: 32 of the largest."""
+MAX_DEVICES_OF_USER: Final = 16
+"""Devices of one user whose keys one call hands out; an account has no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +38,26 @@ class KeysWanted:
 
     Attributes:
         user: the account.
-        devices: of which of its devices; None: of all that have published keys.
+        devices: numbers of its devices, at most 16, each 1 to 127; kept as a frozenset. None: all
+            that have published keys. None of them: its list of devices alone.
+
+    Raises:
+        InvalidArgument: an argument has the wrong type, length or range.
     """
 
     user: UserId
     devices: Collection[int] | None
+
+    def __post_init__(self) -> None:
+        require_type("user", self.user, UserId)
+        if self.devices is None:
+            return
+        require_type("devices", self.devices, Collection)
+        if len(self.devices) > MAX_DEVICES_OF_USER:
+            raise InvalidArgument(f"devices must be {MAX_DEVICES_OF_USER} numbers at most")
+        for device in self.devices:
+            require_whole_number("devices", device, 1, MAX_DEVICE)
+        object.__setattr__(self, "devices", frozenset(self.devices))
 
 
 @dataclass(frozen=True, slots=True)

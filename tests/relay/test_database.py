@@ -29,18 +29,19 @@ def write(path: Path, *statements: str) -> None:
 
 
 def test_connections_keep_the_rules(relay: Relay) -> None:
-    with relay._database.writing() as connection:
-        pragmas = {
-            name: connection.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in (
-                "journal_mode",
-                "synchronous",
-                "secure_delete",
-                "busy_timeout",
-                "application_id",
-                "user_version",
-            )
-        }
+    names = (
+        "journal_mode",
+        "synchronous",
+        "secure_delete",
+        "busy_timeout",
+        "application_id",
+        "user_version",
+    )
+
+    def read(connection: sqlite3.Connection) -> dict[str, object]:
+        return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
+
+    pragmas = relay._database.write(read)
     assert pragmas == {
         "journal_mode": "wal",
         "synchronous": 2,
@@ -133,9 +134,10 @@ def test_a_damaged_file_is_a_backend_error(path: Path) -> None:
 
 
 def test_a_path_in_no_folder_is_a_backend_error(tmp_path: Path) -> None:
-    for path in (tmp_path / "none" / "relay.db", tmp_path):
-        with pytest.raises(BackendError, match="cannot be opened: check the folder"):
-            Relay(path)
+    with pytest.raises(BackendError, match="cannot be opened: check the folder"):
+        Relay(tmp_path / "none" / "relay.db")
+    with pytest.raises(BackendError, match="it is not a file, name another path"):
+        Relay(tmp_path)
 
 
 def test_a_busy_file_is_a_backend_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,9 +170,11 @@ def test_a_new_file_that_stays_locked_is_a_backend_error(
 
 def test_a_failure_inside_a_transaction_keeps_nothing(relay: Relay) -> None:
     def fail(error: BaseException) -> None:
-        with relay._database.writing() as raw:
+        def work(raw: sqlite3.Connection) -> None:
             raw.execute("DELETE FROM accounts")
             raise error
+
+        relay._database.write(work)
 
     with pytest.raises(BackendError, match="SQLite reports: odd"):
         fail(sqlite3.OperationalError("odd"))
@@ -249,14 +253,13 @@ def test_closing_waits_for_calls_of_other_threads(path: Path) -> None:
     relay = Relay(path)
     inside, go_on = threading.Event(), threading.Event()
 
-    def work() -> None:
-        with relay._database.writing() as raw:
-            inside.set()
-            assert go_on.wait(10)
-            raw.execute("UPDATE accounts SET waiting = 0")
+    def work(raw: sqlite3.Connection) -> None:
+        inside.set()
+        assert go_on.wait(10)
+        raw.execute("UPDATE accounts SET waiting = 0")
 
     with ThreadPoolExecutor(2) as pool:
-        working = pool.submit(work)
+        working = pool.submit(relay._database.write, work)
         assert inside.wait(10)
         closing = pool.submit(relay.close)
         with pytest.raises(TimeoutError):
@@ -285,8 +288,7 @@ def test_a_call_overtaken_by_close_says_so(relay: Relay, monkeypatch: pytest.Mon
 def test_a_connection_does_not_cross_a_fork(relay: Relay) -> None:
     """The child gets a connection of its own; the parent's stays as it was."""
     deposit(relay, token(BUDI), envelope(BUDI, ANA, 1).encode())
-    with relay._database.reading() as raw:
-        of_parent = id(raw)
+    of_parent = relay._database.read(id)
     child = os.fork()
     if child == 0:  # nothing of pytest may run here: leave by os._exit
         result = 1
@@ -295,8 +297,7 @@ def test_a_connection_does_not_cross_a_fork(relay: Relay) -> None:
             deposit(relay, token(BUDI), envelope(BUDI, ANA, 2).encode())
             fresh = relay._database._connections
             apart = fresh is not inherited and inherited in database._left_behind
-            with relay._database.reading() as raw:
-                apart = apart and id(raw) != of_parent
+            apart = apart and relay._database.read(id) != of_parent
             relay.close()
             result = 0 if apart else 2
         finally:

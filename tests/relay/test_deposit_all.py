@@ -68,7 +68,7 @@ def test_what_waits_is_fetched_with_its_number(relay: Relay) -> None:
     assert [item.envelope for item in items] == [data(1), data(2)]
     assert items[0].number < items[1].number
     assert data(1).hex() not in repr(items)
-    assert relay.fetch(BUDI, token(BUDI), 10, wait_ms=10, hold_ms=10, holder=b"me") == items
+    assert relay.fetch(BUDI, token(BUDI), 10, wait_ms=10, hold_ms=10, holder=bytes(16)) == items
 
 
 def test_each_is_refused_on_its_own(path: Path) -> None:
@@ -95,7 +95,9 @@ def test_each_is_refused_on_its_own(path: Path) -> None:
             7: MailboxFull,
             9: BackendRefused,
         }
-        assert "of messenger:toko-kopi.1, others of whatsapp:ana.1" in str(answer.refused[4])
+        assert "of messenger:toko-kopi.1, and the token that of whatsapp:ana.1" in str(
+            answer.refused[4]
+        )
         assert waiting(relay, BUDI) == [data(1), data(2), data(3)]
         assert waiting(relay, TOKO) == [data(5, TOKO)]
 
@@ -132,15 +134,33 @@ def test_one_more_than_there_is_room_for(path: Path) -> None:
 
 
 def test_nobody_deposits_for_somebody_else(relay: Relay) -> None:
-    """The first envelope says whose call it is; without their token nothing is done."""
+    """Without an envelope of the token's holder nothing is done."""
     register(relay, TOKO)
-    for first in (data(1, BUDI, TOKO), data(1, BUDI, NOBODY), data(1, TOKO, BUDI)):
-        with pytest.raises(NotRegistered):
-            deposit(relay, first, data(2), epoch=9)
-        with pytest.raises(NotRegistered):  # also behind what is none
-            deposit(relay, GARBAGE, first, data(2), epoch=9)
+    for other in (data(1, BUDI, TOKO), data(1, BUDI, NOBODY), data(1, TOKO, BUDI)):
+        for call in ([other], [GARBAGE, other], [other, data(2, BUDI, NOBODY)]):
+            with pytest.raises(NotRegistered):
+                deposit(relay, *call, epoch=9)
     assert waiting(relay, BUDI) == waiting(relay, TOKO) == []
     assert [epoch_of(relay, who, token(who)) for who in (ANA, BUDI, TOKO)] == [0, 0, 0]
+
+
+def test_an_envelope_of_another_decides_over_no_other(relay: Relay) -> None:
+    """Wherever it stands, also in front."""
+    register(relay, TOKO)
+    strangers = [data(1, BUDI, TOKO), data(1, BUDI, NOBODY)]
+    answer = deposit(relay, *strangers, data(2), *strangers, data(3), epoch=4)
+    assert refused(answer) == dict.fromkeys((0, 1, 3, 4), BackendRefused)
+    assert list(answer.refused) == [0, 1, 3, 4]
+    assert waiting(relay, BUDI) == [data(2), data(3)]
+    assert answer.epochs == {0: 4}
+    assert epoch_of(relay, TOKO, token(TOKO)) == 0
+
+
+def test_an_epoch_of_a_fleet_is_refused_and_changes_nothing(relay: Relay) -> None:
+    with pytest.raises(BackendRefused, match="knows no fleets"):
+        relay.deposit_all(token(ANA), [data(1)], epochs={0: 3, 1: 2})
+    assert waiting(relay, BUDI) == []
+    assert epoch_of(relay, ANA, token(ANA)) == 0
 
 
 def test_what_is_too_large_says_too_whose_call_it_is(path: Path) -> None:
@@ -200,8 +220,7 @@ def test_the_bound_of_all_bytes_together(relay: Relay) -> None:
 def test_one_call_is_one_transaction(relay: Relay) -> None:
     register(relay, TOKO)
     statements: list[str] = []
-    with relay._database.reading() as connection:
-        connection.set_trace_callback(statements.append)
+    relay._database.read(lambda connection: connection.set_trace_callback(statements.append))
     statements.clear()
     deposit(relay, data(1), GARBAGE, data(2, NOBODY), data(3, TOKO))
     ends = [text for text in statements if text.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]

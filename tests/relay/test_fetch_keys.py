@@ -160,10 +160,8 @@ def transactions(relay: Relay, call: object) -> Sequence[str]:
     """What a call begins and ends."""
     assert callable(call)
     statements: list[str] = []
-    with relay._database.reading() as connection:
-        connection.set_trace_callback(statements.append)
+    relay._database.read(lambda connection: connection.set_trace_callback(statements.append))
     statements.clear()
     call()
-    with relay._database.reading() as connection:
-        connection.set_trace_callback(None)
+    relay._database.read(lambda connection: connection.set_trace_callback(None))
     return [text for text in statements[:-1] if text.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
