@@ -168,6 +168,8 @@ class LaneRecord:
         what = "a lane record"
         fields = decode_record(storage_pb2.LaneRecord, data, what)
         _check_ends(what, fields.first, fields.next)
+        if not fields.turn:
+            raise RecordCorrupted(f"{what} has no turn: the store is damaged")
         if fields.untrusted_key:
             check_lengths(what, (fields.untrusted_key, PUBLIC_KEY_BYTES))
         return cls(fields.first, fields.next, fields.turn, fields.code, fields.untrusted_key)

@@ -42,7 +42,7 @@ from e2ecross.state.outbox import (
 )
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import NUMBER_BYTES
-from e2ecross.state.sent import find_kept, keep_sent
+from e2ecross.state.sent import SENT_IDS, find_kept, keep_sent
 from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from e2ecross.wire.content import Payload, Resent, decode_payload, encode_content, encode_payload
@@ -286,8 +286,8 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
         ]
         values += [
             SentRecord.decode(data)
-            for _, row, data in tx.scan(Table.SENT)
-            if row.endswith(bytes(16))
+            for partition, row, data in tx.scan(Table.SENT)
+            if row.endswith(bytes(16)) and not partition.startswith(SENT_IDS)
         ]
     # Any content may stand where a request does; the class does not know which it is.
     kind, body = encode_content(content)

@@ -19,6 +19,7 @@ from e2ecross.errors import (
     InvalidSignature,
     NoSession,
     RemoteError,
+    UnknownRecipient,
     UntrustedIdentity,
 )
 from e2ecross.wire.exchange import UserKeys
@@ -134,7 +135,7 @@ def test_a_bundle_of_another_than_was_asked_for() -> None:
 
         asked = 0
 
-        def fetch_keys(self, *_: object) -> list[UserKeys]:
+        def fetch_keys(self, *_: object) -> list[UserKeys | UnknownRecipient]:
             self.asked += 1
             return [UserKeys(b"", (toko.bundle(),))]
 

@@ -13,9 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from e2ecross import Address, Client, Device, Envelope, FailedMessage, Message, MessageKind, Text
+from e2ecross import (
+    Address,
+    Client,
+    Device,
+    Envelope,
+    FailedMessage,
+    Message,
+    MessageKind,
+    Policy,
+    Text,
+)
 from e2ecross.errors import MailboxFull
 from e2ecross.relay import Relay, RelayLimits
+from e2ecross.state.queue import ENDS_ROW
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, MAX_SIGNAL_MESSAGE_BYTES
 from tests.attacks.support import ANA, BUDI, TOKO, dump
@@ -129,11 +140,13 @@ def test_what_others_sent_before_and_send_after_arrives(relay: Relay) -> None:
     assert {item.sender for item in failed} == set(MALLORY)
     assert len(failed) == FULL - 2
     assert relay.waiting(BUDI) == []
-    # What the flood leaves: nothing in the inbox; each of its devices was asked once, no more.
+    # What the flood leaves: nothing in the inbox but how many there were; of each of its devices
+    # it is noted that it was asked, for a bounded number of messages.
     after = dump(store)
-    assert not [row for row in after if row[0] in (Table.INBOX, Table.OUTBOX)]
+    queues = [row[:3] for row in after if row[0] in (Table.INBOX, Table.OUTBOX)]
+    assert queues == [(table, b"", ENDS_ROW) for table in (Table.INBOX, Table.OUTBOX)]
     asked = [row for row in after if row[0] == Table.RETRIES and len(row[1]) == 4]
-    assert len(asked) == len(MALLORY)
+    assert 0 < len(asked) <= len(MALLORY) * Policy().retry_requests_per_peer
     flood(relay, 1)  # a repetition of what was read
     assert relay.waiting(BUDI) == []
     assert drain(budi) == ([], [])

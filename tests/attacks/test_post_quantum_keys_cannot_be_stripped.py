@@ -15,12 +15,15 @@ from e2ecross import (
     Envelope,
     Message,
     MessageKind,
+    Notice,
+    NoticeKind,
     Policy,
     PreKeyBundle,
     Text,
 )
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.link import Link, ensure_session
+from e2ecross.device.registering import Token
 from e2ecross.errors import (
     AuthenticationFailed,
     DecodeError,

@@ -122,8 +122,9 @@ def file_bytes(path: Path) -> bytes:
 
 def deposit(relay: Backend, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
     """Deposit one envelope; raises what it was refused with."""
-    for error in relay.deposit_all(token, [envelope], epochs={0: epoch}).refused.values():
-        raise error
+    errors = list(relay.deposit_all(token, [envelope], epochs={0: epoch}).refused.values())
+    if errors:
+        raise errors.pop()
 
 
 def fetch_bundle(
