@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of what a caller hands in: `InvalidArgument` that names the argument, nothing else.
+"""What a caller hands in: checked, with `InvalidArgument` that names the argument, and kept hidden.
 
 Rules:
-- The message never shows the value: it may be secret, or plaintext.
+- The message never shows the value: it may be secret, or plaintext. Nor does a traceback, where the
+  argument is a key, a token or a passphrase: crash reporters collect the variables of every frame.
 - Exact types where a value is kept or compared: a subclass of `bytes` or `int` could change its
   meaning, and True would be a second spelling of 1.
 """
 
 import os
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
-from e2ecross.errors import InvalidArgument
+from e2ecross.errors import E2ECrossError, InvalidArgument
 
 __all__ = [
+    "hides_arguments",
     "require_bytes",
     "require_callable",
     "require_file_name",
@@ -23,7 +26,31 @@ __all__ = [
     "require_whole_number",
 ]
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def hides_arguments(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function whose arguments are secret leave none of its frames in errors of ours.
+
+    The error says what went wrong; where it did, within the function, is given up for that. What it
+    came from stays as its cause, without frames.
+    """
+
+    @wraps(function)
+    def call(*arguments: P.args, **keywords: P.kwargs) -> T:
+        try:
+            return function(*arguments, **keywords)
+        except E2ECrossError as error:
+            raised = error
+        del arguments, keywords
+        cause = raised.__cause__
+        while cause is not None:
+            cause.__traceback__, cause = None, cause.__cause__
+        raised.__context__ = None
+        raise raised.with_traceback(None)
+
+    return call
 
 
 def require_type(name: str, value: object, *types: type) -> None:

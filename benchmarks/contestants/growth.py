@@ -114,13 +114,20 @@ def _fill(store: SQLiteStore, held: int) -> None:
 def _deposit(job: Job, cleanup: ExitStack) -> Step:
     relay = _open_relay(job.parameters["waiting"], cleanup)
     envelopes = iter(_envelopes(job.total))
-    return lambda: relay.deposit_all(_TOKENS[ANA], [next(envelopes)])
+    return lambda: _deposit_one(relay, next(envelopes))
+
+
+def _deposit_one(relay: Relay, envelope: bytes) -> None:
+    """What `Client.send` deposits: one in a call."""
+    refused = relay.deposit_all(_TOKENS[ANA], [envelope]).refused
+    if refused:
+        raise refused[0]
 
 
 def _fetch(job: Job, cleanup: ExitStack) -> Step:
     relay = _open_relay(job.parameters["waiting"], cleanup)
     for envelope in _envelopes(job.total):
-        relay.deposit_all(_TOKENS[ANA], [envelope])
+        _deposit_one(relay, envelope)
 
     def step() -> None:
         ((number, _),) = relay.fetch(BUDI, _TOKENS[BUDI], 1)

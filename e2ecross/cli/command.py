@@ -52,6 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _leave_stdout_alone()
         return 1
+    except OSError as error:  # of the output alone: each command reports those of its own files
+        _leave_stdout_alone()
+        print(f"e2ecross: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     return code
 
 

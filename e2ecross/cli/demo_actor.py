@@ -55,6 +55,9 @@ def main(arguments: list[str]) -> int:
                 _answer(_follow(client, json.loads(line)))
     except KeyboardInterrupt:
         return 130
+    except E2ECrossError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -4,16 +4,18 @@
 Rules:
 - What is due is returned, and nothing else: an awaitable in the place of None would mean that
   nothing was done, and that nobody hears of it.
+- No frame holds a token as it is: errors of the back end go to the app, with their frames.
 - Every answer that is none is a `BackendError`: what was asked may have been done, or not.
 """
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from e2ecross.address import Address
 from e2ecross.arguments import require_methods
 from e2ecross.client.backend import Backend
+from e2ecross.device.registering import Token
 from e2ecross.errors import BackendError, EnvelopeMismatch, InvalidArgument, UnknownRecipient
 from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
@@ -45,28 +47,28 @@ class CheckedBackend:
                 )
         self._backend = backend
 
-    def register(self, address: Address, token: bytes, replaces: bytes) -> None:
+    def register(self, address: Address, token: Token, replaces: Token) -> None:
         """See `Backend.register`."""
-        answer: object = self._call("register", address, token, replaces=replaces)
+        answer = self._any.register(address, token.value, replaces=replaces.value)
         _nothing("register", answer)
 
-    def publish(self, token: bytes, published: PublishedKeys, epoch: int, *, replace: bool) -> None:
+    def publish(self, token: Token, published: PublishedKeys, epoch: int, *, replace: bool) -> None:
         """See `Backend.publish`."""
-        answer = self._call("publish", token, published, epoch=epoch, replace=replace)
+        answer = self._any.publish(token.value, published, epoch=epoch, replace=replace)
         _nothing("publish", answer)
 
-    def epoch(self, address: Address, token: bytes) -> int:
+    def epoch(self, address: Address, token: Token) -> int:
         """Return the highest epoch that the device has told, 0 if none."""
-        return _epoch("epochs", self._backend.epochs(address, token))
+        return _epoch("epochs", self._backend.epochs(address, token.value))
 
-    def one_time_prekey_count(self, address: Address, token: bytes) -> int:
+    def one_time_prekey_count(self, address: Address, token: Token) -> int:
         """See `Backend.one_time_prekey_count`."""
-        left = self._backend.one_time_prekey_count(address, token)
+        left = self._backend.one_time_prekey_count(address, token.value)
         if type(left) is not int:
             raise _no_answer("one_time_prekey_count", left, "no number of prekeys")
         return min(max(left, 0), _MAX_COUNT)
 
-    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
+    def fetch_bundle(self, requester: Address, token: Token, address: Address) -> PreKeyBundle:
         """Return the keys of one device.
 
         Raises:
@@ -74,7 +76,7 @@ class CheckedBackend:
             EnvelopeMismatch: they are somebody else's.
         """
         wanted = KeysWanted(address.user_id, frozenset((address.device,)))
-        answer: object = self._backend.fetch_keys(requester, token, [wanted])
+        answer: object = self._backend.fetch_keys(requester, token.value, [wanted])
         if not isinstance(answer, Sequence) or len(answer) != 1:
             raise _no_answer("fetch_keys", answer, "no keys of one user")
         keys = answer[0]
@@ -91,13 +93,13 @@ class CheckedBackend:
         raise UnknownRecipient(f"{address} has published no keys: it has to register first")
 
     def deposit_all(
-        self, token: bytes, envelopes: Sequence[bytes], epoch: int
+        self, token: Token, envelopes: Sequence[bytes], epoch: int
     ) -> tuple[Mapping[int, BackendError], int]:
         """Return why which envelopes were refused, and the highest epoch that the device has told.
 
         An epoch that the back end does not tell is 0.
         """
-        answer: object = self._backend.deposit_all(token, envelopes, epochs={0: epoch})
+        answer: object = self._backend.deposit_all(token.value, envelopes, epochs={0: epoch})
         refused = answer.refused if isinstance(answer, Deposited) else None
         if not isinstance(answer, Deposited) or not isinstance(refused, Mapping):
             raise _no_answer("deposit_all", answer, "nothing that says what was refused")
@@ -106,12 +108,12 @@ class CheckedBackend:
                 raise _no_answer("deposit_all", answer, "nothing that says what was refused")
         return refused, _epoch("deposit_all", answer.epochs)
 
-    def fetch(self, address: Address, token: bytes, limit: int, after: int) -> list[Waiting]:
+    def fetch(self, address: Address, token: Token, limit: int, after: int) -> list[Waiting]:
         """Return what waits, as far as it is what a back end may answer.
 
         Numbers ascend: a back end that repeats itself is not followed.
         """
-        answer: object = self._backend.fetch(address, token, limit, after)
+        answer: object = self._backend.fetch(address, token.value, limit, after)
         items: list[Waiting] = []
         if not isinstance(answer, Sequence):
             raise _no_answer("fetch", answer, "no mailbox")
@@ -126,14 +128,13 @@ class CheckedBackend:
                 after = number
         return items
 
-    def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
+    def acknowledge(self, address: Address, token: Token, numbers: Sequence[int]) -> None:
         """See `Backend.acknowledge`."""
-        _nothing("acknowledge", self._call("acknowledge", address, token, numbers))
+        _nothing("acknowledge", self._any.acknowledge(address, token.value, numbers))
 
-    def _call(self, method: str, *arguments: object, **keywords: object) -> object:
-        """Call a method whose answer has to be None, and may be anything."""
-        answer: object = getattr(self._backend, method)(*arguments, **keywords)
-        return answer
+    @property
+    def _any(self) -> Any:  # noqa: ANN401 - the answer has to be None, and may be anything
+        return self._backend
 
 
 def _epoch(method: str, answer: object) -> int:

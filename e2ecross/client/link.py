@@ -14,6 +14,7 @@ from e2ecross.client.answers import CheckedBackend
 from e2ecross.crypto.secret import Secret
 from e2ecross.device.bundles import NO_NEWS, BundleNews, start_from_bundle
 from e2ecross.device.messages import has_session
+from e2ecross.device.registering import Token
 from e2ecross.state.context import Context
 
 __all__ = ["Link", "ensure_session"]
@@ -26,12 +27,12 @@ class Link(Secret):
     Attributes:
         context: what the operations of the device work with.
         backend: where it is registered.
-        token: under which, 32 bytes, secret.
+        token: under which.
     """
 
     context: Context
     backend: CheckedBackend
-    token: bytes
+    token: Token
 
 
 def ensure_session(link: Link, address: Address, *, fresh: bool) -> BundleNews:

@@ -17,6 +17,7 @@ import hmac
 from typing import Any, Final, NamedTuple, NewType
 
 from e2ecross.crypto.secret import SecretTuple, new_tuple
+from e2ecross.errors import InvalidArgument
 
 __all__ = [
     "KEY_BYTES",
@@ -102,8 +103,13 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 def hmac_with_key(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA-256, 32 bytes, under a key of exactly 32 bytes.
 
+    Raises:
+        InvalidArgument: the key has another length: what is computed here would be no HMAC.
+
     Source: RFC 2104 section 2.
     """
+    if len(key) != KEY_BYTES:
+        raise InvalidArgument(f"key must have {KEY_BYTES} bytes, not {len(key)}")
     inner, outer = _pads(key)
     return _sha256(outer + _sha256(inner + data).digest()).digest()
 

@@ -8,8 +8,8 @@ Rules:
   again only to the identity that it was for, or to one that the user has accepted since.
 - The session that a request came in is sent with from then on: the peer has said that it cannot
   read the other one.
-- Everything is counted (retry_budget.py), and a message that was received is not asked for. What
-  is asked for and will not be sent is told the app.
+- Everything is counted (`state/retry_budget.py`), and a message that was received is not asked for.
+  What is asked for and will not be sent is told the app.
 """
 
 from e2ecross.device.posting import hold, may_be_sent_again, report

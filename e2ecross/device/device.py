@@ -12,6 +12,7 @@ Rules:
 from collections.abc import Iterable
 
 from e2ecross.address import Address
+from e2ecross.arguments import hides_arguments
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.device import batch, messages, prekey_upkeep, trusting
@@ -113,6 +114,7 @@ class Device:
         return cls(load_context(store, given, restored=restored))
 
     @classmethod
+    @hides_arguments
     def import_identity(
         cls,
         backup: bytes,
@@ -149,6 +151,7 @@ class Device:
         given = Surroundings(policy, clock, entropy, witness)
         return cls(import_device(backup, passphrase, store, given))
 
+    @hides_arguments
     def export_identity(
         self,
         passphrase: str | bytes,
@@ -361,10 +364,9 @@ class Device:
 
         Args:
             address: whose key.
-            identity_key: exactly the key that waits to be accepted, 33 bytes.
+            identity_key: exactly the key that waits to be accepted, 33 bytes; no other will do.
 
         Raises:
-            InvalidArgument: it is not the key that waits.
             NoSession: nothing is known of the address.
         """
         trusting.reject_identity(self._context, address, identity_key)
@@ -377,7 +379,6 @@ class Device:
             identity_key: the accepted key that was compared, 33 bytes.
 
         Raises:
-            InvalidArgument: it is not the accepted key.
             NoSession: nothing is known of the address.
         """
         trusting.mark_verified(self._context, address, identity_key)

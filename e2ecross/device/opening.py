@@ -137,6 +137,7 @@ def _install(
         adopts_epoch=is_import,
         replaces_prekeys=is_import,
         replaced_token=replaced_token,
+        imported_at_ms=now_ms if is_import else 0,
     )
     witness, known = _ask(given.witness)
     with store.transaction() as tx:

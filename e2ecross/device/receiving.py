@@ -17,6 +17,7 @@ from e2ecross.address import Address
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret, SecretTuple
 from e2ecross.errors import (
+    AuthenticationFailed,
     DuplicateMessage,
     EnvelopeMismatch,
     RemoteError,
@@ -256,10 +257,13 @@ def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMe
     inner = message.message
     reading = _reading(context, sender, inner)
     record = read_current_session(tx, place, inner)
-    session = None if record is None else find_session(record, message.base_key, inner.version)
+    session = None if record is None else find_session(record, message.base_key)
     if record is None or session is None:
         record = read_sessions_for(tx, place, inner)
-        session = find_session(record, message.base_key, inner.version)
+        session = find_session(record, message.base_key)
+    if session is not None and session.version is not inner.version:
+        # One base key, one session: rows are found by it, and another would take its place.
+        raise AuthenticationFailed("a first message names a session of another version")
     if session is None or accepted is None:
         require_no_downgrade(identity, sender, inner.version, context.policy)
         return _open_first_message(context, tx, place, identity, record, message, reading)
@@ -320,8 +324,11 @@ def _open_first_message(
     is_remembered = one_time_prekey is None or (
         kyber_prekey is not None and kyber_prekey.record.is_last_resort
     )
-    if is_remembered:
-        _refuse_replay(tx, signed_prekey, message)
+    if is_remembered and signed_prekey.record.seen_base_keys >= MAX_SEEN_BASE_KEYS:
+        raise UnknownPrekey(
+            f"signed prekey {message.signed_prekey_id} takes no more first messages that use no "
+            f"one-time prekey: the sender needs a new bundle"
+        )
     prekeys = OwnPrekeys(
         signed_prekey.key_pair,
         one_time_prekey,
@@ -334,6 +341,9 @@ def _open_first_message(
     opened = open_first_message(
         before, session, message.message, context.entropy, accepted, reading
     )
+    # Only now that it is authentic: anybody can copy a base key, and claim that it was seen.
+    if is_remembered and has_seen_base_key(tx, message.signed_prekey_id, message.base_key):
+        raise DuplicateMessage("a first message was received before, and its session is gone")
     return _Receipt(
         *(place, identity, before, opened),
         *(message, signed_prekey, is_remembered),
@@ -345,18 +355,6 @@ def _unknown_prekey(kind: str, prekey_id: int) -> UnknownPrekey:
         f"a first message uses {kind} prekey {prekey_id}, which does not exist (any more): the "
         f"message may be a replay"
     )
-
-
-def _refuse_replay(
-    tx: Transaction, signed_prekey: OwnSignedPrekey, message: PreKeySignalMessage
-) -> None:
-    if has_seen_base_key(tx, message.signed_prekey_id, message.base_key):
-        raise DuplicateMessage("a first message was received before, and its session is gone")
-    if signed_prekey.record.seen_base_keys >= MAX_SEEN_BASE_KEYS:
-        raise UnknownPrekey(
-            f"signed prekey {message.signed_prekey_id} takes no more first messages that use no "
-            f"one-time prekey: the sender needs a new bundle"
-        )
 
 
 def _accept(

@@ -7,15 +7,16 @@ Rules:
   From then on the old installation is none any more.
 """
 
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
+from e2ecross.crypto.secret import Secret
 from e2ecross.errors import NotRegistered
 from e2ecross.state.context import Context, require_device, save_device
 from e2ecross.wire.limits import TOKEN_BYTES
 
 __all__ = [
     "Registration",
+    "Token",
     "may_send_offline",
     "note_registered",
     "prepare_token",
@@ -23,33 +24,42 @@ __all__ = [
 ]
 
 
-class Registration(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Token(Secret):
+    """What a device shows at its back end.
+
+    Attributes:
+        value: 32 bytes, secret; or empty for none.
+    """
+
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
     """How the device registers.
 
     Attributes:
-        token: 32 bytes, secret.
-        replaces: the token of the installation whose place it takes, 32 bytes, secret; or empty.
+        token: its own.
+        replaces: that of the installation whose place it takes, or none.
         is_complete: whether it has registered and published before.
     """
 
-    token: bytes
-    replaces: bytes
+    token: Token
+    replaces: Token
     is_complete: bool
-
-    def __repr__(self) -> str:
-        return "<Registration>"
 
 
 def prepare_token(context: Context) -> Registration:
     """Return the token to register with, drawn and kept when there is none."""
-    token = context.entropy.bytes(TOKEN_BYTES)
+    token = Token(context.entropy.bytes(TOKEN_BYTES))
     with context.store.transaction() as tx:
         record = require_device(tx)
         if record.backend_token:
-            token = record.backend_token
+            token = Token(record.backend_token)
         else:
-            save_device(tx, replace(record, backend_token=token))
-    return Registration(token, record.replaced_token, record.registered)
+            save_device(tx, replace(record, backend_token=token.value))
+    return Registration(token, Token(record.replaced_token), record.registered)
 
 
 def note_registered(context: Context) -> None:
@@ -58,15 +68,15 @@ def note_registered(context: Context) -> None:
         save_device(tx, replace(require_device(tx), registered=True, replaced_token=b""))
 
 
-def read_token(context: Context) -> bytes:
-    """Return the token (32 bytes, secret) that the device is registered with.
+def read_token(context: Context) -> Token:
+    """Return the token that the device is registered with.
 
     Raises:
         NotRegistered: it has none yet.
     """
     with context.store.transaction() as tx:
-        token = require_device(tx).backend_token
-    if not token:
+        token = Token(require_device(tx).backend_token)
+    if not token.value:
         raise NotRegistered("this device is not registered at the back end: call register")
     return token
 

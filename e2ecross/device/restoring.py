@@ -25,7 +25,7 @@ from e2ecross.state.context import (
     require_device,
     save_device,
 )
-from e2ecross.state.epoch import WitnessedTransaction, read_epoch, set_epoch
+from e2ecross.state.epoch import WitnessedRestore, read_epoch, set_epoch
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import LaneName, list_lane, replace_waiting, walk_turns
@@ -56,7 +56,7 @@ def restore_device(context: Context, witness_epoch: int) -> None:
     last_resort = make_kyber_prekey(
         context.identity_key_pair, context.entropy, now_ms, is_last_resort=True
     )
-    with WitnessedTransaction(context) as tx:
+    with WitnessedRestore(context) as tx:
         device = forget_publication(tx, require_device(tx))
         _stop_sessions(tx)
         _mark_identities(tx)

@@ -4,7 +4,7 @@
 Rules:
 - A ciphertext leaves only after the commit: a crash may lose a message, never use a key twice.
 - Nothing is encrypted to an identity key that is not accepted.
-- Each operation is counted in the commit that saves it (`epoch.py`).
+- Each operation is counted in the commit that saves it (`state/epoch.py`).
 """
 
 from typing import Final, get_args

@@ -17,15 +17,21 @@ Differences from the published text (all are what deployed Signal clients do):
 Source: Double Ratchet (revision 1, 2016-11-20) sections 3 and 5.2.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from e2ecross.crypto.cipher import cbc_decrypt, cbc_encrypt, compute_mac, verify_mac
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import RootKey, derive_message_keys
 from e2ecross.crypto.keys import PublicKey, generate_key_pair
 from e2ecross.crypto.secret import SecretTuple, new_tuple
-from e2ecross.errors import AuthenticationFailed
+from e2ecross.errors import (
+    AuthenticationFailed,
+    DuplicateMessage,
+    MessageTooOld,
+    TooManySkipped,
+)
 from e2ecross.protocol.message_chain import (
+    FoundKey,
     ReceivingChain,
     SendingChain,
     close_receiving_chain,
@@ -35,7 +41,13 @@ from e2ecross.protocol.message_chain import (
 )
 from e2ecross.protocol.root_chain import advance_root_chain
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
-from e2ecross.protocol.spqr.state import SpqrState, find_spqr_key, spqr_send, use_spqr_key
+from e2ecross.protocol.spqr.state import (
+    FoundSpqrKey,
+    SpqrState,
+    find_spqr_key,
+    spqr_send,
+    use_spqr_key,
+)
 from e2ecross.wire.limits import MAX_RECEIVING_CHAINS, MAX_SKIPPED_KEYS_PER_SESSION
 from e2ecross.wire.signal_message import (
     VERSION_3,
@@ -134,7 +146,7 @@ def ratchet_decrypt(
     Args:
         state: of the session.
         message: as decoded from the bytes that arrived.
-        associated_data: sender's and receiver's identity keys, 66 bytes.
+        associated_data: the two identity keys, sender's first, 66 bytes.
         entropy: for our next ratchet key pair, 32 bytes, drawn only if the peer's is new.
         max_forward_jump: how many messages may be skipped, in either ratchet.
         addresses: what a message that says who sends to whom must say, 36 bytes, or None: no such
@@ -145,7 +157,7 @@ def ratchet_decrypt(
 
     Raises:
         AuthenticationFailed: the MAC, the addresses or the padding are wrong, or the post-quantum
-            ratchet says so.
+            ratchet says so; or one of the next three where the ratchet key is not known.
         DuplicateMessage: the message key has been used.
         MessageTooOld: the chain was closed before this message's number.
         TooManySkipped: the message is too far ahead.
@@ -159,13 +171,12 @@ def ratchet_decrypt(
     root_key, chain = state.root_key, known
     if chain is None:
         root_key, chain = _new_receiving_chain(state, message.ratchet_key)
-    found = find_message_key(chain, message.counter, max_forward_jump)
-    pq_found = find_spqr_key(
-        state.spqr,
-        message.pq_ratchet,
-        max_forward_jump,
-        may_have_no_key=chain.may_have_no_pq_key,
-    )
+    try:
+        found, pq_found = _find_keys(state, chain, message, max_forward_jump)
+    except _HISTORY:
+        if known is not None:
+            raise
+        raise AuthenticationFailed("no chain of the session has this ratchet key") from None
     keys = derive_message_keys(found.message_key, pq_found.key)
     verify_mac(message.mac, keys.mac_key, associated_data, message.authenticated)
     if message.addresses is not None and message.addresses != addresses:
@@ -175,13 +186,28 @@ def ratchet_decrypt(
     advanced = use_message_key(chain, found)
     spqr = use_spqr_key(state.spqr, pq_found)
     if known is None:
-        previous_counter = message.previous_counter
-        return _turn(state, root_key, advanced, previous_counter, spqr, entropy), plaintext
+        return _turn(state, root_key, advanced, message.previous_counter, spqr, entropy), plaintext
     chains = _replace_chain(state.receiving, known, advanced)
     if found.skipped_chain_keys:
         chains = _bound_skipped_keys(chains)
     fields = (state.root_key, state.sending, state.previous_counter, chains, spqr)
     return new_tuple(RatchetState, fields), plaintext
+
+
+_HISTORY: Final = (DuplicateMessage, MessageTooOld, TooManySkipped)
+"""What claims something about the messages before: anybody can claim it of a chain of their own."""
+
+
+def _find_keys(
+    state: RatchetState, chain: ReceivingChain, message: SignalMessage, max_forward_jump: int
+) -> tuple[FoundKey, FoundSpqrKey]:
+    """Find the keys of a message in both ratchets; nothing of it is authenticated yet."""
+    return find_message_key(chain, message.counter, max_forward_jump), find_spqr_key(
+        state.spqr,
+        message.pq_ratchet,
+        max_forward_jump,
+        may_have_no_key=chain.may_have_no_pq_key,
+    )
 
 
 def find_receiving_chain(state: RatchetState, ratchet_key: PublicKey) -> ReceivingChain | None:

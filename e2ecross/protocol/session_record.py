@@ -36,10 +36,6 @@ from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import (
     MAX_HELD_MESSAGES,
 )
-from e2ecross.wire.signal_message import (
-    VERSION_3,
-    MessageVersion,
-)
 
 __all__ = [
     "NO_SESSIONS",
@@ -124,12 +120,10 @@ def seal_message(
     return with_current(record, session), kind, data
 
 
-def find_session(
-    record: SessionRecord, base_key: PublicKey, version: MessageVersion = VERSION_3
-) -> Session | None:
-    """Return the session of that base key (33 bytes) and version, or None."""
+def find_session(record: SessionRecord, base_key: PublicKey) -> Session | None:
+    """Return the session of that base key (33 bytes), or None; there is one at most."""
     for session in all_sessions(record):
-        if session.base_key == base_key and session.version is version:
+        if session.base_key == base_key:
             return session
     return None
 

@@ -152,7 +152,7 @@ def deposit_each(
                 )
             _deposit(connection, envelope, batch.envelopes[place], limits)
         except BackendError as error:  # also of what is damaged in the file: nothing was written
-            refused[place] = error
+            refused[place] = error.with_traceback(None)  # in which the token is
     # Whatever became of them: the ciphertexts have left the device.
     directory.record_epoch(connection, sender, told)
     return Deposited(dict(sorted(refused.items())), epochs={0: directory.epoch(connection, sender)})

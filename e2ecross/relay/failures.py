@@ -74,7 +74,7 @@ def require_single_file(path: str) -> os.stat_result:
 
 
 def _no_descriptors() -> str | None:
-    opened = []
+    opened: list[int] = []
     try:
         while len(opened) < _DESCRIPTORS:
             opened.append(os.open(os.devnull, os.O_RDONLY))

@@ -6,11 +6,9 @@ Rules:
   no plaintext, so it can lose, delay, repeat or alter messages, and never read or forge one.
 - Everything but registering needs the token of the address, checked in the transaction that does
   the work. An envelope's sender must be the holder.
-- Every call may be repeated; a second time it changes nothing, except that each `fetch_keys`
-  hands out other one-time prekeys.
-- A device tells its epoch, how many operations its store has committed, with what it deposits and
-  publishes. The relay keeps the highest, and hands it to the device only: a device whose store was
-  restored finds that it is behind. A relay that lies can hide that, or claim it.
+- Every call may be repeated; only `fetch_keys` then hands out other one-time prekeys.
+- A device tells its epoch with what it deposits and publishes. The relay keeps the highest, and
+  hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
 - Several threads and processes may use one file.
 - It logs nothing, and no token or envelope is in an error or a `repr`.
 
@@ -30,6 +28,7 @@ from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.address import Address
 from e2ecross.arguments import (
+    hides_arguments,
     require_bytes,
     require_callable,
     require_file_name,
@@ -104,7 +103,7 @@ class Relay:
 
     @property
     def path(self) -> Path:
-        """The relay's file, absolute."""
+        """The file, absolute."""
         return Path(self._database.path)
 
     @property
@@ -135,6 +134,7 @@ class Relay:
 
     # --- The directory ----------------------------------------------------------------------
 
+    @hides_arguments
     def register(
         self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
     ) -> None:
@@ -148,8 +148,7 @@ class Relay:
                 is `NotRegistered` from then on, and everything else of the address stays: mailbox,
                 epoch, and the published keys, until the new installation publishes its own with
                 `replace`. A wrong one counts as none.
-            credential: at most 4,096 bytes, for the service around a relay; this one does not look
-                at it, `authorise` decides.
+            credential: for the service around a relay; not used here, `authorise` decides.
 
         Raises:
             BackendRefused: `authorise` did not let the claim go ahead.
@@ -173,6 +172,7 @@ class Relay:
                 )
             allowed = taken
 
+    @hides_arguments
     def publish(
         self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
     ) -> None:
@@ -187,8 +187,7 @@ class Relay:
         Raises:
             InvalidKey: one of the keys is not acceptable.
             NotRegistered: the token is not that of the address.
-            BackendRefused: too many unused one-time prekeys; nothing was changed, and the epoch
-                not kept.
+            BackendRefused: too many unused one-time prekeys; nothing was changed.
         """
         require_bytes("token", token, TOKEN_BYTES)
         require_type("published", published, PublishedKeys)
@@ -204,6 +203,7 @@ class Relay:
 
         self._database.write(work)
 
+    @hides_arguments
     def epochs(self, address: Address, token: bytes) -> dict[int, int]:
         """Return the highest epoch that the device has told, 0 if none, as that of stripe 0.
 
@@ -219,6 +219,7 @@ class Relay:
 
         return self._database.read(work)
 
+    @hides_arguments
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         """Return how many one-time prekeys of the address are left to hand out.
 
@@ -236,14 +237,15 @@ class Relay:
 
         return self._database.read(work)
 
+    @hides_arguments
     def fetch_keys(
         self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
     ) -> list[UserKeys | UnknownRecipient]:
         """Hand out keys of devices, each with a one-time prekey of each kind while there are any.
 
         Devices without keys are left out; of a user without any of those asked for there is
-        `UnknownRecipient` in its place. Without devices asked for, nothing is used up: the answer
-        is the account's list of devices alone, which is empty as long as there are no lists.
+        `UnknownRecipient` in its place. Asking for no device uses nothing up: it is for the list of
+        an account's devices, which is empty as long as there are no lists.
 
         Without a one-time Kyber prekey the device's last-resort one is in the bundle, if it offers
         Kyber prekeys. The asking user gets at most `RelayLimits.one_time_prekeys_per_requester`
@@ -275,6 +277,7 @@ class Relay:
 
     # --- The mailboxes ----------------------------------------------------------------------
 
+    @hides_arguments
     def deposit_all(
         self,
         token: bytes,
@@ -293,15 +296,13 @@ class Relay:
 
         Args:
             token: that of the envelopes' sender, 32 bytes, secret.
-            envelopes: 1 to 1,024, at most 4,194,304 bytes; kept and delivered as they are.
-            epochs: that of the sender's store under 0, 0 to 2^63-1. Kept if it is the highest,
-                whatever becomes of the envelopes, in their transaction.
+            envelopes: 1 to 1,024, at most 4,194,304 bytes; delivered as they are.
+            epochs: that of the sender's store under 0; kept if it is the highest, in any case.
             consents: of fleets: none, or one for each envelope, empty or of 32 bytes; not used.
 
         Returns:
             What was refused, by place. `epochs`: the highest that is known of the sender now, under
-            0; empty if nothing was an envelope, so that there was no sender. `seqs` is empty: it is
-            of lists of devices.
+            0; empty if nothing was an envelope. `seqs` is of lists of devices: empty.
 
         Raises:
             NotRegistered: the token is not that of any sender in them; nothing was kept.
@@ -316,6 +317,7 @@ class Relay:
             lambda connection: deposit_each(connection, token, batch, told, limits, self._clock())
         )
 
+    @hides_arguments
     def fetch(
         self,
         address: Address,
@@ -329,8 +331,7 @@ class Relay:
     ) -> list[Waiting]:
         """Return waiting envelopes with their numbers, oldest first; they stay until acknowledged.
 
-        A number never names another envelope as long as the file lives. In a file that was put back
-        to a backup, numbers are given anew.
+        A number names one envelope as long as the file lives; in one put back to a backup, anew.
 
         Args:
             address: whose mailbox.
@@ -338,8 +339,7 @@ class Relay:
             limit: how many at most, 1 to `RelayLimits.fetch_messages` (1000).
             after: only those with higher numbers.
             wait_ms: 0 to 30,000; not used: this relay answers at once.
-            hold_ms: 0 to 600,000, of fleets; not used: this relay holds nothing, so that whoever
-                asks gets all that waits.
+            hold_ms: 0 to 600,000, of fleets; not used: whoever asks gets all that waits.
             holder: 16 bytes with `hold_ms`, else empty; not used.
 
         Raises:
@@ -357,6 +357,7 @@ class Relay:
 
         return self._database.read(work)
 
+    @hides_arguments
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         """Remove envelopes from the address's mailbox; unknown numbers are ignored.
 

@@ -29,6 +29,7 @@ from e2ecross.wire.records import decode_epoch, encode_epoch
 __all__ = [
     "EPOCH_ROW",
     "WitnessedReceipt",
+    "WitnessedRestore",
     "WitnessedTransaction",
     "check_backend_epoch",
     "count_operation",
@@ -136,6 +137,18 @@ class WitnessedReceipt(WitnessedTransaction):
     def _tell(self, witness: CheckedWitness, epoch: int) -> None:
         with suppress(WitnessFailed):
             super()._tell(witness, epoch)
+
+
+class WitnessedRestore(WitnessedTransaction):
+    """The same for an operation that makes a store usable of which somebody has seen more.
+
+    The caller has asked the witness, and lets the store go on above it.
+    """
+
+    __slots__ = ()
+
+    def _ask(self, witness: CheckedWitness) -> None:
+        """Ask nothing: what the witness knows would refuse the store."""
 
 
 def check_backend_epoch(context: Context, told: object) -> None:

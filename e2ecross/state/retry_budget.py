@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.state.context import Context, address_key
+from e2ecross.state.context import Context, address_key, require_device
 from e2ecross.state.shelf import Shelf
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Table, Transaction
@@ -56,7 +56,7 @@ def spend_request(
     # A time after now, of a clock that was wrong, stops nothing until it has come.
     was_asked = identity is not None and 0 <= now_ms - identity.asked_at_ms < _DAY_MS
     starts = is_stranger and not was_asked
-    if starts and total.strangers >= _MAX_STRANGERS:
+    if starts and total.strangers >= _MAX_STRANGERS and not _is_new_here(tx, now_ms):
         return Request.REFUSED
     if not _spend_attempt(tx, address_key(sender) + message_id, now_ms):
         return Request.REFUSED
@@ -67,6 +67,12 @@ def spend_request(
     )
     _save(tx, address_key(sender), replace(own, requests=own.requests + 1))
     return Request.IN_SAME_SESSION if is_stranger and was_asked else Request.IN_NEW_SESSION
+
+
+def _is_new_here(tx: Transaction, now_ms: int) -> bool:
+    """Whether the identity came here lately: then everybody with messages waiting is a stranger."""
+    imported_at_ms = require_device(tx).imported_at_ms
+    return imported_at_ms > 0 and 0 <= now_ms - imported_at_ms < _DAY_MS
 
 
 def spend_answer(context: Context, tx: Transaction, requester: Address, now_ms: int) -> bool:

@@ -13,11 +13,13 @@ Rules:
 import struct
 from typing import Final
 
+from e2ecross.arguments import hides_arguments
 from e2ecross.crypto.aead import KEY_BYTES, NONCE_BYTES, TAG_BYTES, open_sealed, seal
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import hkdf
 from e2ecross.crypto.passphrase import SALT_BYTES as PASSPHRASE_SALT_BYTES
 from e2ecross.crypto.passphrase import Argon2Work, Passphrase, PassphraseCost
+from e2ecross.crypto.secret import Secret
 from e2ecross.errors import (
     AuthenticationFailed,
     InvalidArgument,
@@ -31,6 +33,7 @@ from e2ecross.stores.sealing import Sealer
 __all__ = [
     "PassphraseCost",
     "StoreKey",
+    "StoreOpener",
     "check_store_key",
     "create_sealing",
     "open_sealing",
@@ -55,6 +58,7 @@ _BLINDING_INFO: Final = b"e2ecross store 1 blinding"
 _CHECK_DATA: Final = b"e2ecross store 1 check"
 
 
+@hides_arguments
 def check_store_key(
     key: object,
     passphrase: str | bytes | None = None,
@@ -79,6 +83,7 @@ def check_store_key(
     return Passphrase(passphrase, passphrase_cost)
 
 
+@hides_arguments
 def create_sealing(key: StoreKey, entropy: EntropySource) -> bytes:
     """Make what a new store keeps to recognise its key.
 
@@ -106,6 +111,7 @@ def create_sealing(key: StoreKey, entropy: EntropySource) -> bytes:
     return prefix + salt + nonce + check
 
 
+@hides_arguments
 def open_sealing(key: StoreKey, header: bytes, entropy: EntropySource) -> Sealer | None:
     """Check the key against what `create_sealing` made.
 
@@ -162,3 +168,17 @@ def _store_key(key: StoreKey, prefix: bytes) -> bytes:
     if not isinstance(key, Passphrase):
         raise WrongStoreKey("the store is encrypted with a passphrase: open it with that")
     return key.derive_key(prefix[-PASSPHRASE_SALT_BYTES:], work)
+
+
+class StoreOpener(Secret):
+    """A store's key, where no traceback shows it."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: StoreKey) -> None:
+        """Keep the key."""
+        self._key = key
+
+    def open(self, header: bytes, entropy: EntropySource) -> Sealer | None:
+        """See `open_sealing`."""
+        return open_sealing(self._key, header, entropy)

@@ -12,16 +12,17 @@ Rules:
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from e2ecross.errors import InvalidArgument, StoreBusy, StoreCorrupted, StoreError
+from e2ecross.arguments import hides_arguments, require_file_name
+from e2ecross.errors import StoreBusy, StoreCorrupted, StoreError
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.checks import DEFAULT_BUSY_TIMEOUT_MS
 from e2ecross.stores.sealing import SYSTEM_ENTROPY, Sealer
-from e2ecross.stores.sealing_header import StoreKey, check_store_key, open_sealing
+from e2ecross.stores.sealing_header import StoreOpener, check_store_key
 from e2ecross.stores.sqlite_errors import DRIVER_ERRORS, store_error
 from e2ecross.stores.sqlite_file import recognise
 from e2ecross.stores.sqlite_schema import (
@@ -61,13 +62,13 @@ class StoreFile:
     is_intact: bool
 
 
-@contextmanager
+@hides_arguments
 def read_store_file(
     path: str | os.PathLike[str],
     *,
     key: bytes | None = None,
     passphrase: str | bytes | None = None,
-) -> Iterator[StoreFile]:
+) -> AbstractContextManager[StoreFile]:
     """Look into the file of a store, which is not changed by it.
 
     Args:
@@ -83,11 +84,13 @@ def read_store_file(
         StoreBusy: it was changed during the look; try again.
         StoreError: there is no such file, or it cannot be read.
     """
-    name = os.fspath(path)
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise InvalidArgument("path must be the name of a file")
-    store_key = check_store_key(key, passphrase)
-    name = os.path.realpath(name)  # as SQLite does: the WAL lies beside the file itself
+    name = require_file_name("path", path)
+    # As SQLite does: the WAL lies beside the file itself.
+    return _read(os.path.realpath(name), StoreOpener(check_store_key(key, passphrase)))
+
+
+@contextmanager
+def _read(name: str, opener: StoreOpener) -> Iterator[StoreFile]:
     try:
         recognise(name)
         if os.path.exists(f"{name}-journal"):
@@ -98,7 +101,7 @@ def read_store_file(
         raise store_error(name, exc) from exc
     with closing(connection):
         try:
-            sealer = _open(connection, store_key)
+            sealer = _open(connection, opener)
             connection.execute("BEGIN")
             is_intact = _is_intact(connection)
         except DRIVER_ERRORS as exc:
@@ -137,7 +140,7 @@ def _connect(path: str, *, has_wal: bool) -> sqlite3.Connection:
     return connection
 
 
-def _open(connection: sqlite3.Connection, key: StoreKey) -> Sealer | None:
+def _open(connection: sqlite3.Connection, opener: StoreOpener) -> Sealer | None:
     if pragma_value(connection, "application_id") != APPLICATION_ID:
         raise StoreCorrupted("the file is empty or not an e2ecross store: choose another one")
     check_version(pragma_value(connection, "user_version"))
@@ -145,7 +148,7 @@ def _open(connection: sqlite3.Connection, key: StoreKey) -> Sealer | None:
 
     def open_header(header: bytes) -> None:
         nonlocal sealer
-        sealer = open_sealing(key, header, SYSTEM_ENTROPY)
+        sealer = opener.open(header, SYSTEM_ENTROPY)
 
     prepare(connection, bytes, open_header)  # it is a store, so this reads and creates nothing
     return sealer

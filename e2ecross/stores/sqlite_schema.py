@@ -6,8 +6,7 @@ Rules:
   create a store at once one does it and the other finds it done.
 - The application id is committed with the schema, in rollback mode; only then WAL is turned on. So
   a file of ours carries its id in its own first page, whatever its WAL holds.
-- Every transaction compares the sealing header: a change of key by another process is noticed
-  before anything is written under the old one.
+- The file counts its commits, in the transaction of each.
 - The key is checked before anything is written.
 """
 
@@ -15,18 +14,19 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
-from e2ecross.errors import StoreCorrupted, StoreTooNew, WrongStoreKey
+from e2ecross.errors import StoreCorrupted, StoreTooNew
 
 __all__ = [
     "APPLICATION_ID",
     "PAGE_BYTES",
     "SCHEMA_VERSION",
-    "check_unchanged",
     "check_version",
     "pragma_value",
     "prepare",
+    "read_meta",
     "replace_sealing",
     "wipe_old_key",
+    "write_generation",
 ]
 
 APPLICATION_ID: Final = 0x65326543
@@ -40,6 +40,8 @@ PAGE_BYTES: Final = 1024
 
 _SEALING: Final = "sealing"
 _WIPE: Final = "wipe"
+_GENERATION: Final = "generation"
+_GENERATION_BYTES: Final = 8  # big-endian
 
 
 def prepare(
@@ -62,7 +64,7 @@ def prepare(
     # One snapshot for all that is read, lest another process creates the store in between.
     connection.execute("BEGIN")
     try:
-        sealing = _sealing(connection) if _is_ours(connection) else None
+        sealing = read_meta(connection)[0] if _is_ours(connection) else None
     finally:
         _roll_back(connection)
     # Outside of any transaction: a passphrase costs a second.
@@ -72,23 +74,25 @@ def prepare(
     open_sealing(sealing)
 
 
-def check_unchanged(connection: sqlite3.Connection, sealing: bytes) -> None:
-    """Refuse a file that got another schema or another key since it was opened.
-
-    To be called inside a transaction, so that nothing is read or written under an old key.
-
-    Args:
-        connection: inside a transaction.
-        sealing: the header that the file was opened with.
+def read_meta(connection: sqlite3.Connection) -> tuple[bytes, int]:
+    """The sealing header, and how many commits the file has counted.
 
     Raises:
-        StoreTooNew: the schema is newer than ours.
-        WrongStoreKey: the key was changed.
-        StoreCorrupted: the schema is none of ours: something else wrote into the file.
+        StoreCorrupted: something is missing, or is not what a store writes.
     """
-    check_version(pragma_value(connection, "user_version"))
-    if _sealing(connection) != sealing:
-        raise WrongStoreKey("the key of the store was changed: open it anew, with the new key")
+    found = dict(connection.execute("SELECT name, value FROM store_meta").fetchall())
+    sealing, generation = found.get(_SEALING), found.get(_GENERATION)
+    if type(sealing) is not bytes:
+        raise StoreCorrupted("the store does not say whether it is encrypted: it is damaged")
+    if type(generation) is not bytes or len(generation) != _GENERATION_BYTES:
+        raise StoreCorrupted("the store does not say how often it was written: it is damaged")
+    return sealing, int.from_bytes(generation)
+
+
+def write_generation(connection: sqlite3.Connection, generation: int) -> None:
+    """Write how many commits the file will have had with this one; inside a transaction."""
+    value = generation.to_bytes(_GENERATION_BYTES)
+    connection.execute("UPDATE store_meta SET value = ? WHERE name = ?", (value, _GENERATION))
 
 
 def replace_sealing(connection: sqlite3.Connection, sealing: bytes) -> None:
@@ -158,24 +162,18 @@ def _is_ours(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _sealing(connection: sqlite3.Connection) -> bytes:
-    row = connection.execute("SELECT value FROM store_meta WHERE name = ?", (_SEALING,)).fetchone()
-    if row is None or type(row[0]) is not bytes:
-        raise StoreCorrupted("the store does not say whether it is encrypted: it is damaged")
-    return row[0]
-
-
 def _create(connection: sqlite3.Connection, sealing: bytes) -> bytes:
     """Create the store; return its sealing header, which is another process's if that was first."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         if _is_ours(connection):
-            sealing = _sealing(connection)
+            sealing = read_meta(connection)[0]
         else:
             for statement in _statements():
                 connection.execute(statement)
             put = "INSERT INTO store_meta (name, value) VALUES (?, ?)"
             connection.execute(put, (_SEALING, sealing))
+            connection.execute(put, (_GENERATION, bytes(_GENERATION_BYTES)))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")

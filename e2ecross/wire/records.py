@@ -62,6 +62,7 @@ class DeviceRecord(Secret):
         replaced_token: of the installation whose place this one takes when it registers, 32 bytes,
             secret, or empty.
         restored_epoch: the epoch that the last restore has left, 0 without one.
+        imported_at_ms: when the identity came from a backup, milliseconds since 1970; else 0.
     """
 
     address: Address
@@ -77,6 +78,7 @@ class DeviceRecord(Secret):
     replaces_prekeys: bool = False
     replaced_token: bytes = b""
     restored_epoch: int = 0
+    imported_at_ms: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -95,6 +97,7 @@ class DeviceRecord(Secret):
                 replaces_prekeys=self.replaces_prekeys,
                 replaced_token=self.replaced_token,
                 restored_epoch=self.restored_epoch,
+                imported_at_ms=self.imported_at_ms,
             )
         )
 
@@ -125,6 +128,7 @@ class DeviceRecord(Secret):
             replaces_prekeys=fields.replaces_prekeys,
             replaced_token=fields.replaced_token,
             restored_epoch=fields.restored_epoch,
+            imported_at_ms=fields.imported_at_ms,
         )
 
 

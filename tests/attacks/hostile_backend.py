@@ -8,6 +8,7 @@ from e2ecross import Address, Client, Envelope, FailedMessage, Message, Policy, 
 from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.inbox import InboxItem
 from e2ecross.stores import Store, Table
+from e2ecross.wire.exchange import Waiting
 from e2ecross.wire.session_records import StoredSession
 from tests.attacks.support import Person, Rows, person
 from tests.support.devices import BackendSimulator
@@ -35,10 +36,20 @@ class HostileBackend(BackendSimulator):
         bundle = super().fetch_bundle(requester, token, address)
         return bundle if self.bundle_lie is None else self.bundle_lie(bundle)
 
-    def fetch(self, address: Address, token: bytes, limit: int, after: int = 0) -> Mail:
+    def fetch(
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        *,
+        wait_ms: int = 0,
+        hold_ms: int = 0,
+        holder: bytes = b"",
+    ) -> list[Waiting]:
         """Hand out what waits, or whatever the lie says waits after that number."""
         if self.mail_lie is not None:
-            return self.mail_lie(after)
+            return [Waiting(*item) for item in self.mail_lie(after)]
         return super().fetch(address, token, limit, after)
 
     def plant(self, address: Address, envelopes: Sequence[Envelope | bytes]) -> None:

@@ -19,6 +19,7 @@ from e2ecross.relay import Relay, RelayLimits
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, MAX_SIGNAL_MESSAGE_BYTES
 from tests.attacks.support import ANA, BUDI, TOKO, dump
+from tests.relay.support import deposit
 
 # With fewer messages than the defaults, and a reserve of 12 for five users and not six.
 FULL = 120
@@ -64,7 +65,7 @@ def flood(relay: Relay, attempts: int, size: int = 50, first: int = 0) -> int:
     for number in range(first, first + attempts):
         device = MALLORY[number % len(MALLORY)]
         try:
-            relay.deposit(token(device), junk(device, number, size))
+            deposit(relay, token(device), junk(device, number, size))
             kept += 1
         except MailboxFull:
             pass
@@ -152,9 +153,9 @@ def test_what_many_users_fill_is_refused_from_then_on_and_nothing_is_pushed_out(
         accomplice = Address("whatsapp", f"accomplice-{user}")
         relay.register(accomplice, token(accomplice))
         for number in range(FEW):
-            relay.deposit(token(accomplice), junk(accomplice, number))
+            deposit(relay, token(accomplice), junk(accomplice, number))
         with pytest.raises(MailboxFull):
-            relay.deposit(token(accomplice), junk(accomplice, FEW))
+            deposit(relay, token(accomplice), junk(accomplice, FEW))
     with pytest.raises(MailboxFull):
         ana.send(BUDI, Text("refused"))
     assert len(relay.waiting(BUDI)) == FULL + RESERVE

@@ -17,6 +17,7 @@ from e2ecross import Address, Client, Device, Message, Policy, Text
 from e2ecross.relay import Relay, RelayLimits
 from e2ecross.stores import MemoryStore
 from tests.attacks.support import ANA, BUDI, TOKO, FakeClock, dump
+from tests.relay.support import fetch_bundle
 
 LIMITS = RelayLimits()
 PER_WINDOW = LIMITS.one_time_prekeys_per_requester
@@ -54,7 +55,7 @@ def drain(relay: Relay, victim: Address, attempts: int) -> list[int]:
     taken = []
     for number in range(attempts):
         device = MALLORY[number % len(MALLORY)]
-        bundle = relay.fetch_bundle(device, token(device), victim)
+        bundle = fetch_bundle(relay, device, token(device), victim)
         if bundle.one_time_prekey_id is not None:
             taken.append(bundle.one_time_prekey_id)
     return taken

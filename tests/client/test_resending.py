@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from e2ecross.client.retrying import answer_request
 
 from e2ecross import Client, ControlMessage, Envelope, FailedMessage, Policy, RetryRequest, Text
 from e2ecross.client.outgoing import may_be_sent_again
-from e2ecross.client.retrying import answer_request
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.device.receiving import Received
 from e2ecross.errors import (

@@ -30,6 +30,7 @@ from e2ecross.crypto.kdf import (
     is_equal,
     iterated_sha512,
 )
+from e2ecross.errors import InvalidArgument
 from tests.support.vectors import section, unhex
 
 # RFC 5869 appendix A.1 to A.3: IKM, salt, info, L, OKM.
@@ -110,6 +111,12 @@ def test_both_halves_of_a_step_at_once_are_the_halves(key: bytes) -> None:
     chain = ChainKey(key)
     both = derive_message_key(chain), derive_next_chain_key(chain)
     assert derive_message_and_chain_key(chain) == both
+
+
+@pytest.mark.parametrize("length", [0, 31, 33, 64])
+def test_a_key_of_another_length_gives_no_mac(length: int) -> None:
+    with pytest.raises(InvalidArgument, match=f"not {length}"):
+        hmac_with_key(bytes(length), b"data")
 
 
 def test_is_equal() -> None:

@@ -23,6 +23,7 @@ from e2ecross.relay import Relay
 from tests.attacks.support import ANA, BUDI, TOKO, Person, inner_message
 from tests.fuzz.target import ACCEPTED, Target, outcome
 from tests.fuzz.world import first_message, load, scene
+from tests.relay.support import deposit
 
 __all__ = ["DOORS", "attempt"]
 
@@ -86,7 +87,7 @@ def _relay() -> Relay:
 
 def _deposit(data: bytes) -> str:
     relay = _relay()
-    came = outcome(lambda: relay.deposit(_TOKENS[ANA], data), RemoteError, BackendError)
+    came = outcome(lambda: deposit(relay, _TOKENS[ANA], data), RemoteError, BackendError)
     for address in _TOKENS:
         items = relay.fetch(address, _TOKENS[address], 10)
         # One that was deposited before, and acknowledged, is not put there again.

@@ -245,3 +245,13 @@ def test_an_epoch_that_is_none_changes_nothing(relay: Relay, epoch: int) -> None
     with pytest.raises(InvalidArgument, match="epochs must be a whole number"):
         deposit(relay, data(1), epoch=epoch)
     assert waiting(relay, BUDI) == []
+
+
+def test_what_is_refused_shows_no_token(path: Path) -> None:
+    """Neither in its frames nor in what it came from, when it is raised later."""
+    with Relay(path, limits=RelayLimits(mailbox_messages=1)) as relay:
+        register(relay, ANA, BUDI)
+        answer = deposit(relay, data(1), data(2), data(3, NOBODY), GARBAGE, data(4, BUDI, TOKO))
+        assert len(answer.refused) == 4
+        for error in answer.refused.values():
+            assert (error.__traceback__, error.__context__, error.__cause__) == (None,) * 3

@@ -171,9 +171,22 @@ class _SpyTransaction(ValuesAsBytes):
         self._spy.note("delete", table, partition, row)
         self._inner.delete(table, partition, row)
 
-    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
+    def list(
+        self,
+        table: Table,
+        partition: bytes = b"",
+        *,
+        limit: int | None = None,
+        after: bytes | None = None,
+    ) -> list[tuple[bytes, bytes]]:
         self._spy.note("list", table, partition)
-        return self._inner.list(table, partition)
+        return self._inner.list(table, partition, limit=limit, after=after)
+
+    def partitions(
+        self, table: Table, *, limit: int | None = None, after: bytes | None = None
+    ) -> Sequence[bytes]:
+        self._spy.note("partitions", table, b"")
+        return self._inner.partitions(table, limit=limit, after=after)
 
     def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
         self._spy.note("delete", table, partition)

@@ -212,7 +212,7 @@ class Party:
         return session if self.runs_spqr else with_spqr(session, None)
 
     def _receive_prekey(self, message: PreKeySignalMessage) -> bytes:
-        known = find_session(self.record, message.base_key, message.message.version)
+        known = find_session(self.record, message.base_key)
         if known is not None:
             opened = open_repeated_first_message(
                 self.record,

@@ -37,6 +37,7 @@ RESENT_NUMBER: Final = 2**31 + 2
 """The kind that holds one of these again: `resent.py`."""
 
 _BY_NUMBER: Final = {kind.number: kind for kind in _TABLE}
+_BY_CLASS: Final = {kind.content: kind for kind in _TABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,9 @@ def encode_alone(content: Content | RetryRequest) -> tuple[int, bytes]:
     """Return kind and body (at most 65,540 bytes) of a content."""
     if isinstance(content, UnsupportedContent):
         return content.kind, content.body
-    row = next(kind for kind in _TABLE if isinstance(content, kind.content))
+    row = _BY_CLASS.get(type(content))
+    if row is None:  # a subclass goes as what it is a kind of
+        row = next(kind for kind in _TABLE if isinstance(content, kind.content))
     return row.number, row.encode(content)
 
 

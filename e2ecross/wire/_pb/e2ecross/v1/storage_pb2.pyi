@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DeviceRecord(_message.Message):
-    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "backend_token", "registered", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id", "replaced_token", "restored_epoch")
+    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "backend_token", "registered", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id", "replaced_token", "restored_epoch", "imported_at_ms")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -22,6 +22,7 @@ class DeviceRecord(_message.Message):
     LAST_RESORT_KYBER_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     REPLACED_TOKEN_FIELD_NUMBER: _ClassVar[int]
     RESTORED_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    IMPORTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     address: _address_pb2.Address
     identity_private_key: bytes
     registration_id: int
@@ -35,7 +36,8 @@ class DeviceRecord(_message.Message):
     last_resort_kyber_prekey_id: int
     replaced_token: bytes
     restored_epoch: int
-    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ..., replaced_token: _Optional[bytes] = ..., restored_epoch: _Optional[int] = ...) -> None: ...
+    imported_at_ms: int
+    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ..., replaced_token: _Optional[bytes] = ..., restored_epoch: _Optional[int] = ..., imported_at_ms: _Optional[int] = ...) -> None: ...
 
 class PublicationRecord(_message.Message):
     __slots__ = ("published_keys",)
