@@ -161,11 +161,10 @@ def deposit_each(
 def _holder(connection: sqlite3.Connection, token: bytes, decoded: dict[int, Envelope]) -> Address:
     """Return the sender that the token is of: one envelope of another does not decide over all."""
     senders = list(dict.fromkeys(envelope.sender for envelope in decoded.values()))
-    for sender in senders:
-        if directory.is_holder(connection, sender, token):
-            return sender
-    directory.require_holder(connection, senders[0], token)
-    raise AssertionError
+    held = (sender for sender in senders if directory.is_holder(connection, sender, token))
+    sender = next(held, senders[0])
+    directory.require_holder(connection, sender, token)
+    return sender
 
 
 def _deposit(

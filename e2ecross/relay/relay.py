@@ -4,17 +4,15 @@
 Rules:
 - It sees addresses, kinds, sizes, times and who asks for whose keys. It holds no private key and
   no plaintext, so it can lose, delay, repeat or alter messages, and never read or forge one.
-- Everything but registering needs the token of the address, checked in the transaction that does
-  the work. An envelope's sender must be the holder.
+- Everything but registering needs the token of the address (of an envelope: its sender's), checked
+  in the transaction that does the work.
 - Every call may be repeated; only `fetch_keys` then hands out other one-time prekeys.
 - A device tells its epoch with what it deposits and publishes. The relay keeps the highest, and
   hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
-- Several threads and processes may use one file.
-- It logs nothing, and no token or envelope is in an error or a `repr`.
+- Several threads and processes may use one file. No token or envelope is in an error or a `repr`.
 
-What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`). How often
-a device may ask, and who gets how many accounts, is for the service around it to bound: many users
-together can use up the one-time prekeys of a device, which then receives first messages without.
+What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`); how often a
+device may ask, and who gets how many accounts, is for the service around it to bound.
 """
 
 import os
@@ -63,19 +61,16 @@ def _system_clock_ms() -> int:
 
 
 class Relay:
-    """A directory of published keys and mailboxes, in one file.
+    """A directory of published keys and mailboxes, in one file; to be closed, or used by `with`.
 
-    Use it as a context manager or call `close()`. Each method raises `InvalidArgument` for an
-    argument of the wrong type, length or range, and `BackendError` when the file cannot be used
-    or the relay has been closed; what else it raises is said there.
+    Each method also raises `BackendError` when the file cannot be used or the relay was closed.
 
     Args:
         path: the file; created when it does not exist. It must name a file: processes share it.
         authorise: decides who may claim an address. Called with the address and whether it is
             taken under another token, outside of any transaction; only `True` lets the claim go
-            ahead. For a taken address that is a reset: the new token replaces the old one, and
-            the published keys, epoch and waiting envelopes of the old holder are dropped. By
-            default the first to come gets an address, and nobody can reset it.
+            ahead. For a taken address that is a reset: published keys, epoch and waiting envelopes
+            of the old holder are dropped. By default the first to come gets an address, for good.
         limits: bounds on what is carried and kept.
         clock: returns the time, milliseconds since 1970.
 
@@ -108,7 +103,7 @@ class Relay:
 
     @property
     def limits(self) -> RelayLimits:
-        """The bounds on what is carried and kept."""
+        """The bounds."""
         return self._limits
 
     def __repr__(self) -> str:
@@ -187,7 +182,8 @@ class Relay:
         Raises:
             InvalidKey: one of the keys is not acceptable.
             NotRegistered: the token is not that of the address.
-            BackendRefused: too many unused one-time prekeys; nothing was changed.
+            BackendRefused: too many unused one-time prekeys; nothing was changed, and the epoch
+                not kept.
         """
         require_bytes("token", token, TOKEN_BYTES)
         require_type("published", published, PublishedKeys)
@@ -244,8 +240,8 @@ class Relay:
         """Hand out keys of devices, each with a one-time prekey of each kind while there are any.
 
         Devices without keys are left out; of a user without any of those asked for there is
-        `UnknownRecipient` in its place. Asking for no device uses nothing up: it is for the list of
-        an account's devices, which is empty as long as there are no lists.
+        `UnknownRecipient` in its place. Without devices asked for, nothing is used up: the answer
+        is the account's list of devices alone, which is empty as long as there are no lists.
 
         Without a one-time Kyber prekey the device's last-resort one is in the bundle, if it offers
         Kyber prekeys. The asking user gets at most `RelayLimits.one_time_prekeys_per_requester`
@@ -296,13 +292,15 @@ class Relay:
 
         Args:
             token: that of the envelopes' sender, 32 bytes, secret.
-            envelopes: 1 to 1,024, at most 4,194,304 bytes; delivered as they are.
-            epochs: that of the sender's store under 0; kept if it is the highest, in any case.
+            envelopes: 1 to 1,024, at most 4,194,304 bytes; kept and delivered as they are.
+            epochs: that of the sender's store under 0, 0 to 2^63-1. Kept if it is the highest,
+                whatever becomes of the envelopes, in their transaction.
             consents: of fleets: none, or one for each envelope, empty or of 32 bytes; not used.
 
         Returns:
             What was refused, by place. `epochs`: the highest that is known of the sender now, under
-            0; empty if nothing was an envelope. `seqs` is of lists of devices: empty.
+            0; empty if nothing was an envelope, so that there was no sender. `seqs` is empty: it is
+            of lists of devices.
 
         Raises:
             NotRegistered: the token is not that of any sender in them; nothing was kept.
@@ -331,7 +329,8 @@ class Relay:
     ) -> list[Waiting]:
         """Return waiting envelopes with their numbers, oldest first; they stay until acknowledged.
 
-        A number names one envelope as long as the file lives; in one put back to a backup, anew.
+        A number never names another envelope as long as the file lives. In a file that was put back
+        to a backup, numbers are given anew.
 
         Args:
             address: whose mailbox.
@@ -339,7 +338,8 @@ class Relay:
             limit: how many at most, 1 to `RelayLimits.fetch_messages` (1000).
             after: only those with higher numbers.
             wait_ms: 0 to 30,000; not used: this relay answers at once.
-            hold_ms: 0 to 600,000, of fleets; not used: whoever asks gets all that waits.
+            hold_ms: 0 to 600,000, of fleets; not used: this relay holds nothing, so that whoever
+                asks gets all that waits.
             holder: 16 bytes with `hold_ms`, else empty; not used.
 
         Raises:
