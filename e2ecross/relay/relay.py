@@ -11,8 +11,8 @@ Rules:
   hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
 - Several threads and processes may use one file. No token or envelope is in an error or a `repr`.
 
-What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`); how often a
-device may ask, and who gets how many accounts, is for the service around it to bound.
+What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`). How often
+a device may ask, and who gets how many accounts, is for the service around it to bound.
 """
 
 import os
