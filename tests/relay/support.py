@@ -122,8 +122,12 @@ def file_bytes(path: Path) -> bytes:
 
 def deposit(relay: Backend, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
     """Deposit one envelope; raises what it was refused with."""
-    for error in relay.deposit_all(token, [envelope], epochs={0: epoch}).refused.values():
-        raise error
+    refused = relay.deposit_all(token, [envelope], epochs={0: epoch}).refused
+    try:
+        if refused:
+            raise refused[0]
+    finally:
+        del refused  # its frame would keep the error, and the error its frame with the envelope
 
 
 def fetch_bundle(
