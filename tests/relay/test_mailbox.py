@@ -16,8 +16,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import Relay, RelayLimits
-from e2ecross.wire.exchange import Waiting
-from e2ecross.wire.exchange import KeysWanted
+from e2ecross.wire.exchange import KeysWanted, Waiting
 from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
 from tests.relay.support import (
     ANA,
@@ -28,7 +27,6 @@ from tests.relay.support import (
     envelope,
     envelope_of_size,
     epoch_of,
-    fetch_bundle,
     published,
     register,
     token,
