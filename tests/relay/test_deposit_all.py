@@ -16,6 +16,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import Relay, RelayLimits
+from e2ecross.relay.calls import decode_all
 from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire.exchange import Deposited, Waiting
 from tests.relay.support import (
@@ -255,3 +256,7 @@ def test_what_is_refused_shows_no_token(path: Path) -> None:
         assert len(answer.refused) == 4
         for error in answer.refused.values():
             assert (error.__traceback__, error.__context__, error.__cause__) == (None,) * 3
+
+
+def test_a_batch_does_not_show_what_is_in_it() -> None:
+    assert repr(decode_all([data(1), GARBAGE])) == "<Batch of 2>"

@@ -2,6 +2,7 @@
 """An exception at any instruction of a call: it passes, the call was done wholly or not at all."""
 
 import contextlib
+import os
 import re
 import shutil
 import signal
@@ -248,3 +249,22 @@ def test_closing_does_not_wait_for_what_an_interrupted_call_has_left(path: Path)
     connection.take(ended())
     relay.close()
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_a_signal_handler_raises_is_no_error_of_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `TimeoutError` is an `OSError`, too."""
+
+    def interrupted(*_: object) -> None:
+        raise TimeoutError
+
+    with Relay(path) as relay:
+        register(relay, ANA)
+        with monkeypatch.context() as patch, pytest.raises(TimeoutError):
+            patch.setattr(os, "stat", interrupted)
+            relay.fetch(ANA, token(ANA), 1)
+        with monkeypatch.context() as patch, pytest.raises(TimeoutError):
+            patch.setattr(os, "open", interrupted)
+            Relay(path.with_name("other.db"))
+        assert relay.fetch(ANA, token(ANA), 1) == []
