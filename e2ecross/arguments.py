@@ -48,7 +48,10 @@ def hides_arguments(function: Callable[P, T]) -> Callable[P, T]:
         while cause is not None:
             cause.__traceback__, cause = None, cause.__cause__
         raised.__context__ = None
-        raise raised.with_traceback(None)
+        try:
+            raise raised.with_traceback(None)
+        finally:
+            del raised  # else the frame and its error keep each other, and the caller's arguments
 
     return call
 

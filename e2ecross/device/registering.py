@@ -35,8 +35,8 @@ class Token(Secret):
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Registration(Secret):
     """How the device registers.
 
     Attributes:

@@ -22,24 +22,32 @@ from e2ecross import (
     Text,
     UnsupportedContent,
 )
+from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.link import Link
 from e2ecross.crypto import kdf, passphrase
 from e2ecross.crypto.passphrase import Passphrase, PassphraseCost
 from e2ecross.crypto.secret import SecretTuple
 from e2ecross.device.identity_backup import open_backup, seal_backup
 from e2ecross.device.receiving import decode_ciphertext, decrypt_envelope
+from e2ecross.device.registering import Registration, Token
 from e2ecross.protocol import message_chain, pqxdh, ratchet
 from e2ecross.protocol.spqr import epoch_chains
 from e2ecross.state.context import require_device
-from e2ecross.state.epoch import EPOCH_ROW
-from e2ecross.state.outbox import list_outbox, put_into_outbox, put_request, put_resend
+from e2ecross.state.outbox import (
+    list_lane,
+    put_envelope,
+    put_request,
+    put_resend,
+    walk_turns,
+)
 from e2ecross.state.publication import PUBLICATION_ROW
+from e2ecross.state.queue import NUMBER_BYTES
 from e2ecross.state.sent import find_kept, keep_sent
 from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from e2ecross.wire.content import Payload, Resent, decode_payload, encode_content, encode_payload
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
-from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
+from e2ecross.wire.queue_records import InboxMessage, OutboxRecord
 from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
 from e2ecross.wire.session_records import StoredSession
 from e2ecross.wire.shelf_records import SentRecord
@@ -231,7 +239,7 @@ def scene(
         for _, row, data in tx.scan(Table.SESSIONS):
             values += [row, StoredSession.decode(data)]
         for _, row, data in tx.scan(Table.DEVICE):
-            if row != EPOCH_ROW:
+            if row == b"":
                 values.append(DeviceRecord.decode(data))
         for _, _, data in tx.scan(Table.SIGNED_PREKEYS):
             values.append(SignedPrekeyRecord.decode(data))
@@ -240,7 +248,7 @@ def scene(
         for _, row, data in tx.scan(Table.SPQR):
             if row == b"material":
                 values.append(StoredSpqrMaterial.decode(data))
-    values.append(InboxRecord(ANA, bytes(16), 1, 2, 1, PLAINTEXT.encode()))
+    values.append(InboxMessage(ANA, bytes(16), 1, 1, PLAINTEXT.encode()))
     named = {STORE_KEY, PLAINTEXT.encode(), PASSPHRASE.encode()}
     key = kdf.MessageKey(next(iter(secrets.raw - named)))
     values.append(kdf.derive_message_keys(key))
@@ -260,14 +268,22 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
     envelope = ana.send(budi, PLAINTEXT)
     values: list[object] = [client, Resent(bytes(16), 1, content), request]
     with ana.store.transaction() as tx:
-        values.append(Link(ana.device._context, backend, require_device(tx).backend_token))
+        token = Token(require_device(tx).backend_token)
+        values.append(Link(ana.device._context, CheckedBackend(backend), token))
+        values.append(Registration(token, token, True))
         keep_sent(tx, context.policy, BUDI, bytes(16), content, context.clock())
-        put_into_outbox(tx, envelope)
+        put_envelope(tx, envelope)
         put_request(tx, BUDI, bytes(range(16)), request)
         put_resend(tx, BUDI, bytes(16))
-        values += [*list_outbox(tx)]
+        waiting = [item for _, lane in walk_turns(tx) for item in list_lane(tx, lane)]
+        assert len(waiting) == 3
+        values += waiting
         values.append(find_kept(tx, context.policy, BUDI, bytes(16), context.clock()))
-        values += [OutboxRecord.decode(data) for _, _, data in tx.scan(Table.OUTBOX)]
+        values += [
+            OutboxRecord.decode(data)
+            for partition, row, data in tx.scan(Table.OUTBOX)
+            if partition and len(row) == NUMBER_BYTES
+        ]
         values += [
             SentRecord.decode(data)
             for _, row, data in tx.scan(Table.SENT)
@@ -275,7 +291,7 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
         ]
     # Any content may stand where a request does; the class does not know which it is.
     kind, body = encode_content(content)
-    values.append(OutboxRecord(b"", BUDI, bytes(16), content_kind=kind, content_body=body))
+    values.append(OutboxRecord(b"", bytes(16), content_kind=kind, content_body=body))
     with budi.store.transaction() as tx:
         decoded = decode_ciphertext(budis, envelope)
         values.append(decrypt_envelope(budis, tx, envelope, decoded, budis.clock()))

@@ -72,7 +72,7 @@ def test_reprs(secrets: Secrets, sealed: bool, kyber: bool, tmp_path: Path) -> N
         "DeviceRecord",
         "Envelope",
         "IdentityBackup",
-        "InboxRecord",
+        "InboxMessage",
         "KeptMessage",
         "KeyPair",
         "Link",
