@@ -26,6 +26,7 @@ from e2ecross.crypto.keys import PublicKey, generate_key_pair
 from e2ecross.crypto.secret import SecretTuple, new_tuple
 from e2ecross.errors import AuthenticationFailed
 from e2ecross.protocol.message_chain import (
+    FoundKey,
     ReceivingChain,
     SendingChain,
     close_receiving_chain,
@@ -146,8 +147,7 @@ def ratchet_decrypt(
     Raises:
         AuthenticationFailed: the MAC, the addresses or the padding are wrong, or the post-quantum
             ratchet says so.
-        DuplicateMessage: the message key has been used.
-        MessageTooOld: the chain was closed before this message's number.
+        DuplicateMessage, MessageTooOld: its key has been used, or its chain closed before it.
         TooManySkipped: the message is too far ahead.
         InvalidKey: the agreement with its ratchet key is all zero.
         UnsupportedVersion: the sender does not run the post-quantum ratchet, and has to.
@@ -161,10 +161,7 @@ def ratchet_decrypt(
         root_key, chain = _new_receiving_chain(state, message.ratchet_key)
     found = find_message_key(chain, message.counter, max_forward_jump)
     pq_found = find_spqr_key(
-        state.spqr,
-        message.pq_ratchet,
-        max_forward_jump,
-        may_have_no_key=chain.may_have_no_pq_key,
+        state.spqr, message.pq_ratchet, max_forward_jump, may_have_no_key=chain.may_have_no_pq_key
     )
     keys = derive_message_keys(found.message_key, pq_found.key)
     verify_mac(message.mac, keys.mac_key, associated_data, message.authenticated)
@@ -175,13 +172,8 @@ def ratchet_decrypt(
     advanced = use_message_key(chain, found)
     spqr = use_spqr_key(state.spqr, pq_found)
     if known is None:
-        previous_counter = message.previous_counter
-        return _turn(state, root_key, advanced, previous_counter, spqr, entropy), plaintext
-    chains = _replace_chain(state.receiving, known, advanced)
-    if found.skipped_chain_keys:
-        chains = _bound_skipped_keys(chains)
-    fields = (state.root_key, state.sending, state.previous_counter, chains, spqr)
-    return new_tuple(RatchetState, fields), plaintext
+        return _turn(state, root_key, advanced, message.previous_counter, spqr, entropy), plaintext
+    return _stay(state, known, advanced, found, spqr), plaintext
 
 
 def find_receiving_chain(state: RatchetState, ratchet_key: PublicKey) -> ReceivingChain | None:
@@ -271,10 +263,19 @@ def _turn(
     )
 
 
-def _replace_chain(
-    chains: tuple[ReceivingChain, ...], old: ReceivingChain, new: ReceivingChain
-) -> tuple[ReceivingChain, ...]:
-    return tuple([new if chain is old else chain for chain in chains])
+def _stay(
+    state: RatchetState,
+    chain: ReceivingChain,
+    advanced: ReceivingChain,
+    found: FoundKey,
+    spqr: SpqrState | None,
+) -> RatchetState:
+    """Finish a step on a chain that we know."""
+    chains = tuple([advanced if other is chain else other for other in state.receiving])
+    if found.skipped_chain_keys:
+        chains = _bound_skipped_keys(chains)
+    fields = (state.root_key, state.sending, state.previous_counter, chains, spqr)
+    return new_tuple(RatchetState, fields)
 
 
 def _bound_skipped_keys(chains: tuple[ReceivingChain, ...]) -> tuple[ReceivingChain, ...]:
