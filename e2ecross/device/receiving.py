@@ -8,6 +8,8 @@ Rules:
 - A first message without a one-time prekey is remembered by its base key for as long as its
   signed prekey lives: it cannot be replayed after its session is gone.
 - What the envelope says is compared with what was encrypted before anything is written.
+- That a first message was received before is said after its MAC has been verified, like all that
+  an error says of history: the base key of a genuine one is no secret.
 """
 
 from dataclasses import dataclass
@@ -158,9 +160,7 @@ def decode_ciphertext(context: Context, envelope: Envelope) -> DecodedMessage:
     Raises:
         EnvelopeMismatch: another recipient, our own address as sender, or a prekey message that
             is not encoded as a sender of envelopes encodes it.
-        DecodeError: the message is malformed.
-        UnsupportedVersion: neither message version 3 nor 4.
-        InvalidKey: a key is not acceptable.
+        DecodeError, UnsupportedVersion, InvalidKey: see `decode_message`.
     """
     if envelope.recipient != context.address:
         raise EnvelopeMismatch(f"the envelope is for {envelope.recipient}, not for this device")
@@ -262,10 +262,10 @@ def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMe
     inner = message.message
     reading = _reading(context, sender, inner)
     record = read_current_session(tx, place, inner)
-    session = None if record is None else find_session(record, message.base_key, inner.version)
+    session = None if record is None else find_session(record, message.base_key)
     if record is None or session is None:
         record = read_sessions_for(tx, place, inner)
-        session = find_session(record, message.base_key, inner.version)
+        session = find_session(record, message.base_key)
     if session is None or accepted is None:
         require_no_downgrade(identity, sender, inner.version, context.policy)
         return _open_first_message(context, tx, place, identity, record, message, reading)
@@ -326,8 +326,9 @@ def _open_first_message(
     is_remembered = one_time_prekey is None or (
         kyber_prekey is not None and kyber_prekey.is_last_resort
     )
-    if is_remembered:
-        _refuse_replay(tx, signed_prekey, message)
+    is_replay = is_remembered and _is_replay(tx, signed_prekey, message)
+    if is_replay:  # whoever it comes from; it has to be authentic all the same
+        reading = reading._replace(addresses=message.message.addresses)
     prekeys = OwnPrekeys(
         signed_prekey.key_pair,
         one_time_prekey,
@@ -340,10 +341,10 @@ def _open_first_message(
     opened = open_first_message(
         before, session, message.message, context.entropy, accepted, reading
     )
-    return _Receipt(
-        *(place, identity, before, opened),
-        *(message, signed_prekey, kyber_prekey, is_remembered),
-    )
+    if is_replay:
+        raise DuplicateMessage("a first message was received before, and its session is gone")
+    first = (message, signed_prekey, kyber_prekey, is_remembered)
+    return _Receipt(place, identity, before, opened, *first)
 
 
 def _unknown_prekey(kind: str, prekey_id: int) -> UnknownPrekey:
@@ -353,16 +354,17 @@ def _unknown_prekey(kind: str, prekey_id: int) -> UnknownPrekey:
     )
 
 
-def _refuse_replay(
+def _is_replay(
     tx: Transaction, signed_prekey: SignedPrekeyState, message: PreKeySignalMessage
-) -> None:
-    if has_seen_base_key(tx, signed_prekey.id, message.base_key):
-        raise DuplicateMessage("a first message was received before, and its session is gone")
-    if signed_prekey.seen_base_keys >= MAX_SEEN_BASE_KEYS:
+) -> bool:
+    """Tell whether its base key was seen, which anybody can name; refuse one too many to keep."""
+    is_seen = has_seen_base_key(tx, signed_prekey.id, message.base_key)
+    if not is_seen and signed_prekey.seen_base_keys >= MAX_SEEN_BASE_KEYS:
         raise UnknownPrekey(
             f"signed prekey {signed_prekey.id} takes no more first messages that use no "
             f"one-time prekey: the sender needs a new bundle"
         )
+    return is_seen
 
 
 def _accept(

@@ -6,6 +6,9 @@ Rules:
   nothing, so it can change nothing.
 - Our new ratchet key pair is drawn, and the finished chain closed, only after the MAC has been
   verified: a forged message costs one agreement and the bounded walk along a chain.
+- What an error says of history (received before, too old, too far ahead) is said of a ratchet key
+  that the peer has authenticated before, or not at all: under a new key it is what anybody may
+  have written, and `AuthenticationFailed`.
 - Nothing here knows addresses, identities or envelopes; the associated data comes in as bytes.
 
 Differences from the published text (all are what deployed Signal clients do):
@@ -17,14 +20,19 @@ Differences from the published text (all are what deployed Signal clients do):
 Source: Double Ratchet (revision 1, 2016-11-20) sections 3 and 5.2.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from e2ecross.crypto.cipher import cbc_decrypt, cbc_encrypt, compute_mac, verify_mac
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import RootKey, derive_message_keys
 from e2ecross.crypto.keys import PublicKey, generate_key_pair
 from e2ecross.crypto.secret import SecretTuple, new_tuple
-from e2ecross.errors import AuthenticationFailed
+from e2ecross.errors import (
+    AuthenticationFailed,
+    DuplicateMessage,
+    MessageTooOld,
+    TooManySkipped,
+)
 from e2ecross.protocol.message_chain import (
     FoundKey,
     ReceivingChain,
@@ -54,6 +62,8 @@ __all__ = [
     "ratchet_decrypt",
     "ratchet_encrypt",
 ]
+
+_HISTORY: Final = (DuplicateMessage, MessageTooOld, TooManySkipped)
 
 
 class _RatchetFields(NamedTuple):
@@ -145,10 +155,10 @@ def ratchet_decrypt(
         The new state, and the plaintext.
 
     Raises:
-        AuthenticationFailed: the MAC, the addresses or the padding are wrong, or the post-quantum
-            ratchet says so.
-        DuplicateMessage, MessageTooOld: its key has been used, or its chain closed before it.
-        TooManySkipped: the message is too far ahead.
+        AuthenticationFailed: the MAC, the addresses or the padding are wrong; the post-quantum
+            ratchet says so; or it claims what follows under a new key.
+        DuplicateMessage, MessageTooOld, TooManySkipped: its key has been used, its chain closed
+            before it, or it is too far ahead.
         InvalidKey: the agreement with its ratchet key is all zero.
         UnsupportedVersion: the sender does not run the post-quantum ratchet, and has to.
         DecodeError: the message of the post-quantum ratchet is malformed.
@@ -159,10 +169,18 @@ def ratchet_decrypt(
     root_key, chain = state.root_key, known
     if chain is None:
         root_key, chain = _new_receiving_chain(state, message.ratchet_key)
-    found = find_message_key(chain, message.counter, max_forward_jump)
-    pq_found = find_spqr_key(
-        state.spqr, message.pq_ratchet, max_forward_jump, may_have_no_key=chain.may_have_no_pq_key
-    )
+    try:
+        found = find_message_key(chain, message.counter, max_forward_jump)
+        pq_found = find_spqr_key(
+            state.spqr,
+            message.pq_ratchet,
+            max_forward_jump,
+            may_have_no_key=chain.may_have_no_pq_key,
+        )
+    except _HISTORY:
+        if known is not None:
+            raise
+        raise AuthenticationFailed("the message does not authenticate") from None
     keys = derive_message_keys(found.message_key, pq_found.key)
     verify_mac(message.mac, keys.mac_key, associated_data, message.authenticated)
     if message.addresses is not None and message.addresses != addresses:

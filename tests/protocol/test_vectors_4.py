@@ -116,7 +116,7 @@ class Replay:
             message = decode_signal_message(data, (VERSION_4,))
             return open_message(self.record, message, entropy, self.peer_identity, self.reading)
         first = decode_prekey_signal_message(data, (VERSION_4,))
-        known = find_session(self.record, first.base_key, VERSION_4)
+        known = find_session(self.record, first.base_key)
         if known is not None:
             return open_repeated_first_message(
                 self.record, known, first, entropy, first.identity_key, self.reading
