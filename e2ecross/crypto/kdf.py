@@ -17,6 +17,7 @@ import hmac
 from typing import Any, Final, NamedTuple, NewType
 
 from e2ecross.crypto.secret import SecretTuple, new_tuple
+from e2ecross.errors import InvalidArgument
 
 __all__ = [
     "KEY_BYTES",
@@ -101,6 +102,9 @@ def hmac_sha256(key: bytes, data: bytes) -> bytes:
 
 def hmac_with_key(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA-256, 32 bytes, under a key of exactly 32 bytes.
+
+    Raises:
+        InvalidArgument: the key has another length.
 
     Source: RFC 2104 section 2.
     """
@@ -254,6 +258,11 @@ def _finish(inner: Any, outer: Any, data: bytes) -> bytes:  # noqa: ANN401 - typ
 def _pads(key: bytes) -> tuple[bytes, bytes]:
     """The inner and the outer block of HMAC-SHA-256 for a key of 32 bytes.
 
+    Raises:
+        InvalidArgument: it has another length, with which this would be no HMAC.
+
     Source: RFC 2104 section 2.
     """
+    if len(key) != KEY_BYTES:
+        raise InvalidArgument(f"key must be {KEY_BYTES} bytes")
     return key.translate(_INNER_PAD) + _INNER_FILL, key.translate(_OUTER_PAD) + _OUTER_FILL
