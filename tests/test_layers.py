@@ -3,7 +3,6 @@
 
 import ast
 import importlib
-import statistics
 import sys
 import types
 from collections.abc import Iterator
@@ -316,31 +315,6 @@ def test_module_begins_with_its_licence_and_a_docstring(name: str, path: Path) -
     text = path.read_text("utf-8")
     assert text.startswith("# SPDX-License-Identifier: Apache-2.0\n")
     assert ast.get_docstring(ast.parse(text))
-
-
-MAX_MODULE_LINES = 400
-MAX_FUNCTION_LINES = 60
-MAX_MEDIAN_LINES = 180
-
-
-def _lines(path: Path) -> int:
-    return len(path.read_text("utf-8").splitlines())
-
-
-@everywhere
-def test_a_module_is_read_in_one_sitting(name: str, path: Path) -> None:
-    assert _lines(path) <= MAX_MODULE_LINES
-    long = {
-        node.name: lines
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (lines := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
-    }
-    assert not long
-
-
-def test_most_modules_are_short() -> None:
-    assert statistics.median(_lines(path) for _, path in MODULES) <= MAX_MEDIAN_LINES
 
 
 @pytest.mark.parametrize(

@@ -260,11 +260,6 @@ def _finish(inner: Any, outer: Any, data: bytes) -> bytes:  # noqa: ANN401 - typ
 def _pads(key: bytes) -> tuple[bytes, bytes]:
     """The inner and the outer block of HMAC-SHA-256 for a key of 32 bytes.
 
-    Raises:
-        InvalidArgument: it has another length, with which this would be no HMAC.
-
     Source: RFC 2104 section 2.
     """
-    if len(key) != KEY_BYTES:
-        raise InvalidArgument(f"key must be {KEY_BYTES} bytes")
     return key.translate(_INNER_PAD) + _INNER_FILL, key.translate(_OUTER_PAD) + _OUTER_FILL

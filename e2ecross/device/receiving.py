@@ -8,8 +8,6 @@ Rules:
 - A first message without a one-time prekey is remembered by its base key for as long as its
   signed prekey lives: it cannot be replayed after its session is gone.
 - What the envelope says is compared with what was encrypted before anything is written.
-- That a first message was received before is said after its MAC has been verified, like all that
-  an error says of history: the base key of a genuine one is no secret.
 """
 
 from dataclasses import dataclass
@@ -158,7 +156,9 @@ def decode_ciphertext(context: Context, envelope: Envelope) -> DecodedMessage:
     Raises:
         EnvelopeMismatch: another recipient, our own address as sender, or a prekey message that
             is not encoded as a sender of envelopes encodes it.
-        DecodeError, UnsupportedVersion, InvalidKey: see `decode_message`.
+        DecodeError: the message is malformed.
+        UnsupportedVersion: neither message version 3 nor 4.
+        InvalidKey: a key is not acceptable.
     """
     if envelope.recipient != context.address:
         raise EnvelopeMismatch(f"the envelope is for {envelope.recipient}, not for this device")

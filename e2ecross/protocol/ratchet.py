@@ -6,9 +6,6 @@ Rules:
   nothing, so it can change nothing.
 - Our new ratchet key pair is drawn, and the finished chain closed, only after the MAC has been
   verified: a forged message costs one agreement and the bounded walk along a chain.
-- What an error says of history (received before, too old, too far ahead) is said of a ratchet key
-  that the peer has authenticated before, or not at all: under a new key it is what anybody may
-  have written, and `AuthenticationFailed`.
 - Nothing here knows addresses, identities or envelopes; the associated data comes in as bytes.
 
 Differences from the published text (all are what deployed Signal clients do):
@@ -68,8 +65,6 @@ __all__ = [
     "ratchet_decrypt",
     "ratchet_encrypt",
 ]
-
-_HISTORY: Final = (DuplicateMessage, MessageTooOld, TooManySkipped)
 
 
 class _RatchetFields(NamedTuple):
@@ -302,19 +297,10 @@ def _turn(
     )
 
 
-def _stay(
-    state: RatchetState,
-    chain: ReceivingChain,
-    advanced: ReceivingChain,
-    found: FoundKey,
-    spqr: SpqrState | None,
-) -> RatchetState:
-    """Finish a step on a chain that we know."""
-    chains = tuple([advanced if other is chain else other for other in state.receiving])
-    if found.skipped_chain_keys:
-        chains = _bound_skipped_keys(chains)
-    fields = (state.root_key, state.sending, state.previous_counter, chains, spqr)
-    return new_tuple(RatchetState, fields)
+def _replace_chain(
+    chains: tuple[ReceivingChain, ...], old: ReceivingChain, new: ReceivingChain
+) -> tuple[ReceivingChain, ...]:
+    return tuple([new if chain is old else chain for chain in chains])
 
 
 def _bound_skipped_keys(chains: tuple[ReceivingChain, ...]) -> tuple[ReceivingChain, ...]:

@@ -2,7 +2,6 @@
 """All sessions with one address: which one is sent with, and which ones still read.
 
 Rules:
-- A base key names one session, of one version: what is stored of it is found by that name.
 - The current session sends. Up to 40 archived ones, newest first, still read; the one that reads
   a message becomes current (`session_reading.py`).
 - When both ends start at once, we stay with our own unanswered session for a while (the stay

@@ -97,22 +97,6 @@ def test_hmac_put_together_from_hashes_is_hmac(key: bytes, data: bytes, cut: int
     assert hmac_of_parts(key, data[:cut], data[cut:]) == expected
 
 
-@pytest.mark.parametrize("length", [0, 16, 31, 33, 64, 65])
-def test_a_key_of_another_length_is_refused(length: int) -> None:
-    """What is put together from hashes would be no HMAC."""
-    key = bytes(length)
-    with pytest.raises(InvalidArgument, match="32 bytes"):
-        hmac_with_key(key, b"data")
-    with pytest.raises(InvalidArgument, match="32 bytes"):
-        hmac_of_parts(key, b"da", b"ta")
-    with pytest.raises(InvalidArgument, match="32 bytes"):
-        derive_message_and_chain_key(ChainKey(key))
-    with pytest.raises(InvalidArgument, match="32 bytes"):
-        derive_root_and_chain_key(RootKey(key), bytes(32))
-    with pytest.raises(InvalidArgument, match="32 bytes"):
-        derive_message_keys(MessageKey(bytes(32)), key)
-
-
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
 def test_derivations_put_together_from_hashes_are_hkdf(key: bytes, other: bytes) -> None:
     okm = hkdf(bytes(32), key, b"WhisperMessageKeys", 80)
