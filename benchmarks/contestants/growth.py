@@ -7,8 +7,10 @@ its size counts, and what a sample adds to it is nothing beside that.
 
 import os
 import secrets
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -147,11 +149,14 @@ def _open_relay(waiting: int, cleanup: ExitStack) -> Relay:
         database = Database(str(path))
         for start in range(0, waiting, _CHUNK):
             # One commit for many: through `Relay` each would have its own.
-            with database.writing() as connection:
-                for encoded in _envelopes(min(_CHUNK, waiting - start)):
-                    mailbox.deposit(connection, Envelope.decode(encoded), encoded, limits)
+            database.write(partial(_deposit_at_once, min(_CHUNK, waiting - start), limits))
         database.close()
     return relay
+
+
+def _deposit_at_once(number: int, limits: RelayLimits, connection: sqlite3.Connection) -> None:
+    for encoded in _envelopes(number):
+        mailbox.deposit(connection, Envelope.decode(encoded), encoded, limits)
 
 
 def _envelopes(number: int) -> Iterator[bytes]:

@@ -32,6 +32,8 @@ _ADVICE: Final = {
     sqlite3.SQLITE_NOTADB: "it is not an SQLite file: name another path; it was not changed",
 }
 _OPENING: Final = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+_DESCRIPTORS: Final = 4
+"""What SQLite opens: the file, its log, the index of that, and for a moment their folder."""
 _ROOM: Final = 1024 * 1024
 """Bytes that one write may need; so near to the limit of file sizes, that is the cause."""
 
@@ -72,11 +74,16 @@ def require_single_file(path: str) -> os.stat_result:
 
 
 def _no_descriptors() -> str | None:
+    opened: list[int] = []
     try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
+        while len(opened) < _DESCRIPTORS:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            return "no file descriptors are left: close files, or raise the limit (ulimit -n)"
+            return "too few file descriptors are left: close files, or raise the limit (ulimit -n)"
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
     return None
 
 

@@ -11,7 +11,7 @@ Rules:
   hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
 - Several threads and processes may use one file. No token or envelope is in an error or a `repr`.
 
-What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`); how often
+What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`). How often
 a device may ask, and who gets how many accounts, is for the service around it to bound.
 """
 
@@ -143,8 +143,7 @@ class Relay:
                 is `NotRegistered` from then on, and everything else of the address stays: mailbox,
                 epoch, and the published keys, until the new installation publishes its own with
                 `replace`. A wrong one counts as none.
-            credential: at most 4,096 bytes, for the service around a relay; this one does not look
-                at it, `authorise` decides.
+            credential: for the service around a relay; not used here, `authorise` decides.
 
         Raises:
             BackendRefused: `authorise` did not let the claim go ahead.

@@ -155,19 +155,21 @@ class Turn:
         place: behind the gate; None before the with statement.
     """
 
-    __slots__ = ("__weakref__", "place")
+    __slots__ = ("__weakref__", "_has_come", "place")
 
     __exit__ = _Exit()
 
     def __init__(self) -> None:
         self.place: _Place | None = None
+        self._has_come = False
 
     def take(self, gate: Gate, timeout_ms: int) -> None:
         """Enter the gate; see `Gate.enter`. To be called by `__enter__`."""
         if self.place is None:  # no with statement: what holds the turn itself counts
             self.place = _Place(weakref.ref(self))
-        if self.place.over:
+        if self._has_come:
             raise StoreError("a transaction is begun once: ask the store for a new one")
+        self._has_come = True
         gate.enter(self.place, timeout_ms)
 
     def end(self) -> None:

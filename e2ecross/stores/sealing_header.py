@@ -53,6 +53,13 @@ _COMMON_BYTES: Final = _SALT_BYTES + NONCE_BYTES + len(_CHECK_VALUE) + TAG_BYTES
 _HEADER_BYTES: Final = 1 + _COMMON_BYTES
 _PASSPHRASE_HEADER_BYTES: Final = _HEADER_BYTES + _WORK.size + PASSPHRASE_SALT_BYTES
 
+_WRONG_KEY: Final = "the key does not open this store"
+_WRONG_WORDS: Final = (
+    "the passphrase does not open this store. It counts character by character: capitals, spaces, "
+    "and letters of another keyboard that look the same make another one. Text counts in the "
+    "Unicode form NFC, bytes count as they are"
+)
+
 _SEALING_INFO: Final = b"e2ecross store 1 sealing"
 _BLINDING_INFO: Final = b"e2ecross store 1 blinding"
 _CHECK_DATA: Final = b"e2ecross store 1 check"
@@ -140,8 +147,7 @@ def open_sealing(key: StoreKey, header: bytes, entropy: EntropySource) -> Sealer
     try:
         open_sealed(sealing_key, rest[:NONCE_BYTES], rest[NONCE_BYTES:], _CHECK_DATA + prefix)
     except AuthenticationFailed as exc:
-        what = "key" if prefix == _BY_KEY else "passphrase"
-        raise WrongStoreKey(f"the {what} does not open this store") from exc
+        raise WrongStoreKey(_WRONG_KEY if prefix == _BY_KEY else _WRONG_WORDS) from exc
     return Sealer(sealing_key, hkdf(salt, store_key, _BLINDING_INFO, KEY_BYTES), entropy)
 
 

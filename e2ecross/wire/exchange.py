@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from e2ecross.address import MAX_DEVICE, UserId
-from e2ecross.arguments import require_type, require_whole_number
+from e2ecross.arguments import require_list, require_type, require_whole_number
 from e2ecross.errors import BackendError, InvalidArgument
 from e2ecross.wire.bundle import PreKeyBundle
 
@@ -53,11 +53,12 @@ class KeysWanted:
         if self.devices is None:
             return
         require_type("devices", self.devices, Collection)
-        if len(self.devices) > MAX_DEVICES_OF_USER:
+        devices = require_list("devices", self.devices)
+        if len(devices) > MAX_DEVICES_OF_USER:
             raise InvalidArgument(f"devices must be {MAX_DEVICES_OF_USER} numbers at most")
-        for device in self.devices:
+        for device in devices:
             require_whole_number("devices", device, 1, MAX_DEVICE)
-        object.__setattr__(self, "devices", frozenset(self.devices))
+        object.__setattr__(self, "devices", frozenset(devices))
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,8 @@ MAX_SKIPPED_KEYS_PER_SESSION: Final = 8_000
 """Stored message keys of one session, dropped from its oldest chain first."""
 MAX_SKIPPED_KEYS_ARCHIVED: Final = 8_000
 """Stored message keys of all archived sessions with one address, and as many of the post-quantum
-ratchet: what a contact who starts session after session can have us keep, about 600 KB."""
+ratchet: what a contact who starts session after session can have us keep, about 600 KB. With the
+current session's (8,000, and 2,000 in each of three epochs) an address has at most 30,000 keys."""
 MAX_RECEIVING_CHAINS: Final = 5
 """Receiving chains of one session, oldest dropped first."""
 MAX_ARCHIVED_SESSIONS: Final = 40

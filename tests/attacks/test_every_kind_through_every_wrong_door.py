@@ -103,7 +103,7 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
 }
 # Records that only a sealed store tells apart: base keys of one archived session and the current
 # one are as long as an identity key and one that waits. Who writes to an unsealed store has won.
-# Likewise what counts operations and what counts prekeys: numbers, in fields of the same numbers.
+# Likewise what counts operations and what counts prekeys: numbers in fields of the same numbers.
 _TAKEN_AT_REST: Final = frozenset({("remote_identities", "session_records"), ("upkeep", "epoch")})
 _TOLD: Final = frozenset({RecordCorrupted.code, StoreTooNew.code})
 """A session begins with a number of its own kind of version."""

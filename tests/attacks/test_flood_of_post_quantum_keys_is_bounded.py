@@ -22,6 +22,7 @@ from e2ecross.wire.limits import (
     MAX_FORWARD_JUMP_ARCHIVED,
     MAX_SKIPPED_KEYS_ARCHIVED,
     MAX_SKIPPED_KEYS_PER_CHAIN,
+    MAX_SKIPPED_KEYS_PER_SESSION,
 )
 from e2ecross.wire.session_records import decode_skipped_keys
 from e2ecross.wire.signal_message import VERSION_4, decode_signal_message
@@ -170,6 +171,33 @@ def test_in_archived_sessions() -> None:
         assert_bounded(budi)
     # Nobody else has lost a key.
     assert budi.read(late) == "late"
+
+
+def test_in_both_ratchets_of_all_sessions() -> None:
+    """All keys of an address together: the bound that docs/security-model.md and limits.py say."""
+    both = 2 * MAX_SKIPPED_KEYS_ARCHIVED
+    bound = both + MAX_SKIPPED_KEYS_PER_SESSION + MAX_EPOCHS * MAX_SKIPPED_KEYS_PER_CHAIN
+    assert bound == 30_000
+    budi = person(BUDI)
+    toko = Flooder(budi)
+    for _ in range(both // 2 // MAX_SKIPPED_KEYS_PER_CHAIN + 1):
+        toko.start()
+        toko.say("first")
+        toko.say("ahead", skip=MAX_SKIPPED_KEYS_PER_CHAIN)
+        assert assert_bounded(budi).keys + _of_the_double_ratchet(budi) <= bound
+    # The archive is full in both, and of the current session one chain of either.
+    assert stored(budi).keys == _of_the_double_ratchet(budi) == both // 2 + 2_000
+    toko.turn()
+    toko.say("of the next chain", skip=MAX_SKIPPED_KEYS_PER_CHAIN)
+    assert _of_the_double_ratchet(budi) == both // 2 + 4_000
+    assert assert_bounded(budi).keys == both // 2 + 2_000
+
+
+def _of_the_double_ratchet(victim: Person) -> int:
+    own = address_key(TOKO)
+    with victim.store.transaction() as tx:
+        rows = [item for item in tx.scan(Table.SKIPPED_KEYS) if item[0].startswith(own)]
+    return sum(len(decode_skipped_keys(record)) for *_, record in rows)
 
 
 def test_in_more_sessions_than_are_kept() -> None:

@@ -9,9 +9,9 @@ Rules:
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from e2ecross import Address, PublishedKeys
 from e2ecross.client.backend import Backend
@@ -20,6 +20,8 @@ from e2ecross.relay.database import Database
 from e2ecross.stores import Store, Table, Transaction
 from e2ecross.stores.base import ValuesAsBytes
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
+
+T = TypeVar("T")
 
 BACKEND_METHODS: Final = tuple(name for name in vars(Backend) if not name.startswith("_"))
 
@@ -144,17 +146,18 @@ class KillingDatabase:
         self._inner = inner
         self._killer = killer
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        with self._inner.writing() as connection:
-            yield connection
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def killing(connection: sqlite3.Connection) -> T:
+            result = work(connection)
             self._killer.reach("in the relay's transaction, before its commit")
-        self._killer.reach("after the relay's commit")
+            return result
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        with self._inner.reading() as connection:
-            yield connection
+        result = self._inner.write(killing)
+        self._killer.reach("after the relay's commit")
+        return result
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return self._inner.read(work)
 
     def close(self) -> None:
         self._inner.close()

@@ -194,7 +194,7 @@ class HostileNetwork(RuleBasedStateMachine):
         receiver = self.parties[item.receiver]
         sealed = (MessageKind.SIGNAL, inner_message(item.sealed))
         readable = not item.read and self._is_readable_in(item)
-        if find_session(receiver.record, item.base_key, item.version) is None:
+        if find_session(receiver.record, item.base_key) is None:
             readable = False
         self._receive(item, sealed, readable)
 
@@ -258,7 +258,7 @@ class HostileNetwork(RuleBasedStateMachine):
     def _is_readable_in(self, item: Sent) -> bool:
         """Whether the receiver's session, which exists, still has the message's chain."""
         receiver = self.parties[item.receiver]
-        session = find_session(receiver.record, item.base_key, item.version)
+        session = find_session(receiver.record, item.base_key)
         if session is None:
             return True
         if item.pq_epoch < self.newest_epoch.get((item.base_key, item.receiver), 0) - 1:
@@ -275,7 +275,7 @@ class HostileNetwork(RuleBasedStateMachine):
     def _is_readable(self, item: Sent, content: Sent) -> bool:
         """Whether the receiver has, or makes, the session of a message, and its chain."""
         receiver = self.parties[item.receiver]
-        if find_session(receiver.record, item.base_key, item.version) is not None:
+        if find_session(receiver.record, item.base_key) is not None:
             return self._is_readable_in(content)
         return item.sealed[0] is MessageKind.PREKEY and item.base_key not in receiver.seen_base_keys
 

@@ -16,6 +16,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import Relay, RelayLimits
+from e2ecross.relay.calls import decode_all
 from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire.exchange import Deposited, Waiting
 from tests.relay.support import (
@@ -245,3 +246,17 @@ def test_an_epoch_that_is_none_changes_nothing(relay: Relay, epoch: int) -> None
     with pytest.raises(InvalidArgument, match="epochs must be a whole number"):
         deposit(relay, data(1), epoch=epoch)
     assert waiting(relay, BUDI) == []
+
+
+def test_what_is_refused_shows_no_token(path: Path) -> None:
+    """Neither in its frames nor in what it came from, when it is raised later."""
+    with Relay(path, limits=RelayLimits(mailbox_messages=1)) as relay:
+        register(relay, ANA, BUDI)
+        answer = deposit(relay, data(1), data(2), data(3, NOBODY), GARBAGE, data(4, BUDI, TOKO))
+        assert len(answer.refused) == 4
+        for error in answer.refused.values():
+            assert (error.__traceback__, error.__context__, error.__cause__) == (None,) * 3
+
+
+def test_a_batch_does_not_show_what_is_in_it() -> None:
+    assert repr(decode_all([data(1), GARBAGE])) == "<Batch of 2>"

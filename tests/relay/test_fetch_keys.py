@@ -165,3 +165,16 @@ def transactions(relay: Relay, call: object) -> Sequence[str]:
     call()
     relay._database.read(lambda connection: connection.set_trace_callback(None))
     return [text for text in statements[:-1] if text.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
+
+
+def test_the_bound_of_devices_of_one_user(relay: Relay) -> None:
+    """Sixteen, the lowest numbers; whoever has more is asked for in parts."""
+    devices = [Address(ANA.app, ANA.user, number) for number in range(2, 19)]
+    for device in devices:
+        relay.register(device, token(device))
+        relay.publish(token(device), published(device))
+    numbers = [device.device for device in devices]
+    assert fetch(relay, (ANA, None)) == [[(number, None) for number in numbers[:16]]]
+    assert fetch(relay, (ANA, numbers[1:])) == [[(number, None) for number in numbers[1:]]]
+    with pytest.raises(InvalidArgument, match="devices must be 16 numbers at most"):
+        KeysWanted(ANA.user_id, numbers)

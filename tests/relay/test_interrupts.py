@@ -2,6 +2,7 @@
 """An exception at any instruction of a call: it passes, the call was done wholly or not at all."""
 
 import contextlib
+import os
 import re
 import shutil
 import signal
@@ -58,7 +59,7 @@ class Interrupter:
 
 def in_another_thread(call: Callable[[], object]) -> None:
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(call).result(30)
+        pool.submit(call).result(300)
 
 
 def content(path: Path) -> list[str]:
@@ -135,10 +136,18 @@ def test_an_interrupt_anywhere(
     files: tuple[str, ...],
 ) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 500)
+    # In a thread of its own: where it hits the end of an `except`, Python goes on believing that
+    # the thread handles that exception.
+    in_another_thread(lambda: interrupt_anywhere(prepared, tmp_path, name, event, files))
+
+
+def interrupt_anywhere(
+    prepared: Path, folder: Path, name: str, event: str, files: tuple[str, ...]
+) -> None:
     call, at = CALLS[name], 0
     done: list[str] = []
     while True:
-        path = tmp_path / f"{at}.db"
+        path = folder / f"{at}.db"
         shutil.copyfile(prepared, path)
         with open_relay(path) as relay:
             prepare(relay, name)
@@ -248,3 +257,24 @@ def test_closing_does_not_wait_for_what_an_interrupted_call_has_left(path: Path)
     connection.take(ended())
     relay.close()
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_a_signal_handler_raises_is_no_error_of_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `TimeoutError` is an `OSError`, too."""
+
+    def interrupted(*_: object) -> None:
+        raise TimeoutError
+
+    with Relay(path) as relay:
+        register(relay, ANA)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", interrupted)
+            with pytest.raises(TimeoutError):
+                relay.fetch(ANA, token(ANA), 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", interrupted)
+            with pytest.raises(TimeoutError):
+                Relay(path.with_name("other.db"))
+        assert relay.fetch(ANA, token(ANA), 1) == []

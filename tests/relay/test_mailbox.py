@@ -16,7 +16,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import Relay, RelayLimits
-from e2ecross.wire.exchange import Waiting
+from e2ecross.wire.exchange import KeysWanted, Waiting
 from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
 from tests.relay.support import (
     ANA,
@@ -27,7 +27,6 @@ from tests.relay.support import (
     envelope,
     envelope_of_size,
     epoch_of,
-    fetch_bundle,
     published,
     register,
     token,
@@ -397,7 +396,10 @@ def plans_of_calls(relay: Relay, path: Path) -> list[str]:
     relay._database.read(lambda connection: connection.set_trace_callback(statements.append))
     relay.publish(token(BUDI), published(BUDI, range(1, 3)))
     relay.publish(token(BUDI), published(BUDI, range(1, 4)), epoch=1, replace=True)
-    fetch_bundle(relay, ANA, token(ANA), BUDI)
+    for devices in (None, [], [1, 2]):
+        relay.fetch_keys(ANA, token(ANA), [KeysWanted(BUDI.user_id, devices)])
+    relay.register(TOKO, token(TOKO, 1))
+    relay.register(TOKO, token(TOKO), replaces=token(TOKO, 1))
     deposit(relay, token(ANA), envelope(ANA, BUDI).encode(), epoch=2)
     epoch_of(relay, ANA, token(ANA))
     send(relay, *range(1, 10))
