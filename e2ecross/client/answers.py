@@ -10,7 +10,7 @@ Rules:
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn, SupportsIndex
 
 from e2ecross.address import Address
 from e2ecross.arguments import require_methods
@@ -46,6 +46,9 @@ class CheckedBackend:
                     f"backend must be synchronous, and its {name} is a coroutine function"
                 )
         self._backend = backend
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a CheckedBackend belongs to its client and is not pickled or copied")
 
     def register(self, address: Address, token: Token, replaces: Token) -> None:
         """See `Backend.register`."""

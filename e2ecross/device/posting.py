@@ -217,6 +217,9 @@ def encrypt_waiting(
             if kept is None:
                 give_up(context, tx, waiting, EXPIRED)
                 return None
+            identity = find_identity(tx, address)
+            if identity is not None and identity.pending_key is not None:
+                raise UntrustedIdentity(address, identity.pending_key)  # waits for the user
             if not may_be_sent_again(tx, kept):
                 give_up(context, tx, waiting, UntrustedIdentity.code)
                 return None
@@ -337,6 +340,10 @@ def give_up(
     """
     if not remove_waiting(tx, waiting) or waiting.request is not None:
         return
+    recipient, now_ms = waiting.lane.recipient, context.clock()
+    is_resent = waiting.lane.name is LaneName.REQUESTS
+    if is_resent and not is_known_id(tx, recipient, waiting.message_id, now_ms):
+        return  # the app was told, when another request for it was not answered
     report(context, tx, waiting.lane.recipient, waiting.message_id, code, is_told=is_told)
 
 
