@@ -263,7 +263,7 @@ class StoreClosed(StoreError):
 
 
 class StoreCorrupted(StoreError):
-    """The file is damaged or not an e2ecross store; restore or remove it, it was not touched."""
+    """The file is damaged, not an e2ecross store, or not the one that was opened any more."""
 
     code = "store_corrupted"
 

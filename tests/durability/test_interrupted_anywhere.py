@@ -92,6 +92,26 @@ def test_an_interrupted_closing_can_be_done_again(kind: str, tmp_path: Path) -> 
         event += 1 if DEEP or kind == "memory" else 23
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_interrupted_opening_can_be_done_again(exists: bool, tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    for event in count(1, 1 if DEEP else 37):
+        raising = RaisingAt(event)
+        with suppress(Interrupt), raising:
+            SQLiteStore(path, key=KEYS[0]).close()
+        with SQLiteStore(path, key=KEYS[0], busy_timeout_ms=50) as store:
+            with store.transaction() as tx:
+                assert tx.count(Table.SESSIONS, b"p") in (0, 2)
+                put_both(tx, event)
+            check(store, path, before=event, number=event)
+        assert [found.name for found in tmp_path.iterdir()] == [path.name]
+        if not exists:
+            path.unlink()
+        if not raising.came:
+            break
+    assert event > 300
+
+
 def opens_with(path: Path, key: bytes) -> tuple[int, int] | None:
     try:
         with SQLiteStore(path, key=key) as store, store.transaction() as tx:
