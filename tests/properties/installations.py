@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from e2ecross import Address, Client, Device, FailedMessage, Message, Notice, Policy
+from e2ecross.crypto.entropy import SYSTEM_ENTROPY, Encapsulation
 from e2ecross.device.device import context_of
 from e2ecross.device.registering import read_token
 from e2ecross.errors import E2ECrossError
@@ -27,6 +28,13 @@ __all__ = ["Installation", "Interrupted", "PointedStore"]
 
 class Interrupted(BaseException):
     """What a signal handler may raise at any time."""
+
+
+class _QuickEntropy(SeededEntropy):
+    """Encapsulates as the system does: what comes out changes no decision, and takes no time."""
+
+    def encapsulate(self, kem_public_key: bytes) -> Encapsulation:
+        return SYSTEM_ENTROPY.encapsulate(kem_public_key)
 
 
 class PointedStore:
@@ -118,7 +126,7 @@ class Installation:
 
     def _surroundings(self) -> dict[str, Any]:
         self.starts += 1
-        entropy = SeededEntropy(f"{self.name} started {self.starts}")
+        entropy = _QuickEntropy(f"{self.name} started {self.starts}")
         return {"policy": self.policy, "clock": self.clock, "entropy": entropy}
 
     @property
