@@ -245,9 +245,14 @@ class Client:
         if len(items) < limit:
             _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
             items += hand_over(self._context, self._handed_over, limit - len(items))
-        if errors and not items:
+        if items:
+            return items
+        if self._handed_over.damaged is not None:  # told once, and not in the place of an item
+            errors.append(self._handed_over.damaged)
+            self._handed_over.damaged = None
+        if errors:
             raise errors[0]
-        return items
+        return []
 
     def confirm(self, items: Iterable[InboxItem]) -> None:
         """Close items that `receive` returned: the app has stored or shown them.
