@@ -24,7 +24,7 @@ from e2ecross.client.incoming import fetch_into_inbox, forget_what_is_gone
 from e2ecross.client.link import Link
 from e2ecross.client.outgoing import flush_outbox, prepare_message, send_waiting
 from e2ecross.client.publishing import maintain_prekeys, publish
-from e2ecross.device.collecting import HandedOver, confirm, hand_over
+from e2ecross.device.collecting import HandedOver, confirm, hand_over, take_back_items
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.posting import Pending, list_pending
 from e2ecross.device.registering import (
@@ -34,7 +34,7 @@ from e2ecross.device.registering import (
     read_token,
 )
 from e2ecross.device.sending import checked_message_id, require_content, require_other_device
-from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument
+from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument, RestoredStore
 from e2ecross.state.epoch import check_backend_epoch
 from e2ecross.state.inbox import InboxItem, receipt_of
 from e2ecross.wire.content import Content
@@ -174,7 +174,9 @@ class Client:
             content: `Text` or `Bytes`.
             message_id: 16 bytes; by default random. With the id of a message whose sending has
                 failed, the same message is tried again and not encrypted anew; with the id of
-                one that was sent, nothing is sent. An id belongs to its recipient and content.
+                one that was sent, nothing is sent. An id belongs to its recipient and content. It
+                cannot be used again after a `Notice` has said of a message that had left that it
+                was not delivered: the back end would drop what comes under it.
 
         Raises:
             UnknownRecipient: the recipient has not registered.
@@ -189,7 +191,7 @@ class Client:
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
             InvalidArgument: an argument has the wrong type or length; or the message id was used
-                for other content.
+                for other content, or for what had left and was not delivered.
             StoreError: the store cannot be read or written.
         """
         context = self._context
@@ -241,15 +243,20 @@ class Client:
         require_whole_number("limit", limit, 1, _MAX_BATCH)
         link = self._link()
         errors: list[E2ECrossError] = []
-        items = hand_over(self._context, self._handed_over, limit)
+        handed = self._handed_over
+        items = self._hand_over(limit)
         if len(items) < limit:
             _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
-            items += hand_over(self._context, self._handed_over, limit - len(items))
+            _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
+        for error in errors:
+            if isinstance(error, RestoredStore):
+                take_back_items(handed, items)
+                raise error
         if items:
             return items
-        if self._handed_over.damaged is not None:  # told once, and not in the place of an item
-            errors.append(self._handed_over.damaged)
-            self._handed_over.damaged = None
+        if handed.damaged is not None:  # told once, and not in the place of an item
+            errors.append(handed.damaged)
+            handed.damaged = None
         if errors:
             raise errors[0]
         return []
@@ -270,6 +277,9 @@ class Client:
 
     def _link(self) -> Link:
         return Link(self._context, self._backend, read_token(self._context))
+
+    def _hand_over(self, limit: int) -> list[InboxItem]:
+        return hand_over(self._context, self._handed_over, limit)
 
     def _check_epoch(self, link: Link) -> None:
         """Ask the back end, once, what it has seen of this device, before anything leaves."""

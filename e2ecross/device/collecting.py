@@ -36,6 +36,7 @@ from e2ecross.state.inbox import (
     put_failure,
     put_message,
     put_notice,
+    receipt_of,
     walk_inbox,
 )
 from e2ecross.state.notice import Notice, NoticeKind
@@ -55,6 +56,7 @@ __all__ = [
     "keep_failure",
     "list_unacknowledged",
     "read_sender",
+    "take_back_items",
     "take_in",
 ]
 
@@ -163,6 +165,12 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
         handed.last = before  # nobody has got them
         raise
     return items
+
+
+def take_back_items(handed: HandedOver, items: Sequence[InboxItem]) -> None:
+    """Note that items that have just been taken were not handed over after all."""
+    if items:
+        handed.last = min(handed.last, receipt_of(items[0]).number - 1)
 
 
 def confirm(context: Context, receipts: Iterable[Receipt]) -> None:

@@ -415,7 +415,7 @@ def give_up(
     is_resent = waiting.lane.name is LaneName.REQUESTS
     if is_resent and not is_known_id(tx, recipient, waiting.message_id, now_ms):
         return  # the app was told, when another request for it was not answered
-    report(context, tx, waiting.lane.recipient, waiting.message_id, code, is_told=is_told)
+    report(context, tx, recipient, waiting.message_id, code, has_left=is_resent, is_told=is_told)
 
 
 def report(
@@ -425,10 +425,22 @@ def report(
     message_id: bytes,
     code: str,
     *,
+    has_left: bool,
     is_told: bool = False,
 ) -> None:
-    """Tell the app that a message (16 bytes of id) will not arrive, and forget it: it will not."""
-    forget_kept(tx, context.policy, recipient, message_id, context.clock())
+    """Tell the app that a message (16 bytes of id) will not arrive, and forget it: it will not.
+
+    Args:
+        context: of the device.
+        tx: of the operation that found it out.
+        recipient: of the message.
+        message_id: its id.
+        code: that of the error.
+        has_left: whether the back end may know the id.
+        is_told: whether the app hears of it in another way.
+    """
+    now_ms = context.clock()
+    forget_kept(tx, context.policy, recipient, message_id, now_ms, has_left=has_left)
     if not is_told:
         put_notice(
             context,
