@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checks of what a caller hands in: `InvalidArgument` that names the argument, nothing else.
+"""What a caller hands in: checked with `InvalidArgument`, and not left behind where it is secret.
 
 Rules:
+- A method that is handed a secret (a token, a key, a passphrase) is marked `forgets_secrets`: crash
+  reporters collect the local variables of every frame of a traceback, and an error that passes
+  such a method leaves none in the frames below it. Which lines it passed is still told.
 - The message never shows the value: it may be secret, or plaintext.
 - Exact types where a value is kept or compared: a subclass of `bytes` or `int` could change its
   meaning, and True would be a second spelling of 1.
 """
 
 import os
-from collections.abc import Iterable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from functools import wraps
+from traceback import clear_frames
+from types import TracebackType
+from typing import Final, ParamSpec, TypeVar
 
 from e2ecross.errors import InvalidArgument
 
 __all__ = [
+    "forget_locals",
+    "forgets_secrets",
     "require_bytes",
     "require_callable",
     "require_file_name",
@@ -24,6 +32,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+_PACKAGE: Final = __name__.partition(".")[0]
 
 
 def require_type(name: str, value: object, *types: type) -> None:
@@ -79,3 +90,49 @@ def require_file_name(name: str, value: object) -> str:
     if not isinstance(text, str) or text in ("", ":memory:") or "\0" in text:
         raise InvalidArgument(f"{name} must be the name of a file, as text")
     return text
+
+
+def forgets_secrets(function: Callable[P, T]) -> Callable[P, T]:
+    """Mark a function that is handed secrets: its errors keep no local variables from below here.
+
+    For calls that are made once in a while; it takes 0.2 us.
+    """
+
+    @wraps(function)
+    def forgetting(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except BaseException as error:
+            forget_locals(error)
+            del args, kwargs
+            raise
+
+    return forgetting
+
+
+def forget_locals(error: BaseException) -> None:
+    """Drop the local variables of frames that an error came through, and those that it came from.
+
+    Of frames outside the package only those that were called from within it; frames that still run
+    keep theirs.
+    """
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or any(one is other for other in seen):
+            continue
+        seen.append(one)
+        _clear(one.__traceback__)
+        waiting += [one.__cause__, one.__context__]
+
+
+def _clear(trace: TracebackType | None) -> None:
+    while trace is not None and not _is_ours(trace):
+        trace = trace.tb_next
+    clear_frames(trace)
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    name = trace.tb_frame.f_globals.get("__name__")
+    return isinstance(name, str) and name.partition(".")[0] == _PACKAGE
