@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from e2ecross.address import Address, UserId
-from e2ecross.arguments import require_methods, require_type, require_whole_number
+from e2ecross.arguments import forgets_secrets, require_methods, require_type, require_whole_number
 from e2ecross.client.backend import Backend
 from e2ecross.client.incoming import fetch_into_inbox
 from e2ecross.client.link import Link
@@ -109,6 +109,7 @@ class Client:
         """The device."""
         return self._device
 
+    @forgets_secrets
     def register(self) -> None:
         """Claim the device's address at the back end and publish its keys; may be repeated.
 

@@ -9,7 +9,7 @@ Rules:
 """
 
 from e2ecross.address import Address
-from e2ecross.arguments import require_bytes, require_type, require_whole_number
+from e2ecross.arguments import forgets_secrets, require_bytes, require_type, require_whole_number
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.device.device_batch import DeviceBatch
@@ -59,6 +59,7 @@ class Device(DeviceBatch):
     __slots__ = ()
 
     @classmethod
+    @forgets_secrets
     def create(
         cls,
         address: Address,
@@ -90,6 +91,7 @@ class Device(DeviceBatch):
         return cls(create_device(address, store, given))
 
     @classmethod
+    @forgets_secrets
     def open(
         cls,
         store: Store,
@@ -127,6 +129,7 @@ class Device(DeviceBatch):
         return cls(load_context(store, given, restored=restored))
 
     @classmethod
+    @forgets_secrets
     def import_identity(
         cls,
         backup: bytes,
@@ -165,6 +168,7 @@ class Device(DeviceBatch):
         given = Surroundings(policy, clock, entropy, witness)
         return cls(import_device(backup, passphrase, store, given))
 
+    @forgets_secrets
     def export_identity(
         self,
         passphrase: str | bytes,

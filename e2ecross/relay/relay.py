@@ -28,6 +28,7 @@ from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.arguments import (
+    forgets_secrets,
     require_bytes,
     require_callable,
     require_file_name,
@@ -128,6 +129,7 @@ class Relay:
 
     # --- The directory ----------------------------------------------------------------------
 
+    @forgets_secrets
     def register(self, address: Address, token: bytes) -> None:
         """Claim an address under a secret token; the same token again is a no-op.
 
@@ -159,6 +161,7 @@ class Relay:
                 )
             allowed = taken
 
+    @forgets_secrets
     def publish(
         self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
     ) -> None:
@@ -198,6 +201,7 @@ class Relay:
             directory.record_epoch(connection, published.address, epoch)
             directory.publish(connection, published, self._limits, epoch, replace)
 
+    @forgets_secrets
     def epoch(self, address: Address, token: bytes) -> int:
         """Return the highest epoch that the device has told, 0 if none.
 
@@ -210,6 +214,7 @@ class Relay:
             directory.require_holder(connection, address, token)
             return directory.epoch(connection, address)
 
+    @forgets_secrets
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         """Return how many one-time prekeys of the address are left to hand out.
 
@@ -224,6 +229,7 @@ class Relay:
             directory.require_holder(connection, address, token)
             return directory.unused_count(connection, address)
 
+    @forgets_secrets
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
         """Hand out keys of a device, with a one-time prekey of each kind while there are any.
 
@@ -256,6 +262,7 @@ class Relay:
 
     # --- The mailboxes ----------------------------------------------------------------------
 
+    @forgets_secrets
     def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
         """Put an encoded envelope into its recipient's mailbox, once per message id.
 
@@ -301,6 +308,7 @@ class Relay:
                 directory.record_epoch(connection, decoded.sender, epoch)
             raise
 
+    @forgets_secrets
     def fetch(
         self, address: Address, token: bytes, limit: int, after: int = 0
     ) -> list[tuple[int, bytes]]:
@@ -323,6 +331,7 @@ class Relay:
             directory.require_holder(connection, address, token)
             return mailbox.fetch(connection, address, limit, after)
 
+    @forgets_secrets
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         """Remove envelopes from the address's mailbox; unknown numbers are ignored.
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import NoReturn, Self, SupportsIndex
 
-from e2ecross.arguments import require_file_name
+from e2ecross.arguments import forget_locals, forgets_secrets, require_file_name
 from e2ecross.errors import InvalidArgument, StoreClosed
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.checks import (
@@ -87,6 +87,7 @@ class SQLiteStore:
         "_sealing",
     )
 
+    @forgets_secrets
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -124,10 +125,14 @@ class SQLiteStore:
                     caching.end()
             if transaction.has_written:
                 truncate_now_and_then(connections, connection, self._busy_timeout_ms)
+        except BaseException as error:
+            forget_locals(error)  # what was to be written is in them
+            raise
         finally:
             if connections.are_ours():
                 connections.gate.leave()
 
+    @forgets_secrets
     def rekey(
         self,
         *,
