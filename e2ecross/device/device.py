@@ -211,6 +211,7 @@ class Device(DeviceBatch):
 
     # --- Publishing -------------------------------------------------------------------------
 
+    @forgets_secrets
     def publish(self, one_time: int = 100) -> PublishedKeys:
         """Return keys to upload to the back end: the signed prekey and new one-time prekeys.
 
@@ -252,6 +253,7 @@ class Device(DeviceBatch):
         with self._context.store.transaction() as tx:
             return read_session_info(tx, address)
 
+    @forgets_secrets
     def start_session(self, bundle: PreKeyBundle) -> None:
         """Start a session with the device that a bundle is of; later messages use it.
 

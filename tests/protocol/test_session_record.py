@@ -465,6 +465,11 @@ def test_a_base_key_names_one_session_of_one_version(archived: bool) -> None:
     decoded = decode_prekey_signal_message(renamed, VERSIONS)
     with pytest.raises(AuthenticationFailed, match="another version"):
         open_repeated_first_message(bob.record, found, decoded, NO_ENTROPY, alice.identity.public)
+    second = with_fields(
+        bob.respond(decode_prekey_signal_message(data, VERSIONS)), base_key=found.base_key
+    )
+    with pytest.raises(AuthenticationFailed, match="second session"):
+        open_first_message(bob.record, second, decoded.message, NO_ENTROPY, alice.identity.public)
     assert bob.receive((kind, data)) == b"of version 4"
 
 
