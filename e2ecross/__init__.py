@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from e2ecross.client.backend import Backend
     from e2ecross.client.client import Client, Delivery, Sent
     from e2ecross.device.device import Device
+    from e2ecross.device.posting import Pending
     from e2ecross.errors import E2ECrossError
     from e2ecross.protocol.safety_number import SafetyNumber
     from e2ecross.state.inbox import InboxItem
-    from e2ecross.state.message import FailedMessage, Message
+    from e2ecross.state.message import ControlMessage, FailedMessage, Message
+    from e2ecross.state.notice import Notice, NoticeKind
     from e2ecross.state.policy import Policy
     from e2ecross.state.session_store import SessionInfo
     from e2ecross.state.trust import RemoteIdentity, TrustState
@@ -34,6 +36,7 @@ __all__ = [
     "Bytes",
     "Client",
     "Content",
+    "ControlMessage",
     "Delivery",
     "Device",
     "E2ECrossError",
@@ -42,7 +45,10 @@ __all__ = [
     "InboxItem",
     "Message",
     "MessageKind",
+    "Notice",
+    "NoticeKind",
     "OneTimePrekey",
+    "Pending",
     "Policy",
     "PreKeyBundle",
     "PublishedKeys",
@@ -67,6 +73,7 @@ _HOMES: Final = {
     "Bytes": "e2ecross.wire.content",
     "Client": "e2ecross.client.client",
     "Content": "e2ecross.wire.content",
+    "ControlMessage": "e2ecross.state.message",
     "Delivery": "e2ecross.client.client",
     "Device": "e2ecross.device.device",
     "E2ECrossError": "e2ecross.errors",
@@ -75,7 +82,10 @@ _HOMES: Final = {
     "InboxItem": "e2ecross.state.inbox",
     "Message": "e2ecross.state.message",
     "MessageKind": "e2ecross.wire.envelope",
+    "Notice": "e2ecross.state.notice",
+    "NoticeKind": "e2ecross.state.notice",
     "OneTimePrekey": "e2ecross.wire.bundle",
+    "Pending": "e2ecross.device.posting",
     "Policy": "e2ecross.state.policy",
     "PreKeyBundle": "e2ecross.wire.bundle",
     "PublishedKeys": "e2ecross.wire.bundle",

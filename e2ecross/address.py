@@ -68,6 +68,18 @@ class UserId:
     def __str__(self) -> str:
         return f"{self.app}:{self.user}"
 
+    @classmethod
+    def parse(cls, text: str) -> "UserId":
+        """Read `app:user`.
+
+        Raises:
+            InvalidArgument: not of that form; `app:user.2` names a device, not a user.
+        """
+        app, colon, user = text.partition(":") if isinstance(text, str) else ("", "", "")
+        if not colon:
+            raise InvalidArgument("a user must have the form app:user")
+        return cls(app, user)
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Address:

@@ -224,6 +224,9 @@ class EnvelopeMismatch(RemoteError):
 class IdentityChangedError(RemoteError):
     """A message under a new identity key, refused by `Policy.refuse_changed_identity`.
 
+    From `Client` also what says that a key has changed when there is no message to say it: a
+    retry request, or a second copy of a message, came under a new one.
+
     Attributes:
         address: whose identity key it is (`e2ecross.Address`).
         identity_key: the new key, 33 bytes, public.
@@ -260,7 +263,7 @@ class StoreClosed(StoreError):
 
 
 class StoreCorrupted(StoreError):
-    """The file is damaged or not an e2ecross store; restore or remove it, it was not touched."""
+    """The file is damaged, not an e2ecross store, or not the one that was opened any more."""
 
     code = "store_corrupted"
 

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hypothesis profiles; `E2ECROSS_HYPOTHESIS_PROFILE=deep` searches longer, with fresh seeds."""
+"""Hypothesis profiles, and how the suite is run.
 
+`E2ECROSS_HYPOTHESIS_PROFILE=deep` searches longer, with fresh seeds.
+"""
+
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +13,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 from tests.support.devices import BackendSimulator, FakeClock, Stores
+from tests.support.remembered import remember
+from tests.support.running import keep_bytecode, keep_files_in_memory, workers_for
+
+keep_bytecode(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+keep_files_in_memory()
+remember()
 
 # The suite: the same examples on every machine and in every run.
 settings.register_profile(
@@ -40,6 +50,20 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("E2ECROSS_HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Workers for many tests, none for a few; `-n 4` or `-n 0` is done as it says."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return workers_for(config.args, cores or 1)
+
+
+def pytest_collection_finish() -> None:
+    """Ten thousand tests are never garbage: do not look at them again at every collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import e2ecross
 from tests.support.documents import ROOT, blocks, commands, run_python
 
 README = ROOT / "README.md"
@@ -41,7 +42,7 @@ def test_it_says_what_the_library_is_in_two_sentences() -> None:
 def test_version_licence_and_python_are_those_of_the_package() -> None:
     project = tomllib.loads(ROOT.joinpath("pyproject.toml").read_text("utf-8"))["project"]
     readme = README.read_text("utf-8")
-    assert f"Version {project['version']} " in readme
+    assert f"Version {e2ecross.__version__} " in readme
     assert project["license"] == "Apache-2.0"
     assert "[Apache-2.0](LICENSE)" in readme
     assert f"Python {project['requires-python'].removeprefix('>=')} or later" in readme
@@ -50,4 +51,4 @@ def test_version_licence_and_python_are_those_of_the_package() -> None:
     assert "Apache License" in licence.splitlines()[1]
     assert "Version 2.0, January 2004" in licence.splitlines()[2]
     changelog = ROOT.joinpath("CHANGELOG.md").read_text("utf-8")
-    assert f"## [{project['version']}]" in changelog
+    assert f"## [{e2ecross.__version__}]" in changelog

@@ -7,8 +7,10 @@ its size counts, and what a sample adds to it is nothing beside that.
 
 import os
 import secrets
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -112,13 +114,20 @@ def _fill(store: SQLiteStore, held: int) -> None:
 def _deposit(job: Job, cleanup: ExitStack) -> Step:
     relay = _open_relay(job.parameters["waiting"], cleanup)
     envelopes = iter(_envelopes(job.total))
-    return lambda: relay.deposit(_TOKENS[ANA], next(envelopes))
+    return lambda: _deposit_one(relay, next(envelopes))
+
+
+def _deposit_one(relay: Relay, envelope: bytes) -> None:
+    """What `Client.send` deposits: one in a call."""
+    refused = relay.deposit_all(_TOKENS[ANA], [envelope]).refused
+    if refused:
+        raise refused[0]
 
 
 def _fetch(job: Job, cleanup: ExitStack) -> Step:
     relay = _open_relay(job.parameters["waiting"], cleanup)
     for envelope in _envelopes(job.total):
-        relay.deposit(_TOKENS[ANA], envelope)
+        _deposit_one(relay, envelope)
 
     def step() -> None:
         ((number, _),) = relay.fetch(BUDI, _TOKENS[BUDI], 1)
@@ -140,11 +149,14 @@ def _open_relay(waiting: int, cleanup: ExitStack) -> Relay:
         database = Database(str(path))
         for start in range(0, waiting, _CHUNK):
             # One commit for many: through `Relay` each would have its own.
-            with database.writing() as connection:
-                for encoded in _envelopes(min(_CHUNK, waiting - start)):
-                    mailbox.deposit(connection, Envelope.decode(encoded), encoded, limits)
+            database.write(partial(_deposit_at_once, min(_CHUNK, waiting - start), limits))
         database.close()
     return relay
+
+
+def _deposit_at_once(number: int, limits: RelayLimits, connection: sqlite3.Connection) -> None:
+    for encoded in _envelopes(number):
+        mailbox.deposit(connection, Envelope.decode(encoded), encoded, limits)
 
 
 def _envelopes(number: int) -> Iterator[bytes]:

@@ -9,12 +9,13 @@ Rules:
 """
 
 import argparse
-import importlib.metadata
 import io
 import os
 import sys
 from collections.abc import Sequence
 from typing import Final
+
+from e2ecross import __version__
 
 __all__ = ["main"]
 
@@ -51,6 +52,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _leave_stdout_alone()
         return 1
+    except OSError as error:  # of the output alone: each command reports those of its own files
+        _leave_stdout_alone()
+        print(f"e2ecross: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
     return code
 
 
@@ -82,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="e2ecross",
         description="End-to-end encryption between messaging apps.",
     )
-    parser.add_argument("--version", action="version", version=f"e2ecross {_version()}")
+    parser.add_argument("--version", action="version", version=f"e2ecross {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="command")
     demo = commands.add_parser(
         "demo",
@@ -122,13 +127,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
     return parser
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("e2ecross")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed)"
 
 
 def _replace_what_cannot_be_shown() -> None:

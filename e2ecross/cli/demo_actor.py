@@ -23,7 +23,9 @@ from e2ecross.client.client import Client
 from e2ecross.device.device import Device
 from e2ecross.errors import E2ECrossError, NoDevice
 from e2ecross.relay import Relay
-from e2ecross.state.message import FailedMessage, Message
+from e2ecross.state.inbox import InboxItem
+from e2ecross.state.message import FailedMessage
+from e2ecross.state.notice import Notice
 from e2ecross.stores import SQLiteStore
 from e2ecross.stores.base import Store
 from e2ecross.wire.content import Text
@@ -53,6 +55,9 @@ def main(arguments: list[str]) -> int:
                 _answer(_follow(client, json.loads(line)))
     except KeyboardInterrupt:
         return 130
+    except E2ECrossError as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 
@@ -85,7 +90,9 @@ def _receive(client: Client, direction: Direction) -> Direction:
     return {"items": [_item(item) for item in items]}
 
 
-def _item(item: Message | FailedMessage) -> Direction:
+def _item(item: InboxItem) -> Direction:
+    if isinstance(item, Notice):
+        return {"notice": item.kind.value, "user": str(item.user)}
     common: Direction = {
         "sender": str(item.sender),
         "message_id": None if item.message_id is None else item.message_id.hex(),

@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 from e2ecross.cli.doctor_advice import DAY_MS, Finding, find_notes, find_problems
 from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES
 from e2ecross.device.health import StoreHealth, read_health
-from e2ecross.errors import E2ECrossError, StoreCorrupted, StoreError
+from e2ecross.errors import E2ECrossError, StoreCorrupted, StoreError, WrongStoreKey
 from e2ecross.state.context import system_clock
 from e2ecross.state.policy import Policy
 from e2ecross.stores.sqlite_reading import StoreFile, read_store_file
@@ -35,6 +35,7 @@ _LABEL_WIDTH: Final = 20
 _KEY_BYTES: Final = 32
 _HEX_KEY: Final = re.compile(rb"([0-9A-Fa-f]{64})(?:\r?\n)?")
 _LONGEST_KEY_FILE: Final = 66
+_OPTIONS: Final = "here: --key-file FILE gives the key, --passphrase-file FILE the passphrase"
 
 
 class _Report(NamedTuple):
@@ -77,6 +78,8 @@ def run_doctor(
             report = _examine(file, Policy(), clock())
     except _BadKeyFile as error:
         return _refuse(key_file or passphrase_file or "", str(error))
+    except WrongStoreKey as error:  # its text is for those who open a store in code
+        return _refuse(name, f"{error} ({_OPTIONS})")
     except E2ECrossError as error:
         return _refuse(name, str(error))
     if json:

@@ -164,18 +164,11 @@ def _prekey_problems(prekeys: PrekeyHealth, policy: Policy) -> Iterator[Finding]
             f"{_count(prekeys.expired, 'replaced signed prekey')} kept for more than {limit} days, "
             f"which helps only a thief of the store: call Client.maintain or Device.publish.",
         )
-    if prekeys.is_last_resort_lost:
+    if prekeys.last_resort_age_ms is None:
         yield Finding(
             "last_resort_prekey_missing",
             f"The current last-resort Kyber prekey is missing: {_DAMAGED}.",
         )
-    elif prekeys.last_resort_age_ms is None:
-        yield Finding(
-            "kyber_prekeys_not_made",
-            f"The device offers no Kyber prekeys yet, because an earlier release made it: "
-            f"{_MAINTAIN}; it makes them.",
-        )
-        return
     fewest = min(prekeys.one_time, prekeys.kyber_one_time)
     if fewest < policy.one_time_prekeys_low:
         yield Finding(

@@ -2,19 +2,22 @@
 """The back end as a client sees it: a directory of keys and mailboxes.
 
 Rules:
-- Every call is made under the token that the device registered with.
-- Every call may be repeated: a second time it changes nothing.
+- Every call is synchronous, and made under the token that the device registered with, 32 bytes.
+- Every call may be repeated: a second time it changes nothing, except that keys that are handed out
+  are used up.
 - The store of a device counts its operations (its epoch). The device tells it with what it deposits
   and publishes; the back end keeps the highest, by which a device finds that its store was
   restored. 0 stands for "not told", and never lowers it.
 - What goes wrong on the way comes out as `BackendError`; what the back end returns is not trusted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from e2ecross.address import Address
-from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
+from e2ecross.errors import UnknownRecipient
+from e2ecross.wire.bundle import PublishedKeys
+from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
 
 __all__ = ["Backend"]
 
@@ -22,8 +25,18 @@ __all__ = ["Backend"]
 class Backend(Protocol):
     """What `Client` needs of a back end; `e2ecross.relay.Relay` is the reference one."""
 
-    def register(self, address: Address, token: bytes) -> None:
+    def register(
+        self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
+    ) -> None:
         """Claim an address under a secret token (32 bytes).
+
+        Args:
+            address: of the device.
+            token: the new one.
+            replaces: the token that the address was claimed under before, 32 bytes, when the
+                identity has moved to this installation; or empty. The old one is none any more.
+                What waits in the mailbox stays, and so does the epoch.
+            credential: what the service behind the back end asks for; or empty.
 
         Raises:
             BackendRefused: the address is taken under another token, or may not be claimed.
@@ -40,7 +53,7 @@ class Backend(Protocol):
         prekey; its one-time prekeys are added, unless the earlier one had `replace`.
 
         Args:
-            token: that of the publishing device, 32 bytes.
+            token: that of the publishing device.
             published: the public keys.
             epoch: that of the publication, 0 to 2^63-1; 0 if it is not told: then it counts as the
                 latest.
@@ -48,16 +61,13 @@ class Backend(Protocol):
                 are not to be handed out any more, unless they are in this one; ids stay known.
 
         Raises:
-            InvalidArgument: the epoch is out of range.
             NotRegistered: the token is not that of the address.
-            BackendRefused: a limit is exceeded.
+            BackendRefused: a limit is exceeded; nothing was changed.
         """
         ...
 
-    def epoch(self, address: Address, token: bytes) -> int:
-        """Return the highest epoch that the device has told, 0 if none.
-
-        It begins at 0 again when the address is claimed under another token.
+    def epochs(self, address: Address, token: bytes) -> Mapping[int, int]:
+        """Return the highest epoch that the device has told, by stripe; without fleets stripe 0.
 
         Raises:
             NotRegistered: the token is not that of the address.
@@ -68,43 +78,61 @@ class Backend(Protocol):
         """Return how many one-time prekeys of the address are left to hand out."""
         ...
 
-    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
-        """Hand out keys of a device, with a one-time prekey as long as there are any.
+    def fetch_keys(
+        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | UnknownRecipient]:
+        """Hand out keys of devices, each with a one-time prekey as long as there are any.
 
         A back end may leave the one-time prekey out for a requester who has taken many.
 
         Args:
             requester: the asking device.
             token: the asking device's token.
-            address: whose keys are wanted.
+            wanted: whose keys.
+
+        Returns:
+            In the order of `wanted`, the keys of each user, or that it has published none.
 
         Raises:
-            UnknownRecipient: the address has not published keys.
             NotRegistered: the token is not that of the requester.
         """
         ...
 
-    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
-        """Put an encoded envelope into its recipient's mailbox, once per message id.
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        """Put encoded envelopes into their recipients' mailboxes, each once per message id.
+
+        Each is taken or refused on its own, in order. That it raises, as it may when a part of the
+        back end is out of reach, says nothing about any of them.
 
         Args:
-            token: that of the envelope's sender, 32 bytes.
-            envelope: encoded.
-            epoch: that of the sender's store, 0 to 2^63-1; 0 if it is not told. It counts also for
-                a repetition, and with `UnknownRecipient` and `MailboxFull`.
+            token: that of the envelopes' sender.
+            envelopes: 1 to 1,024, of one sender, 4,194,304 bytes at most.
+            epochs: those of the sender's store, by stripe. They count also for what is refused.
+            consents: of fleets.
 
         Raises:
-            InvalidArgument: the epoch is out of range.
-            UnknownRecipient: the recipient is not registered.
-            MailboxFull: too many messages wait for the recipient, or too many of the sender.
-            NotRegistered: the token is not that of the envelope's sender.
-            DecodeError: not an envelope.
+            NotRegistered: the token is not that of the envelopes' sender.
         """
         ...
 
     def fetch(
-        self, address: Address, token: bytes, limit: int, after: int = 0
-    ) -> list[tuple[int, bytes]]:
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        *,
+        wait_ms: int = 0,
+        hold_ms: int = 0,
+        holder: bytes = b"",
+    ) -> list[Waiting]:
         """Return waiting envelopes with their numbers, oldest first.
 
         Args:
@@ -112,6 +140,9 @@ class Backend(Protocol):
             token: that address's token.
             limit: how many at most, 1 to 1000.
             after: only those with higher numbers.
+            wait_ms: how long it may wait for one if there is none, milliseconds.
+            hold_ms: of fleets; likewise `holder`.
+            holder: who holds them.
         """
         ...
 

@@ -2,41 +2,46 @@
 """`Client`: a device with a back end. Fetches bundles, sends, receives, acknowledges.
 
 Rules:
-- Nothing is asked of the back end inside a store transaction.
+- Nothing is asked of the back end inside a store transaction, and no row is read or written here:
+  each step is one operation of the device.
 - Sending: encrypt and keep in the outbox in one commit, deposit, forget.
 - Receiving: decrypt and keep in the inbox in one commit, acknowledge, hand over, and forget when
   the caller confirms.
 - A message that cannot be read is final, and stops nothing else. What the store or the way to the
   back end did wrong is not: the message stays at the back end.
+- What an app must hear comes as a `Notice`, also when nobody was waiting for an answer.
 """
 
-from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import NoReturn, SupportsIndex
 
 from e2ecross.address import Address, UserId
-from e2ecross.arguments import forgets_secrets, require_methods, require_type, require_whole_number
+from e2ecross.arguments import forgets_secrets, require_list, require_type, require_whole_number
+from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.backend import Backend
-from e2ecross.client.incoming import fetch_into_inbox
+from e2ecross.client.incoming import fetch_into_inbox, forget_what_is_gone
 from e2ecross.client.link import Link
-from e2ecross.client.outgoing import flush_outbox, prepare_message
-from e2ecross.device.device import Device
-from e2ecross.device.prekey_upkeep import needs_rotation
+from e2ecross.client.outgoing import flush_outbox, prepare_message, send_waiting
+from e2ecross.client.publishing import maintain_prekeys, publish
+from e2ecross.device.collecting import HandedOver, confirm, hand_over
+from e2ecross.device.device import Device, context_of
+from e2ecross.device.posting import Pending, list_pending
+from e2ecross.device.registering import (
+    may_send_offline,
+    note_registered,
+    prepare_token,
+    read_token,
+)
 from e2ecross.device.sending import checked_message_id, require_content, require_other_device
-from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument, NotRegistered
-from e2ecross.protocol.prekeys import one_time_prekeys_to_add
-from e2ecross.state.context import require_device, save_device
-from e2ecross.state.epoch import check_epoch
-from e2ecross.state.inbox import InboxItem, confirm_in_inbox, list_inbox, receipt_of
-from e2ecross.state.prekey_store import delete_expired_prekeys
-from e2ecross.state.publication import read_publication
+from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument
+from e2ecross.state.epoch import check_backend_epoch
+from e2ecross.state.inbox import InboxItem, receipt_of
 from e2ecross.wire.content import Content
-from e2ecross.wire.limits import TOKEN_BYTES
 
 __all__ = ["Client", "Delivery", "Sent"]
 
 _MAX_BATCH = 1000
-_BACKEND_METHODS = [name for name in vars(Backend) if not name.startswith("_")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +79,12 @@ class Client:
     """A `Device` and the `Backend` that it is registered at."""
 
     __slots__ = (
-        "_acknowledged",
         "_backend",
+        "_context",
         "_device",
+        "_handed_over",
         "_is_epoch_checked",
-        "_own_receipts",
-        "_seen_receipts",
+        "_is_tidy",
     )
 
     def __init__(self, device: Device, backend: Backend) -> None:
@@ -87,22 +92,24 @@ class Client:
 
         Args:
             device: the device.
-            backend: any implementation of the `Backend` protocol, such as `Relay`.
+            backend: any implementation of the `Backend` protocol, such as `Relay`; synchronous.
 
         Raises:
             InvalidArgument: `device` is no `Device`, or `backend` lacks a method.
         """
         require_type("device", device, Device)
-        require_methods("backend", backend, *_BACKEND_METHODS)
         self._device = device
-        self._backend = backend
+        self._context = context_of(device)
+        self._backend = CheckedBackend(backend)
         self._is_epoch_checked = False
-        self._acknowledged: set[int] = set()  # back-end numbers in the inbox that it has heard of
-        self._own_receipts: set[int] = set()  # put into the inbox by this object, not confirmed
-        self._seen_receipts: set[int] = set()  # handed over by this object, not confirmed
+        self._is_tidy = False  # numbers that a killed process has left are forgotten
+        self._handed_over = HandedOver()
 
     def __repr__(self) -> str:
         return f"<Client of {self._device.address}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a Client holds secrets and cannot be pickled or copied: make another one")
 
     @property
     def device(self) -> Device:
@@ -113,42 +120,45 @@ class Client:
     def register(self) -> None:
         """Claim the device's address at the back end and publish its keys; may be repeated.
 
+        After `Device.import_identity` this ends the installation that the identity was moved from:
+        it gets `NotRegistered` from then on.
+
         Raises:
             BackendRefused: the address is taken, or may not be claimed.
             BackendError: the back end cannot be reached.
             RestoredStore: the store is older than what the back end has seen of the device.
             StoreError: the store cannot be read or written.
         """
-        context = self._device.context
-        token = context.entropy.bytes(TOKEN_BYTES)
-        with context.store.transaction() as tx:
-            record = require_device(tx)
-            if record.backend_token:
-                token = record.backend_token
-            else:  # committed before it is used, so that a crash cannot lock us out
-                save_device(tx, replace(record, backend_token=token))
-        self._backend.register(context.address, token)
-        link = Link(self._device, self._backend, token)
+        context = self._context
+        registration = prepare_token(context)
+        token = registration.token
+        self._backend.register(context.address, token, registration.replaces)
+        link = Link(context, self._backend, token)
         self._check_epoch(link)
-        if not record.registered:
-            self._publish(link, context.policy.one_time_prekeys_target)
-            with context.store.transaction() as tx:
-                save_device(tx, replace(require_device(tx), registered=True))
+        if not registration.is_complete:
+            publish(link, context.policy.one_time_prekeys_target)
+            note_registered(context)
         self.maintain()
 
     def maintain(self) -> None:
         """Refill one-time prekeys, replace an old signed prekey, send what waits in the outbox.
 
+        Each is done whatever becomes of the others; then the first error is raised.
+
         Raises:
             NotRegistered: call `register` first.
+            BackendRefused: the back end has refused a publication, or something else.
             BackendError: the back end cannot be reached.
             RestoredStore: the store is older than what the back end has seen of the device.
             StoreError: the store cannot be read or written.
         """
         link = self._link()
         self._check_epoch(link)
-        self._maintain_prekeys(link)
-        flush_outbox(link)
+        errors: list[E2ECrossError] = []
+        _attempt(errors, lambda: maintain_prekeys(link))
+        _attempt(errors, lambda: flush_outbox(link))
+        if errors:
+            raise errors[0]
 
     def send(
         self,
@@ -160,11 +170,11 @@ class Client:
         """Encrypt content for a user and deposit it; starts a session where there is none.
 
         Args:
-            recipient: an address, a user, or its text, such as "instagram:budi".
+            recipient: a user, or its text, such as "instagram:budi"; or an address.
             content: `Text` or `Bytes`.
             message_id: 16 bytes; by default random. With the id of a message whose sending has
                 failed, the same message is tried again and not encrypted anew; with the id of
-                one that was sent, nothing is sent.
+                one that was sent, nothing is sent. An id belongs to its recipient and content.
 
         Raises:
             UnknownRecipient: the recipient has not registered.
@@ -173,14 +183,16 @@ class Client:
                 EnvelopeMismatch (a bundle of somebody else). Nothing was encrypted to it.
             MailboxFull: too many messages wait for the recipient; this one was not sent.
             BackendError: the back end cannot be reached. The message stays in the outbox and is
-                sent with the next call that reaches the back end; not so after a restore, before
-                the back end was reached once.
+                sent with the next call that reaches the back end, or a `Notice` says that it was
+                not; `pending` lists it. Not so after a restore, before the back end was reached
+                once: then it was not taken.
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
-            InvalidArgument: an argument has the wrong type or length.
+            InvalidArgument: an argument has the wrong type or length; or the message id was used
+                for other content.
             StoreError: the store cannot be read or written.
         """
-        context = self._device.context
+        context = self._context
         address = _recipient_address(recipient)
         require_other_device(context, address, "recipient")
         require_content(content)
@@ -189,18 +201,25 @@ class Client:
         try:
             self._check_epoch(link)
         except BackendError:  # out of reach: encrypted now, and asked before it leaves
-            with context.store.transaction() as tx:
-                if require_device(tx).adopts_epoch:  # restored: nothing counts what it sends yet
-                    raise
-        row, news = prepare_message(link, address, content, message_id)
-        if row is not None:
+            if not may_send_offline(context):
+                raise
+        waits, news = prepare_message(link, address, content, message_id)
+        if waits:
             self._check_epoch(link)
-            flush_outbox(link, row)
+            send_waiting(link, address, message_id)
         delivery = Delivery(address, news.identity_changed, news.version_downgraded)
         return Sent(message_id, (delivery,))
 
+    def pending(self) -> list[Pending]:
+        """Return the messages that still wait to be sent, each with what it waits for.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        return list_pending(self._context)
+
     def receive(self, limit: int = 100) -> list[InboxItem]:
-        """Return what has arrived, in order: messages, and failures in their places.
+        """Return what has arrived, in order: messages, failures in their places, notices.
 
         An item that is not confirmed comes again from the next `Client` of this store, flagged
         as `redelivered`. Who sent a message that could not be read is asked to send it again
@@ -210,10 +229,11 @@ class Client:
             limit: how many items at most, 1 to 1000.
 
         Raises:
-            NotRegistered: call `register` first.
+            NotRegistered: call `register` first; or the identity was moved to another
+                installation. Nothing is there to return.
             BackendError: the back end cannot be reached, and nothing is there to return.
-            RestoredStore: the store is older than what the back end has seen of the device, and
-                nothing is there to return.
+            RestoredStore: the store is older than what was seen of the device; nothing is returned
+                or acknowledged.
             StoreError: the store cannot be read or written, and nothing is there to return.
             PrekeysExhausted: the device has used its prekey ids, and nothing is there to return.
             InvalidArgument: `limit` is out of range.
@@ -221,113 +241,62 @@ class Client:
         require_whole_number("limit", limit, 1, _MAX_BATCH)
         link = self._link()
         errors: list[E2ECrossError] = []
-        waiting = len(self._unseen(limit))
-        if waiting < limit:
-            try:
-                self._check_epoch(link)
-                fetch_into_inbox(
-                    link, limit - waiting, self._acknowledged, self._own_receipts, errors
-                )
-                self.maintain()
-            except E2ECrossError as error:  # whatever it is: what has arrived is handed over
-                errors.append(error)
-        items = self._unseen(limit)
+        items = hand_over(self._context, self._handed_over, limit)
+        if len(items) < limit:
+            _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
+            items += hand_over(self._context, self._handed_over, limit - len(items))
         if errors and not items:
             raise errors[0]
-        self._seen_receipts.update(receipt_of(item) for item in items)
         return items
 
     def confirm(self, items: Iterable[InboxItem]) -> None:
         """Close items that `receive` returned: the app has stored or shown them.
 
+        Items of any `Client` of this store may be given, also of one before a restart.
+
         Raises:
-            InvalidArgument: an item that `receive` did not return.
+            InvalidArgument: an item that `receive` did not return, or of another device; then none
+                is closed.
             StoreError: the store cannot be written.
         """
-        require_type("items", items, Iterable)
-        receipts = [receipt_of(item) for item in items]
-        with self._device.context.store.transaction() as tx:
-            for receipt in receipts:
-                confirm_in_inbox(tx, receipt, self._acknowledged)
-        self._own_receipts.difference_update(receipts)
-        self._seen_receipts.difference_update(receipts)
+        confirm(self._context, [receipt_of(item) for item in require_list("items", items)])
 
     # --- The way to the back end ------------------------------------------------------------
 
     def _link(self) -> Link:
-        with self._device.context.store.transaction() as tx:
-            record = require_device(tx)
-        if not record.backend_token:
-            raise NotRegistered("this device is not registered at the back end: call register")
-        return Link(self._device, self._backend, record.backend_token)
+        return Link(self._context, self._backend, read_token(self._context))
 
     def _check_epoch(self, link: Link) -> None:
-        """Compare the store with what the back end has seen, once, before anything leaves."""
-        if self._is_epoch_checked:
-            return
-        context = link.context
-        epoch = link.backend.epoch(context.address, link.token)
-        with context.store.transaction() as tx:
-            check_epoch(tx, epoch)
-        self._is_epoch_checked = True
+        """Ask the back end, once, what it has seen of this device, before anything leaves."""
+        if not self._is_epoch_checked:
+            told = link.backend.epoch(link.context.address, link.token)
+            check_backend_epoch(link.context, told)
+            self._is_epoch_checked = True
 
-    def _publish(self, link: Link, one_time: int) -> None:
-        published = self._device.publish(one_time)
-        with link.context.store.transaction() as tx:
-            record = require_device(tx)
-            waiting = read_publication(tx, record)
-        if waiting != published.encode():
-            return  # another process has published and confirmed it
-        link.backend.publish(
-            link.token,
-            published,
-            epoch=record.publication_epoch,
-            replace=record.replaces_prekeys,
-        )
-        with suppress(InvalidArgument):  # another thread has confirmed it, and made the next one
-            self._device.confirm_published(published)
+    def _collect(self, link: Link, limit: int, errors: list[E2ECrossError]) -> None:
+        """Fetch, and do what is due beside it."""
+        self._check_epoch(link)
+        if not self._is_tidy:
+            forget_what_is_gone(link)
+            self._is_tidy = True
+        fetch_into_inbox(link, limit, errors)
+        self.maintain()
 
-    def _maintain_prekeys(self, link: Link) -> None:
-        context = link.context
-        left = link.backend.one_time_prekey_count(context.address, link.token)
-        if type(left) is not int:
-            raise BackendError("the back end answered with something that is no number of prekeys")
-        add = one_time_prekeys_to_add(
-            max(left, 0),
-            context.policy.one_time_prekeys_low,
-            context.policy.one_time_prekeys_target,
-        )
-        with context.store.transaction() as tx:
-            record = require_device(tx)
-            rotate = needs_rotation(context, tx, record) or record.replaces_prekeys
-            waiting = read_publication(tx, record)
-            if not waiting:  # else the old one may still be handed out
-                kept_ms = context.policy.signed_prekey_kept_ms
-                delete_expired_prekeys(tx, context.clock(), kept_ms)
-        # Of those that are left the private halves are gone; or they are of one kind only.
-        if record.replaces_prekeys or record.last_resort_kyber_prekey_id == 0:
-            add = context.policy.one_time_prekeys_target
-        if add or rotate or waiting:
-            self._publish(link, add)
 
-    def _unseen(self, limit: int) -> list[InboxItem]:
-        """List items of the inbox that this object has not handed over yet."""
-        with self._device.context.store.transaction() as tx:
-            listed = list_inbox(tx)
-        return [
-            replace(item, redelivered=item.receipt not in self._own_receipts)
-            for _, item in listed
-            if item.receipt not in self._seen_receipts
-        ][:limit]
+def _attempt(errors: list[E2ECrossError], part: Callable[[], None]) -> None:
+    try:
+        part()
+    except E2ECrossError as error:
+        errors.append(error)
 
 
 def _recipient_address(recipient: Address | UserId | str) -> Address:
     require_type("recipient", recipient, Address, UserId, str)
     if isinstance(recipient, Address):
         return recipient
-    if isinstance(recipient, UserId):
-        return Address(recipient.app, recipient.user)
-    try:
-        return Address.parse(recipient)
-    except InvalidArgument as error:
-        raise InvalidArgument(f"recipient is not acceptable: {error}") from error
+    if isinstance(recipient, str):
+        try:
+            recipient = UserId.parse(recipient)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"recipient is not acceptable: {error}") from error
+    return Address(recipient.app, recipient.user)

@@ -8,34 +8,16 @@ Rules:
 """
 
 from dataclasses import dataclass
-from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.client.backend import Backend
-from e2ecross.crypto.keys import decode_public_key
+from e2ecross.client.answers import CheckedBackend
 from e2ecross.crypto.secret import Secret
-from e2ecross.device.device import Device
-from e2ecross.device.sending import send_to_identity
-from e2ecross.errors import BackendError, EnvelopeMismatch, UntrustedIdentity, VersionDowngrade
-from e2ecross.state.context import Context, address_key
-from e2ecross.state.session_store import drop_damaged_sessions
-from e2ecross.state.trust import (
-    accept_by_policy,
-    find_identity,
-    find_identity_record,
-    is_downgrade,
-)
-from e2ecross.wire.bundle import PreKeyBundle
-from e2ecross.wire.signal_message import VERSION_3, VERSION_4, MessageVersion
+from e2ecross.device.bundles import NO_NEWS, BundleNews, start_from_bundle
+from e2ecross.device.messages import has_session
+from e2ecross.device.registering import Token
+from e2ecross.state.context import Context
 
-__all__ = [
-    "NO_NEWS",
-    "BundleNews",
-    "Link",
-    "ensure_session",
-    "repair_sessions",
-    "require_minimum_version",
-]
+__all__ = ["Link", "ensure_session"]
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -43,35 +25,14 @@ class Link(Secret):
     """A device and the back end that it is registered at.
 
     Attributes:
-        device: the device.
+        context: what the operations of the device work with.
         backend: where it is registered.
-        token: under which, 32 bytes, secret.
+        token: under which.
     """
 
-    device: Device
-    backend: Backend
-    token: bytes
-
-    @property
-    def context(self) -> Context:
-        """What the operations of the device work with."""
-        return self.device.context
-
-
-@dataclass(frozen=True, slots=True)
-class BundleNews:
-    """What a bundle has brought that the policy accepts but the app should hear of.
-
-    Attributes:
-        identity_changed: another identity key than the accepted one.
-        version_downgraded: no post-quantum keys, although the device has offered them before.
-    """
-
-    identity_changed: bool = False
-    version_downgraded: bool = False
-
-
-NO_NEWS: Final = BundleNews()
+    context: Context
+    backend: CheckedBackend
+    token: Token
 
 
 def ensure_session(link: Link, address: Address, *, fresh: bool) -> BundleNews:
@@ -92,58 +53,7 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> BundleNews:
         RemoteError: the bundle is not acceptable.
         BackendError: the back end has no bundle, or cannot be reached.
     """
-    device, context = link.device, link.context
-    if not fresh and device.has_session(address):
+    if not fresh and has_session(link.context, address):
         return NO_NEWS
-    bundle = link.backend.fetch_bundle(context.address, link.token, address)
-    if not isinstance(bundle, PreKeyBundle):
-        raise BackendError("the back end answered with something that is no bundle")
-    if bundle.address != address:
-        raise EnvelopeMismatch(f"the back end answered with a bundle of {bundle.address}")
-    version = VERSION_3 if bundle.kyber_prekey is None else VERSION_4
-    require_minimum_version(context, version)
-    with context.store.transaction() as tx:
-        downgraded = is_downgrade(find_identity_record(tx, address_key(address)), version)
-    try:
-        device.start_session(bundle)
-    except UntrustedIdentity as error:
-        with context.store.transaction() as tx:
-            now_ms = context.clock()
-            if not accept_by_policy(tx, context.policy, address, error.identity_key, now_ms):
-                raise
-            # The old sessions read late messages, and are not sent with any more.
-            send_to_identity(tx, address, decode_public_key(error.identity_key))
-        device.start_session(bundle)
-        return BundleNews(identity_changed=True, version_downgraded=downgraded)
-    return BundleNews(version_downgraded=downgraded)
-
-
-def require_minimum_version(context: Context, version: MessageVersion) -> None:
-    """Refuse a new session of an older version than the policy demands.
-
-    A back end could strip bundles of the keys that only the newer version has, and nobody else is
-    there to say at first contact that they were published.
-
-    Raises:
-        VersionDowngrade: it is one.
-    """
-    minimum = context.policy.minimum_version
-    if version.number < minimum:
-        raise VersionDowngrade(
-            f"version {minimum} of the protocol is demanded, and this is version "
-            f"{version.number}: somebody may have taken out the post-quantum keys"
-        )
-
-
-def repair_sessions(context: Context, address: Address) -> bool:
-    """Forget damaged sessions with an address, so that new ones can take their place.
-
-    The identity key stays, and with it the trust in it.
-
-    Returns:
-        Whether there were any.
-    """
-    with context.store.transaction() as tx:
-        identity = find_identity(tx, address)
-        accepted = None if identity is None else identity.identity_key
-        return drop_damaged_sessions(tx, address, accepted)
+    bundle = link.backend.fetch_bundle(link.context.address, link.token, address)
+    return start_from_bundle(link.context, bundle)

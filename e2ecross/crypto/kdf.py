@@ -104,10 +104,12 @@ def hmac_with_key(key: bytes, data: bytes) -> bytes:
     """HMAC-SHA-256, 32 bytes, under a key of exactly 32 bytes.
 
     Raises:
-        InvalidArgument: the key has another length.
+        InvalidArgument: the key has another length: what is computed here would be no HMAC.
 
     Source: RFC 2104 section 2.
     """
+    if len(key) != KEY_BYTES:
+        raise InvalidArgument(f"key must have {KEY_BYTES} bytes, not {len(key)}")
     inner, outer = _pads(key)
     return _sha256(outer + _sha256(inner + data).digest()).digest()
 
@@ -258,11 +260,6 @@ def _finish(inner: Any, outer: Any, data: bytes) -> bytes:  # noqa: ANN401 - typ
 def _pads(key: bytes) -> tuple[bytes, bytes]:
     """The inner and the outer block of HMAC-SHA-256 for a key of 32 bytes.
 
-    Raises:
-        InvalidArgument: it has another length, with which this would be no HMAC.
-
     Source: RFC 2104 section 2.
     """
-    if len(key) != KEY_BYTES:
-        raise InvalidArgument(f"key must be {KEY_BYTES} bytes")
     return key.translate(_INNER_PAD) + _INNER_FILL, key.translate(_OUTER_PAD) + _OUTER_FILL

@@ -12,10 +12,11 @@ Rules:
   or another error of the store, and undoes all of the peer, or of the batch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_callable, require_list, require_type
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.receiving import (
     DecodedMessage,
@@ -23,24 +24,59 @@ from e2ecross.device.receiving import (
     decrypt_envelope,
     message_from,
 )
-from e2ecross.device.sending import checked_message_id, encrypt_content
+from e2ecross.device.sending import (
+    checked_message_id,
+    encrypt_content,
+    require_content,
+    require_other_device,
+)
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
 from e2ecross.state.context import Context
-from e2ecross.state.message import Message
+from e2ecross.state.epoch import WitnessedReceipt, WitnessedTransaction
+from e2ecross.state.message import ControlMessage, Message
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import PayloadContent
+from e2ecross.wire.content import Content, PayloadContent
 from e2ecross.wire.envelope import Envelope
 
-__all__ = ["Decoded", "Progress", "decode_envelopes", "decrypt_all", "encrypt_all"]
+__all__ = ["Progress", "decrypt_many", "encrypt_many"]
 
 Progress = Callable[[int, int], None]
 """Called with how many are done and how many there are, inside the transaction: be quick."""
 
-Decoded = tuple[Envelope, DecodedMessage]
+_Decoded = tuple[Envelope, DecodedMessage]
 P = TypeVar("P")
 
 
-def encrypt_all(
+def encrypt_many(
+    context: Context, addresses: Iterable[Address], content: Content, progress: Progress | None
+) -> list[Envelope | LocalError | RecordCorrupted]:
+    """See `Device.encrypt_many`."""
+    require_content(content)
+    listed = require_list("addresses", addresses)
+    for address in listed:
+        require_type("an element of addresses", address, Address)
+        require_other_device(context, address, "an element of addresses")
+    if progress is not None:
+        require_callable("progress", progress)
+    with WitnessedTransaction(context) as tx:
+        return _encrypt_all(context, tx, listed, content, progress)
+
+
+def decrypt_many(
+    context: Context, envelopes: Iterable[Envelope | bytes], progress: Progress | None
+) -> list[Message | ControlMessage | RemoteError | RecordCorrupted]:
+    """See `Device.decrypt_many`. The envelopes are decoded outside of the transaction."""
+    listed = require_list("envelopes", envelopes)
+    for envelope in listed:
+        require_type("an element of envelopes", envelope, Envelope, bytes)
+    if progress is not None:
+        require_callable("progress", progress)
+    decoded = [_decode(context, envelope) for envelope in listed]
+    with WitnessedReceipt(context) as tx:
+        return _decrypt_all(context, tx, decoded, progress)
+
+
+def _encrypt_all(
     context: Context,
     tx: Transaction,
     addresses: Sequence[Address],
@@ -69,26 +105,21 @@ def encrypt_all(
     return [result for result in results if result is not None]
 
 
-def decode_envelopes(
-    context: Context, envelopes: Sequence[Envelope | bytes]
-) -> list[Decoded | RemoteError]:
-    """Decode what is to be decrypted, or tell why it is not; outside of any transaction."""
-    return [_decode(context, envelope) for envelope in envelopes]
-
-
-def decrypt_all(
+def _decrypt_all(
     context: Context,
     tx: Transaction,
-    decoded: Sequence[Decoded | RemoteError],
+    decoded: Sequence[_Decoded | RemoteError],
     progress: Progress | None,
-) -> list[Message | RemoteError | RecordCorrupted]:
-    """Decrypt what `decode_envelopes` has decoded.
+) -> list[Message | ControlMessage | RemoteError | RecordCorrupted]:
+    """Decrypt what was decoded.
 
     Returns:
         For each envelope its message, or what `Device.decrypt` would have raised.
     """
     now_ms = context.clock()
-    results: list[Message | RemoteError | RecordCorrupted | None] = [None] * len(decoded)
+    results: list[Message | ControlMessage | RemoteError | RecordCorrupted | None] = [None] * len(
+        decoded
+    )
     senders = [None if isinstance(item, RemoteError) else item[0].sender for item in decoded]
     done = 0
     for places in _by_peer(senders).values():
@@ -123,7 +154,7 @@ def _encrypt(
         return without_frames(error)
 
 
-def _decode(context: Context, envelope: Envelope | bytes) -> Decoded | RemoteError:
+def _decode(context: Context, envelope: Envelope | bytes) -> _Decoded | RemoteError:
     try:
         if isinstance(envelope, bytes):
             envelope = Envelope.decode(envelope)
@@ -133,8 +164,8 @@ def _decode(context: Context, envelope: Envelope | bytes) -> Decoded | RemoteErr
 
 
 def _decrypt(
-    context: Context, tx: Transaction, item: Decoded | RemoteError, now_ms: int
-) -> Message | RemoteError:
+    context: Context, tx: Transaction, item: _Decoded | RemoteError, now_ms: int
+) -> Message | ControlMessage | RemoteError:
     if isinstance(item, RemoteError):
         return item
     try:

@@ -5,58 +5,50 @@ Rules:
 - Every method is one store transaction, or one that reads and one that writes where keys are
   generated in between. When a method raises, nothing has changed; the exception is
   `WitnessFailed`: what was committed stays, and its result is not released.
+- Every method is one call of a module of this floor, which does the work and checks the arguments.
 - Devices of one store may be used from several threads and processes at once.
 """
 
+from collections.abc import Iterable
+
 from e2ecross.address import Address
-from e2ecross.arguments import forgets_secrets, require_bytes, require_type, require_whole_number
+from e2ecross.arguments import forgets_secrets
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.passphrase import PassphraseCost
-from e2ecross.device.device_batch import DeviceBatch
+from e2ecross.device import batch, messages, prekey_upkeep, trusting
+from e2ecross.device.batch import Progress
 from e2ecross.device.identity_backup import export_identity
 from e2ecross.device.opening import Surroundings, create_device, import_device, load_context
-from e2ecross.device.prekey_upkeep import confirm_publication, prepare_publication
-from e2ecross.device.receiving import (
-    decode_ciphertext,
-    decode_message,
-    decrypt_envelope,
-    decrypt_plaintext,
-    message_from,
-)
-from e2ecross.device.sending import (
-    checked_message_id,
-    encrypt_content,
-    encrypt_plaintext,
-    keep_initiated_session,
-    require_content,
-    require_other_device,
-)
-from e2ecross.errors import InvalidArgument
-from e2ecross.protocol.session_start import initiate_session
-from e2ecross.protocol.verified_bundle import verify_bundle
+from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
+from e2ecross.protocol.safety_number import SafetyNumber
 from e2ecross.state.context import Clock, Context, system_clock
-from e2ecross.state.epoch import witnessed_receipt, witnessed_transaction
-from e2ecross.state.message import Message
+from e2ecross.state.message import ControlMessage, Message
 from e2ecross.state.policy import Policy
-from e2ecross.state.session_store import SessionInfo, has_session, read_session_info
+from e2ecross.state.session_store import SessionInfo
+from e2ecross.state.trust import RemoteIdentity
 from e2ecross.state.witness import Witness
 from e2ecross.stores.base import Store
 from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
 from e2ecross.wire.content import Content
 from e2ecross.wire.envelope import Envelope, MessageKind
-from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS, MAX_PLAINTEXT_BYTES
 
-__all__ = ["Device"]
+__all__ = ["Device", "context_of"]
 
 
-class Device(DeviceBatch):
+class Device:
     """A device: its identity, its sessions, its prekeys, all in one store.
 
-    Make one with `Device.create`, and later load it with `Device.open`. With a witness, every
-    method that sends, publishes or starts a session may also raise `WitnessFailed`.
+    Make one with `Device.create`, and later load it with `Device.open`. Every method may raise
+    `InvalidArgument` (an argument has the wrong type, length or value) and `StoreError` (the store
+    cannot be read or written). With a witness, every method that sends, publishes or starts a
+    session may also raise `WitnessFailed`.
     """
 
-    __slots__ = ()
+    __slots__ = ("_context",)
+
+    def __init__(self, context: Context) -> None:
+        """Use `Device.create` or `Device.open`."""
+        self._context = context
 
     @classmethod
     @forgets_secrets
@@ -78,14 +70,11 @@ class Device(DeviceBatch):
             policy: how it behaves where the protocol leaves a choice.
             clock: returns milliseconds since 1970.
             entropy: where randomness comes from.
-            witness: told how far the store has come, so that an older copy of it is noticed; give
-                the same one to `open`.
+            witness: told how far the store has come, to notice an older copy; also for `open`.
 
         Raises:
             DeviceExists: the store holds a device already.
-            StoreError: the store cannot be written.
             WitnessFailed: the witness cannot be read.
-            InvalidArgument: an argument has the wrong type.
         """
         given = Surroundings(policy, clock, entropy, witness)
         return cls(create_device(address, store, given))
@@ -122,8 +111,6 @@ class Device(DeviceBatch):
             RestoredStore: the witness has seen the store further ahead. Nothing was changed.
             WitnessFailed: the witness cannot be read, or cannot be told of the restore.
             PrekeysExhausted: no prekey ids are left to restore with; nothing was changed.
-            StoreError: the store cannot be read or written.
-            InvalidArgument: an argument has the wrong type.
         """
         given = Surroundings(policy, clock, entropy, witness)
         return cls(load_context(store, given, restored=restored))
@@ -144,25 +131,23 @@ class Device(DeviceBatch):
         """Make a device in an empty store that has the identity of a backup.
 
         It has no sessions and no contacts, and new prekeys: call `Client.register`, which keeps
-        the account, or `publish`.
+        the account, or `publish`. The keywords are those of `create`.
 
         Args:
             backup: what `export_identity` returned.
             passphrase: the one it was given, secret.
             store: where its state will be; empty.
-            policy: see `create`.
-            clock: see `create`.
-            entropy: see `create`.
-            witness: see `create`.
+            policy: see `create`; likewise the others.
+            clock: see `policy`.
+            entropy: see `policy`.
+            witness: see `policy`.
 
         Raises:
             WrongBackupKey: another passphrase, or the backup was changed.
             DecodeError: it is no backup, or asks for more work than any backup may.
             UnsupportedVersion: a later release made it.
             DeviceExists: the store holds a device already.
-            StoreError: the store cannot be written.
             WitnessFailed: the witness cannot be read.
-            InvalidArgument: an argument has the wrong type.
             LocalError: there is not enough memory for the passphrase.
         """
         given = Surroundings(policy, clock, entropy, witness)
@@ -185,9 +170,7 @@ class Device(DeviceBatch):
             cost: how hard it is to guess; see `e2ecross.stores.PassphraseCost`.
 
         Raises:
-            InvalidArgument: the passphrase or its cost is not acceptable.
             LocalError: there is not enough memory for the passphrase.
-            StoreError: the store cannot be read.
         """
         return export_identity(self._context, passphrase, cost)
 
@@ -211,49 +194,38 @@ class Device(DeviceBatch):
 
     # --- Publishing -------------------------------------------------------------------------
 
-    @forgets_secrets
     def publish(self, one_time: int = 100) -> PublishedKeys:
-        """Return keys to upload to the back end: the signed prekey and new one-time prekeys.
+        """Return keys to upload: the signed prekey and new one-time prekeys.
 
         The same unconfirmed batch comes back until `confirm_published`. A signed prekey that has
-        reached its age (`Policy.signed_prekey_max_age_ms`) is replaced with a new batch.
+        reached `Policy.signed_prekey_max_age_ms` is replaced with a new batch.
 
         Args:
             one_time: how many one-time prekeys a new batch gets, 0 to 1000.
 
         Raises:
-            InvalidArgument: `one_time` is out of range.
             PrekeysExhausted: the device has used its 2^24 prekey ids.
-            StoreError: the store cannot be read or written.
         """
-        require_whole_number("one_time", one_time, 0, MAX_ONE_TIME_PREKEYS)
-        return prepare_publication(self._context, one_time)
+        return prekey_upkeep.prepare_publication(self._context, one_time)
 
     def confirm_published(self, published: PublishedKeys) -> None:
         """Note that the back end has these keys; the next `publish` makes a new batch.
 
         Raises:
             InvalidArgument: it is not the batch that waits to be confirmed.
-            StoreError: the store cannot be read or written.
         """
-        require_type("published", published, PublishedKeys)
-        confirm_publication(self._context, published)
+        prekey_upkeep.confirm_publication(self._context, published)
 
     # --- Sessions ---------------------------------------------------------------------------
 
     def has_session(self, address: Address) -> bool:
         """Tell whether `encrypt` has a session to use for this address."""
-        require_type("address", address, Address)
-        with self._context.store.transaction() as tx:
-            return has_session(tx, address)
+        return messages.has_session(self._context, address)
 
     def session_info(self, address: Address) -> SessionInfo | None:
         """Return how it stands with the sessions with an address, or None if there are none."""
-        require_type("address", address, Address)
-        with self._context.store.transaction() as tx:
-            return read_session_info(tx, address)
+        return messages.read_session_info(self._context, address)
 
-    @forgets_secrets
     def start_session(self, bundle: PreKeyBundle) -> None:
         """Start a session with the device that a bundle is of; later messages use it.
 
@@ -267,23 +239,8 @@ class Device(DeviceBatch):
             VersionDowngrade: version 3, and the device has offered version 4 before; see
                 `Policy.accept_version_downgrade`.
             UntrustedIdentity: the identity key is not the accepted one of that address.
-            InvalidArgument: not a bundle, or one of this device.
-            StoreError: the store cannot be read or written.
         """
-        require_type("bundle", bundle, PreKeyBundle)
-        context = self._context
-        require_other_device(context, bundle.address)
-        verified = verify_bundle(bundle)
-        now_ms = context.clock()
-        session = initiate_session(
-            context.identity_key_pair,
-            verified,
-            context.entropy,
-            now_ms,
-            require_spqr=context.policy.require_spqr,
-        )
-        with witnessed_transaction(context) as tx:
-            keep_initiated_session(context, tx, bundle.address, session, now_ms)
+        messages.start_session(self._context, bundle)
 
     # --- Messages ---------------------------------------------------------------------------
 
@@ -301,62 +258,63 @@ class Device(DeviceBatch):
             NoSession: there is none with the address; start one.
             UntrustedIdentity: the address's identity key has changed and was not accepted.
             SessionExhausted: the session has sent 2^32-1 messages in a row; start a new one.
-            InvalidArgument: an argument has the wrong type or length.
-            StoreError: the store cannot be read or written.
         """
-        context = self._context
-        require_content(content)
-        message_id = checked_message_id(context, message_id)
-        require_type("address", address, Address)
-        require_other_device(context, address)
-        with witnessed_transaction(context) as tx:
-            return encrypt_content(context, tx, address, content, message_id, context.clock())
+        return messages.encrypt(self._context, address, content, message_id)
 
-    def decrypt(self, envelope: Envelope | bytes) -> Message:
-        """Authenticate and decrypt an envelope. What it changes is saved before this returns.
+    def decrypt(self, envelope: Envelope | bytes) -> Message | ControlMessage:
+        """Authenticate and decrypt an envelope (or its encoding), and save what it changes.
 
-        Args:
-            envelope: the envelope, or its encoding.
+        Where the sender's `Client` asks for something, a `ControlMessage` is returned.
 
         Raises:
             RemoteError: the message is not acceptable; which class tells why. Nothing changed.
-            InvalidArgument: `envelope` has the wrong type.
-            StoreError: the store cannot be read or written.
         """
-        if isinstance(envelope, bytes):
-            envelope = Envelope.decode(envelope)
-        require_type("envelope", envelope, Envelope)
-        context = self._context
-        message = decode_ciphertext(context, envelope)
-        with witnessed_receipt(context) as tx:
-            received = decrypt_envelope(context, tx, envelope, message, context.clock())
-        return message_from(received)
+        return messages.decrypt(self._context, envelope)
+
+    def encrypt_many(
+        self, addresses: Iterable[Address], content: Content, *, progress: Progress | None = None
+    ) -> list[Envelope | LocalError | RecordCorrupted]:
+        """Encrypt the same content for many devices, each under a message id of its own.
+
+        One transaction, one commit; about a second for ten thousand addresses.
+
+        Args:
+            addresses: of the recipients; one that is named twice gets two messages.
+            content: what the user sends.
+            progress: called with how many messages are done and how many there are, after each
+                recipient. When it raises, nothing is saved. It must not use the device.
+
+        Returns:
+            In the order of the addresses, for each its envelope, or the error that `encrypt` would
+            have raised for it (`NoSession`, `UntrustedIdentity`, `SessionExhausted`, or
+            `RecordCorrupted` where a contact's records are damaged); the others are not affected.
+        """
+        return batch.encrypt_many(self._context, addresses, content, progress)
+
+    def decrypt_many(
+        self, envelopes: Iterable[Envelope | bytes], *, progress: Progress | None = None
+    ) -> list[Message | ControlMessage | RemoteError | RecordCorrupted]:
+        """Authenticate and decrypt many envelopes; what they change is saved before this returns.
+
+        Args:
+            envelopes: or their encodings, of one sender or many; each sender's in their order.
+            progress: see `encrypt_many`; called after each sender.
+
+        Returns:
+            In the order of the envelopes, for each its message, or the error that `decrypt` would
+            have raised for it (a `RemoteError`; or `RecordCorrupted`, then nothing of that sender
+            was read); the others are not affected.
+        """
+        return batch.decrypt_many(self._context, envelopes, progress)
 
     def encrypt_raw(self, address: Address, plaintext: bytes) -> tuple[MessageKind, bytes]:
         """Encrypt bytes for a Signal peer that does not speak our envelope.
 
         Args:
             address: under which the peer's sessions are kept.
-            plaintext: at most 98,304 bytes.
-
-        Returns:
-            The kind of message, and its bytes.
-
-        Raises:
-            NoSession: there is none with the address; start one.
-            UntrustedIdentity: the address's identity key has changed and was not accepted.
-            SessionExhausted: the session has sent 2^32-1 messages in a row; start a new one.
-            InvalidArgument: an argument has the wrong type or length.
-            StoreError: the store cannot be read or written.
+            plaintext: at most 98,304 bytes. Raises as `encrypt`.
         """
-        context = self._context
-        require_type("address", address, Address)
-        require_other_device(context, address)
-        require_bytes("plaintext", plaintext)
-        if len(plaintext) > MAX_PLAINTEXT_BYTES:
-            raise InvalidArgument(f"plaintext has more than {MAX_PLAINTEXT_BYTES} bytes")
-        with witnessed_transaction(context) as tx:
-            return encrypt_plaintext(context, tx, address, plaintext)
+        return messages.encrypt_raw(self._context, address, plaintext)
 
     def decrypt_raw(self, address: Address, kind: MessageKind, data: bytes) -> bytes:
         """Authenticate and decrypt a message of a Signal peer.
@@ -372,24 +330,71 @@ class Device(DeviceBatch):
 
         Raises:
             RemoteError: the message is not acceptable; which class tells why. Nothing changed.
-            InvalidArgument: an argument has the wrong type.
-            StoreError: the store cannot be read or written.
         """
-        context = self._context
-        require_type("address", address, Address)
-        require_other_device(context, address)
-        require_bytes("data", data)
-        try:
-            kind = MessageKind(kind)
-        except ValueError:
-            raise InvalidArgument("kind must be MessageKind.SIGNAL or MessageKind.PREKEY") from None
-        message = decode_message(kind, data)
-        with witnessed_receipt(context) as tx:
-            return decrypt_plaintext(context, tx, address, message, context.clock())[0]
+        return messages.decrypt_raw(self._context, address, kind, data)
 
-    # --- For Client -------------------------------------------------------------------------
+    # --- The identities of others -----------------------------------------------------------
 
-    @property
-    def context(self) -> Context:
-        """What the operations of this device work with; for `Client`."""
-        return self._context
+    def remote_identity(self, address: Address) -> RemoteIdentity | None:
+        """Return the identity keys known of an address and how far they are trusted, or None."""
+        return trusting.read_identity(self._context, address)
+
+    def accept_identity(self, address: Address, identity_key: bytes) -> None:
+        """Accept a changed identity key, the one that `UntrustedIdentity` has named.
+
+        Sessions of another identity only read from now on. What waited goes with the next call of
+        any `Client`.
+
+        Args:
+            address: whose key.
+            identity_key: 33 bytes. Exactly the key that waits, if a message has brought one up;
+                otherwise (a bundle was refused) the key that may be used from now on.
+
+        Raises:
+            InvalidArgument: not a key, or not the one that waits.
+            NoSession: nothing is known of the address.
+        """
+        trusting.accept_identity(self._context, address, identity_key)
+
+    def reject_identity(self, address: Address, identity_key: bytes) -> None:
+        """Stay with the accepted identity key, and forget another one that was seen.
+
+        For users who know that their contact has not changed. What waited for the decision is given
+        up; the app is told (`Notice`).
+
+        Args:
+            address: whose key.
+            identity_key: exactly the key that waits to be accepted, 33 bytes; no other will do.
+
+        Raises:
+            NoSession: nothing is known of the address.
+        """
+        trusting.reject_identity(self._context, address, identity_key)
+
+    def mark_verified(self, address: Address, identity_key: bytes) -> None:
+        """Note that the user has compared the safety number with this address.
+
+        Args:
+            address: whose safety number.
+            identity_key: the accepted key that was compared, 33 bytes.
+
+        Raises:
+            NoSession: nothing is known of the address.
+        """
+        trusting.mark_verified(self._context, address, identity_key)
+
+    def safety_number(self, address: Address) -> SafetyNumber:
+        """Compute the safety number of this device's user and another.
+
+        While a changed identity key waits to be accepted, the number is that of the new key: it
+        is what the two users have to compare.
+
+        Raises:
+            NoSession: the address's identity key is not known yet.
+        """
+        return trusting.make_number(self._context, address)
+
+
+def context_of(device: Device) -> Context:
+    """Return what the operations of a device work with, for the floor above; it holds secrets."""
+    return device._context

@@ -15,7 +15,6 @@ from typing import TypeVar
 from e2ecross.device.health_records import (
     check_delivered,
     check_one_time_prekey,
-    check_outbox,
     check_retries,
     check_seen_base_key,
     check_sent,
@@ -25,6 +24,7 @@ from e2ecross.device.health_records import (
     read_device,
     read_inbox,
     read_kyber_prekey,
+    read_outbox,
     read_session_list,
     read_signed_prekey,
     read_trust,
@@ -104,7 +104,6 @@ class PrekeyHealth:
         kyber_one_time: likewise of one-time Kyber prekeys.
         last_resort_age_ms: age of the current last-resort Kyber prekey, milliseconds, below 0 when
             it is dated in the future; None when there is none.
-        is_last_resort_lost: whether one was made and is not there: the store is damaged.
     """
 
     signed_age_ms: int | None
@@ -114,7 +113,6 @@ class PrekeyHealth:
     one_time: int
     kyber_one_time: int
     last_resort_age_ms: int | None
-    is_last_resort_lost: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +200,7 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
     read(Table.SPQR, check_spqr)
-    outbox = read(Table.OUTBOX, check_outbox)
+    outbox = read(Table.OUTBOX, read_outbox)
     inbox = read(Table.INBOX, read_inbox)
     read(Table.SENT, check_sent)
     read(Table.DELIVERED, check_delivered)
@@ -218,7 +216,7 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
         sessions=_sessions(tx, places, sum(skipped), policy, now_ms),
         identities={state: trust[state] for state in TrustState},
         stale_identities=sum(stale for _, stale in known),
-        outbox=len(outbox),
+        outbox=sum(outbox),
         inbox=sum(inbox),
     )
 
@@ -244,7 +242,7 @@ def _read_table(
 def _device(device: DeviceRecord, epoch: int, has_publication: bool) -> DeviceHealth:
     return DeviceHealth(
         is_registered=device.registered,
-        is_publication_unconfirmed=has_publication or bool(device.unconfirmed_publication),
+        is_publication_unconfirmed=has_publication,
         epoch=epoch,
         is_epoch_adopted=not device.adopts_epoch,
         are_prekeys_replaced=not device.replaces_prekeys,
@@ -261,8 +259,9 @@ def _prekeys(
 ) -> PrekeyHealth:
     current = None if device is None else signed.get(device.signed_prekey_id)
     last_resorts = {prekey_id: prekey for prekey_id, prekey, is_one in kyber if is_one}
-    last_resort_id = 0 if device is None else device.last_resort_kyber_prekey_id
-    last_resort = last_resorts.get(last_resort_id)
+    last_resort = None
+    if device is not None:
+        last_resort = last_resorts.get(device.last_resort_kyber_prekey_id)
     replaced = [prekey.replaced_at_ms for prekey in signed.values() if prekey.replaced_at_ms]
     return PrekeyHealth(
         signed_age_ms=None if current is None else now_ms - current.created_at_ms,
@@ -276,7 +275,6 @@ def _prekeys(
         one_time=one_time,
         kyber_one_time=len(kyber) - len(last_resorts),
         last_resort_age_ms=None if last_resort is None else now_ms - last_resort.created_at_ms,
-        is_last_resort_lost=last_resort is None and last_resort_id != 0,
     )
 
 

@@ -14,37 +14,50 @@ from e2ecross.device.prekey_upkeep import decode_stored_publication
 from e2ecross.errors import InvalidKey, RecordCorrupted, RemoteError
 from e2ecross.state.context import address_from_key
 from e2ecross.state.epoch import EPOCH_ROW
+from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.prekey_store import LAST_RESORT, SEEN_MARK
 from e2ecross.state.publication import PUBLICATION_ROW
+from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
 from e2ecross.state.retry_budget import BUDGET
+from e2ecross.state.sent import SENT_IDS
 from e2ecross.state.trust import TrustState, find_identity
+from e2ecross.state.upkeep import UPKEEP_ROW
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.content import decode_content
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.queue_records import (
-    InboxRecord,
+    InboxMessage,
+    LaneRecord,
     OutboxRecord,
-    RetryBudgetRecord,
-    SentRecord,
-    decode_retry,
-    decode_shelf,
+    TurnRecord,
+    decode_arrival,
+    decode_inbox_item,
+    decode_queue_ends,
+    decode_row,
 )
 from e2ecross.wire.records import (
     DeviceRecord,
     KyberPrekeyRecord,
     SignedPrekeyRecord,
+    UpkeepRecord,
     decode_epoch,
     decode_one_time_prekey,
     decode_publication,
 )
 from e2ecross.wire.session_records import SessionListRecord, StoredSession, decode_skipped_keys
+from e2ecross.wire.shelf_records import (
+    RetryBudgetRecord,
+    SentRecord,
+    decode_retry,
+    decode_sent_id,
+    decode_shelf,
+)
 from e2ecross.wire.spqr_records import StoredSpqrMaterial, decode_chunks
 
 __all__ = [
     "check_delivered",
     "check_one_time_prekey",
-    "check_outbox",
     "check_retries",
     "check_seen_base_key",
     "check_sent",
@@ -54,6 +67,7 @@ __all__ = [
     "read_device",
     "read_inbox",
     "read_kyber_prekey",
+    "read_outbox",
     "read_session_list",
     "read_signed_prekey",
     "read_trust",
@@ -75,16 +89,17 @@ _SPQR_ROWS: Final[Mapping[bytes, Callable[[bytes], object]]] = {
 }
 
 
-def read_device(_: bytes, row: bytes, record: bytes) -> DeviceRecord | int | PublishedKeys:
-    """Return the device, the epoch, or the publication that is not confirmed; all decoded."""
+def read_device(
+    _: bytes, row: bytes, record: bytes
+) -> DeviceRecord | int | PublishedKeys | UpkeepRecord:
+    """Return the device, the epoch, the publication or what was done for prekeys; all decoded."""
     if row == EPOCH_ROW:
         return decode_epoch(record)
     if row == PUBLICATION_ROW:
         return decode_stored_publication(decode_publication(record))
-    device = DeviceRecord.decode(record)
-    if device.unconfirmed_publication:
-        decode_stored_publication(device.unconfirmed_publication)
-    return device
+    if row == UPKEEP_ROW:
+        return UpkeepRecord.decode(record)
+    return DeviceRecord.decode(record)
 
 
 def read_signed_prekey(_: bytes, row: bytes, record: bytes) -> tuple[int, SignedPrekeyRecord]:
@@ -143,34 +158,53 @@ def check_spqr(_: bytes, row: bytes, record: bytes) -> None:
     raise RecordCorrupted("a part of an SPQR ratchet stands in the wrong row")
 
 
-def check_outbox(_: bytes, __: bytes, record: bytes) -> None:
-    """Decode a message that waits, encrypted or not."""
+def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
+    """Tell whether a record is a message that waits, encrypted or not; all are decoded."""
+    if not partition:
+        if row == ENDS_ROW:
+            decode_queue_ends(record)
+        else:
+            TurnRecord.decode(record)
+        return False
+    if not row:
+        LaneRecord.decode(record)
+        return False
+    if len(row) != NUMBER_BYTES:
+        decode_row(record)
+        return False
     item = OutboxRecord.decode(record)
     try:
         if item.envelope:
             Envelope.decode(item.envelope)
     except RemoteError as error:
         raise RecordCorrupted("an outbox record holds no envelope: the store is damaged") from error
+    return True
 
 
-def read_inbox(_: bytes, __: bytes, record: bytes) -> bool:
-    """Tell whether the app has not confirmed an item, whose content is decoded."""
-    item = InboxRecord.decode(record)
-    is_message = not item.confirmed and not item.error_code
-    if is_message and item.sender is None:
-        raise RecordCorrupted("an inbox record lacks its sender: the store is damaged")
-    if is_message:
+def read_inbox(partition: bytes, row: bytes, record: bytes) -> bool:
+    """Tell whether a record is an item that the app has not confirmed; all are decoded."""
+    if partition == ARRIVED:
+        decode_arrival(record)
+        return False
+    if row == ENDS_ROW:
+        decode_queue_ends(record)
+        return False
+    item = decode_inbox_item(record)
+    if isinstance(item, InboxMessage):
         try:
             decode_content(item.content_kind, item.content_body)
         except RemoteError as error:
             raise RecordCorrupted("an inbox record holds no content") from error
-    return not item.confirmed
+    return True
 
 
 def check_sent(partition: bytes, _: bytes, record: bytes) -> None:
-    """Decode a message that is kept, with its content; or the list of what is kept."""
+    """Decode a message that is kept, with its content; an id; or the list of what is kept."""
     if not partition:
         decode_shelf(record)
+        return
+    if partition.startswith(SENT_IDS):
+        decode_sent_id(record)
         return
     item = SentRecord.decode(record)
     try:

@@ -32,7 +32,10 @@ def export_identity(context: Context, passphrase: str | bytes, cost: PassphraseC
     opener = Passphrase(passphrase, cost)
     with context.store.transaction() as tx:
         device = require_device(tx)
-    content = BackupContent(device.address, device.identity_private_key, device.backend_token)
+    # A device that was imported and has not registered yet holds the address by the old token.
+    token = device.backend_token if device.registered else device.replaced_token
+    token = token or device.backend_token
+    content = BackupContent(device.address, device.identity_private_key, token)
     return seal_backup(content, opener, context.entropy)
 
 

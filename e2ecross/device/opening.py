@@ -25,10 +25,10 @@ from e2ecross.state.context import (
     require_device,
     save_device,
 )
-from e2ecross.state.epoch import read_epoch, require_epoch, set_epoch
+from e2ecross.state.epoch import read_epoch, set_epoch
 from e2ecross.state.policy import Policy
 from e2ecross.state.prekey_store import put_kyber_prekey, put_signed_prekey
-from e2ecross.state.witness import CheckedWitness, Witness
+from e2ecross.state.witness import CheckedWitness, Witness, require_epoch
 from e2ecross.stores.base import Store
 from e2ecross.wire.records import DeviceRecord
 
@@ -101,10 +101,12 @@ def load_context(store: Store, given: Surroundings, *, restored: bool) -> Contex
     witness, known = _ask(given.witness)
     with store.transaction() as tx:
         record = require_device(tx)
+        epoch = read_epoch(tx)
         if not restored:
-            require_epoch(read_epoch(tx), known, "the witness")
+            require_epoch(epoch, known, "the witness")
     context = _open(record, store, given, witness)
-    if restored:
+    # Once for each restore: what has neither done nor seen anything since is the restored store.
+    if restored and (epoch != record.restored_epoch or known > epoch):
         restore_device(context, known)
     return context
 
@@ -112,7 +114,7 @@ def load_context(store: Store, given: Surroundings, *, restored: bool) -> Contex
 def _install(
     address: Address,
     identity_key_pair: KeyPair,
-    backend_token: bytes,
+    replaced_token: bytes,
     store: Store,
     given: Surroundings,
     *,
@@ -121,30 +123,28 @@ def _install(
     clock, entropy = _checked_clock(given.clock), given.entropy
     signed_prekey_id = first_prekey_id(entropy)
     now_ms = clock()
-    signed_prekey = make_signed_prekey(identity_key_pair, signed_prekey_id, entropy, now_ms)
-    last_resort = make_kyber_prekey(
-        identity_key_pair, signed_prekey_id + 1, entropy, now_ms, is_last_resort=True
-    )
+    signed_prekey = make_signed_prekey(identity_key_pair, entropy, now_ms)
+    last_resort = make_kyber_prekey(identity_key_pair, entropy, now_ms, is_last_resort=True)
     record = DeviceRecord(
         address=address,
         identity_private_key=identity_key_pair.private,
         registration_id=new_registration_id(entropy),
-        next_prekey_id=last_resort.id + 1,
+        next_prekey_id=signed_prekey_id + 2,
         signed_prekey_id=signed_prekey_id,
-        unconfirmed_publication=b"",
-        backend_token=backend_token,
+        last_resort_kyber_prekey_id=signed_prekey_id + 1,
+        backend_token=b"",
         registered=False,
-        next_queue_number=1,
         adopts_epoch=is_import,
         replaces_prekeys=is_import,
-        last_resort_kyber_prekey_id=last_resort.id,
+        replaced_token=replaced_token,
+        imported_at_ms=now_ms if is_import else 0,
     )
     witness, known = _ask(given.witness)
     with store.transaction() as tx:
         if load_device(tx) is not None:
             raise DeviceExists("the store already holds a device: use Device.open")
-        put_signed_prekey(tx, signed_prekey)
-        put_kyber_prekey(tx, last_resort)
+        put_signed_prekey(tx, record.signed_prekey_id, signed_prekey)
+        put_kyber_prekey(tx, record.last_resort_kyber_prekey_id, last_resort)
         save_device(tx, record)
         if known:
             set_epoch(tx, known)

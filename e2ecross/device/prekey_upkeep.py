@@ -10,20 +10,30 @@ Rules:
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
+from e2ecross.arguments import forgets_secrets, require_type, require_whole_number
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, generate_key_pair
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
-from e2ecross.protocol.prekeys import require_free_ids, rotation_is_due
+from e2ecross.protocol.prekeys import (
+    one_time_prekeys_to_add,
+    require_free_ids,
+    rotation_is_due,
+)
 from e2ecross.state.context import Context, require_device, save_device
-from e2ecross.state.epoch import count_operation, witnessed_transaction
+from e2ecross.state.epoch import WitnessedTransaction, count_operation
 from e2ecross.state.prekey_store import (
-    KyberPrekeyState,
-    SignedPrekeyState,
+    OwnKyberPrekey,
+    OwnPrekey,
+    OwnSignedPrekey,
     delete_expired_prekeys,
+    delete_kyber_prekey,
+    delete_oldest_prekeys,
+    delete_one_time_prekey,
     put_kyber_prekey,
     put_one_time_prekey,
     put_signed_prekey,
@@ -31,49 +41,62 @@ from e2ecross.state.prekey_store import (
     require_signed_prekey,
 )
 from e2ecross.state.publication import forget_publication, read_publication, save_publication
+from e2ecross.state.upkeep import (
+    MAX_STORED_PREKEYS,
+    note_made,
+    note_refused,
+    note_taken,
+    prekeys_allowed,
+    was_refused_lately,
+)
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PublishedKeys, SignedPrekey
-from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
-from e2ecross.wire.records import DeviceRecord
+from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS, MAX_SEEN_BASE_KEYS
+from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
 
 __all__ = [
+    "WaitingPublication",
     "confirm_publication",
     "decode_stored_publication",
     "make_kyber_prekey",
+    "make_publication",
     "make_signed_prekey",
     "needs_rotation",
+    "plan_publication",
     "prepare_publication",
+    "take_back_publication",
     "waiting_publication",
 ]
 
 
+@forgets_secrets
 def make_signed_prekey(
-    identity_key_pair: KeyPair, prekey_id: int, entropy: EntropySource, now_ms: int
-) -> SignedPrekeyState:
+    identity_key_pair: KeyPair, entropy: EntropySource, now_ms: int
+) -> OwnSignedPrekey:
     """Generate and sign a signed prekey."""
     key_pair = generate_key_pair(entropy)
-    return SignedPrekeyState(
-        prekey_id, key_pair, sign(identity_key_pair, key_pair.public, entropy), now_ms
-    )
+    signature = sign(identity_key_pair, key_pair.public, entropy)
+    return OwnPrekey(SignedPrekeyRecord(key_pair.private, signature, now_ms), key_pair)
 
 
+@forgets_secrets
 def make_kyber_prekey(
     identity_key_pair: KeyPair,
-    prekey_id: int,
     entropy: EntropySource,
     now_ms: int,
     *,
     is_last_resort: bool,
-) -> KyberPrekeyState:
+) -> OwnKyberPrekey:
     """Generate and sign a Kyber prekey."""
     key_pair = generate_kem_key_pair(entropy)
     signature = sign(identity_key_pair, key_pair.public, entropy)
-    return KyberPrekeyState(prekey_id, key_pair, signature, is_last_resort, now_ms)
+    record = KyberPrekeyRecord(key_pair.seed, signature, now_ms, is_last_resort=is_last_resort)
+    return OwnPrekey(record, key_pair)
 
 
-def waiting_publication(tx: Transaction, device: DeviceRecord) -> PublishedKeys | None:
+def waiting_publication(tx: Transaction) -> PublishedKeys | None:
     """Return the publication that has not been confirmed yet, or None."""
-    encoded = read_publication(tx, device)
+    encoded = read_publication(tx)
     return decode_stored_publication(encoded) if encoded else None
 
 
@@ -94,14 +117,13 @@ def decode_stored_publication(encoded: bytes) -> PublishedKeys:
 def needs_rotation(context: Context, tx: Transaction, device: DeviceRecord) -> bool:
     """Tell whether the signed and the last-resort prekey are to be replaced.
 
-    They are by age, when the signed one is full, and when an earlier release made no Kyber keys.
+    They are by age, and when the signed one is full.
     """
-    current = require_signed_prekey(tx, device.signed_prekey_id)
+    current = require_signed_prekey(tx, device.signed_prekey_id).record
     max_age_ms = context.policy.signed_prekey_max_age_ms
     return (
         rotation_is_due(current.created_at_ms, context.clock(), max_age_ms)
         or current.seen_base_keys >= MAX_SEEN_BASE_KEYS
-        or device.last_resort_kyber_prekey_id == 0
     )
 
 
@@ -118,18 +140,93 @@ def prepare_publication(context: Context, one_time: int) -> PublishedKeys:
     Raises:
         PrekeysExhausted: there are not enough ids left.
         WitnessFailed: the witness cannot be told; the publication waits.
+        InvalidArgument: `one_time` is out of range.
     """
-    with witnessed_transaction(context) as tx:
-        waiting = waiting_publication(tx, require_device(tx))
+    require_whole_number("one_time", one_time, 0, MAX_ONE_TIME_PREKEYS)
+    with WitnessedTransaction(context) as tx:
+        waiting = waiting_publication(tx)
     if waiting is not None:
         return waiting
     fresh = _generate(context, one_time)
-    with witnessed_transaction(context) as tx:
-        device = require_device(tx)
-        waiting = waiting_publication(tx, device)
+    with WitnessedTransaction(context) as tx:
+        waiting = waiting_publication(tx)
         if waiting is not None:  # another process was faster
             return waiting
-        return _record_publication(context, tx, device, fresh)
+        return _record_publication(context, tx, require_device(tx), fresh)
+
+
+def plan_publication(context: Context, left: int) -> int | None:
+    """Tell what is to be published; what has expired is deleted.
+
+    Args:
+        context: of the device.
+        left: how many one-time prekeys the back end counts; any number.
+
+    Returns:
+        How many new one-time prekeys of each kind, 0 for the signed prekey alone or a publication
+        that waits; None if nothing is to be published.
+    """
+    policy, now_ms = context.policy, context.clock()
+    with context.store.transaction() as tx:
+        record = require_device(tx)
+        is_due = needs_rotation(context, tx, record) or record.replaces_prekeys
+        waits = bool(read_publication(tx))
+        if waits and was_refused_lately(tx, now_ms):
+            return None
+        if not waits:  # else the old one may still be handed out
+            delete_expired_prekeys(tx, now_ms, policy.signed_prekey_kept_ms)
+        allowed = prekeys_allowed(tx, policy, now_ms)
+    target = policy.one_time_prekeys_target
+    add = one_time_prekeys_to_add(max(left, 0), policy.one_time_prekeys_low, target)
+    if record.replaces_prekeys:  # of those that are left the private halves are gone
+        add = target
+    add = min(add, allowed)
+    return add if add or is_due or waits else None
+
+
+class WaitingPublication(NamedTuple):
+    """A publication on its way.
+
+    Attributes:
+        published: the keys.
+        epoch: at which it was made.
+        replaces: whether it takes the place of all that was published before.
+    """
+
+    published: PublishedKeys
+    epoch: int
+    replaces: bool
+
+
+def make_publication(context: Context, one_time: int) -> WaitingPublication | None:
+    """Return what is to be sent to the back end; None if another process has just confirmed it."""
+    published = prepare_publication(context, one_time)
+    with WitnessedTransaction(context) as tx:
+        record = require_device(tx)
+        if read_publication(tx) != published.encode():
+            return None
+        return WaitingPublication(published, record.publication_epoch, record.replaces_prekeys)
+
+
+def take_back_publication(context: Context, published: PublishedKeys) -> bool:
+    """Note that the back end has refused a publication; forget its one-time prekeys.
+
+    One without any waits further: the signed prekey in it may be a new one.
+
+    Returns:
+        Whether it was taken back, so that a smaller one can be made.
+    """
+    with context.store.transaction() as tx:
+        device = require_device(tx)
+        note_refused(tx, context.clock())
+        if not published.one_time_prekeys or read_publication(tx) != published.encode():
+            return False
+        for prekey in published.one_time_prekeys:
+            delete_one_time_prekey(tx, prekey.id)
+        for kyber in published.kyber_prekeys:
+            delete_kyber_prekey(tx, kyber.id)
+        save_device(tx, forget_publication(tx, device))
+        return True
 
 
 def confirm_publication(context: Context, published: PublishedKeys) -> None:
@@ -138,15 +235,17 @@ def confirm_publication(context: Context, published: PublishedKeys) -> None:
     Raises:
         InvalidArgument: another publication is the one that waits.
     """
+    require_type("published", published, PublishedKeys)
     encoded = published.encode()
     with context.store.transaction() as tx:
         device = require_device(tx)
-        waiting = read_publication(tx, device)
+        waiting = read_publication(tx)
         if not waiting:
             return
         if waiting != encoded:
             raise InvalidArgument("published is not the publication that waits to be confirmed")
         save_device(tx, replace(forget_publication(tx, device), replaces_prekeys=False))
+        note_taken(tx, context.clock())
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -160,20 +259,20 @@ class _FreshKeys(Secret):
         kyber: the one-time Kyber prekeys, as many.
     """
 
-    signed: SignedPrekeyState
-    last_resort: KyberPrekeyState
+    signed: OwnSignedPrekey
+    last_resort: OwnKyberPrekey
     one_time: list[KeyPair]
-    kyber: list[KyberPrekeyState]
+    kyber: list[OwnKyberPrekey]
 
 
 def _generate(context: Context, one_time: int) -> _FreshKeys:
     identity, entropy, now_ms = context.identity_key_pair, context.entropy, context.clock()
     return _FreshKeys(
-        signed=make_signed_prekey(identity, 0, entropy, now_ms),
-        last_resort=make_kyber_prekey(identity, 0, entropy, now_ms, is_last_resort=True),
+        signed=make_signed_prekey(identity, entropy, now_ms),
+        last_resort=make_kyber_prekey(identity, entropy, now_ms, is_last_resort=True),
         one_time=[generate_key_pair(entropy) for _ in range(one_time)],
         kyber=[
-            make_kyber_prekey(identity, 0, entropy, now_ms, is_last_resort=False)
+            make_kyber_prekey(identity, entropy, now_ms, is_last_resort=False)
             for _ in range(one_time)
         ],
     )
@@ -182,29 +281,32 @@ def _generate(context: Context, one_time: int) -> _FreshKeys:
 def _record_publication(
     context: Context, tx: Transaction, device: DeviceRecord, fresh: _FreshKeys
 ) -> PublishedKeys:
-    require_free_ids(device.next_prekey_id, 2 + len(fresh.one_time) + len(fresh.kyber))
+    made = len(fresh.one_time)
+    require_free_ids(device.next_prekey_id, 2 + made + len(fresh.kyber))
+    note_made(tx, made, made + len(fresh.kyber), context.clock())
+    delete_oldest_prekeys(tx, MAX_STORED_PREKEYS - made)
     if needs_rotation(context, tx, device):
         device = _rotate(context, tx, device, fresh)
     delete_expired_prekeys(tx, context.clock(), context.policy.signed_prekey_kept_ms)
     signed = require_signed_prekey(tx, device.signed_prekey_id)
     last_resort = require_last_resort_prekey(tx, device.last_resort_kyber_prekey_id)
     first_kyber_id = device.next_prekey_id + len(fresh.one_time)
-    kyber = [
-        replace(key, id=prekey_id) for prekey_id, key in enumerate(fresh.kyber, first_kyber_id)
-    ]
+    kyber = list(enumerate(fresh.kyber, first_kyber_id))
     one_time = list(enumerate(fresh.one_time, device.next_prekey_id))
     for prekey_id, key_pair in one_time:
         put_one_time_prekey(tx, prekey_id, key_pair)
-    for prekey in kyber:
-        put_kyber_prekey(tx, prekey)
+    for prekey_id, prekey in kyber:
+        put_kyber_prekey(tx, prekey_id, prekey)
     published = PublishedKeys(
         address=context.address,
         registration_id=context.registration_id,
         identity_key=context.identity_key_pair.public,
-        signed_prekey=SignedPrekey(signed.id, signed.key_pair.public, signed.signature),
+        signed_prekey=SignedPrekey(
+            device.signed_prekey_id, signed.key_pair.public, signed.record.signature
+        ),
         one_time_prekeys=tuple(OneTimePrekey(n, key_pair.public) for n, key_pair in one_time),
-        kyber_prekeys=tuple(map(_public_part, kyber)),
-        last_resort_kyber_prekey=_public_part(last_resort),
+        kyber_prekeys=tuple(_public_part(*numbered) for numbered in kyber),
+        last_resort_kyber_prekey=_public_part(device.last_resort_kyber_prekey_id, last_resort),
     )
     save_publication(tx, published.encode())
     next_id = first_kyber_id + len(kyber)
@@ -218,12 +320,19 @@ def _rotate(
     """Put new signed and last-resort prekeys in the place of the current ones."""
     now_ms, next_id = context.clock(), device.next_prekey_id
     signed = require_signed_prekey(tx, device.signed_prekey_id)
-    put_signed_prekey(tx, replace(signed, replaced_at_ms=now_ms))
-    put_signed_prekey(tx, replace(fresh.signed, id=next_id))
-    if device.last_resort_kyber_prekey_id:
-        last_resort = require_last_resort_prekey(tx, device.last_resort_kyber_prekey_id)
-        put_kyber_prekey(tx, replace(last_resort, replaced_at_ms=now_ms))
-    put_kyber_prekey(tx, replace(fresh.last_resort, id=next_id + 1))
+    put_signed_prekey(
+        tx,
+        device.signed_prekey_id,
+        replace(signed, record=replace(signed.record, replaced_at_ms=now_ms)),
+    )
+    put_signed_prekey(tx, next_id, fresh.signed)
+    last_resort = require_last_resort_prekey(tx, device.last_resort_kyber_prekey_id)
+    put_kyber_prekey(
+        tx,
+        device.last_resort_kyber_prekey_id,
+        replace(last_resort, record=replace(last_resort.record, replaced_at_ms=now_ms)),
+    )
+    put_kyber_prekey(tx, next_id + 1, fresh.last_resort)
     return replace(
         device,
         signed_prekey_id=next_id,
@@ -232,5 +341,5 @@ def _rotate(
     )
 
 
-def _public_part(prekey: KyberPrekeyState) -> KyberPrekey:
-    return KyberPrekey(prekey.id, prekey.key_pair.public, prekey.signature)
+def _public_part(prekey_id: int, prekey: OwnKyberPrekey) -> KyberPrekey:
+    return KyberPrekey(prekey_id, prekey.key_pair.public, prekey.record.signature)

@@ -8,8 +8,6 @@ Rules:
 - A first message without a one-time prekey is remembered by its base key for as long as its
   signed prekey lives: it cannot be replayed after its session is gone.
 - What the envelope says is compared with what was encrypted before anything is written.
-- That a first message was received before is said after its MAC has been verified, like all that
-  an error says of history: the base key of a genuine one is no secret.
 """
 
 from dataclasses import dataclass
@@ -19,6 +17,7 @@ from e2ecross.address import Address
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret, SecretTuple
 from e2ecross.errors import (
+    AuthenticationFailed,
     DuplicateMessage,
     EnvelopeMismatch,
     RemoteError,
@@ -40,10 +39,9 @@ from e2ecross.protocol.session_record import SessionRecord, find_session, prefer
 from e2ecross.protocol.session_start import OwnPrekeys, prekeys_named, respond_to_session
 from e2ecross.state.context import Context, address_key
 from e2ecross.state.epoch import count_operation
-from e2ecross.state.message import Message
+from e2ecross.state.message import ControlMessage, Message
 from e2ecross.state.prekey_store import (
-    KyberPrekeyState,
-    SignedPrekeyState,
+    OwnSignedPrekey,
     delete_kyber_prekey,
     delete_one_time_prekey,
     find_kyber_prekey,
@@ -67,7 +65,7 @@ from e2ecross.state.trust import (
     require_no_downgrade,
 )
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Payload, Resent, decode_payload
+from e2ecross.wire.content import Payload, Resent, RetryRequest, decode_payload
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import RemoteIdentityRecord
@@ -119,8 +117,7 @@ class _ReceiptFields(NamedTuple):
     before: SessionRecord
     opened: Opened
     first_message: PreKeySignalMessage | None = None
-    signed_prekey: SignedPrekeyState | None = None
-    kyber_prekey: KyberPrekeyState | None = None
+    signed_prekey: OwnSignedPrekey | None = None
     is_remembered: bool = False
 
 
@@ -134,7 +131,6 @@ class _Receipt(SecretTuple, _ReceiptFields):
         opened: the sessions as they would be, and the plaintext.
         first_message: the message that started the session, if this one did.
         signed_prekey: the one that it used.
-        kyber_prekey: the one that it used; None in version 3.
         is_remembered: it may come again while its prekeys are still there: its base key is kept.
     """
 
@@ -160,7 +156,9 @@ def decode_ciphertext(context: Context, envelope: Envelope) -> DecodedMessage:
     Raises:
         EnvelopeMismatch: another recipient, our own address as sender, or a prekey message that
             is not encoded as a sender of envelopes encodes it.
-        DecodeError, UnsupportedVersion, InvalidKey: see `decode_message`.
+        DecodeError: the message is malformed.
+        UnsupportedVersion: neither message version 3 nor 4.
+        InvalidKey: a key is not acceptable.
     """
     if envelope.recipient != context.address:
         raise EnvelopeMismatch(f"the envelope is for {envelope.recipient}, not for this device")
@@ -217,20 +215,17 @@ def decrypt_envelope(
     return Received(payload, changed, downgraded, session.base_key, session.remote_identity_key)
 
 
-def message_from(received: Received) -> Message:
+def message_from(received: Received) -> Message | ControlMessage:
     """Return what was received; of a copy that was sent again, what the first one held."""
     payload = received.payload
     message_id, sent_at_ms, content = payload.message_id, payload.sent_at_ms, payload.content
     if isinstance(content, Resent):
         message_id, sent_at_ms, content = content.message_id, content.sent_at_ms, content.content
-    return Message(
-        payload.sender,
-        message_id,
-        sent_at_ms,
-        content,
-        received.identity_changed,
-        version_downgraded=received.version_downgraded,
-    )
+    sender, changed = payload.sender, received.identity_changed
+    downgraded = received.version_downgraded
+    if isinstance(content, RetryRequest):
+        return ControlMessage(sender, message_id, sent_at_ms, content, changed, downgraded)
+    return Message(sender, message_id, sent_at_ms, content, changed, version_downgraded=downgraded)
 
 
 def _compare(
@@ -251,7 +246,7 @@ def _compare(
 def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMessage) -> _Receipt:
     place = address_key(sender)
     identity = find_identity_record(tx, place)
-    accepted = None if identity is None else PublicKey(identity.identity_key)
+    accepted = None if identity is None else identity.identity_key
     if isinstance(message, SignalMessage):
         if accepted is None:
             raise UnknownSession("there is no session with the sender of this message")
@@ -266,6 +261,9 @@ def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMe
     if record is None or session is None:
         record = read_sessions_for(tx, place, inner)
         session = find_session(record, message.base_key)
+    if session is not None and session.version is not inner.version:
+        # One base key, one session: rows are found by it, and another would take its place.
+        raise AuthenticationFailed("a first message names a session of another version")
     if session is None or accepted is None:
         require_no_downgrade(identity, sender, inner.version, context.policy)
         return _open_first_message(context, tx, place, identity, record, message, reading)
@@ -324,11 +322,13 @@ def _open_first_message(
         if kyber_prekey is None:
             raise _unknown_prekey("Kyber", message.kyber.prekey_id)
     is_remembered = one_time_prekey is None or (
-        kyber_prekey is not None and kyber_prekey.is_last_resort
+        kyber_prekey is not None and kyber_prekey.record.is_last_resort
     )
-    is_replay = is_remembered and _is_replay(tx, signed_prekey, message)
-    if is_replay:  # whoever it comes from; it has to be authentic all the same
-        reading = reading._replace(addresses=message.message.addresses)
+    if is_remembered and signed_prekey.record.seen_base_keys >= MAX_SEEN_BASE_KEYS:
+        raise UnknownPrekey(
+            f"signed prekey {message.signed_prekey_id} takes no more first messages that use no "
+            f"one-time prekey: the sender needs a new bundle"
+        )
     prekeys = OwnPrekeys(
         signed_prekey.key_pair,
         one_time_prekey,
@@ -337,14 +337,17 @@ def _open_first_message(
     session = respond_to_session(
         context.identity_key_pair, prekeys, message, require_spqr=context.policy.require_spqr
     )
-    accepted = message.identity_key if identity is None else PublicKey(identity.identity_key)
+    accepted = message.identity_key if identity is None else identity.identity_key
     opened = open_first_message(
         before, session, message.message, context.entropy, accepted, reading
     )
-    if is_replay:
+    # Only now that it is authentic: anybody can copy a base key, and claim that it was seen.
+    if is_remembered and has_seen_base_key(tx, message.signed_prekey_id, message.base_key):
         raise DuplicateMessage("a first message was received before, and its session is gone")
-    first = (message, signed_prekey, kyber_prekey, is_remembered)
-    return _Receipt(place, identity, before, opened, *first)
+    return _Receipt(
+        *(place, identity, before, opened),
+        *(message, signed_prekey, is_remembered),
+    )
 
 
 def _unknown_prekey(kind: str, prekey_id: int) -> UnknownPrekey:
@@ -352,19 +355,6 @@ def _unknown_prekey(kind: str, prekey_id: int) -> UnknownPrekey:
         f"a first message uses {kind} prekey {prekey_id}, which does not exist (any more): the "
         f"message may be a replay"
     )
-
-
-def _is_replay(
-    tx: Transaction, signed_prekey: SignedPrekeyState, message: PreKeySignalMessage
-) -> bool:
-    """Tell whether its base key was seen, which anybody can name; refuse one too many to keep."""
-    is_seen = has_seen_base_key(tx, signed_prekey.id, message.base_key)
-    if not is_seen and signed_prekey.seen_base_keys >= MAX_SEEN_BASE_KEYS:
-        raise UnknownPrekey(
-            f"signed prekey {signed_prekey.id} takes no more first messages that use no "
-            f"one-time prekey: the sender needs a new bundle"
-        )
-    return is_seen
 
 
 def _accept(
@@ -390,9 +380,9 @@ def _accept(
         count_operation(tx)
         if first.one_time_prekey_id is not None:
             delete_one_time_prekey(tx, first.one_time_prekey_id)
-        if receipt.kyber_prekey is not None and not receipt.kyber_prekey.is_last_resort:
-            delete_kyber_prekey(tx, receipt.kyber_prekey.id)
+        if first.kyber is not None:
+            delete_kyber_prekey(tx, first.kyber.prekey_id)
         if receipt.is_remembered:
-            remember_base_key(tx, receipt.signed_prekey, first.base_key)
+            remember_base_key(tx, first.signed_prekey_id, receipt.signed_prekey, first.base_key)
         note_offered_version(tx, sender, receipt.opened.session.version)
     return changed

@@ -13,8 +13,9 @@ Rules:
 
 from dataclasses import replace
 
+from e2ecross.device.posting import MAX_NAMED, give_up
 from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
-from e2ecross.errors import RecordCorrupted, RemoteError
+from e2ecross.errors import RecordCorrupted, RestoredStore
 from e2ecross.protocol.prekeys import prekey_id_after_restore
 from e2ecross.protocol.session_record import stop_sending_with_all
 from e2ecross.state.context import (
@@ -24,15 +25,16 @@ from e2ecross.state.context import (
     require_device,
     save_device,
 )
-from e2ecross.state.epoch import read_epoch, set_epoch, witnessed_transaction
+from e2ecross.state.epoch import WitnessedRestore, read_epoch, set_epoch
+from e2ecross.state.inbox import put_notice
+from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.outbox import LaneName, list_lane, replace_waiting, walk_turns
 from e2ecross.state.prekey_store import LAST_RESORT, put_kyber_prekey, put_signed_prekey
 from e2ecross.state.publication import forget_publication
 from e2ecross.state.sent import find_kept
 from e2ecross.state.session_store import drop_damaged_sessions, read_sessions, save_sessions
 from e2ecross.state.trust import find_identity, mark_stale
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.queue_records import OutboxRecord
 
 __all__ = ["restore_device"]
 
@@ -50,18 +52,19 @@ def restore_device(context: Context, witness_epoch: int) -> None:
         WitnessFailed: the witness cannot be told. The store is restored.
     """
     now_ms = context.clock()
-    signed_prekey = make_signed_prekey(context.identity_key_pair, 0, context.entropy, now_ms)
+    signed_prekey = make_signed_prekey(context.identity_key_pair, context.entropy, now_ms)
     last_resort = make_kyber_prekey(
-        context.identity_key_pair, 0, context.entropy, now_ms, is_last_resort=True
+        context.identity_key_pair, context.entropy, now_ms, is_last_resort=True
     )
-    with witnessed_transaction(context) as tx:
+    with WitnessedRestore(context) as tx:
         device = forget_publication(tx, require_device(tx))
         _stop_sessions(tx)
         _mark_identities(tx)
         _drop_prekeys(tx)
+        restored_epoch = max(read_epoch(tx), witness_epoch) + 1
         prekey_id = prekey_id_after_restore(device.next_prekey_id, context.entropy)
-        put_signed_prekey(tx, replace(signed_prekey, id=prekey_id))
-        put_kyber_prekey(tx, replace(last_resort, id=prekey_id + 1))
+        put_signed_prekey(tx, prekey_id, signed_prekey)
+        put_kyber_prekey(tx, prekey_id + 1, last_resort)
         save_device(
             tx,
             replace(
@@ -71,10 +74,11 @@ def restore_device(context: Context, witness_epoch: int) -> None:
                 last_resort_kyber_prekey_id=prekey_id + 1,
                 adopts_epoch=True,
                 replaces_prekeys=True,
+                restored_epoch=restored_epoch,
             ),
         )
         _renew_outbox(context, tx, now_ms)
-        set_epoch(tx, max(read_epoch(tx), witness_epoch) + 1)
+        set_epoch(tx, restored_epoch)
 
 
 def _partitions(tx: Transaction, table: Table) -> list[bytes]:
@@ -109,31 +113,22 @@ def _drop_prekeys(tx: Transaction) -> None:
 
 
 def _renew_outbox(context: Context, tx: Transaction, now_ms: int) -> None:
-    """Have what waits encrypted anew, where the content is kept; forget the rest.
+    """Have what waits encrypted anew, where the content is kept; tell the app of the rest.
 
     It was encrypted with sessions that the recipient may have left behind since.
     """
-    for row in [row for _, row, _ in tx.scan(Table.OUTBOX)]:
-        record = OutboxRecord.decode(tx.get(Table.OUTBOX, b"", row) or b"")
-        if not record.envelope:
-            continue
-        try:
-            envelope = Envelope.decode(record.envelope)
-        except RemoteError as error:
-            raise RecordCorrupted(
-                "an outbox record holds no envelope: the store is damaged"
-            ) from error
-        kept = find_kept(
-            tx,
-            context.policy,
-            record.recipient or envelope.recipient,
-            record.message_id or envelope.message_id,
-            now_ms,
-        )
-        if kept is None:
-            tx.delete(Table.OUTBOX, b"", row)
-            continue
-        renewed = OutboxRecord(
-            b"", kept.recipient, kept.message_id, resend=True, fresh_session=True
-        )
-        tx.put(Table.OUTBOX, b"", row, renewed.encode())
+    lost: list[bytes] = []
+    for _, lane in list(walk_turns(tx)):
+        for waiting in list_lane(tx, lane):
+            if waiting.envelope is None:
+                continue
+            message_id = waiting.message_id
+            kept = find_kept(tx, context.policy, lane.recipient, message_id, now_ms)
+            if kept is not None:
+                replace_waiting(tx, waiting, None)
+            else:
+                give_up(context, tx, waiting, RestoredStore.code)
+                if lane.name is LaneName.MESSAGES:
+                    lost.append(message_id)
+    user = context.address.user_id
+    put_notice(context, tx, Notice(NoticeKind.RESTORED, user, messages=tuple(lost[:MAX_NAMED])))

@@ -4,8 +4,10 @@
 Rules:
 - A ciphertext leaves only after the commit: a crash may lose a message, never use a key twice.
 - Nothing is encrypted to an identity key that is not accepted.
-- Each operation is counted in the commit that saves it (`epoch.py`).
+- Each operation is counted in the commit that saves it (`state/epoch.py`).
 """
+
+from typing import Final, get_args
 
 from e2ecross.address import Address
 from e2ecross.arguments import require_bytes, require_type
@@ -32,14 +34,7 @@ from e2ecross.state.trust import (
     trust_bundle_identity,
 )
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import (
-    Bytes,
-    Payload,
-    PayloadContent,
-    Text,
-    UnsupportedContent,
-    encode_payload,
-)
+from e2ecross.wire.content import Content, Payload, PayloadContent, encode_payload
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 
@@ -52,6 +47,8 @@ __all__ = [
     "require_other_device",
     "send_to_identity",
 ]
+
+_CONTENT: Final = get_args(Content)
 
 
 def require_other_device(context: Context, address: Address, name: str = "address") -> None:
@@ -70,7 +67,7 @@ def require_content(content: object) -> None:
     Raises:
         InvalidArgument: it is something else.
     """
-    require_type("content", content, Text, Bytes, UnsupportedContent)
+    require_type("content", content, *_CONTENT)
 
 
 def checked_message_id(context: Context, message_id: bytes | None) -> bytes:
@@ -127,7 +124,7 @@ def encrypt_plaintext(
         raise _no_session(address)
     if identity.pending_key is not None:
         raise UntrustedIdentity(address, identity.pending_key)
-    accepted = PublicKey(identity.identity_key)
+    accepted = identity.identity_key
     before = read_current_session(tx, place) or read_sessions(tx, place)
     ready = prepare_to_send(before, accepted)
     if ready.current is None:

@@ -75,8 +75,8 @@ def require_free_ids(next_id: int, count: int) -> None:
 
 
 def rotation_is_due(created_at_ms: int, now_ms: int, max_age_ms: int) -> bool:
-    """Tell whether the current signed prekey is to be replaced."""
-    return now_ms - created_at_ms >= max_age_ms
+    """Tell whether the current signed prekey is to be replaced; one dated in the future is."""
+    return not 0 <= now_ms - created_at_ms < max_age_ms
 
 
 def is_expired(replaced_at_ms: int, now_ms: int, kept_for_ms: int) -> bool:

@@ -6,9 +6,6 @@ Rules:
   nothing, so it can change nothing.
 - Our new ratchet key pair is drawn, and the finished chain closed, only after the MAC has been
   verified: a forged message costs one agreement and the bounded walk along a chain.
-- What an error says of history (received before, too old, too far ahead) is said of a ratchet key
-  that the peer has authenticated before, or not at all: under a new key it is what anybody may
-  have written, and `AuthenticationFailed`.
 - Nothing here knows addresses, identities or envelopes; the associated data comes in as bytes.
 
 Differences from the published text (all are what deployed Signal clients do):
@@ -44,7 +41,13 @@ from e2ecross.protocol.message_chain import (
 )
 from e2ecross.protocol.root_chain import advance_root_chain
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
-from e2ecross.protocol.spqr.state import SpqrState, find_spqr_key, spqr_send, use_spqr_key
+from e2ecross.protocol.spqr.state import (
+    FoundSpqrKey,
+    SpqrState,
+    find_spqr_key,
+    spqr_send,
+    use_spqr_key,
+)
 from e2ecross.wire.limits import MAX_RECEIVING_CHAINS, MAX_SKIPPED_KEYS_PER_SESSION
 from e2ecross.wire.signal_message import (
     VERSION_3,
@@ -62,8 +65,6 @@ __all__ = [
     "ratchet_decrypt",
     "ratchet_encrypt",
 ]
-
-_HISTORY: Final = (DuplicateMessage, MessageTooOld, TooManySkipped)
 
 
 class _RatchetFields(NamedTuple):
@@ -145,7 +146,7 @@ def ratchet_decrypt(
     Args:
         state: of the session.
         message: as decoded from the bytes that arrived.
-        associated_data: sender's and receiver's identity keys, 66 bytes.
+        associated_data: the two identity keys, sender's first, 66 bytes.
         entropy: for our next ratchet key pair, 32 bytes, drawn only if the peer's is new.
         max_forward_jump: how many messages may be skipped, in either ratchet.
         addresses: what a message that says who sends to whom must say, 36 bytes, or None: no such
@@ -155,10 +156,11 @@ def ratchet_decrypt(
         The new state, and the plaintext.
 
     Raises:
-        AuthenticationFailed: the MAC, the addresses or the padding are wrong; the post-quantum
-            ratchet says so; or it claims what follows under a new key.
-        DuplicateMessage, MessageTooOld, TooManySkipped: its key has been used, its chain closed
-            before it, or it is too far ahead.
+        AuthenticationFailed: the MAC, the addresses or the padding are wrong, or the post-quantum
+            ratchet says so; or one of the next three where the ratchet key is not known.
+        DuplicateMessage: the message key has been used.
+        MessageTooOld: the chain was closed before this message's number.
+        TooManySkipped: the message is too far ahead.
         InvalidKey: the agreement with its ratchet key is all zero.
         UnsupportedVersion: the sender does not run the post-quantum ratchet, and has to.
         DecodeError: the message of the post-quantum ratchet is malformed.
@@ -170,17 +172,11 @@ def ratchet_decrypt(
     if chain is None:
         root_key, chain = _new_receiving_chain(state, message.ratchet_key)
     try:
-        found = find_message_key(chain, message.counter, max_forward_jump)
-        pq_found = find_spqr_key(
-            state.spqr,
-            message.pq_ratchet,
-            max_forward_jump,
-            may_have_no_key=chain.may_have_no_pq_key,
-        )
+        found, pq_found = _find_keys(state, chain, message, max_forward_jump)
     except _HISTORY:
         if known is not None:
             raise
-        raise AuthenticationFailed("the message does not authenticate") from None
+        raise AuthenticationFailed("no chain of the session has this ratchet key") from None
     keys = derive_message_keys(found.message_key, pq_found.key)
     verify_mac(message.mac, keys.mac_key, associated_data, message.authenticated)
     if message.addresses is not None and message.addresses != addresses:
@@ -191,7 +187,27 @@ def ratchet_decrypt(
     spqr = use_spqr_key(state.spqr, pq_found)
     if known is None:
         return _turn(state, root_key, advanced, message.previous_counter, spqr, entropy), plaintext
-    return _stay(state, known, advanced, found, spqr), plaintext
+    chains = _replace_chain(state.receiving, known, advanced)
+    if found.skipped_chain_keys:
+        chains = _bound_skipped_keys(chains)
+    fields = (state.root_key, state.sending, state.previous_counter, chains, spqr)
+    return new_tuple(RatchetState, fields), plaintext
+
+
+_HISTORY: Final = (DuplicateMessage, MessageTooOld, TooManySkipped)
+"""What claims something about the messages before: anybody can claim it of a chain of their own."""
+
+
+def _find_keys(
+    state: RatchetState, chain: ReceivingChain, message: SignalMessage, max_forward_jump: int
+) -> tuple[FoundKey, FoundSpqrKey]:
+    """Find the keys of a message in both ratchets; nothing of it is authenticated yet."""
+    return find_message_key(chain, message.counter, max_forward_jump), find_spqr_key(
+        state.spqr,
+        message.pq_ratchet,
+        max_forward_jump,
+        may_have_no_key=chain.may_have_no_pq_key,
+    )
 
 
 def find_receiving_chain(state: RatchetState, ratchet_key: PublicKey) -> ReceivingChain | None:
@@ -281,19 +297,10 @@ def _turn(
     )
 
 
-def _stay(
-    state: RatchetState,
-    chain: ReceivingChain,
-    advanced: ReceivingChain,
-    found: FoundKey,
-    spqr: SpqrState | None,
-) -> RatchetState:
-    """Finish a step on a chain that we know."""
-    chains = tuple([advanced if other is chain else other for other in state.receiving])
-    if found.skipped_chain_keys:
-        chains = _bound_skipped_keys(chains)
-    fields = (state.root_key, state.sending, state.previous_counter, chains, spqr)
-    return new_tuple(RatchetState, fields)
+def _replace_chain(
+    chains: tuple[ReceivingChain, ...], old: ReceivingChain, new: ReceivingChain
+) -> tuple[ReceivingChain, ...]:
+    return tuple([new if chain is old else chain for chain in chains])
 
 
 def _bound_skipped_keys(chains: tuple[ReceivingChain, ...]) -> tuple[ReceivingChain, ...]:

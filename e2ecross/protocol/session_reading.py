@@ -148,11 +148,9 @@ def open_repeated_first_message(
         reading: see `Reading`.
 
     Raises:
-        RemoteError: as `ratchet_decrypt`; AuthenticationFailed also when the version is not that
-            of the session, or the identity key in the wrapper, which nothing else authenticates.
+        RemoteError: as `ratchet_decrypt`; AuthenticationFailed also when the identity key in the
+            wrapper, which nothing else authenticates, is not that of the session.
     """
-    if message.message.version is not session.version:
-        raise AuthenticationFailed("a prekey message has another version than its session")
     if message.identity_key != session.remote_identity_key:
         raise AuthenticationFailed("a prekey message names another identity than its session has")
     limit = _max_forward_jump(session, reading, is_current=session is record.current)

@@ -2,7 +2,6 @@
 """All sessions with one address: which one is sent with, and which ones still read.
 
 Rules:
-- A base key names one session, of one version: what is stored of it is found by that name.
 - The current session sends. Up to 40 archived ones, newest first, still read; the one that reads
   a message becomes current (`session_reading.py`).
 - When both ends start at once, we stay with our own unanswered session for a while (the stay
@@ -34,7 +33,9 @@ from e2ecross.protocol.session import (
 )
 from e2ecross.protocol.session_archive import bound_archive
 from e2ecross.wire.envelope import MessageKind
-from e2ecross.wire.limits import MAX_HELD_MESSAGES
+from e2ecross.wire.limits import (
+    MAX_HELD_MESSAGES,
+)
 
 __all__ = [
     "NO_SESSIONS",
@@ -120,7 +121,7 @@ def seal_message(
 
 
 def find_session(record: SessionRecord, base_key: PublicKey) -> Session | None:
-    """Return the session of that base key (33 bytes), which names it, or None."""
+    """Return the session of that base key (33 bytes), or None; there is one at most."""
     for session in all_sessions(record):
         if session.base_key == base_key:
             return session

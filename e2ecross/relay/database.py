@@ -9,22 +9,31 @@ Rules:
   that look for messages do not queue behind each other.
 - WAL and synchronous=FULL: what was answered is there after a crash. secure_delete=ON: what was
   acknowledged is overwritten in the file, at the latest when the last process closes it.
-- A file that is not ours, or of a newer release, is refused before anything in it is changed. One
-  of an older release is brought to the current schema when it is opened, in one transaction.
+- A file that is not ours, or whose schema is another one, is refused before anything in it is
+  changed. It is made when a relay is opened, and never again: one that was removed or replaced
+  under an open relay is refused by every transaction.
+- An exception may come at any instruction (a signal, Ctrl-C, no memory). So a transaction is a
+  call, and its end is SQLite's own `with`, in which no signal is handled. Who holds a connection is
+  recorded before it is taken; a holder whose call is over is nobody, and what it left open is
+  rolled back by the next one.
 - Every error of SQLite comes out as `BackendError`, with what to do about it.
 """
 
 import contextlib
 import os
 import sqlite3
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final, TypeVar
 
 from e2ecross.errors import BackendError
-from e2ecross.relay.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
+from e2ecross.relay.failures import DRIVER_ERRORS, backend_error, require_single_file
+from e2ecross.relay.schema import APPLICATION_ID, SCHEMA_VERSION, create_tables
 
 __all__ = ["BUSY_TIMEOUT_MS", "Database"]
 
@@ -34,39 +43,72 @@ BUSY_TIMEOUT_MS: Final = 10_000
 _RETRY_SECONDS: Final = 0.01
 _FILE_MODE: Final = 0o600  # SQLite gives -wal and -shm the same
 
-_ADVICE: Final = {
-    sqlite3.SQLITE_BUSY: "another process held it for too long: try again",
-    sqlite3.SQLITE_LOCKED: "another connection held it for too long: try again",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check the folder and the permissions",
-    sqlite3.SQLITE_READONLY: "it cannot be written: check the permissions of file and folder",
-    sqlite3.SQLITE_FULL: "the disk is full: make room and try again",
-    sqlite3.SQLITE_IOERR: "reading or writing failed: check the disk",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: restore it or start with a new file",
-    sqlite3.SQLITE_NOTADB: "it is not an SQLite file: name another path; it was not changed",
-}
-
 # Connections inherited over a fork end up here, so that no destructor closes them.
 _left_behind: list[object] = []
 
+T = TypeVar("T")
+
 
 class _Connection:
-    """The connection of one thread, and a lock so that closing waits for its transaction."""
+    """The connection of one thread, and the call that is inside a transaction with it."""
 
-    def __init__(self, raw: sqlite3.Connection) -> None:
+    def __init__(self, raw: sqlite3.Connection, known: "dict[int, _Reference]") -> None:
         self.raw = raw
-        self.lock = threading.Lock()
+        self._holder: FrameType | None = None
         self._process = os.getpid()
+        # Before anybody has it, so that closing finds it whatever comes next.
+        self._known = known
+        known[id(self)] = weakref.ref(self)
+
+    def take(self, holder: FrameType) -> None:
+        """Record who is inside.
+
+        Raises:
+            BackendError: the thread is inside already.
+        """
+        if self.is_held():
+            raise BackendError(
+                "this thread is inside another call of the relay (a signal handler, or a clock, "
+                "that calls it): call it when that has returned"
+            )
+        self._holder = holder
+
+    def leave(self) -> None:
+        """Record that nobody is inside any more."""
+        self._holder = None
 
     def close(self) -> None:
-        with self.lock:
-            self.raw.close()
+        """Close it when nobody is inside; leave it to its thread if that takes too long."""
+        give_up = time.monotonic() + 2 * BUSY_TIMEOUT_MS / 1000
+        while self.is_held():
+            if time.monotonic() > give_up:
+                return
+            time.sleep(_RETRY_SECONDS)
+        self.raw.close()
+
+    def is_held(self) -> bool:
+        """Whether a call is inside."""
+        holder = self._holder
+        if holder is None:
+            return False
+        try:
+            # What Python refuses for a call that is still running. One that is over may be kept by
+            # the traceback of its exception, and loses its variables there.
+            holder.clear()
+        except RuntimeError:
+            return True
+        return False
 
     def __del__(self) -> None:
         # A thread has ended, or the database was dropped without close().
         if self._process == os.getpid():
+            self._known.pop(id(self), None)
             self.raw.close()
         else:
             _left_behind.append(self.raw)
+
+
+_Reference = weakref.ref[_Connection]
 
 
 class _Connections:
@@ -74,19 +116,18 @@ class _Connections:
 
     def __init__(self) -> None:
         self.process = os.getpid()
-        self.lock = threading.Lock()
         self.of_thread = threading.local()
-        self.all: weakref.WeakSet[_Connection] = weakref.WeakSet()
+        self.all: dict[int, _Reference] = {}  # by id(); each step on it is one of Python's own
 
 
 class Database:
-    """The relay's file; `reading()` and `writing()` are its transactions.
+    """The relay's file; `read()` and `write()` are its transactions.
 
     Args:
         path: the file; it is created when it does not exist.
 
     Raises:
-        BackendError: the file cannot be opened, is not a relay's, or is of a newer release.
+        BackendError: the file cannot be opened, is not a relay's, or has another schema.
     """
 
     def __init__(self, path: str) -> None:
@@ -94,93 +135,128 @@ class Database:
         self.path = os.path.abspath(path)
         self._closed = False
         self._connections = _Connections()
-        # Who writes to whom is for the relay's account only. An empty file is a new one to SQLite;
-        # what cannot be created here fails there, with advice.
-        with contextlib.suppress(OSError, ValueError):
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
-        with self._errors():
+        try:
+            # Who writes to whom is for the relay's account only. To SQLite an empty file is new.
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
+            found = require_single_file(self.path)
+            self._identity = (found.st_dev, found.st_ino)
             self._connection()
+        except OSError as error:
+            if error.errno is None:  # a signal handler's, such as TimeoutError: it passes
+                raise
+            raise backend_error(self.path, error) from error
+        except DRIVER_ERRORS as error:
+            raise backend_error(self.path, error) from error
 
-    @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that may write: alone on the file, committed when the block ends.
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do some work in one transaction that may write: alone on the file; all of it or nothing.
 
-        Raises:
-            BackendError: SQLite failed; nothing of the block was kept.
-        """
-        with self._transaction("BEGIN IMMEDIATE") as connection:
-            yield connection
-
-    @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """One transaction that only reads: a single state of the file, beside any writer.
+        An exception that comes with the commit passes when the work may have been done.
 
         Raises:
-            BackendError: SQLite failed.
+            BackendError: SQLite failed, or the file is not there any more; nothing was kept.
         """
-        with self._transaction("BEGIN") as connection:
-            yield connection
+        return self._transact("BEGIN IMMEDIATE", work)
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do some work in one transaction that only reads: a single state, beside any writer.
+
+        Raises:
+            BackendError: SQLite failed, or the file is not there any more.
+        """
+        return self._transact("BEGIN", work)
 
     def close(self) -> None:
-        """Close the connections of this process; waits for transactions of other threads."""
-        self._closed = True
+        """Close the connections of this process; waits for transactions of other threads.
+
+        Raises:
+            BackendError: this thread is inside a transaction.
+        """
         connections = self._connections
         if connections.process != os.getpid():
+            self._closed = True
             return
-        with connections.lock:
-            for connection in list(connections.all):
+        own: _Connection | None = getattr(connections.of_thread, "connection", None)
+        if own is not None and own.is_held():
+            raise BackendError("this thread is inside a call of the relay: close it after that")
+        self._closed = True
+        for reference in list(connections.all.values()):
+            connection = reference()
+            if connection is not None:
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()
-            connections.all.clear()
         connections.of_thread = threading.local()
+        connections.all.clear()
 
-    @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        with self._errors():
-            connection = self._connection()
-            with connection.lock:
-                self._require_open()  # close() may have come in between
-                raw = connection.raw
-                raw.execute(begin)
-                try:
-                    yield raw
-                    raw.execute("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(sqlite3.Error):
-                        raw.execute("ROLLBACK")
-                    raise
-
-    @contextlib.contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _transact(self, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
+        self._require_open()
+        self._require_same_file()
         try:
-            yield
-        except (sqlite3.Error, UnicodeDecodeError) as error:  # the second: damaged text
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest is a detail of it
-            advice = _ADVICE.get(code, f"SQLite reports: {error}")
-            raise BackendError(f"the relay file {self.path} failed: {advice}") from error
+            connection = self._connection()
+            connection.take(sys._getframe())
+            try:
+                self._require_open()  # close() may have come in between; it waits from now on
+                return self._run(connection.raw, begin, work)
+            finally:
+                connection.leave()
+        except DRIVER_ERRORS as error:
+            raise backend_error(self.path, error) from error
+
+    def _run(
+        self, raw: sqlite3.Connection, begin: str, work: Callable[[sqlite3.Connection], T]
+    ) -> T:
+        if raw.in_transaction:  # a call of this thread was interrupted twice
+            raw.execute("ROLLBACK")
+        try:
+            with raw:  # which commits, or rolls back
+                raw.execute(begin)
+                result = work(raw)
+                # Again, because the transaction may have waited: what goes into a file that is
+                # gone is lost, and must not be answered as kept.
+                self._require_same_file()
+        except BaseException:
+            if raw.in_transaction:
+                raw.execute("ROLLBACK")
+            raise
+        return result
 
     def _require_open(self) -> None:
         if self._closed:
             raise BackendError("the relay has been closed: open it anew")
 
+    def _require_same_file(self) -> None:
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            found = None
+        except OSError as error:
+            if error.errno is None:  # as above
+                raise
+            raise backend_error(self.path, error) from error
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            raise BackendError(
+                f"the relay file {self.path} was {'removed' if found is None else 'replaced'} "
+                f"while it was open: put it back, or open a relay anew"
+            )
+
     def _connection(self) -> _Connection:
-        self._require_open()
         if self._connections.process != os.getpid():
             _left_behind.append(self._connections)
             self._connections = _Connections()
         connections = self._connections
         connection: _Connection | None = getattr(connections.of_thread, "connection", None)
         if connection is None:
-            connection = _Connection(self._open())
+            connection = _Connection(self._open(), connections.all)
             connections.of_thread.connection = connection
-            with connections.lock:
-                connections.all.add(connection)
         return connection
 
     def _open(self) -> sqlite3.Connection:
-        # check_same_thread: close() closes the connections of all threads, under their locks.
+        # mode=rw: a file that was removed is not made anew. check_same_thread: close() closes the
+        # connections of all threads.
         raw = sqlite3.connect(
-            self.path,
+            f"{Path(self.path).as_uri()}?mode=rw",
+            uri=True,
             timeout=BUSY_TIMEOUT_MS / 1000,
             isolation_level=None,
             check_same_thread=False,
@@ -193,22 +269,18 @@ class Database:
         return raw
 
     def _prepare(self, raw: sqlite3.Connection) -> None:
-        version = self._version(raw)
+        is_empty = self._is_empty(raw)
         raw.execute("PRAGMA synchronous = FULL")
-        raw.execute("PRAGMA secure_delete = ON")  # also for rows that a migration moves
-        if version < SCHEMA_VERSION:
-            raw.execute("BEGIN IMMEDIATE")
-            try:
-                migrate(raw, self._version(raw))  # again: another process may have been first
-                raw.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(sqlite3.Error):
-                    raw.execute("ROLLBACK")
-                raise
+        raw.execute("PRAGMA secure_delete = ON")
+        if is_empty:
+            with raw:
+                raw.execute("BEGIN IMMEDIATE")
+                if self._is_empty(raw):  # still: another process may have been first
+                    create_tables(raw)
         _switch_to_wal(raw)
 
-    def _version(self, raw: sqlite3.Connection) -> int:
-        """The schema of a relay's file, 0 for an empty one; anything else is refused."""
+    def _is_empty(self, raw: sqlite3.Connection) -> bool:
+        """Whether the file is a new one; what is not a relay's of this schema is refused."""
         # One statement, so one state of the file: another process may be creating it.
         application_id, version, objects = raw.execute(
             "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master)"
@@ -217,15 +289,16 @@ class Database:
         if application_id == APPLICATION_ID:
             if version > SCHEMA_VERSION:
                 raise BackendError(
-                    f"the relay file {self.path} has version {version}, this release reads up to "
+                    f"the relay file {self.path} has schema {version}, this release reads schema "
                     f"{SCHEMA_VERSION}: upgrade e2ecross"
                 )
-            return int(version)
+            if version == SCHEMA_VERSION:
+                return False
         if application_id or version or objects:
             raise BackendError(
                 f"{self.path} is not the file of a relay: name another path; it was not changed"
             )
-        return 0
+        return True
 
 
 def _switch_to_wal(raw: sqlite3.Connection) -> None:

@@ -24,7 +24,7 @@ import hmac
 import sqlite3
 from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import MAX_DEVICE, Address, UserId
 from e2ecross.errors import (
     BackendError,
     InvalidArgument,
@@ -34,17 +34,20 @@ from e2ecross.errors import (
 from e2ecross.relay import prekeys
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.prekeys import Prekey, PrekeyKind
-from e2ecross.relay.rows import read_row, require_row
+from e2ecross.relay.rows import read_row, read_rows, require_row
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PreKeyBundle, PublishedKeys
 
 __all__ = [
     "claim",
+    "devices_with_keys",
     "epoch",
     "hand_out_bundle",
+    "has_devices",
     "is_holder",
     "is_registered",
     "publish",
     "record_epoch",
+    "replace_token",
     "require_holder",
     "unused_count",
 ]
@@ -92,6 +95,39 @@ def claim(connection: sqlite3.Connection, address: Address, token: bytes) -> Non
         " kyber_prekey_signature = NULL, epoch = 0",
         (str(address), hashlib.sha256(token).digest()),
     )
+
+
+def replace_token(connection: sqlite3.Connection, address: Address, token: bytes) -> None:
+    """Give a registered address to another token of the same user; everything else stays."""
+    connection.execute(
+        "UPDATE accounts SET token_sha256 = ? WHERE address = ?",
+        (hashlib.sha256(token).digest(), str(address)),
+    )
+
+
+def devices_with_keys(connection: sqlite3.Connection, user: UserId) -> list[int]:
+    """Return which devices of a user have published keys, in ascending order.
+
+    Raises:
+        BackendError: somebody has written what is no address into the file.
+    """
+    rows = read_rows(
+        connection,
+        "SELECT address FROM accounts WHERE address >= ? AND address < ?"
+        " AND identity_key IS NOT NULL LIMIT ?",
+        (*_range(user), MAX_DEVICE),
+        str,
+    )
+    try:
+        return sorted(Address.parse(address).device for (address,) in rows)
+    except InvalidArgument as error:
+        raise BackendError(f"the addresses of {user} in the relay file are damaged") from error
+
+
+def has_devices(connection: sqlite3.Connection, user: UserId) -> bool:
+    """Tell whether a device of the user is registered."""
+    query = "SELECT 1 FROM accounts WHERE address >= ? AND address < ? LIMIT 1"
+    return connection.execute(query, _range(user)).fetchone() is not None
 
 
 def epoch(connection: sqlite3.Connection, address: Address) -> int:
@@ -231,6 +267,11 @@ def hand_out_bundle(
     except InvalidArgument as error:  # somebody has written into the file
         raise BackendError(f"the keys of {address} in the relay file are damaged") from error
     return bundle, used is not None or used_kyber is not None
+
+
+def _range(user: UserId) -> tuple[str, str]:
+    """Between which texts the addresses of a user are: from its dot to the character after it."""
+    return f"{user}.", f"{user}/"
 
 
 def _last_resort(connection: sqlite3.Connection, address: Address) -> Prekey | None:

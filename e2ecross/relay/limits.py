@@ -41,8 +41,7 @@ class RelayLimits:
             for the service around the relay to decide.
         fetch_messages: envelopes returned by one `fetch`; bounds the memory of one call (125 MiB).
         one_time_prekeys: unused one-time prekeys of one device, of each kind: twenty of the usual
-            batches of 100, or two of the largest. A device of an earlier release has a batch of
-            one kind here when it publishes its first of both. Of Kyber they take 3.3 MB.
+            batches of 100, or two of the largest. Of Kyber they take 3.3 MB.
         handed_out_prekeys: ids of handed-out and withdrawn one-time prekeys remembered per device
             and kind, newest first, so that a publication that is repeated does not revive one. At
             least `one_time_prekeys`: no more can be handed out between a publication and its

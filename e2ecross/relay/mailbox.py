@@ -24,11 +24,13 @@ from e2ecross.errors import MailboxFull
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import read_row, read_rows, require_row
 from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.exchange import Waiting
 
 __all__ = ["deposit", "drop_all", "fetch", "forget_expired", "remove", "waiting"]
 
 _FORGET_BATCH: Final = 100
-"""Expired triples deleted with one deposit: more than a deposit adds, and little work."""
+"""Expired triples deleted with a call, beside one for each of its envelopes: more than the call
+adds, and little work."""
 
 
 def deposit(
@@ -63,7 +65,7 @@ def deposit(
 
 def fetch(
     connection: sqlite3.Connection, address: Address, limit: int, after: int
-) -> list[tuple[int, bytes]]:
+) -> list[Waiting]:
     """Return up to `limit` waiting envelopes with numbers above `after`, oldest first."""
     rows = read_rows(
         connection,
@@ -72,7 +74,7 @@ def fetch(
         (str(address), after, limit),
         *(int, bytes),
     )
-    return [(number, envelope) for number, envelope in rows]
+    return [Waiting(number, envelope) for number, envelope in rows]
 
 
 def waiting(connection: sqlite3.Connection, address: Address) -> list[bytes]:
@@ -127,12 +129,18 @@ def drop_all(
     remove(connection, address, numbers, limits, now_ms)
 
 
-def forget_expired(connection: sqlite3.Connection, now_ms: int) -> None:
-    """Forget triples whose time is over, the oldest first, a bounded number of them."""
+def forget_expired(connection: sqlite3.Connection, now_ms: int, envelopes: int) -> None:
+    """Forget triples whose time is over, the oldest first, a bounded number of them.
+
+    Args:
+        connection: inside a writing transaction.
+        now_ms: the time, milliseconds since 1970.
+        envelopes: how many are to be deposited.
+    """
     connection.execute(
         "DELETE FROM deposits WHERE triple_sha256 IN (SELECT triple_sha256 FROM deposits"
         " WHERE forget_at_ms <= ? ORDER BY forget_at_ms LIMIT ?)",
-        (now_ms, _FORGET_BATCH),
+        (now_ms, _FORGET_BATCH + envelopes),
     )
 
 

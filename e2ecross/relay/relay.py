@@ -4,27 +4,25 @@
 Rules:
 - It sees addresses, kinds, sizes, times and who asks for whose keys. It holds no private key and
   no plaintext, so it can lose, delay, repeat or alter messages, and never read or forge one.
-- Everything but registering needs the token of the address, checked in the transaction that does
-  the work. An envelope's sender must be the holder.
-- Every call may be repeated; a second time it changes nothing, except that each `fetch_bundle`
-  hands out another one-time prekey.
-- A device tells its epoch, how many operations its store has committed, with what it deposits and
-  publishes. The relay keeps the highest, and hands it to the device only: a device whose store was
-  restored finds that it is behind. A relay that lies can hide that, or claim it.
-- Several threads and processes may use one file.
-- It logs nothing, and no token or envelope is in an error or a `repr`.
+- Everything but registering needs the token of the address (of an envelope: its sender's), checked
+  in the transaction that does the work.
+- Every call may be repeated; only `fetch_keys` then hands out other one-time prekeys.
+- A device tells its epoch with what it deposits and publishes. The relay keeps the highest, and
+  hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
+- Several threads and processes may use one file. No token or envelope is in an error or a `repr`.
 
 What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`). How often
-a device may ask, and who gets how many accounts, is for the service around it to bound: many users
-together can use up the one-time prekeys of a device, which then receives first messages without.
+a device may ask, and who gets how many accounts, is for the service around it to bound.
 """
 
 import os
+import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.address import Address
 from e2ecross.arguments import (
@@ -35,14 +33,16 @@ from e2ecross.arguments import (
     require_type,
     require_whole_number,
 )
-from e2ecross.errors import BackendRefused, InvalidArgument, MailboxFull, UnknownRecipient
-from e2ecross.relay import allowance, directory, mailbox
+from e2ecross.errors import BackendRefused, UnknownRecipient
+from e2ecross.relay import arguments, directory, mailbox
+from e2ecross.relay.calls import claim, decode_all, deposit_each, hand_out
 from e2ecross.relay.database import Database
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import MAX_NUMBER
-from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
+from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, TOKEN_BYTES
+from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
+from e2ecross.wire.limits import TOKEN_BYTES
 
 __all__ = ["Relay"]
 
@@ -61,25 +61,22 @@ def _system_clock_ms() -> int:
 
 
 class Relay:
-    """A directory of published keys and mailboxes, in one file.
+    """A directory of published keys and mailboxes, in one file; to be closed, or used by `with`.
 
-    Use it as a context manager or call `close()`. Each method raises `InvalidArgument` for an
-    argument of the wrong type, length or range, and `BackendError` when the file cannot be used
-    or the relay has been closed; what else it raises is said there.
+    Each method also raises `BackendError` when the file cannot be used or the relay was closed.
 
     Args:
         path: the file; created when it does not exist. It must name a file: processes share it.
         authorise: decides who may claim an address. Called with the address and whether it is
             taken under another token, outside of any transaction; only `True` lets the claim go
-            ahead. For a taken address that is a reset: the new token replaces the old one, and
-            the published keys, epoch and waiting envelopes of the old holder are dropped. By
-            default the first to come gets an address, and nobody can reset it.
+            ahead. For a taken address that is a reset: published keys, epoch and waiting envelopes
+            of the old holder are dropped. By default the first to come gets an address, for good.
         limits: bounds on what is carried and kept.
         clock: returns the time, milliseconds since 1970.
 
     Raises:
         InvalidArgument: an argument has the wrong type.
-        BackendError: the file cannot be opened, is not a relay's, or is of a newer release.
+        BackendError: the file cannot be opened, is not a relay's, or has another schema.
     """
 
     def __init__(
@@ -101,16 +98,19 @@ class Relay:
 
     @property
     def path(self) -> Path:
-        """The relay's file, absolute."""
+        """The file, absolute."""
         return Path(self._database.path)
 
     @property
     def limits(self) -> RelayLimits:
-        """The bounds on what is carried and kept."""
+        """The bounds."""
         return self._limits
 
     def __repr__(self) -> str:
         return f"<Relay {self._database.path}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a Relay cannot be pickled or copied: open its path again")
 
     def __enter__(self) -> "Relay":
         return self
@@ -130,28 +130,34 @@ class Relay:
     # --- The directory ----------------------------------------------------------------------
 
     @forgets_secrets
-    def register(self, address: Address, token: bytes) -> None:
+    def register(
+        self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
+    ) -> None:
         """Claim an address under a secret token; the same token again is a no-op.
 
         Args:
             address: the device to register.
             token: 32 random bytes, secret; only its SHA-256 is kept.
+            replaces: the token that the address is claimed under now, 32 bytes, secret, or empty:
+                the identity has moved to another installation. Then nobody is asked, the old token
+                is `NotRegistered` from then on, and everything else of the address stays: mailbox,
+                epoch, and the published keys, until the new installation publishes its own with
+                `replace`. A wrong one counts as none.
+            credential: for the service around a relay; not used here, `authorise` decides.
 
         Raises:
             BackendRefused: `authorise` did not let the claim go ahead.
         """
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
+        arguments.require_replaced_token(replaces, credential)
         allowed: bool | None = None  # whether the address was taken when authorise said yes
         while True:
-            with self._database.writing() as connection:
-                if directory.is_holder(connection, address, token):
-                    return
-                taken = directory.is_registered(connection, address)
-                if taken is allowed:
-                    directory.claim(connection, address, token)
-                    mailbox.drop_all(connection, address, self._limits, self._clock())
-                    return
+            taken = self._database.write(
+                partial(claim, address, (token, replaces), allowed, self._limits, self._clock())
+            )
+            if taken is None:
+                return
             # Asked outside of the transaction, because the answer may take a network; asked again
             # when somebody else claimed the address meanwhile. It never becomes free, so the loop
             # ends. `is True`: an `async def` given by mistake must not let everybody in.
@@ -165,24 +171,13 @@ class Relay:
     def publish(
         self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
     ) -> None:
-        """Set the published keys of the token's address, adding the one-time prekeys.
+        """Set the published keys of the token's address; see `e2ecross.Backend`.
 
-        A one-time prekey id that was published before is ignored, also when it has been handed
-        out since. A changed identity key drops the one-time prekeys of the old one.
+        A changed identity key drops the one-time prekeys of the old one.
 
         A publication is late when one with a higher epoch came before it, under the same identity
         key. Of a late one only the one-time prekeys count; after one with `replace` not even those.
-
-        Args:
-            token: that of `published.address`, 32 bytes, secret.
-            published: the public keys.
-            epoch: that of the device's store when it made the publication, 0 to 2^63-1; 0 if it
-                does not tell: then the publication is taken as the latest. Kept if it is the
-                highest, in the transaction of the publication.
-            replace: the store was restored, and the private halves of all that was published before
-                are gone. Unused one-time prekeys of before are not handed out any more, unless they
-                are in this publication; their ids stay known. Those of publications with a higher
-                epoch stay.
+        One-time prekeys of publications with a higher epoch are not replaced.
 
         Raises:
             InvalidKey: one of the keys is not acceptable.
@@ -196,23 +191,29 @@ class Relay:
         require_type("replace", replace, bool)
         # As it would arrive over a network: `decode` also checks the keys themselves.
         published = PublishedKeys.decode(published.encode())
-        with self._database.writing() as connection:
+
+        def work(connection: sqlite3.Connection) -> None:
             directory.require_holder(connection, published.address, token)
             directory.record_epoch(connection, published.address, epoch)
             directory.publish(connection, published, self._limits, epoch, replace)
 
+        self._database.write(work)
+
     @forgets_secrets
-    def epoch(self, address: Address, token: bytes) -> int:
-        """Return the highest epoch that the device has told, 0 if none.
+    def epochs(self, address: Address, token: bytes) -> dict[int, int]:
+        """Return the highest epoch that the device has told, 0 if none, as that of stripe 0.
 
         Raises:
             NotRegistered: the token (32 bytes, secret) is not that of the address.
         """
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        with self._database.reading() as connection:
+
+        def work(connection: sqlite3.Connection) -> dict[int, int]:
             directory.require_holder(connection, address, token)
-            return directory.epoch(connection, address)
+            return {0: directory.epoch(connection, address)}
+
+        return self._database.read(work)
 
     @forgets_secrets
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
@@ -225,100 +226,121 @@ class Relay:
         """
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        with self._database.reading() as connection:
+
+        def work(connection: sqlite3.Connection) -> int:
             directory.require_holder(connection, address, token)
             return directory.unused_count(connection, address)
 
+        return self._database.read(work)
+
     @forgets_secrets
-    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
-        """Hand out keys of a device, with a one-time prekey of each kind while there are any.
+    def fetch_keys(
+        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | UnknownRecipient]:
+        """Hand out keys of devices, each with a one-time prekey of each kind while there are any.
+
+        Devices without keys are left out; of a user without any of those asked for there is
+        `UnknownRecipient` in its place. Without devices asked for, nothing is used up: the answer
+        is the account's list of devices alone, which is empty as long as there are no lists.
 
         Without a one-time Kyber prekey the device's last-resort one is in the bundle, if it offers
         Kyber prekeys. The asking user gets at most `RelayLimits.one_time_prekeys_per_requester`
-        bundles with one-time prekeys in a while. After that, too, bundles come, without any.
+        bundles of a device with one-time prekeys in a while. After that, too, bundles come,
+        without any.
 
         Args:
             requester: the asking device.
             token: the asking device's token, 32 bytes, secret.
-            address: whose keys are wanted.
+            wanted: whose keys, of 1 to 1,024 users; of each at most 16 devices, if all are wanted
+                those with the lowest numbers.
+
+        Returns:
+            In the order of `wanted`, the keys of each user, or why there are none.
 
         Raises:
-            UnknownRecipient: the address has not published keys.
             NotRegistered: the token is not that of the requester.
         """
         require_type("requester", requester, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        require_type("address", address, Address)
-        with self._database.writing() as connection:
+        asked = arguments.require_wanted(wanted)
+
+        def work(connection: sqlite3.Connection) -> list[UserKeys | UnknownRecipient]:
             directory.require_holder(connection, requester, token)
-            now_ms = self._clock()
-            pair = (requester.user_id, address)
-            allowance.forget_expired(connection, now_ms)
-            left = allowance.is_left(connection, *pair, self._limits, now_ms)
-            bundle, is_one_time = directory.hand_out_bundle(connection, address, left)
-            if is_one_time:
-                allowance.use(connection, *pair, self._limits, now_ms)
-            return bundle
+            now_ms, limits = self._clock(), self._limits
+            return [hand_out(connection, requester, keys, limits, now_ms) for keys in asked]
+
+        return self._database.write(work)
 
     # --- The mailboxes ----------------------------------------------------------------------
 
     @forgets_secrets
-    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
-        """Put an encoded envelope into its recipient's mailbox, once per message id.
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        """Put encoded envelopes into their recipients' mailboxes, each once per message id.
+
+        Each is taken or refused on its own, in order, in one transaction. Refused are, with
+        `BackendRefused`: what is no envelope, is larger than this relay carries, or is of another
+        sender than the token; with `UnknownRecipient`: what is for nobody; with `MailboxFull`: what
+        has no room; of a sender of whom few wait there, some more are kept
+        (`RelayLimits.mailbox_reserve_per_sender`). A repetition is taken, and changes nothing.
 
         Args:
-            token: that of the envelope's sender, 32 bytes, secret.
-            envelope: as encoded by the sender; kept and delivered as it is.
-            epoch: that of the sender's store, 0 to 2^63-1; 0 if it does not tell. Kept if it is the
-                highest, in the transaction of the deposit, also for a repetition. With
-                `UnknownRecipient` and `MailboxFull` too, in a transaction of its own: the
-                ciphertext has left the device all the same.
+            token: that of the envelopes' sender, 32 bytes, secret.
+            envelopes: 1 to 1,024, at most 4,194,304 bytes; kept and delivered as they are.
+            epochs: that of the sender's store under 0, 0 to 2^63-1. Kept if it is the highest,
+                whatever becomes of the envelopes, in their transaction.
+            consents: of fleets: none, or one for each envelope, empty or of 32 bytes; not used.
+
+        Returns:
+            What was refused, by place. `epochs`: the highest that is known of the sender now, under
+            0; empty if nothing was an envelope, so that there was no sender. `seqs` is empty: it is
+            of lists of devices.
 
         Raises:
-            DecodeError: not an envelope.
-            UnsupportedVersion: an envelope of a later version.
-            BackendRefused: the envelope is larger than this relay carries.
-            NotRegistered: the token is not that of the envelope's sender.
-            UnknownRecipient: the recipient is not registered.
-            MailboxFull: too many messages wait for the recipient; of a sender of whom few wait
-                there, some more are kept (`RelayLimits.mailbox_reserve_per_sender`).
+            NotRegistered: the token is not that of any sender in them; nothing was kept.
+            BackendRefused: `epochs` tells of a fleet; nothing was kept.
         """
         require_bytes("token", token, TOKEN_BYTES)
-        require_type("envelope", envelope, bytes)
-        require_whole_number("epoch", epoch, 0, MAX_NUMBER)
-        # Beyond the last bound it is no envelope anywhere, and `decode` says so before parsing.
-        if self._limits.envelope_bytes < len(envelope) <= MAX_ENVELOPE_BYTES:
-            raise BackendRefused(
-                f"the envelope has {len(envelope)} bytes, this back end carries up to "
-                f"{self._limits.envelope_bytes}"
-            )
-        decoded = Envelope.decode(envelope)
-        try:
-            with self._database.writing() as connection:
-                directory.require_holder(connection, decoded.sender, token)
-                if not directory.is_registered(connection, decoded.recipient):
-                    raise UnknownRecipient(f"{decoded.recipient} is not registered")
-                directory.record_epoch(connection, decoded.sender, epoch)
-                mailbox.forget_expired(connection, self._clock())
-                mailbox.deposit(connection, decoded, envelope, self._limits)
-        except (UnknownRecipient, MailboxFull):
-            # The ciphertext has left the device all the same.
-            with self._database.writing() as connection:
-                directory.require_holder(connection, decoded.sender, token)
-                directory.record_epoch(connection, decoded.sender, epoch)
-            raise
+        listed = arguments.require_envelopes(envelopes)
+        told = arguments.require_told(epochs)
+        arguments.require_consents(consents, len(listed))
+        batch, limits = decode_all(listed), self._limits
+        return self._database.write(
+            lambda connection: deposit_each(connection, token, batch, told, limits, self._clock())
+        )
 
     @forgets_secrets
     def fetch(
-        self, address: Address, token: bytes, limit: int, after: int = 0
-    ) -> list[tuple[int, bytes]]:
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        *,
+        wait_ms: int = 0,
+        hold_ms: int = 0,
+        holder: bytes = b"",
+    ) -> list[Waiting]:
         """Return waiting envelopes with their numbers, oldest first; they stay until acknowledged.
+
+        A number never names another envelope as long as the file lives. In a file that was put back
+        to a backup, numbers are given anew.
 
         Args:
             address: whose mailbox.
             token: that address's token, 32 bytes, secret.
             limit: how many at most, 1 to `RelayLimits.fetch_messages` (1000).
             after: only those with higher numbers.
+            wait_ms: 0 to 30,000; not used: this relay answers at once.
+            hold_ms: 0 to 600,000, of fleets; not used: this relay holds nothing, so that whoever
+                asks gets all that waits.
+            holder: 16 bytes with `hold_ms`, else empty; not used.
 
         Raises:
             NotRegistered: the token is not that of the address.
@@ -327,9 +349,13 @@ class Relay:
         require_bytes("token", token, TOKEN_BYTES)
         require_whole_number("limit", limit, 1, self._limits.fetch_messages)
         require_whole_number("after", after, 0, MAX_NUMBER)
-        with self._database.reading() as connection:
+        arguments.require_waiting(wait_ms, hold_ms, holder)
+
+        def work(connection: sqlite3.Connection) -> list[Waiting]:
             directory.require_holder(connection, address, token)
             return mailbox.fetch(connection, address, limit, after)
+
+        return self._database.read(work)
 
     @forgets_secrets
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
@@ -345,17 +371,16 @@ class Relay:
         """
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        require_type("numbers", numbers, Sequence)
-        is_text = isinstance(numbers, bytes | bytearray | str)
-        if is_text or not all(type(number) is int for number in numbers):
-            raise InvalidArgument("numbers must be a list of whole numbers")
-        possible = [number for number in numbers if 0 < number <= MAX_NUMBER]
+        possible = arguments.require_numbers(numbers)
         # At least one round, so that a wrong token is refused whatever the numbers are.
         for start in range(0, max(len(possible), 1), _ACKNOWLEDGE_BATCH):
             batch = possible[start : start + _ACKNOWLEDGE_BATCH]
-            with self._database.writing() as connection:
+
+            def work(connection: sqlite3.Connection, batch: list[int] = batch) -> None:
                 directory.require_holder(connection, address, token)
                 mailbox.remove(connection, address, batch, self._limits, self._clock())
+
+            self._database.write(work)
 
     # --- For the operator -------------------------------------------------------------------
 
@@ -370,6 +395,5 @@ class Relay:
             DecodeError: somebody has written something into the file that is not an envelope.
         """
         require_type("address", address, Address)
-        with self._database.reading() as connection:
-            rows = mailbox.waiting(connection, address)
+        rows = self._database.read(lambda connection: mailbox.waiting(connection, address))
         return [Envelope.decode(row) for row in rows]

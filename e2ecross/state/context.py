@@ -6,6 +6,7 @@ Rules:
   its registration id. Everything else is read inside the transaction that uses it.
 """
 
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from e2ecross.crypto.keys import KeyPair, key_pair_from_private
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import NoDevice, RecordCorrupted
 from e2ecross.state.policy import Policy
-from e2ecross.state.witness import CheckedWitness
+from e2ecross.state.witness import CheckedWitness, EpochWatch
 from e2ecross.stores.base import Store, Table, Transaction
 from e2ecross.wire.records import DeviceRecord
 from e2ecross.wire.service_id import encode_addresses
@@ -55,6 +56,10 @@ class Context(Secret):
         clock: milliseconds since 1970.
         entropy: where its randomness comes from.
         witness: who is told how far the store has come, or None.
+        watch: remembers how far it was seen to have come.
+        inbox_id: tells the inboxes of installations apart, 32 bytes; not secret.
+        new_items: numbers of items that this object has put into the inbox, and that nobody has
+            handed over yet.
     """
 
     address: Address
@@ -64,7 +69,10 @@ class Context(Secret):
     policy: Policy
     clock: Clock
     entropy: EntropySource
-    witness: CheckedWitness | None = None
+    witness: CheckedWitness | None
+    watch: EpochWatch
+    inbox_id: bytes
+    new_items: set[int]
 
     def addresses_to(self, recipient: Address) -> bytes | None:
         """What a message of ours says of who sends to whom, 36 bytes, or None."""
@@ -130,13 +138,18 @@ def open_context(
     witness: CheckedWitness | None = None,
 ) -> Context:
     """Put together what the operations of a device work with."""
+    identity_key_pair = key_pair_from_private(device.identity_private_key)
+    who = f"{device.address} {device.registration_id} ".encode() + identity_key_pair.public
     return Context(
         address=device.address,
-        identity_key_pair=key_pair_from_private(device.identity_private_key),
+        identity_key_pair=identity_key_pair,
         registration_id=device.registration_id,
         store=store,
         policy=policy,
         clock=clock,
         entropy=entropy,
         witness=witness,
+        watch=EpochWatch(),
+        inbox_id=hashlib.sha256(who).digest(),
+        new_items=set(),
     )

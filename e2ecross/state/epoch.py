@@ -8,29 +8,33 @@ Rules:
   must not send before it is opened as restored, because its sessions would use message keys a
   second time.
 - A lower number at the back end or the witness is normal: the commit comes first.
+- A device remembers the highest epoch that it has seen: in its own commits, in what the back end
+  answers, at the witness, which is asked each time. Whatever releases something compares the store
+  with that first, inside its transaction: an older state may be put under an open store.
 """
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+import sys
+from contextlib import suppress
 from dataclasses import replace
+from types import TracebackType
 from typing import Final
 
-from e2ecross.errors import BackendError, RestoredStore, WitnessFailed
+from e2ecross.errors import BackendError, WitnessFailed
 from e2ecross.state.context import Context, require_device, save_device
 from e2ecross.state.publication import read_publication
 from e2ecross.state.witness import CheckedWitness
-from e2ecross.stores.base import Codec, Store, Table, Transaction
+from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.records import decode_epoch, encode_epoch
 
 __all__ = [
     "EPOCH_ROW",
-    "check_epoch",
+    "WitnessedReceipt",
+    "WitnessedRestore",
+    "WitnessedTransaction",
+    "check_backend_epoch",
     "count_operation",
     "read_epoch",
-    "require_epoch",
     "set_epoch",
-    "witnessed_receipt",
-    "witnessed_transaction",
 ]
 
 EPOCH_ROW: Final = b"epoch"
@@ -56,82 +60,126 @@ def count_operation(tx: Transaction) -> int:
     return epoch
 
 
-def witnessed_transaction(context: Context) -> AbstractContextManager[Transaction]:
-    """A transaction, and after its commit the witness hears how far the store has come.
+class WitnessedTransaction:
+    """A transaction of an operation whose result leaves the device; a context manager.
 
-    For every operation whose result leaves the device: what the block returns is not released
-    when the witness cannot be told.
+    The store is first held against the highest epoch that was seen. After the commit the witness
+    hears how far the store has come; what the block returns is not released when that fails.
 
     Raises:
-        WitnessFailed: it cannot be told. The transaction is committed.
+        RestoredStore: somebody has seen the store further ahead. Nothing was changed.
+        WitnessFailed: the witness cannot be asked; or told, then the transaction is committed.
     """
-    if context.witness is None:
-        return context.store.transaction()
-    return _witnessed(context.store, context.witness)
+
+    # A class and not a generator, which takes a microsecond longer.
+    __slots__ = ("_context", "_inner", "_tx")
+
+    def __init__(self, context: Context) -> None:
+        """Of the device; nothing is begun yet."""
+        self._context = context
+
+    def __enter__(self) -> Transaction:
+        context = self._context
+        self._inner = context.store.transaction()
+        tx = self._tx = self._inner.__enter__()
+        try:
+            if context.witness is not None:
+                self._ask(context.witness)
+            epoch = tx.get_value(Table.DEVICE, b"", EPOCH_ROW, _EPOCH) or 0
+            if context.watch.seen > epoch:
+                context.watch.refuse(epoch)
+        except BaseException:
+            self._inner.__exit__(*sys.exc_info())
+            raise
+        return tx
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._inner.__exit__(kind, error, traceback)
+            return
+        try:
+            epoch = self._tx.get_value(Table.DEVICE, b"", EPOCH_ROW, _EPOCH) or 0
+        except BaseException:
+            self._inner.__exit__(*sys.exc_info())
+            raise
+        self._inner.__exit__(None, None, None)
+        context = self._context
+        if epoch > context.watch.seen:
+            context.watch.note(epoch)
+        if context.witness is not None:
+            self._tell(context.witness, epoch)
+
+    def _ask(self, witness: CheckedWitness) -> None:
+        self._context.watch.note(witness.read(), "the witness")
+
+    def _tell(self, witness: CheckedWitness, epoch: int) -> None:
+        witness.tell(epoch)
 
 
-def witnessed_receipt(context: Context) -> AbstractContextManager[Transaction]:
-    """The same for a message that was read: its plaintext is released in any case.
+class WitnessedReceipt(WitnessedTransaction):
+    """The same for a message that is read, whether or not the witness can be asked or told.
 
     The key that opened it is gone: held back, it would be lost. The next operation that sends
-    tells the witness, or fails.
+    asks and tells the witness, or fails.
     """
-    if context.witness is None:
-        return context.store.transaction()
-    return _witnessed_receipt(context.store, context.witness)
+
+    __slots__ = ()
+
+    def _ask(self, witness: CheckedWitness) -> None:
+        with suppress(WitnessFailed):
+            super()._ask(witness)
+
+    def _tell(self, witness: CheckedWitness, epoch: int) -> None:
+        with suppress(WitnessFailed):
+            super()._tell(witness, epoch)
 
 
-@contextmanager
-def _witnessed(store: Store, witness: CheckedWitness) -> Iterator[Transaction]:
-    with store.transaction() as tx:
-        yield tx
-        epoch = read_epoch(tx)
-    witness.tell(epoch)
+class WitnessedRestore(WitnessedTransaction):
+    """The same for an operation that makes a store usable of which somebody has seen more.
 
-
-@contextmanager
-def _witnessed_receipt(store: Store, witness: CheckedWitness) -> Iterator[Transaction]:
-    with suppress(WitnessFailed), _witnessed(store, witness) as tx:
-        yield tx
-
-
-def require_epoch(epoch: int, known: int, who: str) -> None:
-    """Refuse a store that somebody has seen further ahead.
-
-    Args:
-        epoch: the store's.
-        known: the highest that they know.
-        who: they, in the error's message.
-
-    Raises:
-        RestoredStore: theirs is higher.
+    The caller has asked the witness, and lets the store go on above it.
     """
-    if known > epoch:
-        raise RestoredStore(
-            f"{who} knows {known} operations of this device, its store only {epoch}: an older "
-            f"copy of the store was put back, or two copies are in use. Nothing was changed. If "
-            f"no newer copy exists, open this one with Device.open(store, restored=True)"
-        )
+
+    __slots__ = ()
+
+    def _ask(self, witness: CheckedWitness) -> None:
+        """Ask nothing: what the witness knows would refuse the store."""
 
 
-def check_epoch(tx: Transaction, backend_epoch: int) -> None:
-    """Hold the store against what the back end has seen of this device; before the first deposit.
+def check_backend_epoch(context: Context, told: object) -> None:
+    """Hold the store against what the back end has seen of this device; one transaction.
 
     A store that was just restored or imported takes over the back end's epoch, once.
+
+    Args:
+        context: of the device.
+        told: what the back end has answered.
 
     Raises:
         RestoredStore: the back end's is higher.
         BackendError: it answered with something that is no epoch.
     """
-    device, epoch = require_device(tx), read_epoch(tx)
-    if type(backend_epoch) is not int or backend_epoch < 0:
+    if type(told) is not int or told < 0:
         raise BackendError("the back end answered with something that is no epoch: try again")
-    if device.adopts_epoch:
-        if backend_epoch > _MAX_ADOPTED:
+    with context.store.transaction() as tx:
+        device, epoch = require_device(tx), read_epoch(tx)
+        if not device.adopts_epoch:
+            context.watch.note(told, "the back end")
+            if told > epoch:
+                context.watch.refuse(epoch)
+            return
+        if told > _MAX_ADOPTED:
             raise BackendError("the back end answered with an impossible epoch: try again")
-        set_epoch(tx, max(epoch, backend_epoch))
-        if read_publication(tx, device):  # made since, and not older than what is there
-            device = replace(device, publication_epoch=count_operation(tx))
+        epoch = max(epoch, told)
+        set_epoch(tx, epoch)
+        if read_publication(tx):  # made since, and not older than what is there
+            epoch = count_operation(tx)
+            device = replace(device, publication_epoch=epoch)
+        if device.restored_epoch:
+            device = replace(device, restored_epoch=epoch)
         save_device(tx, replace(device, adopts_epoch=False))
-    else:
-        require_epoch(epoch, backend_epoch, "the back end")

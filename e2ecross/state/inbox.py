@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The inbox: messages that were decrypted and that the app has not confirmed yet.
+"""The inbox: messages, failures and notices that the app has not confirmed yet.
 
 Rules:
 - A message is put here in the commit that used up its key: a crash loses nothing.
 - It leaves when the app confirms it. What is found here by a new `Client` may have been handed
   over before a crash, and is flagged.
-- Until the back end is known to have heard of its arrival, its number stays: what the back end
-  hands out again is told by it.
+- Until the back end is known to have heard of its arrival, the number of an envelope stays, with
+  the hash of its bytes: what the back end hands out again is told by both. A back end that was put
+  back to a backup gives its numbers a second time, to other envelopes.
 """
 
-from collections.abc import Container
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Final
 
 from e2ecross.errors import (
     IdentityChangedError,
@@ -18,131 +22,151 @@ from e2ecross.errors import (
     RemoteError,
     remote_error_from_code,
 )
+from e2ecross.state.context import Context
 from e2ecross.state.message import FailedMessage, Message
-from e2ecross.state.outbox import take_number
+from e2ecross.state.notice import Notice, notice_from_record, notice_to_record
+from e2ecross.state.queue import Queue, number_row
+from e2ecross.state.receipt import Receipt
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import Resent, RetryRequest, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.queue_records import InboxRecord
+from e2ecross.wire.queue_records import (
+    InboxFailure,
+    InboxMessage,
+    InboxNotice,
+    InboxRecord,
+    decode_arrival,
+    decode_inbox_item,
+    encode_arrival,
+    encode_inbox_item,
+)
 
 __all__ = [
+    "ARRIVED",
     "InboxItem",
     "confirm_in_inbox",
-    "list_inbox",
-    "list_known_numbers",
+    "forget_arrivals",
+    "has_arrived",
+    "list_arrivals",
+    "note_arrival",
     "put_failure",
     "put_message",
-    "put_nothing",
+    "put_notice",
     "receipt_of",
-    "remove_confirmed_numbers",
+    "walk_inbox",
 ]
 
-_NUMBER_BYTES = 8
+InboxItem = Message | FailedMessage | Notice
 
-InboxItem = Message | FailedMessage
+ARRIVED: Final = b"arrived"
+"""The partition of numbers of the back end that it may hand out again."""
+_ITEMS: Final = Queue(Table.INBOX, b"")
 
 
-def put_message(tx: Transaction, backend_number: int, message: Message) -> int:
-    """Keep a decrypted message until it is confirmed; returns its receipt."""
+def put_message(context: Context, tx: Transaction, message: Message) -> None:
+    """Keep a decrypted message until it is confirmed."""
     kind, body = encode_content(message.content)
-    record = InboxRecord(
-        sender=message.sender,
-        message_id=message.message_id,
-        backend_number=backend_number,
-        sent_at_ms=message.sent_at_ms,
-        content_kind=kind,
-        content_body=body,
-        identity_changed=message.identity_changed,
-        version_downgraded=message.version_downgraded,
+    record = InboxMessage(
+        *(message.sender, message.message_id, message.sent_at_ms, kind, body),
+        *(message.identity_changed, message.version_downgraded),
     )
-    return _put(tx, record)
-
-
-def put_nothing(tx: Transaction, backend_number: int) -> None:
-    """Note that something arrived which the app does not see, until the back end has forgotten."""
-    _put(tx, InboxRecord(None, b"", backend_number, confirmed=True))
+    _put(context, tx, record)
 
 
 def put_failure(
+    context: Context,
     tx: Transaction,
-    backend_number: int,
     envelope: Envelope | None,
     error: RemoteError,
     *,
     retrying: bool,
-) -> int:
-    """Keep the fact that a message could not be read until it is confirmed; returns its receipt."""
-    record = InboxRecord(
+) -> None:
+    """Keep the fact that a message could not be read until it is confirmed."""
+    record = InboxFailure(
         sender=None if envelope is None else envelope.sender,
         message_id=b"" if envelope is None else envelope.message_id,
-        backend_number=backend_number,
-        error_code=error.code,
-        error_text=str(error),
-        error_identity_key=error.identity_key if isinstance(error, IdentityChangedError) else b"",
+        code=error.code,
+        text=str(error),
+        identity_key=error.identity_key if isinstance(error, IdentityChangedError) else b"",
         retrying=retrying,
     )
-    return _put(tx, record)
+    _put(context, tx, record)
 
 
-def list_inbox(tx: Transaction) -> list[tuple[int, InboxItem]]:
-    """Return back-end number and item of all that is not confirmed, in the order of arrival."""
-    return [
-        (record.backend_number, _decode(receipt, record))
-        for receipt, record in _records(tx)
-        if not record.confirmed
-    ]
+def put_notice(context: Context, tx: Transaction, notice: Notice) -> None:
+    """Keep a notice until it is confirmed."""
+    _put(context, tx, notice_to_record(notice))
 
 
-def list_known_numbers(tx: Transaction) -> set[int]:
-    """Return the back-end numbers of all that has arrived and may be handed out again."""
-    return {record.backend_number for _, record in _records(tx)}
+def note_arrival(tx: Transaction, backend_number: int, envelope: bytes) -> None:
+    """Note that an envelope has been taken in, under the number of the back end."""
+    record = encode_arrival(hashlib.sha256(envelope).digest())
+    tx.put(Table.INBOX, ARRIVED, number_row(backend_number), record)
 
 
-def confirm_in_inbox(tx: Transaction, receipt: int, acknowledged: Container[int]) -> None:
-    """Forget an item, because the app has it; keep its number if that is not acknowledged."""
-    row = receipt.to_bytes(_NUMBER_BYTES)
-    data = tx.get(Table.INBOX, b"", row)
-    if data is None:
-        return
-    number = InboxRecord.decode(data).backend_number
-    if number in acknowledged:
-        tx.delete(Table.INBOX, b"", row)
-    else:
-        record = InboxRecord(sender=None, message_id=b"", backend_number=number, confirmed=True)
-        tx.put(Table.INBOX, b"", row, record.encode())
+def has_arrived(tx: Transaction, backend_number: int, envelope: bytes) -> bool:
+    """Tell whether exactly this envelope has been taken in under that number."""
+    data = tx.get(Table.INBOX, ARRIVED, number_row(backend_number))
+    return data is not None and decode_arrival(data) == hashlib.sha256(envelope).digest()
 
 
-def remove_confirmed_numbers(tx: Transaction, acknowledged: Container[int]) -> None:
-    """Forget confirmed items whose numbers the back end will not hand out again."""
-    for receipt, record in _records(tx):
-        if record.confirmed and record.backend_number in acknowledged:
-            tx.delete(Table.INBOX, b"", receipt.to_bytes(_NUMBER_BYTES))
+def list_arrivals(tx: Transaction) -> list[int]:
+    """Return the numbers of the back end that it may hand out again."""
+    return [int.from_bytes(row) for row, _ in tx.list(Table.INBOX, ARRIVED)]
 
 
-def receipt_of(item: object) -> int:
+def forget_arrivals(tx: Transaction, backend_numbers: Iterable[int]) -> None:
+    """Forget numbers that the back end will not hand out again: it has heard of their arrival."""
+    for number in backend_numbers:
+        tx.delete(Table.INBOX, ARRIVED, number_row(number))
+
+
+def walk_inbox(
+    context: Context, tx: Transaction, after: int = 0
+) -> Iterator[tuple[int, InboxItem]]:
+    """Walk over number and item of what is not confirmed, in the order of arrival.
+
+    Who gets an item hands it over.
+    """
+    for number, data in _ITEMS.walk(tx, after):
+        item = _item(decode_inbox_item(data), Receipt(context.inbox_id, number))
+        item = replace(item, redelivered=number not in context.new_items)
+        context.new_items.discard(number)
+        yield number, item
+
+
+def confirm_in_inbox(context: Context, tx: Transaction, receipts: Iterable[Receipt]) -> None:
+    """Forget items, because the app has them.
+
+    Raises:
+        InvalidArgument: one was never in this inbox. Roll the transaction back.
+    """
+    for receipt in receipts:
+        if receipt.inbox != context.inbox_id or not _ITEMS.was_given(tx, receipt.number):
+            raise InvalidArgument("items must be of this device: one was received by another")
+        _ITEMS.remove(tx, receipt.number)
+
+
+def receipt_of(item: object) -> Receipt:
     """Return the receipt of what was handed over.
 
     Raises:
         InvalidArgument: it is something else.
     """
-    receipt = item.receipt if isinstance(item, Message | FailedMessage) else None
-    if type(receipt) is not int or not 0 < receipt < 2**64:
+    receipt = item.receipt if isinstance(item, InboxItem) else None
+    if not isinstance(receipt, Receipt):
         raise InvalidArgument("items must be what Client.receive returned")
     return receipt
 
 
-def _records(tx: Transaction) -> list[tuple[int, InboxRecord]]:
-    return [(int.from_bytes(row), InboxRecord.decode(data)) for row, data in tx.list(Table.INBOX)]
+def _put(context: Context, tx: Transaction, record: InboxRecord) -> None:
+    context.new_items.add(_ITEMS.append(tx, encode_inbox_item(record)))
 
 
-def _put(tx: Transaction, record: InboxRecord) -> int:
-    row = take_number(tx)
-    tx.put(Table.INBOX, b"", row, record.encode())
-    return int.from_bytes(row)
-
-
-def _decode(receipt: int, record: InboxRecord) -> InboxItem:
-    if record.error_code:
+def _item(record: InboxRecord, receipt: Receipt) -> InboxItem:
+    if isinstance(record, InboxNotice):
+        return notice_from_record(record, receipt)
+    if isinstance(record, InboxFailure):
         return FailedMessage(
             sender=record.sender,
             message_id=record.message_id or None,
@@ -150,8 +174,6 @@ def _decode(receipt: int, record: InboxRecord) -> InboxItem:
             retrying=record.retrying,
             receipt=receipt,
         )
-    if record.sender is None:
-        raise RecordCorrupted("an inbox record lacks its sender: the store is damaged")
     try:
         content = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
@@ -169,7 +191,7 @@ def _decode(receipt: int, record: InboxRecord) -> InboxItem:
     )
 
 
-def _decode_error(record: InboxRecord) -> RemoteError:
-    if record.error_identity_key:
-        return IdentityChangedError(record.error_text, record.sender, record.error_identity_key)
-    return remote_error_from_code(record.error_code, record.error_text)
+def _decode_error(record: InboxFailure) -> RemoteError:
+    if record.identity_key:
+        return IdentityChangedError(record.text, record.sender, record.identity_key)
+    return remote_error_from_code(record.code, record.text)

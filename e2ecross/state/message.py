@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from e2ecross.address import Address
 from e2ecross.errors import RemoteError
+from e2ecross.state.receipt import Receipt
 from e2ecross.wire.content import Content, RetryRequest
 
-__all__ = ["FailedMessage", "Message"]
+__all__ = ["ControlMessage", "FailedMessage", "Message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,7 @@ class Message:
         sender: the device that sent it; authenticated.
         message_id: 16 bytes, chosen by the sender.
         sent_at_ms: the sender's clock, milliseconds since 1970.
-        content: what the user sent; from `Device.decrypt` also a `RetryRequest`, which `Client`
-            answers by itself.
+        content: what the user sent.
         identity_changed: it came under another identity key than the accepted one.
         redelivered: it may have been handed over before a crash (`Client` only).
         receipt: by which `Client.confirm` finds it; None from `Device.decrypt`.
@@ -30,10 +30,33 @@ class Message:
     sender: Address
     message_id: bytes
     sent_at_ms: int
-    content: Content | RetryRequest
+    content: Content
     identity_changed: bool
     redelivered: bool = False
-    receipt: int | None = field(default=None, repr=False, compare=False)
+    receipt: Receipt | None = field(default=None, repr=False, compare=False)
+    version_downgraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ControlMessage:
+    """What one client tells another, authenticated and decrypted: from `Device.decrypt` alone.
+
+    `Client` does what it asks for, and its app never sees it.
+
+    Attributes:
+        sender: the device that sent it; authenticated.
+        message_id: 16 bytes, chosen by the sender.
+        sent_at_ms: the sender's clock, milliseconds since 1970.
+        content: what is asked for: to send a message again.
+        identity_changed: it came under another identity key than the accepted one.
+        version_downgraded: see `Message`.
+    """
+
+    sender: Address
+    message_id: bytes
+    sent_at_ms: int
+    content: RetryRequest
+    identity_changed: bool
     version_downgraded: bool = False
 
 
@@ -47,8 +70,9 @@ class FailedMessage:
         message_id: 16 bytes by what the envelope says, or None.
         error: why. `error.code` tells it to programs.
         redelivered: it may have been handed over before a crash.
-        retrying: the sender was asked to send the message again: it may still come, under the
-            same message id, as long as the sender keeps it.
+        retrying: the sender was asked to send the message again, and may still do it, under the
+            same message id. False also where a sender was asked of whom nothing has been read
+            here before: whether they trust this installation is for them to decide.
         receipt: by which `Client.confirm` finds it.
     """
 
@@ -57,4 +81,4 @@ class FailedMessage:
     error: RemoteError
     redelivered: bool = False
     retrying: bool = False
-    receipt: int | None = field(default=None, repr=False, compare=False)
+    receipt: Receipt | None = field(default=None, repr=False, compare=False)

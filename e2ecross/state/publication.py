@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The publication that may not have arrived yet, in the store.
 
-Rules:
-- It has a record of its own: with 1000 one-time prekeys of each kind it has 1.7 MB, and the
-  device's record is written with every message.
-- Earlier releases kept it in the device's record. There it is still found.
+It has a record of its own: with 1000 one-time prekeys of each kind it has 1.7 MB, and the device's
+record is written with every message.
 """
 
 from dataclasses import replace
@@ -18,15 +16,13 @@ __all__ = ["PUBLICATION_ROW", "forget_publication", "read_publication", "save_pu
 PUBLICATION_ROW: Final = b"publication"
 
 
-def read_publication(tx: Transaction, device: DeviceRecord) -> bytes:
+def read_publication(tx: Transaction) -> bytes:
     """Return the encoded publication that has not been confirmed, or nothing.
 
     Raises:
         RecordCorrupted: its record does not decode.
         StoreTooNew: a later release wrote it.
     """
-    if device.unconfirmed_publication:
-        return device.unconfirmed_publication
     data = tx.get(Table.DEVICE, b"", PUBLICATION_ROW)
     return b"" if data is None else decode_publication(data)
 
@@ -39,4 +35,4 @@ def save_publication(tx: Transaction, encoded: bytes) -> None:
 def forget_publication(tx: Transaction, device: DeviceRecord) -> DeviceRecord:
     """Remove the publication; return the device's record without it, to be saved."""
     tx.delete(Table.DEVICE, b"", PUBLICATION_ROW)
-    return replace(device, unconfirmed_publication=b"", publication_epoch=0)
+    return replace(device, publication_epoch=0)

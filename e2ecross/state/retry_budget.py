@@ -5,20 +5,22 @@ Rules:
 - Whoever can put bytes into a mailbox can make messages fail, and so make us ask; whoever is a
   contact can ask. Both are counted, for each address and in all.
 - Only `Client` counts: a failed `Device.decrypt` changes nothing.
-- A device that nothing authentic has ever come from is asked once a day.
+- A device that nothing authentic has ever come from is written to in one new session a day, which
+  takes one of its one-time prekeys; all that it is asked for in the day goes in that session.
 """
 
+import enum
 from dataclasses import replace
 from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.state.context import Context, address_key
+from e2ecross.state.context import Context, address_key, require_device
 from e2ecross.state.shelf import Shelf
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.queue_records import RetryBudgetRecord, decode_retry, encode_retry
+from e2ecross.wire.shelf_records import RetryBudgetRecord, decode_retry, encode_retry
 
-__all__ = ["BUDGET", "spend_answer", "spend_request"]
+__all__ = ["BUDGET", "Request", "spend_answer", "spend_request"]
 
 BUDGET: Final = b"budget"
 _TOTAL: Final = b""
@@ -31,30 +33,46 @@ _ATTEMPTS: Final = Shelf(Table.RETRIES, 7 * _DAY_MS, 10_000)
 """The failed messages of the last days, so that a back end that repeats one gains nothing."""
 
 
+class Request(enum.Enum):
+    """Whether a message may be asked for, and how."""
+
+    REFUSED = enum.auto()
+    IN_NEW_SESSION = enum.auto()
+    IN_SAME_SESSION = enum.auto()
+    """In the one that was started when the device was last asked."""
+
+
 def spend_request(
     context: Context, tx: Transaction, sender: Address, message_id: bytes, now_ms: int
-) -> bool:
-    """Note that a failed message (16 bytes of id) is asked for; tells whether it may be."""
+) -> Request:
+    """Note that a failed message (16 bytes of id) is asked for, if it may be."""
     policy = context.policy
     total = _total(tx, now_ms)
     own = _load(tx, address_key(sender), total.window_started_at_ms)
     identity = find_identity(tx, sender)
     is_stranger = identity is None or identity.asked_at_ms > 0
     if total.requests >= policy.retry_requests or own.requests >= policy.retry_requests_per_peer:
-        return False
-    if is_stranger:
-        last_ms = 0 if identity is None else identity.asked_at_ms
-        if own.requests or total.strangers >= _MAX_STRANGERS or now_ms - last_ms < _DAY_MS:
-            return False
+        return Request.REFUSED
+    # A time after now, of a clock that was wrong, stops nothing until it has come.
+    was_asked = identity is not None and 0 <= now_ms - identity.asked_at_ms < _DAY_MS
+    starts = is_stranger and not was_asked
+    if starts and total.strangers >= _MAX_STRANGERS and not _is_new_here(tx, now_ms):
+        return Request.REFUSED
     if not _spend_attempt(tx, address_key(sender) + message_id, now_ms):
-        return False
+        return Request.REFUSED
     _save(
         tx,
         _TOTAL,
-        replace(total, requests=total.requests + 1, strangers=total.strangers + int(is_stranger)),
+        replace(total, requests=total.requests + 1, strangers=total.strangers + int(starts)),
     )
     _save(tx, address_key(sender), replace(own, requests=own.requests + 1))
-    return True
+    return Request.IN_SAME_SESSION if is_stranger and was_asked else Request.IN_NEW_SESSION
+
+
+def _is_new_here(tx: Transaction, now_ms: int) -> bool:
+    """Whether the identity came here lately: then everybody with messages waiting is a stranger."""
+    imported_at_ms = require_device(tx).imported_at_ms
+    return imported_at_ms > 0 and 0 <= now_ms - imported_at_ms < _DAY_MS
 
 
 def spend_answer(context: Context, tx: Transaction, requester: Address, now_ms: int) -> bool:

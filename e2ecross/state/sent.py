@@ -4,33 +4,52 @@
 Rules:
 - A message is found by whom it was for and the message id of any envelope that it went in; never
   by the id alone.
+- Ids are known for longer than any receiver remembers them: an id that is used again for another
+  text would be dropped there as a second copy. Of the text 2 bytes of a hash are kept, enough to
+  notice that, and no help to a thief who guesses texts.
 - What is kept is the content, in the store: whoever steals the store unsealed can read it for as
   long as it is kept. `Policy.resend_kept_ms` and `resend_kept_messages` bound it.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import RecordCorrupted, RemoteError
+from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
 from e2ecross.state.context import address_key
 from e2ecross.state.policy import Policy
 from e2ecross.state.shelf import Shelf
 from e2ecross.state.trust import require_accepted_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import Content, Resent, RetryRequest, decode_content, encode_content
-from e2ecross.wire.queue_records import SentRecord
+from e2ecross.wire.shelf_records import (
+    SENT_DIGEST_BYTES,
+    SentRecord,
+    decode_sent_id,
+    encode_sent_id,
+)
 
 __all__ = [
     "MAX_RESENDS",
+    "SENT_IDS",
     "KeptMessage",
     "count_resend",
     "find_kept",
     "forget_kept",
+    "is_known_id",
     "keep_other_id",
     "keep_sent",
+    "was_sent",
 ]
+
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+SENT_IDS: Final = b"id"
+"""What the partitions of ids begin with."""
+_IDS: Final = Shelf(Table.SENT, 60 * _DAY_MS, 1_000_000, SENT_IDS)
+"""60 days: receivers remember what they were shown for 45, and a quarter longer at most; a message
+every five seconds for all of the time, at about 200 bytes each."""
 
 MAX_RESENDS: Final = 10
 """How often one message is sent again: enough for a device that loses its state repeatedly."""
@@ -52,7 +71,7 @@ class KeptMessage(Secret):
     recipient: Address
     message_id: bytes
     sent_at_ms: int
-    content: Content | RetryRequest
+    content: Content
     resends: int
     identity_key: bytes
 
@@ -62,16 +81,40 @@ def keep_sent(
     policy: Policy,
     recipient: Address,
     message_id: bytes,
-    content: Content | RetryRequest,
+    content: Content,
     now_ms: int,
 ) -> None:
     """Keep a message (16 bytes of id) that has just been encrypted for the first time."""
     kind, body = encode_content(content)
+    _IDS.add(tx, _row(recipient, message_id), encode_sent_id(_digest(content)), now_ms)
     identity_key = require_accepted_identity(tx, recipient)
     record = SentRecord(
         sent_at_ms=now_ms, content_kind=kind, content_body=body, identity_key=identity_key
     )
     _shelf(policy).add(tx, _row(recipient, message_id), record.encode(), now_ms)
+
+
+def was_sent(
+    tx: Transaction, recipient: Address, message_id: bytes, content: Content, now_ms: int
+) -> bool:
+    """Tell whether content was sent, or promised, to a recipient under this id (16 bytes).
+
+    Raises:
+        InvalidArgument: the id was used for other content.
+    """
+    found = _IDS.find(tx, _row(recipient, message_id), now_ms)
+    if found is None:
+        return False
+    if decode_sent_id(found.record) != _digest(content):
+        raise InvalidArgument(
+            f"message_id must be a new one: it was used for another message to {recipient}"
+        )
+    return True
+
+
+def is_known_id(tx: Transaction, recipient: Address, message_id: bytes, now_ms: int) -> bool:
+    """Tell whether a message was sent, or promised, to a recipient under this id (16 bytes)."""
+    return _IDS.find(tx, _row(recipient, message_id), now_ms) is not None
 
 
 def keep_other_id(
@@ -101,8 +144,8 @@ def find_kept(
         content = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
         raise RecordCorrupted("a record of a sent message holds no content") from error
-    if isinstance(content, Resent):
-        raise RecordCorrupted("a record of a sent message holds a copy: the store is damaged")
+    if isinstance(content, Resent | RetryRequest):
+        raise RecordCorrupted("a record of a sent message holds no content: the store is damaged")
     return KeptMessage(
         recipient, message_id, record.sent_at_ms, content, record.resends, record.identity_key
     )
@@ -111,8 +154,9 @@ def find_kept(
 def forget_kept(
     tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
 ) -> None:
-    """Forget a message (16 bytes of id), because it was not sent after all."""
+    """Forget a message and its id (16 bytes), because it was not sent after all."""
     _shelf(policy).remove(tx, _row(recipient, message_id), now_ms)
+    _IDS.remove(tx, _row(recipient, message_id), now_ms)
 
 
 def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> None:
@@ -136,6 +180,11 @@ def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: 
 def _shelf(policy: Policy) -> Shelf:
     # A shelf keeps a quarter longer at most: four fifths of the time, so that it is never exceeded.
     return Shelf(Table.SENT, policy.resend_kept_ms * 4 // 5, policy.resend_kept_messages)
+
+
+def _digest(content: Content) -> bytes:
+    kind, body = encode_content(content)
+    return hashlib.sha256(kind.to_bytes(4) + body).digest()[:SENT_DIGEST_BYTES]
 
 
 def _row(recipient: Address, message_id: bytes) -> bytes:

@@ -6,13 +6,14 @@ Rules:
   work of forgetting is one look at a short list, however many rows there are.
 - A generation is left for a new one when it has lasted a quarter of the time, or is full.
 - An operation deletes a bounded number of forgotten rows; until then nobody finds them.
+- A generation that was opened after now, by a clock that was wrong, counts as opened now.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.queue_records import GenerationRecord, decode_shelf, encode_shelf
+from e2ecross.wire.shelf_records import GenerationRecord, decode_shelf, encode_shelf
 
 __all__ = ["FoundRow", "Shelf"]
 
@@ -41,20 +42,23 @@ class Shelf:
     """A table whose rows are kept for a time.
 
     Attributes:
-        table: holds nothing else in the partitions of four bytes, and in the row empty, empty.
+        table: holds nothing else in partitions of the name and four bytes, and in the row of the
+            name in the partition empty.
         kept_ms: how long a row is found at least, milliseconds; a quarter longer at most.
         rows: how many rows are kept at most; then the oldest fifth of them goes.
+        name: tells the shelves of one table apart.
     """
 
     table: Table
     kept_ms: int
     rows: int
+    name: bytes = b""
 
     def find(self, tx: Transaction, row: bytes, now_ms: int) -> FoundRow | None:
         """Return the newest record of that row, or None."""
         for generation in reversed(self._load(tx)):
             if not self._is_over(generation, now_ms):
-                partition = _partition(generation)
+                partition = self._partition(generation)
                 record = tx.get(self.table, partition, row)
                 if record is not None:
                     return FoundRow(partition, record)
@@ -74,7 +78,10 @@ class Shelf:
         """Keep a record under a row that is not there yet."""
         if self.rows < 1:
             return
-        generations = [*self._load(tx)]
+        generations = [
+            generation._replace(opened_at_ms=min(generation.opened_at_ms, now_ms))
+            for generation in self._load(tx)
+        ]
         newest = generations[-1] if generations else None
         # Rounded up, so that a bound of one row keeps one.
         most = -(-self.rows // _GENERATIONS)
@@ -88,21 +95,20 @@ class Shelf:
         newest = generations[-1] = GenerationRecord(
             newest.number, newest.opened_at_ms, newest.rows + 1
         )
-        tx.put(self.table, _partition(newest), row, record)
+        tx.put(self.table, self._partition(newest), row, record)
         while self._is_over(generations[0], now_ms) or len(generations) > _GENERATIONS:
             # Only when nothing is left of a generation is it forgotten itself.
-            if tx.clear(self.table, _partition(generations[0]), _DELETED_AT_ONCE):
+            if tx.clear(self.table, self._partition(generations[0]), _DELETED_AT_ONCE):
                 break
             del generations[0]
-        tx.put(self.table, b"", b"", encode_shelf(tuple(generations)))
+        tx.put(self.table, b"", self.name, encode_shelf(tuple(generations)))
 
     def _load(self, tx: Transaction) -> tuple[GenerationRecord, ...]:
-        data = tx.get(self.table, b"", b"")
+        data = tx.get(self.table, b"", self.name)
         return () if data is None else decode_shelf(data)
 
     def _is_over(self, generation: GenerationRecord, now_ms: int) -> bool:
         return now_ms - generation.opened_at_ms >= self.kept_ms + self.kept_ms // 4
 
-
-def _partition(generation: GenerationRecord) -> bytes:
-    return generation.number.to_bytes(_NUMBER_BYTES)
+    def _partition(self, generation: GenerationRecord) -> bytes:
+        return self.name + generation.number.to_bytes(_NUMBER_BYTES)

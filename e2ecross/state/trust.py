@@ -12,7 +12,7 @@ Rules:
 """
 
 import enum
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from e2ecross.address import Address
@@ -20,9 +20,7 @@ from e2ecross.crypto.keys import PublicKey, decode_public_key
 from e2ecross.errors import (
     IdentityChangedError,
     InvalidArgument,
-    InvalidKey,
     NoSession,
-    RecordCorrupted,
     UntrustedIdentity,
     VersionDowngrade,
 )
@@ -101,33 +99,31 @@ class RemoteIdentity:
 
 
 def find_identity(tx: Transaction, address: Address) -> RemoteIdentity | None:
-    """Return what is known of an address's identity, or None."""
+    """Return what is known of an address's identity, for the app, or None."""
     record = find_identity_record(tx, address_key(address))
     if record is None:
         return None
-    return RemoteIdentity(
-        address,
-        PublicKey(record.identity_key),
-        None if record.pending_key is None else PublicKey(record.pending_key),
-        record.verified,
-        record.first_seen_at_ms,
-        record.stale,
-        record.asked_at_ms,
-        record.by_policy,
-        record.offered_version,
-    )
+    return RemoteIdentity(address, *(getattr(record, field.name) for field in fields(record)))
 
 
-def require_identity(tx: Transaction, address: Address) -> RemoteIdentity:
+def find_identity_record(tx: Transaction, place: bytes) -> RemoteIdentityRecord | None:
+    """Return the record of the address that this is the store's key of, or None."""
+    return tx.get_value(Table.REMOTE_IDENTITIES, place, b"", _IDENTITY)
+
+
+def require_identity(tx: Transaction, address: Address) -> RemoteIdentityRecord:
     """Return what is known of an address's identity.
 
     Raises:
         NoSession: nothing is.
     """
-    identity = find_identity(tx, address)
-    if identity is None:
-        raise _not_known(address)
-    return identity
+    record = find_identity_record(tx, address_key(address))
+    if record is None:
+        raise NoSession(
+            f"the identity key of {address} is not known yet: start a session from a bundle, "
+            f"or receive a message first"
+        )
+    return record
 
 
 def require_accepted_identity(tx: Transaction, address: Address) -> PublicKey:
@@ -137,12 +133,10 @@ def require_accepted_identity(tx: Transaction, address: Address) -> PublicKey:
         NoSession: the address is not known.
         UntrustedIdentity: another key waits to be accepted.
     """
-    record = find_identity_record(tx, address_key(address))
-    if record is None:
-        raise _not_known(address)
+    record = require_identity(tx, address)
     if record.pending_key is not None:
         raise UntrustedIdentity(address, record.pending_key)
-    return PublicKey(record.identity_key)
+    return record.identity_key
 
 
 def trust_bundle_identity(
@@ -153,15 +147,15 @@ def trust_bundle_identity(
     Raises:
         UntrustedIdentity: it is not the accepted one, or another one waits to be accepted.
     """
-    identity = find_identity(tx, address)
-    if identity is None:
-        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
-    elif identity.pending_key is not None:
-        raise UntrustedIdentity(address, identity.pending_key)
-    elif identity.identity_key != identity_key:
+    known = find_identity_record(tx, address_key(address))
+    if known is None:
+        _put(tx, address, _first_seen(identity_key, now_ms))
+    elif known.pending_key is not None:
+        raise UntrustedIdentity(address, known.pending_key)
+    elif known.identity_key != identity_key:
         raise UntrustedIdentity(address, identity_key)
-    elif identity.stale:
-        _save(tx, replace(identity, stale=False))
+    elif known.stale:
+        _put(tx, address, replace(known, stale=False))
 
 
 def observe_identity(
@@ -192,28 +186,26 @@ def observe_identity(
     Raises:
         IdentityChangedError: a new key, and the policy refuses it.
     """
-    if known is not None and known.identity_key == identity_key:
+    if known is None:
+        _put(tx, address, _first_seen(identity_key, now_ms))
+        return False
+    if known.identity_key == identity_key:
         # A late message of an old session does not show that the key is still the right one.
         stale = known.stale and not starts_session
         if stale is not known.stale or known.asked_at_ms:
             _put(tx, address, replace(known, stale=stale, asked_at_ms=0))
         return False
-    identity = find_identity(tx, address)
-    if identity is None:
-        _save(tx, RemoteIdentity(address, identity_key, None, False, now_ms))
-        return False
-    if policy.refuse_changed_identity and (starts_session or identity_key == identity.pending_key):
+    if policy.refuse_changed_identity and (starts_session or identity_key == known.pending_key):
         raise IdentityChangedError(
             f"a message from {address} came under a new identity key and was refused: "
             f"compare the safety number, then accept the key",
             address,
             identity_key,
         )
-    if starts_session and policy.accept_changed_identity and not identity.verified:
-        changed = _changed(identity, identity_key, now_ms)
-        _save(tx, replace(changed, by_policy=True))
+    if starts_session and policy.accept_changed_identity and not known.verified:
+        _put(tx, address, _changed(known, identity_key, now_ms, by_policy=True))
     elif starts_session:
-        _save(tx, replace(identity, pending_key=identity_key))
+        _put(tx, address, replace(known, pending_key=identity_key))
     return True
 
 
@@ -226,24 +218,24 @@ def accept_identity(
         NoSession: the address is not known.
         InvalidArgument: another key is the one that waits to be accepted.
     """
-    identity = require_identity(tx, address)
-    if identity.pending_key is not None and identity.pending_key != identity_key:
+    known = require_identity(tx, address)
+    if known.pending_key not in (None, identity_key):
         raise InvalidArgument(f"identity_key is not the key of {address} that waits to be accepted")
-    if identity.identity_key != identity_key:
-        _save(tx, _changed(identity, identity_key, now_ms))
-    elif identity.by_policy or identity.stale:
-        _save(tx, replace(identity, by_policy=False, stale=False))
+    if known.identity_key != identity_key:
+        _put(tx, address, _changed(known, identity_key, now_ms))
+    elif known.by_policy or known.stale:
+        _put(tx, address, replace(known, by_policy=False, stale=False))
 
 
 def accept_by_policy(
     tx: Transaction, policy: Policy, address: Address, identity_key: bytes, now_ms: int
 ) -> bool:
     """Accept a changed identity key (33 bytes) if the policy does so; tells whether it did."""
-    identity = require_identity(tx, address)
-    if not policy.accept_changed_identity or identity.verified or identity.pending_key is not None:
+    known = require_identity(tx, address)
+    if not policy.accept_changed_identity or known.verified or known.pending_key is not None:
         return False
     key = decode_public_key(identity_key)
-    _save(tx, replace(_changed(identity, key, now_ms), by_policy=True))
+    _put(tx, address, _changed(known, key, now_ms, by_policy=True))
     return True
 
 
@@ -257,16 +249,16 @@ def reject_identity(tx: Transaction, address: Address, identity_key: bytes) -> P
         NoSession: the address is not known.
         InvalidArgument: that key is not the one that waits to be accepted.
     """
-    identity = require_identity(tx, address)
-    if identity.pending_key != identity_key:
+    known = require_identity(tx, address)
+    if known.pending_key != identity_key:
         raise InvalidArgument(f"identity_key is not the key of {address} that waits to be accepted")
-    _save(tx, replace(identity, pending_key=None))
-    return identity.identity_key
+    _put(tx, address, replace(known, pending_key=None))
+    return known.identity_key
 
 
 def note_asked(tx: Transaction, address: Address, now_ms: int) -> None:
     """Note that a device was asked for a message that nothing authentic has come from yet."""
-    _save(tx, replace(require_identity(tx, address), asked_at_ms=now_ms))
+    _put(tx, address, replace(require_identity(tx, address), asked_at_ms=now_ms))
 
 
 def is_downgrade(record: RemoteIdentityRecord | None, version: MessageVersion) -> bool:
@@ -300,7 +292,7 @@ def note_offered_version(tx: Transaction, address: Address, version: MessageVers
 
 def mark_stale(tx: Transaction, address: Address) -> None:
     """Note that what is known of an address is from before the store was restored."""
-    _save(tx, replace(require_identity(tx, address), stale=True))
+    _put(tx, address, replace(require_identity(tx, address), stale=True))
 
 
 def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> None:
@@ -310,59 +302,26 @@ def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> Non
         NoSession: the address is not known.
         InvalidArgument: that key (33 bytes) is not the accepted one, or another one is pending.
     """
-    identity = require_identity(tx, address)
-    if identity.pending_key is not None or identity.identity_key != identity_key:
+    known = require_identity(tx, address)
+    if known.pending_key is not None or known.identity_key != identity_key:
         raise InvalidArgument(f"identity_key is not the accepted key of {address}")
-    _save(tx, replace(identity, verified=True, stale=False, by_policy=False))
+    _put(tx, address, replace(known, verified=True, stale=False, by_policy=False))
 
 
-def _changed(identity: RemoteIdentity, key: PublicKey, now_ms: int) -> RemoteIdentity:
+def _first_seen(key: PublicKey, now_ms: int) -> RemoteIdentityRecord:
+    return RemoteIdentityRecord(key, None, verified=False, first_seen_at_ms=now_ms)
+
+
+def _changed(
+    known: RemoteIdentityRecord, key: PublicKey, now_ms: int, *, by_policy: bool = False
+) -> RemoteIdentityRecord:
     """What is known of an address from now on, with another key."""
-    offered = identity.offered_version
-    return RemoteIdentity(identity.address, key, None, False, now_ms, offered_version=offered)
-
-
-def _save(tx: Transaction, identity: RemoteIdentity) -> None:
-    record = RemoteIdentityRecord(
-        identity.identity_key,
-        identity.pending_key,
-        identity.verified,
-        identity.first_seen_at_ms,
-        identity.stale,
-        identity.asked_at_ms,
-        identity.by_policy,
-        identity.offered_version,
-    )
-    _put(tx, identity.address, record)
-
-
-def find_identity_record(tx: Transaction, place: bytes) -> RemoteIdentityRecord | None:
-    """Return the record of the address that this is the store's key of, or None."""
-    return tx.get_value(Table.REMOTE_IDENTITIES, place, b"", _IDENTITY)
+    offered = known.offered_version
+    return replace(_first_seen(key, now_ms), by_policy=by_policy, offered_version=offered)
 
 
 def _put(tx: Transaction, address: Address, record: RemoteIdentityRecord) -> None:
     tx.put_value(Table.REMOTE_IDENTITIES, address_key(address), b"", record, _IDENTITY)
 
 
-def _decode(data: bytes) -> RemoteIdentityRecord:
-    record = RemoteIdentityRecord.decode(data)
-    try:
-        decode_public_key(record.identity_key)
-        if record.pending_key is not None:
-            decode_public_key(record.pending_key)
-    except InvalidKey as error:
-        raise RecordCorrupted(
-            "a remote identity holds an impossible key: the store is damaged"
-        ) from error
-    return record
-
-
-_IDENTITY: Final = Codec(RemoteIdentityRecord.encode, _decode)
-
-
-def _not_known(address: Address) -> NoSession:
-    return NoSession(
-        f"the identity key of {address} is not known yet: start a session from a bundle, "
-        f"or receive a message first"
-    )
+_IDENTITY: Final = Codec(RemoteIdentityRecord.encode, RemoteIdentityRecord.decode)

@@ -9,11 +9,11 @@ Rules:
 - A value that it has been told by this object already is not told again.
 """
 
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
-from e2ecross.errors import WitnessFailed
+from e2ecross.errors import RestoredStore, WitnessFailed
 
-__all__ = ["MAX_EPOCH", "CheckedWitness", "Witness"]
+__all__ = ["MAX_EPOCH", "CheckedWitness", "EpochWatch", "Witness", "require_epoch"]
 
 MAX_EPOCH: Final = 2**63 - 1
 """The highest number that a witness may return; every database and keychain has room for it."""
@@ -86,3 +86,58 @@ class CheckedWitness:
                 "writable, then try again"
             ) from error
         self._told = epoch
+
+
+class EpochWatch:
+    """The highest epoch that a device has seen; shared by all who use it.
+
+    Attributes:
+        seen: the epoch, 0 when none was seen.
+    """
+
+    __slots__ = ("_who", "seen")
+
+    def __init__(self) -> None:
+        """Nothing was seen yet."""
+        self.seen = 0
+        self._who = "this device"
+
+    def note(self, epoch: int, who: str = "this device") -> None:
+        """Remember an epoch that somebody has seen, if it is the highest.
+
+        Threads may come here out of order and one may overwrite another's: the lower of two is
+        then kept, which is still one that the store had.
+        """
+        if epoch > self.seen:
+            self.seen, self._who = epoch, who
+
+    def refuse(self, epoch: int) -> NoReturn:
+        """Refuse a store whose epoch is lower than what was seen.
+
+        Raises:
+            RestoredStore: always.
+        """
+        raise _restored(epoch, self.seen, self._who)
+
+
+def require_epoch(epoch: int, known: int, who: str) -> None:
+    """Refuse a store that somebody has seen further ahead.
+
+    Args:
+        epoch: the store's.
+        known: the highest that they know.
+        who: they, in the error's message.
+
+    Raises:
+        RestoredStore: theirs is higher.
+    """
+    if known > epoch:
+        raise _restored(epoch, known, who)
+
+
+def _restored(epoch: int, known: int, who: str) -> RestoredStore:
+    return RestoredStore(
+        f"{who} knows {known} operations of this device, its store only {epoch}: an older "
+        f"copy of the store was put back, or two copies are in use. Nothing was changed. If "
+        f"no newer copy exists, open this one with Device.open(store, restored=True)"
+    )

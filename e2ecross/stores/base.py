@@ -15,12 +15,12 @@ Rules:
 """
 
 import enum
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
-__all__ = ["Codec", "Store", "Table", "Transaction", "ValuesAsBytes"]
+__all__ = ["IN_ORDER", "Codec", "Store", "Table", "Transaction", "ValuesAsBytes"]
 
 V = TypeVar("V")
 
@@ -76,6 +76,11 @@ class Table(enum.StrEnum):
     was asked and answered: partition `budget`, row: address, or empty for the total."""
 
 
+IN_ORDER: Final = frozenset((Table.OUTBOX, Table.INBOX))
+"""Tables whose rows are numbers of a queue, and nothing that has to be hidden: a sealed store keeps
+these rows as they are, so that it can read a part of a long queue."""
+
+
 class Transaction(Protocol):
     """The view of a store inside one `with store.transaction()` block; useless after it."""
 
@@ -100,7 +105,9 @@ class Transaction(Protocol):
     def savepoint(self) -> AbstractContextManager[None]:
         """A block within the transaction: when it raises, what it changed is undone, no more.
 
-        Blocks may follow one another; one inside another is refused with `StoreError`.
+        Blocks may follow one another; one inside another is refused with `StoreError`. A block
+        whose own end is interrupted (a signal, Ctrl-C) takes the transaction with it: that cannot
+        be committed any more.
         """
         ...
 
@@ -108,8 +115,43 @@ class Transaction(Protocol):
         """Remove the record at that place; nothing happens when there is none."""
         ...
 
-    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
-        """Return (row, record) of every row of the partition, rows in ascending byte order."""
+    def list(
+        self,
+        table: Table,
+        partition: bytes = b"",
+        *,
+        limit: int | None = None,
+        after: bytes | None = None,
+    ) -> list[tuple[bytes, bytes]]:
+        """Return (row, record) of the rows of the partition, rows in ascending byte order.
+
+        What a part of a listing costs depends on the part, not on the partition, in every table
+        of a store that is not sealed, and in `IN_ORDER` of one that is. A sealed store opens the
+        whole partition of the others: keep those small.
+
+        Args:
+            table: where.
+            partition: which.
+            limit: how many rows at most. None: all of them.
+            after: only rows that come after this one, which need not be there. None: from the
+                first.
+        """
+        ...
+
+    def partitions(
+        self, table: Table, *, limit: int | None = None, after: bytes | None = None
+    ) -> Sequence[bytes]:
+        """Return partitions that have rows, in an order of the store's own that stays the same.
+
+        What it costs depends on how many are returned, not on their rows. A sealed store opens one
+        record of each; a new key of the store is a new order.
+
+        Args:
+            table: where.
+            limit: how many at most. None: all of them.
+            after: only those that come after this one, which need not have rows any more. None:
+                from the first.
+        """
         ...
 
     def count(self, table: Table, partition: bytes = b"") -> int:

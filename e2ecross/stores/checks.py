@@ -16,10 +16,13 @@ from e2ecross.stores.base import Table
 __all__ = [
     "DEFAULT_BUSY_TIMEOUT_MS",
     "DEFAULT_CACHED_VALUES",
+    "NO_SAVEPOINT",
+    "SAVEPOINT_INTERRUPTED",
     "check_busy_timeout",
     "check_cached_values",
     "check_limit",
     "check_place",
+    "check_range",
     "check_table",
 ]
 
@@ -28,6 +31,11 @@ DEFAULT_BUSY_TIMEOUT_MS: Final = 5_000
 
 DEFAULT_CACHED_VALUES: Final = 4_096
 """The rows of a thousand contacts, a few MiB."""
+
+NO_SAVEPOINT: Final = "a savepoint stands inside a transaction, and not inside another"
+SAVEPOINT_INTERRUPTED: Final = (
+    "a savepoint of the transaction was interrupted: nothing of it is saved, do it again"
+)
 
 _MAX_CACHED_VALUES: Final = 10_000_000  # more than a machine has memory for
 
@@ -53,6 +61,13 @@ def check_limit(value: object) -> None:
     """Refuse what is neither None nor a number of rows (`InvalidArgument`)."""
     if value is not None:
         require_whole_number("limit", value, 0, _MAX_ROWS)
+
+
+def check_range(limit: object, after: object) -> None:
+    """Refuse what does not say which part of a listing is wanted (`InvalidArgument`)."""
+    check_limit(limit)
+    if after is not None:
+        require_bytes("after", after)
 
 
 def check_busy_timeout(value: int) -> int:

@@ -1,47 +1,210 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A lock that lets one thread of this process into a store at a time, with a bounded wait.
+"""One thread of this process at a time inside a store, whatever interrupts it.
+
+An exception may come between any two instructions of the main thread: a signal's handler raises
+it, Ctrl-C, or a lack of memory. It may come before the first instruction of an `__exit__`, or
+after the last of an `__enter__`; then nobody runs anything that would let go of what is held.
 
 Rules:
-- Threads wait here rather than in a driver that polls: they wake at once.
-- A thread that already holds the gate is told so; it would otherwise wait for itself.
+- Who stands in the queue before a gate is written down in the step that puts it there, with what it
+  stands behind (`dict.setdefault` is one step). There is no lock that is taken first and written
+  down next: whoever has nobody ahead is inside.
+- Who is there without being in its with statement any more is nobody: whoever comes next goes in.
+  That shows because the statement alone holds the method that it will call in the end: when the
+  method is gone, so is the statement, whether or not it could call it.
+- Whoever goes in finds what the one before left half done, and undoes it; that is for the stores.
+- Threads wait here rather than in a driver that polls: they wake at once. Of one that is gone they
+  hear after `_LOOK_SECONDS` at the latest.
 """
 
 import threading
+import time
+import weakref
+from collections.abc import Callable
+from types import MethodType, TracebackType
+from typing import Any, Final
 
 from e2ecross.errors import StoreBusy, StoreError
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "Stay", "Turn"]
+
+_LOOK_SECONDS: Final = 0.05
+
+
+class _Place:
+    """A place in the queue before a gate: the one of a turn.
+
+    Attributes:
+        statement: gives what the with statement of the turn holds, or None when that is over.
+        over: whether the turn was inside and has ended.
+        before: the place before this one, as long as it is not known that nobody is there.
+        thread: whose turn it is.
+    """
+
+    __slots__ = ("_slots", "before", "over", "statement", "thread")
+
+    def __init__(self, statement: Callable[[], object]) -> None:
+        self.statement = statement
+        self.over = False
+        self.before: _Place | None = None
+        self.thread = threading.get_ident()
+        self._slots: dict[str, Any] = {}
+
+    def stand_behind(self, last: "_Place") -> None:
+        """Become the last one of the queue that this one is in, or was in."""
+        while True:
+            self.before = last
+            follower: _Place = last._slots.setdefault("next", self)
+            if follower is self:
+                return
+            last = follower
+
+    def next_ahead(self) -> "_Place | None":
+        """The nearest place before this one where somebody still is."""
+        before = self.before
+        # Who has no statement has no block that could still do anything.
+        while before is not None and (before.over or before.statement() is None):
+            before = None if before.over else before.before
+        return before
+
+    def is_behind_itself(self) -> bool:
+        """Whether the thread is in the queue already, and would wait for itself."""
+        ahead = self.next_ahead()
+        while ahead is not None and ahead.thread != self.thread:
+            ahead = ahead.next_ahead()
+        return ahead is not None
+
+    def wait(self, seconds: float) -> None:
+        """Wait until the turn has ended, at most so long."""
+        bell = threading.Lock()
+        bell.acquire()
+        bell = self._slots.setdefault("bell", bell)
+        if not self.over and bell.acquire(timeout=seconds):
+            bell.release()  # for the next one who waits
+
+    def leave(self) -> None:
+        """Let the next one in; or leave the queue, before it was this one's turn."""
+        if self.before is None and not self.over:
+            self.over = True
+            bell = self._slots.get("bell")
+            if bell is not None:
+                bell.release()
+        self.statement = _nothing
+
+
+def _nothing() -> None:
+    return None
 
 
 class Gate:
-    """Held by the one thread that is inside a transaction."""
+    """Lets one turn at a time in, in the order in which they came."""
 
-    __slots__ = ("_lock", "_owner")
+    __slots__ = ("_last",)
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._owner: int | None = None
+        self._last = _Place(_nothing)
 
-    def enter(self, timeout_ms: int) -> None:
-        """Wait at most `timeout_ms` milliseconds for the gate.
+    def enter(self, place: _Place, timeout_ms: int) -> None:
+        """Wait at most `timeout_ms` milliseconds until that place is the one inside.
 
         Raises:
-            StoreBusy: another thread held it all the time.
-            StoreError: this thread holds it already.
+            StoreBusy: others were inside all the time.
+            StoreError: this thread is inside already.
         """
-        # Read without the lock: only this thread ever writes its own number here.
-        if self._owner == threading.get_ident():
+        place.stand_behind(self._last)
+        self._last = place  # or one before it, by another thread: nobody starts from further back
+        if place.next_ahead() is not None:
+            self._wait(place, timeout_ms)
+        place.before = None
+
+    def _wait(self, place: _Place, timeout_ms: int) -> None:
+        if place.is_behind_itself():
+            place.leave()
             raise StoreError(
                 "a transaction of this store is open in this thread: end its with block first"
             )
-        # Without waiting first: that takes 0.2 us less, and mostly does.
-        if not self._lock.acquire(False) and not self._lock.acquire(timeout=timeout_ms / 1000):
-            raise StoreBusy(
-                f"another thread held the store for more than {timeout_ms} ms: try again"
-            )
-        self._owner = threading.get_ident()
+        end = time.monotonic() + timeout_ms / 1000
+        while (ahead := place.next_ahead()) is not None:
+            left = end - time.monotonic()
+            if left <= 0:
+                place.leave()
+                raise StoreBusy(
+                    f"another thread held the store for more than {timeout_ms} ms: try again"
+                )
+            ahead.wait(min(left, _LOOK_SECONDS))
 
-    def leave(self) -> None:
-        """Let the next thread in."""
-        self._owner = None
-        self._lock.release()
+
+class _Exit:
+    """The `__exit__` of a turn: a method made for one with statement, which alone holds it."""
+
+    __slots__ = ()
+
+    def __get__(self, turn: "Turn | None", owner: "type[Turn]") -> Callable[..., None]:
+        if turn is None:
+            return owner.leave  # `ExitStack` asks the class
+        leave = MethodType(owner.leave, turn)
+        if turn.place is None:
+            turn.place = _Place(weakref.ref(leave, turn.abandoned))
+        return leave
+
+
+class Turn:
+    """One with block behind a gate; a subclass enters by `take` and leaves by `leave`.
+
+    Attributes:
+        place: behind the gate; None before the with statement.
+    """
+
+    __slots__ = ("__weakref__", "_has_come", "place")
+
+    __exit__ = _Exit()
+
+    def __init__(self) -> None:
+        self.place: _Place | None = None
+        self._has_come = False
+
+    def take(self, gate: Gate, timeout_ms: int) -> None:
+        """Enter the gate; see `Gate.enter`. To be called by `__enter__`."""
+        if self.place is None:  # no with statement: what holds the turn itself counts
+            self.place = _Place(weakref.ref(self))
+        if self._has_come:
+            raise StoreError("a transaction is begun once: ask the store for a new one")
+        self._has_come = True
+        gate.enter(self.place, timeout_ms)
+
+    def end(self) -> None:
+        """Let the next one in: everything is in order again."""
+        if self.place is not None:
+            self.place.leave()
+
+    def leave(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """What the with statement calls in the end."""
+        self.end()
+
+    def abandoned(self, _: object) -> None:
+        """Called when the with statement is gone and has not ended the turn."""
+        self.end()
+
+
+class Stay(Turn):
+    """A with block behind a gate, and nothing else.
+
+    Args:
+        gate: which.
+        timeout_ms: how long to wait for it, in milliseconds.
+    """
+
+    __slots__ = ("_gate", "_timeout_ms")
+
+    def __init__(self, gate: Gate, timeout_ms: int) -> None:
+        super().__init__()
+        self._gate = gate
+        self._timeout_ms = timeout_ms
+
+    def __enter__(self) -> None:
+        self.take(self._gate, self._timeout_ms)

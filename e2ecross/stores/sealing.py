@@ -4,18 +4,19 @@
 Rules:
 - Every record is sealed with AES-256-GCM-SIV under a fresh random nonce; format version, table
   and look-up keys are its associated data, so a record opens only in its own place.
-- Look-up keys are keyed hashes. What they stand for travels inside the sealed record.
+- Look-up keys are keyed hashes. What they stand for travels inside the sealed record. Only the rows
+  of `IN_ORDER` stay as they are, so that a part of a long queue can be read: numbers in order.
 - The subkeys come from the store key and a salt of the store's own: a row of another store does
   not open here, even under the same store key.
 - Which key is the right one is told by the sealing header (sealing_header.py).
 
-What a sealed file still shows: how many rows each table and each (nameless) partition has, and
-how long the records are. A row or file put back to an older genuine value opens; that is for the
-operation counter of the device to notice, not for this module.
+What a sealed file still shows: how many rows each table and each (nameless) partition has, how
+long the records are, and the numbers of what waits in a queue. A row or file put back to an older
+genuine value opens; that is for the operation counter of the device to notice, not for this module.
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -25,8 +26,8 @@ from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.kdf import hmac_with_key
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import AuthenticationFailed, RecordCorrupted
-from e2ecross.stores.base import Table, Transaction, ValuesAsBytes
-from e2ecross.stores.checks import check_place, check_table
+from e2ecross.stores.base import IN_ORDER, Table, Transaction, ValuesAsBytes
+from e2ecross.stores.checks import check_place, check_range, check_table
 
 # The entropy names are handed on for the stores, which may not import from crypto themselves.
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "Sealer",
     "reseal",
 ]
+
+_Listing = list[tuple[bytes, bytes]]
 
 _VERSION_BYTE: Final = b"\x01"
 _MAX_PLACES: Final = 4_096  # remembered at most, some hundred bytes each
@@ -79,7 +82,9 @@ class Sealer(Secret):
         return hmac_with_key(self._blinding_key, _PARTITION[table] + _join(partition))
 
     def blind_row(self, table: Table, partition: bytes, row: bytes) -> bytes:
-        """The 32 bytes under which a row is looked up."""
+        """The 32 bytes under which a row is looked up; of a queue, the row itself."""
+        if table in IN_ORDER:
+            return row
         return hmac_with_key(self._blinding_key, _ROW[table] + _join(partition, row))
 
     def place(self, table: Table, partition: bytes, row: bytes) -> tuple[Table, bytes, bytes]:
@@ -148,14 +153,39 @@ class SealedTransaction(ValuesAsBytes):
         """See `Transaction.delete`."""
         self._inner.delete(*self._place(table, partition, row))
 
-    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
+    def list(
+        self,
+        table: Table,
+        partition: bytes = b"",
+        *,
+        limit: int | None = None,
+        after: bytes | None = None,
+    ) -> list[tuple[bytes, bytes]]:
         """See `Transaction.list`; raises `RecordCorrupted`."""
         blinded = self._partition(table, partition)
-        opened = (
-            self._sealer.open((table, blinded, row), sealed)
-            for row, sealed in self._inner.list(table, blinded)
-        )
-        return sorted((row, record) for _, row, record in opened)
+        check_range(limit, after)
+        if table in IN_ORDER:
+            return self._open(table, blinded, limit, after)
+        # Keyed hashes have another order than what they stand for: nothing can be left out before
+        # everything is open.
+        rows = sorted(self._open(table, blinded, None, None))
+        return [found for found in rows if after is None or found[0] > after][:limit]
+
+    def partitions(
+        self, table: Table, *, limit: int | None = None, after: bytes | None = None
+    ) -> Sequence[bytes]:
+        """See `Transaction.partitions`; raises `RecordCorrupted`. The order is that of the hashes.
+
+        Which partition it is stands in its records, so the first one of each is opened.
+        """
+        check_table(table)
+        check_range(limit, after)
+        from_here = None if after is None else self._partition(table, after)
+        found = []
+        for blinded in self._inner.partitions(table, limit=limit, after=from_here):
+            [(row, sealed)] = self._inner.list(table, blinded, limit=1)
+            found.append(self._sealer.open((table, blinded, row), sealed)[0])
+        return found
 
     def count(self, table: Table, partition: bytes = b"") -> int:
         """See `Transaction.count`; nothing is opened for it."""
@@ -178,6 +208,12 @@ class SealedTransaction(ValuesAsBytes):
     def savepoint(self) -> AbstractContextManager[None]:
         """See `Transaction.savepoint`."""
         return self._inner.savepoint()
+
+    def _open(
+        self, table: Table, blinded: bytes, limit: int | None, after: bytes | None
+    ) -> _Listing:
+        rows = self._inner.list(table, blinded, limit=limit, after=after)
+        return [self._sealer.open((table, blinded, row), sealed)[1:] for row, sealed in rows]
 
     def _partition(self, table: Table, partition: bytes) -> bytes:
         check_table(table)
@@ -202,8 +238,8 @@ def reseal(transaction: Transaction, old: Sealer | None, new: Sealer) -> None:
     """
     sealed = new.wrap(transaction)
     for table in Table:
-        # The look-up keys first, because a table must not change during a walk. New ones are keyed
-        # hashes, so they never meet an old one.
+        # The look-up keys first, because a table must not change during a walk. New partitions are
+        # keyed hashes, so they never meet an old one.
         places = [(partition, row) for partition, row, _ in transaction.scan(table)]
         for partition, row in places:
             record = transaction.get(table, partition, row)

@@ -2,10 +2,10 @@
 """The sealing header: what a store keeps to recognise its key or its passphrase.
 
 Rules:
-- Version 0 is a store that is not sealed, 1 one that is sealed with a key, 2 one that is sealed
-  with a key that Argon2id makes from a passphrase. All three are read.
-- The numbers of a version 2 are checked before they cost anything: a hostile file gets neither a
-  key that is cheap to guess nor gigabytes of memory.
+- Its first byte is its kind: 0 a store that is not sealed, 1 one that is sealed with a key, 2 one
+  that is sealed with a key that Argon2id makes from a passphrase.
+- The numbers of kind 2 are checked before they cost anything: a hostile file gets neither a key
+  that is cheap to guess nor gigabytes of memory.
 - Whether a key is right is told by a block that is sealed with it; nothing else of the store is
   touched before.
 """
@@ -13,11 +13,13 @@ Rules:
 import struct
 from typing import Final
 
+from e2ecross.arguments import forgets_secrets
 from e2ecross.crypto.aead import KEY_BYTES, NONCE_BYTES, TAG_BYTES, open_sealed, seal
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import hkdf
 from e2ecross.crypto.passphrase import SALT_BYTES as PASSPHRASE_SALT_BYTES
 from e2ecross.crypto.passphrase import Argon2Work, Passphrase, PassphraseCost
+from e2ecross.crypto.secret import Secret
 from e2ecross.errors import (
     AuthenticationFailed,
     InvalidArgument,
@@ -31,6 +33,7 @@ from e2ecross.stores.sealing import Sealer
 __all__ = [
     "PassphraseCost",
     "StoreKey",
+    "StoreOpener",
     "check_store_key",
     "create_sealing",
     "open_sealing",
@@ -42,7 +45,7 @@ StoreKey = bytes | Passphrase | None
 _UNSEALED: Final = b"\x00"
 _BY_KEY: Final = b"\x01"
 _BY_PASSPHRASE: Final = b"\x02"
-_NEWEST: Final = 2
+_LAST_KIND: Final = 2
 _WORK: Final = struct.Struct(">II")
 _SALT_BYTES: Final = 32
 _CHECK_VALUE: Final = bytes(32)
@@ -50,11 +53,19 @@ _COMMON_BYTES: Final = _SALT_BYTES + NONCE_BYTES + len(_CHECK_VALUE) + TAG_BYTES
 _HEADER_BYTES: Final = 1 + _COMMON_BYTES
 _PASSPHRASE_HEADER_BYTES: Final = _HEADER_BYTES + _WORK.size + PASSPHRASE_SALT_BYTES
 
+_WRONG_KEY: Final = "the key does not open this store"
+_WRONG_WORDS: Final = (
+    "the passphrase does not open this store. It counts character by character: capitals, spaces, "
+    "and letters of another keyboard that look the same make another one. Text counts in the "
+    "Unicode form NFC, bytes count as they are"
+)
+
 _SEALING_INFO: Final = b"e2ecross store 1 sealing"
 _BLINDING_INFO: Final = b"e2ecross store 1 blinding"
 _CHECK_DATA: Final = b"e2ecross store 1 check"
 
 
+@forgets_secrets
 def check_store_key(
     key: object,
     passphrase: str | bytes | None = None,
@@ -79,6 +90,7 @@ def check_store_key(
     return Passphrase(passphrase, passphrase_cost)
 
 
+@forgets_secrets
 def create_sealing(key: StoreKey, entropy: EntropySource) -> bytes:
     """Make what a new store keeps to recognise its key.
 
@@ -87,8 +99,8 @@ def create_sealing(key: StoreKey, entropy: EntropySource) -> bytes:
         entropy: source of the salts and the nonce.
 
     Returns:
-        For `open_sealing`; 1 byte, or 93 (version, salt, nonce, sealed check value), or 117
-        (version, passes, KiB, salt of the passphrase, then as before).
+        For `open_sealing`; 1 byte, or 93 (kind, salt, nonce, sealed check value), or 117
+        (kind, passes, KiB, salt of the passphrase, then as before).
 
     Raises:
         LocalError: there is not enough memory for the passphrase.
@@ -102,10 +114,11 @@ def create_sealing(key: StoreKey, entropy: EntropySource) -> bytes:
     salt = entropy.bytes(_SALT_BYTES)
     nonce = entropy.bytes(NONCE_BYTES)
     sealing_key = hkdf(salt, key, _SEALING_INFO, KEY_BYTES)
-    check = seal(sealing_key, nonce, _CHECK_VALUE, _check_data(prefix))
+    check = seal(sealing_key, nonce, _CHECK_VALUE, _CHECK_DATA + prefix)
     return prefix + salt + nonce + check
 
 
+@forgets_secrets
 def open_sealing(key: StoreKey, header: bytes, entropy: EntropySource) -> Sealer | None:
     """Check the key against what `create_sealing` made.
 
@@ -132,22 +145,21 @@ def open_sealing(key: StoreKey, header: bytes, entropy: EntropySource) -> Sealer
     salt, rest = rest[:_SALT_BYTES], rest[_SALT_BYTES:]
     sealing_key = hkdf(salt, store_key, _SEALING_INFO, KEY_BYTES)
     try:
-        open_sealed(sealing_key, rest[:NONCE_BYTES], rest[NONCE_BYTES:], _check_data(prefix))
+        open_sealed(sealing_key, rest[:NONCE_BYTES], rest[NONCE_BYTES:], _CHECK_DATA + prefix)
     except AuthenticationFailed as exc:
-        what = "key" if prefix == _BY_KEY else "passphrase"
-        raise WrongStoreKey(f"the {what} does not open this store") from exc
+        raise WrongStoreKey(_WRONG_KEY if prefix == _BY_KEY else _WRONG_WORDS) from exc
     return Sealer(sealing_key, hkdf(salt, store_key, _BLINDING_INFO, KEY_BYTES), entropy)
 
 
 def _split(header: bytes) -> tuple[bytes, bytes]:
-    """Version, with what the passphrase needs, and the rest; of the right lengths."""
-    version = header[:1]
-    if version > _BY_PASSPHRASE:
-        raise StoreTooNew("the encryption of the store", header[0], _NEWEST)
+    """Kind, with what the passphrase needs, and the rest; of the right lengths."""
+    kind = header[:1]
+    if kind > _BY_PASSPHRASE:
+        raise StoreTooNew("the encryption of the store", header[0], _LAST_KIND)
     expected = {_UNSEALED: 1, _BY_KEY: _HEADER_BYTES, _BY_PASSPHRASE: _PASSPHRASE_HEADER_BYTES}
-    if len(header) != expected.get(version):
+    if len(header) != expected.get(kind):
         raise StoreCorrupted("what the store keeps about its encryption is damaged")
-    end = 1 if version != _BY_PASSPHRASE else _PASSPHRASE_HEADER_BYTES - _COMMON_BYTES
+    end = 1 if kind != _BY_PASSPHRASE else _PASSPHRASE_HEADER_BYTES - _COMMON_BYTES
     return header[:end], header[end:]
 
 
@@ -164,5 +176,15 @@ def _store_key(key: StoreKey, prefix: bytes) -> bytes:
     return key.derive_key(prefix[-PASSPHRASE_SALT_BYTES:], work)
 
 
-def _check_data(prefix: bytes) -> bytes:
-    return _CHECK_DATA if prefix == _BY_KEY else _CHECK_DATA + prefix
+class StoreOpener(Secret):
+    """A store's key, where no traceback shows it."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: StoreKey) -> None:
+        """Keep the key."""
+        self._key = key
+
+    def open(self, header: bytes, entropy: EntropySource) -> Sealer | None:
+        """See `open_sealing`."""
+        return open_sealing(self._key, header, entropy)

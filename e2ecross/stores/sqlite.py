@@ -13,13 +13,12 @@ Rules:
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import NoReturn, Self, SupportsIndex
 
-from e2ecross.arguments import forget_locals, forgets_secrets, require_file_name
-from e2ecross.errors import InvalidArgument, StoreClosed
+from e2ecross.arguments import forgets_secrets, require_file_name
+from e2ecross.errors import InvalidArgument, StoreBusy
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.checks import (
     DEFAULT_BUSY_TIMEOUT_MS,
@@ -27,7 +26,8 @@ from e2ecross.stores.checks import (
     check_busy_timeout,
     check_cached_values,
 )
-from e2ecross.stores.sealing import SYSTEM_ENTROPY, EntropySource, Sealer, reseal
+from e2ecross.stores.gate import Stay
+from e2ecross.stores.sealing import SYSTEM_ENTROPY, EntropySource, reseal
 from e2ecross.stores.sealing_header import (
     PassphraseCost,
     StoreKey,
@@ -35,16 +35,17 @@ from e2ecross.stores.sealing_header import (
     create_sealing,
     open_sealing,
 )
-from e2ecross.stores.sqlite_commit import TRUNCATE_EVERY, begin, truncate_now_and_then
+from e2ecross.stores.sqlite_commit import TRUNCATE_EVERY, Block
 from e2ecross.stores.sqlite_connections import Connections
 from e2ecross.stores.sqlite_errors import as_store_errors
 from e2ecross.stores.sqlite_file import connect, create, recognise, use_wal
+from e2ecross.stores.sqlite_identity import OpenedFile, Sealing, place_of
 from e2ecross.stores.sqlite_schema import (
     prepare,
+    read_meta,
     replace_sealing,
     wipe_old_key,
 )
-from e2ecross.stores.value_cache import CachingTransaction
 
 __all__ = ["TRUNCATE_EVERY", "SQLiteStore"]
 
@@ -81,10 +82,8 @@ class SQLiteStore:
         "_busy_timeout_ms",
         "_by_process",
         "_cached_values",
-        "_closed",
         "_entropy",
-        "_path",
-        "_sealing",
+        "_file",
     )
 
     @forgets_secrets
@@ -99,38 +98,22 @@ class SQLiteStore:
         entropy: EntropySource = SYSTEM_ENTROPY,
         cached_values: int = DEFAULT_CACHED_VALUES,
     ) -> None:
-        self._path = os.path.abspath(require_file_name("path", path))  # the folder may change
+        name = os.path.abspath(require_file_name("path", path))  # the working folder may change
         store_key = check_store_key(key, passphrase, passphrase_cost)
         self._busy_timeout_ms = check_busy_timeout(busy_timeout_ms)
         self._cached_values = check_cached_values(cached_values)
-        self._closed = False
         self._by_process: dict[int, Connections] = {}
         self._entropy = entropy
-        # The header and what it opened to: one value, because `rekey` replaces both at once.
-        self._sealing = self._prepare(store_key)
+        self._file = self._prepare(name, store_key)
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        """Begin a transaction; see `Store.transaction`."""
-        connections = self._enter()
-        try:
-            with begin(connections, self._path, self._sealing[0]) as (connection, transaction):
-                sealer = self._sealing[1]
-                inner = sealer.wrap(transaction) if sealer else transaction
-                caching = CachingTransaction(inner, connections.values)
-                try:
-                    yield caching
-                    caching.write()
-                finally:
-                    caching.end()
-            if transaction.has_written:
-                truncate_now_and_then(connections, connection, self._busy_timeout_ms)
-        except BaseException as error:
-            forget_locals(error)  # what was to be written is in them
-            raise
-        finally:
-            if connections.are_ours():
-                connections.gate.leave()
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        """Begin a transaction; see `Store.transaction`.
+
+        Raises:
+            WrongStoreKey: the key was changed by somebody else.
+            StoreCorrupted: the file was removed or replaced, or an older state put into it.
+        """
+        return Block(self._file, self._connections)
 
     @forgets_secrets
     def rekey(
@@ -143,7 +126,8 @@ class SQLiteStore:
         """Seal every record anew, under a new key or passphrase, in one transaction.
 
         This object goes on with the new key. Others that have the file open get `WrongStoreKey`
-        with their next transaction. A crash leaves the store under the old or the new key.
+        with their next transaction. A crash or an interrupt leaves the store under the old or the
+        new key, and this object goes on with the one that it is.
 
         Args:
             key: 32 bytes, secret; or:
@@ -165,17 +149,20 @@ class SQLiteStore:
         sealer = open_sealing(new_key, header, self._entropy)
         if sealer is None:
             raise InvalidArgument("key or passphrase must be given: a store is not unsealed")
-        connections = self._enter()
+        block = Block(self._file, self._connections)
+        with block:
+            reseal(block.transaction, self._file.sealing[1], sealer)
+            with as_store_errors(self._file.path):
+                replace_sealing(block.way.connection, header)
+            block.transaction.has_written = True  # also where there was nothing to reseal
+            block.new_sealing = (header, sealer)
+        connections = self._connections()
         try:
-            with begin(connections, self._path, self._sealing[0]) as (connection, transaction):
-                reseal(transaction, self._sealing[1], sealer)
-                with as_store_errors(self._path):
-                    replace_sealing(connection, header)
-            self._sealing = (header, sealer)
-            return wipe_old_key(connection)
-        finally:
-            if connections.are_ours():
-                connections.gate.leave()
+            with Stay(connections.gate, self._busy_timeout_ms):
+                connections.clear_leftovers()
+                return not block.way.closed and wipe_old_key(block.way.connection)
+        except StoreBusy:
+            return False
 
     def close(self) -> None:
         """Truncate the WAL and close the connections of all threads of this process.
@@ -187,15 +174,13 @@ class SQLiteStore:
             StoreBusy: another thread was inside a transaction for too long; not closed.
             StoreError: this thread is inside a transaction; not closed.
         """
-        if self._closed:
+        if self._file.closed:
             return
-        connections = self._enter()
-        try:
-            self._closed = True
-            with as_store_errors(self._path):
-                connections.close()
-        finally:
-            connections.gate.leave()
+        connections = self._connections()
+        with Stay(connections.gate, self._busy_timeout_ms), as_store_errors(self._file.path):
+            connections.clear_leftovers()
+            connections.close()
+            self._file.closed = True
 
     def __enter__(self) -> Self:
         return self
@@ -209,39 +194,36 @@ class SQLiteStore:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<SQLiteStore {self._path!r}: {'closed' if self._closed else 'open'}>"
+        return f"<SQLiteStore {self._file.path!r}: {'closed' if self._file.closed else 'open'}>"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a SQLiteStore cannot be pickled or copied: open its path again")
 
-    def _prepare(self, key: StoreKey) -> tuple[bytes, Sealer | None]:
-        found: tuple[bytes, Sealer | None] = (b"", None)
+    def _prepare(self, path: str, key: StoreKey) -> OpenedFile:
+        sealing: Sealing = (b"", None)
 
         def open_header(header: bytes) -> None:
-            nonlocal found
-            found = (header, open_sealing(key, header, self._entropy))
+            nonlocal sealing
+            sealing = (header, open_sealing(key, header, self._entropy))
 
-        with as_store_errors(self._path):
-            create(self._path)
-            recognise(self._path)
-            connection = connect(self._path, self._busy_timeout_ms)
+        with as_store_errors(path):
+            create(path)
+            recognise(path)
+            connection = connect(path, self._busy_timeout_ms)
             try:
+                place = place_of(path)
                 prepare(connection, lambda: create_sealing(key, self._entropy), open_header)
                 use_wal(connection, self._busy_timeout_ms)
                 wipe_old_key(connection)
+                _, generation = read_meta(connection)
             finally:
                 connection.close()
-        return found
+        return OpenedFile(path, place, sealing, generation)
 
-    def _enter(self) -> Connections:
-        """Take the gate of this process; the caller leaves it."""
+    def _connections(self) -> Connections:
+        """Those of this process."""
         pid = os.getpid()
         # setdefault is atomic: threads that come first together agree on one.
-        connections = self._by_process.get(pid) or self._by_process.setdefault(
-            pid, Connections(self._path, self._busy_timeout_ms, self._cached_values)
+        return self._by_process.get(pid) or self._by_process.setdefault(
+            pid, Connections(self._file.path, self._busy_timeout_ms, self._cached_values)
         )
-        connections.gate.enter(self._busy_timeout_ms)
-        if self._closed:
-            connections.gate.leave()
-            raise StoreClosed("the store has been closed: open it anew")
-        return connections

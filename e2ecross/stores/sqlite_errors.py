@@ -3,7 +3,8 @@
 
 Rules:
 - Decided by SQLite's result code, never by its message, which differs between releases.
-- The message says what to do. It names the file and no content.
+- The message says what to do. It names the file and no content, and the cause where it can be found
+  (`sqlite_causes`): SQLite has one code for several.
 """
 
 import sqlite3
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from e2ecross.errors import StoreBusy, StoreCorrupted, StoreError
+from e2ecross.stores.sqlite_causes import find_cause
 
 __all__ = ["DRIVER_ERRORS", "as_store_errors", "is_busy", "is_damage", "store_error"]
 
@@ -29,11 +31,20 @@ DRIVER_ERRORS: Final = (
 _KIND: Final = 0xFF
 _BUSY: Final = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL))
 _CORRUPTED: Final = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+_WITH_CAUSES: Final = frozenset(
+    (
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+    )
+)
 _REMEDIES: Final = {
     sqlite3.SQLITE_FULL: "the disk is full: free some space, then try again",
     sqlite3.SQLITE_READONLY: "it cannot be written: check the permissions of file and directory",
     sqlite3.SQLITE_PERM: "it cannot be accessed: check the permissions of file and directory",
-    sqlite3.SQLITE_IOERR: "the disk reports an error: check the disk, then try again",
+    sqlite3.SQLITE_IOERR: "the disk reports an error: check the disk and quotas, then try again",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check that its directory exists, is writable, "
     "and that it is a file",
     sqlite3.SQLITE_TOOBIG: "the record is too big",
@@ -63,9 +74,11 @@ def store_error(path: str, error: Exception) -> StoreError:
     if kind in _CORRUPTED or isinstance(error, UnicodeDecodeError):
         return StoreCorrupted(f"{path} is damaged or not an e2ecross store: restore or remove it")
     if isinstance(error, OSError):
-        return StoreError(f"the store {path} cannot be used: {error.strerror or 'unknown reason'}")
+        cause = find_cause(path, error.errno) or error.strerror or "unknown reason"
+        return StoreError(f"the store {path} cannot be used: {cause}")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    remedy = _REMEDIES.get(kind or 0, "SQLite refuses the operation")
+    remedy = find_cause(path) if kind in _WITH_CAUSES else None
+    remedy = remedy or _REMEDIES.get(kind or 0, "SQLite refuses the operation")
     return StoreError(f"the store {path} cannot be used: {remedy} ({name})")
 
 

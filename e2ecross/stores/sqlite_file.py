@@ -14,19 +14,25 @@ import os
 import sqlite3
 import stat
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Final
 
 from e2ecross.errors import StoreCorrupted, StoreError
+from e2ecross.stores.gate import Gate, Stay
 from e2ecross.stores.sqlite_errors import is_busy, is_damage
-from e2ecross.stores.sqlite_schema import APPLICATION_ID, PAGE_BYTES, pragma_value, refuse_newer
+from e2ecross.stores.sqlite_schema import (
+    APPLICATION_ID,
+    PAGE_BYTES,
+    check_version,
+    pragma_value,
+)
 
 __all__ = ["connect", "create", "recognise", "use_wal"]
 
 _FILE_MODE: Final = 0o600  # SQLite gives -wal and -shm the same
 _RETRY_SECONDS: Final = 0.005
+_CREATING_MS: Final = 60_000  # only a hanging file system takes as long
 
 _PRAGMAS: Final = (
     "trusted_schema = OFF",  # a planted view or trigger may call no function with side effects
@@ -39,18 +45,18 @@ _PRAGMAS: Final = (
     "checkpoint_fullfsync = ON",
 )
 
-# Held only while this module opens and closes a file that did not exist before.
-_creating = threading.Lock()
+# One thread at a time is inside while this module opens and closes a file that was not there.
+_creating = Gate()
 
 
-def _renew_lock() -> None:
-    # A thread of the parent may have held it when the process forked.
+def _renew_gate() -> None:
+    # A thread of the parent may have been inside when the process forked.
     global _creating
-    _creating = threading.Lock()
+    _creating = Gate()
 
 
 if sys.platform != "win32":
-    os.register_at_fork(after_in_child=_renew_lock)
+    os.register_at_fork(after_in_child=_renew_gate)
 
 
 def create(path: str) -> None:
@@ -59,8 +65,8 @@ def create(path: str) -> None:
     Raises:
         OSError: its directory does not exist or may not be written.
     """
-    # Under a lock, lest another thread's connection loses its locks when the descriptor closes.
-    with _creating, contextlib.suppress(FileExistsError):
+    # Alone, lest another thread's connection loses its locks when the descriptor closes.
+    with Stay(_creating, _CREATING_MS), contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _FILE_MODE))
 
 
@@ -88,11 +94,18 @@ def recognise(path: str) -> None:
     Raises:
         StoreCorrupted: it is something else.
         StoreTooNew: it is ours, of a later schema.
-        StoreError: it is no regular file.
+        StoreError: it is no regular file, or has more than one name.
         OSError, sqlite3.Error: it cannot be read.
     """
-    if not stat.S_ISREG(os.stat(path).st_mode):
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode):
         raise StoreError(f"{path} is not a file")
+    if found.st_nlink > 1:
+        # SQLite names the WAL after the name that it is given: there would be one for each.
+        raise StoreError(
+            f"{path} has {found.st_nlink} names (hard links), and a store that is opened by two "
+            "of them is lost: keep one name, copy the file for another"
+        )
     for _ in range(2):
         if os.path.getsize(path) == 0:
             return
@@ -140,7 +153,7 @@ def _has_our_id(path: str) -> bool:
         connection.execute("PRAGMA writable_schema = ON")
         if pragma_value(connection, "application_id") != APPLICATION_ID:
             return False
-        refuse_newer(pragma_value(connection, "user_version"))
+        check_version(pragma_value(connection, "user_version"))
         return True
     except sqlite3.DatabaseError as exc:
         if is_damage(exc):

@@ -2,7 +2,7 @@
 """Looking into the file of a `SQLiteStore` without changing it: for checks, not for devices.
 
 Rules:
-- Neither the file nor its WAL is written, created, migrated or checkpointed. SQLite may make or
+- Neither the file nor its WAL is written, created or checkpointed. SQLite may make or
   update the `-shm` beside a WAL, which holds no record.
 - Without a WAL the bare file is read, and no lock is taken: what changed meanwhile is noticed at
   the end, and refused. With a WAL, which is a store that is open somewhere or was killed, one
@@ -12,24 +12,25 @@ Rules:
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from e2ecross.errors import InvalidArgument, StoreBusy, StoreCorrupted, StoreError
+from e2ecross.arguments import forgets_secrets, require_file_name
+from e2ecross.errors import StoreBusy, StoreCorrupted, StoreError
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.checks import DEFAULT_BUSY_TIMEOUT_MS
 from e2ecross.stores.sealing import SYSTEM_ENTROPY, Sealer
-from e2ecross.stores.sealing_header import StoreKey, check_store_key, open_sealing
+from e2ecross.stores.sealing_header import StoreOpener, check_store_key
 from e2ecross.stores.sqlite_errors import DRIVER_ERRORS, store_error
 from e2ecross.stores.sqlite_file import recognise
 from e2ecross.stores.sqlite_schema import (
     APPLICATION_ID,
     SCHEMA_VERSION,
+    check_version,
     pragma_value,
     prepare,
-    refuse_newer,
 )
 from e2ecross.stores.sqlite_transaction import SQLiteTransaction
 
@@ -61,13 +62,13 @@ class StoreFile:
     is_intact: bool
 
 
-@contextmanager
+@forgets_secrets
 def read_store_file(
     path: str | os.PathLike[str],
     *,
     key: bytes | None = None,
     passphrase: str | bytes | None = None,
-) -> Iterator[StoreFile]:
+) -> AbstractContextManager[StoreFile]:
     """Look into the file of a store, which is not changed by it.
 
     Args:
@@ -83,11 +84,13 @@ def read_store_file(
         StoreBusy: it was changed during the look; try again.
         StoreError: there is no such file, or it cannot be read.
     """
-    name = os.fspath(path)
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise InvalidArgument("path must be the name of a file")
-    store_key = check_store_key(key, passphrase)
-    name = os.path.realpath(name)  # as SQLite does: the WAL lies beside the file itself
+    name = require_file_name("path", path)
+    # As SQLite does: the WAL lies beside the file itself.
+    return _read(os.path.realpath(name), StoreOpener(check_store_key(key, passphrase)))
+
+
+@contextmanager
+def _read(name: str, opener: StoreOpener) -> Iterator[StoreFile]:
     try:
         recognise(name)
         if os.path.exists(f"{name}-journal"):
@@ -98,7 +101,7 @@ def read_store_file(
         raise store_error(name, exc) from exc
     with closing(connection):
         try:
-            sealer = _open(connection, store_key)
+            sealer = _open(connection, opener)
             connection.execute("BEGIN")
             is_intact = _is_intact(connection)
         except DRIVER_ERRORS as exc:
@@ -137,20 +140,17 @@ def _connect(path: str, *, has_wal: bool) -> sqlite3.Connection:
     return connection
 
 
-def _open(connection: sqlite3.Connection, key: StoreKey) -> Sealer | None:
-    version = pragma_value(connection, "user_version")
-    if version <= 0 or pragma_value(connection, "application_id") != APPLICATION_ID:
+def _open(connection: sqlite3.Connection, opener: StoreOpener) -> Sealer | None:
+    if pragma_value(connection, "application_id") != APPLICATION_ID:
         raise StoreCorrupted("the file is empty or not an e2ecross store: choose another one")
-    refuse_newer(version)
-    if version < SCHEMA_VERSION:
-        raise StoreError("an earlier release wrote the store: open it with this one first")
+    check_version(pragma_value(connection, "user_version"))
     sealer: Sealer | None = None
 
     def open_header(header: bytes) -> None:
         nonlocal sealer
-        sealer = open_sealing(key, header, SYSTEM_ENTROPY)
+        sealer = opener.open(header, SYSTEM_ENTROPY)
 
-    prepare(connection, bytes, open_header)  # of the current version: it reads, and creates nothing
+    prepare(connection, bytes, open_header)  # it is a store, so this reads and creates nothing
     return sealer
 
 

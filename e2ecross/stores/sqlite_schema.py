@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The schema of a `SQLiteStore`: its number, its migrations, and whose file it is in.
+"""The schema of a `SQLiteStore`: its number, how it is created, and whose file it is in.
 
 Rules:
-- A migration is one transaction, and what it finds is read inside of it: of two processes that
+- It is created in one transaction, and what that finds is read inside of it: of two processes that
   create a store at once one does it and the other finds it done.
-- The application id is committed with the first schema, in rollback mode; only then WAL is turned
-  on. So a file of ours carries its id in its own first page, whatever its WAL holds.
-- Every transaction compares the sealing header: a change of key by another process is noticed
-  before anything is written under the old one.
+- The application id is committed with the schema, in rollback mode; only then WAL is turned on. So
+  a file of ours carries its id in its own first page, whatever its WAL holds.
+- The file counts its commits, in the transaction of each.
 - The key is checked before anything is written.
 """
 
@@ -15,31 +14,34 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final
 
-from e2ecross.errors import StoreCorrupted, StoreTooNew, WrongStoreKey
+from e2ecross.errors import StoreCorrupted, StoreTooNew
 
 __all__ = [
     "APPLICATION_ID",
     "PAGE_BYTES",
     "SCHEMA_VERSION",
-    "check_unchanged",
+    "check_version",
     "pragma_value",
     "prepare",
-    "refuse_newer",
+    "read_meta",
     "replace_sealing",
     "wipe_old_key",
+    "write_generation",
 ]
 
 APPLICATION_ID: Final = 0x65326543
 """Bytes 68 to 71 of the file: "e2eC"."""
 
-SCHEMA_VERSION: Final = 3
-"""The number of the last file in schema/, and the `user_version` of the file."""
+SCHEMA_VERSION: Final = 1
+"""The number of the file in schema/, and the `user_version` of a store."""
 
 PAGE_BYTES: Final = 1024
 """The page size of every store; schema/0001.sql relies on it."""
 
 _SEALING: Final = "sealing"
 _WIPE: Final = "wipe"
+_GENERATION: Final = "generation"
+_GENERATION_BYTES: Final = 8  # big-endian
 
 
 def prepare(
@@ -47,7 +49,7 @@ def prepare(
     create_sealing: Callable[[], bytes],
     open_sealing: Callable[[bytes], None],
 ) -> None:
-    """Bring a file to the current schema.
+    """Create the store in an empty file, or check that the file holds one, and its key.
 
     Args:
         connection: to a file that is empty or looks like ours.
@@ -62,40 +64,35 @@ def prepare(
     # One snapshot for all that is read, lest another process creates the store in between.
     connection.execute("BEGIN")
     try:
-        version = _version(connection)
-        sealing = _sealing(connection) if version > 0 else None
+        sealing = read_meta(connection)[0] if _is_ours(connection) else None
     finally:
         _roll_back(connection)
     # Outside of any transaction: a passphrase costs a second.
-    if sealing is not None:
-        open_sealing(sealing)
-    if version == 0:
+    if sealing is None:
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-    if version < SCHEMA_VERSION:
-        _migrate(connection, create_sealing() if version == 0 else b"")
-        open_sealing(_sealing(connection))
+        sealing = _create(connection, create_sealing())
+    open_sealing(sealing)
 
 
-def check_unchanged(connection: sqlite3.Connection, sealing: bytes) -> None:
-    """Refuse a file that got another schema or another key since it was opened.
-
-    To be called inside a transaction, so that nothing is read or written under an old key.
-
-    Args:
-        connection: inside a transaction.
-        sealing: the header that the file was opened with.
+def read_meta(connection: sqlite3.Connection) -> tuple[bytes, int]:
+    """The sealing header, and how many commits the file has counted.
 
     Raises:
-        StoreTooNew: the schema is newer than ours.
-        WrongStoreKey: the key was changed.
-        StoreCorrupted: the file was replaced by something else.
+        StoreCorrupted: something is missing, or is not what a store writes.
     """
-    found = pragma_value(connection, "user_version")
-    if found != SCHEMA_VERSION:
-        refuse_newer(found)
-        raise StoreCorrupted("the file of the store was replaced while it was open")
-    if _sealing(connection) != sealing:
-        raise WrongStoreKey("the key of the store was changed: open it anew, with the new key")
+    found = dict(connection.execute("SELECT name, value FROM store_meta").fetchall())
+    sealing, generation = found.get(_SEALING), found.get(_GENERATION)
+    if type(sealing) is not bytes:
+        raise StoreCorrupted("the store does not say whether it is encrypted: it is damaged")
+    if type(generation) is not bytes or len(generation) != _GENERATION_BYTES:
+        raise StoreCorrupted("the store does not say how often it was written: it is damaged")
+    return sealing, int.from_bytes(generation)
+
+
+def write_generation(connection: sqlite3.Connection, generation: int) -> None:
+    """Write how many commits the file will have had with this one; inside a transaction."""
+    value = generation.to_bytes(_GENERATION_BYTES)
+    connection.execute("UPDATE store_meta SET value = ? WHERE name = ?", (value, _GENERATION))
 
 
 def replace_sealing(connection: sqlite3.Connection, sealing: bytes) -> None:
@@ -138,10 +135,12 @@ def _truncate_wal(connection: sqlite3.Connection) -> bool:
     return busy == 0
 
 
-def refuse_newer(version: int) -> None:
-    """Raise `StoreTooNew` when the schema is later than ours."""
+def check_version(version: int) -> None:
+    """Refuse a schema that is later than ours (`StoreTooNew`), or none (`StoreCorrupted`)."""
     if version > SCHEMA_VERSION:
         raise StoreTooNew("the schema of the store", version, SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise StoreCorrupted("the file is not an e2ecross store: choose another one")
 
 
 def pragma_value(connection: sqlite3.Connection, name: str) -> Any:  # noqa: ANN401
@@ -149,43 +148,39 @@ def pragma_value(connection: sqlite3.Connection, name: str) -> Any:  # noqa: ANN
     return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
-def _version(connection: sqlite3.Connection) -> int:
-    """The schema of an opened file; 0 for an empty one. To be called inside a transaction."""
+def _is_ours(connection: sqlite3.Connection) -> bool:
+    """Whether there is a store already, and not an empty file. To be called in a transaction."""
     version: int = pragma_value(connection, "user_version")
     application = pragma_value(connection, "application_id")
     if version == 0 and application == 0:
         tables: int = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if tables == 0:
-            return 0
-    if version <= 0 or application != APPLICATION_ID:
+            return False
+    if application != APPLICATION_ID:
         raise StoreCorrupted("the file is not an e2ecross store: choose another one")
-    refuse_newer(version)
-    return version
+    check_version(version)
+    return True
 
 
-def _sealing(connection: sqlite3.Connection) -> bytes:
-    row = connection.execute("SELECT value FROM store_meta WHERE name = ?", (_SEALING,)).fetchone()
-    if row is None or type(row[0]) is not bytes:
-        raise StoreCorrupted("the store does not say whether it is encrypted: it is damaged")
-    return row[0]
-
-
-def _migrate(connection: sqlite3.Connection, new_sealing: bytes) -> None:
+def _create(connection: sqlite3.Connection, sealing: bytes) -> bytes:
+    """Create the store; return its sealing header, which is another process's if that was first."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        version = _version(connection)  # again: another process may have been faster
-        for number in range(version + 1, SCHEMA_VERSION + 1):
-            for statement in _statements(number):
+        if _is_ours(connection):
+            sealing = read_meta(connection)[0]
+        else:
+            for statement in _statements():
                 connection.execute(statement)
-        if version == 0:
-            sealing = (_SEALING, new_sealing)
-            connection.execute("INSERT INTO store_meta (name, value) VALUES (?, ?)", sealing)
+            put = "INSERT INTO store_meta (name, value) VALUES (?, ?)"
+            connection.execute(put, (_SEALING, sealing))
+            connection.execute(put, (_GENERATION, bytes(_GENERATION_BYTES)))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         _roll_back(connection)
         raise
+    return sealing
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
@@ -193,11 +188,11 @@ def _roll_back(connection: sqlite3.Connection) -> None:
         connection.execute("ROLLBACK")
 
 
-def _statements(number: int) -> list[str]:
-    from importlib import resources  # only for a new or an older file; it takes 8 ms
+def _statements() -> list[str]:
+    from importlib import resources  # only for a new file; it takes 8 ms
 
     # Not executescript(): it commits first.
-    script = resources.files("e2ecross.stores").joinpath("schema", f"{number:04}.sql")
+    script = resources.files("e2ecross.stores").joinpath("schema", f"{SCHEMA_VERSION:04}.sql")
     statements, lines = [], ""
     for line in script.read_text("utf-8").splitlines(keepends=True):
         lines += line

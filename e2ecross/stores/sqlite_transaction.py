@@ -9,20 +9,29 @@ Rules:
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any, Final, NamedTuple
 
 from e2ecross.arguments import require_bytes
 from e2ecross.errors import StoreCorrupted, StoreError
 from e2ecross.stores.base import Table, ValuesAsBytes
-from e2ecross.stores.checks import check_limit, check_place, check_table
+from e2ecross.stores.checks import (
+    NO_SAVEPOINT,
+    SAVEPOINT_INTERRUPTED,
+    check_limit,
+    check_place,
+    check_range,
+    check_table,
+)
 from e2ecross.stores.sqlite_errors import DRIVER_ERRORS, store_error
 
 __all__ = ["SQLiteTransaction"]
 
 _Rows = list[tuple[Any, ...]]  # `list` means something else inside the class
 
+_ENDED: Final = "the transaction has ended: begin a new one"
 _SCAN_ROWS: Final = 32  # read at once; times 128 KiB, the largest record, that is 4 MiB
 
 
@@ -31,6 +40,7 @@ class _Statements(NamedTuple):
     put: str
     delete: str
     list: str
+    partitions: str
     count_rows: str
     clear: str
     scan: str
@@ -41,6 +51,7 @@ class _Statements(NamedTuple):
         # Names come from the enum alone; everything else is bound.
         one = f"FROM {table.value} WHERE partition = ? AND row = ?"
         many = f"FROM {table.value} WHERE partition = ?"
+        first = f"SELECT min(partition) FROM {table.value} WHERE partition"  # noqa: S608
         walk = f"SELECT partition, row, record FROM {table.value}"  # noqa: S608
         order = f"ORDER BY partition, row LIMIT {_SCAN_ROWS}"
         return cls(
@@ -48,7 +59,11 @@ class _Statements(NamedTuple):
             put=f"INSERT INTO {table.value} (partition, row, record) VALUES (?, ?, ?) "  # noqa: S608
             "ON CONFLICT (partition, row) DO UPDATE SET record = excluded.record",
             delete=f"DELETE {one}",
-            list=f"SELECT row, record {many} ORDER BY row",
+            list=f"SELECT row, record {many} AND row >= ? ORDER BY row LIMIT ?",
+            # One look into the index for each: DISTINCT would read all rows.
+            partitions=f"WITH RECURSIVE found (name) AS ({first} >= ? "  # noqa: S608
+            f"UNION ALL SELECT ({first} > name) FROM found WHERE name IS NOT NULL) "
+            "SELECT name FROM found WHERE name IS NOT NULL LIMIT ?",
             count_rows=f"SELECT count(*) {many}",
             clear=f"DELETE {many} AND row IN (SELECT row {many} LIMIT ?)",
             scan=f"{walk} {order}",
@@ -90,20 +105,37 @@ class SQLiteTransaction(ValuesAsBytes):
         """See `Transaction.put`."""
         check_place(table, partition, row)
         require_bytes("record", record)
+        self.has_written = True  # before it is true: an interrupt may come after the change
         self._run(_SQL[table].put, partition, row, record)
-        self.has_written = True
 
     def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
         """See `Transaction.delete`."""
         check_place(table, partition, row)
-        self._run(_SQL[table].delete, partition, row)
         self.has_written = True
+        self._run(_SQL[table].delete, partition, row)
 
-    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
+    def list(
+        self,
+        table: Table,
+        partition: bytes = b"",
+        *,
+        limit: int | None = None,
+        after: bytes | None = None,
+    ) -> list[tuple[bytes, bytes]]:
         """See `Transaction.list`."""
         check_place(table, partition)
-        rows = self._run(_SQL[table].list, partition)
+        check_range(limit, after)
+        rows = self._run(_SQL[table].list, partition, _beyond(after), _most(limit))
         return [(self._blob(row), self._blob(record)) for row, record in rows]
+
+    def partitions(
+        self, table: Table, *, limit: int | None = None, after: bytes | None = None
+    ) -> Sequence[bytes]:
+        """See `Transaction.partitions`."""
+        check_table(table)
+        check_range(limit, after)
+        rows = self._run(_SQL[table].partitions, _beyond(after), _most(limit))
+        return [self._blob(partition) for (partition,) in rows]
 
     def count(self, table: Table, partition: bytes = b"") -> int:
         """See `Transaction.count`."""
@@ -115,9 +147,8 @@ class SQLiteTransaction(ValuesAsBytes):
         """See `Transaction.clear`."""
         check_place(table, partition)
         check_limit(limit)
-        most = -1 if limit is None else limit  # SQLite: a negative LIMIT is none
-        self._run(_SQL[table].clear, partition, partition, most)
         self.has_written = True
+        self._run(_SQL[table].clear, partition, partition, _most(limit))
         removed: int = self._run("SELECT changes()")[0][0]
         return removed
 
@@ -127,37 +158,41 @@ class SQLiteTransaction(ValuesAsBytes):
         self._check()
         return self._walk(_SQL[table])
 
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
+    def savepoint(self) -> AbstractContextManager[None]:
         """See `Transaction.savepoint`."""
+        return _Savepoint(self)
+
+    def begin_block(self) -> None:
+        """Begin a savepoint."""
         if self._in_savepoint:
-            raise StoreError("a savepoint stands inside a transaction, and not inside another")
+            raise StoreError(NO_SAVEPOINT)
+        self._check()
+        self._in_savepoint = True  # before it is true: the transaction does not commit with it
         self._run("SAVEPOINT block")
-        self._in_savepoint = True
-        try:
-            yield
-        except BaseException:
-            if self._over is None:  # after an error of SQLite everything is undone anyway
-                self._run("ROLLBACK TO block")
-                self._run("RELEASE block")
-            raise
-        else:
+
+    def end_block(self, *, keep: bool) -> None:
+        """End a savepoint, and keep what was done in it or not."""
+        if not keep and self._over is None:  # after an error of SQLite all is undone anyway
+            self._run("ROLLBACK TO block")
+        if keep or self._over is None:
             self._run("RELEASE block")
-        finally:
-            self._in_savepoint = False
+        self._in_savepoint = False
 
     def end(self) -> None:
         """Refuse every further call; the caller commits.
 
         Raises:
-            StoreError: the transaction failed before, or belongs to a parent process.
+            StoreError: the transaction failed before, or an end of a savepoint of it, or it
+                belongs to a parent process.
         """
         self._check()
-        self._over = "the transaction has ended: begin a new one"
+        if self._in_savepoint:
+            raise StoreError(SAVEPOINT_INTERRUPTED)
+        self._over = _ENDED
 
     def abandon(self) -> None:
         """Refuse every further call; the caller rolls back."""
-        self._over = self._over or "the transaction has ended: begin a new one"
+        self._over = self._over or _ENDED
 
     def _walk(self, sql: _Statements) -> Iterator[tuple[bytes, bytes, bytes]]:
         rows = self._run(sql.scan)
@@ -185,3 +220,32 @@ class SQLiteTransaction(ValuesAsBytes):
         if type(value) is not bytes:
             raise StoreCorrupted(f"{self._path} holds something that no store wrote: restore it")
         return value
+
+
+class _Savepoint:
+    """A block of a transaction; as long as it has not ended, the transaction does not commit."""
+
+    __slots__ = ("_transaction",)
+
+    def __init__(self, transaction: SQLiteTransaction) -> None:
+        self._transaction = transaction
+
+    def __enter__(self) -> None:
+        self._transaction.begin_block()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._transaction.end_block(keep=kind is None)
+
+
+def _beyond(after: bytes | None) -> bytes:
+    """The first key that may follow: nothing stands between a key and the same with a zero more."""
+    return b"" if after is None else after + b"\0"
+
+
+def _most(limit: int | None) -> int:
+    return -1 if limit is None else limit  # SQLite: a negative LIMIT is none

@@ -7,18 +7,21 @@ Rules:
 - Only what was read or written in a transaction is kept, and nothing of it once anybody else has
   written: the store shows at the beginning of each transaction that nobody has, or clears it.
 - A transaction that fails, or a block of it, leaves nothing: what it put was not written.
+- What a place had is forgotten before it is changed and kept after: an exception at any instruction
+  in between leaves nothing, and that is right.
 - What is put within savepoints is written when the transaction ends, or when somebody asks for
   records: what is put ten times is written once.
 - Bounded by the store's caller; what came first goes first.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from types import TracebackType
 from typing import Any, Final, TypeVar
 
 from e2ecross.errors import StoreError
 from e2ecross.stores.base import Codec, Table, Transaction
-from e2ecross.stores.checks import check_place
+from e2ecross.stores.checks import NO_SAVEPOINT, SAVEPOINT_INTERRUPTED, check_place
 
 __all__ = ["CachingTransaction", "ValueCache"]
 
@@ -75,7 +78,7 @@ class ValueCache:
 class CachingTransaction:
     """A transaction whose values come out of a cache where it has them."""
 
-    __slots__ = ("_block", "_cache", "_ended", "_inner", "_is_open", "_savepoint", "_waiting")
+    __slots__ = ("_block", "_cache", "_ended", "_inner", "_savepoint", "_waiting")
 
     def __init__(self, inner: Transaction, cache: ValueCache) -> None:
         self._inner = inner
@@ -83,8 +86,7 @@ class CachingTransaction:
         self._ended = False
         self._waiting: _Values = {}  # of savepoints that have ended well
         self._block: _Values | None = None  # of the savepoint that we are in
-        self._savepoint = ExitStack()  # the store's own one, once it is open
-        self._is_open = False
+        self._savepoint: AbstractContextManager[None] | None = None  # the store's own one
 
     def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
         """See `Transaction.get`."""
@@ -94,13 +96,17 @@ class CachingTransaction:
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
         """See `Transaction.put`."""
         self.write()
-        self._inner.put(table, partition, row, record)
         self._cache.forget((table, partition, row))
+        self._inner.put(table, partition, row, record)
 
     def get_value(self, table: Table, partition: bytes, row: bytes, codec: Codec[V]) -> V | None:
         """See `Transaction.get_value`."""
         place = (table, partition, row)
-        value = self._cache.find(place, codec)
+        try:
+            value = self._cache.find(place, codec)
+        except TypeError:  # a bytearray, say
+            check_place(table, partition, row)
+            raise
         if value is None:
             if place in self._waiting or (self._block is not None and place in self._block):
                 self.write()
@@ -114,24 +120,39 @@ class CachingTransaction:
     ) -> None:
         """See `Transaction.put_value`."""
         place = (table, partition, row)
+        check_place(table, partition, row)
+        self._cache.forget(place)
         if self._block is None:
             self.write()
             self._inner.put_value(table, partition, row, value, codec)
         else:
-            check_place(table, partition, row)
             self._block[place] = (value, codec)
         self._cache.keep(place, value, codec)
 
     def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
         """See `Transaction.delete`."""
         self.write()
-        self._inner.delete(table, partition, row)
         self._cache.forget((table, partition, row))
+        self._inner.delete(table, partition, row)
 
-    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
+    def list(
+        self,
+        table: Table,
+        partition: bytes = b"",
+        *,
+        limit: int | None = None,
+        after: bytes | None = None,
+    ) -> list[tuple[bytes, bytes]]:
         """See `Transaction.list`."""
         self.write()
-        return self._inner.list(table, partition)
+        return self._inner.list(table, partition, limit=limit, after=after)
+
+    def partitions(
+        self, table: Table, *, limit: int | None = None, after: bytes | None = None
+    ) -> Sequence[bytes]:
+        """See `Transaction.partitions`."""
+        self.write()
+        return self._inner.partitions(table, limit=limit, after=after)
 
     def count(self, table: Table, partition: bytes = b"") -> int:
         """See `Transaction.count`."""
@@ -149,37 +170,60 @@ class CachingTransaction:
         self.write()
         return self._inner.scan(table)
 
-    @contextmanager
-    def savepoint(self) -> Iterator[None]:
+    def savepoint(self) -> AbstractContextManager[None]:
         """See `Transaction.savepoint`."""
+        return _Savepoint(self)
+
+    def begin_block(self) -> None:
+        """Begin a savepoint; the store's own one is begun when something has to be written."""
         if self._ended or self._block is not None:
-            raise StoreError("a savepoint stands inside a transaction, and not inside another")
-        self._block, self._is_open = {}, False
-        try:
-            with ExitStack() as self._savepoint:
-                yield
-                if self._is_open:
-                    self.write()
-            self._waiting.update(self._block)
-        except BaseException:
-            self._cache.clear()
-            raise
-        finally:
-            self._block = None
+            raise StoreError(NO_SAVEPOINT)
+        self._block = {}
+
+    def keep_block(self) -> None:
+        """End a savepoint well."""
+        if self._savepoint is not None:
+            self.write()
+            self._savepoint.__exit__(None, None, None)
+            self._savepoint = None
+        self._waiting.update(self._block or {})
+        self._block = None
         if len(self._waiting) >= _MAX_WAITING:
             self.write()
 
+    def undo_block(self, error: BaseException) -> None:
+        """End a savepoint whose block has raised."""
+        self._cache.clear()
+        if self._savepoint is not None:
+            # That it fails ends the transaction, which says so later; here the first error passes.
+            with suppress(StoreError):
+                self._savepoint.__exit__(type(error), error, error.__traceback__)
+            self._savepoint = None
+        self._block = None
+
     def write(self) -> None:
         """Write what waits, before the store is asked or changed itself, and before the commit."""
+        # What waits stays until it is written: an interrupt in between has it written twice.
         if self._waiting:
-            waiting, self._waiting = self._waiting, {}
-            self._put(waiting)
+            self._put(self._waiting)
+            self._waiting = {}
         if self._block is not None:
-            if not self._is_open:
-                self._savepoint.enter_context(self._inner.savepoint())
-                self._is_open = True
-            block, self._block = self._block, {}
-            self._put(block)
+            if self._savepoint is None:
+                savepoint = self._inner.savepoint()
+                savepoint.__enter__()
+                self._savepoint = savepoint
+            self._put(self._block)
+            self._block = {}
+
+    def finish(self) -> None:
+        """Write what waits, for the commit that follows.
+
+        Raises:
+            StoreError: a savepoint was interrupted, so that it is not known what belongs to it.
+        """
+        if self._block is not None:
+            raise StoreError(SAVEPOINT_INTERRUPTED)
+        self.write()
 
     def end(self) -> None:
         """Answer nothing out of the cache any more; what is behind it refuses by itself."""
@@ -189,3 +233,30 @@ class CachingTransaction:
     def _put(self, values: _Values) -> None:
         for (table, partition, row), (value, codec) in values.items():
             self._inner.put_value(table, partition, row, value, codec)
+
+
+class _Savepoint:
+    """A block of a transaction; as long as it has not ended, the transaction does not commit."""
+
+    __slots__ = ("_transaction",)
+
+    def __init__(self, transaction: CachingTransaction) -> None:
+        self._transaction = transaction
+
+    def __enter__(self) -> None:
+        self._transaction.begin_block()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self._transaction.undo_block(error)
+            return
+        try:
+            self._transaction.keep_block()
+        except BaseException as exc:
+            self._transaction.undo_block(exc)
+            raise

@@ -13,12 +13,20 @@ from typing import TypeVar
 from google.protobuf.message import DecodeError as _LibraryDecodeError
 from google.protobuf.message import Message
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_bytes
 from e2ecross.errors import DecodeError, InvalidArgument
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2
 
-__all__ = ["decode_address", "encode_address", "parse", "require_canonical", "serialize"]
+__all__ = [
+    "decode_address",
+    "decode_user",
+    "encode_address",
+    "encode_user",
+    "parse",
+    "require_canonical",
+    "serialize",
+]
 
 _M = TypeVar("_M", bound=Message)
 
@@ -70,3 +78,20 @@ def decode_address(value: address_pb2.Address) -> Address:
         return Address(value.app, value.user, value.device)
     except InvalidArgument as error:
         raise DecodeError(f"an address is not well-formed: {error}") from error
+
+
+def encode_user(user: UserId) -> address_pb2.User:
+    """The protobuf form of a user."""
+    return address_pb2.User(app=user.app, user=user.user)
+
+
+def decode_user(value: address_pb2.User) -> UserId:
+    """Check a user from outside.
+
+    Raises:
+        DecodeError: a part does not match its grammar.
+    """
+    try:
+        return UserId(value.app, value.user)
+    except InvalidArgument as error:
+        raise DecodeError(f"a user is not well-formed: {error}") from error

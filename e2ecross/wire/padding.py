@@ -2,10 +2,11 @@
 """Padding that hides how long a payload is.
 
 Rules:
-- 0x80 and zeros, to 80k-1 bytes (79, 159, ... 959) up to 1 KiB: with the cipher's own padding
-  that fills whole blocks. Above, to the next Padmé length: at most 12 % more, and only
-  O(log log n) bits of the length show.
-- One padding for each payload: anything else is refused.
+- 0x80 and zeros, up to a bucket: 399, 479, ... 959 bytes, then Padmé lengths. Short texts,
+  receipts and requests look alike; the cipher's own padding makes whole blocks of 80k-1 bytes; of
+  a longer payload only O(log log n) bits of its length show, for at most 12 % more bytes.
+- A writer takes the least bucket that holds the payload. A reader takes any, so that copies of one
+  message for several devices can have one length.
 
 Source: Padmé is from "Reducing Metadata Leakage from Encrypted Files and Communication with
 PURBs" (Nikitin et al., PETS 2019), section 4.
@@ -14,22 +15,19 @@ PURBs" (Nikitin et al., PETS 2019), section 4.
 from typing import Final
 
 from e2ecross.errors import DecodeError
+from e2ecross.wire.limits import MAX_PLAINTEXT_BYTES
 
 __all__ = ["pad", "padded_length", "unpad"]
 
 _STEP: Final = 80
-_LARGEST_STEPPED: Final = 1024 // _STEP * _STEP - 1
+_SMALLEST: Final = 5 * _STEP - 1
+_LARGEST_STEPPED: Final = 12 * _STEP - 1
 _MARK: Final = b"\x80"
 
 
 def padded_length(length: int) -> int:
     """The length in bytes to which a payload of `length` bytes is padded; always longer."""
-    minimum = length + len(_MARK)
-    if minimum <= _LARGEST_STEPPED:
-        return (minimum // _STEP + 1) * _STEP - 1
-    exponent = minimum.bit_length() - 1
-    zero_bits = exponent - exponent.bit_length()
-    return (minimum + (1 << zero_bits) - 1) >> zero_bits << zero_bits
+    return _bucket(length + len(_MARK))
 
 
 def pad(payload: bytes) -> bytes:
@@ -38,12 +36,26 @@ def pad(payload: bytes) -> bytes:
 
 
 def unpad(padded: bytes) -> bytes:
-    """Remove the padding.
+    """Remove the padding, up to whichever bucket it goes.
 
     Raises:
-        DecodeError: it is not the padding that `pad` makes.
+        DecodeError: it is no padding, or longer than any plaintext.
     """
+    size = len(padded)
+    if size > MAX_PLAINTEXT_BYTES:
+        raise DecodeError(
+            f"a payload has {size} bytes with its padding, of at most {MAX_PLAINTEXT_BYTES}"
+        )
     payload, mark, zeros = padded.rpartition(_MARK)
-    if not mark or zeros.strip(b"\0") or len(padded) != padded_length(len(payload)):
+    if not mark or zeros.strip(b"\0") or size != _bucket(size):
         raise DecodeError("a payload is not padded as it should be")
     return payload
+
+
+def _bucket(least: int) -> int:
+    """The smallest bucket of at least so many bytes."""
+    if least <= _LARGEST_STEPPED:
+        return max(_SMALLEST, (least // _STEP + 1) * _STEP - 1)
+    exponent = least.bit_length() - 1
+    zero_bits = exponent - exponent.bit_length()
+    return (least + (1 << zero_bits) - 1) >> zero_bits << zero_bits

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records of what is on its way: outbox, inbox, messages kept for sending again, retries.
+"""Records of what is on its way: outbox and inbox.
 
 Values hold secrets as plain bytes; they do not show them. Encoding: `record_encoding.py`.
 
@@ -7,13 +7,14 @@ Source: docs/wire-format.md, records at rest.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import RecordCorrupted
+from e2ecross.errors import DecodeError, RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
-from e2ecross.wire.encoding import encode_address
+from e2ecross.wire.encoding import decode_user, encode_address, encode_user
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.record_encoding import (
     check_lengths,
@@ -23,16 +24,57 @@ from e2ecross.wire.record_encoding import (
 )
 
 __all__ = [
-    "GenerationRecord",
+    "InboxFailure",
+    "InboxMessage",
+    "InboxNotice",
     "InboxRecord",
+    "LaneRecord",
     "OutboxRecord",
-    "RetryBudgetRecord",
-    "SentRecord",
-    "decode_retry",
-    "decode_shelf",
-    "encode_retry",
-    "encode_shelf",
+    "TurnRecord",
+    "decode_arrival",
+    "decode_inbox_item",
+    "decode_queue_ends",
+    "decode_row",
+    "encode_arrival",
+    "encode_inbox_item",
+    "encode_queue_ends",
+    "encode_row",
 ]
+
+_HASH_BYTES: Final = 32
+
+
+def encode_queue_ends(first: int, after: int) -> bytes:
+    """Return the record of a queue: its first number, and the one that is given next."""
+    return encode_record(storage_pb2.QueueRecord(first=first, next=after))
+
+
+def decode_queue_ends(data: bytes) -> tuple[int, int]:
+    """Return a queue's first number, and the one that is given next.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    what = "a queue record"
+    fields = decode_record(storage_pb2.QueueRecord, data, what)
+    _check_ends(what, fields.first, fields.next)
+    return fields.first, fields.next
+
+
+def encode_row(number: int) -> bytes:
+    """Return the record of the number of a row, which stands under another key."""
+    return encode_record(storage_pb2.RowRecord(number=number))
+
+
+def decode_row(data: bytes) -> int:
+    """Return the number of a row.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    return decode_record(storage_pb2.RowRecord, data, "a row record").number
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -41,36 +83,29 @@ class OutboxRecord(Secret):
 
     Attributes:
         envelope: encoded, to be deposited; empty when it is still to be encrypted.
-        recipient: whom it is for, or None when its content is not kept.
-        message_id: under which its content is kept, 16 bytes, or empty.
-        resend: with an envelope: a request, or a copy that was asked for, which is dropped when the
-            mailbox is full; without: a copy of a message that was sent before.
+        message_id: of the message that the user sent, or of the request, 16 bytes.
         fresh_session: it is not to be encrypted with a session that the recipient may have lost.
-        content_kind: what the body is; 0: the content is kept elsewhere.
+        content_kind: what the body is; 0: the content is kept under the message id.
         content_body: what is to be sent, encoded; secret.
     """
 
     envelope: bytes
-    recipient: Address | None = None
-    message_id: bytes = b""
-    resend: bool = False
+    message_id: bytes
     fresh_session: bool = False
     content_kind: int = 0
     content_body: bytes = b""
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
-        fields = storage_pb2.OutboxRecord(
-            envelope=self.envelope,
-            message_id=self.message_id,
-            resend=self.resend,
-            fresh_session=self.fresh_session,
-            content_kind=self.content_kind,
-            content_body=self.content_body,
+        return encode_record(
+            storage_pb2.OutboxRecord(
+                envelope=self.envelope,
+                message_id=self.message_id,
+                fresh_session=self.fresh_session,
+                content_kind=self.content_kind,
+                content_body=self.content_body,
+            )
         )
-        if self.recipient is not None:
-            fields.recipient.CopyFrom(encode_address(self.recipient))
-        return encode_record(fields)
 
     @classmethod
     def decode(cls, data: bytes) -> "OutboxRecord":
@@ -82,272 +117,256 @@ class OutboxRecord(Secret):
         """
         what = "an outbox record"
         fields = decode_record(storage_pb2.OutboxRecord, data, what)
-        is_kept = fields.HasField("recipient")
-        if is_kept:
-            check_lengths(what, (fields.message_id, MESSAGE_ID_BYTES))
-        elif fields.message_id or not fields.envelope:
-            raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
+        check_lengths(what, (fields.message_id, MESSAGE_ID_BYTES))
         return cls(
             fields.envelope,
-            decode_stored_address(fields.recipient, what) if is_kept else None,
             fields.message_id,
-            fields.resend,
             fields.fresh_session,
             fields.content_kind,
             fields.content_body,
         )
 
 
+@dataclass(frozen=True, slots=True)
+class LaneRecord:
+    """What waits for one device, and what that waits for. Public values only.
+
+    Attributes:
+        first: below it no row is left.
+        next: the number that is given next.
+        turn: its row among the turns.
+        code: of the error that it waits to pass, or empty.
+        untrusted_key: the identity key that the user has to decide about, 33 bytes, or empty.
+    """
+
+    first: int
+    next: int
+    turn: int
+    code: str = ""
+    untrusted_key: bytes = b""
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        return encode_record(
+            storage_pb2.LaneRecord(
+                first=self.first,
+                next=self.next,
+                turn=self.turn,
+                code=self.code,
+                untrusted_key=self.untrusted_key,
+            )
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "LaneRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        what = "a lane record"
+        fields = decode_record(storage_pb2.LaneRecord, data, what)
+        _check_ends(what, fields.first, fields.next)
+        if not fields.turn:
+            raise RecordCorrupted(f"{what} has no turn: the store is damaged")
+        if fields.untrusted_key:
+            check_lengths(what, (fields.untrusted_key, PUBLIC_KEY_BYTES))
+        return cls(fields.first, fields.next, fields.turn, fields.code, fields.untrusted_key)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRecord:
+    """A lane in which something waits.
+
+    Attributes:
+        lane: 1: messages, 2: requests and what was asked for.
+        recipient: whom it is for.
+    """
+
+    lane: int
+    recipient: Address
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        return encode_record(
+            storage_pb2.TurnRecord(lane=self.lane, recipient=encode_address(self.recipient))
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "TurnRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        what = "a turn record"
+        fields = decode_record(storage_pb2.TurnRecord, data, what)
+        return cls(fields.lane, decode_stored_address(fields.recipient, what))
+
+
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class InboxRecord(Secret):
-    """A message, or the failure to read one, until the caller has confirmed it.
+class InboxMessage(Secret):
+    """A message until the caller has confirmed it.
+
+    Attributes:
+        sender: who sent it.
+        message_id: 16 bytes.
+        sent_at_ms: the sender's clock, milliseconds since 1970.
+        content_kind: not 0.
+        content_body: what was sent, encoded; secret.
+        identity_changed: whether it came under an identity key that is not accepted.
+        version_downgraded: whether it started a session of an older version than offered before.
+    """
+
+    sender: Address
+    message_id: bytes
+    sent_at_ms: int
+    content_kind: int
+    content_body: bytes
+    identity_changed: bool = False
+    version_downgraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InboxFailure:
+    """The failure to read a message, until the caller has confirmed it.
 
     Attributes:
         sender: who sent it by what the envelope says, or None if no envelope could be read.
         message_id: 16 bytes, or empty.
-        backend_number: by which the back end hands it out and has it acknowledged.
-        sent_at_ms: the sender's clock, milliseconds since 1970.
-        content_kind: 0 when this is a failure.
-        content_body: what was sent, encoded; secret.
-        identity_changed: whether it came under an identity key that is not accepted.
-        version_downgraded: whether it started a session of an older version than offered before.
-        error_code: `code` of the error, empty when this is a message.
-        error_text: the error's message.
-        error_identity_key: the new identity key that an `IdentityChangedError` names, 33 bytes,
-            or empty.
-        retrying: of a failure: the sender was asked to send the message again.
-        confirmed: nothing is left but the number: the app has the item, but the back end may
-            hand it out again.
+        code: of the error.
+        text: the error's message.
+        identity_key: the new identity key that an `IdentityChangedError` names, 33 bytes, or empty.
+        retrying: the sender was asked to send the message again, and may do it.
     """
 
     sender: Address | None
     message_id: bytes
-    backend_number: int
-    sent_at_ms: int = 0
-    content_kind: int = 0
-    content_body: bytes = b""
-    identity_changed: bool = False
-    version_downgraded: bool = False
-    error_code: str = ""
-    error_text: str = ""
-    error_identity_key: bytes = b""
+    code: str
+    text: str
+    identity_key: bytes = b""
     retrying: bool = False
-    confirmed: bool = False
-
-    def encode(self) -> bytes:
-        """Return the record's bytes."""
-        fields = storage_pb2.InboxRecord(
-            message_id=self.message_id, backend_number=self.backend_number
-        )
-        if self.sender is not None:
-            fields.sender.CopyFrom(encode_address(self.sender))
-        if self.confirmed:
-            fields.confirmed = True
-        elif self.error_code:
-            fields.failure.code = self.error_code
-            fields.failure.text = self.error_text
-            fields.failure.identity_key = self.error_identity_key
-            fields.failure.retrying = self.retrying
-        else:
-            fields.message.sent_at_ms = self.sent_at_ms
-            fields.message.content_kind = self.content_kind
-            fields.message.content_body = self.content_body
-            fields.message.identity_changed = self.identity_changed
-            fields.message.version_downgraded = self.version_downgraded
-        return encode_record(fields)
-
-    @classmethod
-    def decode(cls, data: bytes) -> "InboxRecord":
-        """Read the record.
-
-        Raises:
-            RecordCorrupted: it does not decode.
-            StoreTooNew: a later release wrote it.
-        """
-        what = "an inbox record"
-        fields = decode_record(storage_pb2.InboxRecord, data, what)
-        kind = "confirmed" if fields.confirmed else "failure" if fields.failure.code else "message"
-        if fields.WhichOneof("item") != kind:
-            raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
-        if fields.message_id:
-            check_lengths(what, (fields.message_id, MESSAGE_ID_BYTES))
-        if fields.failure.identity_key:
-            check_lengths(what, (fields.failure.identity_key, PUBLIC_KEY_BYTES))
-        return cls(
-            sender=decode_stored_address(fields.sender, what)
-            if fields.HasField("sender")
-            else None,
-            message_id=fields.message_id,
-            backend_number=fields.backend_number,
-            sent_at_ms=fields.message.sent_at_ms,
-            content_kind=fields.message.content_kind,
-            content_body=fields.message.content_body,
-            identity_changed=fields.message.identity_changed,
-            version_downgraded=fields.message.version_downgraded,
-            error_code=fields.failure.code,
-            error_text=fields.failure.text,
-            error_identity_key=fields.failure.identity_key,
-            retrying=fields.failure.retrying,
-            confirmed=fields.confirmed,
-        )
 
 
 @dataclass(frozen=True, slots=True)
-class GenerationRecord:
-    """Rows that will be forgotten together.
+class InboxNotice:
+    """A notice until the caller has confirmed it.
 
     Attributes:
-        number: names their partition.
-        opened_at_ms: when the first of them was put there, milliseconds since 1970.
-        rows: how many there are.
+        kind: its number.
+        user: whom it is about.
+        devices: which of their devices.
+        identity_key: 33 bytes, or empty.
+        message_ids: 16 bytes each.
+        code: of an error, or empty.
     """
 
-    number: int
-    opened_at_ms: int
-    rows: int
+    kind: int
+    user: UserId
+    devices: tuple[int, ...] = ()
+    identity_key: bytes = b""
+    message_ids: tuple[bytes, ...] = ()
+    code: str = ""
 
 
-def encode_shelf(generations: tuple[GenerationRecord, ...]) -> bytes:
-    """Return the record of a shelf's generations, oldest first."""
-    fields = storage_pb2.ShelfRecord()
-    for generation in generations:
-        fields.generations.add(
-            number=generation.number, opened_at_ms=generation.opened_at_ms, rows=generation.rows
-        )
+InboxRecord = InboxMessage | InboxFailure | InboxNotice
+
+
+def encode_inbox_item(item: InboxRecord) -> bytes:
+    """Return the record of an item for the app."""
+    fields = storage_pb2.InboxRecord()
+    if isinstance(item, InboxNotice):
+        fields.notice.kind = item.kind
+        fields.notice.user.CopyFrom(encode_user(item.user))
+        fields.notice.devices.extend(item.devices)
+        fields.notice.identity_key = item.identity_key
+        fields.notice.message_ids.extend(item.message_ids)
+        fields.notice.code = item.code
+        return encode_record(fields)
+    fields.message_id = item.message_id
+    if item.sender is not None:
+        fields.sender.CopyFrom(encode_address(item.sender))
+    if isinstance(item, InboxFailure):
+        fields.failure.code = item.code
+        fields.failure.text = item.text
+        fields.failure.identity_key = item.identity_key
+        fields.failure.retrying = item.retrying
+    else:
+        fields.message.sent_at_ms = item.sent_at_ms
+        fields.message.content_kind = item.content_kind
+        fields.message.content_body = item.content_body
+        fields.message.identity_changed = item.identity_changed
+        fields.message.version_downgraded = item.version_downgraded
     return encode_record(fields)
 
 
-def decode_shelf(data: bytes) -> tuple[GenerationRecord, ...]:
-    """Return a shelf's generations, oldest first.
+def decode_inbox_item(data: bytes) -> InboxRecord:
+    """Read the record of an item for the app.
 
     Raises:
         RecordCorrupted: it does not decode.
         StoreTooNew: a later release wrote it.
     """
-    what = "a shelf record"
-    fields = decode_record(storage_pb2.ShelfRecord, data, what)
-    numbers = [generation.number for generation in fields.generations]
-    if numbers != sorted(set(numbers)):
-        raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
-    return tuple(
-        GenerationRecord(generation.number, generation.opened_at_ms, generation.rows)
-        for generation in fields.generations
+    what = "an inbox record"
+    fields = decode_record(storage_pb2.InboxRecord, data, what)
+    sender = decode_stored_address(fields.sender, what) if fields.HasField("sender") else None
+    kind = fields.WhichOneof("item")
+    if fields.message_id:
+        check_lengths(what, (fields.message_id, MESSAGE_ID_BYTES))
+    if kind == "notice":
+        return _decode_notice(fields.notice, what)
+    if kind == "failure":
+        failure = fields.failure
+        if failure.identity_key:
+            check_lengths(what, (failure.identity_key, PUBLIC_KEY_BYTES))
+        return InboxFailure(
+            *(sender, fields.message_id, failure.code, failure.text),
+            *(failure.identity_key, failure.retrying),
+        )
+    message = fields.message
+    if kind != "message" or sender is None or not message.content_kind:
+        raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
+    return InboxMessage(
+        *(sender, fields.message_id, message.sent_at_ms),
+        *(message.content_kind, message.content_body),
+        *(message.identity_changed, message.version_downgraded),
     )
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class SentRecord(Secret):
-    """A sent message, kept so that it can be sent again; or the other id of one.
-
-    Attributes:
-        original_id: the message id under which the content is kept, 16 bytes; empty: here.
-        sent_at_ms: when it was first sent, milliseconds since 1970.
-        content_kind: what the body is.
-        content_body: what was sent, encoded; secret.
-        resends: how often it was sent again.
-        identity_key: the recipient's, to which it was encrypted first, 33 bytes.
-    """
-
-    original_id: bytes = b""
-    sent_at_ms: int = 0
-    content_kind: int = 0
-    content_body: bytes = b""
-    resends: int = 0
-    identity_key: bytes = b""
-
-    def encode(self) -> bytes:
-        """Return the record's bytes."""
-        return encode_record(
-            storage_pb2.SentRecord(
-                original_id=self.original_id,
-                sent_at_ms=self.sent_at_ms,
-                content_kind=self.content_kind,
-                content_body=self.content_body,
-                resends=self.resends,
-                identity_key=self.identity_key,
-            )
-        )
-
-    @classmethod
-    def decode(cls, data: bytes) -> "SentRecord":
-        """Read the record.
-
-        Raises:
-            RecordCorrupted: it does not decode.
-            StoreTooNew: a later release wrote it.
-        """
-        what = "a record of a sent message"
-        fields = decode_record(storage_pb2.SentRecord, data, what)
-        if fields.original_id:
-            check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
-        else:
-            check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
-        if bool(fields.original_id) is bool(fields.content_kind):
-            raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
-        return cls(
-            fields.original_id,
-            fields.sent_at_ms,
-            fields.content_kind,
-            fields.content_body,
-            fields.resends,
-            fields.identity_key,
-        )
+def encode_arrival(envelope_hash: bytes) -> bytes:
+    """Return the record of an envelope (32 bytes of hash) that the back end may hand out again."""
+    return encode_record(storage_pb2.InboxRecord(envelope_hash=envelope_hash))
 
 
-@dataclass(frozen=True, slots=True)
-class RetryBudgetRecord:
-    """How often messages were asked for again, and sent again, since a window began.
-
-    Attributes:
-        window_started_at_ms: milliseconds since 1970.
-        requests: retry requests that were made.
-        answers: messages that were sent again.
-        strangers: of the total: requests to addresses that nothing authentic had come from.
-    """
-
-    window_started_at_ms: int
-    requests: int = 0
-    answers: int = 0
-    strangers: int = 0
-
-    def encode(self) -> bytes:
-        """Return the record's bytes."""
-        return encode_record(
-            storage_pb2.RetryBudgetRecord(
-                window_started_at_ms=self.window_started_at_ms,
-                requests=self.requests,
-                answers=self.answers,
-                strangers=self.strangers,
-            )
-        )
-
-    @classmethod
-    def decode(cls, data: bytes) -> "RetryBudgetRecord":
-        """Read the record.
-
-        Raises:
-            RecordCorrupted: it does not decode.
-            StoreTooNew: a later release wrote it.
-        """
-        fields = decode_record(storage_pb2.RetryBudgetRecord, data, "a retry budget record")
-        return cls(
-            fields.window_started_at_ms,
-            fields.requests,
-            fields.answers,
-            fields.strangers,
-        )
-
-
-def encode_retry(attempts: int) -> bytes:
-    """Return the record of a message that was asked for again."""
-    return encode_record(storage_pb2.RetryRecord(attempts=attempts))
-
-
-def decode_retry(data: bytes) -> int:
-    """Return how often a message was asked for again.
+def decode_arrival(data: bytes) -> bytes:
+    """Return the hash (32 bytes) of an envelope that the back end may hand out again.
 
     Raises:
         RecordCorrupted: it does not decode.
         StoreTooNew: a later release wrote it.
     """
-    return decode_record(storage_pb2.RetryRecord, data, "a retry record").attempts
+    what = "a record of an envelope"
+    fields = decode_record(storage_pb2.InboxRecord, data, what)
+    check_lengths(what, (fields.envelope_hash, _HASH_BYTES))
+    return fields.envelope_hash
+
+
+def _decode_notice(fields: storage_pb2.InboxNotice, what: str) -> InboxNotice:
+    if fields.identity_key:
+        check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
+    check_lengths(what, *((message_id, MESSAGE_ID_BYTES) for message_id in fields.message_ids))
+    try:
+        user = decode_user(fields.user)
+    except DecodeError as error:
+        raise RecordCorrupted(f"{what} names no user: the store is damaged") from error
+    return InboxNotice(
+        *(fields.kind, user, tuple(fields.devices), fields.identity_key),
+        *(tuple(fields.message_ids), fields.code),
+    )
+
+
+def _check_ends(what: str, first: int, after: int) -> None:
+    if not 1 <= first <= after:
+        raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")

@@ -7,13 +7,14 @@ Source: docs/wire-format.md, records at rest.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.crypto.kem import KEM_SEED_BYTES
-from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES
+from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PublicKey, decode_public_key
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.xeddsa import SIGNATURE_BYTES
+from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.encoding import encode_address
 from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES, TOKEN_BYTES
@@ -29,6 +30,7 @@ __all__ = [
     "KyberPrekeyRecord",
     "RemoteIdentityRecord",
     "SignedPrekeyRecord",
+    "UpkeepRecord",
     "decode_epoch",
     "decode_one_time_prekey",
     "decode_publication",
@@ -51,15 +53,16 @@ class DeviceRecord(Secret):
         registration_id: 1 to 16380.
         next_prekey_id: the next id to give to a prekey of any kind.
         signed_prekey_id: the current signed prekey.
-        unconfirmed_publication: an encoded `PublishedKeys` that may not have arrived, or empty.
-            Only earlier releases keep it here; now it is a record of its own.
+        last_resort_kyber_prekey_id: the current last-resort Kyber prekey.
         backend_token: 32 bytes, secret, or empty.
         registered: whether the back end has accepted the token.
-        next_queue_number: the next row of outbox or inbox.
         publication_epoch: the epoch at which the unconfirmed publication was made.
         adopts_epoch: restored or imported, so that the back end's epoch is taken over once.
         replaces_prekeys: restored, so that the next publication replaces all earlier ones.
-        last_resort_kyber_prekey_id: the current last-resort Kyber prekey; 0: none was made yet.
+        replaced_token: of the installation whose place this one takes when it registers, 32 bytes,
+            secret, or empty.
+        restored_epoch: the epoch that the last restore has left, 0 without one.
+        imported_at_ms: when the identity came from a backup, milliseconds since 1970; else 0.
     """
 
     address: Address
@@ -67,14 +70,15 @@ class DeviceRecord(Secret):
     registration_id: int
     next_prekey_id: int
     signed_prekey_id: int
-    unconfirmed_publication: bytes
+    last_resort_kyber_prekey_id: int
     backend_token: bytes
     registered: bool
-    next_queue_number: int
     publication_epoch: int = 0
     adopts_epoch: bool = False
     replaces_prekeys: bool = False
-    last_resort_kyber_prekey_id: int = 0
+    replaced_token: bytes = b""
+    restored_epoch: int = 0
+    imported_at_ms: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -85,14 +89,15 @@ class DeviceRecord(Secret):
                 registration_id=self.registration_id,
                 next_prekey_id=self.next_prekey_id,
                 signed_prekey_id=self.signed_prekey_id,
-                unconfirmed_publication=self.unconfirmed_publication,
+                last_resort_kyber_prekey_id=self.last_resort_kyber_prekey_id,
                 backend_token=self.backend_token,
                 registered=self.registered,
-                next_queue_number=self.next_queue_number,
                 publication_epoch=self.publication_epoch,
                 adopts_epoch=self.adopts_epoch,
                 replaces_prekeys=self.replaces_prekeys,
-                last_resort_kyber_prekey_id=self.last_resort_kyber_prekey_id,
+                replaced_token=self.replaced_token,
+                restored_epoch=self.restored_epoch,
+                imported_at_ms=self.imported_at_ms,
             )
         )
 
@@ -107,23 +112,58 @@ class DeviceRecord(Secret):
         what = "the device record"
         fields = decode_record(storage_pb2.DeviceRecord, data, what)
         check_lengths(what, (fields.identity_private_key, PRIVATE_KEY_BYTES))
-        if fields.backend_token:
-            check_lengths(what, (fields.backend_token, TOKEN_BYTES))
+        for token in filter(None, (fields.backend_token, fields.replaced_token)):
+            check_lengths(what, (token, TOKEN_BYTES))
         return cls(
             address=decode_stored_address(fields.address, what),
             identity_private_key=fields.identity_private_key,
             registration_id=fields.registration_id,
             next_prekey_id=fields.next_prekey_id,
             signed_prekey_id=fields.signed_prekey_id,
-            unconfirmed_publication=fields.unconfirmed_publication,
+            last_resort_kyber_prekey_id=fields.last_resort_kyber_prekey_id,
             backend_token=fields.backend_token,
             registered=fields.registered,
-            next_queue_number=fields.next_queue_number,
             publication_epoch=fields.publication_epoch,
             adopts_epoch=fields.adopts_epoch,
             replaces_prekeys=fields.replaces_prekeys,
-            last_resort_kyber_prekey_id=fields.last_resort_kyber_prekey_id,
+            replaced_token=fields.replaced_token,
+            restored_epoch=fields.restored_epoch,
+            imported_at_ms=fields.imported_at_ms,
         )
+
+
+class UpkeepRecord(NamedTuple):
+    """What was done for prekeys lately.
+
+    Attributes:
+        hour_started_at_ms: when the hour began, milliseconds since 1970.
+        made: one-time prekeys of each kind made in it.
+        day_started_at_ms: when the day began, milliseconds since 1970.
+        ids: prekey ids used in it.
+        refused_at_ms: when the back end has last refused a publication, milliseconds since 1970; 0
+            if it has taken one since.
+    """
+
+    hour_started_at_ms: int = 0
+    made: int = 0
+    day_started_at_ms: int = 0
+    ids: int = 0
+    refused_at_ms: int = 0
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        return encode_record(storage_pb2.UpkeepRecord(**self._asdict()))
+
+    @classmethod
+    def decode(cls, data: bytes) -> "UpkeepRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        fields = decode_record(storage_pb2.UpkeepRecord, data, "an upkeep record")
+        return cls(*(getattr(fields, name) for name in cls._fields))
 
 
 def encode_publication(published_keys: bytes) -> bytes:
@@ -173,8 +213,8 @@ class SignedPrekeyRecord(Secret):
     private_key: bytes
     signature: bytes
     created_at_ms: int
-    replaced_at_ms: int
-    seen_base_keys: int
+    replaced_at_ms: int = 0
+    seen_base_keys: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -238,12 +278,14 @@ class KyberPrekeyRecord(Secret):
         created_at_ms: milliseconds since 1970.
         replaced_at_ms: when a newer last-resort one took its place, milliseconds since 1970; 0 if
             none has.
+        is_last_resort: whether it is used more than once.
     """
 
     seed: bytes
     signature: bytes
     created_at_ms: int
-    replaced_at_ms: int
+    replaced_at_ms: int = 0
+    is_last_resort: bool = False
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -253,6 +295,7 @@ class KyberPrekeyRecord(Secret):
                 signature=self.signature,
                 created_at_ms=self.created_at_ms,
                 replaced_at_ms=self.replaced_at_ms,
+                is_last_resort=self.is_last_resort,
             )
         )
 
@@ -272,6 +315,7 @@ class KyberPrekeyRecord(Secret):
             fields.signature,
             fields.created_at_ms,
             fields.replaced_at_ms,
+            fields.is_last_resort,
         )
 
 
@@ -291,8 +335,8 @@ class RemoteIdentityRecord:
         offered_version: 4 once the device has offered a session of version 4, else 0.
     """
 
-    identity_key: bytes
-    pending_key: bytes | None
+    identity_key: PublicKey
+    pending_key: PublicKey | None
     verified: bool
     first_seen_at_ms: int
     stale: bool = False
@@ -325,12 +369,14 @@ class RemoteIdentityRecord:
         """
         what = "a remote identity record"
         fields = decode_record(storage_pb2.RemoteIdentityRecord, data, what)
-        check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
-        if fields.pending_key:
-            check_lengths(what, (fields.pending_key, PUBLIC_KEY_BYTES))
+        try:
+            identity_key = decode_public_key(fields.identity_key)
+            pending_key = decode_public_key(fields.pending_key) if fields.pending_key else None
+        except InvalidKey as error:
+            raise RecordCorrupted(f"{what} holds no key: the store is damaged") from error
         return cls(
-            fields.identity_key,
-            fields.pending_key or None,
+            identity_key,
+            pending_key,
             fields.verified,
             fields.first_seen_at_ms,
             fields.stale,

@@ -4,10 +4,22 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from e2ecross import Address, Client, Envelope, FailedMessage, Message, Policy, PreKeyBundle, Text
+from e2ecross import (
+    Address,
+    Client,
+    Envelope,
+    FailedMessage,
+    Message,
+    Notice,
+    Policy,
+    PreKeyBundle,
+    Text,
+)
 from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.inbox import InboxItem
+from e2ecross.state.queue import ENDS_ROW
 from e2ecross.stores import Store, Table
+from e2ecross.wire.exchange import Waiting
 from e2ecross.wire.session_records import StoredSession
 from tests.attacks.support import Person, Rows, person
 from tests.support.devices import BackendSimulator
@@ -35,10 +47,20 @@ class HostileBackend(BackendSimulator):
         bundle = super().fetch_bundle(requester, token, address)
         return bundle if self.bundle_lie is None else self.bundle_lie(bundle)
 
-    def fetch(self, address: Address, token: bytes, limit: int, after: int = 0) -> Mail:
+    def fetch(
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        *,
+        wait_ms: int = 0,
+        hold_ms: int = 0,
+        holder: bytes = b"",
+    ) -> list[Waiting]:
         """Hand out what waits, or whatever the lie says waits after that number."""
         if self.mail_lie is not None:
-            return self.mail_lie(after)
+            return [Waiting(*item) for item in self.mail_lie(after)]
         return super().fetch(address, token, limit, after)
 
     def plant(self, address: Address, envelopes: Sequence[Envelope | bytes]) -> None:
@@ -72,11 +94,11 @@ class Party:
         return results(items)
 
     def rest(self) -> Rows:
-        """The store without the inbox, where failures are noted, and the counter of its rows."""
+        """The store without the inbox, where failures are noted, and how many ever waited."""
         return tuple(
             row
             for row in self.person.dump()
-            if row[0] != Table.INBOX and row[:3] != (Table.DEVICE, b"", b"")
+            if row[0] != Table.INBOX and row[:3] != (Table.OUTBOX, b"", ENDS_ROW)
         )
 
     def assert_only_asked(self, before: Rows) -> None:
@@ -116,11 +138,13 @@ def _received(session: StoredSession) -> bytes:
 
 
 def results(items: Sequence[InboxItem]) -> list[str]:
-    """What was received, each in one word: the text, or the code of the error."""
+    """What was received, each in one word: the text, the error's code, or "notice" and kind."""
     words = []
     for item in items:
         if isinstance(item, FailedMessage):
             words.append(item.error.code)
+        elif isinstance(item, Notice):
+            words.append(f"notice {item.kind}")
         else:
             assert isinstance(item, Message)
             assert isinstance(item.content, Text)

@@ -6,7 +6,7 @@ import enum
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -22,26 +22,35 @@ from e2ecross import (
     Text,
     UnsupportedContent,
 )
+from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.link import Link
 from e2ecross.crypto import kdf, passphrase
 from e2ecross.crypto.passphrase import Passphrase, PassphraseCost
 from e2ecross.crypto.secret import SecretTuple
 from e2ecross.device.identity_backup import open_backup, seal_backup
 from e2ecross.device.receiving import decode_ciphertext, decrypt_envelope
+from e2ecross.device.registering import Registration, Token
 from e2ecross.protocol import message_chain, pqxdh, ratchet
 from e2ecross.protocol.spqr import epoch_chains
 from e2ecross.state.context import require_device
-from e2ecross.state.epoch import EPOCH_ROW
-from e2ecross.state.outbox import list_outbox, put_into_outbox, put_request, put_resend
+from e2ecross.state.outbox import (
+    list_lane,
+    put_envelope,
+    put_request,
+    put_resend,
+    walk_turns,
+)
 from e2ecross.state.publication import PUBLICATION_ROW
-from e2ecross.state.sent import find_kept, keep_sent
+from e2ecross.state.queue import NUMBER_BYTES
+from e2ecross.state.sent import SENT_IDS, find_kept, keep_sent
 from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from e2ecross.wire.content import Payload, Resent, decode_payload, encode_content, encode_payload
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
-from e2ecross.wire.queue_records import InboxRecord, OutboxRecord, SentRecord
+from e2ecross.wire.queue_records import InboxMessage, OutboxRecord
 from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
 from e2ecross.wire.session_records import StoredSession
+from e2ecross.wire.shelf_records import SentRecord
 from e2ecross.wire.spqr_message import SpqrKind, SpqrMessage
 from e2ecross.wire.spqr_records import StoredSpqrMaterial
 from tests.attacks.support import (
@@ -112,6 +121,7 @@ class Secrets:
         assert [secret.hex() for secret in self.raw if secret in data] == []
 
 
+@cache
 def forms(secret: bytes) -> tuple[str, ...]:
     part = secret[:12]  # a part is bad enough
     return (
@@ -229,7 +239,7 @@ def scene(
         for _, row, data in tx.scan(Table.SESSIONS):
             values += [row, StoredSession.decode(data)]
         for _, row, data in tx.scan(Table.DEVICE):
-            if row != EPOCH_ROW:
+            if row == b"":
                 values.append(DeviceRecord.decode(data))
         for _, _, data in tx.scan(Table.SIGNED_PREKEYS):
             values.append(SignedPrekeyRecord.decode(data))
@@ -238,7 +248,7 @@ def scene(
         for _, row, data in tx.scan(Table.SPQR):
             if row == b"material":
                 values.append(StoredSpqrMaterial.decode(data))
-    values.append(InboxRecord(ANA, bytes(16), 1, 2, 1, PLAINTEXT.encode()))
+    values.append(InboxMessage(ANA, bytes(16), 1, 1, PLAINTEXT.encode()))
     named = {STORE_KEY, PLAINTEXT.encode(), PASSPHRASE.encode()}
     key = kdf.MessageKey(next(iter(secrets.raw - named)))
     values.append(kdf.derive_message_keys(key))
@@ -252,28 +262,36 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
     backend = BackendSimulator()
     client = Client(ana.device, backend)
     client.register()
-    context, budis = ana.device.context, budi.device.context
+    context, budis = ana.device._context, budi.device._context
     request = RetryRequest(bytes(16), None, 0, "unknown_session")
     content = Text(PLAINTEXT)
     envelope = ana.send(budi, PLAINTEXT)
     values: list[object] = [client, Resent(bytes(16), 1, content), request]
     with ana.store.transaction() as tx:
-        values.append(Link(ana.device, backend, require_device(tx).backend_token))
+        token = Token(require_device(tx).backend_token)
+        values.append(Link(ana.device._context, CheckedBackend(backend), token))
+        values.append(Registration(token, token, True))
         keep_sent(tx, context.policy, BUDI, bytes(16), content, context.clock())
-        put_into_outbox(tx, envelope)
+        put_envelope(tx, envelope)
         put_request(tx, BUDI, bytes(range(16)), request)
         put_resend(tx, BUDI, bytes(16))
-        values += [*list_outbox(tx)]
+        waiting = [item for _, lane in walk_turns(tx) for item in list_lane(tx, lane)]
+        assert len(waiting) == 3
+        values += waiting
         values.append(find_kept(tx, context.policy, BUDI, bytes(16), context.clock()))
-        values += [OutboxRecord.decode(data) for _, _, data in tx.scan(Table.OUTBOX)]
+        values += [
+            OutboxRecord.decode(data)
+            for partition, row, data in tx.scan(Table.OUTBOX)
+            if partition and len(row) == NUMBER_BYTES
+        ]
         values += [
             SentRecord.decode(data)
-            for _, row, data in tx.scan(Table.SENT)
-            if row.endswith(bytes(16))
+            for partition, row, data in tx.scan(Table.SENT)
+            if row.endswith(bytes(16)) and not partition.startswith(SENT_IDS)
         ]
     # Any content may stand where a request does; the class does not know which it is.
     kind, body = encode_content(content)
-    values.append(OutboxRecord(b"", BUDI, bytes(16), content_kind=kind, content_body=body))
+    values.append(OutboxRecord(b"", bytes(16), content_kind=kind, content_body=body))
     with budi.store.transaction() as tx:
         decoded = decode_ciphertext(budis, envelope)
         values.append(decrypt_envelope(budis, tx, envelope, decoded, budis.clock()))
@@ -285,7 +303,7 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
 def _of_a_backup(ana: Person) -> list[object]:
     opener = Passphrase(PASSPHRASE, PassphraseCost.INTERACTIVE)
     token = bytes(range(200, 232))
-    content = BackupContent(ANA, ana.device.context.identity_key_pair.private, token)
+    content = BackupContent(ANA, ana.device._context.identity_key_pair.private, token)
     backup = seal_backup(content, opener, ana.entropy)
     return [opener, content, backup, IdentityBackup.decode(backup), open_backup(backup, PASSPHRASE)]
 
@@ -399,7 +417,7 @@ def _backups(ana: Person) -> Iterator[Callable[[], object]]:
     yield partial(restore, b"\x08\x02" + backup[2:])
     yield partial(restore, backup.replace(b"\x10\x02", b"\x10\x01", 1))
     # Made with the passphrase, by somebody else's program.
-    key = ana.device.context.identity_key_pair.private
+    key = ana.device._context.identity_key_pair.private
     for content in (BackupContent(ANA, key[:31], key), BackupContent(ANA, key, key[:31])):
         yield partial(restore, seal_backup(content, Passphrase(PASSPHRASE, cost), ana.entropy))
 

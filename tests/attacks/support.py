@@ -5,7 +5,7 @@ The back end sees every envelope, may keep, change, drop, repeat and invent them
 the published keys. It has no private key but its own ones.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -44,6 +44,7 @@ __all__ = [
     "FakeClock",
     "Person",
     "Rows",
+    "assert_all_refused",
     "assert_refused",
     "dump",
     "edit_envelope",
@@ -221,7 +222,24 @@ def assert_refused(
     victim: Person, envelope: Envelope | bytes, *expected: type[RemoteError]
 ) -> RemoteError:
     """Deliver something bad: one of exactly these errors, and not a byte of the store changes."""
+    return _assert_refused(victim, victim.dump(), envelope, expected)
+
+
+def assert_all_refused(
+    victim: Person, envelopes: Iterable[Envelope | bytes], *expected: type[RemoteError]
+) -> None:
+    """The same for many in a row, of which none changes the store for the next one."""
     before = victim.dump()
+    for envelope in envelopes:
+        _assert_refused(victim, before, envelope, expected)
+
+
+def _assert_refused(
+    victim: Person,
+    before: Rows,
+    envelope: Envelope | bytes,
+    expected: tuple[type[RemoteError], ...],
+) -> RemoteError:
     with pytest.raises(RemoteError) as caught:
         victim.device.decrypt(envelope)
     assert type(caught.value) in expected, f"{caught.value!r} is none of {expected}"

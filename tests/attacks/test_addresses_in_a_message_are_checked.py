@@ -119,7 +119,7 @@ def test_a_message_to_another_user_or_device_with_the_same_keys(recipient: Addre
 def _with_address(somebody: Person, address: Address) -> Person:
     """The same keys, installed for another address."""
     copy = load(somebody, somebody.dump())
-    device = Device(replace(copy.device.context, address=address))
+    device = Device(replace(copy.device._context, address=address))
     return replace(copy, device=device)
 
 

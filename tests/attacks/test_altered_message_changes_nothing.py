@@ -28,6 +28,7 @@ from tests.attacks.support import (
     ANA,
     BUDI,
     Person,
+    assert_all_refused,
     assert_refused,
     edit_wrapper,
     flips,
@@ -75,8 +76,8 @@ def _flips(envelope: Envelope, *, kyber: bool) -> Iterator[bytes]:
 def test_every_bit_of_a_first_message(one_time: bool, kyber: bool) -> None:
     ana, budi = _people(one_time=one_time, kyber=kyber)
     envelope = ana.send(budi, "the price is 10")
-    for changed in _flips(envelope, kyber=kyber):
-        assert_refused(budi, with_ciphertext(envelope, changed), *AROUND)
+    altered = (with_ciphertext(envelope, data) for data in _flips(envelope, kyber=kyber))
+    assert_all_refused(budi, altered, *AROUND)
     assert budi.read(envelope) == "the price is 10"
 
 
@@ -87,8 +88,8 @@ def test_every_bit_of_a_message_on_a_known_chain(kyber: bool) -> None:
     assert budi.read(ana.send(budi, "first of the chain")) == "first of the chain"
     envelope = ana.send(budi, "the price is 10")
     assert envelope.kind is MessageKind.SIGNAL
-    for _, changed in flips(envelope.ciphertext):
-        assert_refused(budi, with_ciphertext(envelope, changed), *INSIDE, DuplicateMessage)
+    altered = (with_ciphertext(envelope, data) for _, data in flips(envelope.ciphertext))
+    assert_all_refused(budi, altered, *INSIDE, DuplicateMessage)
     assert budi.read(envelope) == "the price is 10"
 
 
@@ -98,8 +99,8 @@ def test_every_bit_of_a_message_that_turns_the_ratchet(kyber: bool) -> None:
     meet(ana, budi, kyber=kyber)
     envelope = ana.send(budi, "the price is 10")
     refused = (*INSIDE, DuplicateMessage) if kyber else INSIDE
-    for _, changed in flips(envelope.ciphertext):
-        assert_refused(budi, with_ciphertext(envelope, changed), *refused)
+    altered = (with_ciphertext(envelope, data) for _, data in flips(envelope.ciphertext))
+    assert_all_refused(budi, altered, *refused)
     assert budi.read(envelope) == "the price is 10"
 
 
@@ -111,9 +112,8 @@ def test_every_bit_of_a_late_message_of_a_closed_chain(kyber: bool) -> None:
     assert budi.read(ana.send(budi, "second")) == "second"
     assert ana.read(budi.send(ana, "reply")) == "reply"
     assert budi.read(ana.send(budi, "third")) == "third"
-    for _, changed in flips(late.ciphertext):
-        budi_refuses = (*INSIDE, DuplicateMessage, MessageTooOld)
-        assert_refused(budi, with_ciphertext(late, changed), *budi_refuses)
+    altered = (with_ciphertext(late, data) for _, data in flips(late.ciphertext))
+    assert_all_refused(budi, altered, *INSIDE, DuplicateMessage, MessageTooOld)
     assert budi.read(late) == "the price is 10"
 
 
@@ -124,8 +124,8 @@ def test_every_bit_of_a_repeated_prekey_message(kyber: bool) -> None:
     assert budi.read(ana.send(budi, "first")) == "first"
     envelope = ana.send(budi, "the price is 10")
     assert envelope.kind is MessageKind.PREKEY
-    for changed in _flips(envelope, kyber=kyber):
-        assert_refused(budi, with_ciphertext(envelope, changed), *AROUND, DuplicateMessage)
+    altered = (with_ciphertext(envelope, data) for data in _flips(envelope, kyber=kyber))
+    assert_all_refused(budi, altered, *AROUND, DuplicateMessage)
     kyber_id = ("kyber_pre_key_id",) if kyber else ()
     for name in ("pre_key_id", "signed_pre_key_id", *kyber_id):
         assert_refused(budi, edit_wrapper(envelope, **{name: 7}), EnvelopeMismatch)
@@ -161,16 +161,14 @@ def test_every_bit_of_an_encoded_envelope() -> None:
     meet(ana, budi)
     envelope = ana.send(budi, "the price is 10")
     data = envelope.encode()
-    for _, changed in flips(data):
-        assert_refused(budi, changed, *AROUND, UnknownSession)
+    assert_all_refused(budi, (changed for _, changed in flips(data)), *AROUND, UnknownSession)
     assert budi.device.decrypt(data).message_id == envelope.message_id
 
 
 def test_every_bit_of_an_encoded_envelope_with_a_first_message() -> None:
     ana, budi = _people()
     data = ana.send(budi, "the price is 10").encode()
-    for _, changed in flips(data):
-        assert_refused(budi, changed, *AROUND)
+    assert_all_refused(budi, (changed for _, changed in flips(data)), *AROUND)
     budi.device.decrypt(data)
 
 
@@ -179,10 +177,12 @@ def test_bytes_before_between_and_behind() -> None:
     meet(ana, budi)
     envelope = ana.send(budi, "the price is 10")
     data = envelope.ciphertext
-    for place in range(len(data) + 1):
-        for added in (b"\0", b"\x33", data[:1], bytes(8)):
-            longer = data[:place] + added + data[place:]
-            assert_refused(budi, with_ciphertext(envelope, longer), *INSIDE, DuplicateMessage)
+    longer = (
+        with_ciphertext(envelope, data[:place] + added + data[place:])
+        for place in range(len(data) + 1)
+        for added in (b"\0", b"\x33", data[:1], bytes(8))
+    )
+    assert_all_refused(budi, longer, *INSIDE, DuplicateMessage)
     assert budi.read(envelope) == "the price is 10"
 
 

@@ -19,8 +19,10 @@ from e2ecross.errors import (
     InvalidSignature,
     NoSession,
     RemoteError,
+    UnknownRecipient,
     UntrustedIdentity,
 )
+from e2ecross.wire.exchange import UserKeys
 from tests.attacks.support import ANA, BUDI, TOKO, Attacker, Person, flips, meet, person
 from tests.support.entropy import SeededEntropy
 
@@ -131,17 +133,28 @@ def test_a_bundle_of_another_than_was_asked_for() -> None:
     class Swapping:
         """Hands out Toko's bundle, whoever is asked for."""
 
-        def fetch_bundle(self, *_: object) -> PreKeyBundle:
-            return toko.bundle()
+        asked = 0
+
+        def fetch_keys(self, *_: object) -> list[UserKeys | UnknownRecipient]:
+            self.asked += 1
+            return [UserKeys(b"", (toko.bundle(),))]
+
+        def epochs(self, *_: object) -> dict[int, int]:
+            return {}
+
+        def one_time_prekey_count(self, *_: object) -> int:
+            return 100
 
         def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-            return lambda *_, **__: 0
+            return lambda *_, **__: None
 
-    client = Client(ana.device, Swapping())
+    backend = Swapping()
+    client = Client(ana.device, backend)
     client.register()
     before = ana.dump()
     with pytest.raises(EnvelopeMismatch):
         client.send(BUDI, Text("hello"))
+    assert backend.asked == 1
     assert ana.dump() == before
     assert not ana.device.has_session(BUDI)
 

@@ -8,6 +8,7 @@ another, one version as another.
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from itertools import permutations
 from typing import Final
 
 import pytest
@@ -27,6 +28,7 @@ from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from e2ecross.crypto.passphrase import Passphrase, PassphraseCost
 from e2ecross.errors import (
     AuthenticationFailed,
+    BackendError,
     DecodeError,
     E2ECrossError,
     EnvelopeMismatch,
@@ -40,14 +42,18 @@ from e2ecross.errors import (
 )
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.epoch import EPOCH_ROW
+from e2ecross.state.outbox import Lane, LaneName, find_message, put_resend
+from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, Queue, number_row
 from e2ecross.state.retry_budget import BUDGET, spend_request
-from e2ecross.state.sent import find_kept
-from e2ecross.stores import MemoryStore, Table
+from e2ecross.state.sent import SENT_IDS, find_kept, was_sent
+from e2ecross.state.upkeep import UPKEEP_ROW
+from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
 from e2ecross.wire.content import PayloadContent, Resent, encode_content, encode_payload
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.padding import pad, unpad
-from e2ecross.wire.queue_records import InboxRecord, OutboxRecord, SentRecord
+from e2ecross.wire.queue_records import InboxMessage, OutboxRecord, encode_inbox_item
+from e2ecross.wire.shelf_records import SentRecord
 from tests.attacks.hostile_backend import HostileBackend, Party, party, results
 from tests.attacks.support import (
     ANA,
@@ -83,25 +89,22 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     # A bundle is a publication of one one-time prekey: the same fields, with the same meaning.
     "format-publication": frozenset({"format-bundle", "start-session"}),
     "format-publication-with-Kyber": frozenset({"format-bundle", "start-session"}),
-    # One field of bytes; what it holds is decoded as an envelope next.
-    "format-outbox": frozenset(
-        {
-            "format-one-time-prekey",
-            "format-other-id-of-a-sent-message",
-            "format-stored-publication",
-        }
-    ),
-    # Likewise; what it holds is decoded as a publication next.
+    # One field of bytes; what it holds is decoded as a publication next.
     "format-stored-publication": frozenset(
-        {"format-one-time-prekey", "format-other-id-of-a-sent-message"}
+        {"format-one-time-prekey", "format-other-id-of-a-sent-message", "format-sent-id"}
     ),
-    # One number, in the field of the same number; each has a row of its own.
-    "format-epoch": frozenset({"format-retry"}),
-    "format-retry-budget": frozenset({"format-epoch", "format-retry"}),
+    # Numbers, in the fields of the same numbers; each has a row of its own.
+    "format-epoch": frozenset({"format-retry", "format-row"}),
+    "format-row": frozenset({"format-epoch", "format-retry"}),
+    "format-retry-budget": frozenset({"format-epoch", "format-retry", "format-row"}),
+    "format-upkeep": frozenset(
+        {"format-epoch", "format-retry", "format-retry-budget", "format-row"}
+    ),
 }
 # Records that only a sealed store tells apart: base keys of one archived session and the current
 # one are as long as an identity key and one that waits. Who writes to an unsealed store has won.
-_TAKEN_AT_REST: Final = frozenset({("remote_identities", "session_records")})
+# Likewise what counts operations and what counts prekeys: numbers in fields of the same numbers.
+_TAKEN_AT_REST: Final = frozenset({("remote_identities", "session_records"), ("upkeep", "epoch")})
 _TOLD: Final = frozenset({RecordCorrupted.code, StoreTooNew.code})
 """A session begins with a number of its own kind of version."""
 
@@ -257,37 +260,46 @@ def test_a_content_that_does_not_belong_where_it_is_kept() -> None:
     bodies = _bodies()
     for name in ("retry request", "resent", "resent in resent", "request in resent"):
         kind = _KINDS[name.split(" in ")[-1]]
-        record = InboxRecord(BUDI, bytes(16), 1, 1, kind, bodies[name])
-        with store.transaction() as tx:
-            tx.put(Table.INBOX, b"", bytes(7) + b"\xff", record.encode())
+        record = InboxMessage(BUDI, bytes(16), 1, kind, bodies[name])
         before = ana.person.dump()
+        with store.transaction() as tx:
+            Queue(Table.INBOX, b"").append(tx, encode_inbox_item(record))
+        with_it = ana.person.dump()
         with pytest.raises(RecordCorrupted):
             ana.client.receive()
-        assert ana.person.dump() == before
-        with store.transaction() as tx:
-            tx.delete(Table.INBOX, b"", bytes(7) + b"\xff")
+        assert ana.person.dump() == with_it
+        _put_back(store, before)
     for name in ("text", "bytes", "resent", "resent in resent", "request in resent"):
         kind = _KINDS[name.split(" in ")[-1]]
-        waits = OutboxRecord(b"", BUDI, bytes(16), content_kind=kind, content_body=bodies[name])
-        with store.transaction() as tx:
-            tx.put(Table.OUTBOX, b"", bytes(7) + b"\xff", waits.encode())
+        waits = OutboxRecord(b"", bytes(16), content_kind=kind, content_body=bodies[name])
         before = ana.person.dump()
+        lane = Lane(LaneName.REQUESTS, BUDI)
+        with store.transaction() as tx:
+            put_resend(tx, BUDI, bytes(16))
+            tx.put(Table.OUTBOX, lane.partition, number_row(1), waits.encode())
+        deposited = len(backend.deposits)
         with pytest.raises(RecordCorrupted):
             ana.client.maintain()
-        assert ana.person.dump() == before
-        with store.transaction() as tx:
-            tx.delete(Table.OUTBOX, b"", bytes(7) + b"\xff")
+        assert len(backend.deposits) == deposited
+        _put_back(store, before)
     for name in ("resent", "resent in resent", "request in resent"):
         kept = SentRecord(b"", 1, _KINDS["resent"], bodies[name], 0, GOOD_KEY)
         with store.transaction() as tx:
             (place,) = [
                 (partition, row)
                 for partition, row, _ in tx.scan(Table.SENT)
-                if row.endswith(message_id)
+                if row.endswith(message_id) and not partition.startswith(SENT_IDS)
             ]
             tx.put(Table.SENT, *place, kept.encode())
             with pytest.raises(RecordCorrupted):
                 find_kept(tx, policy, BUDI, message_id, ana.person.clock())
+
+
+def _put_back(store: Store, rows: Rows) -> None:
+    for table, partition, row, _ in dump(store):
+        with store.transaction() as tx:
+            tx.delete(Table(table), partition, row)
+    fill(store, rows)
 
 
 # --- Identity backups -----------------------------------------------------------------------
@@ -420,8 +432,9 @@ def _by_table() -> dict[str, tuple[int, bytes]]:
 
 
 def _kind(row: tuple[str, bytes, bytes, bytes]) -> str:
-    """The table, and of the device's the row: two kinds of records are in it."""
-    return "epoch" if row[:3] == (Table.DEVICE, b"", EPOCH_ROW) else row[0]
+    """The table, and of the device's the row: several kinds of records are in it."""
+    names = {EPOCH_ROW: "epoch", UPKEEP_ROW: "upkeep"}
+    return names.get(row[2], row[0]) if row[0] == Table.DEVICE else row[0]
 
 
 @pytest.mark.parametrize("table", sorted(_by_table()))
@@ -439,9 +452,17 @@ def test_a_record_of_one_table_in_another_of_an_unsealed_store(table: str) -> No
 
 def _client_kind(row: tuple[str, bytes, bytes, bytes]) -> str:
     """The table, and of those that hold several kinds, which."""
-    table, partition = row[:2]
-    if table in (Table.SENT, Table.RETRIES, Table.DELIVERED) and not partition:
+    table, partition, key = row[:3]
+    if table in (Table.SENT, Table.RETRIES, Table.DELIVERED) and partition in (b"", SENT_IDS):
         return "shelf"
+    if table == Table.SENT and partition.startswith(SENT_IDS):
+        return "sent id"
+    if table in (Table.INBOX, Table.OUTBOX) and partition == b"":
+        return "queue" if key == ENDS_ROW else "turn" if table == Table.OUTBOX else _kind(row)
+    if table == Table.INBOX:
+        return "arrival"
+    if table == Table.OUTBOX and len(key) != NUMBER_BYTES:
+        return "lane" if key == b"" else "row"
     return "budget" if partition == BUDGET else _kind(row)
 
 
@@ -456,6 +477,8 @@ def _rows_of_a_client() -> tuple[HostileBackend, Party, Rows]:
     backend.rewrite(ANA, 1, lambda data: data[:-1] + bytes((data[-1] ^ 1,)))
     backend.fail("deposit", times=9)
     assert results(ana.client.receive()) == ["in the inbox", "authentication_failed"]
+    with pytest.raises(BackendError):
+        ana.send(budi, "waits")
     backend._faults.clear()
     rows = ana.person.dump()
     assert damaged.message_id in {row[2][-16:] for row in rows}
@@ -478,10 +501,12 @@ def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
         with store.transaction() as tx:
             sent = [row[-16:] for partition, row, _ in tx.scan(Table.SENT) if partition]
             for message_id in sent:
+                find_message(tx, BUDI, message_id)
+                was_sent(tx, BUDI, message_id, Text("hello"), ana.person.clock())
                 find_kept(tx, ana.person.policy, BUDI, message_id, ana.person.clock())
 
     def count() -> None:
-        context = opened[0].device.context
+        context = opened[0].device._context
         attempts = [row for row in rows if row[0] == Table.RETRIES and len(row[1]) == 4]
         with store.transaction() as tx:
             for row in attempts:
@@ -490,6 +515,7 @@ def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
 
     actions: list[Callable[[], object]] = [
         open_client,
+        keep,
         lambda: opened[0].receive(),
         lambda: opened[0].maintain(),
         keep,
@@ -512,20 +538,27 @@ _CLIENT_KINDS: Final = (
     "device",
     "epoch",
     "inbox",
+    "lane",
     "outbox",
+    "queue",
     "retries",
+    "row",
     "sent",
+    "sent id",
     "shelf",
+    "turn",
+    "upkeep",
 )
 # Only a sealed store tells these apart: numbers in the field of the same number, and the mark of
 # a message that was received, which is the encoding of all numbers that are 0.
 _COUNTERS: Final = frozenset(
     {
-        ("epoch", "retries"),
-        ("retries", "epoch"),
-        ("budget", "epoch"),
-        ("budget", "retries"),
-        *((kind, _ONLY_THERE) for kind in ("budget", "epoch", "retries", "shelf")),
+        *permutations(("epoch", "retries", "row"), 2),
+        *((kind, of) for kind in ("budget", "upkeep") for of in ("epoch", "retries", "row")),
+        ("budget", "queue"),
+        ("upkeep", "budget"),
+        ("upkeep", "queue"),
+        *((kind, _ONLY_THERE) for kind in ("budget", "epoch", "retries", "row", "shelf", "upkeep")),
     }
 )
 

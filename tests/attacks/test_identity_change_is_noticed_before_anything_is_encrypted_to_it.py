@@ -358,7 +358,6 @@ def test_every_way_out_was_tried() -> None:
         "accept_identity",
         "address",
         "confirm_published",
-        "context",
         "create",
         "decrypt",
         "decrypt_many",

@@ -33,6 +33,7 @@ from tests.attacks.support import (
     person,
     with_ciphertext,
 )
+from tests.relay.support import fetch_bundle
 from tests.support import protobuf
 from tests.support.points import BAD_KEYS
 
@@ -141,7 +142,7 @@ def test_in_what_a_device_publishes_at_a_relay(field: str, key: bytes, tmp_path:
             relay.publish(token, _with_key(good, field, key))
         assert type(caught.value) is (InvalidKey if len(key) == 33 else InvalidArgument)
         assert relay.one_time_prekey_count(BUDI, token) == len(good.one_time_prekeys)
-        bundle = relay.fetch_bundle(BUDI, token, BUDI)
+        bundle = fetch_bundle(relay, BUDI, token, BUDI)
         assert bundle.identity_key == good.identity_key
         assert bundle.signed_prekey == good.signed_prekey.public_key
 

@@ -41,6 +41,7 @@ from e2ecross.protocol.agreements import initiator_agreements
 from e2ecross.relay import Relay
 from e2ecross.state.context import require_device
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
+from e2ecross.wire.exchange import KeysWanted
 from tests.attacks.hunt import PASSPHRASE, STORE_KEY, Secrets, know, watch_keys
 from tests.attacks.support import ANA, BUDI, TOKO, FakeClock, dump, meet, person
 
@@ -243,7 +244,8 @@ def test_a_relay_that_refuses(
         "address": ANA,
         "requester": ANA,
         "published": ana.published,
-        "envelope": ana.send(budi, "hello").encode(),
+        "envelopes": [ana.send(budi, "hello").encode()],
+        "wanted": [KeysWanted(BUDI.user_id, None)],
         "limit": 1,
         "numbers": [1],
     }

@@ -171,7 +171,7 @@ def test_printers_and_serialisers(secrets: Secrets, kyber: bool) -> None:
         "BackupContent",
         "Context",
         "DeviceRecord",
-        "InboxRecord",
+        "InboxMessage",
         "KeptMessage",
         "KeyPair",
         "Link",

@@ -17,6 +17,7 @@ from e2ecross import Address, Client, Device, Message, Policy, Text
 from e2ecross.relay import Relay, RelayLimits
 from e2ecross.stores import MemoryStore
 from tests.attacks.support import ANA, BUDI, TOKO, FakeClock, dump
+from tests.relay.support import fetch_bundle
 
 LIMITS = RelayLimits()
 PER_WINDOW = LIMITS.one_time_prekeys_per_requester
@@ -54,7 +55,7 @@ def drain(relay: Relay, victim: Address, attempts: int) -> list[int]:
     taken = []
     for number in range(attempts):
         device = MALLORY[number % len(MALLORY)]
-        bundle = relay.fetch_bundle(device, token(device), victim)
+        bundle = fetch_bundle(relay, device, token(device), victim)
         if bundle.one_time_prekey_id is not None:
             taken.append(bundle.one_time_prekey_id)
     return taken
@@ -68,10 +69,10 @@ def waiting_kinds(relay: Relay, address: Address) -> list[bool]:
 def test_one_user_gets_a_few_and_everybody_else_the_rest(relay: Relay, clock: FakeClock) -> None:
     budi = client(BUDI, relay, clock)
     others = [client(a, relay, clock) for a in (ANA, TOKO)]
-    before = dump(budi.device.context.store)
+    before = dump(budi.device._context.store)
     taken = drain(relay, BUDI, 300)
     assert len(taken) == len(set(taken)) == PER_WINDOW
-    assert dump(budi.device.context.store) == before, "what is handed out can still be opened"
+    assert dump(budi.device._context.store) == before, "what is handed out can still be opened"
     for other in others:
         other.send(BUDI, Text("halo"))
     assert waiting_kinds(relay, BUDI) == [True, True]

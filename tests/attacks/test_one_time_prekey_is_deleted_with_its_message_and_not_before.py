@@ -5,7 +5,7 @@ The attacker: a stranger who sends first messages that do not open, to drain the
 and a crash at any step of reading one that does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
@@ -182,9 +182,22 @@ class _BreakingTransaction(ValuesAsBytes):
         self._store.step()
         self._inner.delete(table, partition, row)
 
-    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
+    def list(
+        self,
+        table: Table,
+        partition: bytes = b"",
+        *,
+        limit: int | None = None,
+        after: bytes | None = None,
+    ) -> list[tuple[bytes, bytes]]:
         self._store.step()
-        return self._inner.list(table, partition)
+        return self._inner.list(table, partition, limit=limit, after=after)
+
+    def partitions(
+        self, table: Table, *, limit: int | None = None, after: bytes | None = None
+    ) -> Sequence[bytes]:
+        self._store.step()
+        return self._inner.partitions(table, limit=limit, after=after)
 
     def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
         self._store.step()

@@ -15,11 +15,15 @@ from e2ecross import (
     Envelope,
     Message,
     MessageKind,
+    Notice,
+    NoticeKind,
     Policy,
     PreKeyBundle,
     Text,
 )
+from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.link import Link, ensure_session
+from e2ecross.device.registering import Token
 from e2ecross.errors import (
     AuthenticationFailed,
     DecodeError,
@@ -147,7 +151,9 @@ def test_a_client_is_told_of_what_its_policy_accepts(offered: bool) -> None:
     sent = ana.client.send(BUDI, Text("in the older version"))
     assert sent.deliveries == (Delivery(BUDI, version_downgraded=offered),)
     for client in (budi.client, Client(budi.person.device, backend)):
-        (message,) = client.receive()
+        *notices, message = client.receive()
+        told = [(n.kind, n.user, n.devices) for n in notices if isinstance(n, Notice)]
+        assert told == [(NoticeKind.VERSION_DOWNGRADED, ANA.user_id, (1,))] * offered
         assert isinstance(message, Message)
         assert message.content == Text("in the older version")
         assert message.version_downgraded is offered
@@ -180,7 +186,8 @@ def test_a_client_starts_no_older_session_with_who_has_offered_the_newer_one(
     ana.client.send(BUDI, Text("hello"))
     assert budi.receive() == ["hello"]
     with ana.person.store.transaction() as tx:
-        link = Link(ana.person.device, backend, require_device(tx).backend_token)
+        token = Token(require_device(tx).backend_token)
+    link = Link(ana.person.device._context, CheckedBackend(backend), token)
     backend.bundle_lie = lambda bundle: (
         stripped(bundle)
         if one_time

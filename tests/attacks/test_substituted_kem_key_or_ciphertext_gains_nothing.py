@@ -132,7 +132,7 @@ def test_a_key_of_one_kind_in_the_place_of_another(signed_by: str) -> None:
     """Whoever signs them, for whatever purpose, and even though the owner has signed each."""
     ana, budi = _people()
     bundle = budi.bundle(kyber=True)
-    identity = budi.device.context.identity_key_pair
+    identity = budi.device._context.identity_key_pair
     signer = identity if signed_by == "owner" else Attacker().identity
     padded = TYPE + EC.public[1:] + bytes(KEM_PUBLIC_KEY_BYTES - 33)
     for ec_key in (EC.public, bundle.signed_prekey, bundle.identity_key, TYPE + EC.public[1:]):
@@ -167,7 +167,7 @@ def test_a_kem_key_of_another_length(length: int) -> None:
     ana, budi = _people()
     bundle = budi.bundle(kyber=True)
     key = (KEM.public * 3)[:length]
-    signature = sign(budi.device.context.identity_key_pair, key, MALLORY)
+    signature = sign(budi.device._context.identity_key_pair, key, MALLORY)
     changed = replace(bundle, kyber_prekey=key, kyber_prekey_signature=signature)
     _assert_no_session(ana, changed, InvalidKey)
 
@@ -176,7 +176,7 @@ def test_a_kem_key_that_is_not_canonical() -> None:
     """Coefficients that are not reduced, in every place of the vector that a byte pair can have."""
     ana, budi = _people()
     bundle = budi.bundle(kyber=True)
-    identity = budi.device.context.identity_key_pair
+    identity = budi.device._context.identity_key_pair
     for coefficient in (0, 1, 255, 256, 511, 1023):
         raw = bytearray(KEM.public)
         start = 1 + coefficient // 2 * 3

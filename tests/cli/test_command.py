@@ -47,6 +47,22 @@ def test_output_that_nobody_reads_ends_the_demo_quietly() -> None:
     assert (ended.returncode, ended.stderr) == (1, b"")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize("arguments", [["demo", "--plain"], ["demo", "--json"]])
+def test_an_output_that_is_full_is_told_in_one_line(arguments: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "e2ecross", *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.count(b"\n") == 1
+    assert b"No space left" in ended.stderr
+
+
 def test_without_rich_the_demo_prints_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name == "rich" or name.startswith("rich.")]:
         monkeypatch.delitem(sys.modules, name)

@@ -107,10 +107,10 @@ def registered(home: Home) -> Client:
 
 def test_a_registered_device_is_healthy(home: Home) -> None:
     client = registered(home)
-    client.device.context.store.close()
+    client.device._context.store.close()
     assert home.findings() == (set(), set())
     out = home.examine().out
-    for shown in ("3, records are not encrypted", "intact", "100 stored", "registered"):
+    for shown in ("1, records are not encrypted", "intact", "100 stored", "registered"):
         assert shown in out
 
 
@@ -141,11 +141,11 @@ def test_no_secret_address_or_content_is_printed(home: Home, tmp_path: Path, sea
     store = SQLiteStore(home.path, key=KEY if sealed else None)
     ana = make_client(ANA, backend, store, clock=lambda: NOW_MS)
     budi = make_client(BUDI, backend, clock=lambda: NOW_MS)
-    budi.send(str(ANA), Text(HIDDEN))
+    budi.send(str(ANA.user_id), Text(HIDDEN))
     ana.receive()
     backend.fail("deposit")
     with pytest.raises(BackendError):
-        ana.send(str(BUDI), Text(HIDDEN))
+        ana.send(str(BUDI.user_id), Text(HIDDEN))
     with store.transaction() as tx:
         record = require_device(tx)
     store.close()
@@ -176,43 +176,36 @@ def _future(home: Home) -> None:
 
 
 def _few(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         for row, _ in tx.list(Table.ONE_TIME_PREKEYS)[:6]:
             tx.delete(Table.ONE_TIME_PREKEYS, b"", row)
 
 
 def _few_kyber(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         for row, _ in tx.list(Table.KYBER_PREKEYS)[:6]:
             tx.delete(Table.KYBER_PREKEYS, b"", row)
 
 
 def _no_last_resort_prekey(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         tx.clear(Table.KYBER_PREKEYS, LAST_RESORT)
 
 
-def _of_an_earlier_release(home: Home) -> None:
-    _no_last_resort_prekey(home)
-    with SQLiteStore(home.path) as store, store.transaction() as tx:
-        tx.clear(Table.KYBER_PREKEYS, b"")
-        save_device(tx, replace(require_device(tx), last_resort_kyber_prekey_id=0))
-
-
 def _no_signed_prekey(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         record = require_device(tx)
         save_device(tx, replace(record, signed_prekey_id=record.next_prekey_id))
 
 
 def _damaged(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         tx.put(Table.OUTBOX, b"", b"", b"\x01garbage")
         tx.put(Table.INBOX, b"", b"", b"\x01garbage")
 
 
 def _too_new(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         tx.put(Table.OUTBOX, b"", b"", b"\x02")
 
 
@@ -224,7 +217,7 @@ def _broken_sessions(home: Home) -> None:
     with home.device() as device:
         introduce(device, make_device(BUDI))
         device.confirm_published(device.publish(one_time=30))
-        with device.context.store.transaction() as tx:
+        with device._context.store.transaction() as tx:
             ((place, row, _),) = list(tx.scan(Table.SESSIONS))
             tx.delete(Table.SESSIONS, place, row)
 
@@ -283,7 +276,6 @@ def _restored(home: Home) -> None:
         (_few, {"one_time_prekeys_low"}),
         (_few_kyber, {"one_time_prekeys_low"}),
         (_no_last_resort_prekey, {"last_resort_prekey_missing"}),
-        (_of_an_earlier_release, {"kyber_prekeys_not_made"}),
         (_no_signed_prekey, {"signed_prekey_missing"}),
         (_damaged, {"records_damaged"}),
         (_too_new, {"records_too_new"}),
@@ -320,7 +312,7 @@ def test_damage_is_counted_by_table(home: Home) -> None:
 
 
 def test_a_damaged_device_is_not_a_missing_one(home: Home) -> None:
-    with home.device() as device, device.context.store.transaction() as tx:
+    with home.device() as device, device._context.store.transaction() as tx:
         tx.put(Table.DEVICE, b"", b"", b"\x01garbage")
     assert home.findings()[0] == {"records_damaged"}
 
@@ -395,7 +387,8 @@ def test_what_a_restore_has_changed_is_worth_knowing(home: Home) -> None:
     with SQLiteStore(home.path) as store:
         device = Device.open(store, restored=True)
         device.confirm_published(device.publish(one_time=30))
-    assert home.findings() == (set(), {"not_registered", "put_away", "identities_stale"})
+    notes = {"not_registered", "put_away", "identities_stale", "inbox"}  # the notice of it
+    assert home.findings() == (set(), notes)
     out = home.examine().out
     assert f"epoch               {epoch + 2}, the back end was not asked yet\n" in out
     assert "1 put away by a restore" in out
@@ -412,7 +405,7 @@ def test_what_a_restore_has_changed_is_worth_knowing(home: Home) -> None:
 
 
 def home_epoch(device: Device) -> int:
-    with device.context.store.transaction() as tx:
+    with device._context.store.transaction() as tx:
         return read_epoch(tx)
 
 
@@ -421,11 +414,11 @@ def test_queues_are_worth_knowing(home: Home) -> None:
     store = SQLiteStore(home.path)
     ana = make_client(ANA, backend, store, clock=lambda: NOW_MS)
     budi = make_client(BUDI, backend, clock=lambda: NOW_MS)
-    budi.send(str(ANA), Text("one"))
+    budi.send(str(ANA.user_id), Text("one"))
     ana.receive()
     backend.fail("deposit")
     with pytest.raises(BackendError):
-        ana.send(str(BUDI), Text("two"))
+        ana.send(str(BUDI.user_id), Text("two"))
     store.close()
     assert home.findings() == (set(), {"outbox", "inbox"})
     assert "1 in the outbox, 1 in the inbox" in home.examine().out
@@ -523,6 +516,26 @@ def test_a_wrong_missing_or_needless_key_is_refused(home: Home, tmp_path: Path) 
     with home.device():
         pass
     assert is_refused(home.examine("--key-file", str(key_file)))
+
+
+@pytest.mark.parametrize("kind", ["key", "passphrase"])
+def test_the_refusal_of_a_sealed_store_names_the_options(home: Home, kind: str) -> None:
+    with home.device(
+        key=KEY if kind == "key" else None, passphrase=None if kind == "key" else "correct horse"
+    ):
+        pass
+    ended = home.examine()
+    assert is_refused(ended)
+    assert f"encrypted with a {kind}:" in ended.err
+    for option in ("--key-file FILE", "--passphrase-file FILE"):
+        assert option in ended.err
+        assert option in call("doctor", "--help").out
+
+
+def test_other_refusals_name_no_options(home: Home) -> None:
+    ended = home.examine()
+    assert is_refused(ended)
+    assert "-file" not in ended.err
 
 
 # --- What is no store ---------------------------------------------------------------------------

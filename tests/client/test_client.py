@@ -221,7 +221,7 @@ def test_an_address_that_is_taken_is_refused(any_backend: Backend) -> None:
 
 def test_nothing_works_before_registering(backend: BackendSimulator) -> None:
     client = Client(make_device(ANA), backend)
-    before = dump(client.device.context.store)
+    before = dump(client.device._context.store)
     for attempt in (
         client.receive,
         client.maintain,
@@ -231,7 +231,7 @@ def test_nothing_works_before_registering(backend: BackendSimulator) -> None:
             attempt()
         assert caught.value.code == "not_registered"
     assert backend.calls == []
-    assert dump(client.device.context.store) == before
+    assert dump(client.device._context.store) == before
 
 
 # --- Sending --------------------------------------------------------------------------------
@@ -249,11 +249,11 @@ def test_a_bundle_is_fetched_only_without_a_session(backend: BackendSimulator) -
 
 def test_an_unknown_recipient_is_told_and_nothing_is_kept(any_backend: Backend) -> None:
     ana = registered(ANA, any_backend)
-    before = dump(ana.device.context.store)
+    before = dump(ana.device._context.store)
     with pytest.raises(UnknownRecipient) as caught:
         ana.send("instagram:nobody", Text("halo"))
     assert caught.value.code == "unknown_recipient"
-    assert dump(ana.device.context.store) == before
+    assert dump(ana.device._context.store) == before
 
 
 def test_a_recipient_who_has_gone_is_told_and_the_message_is_not_kept(
@@ -263,7 +263,7 @@ def test_a_recipient_who_has_gone_is_told_and_the_message_is_not_kept(
     backend.fail("deposit", UnknownRecipient("gone"))
     with pytest.raises(UnknownRecipient):
         ana.send(BUDI, Text("halo"))
-    assert count_rows(ana.device.context.store, Table.OUTBOX) == 0
+    assert count_rows(ana.device._context.store, Table.OUTBOX) == 0
 
 
 class HostileDirectory(BackendSimulator):
@@ -294,11 +294,11 @@ def test_a_bad_bundle_is_refused_and_nothing_was_encrypted(
 ) -> None:
     backend = HostileDirectory()
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
-    before = dump(ana.device.context.store)
+    before = dump(ana.device._context.store)
     backend.changes = changes
     with pytest.raises(error):
         ana.send(BUDI, Text("halo"))
-    assert dump(ana.device.context.store) == before
+    assert dump(ana.device._context.store) == before
     assert backend.deposits == []
     backend.changes = {}
     ana.send(BUDI, Text("halo"))
@@ -316,7 +316,7 @@ def test_a_changed_identity_stops_sending_until_it_is_accepted(backend: BackendS
     assert cast("Message", item).identity_changed
     with pytest.raises(UntrustedIdentity) as caught:
         ana.send(BUDI, Text("halo"))
-    assert count_rows(ana.device.context.store, Table.OUTBOX) == 0
+    assert count_rows(ana.device._context.store, Table.OUTBOX) == 0
     ana.device.accept_identity(caught.value.address, caught.value.identity_key)
     ana.send(BUDI, Text("halo"))
     assert other.decrypt(backend.waiting(BUDI)[-1]).content == Text("halo")
@@ -334,7 +334,7 @@ def test_a_full_mailbox_is_told_and_the_message_is_not_kept() -> None:
     with pytest.raises(MailboxFull) as caught:
         ana.send(BUDI, Text("does not"))
     assert caught.value.code == "mailbox_full"
-    assert count_rows(ana.device.context.store, Table.OUTBOX) == 0
+    assert count_rows(ana.device._context.store, Table.OUTBOX) == 0
     items = budi.receive()
     budi.confirm(items)
     ana.send(BUDI, Text("fits again"))
@@ -371,7 +371,7 @@ def test_a_refill_after_the_last_one_time_prekey_has_gone(backend: BackendSimula
 
 
 def test_the_back_end_hears_the_epoch_with_a_publication(backend: BackendSimulator) -> None:
-    context = make_client(BUDI, backend).device.context
+    context = make_client(BUDI, backend).device._context
     with context.store.transaction() as tx:
         token, epoch = require_device(tx).backend_token, read_epoch(tx)
     assert backend.epoch(BUDI, token) == epoch == 1
@@ -396,7 +396,7 @@ def test_maintain_deletes_a_replaced_signed_prekey_when_its_time_is_over(
 ) -> None:
     policy = Policy(signed_prekey_kept_ms=DAY_MS)
     budi = make_client(BUDI, backend, clock=clock, policy=policy)
-    store = budi.device.context.store
+    store = budi.device._context.store
     clock.advance(7 * DAY_MS)
     budi.maintain()
     clock.advance(DAY_MS - 1)
@@ -538,12 +538,12 @@ def test_confirming_what_receive_did_not_return_is_refused(
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
     ana.send(BUDI, Text("halo"))
     received = budi.receive()
-    before = dump(budi.device.context.store)
+    before = dump(budi.device._context.store)
     with pytest.raises(InvalidArgument, match=r"\bitems\b"):
         budi.confirm(cast("Any", items))
     with pytest.raises(InvalidArgument, match=r"\bitems\b"):
         budi.confirm([*received, cast("Any", None)])
-    assert dump(budi.device.context.store) == before
+    assert dump(budi.device._context.store) == before
 
 
 @pytest.mark.parametrize("limit", [0, -1, 1001, None, 1.0, "1", True])
@@ -586,10 +586,10 @@ def test_a_wrong_argument_of_send_is_named_and_changes_nothing(
     name: str, arguments: dict[str, Any], backend: BackendSimulator
 ) -> None:
     ana, _ = make_client(ANA, backend), make_client(BUDI, backend)
-    before, calls = dump(ana.device.context.store), len(backend.calls)
+    before, calls = dump(ana.device._context.store), len(backend.calls)
     with pytest.raises(InvalidArgument, match=rf"\b{name}\b"):
         ana.send(**{"recipient": BUDI, "content": Text("halo"), **arguments})
-    assert dump(ana.device.context.store) == before
+    assert dump(ana.device._context.store) == before
     assert len(backend.calls) == calls
 
 
@@ -641,7 +641,7 @@ def test_a_client_asks_before_it_sends_to_a_changed_contact(
 
 
 def drop_sessions(client: Client) -> None:
-    with client.device.context.store.transaction() as tx:
+    with client.device._context.store.transaction() as tx:
         for table in (Table.SESSION_RECORDS, Table.SESSIONS):
             for partition in {place for place, _, _ in tx.scan(table)}:
                 tx.clear(table, partition)
@@ -673,11 +673,11 @@ def test_a_mailbox_that_is_none_is_an_error_of_the_back_end(
     answer: object, backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana = make_client(ANA, backend)
-    before = dump(ana.device.context.store)
+    before = dump(ana.device._context.store)
     monkeypatch.setattr(backend, "fetch", lambda *_: answer)
     with pytest.raises(BackendError, match="no mailbox"):
         ana.receive()
-    assert dump(ana.device.context.store) == before
+    assert dump(ana.device._context.store) == before
 
 
 @pytest.mark.parametrize(
@@ -700,9 +700,9 @@ def test_other_nonsense_is_an_error_of_the_back_end_too(
 ) -> None:
     ana, _ = make_client(ANA, backend), make_client(BUDI, backend)
     ana = Client(ana.device, backend)
-    before = dump(ana.device.context.store)
+    before = dump(ana.device._context.store)
     monkeypatch.setattr(backend, method, lambda *_: answer)
     call = (lambda: ana.send(BUDI, Text("halo"))) if method == "fetch_bundle" else ana.maintain
     with pytest.raises(BackendError, match="answered with"):
         call()
-    assert dump(ana.device.context.store) == before
+    assert dump(ana.device._context.store) == before

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-
-from e2ecross import Client, Envelope, FailedMessage, Policy, RetryRequest, Text
-from e2ecross.client.outgoing import may_be_sent_again
 from e2ecross.client.retrying import answer_request
+
+from e2ecross import Client, ControlMessage, Envelope, FailedMessage, Policy, RetryRequest, Text
+from e2ecross.client.outgoing import may_be_sent_again
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.device.receiving import Received
 from e2ecross.errors import (
@@ -110,6 +110,7 @@ def test_a_request_names_the_message_it_is_about_and_when_it_was_made(
     assert read(budi) == ["one", "two", "!authentication_failed"]
     (envelope,) = backend.waiting(ANA)
     message = ana.device.decrypt(envelope)
+    assert isinstance(message, ControlMessage)
     assert isinstance(message.content, RetryRequest)
     assert message.content.message_id == sent.message_id
     assert message.content.counter == 2
@@ -188,7 +189,7 @@ def test_while_an_identity_waits_to_be_accepted_nothing_may_be_sent_again(
 ) -> None:
     ana, _ = pair
     sent = ana.send(BUDI, Text("for the old budi"))
-    context = ana.device.context
+    context = ana.device._context
     with context.store.transaction() as tx:
         kept = find_kept(tx, context.policy, BUDI, sent.message_id, context.clock())
         assert kept is not None
@@ -205,15 +206,15 @@ def test_while_an_identity_waits_to_be_accepted_a_request_changes_nothing() -> N
     introduce(budi, ana)
     start(new, ana)
     assert ana.decrypt(new.encrypt(ANA, Text("new phone"))).identity_changed
-    store = ana.context.store
+    store = ana._context.store
     request = RetryRequest(MESSAGE_ID, None, 0, "unknown_session")
-    payload = Payload(BUDI, ANA, MESSAGE_ID, budi.context.registration_id, NOW_MS, request)
+    payload = Payload(BUDI, ANA, MESSAGE_ID, budi._context.registration_id, NOW_MS, request)
     before = dump(store)
     with store.transaction() as tx:
         for session in load_sessions(tx, BUDI).archived:
             key = decode_public_key(budi.identity_key)
             received = Received(payload, False, False, session.base_key, key)
-            answer_request(ana.context, tx, received, request)
+            answer_request(ana._context, tx, received, request)
     assert dump(store) == before
 
 

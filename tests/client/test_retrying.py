@@ -24,8 +24,8 @@ from e2ecross.state.retry_budget import BUDGET
 from e2ecross.state.sent import MAX_RESENDS
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.envelope import MessageKind
-from e2ecross.wire.queue_records import RetryBudgetRecord
 from e2ecross.wire.session_records import StoredSession
+from e2ecross.wire.shelf_records import RetryBudgetRecord
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -54,7 +54,7 @@ def read(client: Client) -> list[str]:
 
 
 def store_of(client: Client) -> Store:
-    return client.device.context.store
+    return client.device._context.store
 
 
 def forget_sessions(client: Client) -> None:
@@ -314,8 +314,8 @@ def ask(client: Client, address: Address, message_id: bytes) -> None:
     """Send a request for any message, as a device that does what it likes."""
     device = client.device
     request = RetryRequest(message_id, None, 0, "authentication_failed")
-    with device.context.store.transaction() as tx:
-        put_request(tx, address, device.context.entropy.bytes(16), request)
+    with device._context.store.transaction() as tx:
+        put_request(tx, address, device._context.entropy.bytes(16), request)
     client.maintain()
 
 

@@ -97,22 +97,6 @@ def test_hmac_put_together_from_hashes_is_hmac(key: bytes, data: bytes, cut: int
     assert hmac_of_parts(key, data[:cut], data[cut:]) == expected
 
 
-@pytest.mark.parametrize("length", [0, 16, 31, 33, 64, 65])
-def test_a_key_of_another_length_is_refused(length: int) -> None:
-    """What is put together from hashes would be no HMAC."""
-    key = bytes(length)
-    with pytest.raises(InvalidArgument, match="32 bytes"):
-        hmac_with_key(key, b"data")
-    with pytest.raises(InvalidArgument, match="32 bytes"):
-        hmac_of_parts(key, b"da", b"ta")
-    with pytest.raises(InvalidArgument, match="32 bytes"):
-        derive_message_and_chain_key(ChainKey(key))
-    with pytest.raises(InvalidArgument, match="32 bytes"):
-        derive_root_and_chain_key(RootKey(key), bytes(32))
-    with pytest.raises(InvalidArgument, match="32 bytes"):
-        derive_message_keys(MessageKey(bytes(32)), key)
-
-
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
 def test_derivations_put_together_from_hashes_are_hkdf(key: bytes, other: bytes) -> None:
     okm = hkdf(bytes(32), key, b"WhisperMessageKeys", 80)
@@ -127,6 +111,12 @@ def test_both_halves_of_a_step_at_once_are_the_halves(key: bytes) -> None:
     chain = ChainKey(key)
     both = derive_message_key(chain), derive_next_chain_key(chain)
     assert derive_message_and_chain_key(chain) == both
+
+
+@pytest.mark.parametrize("length", [0, 31, 33, 64])
+def test_a_key_of_another_length_gives_no_mac(length: int) -> None:
+    with pytest.raises(InvalidArgument, match=f"not {length}"):
+        hmac_with_key(bytes(length), b"data")
 
 
 def test_is_equal() -> None:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the identity backup here was made; kept so that nobody has to guess. Never run again.
+"""Make the identity backup here, an example that docs/wire-format.md names.
 
-Run once, from the repository's root, when version 1 of identity backups was released. The file is
-frozen: every later release must open it (tests/device/test_identity_backup.py).
+Run from the repository's root when the format changes; from the first release on never again.
 
 Nothing of e2ecross is imported: the format is written down here a second time, as
 docs/wire-format.md describes it, with OpenSSL's Argon2id. Salt and nonce are hashes.

@@ -29,14 +29,14 @@ def scene() -> tuple[Device, Device]:
 
 
 def listed(device: Device) -> SessionListRecord:
-    return SessionListRecord.decode(dump(device.context.store)[Table.SESSION_RECORDS, PLACE, b""])
+    return SessionListRecord.decode(dump(device._context.store)[Table.SESSION_RECORDS, PLACE, b""])
 
 
 @pytest.mark.parametrize("wanted", ["", "c", "h", "a", "ch", "ca", "ha", "cha"])
 def test_exactly_the_damaged_sessions_are_forgotten(wanted: str) -> None:
     ana, budi = scene()
     accepted = decode_public_key(budi.identity_key)
-    store, before = ana.context.store, listed(ana)
+    store, before = ana._context.store, listed(ana)
     assert before.current is not None
     assert before.held is not None
     assert before.held_count > 1
@@ -70,7 +70,7 @@ def test_exactly_the_damaged_sessions_are_forgotten(wanted: str) -> None:
 
 def test_where_there_are_no_sessions_none_are_forgotten() -> None:
     ana, _ = scene()
-    before = dump(ana.context.store)
-    with ana.context.store.transaction() as tx:
+    before = dump(ana._context.store)
+    with ana._context.store.transaction() as tx:
         assert not drop_damaged_sessions(tx, TOKO, None)
-    assert dump(ana.context.store) == before
+    assert dump(ana._context.store) == before

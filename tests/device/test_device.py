@@ -265,7 +265,7 @@ def test_a_device_record_of_a_later_release_is_refused_with_both_versions() -> N
 def test_repr_shows_the_address_and_no_key() -> None:
     device = make_device(ANA)
     assert repr(device) == "<Device whatsapp:ana.1>"
-    assert repr(device.context) == "<Context: secret>"
+    assert repr(device._context) == "<Context: secret>"
 
 
 def test_the_default_clock_tells_milliseconds_since_1970() -> None:
@@ -448,23 +448,23 @@ def test_a_session_whose_numbers_are_used_up_says_so(monkeypatch: pytest.MonkeyP
     start(ana, budi)
     say(ana, budi, "the only one")
     monkeypatch.setattr("e2ecross.protocol.message_chain.MAX_UINT32", 1)
-    before = dump(ana.context.store)
+    before = dump(ana._context.store)
     with pytest.raises(SessionExhausted, match="start a new one"):
         ana.encrypt(BUDI, Text("one too many"))
-    assert dump(ana.context.store) == before
+    assert dump(ana._context.store) == before
 
 
 @pytest.mark.parametrize("data", garbage())
 def test_garbage_is_a_remote_error_and_changes_nothing(data: bytes) -> None:
     ana, budi = make_device(ANA), make_device(BUDI)
     introduce(ana, budi)
-    before = dump(budi.context.store)
+    before = dump(budi._context.store)
     with pytest.raises(RemoteError):
         budi.decrypt(data)
     for kind in MessageKind:
         with pytest.raises(RemoteError):
             budi.decrypt_raw(ANA, kind, data)
-    assert dump(budi.context.store) == before
+    assert dump(budi._context.store) == before
 
 
 def test_a_message_of_a_stranger_needs_to_be_a_first_message() -> None:
@@ -496,12 +496,12 @@ def test_a_bad_bundle_is_refused_before_anything_is_kept() -> None:
         ({"one_time_prekey": b"\x05" + b"\xff" * 32}, InvalidKey),
         ({"one_time_prekey_id": 0}, DecodeError),
     ]
-    before = dump(ana.context.store)
+    before = dump(ana._context.store)
     for change, error in bad:
         values = {field.name: getattr(good, field.name) for field in fields(good)}
         with pytest.raises(error):
             ana.start_session(PreKeyBundle(**{**values, **change}))
-        assert dump(ana.context.store) == before
+        assert dump(ana._context.store) == before
     ana.start_session(good)
 
 
@@ -509,10 +509,10 @@ def test_a_first_message_whose_prekeys_are_unknown_is_refused() -> None:
     ana, budi, toko = make_device(ANA), make_device(BUDI), make_device(TOKO)
     start(ana, budi)
     kind, data = ana.encrypt_raw(BUDI, b"halo")
-    before = dump(toko.context.store)
+    before = dump(toko._context.store)
     with pytest.raises(UnknownPrekey, match="signed prekey"):
         toko.decrypt_raw(ANA, kind, data)
-    assert dump(toko.context.store) == before
+    assert dump(toko._context.store) == before
 
 
 # --- The raw layer --------------------------------------------------------------------------
@@ -543,10 +543,10 @@ def test_raw_plaintext_has_at_most_98304_bytes() -> None:
     start(ana, budi)
     kind, data = ana.encrypt_raw(BUDI, bytes(98_304))
     assert budi.decrypt_raw(ANA, kind, data) == bytes(98_304)
-    before = dump(ana.context.store)
+    before = dump(ana._context.store)
     with pytest.raises(InvalidArgument, match="plaintext"):
         ana.encrypt_raw(BUDI, bytes(98_305))
-    assert dump(ana.context.store) == before
+    assert dump(ana._context.store) == before
 
 
 def test_a_raw_message_under_the_wrong_kind_is_refused() -> None:
@@ -562,10 +562,10 @@ def test_a_raw_message_of_a_peer_does_not_pass_as_an_envelope() -> None:
     ana, budi = make_device(ANA), make_device(BUDI)
     start(ana, budi)
     kind, data = ana.encrypt_raw(BUDI, b"no payload of ours")
-    before = dump(budi.context.store)
+    before = dump(budi._context.store)
     with pytest.raises(DecodeError):
         budi.decrypt(Envelope(MESSAGE_ID, ANA, BUDI, kind, data))
-    assert dump(budi.context.store) == before
+    assert dump(budi._context.store) == before
     assert budi.decrypt_raw(ANA, kind, data) == b"no payload of ours"
 
 
@@ -667,21 +667,21 @@ def test_a_wrong_argument_is_named_and_changes_nothing(case: str) -> None:
     ana, budi = make_device(ANA), make_device(BUDI)
     introduce(ana, budi)
     ana.publish(1)
-    before = dump(ana.context.store)
+    before = dump(ana._context.store)
     for value in values:
         with pytest.raises(InvalidArgument, match=rf"\b{name}\b") as caught:
             attempt(ana, value)
         assert caught.value.code == "invalid_argument"
-        assert dump(ana.context.store) == before
+        assert dump(ana._context.store) == before
 
 
 def test_a_bundle_of_this_device_itself_is_refused() -> None:
     ana = make_device(ANA)
     bundle = new_bundle(ana)
-    before = dump(ana.context.store)
+    before = dump(ana._context.store)
     with pytest.raises(InvalidArgument, match="own"):
         ana.start_session(bundle)
-    assert dump(ana.context.store) == before
+    assert dump(ana._context.store) == before
 
 
 _CREATION: dict[str, tuple[object, ...]] = {
@@ -712,7 +712,7 @@ def test_create_and_open_name_a_wrong_argument(name: str) -> None:
 
 def test_a_client_names_a_wrong_argument() -> None:
     device = make_device(ANA)
-    wrong: tuple[object, ...] = (None, device.context, "device", Device)
+    wrong: tuple[object, ...] = (None, device._context, "device", Device)
     for value in wrong:
         with pytest.raises(InvalidArgument, match=r"\bdevice\b"):
             Client(cast("Any", value), BackendSimulator())
@@ -779,7 +779,7 @@ def test_session_info_follows_a_session_through_its_life() -> None:
     assert ana.session_info(BUDI) == SessionInfo(True, True, False, 0)
     start(ana, budi)
     assert ana.session_info(BUDI) == SessionInfo(True, False, False, 1)
-    restored = Device.open(ana.context.store, clock=FakeClock(), restored=True)
+    restored = Device.open(ana._context.store, clock=FakeClock(), restored=True)
     assert restored.session_info(BUDI) == SessionInfo(False, False, False, 2)
     with pytest.raises(InvalidArgument, match="address"):
         ana.session_info("instagram:budi")  # type: ignore[arg-type]
@@ -791,7 +791,7 @@ def test_a_session_that_began_without_a_one_time_prekey_says_so() -> None:
     assert ana.session_info(BUDI) == SessionInfo(True, False, True, 0)
     say(ana, budi, "first")
     assert budi.session_info(ANA) == SessionInfo(True, True, True, 0)
-    ana = reopen_device(ana, ana.context.store, "again")
+    ana = reopen_device(ana, ana._context.store, "again")
     say(budi, ana, "answer")
     assert ana.session_info(BUDI) == SessionInfo(True, True, True, 0)
     start(ana, budi)

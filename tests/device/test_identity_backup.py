@@ -19,6 +19,7 @@ from e2ecross.errors import (
     DeviceExists,
     E2ECrossError,
     InvalidArgument,
+    NotRegistered,
     UnsupportedVersion,
     WitnessFailed,
     WrongBackupKey,
@@ -30,6 +31,7 @@ from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from tests.support.devices import (
     ANA,
     BUDI,
+    NOW_MS,
     BackendSimulator,
     FakeClock,
     Stores,
@@ -44,7 +46,7 @@ from tests.support.documents import ROOT
 from tests.support.entropy import ReplayedEntropy, SeededEntropy
 from tests.support.witness import Keychain
 
-FROZEN: Path = ROOT / "tests" / "data" / "identity-backup-1.bin"
+EXAMPLE: Path = ROOT / "tests" / "data" / "identity-backup-1.bin"
 PASSPHRASE = "four words and more"
 TOKEN = bytes(range(32))
 
@@ -66,19 +68,20 @@ def bring_in(backup: bytes, store: Store | None = None, passphrase: str = PASSPH
 def test_an_imported_device_is_who_the_exported_one_was(stores: Stores) -> None:
     ana, budi = make_device(ANA), make_device(BUDI)
     introduce(ana, budi)
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         save_device(tx, replace(require_device(tx), backend_token=TOKEN, registered=True))
-    before = dump(ana.context.store)
+    before = dump(ana._context.store)
     backup = export(ana)
-    assert dump(ana.context.store) == before
+    assert dump(ana._context.store) == before
     new = bring_in(backup, stores.open("new"))
     assert (new.address, new.identity_key) == (ANA, ana.identity_key)
     assert new.registration_id != ana.registration_id
-    number = new.context.identity_key_pair
+    number = new._context.identity_key_pair
     assert key_pair_from_private(number.private).public == ana.identity_key
-    with new.context.store.transaction() as tx:
+    with new._context.store.transaction() as tx:
         record = require_device(tx)
-    assert (record.backend_token, record.registered) == (TOKEN, False)
+    assert (record.backend_token, record.replaced_token) == (b"", TOKEN)
+    assert (record.registered, record.imported_at_ms) == (False, NOW_MS)
     assert (record.adopts_epoch, record.replaces_prekeys) == (True, True)
     assert new.session_info(BUDI) is None
     assert new.remote_identity(BUDI) is None
@@ -92,12 +95,16 @@ def test_an_imported_device_is_who_the_exported_one_was(stores: Stores) -> None:
 def test_it_keeps_the_account_at_the_back_end() -> None:
     backend = BackendSimulator()
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
-    ana.send(str(BUDI), Text("from the old phone"))
+    ana.send(BUDI, Text("from the old phone"))
     budi.confirm(budi.receive())
     again = Client(bring_in(export(ana.device)), backend)
     again.register()
     assert backend.published(ANA).registration_id == again.device.registration_id
-    again.send(str(BUDI), Text("from the new one"))
+    with again.device._context.store.transaction() as tx:
+        assert require_device(tx).replaced_token == b""
+    with pytest.raises(NotRegistered):  # the installation that it was moved from has ended
+        ana.send(BUDI, Text("from the old phone once more"))
+    again.send(BUDI, Text("from the new one"))
     (message,) = budi.receive()
     assert isinstance(message, Message)
     assert (message.content, message.identity_changed) == (Text("from the new one"), False)
@@ -124,28 +131,29 @@ def test_two_backups_have_nothing_in_common() -> None:
 def test_nothing_secret_is_readable() -> None:
     ana = make_device(ANA)
     backup = export(ana)
-    for hidden in (ana.context.identity_key_pair.private, ana.identity_key[1:], b"ana", b"four"):
+    for hidden in (ana._context.identity_key_pair.private, ana.identity_key[1:], b"ana", b"four"):
         assert hidden not in backup
 
 
-def test_the_frozen_backup_opens() -> None:
+def test_the_example_opens() -> None:
     """As tests/data/build_identity_backup_1.py wrote it, without our code."""
     device = Device.import_identity(
-        FROZEN.read_bytes(), "correct horse battery staple", MemoryStore()
+        EXAMPLE.read_bytes(), "correct horse battery staple", MemoryStore()
     )
     assert device.address == Address("whatsapp", "ana", 2)
     assert device.identity_key == key_pair_from_private(bytes(range(32))).public
-    with device.context.store.transaction() as tx:
-        assert require_device(tx).backend_token == bytes(range(32, 64))
+    with device._context.store.transaction() as tx:
+        record = require_device(tx)
+    assert (record.backend_token, record.replaced_token) == (b"", bytes(range(32, 64)))
 
 
-def test_the_frozen_backup_is_what_we_write() -> None:
-    header = IdentityBackup.decode(FROZEN.read_bytes())
+def test_the_example_is_what_we_write() -> None:
+    header = IdentityBackup.decode(EXAMPLE.read_bytes())
 
     entropy = ReplayedEntropy([header.salt, header.nonce])
     content = BackupContent(Address("whatsapp", "ana", 2), bytes(range(32)), bytes(range(32, 64)))
     opener = Passphrase("correct horse battery staple", "interactive")
-    assert seal_backup(content, opener, entropy) == FROZEN.read_bytes()
+    assert seal_backup(content, opener, entropy) == EXAMPLE.read_bytes()
 
 
 # --- What is refused ----------------------------------------------------------------------------
@@ -172,7 +180,7 @@ def test_what_is_no_passphrase_is_refused(bad: object) -> None:
     with pytest.raises(InvalidArgument):
         ana.export_identity(bad)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument):
-        Device.import_identity(FROZEN.read_bytes(), bad, MemoryStore())  # type: ignore[arg-type]
+        Device.import_identity(EXAMPLE.read_bytes(), bad, MemoryStore())  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="cost"):
         ana.export_identity("x", cost="cheap")
 
@@ -214,7 +222,7 @@ def work_done(monkeypatch: pytest.MonkeyPatch) -> list[Argon2Work]:
 def test_a_hostile_file_gets_neither_gigabytes_nor_a_cheap_key(
     work: Argon2Work, work_done: list[Argon2Work]
 ) -> None:
-    header = replace(IdentityBackup.decode(FROZEN.read_bytes()), work=work)
+    header = replace(IdentityBackup.decode(EXAMPLE.read_bytes()), work=work)
     with pytest.raises(DecodeError, match="work"):
         bring_in(header.encode())
     assert work_done == []
@@ -267,7 +275,7 @@ def test_a_sealed_content_that_is_none_is_refused(
     content: bytes, work_done: list[Argon2Work]
 ) -> None:
     """Whoever knows the passphrase may write what they like."""
-    header = IdentityBackup.decode(FROZEN.read_bytes())
+    header = IdentityBackup.decode(EXAMPLE.read_bytes())
     key = (header.salt * 2)[:32]
     label = b"e2ecross identity backup 1" + replace(header, sealed=b"").encode()
     hostile = replace(header, sealed=seal(key, header.nonce, content, label))
@@ -292,22 +300,22 @@ def test_what_is_no_bytes_is_refused(bad: object) -> None:
 def test_an_imported_device_goes_on_where_the_witness_is() -> None:
     keychain = Keychain(17)
     device = Device.import_identity(
-        FROZEN.read_bytes(), "correct horse battery staple", MemoryStore(), witness=keychain
+        EXAMPLE.read_bytes(), "correct horse battery staple", MemoryStore(), witness=keychain
     )
-    with device.context.store.transaction() as tx:
+    with device._context.store.transaction() as tx:
         assert read_epoch(tx) == 17
     device.publish(1)
     assert keychain.number == 18
     keychain.error = OSError()
     with pytest.raises(WitnessFailed):
         Device.import_identity(
-            FROZEN.read_bytes(), "correct horse battery staple", MemoryStore(), witness=keychain
+            EXAMPLE.read_bytes(), "correct horse battery staple", MemoryStore(), witness=keychain
         )
 
 
 def test_an_imported_device_has_the_policy_that_it_was_given() -> None:
     policy = Policy(resend_kept_messages=7)
     device = Device.import_identity(
-        FROZEN.read_bytes(), "correct horse battery staple", MemoryStore(), policy=policy
+        EXAMPLE.read_bytes(), "correct horse battery staple", MemoryStore(), policy=policy
     )
-    assert device.context.policy is policy
+    assert device._context.policy is policy

@@ -80,12 +80,12 @@ def test_a_publication_holds_signed_kyber_prekeys() -> None:
             decode_public_key(device.identity_key), prekey.public_key, prekey.signature
         )
     assert len({prekey.public_key for prekey in keys}) == 4
-    with device.context.store.transaction() as tx:
+    with device._context.store.transaction() as tx:
         for prekey in keys:
             found = find_kyber_prekey(tx, prekey.id)
             assert found is not None
             assert found.key_pair.public == prekey.public_key
-            assert found.is_last_resort is (prekey is last_resort)
+            assert found.record.is_last_resort is (prekey is last_resort)
 
 
 def test_no_id_is_given_twice_to_prekeys_of_any_kind() -> None:
@@ -110,7 +110,7 @@ def test_a_publication_holds_no_private_key() -> None:
     encoded = device.publish(5).encode()
     with store.transaction() as tx:
         secrets = [record[-32:] for _, _, record in tx.scan(Table.ONE_TIME_PREKEYS)] + [
-            device.context.identity_key_pair.private
+            device._context.identity_key_pair.private
         ]
         for _, _, record in tx.scan(Table.KYBER_PREKEYS):
             seed = KyberPrekeyRecord.decode(record).seed
@@ -325,8 +325,8 @@ def test_policy_sets_age_and_how_long_a_replaced_one_is_kept() -> None:
     counts = []
     for _ in range(8):
         confirmed(device, 0)
-        counts.append(count_rows(device.context.store, Table.SIGNED_PREKEYS))
-        assert count_rows(device.context.store, Table.KYBER_PREKEYS) == counts[-1]
+        counts.append(count_rows(device._context.store, Table.SIGNED_PREKEYS))
+        assert count_rows(device._context.store, Table.KYBER_PREKEYS) == counts[-1]
         clock.advance(10)
     # The current one, and those replaced less than 25 ms ago.
     assert counts == [1, 2, 3, 4, 4, 4, 4, 4]
@@ -438,7 +438,7 @@ def test_keys_are_generated_and_signed_outside_of_transactions() -> None:
 
 def test_rotation_is_needed_by_age_only_as_long_as_there_is_room() -> None:
     clock = FakeClock()
-    context: Context = make_device(BUDI, clock=clock).context
+    context: Context = make_device(BUDI, clock=clock)._context
     prepare_publication(context, 0)
     with context.store.transaction() as tx:
         assert not needs_rotation(context, tx, require_device(tx))

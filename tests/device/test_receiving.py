@@ -8,7 +8,17 @@ from typing import cast
 
 import pytest
 
-from e2ecross import Address, Device, Envelope, MessageKind, Text
+from e2ecross import (
+    Address,
+    ControlMessage,
+    Device,
+    Envelope,
+    Message,
+    MessageKind,
+    RetryRequest,
+    Text,
+)
+from e2ecross.device.sending import encrypt_content
 from e2ecross.errors import (
     AuthenticationFailed,
     DuplicateMessage,
@@ -21,11 +31,13 @@ from e2ecross.errors import (
 )
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire._pb.signal import wire_pb2
+from e2ecross.wire.content import PayloadContent, Resent
 from e2ecross.wire.limits import MAX_FORWARD_JUMP
 from tests.support.devices import (
     ANA,
     BUDI,
     MESSAGE_ID,
+    NOW_MS,
     TOKO,
     SpyStore,
     Stores,
@@ -309,12 +321,12 @@ def test_a_rewritten_envelope_is_caught_and_the_genuine_copy_still_opens(
     start(ana, budi)
     for expected in (first_error, later_error):
         envelope = ana.encrypt(BUDI, Text("halo"))
-        before = dump(budi.context.store)
+        before = dump(budi._context.store)
         with pytest.raises(RemoteError) as caught:
             budi.decrypt(change(envelope))
         assert type(caught.value) is expected
         assert caught.value.code == expected.code
-        assert dump(budi.context.store) == before
+        assert dump(budi._context.store) == before
         assert budi.decrypt(envelope).content == Text("halo")
         say(budi, ana, "answer")
 
@@ -335,10 +347,10 @@ def test_a_message_for_another_address_under_our_keys_is_caught() -> None:
     elsewhere = Address("messenger", "budi")
     ana.start_session(replace(new_bundle(budi), address=elsewhere))
     envelope = ana.encrypt(elsewhere, Text("not meant for instagram"))
-    before = dump(budi.context.store)
+    before = dump(budi._context.store)
     with pytest.raises(EnvelopeMismatch, match="another recipient"):
         budi.decrypt(replace(envelope, recipient=BUDI))
-    assert dump(budi.context.store) == before
+    assert dump(budi._context.store) == before
 
 
 def wrapper(envelope: Envelope) -> wire_pb2.PreKeySignalMessage:
@@ -361,10 +373,10 @@ def test_a_changed_wrapper_of_a_first_message_is_caught_at_any_time() -> None:
             b"\x34" + plain,
             b"\x33" + plain + b"\x78\x00",
         ):
-            before = dump(budi.context.store)
+            before = dump(budi._context.store)
             with pytest.raises(EnvelopeMismatch, match="wrapper"):
                 budi.decrypt(replace(envelope, ciphertext=ciphertext))
-            assert dump(budi.context.store) == before
+            assert dump(budi._context.store) == before
         assert budi.decrypt(envelope).content == Text("halo")
 
 
@@ -387,3 +399,30 @@ def test_another_identity_in_the_wrapper_of_a_known_session_is_refused() -> None
     with pytest.raises(AuthenticationFailed, match="identity"):
         budi.decrypt(replace(envelope, ciphertext=b"\x33" + message.SerializeToString()))
     assert budi.decrypt(envelope).content == Text("second")
+
+
+# --- What comes out -------------------------------------------------------------------------
+
+
+def _send(ana: Device, content: PayloadContent) -> Envelope:
+    message_id = ana._context.entropy.bytes(16)
+    with ana._context.store.transaction() as tx:
+        return encrypt_content(ana._context, tx, BUDI, content, message_id, NOW_MS)
+
+
+def test_content_is_a_message_and_what_clients_tell_each_other_is_another_value() -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    introduce(ana, budi)
+    request = RetryRequest(MESSAGE_ID, None, 0, "unknown_session")
+    sent = [
+        _send(ana, content)
+        for content in (Text("halo"), request, Resent(MESSAGE_ID, 7, Text("again")))
+    ]
+    for read in ([budi.decrypt(one) for one in sent[:2]], budi.decrypt_many(sent[2:])):
+        assert not [one for one in read if isinstance(one, Exception)]
+        for one in read:
+            assert isinstance(one, Message | ControlMessage)
+            assert isinstance(one, Message) is not isinstance(one.content, RetryRequest)
+            assert (one.sender, one.identity_changed, one.version_downgraded) == (ANA, False, False)
+    again = _send(ana, Resent(MESSAGE_ID, 7, request))
+    assert budi.decrypt(again) == ControlMessage(ANA, MESSAGE_ID, 7, request, False)

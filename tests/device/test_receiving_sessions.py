@@ -18,7 +18,7 @@ MAX_ARCHIVED = 40
 
 def current(device: Device) -> bytes:
     """The base key of the session with Budi that is sent with."""
-    with device.context.store.transaction() as tx:
+    with device._context.store.transaction() as tx:
         session: Session | None = load_sessions(tx, BUDI).current
     assert session is not None
     return session.base_key
@@ -106,7 +106,7 @@ def test_sessions_of_another_identity_do_not_push_out_the_genuine_one() -> None:
         other.start_session(new_bundle(ana))
         message = ana.decrypt(other.encrypt(ANA, Text(str(number))))
         assert message.identity_changed
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         assert len(load_sessions(tx, BUDI).archived) == MAX_ARCHIVED
     assert not ana.decrypt(late).identity_changed
     ana.reject_identity(BUDI, other.identity_key)
@@ -124,8 +124,8 @@ def test_a_restore_does_not_drop_a_genuine_session_for_one_of_another_identity()
         ana.decrypt(other.encrypt(ANA, Text(str(number))))
     ana.reject_identity(BUDI, other.identity_key)
     say(budi, ana, "in the newer one")
-    restored = Device.open(ana.context.store, restored=True)
-    with restored.context.store.transaction() as tx:
+    restored = Device.open(ana._context.store, restored=True)
+    with restored._context.store.transaction() as tx:
         assert len(load_sessions(tx, BUDI).archived) == MAX_ARCHIVED
     assert restored.decrypt(late).content == Text("late")
 

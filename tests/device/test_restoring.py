@@ -175,7 +175,7 @@ def test_all_prekeys_go_and_their_ids_never_come_back(stores: Stores) -> None:
     assert not rows_of(store, Table.SEEN_BASE_KEYS)
     assert len(rows_of(store, Table.SIGNED_PREKEYS)) == 1
     with store.transaction() as tx:
-        assert read_publication(tx, record) == b""
+        assert read_publication(tx) == b""
     assert record.publication_epoch == 0
     assert (record.adopts_epoch, record.replaces_prekeys) == (True, True)
     assert record.signed_prekey_id >= before.next_prekey_id + 2**16
@@ -277,7 +277,7 @@ def test_what_waits_is_encrypted_anew_or_forgotten(stores: Stores) -> None:
     store = stores.open("ana")
     ana, budi = make_device(ANA, store), make_device(BUDI)
     introduce(ana, budi)
-    policy = ana.context.policy
+    policy = ana._context.policy
     ids = [bytes([n]) * 16 for n in range(6)]
     envelopes = [ana.encrypt(BUDI, Text(str(n)), message_id=ids[n]) for n in range(6)]
     with store.transaction() as tx:
@@ -342,7 +342,7 @@ def test_twice_does_no_harm() -> None:
     ana, budi = make_device(ANA, store), make_device(BUDI)
     introduce(ana, budi)
     late = budi.encrypt(ANA, Text("late"))
-    first = record_of(restore(store).context.store)
+    first = record_of(restore(store)._context.store)
     ana = restore(store, "again")
     second = record_of(store)
     assert second.signed_prekey_id > first.signed_prekey_id

@@ -4,14 +4,23 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from e2ecross import Address, Envelope
+from e2ecross import Address
 from e2ecross.protocol.session_record import SessionRecord
 from e2ecross.state.context import require_device
+from e2ecross.state.inbox import ARRIVED
+from e2ecross.state.outbox import LaneName, find_message, list_lane, read_lane, walk_turns
 from e2ecross.state.prekey_store import LAST_RESORT
+from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, number_row
 from e2ecross.state.session_store import load_sessions
 from e2ecross.state.trust import find_identity
 from e2ecross.stores import Store, Table, Transaction
-from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
+from e2ecross.wire.queue_records import (
+    InboxNotice,
+    decode_arrival,
+    decode_inbox_item,
+    decode_queue_ends,
+    encode_queue_ends,
+)
 from e2ecross.wire.records import (
     DeviceRecord,
     KyberPrekeyRecord,
@@ -73,7 +82,7 @@ def check_store(store: Store) -> Facts | None:
         device = require_device(tx)
         _check_sessions(tx, tables)
         _check_prekeys(device, tables)
-        return _facts(device, tables)
+        return _facts(device, tables, _check_inbox(tables), _check_outbox(tx, tables))
 
 
 def _rows(tx: Transaction, table: Table) -> dict[Place, bytes]:
@@ -123,7 +132,53 @@ def _check_prekeys(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]
         decode_one_time_prekey(data)
 
 
-def _facts(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]) -> Facts:
+def _queue(rows: dict[Place, bytes]) -> dict[int, bytes]:
+    """The rows of a queue by their numbers, which its ends agree with."""
+    queue = {place.row: record for place, record in rows.items() if not place.partition}
+    first, after = decode_queue_ends(queue.pop(ENDS_ROW, encode_queue_ends(1, 1)))
+    numbers = {int.from_bytes(row): record for row, record in queue.items()}
+    assert all(len(row) == NUMBER_BYTES for row in queue)
+    assert numbers.keys() <= set(range(first, after))
+    return numbers
+
+
+def _check_inbox(tables: dict[Table, dict[Place, bytes]]) -> set[str]:
+    """Message ids of what the app has not confirmed."""
+    for place, record in tables[Table.INBOX].items():
+        assert place.partition in (b"", ARRIVED)
+        assert place.partition == b"" or len(decode_arrival(record)) == 32
+    items = [decode_inbox_item(record) for record in _queue(tables[Table.INBOX]).values()]
+    return {item.message_id.hex() for item in items if not isinstance(item, InboxNotice)}
+
+
+def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> set[str]:
+    """Message ids of what waits; every row is that of a lane which has a turn."""
+    waiting: set[str] = set()
+    rows = {Place(b"", number_row(turn)) for turn in _queue(tables[Table.OUTBOX])}
+    for turn, lane in walk_turns(tx):
+        record = read_lane(tx, lane)
+        assert record is not None
+        assert record.turn == turn
+        rows.add(Place(lane.partition, b""))
+        there = list_lane(tx, lane)
+        assert there
+        assert {item.number for item in there} <= set(range(record.first, record.next))
+        for item in there:
+            rows.add(Place(lane.partition, number_row(item.number)))
+            if lane.name is LaneName.MESSAGES:
+                assert find_message(tx, lane.recipient, item.message_id) == item.number
+                rows.add(Place(lane.partition, item.message_id))
+            waiting.add(item.message_id.hex())
+    assert {*tables[Table.OUTBOX]} - {Place(b"", ENDS_ROW)} == rows
+    return waiting
+
+
+def _facts(
+    device: DeviceRecord,
+    tables: dict[Table, dict[Place, bytes]],
+    inbox: set[str],
+    outbox: set[str],
+) -> Facts:
     def ids(table: Table, partition: bytes = b"") -> set[int]:
         found = {
             int.from_bytes(place.row) for place in tables[table] if place.partition == partition
@@ -131,19 +186,14 @@ def _facts(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]) -> Fac
         assert all(number < device.next_prekey_id for number in found)
         return found
 
-    queued = [*tables[Table.INBOX], *tables[Table.OUTBOX]]
-    assert all(int.from_bytes(place.row) < device.next_queue_number for place in queued)
-    assert len(set(queued)) == len(queued)  # no number was given twice
-    inbox = [InboxRecord.decode(record) for record in tables[Table.INBOX].values()]
-    outbox = [OutboxRecord.decode(record).envelope for record in tables[Table.OUTBOX].values()]
     return Facts(
         signed_prekeys=ids(Table.SIGNED_PREKEYS),
         one_time_prekeys=ids(Table.ONE_TIME_PREKEYS),
         kyber_prekeys=ids(Table.KYBER_PREKEYS),
         last_resort_prekeys=ids(Table.KYBER_PREKEYS, LAST_RESORT),
         next_prekey_id=device.next_prekey_id,
-        inbox={record.message_id.hex() for record in inbox if not record.confirmed},
-        outbox={Envelope.decode(data).message_id.hex() for data in outbox},
+        inbox=inbox,
+        outbox=outbox,
         sessions=len(tables[Table.SESSIONS]),
     )
 

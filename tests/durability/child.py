@@ -16,7 +16,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from e2ecross import Address, Client, Device, Message, Policy, Text
+from e2ecross import Address, Client, Device, Message, Notice, Policy, Text
 from e2ecross.crypto.cipher import cbc_encrypt
 from e2ecross.errors import DeviceExists, NoDevice, UnknownRecipient
 from e2ecross.protocol import ratchet
@@ -152,6 +152,8 @@ class Child:
                     again=item.redelivered,
                     **facts,
                 )
+            elif isinstance(item, Notice):
+                self._journal.note("notice", notice=repr(item), **facts)
             else:
                 self._journal.note("failed", error=repr(item.error), **facts)
         self._killer.reach("after the caller's note, before confirm")

@@ -7,11 +7,13 @@ A note survives the kill of its writer (the page cache does), and no two notes m
 import hashlib
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from e2ecross import Address, Envelope, MessageKind
 from e2ecross.relay import Relay
+from e2ecross.wire.exchange import Deposited, Waiting
 from e2ecross.wire.signal_message import (
     VERSION_3,
     VERSION_4,
@@ -74,15 +76,31 @@ class JournallingRelay(Relay):
 
     journal: Journal
 
-    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
-        decoded = Envelope.decode(envelope)
-        text, _ = open_wrapping(decoded)
-        self.journal.note("left", text=text, id=decoded.message_id.hex())
-        super().deposit(token, envelope, epoch=epoch)
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        for envelope in envelopes:
+            decoded = Envelope.decode(envelope)
+            text, _ = open_wrapping(decoded)
+            self.journal.note("left", text=text, id=decoded.message_id.hex())
+        return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
 
     def fetch(
-        self, address: Address, token: bytes, limit: int, after: int = 0
-    ) -> list[tuple[int, bytes]]:
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        *,
+        wait_ms: int = 0,
+        hold_ms: int = 0,
+        holder: bytes = b"",
+    ) -> list[Waiting]:
         batch = super().fetch(address, token, limit, after)
         for _, data in batch:
             envelope = Envelope.decode(data)

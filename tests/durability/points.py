@@ -9,15 +9,19 @@ Rules:
 import os
 import signal
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
-from e2ecross import Address, PreKeyBundle, PublishedKeys
+from e2ecross import Address, PublishedKeys
 from e2ecross.client.backend import Backend
+from e2ecross.errors import UnknownRecipient
 from e2ecross.relay.database import Database
 from e2ecross.stores import Store, Table, Transaction
 from e2ecross.stores.base import ValuesAsBytes
+from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
+
+T = TypeVar("T")
 
 BACKEND_METHODS: Final = tuple(name for name in vars(Backend) if not name.startswith("_"))
 
@@ -101,8 +105,20 @@ class _KillingTransaction(ValuesAsBytes):
         self._inner.delete(table, partition, row)
         self._wrote()
 
-    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
-        return self._inner.list(table, partition)
+    def list(
+        self,
+        table: Table,
+        partition: bytes = b"",
+        *,
+        limit: int | None = None,
+        after: bytes | None = None,
+    ) -> list[tuple[bytes, bytes]]:
+        return self._inner.list(table, partition, limit=limit, after=after)
+
+    def partitions(
+        self, table: Table, *, limit: int | None = None, after: bytes | None = None
+    ) -> Sequence[bytes]:
+        return self._inner.partitions(table, limit=limit, after=after)
 
     def count(self, table: Table, partition: bytes = b"") -> int:
         return self._inner.count(table, partition)
@@ -130,17 +146,18 @@ class KillingDatabase:
         self._inner = inner
         self._killer = killer
 
-    @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        with self._inner.writing() as connection:
-            yield connection
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def killing(connection: sqlite3.Connection) -> T:
+            result = work(connection)
             self._killer.reach("in the relay's transaction, before its commit")
-        self._killer.reach("after the relay's commit")
+            return result
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        with self._inner.reading() as connection:
-            yield connection
+        result = self._inner.write(killing)
+        self._killer.reach("after the relay's commit")
+        return result
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return self._inner.read(work)
 
     def close(self) -> None:
         self._inner.close()
@@ -153,9 +170,11 @@ class KillingBackend:
         self._inner = inner
         self._killer = killer
 
-    def register(self, address: Address, token: bytes) -> None:
+    def register(
+        self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
+    ) -> None:
         with self._around("register"):
-            self._inner.register(address, token)
+            self._inner.register(address, token, replaces=replaces, credential=credential)
 
     def publish(
         self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
@@ -163,27 +182,46 @@ class KillingBackend:
         with self._around("publish"):
             self._inner.publish(token, published, epoch=epoch, replace=replace)
 
-    def epoch(self, address: Address, token: bytes) -> int:
-        with self._around("epoch"):
-            return self._inner.epoch(address, token)
+    def epochs(self, address: Address, token: bytes) -> Mapping[int, int]:
+        with self._around("epochs"):
+            return self._inner.epochs(address, token)
 
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         with self._around("one_time_prekey_count"):
             return self._inner.one_time_prekey_count(address, token)
 
-    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
-        with self._around("fetch_bundle"):
-            return self._inner.fetch_bundle(requester, token, address)
+    def fetch_keys(
+        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | UnknownRecipient]:
+        with self._around("fetch_keys"):
+            return self._inner.fetch_keys(requester, token, wanted)
 
-    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
-        with self._around("deposit"):
-            self._inner.deposit(token, envelope, epoch=epoch)
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        with self._around("deposit_all"):
+            return self._inner.deposit_all(token, envelopes, epochs=epochs, consents=consents)
 
     def fetch(
-        self, address: Address, token: bytes, limit: int, after: int = 0
-    ) -> list[tuple[int, bytes]]:
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        *,
+        wait_ms: int = 0,
+        hold_ms: int = 0,
+        holder: bytes = b"",
+    ) -> list[Waiting]:
         with self._around("fetch"):
-            return self._inner.fetch(address, token, limit, after)
+            return self._inner.fetch(
+                address, token, limit, after, wait_ms=wait_ms, hold_ms=hold_ms, holder=holder
+            )
 
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         with self._around("acknowledge"):

@@ -137,7 +137,7 @@ class World:
     def _order(self, device: str, point: str, *, steps: int = 6) -> Order:
         registered = {note["at"] for note in self._notes["registered"]} - {device}
         strangers = [p for p in sorted(registered) if steps and (device, p) not in self._met]
-        meets = strangers and (point.endswith("fetch_bundle") or self._random.random() < 0.2)
+        meets = strangers and (point.endswith("fetch_keys") or self._random.random() < 0.2)
         retry = list(self._open_sends[device].values()) if self._repeats else []
         return Order(
             directory=str(self._directory),
@@ -210,7 +210,7 @@ class World:
         return facts
 
     def _check_end(self) -> None:
-        assert self._notes["failed"] == []
+        assert self._notes["failed"] == self._notes["notice"] == []
         for device in DEVICES:
             facts = self._check_device(device)
             assert facts is not None

@@ -23,8 +23,11 @@ from e2ecross.relay import Relay
 from tests.attacks.support import ANA, BUDI, TOKO, Person, inner_message
 from tests.fuzz.target import ACCEPTED, Target, outcome
 from tests.fuzz.world import first_message, load, scene
+from tests.relay.support import deposit
 
 __all__ = ["DOORS", "attempt"]
+
+_MAX_CALL_BYTES: Final = 4 * 1024 * 1024
 
 _TOKENS: Final[Mapping[Address, bytes]] = {ANA: b"\x0a" * 32, BUDI: b"\x0b" * 32}
 
@@ -86,7 +89,10 @@ def _relay() -> Relay:
 
 def _deposit(data: bytes) -> str:
     relay = _relay()
-    came = outcome(lambda: relay.deposit(_TOKENS[ANA], data), RemoteError, BackendError)
+    came = outcome(
+        lambda: deposit(relay, _TOKENS[ANA], data), RemoteError, BackendError, InvalidArgument
+    )
+    assert came != InvalidArgument.code or len(data) > _MAX_CALL_BYTES
     for address in _TOKENS:
         items = relay.fetch(address, _TOKENS[address], 10)
         # One that was deposited before, and acknowledged, is not put there again.

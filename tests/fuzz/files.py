@@ -20,6 +20,7 @@ from tests.attacks.support import ANA, BUDI
 from tests.fuzz.rows import use_device
 from tests.fuzz.target import ACCEPTED, Source, Target, outcome
 from tests.fuzz.world import fill, first_message, scene
+from tests.relay.support import deposit, fetch_bundle
 from tests.support.entropy import SeededEntropy
 
 __all__ = ["FILES"]
@@ -48,7 +49,7 @@ def _base(kind: int) -> bytes:
                 relay.register(ANA, bytes(32))
                 relay.register(BUDI, bytes(32))
                 relay.publish(bytes(32), scene().budi.published)
-                relay.deposit(bytes(32), scene().waiting[0].encode())
+                deposit(relay, bytes(32), scene().waiting[0].encode())
         else:
             store = SQLiteStore(path, key=(None, _KEY)[kind], entropy=SeededEntropy("base"))
             fill(store, scene().budi_rows)
@@ -116,8 +117,8 @@ def _use_relay(relay: Relay) -> str:
     token, envelope = bytes(32), scene().waiting[1].encode()
     actions: list[Callable[[], object]] = [
         lambda: relay.fetch(BUDI, token, 5),
-        lambda: relay.deposit(token, envelope),
-        lambda: relay.fetch_bundle(ANA, token, BUDI),
+        lambda: deposit(relay, token, envelope),
+        lambda: fetch_bundle(relay, ANA, token, BUDI),
         lambda: relay.publish(token, scene().budi.published),
         lambda: relay.acknowledge(BUDI, token, [1, 2]),
     ]

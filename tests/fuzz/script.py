@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from e2ecross import Device, Envelope, Message, Text
+from e2ecross import ControlMessage, Device, Envelope, Message, Text
 from e2ecross.errors import LocalError, RemoteError, RestoredStore, WitnessFailed
 from e2ecross.state.epoch import EPOCH_ROW, read_epoch
 from e2ecross.state.trust import TrustState
@@ -36,6 +36,17 @@ class _Letter:
     read: int = 0
 
 
+class _Witness(Keychain):
+    """One that can be read and not written."""
+
+    is_full = False
+
+    def advance(self, n: int) -> None:
+        if self.is_full:
+            raise OSError("no room")
+        super().advance(n)
+
+
 @dataclass
 class _Stage:
     people: list[Person]
@@ -43,7 +54,7 @@ class _Stage:
     came: set[str] = field(default_factory=set)
     installations: int = 0
     restores: int = 0
-    witnesses: list[Keychain] = field(default_factory=lambda: [Keychain(), Keychain()])
+    witnesses: list[_Witness] = field(default_factory=lambda: [_Witness(), _Witness()])
     copies: dict[int, tuple[Copy, dict[bytes, int]]] = field(default_factory=dict)
 
     def start(self, source: Source) -> None:
@@ -68,7 +79,7 @@ class _Stage:
             return
         letter = self.letters[source.below(len(self.letters))]
         reader = self.people[1 - letter.sender]
-        messages: list[Message] = []
+        messages: list[Message | ControlMessage] = []
         self._act(reader, lambda: messages.append(reader.device.decrypt(letter.envelope)))
         for message in messages:
             letter.read += 1
@@ -117,7 +128,7 @@ class _Stage:
             self.people[number].address, one_time=3, installation=str(self.installations)
         )
         self.letters = [letter for letter in self.letters if letter.sender == number]
-        self.witnesses[number] = Keychain()
+        self.witnesses[number] = _Witness()
         self.copies.pop(number, None)
 
     def decide(self, source: Source) -> None:
@@ -174,19 +185,25 @@ class _Stage:
         if came == ACCEPTED:
             me.device = self._open(me, number, restored=False)
             if source.below(2):
-                before = me.dump()
                 witness.error = OSError("locked")
-                came = outcome(lambda: me.send(peer, "held back"), LocalError)
+                came, changed = self._send_unwitnessed(me, peer)
                 witness.error = None
+                assert changed == set()
+                witness.is_full = True
+                came, changed = self._send_unwitnessed(me, peer)
+                witness.is_full = False
                 # Its key is used up and counted, or it was refused for another reason.
-                assert came != ACCEPTED, "released, and the witness has not heard of it"
-                changed = {
-                    row[2] if row[0] == Table.DEVICE else row[0]
-                    for row in set(before) ^ set(me.dump())
-                }
                 used: set[object] = {EPOCH_ROW, Table.SESSIONS.value}
                 assert changed == (used if came == WitnessFailed.code else set())
                 self.came.add(came)
+
+    def _send_unwitnessed(self, me: Person, peer: Person) -> tuple[str, set[object]]:
+        """Send while the witness fails; what came of it, and what has changed in the store."""
+        before = me.dump()
+        came = outcome(lambda: me.send(peer, "held back"), LocalError)
+        assert came != ACCEPTED, "released, and the witness has not heard of it"
+        rows = set(before) ^ set(me.dump())
+        return came, {row[2] if row[0] == Table.DEVICE else row[0] for row in rows}
 
     def info(self, source: Source) -> None:
         """Ask how it stands with the sessions: it agrees with `has_session`, and only reads."""

@@ -112,7 +112,7 @@ class Ours:
 
     def sessions(self) -> SessionRecord:
         """What is stored of the sessions with the contact."""
-        with self.device() as device, device.context.store.transaction() as tx:
+        with self.device() as device, device._context.store.transaction() as tx:
             return load_sessions(tx, self.contact)
 
     def epochs(self) -> int:

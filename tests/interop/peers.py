@@ -112,10 +112,23 @@ def _libsignal_client(name: str, package: str, *pq_ratchet: str) -> PeerKind:
 LIBSIGNAL_CLIENT = _libsignal_client("libsignal-client", "@signalapp/libsignal-client")
 LIBSIGNAL_NODE = PeerKind(
     name="libsignal-node",
-    command=("node", str(_NODE / "libsignal_node.js")),
+    command=("node", str(_NODE / "libsignal_node.js"), "libsignal-node"),
     needs=_NODE / "node_modules" / "libsignal-node",
     checks_bundles=False,
     checks_version_byte=False,
+)
+LIBSIGNAL_6 = PeerKind(
+    name="libsignal-6",
+    command=("node", str(_NODE / "libsignal_node.js"), "libsignal"),
+    needs=_NODE / "node_modules" / "libsignal",
+    checks_bundles=False,
+    checks_version_byte=False,
+)
+WHATSAPP_RUST_BRIDGE = PeerKind(
+    name="whatsapp-rust-bridge",
+    command=("node", str(_NODE / "whatsapp_rust_bridge.mjs")),
+    needs=_NODE / "node_modules" / "whatsapp-rust-bridge",
+    calls_duplicates="DuplicatedMessage",
 )
 PYTHON_AXOLOTL = PeerKind(
     name="python-axolotl",
@@ -123,7 +136,13 @@ PYTHON_AXOLOTL = PeerKind(
     needs=_VENV_PYTHON.parent.parent / ".installed",
     opens_without_one_time=False,
 )
-PEER_KINDS = (LIBSIGNAL_CLIENT, LIBSIGNAL_NODE, PYTHON_AXOLOTL)
+PEER_KINDS = (
+    LIBSIGNAL_CLIENT,
+    LIBSIGNAL_NODE,
+    LIBSIGNAL_6,
+    WHATSAPP_RUST_BRIDGE,
+    PYTHON_AXOLOTL,
+)
 
 # Peers of version 4. The first runs the post-quantum ratchet always, and demands it of others; the
 # second negotiates; the last two have none.

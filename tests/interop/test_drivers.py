@@ -8,10 +8,12 @@ import pytest
 
 from .conversation import exchange, start, walk
 from .peers import (
+    LIBSIGNAL_6,
     LIBSIGNAL_CLIENT,
     LIBSIGNAL_NODE,
     PYTHON_AXOLOTL,
     SIGNAL,
+    WHATSAPP_RUST_BRIDGE,
     Bundle,
     Peer,
     PeerKind,
@@ -24,6 +26,10 @@ PAIRS = (
     (LIBSIGNAL_CLIENT, PYTHON_AXOLOTL, True),
     (PYTHON_AXOLOTL, LIBSIGNAL_CLIENT, False),
     (PYTHON_AXOLOTL, LIBSIGNAL_NODE, True),
+    (LIBSIGNAL_6, WHATSAPP_RUST_BRIDGE, True),
+    (WHATSAPP_RUST_BRIDGE, LIBSIGNAL_6, False),
+    (LIBSIGNAL_6, LIBSIGNAL_CLIENT, False),
+    (LIBSIGNAL_CLIENT, WHATSAPP_RUST_BRIDGE, True),
 )
 StartPeer = Callable[[PeerKind, str], Peer]
 

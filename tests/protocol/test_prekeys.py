@@ -91,8 +91,9 @@ def test_prekey_expires_after_its_time_since_it_was_replaced() -> None:
     assert not is_expired(0, 10**15, 100)
 
 
-def test_clock_that_went_back_makes_nothing_older() -> None:
-    assert not rotation_is_due(1000, 0, 100)
+def test_a_key_dated_in_the_future_is_due_and_does_not_expire_by_that() -> None:
+    assert rotation_is_due(1000, 999, 100)
+    assert not rotation_is_due(1000, 1000, 100)
     assert not is_expired(1000, 0, 100)
 
 

@@ -207,7 +207,7 @@ def test_a_jump_ends_where_the_policy_or_the_archive_says(
         bob.start(alice)
     bob.reading = Reading(allowed, None)
     # The post-quantum ratchet counts from the last key that was used, the other from the next one.
-    with pytest.raises(AuthenticationFailed):  # the chain is new
+    with pytest.raises(AuthenticationFailed):  # nothing has come of that chain yet
         bob.receive(sent[limit])
     assert bob.receive(sent[limit - 1]) == b"%d" % (limit - 1)
 

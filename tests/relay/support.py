@@ -10,9 +10,17 @@ from e2ecross.address import Address
 from e2ecross.client.backend import Backend
 from e2ecross.crypto.kem import KemPublicKey, kem_key_pair_from_seed
 from e2ecross.crypto.keys import PublicKey, key_pair_from_private
+from e2ecross.errors import UnknownRecipient
 from e2ecross.relay import Relay
-from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PublishedKeys, SignedPrekey
+from e2ecross.wire.bundle import (
+    KyberPrekey,
+    OneTimePrekey,
+    PreKeyBundle,
+    PublishedKeys,
+    SignedPrekey,
+)
 from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.exchange import KeysWanted
 
 ANA = Address("whatsapp", "ana")
 BUDI = Address("instagram", "budi")
@@ -109,12 +117,41 @@ def file_bytes(path: Path) -> bytes:
     return b"".join(p.read_bytes() for p in sorted(path.parent.glob(path.name + "*")))
 
 
+# --- One of what a call does for many ---------------------------------------------------------
+
+
+def deposit(relay: Backend, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
+    """Deposit one envelope; raises what it was refused with."""
+    errors = list(relay.deposit_all(token, [envelope], epochs={0: epoch}).refused.values())
+    if errors:
+        raise errors.pop()
+
+
+def fetch_bundle(
+    relay: Backend, requester: Address, token: bytes, address: Address
+) -> PreKeyBundle:
+    """Fetch the keys of one device; raises that there are none."""
+    wanted = KeysWanted(address.user_id, [address.device])
+    [keys] = relay.fetch_keys(requester, token, [wanted])
+    if isinstance(keys, UnknownRecipient):
+        raise keys
+    [bundle] = keys.bundles
+    return bundle
+
+
+def epoch_of(relay: Backend, address: Address, token: bytes) -> int:
+    """The highest epoch that the device has told."""
+    epochs = relay.epochs(address, token)
+    assert list(epochs) == [0]
+    return epochs[0]
+
+
 def take(relay: Relay, requester: Address, address: Address) -> int | None:
     """Fetch a bundle; the id of its one-time prekey."""
-    return relay.fetch_bundle(requester, token(requester), address).one_time_prekey_id
+    return fetch_bundle(relay, requester, token(requester), address).one_time_prekey_id
 
 
 def take_both(relay: Relay, requester: Address, address: Address) -> tuple[int | None, int | None]:
     """Fetch a bundle; the ids of its one-time prekey and of its Kyber prekey."""
-    bundle = relay.fetch_bundle(requester, token(requester), address)
+    bundle = fetch_bundle(relay, requester, token(requester), address)
     return bundle.one_time_prekey_id, bundle.kyber_prekey_id

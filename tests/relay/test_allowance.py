@@ -15,6 +15,7 @@ from tests.relay.support import (
     BUDI,
     TOKO,
     FakeClock,
+    fetch_bundle,
     file_bytes,
     published,
     register,
@@ -49,7 +50,7 @@ def requests(path: Path) -> list[tuple[int, int]]:
 def test_one_user_gets_so_many_and_then_bundles_without(relay: Relay) -> None:
     assert [take(relay, BUDI, ANA) for _ in range(6)] == [1, 2, 3, None, None, None]
     assert relay.one_time_prekey_count(ANA, token(ANA)) == 97
-    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
     assert (bundle.signed_prekey_id, bundle.one_time_prekey) == (7, None)
 
 
@@ -83,12 +84,14 @@ def test_a_window_that_is_over_does_not_count_though_it_is_not_forgotten_yet(
 ) -> None:
     for _ in range(3):
         take(relay, BUDI, ANA)
-    with relay._database.reading() as connection:
-        left = [
+
+    def is_left(connection: sqlite3.Connection) -> list[bool]:
+        return [
             allowance.is_left(connection, BUDI.user_id, ANA, LIMITS, clock.now_ms + passed)
             for passed in (0, 999, 1000, 10**9)
         ]
-    assert left == [False, False, True, True]
+
+    assert relay._database.read(is_left) == [False, False, True, True]
 
 
 def test_a_restart_does_not_begin_a_window(relay: Relay, path: Path, clock: FakeClock) -> None:

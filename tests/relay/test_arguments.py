@@ -9,9 +9,17 @@ import pytest
 
 from e2ecross.errors import InvalidArgument
 from e2ecross.relay import Relay
+from e2ecross.wire.exchange import KeysWanted
 from tests.relay.support import ANA, BUDI, envelope, published, token
 
 KEY = token(ANA)
+ENCODED = envelope(ANA, BUDI).encode()
+
+
+def wanted(relay: Relay, user: Any, devices: Any) -> object:  # noqa: ANN401
+    return relay.fetch_keys(ANA, KEY, [KeysWanted(user, devices)])
+
+
 WRONG: list[tuple[str, Callable[[Any], object]]] = [
     ("address", lambda relay: relay.register("whatsapp:ana.1", KEY)),
     ("token", lambda relay: relay.register(ANA, KEY.hex())),
@@ -22,12 +30,49 @@ WRONG: list[tuple[str, Callable[[Any], object]]] = [
     ("published", lambda relay: relay.publish(KEY, published(ANA).encode())),
     ("address", lambda relay: relay.one_time_prekey_count(str(ANA), KEY)),
     ("token", lambda relay: relay.one_time_prekey_count(ANA, 5)),
-    ("requester", lambda relay: relay.fetch_bundle(None, KEY, BUDI)),
-    ("token", lambda relay: relay.fetch_bundle(ANA, b"", BUDI)),
-    ("address", lambda relay: relay.fetch_bundle(ANA, KEY, BUDI.user_id)),
-    ("token", lambda relay: relay.deposit("", envelope(ANA, BUDI).encode())),
-    ("envelope", lambda relay: relay.deposit(KEY, envelope(ANA, BUDI))),
-    ("envelope", lambda relay: relay.deposit(KEY, memoryview(envelope(ANA, BUDI).encode()))),
+    ("requester", lambda relay: relay.fetch_keys(None, KEY, [KeysWanted(BUDI.user_id, None)])),
+    ("token", lambda relay: relay.fetch_keys(ANA, b"", [KeysWanted(BUDI.user_id, None)])),
+    ("wanted", lambda relay: relay.fetch_keys(ANA, KEY, 5)),
+    ("wanted", lambda relay: relay.fetch_keys(ANA, KEY, "whatsapp:ana")),
+    ("the length of wanted", lambda relay: relay.fetch_keys(ANA, KEY, [])),
+    ("an element of wanted", lambda relay: relay.fetch_keys(ANA, KEY, [BUDI])),
+    ("user", lambda relay: wanted(relay, BUDI, None)),
+    ("devices", lambda relay: wanted(relay, BUDI.user_id, 1)),
+    ("devices", lambda relay: wanted(relay, BUDI.user_id, "1")),
+    ("devices", lambda relay: wanted(relay, BUDI.user_id, [0])),
+    ("devices", lambda relay: wanted(relay, BUDI.user_id, [1, 128])),
+    ("devices", lambda relay: wanted(relay, BUDI.user_id, [True])),
+    ("devices", lambda relay: wanted(relay, BUDI.user_id, ["1", 1])),
+    ("token", lambda relay: relay.deposit_all("", [ENCODED])),
+    ("envelopes", lambda relay: relay.deposit_all(KEY, envelope(ANA, BUDI).encode())),
+    ("envelopes", lambda relay: relay.deposit_all(KEY, None)),
+    ("the length of envelopes", lambda relay: relay.deposit_all(KEY, [])),
+    ("an element of envelopes", lambda relay: relay.deposit_all(KEY, [envelope(ANA, BUDI)])),
+    ("an element of envelopes", lambda relay: relay.deposit_all(KEY, [memoryview(ENCODED)])),
+    ("devices", lambda relay: wanted(relay, BUDI.user_id, range(1, 18))),
+    ("epochs", lambda relay: relay.deposit_all(KEY, [ENCODED], epochs=5)),
+    ("epochs", lambda relay: relay.deposit_all(KEY, [ENCODED], epochs=[(0, 5)])),
+    ("epochs", lambda relay: relay.deposit_all(KEY, [ENCODED], epochs={"0": 5})),
+    ("epochs", lambda relay: relay.deposit_all(KEY, [ENCODED], epochs={-1: 5})),
+    ("epochs", lambda relay: relay.deposit_all(KEY, [ENCODED], epochs={0: 2**63})),
+    ("consents", lambda relay: relay.deposit_all(KEY, [ENCODED], consents=[b"", b""])),
+    ("consents", lambda relay: relay.deposit_all(KEY, [ENCODED], consents=[bytes(31)])),
+    ("consents", lambda relay: relay.deposit_all(KEY, [ENCODED], consents=[None])),
+    ("consents", lambda relay: relay.deposit_all(KEY, [ENCODED], consents=b"")),
+    ("credential", lambda relay: relay.register(ANA, KEY, credential=bytes(4097))),
+    ("wait_ms", lambda relay: relay.fetch(ANA, KEY, 1, wait_ms=-1)),
+    ("wait_ms", lambda relay: relay.fetch(ANA, KEY, 1, wait_ms=30_001)),
+    ("hold_ms", lambda relay: relay.fetch(ANA, KEY, 1, hold_ms=600_001, holder=bytes(16))),
+    ("holder", lambda relay: relay.fetch(ANA, KEY, 1, hold_ms=1)),
+    ("holder", lambda relay: relay.fetch(ANA, KEY, 1, holder=bytes(16))),
+    ("holder", lambda relay: relay.fetch(ANA, KEY, 1, hold_ms=1, holder="0123456789abcdef")),
+    ("epochs", lambda relay: relay.deposit_all(KEY, [ENCODED], epochs={0: "5"})),
+    ("replaces", lambda relay: relay.register(ANA, KEY, replaces=None)),
+    ("replaces", lambda relay: relay.register(ANA, KEY, replaces=KEY[:-1])),
+    ("replaces", lambda relay: relay.register(ANA, KEY, replaces=KEY.hex())),
+    ("credential", lambda relay: relay.register(ANA, KEY, credential="text")),
+    ("address", lambda relay: relay.epochs(str(ANA), KEY)),
+    ("token", lambda relay: relay.epochs(ANA, KEY[:-1])),
     ("address", lambda relay: relay.fetch(1, KEY, 1)),
     ("token", lambda relay: relay.fetch(ANA, 1, 1)),
     ("limit", lambda relay: relay.fetch(ANA, KEY, 0)),
@@ -54,6 +99,13 @@ def test_wrong_arguments_are_named(relay: Relay, name: str, call: Callable[[Any]
         call(relay)
     assert KEY.hex() not in str(caught.value)
     assert repr(KEY) not in str(caught.value)
+
+
+def test_what_this_relay_does_not_use_is_taken(relay: Relay) -> None:
+    relay.register(ANA, KEY, credential=bytes(4096))
+    for consents in ((), [b""], [bytes(32)]):
+        assert relay.deposit_all(KEY, [ENCODED], consents=consents).refused == {}
+    assert relay.fetch(ANA, KEY, 1, wait_ms=30_000, hold_ms=600_000, holder=bytes(16)) == []
 
 
 def test_the_bounds_of_fetch_are_allowed(relay: Relay) -> None:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file: foreign, newer, damaged, busy; threads, fork and closing."""
 
+import copy
 import gc
 import os
+import pickle
 import sqlite3
 import sys
 import threading
@@ -15,7 +17,7 @@ import pytest
 from e2ecross.errors import BackendError
 from e2ecross.relay import Relay, RelayLimits, database, schema
 from e2ecross.relay.schema import APPLICATION_ID, SCHEMA_VERSION
-from tests.relay.support import ANA, BUDI, envelope, published, register, take, token
+from tests.relay.support import ANA, BUDI, deposit, envelope, published, register, take, token
 
 
 def write(path: Path, *statements: str) -> None:
@@ -27,18 +29,19 @@ def write(path: Path, *statements: str) -> None:
 
 
 def test_connections_keep_the_rules(relay: Relay) -> None:
-    with relay._database.writing() as connection:
-        pragmas = {
-            name: connection.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in (
-                "journal_mode",
-                "synchronous",
-                "secure_delete",
-                "busy_timeout",
-                "application_id",
-                "user_version",
-            )
-        }
+    names = (
+        "journal_mode",
+        "synchronous",
+        "secure_delete",
+        "busy_timeout",
+        "application_id",
+        "user_version",
+    )
+
+    def read(connection: sqlite3.Connection) -> dict[str, object]:
+        return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
+
+    pragmas = relay._database.write(read)
     assert pragmas == {
         "journal_mode": "wal",
         "synchronous": 2,
@@ -60,13 +63,13 @@ def test_a_reopened_file_holds_everything(path: Path) -> None:
     with Relay(str(path)) as relay:
         register(relay, ANA, BUDI)
         relay.publish(token(ANA), published(ANA, range(1, 4)))
-        relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+        deposit(relay, token(BUDI), envelope(BUDI, ANA).encode())
         assert take(relay, BUDI, ANA) == 1
     with Relay(path) as relay:
         register(relay, ANA)
         assert take(relay, BUDI, ANA) == 2
         assert relay.waiting(ANA) == [envelope(BUDI, ANA)]
-        relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+        deposit(relay, token(BUDI), envelope(BUDI, ANA).encode())
         assert len(relay.waiting(ANA)) == 1
 
 
@@ -97,7 +100,7 @@ def test_a_newer_file_is_refused_with_both_versions(path: Path) -> None:
     before = path.read_bytes()
     with pytest.raises(
         BackendError,
-        match=rf"has version {SCHEMA_VERSION + 1}, this release reads up to {SCHEMA_VERSION}: ",
+        match=rf"has schema {SCHEMA_VERSION + 1}, this release reads schema {SCHEMA_VERSION}: ",
     ):
         Relay(path)
     assert path.read_bytes() == before
@@ -113,7 +116,7 @@ def test_an_interrupted_creation_leaves_an_empty_file(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "SCHEMAS", (("CREATE TABLE half (a)", "no SQL"), ()))
+        patch.setattr(schema, "SCHEMA", ("CREATE TABLE half (a)", "no SQL"))
         with pytest.raises(BackendError, match="SQLite reports: near"):
             Relay(path)
     with Relay(path) as relay:
@@ -131,9 +134,10 @@ def test_a_damaged_file_is_a_backend_error(path: Path) -> None:
 
 
 def test_a_path_in_no_folder_is_a_backend_error(tmp_path: Path) -> None:
-    for path in (tmp_path / "none" / "relay.db", tmp_path):
-        with pytest.raises(BackendError, match="cannot be opened: check the folder"):
-            Relay(path)
+    with pytest.raises(BackendError, match="cannot be opened: check the folder"):
+        Relay(tmp_path / "none" / "relay.db")
+    with pytest.raises(BackendError, match="it is not a file, name another path"):
+        Relay(tmp_path)
 
 
 def test_a_busy_file_is_a_backend_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,9 +170,11 @@ def test_a_new_file_that_stays_locked_is_a_backend_error(
 
 def test_a_failure_inside_a_transaction_keeps_nothing(relay: Relay) -> None:
     def fail(error: BaseException) -> None:
-        with relay._database.writing() as raw:
+        def work(raw: sqlite3.Connection) -> None:
             raw.execute("DELETE FROM accounts")
             raise error
+
+        relay._database.write(work)
 
     with pytest.raises(BackendError, match="SQLite reports: odd"):
         fail(sqlite3.OperationalError("odd"))
@@ -209,8 +215,8 @@ def test_threads_share_a_relay(path: Path) -> None:
     def work(thread: int) -> list[int | None]:
         for number in range(10):
             data = envelope(BUDI, ANA, thread * 100 + number).encode()
-            relay.deposit(token(BUDI), data)
-            relay.deposit(token(BUDI), data)
+            deposit(relay, token(BUDI), data)
+            deposit(relay, token(BUDI), data)
         return [take(relay, BUDI, ANA) for _ in range(10)]
 
     with ThreadPoolExecutor(4) as pool:
@@ -229,6 +235,12 @@ def test_connections_of_ended_threads_are_closed(relay: Relay) -> None:
     assert len(relay._database._connections.all) == 1
 
 
+def test_a_relay_is_neither_pickled_nor_copied(relay: Relay) -> None:
+    for make in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="a Relay cannot be pickled or copied: open its path"):
+            make(relay)
+
+
 def test_a_dropped_relay_closes_its_file(path: Path) -> None:
     relay = Relay(path)
     register(relay, ANA)
@@ -241,14 +253,13 @@ def test_closing_waits_for_calls_of_other_threads(path: Path) -> None:
     relay = Relay(path)
     inside, go_on = threading.Event(), threading.Event()
 
-    def work() -> None:
-        with relay._database.writing() as raw:
-            inside.set()
-            assert go_on.wait(10)
-            raw.execute("UPDATE accounts SET waiting = 0")
+    def work(raw: sqlite3.Connection) -> None:
+        inside.set()
+        assert go_on.wait(10)
+        raw.execute("UPDATE accounts SET waiting = 0")
 
     with ThreadPoolExecutor(2) as pool:
-        working = pool.submit(work)
+        working = pool.submit(relay._database.write, work)
         assert inside.wait(10)
         closing = pool.submit(relay.close)
         with pytest.raises(TimeoutError):
@@ -276,25 +287,23 @@ def test_a_call_overtaken_by_close_says_so(relay: Relay, monkeypatch: pytest.Mon
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_connection_does_not_cross_a_fork(relay: Relay) -> None:
     """The child gets a connection of its own; the parent's stays as it was."""
-    relay.deposit(token(BUDI), envelope(BUDI, ANA, 1).encode())
-    with relay._database.reading() as raw:
-        of_parent = id(raw)
+    deposit(relay, token(BUDI), envelope(BUDI, ANA, 1).encode())
+    of_parent = relay._database.read(id)
     child = os.fork()
     if child == 0:  # nothing of pytest may run here: leave by os._exit
         result = 1
         try:
             inherited = relay._database._connections
-            relay.deposit(token(BUDI), envelope(BUDI, ANA, 2).encode())
+            deposit(relay, token(BUDI), envelope(BUDI, ANA, 2).encode())
             fresh = relay._database._connections
             apart = fresh is not inherited and inherited in database._left_behind
-            with relay._database.reading() as raw:
-                apart = apart and id(raw) != of_parent
+            apart = apart and relay._database.read(id) != of_parent
             relay.close()
             result = 0 if apart else 2
         finally:
             os._exit(result)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    relay.deposit(token(BUDI), envelope(BUDI, ANA, 3).encode())
+    deposit(relay, token(BUDI), envelope(BUDI, ANA, 3).encode())
     assert relay.waiting(ANA) == [envelope(BUDI, ANA, number) for number in (1, 2, 3)]
 
 
@@ -314,7 +323,7 @@ def test_a_child_that_only_drops_the_relay_closes_nothing_of_its_parent(path: Pa
         finally:
             os._exit(result)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    relay.deposit(token(BUDI), envelope(BUDI, ANA).encode())
+    deposit(relay, token(BUDI), envelope(BUDI, ANA).encode())
     relay.close()
     with Relay(path) as relay:
         assert len(relay.waiting(ANA)) == 1

@@ -13,7 +13,10 @@ from e2ecross.wire.bundle import PreKeyBundle
 from tests.relay.support import (
     ANA,
     BUDI,
+    deposit,
     envelope,
+    epoch_of,
+    fetch_bundle,
     public_key,
     published,
     register,
@@ -40,10 +43,10 @@ def test_a_bundle_is_what_was_published(relay: Relay) -> None:
         one_time_prekey_id=5,
         one_time_prekey=keys.one_time_prekeys[0].public_key,
     )
-    assert relay.fetch_bundle(BUDI, token(BUDI), ANA) == expected
+    assert fetch_bundle(relay, BUDI, token(BUDI), ANA) == expected
     without = replace(expected, one_time_prekey_id=None, one_time_prekey=None)
     for _ in range(2):
-        assert relay.fetch_bundle(BUDI, token(BUDI), ANA) == without
+        assert fetch_bundle(relay, BUDI, token(BUDI), ANA) == without
 
 
 def test_one_time_prekeys_go_out_once_in_the_order_of_publication(relay: Relay) -> None:
@@ -59,7 +62,7 @@ def test_each_device_has_prekeys_of_its_own(relay: Relay) -> None:
     relay.publish(token(BUDI), published(BUDI, range(1, 3)))
     assert take(relay, BUDI, ANA) == 1
     assert relay.one_time_prekey_count(BUDI, token(BUDI)) == 2
-    assert relay.fetch_bundle(ANA, token(ANA), BUDI).one_time_prekey == public_key(
+    assert fetch_bundle(relay, ANA, token(ANA), BUDI).one_time_prekey == public_key(
         f"{BUDI} identity one-time 1"
     )
 
@@ -69,7 +72,7 @@ def test_publishing_replaces_the_signed_prekey_and_keeps_the_one_time_prekeys(
 ) -> None:
     relay.publish(token(ANA), published(ANA, range(1, 3)))
     relay.publish(token(ANA), published(ANA, signed_id=8))
-    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
     assert (bundle.signed_prekey_id, bundle.one_time_prekey_id) == (8, 1)
 
 
@@ -89,7 +92,7 @@ def test_an_unused_prekey_is_not_exchanged_under_its_id(relay: Relay) -> None:
     renamed = replace(other, one_time_prekeys=(replace(other.one_time_prekeys[0], id=1),))
     relay.publish(token(ANA), first)
     relay.publish(token(ANA), renamed)
-    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
     assert bundle.one_time_prekey == first.one_time_prekeys[0].public_key
     assert take(relay, BUDI, ANA) is None
 
@@ -100,7 +103,7 @@ def test_a_new_identity_key_drops_the_prekeys_of_the_old_one(relay: Relay) -> No
     fresh = published(ANA, range(1, 3), "fresh")
     relay.publish(token(ANA), fresh)
     assert relay.one_time_prekey_count(ANA, token(ANA)) == 2
-    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
     assert bundle.identity_key == fresh.identity_key
     assert bundle.one_time_prekey == fresh.one_time_prekeys[0].public_key
     assert [take(relay, BUDI, ANA) for _ in range(2)] == [2, None]
@@ -116,7 +119,7 @@ def test_unused_prekeys_are_bounded(path: Path) -> None:
         ):
             relay.publish(token(ANA), published(ANA, range(4, 5), signed_id=8))
         # Nothing of the refused publication was kept.
-        bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+        bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
         assert (bundle.signed_prekey_id, bundle.one_time_prekey_id) == (7, 1)
         relay.publish(token(ANA), published(ANA, range(4, 5), signed_id=8))
         assert relay.one_time_prekey_count(ANA, token(ANA)) == 3
@@ -154,7 +157,7 @@ def test_the_largest_publication_fits(relay: Relay) -> None:
 def test_a_bundle_has_one_prekey_of_each_kind_as_they_were_published(relay: Relay) -> None:
     keys = published(ANA, [5], kyber=[9])
     relay.publish(token(ANA), keys)
-    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
     [kyber], last_resort = keys.kyber_prekeys, keys.last_resort_kyber_prekey
     assert last_resort is not None
     assert (bundle.one_time_prekey_id, bundle.one_time_prekey) == (
@@ -164,7 +167,7 @@ def test_a_bundle_has_one_prekey_of_each_kind_as_they_were_published(relay: Rela
     given = (bundle.kyber_prekey_id, bundle.kyber_prekey, bundle.kyber_prekey_signature)
     assert given == (9, kyber.public_key, kyber.signature)
     for _ in range(2):
-        bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+        bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
         assert bundle.one_time_prekey_id is None
         given = (bundle.kyber_prekey_id, bundle.kyber_prekey, bundle.kyber_prekey_signature)
         assert given == (last_resort.id, last_resort.public_key, last_resort.signature)
@@ -204,7 +207,6 @@ def test_publishing_replaces_the_last_resort_prekey_and_keeps_the_one_time_ones(
 def test_a_device_that_offers_no_kyber_prekeys_any_more_gets_none_handed_out(
     relay: Relay,
 ) -> None:
-    """An earlier release could not read what is encrypted to them."""
     relay.publish(token(ANA), published(ANA, [1, 2], kyber=[1, 2]))
     relay.publish(token(ANA), published(ANA, [3]))
     assert take_both(relay, BUDI, ANA) == (1, None)
@@ -225,7 +227,7 @@ def test_an_unused_kyber_prekey_is_not_exchanged_under_its_id(relay: Relay) -> N
     renamed = replace(other, kyber_prekeys=(replace(other.kyber_prekeys[0], id=1),))
     relay.publish(token(ANA), first)
     relay.publish(token(ANA), renamed)
-    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
     assert bundle.kyber_prekey == first.kyber_prekeys[0].public_key
     assert take_both(relay, BUDI, ANA) == (None, LAST)
 
@@ -236,7 +238,7 @@ def test_a_new_identity_key_drops_the_kyber_prekeys_of_the_old_one(relay: Relay)
     assert take_both(relay, BUDI, ANA) == (None, None)
     fresh = published(ANA, identity="fresh", kyber=[1])
     relay.publish(token(ANA), fresh)
-    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
     assert bundle.kyber_prekey == fresh.kyber_prekeys[0].public_key
     assert take_both(relay, BUDI, ANA) == (None, LAST)
 
@@ -340,7 +342,7 @@ def test_kyber_keys_that_somebody_damaged_in_the_file(
 
 
 def signed_prekey_id(relay: Relay) -> int:
-    return relay.fetch_bundle(BUDI, token(BUDI), ANA).signed_prekey_id
+    return fetch_bundle(relay, BUDI, token(BUDI), ANA).signed_prekey_id
 
 
 def test_a_late_publication_puts_no_older_signed_prekey_back(relay: Relay) -> None:
@@ -365,7 +367,7 @@ def test_two_late_publications_do_not_make_each_other_the_latest(relay: Relay) -
 
 def test_late_is_what_came_after_a_later_publication_not_after_a_deposit(relay: Relay) -> None:
     relay.publish(token(ANA), published(ANA, signed_id=7), epoch=1)
-    relay.deposit(token(ANA), envelope(ANA, BUDI).encode(), epoch=30)
+    deposit(relay, token(ANA), envelope(ANA, BUDI).encode(), epoch=30)
     relay.publish(token(ANA), published(ANA, signed_id=8), epoch=20)
     assert signed_prekey_id(relay) == 8
 
@@ -381,9 +383,9 @@ def test_a_publication_without_epoch_is_the_latest(relay: Relay) -> None:
 def test_the_order_of_another_identity_key_does_not_count(relay: Relay) -> None:
     relay.publish(token(ANA), published(ANA, range(1, 3), signed_id=8), epoch=20, replace=True)
     relay.publish(token(ANA), published(ANA, range(1, 3), "fresh", signed_id=3), epoch=5)
-    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
     assert (bundle.signed_prekey_id, bundle.one_time_prekey_id) == (3, 1)
-    assert relay.epoch(ANA, token(ANA)) == 20
+    assert epoch_of(relay, ANA, token(ANA)) == 20
     relay.publish(token(ANA), published(ANA, identity="fresh", signed_id=2), epoch=4)
     assert signed_prekey_id(relay) == 3
 
@@ -457,7 +459,7 @@ def test_a_replacement_with_another_key_under_a_known_id_withdraws_both(relay: R
     )
     keys = replace(other, one_time_prekeys=renamed)
     relay.publish(token(ANA), keys, epoch=50, replace=True)
-    bundle = relay.fetch_bundle(BUDI, token(BUDI), ANA)
+    bundle = fetch_bundle(relay, BUDI, token(BUDI), ANA)
     assert (bundle.one_time_prekey_id, bundle.one_time_prekey) == (4, renamed[1].public_key)
     assert take(relay, BUDI, ANA) is None
 
@@ -510,9 +512,9 @@ def test_numbers_that_somebody_damaged_in_the_file(
     finally:
         connection.close()
     calls = (
-        lambda: relay.deposit(token(BUDI), envelope(BUDI, ANA).encode()),
+        lambda: deposit(relay, token(BUDI), envelope(BUDI, ANA).encode()),
         lambda: relay.acknowledge(ANA, token(ANA), [1]),
-        lambda: relay.epoch(ANA, token(ANA)),
+        lambda: epoch_of(relay, ANA, token(ANA)),
         lambda: relay.publish(token(ANA), published(ANA, range(1, 2))),
     )
     failures = 0

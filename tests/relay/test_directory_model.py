@@ -6,6 +6,7 @@ can.
 """
 
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,13 +14,17 @@ import hypothesis.strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from e2ecross.address import Address
+from e2ecross.errors import UnknownRecipient
 from e2ecross.relay import Relay, RelayLimits
+from e2ecross.wire.exchange import KeysWanted, UserKeys
 from tests.relay.support import (
     ANA,
     BUDI,
     TOKO,
     FakeClock,
+    deposit,
     envelope,
+    epoch_of,
     published,
     register,
     token,
@@ -156,13 +161,21 @@ class DirectoryModel(RuleBasedStateMachine):
     @rule(epoch=EPOCHS)
     def deposit(self, epoch: int) -> None:
         data = envelope(ANA, BUDI).encode()
-        self.relay.deposit(token(ANA, self.holder), data, epoch=epoch)
+        deposit(self.relay, token(ANA, self.holder), data, epoch=epoch)
         self.device.epoch = max(self.device.epoch, epoch)
 
     @precondition(lambda self: self.device.history)
-    @rule(requester=st.sampled_from([BUDI, BUDIS_TABLET, TOKO]))
-    def fetch(self, requester: Address) -> None:
-        bundle = self.relay.fetch_bundle(requester, token(requester), ANA)
+    @rule(
+        requester=st.sampled_from([BUDI, BUDIS_TABLET, TOKO]),
+        devices=st.sampled_from([None, (1,), (1, 5)]),
+    )
+    def fetch(self, requester: Address, devices: Collection[int] | None) -> None:
+        # Of each user in the call, whoever has no keys in it.
+        wanted = [KeysWanted(user.user_id, devices) for user in (BUDI, ANA)]
+        nobody, keys = self.relay.fetch_keys(requester, token(requester), wanted)
+        assert isinstance(nobody, UnknownRecipient)
+        assert isinstance(keys, UserKeys)
+        [bundle] = keys.bundles
         device, latest = self.device, self.device.latest
         assert latest is not None
         assert bundle.signed_prekey_id == latest.signed_id
@@ -184,6 +197,15 @@ class DirectoryModel(RuleBasedStateMachine):
     def wait(self, step: int) -> None:
         self.clock.now_ms += step
 
+    @rule(wrong=st.booleans())
+    def move(self, wrong: bool) -> None:
+        """To another installation: everything stays. Without the right token it is a reset."""
+        old = token(ANA, -1 if wrong else self.holder)
+        self.holder += 1
+        self.relay.register(ANA, token(ANA, self.holder), replaces=old)
+        if wrong:
+            self.device = Device()
+
     @rule()
     def reset(self) -> None:
         self.holder += 1
@@ -198,7 +220,7 @@ class DirectoryModel(RuleBasedStateMachine):
     @invariant()
     def the_directory_is_that_of_the_model(self) -> None:
         mine = token(ANA, self.holder)
-        assert self.relay.epoch(ANA, mine) == self.device.epoch
+        assert epoch_of(self.relay, ANA, mine) == self.device.epoch
         counts = list(map(len, self.device.unused))
         left = min(counts) if self.device.offers_kyber else counts[0]
         assert self.relay.one_time_prekey_count(ANA, mine) == left

@@ -3,6 +3,7 @@
 
 import sqlite3
 import time
+from operator import methodcaller
 from pathlib import Path
 
 import pytest
@@ -13,17 +14,19 @@ from e2ecross.errors import (
     DecodeError,
     MailboxFull,
     UnknownRecipient,
-    UnsupportedVersion,
 )
 from e2ecross.relay import Relay, RelayLimits
+from e2ecross.wire.exchange import KeysWanted, Waiting
 from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
 from tests.relay.support import (
     ANA,
     BUDI,
     TOKO,
     FakeClock,
+    deposit,
     envelope,
     envelope_of_size,
+    epoch_of,
     published,
     register,
     token,
@@ -32,11 +35,11 @@ from tests.relay.support import (
 
 def send(relay: Relay, *numbers: int) -> None:
     for number in numbers:
-        relay.deposit(token(ANA), envelope(ANA, BUDI, number).encode())
+        deposit(relay, token(ANA), envelope(ANA, BUDI, number).encode())
 
 
 def send_from(relay: Relay, sender: Address, number: int) -> None:
-    relay.deposit(token(sender), envelope(sender, BUDI, number).encode())
+    deposit(relay, token(sender), envelope(sender, BUDI, number).encode())
 
 
 def put(path: Path, sender: Address, messages: int) -> None:
@@ -51,7 +54,7 @@ def put(path: Path, sender: Address, messages: int) -> None:
     operator.close()
 
 
-def fetch(relay: Relay, limit: int = 1000, after: int = 0) -> list[tuple[int, bytes]]:
+def fetch(relay: Relay, limit: int = 1000, after: int = 0) -> list[Waiting]:
     return relay.fetch(BUDI, token(BUDI), limit, after)
 
 
@@ -118,14 +121,14 @@ def test_a_repeated_deposit_changes_nothing(relay: Relay) -> None:
 def test_the_same_message_id_elsewhere_is_another_message(relay: Relay) -> None:
     register(relay, TOKO)
     for sender, recipient in ((ANA, BUDI), (TOKO, BUDI), (ANA, TOKO), (BUDI, ANA)):
-        relay.deposit(token(sender), envelope(sender, recipient, 1).encode())
+        deposit(relay, token(sender), envelope(sender, recipient, 1).encode())
     assert [len(relay.waiting(a)) for a in (ANA, BUDI, TOKO)] == [1, 2, 1]
 
 
 def test_the_first_of_two_envelopes_with_one_message_id_stays(relay: Relay) -> None:
     first, second = envelope(ANA, BUDI, 1), envelope(ANA, BUDI, 1, size=50)
-    relay.deposit(token(ANA), first.encode())
-    relay.deposit(token(ANA), second.encode())
+    deposit(relay, token(ANA), first.encode())
+    deposit(relay, token(ANA), second.encode())
     assert relay.waiting(BUDI) == [first]
 
 
@@ -165,9 +168,9 @@ def test_a_full_mailbox_refuses_the_newest(path: Path) -> None:
         with pytest.raises(MailboxFull, match=r"3 messages wait for instagram:budi\.1"):
             send(relay, 4)
         with pytest.raises(MailboxFull):
-            relay.deposit(token(TOKO), envelope(TOKO, BUDI).encode())
+            deposit(relay, token(TOKO), envelope(TOKO, BUDI).encode())
         send(relay, 2)  # known already, so not refused
-        relay.deposit(token(ANA), envelope(ANA, TOKO).encode())  # another mailbox has room
+        deposit(relay, token(ANA), envelope(ANA, TOKO).encode())  # another mailbox has room
         assert [data for _, data in fetch(relay)] == encoded(1, 2, 3)
         relay.acknowledge(BUDI, token(BUDI), [fetch(relay)[0][0]])
         send(relay, 4)  # a refused one may be repeated
@@ -286,9 +289,9 @@ def test_a_mailbox_is_full_apart_from_others(path: Path) -> None:
         register(relay, ANA, BUDI, TOKO)
         send(relay, *range(10))
         for number in range(10):
-            relay.deposit(token(TOKO), envelope(TOKO, ANA, number).encode())
+            deposit(relay, token(TOKO), envelope(TOKO, ANA, number).encode())
         send_from(relay, TOKO, 0)  # however many of toko's wait elsewhere
-        relay.deposit(token(ANA), envelope(ANA, TOKO).encode())  # which has room
+        deposit(relay, token(ANA), envelope(ANA, TOKO).encode())  # which has room
 
 
 def test_a_reset_empties_what_is_counted(path: Path) -> None:
@@ -306,30 +309,28 @@ def test_a_reset_empties_what_is_counted(path: Path) -> None:
 
 def test_an_envelope_to_nobody_is_refused(relay: Relay) -> None:
     with pytest.raises(UnknownRecipient, match=r"messenger:toko-kopi\.1"):
-        relay.deposit(token(ANA), envelope(ANA, TOKO).encode())
+        deposit(relay, token(ANA), envelope(ANA, TOKO).encode())
     assert relay.waiting(TOKO) == []
 
 
 def test_what_is_no_envelope_is_refused(relay: Relay) -> None:
     good = envelope(ANA, BUDI).encode()
-    for bad in (b"", good[:-1], good + b"\0", b"\xff" * 100):
-        with pytest.raises(DecodeError):
-            relay.deposit(token(ANA), bad)
-    with pytest.raises(UnsupportedVersion):
-        relay.deposit(token(ANA), b"\x08\x02" + good[2:])
+    for bad in (b"", good[:-1], good + b"\0", b"\xff" * 100, b"\x08\x02" + good[2:]):
+        with pytest.raises(BackendRefused, match="this is no envelope: "):
+            deposit(relay, token(ANA), bad)
     assert relay.waiting(BUDI) == []
 
 
-def test_size_is_bounded_before_parsing(path: Path) -> None:
+def test_size_is_bounded(path: Path) -> None:
     with Relay(path, limits=RelayLimits(envelope_bytes=500)) as relay:
         register(relay, ANA, BUDI)
         with pytest.raises(BackendRefused, match="501 bytes, this back end carries up to 500"):
-            relay.deposit(token(ANA), envelope_of_size(ANA, BUDI, 501))
-        with pytest.raises(BackendRefused):
-            relay.deposit(token(ANA), bytes(MAX_ENVELOPE_BYTES))
-        with pytest.raises(DecodeError, match="131073 bytes"):
-            relay.deposit(token(ANA), bytes(MAX_ENVELOPE_BYTES + 1))
-        relay.deposit(token(ANA), envelope_of_size(ANA, BUDI, 500))
+            deposit(relay, token(ANA), envelope_of_size(ANA, BUDI, 501))
+        with pytest.raises(BackendRefused, match="100000 bytes, this back end carries up to 500"):
+            deposit(relay, token(ANA), envelope_of_size(ANA, BUDI, 100_000))
+        with pytest.raises(BackendRefused, match=r"no envelope: .*131073 bytes"):
+            deposit(relay, token(ANA), bytes(MAX_ENVELOPE_BYTES + 1))
+        deposit(relay, token(ANA), envelope_of_size(ANA, BUDI, 500))
         assert len(relay.waiting(BUDI)) == 1
 
 
@@ -392,13 +393,15 @@ def test_no_statement_of_a_call_scans_a_table(path: Path) -> None:
 
 def plans_of_calls(relay: Relay, path: Path) -> list[str]:
     statements: list[str] = []
-    with relay._database.reading() as connection:
-        connection.set_trace_callback(statements.append)
+    relay._database.read(lambda connection: connection.set_trace_callback(statements.append))
     relay.publish(token(BUDI), published(BUDI, range(1, 3)))
     relay.publish(token(BUDI), published(BUDI, range(1, 4)), epoch=1, replace=True)
-    relay.fetch_bundle(ANA, token(ANA), BUDI)
-    relay.deposit(token(ANA), envelope(ANA, BUDI).encode(), epoch=2)
-    relay.epoch(ANA, token(ANA))
+    for devices in (None, [], [1, 2]):
+        relay.fetch_keys(ANA, token(ANA), [KeysWanted(BUDI.user_id, devices)])
+    relay.register(TOKO, token(TOKO, 1))
+    relay.register(TOKO, token(TOKO), replaces=token(TOKO, 1))
+    deposit(relay, token(ANA), envelope(ANA, BUDI).encode(), epoch=2)
+    epoch_of(relay, ANA, token(ANA))
     send(relay, *range(1, 10))
     send_from(relay, BUDI, 1)  # the first one in the reserve
     assert any(text.startswith("SELECT waiting FROM waiting_from") for text in statements)
@@ -441,16 +444,14 @@ def costs(relay: Relay, sender: Address, number: int) -> dict[str, int]:
             steps[name] += 1
             return 0
 
-        with relay._database.reading() as connection:
-            connection.set_progress_handler(step, 1)
+        relay._database.read(methodcaller("set_progress_handler", step, 1))
         if name == "deposit":
             send_from(relay, sender, number)
         elif name == "fetch":
             assert len(fetch(relay, limit=3)) == 3
         else:
             relay.acknowledge(BUDI, token(BUDI), [fetch(relay, limit=1)[0][0]])
-        with relay._database.reading() as connection:
-            connection.set_progress_handler(None, 0)
+        relay._database.read(methodcaller("set_progress_handler", None, 0))
     return steps
 
 

@@ -9,7 +9,14 @@ import pytest
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from e2ecross.address import Address
-from e2ecross.errors import MailboxFull
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    DecodeError,
+    MailboxFull,
+    NotRegistered,
+    UnknownRecipient,
+)
 from e2ecross.relay import Relay, RelayLimits
 from e2ecross.wire.envelope import Envelope
 from tests.relay.support import ANA, BUDI, TOKO, FakeClock, envelope, register, token
@@ -22,7 +29,13 @@ LIMITS = RelayLimits(
     remembered_ms=1000,
 )
 PEOPLE = st.sampled_from([ANA, BUDI, TOKO])
-NUMBERS = st.integers(0, 12)
+NOBODY = Address("x", "nobody")
+NONSENSE = -1
+ITEMS = st.lists(st.tuples(PEOPLE, PEOPLE | st.just(NOBODY), st.integers(NONSENSE, 12)), max_size=4)
+
+
+def encoded(sender: Address, recipient: Address, number: int) -> bytes:
+    return b"none" if number == NONSENSE else envelope(sender, recipient, number).encode()
 
 
 class MailboxModel(RuleBasedStateMachine):
@@ -31,6 +44,7 @@ class MailboxModel(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.clock = FakeClock()
         self.waiting: dict[Address, list[bytes]] = {ANA: [], BUDI: [], TOKO: []}
+        self.epochs = dict.fromkeys(self.waiting, 0)
         self.forgotten_at: dict[bytes, int] = {}  # acknowledged envelope -> when it is forgotten
         self.relay = self.open()
         register(self.relay, ANA, BUDI, TOKO)
@@ -39,37 +53,66 @@ class MailboxModel(RuleBasedStateMachine):
         path = Path(self.folder.name) / "relay.db"
         return Relay(path, limits=LIMITS, clock=self.clock)
 
-    @rule(sender=PEOPLE, recipient=PEOPLE, number=NUMBERS)
-    def deposit(self, sender: Address, recipient: Address, number: int) -> None:
-        encoded = envelope(sender, recipient, number).encode()
-        box = self.waiting[recipient]
-        known = encoded in box or self.forgotten_at.get(encoded, 0) > self.clock.now_ms
+    def hear(self, sender: Address, encoded: bytes) -> type[BackendError] | None:
+        """What one envelope is refused with, and what the model keeps of it."""
+        try:
+            opened = Envelope.decode(encoded)
+        except DecodeError:
+            return BackendRefused
+        if opened.sender != sender:
+            return BackendRefused
+        if opened.recipient not in self.waiting:
+            return UnknownRecipient
+        box = self.waiting[opened.recipient]
+        if encoded in box or self.forgotten_at.get(encoded, 0) > self.clock.now_ms:
+            return None
         theirs = [data for data in box if Envelope.decode(data).sender == sender]
         bound = LIMITS.mailbox_messages
         if len(theirs) < LIMITS.mailbox_reserve_per_sender:
             bound += bound // 10
-        if not known and len(box) >= bound:
-            with pytest.raises(MailboxFull):
-                self.relay.deposit(token(sender), encoded)
-            return
-        self.relay.deposit(token(sender), encoded)
-        if not known:
-            box.append(encoded)
+        if len(box) >= bound:
+            return MailboxFull
+        box.append(encoded)
+        return None
+
+    @rule(sender=PEOPLE, items=ITEMS, epoch=st.integers(0, 5))
+    def deposit(
+        self, sender: Address, items: list[tuple[Address, Address, int]], epoch: int
+    ) -> None:
+        """A call of a sender; in it may be what is for nobody, of others, or nonsense."""
+        first = envelope(sender, ANA, 0).encode()
+        call = [first, *(encoded(*item) for item in items)]
+        answer = self.relay.deposit_all(token(sender), call, epochs={0: epoch})
+        expected = [self.hear(sender, data) for data in call]
+        refused = [
+            type(answer.refused[n]) if n in answer.refused else None for n in range(len(call))
+        ]
+        assert refused == expected
+        self.epochs[sender] = max(self.epochs[sender], epoch)
+        assert answer.epochs == {0: self.epochs[sender]}
 
     @rule(sender=PEOPLE, recipient=PEOPLE, numbers=st.sampled_from([range(9), range(13)]))
     def flood(self, sender: Address, recipient: Address, numbers: range) -> None:
-        for number in numbers:
-            self.deposit(sender, recipient, number)
+        self.deposit(sender, [(sender, recipient, number) for number in numbers], 0)
+
+    @rule(owner=PEOPLE)
+    def move(self, owner: Address) -> None:
+        """To another installation and back; what waits stays, and so does the epoch."""
+        self.relay.register(owner, token(owner, 1), replaces=token(owner))
+        with pytest.raises(NotRegistered):
+            self.relay.fetch(owner, token(owner), 1)
+        self.relay.register(owner, token(owner), replaces=token(owner, 1))
+        assert self.relay.epochs(owner, token(owner)) == {0: self.epochs[owner]}
 
     @rule(owner=PEOPLE, limit=st.integers(1, 3), skip=st.integers(0, 2))
     def acknowledge(self, owner: Address, limit: int, skip: int) -> None:
         items = self.relay.fetch(owner, token(owner), limit)
         box = self.waiting[owner]
-        assert [encoded for _, encoded in items] == box[:limit]
+        assert [data for _, data in items] == box[:limit]
         self.relay.acknowledge(owner, token(owner), [number for number, _ in items[skip:]])
-        for _, encoded in items[skip:]:
-            box.remove(encoded)
-            self.forgotten_at[encoded] = self.clock.now_ms + LIMITS.remembered_ms
+        for _, data in items[skip:]:
+            box.remove(data)
+            self.forgotten_at[data] = self.clock.now_ms + LIMITS.remembered_ms
 
     @rule(owner=PEOPLE, other=PEOPLE)
     def acknowledge_what_is_not_theirs(self, owner: Address, other: Address) -> None:

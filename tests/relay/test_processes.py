@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from e2ecross.relay import Relay
-from tests.relay.support import ANA, BUDI, TOKO, published, register, token
+from tests.relay.support import ANA, BUDI, TOKO, envelope, epoch_of, published, register, token
 
 PROCESSES = 4
 
@@ -18,7 +18,9 @@ import json, sys
 from e2ecross.address import Address
 from e2ecross.errors import BackendRefused, MailboxFull
 from e2ecross.relay import Relay, RelayLimits
-from tests.relay.support import ANA, BUDI, TOKO, envelope, register, take, take_both, token
+from tests.relay.support import (
+    ANA, BUDI, TOKO, deposit, envelope, register, take, take_both, token
+)
 ALL = RelayLimits(one_time_prekeys_per_requester=1000)
 TIGHT = RelayLimits(mailbox_messages=30, mailbox_reserve_per_sender=2)
 path, me = sys.argv[1], int(sys.argv[2])
@@ -56,7 +58,7 @@ with Relay(path, limits=TIGHT) as relay:
     for number in range(10):
         try:
             data = envelope(sender, ANA, me * 100 + number).encode()
-            relay.deposit(token(sender), data, epoch=number + 1)
+            deposit(relay, token(sender), data, epoch=number + 1)
             kept += 1
         except MailboxFull:
             pass
@@ -67,9 +69,26 @@ FLOOD_FROM_EACH = FLOOD.replace("sender = BUDI", "sender = Address('messenger', 
 DEPOSIT = """
 with Relay(path) as relay:
     for number in range(25):
-        relay.deposit(token(BUDI), envelope(BUDI, ANA, number).encode())  # the same in each
-        relay.deposit(token(BUDI), envelope(BUDI, TOKO, me * 100 + number).encode())
+        deposit(relay, token(BUDI), envelope(BUDI, ANA, number).encode())  # the same in each
+        deposit(relay, token(BUDI), envelope(BUDI, TOKO, me * 100 + number).encode())
     print(json.dumps("done"))
+"""
+
+DEPOSIT_AT_ONCE = """
+with Relay(path) as relay:
+    for call in range(5):
+        numbers = range(me * 1000 + call * 20, me * 1000 + call * 20 + 20)
+        batch = [envelope(BUDI, ANA, number).encode() for number in numbers]
+        assert relay.deposit_all(token(BUDI), batch, epochs={0: me * 10 + call}).refused == {}
+    print(json.dumps("done"))
+"""
+MOVE = """
+with Relay(path) as relay:
+    try:
+        relay.register(ANA, token(ANA, me + 1), replaces=token(ANA))
+        print(json.dumps("mine"))
+    except BackendRefused:
+        print(json.dumps("refused"))
 """
 
 
@@ -145,7 +164,7 @@ def test_one_user_gets_no_more_room_through_many_processes(path: Path) -> None:
             before = len(relay.waiting(ANA))
             counts = [number for number in run(script, path) if isinstance(number, int)]
             assert sum(counts) == len(relay.waiting(ANA)) - before == kept
-        assert relay.epoch(BUDI, token(BUDI)) == 10  # also what was refused
+        assert epoch_of(relay, BUDI, token(BUDI)) == 10  # also what was refused
 
 
 def test_an_address_is_claimed_once_in_a_file_that_all_create_at_once(path: Path) -> None:
@@ -160,3 +179,29 @@ def test_deposits_of_all_processes_arrive_once_and_in_order(path: Path) -> None:
         assert len(relay.waiting(TOKO)) == 25 * PROCESSES
         items = relay.fetch(TOKO, token(TOKO), 1000)
         assert [number for number, _ in items] == sorted(number for number, _ in items)
+
+
+def test_envelopes_of_one_call_stay_together(path: Path) -> None:
+    """In one transaction: nothing of another process comes in between."""
+    with Relay(path) as relay:
+        register(relay, ANA, BUDI)
+        assert run(DEPOSIT_AT_ONCE, path) == ["done"] * PROCESSES
+        ids = [e.message_id for e in relay.waiting(ANA)]
+        assert len(set(ids)) == len(ids) == PROCESSES * 100
+        number_of = {
+            envelope(BUDI, ANA, number).message_id: number
+            for process in range(PROCESSES)
+            for number in range(process * 1000, process * 1000 + 100)
+        }
+        numbers = [number_of[message_id] for message_id in ids]
+        for start in range(0, len(numbers), 20):
+            batch = numbers[start : start + 20]
+            assert batch == list(range(batch[0], batch[0] + 20))
+            assert batch[0] % 20 == 0
+        assert epoch_of(relay, BUDI, token(BUDI)) == (PROCESSES - 1) * 10 + 4
+
+
+def test_an_identity_moves_once(path: Path) -> None:
+    with Relay(path) as relay:
+        register(relay, ANA)
+        assert sorted(map(str, run(MOVE, path))) == ["mine"] + ["refused"] * (PROCESSES - 1)

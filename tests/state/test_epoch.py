@@ -34,7 +34,7 @@ from tests.support.devices import (
 
 
 def epoch_of(device: Device) -> int:
-    with device.context.store.transaction() as tx:
+    with device._context.store.transaction() as tx:
         return read_epoch(tx)
 
 
@@ -54,7 +54,7 @@ _COUNTED: dict[str, Callable[[Device, Device], object]] = {
     "start_session": lambda ana, budi: start(ana, budi),
     "publish": lambda ana, budi: ana.publish(1),
     "reopened as restored": lambda ana, budi: Device.open(
-        ana.context.store, clock=FakeClock(), restored=True
+        ana._context.store, clock=FakeClock(), restored=True
     ),
 }
 _UNCOUNTED: dict[str, Callable[[Device, Device], object]] = {
@@ -68,7 +68,7 @@ _UNCOUNTED: dict[str, Callable[[Device, Device], object]] = {
     "session_info": lambda ana, budi: ana.session_info(BUDI),
     "safety_number": lambda ana, budi: ana.safety_number(BUDI),
     "export": lambda ana, budi: ana.export_identity("passphrase", cost="interactive"),
-    "reopened": lambda ana, budi: reopen_device(ana, ana.context.store, "again"),
+    "reopened": lambda ana, budi: reopen_device(ana, ana._context.store, "again"),
 }
 
 
@@ -109,10 +109,10 @@ def test_a_publication_is_counted_once_and_keeps_its_epoch() -> None:
     published = ana.publish(1)
     assert ana.publish(1) == published
     start(ana, make_device(BUDI))
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         assert (require_device(tx).publication_epoch, read_epoch(tx)) == (1, 2)
     ana.confirm_published(published)
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         assert (require_device(tx).publication_epoch, read_epoch(tx)) == (0, 2)
 
 
@@ -156,10 +156,10 @@ def make_spent(ana: Device) -> Envelope:
 
 def prepared(*, adopts: bool, epoch: int = 7) -> Store:
     ana = make_device(ANA)
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         set_epoch(tx, epoch)
         save_device(tx, replace(require_device(tx), adopts_epoch=adopts))
-    return ana.context.store
+    return ana._context.store
 
 
 def check(store: Store, backend_epoch: object) -> tuple[int, bool]:

@@ -85,7 +85,7 @@ def shown(items: Sequence[Message | FailedMessage]) -> list[str]:
 
 def restarted(client: Client, backend: BackendSimulator, store: object = None) -> Client:
     """The app was killed, and starts again."""
-    context = client.device.context
+    context = client.device._context
     device = reopen_device(client.device, cast("MemoryStore", store or context.store), "restart")
     return Client(device, backend)
 
@@ -348,7 +348,7 @@ def test_a_back_end_that_hands_out_too_much_or_repeats_itself_is_not_followed() 
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
     send(ana, BUDI, "0", "1", "2", "3")
     assert shown(budi.receive(limit=3)) == ["0", "1", "2"]
-    assert count_rows(budi.device.context.store, Table.INBOX) == 3
+    assert count_rows(budi.device._context.store, Table.INBOX) == 3
     assert shown(budi.receive()) == ["3"]
 
 
@@ -417,7 +417,7 @@ def test_what_another_process_has_taken_in_and_confirmed_meanwhile_is_no_failure
     backend.other = restarted(budi, backend)
     assert budi.receive() == []
     assert shown(backend.items) == ["0", "1"]
-    assert count_rows(budi.device.context.store, Table.INBOX) == 0
+    assert count_rows(budi.device._context.store, Table.INBOX) == 0
     backend.inject(BUDI, b"garbage")  # what nobody can read still is one
     (failure,) = budi.receive()
     assert isinstance(failure, FailedMessage)
@@ -506,7 +506,7 @@ def test_items_are_not_lost_when_the_store_fails_before_they_are_handed_over(
     send(ana, BUDI, "0")
     budi.receive()
     send(ana, BUDI, "1")
-    spy = SpyStore(budi.device.context.store)
+    spy = SpyStore(budi.device._context.store)
     again = restarted(budi, backend, spy)
     # token, inbox, epoch, acknowledge (2), message, acknowledge (2), upkeep: token, device, outbox;
     # then the inbox again

@@ -51,7 +51,7 @@ def pair(backend: BackendSimulator) -> tuple[Client, Client]:
 
 
 def outbox(client: Client) -> list[Envelope]:
-    with client.device.context.store.transaction() as tx:
+    with client.device._context.store.transaction() as tx:
         return [cast("Envelope", waiting.envelope) for waiting in list_outbox(tx)]
 
 
@@ -86,7 +86,7 @@ def test_a_row_that_holds_no_envelope_is_a_damaged_store(
     backend.unreachable = True
     with pytest.raises(BackendError):
         ana.send(BUDI, Text("halo"))
-    store = ana.device.context.store
+    store = ana.device._context.store
     (where,) = [where for where in dump(store) if where[0] is Table.OUTBOX]
     with store.transaction() as tx:
         tx.put(*where, OutboxRecord(b"no envelope").encode())
@@ -120,11 +120,11 @@ def test_the_first_message_to_somebody_fails_without_a_bundle_and_is_not_kept(
     backend: BackendSimulator,
 ) -> None:
     ana, _ = make_client(ANA, backend), make_client(BUDI, backend)
-    before = dump(ana.device.context.store)
+    before = dump(ana.device._context.store)
     backend.fail("fetch_bundle")
     with pytest.raises(BackendError):
         ana.send(BUDI, Text("halo"))
-    assert dump(ana.device.context.store) == before
+    assert dump(ana.device._context.store) == before
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -136,11 +136,11 @@ def test_the_same_message_id_is_tried_again_and_not_encrypted_anew(
     with pytest.raises(BackendError):
         ana.send(BUDI, Text("halo"), message_id=MESSAGE_ID)
     (waiting,) = outbox(ana)
-    session = [r for w, r in dump(ana.device.context.store).items() if w[0] is Table.SESSIONS]
+    session = [r for w, r in dump(ana.device._context.store).items() if w[0] is Table.SESSIONS]
     sent = ana.send(BUDI, Text("halo"), message_id=MESSAGE_ID)
     assert sent.message_id == MESSAGE_ID
     assert backend.deposits[1:] == [waiting.encode()] * (1 + late)
-    after = [r for w, r in dump(ana.device.context.store).items() if w[0] is Table.SESSIONS]
+    after = [r for w, r in dump(ana.device._context.store).items() if w[0] is Table.SESSIONS]
     assert session == after
     assert outbox(ana) == []
     assert texts(budi) == ["halo"]  # once, although it may have been deposited twice

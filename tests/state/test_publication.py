@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The unconfirmed publication in the store: in a record of its own, or where it was before."""
+"""The unconfirmed publication in the store: in a record of its own."""
 
 from dataclasses import replace
 
 import pytest
 
 from e2ecross.errors import RecordCorrupted, StoreTooNew
-from e2ecross.state.context import require_device, save_device
+from e2ecross.state.context import require_device
 from e2ecross.state.publication import (
     PUBLICATION_ROW,
     forget_publication,
@@ -23,26 +23,14 @@ def test_it_is_written_read_and_forgotten() -> None:
     before = dump(store)
     with store.transaction() as tx:
         device = require_device(tx)
-        assert read_publication(tx, device) == b""
+        assert read_publication(tx) == b""
         save_publication(tx, b"published keys")
-        assert read_publication(tx, device) == b"published keys"
+        assert read_publication(tx) == b"published keys"
         assert require_device(tx).encode() == device.encode()
         assert forget_publication(tx, replace(device, publication_epoch=7)).encode() == (
             device.encode()
         )
     assert dump(store) == before
-
-
-def test_that_of_an_earlier_release_is_found_and_forgotten() -> None:
-    store = MemoryStore()
-    make_device(BUDI, store)
-    with store.transaction() as tx:
-        device = replace(require_device(tx), unconfirmed_publication=b"old", publication_epoch=3)
-        save_device(tx, device)
-        assert read_publication(tx, require_device(tx)) == b"old"
-        after = forget_publication(tx, device)
-        assert (after.unconfirmed_publication, after.publication_epoch) == (b"", 0)
-        assert read_publication(tx, after) == b""
 
 
 def test_a_publication_leaves_the_record_of_the_device_small() -> None:

@@ -63,7 +63,9 @@ def changed_pair(store: MemoryStore | None = None) -> tuple[Device, Device, Devi
     ana, old, new = make_device(ANA, store), make_device(BUDI), reinstalled(BUDI)
     introduce(ana, old)
     start(new, ana)
-    return ana, old, new, ana.decrypt(new.encrypt(ANA, Text("new phone")))
+    message = ana.decrypt(new.encrypt(ANA, Text("new phone")))
+    assert isinstance(message, Message)
+    return ana, old, new, message
 
 
 # --- First use ------------------------------------------------------------------------------
@@ -99,12 +101,12 @@ def test_the_key_of_the_first_message_is_accepted(stores: Stores) -> None:
 def test_a_bundle_under_another_key_starts_no_session() -> None:
     ana, old, new = make_device(ANA), make_device(BUDI), reinstalled(BUDI)
     introduce(ana, old)
-    before = dump(ana.context.store)
+    before = dump(ana._context.store)
     with pytest.raises(UntrustedIdentity, match="accept_identity") as caught:
         start(ana, new)
     assert caught.value.code == "untrusted_identity"
     assert (caught.value.address, caught.value.identity_key) == (BUDI, new.identity_key)
-    assert dump(ana.context.store) == before
+    assert dump(ana._context.store) == before
     say(ana, old, "the old one is still there")
 
 
@@ -140,7 +142,7 @@ def test_a_message_under_a_new_key_is_delivered_with_a_flag(stores: Stores) -> N
 
 def test_nothing_is_encrypted_until_exactly_the_new_key_is_accepted() -> None:
     ana, old, new, _ = changed_pair()
-    before = dump(ana.context.store)
+    before = dump(ana._context.store)
     for attempt in (
         lambda: ana.encrypt(BUDI, Text("halo")),
         lambda: ana.encrypt_raw(BUDI, b"halo"),
@@ -150,11 +152,11 @@ def test_nothing_is_encrypted_until_exactly_the_new_key_is_accepted() -> None:
         with pytest.raises(UntrustedIdentity) as caught:
             attempt()
         assert (caught.value.address, caught.value.identity_key) == (BUDI, new.identity_key)
-        assert dump(ana.context.store) == before
+        assert dump(ana._context.store) == before
     for other in (old, make_device(TOKO)):
         with pytest.raises(InvalidArgument, match="identity_key"):
             ana.accept_identity(BUDI, other.identity_key)
-        assert dump(ana.context.store) == before
+        assert dump(ana._context.store) == before
     ana.accept_identity(BUDI, new.identity_key)
     known = ana.remote_identity(BUDI)
     assert known is not None
@@ -181,9 +183,9 @@ def test_accepting_the_accepted_key_again_changes_nothing() -> None:
     ana, budi = make_device(ANA), make_device(BUDI)
     introduce(ana, budi)
     ana.mark_verified(BUDI, budi.identity_key)
-    before = dump(ana.context.store)
+    before = dump(ana._context.store)
     ana.accept_identity(BUDI, budi.identity_key)
-    assert dump(ana.context.store) == before
+    assert dump(ana._context.store) == before
 
 
 def test_a_key_of_a_stranger_cannot_be_accepted() -> None:
@@ -536,7 +538,7 @@ def test_a_key_of_a_bundle_that_the_policy_accepts_is_new_and_not_verified() -> 
     ana, old, new = make_device(ANA, policy=LAX), make_device(BUDI), reinstalled(BUDI)
     introduce(ana, old)
     clock.advance(1000)
-    store, key = ana.context.store, decode_public_key(new.identity_key)
+    store, key = ana._context.store, decode_public_key(new.identity_key)
     with store.transaction() as tx:
         assert accept_by_policy(tx, LAX, BUDI, new.identity_key, clock())
     assert ana.remote_identity(BUDI) == RemoteIdentity(
@@ -548,9 +550,9 @@ def test_a_key_of_a_bundle_that_the_policy_accepts_is_new_and_not_verified() -> 
 def test_a_policy_that_does_not_accept_changes_nothing_and_says_so(why: str) -> None:
     ana, _, new = lax_pair(verified=why == "verified")
     if why == "pending":
-        strict = Device.open(ana.context.store, clock=FakeClock())
+        strict = Device.open(ana._context.store, clock=FakeClock())
         strict.decrypt(new.encrypt(ANA, Text("new phone")))
-    store = ana.context.store
+    store = ana._context.store
     before = dump(store)
     with store.transaction() as tx:
         policy = Policy() if why == "policy" else LAX
@@ -562,7 +564,7 @@ def test_a_policy_that_does_not_accept_changes_nothing_and_says_so(why: str) -> 
 def test_what_the_user_says_of_a_stale_identity_makes_it_current(how: str) -> None:
     ana, budi = make_device(ANA), make_device(BUDI)
     introduce(ana, budi)
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         mark_stale(tx, BUDI)
     stale = ana.remote_identity(BUDI)
     assert stale is not None
@@ -592,7 +594,7 @@ def test_a_message_under_the_accepted_key_confirms_it_if_it_starts_a_session(
     introduce(ana, budi)
     known = ana.remote_identity(BUDI)
     assert known is not None
-    with ana.context.store.transaction() as tx:
+    with ana._context.store.transaction() as tx:
         if stale:
             mark_stale(tx, BUDI)
         if asked_at_ms:

@@ -117,6 +117,106 @@ def test_rows_are_listed_in_byte_order(store: Store) -> None:
         assert transaction.count(SESSIONS, b"p") == len(rows)
 
 
+ODD_KEYS = [b"", b"\0", b"\0\0", b"A", b"a", b"a\0", b"a\0\0", b"aa", b"b", b"\xff", b"\xff\xff"]
+
+
+@pytest.mark.parametrize("table", [SESSIONS, Table.OUTBOX], ids=["hidden rows", "rows of a queue"])
+def test_a_part_of_a_listing(store: Store, table: Table) -> None:
+    with store.transaction() as tx:
+        for row in reversed(ODD_KEYS):
+            tx.put(table, b"p", row, b"record " + row)
+        tx.put(table, b"other", b"ab", b"x")
+        rows = [(row, b"record " + row) for row in ODD_KEYS]
+        for limit in (None, 0, 1, 3, len(rows), len(rows) + 1, 2**63 - 1):
+            assert tx.list(table, b"p", limit=limit) == rows[:limit]
+            assert tx.list(table, b"never", limit=limit, after=b"") == []
+            for number, (row, _) in enumerate(rows):
+                assert tx.list(table, b"p", limit=limit, after=row) == rows[number + 1 :][:limit]
+        assert tx.list(table, b"p", limit=2, after=b"Z") == rows[4:6]  # which is no row
+        assert tx.list(table, b"p", after=b"\xff\xff\0") == []
+        tx.delete(table, b"p", b"a")
+        tx.put(table, b"p", b"a!", b"new")
+        assert tx.list(table, b"p", limit=2, after=b"A") == [rows[5], rows[6]]
+        assert tx.list(table, b"p", limit=1, after=rows[6][0]) == [(b"a!", b"new")]
+
+
+def walk(tx: Transaction, table: Table, limit: int) -> list[bytes]:
+    found: list[bytes] = []
+    while part := tx.partitions(table, limit=limit, after=found[-1] if found else None):
+        assert len(part) <= limit
+        found += part
+    return found
+
+
+@pytest.mark.parametrize("table", [SESSIONS, Table.OUTBOX])
+def test_partitions_are_walked_without_their_rows(store: Store, table: Table) -> None:
+    with store.transaction() as tx:
+        assert tx.partitions(table) == []
+        for partition in ODD_KEYS:
+            for row in (b"", b"1", b"2"):
+                tx.put(table, partition, row, b"x")
+    with store.transaction() as tx:
+        order = list(tx.partitions(table))
+        assert sorted(order) == ODD_KEYS
+        for limit in (1, 2, 3, len(order), 100):
+            assert walk(tx, table, limit) == order
+        assert tx.partitions(table, limit=0) == []
+        assert tx.partitions(Table.SENT) == []
+        gone, left = order[4], [each for each in order if each != order[4]]
+        tx.clear(table, gone)
+        tx.delete(table, order[5], b"1")
+        assert tx.partitions(table) == left
+        assert tx.partitions(table, limit=2, after=gone) == order[5:7]  # which has no rows now
+    with store.transaction() as tx:
+        assert walk(tx, table, 2) == left
+
+
+def test_a_walk_over_queues_takes_what_it_wants_of_each(store: Store) -> None:
+    """As an outbox with one partition for each recipient is worked off."""
+    queues = {
+        b"to %d" % recipient: [number.to_bytes(8) for number in range(recipient, 40, 7)]
+        for recipient in range(7)
+    }
+    with store.transaction() as tx:
+        for partition, numbers in queues.items():
+            for number in numbers:
+                tx.put(Table.OUTBOX, partition, number, b"message " + number)
+    taken: dict[bytes, list[bytes]] = {partition: [] for partition in queues}
+    after: bytes | None = None
+    for _ in range(1_000):
+        with store.transaction() as tx:
+            part = tx.partitions(Table.OUTBOX, limit=2, after=after)
+            for partition in part:
+                for row, record in tx.list(Table.OUTBOX, partition, limit=2):
+                    assert record == b"message " + row
+                    taken[partition].append(row)
+                    tx.delete(Table.OUTBOX, partition, row)
+            if not part and after is None:
+                break
+            after = part[-1] if part else None
+    assert taken == queues
+
+
+def test_an_undone_block_leaves_the_order_as_it_was(store: Store) -> None:
+    with store.transaction() as tx:
+        for row in (b"b", b"d"):
+            tx.put(Table.OUTBOX, b"p", row, row)
+        assert [row for row, _ in tx.list(Table.OUTBOX, b"p", limit=9)] == [b"b", b"d"]
+        assert tx.partitions(Table.OUTBOX) == [b"p"]
+    with pytest.raises(ZeroDivisionError), store.transaction() as tx:  # noqa: PT012
+        for row in (b"a", b"c", b"e"):
+            tx.put(Table.OUTBOX, b"p", row, row)
+        tx.delete(Table.OUTBOX, b"p", b"b")
+        tx.put(Table.OUTBOX, b"q", b"", b"")
+        assert [row for row, _ in tx.list(Table.OUTBOX, b"p", limit=9)] == [b"a", b"c", b"d", b"e"]
+        tx.clear(Table.OUTBOX, b"p")
+        assert tx.partitions(Table.OUTBOX) == [b"q"]
+        raise ZeroDivisionError
+    with store.transaction() as tx:
+        assert [row for row, _ in tx.list(Table.OUTBOX, b"p", limit=9)] == [b"b", b"d"]
+        assert tx.partitions(Table.OUTBOX) == [b"p"]
+
+
 def test_places_do_not_run_into_each_other(store: Store) -> None:
     places = [
         (table, partition, row)
@@ -183,6 +283,8 @@ def test_a_transaction_is_useless_after_its_end(store: Store) -> None:
         lambda: transaction.put(SESSIONS, b"p", b"r", b"y"),
         lambda: transaction.delete(SESSIONS, b"p", b"r"),
         lambda: transaction.list(SESSIONS, b"p"),
+        lambda: transaction.partitions(SESSIONS),
+        lambda: transaction.list(SESSIONS, b"p", limit=1),
         lambda: transaction.count(SESSIONS, b"p"),
         lambda: transaction.clear(SESSIONS, b"p"),
         lambda: transaction.scan(SESSIONS),
@@ -205,6 +307,7 @@ def test_wrong_arguments_are_named_and_change_nothing(store: Store) -> None:
             yield "table", partial(transaction.put, bad, b"p", b"r", b"x")
             yield "table", partial(transaction.delete, bad, b"p")
             yield "table", partial(transaction.list, bad)
+            yield "table", partial(transaction.partitions, bad)
             yield "table", partial(transaction.count, bad)
             yield "table", partial(transaction.clear, bad, b"p")
             yield "table", partial(transaction.scan, bad)
@@ -222,6 +325,13 @@ def test_wrong_arguments_are_named_and_change_nothing(store: Store) -> None:
 
         for bad in (-1, True, 1.5, "1", 2**63):
             yield "limit", partial(transaction.clear, SESSIONS, b"p", bad)
+            for table in (SESSIONS, Table.INBOX):
+                yield "limit", partial(transaction.list, table, b"p", limit=bad)
+                yield "limit", partial(transaction.partitions, table, limit=bad)
+        for bad in ("p", 1, bytearray(b"p")):
+            for table in (SESSIONS, Table.INBOX):
+                yield "after", partial(transaction.list, table, b"p", after=bad)
+                yield "after", partial(transaction.partitions, table, after=bad)
 
     with store.transaction() as transaction:
         for name, call in calls(transaction):
@@ -348,9 +458,15 @@ def test_a_store_is_a_dict_with_transactions(
 
 def check_against(transaction: Transaction, model: dict[tuple[Table, bytes, bytes], bytes]) -> None:
     assert content(transaction) == model
+    for table in (Table.SESSIONS, Table.INBOX):
+        partitions = {place[1] for place in model if place[0] is table}
+        assert set(transaction.partitions(table)) == partitions
     for table, partition in {place[:2] for place in model}:
         rows = sorted(
             (key[2], value) for key, value in model.items() if key[:2] == (table, partition)
         )
         assert transaction.list(table, partition) == rows
+        assert transaction.list(table, partition, limit=2) == rows[:2]
+        after = rows[len(rows) // 2][0]
+        assert transaction.list(table, partition, after=after) == rows[len(rows) // 2 + 1 :]
         assert transaction.count(table, partition) == len(rows)

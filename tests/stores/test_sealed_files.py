@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frozen sealed stores, passphrases, and sealing headers that somebody has changed."""
+"""The sealed file as docs/storage.md has it, passphrases, and headers that somebody changed."""
 
+import hmac
 import shutil
 import sqlite3
 import struct
@@ -9,21 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from nacl.pwhash import argon2id
 
 from e2ecross.crypto.passphrase import Passphrase
 from e2ecross.errors import InvalidArgument, RecordCorrupted, StoreCorrupted, WrongStoreKey
 from e2ecross.stores import PassphraseCost, SQLiteStore, Table
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
-from tests.stores.support import KEY, ROOT, content, files, get, put
+from tests.stores.support import KEY, content, files, get, put
 from tests.support.entropy import NO_ENTROPY, SeededEntropy
 
-DATA = ROOT / "tests" / "data"
 PASSPHRASE = "correct horse battery staple"
 CHEAP = PassphraseCost.INTERACTIVE
 HEADER_BYTES = 117
-# As tests/data/build_store_sealed_1.py wrote them.
-FROZEN = {
+ROWS = {
     (Table.DEVICE, b"", b""): b"\x01a device record",
     (Table.SESSIONS, b"whatsapp:ana.1", b"\x05" + bytes(range(32))): b"\x01"
     + bytes(range(256)) * 3,
@@ -67,20 +70,60 @@ def no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(argon2id, "kdf", kdf)
 
 
+@pytest.fixture(scope="module")
+def made_with_passphrase(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made") / "store.db"
+    SQLiteStore(path, passphrase=PASSPHRASE, passphrase_cost=CHEAP).close()
+    return path
+
+
+def join(*parts: bytes) -> bytes:
+    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+
+
+def seal_by_hand(path: Path, store_key: bytes, prefix: bytes) -> None:
+    """Seal an empty store as docs/storage.md says, with nothing of e2ecross."""
+
+    def subkey(label: bytes) -> bytes:
+        return HKDF(SHA256(), 32, salt, label).derive(store_key)
+
+    salt, nonce = b"s" * 32, b"n" * 12
+    cipher = AESGCMSIV(subkey(b"e2ecross store 1 sealing"))
+    blinding_key = subkey(b"e2ecross store 1 blinding")
+    check = cipher.encrypt(nonce, bytes(32), b"e2ecross store 1 check" + prefix)
+    replace_header(path, prefix + salt + nonce + check)
+    connection = sqlite3.connect(path)
+    for number, ((table, partition, row), record) in enumerate(ROWS.items()):
+        name, nonce = table.value.encode(), bytes([number]) * 12
+        places = [
+            hmac.digest(blinding_key, b"\x01" + join(name, partition), "sha256"),
+            hmac.digest(blinding_key, b"\x02" + join(name, partition, row), "sha256"),
+        ]
+        data = b"\x01" + join(name, *places)
+        sealed = b"\x01" + nonce + cipher.encrypt(nonce, join(partition, row) + record, data)
+        insert = f"INSERT INTO {table.value} (partition, row, record) VALUES (?, ?, ?)"  # noqa: S608
+        connection.execute(insert, (*places, sealed))
+    connection.commit()
+    connection.close()
+
+
 @pytest.mark.parametrize(
-    ("name", "secret"),
-    [
-        ("store-sealed-key.sqlite", {"key": KEY}),
-        ("store-sealed-passphrase.sqlite", {"passphrase": PASSPHRASE}),
-        ("store-sealed-passphrase.sqlite", {"passphrase": PASSPHRASE.encode()}),
-    ],
+    "secret", [{"key": KEY}, {"passphrase": PASSPHRASE}, {"passphrase": PASSPHRASE.encode()}]
 )
-def test_the_frozen_sealed_stores_open(name: str, secret: dict[str, Any], path: Path) -> None:
-    shutil.copy(DATA / name, path)
+def test_a_file_that_was_sealed_as_documented_opens(secret: dict[str, Any], path: Path) -> None:
+    SQLiteStore(path).close()
+    if "key" in secret:
+        seal_by_hand(path, KEY, b"\x01")
+    else:
+        salt, passes, kib = b"p" * 16, 2, 65_536
+        argon2 = Argon2id(salt=salt, length=32, iterations=passes, lanes=1, memory_cost=kib)
+        store_key = argon2.derive(PASSPHRASE.encode())
+        seal_by_hand(path, store_key, b"\x02" + struct.pack(">II", passes, kib) + salt)
+    header = header_of(path)
     with SQLiteStore(path, **secret) as store, store.transaction() as transaction:
-        assert content(transaction) == FROZEN
+        assert content(transaction) == ROWS
         assert transaction.get(Table.SESSIONS, b"instagram:budi.2") == b"\x01short"
-    assert header_of(path) == header_of(DATA / name)
+    assert header_of(path) == header
 
 
 def test_a_store_opens_with_its_passphrase_and_nothing_else(path: Path) -> None:
@@ -160,9 +203,9 @@ WORKS = {
 @pytest.mark.parametrize("work", WORKS)
 @pytest.mark.usefixtures("no_work")
 def test_a_header_that_asks_for_too_little_or_too_much_is_refused_before_any_work(
-    path: Path, work: str
+    made_with_passphrase: Path, path: Path, work: str
 ) -> None:
-    shutil.copy(DATA / "store-sealed-passphrase.sqlite", path)
+    shutil.copy(made_with_passphrase, path)
     header = header_of(path)
     replace_header(path, header[:1] + struct.pack(">II", *WORKS[work]) + header[9:])
     assert "work" in refused(path, StoreCorrupted, passphrase=PASSPHRASE)
@@ -170,21 +213,23 @@ def test_a_header_that_asks_for_too_little_or_too_much_is_refused_before_any_wor
 
 CHANGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda header: b"",
-    "version only": lambda header: header[:1],
+    "kind only": lambda header: header[:1],
     "in the work": lambda header: header[:5],
     "in the salt": lambda header: header[:40],
-    "as long as version 1": lambda header: header[:93],
+    "as long as that of a key": lambda header: header[:93],
     "last byte": lambda header: header[:-1],
     "longer": lambda header: header + b"\0",
-    "version 1": lambda header: b"\x01" + header[1:],
+    "kind of a key": lambda header: b"\x01" + header[1:],
     "unsealed": lambda header: b"\x00" + header[1:],
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.usefixtures("no_work")
-def test_a_cut_header_is_refused_before_any_work(path: Path, change: str) -> None:
-    shutil.copy(DATA / "store-sealed-passphrase.sqlite", path)
+def test_a_cut_header_is_refused_before_any_work(
+    made_with_passphrase: Path, path: Path, change: str
+) -> None:
+    shutil.copy(made_with_passphrase, path)
     replace_header(path, CHANGES[change](header_of(path)))
     refused(path, StoreCorrupted, passphrase=PASSPHRASE)
 

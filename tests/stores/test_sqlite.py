@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +337,22 @@ def test_superseded_records_leave_the_wal_after_so_many_commits(path: Path) -> N
         increment(store)
     assert not [name for name, data in files(path).items() if secret in data]
     store.close()
+
+
+def test_the_commits_of_all_objects_and_threads_count_for_the_file(path: Path) -> None:
+    secret = b"a secret that was superseded...."
+    stores = [SQLiteStore(path) for _ in range(4)]  # each as good as a process of its own
+    put(stores[0], Table.SESSIONS, b"p", b"r", secret)
+    put(stores[1], Table.SESSIONS, b"p", b"r", b"x")
+    assert secret in files(path)["store.db-wal"]
+    for number in range(TRUNCATE_EVERY - 2):
+        if number % 5:
+            increment(stores[number % 4])
+        else:
+            in_a_thread(partial(increment, stores[number % 4]))
+    assert not [name for name, data in files(path).items() if secret in data]
+    for store in stores:
+        store.close()
 
 
 def test_a_reader_delays_truncation_but_nothing_else(path: Path) -> None:

@@ -225,7 +225,7 @@ def test_places_where_no_file_can_be(tmp_path: Path) -> None:
 def test_a_file_removed_before_the_first_transaction(filled: Path) -> None:
     store = SQLiteStore(filled)
     filled.unlink()
-    with pytest.raises(StoreError, match="cannot be opened"):
+    with pytest.raises(StoreCorrupted, match="removed or renamed"):
         increment(store)
     assert not filled.exists()  # it is not created anew, empty
     store.close()

@@ -67,7 +67,7 @@ def test_a_process_killed_while_it_created_the_store_leaves_nothing_to_repair(
     dying.execute("PRAGMA page_size = 1024")
     dying.execute("PRAGMA cache_size = 1")
     dying.execute("BEGIN IMMEDIATE")
-    for statement in _statements(1):
+    for statement in _statements():
         dying.execute(statement)
     for number in range(100):
         row = (b"", b"%d" % number, bytes(5_000))

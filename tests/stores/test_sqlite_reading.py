@@ -193,11 +193,12 @@ def test_what_sqlite_refuses_comes_out_as_ours(path: Path, monkeypatch: pytest.M
         pass
 
 
-def test_an_earlier_schema_is_not_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("version", [0, -1])
+def test_a_schema_that_never_was_is_refused(path: Path, version: int) -> None:
     fill(path).close()
+    _execute(path, f"PRAGMA user_version = {version}")
     before = files(path.parent)
-    monkeypatch.setattr("e2ecross.stores.sqlite_reading.SCHEMA_VERSION", SCHEMA_VERSION + 1)
-    with pytest.raises(StoreError, match="earlier release"), read_store_file(path):
+    with pytest.raises(StoreCorrupted), read_store_file(path):
         pass
     assert files(path.parent) == before
 

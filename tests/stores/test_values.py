@@ -135,6 +135,8 @@ _QUESTIONS: dict[str, tuple[Callable[[Transaction], object], object]] = {
     "get_value": (lambda tx: tx.get_value(*PLACE, NUMBER), 2),
     "get_value of another codec": (lambda tx: tx.get_value(*PLACE, OTHER), 1),
     "list": (lambda tx: tx.list(SESSIONS, b"p"), [(b"r", b"2")]),
+    "list of some": (lambda tx: tx.list(SESSIONS, b"p", limit=1), [(b"r", b"2")]),
+    "partitions": (lambda tx: tx.partitions(SESSIONS), [b"p"]),
     "count": (lambda tx: tx.count(SESSIONS, b"p"), 1),
     "scan": (lambda tx: list(tx.scan(SESSIONS)), [(b"p", b"r", b"2")]),
     "clear": (lambda tx: tx.clear(SESSIONS, b"p"), 1),

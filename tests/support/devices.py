@@ -25,6 +25,7 @@ from e2ecross.errors import (
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.stores.base import ValuesAsBytes
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey
+from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
 from tests.support.entropy import SeededEntropy
 
 ANA = Address("whatsapp", "ana")
@@ -170,9 +171,22 @@ class _SpyTransaction(ValuesAsBytes):
         self._spy.note("delete", table, partition, row)
         self._inner.delete(table, partition, row)
 
-    def list(self, table: Table, partition: bytes = b"") -> list[tuple[bytes, bytes]]:
+    def list(
+        self,
+        table: Table,
+        partition: bytes = b"",
+        *,
+        limit: int | None = None,
+        after: bytes | None = None,
+    ) -> list[tuple[bytes, bytes]]:
         self._spy.note("list", table, partition)
-        return self._inner.list(table, partition)
+        return self._inner.list(table, partition, limit=limit, after=after)
+
+    def partitions(
+        self, table: Table, *, limit: int | None = None, after: bytes | None = None
+    ) -> Sequence[bytes]:
+        self._spy.note("partitions", table, b"")
+        return self._inner.partitions(table, limit=limit, after=after)
 
     def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
         self._spy.note("delete", table, partition)
@@ -211,7 +225,7 @@ def make_device(
 
 def reopen_device(device: Device, store: Store, seed: str) -> Device:
     """The same device after a restart; the seed keeps its randomness from repeating."""
-    context = device.context
+    context = device._context
     return Device.open(
         store, policy=context.policy, clock=context.clock, entropy=SeededEntropy(seed)
     )
@@ -367,9 +381,13 @@ class BackendSimulator:
 
     # What a back end does.
 
-    def register(self, address: Address, token: bytes) -> None:
+    def register(
+        self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
+    ) -> None:
         with self._call("register"):
             account = self._accounts.setdefault(address, _Account(token, None, [], [], set(), []))
+            if replaces and account.token == replaces:
+                account.token = token
             if account.token != token:
                 raise BackendRefused(f"{address} is taken")
 
@@ -393,9 +411,9 @@ class BackendSimulator:
                     account.seen_ids.add(kyber.id)
                     account.kyber.append(kyber)
 
-    def epoch(self, address: Address, token: bytes) -> int:
-        with self._call("epoch"):
-            return self._account(address, token).epoch
+    def epochs(self, address: Address, token: bytes) -> Mapping[int, int]:
+        with self._call("epochs"):
+            return {0: self._account(address, token).epoch}
 
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         with self._call("one_time_prekey_count"):
@@ -403,6 +421,24 @@ class BackendSimulator:
             if account.published is None or account.published.last_resort_kyber_prekey is None:
                 return len(account.one_time)
             return min(len(account.one_time), len(account.kyber))
+
+    def fetch_keys(
+        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | UnknownRecipient]:
+        answers: list[UserKeys | UnknownRecipient] = []
+        for keys in wanted:
+            assert keys.devices is not None
+            try:
+                bundles = [
+                    self.fetch_bundle(
+                        requester, token, Address(keys.user.app, keys.user.user, device)
+                    )
+                    for device in sorted(keys.devices)
+                ]
+                answers.append(UserKeys(b"", tuple(bundles)))
+            except UnknownRecipient as error:
+                answers.append(error)
+        return answers
 
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
         with self._call("fetch_bundle"):
@@ -419,7 +455,28 @@ class BackendSimulator:
             prekey = account.one_time.pop(0)
             return replace(bundle, one_time_prekey_id=prekey.id, one_time_prekey=prekey.public_key)
 
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        assert 1 <= len(envelopes) <= 1024
+        assert sum(map(len, envelopes)) <= 4 * 1024 * 1024
+        refused: dict[int, BackendError] = {}
+        epoch = (epochs or {}).get(0, 0)
+        for place, envelope in enumerate(envelopes):
+            try:
+                self.deposit(token, envelope, epoch=epoch)
+            except (UnknownRecipient, BackendRefused, MailboxFull) as error:
+                refused[place] = error
+        sender = self._account(Envelope.decode(envelopes[0]).sender, token)
+        return Deposited(refused, {}, {0: sender.epoch})
+
     def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
+        """One envelope of a call; what is no error of its own fails the call as a whole."""
         with self._call("deposit"):
             decoded = Envelope.decode(envelope)
             sender = self._account(decoded.sender, token)
@@ -437,12 +494,20 @@ class BackendSimulator:
             self.inject(decoded.recipient, envelope)
 
     def fetch(
-        self, address: Address, token: bytes, limit: int, after: int = 0
-    ) -> list[tuple[int, bytes]]:
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        *,
+        wait_ms: int = 0,
+        hold_ms: int = 0,
+        holder: bytes = b"",
+    ) -> list[Waiting]:
         assert limit > 0
         with self._call("fetch"):
             box = self._account(address, token).mailbox
-            return [(number, data) for number, data in box if number > after][:limit]
+            return [Waiting(number, data) for number, data in box if number > after][:limit]
 
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         with self._call("acknowledge"):

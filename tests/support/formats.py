@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.crypto.kem import kem_key_pair_from_seed
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.errors import E2ECrossError, RemoteError, StoreError
 from e2ecross.wire.bundle import (
@@ -31,21 +32,28 @@ from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.padding import pad, unpad
 from e2ecross.wire.queue_records import (
-    GenerationRecord,
+    InboxFailure,
+    InboxMessage,
+    InboxNotice,
     InboxRecord,
+    LaneRecord,
     OutboxRecord,
-    RetryBudgetRecord,
-    SentRecord,
-    decode_retry,
-    decode_shelf,
-    encode_retry,
-    encode_shelf,
+    TurnRecord,
+    decode_arrival,
+    decode_inbox_item,
+    decode_queue_ends,
+    decode_row,
+    encode_arrival,
+    encode_inbox_item,
+    encode_queue_ends,
+    encode_row,
 )
 from e2ecross.wire.records import (
     DeviceRecord,
     KyberPrekeyRecord,
     RemoteIdentityRecord,
     SignedPrekeyRecord,
+    UpkeepRecord,
     decode_epoch,
     decode_one_time_prekey,
     decode_publication,
@@ -61,6 +69,17 @@ from e2ecross.wire.session_records import (
     StoredUsedPrekeys,
     decode_skipped_keys,
     encode_skipped_keys,
+)
+from e2ecross.wire.shelf_records import (
+    GenerationRecord,
+    RetryBudgetRecord,
+    SentRecord,
+    decode_retry,
+    decode_sent_id,
+    decode_shelf,
+    encode_retry,
+    encode_sent_id,
+    encode_shelf,
 )
 from e2ecross.wire.spqr_records import (
     StoredSpqr,
@@ -126,6 +145,28 @@ def _again(cls: Any) -> Callable[[bytes], bytes]:  # noqa: ANN401
 
 def _content(kind: int) -> Callable[[bytes], bytes]:
     return lambda body: encode_content(decode_content(kind, body))[1]
+
+
+def _value(
+    example: bytes, decode: Callable[[bytes], Any], encode: Callable[[Any], bytes]
+) -> Format:
+    """A record that is one value."""
+    return Format(example, lambda data: encode(decode(data)), StoreError, (), 1)
+
+
+def _values(example: bytes, decode: Callable[[bytes], Any], encode: Callable[..., bytes]) -> Format:
+    """A record that is some values."""
+    return Format(example, lambda data: encode(*decode(data)), StoreError, (), 1)
+
+
+def _inbox_item(item: InboxRecord, *nested: tuple[int, ...]) -> Format:
+    return Format(
+        encode_inbox_item(item),
+        lambda data: encode_inbox_item(decode_inbox_item(data)),
+        StoreError,
+        nested,
+        1,
+    )
 
 
 ENVELOPE: Final = Envelope(MESSAGE_ID, ADDRESS, PEER, MessageKind.PREKEY, b"ciphertext")
@@ -233,7 +274,8 @@ _WIRE: Final = {
 RECORDS: Final[Mapping[str, Format]] = {
     "device": Format(
         DeviceRecord(
-            ADDRESS, _KEY, 1, 2, 3, b"publication", _KEY, True, 4, 2**40, True, True, 5
+            *(ADDRESS, _KEY, 1, 2, 3, 5, _KEY, True, 2**40, True, True),
+            *(b"\x6b" * 32, 2**40 + 1, 2**40 + 2),
         ).encode(),
         _again(DeviceRecord),
         StoreError,
@@ -255,7 +297,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "Kyber prekey": Format(
-        KyberPrekeyRecord(b"\x5a" * 64, _SIGNATURE, 1, 2).encode(),
+        KyberPrekeyRecord(b"\x5a" * 64, _SIGNATURE, 1, 2, True).encode(),
         _again(KyberPrekeyRecord),
         StoreError,
         (),
@@ -269,19 +311,32 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "remote identity": Format(
-        RemoteIdentityRecord(GOOD_KEY, GOOD_KEY, True, 1, True, 2).encode(),
+        RemoteIdentityRecord(
+            PublicKey(GOOD_KEY), PublicKey(GOOD_KEY), True, 1, True, 2, True, 4
+        ).encode(),
         _again(RemoteIdentityRecord),
         StoreError,
         (),
         1,
     ),
+    "upkeep": Format(UpkeepRecord(1, 2, 3, 4, 5).encode(), _again(UpkeepRecord), StoreError, (), 1),
+    "queue": _values(encode_queue_ends(2, 2**40), decode_queue_ends, encode_queue_ends),
+    "row": _value(encode_row(2**40), decode_row, encode_row),
     "outbox": Format(
-        OutboxRecord(ENVELOPE.encode(), PEER, MESSAGE_ID, True, True, 1, b"body").encode(),
+        OutboxRecord(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body").encode(),
         _again(OutboxRecord),
         StoreError,
-        ((2,),),
+        (),
         1,
     ),
+    "lane": Format(
+        LaneRecord(1, 2**40, 3, "untrusted_identity", GOOD_KEY).encode(),
+        _again(LaneRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "turn": Format(TurnRecord(2, PEER).encode(), _again(TurnRecord), StoreError, ((2,),), 1),
     "epoch": Format(
         encode_epoch(2**40),
         lambda data: encode_epoch(decode_epoch(data)),
@@ -312,34 +367,18 @@ RECORDS: Final[Mapping[str, Format]] = {
     "retry": Format(
         encode_retry(2), lambda data: encode_retry(decode_retry(data)), StoreError, (), 1
     ),
-    "inbox message": Format(
-        InboxRecord(ADDRESS, MESSAGE_ID, 9, 1, 2, b"body", True).encode(),
-        _again(InboxRecord),
-        StoreError,
-        ((1,), (4,)),
-        1,
+    "sent id": _value(encode_sent_id(b"\x01\x02"), decode_sent_id, encode_sent_id),
+    "inbox message": _inbox_item(
+        InboxMessage(ADDRESS, MESSAGE_ID, 1, 2, b"body", True, True), (1,), (4,)
     ),
-    "inbox confirmed": Format(
-        InboxRecord(ADDRESS, MESSAGE_ID, 9, confirmed=True).encode(),
-        _again(InboxRecord),
-        StoreError,
-        ((1,),),
-        1,
+    "inbox failure": _inbox_item(
+        InboxFailure(ADDRESS, MESSAGE_ID, "identity_changed", "text", GOOD_KEY, True), (1,), (5,)
     ),
-    "inbox failure": Format(
-        InboxRecord(
-            ADDRESS,
-            MESSAGE_ID,
-            9,
-            error_code="identity_changed",
-            error_text="text",
-            error_identity_key=GOOD_KEY,
-        ).encode(),
-        _again(InboxRecord),
-        StoreError,
-        ((1,), (5,)),
-        1,
+    "inbox notice": _inbox_item(
+        InboxNotice(4, ADDRESS.user_id, (1, 127), GOOD_KEY, (MESSAGE_ID, bytes(16)), "code"),
+        *((7,), (7, 2)),
     ),
+    "arrival": _value(encode_arrival(_KEY), decode_arrival, encode_arrival),
     "session list": Format(
         SessionListRecord(GOOD_KEY, (GOOD_KEY,), GOOD_KEY, 3).encode(),
         _again(SessionListRecord),

@@ -5,6 +5,7 @@ The library's encapsulation draws its own randomness. Tests need one that can be
 to hold `crypto/mlkem_split.py` against that was not written by the same way.
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from typing import Final
@@ -25,6 +26,7 @@ _ZETAS: Final = [pow(17, _bit_reversed(i), _Q) for i in range(128)]
 _GAMMAS: Final = [pow(17, 2 * _bit_reversed(i) + 1, _Q) for i in range(128)]
 
 
+@functools.lru_cache(4_096)
 def encapsulate(key: bytes, m: bytes) -> tuple[bytes, bytes]:
     """Encapsulate the message `m` (32 bytes) to an ML-KEM-768 or ML-KEM-1024 key: K and c.
 
@@ -39,8 +41,7 @@ def _encrypt(key: bytes, m: bytes, r: bytes) -> bytes:
     k = len(key) // 384
     d_u, d_v = _COMPRESSION[k]
     t_hat = [_unpack(key[384 * i : 384 * (i + 1)], 12) for i in range(k)]
-    rho = key[384 * k :]
-    a_hat = [[_sample_ntt(rho + bytes((j, i))) for j in range(k)] for i in range(k)]
+    a_hat = _sample_matrix(key[384 * k :], k)
     y_hat = [_ntt(_sample_cbd(r, n)) for n in range(k)]
     e1 = [_sample_cbd(r, k + n) for n in range(k)]
     e2 = _sample_cbd(r, 2 * k)
@@ -62,6 +63,11 @@ def _pack(values: _Poly, bits: int) -> bytes:
 def _unpack(data: bytes, bits: int) -> _Poly:
     number = int.from_bytes(data, "little")
     return [(number >> (bits * i)) & ((1 << bits) - 1) for i in range(256)]
+
+
+@functools.lru_cache(64)
+def _sample_matrix(rho: bytes, k: int) -> list[list[_Poly]]:
+    return [[_sample_ntt(rho + bytes((j, i))) for j in range(k)] for i in range(k)]
 
 
 def _sample_ntt(seed: bytes) -> _Poly:

@@ -223,6 +223,8 @@ class Party:
                 self.reading,
             )
             return self._keep(opened)
+        if message.base_key in self.seen_base_keys:
+            raise DuplicateMessage("a session of this base key was forgotten")
         session = self.respond(message)
         opened = open_first_message(
             self.record,
@@ -232,8 +234,6 @@ class Party:
             self.accepted or message.identity_key,
             self.reading,
         )
-        if message.base_key in self.seen_base_keys:
-            raise DuplicateMessage("a session of this base key was forgotten")
         if message.one_time_prekey_id is not None:
             del self.one_time_prekeys[message.one_time_prekey_id]
         self.seen_base_keys.add(message.base_key)

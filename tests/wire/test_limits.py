@@ -30,6 +30,7 @@ EXPECTED: dict[str, Any] = {
     "MAX_SKIPPED_KEYS_PER_SESSION": 8000,
     "MAX_UINT32": 4_294_967_295,
     "MESSAGE_ID_BYTES": 16,
+    "TOKEN_BYTES": 32,
 }
 
 

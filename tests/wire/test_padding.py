@@ -10,12 +10,13 @@ from e2ecross.wire.limits import MAX_PLAINTEXT_BYTES
 from e2ecross.wire.padding import pad, padded_length, unpad
 
 LENGTHS = {
-    0: 79,
-    1: 79,
-    78: 79,
-    79: 159,
-    158: 159,
-    159: 239,
+    0: 399,
+    1: 399,
+    260: 399,
+    398: 399,
+    399: 479,
+    478: 479,
+    479: 559,
     878: 879,
     879: 959,
     958: 959,
@@ -42,7 +43,7 @@ def test_small_payloads_fill_whole_cipher_blocks() -> None:
         padded = padded_length(length)
         assert length < padded <= 959
         assert (padded + 1) % 80 == 0
-        assert padded - length <= 80
+        assert padded - length <= 80 or padded == 399
 
 
 @given(st.integers(960, 2**24))
@@ -67,16 +68,47 @@ def test_payload_survives_its_padding(payload: bytes) -> None:
     assert unpad(padded) == payload
 
 
+BUCKETS = sorted({padded_length(length) for length in range(MAX_PLAINTEXT_BYTES - 1)})
+
+
+def test_the_buckets() -> None:
+    assert BUCKETS[:12] == [399, 479, 559, 639, 719, 799, 879, 959, 960, 992, 1024, 1088]
+    assert BUCKETS[-1] <= MAX_PLAINTEXT_BYTES
+
+
+@given(st.binary(max_size=2100), st.sampled_from(BUCKETS))
+def test_a_reader_takes_any_bucket_that_holds_the_payload(payload: bytes, bucket: int) -> None:
+    if bucket > len(payload):
+        assert unpad((payload + b"\x80").ljust(bucket, b"\0")) == payload
+
+
+def test_a_length_that_is_no_bucket_is_refused() -> None:
+    known = {*BUCKETS}
+    for length in range(1, 3000):
+        padded = b"\x80".ljust(length, b"\0")
+        if length in known:
+            assert unpad(padded) == b""
+        else:
+            with pytest.raises(DecodeError, match="padded"):
+                unpad(padded)
+
+
+def test_the_largest_bucket_is_the_largest_plaintext() -> None:
+    assert unpad(b"\x80".ljust(MAX_PLAINTEXT_BYTES, b"\0")) == b""
+    with pytest.raises(DecodeError, match="98304"):
+        unpad(b"\x80".ljust(padded_length(MAX_PLAINTEXT_BYTES), b"\0"))
+
+
 REFUSED = {
     "empty": b"",
-    "zeros only": bytes(79),
-    "no mark": b"x" * 79,
+    "zeros only": bytes(399),
+    "no mark": b"x" * 399,
     "mark and nothing": b"\x80",
-    "too short": b"\x80" + bytes(77),
-    "too long": b"\x80" + bytes(79),
-    "a step too long": b"\x80" + bytes(158),
-    "no zeros": b"payload\x80" + b"\x01" * 71,
-    "last byte not zero": b"payload\x80" + bytes(70) + b"\x01",
+    "too short": b"\x80" + bytes(397),
+    "too long": b"\x80" + bytes(399),
+    "below the smallest": b"\x80" + bytes(318),
+    "no zeros": b"payload\x80" + b"\x01" * 391,
+    "last byte not zero": b"payload\x80" + bytes(390) + b"\x01",
 }
 
 
@@ -89,7 +121,7 @@ def test_any_other_padding_is_refused(name: str) -> None:
 # 0x80 is a mark, which makes it the padding of another payload.
 @pytest.mark.parametrize("value", [value for value in range(1, 256) if value != 0x80])
 def test_every_byte_behind_the_mark_is_zero(value: int) -> None:
-    for place in (8, 40, 78):
+    for place in (8, 40, 398):
         damaged = bytearray(pad(b"payload"))
         damaged[place] = value
         with pytest.raises(DecodeError, match="padded"):
@@ -98,12 +130,13 @@ def test_every_byte_behind_the_mark_is_zero(value: int) -> None:
 
 @given(st.binary(max_size=200), st.integers(-1, 100))
 def test_arbitrary_bytes_are_the_padding_of_one_payload_or_refused(data: bytes, zeros: int) -> None:
-    padded = data if zeros < 0 else data + b"\x80" + bytes(zeros)
+    padded = data if zeros < 0 else (data + b"\x80").ljust(399 + zeros, b"\0")
     try:
         payload = unpad(padded)
     except DecodeError:
         return
-    assert pad(payload) == padded
+    assert pad(payload) == padded[: len(pad(payload))]
+    assert not padded[len(pad(payload)) :].strip(b"\0")
 
 
 def test_largest_content_fits_into_a_message() -> None:

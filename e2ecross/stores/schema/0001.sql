@@ -6,7 +6,7 @@
 -- record superseded later would stay readable there. The first 230 bytes of a row (the most that a
 -- WITHOUT ROWID table keeps in the b-tree with 1,024-byte pages: (1024-12)*64/255-23) are therefore
 -- keys and zeros, and the record lies on overflow pages, which are never copied and are wiped when
--- freed.
+-- freed. `delivered` and `retries` hold message ids and counters, and stay small without it.
 
 CREATE TABLE store_meta (
     name TEXT NOT NULL PRIMARY KEY,
@@ -30,6 +30,14 @@ CREATE TABLE signed_prekeys (
 ) WITHOUT ROWID;
 
 CREATE TABLE one_time_prekeys (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    filler BLOB NOT NULL DEFAULT (zeroblob(230)),
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
+CREATE TABLE kyber_prekeys (
     partition BLOB NOT NULL,
     row BLOB NOT NULL,
     filler BLOB NOT NULL DEFAULT (zeroblob(230)),
@@ -77,6 +85,14 @@ CREATE TABLE skipped_keys (
     PRIMARY KEY (partition, row)
 ) WITHOUT ROWID;
 
+CREATE TABLE spqr (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    filler BLOB NOT NULL DEFAULT (zeroblob(230)),
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
 CREATE TABLE outbox (
     partition BLOB NOT NULL,
     row BLOB NOT NULL,
@@ -89,6 +105,28 @@ CREATE TABLE inbox (
     partition BLOB NOT NULL,
     row BLOB NOT NULL,
     filler BLOB NOT NULL DEFAULT (zeroblob(230)),
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
+CREATE TABLE sent (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    filler BLOB NOT NULL DEFAULT (zeroblob(230)),
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
+CREATE TABLE delivered (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
+CREATE TABLE retries (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
     record BLOB NOT NULL,
     PRIMARY KEY (partition, row)
 ) WITHOUT ROWID;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
-// Driver for libsignal-node, through its public API.
+// Driver for libsignal-node and for the later releases of it that are called libsignal, through
+// their public API: libsignal_node.js PACKAGE
 
-const signal = require("libsignal-node");
+const signal = require(process.argv[2]);
 const { hex, need, newState, serve, unhex } = require("./peer.js");
 
 // The library's number for a message on an established session; ours (and libsignal's) is 2.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 "use strict";
-// What the two Node drivers share: the request loop and a device's state.
+// What the Node drivers share: the request loop and a device's state.
 //
 // One JSON object per line comes in, one goes out: {"ok": true, ...} or {"ok": false, "error": "..."}.
 // The state is a plain object of strings and numbers. Between two requests it exists only as one JSON

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65\x32\x65\x63ross/v1/address.proto\x12\x0b\x65\x32\x65\x63ross.v1\"4\n\x07\x41\x64\x64ress\x12\x0b\n\x03\x61pp\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\rb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65\x32\x65\x63ross/v1/address.proto\x12\x0b\x65\x32\x65\x63ross.v1\"4\n\x07\x41\x64\x64ress\x12\x0b\n\x03\x61pp\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\r\"!\n\x04User\x12\x0b\n\x03\x61pp\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,4 +24,6 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_ADDRESS']._serialized_start=42
   _globals['_ADDRESS']._serialized_end=94
+  _globals['_USER']._serialized_start=96
+  _globals['_USER']._serialized_end=129
 # @@protoc_insertion_point(module_scope)

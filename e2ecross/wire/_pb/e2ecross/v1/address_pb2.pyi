@@ -14,3 +14,11 @@ class Address(_message.Message):
     user: str
     device: int
     def __init__(self, app: _Optional[str] = ..., user: _Optional[str] = ..., device: _Optional[int] = ...) -> None: ...
+
+class User(_message.Message):
+    __slots__ = ("app", "user")
+    APP_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    app: str
+    user: str
+    def __init__(self, app: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...

@@ -8,40 +8,56 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DeviceRecord(_message.Message):
-    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "unconfirmed_publication", "backend_token", "registered", "next_queue_number", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id")
+    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "backend_token", "registered", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id", "replaced_token", "restored_epoch", "imported_at_ms")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
     NEXT_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
     SIGNED_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
-    UNCONFIRMED_PUBLICATION_FIELD_NUMBER: _ClassVar[int]
     BACKEND_TOKEN_FIELD_NUMBER: _ClassVar[int]
     REGISTERED_FIELD_NUMBER: _ClassVar[int]
-    NEXT_QUEUE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     PUBLICATION_EPOCH_FIELD_NUMBER: _ClassVar[int]
     ADOPTS_EPOCH_FIELD_NUMBER: _ClassVar[int]
     REPLACES_PREKEYS_FIELD_NUMBER: _ClassVar[int]
     LAST_RESORT_KYBER_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    REPLACED_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    RESTORED_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    IMPORTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     address: _address_pb2.Address
     identity_private_key: bytes
     registration_id: int
     next_prekey_id: int
     signed_prekey_id: int
-    unconfirmed_publication: bytes
     backend_token: bytes
     registered: bool
-    next_queue_number: int
     publication_epoch: int
     adopts_epoch: bool
     replaces_prekeys: bool
     last_resort_kyber_prekey_id: int
-    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., unconfirmed_publication: _Optional[bytes] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., next_queue_number: _Optional[int] = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ...) -> None: ...
+    replaced_token: bytes
+    restored_epoch: int
+    imported_at_ms: int
+    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ..., replaced_token: _Optional[bytes] = ..., restored_epoch: _Optional[int] = ..., imported_at_ms: _Optional[int] = ...) -> None: ...
 
 class PublicationRecord(_message.Message):
     __slots__ = ("published_keys",)
     PUBLISHED_KEYS_FIELD_NUMBER: _ClassVar[int]
     published_keys: bytes
     def __init__(self, published_keys: _Optional[bytes] = ...) -> None: ...
+
+class UpkeepRecord(_message.Message):
+    __slots__ = ("hour_started_at_ms", "made", "day_started_at_ms", "ids", "refused_at_ms")
+    HOUR_STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    MADE_FIELD_NUMBER: _ClassVar[int]
+    DAY_STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    hour_started_at_ms: int
+    made: int
+    day_started_at_ms: int
+    ids: int
+    refused_at_ms: int
+    def __init__(self, hour_started_at_ms: _Optional[int] = ..., made: _Optional[int] = ..., day_started_at_ms: _Optional[int] = ..., ids: _Optional[int] = ..., refused_at_ms: _Optional[int] = ...) -> None: ...
 
 class EpochRecord(_message.Message):
     __slots__ = ("epoch",)
@@ -70,16 +86,18 @@ class OneTimePrekeyRecord(_message.Message):
     def __init__(self, private_key: _Optional[bytes] = ...) -> None: ...
 
 class KyberPrekeyRecord(_message.Message):
-    __slots__ = ("seed", "signature", "created_at_ms", "replaced_at_ms")
+    __slots__ = ("seed", "signature", "created_at_ms", "replaced_at_ms", "is_last_resort")
     SEED_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     REPLACED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    IS_LAST_RESORT_FIELD_NUMBER: _ClassVar[int]
     seed: bytes
     signature: bytes
     created_at_ms: int
     replaced_at_ms: int
-    def __init__(self, seed: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., replaced_at_ms: _Optional[int] = ...) -> None: ...
+    is_last_resort: bool
+    def __init__(self, seed: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., replaced_at_ms: _Optional[int] = ..., is_last_resort: bool = ...) -> None: ...
 
 class RemoteIdentityRecord(_message.Message):
     __slots__ = ("identity_key", "pending_key", "verified", "first_seen_at_ms", "stale", "asked_at_ms", "by_policy", "offered_version")
@@ -261,23 +279,55 @@ class SpqrChunks(_message.Message):
     chunks: bytes
     def __init__(self, indices: _Optional[_Iterable[int]] = ..., chunks: _Optional[bytes] = ...) -> None: ...
 
+class QueueRecord(_message.Message):
+    __slots__ = ("first", "next")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    next: int
+    def __init__(self, first: _Optional[int] = ..., next: _Optional[int] = ...) -> None: ...
+
 class OutboxRecord(_message.Message):
-    __slots__ = ("envelope", "recipient", "message_id", "resend", "fresh_session", "content_kind", "content_body")
+    __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body")
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
-    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
-    RESEND_FIELD_NUMBER: _ClassVar[int]
     FRESH_SESSION_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
     envelope: bytes
-    recipient: _address_pb2.Address
     message_id: bytes
-    resend: bool
     fresh_session: bool
     content_kind: int
     content_body: bytes
-    def __init__(self, envelope: _Optional[bytes] = ..., recipient: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., resend: bool = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ...) -> None: ...
+
+class LaneRecord(_message.Message):
+    __slots__ = ("first", "next", "turn", "code", "untrusted_key")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    UNTRUSTED_KEY_FIELD_NUMBER: _ClassVar[int]
+    first: int
+    next: int
+    turn: int
+    code: str
+    untrusted_key: bytes
+    def __init__(self, first: _Optional[int] = ..., next: _Optional[int] = ..., turn: _Optional[int] = ..., code: _Optional[str] = ..., untrusted_key: _Optional[bytes] = ...) -> None: ...
+
+class TurnRecord(_message.Message):
+    __slots__ = ("lane", "recipient")
+    LANE_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    lane: int
+    recipient: _address_pb2.Address
+    def __init__(self, lane: _Optional[int] = ..., recipient: _Optional[_Union[_address_pb2.Address, _Mapping]] = ...) -> None: ...
+
+class RowRecord(_message.Message):
+    __slots__ = ("number",)
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    def __init__(self, number: _Optional[int] = ...) -> None: ...
 
 class ShelfRecord(_message.Message):
     __slots__ = ("generations",)
@@ -311,6 +361,12 @@ class SentRecord(_message.Message):
     identity_key: bytes
     def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ..., identity_key: _Optional[bytes] = ...) -> None: ...
 
+class SentIdRecord(_message.Message):
+    __slots__ = ("digest",)
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    digest: bytes
+    def __init__(self, digest: _Optional[bytes] = ...) -> None: ...
+
 class RetryBudgetRecord(_message.Message):
     __slots__ = ("window_started_at_ms", "requests", "answers", "strangers")
     WINDOW_STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
@@ -330,20 +386,20 @@ class RetryRecord(_message.Message):
     def __init__(self, attempts: _Optional[int] = ...) -> None: ...
 
 class InboxRecord(_message.Message):
-    __slots__ = ("sender", "message_id", "backend_number", "message", "failure", "confirmed")
+    __slots__ = ("sender", "message_id", "message", "failure", "notice", "envelope_hash")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
-    BACKEND_NUMBER_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
-    CONFIRMED_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
+    ENVELOPE_HASH_FIELD_NUMBER: _ClassVar[int]
     sender: _address_pb2.Address
     message_id: bytes
-    backend_number: int
     message: InboxMessage
     failure: InboxFailure
-    confirmed: bool
-    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., backend_number: _Optional[int] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., confirmed: bool = ...) -> None: ...
+    notice: InboxNotice
+    envelope_hash: bytes
+    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., notice: _Optional[_Union[InboxNotice, _Mapping]] = ..., envelope_hash: _Optional[bytes] = ...) -> None: ...
 
 class InboxMessage(_message.Message):
     __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded")
@@ -358,6 +414,22 @@ class InboxMessage(_message.Message):
     identity_changed: bool
     version_downgraded: bool
     def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ..., version_downgraded: bool = ...) -> None: ...
+
+class InboxNotice(_message.Message):
+    __slots__ = ("kind", "user", "devices", "identity_key", "message_ids", "code")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    kind: int
+    user: _address_pb2.User
+    devices: _containers.RepeatedScalarFieldContainer[int]
+    identity_key: bytes
+    message_ids: _containers.RepeatedScalarFieldContainer[bytes]
+    code: str
+    def __init__(self, kind: _Optional[int] = ..., user: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., devices: _Optional[_Iterable[int]] = ..., identity_key: _Optional[bytes] = ..., message_ids: _Optional[_Iterable[bytes]] = ..., code: _Optional[str] = ...) -> None: ...
 
 class InboxFailure(_message.Message):
     __slots__ = ("code", "text", "identity_key", "retrying")

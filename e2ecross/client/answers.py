@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A back end whose answers are checked: nothing that it returns is trusted.
+
+Rules:
+- What is due is returned, and nothing else: an awaitable in the place of None would mean that
+  nothing was done, and that nobody hears of it.
+- No frame holds a token as it is: errors of the back end go to the app, with their frames.
+- Every answer that is none is a `BackendError`: what was asked may have been done, or not.
+"""
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NoReturn, SupportsIndex
+
+from e2ecross.address import Address
+from e2ecross.arguments import require_methods
+from e2ecross.client.backend import Backend
+from e2ecross.device.registering import Token
+from e2ecross.errors import BackendError, EnvelopeMismatch, InvalidArgument, UnknownRecipient
+from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
+from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
+
+__all__ = ["CheckedBackend"]
+
+_METHODS: Final = [name for name in vars(Backend) if not name.startswith("_")]
+_MAX_NUMBER: Final = 2**64 - 1
+"""The highest number that a record has room for."""
+_MAX_COUNT: Final = 2**31
+
+
+class CheckedBackend:
+    """A back end as `Client` uses it; made once for each client."""
+
+    __slots__ = ("_backend",)
+
+    def __init__(self, backend: Backend) -> None:
+        """Use this back end.
+
+        Raises:
+            InvalidArgument: it lacks a method, or has one that is a coroutine function.
+        """
+        require_methods("backend", backend, *_METHODS)
+        for name in _METHODS:
+            if inspect.iscoroutinefunction(getattr(backend, name)):
+                raise InvalidArgument(
+                    f"backend must be synchronous, and its {name} is a coroutine function"
+                )
+        self._backend = backend
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise TypeError("a CheckedBackend belongs to its client and is not pickled or copied")
+
+    def register(self, address: Address, token: Token, replaces: Token) -> None:
+        """See `Backend.register`."""
+        answer = self._any.register(address, token.value, replaces=replaces.value)
+        _nothing("register", answer)
+
+    def publish(self, token: Token, published: PublishedKeys, epoch: int, *, replace: bool) -> None:
+        """See `Backend.publish`."""
+        answer = self._any.publish(token.value, published, epoch=epoch, replace=replace)
+        _nothing("publish", answer)
+
+    def epoch(self, address: Address, token: Token) -> int:
+        """Return the highest epoch that the device has told, 0 if none."""
+        return _epoch("epochs", self._backend.epochs(address, token.value))
+
+    def one_time_prekey_count(self, address: Address, token: Token) -> int:
+        """See `Backend.one_time_prekey_count`."""
+        left = self._backend.one_time_prekey_count(address, token.value)
+        if type(left) is not int:
+            raise _no_answer("one_time_prekey_count", left, "no number of prekeys")
+        return min(max(left, 0), _MAX_COUNT)
+
+    def fetch_bundle(self, requester: Address, token: Token, address: Address) -> PreKeyBundle:
+        """Return the keys of one device.
+
+        Raises:
+            UnknownRecipient: it has published none.
+            EnvelopeMismatch: they are somebody else's.
+        """
+        wanted = KeysWanted(address.user_id, frozenset((address.device,)))
+        answer: object = self._backend.fetch_keys(requester, token.value, [wanted])
+        if not isinstance(answer, Sequence) or len(answer) != 1:
+            raise _no_answer("fetch_keys", answer, "no keys of one user")
+        keys = answer[0]
+        if isinstance(keys, UnknownRecipient):
+            raise keys
+        if not isinstance(keys, UserKeys) or not isinstance(keys.bundles, tuple):
+            raise _no_answer("fetch_keys", answer, "no keys of one user")
+        for bundle in keys.bundles:
+            if not isinstance(bundle, PreKeyBundle):
+                raise _no_answer("fetch_keys", answer, "no keys of one user")
+            if bundle.address != address:
+                raise EnvelopeMismatch(f"the back end answered with keys of {bundle.address}")
+            return bundle
+        raise UnknownRecipient(f"{address} has published no keys: it has to register first")
+
+    def deposit_all(
+        self, token: Token, envelopes: Sequence[bytes], epoch: int
+    ) -> tuple[Mapping[int, BackendError], int]:
+        """Return why which envelopes were refused, and the highest epoch that the device has told.
+
+        An epoch that the back end does not tell is 0.
+        """
+        answer: object = self._backend.deposit_all(token.value, envelopes, epochs={0: epoch})
+        refused = answer.refused if isinstance(answer, Deposited) else None
+        if not isinstance(answer, Deposited) or not isinstance(refused, Mapping):
+            raise _no_answer("deposit_all", answer, "nothing that says what was refused")
+        for place, error in refused.items():
+            if type(place) is not int or not isinstance(error, BackendError):
+                raise _no_answer("deposit_all", answer, "nothing that says what was refused")
+        return refused, _epoch("deposit_all", answer.epochs)
+
+    def fetch(self, address: Address, token: Token, limit: int, after: int) -> list[Waiting]:
+        """Return what waits, as far as it is what a back end may answer.
+
+        Numbers ascend: a back end that repeats itself is not followed.
+        """
+        answer: object = self._backend.fetch(address, token.value, limit, after)
+        items: list[Waiting] = []
+        if not isinstance(answer, Sequence):
+            raise _no_answer("fetch", answer, "no mailbox")
+        for item in answer[:limit]:
+            if not isinstance(item, Waiting):
+                raise _no_answer("fetch", answer, "no mailbox")
+            number, data = item
+            if type(number) is not int or number > _MAX_NUMBER or type(data) is not bytes:
+                raise _no_answer("fetch", answer, "no mailbox")
+            if number > after:
+                items.append(item)
+                after = number
+        return items
+
+    def acknowledge(self, address: Address, token: Token, numbers: Sequence[int]) -> None:
+        """See `Backend.acknowledge`."""
+        _nothing("acknowledge", self._any.acknowledge(address, token.value, numbers))
+
+    @property
+    def _any(self) -> Any:  # noqa: ANN401 - the answer has to be None, and may be anything
+        return self._backend
+
+
+def _epoch(method: str, answer: object) -> int:
+    told = answer.get(0, 0) if isinstance(answer, Mapping) else None
+    if type(told) is not int or told < 0:
+        raise _no_answer(method, answer, "no epochs")
+    return told
+
+
+def _nothing(method: str, answer: object) -> None:
+    if answer is not None:
+        raise _no_answer(method, answer, "something where nothing is due")
+
+
+def _no_answer(method: str, answer: object, what: str) -> BackendError:
+    if inspect.iscoroutine(answer):
+        answer.close()  # else it complains, when it is collected, that nobody has waited for it
+    if inspect.isawaitable(answer):
+        what = "an awaitable: a back end must be synchronous"
+    return BackendError(f"the back end answered {method} with {what}")

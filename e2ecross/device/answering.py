@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Broken sessions heal: asking for a message that could not be read, and sending one again.
+
+Rules:
+- A request is content in an encrypted payload: the back end cannot tell it from a message, and
+  nobody can forge it. It goes in a new session, because either end may have lost the old one.
+- A message is looked up by who asks, authenticated, and its id; never by the id alone. It goes
+  again only to the identity that it was for, or to one that the user has accepted since.
+- The session that a request came in is sent with from then on: the peer has said that it cannot
+  read the other one.
+- Everything is counted (`state/retry_budget.py`), and a message that was received is not asked for.
+  What is asked for and will not be sent is told the app.
+"""
+
+from e2ecross.device.posting import hold, may_be_sent_again, report
+from e2ecross.device.receiving import DecodedMessage, Received
+from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
+from e2ecross.state.context import Context
+from e2ecross.state.delivered import was_delivered
+from e2ecross.state.outbox import Lane, LaneName, put_request, put_resend, read_lane
+from e2ecross.state.retry_budget import Request, spend_answer, spend_request
+from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, is_known_id
+from e2ecross.state.session_store import send_with_session
+from e2ecross.state.trust import find_identity, require_identity
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.content import RetryRequest
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.limits import MESSAGE_ID_BYTES
+from e2ecross.wire.signal_message import PreKeySignalMessage
+
+__all__ = ["answer_request", "request_again"]
+
+_NOT_HEALED = (IdentityChangedError, UnsupportedVersion)
+"""The same message would fail for the same reason."""
+
+
+def request_again(
+    context: Context,
+    tx: Transaction,
+    envelope: Envelope,
+    message: DecodedMessage | None,
+    error: RemoteError,
+) -> bool:
+    """Put a request for a message that could not be read into the outbox, if there is sense in it.
+
+    Args:
+        context: of the device.
+        tx: the transaction that keeps the failure.
+        envelope: as it arrived; what it says is not authenticated.
+        message: the Signal message in it, if that could be decoded.
+        error: why it could not be read.
+
+    Returns:
+        Whether the sender will be asked, and is somebody of whom something was read before: then
+        the message may still come.
+    """
+    sender, now_ms = envelope.sender, context.clock()
+    if envelope.recipient != context.address or sender == context.address:
+        return False
+    if isinstance(error, _NOT_HEALED):
+        return False
+    if was_delivered(tx, context.policy, sender, envelope.message_id, now_ms):
+        return False
+    identity = find_identity(tx, sender)
+    if identity is not None and identity.pending_key is not None:
+        return False
+    allowed = spend_request(context, tx, sender, envelope.message_id, now_ms)
+    if allowed is Request.REFUSED:
+        return False
+    inner = message.message if isinstance(message, PreKeySignalMessage) else message
+    request = RetryRequest(
+        message_id=envelope.message_id,
+        ratchet_key=None if inner is None else inner.ratchet_key,
+        counter=0 if inner is None else inner.counter,
+        reason=error.code,
+    )
+    put_request(
+        tx,
+        sender,
+        context.entropy.bytes(MESSAGE_ID_BYTES),
+        request,
+        fresh_session=allowed is Request.IN_NEW_SESSION,
+    )
+    return identity is not None and not identity.asked_at_ms
+
+
+def answer_request(
+    context: Context, tx: Transaction, received: Received, request: RetryRequest
+) -> None:
+    """Do what an authentic request asks for, in the transaction that received it.
+
+    While the user has to decide about the requester's identity key, the answer waits for that.
+    """
+    requester, now_ms = received.payload.sender, context.clock()
+    identity = require_identity(tx, requester)
+    pending = identity.pending_key
+    if received.identity_key not in (identity.identity_key, pending):
+        return  # a late message of an identity that is not the accepted one any more
+    if pending is None:
+        send_with_session(tx, requester, received.base_key, identity.identity_key)
+    kept = find_kept(tx, context.policy, requester, request.message_id, now_ms)
+    if kept is None:  # or it is none of what users sent: requests are not asked for
+        if is_known_id(tx, requester, request.message_id, now_ms):
+            report(context, tx, requester, request.message_id, request.reason)
+    elif (
+        (pending is None and not may_be_sent_again(tx, kept))
+        or kept.resends >= MAX_RESENDS
+        or not spend_answer(context, tx, requester, now_ms)
+    ):
+        report(context, tx, requester, kept.message_id, request.reason)
+    else:
+        count_resend(tx, context.policy, kept, now_ms)
+        put_resend(tx, requester, kept.message_id)
+        lane = Lane(LaneName.REQUESTS, requester)
+        record = read_lane(tx, lane)
+        untrusted = pending or (record.untrusted_key if record is not None else b"")
+        if untrusted:
+            hold(context, tx, lane, untrusted, added=kept.message_id)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sessions for a `Client`: started from what the back end hands out, repaired when damaged.
+
+Rules:
+- What a bundle brings that only the policy accepts is told the app in the transaction that accepts
+  it (`Notice`), whoever needed the bundle: a message, an answer, a request.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.crypto.keys import decode_public_key
+from e2ecross.device.sending import keep_initiated_session, send_to_identity
+from e2ecross.errors import UntrustedIdentity, VersionDowngrade
+from e2ecross.protocol.session_start import initiate_session
+from e2ecross.protocol.verified_bundle import verify_bundle
+from e2ecross.state.context import Context, address_key
+from e2ecross.state.epoch import WitnessedTransaction
+from e2ecross.state.inbox import put_notice
+from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.session_store import drop_damaged_sessions
+from e2ecross.state.trust import (
+    accept_by_policy,
+    find_identity,
+    find_identity_record,
+    is_downgrade,
+)
+from e2ecross.wire.bundle import PreKeyBundle
+from e2ecross.wire.signal_message import VERSION_3, VERSION_4, MessageVersion
+
+__all__ = [
+    "NO_NEWS",
+    "BundleNews",
+    "repair_sessions",
+    "require_minimum_version",
+    "start_from_bundle",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class BundleNews:
+    """What a bundle has brought that the policy accepts but the app should hear of.
+
+    Attributes:
+        identity_changed: another identity key than the accepted one.
+        version_downgraded: no post-quantum keys, although the device has offered them before.
+    """
+
+    identity_changed: bool = False
+    version_downgraded: bool = False
+
+
+NO_NEWS: Final = BundleNews()
+
+
+def start_from_bundle(context: Context, bundle: PreKeyBundle) -> BundleNews:
+    """Start a session with the device that a bundle is of.
+
+    Raises:
+        UntrustedIdentity: the bundle has another identity key than the accepted one, and the policy
+            does not accept it.
+        VersionDowngrade: the bundle has no post-quantum keys, and the policy demands them.
+        RemoteError: the bundle is not acceptable.
+    """
+    address = bundle.address
+    require_minimum_version(context, VERSION_3 if bundle.kyber_prekey is None else VERSION_4)
+    verified = verify_bundle(bundle)
+    now_ms = context.clock()
+    session = initiate_session(
+        context.identity_key_pair,
+        verified,
+        context.entropy,
+        now_ms,
+        require_spqr=context.policy.require_spqr,
+    )
+    key, version, policy = session.remote_identity_key, session.version, context.policy
+    with WitnessedTransaction(context) as tx:
+        known = find_identity(tx, address)
+        changed = known is not None and known.identity_key != key
+        if changed:
+            if not accept_by_policy(tx, policy, address, key, now_ms):
+                raise UntrustedIdentity(address, key)
+            # The old sessions read late messages, and are not sent with any more.
+            send_to_identity(tx, address, decode_public_key(key))
+            put_notice(
+                context,
+                tx,
+                Notice(
+                    NoticeKind.IDENTITY_CHANGED,
+                    address.user_id,
+                    devices=(address.device,),
+                    identity_key=key,
+                ),
+            )
+        downgraded = is_downgrade(find_identity_record(tx, address_key(address)), version)
+        keep_initiated_session(context, tx, address, session, now_ms)
+        if downgraded:
+            put_notice(
+                context,
+                tx,
+                Notice(NoticeKind.VERSION_DOWNGRADED, address.user_id, devices=(address.device,)),
+            )
+    return BundleNews(identity_changed=changed, version_downgraded=downgraded)
+
+
+def require_minimum_version(context: Context, version: MessageVersion) -> None:
+    """Refuse a new session of an older version than the policy demands.
+
+    A back end could strip bundles of the keys that only the newer version has, and nobody else is
+    there to say at first contact that they were published.
+
+    Raises:
+        VersionDowngrade: it is one.
+    """
+    minimum = context.policy.minimum_version
+    if version.number < minimum:
+        raise VersionDowngrade(
+            f"version {minimum} of the protocol is demanded, and this is version "
+            f"{version.number}: somebody may have taken out the post-quantum keys"
+        )
+
+
+def repair_sessions(context: Context, address: Address) -> bool:
+    """Forget damaged sessions with an address, so that new ones can take their place.
+
+    The identity key stays, and with it the trust in it.
+
+    Returns:
+        Whether there were any.
+    """
+    with context.store.transaction() as tx:
+        identity = find_identity(tx, address)
+        accepted = None if identity is None else identity.identity_key
+        return drop_damaged_sessions(tx, address, accepted)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The inbox of a `Client`: from an envelope that was fetched to an item that the app confirms.
+
+Rules:
+- Decrypt and keep in the inbox in one commit; the envelope is acknowledged and the item handed over
+  after it.
+- A message that cannot be read is final; its sender is asked for it. What the store did wrong is
+  not: the envelope stays at the back end.
+- A message is shown once, however often and in whatever envelope it comes.
+- An operation reads what it works on, and not what else lies in the inbox.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from e2ecross.device.answering import answer_request, request_again
+from e2ecross.device.bundles import repair_sessions, require_minimum_version
+from e2ecross.device.receiving import (
+    DecodedMessage,
+    Received,
+    decode_ciphertext,
+    decrypt_envelope,
+    message_from,
+)
+from e2ecross.errors import IdentityChangedError, RecordCorrupted, RemoteError
+from e2ecross.state.context import Context
+from e2ecross.state.delivered import note_delivered, was_delivered
+from e2ecross.state.epoch import WitnessedReceipt
+from e2ecross.state.inbox import (
+    InboxItem,
+    confirm_in_inbox,
+    forget_arrivals,
+    has_arrived,
+    list_arrivals,
+    note_arrival,
+    put_failure,
+    put_message,
+    put_notice,
+    walk_inbox,
+)
+from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.receipt import Receipt
+from e2ecross.state.trust import require_identity
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.content import RetryRequest
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.signal_message import PreKeySignalMessage
+
+__all__ = [
+    "HandedOver",
+    "confirm",
+    "forget_acknowledged",
+    "hand_over",
+    "is_taken_in",
+    "keep_failure",
+    "list_unacknowledged",
+    "take_in",
+]
+
+
+def take_in(context: Context, number: int, data: bytes) -> None:
+    """Put what an envelope holds into the inbox.
+
+    Args:
+        context: of the device.
+        number: of the envelope at the back end.
+        data: the envelope, encoded.
+
+    Raises:
+        RemoteError: it cannot be read; see `keep_failure`. Nothing has changed.
+        StoreError: nothing has changed, and the envelope stays at the back end.
+    """
+    envelope = Envelope.decode(data)
+    message = decode_ciphertext(context, envelope)
+    if isinstance(message, PreKeySignalMessage):
+        require_minimum_version(context, message.message.version)
+    try:
+        _take_in(context, number, data, envelope, message)
+    except RecordCorrupted:
+        if not repair_sessions(context, envelope.sender):
+            raise
+        _take_in(context, number, data, envelope, message)
+
+
+def is_taken_in(context: Context, number: int, data: bytes) -> bool:
+    """Tell whether exactly this envelope was taken in under its number (of the back end)."""
+    with WitnessedReceipt(context) as tx:
+        return has_arrived(tx, number, data)
+
+
+def keep_failure(context: Context, number: int, data: bytes, error: RemoteError) -> None:
+    """Put the failure to read an envelope into the inbox, and ask its sender for the message.
+
+    Args:
+        context: of the device.
+        number: of the envelope at the back end.
+        data: the envelope, encoded.
+        error: what `take_in` has raised.
+    """
+    envelope, message = _decode(context, data)
+    with WitnessedReceipt(context) as tx:
+        if has_arrived(tx, number, data):
+            return  # another process was faster
+        note_arrival(tx, number, data)
+        retrying = envelope is not None and request_again(context, tx, envelope, message, error)
+        put_failure(context, tx, envelope, error, retrying=retrying)
+
+
+def list_unacknowledged(context: Context) -> list[int]:
+    """Return the back end's numbers of all that it may not know to have arrived."""
+    with context.store.transaction() as tx:
+        return list_arrivals(tx)
+
+
+def forget_acknowledged(context: Context, numbers: Sequence[int]) -> None:
+    """Forget numbers of the back end, because it will not hand them out again."""
+    if numbers:
+        with context.store.transaction() as tx:
+            forget_arrivals(tx, numbers)
+
+
+class HandedOver:
+    """How far one client has handed over the inbox."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self.last = 0
+
+
+def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxItem]:
+    """Return items of the inbox that were not handed over yet, at most that many."""
+    items: list[InboxItem] = []
+    with WitnessedReceipt(context) as tx:  # one thread at a time
+        for number, item in walk_inbox(context, tx, handed.last):
+            items.append(item)
+            handed.last = number
+            if len(items) == limit:
+                break
+    return items
+
+
+def confirm(context: Context, receipts: Iterable[Receipt]) -> None:
+    """Forget items, because the app has them; all or none.
+
+    Raises:
+        InvalidArgument: one is not of this inbox.
+    """
+    with context.store.transaction() as tx:
+        confirm_in_inbox(context, tx, receipts)
+
+
+def _decode(context: Context, data: bytes) -> tuple[Envelope | None, DecodedMessage | None]:
+    """Return what can be told of an envelope that could not be read."""
+    envelope = None
+    try:
+        envelope = Envelope.decode(data)
+        return envelope, decode_ciphertext(context, envelope)
+    except RemoteError:
+        return envelope, None
+
+
+def _take_in(
+    context: Context, number: int, data: bytes, envelope: Envelope, message: DecodedMessage
+) -> None:
+    with WitnessedReceipt(context) as tx:
+        if has_arrived(tx, number, data):
+            return
+        received = decrypt_envelope(context, tx, envelope, message, context.clock())
+        note_arrival(tx, number, data)
+        _keep(context, tx, envelope, received)
+
+
+def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Received) -> None:
+    """Keep what was received in the commit that has used up its message key."""
+    message = message_from(received)
+    now_ms = context.clock()
+    by_policy = _note_policy(context, tx, received)
+    if not was_delivered(tx, context.policy, message.sender, message.message_id, now_ms):
+        note_delivered(tx, context.policy, message.sender, message.message_id, now_ms)
+        if not isinstance(message.content, RetryRequest):
+            put_message(context, tx, message)
+            return
+        answer_request(context, tx, received, message.content)
+    if not received.identity_changed or by_policy:
+        return
+    # The app sees no requests and no second copies, but a changed identity is never silent.
+    error = IdentityChangedError(
+        f"a request or a second copy of a message came from {message.sender} under a new identity "
+        f"key: compare the safety number, then accept the key",
+        message.sender,
+        received.identity_key,
+    )
+    put_failure(context, tx, envelope, error, retrying=False)
+
+
+def _note_policy(context: Context, tx: Transaction, received: Received) -> bool:
+    """Tell the app what the policy has accepted; returns whether that was an identity key."""
+    sender, key = received.payload.sender, received.identity_key
+    user, devices = sender.user_id, (sender.device,)
+    by_policy = received.identity_changed and require_identity(tx, sender).identity_key == key
+    if by_policy:
+        put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, devices, key))
+    if received.version_downgraded:
+        put_notice(context, tx, Notice(NoticeKind.VERSION_DOWNGRADED, user, devices))
+    return by_policy

@@ -1,0 +1,397 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The outbox of a `Client`: what is put there, what leaves it next, and what becomes of it.
+
+Rules:
+- Encrypt and keep in one commit; the envelope leaves after it, and is forgotten when the back end
+  has it.
+- A message that was promised and is given up is told the app (`Notice`) in the commit that gives
+  it up, whoever found it out.
+- A message that is sent again goes under another message id and holds the first one inside: the
+  back end cannot tell it from a new one.
+- What waits for the user's decision about an identity key waits for nothing else, and says so once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from e2ecross.address import Address
+from e2ecross.device.sending import checked_message_id, encrypt_content
+from e2ecross.errors import UntrustedIdentity
+from e2ecross.state.context import Context
+from e2ecross.state.epoch import WitnessedTransaction, read_epoch
+from e2ecross.state.inbox import put_notice
+from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.outbox import (
+    Lane,
+    LaneName,
+    Waiting,
+    block_lane,
+    find_message,
+    find_waiting,
+    free_lane,
+    list_lane,
+    put_envelope,
+    read_lane,
+    remove_waiting,
+    replace_waiting,
+    walk_turns,
+)
+from e2ecross.state.sent import (
+    KeptMessage,
+    find_kept,
+    forget_kept,
+    is_known_id,
+    keep_other_id,
+    keep_sent,
+    was_sent,
+)
+from e2ecross.state.trust import RemoteIdentity, find_identity, note_asked
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.content import Content, Resent
+from e2ecross.wire.envelope import Envelope
+
+__all__ = [
+    "EXPIRED",
+    "MAX_NAMED",
+    "Pending",
+    "Result",
+    "drop_waiting",
+    "encrypt_message",
+    "encrypt_waiting",
+    "give_up",
+    "hold",
+    "hold_for_decision",
+    "is_settled",
+    "list_pending",
+    "may_be_sent_again",
+    "next_lanes",
+    "next_of_lane",
+    "read_epoch_to_tell",
+    "report",
+    "settle",
+    "take_back",
+]
+
+EXPIRED: Final = "expired"
+"""In the place of an error's code: the content is not kept any more."""
+MAX_NAMED: Final = 1_000
+"""Messages that one notice names."""
+_NOT_TRIED: Final = "backend_error"
+
+
+class Pending(NamedTuple):
+    """A message that still waits to be sent.
+
+    Attributes:
+        message_id: 16 bytes.
+        recipient: the device that it is for.
+        code: of what it waits for: that of an error, such as `backend_error`, `mailbox_full` or
+            `untrusted_identity`.
+    """
+
+    message_id: bytes
+    recipient: Address
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of something that was to be sent.
+
+    Attributes:
+        waiting: what.
+        code: empty when the back end has it; else that of the error for which it is given up.
+    """
+
+    waiting: Waiting
+    code: str = ""
+
+
+def encrypt_message(
+    context: Context, address: Address, content: Content, message_id: bytes
+) -> int | None:
+    """Encrypt a message and put it into the outbox, unless it is or has been there.
+
+    Returns:
+        Its number in the lane of the recipient; None when it was sent before.
+
+    Raises:
+        NoSession: there is none with the address; then nothing has changed, as with every error.
+        UntrustedIdentity: the user has to decide about its identity key first.
+        InvalidArgument: the message id (16 bytes) was used for other content.
+        SessionExhausted: the session has no message numbers left.
+    """
+    with WitnessedTransaction(context) as tx:
+        now_ms = context.clock()
+        if was_sent(tx, address, message_id, content, now_ms):
+            return find_message(tx, address, message_id)
+        lane = read_lane(tx, Lane(LaneName.MESSAGES, address))
+        if lane is not None and lane.untrusted_key:
+            raise UntrustedIdentity(address, lane.untrusted_key)
+        envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
+        keep_sent(tx, context.policy, address, message_id, content, now_ms)
+        return put_envelope(tx, envelope)
+
+
+def is_settled(context: Context, address: Address, message_id: bytes) -> bool | None:
+    """Tell what became of a message (16 bytes of id) that was put into the outbox.
+
+    Returns:
+        True: the back end has it. None: it waits. False: somebody else has found that it is
+        refused, and has left a notice.
+    """
+    with context.store.transaction() as tx:
+        if find_message(tx, address, message_id) is not None:
+            return None
+        return is_known_id(tx, address, message_id, context.clock())
+
+
+def next_lanes(context: Context, after: int, limit: int) -> tuple[list[Lane], int]:
+    """Return lanes in which something waits for the back end, and the last turn looked at.
+
+    Args:
+        context: of the device.
+        after: the turn behind which to look.
+        limit: how many lanes at most; those that wait for the user count, and are left out.
+    """
+    lanes: list[Lane] = []
+    with context.store.transaction() as tx:
+        looked_at = 0
+        for turn, lane in walk_turns(tx, after):
+            after, looked_at = turn, looked_at + 1
+            record = read_lane(tx, lane)
+            if record is not None and record.turn == turn and not record.untrusted_key:
+                lanes.append(lane)
+            if looked_at == limit:
+                break
+    return lanes, after
+
+
+def next_of_lane(context: Context, lane: Lane, limit: int) -> list[Waiting]:
+    """Return what is to be sent next in a lane; nothing when it waits for the user."""
+    with WitnessedTransaction(context) as tx:  # nothing leaves before the witness knows
+        record = read_lane(tx, lane)
+        if record is None or record.untrusted_key:
+            return []
+        return list_lane(tx, lane, limit)
+
+
+def read_epoch_to_tell(context: Context) -> int:
+    """Return the epoch to tell the back end with what is deposited."""
+    with WitnessedTransaction(context) as tx:
+        return read_epoch(tx)
+
+
+def encrypt_waiting(
+    context: Context, waiting: Waiting, before: RemoteIdentity | None
+) -> Envelope | None:
+    """Encrypt what waits for it, or give it up.
+
+    Args:
+        context: of the device.
+        waiting: what.
+        before: what was known of the recipient before a session was started for this.
+
+    Returns:
+        The envelope; None when there is nothing to be sent any more.
+
+    Raises:
+        UntrustedIdentity: the user has to decide about the recipient's identity key first.
+        LocalError: there is no session to send with.
+    """
+    address = waiting.lane.recipient
+    with WitnessedTransaction(context) as tx:
+        now_ms = context.clock()
+        current = find_waiting(tx, waiting)
+        if current is None or current.envelope is not None:  # another thread was faster
+            return None if current is None else current.envelope
+        if waiting.request is not None:
+            envelope = encrypt_content(
+                context, tx, address, waiting.request, waiting.message_id, now_ms
+            )
+            if before is None or before.asked_at_ms:
+                note_asked(tx, address, now_ms)
+        else:
+            kept = find_kept(tx, context.policy, address, waiting.message_id, now_ms)
+            if kept is None:
+                give_up(context, tx, waiting, EXPIRED)
+                return None
+            identity = find_identity(tx, address)
+            if identity is not None and identity.pending_key is not None:
+                raise UntrustedIdentity(address, identity.pending_key)  # waits for the user
+            if not may_be_sent_again(tx, kept):
+                give_up(context, tx, waiting, UntrustedIdentity.code)
+                return None
+            message_id = checked_message_id(context, None)
+            content = Resent(kept.message_id, kept.sent_at_ms, kept.content)
+            envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
+            keep_other_id(tx, context.policy, kept, message_id, now_ms)
+        replace_waiting(tx, waiting, envelope)
+        return envelope
+
+
+def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
+    """Tell whether the recipient is still who the message was for, or trusted by the user.
+
+    Else a back end that brings up a key of its own could ask for what was sent to another.
+    """
+    identity = find_identity(tx, kept.recipient)
+    if identity is None or identity.pending_key is not None:
+        return False
+    return identity.identity_key == kept.identity_key or not identity.by_policy
+
+
+def hold_for_decision(context: Context, lane: Lane, identity_key: bytes) -> None:
+    """Let a lane wait until the user has decided about an identity key (33 bytes)."""
+    with context.store.transaction() as tx:
+        hold(context, tx, lane, identity_key)
+
+
+def hold(
+    context: Context, tx: Transaction, lane: Lane, identity_key: bytes, *, added: bytes = b""
+) -> None:
+    """The same within a transaction.
+
+    Args:
+        context: of the device.
+        tx: of the operation that found it out.
+        lane: which.
+        identity_key: 33 bytes.
+        added: id of a message (16 bytes) that has just been put there, so that it is named also in
+            a lane that waited for this key before.
+    """
+    record = read_lane(tx, lane)
+    if record is None:
+        return
+    if record.untrusted_key != identity_key:
+        block_lane(tx, lane, UntrustedIdentity.code, identity_key)
+        waiting = list_lane(tx, lane, MAX_NAMED)
+        messages = tuple(item.message_id for item in waiting if item.request is None)
+    elif added:
+        messages = (added,)
+    else:
+        return
+    put_notice(
+        context,
+        tx,
+        Notice(
+            NoticeKind.IDENTITY_PENDING,
+            lane.recipient.user_id,
+            devices=(lane.recipient.device,),
+            identity_key=identity_key,
+            messages=messages,
+        ),
+    )
+
+
+def drop_waiting(context: Context, tx: Transaction, address: Address, identity_key: bytes) -> bool:
+    """Give up what waits for an identity key (33 bytes) that the user has rejected.
+
+    What is encrypted for the accepted key goes its way.
+
+    Returns:
+        Whether anything waited for it.
+    """
+    waited = False
+    for name in LaneName:
+        lane = Lane(name, address)
+        record = read_lane(tx, lane)
+        if record is None or record.untrusted_key != identity_key:
+            continue
+        waited = True
+        free_lane(tx, lane)
+        for waiting in list_lane(tx, lane):
+            if waiting.envelope is None:
+                give_up(context, tx, waiting, UntrustedIdentity.code)
+    return waited
+
+
+def settle(
+    context: Context,
+    results: Sequence[Result],
+    *,
+    blocked: Iterable[tuple[Lane, str]] = (),
+    wanted: bytes = b"",
+) -> None:
+    """Note what became of what was deposited; one transaction.
+
+    Args:
+        context: of the device.
+        results: what the back end has taken or refused for good.
+        blocked: lanes that go on later, and the code of the error that they wait to pass.
+        wanted: id of the message (16 bytes) whose caller is told by an exception, not by a notice.
+    """
+    with context.store.transaction() as tx:
+        for result in results:
+            if not result.code:
+                remove_waiting(tx, result.waiting)
+            else:
+                is_told = result.waiting.message_id == wanted
+                give_up(context, tx, result.waiting, result.code, is_told=is_told)
+        for lane, code in blocked:
+            block_lane(tx, lane, code)
+
+
+def take_back(context: Context, address: Address, message_id: bytes) -> None:
+    """Forget a message (16 bytes of id) that waits; its caller is told by an exception."""
+    with context.store.transaction() as tx:
+        number = find_message(tx, address, message_id)
+        if number is not None:
+            lane = Lane(LaneName.MESSAGES, address)
+            give_up(context, tx, Waiting(lane, number, message_id, None), "", is_told=True)
+
+
+def give_up(
+    context: Context, tx: Transaction, waiting: Waiting, code: str, *, is_told: bool = False
+) -> None:
+    """Forget something that will not be sent, and tell the app if it was a user's message.
+
+    Args:
+        context: of the device.
+        tx: of the operation that found it out.
+        waiting: what.
+        code: that of the error.
+        is_told: whether the app hears of it in another way.
+    """
+    if not remove_waiting(tx, waiting) or waiting.request is not None:
+        return
+    recipient, now_ms = waiting.lane.recipient, context.clock()
+    is_resent = waiting.lane.name is LaneName.REQUESTS
+    if is_resent and not is_known_id(tx, recipient, waiting.message_id, now_ms):
+        return  # the app was told, when another request for it was not answered
+    report(context, tx, waiting.lane.recipient, waiting.message_id, code, is_told=is_told)
+
+
+def report(
+    context: Context,
+    tx: Transaction,
+    recipient: Address,
+    message_id: bytes,
+    code: str,
+    *,
+    is_told: bool = False,
+) -> None:
+    """Tell the app that a message (16 bytes of id) will not arrive, and forget it: it will not."""
+    forget_kept(tx, context.policy, recipient, message_id, context.clock())
+    if not is_told:
+        put_notice(
+            context,
+            tx,
+            Notice(NoticeKind.NOT_DELIVERED, recipient.user_id, messages=(message_id,), code=code),
+        )
+
+
+def list_pending(context: Context) -> list[Pending]:
+    """Return all messages that wait to be sent; see `Client.pending`."""
+    found: list[Pending] = []
+    with context.store.transaction() as tx:
+        for turn, lane in walk_turns(tx):
+            record = read_lane(tx, lane)
+            if lane.name is LaneName.MESSAGES and record is not None and record.turn == turn:
+                code = record.code or _NOT_TRIED
+                found += [
+                    Pending(waiting.message_id, lane.recipient, code)
+                    for waiting in list_lane(tx, lane)
+                ]
+    return found

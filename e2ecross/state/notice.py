@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an app must hear that no message says: `Notice`, handed out by `Client.receive`.
+
+Rules:
+- A notice is written in the transaction in which it becomes true, so that work in the background
+  cannot drop it.
+"""
+
+import enum
+from dataclasses import dataclass, field
+
+from e2ecross.address import UserId
+from e2ecross.errors import RecordCorrupted
+from e2ecross.state.receipt import Receipt
+from e2ecross.wire.queue_records import InboxNotice
+
+__all__ = ["Notice", "NoticeKind", "notice_from_record", "notice_to_record"]
+
+
+class NoticeKind(enum.StrEnum):
+    """What a notice says."""
+
+    IDENTITY_CHANGED = "identity_changed"
+    """Another identity key of a contact was accepted by the policy."""
+    IDENTITY_PENDING = "identity_pending"
+    """Messages wait until the user accepts or rejects a contact's key."""
+    VERSION_DOWNGRADED = "version_downgraded"
+    """A session without post-quantum keys was accepted by the policy."""
+    NOT_DELIVERED = "not_delivered"
+    """A message that was promised is refused or given up for good."""
+    RESTORED = "restored"
+    """The store was opened as restored; `messages` may not have arrived."""
+
+
+_NUMBERS = {
+    NoticeKind.IDENTITY_CHANGED: 1,
+    NoticeKind.IDENTITY_PENDING: 2,
+    NoticeKind.VERSION_DOWNGRADED: 3,
+    NoticeKind.NOT_DELIVERED: 4,
+    NoticeKind.RESTORED: 5,
+}
+"""At rest; docs/wire-format.md, records at rest."""
+_KINDS = {number: kind for kind, number in _NUMBERS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the app must hear; confirmed like a message.
+
+    Attributes:
+        kind: what it says.
+        user: whom it is about: the contact, or of `restored` the device's own user.
+        devices: which of their devices.
+        identity_key: the key that was accepted or that waits, 33 bytes, or empty.
+        messages: ids of the messages that it is about, 16 bytes each; at most 1,000.
+        code: of `not_delivered`: that of the error, or `expired` when the content was not kept any
+            more.
+        redelivered: it may have been handed over before a crash.
+        receipt: by which `Client.confirm` finds it.
+    """
+
+    kind: NoticeKind
+    user: UserId
+    devices: tuple[int, ...] = ()
+    identity_key: bytes = b""
+    messages: tuple[bytes, ...] = ()
+    code: str = ""
+    redelivered: bool = False
+    receipt: Receipt | None = field(default=None, repr=False, compare=False)
+
+
+def notice_to_record(notice: Notice) -> InboxNotice:
+    """Return what is kept of a notice."""
+    return InboxNotice(
+        _NUMBERS[notice.kind],
+        notice.user,
+        notice.devices,
+        notice.identity_key,
+        notice.messages,
+        notice.code,
+    )
+
+
+def notice_from_record(record: InboxNotice, receipt: Receipt) -> Notice:
+    """Return the notice of a record.
+
+    Raises:
+        RecordCorrupted: it is of no kind that there is.
+    """
+    kind = _KINDS.get(record.kind)
+    if kind is None:
+        raise RecordCorrupted("an inbox record holds a notice of no kind: the store is damaged")
+    return Notice(
+        kind,
+        record.user,
+        record.devices,
+        record.identity_key,
+        record.message_ids,
+        record.code,
+        receipt=receipt,
+    )

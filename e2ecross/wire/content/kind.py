@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one kind of content is: a number, a class, and how its body is written and read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from e2ecross.errors import InvalidArgument
+from e2ecross.wire.encoding import parse, require_canonical
+from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES, MAX_CONTENT_BYTES
+
+__all__ = ["ContentKind", "parse_body", "require_content_size"]
+
+_C = TypeVar("_C")
+_M = TypeVar("_M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class ContentKind(Generic[_C]):
+    """A row of the table in `kinds.py`.
+
+    Attributes:
+        number: `content_kind`; from 2^31 on for what clients tell each other.
+        content: the class of its values.
+        encode: makes the body of a value.
+        decode: makes the value of a body from outside; raises `DecodeError`, or what the class
+            raises.
+    """
+
+    number: int
+    content: type[_C]
+    encode: Callable[[_C], bytes]
+    decode: Callable[[bytes], _C]
+
+
+def parse_body(
+    kind: type[_M], body: bytes, what: str, max_bytes: int = MAX_CONTENT_BODY_BYTES
+) -> _M:
+    """Parse the body of a content, which has exactly one encoding.
+
+    Raises:
+        DecodeError: too long, malformed, or not in its one encoding.
+    """
+    fields = parse(kind, body, what, max_bytes)
+    require_canonical(fields, body, what)
+    return fields
+
+
+def require_content_size(name: str, size: int) -> None:
+    """Raise `InvalidArgument` if what a user puts into a message has too many bytes."""
+    if size > MAX_CONTENT_BYTES:
+        raise InvalidArgument(f"{name} has {size} bytes, more than the {MAX_CONTENT_BYTES} allowed")

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The payload of a message: what only the two ends see.
+
+Rules:
+- The payload repeats what the envelope says, so that a back end that rewrites envelopes is
+  caught.
+- Exactly one encoding, also of the content.
+
+Source: docs/wire-format.md, payload.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.crypto.secret import without_frames
+from e2ecross.errors import DecodeError, RemoteError, UnsupportedVersion
+from e2ecross.wire._pb.e2ecross.v1 import content_pb2
+from e2ecross.wire.content.resent import PayloadContent, decode_content, encode_content
+from e2ecross.wire.encoding import (
+    decode_address,
+    encode_address,
+    parse,
+    require_canonical,
+    serialize,
+)
+from e2ecross.wire.limits import MAX_PLAINTEXT_BYTES, MESSAGE_ID_BYTES
+from e2ecross.wire.padding import pad, unpad
+
+__all__ = ["Payload", "decode_payload", "encode_payload"]
+
+_PAYLOAD_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The plaintext of an envelope's Signal message, without its padding.
+
+    Attributes:
+        sender: who sent it.
+        recipient: the device that it was encrypted to.
+        message_id: 16 bytes.
+        registration_id: the sender's, 0 to 2^32-1.
+        sent_at_ms: the sender's clock, milliseconds since 1970.
+        content: what the user sent.
+    """
+
+    sender: Address
+    recipient: Address
+    message_id: bytes
+    registration_id: int
+    sent_at_ms: int
+    content: PayloadContent
+
+
+def encode_payload(payload: Payload) -> bytes:
+    """Return the padded plaintext to encrypt."""
+    kind, body = encode_content(payload.content)
+    return pad(
+        serialize(
+            content_pb2.Payload(
+                version=_PAYLOAD_VERSION,
+                sender=encode_address(payload.sender),
+                destination=content_pb2.Destination(recipient=encode_address(payload.recipient)),
+                message_id=payload.message_id,
+                registration_id=payload.registration_id,
+                sent_at_ms=payload.sent_at_ms,
+                content_kind=kind,
+                content_body=body,
+            )
+        )
+    )
+
+
+def decode_payload(padded: bytes) -> Payload:
+    """Read a decrypted plaintext.
+
+    Raises:
+        DecodeError: not padded, malformed, not in its one encoding, or without a field.
+        UnsupportedVersion: a payload of a later version.
+    """
+    try:
+        return _decode_payload(padded)
+    except RemoteError as error:
+        del padded  # a peer who sends nonsense must not have it reported with the frame
+        raise without_frames(error)  # noqa: B904 - the error itself, without a cause
+
+
+def _decode_payload(padded: bytes) -> Payload:
+    data = unpad(padded)
+    fields = parse(content_pb2.Payload, data, "a payload", MAX_PLAINTEXT_BYTES)
+    if fields.version > _PAYLOAD_VERSION:
+        raise UnsupportedVersion(
+            f"payload version {fields.version} is not supported, only 1 is: upgrade e2ecross"
+        )
+    require_canonical(fields, data, "a payload")
+    if fields.version != _PAYLOAD_VERSION or len(fields.message_id) != MESSAGE_ID_BYTES:
+        raise DecodeError("a payload lacks a field")
+    return Payload(
+        sender=decode_address(fields.sender),
+        recipient=decode_address(fields.destination.recipient),
+        message_id=fields.message_id,
+        registration_id=fields.registration_id,
+        sent_at_ms=fields.sent_at_ms,
+        content=decode_content(fields.content_kind, fields.content_body),
+    )

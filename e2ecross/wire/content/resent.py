@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Resent`, content kind 2^31 + 2: a message that holds another content; and any content at all.
+
+It stands above the table of kinds, because what is in it is one of them.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from e2ecross.arguments import require_bytes, require_whole_number
+from e2ecross.errors import DecodeError, InvalidArgument
+from e2ecross.wire._pb.e2ecross.v1 import content_pb2
+from e2ecross.wire.content.kind import parse_body
+from e2ecross.wire.content.kinds import (
+    RESENT_NUMBER,
+    Content,
+    decode_alone,
+    encode_alone,
+    require_alone,
+)
+from e2ecross.wire.content.retry_request import RetryRequest
+from e2ecross.wire.encoding import serialize
+from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES, MESSAGE_ID_BYTES
+
+__all__ = ["PayloadContent", "Resent", "decode_content", "encode_content"]
+
+_MAX_RESENT_BYTES: Final = MAX_CONTENT_BODY_BYTES + 64
+"""The largest content with the id, time and kind of its first copy."""
+_MAX_UINT64: Final = 2**64 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """A message that was sent before, under another envelope and perhaps another session.
+
+    Attributes:
+        message_id: of its first envelope, 16 bytes.
+        sent_at_ms: when it was first sent by the sender's clock, milliseconds since 1970.
+        content: what it holds; never a `Resent` again.
+
+    Raises:
+        InvalidArgument: a field has the wrong type, length or value.
+    """
+
+    message_id: bytes
+    sent_at_ms: int
+    content: Content | RetryRequest
+
+    def __post_init__(self) -> None:
+        require_bytes("message_id", self.message_id, MESSAGE_ID_BYTES)
+        require_whole_number("sent_at_ms", self.sent_at_ms, high=_MAX_UINT64)
+        require_alone("content", self.content)
+
+
+PayloadContent = Content | RetryRequest | Resent
+"""What a payload can hold."""
+
+
+def encode_content(content: PayloadContent) -> tuple[int, bytes]:
+    """Return content kind and body, at most 65,604 bytes."""
+    if not isinstance(content, Resent):
+        return encode_alone(content)
+    kind, body = encode_alone(content.content)
+    return RESENT_NUMBER, serialize(
+        content_pb2.Resent(
+            message_id=content.message_id,
+            sent_at_ms=content.sent_at_ms,
+            content_kind=kind,
+            content_body=body,
+        )
+    )
+
+
+def decode_content(kind: int, body: bytes) -> PayloadContent:
+    """Read content of a known kind; carry that of any other.
+
+    Raises:
+        DecodeError: malformed, too long, not in its one encoding, or kind 0.
+    """
+    try:
+        return _decode_resent(body) if kind == RESENT_NUMBER else decode_alone(kind, body)
+    except InvalidArgument as error:
+        raise DecodeError(f"a content is not acceptable: {error}") from error
+
+
+def _decode_resent(body: bytes) -> Resent:
+    what = "a message that is sent again"
+    fields = parse_body(content_pb2.Resent, body, what, _MAX_RESENT_BYTES)
+    # The kind Resent is not in the table: a copy within a copy is refused here.
+    content = decode_alone(fields.content_kind, fields.content_body)
+    return Resent(fields.message_id, fields.sent_at_ms, content)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client and its back end exchange beside envelopes and keys: questions and answers.
+
+A question is checked when it is made. Answers are not: who receives one from outside checks it
+(`client/answers.py`).
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from e2ecross.address import MAX_DEVICE, UserId
+from e2ecross.arguments import require_list, require_type, require_whole_number
+from e2ecross.errors import BackendError, InvalidArgument
+from e2ecross.wire.bundle import PreKeyBundle
+
+__all__ = [
+    "MAX_DEPOSIT_BYTES",
+    "MAX_DEVICES_OF_USER",
+    "MAX_IN_CALL",
+    "Deposited",
+    "KeysWanted",
+    "UserKeys",
+    "Waiting",
+]
+
+MAX_IN_CALL: Final = 1_024
+"""Envelopes or users in one call: bounds how long one transaction keeps others waiting."""
+MAX_DEPOSIT_BYTES: Final = 4 * 1024 * 1024
+"""Envelopes in one call, bytes: 32 of the largest."""
+MAX_DEVICES_OF_USER: Final = 16
+"""Devices of one user whose keys one call hands out; an account has no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeysWanted:
+    """Whose keys are wanted.
+
+    Attributes:
+        user: the account.
+        devices: numbers of its devices, at most 16, each 1 to 127; kept as a frozenset. None: all
+            that have published keys. None of them: its list of devices alone.
+
+    Raises:
+        InvalidArgument: an argument has the wrong type, length or range.
+    """
+
+    user: UserId
+    devices: Collection[int] | None
+
+    def __post_init__(self) -> None:
+        require_type("user", self.user, UserId)
+        if self.devices is None:
+            return
+        require_type("devices", self.devices, Collection)
+        devices = require_list("devices", self.devices)
+        if len(devices) > MAX_DEVICES_OF_USER:
+            raise InvalidArgument(f"devices must be {MAX_DEVICES_OF_USER} numbers at most")
+        for device in devices:
+            require_whole_number("devices", device, 1, MAX_DEVICE)
+        object.__setattr__(self, "devices", frozenset(devices))
+
+
+@dataclass(frozen=True, slots=True)
+class UserKeys:
+    """Keys of one account.
+
+    Attributes:
+        device_list: empty, until accounts have lists of their devices.
+        bundles: one for each device that was wanted and has published keys.
+    """
+
+    device_list: bytes
+    bundles: tuple[PreKeyBundle, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deposited:
+    """What became of envelopes that were deposited in one call.
+
+    Attributes:
+        refused: by the place of the envelope in the call, why it was not taken: `UnknownRecipient`
+            and `BackendRefused` for good, anything else for now. All others were taken.
+        seqs: empty, until accounts have lists of their devices.
+        epochs: the highest epoch that the sender has told, by stripe; a device without a fleet has
+            the stripe 0 alone.
+    """
+
+    refused: Mapping[int, BackendError] = field(default_factory=dict)
+    seqs: Mapping[UserId, int] = field(default_factory=dict)
+    epochs: Mapping[int, int] = field(default_factory=dict)
+
+
+class Waiting(NamedTuple):
+    """An envelope in a mailbox.
+
+    Attributes:
+        number: by which it is acknowledged; ascending.
+        envelope: encoded.
+    """
+
+    number: int
+    envelope: bytes
+
+    def __repr__(self) -> str:
+        return f"<Waiting {self.number}, {len(self.envelope)} bytes>"

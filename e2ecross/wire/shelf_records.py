@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records that are kept for a time: sent messages, their ids, what was asked for again.
+
+Values hold secrets as plain bytes; they do not show them. Encoding: `record_encoding.py`.
+
+Source: docs/wire-format.md, records at rest.
+"""
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
+from e2ecross.crypto.secret import Secret
+from e2ecross.errors import RecordCorrupted
+from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
+from e2ecross.wire.limits import MESSAGE_ID_BYTES
+from e2ecross.wire.record_encoding import check_lengths, decode_record, encode_record
+
+__all__ = [
+    "SENT_DIGEST_BYTES",
+    "GenerationRecord",
+    "RetryBudgetRecord",
+    "SentRecord",
+    "decode_retry",
+    "decode_sent_id",
+    "decode_shelf",
+    "encode_retry",
+    "encode_sent_id",
+    "encode_shelf",
+]
+
+SENT_DIGEST_BYTES: Final = 2
+"""Enough to notice an id that is used for another text; no help to a thief who guesses texts."""
+
+
+class GenerationRecord(NamedTuple):
+    """Rows that will be forgotten together.
+
+    Attributes:
+        number: names their partition.
+        opened_at_ms: when the first of them was put there, milliseconds since 1970.
+        rows: how many there are.
+    """
+
+    number: int
+    opened_at_ms: int
+    rows: int
+
+
+def encode_shelf(generations: tuple[GenerationRecord, ...]) -> bytes:
+    """Return the record of a shelf's generations, oldest first."""
+    fields = storage_pb2.ShelfRecord()
+    for generation in generations:
+        fields.generations.add(
+            number=generation.number, opened_at_ms=generation.opened_at_ms, rows=generation.rows
+        )
+    return encode_record(fields)
+
+
+def decode_shelf(data: bytes) -> tuple[GenerationRecord, ...]:
+    """Return a shelf's generations, oldest first.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    what = "a shelf record"
+    fields = decode_record(storage_pb2.ShelfRecord, data, what)
+    numbers = [generation.number for generation in fields.generations]
+    if numbers != sorted(set(numbers)):
+        raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
+    return tuple(
+        GenerationRecord(generation.number, generation.opened_at_ms, generation.rows)
+        for generation in fields.generations
+    )
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class SentRecord(Secret):
+    """A sent message, kept so that it can be sent again; or the other id of one.
+
+    Attributes:
+        original_id: the message id under which the content is kept, 16 bytes; empty: here.
+        sent_at_ms: when it was first sent, milliseconds since 1970.
+        content_kind: what the body is.
+        content_body: what was sent, encoded; secret.
+        resends: how often it was sent again.
+        identity_key: the recipient's, to which it was encrypted first, 33 bytes.
+    """
+
+    original_id: bytes = b""
+    sent_at_ms: int = 0
+    content_kind: int = 0
+    content_body: bytes = b""
+    resends: int = 0
+    identity_key: bytes = b""
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        return encode_record(
+            storage_pb2.SentRecord(
+                original_id=self.original_id,
+                sent_at_ms=self.sent_at_ms,
+                content_kind=self.content_kind,
+                content_body=self.content_body,
+                resends=self.resends,
+                identity_key=self.identity_key,
+            )
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "SentRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        what = "a record of a sent message"
+        fields = decode_record(storage_pb2.SentRecord, data, what)
+        if fields.original_id:
+            check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
+        else:
+            check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
+        if bool(fields.original_id) is bool(fields.content_kind):
+            raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
+        return cls(
+            fields.original_id,
+            fields.sent_at_ms,
+            fields.content_kind,
+            fields.content_body,
+            fields.resends,
+            fields.identity_key,
+        )
+
+
+def encode_sent_id(digest: bytes) -> bytes:
+    """Return the record of a message id that was used, with 2 bytes of its content's hash."""
+    return encode_record(storage_pb2.SentIdRecord(digest=digest))
+
+
+def decode_sent_id(data: bytes) -> bytes:
+    """Return 2 bytes of the hash of the content that a message id was used for.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    what = "a record of a message id"
+    fields = decode_record(storage_pb2.SentIdRecord, data, what)
+    check_lengths(what, (fields.digest, SENT_DIGEST_BYTES))
+    return fields.digest
+
+
+@dataclass(frozen=True, slots=True)
+class RetryBudgetRecord:
+    """How often messages were asked for again, and sent again, since a window began.
+
+    Attributes:
+        window_started_at_ms: milliseconds since 1970.
+        requests: retry requests that were made.
+        answers: messages that were sent again.
+        strangers: of the total: requests to addresses that nothing authentic had come from.
+    """
+
+    window_started_at_ms: int
+    requests: int = 0
+    answers: int = 0
+    strangers: int = 0
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        return encode_record(
+            storage_pb2.RetryBudgetRecord(
+                window_started_at_ms=self.window_started_at_ms,
+                requests=self.requests,
+                answers=self.answers,
+                strangers=self.strangers,
+            )
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "RetryBudgetRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        fields = decode_record(storage_pb2.RetryBudgetRecord, data, "a retry budget record")
+        return cls(
+            fields.window_started_at_ms,
+            fields.requests,
+            fields.answers,
+            fields.strangers,
+        )
+
+
+def encode_retry(attempts: int) -> bytes:
+    """Return the record of a message that was asked for again."""
+    return encode_record(storage_pb2.RetryRecord(attempts=attempts))
+
+
+def decode_retry(data: bytes) -> int:
+    """Return how often a message was asked for again.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    return decode_record(storage_pb2.RetryRecord, data, "a retry record").attempts

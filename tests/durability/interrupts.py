@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An exception at any instruction of the stores, and what has to hold after it.
+
+Two ways to raise it: a trace function, before the Nth event (call, line, instruction, return) in
+the package's stores, which reaches every place and can be repeated; and a signal's handler, which
+comes only where Python lets signals in, but also while C code runs.
+"""
+
+import contextlib
+import signal
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import e2ecross.stores
+from e2ecross.errors import StoreError
+from e2ecross.stores import MemoryStore, SQLiteStore, Table, Transaction
+from e2ecross.stores.base import Codec
+
+_STORES: Final = str(Path(e2ecross.stores.__file__).parent)
+_TRACED: Final = (_STORES, contextlib.__file__)
+ROWS: Final = (b"one", b"two")
+NUMBER: Final[Codec[int]] = Codec(lambda number: b"%d" % number, int)
+Store = MemoryStore | SQLiteStore
+
+
+class Interrupt(BaseException):
+    """What a handler raises."""
+
+
+class RaisingAt:
+    """Raises `Interrupt` before that event in the stores, counted from 1.
+
+    Attributes:
+        came: whether there were as many events.
+    """
+
+    def __init__(self, event: int) -> None:
+        self._left = event
+        self.came = False
+
+    def __enter__(self) -> None:
+        self._before = sys.gettrace()
+        sys.settrace(self._trace)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _trace(self, frame: FrameType, _: str, __: object) -> Any:  # noqa: ANN401
+        if not frame.f_code.co_filename.startswith(_TRACED):
+            return None
+        frame.f_trace_opcodes = True
+        self._left -= 1
+        if self._left == 0:
+            self.came = True
+            raise Interrupt
+        return self._trace
+
+
+@contextmanager
+def raising_after(seconds: float) -> Iterator[None]:
+    """Raise `Interrupt` in a handler of SIGALRM."""
+
+    def handle(*_: object) -> None:
+        raise Interrupt
+
+    before = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+# --- What is interrupted --------------------------------------------------------------------
+
+
+def put_both(tx: Transaction, number: int) -> None:
+    """Write the number in both rows, as a value in one of them."""
+    tx.put(Table.SESSIONS, b"p", ROWS[0], b"%d" % number)
+    tx.put_value(Table.SESSIONS, b"p", ROWS[1], number, NUMBER)
+
+
+def read_both(tx: Transaction) -> tuple[int, int]:
+    """The numbers of both rows, out of the cache where it has them."""
+    first, second = (tx.get_value(Table.SESSIONS, b"p", row, NUMBER) for row in ROWS)
+    assert first is not None
+    assert second is not None
+    return first, second
+
+
+def commit(store: Store, number: int) -> None:
+    """A transaction that commits."""
+    with store.transaction() as tx:
+        read_both(tx)
+        put_both(tx, number)
+
+
+def fail(store: Store, number: int) -> None:
+    """A transaction whose block raises."""
+    with suppress(ZeroDivisionError), store.transaction() as tx:
+        put_both(tx, number)
+        tx.delete(Table.SESSIONS, b"p", ROWS[0])
+        raise ZeroDivisionError
+
+
+def in_savepoints(store: Store, number: int) -> None:
+    """A transaction with a savepoint that is kept and one that is undone."""
+    with store.transaction() as tx:
+        with suppress(ZeroDivisionError), tx.savepoint():
+            put_both(tx, -1)
+            raise ZeroDivisionError
+        with tx.savepoint():
+            put_both(tx, number)
+        with suppress(ZeroDivisionError), tx.savepoint():
+            tx.put_value(Table.SESSIONS, b"p", ROWS[1], -2, NUMBER)
+            raise ZeroDivisionError
+
+
+def swallow(store: Store, number: int) -> None:
+    """A block that catches what interrupts a savepoint, and commits the rest."""
+    with store.transaction() as tx:
+        put_both(tx, number)
+        with suppress(Interrupt), tx.savepoint():
+            put_both(tx, -number)
+            assert tx.list(Table.SESSIONS, b"p", limit=1) == [(ROWS[0], b"%d" % -number)]
+        with suppress(Interrupt):
+            tx.put_value(Table.INBOX, b"", b"once more", number, NUMBER)
+
+
+def list_some(store: Store, number: int) -> None:
+    """Ordered listings, between changes that keep their order up to date."""
+    with store.transaction() as tx:
+        put_both(tx, number)
+        tx.put(Table.OUTBOX, b"%d" % number, b"", b"x")
+        assert tx.list(Table.SESSIONS, b"p", limit=1, after=ROWS[0])[0][0] == ROWS[1]
+        tx.partitions(Table.OUTBOX, limit=2)
+        for partition in tx.partitions(Table.OUTBOX):
+            tx.clear(Table.OUTBOX, partition)
+        assert tx.partitions(Table.OUTBOX) == []
+
+
+WORK: Final[dict[str, Callable[[Store, int], None]]] = {
+    work.__name__: work for work in (commit, fail, in_savepoints, swallow, list_some)
+}
+
+
+# --- What has to hold -----------------------------------------------------------------------
+
+
+def check(store: Store, path: Path | None, *, before: int, number: int) -> int:
+    """Check a store after an interrupt, and return the number that both of its rows have.
+
+    That is the number of before, or the new one (with either sign); the next call works, what is
+    kept in memory is what is in the file, and the file is open for others.
+    """
+    with store.transaction() as tx:
+        first, second = read_both(tx)
+        assert first == second
+        assert first in (before, number, -number)
+        for row in ROWS:
+            assert tx.get(Table.SESSIONS, b"p", row) == b"%d" % first
+        assert [row for row, _ in tx.list(Table.SESSIONS, b"p", limit=5)] == list(ROWS)
+    if path is not None:
+        other = sqlite3.connect(path, isolation_level=None, timeout=0)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+        other.close()
+    return first
+
+
+def interrupt(
+    store: Store,
+    path: Path | None,
+    work: Callable[[Store, int], None],
+    number: int,
+    raising: AbstractContextManager[None],
+) -> None:
+    """Let the work be interrupted, and check what it leaves."""
+    before = number - 1
+    with store.transaction() as tx:
+        put_both(tx, before)
+    try:
+        with raising:
+            work(store, number)
+    except Interrupt:
+        check(store, path, before=before, number=number)  # while the traceback holds all frames
+    except StoreError as error:
+        # What a transaction says whose block went on after what may have left it half done.
+        if "nothing of it is saved" not in str(error):
+            raise
+    check(store, path, before=before, number=number)

@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An exception at any instruction of a store: it passes, and the next call works.
+
+What was committed is there whole or not at all, what is kept in memory is what is in the file, and
+neither this process nor another one waits for a holder that is none.
+
+The suite takes one instruction in so many. E2ECROSS_INTERRUPTS=N takes all of them, and N signals
+at random moments beside.
+"""
+
+import os
+import random
+import sys
+import threading
+import time
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from e2ecross.errors import StoreClosed, WrongStoreKey
+from e2ecross.stores import MemoryStore, SQLiteStore, Table
+from tests.durability.interrupts import (
+    WORK,
+    Interrupt,
+    RaisingAt,
+    Store,
+    check,
+    commit,
+    interrupt,
+    put_both,
+    raising_after,
+    read_both,
+)
+
+DEEP = "E2ECROSS_INTERRUPTS" in os.environ
+SIGNALS = int(os.environ.get("E2ECROSS_INTERRUPTS", "300"))
+SEED = int(os.environ.get("E2ECROSS_INTERRUPT_SEED", "1"))
+KEYS = (bytes(32), bytes(range(32)))
+STEPS = {"memory": 1, "sqlite": 13, "sealed-sqlite": 29}
+REKEY_STEP = 97
+
+
+def make(kind: str, path: Path, key: bytes = KEYS[0]) -> tuple[Store, Path | None]:
+    if kind == "memory":
+        return MemoryStore(busy_timeout_ms=50), None
+    sealed = kind == "sealed-sqlite"
+    return SQLiteStore(path, key=key if sealed else None, busy_timeout_ms=50), path
+
+
+@pytest.mark.parametrize("work", WORK)
+@pytest.mark.parametrize("kind", STEPS)
+def test_after_an_exception_at_any_instruction_the_next_call_works(
+    kind: str, work: str, tmp_path: Path
+) -> None:
+    store, path = make(kind, tmp_path / "store.db")
+    step = 1 if DEEP else STEPS[kind]
+    for number in count(2, 2):
+        raising = RaisingAt(1 + (number // 2 - 1) * step)
+        interrupt(store, path, WORK[work], number, raising)
+        if not raising.came:
+            break
+    assert number * step > 400
+    store.close()
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_an_interrupted_closing_can_be_done_again(kind: str, tmp_path: Path) -> None:
+    raising, event = RaisingAt(1), 1
+    while True:
+        store, path = make(kind, tmp_path / f"{event}.db")
+        with store.transaction() as tx:
+            put_both(tx, event)
+        raising = RaisingAt(event)
+        try:
+            with raising:
+                store.close()
+        except Interrupt:
+            # It is closed, or goes on.
+            with suppress(StoreClosed):
+                check(store, path, before=event, number=event)
+        store.close()
+        if path is not None:
+            assert [found.name for found in tmp_path.iterdir()] == [path.name]
+            again, _ = make(kind, path)
+            check(again, path, before=event, number=event)
+            again.close()
+            path.unlink()
+        if not raising.came:
+            break
+        event += 1 if DEEP or kind == "memory" else 23
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_an_interrupted_opening_can_be_done_again(exists: bool, tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    for event in count(1, 1 if DEEP else 37):
+        raising = RaisingAt(event)
+        with suppress(Interrupt), raising:
+            SQLiteStore(path, key=KEYS[0]).close()
+        with SQLiteStore(path, key=KEYS[0], busy_timeout_ms=50) as store:
+            with store.transaction() as tx:
+                assert tx.count(Table.SESSIONS, b"p") in (0, 2)
+                put_both(tx, event)
+            check(store, path, before=event, number=event)
+        assert [found.name for found in tmp_path.iterdir()] == [path.name]
+        if not exists:
+            path.unlink()
+        if not raising.came:
+            break
+    assert event > 300
+
+
+def opens_with(path: Path, key: bytes) -> tuple[int, int] | None:
+    try:
+        with SQLiteStore(path, key=key) as store, store.transaction() as tx:
+            return read_both(tx)
+    except WrongStoreKey:
+        return None
+
+
+def test_an_interrupted_change_of_key_goes_on_with_the_key_that_the_file_has(
+    tmp_path: Path,
+) -> None:
+    path, number = tmp_path / "store.db", 1
+    store = SQLiteStore(path, key=KEYS[0], busy_timeout_ms=50)
+    with store.transaction() as tx:
+        put_both(tx, 1)
+    keys = KEYS
+    went = {True: 0, False: 0}
+    for event in count(1, 1 if DEEP else REKEY_STEP):
+        raising = RaisingAt(event)
+        try:
+            with raising:
+                store.rekey(key=keys[1])
+        except Interrupt:
+            commit(store, number := number + 1)
+        commit(store, number := number + 1)
+        found = [opens_with(path, key) for key in keys]
+        assert sorted(found, key=str) == [(number, number), None]
+        went[found[0] is None] += 1
+        if found[0] is None:
+            keys = keys[::-1]
+        if not raising.came:
+            break
+    assert all(went.values())
+    store.close()
+
+
+def test_other_threads_go_on_after_an_interrupt(tmp_path: Path) -> None:
+    """Those that wait already, and soon; and a change of key that was cut off is theirs too."""
+    store = SQLiteStore(tmp_path / "store.db", key=KEYS[0], busy_timeout_ms=5_000)
+    commits, stop = [0, 0], threading.Event()
+    with store.transaction() as tx:
+        put_both(tx, 1)
+
+    def work(which: int) -> None:
+        while not stop.is_set():
+            with store.transaction() as tx:
+                first, second = read_both(tx)
+                assert first == second
+                put_both(tx, first + 1)
+            commits[which] += 1
+
+    threads = [threading.Thread(target=work, args=(which,)) for which in (0, 1)]
+    for thread in threads:
+        thread.start()
+    done, keys = 0, KEYS[::-1]
+    began = time.monotonic()
+    for event in range(1, 4_000, 1 if DEEP else 61):
+        try:
+            with RaisingAt(event):
+                if event % 3:
+                    with store.transaction() as tx:
+                        put_both(tx, sum(read_both(tx)) // 2 + 1)
+                    done += 1
+                else:
+                    store.rekey(key=keys[event % 2])
+        except Interrupt:
+            with store.transaction() as tx:
+                first, second = read_both(tx)
+                assert first == second
+        assert all(thread.is_alive() for thread in threads)
+    assert time.monotonic() - began < (600 if DEEP else 30)
+    stop.set()
+    for thread in threads:
+        thread.join(10)
+    assert min(commits) > 20
+    with store.transaction() as tx:
+        last = read_both(tx)[0]
+    assert sum(commits) + done <= last - 1
+    store.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGALRM")
+@pytest.mark.parametrize("kind", STEPS)
+def test_signals_at_random_moments(kind: str, tmp_path: Path) -> None:
+    """Where Python lets handlers run, and while C code does not."""
+    rng, came = random.Random(f"{SEED} {kind}"), 0
+    store, path = make(kind, tmp_path / "store.db")
+    works = list(WORK.values())
+    took = dict.fromkeys(works, 0.001)
+    number = 0
+    for number in range(2, 2 + 2 * SIGNALS // len(STEPS), 2):
+        work = rng.choice(works)
+        began = time.perf_counter()
+        interrupt(store, path, work, number, raising_after(rng.uniform(1e-6, took[work])))
+        took[work] = 0.9 * took[work] + 0.1 * max(1e-5, time.perf_counter() - began) / 2
+        came += 1
+    assert came == number // 2
+    store.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGALRM")
+def test_signals_at_random_moments_of_a_change_of_key(tmp_path: Path) -> None:
+    rng, keys, number = random.Random(SEED), KEYS, 1
+    path = tmp_path / "store.db"
+    store = SQLiteStore(path, key=KEYS[0], busy_timeout_ms=50)
+    with store.transaction() as tx:
+        put_both(tx, 1)
+        for row in range(30):
+            tx.put(Table.SENT, b"p", b"%d" % row, bytes(500))
+    took = 0.01
+    for _ in range(SIGNALS // 10):
+        began = time.perf_counter()
+        with suppress(Interrupt):
+            with raising_after(rng.uniform(1e-4, 1.2 * took)):
+                store.rekey(key=keys[1])
+            took = time.perf_counter() - began
+        commit(store, number := number + 1)
+        found = [opens_with(path, key) for key in keys]
+        assert sorted(found, key=str) == [(number, number), None]
+        if found[0] is None:
+            keys = keys[::-1]
+    store.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGALRM")
+@pytest.mark.parametrize("kind", STEPS)
+def test_a_waiting_thread_is_interrupted_and_nobody_waits_for_it(kind: str, tmp_path: Path) -> None:
+    store, _ = make(kind, tmp_path / "store.db")
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with store.transaction():
+            inside.set()
+            leave.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert inside.wait(10)
+    with pytest.raises(Interrupt), raising_after(0.02), store.transaction():
+        pass
+    leave.set()
+    holder.join(10)
+    with store.transaction() as tx:
+        put_both(tx, 1)
+    store.close()

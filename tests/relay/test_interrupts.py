@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An exception at any instruction of a call: it passes, the call was done wholly or not at all."""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from e2ecross.errors import BackendError
+from e2ecross.relay import Relay, database
+from e2ecross.wire.exchange import KeysWanted
+from tests.relay.support import ANA, BUDI, TOKO, deposit, envelope, published, register, token
+
+RELAY = str(Path(database.__file__).parent)
+COMMON = (database.__file__, contextlib.__file__)
+
+
+class Interrupt(BaseException):
+    """What a signal handler raises."""
+
+
+class Interrupter:
+    """Makes a call, and raises at the n-th of its instructions in some files."""
+
+    def __init__(self, files: tuple[str, ...], event: str, at: int) -> None:
+        self._files = files
+        self._event = event
+        self.left = at
+
+    def _trace(self, frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401
+        if not frame.f_code.co_filename.startswith(self._files):
+            return None
+        frame.f_trace_opcodes = self._event == "opcode"
+        if event == self._event:
+            self.left -= 1
+            if self.left == 0:
+                raise Interrupt
+        return self._trace
+
+    def run(self, call: Callable[[], object]) -> None:
+        before = sys.gettrace()
+        sys.settrace(self._trace)
+        try:
+            call()
+        finally:
+            sys.settrace(before)
+
+
+def in_another_thread(call: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(call).result(300)
+
+
+def content(path: Path) -> list[str]:
+    """All rows; which numbers their prekeys and the next rows have does not count."""
+    connection = sqlite3.connect(path)
+    lines = [
+        re.sub(r'("one_time_prekeys" VALUES\()\d+', r"\1", line)
+        for line in connection.iterdump()
+        if "sqlite_sequence" not in line
+    ]
+    connection.close()
+    return lines
+
+
+def two_envelopes(relay: Relay) -> None:
+    both = [envelope(ANA, BUDI, 1).encode(), envelope(ANA, TOKO, 2).encode()]
+    relay.deposit_all(token(ANA), both, epochs={0: 7})
+
+
+CALLS: dict[str, Callable[[Relay], object]] = {
+    "deposit_all": two_envelopes,
+    "fetch": lambda relay: relay.fetch(TOKO, token(TOKO), 10),
+    "acknowledge": lambda relay: relay.acknowledge(TOKO, token(TOKO), [1, 2]),
+    "publish": lambda relay: relay.publish(
+        token(BUDI), published(BUDI, [3, 4], signed_id=8, kyber=[3]), epoch=9, replace=True
+    ),
+    "fetch_keys": lambda relay: relay.fetch_keys(
+        ANA, token(ANA), [KeysWanted(BUDI.user_id, None), KeysWanted(TOKO.user_id, [1])]
+    ),
+    "move": lambda relay: relay.register(ANA, token(ANA), replaces=token(ANA, 1)),
+    "reset": lambda relay: relay.register(TOKO, token(TOKO, 1)),
+}
+
+
+CLOCK_MS = 1_700_000_000_000
+
+
+def open_relay(path: Path) -> Relay:
+    return Relay(path, authorise=lambda address, taken: True, clock=lambda: CLOCK_MS)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A relay where all have something."""
+    path = tmp_path_factory.mktemp("interrupts") / "relay.db"
+    with open_relay(path) as relay:
+        relay.register(ANA, token(ANA, 1))
+        register(relay, BUDI, TOKO)
+        relay.publish(token(BUDI), published(BUDI, [1, 2], kyber=[1, 2]), epoch=3)
+        for number in range(2):
+            deposit(relay, token(TOKO), envelope(TOKO, TOKO, 50 + number).encode(), epoch=5)
+    return path
+
+
+def prepare(relay: Relay, name: str) -> None:
+    if name != "move":
+        relay.register(ANA, token(ANA), replaces=token(ANA, 1))
+
+
+@pytest.mark.parametrize(
+    ("event", "files"),
+    [
+        pytest.param("line", (RELAY,), id="line"),
+        pytest.param("opcode", COMMON, id="instruction"),
+    ],
+)
+@pytest.mark.parametrize("name", CALLS)
+def test_an_interrupt_anywhere(
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    event: str,
+    files: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 500)
+    # In a thread of its own: where it hits the end of an `except`, Python goes on believing that
+    # the thread handles that exception.
+    in_another_thread(lambda: interrupt_anywhere(prepared, tmp_path, name, event, files))
+
+
+def interrupt_anywhere(
+    prepared: Path, folder: Path, name: str, event: str, files: tuple[str, ...]
+) -> None:
+    call, at = CALLS[name], 0
+    done: list[str] = []
+    while True:
+        path = folder / f"{at}.db"
+        shutil.copyfile(prepared, path)
+        with open_relay(path) as relay:
+            prepare(relay, name)
+            before = content(path)
+            if at == 0:
+                call(relay)
+                done = content(path)
+            else:
+                interrupter = Interrupter(files, event, at)
+                try:
+                    interrupter.run(lambda: call(relay))
+                    break
+                except Interrupt:
+                    # The frames that it was raised in are still there, with all that they hold.
+                    assert content(path) in (before, done)
+                    in_another_thread(lambda: relay._database.write(id))
+                    call(relay)
+                    # A second time it changes nothing, but that it hands out other prekeys.
+                    assert content(path) == done or name == "fetch_keys"
+        path.unlink()
+        at += 1
+    assert at > 50
+
+
+def test_an_interrupted_end_of_a_transaction_is_made_up_for(relay: Relay) -> None:
+    """Interrupted twice: also the handler that would have rolled back."""
+    connection = relay._database._connection()
+    connection.raw.execute("BEGIN IMMEDIATE")
+    connection.raw.execute("DELETE FROM accounts")
+    assert relay.fetch(ANA, token(ANA), 1) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
+def test_a_signal_at_any_time(path: Path) -> None:
+    """Handlers run between instructions, also those of the standard library."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, handle)
+    came = 0
+    try:
+        with Relay(path) as relay:
+            register(relay, ANA, BUDI)
+            for number in range(300):
+                data = envelope(ANA, BUDI, number).encode()
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, 5e-6 * (1 + number % 100))
+                    deposit(relay, token(ANA), data, epoch=number)
+                    signal.setitimer(signal.ITIMER_REAL, 0)
+                except TimeoutError:  # it passes, and not as an error of the file
+                    came += 1
+                    in_another_thread(lambda: relay._database.write(id))
+                deposit(relay, token(ANA), data)
+            assert len(relay.waiting(BUDI)) == 300
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert came > 10
+
+
+def test_a_call_inside_a_call_of_the_same_thread_is_refused(path: Path) -> None:
+    """A signal handler, or a clock, that calls the relay."""
+    calls: list[Callable[[], object]] = []
+
+    def clock() -> int:
+        while calls:
+            with pytest.raises(BackendError, match="this thread is inside "):
+                calls.pop()()
+        return CLOCK_MS
+
+    relay = Relay(path, clock=clock)
+    register(relay, ANA, BUDI)
+    calls += [lambda: relay.fetch(ANA, token(ANA), 1), relay.close]
+    deposit(relay, token(ANA), envelope(ANA, BUDI).encode())
+    assert calls == []
+    assert len(relay.waiting(BUDI)) == 1
+    relay.close()
+
+
+def test_closing_waits_for_another_thread_only_so_long(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 20)
+    relay = Relay(path)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        inside.set()
+        assert go_on.wait(10)
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(relay._database.write, hold)
+        assert inside.wait(10)
+        relay.close()
+        go_on.set()
+        holding.result(10)  # its connection was not taken away
+
+
+def test_closing_does_not_wait_for_what_an_interrupted_call_has_left(path: Path) -> None:
+    relay = Relay(path)
+    connection = relay._database._connection()
+
+    def ended() -> FrameType:
+        return sys._getframe()
+
+    connection.take(ended())
+    relay.close()
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_a_signal_handler_raises_is_no_error_of_the_file(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `TimeoutError` is an `OSError`, too."""
+
+    def interrupted(*_: object) -> None:
+        raise TimeoutError
+
+    with Relay(path) as relay:
+        register(relay, ANA)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "stat", interrupted)
+            with pytest.raises(TimeoutError):
+                relay.fetch(ANA, token(ANA), 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "open", interrupted)
+            with pytest.raises(TimeoutError):
+                Relay(path.with_name("other.db"))
+        assert relay.fetch(ANA, token(ANA), 1) == []

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is inside a gate, who waits, and who is nobody any more."""
+
+import gc
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
+from e2ecross.errors import StoreBusy, StoreError
+from e2ecross.stores.gate import Gate, Stay
+
+WAIT_SECONDS = 30
+
+
+def is_free(gate: Gate) -> bool:
+    try:
+        with Stay(gate, 0):
+            return True
+    except StoreError:
+        return False
+
+
+def test_one_at_a_time_and_in_order() -> None:
+    gate, seen, inside = Gate(), [], 0
+    threads = []
+
+    def work(number: int) -> None:
+        nonlocal inside
+        with Stay(gate, 10_000):
+            inside += 1
+            assert inside == 1
+            seen.append(number)
+            time.sleep(0.001)
+            inside -= 1
+
+    with Stay(gate, 0):
+        for number in range(8):
+            threads.append(threading.Thread(target=work, args=(number,)))
+            threads[-1].start()
+            time.sleep(0.01)
+    for thread in threads:
+        thread.join(WAIT_SECONDS)
+    assert seen == list(range(8))
+
+
+def test_who_has_waited_too_long_leaves_the_queue() -> None:
+    gate, results = Gate(), []
+
+    def wait(timeout_ms: int) -> None:
+        try:
+            with Stay(gate, timeout_ms):
+                results.append("inside")
+        except StoreBusy:
+            results.append("busy")
+
+    with Stay(gate, 0):
+        hasty = threading.Thread(target=wait, args=(50,))
+        patient = threading.Thread(target=wait, args=(10_000,))
+        hasty.start()
+        time.sleep(0.02)
+        patient.start()
+        hasty.join(WAIT_SECONDS)
+        assert results == ["busy"]
+    patient.join(WAIT_SECONDS)
+    assert results == ["busy", "inside"]
+    assert is_free(gate)
+
+
+def test_who_is_inside_does_not_wait_for_itself_behind_others() -> None:
+    gate = Gate()
+    with Stay(gate, 0):
+        waiting = threading.Thread(target=lambda: Stay(gate, 10_000).__enter__())
+        waiting.start()
+        time.sleep(0.05)
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="open in this thread"), Stay(gate, 10_000):
+            pass
+        assert time.monotonic() - began < 5
+    waiting.join(WAIT_SECONDS)
+
+
+def test_a_stay_is_begun_once() -> None:
+    gate = Gate()
+    stay = Stay(gate, 0)
+    with stay:
+        with pytest.raises(StoreError, match="once"), stay:
+            pass
+        assert not is_free(gate)
+    with pytest.raises(StoreError, match="once"), stay:
+        pass
+    assert is_free(gate)
+
+
+def test_other_ways_to_enter() -> None:
+    """By an `ExitStack`, by hand, and by who only looks."""
+    gate = Gate()
+    with ExitStack() as stack:
+        stack.enter_context(Stay(gate, 0))
+        assert not is_free(gate)
+    assert is_free(gate)
+    stay = Stay(gate, 0)
+    stay.__enter__()
+    assert hasattr(stay, "__exit__")
+    assert not is_free(gate)
+    stay.__exit__(None, None, None)
+    assert is_free(gate)
+    stay = Stay(gate, 0)
+    with stay:
+        assert callable(stay.__exit__)  # another one than the statement's
+        gc.collect()
+        assert not is_free(gate)
+    assert is_free(gate)
+
+
+def test_a_generator_is_inside_as_long_as_it_lives() -> None:
+    gate = Gate()
+
+    @contextmanager
+    def wrapped() -> Iterator[None]:
+        with Stay(gate, 0):
+            yield
+
+    def walk() -> Iterator[int]:
+        with Stay(gate, 0):
+            yield 1
+            yield 2
+
+    with wrapped():
+        assert not is_free(gate)
+    assert is_free(gate)
+    walking = walk()
+    assert next(walking) == 1
+    assert not is_free(gate)
+    del walking
+    assert is_free(gate)
+
+
+class Gone(BaseException):
+    pass
+
+
+class Unlucky(Stay):
+    """Whose end is interrupted before its first instruction."""
+
+    __slots__ = ()
+
+    def leave(self, *_: object) -> None:
+        raise Gone
+
+
+def test_who_could_not_leave_is_nobody() -> None:
+    gate = Gate()
+    unlucky = Unlucky(gate, 0)
+    with pytest.raises(Gone) as caught, unlucky:
+        assert not is_free(gate)
+    assert caught.value.__traceback__ is not None  # it holds the object, and so do we
+    assert is_free(gate)
+    waited: list[float] = []
+
+    def wait() -> None:
+        began = time.monotonic()
+        with Stay(gate, 10_000):
+            waited.append(time.monotonic() - began)
+
+    thread = threading.Thread(target=wait)
+    with pytest.raises(Gone), Unlucky(gate, 0):  # noqa: PT012
+        thread.start()
+        time.sleep(0.05)
+    thread.join(WAIT_SECONDS)
+    assert waited[0] < 5
+
+
+def test_many_threads_lose_nobody() -> None:
+    gate, count = Gate(), 0
+
+    def work() -> None:
+        nonlocal count
+        for _ in range(300):
+            with Stay(gate, 30_000):
+                seen = count
+                if seen % 50 == 0:
+                    time.sleep(0)
+                count = seen + 1
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT_SECONDS)
+    assert count == 1_800
