@@ -170,13 +170,18 @@ class _Dry:
     def __init__(self, draws: int = 0) -> None:
         self.draws = draws
 
-    def bytes(self, length: int) -> bytes:
+    def _draw(self) -> None:
         self.draws -= 1
         if self.draws < 0:
             raise OSError("no entropy")
+
+    def bytes(self, length: int) -> bytes:
+        self._draw()
         return SYSTEM_ENTROPY.bytes(length)
 
-    encapsulate = staticmethod(SYSTEM_ENTROPY.encapsulate)
+    def encapsulate(self, public_key: Any) -> Any:  # noqa: ANN401
+        self._draw()
+        return SYSTEM_ENTROPY.encapsulate(public_key)
 
 
 def test_a_store_that_is_busy_or_cannot_be_made(secrets: Secrets, tmp_path: Path) -> None:
