@@ -15,14 +15,24 @@ from e2ecross.device.health import StoreHealth, TableHealth, read_health
 from e2ecross.errors import BackendError
 from e2ecross.state.context import address_key
 from e2ecross.state.delivered import note_delivered
+from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
 from e2ecross.state.publication import PUBLICATION_ROW
-from e2ecross.state.retry_budget import BUDGET, spend_request
+from e2ecross.state.retry_budget import BUDGET, Request, spend_request
 from e2ecross.state.sent import find_kept, keep_other_id, keep_sent
 from e2ecross.state.trust import TrustState
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
-from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
+from e2ecross.wire.queue_records import (
+    InboxFailure,
+    InboxMessage,
+    LaneRecord,
+    OutboxRecord,
+    encode_arrival,
+    encode_inbox_item,
+    encode_queue_ends,
+    encode_row,
+)
 from e2ecross.wire.records import encode_publication
 from e2ecross.wire.session_records import encode_skipped_keys
 from e2ecross.wire.shelf_records import SentRecord
@@ -66,7 +76,7 @@ def busy_store(store: Store) -> Device:
     backend = BackendSimulator()
     budi, toko = make_client(BUDI, backend), make_device(TOKO)
     ana = make_client(ANA, backend, store)
-    budi.send(str(ANA), Text("one"))
+    budi.send(ANA, Text("one"))
     ana.receive()  # not confirmed: stays in the inbox
     device = ana.device
     say(device, budi.device, "an answer")
@@ -76,7 +86,7 @@ def busy_store(store: Store) -> Device:
     device.decrypt(toko.encrypt(ANA, Text("without a one-time prekey")))
     backend.unreachable = True
     with pytest.raises(BackendError):
-        ana.send(str(BUDI), Text("in the outbox"))
+        ana.send(BUDI, Text("in the outbox"))
     remember(device)
     return device
 
@@ -91,7 +101,7 @@ def remember(device: Device) -> None:
         assert kept is not None
         keep_other_id(tx, context.policy, kept, bytes(range(16)), NOW_MS)
         note_delivered(tx, context.policy, TOKO, bytes(16), NOW_MS)
-        assert spend_request(context, tx, TOKO, bytes(16), NOW_MS)
+        assert spend_request(context, tx, TOKO, bytes(16), NOW_MS) is not Request.REFUSED
 
 
 def test_a_new_device_has_a_signed_prekey_and_nothing_else(stores: Stores) -> None:
@@ -350,7 +360,7 @@ def test_every_record_that_does_not_decode_is_counted() -> None:
         for number in range(5):
             tx.put(Table.OUTBOX, b"", bytes((number,)), b"\x01garbage")
         for number in range(5, 8):
-            tx.put(Table.OUTBOX, b"", bytes((number,)), b"\x02" + OutboxRecord(b"").encode()[1:])
+            tx.put(Table.OUTBOX, b"", bytes((number,)), b"\x02" + encode_row(1)[1:])
     assert table_of(health_of(store), Table.OUTBOX) == TableHealth(Table.OUTBOX, 8, 5, 3)
 
 
@@ -373,10 +383,10 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         busy_store(store)
         before = health_of(store)
     with sqlite3.connect(path) as connection:
-        first = f"SELECT row FROM {table.value} ORDER BY partition, row LIMIT 1"  # noqa: S608
-        (row,) = connection.execute(first)
-        damage = f"UPDATE {table.value} SET record = zeroblob(64) WHERE row = ?"  # noqa: S608
-        connection.execute(damage, row)
+        first = f"SELECT partition, row FROM {table.value} ORDER BY partition, row LIMIT 1"  # noqa: S608
+        (place,) = connection.execute(first)
+        damage = f"UPDATE {table.value} SET record = zeroblob(64) WHERE (partition, row) = (?, ?)"  # noqa: S608
+        connection.execute(damage, place)
     connection.close()
     with SQLiteStore(path, key=STORE_KEY) as store:
         health = health_of(store)
@@ -388,9 +398,12 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
 @pytest.mark.parametrize(
     ("table", "place", "record"),
     [
-        (Table.OUTBOX, b"", OutboxRecord(b"no envelope").encode()),
-        (Table.INBOX, b"", InboxRecord(None, b"", 1, content_kind=1).encode()),
-        (Table.INBOX, b"", InboxRecord(ANA, b"", 1, content_kind=1, content_body=b"?").encode()),
+        (Table.OUTBOX, b"lane", OutboxRecord(b"no envelope", bytes(16)).encode()),
+        (Table.OUTBOX, b"lane", encode_row(1)),
+        (Table.OUTBOX, b"", LaneRecord(1, 2, 3).encode()),
+        (Table.INBOX, b"", encode_arrival(bytes(32))),
+        (Table.INBOX, b"", encode_inbox_item(InboxMessage(ANA, b"", 1, 1, b"?"))),
+        (Table.INBOX, ARRIVED, encode_queue_ends(1, 2)),
         (Table.REMOTE_IDENTITIES, address_key(BUDI), bytes(3)),
         (Table.SENT, b"1", SentRecord(content_kind=1, content_body=b"?").encode()),
         (Table.SENT, b"", SentRecord(original_id=bytes(16)).encode()),
@@ -399,8 +412,11 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
     ],
     ids=[
         "no-envelope",
-        "no-sender",
+        "no-copy",
+        "no-turn",
+        "no-item",
         "no-content",
+        "no-arrival",
         "another-row",
         "no-kept-content",
         "no-list",
@@ -413,19 +429,19 @@ def test_a_record_that_holds_the_wrong_thing_is_damaged(
 ) -> None:
     store = MemoryStore()
     with store.transaction() as tx:
-        tx.put(table, place, b"row", record)
+        tx.put(table, place, b"of 8 bit", record)
     assert table_of(health_of(store), table).damaged == 1
 
 
-def test_failures_wait_and_confirmed_items_do_not() -> None:
+def test_failures_wait_and_arrivals_and_ends_do_not() -> None:
     store = MemoryStore()
-    failure = InboxRecord(None, b"", 1, error_code="decode_error", error_text="why")
-    confirmed = InboxRecord(None, b"", 2, confirmed=True)
+    failure = InboxFailure(None, b"", "decode_error", "why")
     with store.transaction() as tx:
-        tx.put(Table.INBOX, b"", b"1", failure.encode())
-        tx.put(Table.INBOX, b"", b"2", confirmed.encode())
+        tx.put(Table.INBOX, b"", b"", encode_queue_ends(1, 2))
+        tx.put(Table.INBOX, b"", bytes(8), encode_inbox_item(failure))
+        tx.put(Table.INBOX, ARRIVED, bytes(8), encode_arrival(bytes(32)))
     health = health_of(store)
-    assert (health.inbox, table_of(health, Table.INBOX).records) == (1, 2)
+    assert (health.inbox, table_of(health, Table.INBOX).records) == (1, 3)
 
 
 def _drop_session(store: Store) -> None:

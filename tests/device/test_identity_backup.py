@@ -19,6 +19,7 @@ from e2ecross.errors import (
     DeviceExists,
     E2ECrossError,
     InvalidArgument,
+    NotRegistered,
     UnsupportedVersion,
     WitnessFailed,
     WrongBackupKey,
@@ -30,6 +31,7 @@ from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from tests.support.devices import (
     ANA,
     BUDI,
+    NOW_MS,
     BackendSimulator,
     FakeClock,
     Stores,
@@ -78,7 +80,8 @@ def test_an_imported_device_is_who_the_exported_one_was(stores: Stores) -> None:
     assert key_pair_from_private(number.private).public == ana.identity_key
     with new._context.store.transaction() as tx:
         record = require_device(tx)
-    assert (record.backend_token, record.registered) == (TOKEN, False)
+    assert (record.backend_token, record.replaced_token) == (b"", TOKEN)
+    assert (record.registered, record.imported_at_ms) == (False, NOW_MS)
     assert (record.adopts_epoch, record.replaces_prekeys) == (True, True)
     assert new.session_info(BUDI) is None
     assert new.remote_identity(BUDI) is None
@@ -92,12 +95,16 @@ def test_an_imported_device_is_who_the_exported_one_was(stores: Stores) -> None:
 def test_it_keeps_the_account_at_the_back_end() -> None:
     backend = BackendSimulator()
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
-    ana.send(str(BUDI), Text("from the old phone"))
+    ana.send(BUDI, Text("from the old phone"))
     budi.confirm(budi.receive())
     again = Client(bring_in(export(ana.device)), backend)
     again.register()
     assert backend.published(ANA).registration_id == again.device.registration_id
-    again.send(str(BUDI), Text("from the new one"))
+    with again.device._context.store.transaction() as tx:
+        assert require_device(tx).replaced_token == b""
+    with pytest.raises(NotRegistered):  # the installation that it was moved from has ended
+        ana.send(BUDI, Text("from the old phone once more"))
+    again.send(BUDI, Text("from the new one"))
     (message,) = budi.receive()
     assert isinstance(message, Message)
     assert (message.content, message.identity_changed) == (Text("from the new one"), False)
@@ -136,7 +143,8 @@ def test_the_example_opens() -> None:
     assert device.address == Address("whatsapp", "ana", 2)
     assert device.identity_key == key_pair_from_private(bytes(range(32))).public
     with device._context.store.transaction() as tx:
-        assert require_device(tx).backend_token == bytes(range(32, 64))
+        record = require_device(tx)
+    assert (record.backend_token, record.replaced_token) == (b"", bytes(range(32, 64)))
 
 
 def test_the_example_is_what_we_write() -> None:

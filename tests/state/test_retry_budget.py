@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much is asked for again, and sent again: each limit at N and N+1."""
 
+from dataclasses import replace
+
 import pytest
 
 from e2ecross import Address, Device, Policy, Text
-from e2ecross.state.retry_budget import BUDGET, spend_answer, spend_request
+from e2ecross.state.context import require_device, save_device
+from e2ecross.state.retry_budget import BUDGET, Request, spend_answer, spend_request
 from e2ecross.state.trust import note_asked
 from e2ecross.stores import Table
 from tests.support.devices import ANA, BUDI, DAY_MS, NOW_MS, TOKO, introduce, make_device
@@ -20,9 +23,13 @@ def ana() -> Device:
     return device
 
 
-def ask(device: Device, sender: Address, number: int, now_ms: int = NOW_MS) -> bool:
+def request(device: Device, sender: Address, number: int, now_ms: int = NOW_MS) -> Request:
     with device._context.store.transaction() as tx:
         return spend_request(device._context, tx, sender, number.to_bytes(16), now_ms)
+
+
+def ask(device: Device, sender: Address, number: int, now_ms: int = NOW_MS) -> bool:
+    return request(device, sender, number, now_ms) is not Request.REFUSED
 
 
 def answer(device: Device, requester: Address, now_ms: int = NOW_MS) -> bool:
@@ -68,39 +75,93 @@ def test_one_message_is_asked_for_three_times(ana: Device) -> None:
     assert ask(ana, TOKO, 7, days[3])  # told by its sender, too
 
 
-def test_a_stranger_is_asked_once_a_day() -> None:
+def asked(device: Device, address: Address, now_ms: int) -> None:
+    """Note that a request has been encrypted to somebody, which starts a session with them."""
+    with device._context.store.transaction() as tx:
+        note_asked(tx, address, now_ms)
+
+
+def test_a_stranger_gets_one_new_session_a_day_and_several_requests_in_it() -> None:
+    ana = make_device(ANA, policy=POLICY)
+    introduce(ana, make_device(BUDI))
+    asked(ana, BUDI, NOW_MS)
+    day = [NOW_MS, NOW_MS + 1, NOW_MS + DAY_MS - 1]
+    same = [Request.IN_SAME_SESSION] * 3
+    assert [request(ana, BUDI, n, now_ms) for n, now_ms in enumerate(day)] == same
+    assert request(ana, BUDI, 3, NOW_MS + DAY_MS - 1) is Request.REFUSED  # by the policy
+    assert request(ana, BUDI, 3, NOW_MS + DAY_MS) is Request.IN_NEW_SESSION
+
+
+def test_each_request_to_somebody_of_whom_something_was_read_goes_in_a_new_session() -> None:
     ana = make_device(ANA)
-    assert [ask(ana, BUDI, n) for n in range(3)] == [True, False, False]
     introduce(ana, make_device(TOKO))
-    assert [ask(ana, TOKO, n) for n in range(3)] == [True, True, True]
+    assert [request(ana, TOKO, n) for n in range(3)] == [Request.IN_NEW_SESSION] * 3
 
 
 def test_who_was_only_asked_is_a_stranger_until_something_authentic_comes() -> None:
     ana, budi = make_device(ANA), make_device(BUDI)
     introduce(ana, budi)
-    with ana._context.store.transaction() as tx:
-        note_asked(tx, BUDI, NOW_MS)
-    assert not ask(ana, BUDI, 1, NOW_MS)
-    # Not even when a new day of counting begins.
-    assert not ask(ana, BUDI, 1, NOW_MS + DAY_MS - 1)
-    assert ask(ana, BUDI, 1, NOW_MS + DAY_MS)
-    assert not ask(ana, BUDI, 2, NOW_MS + DAY_MS)
+    asked(ana, BUDI, NOW_MS)
+    assert request(ana, BUDI, 1) is Request.IN_SAME_SESSION
     message = ana.decrypt(budi.encrypt(ANA, Text("halo")))
     assert message.sender == BUDI
-    assert ask(ana, BUDI, 2, NOW_MS + DAY_MS)
+    assert request(ana, BUDI, 2) is Request.IN_NEW_SESSION
+
+
+def test_a_time_of_asking_that_lies_in_the_future_stops_nothing() -> None:
+    """Of a clock that was wrong: else nobody would be asked in a new session for a year."""
+    ana = make_device(ANA)
+    introduce(ana, make_device(BUDI))
+    asked(ana, BUDI, NOW_MS + 365 * DAY_MS)
+    assert request(ana, BUDI, 1) is Request.IN_NEW_SESSION
+
+
+@pytest.mark.parametrize("ahead", [1, DAY_MS, 400 * DAY_MS])
+def test_a_window_that_began_in_the_future_begins_now(ahead: int, ana: Device) -> None:
+    assert not all(ask(ana, BUDI, n, NOW_MS + ahead) for n in range(4))
+    assert not all(answer(ana, BUDI, NOW_MS + ahead) for _ in range(3))
+    assert [ask(ana, BUDI, 10 + n) for n in range(4)] == [True, True, True, False]
+    assert [answer(ana, BUDI) for _ in range(3)] == [True, True, False]
+    assert not ask(ana, BUDI, 20, NOW_MS + DAY_MS - 1)
+    assert ask(ana, BUDI, 20, NOW_MS + DAY_MS)
+
+
+def test_attempts_that_were_counted_in_the_future_are_forgotten_in_time(ana: Device) -> None:
+    """A clock that is a year ahead for a while must not stop a message for a year."""
+    future = NOW_MS + 365 * DAY_MS
+    assert [ask(ana, BUDI, 7, future + n * DAY_MS) for n in range(4)] == [True] * 3 + [False]
+    assert not ask(ana, BUDI, 7)
+    for day in range(15):  # others are asked for meanwhile, and 7 is not asked for
+        ask(ana, BUDI, 100 + day, NOW_MS + day * DAY_MS)
+    assert ask(ana, BUDI, 7, NOW_MS + 15 * DAY_MS)
+
+
+def strangers(device: Device, count: int, now_ms: int) -> list[bool]:
+    return [ask(device, Address("messenger", f"stranger{n}"), 1, now_ms) for n in range(count)]
 
 
 def test_a_hundred_strangers_are_asked_in_a_day() -> None:
     ana = make_device(ANA)
-    asked = [ask(ana, Address("messenger", f"stranger{n}"), 1) for n in range(101)]
-    assert asked == [True] * 100 + [False]
+    assert strangers(ana, 101, NOW_MS) == [True] * 100 + [False]
     introduce(ana, make_device(BUDI))
     assert ask(ana, BUDI, 1)
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "is_new"), [(0, True), (DAY_MS - 1, True), (DAY_MS, False), (-1, False)]
+)
+def test_in_the_day_after_an_import_everybody_is_a_stranger_and_is_asked(
+    age_ms: int, is_new: bool
+) -> None:
+    ana = make_device(ANA)
+    with ana._context.store.transaction() as tx:
+        save_device(tx, replace(require_device(tx), imported_at_ms=NOW_MS))
+    assert strangers(ana, 102, NOW_MS + age_ms) == [True] * 100 + [is_new] * 2
 
 
 @pytest.mark.parametrize("policy", [Policy(retry_requests=0), Policy(retry_requests_per_peer=0)])
 def test_nothing_is_asked_for_where_the_policy_says_so(policy: Policy) -> None:
     ana = make_device(ANA, policy=policy)
     introduce(ana, make_device(BUDI))
-    assert not ask(ana, BUDI, 1)
+    assert request(ana, BUDI, 1) is Request.REFUSED
     assert answer(ana, BUDI)

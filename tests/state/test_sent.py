@@ -3,20 +3,23 @@
 
 import pytest
 
-from e2ecross import Bytes, Device, Policy, Text, UnsupportedContent
-from e2ecross.errors import RecordCorrupted
+from e2ecross import Address, Bytes, Device, Policy, Text, UnsupportedContent
+from e2ecross.errors import InvalidArgument, RecordCorrupted
 from e2ecross.state.delivered import note_delivered, was_delivered
 from e2ecross.state.sent import (
     MAX_RESENDS,
+    SENT_IDS,
     count_resend,
     find_kept,
     forget_kept,
+    is_known_id,
     keep_other_id,
     keep_sent,
+    was_sent,
 )
 from e2ecross.stores import Table
-from e2ecross.wire.content import Resent, RetryRequest, encode_content
-from e2ecross.wire.shelf_records import SentRecord
+from e2ecross.wire.content import Content, Resent, RetryRequest, encode_content
+from e2ecross.wire.shelf_records import SentRecord, decode_sent_id
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -43,10 +46,10 @@ def ana(stores: Stores) -> Device:
 
 
 @pytest.mark.parametrize(
-    "content", [Text("halo"), Bytes(bytes(65_536)), UnsupportedContent(9, b"?"), REQUEST]
+    "content", [Text("halo"), Bytes(bytes(65_536)), UnsupportedContent(9, b"?")]
 )
 def test_a_message_is_found_by_recipient_and_id(
-    content: Text | Bytes | UnsupportedContent | RetryRequest, ana: Device
+    content: Text | Bytes | UnsupportedContent, ana: Device
 ) -> None:
     with ana._context.store.transaction() as tx:
         keep_sent(tx, POLICY, BUDI, MESSAGE_ID, content, NOW_MS)
@@ -128,15 +131,95 @@ def test_a_record_that_holds_no_message_is_a_damaged_store(ana: Device) -> None:
     key = make_device(BUDI).identity_key
     copy = Resent(MESSAGE_ID, NOW_MS, Text("halo"))
     store = ana._context.store
-    for kind, body in ((1, b"\xff"), encode_content(copy)):
+    for kind, body in ((1, b"\xff"), encode_content(copy), encode_content(REQUEST)):
         with store.transaction() as tx:
             keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
-        where = next(w for w in dump(store) if w[0] is Table.SENT and w[1])
+        where = next(w for w in dump(store) if w[0] is Table.SENT and len(w[1]) == 4)
         with store.transaction() as tx:
             record = SentRecord(content_kind=kind, content_body=body, identity_key=key)
             tx.put(*where, record.encode())
             with pytest.raises(RecordCorrupted, match="sent message"):
                 find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+
+
+# --- Ids ------------------------------------------------------------------------------------
+
+
+def was(device: Device, content: Content, *, days: int = 0, to: Address = BUDI) -> bool:
+    with device._context.store.transaction() as tx:
+        return was_sent(tx, to, MESSAGE_ID, content, NOW_MS + days * DAY_MS)
+
+
+def keep(device: Device, content: Content, *, policy: Policy = POLICY) -> None:
+    with device._context.store.transaction() as tx:
+        keep_sent(tx, policy, BUDI, MESSAGE_ID, content, NOW_MS)
+
+
+def test_an_id_belongs_to_its_recipient_and_content(ana: Device) -> None:
+    assert not was(ana, Text("halo"))
+    keep(ana, Text("halo"))
+    assert was(ana, Text("halo"))
+    assert not was(ana, Text("another"), to=TOKO)
+    others: tuple[Content, ...] = (
+        Text("halo "),
+        Text(""),
+        Bytes(b"halo"),
+        UnsupportedContent(9, encode_content(Text("halo"))[1]),
+    )
+    for other in others:
+        before = dump(ana._context.store)
+        with pytest.raises(InvalidArgument, match="message_id must be a new one"):
+            was(ana, other)
+        assert dump(ana._context.store) == before
+
+
+@pytest.mark.parametrize("policy", [POLICY, Policy(resend_kept_messages=0)])
+def test_an_id_is_known_for_as_long_as_any_receiver_knows_it(ana: Device, policy: Policy) -> None:
+    """Longer than the content: under an id that it knows a receiver drops another text."""
+    keep(ana, Text("halo"), policy=policy)
+    for days in (0, 7, 45, 56, 59):
+        assert was(ana, Text("halo"), days=days)
+        with pytest.raises(InvalidArgument):
+            was(ana, Text("another"), days=days)
+    for days in (75, 400):
+        assert not was(ana, Text("another"), days=days)
+
+
+def test_an_id_of_a_message_that_was_not_sent_after_all_is_free_again(ana: Device) -> None:
+    keep(ana, Text("halo"))
+    with ana._context.store.transaction() as tx:
+        assert is_known_id(tx, BUDI, MESSAGE_ID, NOW_MS)
+        assert not is_known_id(tx, TOKO, MESSAGE_ID, NOW_MS)
+        forget_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+        assert not is_known_id(tx, BUDI, MESSAGE_ID, NOW_MS)
+    assert not was(ana, Text("another"))
+
+
+def test_the_id_of_a_copy_is_none_of_the_users(ana: Device) -> None:
+    keep(ana, Text("halo"))
+    with ana._context.store.transaction() as tx:
+        kept = find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+        assert kept is not None
+        keep_other_id(tx, POLICY, kept, OTHER_ID, NOW_MS)
+        assert not is_known_id(tx, BUDI, OTHER_ID, NOW_MS)
+
+
+def test_of_a_content_two_bytes_of_a_hash_are_kept_longer(ana: Device) -> None:
+    keep(ana, Text("a secret text"))
+    with ana._context.store.transaction() as tx:
+        records = [r for place, _, r in tx.scan(Table.SENT) if place.startswith(SENT_IDS)]
+    assert [len(decode_sent_id(record)) for record in records] == [2]
+
+
+def test_a_clock_that_was_ahead_forgets_ids_in_time_and_no_earlier(ana: Device) -> None:
+    with ana._context.store.transaction() as tx:
+        keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS + 1000 * DAY_MS)
+        keep_sent(tx, POLICY, BUDI, OTHER_ID, Text("halo"), NOW_MS)
+        assert is_known_id(tx, BUDI, MESSAGE_ID, NOW_MS + 59 * DAY_MS)
+        assert not is_known_id(tx, BUDI, MESSAGE_ID, NOW_MS + 75 * DAY_MS)
+
+
+# --- What was received ----------------------------------------------------------------------
 
 
 def test_a_received_message_is_remembered_for_longer_than_any_sender_sends_again(

@@ -274,7 +274,8 @@ _WIRE: Final = {
 RECORDS: Final[Mapping[str, Format]] = {
     "device": Format(
         DeviceRecord(
-            ADDRESS, _KEY, 1, 2, 3, 5, _KEY, True, 2**40, True, True, b"\x6b" * 32, 2**40 + 1
+            *(ADDRESS, _KEY, 1, 2, 3, 5, _KEY, True, 2**40, True, True),
+            *(b"\x6b" * 32, 2**40 + 1, 2**40 + 2),
         ).encode(),
         _again(DeviceRecord),
         StoreError,

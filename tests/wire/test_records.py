@@ -8,12 +8,29 @@ import pytest
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
-from e2ecross.wire.queue_records import InboxRecord, OutboxRecord
+from e2ecross.wire.queue_records import (
+    InboxFailure,
+    InboxMessage,
+    InboxNotice,
+    InboxRecord,
+    LaneRecord,
+    OutboxRecord,
+    TurnRecord,
+    decode_arrival,
+    decode_inbox_item,
+    decode_queue_ends,
+    decode_row,
+    encode_arrival,
+    encode_inbox_item,
+    encode_queue_ends,
+    encode_row,
+)
 from e2ecross.wire.records import (
     DeviceRecord,
     KyberPrekeyRecord,
     RemoteIdentityRecord,
     SignedPrekeyRecord,
+    UpkeepRecord,
     decode_epoch,
     decode_one_time_prekey,
     decode_publication,
@@ -26,8 +43,10 @@ from e2ecross.wire.shelf_records import (
     RetryBudgetRecord,
     SentRecord,
     decode_retry,
+    decode_sent_id,
     decode_shelf,
     encode_retry,
+    encode_sent_id,
     encode_shelf,
 )
 from tests.support.formats import ADDRESS, MESSAGE_ID, PEER, RECORDS
@@ -39,11 +58,15 @@ KNOWN = PublicKey(GOOD_KEY)
 SIGNATURE = b"\x6b" * 64
 DEVICE = DeviceRecord(ADDRESS, KEY, 1, 2, 3, 4, KEY, True, 2**64 - 1)
 SIGNED = SignedPrekeyRecord(KEY, SIGNATURE, 1, 2, 65_536)
-INBOX = InboxRecord(PEER, MESSAGE_ID, 9, 1, 2, b"body", True)
+OUTBOX = OutboxRecord(b"envelope", MESSAGE_ID)
+LANE = LaneRecord(2, 2**40, 3, "untrusted_identity", GOOD_KEY)
+INBOX = InboxMessage(PEER, MESSAGE_ID, 1, 2, b"body", True, True)
+FAILURE = InboxFailure(PEER, MESSAGE_ID, "identity_changed", "text", GOOD_KEY, True)
+NOTICE = InboxNotice(4, PEER.user_id, (1, 127), GOOD_KEY, (MESSAGE_ID, bytes(16)), "expired")
 
 
 def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
-    return {name: getattr(record, name) for name in record.__dataclass_fields__}
+    return {name: getattr(record, name) for name in type(record).__annotations__}
 
 
 @pytest.mark.parametrize(
@@ -61,24 +84,41 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         KyberPrekeyRecord(KEY * 2, SIGNATURE, 1, 2),
         KyberPrekeyRecord(KEY * 2, SIGNATURE, 0),
         KyberPrekeyRecord(KEY * 2, SIGNATURE, 1, 2, is_last_resort=True),
-        OutboxRecord(b"envelope"),
-        OutboxRecord(b"envelope", PEER, MESSAGE_ID),
-        OutboxRecord(b"", PEER, MESSAGE_ID, True, True),
-        OutboxRecord(b"", PEER, MESSAGE_ID, False, True, 1, b"body"),
+        replace(DEVICE, replaced_token=SIGNATURE[:32], restored_epoch=2**64 - 1, imported_at_ms=9),
+        UpkeepRecord(1, 2, 3, 4, 5),
+        UpkeepRecord(),
+        OUTBOX,
+        OutboxRecord(b"", MESSAGE_ID, True),
+        OutboxRecord(b"", MESSAGE_ID, True, 1, b"body"),
+        LANE,
+        LaneRecord(1, 1, 1),
+        TurnRecord(1, PEER),
         SentRecord(b"", 1, 2, b"body", 3, GOOD_KEY),
         SentRecord(MESSAGE_ID),
         RetryBudgetRecord(1, 2, 3, 4),
-        INBOX,
-        InboxRecord(None, b"", 0, 0, 0, b"", False),
-        InboxRecord(None, b"", 0, error_code="decode_error", error_text="what is wrong"),
-        InboxRecord(PEER, MESSAGE_ID, 0, error_code="decode_error", error_text=""),
-        InboxRecord(PEER, MESSAGE_ID, 0, error_code="decode_error", retrying=True),
-        InboxRecord(PEER, MESSAGE_ID, 0, error_code="x", error_identity_key=GOOD_KEY),
-        InboxRecord(None, b"", 9, confirmed=True),
     ],
 )
 def test_record_survives_its_encoding(record: Any) -> None:  # noqa: ANN401
     assert _fields(type(record).decode(record.encode())) == _fields(record)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        INBOX,
+        InboxMessage(PEER, MESSAGE_ID, 0, 1, b""),
+        InboxFailure(None, b"", "decode_error", "what is wrong"),
+        InboxFailure(PEER, MESSAGE_ID, "decode_error", ""),
+        InboxFailure(PEER, MESSAGE_ID, "decode_error", "", retrying=True),
+        FAILURE,
+        NOTICE,
+        InboxNotice(0, NOTICE.user),
+    ],
+)
+def test_an_item_of_the_inbox_survives_its_encoding(item: InboxRecord) -> None:
+    again = decode_inbox_item(encode_inbox_item(item))
+    assert type(again) is type(item)
+    assert _fields(again) == _fields(item)
 
 
 def test_plain_records_survive_their_encoding() -> None:
@@ -86,6 +126,10 @@ def test_plain_records_survive_their_encoding() -> None:
     assert decode_publication(encode_publication(b"published keys")) == b"published keys"
     assert decode_epoch(encode_epoch(2**64 - 1)) == 2**64 - 1
     assert decode_retry(encode_retry(3)) == 3
+    assert decode_row(encode_row(2**64 - 1)) == 2**64 - 1
+    assert decode_queue_ends(encode_queue_ends(1, 2**64 - 1)) == (1, 2**64 - 1)
+    assert decode_arrival(encode_arrival(KEY)) == KEY
+    assert decode_sent_id(encode_sent_id(KEY[:2])) == KEY[:2]
     for shelf in ((), (GenerationRecord(0, 1, 2), GenerationRecord(3, 0, 0))):
         assert decode_shelf(encode_shelf(shelf)) == shelf
 
@@ -110,10 +154,10 @@ def test_damaged_record_is_the_stores_fault(name: str) -> None:
 
 def test_record_of_more_than_twice_an_envelope_is_refused() -> None:
     limit = 2 * 128 * 1024
-    largest = b"x" * (limit - 4)
-    assert OutboxRecord.decode(OutboxRecord(largest).encode()).envelope == largest
-    with pytest.raises(RecordCorrupted):
-        OutboxRecord.decode(OutboxRecord(largest + b"x").encode())
+    largest = replace(OUTBOX, envelope=b"x" * (limit - 4 - 18))
+    assert OutboxRecord.decode(largest.encode()).envelope == largest.envelope
+    with pytest.raises(RecordCorrupted, match=f"has {limit + 2} bytes"):
+        OutboxRecord.decode(replace(largest, envelope=largest.envelope + b"x").encode())
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])
@@ -132,14 +176,31 @@ def test_other_values_of_another_length_are_refused() -> None:
         replace(DEVICE, backend_token=bytes(31)),
         replace(DEVICE, backend_token=bytes(33)),
         replace(SIGNED, signature=bytes(63)),
-        replace(INBOX, message_id=bytes(15)),
-        OutboxRecord(b"", PEER, bytes(15)),
+        replace(DEVICE, replaced_token=bytes(31)),
+        replace(OUTBOX, message_id=bytes(15)),
+        replace(OUTBOX, message_id=b""),
+        replace(LANE, untrusted_key=GOOD_KEY[1:]),
         SentRecord(bytes(17)),
         SentRecord(content_kind=1, identity_key=GOOD_KEY[1:]),
-        replace(INBOX, error_code="x", error_identity_key=GOOD_KEY[1:]),
     ):
         with pytest.raises(RecordCorrupted, match="wrong length"):
             type(record).decode(record.encode())
+    items: tuple[InboxRecord, ...] = (
+        replace(INBOX, message_id=bytes(15)),
+        replace(FAILURE, message_id=bytes(17)),
+        replace(FAILURE, identity_key=GOOD_KEY[1:]),
+        replace(NOTICE, identity_key=GOOD_KEY[1:]),
+        replace(NOTICE, message_ids=(MESSAGE_ID, bytes(17))),
+    )
+    for item in items:
+        with pytest.raises(RecordCorrupted, match="wrong length"):
+            decode_inbox_item(encode_inbox_item(item))
+    for length in (0, 31, 33):
+        with pytest.raises(RecordCorrupted, match="wrong length"):
+            decode_arrival(encode_arrival(bytes(length)))
+    for length in (0, 1, 3):
+        with pytest.raises(RecordCorrupted, match="wrong length"):
+            decode_sent_id(encode_sent_id(bytes(length)))
 
 
 @pytest.mark.parametrize("key", [key for key in BAD_KEYS.values() if key])
@@ -155,40 +216,59 @@ def test_a_remote_identity_holds_keys_alone(key: bytes) -> None:
 
 
 def test_record_without_a_good_address_is_refused() -> None:
-    for record, number in ((DEVICE, 1), (INBOX, 1)):
-        bad = message([(number, message([(1, b"whatsapp"), (2, b"ana"), (3, 200)]))])
-        data = record.encode()
-        form = RECORDS["device" if record is DEVICE else "inbox message"]
+    for data, name in ((DEVICE.encode(), "device"), (encode_inbox_item(INBOX), "inbox message")):
+        bad = message([(1, message([(1, b"whatsapp"), (2, b"ana"), (3, 200)]))])
+        form = RECORDS[name]
         rest = data[1:][len(message([(1, _address_bytes(data))])) :]
         with pytest.raises(RecordCorrupted, match="no address"):
             form.reencode(b"\x01" + bad + rest)
+    with pytest.raises(RecordCorrupted, match="a turn record holds no address"):
+        TurnRecord.decode(b"\x01" + message([(1, 1), (2, bad[2:])]))
 
 
 def _address_bytes(data: bytes) -> bytes:
     return data[3 : 3 + data[2]]
 
 
-def test_inbox_record_holds_a_message_a_failure_or_a_confirmation() -> None:
+def test_an_inbox_record_holds_a_message_a_failure_or_a_notice() -> None:
     for item in (
         b"",
-        message([(6, 0)]),
-        message([(5, b"")]),
-        message([(5, message([(2, b"text")]))]),
+        message([(1, _address())]),
+        message([(1, _address()), (4, b"")]),  # no content
+        message([(4, message([(2, 1)]))]),  # nobody's
+        message([(9, KEY)]),
     ):
         with pytest.raises(RecordCorrupted, match="holds nothing"):
-            InboxRecord.decode(b"\x01" + item)
-    assert InboxRecord.decode(b"\x01" + message([(4, b"")])).error_code == ""
+            decode_inbox_item(b"\x01" + item)
 
 
-def test_outbox_and_sent_records_hold_something_and_no_two_things() -> None:
-    for record in (
-        OutboxRecord(b""),
-        OutboxRecord(b"envelope", None, MESSAGE_ID),
-        SentRecord(identity_key=GOOD_KEY),
-        SentRecord(MESSAGE_ID, content_kind=1),
-    ):
+def _address() -> bytes:
+    return message([(1, b"whatsapp"), (2, b"ana"), (3, 1)])
+
+
+def test_a_notice_is_about_somebody() -> None:
+    for user in ([], [(2, b"")], [(2, message([(1, b"whatsapp"), (2, b"NO")]))]):
+        with pytest.raises(RecordCorrupted, match="names no user"):
+            decode_inbox_item(b"\x01" + message([(7, message([(1, 1), *user]))]))
+
+
+@pytest.mark.parametrize("ends", [(0, 0), (0, 1), (2, 1), (1, 0)])
+def test_a_queue_begins_at_1_and_ends_behind_it(ends: tuple[int, int]) -> None:
+    with pytest.raises(RecordCorrupted, match="a queue record contradicts itself"):
+        decode_queue_ends(encode_queue_ends(*ends))
+    with pytest.raises(RecordCorrupted, match="a lane record contradicts itself"):
+        LaneRecord.decode(LaneRecord(*ends, turn=1).encode())
+
+
+def test_a_lane_has_a_turn() -> None:
+    with pytest.raises(RecordCorrupted, match="a lane record has no turn"):
+        LaneRecord.decode(LaneRecord(1, 2, 0).encode())
+
+
+def test_sent_records_hold_something_and_no_two_things() -> None:
+    for record in (SentRecord(identity_key=GOOD_KEY), SentRecord(MESSAGE_ID, content_kind=1)):
         with pytest.raises(RecordCorrupted, match="holds nothing"):
-            type(record).decode(record.encode())
+            SentRecord.decode(record.encode())
 
 
 def test_generations_of_a_shelf_ascend() -> None:
@@ -199,7 +279,7 @@ def test_generations_of_a_shelf_ascend() -> None:
 
 
 @pytest.mark.parametrize(
-    "record", [DEVICE, SIGNED, INBOX, SentRecord(b"", 1, 2, b"body", 0, GOOD_KEY)]
+    "record", [DEVICE, SIGNED, OUTBOX, INBOX, SentRecord(b"", 1, 2, b"body", 0, GOOD_KEY)]
 )
 def test_record_with_secrets_does_not_show_them(record: object) -> None:
     assert repr(record) == f"<{type(record).__name__}: secret>"

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A queue in a store: numbers, order, and what it costs."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from e2ecross.errors import RecordCorrupted
+from e2ecross.state.queue import ENDS_ROW, Queue, number_row
+from e2ecross.stores import MemoryStore, Store, Table
+from e2ecross.wire.queue_records import encode_queue_ends
+from tests.support.devices import SpyStore, Stores
+
+QUEUE = Queue(Table.INBOX, b"")
+
+
+def fill(store: Store, count: int) -> None:
+    with store.transaction() as tx:
+        for number in range(1, count + 1):
+            assert QUEUE.append(tx, b"%d" % number) == number
+
+
+def walked(store: Store, after: int = 0) -> list[int]:
+    with store.transaction() as tx:
+        return [number for number, _ in QUEUE.walk(tx, after)]
+
+
+def remove(store: Store, *numbers: int) -> None:
+    with store.transaction() as tx:
+        for number in numbers:
+            QUEUE.remove(tx, number)
+
+
+def test_rows_come_in_the_order_in_which_they_were_put(stores: Stores) -> None:
+    fill(stores.open("ana"), 300)
+    with stores.reopen("ana").transaction() as tx:
+        assert [*QUEUE.walk(tx)] == [(n, b"%d" % n) for n in range(1, 301)]
+        assert [*QUEUE.walk(tx, 298)] == [(299, b"299"), (300, b"300")]
+        assert [*QUEUE.walk(tx, 300)] == [*QUEUE.walk(tx, 10**6)] == []
+        assert QUEUE.get(tx, 256) == b"256"
+        assert QUEUE.get(tx, 301) is None
+
+
+def test_a_number_is_never_given_twice() -> None:
+    store = MemoryStore()
+    fill(store, 3)
+    remove(store, 3, 2, 1)
+    assert walked(store) == []
+    with store.transaction() as tx:
+        assert QUEUE.append(tx, b"") == 4
+        QUEUE.remove(tx, 4)
+        QUEUE.remove(tx, 4)
+        assert [*QUEUE.walk(tx)] == []
+        assert QUEUE.append(tx, b"") == 5
+
+
+def test_what_was_ever_given_is_known() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        assert not any(QUEUE.was_given(tx, number) for number in (-1, 0, 1, 2))
+    fill(store, 2)
+    remove(store, 1)
+    with store.transaction() as tx:
+        known = [number for number in range(-1, 5) if QUEUE.was_given(tx, number)]
+    assert known == [1, 2]
+    remove(store, 2)
+    with store.transaction() as tx:
+        assert QUEUE.was_given(tx, 2)
+
+
+def test_a_row_is_removed_in_the_middle_and_the_others_keep_their_numbers() -> None:
+    store = MemoryStore()
+    fill(store, 5)
+    remove(store, 3, 4)
+    assert walked(store) == [1, 2, 5]
+    assert walked(store, 2) == [5]
+    remove(store, 1, 2)
+    assert walked(store) == [5]
+    remove(store, 77)  # never was there
+    assert walked(store) == [5]
+
+
+def test_rows_that_are_removed_while_somebody_walks_are_left_out() -> None:
+    store = MemoryStore()
+    fill(store, 6)
+    seen = []
+    with store.transaction() as tx:
+        for number, _ in QUEUE.walk(tx):
+            seen.append(number)
+            QUEUE.remove(tx, number)
+            QUEUE.remove(tx, number + 1)
+        assert QUEUE.append(tx, b"") == 7
+    assert seen == [1, 3, 5]
+    assert walked(store) == [7]
+
+
+def test_rows_that_are_put_while_somebody_walks_come_at_the_end() -> None:
+    store = MemoryStore()
+    fill(store, 2)
+    seen = []
+    with store.transaction() as tx:
+        for number, record in QUEUE.walk(tx):
+            seen.append(number)
+            if number < 4:
+                QUEUE.append(tx, record)
+    assert seen == [1, 2, 3, 4, 5]
+
+
+def test_two_queues_of_one_table_do_not_meet() -> None:
+    store, other = MemoryStore(), Queue(Table.INBOX, b"other")
+    fill(store, 3)
+    with store.transaction() as tx:
+        assert other.append(tx, b"mine") == 1
+        QUEUE.remove(tx, 1)
+        assert [*other.walk(tx)] == [(1, b"mine")]
+        assert not other.was_given(tx, 2)
+
+
+def test_ends_that_contradict_themselves_are_a_damaged_store() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        tx.put(Table.INBOX, b"", ENDS_ROW, encode_queue_ends(3, 2))
+        with pytest.raises(RecordCorrupted, match="a queue record contradicts itself"):
+            QUEUE.append(tx, b"")
+
+
+def calls(spy: SpyStore, after: int, most: int) -> int:
+    spy.forget()
+    with spy.transaction() as tx:
+        for looked_at, _ in enumerate(QUEUE.walk(tx, after), 1):
+            if looked_at == most:
+                break
+    return len(spy.operations)
+
+
+@pytest.mark.parametrize("stays", [1, 2, 500])
+def test_what_a_walk_costs_depends_on_what_it_finds_and_not_on_what_is_gone(stays: int) -> None:
+    """One row that stays at the front must not make every walk longer for ever."""
+    costs = []
+    for count in (500, 3_000):
+        spy = SpyStore(MemoryStore())
+        fill(spy, count)
+        remove(spy, *(number for number in range(1, count - 1) if number != stays))
+        calls(spy, 0, 5)  # the first that looks may remember something
+        costs.append((calls(spy, 0, 5), calls(spy, stays, 5), calls(spy, 0, 1)))
+    assert costs[0] == costs[1]
+    assert max(costs[0]) <= 5
+
+
+def test_what_putting_and_removing_cost_does_not_depend_on_what_lies_there() -> None:
+    costs = []
+    for count in (10, 2_000):
+        spy = SpyStore(MemoryStore())
+        fill(spy, count)
+        spy.forget()
+        with spy.transaction() as tx:
+            number = QUEUE.append(tx, b"")
+            for removed in (1, 5, number):
+                QUEUE.remove(tx, removed)
+            QUEUE.was_given(tx, 3)
+        costs.append(len(spy.operations))
+    assert costs[0] == costs[1] <= 12
+
+
+@settings(max_examples=60)
+@given(st.lists(st.one_of(st.none(), st.integers(0, 12), st.just("walk")), max_size=60))
+def test_a_queue_is_a_list_that_forgets_nothing_of_its_numbers(steps: list[object]) -> None:
+    """None: append. A number: remove it. `walk`: walk from everywhere, which changes nothing."""
+    store, model, given_numbers = MemoryStore(), dict[int, bytes](), 0
+    with store.transaction() as tx:
+        for step in steps:
+            if step is None:
+                given_numbers += 1
+                record = b"record %d" % given_numbers
+                assert QUEUE.append(tx, record) == given_numbers
+                model[given_numbers] = record
+            elif isinstance(step, int):
+                QUEUE.remove(tx, step)
+                model.pop(step, None)
+            else:
+                for after in range(given_numbers + 2):
+                    left = [item for item in model.items() if item[0] > after]
+                    assert [*QUEUE.walk(tx, after)] == left
+            assert [QUEUE.was_given(tx, n) for n in (given_numbers, given_numbers + 1)] == [
+                given_numbers > 0,
+                False,
+            ]
+            assert QUEUE.get(tx, given_numbers) == model.get(given_numbers)
+        assert [*QUEUE.walk(tx)] == [*model.items()]
+
+
+def test_numbers_ascend_as_bytes() -> None:
+    rows = [number_row(n) for n in (1, 255, 256, 2**32, 2**64 - 1)]
+    assert rows == sorted(rows)
+    assert {len(row) for row in rows} == {8}
