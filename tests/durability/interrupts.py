@@ -11,10 +11,12 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, ParamSpec
 
 import e2ecross.stores
 from e2ecross.errors import StoreError
@@ -25,6 +27,7 @@ _STORES: Final = str(Path(e2ecross.stores.__file__).parent)
 _TRACED: Final = (_STORES, contextlib.__file__)
 ROWS: Final = (b"one", b"two")
 NUMBER: Final[Codec[int]] = Codec(lambda number: b"%d" % number, int)
+P = ParamSpec("P")
 Store = MemoryStore | SQLiteStore
 
 
@@ -75,6 +78,21 @@ def raising_after(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def in_own_thread(test: Callable[P, None]) -> Callable[P, None]:
+    """Run a test that raises at any instruction in a thread that ends with it.
+
+    Where that hits the end of an `except`, Python goes on believing that the thread handles that
+    exception: every later error of the thread would have it as its context.
+    """
+
+    @wraps(test)
+    def run(*arguments: P.args, **keywords: P.kwargs) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(test, *arguments, **keywords).result()
+
+    return run
 
 
 # --- What is interrupted --------------------------------------------------------------------

@@ -28,6 +28,7 @@ from tests.durability.interrupts import (
     Store,
     check,
     commit,
+    in_own_thread,
     interrupt,
     put_both,
     raising_after,
@@ -51,6 +52,7 @@ def make(kind: str, path: Path, key: bytes = KEYS[0]) -> tuple[Store, Path | Non
 
 @pytest.mark.parametrize("work", WORK)
 @pytest.mark.parametrize("kind", STEPS)
+@in_own_thread
 def test_after_an_exception_at_any_instruction_the_next_call_works(
     kind: str, work: str, tmp_path: Path
 ) -> None:
@@ -66,6 +68,7 @@ def test_after_an_exception_at_any_instruction_the_next_call_works(
 
 
 @pytest.mark.parametrize("kind", STEPS)
+@in_own_thread
 def test_an_interrupted_closing_can_be_done_again(kind: str, tmp_path: Path) -> None:
     raising, event = RaisingAt(1), 1
     while True:
@@ -93,6 +96,7 @@ def test_an_interrupted_closing_can_be_done_again(kind: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("exists", [True, False])
+@in_own_thread
 def test_an_interrupted_opening_can_be_done_again(exists: bool, tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     for event in count(1, 1 if DEEP else 37):
@@ -120,6 +124,7 @@ def opens_with(path: Path, key: bytes) -> tuple[int, int] | None:
         return None
 
 
+@in_own_thread
 def test_an_interrupted_change_of_key_goes_on_with_the_key_that_the_file_has(
     tmp_path: Path,
 ) -> None:
@@ -148,6 +153,7 @@ def test_an_interrupted_change_of_key_goes_on_with_the_key_that_the_file_has(
     store.close()
 
 
+@in_own_thread
 def test_other_threads_go_on_after_an_interrupt(tmp_path: Path) -> None:
     """Those that wait already, and soon; and a change of key that was cut off is theirs too."""
     store = SQLiteStore(tmp_path / "store.db", key=KEYS[0], busy_timeout_ms=5_000)
