@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NoReturn, SupportsIndex
 
 from e2ecross.address import Address, UserId
-from e2ecross.arguments import require_list, require_type, require_whole_number
+from e2ecross.arguments import forgets_secrets, require_list, require_type, require_whole_number
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.backend import Backend
 from e2ecross.client.incoming import fetch_into_inbox, forget_what_is_gone
@@ -116,6 +116,7 @@ class Client:
         """The device."""
         return self._device
 
+    @forgets_secrets
     def register(self) -> None:
         """Claim the device's address at the back end and publish its keys; may be repeated.
 

@@ -17,7 +17,7 @@ from e2ecross.device.receiving import DecodedMessage, Received
 from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
-from e2ecross.state.outbox import Lane, LaneName, put_request, put_resend
+from e2ecross.state.outbox import Lane, LaneName, put_request, put_resend, read_lane
 from e2ecross.state.retry_budget import Request, spend_answer, spend_request
 from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, is_known_id
 from e2ecross.state.session_store import send_with_session
@@ -111,5 +111,8 @@ def answer_request(
     else:
         count_resend(tx, context.policy, kept, now_ms)
         put_resend(tx, requester, kept.message_id)
-        if pending is not None:
-            hold(context, tx, Lane(LaneName.REQUESTS, requester), pending)
+        lane = Lane(LaneName.REQUESTS, requester)
+        record = read_lane(tx, lane)
+        untrusted = pending or (record.untrusted_key if record is not None else b"")
+        if untrusted:
+            hold(context, tx, lane, untrusted, added=kept.message_id)

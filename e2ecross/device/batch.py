@@ -6,6 +6,10 @@ Rules:
   fails with the store as a whole is raised, and then nothing of it is saved or released.
 - The sessions and the epoch are written once for each peer, however many messages there are.
 - Messages of one peer are read in the order in which they are given.
+- A message that is refused alone (`LocalError`, `RemoteError`) needs no undoing, which saves a
+  savepoint for each: both operations check everything before they write the first row, and what a
+  protocol function raises it has returned no state of. What is raised later is `RecordCorrupted`,
+  or another error of the store, and undoes all of the peer, or of the batch.
 """
 
 from collections.abc import Callable, Iterable, Sequence

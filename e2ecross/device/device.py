@@ -12,7 +12,7 @@ Rules:
 from collections.abc import Iterable
 
 from e2ecross.address import Address
-from e2ecross.arguments import hides_arguments
+from e2ecross.arguments import forgets_secrets
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.device import batch, messages, prekey_upkeep, trusting
@@ -51,6 +51,7 @@ class Device:
         self._context = context
 
     @classmethod
+    @forgets_secrets
     def create(
         cls,
         address: Address,
@@ -79,6 +80,7 @@ class Device:
         return cls(create_device(address, store, given))
 
     @classmethod
+    @forgets_secrets
     def open(
         cls,
         store: Store,
@@ -114,7 +116,7 @@ class Device:
         return cls(load_context(store, given, restored=restored))
 
     @classmethod
-    @hides_arguments
+    @forgets_secrets
     def import_identity(
         cls,
         backup: bytes,
@@ -136,9 +138,9 @@ class Device:
             passphrase: the one it was given, secret.
             store: where its state will be; empty.
             policy: see `create`; likewise the others.
-            clock: see `create`.
-            entropy: see `create`.
-            witness: see `create`.
+            clock: see `policy`.
+            entropy: see `policy`.
+            witness: see `policy`.
 
         Raises:
             WrongBackupKey: another passphrase, or the backup was changed.
@@ -151,7 +153,7 @@ class Device:
         given = Surroundings(policy, clock, entropy, witness)
         return cls(import_device(backup, passphrase, store, given))
 
-    @hides_arguments
+    @forgets_secrets
     def export_identity(
         self,
         passphrase: str | bytes,
@@ -274,9 +276,7 @@ class Device:
     ) -> list[Envelope | LocalError | RecordCorrupted]:
         """Encrypt the same content for many devices, each under a message id of its own.
 
-        One transaction: all envelopes leave after one commit. It holds the store until then, about
-        a second for ten thousand addresses; give more than that in several calls if other threads
-        or processes use the store.
+        One transaction, one commit; about a second for ten thousand addresses.
 
         Args:
             addresses: of the recipients; one that is named twice gets two messages.
@@ -297,8 +297,7 @@ class Device:
         """Authenticate and decrypt many envelopes; what they change is saved before this returns.
 
         Args:
-            envelopes: envelopes or their encodings, of one sender or many. Those of one sender are
-                read in their order.
+            envelopes: or their encodings, of one sender or many; each sender's in their order.
             progress: see `encrypt_many`; called after each sender.
 
         Returns:
@@ -343,7 +342,8 @@ class Device:
     def accept_identity(self, address: Address, identity_key: bytes) -> None:
         """Accept a changed identity key, the one that `UntrustedIdentity` has named.
 
-        Sessions of another identity are not sent with again; they still read late messages.
+        Sessions of another identity only read from now on. What waited goes with the next call of
+        any `Client`.
 
         Args:
             address: whose key.
@@ -359,8 +359,8 @@ class Device:
     def reject_identity(self, address: Address, identity_key: bytes) -> None:
         """Stay with the accepted identity key, and forget another one that was seen.
 
-        For users who know that their contact has not changed: whoever runs the back end can
-        bring up a key of their own, and nothing is sent until the user has decided.
+        For users who know that their contact has not changed. What waited for the decision is given
+        up; the app is told (`Notice`).
 
         Args:
             address: whose key.

@@ -248,14 +248,30 @@ def hold_for_decision(context: Context, lane: Lane, identity_key: bytes) -> None
         hold(context, tx, lane, identity_key)
 
 
-def hold(context: Context, tx: Transaction, lane: Lane, identity_key: bytes) -> None:
-    """The same within a transaction."""
+def hold(
+    context: Context, tx: Transaction, lane: Lane, identity_key: bytes, *, added: bytes = b""
+) -> None:
+    """The same within a transaction.
+
+    Args:
+        context: of the device.
+        tx: of the operation that found it out.
+        lane: which.
+        identity_key: 33 bytes.
+        added: id of a message (16 bytes) that has just been put there, so that it is named also in
+            a lane that waited for this key before.
+    """
     record = read_lane(tx, lane)
-    if record is None or record.untrusted_key == identity_key:
+    if record is None:
         return
-    block_lane(tx, lane, UntrustedIdentity.code, identity_key)
-    waiting = list_lane(tx, lane, MAX_NAMED)
-    messages = tuple(item.message_id for item in waiting if item.request is None)
+    if record.untrusted_key != identity_key:
+        block_lane(tx, lane, UntrustedIdentity.code, identity_key)
+        waiting = list_lane(tx, lane, MAX_NAMED)
+        messages = tuple(item.message_id for item in waiting if item.request is None)
+    elif added:
+        messages = (added,)
+    else:
+        return
     put_notice(
         context,
         tx,

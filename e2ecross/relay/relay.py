@@ -26,7 +26,7 @@ from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.address import Address
 from e2ecross.arguments import (
-    hides_arguments,
+    forgets_secrets,
     require_bytes,
     require_callable,
     require_file_name,
@@ -129,7 +129,7 @@ class Relay:
 
     # --- The directory ----------------------------------------------------------------------
 
-    @hides_arguments
+    @forgets_secrets
     def register(
         self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
     ) -> None:
@@ -167,7 +167,7 @@ class Relay:
                 )
             allowed = taken
 
-    @hides_arguments
+    @forgets_secrets
     def publish(
         self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
     ) -> None:
@@ -199,7 +199,7 @@ class Relay:
 
         self._database.write(work)
 
-    @hides_arguments
+    @forgets_secrets
     def epochs(self, address: Address, token: bytes) -> dict[int, int]:
         """Return the highest epoch that the device has told, 0 if none, as that of stripe 0.
 
@@ -215,7 +215,7 @@ class Relay:
 
         return self._database.read(work)
 
-    @hides_arguments
+    @forgets_secrets
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         """Return how many one-time prekeys of the address are left to hand out.
 
@@ -233,7 +233,7 @@ class Relay:
 
         return self._database.read(work)
 
-    @hides_arguments
+    @forgets_secrets
     def fetch_keys(
         self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
     ) -> list[UserKeys | UnknownRecipient]:
@@ -273,7 +273,7 @@ class Relay:
 
     # --- The mailboxes ----------------------------------------------------------------------
 
-    @hides_arguments
+    @forgets_secrets
     def deposit_all(
         self,
         token: bytes,
@@ -315,7 +315,7 @@ class Relay:
             lambda connection: deposit_each(connection, token, batch, told, limits, self._clock())
         )
 
-    @hides_arguments
+    @forgets_secrets
     def fetch(
         self,
         address: Address,
@@ -357,7 +357,7 @@ class Relay:
 
         return self._database.read(work)
 
-    @hides_arguments
+    @forgets_secrets
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         """Remove envelopes from the address's mailbox; unknown numbers are ignored.
 

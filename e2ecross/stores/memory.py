@@ -18,7 +18,7 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, Final, NoReturn, Self, SupportsIndex, TypeVar
 
-from e2ecross.arguments import require_bytes
+from e2ecross.arguments import forget_locals, require_bytes
 from e2ecross.errors import StoreClosed, StoreError
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.stores.checks import (
@@ -133,8 +133,9 @@ class _MemoryTransaction(Turn):
         """Keep what was done, or undo it."""
         self._ended = True
         try:
-            if kind is not None:
+            if error is not None:
                 self._undo(0)
+                forget_locals(error)  # what was to be written is in them
             elif self._in_savepoint:
                 self._undo(0)
                 raise StoreError(SAVEPOINT_INTERRUPTED)

@@ -13,7 +13,7 @@ Rules:
 import struct
 from typing import Final
 
-from e2ecross.arguments import hides_arguments
+from e2ecross.arguments import forgets_secrets
 from e2ecross.crypto.aead import KEY_BYTES, NONCE_BYTES, TAG_BYTES, open_sealed, seal
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import hkdf
@@ -65,7 +65,7 @@ _BLINDING_INFO: Final = b"e2ecross store 1 blinding"
 _CHECK_DATA: Final = b"e2ecross store 1 check"
 
 
-@hides_arguments
+@forgets_secrets
 def check_store_key(
     key: object,
     passphrase: str | bytes | None = None,
@@ -90,7 +90,7 @@ def check_store_key(
     return Passphrase(passphrase, passphrase_cost)
 
 
-@hides_arguments
+@forgets_secrets
 def create_sealing(key: StoreKey, entropy: EntropySource) -> bytes:
     """Make what a new store keeps to recognise its key.
 
@@ -118,7 +118,7 @@ def create_sealing(key: StoreKey, entropy: EntropySource) -> bytes:
     return prefix + salt + nonce + check
 
 
-@hides_arguments
+@forgets_secrets
 def open_sealing(key: StoreKey, header: bytes, entropy: EntropySource) -> Sealer | None:
     """Check the key against what `create_sealing` made.
 

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import NoReturn, Self, SupportsIndex
 
-from e2ecross.arguments import hides_arguments, require_file_name
+from e2ecross.arguments import forgets_secrets, require_file_name
 from e2ecross.errors import InvalidArgument, StoreBusy
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.checks import (
@@ -86,7 +86,7 @@ class SQLiteStore:
         "_file",
     )
 
-    @hides_arguments
+    @forgets_secrets
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -115,7 +115,7 @@ class SQLiteStore:
         """
         return Block(self._file, self._connections)
 
-    @hides_arguments
+    @forgets_secrets
     def rekey(
         self,
         *,

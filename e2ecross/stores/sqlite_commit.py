@@ -16,6 +16,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
+from e2ecross.arguments import forget_locals
 from e2ecross.errors import StoreClosed, StoreError
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.gate import Stay, Turn
@@ -106,6 +107,8 @@ class Block(Turn):
         finally:
             self._undo()  # nothing is left after a commit
             self.end()
+            if error is not None:
+                forget_locals(error)  # what was to be written is in them
 
     def abandoned(self, _: object) -> None:
         """Undo it now: until somebody does, other processes wait for it."""

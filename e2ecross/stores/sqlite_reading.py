@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from e2ecross.arguments import hides_arguments, require_file_name
+from e2ecross.arguments import forgets_secrets, require_file_name
 from e2ecross.errors import StoreBusy, StoreCorrupted, StoreError
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.checks import DEFAULT_BUSY_TIMEOUT_MS
@@ -62,7 +62,7 @@ class StoreFile:
     is_intact: bool
 
 
-@hides_arguments
+@forgets_secrets
 def read_store_file(
     path: str | os.PathLike[str],
     *,

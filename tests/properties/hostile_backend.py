@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A back end that lies, and knows afterwards what it has lost.
+
+What it had taken and lost, and nothing else, may be missing in the end: an envelope has a `Fate`.
+It is lost when no mailbox has it any more although its recipient never got it as it was. What the
+recipient has fetched and acknowledged is the client's.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from e2ecross import Address, Envelope, PreKeyBundle, PublishedKeys
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    MailboxFull,
+    UnknownRecipient,
+)
+from e2ecross.wire.content import PayloadContent, RetryRequest
+from e2ecross.wire.exchange import Deposited, Waiting
+from e2ecross.wire.signal_message import VERSIONS, decode_signal_message
+from tests.attacks.support import inner_message
+from tests.support.devices import BackendSimulator, _Account, bundle_from, make_device
+
+__all__ = ["BUNDLE_LIES", "NUMBER_LIES", "REFUSALS", "Fate", "LyingBackend", "Points", "Snapshot"]
+
+REFUSALS = (UnknownRecipient, MailboxFull, BackendRefused, BackendError)
+BUNDLE_LIES = ("nobody", "another", "changed", "broken")
+NUMBER_LIES: Mapping[str, Callable[[int, int], int]] = {
+    "higher": lambda number, _: number + 5,
+    "one lower": lambda number, _: number - 1,
+    "all the same": lambda _number, _place: 3,
+    "descending": lambda number, place: number + 10 - 2 * place,
+    "none": lambda _number, _place: 0,
+    "negative": lambda number, _: -number,
+    "too high": lambda number, _: number + 2**64,
+    "highest": lambda _number, place: 2**64 - 2 + place,
+}
+
+
+class Points:
+    """Where the next action is interrupted: at its n-th call of a store or a back end."""
+
+    def __init__(self) -> None:
+        self._left: int | None = None
+        self._error: BaseException | None = None
+        self._only_store = False
+        self._is_running = False
+
+    def arm(self, calls: int, error: BaseException, *, only_store: bool) -> None:
+        """Raise that, once, when so many points have been passed."""
+        self._left, self._error, self._only_store = calls, error, only_store
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The action that is interrupted; after it everything passes."""
+        self._is_running = True
+        try:
+            yield
+        finally:
+            self.disarm()
+
+    def disarm(self) -> None:
+        """Let everything pass."""
+        self._left, self._is_running = None, False
+
+    @property
+    def armed(self) -> bool:
+        """Whether something is still to be raised."""
+        return self._is_running and self._left is not None
+
+    def pass_by(self, *, is_store: bool = False) -> None:
+        """A point: before or after something is done."""
+        if not self.armed or (self._only_store and not is_store):
+            return
+        assert self._left is not None
+        assert self._error is not None
+        self._left -= 1
+        if self._left < 0:
+            self._left = None
+            raise self._error
+
+
+@dataclass
+class Fate:
+    """What became of an envelope that the back end had taken.
+
+    Attributes:
+        envelope: decoded.
+        content: what is in it.
+        lost: how it was lost, or empty.
+        damaged: its ciphertext was changed; who it is from and its id were not.
+        readers: tokens of the installations that got it as it was, and said so.
+    """
+
+    envelope: Envelope
+    content: PayloadContent
+    lost: str = ""
+    damaged: bool = False
+    readers: set[bytes] = field(default_factory=set)
+
+
+class Snapshot(NamedTuple):
+    """All of a back end's state."""
+
+    accounts: dict[Address, _Account]
+    deposited: set[tuple[Address, Address, bytes]]
+    next_number: int
+
+
+class LyingBackend(BackendSimulator):
+    """Does all of it: drop, damage, replay, renumber, forget, refuse, hand out wrong keys."""
+
+    def __init__(self, points: Points, contents: Mapping[bytes, PayloadContent]) -> None:
+        super().__init__()
+        self.points = points
+        self.contents = contents
+        self.fates: dict[bytes, Fate] = {}
+        self.down_for: set[Address] = set()
+        self.refusals: dict[Address, list[type[BackendError]]] = {}
+        self.bundle_lies: dict[Address, list[str]] = {}
+        self.number_lies: list[Callable[[int, int], int]] = []
+        self.hides = 0  # so many fetches show nothing
+        self.counts: list[int] = []
+        self.tells_no_epoch = False
+        # What can go wrong with requests about messages; who asked whom.
+        self.refused: set[tuple[Address, Address]] = set()
+        self.misled: set[tuple[Address, Address]] = set()
+        self._released: set[Address] = set()
+        self._served: dict[tuple[Address, int], tuple[bytes, bool]] = {}
+        self._used_numbers: dict[tuple[bytes, int], bytes] = {}
+        self._latest: dict[Address, PublishedKeys] = {}
+        self._handed_out: set[tuple[bytes, int]] = set()
+
+    # --- Lies -------------------------------------------------------------------------------
+
+    def be_honest(self) -> None:
+        """Stop lying. What was lost stays lost."""
+        self._faults.clear()
+        for lies in (self.down_for, self.refusals, self.bundle_lies, self.number_lies, self.counts):
+            lies.clear()
+        self.hides, self.tells_no_epoch, self.unreachable = 0, False, False
+
+    def lose(self, address: Address, index: int) -> None:
+        """Drop an envelope of a mailbox."""
+        data = self.mailbox(address)[index]
+        self.drop(address, index)
+        self._note_losses({data}, "dropped")
+
+    def damage(self, address: Address, index: int, place: int) -> None:
+        """Change a bit of a ciphertext."""
+        data = self.mailbox(address)[index]
+        if data in self.fates:
+            envelope = self.fates[data].envelope
+            changed = bytearray(envelope.ciphertext)
+            changed[place % len(changed)] ^= 1
+            damaged = replace(envelope, ciphertext=bytes(changed)).encode()
+            self.rewrite(address, index, lambda _: damaged)
+            self.fates[data].damaged = True
+
+    def garble(self, address: Address, index: int) -> None:
+        """Make an envelope something that is none."""
+        data = self.mailbox(address)[index]
+        self.rewrite(address, index, lambda data: data[:3])
+        self._note_losses({data}, "garbled")
+
+    def release(self, address: Address, *, keep_mail: bool = True) -> None:
+        """Let whoever registers next have an address: a user has shown that it is theirs."""
+        self._released.add(address)
+        if not keep_mail:
+            lost = set(self.mailbox(address))
+            self._accounts[address].mailbox.clear()
+            self._note_losses(lost, "released")
+
+    def snapshot(self) -> Snapshot:
+        """Back all up."""
+        return Snapshot(_copied(self._accounts), set(self._deposited), self._next_number)
+
+    def put_back(self, snapshot: Snapshot) -> None:
+        """Go back to a backup: everything since is forgotten, and numbers are given again."""
+        before = {data for account in self._accounts.values() for _, data in account.mailbox}
+        self._accounts = _copied(snapshot.accounts)
+        self._deposited = set(snapshot.deposited)
+        self._next_number = snapshot.next_number
+        self._note_losses(before, "rolled back")
+
+    def _note_losses(self, datas: set[bytes], how: str) -> None:
+        left = {data for account in self._accounts.values() for _, data in account.mailbox}
+        for data in datas - left:
+            if data in self.fates:
+                self.fates[data].lost = how
+
+    # --- Calls ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _call(self, method: str) -> Iterator[None]:
+        self.points.pass_by()
+        with super()._call(method):
+            yield
+        self.points.pass_by()
+
+    def inject(self, address: Address, data: bytes) -> None:
+        """Put something into a mailbox: what was lost is there again."""
+        super().inject(address, data)
+        if data in self.fates:
+            self.fates[data].lost = ""
+        elif data in self.contents:
+            self.fates[data] = Fate(Envelope.decode(data), self.contents[data])
+
+    def register(
+        self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
+    ) -> None:
+        account = self._accounts.get(address)
+        if address in self._released and account is not None and account.token != token:
+            # The mail stays. No keys of the last installation are handed out any more.
+            self._accounts[address] = _Account(token, None, [], [], set(), account.mailbox)
+        self._released.discard(address)
+        super().register(address, token, replaces=replaces, credential=credential)
+
+    def publish(
+        self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
+    ) -> None:
+        try:
+            super().publish(token, published, epoch=epoch, replace=replace)
+        except BackendRefused:
+            # If it was taken before, then its keys are still handed out.
+            for prekey in (*published.one_time_prekeys, *published.kyber_prekeys):
+                self._handed_out.add((published.identity_key, prekey.id))
+            raise
+        finally:
+            self._latest[published.address] = published
+
+    def one_time_prekey_count(self, address: Address, token: bytes) -> int:
+        left = super().one_time_prekey_count(address, token)
+        return self.counts.pop(0) if self.counts else left
+
+    def epochs(self, address: Address, token: bytes) -> Mapping[int, int]:
+        told = super().epochs(address, token)
+        return {0: 0} if self.tells_no_epoch else told
+
+    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
+        lies = self.bundle_lies.get(address)
+        lie = lies.pop(0) if lies else ""
+        way = (requester, address)
+        if lie == "nobody":
+            self.refused.add(way)
+            raise UnknownRecipient("a lie")
+        try:
+            bundle = super().fetch_bundle(requester, token, address)
+        except UnknownRecipient:
+            self.refused.add(way)
+            raise
+        if lie in ("another", "broken"):
+            self.refused.add(way)
+            if lie == "another":
+                return replace(bundle, address=Address("other", "body"))
+            return replace(bundle, signed_prekey_signature=bytes(64))
+        if lie == "changed":
+            self.misled.add(way)
+            return false_bundle(address)
+        latest = self._latest[address]
+        ids = {bundle.one_time_prekey_id, bundle.kyber_prekey_id}
+        handed = {(bundle.identity_key, number) for number in ids if number is not None}
+        last_resort = latest.last_resort_kyber_prekey
+        if last_resort is not None:
+            handed.discard((bundle.identity_key, last_resort.id))
+        is_current = (bundle.identity_key, bundle.signed_prekey) == (
+            latest.identity_key,
+            latest.signed_prekey.public_key,
+        )
+        if not is_current or handed & self._handed_out:
+            self.misled.add(way)  # keys that are used up, or gone
+        self._handed_out |= handed
+        return bundle
+
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        for data in envelopes:
+            self._check_number(data)
+            if Envelope.decode(data).recipient in self.down_for:
+                raise BackendError("a part of the back end is out of reach")
+        with self._call("deposit_all"):
+            answer = super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
+        return replace(answer, epochs={0: 0}) if self.tells_no_epoch else answer
+
+    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
+        decoded = Envelope.decode(envelope)
+        waiting = self.refusals.get(decoded.recipient)
+        if waiting:
+            refusal = waiting.pop(0)
+            if isinstance(self.contents[envelope], RetryRequest):
+                self.refused.add((decoded.sender, decoded.recipient))
+            raise refusal("a lie")
+        super().deposit(token, envelope, epoch=epoch)
+
+    def _check_number(self, data: bytes) -> None:
+        """No two messages leave under the same ratchet key and counter."""
+        message = decode_signal_message(inner_message(Envelope.decode(data)), VERSIONS)
+        inner = inner_message(Envelope.decode(data))
+        before = self._used_numbers.setdefault((message.ratchet_key, message.counter), inner)
+        assert before == inner, "a message key was used twice"
+
+    def fetch(
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        *,
+        wait_ms: int = 0,
+        hold_ms: int = 0,
+        holder: bytes = b"",
+    ) -> list[Waiting]:
+        found = super().fetch(address, token, limit, after)
+        if self.hides:
+            self.hides -= 1
+            for number, data in found:
+                self._served[address, number] = (data, True)
+            return []
+        if self.number_lies:
+            lie = self.number_lies.pop(0)
+            lied = [Waiting(lie(n, place), data) for place, (n, data) in enumerate(found)]
+            for number, data in lied:
+                self._served[address, number] = (data, True)
+            return lied
+        for number, data in found:
+            self._served[address, number] = (data, False)
+        return found
+
+    def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
+        with self._call("acknowledge"):
+            box = self._account(address, token).mailbox
+            gone = dict(item for item in box if item[0] in numbers)
+            box[:] = [item for item in box if item[0] not in numbers]
+            for number, data in gone.items():
+                served, is_lie = self._served.get((address, number), (b"", False))
+                if served == data and not is_lie:
+                    if data in self.fates:
+                        self.fates[data].readers.add(token)
+                elif is_lie:
+                    self._note_losses({data}, "acknowledged after a lie about its number")
+
+
+def false_bundle(address: Address) -> PreKeyBundle:
+    """Keys that are not those of the address."""
+    if address not in _FALSE:
+        published = make_device(address, seed="false").publish(0)
+        last = published.last_resort_kyber_prekey
+        assert last is not None
+        _FALSE[address] = replace(
+            bundle_from(published, None),
+            kyber_prekey_id=last.id,
+            kyber_prekey=last.public_key,
+            kyber_prekey_signature=last.signature,
+        )
+    return _FALSE[address]
+
+
+_FALSE: dict[Address, PreKeyBundle] = {}
+
+
+def _copied(accounts: Mapping[Address, _Account]) -> dict[Address, _Account]:
+    return {
+        address: replace(
+            account,
+            one_time=list(account.one_time),
+            kyber=list(account.kyber),
+            seen_ids=set(account.seen_ids),
+            mailbox=list(account.mailbox),
+        )
+        for address, account in accounts.items()
+    }
+

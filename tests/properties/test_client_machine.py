@@ -1,0 +1,517 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clients, and a back end that does to them whatever it likes, in any order of events.
+
+People send, try again, receive, confirm, restart, delete and install the app, decide about keys,
+set their clocks; actions are interrupted at any call. The back end loses, damages, repeats,
+renumbers, refuses, goes back to backups, and hands out wrong keys and counts. In the end it is
+honest, everybody receives, and people decide about keys. Then:
+- each message that `send` returned or promised was shown once, or its sender holds a
+  `not_delivered` for it, or the back end had taken it and lost it; and before people decide, an
+  `identity_pending`;
+- nothing waits any more;
+- no installation was shown a message twice, no item came again after it was confirmed, and all
+  others did after a restart, flagged;
+- no two messages have left under one number of one ratchet key.
+
+Not counted as lost is what was damaged and asked for again (`FailedMessage.retrying`).
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from e2ecross import Address, Envelope, Message, Policy, Text
+from e2ecross.device import posting
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    E2ECrossError,
+    InvalidArgument,
+    MailboxFull,
+    NotRegistered,
+    RemoteError,
+    RestoredStore,
+    StoreBusy,
+    StoreCorrupted,
+    UnknownRecipient,
+)
+from e2ecross.stores import MemoryStore, SQLiteStore, Store
+from e2ecross.wire.content import PayloadContent, Resent, RetryRequest
+from tests.properties.hostile_backend import (
+    BUNDLE_LIES,
+    NUMBER_LIES,
+    REFUSALS,
+    Fate,
+    LyingBackend,
+    Points,
+    Snapshot,
+)
+from tests.properties.installations import Installation, Interrupted
+from tests.support.devices import ANA, BUDI, TOKO, FakeClock
+
+HOUR_MS = 60 * 60 * 1000
+FEW = Policy(one_time_prekeys_low=1, one_time_prekeys_target=2)
+ACCEPTING = replace(FEW, accept_changed_identity=True)
+PEOPLE = (ANA, BUDI, TOKO)
+MAX_INSTALLATIONS = 3  # of each user
+MAX_ROUNDS = 20
+REFUSED = (UnknownRecipient, BackendRefused, MailboxFull, RemoteError)
+"""What says that a message was not sent, when it does not wait."""
+METHODS = ("register", "publish", "epochs", "one_time_prekey_count", "fetch_bundle", "deposit",
+           "deposit_all", "fetch", "acknowledge")  # fmt: skip
+
+who = st.sampled_from(PEOPLE)
+index = st.integers(0, 2**16)
+T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class Mail:
+    """What a user has sent, or tried to.
+
+    Attributes:
+        sender: the installation.
+        recipient: whom it is for.
+        message_id: 16 bytes.
+        texts: those that went under the id.
+        promised: `send` has returned, or `pending` has listed it.
+        told: the last call of `send` has said that it was not sent.
+        replaced: another text was taken under the id although the first was promised: that one
+            must have been given up.
+    """
+
+    sender: Installation
+    recipient: Address
+    message_id: bytes
+    texts: list[str]
+    promised: bool = False
+    told: bool = False
+    replaced: bool = False
+
+
+@dataclass(eq=False)
+class World:
+    """All that there is, and what went in envelopes."""
+
+    kind: str
+    directory: Path | None
+    points: Points = field(default_factory=Points)
+    contents: dict[bytes, PayloadContent] = field(default_factory=dict)
+    stores: dict[str, Store] = field(default_factory=dict)
+
+    def open_store(self, name: str) -> Store:
+        """The store of an installation, as it finds it when it starts."""
+        if self.directory is None:
+            return self.stores.setdefault(name, MemoryStore())
+        if name in self.stores:
+            self.stores[name].close()
+        self.stores[name] = SQLiteStore(self.directory / f"{name}.db")
+        return self.stores[name]
+
+
+class ClientMachine(RuleBasedStateMachine):
+    """Clients with stores in memory."""
+
+    on_disk: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        directory = Path(tempfile.mkdtemp()) if self.on_disk else None
+        self.world = World("sqlite" if self.on_disk else "memory", directory)
+        self.backend = LyingBackend(self.world.points, self.world.contents)
+        self.installations: list[Installation] = []
+        self.people: dict[Address, Installation] = {}
+        self.mails: dict[bytes, Mail] = {}
+        self.snapshots: list[Snapshot] = []
+        self.is_ready = False
+        self.genuine: Callable[..., Envelope] = vars(posting)["encrypt_content"]
+        vars(posting)["encrypt_content"] = self._spy_content
+
+    def _spy_content(
+        self, context: object, tx: object, address: Address, content: PayloadContent, *more: object
+    ) -> Envelope:
+        envelope = self.genuine(context, tx, address, content, *more)
+        self.world.contents[envelope.encode()] = content
+        return envelope
+
+    @initialize(accepting=st.sets(who))
+    def set_up(self, accepting: set[Address]) -> None:
+        """Everybody installs the app; some accept changed keys without asking."""
+        for address in PEOPLE:
+            self._install(address, ACCEPTING if address in accepting else FEW, FakeClock())
+        self.is_ready = True
+
+    def _install(self, address: Address, policy: Policy, clock: FakeClock) -> None:
+        name = f"{address.user}-{len(self.installations)}"
+        me = Installation(
+            *(address, name, policy, clock, self.backend),
+            *(partial(self.world.open_store, name), self.world.points),
+        )
+        self.installations.append(me)
+        self.people[address] = me
+        self._register(me)
+
+    def _register(self, me: Installation) -> None:
+        """Register; who finds the address taken shows that it is theirs."""
+        for _ in range(2):
+            try:
+                me.client.register()
+            except BackendRefused:
+                self.backend.release(me.address)
+            except BackendError:
+                return
+            else:
+                return
+
+    def _do(self, me: Installation, action: Callable[[], T]) -> tuple[T | None, BaseException | None]:  # fmt: skip
+        """Do something that may go wrong, but in no way that it must not."""
+        try:
+            with self.world.points.running():
+                return action(), None
+        except Interrupted as error:
+            return None, error
+        except E2ECrossError as error:
+            assert not isinstance(error, RestoredStore | StoreCorrupted), error
+            if isinstance(error, NotRegistered):
+                self._register(me)
+            return None, error
+
+    # --- What people do ---------------------------------------------------------------------
+
+    @rule(sender=who, recipient=who, count=st.integers(1, 3))
+    def send(self, sender: Address, recipient: Address, count: int) -> None:
+        """Send some texts."""
+        if recipient == sender:
+            recipient = PEOPLE[(PEOPLE.index(sender) + 1) % len(PEOPLE)]
+        for _ in range(count):
+            number = len(self.mails) + 1
+            mail = Mail(self.people[sender], recipient, number.to_bytes(16), [str(number)])
+            self.mails[mail.message_id] = mail
+            self._send(mail, mail.texts[0])
+
+    def _send(self, mail: Mail, text: str) -> None:
+        me = mail.sender
+        sent, error = self._do(
+            me, lambda: me.client.send(mail.recipient, Text(text), message_id=mail.message_id)
+        )
+        if isinstance(error, InvalidArgument):
+            assert text != mail.texts[-1], error
+            return
+        if text not in mail.texts:
+            mail.texts.append(text)
+            mail.replaced |= sent is not None and mail.promised and not mail.told
+        waits = me.is_owed(mail.message_id)
+        if sent is not None or waits:
+            mail.promised, mail.told = True, False
+        elif isinstance(error, REFUSED):
+            mail.told = True
+        assert not (sent is not None and waits), "a message was sent and still waits"
+
+    @precondition(lambda self: self.mails)
+    @rule(which=index, latest=st.booleans(), other=st.sampled_from((False, False, True)))
+    def send_again(self, which: int, latest: bool, other: bool) -> None:
+        """Try a message again, or another one under its id."""
+        mails = [mail for mail in self.mails.values() if not mail.sender.is_gone]
+        if mails:
+            mail = mails[-1] if latest else mails[which % len(mails)]
+            self._send(mail, mail.texts[-1] + " other" if other else mail.texts[-1])
+
+    @rule(me=who, limit=st.sampled_from((1, 3, 100)), confirmed=st.sampled_from((0, 1, 9, 9)))
+    def receive(self, me: Address, limit: int, confirmed: int) -> None:
+        """Receive, and confirm none, one or all."""
+        person = self.people[me]
+        items, _ = self._do(person, partial(person.receive, limit))
+        if items and confirmed:
+            self._check_texts()
+            self._do(person, partial(person.confirm, items[:confirmed]))
+
+    @rule(me=who)
+    def confirm(self, me: Address) -> None:
+        """Confirm what was left."""
+        person = self.people[me]
+        self._do(person, lambda: person.confirm(person.unconfirmed()))
+
+    @rule(first=who, second=who)
+    def talk(self, first: Address, second: Address) -> None:
+        """Write, and receive, and answer."""
+        if first != second:
+            self.send(first, second, 1)
+            self.receive(second, 100, 9)
+            self.send(second, first, 1)
+            self.receive(first, 100, 9)
+
+    @rule(me=who)
+    def maintain(self, me: Address) -> None:
+        """Send what waits, refill prekeys."""
+        person = self.people[me]
+        self._do(person, person.client.maintain)
+
+    @rule(me=who)
+    def restart(self, me: Address) -> None:
+        """End the app and start it again."""
+        person = self.people[me]
+        _, error = self._do(person, person.restart)
+        if error is not None:
+            person.restart()
+
+    @rule(me=who, keep_mail=st.booleans())
+    def reinstall(self, me: Address, keep_mail: bool) -> None:
+        """Delete the app and install it again: a new identity under the same address."""
+        old = self.people[me]
+        if sum(each.address == me for each in self.installations) < MAX_INSTALLATIONS:
+            self.world.points.disarm()
+            old.is_gone = True
+            old.store.close()
+            self.backend.release(me, keep_mail=keep_mail)
+            self._install(me, old.policy, old.clock)
+
+    @rule(me=who, which=index, accept=st.booleans())
+    def decide(self, me: Address, which: int, accept: bool) -> None:
+        """Accept or reject a key, rightly or wrongly."""
+        person = self.people[me]
+        open_questions = list(person.decisions(PEOPLE))
+        if open_questions:
+            contact, key = open_questions[which % len(open_questions)]
+            self._do(person, partial(person.decide, contact, key, accept=accept))
+
+    @rule(me=who, hours=st.sampled_from((-200, -30, -2, 2, 30, 200)))
+    def set_clock(self, me: Address, hours: int) -> None:
+        """Time passes, or a clock is set back."""
+        clock = self.people[me].clock
+        if abs(clock.now_ms + hours * HOUR_MS - FakeClock().now_ms) < 800 * HOUR_MS:
+            clock.advance(hours * HOUR_MS)
+
+    @rule(calls=st.integers(0, 60), kind=st.sampled_from(("any", "any", "store")))
+    def interrupt(self, calls: int, kind: str) -> None:
+        """Let the next action end at one of its calls."""
+        error = StoreBusy("too long") if kind == "store" else Interrupted()
+        self.world.points.arm(calls, error, only_store=kind == "store")
+
+    # --- What the back end does -------------------------------------------------------------
+
+    @rule(whose=who, what=st.sampled_from(("lose", "damage", "damage", "garble")), which=index)
+    def harm(self, whose: Address, what: str, which: int) -> None:
+        """Lose or change an envelope in a mailbox."""
+        box = self.backend.mailbox(whose)
+        if box:
+            place = which % len(box)
+            if what == "damage":
+                self.backend.damage(whose, place, which)
+            elif what == "lose":
+                self.backend.lose(whose, place)
+            else:
+                self.backend.garble(whose, place)
+
+    @rule(whose=who, which=index)
+    def replay(self, whose: Address, which: int) -> None:
+        """Put anything that ever came for somebody into the mailbox again."""
+        ever = [d for d, fate in self.backend.fates.items() if fate.envelope.recipient == whose]
+        if ever:
+            self.backend.inject(whose, ever[which % len(ever)])
+
+    @rule(whose=who, order=st.randoms(use_true_random=False))
+    def reorder(self, whose: Address, order: Any) -> None:  # noqa: ANN401
+        """Hand out in another order."""
+        places = list(range(len(self.backend.mailbox(whose))))
+        order.shuffle(places)
+        self.backend.reorder(whose, places)
+
+    @rule(lie=st.sampled_from(sorted(NUMBER_LIES)), hides=st.booleans())
+    def lie_about_numbers(self, lie: str, hides: bool) -> None:
+        """Hand out once under wrong numbers; or, the next time, nothing."""
+        self.backend.number_lies.append(NUMBER_LIES[lie])
+        self.backend.hides += int(hides)
+
+    @rule(method=st.sampled_from(METHODS), late=st.booleans(), error=st.sampled_from(REFUSALS))
+    def fail(self, method: str, late: bool, error: type[BackendError]) -> None:
+        """Lose a call, or its answer, or refuse it."""
+        if late:
+            self.backend.lose_answer(method)
+        else:
+            self.backend.fail(method, error("a lie") if method != "register" else None)
+
+    @rule(whom=who, errors=st.lists(st.sampled_from(REFUSALS), min_size=1, max_size=3))
+    def refuse(self, whom: Address, errors: list[type[BackendError]]) -> None:
+        """Refuse the next envelopes for somebody."""
+        self.backend.refusals.setdefault(whom, []).extend(errors)
+
+    @rule(whom=who)
+    def go_down(self, whom: Address) -> None:
+        """Be out of reach where somebody's mailbox is; or in reach again."""
+        self.backend.down_for ^= {whom}
+
+    @rule(count=st.sampled_from((-1, 0, 10**12)), times=st.integers(1, 5))
+    def miscount(self, count: int, times: int) -> None:
+        """Count prekeys wrongly."""
+        self.backend.counts += [count] * times
+
+    @rule(whose=who, lie=st.sampled_from(BUNDLE_LIES))
+    def hand_out(self, whose: Address, lie: str) -> None:
+        """Hand out wrong keys, or none."""
+        self.backend.bundle_lies.setdefault(whose, []).append(lie)
+
+    @rule()
+    def tell_no_epochs(self) -> None:
+        """Forget what devices have told of their stores."""
+        self.backend.tells_no_epoch ^= True
+
+    @rule()
+    def back_up(self) -> None:
+        """Copy the back end's state."""
+        self.snapshots.append(self.backend.snapshot())
+
+    @precondition(lambda self: self.snapshots)
+    @rule(which=index)
+    def put_back(self, which: int) -> None:
+        """Put the back end back to an earlier state."""
+        self.backend.put_back(self.snapshots[which % len(self.snapshots)])
+
+    # --- What must hold in the end ----------------------------------------------------------
+
+    def teardown(self) -> None:
+        """Be honest, let everybody receive and decide, and look at what became of each message."""
+        try:
+            if self.is_ready:
+                self._settle()
+        finally:
+            vars(posting)["encrypt_content"] = self.genuine
+            for store in self.world.stores.values():
+                store.close()
+            if self.world.directory is not None:
+                shutil.rmtree(self.world.directory)
+
+    def _settle(self) -> None:
+        self.world.points.disarm()
+        self.backend.be_honest()
+        for me in self.people.values():
+            self._register(me)
+        self._come_to_rest()
+        self._check(decided=False)
+        for _ in range(MAX_ROUNDS):
+            if not self._decide_all():
+                break
+            self._come_to_rest()
+        self._check(decided=True)
+        for me in self.people.values():
+            assert me.client.pending() == []
+            me.require_nothing_owed()
+            me.restart()
+            me.confirm(me.receive(1000))
+            assert me.receive(1000) == []
+            me.require_nothing_owed()
+
+    def _come_to_rest(self) -> None:
+        """Let everybody receive until nothing moves."""
+        for _ in range(MAX_ROUNDS):
+            before = self._state()
+            for me in self.people.values():
+                me.clock.advance(HOUR_MS + 1)
+                while items := me.receive():
+                    me.confirm(items)
+                me.client.maintain()
+            self._check_texts()
+            if before == self._state() and not any(map(self.backend.mailbox, PEOPLE)):
+                return
+        raise AssertionError("it never comes to rest")
+
+    def _state(self) -> list[object]:
+        return [len(self.world.contents), *(me.client.pending() for me in self.people.values())]
+
+    def _decide_all(self) -> bool:
+        """Everybody accepts the true keys of others, and no other; whether any had to be."""
+        decided = False
+        for me in self.people.values():
+            for contact, key in list(me.decisions(PEOPLE)):
+                is_true = key == self.people[contact].device.identity_key
+                known = me.device.remote_identity(contact)
+                assert known is not None
+                if not is_true or known.pending_key or known.identity_key != key:
+                    decided |= me.decide(contact, key, accept=is_true)
+        return decided
+
+    def _check_texts(self) -> None:
+        for me in self.people.values():
+            for item in me.unconfirmed():
+                if isinstance(item, Message):
+                    mail = self.mails[item.message_id]
+                    assert (mail.sender.address, mail.recipient) == (item.sender, me.address)
+                    assert isinstance(item.content, Text)
+                    assert item.content.text in mail.texts
+
+    def _check(self, *, decided: bool) -> None:
+        for mail in self.mails.values():
+            if not mail.sender.is_gone:
+                fates = list(self._fates_of(mail))
+                is_due = mail.promised or any(not isinstance(f.content, RetryRequest) for f in fates)
+                if is_due and not mail.told:
+                    assert self._is_explained(mail, fates, decided=decided), (
+                        f"message {mail.texts} from {mail.sender.address} to {mail.recipient} is "
+                        f"gone: {fates}"
+                    )
+                assert not mail.replaced or mail.message_id in mail.sender.dropped
+
+    def _fates_of(self, mail: Mail) -> Iterator[Fate]:
+        """What became of all envelopes that a message, or a request for it, went in."""
+        ids = {mail.message_id}
+        for fate in self.backend.fates.values():
+            envelope, content = fate.envelope, fate.content
+            way = (envelope.sender, envelope.recipient)
+            if way == (mail.sender.address, mail.recipient):
+                is_copy = isinstance(content, Resent) and content.message_id == mail.message_id
+                if is_copy or envelope.message_id == mail.message_id:
+                    ids.add(envelope.message_id)
+                    yield fate
+            elif way == (mail.recipient, mail.sender.address):
+                if isinstance(content, RetryRequest) and content.message_id in ids:
+                    yield fate
+
+    def _is_explained(self, mail: Mail, fates: list[Fate], *, decided: bool) -> bool:
+        sender, reader = mail.sender, self.people[mail.recipient]
+        key = (sender.address, mail.message_id)
+        if any(key in me.shown for me in self.installations if me.address == mail.recipient):
+            return True
+        if mail.message_id in sender.dropped:
+            return True
+        if not decided:
+            waits = sender.device.remote_identity(reader.address)
+            if mail.message_id in sender.pending and waits is not None:
+                return True
+            if any(contact == sender.address for contact, _ in reader.decisions(PEOPLE)):
+                return True
+        return any(self._is_lost(fate, sender, reader) for fate in fates)
+
+    def _is_lost(self, fate: Fate, sender: Installation, reader: Installation) -> bool:
+        """Whether an envelope of a message or a request for it was lost, or could not be read."""
+        message_id, is_request = fate.envelope.message_id, isinstance(fate.content, RetryRequest)
+        way_back = (reader.address, sender.address)
+        key = (sender.address, message_id)
+        if key in reader.failed and way_back in self.backend.refused:
+            return True  # it could not be asked for
+        if is_request:
+            if sender.token in fate.readers:
+                # The back end has given the one who asks keys that are used up, or false.
+                failed = (reader.address, message_id) in sender.failed
+                return failed and way_back in self.backend.misled
+            return bool(fate.lost) or fate.damaged or bool(fate.readers)
+        if reader.token in fate.readers:
+            return False
+        if fate.lost or fate.readers:  # or an installation has it that is gone
+            return True
+        return fate.damaged and not reader.failed.get(key, False)
+
+
+class ClientsOnDisk(ClientMachine):
+    """Clients with stores in files."""
+
+    on_disk = True
+
+
+TestInMemory = ClientMachine.TestCase
+TestOnDisk = ClientsOnDisk.TestCase
