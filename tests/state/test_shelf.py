@@ -123,9 +123,7 @@ def test_a_generation_that_was_opened_in_the_future_ends_in_its_time() -> None:
     assert rows_stored(store) == 1
 
 
-def test_what_is_dated_in_the_future_begins_to_end_when_something_is_added() -> (
-    None
-):
+def test_what_is_dated_in_the_future_begins_to_end_when_something_is_added() -> None:
     store, future = MemoryStore(), NOW_MS + 100 * KEPT_MS
     with store.transaction() as tx:
         SHELF.add(tx, b"ahead", b"", future)
