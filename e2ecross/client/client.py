@@ -34,7 +34,7 @@ from e2ecross.device.registering import (
     read_token,
 )
 from e2ecross.device.sending import checked_message_id, require_content, require_other_device
-from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument
+from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument, RestoredStore
 from e2ecross.state.epoch import check_backend_epoch
 from e2ecross.state.inbox import InboxItem, receipt_of
 from e2ecross.wire.content import Content
@@ -239,14 +239,22 @@ class Client:
             InvalidArgument: `limit` is out of range.
         """
         require_whole_number("limit", limit, 1, _MAX_BATCH)
-        link = self._link()
-        errors: list[E2ECrossError] = []
-        items = hand_over(self._context, self._handed_over, limit)
-        if len(items) < limit:
-            _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
-            items += hand_over(self._context, self._handed_over, limit - len(items))
-        if errors and not items:
-            raise errors[0]
+        link, handed, errors = self._link(), self._handed_over, list[E2ECrossError]()
+        before = handed.last
+        try:
+            items = hand_over(self._context, handed, limit)
+            if len(items) < limit:
+                _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
+                _attempt(
+                    errors,
+                    lambda: items.extend(hand_over(self._context, handed, limit - len(items))),
+                )
+            for error in errors:
+                if not items or isinstance(error, RestoredStore):
+                    raise error
+        except BaseException:
+            handed.last = before  # nobody has got them: they come again
+            raise
         return items
 
     def confirm(self, items: Iterable[InboxItem]) -> None:

@@ -245,8 +245,13 @@ def _encrypt(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | 
     return encrypt_waiting(context, waiting, before)
 
 
-def _deposit(link: Link, batch: _Batch, *, wanted: bytes = b"") -> BackendError | None:
-    """Deposit a batch, and add what became of it; returns the error of the call as a whole."""
+def _deposit(
+    link: Link, batch: _Batch, *, wanted: bytes = b""
+) -> BackendError | RemoteError | None:
+    """Deposit a batch, and add what became of it; returns the error of the call as a whole.
+
+    That may be one of a peer: a back end that raises it for one envelope must not stop others.
+    """
     if not batch.items:
         return None
     envelopes = [data for _, data in batch.items]
@@ -255,7 +260,7 @@ def _deposit(link: Link, batch: _Batch, *, wanted: bytes = b"") -> BackendError 
         refused, told = link.backend.deposit_all(link.token, envelopes, epoch)
     except NotRegistered:
         raise
-    except BackendError as error:
+    except (BackendError, RemoteError) as error:
         return error
     link.context.watch.note(told, "the back end")
     for place, (waiting, _) in enumerate(batch.items):
@@ -274,7 +279,11 @@ def _deposit(link: Link, batch: _Batch, *, wanted: bytes = b"") -> BackendError 
 
 
 def _settle(
-    link: Link, batch: _Batch, failure: BackendError | None, *, wanted: bytes = b""
+    link: Link,
+    batch: _Batch,
+    failure: BackendError | RemoteError | None,
+    *,
+    wanted: bytes = b"",
 ) -> None:
     if failure is not None:
         for waiting, _ in batch.items:

@@ -131,12 +131,17 @@ class HandedOver:
 def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxItem]:
     """Return items of the inbox that were not handed over yet, at most that many."""
     items: list[InboxItem] = []
-    with WitnessedReceipt(context) as tx:  # one thread at a time
-        for number, item in walk_inbox(context, tx, handed.last):
-            items.append(item)
-            handed.last = number
-            if len(items) == limit:
-                break
+    before = handed.last
+    try:
+        with WitnessedReceipt(context) as tx:  # one thread at a time
+            for number, item in walk_inbox(context, tx, handed.last):
+                items.append(item)
+                handed.last = number
+                if len(items) == limit:
+                    break
+    except BaseException:
+        handed.last = before  # nobody has got them: they come again
+        raise
     return items
 
 

@@ -18,8 +18,8 @@ from e2ecross.wire.queue_records import (
     InboxNotice,
     decode_arrival,
     decode_inbox_item,
-    decode_queue_ends,
-    encode_queue_ends,
+    decode_queue_end,
+    encode_queue_end,
 )
 from e2ecross.wire.records import (
     DeviceRecord,
@@ -133,12 +133,12 @@ def _check_prekeys(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]
 
 
 def _queue(rows: dict[Place, bytes]) -> dict[int, bytes]:
-    """The rows of a queue by their numbers, which its ends agree with."""
+    """The rows of a queue by their numbers, which its end agrees with."""
     queue = {place.row: record for place, record in rows.items() if not place.partition}
-    first, after = decode_queue_ends(queue.pop(ENDS_ROW, encode_queue_ends(1, 1)))
+    after = decode_queue_end(queue.pop(ENDS_ROW, encode_queue_end(1)))
     numbers = {int.from_bytes(row): record for row, record in queue.items()}
     assert all(len(row) == NUMBER_BYTES for row in queue)
-    assert numbers.keys() <= set(range(first, after))
+    assert numbers.keys() <= set(range(1, after))
     return numbers
 
 
