@@ -174,7 +174,9 @@ class Client:
             content: `Text` or `Bytes`.
             message_id: 16 bytes; by default random. With the id of a message whose sending has
                 failed, the same message is tried again and not encrypted anew; with the id of
-                one that was sent, nothing is sent. An id belongs to its recipient and content.
+                one that was sent, nothing is sent. An id belongs to its recipient and content. It
+                cannot be used again after a `Notice` has said of a message that had left that it
+                was not delivered: the back end would drop what comes under it.
 
         Raises:
             UnknownRecipient: the recipient has not registered.
@@ -189,7 +191,7 @@ class Client:
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
             InvalidArgument: an argument has the wrong type or length; or the message id was used
-                for other content.
+                for other content, or for what had left and was not delivered.
             StoreError: the store cannot be read or written.
         """
         context = self._context
@@ -242,19 +244,21 @@ class Client:
         link, handed, errors = self._link(), self._handed_over, list[E2ECrossError]()
         before = handed.last
         try:
-            items = hand_over(self._context, handed, limit)
+            items = self._hand_over(limit)
             if len(items) < limit:
                 _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
-                _attempt(
-                    errors,
-                    lambda: items.extend(hand_over(self._context, handed, limit - len(items))),
-                )
+                _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
             for error in errors:
-                if not items or isinstance(error, RestoredStore):
+                if isinstance(error, RestoredStore):
                     raise error
         except BaseException:
             handed.last = before  # nobody has got them: they come again
             raise
+        if not items and handed.damaged is not None:  # told once, and in the place of no item
+            errors.append(handed.damaged)
+            handed.damaged = None
+        if not items and errors:
+            raise errors[0]
         return items
 
     def confirm(self, items: Iterable[InboxItem]) -> None:
@@ -273,6 +277,9 @@ class Client:
 
     def _link(self) -> Link:
         return Link(self._context, self._backend, read_token(self._context))
+
+    def _hand_over(self, limit: int) -> list[InboxItem]:
+        return hand_over(self._context, self._handed_over, limit)
 
     def _check_epoch(self, link: Link) -> None:
         """Ask the back end, once, what it has seen of this device, before anything leaves."""

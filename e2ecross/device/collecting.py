@@ -12,6 +12,7 @@ Rules:
 
 from collections.abc import Iterable, Sequence
 
+from e2ecross.address import Address
 from e2ecross.device.answering import answer_request, request_again
 from e2ecross.device.bundles import repair_sessions, require_minimum_version
 from e2ecross.device.receiving import (
@@ -53,6 +54,7 @@ __all__ = [
     "is_taken_in",
     "keep_failure",
     "list_unacknowledged",
+    "read_sender",
     "take_in",
 ]
 
@@ -105,6 +107,14 @@ def keep_failure(context: Context, number: int, data: bytes, error: RemoteError)
         put_failure(context, tx, envelope, error, retrying=retrying)
 
 
+def read_sender(data: bytes) -> Address | None:
+    """Return whom an encoded envelope claims to be of; None if it is no envelope."""
+    try:
+        return Envelope.decode(data).sender
+    except RemoteError:
+        return None
+
+
 def list_unacknowledged(context: Context) -> list[int]:
     """Return the back end's numbers of all that it may not know to have arrived."""
     with context.store.transaction() as tx:
@@ -119,13 +129,19 @@ def forget_acknowledged(context: Context, numbers: Sequence[int]) -> None:
 
 
 class HandedOver:
-    """How far one client has handed over the inbox."""
+    """How far one client has handed over the inbox.
 
-    __slots__ = ("last",)
+    Attributes:
+        last: the number of the last item.
+        damaged: what was raised for a row that is damaged, and nobody has heard of yet.
+    """
+
+    __slots__ = ("damaged", "last")
 
     def __init__(self) -> None:
         """Nothing yet."""
         self.last = 0
+        self.damaged: RecordCorrupted | None = None
 
 
 def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxItem]:
@@ -135,8 +151,11 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
     try:
         with WitnessedReceipt(context) as tx:  # one thread at a time
             for number, item in walk_inbox(context, tx, handed.last):
-                items.append(item)
                 handed.last = number
+                if isinstance(item, RecordCorrupted):
+                    handed.damaged = handed.damaged or item
+                    continue
+                items.append(item)
                 if len(items) == limit:
                     break
     except BaseException:
