@@ -12,9 +12,12 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
+
+import pytest
 
 import e2ecross.stores
 from e2ecross.errors import StoreError
@@ -77,17 +80,23 @@ def raising_after(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+_last: Final[list[Transaction]] = []
+"""Transactions that were used; none may be of use after its block."""
+
+
 # --- What is interrupted --------------------------------------------------------------------
 
 
 def put_both(tx: Transaction, number: int) -> None:
     """Write the number in both rows, as a value in one of them."""
+    _last.append(tx)
     tx.put(Table.SESSIONS, b"p", ROWS[0], b"%d" % number)
     tx.put_value(Table.SESSIONS, b"p", ROWS[1], number, NUMBER)
 
 
 def read_both(tx: Transaction) -> tuple[int, int]:
     """The numbers of both rows, out of the cache where it has them."""
+    _last.append(tx)
     first, second = (tx.get_value(Table.SESSIONS, b"p", row, NUMBER) for row in ROWS)
     assert first is not None
     assert second is not None
@@ -159,6 +168,19 @@ def check(store: Store, path: Path | None, *, before: int, number: int) -> int:
     That is the number of before, or the new one (with either sign); the next call works, what is
     kept in memory is what is in the file, and the file is open for others.
     """
+    for tx in _last:
+        for use in (
+            partial(tx.put, Table.SESSIONS, b"p", ROWS[0], b"-99"),
+            partial(tx.put_value, Table.SESSIONS, b"p", ROWS[0], -99, NUMBER),
+        ):
+            with pytest.raises(StoreError, match=r"ended|nothing of it is saved"):
+                use()
+    _last.clear()
+    if path is not None:
+        other = sqlite3.connect(path, isolation_level=None, timeout=0)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+        other.close()
     with store.transaction() as tx:
         first, second = read_both(tx)
         assert first == second
@@ -166,11 +188,6 @@ def check(store: Store, path: Path | None, *, before: int, number: int) -> int:
         for row in ROWS:
             assert tx.get(Table.SESSIONS, b"p", row) == b"%d" % first
         assert [row for row, _ in tx.list(Table.SESSIONS, b"p", limit=5)] == list(ROWS)
-    if path is not None:
-        other = sqlite3.connect(path, isolation_level=None, timeout=0)
-        other.execute("BEGIN IMMEDIATE")
-        other.execute("ROLLBACK")
-        other.close()
     return first
 
 
