@@ -10,8 +10,8 @@ import contextlib
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -64,20 +64,28 @@ class RaisingAt:
         return self._trace
 
 
-@contextmanager
-def raising_after(seconds: float) -> Iterator[None]:
-    """Raise `Interrupt` in a handler of SIGALRM."""
+class RaisingAfter:
+    """Raises `Interrupt` in a handler of SIGALRM.
 
-    def handle(*_: object) -> None:
-        raise Interrupt
+    Attributes:
+        came: whether the handler was called.
+    """
 
-    before = signal.signal(signal.SIGALRM, handle)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        yield
-    finally:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.came = False
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGALRM, self._handle)
+        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+
+    def __exit__(self, *_: object) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, self._before)
+
+    def _handle(self, *_: object) -> None:
+        self.came = True
+        raise Interrupt
 
 
 _last: Final[list[Transaction]] = []
