@@ -240,10 +240,15 @@ class Client:
         require_whole_number("limit", limit, 1, _MAX_BATCH)
         link = self._link()
         errors: list[E2ECrossError] = []
-        items = hand_over(self._context, self._handed_over, limit)
-        if len(items) < limit:
-            _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
-            items += hand_over(self._context, self._handed_over, limit - len(items))
+        items: list[InboxItem] = []
+        try:
+            hand_over(self._context, self._handed_over, limit, items)
+            if len(items) < limit:
+                _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
+                hand_over(self._context, self._handed_over, limit, items)
+        except BaseException:  # also an interrupt: what nobody got comes with the next call
+            self._handed_over.take_back(items)
+            raise
         if errors and not items:
             raise errors[0]
         return items

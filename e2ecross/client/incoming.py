@@ -47,14 +47,15 @@ def fetch_into_inbox(link: Link, limit: int, errors: list[E2ECrossError]) -> Non
         for number, data in batch:
             after = number
             try:
-                _take_in(link, number, data)
+                is_in_store = _take_in(link, number, data)
             except (RestoredStore, StoreCorrupted):
                 raise
             except StoreError as error:
                 errors.append(error)
                 continue
-            arrived.append(number)
-        taken += len(arrived)
+            taken += 1
+            if is_in_store:
+                arrived.append(number)
         if arrived:
             link.backend.acknowledge(link.context.address, link.token, arrived)
             forget_acknowledged(link.context, arrived)
@@ -78,14 +79,21 @@ def forget_what_is_gone(link: Link) -> None:
         forget_acknowledged(link.context, gone)
 
 
-def _take_in(link: Link, number: int, data: bytes) -> None:
-    """Put what an envelope holds into the inbox, or that it cannot be read."""
+def _take_in(link: Link, number: int, data: bytes) -> bool:
+    """Put what an envelope holds into the inbox, or that it cannot be read.
+
+    Returns:
+        Whether it is in the store. If not, something else may stand under its number by now.
+    """
     context = link.context
     try:
         take_in(context, number, data)
     except RemoteError as error:
-        if not is_taken_in(context, number, data) and not _is_gone(link, number, data):
+        if not is_taken_in(context, number, data):
+            if _is_gone(link, number, data):
+                return False
             keep_failure(context, number, data, error)
+    return True
 
 
 def _is_gone(link: Link, number: int, data: bytes) -> bool:

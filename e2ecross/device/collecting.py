@@ -28,6 +28,7 @@ from e2ecross.state.epoch import WitnessedReceipt
 from e2ecross.state.inbox import (
     InboxItem,
     confirm_in_inbox,
+    find_in_inbox,
     forget_arrivals,
     has_arrived,
     list_arrivals,
@@ -35,6 +36,7 @@ from e2ecross.state.inbox import (
     put_failure,
     put_message,
     put_notice,
+    receipt_of,
     walk_inbox,
 )
 from e2ecross.state.notice import Notice, NoticeKind
@@ -119,25 +121,44 @@ def forget_acknowledged(context: Context, numbers: Sequence[int]) -> None:
 
 
 class HandedOver:
-    """How far one client has handed over the inbox."""
+    """How far one client has handed over the inbox.
 
-    __slots__ = ("last",)
+    Attributes:
+        last: the number of the last item.
+        back: numbers of items that nobody got, because something was raised on the way.
+    """
+
+    __slots__ = ("back", "last")
 
     def __init__(self) -> None:
         """Nothing yet."""
         self.last = 0
+        self.back: set[int] = set()
+
+    def take_back(self, items: Iterable[InboxItem]) -> None:
+        """Note that nobody got these items: they come again."""
+        numbers = {receipt_of(item).number for item in items}
+        self.back |= {number for number in numbers if number <= self.last}
 
 
-def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxItem]:
-    """Return items of the inbox that were not handed over yet, at most that many."""
-    items: list[InboxItem] = []
+def hand_over(context: Context, handed: HandedOver, limit: int, items: list[InboxItem]) -> None:
+    """Add items of the inbox that were not handed over yet, up to that many in all.
+
+    What has been added when something is raised is for the caller to take back.
+    """
     with WitnessedReceipt(context) as tx:  # one thread at a time
+        for number in sorted(handed.back)[: limit - len(items)]:
+            item = find_in_inbox(context, tx, number)
+            if item is not None:
+                items.append(item)
+            handed.back.discard(number)
+        if len(items) >= limit:
+            return
         for number, item in walk_inbox(context, tx, handed.last):
             items.append(item)
             handed.last = number
             if len(items) == limit:
                 break
-    return items
 
 
 def confirm(context: Context, receipts: Iterable[Receipt]) -> None:

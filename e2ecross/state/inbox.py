@@ -45,6 +45,7 @@ __all__ = [
     "ARRIVED",
     "InboxItem",
     "confirm_in_inbox",
+    "find_in_inbox",
     "forget_arrivals",
     "has_arrived",
     "list_arrivals",
@@ -129,10 +130,13 @@ def walk_inbox(
     Who gets an item hands it over.
     """
     for number, data in _ITEMS.walk(tx, after):
-        item = _item(decode_inbox_item(data), Receipt(context.inbox_id, number))
-        item = replace(item, redelivered=number not in context.new_items)
-        context.new_items.discard(number)
-        yield number, item
+        yield number, _handed_over(context, number, data)
+
+
+def find_in_inbox(context: Context, tx: Transaction, number: int) -> InboxItem | None:
+    """Return the item of a number, or None when it is confirmed; who gets it hands it over."""
+    data = _ITEMS.get(tx, number)
+    return None if data is None else _handed_over(context, number, data)
 
 
 def confirm_in_inbox(context: Context, tx: Transaction, receipts: Iterable[Receipt]) -> None:
@@ -161,6 +165,13 @@ def receipt_of(item: object) -> Receipt:
 
 def _put(context: Context, tx: Transaction, record: InboxRecord) -> None:
     context.new_items.add(_ITEMS.append(tx, encode_inbox_item(record)))
+
+
+def _handed_over(context: Context, number: int, data: bytes) -> InboxItem:
+    item = _item(decode_inbox_item(data), Receipt(context.inbox_id, number))
+    item = replace(item, redelivered=number not in context.new_items)
+    context.new_items.discard(number)
+    return item
 
 
 def _item(record: InboxRecord, receipt: Receipt) -> InboxItem:
