@@ -120,7 +120,9 @@ class CheckedBackend:
         items: list[Waiting] = []
         if not isinstance(answer, Sequence):
             raise _no_answer("fetch", answer, "no mailbox")
-        for item in answer[:limit]:
+        for item in answer:
+            if len(items) == limit:
+                break
             if not isinstance(item, Waiting):
                 raise _no_answer("fetch", answer, "no mailbox")
             number, data = item

@@ -24,7 +24,7 @@ from e2ecross.client.incoming import fetch_into_inbox, forget_what_is_gone
 from e2ecross.client.link import Link
 from e2ecross.client.outgoing import flush_outbox, prepare_message, send_waiting
 from e2ecross.client.publishing import maintain_prekeys, publish
-from e2ecross.device.collecting import HandedOver, confirm, hand_over
+from e2ecross.device.collecting import HandedOver, confirm, hand_over, take_back_items
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.posting import Pending, list_pending
 from e2ecross.device.registering import (
@@ -174,7 +174,9 @@ class Client:
             content: `Text` or `Bytes`.
             message_id: 16 bytes; by default random. With the id of a message whose sending has
                 failed, the same message is tried again and not encrypted anew; with the id of
-                one that was sent, nothing is sent. An id belongs to its recipient and content.
+                one that was sent, nothing is sent. An id belongs to its recipient and content. It
+                cannot be used again after a `Notice` has said of a message that had left that it
+                was not delivered: the back end would drop what comes under it.
 
         Raises:
             UnknownRecipient: the recipient has not registered.
@@ -189,7 +191,7 @@ class Client:
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
             InvalidArgument: an argument has the wrong type or length; or the message id was used
-                for other content.
+                for other content, or for what had left and was not delivered.
             StoreError: the store cannot be read or written.
         """
         context = self._context
@@ -239,23 +241,29 @@ class Client:
             InvalidArgument: `limit` is out of range.
         """
         require_whole_number("limit", limit, 1, _MAX_BATCH)
-        link, handed, errors = self._link(), self._handed_over, list[E2ECrossError]()
-        before = handed.last
+        link = self._link()
+        errors: list[E2ECrossError] = []
+        items: list[InboxItem] = []
+        handed = self._handed_over
         try:
-            items = hand_over(self._context, handed, limit)
+            items += self._hand_over(limit)
             if len(items) < limit:
                 _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
-                _attempt(
-                    errors,
-                    lambda: items.extend(hand_over(self._context, handed, limit - len(items))),
-                )
+                _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
             for error in errors:
-                if not items or isinstance(error, RestoredStore):
+                if isinstance(error, RestoredStore):
                     raise error
-        except BaseException:
-            handed.last = before  # nobody has got them: they come again
+        except BaseException:  # an interrupt, too: nobody has got them
+            take_back_items(handed, items)
             raise
-        return items
+        if items:
+            return items
+        if handed.damaged is not None:  # told once, and not in the place of an item
+            errors.append(handed.damaged)
+            handed.damaged = None
+        if errors:
+            raise errors[0]
+        return []
 
     def confirm(self, items: Iterable[InboxItem]) -> None:
         """Close items that `receive` returned: the app has stored or shown them.
@@ -273,6 +281,9 @@ class Client:
 
     def _link(self) -> Link:
         return Link(self._context, self._backend, read_token(self._context))
+
+    def _hand_over(self, limit: int) -> list[InboxItem]:
+        return hand_over(self._context, self._handed_over, limit)
 
     def _check_epoch(self, link: Link) -> None:
         """Ask the back end, once, what it has seen of this device, before anything leaves."""

@@ -5,25 +5,39 @@ Rules:
 - Decrypt and keep in the inbox in one commit, acknowledge, hand over.
 - What is acknowledged was fetched just before, and is in the store byte for byte: a number alone
   says nothing at a back end that was put back to a backup.
-- One envelope that fails, because the store does, stays at the back end and stops nothing else. A
-  store that was put back to an older state stops everything.
+- One envelope that fails, because the store does, stays at the back end and stops nothing else. So
+  do the others of a sender whose records are damaged. A store that was put back to an older state
+  stops everything.
 """
 
 from typing import Final
 
+from e2ecross.address import Address
 from e2ecross.client.link import Link
 from e2ecross.device.collecting import (
     forget_acknowledged,
     is_taken_in,
     keep_failure,
     list_unacknowledged,
+    read_sender,
     take_in,
 )
-from e2ecross.errors import E2ECrossError, RemoteError, RestoredStore, StoreCorrupted, StoreError
+from e2ecross.errors import (
+    E2ECrossError,
+    RecordCorrupted,
+    RemoteError,
+    RestoredStore,
+    StoreCorrupted,
+    StoreError,
+)
 
 __all__ = ["fetch_into_inbox", "forget_what_is_gone"]
 
 _MAX_LIMIT: Final = 1_000
+_MAX_LEFT: Final = 10_000
+"""Envelopes that one call may leave at the back end: as many as wait in a mailbox."""
+_MAX_DAMAGED: Final = 100
+"""Senders whose records are damaged; beyond that the store is, and no more is tried."""
 
 
 def fetch_into_inbox(link: Link, limit: int, errors: list[E2ECrossError]) -> None:
@@ -38,22 +52,37 @@ def fetch_into_inbox(link: Link, limit: int, errors: list[E2ECrossError]) -> Non
         BackendError: the back end cannot be reached.
         RestoredStore: the store is older than what was seen of it; nothing is acknowledged.
     """
-    after = taken = 0
-    while taken < limit and len(errors) < limit:
-        batch = link.backend.fetch(link.context.address, link.token, limit - taken, after)
+    after = taken = left = 0
+    damaged: set[Address] = set()
+    while taken < limit and left < _MAX_LEFT and len(damaged) < _MAX_DAMAGED:
+        most = min(limit - taken + left, _MAX_LIMIT)
+        batch = link.backend.fetch(link.context.address, link.token, most, after)
         if not batch:
             break
         arrived: list[int] = []
         for number, data in batch:
+            if taken + len(arrived) == limit:
+                break
             after = number
+            sender = read_sender(data) if damaged else None
             try:
-                _take_in(link, number, data)
+                if sender is None or sender not in damaged:
+                    _take_in(link, number, data)
+                    arrived.append(number)
+                    continue
+            except RecordCorrupted as error:
+                errors.append(error)
+                sender = read_sender(data)
+                if sender is not None:
+                    damaged.add(sender)
             except (RestoredStore, StoreCorrupted):
                 raise
             except StoreError as error:
                 errors.append(error)
-                continue
-            arrived.append(number)
+                if len(errors) >= limit:  # it is out of order for all of them
+                    left = _MAX_LEFT
+                    break
+            left += 1
         taken += len(arrived)
         if arrived:
             link.backend.acknowledge(link.context.address, link.token, arrived)

@@ -4,8 +4,8 @@
 Rules:
 - Each lane goes in its order, and none waits for another: what fails with one recipient delays that
   recipient alone, also where the back end refuses a whole call for the sake of one envelope in it.
-- How much is tried in vain in one call is bounded; lanes that were take their turn behind the
-  others. What goes well goes on.
+- How much is tried in vain in one call is bounded; lanes that were tried are not tried again before
+  those that were not, and take turns. What goes well goes on.
 - What the back end refuses for good is given up. What it cannot do now is tried again.
 """
 
@@ -25,6 +25,8 @@ from e2ecross.device.posting import (
     next_lanes,
     next_of_lane,
     read_epoch_to_tell,
+    read_held_key,
+    repair,
     settle,
     take_back,
 )
@@ -42,7 +44,7 @@ from e2ecross.errors import (
     UnknownRecipient,
     UntrustedIdentity,
 )
-from e2ecross.state.outbox import Lane, LaneName, Waiting
+from e2ecross.state.outbox import Lane, LaneName, TurnKind, Waiting
 from e2ecross.wire.content import Content
 from e2ecross.wire.envelope import Envelope
 
@@ -55,9 +57,9 @@ _MAX_BYTES: Final = 4 * 1024 * 1024
 _FIRST_BATCH: Final = 16
 """While nothing is known of the way, little is read for it; then twice as much each time."""
 _MAX_IN_VAIN: Final = 32
-"""Lanes that one flush tries in vain."""
+"""Lanes of a kind that one flush tries in vain."""
 _MAX_FAILURES: Final = 6
-"""Calls that may fail one after another: a batch of 16 lanes is halved until one is left."""
+"""Calls that may fail one after another: after one for several lanes, each is tried alone."""
 
 
 @dataclass(slots=True)
@@ -141,12 +143,18 @@ def send_waiting(link: Link, address: Address, message_id: bytes) -> None:
             raise batch.refused.get(message_id) or BackendRefused(
                 "the back end has refused the message: a notice says why"
             )
-        error = failure or batch.blocked.get(lane)
+        error = failure or batch.blocked.get(lane) or _held(link, lane)
         if isinstance(error, MailboxFull):
             take_back(context, address, message_id)
         if error is not None:
             raise error
         most = min(2 * most, _MAX_ENVELOPES)
+
+
+def _held(link: Link, lane: Lane) -> UntrustedIdentity | None:
+    """Return that a lane waits for the user, if it does: then nothing of it was collected."""
+    key = read_held_key(link.context, lane)
+    return UntrustedIdentity(lane.recipient, key) if key else None
 
 
 def flush_outbox(link: Link) -> None:
@@ -156,32 +164,67 @@ def flush_outbox(link: Link) -> None:
         BackendError: the back end could not do it all; the first reason. The rest waits.
         RecordCorrupted: likewise, because a record is damaged.
     """
-    after, most, failures = 0, _FIRST_BATCH, 0
-    renewed: set[Address] = set()
-    in_vain: dict[Lane, E2ECrossError] = {}
-    while len(in_vain) < _MAX_IN_VAIN and failures < _MAX_FAILURES:
-        lanes, after = next_lanes(link.context, after, most)
-        todo = [[lane for lane in lanes if lane not in in_vain]]
-        if not todo[0]:
+    flush = _Flush(link)
+    for kind in (TurnKind.READY, TurnKind.LATER):
+        for name in LaneName:  # what users sent goes first
+            flush.send_all(name, kind)
+        if flush.error is not None:  # nobody may be reached: enough was tried
             break
-        while todo and failures < _MAX_FAILURES:
-            part = todo.pop()
-            batch = _collect(link, part, most, renewed)
-            failure = _deposit(link, batch)
-            failures = 0 if failure is None else failures + 1
-            if failure is not None and len(part) > 1:
-                # One of them may be the reason: the others do not wait for it.
-                half = len(part) // 2
-                todo += [part[half:], part[:half]]
-                continue
-            _settle(link, batch, failure)
-            in_vain |= batch.blocked
-            if batch.items and failure is None:
-                most = min(2 * most, _MAX_ENVELOPES)
-                todo.append([lane for lane in part if lane not in in_vain])
-    for error in in_vain.values():
-        if not isinstance(error, MailboxFull | UntrustedIdentity):
-            raise error
+    flush.report()
+
+
+class _Flush:
+    """One walk over the lanes.
+
+    Attributes:
+        error: why it was given up to reach anybody.
+    """
+
+    def __init__(self, link: Link) -> None:
+        """Of this device; nothing is sent yet."""
+        self.error: E2ECrossError | None = None
+        self._link = link
+        self._renewed: set[Address] = set()
+        self._in_vain: dict[Lane, E2ECrossError] = {}
+        self._damaged: RecordCorrupted | None = None
+
+    def send_all(self, name: LaneName, kind: TurnKind) -> None:
+        """Deposit what waits in lanes of a kind, within the bounds on what is tried in vain."""
+        size = _FIRST_BATCH if kind is TurnKind.READY else 1
+        after, failures, tried = 0, 0, len(self._in_vain)
+        lanes: list[Lane] = []
+        while len(self._in_vain) - tried < _MAX_IN_VAIN:
+            if not lanes:
+                turns = next_lanes(self._link.context, name, kind, after, size)
+                after, self._damaged = turns.last, self._damaged or turns.damaged
+                # Behind what was tried just now nothing else stands.
+                lanes = [lane for lane in turns.lanes if lane not in self._in_vain]
+                if not lanes:
+                    return
+            part, behind = lanes[:size], lanes[size:]
+            batch = _collect(self._link, part, size, self._renewed)
+            failure = _deposit(self._link, batch)
+            if failure is not None:
+                failures, size = failures + 1, 1
+            if failure is None or len(part) == 1:
+                _settle(self._link, batch, failure)
+                self._in_vain |= batch.blocked
+            if failures == _MAX_FAILURES:
+                self.error = failure
+                return
+            if failure is not None:  # one of many may be the reason: the others do not wait for it
+                lanes = part + behind if len(part) > 1 else behind
+            elif batch.items or batch.results:
+                failures, size = 0, min(2 * size, _MAX_ENVELOPES)
+                lanes = [lane for lane in part if lane not in self._in_vain] + behind
+            else:
+                lanes = behind
+
+    def report(self) -> None:
+        """Raise the first error that is to be raised."""
+        for error in (*self._in_vain.values(), self.error, self._damaged):
+            if error is not None and not isinstance(error, MailboxFull | UntrustedIdentity):
+                raise error
 
 
 def _collect(link: Link, lanes: Iterable[Lane], most: int, renewed: set[Address]) -> _Batch:
@@ -196,7 +239,7 @@ def _collect(link: Link, lanes: Iterable[Lane], most: int, renewed: set[Address]
     batch = _Batch()
     for lane in lanes:
         try:
-            for waiting in next_of_lane(link.context, lane, most - len(batch.items)):
+            for waiting in _next_of_lane(link, lane, most - len(batch.items)):
                 _add(link, batch, waiting, renewed)
                 if batch.size > _MAX_BYTES:
                     batch.items.pop()
@@ -211,6 +254,15 @@ def _collect(link: Link, lanes: Iterable[Lane], most: int, renewed: set[Address]
         if len(batch.items) >= most:
             break
     return batch
+
+
+def _next_of_lane(link: Link, lane: Lane, limit: int) -> list[Waiting]:
+    try:
+        return next_of_lane(link.context, lane, limit)
+    except RecordCorrupted:
+        if not repair(link.context, lane):
+            raise
+        return next_of_lane(link.context, lane, limit)
 
 
 def _add(link: Link, batch: _Batch, waiting: Waiting, renewed: set[Address]) -> None:
@@ -291,6 +343,6 @@ def _settle(
     blocked = [
         (lane, error.code)
         for lane, error in batch.blocked.items()
-        if not isinstance(error, UntrustedIdentity | RecordCorrupted)
+        if not isinstance(error, UntrustedIdentity)
     ]
     settle(link.context, batch.results, blocked=blocked, wanted=wanted)

@@ -101,13 +101,13 @@ def answer_request(
     kept = find_kept(tx, context.policy, requester, request.message_id, now_ms)
     if kept is None:  # or it is none of what users sent: requests are not asked for
         if is_known_id(tx, requester, request.message_id, now_ms):
-            report(context, tx, requester, request.message_id, request.reason)
+            report(context, tx, requester, request.message_id, request.reason, has_left=True)
     elif (
         (pending is None and not may_be_sent_again(tx, kept))
         or kept.resends >= MAX_RESENDS
         or not spend_answer(context, tx, requester, now_ms)
     ):
-        report(context, tx, requester, kept.message_id, request.reason)
+        report(context, tx, requester, kept.message_id, request.reason, has_left=True)
     else:
         count_resend(tx, context.policy, kept, now_ms)
         put_resend(tx, requester, kept.message_id)

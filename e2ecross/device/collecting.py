@@ -12,6 +12,7 @@ Rules:
 
 from collections.abc import Iterable, Sequence
 
+from e2ecross.address import Address
 from e2ecross.device.answering import answer_request, request_again
 from e2ecross.device.bundles import repair_sessions, require_minimum_version
 from e2ecross.device.receiving import (
@@ -35,6 +36,7 @@ from e2ecross.state.inbox import (
     put_failure,
     put_message,
     put_notice,
+    receipt_of,
     walk_inbox,
 )
 from e2ecross.state.notice import Notice, NoticeKind
@@ -53,6 +55,8 @@ __all__ = [
     "is_taken_in",
     "keep_failure",
     "list_unacknowledged",
+    "read_sender",
+    "take_back_items",
     "take_in",
 ]
 
@@ -105,6 +109,14 @@ def keep_failure(context: Context, number: int, data: bytes, error: RemoteError)
         put_failure(context, tx, envelope, error, retrying=retrying)
 
 
+def read_sender(data: bytes) -> Address | None:
+    """Return whom an encoded envelope claims to be of; None if it is no envelope."""
+    try:
+        return Envelope.decode(data).sender
+    except RemoteError:
+        return None
+
+
 def list_unacknowledged(context: Context) -> list[int]:
     """Return the back end's numbers of all that it may not know to have arrived."""
     with context.store.transaction() as tx:
@@ -119,13 +131,19 @@ def forget_acknowledged(context: Context, numbers: Sequence[int]) -> None:
 
 
 class HandedOver:
-    """How far one client has handed over the inbox."""
+    """How far one client has handed over the inbox.
 
-    __slots__ = ("last",)
+    Attributes:
+        last: the number of the last item.
+        damaged: what was raised for a row that is damaged, and nobody has heard of yet.
+    """
+
+    __slots__ = ("damaged", "last")
 
     def __init__(self) -> None:
         """Nothing yet."""
         self.last = 0
+        self.damaged: RecordCorrupted | None = None
 
 
 def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxItem]:
@@ -134,15 +152,25 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
     before = handed.last
     try:
         with WitnessedReceipt(context) as tx:  # one thread at a time
+            before = handed.last
             for number, item in walk_inbox(context, tx, handed.last):
-                items.append(item)
                 handed.last = number
+                if isinstance(item, RecordCorrupted):
+                    handed.damaged = handed.damaged or item
+                    continue
+                items.append(item)
                 if len(items) == limit:
                     break
     except BaseException:
-        handed.last = before  # nobody has got them: they come again
+        handed.last = before  # nobody has got them
         raise
     return items
+
+
+def take_back_items(handed: HandedOver, items: Sequence[InboxItem]) -> None:
+    """Note that items that have just been taken were not handed over after all."""
+    if items:
+        handed.last = min(handed.last, receipt_of(items[0]).number - 1)
 
 
 def confirm(context: Context, receipts: Iterable[Receipt]) -> None:

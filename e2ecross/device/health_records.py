@@ -15,6 +15,7 @@ from e2ecross.errors import InvalidKey, RecordCorrupted, RemoteError
 from e2ecross.state.context import address_from_key
 from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.inbox import ARRIVED
+from e2ecross.state.outbox import TURNS
 from e2ecross.state.prekey_store import LAST_RESORT, SEEN_MARK
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
@@ -160,7 +161,7 @@ def check_spqr(_: bytes, row: bytes, record: bytes) -> None:
 
 def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
     """Tell whether a record is a message that waits, encrypted or not; all are decoded."""
-    if not partition:
+    if partition.startswith(TURNS):
         if row == ENDS_ROW:
             decode_queue_end(record)
         else:

@@ -9,15 +9,17 @@ Rules:
 - A message that is sent again goes under another message id and holds the first one inside: the
   back end cannot tell it from a new one.
 - What waits for the user's decision about an identity key waits for nothing else, and says so once.
+- A lane that was tried in vain is tried with its first message alone, and then with the rest.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.device.sending import checked_message_id, encrypt_content
-from e2ecross.errors import UntrustedIdentity
+from e2ecross.errors import RecordCorrupted, UntrustedIdentity
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.inbox import put_notice
@@ -25,8 +27,10 @@ from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import (
     Lane,
     LaneName,
+    TurnKind,
     Waiting,
     block_lane,
+    clear_lane,
     find_message,
     find_waiting,
     free_lane,
@@ -34,8 +38,10 @@ from e2ecross.state.outbox import (
     put_envelope,
     read_lane,
     remove_waiting,
+    repair_lane,
     replace_waiting,
     walk_turns,
+    walk_turns_of,
 )
 from e2ecross.state.sent import (
     KeptMessage,
@@ -56,6 +62,7 @@ __all__ = [
     "MAX_NAMED",
     "Pending",
     "Result",
+    "Turns",
     "drop_waiting",
     "encrypt_message",
     "encrypt_waiting",
@@ -68,6 +75,8 @@ __all__ = [
     "next_lanes",
     "next_of_lane",
     "read_epoch_to_tell",
+    "read_held_key",
+    "repair",
     "report",
     "settle",
     "take_back",
@@ -147,34 +156,78 @@ def is_settled(context: Context, address: Address, message_id: bytes) -> bool | 
         return is_known_id(tx, address, message_id, context.clock())
 
 
-def next_lanes(context: Context, after: int, limit: int) -> tuple[list[Lane], int]:
-    """Return lanes in which something waits for the back end, and the last turn looked at.
+class Turns(NamedTuple):
+    """Lanes that are tried one after another.
+
+    Attributes:
+        lanes: which.
+        last: the turn of the last that was looked at.
+        damaged: what was raised for a turn that names no lane, if there was one.
+    """
+
+    lanes: list[Lane]
+    last: int
+    damaged: RecordCorrupted | None = None
+
+
+def next_lanes(context: Context, name: LaneName, kind: TurnKind, after: int, limit: int) -> Turns:
+    """Return lanes in which something waits for the back end.
 
     Args:
         context: of the device.
+        name: what they hold.
+        kind: what they wait for.
         after: the turn behind which to look.
-        limit: how many lanes at most; those that wait for the user count, and are left out.
+        limit: how many lanes at most.
     """
     lanes: list[Lane] = []
+    damaged = None
     with context.store.transaction() as tx:
-        looked_at = 0
-        for turn, lane in walk_turns(tx, after):
-            after, looked_at = turn, looked_at + 1
-            record = read_lane(tx, lane)
-            if record is not None and record.turn == turn and not record.untrusted_key:
-                lanes.append(lane)
-            if looked_at == limit:
+        for turn, lane in walk_turns_of(tx, name, kind, after):
+            after = turn
+            if isinstance(lane, RecordCorrupted):
+                damaged = damaged or lane
+                continue
+            lanes.append(lane)
+            if len(lanes) == limit:
                 break
-    return lanes, after
+    return Turns(lanes, after, damaged)
 
 
 def next_of_lane(context: Context, lane: Lane, limit: int) -> list[Waiting]:
-    """Return what is to be sent next in a lane; nothing when it waits for the user."""
+    """Return what is to be sent next in a lane; nothing when it waits for the user.
+
+    In a lane that was tried in vain that is the first alone: what is behind it must not be taken
+    where that is refused.
+    """
     with WitnessedTransaction(context) as tx:  # nothing leaves before the witness knows
         record = read_lane(tx, lane)
         if record is None or record.untrusted_key:
             return []
-        return list_lane(tx, lane, limit)
+        return list_lane(tx, lane, 1 if record.code else limit)
+
+
+def repair(context: Context, lane: Lane) -> bool:
+    """Encrypt anew what stands in rows of a lane that are damaged, or give it up.
+
+    Returns:
+        Whether there were any.
+    """
+    with context.store.transaction() as tx:
+        damaged = repair_lane(tx, lane)
+        now_ms = context.clock()
+        for waiting in damaged:
+            kept = find_kept(tx, context.policy, lane.recipient, waiting.message_id, now_ms)
+            if kept is None:
+                give_up(context, tx, waiting, RecordCorrupted.code)
+        return bool(damaged)
+
+
+def read_held_key(context: Context, lane: Lane) -> bytes:
+    """Return the identity key (33 bytes) that a lane waits for, until the user has decided."""
+    with context.store.transaction() as tx:
+        record = read_lane(tx, lane)
+        return b"" if record is None else record.untrusted_key
 
 
 def read_epoch_to_tell(context: Context) -> int:
@@ -326,11 +379,13 @@ def settle(
         for result in results:
             if not result.code:
                 remove_waiting(tx, result.waiting)
+                clear_lane(tx, result.waiting.lane)
             else:
                 is_told = result.waiting.message_id == wanted
                 give_up(context, tx, result.waiting, result.code, is_told=is_told)
         for lane, code in blocked:
-            block_lane(tx, lane, code)
+            with suppress(RecordCorrupted):  # a lane that is damaged itself stays where it is
+                block_lane(tx, lane, code)
 
 
 def take_back(context: Context, address: Address, message_id: bytes) -> None:
@@ -360,7 +415,7 @@ def give_up(
     is_resent = waiting.lane.name is LaneName.REQUESTS
     if is_resent and not is_known_id(tx, recipient, waiting.message_id, now_ms):
         return  # the app was told, when another request for it was not answered
-    report(context, tx, waiting.lane.recipient, waiting.message_id, code, is_told=is_told)
+    report(context, tx, recipient, waiting.message_id, code, has_left=is_resent, is_told=is_told)
 
 
 def report(
@@ -370,10 +425,22 @@ def report(
     message_id: bytes,
     code: str,
     *,
+    has_left: bool,
     is_told: bool = False,
 ) -> None:
-    """Tell the app that a message (16 bytes of id) will not arrive, and forget it: it will not."""
-    forget_kept(tx, context.policy, recipient, message_id, context.clock())
+    """Tell the app that a message (16 bytes of id) will not arrive, and forget it: it will not.
+
+    Args:
+        context: of the device.
+        tx: of the operation that found it out.
+        recipient: of the message.
+        message_id: its id.
+        code: that of the error.
+        has_left: whether the back end may know the id.
+        is_told: whether the app hears of it in another way.
+    """
+    now_ms = context.clock()
+    forget_kept(tx, context.policy, recipient, message_id, now_ms, has_left=has_left)
     if not is_told:
         put_notice(
             context,
@@ -386,9 +453,9 @@ def list_pending(context: Context) -> list[Pending]:
     """Return all messages that wait to be sent; see `Client.pending`."""
     found: list[Pending] = []
     with context.store.transaction() as tx:
-        for turn, lane in walk_turns(tx):
+        for _, lane in walk_turns(tx):
             record = read_lane(tx, lane)
-            if lane.name is LaneName.MESSAGES and record is not None and record.turn == turn:
+            if lane.name is LaneName.MESSAGES and record is not None:
                 code = record.code or _NOT_TRIED
                 found += [
                     Pending(waiting.message_id, lane.recipient, code)

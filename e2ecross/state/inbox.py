@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from e2ecross.crypto.secret import without_frames
 from e2ecross.errors import (
     IdentityChangedError,
     InvalidArgument,
@@ -123,13 +124,17 @@ def forget_arrivals(tx: Transaction, backend_numbers: Iterable[int]) -> None:
 
 def walk_inbox(
     context: Context, tx: Transaction, after: int = 0
-) -> Iterator[tuple[int, InboxItem]]:
+) -> Iterator[tuple[int, InboxItem | RecordCorrupted]]:
     """Walk over number and item of what is not confirmed, in the order of arrival.
 
-    Who gets an item hands it over.
+    Who gets an item hands it over. One row that is damaged does not hide the others.
     """
     for number, data in _ITEMS.walk(tx, after):
-        item = _item(decode_inbox_item(data), Receipt(context.inbox_id, number))
+        try:
+            item = _item(decode_inbox_item(data), Receipt(context.inbox_id, number))
+        except RecordCorrupted as error:
+            yield number, without_frames(error)
+            continue
         new = number, hash(data)
         item = replace(item, redelivered=new not in context.new_items)
         context.new_items.discard(new)

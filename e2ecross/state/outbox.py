@@ -8,7 +8,9 @@ Rules:
 - What users sent has lanes of its own. Requests and their answers stand in no message's way.
 - A message that another device asks for, or one asking for a message, is put here before it is
   encrypted, because that may take a bundle first.
-- Lanes in which something waits have turns. A lane that was tried in vain goes behind the others.
+- Lanes in which something waits have turns, in queues of their own: what users sent and the rest;
+  what was not tried, what was tried in vain, and what waits for the user. So nobody who can be
+  reached stands behind those who cannot, however many they are.
 """
 
 import enum
@@ -17,20 +19,24 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.secret import Secret, without_frames
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.state.context import address_key
 from e2ecross.state.queue import Queue, number_row
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.content import RetryRequest, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, TurnRecord, decode_row, encode_row
 
 __all__ = [
+    "TURNS",
     "Lane",
     "LaneName",
+    "TurnKind",
     "Waiting",
     "block_lane",
+    "clear_lane",
     "find_message",
     "find_waiting",
     "free_lane",
@@ -40,11 +46,14 @@ __all__ = [
     "put_resend",
     "read_lane",
     "remove_waiting",
+    "repair_lane",
     "replace_waiting",
     "walk_turns",
+    "walk_turns_of",
 ]
 
-_TURNS: Final = Queue(Table.OUTBOX, b"")
+TURNS: Final = b"\0"
+"""What the partitions of turns begin with, and no lane."""
 _LANE: Final = Codec(LaneRecord.encode, LaneRecord.decode)
 _LANE_ROW: Final = b""
 
@@ -56,6 +65,17 @@ class LaneName(enum.IntEnum):
     """What users sent, and `send` has promised."""
     REQUESTS = 2
     """Requests for messages, and messages that were asked for: a full mailbox drops them."""
+
+
+class TurnKind(enum.IntEnum):
+    """What a lane waits for; the value is at rest."""
+
+    READY = 1
+    """The next call that reaches the back end."""
+    LATER = 2
+    """Likewise, but it was tried in vain."""
+    HELD = 3
+    """The user, who has to decide about an identity key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +105,7 @@ class Waiting(Secret):
         number: its row there.
         message_id: 16 bytes: of the message that the user sent, or of the request.
         envelope: what to deposit, or None when it is still to be encrypted.
-        request: what to encrypt; None: the message that is kept under the message id.
+        request: what is in it; None: the message that is kept under the message id.
         fresh_session: in a new session, because the recipient may have lost the others.
     """
 
@@ -120,27 +140,16 @@ def put_request(
     fresh_session: bool = True,
 ) -> None:
     """Note that a message is to be asked for, under this id (16 bytes) of its own."""
-    kind, body = encode_content(request)
-    record = OutboxRecord(
-        b"",
-        message_id=message_id,
-        fresh_session=fresh_session,
-        content_kind=kind,
-        content_body=body,
-    )
-    _append(tx, Lane(LaneName.REQUESTS, recipient), record)
+    lane = Lane(LaneName.REQUESTS, recipient)
+    _append(tx, lane, _record(message_id, None, request, fresh_session=fresh_session))
 
 
 def replace_waiting(tx: Transaction, waiting: Waiting, envelope: Envelope | None) -> None:
     """Put the envelope in the place of what was to be encrypted.
 
-    None takes the envelope of a message back: it is encrypted anew, in a new session.
+    None takes the envelope back: it is encrypted anew, in a new session.
     """
-    record = OutboxRecord(
-        b"" if envelope is None else envelope.encode(),
-        message_id=waiting.message_id,
-        fresh_session=envelope is None,
-    )
+    record = _record(waiting.message_id, envelope, waiting.request, fresh_session=envelope is None)
     tx.put(Table.OUTBOX, waiting.lane.partition, number_row(waiting.number), record.encode())
 
 
@@ -153,9 +162,14 @@ def find_message(tx: Transaction, recipient: Address, message_id: bytes) -> int 
 
 def remove_waiting(tx: Transaction, waiting: Waiting) -> bool:
     """Forget a copy: the back end has it, or never will; tells whether it was still there."""
-    lane = waiting.lane
     if find_waiting(tx, waiting) is None:
         return False
+    _forget(tx, waiting)
+    return True
+
+
+def _forget(tx: Transaction, waiting: Waiting) -> None:
+    lane = waiting.lane
     tx.delete(Table.OUTBOX, lane.partition, number_row(waiting.number))
     if lane.name is LaneName.MESSAGES:
         tx.delete(Table.OUTBOX, lane.partition, waiting.message_id)
@@ -163,14 +177,13 @@ def remove_waiting(tx: Transaction, waiting: Waiting) -> bool:
     first = record.first
     if waiting.number == first:
         first += 1
-        while first < record.next and _find(tx, lane, first) is None:
+        while first < record.next and not _is_there(tx, lane, first):
             first += 1
     if first == record.next:
-        _TURNS.remove(tx, record.turn)
+        _turns(lane.name, _kind(record)).remove(tx, record.turn)
         tx.delete(Table.OUTBOX, lane.partition, _LANE_ROW)
     elif first != record.first:
         _save(tx, lane, replace(record, first=first))
-    return True
 
 
 def find_waiting(tx: Transaction, waiting: Waiting) -> Waiting | None:
@@ -199,8 +212,30 @@ def list_lane(tx: Transaction, lane: Lane, limit: int | None = None) -> list[Wai
     return found
 
 
+def repair_lane(tx: Transaction, lane: Lane) -> list[Waiting]:
+    """Find what stands in rows that do not decode; those that nothing is known of are forgotten.
+
+    Returns:
+        Messages of users, without their envelopes: to be encrypted anew, or given up.
+    """
+    record = _load(tx, lane)
+    damaged = [
+        number for number in range(record.first, record.next) if _is_damaged(tx, lane, number)
+    ]
+    names = _message_ids(tx, lane) if damaged else {}
+    found: list[Waiting] = []
+    for number in damaged:
+        waiting = Waiting(lane, number, names.get(number, b""), None)
+        if waiting.message_id:
+            replace_waiting(tx, waiting, None)
+            found.append(waiting)
+        else:
+            _forget(tx, waiting)
+    return found
+
+
 def block_lane(tx: Transaction, lane: Lane, code: str, untrusted_key: bytes = b"") -> None:
-    """Note what a lane waits for, and put it behind the others.
+    """Note what a lane waits for, and put it behind others that wait.
 
     Args:
         tx: of the operation that found it out.
@@ -210,33 +245,92 @@ def block_lane(tx: Transaction, lane: Lane, code: str, untrusted_key: bytes = b"
     """
     record = read_lane(tx, lane)
     if record is not None:
-        _TURNS.remove(tx, record.turn)
-        turn = _TURNS.append(tx, TurnRecord(lane.name, lane.recipient).encode())
-        _save(tx, lane, replace(record, turn=turn, code=code, untrusted_key=untrusted_key))
+        _move(tx, lane, record, replace(record, code=code, untrusted_key=untrusted_key))
+
+
+def clear_lane(tx: Transaction, lane: Lane) -> None:
+    """Note that a lane does not wait to pass an error any more: something has gone through."""
+    record = read_lane(tx, lane)
+    if record is not None and record.code and not record.untrusted_key:
+        _move(tx, lane, record, replace(record, code=""))
 
 
 def free_lane(tx: Transaction, lane: Lane) -> None:
     """Note that a lane need not wait for the user any more."""
     record = read_lane(tx, lane)
     if record is not None and record.untrusted_key:
-        _save(tx, lane, replace(record, code="", untrusted_key=b""))
+        _move(tx, lane, record, replace(record, code="", untrusted_key=b""))
 
 
-def walk_turns(tx: Transaction, after: int = 0) -> Iterator[tuple[int, Lane]]:
-    """Walk over turn and lane of all lanes in which something waits."""
-    for turn, data in _TURNS.walk(tx, after):
-        record = TurnRecord.decode(data)
-        yield turn, Lane(_lane_name(record.lane), record.recipient)
+def walk_turns(tx: Transaction) -> Iterator[tuple[int, Lane]]:
+    """Walk over turn and lane of all lanes in which something waits, whatever it waits for."""
+    for name in LaneName:
+        for kind in TurnKind:
+            for turn, lane in walk_turns_of(tx, name, kind):
+                if isinstance(lane, RecordCorrupted):
+                    raise lane
+                yield turn, lane
+
+
+def walk_turns_of(
+    tx: Transaction, name: LaneName, kind: TurnKind, after: int = 0
+) -> Iterator[tuple[int, Lane | RecordCorrupted]]:
+    """Walk over turn and lane of those lanes; one turn that is damaged does not hide the others."""
+    for turn, data in _turns(name, kind).walk(tx, after):
+        try:
+            record = TurnRecord.decode(data)
+            lane: Lane | RecordCorrupted = Lane(_lane_name(record.lane), record.recipient)
+        except RecordCorrupted as error:
+            lane = without_frames(error)
+        yield turn, lane
+
+
+def _turns(name: LaneName, kind: TurnKind) -> Queue:
+    return Queue(Table.OUTBOX, TURNS + bytes((name, kind)))
+
+
+def _kind(record: LaneRecord) -> TurnKind:
+    if record.untrusted_key:
+        return TurnKind.HELD
+    return TurnKind.LATER if record.code else TurnKind.READY
+
+
+def _take_turn(tx: Transaction, lane: Lane, record: LaneRecord) -> int:
+    turn = TurnRecord(lane.name, lane.recipient).encode()
+    return _turns(lane.name, _kind(record)).append(tx, turn)
+
+
+def _move(tx: Transaction, lane: Lane, before: LaneRecord, after: LaneRecord) -> None:
+    """Put a lane behind the others of the kind that it is of from now on."""
+    _turns(lane.name, _kind(before)).remove(tx, before.turn)
+    _save(tx, lane, replace(after, turn=_take_turn(tx, lane, after)))
 
 
 def _append(tx: Transaction, lane: Lane, record: OutboxRecord) -> int:
     before = read_lane(tx, lane)
     if before is None:
-        turn = _TURNS.append(tx, TurnRecord(lane.name, lane.recipient).encode())
-        before = LaneRecord(first=1, next=1, turn=turn)
+        before = LaneRecord(first=1, next=1, turn=0)
+        before = replace(before, turn=_take_turn(tx, lane, before))
     tx.put(Table.OUTBOX, lane.partition, number_row(before.next), record.encode())
     _save(tx, lane, replace(before, next=before.next + 1))
     return before.next
+
+
+def _record(
+    message_id: bytes,
+    envelope: Envelope | None,
+    request: RetryRequest | None,
+    *,
+    fresh_session: bool,
+) -> OutboxRecord:
+    kind, body = (0, b"") if request is None else encode_content(request)
+    return OutboxRecord(
+        b"" if envelope is None else envelope.encode(),
+        message_id=message_id,
+        fresh_session=fresh_session,
+        content_kind=kind,
+        content_body=body,
+    )
 
 
 def _load(tx: Transaction, lane: Lane) -> LaneRecord:
@@ -248,6 +342,36 @@ def _load(tx: Transaction, lane: Lane) -> LaneRecord:
 
 def _save(tx: Transaction, lane: Lane, record: LaneRecord) -> None:
     tx.put_value(Table.OUTBOX, lane.partition, _LANE_ROW, record, _LANE)
+
+
+def _is_there(tx: Transaction, lane: Lane, number: int) -> bool:
+    try:
+        return tx.get(Table.OUTBOX, lane.partition, number_row(number)) is not None
+    except RecordCorrupted:
+        return True
+
+
+def _is_damaged(tx: Transaction, lane: Lane, number: int) -> bool:
+    try:
+        _find(tx, lane, number)
+    except RecordCorrupted:
+        return True
+    return False
+
+
+def _message_ids(tx: Transaction, lane: Lane) -> dict[int, bytes]:
+    """Return the message ids of a lane by number, as far as they can be read."""
+    found: dict[int, bytes] = {}
+    rows = tx.scan(Table.OUTBOX)
+    while True:
+        try:
+            partition, row, record = next(rows)
+            if partition == lane.partition and len(row) == MESSAGE_ID_BYTES:
+                found[decode_row(record)] = row
+        except StopIteration:
+            return found
+        except RecordCorrupted:  # a damaged row is why somebody asks
+            continue
 
 
 def _lane_name(value: int) -> LaneName:
@@ -267,7 +391,7 @@ def _find(tx: Transaction, lane: Lane, number: int) -> Waiting | None:
     try:
         if record.envelope:
             envelope = Envelope.decode(record.envelope)
-        elif record.content_kind:
+        if record.content_kind:
             request = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
         raise RecordCorrupted("an outbox record does not decode: the store is damaged") from error

@@ -54,7 +54,9 @@ def spend_request(
     if total.requests >= policy.retry_requests or own.requests >= policy.retry_requests_per_peer:
         return Request.REFUSED
     # A time after now, of a clock that was wrong, stops nothing until it has come.
-    was_asked = identity is not None and 0 <= now_ms - identity.asked_at_ms < _DAY_MS
+    was_asked = own.strangers > 0 or (
+        identity is not None and 0 <= now_ms - identity.asked_at_ms < _DAY_MS
+    )
     starts = is_stranger and not was_asked
     if starts and total.strangers >= _MAX_STRANGERS and not _is_new_here(tx, now_ms):
         return Request.REFUSED
@@ -65,7 +67,11 @@ def spend_request(
         _TOTAL,
         replace(total, requests=total.requests + 1, strangers=total.strangers + int(starts)),
     )
-    _save(tx, address_key(sender), replace(own, requests=own.requests + 1))
+    _save(
+        tx,
+        address_key(sender),
+        replace(own, requests=own.requests + 1, strangers=own.strangers + int(starts)),
+    )
     return Request.IN_SAME_SESSION if is_stranger and was_asked else Request.IN_NEW_SESSION
 
 

@@ -7,6 +7,8 @@ Rules:
 - Ids are known for longer than any receiver remembers them: an id that is used again for another
   text would be dropped there as a second copy. Of the text 2 bytes of a hash are kept, enough to
   notice that, and no help to a thief who guesses texts.
+- The id of a message that was given up after it had left is not taken again: the back end knows it,
+  and would drop another envelope under it.
 - What is kept is the content, in the store: whoever steals the store unsealed can read it for as
   long as it is kept. `Policy.resend_kept_ms` and `resend_kept_messages` bound it.
 """
@@ -50,6 +52,8 @@ SENT_IDS: Final = b"id"
 _IDS: Final = Shelf(Table.SENT, 60 * _DAY_MS, 1_000_000, SENT_IDS)
 """60 days: receivers remember what they were shown for 45, and a quarter longer at most; a message
 every five seconds for all of the time, at about 200 bytes each."""
+_GIVEN_UP: Final = b"given up"
+"""Behind the row of an id."""
 
 MAX_RESENDS: Final = 10
 """How often one message is sent again: enough for a device that loses its state repeatedly."""
@@ -100,10 +104,16 @@ def was_sent(
     """Tell whether content was sent, or promised, to a recipient under this id (16 bytes).
 
     Raises:
-        InvalidArgument: the id was used for other content.
+        InvalidArgument: the id was used for other content, or for what was given up after it had
+            left.
     """
     found = _IDS.find(tx, _row(recipient, message_id), now_ms)
     if found is None:
+        if _IDS.find(tx, _row(recipient, message_id) + _GIVEN_UP, now_ms) is not None:
+            raise InvalidArgument(
+                f"message_id must be a new one: a message to {recipient} has left under it, and "
+                f"was not delivered"
+            )
         return False
     if decode_sent_id(found.record) != _digest(content):
         raise InvalidArgument(
@@ -152,11 +162,31 @@ def find_kept(
 
 
 def forget_kept(
-    tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
+    tx: Transaction,
+    policy: Policy,
+    recipient: Address,
+    message_id: bytes,
+    now_ms: int,
+    *,
+    has_left: bool = False,
 ) -> None:
-    """Forget a message and its id (16 bytes), because it was not sent after all."""
-    _shelf(policy).remove(tx, _row(recipient, message_id), now_ms)
-    _IDS.remove(tx, _row(recipient, message_id), now_ms)
+    """Forget a message and its id (16 bytes), because it was given up.
+
+    Args:
+        tx: of the operation that gives it up.
+        policy: how long what is kept.
+        recipient: whom it was for.
+        message_id: of it, 16 bytes.
+        now_ms: milliseconds since 1970.
+        has_left: whether the back end may know the id.
+    """
+    row = _row(recipient, message_id)
+    _shelf(policy).remove(tx, row, now_ms)
+    found = _IDS.find(tx, row, now_ms)
+    if found is not None:
+        _IDS.remove(tx, row, now_ms)
+        if has_left:
+            _IDS.add(tx, row + _GIVEN_UP, found.record, now_ms)
 
 
 def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> None:

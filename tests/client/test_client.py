@@ -16,6 +16,8 @@ from e2ecross import (
     Delivery,
     FailedMessage,
     Message,
+    Notice,
+    NoticeKind,
     Policy,
     PreKeyBundle,
     PublishedKeys,
@@ -42,7 +44,10 @@ from e2ecross.errors import (
 from e2ecross.relay import Relay
 from e2ecross.state.context import require_device
 from e2ecross.state.epoch import read_epoch
+from e2ecross.state.receipt import Receipt
 from e2ecross.stores import MemoryStore, Table
+from e2ecross.wire.exchange import UserKeys
+from tests.client.conversation import read, waiting
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -109,7 +114,6 @@ def test_who_was_offline_gets_everything_later_in_order(any_backend: Backend) ->
     "recipient",
     [
         "instagram:budi",
-        "instagram:budi.1",
         UserId("instagram", "budi"),
         UserId(App.INSTAGRAM, "budi"),
         Address("instagram", "budi"),
@@ -121,14 +125,14 @@ def test_a_recipient_is_an_address_a_user_or_a_text(
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
     sent = ana.send(recipient, Text("halo"), message_id=MESSAGE_ID)
     assert sent == Sent(MESSAGE_ID, (Delivery(BUDI),))
-    assert [item.message_id for item in budi.receive()] == [MESSAGE_ID]
+    assert [cast("Message", item).message_id for item in budi.receive()] == [MESSAGE_ID]
 
 
 def test_several_devices_of_a_user_are_addressed_one_by_one(backend: BackendSimulator) -> None:
     ana = make_client(ANA, backend)
     devices = [make_client(Address("instagram", "budi", n), backend) for n in (1, 2, 127)]
     for client in devices:
-        ana.send(str(client.device.address), Text(f"for {client.device.address}"))
+        ana.send(client.device.address, Text(f"for {client.device.address}"))
     for client in devices:
         (item,) = client.receive()
         assert cast("Message", item).content == Text(f"for {client.device.address}")
@@ -138,9 +142,9 @@ def test_an_unknown_app_is_carried(backend: BackendSimulator) -> None:
     ana, carla = make_client(ANA, backend), make_client(Address("threads", "carla"), backend)
     ana.send("threads:carla", Bytes(b"halo"))
     (item,) = carla.receive()
-    carla.send(cast("Address", item.sender), Text("back"))
+    carla.send(cast("Message", item).sender, Text("back"))
     (item,) = ana.receive()
-    assert item.sender == Address("threads", "carla")
+    assert cast("Message", item).sender == Address("threads", "carla")
 
 
 def test_the_repr_of_a_client_shows_its_address_only(backend: BackendSimulator) -> None:
@@ -171,14 +175,20 @@ def test_registering_again_changes_nothing(stores: Stores, backend: BackendSimul
 
 def test_the_token_is_committed_before_it_is_used(backend: BackendSimulator) -> None:
     class Watching(BackendSimulator):
-        def register(self, address: Address, token: bytes) -> None:
+        watched = 0
+
+        def register(
+            self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
+        ) -> None:
+            self.watched += 1
             record = dump(store)[Table.DEVICE, b"", b""]
             assert token in record
             assert len(token) == 32
-            super().register(address, token)
+            super().register(address, token, replaces=replaces, credential=credential)
 
-    store = MemoryStore()
-    make_client(BUDI, Watching(), store)
+    store, watching = MemoryStore(), Watching()
+    make_client(BUDI, watching, store)
+    assert watching.watched == 1
 
 
 def test_a_token_whose_commit_fails_is_not_used(backend: BackendSimulator) -> None:
@@ -263,7 +273,8 @@ def test_a_recipient_who_has_gone_is_told_and_the_message_is_not_kept(
     backend.fail("deposit", UnknownRecipient("gone"))
     with pytest.raises(UnknownRecipient):
         ana.send(BUDI, Text("halo"))
-    assert count_rows(ana.device._context.store, Table.OUTBOX) == 0
+    assert waiting(ana) == []
+    assert read(ana) == []  # the caller was told
 
 
 class HostileDirectory(BackendSimulator):
@@ -316,7 +327,7 @@ def test_a_changed_identity_stops_sending_until_it_is_accepted(backend: BackendS
     assert cast("Message", item).identity_changed
     with pytest.raises(UntrustedIdentity) as caught:
         ana.send(BUDI, Text("halo"))
-    assert count_rows(ana.device._context.store, Table.OUTBOX) == 0
+    assert waiting(ana) == []
     ana.device.accept_identity(caught.value.address, caught.value.identity_key)
     ana.send(BUDI, Text("halo"))
     assert other.decrypt(backend.waiting(BUDI)[-1]).content == Text("halo")
@@ -334,7 +345,8 @@ def test_a_full_mailbox_is_told_and_the_message_is_not_kept() -> None:
     with pytest.raises(MailboxFull) as caught:
         ana.send(BUDI, Text("does not"))
     assert caught.value.code == "mailbox_full"
-    assert count_rows(ana.device._context.store, Table.OUTBOX) == 0
+    assert waiting(ana) == []
+    assert read(ana) == []  # the caller was told
     items = budi.receive()
     budi.confirm(items)
     ana.send(BUDI, Text("fits again"))
@@ -345,14 +357,17 @@ def test_a_full_mailbox_is_told_and_the_message_is_not_kept() -> None:
 # --- Prekey upkeep --------------------------------------------------------------------------
 
 _SMALL = Policy(one_time_prekeys_low=3, one_time_prekeys_target=5)
+_HOUR_MS = 60 * 60 * 1000
+"""In which no more one-time prekeys are made than there are to be at all."""
 
 
 def test_one_time_prekeys_are_refilled_below_the_mark_and_not_before(
-    backend: BackendSimulator,
+    backend: BackendSimulator, clock: FakeClock
 ) -> None:
-    budi = make_client(BUDI, backend, policy=_SMALL)
+    budi = make_client(BUDI, backend, policy=_SMALL, clock=clock)
     seen = set(backend.left(BUDI))
     for n, left in enumerate((4, 3, 5, 4, 3, 5)):
+        clock.advance(_HOUR_MS)
         make_client(Address("whatsapp", f"ana{n}"), backend).send(BUDI, Text("halo"))
         budi.receive()
         assert len(backend.left(BUDI)) == left
@@ -360,8 +375,11 @@ def test_one_time_prekeys_are_refilled_below_the_mark_and_not_before(
     assert len(seen) == 11  # never an id twice
 
 
-def test_a_refill_after_the_last_one_time_prekey_has_gone(backend: BackendSimulator) -> None:
-    budi = make_client(BUDI, backend, policy=_SMALL)
+def test_a_refill_after_the_last_one_time_prekey_has_gone(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
+    budi = make_client(BUDI, backend, policy=_SMALL, clock=clock)
+    clock.advance(_HOUR_MS)
     for n in range(7):
         make_client(Address("whatsapp", f"ana{n}"), backend).send(BUDI, Text(str(n)))
     assert backend.left(BUDI) == []
@@ -374,7 +392,7 @@ def test_the_back_end_hears_the_epoch_with_a_publication(backend: BackendSimulat
     context = make_client(BUDI, backend).device._context
     with context.store.transaction() as tx:
         token, epoch = require_device(tx).backend_token, read_epoch(tx)
-    assert backend.epoch(BUDI, token) == epoch == 1
+    assert backend.epochs(BUDI, token) == {0: epoch} == {0: 1}
 
 
 def test_the_signed_prekey_is_replaced_by_maintain(
@@ -450,9 +468,10 @@ def test_upkeep_that_fails_does_not_hold_back_messages(backend: BackendSimulator
 
 
 def test_a_device_without_ids_left_still_receives(
-    backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+    backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch, clock: FakeClock
 ) -> None:
-    ana, budi = make_client(ANA, backend), make_client(BUDI, backend, policy=_SMALL)
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend, policy=_SMALL, clock=clock)
+    clock.advance(_HOUR_MS)
     for n in range(3):
         make_client(Address("whatsapp", f"ana{n}"), backend).send(BUDI, Text("halo"))
     ana.send(BUDI, Text("halo"))
@@ -527,9 +546,11 @@ def test_confirmed_items_do_not_come_again(stores: Stores, backend: BackendSimul
         [Message(ANA, MESSAGE_ID, 0, Text(""), False)],
         [FailedMessage(None, None, AuthenticationFailed("x"))],
         [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, cast("Any", "1"))],
-        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, -1)],
-        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, 2**64)],
-        Message(ANA, MESSAGE_ID, 0, Text(""), False, False, 1),
+        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, cast("Any", 1))],
+        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, cast("Any", (b"", 1)))],
+        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, Receipt(bytes(32), 1))],
+        [Notice(NoticeKind.RESTORED, ANA.user_id)],
+        Message(ANA, MESSAGE_ID, 0, Text(""), False, False, Receipt(bytes(32), 1)),
     ],
 )
 def test_confirming_what_receive_did_not_return_is_refused(
@@ -572,6 +593,8 @@ def test_by_default_100_items_come_at_once(backend: BackendSimulator) -> None:
         ("recipient", {"recipient": "budi"}),
         ("recipient", {"recipient": "Instagram:budi"}),
         ("recipient", {"recipient": "instagram:budi.0"}),
+        ("recipient", {"recipient": "instagram:budi.1"}),
+        ("recipient", {"recipient": "instagram:budi.2"}),
         ("recipient", {"recipient": ANA}),
         ("recipient", {"recipient": "whatsapp:ana"}),
         ("content", {"content": "halo"}),
@@ -687,12 +710,20 @@ def test_a_mailbox_that_is_none_is_an_error_of_the_back_end(
         ("one_time_prekey_count", None),
         ("one_time_prekey_count", 1.5),
         ("one_time_prekey_count", True),
-        ("epoch", "many"),
-        ("epoch", None),
-        ("epoch", -1),
-        ("epoch", True),
-        ("fetch_bundle", None),
-        ("fetch_bundle", b"bundle"),
+        ("epochs", "many"),
+        ("epochs", None),
+        ("epochs", 3),
+        ("epochs", {0: -1}),
+        ("epochs", {0: True}),
+        ("epochs", {0: "3"}),
+        ("fetch_keys", None),
+        ("fetch_keys", b"bundle"),
+        ("fetch_keys", []),
+        ("fetch_keys", [None]),
+        ("fetch_keys", [b"bundle"]),
+        ("fetch_keys", [UserKeys(b"", cast("Any", [1]))]),
+        ("fetch_keys", [UserKeys(b"", cast("Any", (b"bundle",)))]),
+        ("fetch_keys", [UserKeys(b"", ())] * 2),
     ],
 )
 def test_other_nonsense_is_an_error_of_the_back_end_too(
@@ -702,7 +733,7 @@ def test_other_nonsense_is_an_error_of_the_back_end_too(
     ana = Client(ana.device, backend)
     before = dump(ana.device._context.store)
     monkeypatch.setattr(backend, method, lambda *_: answer)
-    call = (lambda: ana.send(BUDI, Text("halo"))) if method == "fetch_bundle" else ana.maintain
-    with pytest.raises(BackendError, match="answered with"):
+    call = (lambda: ana.send(BUDI, Text("halo"))) if method == "fetch_keys" else ana.maintain
+    with pytest.raises(BackendError, match=f"the back end answered {method} with "):
         call()
     assert dump(ana.device._context.store) == before

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Taking in: pages of any size, what comes with a message, and sessions that are damaged."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from e2ecross import Client, Message, Policy, Text
 from e2ecross.address import Address
 from e2ecross.stores import Table
-from tests.client.test_resending import damage
-from tests.client.test_retrying import meet, read, reinstalled
+from e2ecross.wire.exchange import Waiting
+from tests.client.conversation import damage, meet, read, reinstalled
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -29,11 +31,23 @@ class Paging(BackendSimulator):
         self.wanted: list[int] = []
 
     def fetch(
-        self, address: Address, token: bytes, limit: int, after: int = 0
-    ) -> list[tuple[int, bytes]]:
+        self,
+        address: Address,
+        token: bytes,
+        limit: int,
+        after: int = 0,
+        *,
+        wait_ms: int = 0,
+        hold_ms: int = 0,
+        holder: bytes = b"",
+    ) -> list[Waiting]:
         self.wanted.append(limit)
         size = self.size if self.repeats else min(limit, self.size)
         return super().fetch(address, token, size, after - (self.repeats and after > 0))
+
+    def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
+        if not self.repeats:
+            super().acknowledge(address, token, numbers)
 
 
 @pytest.mark.parametrize("repeats", [False, True])
@@ -81,7 +95,7 @@ def test_it_is_noted_when_a_key_was_first_seen(backend: BackendSimulator) -> Non
     assert first_seen(ana) == NOW_MS + 1
     clock.advance(1)
     reinstalled(BUDI, backend).send(ANA, Text("new phone"))
-    assert read(ana) == ["new phone"]
+    assert read(ana) == ["*identity_changed", "new phone"]
     assert first_seen(ana) == NOW_MS + 2
 
 

@@ -7,8 +7,7 @@ from e2ecross import Client, Delivery, Message, Text
 from e2ecross.errors import BackendError
 from e2ecross.state.context import require_device
 from e2ecross.state.epoch import read_epoch
-from e2ecross.stores import Table
-from tests.client.test_retrying import forget_sessions, meet, read, store_of
+from tests.client.conversation import forget_sessions, meet, read, store_of, waiting
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -17,7 +16,6 @@ from tests.support.devices import (
     TOKO,
     BackendSimulator,
     FakeClock,
-    count_rows,
     dump,
     make_client,
 )
@@ -27,7 +25,7 @@ def epochs(client: Client, backend: BackendSimulator) -> tuple[int, int]:
     """How far a store has come, and what the back end knows of it."""
     with store_of(client).transaction() as tx:
         own, token = read_epoch(tx), require_device(tx).backend_token
-    return own, backend.epoch(client.device.address, token)
+    return own, backend.epochs(client.device.address, token)[0]
 
 
 def test_the_back_end_hears_the_epoch_with_every_message(backend: BackendSimulator) -> None:
@@ -81,9 +79,10 @@ def test_a_full_mailbox_holds_up_nothing_that_waits_behind_it() -> None:
         backend.fail("deposit")
         with pytest.raises(BackendError):
             ana.send(address, Text("waits"))
-    assert count_rows(store_of(ana), Table.OUTBOX) == 2
+    assert len(waiting(ana)) == 2
     ana.maintain()
-    assert count_rows(store_of(ana), Table.OUTBOX) == 1
+    assert [item.lane.recipient for item in waiting(ana)] == [BUDI]
+    assert [(item.recipient, item.code) for item in ana.pending()] == [(BUDI, "mailbox_full")]
     assert read(toko) == ["waits"]
     assert read(budi) == ["fills the mailbox"]
     ana.maintain()

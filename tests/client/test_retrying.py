@@ -6,26 +6,53 @@ from typing import cast
 
 import pytest
 
-from e2ecross import Address, Bytes, Client, FailedMessage, Message, Policy, RetryRequest, Text
+from e2ecross import (
+    Bytes,
+    Client,
+    FailedMessage,
+    Message,
+    Notice,
+    NoticeKind,
+    Policy,
+    RetryRequest,
+    Text,
+)
+from e2ecross.device.posting import Pending
 from e2ecross.errors import (
     AuthenticationFailed,
     BackendError,
     DecodeError,
     DuplicateMessage,
     IdentityChangedError,
+    InvalidArgument,
     MailboxFull,
     UnknownPrekey,
+    UnknownRecipient,
     UnknownSession,
     UntrustedIdentity,
 )
 from e2ecross.state.context import address_key
-from e2ecross.state.outbox import put_request
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.state.sent import MAX_RESENDS
-from e2ecross.stores import MemoryStore, Store, Table
+from e2ecross.stores import Table
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.session_records import StoredSession
 from e2ecross.wire.shelf_records import RetryBudgetRecord
+from tests.client.conversation import (
+    SESSION_TABLES,
+    ask,
+    damage,
+    forget_sessions,
+    meet,
+    not_delivered,
+    promise,
+    read,
+    read_notices,
+    reinstalled,
+    reopen,
+    store_of,
+    waiting,
+)
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -33,43 +60,12 @@ from tests.support.devices import (
     TOKO,
     BackendSimulator,
     FakeClock,
-    count_rows,
     dump,
     make_client,
     make_device,
+    new_bundle,
 )
 from tests.support.values import with_fields
-
-SESSION_TABLES = (Table.SESSION_RECORDS, Table.SESSIONS, Table.SKIPPED_KEYS)
-
-
-def read(client: Client) -> list[str]:
-    """Receive, confirm, and return the texts; `!` and the code stand for a failure."""
-    items = client.receive()
-    client.confirm(items)
-    return [
-        cast("Text", item.content).text if isinstance(item, Message) else f"!{item.error.code}"
-        for item in items
-    ]
-
-
-def store_of(client: Client) -> Store:
-    return client.device._context.store
-
-
-def forget_sessions(client: Client) -> None:
-    store = store_of(client)
-    for where in dump(store):
-        if where[0] in SESSION_TABLES:
-            with store.transaction() as tx:
-                tx.delete(*where)
-
-
-def meet(ana: Client, budi: Client) -> None:
-    ana.send(budi.device.address, Text("first"))
-    assert read(budi) == ["first"]
-    budi.send(ana.device.address, Text("answer"))
-    assert read(ana) == ["answer"]
 
 
 @pytest.fixture
@@ -161,11 +157,7 @@ def test_a_damaged_session_is_given_up_and_replaced(
     ana, budi = pair
     ana.send(BUDI, Text("lost"))
     trust = budi.device.remote_identity(ANA)
-    store = store_of(budi)
-    for where in dump(store):
-        if where[0] is table:
-            with store.transaction() as tx:
-                tx.put(*where, b"\x01\xff")
+    damage(budi, table)
     assert read(budi) == ["!unknown_session"]
     assert read(ana) == []
     assert read(budi) == ["lost"]
@@ -177,11 +169,7 @@ def test_a_damaged_session_does_not_keep_from_sending(
     table: Table, pair: tuple[Client, Client]
 ) -> None:
     ana, budi = pair
-    store = store_of(ana)
-    for where in dump(store):
-        if where[0] is table:
-            with store.transaction() as tx:
-                tx.put(*where, b"\x01\xff")
+    damage(ana, table)
     ana.send(BUDI, Text("halo"))
     assert read(budi) == ["halo"]
 
@@ -204,9 +192,10 @@ def test_other_damage_is_not_papered_over(pair: tuple[Client, Client]) -> None:
     assert read(budi) == ["halo"]
 
 
-def test_a_request_that_is_lost_to_a_broken_session_is_itself_asked_for(
-    pair: tuple[Client, Client],
+def test_a_request_that_is_lost_is_not_sent_again(
+    pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
+    """Else requests about requests would go on for ever."""
     ana, budi = pair
     ana.send(BUDI, Text("lost"))
     forget_sessions(budi)
@@ -217,13 +206,15 @@ def test_a_request_that_is_lost_to_a_broken_session_is_itself_asked_for(
         if where[0] is Table.ONE_TIME_PREKEYS:
             with store.transaction() as tx:
                 tx.delete(*where)
-    assert read(ana) == ["!unknown_prekey"]
-    for _ in range(3):
-        texts = read(budi)
-        if texts:
-            break
-        read(ana)
-    assert texts == ["lost"]
+    assert read(ana) == ["!unknown_prekey"]  # she cannot know that it was a request, and asks
+    deposits = len(backend.deposits)
+    for client in (budi, ana, budi, ana):
+        assert read(client) == []
+    assert len(backend.deposits) == deposits
+    # Her asking has made a session that both can use.
+    ana.send(BUDI, Text("next"))
+    budi.send(ANA, Text("hi"))
+    assert (read(budi), read(ana)) == (["next"], ["hi"])
 
 
 def test_a_message_damaged_on_the_way_comes_again(
@@ -271,7 +262,9 @@ def test_a_message_that_was_read_is_not_shown_again_when_it_comes_as_a_copy(
     assert read(ana) == []
     assert len(backend.mailbox(BUDI)) == 2
     assert read(budi) == ["once"]
-    assert count_rows(store_of(budi), Table.INBOX) == 0
+    assert read(budi) == []
+    again = reopen(budi, backend)
+    assert read(again) == []
 
 
 def test_a_replayed_message_is_not_asked_for(
@@ -310,15 +303,6 @@ def test_a_request_is_answered_once(pair: tuple[Client, Client], backend: Backen
 # --- Who gets what --------------------------------------------------------------------------
 
 
-def ask(client: Client, address: Address, message_id: bytes) -> None:
-    """Send a request for any message, as a device that does what it likes."""
-    device = client.device
-    request = RetryRequest(message_id, None, 0, "authentication_failed")
-    with device._context.store.transaction() as tx:
-        put_request(tx, address, device._context.entropy.bytes(16), request)
-    client.maintain()
-
-
 def test_a_message_is_not_sent_to_another_who_knows_its_id(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
@@ -337,37 +321,46 @@ def test_a_message_is_not_sent_to_another_who_knows_its_id(
     assert len(backend.mailbox(BUDI)) == 1
 
 
-def reinstalled(
-    address: Address, backend: BackendSimulator, policy: Policy | None = None
-) -> Client:
-    """Another device in the place of one: a new phone, or the back end itself."""
-    device = make_device(address, MemoryStore(), seed="reinstalled", policy=policy)
-    backend.forget(address)
-    client = Client(device, backend)
-    client.register()
-    return client
-
-
-def test_nothing_is_sent_again_to_a_changed_identity_before_it_is_accepted(
+def test_what_a_changed_identity_asks_for_waits_until_it_is_accepted(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
     ana, _ = pair
     sent = ana.send(BUDI, Text("for the old budi"))
     new = reinstalled(BUDI, backend)
     ask(new, ANA, sent.message_id)
-    (item,) = ana.receive()
+    notice, item = ana.receive()
+    assert isinstance(notice, Notice)
+    assert notice.kind is NoticeKind.IDENTITY_PENDING
+    assert (notice.user, notice.devices) == (BUDI.user_id, (BUDI.device,))
+    assert notice.messages == (sent.message_id,)
     assert isinstance(item, FailedMessage)
     assert isinstance(item.error, IdentityChangedError)  # never silent
-    assert item.error.identity_key == new.device.identity_key
+    assert notice.identity_key == item.error.identity_key == new.device.identity_key
     assert not item.retrying
     ana.maintain()
     assert backend.mailbox(BUDI) == []
     with pytest.raises(UntrustedIdentity):
         ana.send(BUDI, Text("more"))
     ana.device.accept_identity(BUDI, new.device.identity_key)
-    ask(new, ANA, sent.message_id)
     assert read(ana) == []
     assert read(new) == ["for the old budi"]
+
+
+def test_what_a_rejected_identity_has_asked_for_is_told_and_not_sent(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, _ = pair
+    sent = ana.send(BUDI, Text("for the old budi"))
+    new = reinstalled(BUDI, backend)
+    ask(new, ANA, sent.message_id)
+    ana.confirm(ana.receive())
+    with pytest.raises(InvalidArgument):
+        ana.device.reject_identity(BUDI, make_device(TOKO).identity_key)
+    assert read(ana) == []
+    ana.device.reject_identity(BUDI, new.device.identity_key)
+    assert not_delivered(read_notices(ana)) == [(sent.message_id, "untrusted_identity")]
+    assert backend.mailbox(BUDI) == []
+    assert waiting(ana) == []
 
 
 def test_nothing_is_sent_again_to_an_identity_that_only_the_policy_accepted(
@@ -379,19 +372,22 @@ def test_nothing_is_sent_again_to_an_identity_that_only_the_policy_accepted(
     sent = ana.send(BUDI, Text("for the old budi"))
     new = reinstalled(BUDI, backend)
     ask(new, ANA, sent.message_id)
-    (item,) = ana.receive()
-    assert isinstance(item, FailedMessage)
-    assert isinstance(item.error, IdentityChangedError)
+    changed, given_up = read_notices(ana)
+    assert (changed.kind, changed.user) == (NoticeKind.IDENTITY_CHANGED, BUDI.user_id)
+    assert (changed.devices, changed.identity_key) == ((1,), new.device.identity_key)
+    assert not_delivered([given_up]) == [(sent.message_id, "authentication_failed")]
+    assert (given_up.user, given_up.devices) == (BUDI.user_id, ())
     assert backend.mailbox(BUDI) == []
     later = ana.send(BUDI, Text("for the new one"))
     assert read(new) == ["for the new one"]
     ask(new, ANA, sent.message_id)
     ask(new, ANA, later.message_id)
-    assert read(ana) == []
+    assert read(ana) == []  # told once
     assert len(backend.mailbox(BUDI)) == 1  # only what was for this identity
-    ana.device.accept_identity(BUDI, new.device.identity_key)
-    ask(new, ANA, sent.message_id)
-    assert read(ana) == []
+    # It was given up. The user may send it again, under another id: the back end knows the first.
+    with pytest.raises(InvalidArgument, match="must be a new one"):
+        ana.send(BUDI, Text("for the old budi"), message_id=sent.message_id)
+    ana.send(BUDI, Text("for the old budi"))
     assert read(new) == ["for the old budi"]
 
 
@@ -449,9 +445,9 @@ def test_a_request_waits_for_a_back_end_that_cannot_be_reached(
     assert failed.retrying
     with pytest.raises(BackendError):
         budi.maintain()
-    assert count_rows(store_of(budi), Table.OUTBOX) == 1
+    assert len(waiting(budi)) == 1
     budi.maintain()
-    assert count_rows(store_of(budi), Table.OUTBOX) == 0
+    assert waiting(budi) == []
     assert read(ana) == []
     assert read(budi) == ["lost"]
 
@@ -465,18 +461,19 @@ def test_a_request_to_nobody_is_given_up(
     backend.forget(ANA)
     (failed,) = budi.receive()
     assert isinstance(failed, FailedMessage)
-    assert count_rows(store_of(budi), Table.OUTBOX) == 0
+    assert waiting(budi) == []
+    assert read(budi) == []  # it was no message of the user
 
 
 def test_a_message_that_is_not_kept_any_more_is_not_sent_again(
     pair: tuple[Client, Client], backend: BackendSimulator, clock: FakeClock
 ) -> None:
     ana, budi = pair
-    ana.send(BUDI, Text("lost"))
+    sent = ana.send(BUDI, Text("lost"))
     forget_sessions(budi)
     clock.advance(8 * DAY_MS)
     assert read(budi) == ["!unknown_session"]
-    assert read(ana) == []
+    assert not_delivered(read_notices(ana)) == [(sent.message_id, "unknown_session")]
     assert backend.mailbox(BUDI) == []
     ana.send(BUDI, Text("next"))  # in the session that the request came in
     assert read(budi) == ["next"]
@@ -488,16 +485,18 @@ def test_without_a_kept_message_there_is_no_copy_but_a_session(
     ana = make_client(ANA, backend, policy=Policy(resend_kept_messages=0))
     budi = make_client(BUDI, backend, policy=Policy(resend_kept_messages=0))
     meet(ana, budi)
-    ana.send(BUDI, Text("lost"))
-    assert count_rows(store_of(ana), Table.SENT) == 0
+    sent = ana.send(BUDI, Text("lost"))
+    assert all(b"lost" not in record for record in dump(store_of(ana)).values())
     forget_sessions(budi)
     assert read(budi) == ["!unknown_session"]
-    assert read(ana) == []
+    assert not_delivered(read_notices(ana)) == [(sent.message_id, "unknown_session")]
     ana.send(BUDI, Text("next"))
     assert read(budi) == ["next"]
 
 
-def test_a_stranger_is_asked_once_a_day(backend: BackendSimulator, clock: FakeClock) -> None:
+def test_a_stranger_is_asked_in_one_new_session_a_day(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
     budi = make_client(BUDI, backend, clock=clock)
     toko = make_client(TOKO, backend, clock=clock)
     for text in ("one", "two", "three"):
@@ -507,14 +506,17 @@ def test_a_stranger_is_asked_once_a_day(backend: BackendSimulator, clock: FakeCl
         if where[0] is Table.ONE_TIME_PREKEYS:
             with store.transaction() as tx:
                 tx.delete(*where)
+    left = len(backend.left(TOKO))
     failed = [cast("FailedMessage", item) for item in budi.receive()]
     assert [type(item.error) for item in failed] == [UnknownPrekey] * 3
-    assert [item.retrying for item in failed] == [True, False, False]
-    assert len(backend.mailbox(TOKO)) == 1
+    # Whether the stranger trusts this installation is for them to decide.
+    assert [item.retrying for item in failed] == [False, False, False]
+    assert len(backend.mailbox(TOKO)) == 3
+    assert len(backend.left(TOKO)) == left - 1
     budi.confirm(failed)
     # The answer makes a contact of the stranger.
     assert read(toko) == []
-    assert read(budi) == ["one"]
+    assert read(budi) == ["one", "two", "three"]
     identity = budi.device.remote_identity(TOKO)
     assert identity is not None
     assert identity.asked_at_ms == 0
@@ -525,17 +527,32 @@ def test_forged_messages_of_a_stranger_cost_one_bundle_a_day(
 ) -> None:
     budi = make_client(BUDI, backend, clock=clock)
     toko = make_client(TOKO, backend, clock=clock)
+    left = len(backend.left(TOKO)) - 3
+    for day in range(3):
+        for number in range(5):
+            toko.device.start_session(new_bundle(budi.device, kyber=True))
+            forged = toko.device.encrypt(BUDI, Text(f"{day} {number}")).encode()
+            backend.inject(BUDI, forged[:-1] + bytes((forged[-1] ^ 1,)))
+        budi.confirm(budi.receive())
+        assert len(backend.mailbox(TOKO)) == 5 * (day + 1)
+        clock.advance(DAY_MS)
+    assert len(backend.left(TOKO)) == left
+
+
+def test_one_message_is_asked_for_three_times_at_most(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
+    budi = make_client(BUDI, backend, clock=clock)
+    toko = make_client(TOKO, backend, clock=clock)
     toko.send(BUDI, Text("one"))
     genuine = backend.mailbox(BUDI)[0]
     backend.drop(BUDI, 0)
-    left = len(backend.left(TOKO))
     for day in range(3):
         for number in range(5):
             backend.inject(BUDI, genuine[:-1] + bytes((genuine[-1] ^ (1 + number + 8 * day),)))
         budi.confirm(budi.receive())
-        assert len(backend.mailbox(TOKO)) == day + 1
+        assert len(backend.mailbox(TOKO)) == 3
         clock.advance(DAY_MS)
-    assert len(backend.left(TOKO)) == left - 3
 
 
 def test_a_failed_decrypt_of_a_device_changes_no_byte(pair: tuple[Client, Client]) -> None:
@@ -588,7 +605,8 @@ def test_a_message_is_sent_again_ten_times_and_then_nothing_is_spent_on_it(
     assert read(budi) == ["halo"]
     for number in range(12):
         ask(budi, ANA, sent.message_id)
-        assert read(ana) == []
+        told = not_delivered(read_notices(ana))
+        assert told == [(sent.message_id, "authentication_failed")] * (number == MAX_RESENDS)
         assert len(backend.mailbox(BUDI)) == (number < MAX_RESENDS)
         assert read(budi) == []
     store = store_of(ana)
@@ -607,29 +625,49 @@ def test_requests_and_answers_do_not_wait_for_a_full_mailbox(
     forget_sessions(budi)
     backend.fail("deposit", MailboxFull("full, it says"))
     assert read(budi) == ["!unknown_session"]
-    assert count_rows(store_of(budi), Table.OUTBOX) == 0
+    assert waiting(budi) == []
+    assert read(budi) == []  # no app knows of requests
     # An answer, too; also when it was encrypted before, and the back end could not be reached.
     sent = ana.send(BUDI, Text("more"))
     ask(budi, ANA, sent.message_id)
     backend.fail("deposit", BackendError("gone"))
     with pytest.raises(BackendError):
         ana.receive()
-    assert count_rows(store_of(ana), Table.OUTBOX) == 1
+    assert len(waiting(ana)) == 1
     backend.fail("deposit", MailboxFull("full, it says"))
     ana.maintain()
-    assert count_rows(store_of(ana), Table.OUTBOX) == 0
+    assert waiting(ana) == []
+    assert not_delivered(read_notices(ana)) == [(sent.message_id, "mailbox_full")]
+
+
+def test_a_request_that_was_encrypted_and_is_given_up_is_no_news(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    backend.fail("deposit", BackendError("gone"))
+    assert read(budi) == ["!unknown_session"]
+    (request,) = waiting(budi)
+    assert request.envelope is not None
+    assert request.request is not None
+    backend.fail("deposit", UnknownRecipient("gone"))
+    budi.maintain()
+    assert waiting(budi) == []
+    assert read(budi) == []
 
 
 def test_a_message_waits_for_a_full_mailbox(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
-    ana, _ = pair
+    ana, budi = pair
     backend.fail("deposit", BackendError("gone"))
-    with pytest.raises(BackendError):
-        ana.send(BUDI, Text("promised"))
+    (message_id,) = promise(ana, BUDI, "promised")
     backend.fail("deposit", MailboxFull("full"))
     ana.maintain()
-    assert count_rows(store_of(ana), Table.OUTBOX) == 1
+    assert ana.pending() == [Pending(message_id, BUDI, "mailbox_full")]
+    assert read(ana) == []
+    assert read(budi) == ["promised"]
 
 
 def test_a_second_copy_under_a_changed_identity_is_not_silent(
