@@ -154,7 +154,7 @@ def _check_inbox(tables: dict[Table, dict[Place, bytes]]) -> set[str]:
 def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> set[str]:
     """Message ids of what waits; every row is that of a lane which has a turn."""
     waiting: set[str] = set()
-    rows = {Place(b"", number_row(turn)) for turn in _queue(tables[Table.OUTBOX])}
+    rows: set[Place] = set()
     for turn, lane in walk_turns(tx):
         record = read_lane(tx, lane)
         assert record is not None
