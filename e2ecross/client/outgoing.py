@@ -17,19 +17,15 @@ from e2ecross.address import Address
 from e2ecross.client.link import Link, ensure_session
 from e2ecross.device.bundles import NO_NEWS, BundleNews, repair_sessions
 from e2ecross.device.posting import (
-    Result,
     encrypt_message,
     encrypt_waiting,
-    hold_for_decision,
     is_settled,
     next_lanes,
     next_of_lane,
     read_epoch_to_tell,
     read_held_key,
-    repair,
-    settle,
-    take_back,
 )
+from e2ecross.device.settling import Result, hold_for_decision, repair, settle, take_back
 from e2ecross.device.trusting import read_identity
 from e2ecross.errors import (
     BackendError,

@@ -12,8 +12,9 @@ Rules:
   What is asked for and will not be sent is told the app.
 """
 
-from e2ecross.device.posting import hold, may_be_sent_again, report
+from e2ecross.device.posting import may_be_sent_again
 from e2ecross.device.receiving import DecodedMessage, Received
+from e2ecross.device.settling import hold, report
 from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered

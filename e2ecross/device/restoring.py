@@ -13,8 +13,8 @@ Rules:
 
 from dataclasses import replace
 
-from e2ecross.device.posting import MAX_NAMED, give_up
 from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
+from e2ecross.device.settling import MAX_NAMED, give_up
 from e2ecross.errors import RecordCorrupted, RestoredStore
 from e2ecross.protocol.prekeys import prekey_id_after_restore
 from e2ecross.protocol.session_record import stop_sending_with_all

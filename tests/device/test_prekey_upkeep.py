@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishing and replacing our own prekeys."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -404,7 +405,8 @@ def test_a_refused_publication_is_taken_back_and_a_smaller_one_made() -> None:
         assert tx.count(Table.KYBER_PREKEYS) == 0
     smaller = make_publication(context, 0)
     assert smaller is not None
-    assert smaller.published.one_time_prekeys == smaller.published.kyber_prekeys == ()
+    assert smaller.published.one_time_prekeys == ()
+    assert smaller.published.kyber_prekeys == ()
     assert smaller.published.signed_prekey == made.published.signed_prekey
     # That one holds nothing that could be left out: it waits, and is not tried for an hour.
     assert not take_back_publication(context, smaller.published)
@@ -434,11 +436,13 @@ def test_a_publication_that_was_confirmed_meanwhile_is_not_sent_again() -> None:
 
         left = 0
 
-        def transaction(self) -> AbstractContextManager[Transaction]:
+        @contextmanager
+        def transaction(self) -> Iterator[Transaction]:
             self.left -= 1
             if self.left == 0:
                 other.confirm_published(other.publish(1))
-            return super().transaction()
+            with super().transaction() as tx:
+                yield tx
 
     spy = Confirming(MemoryStore())
     device = make_device(BUDI, spy)

@@ -23,7 +23,7 @@ from e2ecross import (
     UnsupportedContent,
     UserId,
 )
-from e2ecross.device.posting import MAX_NAMED
+from e2ecross.device.settling import MAX_NAMED
 from e2ecross.errors import (
     AuthenticationFailed,
     BackendError,
@@ -293,7 +293,9 @@ def test_a_record_that_holds_no_message_is_a_damaged_store(record: InboxRecord) 
     assert number == 1
     assert isinstance(error, RecordCorrupted)
     assert "damaged" in str(error)
-    assert error.__traceback__ is error.__cause__ is error.__context__ is None
+    assert error.__traceback__ is None
+    assert error.__cause__ is None
+    assert error.__context__ is None
     assert item == HALO  # one damaged row hides no other
 
 
