@@ -404,7 +404,8 @@ def test_a_refused_publication_is_taken_back_and_a_smaller_one_made() -> None:
         assert tx.count(Table.KYBER_PREKEYS) == 0
     smaller = make_publication(context, 0)
     assert smaller is not None
-    assert smaller.published.one_time_prekeys == smaller.published.kyber_prekeys == ()
+    assert not smaller.published.one_time_prekeys
+    assert not smaller.published.kyber_prekeys
     assert smaller.published.signed_prekey == made.published.signed_prekey
     # That one holds nothing that could be left out: it waits, and is not tried for an hour.
     assert not take_back_publication(context, smaller.published)
@@ -429,18 +430,24 @@ def test_only_the_publication_that_waits_is_taken_back() -> None:
 
 
 def test_a_publication_that_was_confirmed_meanwhile_is_not_sent_again() -> None:
-    class Confirming(SpyStore):
+    class Confirming:
         """Another process confirms between two transactions of this one."""
 
         left = 0
+
+        def __init__(self) -> None:
+            self.inner = MemoryStore()
 
         def transaction(self) -> AbstractContextManager[Transaction]:
             self.left -= 1
             if self.left == 0:
                 other.confirm_published(other.publish(1))
-            return super().transaction()
+            return self.inner.transaction()
 
-    spy = Confirming(MemoryStore())
+        def close(self) -> None:
+            self.inner.close()
+
+    spy = Confirming()
     device = make_device(BUDI, spy)
     other = reopen_device(device, spy.inner, "another process")
     other.publish(1)

@@ -230,7 +230,7 @@ def test_it_is_asked_in_each_operation_that_releases_something() -> None:
     arrived = [budi.encrypt(ANA, Text(str(n))) for n in range(2)]
     raw = budi.encrypt_raw(ANA, b"raw")
     calls: list[Callable[[], object]] = [
-        *[lambda name=name: _COUNTED[name](ana, budi) for name in _COUNTED],  # type: ignore[misc]
+        *[lambda name=name: _COUNTED[name](ana, budi) for name in _COUNTED],
         lambda: ana.decrypt(arrived[0]),
         lambda: ana.decrypt_many(arrived[1:]),
         lambda: ana.decrypt_raw(BUDI, *raw),
