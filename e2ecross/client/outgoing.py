@@ -135,7 +135,8 @@ def send_waiting(link: Link, address: Address, message_id: bytes) -> None:
     while True:
         batch = _collect(link, [lane], most, renewed)
         failure = _deposit(link, batch, wanted=message_id)
-        _settle(link, batch, failure, wanted=message_id)
+        # A call that fails as a whole says nothing of the lane: the next flush begins with it.
+        _settle(link, batch, None, wanted=message_id)
         is_sent = is_settled(context, address, message_id)
         if is_sent:
             return

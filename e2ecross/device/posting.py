@@ -341,7 +341,8 @@ def hold(
 def drop_waiting(context: Context, tx: Transaction, address: Address, identity_key: bytes) -> bool:
     """Give up what waits for an identity key (33 bytes) that the user has rejected.
 
-    What is encrypted for the accepted key goes its way.
+    What is encrypted for the accepted key goes its way. So do requests: whoever sent what could
+    not be read, the accepted one is asked for it.
 
     Returns:
         Whether anything waited for it.
@@ -355,7 +356,7 @@ def drop_waiting(context: Context, tx: Transaction, address: Address, identity_k
         waited = True
         free_lane(tx, lane)
         for waiting in list_lane(tx, lane):
-            if waiting.envelope is None:
+            if waiting.envelope is None and waiting.request is None:
                 give_up(context, tx, waiting, UntrustedIdentity.code)
     return waited
 

@@ -145,8 +145,8 @@ class _MemoryTransaction(Turn):
         finally:
             self.end()
 
-    def abandoned(self, _: object) -> None:
-        """See `Turn.abandoned`; the next transaction undoes what was done."""
+    def abandon(self) -> None:
+        """See `Turn.abandon`; the next transaction undoes what was done."""
         self._ended = True
         self.end()
 

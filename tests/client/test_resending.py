@@ -5,11 +5,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from e2ecross.client.retrying import answer_request
 
-from e2ecross import Client, ControlMessage, Envelope, FailedMessage, Policy, RetryRequest, Text
-from e2ecross.client.outgoing import may_be_sent_again
+from e2ecross import (
+    Client,
+    ControlMessage,
+    Envelope,
+    FailedMessage,
+    Notice,
+    Policy,
+    RetryRequest,
+    Text,
+)
 from e2ecross.crypto.keys import decode_public_key
+from e2ecross.device.answering import answer_request
+from e2ecross.device.posting import may_be_sent_again
 from e2ecross.device.receiving import Received
 from e2ecross.errors import (
     BackendError,
@@ -18,13 +27,24 @@ from e2ecross.errors import (
     RecordCorrupted,
     UnsupportedVersion,
 )
-from e2ecross.state.outbox import list_outbox, put_resend
+from e2ecross.state.outbox import put_resend
 from e2ecross.state.sent import MAX_RESENDS, find_kept
 from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.content import Payload
-from tests.client.test_retrying import ask, forget_sessions, meet, read, reinstalled, store_of
+from tests.client.conversation import (
+    ask,
+    damage,
+    forget_sessions,
+    meet,
+    not_delivered,
+    read,
+    read_notices,
+    reinstalled,
+    store_of,
+    waiting,
+)
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -33,7 +53,6 @@ from tests.support.devices import (
     TOKO,
     BackendSimulator,
     FakeClock,
-    count_rows,
     dump,
     introduce,
     make_client,
@@ -131,7 +150,9 @@ def test_no_more_is_sent_again_than_the_policy_says(
     assert read(budi) == ["one", "two"]
     for message in sent:
         ask(budi, ANA, message.message_id)
-    assert read(ana) == []
+    # The app hears which message its contact has asked for and does not get.
+    told = not_delivered(read_notices(ana))
+    assert told == [(sent[1].message_id, "authentication_failed")]
     assert len(backend.mailbox(BUDI)) == 1
 
 
@@ -141,9 +162,9 @@ def test_one_message_is_sent_again_so_often_and_no_more(
     ana, budi = pair
     sent = ana.send(BUDI, Text("again"))
     assert read(budi) == ["again"]
-    for _ in range(MAX_RESENDS + 2):
+    for number in range(MAX_RESENDS + 2):
         ask(budi, ANA, sent.message_id)
-        assert read(ana) == []
+        assert read(ana) == ["*not_delivered"] * (number == MAX_RESENDS)
     assert len(backend.mailbox(BUDI)) == MAX_RESENDS
 
 
@@ -159,7 +180,6 @@ def test_a_copy_of_what_was_read_leaves_the_back_end_and_nothing_else(
     assert read(budi) == []
     assert backend.mailbox(BUDI) == []
     assert read(budi) == []
-    assert count_rows(store_of(budi), Table.INBOX) == 0
 
 
 # --- To whom ------------------------------------------------------------------------------------
@@ -171,17 +191,19 @@ def test_a_copy_that_waits_does_not_go_to_an_identity_that_came_up_meanwhile(
     ana = make_client(ANA, backend, policy=LAX)
     meet(ana, make_client(BUDI, backend))
     sent = ana.send(BUDI, Text("for the old budi"))
+    other = ana.send(BUDI, Text("for whoever is Budi"))
     new = reinstalled(BUDI, backend)
     new.send(ANA, Text("new phone"))
-    assert read(ana) == ["new phone"]
+    assert read(ana) == ["*identity_changed", "new phone"]
     put_back(ana, sent.message_id)
     ana.maintain()
     assert backend.mailbox(BUDI) == []
-    assert count_rows(store_of(ana), Table.OUTBOX) == 0
+    assert waiting(ana) == []
+    assert not_delivered(read_notices(ana)) == [(sent.message_id, "untrusted_identity")]
     ana.device.accept_identity(BUDI, new.device.identity_key)
-    put_back(ana, sent.message_id)
+    put_back(ana, other.message_id)
     ana.maintain()
-    assert read(new) == ["for the old budi"]
+    assert read(new) == ["for whoever is Budi"]
 
 
 def test_while_an_identity_waits_to_be_accepted_nothing_may_be_sent_again(
@@ -226,7 +248,8 @@ def test_a_request_under_a_new_identity_is_told_with_sender_key_and_id(
     new = reinstalled(BUDI, backend)
     ask(new, ANA, sent.message_id)
     (envelope,) = backend.waiting(ANA)
-    (item,) = ana.receive()
+    notice, item = ana.receive()
+    assert isinstance(notice, Notice)
     assert isinstance(item, FailedMessage)
     assert (item.sender, item.message_id) == (BUDI, envelope.message_id)
     assert isinstance(item.error, IdentityChangedError)
@@ -235,14 +258,6 @@ def test_a_request_under_a_new_identity_is_told_with_sender_key_and_id(
 
 
 # --- Damage, and others that are faster ---------------------------------------------------------
-
-
-def damage(client: Client, table: Table) -> None:
-    store = store_of(client)
-    for where in dump(store):
-        if where[0] is table:
-            with store.transaction() as tx:
-                tx.put(*where, b"\x01\xff")
 
 
 def test_a_copy_that_meets_a_damaged_session_goes_in_a_new_one(
@@ -255,7 +270,7 @@ def test_a_copy_that_meets_a_damaged_session_goes_in_a_new_one(
     put_back(ana, sent.message_id)
     damage(ana, Table.SESSIONS)
     ana.maintain()
-    assert count_rows(store_of(ana), Table.OUTBOX) == 0
+    assert waiting(ana) == []
     assert read(budi) == ["lost"]
 
 
@@ -270,7 +285,7 @@ def test_a_copy_that_meets_other_damage_waits(
     damage(ana, Table.SENT)
     with pytest.raises(RecordCorrupted):
         ana.maintain()
-    assert count_rows(store_of(ana), Table.OUTBOX) == 1
+    assert len(waiting(ana)) == 1
     with store_of(ana).transaction() as tx:
         for where, record in before.items():
             if where[0] is Table.SENT:
@@ -283,10 +298,13 @@ def test_a_copy_that_is_given_up_holds_up_nothing_that_waits_behind_it(
     pair: tuple[Client, Client],
 ) -> None:
     ana, budi = pair
+    sent = ana.send(BUDI, Text("lost"))
     put_back(ana, MESSAGE_ID)  # nothing is kept under it
-    ana.send(BUDI, Text("halo"))
-    assert count_rows(store_of(ana), Table.OUTBOX) == 0
-    assert read(budi) == ["halo"]
+    put_back(ana, sent.message_id)
+    ana.maintain()
+    assert waiting(ana) == []
+    assert read(budi) == ["lost"]
+    assert read(budi) == read(ana) == []
 
 
 class _Interrupted(BackendSimulator):
@@ -313,9 +331,8 @@ def test_a_request_that_another_thread_is_faster_with_goes_once(reaches: bool) -
     forget_sessions(budi)
     backend.fail("fetch_bundle")
     assert read(budi) == ["!unknown_session"]
-    with store.transaction() as tx:
-        (waiting,) = list_outbox(tx)
-    assert waiting.envelope is None
+    (request,) = waiting(budi)
+    assert request.envelope is None
     other = Client(budi.device, backend)
 
     def run() -> None:
@@ -329,7 +346,7 @@ def test_a_request_that_another_thread_is_faster_with_goes_once(reaches: bool) -
     backend.meanwhile = run
     budi.maintain()
     assert backend.meanwhile is None
-    assert count_rows(store, Table.OUTBOX) == 0
+    assert waiting(budi) == []
     assert len(backend.mailbox(ANA)) == len(set(backend.deposits[2:])) - 1 == 1
     assert read(ana) == []
     assert read(budi) == ["lost"]

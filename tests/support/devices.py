@@ -9,9 +9,10 @@ assert budi.decrypt(ana.encrypt(BUDI, Text("halo"))).content == Text("halo")
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from e2ecross import Address, Client, Device, Envelope, Policy, PreKeyBundle, PublishedKeys, Text
 from e2ecross.errors import (
@@ -317,6 +318,7 @@ class BackendSimulator:
     def __init__(self, *, capacity: int = 1000) -> None:
         self.capacity = capacity
         self.unreachable = False
+        self.broken: dict[Address, BackendError] = {}
         self.calls: list[str] = []
         self.publications: list[bytes] = []
         self.deposits: list[bytes] = []
@@ -332,6 +334,13 @@ class BackendSimulator:
         """Let the next calls of a method fail before they do anything."""
         fault = (error or BackendError("the call was lost"), False)
         self._faults.setdefault(method, []).extend([fault] * times)
+
+    def break_for(self, address: Address, error: BackendError | None = None) -> None:
+        """Let what is deposited for somebody fail from now on: their part of the back end is down.
+
+        What is no refusal of an envelope fails the call as a whole, whoever else is in it.
+        """
+        self.broken[address] = error or BackendError("a part of the back end is down")
 
     def lose_answer(self, method: str) -> None:
         """Let the next call of a method do its work, and its answer be lost."""
@@ -352,6 +361,15 @@ class BackendSimulator:
         """Put any bytes into a mailbox."""
         self._accounts[address].mailbox.append((self._next_number, data))
         self._next_number += 1
+
+    def backup(self) -> object:
+        """All that the back end knows now, for `put_back`."""
+        return deepcopy((self._accounts, self._deposited, self._next_number))
+
+    def put_back(self, backup: object) -> None:
+        """Go on with what a backup holds."""
+        state: Any = deepcopy(backup)
+        self._accounts, self._deposited, self._next_number = state
 
     def forget(self, address: Address) -> None:
         """Free an address, with its keys and its mailbox."""
@@ -479,6 +497,8 @@ class BackendSimulator:
         """One envelope of a call; what is no error of its own fails the call as a whole."""
         with self._call("deposit"):
             decoded = Envelope.decode(envelope)
+            if decoded.recipient in self.broken:
+                raise self.broken[decoded.recipient]
             sender = self._account(decoded.sender, token)
             sender.epoch = max(sender.epoch, epoch)
             account = self._accounts.get(decoded.recipient)

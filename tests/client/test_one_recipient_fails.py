@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One recipient, contact, row or envelope that fails delays its own work, and nobody else's."""
+
+from collections.abc import Callable
+
+import pytest
+
+from e2ecross import Address, Client, Policy, Text
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    MailboxFull,
+    RecordCorrupted,
+    StoreError,
+)
+from e2ecross.state.outbox import TURNS, Lane, LaneName, put_resend
+from e2ecross.state.queue import number_row
+from e2ecross.stores import MemoryStore, Table
+from tests.client.conversation import (
+    meet,
+    not_delivered,
+    promise,
+    read,
+    read_notices,
+    reinstalled,
+    reopen,
+    store_of,
+)
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    DAY_MS,
+    TOKO,
+    BackendSimulator,
+    FakeClock,
+    SpyStore,
+    dump,
+    make_client,
+)
+
+
+@pytest.fixture
+def people(backend: BackendSimulator) -> tuple[Client, Client, Client]:
+    """Ana, and two whom she has met."""
+    ana, budi, toko = (make_client(address, backend) for address in (ANA, BUDI, TOKO))
+    meet(ana, budi)
+    meet(ana, toko)
+    return ana, budi, toko
+
+
+def many(backend: BackendSimulator, ana: Client, count: int) -> list[Client]:
+    """Contacts of Ana, each with a message of hers that waits."""
+    clients = [make_client(Address("threads", f"c{n}"), backend) for n in range(count)]
+    for client in clients:
+        ana.send(client.device.address, Text("first"))
+        assert read(client) == ["first"]
+    backend.unreachable = True
+    for client in clients:
+        promise(ana, client.device.address, "waits")
+    backend.unreachable = False
+    return clients
+
+
+# --- At the back end ------------------------------------------------------------------------
+
+
+def test_while_one_cannot_be_reached_all_others_get_their_messages_in_order(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, toko = people
+    backend.break_for(BUDI)
+    for n in range(4):
+        promise(ana, BUDI, str(n))
+        ana.send(TOKO, Text(str(n)))
+        with pytest.raises(BackendError, match="a part of the back end is down"):
+            ana.maintain()
+    assert read(toko) == ["0", "1", "2", "3"]
+    assert read(budi) == []
+    backend.broken.clear()
+    ana.maintain()
+    assert read(budi) == ["0", "1", "2", "3"]
+    assert ana.pending() == []
+
+
+@pytest.mark.parametrize("place", [0, 1, 9, 19])
+def test_a_call_that_fails_for_one_in_it_reaches_all_others(
+    place: int, backend: BackendSimulator
+) -> None:
+    ana = make_client(ANA, backend)
+    clients = many(backend, ana, 20)
+    broken = clients.pop(place)
+    backend.break_for(broken.device.address)
+    with pytest.raises(BackendError, match="a part of the back end is down"):
+        ana.maintain()
+    assert [read(client) for client in clients] == [["waits"]] * 19
+    assert [item.recipient for item in ana.pending()] == [broken.device.address]
+    assert read(broken) == []
+
+
+@pytest.mark.parametrize("error", [BackendError("down"), MailboxFull("full")])
+def test_forty_who_fail_hold_up_nobody_behind_them_for_long(
+    error: BackendError, backend: BackendSimulator
+) -> None:
+    ana = make_client(ANA, backend)
+    clients = many(backend, ana, 41)
+    last = clients.pop()
+    for client in clients:
+        backend.break_for(client.device.address, error)
+    for _ in range(10):
+        try:
+            ana.maintain()
+        except BackendError as caught:
+            assert caught is error  # noqa: PT017 - a full mailbox is no error of the call
+    assert read(last) == ["waits"]
+    # Whoever comes later does not stand behind them at all.
+    ana.send(last.device.address, Text("now"))
+    toko = make_client(TOKO, backend)
+    ana.send(TOKO, Text("first"))
+    backend.fail("deposit")
+    promise(ana, TOKO, "waits")
+    backend.calls.clear()
+    try:
+        ana.maintain()
+    except BackendError as caught:
+        assert caught is error  # noqa: PT017
+    assert read(toko) == ["first", "waits"]
+    # What is tried in vain is bounded in each call, and all are tried in turn.
+    assert backend.calls.count("deposit") <= 70
+    backend.broken.clear()
+    ana.maintain()
+    assert [read(client) for client in clients] == [["waits"]] * 40
+
+
+def test_out_of_reach_few_calls_are_made_in_vain(backend: BackendSimulator) -> None:
+    ana = make_client(ANA, backend)
+    many(backend, ana, 40)
+    for _ in range(3):
+        backend.calls.clear()
+        backend.fail("deposit", times=40)
+        with pytest.raises(BackendError):
+            ana.maintain()
+        assert 1 < backend.calls.count("deposit") <= 12
+        backend._faults.clear()
+    ana.maintain()
+    assert ana.pending() == []
+
+
+def test_what_waits_for_the_user_holds_up_nobody(backend: BackendSimulator) -> None:
+    """Also when it fills whole pages of what waits."""
+    store = MemoryStore()
+    ana, toko = make_client(ANA, backend, store), make_client(TOKO, backend)
+    clients = many(backend, ana, 20)
+    ana.send(TOKO, Text("first"))
+    assert read(toko) == ["first"]
+    for client in clients:
+        reinstalled(client.device.address, backend)
+    # Restored, all of it is encrypted anew; then the bundles have other keys.
+    ana = Client(type(ana.device).open(store, clock=FakeClock(), restored=True), backend)
+    for _ in range(2):
+        ana.maintain()
+    assert [item.code for item in ana.pending()] == ["untrusted_identity"] * 20
+    backend.fail("deposit")
+    promise(ana, TOKO, "waits")
+    calls = backend.calls.count("fetch_bundle")
+    ana.maintain()
+    assert read(toko) == ["waits"]
+    assert backend.calls.count("fetch_bundle") == calls  # nobody's keys are asked for again
+
+
+def test_a_full_mailbox_does_not_change_the_order(backend: BackendSimulator) -> None:
+    """A later message is not taken where an earlier one was refused."""
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    backend.fail("deposit", times=2)
+    promise(ana, BUDI, "one", "two")
+    backend.fail("deposit", MailboxFull("full"), times=2)
+    ana.maintain()
+    for _ in range(3):
+        backend.fail("deposit", MailboxFull("full, for this one"))
+        ana.maintain()
+    backend.fail("deposit", MailboxFull("full, for this one"))
+    with pytest.raises(MailboxFull):
+        ana.send(BUDI, Text("three"))
+    assert [item.code for item in ana.pending()] == ["mailbox_full"] * 2
+    ana.send(BUDI, Text("four"))
+    assert read(budi) == ["one", "two", "four"]
+
+
+def test_a_refusal_is_about_one_envelope(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, toko = people
+    backend.fail("deposit", times=4)
+    one, _ = promise(ana, BUDI, "one", "two")
+    promise(ana, TOKO, "three", "four")
+    backend.fail("deposit", BackendRefused("not this one"))
+    ana.maintain()
+    assert read(budi) == ["two"]
+    assert read(toko) == ["three", "four"]
+    assert not_delivered(read_notices(ana)) == [(one, "backend_refused")]
+
+
+# --- Parts of one call ----------------------------------------------------------------------
+
+
+def test_maintain_does_each_part_whatever_the_others_raise(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, _ = people
+    backend.fail("deposit", times=2)
+    promise(ana, BUDI, "waits")
+    promise(ana, TOKO, "waits")
+    backend.break_for(TOKO)
+    first = BackendError("who counts is down")
+    backend.fail("one_time_prekey_count", first)
+    with pytest.raises(BackendError) as caught:
+        ana.maintain()
+    assert caught.value is first
+    assert read(budi) == ["waits"]
+
+
+def test_what_cannot_be_sent_does_not_keep_from_new_keys(backend: BackendSimulator) -> None:
+    clock = FakeClock()
+    ana, budi = make_client(ANA, backend, clock=clock), make_client(BUDI, backend)
+    meet(ana, budi)
+    backend.break_for(BUDI)
+    promise(ana, BUDI, "waits")
+    before = backend.published(ANA).signed_prekey.id
+    clock.advance(7 * DAY_MS)
+    with pytest.raises(BackendError, match="a part of the back end is down"):
+        ana.maintain()
+    assert backend.published(ANA).signed_prekey.id != before
+
+
+# --- In the store ---------------------------------------------------------------------------
+
+
+def damage_contact(client: Client, address: Address) -> Callable[[], None]:
+    """Damage what is known of somebody's identity; returns what repairs it."""
+    store = store_of(client)
+    (where,) = [
+        where
+        for where in dump(store)
+        if where[0] is Table.REMOTE_IDENTITIES and address.user.encode() in where[1]
+    ]
+    good = dump(store)[where]
+
+    def put(record: bytes) -> None:
+        with store.transaction() as tx:
+            tx.put(*where, record)
+
+    put(b"\x01\xff")
+    return lambda: put(good)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_messages_of_a_damaged_contact_hide_no_others(
+    limit: int, people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, toko = people
+    for n in range(5):
+        budi.send(ANA, Text(f"budi {n}"))
+    toko.send(ANA, Text("toko"))
+    repair = damage_contact(ana, BUDI)
+    assert [getattr(item, "content", None) for item in ana.receive(limit)] == [Text("toko")]
+    with pytest.raises(RecordCorrupted):
+        ana.receive(limit)
+    assert len(backend.mailbox(ANA)) == 5  # nothing of them is lost
+    repair()
+    assert read(ana) == [f"budi {n}" for n in range(5)]
+
+
+def test_a_damaged_contact_is_no_others_trouble_in_the_outbox(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    """What they have asked for has to be encrypted, and cannot be."""
+    ana, budi, toko = people
+    for client in (budi, toko):
+        sent = ana.send(client.device.address, Text("lost"))
+        backend.drop(client.device.address, 0)
+        with store_of(ana).transaction() as tx:
+            put_resend(tx, client.device.address, sent.message_id)
+    repair = damage_contact(ana, BUDI)
+    with pytest.raises(RecordCorrupted):
+        ana.maintain()
+    assert read(toko) == ["lost"]
+    repair()
+    ana.maintain()
+    assert read(budi) == ["lost"]
+
+
+def damage_rows_of_lane(client: Client, recipient: Address, numbers: list[int]) -> None:
+    lane = Lane(LaneName.MESSAGES, recipient)
+    with store_of(client).transaction() as tx:
+        for number in numbers:
+            assert tx.get(Table.OUTBOX, lane.partition, number_row(number)) is not None
+            tx.put(Table.OUTBOX, lane.partition, number_row(number), b"\x01\xff")
+
+
+def test_a_message_whose_row_is_damaged_is_encrypted_anew(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, toko = people
+    backend.fail("deposit", times=4)
+    promise(ana, BUDI, "one", "two", "three")
+    promise(ana, TOKO, "four")
+    damage_rows_of_lane(ana, BUDI, [1, 3])
+    ana.maintain()
+    assert read(budi) == ["one", "two", "three"]
+    assert read(toko) == ["four"]
+    assert ana.pending() == []
+    assert read(ana) == []
+
+
+def test_a_message_whose_row_is_damaged_and_that_is_not_kept_is_told(
+    backend: BackendSimulator,
+) -> None:
+    ana = make_client(ANA, backend, policy=Policy(resend_kept_messages=0))
+    budi = make_client(BUDI, backend)
+    meet(ana, budi)
+    backend.fail("deposit", times=2)
+    one, _ = promise(ana, BUDI, "one", "two")
+    damage_rows_of_lane(ana, BUDI, [1])
+    ana.send(BUDI, Text("three"))
+    assert not_delivered(read_notices(ana)) == [(one, "record_corrupted")]
+    assert read(budi) == ["two", "three"]
+
+
+def test_a_damaged_turn_hides_no_others(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, toko = people
+    backend.fail("deposit", times=2)
+    promise(ana, BUDI, "waits")
+    promise(ana, TOKO, "waits")
+    store = store_of(ana)
+    turns = [place for place in dump(store) if place[1].startswith(TURNS) and place[2]]
+    first = min(place for place in turns if place[0] is Table.OUTBOX)
+    with store.transaction() as tx:
+        tx.put(*first, b"\x01\xff")
+    with pytest.raises(RecordCorrupted):
+        ana.maintain()
+    assert read(toko) == ["waits"]
+    ana.send(BUDI, Text("and goes with the next"))
+    assert read(budi) == ["waits", "and goes with the next"]
+
+
+def test_a_damaged_item_of_the_inbox_hides_no_others(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, _ = people
+    for text in ("one", "two", "three"):
+        budi.send(ANA, Text(text))
+    items = ana.receive()
+    store = store_of(ana)
+    receipt = items[1].receipt
+    assert receipt is not None
+    with store.transaction() as tx:
+        tx.put(Table.INBOX, b"", number_row(receipt.number), b"\x01\xff")
+    again = reopen(ana, backend)
+    assert [getattr(item, "content", None) for item in again.receive()] == [
+        Text("one"),
+        Text("three"),
+    ]
+    with pytest.raises(RecordCorrupted):
+        again.receive()
+    budi.send(ANA, Text("four"))
+    assert read(again) == ["four"]
+
+
+def test_items_that_could_not_be_handed_over_come_again(backend: BackendSimulator) -> None:
+    spy = SpyStore(MemoryStore())
+    ana, budi = make_client(ANA, backend, spy), make_client(BUDI, backend)
+    budi.send(ANA, Text("one"))
+    ana.receive()
+    again = reopen(ana, backend)
+    spy.fail_commit = True
+    with pytest.raises(StoreError):
+        again.receive()
+    spy.fail_commit = False
+    assert read(again) == ["one"]
