@@ -431,7 +431,7 @@ def test_only_the_publication_that_waits_is_taken_back() -> None:
 
 
 def test_a_publication_that_was_confirmed_meanwhile_is_not_sent_again() -> None:
-    class Confirming(SpyStore):
+    class Confirming:
         """Another process confirms between two transactions of this one."""
 
         left = 0
@@ -444,7 +444,10 @@ def test_a_publication_that_was_confirmed_meanwhile_is_not_sent_again() -> None:
             with super().transaction() as tx:
                 yield tx
 
-    spy = Confirming(MemoryStore())
+        def close(self) -> None:
+            self.inner.close()
+
+    spy = Confirming()
     device = make_device(BUDI, spy)
     other = reopen_device(device, spy.inner, "another process")
     other.publish(1)
