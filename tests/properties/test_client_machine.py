@@ -449,7 +449,9 @@ class ClientMachine(RuleBasedStateMachine):
         for mail in self.mails.values():
             if not mail.sender.is_gone:
                 fates = list(self._fates_of(mail))
-                is_due = mail.promised or any(not isinstance(f.content, RetryRequest) for f in fates)
+                is_due = mail.promised or any(
+                    not isinstance(f.content, RetryRequest) for f in fates
+                )
                 if is_due and not mail.told:
                     assert self._is_explained(mail, fates, decided=decided), (
                         f"message {mail.texts} from {mail.sender.address} to {mail.recipient} is "
