@@ -2,7 +2,7 @@
 """What a caller hands in: checked with `InvalidArgument`, and not left behind where it is secret.
 
 Rules:
-- A method that is handed a secret (a token, a key, a passphrase) is marked `forgets_secrets`: crash
+- What is handed a secret (a token, a key) or agrees on one is marked `forgets_secrets`: crash
   reporters collect the local variables of every frame of a traceback, and an error that passes
   such a method leaves none in the frames below it. Which lines it passed is still told.
 - The message never shows the value: it may be secret, or plaintext.

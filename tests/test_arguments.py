@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
+import inspect
+import traceback
+
 import pytest
 
 from e2ecross.arguments import (
+    forget_locals,
+    forgets_secrets,
     require_bytes,
     require_methods,
     require_type,
@@ -52,3 +57,47 @@ def test_message_does_not_show_the_value() -> None:
     with pytest.raises(InvalidArgument) as caught:
         require_bytes("key", "hunter2")
     assert "hunter2" not in str(caught.value)
+
+
+@forgets_secrets
+def _refuse(token: bytes, *, again: bool = False) -> bytes:
+    """What it does."""
+    if again:
+        return token
+    try:
+        require_bytes("token", token, 3)
+    except InvalidArgument as error:
+        raise KeyError from error
+    return token
+
+
+def test_a_marked_function_is_the_same_but_for_its_errors() -> None:
+    assert _refuse(b"abc") == _refuse(b"abc", again=True) == b"abc"
+    assert _refuse.__doc__ == "What it does."
+    assert [*inspect.signature(_refuse).parameters] == ["token", "again"]
+    with pytest.raises(KeyError) as caught:
+        _refuse(token=b"secret")
+    cause = caught.value.__cause__
+    assert cause is caught.value.__context__
+    assert isinstance(cause, InvalidArgument)
+    for error, names in (
+        (caught.value, ["forgetting", "_refuse"]),
+        (cause, ["_refuse", "require_bytes"]),
+    ):
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        assert [frame.f_code.co_name for frame in frames][-2:] == names
+        shown = [frame.f_locals for frame in frames if frame.f_code.co_name in names]
+        assert not any("secret" in repr(variables) for variables in shown)
+
+
+def test_frames_that_are_not_of_the_package_keep_their_variables() -> None:
+    def of_the_app() -> None:
+        kept = 1
+        raise ValueError(kept)
+
+    with pytest.raises(ValueError, match="1") as caught:
+        of_the_app()
+    caught.value.__context__ = caught.value.__cause__ = KeyError()  # without a traceback
+    forget_locals(caught.value)
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    assert frames[-1].f_locals == {"kept": 1}

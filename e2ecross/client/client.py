@@ -24,7 +24,7 @@ from e2ecross.client.incoming import fetch_into_inbox, forget_what_is_gone
 from e2ecross.client.link import Link
 from e2ecross.client.outgoing import flush_outbox, prepare_message, send_waiting
 from e2ecross.client.publishing import maintain_prekeys, publish
-from e2ecross.device.collecting import HandedOver, confirm, hand_over, take_back_items
+from e2ecross.device.collecting import HandedOver, confirm, hand_over
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.posting import Pending, list_pending
 from e2ecross.device.registering import (
@@ -241,25 +241,25 @@ class Client:
             InvalidArgument: `limit` is out of range.
         """
         require_whole_number("limit", limit, 1, _MAX_BATCH)
-        link = self._link()
-        errors: list[E2ECrossError] = []
-        handed = self._handed_over
-        items = self._hand_over(limit)
-        if len(items) < limit:
-            _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
-            _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
-        for error in errors:
-            if isinstance(error, RestoredStore):
-                take_back_items(handed, items)
-                raise error
-        if items:
-            return items
-        if handed.damaged is not None:  # told once, and not in the place of an item
+        link, handed, errors = self._link(), self._handed_over, list[E2ECrossError]()
+        before = handed.last
+        try:
+            items = self._hand_over(limit)
+            if len(items) < limit:
+                _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
+                _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
+            for error in errors:
+                if isinstance(error, RestoredStore):
+                    raise error
+        except BaseException:
+            handed.last = before  # nobody has got them: they come again
+            raise
+        if not items and handed.damaged is not None:  # told once, and in the place of no item
             errors.append(handed.damaged)
             handed.damaged = None
-        if errors:
+        if not items and errors:
             raise errors[0]
-        return []
+        return items
 
     def confirm(self, items: Iterable[InboxItem]) -> None:
         """Close items that `receive` returned: the app has stored or shown them.

@@ -66,8 +66,8 @@ def fetch_into_inbox(link: Link, limit: int, errors: list[E2ECrossError]) -> Non
             after = number
             sender = read_sender(data) if damaged else None
             try:
-                if sender is None or sender not in damaged:
-                    _take_in(link, number, data)
+                is_left = sender is not None and sender in damaged
+                if not is_left and _take_in(link, number, data):
                     arrived.append(number)
                     continue
             except RecordCorrupted as error:
@@ -107,14 +107,21 @@ def forget_what_is_gone(link: Link) -> None:
         forget_acknowledged(link.context, gone)
 
 
-def _take_in(link: Link, number: int, data: bytes) -> None:
-    """Put what an envelope holds into the inbox, or that it cannot be read."""
+def _take_in(link: Link, number: int, data: bytes) -> bool:
+    """Put what an envelope holds into the inbox, or that it cannot be read.
+
+    Returns:
+        Whether it is in the store. If not, something else may stand under its number by now.
+    """
     context = link.context
     try:
         take_in(context, number, data)
     except RemoteError as error:
-        if not is_taken_in(context, number, data) and not _is_gone(link, number, data):
+        if not is_taken_in(context, number, data):
+            if _is_gone(link, number, data):
+                return False
             keep_failure(context, number, data, error)
+    return True
 
 
 def _is_gone(link: Link, number: int, data: bytes) -> bool:

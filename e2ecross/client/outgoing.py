@@ -17,19 +17,15 @@ from e2ecross.address import Address
 from e2ecross.client.link import Link, ensure_session
 from e2ecross.device.bundles import NO_NEWS, BundleNews, repair_sessions
 from e2ecross.device.posting import (
-    Result,
     encrypt_message,
     encrypt_waiting,
-    hold_for_decision,
     is_settled,
     next_lanes,
     next_of_lane,
     read_epoch_to_tell,
     read_held_key,
-    repair,
-    settle,
-    take_back,
 )
+from e2ecross.device.settling import Result, hold_for_decision, repair, settle, take_back
 from e2ecross.device.trusting import read_identity
 from e2ecross.errors import (
     BackendError,
@@ -298,8 +294,13 @@ def _encrypt(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | 
     return encrypt_waiting(context, waiting, before)
 
 
-def _deposit(link: Link, batch: _Batch, *, wanted: bytes = b"") -> BackendError | None:
-    """Deposit a batch, and add what became of it; returns the error of the call as a whole."""
+def _deposit(
+    link: Link, batch: _Batch, *, wanted: bytes = b""
+) -> BackendError | RemoteError | None:
+    """Deposit a batch, and add what became of it; returns the error of the call as a whole.
+
+    That may be one of a peer: a back end that raises it for one envelope must not stop others.
+    """
     if not batch.items:
         return None
     envelopes = [data for _, data in batch.items]
@@ -308,7 +309,7 @@ def _deposit(link: Link, batch: _Batch, *, wanted: bytes = b"") -> BackendError 
         refused, told = link.backend.deposit_all(link.token, envelopes, epoch)
     except NotRegistered:
         raise
-    except BackendError as error:
+    except (BackendError, RemoteError) as error:
         return error
     link.context.watch.note(told, "the back end")
     for place, (waiting, _) in enumerate(batch.items):
@@ -327,7 +328,11 @@ def _deposit(link: Link, batch: _Batch, *, wanted: bytes = b"") -> BackendError 
 
 
 def _settle(
-    link: Link, batch: _Batch, failure: BackendError | None, *, wanted: bytes = b""
+    link: Link,
+    batch: _Batch,
+    failure: BackendError | RemoteError | None,
+    *,
+    wanted: bytes = b"",
 ) -> None:
     if failure is not None:
         for waiting, _ in batch.items:

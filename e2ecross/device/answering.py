@@ -12,8 +12,9 @@ Rules:
   What is asked for and will not be sent is told the app.
 """
 
-from e2ecross.device.posting import hold, may_be_sent_again, report
+from e2ecross.device.posting import may_be_sent_again
 from e2ecross.device.receiving import DecodedMessage, Received
+from e2ecross.device.settling import hold, report
 from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
@@ -52,7 +53,8 @@ def request_again(
 
     Returns:
         Whether the sender will be asked, and is somebody of whom something was read before: then
-        the message may still come.
+        the message may still come. While the user has to decide about the sender's identity key,
+        the request waits for that.
     """
     sender, now_ms = envelope.sender, context.clock()
     if envelope.recipient != context.address or sender == context.address:
@@ -62,8 +64,6 @@ def request_again(
     if was_delivered(tx, context.policy, sender, envelope.message_id, now_ms):
         return False
     identity = find_identity(tx, sender)
-    if identity is not None and identity.pending_key is not None:
-        return False
     allowed = spend_request(context, tx, sender, envelope.message_id, now_ms)
     if allowed is Request.REFUSED:
         return False
@@ -81,6 +81,9 @@ def request_again(
         request,
         fresh_session=allowed is Request.IN_NEW_SESSION,
     )
+    if identity is not None and identity.pending_key is not None:
+        hold(context, tx, Lane(LaneName.REQUESTS, sender), identity.pending_key)
+        return False
     return identity is not None and not identity.asked_at_ms
 
 

@@ -36,7 +36,6 @@ from e2ecross.state.inbox import (
     put_failure,
     put_message,
     put_notice,
-    receipt_of,
     walk_inbox,
 )
 from e2ecross.state.notice import Notice, NoticeKind
@@ -56,7 +55,6 @@ __all__ = [
     "keep_failure",
     "list_unacknowledged",
     "read_sender",
-    "take_back_items",
     "take_in",
 ]
 
@@ -152,7 +150,6 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
     before = handed.last
     try:
         with WitnessedReceipt(context) as tx:  # one thread at a time
-            before = handed.last
             for number, item in walk_inbox(context, tx, handed.last):
                 handed.last = number
                 if isinstance(item, RecordCorrupted):
@@ -162,15 +159,9 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
                 if len(items) == limit:
                     break
     except BaseException:
-        handed.last = before  # nobody has got them
+        handed.last = before  # nobody has got them: they come again
         raise
     return items
-
-
-def take_back_items(handed: HandedOver, items: Sequence[InboxItem]) -> None:
-    """Note that items that have just been taken were not handed over after all."""
-    if items:
-        handed.last = min(handed.last, receipt_of(items[0]).number - 1)
 
 
 def confirm(context: Context, receipts: Iterable[Receipt]) -> None:

@@ -34,7 +34,7 @@ from e2ecross.wire.queue_records import (
     TurnRecord,
     decode_arrival,
     decode_inbox_item,
-    decode_queue_ends,
+    decode_queue_end,
     decode_row,
 )
 from e2ecross.wire.records import (
@@ -163,7 +163,7 @@ def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
     """Tell whether a record is a message that waits, encrypted or not; all are decoded."""
     if partition.startswith(TURNS):
         if row == ENDS_ROW:
-            decode_queue_ends(record)
+            decode_queue_end(record)
         else:
             TurnRecord.decode(record)
         return False
@@ -188,7 +188,7 @@ def read_inbox(partition: bytes, row: bytes, record: bytes) -> bool:
         decode_arrival(record)
         return False
     if row == ENDS_ROW:
-        decode_queue_ends(record)
+        decode_queue_end(record)
         return False
     item = decode_inbox_item(record)
     if isinstance(item, InboxMessage):

@@ -106,7 +106,8 @@ def load_context(store: Store, given: Surroundings, *, restored: bool) -> Contex
             require_epoch(epoch, known, "the witness")
     context = _open(record, store, given, witness)
     # Once for each restore: what has neither done nor seen anything since is the restored store.
-    if restored and (epoch != record.restored_epoch or known > epoch):
+    is_done = record.restored_epoch > 0 and epoch == record.restored_epoch and known <= epoch
+    if restored and not is_done:
         restore_device(context, known)
     return context
 

@@ -1,44 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outbox of a `Client`: what is put there, what leaves it next, and what becomes of it.
+"""The outbox of a `Client`: what is put there, and what leaves it next.
 
 Rules:
 - Encrypt and keep in one commit; the envelope leaves after it, and is forgotten when the back end
   has it.
-- A message that was promised and is given up is told the app (`Notice`) in the commit that gives
-  it up, whoever found it out.
 - A message that is sent again goes under another message id and holds the first one inside: the
   back end cannot tell it from a new one.
-- What waits for the user's decision about an identity key waits for nothing else, and says so once.
 - A lane that was tried in vain is tried with its first message alone, and then with the rest.
 """
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.device.sending import checked_message_id, encrypt_content
+from e2ecross.device.settling import give_up
 from e2ecross.errors import RecordCorrupted, UntrustedIdentity
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
-from e2ecross.state.inbox import put_notice
-from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import (
     Lane,
     LaneName,
     TurnKind,
     Waiting,
-    block_lane,
-    clear_lane,
     find_message,
     find_waiting,
-    free_lane,
     list_lane,
     put_envelope,
     read_lane,
-    remove_waiting,
-    repair_lane,
     replace_waiting,
     walk_turns,
     walk_turns_of,
@@ -46,7 +34,6 @@ from e2ecross.state.outbox import (
 from e2ecross.state.sent import (
     KeptMessage,
     find_kept,
-    forget_kept,
     is_known_id,
     keep_other_id,
     keep_sent,
@@ -59,16 +46,10 @@ from e2ecross.wire.envelope import Envelope
 
 __all__ = [
     "EXPIRED",
-    "MAX_NAMED",
     "Pending",
-    "Result",
     "Turns",
-    "drop_waiting",
     "encrypt_message",
     "encrypt_waiting",
-    "give_up",
-    "hold",
-    "hold_for_decision",
     "is_settled",
     "list_pending",
     "may_be_sent_again",
@@ -76,16 +57,10 @@ __all__ = [
     "next_of_lane",
     "read_epoch_to_tell",
     "read_held_key",
-    "repair",
-    "report",
-    "settle",
-    "take_back",
 ]
 
 EXPIRED: Final = "expired"
 """In the place of an error's code: the content is not kept any more."""
-MAX_NAMED: Final = 1_000
-"""Messages that one notice names."""
 _NOT_TRIED: Final = "backend_error"
 
 
@@ -102,19 +77,6 @@ class Pending(NamedTuple):
     message_id: bytes
     recipient: Address
     code: str
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of something that was to be sent.
-
-    Attributes:
-        waiting: what.
-        code: empty when the back end has it; else that of the error for which it is given up.
-    """
-
-    waiting: Waiting
-    code: str = ""
 
 
 def encrypt_message(
@@ -207,22 +169,6 @@ def next_of_lane(context: Context, lane: Lane, limit: int) -> list[Waiting]:
         return list_lane(tx, lane, 1 if record.code else limit)
 
 
-def repair(context: Context, lane: Lane) -> bool:
-    """Encrypt anew what stands in rows of a lane that are damaged, or give it up.
-
-    Returns:
-        Whether there were any.
-    """
-    with context.store.transaction() as tx:
-        damaged = repair_lane(tx, lane)
-        now_ms = context.clock()
-        for waiting in damaged:
-            kept = find_kept(tx, context.policy, lane.recipient, waiting.message_id, now_ms)
-            if kept is None:
-                give_up(context, tx, waiting, RecordCorrupted.code)
-        return bool(damaged)
-
-
 def read_held_key(context: Context, lane: Lane) -> bytes:
     """Return the identity key (33 bytes) that a lane waits for, until the user has decided."""
     with context.store.transaction() as tx:
@@ -293,160 +239,6 @@ def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
     if identity is None or identity.pending_key is not None:
         return False
     return identity.identity_key == kept.identity_key or not identity.by_policy
-
-
-def hold_for_decision(context: Context, lane: Lane, identity_key: bytes) -> None:
-    """Let a lane wait until the user has decided about an identity key (33 bytes)."""
-    with context.store.transaction() as tx:
-        hold(context, tx, lane, identity_key)
-
-
-def hold(
-    context: Context, tx: Transaction, lane: Lane, identity_key: bytes, *, added: bytes = b""
-) -> None:
-    """The same within a transaction.
-
-    Args:
-        context: of the device.
-        tx: of the operation that found it out.
-        lane: which.
-        identity_key: 33 bytes.
-        added: id of a message (16 bytes) that has just been put there, so that it is named also in
-            a lane that waited for this key before.
-    """
-    record = read_lane(tx, lane)
-    if record is None:
-        return
-    if record.untrusted_key != identity_key:
-        block_lane(tx, lane, UntrustedIdentity.code, identity_key)
-        waiting = list_lane(tx, lane, MAX_NAMED)
-        messages = tuple(item.message_id for item in waiting if item.request is None)
-    elif added:
-        messages = (added,)
-    else:
-        return
-    put_notice(
-        context,
-        tx,
-        Notice(
-            NoticeKind.IDENTITY_PENDING,
-            lane.recipient.user_id,
-            devices=(lane.recipient.device,),
-            identity_key=identity_key,
-            messages=messages,
-        ),
-    )
-
-
-def drop_waiting(context: Context, tx: Transaction, address: Address, identity_key: bytes) -> bool:
-    """Give up what waits for an identity key (33 bytes) that the user has rejected.
-
-    What is encrypted for the accepted key goes its way.
-
-    Returns:
-        Whether anything waited for it.
-    """
-    waited = False
-    for name in LaneName:
-        lane = Lane(name, address)
-        record = read_lane(tx, lane)
-        if record is None or record.untrusted_key != identity_key:
-            continue
-        waited = True
-        free_lane(tx, lane)
-        for waiting in list_lane(tx, lane):
-            if waiting.envelope is None:
-                give_up(context, tx, waiting, UntrustedIdentity.code)
-    return waited
-
-
-def settle(
-    context: Context,
-    results: Sequence[Result],
-    *,
-    blocked: Iterable[tuple[Lane, str]] = (),
-    wanted: bytes = b"",
-) -> None:
-    """Note what became of what was deposited; one transaction.
-
-    Args:
-        context: of the device.
-        results: what the back end has taken or refused for good.
-        blocked: lanes that go on later, and the code of the error that they wait to pass.
-        wanted: id of the message (16 bytes) whose caller is told by an exception, not by a notice.
-    """
-    with context.store.transaction() as tx:
-        for result in results:
-            if not result.code:
-                remove_waiting(tx, result.waiting)
-                clear_lane(tx, result.waiting.lane)
-            else:
-                is_told = result.waiting.message_id == wanted
-                give_up(context, tx, result.waiting, result.code, is_told=is_told)
-        for lane, code in blocked:
-            with suppress(RecordCorrupted):  # a lane that is damaged itself stays where it is
-                block_lane(tx, lane, code)
-
-
-def take_back(context: Context, address: Address, message_id: bytes) -> None:
-    """Forget a message (16 bytes of id) that waits; its caller is told by an exception."""
-    with context.store.transaction() as tx:
-        number = find_message(tx, address, message_id)
-        if number is not None:
-            lane = Lane(LaneName.MESSAGES, address)
-            give_up(context, tx, Waiting(lane, number, message_id, None), "", is_told=True)
-
-
-def give_up(
-    context: Context, tx: Transaction, waiting: Waiting, code: str, *, is_told: bool = False
-) -> None:
-    """Forget something that will not be sent, and tell the app if it was a user's message.
-
-    Args:
-        context: of the device.
-        tx: of the operation that found it out.
-        waiting: what.
-        code: that of the error.
-        is_told: whether the app hears of it in another way.
-    """
-    if not remove_waiting(tx, waiting) or waiting.request is not None:
-        return
-    recipient, now_ms = waiting.lane.recipient, context.clock()
-    is_resent = waiting.lane.name is LaneName.REQUESTS
-    if is_resent and not is_known_id(tx, recipient, waiting.message_id, now_ms):
-        return  # the app was told, when another request for it was not answered
-    report(context, tx, recipient, waiting.message_id, code, has_left=is_resent, is_told=is_told)
-
-
-def report(
-    context: Context,
-    tx: Transaction,
-    recipient: Address,
-    message_id: bytes,
-    code: str,
-    *,
-    has_left: bool,
-    is_told: bool = False,
-) -> None:
-    """Tell the app that a message (16 bytes of id) will not arrive, and forget it: it will not.
-
-    Args:
-        context: of the device.
-        tx: of the operation that found it out.
-        recipient: of the message.
-        message_id: its id.
-        code: that of the error.
-        has_left: whether the back end may know the id.
-        is_told: whether the app hears of it in another way.
-    """
-    now_ms = context.clock()
-    forget_kept(tx, context.policy, recipient, message_id, now_ms, has_left=has_left)
-    if not is_told:
-        put_notice(
-            context,
-            tx,
-            Notice(NoticeKind.NOT_DELIVERED, recipient.user_id, messages=(message_id,), code=code),
-        )
 
 
 def list_pending(context: Context) -> list[Pending]:

@@ -12,7 +12,7 @@ Rules:
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from e2ecross.arguments import require_type, require_whole_number
+from e2ecross.arguments import forgets_secrets, require_type, require_whole_number
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kem import generate_kem_key_pair
 from e2ecross.crypto.keys import KeyPair, generate_key_pair
@@ -69,6 +69,7 @@ __all__ = [
 ]
 
 
+@forgets_secrets
 def make_signed_prekey(
     identity_key_pair: KeyPair, entropy: EntropySource, now_ms: int
 ) -> OwnSignedPrekey:
@@ -78,6 +79,7 @@ def make_signed_prekey(
     return OwnPrekey(SignedPrekeyRecord(key_pair.private, signature, now_ms), key_pair)
 
 
+@forgets_secrets
 def make_kyber_prekey(
     identity_key_pair: KeyPair,
     entropy: EntropySource,

@@ -13,8 +13,8 @@ Rules:
 
 from dataclasses import replace
 
-from e2ecross.device.posting import MAX_NAMED, give_up
 from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
+from e2ecross.device.settling import MAX_NAMED, give_up
 from e2ecross.errors import RecordCorrupted, RestoredStore
 from e2ecross.protocol.prekeys import prekey_id_after_restore
 from e2ecross.protocol.session_record import stop_sending_with_all
@@ -28,7 +28,7 @@ from e2ecross.state.context import (
 from e2ecross.state.epoch import WitnessedRestore, read_epoch, set_epoch
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.outbox import LaneName, list_lane, replace_waiting, walk_turns
+from e2ecross.state.outbox import LaneName, list_lane, repair_lane, replace_waiting, walk_turns
 from e2ecross.state.prekey_store import LAST_RESORT, put_kyber_prekey, put_signed_prekey
 from e2ecross.state.publication import forget_publication
 from e2ecross.state.sent import find_kept
@@ -119,6 +119,7 @@ def _renew_outbox(context: Context, tx: Transaction, now_ms: int) -> None:
     """
     lost: list[bytes] = []
     for _, lane in list(walk_turns(tx)):
+        repair_lane(tx, lane)  # else one damaged row would keep all the device from being restored
         for waiting in list_lane(tx, lane):
             if waiting.envelope is None:
                 continue

@@ -8,8 +8,8 @@ Rules:
 from e2ecross.address import Address
 from e2ecross.arguments import require_bytes, require_type
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, decode_public_key
-from e2ecross.device.posting import drop_waiting
 from e2ecross.device.sending import send_to_identity
+from e2ecross.device.settling import drop_waiting
 from e2ecross.errors import InvalidArgument, InvalidKey
 from e2ecross.protocol.safety_number import SafetyNumber, make_safety_number
 from e2ecross.state import trust

@@ -41,13 +41,7 @@ from e2ecross.protocol.message_chain import (
 )
 from e2ecross.protocol.root_chain import advance_root_chain
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
-from e2ecross.protocol.spqr.state import (
-    FoundSpqrKey,
-    SpqrState,
-    find_spqr_key,
-    spqr_send,
-    use_spqr_key,
-)
+from e2ecross.protocol.spqr.state import SpqrState, find_spqr_key, spqr_send, use_spqr_key
 from e2ecross.wire.limits import MAX_RECEIVING_CHAINS, MAX_SKIPPED_KEYS_PER_SESSION
 from e2ecross.wire.signal_message import (
     VERSION_3,
@@ -65,6 +59,9 @@ __all__ = [
     "ratchet_decrypt",
     "ratchet_encrypt",
 ]
+
+_HISTORY: Final = (DuplicateMessage, MessageTooOld, TooManySkipped)
+"""What claims something about the messages before: anybody can claim it of a chain of their own."""
 
 
 class _RatchetFields(NamedTuple):
@@ -158,9 +155,8 @@ def ratchet_decrypt(
     Raises:
         AuthenticationFailed: the MAC, the addresses or the padding are wrong, or the post-quantum
             ratchet says so; or one of the next three where the ratchet key is not known.
-        DuplicateMessage: the message key has been used.
-        MessageTooOld: the chain was closed before this message's number.
-        TooManySkipped: the message is too far ahead.
+        DuplicateMessage, MessageTooOld, TooManySkipped: the message key has been used, its chain
+            was closed before it, or it is too far ahead.
         InvalidKey: the agreement with its ratchet key is all zero.
         UnsupportedVersion: the sender does not run the post-quantum ratchet, and has to.
         DecodeError: the message of the post-quantum ratchet is malformed.
@@ -172,7 +168,13 @@ def ratchet_decrypt(
     if chain is None:
         root_key, chain = _new_receiving_chain(state, message.ratchet_key)
     try:
-        found, pq_found = _find_keys(state, chain, message, max_forward_jump)
+        found = find_message_key(chain, message.counter, max_forward_jump)
+        pq_found = find_spqr_key(
+            state.spqr,
+            message.pq_ratchet,
+            max_forward_jump,
+            may_have_no_key=chain.may_have_no_pq_key,
+        )
     except _HISTORY:
         if known is not None:
             raise
@@ -187,27 +189,7 @@ def ratchet_decrypt(
     spqr = use_spqr_key(state.spqr, pq_found)
     if known is None:
         return _turn(state, root_key, advanced, message.previous_counter, spqr, entropy), plaintext
-    chains = _replace_chain(state.receiving, known, advanced)
-    if found.skipped_chain_keys:
-        chains = _bound_skipped_keys(chains)
-    fields = (state.root_key, state.sending, state.previous_counter, chains, spqr)
-    return new_tuple(RatchetState, fields), plaintext
-
-
-_HISTORY: Final = (DuplicateMessage, MessageTooOld, TooManySkipped)
-"""What claims something about the messages before: anybody can claim it of a chain of their own."""
-
-
-def _find_keys(
-    state: RatchetState, chain: ReceivingChain, message: SignalMessage, max_forward_jump: int
-) -> tuple[FoundKey, FoundSpqrKey]:
-    """Find the keys of a message in both ratchets; nothing of it is authenticated yet."""
-    return find_message_key(chain, message.counter, max_forward_jump), find_spqr_key(
-        state.spqr,
-        message.pq_ratchet,
-        max_forward_jump,
-        may_have_no_key=chain.may_have_no_pq_key,
-    )
+    return _stay(state, known, advanced, found, spqr), plaintext
 
 
 def find_receiving_chain(state: RatchetState, ratchet_key: PublicKey) -> ReceivingChain | None:
@@ -297,10 +279,19 @@ def _turn(
     )
 
 
-def _replace_chain(
-    chains: tuple[ReceivingChain, ...], old: ReceivingChain, new: ReceivingChain
-) -> tuple[ReceivingChain, ...]:
-    return tuple([new if chain is old else chain for chain in chains])
+def _stay(
+    state: RatchetState,
+    chain: ReceivingChain,
+    advanced: ReceivingChain,
+    found: FoundKey,
+    spqr: SpqrState | None,
+) -> RatchetState:
+    """Finish a step on a chain that we know."""
+    chains = tuple([advanced if other is chain else other for other in state.receiving])
+    if found.skipped_chain_keys:
+        chains = _bound_skipped_keys(chains)
+    fields = (state.root_key, state.sending, state.previous_counter, chains, spqr)
+    return new_tuple(RatchetState, fields)
 
 
 def _bound_skipped_keys(chains: tuple[ReceivingChain, ...]) -> tuple[ReceivingChain, ...]:

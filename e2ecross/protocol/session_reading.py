@@ -27,6 +27,7 @@ from e2ecross.protocol.session_archive import bound_archive
 from e2ecross.protocol.session_record import (
     SessionRecord,
     all_sessions,
+    find_session,
     is_pending,
     make_current,
     may_send,
@@ -113,8 +114,11 @@ def open_first_message(
         reading: see `Reading`.
 
     Raises:
-        RemoteError: as `ratchet_decrypt`.
+        RemoteError: as `ratchet_decrypt`; AuthenticationFailed also when there is a session of
+            this base key.
     """
+    if find_session(record, session.base_key) is not None:
+        raise AuthenticationFailed("a prekey message starts a second session of one base key")
     limit = _max_forward_jump(session, reading, is_current=True)
     session, plaintext = session_decrypt(session, message, entropy, limit, reading.addresses)
     if is_pending(record) and record.held is None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from e2ecross.arguments import forgets_secrets
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import ChainKey, RootKey, hash_kem_ciphertext
 from e2ecross.crypto.kem import KemKeyPair
@@ -71,6 +72,7 @@ class _Agreement:
     respond: Callable[[KeyPair, OwnPrekeys, PreKeySignalMessage, bool], _Agreed]
 
 
+@forgets_secrets
 def initiate_session(
     identity_key_pair: KeyPair,
     bundle: VerifiedBundle,

@@ -58,8 +58,8 @@ class Context(Secret):
         witness: who is told how far the store has come, or None.
         watch: remembers how far it was seen to have come.
         inbox_id: tells the inboxes of installations apart, 32 bytes; not secret.
-        new_items: numbers of items that this object has put into the inbox, and that nobody has
-            handed over yet.
+        new_items: numbers, and hashes of the records, of items that this object has put into the
+            inbox, and that nobody has handed over yet.
     """
 
     address: Address
@@ -72,7 +72,7 @@ class Context(Secret):
     witness: CheckedWitness | None
     watch: EpochWatch
     inbox_id: bytes
-    new_items: set[int]
+    new_items: set[tuple[int, int]]
 
     def addresses_to(self, recipient: Address) -> bytes | None:
         """What a message of ours says of who sends to whom, 36 bytes, or None."""

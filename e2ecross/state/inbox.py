@@ -135,8 +135,9 @@ def walk_inbox(
         except RecordCorrupted as error:
             yield number, without_frames(error)
             continue
-        item = replace(item, redelivered=number not in context.new_items)
-        context.new_items.discard(number)
+        new = number, hash(data)
+        item = replace(item, redelivered=new not in context.new_items)
+        context.new_items.discard(new)
         yield number, item
 
 
@@ -165,7 +166,9 @@ def receipt_of(item: object) -> Receipt:
 
 
 def _put(context: Context, tx: Transaction, record: InboxRecord) -> None:
-    context.new_items.add(_ITEMS.append(tx, encode_inbox_item(record)))
+    data = encode_inbox_item(record)
+    # If this is rolled back, the number goes to another item, perhaps of another process.
+    context.new_items.add((_ITEMS.append(tx, data), hash(data)))
 
 
 def _item(record: InboxRecord, receipt: Receipt) -> InboxItem:

@@ -96,15 +96,26 @@ def put_signed_prekey(tx: Transaction, prekey_id: int, prekey: OwnSignedPrekey) 
 
 
 def delete_expired_prekeys(tx: Transaction, now_ms: int, kept_for_ms: int) -> None:
-    """Delete signed and last-resort prekeys replaced long ago, with what was seen of them."""
+    """Delete signed and last-resort prekeys replaced long ago, with what was seen of them.
+
+    One that was replaced after now, by a clock that was wrong, counts as replaced now.
+    """
     for row, data in tx.list(Table.SIGNED_PREKEYS):
-        if is_expired(SignedPrekeyRecord.decode(data).replaced_at_ms, now_ms, kept_for_ms):
+        signed = SignedPrekeyRecord.decode(data)
+        if is_expired(signed.replaced_at_ms, now_ms, kept_for_ms):
             tx.delete(Table.SIGNED_PREKEYS, b"", row)
             for seen, _ in tx.list(Table.SEEN_BASE_KEYS, row):
                 tx.delete(Table.SEEN_BASE_KEYS, row, seen)
+        elif signed.replaced_at_ms > max(now_ms, 1):
+            signed = replace(signed, replaced_at_ms=max(now_ms, 1))  # 0 stands for not replaced
+            tx.put(Table.SIGNED_PREKEYS, b"", row, signed.encode())
     for row, data in tx.list(Table.KYBER_PREKEYS, LAST_RESORT):
-        if is_expired(KyberPrekeyRecord.decode(data).replaced_at_ms, now_ms, kept_for_ms):
+        kyber = KyberPrekeyRecord.decode(data)
+        if is_expired(kyber.replaced_at_ms, now_ms, kept_for_ms):
             tx.delete(Table.KYBER_PREKEYS, LAST_RESORT, row)
+        elif kyber.replaced_at_ms > max(now_ms, 1):
+            kyber = replace(kyber, replaced_at_ms=max(now_ms, 1))
+            tx.put(Table.KYBER_PREKEYS, LAST_RESORT, row, kyber.encode())
 
 
 def delete_oldest_prekeys(tx: Transaction, left: int) -> None:

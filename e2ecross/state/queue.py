@@ -3,32 +3,22 @@
 
 Rules:
 - Numbers ascend from 1 and are never given twice, so a number names one row for ever.
-- Rows are found by their numbers alone. So what an operation costs does not grow with what lies in
-  the queue, and no store has to list it: a sealed one could not, its look-up keys have no order.
+- An operation reads the rows that it works on, one by one. What it costs depends neither on what
+  lies in the queue nor on what has left it: one row that stays at the front makes nothing longer.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from e2ecross.stores.base import Codec, Table, Transaction
-from e2ecross.wire.queue_records import decode_queue_ends, encode_queue_ends
+from e2ecross.wire.queue_records import decode_queue_end, encode_queue_end
 
 __all__ = ["ENDS_ROW", "NUMBER_BYTES", "Queue", "number_row"]
 
 NUMBER_BYTES: Final = 8
 ENDS_ROW: Final = b""
-
-
-class _Ends(NamedTuple):
-    first: int
-    next: int
-
-
-_NEW: Final = _Ends(1, 1)
-_ENDS: Final = Codec(
-    lambda ends: encode_queue_ends(*ends), lambda data: _Ends(*decode_queue_ends(data))
-)
+_END: Final = Codec(encode_queue_end, decode_queue_end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +26,8 @@ class Queue:
     """A queue.
 
     Attributes:
-        table: where it is.
-        partition: which has it; rows of another length than 8 bytes are not the queue's.
+        table: where it is; one of `IN_ORDER`.
+        partition: which has it, and nothing else.
     """
 
     table: Table
@@ -45,9 +35,9 @@ class Queue:
 
     def append(self, tx: Transaction, record: bytes) -> int:
         """Put a record at the end; returns its number."""
-        first, number = self._ends(tx)
+        number = self._end(tx)
         tx.put(self.table, self.partition, number_row(number), record)
-        tx.put_value(self.table, self.partition, ENDS_ROW, _Ends(first, number + 1), _ENDS)
+        tx.put_value(self.table, self.partition, ENDS_ROW, number + 1, _END)
         return number
 
     def get(self, tx: Transaction, number: int) -> bytes | None:
@@ -57,33 +47,23 @@ class Queue:
     def remove(self, tx: Transaction, number: int) -> None:
         """Forget a record; nothing happens when it is not there."""
         tx.delete(self.table, self.partition, number_row(number))
-        first, after = self._ends(tx)
-        if number == first:
-            tx.put_value(self.table, self.partition, ENDS_ROW, _Ends(first + 1, after), _ENDS)
 
     def was_given(self, tx: Transaction, number: int) -> bool:
         """Tell whether a record was ever put under this number."""
-        return 0 < number < self._ends(tx).next
+        return 0 < number < self._end(tx)
 
     def walk(self, tx: Transaction, after: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Walk over the records behind a number; those that are removed meanwhile are left out.
+        """Walk over the records behind a number.
 
-        What was removed from the front is not looked at again, by whoever walks.
+        Those that are removed meanwhile are left out, and those that are put come at the end.
         """
-        first, end = self._ends(tx)
-        front = max(first, after + 1)
-        for number in range(front, end):
-            record = self.get(tx, number)
-            if record is not None:
-                if front == first < number:
-                    tx.put_value(self.table, self.partition, ENDS_ROW, _Ends(number, end), _ENDS)
-                front = 0
-                yield number, record
-        if front == first < end:  # nothing is left
-            tx.put_value(self.table, self.partition, ENDS_ROW, _Ends(end, end), _ENDS)
+        while found := tx.list(self.table, self.partition, limit=1, after=number_row(after)):
+            [(row, record)] = found
+            after = int.from_bytes(row)
+            yield after, record
 
-    def _ends(self, tx: Transaction) -> _Ends:
-        return tx.get_value(self.table, self.partition, ENDS_ROW, _ENDS) or _NEW
+    def _end(self, tx: Transaction) -> int:
+        return tx.get_value(self.table, self.partition, ENDS_ROW, _END) or 1
 
 
 def number_row(number: int) -> bytes:

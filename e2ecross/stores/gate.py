@@ -143,8 +143,8 @@ class _Exit:
         if turn is None:
             return owner.leave  # `ExitStack` asks the class
         leave = MethodType(owner.leave, turn)
-        if turn.place is None:
-            turn.place = _Place(weakref.ref(leave, turn.abandoned))
+        if not turn.has_come:
+            turn.place = _Place(weakref.ref(leave, turn.lost))
         return leave
 
 
@@ -153,23 +153,24 @@ class Turn:
 
     Attributes:
         place: behind the gate; None before the with statement.
+        has_come: whether it has come to the gate, which it does once.
     """
 
-    __slots__ = ("__weakref__", "_has_come", "place")
+    __slots__ = ("__weakref__", "has_come", "place")
 
     __exit__ = _Exit()
 
     def __init__(self) -> None:
         self.place: _Place | None = None
-        self._has_come = False
+        self.has_come = False
 
     def take(self, gate: Gate, timeout_ms: int) -> None:
         """Enter the gate; see `Gate.enter`. To be called by `__enter__`."""
-        if self.place is None:  # no with statement: what holds the turn itself counts
-            self.place = _Place(weakref.ref(self))
-        if self._has_come:
+        if self.has_come:
             raise StoreError("a transaction is begun once: ask the store for a new one")
-        self._has_come = True
+        if self.place is None or self.place.statement() is None:
+            self.place = _Place(weakref.ref(self))  # no with statement: who holds the turn counts
+        self.has_come = True
         gate.enter(self.place, timeout_ms)
 
     def end(self) -> None:
@@ -186,7 +187,12 @@ class Turn:
         """What the with statement calls in the end."""
         self.end()
 
-    def abandoned(self, _: object) -> None:
+    def lost(self, statement: object) -> None:
+        """Called when something is gone that a with statement could have held."""
+        if self.place is not None and self.place.statement is statement:
+            self.abandon()
+
+    def abandon(self) -> None:
         """Called when the with statement is gone and has not ended the turn."""
         self.end()
 

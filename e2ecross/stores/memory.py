@@ -145,8 +145,8 @@ class _MemoryTransaction(Turn):
         finally:
             self.end()
 
-    def abandoned(self, _: object) -> None:
-        """See `Turn.abandoned`; the next transaction undoes what was done."""
+    def abandon(self) -> None:
+        """See `Turn.abandon`; the next transaction undoes what was done."""
         self._ended = True
         self.end()
 
@@ -270,6 +270,7 @@ class _MemoryTransaction(Turn):
         """Put a row that is not there."""
         rows, order = self._tables[table].get(partition), self._order
         if rows is None:
+            order.take((table, partition))  # of rows that were looked for when there were none
             keys = order.take((table, None))
             self._tables[table][partition] = {row: record}  # at once: no partition without rows
             order.put_back_with((table, None), keys, partition)

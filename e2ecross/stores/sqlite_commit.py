@@ -110,10 +110,11 @@ class Block(Turn):
             if error is not None:
                 forget_locals(error)  # what was to be written is in them
 
-    def abandoned(self, _: object) -> None:
+    def abandon(self) -> None:
         """Undo it now: until somebody does, other processes wait for it."""
-        connections = self._connections
+        self._refuse()
         self.end()
+        connections = self._connections
         if connections is not None and connections.are_ours():
             with suppress(StoreError), Stay(connections.gate, 0):
                 connections.clear_leftovers()
@@ -178,12 +179,16 @@ class Block(Turn):
         _truncate_now_and_then(connections, way, file)
 
     def _undo(self) -> None:
+        self._refuse()
         connections = self._connections
+        if connections is not None and connections.are_ours():
+            connections.clear_leftovers()
+
+    def _refuse(self) -> None:
+        """Let nobody use what was handed out."""
         if self._caching is not None:
             self._caching.end()
             self.transaction.abandon()
-        if connections is not None and connections.are_ours():
-            connections.clear_leftovers()
 
 
 def _truncate_now_and_then(connections: Connections, way: Way, file: OpenedFile) -> None:

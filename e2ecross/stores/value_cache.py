@@ -229,6 +229,7 @@ class CachingTransaction:
         """Answer nothing out of the cache any more; what is behind it refuses by itself."""
         self._ended = True
         self._cache = ValueCache(0)
+        self._waiting, self._block = {}, None
 
     def _put(self, values: _Values) -> None:
         for (table, partition, row), (value, codec) in values.items():

@@ -33,24 +33,24 @@ __all__ = [
     "TurnRecord",
     "decode_arrival",
     "decode_inbox_item",
-    "decode_queue_ends",
+    "decode_queue_end",
     "decode_row",
     "encode_arrival",
     "encode_inbox_item",
-    "encode_queue_ends",
+    "encode_queue_end",
     "encode_row",
 ]
 
 _HASH_BYTES: Final = 32
 
 
-def encode_queue_ends(first: int, after: int) -> bytes:
-    """Return the record of a queue: its first number, and the one that is given next."""
-    return encode_record(storage_pb2.QueueRecord(first=first, next=after))
+def encode_queue_end(after: int) -> bytes:
+    """Return the record of a queue: the number that is given next."""
+    return encode_record(storage_pb2.QueueRecord(next=after))
 
 
-def decode_queue_ends(data: bytes) -> tuple[int, int]:
-    """Return a queue's first number, and the one that is given next.
+def decode_queue_end(data: bytes) -> int:
+    """Return the number that a queue gives next.
 
     Raises:
         RecordCorrupted: it does not decode.
@@ -58,8 +58,8 @@ def decode_queue_ends(data: bytes) -> tuple[int, int]:
     """
     what = "a queue record"
     fields = decode_record(storage_pb2.QueueRecord, data, what)
-    _check_ends(what, fields.first, fields.next)
-    return fields.first, fields.next
+    _check_ends(what, 1, fields.next)
+    return fields.next
 
 
 def encode_row(number: int) -> bytes:

@@ -516,7 +516,7 @@ def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
     actions: list[Callable[[], object]] = [
         open_client,
         keep,
-        lambda: opened[0].receive(),
+        lambda: opened[0].confirm(opened[0].receive()),
         lambda: opened[0].maintain(),
         keep,
         count,

@@ -36,6 +36,8 @@ from e2ecross.errors import (
     WrongBackupKey,
     WrongStoreKey,
 )
+from e2ecross.protocol import pqxdh, x3dh
+from e2ecross.protocol.agreements import initiator_agreements
 from e2ecross.relay import Relay
 from e2ecross.state.context import require_device
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
@@ -105,10 +107,12 @@ def assert_tells(
     return caught.value
 
 
-def _error_of(call: Callable[[], object]) -> E2ECrossError | None:
+def _error_of(
+    call: Callable[[], object], kind: type[Exception] = E2ECrossError
+) -> Exception | None:
     try:
         call()
-    except E2ECrossError as error:
+    except kind as error:
         return error
     return None
 
@@ -166,13 +170,18 @@ class _Dry:
     def __init__(self, draws: int = 0) -> None:
         self.draws = draws
 
-    def bytes(self, length: int) -> bytes:
+    def _draw(self) -> None:
         self.draws -= 1
         if self.draws < 0:
             raise OSError("no entropy")
+
+    def bytes(self, length: int) -> bytes:
+        self._draw()
         return SYSTEM_ENTROPY.bytes(length)
 
-    encapsulate = staticmethod(SYSTEM_ENTROPY.encapsulate)
+    def encapsulate(self, public_key: Any) -> Any:  # noqa: ANN401
+        self._draw()
+        return SYSTEM_ENTROPY.encapsulate(public_key)
 
 
 def test_a_store_that_is_busy_or_cannot_be_made(secrets: Secrets, tmp_path: Path) -> None:
@@ -334,6 +343,60 @@ def test_a_device_that_is_not_made(secrets: Secrets) -> None:
         calls.append((partial(create, ANA, MemoryStore(), entropy=_Dry(draws)), OSError))
     for call, expected in calls:
         assert_tells(secrets, call, expected)
+
+
+@pytest.mark.parametrize("kyber", [False, True], ids=["version 3", "version 4"])
+def test_a_device_without_entropy_or_time(
+    secrets: Secrets, monkeypatch: pytest.MonkeyPatch, kyber: bool
+) -> None:
+    """At whichever draw: what has been agreed on by then, and the keys that sign, stay hidden."""
+    _note_agreements(secrets, monkeypatch)
+    ana, budi = person(ANA), person(BUDI)
+    meet(ana, budi, kyber=kyber)
+    bundle, first = budi.bundle(kyber=kyber), ana.send(budi, "turns the ratchet")
+    know(secrets, ana, budi)
+
+    def calls(device: Device) -> tuple[Callable[[], object], ...]:
+        return (
+            partial(device.publish, 2),
+            partial(device.start_session, bundle),
+            partial(device.encrypt, BUDI, Text("hello"), message_id=bytes(16)),
+            partial(device.encrypt_many, [BUDI], Text("hello")),
+        )
+
+    failed = set()
+    for place in range(4):
+        for draws in range(8):
+            device = Device.open(_copy(ana.store), entropy=_Dry(draws))
+            error = _error_of(calls(device)[place], OSError)
+            assert error is None or not shown(secrets, error)
+            if error is not None:
+                failed.add((place, draws))
+    assert {(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (3, 0)} <= failed
+    device = Device.open(_copy(budi.store), entropy=_Dry())
+    assert_tells(secrets, partial(device.decrypt, first), OSError)
+    device = Device.open(_copy(ana.store), clock=lambda: -1)
+    for call in calls(device):
+        assert_tells(secrets, call, InvalidArgument)
+
+
+def _note_agreements(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (x3dh, pqxdh):
+
+        def noting(*args: Any, genuine: Any = initiator_agreements) -> Any:  # noqa: ANN401
+            agreements = genuine(*args)
+            secrets.raw.add(agreements)
+            return agreements
+
+        monkeypatch.setattr(module, "initiator_agreements", noting)
+
+
+def _copy(store: Store) -> Store:
+    copy = MemoryStore()
+    with copy.transaction() as tx:
+        for table, *row in dump(store):
+            tx.put(Table(table), *row)
+    return copy
 
 
 def _full(path: Path) -> None:

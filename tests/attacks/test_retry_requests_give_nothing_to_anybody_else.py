@@ -175,7 +175,8 @@ def test_a_device_that_was_given_the_address(policy: Policy) -> None:
         return
     else:
         assert set(told) == {"identity_changed", "notice identity_pending"}
-        assert told.count("notice identity_pending") == 1
+        # At most one for each request that is kept, and those are counted.
+        assert 0 < told.count("notice identity_pending") <= answers(ana) == 2 * len(ids)
     ana.person.device.accept_identity(BUDI, other.person.device.identity_key)
     if policy.refuse_changed_identity:  # which keeps nothing of what it refuses
         ask(other, ANA, [asking(message_id) for message_id in ids])

@@ -401,7 +401,9 @@ def test_nothing_is_asked_of_somebody_whose_identity_has_changed(
     forget_sessions(budi)
     new.send(BUDI, Text("more"))
     backend.rewrite(BUDI, 0, lambda data: data[:-1] + bytes((data[-1] ^ 1,)))
-    (failed,) = budi.receive()
+    pending, failed = budi.receive()
+    assert isinstance(pending, Notice)  # the request waits for the user's decision
+    assert pending.kind is NoticeKind.IDENTITY_PENDING
     assert isinstance(failed, FailedMessage)
     assert not failed.retrying
     assert backend.mailbox(ANA) == []

@@ -30,7 +30,7 @@ from e2ecross.wire.queue_records import (
     OutboxRecord,
     encode_arrival,
     encode_inbox_item,
-    encode_queue_ends,
+    encode_queue_end,
     encode_row,
 )
 from e2ecross.wire.records import encode_publication
@@ -403,7 +403,7 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         (Table.OUTBOX, b"", LaneRecord(1, 2, 3).encode()),
         (Table.INBOX, b"", encode_arrival(bytes(32))),
         (Table.INBOX, b"", encode_inbox_item(InboxMessage(ANA, b"", 1, 1, b"?"))),
-        (Table.INBOX, ARRIVED, encode_queue_ends(1, 2)),
+        (Table.INBOX, ARRIVED, encode_queue_end(2)),
         (Table.REMOTE_IDENTITIES, address_key(BUDI), bytes(3)),
         (Table.SENT, b"1", SentRecord(content_kind=1, content_body=b"?").encode()),
         (Table.SENT, b"", SentRecord(original_id=bytes(16)).encode()),
@@ -437,7 +437,7 @@ def test_failures_wait_and_arrivals_and_ends_do_not() -> None:
     store = MemoryStore()
     failure = InboxFailure(None, b"", "decode_error", "why")
     with store.transaction() as tx:
-        tx.put(Table.INBOX, b"", b"", encode_queue_ends(1, 2))
+        tx.put(Table.INBOX, b"", b"", encode_queue_end(2))
         tx.put(Table.INBOX, b"", bytes(8), encode_inbox_item(failure))
         tx.put(Table.INBOX, ARRIVED, bytes(8), encode_arrival(bytes(32)))
     health = health_of(store)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Publishing and replacing our own prekeys."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -9,7 +11,13 @@ from e2ecross import Device, Policy, PublishedKeys, Text
 from e2ecross.crypto.kem import decode_kem_public_key
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.crypto.xeddsa import verify_signature
-from e2ecross.device.prekey_upkeep import needs_rotation, prepare_publication
+from e2ecross.device.prekey_upkeep import (
+    make_publication,
+    needs_rotation,
+    plan_publication,
+    prepare_publication,
+    take_back_publication,
+)
 from e2ecross.errors import (
     InvalidArgument,
     PrekeysExhausted,
@@ -20,7 +28,7 @@ from e2ecross.errors import (
 from e2ecross.state.context import Context, require_device, save_device
 from e2ecross.state.prekey_store import LAST_RESORT, find_kyber_prekey
 from e2ecross.state.publication import PUBLICATION_ROW
-from e2ecross.stores import MemoryStore, Table
+from e2ecross.stores import MemoryStore, Table, Transaction
 from e2ecross.wire.records import KyberPrekeyRecord
 from tests.support.devices import (
     ANA,
@@ -39,6 +47,8 @@ from tests.support.devices import (
     say,
 )
 from tests.support.entropy import SeededEntropy
+
+HOUR_MS = 60 * 60 * 1000
 
 
 def confirmed(device: Device, one_time: int = 2) -> PublishedKeys:
@@ -310,12 +320,178 @@ def test_the_signed_prekey_is_replaced_at_its_age(age_ms: int, replaced: bool) -
     assert (second.last_resort_kyber_prekey != first.last_resort_kyber_prekey) is replaced
 
 
-def test_a_clock_that_went_back_replaces_nothing() -> None:
+@pytest.mark.parametrize("ahead_ms", [1, 400 * DAY_MS])
+def test_keys_dated_in_the_future_are_due(ahead_ms: int) -> None:
+    """They were made by a clock that was wrong: nobody knows how old they are."""
+    clock, store = FakeClock(), MemoryStore()
+    device = make_device(BUDI, store, clock=clock)
+    first = confirmed(device)
+    clock.advance(-ahead_ms)
+    second = confirmed(device)
+    assert second.signed_prekey.id != first.signed_prekey.id
+    assert second.last_resort_kyber_prekey != first.last_resort_kyber_prekey
+    assert confirmed(device).signed_prekey == second.signed_prekey  # once
+    # What they have replaced goes in its time, by the right clock.
+    clock.advance(30 * DAY_MS - 1)
+    plan_publication(device._context, 100)
+    assert count_rows(store, Table.SIGNED_PREKEYS) == 2
+    clock.advance(1)
+    plan_publication(device._context, 100)
+    assert count_rows(store, Table.SIGNED_PREKEYS) == 1
+    with store.transaction() as tx:
+        assert tx.count(Table.KYBER_PREKEYS, LAST_RESORT) == 1
+
+
+def test_a_key_that_was_replaced_in_the_future_goes_in_its_time() -> None:
+    clock, store = FakeClock(), MemoryStore()
+    device = make_device(BUDI, store, clock=clock)
+    confirmed(device)
+    clock.advance(1000 * DAY_MS)
+    confirmed(device)  # replaces it, at a time that does not come for years
+    clock.advance(-1000 * DAY_MS)
+    confirmed(device)  # the new one is dated in the future: replaced as well
+    assert count_rows(store, Table.SIGNED_PREKEYS) == 3
+    clock.advance(6 * DAY_MS)
+    plan_publication(device._context, 100)
+    clock.advance(24 * DAY_MS)
+    plan_publication(device._context, 100)
+    assert count_rows(store, Table.SIGNED_PREKEYS) == 1
+
+
+# --- What is due at a back end --------------------------------------------------------------
+
+
+def test_what_is_to_be_published_is_planned_from_what_is_left() -> None:
+    device = make_device(BUDI)
+    context = device._context
+    low, target = context.policy.one_time_prekeys_low, context.policy.one_time_prekeys_target
+    assert plan_publication(context, low) is None
+    assert plan_publication(context, low - 1) == target - low + 1
+    for nothing in (0, -1, -(2**70)):
+        assert plan_publication(context, nothing) == target
+    assert plan_publication(context, 2**70) is None
+
+
+def test_a_publication_that_waits_is_due_again() -> None:
     clock = FakeClock()
     device = make_device(BUDI, clock=clock)
-    first = confirmed(device)
-    clock.advance(-400 * DAY_MS)
-    assert confirmed(device).signed_prekey == first.signed_prekey
+    published = device.publish(5)
+    assert plan_publication(device._context, 1000) == 0
+    made = make_publication(device._context, 0)
+    assert made is not None
+    assert (made.published, made.epoch, made.replaces) == (published, 1, False)
+    device.confirm_published(published)
+    assert plan_publication(device._context, 1000) is None
+
+
+def test_a_rotation_is_due_without_one_time_prekeys() -> None:
+    clock = FakeClock()
+    device = make_device(BUDI, clock=clock)
+    confirmed(device, 1)
+    clock.advance(7 * DAY_MS)
+    assert plan_publication(device._context, 1000) == 0
+
+
+def test_a_refused_publication_is_taken_back_and_a_smaller_one_made() -> None:
+    store = MemoryStore()
+    device = make_device(BUDI, store)
+    context = device._context
+    made = make_publication(context, 5)
+    assert made is not None
+    given = {*ids(made.published), *(key.id for key in made.published.kyber_prekeys)}
+    assert take_back_publication(context, made.published)
+    assert count_rows(store, Table.ONE_TIME_PREKEYS) == 0
+    with store.transaction() as tx:
+        assert tx.count(Table.KYBER_PREKEYS) == 0
+    smaller = make_publication(context, 0)
+    assert smaller is not None
+    assert smaller.published.one_time_prekeys == ()
+    assert smaller.published.kyber_prekeys == ()
+    assert smaller.published.signed_prekey == made.published.signed_prekey
+    # That one holds nothing that could be left out: it waits, and is not tried for an hour.
+    assert not take_back_publication(context, smaller.published)
+    assert plan_publication(context, 0) is None
+    again = make_publication(context, 5)
+    assert again is not None
+    assert again.published == smaller.published
+    device.confirm_published(again.published)
+    later = make_publication(context, 5)
+    assert later is not None
+    assert not given & set(ids(later.published))  # no id twice, also of what nobody has got
+
+
+def test_only_the_publication_that_waits_is_taken_back() -> None:
+    store = MemoryStore()
+    device = make_device(BUDI, store)
+    old = confirmed(device, 2)
+    waiting = device.publish(3)
+    assert not take_back_publication(device._context, old)
+    assert device.publish(1) == waiting
+    assert count_rows(store, Table.ONE_TIME_PREKEYS) == 5
+
+
+def test_a_publication_that_was_confirmed_meanwhile_is_not_sent_again() -> None:
+    class Confirming:
+        """Another process confirms between two transactions of this one."""
+
+        left = 0
+
+        @contextmanager
+        def transaction(self) -> Iterator[Transaction]:
+            self.left -= 1
+            if self.left == 0:
+                other.confirm_published(other.publish(1))
+            with super().transaction() as tx:
+                yield tx
+
+        def close(self) -> None:
+            self.inner.close()
+
+    spy = Confirming()
+    device = make_device(BUDI, spy)
+    other = reopen_device(device, spy.inner, "another process")
+    other.publish(1)
+    spy.left = 2
+    assert make_publication(device._context, 1) is None
+
+
+def test_after_a_refusal_no_one_time_prekeys_are_made_for_an_hour_but_a_rotation_goes_on() -> None:
+    clock = FakeClock()
+    device = make_device(BUDI, clock=clock)
+    context = device._context
+    made = make_publication(context, 5)
+    assert made is not None
+    take_back_publication(context, made.published)
+    assert plan_publication(context, 0) is None
+    clock.advance(HOUR_MS - 1)
+    assert plan_publication(context, 0) is None
+    clock.advance(7 * DAY_MS - HOUR_MS)
+    again = make_publication(context, 5)
+    assert again is not None
+    take_back_publication(context, again.published)
+    clock.advance(1)
+    assert plan_publication(context, 0) == 0  # the signed prekey is due, and alone
+    clock.advance(HOUR_MS)
+    target = context.policy.one_time_prekeys_target
+    assert plan_publication(context, 0) == target
+
+
+def test_a_back_end_that_always_counts_none_gets_no_more_than_the_bounds() -> None:
+    clock, store = FakeClock(), MemoryStore()
+    device = make_device(BUDI, store, clock=clock)
+    context, made, first = device._context, list[int](), None
+    for _ in range(24 * 4):  # every quarter of an hour
+        one_time = plan_publication(context, 0)
+        if one_time is not None:
+            published = confirmed(device, one_time)
+            first = first or published.signed_prekey.id
+            made.append(one_time)
+        clock.advance(HOUR_MS // 4)
+    assert max(made) <= context.policy.one_time_prekeys_target
+    assert 2 * sum(made) <= 2_500
+    assert count_rows(store, Table.ONE_TIME_PREKEYS) <= 1_000
+    with store.transaction() as tx:
+        assert tx.count(Table.KYBER_PREKEYS) <= 1_000
 
 
 def test_policy_sets_age_and_how_long_a_replaced_one_is_kept() -> None:

@@ -14,11 +14,22 @@ from e2ecross.errors import (
     WitnessFailed,
 )
 from e2ecross.protocol.session import can_send
-from e2ecross.state.context import require_device, save_device
-from e2ecross.state.epoch import check_epoch, read_epoch
-from e2ecross.state.inbox import list_inbox, put_message
+from e2ecross.state.context import address_key, require_device, save_device
+from e2ecross.state.epoch import check_backend_epoch, read_epoch
+from e2ecross.state.inbox import InboxItem, put_message, walk_inbox
+from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.outbox import (
+    Lane,
+    LaneName,
+    list_lane,
+    put_envelope,
+    put_request,
+    put_resend,
+    replace_waiting,
+)
 from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey
 from e2ecross.state.publication import read_publication
+from e2ecross.state.queue import number_row
 from e2ecross.state.sent import find_kept, keep_other_id, keep_sent
 from e2ecross.state.session_store import load_sessions
 from e2ecross.state.trust import find_identity
@@ -45,6 +56,7 @@ from tests.support.devices import (
     start,
 )
 from tests.support.entropy import SeededEntropy
+from tests.support.restores import put_back, take_copy
 from tests.support.witness import Keychain
 
 
@@ -236,18 +248,17 @@ def test_the_epoch_goes_on_above_store_and_witness() -> None:
     with store.transaction() as tx:
         assert read_epoch(tx) == 101
     assert keychain.number == 101
-    keychain.number = 5
+    keychain.number = 500
     restore(store, "again", keychain=keychain)
-    assert keychain.number == 102
+    assert keychain.number == 501
     Device.open(store, clock=FakeClock(), witness=keychain)
 
 
 def test_the_back_ends_epoch_is_taken_over_once() -> None:
     store = MemoryStore()
     make_device(ANA, store)
-    restore(store)
+    check_backend_epoch(restore(store)._context, 50)
     with store.transaction() as tx:
-        check_epoch(tx, 50)
         assert read_epoch(tx) == 50
     assert not record_of(store).adopts_epoch
 
@@ -268,84 +279,154 @@ def test_a_witness_that_cannot_be_told_leaves_a_restored_store() -> None:
 # --- Queues -------------------------------------------------------------------------------------
 
 
-def put_into_outbox(store: Store, row: int, record: OutboxRecord) -> None:
-    with store.transaction() as tx:
-        tx.put(Table.OUTBOX, b"", row.to_bytes(8), record.encode())
+def items(device: Device) -> list[InboxItem | RecordCorrupted]:
+    with device._context.store.transaction() as tx:
+        return [item for _, item in walk_inbox(device._context, tx)]
 
 
-def test_what_waits_is_encrypted_anew_or_forgotten(stores: Stores) -> None:
+def waiting(device: Device, name: LaneName) -> list[tuple[bytes, bool, bool, bool]]:
+    """What waits for Budi: id; whether it is encrypted, a request, and for a fresh session."""
+    with device._context.store.transaction() as tx:
+        return [
+            (
+                item.message_id,
+                item.envelope is not None,
+                item.request is not None,
+                item.fresh_session,
+            )
+            for item in list_lane(tx, Lane(name, BUDI))
+        ]
+
+
+REQUEST = RetryRequest(MESSAGE_ID, None, 0, "decode_error")
+
+
+def test_what_waits_is_encrypted_anew_or_told(stores: Stores) -> None:
     store = stores.open("ana")
     ana, budi = make_device(ANA, store), make_device(BUDI)
     introduce(ana, budi)
     policy = ana._context.policy
     ids = [bytes([n]) * 16 for n in range(6)]
     envelopes = [ana.encrypt(BUDI, Text(str(n)), message_id=ids[n]) for n in range(6)]
+    requests = Lane(LaneName.REQUESTS, BUDI)
     with store.transaction() as tx:
-        for n in (0, 1, 4):
+        for n in (0, 1, 3, 4):
             keep_sent(tx, policy, BUDI, ids[n], Text(str(n)), NOW_MS)
-        request = RetryRequest(MESSAGE_ID, None, 0, "decode_error")
-        keep_sent(tx, policy, BUDI, ids[5], request, NOW_MS)
-    with store.transaction() as tx:
-        kept = find_kept(tx, policy, BUDI, ids[0], NOW_MS)
+        # Messages of the user: with content, not kept.
+        for n in (0, 2, 1):
+            put_envelope(tx, envelopes[n])
+        # What was asked for: a copy, one that is not encrypted yet; and requests likewise.
+        put_resend(tx, BUDI, ids[3])
+        put_resend(tx, BUDI, ids[4])
+        for number in (5, 6):
+            put_request(tx, BUDI, bytes([number]) * 16, REQUEST)
+        copy, _, request, _ = list_lane(tx, requests)
+        kept = find_kept(tx, policy, BUDI, ids[3], NOW_MS)
         assert kept is not None
-        keep_other_id(tx, policy, kept, ids[3], NOW_MS)
-    # As `put_into_outbox` writes it; with its content; not kept; a copy; not encrypted yet.
-    put_into_outbox(store, 1, OutboxRecord(envelopes[0].encode()))
-    put_into_outbox(store, 2, OutboxRecord(envelopes[1].encode(), BUDI, ids[1]))
-    put_into_outbox(store, 3, OutboxRecord(envelopes[2].encode()))
-    put_into_outbox(store, 4, OutboxRecord(envelopes[3].encode(), BUDI, ids[3], resend=True))
-    put_into_outbox(store, 5, OutboxRecord(b"", BUDI, ids[4]))
-    put_into_outbox(store, 6, OutboxRecord(envelopes[5].encode(), BUDI, ids[5]))
-    restore(store)
-    assert {partition for partition, _ in rows_of(store, Table.OUTBOX)} == {b""}
-    rows = {
-        int.from_bytes(row): OutboxRecord.decode(record)
-        for (_, row), record in rows_of(store, Table.OUTBOX).items()
-    }
+        keep_other_id(tx, policy, kept, bytes(16), NOW_MS)
+        replace_waiting(tx, copy, envelopes[3])
+        replace_waiting(tx, request, envelopes[5])
+    ana = restore(store)
+    assert waiting(ana, LaneName.MESSAGES) == [
+        (ids[0], False, False, True),
+        (ids[1], False, False, True),
+    ]
+    again = waiting(ana, LaneName.REQUESTS)
+    assert (ids[3], False, False, True) in again
+    assert (ids[4], False, False, False) in again
+    assert (bytes([6]) * 16, False, True, True) in again
+    assert not any(is_encrypted for _, is_encrypted, _, _ in again)
+    not_delivered, restored = items(ana)
+    assert not_delivered == Notice(
+        NoticeKind.NOT_DELIVERED, BUDI.user_id, messages=(ids[2],), code="restored_store"
+    )
+    assert restored == Notice(NoticeKind.RESTORED, ANA.user_id, messages=(ids[2],))
 
-    def anew(message_id: bytes) -> OutboxRecord:
-        return OutboxRecord(b"", BUDI, message_id, resend=True, fresh_session=True)
 
-    expected = {
-        1: anew(ids[0]),
-        2: anew(ids[1]),
-        4: anew(ids[0]),
-        5: OutboxRecord(b"", BUDI, ids[4]),
-        6: anew(ids[5]),
-    }
-    assert {number: row.encode() for number, row in rows.items()} == {
-        number: row.encode() for number, row in expected.items()
-    }
+def test_a_restore_is_told_also_when_nothing_waited() -> None:
+    store = MemoryStore()
+    make_device(ANA, store)
+    assert items(restore(store)) == [Notice(NoticeKind.RESTORED, ANA.user_id)]
 
 
 def test_what_has_arrived_and_what_is_remembered_stays(stores: Stores) -> None:
     store = stores.open("ana")
-    make_device(ANA, store)
+    ana = make_device(ANA, store)
     message = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), identity_changed=False)
     with store.transaction() as tx:
-        put_message(tx, 7, message)
-        for table in (Table.SENT, Table.DELIVERED, Table.RETRIES):
+        put_message(ana._context, tx, message)
+        for table in (Table.DELIVERED, Table.RETRIES):
             tx.put(table, b"partition", b"row", b"\x01")
-    kept = (Table.INBOX, Table.SENT, Table.DELIVERED, Table.RETRIES)
+        keep_id = b"id" + bytes(4)
+        tx.put(Table.SENT, keep_id, b"row", b"\x01")
+    kept = (Table.SENT, Table.DELIVERED, Table.RETRIES)
     before = {table: rows_of(store, table) for table in kept}
-    restore(store)
+    ana = restore(store)
     assert {table: rows_of(store, table) for table in kept} == before
-    with store.transaction() as tx:
-        assert [number for number, _ in list_inbox(tx)] == [7]
+    (item, notice) = items(ana)
+    assert isinstance(item, Message)
+    assert item.redelivered
+    assert item.content == Text("halo")
+    assert isinstance(notice, Notice)
 
 
 # --- All or nothing -----------------------------------------------------------------------------
 
 
-def test_twice_does_no_harm() -> None:
+def test_a_second_time_with_nothing_in_between_does_nothing(stores: Stores) -> None:
+    """An app that opens its store so at each start must not use up ids, or tell it each time."""
+    keychain = Keychain()
+    ana, budi = make_device(ANA, stores.open("ana")), make_device(BUDI)
+    introduce(ana, budi)
+    restore(stores.open("ana"), keychain=keychain)
+    before = dump(stores.open("ana"))
+    for number in range(3):
+        ana = restore(stores.reopen("ana"), f"again {number}", keychain=keychain)
+        assert dump(stores.open("ana")) == before
+    assert ana.session_info(BUDI) is not None
+
+
+def test_a_second_time_after_the_back_end_was_asked_does_nothing_either() -> None:
     store = MemoryStore()
+    make_device(ANA, store)
+    check_backend_epoch(restore(store)._context, 50)
+    before = dump(store)
+    restore(store, "again")
+    assert dump(store) == before
+
+
+def test_a_copy_from_before_the_first_operation_is_restored_like_any_other() -> None:
+    """Nothing was counted in it, and nothing was restored before: that is not the same."""
+    store = MemoryStore()
+    ana = make_device(ANA, store)
+    signed = record_of(store).signed_prekey_id
+    copy = take_copy(store)
+    ana.publish(1)
+    put_back(store, copy)
+    restore(store)
+    record = record_of(store)
+    assert record.signed_prekey_id > signed
+    assert (record.adopts_epoch, record.restored_epoch) == (True, 1)
+
+
+def test_a_second_restore_is_done_when_something_newer_was_seen() -> None:
+    store, keychain = MemoryStore(), Keychain()
     ana, budi = make_device(ANA, store), make_device(BUDI)
     introduce(ana, budi)
     late = budi.encrypt(ANA, Text("late"))
-    first = record_of(restore(store)._context.store)
-    ana = restore(store, "again")
-    second = record_of(store)
-    assert second.signed_prekey_id > first.signed_prekey_id
+    first = record_of(restore(store, keychain=keychain)._context.store)
+    copy = take_copy(store)
+    for newer in (False, True):  # it has sent since; or it has, and was put back once more
+        ana = Device.open(store, clock=FakeClock(), witness=keychain)
+        ana.publish(1)
+        if newer:
+            put_back(store, copy)
+        ana = restore(store, f"again {newer}", keychain=keychain)
+        second = record_of(store)
+        assert second.signed_prekey_id > first.signed_prekey_id
+        assert second.restored_epoch > first.restored_epoch
+        first = second
+        copy = take_copy(store)
     assert ana.session_info(BUDI) is not None
     assert ana.decrypt(late).content == Text("late")
     introduce(ana, budi)
@@ -358,7 +439,9 @@ def test_a_store_that_fails_is_not_changed() -> None:
     introduce(ana, budi)
     start(make_device(TOKO), ana, one_time=False)
     ana.publish(3)
-    put_into_outbox(inner, 1, OutboxRecord(ana.encrypt(BUDI, Text("x")).encode()))
+    envelope = ana.encrypt(BUDI, Text("x"))
+    with inner.transaction() as tx:
+        put_envelope(tx, envelope)
     before = dump(inner)
     failures = 0
     while True:
@@ -380,31 +463,35 @@ def test_an_empty_store_has_nothing_to_restore() -> None:
         restore(MemoryStore())
 
 
-def test_a_damaged_store_is_not_restored() -> None:
-    for table, record in ((Table.REMOTE_IDENTITIES, None), (Table.OUTBOX, b"\x01\xff")):
-        store = MemoryStore()
-        ana, budi = make_device(ANA, store), make_device(BUDI)
-        introduce(ana, budi)
-        put_into_outbox(store, 1, OutboxRecord(ana.encrypt(BUDI, Text("x")).encode()))
-        (partition, row), _ = next(iter(rows_of(store, table).items()))
-        with store.transaction() as tx:
-            if record is None:
-                assert find_identity(tx, BUDI) is not None
-                tx.delete(table, partition, row)
-            else:
-                tx.put(table, partition, row, record)
-        before = dump(store)
-        with pytest.raises(RecordCorrupted):
-            restore(store)
-        assert dump(store) == before
-
-
-def test_an_outbox_row_without_an_envelope_in_it_is_damage() -> None:
+def test_a_store_without_an_identity_is_not_restored() -> None:
     store = MemoryStore()
-    make_device(ANA, store)
-    put_into_outbox(store, 1, OutboxRecord(b"no envelope"))
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    with store.transaction() as tx:
+        assert find_identity(tx, BUDI) is not None
+        tx.clear(Table.REMOTE_IDENTITIES, address_key(BUDI))
+    before = dump(store)
     with pytest.raises(RecordCorrupted):
         restore(store)
+    assert dump(store) == before
+
+
+@pytest.mark.parametrize("record", [b"\x01\xff", OutboxRecord(b"no envelope", MESSAGE_ID).encode()])
+def test_a_damaged_row_of_the_outbox_stops_no_restore_and_leaves_it_with_its_id(
+    record: bytes,
+) -> None:
+    """The content is kept: it can be encrypted anew."""
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    envelope = ana.encrypt(BUDI, Text("x"), message_id=MESSAGE_ID)
+    with store.transaction() as tx:
+        keep_sent(tx, ana._context.policy, BUDI, MESSAGE_ID, Text("x"), NOW_MS)
+        number = put_envelope(tx, envelope)
+        partition = Lane(LaneName.MESSAGES, BUDI).partition
+        tx.put(Table.OUTBOX, partition, number_row(number), record)
+    ana = restore(store)
+    assert waiting(ana, LaneName.MESSAGES) == [(MESSAGE_ID, False, False, True)]
 
 
 def test_without_it_nothing_is_restored() -> None:

@@ -8,7 +8,7 @@ from e2ecross import Address
 from e2ecross.protocol.session_record import SessionRecord
 from e2ecross.state.context import require_device
 from e2ecross.state.inbox import ARRIVED
-from e2ecross.state.outbox import LaneName, find_message, list_lane, read_lane, walk_turns
+from e2ecross.state.outbox import TURNS, LaneName, find_message, list_lane, read_lane, walk_turns
 from e2ecross.state.prekey_store import LAST_RESORT
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, number_row
 from e2ecross.state.session_store import load_sessions
@@ -18,8 +18,8 @@ from e2ecross.wire.queue_records import (
     InboxNotice,
     decode_arrival,
     decode_inbox_item,
-    decode_queue_ends,
-    encode_queue_ends,
+    decode_queue_end,
+    encode_queue_end,
 )
 from e2ecross.wire.records import (
     DeviceRecord,
@@ -132,13 +132,13 @@ def _check_prekeys(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]
         decode_one_time_prekey(data)
 
 
-def _queue(rows: dict[Place, bytes]) -> dict[int, bytes]:
-    """The rows of a queue by their numbers, which its ends agree with."""
-    queue = {place.row: record for place, record in rows.items() if not place.partition}
-    first, after = decode_queue_ends(queue.pop(ENDS_ROW, encode_queue_ends(1, 1)))
+def _queue(rows: dict[Place, bytes], partition: bytes = b"") -> dict[int, bytes]:
+    """The rows of a queue by their numbers, which its end agrees with."""
+    queue = {place.row: record for place, record in rows.items() if place.partition == partition}
+    after = decode_queue_end(queue.pop(ENDS_ROW, encode_queue_end(1)))
     numbers = {int.from_bytes(row): record for row, record in queue.items()}
     assert all(len(row) == NUMBER_BYTES for row in queue)
-    assert numbers.keys() <= set(range(first, after))
+    assert numbers.keys() <= set(range(1, after))
     return numbers
 
 
@@ -154,7 +154,13 @@ def _check_inbox(tables: dict[Table, dict[Place, bytes]]) -> set[str]:
 def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> set[str]:
     """Message ids of what waits; every row is that of a lane which has a turn."""
     waiting: set[str] = set()
-    rows = {Place(b"", number_row(turn)) for turn in _queue(tables[Table.OUTBOX])}
+    rows: set[Place] = set()
+    ends: set[Place] = set()
+    for partition in {place.partition for place in tables[Table.OUTBOX]}:
+        if partition.startswith(TURNS):
+            queue = _queue(tables[Table.OUTBOX], partition)
+            rows |= {Place(partition, number_row(turn)) for turn in queue}
+            ends.add(Place(partition, ENDS_ROW))
     for turn, lane in walk_turns(tx):
         record = read_lane(tx, lane)
         assert record is not None
@@ -169,7 +175,7 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
                 assert find_message(tx, lane.recipient, item.message_id) == item.number
                 rows.add(Place(lane.partition, item.message_id))
             waiting.add(item.message_id.hex())
-    assert {*tables[Table.OUTBOX]} - {Place(b"", ENDS_ROW)} == rows
+    assert {*tables[Table.OUTBOX]} - ends == rows
     return waiting
 
 

@@ -10,11 +10,15 @@ import contextlib
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
+from functools import partial, wraps
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, ParamSpec
+
+import pytest
 
 import e2ecross.stores
 from e2ecross.errors import StoreError
@@ -25,6 +29,7 @@ _STORES: Final = str(Path(e2ecross.stores.__file__).parent)
 _TRACED: Final = (_STORES, contextlib.__file__)
 ROWS: Final = (b"one", b"two")
 NUMBER: Final[Codec[int]] = Codec(lambda number: b"%d" % number, int)
+P = ParamSpec("P")
 Store = MemoryStore | SQLiteStore
 
 
@@ -61,20 +66,47 @@ class RaisingAt:
         return self._trace
 
 
-@contextmanager
-def raising_after(seconds: float) -> Iterator[None]:
-    """Raise `Interrupt` in a handler of SIGALRM."""
+class RaisingAfter:
+    """Raises `Interrupt` in a handler of SIGALRM.
 
-    def handle(*_: object) -> None:
+    Attributes:
+        came: whether the handler was called.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.came = False
+
+    def __enter__(self) -> None:
+        self._before = signal.signal(signal.SIGALRM, self._handle)
+        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+
+    def __exit__(self, *_: object) -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self._before)
+
+    def _handle(self, *_: object) -> None:
+        self.came = True
         raise Interrupt
 
-    before = signal.signal(signal.SIGALRM, handle)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+
+_last: Final[list[Transaction]] = []
+"""Transactions that were used; none may be of use after its block."""
+
+
+def in_own_thread(test: Callable[P, None]) -> Callable[P, None]:
+    """Run a test that raises at any instruction in a thread that ends with it.
+
+    Where that hits the end of an `except`, Python goes on believing that the thread handles that
+    exception: every later error of the thread would have it as its context.
+    """
+
+    @wraps(test)
+    def run(*arguments: P.args, **keywords: P.kwargs) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(test, *arguments, **keywords).result()
+
+    return run
 
 
 # --- What is interrupted --------------------------------------------------------------------
@@ -82,12 +114,14 @@ def raising_after(seconds: float) -> Iterator[None]:
 
 def put_both(tx: Transaction, number: int) -> None:
     """Write the number in both rows, as a value in one of them."""
+    _last.append(tx)
     tx.put(Table.SESSIONS, b"p", ROWS[0], b"%d" % number)
     tx.put_value(Table.SESSIONS, b"p", ROWS[1], number, NUMBER)
 
 
 def read_both(tx: Transaction) -> tuple[int, int]:
     """The numbers of both rows, out of the cache where it has them."""
+    _last.append(tx)
     first, second = (tx.get_value(Table.SESSIONS, b"p", row, NUMBER) for row in ROWS)
     assert first is not None
     assert second is not None
@@ -159,6 +193,19 @@ def check(store: Store, path: Path | None, *, before: int, number: int) -> int:
     That is the number of before, or the new one (with either sign); the next call works, what is
     kept in memory is what is in the file, and the file is open for others.
     """
+    for tx in _last:
+        for use in (
+            partial(tx.put, Table.SESSIONS, b"p", ROWS[0], b"-99"),
+            partial(tx.put_value, Table.SESSIONS, b"p", ROWS[0], -99, NUMBER),
+        ):
+            with pytest.raises(StoreError, match=r"ended|nothing of it is saved"):
+                use()
+    _last.clear()
+    if path is not None:
+        other = sqlite3.connect(path, isolation_level=None, timeout=0)
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+        other.close()
     with store.transaction() as tx:
         first, second = read_both(tx)
         assert first == second
@@ -166,11 +213,6 @@ def check(store: Store, path: Path | None, *, before: int, number: int) -> int:
         for row in ROWS:
             assert tx.get(Table.SESSIONS, b"p", row) == b"%d" % first
         assert [row for row, _ in tx.list(Table.SESSIONS, b"p", limit=5)] == list(ROWS)
-    if path is not None:
-        other = sqlite3.connect(path, isolation_level=None, timeout=0)
-        other.execute("BEGIN IMMEDIATE")
-        other.execute("ROLLBACK")
-        other.close()
     return first
 
 

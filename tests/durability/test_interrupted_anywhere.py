@@ -8,6 +8,7 @@ The suite takes one instruction in so many. E2ECROSS_INTERRUPTS=N takes all of t
 at random moments beside.
 """
 
+import gc
 import os
 import random
 import sys
@@ -24,13 +25,14 @@ from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from tests.durability.interrupts import (
     WORK,
     Interrupt,
+    RaisingAfter,
     RaisingAt,
     Store,
     check,
     commit,
+    in_own_thread,
     interrupt,
     put_both,
-    raising_after,
     read_both,
 )
 
@@ -51,6 +53,7 @@ def make(kind: str, path: Path, key: bytes = KEYS[0]) -> tuple[Store, Path | Non
 
 @pytest.mark.parametrize("work", WORK)
 @pytest.mark.parametrize("kind", STEPS)
+@in_own_thread
 def test_after_an_exception_at_any_instruction_the_next_call_works(
     kind: str, work: str, tmp_path: Path
 ) -> None:
@@ -66,6 +69,7 @@ def test_after_an_exception_at_any_instruction_the_next_call_works(
 
 
 @pytest.mark.parametrize("kind", STEPS)
+@in_own_thread
 def test_an_interrupted_closing_can_be_done_again(kind: str, tmp_path: Path) -> None:
     raising, event = RaisingAt(1), 1
     while True:
@@ -93,6 +97,7 @@ def test_an_interrupted_closing_can_be_done_again(kind: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("exists", [True, False])
+@in_own_thread
 def test_an_interrupted_opening_can_be_done_again(exists: bool, tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     for event in count(1, 1 if DEEP else 37):
@@ -104,6 +109,9 @@ def test_an_interrupted_opening_can_be_done_again(exists: bool, tmp_path: Path) 
                 assert tx.count(Table.SESSIONS, b"p") in (0, 2)
                 put_both(tx, event)
             check(store, path, before=event, number=event)
+        if len(list(tmp_path.iterdir())) > 1:
+            gc.collect()  # a connection that was not closed lies in the frames of the traceback
+            SQLiteStore(path, key=KEYS[0]).close()
         assert [found.name for found in tmp_path.iterdir()] == [path.name]
         if not exists:
             path.unlink()
@@ -120,6 +128,7 @@ def opens_with(path: Path, key: bytes) -> tuple[int, int] | None:
         return None
 
 
+@in_own_thread
 def test_an_interrupted_change_of_key_goes_on_with_the_key_that_the_file_has(
     tmp_path: Path,
 ) -> None:
@@ -148,6 +157,7 @@ def test_an_interrupted_change_of_key_goes_on_with_the_key_that_the_file_has(
     store.close()
 
 
+@in_own_thread
 def test_other_threads_go_on_after_an_interrupt(tmp_path: Path) -> None:
     """Those that wait already, and soon; and a change of key that was cut off is theirs too."""
     store = SQLiteStore(tmp_path / "store.db", key=KEYS[0], busy_timeout_ms=5_000)
@@ -197,18 +207,19 @@ def test_other_threads_go_on_after_an_interrupt(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", STEPS)
 def test_signals_at_random_moments(kind: str, tmp_path: Path) -> None:
     """Where Python lets handlers run, and while C code does not."""
-    rng, came = random.Random(f"{SEED} {kind}"), 0
+    rng, came, number = random.Random(f"{SEED} {kind}"), 0, 0
     store, path = make(kind, tmp_path / "store.db")
     works = list(WORK.values())
     took = dict.fromkeys(works, 0.001)
-    number = 0
-    for number in range(2, 2 + 2 * SIGNALS // len(STEPS), 2):
+    while came < SIGNALS // len(STEPS):
+        number += 2
         work = rng.choice(works)
+        raising = RaisingAfter(rng.uniform(1e-6, took[work]))
         began = time.perf_counter()
-        interrupt(store, path, work, number, raising_after(rng.uniform(1e-6, took[work])))
-        took[work] = 0.9 * took[work] + 0.1 * max(1e-5, time.perf_counter() - began) / 2
-        came += 1
-    assert came == number // 2
+        interrupt(store, path, work, number, raising)
+        came += raising.came
+        if not raising.came:
+            took[work] = max(1e-5, (time.perf_counter() - began) / 3)
     store.close()
 
 
@@ -225,7 +236,7 @@ def test_signals_at_random_moments_of_a_change_of_key(tmp_path: Path) -> None:
     for _ in range(SIGNALS // 10):
         began = time.perf_counter()
         with suppress(Interrupt):
-            with raising_after(rng.uniform(1e-4, 1.2 * took)):
+            with RaisingAfter(rng.uniform(1e-4, 1.2 * took)):
                 store.rekey(key=keys[1])
             took = time.perf_counter() - began
         commit(store, number := number + 1)
@@ -250,7 +261,7 @@ def test_a_waiting_thread_is_interrupted_and_nobody_waits_for_it(kind: str, tmp_
     holder = threading.Thread(target=hold)
     holder.start()
     assert inside.wait(10)
-    with pytest.raises(Interrupt), raising_after(0.02), store.transaction():
+    with pytest.raises(Interrupt), RaisingAfter(0.02), store.transaction():
         pass
     leave.set()
     holder.join(10)

@@ -132,7 +132,8 @@ class LyingBackend(BackendSimulator):
         self._served: dict[tuple[Address, int], tuple[bytes, bool]] = {}
         self._used_numbers: dict[tuple[bytes, int], bytes] = {}
         self._latest: dict[Address, PublishedKeys] = {}
-        self._handed_out: set[tuple[bytes, int]] = set()
+        # Who got which one-time prekeys, by whose: identity key and id.
+        self._handed_out: dict[tuple[bytes, int], set[tuple[Address, Address]]] = {}
 
     # --- Lies -------------------------------------------------------------------------------
 
@@ -226,8 +227,9 @@ class LyingBackend(BackendSimulator):
             super().publish(token, published, epoch=epoch, replace=replace)
         except BackendRefused:
             # If it was taken before, then its keys are still handed out.
-            for prekey in (*published.one_time_prekeys, *published.kyber_prekeys):
-                self._handed_out.add((published.identity_key, prekey.id))
+            both = (published.one_time_prekeys, published.kyber_prekeys)
+            for number in {prekey.id for prekeys in both for prekey in prekeys}:
+                self._handed_out.setdefault((published.identity_key, number), set())
             raise
         finally:
             self._latest[published.address] = published
@@ -260,20 +262,24 @@ class LyingBackend(BackendSimulator):
         if lie == "changed":
             self.misled.add(way)
             return false_bundle(address)
-        latest = self._latest[address]
-        ids = {bundle.one_time_prekey_id, bundle.kyber_prekey_id}
-        handed = {(bundle.identity_key, number) for number in ids if number is not None}
-        last_resort = latest.last_resort_kyber_prekey
-        if last_resort is not None:
-            handed.discard((bundle.identity_key, last_resort.id))
-        is_current = (bundle.identity_key, bundle.signed_prekey) == (
-            latest.identity_key,
-            latest.signed_prekey.public_key,
-        )
-        if not is_current or handed & self._handed_out:
-            self.misled.add(way)  # keys that are used up, or gone
-        self._handed_out |= handed
+        self._note_misled(way, bundle, self._latest[address])
         return bundle
+
+    def _note_misled(
+        self, way: tuple[Address, Address], bundle: PreKeyBundle, latest: PublishedKeys
+    ) -> None:
+        """Note who has got keys that are gone, or that somebody else has got too."""
+        signed = latest.signed_prekey.public_key
+        if (bundle.identity_key, bundle.signed_prekey) != (latest.identity_key, signed):
+            self.misled.add(way)
+        last_resort = latest.last_resort_kyber_prekey
+        for number in (bundle.one_time_prekey_id, bundle.kyber_prekey_id):
+            if number is None or (last_resort is not None and number == last_resort.id):
+                continue
+            key = (bundle.identity_key, number)
+            if key in self._handed_out:
+                self.misled |= {way} | self._handed_out[key]
+            self._handed_out.setdefault(key, set()).add(way)
 
     def deposit_all(
         self,
@@ -378,4 +384,3 @@ def _copied(accounts: Mapping[Address, _Account]) -> dict[Address, _Account]:
         )
         for address, account in accounts.items()
     }
-

@@ -165,7 +165,8 @@ class Installation:
 
     def require_nothing_owed(self) -> None:
         """All that was not confirmed before the last restart has come again."""
-        assert self._owed <= self._handed, "an item that was not confirmed did not come again"
+        owed = self._owed - self._confirmed - self._unsure
+        assert owed <= self._handed, "an item that was not confirmed did not come again"
 
     def is_owed(self, message_id: bytes) -> bool:
         """Whether the client lists a message among those that wait to be sent."""

@@ -39,6 +39,7 @@ from e2ecross.protocol.session_start import initiate_session
 from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.signal_message import (
+    VERSIONS,
     PreKeySignalMessage,
     decode_prekey_signal_message,
     decode_signal_message,
@@ -443,6 +444,29 @@ def test_forgotten_session_is_not_made_again_without_its_one_time_prekey(
     _refuses(bob, sealed, DuplicateMessage)
     bob.seen_base_keys.clear()
     _refuses(bob, sealed, UnknownPrekey)
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_a_base_key_names_one_session_of_one_version(archived: bool) -> None:
+    alice, bob = Party("alice"), Party("bob", pq=True)
+    session = alice.start(bob, pq=False)
+    bob.receive(alice.send(b"of version 3"))
+    if archived:
+        bob.start(alice)
+    alice.start(bob)
+    kind, data = alice.send(b"of version 4")
+    wrapper = dict(fields(data[1:])) | {2: session.base_key}
+    renamed = data[:1] + message(sorted(wrapper.items(), key=lambda field: field[0]))
+    _refuses(bob, (kind, renamed), AuthenticationFailed)
+    found = find_session(bob.record, session.base_key)
+    assert found is not None
+    decoded = decode_prekey_signal_message(renamed, VERSIONS)
+    second = with_fields(
+        bob.respond(decode_prekey_signal_message(data, VERSIONS)), base_key=found.base_key
+    )
+    with pytest.raises(AuthenticationFailed, match="second session"):
+        open_first_message(bob.record, second, decoded.message, NO_ENTROPY, alice.identity.public)
+    assert bob.receive((kind, data)) == b"of version 4"
 
 
 # --- The stay rule --------------------------------------------------------------------------

@@ -16,8 +16,15 @@ from e2ecross.errors import (
     UnknownPrekey,
 )
 from e2ecross.state.context import require_device, save_device
-from e2ecross.state.epoch import check_epoch, count_operation, read_epoch, set_epoch
-from e2ecross.stores import MemoryStore, Store
+from e2ecross.state.epoch import (
+    WitnessedReceipt,
+    WitnessedTransaction,
+    check_backend_epoch,
+    count_operation,
+    read_epoch,
+    set_epoch,
+)
+from e2ecross.stores import MemoryStore
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -31,6 +38,7 @@ from tests.support.devices import (
     reopen_device,
     start,
 )
+from tests.support.restores import put_back, take_copy
 
 
 def epoch_of(device: Device) -> int:
@@ -154,77 +162,172 @@ def make_spent(ana: Device) -> Envelope:
 # --- Against the back end's ---------------------------------------------------------------------
 
 
-def prepared(*, adopts: bool, epoch: int = 7) -> Store:
+def prepared(*, adopts: bool, epoch: int = 7, restored_epoch: int = 0) -> Device:
     ana = make_device(ANA)
     with ana._context.store.transaction() as tx:
         set_epoch(tx, epoch)
-        save_device(tx, replace(require_device(tx), adopts_epoch=adopts))
-    return ana._context.store
+        record = replace(require_device(tx), adopts_epoch=adopts, restored_epoch=restored_epoch)
+        save_device(tx, record)
+    return ana
 
 
-def check(store: Store, backend_epoch: object) -> tuple[int, bool]:
-    with store.transaction() as tx:
-        check_epoch(tx, backend_epoch)  # type: ignore[arg-type]
-    with store.transaction() as tx:
+def check(device: Device, told: object) -> tuple[int, bool]:
+    context = device._context
+    check_backend_epoch(context, told)
+    with context.store.transaction() as tx:
         return read_epoch(tx), require_device(tx).adopts_epoch
 
 
-@pytest.mark.parametrize("backend_epoch", [0, 6, 7])
-def test_a_back_end_that_knows_less_is_normal(backend_epoch: int) -> None:
-    store = prepared(adopts=False)
-    before = dump(store)
-    assert check(store, backend_epoch) == (7, False)
-    assert dump(store) == before
+@pytest.mark.parametrize("told", [0, 6, 7])
+def test_a_back_end_that_knows_less_is_normal(told: int) -> None:
+    ana = prepared(adopts=False)
+    before = dump(ana._context.store)
+    assert check(ana, told) == (7, False)
+    assert dump(ana._context.store) == before
 
 
-@pytest.mark.parametrize("backend_epoch", [8, 2**62, 2**70])
-def test_a_back_end_that_knows_more_means_a_restored_store(backend_epoch: int) -> None:
-    store = prepared(adopts=False)
-    before = dump(store)
-    with pytest.raises(RestoredStore, match=r"Device\.open\(store, restored=True\)"):
-        check(store, backend_epoch)
-    assert dump(store) == before
+@pytest.mark.parametrize("told", [8, 2**62, 2**70])
+def test_a_back_end_that_knows_more_means_a_restored_store(told: int) -> None:
+    ana = prepared(adopts=False)
+    before = dump(ana._context.store)
+    message = rf"the back end knows {told} operations .*, its store only 7: .*restored=True\)"
+    with pytest.raises(RestoredStore, match=message):
+        check(ana, told)
+    assert dump(ana._context.store) == before
+    assert check(ana, 0) == (7, False)  # that it says less now
+    with pytest.raises(RestoredStore, match="the back end knows"):
+        ana.publish(1)  # is no reason to forget it
+    assert dump(ana._context.store) == before
 
 
-@pytest.mark.parametrize(("backend_epoch", "epoch"), [(0, 7), (7, 7), (8, 8), (2**62, 2**62)])
-def test_a_restored_store_takes_the_back_ends_epoch_over_once(
-    backend_epoch: int, epoch: int
-) -> None:
-    store = prepared(adopts=True)
-    assert check(store, backend_epoch) == (epoch, False)
+@pytest.mark.parametrize(("told", "epoch"), [(0, 7), (7, 7), (8, 8), (2**62, 2**62)])
+def test_a_restored_store_takes_the_back_ends_epoch_over_once(told: int, epoch: int) -> None:
+    ana = prepared(adopts=True)
+    assert check(ana, told) == (epoch, False)
     with pytest.raises(RestoredStore):
-        check(store, epoch + 1)
+        check(ana, epoch + 1)
+
+
+def test_what_was_taken_over_is_no_operation_of_a_restored_store() -> None:
+    ana = prepared(adopts=True, restored_epoch=7)
+    check(ana, 50)
+    with ana._context.store.transaction() as tx:
+        assert (read_epoch(tx), require_device(tx).restored_epoch) == (50, 50)
+    imported = prepared(adopts=True)
+    check(imported, 50)
+    with imported._context.store.transaction() as tx:
+        assert require_device(tx).restored_epoch == 0
 
 
 def test_a_publication_that_waits_is_not_older_than_what_was_taken_over() -> None:
-    store = prepared(adopts=True)
-    Device.open(store, clock=FakeClock()).publish(1)
-    assert check(store, 50) == (51, False)
-    with store.transaction() as tx:
+    ana = prepared(adopts=True)
+    ana.publish(1)
+    assert check(ana, 50) == (51, False)
+    with ana._context.store.transaction() as tx:
         assert require_device(tx).publication_epoch == 51
 
 
 @pytest.mark.parametrize("adopts", [True, False])
 @pytest.mark.parametrize("nonsense", [-1, True, None, 1.0, "8"])
 def test_nonsense_of_the_back_end_is_its_own_error(nonsense: object, adopts: bool) -> None:
-    store = prepared(adopts=adopts)
-    before = dump(store)
+    ana = prepared(adopts=adopts)
+    before = dump(ana._context.store)
     with pytest.raises(BackendError):
-        check(store, nonsense)
-    assert dump(store) == before
+        check(ana, nonsense)
+    assert dump(ana._context.store) == before
 
 
 def test_a_lying_back_end_does_not_use_up_the_numbers() -> None:
-    store = prepared(adopts=True)
+    ana = prepared(adopts=True)
     with pytest.raises(BackendError):
-        check(store, 2**62 + 1)
-    assert check(store, 2**62) == (2**62, False)
-    with store.transaction() as tx:
+        check(ana, 2**62 + 1)
+    assert check(ana, 2**62) == (2**62, False)
+    with ana._context.store.transaction() as tx:
         for _ in range(3):
             count_operation(tx)
         assert read_epoch(tx) == 2**62 + 3
 
 
 def test_without_a_device_there_is_nothing_to_check() -> None:
+    ana = make_device(ANA)
+    put_back(ana._context.store, {})
     with pytest.raises(NoDevice):
-        check(MemoryStore(), 0)
+        check(ana, 0)
+
+
+# --- An older state under an open device --------------------------------------------------------
+
+
+def rolled_back() -> tuple[Device, Device, Envelope]:
+    """A device that has sent since the state that is put under it now; and what waits for it."""
+    ana, budi = make_device(ANA), make_device(BUDI)
+    introduce(ana, budi)
+    waiting = budi.encrypt(ANA, Text("waits"))
+    copy = take_copy(ana._context.store)
+    ana.encrypt(BUDI, Text("since"))
+    put_back(ana._context.store, copy)
+    return ana, budi, waiting
+
+
+_RELEASES: dict[str, Callable[[Device, Device, Envelope], object]] = {
+    "encrypt": lambda ana, budi, _: ana.encrypt(BUDI, Text("again under the same key")),
+    "encrypt_raw": lambda ana, budi, _: ana.encrypt_raw(BUDI, b"again"),
+    "encrypt_many": lambda ana, budi, _: ana.encrypt_many([BUDI], Text("again")),
+    "start_session": lambda ana, budi, _: ana.start_session(new_bundle(budi)),
+    "publish": lambda ana, budi, _: ana.publish(1),
+    "decrypt": lambda ana, budi, waiting: ana.decrypt(waiting),
+    "decrypt_many": lambda ana, budi, waiting: ana.decrypt_many([waiting]),
+    "decrypt_raw": lambda ana, budi, waiting: ana.decrypt_raw(
+        BUDI, waiting.kind, waiting.ciphertext
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _RELEASES)
+def test_an_older_state_under_an_open_device_is_refused_each_time(name: str) -> None:
+    ana, budi, waiting = rolled_back()
+    before = dump(ana._context.store)
+    for _ in range(3):
+        released: object = None
+        with pytest.raises(RestoredStore, match="this device knows"):
+            released = _RELEASES[name](ana, budi, waiting)
+        assert released is None
+        assert dump(ana._context.store) == before
+    # What it may do as restored, a device of the same store may that is opened so.
+    again = Device.open(ana._context.store, clock=FakeClock(), restored=True)
+    assert again.decrypt(waiting).content == Text("waits")
+
+
+@pytest.mark.parametrize("kind", [WitnessedTransaction, WitnessedReceipt])
+def test_a_refused_transaction_is_rolled_back_and_leaves_the_store_free(
+    kind: type[WitnessedTransaction],
+) -> None:
+    ana, _, _ = rolled_back()
+    with pytest.raises(RestoredStore), kind(ana._context):
+        raise AssertionError("must not be reached")
+    with ana._context.store.transaction() as tx:
+        assert read_epoch(tx) > 0
+
+
+def test_what_only_this_device_has_committed_is_noticed_without_any_help() -> None:
+    """A fresh object knows nothing of it: that is what back end and witness are for."""
+    ana, _, _ = rolled_back()
+    Device.open(ana._context.store, clock=FakeClock()).encrypt(BUDI, Text("not noticed"))
+
+
+def test_what_fails_is_not_taken_for_something_that_was_seen() -> None:
+    spy = SpyStore(MemoryStore())
+    ana, budi = make_device(ANA, spy), make_device(BUDI)
+    introduce(ana, budi)
+    spy.fail_commit = True
+    with pytest.raises(StoreError):
+        ana.encrypt(BUDI, Text("lost"))
+    spy.fail_commit = False
+    ana.encrypt(BUDI, Text("sent"))
+
+
+def test_a_state_that_was_put_back_and_has_gone_on_elsewhere_is_not_refused() -> None:
+    """The same number of operations: only who sees their content could tell."""
+    ana, _, _ = rolled_back()
+    Device.open(ana._context.store, clock=FakeClock()).encrypt(BUDI, Text("elsewhere"))
+    ana.encrypt(BUDI, Text("goes on"))

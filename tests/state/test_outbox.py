@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The outbox: what the back end may not have yet."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import pytest
 
-from e2ecross import Address, Client, Envelope, Message, Text
+from e2ecross import Address, Client, Device, Envelope, Message, Notice, NoticeKind, Text
+from e2ecross.device.posting import next_lanes
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -17,14 +19,32 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.state.outbox import (
-    find_in_outbox,
-    list_outbox,
-    put_into_outbox,
-    remove_from_outbox,
-    take_number,
+    TURNS,
+    Lane,
+    LaneName,
+    TurnKind,
+    Waiting,
+    block_lane,
+    clear_lane,
+    find_message,
+    find_waiting,
+    free_lane,
+    list_lane,
+    put_envelope,
+    put_request,
+    put_resend,
+    read_lane,
+    remove_waiting,
+    replace_waiting,
+    walk_turns,
+    walk_turns_of,
 )
-from e2ecross.stores import MemoryStore, Table
-from e2ecross.wire.queue_records import OutboxRecord
+from e2ecross.state.queue import number_row
+from e2ecross.stores import MemoryStore, Store, Table, Transaction
+from e2ecross.wire.content import RetryRequest
+from e2ecross.wire.envelope import MessageKind
+from e2ecross.wire.exchange import Deposited
+from e2ecross.wire.queue_records import OutboxRecord, TurnRecord
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -35,7 +55,6 @@ from tests.support.devices import (
     Stores,
     count_rows,
     dump,
-    introduce,
     make_client,
     make_device,
     reopen_device,
@@ -52,47 +71,356 @@ def pair(backend: BackendSimulator) -> tuple[Client, Client]:
 
 def outbox(client: Client) -> list[Envelope]:
     with client.device._context.store.transaction() as tx:
-        return [cast("Envelope", waiting.envelope) for waiting in list_outbox(tx)]
+        lanes = [lane for _, lane in walk_turns(tx)]
+        waiting = [waiting for lane in lanes for waiting in list_lane(tx, lane)]
+        return [cast("Envelope", item.envelope) for item in waiting]
 
 
 def texts(client: Client) -> list[str]:
-    return [cast("Text", cast("Message", item).content).text for item in client.receive()]
+    items = client.receive()
+    return [cast("Text", item.content).text for item in items if isinstance(item, Message)]
+
+
+def notices(client: Client) -> list[tuple[NoticeKind, str]]:
+    """What a client hands over beside messages."""
+    items = client.receive()
+    return [(item.kind, item.code) for item in items if isinstance(item, Notice)]
 
 
 # --- Rows -----------------------------------------------------------------------------------
 
+MESSAGES = Lane(LaneName.MESSAGES, BUDI)
+REQUESTS = Lane(LaneName.REQUESTS, BUDI)
+REQUEST = RetryRequest(MESSAGE_ID, None, 0, "decode_error")
 
-def test_rows_are_listed_found_and_removed_in_the_order_of_sending() -> None:
+
+def envelope_of(number: int, recipient: Address = BUDI) -> Envelope:
+    return Envelope(number.to_bytes(16), ANA, recipient, MessageKind.SIGNAL, b"%d" % number)
+
+
+def fill(store: Store, count: int, recipient: Address = BUDI) -> list[Waiting]:
+    with store.transaction() as tx:
+        for number in range(1, count + 1):
+            put_envelope(tx, envelope_of(number, recipient))
+        return list_lane(tx, Lane(LaneName.MESSAGES, recipient))
+
+
+def ids(waiting: Sequence[Waiting]) -> list[int]:
+    return [int.from_bytes(item.message_id) for item in waiting]
+
+
+def turns(tx: Transaction) -> list[Lane]:
+    return [lane for _, lane in walk_turns(tx)]
+
+
+def waits(
+    tx: Transaction, kind: TurnKind, after: int = 0
+) -> list[tuple[int, Lane | RecordCorrupted]]:
+    return [*walk_turns_of(tx, LaneName.MESSAGES, kind, after)]
+
+
+def test_a_lane_is_listed_and_emptied_in_the_order_of_sending(stores: Stores) -> None:
+    fill(stores.open("ana"), 300)
+    with stores.reopen("ana").transaction() as tx:
+        listed = list_lane(tx, MESSAGES)
+        assert ids(listed) == [item.number for item in listed] == [*range(1, 301)]
+        assert [cast("Envelope", item.envelope).encode() for item in listed] == [
+            envelope_of(n).encode() for n in range(1, 301)
+        ]
+        assert ids(list_lane(tx, MESSAGES, 3)) == [1, 2, 3]
+        assert find_message(tx, BUDI, (255).to_bytes(16)) == 255
+        assert find_message(tx, TOKO, (255).to_bytes(16)) is None
+        for removed in (listed[1], listed[254], listed[0], listed[299]):
+            assert remove_waiting(tx, removed)
+            assert not remove_waiting(tx, removed)  # somebody else was faster
+        assert find_message(tx, BUDI, (255).to_bytes(16)) is None
+        left = [n for n in range(3, 300) if n != 255]
+        assert ids(list_lane(tx, MESSAGES)) == left
+        assert put_envelope(tx, envelope_of(999)) == 301
+        assert ids(list_lane(tx, MESSAGES, 2)) == [3, 4]
+        for removed in list_lane(tx, MESSAGES):
+            remove_waiting(tx, removed)
+    store = stores.reopen("ana")
+    assert count_rows(store, Table.OUTBOX) == 1  # where the turns end: no turn is given twice
+
+
+def test_lanes_of_recipients_and_of_requests_do_not_meet() -> None:
     store = MemoryStore()
-    ana, budi = make_device(ANA, store), make_device(BUDI)
-    introduce(ana, budi)
-    envelopes = [ana.encrypt(BUDI, Text(str(n)), message_id=n.to_bytes(16)) for n in range(300)]
+    fill(store, 2)
+    fill(store, 1, TOKO)
     with store.transaction() as tx:
-        rows = [put_into_outbox(tx, envelope) for envelope in envelopes]
-    with store.transaction() as tx:
-        listed = [(waiting.row, waiting.envelope) for waiting in list_outbox(tx)]
-        assert listed == list(zip(rows, envelopes, strict=True))
-        assert find_in_outbox(tx, BUDI, (255).to_bytes(16)) == rows[255]
-        assert find_in_outbox(tx, TOKO, (255).to_bytes(16)) is None
-        remove_from_outbox(tx, rows[255])
-        assert find_in_outbox(tx, BUDI, (255).to_bytes(16)) is None
-        assert int.from_bytes(take_number(tx)) == 301
+        put_request(tx, BUDI, MESSAGE_ID, REQUEST)
+        put_resend(tx, BUDI, (1).to_bytes(16))
+        assert turns(tx) == [MESSAGES, Lane(LaneName.MESSAGES, TOKO), REQUESTS]
+        assert ids(list_lane(tx, MESSAGES)) == [1, 2]
+        request, resend = list_lane(tx, REQUESTS)
+        assert (request.request, request.fresh_session) == (REQUEST, True)
+        assert (request.message_id, request.envelope) == (MESSAGE_ID, None)
+        assert (resend.request, resend.envelope, resend.fresh_session) == (None, None, False)
+        assert resend.message_id == (1).to_bytes(16)
+        # The message of the same id is another matter.
+        assert remove_waiting(tx, resend)
+        assert find_message(tx, BUDI, (1).to_bytes(16)) == 1
+        assert find_message(tx, BUDI, MESSAGE_ID) is None  # no user's
 
 
-def test_a_row_that_holds_no_envelope_is_a_damaged_store(
+def test_what_was_to_be_encrypted_gets_its_envelope_in_its_place_and_back() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        for fresh in (True, False):
+            put_request(tx, BUDI, MESSAGE_ID, REQUEST, fresh_session=fresh)
+        put_resend(tx, BUDI, (3).to_bytes(16))
+        before = list_lane(tx, REQUESTS)
+        assert [item.fresh_session for item in before] == [True, False, False]
+        replace_waiting(tx, before[2], envelope_of(7))
+        after = list_lane(tx, REQUESTS)
+        assert [item.envelope is None for item in after] == [True, True, False]
+        assert cast("Envelope", after[2].envelope).encode() == envelope_of(7).encode()
+        assert (after[2].message_id, after[2].number) == ((3).to_bytes(16), 3)
+        replace_waiting(tx, after[2], None)
+        again = find_waiting(tx, after[2])
+        assert again is not None
+        assert (again.envelope, again.fresh_session) == (None, True)
+
+
+def test_a_lane_that_begins_anew_is_not_taken_for_the_one_before() -> None:
+    """Its numbers begin anew as well, and another thread may still hold those of before."""
+    store = MemoryStore()
+    (old,) = fill(store, 1)
+    with store.transaction() as tx:
+        assert remove_waiting(tx, old)
+        assert read_lane(tx, MESSAGES) is None
+        assert put_envelope(tx, envelope_of(2)) == old.number
+        assert find_waiting(tx, old) is None
+        assert not remove_waiting(tx, old)
+        (new,) = list_lane(tx, MESSAGES)
+        assert ids([new]) == [2]
+        assert find_message(tx, BUDI, (2).to_bytes(16)) == new.number
+        assert remove_waiting(tx, new)
+
+
+def test_a_lane_that_was_tried_in_vain_goes_behind_the_others() -> None:
+    store = MemoryStore()
+    for recipient in (BUDI, TOKO):
+        fill(store, 2, recipient)
+    toko = Lane(LaneName.MESSAGES, TOKO)
+    with store.transaction() as tx:
+        assert turns(tx) == [MESSAGES, toko]
+        block_lane(tx, MESSAGES, "mailbox_full")
+        assert turns(tx) == [toko, MESSAGES]
+        record = read_lane(tx, MESSAGES)
+        assert record is not None
+        assert (record.code, record.untrusted_key) == ("mailbox_full", b"")
+        assert ids(list_lane(tx, MESSAGES)) == [1, 2]
+        (last,) = [turn for turn, _ in waits(tx, TurnKind.LATER)]
+        assert waits(tx, TurnKind.LATER, last) == []
+        block_lane(tx, toko, "backend_error")
+        ((_, lane),) = waits(tx, TurnKind.LATER, last)
+        assert lane == toko
+        assert waits(tx, TurnKind.READY) == []
+        block_lane(tx, Lane(LaneName.MESSAGES, ANA), "backend_error")  # nothing waits there
+        assert turns(tx) == [MESSAGES, toko]
+
+
+def test_a_lane_waits_for_the_user_until_it_is_freed() -> None:
+    store, key = MemoryStore(), make_device(BUDI).identity_key
+    fill(store, 2)
+    with store.transaction() as tx:
+        block_lane(tx, MESSAGES, "untrusted_identity", key)
+        record = read_lane(tx, MESSAGES)
+        assert record is not None
+        assert record.untrusted_key == key
+        assert [lane for _, lane in waits(tx, TurnKind.HELD)] == [MESSAGES]
+        clear_lane(tx, MESSAGES)  # it does not wait to pass an error
+        put_envelope(tx, envelope_of(3))  # what comes behind it changes nothing
+        record = read_lane(tx, MESSAGES)
+        assert record is not None
+        assert record.untrusted_key == key
+        free_lane(tx, MESSAGES)
+        freed = read_lane(tx, MESSAGES)
+        assert freed is not None
+        assert (freed.code, freed.untrusted_key) == ("", b"")
+        assert [lane for _, lane in waits(tx, TurnKind.READY)] == [MESSAGES]
+        assert waits(tx, TurnKind.HELD) == []
+        block_lane(tx, MESSAGES, "mailbox_full")
+        free_lane(tx, MESSAGES)  # it does not wait for the user: it keeps its reason
+        blocked = read_lane(tx, MESSAGES)
+        assert blocked is not None
+        assert blocked.code == "mailbox_full"
+        clear_lane(tx, MESSAGES)
+        assert [lane for _, lane in waits(tx, TurnKind.READY)] == [MESSAGES]
+        free_lane(tx, REQUESTS)  # nothing waits there
+        assert read_lane(tx, REQUESTS) is None
+        assert ids(list_lane(tx, MESSAGES)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("left", [1, 2])
+def test_only_an_empty_lane_loses_its_turn(left: int) -> None:
+    store = MemoryStore()
+    waiting = fill(store, 3)
+    with store.transaction() as tx:
+        for item in waiting[: 3 - left]:
+            remove_waiting(tx, item)
+        assert turns(tx) == [MESSAGES]
+        for item in reversed(waiting[3 - left :]):
+            remove_waiting(tx, item)
+        assert turns(tx) == []
+        assert read_lane(tx, MESSAGES) is None
+
+
+@pytest.mark.parametrize(
+    ("row", "record"),
+    [
+        (number_row(1), OutboxRecord(b"no envelope", MESSAGE_ID).encode()),
+        (number_row(1), OutboxRecord(b"", MESSAGE_ID, content_kind=1, content_body=b"").encode()),
+        (number_row(1), OutboxRecord(b"", MESSAGE_ID, content_kind=2**31 + 1).encode()),
+        (b"", b"\x01"),
+    ],
+    ids=["no envelope", "no request", "no content", "no lane"],
+)
+def test_a_row_that_holds_nothing_to_send_is_a_damaged_store(row: bytes, record: bytes) -> None:
+    store = MemoryStore()
+    fill(store, 1)
+    with store.transaction() as tx:
+        tx.put(Table.OUTBOX, MESSAGES.partition, row, record)
+        with pytest.raises(RecordCorrupted, match="damaged"):
+            list_lane(tx, MESSAGES)
+
+
+def test_a_turn_of_no_lane_is_a_damaged_store() -> None:
+    store = MemoryStore()
+    for recipient in (BUDI, TOKO):
+        fill(store, 1, recipient)
+    with store.transaction() as tx:
+        partition = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
+        tx.put(Table.OUTBOX, partition, number_row(1), TurnRecord(3, BUDI).encode())
+        with pytest.raises(RecordCorrupted, match="names no lane"):
+            turns(tx)
+        (_, error), (_, lane) = waits(tx, TurnKind.READY)
+    assert isinstance(error, RecordCorrupted)
+    assert lane == Lane(LaneName.MESSAGES, TOKO)  # it hides no other
+
+
+def test_a_message_without_its_lane_is_a_damaged_store() -> None:
+    store = MemoryStore()
+    (waiting,) = fill(store, 1)
+    with store.transaction() as tx:
+        tx.delete(Table.OUTBOX, MESSAGES.partition, b"")
+        with pytest.raises(RecordCorrupted, match="a lane of the outbox is missing"):
+            remove_waiting(tx, waiting)
+
+
+def test_a_damaged_row_is_encrypted_anew_and_stops_nobody(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
-    ana, _ = pair
+    ana, budi = pair
+    toko = make_client(TOKO, backend)
+    ana.send(TOKO, Text("first"))
     backend.unreachable = True
-    with pytest.raises(BackendError):
-        ana.send(BUDI, Text("halo"))
+    for recipient in (BUDI, TOKO):
+        with pytest.raises(BackendError):
+            ana.send(recipient, Text("halo"))
     store = ana.device._context.store
-    (where,) = [where for where in dump(store) if where[0] is Table.OUTBOX]
     with store.transaction() as tx:
-        tx.put(*where, OutboxRecord(b"no envelope").encode())
+        record = OutboxRecord(b"no envelope", MESSAGE_ID).encode()
+        tx.put(Table.OUTBOX, MESSAGES.partition, number_row(1), record)
     backend.unreachable = False
-    with pytest.raises(RecordCorrupted, match="does not decode"):
-        ana.maintain()
+    ana.maintain()
+    assert texts(toko) == ["first", "halo"]
+    assert texts(budi) == ["halo"]
+
+
+# --- What it costs --------------------------------------------------------------------------
+
+
+def costs(waits: int, call: Callable[[Transaction, Sequence[Waiting]], object]) -> int:
+    """How many calls of the store something takes when so much waits for one recipient."""
+    spy = SpyStore(MemoryStore())
+    waiting = fill(spy, waits)
+    spy.forget()
+    with spy.transaction() as tx:
+        call(tx, waiting)
+    return len(spy.operations)
+
+
+_CALLS: dict[str, Callable[[Transaction, Sequence[Waiting]], object]] = {
+    "put": lambda tx, _: put_envelope(tx, envelope_of(0)),
+    "put for another": lambda tx, _: put_envelope(tx, envelope_of(0, TOKO)),
+    "request": lambda tx, _: put_request(tx, BUDI, MESSAGE_ID, REQUEST),
+    "list": lambda tx, _: list_lane(tx, MESSAGES, 5),
+    "find": lambda tx, _: find_message(tx, BUDI, (7).to_bytes(16)),
+    "remove the first": lambda tx, waiting: remove_waiting(tx, waiting[0]),
+    "remove in the middle": lambda tx, waiting: remove_waiting(tx, waiting[5]),
+    "remove the last": lambda tx, waiting: remove_waiting(tx, waiting[-1]),
+    "block": lambda tx, _: block_lane(tx, MESSAGES, "mailbox_full"),
+    "turns": lambda tx, _: turns(tx),
+}
+
+
+@pytest.mark.parametrize("name", _CALLS)
+def test_what_a_call_costs_does_not_depend_on_what_waits(name: str) -> None:
+    assert costs(10, _CALLS[name]) == costs(2_000, _CALLS[name]) <= 12
+
+
+@pytest.mark.parametrize("recipient", [BUDI, TOKO])
+def test_what_sending_while_offline_costs_does_not_depend_on_what_waits(recipient: Address) -> None:
+    found = []
+    for waits in (30, 500):
+        backend, spy = BackendSimulator(), SpyStore(MemoryStore())
+        ana = make_client(ANA, backend, spy)
+        for other in (BUDI, TOKO):
+            make_client(other, backend)
+            ana.send(other, Text("first"))
+        fill(spy, waits)
+        backend.unreachable = True
+        spy.forget()
+        with pytest.raises(BackendError):
+            ana.send(recipient, Text("halo"))
+        found.append(len(spy.operations))
+    assert found[0] == found[1]
+
+
+def ready(device: Device, after: int, limit: int) -> tuple[list[str], int]:
+    """Whose messages nobody has tried to send in vain; and the last turn."""
+    found = next_lanes(device._context, LaneName.MESSAGES, TurnKind.READY, after, limit)
+    return [lane.recipient.user for lane in found.lanes], found.last
+
+
+@pytest.mark.parametrize("lanes", [20, 400])
+def test_what_is_next_is_found_among_many_lanes_with_few_calls(lanes: int) -> None:
+    spy = SpyStore(MemoryStore())
+    device = make_device(ANA, spy)
+    for number in range(lanes):
+        fill(spy, 1, Address("messenger", f"user{number}"))
+    spy.forget()
+    found, after = ready(device, 0, 16)
+    assert found == [f"user{n}" for n in range(16)]
+    assert len(spy.operations) == 16
+    more, _ = ready(device, after, 2)
+    assert more == ["user16", "user17"]
+
+
+def test_a_lane_that_waits_for_the_user_makes_no_walk_longer() -> None:
+    """It keeps its turn at the front, while others that are tried in vain get new ones."""
+    found = []
+    for tries in (10, 500):
+        spy = SpyStore(MemoryStore())
+        device = make_device(ANA, spy)
+        for recipient in (BUDI, TOKO):
+            fill(spy, 1, recipient)
+        key = make_device(BUDI).identity_key
+        with spy.transaction() as tx:
+            block_lane(tx, MESSAGES, "untrusted_identity", key)
+            for _ in range(tries):
+                block_lane(tx, Lane(LaneName.MESSAGES, TOKO), "backend_error")
+        spy.forget()
+        toko = [Lane(LaneName.MESSAGES, TOKO)]
+        kind = TurnKind.LATER
+        assert next_lanes(device._context, LaneName.MESSAGES, kind, 0, 16)[0] == toko
+        with spy.transaction() as tx:
+            assert len(turns(tx)) == 2
+        found.append(len(spy.operations))
+    assert found[0] == found[1] <= 16
 
 
 # --- An unreachable back end ----------------------------------------------------------------
@@ -155,6 +483,7 @@ def test_the_same_message_id_to_somebody_else_is_another_message(
     with pytest.raises(BackendError):
         ana.send(BUDI, Text("halo"), message_id=MESSAGE_ID)
     ana.send(TOKO, Text("halo"), message_id=MESSAGE_ID)
+    ana.maintain()
     assert texts(budi) == ["halo"]
     assert texts(toko) == ["halo"]
 
@@ -224,7 +553,7 @@ def test_a_message_in_the_outbox_that_meets_a_full_mailbox_when_tried_again_is_t
 
 
 @pytest.mark.parametrize(
-    "error", [UnknownRecipient("gone"), BackendRefused("too large"), DecodeError("what?")]
+    "error", [UnknownRecipient("gone"), BackendRefused("too large")], ids=["unknown", "refused"]
 )
 def test_a_final_refusal_is_told_to_its_sender_and_does_not_hold_up_others(
     error: Exception, pair: tuple[Client, Client], backend: BackendSimulator
@@ -242,6 +571,51 @@ def test_a_final_refusal_is_told_to_its_sender_and_does_not_hold_up_others(
     ana.send(BUDI, Text("goes on"))
     assert outbox(ana) == []
     assert texts(budi) == ["goes on"]
+    # Of what was promised the app hears, although nobody waited for it.
+    assert notices(ana) == [(NoticeKind.NOT_DELIVERED, cast("BackendError", error).code)]
+
+
+class Strict(BackendSimulator):
+    """Fails for all envelopes of a call because it cannot read one of them, and says so."""
+
+    poison = b""
+
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        self.calls.append("deposit_all")
+        if any(Envelope.decode(data).message_id == self.poison for data in envelopes):
+            raise DecodeError("what?")
+        return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
+
+
+def test_an_envelope_that_a_back_end_cannot_read_waits_and_holds_up_its_recipient_alone() -> None:
+    backend = Strict()
+    ana = make_client(ANA, backend)
+    budi, toko = make_client(BUDI, backend), make_client(TOKO, backend)
+    for client in (budi, toko):
+        ana.send(client.device.address, Text("first"))
+    backend.poison = MESSAGE_ID
+    with pytest.raises(DecodeError):
+        ana.send(BUDI, Text("halo"), message_id=MESSAGE_ID)
+    backend.unreachable = True
+    with pytest.raises(BackendError):
+        ana.send(TOKO, Text("halo"))
+    backend.unreachable = False
+    before = len(backend.calls)
+    with pytest.raises(DecodeError):
+        ana.maintain()
+    assert "deposit_all" in backend.calls[before:]
+    assert texts(toko) == ["first", "halo"]
+    assert [pending.code for pending in ana.pending()] == ["decode_error"]
+    backend.poison = b""
+    ana.maintain()
+    assert texts(budi) == ["first", "halo"]
 
 
 # --- All or nothing -------------------------------------------------------------------------
@@ -269,18 +643,29 @@ def test_a_message_whose_commit_fails_does_not_leave(backend: BackendSimulator) 
     assert texts(budi) == ["first", "second"]
 
 
-def test_a_crash_after_the_deposit_deposits_the_same_bytes_again(
-    backend: BackendSimulator,
-) -> None:
-    spy = SpyStore(MemoryStore())
+class Fatal(BackendSimulator):
+    """The store of a device fails when the back end has what it has deposited."""
+
+    spy: SpyStore | None = None
+
+    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
+        super().deposit(token, envelope, epoch=epoch)
+        if self.spy is not None:
+            self.spy.fail_transactions = [True]
+            self.spy = None
+
+
+def test_a_crash_after_the_deposit_deposits_the_same_bytes_again() -> None:
+    spy, backend = SpyStore(MemoryStore()), Fatal()
     ana, budi = make_client(ANA, backend, spy), make_client(BUDI, backend)
     ana.send(BUDI, Text("first"))
-    # token, look-up, has_session, encrypt, list; then the removal fails
-    spy.fail_transactions = [False] * 5 + [True]
+    backend.spy = spy
     with pytest.raises(StoreError):
         ana.send(BUDI, Text("second"))
-    assert count_rows(spy.inner, Table.OUTBOX) == 1
+    (waiting,) = outbox(ana)
+    assert backend.deposits[-1] == waiting.encode()
     ana.maintain()
+    assert len(backend.deposits) == 3
     assert backend.deposits[-1] == backend.deposits[-2]
     assert texts(budi) == ["first", "second"]
 

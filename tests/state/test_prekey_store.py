@@ -1,25 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kyber prekeys in the store."""
+"""Our own prekeys in the store: Kyber prekeys, and when prekeys of all kinds go."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from e2ecross.crypto.kem import decapsulate, encapsulate, generate_kem_key_pair
+from e2ecross.crypto.keys import generate_key_pair
 from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.state.prekey_store import (
     LAST_RESORT,
     OwnKyberPrekey,
     OwnPrekey,
+    OwnSignedPrekey,
     delete_expired_prekeys,
     delete_kyber_prekey,
+    delete_oldest_prekeys,
     find_kyber_prekey,
+    find_one_time_prekey,
+    find_signed_prekey,
     put_kyber_prekey,
+    put_one_time_prekey,
+    put_signed_prekey,
     require_last_resort_prekey,
 )
 from e2ecross.stores import Table, Transaction
-from e2ecross.wire.records import KyberPrekeyRecord
-from tests.support.devices import NOW_MS, Stores
+from e2ecross.wire.records import KyberPrekeyRecord, SignedPrekeyRecord
+from tests.support.devices import DAY_MS, NOW_MS, Stores
 from tests.support.entropy import SeededEntropy
 
 ENTROPY = SeededEntropy("prekey store")
@@ -72,10 +79,64 @@ def test_replaced_last_resort_prekeys_expire_and_no_other(tx: Transaction) -> No
     put_kyber_prekey(tx, 2, prekey(last_resort=True, replaced_at_ms=NOW_MS))
     put_kyber_prekey(tx, 3, prekey(last_resort=True, replaced_at_ms=NOW_MS + 1))
     put_kyber_prekey(tx, 4, prekey(last_resort=True))
+    delete_expired_prekeys(tx, NOW_MS + 1, 100)
     delete_expired_prekeys(tx, NOW_MS + 99, 100)
     assert all(find_kyber_prekey(tx, number) for number in (1, 2, 3, 4))
     delete_expired_prekeys(tx, NOW_MS + 100, 100)
     assert [number for number in range(1, 5) if find_kyber_prekey(tx, number)] == [1, 3, 4]
+
+
+def signed(replaced_at_ms: int) -> OwnSignedPrekey:
+    key_pair = generate_key_pair(ENTROPY)
+    record = SignedPrekeyRecord(key_pair.private, bytes(64), NOW_MS, replaced_at_ms)
+    return OwnPrekey(record, key_pair)
+
+
+def replaced_at(tx: Transaction, number: int) -> tuple[int | None, int | None]:
+    """When a signed and a last-resort prekey were replaced; None: it is gone."""
+    found = find_signed_prekey(tx, number), find_kyber_prekey(tx, number)
+    first, second = (None if own is None else own.record.replaced_at_ms for own in found)
+    return first, second
+
+
+@pytest.mark.parametrize("ahead", [1, 30 * DAY_MS, 5_000 * DAY_MS])
+def test_what_was_replaced_after_now_was_replaced_now(tx: Transaction, ahead: int) -> None:
+    """A clock that was years ahead must not keep a key for years."""
+    for number, at_ms in ((1, NOW_MS + ahead), (2, NOW_MS), (3, 0)):
+        put_signed_prekey(tx, number, signed(at_ms))
+        put_kyber_prekey(tx, number, prekey(last_resort=True, replaced_at_ms=at_ms))
+    delete_expired_prekeys(tx, NOW_MS, DAY_MS)
+    assert replaced_at(tx, 1) == replaced_at(tx, 2) == (NOW_MS, NOW_MS)
+    assert replaced_at(tx, 3) == (0, 0)
+    delete_expired_prekeys(tx, NOW_MS + DAY_MS - 1, DAY_MS)
+    assert replaced_at(tx, 1) == (NOW_MS, NOW_MS)
+    delete_expired_prekeys(tx, NOW_MS + DAY_MS, DAY_MS)
+    assert replaced_at(tx, 1) == replaced_at(tx, 2) == (None, None)
+    assert replaced_at(tx, 3) == (0, 0)
+
+
+def test_a_clock_at_its_beginning_makes_no_replaced_prekey_a_current_one(tx: Transaction) -> None:
+    put_signed_prekey(tx, 1, signed(NOW_MS))
+    put_kyber_prekey(tx, 1, prekey(last_resort=True, replaced_at_ms=NOW_MS))
+    for _ in range(2):
+        delete_expired_prekeys(tx, 0, 100)
+        assert replaced_at(tx, 1) == (1, 1)
+    delete_expired_prekeys(tx, 101, 100)
+    assert replaced_at(tx, 1) == (None, None)
+
+
+def test_only_the_oldest_of_too_many_one_time_prekeys_go(tx: Transaction) -> None:
+    for number in range(1, 8):
+        put_one_time_prekey(tx, number, generate_key_pair(ENTROPY))
+        put_kyber_prekey(tx, 10 + number, prekey())
+    put_kyber_prekey(tx, 9, prekey(last_resort=True))
+    for left in (7, 5, 6, 0):
+        delete_oldest_prekeys(tx, left)
+        kept = min(left, 5 if left < 7 else 7)
+        newest = [*range(8 - kept, 8)]
+        assert [n for n in range(1, 8) if find_one_time_prekey(tx, n)] == newest
+        assert [n for n in range(1, 8) if find_kyber_prekey(tx, 10 + n)] == newest
+    assert find_kyber_prekey(tx, 9) is not None
 
 
 @pytest.mark.parametrize(

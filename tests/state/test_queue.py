@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.queue import ENDS_ROW, Queue, number_row
 from e2ecross.stores import MemoryStore, Store, Table
-from e2ecross.wire.queue_records import encode_queue_ends
+from e2ecross.wire.queue_records import encode_queue_end
 from tests.support.devices import SpyStore, Stores
 
 QUEUE = Queue(Table.INBOX, b"")
@@ -116,10 +116,10 @@ def test_two_queues_of_one_table_do_not_meet() -> None:
         assert not other.was_given(tx, 2)
 
 
-def test_ends_that_contradict_themselves_are_a_damaged_store() -> None:
+def test_an_end_that_contradicts_itself_is_a_damaged_store() -> None:
     store = MemoryStore()
     with store.transaction() as tx:
-        tx.put(Table.INBOX, b"", ENDS_ROW, encode_queue_ends(3, 2))
+        tx.put(Table.INBOX, b"", ENDS_ROW, encode_queue_end(0))
         with pytest.raises(RecordCorrupted, match="a queue record contradicts itself"):
             QUEUE.append(tx, b"")
 
@@ -137,11 +137,10 @@ def calls(spy: SpyStore, after: int, most: int) -> int:
 def test_what_a_walk_costs_depends_on_what_it_finds_and_not_on_what_is_gone(stays: int) -> None:
     """One row that stays at the front must not make every walk longer for ever."""
     costs = []
-    for count in (500, 3_000):
+    for count in (600, 3_000):
         spy = SpyStore(MemoryStore())
         fill(spy, count)
         remove(spy, *(number for number in range(1, count - 1) if number != stays))
-        calls(spy, 0, 5)  # the first that looks may remember something
         costs.append((calls(spy, 0, 5), calls(spy, stays, 5), calls(spy, 0, 1)))
     assert costs[0] == costs[1]
     assert max(costs[0]) <= 5

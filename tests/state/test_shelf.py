@@ -107,3 +107,26 @@ def test_a_clock_that_goes_back_forgets_nothing() -> None:
         SHELF.add(tx, b"earlier", b"", NOW_MS - 10 * KEPT_MS)
         for row in (b"row", b"earlier"):
             assert SHELF.find(tx, row, NOW_MS - 10 * KEPT_MS) is not None
+
+
+def test_a_generation_that_was_opened_in_the_future_ends_in_its_time() -> None:
+    """A clock that was a year ahead must not keep what it wrote for a year."""
+    store, future = MemoryStore(), NOW_MS + 365 * 24 * 60 * 60 * 1000
+    with store.transaction() as tx:
+        SHELF.add(tx, b"ahead", b"", future)
+        SHELF.add(tx, b"now", b"", NOW_MS + 1)
+        at_most = NOW_MS + 1 + KEPT_MS * 5 // 4
+        for row in (b"ahead", b"now"):
+            assert SHELF.find(tx, row, NOW_MS + KEPT_MS) is not None
+            assert SHELF.find(tx, row, at_most) is None
+        SHELF.add(tx, b"later", b"", at_most)
+    assert rows_stored(store) == 1
+
+
+def test_what_is_dated_in_the_future_begins_to_end_when_something_is_added() -> None:
+    store, future = MemoryStore(), NOW_MS + 100 * KEPT_MS
+    with store.transaction() as tx:
+        SHELF.add(tx, b"ahead", b"", future)
+        assert SHELF.find(tx, b"ahead", NOW_MS + 50 * KEPT_MS) is not None
+        SHELF.add(tx, b"now", b"", NOW_MS)
+        assert SHELF.find(tx, b"ahead", NOW_MS + KEPT_MS * 5 // 4) is None

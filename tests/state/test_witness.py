@@ -77,15 +77,46 @@ def test_it_is_told_of_each_operation_before_the_result_is_released(name: str) -
     assert keychain.number == epoch_of(store) == before + 1
 
 
+class ReadOnly(Keychain):
+    """Can be asked, but not told."""
+
+    def advance(self, n: int) -> None:
+        if self.error is not None:
+            raise self.error
+        super().advance(n)
+
+    def read(self) -> int:
+        return self.number
+
+
 @pytest.mark.parametrize("name", _COUNTED)
-def test_when_it_fails_the_state_is_saved_and_nothing_is_released(name: str) -> None:
+def test_when_it_cannot_be_asked_nothing_is_done(name: str) -> None:
     keychain, store = Keychain(), MemoryStore()
+    ana, budi = make(keychain, store), make_device(BUDI)
+    introduce(ana, budi)
+    before = dump(store)
+    keychain.error = OSError("the keychain is locked, and this text may be secret")
+    released: object = None
+    with pytest.raises(WitnessFailed, match="cannot be read") as caught:
+        released = _COUNTED[name](ana, budi)
+    assert released is None
+    assert "secret" not in str(caught.value)
+    assert caught.value.code == "witness_failed"
+    assert dump(store) == before
+    keychain.error = None
+    _COUNTED[name](ana, budi)
+    assert keychain.number == epoch_of(store)
+
+
+@pytest.mark.parametrize("name", _COUNTED)
+def test_when_it_cannot_be_told_the_state_is_saved_and_nothing_is_released(name: str) -> None:
+    keychain, store = ReadOnly(), MemoryStore()
     ana, budi = make(keychain, store), make_device(BUDI)
     introduce(ana, budi)
     before = epoch_of(store)
     keychain.error = OSError("the keychain is locked, and this text may be secret")
     released: object = None
-    with pytest.raises(WitnessFailed) as caught:
+    with pytest.raises(WitnessFailed, match="cannot be told") as caught:
         released = _COUNTED[name](ana, budi)
     assert released is None
     assert "secret" not in str(caught.value)
@@ -98,7 +129,7 @@ def test_when_it_fails_the_state_is_saved_and_nothing_is_released(name: str) -> 
 
 
 def test_a_publication_that_waits_is_told_of_too() -> None:
-    keychain = Keychain()
+    keychain = ReadOnly()
     ana = make(keychain)
     keychain.error = OSError()
     with pytest.raises(WitnessFailed):
@@ -175,6 +206,82 @@ def test_threads_may_come_out_of_order() -> None:
     for thread in threads:
         thread.join()
     assert keychain.number == epoch_of(store)
+
+
+# --- An older state under an open device --------------------------------------------------------
+
+
+class Counting(Keychain):
+    """Counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = 0
+
+    def read(self) -> int:
+        self.reads += 1
+        return super().read()
+
+
+def test_it_is_asked_in_each_operation_that_releases_something() -> None:
+    keychain = Counting()
+    ana, budi = make(keychain), make_device(BUDI)
+    introduce(ana, budi)
+    arrived = [budi.encrypt(ANA, Text(str(n))) for n in range(2)]
+    raw = budi.encrypt_raw(ANA, b"raw")
+    calls: list[Callable[[], object]] = [
+        *[lambda name=name: _COUNTED[name](ana, budi) for name in _COUNTED],
+        lambda: ana.decrypt(arrived[0]),
+        lambda: ana.decrypt_many(arrived[1:]),
+        lambda: ana.decrypt_raw(BUDI, *raw),
+        lambda: ana.encrypt_many([BUDI], Text("halo")),
+    ]
+    for call in calls:
+        before = keychain.reads
+        call()
+        assert keychain.reads > before
+
+
+def behind() -> tuple[Device, Device, Keychain]:
+    """Somebody else has sent from the store of an open device, and was put back."""
+    keychain, store = Keychain(), MemoryStore()
+    ana, budi = make(keychain, store), make_device(BUDI)
+    introduce(ana, budi)
+    copy = take_copy(store)
+    reopen(store, keychain).encrypt(BUDI, Text("of another process"))
+    put_back(store, copy)
+    return ana, budi, keychain
+
+
+@pytest.mark.parametrize("name", _COUNTED)
+def test_what_only_the_witness_has_seen_is_refused_each_time(name: str) -> None:
+    ana, budi, _ = behind()
+    before = dump(ana._context.store)
+    for _ in range(2):
+        with pytest.raises(RestoredStore, match="the witness knows"):
+            _COUNTED[name](ana, budi)
+        assert dump(ana._context.store) == before
+
+
+def test_receipts_are_refused_too_and_what_arrived_still_opens_after_a_restore() -> None:
+    ana, budi, keychain = behind()
+    store, waiting = ana._context.store, budi.encrypt(ANA, Text("waits"))
+    before = dump(store)
+    for _ in range(2):
+        with pytest.raises(RestoredStore, match="the witness knows"):
+            ana.decrypt(waiting)
+        assert dump(store) == before
+    assert reopen(store, keychain, restored=True).decrypt(waiting).content == Text("waits")
+
+
+def test_what_was_seen_once_counts_when_the_witness_cannot_be_asked_for_a_receipt() -> None:
+    ana, budi, keychain = behind()
+    waiting = budi.encrypt(ANA, Text("waits"))
+    with pytest.raises(RestoredStore):
+        ana.decrypt(waiting)
+    keychain.error = OSError()
+    with pytest.raises(RestoredStore):
+        ana.decrypt(waiting)
 
 
 # --- Opening ------------------------------------------------------------------------------------

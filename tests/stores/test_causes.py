@@ -7,6 +7,7 @@ Limits and users are those of a process, so most of this runs in children.
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 import unicodedata
 from pathlib import Path
@@ -104,16 +105,18 @@ def test_a_lack_of_descriptors_is_named(path: Path, left: int) -> None:
 @posix
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root gives away")
 @pytest.mark.parametrize("name", ["store.db", "store.db-wal"])
-def test_a_file_of_another_user_is_named(path: Path, name: str) -> None:
-    other = SQLiteStore(path)  # keeps the WAL there
-    increment(other)
-    for parent in (path.parent, *path.parent.parents[:2]):
-        parent.chmod(0o777)
-    for found in files(path):
-        os.chown(path.with_name(found), 65_534, 65_534)
-    os.chown(path.with_name(name), 12_345, 12_345)
-    [said] = child(path, "os.setuid(65_534)\nsay(lambda: fill(SQLiteStore(path), 10))")
-    other.close()
+def test_a_file_of_another_user_is_named(name: str) -> None:
+    # Elsewhere than what pytest and our tests make, which is closed to other users.
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # noqa: S108
+        os.chmod(directory, 0o777)  # noqa: S103
+        path = Path(directory, "store.db")
+        other = SQLiteStore(path)  # keeps the WAL there
+        increment(other)
+        for found in files(path):
+            os.chown(path.with_name(found), 65_534, 65_534)
+        os.chown(path.with_name(name), 12_345, 12_345)
+        [said] = child(path, "os.setuid(65_534)\nsay(lambda: fill(SQLiteStore(path), 10))")
+        other.close()
     assert f"{name} belongs to user 12345, and this process runs as user 65534" in said
 
 

@@ -456,6 +456,18 @@ def test_a_store_is_a_dict_with_transactions(
         store.close()
 
 
+def test_what_was_looked_for_before_it_was_there_is_found_afterwards(store: Store) -> None:
+    """An order of rows that is kept must not outlive the rows it was of."""
+    with store.transaction() as tx:
+        for _ in range(2):
+            assert tx.list(Table.INBOX, b"p", limit=1) == []
+            assert tx.partitions(Table.INBOX, limit=1) == []
+            tx.put(Table.INBOX, b"p", b"row", b"record")
+            assert tx.list(Table.INBOX, b"p", limit=1, after=b"") == [(b"row", b"record")]
+            assert tx.partitions(Table.INBOX, limit=1) == [b"p"]
+            tx.delete(Table.INBOX, b"p", b"row")
+
+
 def check_against(transaction: Transaction, model: dict[tuple[Table, bytes, bytes], bytes]) -> None:
     assert content(transaction) == model
     for table in (Table.SESSIONS, Table.INBOX):

@@ -108,10 +108,19 @@ def test_other_ways_to_enter() -> None:
     stay.__exit__(None, None, None)
     assert is_free(gate)
     stay = Stay(gate, 0)
+    assert hasattr(stay, "__exit__")  # before
+    looked_up = stay.__exit__
     with stay:
         assert callable(stay.__exit__)  # another one than the statement's
+        del looked_up
         gc.collect()
         assert not is_free(gate)
+    assert is_free(gate)
+    stay = Stay(gate, 0)
+    assert hasattr(stay, "__exit__")
+    stay.__enter__()
+    assert not is_free(gate)
+    del stay
     assert is_free(gate)
 
 

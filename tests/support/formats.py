@@ -41,11 +41,11 @@ from e2ecross.wire.queue_records import (
     TurnRecord,
     decode_arrival,
     decode_inbox_item,
-    decode_queue_ends,
+    decode_queue_end,
     decode_row,
     encode_arrival,
     encode_inbox_item,
-    encode_queue_ends,
+    encode_queue_end,
     encode_row,
 )
 from e2ecross.wire.records import (
@@ -320,7 +320,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "upkeep": Format(UpkeepRecord(1, 2, 3, 4, 5).encode(), _again(UpkeepRecord), StoreError, (), 1),
-    "queue": _values(encode_queue_ends(2, 2**40), decode_queue_ends, encode_queue_ends),
+    "queue": _value(encode_queue_end(2**40), decode_queue_end, encode_queue_end),
     "row": _value(encode_row(2**40), decode_row, encode_row),
     "outbox": Format(
         OutboxRecord(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body").encode(),

@@ -18,11 +18,11 @@ from e2ecross.wire.queue_records import (
     TurnRecord,
     decode_arrival,
     decode_inbox_item,
-    decode_queue_ends,
+    decode_queue_end,
     decode_row,
     encode_arrival,
     encode_inbox_item,
-    encode_queue_ends,
+    encode_queue_end,
     encode_row,
 )
 from e2ecross.wire.records import (
@@ -127,7 +127,7 @@ def test_plain_records_survive_their_encoding() -> None:
     assert decode_epoch(encode_epoch(2**64 - 1)) == 2**64 - 1
     assert decode_retry(encode_retry(3)) == 3
     assert decode_row(encode_row(2**64 - 1)) == 2**64 - 1
-    assert decode_queue_ends(encode_queue_ends(1, 2**64 - 1)) == (1, 2**64 - 1)
+    assert decode_queue_end(encode_queue_end(2**64 - 1)) == 2**64 - 1
     assert decode_arrival(encode_arrival(KEY)) == KEY
     assert decode_sent_id(encode_sent_id(KEY[:2])) == KEY[:2]
     for shelf in ((), (GenerationRecord(0, 1, 2), GenerationRecord(3, 0, 0))):
@@ -253,9 +253,9 @@ def test_a_notice_is_about_somebody() -> None:
 
 
 @pytest.mark.parametrize("ends", [(0, 0), (0, 1), (2, 1), (1, 0)])
-def test_a_queue_begins_at_1_and_ends_behind_it(ends: tuple[int, int]) -> None:
+def test_numbers_begin_at_1_and_end_behind_it(ends: tuple[int, int]) -> None:
     with pytest.raises(RecordCorrupted, match="a queue record contradicts itself"):
-        decode_queue_ends(encode_queue_ends(*ends))
+        decode_queue_end(encode_queue_end(0))
     with pytest.raises(RecordCorrupted, match="a lane record contradicts itself"):
         LaneRecord.decode(LaneRecord(*ends, turn=1).encode())
 

@@ -280,12 +280,10 @@ class SpqrChunks(_message.Message):
     def __init__(self, indices: _Optional[_Iterable[int]] = ..., chunks: _Optional[bytes] = ...) -> None: ...
 
 class QueueRecord(_message.Message):
-    __slots__ = ("first", "next")
-    FIRST_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("next",)
     NEXT_FIELD_NUMBER: _ClassVar[int]
-    first: int
     next: int
-    def __init__(self, first: _Optional[int] = ..., next: _Optional[int] = ...) -> None: ...
+    def __init__(self, next: _Optional[int] = ...) -> None: ...
 
 class OutboxRecord(_message.Message):
     __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body")

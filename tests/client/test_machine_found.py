@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the machine of tests/properties/test_client_machine.py has found, one test for each fault."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from e2ecross import Address, Client, Envelope, FailedMessage, Message, Notice, Text
+from e2ecross.state.inbox import InboxItem
+from e2ecross.state.notice import NoticeKind
+from e2ecross.wire.exchange import Waiting
+from tests.properties.hostile_backend import false_bundle
+from tests.support.devices import ANA, BUDI, BackendSimulator, make_client, make_device
+
+
+class Backend(BackendSimulator):
+    """Hands out false keys of whom it is told to, and answers of `fetch` that were prepared."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lies_about: set[Address] = set()
+        self.answers: list[list[Waiting]] = []
+
+    def fetch_bundle(self, requester, token, address):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+        if address in self.lies_about:
+            return false_bundle(address)
+        return super().fetch_bundle(requester, token, address)
+
+    def fetch(self, address, token, limit, after=0, **more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003, ANN201
+        found = super().fetch(address, token, limit, after, **more)
+        return self.answers.pop(0) if self.answers else found
+
+
+def _id(number: int) -> bytes:
+    return number.to_bytes(16)
+
+
+def _damaged(data: bytes) -> bytes:
+    envelope = Envelope.decode(data)
+    return replace(envelope, ciphertext=envelope.ciphertext[:-1] + b"\0").encode()
+
+
+def _meet(left: Client, right: Client) -> None:
+    for sender, reader in ((left, right), (right, left)):
+        sender.send(reader.device.address, Text("hello"))
+        assert [type(item) for item in reader.receive()] == [Message]
+
+
+def _named(items: Sequence[InboxItem], kind: NoticeKind) -> set[bytes]:
+    return {
+        message_id
+        for item in items
+        if isinstance(item, Notice) and item.kind is kind
+        for message_id in item.messages
+    }
+
+
+def _texts(items: Sequence[InboxItem]) -> list[str]:
+    return [
+        item.content.text
+        for item in items
+        if isinstance(item, Message) and isinstance(item.content, Text)
+    ]
+
+
+def test_every_message_that_waits_for_a_decision_is_named_also_later_ones() -> None:
+    """Rule B: the second request came into a lane that waited already, and nobody said so."""
+    backend = Backend()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    backend.lies_about = {ANA}
+    budi.send(ANA, Text("one"), message_id=_id(1))
+    budi.send(ANA, Text("two"), message_id=_id(2))
+    backend.lies_about = set()
+    assert [type(item) for item in ana.receive()] == [FailedMessage] * 2
+    assert _named(budi.receive(), NoticeKind.IDENTITY_PENDING) == {_id(1), _id(2)}
+    budi.device.accept_identity(ANA, ana.device.identity_key)
+    budi.maintain()
+    assert _texts(ana.receive()) == ["one", "two"]
+
+
+def test_a_number_under_which_something_else_stands_is_not_acknowledged() -> None:
+    """Rule C: an envelope that was gone when it was looked for again took another with it."""
+    backend = Backend()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    budi.send(ANA, Text("not to be lost"))
+    ((number, _),) = backend._accounts[ANA].mailbox
+    backend.answers = [[Waiting(number, b"unreadable")]]
+    assert _texts([*ana.receive(), *ana.receive()]) == ["not to be lost"]
+
+
+def test_what_is_gone_counts_for_the_limit() -> None:
+    """A back end that goes on for ever with what is not there keeps no call for ever."""
+
+    class Endless(Backend):
+        fetched = 0
+
+        def fetch(self, address, token, limit, after=0, **more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003, ANN201, ARG002
+            self.fetched += 1
+            assert self.fetched < 100
+            # What it hands out is not there when it is looked for again.
+            return [Waiting(after + 1, b"unreadable")] if self.fetched % 2 else []
+
+    backend = Endless()
+    ana = make_client(ANA, backend)
+    assert ana.receive(10) == []
+
+
+def test_items_of_a_call_that_was_interrupted_come_with_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rule D: they came from the next `Client` only, after a restart."""
+    backend = Backend()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    budi.send(ANA, Text("one"))
+    budi.send(ANA, Text("two"))
+    assert _texts(ana.receive()) == ["one", "two"]
+    again = Client(ana.device, backend)
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "_collect", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            again.receive()  # it has both in hand
+    first = again.receive(1)
+    assert _texts(first) == ["one"]
+    assert all(item.redelivered for item in first)
+    budi.send(ANA, Text("three"))
+    assert _texts(again.receive()) == ["two", "three"]
+    again.confirm(first)
+    assert again.receive() == []
+
+
+def test_items_that_were_confirmed_meanwhile_do_not_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By another client of the store."""
+    backend = Backend()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    budi.send(ANA, Text("one"))
+    items = ana.receive()
+    again = Client(ana.device, backend)
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "_collect", _interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            again.receive()
+    ana.confirm(items)
+    assert again.receive() == []
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _pending_at_ana(backend: Backend) -> tuple[Client, Client, bytes]:
+    """Ana has read a message under a new key of budi, and not decided about it."""
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    _meet(ana, budi)
+    backend.forget(BUDI)
+    new = Client(make_device(BUDI, seed="new"), backend)
+    new.register()
+    new.send(ANA, Text("it is me"))
+    assert _texts(ana.receive()) == ["it is me"]
+    return ana, new, new.device.identity_key
+
+
+def test_what_cannot_be_read_before_a_decision_is_asked_for_after_it() -> None:
+    """Rule B: nobody asked, before or after, and the sender never heard."""
+    backend = Backend()
+    ana, budi, key = _pending_at_ana(backend)
+    budi.send(ANA, Text("two"))
+    backend.rewrite(ANA, 0, _damaged)
+    (failure,) = [item for item in ana.receive() if isinstance(item, FailedMessage)]
+    assert not failure.retrying
+    budi.receive()
+    ana.device.accept_identity(BUDI, key)
+    for client in (ana, budi):
+        client.receive()
+    assert _texts(ana.receive()) == ["two"]
+
+
+def test_a_rejected_key_takes_no_request_with_it() -> None:
+    """Rule B: the back end brought up a key of its own, and with its rejection the message went."""
+    backend = Backend()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    _meet(ana, budi)
+    budi.send(ANA, Text("two"))
+    backend.rewrite(ANA, 0, _damaged)
+    backend.lies_about = {BUDI}
+    failure, notice = ana.receive()
+    assert isinstance(failure, FailedMessage)
+    assert isinstance(notice, Notice)
+    assert notice.kind is NoticeKind.IDENTITY_PENDING
+    backend.lies_about = set()
+    ana.device.reject_identity(BUDI, notice.identity_key)
+    for client in (ana, budi):
+        client.receive()
+    assert _texts(ana.receive()) == ["two"]
