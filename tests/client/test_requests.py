@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests about messages take nothing from what users sent, and are bounded."""
+
+import pytest
+
+from e2ecross import Client, Policy, Text
+from e2ecross.errors import BackendError
+from e2ecross.state.outbox import LaneName
+from e2ecross.state.retry_budget import BUDGET
+from e2ecross.stores import Table
+from e2ecross.wire.shelf_records import RetryBudgetRecord
+from tests.client.conversation import (
+    ask,
+    forget_sessions,
+    meet,
+    not_delivered,
+    promise,
+    read,
+    read_notices,
+    store_of,
+    waiting,
+)
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    DAY_MS,
+    TOKO,
+    BackendSimulator,
+    FakeClock,
+    make_client,
+)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def pair(backend: BackendSimulator, clock: FakeClock) -> tuple[Client, Client]:
+    ana, budi = (make_client(address, backend, clock=clock) for address in (ANA, BUDI))
+    meet(ana, budi)
+    return ana, budi
+
+
+def damaged(data: bytes) -> bytes:
+    return data[:-1] + bytes((data[-1] ^ 1,))
+
+
+def fail_many(sender: Client, reader: Client, backend: BackendSimulator, count: int) -> None:
+    """Messages arrive damaged, so that their reader asks for them."""
+    address = reader.device.address
+    for _ in range(count):
+        sender.send(address, Text("damaged"))
+        backend.rewrite(address, len(backend.mailbox(address)) - 1, damaged)
+    while reader.receive():
+        pass
+
+
+def test_requests_push_no_message_of_the_user_out(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
+    """Ana asks for fifty; what she has sent stays kept all the same."""
+    policy = Policy(resend_kept_messages=5)
+    ana = make_client(ANA, backend, clock=clock, policy=policy)
+    budi, toko = (make_client(address, backend, clock=clock) for address in (BUDI, TOKO))
+    meet(ana, budi)
+    meet(ana, toko)
+    sent = ana.send(BUDI, Text("kept"))
+    assert read(budi) == ["kept"]
+    fail_many(toko, ana, backend, 50)
+    ask(budi, ANA, sent.message_id)
+    assert read(ana) == []
+    (copy,) = backend.waiting(BUDI)
+    assert copy.message_id != sent.message_id
+
+
+def test_an_id_of_a_request_is_none_of_what_users_sent(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    """Whoever asks for a request gets nothing, and no app hears of it."""
+    ana, budi = pair
+    ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    assert read(budi) == ["!unknown_session"]
+    (request,) = backend.waiting(ANA)
+    budi_deposits = len(backend.deposits)
+    ask(ana, BUDI, request.message_id)
+    assert read(budi) == []
+    assert backend.deposits[budi_deposits + 1 :] == []
+    assert waiting(budi) == []
+    assert read(ana) == []
+    assert read(budi) == ["lost"]
+
+
+def test_a_request_does_not_stand_in_the_place_of_a_message(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    """To the same person: a request that cannot be sent holds up no message, nor the reverse."""
+    ana, budi = pair
+    ana.send(BUDI, Text("lost"))
+    forget_sessions(budi)
+    backend.fail("fetch_bundle", times=2)
+    assert read(budi) == ["!unknown_session"]
+    assert [item.lane.name for item in waiting(budi)] == [LaneName.REQUESTS]
+    with pytest.raises(BackendError):
+        budi.send(ANA, Text("needs a bundle, too"))
+    budi.send(ANA, Text("now"))
+    assert "now" in read(ana)
+
+
+def test_what_is_promised_goes_in_the_same_call_as_requests(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    fail_many(budi, ana, backend, 3)
+    backend.fail("deposit", times=1)
+    promise(ana, BUDI, "one")
+    ana.maintain()
+    assert "one" in read(budi)
+
+
+def test_requests_have_a_budget_for_each_and_in_all(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
+    policy = Policy(retry_requests_per_peer=4, retry_requests=6)
+    ana = make_client(ANA, backend, clock=clock, policy=policy)
+    budi, toko = (make_client(address, backend, clock=clock) for address in (BUDI, TOKO))
+    meet(ana, budi)
+    meet(ana, toko)
+    fail_many(budi, ana, backend, 10)
+    assert len(backend.mailbox(BUDI)) == 4
+    fail_many(toko, ana, backend, 10)
+    assert len(backend.mailbox(TOKO)) == 2
+    clock.advance(DAY_MS)
+    fail_many(toko, ana, backend, 10)
+    assert len(backend.mailbox(TOKO)) == 2 + 4
+
+
+def test_a_budget_of_answers_that_is_used_up_is_told(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
+    ana = make_client(ANA, backend, clock=clock, policy=Policy(resends_per_peer=2))
+    budi = make_client(BUDI, backend, clock=clock)
+    meet(ana, budi)
+    ids = [ana.send(BUDI, Text(str(n))).message_id for n in range(3)]
+    forget_sessions(budi)
+    assert len(read(budi)) == 3
+    assert not_delivered(read_notices(ana)) == [(ids[2], "unknown_session")]
+    assert read(budi) == ["0", "1"]
+
+
+def test_a_stranger_counts_once_among_those_asked_in_a_day(
+    backend: BackendSimulator, clock: FakeClock
+) -> None:
+    """Also while nobody could be asked: then nothing is known of them yet."""
+    ana, toko = (make_client(address, backend, clock=clock) for address in (ANA, TOKO))
+    for n in range(5):
+        toko.send(ANA, Text(str(n)))
+        backend.rewrite(ANA, n, damaged)
+    backend.fail("fetch_bundle")
+    assert len(read(ana)) == 5
+    with store_of(ana).transaction() as tx:
+        total = tx.get(Table.RETRIES, BUDGET, b"")
+    assert total is not None
+    record = RetryBudgetRecord.decode(total)
+    assert (record.requests, record.strangers) == (5, 1)
+    assert [item.fresh_session for item in waiting(ana)] == [True, False, False, False, False]
+    ana.maintain()
+    assert read(toko) == []
+    assert read(ana) == ["0", "1", "2", "3", "4"]
