@@ -61,17 +61,20 @@ def fetch_into_inbox(link: Link, limit: int, errors: list[E2ECrossError]) -> Non
             break
         arrived: list[int] = []
         for number, data in batch:
-            if taken + len(arrived) == limit:
+            if taken == limit:
                 break
             after = number
             sender = read_sender(data) if damaged else None
+            if sender is not None and sender in damaged:
+                left += 1
+                continue
             try:
-                is_left = sender is not None and sender in damaged
-                if not is_left and _take_in(link, number, data):
+                if _take_in(link, number, data):
                     arrived.append(number)
-                    continue
+                taken += 1  # what is gone counts, too: nobody is followed for ever
             except RecordCorrupted as error:
                 errors.append(error)
+                left += 1
                 sender = read_sender(data)
                 if sender is not None:
                     damaged.add(sender)
@@ -79,11 +82,10 @@ def fetch_into_inbox(link: Link, limit: int, errors: list[E2ECrossError]) -> Non
                 raise
             except StoreError as error:
                 errors.append(error)
+                left += 1
                 if len(errors) >= limit:  # it is out of order for all of them
                     left = _MAX_LEFT
                     break
-            left += 1
-        taken += len(arrived)
         if arrived:
             link.backend.acknowledge(link.context.address, link.token, arrived)
             forget_acknowledged(link.context, arrived)
