@@ -42,7 +42,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.epoch import EPOCH_ROW
-from e2ecross.state.outbox import Lane, LaneName, find_message, put_resend
+from e2ecross.state.outbox import TURNS, Lane, LaneName, find_message, put_resend
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, Queue, number_row
 from e2ecross.state.retry_budget import BUDGET, spend_request
 from e2ecross.state.sent import SENT_IDS, find_kept, was_sent
@@ -265,8 +265,8 @@ def test_a_content_that_does_not_belong_where_it_is_kept() -> None:
         with store.transaction() as tx:
             Queue(Table.INBOX, b"").append(tx, encode_inbox_item(record))
         with_it = ana.person.dump()
-        with pytest.raises(RecordCorrupted):
-            ana.client.receive()
+        with pytest.raises(RecordCorrupted):  # told once by each client
+            Client(ana.client.device, backend).receive()
         assert ana.person.dump() == with_it
         _put_back(store, before)
     for name in ("text", "bytes", "resent", "resent in resent", "request in resent"):
@@ -457,8 +457,10 @@ def _client_kind(row: tuple[str, bytes, bytes, bytes]) -> str:
         return "shelf"
     if table == Table.SENT and partition.startswith(SENT_IDS):
         return "sent id"
-    if table in (Table.INBOX, Table.OUTBOX) and partition == b"":
-        return "queue" if key == ENDS_ROW else "turn" if table == Table.OUTBOX else _kind(row)
+    if table == Table.OUTBOX and partition.startswith(TURNS):
+        return "queue" if key == ENDS_ROW else "turn"
+    if table == Table.INBOX and partition == b"":
+        return "queue" if key == ENDS_ROW else _kind(row)
     if table == Table.INBOX:
         return "arrival"
     if table == Table.OUTBOX and len(key) != NUMBER_BYTES:
@@ -572,7 +574,8 @@ def test_a_record_of_one_kind_in_the_place_of_another_in_the_store_of_a_client(k
     for other, record in kinds.items():
         changed = tuple((*row[:3], record) if _client_kind(row) == kind else row for row in rows)
         told = _use_client(backend, ana, changed)
-        may_pass = other == kind or (kind, other) in _COUNTERS
+        # What waits is kept elsewhere, too: where its row is damaged it is encrypted anew.
+        may_pass = other == kind or (kind, other) in _COUNTERS or kind == "outbox"
         assert told.isdisjoint(_TOLD) == may_pass, f"{other} in the place of {kind}: {told}"
 
 

@@ -16,13 +16,19 @@ from e2ecross import Address, Envelope, MessageKind, Policy, RetryRequest, Text
 from e2ecross.device.sending import encrypt_content
 from e2ecross.errors import MailboxFull, RemoteError
 from e2ecross.state.outbox import put_request
-from e2ecross.state.queue import ENDS_ROW
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.state.sent import MAX_RESENDS
 from e2ecross.stores import Table
 from e2ecross.wire.content import Content, Payload, Resent, encode_payload
 from e2ecross.wire.shelf_records import RetryBudgetRecord
-from tests.attacks.hostile_backend import FEW_PREKEYS, NEVER_ASKS, HostileBackend, Party, party
+from tests.attacks.hostile_backend import (
+    FEW_PREKEYS,
+    NEVER_ASKS,
+    HostileBackend,
+    Party,
+    is_end_of_turns,
+    party,
+)
 from tests.attacks.support import ANA, BUDI, NOW_MS, TOKO, Rows, flips
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -34,11 +40,7 @@ UNDELIVERED = "notice not_delivered"
 
 def rows(who: Party, *tables: Table) -> Rows:
     """All rows of these tables, without how many ever waited."""
-    return tuple(
-        row
-        for row in who.person.dump()
-        if row[0] in tables and row[:3] != (Table.OUTBOX, b"", ENDS_ROW)
-    )
+    return tuple(row for row in who.person.dump() if row[0] in tables and not is_end_of_turns(row))
 
 
 def meet(one: Party, other: Party) -> None:

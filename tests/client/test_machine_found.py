@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the machine of tests/properties/test_client_machine.py has found, one test for each fault."""
+"""Faults that `tests/properties/test_client_machine.py` has found, each with a test of its own."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from e2ecross import Address, Client, Envelope, FailedMessage, Message, Notice, Text
+from e2ecross import Address, Client, Envelope, FailedMessage, Message, Notice, PreKeyBundle, Text
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.notice import NoticeKind
 from e2ecross.wire.exchange import Waiting
@@ -22,13 +22,15 @@ class Backend(BackendSimulator):
         self.lies_about: set[Address] = set()
         self.answers: list[list[Waiting]] = []
 
-    def fetch_bundle(self, requester, token, address):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201
+    def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
         if address in self.lies_about:
             return false_bundle(address)
         return super().fetch_bundle(requester, token, address)
 
-    def fetch(self, address, token, limit, after=0, **more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003, ANN201
-        found = super().fetch(address, token, limit, after, **more)
+    def fetch(
+        self, address: Address, token: bytes, limit: int, after: int = 0, **more: int
+    ) -> list[Waiting]:
+        found = super().fetch(address, token, limit, after)
         return self.answers.pop(0) if self.answers else found
 
 
@@ -95,7 +97,9 @@ def test_what_is_gone_counts_for_the_limit() -> None:
     class Endless(Backend):
         fetched = 0
 
-        def fetch(self, address, token, limit, after=0, **more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003, ANN201, ARG002
+        def fetch(
+            self, address: Address, token: bytes, limit: int, after: int = 0, **more: int
+        ) -> list[Waiting]:
             self.fetched += 1
             assert self.fetched < 100
             # What it hands out is not there when it is looked for again.

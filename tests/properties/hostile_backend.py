@@ -228,7 +228,7 @@ class LyingBackend(BackendSimulator):
         except BackendRefused:
             # If it was taken before, then its keys are still handed out.
             both = (published.one_time_prekeys, published.kyber_prekeys)
-            for number in {prekey.id for prekeys in both for prekey in prekeys}:
+            for number in (prekey.id for prekeys in both for prekey in prekeys):
                 self._handed_out.setdefault((published.identity_key, number), set())
             raise
         finally:

@@ -89,6 +89,7 @@ class Installation:
         backend: where it is registered.
         open_store: opens its store, again after a restart.
         points: of interruptions.
+        on_message: called with each message that it is handed.
         is_gone: the app was deleted.
         shown: messages by sender and id, with the number of their item.
         failed: messages that could not be read by sender and id; True: it may still come.
@@ -104,6 +105,7 @@ class Installation:
     backend: LyingBackend
     open_store: Callable[[], Store]
     points: Points
+    on_message: Callable[["Installation", Message], None]
     is_gone: bool = False
     starts: int = 0
     shown: dict[tuple[Address, bytes], int] = field(default_factory=dict)
@@ -146,7 +148,6 @@ class Installation:
         """Receive, and note all of it."""
         items = self.client.receive(limit)
         assert len(items) <= limit
-        self.points.disarm()
         for item in items:
             self._note(item)
         return items
@@ -184,6 +185,7 @@ class Installation:
         if isinstance(item, Message):
             key = (item.sender, item.message_id)
             assert self.shown.setdefault(key, number) == number, "a message was shown twice"
+            self.on_message(self, item)
         elif isinstance(item, FailedMessage):
             if item.sender is not None and item.message_id is not None:
                 key = (item.sender, item.message_id)

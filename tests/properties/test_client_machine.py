@@ -18,14 +18,14 @@ Not counted as lost is what was damaged and asked for again (`FailedMessage.retr
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from e2ecross import Address, Envelope, Message, Policy, Text
 from e2ecross.device import posting
@@ -43,64 +43,34 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
-from e2ecross.wire.content import PayloadContent, Resent, RetryRequest
-from tests.properties.hostile_backend import (
-    BUNDLE_LIES,
-    NUMBER_LIES,
-    REFUSALS,
-    Fate,
-    LyingBackend,
-    Points,
-    Snapshot,
-)
+from e2ecross.wire.content import PayloadContent
+from tests.properties.backend_rules import PEOPLE, BackendRules, index, who
+from tests.properties.hostile_backend import LyingBackend, Points
 from tests.properties.installations import Installation, Interrupted
-from tests.support.devices import ANA, BUDI, TOKO, FakeClock
+from tests.properties.mails import Account, Mail
+from tests.support.devices import FakeClock
 
 HOUR_MS = 60 * 60 * 1000
 FEW = Policy(one_time_prekeys_low=1, one_time_prekeys_target=2)
 ACCEPTING = replace(FEW, accept_changed_identity=True)
-PEOPLE = (ANA, BUDI, TOKO)
 MAX_INSTALLATIONS = 3  # of each user
 MAX_ROUNDS = 20
 REFUSED = (UnknownRecipient, BackendRefused, MailboxFull, RemoteError)
 """What says that a message was not sent, when it does not wait."""
-METHODS = ("register", "publish", "epochs", "one_time_prekey_count", "fetch_bundle", "deposit",
-           "deposit_all", "fetch", "acknowledge")  # fmt: skip
-
-who = st.sampled_from(PEOPLE)
-index = st.integers(0, 2**16)
 T = TypeVar("T")
 
 
-@dataclass(eq=False)
-class Mail:
-    """What a user has sent, or tried to.
+class Outcome(NamedTuple, Generic[T]):
+    """What became of an action."""
 
-    Attributes:
-        sender: the installation.
-        recipient: whom it is for.
-        message_id: 16 bytes.
-        texts: those that went under the id.
-        promised: `send` has returned, or `pending` has listed it.
-        told: the last call of `send` has said that it was not sent.
-        replaced: another text was taken under the id although the first was promised: that one
-            must have been given up.
-    """
-
-    sender: Installation
-    recipient: Address
-    message_id: bytes
-    texts: list[str]
-    promised: bool = False
-    told: bool = False
-    replaced: bool = False
+    result: T | None
+    error: BaseException | None
 
 
 @dataclass(eq=False)
 class World:
     """All that there is, and what went in envelopes."""
 
-    kind: str
     directory: Path | None
     points: Points = field(default_factory=Points)
     contents: dict[bytes, PayloadContent] = field(default_factory=dict)
@@ -116,20 +86,17 @@ class World:
         return self.stores[name]
 
 
-class ClientMachine(RuleBasedStateMachine):
+class ClientMachine(BackendRules):
     """Clients with stores in memory."""
 
     on_disk: ClassVar[bool] = False
 
     def __init__(self) -> None:
-        super().__init__()
-        directory = Path(tempfile.mkdtemp()) if self.on_disk else None
-        self.world = World("sqlite" if self.on_disk else "memory", directory)
-        self.backend = LyingBackend(self.world.points, self.world.contents)
+        self.world = World(Path(tempfile.mkdtemp()) if self.on_disk else None)
+        super().__init__(LyingBackend(self.world.points, self.world.contents))
         self.installations: list[Installation] = []
         self.people: dict[Address, Installation] = {}
         self.mails: dict[bytes, Mail] = {}
-        self.snapshots: list[Snapshot] = []
         self.is_ready = False
         self.genuine: Callable[..., Envelope] = vars(posting)["encrypt_content"]
         vars(posting)["encrypt_content"] = self._spy_content
@@ -152,7 +119,7 @@ class ClientMachine(RuleBasedStateMachine):
         name = f"{address.user}-{len(self.installations)}"
         me = Installation(
             *(address, name, policy, clock, self.backend),
-            *(partial(self.world.open_store, name), self.world.points),
+            *(partial(self.world.open_store, name), self.world.points, self._note_message),
         )
         self.installations.append(me)
         self.people[address] = me
@@ -170,18 +137,19 @@ class ClientMachine(RuleBasedStateMachine):
             else:
                 return
 
-    def _do(self, me: Installation, action: Callable[[], T]) -> tuple[T | None, BaseException | None]:  # fmt: skip
+    def _do(self, me: Installation, action: Callable[[], T]) -> Outcome[T]:
         """Do something that may go wrong, but in no way that it must not."""
         try:
             with self.world.points.running():
-                return action(), None
+                return Outcome(action(), None)
         except Interrupted as error:
-            return None, error
+            outcome = Outcome[T](None, error)
         except E2ECrossError as error:
-            assert not isinstance(error, RestoredStore | StoreCorrupted), error
-            if isinstance(error, NotRegistered):
-                self._register(me)
-            return None, error
+            outcome = Outcome[T](None, error)
+        assert not isinstance(outcome.error, RestoredStore | StoreCorrupted)
+        if isinstance(outcome.error, NotRegistered):
+            self._register(me)
+        return outcome
 
     # --- What people do ---------------------------------------------------------------------
 
@@ -229,7 +197,6 @@ class ClientMachine(RuleBasedStateMachine):
         person = self.people[me]
         items, _ = self._do(person, partial(person.receive, limit))
         if items and confirmed:
-            self._check_texts()
             self._do(person, partial(person.confirm, items[:confirmed]))
 
     @rule(me=who)
@@ -294,85 +261,6 @@ class ClientMachine(RuleBasedStateMachine):
         error = StoreBusy("too long") if kind == "store" else Interrupted()
         self.world.points.arm(calls, error, only_store=kind == "store")
 
-    # --- What the back end does -------------------------------------------------------------
-
-    @rule(whose=who, what=st.sampled_from(("lose", "damage", "damage", "garble")), which=index)
-    def harm(self, whose: Address, what: str, which: int) -> None:
-        """Lose or change an envelope in a mailbox."""
-        box = self.backend.mailbox(whose)
-        if box:
-            place = which % len(box)
-            if what == "damage":
-                self.backend.damage(whose, place, which)
-            elif what == "lose":
-                self.backend.lose(whose, place)
-            else:
-                self.backend.garble(whose, place)
-
-    @rule(whose=who, which=index)
-    def replay(self, whose: Address, which: int) -> None:
-        """Put anything that ever came for somebody into the mailbox again."""
-        ever = [d for d, fate in self.backend.fates.items() if fate.envelope.recipient == whose]
-        if ever:
-            self.backend.inject(whose, ever[which % len(ever)])
-
-    @rule(whose=who, order=st.randoms(use_true_random=False))
-    def reorder(self, whose: Address, order: Any) -> None:  # noqa: ANN401
-        """Hand out in another order."""
-        places = list(range(len(self.backend.mailbox(whose))))
-        order.shuffle(places)
-        self.backend.reorder(whose, places)
-
-    @rule(lie=st.sampled_from(sorted(NUMBER_LIES)), hides=st.booleans())
-    def lie_about_numbers(self, lie: str, hides: bool) -> None:
-        """Hand out once under wrong numbers; or, the next time, nothing."""
-        self.backend.number_lies.append(NUMBER_LIES[lie])
-        self.backend.hides += int(hides)
-
-    @rule(method=st.sampled_from(METHODS), late=st.booleans(), error=st.sampled_from(REFUSALS))
-    def fail(self, method: str, late: bool, error: type[BackendError]) -> None:
-        """Lose a call, or its answer, or refuse it."""
-        if late:
-            self.backend.lose_answer(method)
-        else:
-            self.backend.fail(method, error("a lie") if method != "register" else None)
-
-    @rule(whom=who, errors=st.lists(st.sampled_from(REFUSALS), min_size=1, max_size=3))
-    def refuse(self, whom: Address, errors: list[type[BackendError]]) -> None:
-        """Refuse the next envelopes for somebody."""
-        self.backend.refusals.setdefault(whom, []).extend(errors)
-
-    @rule(whom=who)
-    def go_down(self, whom: Address) -> None:
-        """Be out of reach where somebody's mailbox is; or in reach again."""
-        self.backend.down_for ^= {whom}
-
-    @rule(count=st.sampled_from((-1, 0, 10**12)), times=st.integers(1, 5))
-    def miscount(self, count: int, times: int) -> None:
-        """Count prekeys wrongly."""
-        self.backend.counts += [count] * times
-
-    @rule(whose=who, lie=st.sampled_from(BUNDLE_LIES))
-    def hand_out(self, whose: Address, lie: str) -> None:
-        """Hand out wrong keys, or none."""
-        self.backend.bundle_lies.setdefault(whose, []).append(lie)
-
-    @rule()
-    def tell_no_epochs(self) -> None:
-        """Forget what devices have told of their stores."""
-        self.backend.tells_no_epoch ^= True
-
-    @rule()
-    def back_up(self) -> None:
-        """Copy the back end's state."""
-        self.snapshots.append(self.backend.snapshot())
-
-    @precondition(lambda self: self.snapshots)
-    @rule(which=index)
-    def put_back(self, which: int) -> None:
-        """Put the back end back to an earlier state."""
-        self.backend.put_back(self.snapshots[which % len(self.snapshots)])
-
     # --- What must hold in the end ----------------------------------------------------------
 
     def teardown(self) -> None:
@@ -416,7 +304,6 @@ class ClientMachine(RuleBasedStateMachine):
                 while items := me.receive():
                     me.confirm(items)
                 me.client.maintain()
-            self._check_texts()
             if before == self._state() and not any(map(self.backend.mailbox, PEOPLE)):
                 return
         raise AssertionError("it never comes to rest")
@@ -436,78 +323,20 @@ class ClientMachine(RuleBasedStateMachine):
                     decided |= me.decide(contact, key, accept=is_true)
         return decided
 
-    def _check_texts(self) -> None:
-        for me in self.people.values():
-            for item in me.unconfirmed():
-                if isinstance(item, Message):
-                    mail = self.mails[item.message_id]
-                    assert (mail.sender.address, mail.recipient) == (item.sender, me.address)
-                    assert isinstance(item.content, Text)
-                    assert item.content.text in mail.texts
+    def _note_message(self, me: Installation, item: Message) -> None:
+        """What is read was sent, by who is said to have sent it, to who reads it."""
+        mail = self.mails[item.message_id]
+        assert (mail.sender.address, mail.recipient) == (item.sender, me.address)
+        assert isinstance(item.content, Text)
+        assert item.content.text in mail.texts
+        mail.was_shown = True
 
     def _check(self, *, decided: bool) -> None:
         for mail in self.mails.values():
             if not mail.sender.is_gone:
-                fates = list(self._fates_of(mail))
-                is_due = mail.promised or any(
-                    not isinstance(f.content, RetryRequest) for f in fates
-                )
-                if is_due and not mail.told:
-                    assert self._is_explained(mail, fates, decided=decided), (
-                        f"message {mail.texts} from {mail.sender.address} to {mail.recipient} is "
-                        f"gone: {fates}; the recipient: "
-                        f"{self.people[mail.recipient].failed.get((mail.sender.address, mail.message_id))}"
-                    )
+                account = Account(mail, self.people[mail.recipient], self.backend)
+                assert account.is_settled(decided=decided), account
                 assert not mail.replaced or mail.message_id in mail.sender.dropped
-
-    def _fates_of(self, mail: Mail) -> Iterator[Fate]:
-        """What became of all envelopes that a message, or a request for it, went in."""
-        ids = {mail.message_id}
-        for fate in self.backend.fates.values():
-            envelope, content = fate.envelope, fate.content
-            way = (envelope.sender, envelope.recipient)
-            if way == (mail.sender.address, mail.recipient):
-                is_copy = isinstance(content, Resent) and content.message_id == mail.message_id
-                if is_copy or envelope.message_id == mail.message_id:
-                    ids.add(envelope.message_id)
-                    yield fate
-            elif way == (mail.recipient, mail.sender.address):
-                if isinstance(content, RetryRequest) and content.message_id in ids:
-                    yield fate
-
-    def _is_explained(self, mail: Mail, fates: list[Fate], *, decided: bool) -> bool:
-        sender, reader = mail.sender, self.people[mail.recipient]
-        key = (sender.address, mail.message_id)
-        if any(key in me.shown for me in self.installations if me.address == mail.recipient):
-            return True
-        if mail.message_id in sender.dropped:
-            return True
-        if not decided:
-            waits = sender.device.remote_identity(reader.address)
-            if mail.message_id in sender.pending and waits is not None:
-                return True
-            if any(contact == sender.address for contact, _ in reader.decisions(PEOPLE)):
-                return True
-        return any(self._is_lost(fate, sender, reader) for fate in fates)
-
-    def _is_lost(self, fate: Fate, sender: Installation, reader: Installation) -> bool:
-        """Whether an envelope of a message or a request for it was lost, or could not be read."""
-        message_id, is_request = fate.envelope.message_id, isinstance(fate.content, RetryRequest)
-        way_back = (reader.address, sender.address)
-        key = (sender.address, message_id)
-        if key in reader.failed and way_back in self.backend.refused:
-            return True  # it could not be asked for
-        if is_request:
-            if sender.token in fate.readers:
-                # The back end has given the one who asks keys that are used up, or false.
-                failed = (reader.address, message_id) in sender.failed
-                return failed and way_back in self.backend.misled
-            return bool(fate.lost) or fate.damaged or bool(fate.readers)
-        if reader.token in fate.readers:
-            return False
-        if fate.lost or fate.readers:  # or an installation has it that is gone
-            return True
-        return fate.damaged and not reader.failed.get(key, False)
 
 
 class ClientsOnDisk(ClientMachine):

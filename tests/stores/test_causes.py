@@ -107,7 +107,7 @@ def test_a_lack_of_descriptors_is_named(path: Path, left: int) -> None:
 @pytest.mark.parametrize("name", ["store.db", "store.db-wal"])
 def test_a_file_of_another_user_is_named(name: str) -> None:
     # Elsewhere than what pytest and our tests make, which is closed to other users.
-    with tempfile.TemporaryDirectory(dir="/tmp") as directory:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
         os.chmod(directory, 0o777)  # noqa: S103
         path = Path(directory, "store.db")
         other = SQLiteStore(path)  # keeps the WAL there

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users have sent, and where it is: nothing but what a back end has lost may be missing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from e2ecross import Address
+from e2ecross.wire.content import Resent, RetryRequest
+from tests.properties.hostile_backend import Fate, LyingBackend
+from tests.properties.installations import Installation
+
+__all__ = ["Account", "Mail"]
+
+
+@dataclass(eq=False)
+class Mail:
+    """What a user has sent, or tried to.
+
+    Attributes:
+        sender: the installation.
+        recipient: whom it is for.
+        message_id: 16 bytes.
+        texts: those that went under the id.
+        promised: `send` has returned, or `pending` has listed it.
+        told: the last call of `send` has said that it was not sent.
+        replaced: another text was taken under the id although the first was promised: that one
+            must have been given up.
+        was_shown: an installation of the recipient has it.
+    """
+
+    sender: Installation
+    recipient: Address
+    message_id: bytes
+    texts: list[str]
+    promised: bool = False
+    told: bool = False
+    replaced: bool = False
+    was_shown: bool = False
+
+
+@dataclass(eq=False)
+class Account:
+    """A message, and what became of all envelopes that it, or a request for it, went in.
+
+    Attributes:
+        mail: the message.
+        reader: the installation that its recipient has now.
+        backend: where it went.
+        failed: what the reader was told of it: None for nothing, True that it may still come.
+        fates: those envelopes, as far as the back end had taken them.
+    """
+
+    mail: Mail
+    reader: Installation
+    backend: LyingBackend = field(repr=False)
+    failed: bool | None = None
+    fates: list[Fate] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.fates = list(self._collect())
+        self.failed = self.reader.failed.get(self._key)
+
+    def is_settled(self, *, decided: bool) -> bool:
+        """Whether nobody is owed anything.
+
+        Args:
+            decided: whether everybody has decided about all keys.
+        """
+        was_taken = any(not isinstance(fate.content, RetryRequest) for fate in self.fates)
+        if self.mail.told or not (self.mail.promised or was_taken):
+            return True
+        sender, message_id = self.mail.sender, self.mail.message_id
+        if self.mail.was_shown or message_id in sender.dropped:
+            return True
+        if not decided:
+            if message_id in sender.pending:
+                return True
+            contacts = [contact for contact, _ in self.reader.decisions([sender.address])]
+            if sender.address in contacts:  # it may be for the reader to decide
+                return True
+        return any(map(self._is_lost, self.fates))
+
+    @property
+    def _key(self) -> tuple[Address, bytes]:
+        return self.mail.sender.address, self.mail.message_id
+
+    def _collect(self) -> Iterator[Fate]:
+        there = (self.mail.sender.address, self.mail.recipient)
+        back = there[::-1]
+        ids = {self.mail.message_id}
+        for fate in self.backend.fates.values():
+            envelope, content = fate.envelope, fate.content
+            way = (envelope.sender, envelope.recipient)
+            is_copy = isinstance(content, Resent) and content.message_id == self.mail.message_id
+            if way == there and (is_copy or envelope.message_id == self.mail.message_id):
+                ids.add(envelope.message_id)
+                yield fate
+            if way == back and isinstance(content, RetryRequest) and content.message_id in ids:
+                yield fate
+
+    def _is_lost(self, fate: Fate) -> bool:
+        """Whether an envelope was lost, or could not be read through the back end's fault."""
+        sender, reader = self.mail.sender, self.reader
+        way_back = (reader.address, sender.address)
+        message_id = fate.envelope.message_id
+        if isinstance(fate.content, RetryRequest):
+            if sender.token in fate.readers:
+                # The back end has given the one who asks keys that are used up, or false.
+                is_unread = (reader.address, message_id) in sender.failed
+                return is_unread and way_back in self.backend.misled
+            return bool(fate.lost or fate.damaged or fate.readers)
+        failed = reader.failed.get((sender.address, message_id))
+        if failed is not None and way_back in self.backend.refused:
+            return True  # it could not be asked for
+        if reader.token in fate.readers:
+            return False
+        if fate.lost or fate.readers:  # or an installation has it that is gone
+            return True
+        return fate.damaged and not failed
