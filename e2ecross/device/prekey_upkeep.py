@@ -245,7 +245,8 @@ def confirm_publication(context: Context, published: PublishedKeys) -> None:
         if waiting != encoded:
             raise InvalidArgument("published is not the publication that waits to be confirmed")
         save_device(tx, replace(forget_publication(tx, device), replaces_prekeys=False))
-        note_taken(tx, context.clock())
+        if published.one_time_prekeys:  # one without any says nothing of those that were refused
+            note_taken(tx, context.clock())
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

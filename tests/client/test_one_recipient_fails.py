@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One recipient, contact, row or envelope that fails delays its own work, and nobody else's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from e2ecross.errors import (
 from e2ecross.state.outbox import TURNS, Lane, LaneName, put_resend
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, Table
+from e2ecross.wire.exchange import Deposited
 from tests.client.conversation import (
     meet,
     not_delivered,
@@ -186,6 +188,33 @@ def test_a_full_mailbox_does_not_change_the_order(backend: BackendSimulator) -> 
     assert read(budi) == ["one", "two", "four"]
 
 
+def test_what_was_tried_in_vain_goes_on_in_few_calls(
+    people: tuple[Client, Client, Client],
+    backend: BackendSimulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first alone, and then more and more."""
+    ana, budi, _ = people
+    texts = [str(n) for n in range(31)]
+    backend.unreachable = True
+    promise(ana, BUDI, *texts)
+    backend.unreachable = False
+    backend.break_for(BUDI, MailboxFull("full"))
+    ana.maintain()
+    backend.broken.clear()
+    sizes: list[int] = []
+    deposit_all = backend.deposit_all
+
+    def counting(token: bytes, envelopes: Sequence[bytes], **keywords: Any) -> Deposited:  # noqa: ANN401
+        sizes.append(len(envelopes))
+        return deposit_all(token, envelopes, **keywords)
+
+    monkeypatch.setattr(backend, "deposit_all", counting)
+    ana.maintain()
+    assert sizes == [1, 2, 4, 8, 16]
+    assert read(budi) == texts
+
+
 def test_a_refusal_is_about_one_envelope(
     people: tuple[Client, Client, Client], backend: BackendSimulator
 ) -> None:
@@ -268,6 +297,22 @@ def test_messages_of_a_damaged_contact_hide_no_others(
     assert len(backend.mailbox(ANA)) == 5  # nothing of them is lost
     repair()
     assert read(ana) == [f"budi {n}" for n in range(5)]
+
+
+def test_many_messages_of_a_damaged_contact_cost_one_attempt(backend: BackendSimulator) -> None:
+    spy = SpyStore(MemoryStore())
+    ana = make_client(ANA, backend, spy)
+    budi, toko = make_client(BUDI, backend), make_client(TOKO, backend)
+    meet(ana, budi)
+    for n in range(150):
+        budi.send(ANA, Text(str(n)))
+    toko.send(ANA, Text("toko"))
+    repair = damage_contact(ana, BUDI)
+    spy.forget()
+    assert read(ana) == ["toko"]
+    assert spy.reads[Table.REMOTE_IDENTITIES] < 20
+    repair()
+    assert len(ana.receive(1000)) == 150
 
 
 def test_a_damaged_contact_is_no_others_trouble_in_the_outbox(

@@ -3,7 +3,7 @@
 
 import pytest
 
-from e2ecross import Client, Policy, Text
+from e2ecross import Client, Envelope, Policy, Text
 from e2ecross.errors import BackendError
 from e2ecross.state.outbox import LaneName
 from e2ecross.state.retry_budget import BUDGET
@@ -113,11 +113,19 @@ def test_what_is_promised_goes_in_the_same_call_as_requests(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
     ana, budi = pair
-    fail_many(budi, ana, backend, 3)
-    backend.fail("deposit", times=1)
-    promise(ana, BUDI, "one")
+    budi.send(ANA, Text("damaged"))
+    backend.rewrite(ANA, 0, damaged)
+    backend.fail("fetch_bundle")
+    assert read(ana) == ["!authentication_failed"]
+    backend.fail("deposit")
+    (message_id,) = promise(ana, BUDI, "one")
     ana.maintain()
-    assert "one" in read(budi)
+    # And before them.
+    first, _ = backend.deposits[-2:]
+    assert Envelope.decode(first).message_id == message_id
+    assert waiting(ana) == []
+    assert read(budi) == ["one"]
+    assert read(ana) == ["damaged"]
 
 
 def test_requests_have_a_budget_for_each_and_in_all(
