@@ -34,6 +34,7 @@ from e2ecross.protocol import message_chain, pqxdh, ratchet
 from e2ecross.protocol.spqr import epoch_chains
 from e2ecross.state.context import require_device
 from e2ecross.state.outbox import (
+    TURNS,
     list_lane,
     put_envelope,
     put_request,
@@ -282,7 +283,7 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
         values += [
             OutboxRecord.decode(data)
             for partition, row, data in tx.scan(Table.OUTBOX)
-            if partition and len(row) == NUMBER_BYTES
+            if not partition.startswith(TURNS) and len(row) == NUMBER_BYTES
         ]
         values += [
             SentRecord.decode(data)

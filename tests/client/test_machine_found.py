@@ -28,7 +28,7 @@ class Backend(BackendSimulator):
         return super().fetch_bundle(requester, token, address)
 
     def fetch(
-        self, address: Address, token: bytes, limit: int, after: int = 0, **more: int
+        self, address: Address, token: bytes, limit: int, after: int = 0, **_: object
     ) -> list[Waiting]:
         found = super().fetch(address, token, limit, after)
         return self.answers.pop(0) if self.answers else found
@@ -98,7 +98,7 @@ def test_what_is_gone_counts_for_the_limit() -> None:
         fetched = 0
 
         def fetch(
-            self, address: Address, token: bytes, limit: int, after: int = 0, **more: int
+            self, address: Address, token: bytes, limit: int, after: int = 0, **_: object
         ) -> list[Waiting]:
             self.fetched += 1
             assert self.fetched < 100

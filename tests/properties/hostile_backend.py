@@ -179,12 +179,13 @@ class LyingBackend(BackendSimulator):
         """Back all up."""
         return Snapshot(_copied(self._accounts), set(self._deposited), self._next_number)
 
-    def put_back(self, snapshot: Snapshot) -> None:
-        """Go back to a backup: everything since is forgotten, and numbers are given again."""
+    def put_back(self, backup: object) -> None:
+        """Go back to a snapshot: everything since is forgotten, and numbers are given again."""
+        assert isinstance(backup, Snapshot)
         before = {data for account in self._accounts.values() for _, data in account.mailbox}
-        self._accounts = _copied(snapshot.accounts)
-        self._deposited = set(snapshot.deposited)
-        self._next_number = snapshot.next_number
+        self._accounts = _copied(backup.accounts)
+        self._deposited = set(backup.deposited)
+        self._next_number = backup.next_number
         self._note_losses(before, "rolled back")
 
     def _note_losses(self, datas: set[bytes], how: str) -> None:

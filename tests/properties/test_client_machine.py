@@ -45,7 +45,7 @@ from e2ecross.errors import (
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.content import PayloadContent
 from tests.properties.backend_rules import PEOPLE, BackendRules, index, who
-from tests.properties.hostile_backend import LyingBackend, Points
+from tests.properties.hostile_backend import REFUSALS, LyingBackend, Points
 from tests.properties.installations import Installation, Interrupted
 from tests.properties.mails import Account, Mail
 from tests.support.devices import FakeClock
@@ -213,6 +213,41 @@ class ClientMachine(BackendRules):
             self.receive(second, 100, 9)
             self.send(second, first, 1)
             self.receive(first, 100, 9)
+
+    @rule(first=who, second=who, place=index)
+    def heal(self, first: Address, second: Address, place: int) -> None:
+        """Write what is damaged on its way, and send it again."""
+        if first != second:
+            self.send(first, second, 1)
+            box = self.backend.mailbox(second)
+            if box:
+                self.backend.damage(second, len(box) - 1, place)
+            for me in (second, first, second):
+                self.receive(me, 100, 9)
+
+    @rule(first=who, second=who, errors=st.lists(st.sampled_from(REFUSALS), max_size=2))
+    def send_later(self, first: Address, second: Address, errors: list[type[BackendError]]) -> None:
+        """Write while the other's mailbox is out of reach; later it may be refused."""
+        if first != second:
+            self.talk(second, first)
+            self.backend.down_for |= {second}
+            self.send(first, second, 2)
+            self.backend.down_for -= {second}
+            self.refuse(second, errors)
+            self.maintain(first)
+
+    @rule(first=who, second=who, late=st.booleans(), lost=st.integers(0, 2))
+    def have_accident(self, first: Address, second: Address, late: bool, lost: int) -> None:
+        """Write, while the back end goes back: it gives the same numbers again."""
+        if first != second:
+            self.back_up()
+            self.send(first, second, lost)
+            if late:
+                self.backend.lose_answer("acknowledge")
+            self.receive(second, 100, 9)
+            self.put_back(len(self.snapshots) - 1)
+            self.send(first, second, 1)
+            self.receive(second, 100, 9)
 
     @rule(me=who)
     def maintain(self, me: Address) -> None:
