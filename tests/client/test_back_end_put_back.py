@@ -50,7 +50,7 @@ def test_new_envelopes_under_old_numbers_are_read(
         backend.fail("acknowledge")
     assert read(budi) == ["one", "two"]
     backend.forgotten.clear()
-    backend.put_back(backup)
+    backend.go_back_to(backup)
     for text in ("three", "four"):
         ana.send(BUDI, Text(text))
     mailbox = backend.mailbox(BUDI)
@@ -72,7 +72,7 @@ def test_nothing_is_acknowledged_that_was_not_taken_in(
         ana.send(BUDI, Text(text))
     backend.fail("acknowledge")
     assert read(budi) == ["one", "two"]
-    backend.put_back(backup)
+    backend.go_back_to(backup)
     for text in ("three", "four"):
         ana.send(BUDI, Text(text))
     if restarts:
@@ -96,7 +96,7 @@ def test_what_the_backup_still_has_is_no_second_message(
     assert read(budi) == ["one"]
     ana.send(BUDI, Text("two"))
     assert read(budi) == ["two"]
-    backend.put_back(backup)
+    backend.go_back_to(backup)
     ana.send(BUDI, Text("three"))
     assert read(budi) == ["!duplicate_message", "three"]
     assert read(budi) == read(ana) == []
@@ -110,11 +110,11 @@ def test_what_could_not_be_read_under_a_number_does_not_hide_what_comes_under_it
     backend.inject(BUDI, b"garbage")
     backend.fail("acknowledge")
     assert read(budi) == ["!decode_error"]
-    backend.put_back(backup)
+    backend.go_back_to(backup)
     backend.inject(BUDI, b"other garbage")
     assert read(budi) == ["!decode_error"]
     assert read(budi) == []
-    backend.put_back(backup)
+    backend.go_back_to(backup)
     ana.send(BUDI, Text("one"))
     assert read(budi) == ["one"]
 
@@ -139,7 +139,7 @@ def test_a_message_lost_with_the_back_end_is_asked_for_by_nobody_and_stops_nothi
     toko = make_client(TOKO, backend)
     backup = backend.backup()
     ana.send(BUDI, Text("lost with the back end"))
-    backend.put_back(backup)
+    backend.go_back_to(backup)
     toko.send(BUDI, Text("hi"))
     ana.send(BUDI, Text("next"))
     assert read(budi) == ["hi", "next"]

@@ -3,9 +3,9 @@
 
 import pytest
 
-from e2ecross import Client, Envelope, Policy, Text
+from e2ecross import Client, Envelope, Policy, RetryRequest, Text
 from e2ecross.errors import BackendError
-from e2ecross.state.outbox import LaneName
+from e2ecross.state.outbox import LaneName, put_request
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.stores import Table
 from e2ecross.wire.shelf_records import RetryBudgetRecord
@@ -113,10 +113,10 @@ def test_what_is_promised_goes_in_the_same_call_as_requests(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
     ana, budi = pair
-    budi.send(ANA, Text("damaged"))
-    backend.rewrite(ANA, 0, damaged)
-    backend.fail("fetch_bundle")
-    assert read(ana) == ["!authentication_failed"]
+    sent = budi.send(ANA, Text("damaged"))
+    backend.drop(ANA, 0)
+    with store_of(ana).transaction() as tx:  # asked for, and the device has not come to it yet
+        put_request(tx, BUDI, bytes(16), RetryRequest(sent.message_id, None, 0, "decode_error"))
     backend.fail("deposit")
     (message_id,) = promise(ana, BUDI, "one")
     ana.maintain()

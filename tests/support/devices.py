@@ -363,10 +363,10 @@ class BackendSimulator:
         self._next_number += 1
 
     def backup(self) -> object:
-        """All that the back end knows now, for `put_back`."""
+        """All that the back end knows now, for `go_back_to`."""
         return deepcopy((self._accounts, self._deposited, self._next_number))
 
-    def put_back(self, backup: object) -> None:
+    def go_back_to(self, backup: object) -> None:
         """Go on with what a backup holds."""
         state: Any = deepcopy(backup)
         self._accounts, self._deposited, self._next_number = state
