@@ -76,10 +76,15 @@ def repair(context: Context, lane: Lane) -> bool:
     with context.store.transaction() as tx:
         damaged = repair_lane(tx, lane)
         now_ms = context.clock()
+        user = lane.recipient.user_id
         for waiting in damaged:
             kept = find_kept(tx, context.policy, lane.recipient, waiting.message_id, now_ms)
-            if kept is None:
+            if waiting.message_id and kept is None:
                 give_up(context, tx, waiting, RecordCorrupted.code)
+            elif not waiting.message_id and lane.name is LaneName.MESSAGES:
+                # Which one it was is lost with its row.
+                notice = Notice(NoticeKind.NOT_DELIVERED, user, code=RecordCorrupted.code)
+                put_notice(context, tx, notice)
         return bool(damaged)
 
 

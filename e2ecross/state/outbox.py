@@ -171,7 +171,7 @@ def remove_waiting(tx: Transaction, waiting: Waiting) -> bool:
 def _forget(tx: Transaction, waiting: Waiting) -> None:
     lane = waiting.lane
     tx.delete(Table.OUTBOX, lane.partition, number_row(waiting.number))
-    if lane.name is LaneName.MESSAGES:
+    if lane.name is LaneName.MESSAGES and waiting.message_id:
         tx.delete(Table.OUTBOX, lane.partition, waiting.message_id)
     record = _load(tx, lane)
     first = record.first
@@ -213,10 +213,11 @@ def list_lane(tx: Transaction, lane: Lane, limit: int | None = None) -> list[Wai
 
 
 def repair_lane(tx: Transaction, lane: Lane) -> list[Waiting]:
-    """Find what stands in rows that do not decode; those that nothing is known of are forgotten.
+    """Find what stands in rows that do not decode, and take it from there.
 
     Returns:
-        Messages of users, without their envelopes: to be encrypted anew, or given up.
+        What stood in them: messages of users, to be encrypted anew or given up; and without a
+        message id what nothing is known of, which is forgotten.
     """
     record = _load(tx, lane)
     damaged = [
@@ -226,9 +227,9 @@ def repair_lane(tx: Transaction, lane: Lane) -> list[Waiting]:
     found: list[Waiting] = []
     for number in damaged:
         waiting = Waiting(lane, number, names.get(number, b""), None)
+        found.append(waiting)
         if waiting.message_id:
             replace_waiting(tx, waiting, None)
-            found.append(waiting)
         else:
             _forget(tx, waiting)
     return found

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from e2ecross.errors import RecordCorrupted
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.queue_records import decode_queue_end, encode_queue_end
 
@@ -55,12 +56,27 @@ class Queue:
     def walk(self, tx: Transaction, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """Walk over the records behind a number.
 
-        Those that are removed meanwhile are left out, and those that are put come at the end.
+        Those that are removed meanwhile are left out, and those that are put come at the end. In
+        the place of one that the store cannot read comes an empty one, which decodes to nothing.
         """
-        while found := tx.list(self.table, self.partition, limit=1, after=number_row(after)):
-            [(row, record)] = found
-            after = int.from_bytes(row)
+        while found := self._next(tx, after):
+            after, record = found
             yield after, record
+
+    def _next(self, tx: Transaction, after: int) -> tuple[int, bytes] | None:
+        try:
+            listed = tx.list(self.table, self.partition, limit=1, after=number_row(after))
+        except RecordCorrupted:  # it does not say which
+            return self._next_damaged(tx, after), b""
+        return (int.from_bytes(listed[0][0]), listed[0][1]) if listed else None
+
+    def _next_damaged(self, tx: Transaction, after: int) -> int:
+        for number in range(after + 1, self._end(tx)):
+            try:
+                self.get(tx, number)
+            except RecordCorrupted:
+                return number
+        raise RecordCorrupted("a row behind the end of a queue is damaged: the store is damaged")
 
     def _end(self, tx: Transaction) -> int:
         return tx.get_value(self.table, self.partition, ENDS_ROW, _END) or 1

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """One recipient, contact, row or envelope that fails delays its own work, and nobody else's."""
 
+import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2ecross import Address, Client, Policy, Text
+from e2ecross import Address, Client, NoticeKind, Policy, Text
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -16,7 +19,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.outbox import TURNS, Lane, LaneName, put_resend
 from e2ecross.state.queue import number_row
-from e2ecross.stores import MemoryStore, Table
+from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from e2ecross.wire.exchange import Deposited
 from tests.client.conversation import (
     meet,
@@ -27,6 +30,7 @@ from tests.client.conversation import (
     reinstalled,
     reopen,
     store_of,
+    waiting,
 )
 from tests.support.devices import (
     ANA,
@@ -38,6 +42,7 @@ from tests.support.devices import (
     SpyStore,
     dump,
     make_client,
+    reopen_device,
 )
 
 
@@ -371,6 +376,51 @@ def test_a_message_whose_row_is_damaged_and_that_is_not_kept_is_told(
     assert read(budi) == ["two", "three"]
 
 
+def test_a_request_whose_row_is_damaged_is_forgotten(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    """Nobody knows what it was, and it is no message of the user."""
+    ana, budi, _ = people
+    ids = [ana.send(BUDI, Text(text)).message_id for text in ("one", "two")]
+    for _ in ids:
+        backend.drop(BUDI, 0)
+    lane = Lane(LaneName.REQUESTS, BUDI)
+    with store_of(ana).transaction() as tx:
+        for message_id in ids:
+            put_resend(tx, BUDI, message_id)
+        tx.put(Table.OUTBOX, lane.partition, number_row(1), b"\x01\xff")
+    ana.maintain()
+    assert read(budi) == ["two"]
+    assert waiting(ana) == []
+    assert read(ana) == []
+
+
+def test_rows_of_a_sealed_store_that_were_changed_are_encrypted_anew(
+    backend: BackendSimulator, tmp_path: Path
+) -> None:
+    """They do not open; neither does what says under which number a message stands."""
+    path = tmp_path / "ana.db"
+    with SQLiteStore(path, key=bytes(32)) as store:
+        ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
+        meet(ana, budi)
+        backend.fail("deposit", times=3)
+        one, *_ = promise(ana, BUDI, "one", "two", "three")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        found = connection.execute("SELECT partition FROM outbox WHERE row = ?", (one,))
+        ((lane,),) = found.fetchall()
+        for row in (number_row(1), one, number_row(3)):
+            damage = "UPDATE outbox SET record = zeroblob(60) WHERE partition = ? AND row = ?"
+            assert connection.execute(damage, (lane, row)).rowcount == 1
+    with SQLiteStore(path, key=bytes(32)) as store:
+        ana = Client(reopen_device(ana.device, store, "again"), backend)
+        ana.maintain()
+        assert read(budi) == ["two", "three"]
+        assert waiting(ana) == []
+        (notice,) = read_notices(ana)  # which one it was is lost with its rows
+        assert (notice.kind, notice.user) == (NoticeKind.NOT_DELIVERED, BUDI.user_id)
+        assert (notice.messages, notice.code) == ((), "record_corrupted")
+
+
 def test_a_damaged_turn_hides_no_others(
     people: tuple[Client, Client, Client], backend: BackendSimulator
 ) -> None:
@@ -411,6 +461,43 @@ def test_a_damaged_item_of_the_inbox_hides_no_others(
         again.receive()
     budi.send(ANA, Text("four"))
     assert read(again) == ["four"]
+
+
+@pytest.mark.parametrize("table", ["inbox", "outbox"])
+def test_a_row_of_a_sealed_queue_that_was_changed_hides_no_others(
+    table: str, backend: BackendSimulator, tmp_path: Path
+) -> None:
+    """It does not open, and the store cannot say which it is."""
+    path = tmp_path / "ana.db"
+    with SQLiteStore(path, key=bytes(32)) as store:
+        ana = make_client(ANA, backend, store)
+        clients = [make_client(address, backend) for address in (BUDI, TOKO)]
+        for client in clients:
+            meet(ana, client)
+        for client in clients:
+            client.send(ANA, Text("received"))
+        assert len(ana.receive()) == 2
+        backend.unreachable = True
+        for client in clients:
+            promise(ana, client.device.address, "sent")
+        backend.unreachable = False
+    with closing(sqlite3.connect(path)) as connection, connection:
+        # A queue has a row empty for its end, and no message ids.
+        of_length = f"SELECT partition FROM {table} WHERE length(row) = "  # noqa: S608
+        queue = f"partition IN ({of_length} 0) AND partition NOT IN ({of_length} 16)"
+        where = f"FROM {table} WHERE length(row) = 8 AND {queue}"
+        (first,) = connection.execute(f"SELECT min(row) {where}").fetchone()
+        damage = f"UPDATE {table} SET record = zeroblob(60) WHERE row = ? AND {queue}"  # noqa: S608
+        assert connection.execute(damage, (first,)).rowcount == 1
+    with SQLiteStore(path, key=bytes(32)) as store:
+        ana = Client(reopen_device(ana.device, store, "again"), backend)
+        if table == "inbox":
+            assert read(ana) == ["received"]
+        else:
+            assert len(ana.receive()) == 2
+            assert sorted(map(len, map(read, clients))) == [0, 1]
+        with pytest.raises(RecordCorrupted):
+            ana.receive()
 
 
 def test_items_that_could_not_be_handed_over_come_again(backend: BackendSimulator) -> None:
