@@ -185,9 +185,10 @@ class Client:
                 EnvelopeMismatch (a bundle of somebody else). Nothing was encrypted to it.
             MailboxFull: too many messages wait for the recipient; this one was not sent.
             BackendError: the back end cannot be reached. The message stays in the outbox and is
-                sent with the next call that reaches the back end, or a `Notice` says that it was
-                not; `pending` lists it. Not so after a restore, before the back end was reached
-                once: then it was not taken.
+                sent with the next `maintain`, `receive` or `send` to them, or a `Notice` says that
+                it was not; `pending` lists it. It is not there, and was not taken, when the keys of
+                a new contact could not be fetched, or after a restore before the back end was
+                reached once.
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
             InvalidArgument: an argument has the wrong type or length; or the message id was used
