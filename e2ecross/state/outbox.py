@@ -216,8 +216,7 @@ def repair_lane(tx: Transaction, lane: Lane) -> list[Waiting]:
     """Find what stands in rows that do not decode, and take it from there.
 
     Returns:
-        What stood in them: messages of users, to be encrypted anew or given up; and without a
-        message id what nothing is known of, which is forgotten.
+        Messages of users, to be encrypted anew or given up; without a message id what is forgotten.
     """
     record = _load(tx, lane)
     damaged = [

@@ -252,7 +252,7 @@ class LyingBackend(BackendSimulator):
             raise UnknownRecipient("a lie")
         try:
             bundle = super().fetch_bundle(requester, token, address)
-        except UnknownRecipient:
+        except (UnknownRecipient, BackendRefused):
             self.refused.add(way)
             raise
         if lie in ("another", "broken"):

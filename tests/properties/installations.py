@@ -77,7 +77,7 @@ class _PointedTransaction:
         return call
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Installation:
     """One installation, from its first start until the app is deleted.
 
@@ -125,6 +125,9 @@ class Installation:
             self.address, PointedStore(self.store, self.points), **self._surroundings()
         )
         self.client = Client(self.device, self.backend)
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
 
     def _surroundings(self) -> dict[str, Any]:
         self.starts += 1
