@@ -52,7 +52,8 @@ class Notice:
         user: whom it is about: the contact, or of `restored` the device's own user.
         devices: which of their devices.
         identity_key: the key that was accepted or that waits, 33 bytes, or empty.
-        messages: ids of the messages that it is about, 16 bytes each; at most 1,000.
+        messages: ids of the messages that it is about, 16 bytes each; at most 1,000. Of
+            `not_delivered` one; none where the store is damaged and does not say which.
         code: of `not_delivered`: that of the error, or `expired` when the content was not kept any
             more.
         redelivered: it may have been handed over before a crash.

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """A queue in a store: numbers, order, and what it costs."""
 
+from typing import cast
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.queue import ENDS_ROW, Queue, number_row
-from e2ecross.stores import MemoryStore, Store, Table
+from e2ecross.stores import MemoryStore, Store, Table, Transaction
+from e2ecross.stores.base import ValuesAsBytes
 from e2ecross.wire.queue_records import encode_queue_end
 from tests.support.devices import SpyStore, Stores
 
@@ -192,3 +195,36 @@ def test_numbers_ascend_as_bytes() -> None:
     rows = [number_row(n) for n in (1, 255, 256, 2**32, 2**64 - 1)]
     assert rows == sorted(rows)
     assert {len(row) for row in rows} == {8}
+
+
+class Unreadable(ValuesAsBytes):
+    """A transaction of a store in which rows do not open; then it does not list them, either."""
+
+    def __init__(self, inner: Transaction, *numbers: int) -> None:
+        self.inner = inner
+        self.rows = {number_row(number) for number in numbers}
+
+    def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
+        if row in self.rows:
+            raise RecordCorrupted("does not open")
+        return self.inner.get(table, partition, row)
+
+    def list(
+        self, table: Table, partition: bytes, *, limit: int, after: bytes
+    ) -> list[tuple[bytes, bytes]]:
+        found = self.inner.list(table, partition, limit=limit, after=after)
+        if any(row in self.rows for row, _ in found):
+            raise RecordCorrupted("does not open")
+        return found
+
+
+def test_a_row_that_does_not_open_comes_as_an_empty_one() -> None:
+    with MemoryStore().transaction() as tx:
+        for n in range(1, 7):
+            QUEUE.append(tx, b"%d" % n)
+        QUEUE.remove(tx, 2)
+        broken = cast("Transaction", Unreadable(tx, 1, 4, 6))
+        assert [*QUEUE.walk(broken)] == [(1, b""), (3, b"3"), (4, b""), (5, b"5"), (6, b"")]
+        tx.delete(QUEUE.table, QUEUE.partition, ENDS_ROW)
+        with pytest.raises(RecordCorrupted, match="behind the end"):
+            list(QUEUE.walk(broken))
