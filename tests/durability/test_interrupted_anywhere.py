@@ -36,6 +36,11 @@ from tests.durability.interrupts import (
     read_both,
 )
 
+# A signal may come in the callback that Hypothesis gives the garbage collector: Python goes on then.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*gc_callback:pytest.PytestUnraisableExceptionWarning"
+)
+
 DEEP = "E2ECROSS_INTERRUPTS" in os.environ
 SIGNALS = int(os.environ.get("E2ECROSS_INTERRUPTS", "300"))
 SEED = int(os.environ.get("E2ECROSS_INTERRUPT_SEED", "1"))
