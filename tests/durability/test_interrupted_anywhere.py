@@ -36,7 +36,7 @@ from tests.durability.interrupts import (
     read_both,
 )
 
-# A signal may come in the callback that Hypothesis gives the garbage collector: Python goes on then.
+# A signal may come in the callback of Hypothesis for the garbage collector: Python goes on then.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*gc_callback:pytest.PytestUnraisableExceptionWarning"
 )
