@@ -32,6 +32,7 @@ from e2ecross.state.trust import (
     mark_stale,
     note_asked,
     observe_identity,
+    require_accepted_identity,
 )
 from e2ecross.stores import MemoryStore, Table
 from tests.support.devices import (
@@ -138,6 +139,15 @@ def test_a_message_under_a_new_key_is_delivered_with_a_flag(stores: Stores) -> N
     assert known is not None
     assert (known.identity_key, known.pending_key) == (old.identity_key, new.identity_key)
     assert known.trust is TrustState.CHANGED
+
+
+def test_no_key_may_be_encrypted_to_while_another_waits() -> None:
+    ana, _, new, _ = changed_pair()
+    with ana._context.store.transaction() as tx, pytest.raises(UntrustedIdentity):
+        require_accepted_identity(tx, BUDI)
+    ana.accept_identity(BUDI, new.identity_key)
+    with ana._context.store.transaction() as tx:
+        assert require_accepted_identity(tx, BUDI) == new.identity_key
 
 
 def test_nothing_is_encrypted_until_exactly_the_new_key_is_accepted() -> None:
