@@ -52,7 +52,6 @@ from tests.support.devices import (
     NOW_MS,
     TOKO,
     BackendSimulator,
-    FakeClock,
     dump,
     introduce,
     make_client,
@@ -61,13 +60,6 @@ from tests.support.devices import (
 )
 
 LAX = Policy(accept_changed_identity=True)
-
-
-@pytest.fixture
-def pair(backend: BackendSimulator) -> tuple[Client, Client]:
-    ana, budi = (make_client(address, backend, clock=FakeClock()) for address in (ANA, BUDI))
-    meet(ana, budi)
-    return ana, budi
 
 
 def put_back(client: Client, message_id: bytes) -> None:
