@@ -135,10 +135,11 @@ def test_what_cannot_be_read_at_the_end_undoes_the_operation_and_frees_the_store
     ana = make_device(ANA, store)
     ana.publish(1)
     before = dump(store)
-    kind = WitnessedReceipt if receipt else WitnessedTransaction
+    # Kept by its name: it must have ended, and not only been collected.
+    operation = (WitnessedReceipt if receipt else WitnessedTransaction)(ana._context)
 
     def leave_it_unreadable() -> None:
-        with kind(ana._context) as tx:
+        with operation as tx:
             tx.clear(Table.ONE_TIME_PREKEYS, b"")
             tx.put(Table.DEVICE, b"", EPOCH_ROW, b"\x01\xff")
 
