@@ -67,19 +67,6 @@ from tests.support.devices import (
 )
 from tests.support.values import with_fields
 
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def pair(backend: BackendSimulator, clock: FakeClock) -> tuple[Client, Client]:
-    ana, budi = (make_client(address, backend, clock=clock) for address in (ANA, BUDI))
-    meet(ana, budi)
-    return ana, budi
-
-
 # --- Healing --------------------------------------------------------------------------------
 
 

@@ -144,6 +144,15 @@ def test_a_lane_is_listed_and_emptied_in_the_order_of_sending(stores: Stores) ->
     assert count_rows(store, Table.OUTBOX) == 1  # where the turns end: no turn is given twice
 
 
+def test_where_nothing_waits_nothing_is_listed() -> None:
+    store = MemoryStore()
+    (waiting,) = fill(store, 1)
+    with store.transaction() as tx:
+        assert list_lane(tx, REQUESTS) == list_lane(tx, REQUESTS, 1) == []
+        remove_waiting(tx, waiting)
+        assert list_lane(tx, MESSAGES) == []
+
+
 def test_lanes_of_recipients_and_of_requests_do_not_meet() -> None:
     store = MemoryStore()
     fill(store, 2)
