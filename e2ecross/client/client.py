@@ -36,6 +36,7 @@ from e2ecross.device.collecting import HandedOver, confirm, hand_over
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posting import Outgoing, Pending, list_pending
+from e2ecross.device.prekey_upkeep import LastUpkeep
 from e2ecross.device.registering import (
     may_send_offline,
     note_registered,
@@ -60,8 +61,6 @@ _MAX_BATCH: Final = 1000
 _AT_ONCE: Final = 256
 """Recipients of one transaction: a hundredth of its commit falls to each, and others who use the
 store wait for some 20 ms."""
-_MAINTAINED_FOR_MS: Final = 60_000
-"""How long `receive` does not ask again what the back end has left of our prekeys."""
 
 
 class Client:
@@ -76,7 +75,7 @@ class Client:
         "_is_tidy",
         "_leftovers",
         "_link",
-        "_maintained_at_ms",
+        "_upkeep",
     )
 
     def __init__(self, device: Device, backend: Backend) -> None:
@@ -98,7 +97,7 @@ class Client:
         self._handed_over = HandedOver()
         self._leftovers = Leftovers()
         self._link: Link | None = None
-        self._maintained_at_ms: int | None = None
+        self._upkeep = LastUpkeep()
 
     def __repr__(self) -> str:
         return f"<Client of {self._device.address}>"
@@ -374,21 +373,16 @@ class Client:
             self._is_tidy = True
         arrival.fetch()
         errors: list[E2ECrossError] = []
-        if arrival.has_used_prekeys or self._is_maintenance_due():
+        if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
             _attempt(errors, lambda: self._maintain_prekeys(link))
         _attempt(errors, lambda: flush_outbox(link))
         if errors:
             raise errors[0]
 
     def _maintain_prekeys(self, link: Link) -> None:
-        self._maintained_at_ms = None  # in case it fails
-        now_ms = self._context.clock()
+        self._upkeep.forget()  # in case it fails
         maintain_prekeys(link)
-        self._maintained_at_ms = now_ms
-
-    def _is_maintenance_due(self) -> bool:
-        last, now_ms = self._maintained_at_ms, self._context.clock()
-        return last is None or not 0 <= now_ms - last < _MAINTAINED_FOR_MS
+        self._upkeep.note(self._context)
 
 
 def _attempt(errors: list[E2ECrossError], part: Callable[[], None]) -> None:

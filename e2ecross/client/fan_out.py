@@ -9,15 +9,16 @@ Rules:
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.attempts import Failure, try_parts
 from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, deposit
 from e2ecross.client.link import Link, start_sessions
-from e2ecross.client.outgoing import send_waiting
+from e2ecross.client.outgoing import refused_for_another, send_waiting
 from e2ecross.device.bundles import NO_NEWS, BundleNews, repair_sessions
-from e2ecross.device.posting import Outgoing, Posted, post_messages
+from e2ecross.device.posting import Outgoing, Posted, are_settled, post_messages
 from e2ecross.device.settling import settle
 from e2ecross.errors import (
     BackendError,
@@ -79,7 +80,7 @@ class FanOut:
                 continue
             results.append(news.get(messages[place].address, NO_NEWS))
             if outcome.waiting is not None:
-                if outcome.is_next and outcome.waiting.envelope is not None:
+                if outcome.is_alone and outcome.waiting.envelope is not None:
                     data = outcome.waiting.envelope.encode()
                     items.append((place, outcome.waiting, data))
                 else:
@@ -126,7 +127,12 @@ class FanOut:
         return epoch, [outcomes[place] for place in range(len(messages))], news
 
     def _repaired(self, addresses: Iterable[Address]) -> set[Address]:
-        return {each for each in addresses if repair_sessions(self._link.context, each)}
+        repaired = set()
+        for address in addresses:
+            with suppress(RecordCorrupted):  # not only the sessions
+                if repair_sessions(self._link.context, address):
+                    repaired.add(address)
+        return repaired
 
     def _start(self, addresses: Iterable[Address]) -> dict[Address, BundleNews | E2ECrossError]:
         listed = list(addresses)
@@ -136,7 +142,7 @@ class FanOut:
         return dict(zip(listed, started, strict=True))
 
     def _deposit(self, items: Sequence[_Item], epoch: int) -> Iterable[tuple[int, E2ECrossError]]:
-        """Deposit what nothing stands before; returns the places of what was not taken, and why."""
+        """Deposit what stands alone in its lane; returns places of what was not taken, and why."""
         failed: dict[Waiting, E2ECrossError] = {}
         batch, context = Batch(), self._link.context
         wanted = {waiting.message_id for _, waiting, _ in items}
@@ -157,6 +163,10 @@ class FanOut:
             self._failure = try_parts(items, most, call, fail)
         for waiting in batch.taken:
             self._link.leftovers.note_sent(waiting)
+        failed |= {
+            each: batch.blocked[each.lane] for _, each, _ in items if each.lane in batch.blocked
+        }
+        self._ask_what_others_did(failed)
         failed |= batch.refused
         if batch.refused or batch.blocked:
             try:
@@ -164,9 +174,19 @@ class FanOut:
             except StoreError as error:
                 failed |= dict.fromkeys(batch.refused, error)
         for place, waiting, _ in items:
-            reason = failed.get(waiting) or batch.blocked.get(waiting.lane)
-            if reason is not None:
-                yield place, reason
+            if waiting in failed:
+                yield place, failed[waiting]
+
+    def _ask_what_others_did(self, failed: dict[Waiting, E2ECrossError]) -> None:
+        """Leave out what another call has sent meanwhile."""
+        if failed:
+            messages = [(waiting.lane.recipient, waiting.message_id) for waiting in failed]
+            settled = are_settled(self._link.context, messages)
+            for waiting, is_sent in zip(list(failed), settled, strict=True):
+                if is_sent:
+                    del failed[waiting]
+                elif is_sent is False:
+                    failed[waiting] = refused_for_another()
 
     def _follow(
         self, messages: Sequence[Outgoing], places: Sequence[int]

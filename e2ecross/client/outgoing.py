@@ -18,8 +18,8 @@ from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, d
 from e2ecross.client.link import Link, ensure_session
 from e2ecross.device.bundles import repair_sessions
 from e2ecross.device.posting import (
+    are_settled,
     encrypt_waiting,
-    is_settled,
     is_something_due,
     next_lanes,
     next_of_lane,
@@ -40,7 +40,7 @@ from e2ecross.errors import (
 from e2ecross.state.outbox import Lane, LaneName, TurnKind, Waiting
 from e2ecross.wire.envelope import Envelope
 
-__all__ = ["flush_outbox", "send_waiting"]
+__all__ = ["flush_outbox", "refused_for_another", "send_waiting"]
 
 _FIRST_BATCH: Final = 16
 """While nothing is known of the way, little is read for it; then twice as much each time."""
@@ -67,20 +67,25 @@ def send_waiting(link: Link, address: Address, message_id: bytes) -> None:
         failure = deposit(link, batch, read_epoch_to_tell(context), wanted=[message_id])
         # A call that fails as a whole says nothing of the lane: the next flush begins with it.
         _settle(link, batch, wanted=message_id)
-        is_sent = is_settled(context, address, message_id)
+        (is_sent,) = are_settled(context, [(address, message_id)])
         if is_sent:
             return
         if is_sent is False:
             for waiting, reason in batch.refused.items():
                 if waiting.message_id == message_id:
                     raise reason
-            raise BackendRefused("the back end has refused the message: a notice says why")
+            raise refused_for_another()
         error = failure or batch.blocked.get(lane) or _held(link, lane)
         if isinstance(error, MailboxFull):
             take_back(context, address, message_id)
         if error is not None:
             raise error
         most = min(2 * most, MAX_ENVELOPES)
+
+
+def refused_for_another() -> BackendRefused:
+    """The error of a message of which another call has found that it is refused."""
+    return BackendRefused("the back end has refused the message: a notice says why")
 
 
 def _held(link: Link, lane: Lane) -> UntrustedIdentity | None:

@@ -18,6 +18,7 @@ from e2ecross.errors import (
     E2ECrossError,
     RecordCorrupted,
     RemoteError,
+    StoreTooNew,
     UntrustedIdentity,
     VersionDowngrade,
 )
@@ -97,7 +98,7 @@ def start_from_bundles(
             try:
                 with tx.savepoint():
                     results.append(_keep(context, tx, *session, now_ms))
-            except (UntrustedIdentity, RemoteError, RecordCorrupted) as error:
+            except (UntrustedIdentity, RemoteError, RecordCorrupted, StoreTooNew) as error:
                 results.append(without_frames(error))
     return results
 

@@ -17,7 +17,13 @@ from e2ecross.crypto.secret import without_frames
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.sending import checked_message_id, encrypt_content
 from e2ecross.device.settling import give_up
-from e2ecross.errors import LocalError, RecordCorrupted, UntrustedIdentity
+from e2ecross.errors import (
+    LocalError,
+    RecordCorrupted,
+    StoreError,
+    StoreTooNew,
+    UntrustedIdentity,
+)
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.outbox import (
@@ -53,8 +59,8 @@ __all__ = [
     "Pending",
     "Posted",
     "Turns",
+    "are_settled",
     "encrypt_waiting",
-    "is_settled",
     "is_something_due",
     "list_pending",
     "may_be_sent_again",
@@ -104,16 +110,16 @@ class Posted(NamedTuple):
 
     Attributes:
         waiting: where, and its envelope; None: it was sent before.
-        is_next: nothing stands before it in its lane.
+        is_alone: nothing else stands in its lane.
     """
 
     waiting: Waiting | None
-    is_next: bool
+    is_alone: bool
 
 
 def post_messages(
     context: Context, leftovers: Leftovers, messages: Sequence[Outgoing], content: Content
-) -> tuple[int, list[Posted | LocalError | RecordCorrupted]]:
+) -> tuple[int, list[Posted | LocalError | StoreError]]:
     """Encrypt content for recipients and put it into the outbox, unless it is or has been there.
 
     One transaction; what fails with one recipient touches no other.
@@ -132,7 +138,7 @@ def post_messages(
         SessionExhausted: the session has no message numbers left.
         RecordCorrupted: a record of the recipient is damaged.
     """
-    results: list[Posted | LocalError | RecordCorrupted] = []
+    results: list[Posted | LocalError | StoreError] = []
     with leftovers.going() as forget, WitnessedTransaction(context) as tx:
         forget(tx)
         now_ms = context.clock()
@@ -140,7 +146,7 @@ def post_messages(
             try:
                 with tx.savepoint():
                     result = _post(context, tx, message, content, now_ms)
-            except (LocalError, RecordCorrupted) as error:
+            except (LocalError, RecordCorrupted, StoreTooNew) as error:
                 results.append(without_frames(error))
                 continue
             results.append(result)
@@ -156,29 +162,31 @@ def _post(
     if not is_new and was_sent(tx, address, message_id, content, now_ms):
         number = find_message(tx, address, message_id)
         if number is None or record is None:
-            return Posted(None, is_next=False)
+            return Posted(None, is_alone=False)
         found = find_waiting(tx, Waiting(lane, number, message_id, None))
-        is_next = number == record.first and not record.code
-        return Posted(found or Waiting(lane, number, message_id, None), is_next=is_next)
+        is_alone = (record.first, record.next) == (number, number + 1) and not record.code
+        return Posted(found or Waiting(lane, number, message_id, None), is_alone=is_alone)
     if record is not None and record.untrusted_key:
         raise UntrustedIdentity(address, record.untrusted_key)
     envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
     keep_sent(tx, context.policy, address, message_id, content, now_ms)
     number = put_envelope(tx, envelope)
-    return Posted(Waiting(lane, number, message_id, envelope), is_next=record is None)
+    return Posted(Waiting(lane, number, message_id, envelope), is_alone=record is None)
 
 
-def is_settled(context: Context, address: Address, message_id: bytes) -> bool | None:
-    """Tell what became of a message (16 bytes of id) that was put into the outbox.
+def are_settled(context: Context, messages: Sequence[tuple[Address, bytes]]) -> list[bool | None]:
+    """Tell what became of messages that were put into the outbox, by recipient and id (16 bytes).
 
     Returns:
         True: the back end has it. None: it waits. False: somebody else has found that it is
         refused, and has left a notice.
     """
+    now_ms = context.clock()
     with context.store.transaction() as tx:
-        if find_message(tx, address, message_id) is not None:
-            return None
-        return is_known_id(tx, address, message_id, context.clock())
+        return [
+            is_known_id(tx, *message, now_ms) if find_message(tx, *message) is None else None
+            for message in messages
+        ]
 
 
 def is_something_due(context: Context, leftovers: Leftovers) -> bool:

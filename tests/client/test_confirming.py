@@ -104,6 +104,7 @@ def test_items_of_before_a_restart_are_closed_by_any_client_of_the_store(
     assert shown(again.receive()) == ["1"]
     budi.confirm(again.receive() + items)
     assert left(budi.device._context.store) == 0
+    ana.maintain()
     before = dump(ana.device._context.store)
     send(budi, ANA, "2")
     theirs = ana.receive()
