@@ -28,6 +28,7 @@ from e2ecross.crypto import kdf, passphrase
 from e2ecross.crypto.passphrase import Passphrase, PassphraseCost
 from e2ecross.crypto.secret import SecretTuple
 from e2ecross.device.identity_backup import open_backup, seal_backup
+from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.receiving import decode_ciphertext, decrypt_envelope
 from e2ecross.device.registering import Registration, Token
 from e2ecross.protocol import message_chain, pqxdh, ratchet
@@ -270,7 +271,7 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
     values: list[object] = [client, Resent(bytes(16), 1, content), request]
     with ana.store.transaction() as tx:
         token = Token(require_device(tx).backend_token)
-        values.append(Link(ana.device._context, CheckedBackend(backend), token))
+        values.append(Link(ana.device._context, CheckedBackend(backend), token, Leftovers()))
         values.append(Registration(token, token, True))
         keep_sent(tx, context.policy, BUDI, bytes(16), content, context.clock())
         put_envelope(tx, envelope)

@@ -23,6 +23,7 @@ from e2ecross import (
 )
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.link import Link, ensure_session
+from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.registering import Token
 from e2ecross.errors import (
     AuthenticationFailed,
@@ -187,7 +188,7 @@ def test_a_client_starts_no_older_session_with_who_has_offered_the_newer_one(
     assert budi.receive() == ["hello"]
     with ana.person.store.transaction() as tx:
         token = Token(require_device(tx).backend_token)
-    link = Link(ana.person.device._context, CheckedBackend(backend), token)
+    link = Link(ana.person.device._context, CheckedBackend(backend), token, Leftovers())
     backend.bundle_lie = lambda bundle: (
         stripped(bundle)
         if one_time

@@ -178,4 +178,4 @@ def test_the_app_is_asked_once_for_all_of_it(tmp_path: Path) -> None:
 
 
 def _token(who: Party) -> bytes:
-    return who.client._link().token.value
+    return who.client._way().token.value

@@ -239,7 +239,7 @@ def test_the_genuine_budi_after_the_back_end_has_stood_in() -> None:
     """Whose key the policy accepted in between: what was for Budi goes to Budi's key again."""
     policy = replace(FEW_PREKEYS, accept_changed_identity=True)
     backend, ana, budi, ids = scene(policy)
-    token = budi.client._link().token.value
+    token = budi.client._way().token.value
     backend.forget(BUDI)
     other = party(BUDI, backend, installation="of the back end's own")
     ask(other, ANA, [asking(ids[0])])
