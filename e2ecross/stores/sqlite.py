@@ -7,8 +7,9 @@ Rules:
   as soon as somebody else wrote in between.
 - After an error of SQLite a transaction is over: SQLite may have rolled it back by itself, and
   what came next would be committed alone.
-- Superseded records stay readable in the WAL until it is truncated: on `close`, and after
-  `TRUNCATE_EVERY` commits. In the file itself they are wiped (schema/0001.sql says how).
+- Superseded records stay readable in the WAL until they are overwritten or it is truncated: on
+  `close`, after a large commit, and after `TRUNCATE_EVERY` commits. In the file itself they are
+  wiped (schema/0001.sql says how).
 - Every error comes out as `StoreError`.
 """
 
@@ -35,7 +36,12 @@ from e2ecross.stores.sealing_header import (
     create_sealing,
     open_sealing,
 )
-from e2ecross.stores.sqlite_commit import TRUNCATE_EVERY, Block
+from e2ecross.stores.sqlite_commit import (
+    LARGE_WAL_BYTES,
+    RESTART_EVERY,
+    TRUNCATE_EVERY,
+    Block,
+)
 from e2ecross.stores.sqlite_connections import Connections
 from e2ecross.stores.sqlite_errors import as_store_errors
 from e2ecross.stores.sqlite_file import connect, create, recognise, use_wal
@@ -47,7 +53,7 @@ from e2ecross.stores.sqlite_schema import (
     wipe_old_key,
 )
 
-__all__ = ["TRUNCATE_EVERY", "SQLiteStore"]
+__all__ = ["LARGE_WAL_BYTES", "RESTART_EVERY", "TRUNCATE_EVERY", "SQLiteStore"]
 
 
 class SQLiteStore:
