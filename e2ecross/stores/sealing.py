@@ -16,7 +16,7 @@ genuine value opens; that is for the operation counter of the device to notice, 
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
 
@@ -43,6 +43,7 @@ _Where = tuple[Table, bytes, bytes]  # a table, and look-up keys as the store ha
 
 _VERSION_BYTE: Final = b"\x01"
 _MAX_PLACES: Final = 4_096  # remembered at most, some hundred bytes each
+_TELL_EVERY: Final = 256  # records that are sealed anew; some milliseconds
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -241,18 +242,22 @@ class SealedTransaction(ValuesAsBytes):
         return self._sealer.place(table, partition, row)
 
 
-def reseal(transaction: Transaction, old: Sealer | None, new: Sealer) -> None:
+def reseal(
+    transaction: Transaction, old: Sealer | None, new: Sealer, tell: Callable[[int], object]
+) -> None:
     """Seal every record anew, under the look-up keys of the new sealer, within one transaction.
 
     Args:
         transaction: of the store itself, not seen through a seal.
         old: what the records are sealed with now; None when they are in the clear.
         new: of other subkeys than `old`.
+        tell: called every 256 records with how many are done. What it raises passes.
 
     Raises:
         RecordCorrupted: a record does not open; roll the transaction back.
     """
     sealed = new.wrap(transaction)
+    done = 0
     for table in Table:
         # The look-up keys first, because a table must not change during a walk. New partitions are
         # keyed hashes, so they never meet an old one.
@@ -266,6 +271,9 @@ def reseal(transaction: Transaction, old: Sealer | None, new: Sealer) -> None:
             if old is not None:
                 place = old.open((table, partition, row), record)
             sealed.put(table, *place)
+            done += 1
+            if not done % _TELL_EVERY:
+                tell(done)
 
 
 def _place_data(where: _Where) -> bytes:
