@@ -26,7 +26,7 @@ from e2ecross.protocol import safety_number
 from e2ecross.relay import RelayLimits
 from e2ecross.stores import Table, sealing_header
 from e2ecross.stores.checks import DEFAULT_BUSY_TIMEOUT_MS
-from e2ecross.stores.sqlite import TRUNCATE_EVERY
+from e2ecross.stores.sqlite import LARGE_WAL_BYTES, RESTART_EVERY, TRUNCATE_EVERY
 from e2ecross.wire import limits
 from e2ecross.wire._pb.e2ecross.v1 import (
     address_pb2,
@@ -344,7 +344,13 @@ def test_the_methods_of_a_backend_are_as_many_as_it_says() -> None:
 def test_the_numbers_of_the_stores_are_those_of_the_code() -> None:
     text = " ".join(STORAGE.read_text("utf-8").split())
     assert f"`busy_timeout_ms` ({DEFAULT_BUSY_TIMEOUT_MS:,} by default)" in text
-    assert f"after {TRUNCATE_EVERY} commits" in text
+    assert f"written back every {RESTART_EVERY} commits" in text
+    assert f"truncated every {TRUNCATE_EVERY} commits" in text
+    assert f"the states of the last {TRUNCATE_EVERY} commits" in text
+    assert f"more than {LARGE_WAL_BYTES:,} bytes" in text
+    model = " ".join((DOCS / "security-model.md").read_text("utf-8").split())
+    assert f"after {TRUNCATE_EVERY} commits to the file" in model
+    assert f"more than {LARGE_WAL_BYTES:,} bytes" in model
     assert f"keeps {sealing_header._HEADER_BYTES} bytes by which it knows its key" in text
     assert f"keeps {sealing_header._PASSPHRASE_HEADER_BYTES} bytes: kind 2" in text
     assert f"1 to {MAX_PASSPHRASE_BYTES:,} bytes" in text

@@ -85,6 +85,7 @@ def claim(
     taken = directory.is_registered(connection, address)
     if taken is allowed:
         directory.claim(connection, address, token)
+        mailbox.make(connection, address)
         mailbox.drop_all(connection, address, limits, now_ms)
         return None
     return taken
@@ -175,6 +176,4 @@ def _deposit(
             f"the envelope has {len(encoded)} bytes, this back end carries up to "
             f"{limits.envelope_bytes}"
         )
-    if not directory.is_registered(connection, envelope.recipient):
-        raise UnknownRecipient(f"{envelope.recipient} is not registered")
     mailbox.deposit(connection, envelope, encoded, limits)

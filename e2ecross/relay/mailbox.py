@@ -20,17 +20,24 @@ from collections.abc import Iterable
 from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.errors import MailboxFull
+from e2ecross.errors import MailboxFull, UnknownRecipient
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import read_row, read_rows, require_row
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Waiting
 
-__all__ = ["deposit", "drop_all", "fetch", "forget_expired", "remove", "waiting"]
+__all__ = ["deposit", "drop_all", "fetch", "forget_expired", "make", "remove", "waiting"]
 
 _FORGET_BATCH: Final = 100
 """Expired triples deleted with a call, beside one for each of its envelopes: more than the call
 adds, and little work."""
+
+
+def make(connection: sqlite3.Connection, address: Address) -> None:
+    """Make the mailbox of an address that is registered, unless it has one."""
+    connection.execute(
+        "INSERT INTO mailboxes (recipient) VALUES (?) ON CONFLICT DO NOTHING", (str(address),)
+    )
 
 
 def deposit(
@@ -40,26 +47,28 @@ def deposit(
 
     Args:
         connection: inside a writing transaction.
-        envelope: what `encoded` says; its recipient is registered.
+        envelope: what `encoded` says.
         encoded: the bytes to keep.
         limits: how many may wait.
 
     Raises:
+        UnknownRecipient: nobody is registered there.
         MailboxFull: the mailbox is full, or what is left is for other senders; nothing was changed.
     """
+    recipient, sender = str(envelope.recipient), str(envelope.sender.user_id)
     triple = _triple_sha256(envelope)
-    known = connection.execute("SELECT 1 FROM deposits WHERE triple_sha256 = ?", (triple,))
+    known = connection.execute(
+        "SELECT 1 FROM deposits WHERE recipient = ? AND triple_sha256 = ?", (recipient, triple)
+    )
     if known.fetchone() is not None:
         return
-    recipient, sender = str(envelope.recipient), str(envelope.sender.user_id)
     _require_room(connection, recipient, sender, limits)
-    number = connection.execute(
-        "INSERT INTO mailbox (recipient, sender, envelope) VALUES (?, ?, ?)",
-        (recipient, sender, encoded),
-    ).lastrowid
     connection.execute(
-        "INSERT INTO deposits (triple_sha256, recipient, number) VALUES (?, ?, ?)",
-        (triple, recipient, number),
+        "INSERT INTO mailbox (recipient, sender, envelope, triple_sha256) VALUES (?, ?, ?, ?)",
+        (recipient, sender, encoded, triple),
+    )
+    connection.execute(
+        "INSERT INTO deposits (recipient, triple_sha256) VALUES (?, ?)", (recipient, triple)
     )
 
 
@@ -101,19 +110,24 @@ def remove(
     """
     recipient = str(address)
     (place,) = require_row(
-        connection, "SELECT acknowledged FROM accounts WHERE address = ?", (recipient,), int
+        connection, "SELECT acknowledged FROM mailboxes WHERE recipient = ?", (recipient,), int
     )
     for number in numbers:
-        removed = connection.execute(
-            "DELETE FROM mailbox WHERE number = ? AND recipient = ?", (number, recipient)
-        )
-        if removed.rowcount:
+        found = connection.execute(
+            "SELECT triple_sha256 FROM mailbox WHERE number = ? AND recipient = ?",
+            (number, recipient),
+        ).fetchone()
+        if found is not None:
+            connection.execute("DELETE FROM mailbox WHERE number = ?", (number,))
             place += 1
             connection.execute(
-                "UPDATE deposits SET place = ?, forget_at_ms = ? WHERE number = ?",
-                (place, now_ms + limits.remembered_ms, number),
+                "UPDATE deposits SET place = ?, forget_at_ms = ?"
+                " WHERE recipient = ? AND triple_sha256 = ?",
+                (place, now_ms + limits.remembered_ms, recipient, found[0]),
             )
-    connection.execute("UPDATE accounts SET acknowledged = ? WHERE address = ?", (place, recipient))
+    connection.execute(
+        "UPDATE mailboxes SET acknowledged = ? WHERE recipient = ?", (place, recipient)
+    )
     connection.execute(
         "DELETE FROM deposits WHERE recipient = ? AND place <= ?",
         (recipient, place - limits.remembered_messages),
@@ -138,8 +152,8 @@ def forget_expired(connection: sqlite3.Connection, now_ms: int, envelopes: int) 
         envelopes: how many are to be deposited.
     """
     connection.execute(
-        "DELETE FROM deposits WHERE triple_sha256 IN (SELECT triple_sha256 FROM deposits"
-        " WHERE forget_at_ms <= ? ORDER BY forget_at_ms LIMIT ?)",
+        "DELETE FROM deposits WHERE (recipient, triple_sha256) IN (SELECT recipient, triple_sha256"
+        " FROM deposits WHERE forget_at_ms <= ? ORDER BY forget_at_ms LIMIT ?)",
         (now_ms, _FORGET_BATCH + envelopes),
     )
 
@@ -147,9 +161,12 @@ def forget_expired(connection: sqlite3.Connection, now_ms: int, envelopes: int) 
 def _require_room(
     connection: sqlite3.Connection, recipient: str, sender: str, limits: RelayLimits
 ) -> None:
-    (count,) = require_row(
-        connection, "SELECT waiting FROM accounts WHERE address = ?", (recipient,), int
+    row = read_row(
+        connection, "SELECT waiting FROM mailboxes WHERE recipient = ?", (recipient,), int
     )
+    if row is None:
+        raise UnknownRecipient(f"{recipient} is not registered")
+    (count,) = row
     if count < limits.mailbox_messages:
         return
     most = limits.mailbox_messages + limits.mailbox_reserve

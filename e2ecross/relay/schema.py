@@ -39,8 +39,6 @@ SCHEMA: Final[tuple[str, ...]] = (
     CREATE TABLE accounts (
         address TEXT PRIMARY KEY,
         token_sha256 BLOB NOT NULL,
-        waiting INTEGER NOT NULL DEFAULT 0,  -- rows in mailbox; kept by the triggers below
-        acknowledged INTEGER NOT NULL DEFAULT 0,  -- envelopes ever acknowledged
         registration_id INTEGER,
         identity_key BLOB,
         signed_prekey_id INTEGER,
@@ -90,16 +88,28 @@ SCHEMA: Final[tuple[str, ...]] = (
     ) WITHOUT ROWID
     """,
     "CREATE INDEX prekey_requests_by_time ON prekey_requests (forget_at_ms)",
+    # What is counted of each account's mailbox. A table of its own, because every deposit changes
+    # it: an account's row is large, and there are a hundred of these in a page.
+    """
+    CREATE TABLE mailboxes (
+        recipient TEXT PRIMARY KEY,
+        waiting INTEGER NOT NULL DEFAULT 0,  -- rows in mailbox; kept by the triggers below
+        acknowledged INTEGER NOT NULL DEFAULT 0  -- envelopes ever acknowledged
+    ) WITHOUT ROWID
+    """,
     # The envelopes that wait, as they were deposited. AUTOINCREMENT, because a number that a
-    # device has acknowledged must never name another envelope as long as the file lives. The sender
-    # is the user that deposited, `whatsapp:ana`, as long as the envelope waits (which says it too);
+    # device has acknowledged must never name another envelope as long as the file lives; and in the
+    # order of numbers, so that nothing is copied between pages, which would leave traces that
+    # secure_delete does not wipe. The sender is the user that deposited, `whatsapp:ana`, as long as
+    # the envelope waits (which says it too); the triple is that of its row in deposits. Both are
     # NULL for what an operator put there: counted for nobody.
     """
     CREATE TABLE mailbox (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         recipient TEXT NOT NULL,
         envelope BLOB NOT NULL,
-        sender TEXT
+        sender TEXT,
+        triple_sha256 BLOB
     )
     """,
     "CREATE INDEX mailbox_of_recipient ON mailbox (recipient, number)",
@@ -112,15 +122,16 @@ SCHEMA: Final[tuple[str, ...]] = (
     ) WITHOUT ROWID
     """,
     # What was deposited, to know a repetition: SHA-256 of (sender, recipient, message id), so that
-    # who wrote to whom is not kept after delivery. The last two are NULL while the envelope waits;
-    # then `place` is how many the recipient had acknowledged with it, to find those too many.
+    # who wrote to whom is not kept after delivery. By recipient, so that those of one mailbox lie
+    # together. The last two are NULL while the envelope waits; then `place` is how many the
+    # recipient had acknowledged with it, to find those too many.
     """
     CREATE TABLE deposits (
-        triple_sha256 BLOB PRIMARY KEY,
         recipient TEXT NOT NULL,
-        number INTEGER NOT NULL UNIQUE,
+        triple_sha256 BLOB NOT NULL,
         place INTEGER,
-        forget_at_ms INTEGER
+        forget_at_ms INTEGER,
+        PRIMARY KEY (recipient, triple_sha256)
     ) WITHOUT ROWID
     """,
     """
@@ -133,18 +144,18 @@ SCHEMA: Final[tuple[str, ...]] = (
     """,
     """
     CREATE TRIGGER envelope_in AFTER INSERT ON mailbox BEGIN
-        UPDATE accounts SET waiting = waiting + 1 WHERE address = NEW.recipient;
+        UPDATE mailboxes SET waiting = waiting + 1 WHERE recipient = NEW.recipient;
     END
     """,
     """
     CREATE TRIGGER envelope_out AFTER DELETE ON mailbox BEGIN
-        UPDATE accounts SET waiting = waiting - 1 WHERE address = OLD.recipient;
+        UPDATE mailboxes SET waiting = waiting - 1 WHERE recipient = OLD.recipient;
     END
     """,
     """
     CREATE TRIGGER envelope_moved AFTER UPDATE OF recipient ON mailbox BEGIN
-        UPDATE accounts SET waiting = waiting - 1 WHERE address = OLD.recipient;
-        UPDATE accounts SET waiting = waiting + 1 WHERE address = NEW.recipient;
+        UPDATE mailboxes SET waiting = waiting - 1 WHERE recipient = OLD.recipient;
+        UPDATE mailboxes SET waiting = waiting + 1 WHERE recipient = NEW.recipient;
     END
     """,
     f"""

@@ -10,6 +10,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.crypto.entropy import EntropySource
@@ -18,7 +19,7 @@ from e2ecross.crypto.secret import Secret
 from e2ecross.errors import NoDevice, RecordCorrupted
 from e2ecross.state.policy import Policy
 from e2ecross.state.witness import CheckedWitness, EpochWatch
-from e2ecross.stores.base import Store, Table, Transaction
+from e2ecross.stores.base import Codec, Store, Table, Transaction
 from e2ecross.wire.records import DeviceRecord
 from e2ecross.wire.service_id import encode_addresses
 
@@ -36,6 +37,8 @@ __all__ = [
 
 Clock = Callable[[], int]
 """Returns milliseconds since 1970."""
+
+_DEVICE: Final = Codec(DeviceRecord.encode, DeviceRecord.decode)
 
 
 def system_clock() -> int:
@@ -108,8 +111,7 @@ def address_from_key(key: bytes) -> Address:
 
 def load_device(tx: Transaction) -> DeviceRecord | None:
     """Return the record of the device in this store, or None."""
-    data = tx.get(Table.DEVICE, b"")
-    return None if data is None else DeviceRecord.decode(data)
+    return tx.get_value(Table.DEVICE, b"", b"", _DEVICE)
 
 
 def require_device(tx: Transaction) -> DeviceRecord:
@@ -126,7 +128,7 @@ def require_device(tx: Transaction) -> DeviceRecord:
 
 def save_device(tx: Transaction, device: DeviceRecord) -> None:
     """Write the record of the device."""
-    tx.put(Table.DEVICE, b"", b"", device.encode())
+    tx.put_value(Table.DEVICE, b"", b"", device, _DEVICE)
 
 
 def open_context(

@@ -12,11 +12,12 @@ Rules:
 from dataclasses import dataclass
 from typing import Final
 
-from e2ecross.stores.base import Table, Transaction
+from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.shelf_records import GenerationRecord, decode_shelf, encode_shelf
 
 __all__ = ["FoundRow", "Shelf"]
 
+_SHELF: Final = Codec(encode_shelf, decode_shelf)
 _NUMBER_BYTES: Final = 4
 _GENERATIONS: Final = 5
 """One is filled, four quarters of the time stand behind it."""
@@ -101,11 +102,10 @@ class Shelf:
             if tx.clear(self.table, self._partition(generations[0]), _DELETED_AT_ONCE):
                 break
             del generations[0]
-        tx.put(self.table, b"", self.name, encode_shelf(tuple(generations)))
+        tx.put_value(self.table, b"", self.name, tuple(generations), _SHELF)
 
     def _load(self, tx: Transaction) -> tuple[GenerationRecord, ...]:
-        data = tx.get(self.table, b"", self.name)
-        return () if data is None else decode_shelf(data)
+        return tx.get_value(self.table, b"", self.name, _SHELF) or ()
 
     def _is_over(self, generation: GenerationRecord, now_ms: int) -> bool:
         return now_ms - generation.opened_at_ms >= self.kept_ms + self.kept_ms // 4

@@ -11,7 +11,7 @@ Rules:
 from typing import Final
 
 from e2ecross.state.policy import Policy
-from e2ecross.stores.base import Table, Transaction
+from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.records import UpkeepRecord
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
 UPKEEP_ROW: Final = b"upkeep"
 MAX_STORED_PREKEYS: Final = 1_000
 """Unused one-time prekeys of either kind: the largest publication; then the oldest go."""
+_UPKEEP: Final = Codec(UpkeepRecord.encode, UpkeepRecord.decode)
 _MAX_IDS_A_DAY: Final = 2_500
 _HOUR_MS: Final = 60 * 60 * 1000
 _DAY_MS: Final = 24 * _HOUR_MS
@@ -65,8 +66,7 @@ def was_refused_lately(tx: Transaction, now_ms: int) -> bool:
 
 
 def _load(tx: Transaction, now_ms: int) -> UpkeepRecord:
-    data = tx.get(Table.DEVICE, b"", UPKEEP_ROW)
-    record = UpkeepRecord() if data is None else UpkeepRecord.decode(data)
+    record = tx.get_value(Table.DEVICE, b"", UPKEEP_ROW, _UPKEEP) or UpkeepRecord()
     if not _is_within(record.hour_started_at_ms, now_ms, _HOUR_MS):
         record = record._replace(hour_started_at_ms=now_ms, made=0)
     if not _is_within(record.day_started_at_ms, now_ms, _DAY_MS):
@@ -75,7 +75,7 @@ def _load(tx: Transaction, now_ms: int) -> UpkeepRecord:
 
 
 def _save(tx: Transaction, record: UpkeepRecord) -> None:
-    tx.put(Table.DEVICE, b"", UPKEEP_ROW, record.encode())
+    tx.put_value(Table.DEVICE, b"", UPKEEP_ROW, record, _UPKEEP)
 
 
 def _is_within(since_ms: int, now_ms: int, period_ms: int) -> bool:

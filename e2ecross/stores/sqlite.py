@@ -7,17 +7,19 @@ Rules:
   as soon as somebody else wrote in between.
 - After an error of SQLite a transaction is over: SQLite may have rolled it back by itself, and
   what came next would be committed alone.
-- Superseded records stay readable in the WAL until it is truncated: on `close`, and after
-  `TRUNCATE_EVERY` commits. In the file itself they are wiped (schema/0001.sql says how).
+- Superseded records stay readable in the WAL until they are overwritten or it is truncated: on
+  `close`, after a large commit, and after `TRUNCATE_EVERY` commits. In the file itself they are
+  wiped (schema/0001.sql says how).
 - Every error comes out as `StoreError`.
 """
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import NoReturn, Self, SupportsIndex
 
-from e2ecross.arguments import forgets_secrets, require_file_name
+from e2ecross.arguments import forgets_secrets, require_callable, require_file_name
 from e2ecross.errors import InvalidArgument, StoreBusy
 from e2ecross.stores.base import Transaction
 from e2ecross.stores.checks import (
@@ -35,7 +37,12 @@ from e2ecross.stores.sealing_header import (
     create_sealing,
     open_sealing,
 )
-from e2ecross.stores.sqlite_commit import TRUNCATE_EVERY, Block
+from e2ecross.stores.sqlite_commit import (
+    LARGE_WAL_BYTES,
+    RESTART_EVERY,
+    TRUNCATE_EVERY,
+    Block,
+)
 from e2ecross.stores.sqlite_connections import Connections
 from e2ecross.stores.sqlite_errors import as_store_errors
 from e2ecross.stores.sqlite_file import connect, create, recognise, use_wal
@@ -47,7 +54,7 @@ from e2ecross.stores.sqlite_schema import (
     wipe_old_key,
 )
 
-__all__ = ["TRUNCATE_EVERY", "SQLiteStore"]
+__all__ = ["LARGE_WAL_BYTES", "RESTART_EVERY", "TRUNCATE_EVERY", "SQLiteStore"]
 
 
 class SQLiteStore:
@@ -122,6 +129,7 @@ class SQLiteStore:
         key: bytes | None = None,
         passphrase: str | bytes | None = None,
         passphrase_cost: PassphraseCost | str = PassphraseCost.MODERATE,
+        progress: Callable[[int, int], object] | None = None,
     ) -> bool:
         """Seal every record anew, under a new key or passphrase, in one transaction.
 
@@ -133,6 +141,9 @@ class SQLiteStore:
             key: 32 bytes, secret; or:
             passphrase: text or bytes, secret.
             passphrase_cost: how much work deriving the key from it is.
+            progress: called with how many steps are done, every 256, and how many there are: one
+                for each record, and one for rewriting the file in the end. It is inside the
+                transaction and may not use the store. What it raises is an interrupt.
 
         Returns:
             Whether all traces of the old key are gone from the files. If not, because somebody was
@@ -145,24 +156,25 @@ class SQLiteStore:
             LocalError: there is not enough memory for the passphrase.
         """
         new_key = check_store_key(key, passphrase, passphrase_cost)
+        if progress is not None:
+            require_callable("progress", progress)
         header = create_sealing(new_key, self._entropy)
         sealer = open_sealing(new_key, header, self._entropy)
         if sealer is None:
             raise InvalidArgument("key or passphrase must be given: a store is not unsealed")
         block = Block(self._file, self._connections)
         with block:
-            reseal(block.transaction, self._file.sealing[1], sealer)
+            steps = block.transaction.count_all() + 1
+            tell = _teller(progress, steps)
+            tell(0)
+            reseal(block.transaction, self._file.sealing[1], sealer, tell)
             with as_store_errors(self._file.path):
                 replace_sealing(block.way.connection, header)
             block.transaction.has_written = True  # also where there was nothing to reseal
             block.new_sealing = (header, sealer)
-        connections = self._connections()
-        try:
-            with Stay(connections.gate, self._busy_timeout_ms):
-                connections.clear_leftovers()
-                return not block.way.closed and wipe_old_key(block.way.connection)
-        except StoreBusy:
-            return False
+        is_wiped = self._wipe(block)
+        tell(steps)
+        return is_wiped
 
     def close(self) -> None:
         """Truncate the WAL and close the connections of all threads of this process.
@@ -220,6 +232,16 @@ class SQLiteStore:
                 connection.close()
         return OpenedFile(path, place, sealing, generation)
 
+    def _wipe(self, block: Block) -> bool:
+        """Wipe what is left of the old key, on the connection that has changed it."""
+        connections = self._connections()
+        try:
+            with Stay(connections.gate, self._busy_timeout_ms):
+                connections.clear_leftovers()
+                return not block.way.closed and wipe_old_key(block.way.connection)
+        except StoreBusy:
+            return False
+
     def _connections(self) -> Connections:
         """Those of this process."""
         pid = os.getpid()
@@ -227,3 +249,8 @@ class SQLiteStore:
         return self._by_process.get(pid) or self._by_process.setdefault(
             pid, Connections(self._file.path, self._busy_timeout_ms, self._cached_values)
         )
+
+
+def _teller(progress: Callable[[int, int], object] | None, steps: int) -> Callable[[int], object]:
+    """What is called with how many steps are done."""
+    return lambda done: None if progress is None else progress(done, steps)

@@ -27,12 +27,20 @@ from e2ecross.stores.sqlite_schema import pragma_value, write_generation
 from e2ecross.stores.sqlite_transaction import SQLiteTransaction
 from e2ecross.stores.value_cache import CachingTransaction
 
-__all__ = ["TRUNCATE_EVERY", "Block"]
+__all__ = ["LARGE_WAL_BYTES", "RESTART_EVERY", "TRUNCATE_EVERY", "Block"]
 
-TRUNCATE_EVERY: Final = 64
+RESTART_EVERY: Final = 32
+"""Commits to a file, by whatever process, after which its WAL is written back and begun anew: the
+next ones overwrite its front. A commit over bytes that the file has already costs half of one that
+makes it longer."""
+
+TRUNCATE_EVERY: Final = 256
 """Commits to a file, by whatever process, between two truncations of its WAL: bounds how many
-superseded states a thief of the files finds, for less than a tenth of the time that the commits
-themselves need."""
+superseded states a thief of the files finds in what was not overwritten."""
+
+LARGE_WAL_BYTES: Final = 1024 * 1024
+"""A commit that leaves a longer WAL truncates it at once: what follows would not overwrite it soon.
+Thirty-two ordinary ones write a quarter of that."""
 
 _TRUNCATE_AGAIN: Final = 8  # commits until the next try when somebody was reading
 
@@ -176,7 +184,7 @@ class Block(Turn):
             file.sealing = self.new_sealing or file.sealing
             way.data_version = seen
             connections.in_use = None
-        _truncate_now_and_then(connections, way, file)
+        _tidy_wal(connections, way, file)
 
     def _undo(self) -> None:
         self._refuse()
@@ -191,17 +199,23 @@ class Block(Turn):
             self.transaction.abandon()
 
 
-def _truncate_now_and_then(connections: Connections, way: Way, file: OpenedFile) -> None:
-    """Truncate the WAL if it is time to, unless somebody is reading."""
+def _tidy_wal(connections: Connections, way: Way, file: OpenedFile) -> None:
+    """Truncate the WAL or begin it anew if it is time to, unless somebody is reading."""
     generation, due = file.generation, connections.truncate_at
-    if generation % TRUNCATE_EVERY and (due is None or generation < due):
+    if due is not None and generation < due:
+        return
+    if due is not None or not generation % TRUNCATE_EVERY or file.wal_bytes > LARGE_WAL_BYTES:
+        mode = "TRUNCATE"
+    elif not generation % RESTART_EVERY:
+        mode = "RESTART"
+    else:
         return
     connections.truncate_at = generation + _TRUNCATE_AGAIN
     # Best effort, without waiting: the commit stands, whatever happens here.
     with suppress(sqlite3.Error, OSError, StoreError):
         connections.be_hasty(way)
         try:
-            busy = way.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            busy = way.connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchone()[0]
         finally:
             connections.be_patient(way)
         if not busy:

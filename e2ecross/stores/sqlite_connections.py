@@ -70,8 +70,8 @@ class Connections:
         gate: lets one thread at a time in.
         in_use: what a transaction was begun on that is not in order yet.
         values: what was read and written, as long as no other connection has written.
-        truncate_at: from which generation on the WAL has to be truncated; None: at the next round
-            one.
+        truncate_at: from which generation on to try again to truncate the WAL, after somebody was
+            reading; None: nobody was.
         wal: where the WAL is that the open connections have; None when there are none.
     """
 

@@ -49,9 +49,19 @@ class OpenedFile:
     Attributes:
         closed: whether the store has been closed.
         next_sealing: what the file may have instead of `sealing`, by a `rekey` of this object.
+        wal_bytes: how long the WAL was when it was last looked at.
     """
 
-    __slots__ = ("_wal_path", "closed", "generation", "next_sealing", "path", "place", "sealing")
+    __slots__ = (
+        "_wal_path",
+        "closed",
+        "generation",
+        "next_sealing",
+        "path",
+        "place",
+        "sealing",
+        "wal_bytes",
+    )
 
     def __init__(self, path: str, place: Place, sealing: Sealing, generation: int) -> None:
         self.path = path
@@ -60,6 +70,7 @@ class OpenedFile:
         self.generation = generation
         self.next_sealing: Sealing | None = None
         self.closed = False
+        self.wal_bytes = 0
         self._wal_path = f"{os.path.realpath(path)}-wal"  # as SQLite names it
 
     def wal_place(self) -> Place | None:
@@ -68,6 +79,7 @@ class OpenedFile:
             found = os.stat(self._wal_path)
         except FileNotFoundError:
             return None
+        self.wal_bytes = found.st_size
         return found.st_dev, found.st_ino
 
     def check_place(self, wal: Place | None) -> Stamp:

@@ -3,7 +3,7 @@
 
 The attacker: has recorded every envelope, and copies the file and its WAL from a running process.
 They open the copy as a store, and try every run of 32 bytes of the files that a length precedes.
-A known limit, shown too: the WAL keeps superseded records until it is truncated, after 64 commits
+A known limit, shown too: the WAL keeps superseded records until it is truncated, after 256 commits
 and when the store is closed. See docs/security-model.md, Keys that are kept longer.
 """
 

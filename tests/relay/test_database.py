@@ -256,7 +256,7 @@ def test_closing_waits_for_calls_of_other_threads(path: Path) -> None:
     def work(raw: sqlite3.Connection) -> None:
         inside.set()
         assert go_on.wait(10)
-        raw.execute("UPDATE accounts SET waiting = 0")
+        raw.execute("UPDATE mailboxes SET waiting = 0")
 
     with ThreadPoolExecutor(2) as pool:
         working = pool.submit(relay._database.write, work)

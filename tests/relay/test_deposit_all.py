@@ -233,7 +233,7 @@ def test_a_damaged_row_of_one_recipient_decides_over_no_other(relay: Relay, path
     register(relay, TOKO)
     operator = sqlite3.connect(path)
     with operator:
-        operator.execute("UPDATE accounts SET waiting = 'x' WHERE address = ?", (str(TOKO),))
+        operator.execute("UPDATE mailboxes SET waiting = 'x' WHERE recipient = ?", (str(TOKO),))
     operator.close()
     answer = deposit(relay, data(1, TOKO), data(2), data(3, TOKO), data(4), epoch=3)
     assert refused(answer) == {0: BackendError, 2: BackendError}

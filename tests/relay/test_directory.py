@@ -497,16 +497,24 @@ def test_keys_that_somebody_damaged_in_the_file(relay: Relay, path: Path, damage
 
 @pytest.mark.parametrize("value", ["7", "7.5", "'text'", "NULL", "x'05'"])
 @pytest.mark.parametrize(
-    "column", ["waiting", "acknowledged", "epoch", "published_epoch", "replaced_epoch"]
+    "column",
+    [
+        "mailboxes.waiting",
+        "mailboxes.acknowledged",
+        "accounts.epoch",
+        "accounts.published_epoch",
+        "accounts.replaced_epoch",
+    ],
 )
 def test_numbers_that_somebody_damaged_in_the_file(
     relay: Relay, path: Path, column: str, value: str
 ) -> None:
     relay.publish(token(ANA), published(ANA, range(1, 2)))
     connection = sqlite3.connect(path)
+    table, _, name = column.partition(".")
     try:
         with connection:
-            connection.execute(f"UPDATE accounts SET {column} = {value}")  # noqa: S608
+            connection.execute(f"UPDATE {table} SET {name} = {value}")  # noqa: S608
     except sqlite3.IntegrityError:
         return  # SQLite itself would not have it
     finally:

@@ -358,7 +358,7 @@ def test_the_count_stays_true_when_the_operator_changes_the_mailbox(path: Path) 
             operator.execute("UPDATE mailbox SET recipient = ? WHERE number = 1", (str(TOKO),))
             operator.execute("UPDATE mailbox SET recipient = 'x:nobody.1' WHERE number = 2")
             operator.execute("DELETE FROM mailbox WHERE number = 3")
-            counts = operator.execute("SELECT waiting FROM accounts ORDER BY address").fetchall()
+            counts = operator.execute("SELECT waiting FROM mailboxes ORDER BY recipient").fetchall()
         operator.close()
         assert counts == [(1,), (1,), (0,)]  # budi, toko-kopi, ana
         assert relay.waiting(BUDI) == [envelope(ANA, BUDI, 2)]

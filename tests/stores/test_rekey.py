@@ -237,6 +237,50 @@ def test_threads_of_one_object_go_on_through_a_change(path: Path) -> None:
     SQLiteStore(path, key=bytes([3]) * 32).close()
 
 
+@pytest.mark.parametrize("rows", [0, 1, 255, 256, 700])
+def test_progress_tells_of_each_step(path: Path, rows: int) -> None:
+    told: list[tuple[int, int]] = []
+    with SQLiteStore(path) as store:
+        fill(store, rows)
+        assert store.rekey(key=KEY, progress=lambda *steps: told.append(steps))
+    done = [*range(0, rows + 1, 256), rows + 1]
+    assert told == [(number, rows + 1) for number in done]
+
+
+def test_progress_that_is_no_function_is_refused(path: Path) -> None:
+    progress: Any = 7
+    with SQLiteStore(path) as store:
+        with pytest.raises(InvalidArgument, match="progress must be a function"):
+            store.rekey(key=KEY, progress=progress)
+        assert store.rekey(key=KEY)
+
+
+@pytest.mark.parametrize("at", [0, 256, 512, 601])
+def test_an_interrupt_in_progress_leaves_one_key_and_everything(path: Path, at: int) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done == at:
+            raise KeyboardInterrupt
+
+    store = SQLiteStore(path, key=KEY)
+    filled = fill(store, 600)
+    with pytest.raises(KeyboardInterrupt):
+        store.rekey(key=NEW_KEY, progress=interrupt)
+    assert content_of(store) == filled
+    increment(store)
+    store.close()
+    with pytest.raises(WrongStoreKey):
+        SQLiteStore(path, key=KEY if at > 600 else NEW_KEY)
+    SQLiteStore(path, key=NEW_KEY if at > 600 else KEY).close()
+
+
+def test_progress_may_not_use_the_store(path: Path) -> None:
+    with SQLiteStore(path, key=KEY) as store:
+        filled = fill(store)
+        with pytest.raises(StoreError, match="open in this thread"):
+            store.rekey(key=NEW_KEY, progress=lambda *_: increment(store))
+        assert content_of(store) == filled
+
+
 def test_a_failure_in_the_middle_keeps_the_old_key(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from e2ecross.errors import InvalidArgument, StoreBusy, StoreError, WrongStoreKey
 from e2ecross.stores import SQLiteStore, Table
-from e2ecross.stores.sqlite import TRUNCATE_EVERY
+from e2ecross.stores.sqlite import LARGE_WAL_BYTES, RESTART_EVERY, TRUNCATE_EVERY
 from e2ecross.stores.sqlite_schema import PAGE_BYTES
 from tests.stores.support import KEY, WAIT_SECONDS, files, get, increment, put
 
@@ -370,6 +370,55 @@ def test_a_reader_delays_truncation_but_nothing_else(path: Path) -> None:
     assert secret in files(path)["store.db-wal"]
     reader.close()
     for _ in range(TRUNCATE_EVERY):
+        increment(store)
+    assert not [name for name, data in files(path).items() if secret in data]
+    store.close()
+
+
+def test_a_wal_does_not_grow_between_truncations(path: Path) -> None:
+    store = SQLiteStore(path)
+    increment(store)
+    for _ in range(RESTART_EVERY):
+        increment(store)
+    wal = files(path)["store.db-wal"]
+    assert 0 < len(wal) < LARGE_WAL_BYTES / 4
+    for _ in range(TRUNCATE_EVERY // 2):
+        increment(store)
+        after = files(path)["store.db-wal"]
+        # As long as before: one checkpoint later its front is another, and its end is the old one.
+        assert len(after) <= len(wal) + 4 * PAGE_BYTES
+        assert len(after) >= len(wal)
+    store.close()
+
+
+@pytest.mark.parametrize("size", [LARGE_WAL_BYTES // 4, LARGE_WAL_BYTES])
+def test_a_large_batch_leaves_nothing_in_the_wal(size: int, path: Path) -> None:
+    secret = b"a secret that was superseded...."
+    record = secret * 128
+    store = SQLiteStore(path)
+    for _ in range(2):  # superseded by the second
+        with store.transaction() as transaction:
+            for number in range(size // len(record)):
+                transaction.put(Table.SESSIONS, b"p", b"%d" % number, record)
+        record = bytes(len(record))
+    assert (secret in files(path)["store.db-wal"]) == (size < LARGE_WAL_BYTES)
+    store.close()
+    assert secret not in files(path)["store.db"]
+
+
+def test_a_large_batch_beside_a_reader_is_truncated_after_it(path: Path) -> None:
+    secret = b"a secret that was superseded...."
+    store = SQLiteStore(path)
+    put(store, Table.SESSIONS, b"p", b"r", secret)
+    reader = sqlite3.connect(path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM sessions").fetchall()
+    put(store, Table.SESSIONS, b"p", b"r", b"x")
+    for number in range(9):
+        put(store, Table.SESSIONS, b"q", b"%d" % number, bytes(LARGE_WAL_BYTES // 8))
+    assert secret in files(path)["store.db-wal"]
+    reader.close()
+    for _ in range(8):  # the next try, long before the next round number
         increment(store)
     assert not [name for name, data in files(path).items() if secret in data]
     store.close()
