@@ -12,7 +12,8 @@ from typing import Final
 import nacl.bindings
 import nacl.exceptions
 
-from e2ecross.crypto.keys import FIELD_PRIME, PublicKey
+from e2ecross.crypto.edwards import edwards_y
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import InvalidKey
 
 __all__ = ["require_prime_order"]
@@ -26,10 +27,7 @@ def require_prime_order(public_key: PublicKey) -> None:
     Raises:
         InvalidKey: the key is one of these.
     """
-    u = int.from_bytes(public_key[1:], "little")
-    # u = -1 cannot occur: it is of low order, and a `PublicKey` is not.
-    y = (u - 1) * pow(u + 1, -1, FIELD_PRIME) % FIELD_PRIME
-    point = y.to_bytes(32, "little")
+    point = edwards_y(public_key).to_bytes(32, "little")
     try:
         multiple = nacl.bindings.crypto_scalarmult_ed25519_noclamp(_ORDER_MINUS_1, point)
     except nacl.exceptions.CryptoError:
