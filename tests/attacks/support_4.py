@@ -26,7 +26,7 @@ from tests.attacks.support import (
 )
 from tests.support import protobuf
 from tests.support.entropy import SeededEntropy
-from tests.support.parties import message_keys_for, sending_chain
+from tests.support.parties import after_answer, message_keys_for, sending_chain
 
 __all__ = [
     "MESSAGE",
@@ -151,6 +151,8 @@ def seal(
     Returns:
         The message, and what it genuinely would have said of that ratchet.
     """
+    if sender.ratchet.sending is None:
+        sender = after_answer(sender, SeededEntropy("thief"))
     ratchet = sender.ratchet
     _, genuine, pq_key = spqr_send(ratchet.spqr, SeededEntropy("thief"))
     chain = sending_chain(sender)

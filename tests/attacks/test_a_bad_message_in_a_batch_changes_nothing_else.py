@@ -165,6 +165,7 @@ def test_a_chain_that_ends_among_messages_to_one_peer(
     ana, budi, toko = person(ANA), person(BUDI), person(TOKO)
     for peer in (budi, toko):
         meet(ana, peer, kyber=kyber)
+    ana.send(budi, "so that there is a chain")
     with ana.store.transaction() as tx:
         before = load_sessions(tx, BUDI)
         assert before.current is not None
