@@ -56,10 +56,10 @@ _PING_PONG: Final = {
     "protobuf": {"encode": 1, "decode": 1},
 }
 _SET_UP: Final = {
-    # X3DH of both ends, and a turn at each; in both, the pair of each end is fresh.
-    "x25519": {"agree": 2 * 4 + 3, "key-pair": 3},
+    # X3DH of both ends, and half a turn at each; the initiator's two pairs are fresh.
+    "x25519": {"agree": 2 * 4 + 2, "key-pair": 2},
     "signature": {"verify": 1},
-    "keys": {**_ONE_MESSAGE, "initial-root": 2, "next-root": 3},
+    "keys": {**_ONE_MESSAGE, "initial-root": 2, "next-root": 2},
     "cipher": _BOTH_WAYS,
     "mac": {"mac": 2},
     "protobuf": {"encode": 1, "decode": 2, "wrap": 1, "unwrap": 1},

@@ -73,22 +73,20 @@ def _ping_pong(job: Job, cleanup: ExitStack) -> Step:
         nonlocal sender, receiver, root_key, chain_key
         message_key, _ = floor.chain_keys(chain_key)
         message = floor.encrypt(message_key, sender[1], (0, 0), ad, plaintext)
-        root_key, chain_key, fresh = _receive(root_key, receiver, sender[1], ad, message)
+        root_key = _receive(root_key, receiver, sender[1], ad, message)
+        fresh = floor.key_pair()
+        _, chain_key = floor.next_root(root_key, floor.agree(fresh[0], sender[1]))
         sender, receiver = fresh, sender
 
     return step
 
 
-def _receive(
-    root_key: bytes, ours: _Pair, ratchet_key: bytes, ad: bytes, message: bytes
-) -> tuple[bytes, bytes, _Pair]:
-    """Read the first message of a chain; returns root key, next sending chain, its key pair."""
+def _receive(root_key: bytes, ours: _Pair, ratchet_key: bytes, ad: bytes, message: bytes) -> bytes:
+    """Read the first message of a chain; returns the root key. The answer is not made yet."""
     root_key, receiving = floor.next_root(root_key, floor.agree(ours[0], ratchet_key))
     message_key, _ = floor.chain_keys(receiving)
     floor.decrypt(message_key, ad, message)
-    fresh = floor.key_pair()
-    _, sending = floor.next_root(root_key, floor.agree(fresh[0], ratchet_key))
-    return root_key, sending, fresh
+    return root_key
 
 
 def _first_message(ours: DeviceKeys, theirs: DeviceKeys, plaintext: bytes) -> bytes:

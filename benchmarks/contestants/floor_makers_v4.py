@@ -112,9 +112,10 @@ def _ping_pong(job: Job, cleanup: ExitStack) -> Step:
             (message_key, pq_key), pq_ratchet, sender.ratchet[1], (0, 0), ad, plaintext
         )
         _, pq_key = floor_v4.link(sender.link_key, index)
-        root_key, chain_key, fresh = _receive(
-            root_key, receiver.ratchet, sender.ratchet[1], pq_key, ad, message
-        )
+        ratchet_key = sender.ratchet[1]
+        root_key = _receive(root_key, receiver.ratchet, ratchet_key, pq_key, ad, message)
+        fresh = floor.key_pair()
+        _, chain_key = floor.next_root(root_key, floor.agree(fresh[0], ratchet_key))
         sender, receiver = _Ends(fresh, receiver.link_key), _Ends(sender.ratchet, link_key)
 
     return step
@@ -122,14 +123,12 @@ def _ping_pong(job: Job, cleanup: ExitStack) -> Step:
 
 def _receive(
     root_key: bytes, ours: _Pair, ratchet_key: bytes, pq_key: bytes, ad: bytes, message: bytes
-) -> tuple[bytes, bytes, _Pair]:
-    """Read the first message of a chain; returns root key, next sending chain, its key pair."""
+) -> bytes:
+    """Read the first message of a chain; returns the root key. The answer is not made yet."""
     root_key, receiving = floor.next_root(root_key, floor.agree(ours[0], ratchet_key))
     message_key, _ = floor.chain_keys(receiving)
     floor_v4.decrypt((message_key, pq_key), ad, message)
-    fresh = floor.key_pair()
-    _, sending = floor.next_root(root_key, floor.agree(fresh[0], ratchet_key))
-    return root_key, sending, fresh
+    return root_key
 
 
 def first_message(ours: DeviceKeys, theirs: KyberDeviceKeys, plaintext: bytes) -> bytes:

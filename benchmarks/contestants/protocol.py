@@ -71,7 +71,7 @@ class Party:
         """Read a first message."""
         first = decode_prekey_signal_message(data, self.versions)
         session = respond_to_session(self.identity, self.prekeys, first)
-        return session_decrypt(session, first.message, SYSTEM_ENTROPY, MAX_FORWARD_JUMP)
+        return session_decrypt(session, first.message, MAX_FORWARD_JUMP)
 
 
 class KyberParty(Party):
@@ -109,9 +109,7 @@ class ProtocolEnd:
 
     def decrypt(self, data: bytes) -> bytes:
         message = decode_signal_message(data, (self.session.version,))
-        self.session, plaintext = session_decrypt(
-            self.session, message, SYSTEM_ENTROPY, MAX_FORWARD_JUMP
-        )
+        self.session, plaintext = session_decrypt(self.session, message, MAX_FORWARD_JUMP)
         return plaintext
 
 

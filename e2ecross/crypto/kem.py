@@ -21,10 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import (
     MLKEM768PrivateKey,
     MLKEM768PublicKey,
     MLKEM1024PrivateKey,
-    MLKEM1024PublicKey,
 )
 
-from e2ecross.crypto.entropy import EntropySource
+from e2ecross.crypto.entropy import EntropySource, load_kem_public_key
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import InvalidArgument, InvalidKey
 
@@ -91,7 +90,7 @@ def decode_kem_public_key(data: bytes) -> KemPublicKey:
     """
     _require_kyber_form(data, KEM_PUBLIC_KEY_BYTES, "public key")
     try:
-        MLKEM1024PublicKey.from_public_bytes(data[1:])
+        load_kem_public_key(bytes(data[1:]))
     except ValueError as error:
         raise InvalidKey("the KEM public key is not in canonical form") from error
     return KemPublicKey(bytes(data))

@@ -19,8 +19,9 @@ from typing import Final
 import nacl.bindings
 from nacl.exceptions import BadSignatureError
 
+from e2ecross.crypto.edwards import edwards_y
 from e2ecross.crypto.entropy import EntropySource
-from e2ecross.crypto.keys import FIELD_PRIME, KeyPair, PublicKey
+from e2ecross.crypto.keys import KeyPair, PublicKey
 from e2ecross.errors import InvalidSignature
 
 __all__ = ["SIGNATURE_BYTES", "sign", "verify_signature"]
@@ -70,7 +71,7 @@ def verify_signature(public_key: PublicKey, message: bytes, signature: bytes) ->
     s = signature[32:63] + bytes((top & ~_SIGN_BIT,))
     if top & _UNUSED_BITS_OF_S or int.from_bytes(s, "little") >= _GROUP_ORDER:
         raise InvalidSignature("the signature is not in its canonical form")
-    point = _edwards_point(public_key, top & _SIGN_BIT)
+    point = (edwards_y(public_key) | (top & _SIGN_BIT) << 248).to_bytes(32, "little")
     try:
         nacl.bindings.crypto_sign_open(signature[:32] + s + message, point)
     except BadSignatureError as error:
@@ -80,13 +81,3 @@ def verify_signature(public_key: PublicKey, message: bytes, signature: bytes) ->
 def _hash_to_scalar(*parts: bytes) -> bytes:
     digest = hashlib.sha512(b"".join(parts)).digest()
     return nacl.bindings.crypto_core_ed25519_scalar_reduce(digest)
-
-
-def _edwards_point(public_key: PublicKey, sign_bit: int) -> bytes:
-    """Convert u to the Edwards y = (u-1)/(u+1), 32 bytes, with the given sign bit.
-
-    u = -1 cannot occur: it is of low order, and a `PublicKey` is not.
-    """
-    u = int.from_bytes(public_key[1:], "little")
-    y = (u - 1) * pow(u + 1, -1, FIELD_PRIME) % FIELD_PRIME
-    return (y | sign_bit << 248).to_bytes(32, "little")

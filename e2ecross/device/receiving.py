@@ -267,9 +267,7 @@ def _open(context: Context, tx: Transaction, sender: Address, message: DecodedMe
     if session is None or accepted is None:
         require_no_downgrade(identity, sender, inner.version, context.policy)
         return _open_first_message(context, tx, place, identity, record, message, reading)
-    opened = open_repeated_first_message(
-        record, session, message, context.entropy, accepted, reading
-    )
+    opened = open_repeated_first_message(record, session, message, accepted, reading)
     return _Receipt(place, identity, record, opened)
 
 
@@ -287,17 +285,16 @@ def _open_message(
     reading: Reading,
 ) -> tuple[SessionRecord, Opened]:
     """Read a message with the current session, and only if that fails with archived ones."""
-    entropy = context.entropy
     record = read_current_session(tx, place, message)
     tried = record is not None and may_try_current(record, message, accepted)
     if record is not None and tried:
         try:
-            return record, open_with_current(record, message, entropy, reading)
+            return record, open_with_current(record, message, reading)
         except RemoteError:
             if is_for_current(record, message) or not has_archived_sessions(tx, place):
                 raise
     record = read_sessions_for(tx, place, message)
-    return record, open_message(record, message, entropy, accepted, reading, current_tried=tried)
+    return record, open_message(record, message, accepted, reading, current_tried=tried)
 
 
 def _open_first_message(
@@ -338,9 +335,7 @@ def _open_first_message(
         context.identity_key_pair, prekeys, message, require_spqr=context.policy.require_spqr
     )
     accepted = message.identity_key if identity is None else identity.identity_key
-    opened = open_first_message(
-        before, session, message.message, context.entropy, accepted, reading
-    )
+    opened = open_first_message(before, session, message.message, accepted, reading)
     # Only now that it is authentic: anybody can copy a base key, and claim that it was seen.
     if is_remembered and has_seen_base_key(tx, message.signed_prekey_id, message.base_key):
         raise DuplicateMessage("a first message was received before, and its session is gone")

@@ -27,7 +27,6 @@ from e2ecross.crypto.secret import SecretTuple, new_tuple
 from e2ecross.errors import (
     DuplicateMessage,
     MessageTooOld,
-    NoSession,
     SessionExhausted,
     TooManySkipped,
 )
@@ -38,6 +37,7 @@ __all__ = [
     "FoundKey",
     "ReceivingChain",
     "SendingChain",
+    "StoppedSending",
     "close_receiving_chain",
     "find_message_key",
     "next_sending_key",
@@ -47,7 +47,7 @@ __all__ = [
 
 class _SendingChainFields(NamedTuple):
     ratchet_key_pair: KeyPair
-    chain_key: ChainKey | None
+    chain_key: ChainKey
     message_number: int
 
 
@@ -56,8 +56,22 @@ class SendingChain(SecretTuple, _SendingChainFields):
 
     Attributes:
         ratchet_key_pair: our current ratchet key pair.
-        chain_key: 32 bytes, secret; None when nothing may be sent with it any more.
+        chain_key: 32 bytes, secret.
         message_number: the number of the next message, from 0.
+    """
+
+    __slots__ = ()
+
+
+class _StoppedSendingFields(NamedTuple):
+    ratchet_key_pair: KeyPair | None
+
+
+class StoppedSending(SecretTuple, _StoppedSendingFields):
+    """What is left of our half where nothing is sent any more.
+
+    Attributes:
+        ratchet_key_pair: the last one, which the peer may still answer; None once it has.
     """
 
     __slots__ = ()
@@ -117,12 +131,9 @@ def next_sending_key(chain: SendingChain) -> tuple[SendingChain, MessageKey]:
 
     Raises:
         SessionExhausted: the chain has used its 2^32-1 numbers.
-        NoSession: nothing may be sent with the chain any more.
 
     Source: Double Ratchet section 3.4 (RatchetEncrypt).
     """
-    if chain.chain_key is None:
-        raise NoSession("this session was put away when the store was restored: start a new one")
     if chain.message_number >= MAX_UINT32:
         raise SessionExhausted("the session has no message numbers left: start a new one")
     message_key, chain_key = derive_message_and_chain_key(chain.chain_key)

@@ -4,8 +4,10 @@
 Rules:
 - A transition is a function of values: state in, new state and result out. A failure returns
   nothing, so it can change nothing.
-- Our new ratchet key pair is drawn, and the finished chain closed, only after the MAC has been
-  verified: a forged message costs one agreement and the bounded walk along a chain.
+- A finished chain is closed only after the MAC has been verified: a forged message costs one
+  agreement and the bounded walk along a chain.
+- Our half of a turn, a key pair and its agreement, is made when the first answer is sent. Nobody
+  can have used it before: while it is not made, no new ratchet key of the peer is genuine.
 - Nothing here knows addresses, identities or envelopes; the associated data comes in as bytes.
 
 Differences from the published text (all are what deployed Signal clients do):
@@ -28,12 +30,14 @@ from e2ecross.errors import (
     AuthenticationFailed,
     DuplicateMessage,
     MessageTooOld,
+    NoSession,
     TooManySkipped,
 )
 from e2ecross.protocol.message_chain import (
     FoundKey,
     ReceivingChain,
     SendingChain,
+    StoppedSending,
     close_receiving_chain,
     find_message_key,
     next_sending_key,
@@ -60,13 +64,14 @@ __all__ = [
     "ratchet_encrypt",
 ]
 
+_UNKNOWN_KEY: Final = "no chain of the session has this ratchet key"
 _HISTORY: Final = (DuplicateMessage, MessageTooOld, TooManySkipped)
 """What claims something about the messages before: anybody can claim it of a chain of their own."""
 
 
 class _RatchetFields(NamedTuple):
     root_key: RootKey
-    sending: SendingChain
+    sending: SendingChain | StoppedSending | None
     previous_counter: int
     receiving: tuple[ReceivingChain, ...]
     spqr: SpqrState | None = None
@@ -77,7 +82,7 @@ class RatchetState(SecretTuple, _RatchetFields):
 
     Attributes:
         root_key: RK, 32 bytes, secret.
-        sending: DHs, CKs and Ns.
+        sending: DHs, CKs and Ns; None when the peer has turned and we have sent nothing since.
         previous_counter: last message number of our previous sending chain (0 if none).
         receiving: DHr, CKr, Nr and MKSKIPPED of up to five chains, oldest first.
         spqr: the post-quantum ratchet, or None where there is none.
@@ -100,7 +105,8 @@ def ratchet_encrypt(
         state: of the session.
         plaintext: what to encrypt.
         associated_data: sender's and receiver's identity keys, 66 bytes.
-        entropy: for the post-quantum ratchet; see `spqr_send`.
+        entropy: for our ratchet key pair, 32 bytes, with the first message of a turn; then for the
+            post-quantum ratchet, see `spqr_send`.
         version: of the session.
         addresses: who sends to whom, 36 bytes, or None.
 
@@ -109,12 +115,18 @@ def ratchet_encrypt(
 
     Raises:
         SessionExhausted: a sending chain has no numbers left.
+        NoSession: nothing may be sent any more.
 
     Source: Double Ratchet section 3.4 (RatchetEncrypt).
     """
+    root_key, sending = state.root_key, state.sending
+    if sending is None:
+        root_key, sending = _new_sending_chain(state, entropy)
+    elif isinstance(sending, StoppedSending):
+        raise NoSession("this session was put away when the store was restored: start a new one")
     spqr, pq_message, pq_key = spqr_send(state.spqr, entropy)
-    number = state.sending.message_number
-    sending, message_key = next_sending_key(state.sending)
+    number = sending.message_number
+    sending, message_key = next_sending_key(sending)
     keys = derive_message_keys(message_key, pq_key)
     body = encode_signal_message_body(
         sending.ratchet_key_pair.public,
@@ -126,7 +138,7 @@ def ratchet_encrypt(
         addresses,
     )
     message = body + compute_mac(keys.mac_key, associated_data, body)
-    fields = (state.root_key, sending, state.previous_counter, state.receiving, spqr)
+    fields = (root_key, sending, state.previous_counter, state.receiving, spqr)
     return new_tuple(RatchetState, fields), message
 
 
@@ -134,7 +146,6 @@ def ratchet_decrypt(
     state: RatchetState,
     message: SignalMessage,
     associated_data: bytes,
-    entropy: EntropySource,
     max_forward_jump: int,
     addresses: bytes | None = None,
 ) -> tuple[RatchetState, bytes]:
@@ -144,7 +155,6 @@ def ratchet_decrypt(
         state: of the session.
         message: as decoded from the bytes that arrived.
         associated_data: the two identity keys, sender's first, 66 bytes.
-        entropy: for our next ratchet key pair, 32 bytes, drawn only if the peer's is new.
         max_forward_jump: how many messages may be skipped, in either ratchet.
         addresses: what a message that says who sends to whom must say, 36 bytes, or None: no such
             message is genuine.
@@ -178,7 +188,7 @@ def ratchet_decrypt(
     except _HISTORY:
         if known is not None:
             raise
-        raise AuthenticationFailed("no chain of the session has this ratchet key") from None
+        raise AuthenticationFailed(_UNKNOWN_KEY) from None
     keys = derive_message_keys(found.message_key, pq_found.key)
     verify_mac(message.mac, keys.mac_key, associated_data, message.authenticated)
     if message.addresses is not None and message.addresses != addresses:
@@ -188,7 +198,7 @@ def ratchet_decrypt(
     advanced = use_message_key(chain, found)
     spqr = use_spqr_key(state.spqr, pq_found)
     if known is None:
-        return _turn(state, root_key, advanced, message.previous_counter, spqr, entropy), plaintext
+        return _turn(state, root_key, advanced, message.previous_counter, spqr), plaintext
     return _stay(state, known, advanced, found, spqr), plaintext
 
 
@@ -241,14 +251,30 @@ def drop_skipped_keys(state: RatchetState, count: int) -> RatchetState:
 def _new_receiving_chain(
     state: RatchetState, ratchet_key: PublicKey
 ) -> tuple[RootKey, ReceivingChain]:
-    """Return the chain that the peer begins with a new ratchet key, and the root key after it."""
-    root_key, chain_key = advance_root_chain(
-        state.root_key, state.sending.ratchet_key_pair, ratchet_key
-    )
+    """Return the chain that the peer begins with a new ratchet key, and the root key after it.
+
+    Source: Double Ratchet section 3.5 (DHRatchet, first half).
+    """
+    key_pair = None if state.sending is None else state.sending.ratchet_key_pair
+    if key_pair is None:  # the peer has not heard of one that it could answer
+        raise AuthenticationFailed(_UNKNOWN_KEY)
+    root_key, chain_key = advance_root_chain(state.root_key, key_pair, ratchet_key)
     is_initiators_first = (
         state.spqr is not None and not state.spqr.is_initiator and not state.receiving
     )
     return root_key, ReceivingChain(ratchet_key, chain_key, 0, NO_SKIPPED_KEYS, is_initiators_first)
+
+
+def _new_sending_chain(state: RatchetState, entropy: EntropySource) -> tuple[RootKey, SendingChain]:
+    """Return the chain with which we answer the peer's newest key, and the root key after it.
+
+    Source: Double Ratchet section 3.5 (DHRatchet, second half).
+    """
+    key_pair = generate_key_pair(entropy)
+    root_key, chain_key = advance_root_chain(
+        state.root_key, key_pair, state.receiving[-1].ratchet_key
+    )
+    return root_key, SendingChain(key_pair, chain_key, 0)
 
 
 def _turn(
@@ -257,23 +283,23 @@ def _turn(
     fresh: ReceivingChain,
     previous_counter: int | None,
     spqr: SpqrState | None,
-    entropy: EntropySource,
 ) -> RatchetState:
-    """Finish a step: close the peer's last chain, and begin a sending chain of our own.
+    """Finish a step to a new chain: close the peer's last one, and forget our own.
 
-    Source: Double Ratchet section 3.5 (DHRatchet).
+    Source: Double Ratchet section 3.5 (DHRatchet, what it does to the chains before).
     """
     chains = state.receiving
     if chains:
         chains = (*chains[:-1], close_receiving_chain(chains[-1], previous_counter))
-    key_pair = generate_key_pair(entropy)
-    root_key, sending_chain_key = advance_root_chain(root_key, key_pair, fresh.ratchet_key)
-    # What was stopped stays so: the peer may have gone on from another step of ours.
-    stopped = state.sending.chain_key is None
+    sending, last_number = None, state.previous_counter
+    if isinstance(state.sending, SendingChain):
+        last_number = max(state.sending.message_number - 1, 0)
+    else:  # what was stopped stays so: the peer may have gone on from another step of ours
+        sending = StoppedSending(None)
     return RatchetState(
         root_key,
-        SendingChain(key_pair, None if stopped else sending_chain_key, 0),
-        max(state.sending.message_number - 1, 0),
+        sending,
+        last_number,
         _bound_skipped_keys((*chains, fresh)[-MAX_RECEIVING_CHAINS:]),
         spqr,
     )

@@ -16,7 +16,7 @@ from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import SecretTuple, new_tuple, without_frames
 from e2ecross.errors import RemoteError
-from e2ecross.protocol.message_chain import ReceivingChain, SendingChain
+from e2ecross.protocol.message_chain import ReceivingChain, StoppedSending
 from e2ecross.protocol.ratchet import (
     RatchetState,
     drop_skipped_keys,
@@ -135,6 +135,7 @@ def session_encrypt(
 
     Raises:
         SessionExhausted: the sending chain has no numbers left.
+        NoSession: it was stopped.
     """
     pending = session.pending
     ratchet, message = ratchet_encrypt(
@@ -164,7 +165,6 @@ def session_encrypt(
 def session_decrypt(
     session: Session,
     message: SignalMessage,
-    entropy: EntropySource,
     max_forward_jump: int,
     addresses: bytes | None = None,
 ) -> tuple[Session, bytes]:
@@ -183,7 +183,6 @@ def session_decrypt(
             session.ratchet,
             message,
             session.remote_identity_key + session.local_identity_key,
-            entropy,
             max_forward_jump,
             addresses,
         )
@@ -194,18 +193,22 @@ def session_decrypt(
 
 
 def stop_sending(session: Session) -> Session:
-    """Return the session without its sending chain key: it reads, and never sends again."""
+    """Return the session without its sending chain: it reads, and never sends again."""
     ratchet = session.ratchet
-    sending = SendingChain(ratchet.sending.ratchet_key_pair, None, ratchet.sending.message_number)
+    key_pair = None if ratchet.sending is None else ratchet.sending.ratchet_key_pair
     stopped = RatchetState(
-        ratchet.root_key, sending, ratchet.previous_counter, ratchet.receiving, ratchet.spqr
+        ratchet.root_key,
+        StoppedSending(key_pair),
+        ratchet.previous_counter,
+        ratchet.receiving,
+        ratchet.spqr,
     )
     return _with(session, stopped, None)
 
 
 def can_send(session: Session) -> bool:
-    """Tell whether the session has a sending chain key."""
-    return session.ratchet.sending.chain_key is not None
+    """Tell whether the session was not stopped."""
+    return not isinstance(session.ratchet.sending, StoppedSending)
 
 
 def without_pending(session: Session) -> Session:

@@ -14,7 +14,6 @@ Source: docs/wire-format.md, session records.
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import SecretTuple, new_tuple
 from e2ecross.errors import AuthenticationFailed, RemoteError, UnknownSession
@@ -98,7 +97,6 @@ def open_first_message(
     record: SessionRecord,
     session: Session,
     message: SignalMessage,
-    entropy: EntropySource,
     accepted_identity: PublicKey,
     reading: Reading = READING,
 ) -> Opened:
@@ -108,7 +106,6 @@ def open_first_message(
         record: the sessions with the address so far.
         session: the responder's side of the new one; kept only if it reads the message.
         message: the message inside.
-        entropy: see `ratchet_decrypt`.
         accepted_identity: the address's accepted identity key, 33 bytes; at first contact the one
             of this session.
         reading: see `Reading`.
@@ -120,7 +117,7 @@ def open_first_message(
     if find_session(record, session.base_key) is not None:
         raise AuthenticationFailed("a prekey message starts a second session of one base key")
     limit = _max_forward_jump(session, reading, is_current=True)
-    session, plaintext = session_decrypt(session, message, entropy, limit, reading.addresses)
+    session, plaintext = session_decrypt(session, message, limit, reading.addresses)
     if is_pending(record) and record.held is None:
         archived = bound_archive((session, *record.archived), accepted_identity)
         return Opened(
@@ -133,7 +130,6 @@ def open_repeated_first_message(
     record: SessionRecord,
     session: Session,
     message: PreKeySignalMessage,
-    entropy: EntropySource,
     accepted_identity: PublicKey,
     reading: Reading = READING,
 ) -> Opened:
@@ -143,7 +139,6 @@ def open_repeated_first_message(
         record: the sessions with the address.
         session: the one that `find_session` found.
         message: the prekey message.
-        entropy: see `ratchet_decrypt`.
         accepted_identity: see `open_message`.
         reading: see `Reading`.
 
@@ -154,9 +149,7 @@ def open_repeated_first_message(
     if message.identity_key != session.remote_identity_key:
         raise AuthenticationFailed("a prekey message names another identity than its session has")
     limit = _max_forward_jump(session, reading, is_current=session is record.current)
-    advanced, plaintext = session_decrypt(
-        session, message.message, entropy, limit, reading.addresses
-    )
+    advanced, plaintext = session_decrypt(session, message.message, limit, reading.addresses)
     staying = is_pending(record) and record.held is not None
     if session is record.current:
         updated = with_current(record, advanced)
@@ -194,7 +187,6 @@ def may_try_current(
 def open_with_current(
     record: SessionRecord,
     message: SignalMessage,
-    entropy: EntropySource,
     reading: Reading = READING,
 ) -> Opened:
     """Read a message with the current session alone; the archive need not be at hand.
@@ -206,14 +198,13 @@ def open_with_current(
     if record.current is None:
         raise UnknownSession("there is no session with the sender of this message")
     limit = _max_forward_jump(record.current, reading, is_current=True)
-    session, plaintext = session_decrypt(record.current, message, entropy, limit, reading.addresses)
+    session, plaintext = session_decrypt(record.current, message, limit, reading.addresses)
     return new_tuple(Opened, (with_current(record, session), session, plaintext))
 
 
 def open_message(
     record: SessionRecord,
     message: SignalMessage,
-    entropy: EntropySource,
     accepted_identity: PublicKey,
     reading: Reading = READING,
     *,
@@ -224,7 +215,6 @@ def open_message(
     Args:
         record: the sessions with the address.
         message: as decoded.
-        entropy: see `ratchet_decrypt`.
         accepted_identity: the address's accepted identity key, 33 bytes. An archived session of
             another identity reads late messages, but is not sent with again.
         reading: see `Reading`.
@@ -242,7 +232,7 @@ def open_message(
     if current_tried and record.current is not None:
         steps_left -= _steps(record.current, message)
     session, advanced, plaintext = _try_sessions(
-        record, candidates, message, entropy, reading, max(steps_left, 0)
+        record, candidates, message, reading, max(steps_left, 0)
     )
     if session is record.current:
         updated = with_current(record, advanced)
@@ -280,7 +270,6 @@ def _try_sessions(
     record: SessionRecord,
     candidates: Sequence[Session],
     message: SignalMessage,
-    entropy: EntropySource,
     reading: Reading,
     steps_left: int,
 ) -> tuple[Session, Session, bytes]:
@@ -290,9 +279,7 @@ def _try_sessions(
         limit = _max_forward_jump(session, reading, is_current=session is record.current)
         limit = min(limit, steps_left // (1 + SPQR_STEP_COST * session.version.is_post_quantum))
         try:
-            advanced, plaintext = session_decrypt(
-                session, message, entropy, limit, reading.addresses
-            )
+            advanced, plaintext = session_decrypt(session, message, limit, reading.addresses)
         except RemoteError as caught:
             error = caught
         else:

@@ -15,7 +15,7 @@ from e2ecross.crypto.kdf import ChainKey, MessageKey, RootKey
 from e2ecross.crypto.kem import decode_kem_ciphertext
 from e2ecross.crypto.keys import KeyPair, PrivateKey, decode_public_key
 from e2ecross.errors import InvalidKey, RecordCorrupted
-from e2ecross.protocol.message_chain import ReceivingChain, SendingChain
+from e2ecross.protocol.message_chain import ReceivingChain, SendingChain, StoppedSending
 from e2ecross.protocol.ratchet import RatchetState
 from e2ecross.protocol.session import (
     PendingPrekey,
@@ -53,16 +53,19 @@ def session_to_record(session: Session) -> StoredSession:
     ratchet = session.ratchet
     pending = session.pending
     used = session.used_prekeys
+    sending = ratchet.sending
+    key_pair = None if sending is None else sending.ratchet_key_pair
+    chain = sending if isinstance(sending, SendingChain) else None
     return StoredSession(
         local_identity_key=session.local_identity_key,
         remote_identity_key=session.remote_identity_key,
         remote_registration_id=session.remote_registration_id,
         base_key=session.base_key,
         root_key=ratchet.root_key,
-        ratchet_private_key=ratchet.sending.ratchet_key_pair.private,
-        ratchet_public_key=ratchet.sending.ratchet_key_pair.public,
-        sending_chain_key=ratchet.sending.chain_key,
-        sending_message_number=ratchet.sending.message_number,
+        ratchet_private_key=None if key_pair is None else key_pair.private,
+        ratchet_public_key=None if key_pair is None else key_pair.public,
+        sending_chain_key=None if chain is None else chain.chain_key,
+        sending_message_number=0 if chain is None else chain.message_number,
         previous_counter=ratchet.previous_counter,
         receiving_chains=tuple([_chain_to_record(chain) for chain in ratchet.receiving]),
         pending=None
@@ -84,6 +87,7 @@ def session_to_record(session: Session) -> StoredSession:
         without_one_time_prekey=session.without_one_time_prekey,
         version=session.version.number,
         spqr=None if ratchet.spqr is None else spqr_to_record(ratchet.spqr),
+        stopped=isinstance(sending, StoppedSending),
     )
 
 
@@ -155,16 +159,7 @@ def session_from_record(
             base_key=decode_public_key(stored.base_key),
             ratchet=RatchetState(
                 root_key=RootKey(stored.root_key),
-                sending=SendingChain(
-                    KeyPair(
-                        PrivateKey(stored.ratchet_private_key),
-                        decode_public_key(stored.ratchet_public_key),
-                    ),
-                    None
-                    if stored.sending_chain_key is None
-                    else ChainKey(stored.sending_chain_key),
-                    stored.sending_message_number,
-                ),
+                sending=_sending_from_record(stored),
                 previous_counter=stored.previous_counter,
                 receiving=tuple(_chain_from_record(chain) for chain in stored.receiving_chains),
                 spqr=spqr,
@@ -183,6 +178,19 @@ def session_from_record(
         )
     except InvalidKey as error:
         raise RecordCorrupted("a session holds an impossible key: the store is damaged") from error
+
+
+def _sending_from_record(stored: StoredSession) -> SendingChain | StoppedSending | None:
+    key_pair = None
+    if stored.ratchet_private_key is not None and stored.ratchet_public_key is not None:
+        key_pair = KeyPair(
+            PrivateKey(stored.ratchet_private_key), decode_public_key(stored.ratchet_public_key)
+        )
+    if stored.stopped:
+        return StoppedSending(key_pair)
+    if key_pair is None or stored.sending_chain_key is None:
+        return None
+    return SendingChain(key_pair, ChainKey(stored.sending_chain_key), stored.sending_message_number)
 
 
 def _pending_from_record(

@@ -38,26 +38,18 @@ class _Place:
         statement: gives what the with statement of the turn holds, or None when that is over.
         over: whether the turn was inside and has ended.
         before: the place before this one, as long as it is not known that nobody is there.
+        slots: what others put there in one step: the place behind it, and a bell.
         thread: whose turn it is.
     """
 
-    __slots__ = ("_slots", "before", "over", "statement", "thread")
+    __slots__ = ("before", "over", "slots", "statement", "thread")
 
     def __init__(self, statement: Callable[[], object]) -> None:
         self.statement = statement
         self.over = False
         self.before: _Place | None = None
         self.thread = threading.get_ident()
-        self._slots: dict[str, Any] = {}
-
-    def stand_behind(self, last: "_Place") -> None:
-        """Become the last one of the queue that this one is in, or was in."""
-        while True:
-            self.before = last
-            follower: _Place = last._slots.setdefault("next", self)
-            if follower is self:
-                return
-            last = follower
+        self.slots: dict[str, Any] = {}
 
     def next_ahead(self) -> "_Place | None":
         """The nearest place before this one where somebody still is."""
@@ -78,7 +70,7 @@ class _Place:
         """Wait until the turn has ended, at most so long."""
         bell = threading.Lock()
         bell.acquire()
-        bell = self._slots.setdefault("bell", bell)
+        bell = self.slots.setdefault("bell", bell)
         if not self.over and bell.acquire(timeout=seconds):
             bell.release()  # for the next one who waits
 
@@ -86,7 +78,7 @@ class _Place:
         """Let the next one in; or leave the queue, before it was this one's turn."""
         if self.before is None and not self.over:
             self.over = True
-            bell = self._slots.get("bell")
+            bell = self.slots.get("bell")
             if bell is not None:
                 bell.release()
         self.statement = _nothing
@@ -111,9 +103,12 @@ class Gate:
             StoreBusy: others were inside all the time.
             StoreError: this thread is inside already.
         """
-        place.stand_behind(self._last)
+        last = place.before = self._last
+        # Whoever came first behind it is there: then the place is behind that one.
+        while (follower := last.slots.setdefault("next", place)) is not place:
+            last = place.before = follower
         self._last = place  # or one before it, by another thread: nobody starts from further back
-        if place.next_ahead() is not None:
+        if not last.over and place.next_ahead() is not None:
             self._wait(place, timeout_ms)
         place.before = None
 

@@ -97,7 +97,7 @@ class _MemoryTransaction(Turn):
     __slots__ = ("_before", "_ended", "_in_savepoint", "_order", "_store", "_tables")
 
     def __init__(self, store: MemoryStore) -> None:
-        super().__init__()
+        Turn.__init__(self)  # 0.1 us less than super()
         self._store = store
         self._tables = store._tables
         self._order = store._order
@@ -164,10 +164,8 @@ class _MemoryTransaction(Turn):
 
     def get_value(self, table: Table, partition: bytes, row: bytes, codec: Codec[V]) -> V | None:
         """See `Transaction.get_value`."""
-        if self._ended or type(table) is not Table or type(partition) is not bytes:
-            self._check(table)
-            require_bytes("partition", partition)
-        require_bytes("row", row)
+        if self._ended or type(table) is not Table or not type(partition) is type(row) is bytes:
+            self._check_place(table, partition, row)
         found = self._tables[table].get(partition, _NO_ROWS).get(row)
         if found is None:
             return None
@@ -187,10 +185,8 @@ class _MemoryTransaction(Turn):
         return _Savepoint(self)
 
     def _put(self, table: Table, partition: bytes, row: bytes, record: bytes | _Kept) -> None:
-        if self._ended or type(table) is not Table or type(partition) is not bytes:
-            self._check(table)
-            require_bytes("partition", partition)
-        require_bytes("row", row)
+        if self._ended or type(table) is not Table or not type(partition) is type(row) is bytes:
+            self._check_place(table, partition, row)
         rows = self._tables[table].get(partition, _NO_ROWS)
         # First the log, then the change: an interrupt between the two is undone correctly.
         before = rows.get(row)
@@ -265,6 +261,11 @@ class _MemoryTransaction(Turn):
         if self._ended:
             raise StoreError("the transaction has ended: begin a new one")
         check_table(table)
+
+    def _check_place(self, table: Table, partition: bytes, row: bytes) -> None:
+        self._check(table)
+        require_bytes("partition", partition)
+        require_bytes("row", row)
 
     def _add(self, table: Table, partition: bytes, row: bytes, record: bytes | _Kept) -> None:
         """Put a row that is not there."""

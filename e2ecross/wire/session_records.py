@@ -128,8 +128,8 @@ class _StoredSessionFields(NamedTuple):
     remote_registration_id: int
     base_key: bytes
     root_key: bytes
-    ratchet_private_key: bytes
-    ratchet_public_key: bytes
+    ratchet_private_key: bytes | None
+    ratchet_public_key: bytes | None
     sending_chain_key: bytes | None
     sending_message_number: int
     previous_counter: int
@@ -139,14 +139,16 @@ class _StoredSessionFields(NamedTuple):
     without_one_time_prekey: bool = False
     version: int = _OLDEST_VERSION
     spqr: StoredSpqr | None = None
+    stopped: bool = False
 
 
 class StoredSession(SecretTuple, _StoredSessionFields):
     """One session without its skipped message keys; see `protocol.session.Session`.
 
-    Public keys have 33 bytes; root, chain and private keys have 32 bytes and are secret. Without
-    a sending chain key the session only reads. The version is 3 or 4; a session of version 4 has
-    what changes often of its SPQR ratchet here, unless its peer does not run that.
+    Public keys have 33 bytes; root, chain and private keys have 32 bytes and are secret. There is
+    a sending chain key where there is a ratchet key pair, unless the session was stopped and only
+    reads. The version is 3 or 4; a session of version 4 has what changes often of its SPQR ratchet
+    here, unless its peer does not run that.
     """
 
     __slots__ = ()
@@ -160,13 +162,14 @@ class StoredSession(SecretTuple, _StoredSessionFields):
             remote_registration_id=self.remote_registration_id,
             base_key=self.base_key,
             root_key=self.root_key,
-            ratchet_private_key=self.ratchet_private_key,
-            ratchet_public_key=self.ratchet_public_key,
+            ratchet_private_key=self.ratchet_private_key or b"",
+            ratchet_public_key=self.ratchet_public_key or b"",
             sending_chain_key=self.sending_chain_key or b"",
             sending_message_number=self.sending_message_number,
             previous_counter=self.previous_counter,
             without_one_time_prekey=self.without_one_time_prekey,
             spqr=b"" if self.spqr is None else self.spqr.encode(),
+            stopped=self.stopped,
         )
         for chain in self.receiving_chains:
             fields.receiving_chains.add(
@@ -221,22 +224,19 @@ class StoredSession(SecretTuple, _StoredSessionFields):
             (fields.local_identity_key, PUBLIC_KEY_BYTES),
             (fields.remote_identity_key, PUBLIC_KEY_BYTES),
             (fields.base_key, PUBLIC_KEY_BYTES),
-            (fields.ratchet_public_key, PUBLIC_KEY_BYTES),
             (fields.root_key, _SYMMETRIC_KEY_BYTES),
-            (fields.ratchet_private_key, PRIVATE_KEY_BYTES),
             *((chain.ratchet_key, PUBLIC_KEY_BYTES) for chain in chains),
             *((chain.chain_key, _SYMMETRIC_KEY_BYTES) for chain in chains if chain.chain_key),
         )
-        if fields.sending_chain_key:
-            check_lengths(what, (fields.sending_chain_key, _SYMMETRIC_KEY_BYTES))
+        _check_sending(fields, what)
         return cls(
             local_identity_key=fields.local_identity_key,
             remote_identity_key=fields.remote_identity_key,
             remote_registration_id=fields.remote_registration_id,
             base_key=fields.base_key,
             root_key=fields.root_key,
-            ratchet_private_key=fields.ratchet_private_key,
-            ratchet_public_key=fields.ratchet_public_key,
+            ratchet_private_key=fields.ratchet_private_key or None,
+            ratchet_public_key=fields.ratchet_public_key or None,
             sending_chain_key=fields.sending_chain_key or None,
             sending_message_number=fields.sending_message_number,
             previous_counter=fields.previous_counter,
@@ -246,7 +246,23 @@ class StoredSession(SecretTuple, _StoredSessionFields):
             without_one_time_prekey=fields.without_one_time_prekey,
             version=version,
             spqr=StoredSpqr.decode(fields.spqr) if fields.spqr else None,
+            stopped=fields.stopped,
         )
+
+
+def _check_sending(fields: storage_pb2.Session, what: str) -> None:
+    """Check the ratchet key pair and its chain key, either of which may be absent."""
+    private, public = fields.ratchet_private_key, fields.ratchet_public_key
+    has_pair, has_chain = bool(private or public), bool(fields.sending_chain_key)
+    if has_pair:
+        check_lengths(what, (private, PRIVATE_KEY_BYTES), (public, PUBLIC_KEY_BYTES))
+    if has_chain:
+        check_lengths(what, (fields.sending_chain_key, _SYMMETRIC_KEY_BYTES))
+    # Where there is no pair, the next one answers the newest chain of the peer.
+    if has_chain is not (has_pair and not fields.stopped) or not (
+        has_pair or fields.receiving_chains
+    ):
+        raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
 
 
 def _decode_pending(fields: storage_pb2.Session) -> StoredPending | None:

@@ -104,6 +104,10 @@ class Secrets:
                 self.raw |= {seed, seed[32:]}
             elif table == Table.SPQR and row.startswith(b"chunks"):
                 continue  # they travel in headers that everybody on the way can read
+            elif table == Table.OUTBOX:
+                # An envelope is public, and parts of its ciphertext can be taken for fields.
+                rest = [item for item in protobuf.fields(record[1:]) if item[0] != 1]
+                self.raw |= set(protobuf.byte_fields(protobuf.message(rest)))
             # A publication is public, and parts of KEM keys in it can be taken for fields.
             elif (table, row) != (Table.DEVICE, PUBLICATION_ROW):
                 self.raw |= set(protobuf.byte_fields(record))

@@ -26,7 +26,7 @@ from tests.attacks.support import (
 )
 from tests.support import protobuf
 from tests.support.entropy import SeededEntropy
-from tests.support.parties import message_keys_for
+from tests.support.parties import after_answer, message_keys_for, sending_chain
 
 __all__ = [
     "MESSAGE",
@@ -151,13 +151,16 @@ def seal(
     Returns:
         The message, and what it genuinely would have said of that ratchet.
     """
+    if sender.ratchet.sending is None:
+        sender = after_answer(sender, SeededEntropy("thief"))
     ratchet = sender.ratchet
     _, genuine, pq_key = spqr_send(ratchet.spqr, SeededEntropy("thief"))
-    _, message_key = next_sending_key(ratchet.sending)
+    chain = sending_chain(sender)
+    _, message_key = next_sending_key(chain)
     keys = derive_message_keys(message_key, pq_key)
     body = encode_signal_message_body(
-        ratchet.sending.ratchet_key_pair.public,
-        ratchet.sending.message_number,
+        chain.ratchet_key_pair.public,
+        chain.message_number,
         ratchet.previous_counter,
         cbc_encrypt(keys.cipher_key, keys.iv, plaintext),
         VERSION_4,

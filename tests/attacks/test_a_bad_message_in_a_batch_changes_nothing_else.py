@@ -44,6 +44,7 @@ from tests.attacks.support import (
 from tests.attacks.support_4 import edit_message
 from tests.fuzz.world import load
 from tests.support.entropy import SeededEntropy
+from tests.support.parties import sending_chain
 from tests.support.values import with_fields
 
 VERSIONS = pytest.mark.parametrize("kyber", [False, True], ids=["version 3", "version 4"])
@@ -164,11 +165,12 @@ def test_a_chain_that_ends_among_messages_to_one_peer(
     ana, budi, toko = person(ANA), person(BUDI), person(TOKO)
     for peer in (budi, toko):
         meet(ana, peer, kyber=kyber)
+    ana.send(budi, "so that there is a chain")
     with ana.store.transaction() as tx:
         before = load_sessions(tx, BUDI)
         assert before.current is not None
-        sending_chain = before.current.ratchet.sending
-        late = SendingChain(sending_chain.ratchet_key_pair, sending_chain.chain_key, MAX_UINT32 - 3)
+        chain = sending_chain(before.current)
+        late = SendingChain(chain.ratchet_key_pair, chain.chain_key, MAX_UINT32 - 3)
         session = with_fields(
             before.current, ratchet=with_fields(before.current.ratchet, sending=late)
         )

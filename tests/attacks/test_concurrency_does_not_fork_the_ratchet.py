@@ -32,7 +32,7 @@ from e2ecross.wire.signal_message import VERSIONS, decode_signal_message
 from tests.attacks.hostile_backend import results
 from tests.attacks.support import ANA, BUDI, FakeClock, Person, inner_message, meet, person
 from tests.attacks.twin import BUSY_TIMEOUT_MS, Work, work
-from tests.support.entropy import NO_ENTROPY, SeededEntropy
+from tests.support.entropy import SeededEntropy
 
 pytestmark = pytest.mark.usefixtures("both_versions")
 
@@ -276,7 +276,7 @@ def test_a_view_is_useless_after_its_transaction(two_views: tuple[Store, Store])
         before = load_sessions(stale, BUDI)
     other = Device.open(two_views[1], clock=FakeClock(), entropy=SeededEntropy("other"))
     assert budi.read(other.encrypt(BUDI, Text("meanwhile"))) == "meanwhile"
-    after, *_ = seal_message(before, b"a fork", ana.device.registration_id, NO_ENTROPY)
+    after, *_ = seal_message(before, b"a fork", ana.device.registration_id, SeededEntropy("fork"))
     now = ana.dump()
     with pytest.raises(StoreError):
         save_sessions(stale, address_key(BUDI), before, after)

@@ -113,9 +113,7 @@ class Flooder:
         """Have the victim answer, so that the next message is of a new chain."""
         envelope = self.victim.device.encrypt(TOKO, Text("answer"))
         message = decode_signal_message(envelope.ciphertext, (VERSION_4,))
-        self.session, _ = session_decrypt(
-            self.session, message, self.attacker.entropy, MAX_FORWARD_JUMP
-        )
+        self.session, _ = session_decrypt(self.session, message, MAX_FORWARD_JUMP)
 
 
 def test_in_every_chain_and_epoch() -> None:

@@ -168,6 +168,7 @@ def test_in_the_record_of_an_identity(field: int, key: bytes) -> None:
 def test_in_the_record_of_a_session(path: tuple[int, ...], key: bytes) -> None:
     ana, budi = person(ANA), person(BUDI)
     meet(ana, budi)
+    ana.send(budi, "so that there is a key of ours")
     _edit(ana, Table.SESSIONS, [path], key)
     _assert_damage_is_told(ana, budi)
 

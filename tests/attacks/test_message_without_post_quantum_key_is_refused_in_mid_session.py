@@ -44,6 +44,8 @@ def _people(rounds: int) -> tuple[Person, Person]:
     ana, budi = person(ANA), person(BUDI)
     meet(ana, budi, kyber=True)
     converse(ana, budi, rounds)
+    for sender, reader in ((ana, budi), (budi, ana)):
+        sender.send(reader, "lost, but now whoever reads takes a new ratchet key")
     return ana, budi
 
 
@@ -157,6 +159,7 @@ def test_the_exception_ends_with_the_initiators_first_chain(turned: bool) -> Non
     first_key = current(budi, ana).ratchet.receiving[0].ratchet_key
     if turned:
         converse(budi, ana, 1)
+    budi.send(ana, "lost, but now he takes a new ratchet key")
     session = current(budi, ana)
     (chain,) = [c for c in session.ratchet.receiving if c.ratchet_key == first_key]
     payload = payload_for(ANA, BUDI)

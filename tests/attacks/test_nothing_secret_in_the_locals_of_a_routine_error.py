@@ -374,7 +374,8 @@ def test_a_device_without_entropy_or_time(
                 failed.add((place, draws))
     assert {(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (3, 0)} <= failed
     device = Device.open(_copy(budi.store), entropy=_Dry())
-    assert_tells(secrets, partial(device.decrypt, first), OSError)
+    assert device.decrypt(first).content == Text("turns the ratchet")
+    assert_tells(secrets, partial(device.encrypt, ANA, Text("hi"), message_id=bytes(16)), OSError)
     device = Device.open(_copy(ana.store), clock=lambda: -1)
     for call in calls(device):
         assert_tells(secrets, call, InvalidArgument)

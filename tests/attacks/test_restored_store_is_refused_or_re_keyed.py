@@ -193,6 +193,7 @@ def test_without_restored_the_same_keys_would_be_used_again(ana: Ana, used: list
     """That this is what the rest of this file is about, and that its search would find it."""
     budi = person(BUDI)
     meet(ana.who, budi)
+    ana.who.send(budi, "so that the copy has a chain to send with")
     ana.back_up()
     sent = [ana.who.send(budi, "lost")]
     ana.put_back()

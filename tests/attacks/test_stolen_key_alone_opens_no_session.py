@@ -209,20 +209,25 @@ def _read_as_responder(thief: Attacker, prekey: KeyPair, envelope: Envelope) -> 
         None,
         None,
     )
-    _, plaintext = session_decrypt(session, wrapper.message, thief.entropy, FAR_JUMP)
+    _, plaintext = session_decrypt(session, wrapper.message, FAR_JUMP)
     return decode_payload(plaintext).content
 
 
 # --- An archived session --------------------------------------------------------------------
 
 
-def _with_archive() -> tuple[Recording, Rows]:
-    """Ana and Budi on their second session; the loot is what Ana's store has of the first."""
+def _with_archive(*, answered: bool = True) -> tuple[Recording, Rows]:
+    """Ana and Budi on their second session; the loot is what Ana's store has of the first.
+
+    In that one she has answered what she read last, or has not.
+    """
     ana, budi = person(ANA, one_time=3), person(BUDI, one_time=3)
     meet(ana, budi)
     recording = Recording(ana, budi)
     recording.say(ana, "in the first session")
     recording.say(budi, "in the first session, too")
+    if answered:
+        recording.say(ana, "that was the first session")
     with ana.store.transaction() as tx:
         (first,) = (row for row, _ in tx.list(Table.SESSIONS, address_key(BUDI)))
     ana.start(budi)
@@ -260,3 +265,24 @@ def test_who_writes_with_it_is_read_and_is_shut_out_by_the_owners_answer() -> No
     _, kind, data = seal_message(record, encode_payload(payload), 1, NO_ENTROPY)
     late = Envelope(payload.message_id, ANA, BUDI, kind, data)
     assert_refused(budi, late, MessageTooOld)
+
+
+def test_who_begins_the_answer_in_her_place_keeps_a_session_of_their_own() -> None:
+    """The known limit where she had not answered yet: the thief has a key pair that she has not."""
+    recording, _ = _with_archive(answered=False)
+    ana, budi = recording.left, recording.right
+    with ana.store.transaction() as tx:
+        (stolen,) = load_sessions(tx, BUDI).archived
+    record = add_initiated_session(NO_SESSIONS, stolen)
+    payload = replace(payload_for(ANA, BUDI), registration_id=ana.device.registration_id)
+    plaintext, entropy = encode_payload(payload), SeededEntropy("thief")
+    record, kind, data = seal_message(record, plaintext, 1, entropy)
+    message = budi.device.decrypt(Envelope(payload.message_id, ANA, BUDI, kind, data))
+    assert (message.content, message.identity_changed) == (Text("send me money"), False)
+    # She cannot read what he answers, and so hears that something is wrong.
+    assert_refused(ana, recording.send(budi, "how much?"), AuthenticationFailed)
+    recording.say(ana, "what did you say?")
+    recording.say(budi, "I see")
+    _, kind, data = seal_message(record, plaintext, 1, NO_ENTROPY)
+    late = Envelope(payload.message_id, ANA, BUDI, kind, data)
+    assert budi.device.decrypt(late).content == Text("send me money")

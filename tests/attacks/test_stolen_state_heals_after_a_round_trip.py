@@ -25,7 +25,8 @@ def test_what_the_thief_reads_ends_with_the_round_trip(victim: str) -> None:
     recording = _acquainted()
     ana, budi = recording.left, recording.right
     owner, peer = (ana, budi) if victim == "left" else (budi, ana)
-    recording.say(ana, "to have a chain")
+    recording.say(peer, "to have read something")
+    recording.say(owner, "to have a chain")
     recording.sent.clear()
     loot = owner.dump()
     recording.say(owner, "before the round trip")
@@ -38,6 +39,24 @@ def test_what_the_thief_reads_ends_with_the_round_trip(victim: str) -> None:
     # The thief follows the peer's answer to the stolen ratchet key, and then loses the track.
     assert "before the round trip" in opened
     assert opened <= {"before the round trip", "the way there"}
+
+
+@pytest.mark.parametrize("victim", ["left", "right"])
+def test_a_state_stolen_before_the_answer_opens_no_answer(victim: str) -> None:
+    """Its key pair is drawn when it is sent, and what the peer answers to that is secret, too."""
+    recording = _acquainted()
+    ana, budi = recording.left, recording.right
+    owner, peer = (ana, budi) if victim == "left" else (budi, ana)
+    recording.say(owner, "to be answered")
+    recording.say(peer, "a turn")
+    recording.sent.clear()
+    loot = owner.dump()
+    recording.say(peer, "of the chain that was stolen")
+    recording.say(owner, "answer")
+    recording.say(owner, "answer, too")
+    recording.say(peer, "healed 1")
+    recording.say(owner, "healed 2")
+    assert Thief(loot, recording).open() == {"of the chain that was stolen"}
 
 
 def test_both_stores_stolen_at_once_heal_too() -> None:

@@ -1,14 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
+from collections.abc import Iterator
+
+import nacl.bindings
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e2ecross.crypto import prime_order
 from e2ecross.crypto.keys import PublicKey, decode_public_key, key_pair_from_private
 from e2ecross.crypto.prime_order import require_prime_order
 from e2ecross.errors import InvalidKey
 from tests.support.vectors import section
 
 P = 2**255 - 19
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["libsodium's", "by a multiple"])
+def check(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both ways to check: with a libsodium whose own check is sound, and with an older one."""
+    sound: bool = request.param
+    if sound and not prime_order._HAS_SOUND_CHECK:
+        pytest.skip("this libsodium has no sound check")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prime_order, "_HAS_SOUND_CHECK", sound)
+        yield
 
 
 def _key(u: int) -> PublicKey:
@@ -44,3 +59,27 @@ def test_a_point_with_a_component_of_low_order_is_refused() -> None:
     assert _is_on_curve(u)
     with pytest.raises(InvalidKey, match="prime order"):
         require_prime_order(_key(u))
+
+
+@pytest.mark.parametrize(
+    ("order", "encoded"),
+    [
+        (2, (P - 1).to_bytes(32, "little")),
+        (4, bytes(32)),  # y = 0
+        (8, bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")),
+    ],
+    ids=["order 2", "order 4", "order 8"],
+)
+@given(private=st.binary(min_size=32, max_size=32).filter(any))
+def test_an_honest_key_plus_a_point_of_low_order_is_refused(
+    order: int, encoded: bytes, private: bytes
+) -> None:
+    honest = nacl.bindings.crypto_scalarmult_ed25519_base(private)
+    total, times = honest, 1
+    while times == 1 or total != honest:
+        total, times = nacl.bindings.crypto_core_ed25519_add(total, encoded), times + 1
+    assert times == order + 1
+    moved = nacl.bindings.crypto_core_ed25519_add(honest, encoded)
+    y = int.from_bytes(moved, "little") & (2**255 - 1)
+    with pytest.raises(InvalidKey, match="prime order"):
+        require_prime_order(_key((1 + y) * pow(1 - y, -1, P) % P))

@@ -34,7 +34,7 @@ from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.limits import MAX_ARCHIVED_SESSIONS, MAX_RECEIVING_CHAINS
 from e2ecross.wire.signal_message import VERSIONS, MessageVersion, decode_signal_message
 from e2ecross.wire.spqr_message import decode_spqr_message
-from tests.support.parties import NOW_MS, Party, Sealed, inner_message
+from tests.support.parties import NOW_MS, Party, Sealed, inner_message, sending_chain
 from tests.support.records import load_record, save_record
 from tests.support.values import with_fields
 
@@ -116,7 +116,7 @@ class HostileNetwork(RuleBasedStateMachine):
         plaintext = b"%d from %d" % (len(self.sent), side)
         sealed = party.send(plaintext)
         session = party.current
-        key = session.ratchet.sending.ratchet_key_pair.public
+        key = sending_chain(session).ratchet_key_pair.public
         chains = self.chains.setdefault((session.base_key, 1 - side), [])
         if key not in chains:
             chains.append(key)

@@ -21,15 +21,18 @@ from e2ecross.protocol.ratchet import (
     ratchet_decrypt,
     ratchet_encrypt,
 )
-from e2ecross.protocol.session import Session, session_decrypt
+from e2ecross.protocol.session import Session, session_decrypt, session_encrypt
 from e2ecross.wire.limits import MAX_FORWARD_JUMP, MAX_UINT32
 from e2ecross.wire.signal_message import SignalMessage, decode_signal_message
 from tests.support.entropy import NO_ENTROPY, ReplayedEntropy, SeededEntropy
 from tests.support.parties import (
     Party,
     Sealed,
+    after_answer,
     inner_message,
+    load_session,
     save_session,
+    sending_chain,
     with_ratchet,
     write_message,
 )
@@ -39,24 +42,25 @@ from tests.support.protobuf import Field, message
 
 @pytest.fixture
 def pair() -> tuple[Party, Party]:
-    """Two parties that have heard each other; Alice has spoken last."""
+    """Two parties that have heard each other; Bob's last message has not arrived."""
     alice, bob = Party("alice"), Party("bob")
     alice.start(bob)
     bob.receive(alice.send(b"first"))
     alice.receive(bob.send(b"reply"))
     bob.receive(alice.send(b"second"))
+    bob.send(b"lost")
     return alice, bob
 
 
 def _decrypt(session: Session, data: bytes, limit: int = MAX_FORWARD_JUMP) -> tuple[Session, bytes]:
-    return session_decrypt(session, decode_signal_message(data), SeededEntropy("d"), limit)
+    return session_decrypt(session, decode_signal_message(data), limit)
 
 
 def _refuses(session: Session, data: bytes, error: type[RemoteError]) -> None:
     """Check that it is refused, without randomness, and that nothing has changed."""
     before = save_session(session)
     with pytest.raises(error):
-        session_decrypt(session, decode_signal_message(data), NO_ENTROPY, MAX_FORWARD_JUMP)
+        session_decrypt(session, decode_signal_message(data), MAX_FORWARD_JUMP)
     assert save_session(session) == before
 
 
@@ -92,7 +96,8 @@ def test_encryption_leaves_its_input_unchanged_and_advances_by_one(
     again = ratchet_encrypt(session.ratchet, b"x", b"ad", NO_ENTROPY)[1]
     assert save_session(session) == before
     assert data == again
-    assert state.sending.message_number == session.ratchet.sending.message_number + 1
+    assert isinstance(state.sending, SendingChain)
+    assert state.sending.message_number == sending_chain(session).message_number + 1
     assert ratchet_encrypt(state, b"x", b"ad", NO_ENTROPY)[1] != data
 
 
@@ -107,24 +112,55 @@ def test_decryption_leaves_its_input_unchanged(pair: tuple[Party, Party]) -> Non
         assert save_session(first) == save_session(second) != before
 
 
-def test_key_pair_is_drawn_once_and_only_for_a_new_ratchet_key(pair: tuple[Party, Party]) -> None:
+def test_key_pair_is_drawn_once_with_the_first_message_of_a_turn(
+    pair: tuple[Party, Party],
+) -> None:
     alice, bob = pair
-    _, plaintext = session_decrypt(
-        bob.current, decode_signal_message(alice.send(b"x")[1]), NO_ENTROPY, 0
-    )
-    assert plaintext == b"x"
+    session = session_encrypt(alice.current, b"x", 1, NO_ENTROPY)[0]
+    session, _ = _decrypt(session, bob.send(b"y")[1])
+    assert session.ratchet.sending is None
     entropy = ReplayedEntropy([b"\x77" * 32])
-    session, _ = session_decrypt(
-        alice.current, decode_signal_message(bob.send(b"y")[1]), entropy, 0
-    )
+    session, _, first = session_encrypt(session, b"first", 1, entropy)
     assert entropy.left == 0
-    assert (
-        session.ratchet.sending.ratchet_key_pair.public
-        == key_pair_from_private(b"\x77" * 32).public
+    public = key_pair_from_private(b"\x77" * 32).public
+    assert sending_chain(session).ratchet_key_pair.public == public
+    assert decode_signal_message(first).ratchet_key == public
+    second = session_encrypt(session, b"second", 1, NO_ENTROPY)[2]
+    assert decode_signal_message(second).ratchet_key == public
+
+
+def test_a_new_ratchet_key_of_the_peer_is_refused_until_it_can_have_heard_of_ours(
+    pair: tuple[Party, Party],
+) -> None:
+    """Not the peer, who has nothing to answer, and not a thief of the state before."""
+    alice, bob = pair
+    before = alice.current
+    alice.receive(bob.send(b"turn"))
+    _refuses(alice.current, write_message(before, _new_key(1), 0), AuthenticationFailed)
+    assert alice.receive(bob.send(b"the chain that is known")) == b"the chain that is known"
+    answered = after_answer(alice.current, SeededEntropy("answer"))
+    assert _decrypt(answered, write_message(answered, _new_key(1), 0))[1] == b"crafted"
+
+
+def test_a_state_between_two_turns_holds_no_key_of_what_will_be_sent(
+    pair: tuple[Party, Party],
+) -> None:
+    """So that whoever steals it there cannot read on."""
+    alice, bob = pair
+    alice.receive(bob.send(b"turn"))
+    stolen = save_session(alice.current)
+    answered, again = (
+        session_encrypt(load_session(stolen), b"answer", 1, SeededEntropy(seed))[0]
+        for seed in ("owner", "thief")
     )
+    chain, guess = sending_chain(answered), sending_chain(again)
+    for secret in (chain.ratchet_key_pair.private, chain.chain_key, answered.ratchet.root_key):
+        assert bytes(secret) not in stolen.session
+    assert chain.chain_key != guess.chain_key
+    assert answered.ratchet.root_key != again.ratchet.root_key
 
 
-@pytest.mark.parametrize(("sent", "expected"), [(0, 0), (1, 0), (2, 1), (5, 4)])
+@pytest.mark.parametrize(("sent", "expected"), [(1, 0), (2, 1), (5, 4)])
 def test_previous_counter_is_the_last_number_of_the_previous_chain(
     pair: tuple[Party, Party], sent: int, expected: int
 ) -> None:
@@ -137,7 +173,7 @@ def test_previous_counter_is_the_last_number_of_the_previous_chain(
     data = write_message(alice.current, _new_key(1), 0)
     session, _ = _decrypt(alice.current, data)
     assert session.ratchet.previous_counter == expected
-    _, encrypted = ratchet_encrypt(session.ratchet, b"", b"", NO_ENTROPY)
+    _, encrypted = ratchet_encrypt(session.ratchet, b"", b"", SeededEntropy("answer"))
     assert decode_signal_message(encrypted).previous_counter == expected
 
 
@@ -147,7 +183,7 @@ def test_old_ratchet_and_chain_keys_are_gone_after_a_turn(pair: tuple[Party, Par
     alice.receive(bob.send(b"turn"))
     kept = save_session(alice.current).session
     assert bytes(old.root_key) not in kept
-    assert old.sending.chain_key is not None
+    assert isinstance(old.sending, SendingChain)
     assert bytes(old.sending.chain_key) not in kept
     assert bytes(old.sending.ratchet_key_pair.private) not in kept
 
@@ -164,9 +200,7 @@ def test_every_flipped_bit_is_refused_and_changes_nothing(pair: tuple[Party, Par
             flipped = bytearray(data)
             flipped[bit // 8] ^= 1 << bit % 8
             with pytest.raises(RemoteError):
-                session_decrypt(
-                    session, decode_signal_message(bytes(flipped)), NO_ENTROPY, MAX_FORWARD_JUMP
-                )
+                session_decrypt(session, decode_signal_message(bytes(flipped)), MAX_FORWARD_JUMP)
         assert save_session(session) == before
         assert _decrypt(session, data)[1] in (b"known", b"new")
 
@@ -176,17 +210,17 @@ def test_mac_covers_both_identities_in_their_order(pair: tuple[Party, Party]) ->
     state = bob.current.ratchet
     received = decode_signal_message(alice.send(b"x")[1])
     a, b = alice.identity.public, bob.identity.public
-    assert ratchet_decrypt(state, received, a + b, NO_ENTROPY, 0)[1] == b"x"
+    assert ratchet_decrypt(state, received, a + b, 0)[1] == b"x"
     for wrong in (b + a, a + a, b + b, a, b, b""):
         with pytest.raises(AuthenticationFailed):
-            ratchet_decrypt(state, received, wrong, NO_ENTROPY, 0)
+            ratchet_decrypt(state, received, wrong, 0)
 
 
 @pytest.mark.parametrize("version", [0x30, 0x31, 0x33, 0x34, 0x3F])
 def test_mac_covers_the_version_byte_as_it_arrives(pair: tuple[Party, Party], version: int) -> None:
     alice, bob = pair
     for session, key in (
-        (bob.current, alice.current.ratchet.sending.ratchet_key_pair.public),
+        (bob.current, sending_chain(alice.current).ratchet_key_pair.public),
         (alice.current, _new_key(1)),
     ):
         data = write_message(session, key, 5, version=version)
@@ -204,7 +238,7 @@ def test_other_versions_with_a_valid_mac_are_refused(
     pair: tuple[Party, Party], version: int
 ) -> None:
     alice, bob = pair
-    key = alice.current.ratchet.sending.ratchet_key_pair.public
+    key = sending_chain(alice.current).ratchet_key_pair.public
     data = write_message(bob.current, key, 5, version=version)
     with pytest.raises(UnsupportedVersion):
         decode_signal_message(data)
@@ -229,7 +263,7 @@ def test_bad_padding_under_a_valid_mac_is_refused_and_changes_nothing(
     pair: tuple[Party, Party], padding: bytes
 ) -> None:
     alice, bob = pair
-    key = alice.current.ratchet.sending.ratchet_key_pair.public
+    key = sending_chain(alice.current).ratchet_key_pair.public
     for session, ratchet_key in ((bob.current, key), (alice.current, _new_key(1))):
         honest = write_message(session, ratchet_key, 4, plaintext=b"x" * 16 + padding.rjust(16))
         # Without its last block, the block before is taken for the padding.
@@ -251,7 +285,7 @@ def test_empty_and_odd_ciphertext_under_a_valid_mac_are_refused(
     crafted = SignalMessage(key, 0, 0, bytes(length), data[:-8], data[-8:])
     before = save_session(bob.current)
     with pytest.raises(AuthenticationFailed):
-        session_decrypt(bob.current, crafted, NO_ENTROPY, 0)
+        session_decrypt(bob.current, crafted, 0)
     assert save_session(bob.current) == before
 
 
@@ -260,7 +294,7 @@ def test_low_order_ratchet_key_is_refused_even_past_the_parser(pair: tuple[Party
     crafted = SignalMessage(PublicKey(LOW_ORDER_POINTS["0"]), 0, 0, bytes(16), b"", bytes(8))
     before = save_session(bob.current)
     with pytest.raises(InvalidKey):
-        session_decrypt(bob.current, crafted, NO_ENTROPY, 0)
+        session_decrypt(bob.current, crafted, 0)
     assert save_session(bob.current) == before
 
 
@@ -282,7 +316,7 @@ def test_jump_of_exactly_25000_is_read_and_one_more_is_not(
     if known_chain:
         chain = bob.current.ratchet.receiving[-1]
         key, start = chain.ratchet_key, chain.message_number
-        assert key == alice.current.ratchet.sending.ratchet_key_pair.public
+        assert key == sending_chain(alice.current).ratchet_key_pair.public
         assert start == 1
     # Of a chain that nothing has come of, only somebody authentic could say how far it is.
     error = TooManySkipped if known_chain else AuthenticationFailed
@@ -313,7 +347,7 @@ def _turns(session: Session, count: int, missing: int) -> Session:
     """Let the peer send on `count` new ratchet keys, the first `missing` messages of each lost."""
     for i in range(count):
         data = write_message(session, _new_key(10 + i), missing, previous_counter=None)
-        session, _ = _decrypt(session, data)
+        session = after_answer(_decrypt(session, data)[0], SeededEntropy("answer"))
     return session
 
 
@@ -363,10 +397,10 @@ def test_eviction_takes_from_the_next_chain_when_the_oldest_is_empty(
 
 def test_sending_ends_at_the_last_number(pair: tuple[Party, Party]) -> None:
     alice, _ = pair
-    state = alice.current.ratchet
+    state, chain = alice.current.ratchet, sending_chain(alice.current)
 
     def at(number: int) -> RatchetState:
-        sending = SendingChain(state.sending.ratchet_key_pair, state.sending.chain_key, number)
+        sending = SendingChain(chain.ratchet_key_pair, chain.chain_key, number)
         return RatchetState(state.root_key, sending, 0, state.receiving)
 
     last, data = ratchet_encrypt(at(MAX_UINT32 - 1), b"last", b"", NO_ENTROPY)
@@ -376,7 +410,7 @@ def test_sending_ends_at_the_last_number(pair: tuple[Party, Party]) -> None:
     # A turn makes room again, and announces the last number that was used.
     session = with_ratchet(alice.current, last)
     session, _ = _decrypt(session, write_message(session, _new_key(1), 0))
-    _, data = ratchet_encrypt(session.ratchet, b"again", b"", NO_ENTROPY)
+    _, data = ratchet_encrypt(session.ratchet, b"again", b"", SeededEntropy("again"))
     assert decode_signal_message(data).previous_counter == MAX_UINT32 - 1
 
 
@@ -408,7 +442,7 @@ def test_previous_chain_is_closed_by_the_number_announced(
     session = bob.current
     for number in (0, 2):
         session, _ = _decrypt(session, write_message(session, first, number))
-    open_session = session
+    open_session = session = after_answer(session, SeededEntropy("answer"))
     session, _ = _decrypt(
         session, write_message(session, second, 0, previous_counter=previous_counter)
     )
@@ -454,6 +488,7 @@ def test_only_the_newest_chain_is_closed(pair: tuple[Party, Party]) -> None:
         session, _ = _decrypt(
             session, write_message(session, _new_key(seed), 0, previous_counter=previous)
         )
+        session = after_answer(session, SeededEntropy("answer"))
     closed = [chain.chain_key is None for chain in session.ratchet.receiving[-3:]]
     assert closed == [False, True, False]
 

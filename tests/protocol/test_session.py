@@ -19,8 +19,14 @@ from e2ecross.wire.signal_message import (
     decode_signal_message,
     is_canonical_prekey_signal_message,
 )
-from tests.support.entropy import NO_ENTROPY, SeededEntropy
-from tests.support.parties import SIGNED_PREKEY_ID, Party, inner_message, save_session
+from tests.support.entropy import NO_ENTROPY
+from tests.support.parties import (
+    SIGNED_PREKEY_ID,
+    Party,
+    inner_message,
+    save_session,
+    sending_chain,
+)
 from tests.support.values import with_fields
 
 
@@ -85,7 +91,6 @@ def test_message_that_is_refused_does_not_acknowledge() -> None:
         session_decrypt(
             alice.current,
             decode_signal_message(data[:-1] + bytes((data[-1] ^ 1,))),
-            NO_ENTROPY,
             0,
         )
     assert alice.current.pending is not None
@@ -108,8 +113,8 @@ def test_identities_are_bound_in_both_directions() -> None:
         ),
     ):
         with pytest.raises(AuthenticationFailed):
-            session_decrypt(changed, reply, NO_ENTROPY, 0)
-    assert session_decrypt(alice.current, reply, SeededEntropy(0), 0)[1] == b"y"
+            session_decrypt(changed, reply, 0)
+    assert session_decrypt(alice.current, reply, 0)[1] == b"y"
 
 
 def test_message_reflected_to_its_sender_is_refused() -> None:
@@ -118,7 +123,7 @@ def test_message_reflected_to_its_sender_is_refused() -> None:
     alice.receive(bob.send(b"y"))
     own = decode_signal_message(inner_message(alice.send(b"z")))
     with pytest.raises(AuthenticationFailed):
-        session_decrypt(alice.current, own, NO_ENTROPY, 0)
+        session_decrypt(alice.current, own, 0)
 
 
 def test_encryption_leaves_its_input_unchanged() -> None:
@@ -135,7 +140,7 @@ def test_encryption_leaves_its_input_unchanged() -> None:
 
 def test_exhausted_session_does_not_encrypt() -> None:
     alice, _ = _started()
-    sending = alice.current.ratchet.sending
+    sending = sending_chain(alice.current)
     full = with_fields(
         alice.current,
         ratchet=with_fields(

@@ -44,8 +44,8 @@ from e2ecross.wire.signal_message import (
     decode_prekey_signal_message,
     decode_signal_message,
 )
-from tests.support.entropy import NO_ENTROPY, SeededEntropy
-from tests.support.parties import Party, Sealed, inner_message, message_keys_for
+from tests.support.entropy import SeededEntropy
+from tests.support.parties import Party, Sealed, inner_message, message_keys_for, sending_chain
 from tests.support.protobuf import message as encode_fields
 from tests.support.records import load_record, save_record
 from tests.support.values import with_fields
@@ -115,7 +115,7 @@ def test_others_than_the_message_came_under_are_refused_like_a_wrong_mac(
     repeated = decode_prekey_signal_message(_sealed_with(alice, SAID)[1], VERSIONS)
     with pytest.raises(AuthenticationFailed, match="addresses"):
         open_repeated_first_message(
-            bob.record, bob.current, repeated, bob.entropy, alice.identity.public, bob.reading
+            bob.record, bob.current, repeated, alice.identity.public, bob.reading
         )
 
 
@@ -141,8 +141,8 @@ def test_without_a_current_session_there_is_none_to_try() -> None:
     alice, bob = _pair()
     message = decode_signal_message(bob.send(b"x")[1], VERSIONS)
     with pytest.raises(UnknownSession):
-        open_with_current(NO_SESSIONS, message, NO_ENTROPY)
-    assert open_with_current(alice.record, message, SeededEntropy(1)).plaintext == b"x"
+        open_with_current(NO_SESSIONS, message)
+    assert open_with_current(alice.record, message).plaintext == b"x"
 
 
 def test_where_the_current_one_was_tried_others_of_its_version_are_or_it_is_an_error() -> None:
@@ -154,10 +154,10 @@ def test_where_the_current_one_was_tried_others_of_its_version_are_or_it_is_an_e
     damaged = message._replace(mac=bytes(8))
     accepted = bob.identity.public
     with pytest.raises(AuthenticationFailed):
-        open_message(alice.record, damaged, NO_ENTROPY, accepted, current_tried=True)
+        open_message(alice.record, damaged, accepted, current_tried=True)
     only_newer = with_fields(alice.record, current=None)
     with pytest.raises(UnknownSession):
-        open_message(only_newer, damaged, NO_ENTROPY, accepted)
+        open_message(only_newer, damaged, accepted)
 
 
 @pytest.mark.parametrize(
@@ -180,13 +180,13 @@ def test_what_one_session_refuses_several_refuse_as_one(
     message = decode_signal_message(data, VERSIONS)._replace(pq_ratchet=pq_ratchet)
     before = save_record(alice.record)
     with pytest.raises(error):
-        open_message(alice.record, message, NO_ENTROPY, bob.identity.public)
+        open_message(alice.record, message, bob.identity.public)
     alice.start(bob)
     bob.receive(alice.send(b"start"))
     alice.receive(bob.send(b"answer"))
     foreign = message._replace(ratchet_key=Party("eve").identity.public)
     with pytest.raises(AuthenticationFailed):
-        open_message(alice.record, foreign, NO_ENTROPY, bob.identity.public)
+        open_message(alice.record, foreign, bob.identity.public)
     assert set(before) & set(save_record(alice.record))
 
 
@@ -318,8 +318,8 @@ def test_the_keys_of_both_ratchets_are_mixed() -> None:
     assert pq_key is not None
     found = find_spqr_key(_spqr(session), said, 10, may_have_no_key=False)
     assert found.key == pq_key
-    ratchet_key = bob.current.ratchet.sending.ratchet_key_pair.public
-    number = bob.current.ratchet.sending.message_number
+    ratchet_key = sending_chain(bob.current).ratchet_key_pair.public
+    number = sending_chain(bob.current).message_number
     right = message_keys_for(session, ratchet_key, number, pq_key)
     for wrong in (None, SpqrKey(bytes(32))):  # type: ignore[arg-type]
         assert message_keys_for(session, ratchet_key, number, wrong) != right

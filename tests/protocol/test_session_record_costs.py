@@ -27,7 +27,6 @@ from e2ecross.wire.limits import (
     MAX_SKIPPED_KEYS_ARCHIVED,
 )
 from e2ecross.wire.signal_message import decode_prekey_signal_message, decode_signal_message
-from tests.support.entropy import NO_ENTROPY, SeededEntropy
 from tests.support.parties import Party, load_record, save_record, with_ratchet, write_message
 from tests.support.protobuf import message
 from tests.support.values import with_fields
@@ -70,7 +69,7 @@ def _met(sessions: int) -> tuple[Party, Party]:
 
 
 def _open(record: SessionRecord, data: bytes, accepted: PublicKey) -> SessionRecord:
-    opened = open_message(record, decode_signal_message(data), SeededEntropy(1), accepted)
+    opened = open_message(record, decode_signal_message(data), accepted)
     assert opened.plaintext == b"crafted"
     return opened.record
 
@@ -89,9 +88,7 @@ def test_a_forged_message_walks_at_most_so_far(counter: int, sessions: int, step
     alice, bob = _met(sessions)
     steps.taken = 0
     with pytest.raises(AuthenticationFailed):
-        open_message(
-            bob.record, decode_signal_message(_forged(counter)), NO_ENTROPY, alice.identity.public
-        )
+        open_message(bob.record, decode_signal_message(_forged(counter)), alice.identity.public)
     tried = sessions if counter <= MAX_FORWARD_JUMP_ARCHIVED else 1
     tried = min(tried, MAX_CHAIN_STEPS_PER_MESSAGE // counter)
     assert steps.taken == tried * counter <= MAX_CHAIN_STEPS_PER_MESSAGE
@@ -103,9 +100,7 @@ def test_a_jump_beyond_the_limit_costs_no_step(counter: int, sessions: int, step
     alice, bob = _met(sessions)
     steps.taken = 0
     with pytest.raises(RemoteError):
-        open_message(
-            bob.record, decode_signal_message(_forged(counter)), NO_ENTROPY, alice.identity.public
-        )
+        open_message(bob.record, decode_signal_message(_forged(counter)), alice.identity.public)
     assert steps.taken == 0
 
 
@@ -234,7 +229,7 @@ def _repeat(
     identity = session.remote_identity_key
     wrapper = message([(2, session.base_key), (3, identity), (4, inner), (6, 22)])
     decoded = decode_prekey_signal_message(b"\x33" + wrapper)
-    opened = open_repeated_first_message(record, session, decoded, SeededEntropy(9), accepted)
+    opened = open_repeated_first_message(record, session, decoded, accepted)
     return opened.record
 
 

@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from e2ecross.errors import RecordCorrupted
+from e2ecross.protocol.message_chain import SendingChain
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_storage import (
     session_from_record,
@@ -40,6 +41,8 @@ def _busy_pair() -> tuple[Party, Party, list[Sealed]]:
 def _values(session: Session) -> list[object]:
     """All that a session is made of, but the messages still missing."""
     ratchet, sending = session.ratchet, session.ratchet.sending
+    pair = None if sending is None else sending.ratchet_key_pair
+    chain = sending if isinstance(sending, SendingChain) else None
     return [
         session.local_identity_key,
         session.remote_identity_key,
@@ -49,8 +52,9 @@ def _values(session: Session) -> list[object]:
         session.used_prekeys,
         ratchet.root_key,
         ratchet.previous_counter,
-        (sending.ratchet_key_pair.private, sending.ratchet_key_pair.public),
-        (sending.chain_key, sending.message_number),
+        type(sending),
+        None if pair is None else (pair.private, pair.public),
+        None if chain is None else (chain.chain_key, chain.message_number),
         [(chain.ratchet_key, chain.chain_key, chain.message_number) for chain in ratchet.receiving],
     ]
 

@@ -31,8 +31,8 @@ from e2ecross.wire.signal_message import (
     decode_signal_message,
     is_canonical_prekey_signal_message,
 )
-from tests.support.entropy import NO_ENTROPY, ReplayedEntropy, SeededEntropy
-from tests.support.parties import save_record
+from tests.support.entropy import NO_ENTROPY, ReplayedEntropy
+from tests.support.parties import save_record, sending_chain
 from tests.support.vectors import key_pair, section, unhex
 
 ALICE = key_pair("alice_identity")
@@ -65,13 +65,11 @@ def _alice_starts(item: Mapping[str, Any]) -> SessionRecord:
     return add_initiated_session(NO_SESSIONS, session)
 
 
-def _bob_opens(record: SessionRecord, body: bytes, entropy: Any) -> Opened:  # noqa: ANN401
+def _bob_opens(record: SessionRecord, body: bytes) -> Opened:
     message = decode_prekey_signal_message(body)
     known = find_session(record, message.base_key)
     if known is not None:
-        return open_repeated_first_message(
-            record, known, message, entropy, known.remote_identity_key
-        )
+        return open_repeated_first_message(record, known, message, known.remote_identity_key)
     if message.signed_prekey_id != SIGNED_PREKEY_ID:
         raise UnknownPrekey("signed")
     one_time: KeyPair | None = None
@@ -80,7 +78,7 @@ def _bob_opens(record: SessionRecord, body: bytes, entropy: Any) -> Opened:  # n
             raise UnknownPrekey("one-time")
         one_time = ONE_TIME_PREKEY
     session = respond_to_session(BOB, OwnPrekeys(SIGNED_PREKEY, one_time), message)
-    return open_first_message(record, session, message.message, entropy, message.identity_key)
+    return open_first_message(record, session, message.message, message.identity_key)
 
 
 @sessions
@@ -89,8 +87,7 @@ def test_initiator_derives_the_recorded_keys(index: int) -> None:
     session = _alice_starts(item).current
     assert session is not None
     assert session.ratchet.root_key.hex() == item["root_after_first_ratchet"]
-    assert session.ratchet.sending.chain_key is not None
-    assert session.ratchet.sending.chain_key.hex() == item["alice_sending_chain_key_0"]
+    assert sending_chain(session).chain_key.hex() == item["alice_sending_chain_key_0"]
     assert session.ratchet.receiving == ()
     assert session.base_key.hex() == section("keys")["alice_base"]["public"]
 
@@ -102,8 +99,7 @@ def test_responder_derives_the_recorded_keys(index: int) -> None:
     one_time = ONE_TIME_PREKEY if item["one_time_prekey"] else None
     session = respond_to_session(BOB, OwnPrekeys(SIGNED_PREKEY, one_time), message)
     assert session.ratchet.root_key.hex() == item["root0"]
-    assert session.ratchet.sending.chain_key is not None
-    assert session.ratchet.sending.chain_key.hex() == item["chain0"]
+    assert sending_chain(session).chain_key.hex() == item["chain0"]
     assert session.remote_registration_id == item["alice_registration_id"]
 
 
@@ -128,7 +124,7 @@ def test_responder_reads_the_recorded_messages_in_any_order(index: int, backward
     item = section("sessions")[index]
     record = NO_SESSIONS
     for expected in item["messages"][:: -1 if backwards else 1]:
-        opened = _bob_opens(record, unhex(expected["prekey_message"]), SeededEntropy(1))
+        opened = _bob_opens(record, unhex(expected["prekey_message"]))
         assert opened.plaintext == unhex(expected["plaintext"])
         record = opened.record
 
@@ -137,9 +133,9 @@ def test_responder_reads_the_recorded_messages_in_any_order(index: int, backward
 def test_message_inside_is_also_read_as_a_normal_one(index: int) -> None:
     item = section("sessions")[index]
     first, second, *_ = item["messages"]
-    record = _bob_opens(NO_SESSIONS, unhex(first["prekey_message"]), SeededEntropy(1)).record
+    record = _bob_opens(NO_SESSIONS, unhex(first["prekey_message"])).record
     message = decode_signal_message(unhex(second["inner_message"]))
-    opened = open_message(record, message, NO_ENTROPY, ALICE.public)
+    opened = open_message(record, message, ALICE.public)
     assert opened.plaintext == unhex(second["plaintext"])
 
 
@@ -153,7 +149,7 @@ def test_initiator_reads_the_replies_of_peers(index: int, peer: str) -> None:
         record = _alice_starts(item)
         for reply in replies[::order]:
             message = decode_signal_message(unhex(reply["message"]))
-            opened = open_message(record, message, SeededEntropy(2), BOB.public)
+            opened = open_message(record, message, BOB.public)
             assert opened.plaintext == unhex(reply["plaintext"])
             record = opened.record
 
@@ -167,7 +163,7 @@ def test_responder_reads_sessions_that_peers_started(index: int, backwards: bool
         body = unhex(expected["body"])
         message = decode_prekey_signal_message(body)
         assert (message.one_time_prekey_id is not None) == item["one_time_prekey"]
-        opened = _bob_opens(record, body, SeededEntropy(3))
+        opened = _bob_opens(record, body)
         assert opened.plaintext == unhex(expected["plaintext"])
         assert opened.session.remote_identity_key.hex() == item["sender_identity"]
         record = opened.record
@@ -175,7 +171,9 @@ def test_responder_reads_sessions_that_peers_started(index: int, backwards: bool
 
 def test_conversation_is_replayed_byte_for_byte_on_both_sides() -> None:
     conversation = section("conversation")
-    entropy = ReplayedEntropy(map(unhex, conversation["ratchet_keys"]))
+    # Recorded when a turn begins; drawn when the first message after it is written.
+    recorded = iter(conversation["ratchet_keys"])
+    answers: dict[str, bytes] = {}
     records = {"alice": _alice_starts(section("sessions")[0]), "bob": NO_SESSIONS}
     identities = {"alice": BOB.public, "bob": ALICE.public}
     sent: dict[int, Mapping[str, Any]] = {}
@@ -183,12 +181,14 @@ def test_conversation_is_replayed_byte_for_byte_on_both_sides() -> None:
     for step in conversation["steps"]:
         name = step["by"]
         if step["op"] == "encrypt":
+            entropy = ReplayedEntropy([answers.pop(name)] if name in answers else [])
             records[name], kind, data = seal_message(
                 records[name],
                 unhex(step["plaintext"]),
                 1111 if name == "alice" else 2222,
-                NO_ENTROPY,
+                entropy,
             )
+            assert entropy.left == 0
             assert data.hex() == step["body"]
             assert kind is {"pre": MessageKind.PREKEY, "msg": MessageKind.SIGNAL}[step["type"]]
             sent[step["id"]] = step
@@ -198,22 +198,22 @@ def test_conversation_is_replayed_byte_for_byte_on_both_sides() -> None:
         assert message["by"] != name
         body = unhex(message["body"])
         if message["type"] == "pre":
-            opened = _bob_opens(records[name], body, entropy)
+            opened = _bob_opens(records[name], body)
         else:
-            opened = open_message(
-                records[name], decode_signal_message(body), entropy, identities[name]
-            )
+            opened = open_message(records[name], decode_signal_message(body), identities[name])
         assert opened.plaintext == unhex(message["plaintext"])
         records[name] = opened.record
+        if opened.session.ratchet.sending is None and name not in answers:
+            answers[name] = unhex(next(recorded))
         read.add(step["id"])
-    assert entropy.left == 0
+    assert next(recorded, None) is None
     assert read == set(sent)
 
 
 @pytest.mark.parametrize("item", section("negative_prekey_messages"), ids=lambda item: item["why"])
 def test_damaged_prekey_message_is_refused(item: Mapping[str, Any]) -> None:
     with pytest.raises(RemoteError):
-        _bob_opens(NO_SESSIONS, unhex(item["body"]), NO_ENTROPY)
+        _bob_opens(NO_SESSIONS, unhex(item["body"]))
 
 
 @pytest.mark.parametrize("item", section("negative_prekey_messages"), ids=lambda item: item["why"])
@@ -221,12 +221,12 @@ def test_damaged_prekey_message_changes_nothing_in_a_session_that_exists(
     item: Mapping[str, Any],
 ) -> None:
     first, second, *_ = section("sessions")[0]["messages"]
-    record = _bob_opens(NO_SESSIONS, unhex(second["prekey_message"]), SeededEntropy(1)).record
+    record = _bob_opens(NO_SESSIONS, unhex(second["prekey_message"])).record
     before = save_record(record)
     # Here a wrong prekey id does not matter: the session is found by its base key.
     if "one-time prekey id" not in item["why"] and item["why"] != "unknown signed prekey id":
         with pytest.raises(RemoteError):
-            _bob_opens(record, unhex(item["body"]), NO_ENTROPY)
+            _bob_opens(record, unhex(item["body"]))
     assert save_record(record) == before
-    opened = _bob_opens(record, unhex(first["prekey_message"]), NO_ENTROPY)
+    opened = _bob_opens(record, unhex(first["prekey_message"]))
     assert opened.plaintext == unhex(first["plaintext"])

@@ -106,26 +106,26 @@ class Replay:
         if kind is MessageKind.PREKEY:
             assert is_canonical_prekey_signal_message(data)
 
-    def decrypt(self, event: Mapping[str, Any], entropy: ReplayedEntropy) -> None:
-        opened = self._open(event["type"], unhex(event["message"]), entropy)
+    def decrypt(self, event: Mapping[str, Any]) -> None:
+        opened = self._open(event["type"], unhex(event["message"]))
         assert opened.plaintext == unhex(event["plaintext"])
         self.record = opened.record
 
-    def _open(self, kind: int, data: bytes, entropy: ReplayedEntropy) -> Opened:
+    def _open(self, kind: int, data: bytes) -> Opened:
         if kind == MessageKind.SIGNAL:
             message = decode_signal_message(data, (VERSION_4,))
-            return open_message(self.record, message, entropy, self.peer_identity, self.reading)
+            return open_message(self.record, message, self.peer_identity, self.reading)
         first = decode_prekey_signal_message(data, (VERSION_4,))
         known = find_session(self.record, first.base_key)
         if known is not None:
             return open_repeated_first_message(
-                self.record, known, first, entropy, first.identity_key, self.reading
+                self.record, known, first, first.identity_key, self.reading
             )
         assert self.prekeys is not None
         self.peer_identity = first.identity_key
         session = respond_to_session(self.identity, self.prekeys, first)
         return open_first_message(
-            self.record, session, first.message, entropy, first.identity_key, self.reading
+            self.record, session, first.message, first.identity_key, self.reading
         )
 
     def reload(self, event: Mapping[str, Any]) -> None:
@@ -152,12 +152,18 @@ def test_a_recorded_conversation(transcript: Mapping[str, Any]) -> None:
         replay.start()
     else:
         replay.publish()
+    # The key pair of a turn: recorded when it begins, drawn with the first message written after.
+    ratchet_key: list[bytes] = []
     for event in transcript["events"]:
-        entropy = ReplayedEntropy(unhex(value) for _, value in event["random"])
+        random = [unhex(value) for _, value in event["random"]]
         if event["op"] == "encrypt":
+            entropy = ReplayedEntropy(ratchet_key + random)
             replay.encrypt(event, entropy)
+            assert entropy.left == 0
+            ratchet_key = []
         else:
-            replay.decrypt(event, entropy)
-        assert entropy.left == 0
+            replay.decrypt(event)
+            ratchet_key += random
+            assert len(ratchet_key) <= 1
         replay.reload(event)
     assert len(replay.stages) >= 9

@@ -12,7 +12,7 @@ from e2ecross.protocol.session_start import OwnPrekeys, initiate_session, respon
 from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.signal_message import decode_prekey_signal_message
 from tests.support.entropy import NO_ENTROPY, ReplayedEntropy, SeededEntropy
-from tests.support.parties import NOW_MS, SIGNED_PREKEY_ID, Party, save_session
+from tests.support.parties import NOW_MS, SIGNED_PREKEY_ID, Party, save_session, sending_chain
 from tests.support.points import BAD_KEYS, LOW_ORDER_POINTS
 
 ALICE, BOB, EVE = Party("alice"), Party("bob"), Party("eve")
@@ -103,7 +103,7 @@ def test_initiator_draws_base_key_then_ratchet_key() -> None:
     base = generate_key_pair(ReplayedEntropy([b"\x01" * 32]))
     ratchet = generate_key_pair(ReplayedEntropy([b"\x02" * 32]))
     assert session.base_key == base.public
-    assert session.ratchet.sending.ratchet_key_pair.public == ratchet.public
+    assert sending_chain(session).ratchet_key_pair.public == ratchet.public
     # The base key's private part is forgotten.
     assert bytes(base.private) not in save_session(session).session
 
@@ -136,8 +136,8 @@ def test_both_ends_derive_one_session(one_time: bool) -> None:
     assert session.remote_identity_key == alice.identity.public
     assert session.local_identity_key == bob.identity.public
     assert session.remote_registration_id == alice.registration_id
-    assert session.ratchet.sending.ratchet_key_pair is bob.signed_prekey
-    _, plaintext = session_decrypt(session, message.message, SeededEntropy(1), 0)
+    assert sending_chain(session).ratchet_key_pair is bob.signed_prekey
+    _, plaintext = session_decrypt(session, message.message, 0)
     assert plaintext == b"halo"
 
 

@@ -19,7 +19,7 @@ from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, generate
 from e2ecross.crypto.spqr_kdf import SpqrKey
 from e2ecross.crypto.xeddsa import sign
 from e2ecross.errors import DuplicateMessage, UnknownPrekey
-from e2ecross.protocol.message_chain import ReceivingChain, find_message_key
+from e2ecross.protocol.message_chain import ReceivingChain, SendingChain, find_message_key
 from e2ecross.protocol.ratchet import RatchetState, find_receiving_chain
 from e2ecross.protocol.root_chain import advance_root_chain
 from e2ecross.protocol.session import Session, with_spqr
@@ -191,7 +191,7 @@ class Party:
             return self._receive_prekey(decode_prekey_signal_message(data, VERSIONS))
         message = decode_signal_message(data, VERSIONS)
         accepted = self.accepted or self.identity.public  # without a peer: a key no session has
-        opened = open_message(self.record, message, self.entropy, accepted, self.reading)
+        opened = open_message(self.record, message, accepted, self.reading)
         self.record = opened.record
         return opened.plaintext
 
@@ -218,7 +218,6 @@ class Party:
                 self.record,
                 known,
                 message,
-                self.entropy,
                 self.accepted or message.identity_key,
                 self.reading,
             )
@@ -230,7 +229,6 @@ class Party:
             self.record,
             session,
             message.message,
-            self.entropy,
             self.accepted or message.identity_key,
             self.reading,
         )
@@ -257,6 +255,28 @@ def with_ratchet(session: Session, ratchet: RatchetState) -> Session:
     return with_fields(session, ratchet=ratchet)
 
 
+def sending_chain(session: Session) -> SendingChain:
+    """Return the chain that a session sends with, which it has begun to."""
+    sending = session.ratchet.sending
+    if not isinstance(sending, SendingChain):
+        raise AssertionError("nothing was sent since the peer has turned")
+    return sending
+
+
+def after_answer(session: Session, entropy: EntropySource) -> Session:
+    """Return the session with its half of the turn made, as when it begins to send.
+
+    Only when it has can the peer have a new ratchet key.
+    """
+    state = session.ratchet
+    key_pair = generate_key_pair(entropy)
+    root_key, chain_key = advance_root_chain(
+        state.root_key, key_pair, state.receiving[-1].ratchet_key
+    )
+    sending = SendingChain(key_pair, chain_key, 0)
+    return with_ratchet(session, with_fields(state, root_key=root_key, sending=sending))
+
+
 def inner_message(sealed: Sealed) -> bytes:
     """Return the authenticated message inside, complete with its version byte and MAC."""
     kind, data = sealed
@@ -277,9 +297,10 @@ def message_keys_for(
     state = session.ratchet
     chain = find_receiving_chain(state, ratchet_key)
     if chain is None:
-        _, chain_key = advance_root_chain(
-            state.root_key, state.sending.ratchet_key_pair, ratchet_key
-        )
+        key_pair = None if state.sending is None else state.sending.ratchet_key_pair
+        if key_pair is None:
+            raise AssertionError("the peer has heard of no key that it could answer")
+        _, chain_key = advance_root_chain(state.root_key, key_pair, ratchet_key)
         chain = ReceivingChain(ratchet_key, chain_key, 0, NO_SKIPPED_KEYS)
     message_key = find_message_key(chain, number, 2**32).message_key
     return derive_message_keys(message_key, pq_key)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import pickle
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -158,11 +159,48 @@ def test_session_has_at_most_5_chains() -> None:
 )
 def test_session_key_of_another_length_is_refused(name: str) -> None:
     good: bytes = getattr(STORED_SESSION, name)
-    # Without a sending chain key a session only reads.
+    # What that one's absence says of the others is the test below.
     empty = [] if name == "sending_chain_key" else [b""]
     for bad in (*empty, good[:-1], good + b"\0"):
         with pytest.raises(RecordCorrupted, match="wrong length"):
             StoredSession.decode(with_fields(STORED_SESSION, **{name: bad}).encode())
+
+
+_NO_PAIR: dict[str, Any] = {"ratchet_private_key": None, "ratchet_public_key": None}
+_NO_CHAIN: dict[str, Any] = {"sending_chain_key": None, "sending_message_number": 0}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {**_NO_PAIR, **_NO_CHAIN},
+        {**_NO_CHAIN, "stopped": True},
+        {**_NO_PAIR, **_NO_CHAIN, "stopped": True},
+    ],
+    ids=["sends", "has to answer", "stopped", "stopped and answered"],
+)
+def test_the_four_states_of_sending_survive_their_encoding(changes: dict[str, Any]) -> None:
+    stored = with_fields(STORED_SESSION, **changes)
+    assert _describe(StoredSession.decode(stored.encode())) == _describe(stored)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        _NO_PAIR,
+        _NO_CHAIN,
+        {"stopped": True},
+        {**_NO_PAIR, "stopped": True},
+        {**_NO_PAIR, **_NO_CHAIN, "receiving_chains": ()},
+        {**_NO_PAIR, **_NO_CHAIN, "receiving_chains": (), "stopped": True},
+    ],
+)
+def test_a_session_that_contradicts_itself_about_sending_is_damaged(
+    changes: dict[str, Any],
+) -> None:
+    with pytest.raises(RecordCorrupted, match="contradicts itself"):
+        StoredSession.decode(with_fields(STORED_SESSION, **changes).encode())
 
 
 @pytest.mark.parametrize("bad", [None, bytes(15), bytes(17)])

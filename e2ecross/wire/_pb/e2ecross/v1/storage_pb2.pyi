@@ -132,7 +132,7 @@ class SessionRecord(_message.Message):
     def __init__(self, current: _Optional[bytes] = ..., archived: _Optional[_Iterable[bytes]] = ..., held: _Optional[bytes] = ..., held_count: _Optional[int] = ...) -> None: ...
 
 class Session(_message.Message):
-    __slots__ = ("session_version", "local_identity_key", "remote_identity_key", "remote_registration_id", "base_key", "root_key", "ratchet_private_key", "ratchet_public_key", "sending_chain_key", "sending_message_number", "previous_counter", "receiving_chains", "pending_prekey", "used_prekeys", "without_one_time_prekey", "spqr")
+    __slots__ = ("session_version", "local_identity_key", "remote_identity_key", "remote_registration_id", "base_key", "root_key", "ratchet_private_key", "ratchet_public_key", "sending_chain_key", "sending_message_number", "previous_counter", "receiving_chains", "pending_prekey", "used_prekeys", "without_one_time_prekey", "spqr", "stopped")
     SESSION_VERSION_FIELD_NUMBER: _ClassVar[int]
     LOCAL_IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     REMOTE_IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -149,6 +149,7 @@ class Session(_message.Message):
     USED_PREKEYS_FIELD_NUMBER: _ClassVar[int]
     WITHOUT_ONE_TIME_PREKEY_FIELD_NUMBER: _ClassVar[int]
     SPQR_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
     session_version: int
     local_identity_key: bytes
     remote_identity_key: bytes
@@ -165,7 +166,8 @@ class Session(_message.Message):
     used_prekeys: UsedPrekeys
     without_one_time_prekey: bool
     spqr: bytes
-    def __init__(self, session_version: _Optional[int] = ..., local_identity_key: _Optional[bytes] = ..., remote_identity_key: _Optional[bytes] = ..., remote_registration_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., root_key: _Optional[bytes] = ..., ratchet_private_key: _Optional[bytes] = ..., ratchet_public_key: _Optional[bytes] = ..., sending_chain_key: _Optional[bytes] = ..., sending_message_number: _Optional[int] = ..., previous_counter: _Optional[int] = ..., receiving_chains: _Optional[_Iterable[_Union[ReceivingChain, _Mapping]]] = ..., pending_prekey: _Optional[_Union[PendingPrekey, _Mapping]] = ..., used_prekeys: _Optional[_Union[UsedPrekeys, _Mapping]] = ..., without_one_time_prekey: bool = ..., spqr: _Optional[bytes] = ...) -> None: ...
+    stopped: bool
+    def __init__(self, session_version: _Optional[int] = ..., local_identity_key: _Optional[bytes] = ..., remote_identity_key: _Optional[bytes] = ..., remote_registration_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., root_key: _Optional[bytes] = ..., ratchet_private_key: _Optional[bytes] = ..., ratchet_public_key: _Optional[bytes] = ..., sending_chain_key: _Optional[bytes] = ..., sending_message_number: _Optional[int] = ..., previous_counter: _Optional[int] = ..., receiving_chains: _Optional[_Iterable[_Union[ReceivingChain, _Mapping]]] = ..., pending_prekey: _Optional[_Union[PendingPrekey, _Mapping]] = ..., used_prekeys: _Optional[_Union[UsedPrekeys, _Mapping]] = ..., without_one_time_prekey: bool = ..., spqr: _Optional[bytes] = ..., stopped: bool = ...) -> None: ...
 
 class ReceivingChain(_message.Message):
     __slots__ = ("ratchet_key", "chain_key", "message_number", "skipped_count", "may_have_no_pq_key")
