@@ -8,7 +8,7 @@ Rules:
 - When it was given up to reach the back end, what can be encrypted still is: it is sent later.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -18,8 +18,8 @@ from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, d
 from e2ecross.client.link import Link, start_sessions
 from e2ecross.client.outgoing import refused_for_another, send_waiting
 from e2ecross.device.bundles import NO_NEWS, BundleNews, repair_sessions
-from e2ecross.device.posting import Outgoing, Posted, are_settled, post_messages
-from e2ecross.device.settling import settle
+from e2ecross.device.posting import Outgoing, Posted, find_posted, post_messages
+from e2ecross.device.settling import Result, settle
 from e2ecross.errors import (
     BackendError,
     E2ECrossError,
@@ -28,7 +28,6 @@ from e2ecross.errors import (
     NotRegistered,
     RecordCorrupted,
     RemoteError,
-    StoreError,
     UntrustedIdentity,
 )
 from e2ecross.state.outbox import Waiting
@@ -141,10 +140,10 @@ class FanOut:
         started, self._failure = start_sessions(self._link, listed)
         return dict(zip(listed, started, strict=True))
 
-    def _deposit(self, items: Sequence[_Item], epoch: int) -> Iterable[tuple[int, E2ECrossError]]:
+    def _deposit(self, items: Sequence[_Item], epoch: int) -> list[tuple[int, E2ECrossError]]:
         """Deposit what stands alone in its lane; returns places of what was not taken, and why."""
         failed: dict[Waiting, E2ECrossError] = {}
-        batch, context = Batch(), self._link.context
+        batch = Batch()
         wanted = {waiting.message_id for _, waiting, _ in items}
 
         def call(part: Sequence[_Item]) -> Failure | None:
@@ -163,30 +162,30 @@ class FanOut:
             self._failure = try_parts(items, most, call, fail)
         for waiting in batch.taken:
             self._link.leftovers.note_sent(waiting)
-        failed |= {
-            each: batch.blocked[each.lane] for _, each, _ in items if each.lane in batch.blocked
-        }
-        self._ask_what_others_did(failed)
+        for _, waiting, _ in items:
+            if waiting.lane in batch.blocked:
+                failed[waiting] = batch.blocked[waiting.lane]
         failed |= batch.refused
-        if batch.refused or batch.blocked:
-            try:
-                settle(context, batch.given_up, blocked=batch.codes, wanted=wanted)
-            except StoreError as error:
-                failed |= dict.fromkeys(batch.refused, error)
-        for place, waiting, _ in items:
-            if waiting in failed:
-                yield place, failed[waiting]
-
-    def _ask_what_others_did(self, failed: dict[Waiting, E2ECrossError]) -> None:
-        """Leave out what another call has sent meanwhile."""
         if failed:
-            messages = [(waiting.lane.recipient, waiting.message_id) for waiting in failed]
-            settled = are_settled(self._link.context, messages)
-            for waiting, is_sent in zip(list(failed), settled, strict=True):
-                if is_sent:
-                    del failed[waiting]
-                elif is_sent is False:
-                    failed[waiting] = refused_for_another()
+            self._settle(batch, failed, wanted)
+        return [(place, failed[waiting]) for place, waiting, _ in items if waiting in failed]
+
+    def _settle(
+        self, batch: Batch, failed: dict[Waiting, E2ECrossError], wanted: Collection[bytes]
+    ) -> None:
+        """Note what was not taken, and leave out what another call has sent meanwhile."""
+        context, given_up = self._link.context, list[Result]()
+        found = find_posted(context, self._link.leftovers, list(failed))
+        for waiting, now in zip(list(failed), found, strict=True):
+            if isinstance(now, Waiting):
+                if waiting in batch.refused:
+                    given_up.append(Result(now, failed[waiting].code))
+            elif now:
+                del failed[waiting]
+            elif waiting not in batch.refused:
+                failed[waiting] = refused_for_another()
+        if given_up or batch.blocked:
+            settle(context, given_up, blocked=batch.codes, wanted=wanted)
 
     def _follow(
         self, messages: Sequence[Outgoing], places: Sequence[int]

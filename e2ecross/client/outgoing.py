@@ -18,8 +18,8 @@ from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, d
 from e2ecross.client.link import Link, ensure_session
 from e2ecross.device.bundles import repair_sessions
 from e2ecross.device.posting import (
-    are_settled,
     encrypt_waiting,
+    find_posted,
     is_something_due,
     next_lanes,
     next_of_lane,
@@ -67,10 +67,10 @@ def send_waiting(link: Link, address: Address, message_id: bytes) -> None:
         failure = deposit(link, batch, read_epoch_to_tell(context), wanted=[message_id])
         # A call that fails as a whole says nothing of the lane: the next flush begins with it.
         _settle(link, batch, wanted=message_id)
-        (is_sent,) = are_settled(context, [(address, message_id)])
-        if is_sent:
+        (found,) = find_posted(context, link.leftovers, [Waiting(lane, 0, message_id, None)])
+        if found is True:
             return
-        if is_sent is False:
+        if found is False:
             for waiting, reason in batch.refused.items():
                 if waiting.message_id == message_id:
                     raise reason

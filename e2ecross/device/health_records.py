@@ -14,6 +14,7 @@ from e2ecross.device.prekey_upkeep import decode_stored_publication
 from e2ecross.errors import InvalidKey, RecordCorrupted, RemoteError
 from e2ecross.state.context import address_from_key
 from e2ecross.state.epoch import EPOCH_ROW
+from e2ecross.state.in_flight import IN_FLIGHT
 from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.outbox import TURNS
 from e2ecross.state.prekey_store import LAST_RESORT, SEEN_MARK
@@ -161,7 +162,7 @@ def check_spqr(_: bytes, row: bytes, record: bytes) -> None:
 
 def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
     """Tell whether a record is a message that waits, encrypted or not; all are decoded."""
-    if partition.startswith(TURNS):
+    if partition.startswith(TURNS) and partition != IN_FLIGHT:
         if row == ENDS_ROW:
             decode_queue_end(record)
         else:

@@ -9,14 +9,14 @@ Rules:
 - A lane that was tried in vain is tried with its first message alone, and then with the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.sending import checked_message_id, encrypt_content
-from e2ecross.device.settling import give_up
+from e2ecross.device.settling import file_in_flight, give_up
 from e2ecross.errors import (
     LocalError,
     RecordCorrupted,
@@ -26,6 +26,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
+from e2ecross.state.in_flight import put_in_flight
 from e2ecross.state.outbox import (
     Lane,
     LaneName,
@@ -59,8 +60,8 @@ __all__ = [
     "Pending",
     "Posted",
     "Turns",
-    "are_settled",
     "encrypt_waiting",
+    "find_posted",
     "is_something_due",
     "list_pending",
     "may_be_sent_again",
@@ -141,20 +142,27 @@ def post_messages(
     results: list[Posted | LocalError | StoreError] = []
     with leftovers.going() as forget, WitnessedTransaction(context) as tx:
         forget(tx)
-        now_ms = context.clock()
+        file_in_flight(context, tx)
+        now_ms, begun = context.clock(), set[Address]()
         for message in messages:
             try:
                 with tx.savepoint():
-                    result = _post(context, tx, message, content, now_ms)
+                    result = _post(context, tx, message, content, begun, now_ms)
             except (LocalError, RecordCorrupted, StoreTooNew) as error:
                 results.append(without_frames(error))
                 continue
+            begun.add(message.address)
             results.append(result)
         return read_epoch(tx), results
 
 
 def _post(
-    context: Context, tx: Transaction, message: Outgoing, content: Content, now_ms: int
+    context: Context,
+    tx: Transaction,
+    message: Outgoing,
+    content: Content,
+    begun: Collection[Address],
+    now_ms: int,
 ) -> Posted:
     address, message_id, is_new = message
     lane = Lane(LaneName.MESSAGES, address)
@@ -170,29 +178,40 @@ def _post(
         raise UntrustedIdentity(address, record.untrusted_key)
     envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
     keep_sent(tx, context.policy, address, message_id, content, now_ms)
+    if record is None and address not in begun:
+        return Posted(put_in_flight(tx, envelope), is_alone=True)
     number = put_envelope(tx, envelope)
-    return Posted(Waiting(lane, number, message_id, envelope), is_alone=record is None)
+    return Posted(Waiting(lane, number, message_id, envelope), is_alone=False)
 
 
-def are_settled(context: Context, messages: Sequence[tuple[Address, bytes]]) -> list[bool | None]:
-    """Tell what became of messages that were put into the outbox, by recipient and id (16 bytes).
+def find_posted(
+    context: Context, leftovers: Leftovers, messages: Sequence[Waiting]
+) -> list[Waiting | bool]:
+    """Tell what has become of messages that were posted, and are not known to have been taken.
 
     Returns:
-        True: the back end has it. None: it waits. False: somebody else has found that it is
-        refused, and has left a notice.
+        For each where it waits, in its lane by now. Or True: the back end has it. Or False:
+        somebody else has found that it is refused, and has left a notice.
     """
-    now_ms = context.clock()
-    with context.store.transaction() as tx:
-        return [
-            is_known_id(tx, *message, now_ms) if find_message(tx, *message) is None else None
-            for message in messages
-        ]
+    now_ms, found = context.clock(), list[Waiting | bool]()
+    with leftovers.going() as forget, context.store.transaction() as tx:
+        forget(tx)
+        file_in_flight(context, tx)
+        for waiting in messages:
+            message = waiting.lane.recipient, waiting.message_id
+            number = find_message(tx, *message)
+            if number is None:
+                found.append(is_known_id(tx, *message, now_ms))
+            else:
+                found.append(Waiting(waiting.lane, number, waiting.message_id, waiting.envelope))
+    return found
 
 
 def is_something_due(context: Context, leftovers: Leftovers) -> bool:
     """Tell whether anything waits for the back end; leftovers are forgotten and do not."""
     with leftovers.going() as forget, context.store.transaction() as tx:
         forget(tx)
+        file_in_flight(context, tx)
         return any(
             True
             for name in LaneName
@@ -327,7 +346,9 @@ def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
 def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
     """Return all messages that wait to be sent; see `Client.pending`."""
     found: list[Pending] = []
-    with context.store.transaction() as tx:
+    with leftovers.going() as forget, context.store.transaction() as tx:
+        forget(tx)
+        file_in_flight(context, tx)
         for _, lane in walk_turns(tx):
             record = read_lane(tx, lane)
             if lane.name is LaneName.MESSAGES and record is not None:
@@ -335,6 +356,5 @@ def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
                 found += [
                     Pending(waiting.message_id, lane.recipient, code)
                     for waiting in list_lane(tx, lane)
-                    if not leftovers.has_sent(waiting)
                 ]
     return found

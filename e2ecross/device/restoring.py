@@ -14,7 +14,7 @@ Rules:
 from dataclasses import replace
 
 from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
-from e2ecross.device.settling import MAX_NAMED, give_up
+from e2ecross.device.settling import MAX_NAMED, file_in_flight, give_up
 from e2ecross.errors import RecordCorrupted, RestoredStore
 from e2ecross.protocol.prekeys import prekey_id_after_restore
 from e2ecross.protocol.session_record import stop_sending_with_all
@@ -118,6 +118,7 @@ def _renew_outbox(context: Context, tx: Transaction, now_ms: int) -> None:
     It was encrypted with sessions that the recipient may have left behind since.
     """
     lost: list[bytes] = []
+    file_in_flight(context, tx)
     for _, lane in list(walk_turns(tx)):
         repair_lane(tx, lane)  # else one damaged row would keep all the device from being restored
         for waiting in list_lane(tx, lane):

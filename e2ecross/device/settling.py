@@ -15,6 +15,7 @@ from typing import Final
 from e2ecross.address import Address
 from e2ecross.errors import RecordCorrupted, UntrustedIdentity
 from e2ecross.state.context import Context
+from e2ecross.state.in_flight import file_all
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import (
@@ -41,6 +42,7 @@ __all__ = [
     "MAX_NAMED",
     "Result",
     "drop_waiting",
+    "file_in_flight",
     "give_up",
     "hold",
     "hold_for_decision",
@@ -65,6 +67,13 @@ class Result:
 
     waiting: Waiting
     code: str = ""
+
+
+def file_in_flight(context: Context, tx: Transaction) -> None:
+    """Put what was left in flight into the lanes; the app hears of what is lost."""
+    for _ in range(file_all(tx)):
+        user = context.address.user_id  # whose contact it was for is lost with the row
+        put_notice(context, tx, Notice(NoticeKind.NOT_DELIVERED, user, code=RecordCorrupted.code))
 
 
 def repair(context: Context, lane: Lane) -> bool:

@@ -45,7 +45,6 @@ __all__ = [
     "put_request",
     "put_resend",
     "read_lane",
-    "remove_sent",
     "remove_waiting",
     "repair_lane",
     "replace_waiting",
@@ -108,6 +107,7 @@ class Waiting(Secret):
         envelope: what to deposit, or None when it is still to be encrypted.
         request: what is in it; None: the message that is kept under the message id.
         fresh_session: in a new session, because the recipient may have lost the others.
+        is_in_flight: it stands in no lane yet (`in_flight.py`).
     """
 
     lane: Lane
@@ -116,6 +116,7 @@ class Waiting(Secret):
     envelope: Envelope | None
     request: RetryRequest | None = None
     fresh_session: bool = False
+    is_in_flight: bool = False
 
 
 def put_envelope(tx: Transaction, envelope: Envelope) -> int:
@@ -167,17 +168,6 @@ def remove_waiting(tx: Transaction, waiting: Waiting) -> bool:
         return False
     _forget(tx, waiting)
     return True
-
-
-def remove_sent(tx: Transaction, waiting: Waiting) -> None:
-    """Forget a user's message that the back end has, unless somebody else has done so.
-
-    What has gone through is no reason to wait any more, for what stands behind it.
-    """
-    lane = waiting.lane
-    if find_message(tx, lane.recipient, waiting.message_id) == waiting.number:
-        _forget(tx, waiting)
-        clear_lane(tx, lane)
 
 
 def _forget(tx: Transaction, waiting: Waiting) -> None:

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Envelopes in flight: they leave right after the commit that has put them here.
+
+Rules:
+- Most messages go straight to the back end, and are forgotten with the next commit. Until then
+  they need no lane, no turn and no place in an index: a row here is written and deleted, which is a
+  third of what the others take.
+- What is found here by anybody else was left by a crash, or its deposit has failed: it is filed in
+  the lane of its recipient before anything else is put there, so that its order is kept.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from e2ecross.errors import RecordCorrupted, RemoteError
+from e2ecross.state.outbox import (
+    TURNS,
+    Lane,
+    LaneName,
+    Waiting,
+    clear_lane,
+    find_message,
+    put_envelope,
+    read_lane,
+    remove_waiting,
+)
+from e2ecross.state.queue import Queue
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.queue_records import OutboxRecord
+
+__all__ = ["IN_FLIGHT", "file_all", "put_in_flight", "remove_sent"]
+
+IN_FLIGHT: Final = TURNS + b"\0"
+"""The partition, beside those of turns; no lane has the number 0."""
+_QUEUE: Final = Queue(Table.OUTBOX, IN_FLIGHT)
+
+
+def put_in_flight(tx: Transaction, envelope: Envelope) -> Waiting:
+    """Keep the envelope of a user's message, in whose lane nothing waits, until it has left."""
+    record = OutboxRecord(envelope.encode(), message_id=envelope.message_id)
+    number = _QUEUE.append(tx, record.encode())
+    lane = Lane(LaneName.MESSAGES, envelope.recipient)
+    return Waiting(lane, number, envelope.message_id, envelope, is_in_flight=True)
+
+
+def remove_sent(tx: Transaction, waiting: Waiting) -> None:
+    """Forget a user's message that the back end has, wherever somebody has put it meanwhile.
+
+    What has gone through is no reason to wait any more, for what stands behind it.
+    """
+    lane = waiting.lane
+    if waiting.is_in_flight:
+        _QUEUE.remove(tx, waiting.number)
+    if read_lane(tx, lane) is not None:
+        number = find_message(tx, lane.recipient, waiting.message_id)
+        if number is not None and remove_waiting(tx, replace(waiting, number=number)):
+            clear_lane(tx, lane)
+
+
+def file_all(tx: Transaction) -> int:
+    """Put all that is in flight into the lanes, in its order.
+
+    What cannot be filed, because the lane is damaged, stays.
+
+    Returns:
+        How many were forgotten because their rows are damaged: it is lost which they were.
+    """
+    forgotten = 0
+    for number, data in _QUEUE.walk(tx):
+        try:
+            envelope = Envelope.decode(OutboxRecord.decode(data).envelope)
+        except (RecordCorrupted, RemoteError):
+            forgotten += 1
+        else:
+            try:
+                put_envelope(tx, envelope)
+            except RecordCorrupted:
+                continue
+        _QUEUE.remove(tx, number)
+    return forgotten
