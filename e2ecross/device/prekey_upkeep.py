@@ -284,7 +284,7 @@ def _record_publication(
 ) -> PublishedKeys:
     made = len(fresh.one_time)
     require_free_ids(device.next_prekey_id, 2 + made + len(fresh.kyber))
-    note_made(tx, made, made + len(fresh.kyber), context.clock())
+    first_id = device.next_prekey_id
     delete_oldest_prekeys(tx, MAX_STORED_PREKEYS - made)
     if needs_rotation(context, tx, device):
         device = _rotate(context, tx, device, fresh)
@@ -311,6 +311,7 @@ def _record_publication(
     )
     save_publication(tx, published.encode())
     next_id = first_kyber_id + len(kyber)
+    note_made(tx, made, next_id - first_id, context.clock())
     save_device(tx, replace(device, next_prekey_id=next_id, publication_epoch=count_operation(tx)))
     return published
 
