@@ -6,8 +6,6 @@ Nothing is written meanwhile that would show it: the upkeep of an idle device ha
 
 from collections.abc import Callable
 
-import pytest
-
 from e2ecross import Client, Text
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.retry_budget import _ATTEMPTS
