@@ -135,6 +135,20 @@ def test_up_to_1000_one_time_prekeys_are_published(one_time: int) -> None:
     assert PublishedKeys.decode(published.encode()) == published
 
 
+def test_no_more_unused_prekeys_than_the_bound_are_stored() -> None:
+    """The oldest go, also where a policy, or a caller, wants more."""
+    store = MemoryStore()
+    device = make_device(BUDI, store)
+    first = confirmed(device, 600)
+    for one_time in (400, 1):
+        published = confirmed(device, one_time)
+        with store.transaction() as tx:
+            assert tx.count(Table.ONE_TIME_PREKEYS) == tx.count(Table.KYBER_PREKEYS) == 1_000
+            oldest = min(int.from_bytes(row) for row, _ in tx.list(Table.ONE_TIME_PREKEYS))
+    assert oldest == first.one_time_prekeys[1].id
+    assert len(published.kyber_prekeys) == 1
+
+
 def test_the_same_publication_comes_back_until_it_is_confirmed(stores: Stores) -> None:
     device = make_device(BUDI, stores.open("budi"))
     first = device.publish(3)
