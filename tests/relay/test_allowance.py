@@ -88,10 +88,10 @@ def test_a_window_that_is_over_does_not_count_though_it_is_not_forgotten_yet(
     def is_left(connection: sqlite3.Connection) -> list[bool]:
         return [
             allowance.is_left(connection, BUDI.user_id, ANA, LIMITS, clock.now_ms + passed)
-            for passed in (0, 999, 1000, 10**9)
+            for passed in (0, 999, 1000, 10**9, -(10**9))  # the last by a clock that was wrong
         ]
 
-    assert relay._database.read(is_left) == [False, False, True, True]
+    assert relay._database.read(is_left) == [False, False, True, True, True]
 
 
 def test_a_restart_does_not_begin_a_window(relay: Relay, path: Path, clock: FakeClock) -> None:
