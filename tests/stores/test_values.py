@@ -231,6 +231,20 @@ def test_a_savepoint_does_not_outlive_its_transaction(store: Store) -> None:
         pass
 
 
+def test_a_savepoint_that_was_cut_off_is_not_committed(store: Store) -> None:
+    """An interrupt came before the first instruction of its end, and the caller goes on."""
+    block = store.transaction()
+    tx = block.__enter__()
+    tx.savepoint().__enter__()
+    tx.put_value(*PLACE, 1, NUMBER)
+    with pytest.raises(StoreError, match="was interrupted"):
+        block.__exit__(None, None, None)
+    assert get_value(store) is None
+    with store.transaction() as tx:
+        tx.put_value(*PLACE, 2, NUMBER)
+    assert get_value(store) == 2
+
+
 def test_savepoints_do_not_nest(store: Store) -> None:
     with store.transaction() as tx:
         with tx.savepoint():
