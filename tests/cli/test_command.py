@@ -66,7 +66,10 @@ def test_an_output_that_is_full_is_told_in_one_line(arguments: list[str]) -> Non
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
-def test_an_output_that_is_full_is_told_where_little_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["inspect", "envelope"], ["--help"], ["--version"], []])
+def test_an_output_that_is_full_is_told_where_little_is_said(
+    tmp_path: Path, arguments: list[str]
+) -> None:
     """So little that nothing of it leaves before the command has ended."""
     file = tmp_path / "envelope"
     sender, recipient = Address("whatsapp", "ana"), Address("instagram", "budi")
@@ -74,7 +77,9 @@ def test_an_output_that_is_full_is_told_where_little_is_said(tmp_path: Path) -> 
     file.write_bytes(envelope.encode())
     with open("/dev/full", "wb") as full:
         ended = subprocess.run(
-            [sys.executable, "-m", "e2ecross", "inspect", str(file)],
+            [sys.executable, "-m", "e2ecross", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": "", "PYTHONPATH": os.pathsep.join(sys.path)},
             stdout=full,
             stderr=subprocess.PIPE,
             timeout=60,
