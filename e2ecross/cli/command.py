@@ -33,20 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         does.
     """
     _replace_what_cannot_be_shown()
-    parser = _parser()
-    arguments = parser.parse_args(argv)
     try:
-        if arguments.command == "demo":
-            code = _demo(arguments)
-        elif arguments.command == "inspect":
-            code = _inspect(arguments)
-        elif arguments.command == "doctor":
-            code = _doctor(arguments)
-        else:
-            parser.print_help()
-            code = 2
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        try:
+            return _call(argv)
+        finally:
+            # Here, also after help: at exit the interpreter would print its own error.
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -56,7 +49,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         _leave_stdout_alone()
         print(f"e2ecross: the output cannot be written: {error.strerror}", file=sys.stderr)
         return 1
-    return code
+
+
+def _call(argv: Sequence[str] | None) -> int:
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.command == "demo":
+        return _demo(arguments)
+    if arguments.command == "inspect":
+        return _inspect(arguments)
+    if arguments.command == "doctor":
+        return _doctor(arguments)
+    parser.print_help()
+    return 2
 
 
 def _demo(arguments: argparse.Namespace) -> int:

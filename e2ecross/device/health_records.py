@@ -162,11 +162,11 @@ def check_spqr(_: bytes, row: bytes, record: bytes) -> None:
 
 def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
     """Tell whether a record is a message that waits, encrypted or not; all are decoded."""
+    if partition.startswith(TURNS) and row == ENDS_ROW:
+        decode_queue_end(record)
+        return False
     if partition.startswith(TURNS) and partition != IN_FLIGHT:
-        if row == ENDS_ROW:
-            decode_queue_end(record)
-        else:
-            TurnRecord.decode(record)
+        TurnRecord.decode(record)
         return False
     if not row:
         LaneRecord.decode(record)

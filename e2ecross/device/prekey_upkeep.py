@@ -9,6 +9,7 @@ Rules:
 - The last-resort Kyber prekey is made, replaced and deleted together with the signed prekey.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -25,6 +26,7 @@ from e2ecross.protocol.prekeys import (
     rotation_is_due,
 )
 from e2ecross.state.context import Context, require_device, save_device
+from e2ecross.state.delivered import date_delivered
 from e2ecross.state.epoch import WitnessedTransaction, count_operation
 from e2ecross.state.prekey_store import (
     OwnKyberPrekey,
@@ -41,6 +43,8 @@ from e2ecross.state.prekey_store import (
     require_signed_prekey,
 )
 from e2ecross.state.publication import forget_publication, read_publication, save_publication
+from e2ecross.state.retry_budget import date_attempts
+from e2ecross.state.sent import date_sent
 from e2ecross.state.upkeep import (
     MAX_STORED_PREKEYS,
     note_made,
@@ -159,7 +163,7 @@ def prepare_publication(context: Context, one_time: int) -> PublishedKeys:
 
 
 def plan_publication(context: Context, left: int) -> int | None:
-    """Tell what is to be published; what has expired is deleted.
+    """Tell what is to be published; what has expired is deleted, and wrong times are put right.
 
     Args:
         context: of the device.
@@ -179,6 +183,11 @@ def plan_publication(context: Context, left: int) -> int | None:
         if not waits:  # else the old one may still be handed out
             delete_expired_prekeys(tx, now_ms, policy.signed_prekey_kept_ms)
         allowed = prekeys_allowed(tx, policy, now_ms)
+        # Here because it is done again and again, and needs no transaction of its own.
+        with suppress(RecordCorrupted):  # whoever looks for something there says so
+            date_sent(tx, policy, now_ms)
+            date_delivered(tx, policy, now_ms)
+            date_attempts(tx, now_ms)
     target = policy.one_time_prekeys_target
     add = one_time_prekeys_to_add(max(left, 0), policy.one_time_prekeys_low, target)
     if record.replaces_prekeys:  # of those that are left the private halves are gone
@@ -312,7 +321,7 @@ def _record_publication(
 ) -> PublishedKeys:
     made = len(fresh.one_time)
     require_free_ids(device.next_prekey_id, 2 + made + len(fresh.kyber))
-    note_made(tx, made, made + len(fresh.kyber), context.clock())
+    first_id = device.next_prekey_id
     delete_oldest_prekeys(tx, MAX_STORED_PREKEYS - made)
     if needs_rotation(context, tx, device):
         device = _rotate(context, tx, device, fresh)
@@ -339,6 +348,7 @@ def _record_publication(
     )
     save_publication(tx, published.encode())
     next_id = first_kyber_id + len(kyber)
+    note_made(tx, made, next_id - first_id, context.clock())
     save_device(tx, replace(device, next_prekey_id=next_id, publication_epoch=count_operation(tx)))
     return published
 

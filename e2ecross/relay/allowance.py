@@ -66,8 +66,16 @@ def use(
     )
 
 
-def forget_expired(connection: sqlite3.Connection, now_ms: int) -> None:
-    """Forget windows that are over, the oldest first, a bounded number of them."""
+def forget_expired(connection: sqlite3.Connection, limits: RelayLimits, now_ms: int) -> None:
+    """Forget windows that are over, the oldest first, a bounded number of them.
+
+    So are those of a clock that was wrong, which nobody may ask about until their time has come.
+    """
+    connection.execute(
+        "DELETE FROM prekey_requests WHERE pair_sha256 IN (SELECT pair_sha256 FROM prekey_requests"
+        " WHERE forget_at_ms > ? LIMIT ?)",
+        (now_ms + limits.requester_window_ms, _FORGET_BATCH),
+    )
     connection.execute(
         "DELETE FROM prekey_requests WHERE pair_sha256 IN (SELECT pair_sha256 FROM prekey_requests"
         " WHERE forget_at_ms <= ? ORDER BY forget_at_ms LIMIT ?)",

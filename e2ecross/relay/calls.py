@@ -39,7 +39,7 @@ def hand_out(
         devices = sorted(wanted.devices)
         if not devices and directory.has_devices(connection, user):
             return UserKeys(b"", ())
-    allowance.forget_expired(connection, now_ms)  # more than the devices of one user add
+    allowance.forget_expired(connection, limits, now_ms)  # more than the devices of one user add
     bundles: list[PreKeyBundle] = []
     for device in devices:
         address = Address(user.app, user.user, device)
@@ -144,7 +144,7 @@ def deposit_each(
     if not decoded:
         return Deposited(refused)  # nobody that the token could be of
     sender = _holder(connection, token, decoded)
-    mailbox.forget_expired(connection, now_ms, len(decoded))
+    mailbox.forget_expired(connection, limits, now_ms, len(decoded))
     for place, envelope in decoded.items():
         try:
             if envelope.sender != sender:

@@ -143,14 +143,25 @@ def drop_all(
     remove(connection, address, numbers, limits, now_ms)
 
 
-def forget_expired(connection: sqlite3.Connection, now_ms: int, envelopes: int) -> None:
+def forget_expired(
+    connection: sqlite3.Connection, limits: RelayLimits, now_ms: int, envelopes: int
+) -> None:
     """Forget triples whose time is over, the oldest first, a bounded number of them.
+
+    The time of one that was acknowledged after now, by a clock that was wrong, begins now.
 
     Args:
         connection: inside a writing transaction.
+        limits: how long they are remembered.
         now_ms: the time, milliseconds since 1970.
         envelopes: how many are to be deposited.
     """
+    latest = now_ms + limits.remembered_ms
+    connection.execute(
+        "UPDATE deposits SET forget_at_ms = ? WHERE triple_sha256 IN (SELECT triple_sha256"
+        " FROM deposits WHERE forget_at_ms > ? LIMIT ?)",
+        (latest, latest, _FORGET_BATCH + envelopes),
+    )
     connection.execute(
         "DELETE FROM deposits WHERE (recipient, triple_sha256) IN (SELECT recipient, triple_sha256"
         " FROM deposits WHERE forget_at_ms <= ? ORDER BY forget_at_ms LIMIT ?)",

@@ -15,7 +15,7 @@ from e2ecross.state.prekey_store import SEEN_MARK
 from e2ecross.state.shelf import Shelf
 from e2ecross.stores.base import Table, Transaction
 
-__all__ = ["note_delivered", "was_delivered"]
+__all__ = ["date_delivered", "note_delivered", "was_delivered"]
 
 _MAX_ROWS: Final = 1_000_000
 """A message every four seconds for all of the time; at about 200 bytes each."""
@@ -33,6 +33,11 @@ def note_delivered(
 ) -> None:
     """Remember that a message (16 bytes of id) of this sender was received."""
     _shelf(policy).add(tx, _row(sender, message_id), SEEN_MARK, now_ms)
+
+
+def date_delivered(tx: Transaction, policy: Policy, now_ms: int) -> None:
+    """See `Shelf.date`."""
+    _shelf(policy).date(tx, now_ms)
 
 
 def _shelf(policy: Policy) -> Shelf:

@@ -20,7 +20,7 @@ from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.shelf_records import RetryBudgetRecord, decode_retry, encode_retry
 
-__all__ = ["BUDGET", "Request", "spend_answer", "spend_request"]
+__all__ = ["BUDGET", "Request", "date_attempts", "spend_answer", "spend_request"]
 
 BUDGET: Final = b"budget"
 _TOTAL: Final = b""
@@ -91,6 +91,11 @@ def spend_answer(context: Context, tx: Transaction, requester: Address, now_ms: 
     _save(tx, _TOTAL, replace(total, answers=total.answers + 1))
     _save(tx, address_key(requester), replace(own, answers=own.answers + 1))
     return True
+
+
+def date_attempts(tx: Transaction, now_ms: int) -> None:
+    """See `Shelf.date`."""
+    _ATTEMPTS.date(tx, now_ms)
 
 
 def _spend_attempt(tx: Transaction, row: bytes, now_ms: int) -> bool:

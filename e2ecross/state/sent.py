@@ -38,6 +38,7 @@ __all__ = [
     "SENT_IDS",
     "KeptMessage",
     "count_resend",
+    "date_sent",
     "find_kept",
     "forget_kept",
     "is_known_id",
@@ -205,6 +206,12 @@ def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: 
         identity_key=message.identity_key,
     )
     shelf.replace(tx, found, row, record.encode())
+
+
+def date_sent(tx: Transaction, policy: Policy, now_ms: int) -> None:
+    """See `Shelf.date`."""
+    _IDS.date(tx, now_ms)
+    _shelf(policy).date(tx, now_ms)
 
 
 def _shelf(policy: Policy) -> Shelf:

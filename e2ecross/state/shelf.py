@@ -6,9 +6,11 @@ Rules:
   work of forgetting is one look at a short list, however many rows there are.
 - A generation is left for a new one when it has lasted a quarter of the time, or is full.
 - An operation deletes a bounded number of forgotten rows; until then nobody finds them.
-- A generation that was opened after now, by a clock that was wrong, counts as opened now.
+- A generation that was opened after now, by a clock that was wrong, counts as opened now: its time
+  begins when something is added, or with the next upkeep of the device.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,10 +81,7 @@ class Shelf:
         """Keep a record under a row that is not there yet."""
         if self.rows < 1:
             return
-        generations = [
-            generation._replace(opened_at_ms=min(generation.opened_at_ms, now_ms))
-            for generation in self._load(tx)
-        ]
+        generations = _dated(self._load(tx), now_ms)
         newest = generations[-1] if generations else None
         # Rounded up, so that a bound of one row keeps one.
         most = -(-self.rows // _GENERATIONS)
@@ -104,6 +103,13 @@ class Shelf:
             del generations[0]
         tx.put_value(self.table, b"", self.name, tuple(generations), _SHELF)
 
+    def date(self, tx: Transaction, now_ms: int) -> None:
+        """Let the time of what a clock that was wrong has dated after now begin now."""
+        generations = self._load(tx)
+        if any(generation.opened_at_ms > now_ms for generation in generations):
+            dated = _dated(generations, now_ms)
+            tx.put(self.table, b"", self.name, encode_shelf(tuple(dated)))
+
     def _load(self, tx: Transaction) -> tuple[GenerationRecord, ...]:
         return tx.get_value(self.table, b"", self.name, _SHELF) or ()
 
@@ -112,3 +118,10 @@ class Shelf:
 
     def _partition(self, generation: GenerationRecord) -> bytes:
         return self.name + generation.number.to_bytes(_NUMBER_BYTES)
+
+
+def _dated(generations: Sequence[GenerationRecord], now_ms: int) -> list[GenerationRecord]:
+    return [
+        generation._replace(opened_at_ms=min(generation.opened_at_ms, now_ms))
+        for generation in generations
+    ]

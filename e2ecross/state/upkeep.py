@@ -4,7 +4,8 @@
 Rules:
 - In an hour as many one-time prekeys of each kind as the policy wants there to be at all; in a day
   2,500 ids. All 2^24 ids last 18 years then, also at a back end that always counts none.
-- The signed prekey is replaced whether or not there is room for one-time prekeys.
+- The signed prekey is replaced whether or not there is room for one-time prekeys. Two ids of each
+  day are kept for that.
 - After a publication was refused no one-time prekeys are made for an hour.
 """
 
@@ -29,6 +30,7 @@ MAX_STORED_PREKEYS: Final = 1_000
 """Unused one-time prekeys of either kind: the largest publication; then the oldest go."""
 _UPKEEP: Final = Codec(UpkeepRecord.encode, UpkeepRecord.decode)
 _MAX_IDS_A_DAY: Final = 2_500
+_IDS_OF_ROTATION: Final = 2
 _HOUR_MS: Final = 60 * 60 * 1000
 _DAY_MS: Final = 24 * _HOUR_MS
 
@@ -39,11 +41,12 @@ def prekeys_allowed(tx: Transaction, policy: Policy, now_ms: int) -> int:
     if _is_within(record.refused_at_ms, now_ms, _HOUR_MS):
         return 0
     in_hour = policy.one_time_prekeys_target - record.made
-    return max(0, min(in_hour, (_MAX_IDS_A_DAY - record.ids) // 2))
+    in_day = _MAX_IDS_A_DAY - _IDS_OF_ROTATION - record.ids
+    return max(0, min(in_hour, in_day // 2))
 
 
 def note_made(tx: Transaction, one_time: int, ids: int, now_ms: int) -> None:
-    """Note that so many one-time prekeys of each kind were made, and so many ids used."""
+    """Note that so many one-time prekeys of each kind were made, and so many ids used in all."""
     record = _load(tx, now_ms)
     _save(tx, record._replace(made=record.made + one_time, ids=record.ids + ids))
 

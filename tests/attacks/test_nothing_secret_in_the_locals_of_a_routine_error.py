@@ -41,6 +41,7 @@ from e2ecross.protocol.agreements import initiator_agreements
 from e2ecross.relay import Relay
 from e2ecross.state.context import require_device
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
+from e2ecross.stores.sqlite_reading import read_store_file
 from e2ecross.wire.exchange import KeysWanted
 from tests.attacks.hunt import PASSPHRASE, STORE_KEY, Secrets, know, watch_keys
 from tests.attacks.support import ANA, BUDI, TOKO, FakeClock, dump, meet, person
@@ -162,6 +163,32 @@ def test_a_store_that_does_not_open(secrets: Secrets, tmp_path: Path) -> None:
     ]
     for path, options, error in wrong:
         assert_tells(secrets, partial(SQLiteStore, path, **options), error)  # type: ignore[arg-type]
+
+
+def test_a_look_into_a_file_that_does_not_open(secrets: Secrets, tmp_path: Path) -> None:
+    by_key, plain = str(tmp_path / "key.db"), str(tmp_path / "plain.db")
+    SQLiteStore(by_key, key=STORE_KEY).close()
+    SQLiteStore(plain).close()
+    (tmp_path / "noise.db").write_bytes(bytes(range(256)) * 64)
+
+    def look(path: object, options: dict[str, Any]) -> None:
+        with read_store_file(path, **options):  # type: ignore[arg-type]
+            raise AssertionError
+
+    wrong: list[tuple[object, dict[str, Any], type[BaseException]]] = [
+        (by_key, {"key": WRONG_KEY}, WrongStoreKey),
+        (by_key, {"passphrase": WRONG_PASSPHRASE}, WrongStoreKey),
+        (plain, {"key": STORE_KEY}, WrongStoreKey),
+        (tmp_path / "noise.db", {"key": STORE_KEY}, StoreCorrupted),
+        (tmp_path / "none.db", {"passphrase": PASSPHRASE}, StoreError),
+        ("", {"key": STORE_KEY}, InvalidArgument),
+        (by_key, {"key": STORE_KEY[:31]}, InvalidArgument),
+        (by_key, {"key": [STORE_KEY]}, InvalidArgument),
+        (by_key, {"key": STORE_KEY, "passphrase": PASSPHRASE}, InvalidArgument),
+        (by_key, {"passphrase": PASSPHRASE * 99}, InvalidArgument),
+    ]
+    for path, options, error in wrong:
+        assert_tells(secrets, partial(look, path, options), error)
 
 
 class _Dry:

@@ -4,9 +4,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from e2ecross import Address, Envelope, MessageKind
 from e2ecross.cli.demo_output import PlainOutput
 from e2ecross.cli.demo_run import choose_output
 from tests.cli.support import call, run
@@ -61,6 +63,45 @@ def test_an_output_that_is_full_is_told_in_one_line(arguments: list[str]) -> Non
     assert ended.returncode == 1
     assert ended.stderr.count(b"\n") == 1
     assert b"No space left" in ended.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+@pytest.mark.parametrize("arguments", [["inspect", "envelope"], ["--help"], ["--version"], []])
+def test_an_output_that_is_full_is_told_where_little_is_said(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    """So little that nothing of it leaves before the command has ended."""
+    file = tmp_path / "envelope"
+    sender, recipient = Address("whatsapp", "ana"), Address("instagram", "budi")
+    envelope = Envelope(bytes(16), sender, recipient, MessageKind.SIGNAL, bytes(60))
+    file.write_bytes(envelope.encode())
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "e2ecross", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONUNBUFFERED": "", "PYTHONPATH": os.pathsep.join(sys.path)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.count(b"\n") == 1
+    assert b"No space left" in ended.stderr
+
+
+def test_what_an_output_cannot_show_is_replaced() -> None:
+    """By what the command has set up: the whole demo is played so in `test_demo.py`."""
+    program = "from e2ecross.cli.command import main; main([]); print('\u2713')"
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout.endswith(b"?" + os.linesep.encode())
 
 
 def test_without_rich_the_demo_prints_plainly(monkeypatch: pytest.MonkeyPatch) -> None:

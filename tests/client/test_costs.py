@@ -111,13 +111,14 @@ class Scene:
         self.backend.fail("fetch_bundle", times=10_000)
 
     def cost(self, call: Callable[["Scene"], object]) -> tuple[Counter[str], Counter[str]]:
-        """Operations of the store by kind, and calls of the back end, of one call."""
+        """Operations of the store by kind, rows that they list, and calls of the back end."""
         self.spy.forget()
         self.backend.calls.clear()
         with suppress(BackendError):
             call(self)
         return (
-            Counter(operation.name for operation in self.spy.operations),
+            Counter(operation.name for operation in self.spy.operations)
+            + Counter({"rows": self.spy.rows_listed}),
             Counter(self.backend.calls),
         )
 

@@ -7,6 +7,7 @@ import pytest
 
 from e2ecross import Address, Client, Device, FailedMessage, NoticeKind, Policy, Text
 from e2ecross.device.posting import EXPIRED
+from e2ecross.device.settling import hold_for_decision
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -16,6 +17,7 @@ from e2ecross.errors import (
     UntrustedIdentity,
     WitnessFailed,
 )
+from e2ecross.state.outbox import Lane, LaneName
 from e2ecross.stores import MemoryStore, Store
 from e2ecross.wire.exchange import Deposited
 from tests.client.conversation import (
@@ -396,3 +398,21 @@ def test_a_message_under_an_id_that_was_given_up_is_not_dropped_in_silence(
             ana.send(BUDI, Text(text), message_id=sent.message_id)
     ana.send(BUDI, Text("lost"))
     assert read(budi) == ["lost"]
+
+
+def test_what_would_stand_behind_a_decision_is_not_taken(backend: BackendSimulator) -> None:
+    """Also where there is a session: the key that waits has come with a bundle."""
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    backend.fail("deposit")
+    (promised,) = promise(ana, BUDI, "promised")
+    key = make_device(BUDI, seed="another").identity_key
+    hold_for_decision(ana.device._context, Lane(LaneName.MESSAGES, BUDI), key)
+    for _ in range(2):
+        with pytest.raises(UntrustedIdentity) as caught:
+            ana.send(BUDI, Text("later"))
+        assert caught.value.identity_key == key
+    assert [pending.message_id for pending in ana.pending()] == [promised]
+    ana.device.reject_identity(BUDI, key)
+    ana.maintain()
+    assert read(budi) == ["promised"]  # it was encrypted for the accepted key

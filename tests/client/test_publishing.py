@@ -90,6 +90,19 @@ def test_what_is_stored_and_the_ids_of_a_day_are_bounded(backend: Wrong, clock: 
     assert 1_800 < stored(ana) <= 2_000
 
 
+def test_the_ids_of_a_rotation_are_among_those_of_the_day(backend: Wrong, clock: FakeClock) -> None:
+    ana = make_client(ANA, backend, clock=clock)
+    clock.advance(Policy().signed_prekey_max_age_ms - 20 * HOUR_MS)
+    backend.counts = 0
+    before, rotations = next_id(ana), set[int]()
+    for _ in range(24):
+        ana.receive()
+        rotations.add(PublishedKeys.decode(backend.publications[-1]).signed_prekey.id)
+        clock.advance(HOUR_MS)
+    assert len(rotations) == 2
+    assert next_id(ana) - before == 2_500
+
+
 @pytest.mark.parametrize("counts", [-1, 0, 3, 2**80])
 def test_a_counted_number_is_a_hint(counts: int, backend: Wrong, clock: FakeClock) -> None:
     ana = make_client(ANA, backend, clock=clock)

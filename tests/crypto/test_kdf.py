@@ -117,6 +117,8 @@ def test_both_halves_of_a_step_at_once_are_the_halves(key: bytes) -> None:
 def test_a_key_of_another_length_gives_no_mac(length: int) -> None:
     with pytest.raises(InvalidArgument, match=f"not {length}"):
         hmac_with_key(bytes(length), b"data")
+    with pytest.raises(InvalidArgument, match=f"not {length}"):
+        hmac_of_parts(bytes(length), b"da", b"ta")
 
 
 def test_is_equal() -> None:

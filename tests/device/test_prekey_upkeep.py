@@ -27,8 +27,9 @@ from e2ecross.errors import (
 from e2ecross.state.context import Context, require_device, save_device
 from e2ecross.state.prekey_store import LAST_RESORT, find_kyber_prekey
 from e2ecross.state.publication import PUBLICATION_ROW
+from e2ecross.state.upkeep import UPKEEP_ROW
 from e2ecross.stores import MemoryStore, Table, Transaction
-from e2ecross.wire.records import KyberPrekeyRecord
+from e2ecross.wire.records import KyberPrekeyRecord, UpkeepRecord
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -133,6 +134,32 @@ def test_up_to_1000_one_time_prekeys_are_published(one_time: int) -> None:
     published = make_device(BUDI).publish(one_time)
     assert len(published.one_time_prekeys) == len(published.kyber_prekeys) == one_time
     assert PublishedKeys.decode(published.encode()) == published
+
+
+def test_no_more_unused_prekeys_than_the_bound_are_stored() -> None:
+    """The oldest go, also where a policy, or a caller, wants more."""
+    store = MemoryStore()
+    device = make_device(BUDI, store)
+    first = confirmed(device, 600)
+    for one_time in (400, 1):
+        published = confirmed(device, one_time)
+        with store.transaction() as tx:
+            assert tx.count(Table.ONE_TIME_PREKEYS) == tx.count(Table.KYBER_PREKEYS) == 1_000
+            oldest = min(int.from_bytes(row) for row, _ in tx.list(Table.ONE_TIME_PREKEYS))
+    assert oldest == first.one_time_prekeys[1].id
+    assert len(published.kyber_prekeys) == 1
+
+
+def test_the_ids_of_a_rotation_are_counted() -> None:
+    clock, store = FakeClock(), MemoryStore()
+    device = make_device(BUDI, store, clock=clock)
+    clock.advance(Policy().signed_prekey_max_age_ms)
+    with store.transaction() as tx:
+        before = require_device(tx).next_prekey_id
+    confirmed(device, 3)
+    with store.transaction() as tx:
+        record = UpkeepRecord.decode(tx.get(Table.DEVICE, b"", UPKEEP_ROW) or b"")
+        assert record.ids == require_device(tx).next_prekey_id - before == 2 + 2 * 3
 
 
 def test_the_same_publication_comes_back_until_it_is_confirmed(stores: Stores) -> None:

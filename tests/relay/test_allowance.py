@@ -88,10 +88,10 @@ def test_a_window_that_is_over_does_not_count_though_it_is_not_forgotten_yet(
     def is_left(connection: sqlite3.Connection) -> list[bool]:
         return [
             allowance.is_left(connection, BUDI.user_id, ANA, LIMITS, clock.now_ms + passed)
-            for passed in (0, 999, 1000, 10**9)
+            for passed in (0, 999, 1000, 10**9, -(10**9))  # the last by a clock that was wrong
         ]
 
-    assert relay._database.read(is_left) == [False, False, True, True]
+    assert relay._database.read(is_left) == [False, False, True, True, True]
 
 
 def test_a_restart_does_not_begin_a_window(relay: Relay, path: Path, clock: FakeClock) -> None:
@@ -144,6 +144,21 @@ def test_a_window_of_a_clock_that_was_wrong_does_not_last(relay: Relay, clock: F
     assert [take(relay, BUDI, ANA) for _ in range(4)] == [1, 2, 3, None]
     clock.now_ms -= 10**12
     assert [take(relay, BUDI, ANA) for _ in range(4)] == [4, 5, 6, None]
+
+
+def test_windows_of_a_clock_that_was_wrong_are_forgotten_by_calls_of_others(
+    relay: Relay, path: Path, clock: FakeClock
+) -> None:
+    clock.now_ms += 10**12
+    for user in range(150):
+        requester = Address("messenger", f"user-{user}")
+        relay.register(requester, token(requester))
+        assert take(relay, requester, ANA if user < 100 else ANAS_TABLET) is not None
+    clock.now_ms -= 10**12
+    take(relay, BUDI, ANAS_TABLET)
+    assert len(requests(path)) == 51  # a bounded number at once
+    take(relay, BUDI, ANAS_TABLET)
+    assert requests(path) == [(2, clock.now_ms + 1000)]
 
 
 def test_expired_windows_are_forgotten_by_calls_of_others(

@@ -149,6 +149,23 @@ def test_what_was_acknowledged_is_remembered_for_its_time(
     assert count(path, "deposits") == 1  # and nothing of the forgotten is left
 
 
+def test_what_a_clock_that_was_ahead_has_remembered_goes_in_its_time(
+    relay: Relay, clock: FakeClock, path: Path
+) -> None:
+    clock.now_ms += 10**12
+    send(relay, 1)
+    acknowledge_all(relay)
+    clock.now_ms -= 10**12
+    send(relay, 1, 2)  # from here on its time runs
+    assert [data for _, data in fetch(relay)] == encoded(2)
+    clock.now_ms += relay.limits.remembered_ms - 1
+    send(relay, 1)
+    assert [data for _, data in fetch(relay)] == encoded(2)
+    clock.now_ms += 1
+    send(relay, 3)
+    assert count(path, "deposits") == 2  # of those that wait
+
+
 def test_what_is_remembered_is_bounded(path: Path) -> None:
     with Relay(path, limits=RelayLimits(remembered_messages=3)) as relay:
         register(relay, ANA, BUDI)

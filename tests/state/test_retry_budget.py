@@ -49,7 +49,9 @@ def test_answers_are_bounded_for_each_device_and_in_all(ana: Device) -> None:
 
 def test_requests_and_answers_do_not_eat_each_others_share(ana: Device) -> None:
     assert all(ask(ana, BUDI, n) for n in range(3))
-    assert answer(ana, BUDI)
+    assert all(answer(ana, BUDI) for _ in range(2))
+    assert all(ask(ana, TOKO, n) for n in range(2))
+    assert answer(ana, TOKO)
 
 
 @pytest.mark.parametrize("later", [DAY_MS, -1], ids=["a day later", "a clock that went back"])

@@ -130,3 +130,17 @@ def test_what_is_dated_in_the_future_begins_to_end_when_something_is_added() -> 
         assert SHELF.find(tx, b"ahead", NOW_MS + 50 * KEPT_MS) is not None
         SHELF.add(tx, b"now", b"", NOW_MS)
         assert SHELF.find(tx, b"ahead", NOW_MS + KEPT_MS * 5 // 4) is None
+
+
+def test_what_is_dated_in_the_future_begins_to_end_with_upkeep() -> None:
+    store, future = MemoryStore(), NOW_MS + 100 * KEPT_MS
+    with store.transaction() as tx:
+        SHELF.date(tx, NOW_MS)
+        assert list(tx.scan(Table.SENT)) == []
+        SHELF.add(tx, b"ahead", b"", future)
+        SHELF.date(tx, NOW_MS)
+        before = list(tx.scan(Table.SENT))
+        SHELF.date(tx, NOW_MS + KEPT_MS // 2)  # what is dated right stays as it is
+        assert list(tx.scan(Table.SENT)) == before
+        assert SHELF.find(tx, b"ahead", NOW_MS + KEPT_MS) is not None
+        assert SHELF.find(tx, b"ahead", NOW_MS + KEPT_MS * 5 // 4) is None

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from e2ecross.errors import StoreCorrupted, WrongStoreKey
+from e2ecross.errors import StoreCorrupted, StoreError, WrongStoreKey
 from e2ecross.stores import SQLiteStore, Table
 from e2ecross.stores.sqlite import RESTART_EVERY, TRUNCATE_EVERY
+from e2ecross.stores.sqlite_identity import OpenedFile, Place, Stamp
 from tests.stores.support import KEY, WAIT_SECONDS, get, increment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be replaced")
@@ -205,6 +206,24 @@ def test_before_the_first_transaction_and_between_connections(path: Path) -> Non
     rename_over(path, copy)
     with pytest.raises(StoreCorrupted, match="another file"):
         in_a_new_thread(partial(increment, store))
+    store.close()
+
+
+def test_a_file_that_goes_between_the_look_and_the_opening_is_not_made_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, look = SQLiteStore(path), OpenedFile.check_place  # it has no connection yet
+
+    def look_and_remove(file: OpenedFile, wal: Place | None) -> Stamp:
+        monkeypatch.undo()
+        stamp = look(file, wal)
+        path.unlink()
+        return stamp
+
+    monkeypatch.setattr(OpenedFile, "check_place", look_and_remove)
+    with pytest.raises(StoreError):
+        increment(store)
+    assert list(path.parent.iterdir()) == []
     store.close()
 
 

@@ -231,6 +231,40 @@ def test_a_savepoint_does_not_outlive_its_transaction(store: Store) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    ("change", "after"),
+    [
+        (lambda tx: tx.put(*PLACE, b"2"), 2),
+        (lambda tx: tx.delete(*PLACE), None),
+        (lambda tx: tx.clear(*PLACE[:2]), None),
+    ],
+    ids=["put", "delete", "clear"],
+)
+def test_a_record_that_is_changed_is_another_value(
+    store: Store, change: Callable[[Transaction], object], after: int | None
+) -> None:
+    with store.transaction() as tx:
+        tx.put_value(*PLACE, 1, NUMBER)
+    with store.transaction() as tx:
+        change(tx)
+        assert tx.get_value(*PLACE, NUMBER) == after
+    assert get_value(store) == after
+
+
+def test_a_savepoint_that_was_cut_off_is_not_committed(store: Store) -> None:
+    """An interrupt came before the first instruction of its end, and the caller goes on."""
+    block = store.transaction()
+    tx = block.__enter__()
+    tx.savepoint().__enter__()
+    tx.put_value(*PLACE, 1, NUMBER)
+    with pytest.raises(StoreError, match="was interrupted"):
+        block.__exit__(None, None, None)
+    assert get_value(store) is None
+    with store.transaction() as tx:
+        tx.put_value(*PLACE, 2, NUMBER)
+    assert get_value(store) == 2
+
+
 def test_savepoints_do_not_nest(store: Store) -> None:
     with store.transaction() as tx:
         with tx.savepoint():

@@ -117,6 +117,7 @@ class SpyStore:
     def __init__(self, inner: Store) -> None:
         self.inner = inner
         self.operations: list[Operation] = []
+        self.rows_listed = 0
         self.fail_commit = False
         self.writes_until_failure: int | None = None
         self.fail_transactions: list[bool] = []
@@ -136,6 +137,7 @@ class SpyStore:
     def forget(self) -> None:
         """Begin anew to watch."""
         self.operations.clear()
+        self.rows_listed = 0
 
     @property
     def writes(self) -> Counter[Table]:
@@ -181,13 +183,17 @@ class _SpyTransaction(ValuesAsBytes):
         after: bytes | None = None,
     ) -> list[tuple[bytes, bytes]]:
         self._spy.note("list", table, partition)
-        return self._inner.list(table, partition, limit=limit, after=after)
+        rows = self._inner.list(table, partition, limit=limit, after=after)
+        self._spy.rows_listed += len(rows)
+        return rows
 
     def partitions(
         self, table: Table, *, limit: int | None = None, after: bytes | None = None
     ) -> Sequence[bytes]:
         self._spy.note("partitions", table, b"")
-        return self._inner.partitions(table, limit=limit, after=after)
+        found = self._inner.partitions(table, limit=limit, after=after)
+        self._spy.rows_listed += len(found)
+        return found
 
     def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
         self._spy.note("delete", table, partition)
@@ -197,7 +203,9 @@ class _SpyTransaction(ValuesAsBytes):
         return self._inner.count(table, partition)
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
-        return self._inner.scan(table)
+        for found in self._inner.scan(table):
+            self._spy.rows_listed += 1
+            yield found
 
     def savepoint(self) -> AbstractContextManager[None]:
         return self._inner.savepoint()
