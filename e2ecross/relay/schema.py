@@ -98,11 +98,10 @@ SCHEMA: Final[tuple[str, ...]] = (
     ) WITHOUT ROWID
     """,
     # The envelopes that wait, as they were deposited. AUTOINCREMENT, because a number that a
-    # device has acknowledged must never name another envelope as long as the file lives; and in the
-    # order of numbers, so that nothing is copied between pages, which would leave traces that
-    # secure_delete does not wipe. The sender is the user that deposited, `whatsapp:ana`, as long as
-    # the envelope waits (which says it too); the triple is that of its row in deposits. Both are
-    # NULL for what an operator put there: counted for nobody.
+    # device has acknowledged must never name another envelope as long as the file lives. The sender
+    # is the user that deposited, `whatsapp:ana`, as long as the envelope waits (which says it too);
+    # the triple is that of its row in deposits. Both are NULL for what an operator put there:
+    # counted for nobody.
     """
     CREATE TABLE mailbox (
         number INTEGER PRIMARY KEY AUTOINCREMENT,

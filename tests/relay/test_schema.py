@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tables of a relay: one schema, and counters that triggers keep."""
 
+import random
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from e2ecross.address import Address
 from e2ecross.errors import BackendError, MailboxFull
 from e2ecross.relay import Relay, RelayLimits
 from e2ecross.relay.schema import SCHEMA_VERSION
+from e2ecross.wire.envelope import Envelope, MessageKind
 from tests.relay.support import ANA, BUDI, TOKO, deposit, envelope, register, token
 
 
@@ -117,3 +120,38 @@ def test_who_wrote_to_whom_is_not_kept_after_delivery(filled: Path) -> None:
             items = relay.fetch(address, token(address), 100)
             relay.acknowledge(address, token(address), [number for number, _ in items])
     assert rows(filled, "SELECT COUNT(*) FROM waiting_from") == [(0,)]
+
+
+def test_no_copy_of_an_acknowledged_envelope_stays_in_the_file(path: Path) -> None:
+    """Also not in a page that others were removed from beside it."""
+    draw = random.Random(3)
+    boxes = [Address("instagram", f"budi{number}") for number in range(12)]
+    gone: list[bytes] = []
+    kept: list[bytes] = []
+    with Relay(path) as relay:
+        register(relay, ANA, *boxes)
+        for turn in range(24):
+            batch = [
+                Envelope(
+                    draw.randbytes(16),
+                    ANA,
+                    draw.choice(boxes),
+                    MessageKind.SIGNAL,
+                    draw.randbytes(draw.choice((48, 300, 700, 3_000))),
+                ).encode()
+                for _ in range(50)
+            ]
+            assert not relay.deposit_all(token(ANA), batch).refused
+            for box in boxes if turn == 23 else draw.sample(boxes, 4):
+                waiting = relay.fetch(box, token(box), 1_000)
+                read = draw.randrange(len(waiting) + 1)
+                relay.acknowledge(box, token(box), [number for number, _ in waiting[:read]])
+                gone += [data for _, data in waiting[:read]]
+                if turn == 23:
+                    kept += [data for _, data in waiting[read:]]
+    assert len(gone) > 500
+    assert len(kept) > 50
+    data = path.read_bytes()
+    ends = [part for found in gone for part in (found[-16:], found[-40:-24])]
+    assert not [part for part in ends if part in data]
+    assert all(found[-16:] in data for found in kept)
