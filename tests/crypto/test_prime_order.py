@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import runpy
 from collections.abc import Iterator
 
 import nacl.bindings
@@ -83,3 +84,25 @@ def test_an_honest_key_plus_a_point_of_low_order_is_refused(
     y = int.from_bytes(moved, "little") & (2**255 - 1)
     with pytest.raises(InvalidKey, match="prime order"):
         require_prime_order(_key((1 + y) * pow(1 - y, -1, P) % P))
+
+
+_BASE = nacl.bindings.crypto_scalarmult_ed25519_base_noclamp((1).to_bytes(32, "little"))
+_MOVED = nacl.bindings.crypto_core_ed25519_add(_BASE, (P - 1).to_bytes(32, "little"))
+
+
+def test_libsodium_is_asked_only_if_it_refuses_a_component_of_order_2() -> None:
+    fresh = runpy.run_path(prime_order.__file__)
+    accepted = nacl.bindings.crypto_core_ed25519_is_valid_point(_MOVED)
+    assert fresh["_HAS_SOUND_CHECK"] is not accepted
+
+
+def test_an_older_libsodium_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that lets points with a component of order 2 pass, and multiplies them correctly."""
+    multiple = _BASE[:31] + bytes((_BASE[31] | 0x80,))  # the same of both, with n - 1 even
+    monkeypatch.setattr(prime_order, "_HAS_SOUND_CHECK", False)
+    for name in ("crypto_core_ed25519_is_valid_point", "crypto_scalarmult_ed25519_noclamp"):
+        monkeypatch.setattr(nacl.bindings, name, lambda *_: multiple)
+    require_prime_order(_key(9))
+    with pytest.raises(InvalidKey, match="prime order"):
+        require_prime_order(_key(pow(9, -1, P)))
+    assert not runpy.run_path(prime_order.__file__)["_HAS_SOUND_CHECK"]
