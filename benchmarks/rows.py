@@ -224,7 +224,7 @@ _ROWS_V3: Final = (
     ),
     Row("client-send", "client", "send", "client_send", {"bytes": 100}, steps=200),
     _client_batch("send-many", "send to {count}, each", 100, 10, 5),
-    _client_batch("send-many", "send to {count}, each", 1_000, 20, 2),
+    _client_batch("send-many", "send to {count}, each", 1_000, 20, 2, _LONG_ROUNDS),
     _client_batch("send-many", "send to {count}, each", 10_000, 40, 1, _LONGEST_ROUNDS),
     _client_batch("receive", "receive {count} and confirm, each", 100, 10, 5),
     _client_batch("receive", "receive {count} and confirm, each", 1_000, 20, 1),
