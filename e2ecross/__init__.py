@@ -11,7 +11,8 @@ from e2ecross.lazy import lazy_names
 if TYPE_CHECKING:
     from e2ecross.address import Address, App, UserId
     from e2ecross.client.backend import Backend
-    from e2ecross.client.client import Client, Delivery, Sent
+    from e2ecross.client.client import Client
+    from e2ecross.client.sent import Delivery, Sent
     from e2ecross.device.device import Device
     from e2ecross.device.posting import Pending
     from e2ecross.errors import E2ECrossError
@@ -74,7 +75,7 @@ _HOMES: Final = {
     "Client": "e2ecross.client.client",
     "Content": "e2ecross.wire.content",
     "ControlMessage": "e2ecross.state.message",
-    "Delivery": "e2ecross.client.client",
+    "Delivery": "e2ecross.client.sent",
     "Device": "e2ecross.device.device",
     "E2ECrossError": "e2ecross.errors",
     "Envelope": "e2ecross.wire.envelope",
@@ -92,7 +93,7 @@ _HOMES: Final = {
     "RemoteIdentity": "e2ecross.state.trust",
     "RetryRequest": "e2ecross.wire.content",
     "SafetyNumber": "e2ecross.protocol.safety_number",
-    "Sent": "e2ecross.client.client",
+    "Sent": "e2ecross.client.sent",
     "SessionInfo": "e2ecross.state.session_store",
     "SignedPrekey": "e2ecross.wire.bundle",
     "Text": "e2ecross.wire.content",

@@ -16,7 +16,13 @@ from e2ecross.address import Address
 from e2ecross.arguments import require_methods
 from e2ecross.client.backend import Backend
 from e2ecross.device.registering import Token
-from e2ecross.errors import BackendError, EnvelopeMismatch, InvalidArgument, UnknownRecipient
+from e2ecross.errors import (
+    BackendError,
+    E2ECrossError,
+    EnvelopeMismatch,
+    InvalidArgument,
+    UnknownRecipient,
+)
 from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
 
@@ -71,29 +77,18 @@ class CheckedBackend:
             raise _no_answer("one_time_prekey_count", left, "no number of prekeys")
         return min(max(left, 0), _MAX_COUNT)
 
-    def fetch_bundle(self, requester: Address, token: Token, address: Address) -> PreKeyBundle:
-        """Return the keys of one device.
+    def fetch_bundles(
+        self, requester: Address, token: Token, addresses: Sequence[Address]
+    ) -> list[PreKeyBundle | E2ECrossError]:
+        """Return for each device its keys, or why there are none.
 
-        Raises:
-            UnknownRecipient: it has published none.
-            EnvelopeMismatch: they are somebody else's.
+        UnknownRecipient: it has published none. EnvelopeMismatch: they are somebody else's.
         """
-        wanted = KeysWanted(address.user_id, frozenset((address.device,)))
-        answer: object = self._backend.fetch_keys(requester, token.value, [wanted])
-        if not isinstance(answer, Sequence) or len(answer) != 1:
-            raise _no_answer("fetch_keys", answer, "no keys of one user")
-        keys = answer[0]
-        if isinstance(keys, UnknownRecipient):
-            raise keys
-        if not isinstance(keys, UserKeys) or not isinstance(keys.bundles, tuple):
-            raise _no_answer("fetch_keys", answer, "no keys of one user")
-        for bundle in keys.bundles:
-            if not isinstance(bundle, PreKeyBundle):
-                raise _no_answer("fetch_keys", answer, "no keys of one user")
-            if bundle.address != address:
-                raise EnvelopeMismatch(f"the back end answered with keys of {bundle.address}")
-            return bundle
-        raise UnknownRecipient(f"{address} has published no keys: it has to register first")
+        wanted = [KeysWanted(each.user_id, frozenset((each.device,))) for each in addresses]
+        answer: object = self._backend.fetch_keys(requester, token.value, wanted)
+        if not isinstance(answer, Sequence) or len(answer) != len(addresses):
+            raise _no_answer("fetch_keys", answer, "no keys of the users that were asked for")
+        return [_bundle(keys, address) for keys, address in zip(answer, addresses, strict=True)]
 
     def deposit_all(
         self, token: Token, envelopes: Sequence[bytes], epoch: int
@@ -140,6 +135,21 @@ class CheckedBackend:
     @property
     def _any(self) -> Any:  # noqa: ANN401 - the answer has to be None, and may be anything
         return self._backend
+
+
+def _bundle(keys: object, address: Address) -> PreKeyBundle | E2ECrossError:
+    if isinstance(keys, UnknownRecipient):
+        return keys
+    if not isinstance(keys, UserKeys) or not isinstance(keys.bundles, tuple):
+        return _no_answer("fetch_keys", keys, "no keys of one user")
+    if not keys.bundles:
+        return UnknownRecipient(f"{address} has published no keys: it has to register first")
+    bundle = keys.bundles[0]
+    if not isinstance(bundle, PreKeyBundle):
+        return _no_answer("fetch_keys", keys, "no keys of one user")
+    if bundle.address != address:
+        return EnvelopeMismatch(f"the back end answered with keys of {bundle.address}")
+    return bundle
 
 
 def _epoch(method: str, answer: object) -> int:

@@ -12,67 +12,55 @@ Rules:
 - What an app must hear comes as a `Notice`, also when nobody was waiting for an answer.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import NoReturn, SupportsIndex
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, NoReturn, SupportsIndex
 
-from e2ecross.address import Address, UserId
-from e2ecross.arguments import forgets_secrets, require_list, require_type, require_whole_number
+from e2ecross.arguments import (
+    forgets_secrets,
+    require_callable,
+    require_list,
+    require_type,
+    require_whole_number,
+)
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.backend import Backend
-from e2ecross.client.incoming import fetch_into_inbox, forget_what_is_gone
+from e2ecross.client.fan_out import FanOut
+from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
-from e2ecross.client.outgoing import flush_outbox, prepare_message, send_waiting
+from e2ecross.client.outgoing import flush_outbox
 from e2ecross.client.publishing import maintain_prekeys, publish
+from e2ecross.client.sent import Recipient, Sent, outgoing, sent_or_error
+from e2ecross.crypto.secret import without_frames
+from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm, hand_over
 from e2ecross.device.device import Device, context_of
-from e2ecross.device.posting import Pending, list_pending
+from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.posting import Outgoing, Pending, list_pending
+from e2ecross.device.prekey_upkeep import LastUpkeep
 from e2ecross.device.registering import (
     may_send_offline,
     note_registered,
     prepare_token,
     read_token,
 )
-from e2ecross.device.sending import checked_message_id, require_content, require_other_device
-from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument, RestoredStore
+from e2ecross.device.sending import checked_message_id, require_content
+from e2ecross.errors import (
+    BackendError,
+    E2ECrossError,
+    InvalidArgument,
+    NotRegistered,
+    RestoredStore,
+)
 from e2ecross.state.epoch import check_backend_epoch
 from e2ecross.state.inbox import InboxItem, receipt_of
 from e2ecross.wire.content import Content
 
-__all__ = ["Client", "Delivery", "Sent"]
+__all__ = ["Client"]
 
-_MAX_BATCH = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One copy of a sent message.
-
-    Attributes:
-        address: the device it is for.
-        identity_changed: that device has another identity key than before, and
-            `Policy.accept_changed_identity` has accepted it.
-        version_downgraded: the session that was started for it has no post-quantum keys although
-            that device has offered them before, and `Policy.accept_version_downgrade` has
-            accepted that.
-    """
-
-    address: Address
-    identity_changed: bool = False
-    version_downgraded: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A message that the back end has accepted.
-
-    Attributes:
-        message_id: 16 bytes.
-        deliveries: the copies, one for each device.
-    """
-
-    message_id: bytes
-    deliveries: tuple[Delivery, ...]
+_MAX_BATCH: Final = 1000
+_AT_ONCE: Final = 256
+"""Recipients of one transaction: a hundredth of its commit falls to each, and others who use the
+store wait for some 20 ms."""
 
 
 class Client:
@@ -85,6 +73,9 @@ class Client:
         "_handed_over",
         "_is_epoch_checked",
         "_is_tidy",
+        "_leftovers",
+        "_link",
+        "_upkeep",
     )
 
     def __init__(self, device: Device, backend: Backend) -> None:
@@ -104,6 +95,9 @@ class Client:
         self._is_epoch_checked = False
         self._is_tidy = False  # numbers that a killed process has left are forgotten
         self._handed_over = HandedOver()
+        self._leftovers = Leftovers()
+        self._link: Link | None = None
+        self._upkeep = LastUpkeep()
 
     def __repr__(self) -> str:
         return f"<Client of {self._device.address}>"
@@ -133,7 +127,7 @@ class Client:
         registration = prepare_token(context)
         token = registration.token
         self._backend.register(context.address, token, registration.replaces)
-        link = Link(context, self._backend, token)
+        link = Link(context, self._backend, token, self._leftovers)
         self._check_epoch(link)
         if not registration.is_complete:
             publish(link, context.policy.one_time_prekeys_target)
@@ -152,17 +146,17 @@ class Client:
             RestoredStore: the store is older than what the back end has seen of the device.
             StoreError: the store cannot be read or written.
         """
-        link = self._link()
+        link = self._way()
         self._check_epoch(link)
         errors: list[E2ECrossError] = []
-        _attempt(errors, lambda: maintain_prekeys(link))
+        _attempt(errors, lambda: self._maintain_prekeys(link))
         _attempt(errors, lambda: flush_outbox(link))
         if errors:
             raise errors[0]
 
     def send(
         self,
-        recipient: Address | UserId | str,
+        recipient: Recipient,
         content: Content,
         *,
         message_id: bytes | None = None,
@@ -195,23 +189,63 @@ class Client:
                 for other content, or for what had left and was not delivered.
             StoreError: the store cannot be read or written.
         """
-        context = self._context
-        address = _recipient_address(recipient)
-        require_other_device(context, address, "recipient")
         require_content(content)
-        message_id = checked_message_id(context, message_id)
-        link = self._link()
-        try:
-            self._check_epoch(link)
-        except BackendError:  # out of reach: encrypted now, and asked before it leaves
-            if not may_send_offline(context):
-                raise
-        waits, news = prepare_message(link, address, content, message_id)
-        if waits:
-            self._check_epoch(link)
-            send_waiting(link, address, message_id)
-        delivery = Delivery(address, news.identity_changed, news.version_downgraded)
-        return Sent(message_id, (delivery,))
+        message = outgoing(self._context, recipient, message_id)
+        (outcome,) = self._fan_out(content).send([message])
+        result = sent_or_error(message, outcome)
+        if isinstance(result, E2ECrossError):
+            raise result
+        return result
+
+    def send_many(
+        self,
+        recipients: Iterable[Recipient],
+        content: Content,
+        *,
+        message_id: bytes | None = None,
+        progress: Progress | None = None,
+    ) -> list[Sent | E2ECrossError]:
+        """Send the same content to many users, each of whom gets a message of their own.
+
+        Args:
+            recipients: as `send` takes them; one that is named twice gets two messages, unless
+                `message_id` is given.
+            content: `Text` or `Bytes`.
+            message_id: 16 bytes, the id of every copy. The call, repeated with it after a crash or
+                an error, reaches nobody twice. By default each copy has a random one.
+            progress: called with how many recipients are done and how many there are, every few
+                hundred, between transactions. What it raises ends the call; what was sent is sent.
+
+        Returns:
+            For each recipient, in order, `Sent`, or the error that `send` would have raised. No
+            recipient's error touches another. Where an error befell the whole call after some were
+            done, such as `StoreError`, it stands in the place of all others.
+
+        Raises:
+            NotRegistered: call `register` first.
+            RestoredStore: the store is older than what the back end has seen of the device.
+            BackendError: after a restore, before the back end was reached once.
+            InvalidArgument: another argument than a recipient has the wrong type or length.
+            StoreError: the store cannot be read or written; nothing has been sent.
+        """
+        require_content(content)
+        listed = require_list("recipients", recipients)
+        checked_message_id(self._context, message_id)
+        if progress is not None:
+            require_callable("progress", progress)
+        fan_out = self._fan_out(content)
+        results: list[Sent | E2ECrossError] = []
+        for start in range(0, len(listed), _AT_ONCE):
+            part = listed[start : start + _AT_ONCE]
+            try:
+                results += self._send_part(fan_out, part, message_id)
+            except E2ECrossError as error:
+                if not start:
+                    raise
+                return results + [error] * (len(listed) - start)
+            if progress is not None:
+                progress(len(results), len(listed))
+        return results
 
     def pending(self) -> list[Pending]:
         """Return the messages that still wait to be sent, each with what it waits for.
@@ -219,9 +253,9 @@ class Client:
         Raises:
             StoreError: the store cannot be read.
         """
-        return list_pending(self._context)
+        return list_pending(self._context, self._leftovers)
 
-    def receive(self, limit: int = 100) -> list[InboxItem]:
+    def receive(self, limit: int = 100, *, progress: Progress | None = None) -> list[InboxItem]:
         """Return what has arrived, in order: messages, failures in their places, notices.
 
         An item that is not confirmed comes again from the next `Client` of this store, flagged
@@ -230,6 +264,9 @@ class Client:
 
         Args:
             limit: how many items at most, 1 to 1000.
+            progress: called with how many envelopes were taken in and how many the back end has
+                handed out so far, between transactions. What it raises ends the call; what was
+                taken in comes with the next one.
 
         Raises:
             NotRegistered: call `register` first; or the identity was moved to another
@@ -239,15 +276,18 @@ class Client:
                 or acknowledged.
             StoreError: the store cannot be read or written, and nothing is there to return.
             PrekeysExhausted: the device has used its prekey ids, and nothing is there to return.
-            InvalidArgument: `limit` is out of range.
+            InvalidArgument: an argument has the wrong type, or `limit` is out of range.
         """
         require_whole_number("limit", limit, 1, _MAX_BATCH)
-        link, handed, errors = self._link(), self._handed_over, list[E2ECrossError]()
+        if progress is not None:
+            require_callable("progress", progress)
+        link, handed, errors = self._way(), self._handed_over, list[E2ECrossError]()
         before = handed.last
         try:
             items = self._hand_over(limit)
             if len(items) < limit:
-                _attempt(errors, lambda: self._collect(link, limit - len(items), errors))
+                arrival = Arrival(link, limit - len(items), errors, progress)
+                _attempt(errors, lambda: self._collect(arrival))
                 _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
             for error in errors:
                 if isinstance(error, RestoredStore):
@@ -272,12 +312,47 @@ class Client:
                 is closed.
             StoreError: the store cannot be written.
         """
-        confirm(self._context, [receipt_of(item) for item in require_list("items", items)])
+        receipts = [receipt_of(item) for item in require_list("items", items)]
+        confirm(self._context, self._leftovers, receipts)
 
     # --- The way to the back end ------------------------------------------------------------
 
-    def _link(self) -> Link:
-        return Link(self._context, self._backend, read_token(self._context))
+    def _way(self) -> Link:
+        """Return the way to the back end; the token of a store never becomes another one."""
+        if self._link is None:
+            token = read_token(self._context)
+            self._link = Link(self._context, self._backend, token, self._leftovers)
+        return self._link
+
+    def _fan_out(self, content: Content) -> FanOut:
+        link, failure = self._way(), None
+        try:
+            self._check_epoch(link)
+        except NotRegistered:
+            raise
+        except BackendError as error:  # out of reach: encrypted now, and asked before it leaves
+            if not may_send_offline(self._context):
+                raise
+            failure = error
+        return FanOut(link, content, failure)
+
+    def _send_part(
+        self,
+        fan_out: FanOut,
+        recipients: Sequence[Recipient],
+        message_id: bytes | None,
+    ) -> list[Sent | E2ECrossError]:
+        messages: list[Outgoing | InvalidArgument] = []
+        for recipient in recipients:
+            try:
+                messages.append(outgoing(self._context, recipient, message_id))
+            except InvalidArgument as error:
+                messages.append(without_frames(error))
+        outcomes = iter(fan_out.send([each for each in messages if isinstance(each, Outgoing)]))
+        return [
+            sent_or_error(message, next(outcomes)) if isinstance(message, Outgoing) else message
+            for message in messages
+        ]
 
     def _hand_over(self, limit: int) -> list[InboxItem]:
         return hand_over(self._context, self._handed_over, limit)
@@ -289,14 +364,25 @@ class Client:
             check_backend_epoch(link.context, told)
             self._is_epoch_checked = True
 
-    def _collect(self, link: Link, limit: int, errors: list[E2ECrossError]) -> None:
+    def _collect(self, arrival: Arrival) -> None:
         """Fetch, and do what is due beside it."""
+        link = arrival.link
         self._check_epoch(link)
         if not self._is_tidy:
             forget_what_is_gone(link)
             self._is_tidy = True
-        fetch_into_inbox(link, limit, errors)
-        self.maintain()
+        arrival.fetch()
+        errors: list[E2ECrossError] = []
+        if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
+            _attempt(errors, lambda: self._maintain_prekeys(link))
+        _attempt(errors, lambda: flush_outbox(link))
+        if errors:
+            raise errors[0]
+
+    def _maintain_prekeys(self, link: Link) -> None:
+        self._upkeep.forget()  # in case it fails
+        maintain_prekeys(link)
+        self._upkeep.note(self._context)
 
 
 def _attempt(errors: list[E2ECrossError], part: Callable[[], None]) -> None:
@@ -304,15 +390,3 @@ def _attempt(errors: list[E2ECrossError], part: Callable[[], None]) -> None:
         part()
     except E2ECrossError as error:
         errors.append(error)
-
-
-def _recipient_address(recipient: Address | UserId | str) -> Address:
-    require_type("recipient", recipient, Address, UserId, str)
-    if isinstance(recipient, Address):
-        return recipient
-    if isinstance(recipient, str):
-        try:
-            recipient = UserId.parse(recipient)
-        except InvalidArgument as error:
-            raise InvalidArgument(f"recipient is not acceptable: {error}") from error
-    return Address(recipient.app, recipient.user)

@@ -2,7 +2,8 @@
 """Receiving through a back end: from waiting envelopes to items in the inbox.
 
 Rules:
-- Decrypt and keep in the inbox in one commit, acknowledge, hand over.
+- Decrypt and keep in the inbox in one commit, acknowledge, hand over. As many as go well share a
+  commit; one that does not goes alone, in its place.
 - What is acknowledged was fetched just before, and is in the store byte for byte: a number alone
   says nothing at a back end that was put back to a backup.
 - One envelope that fails, because the store does, stays at the back end and stops nothing else. So
@@ -10,17 +11,22 @@ Rules:
   stops everything.
 """
 
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.link import Link
+from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import (
-    forget_acknowledged,
+    Arrived,
+    decode_arrived,
     is_taken_in,
     keep_failure,
     list_unacknowledged,
     read_sender,
     take_in,
+    take_in_all,
 )
 from e2ecross.errors import (
     E2ECrossError,
@@ -30,9 +36,13 @@ from e2ecross.errors import (
     StoreCorrupted,
     StoreError,
 )
+from e2ecross.wire.envelope import MessageKind
+from e2ecross.wire.exchange import Waiting
 
-__all__ = ["fetch_into_inbox", "forget_what_is_gone"]
+__all__ = ["Arrival", "forget_what_is_gone"]
 
+_AT_ONCE: Final = 256
+"""Envelopes of one transaction: others who use the store wait for some 20 ms."""
 _MAX_LIMIT: Final = 1_000
 _MAX_LEFT: Final = 10_000
 """Envelopes that one call may leave at the back end: as many as wait in a mailbox."""
@@ -40,55 +50,124 @@ _MAX_DAMAGED: Final = 100
 """Senders whose records are damaged; beyond that the store is, and no more is tried."""
 
 
-def fetch_into_inbox(link: Link, limit: int, errors: list[E2ECrossError]) -> None:
-    """Move waiting envelopes into the inbox; one that fails for now stays where it is.
+class Arrival:
+    """Envelopes on their way from the back end into the inbox, in one call.
 
-    Args:
+    Attributes:
         link: to the back end.
-        limit: how many envelopes at most.
-        errors: gets what went wrong with the store; such envelopes are not counted.
-
-    Raises:
-        BackendError: the back end cannot be reached.
-        RestoredStore: the store is older than what was seen of it; nothing is acknowledged.
+        has_used_prekeys: whether there were first messages among them.
     """
-    after = taken = left = 0
-    damaged: set[Address] = set()
-    while taken < limit and left < _MAX_LEFT and len(damaged) < _MAX_DAMAGED:
-        most = min(limit - taken + left, _MAX_LIMIT)
-        batch = link.backend.fetch(link.context.address, link.token, most, after)
-        if not batch:
-            break
-        arrived: list[int] = []
-        for number, data in batch:
-            if taken == limit:
+
+    def __init__(
+        self, link: Link, limit: int, errors: list[E2ECrossError], progress: Progress | None
+    ) -> None:
+        """Nothing is fetched yet.
+
+        Args:
+            link: to the back end.
+            limit: how many envelopes at most.
+            errors: gets what went wrong with the store; such envelopes are not counted.
+            progress: hears how many were taken in, of how many that were fetched.
+        """
+        self.link = link
+        self.has_used_prekeys = False
+        self._limit = limit
+        self._errors = errors
+        self._progress = progress
+        self._fetched = self._taken = self._left = 0
+        self._damaged: set[Address] = set()  # senders
+
+    def fetch(self) -> None:
+        """Move waiting envelopes into the inbox; one that fails for now stays where it is.
+
+        Raises:
+            BackendError: the back end cannot be reached.
+            RestoredStore: the store is older than what was seen of it; nothing is acknowledged.
+        """
+        after, address, token = 0, self.link.context.address, self.link.token
+        while not self._is_over():
+            most = min(self._limit - self._taken + self._left, _MAX_LIMIT)
+            page = self.link.backend.fetch(address, token, most, after)
+            if not page:
                 break
-            after = number
-            sender = read_sender(data) if damaged else None
-            if sender is not None and sender in damaged:
-                left += 1
-                continue
-            try:
-                if _take_in(link, number, data):
-                    arrived.append(number)
-                taken += 1  # what is gone counts, too: nobody is followed for ever
-            except RecordCorrupted as error:
-                errors.append(error)
-                left += 1
-                sender = read_sender(data)
-                if sender is not None:
-                    damaged.add(sender)
-            except (RestoredStore, StoreCorrupted):
-                raise
-            except StoreError as error:
-                errors.append(error)
-                left += 1
-                if len(errors) >= limit:  # it is out of order for all of them
-                    left = _MAX_LEFT
-                    break
-        if arrived:
-            link.backend.acknowledge(link.context.address, link.token, arrived)
-            forget_acknowledged(link.context, arrived)
+            after = page[-1].number
+            self._fetched += len(page)
+            arrived: list[int] = []
+            for start in range(0, len(page), _AT_ONCE):
+                arrived += self._take_in(page[start : start + _AT_ONCE])
+            if arrived:
+                self.link.backend.acknowledge(address, token, arrived)
+                self.link.leftovers.note_acknowledged(arrived)
+
+    def _is_over(self) -> bool:
+        return (
+            self._taken >= self._limit
+            or self._left >= _MAX_LEFT
+            or len(self._damaged) >= _MAX_DAMAGED
+        )
+
+    def _take_in(self, waiting: Sequence[Waiting]) -> list[int]:
+        """Take in envelopes, in their order; returns the numbers of those that are in the store."""
+        arrived: list[int] = []
+        rest = [decode_arrived(self.link.context, *each) for each in waiting]
+        while rest and not self._is_over():
+            part = list(takewhile(self._is_undamaged, rest[: self._limit - self._taken]))
+            done = self._take_in_all(part)
+            arrived += [each.number for each in part[:done]]
+            self._taken += done
+            if done < len(part) or not part:
+                if self._take_in_alone(rest[done]):
+                    arrived.append(rest[done].number)
+                done += 1
+            rest = rest[done:]
+            if self._progress is not None:
+                self._progress(self._taken, self._fetched)
+        return arrived
+
+    def _is_undamaged(self, arrived: Arrived) -> bool:
+        return arrived.opened is None or arrived.opened[0].sender not in self._damaged
+
+    def _take_in_all(self, part: Sequence[Arrived]) -> int:
+        if not part:
+            return 0
+        try:
+            done = take_in_all(self.link.context, self.link.leftovers, part)
+        except (RestoredStore, StoreCorrupted):
+            raise
+        except StoreError:  # the first alone tells of it, if it goes on
+            return 0
+        self.has_used_prekeys |= any(
+            each.opened is not None and each.opened[0].kind is MessageKind.PREKEY
+            for each in part[:done]
+        )
+        return done
+
+    def _take_in_alone(self, arrived: Arrived) -> bool:
+        """The same for one that something is wrong with; tells whether it is in the store."""
+        number, data, opened = arrived
+        sender = None if opened is None else opened[0].sender
+        if sender is not None and sender in self._damaged:
+            self._left += 1
+            return False
+        try:
+            is_there = _take_in(self.link, number, data)
+        except RecordCorrupted as error:
+            self._errors.append(error)
+            self._left += 1
+            sender = read_sender(data)
+            if sender is not None:
+                self._damaged.add(sender)
+        except (RestoredStore, StoreCorrupted):
+            raise
+        except StoreError as error:
+            self._errors.append(error)
+            self._left += 1
+            if len(self._errors) >= self._limit:  # it is out of order for all of them
+                self._left = _MAX_LEFT
+        else:
+            self._taken += 1  # what is gone counts, too: nobody is followed for ever
+            return is_there
+        return False
 
 
 def forget_what_is_gone(link: Link) -> None:
@@ -106,7 +185,7 @@ def forget_what_is_gone(link: Link) -> None:
         there = {number for number, _ in waiting}
         high = max(there) if len(waiting) == _MAX_LIMIT else max(known)
         gone = [number for number in known if number <= high and number not in there]
-        forget_acknowledged(link.context, gone)
+        link.leftovers.note_acknowledged(gone)
 
 
 def _take_in(link: Link, number: int, data: bytes) -> bool:

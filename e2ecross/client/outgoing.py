@@ -10,16 +10,17 @@ Rules:
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
 from e2ecross.address import Address
+from e2ecross.client.attempts import MAX_FAILURES, Failure
+from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, deposit
 from e2ecross.client.link import Link, ensure_session
-from e2ecross.device.bundles import NO_NEWS, BundleNews, repair_sessions
+from e2ecross.device.bundles import repair_sessions
 from e2ecross.device.posting import (
-    encrypt_message,
+    are_settled,
     encrypt_waiting,
-    is_settled,
+    is_something_due,
     next_lanes,
     next_of_lane,
     read_epoch_to_tell,
@@ -32,86 +33,19 @@ from e2ecross.errors import (
     BackendRefused,
     E2ECrossError,
     MailboxFull,
-    NoSession,
     NotRegistered,
     RecordCorrupted,
-    RemoteError,
-    SessionExhausted,
-    UnknownRecipient,
     UntrustedIdentity,
 )
 from e2ecross.state.outbox import Lane, LaneName, TurnKind, Waiting
-from e2ecross.wire.content import Content
 from e2ecross.wire.envelope import Envelope
 
-__all__ = ["flush_outbox", "prepare_message", "send_waiting"]
+__all__ = ["flush_outbox", "refused_for_another", "send_waiting"]
 
-_FINAL: Final = (UnknownRecipient, BackendRefused, RemoteError, SessionExhausted, NoSession)
-"""What will be said again when the same thing is tried again."""
-_MAX_ENVELOPES: Final = 1_024
-_MAX_BYTES: Final = 4 * 1024 * 1024
 _FIRST_BATCH: Final = 16
 """While nothing is known of the way, little is read for it; then twice as much each time."""
 _MAX_IN_VAIN: Final = 32
 """Lanes of a kind that one flush tries in vain."""
-_MAX_FAILURES: Final = 6
-"""Calls that may fail one after another: after one for several lanes, each is tried alone."""
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What goes in one deposit, and what becomes of it.
-
-    Attributes:
-        items: what waits, with its envelope, lane by lane.
-        results: what the back end has, and what is given up.
-        refused: errors of what is given up, by message id.
-        blocked: lanes that cannot go on, and why.
-        size: bytes of all envelopes.
-    """
-
-    items: list[tuple[Waiting, bytes]] = field(default_factory=list)
-    results: list[Result] = field(default_factory=list)
-    refused: dict[bytes, E2ECrossError] = field(default_factory=dict)
-    blocked: dict[Lane, E2ECrossError] = field(default_factory=dict)
-    size: int = 0
-
-    def give_up(self, waiting: Waiting, error: E2ECrossError) -> None:
-        """Note that something will not be sent."""
-        self.results.append(Result(waiting, error.code))
-        self.refused[waiting.message_id] = error
-
-
-def prepare_message(
-    link: Link, address: Address, content: Content, message_id: bytes
-) -> tuple[bool, BundleNews]:
-    """Encrypt a message and put it into the outbox, unless it is or has been there.
-
-    Args:
-        link: to the back end.
-        address: the recipient.
-        content: what the user sends.
-        message_id: 16 bytes.
-
-    Returns:
-        Whether it is there, else it was sent before; and what the bundle has brought that it took.
-
-    Raises:
-        E2ECrossError: as `ensure_session` and `encrypt_message`.
-    """
-    context, news, is_repaired = link.context, NO_NEWS, False
-    for _ in range(_ATTEMPTS):
-        try:
-            return encrypt_message(context, address, content, message_id) is not None, news
-        except NoSession:
-            news = ensure_session(link, address, fresh=True)
-        except RecordCorrupted:
-            if is_repaired or not repair_sessions(context, address):
-                raise
-            is_repaired = True
-    return encrypt_message(context, address, content, message_id) is not None, news
-
-
 _ATTEMPTS: Final = 2
 """A damaged session goes, then a new one takes its place."""
 
@@ -130,22 +64,28 @@ def send_waiting(link: Link, address: Address, message_id: bytes) -> None:
     most, renewed = _FIRST_BATCH, set[Address]()
     while True:
         batch = _collect(link, [lane], most, renewed)
-        failure = _deposit(link, batch, wanted=message_id)
+        failure = deposit(link, batch, read_epoch_to_tell(context), wanted=[message_id])
         # A call that fails as a whole says nothing of the lane: the next flush begins with it.
-        _settle(link, batch, None, wanted=message_id)
-        is_sent = is_settled(context, address, message_id)
+        _settle(link, batch, wanted=message_id)
+        (is_sent,) = are_settled(context, [(address, message_id)])
         if is_sent:
             return
         if is_sent is False:
-            raise batch.refused.get(message_id) or BackendRefused(
-                "the back end has refused the message: a notice says why"
-            )
+            for waiting, reason in batch.refused.items():
+                if waiting.message_id == message_id:
+                    raise reason
+            raise refused_for_another()
         error = failure or batch.blocked.get(lane) or _held(link, lane)
         if isinstance(error, MailboxFull):
             take_back(context, address, message_id)
         if error is not None:
             raise error
-        most = min(2 * most, _MAX_ENVELOPES)
+        most = min(2 * most, MAX_ENVELOPES)
+
+
+def refused_for_another() -> BackendRefused:
+    """The error of a message of which another call has found that it is refused."""
+    return BackendRefused("the back end has refused the message: a notice says why")
 
 
 def _held(link: Link, lane: Lane) -> UntrustedIdentity | None:
@@ -161,6 +101,8 @@ def flush_outbox(link: Link) -> None:
         BackendError: the back end could not do it all; the first reason. The rest waits.
         RecordCorrupted: likewise, because a record is damaged.
     """
+    if not is_something_due(link.context, link.leftovers):
+        return
     flush = _Flush(link)
     for kind in (TurnKind.READY, TurnKind.LATER):
         for name in LaneName:  # what users sent goes first
@@ -200,19 +142,19 @@ class _Flush:
                     return
             part, behind = lanes[:size], lanes[size:]
             batch = _collect(self._link, part, size, self._renewed)
-            failure = _deposit(self._link, batch)
+            failure = deposit(self._link, batch, read_epoch_to_tell(self._link.context))
             if failure is not None:
                 failures, size = failures + 1, 1
             if failure is None or len(part) == 1:
                 _settle(self._link, batch, failure)
                 self._in_vain |= batch.blocked
-            if failures == _MAX_FAILURES:
+            if failures == MAX_FAILURES:
                 self.error = failure
                 return
             if failure is not None:  # one of many may be the reason: the others do not wait for it
                 lanes = part + behind if len(part) > 1 else behind
-            elif batch.items or batch.results:
-                failures, size = 0, min(2 * size, _MAX_ENVELOPES)
+            elif batch.items or batch.refused:
+                failures, size = 0, min(2 * size, MAX_ENVELOPES)
                 lanes = [lane for lane in part if lane not in self._in_vain] + behind
             else:
                 lanes = behind
@@ -224,7 +166,7 @@ class _Flush:
                 raise error
 
 
-def _collect(link: Link, lanes: Iterable[Lane], most: int, renewed: set[Address]) -> _Batch:
+def _collect(link: Link, lanes: Iterable[Lane], most: int, renewed: set[Address]) -> Batch:
     """Put together what is to be deposited next, encrypting what waits for it.
 
     Args:
@@ -233,12 +175,12 @@ def _collect(link: Link, lanes: Iterable[Lane], most: int, renewed: set[Address]
         most: how many at most.
         renewed: recipients with whom a new session was started; updated.
     """
-    batch = _Batch()
+    batch = Batch()
     for lane in lanes:
         try:
             for waiting in _next_of_lane(link, lane, most - len(batch.items)):
                 _add(link, batch, waiting, renewed)
-                if batch.size > _MAX_BYTES:
+                if batch.size > MAX_BYTES:
                     batch.items.pop()
                     return batch
         except UntrustedIdentity as error:
@@ -262,11 +204,11 @@ def _next_of_lane(link: Link, lane: Lane, limit: int) -> list[Waiting]:
         return next_of_lane(link.context, lane, limit)
 
 
-def _add(link: Link, batch: _Batch, waiting: Waiting, renewed: set[Address]) -> None:
+def _add(link: Link, batch: Batch, waiting: Waiting, renewed: set[Address]) -> None:
     try:
         envelope = waiting.envelope or _encrypt(link, waiting, renewed)
-    except _FINAL as error:
-        batch.give_up(waiting, error)
+    except FINAL as error:
+        batch.refused[waiting] = error
         return
     if envelope is not None:
         data = envelope.encode()
@@ -294,52 +236,11 @@ def _encrypt(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | 
     return encrypt_waiting(context, waiting, before)
 
 
-def _deposit(
-    link: Link, batch: _Batch, *, wanted: bytes = b""
-) -> BackendError | RemoteError | None:
-    """Deposit a batch, and add what became of it; returns the error of the call as a whole.
-
-    That may be one of a peer: a back end that raises it for one envelope must not stop others.
-    """
-    if not batch.items:
-        return None
-    envelopes = [data for _, data in batch.items]
-    try:
-        epoch = read_epoch_to_tell(link.context)
-        refused, told = link.backend.deposit_all(link.token, envelopes, epoch)
-    except NotRegistered:
-        raise
-    except (BackendError, RemoteError) as error:
-        return error
-    link.context.watch.note(told, "the back end")
-    for place, (waiting, _) in enumerate(batch.items):
-        reason = refused.get(place)
-        # What was promised waits until there is room; what is not, or whose caller waits, does not.
-        is_dropped = isinstance(reason, MailboxFull) and (
-            waiting.lane.name is LaneName.REQUESTS or waiting.message_id == wanted
-        )
-        if reason is None:
-            batch.results.append(Result(waiting))
-        elif is_dropped or isinstance(reason, _FINAL):
-            batch.give_up(waiting, reason)
-        else:
-            batch.blocked[waiting.lane] = reason
-    return None
-
-
 def _settle(
-    link: Link,
-    batch: _Batch,
-    failure: BackendError | RemoteError | None,
-    *,
-    wanted: bytes = b"",
+    link: Link, batch: Batch, failure: Failure | None = None, *, wanted: bytes = b""
 ) -> None:
     if failure is not None:
         for waiting, _ in batch.items:
             batch.blocked[waiting.lane] = failure
-    blocked = [
-        (lane, error.code)
-        for lane, error in batch.blocked.items()
-        if not isinstance(error, UntrustedIdentity)
-    ]
-    settle(link.context, batch.results, blocked=blocked, wanted=wanted)
+    results = [*map(Result, batch.taken), *batch.given_up]
+    settle(link.context, results, blocked=batch.codes, wanted=[wanted])

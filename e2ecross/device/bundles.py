@@ -6,13 +6,23 @@ Rules:
   it (`Notice`), whoever needed the bundle: a message, an answer, a request.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.crypto.keys import decode_public_key
+from e2ecross.crypto.secret import without_frames
 from e2ecross.device.sending import keep_initiated_session, send_to_identity
-from e2ecross.errors import UntrustedIdentity, VersionDowngrade
+from e2ecross.errors import (
+    E2ECrossError,
+    RecordCorrupted,
+    RemoteError,
+    StoreTooNew,
+    UntrustedIdentity,
+    VersionDowngrade,
+)
+from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_start import initiate_session
 from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.state.context import Context, address_key
@@ -26,6 +36,7 @@ from e2ecross.state.trust import (
     find_identity_record,
     is_downgrade,
 )
+from e2ecross.stores.base import Transaction
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.signal_message import VERSION_3, VERSION_4, MessageVersion
 
@@ -34,7 +45,7 @@ __all__ = [
     "BundleNews",
     "repair_sessions",
     "require_minimum_version",
-    "start_from_bundle",
+    "start_from_bundles",
 ]
 
 
@@ -54,53 +65,79 @@ class BundleNews:
 NO_NEWS: Final = BundleNews()
 
 
-def start_from_bundle(context: Context, bundle: PreKeyBundle) -> BundleNews:
-    """Start a session with the device that a bundle is of.
+def start_from_bundles(
+    context: Context, bundles: Sequence[PreKeyBundle | E2ECrossError]
+) -> list[BundleNews | E2ECrossError]:
+    """Start sessions with the devices that bundles are of; one transaction.
 
-    Raises:
-        UntrustedIdentity: the bundle has another identity key than the accepted one, and the policy
-            does not accept it.
-        VersionDowngrade: the bundle has no post-quantum keys, and the policy demands them.
-        RemoteError: the bundle is not acceptable.
+    Args:
+        context: of the device.
+        bundles: or errors, which are handed on.
+
+    Returns:
+        For each what it has brought, or:
+        UntrustedIdentity: it has another identity key than the accepted one, and the policy does
+        not accept that.
+        VersionDowngrade: it has no post-quantum keys, and the policy demands them.
+        RemoteError: it is not acceptable.
+        RecordCorrupted: a record of the device is damaged.
     """
-    address = bundle.address
-    require_minimum_version(context, VERSION_3 if bundle.kyber_prekey is None else VERSION_4)
-    verified = verify_bundle(bundle)
     now_ms = context.clock()
-    session = initiate_session(
-        context.identity_key_pair,
-        verified,
-        context.entropy,
-        now_ms,
-        require_spqr=context.policy.require_spqr,
-    )
-    key, version, policy = session.remote_identity_key, session.version, context.policy
+    begun = [
+        bundle if isinstance(bundle, E2ECrossError) else _begin(context, bundle, now_ms)
+        for bundle in bundles
+    ]
+    if all(isinstance(session, E2ECrossError) for session in begun):
+        return [session for session in begun if isinstance(session, E2ECrossError)]
+    results: list[BundleNews | E2ECrossError] = []
     with WitnessedTransaction(context) as tx:
-        known = find_identity(tx, address)
-        changed = known is not None and known.identity_key != key
-        if changed:
-            if not accept_by_policy(tx, policy, address, key, now_ms):
-                raise UntrustedIdentity(address, key)
-            # The old sessions read late messages, and are not sent with any more.
-            send_to_identity(tx, address, decode_public_key(key))
-            put_notice(
-                context,
-                tx,
-                Notice(
-                    NoticeKind.IDENTITY_CHANGED,
-                    address.user_id,
-                    devices=(address.device,),
-                    identity_key=key,
-                ),
-            )
-        downgraded = is_downgrade(find_identity_record(tx, address_key(address)), version)
-        keep_initiated_session(context, tx, address, session, now_ms)
-        if downgraded:
-            put_notice(
-                context,
-                tx,
-                Notice(NoticeKind.VERSION_DOWNGRADED, address.user_id, devices=(address.device,)),
-            )
+        for session in begun:
+            if isinstance(session, E2ECrossError):
+                results.append(session)
+                continue
+            try:
+                with tx.savepoint():
+                    results.append(_keep(context, tx, *session, now_ms))
+            except (UntrustedIdentity, RemoteError, RecordCorrupted, StoreTooNew) as error:
+                results.append(without_frames(error))
+    return results
+
+
+def _begin(
+    context: Context, bundle: PreKeyBundle, now_ms: int
+) -> tuple[Address, Session] | RemoteError:
+    try:
+        require_minimum_version(context, VERSION_3 if bundle.kyber_prekey is None else VERSION_4)
+        verified = verify_bundle(bundle)
+        session = initiate_session(
+            context.identity_key_pair,
+            verified,
+            context.entropy,
+            now_ms,
+            require_spqr=context.policy.require_spqr,
+        )
+    except RemoteError as error:
+        return without_frames(error)
+    return bundle.address, session
+
+
+def _keep(
+    context: Context, tx: Transaction, address: Address, session: Session, now_ms: int
+) -> BundleNews:
+    key, version, policy = session.remote_identity_key, session.version, context.policy
+    known = find_identity(tx, address)
+    changed = known is not None and known.identity_key != key
+    user, devices = address.user_id, (address.device,)
+    if changed:
+        if not accept_by_policy(tx, policy, address, key, now_ms):
+            raise UntrustedIdentity(address, key)
+        # The old sessions read late messages, and are not sent with any more.
+        send_to_identity(tx, address, decode_public_key(key))
+        put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, devices, key))
+    downgraded = is_downgrade(find_identity_record(tx, address_key(address)), version)
+    keep_initiated_session(context, tx, address, session, now_ms)
+    if downgraded:
+        put_notice(context, tx, Notice(NoticeKind.VERSION_DOWNGRADED, user, devices))
     return BundleNews(identity_changed=changed, version_downgraded=downgraded)
 
 

@@ -11,10 +11,12 @@ Rules:
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.device.answering import answer_request, request_again
 from e2ecross.device.bundles import repair_sessions, require_minimum_version
+from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.receiving import (
     DecodedMessage,
     Received,
@@ -29,7 +31,6 @@ from e2ecross.state.epoch import WitnessedReceipt
 from e2ecross.state.inbox import (
     InboxItem,
     confirm_in_inbox,
-    forget_arrivals,
     has_arrived,
     list_arrivals,
     note_arrival,
@@ -47,16 +48,73 @@ from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.signal_message import PreKeySignalMessage
 
 __all__ = [
+    "Arrived",
     "HandedOver",
     "confirm",
-    "forget_acknowledged",
+    "decode_arrived",
     "hand_over",
     "is_taken_in",
     "keep_failure",
     "list_unacknowledged",
     "read_sender",
     "take_in",
+    "take_in_all",
 ]
+
+
+class Arrived(NamedTuple):
+    """An envelope that was fetched.
+
+    Attributes:
+        number: at the back end.
+        data: as it came.
+        opened: decoded, with the message in it; None if it is none for this device.
+    """
+
+    number: int
+    data: bytes
+    opened: tuple[Envelope, DecodedMessage] | None
+
+
+def decode_arrived(context: Context, number: int, data: bytes) -> Arrived:
+    """Decode an envelope, outside of any transaction; see `take_in_all`."""
+    try:
+        return Arrived(number, data, _open(context, data))
+    except RemoteError:  # told by `take_in`, which comes to the same
+        return Arrived(number, data, None)
+
+
+def take_in_all(context: Context, leftovers: Leftovers, arrived: Sequence[Arrived]) -> int:
+    """Put what envelopes hold into the inbox, in their order; one transaction, one commit.
+
+    It ends before the first that cannot be read, or that the store has trouble with: `take_in`
+    tells what is wrong with it. What comes before that is kept.
+
+    Args:
+        context: of the device.
+        leftovers: are forgotten in the same commit.
+        arrived: the envelopes.
+
+    Returns:
+        How many were taken in, from the first on.
+
+    Raises:
+        RestoredStore: the store is older than what was seen of it; nothing has changed.
+        StoreError: nothing has changed.
+    """
+    done = 0
+    with leftovers.going() as forget, WitnessedReceipt(context) as tx:
+        forget(tx)
+        for number, data, opened in arrived:
+            if opened is None:
+                break
+            try:
+                with tx.savepoint():
+                    _take_in(context, tx, number, data, *opened)
+            except (RemoteError, RecordCorrupted):
+                break
+            done += 1
+    return done
 
 
 def take_in(context: Context, number: int, data: bytes) -> None:
@@ -71,16 +129,15 @@ def take_in(context: Context, number: int, data: bytes) -> None:
         RemoteError: it cannot be read; see `keep_failure`. Nothing has changed.
         StoreError: nothing has changed, and the envelope stays at the back end.
     """
-    envelope = Envelope.decode(data)
-    message = decode_ciphertext(context, envelope)
-    if isinstance(message, PreKeySignalMessage):
-        require_minimum_version(context, message.message.version)
+    envelope, message = _open(context, data)
     try:
-        _take_in(context, number, data, envelope, message)
+        with WitnessedReceipt(context) as tx:
+            _take_in(context, tx, number, data, envelope, message)
     except RecordCorrupted:
         if not repair_sessions(context, envelope.sender):
             raise
-        _take_in(context, number, data, envelope, message)
+        with WitnessedReceipt(context) as tx:
+            _take_in(context, tx, number, data, envelope, message)
 
 
 def is_taken_in(context: Context, number: int, data: bytes) -> bool:
@@ -121,13 +178,6 @@ def list_unacknowledged(context: Context) -> list[int]:
         return list_arrivals(tx)
 
 
-def forget_acknowledged(context: Context, numbers: Sequence[int]) -> None:
-    """Forget numbers of the back end, because it will not hand them out again."""
-    if numbers:
-        with context.store.transaction() as tx:
-            forget_arrivals(tx, numbers)
-
-
 class HandedOver:
     """How far one client has handed over the inbox.
 
@@ -164,14 +214,23 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
     return items
 
 
-def confirm(context: Context, receipts: Iterable[Receipt]) -> None:
+def confirm(context: Context, leftovers: Leftovers, receipts: Iterable[Receipt]) -> None:
     """Forget items, because the app has them; all or none.
 
     Raises:
         InvalidArgument: one is not of this inbox.
     """
-    with context.store.transaction() as tx:
+    with leftovers.going() as forget, context.store.transaction() as tx:
+        forget(tx)
         confirm_in_inbox(context, tx, receipts)
+
+
+def _open(context: Context, data: bytes) -> tuple[Envelope, DecodedMessage]:
+    envelope = Envelope.decode(data)
+    message = decode_ciphertext(context, envelope)
+    if isinstance(message, PreKeySignalMessage):
+        require_minimum_version(context, message.message.version)
+    return envelope, message
 
 
 def _decode(context: Context, data: bytes) -> tuple[Envelope | None, DecodedMessage | None]:
@@ -185,11 +244,14 @@ def _decode(context: Context, data: bytes) -> tuple[Envelope | None, DecodedMess
 
 
 def _take_in(
-    context: Context, number: int, data: bytes, envelope: Envelope, message: DecodedMessage
+    context: Context,
+    tx: Transaction,
+    number: int,
+    data: bytes,
+    envelope: Envelope,
+    message: DecodedMessage,
 ) -> None:
-    with WitnessedReceipt(context) as tx:
-        if has_arrived(tx, number, data):
-            return
+    if not has_arrived(tx, number, data):
         received = decrypt_envelope(context, tx, envelope, message, context.clock())
         note_arrival(tx, number, data)
         _keep(context, tx, envelope, received)

@@ -9,12 +9,21 @@ Rules:
 - A lane that was tried in vain is tried with its first message alone, and then with the rest.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
+from e2ecross.crypto.secret import without_frames
+from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.sending import checked_message_id, encrypt_content
 from e2ecross.device.settling import give_up
-from e2ecross.errors import RecordCorrupted, UntrustedIdentity
+from e2ecross.errors import (
+    LocalError,
+    RecordCorrupted,
+    StoreError,
+    StoreTooNew,
+    UntrustedIdentity,
+)
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.outbox import (
@@ -46,15 +55,18 @@ from e2ecross.wire.envelope import Envelope
 
 __all__ = [
     "EXPIRED",
+    "Outgoing",
     "Pending",
+    "Posted",
     "Turns",
-    "encrypt_message",
+    "are_settled",
     "encrypt_waiting",
-    "is_settled",
+    "is_something_due",
     "list_pending",
     "may_be_sent_again",
     "next_lanes",
     "next_of_lane",
+    "post_messages",
     "read_epoch_to_tell",
     "read_held_key",
 ]
@@ -79,43 +91,114 @@ class Pending(NamedTuple):
     code: str
 
 
-def encrypt_message(
-    context: Context, address: Address, content: Content, message_id: bytes
-) -> int | None:
-    """Encrypt a message and put it into the outbox, unless it is or has been there.
+class Outgoing(NamedTuple):
+    """A message for a device, to be put into the outbox.
+
+    Attributes:
+        address: the recipient.
+        message_id: 16 bytes.
+        is_new: whether the id was just drawn, so that nobody has heard of it.
+    """
+
+    address: Address
+    message_id: bytes
+    is_new: bool
+
+
+class Posted(NamedTuple):
+    """A message that is in the outbox.
+
+    Attributes:
+        waiting: where, and its envelope; None: it was sent before.
+        is_alone: nothing else stands in its lane.
+    """
+
+    waiting: Waiting | None
+    is_alone: bool
+
+
+def post_messages(
+    context: Context, leftovers: Leftovers, messages: Sequence[Outgoing], content: Content
+) -> tuple[int, list[Posted | LocalError | StoreError]]:
+    """Encrypt content for recipients and put it into the outbox, unless it is or has been there.
+
+    One transaction; what fails with one recipient touches no other.
+
+    Args:
+        context: of the device.
+        leftovers: are forgotten in the same commit.
+        messages: whom it is for.
+        content: what the user sends.
 
     Returns:
-        Its number in the lane of the recipient; None when it was sent before.
-
-    Raises:
-        NoSession: there is none with the address; then nothing has changed, as with every error.
+        The epoch to tell the back end; and for each message where it is, or:
+        NoSession: there is none with the address.
         UntrustedIdentity: the user has to decide about its identity key first.
-        InvalidArgument: the message id (16 bytes) was used for other content.
+        InvalidArgument: the message id was used for other content.
         SessionExhausted: the session has no message numbers left.
+        RecordCorrupted: a record of the recipient is damaged.
     """
-    with WitnessedTransaction(context) as tx:
+    results: list[Posted | LocalError | StoreError] = []
+    with leftovers.going() as forget, WitnessedTransaction(context) as tx:
+        forget(tx)
         now_ms = context.clock()
-        if was_sent(tx, address, message_id, content, now_ms):
-            return find_message(tx, address, message_id)
-        lane = read_lane(tx, Lane(LaneName.MESSAGES, address))
-        if lane is not None and lane.untrusted_key:
-            raise UntrustedIdentity(address, lane.untrusted_key)
-        envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
-        keep_sent(tx, context.policy, address, message_id, content, now_ms)
-        return put_envelope(tx, envelope)
+        for message in messages:
+            try:
+                with tx.savepoint():
+                    result = _post(context, tx, message, content, now_ms)
+            except (LocalError, RecordCorrupted, StoreTooNew) as error:
+                results.append(without_frames(error))
+                continue
+            results.append(result)
+        return read_epoch(tx), results
 
 
-def is_settled(context: Context, address: Address, message_id: bytes) -> bool | None:
-    """Tell what became of a message (16 bytes of id) that was put into the outbox.
+def _post(
+    context: Context, tx: Transaction, message: Outgoing, content: Content, now_ms: int
+) -> Posted:
+    address, message_id, is_new = message
+    lane = Lane(LaneName.MESSAGES, address)
+    record = read_lane(tx, lane)
+    if not is_new and was_sent(tx, address, message_id, content, now_ms):
+        number = find_message(tx, address, message_id)
+        if number is None or record is None:
+            return Posted(None, is_alone=False)
+        found = find_waiting(tx, Waiting(lane, number, message_id, None))
+        is_alone = (record.first, record.next) == (number, number + 1) and not record.code
+        return Posted(found or Waiting(lane, number, message_id, None), is_alone=is_alone)
+    if record is not None and record.untrusted_key:
+        raise UntrustedIdentity(address, record.untrusted_key)
+    envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
+    keep_sent(tx, context.policy, address, message_id, content, now_ms)
+    number = put_envelope(tx, envelope)
+    return Posted(Waiting(lane, number, message_id, envelope), is_alone=record is None)
+
+
+def are_settled(context: Context, messages: Sequence[tuple[Address, bytes]]) -> list[bool | None]:
+    """Tell what became of messages that were put into the outbox, by recipient and id (16 bytes).
 
     Returns:
         True: the back end has it. None: it waits. False: somebody else has found that it is
         refused, and has left a notice.
     """
+    now_ms = context.clock()
     with context.store.transaction() as tx:
-        if find_message(tx, address, message_id) is not None:
-            return None
-        return is_known_id(tx, address, message_id, context.clock())
+        return [
+            is_known_id(tx, *message, now_ms) if find_message(tx, *message) is None else None
+            for message in messages
+        ]
+
+
+def is_something_due(context: Context, leftovers: Leftovers) -> bool:
+    """Tell whether anything waits for the back end; leftovers are forgotten and do not."""
+    with leftovers.going() as forget, context.store.transaction() as tx:
+        forget(tx)
+        return any(
+            True
+            for name in LaneName
+            for kind in (TurnKind.READY, TurnKind.LATER)
+            for _ in walk_turns_of(tx, name, kind)
+        )
 
 
 class Turns(NamedTuple):
@@ -241,7 +324,7 @@ def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
     return identity.identity_key == kept.identity_key or not identity.by_policy
 
 
-def list_pending(context: Context) -> list[Pending]:
+def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
     """Return all messages that wait to be sent; see `Client.pending`."""
     found: list[Pending] = []
     with context.store.transaction() as tx:
@@ -252,5 +335,6 @@ def list_pending(context: Context) -> list[Pending]:
                 found += [
                     Pending(waiting.message_id, lane.recipient, code)
                     for waiting in list_lane(tx, lane)
+                    if not leftovers.has_sent(waiting)
                 ]
     return found

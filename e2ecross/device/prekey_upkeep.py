@@ -10,7 +10,7 @@ Rules:
 """
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from e2ecross.arguments import forgets_secrets, require_type, require_whole_number
 from e2ecross.crypto.entropy import EntropySource
@@ -55,6 +55,7 @@ from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS, MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
 
 __all__ = [
+    "LastUpkeep",
     "WaitingPublication",
     "confirm_publication",
     "decode_stored_publication",
@@ -67,6 +68,8 @@ __all__ = [
     "take_back_publication",
     "waiting_publication",
 ]
+
+_ASKED_EVERY_MS: Final = 60_000
 
 
 @forgets_secrets
@@ -182,6 +185,31 @@ def plan_publication(context: Context, left: int) -> int | None:
         add = target
     add = min(add, allowed)
     return add if add or is_due or waits else None
+
+
+class LastUpkeep:
+    """When one client has last asked what the back end has left of our prekeys.
+
+    Between two times `receive` does not ask, unless it has used some up.
+    """
+
+    __slots__ = ("_at_ms",)
+
+    def __init__(self) -> None:
+        """Never yet."""
+        self._at_ms: int | None = None
+
+    def is_due(self, context: Context) -> bool:
+        """Tell whether it is time to ask again."""
+        return self._at_ms is None or not 0 <= context.clock() - self._at_ms < _ASKED_EVERY_MS
+
+    def note(self, context: Context) -> None:
+        """Note that it was asked, and what had to be done was done."""
+        self._at_ms = context.clock()
+
+    def forget(self) -> None:
+        """Let it be due."""
+        self._at_ms = None
 
 
 class WaitingPublication(NamedTuple):

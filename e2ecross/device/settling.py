@@ -7,7 +7,7 @@ Rules:
 - What waits for the user's decision about an identity key waits for nothing else, and says so once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -159,7 +159,7 @@ def settle(
     results: Sequence[Result],
     *,
     blocked: Iterable[tuple[Lane, str]] = (),
-    wanted: bytes = b"",
+    wanted: Collection[bytes] = (),
 ) -> None:
     """Note what became of what was deposited; one transaction.
 
@@ -167,7 +167,7 @@ def settle(
         context: of the device.
         results: what the back end has taken or refused for good.
         blocked: lanes that go on later, and the code of the error that they wait to pass.
-        wanted: id of the message (16 bytes) whose caller is told by an exception, not by a notice.
+        wanted: ids of messages (16 bytes) whose caller is told in another way than by a notice.
     """
     with context.store.transaction() as tx:
         for result in results:
@@ -175,7 +175,7 @@ def settle(
                 remove_waiting(tx, result.waiting)
                 clear_lane(tx, result.waiting.lane)
             else:
-                is_told = result.waiting.message_id == wanted
+                is_told = result.waiting.message_id in wanted
                 give_up(context, tx, result.waiting, result.code, is_told=is_told)
         for lane, code in blocked:
             with suppress(RecordCorrupted):  # a lane that is damaged itself stays where it is

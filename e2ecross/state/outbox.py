@@ -45,6 +45,7 @@ __all__ = [
     "put_request",
     "put_resend",
     "read_lane",
+    "remove_sent",
     "remove_waiting",
     "repair_lane",
     "replace_waiting",
@@ -166,6 +167,17 @@ def remove_waiting(tx: Transaction, waiting: Waiting) -> bool:
         return False
     _forget(tx, waiting)
     return True
+
+
+def remove_sent(tx: Transaction, waiting: Waiting) -> None:
+    """Forget a user's message that the back end has, unless somebody else has done so.
+
+    What has gone through is no reason to wait any more, for what stands behind it.
+    """
+    lane = waiting.lane
+    if find_message(tx, lane.recipient, waiting.message_id) == waiting.number:
+        _forget(tx, waiting)
+        clear_lane(tx, lane)
 
 
 def _forget(tx: Transaction, waiting: Waiting) -> None:

@@ -19,6 +19,8 @@ __all__ = ["ENDS_ROW", "NUMBER_BYTES", "Queue", "number_row"]
 
 NUMBER_BYTES: Final = 8
 ENDS_ROW: Final = b""
+_MAX_AHEAD: Final = 64
+"""Rows that a walk reads at once, when it has come that far."""
 _END: Final = Codec(encode_queue_end, decode_queue_end)
 
 
@@ -54,21 +56,23 @@ class Queue:
         return 0 < number < self._end(tx)
 
     def walk(self, tx: Transaction, after: int = 0) -> Iterator[tuple[int, bytes]]:
-        """Walk over the records behind a number.
+        """Walk over the records behind a number; what is changed meanwhile may be missed.
 
-        Those that are removed meanwhile are left out, and those that are put come at the end. In
-        the place of one that the store cannot read comes an empty one, which decodes to nothing.
+        In the place of one that the store cannot read comes an empty one, which decodes to nothing.
         """
-        while found := self._next(tx, after):
-            after, record = found
-            yield after, record
+        most = 1
+        while found := self._next(tx, after, most):
+            yield from found
+            after, most = found[-1][0], min(2 * len(found), _MAX_AHEAD)
 
-    def _next(self, tx: Transaction, after: int) -> tuple[int, bytes] | None:
+    def _next(self, tx: Transaction, after: int, most: int) -> list[tuple[int, bytes]]:
         try:
-            listed = tx.list(self.table, self.partition, limit=1, after=number_row(after))
+            listed = tx.list(self.table, self.partition, limit=most, after=number_row(after))
         except RecordCorrupted:  # it does not say which
-            return self._next_damaged(tx, after), b""
-        return (int.from_bytes(listed[0][0]), listed[0][1]) if listed else None
+            if most > 1:
+                return self._next(tx, after, 1)
+            return [(self._next_damaged(tx, after), b"")]
+        return [(int.from_bytes(row), record) for row, record in listed]
 
     def _next_damaged(self, tx: Transaction, after: int) -> int:
         for number in range(after + 1, self._end(tx)):

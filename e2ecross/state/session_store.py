@@ -12,7 +12,7 @@ Rules:
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from e2ecross.address import Address
 from e2ecross.crypto.keys import PublicKey, decode_public_key
@@ -67,9 +67,8 @@ _LIST: Final = Codec(SessionListRecord.encode, _decode_list)
 
 
 def _encode_session(session: Session | IncompleteSession) -> bytes:
-    if isinstance(session, IncompleteSession):
-        return session.stored.encode()
-    return session_to_record(session).encode()
+    # One that is incomplete is what a record was read as; only whole ones are written.
+    return session_to_record(cast("Session", session)).encode()
 
 
 def _decode_session(data: bytes) -> Session | IncompleteSession:

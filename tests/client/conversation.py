@@ -7,6 +7,7 @@ ana.send(BUDI, Text("halo"))
 assert read(budi) == ["halo"]
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import cast
 
@@ -23,14 +24,15 @@ from e2ecross import (
 )
 from e2ecross.client.backend import Backend
 from e2ecross.errors import BackendError
+from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import Waiting, list_lane, put_request, walk_turns
 from e2ecross.stores import MemoryStore, Store, Table
-from tests.support.devices import BackendSimulator, dump, make_device, reopen_device
+from tests.support.devices import BackendSimulator, count_rows, dump, make_device, reopen_device
 
 SESSION_TABLES = (Table.SESSION_RECORDS, Table.SESSIONS, Table.SKIPPED_KEYS)
 
 
-def shown(items: list[Message | FailedMessage | Notice]) -> list[str]:
+def shown(items: Sequence[InboxItem]) -> list[str]:
     """The texts; `!` and the code stand for a failure, `*` and the kind for a notice."""
     texts = []
     for item in items:
@@ -57,6 +59,16 @@ def read_notices(client: Client) -> list[Notice]:
     return [item for item in items if isinstance(item, Notice)]
 
 
+def names(items: Sequence[InboxItem]) -> list[tuple[Address | None, bytes | None]]:
+    """Sender and message id of each."""
+    return [(item.sender, item.message_id) for item in items if not isinstance(item, Notice)]
+
+
+def send(client: Client, recipient: Address, *texts: str) -> None:
+    for text in texts:
+        client.send(recipient, Text(text))
+
+
 def promise(client: Client, recipient: Address | str, *texts: str) -> list[bytes]:
     """Send while the back end takes nothing; returns the message ids of what waits from then on."""
     before = {waiting.message_id for waiting in client.pending()}
@@ -78,6 +90,11 @@ def not_delivered(notices: list[Notice]) -> list[tuple[bytes, str]]:
 
 def store_of(client: Client) -> Store:
     return client.device._context.store
+
+
+def left(store: Store) -> int:
+    """Rows of the inbox, without the one that says where it ends."""
+    return count_rows(store, Table.INBOX) - 1
 
 
 def waiting(client: Client) -> list[Waiting]:
@@ -118,9 +135,9 @@ def ask(client: Client, address: Address, message_id: bytes) -> None:
     client.maintain()
 
 
-def reopen(client: Client, backend: Backend) -> Client:
-    """The same installation after a restart of its app."""
-    store = store_of(client)
+def reopen(client: Client, backend: Backend, store: Store | None = None) -> Client:
+    """The same installation after a restart of its app; the store may be watched from then on."""
+    store = store or store_of(client)
     seed = f"{len(dump(store))} {client!r} reopened"
     return Client(reopen_device(client.device, store, seed), backend)
 

@@ -7,8 +7,8 @@ import pytest
 
 from e2ecross import Address, Client, Text
 from e2ecross.errors import BackendError
-from tests.client.conversation import forget_sessions, meet, read, reopen
-from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, make_client
+from tests.client.conversation import forget_sessions, read, reopen, send, shown
+from tests.support.devices import BUDI, TOKO, BackendSimulator, make_client
 
 
 class Recording(BackendSimulator):
@@ -30,11 +30,9 @@ def backend() -> Recording:
 
 
 @pytest.fixture
-def pair(backend: Recording) -> tuple[Client, Client]:
-    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
-    meet(ana, budi)
+def pair(pair: tuple[Client, Client], backend: Recording) -> tuple[Client, Client]:
     backend.forgotten.clear()
-    return ana, budi
+    return pair
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -148,3 +146,44 @@ def test_a_message_lost_with_the_back_end_is_asked_for_by_nobody_and_stops_nothi
     assert read(budi) == ["!unknown_session"]
     assert read(ana) == []
     assert read(budi) == ["comes again"]
+
+
+def put_back_numbers(backend: BackendSimulator, address: Address, number: int) -> None:
+    """Give what waits the numbers from this one on, as of a back end that was put back."""
+    box = backend._accounts[address].mailbox
+    box[:] = [(number + place, data) for place, (_, data) in enumerate(box)]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_a_number_that_is_given_a_second_time_hides_no_message(
+    restarts: bool, pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    send(ana, BUDI, "0", "1")
+    backend.fail("acknowledge")
+    assert shown(budi.receive()) == ["0", "1"]
+    first = backend._accounts[BUDI].mailbox[0][0]
+    backend._accounts[BUDI].mailbox.clear()  # the backup is from before
+    send(ana, BUDI, "2", "3", "4")
+    put_back_numbers(backend, BUDI, first)
+    if restarts:
+        budi.confirm([])
+        budi = reopen(budi, backend)
+        assert shown(budi.receive()) == ["0", "1", "2", "3", "4"]
+    else:
+        assert shown(budi.receive()) == ["2", "3", "4"]
+    assert backend.mailbox(BUDI) == []
+
+
+def test_what_a_back_end_that_was_put_back_still_has_is_read_and_not_shown_twice(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    send(ana, BUDI, "0", "1")
+    copy = list(backend._accounts[BUDI].mailbox)
+    budi.confirm(budi.receive())
+    backend._accounts[BUDI].mailbox[:] = copy  # it was acknowledged after the backup
+    send(ana, BUDI, "2")
+    put_back_numbers(backend, BUDI, copy[0][0])
+    assert [text for text in shown(budi.receive()) if not text.startswith("!")] == ["2"]
+    assert backend.mailbox(BUDI) == []

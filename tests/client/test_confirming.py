@@ -9,7 +9,7 @@ from e2ecross import Client, Device, Message, Text
 from e2ecross.errors import InvalidArgument
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores import MemoryStore
-from tests.client.conversation import read, reopen, shown, store_of
+from tests.client.conversation import left, read, reopen, send, shown, store_of
 from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, dump, make_client
 from tests.support.entropy import SeededEntropy
 
@@ -91,3 +91,24 @@ def test_items_of_the_installation_before_are_of_another_inbox(
     with pytest.raises(InvalidArgument, match="items must be of this device"):
         new.confirm(items)
     new.confirm(of_new)
+
+
+def test_items_of_before_a_restart_are_closed_by_any_client_of_the_store(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    send(ana, BUDI, "0", "1")
+    items = budi.receive()
+    again = reopen(budi, backend)
+    again.confirm(items[:1])
+    assert shown(again.receive()) == ["1"]
+    budi.confirm(again.receive() + items)
+    assert left(budi.device._context.store) == 0
+    ana.maintain()
+    before = dump(ana.device._context.store)
+    send(budi, ANA, "2")
+    theirs = ana.receive()
+    with pytest.raises(InvalidArgument):
+        budi.confirm(theirs)
+    ana.confirm(theirs)
+    assert before.keys() <= dump(ana.device._context.store).keys()

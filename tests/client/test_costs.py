@@ -4,12 +4,13 @@
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
-from e2ecross import Address, Client, Envelope, Notice, NoticeKind, Text
+from e2ecross import Address, Client, Envelope, Message, Notice, NoticeKind, Text
 from e2ecross.errors import BackendError
-from e2ecross.state.inbox import put_notice
+from e2ecross.state.inbox import put_message, put_notice
 from e2ecross.state.outbox import (
     Lane,
     LaneName,
@@ -20,10 +21,12 @@ from e2ecross.state.outbox import (
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.content import RetryRequest
 from e2ecross.wire.envelope import MessageKind
-from tests.client.conversation import meet, promise, read, reopen
+from tests.client.conversation import meet, promise, read, reopen, send, shown
 from tests.support.devices import (
     ANA,
     BUDI,
+    MESSAGE_ID,
+    NOW_MS,
     BackendSimulator,
     SpyStore,
     garbage,
@@ -192,3 +195,57 @@ def test_what_users_sent_stands_behind_no_requests(backend: BackendSimulator) ->
         ana.maintain()
     assert read(budi) == ["halo"]
     assert backend.calls.count("fetch_bundle") <= 1 + 2 * 32
+
+
+# --- Of the inbox ---------------------------------------------------------------------------
+
+HALO = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), identity_changed=False)
+RESTORED = Notice(NoticeKind.RESTORED, ANA.user_id)
+
+
+def put(client: Client, *items: Message | Notice) -> None:
+    context = client.device._context
+    with context.store.transaction() as tx:
+        for item in items:
+            if isinstance(item, Notice):
+                put_notice(context, tx, item)
+            else:
+                put_message(context, tx, item)
+
+
+def costs(waits: int, call: Callable[[Client, BackendSimulator, Client], object]) -> int:
+    """Calls of the store that something takes when so many items are not confirmed."""
+    backend, spy = BackendSimulator(), SpyStore(MemoryStore())
+    budi = make_client(BUDI, backend)
+    ana = make_client(ANA, backend, spy)
+    send(budi, ANA, "first")
+    put(ana, *[replace(HALO, message_id=n.to_bytes(16)) for n in range(waits)])
+    while ana.receive(limit=1000):
+        pass
+    spy.forget()
+    call(ana, backend, budi)
+    return len(spy.operations)
+
+
+def _receive_garbage(ana: Client, backend: BackendSimulator, _: Client) -> None:
+    backend.inject(ANA, b"garbage")
+    assert shown(ana.receive()) == ["!decode_error"]
+
+
+def _receive_message(ana: Client, backend: BackendSimulator, budi: Client) -> None:
+    send(budi, ANA, "halo")
+    ana.confirm(ana.receive())
+
+
+_CALLS: dict[str, Callable[[Client, BackendSimulator, Client], object]] = {
+    "receive nothing": lambda ana, backend, budi: ana.receive(),
+    "receive garbage": _receive_garbage,
+    "receive and confirm": _receive_message,
+    "begin to hand over": lambda ana, backend, budi: Client(ana.device, backend).receive(limit=5),
+    "put": lambda ana, backend, budi: put(ana, HALO, RESTORED),
+}
+
+
+@pytest.mark.parametrize("name", _CALLS)
+def test_what_a_call_costs_does_not_depend_on_what_is_not_confirmed(name: str) -> None:
+    assert costs(10, _CALLS[name]) == costs(2_000, _CALLS[name])

@@ -25,13 +25,6 @@ def moved(old: Client, backend: BackendSimulator, seed: str = "moved") -> Client
     return Client(device, backend)
 
 
-@pytest.fixture
-def pair(backend: BackendSimulator) -> tuple[Client, Client]:
-    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
-    meet(ana, budi)
-    return ana, budi
-
-
 @pytest.mark.parametrize(
     "call",
     [

@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from e2ecross import Address, Client, Device, Notice, NoticeKind, Policy, PreKeyBundle, Text
+from e2ecross import (
+    Address,
+    Client,
+    Device,
+    Message,
+    Notice,
+    NoticeKind,
+    Policy,
+    PreKeyBundle,
+    Text,
+)
 from e2ecross.errors import BackendError
 from tests.client.conversation import (
     forget_sessions,
@@ -145,6 +155,24 @@ def test_what_comes_under_an_accepted_key_is_told_and_flagged(
     assert notice.kind is NoticeKind.IDENTITY_CHANGED
     assert notice.identity_key == new.device.identity_key
     assert getattr(message, "identity_changed", None) is True
+
+
+def test_a_downgrade_that_arrives_is_told_and_flagged(
+    pair: tuple[Client, Client], backend: Directory
+) -> None:
+    ana, budi = pair
+    forget_sessions(budi)
+    backend.strips = True
+    budi.send(ANA, Text("in the older version"))
+    notice, message = ana.receive()
+    told = Notice(NoticeKind.VERSION_DOWNGRADED, BUDI.user_id, devices=(1,))
+    assert notice == told
+    assert isinstance(message, Message)
+    assert (message.version_downgraded, message.identity_changed) == (True, False)
+    again = reopen(ana, backend)
+    assert again.receive() == [replace(item, redelivered=True) for item in (notice, message)]
+    budi.send(ANA, Text("goes on"))  # said once, when the session begins
+    assert read(again) == ["goes on"]
 
 
 def test_a_notice_comes_until_it_is_confirmed_and_is_flagged_after_a_restart(

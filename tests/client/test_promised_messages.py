@@ -46,18 +46,6 @@ from tests.support.witness import Keychain
 FINAL = [UnknownRecipient("gone"), BackendRefused("not this one")]
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def pair(backend: BackendSimulator, clock: FakeClock) -> tuple[Client, Client]:
-    ana, budi = (make_client(address, backend, clock=clock) for address in (ANA, BUDI))
-    meet(ana, budi)
-    return ana, budi
-
-
 def restored(client: Client, backend: BackendSimulator) -> Client:
     """The client on its store after `restored=True`: all that waits is encrypted anew."""
     context = client.device._context

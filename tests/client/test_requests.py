@@ -31,18 +31,6 @@ from tests.support.devices import (
 )
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def pair(backend: BackendSimulator, clock: FakeClock) -> tuple[Client, Client]:
-    ana, budi = (make_client(address, backend, clock=clock) for address in (ANA, BUDI))
-    meet(ana, budi)
-    return ana, budi
-
-
 def damaged(data: bytes) -> bytes:
     return data[:-1] + bytes((data[-1] ^ 1,))
 

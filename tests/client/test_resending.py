@@ -12,6 +12,7 @@ from e2ecross import (
     Envelope,
     FailedMessage,
     Notice,
+    NoticeKind,
     Policy,
     RetryRequest,
     Text,
@@ -27,7 +28,7 @@ from e2ecross.errors import (
     RecordCorrupted,
     UnsupportedVersion,
 )
-from e2ecross.state.outbox import put_resend
+from e2ecross.state.outbox import put_request, put_resend
 from e2ecross.state.sent import MAX_RESENDS, find_kept
 from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import MemoryStore, Table
@@ -52,7 +53,6 @@ from tests.support.devices import (
     NOW_MS,
     TOKO,
     BackendSimulator,
-    FakeClock,
     dump,
     introduce,
     make_client,
@@ -61,13 +61,6 @@ from tests.support.devices import (
 )
 
 LAX = Policy(accept_changed_identity=True)
-
-
-@pytest.fixture
-def pair(backend: BackendSimulator) -> tuple[Client, Client]:
-    ana, budi = (make_client(address, backend, clock=FakeClock()) for address in (ANA, BUDI))
-    meet(ana, budi)
-    return ana, budi
 
 
 def put_back(client: Client, message_id: bytes) -> None:
@@ -204,6 +197,47 @@ def test_a_copy_that_waits_does_not_go_to_an_identity_that_came_up_meanwhile(
     put_back(ana, other.message_id)
     ana.maintain()
     assert read(new) == ["for whoever is Budi"]
+
+
+def test_a_copy_that_waits_waits_on_for_the_user_to_decide_about_an_identity(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, _ = pair
+    sent = ana.send(BUDI, Text("for whoever is Budi"))
+    put_back(ana, sent.message_id)
+    new = reinstalled(BUDI, backend)
+    new.send(ANA, Text("new phone"))
+    notices = [item for item in (*ana.receive(), *ana.receive()) if isinstance(item, Notice)]
+    (notice,) = notices
+    assert notice.kind is NoticeKind.IDENTITY_PENDING
+    assert notice.messages == (sent.message_id,)
+    assert notice.identity_key == new.device.identity_key
+    ana.maintain()
+    assert backend.mailbox(BUDI) == []
+    assert [item.message_id for item in waiting(ana)] == [sent.message_id]
+    ana.device.accept_identity(BUDI, new.device.identity_key)
+    ana.maintain()
+    assert read(new) == ["for whoever is Budi"]
+
+
+def test_a_late_request_of_an_identity_that_was_left_is_not_answered(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    sent = ana.send(BUDI, Text("for the old budi"))
+    # In the session that there is; it is on its way while the user decides.
+    request = RetryRequest(sent.message_id, None, 0, "decode_error")
+    with store_of(budi).transaction() as tx:
+        put_request(tx, ANA, MESSAGE_ID, request, fresh_session=False)
+    budi.maintain()
+    assert len(backend.mailbox(ANA)) == 1
+    new = reinstalled(BUDI, backend)
+    ana.device.accept_identity(BUDI, new.device.identity_key)
+    assert read(ana) == ["!identity_changed"]  # as late messages are flagged
+    assert waiting(ana) == []
+    assert backend.mailbox(BUDI) == []
+    ana.send(BUDI, Text("for the new one"))
+    assert read(new) == ["for the new one"]
 
 
 def test_while_an_identity_waits_to_be_accepted_nothing_may_be_sent_again(

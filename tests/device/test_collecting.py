@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of an envelope that cannot be read."""
 
-from e2ecross.device.collecting import keep_failure, read_sender
-from e2ecross.errors import DecodeError
+import pytest
+
+from e2ecross import Message, Text
+from e2ecross.device.collecting import is_taken_in, keep_failure, read_sender, take_in
+from e2ecross.errors import DecodeError, RecordCorrupted
 from e2ecross.state.inbox import walk_inbox
-from tests.support.devices import ANA, make_device
+from e2ecross.stores import Table
+from tests.support.devices import ANA, BUDI, dump, make_device, new_bundle
 
 
 def test_a_failure_that_another_process_has_kept_meanwhile_is_told_once() -> None:
@@ -13,6 +17,29 @@ def test_a_failure_that_another_process_has_kept_meanwhile_is_told_once() -> Non
         keep_failure(context, number, data, DecodeError("what?"))
     with context.store.transaction() as tx:
         assert len(list(walk_inbox(context, tx))) == 3
+
+
+def test_damage_that_no_session_has_leaves_the_envelope_for_later() -> None:
+    """Nothing of the message is lost: when the record is there again, it is read."""
+    ana, budi = make_device(ANA), make_device(BUDI)
+    budi.start_session(new_bundle(ana, kyber=True))
+    data = budi.encrypt(ANA, Text("halo")).encode()
+    context = ana._context
+    with context.store.transaction() as tx:
+        ((row, record),) = tx.list(Table.SIGNED_PREKEYS)
+        tx.put(Table.SIGNED_PREKEYS, b"", row, b"\x01\xff")
+    before = dump(context.store)
+    with pytest.raises(RecordCorrupted):
+        take_in(context, 1, data)
+    assert dump(context.store) == before
+    assert not is_taken_in(context, 1, data)
+    with context.store.transaction() as tx:
+        tx.put(Table.SIGNED_PREKEYS, b"", row, record)
+    take_in(context, 1, data)
+    with context.store.transaction() as tx:
+        ((_, item),) = walk_inbox(context, tx)
+    assert isinstance(item, Message)
+    assert item.content == Text("halo")
 
 
 def test_what_is_no_envelope_names_no_sender() -> None:

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2ecross import Address, Device, Policy, Text
+from e2ecross import Address, Device, Policy, RetryRequest, Text
 from e2ecross.device.health import StoreHealth, TableHealth, read_health
 from e2ecross.errors import BackendError
 from e2ecross.state.context import address_key
 from e2ecross.state.delivered import note_delivered
 from e2ecross.state.inbox import ARRIVED
+from e2ecross.state.outbox import put_request, put_resend
 from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.retry_budget import BUDGET, Request, spend_request
@@ -59,6 +60,7 @@ from tests.support.formats import STORED_SPQR_MATERIAL
 
 POLICY = Policy()
 CARLA = Address("instagram", "carla")
+IDENTITY_KEY = make_device(BUDI).identity_key
 
 
 def health_of(store: Store, now_ms: int = NOW_MS) -> StoreHealth:
@@ -406,6 +408,11 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         (Table.INBOX, ARRIVED, encode_queue_end(2)),
         (Table.REMOTE_IDENTITIES, address_key(BUDI), bytes(3)),
         (Table.SENT, b"1", SentRecord(content_kind=1, content_body=b"?").encode()),
+        (
+            Table.SENT,
+            b"1",
+            SentRecord(content_kind=1, content_body=b"\xff", identity_key=IDENTITY_KEY).encode(),
+        ),
         (Table.SENT, b"", SentRecord(original_id=bytes(16)).encode()),
         (Table.DELIVERED, b"1", b"\x01\x01"),
         (Table.RETRIES, BUDGET, b"\x01\x2a\x01"),
@@ -419,6 +426,7 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         "no-arrival",
         "another-row",
         "no-kept-content",
+        "no-kept-text",
         "no-list",
         "no-mark",
         "no-budget",
@@ -431,6 +439,15 @@ def test_a_record_that_holds_the_wrong_thing_is_damaged(
     with store.transaction() as tx:
         tx.put(table, place, b"of 8 bit", record)
     assert table_of(health_of(store), table).damaged == 1
+
+
+def test_what_waits_to_be_encrypted_waits_like_what_is() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        put_request(tx, BUDI, bytes(16), RetryRequest(bytes(16), None, 0, "decode_error"))
+        put_resend(tx, BUDI, bytes(range(16)))
+    health = health_of(store)
+    assert (health.outbox, table_of(health, Table.OUTBOX).damaged) == (2, 0)
 
 
 def test_failures_wait_and_arrivals_and_ends_do_not() -> None:

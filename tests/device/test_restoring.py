@@ -343,6 +343,42 @@ def test_what_waits_is_encrypted_anew_or_told(stores: Stores) -> None:
     assert restored == Notice(NoticeKind.RESTORED, ANA.user_id, messages=(ids[2],))
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_copy_that_is_not_kept_any_more_is_no_message_that_has_not_arrived(
+    is_known: bool,
+) -> None:
+    """It has arrived once, or was told before; only what never left is lost with the store."""
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    envelope = ana.encrypt(BUDI, Text("again"), message_id=MESSAGE_ID)
+    policy = ana._context.policy
+    with store.transaction() as tx:
+        if is_known:
+            keep_sent(tx, policy, BUDI, MESSAGE_ID, Text("again"), NOW_MS)
+        put_resend(tx, BUDI, MESSAGE_ID)
+        (copy,) = list_lane(tx, Lane(LaneName.REQUESTS, BUDI))
+        replace_waiting(tx, copy, envelope)
+    clock = FakeClock()
+    clock.advance(policy.resend_kept_ms + 1)
+    ana = Device.open(store, clock=clock, entropy=SeededEntropy("restored"), restored=True)
+    assert waiting(ana, LaneName.REQUESTS) == []
+    *told, restored = items(ana)
+    assert restored == Notice(NoticeKind.RESTORED, ANA.user_id)
+    assert (
+        told
+        == [
+            Notice(
+                NoticeKind.NOT_DELIVERED,
+                BUDI.user_id,
+                messages=(MESSAGE_ID,),
+                code="restored_store",
+            )
+        ]
+        * is_known
+    )
+
+
 def test_a_restore_is_told_also_when_nothing_waited() -> None:
     store = MemoryStore()
     make_device(ANA, store)
@@ -492,6 +528,21 @@ def test_a_damaged_row_of_the_outbox_stops_no_restore_and_leaves_it_with_its_id(
         tx.put(Table.OUTBOX, partition, number_row(number), record)
     ana = restore(store)
     assert waiting(ana, LaneName.MESSAGES) == [(MESSAGE_ID, False, False, True)]
+
+
+def test_a_damaged_request_is_forgotten_with_its_lane() -> None:
+    """Nothing says any more what it was about."""
+    store = MemoryStore()
+    ana, budi = make_device(ANA, store), make_device(BUDI)
+    introduce(ana, budi)
+    with store.transaction() as tx:
+        put_request(tx, BUDI, MESSAGE_ID, REQUEST)
+        partition = Lane(LaneName.REQUESTS, BUDI).partition
+        tx.put(Table.OUTBOX, partition, number_row(1), b"\x01\xff")
+    ana = restore(store)
+    assert waiting(ana, LaneName.REQUESTS) == []
+    assert items(ana) == [Notice(NoticeKind.RESTORED, ANA.user_id)]
+    assert not [where for where in rows_of(store, Table.OUTBOX) if where[0] == partition]
 
 
 def test_without_it_nothing_is_restored() -> None:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of what waits in the outbox."""
 
-from e2ecross import Device, Notice, NoticeKind, RetryRequest
-from e2ecross.device.settling import hold_for_decision
+from e2ecross import Device, Notice, NoticeKind, RetryRequest, Text
+from e2ecross.device.posting import encrypt_message
+from e2ecross.device.settling import Result, hold_for_decision, settle, take_back
 from e2ecross.state.inbox import walk_inbox
-from e2ecross.state.outbox import Lane, LaneName, put_request
-from tests.support.devices import ANA, BUDI, make_device
+from e2ecross.state.outbox import Lane, LaneName, Waiting, list_lane, put_request
+from tests.support.devices import ANA, BUDI, MESSAGE_ID, dump, make_device, start
 
 LANE = Lane(LaneName.REQUESTS, BUDI)
 KEYS = [make_device(BUDI, seed=seed).identity_key for seed in ("one", "another")]
@@ -22,6 +23,27 @@ def held(device: Device) -> list[bytes]:
         assert item.kind is NoticeKind.IDENTITY_PENDING
         keys.append(item.identity_key)
     return keys
+
+
+def test_what_another_thread_has_settled_is_not_taken_back_nor_told_again() -> None:
+    """The caller of `send` hears of a full mailbox; somebody else has found that it is refused."""
+    ana, budi = make_device(ANA), make_device(BUDI)
+    start(ana, budi)
+    context = ana._context
+    number = encrypt_message(context, BUDI, Text("halo"), MESSAGE_ID)
+    assert number is not None
+    encrypt_message(context, BUDI, Text("behind it"), bytes(16))
+    waiting = Waiting(Lane(LaneName.MESSAGES, BUDI), number, MESSAGE_ID, None)
+    settle(context, [Result(waiting, "backend_refused")])
+    before = dump(context.store)
+    take_back(context, BUDI, MESSAGE_ID)
+    assert dump(context.store) == before
+    take_back(context, BUDI, bytes(16))
+    with context.store.transaction() as tx:
+        assert list_lane(tx, waiting.lane) == []
+        ((_, notice),) = walk_inbox(context, tx)
+    assert isinstance(notice, Notice)
+    assert (notice.messages, notice.code) == ((MESSAGE_ID,), "backend_refused")
 
 
 def test_what_a_lane_waits_for_is_said_once_for_each_key() -> None:

@@ -11,12 +11,14 @@ from e2ecross.errors import (
     BackendError,
     E2ECrossError,
     NoDevice,
+    RecordCorrupted,
     RestoredStore,
     StoreError,
     UnknownPrekey,
 )
 from e2ecross.state.context import require_device, save_device
 from e2ecross.state.epoch import (
+    EPOCH_ROW,
     WitnessedReceipt,
     WitnessedTransaction,
     check_backend_epoch,
@@ -24,13 +26,14 @@ from e2ecross.state.epoch import (
     read_epoch,
     set_epoch,
 )
-from e2ecross.stores import MemoryStore
+from e2ecross.stores import MemoryStore, Table
 from tests.support.devices import (
     ANA,
     BUDI,
     TOKO,
     FakeClock,
     SpyStore,
+    Stores,
     dump,
     introduce,
     make_device,
@@ -122,6 +125,28 @@ def test_a_publication_is_counted_once_and_keeps_its_epoch() -> None:
     ana.confirm_published(published)
     with ana._context.store.transaction() as tx:
         assert (require_device(tx).publication_epoch, read_epoch(tx)) == (0, 2)
+
+
+@pytest.mark.parametrize("receipt", [False, True])
+def test_what_cannot_be_read_at_the_end_undoes_the_operation_and_frees_the_store(
+    receipt: bool, stores: Stores
+) -> None:
+    store = stores.open("ana")
+    ana = make_device(ANA, store)
+    ana.publish(1)
+    before = dump(store)
+    # Kept by its name: it must have ended, and not only been collected.
+    operation = (WitnessedReceipt if receipt else WitnessedTransaction)(ana._context)
+
+    def leave_it_unreadable() -> None:
+        with operation as tx:
+            tx.clear(Table.ONE_TIME_PREKEYS, b"")
+            tx.put(Table.DEVICE, b"", EPOCH_ROW, b"\x01\xff")
+
+    with pytest.raises(RecordCorrupted):
+        leave_it_unreadable()
+    assert dump(store) == before
+    start(ana, make_device(BUDI))
 
 
 def test_what_fails_is_not_counted() -> None:

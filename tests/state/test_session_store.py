@@ -19,6 +19,7 @@ from e2ecross.errors import (
 from e2ecross.protocol.session_record import NO_SESSIONS
 from e2ecross.state.context import address_key
 from e2ecross.state.session_store import (
+    drop_damaged_sessions,
     has_session,
     load_sessions,
     read_current_session,
@@ -226,6 +227,25 @@ def test_a_message_reads_one_row_of_stored_keys_at_most() -> None:
     assert not spy.writes
 
 
+def test_of_keys_that_were_all_read_only_the_row_that_changed_is_written() -> None:
+    spy = SpyStore(MemoryStore())
+    budi = StoredParty("budi", spy)
+    ana = Party("ana")
+    budi.start(ana)
+    ana.receive(budi.send(b"first"))
+    late = [ana.send(b"late") for _ in range(200)]
+    budi.receive(ana.send(b"behind a gap"))
+    assert count_rows(spy, Table.SKIPPED_KEYS) == 4
+    spy.forget()
+    with spy.transaction() as tx:
+        budi.record = before = load_sessions(tx, BUDI)
+        assert Party.receive(budi, late[100]) == b"late"
+        save_sessions(tx, PLACE, before, budi.record)
+    assert spy.writes == {Table.SESSIONS: 1, Table.SKIPPED_KEYS: 1}
+    with spy.transaction() as tx:
+        load_sessions(tx, BUDI)  # what is stored fits together
+
+
 def test_a_session_that_is_kept_as_a_value_holds_no_skipped_keys() -> None:
     """They stay in their rows alone, however much was read with them."""
     store = MemoryStore()
@@ -295,6 +315,35 @@ def test_a_held_session_that_is_not_archived_is_a_damaged_store() -> None:
         tx.put(Table.SESSION_RECORDS, *rows[Table.SESSION_RECORDS], stored.encode())
     with pytest.raises(RecordCorrupted):
         ana.encrypt(BUDI, Text("halo"))
+
+
+@pytest.mark.parametrize("place", ["current", "archived"])
+def test_a_list_with_an_impossible_key_is_a_damaged_store_and_loses_no_other_session(
+    place: str,
+) -> None:
+    ana, budi, store, rows = damaged_pair()
+    impossible = b"\x06" + bytes(32)
+    with store.transaction() as tx:
+        record = tx.get(Table.SESSION_RECORDS, *rows[Table.SESSION_RECORDS])
+        assert record is not None
+        stored = SessionListRecord.decode(record)
+        assert stored.current is not None
+        changed = (
+            SessionListRecord(impossible, (stored.current,), None, 0)
+            if place == "current"
+            else SessionListRecord(stored.current, (impossible,), None, 0)
+        )
+        tx.put(Table.SESSION_RECORDS, *rows[Table.SESSION_RECORDS], changed.encode())
+    envelope = budi.encrypt(ANA, Text("halo"))
+    before = dump(store)
+    for attempt in (lambda: ana.decrypt(envelope), lambda: ana.encrypt(BUDI, Text(""))):
+        with pytest.raises(RecordCorrupted, match="impossible key"):
+            attempt()
+    assert dump(store) == before
+    with store.transaction() as tx:
+        assert drop_damaged_sessions(tx, BUDI, None)
+    message = ana.decrypt(envelope)
+    assert message.content == Text("halo")
 
 
 @pytest.mark.parametrize("table", _TABLES)

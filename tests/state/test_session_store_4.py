@@ -7,6 +7,7 @@ import pytest
 
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.ratchet import count_skipped_keys
+from e2ecross.protocol.spqr.erasure import BUCKET_SIZE
 from e2ecross.protocol.spqr.machine import Stage
 from e2ecross.protocol.spqr.state import count_skipped_spqr_keys
 from e2ecross.state.session_store import load_sessions, read_sessions
@@ -17,6 +18,8 @@ from e2ecross.wire.limits import (
     MAX_SKIPPED_KEYS_PER_CHAIN,
     MAX_SKIPPED_KEYS_PER_SESSION,
 )
+from e2ecross.wire.session_records import StoredSession, decode_skipped_keys
+from e2ecross.wire.spqr_records import encode_chunks
 from tests.support.devices import BUDI, SpyStore, dump
 from tests.support.parties import Party
 from tests.support.stored_parties import (
@@ -26,6 +29,7 @@ from tests.support.stored_parties import (
     records_as_bytes,
     records_as_values,
 )
+from tests.support.values import with_fields
 
 KINDS = pytest.mark.parametrize("make_store", [records_as_values, records_as_bytes])
 MakeStore = Callable[[], Store]
@@ -80,6 +84,25 @@ def test_keys_above_the_bound_of_a_chain_are_forgotten_in_their_rows(make_store:
     left = {index for bucket in chain.skipped.buckets.values() for index in bucket}
     assert len(left) < 20
     assert all(i + MAX_SKIPPED_KEYS_PER_CHAIN < chain.receiving.counter for i in left)
+
+
+def test_where_whole_rows_are_forgotten_the_next_one_is_not_written_again() -> None:
+    pairs = acquainted(records_as_bytes)
+    pairs.talk(1)
+    spy = pairs.stored[1].store
+    assert isinstance(spy, SpyStore)
+    pairs.send(0, MAX_SKIPPED_KEYS_PER_CHAIN + 1)
+    assert pairs.deliver(1) == b"halo"
+    places = [where for where in dump(spy.inner) if where[0] is Table.SKIPPED_KEYS]
+    full = len(decode_skipped_keys(dump(spy.inner)[places[0]]))
+    pairs.send(0, full + 1)  # as many go as the first row holds
+    spy.forget()
+    assert pairs.deliver(1) == b"halo"
+    pairs.check()
+    changed = {o.row for o in spy.operations if (o.name, o.table) == ("put", Table.SKIPPED_KEYS)}
+    gone = {o.row for o in spy.operations if (o.name, o.table) == ("delete", Table.SKIPPED_KEYS)}
+    assert gone == {places[0][2]}
+    assert places[1][2] not in changed
 
 
 @KINDS
@@ -384,6 +407,28 @@ def test_a_row_that_is_damaged_or_missing_is_a_damaged_store(row: bytes, change:
     with store.transaction() as tx, pytest.raises(RecordCorrupted):
         read_sessions(tx, PLACE)
     assert dump(store) == damaged
+
+
+def test_more_chunks_than_there_are_rows_for_are_a_damaged_store() -> None:
+    """Also where there is a row for each number that a row can have."""
+    store = records_as_bytes()
+    ana, budi = StoredParty("ana", store, pq=True), Party("budi", pq=True)
+    budi.start(ana)
+    ana.receive(budi.send(b"holds a chunk"))
+    (base_key,) = [row for table, _, row in dump(store) if table is Table.SESSIONS]
+    with store.transaction() as tx:
+        data = tx.get(Table.SESSIONS, PLACE, base_key)
+        assert data is not None
+        session = StoredSession.decode(data)
+        assert session.spqr is not None
+        spqr = with_fields(session.spqr, received_chunks=257 * BUCKET_SIZE)
+        tx.put(Table.SESSIONS, PLACE, base_key, with_fields(session, spqr=spqr).encode())
+        for number in range(256):
+            indices = range(number * BUCKET_SIZE, (number + 1) * BUCKET_SIZE)
+            row = encode_chunks({index: bytes(32) for index in indices})
+            tx.put(Table.SPQR, PLACE + base_key, b"chunks" + bytes((number,)), row)
+    with store.transaction() as tx, pytest.raises(RecordCorrupted, match="too many chunks"):
+        read_sessions(tx, PLACE)
 
 
 def test_keys_that_are_not_as_many_as_the_session_says_are_a_damaged_store() -> None:

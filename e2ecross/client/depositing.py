@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One deposit of many envelopes, and what becomes of each.
+
+Rules:
+- Each envelope is taken or refused on its own. That the call fails says nothing about any of them.
+- What the back end refuses for good is given up. What it cannot do now is tried again.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from e2ecross.client.attempts import Failure
+from e2ecross.client.link import Link
+from e2ecross.device.settling import Result
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    E2ECrossError,
+    MailboxFull,
+    NoSession,
+    NotRegistered,
+    RemoteError,
+    SessionExhausted,
+    UnknownRecipient,
+    UntrustedIdentity,
+)
+from e2ecross.state.outbox import Lane, LaneName, Waiting
+
+__all__ = ["FINAL", "MAX_BYTES", "MAX_ENVELOPES", "Batch", "deposit"]
+
+FINAL: Final = (UnknownRecipient, BackendRefused, RemoteError, SessionExhausted, NoSession)
+"""What will be said again when the same thing is tried again."""
+MAX_ENVELOPES: Final = 1_024
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""Of one deposit."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What goes in one deposit, and what becomes of it.
+
+    Attributes:
+        items: what waits, with its envelope, lane by lane.
+        taken: what the back end has.
+        refused: what is given up, and why.
+        blocked: lanes that cannot go on, and why.
+        size: bytes of all envelopes.
+    """
+
+    items: list[tuple[Waiting, bytes]] = field(default_factory=list)
+    taken: list[Waiting] = field(default_factory=list)
+    refused: dict[Waiting, E2ECrossError] = field(default_factory=dict)
+    blocked: dict[Lane, E2ECrossError] = field(default_factory=dict)
+    size: int = 0
+
+    @property
+    def given_up(self) -> list[Result]:
+        """What is given up."""
+        return [Result(waiting, error.code) for waiting, error in self.refused.items()]
+
+    @property
+    def codes(self) -> list[tuple[Lane, str]]:
+        """What lanes wait to pass; not those that wait for the user, who are noted elsewhere."""
+        return [
+            (lane, error.code)
+            for lane, error in self.blocked.items()
+            if not isinstance(error, UntrustedIdentity)
+        ]
+
+
+def deposit(
+    link: Link, batch: Batch, epoch: int, *, wanted: Collection[bytes] = ()
+) -> Failure | None:
+    """Deposit a batch, and add what became of it; returns the error of the call as a whole.
+
+    That may be one of a peer: a back end that raises it for one envelope must not stop others.
+
+    Args:
+        link: to the back end.
+        batch: what is deposited.
+        epoch: to tell.
+        wanted: ids of messages (16 bytes) whose caller waits: they do not wait for room.
+
+    Raises:
+        NotRegistered: nobody's envelopes are taken.
+        RestoredStore: the back end has seen the store further ahead.
+    """
+    if not batch.items:
+        return None
+    envelopes = [data for _, data in batch.items]
+    try:
+        refused, told = link.backend.deposit_all(link.token, envelopes, epoch)
+    except NotRegistered:
+        raise
+    except (BackendError, RemoteError) as error:
+        return error
+    link.context.watch.note(told, "the back end")
+    for place, (waiting, _) in enumerate(batch.items):
+        reason = refused.get(place)
+        # What was promised waits until there is room; what is not, or whose caller waits, does not.
+        is_dropped = isinstance(reason, MailboxFull) and (
+            waiting.lane.name is LaneName.REQUESTS or waiting.message_id in wanted
+        )
+        if reason is None:
+            batch.taken.append(waiting)
+        elif is_dropped or isinstance(reason, FINAL):
+            batch.refused[waiting] = reason
+        else:
+            batch.blocked[waiting.lane] = reason
+    return None

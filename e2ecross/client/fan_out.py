@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sending content to recipients, one or many: encrypted in one commit, deposited in one call.
+
+Rules:
+- Each recipient has a result of their own. What fails with one stops no other.
+- A ciphertext leaves after its commit. What the back end has taken is forgotten with the next one.
+- What stands behind something else in its lane goes in its order (`outgoing.py`).
+- When it was given up to reach the back end, what can be encrypted still is: it is sent later.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.client.attempts import Failure, try_parts
+from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, deposit
+from e2ecross.client.link import Link, start_sessions
+from e2ecross.client.outgoing import refused_for_another, send_waiting
+from e2ecross.device.bundles import NO_NEWS, BundleNews, repair_sessions
+from e2ecross.device.posting import Outgoing, Posted, are_settled, post_messages
+from e2ecross.device.settling import settle
+from e2ecross.errors import (
+    BackendError,
+    E2ECrossError,
+    MailboxFull,
+    NoSession,
+    NotRegistered,
+    RecordCorrupted,
+    RemoteError,
+    StoreError,
+    UntrustedIdentity,
+)
+from e2ecross.state.outbox import Waiting
+from e2ecross.wire.content import Content
+
+__all__ = ["FanOut"]
+
+_ROUNDS: Final = 3
+"""A damaged session goes, a new one takes its place, and is used."""
+
+
+_Item = tuple[int, Waiting, bytes]
+"""Place of the recipient in the call; what is to be deposited; its envelope, encoded."""
+
+
+class FanOut:
+    """One content on its way to recipients, and what became of it with each."""
+
+    def __init__(self, link: Link, content: Content, failure: Failure | None) -> None:
+        """Nothing is sent yet.
+
+        Args:
+            link: to the back end.
+            content: what the user sends.
+            failure: why the back end cannot be reached, if it cannot.
+        """
+        self._link = link
+        self._content = content
+        self._failure = failure
+
+    def send(self, messages: Sequence[Outgoing]) -> list[BundleNews | E2ECrossError]:
+        """Send to recipients, in their order.
+
+        Returns:
+            For each what its bundle has brought, if one was taken; then the back end has the
+            message, now or before. Or why it has not; see `Client.send`.
+
+        Raises:
+            NotRegistered: the back end does not know this device.
+            StoreError: the store cannot be read or written.
+        """
+        epoch, posted, news = self._post(messages)
+        results: list[BundleNews | E2ECrossError] = []
+        items: list[_Item] = []
+        behind: list[int] = []
+        for place, outcome in enumerate(posted):
+            if isinstance(outcome, E2ECrossError):
+                results.append(outcome)
+                continue
+            results.append(news.get(messages[place].address, NO_NEWS))
+            if outcome.waiting is not None:
+                if outcome.is_alone and outcome.waiting.envelope is not None:
+                    data = outcome.waiting.envelope.encode()
+                    items.append((place, outcome.waiting, data))
+                else:
+                    behind.append(place)
+        for place, error in self._deposit(items, epoch):
+            results[place] = error
+        for place, error in self._follow(messages, behind):
+            results[place] = error
+        return results
+
+    def _post(
+        self, messages: Sequence[Outgoing]
+    ) -> tuple[int, Sequence[Posted | E2ECrossError], dict[Address, BundleNews]]:
+        """Put it into the outbox, starting sessions where there are none."""
+        outcomes: dict[int, Posted | E2ECrossError] = {}
+        news: dict[Address, BundleNews] = {}
+        left, epoch = list(range(len(messages))), 0
+        for _ in range(_ROUNDS):
+            part = [messages[place] for place in left]
+            epoch, found = post_messages(
+                self._link.context, self._link.leftovers, part, self._content
+            )
+            outcomes.update(zip(left, found, strict=True))
+            damaged = self._repaired(
+                messages[place].address
+                for place in left
+                if isinstance(outcomes[place], RecordCorrupted)
+            )
+            without = [place for place in left if isinstance(outcomes[place], NoSession)]
+            started = self._start(dict.fromkeys(messages[place].address for place in without))
+            for place in without:
+                outcome = started[messages[place].address]
+                if isinstance(outcome, E2ECrossError):
+                    outcomes[place] = outcome
+                else:
+                    news[messages[place].address] = outcome
+            left = [
+                place
+                for place in left
+                if messages[place].address in damaged or isinstance(outcomes[place], NoSession)
+            ]
+            if not left:
+                break
+        return epoch, [outcomes[place] for place in range(len(messages))], news
+
+    def _repaired(self, addresses: Iterable[Address]) -> set[Address]:
+        repaired = set()
+        for address in addresses:
+            with suppress(RecordCorrupted):  # not only the sessions
+                if repair_sessions(self._link.context, address):
+                    repaired.add(address)
+        return repaired
+
+    def _start(self, addresses: Iterable[Address]) -> dict[Address, BundleNews | E2ECrossError]:
+        listed = list(addresses)
+        if self._failure is not None:
+            return dict.fromkeys(listed, self._failure)
+        started, self._failure = start_sessions(self._link, listed)
+        return dict(zip(listed, started, strict=True))
+
+    def _deposit(self, items: Sequence[_Item], epoch: int) -> Iterable[tuple[int, E2ECrossError]]:
+        """Deposit what stands alone in its lane; returns places of what was not taken, and why."""
+        failed: dict[Waiting, E2ECrossError] = {}
+        batch, context = Batch(), self._link.context
+        wanted = {waiting.message_id for _, waiting, _ in items}
+
+        def call(part: Sequence[_Item]) -> Failure | None:
+            batch.items = [(waiting, data) for _, waiting, data in part]
+            return deposit(self._link, batch, epoch, wanted=wanted)
+
+        def fail(item: _Item, error: Failure) -> None:
+            failed[item[1]] = error
+
+        if self._failure is not None:
+            for item in items:
+                fail(item, self._failure)
+        elif items:
+            largest = max(len(data) for _, _, data in items)
+            most = min(max(MAX_BYTES // largest, 1), MAX_ENVELOPES)
+            self._failure = try_parts(items, most, call, fail)
+        for waiting in batch.taken:
+            self._link.leftovers.note_sent(waiting)
+        failed |= {
+            each: batch.blocked[each.lane] for _, each, _ in items if each.lane in batch.blocked
+        }
+        self._ask_what_others_did(failed)
+        failed |= batch.refused
+        if batch.refused or batch.blocked:
+            try:
+                settle(context, batch.given_up, blocked=batch.codes, wanted=wanted)
+            except StoreError as error:
+                failed |= dict.fromkeys(batch.refused, error)
+        for place, waiting, _ in items:
+            if waiting in failed:
+                yield place, failed[waiting]
+
+    def _ask_what_others_did(self, failed: dict[Waiting, E2ECrossError]) -> None:
+        """Leave out what another call has sent meanwhile."""
+        if failed:
+            messages = [(waiting.lane.recipient, waiting.message_id) for waiting in failed]
+            settled = are_settled(self._link.context, messages)
+            for waiting, is_sent in zip(list(failed), settled, strict=True):
+                if is_sent:
+                    del failed[waiting]
+                elif is_sent is False:
+                    failed[waiting] = refused_for_another()
+
+    def _follow(
+        self, messages: Sequence[Outgoing], places: Sequence[int]
+    ) -> Iterable[tuple[int, E2ECrossError]]:
+        """Deposit what stands behind something else, with what stands there."""
+        failed: dict[int, E2ECrossError] = {}
+
+        def call(part: Sequence[int]) -> Failure | None:
+            (place,) = part
+            try:
+                send_waiting(self._link, messages[place].address, messages[place].message_id)
+            except NotRegistered:
+                raise
+            except (BackendError, RemoteError) as error:
+                if not isinstance(error, (*FINAL, MailboxFull)):
+                    return error
+                failed[place] = error
+            except (UntrustedIdentity, RecordCorrupted) as error:
+                failed[place] = error
+            return None
+
+        if self._failure is not None:
+            return [(place, self._failure) for place in places]
+        self._failure = try_parts(places, 1, call, failed.__setitem__)
+        return failed.items()

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client is through with, and whose rows go with its next commit.
+
+Rules:
+- Forgetting is no reason for a commit of its own. A crash before the next one does once more what
+  is harmless: the back end knows the id of what is deposited again, and the store the number of
+  what is handed out again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+
+from e2ecross.errors import RecordCorrupted
+from e2ecross.state.inbox import forget_arrivals
+from e2ecross.state.outbox import Lane, Waiting, remove_sent
+from e2ecross.stores.base import Transaction
+
+__all__ = ["Leftovers"]
+
+Forget = Callable[[Transaction], None]
+
+
+class Leftovers:
+    """Of one client: what the back end has taken, and what it has heard of."""
+
+    __slots__ = ("_acknowledged", "_sent")
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._sent: dict[tuple[Lane, int], Waiting] = {}
+        self._acknowledged: set[int] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self._sent or self._acknowledged)
+
+    def note_sent(self, waiting: Waiting) -> None:
+        """Note that the back end has this."""
+        self._sent[waiting.lane, waiting.number] = waiting
+
+    def note_acknowledged(self, numbers: Iterable[int]) -> None:
+        """Note that the back end will not hand out what it had under these numbers again."""
+        self._acknowledged.update(numbers)
+
+    def has_sent(self, waiting: Waiting) -> bool:
+        """Tell whether the back end has what stands there."""
+        sent = self._sent.get((waiting.lane, waiting.number))
+        return sent is not None and sent.message_id == waiting.message_id
+
+    @contextmanager
+    def going(self) -> Iterator[Forget]:
+        """Around a transaction: yields what forgets it all in there, and drops it if that commits.
+
+        Where the transaction fails it goes with the next one.
+        """
+        sent, acknowledged = dict(self._sent), set(self._acknowledged)
+
+        def forget(tx: Transaction) -> None:
+            forget_arrivals(tx, acknowledged)
+            try:
+                with tx.savepoint():
+                    for waiting in sent.values():
+                        remove_sent(tx, waiting)
+            except RecordCorrupted:  # in one lane, which is mended when it is sent from
+                for waiting in sent.values():
+                    with suppress(RecordCorrupted), tx.savepoint():
+                        remove_sent(tx, waiting)
+
+        yield forget
+        for place, waiting in sent.items():
+            if self._sent.get(place) is waiting:  # else the place was taken by another meanwhile
+                del self._sent[place]
+        self._acknowledged -= acknowledged

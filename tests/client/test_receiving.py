@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `receive` hands out: failures in their places, in order, and at most so many."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from e2ecross import Client, Envelope, FailedMessage, Message, Policy, Text, UnsupportedContent
+from e2ecross.errors import (
+    AuthenticationFailed,
+    DecodeError,
+    DuplicateMessage,
+    EnvelopeMismatch,
+    IdentityChangedError,
+    RemoteError,
+)
+from tests.client.conversation import names, reopen, send, shown
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    MESSAGE_ID,
+    TOKO,
+    BackendSimulator,
+    garbage,
+    make_client,
+    make_device,
+    new_bundle,
+)
+
+# --- Failures in their places ---------------------------------------------------------------
+
+
+def test_a_message_that_cannot_be_read_stands_in_its_place_and_stops_nothing(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    send(ana, BUDI, "one", "two", "three")
+    broken = backend.waiting(BUDI)[1]
+    backend.rewrite(BUDI, 1, lambda data: data[:-1] + bytes((data[-1] ^ 1,)))
+    items = budi.receive()
+    assert shown(items) == ["one", "!authentication_failed", "three"]
+    failed = items[1]
+    assert isinstance(failed, FailedMessage)
+    assert isinstance(failed.error, AuthenticationFailed)
+    assert (failed.sender, failed.message_id) == (ANA, broken.message_id)
+    assert not failed.redelivered
+    assert backend.mailbox(BUDI) == []  # final: acknowledged
+    budi.confirm(items)
+    assert budi.receive() == []
+    # The genuine copy still opens.
+    backend.inject(BUDI, broken.encode())
+    assert shown(budi.receive()) == ["two"]
+
+
+@pytest.mark.parametrize("data", garbage())
+def test_garbage_from_the_back_end_is_a_failure_of_nobody(
+    data: bytes, pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    backend.inject(BUDI, data)
+    send(ana, BUDI, "halo")
+    items = budi.receive()
+    assert shown(items) == ["!decode_error", "halo"]
+    assert names(items)[0] == (None, None)
+    budi.confirm(items)
+    assert reopen(budi, backend).receive() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda e: replace(e, recipient=TOKO), EnvelopeMismatch),
+        (lambda e: replace(e, sender=BUDI), EnvelopeMismatch),
+        (lambda e: replace(e, message_id=MESSAGE_ID), EnvelopeMismatch),
+        (lambda e: replace(e, ciphertext=b"\x33"), DecodeError),
+    ],
+)
+def test_a_rewritten_envelope_is_a_failure(
+    change: Callable[[Envelope], Envelope],
+    error: type[RemoteError],
+    pair: tuple[Client, Client],
+    backend: BackendSimulator,
+) -> None:
+    ana, budi = pair
+    send(ana, BUDI, "halo")
+    genuine = backend.mailbox(BUDI)[0]
+    backend.rewrite(BUDI, 0, lambda data: change(Envelope.decode(data)).encode())
+    (item,) = budi.receive()
+    assert isinstance(item, FailedMessage)
+    assert type(item.error) is error
+    backend.inject(BUDI, genuine)
+    assert shown(budi.receive()) == ["halo"]
+
+
+def test_a_replayed_message_is_a_failure_and_is_not_shown_again(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    send(ana, BUDI, "halo")
+    backend.replay(BUDI, 0)
+    items = budi.receive()
+    assert shown(items) == ["halo", "!duplicate_message"]
+    assert isinstance(cast("FailedMessage", items[1]).error, DuplicateMessage)
+
+
+def test_messages_come_in_the_order_of_the_mailbox_whatever_it_is(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    send(ana, BUDI, "0", "1", "2", "3", "4")
+    backend.reorder(BUDI, (3, 0, 4, 2, 1))
+    backend.drop(BUDI, 1)
+    assert shown(budi.receive()) == ["3", "4", "2", "1"]
+
+
+def test_content_of_a_newer_sender_is_a_message(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, UnsupportedContent(4711, b"a later format"))
+    (item,) = budi.receive()
+    assert isinstance(item, Message)
+    assert item.content == UnsupportedContent(4711, b"a later format")
+
+
+def test_a_message_under_a_new_identity_is_flagged_or_refused_by_policy(
+    backend: BackendSimulator,
+) -> None:
+    for address, policy in ((ANA, None), (TOKO, Policy(refuse_changed_identity=True))):
+        client = make_client(address, backend, policy=policy)
+        for seed in ("old", "new"):
+            budi = make_device(BUDI, seed=seed)
+            budi.start_session(new_bundle(client.device, kyber=True))
+            backend.inject(address, budi.encrypt(address, Text(seed)).encode())
+        old, new = client.receive()
+        assert isinstance(old, Message)
+        assert not old.identity_changed
+        if policy is None:
+            assert isinstance(new, Message)
+            assert new.identity_changed
+        else:
+            assert isinstance(new, FailedMessage)
+            assert isinstance(new.error, IdentityChangedError)
+            assert (new.error.address, new.error.identity_key) == (BUDI, budi.identity_key)
+            client.device.accept_identity(BUDI, new.error.identity_key)
+        # From the inbox they come as they came the first time.
+        again = reopen(client, backend).receive()
+        assert again[0] == replace(old, redelivered=True)
+        assert shown(again) == shown([old, new])
+
+
+# --- Limits ---------------------------------------------------------------------------------
+
+
+def test_a_limit_bounds_what_is_taken_from_the_back_end(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    send(ana, BUDI, "0", "1", "2", "3", "4")
+    assert shown(budi.receive(limit=2)) == ["0", "1"]
+    assert len(backend.mailbox(BUDI)) == 3
+    assert shown(budi.receive(limit=2)) == ["2", "3"]
+    assert shown(budi.receive(limit=2)) == ["4"]
+
+
+def test_items_that_wait_in_the_inbox_come_before_the_back_end_is_asked(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    send(ana, BUDI, "0", "1", "2")
+    budi.receive()
+    send(ana, BUDI, "3")
+    again = reopen(budi, backend)
+    calls = len(backend.calls)
+    assert shown(again.receive(limit=2)) == ["0", "1"]
+    assert len(backend.calls) == calls
+    items = again.receive(limit=2)
+    assert shown(items) == ["2", "3"]
+    assert [item.redelivered for item in items] == [True, False]
+
+
+def test_no_more_is_taken_in_than_can_be_handed_over(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    """What the app has not confirmed counts, so that the inbox does not grow."""
+    ana, budi = pair
+    for number in range(6):
+        send(ana, BUDI, str(number))
+    assert len(budi.receive(limit=2)) == 2
+    again = reopen(budi, backend)
+    assert len(again.receive(limit=3)) == 3  # two of before, and one more
+    assert len(backend.mailbox(BUDI)) == 3

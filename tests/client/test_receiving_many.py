@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receiving in batches: one commit for what goes well, and no envelope decides over others."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pytest
+
+from e2ecross import Address, Client, Message
+from e2ecross.errors import BackendError, InvalidArgument
+from e2ecross.state.inbox import list_arrivals
+from e2ecross.stores import Table
+from tests.client.conversation import damage, left, reopen, send, shown, store_of
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    TOKO,
+    BackendSimulator,
+    FakeClock,
+    make_client,
+)
+
+
+class Calls(BackendSimulator):
+    """Counts what it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.acknowledgements: list[int] = []
+        self.counts = 0
+
+    def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
+        self.acknowledgements.append(len(numbers))
+        super().acknowledge(address, token, numbers)
+
+    def one_time_prekey_count(self, address: Address, token: bytes) -> int:
+        self.counts += 1
+        return super().one_time_prekey_count(address, token)
+
+
+def meet_all(*clients: Client) -> None:
+    """Everybody has read something of everybody."""
+    for _ in range(2):
+        for client in clients:
+            for other in clients:
+                if other is not client:
+                    send(client, other.device.address, "hello")
+                    other.confirm(other.receive())
+
+
+def test_what_waits_is_taken_in_with_one_commit_and_one_acknowledgement() -> None:
+    backend = Calls()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet_all(ana, budi)
+    backend.acknowledgements.clear()
+    send(ana, BUDI, *map(str, range(300)))
+    items = budi.receive(1000)
+    assert shown(items) == [str(n) for n in range(300)]
+    assert backend.acknowledgements == [300]
+    budi.confirm(items)
+    assert left(store_of(budi)) == 0
+    with store_of(budi).transaction() as tx:
+        assert list_arrivals(tx) == []
+
+
+@pytest.mark.parametrize("place", [0, 3, 7, 19])
+@pytest.mark.parametrize("kind", ["garbage", "forged", "twice", "damaged sender"])
+def test_one_envelope_that_cannot_be_read_changes_nothing_for_the_others(
+    kind: str, place: int
+) -> None:
+    backend = Calls()
+    ana, budi, toko = (make_client(each, backend) for each in (ANA, BUDI, TOKO))
+    meet_all(ana, budi, toko)
+    for number in range(20):
+        send(toko if number == place else ana, BUDI, str(number))
+    expected = [str(n) for n in range(20)]
+    if kind == "garbage":
+        backend.rewrite(BUDI, place, lambda _: b"garbage")
+        expected[place] = "!decode_error"
+    elif kind == "forged":
+        backend.rewrite(BUDI, place, lambda data: data[:-3] + bytes(3))
+        expected[place] = "!authentication_failed"
+    elif kind == "twice":
+        backend.inject(BUDI, backend.mailbox(BUDI)[place])
+        expected.append("!duplicate_message")
+    else:
+        store = store_of(budi)
+        with store.transaction() as tx:
+            (where,) = [
+                (partition, row)
+                for partition, row, _ in tx.scan(Table.REMOTE_IDENTITIES)
+                if TOKO.user.encode() in partition
+            ]
+            tx.put(Table.REMOTE_IDENTITIES, *where, b"\x01\xff")
+        del expected[place]
+    items = budi.receive()
+    assert shown(items) == expected
+    assert len(backend.mailbox(BUDI)) == (kind == "damaged sender")
+    budi.confirm(items)
+    assert left(store_of(budi)) == 0
+
+
+def test_a_crash_after_the_commit_hands_everything_over_again_and_only_once() -> None:
+    class Dying(Calls):
+        dies = False
+
+        def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
+            if self.dies:
+                raise KeyboardInterrupt
+            super().acknowledge(address, token, numbers)
+
+    backend = Dying()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    send(ana, BUDI, *map(str, range(10)))
+    backend.dies = True
+    with pytest.raises(KeyboardInterrupt):
+        budi.receive()
+    backend.dies = False
+    again = reopen(budi, backend)
+    items = again.receive()
+    assert shown(items) == [str(n) for n in range(10)]
+    assert all(item.redelivered for item in items)
+    assert backend.mailbox(BUDI) == []
+    again.confirm(items)
+    assert again.receive() == []
+    with store_of(again).transaction() as tx:
+        assert list_arrivals(tx) == []
+
+
+def test_a_sender_that_is_damaged_stops_no_other_and_comes_later() -> None:
+    backend = BackendSimulator()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet_all(ana, budi)
+    send(ana, BUDI, *map(str, range(4)))
+    damage(budi, Table.SESSIONS)
+    assert shown(budi.receive())[0].startswith("!")  # a session is begun anew, and all come again
+    ana.receive()
+    assert sorted(shown(budi.receive()))[-4:] == ["0", "1", "2", "3"]
+
+
+def test_progress_is_told_between_transactions() -> None:
+    backend = BackendSimulator()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    send(ana, BUDI, *map(str, range(300)))
+    seen: list[tuple[int, int]] = []
+    budi.receive(280, progress=lambda done, fetched: seen.append((done, fetched)))
+    assert seen == [(256, 280), (280, 280)]
+
+    class Stop(Exception):
+        pass
+
+    def stop(done: int, fetched: int) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        budi.receive(progress=stop)
+    items = budi.receive()
+    assert shown(items) == [str(n) for n in range(280, 300)]
+    assert all(isinstance(item, Message) for item in items)
+    with pytest.raises(InvalidArgument):
+        budi.receive(progress=7)  # type: ignore[arg-type]
+
+
+def test_the_back_end_is_asked_for_prekeys_when_there_is_a_reason() -> None:
+    backend, clock = Calls(), FakeClock()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend, clock=clock)
+    meet_all(ana, budi)
+    backend.counts = 0
+    send(ana, BUDI, "0")
+    budi.receive()
+    assert backend.counts == 0
+    clock.advance(60_000)
+    budi.receive()
+    budi.receive()
+    assert backend.counts == 1
+    clock.advance(-1)  # a clock that was put back: who knows for how long
+    budi.receive()
+    assert backend.counts == 2
+    toko = make_client(TOKO, backend)
+    backend.counts = 0
+    send(toko, BUDI, "with a prekey")
+    budi.receive()
+    assert backend.counts == 1
+    backend.fail("one_time_prekey_count", times=2)
+    send(toko, BUDI, "with a prekey")
+    for _ in range(4):
+        with suppress(BackendError):
+            budi.receive()
+    assert backend.counts == 4  # until it has gone well

@@ -1,0 +1,360 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Client.send_many`: each recipient has a result of their own, and nobody gets a message twice."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from e2ecross import (
+    Address,
+    Bytes,
+    Client,
+    Device,
+    E2ECrossError,
+    Message,
+    PreKeyBundle,
+    Sent,
+    Text,
+    UserId,
+)
+from e2ecross.client.sent import Delivery
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    InvalidArgument,
+    MailboxFull,
+    NotRegistered,
+    RecordCorrupted,
+    RestoredStore,
+    StoreError,
+    StoreTooNew,
+    UnknownRecipient,
+    UntrustedIdentity,
+)
+from e2ecross.state.policy import Policy
+from e2ecross.stores import MemoryStore, Table
+from e2ecross.wire.exchange import Deposited
+from tests.client.conversation import forget_sessions, reinstalled
+from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, SpyStore, dump, make_client
+from tests.support.restores import put_back, take_copy
+
+MESSAGE_ID = bytes(range(16))
+HALO = Text("halo")
+
+
+def crowd(backend: BackendSimulator, number: int) -> list[Client]:
+    return [make_client(Address("messenger", f"user{n}"), backend) for n in range(number)]
+
+
+def texts(client: Client) -> list[str]:
+    items = client.receive(1000)
+    client.confirm(items)
+    return [
+        str(i.content.text) for i in items if isinstance(i, Message) and isinstance(i.content, Text)
+    ]
+
+
+def addresses(clients: Sequence[Client]) -> list[Address]:
+    return [client.device.address for client in clients]
+
+
+class Counting(BackendSimulator):
+    """Counts its calls, and how many envelopes came with each deposit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deposited: list[int] = []
+
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        self.deposited.append(len(envelopes))
+        return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_everybody_gets_a_message_of_their_own_in_one_commit_and_one_call(first: bool) -> None:
+    backend, spy = Counting(), SpyStore(MemoryStore())
+    ana, people = make_client(ANA, backend, spy), crowd(backend, 7)
+    if not first:
+        ana.send_many(addresses(people), Text("before"))
+    backend.deposited.clear()
+    sent = ana.send_many(addresses(people), HALO)
+    assert [each.deliveries for each in sent if isinstance(each, Sent)] == [
+        (Delivery(address),) for address in addresses(people)
+    ]
+    assert len({each.message_id for each in sent if isinstance(each, Sent)}) == 7
+    assert backend.deposited == [7]
+    assert ana.pending() == []
+    for client in people:
+        assert texts(client) == ["before"] * (not first) + ["halo"]
+
+
+def test_recipients_are_users_texts_and_addresses() -> None:
+    backend = BackendSimulator()
+    ana = make_client(ANA, backend)
+    budi, toko = make_client(BUDI, backend), make_client(TOKO, backend)
+    recipients: list[Address | UserId | str] = [
+        *(f"{BUDI.app}:{BUDI.user}", UserId(TOKO.app, TOKO.user), BUDI),
+    ]
+    results = ana.send_many(iter(recipients), HALO)
+    assert all(isinstance(each, Sent) for each in results)
+    assert texts(budi) == ["halo", "halo"]
+    assert texts(toko) == ["halo"]
+    assert ana.send_many([], HALO) == []
+
+
+def test_what_fails_with_one_recipient_touches_no_other() -> None:
+    backend = BackendSimulator()
+    ana, people = make_client(ANA, backend), crowd(backend, 3)
+    nobody = "messenger:nobody"
+    results = ana.send_many(
+        [people[0].device.address, nobody, "no address", ANA, 7, *addresses(people[1:])],  # type: ignore[list-item]
+        HALO,
+    )
+    assert [type(each) for each in results] == [
+        *(Sent, UnknownRecipient, InvalidArgument, InvalidArgument, InvalidArgument, Sent, Sent),
+    ]
+    for client in people:
+        assert texts(client) == ["halo"]
+    assert ana.pending() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"),
+    [
+        (MailboxFull("full"), False),
+        (BackendRefused("no"), False),
+        (UnknownRecipient("gone"), False),
+        (BackendError("later"), True),
+    ],
+    ids=str,
+)
+def test_one_envelope_that_is_refused_is_told_by_its_result_alone(
+    error: BackendError, waits: bool
+) -> None:
+    class Refusing(BackendSimulator):
+        def deposit_all(
+            self,
+            token: bytes,
+            envelopes: Sequence[bytes],
+            *,
+            epochs: Mapping[int, int] | None = None,
+            consents: Sequence[bytes] = (),
+        ) -> Deposited:
+            if len(envelopes) == 1:
+                return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
+            others = [*envelopes[:1], *envelopes[2:]]
+            done = super().deposit_all(token, others, epochs=epochs, consents=consents)
+            return Deposited({1: error}, epochs=done.epochs)
+
+    backend = Refusing()
+    ana, people = make_client(ANA, backend), crowd(backend, 3)
+    results = ana.send_many(addresses(people), HALO)
+    assert [isinstance(each, Sent) for each in results] == [True, False, True]
+    assert results[1] is error
+    assert [each.recipient for each in ana.pending()] == [people[1].device.address] * waits
+    assert ana.receive() == []  # no notice: the caller was told
+    assert [texts(client) for client in people] == [["halo"], ["halo"] * waits, ["halo"]]
+
+
+def test_a_call_repeated_with_its_id_reaches_nobody_twice() -> None:
+    backend, store = BackendSimulator(), MemoryStore()
+    ana, people = make_client(ANA, backend, store), crowd(backend, 4)
+    first = ana.send_many(addresses(people[:2]), HALO, message_id=MESSAGE_ID)
+    again = Client(Device.open(store), backend).send_many(
+        [*addresses(people), people[3].device.address], HALO, message_id=MESSAGE_ID
+    )
+    assert {each.message_id for each in first + again if isinstance(each, Sent)} == {MESSAGE_ID}
+    assert all(isinstance(each, Sent) for each in again)
+    assert [texts(client) for client in people] == [["halo"]] * 4
+    others = ana.send_many(addresses(people), Text("another text"), message_id=MESSAGE_ID)
+    assert [type(each) for each in others] == [InvalidArgument] * 4
+    assert [texts(client) for client in people] == [[]] * 4
+
+
+def test_what_cannot_leave_waits_and_goes_with_the_call_repeated() -> None:
+    backend = Counting()
+    ana, people = make_client(ANA, backend), crowd(backend, 20)
+    ana.send_many(addresses(people), Text("first"))
+    backend.unreachable = True
+    results = ana.send_many(addresses(people), HALO, message_id=MESSAGE_ID)
+    assert [type(each) for each in results] == [BackendError] * 20
+    assert len(ana.pending()) == 20
+    backend.unreachable = False
+    backend.deposited.clear()
+    results = ana.send_many(addresses(people), HALO, message_id=MESSAGE_ID)
+    assert all(isinstance(each, Sent) for each in results)
+    assert backend.deposited == [20]
+    assert [texts(client) for client in people] == [["first", "halo"]] * 20
+
+
+@pytest.mark.parametrize("acquainted", [True, False])
+def test_a_back_end_that_is_out_of_reach_is_not_asked_for_each(acquainted: bool) -> None:
+    class Down(Counting):
+        asked = 0
+        down = False
+
+        def _gone(self) -> None:
+            self.asked += 1
+            if self.down:
+                raise BackendError("down")
+
+        def deposit_all(
+            self,
+            token: bytes,
+            envelopes: Sequence[bytes],
+            *,
+            epochs: Mapping[int, int] | None = None,
+            consents: Sequence[bytes] = (),
+        ) -> Deposited:
+            self._gone()
+            return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
+
+        def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
+            self._gone()
+            return super().fetch_bundle(requester, token, address)
+
+    backend = Down()
+    ana, people = make_client(ANA, backend), crowd(backend, 40)
+    if acquainted:
+        ana.send_many(addresses(people), Text("first"))
+    backend.down, backend.asked = True, 0
+    results = ana.send_many(addresses(people), HALO)
+    assert [type(each) for each in results] == [BackendError] * 40
+    assert backend.asked <= 7
+    assert len(ana.pending()) == 40 * acquainted
+    backend.down = False
+    ana.maintain()
+    for client in people:
+        assert texts(client) == ["first", "halo"] * acquainted
+
+
+def test_one_envelope_for_which_the_call_fails_stops_no_other() -> None:
+    class Raising(BackendSimulator):
+        def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
+            if b"user1" in envelope:
+                raise BackendError("a part of the back end is down")
+            super().deposit(token, envelope, epoch=epoch)
+
+    backend = Raising()
+    ana, people = make_client(ANA, backend), crowd(backend, 4)
+    results = ana.send_many(addresses(people), HALO)
+    assert [isinstance(each, Sent) for each in results] == [True, False, True, True]
+    assert [each.recipient.user for each in ana.pending()] == ["user1"]
+
+
+@pytest.mark.parametrize(
+    ("record", "error"), [(b"\x01\xff", RecordCorrupted), (b"\xff", StoreTooNew)]
+)
+def test_a_damaged_record_is_an_error_of_its_recipient(
+    record: bytes, error: type[StoreError]
+) -> None:
+    backend, store = BackendSimulator(), MemoryStore()
+    policy = Policy(accept_changed_identity=False)
+    ana, people = make_client(ANA, backend, store, policy=policy), crowd(backend, 4)
+    ana.send_many(addresses(people), Text("first"))
+    for table, user in ((Table.REMOTE_IDENTITIES, b"user1"), (Table.SESSIONS, b"user2")):
+        (where,) = [where for where in dump(store) if where[0] is table and user in where[1]]
+        with store.transaction() as tx:
+            tx.put(*where, record)
+    results = ana.send_many(addresses(people), HALO)
+    assert [type(each) for each in results] == [Sent, error, type(results[2]), Sent]
+    assert isinstance(results[2], Sent) is (error is RecordCorrupted)  # a session is begun anew
+    for place in (0, 3):
+        assert texts(people[place]) == ["first", "halo"]
+
+
+def test_a_new_identity_that_is_not_accepted_stops_only_its_owner() -> None:
+    backend = BackendSimulator()
+    policy = Policy(accept_changed_identity=False)
+    ana, people = make_client(ANA, backend, policy=policy), crowd(backend, 2)
+    ana.send_many(addresses(people), Text("first"))
+    stranger = people[1].device.address
+    reinstalled(stranger, backend)
+    forget_sessions(ana)
+    results = ana.send_many(addresses(people), HALO)
+    assert [type(each) for each in results] == [Sent, UntrustedIdentity]
+    assert texts(people[0]) == ["first", "halo"]
+
+
+def test_progress_is_told_between_transactions_and_may_end_the_call() -> None:
+    backend = BackendSimulator()
+    ana, people = make_client(ANA, backend), crowd(backend, 2)
+    names = addresses(people) * 150
+    seen: list[tuple[int, int]] = []
+    ana.send_many(names, HALO, progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(256, 300), (300, 300)]
+
+    class Stop(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        assert not ana.pending()  # the store can be used
+        raise Stop
+
+    with pytest.raises(Stop):
+        ana.send_many(names, Text("stopped"), progress=stop)
+    assert sum(text == "stopped" for client in people for text in texts(client)) == 256
+
+
+def test_what_concerns_the_whole_call_is_raised_and_nothing_is_sent() -> None:
+    backend, store = BackendSimulator(), MemoryStore()
+    ana = make_client(ANA, backend, store)
+    make_client(BUDI, backend)
+    before = dump(store)
+    for recipients, content, message_id, progress in (
+        ("instagram:budi", HALO, None, None),
+        (7, HALO, None, None),
+        ([BUDI], "halo", None, None),
+        ([BUDI], HALO, b"short", None),
+        ([BUDI], HALO, None, 7),
+    ):
+        with pytest.raises(InvalidArgument):
+            ana.send_many(recipients, content, message_id=message_id, progress=progress)  # type: ignore[arg-type]
+    assert dump(store) == before
+    assert backend.deposits == []
+    stranger = Client(Device.create(TOKO, MemoryStore()), backend)
+    with pytest.raises(NotRegistered):
+        stranger.send_many([BUDI], HALO)
+    ana.send_many([BUDI], HALO)
+    copy = take_copy(store)
+    ana.send_many([BUDI], HALO)
+    put_back(store, copy)
+    deposits = len(backend.deposits)
+    with pytest.raises(RestoredStore):
+        ana.send_many([BUDI], HALO)
+    assert len(backend.deposits) == deposits
+
+
+def test_an_error_of_the_store_after_some_were_sent_stands_in_the_place_of_the_others() -> None:
+    backend, spy = BackendSimulator(), SpyStore(MemoryStore())
+    ana, people = make_client(ANA, backend, spy), crowd(backend, 3)
+    names = addresses(people) * 100
+    ana.send_many(addresses(people), Text("first"))
+
+    def break_store(done: int, total: int) -> None:
+        spy.fail_transactions = [True]
+
+    results = ana.send_many(names, HALO, message_id=MESSAGE_ID, progress=break_store)
+    assert [isinstance(each, Sent) for each in results] == [True] * 256 + [False] * 44
+    assert all(isinstance(each, StoreError) for each in results[256:])
+    spy.fail_transactions = []
+    with_everybody: list[Sent | E2ECrossError] = ana.send_many(names, HALO, message_id=MESSAGE_ID)
+    assert all(isinstance(each, Sent) for each in with_everybody)
+    assert [texts(client) for client in people] == [["first", "halo"]] * 3
+
+
+def test_large_content_goes_in_calls_of_four_mebibytes() -> None:
+    backend = Counting()
+    ana, people = make_client(ANA, backend), crowd(backend, 70)
+    ana.send_many(addresses(people), HALO)
+    backend.deposited.clear()
+    ana.send_many(addresses(people), Bytes(bytes(60_000)))
+    assert sum(backend.deposited) == 70
+    assert len(backend.deposited) == 2
