@@ -38,7 +38,7 @@ def send_to_all(client: Client, recipients: Sequence[Address], content: Content)
         for recipient in recipients:
             client.send(recipient, content)
         return
-    for result in client.send_many(recipients, content):
+    for _, result in zip(recipients, client.send_many(recipients, content), strict=True):
         if not isinstance(result, Sent):
             raise result
 

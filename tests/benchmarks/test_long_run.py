@@ -27,6 +27,12 @@ def test_a_short_run_tells_sizes_and_that_memory_is_flat(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_run_that_could_not_tell_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        long_run.parse([*SHORT, "--messages", "23"])
+    assert "too few messages" in capsys.readouterr().err
+
+
 def test_memory_that_grows_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -37,10 +43,10 @@ def test_memory_that_grows_is_a_failure(
 
 
 def test_a_message_that_is_lost_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = Client.receive
+    unspoilt = Client.receive
 
     def receive(client: Client) -> list[InboxItem]:
-        return whole(client)[1:]
+        return unspoilt(client)[1:]
 
     monkeypatch.setattr(Client, "receive", receive)
     with pytest.raises(ValueError, match="3 items instead of 4"):
