@@ -5,8 +5,9 @@ import argparse
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from fnmatch import filter as matching
 from pathlib import Path
 from typing import Final
 
@@ -49,8 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read a command line; it ends the process if it makes no sense."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    """Read a command line; it ends the process if it makes no sense.
+
+    Rows and columns may be given as patterns of the shell; what comes back are their names.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="ROW and COLUMN are names, or patterns of the shell such as client-*.",
+    )
     parser.add_argument("--quick", action="store_true", help="less of everything: under a minute")
     parser.add_argument("--only", nargs="+", metavar="ROW", help="these rows alone")
     parser.add_argument("--without", nargs="+", metavar="ROW", default=[], help="not these rows")
@@ -62,17 +70,23 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--write-docs", action="store_true", help="write the last full run into docs/, and end"
     )
     given = parser.parse_args(arguments)
-    _require_known(parser, (*(given.only or ()), *given.without), {row.name for row in ROWS})
-    _require_known(parser, given.columns, {contestant.name for contestant in CONTESTANTS})
+    rows, columns = [row.name for row in ROWS], [one.name for one in CONTESTANTS]
+    for option, known in (("only", rows), ("without", rows), ("columns", columns)):
+        patterns = getattr(given, option)
+        if patterns is not None:
+            setattr(given, option, _names(parser, patterns, known))
     return given
 
 
-def _require_known(
-    parser: argparse.ArgumentParser, names: Sequence[str] | None, known: set[str]
-) -> None:
-    unknown = sorted({*(names or ())} - known)
+def _names(
+    parser: argparse.ArgumentParser, patterns: Sequence[str], known: Collection[str]
+) -> set[str]:
+    """What the patterns mean; each of them has to mean something."""
+    found = {pattern: matching(known, pattern) for pattern in patterns}
+    unknown = [pattern for pattern, names in found.items() if not names]
     if unknown:
         parser.error(f"there is no {', '.join(unknown)}: see --list")
+    return {name for names in found.values() for name in names}
 
 
 def _run(given: argparse.Namespace) -> Results:
@@ -111,9 +125,9 @@ def _default_path(given: argparse.Namespace) -> Path:
 
 def _listing() -> str:
     lines = ["rows:"]
-    lines += [f"  {row.name:21}{row.full_title(is_quick=False)}" for row in ROWS]
+    lines += [f"  {row.name:23}{row.full_title(is_quick=False)}" for row in ROWS]
     lines += ["columns:"]
-    lines += [f"  {one.name:21}{one.title}" for one in CONTESTANTS]
+    lines += [f"  {one.name:23}{one.title}" for one in CONTESTANTS]
     return "\n".join(lines)
 
 

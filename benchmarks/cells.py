@@ -4,7 +4,7 @@
 from typing import Final, NamedTuple
 
 from benchmarks.figures import Ratio, figure_of, ratio_of
-from benchmarks.registry import CONTESTANTS, OURS, Contestant
+from benchmarks.registry import CONTESTANTS, Contestant
 from benchmarks.results import Results
 from benchmarks.rows import ROWS, Row
 
@@ -15,7 +15,7 @@ _BYTES: Final = ((2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B"))
 
 
 class Described(NamedTuple):
-    """A cell in words: a figure with its spread, and its ratio to ours; empty if there is none."""
+    """A cell in words: a figure with its spread, and its ratio to that beside which it stands."""
 
     value: str
     ratio: str
@@ -34,14 +34,14 @@ def rows_of(results: Results) -> list[Row]:
 
 def describe(results: Results, row: Row, contestant: Contestant) -> Described:
     """A cell in words."""
-    cell, ours = results.cell(row.name, contestant.name), results.cell(row.name, OURS)
+    cell, beside = (results.cell(row.name, name) for name in (contestant.name, contestant.beside))
     if cell is None:
         return Described("", "")
     figure = figure_of(cell)
     value = f"{format_value(figure.median, row.unit)} ±{100 * figure.spread / 2:.0f}%"
-    if ours is None or contestant.name == OURS:
+    if beside is None or contestant.name == contestant.beside:
         return Described(value, "")
-    ratio = ratio_of(cell, ours)
+    ratio = ratio_of(cell, beside)
     return Described(value, "" if ratio is None else format_ratio(ratio))
 
 

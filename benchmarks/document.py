@@ -46,7 +46,7 @@ def fill(document: str, lines: Iterable[str]) -> str:
 
 def table_lines(results: Results) -> Iterator[str]:
     """The table, the targets, and who was measured."""
-    yield f"A {results.kind}, {results.rounds} rounds, begun {results.started}."
+    yield f"A {results.kind}, {results.rounds} rounds, begun {results.started}. {_python(results)}"
     yield ""
     yield from _table(("Machine", ""), list(results.machine.items()))
     for section, title in SECTIONS.items():
@@ -67,7 +67,8 @@ def table_lines(results: Results) -> Iterator[str]:
 
 def performance_lines(results: Results) -> Iterator[str]:
     """Where each microsecond goes, and the growth curves."""
-    yield f"From the {results.kind} begun {results.started}, microseconds.\n"
+    kind, started = results.kind, results.started
+    yield f"From the {kind} begun {started}, microseconds. {_python(results)}\n"
     breakdowns = break_down(results)
     used = [name for name in SEGMENTS if any(name in one.segments for one in breakdowns)]
     head = ("", "all", *(SEGMENTS[name] for name in used))
@@ -95,6 +96,10 @@ def performance_lines(results: Results) -> Iterator[str]:
             for growth in grow(results)
         ],
     )
+
+
+def _python(results: Results) -> str:
+    return f"Python in all tables: {results.python}."
 
 
 def _has_any(results: Results, rows: Sequence[Row], contestant: Contestant) -> bool:

@@ -8,10 +8,14 @@ import sqlite3
 import ssl
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["describe_machine", "resident_bytes", "versions_of"]
+__all__ = ["PYTHON", "describe_machine", "python_build", "resident_bytes", "versions_of"]
+
+PYTHON = "Python"
+"""Among versions: the build of the interpreter."""
 
 
 def describe_machine() -> dict[str, str]:
@@ -21,7 +25,7 @@ def describe_machine() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "memory": _memory(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        PYTHON: python_build(),
         "OpenSSL of hashlib": ssl.OPENSSL_VERSION,
         "SQLite": sqlite3.sqlite_version,
         "revision": _revision(),
@@ -29,8 +33,21 @@ def describe_machine() -> dict[str, str]:
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str]:
-    """The installed versions of packages of this environment."""
-    return {package: importlib.metadata.version(package) for package in packages}
+    """The installed versions of packages of this environment, and of `PYTHON`."""
+    return {package: _version(package) for package in packages}
+
+
+def python_build() -> str:
+    """Which Python this is, who compiled it, and how: one without PGO is about 10 % slower."""
+    compiler = platform.python_compiler().strip()
+    name = f"{platform.python_implementation()} {platform.python_version()}, {compiler}"
+    given = sysconfig.get_config_var("CONFIG_ARGS")
+    if given is None:  # there is no configure script where it is not told
+        return f"{name}, PGO and LTO unknown"
+    told = f"{given} {sysconfig.get_config_var('PY_CFLAGS')}"
+    has_pgo = "--enable-optimizations" in told or "-fprofile-use" in told
+    has_lto = ("--with-lto" in told and "--with-lto=no" not in told) or "-flto" in told
+    return f"{name}, {'with' if has_pgo else 'no'} PGO, {'with' if has_lto else 'no'} LTO"
 
 
 def resident_bytes() -> int:
@@ -41,6 +58,10 @@ def resident_bytes() -> int:
     """
     pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _version(package: str) -> str:
+    return python_build() if package == PYTHON else importlib.metadata.version(package)
 
 
 def _revision() -> str:

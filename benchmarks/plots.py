@@ -26,7 +26,7 @@ from benchmarks.svg import DARK, GREY, dot, line, page, polyline, text
 __all__ = ["write_plots"]
 
 _PANELS: Final = ("set-up", "encrypt-100", "decrypt-100", "ping-pong")
-_DURABLE: Final = ("sqlite", "sealed", "vodozemac-sqlite")
+_DURABLE: Final = ("sqlite", "sealed", "before-sealed", "vodozemac-sqlite")
 _SKIPPED: Final = ("skipped-0", "skipped-100", "skipped-2000")
 _TITLES: Final = {row.name: row.full_title(is_quick=False) for row in ROWS}
 
@@ -37,6 +37,8 @@ _COLOURS: Final = {
     "device": "#0969da",
     "sqlite": "#54aeff",
     "sealed": "#80ccff",
+    "before": "#57606a",
+    "before-sealed": "#afb8c1",
     "vodozemac": "#cf222e",
     "vodozemac-sqlite": "#ff8182",
     "doubleratchet": "#bf8700",

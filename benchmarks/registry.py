@@ -12,18 +12,24 @@ from typing import Final
 from benchmarks.contestants import imports
 from benchmarks.contestants.imports import import_node, import_python, third_party_modules
 from benchmarks.engine import ROOT, Engine, EngineFailed, LocalEngine, ProcessEngine
+from benchmarks.machine import PYTHON, versions_of
 
-__all__ = ["CONTESTANTS", "OURS", "Contestant"]
+__all__ = ["CONTESTANTS", "OURS", "REVISION", "Contestant"]
 
 OURS: Final = "device"
-"""The column that the ratios of all others are to."""
+"""The column that the ratios of others are to, if they name none."""
 
 _BENCH: Final = 'python -m pip install -e ".[bench]"'
 _PEERS: Final = "benchmarks/peers/install.sh"
+_BOTH_NEED: Final = ("cryptography", "PyNaCl", "protobuf")
 _INTEROP: Final = ROOT / "tests" / "interop"
 _NODE: Final = ROOT / "benchmarks" / "peers" / "node"
 _AXOLOTL: Final = str(_INTEROP / "axolotl" / ".venv" / "bin" / "python")
 _CLIENT: Final = "@signalapp/libsignal-client"
+_BEFORE: Final = ROOT / "benchmarks" / "peers" / "before"
+
+REVISION: Final = (_BEFORE / "revision").read_text("ascii")[:7]
+"""The commit that the columns of before are the build of, shortened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class Contestant:
         install: the command that installs it; empty if it is always there.
         pace: how many times fewer steps than others it does, because it is slow.
         note: what has to be known to compare it.
+        beside: the column that its ratios are to.
     """
 
     name: str
@@ -49,10 +56,24 @@ class Contestant:
     install: str = ""
     pace: int = 1
     note: str = ""
+    beside: str = OURS
 
 
 def _python(module: str, name: str, python: str = sys.executable) -> Engine:
     return ProcessEngine((python, "-m", "benchmarks.implementation", module, name))
+
+
+def _before(name: str) -> Engine:
+    """The build of before; its environment comes first, and brings our benchmarks itself."""
+    python = str(_BEFORE / ".venv" / "bin" / "python")
+    module = "benchmarks.implementation"
+    engine = ProcessEngine((python, "-I", "-m", module, "before", name), {"revision": REVISION})
+    ours = versions_of((*_BOTH_NEED, PYTHON))
+    for package, version in ours.items():
+        if (theirs := engine.versions[package]) != version:
+            engine.close()
+            raise EngineFailed(f"beside {package} {version} it has {theirs}: install it again")
+    return engine
 
 
 def _node(driver: str, package: str, folder: Path, *arguments: str) -> Engine:
@@ -78,7 +99,17 @@ CONTESTANTS: Final = (
         _import_third_party,
         note="the primitives of the operation alone, arranged well: no state, no checks but the "
         "MAC, no code of chunks; its import is that of the same modules of cryptography, nacl and "
-        "google.protobuf",
+        "google.protobuf; of clients: the commits that must happen, and `encrypt_many` and "
+        "`decrypt_many` between them",
+    ),
+    Contestant(
+        "floor-sealed",
+        "floor, sealed",
+        partial(LocalEngine, "ours", "floor-sealed"),
+        partial(_python, "ours", "floor-sealed"),
+        pace=10,
+        note="that of clients, where the device is on a `SQLiteStore` with a key",
+        beside="sealed",
     ),
     Contestant(
         "protocol",
@@ -110,6 +141,24 @@ CONTESTANTS: Final = (
         partial(_python, "ours", "sealed"),
         pace=10,
         note="the same on a `SQLiteStore` with a key",
+    ),
+    Contestant(
+        "before",
+        f"e2ecross {REVISION}",
+        partial(_before, "before"),
+        partial(_before, "before"),
+        install=_PEERS,
+        note="an earlier build of ours, which sends to many in a loop of `send`",
+    ),
+    Contestant(
+        "before-sealed",
+        f"{REVISION} sealed",
+        partial(_before, "before-sealed"),
+        partial(_before, "before-sealed"),
+        install=_PEERS,
+        pace=10,
+        note="the same on a `SQLiteStore` with a key",
+        beside="sealed",
     ),
     Contestant(
         "vodozemac",

@@ -15,7 +15,8 @@ __all__ = ["report"]
 _GAP: Final = "  "
 _HEAD: Final = (
     "Each cell: the median, ± half the distance between the quartiles; below, how many times that",
-    "is what e2ecross takes (the column of that name), with the 95 % interval.",
+    "is what e2ecross takes (the column of that name), with the 95 % interval. The sealed floor",
+    "and the sealed build of before are held against e2ecross sealed.",
 )
 
 
@@ -27,12 +28,12 @@ def report(results: Results, width: int) -> str:
         width: of a line; the table is continued below itself where it does not fit.
     """
     parts = [
-        "\n".join(_HEAD),
+        "\n".join((*_HEAD, f"Measured with {results.python}.")),
         *_tables(results, width),
         "\n".join(_targets(results)),
         "\n".join(_surroundings(results)),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _tables(results: Results, width: int) -> Iterator[str]:
@@ -79,7 +80,10 @@ def _lines(results: Results) -> Iterator[list[str]]:
 
 
 def _targets(results: Results) -> Iterator[str]:
-    outcomes = judge(results)
+    """Every target; of a run of some rows those alone that it says something about."""
+    outcomes = [one for one in judge(results) if one.ratios or not results.is_partial]
+    if not outcomes:
+        return
     wide = max(len(outcome.target.title) for outcome in outcomes)
     yield f"{'Targets':{wide}}  limit          measured             verdict"
     for outcome in outcomes:

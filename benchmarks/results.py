@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Cell
+from benchmarks.machine import PYTHON
 from benchmarks.runner import Measured, Missing
 
 __all__ = ["Results", "load", "save"]
@@ -38,6 +39,11 @@ class Results:
         """Which kind of run it was."""
         extent = " of some rows" if self.is_partial else ""
         return f"{'quick' if self.is_quick else 'full'} run{extent}"
+
+    @property
+    def python(self) -> str:
+        """Which build of Python the table is of."""
+        return self.machine.get(PYTHON, "an unknown Python")
 
     def cell(self, row: str, contestant: str) -> Cell | None:
         """The samples of a cell, if there are any."""

@@ -13,6 +13,7 @@ SECTIONS: Final = {
     "session": "Sessions",
     "message": "Messages",
     "crowd": "Many others",
+    "client": "Through `Client` and `Relay`",
     "parts": "Parts of a durable message",
     "pieces": "Primitives one by one",
     "growth": "Cost that must not grow",
@@ -22,6 +23,8 @@ SECTIONS: Final = {
 
 _QUICK_DIVISOR: Final = 5
 _QUICK_BLOCKS: Final = 2
+_LONG_STEPS: Final = 400
+"""Of a row whose durable figures must not depend on how often a WAL is truncated in a block."""
 _ALL: Final = 1_000
 _LONG_ROUNDS: Final = 4
 _LONGEST_ROUNDS: Final = 2  # where every peer has to make a thousand sessions for each sample
@@ -44,6 +47,8 @@ class Row:
         is_whole: the steps belong together, as the messages of a backlog do: always as many as
             the parameter `count` says, in one block, and none before.
         is_batch: one step does all of `count`.
+        batches: how many such steps a sample times, each as a block; if it is more than one, after
+            one that it does not.
         quick: parameters that a quick run changes; None if it leaves the row out.
         is_fresh: each sample is taken in a process of its own.
         rounds: in how many rounds at most, because a sample takes long.
@@ -59,6 +64,7 @@ class Row:
     blocks: int = 5
     is_whole: bool = False
     is_batch: bool = False
+    batches: int = 1
     quick: Mapping[str, int] | None = field(default_factory=dict)
     is_fresh: bool = False
     rounds: int = _ALL
@@ -82,7 +88,9 @@ class Row:
         """
         parameters = self.parameters_of(is_quick=is_quick)
         if self.is_batch:
-            return Job(self.operation, parameters, 1, 1, 0, per=parameters["count"])
+            batches = min(_QUICK_BLOCKS, self.batches) if is_quick else self.batches
+            warmup, count = min(1, batches - 1), parameters["count"]
+            return Job(self.operation, parameters, 1, batches, warmup, per=count)
         if self.is_whole:
             return Job(self.operation, parameters, parameters["count"], 1, 0)
         steps = max(1, self.steps // (pace * (_QUICK_DIVISOR if is_quick else 1)))
@@ -118,6 +126,19 @@ def _batch(name: str, section: str, title: str, operation: str) -> Row:
     )
 
 
+def _client_batch(
+    name: str, title: str, count: int, quick: int, batches: int, rounds: int = _ALL
+) -> Row:
+    return Row(
+        *(f"client-{name}-{count}", "client", title, f"client_{name.replace('-', '_')}"),
+        {"bytes": 100, "count": count},
+        is_batch=True,
+        batches=batches,
+        quick={"count": quick},
+        rounds=rounds,
+    )
+
+
 def _piece(name: str, title: str) -> Row:
     operation = f"piece_{name.replace('-', '_')}"
     return Row(f"piece-{name}", "pieces", title, operation, {"bytes": 100}, quick=None)
@@ -126,6 +147,16 @@ def _piece(name: str, title: str) -> Row:
 def _growth(name: str, title: str, operation: str, quick: int = 0, **parameters: int) -> Row:
     fewer = dict.fromkeys(parameters, quick) if quick else {}
     return Row(name, "growth", title, operation, {"bytes": 100, **parameters}, 40, quick=fewer)
+
+
+def _crowded(name: str, title: str, operation: str, waiting: int) -> Row:
+    """A row of a relay with many mailboxes, of which each call uses another one."""
+    return Row(
+        *(name, "growth", f"{title}, {{waiting}} waiting in {{mailboxes}} mailboxes", operation),
+        {"waiting": waiting, "mailboxes": 10_000},
+        steps=40,
+        quick={"waiting": min(waiting, 1_000), "mailboxes": 100},
+    )
 
 
 def _bytes(name: str, title: str, operation: str, **parameters: int) -> Row:
@@ -159,6 +190,8 @@ _ROWS_V3: Final = (
     _message("decrypt-64k", "decrypt 64 KiB, one chain", "decrypt", 20, bytes=65_536),
     _message("ping-pong", "ping-pong, encrypt and decrypt", "ping_pong", 40),
     _whole("backlog", "message", "backlog of {count}, each", "backlog", 1_000, 100),
+    _message("turn", "decrypt 100 B, the first of a turn", "turn", 40),
+    _message("content-encrypt", "content: encrypt, one chain", "content_encrypt", _LONG_STEPS),
     _message("skipped-0", "decrypt, 0 skipped keys stored", "decrypt", skipped=0),
     _message("skipped-100", "decrypt, 100 skipped keys stored", "decrypt", skipped=100),
     _message("skipped-2000", "decrypt, 2,000 skipped keys stored", "decrypt", skipped=2_000),
@@ -190,6 +223,16 @@ _ROWS_V3: Final = (
             *("first-1000", "crowd", "first contact with {count}, each", "first_contact"),
             *(1_000, None),
         )
+    ),
+    Row("client-send", "client", "send", "client_send", {"bytes": 100}, _LONG_STEPS),
+    _client_batch("send-many", "send to {count}, each", 100, 10, 5),
+    _client_batch("send-many", "send to {count}, each", 1_000, 20, 2, _LONG_ROUNDS),
+    _client_batch("send-many", "send to {count}, each", 10_000, 40, 1, _LONGEST_ROUNDS),
+    _client_batch("receive", "receive {count} and confirm, each", 100, 10, 5),
+    _client_batch("receive", "receive {count} and confirm, each", 1_000, 20, 1),
+    _whole(
+        *("client-ping-pong", "client", "ping-pong: send, receive, confirm", "client_ping_pong"),
+        *(_EPOCH, 10),
     ),
     Row("commit", "parts", "a bare commit of one changed row", "commit"),
     Row("seal-encrypt", "parts", "seal the rows of an encryption", "seal_encrypt"),
@@ -240,6 +283,10 @@ _ROWS_V3: Final = (
     _growth("fetch-0", "relay: fetch and acknowledge one", "fetch", waiting=0),
     _slow(_growth("fetch-10k", "the same, {waiting} waiting", "fetch", waiting=10_000)),
     _growth("fetch-100k", "the same, {waiting} waiting", "fetch", 1_000, waiting=100_000),
+    _crowded("deposit-crowd-0", "relay: deposit", "deposit", 0),
+    _crowded("deposit-crowd-1m", "relay: deposit", "deposit", 1_000_000),
+    _crowded("fetch-crowd-0", "relay: fetch and acknowledge", "fetch", 0),
+    _crowded("fetch-crowd-1m", "relay: fetch and acknowledge", "fetch", 1_000_000),
     Row(
         *("walk", "growth", "memory to walk over {held} sessions", "walk", {"held": 1_000_000}),
         quick={"held": 2_000},

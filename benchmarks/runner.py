@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from benchmarks.contestants.growth import SCRATCH
 from benchmarks.contestants.imports import time_import
+from benchmarks.contestants.scratch import SCRATCH
 from benchmarks.engine import Engine, EngineFailed
 from benchmarks.job import Job
 from benchmarks.progress import Progress

@@ -225,6 +225,17 @@ def device_makers(new_store: NewStore) -> dict[str, Maker]:
         recipients = iter(addresses)
         return lambda: ana.encrypt_raw(next(recipients), _PLAINTEXT)
 
+    def turn(job: Job, cleanup: ExitStack) -> Step:
+        made = links(*devices(new_store, cleanup), job.total)
+        # Each end has answered a first message: what comes next begins a turn, which is read.
+        arriving = iter([(other, end.encrypt(_PLAINTEXT)) for end, other in made])
+
+        def step() -> None:
+            end, message = next(arriving)
+            end.decrypt(message)
+
+        return step
+
     def safety_number(job: Job, cleanup: ExitStack) -> Step:
         _, end = connect(new_store, job, cleanup)
         return lambda: end.device.safety_number(end.address)
@@ -236,6 +247,7 @@ def device_makers(new_store: NewStore) -> dict[str, Maker]:
         "set_up_v4": partial(set_up, with_kyber=True),
         "first_contact": first_contact,
         "fan_out": fan_out,
+        "turn": turn,
         "safety_number": safety_number,
     }
 

@@ -1,48 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operations in the presence of a million sessions, or of 100,000 waiting messages.
+"""Operations in the presence of a million sessions."""
 
-Such a store or mailbox is built once for all rounds, in the folder that `SCRATCH` names: only
-its size counts, and what a sample adds to it is nothing beside that.
-"""
-
-import os
 import secrets
-import sqlite3
-from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from benchmarks.contestants.builds import address_key
 from benchmarks.contestants.chain import chain_makers
 from benchmarks.contestants.devices import ANA, BUDI, STORE_KEY, Link, links
-from benchmarks.job import Job, Maker, Step
+from benchmarks.contestants.scratch import built_once
+from benchmarks.job import Job, Maker
 from benchmarks.machine import resident_bytes
-from e2ecross import Address, Device, Envelope, MessageKind
-from e2ecross.relay import Relay, RelayLimits, mailbox
-from e2ecross.relay.database import Database
-from e2ecross.state.context import address_key
+from e2ecross import Address, Device
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 
-__all__ = ["SCRATCH", "crowd_makers", "relay_makers", "walk", "walk_before"]
-
-SCRATCH: Final = "E2ECROSS_BENCHMARK_SCRATCH"
-"""The environment variable that names the folder."""
+__all__ = ["crowd_makers", "walk", "walk_before"]
 
 _CHUNK: Final = 10_000
-_TOKENS: Final = {ANA: b"a" * 32, BUDI: b"b" * 32}
 
 
 def crowd_makers() -> dict[str, Maker]:
     """The makers of operations on one of many sessions in a sealed store."""
     makers = chain_makers(_connect_in_crowd)
     return {"encrypt_held": makers["encrypt"], "decrypt_held": makers["decrypt"]}
-
-
-def relay_makers() -> dict[str, Maker]:
-    """The makers of operations of a relay whose mailbox is full."""
-    return {"deposit": _deposit, "fetch": _fetch}
 
 
 def walk(job: Job) -> float:
@@ -86,14 +69,14 @@ def _connect_in_crowd(job: Job, cleanup: ExitStack) -> Link:
 
 def _open_crowd(held: int) -> SQLiteStore:
     """A sealed store with that many sessions; it is made when there is none yet."""
-    path = _scratch() / f"crowd-{held}.db"
-    if not path.exists():
-        building = path.with_suffix(".building")
-        store = SQLiteStore(building, key=STORE_KEY)
-        _fill(store, held)
-        store.close()
-        building.rename(path)
+    path = built_once(f"crowd-{held}.db", partial(_build, held))
     return SQLiteStore(path, key=STORE_KEY)
+
+
+def _build(held: int, path: Path) -> None:
+    store = SQLiteStore(path, key=STORE_KEY)
+    _fill(store, held)
+    store.close()
 
 
 def _fill(store: SQLiteStore, held: int) -> None:
@@ -109,67 +92,3 @@ def _fill(store: SQLiteStore, held: int) -> None:
                 partition = address_key(Address("instagram", f"copy{number}"))
                 for table, row, record in rows:
                     transaction.put(table, partition, row, record)
-
-
-def _deposit(job: Job, cleanup: ExitStack) -> Step:
-    relay = _open_relay(job.parameters["waiting"], cleanup)
-    envelopes = iter(_envelopes(job.total))
-    return lambda: _deposit_one(relay, next(envelopes))
-
-
-def _deposit_one(relay: Relay, envelope: bytes) -> None:
-    """What `Client.send` deposits: one in a call."""
-    refused = relay.deposit_all(_TOKENS[ANA], [envelope]).refused
-    if refused:
-        raise refused[0]
-
-
-def _fetch(job: Job, cleanup: ExitStack) -> Step:
-    relay = _open_relay(job.parameters["waiting"], cleanup)
-    for envelope in _envelopes(job.total):
-        _deposit_one(relay, envelope)
-
-    def step() -> None:
-        ((number, _),) = relay.fetch(BUDI, _TOKENS[BUDI], 1)
-        relay.acknowledge(BUDI, _TOKENS[BUDI], [number])
-
-    return step
-
-
-def _open_relay(waiting: int, cleanup: ExitStack) -> Relay:
-    """A relay at which at least that many envelopes wait for Budi."""
-    path = _scratch() / f"relay-{waiting}.db"
-    is_new = not path.exists()
-    limits = RelayLimits(mailbox_messages=10 * _CHUNK + 10 * waiting)
-    relay = Relay(path, limits=limits)
-    cleanup.callback(relay.close)
-    if is_new:
-        for address, token in _TOKENS.items():
-            relay.register(address, token)
-        database = Database(str(path))
-        for start in range(0, waiting, _CHUNK):
-            # One commit for many: through `Relay` each would have its own.
-            database.write(partial(_deposit_at_once, min(_CHUNK, waiting - start), limits))
-        database.close()
-    return relay
-
-
-def _deposit_at_once(number: int, limits: RelayLimits, connection: sqlite3.Connection) -> None:
-    for encoded in _envelopes(number):
-        mailbox.deposit(connection, Envelope.decode(encoded), encoded, limits)
-
-
-def _envelopes(number: int) -> Iterator[bytes]:
-    """Encoded envelopes of Ana to Budi; the relay does not see that all hold the same."""
-    for _ in range(number):
-        yield Envelope(
-            message_id=os.urandom(16),
-            sender=ANA,
-            recipient=BUDI,
-            kind=MessageKind.SIGNAL,
-            ciphertext=bytes(200),
-        ).encode()
-
-
-def _scratch() -> Path:
-    return Path(os.environ[SCRATCH])

@@ -10,7 +10,7 @@ from benchmarks.job import Job, Maker, Step
 from e2ecross import Address, Bytes, Device, Envelope, Message
 from e2ecross.stores import MemoryStore
 
-__all__ = ["many_makers"]
+__all__ = ["many_makers", "require_all"]
 
 _CONTENT: Final = Bytes(bytes(100))
 
@@ -22,6 +22,10 @@ def many_makers(new_store: NewStore) -> dict[str, Maker]:
         ana, addresses = _acquainted(new_store, job.total, cleanup)
         recipients = iter(addresses)
         return lambda: ana.encrypt(next(recipients), _CONTENT)
+
+    def content_encrypt(job: Job, cleanup: ExitStack) -> Step:
+        ana, (address,) = _acquainted(new_store, 1, cleanup)
+        return lambda: ana.encrypt(address, _CONTENT)
 
     def content_inbox(job: Job, cleanup: ExitStack) -> Step:
         budi, envelopes = _written_to(new_store, job.total, 1, cleanup)
@@ -35,22 +39,23 @@ def many_makers(new_store: NewStore) -> dict[str, Maker]:
 
     def fan_out_many(job: Job, cleanup: ExitStack) -> Step:
         ana, addresses = _acquainted(new_store, job.parameters["count"], cleanup)
-        return lambda: _require_all(ana.encrypt_many(addresses, _CONTENT), Envelope)
+        return lambda: require_all(ana.encrypt_many(addresses, _CONTENT), Envelope)
 
     def fan_out_opened(job: Job, cleanup: ExitStack) -> Step:
         ana, addresses = _just_opened(new_store, job.parameters["count"], cleanup)
-        return lambda: _require_all(ana.encrypt_many(addresses, _CONTENT), Envelope)
+        return lambda: require_all(ana.encrypt_many(addresses, _CONTENT), Envelope)
 
     def inbox_many(job: Job, cleanup: ExitStack) -> Step:
         budi, envelopes = _written_to(new_store, job.parameters["count"], 1, cleanup)
-        return lambda: _require_all(budi.decrypt_many(envelopes), Message)
+        return lambda: require_all(budi.decrypt_many(envelopes), Message)
 
     def backlog_many(job: Job, cleanup: ExitStack) -> Step:
         budi, envelopes = _written_to(new_store, 1, job.parameters["count"], cleanup)
-        return lambda: _require_all(budi.decrypt_many(envelopes), Message)
+        return lambda: require_all(budi.decrypt_many(envelopes), Message)
 
     return {
         "content_fan_out": content_fan_out,
+        "content_encrypt": content_encrypt,
         "content_inbox": content_inbox,
         "content_backlog": content_backlog,
         "fan_out_many": fan_out_many,
@@ -60,7 +65,7 @@ def many_makers(new_store: NewStore) -> dict[str, Maker]:
     }
 
 
-def _require_all(results: Sequence[object], kind: type) -> None:
+def require_all(results: Sequence[object], kind: type) -> None:
     """Refuse to have measured errors, which stand in the place of results."""
     for result in results:
         if not isinstance(result, kind):

@@ -6,13 +6,16 @@ from typing import Final
 
 from benchmarks.contestants import protocol
 from benchmarks.contestants.chain import byte_measures
+from benchmarks.contestants.client_floor import client_floor_makers
+from benchmarks.contestants.clients import client_makers
 from benchmarks.contestants.devices import STORES, connect, device_makers, hold
 from benchmarks.contestants.floor_makers import MAKERS as FLOOR_MAKERS
 from benchmarks.contestants.floor_makers_v4 import MAKERS as FLOOR_MAKERS_V4
-from benchmarks.contestants.growth import crowd_makers, relay_makers, walk, walk_before
+from benchmarks.contestants.growth import crowd_makers, walk, walk_before
 from benchmarks.contestants.imports import import_package
 from benchmarks.contestants.many import many_makers
 from benchmarks.contestants.pieces import MAKERS as PIECES
+from benchmarks.contestants.relays import relay_makers
 from benchmarks.contestants.written import bytes_written
 from benchmarks.implementation import Implementation, measure_memory
 
@@ -21,14 +24,26 @@ __all__ = ["IMPLEMENTATIONS"]
 _PACKAGES: Final = ("e2ecross", "cryptography", "PyNaCl", "protobuf")
 
 IMPLEMENTATIONS: Final = {
-    "floor": Implementation(FLOOR_MAKERS | FLOOR_MAKERS_V4 | PIECES, packages=_PACKAGES[1:]),
+    "floor": Implementation(
+        FLOOR_MAKERS
+        | FLOOR_MAKERS_V4
+        | PIECES
+        | client_floor_makers(STORES["memory"], is_durable=False),
+        packages=_PACKAGES[1:],
+    ),
+    "floor-sealed": Implementation(
+        client_floor_makers(STORES["sealed"], is_durable=True), packages=_PACKAGES
+    ),
     "protocol": Implementation(
         protocol.MAKERS,
         protocol.MEASURES | {"memory": measure_memory(protocol.hold)},
         _PACKAGES,
     ),
     "device": Implementation(
-        device_makers(STORES["memory"]) | many_makers(STORES["memory"]) | relay_makers(),
+        device_makers(STORES["memory"])
+        | many_makers(STORES["memory"])
+        | client_makers(STORES["memory"])
+        | relay_makers(),
         byte_measures(partial(connect, STORES["memory"], with_kyber=True))
         | {
             "memory": measure_memory(hold),
@@ -41,7 +56,10 @@ IMPLEMENTATIONS: Final = {
         device_makers(STORES["sqlite"]) | many_makers(STORES["sqlite"]), packages=_PACKAGES
     ),
     "sealed": Implementation(
-        device_makers(STORES["sealed"]) | many_makers(STORES["sealed"]) | crowd_makers(),
+        device_makers(STORES["sealed"])
+        | many_makers(STORES["sealed"])
+        | client_makers(STORES["sealed"])
+        | crowd_makers(),
         {"walk": walk, "walk_before": walk_before},
         _PACKAGES,
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import parse
 from tests.support.documents import ROOT
 
 QUICK = ("--quick", "--rounds", "1", "--only", "encrypt-100", "ping-pong", "--without", "ping-pong")
@@ -54,8 +55,19 @@ def test_rows_and_columns_are_listed() -> None:
     assert "libsignal-0.103" in done.stdout
 
 
+def test_rows_and_columns_are_named_by_patterns() -> None:
+    given = parse(["--only", "client-receive-*", "commit", "--columns", "before*"])
+    assert given.only == {"client-receive-100", "client-receive-1000", "commit"}
+    assert given.columns == {"before", "before-sealed"}
+    assert parse([]).only is None
+
+
 @pytest.mark.parametrize("option", ["--only", "--without", "--columns"])
-def test_what_does_not_exist_is_refused(option: str) -> None:
-    done = run(option, "nonsense")
-    assert done.returncode == 2
-    assert "there is no nonsense" in done.stderr
+@pytest.mark.parametrize("unknown", ["nonsense", "nonsense-*"])
+def test_what_does_not_exist_is_refused(
+    option: str, unknown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse([option, "*", unknown])
+    assert caught.value.code == 2
+    assert f"there is no {unknown}: see --list" in capsys.readouterr().err

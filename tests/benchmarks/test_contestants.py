@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.contestants.growth import SCRATCH
 from benchmarks.contestants.ours import IMPLEMENTATIONS
+from benchmarks.contestants.scratch import SCRATCH
 from benchmarks.contestants.written import rows_of_decryption, rows_of_encryption
-from benchmarks.engine import EngineFailed, ProcessEngine
+from benchmarks.engine import EngineFailed, LocalEngine, ProcessEngine
 from benchmarks.job import Job
 from benchmarks.rows import ROWS
 from e2ecross.stores import Table
@@ -22,6 +22,7 @@ SMALL = {
     "bytes": 100,
     "count": 3,
     "held": 5,
+    "mailboxes": 3,
     "skipped": 5,
     "turns": 1,
     "waiting": 2,
@@ -76,6 +77,11 @@ def test_a_process_of_its_own_times_itself() -> None:
         assert engine.sample(Job("decrypt", {"bytes": 100}, 2, 1, 1))
     finally:
         engine.close()
+
+
+def test_our_build_does_not_pass_for_the_one_of_before() -> None:
+    with pytest.raises(EngineFailed, match="has our build"):
+        LocalEngine("before", "before")
 
 
 def test_a_process_that_does_not_start_is_missing() -> None:

@@ -7,10 +7,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks.cells import format_value
+from benchmarks.cells import columns_of, describe, format_value
 from benchmarks.document import BEGIN, END, fill, performance_lines, table_lines
+from benchmarks.machine import PYTHON
 from benchmarks.plots import write_plots
-from benchmarks.registry import CONTESTANTS
+from benchmarks.registry import CONTESTANTS, REVISION
 from benchmarks.report import report
 from benchmarks.results import Results, load, save
 from benchmarks.rows import ROWS
@@ -82,6 +83,41 @@ def test_a_lower_limit_is_missed_by_what_is_below_it() -> None:
     assert encrypt.worst is not None
     assert encrypt.worst[1].value == pytest.approx(2.5)
     assert "at least 3 " in report(with_cells(cells), 200)
+
+
+def test_what_is_sealed_stands_beside_what_is_sealed() -> None:
+    cells = {
+        "client-send": {
+            "device": [[1e-3]] * 3,
+            "sealed": [[2e-3]] * 3,
+            "before": [[2e-3]] * 3,
+            "before-sealed": [[5e-3]] * 3,
+            "floor-sealed": [[1e-3]] * 3,
+        }
+    }
+    results = with_cells(cells)
+    (row,) = [row for row in ROWS if row.name == "client-send"]
+    ratios = {one.name: describe(results, row, one).ratio for one in columns_of(results)}
+    assert ratios["before"].startswith("2x")
+    assert ratios["before-sealed"].startswith("2.5x")
+    assert ratios["floor-sealed"].startswith("0.5x")
+    assert ratios["device"] == ""
+    verdicts = {outcome.target.title: outcome.verdict for outcome in judge(results)}
+    assert verdicts[f"sealed client-send by that of {REVISION}"] == "met"
+
+
+def test_a_run_of_some_rows_tells_of_the_targets_of_these_alone() -> None:
+    assert "ping-pong: protocol by floor" in report(RESULTS, 200)
+    partial = report(replace(RESULTS, is_partial=True), 200)
+    assert "decrypt-100: protocol by floor" in partial
+    assert "ping-pong: protocol by floor" not in partial
+
+
+def test_every_table_says_which_python_it_is_of() -> None:
+    results = replace(RESULTS, machine={PYTHON: "CPython 3.99"})
+    assert "CPython 3.99" in report(results, 200).partition("encrypt")[0]
+    for lines in (table_lines(results), performance_lines(results)):
+        assert "CPython 3.99" in next(iter(lines))
 
 
 @pytest.mark.parametrize(("theirs", "verdict"), [(196.0, "met"), (197.0, "missed in 1 of 2")])

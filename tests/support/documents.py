@@ -193,7 +193,7 @@ def _check_module(module: str, arguments: list[str]) -> None:
     if module == "benchmarks":
         importlib.import_module("benchmarks.__main__").parse(arguments)
         return
-    if module.startswith("tests."):
+    if module.startswith(("tests.", "benchmarks.")):
         importlib.import_module(module).parse(arguments)
         return
     wanted = " ".join(extras["dev"] + extras["test"])

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where our build differs from that of before, which the same contestants run in.
+
+The build of before is one commit, installed by `benchmarks/peers/before/install.sh`: what it has
+under another name, or not at all, is told here, and nowhere else.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from e2ecross import Address, Client, Envelope, Sent
+from e2ecross.relay import Relay, RelayLimits, mailbox
+from e2ecross.relay.database import Database
+from e2ecross.wire.content import Content
+
+__all__ = ["IS_BEFORE", "MOST_AT_ONCE", "address_key", "deposit", "deposit_at_once", "send_to_all"]
+
+IS_BEFORE: Final = find_spec("e2ecross.state") is None
+"""Whether this process runs the build of before."""
+
+MOST_AT_ONCE: Final = 1_000
+"""Envelopes in one call of a relay."""
+
+_CONTEXT: Any = import_module("e2ecross.client.context" if IS_BEFORE else "e2ecross.state.context")
+
+address_key: Final[Callable[[Address], bytes]] = _CONTEXT.address_key
+"""The store's key of an address."""
+
+
+def send_to_all(client: Client, recipients: Sequence[Address], content: Content) -> None:
+    """Send content to everybody: in one call, where there is such a call."""
+    if IS_BEFORE:
+        for recipient in recipients:
+            client.send(recipient, content)
+        return
+    for _, result in zip(recipients, client.send_many(recipients, content), strict=True):
+        if not isinstance(result, Sent):
+            raise result
+
+
+def deposit(relay: Relay, token: bytes, envelopes: Sequence[bytes]) -> None:
+    """Deposit envelopes of one sender: in one call for many, where there is such a call."""
+    if IS_BEFORE:
+        single: Any = relay
+        for envelope in envelopes:
+            single.deposit(token, envelope)
+        return
+    for start in range(0, len(envelopes), MOST_AT_ONCE):
+        refused = relay.deposit_all(token, envelopes[start : start + MOST_AT_ONCE]).refused
+        for error in refused.values():
+            raise error
+
+
+def deposit_at_once(path: Path, limits: RelayLimits, envelopes: Iterable[bytes]) -> None:
+    """Put envelopes into the file of a relay, past its calls: in one commit, however many."""
+    database: Any = Database(str(path))
+    if IS_BEFORE:
+        with database.writing() as connection:
+            _deposit_each(envelopes, limits, connection)
+    else:
+        database.write(partial(_deposit_each, envelopes, limits))
+    database.close()
+
+
+def _deposit_each(
+    envelopes: Iterable[bytes], limits: RelayLimits, connection: sqlite3.Connection
+) -> None:
+    for encoded in envelopes:
+        mailbox.deposit(connection, Envelope.decode(encoded), encoded, limits)
