@@ -2,7 +2,8 @@
 """What becomes of what waits in the outbox."""
 
 from e2ecross import Device, Notice, NoticeKind, RetryRequest, Text
-from e2ecross.device.posting import encrypt_message
+from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.posting import Outgoing, find_posted, post_messages
 from e2ecross.device.settling import Result, hold_for_decision, settle, take_back
 from e2ecross.state.inbox import walk_inbox
 from e2ecross.state.outbox import Lane, LaneName, Waiting, list_lane, put_request
@@ -30,10 +31,12 @@ def test_what_another_thread_has_settled_is_not_taken_back_nor_told_again() -> N
     ana, budi = make_device(ANA), make_device(BUDI)
     start(ana, budi)
     context = ana._context
-    number = encrypt_message(context, BUDI, Text("halo"), MESSAGE_ID)
-    assert number is not None
-    encrypt_message(context, BUDI, Text("behind it"), bytes(16))
-    waiting = Waiting(Lane(LaneName.MESSAGES, BUDI), number, MESSAGE_ID, None)
+    left = Leftovers()
+    for message_id, text in ((MESSAGE_ID, "halo"), (bytes(16), "behind it")):
+        post_messages(context, left, [Outgoing(BUDI, message_id, True)], Text(text))
+    lane = Lane(LaneName.MESSAGES, BUDI)
+    (waiting,) = find_posted(context, left, [Waiting(lane, 0, MESSAGE_ID, None)])
+    assert isinstance(waiting, Waiting)
     settle(context, [Result(waiting, "backend_refused")])
     before = dump(context.store)
     take_back(context, BUDI, MESSAGE_ID)

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from e2ecross import Address, Device, Policy, Text
-from e2ecross.device.bundles import start_from_bundle
+from e2ecross.device.bundles import start_from_bundles
 from e2ecross.device.collecting import take_in
 from e2ecross.errors import AuthenticationFailed, UnknownPrekey, VersionDowngrade
 from e2ecross.stores import MemoryStore, Table
@@ -31,8 +31,9 @@ def test_a_client_starts_no_session_of_an_older_version_than_it_demands() -> Non
     """Of either end: from a bundle, and with a first message."""
     ana, budi = make_device(ANA), make_device(BUDI)
     before = dump(ana._context.store)
-    with pytest.raises(VersionDowngrade, match="version 4 of the protocol is demanded"):
-        start_from_bundle(ana._context, new_bundle(budi))
+    (error,) = start_from_bundles(ana._context, [new_bundle(budi)])
+    assert isinstance(error, VersionDowngrade)
+    assert "version 4 of the protocol is demanded" in str(error)
     assert dump(ana._context.store) == before
     start(ana, budi)
     first = ana.encrypt(BUDI, Text("halo")).encode()
@@ -45,7 +46,7 @@ def test_a_client_starts_no_session_of_an_older_version_than_it_demands() -> Non
 def test_where_the_policy_is_content_with_version_3_it_is_spoken() -> None:
     policy = Policy(minimum_version=3)
     ana, budi = make_device(ANA, policy=policy), make_device(BUDI, policy=policy)
-    start_from_bundle(ana._context, new_bundle(budi))
+    start_from_bundles(ana._context, [new_bundle(budi)])
     take_in(budi._context, 1, ana.encrypt(BUDI, Text("halo")).encode())
     say(budi, ana, "answer")
 
