@@ -101,6 +101,13 @@ class BackendRules(RuleBasedStateMachine):
         """Forget what devices have told of their stores."""
         self.backend.tells_no_epoch ^= True
 
+    @rule(whose=who, by=st.sampled_from((1, 5, 10**6, 2**62)), is_true=st.booleans())
+    def tell_too_high_epochs(self, whose: Address, by: int, is_true: bool) -> None:
+        """Tell a device that more was seen of it than there ever was; or tell the truth again."""
+        self.backend.epoch_lies.pop(whose, None)
+        if not is_true:
+            self.backend.epoch_lies[whose] = by
+
     @rule()
     def back_up(self) -> None:
         """Copy the back end's state."""

@@ -20,8 +20,9 @@ class Mail:
         sender: the installation.
         recipient: whom it is for.
         message_id: 16 bytes.
+        since: when it was first tried, in the back end's time.
         texts: those that went under the id.
-        promised: `send` has returned, or `pending` has listed it.
+        promises: when `send` has returned, or `pending` has listed it.
         told: the last call of `send` has said that it was not sent.
         replaced: another text was taken under the id although the first was promised: that one
             must have been given up.
@@ -31,11 +32,17 @@ class Mail:
     sender: Installation
     recipient: Address
     message_id: bytes
+    since: int
     texts: list[str]
-    promised: bool = False
+    promises: list[int] = field(default_factory=list)
     told: bool = False
     replaced: bool = False
     was_shown: bool = False
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether its sender was put back to a time when it was not sent, or promised."""
+        return all(map(self.sender.forgot, self.promises or [self.since]))
 
 
 @dataclass(eq=False)
@@ -67,7 +74,7 @@ class Account:
             decided: whether everybody has decided about all keys.
         """
         was_taken = any(not isinstance(fate.content, RetryRequest) for fate in self.fates)
-        if self.mail.told or not (self.mail.promised or was_taken):
+        if self.mail.told or not (self.mail.promises or was_taken):
             return True
         sender, message_id = self.mail.sender, self.mail.message_id
         if self.mail.was_shown or message_id in sender.dropped:
@@ -78,6 +85,8 @@ class Account:
             contacts = [contact for contact, _ in self.reader.decisions([sender.address])]
             if sender.address in contacts:  # it may be for the reader to decide
                 return True
+        if self.mail.is_forgotten and (not was_taken or self.failed is not None):
+            return True  # it was not sent, or is asked for in vain
         return any(map(self._is_lost, self.fates))
 
     @property
@@ -105,15 +114,16 @@ class Account:
         message_id = fate.envelope.message_id
         if isinstance(fate.content, RetryRequest):
             if sender.token in fate.readers:
-                # The back end has given the one who asks keys that are used up, or false.
+                if sender.forgot(fate.readers[sender.token], fate.envelope.encode()):
+                    return True
                 is_unread = (reader.address, message_id) in sender.failed
-                return is_unread and way_back in self.backend.misled
+                return is_unread and self.backend.was_misled(fate)
             return bool(fate.lost or fate.damaged or fate.readers)
         failed = reader.failed.get((sender.address, message_id))
         if failed is not None and way_back in self.backend.refused:
             return True  # it could not be asked for
         if reader.token in fate.readers:
-            return False
+            return reader.forgot(fate.readers[reader.token], fate.envelope.encode())
         if fate.lost or fate.readers:  # or an installation has it that is gone
             return True
         return fate.damaged and not failed

@@ -2,12 +2,16 @@
 """Clients, and a back end that does to them whatever it likes, in any order of events.
 
 People send, try again, receive, confirm, restart, delete and install the app, decide about keys,
-set their clocks; actions are interrupted at any call. The back end loses, damages, repeats,
-renumbers, refuses, goes back to backups, and hands out wrong keys and counts. In the end it is
-honest, everybody receives, and people decide about keys. Then:
+set their clocks, use two clients of one store, and put stores back to older states; actions are
+interrupted at any call, by an exception or by another client. The back end loses, damages, repeats,
+renumbers, refuses, goes back to backups, and hands out wrong keys, counts and epochs. In the end it
+is honest, everybody receives, and people decide about keys. Then:
 - each message that `send` returned or promised was shown once, or its sender holds a
-  `not_delivered` for it, or the back end had taken it and lost it; and before people decide, an
-  `identity_pending`;
+  `not_delivered` for it, or the back end had taken it and lost it, or all that was known of it was
+  in the lost part of a store; and before people decide, an `identity_pending`;
+- a store of which more was seen sends nothing and hands nothing over before it is opened as
+  restored; then what waited in it waits, or is named; a device that was lied to goes on after a
+  restart;
 - nothing waits any more;
 - no installation was shown a message twice, no item came again after it was confirmed, and all
   others did after a restart, flagged;
@@ -19,6 +23,7 @@ Not counted as lost is what was damaged and asked for again (`FailedMessage.retr
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -42,17 +47,25 @@ from e2ecross.errors import (
     StoreCorrupted,
     UnknownRecipient,
 )
+from e2ecross.state.context import require_device
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.content import PayloadContent
+from e2ecross.wire.records import DeviceRecord
 from tests.properties.backend_rules import PEOPLE, BackendRules, index, who
 from tests.properties.hostile_backend import REFUSALS, LyingBackend, Points
-from tests.properties.installations import Installation, Interrupted
+from tests.properties.installations import MAX_RESTORES, Installation, Interrupted
 from tests.properties.mails import Account, Mail
 from tests.support.devices import FakeClock
+from tests.support.witness import Keychain
 
 HOUR_MS = 60 * 60 * 1000
 FEW = Policy(one_time_prekeys_low=1, one_time_prekeys_target=2)
-ACCEPTING = replace(FEW, accept_changed_identity=True)
+POLICIES = {
+    "asks": FEW,
+    "accepts": replace(FEW, accept_changed_identity=True),
+    "refuses": replace(FEW, refuse_changed_identity=True),
+}
+"""What is done when a contact has another identity key."""
 MAX_INSTALLATIONS = 3  # of each user
 MAX_ROUNDS = 20
 REFUSED = (UnknownRecipient, BackendRefused, MailboxFull, RemoteError)
@@ -76,14 +89,17 @@ class World:
     contents: dict[bytes, PayloadContent] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
 
-    def open_store(self, name: str) -> Store:
-        """The store of an installation, as it finds it when it starts."""
+    def open_store(self, name: str, once_more: bool) -> Store:
+        """The store of an installation, as it finds it when it starts; or as another process."""
         if self.directory is None:
             return self.stores.setdefault(name, MemoryStore())
-        if name in self.stores:
-            self.stores[name].close()
-        self.stores[name] = SQLiteStore(self.directory / f"{name}.db")
-        return self.stores[name]
+        if not once_more:
+            for opened in (name, name + " once more"):
+                if opened in self.stores:
+                    self.stores.pop(opened).close()
+        key = name + " once more" * once_more
+        self.stores[key] = SQLiteStore(self.directory / f"{name}.db")
+        return self.stores[key]
 
 
 class ClientMachine(BackendRules):
@@ -108,17 +124,23 @@ class ClientMachine(BackendRules):
         self.world.contents[envelope.encode()] = content
         return envelope
 
-    @initialize(accepting=st.sets(who))
-    def set_up(self, accepting: set[Address]) -> None:
-        """Everybody installs the app; some accept changed keys without asking."""
-        for address in PEOPLE:
-            self._install(address, ACCEPTING if address in accepting else FEW, FakeClock())
+    @initialize(
+        policies=st.tuples(*[st.sampled_from(sorted(POLICIES))] * len(PEOPLE)),
+        witnessed=st.sets(who),
+    )
+    def set_up(self, policies: tuple[str, ...], witnessed: set[Address]) -> None:
+        """Everybody installs the app; some accept changed keys without asking, or refuse them."""
+        for address, policy in zip(PEOPLE, policies, strict=True):
+            is_witnessed = address in witnessed
+            self._install(address, POLICIES[policy], FakeClock(), is_witnessed=is_witnessed)
         self.is_ready = True
 
-    def _install(self, address: Address, policy: Policy, clock: FakeClock) -> None:
+    def _install(
+        self, address: Address, policy: Policy, clock: FakeClock, *, is_witnessed: bool
+    ) -> None:
         name = f"{address.user}-{len(self.installations)}"
         me = Installation(
-            *(address, name, policy, clock, self.backend),
+            *(address, name, policy, clock, Keychain() if is_witnessed else None, self.backend),
             *(partial(self.world.open_store, name), self.world.points, self._note_message),
         )
         self.installations.append(me)
@@ -128,25 +150,46 @@ class ClientMachine(BackendRules):
     def _register(self, me: Installation) -> None:
         """Register; who finds the address taken shows that it is theirs."""
         for _ in range(2):
-            try:
-                me.client.register()
-            except BackendRefused:
-                self.backend.release(me.address)
-            except BackendError:
+            outcome = self._do(me, me.client.register, is_quiet=True)
+            if not isinstance(outcome.error, BackendRefused):
                 return
-            else:
-                return
+            self.backend.release(me.address)
 
-    def _do(self, me: Installation, action: Callable[[], T]) -> Outcome[T]:
-        """Do something that may go wrong, but in no way that it must not."""
+    def _do(
+        self,
+        me: Installation,
+        action: Callable[[], T],
+        *,
+        releases: bool = False,
+        is_quiet: bool = False,
+    ) -> Outcome[T]:
+        """Do something that may go wrong, but in no way that it must not.
+
+        Args:
+            me: who does it.
+            action: what.
+            releases: whether it sends something or hands it over when it goes well.
+            is_quiet: whether nothing comes between.
+        """
+        sight, before = me.hand.sight, me.epoch
+        heard, self.backend.told = self.backend.told, []
         try:
-            with self.world.points.running():
-                return Outcome(action(), None)
+            with nullcontext() if is_quiet else self.world.points.running():
+                outcome = Outcome[T](action(), None)
         except Interrupted as error:
             outcome = Outcome[T](None, error)
         except E2ECrossError as error:
             outcome = Outcome[T](None, error)
-        assert not isinstance(outcome.error, RestoredStore | StoreCorrupted)
+        assert not isinstance(outcome.error, StoreCorrupted)
+        if releases and outcome.error is None:
+            assert max(sight.sure, sight.told) <= before, "what was put back released something"
+            sight.sure = before
+        if not read_device(me).adopts_epoch:
+            sight.told = max(sight.told, *self.backend.told, 0)
+        self.backend.told = heard
+        sight.seen = max(sight.seen, before, me.epoch)
+        if isinstance(outcome.error, RestoredStore):
+            assert max(sight.seen, sight.told) > me.epoch, outcome.error
         if isinstance(outcome.error, NotRegistered):
             self._register(me)
         return outcome
@@ -160,24 +203,29 @@ class ClientMachine(BackendRules):
             recipient = PEOPLE[(PEOPLE.index(sender) + 1) % len(PEOPLE)]
         for _ in range(count):
             number = len(self.mails) + 1
-            mail = Mail(self.people[sender], recipient, number.to_bytes(16), [str(number)])
+            me, now = self.people[sender], self.backend.tick()
+            mail = Mail(me, recipient, number.to_bytes(16), now, [str(number)])
             self.mails[mail.message_id] = mail
             self._send(mail, mail.texts[0])
 
     def _send(self, mail: Mail, text: str) -> None:
         me = mail.sender
         sent, error = self._do(
-            me, lambda: me.client.send(mail.recipient, Text(text), message_id=mail.message_id)
+            me,
+            lambda: me.client.send(mail.recipient, Text(text), message_id=mail.message_id),
+            releases=True,
         )
         if isinstance(error, InvalidArgument):
             assert len(mail.texts) > 1 or text not in mail.texts, error
             return
         if text not in mail.texts:
             mail.texts.append(text)
-            mail.replaced |= sent is not None and mail.promised and not mail.told
+            is_new = mail.told or not mail.promises or mail.is_forgotten
+            mail.replaced |= sent is not None and not is_new
         waits = me.is_owed(mail.message_id)
         if sent is not None or waits:
-            mail.promised, mail.told = True, False
+            mail.told = False
+            mail.promises.append(self.backend.tick())
         elif isinstance(error, REFUSED):
             mail.told = True
         assert not (sent is not None and waits), "a message was sent and still waits"
@@ -195,7 +243,7 @@ class ClientMachine(BackendRules):
     def receive(self, me: Address, limit: int, confirmed: int) -> None:
         """Receive, and confirm none, one or all."""
         person = self.people[me]
-        items, _ = self._do(person, partial(person.receive, limit))
+        items, _ = self._do(person, partial(person.receive, limit), releases=True)
         if items and confirmed:
             self._do(person, partial(person.confirm, items[:confirmed]))
 
@@ -258,9 +306,12 @@ class ClientMachine(BackendRules):
     @rule(me=who)
     def restart(self, me: Address) -> None:
         """End the app and start it again."""
-        person = self.people[me]
+        self._restart(self.people[me])
+
+    def _restart(self, person: Installation) -> None:
         _, error = self._do(person, person.restart)
         if error is not None:
+            self.world.points.disarm()
             person.restart()
 
     @rule(me=who, keep_mail=st.booleans())
@@ -272,7 +323,64 @@ class ClientMachine(BackendRules):
             old.is_gone = True
             old.store.close()
             self.backend.release(me, keep_mail=keep_mail)
-            self._install(me, old.policy, old.clock)
+            self._install(me, old.policy, old.clock, is_witnessed=old.witness is not None)
+
+    @rule(me=who, same_device=st.booleans())
+    def switch(self, me: Address, same_device: bool) -> None:
+        """Go on with another client of the same store."""
+        self.people[me].switch(same_device=same_device)
+
+    @rule(
+        me=who,
+        calls=st.integers(0, 30),
+        what=st.sampled_from(("receive", "receive", "send", "maintain", "confirm")),
+        other=who,
+    )
+    def come_between(self, me: Address, calls: int, what: str, other: Address) -> None:
+        """Let the other client of a store do something within the next action of anybody."""
+        person = self.people[me]
+        if len(person.hands) == 1:
+            person.switch(same_device=False)
+
+        def come() -> None:
+            with person.in_the_other_hand():
+                if what == "receive":
+                    self.receive(me, 100, 1)
+                elif what == "send":
+                    self.send(me, other, 1)
+                elif what == "maintain":
+                    self.maintain(me)
+                else:
+                    self.confirm(me)
+
+        if len(person.hands) > 1:
+            self.world.points.arm(calls, come)
+
+    @rule(me=who)
+    def copy_store(self, me: Address) -> None:
+        """Copy a store, with the platform's backup."""
+        person = self.people[me]
+        if read_device(person).backend_token:
+            person.back_up()
+
+    @rule(me=who, which=index, latest=st.booleans(), at_once=st.booleans())
+    def put_store_back(self, me: Address, which: int, latest: bool, at_once: bool) -> None:
+        """Put a store back; at once it is opened as restored, or the app runs on."""
+        person = self.people[me]
+        if person.copies and len(person.losses) < MAX_RESTORES:
+            copy = person.copies[-1 if latest else which % len(person.copies)]
+            epoch = person.epoch
+            person.put_back(copy)
+            # Who has not seen how far it had come cannot tell: whoever puts it back has to say so.
+            if at_once or any(hand.sight.sure < epoch for hand in person.hands):
+                self._restart(person)
+
+    @rule(me=who)
+    def confirm_stale(self, me: Address) -> None:
+        """Confirm what was handed over before a store was put back."""
+        person = self.people[me]
+        if person.stale:
+            self._do(person, person.confirm_stale)
 
     @rule(me=who, which=index, accept=st.booleans())
     def decide(self, me: Address, which: int, accept: bool) -> None:
@@ -314,6 +422,8 @@ class ClientMachine(BackendRules):
         self.world.points.disarm()
         self.backend.be_honest()
         for me in self.people.values():
+            if me.put_back_to is not None or me.hand.sight.told > me.epoch:
+                me.restart()
             self._register(me)
         self._come_to_rest()
         self._check(decided=False)
@@ -372,6 +482,12 @@ class ClientMachine(BackendRules):
                 account = Account(mail, self.people[mail.recipient], self.backend)
                 assert account.is_settled(decided=decided), account
                 assert not mail.replaced or mail.message_id in mail.sender.dropped
+
+
+def read_device(me: Installation) -> DeviceRecord:
+    """What a store says of its device."""
+    with me.store.transaction() as tx:
+        return require_device(tx)
 
 
 class ClientsOnDisk(ClientMachine):
