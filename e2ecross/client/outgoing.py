@@ -100,13 +100,14 @@ def prepare_message(
         E2ECrossError: as `ensure_session` and `encrypt_message`.
     """
     context, news, is_repaired = link.context, NO_NEWS, False
+    lane = Lane(LaneName.MESSAGES, address)
     for _ in range(_ATTEMPTS):
         try:
             return encrypt_message(context, address, content, message_id) is not None, news
         except NoSession:
             news = ensure_session(link, address, fresh=True)
         except RecordCorrupted:
-            if is_repaired or not repair_sessions(context, address):
+            if is_repaired or not (repair_sessions(context, address) or repair(context, lane)):
                 raise
             is_repaired = True
     return encrypt_message(context, address, content, message_id) is not None, news

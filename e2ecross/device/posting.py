@@ -9,6 +9,7 @@ Rules:
 - A lane that was tried in vain is tried with its first message alone, and then with the rest.
 """
 
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
@@ -23,14 +24,15 @@ from e2ecross.state.outbox import (
     TurnKind,
     Waiting,
     find_message,
+    find_row,
     find_waiting,
     list_lane,
     put_envelope,
     read_lane,
     replace_waiting,
-    walk_turns,
     walk_turns_of,
 )
+from e2ecross.state.outbox_repair import list_lanes, read_rows
 from e2ecross.state.sent import (
     KeptMessage,
     find_kept,
@@ -245,12 +247,36 @@ def list_pending(context: Context) -> list[Pending]:
     """Return all messages that wait to be sent; see `Client.pending`."""
     found: list[Pending] = []
     with context.store.transaction() as tx:
-        for _, lane in walk_turns(tx):
-            record = read_lane(tx, lane)
-            if lane.name is LaneName.MESSAGES and record is not None:
-                code = record.code or _NOT_TRIED
-                found += [
-                    Pending(waiting.message_id, lane.recipient, code)
-                    for waiting in list_lane(tx, lane)
-                ]
+        for lane in list_lanes(tx):
+            if lane.name is LaneName.MESSAGES:
+                try:
+                    found += _pending_of_lane(tx, lane)
+                except RecordCorrupted:
+                    found += _pending_of_damaged(tx, lane)
+    return found
+
+
+def _pending_of_lane(tx: Transaction, lane: Lane) -> list[Pending]:
+    record = read_lane(tx, lane)
+    code = _NOT_TRIED if record is None else record.code or _NOT_TRIED
+    return [Pending(item.message_id, lane.recipient, code) for item in list_lane(tx, lane)]
+
+
+def _pending_of_damaged(tx: Transaction, lane: Lane) -> list[Pending]:
+    """The same of a lane with rows that do not decode, as far as message ids can be read."""
+    code = None
+    with suppress(RecordCorrupted):
+        record = read_lane(tx, lane)
+        code = None if record is None else record.code or _NOT_TRIED
+    rows = read_rows(tx, lane)
+    found: list[Pending] = []
+    for number in rows.numbers:
+        is_damaged = code is None or number in rows.damaged
+        message_id = rows.message_ids.get(number, b"")
+        if number not in rows.damaged:
+            waiting = find_row(tx, lane, number)
+            message_id = message_id if waiting is None else waiting.message_id
+        if message_id:
+            state = RecordCorrupted.code if is_damaged else str(code)
+            found.append(Pending(message_id, lane.recipient, state))
     return found

@@ -28,8 +28,8 @@ from e2ecross.state.outbox import (
     list_lane,
     read_lane,
     remove_waiting,
-    repair_lane,
 )
+from e2ecross.state.outbox_repair import rebuild_lane, repair_lane
 from e2ecross.state.sent import (
     find_kept,
     forget_kept,
@@ -74,6 +74,7 @@ def repair(context: Context, lane: Lane) -> bool:
         Whether there were any.
     """
     with context.store.transaction() as tx:
+        is_rebuilt = rebuild_lane(tx, lane)
         damaged = repair_lane(tx, lane)
         now_ms = context.clock()
         user = lane.recipient.user_id
@@ -85,7 +86,7 @@ def repair(context: Context, lane: Lane) -> bool:
                 # Which one it was is lost with its row.
                 notice = Notice(NoticeKind.NOT_DELIVERED, user, code=RecordCorrupted.code)
                 put_notice(context, tx, notice)
-        return bool(damaged)
+        return is_rebuilt or bool(damaged)
 
 
 def hold_for_decision(context: Context, lane: Lane, identity_key: bytes) -> None:

@@ -23,7 +23,8 @@ from e2ecross import (
 )
 from e2ecross.client.backend import Backend
 from e2ecross.errors import BackendError
-from e2ecross.state.outbox import Waiting, list_lane, put_request, walk_turns
+from e2ecross.state.outbox import Waiting, list_lane, put_request
+from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.stores import MemoryStore, Store, Table
 from tests.support.devices import BackendSimulator, dump, make_device, reopen_device
 
@@ -83,7 +84,7 @@ def store_of(client: Client) -> Store:
 def waiting(client: Client) -> list[Waiting]:
     """What lies in the outbox, of whatever lane."""
     with store_of(client).transaction() as tx:
-        return [item for _, lane in walk_turns(tx) for item in list_lane(tx, lane)]
+        return [item for lane in list_lanes(tx) for item in list_lane(tx, lane)]
 
 
 def forget_sessions(client: Client) -> None:

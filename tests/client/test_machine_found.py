@@ -2,16 +2,37 @@
 """Faults that `tests/properties/test_client_machine.py` has found, each with a test of its own."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
-from e2ecross import Address, Client, Envelope, FailedMessage, Message, Notice, PreKeyBundle, Text
+from e2ecross import (
+    Address,
+    Client,
+    Device,
+    Envelope,
+    FailedMessage,
+    Message,
+    Notice,
+    PreKeyBundle,
+    Text,
+)
+from e2ecross.errors import InvalidArgument
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.notice import NoticeKind
+from e2ecross.stores import MemoryStore
 from e2ecross.wire.exchange import Waiting
 from tests.properties.hostile_backend import false_bundle
-from tests.support.devices import ANA, BUDI, BackendSimulator, make_client, make_device
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    BackendSimulator,
+    FakeClock,
+    make_client,
+    make_device,
+)
+from tests.support.restores import put_back, take_copy
 
 
 class Backend(BackendSimulator):
@@ -198,3 +219,26 @@ def test_a_rejected_key_takes_no_request_with_it() -> None:
     for client in (ana, budi):
         client.receive()
     assert _texts(ana.receive()) == ["two"]
+
+
+def test_an_item_of_the_lost_part_of_a_store_closes_no_other() -> None:
+    """Rule P: its number was given a second time, and what came under it was never shown."""
+    backend, store = Backend(), MemoryStore()
+    ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
+    _meet(ana, budi)
+    copy = take_copy(store)
+    budi.send(ANA, Text("one"))
+    items = ana.receive()
+    put_back(store, copy)
+    ana = Client(Device.open(store, clock=FakeClock(), restored=True), backend)
+    ana.confirm(ana.receive())  # the notice that it was restored
+    budi.send(ANA, Text("two"))
+    budi.receive()
+    handed = ana.receive()
+    budi.receive()
+    handed += ana.receive()
+    assert _texts(handed) == ["two"]
+    with suppress(InvalidArgument):
+        ana.confirm(items)
+    again = Client(ana.device, backend)
+    assert _texts(again.receive()) == ["two"]

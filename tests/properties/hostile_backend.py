@@ -105,15 +105,18 @@ class Fate:
         envelope: decoded.
         content: what is in it.
         lost: how it was lost, or empty.
-        damaged: its ciphertext was changed; who it is from and its id were not.
+        damaged: the envelope with another ciphertext, when that was changed, or empty; who it is
+            from and its id were not.
         readers: tokens of the installations that got it as it was, and when each said so last.
+        failed: of those that got it damaged.
     """
 
     envelope: Envelope
     content: PayloadContent
     lost: str = ""
-    damaged: bool = False
+    damaged: bytes = b""
     readers: dict[bytes, int] = field(default_factory=dict)
+    failed: dict[bytes, int] = field(default_factory=dict)
 
     @property
     def prekey_ids(self) -> set[int]:
@@ -146,6 +149,7 @@ class LyingBackend(BackendSimulator):
         self.refusals: dict[Address, list[type[BackendError]]] = {}
         self.bundle_lies: dict[Address, list[str]] = {}
         self.number_lies: list[Callable[[int, int], int]] = []
+        self._originals: dict[bytes, bytes] = {}  # by what they were changed to
         self.hides = 0  # so many fetches show nothing
         self.counts: list[int] = []
         self.tells_no_epoch = False
@@ -202,7 +206,8 @@ class LyingBackend(BackendSimulator):
             changed[place % len(changed)] ^= 1
             damaged = replace(envelope, ciphertext=bytes(changed)).encode()
             self.rewrite(address, index, lambda _: damaged)
-            self.fates[data].damaged = True
+            self.fates[data].damaged = damaged
+            self._originals[damaged] = data
 
     def garble(self, address: Address, index: int) -> None:
         """Make an envelope something that is none."""
@@ -398,6 +403,8 @@ class LyingBackend(BackendSimulator):
                 if served == data and not is_lie:
                     if data in self.fates:
                         self.fates[data].readers[token] = self.tick()
+                    elif data in self._originals:
+                        self.fates[self._originals[data]].failed[token] = self.tick()
                 elif is_lie:
                     self._note_losses({data}, "acknowledged after a lie about its number")
 

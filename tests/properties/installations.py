@@ -88,7 +88,7 @@ class _PointedTransaction:
         return call
 
 
-@dataclass(eq=False)
+@dataclass
 class Sight:
     """What a device has seen of how far its store has come.
 
@@ -177,6 +177,8 @@ class Installation:
         hands: clients that are in use.
         failed: messages that could not be read by sender and id; whether it may still come, by the
             last item that said so.
+        refused: messages that the policy has refused, because of the identity key that they came
+            under, by sender and id.
         dropped: ids that a `not_delivered` notice named.
         pending: ids that an `identity_pending` notice named.
         keys: of notices and failures, by contact: those that the user may have to decide about.
@@ -200,6 +202,7 @@ class Installation:
     starts: int = 0
     hands: list[Hand] = field(default_factory=list)
     failed: dict[tuple[Address, bytes], bool] = field(default_factory=dict)
+    refused: set[tuple[Address, bytes]] = field(default_factory=set)
     dropped: set[bytes] = field(default_factory=set)
     pending: set[bytes] = field(default_factory=set)
     keys: list[tuple[Address, bytes]] = field(default_factory=list)
@@ -412,6 +415,8 @@ class Installation:
                 self.failed[key] = self.failed.get(key, False) or item.retrying
                 if isinstance(item.error, IdentityChangedError):
                     self.keys.append((item.sender, item.error.identity_key))
+                    if self.policy.refuse_changed_identity:
+                        self.refused.add(key)
         elif isinstance(item, Notice):
             self._note_notice(item)
 

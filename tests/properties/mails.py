@@ -26,6 +26,7 @@ class Mail:
         told: the last call of `send` has said that it was not sent.
         replaced: another text was taken under the id although the first was promised: that one
             must have been given up.
+        given_up: when `send` has said that it was given up before.
         was_shown: an installation of the recipient has it.
     """
 
@@ -37,6 +38,7 @@ class Mail:
     promises: list[int] = field(default_factory=list)
     told: bool = False
     replaced: bool = False
+    given_up: list[int] = field(default_factory=list)
     was_shown: bool = False
 
     @property
@@ -113,17 +115,29 @@ class Account:
         way_back = (reader.address, sender.address)
         message_id = fate.envelope.message_id
         if isinstance(fate.content, RetryRequest):
+            if _is_forgotten(fate, sender):
+                return True
             if sender.token in fate.readers:
-                if sender.forgot(fate.readers[sender.token], fate.envelope.encode()):
-                    return True
+                if (reader.address, message_id) in sender.refused:
+                    return True  # its user hears of it, and decides
                 is_unread = (reader.address, message_id) in sender.failed
                 return is_unread and self.backend.was_misled(fate)
             return bool(fate.lost or fate.damaged or fate.readers)
         failed = reader.failed.get((sender.address, message_id))
         if failed is not None and way_back in self.backend.refused:
             return True  # it could not be asked for
+        if _is_forgotten(fate, reader) or (sender.address, message_id) in reader.refused:
+            return True
         if reader.token in fate.readers:
-            return reader.forgot(fate.readers[reader.token], fate.envelope.encode())
+            return False
         if fate.lost or fate.readers:  # or an installation has it that is gone
             return True
-        return fate.damaged and not failed
+        return bool(fate.damaged) and not failed
+
+
+def _is_forgotten(fate: Fate, reader: Installation) -> bool:
+    """Whether an installation got an envelope in a part of its store that is lost."""
+    got = ((fate.readers, fate.envelope.encode()), (fate.failed, fate.damaged))
+    return any(
+        reader.token in when and reader.forgot(when[reader.token], data) for when, data in got
+    )

@@ -51,7 +51,7 @@ from e2ecross.state.context import require_device
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.content import PayloadContent
 from e2ecross.wire.records import DeviceRecord
-from tests.properties.backend_rules import PEOPLE, BackendRules, index, who
+from tests.properties.backend_rules import PEOPLE, TOO_HIGH, BackendRules, index, who
 from tests.properties.hostile_backend import REFUSALS, LyingBackend, Points
 from tests.properties.installations import MAX_RESTORES, Installation, Interrupted
 from tests.properties.mails import Account, Mail
@@ -68,6 +68,8 @@ POLICIES = {
 """What is done when a contact has another identity key."""
 MAX_INSTALLATIONS = 3  # of each user
 MAX_ROUNDS = 20
+MEANWHILE = ("send", "get", "heal", "wait", "talk")
+"""What is done before a store is put back."""
 REFUSED = (UnknownRecipient, BackendRefused, MailboxFull, RemoteError)
 """What says that a message was not sent, when it does not wait."""
 T = TypeVar("T")
@@ -216,7 +218,8 @@ class ClientMachine(BackendRules):
             releases=True,
         )
         if isinstance(error, InvalidArgument):
-            assert len(mail.texts) > 1 or text not in mail.texts, error
+            if len(mail.texts) == 1 and text in mail.texts:  # it is told that it was given up
+                mail.given_up.append(self.backend.tick())
             return
         if text not in mail.texts:
             mail.texts.append(text)
@@ -375,6 +378,62 @@ class ClientMachine(BackendRules):
             if at_once or any(hand.sight.sure < epoch for hand in person.hands):
                 self._restart(person)
 
+    @rule(
+        first=who,
+        second=who,
+        meanwhile=st.lists(st.sampled_from(MEANWHILE), min_size=1, max_size=4),
+        at_once=st.booleans(),
+        after=st.sampled_from(("send", "receive", "stale")),
+    )
+    def lose_part(
+        self, first: Address, second: Address, meanwhile: list[str], at_once: bool, after: str
+    ) -> None:
+        """Put a store back to what it was before some things were done."""
+        if first != second:
+            self.talk(first, second)
+            self.copy_store(first)
+            for what in meanwhile:
+                self._go_on(first, second, what)
+            self.put_store_back(first, 0, latest=True, at_once=at_once)
+            if after == "send":
+                self.send(first, second, 1)
+            else:
+                self.send(second, first, 1)
+                self.receive(first, 1, 0)
+            if after == "stale":
+                self.confirm_stale(first)
+
+    def _go_on(self, me: Address, other: Address, what: str) -> None:
+        if what == "send":
+            self.send(me, other, 1)
+        elif what == "get":
+            self.send(other, me, 1)
+            self.receive(me, 100, 0)
+        elif what == "heal":
+            self.heal(other, me, 5)
+        elif what == "wait":
+            self.backend.down_for |= {other}
+            self.send(me, other, 1)
+            self.backend.down_for -= {other}
+        else:
+            self.talk(other, me)
+
+    @rule(
+        first=who,
+        second=who,
+        by=st.sampled_from(TOO_HIGH),
+        what=st.lists(st.sampled_from(MEANWHILE), max_size=3),
+    )
+    def be_lied_to(self, first: Address, second: Address, by: int, what: list[str]) -> None:
+        """Write and receive, while the back end tells that more was seen; then start again."""
+        if first != second:
+            self.tell_too_high_epochs(first, by, is_true=False)
+            for each in what:
+                self._go_on(first, second, each)
+            self.tell_too_high_epochs(first, by, is_true=True)
+            self.restart(first)
+            self._go_on(first, second, "talk")
+
     @rule(me=who)
     def confirm_stale(self, me: Address) -> None:
         """Confirm what was handed over before a store was put back."""
@@ -481,7 +540,9 @@ class ClientMachine(BackendRules):
             if not mail.sender.is_gone:
                 account = Account(mail, self.people[mail.recipient], self.backend)
                 assert account.is_settled(decided=decided), account
-                assert not mail.replaced or mail.message_id in mail.sender.dropped
+                is_told = mail.message_id in mail.sender.dropped
+                assert is_told or not mail.replaced
+                assert is_told or all(map(mail.sender.forgot, mail.given_up))
 
 
 def read_device(me: Installation) -> DeviceRecord:
