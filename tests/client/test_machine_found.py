@@ -18,7 +18,7 @@ from e2ecross import (
     PreKeyBundle,
     Text,
 )
-from e2ecross.errors import InvalidArgument
+from e2ecross.errors import BackendError, BackendRefused, InvalidArgument, MailboxFull
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.notice import NoticeKind
 from e2ecross.stores import MemoryStore
@@ -242,3 +242,20 @@ def test_an_item_of_the_lost_part_of_a_store_closes_no_other() -> None:
         ana.confirm(items)
     again = Client(ana.device, backend)
     assert _texts(again.receive()) == ["two"]
+
+
+@pytest.mark.parametrize("error", [BackendRefused("no"), MailboxFull("full")])
+def test_who_waits_for_a_message_hears_that_it_cannot_be_asked_for(error: BackendError) -> None:
+    """Rule B: `retrying=True` was said, and the back end took no request."""
+    backend = Backend()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    _meet(ana, budi)
+    budi.send(ANA, Text("two"), message_id=_id(2))
+    backend.rewrite(ANA, 0, _damaged)
+    backend.fail("deposit", error)
+    (first, second) = [*ana.receive(), *ana.receive()]
+    for item, retrying in ((first, True), (second, False)):
+        assert isinstance(item, FailedMessage)
+        assert (item.sender, item.message_id, item.retrying) == (BUDI, _id(2), retrying)
+        assert item.error.code == "authentication_failed"
+    assert budi.receive() == []

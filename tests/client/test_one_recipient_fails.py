@@ -483,10 +483,11 @@ def test_what_waits_is_listed_although_a_row_is_damaged(
     with store_of(ana).transaction() as tx:
         record = read_lane(tx, lane)
     assert record is not None
-    place = lane.partition, row
     if isinstance(row, str):
-        place = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY)), number_row(record.turn)
-    damage_outbox(store_of(ana), *place)
+        turns = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
+        damage_outbox(store_of(ana), turns, number_row(record.turn))
+    else:
+        damage_outbox(store_of(ana), lane.partition, row)
     codes = {b"": ("record_corrupted",) * 2, number_row(1): ("record_corrupted", "backend_error")}
     code = codes[row] if isinstance(row, bytes) else ("backend_error",) * 2
     assert set(ana.pending()) == {
@@ -513,7 +514,8 @@ def test_a_damaged_lane_goes_on_by_itself_and_stops_nobody(
     ana.maintain()
     assert read(budi) == ["one", "two"]
     assert read(toko) == ["three"]
-    assert waiting(ana) == ana.pending() == []
+    assert waiting(ana) == []
+    assert ana.pending() == []
     again = Lane(LaneName.MESSAGES, BUDI)
     left = [place for place in dump(store_of(ana)) if place[1] == again.partition]
     assert left == []
@@ -553,7 +555,8 @@ def test_a_lane_without_rows_is_forgotten_with_its_turn(
     ana.maintain()
     ana.send(BUDI, Text("goes"))
     assert read(budi) == ["goes"]
-    assert waiting(ana) == ana.pending() == []
+    assert waiting(ana) == []
+    assert ana.pending() == []
 
 
 def test_a_store_opens_as_restored_although_the_outbox_is_damaged(

@@ -182,6 +182,10 @@ class LyingBackend(BackendSimulator):
         self.now += 1
         return self.now
 
+    def known_epoch(self, address: Address) -> int:
+        """The highest epoch that a device has told."""
+        return self._accounts[address].epoch
+
     def was_misled(self, fate: Fate) -> bool:
         """Whether whoever has encrypted this was handed keys that are gone, false, or another's."""
         recipient = fate.envelope.recipient

@@ -412,7 +412,7 @@ class Installation:
         elif isinstance(item, FailedMessage):
             if item.sender is not None and item.message_id is not None:
                 key = (item.sender, item.message_id)
-                self.failed[key] = self.failed.get(key, False) or item.retrying
+                self.failed[key] = item.retrying
                 if isinstance(item.error, IdentityChangedError):
                     self.keys.append((item.sender, item.error.identity_key))
                     if self.policy.refuse_changed_identity:

@@ -87,9 +87,17 @@ class Account:
             contacts = [contact for contact, _ in self.reader.decisions([sender.address])]
             if sender.address in contacts:  # it may be for the reader to decide
                 return True
-        if self.mail.is_forgotten and (not was_taken or self.failed is not None):
-            return True  # it was not sent, or is asked for in vain
-        return any(map(self._is_lost, self.fates))
+        return self.excuse != ""
+
+    @property
+    def excuse(self) -> str:
+        """Why it need not have arrived, and nobody need have been told; or empty."""
+        was_taken = any(not isinstance(fate.content, RetryRequest) for fate in self.fates)
+        if self.mail.is_forgotten and not was_taken:
+            return "not sent as far as its sender knows"
+        if self.mail.is_forgotten and self.failed is not None:
+            return "asked for of a sender who does not know it"
+        return next(filter(None, map(self._excuse, self.fates)), "")
 
     @property
     def _key(self) -> tuple[Address, bytes]:
@@ -109,30 +117,40 @@ class Account:
             if way == back and isinstance(content, RetryRequest) and content.message_id in ids:
                 yield fate
 
-    def _is_lost(self, fate: Fate) -> bool:
-        """Whether an envelope was lost, or could not be read through the back end's fault."""
-        sender, reader = self.mail.sender, self.reader
-        way_back = (reader.address, sender.address)
-        message_id = fate.envelope.message_id
+    def _excuse(self, fate: Fate) -> str:
+        """Why an envelope was lost, or could not be read through the back end's fault; or empty."""
         if isinstance(fate.content, RetryRequest):
-            if _is_forgotten(fate, sender):
-                return True
-            if sender.token in fate.readers:
-                if (reader.address, message_id) in sender.refused:
-                    return True  # its user hears of it, and decides
-                is_unread = (reader.address, message_id) in sender.failed
-                return is_unread and self.backend.was_misled(fate)
-            return bool(fate.lost or fate.damaged or fate.readers)
-        failed = reader.failed.get((sender.address, message_id))
-        if failed is not None and way_back in self.backend.refused:
-            return True  # it could not be asked for
-        if _is_forgotten(fate, reader) or (sender.address, message_id) in reader.refused:
-            return True
+            return self._excuse_request(fate)
+        sender, reader = self.mail.sender, self.reader
+        key = (sender.address, fate.envelope.message_id)
+        failed = reader.failed.get(key)
+        if failed is False and (reader.address, sender.address) in self.backend.refused:
+            return "could not be asked for"
+        if _is_forgotten(fate, reader):
+            return "received in a lost part"
+        if key in reader.refused:
+            return "refused by policy"
         if reader.token in fate.readers:
-            return False
-        if fate.lost or fate.readers:  # or an installation has it that is gone
-            return True
-        return bool(fate.damaged) and not failed
+            return ""
+        if fate.lost:
+            return fate.lost
+        if fate.readers:
+            return "received by an installation that is gone"
+        return "damaged and not asked for" if fate.damaged and not failed else ""
+
+    def _excuse_request(self, fate: Fate) -> str:
+        sender, reader = self.mail.sender, self.reader
+        key = (reader.address, fate.envelope.message_id)
+        if _is_forgotten(fate, sender):
+            return "request received in a lost part"
+        if sender.token in fate.readers:
+            if key in sender.refused:
+                return "request refused by policy"  # its user hears of it, and decides
+            is_misled = key in sender.failed and self.backend.was_misled(fate)
+            return "request under keys that are gone" if is_misled else ""
+        if fate.lost or fate.damaged:
+            return "request lost"
+        return "request received by an installation that is gone" if fate.readers else ""
 
 
 def _is_forgotten(fate: Fate, reader: Installation) -> bool:

@@ -17,7 +17,8 @@ is honest, everybody receives, and people decide about keys. Then:
   others did after a restart, flagged;
 - no two messages have left under one number of one ratchet key.
 
-Not counted as lost is what was damaged and asked for again (`FailedMessage.retrying`).
+Not counted as lost is what was damaged and asked for again, unless its reader was told that nobody
+could be asked (`FailedMessage.retrying`).
 """
 
 import shutil
@@ -484,6 +485,13 @@ class ClientMachine(BackendRules):
             if me.put_back_to is not None or me.hand.sight.told > me.epoch:
                 me.restart()
             self._register(me)
+            if self.backend.known_epoch(me.address) > me.epoch:
+                # It was not told how far it had come when it was opened as restored.
+                assert me.losses
+                me.back_up()
+                me.put_back(me.copies[-1])
+                me.restart()
+                self._register(me)
         self._come_to_rest()
         self._check(decided=False)
         for _ in range(MAX_ROUNDS):
