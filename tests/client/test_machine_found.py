@@ -18,7 +18,13 @@ from e2ecross import (
     PreKeyBundle,
     Text,
 )
-from e2ecross.errors import BackendError, BackendRefused, InvalidArgument, MailboxFull
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    InvalidArgument,
+    MailboxFull,
+    RestoredStore,
+)
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.notice import NoticeKind
 from e2ecross.stores import MemoryStore
@@ -259,3 +265,28 @@ def test_who_waits_for_a_message_hears_that_it_cannot_be_asked_for(error: Backen
         assert (item.sender, item.message_id, item.retrying) == (BUDI, _id(2), retrying)
         assert item.error.code == "authentication_failed"
     assert budi.receive() == []
+
+
+def test_who_was_restored_while_the_back_end_had_forgotten_it_can_be_restored_again() -> None:
+    """Rule H: the truth was refused for ever, because `restored=True` is done once."""
+    backend, store = Backend(), MemoryStore()
+    ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
+    _meet(ana, budi)
+    copy = take_copy(store)
+    for _ in range(9):
+        ana.send(BUDI, Text("lost part"))
+    put_back(store, copy)
+    epoch, account = backend._accounts[ANA].epoch, backend._accounts[ANA]
+    account.epoch = 0
+    restored = Client(Device.open(store, clock=FakeClock(), restored=True), backend)
+    backend.fail("one_time_prekey_count")
+    with pytest.raises(BackendError):
+        restored.maintain()
+    account.epoch = epoch
+    for _ in range(2):
+        with pytest.raises(RestoredStore):
+            Client(Device.open(store, clock=FakeClock()), backend).send(BUDI, Text("not yet"))
+    again = Client(Device.open(store, clock=FakeClock(), restored=True), backend)
+    budi.confirm(budi.receive())
+    again.send(BUDI, Text("goes"))
+    assert _texts(budi.receive()) == ["goes"]

@@ -20,12 +20,14 @@ from e2ecross.crypto.entropy import SYSTEM_ENTROPY, Encapsulation
 from e2ecross.device.device import context_of
 from e2ecross.device.registering import read_token
 from e2ecross.errors import E2ECrossError, IdentityChangedError, RestoredStore
+from e2ecross.state.context import require_device
 from e2ecross.state.epoch import read_epoch
 from e2ecross.state.inbox import ARRIVED, InboxItem, receipt_of
 from e2ecross.state.notice import NoticeKind, notice_from_record
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores import Store, Table, Transaction
 from e2ecross.wire.queue_records import InboxNotice, decode_inbox_item, encode_arrival
+from e2ecross.wire.records import DeviceRecord
 from tests.properties.hostile_backend import LyingBackend, Points
 from tests.support.devices import FakeClock
 from tests.support.entropy import SeededEntropy
@@ -142,6 +144,7 @@ class Copied(NamedTuple):
         taken_at: when, in the back end's time.
         noted: of its inbox.
         pending: what waited to be sent.
+        is_restored: nothing had been done since it was opened as restored.
     """
 
     rows: Copy
@@ -149,6 +152,7 @@ class Copied(NamedTuple):
     taken_at: int
     noted: Noted
     pending: set[bytes]
+    is_restored: bool
 
     def has_taken_in(self, data: bytes) -> bool:
         """Whether an envelope was in it although the back end had not heard of that yet."""
@@ -303,6 +307,12 @@ class Installation:
         with self.store.transaction() as tx:
             return read_epoch(tx)
 
+    @property
+    def record(self) -> DeviceRecord:
+        """Of the device."""
+        with self.store.transaction() as tx:
+            return require_device(tx)
+
     # --- Copies of the store ----------------------------------------------------------------
 
     def back_up(self) -> None:
@@ -314,6 +324,7 @@ class Installation:
                 self.backend.tick(),
                 self._noted.copy(),
                 {waiting.message_id for waiting in self.client.pending()},
+                self.record.restored_epoch == self.epoch,
             )
         )
 
@@ -343,28 +354,37 @@ class Installation:
     def _expect(self, copy: Copied) -> None:
         """What waited in a copy waits, or the app is told."""
         waits = {waiting.message_id for waiting in self.client.pending()}
-        with self.store.transaction() as tx:
-            items = [decode_inbox_item(data) for row, data in tx.list(Table.INBOX) if row]
-        notices = [
-            notice_from_record(item, Receipt(b"", 0))
-            for item in items
-            if isinstance(item, InboxNotice)
-        ]
-        named = [set(each.messages) for each in notices if each.kind is NoticeKind.RESTORED]
-        dropped = [set(each.messages) for each in notices if each.kind is NoticeKind.NOT_DELIVERED]
-        assert named, "a store was opened as restored, and nobody is told"
-        assert waits | named[-1] == copy.pending, "what waited is neither there nor told"
-        assert not waits & named[-1], "what waits is told as given up"
-        assert named[-1] <= set[bytes]().union(*dropped)
+        old, new = (
+            [
+                notice_from_record(item, Receipt(b"", 0))
+                for (table, partition, row), data in sorted(rows.items())
+                if table is Table.INBOX and not partition and row
+                if isinstance(item := decode_inbox_item(data), InboxNotice)
+            ]
+            for rows in (copy.rows, take_copy(self.store))
+        )
+        new = new[len(old) :]
+        named = [set(each.messages) for each in new if each.kind is NoticeKind.RESTORED]
+        dropped = [set(each.messages) for each in new if each.kind is NoticeKind.NOT_DELIVERED]
+        if not named:  # it is what it was when it was restored before
+            named = [set()]
+            assert copy.is_restored, "a store was opened as restored, and nobody is told"
+        assert waits | named[0] == copy.pending, "what waited is neither there nor told"
+        assert not waits & named[0], "what waits is told as given up"
+        assert named[0] <= set[bytes]().union(*dropped)
 
     # --- The inbox --------------------------------------------------------------------------
 
     def receive(self, limit: int = 100) -> list[InboxItem]:
         """Receive, and note all of it."""
-        hand = self.hand
+        hand, noted = self.hand, self._noted
+        before = noted.copy()  # what another client does meanwhile is neither before nor after
         items = self.client.receive(limit)
         assert len(items) <= limit
         for item in items:
+            number = receipt_of(item).number
+            assert number not in before.confirmed, "a confirmed item came again"
+            assert item.redelivered or number not in before.seen, "an item came without its flag"
             self._note(hand, item)
         return items
 
@@ -397,10 +417,8 @@ class Installation:
 
     def _note(self, hand: Hand, item: InboxItem) -> None:
         number, noted = receipt_of(item).number, self._noted
-        assert number not in noted.confirmed, "a confirmed item came again"
         assert number not in hand.handed, "one client handed an item over twice"
         if number in noted.seen:
-            assert item.redelivered, "an item came again without its flag"
             assert type(noted.seen[number]) is type(item)
         hand.handed.add(number)
         self._handed.add(number)

@@ -48,10 +48,8 @@ from e2ecross.errors import (
     StoreCorrupted,
     UnknownRecipient,
 )
-from e2ecross.state.context import require_device
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.content import PayloadContent
-from e2ecross.wire.records import DeviceRecord
 from tests.properties.backend_rules import PEOPLE, TOO_HIGH, BackendRules, index, who
 from tests.properties.hostile_backend import REFUSALS, LyingBackend, Points
 from tests.properties.installations import MAX_RESTORES, Installation, Interrupted
@@ -175,6 +173,7 @@ class ClientMachine(BackendRules):
             is_quiet: whether nothing comes between.
         """
         sight, before = me.hand.sight, me.epoch
+        is_behind = max(sight.sure, sight.told) > before
         heard, self.backend.told = self.backend.told, []
         try:
             with nullcontext() if is_quiet else self.world.points.running():
@@ -185,9 +184,9 @@ class ClientMachine(BackendRules):
             outcome = Outcome[T](None, error)
         assert not isinstance(outcome.error, StoreCorrupted)
         if releases and outcome.error is None:
-            assert max(sight.sure, sight.told) <= before, "what was put back released something"
-            sight.sure = before
-        if not read_device(me).adopts_epoch:
+            assert not is_behind, "what was put back released something"
+            sight.sure = max(sight.sure, before)
+        if not me.record.adopts_epoch:
             sight.told = max(sight.told, *self.backend.told, 0)
         self.backend.told = heard
         sight.seen = max(sight.seen, before, me.epoch)
@@ -364,7 +363,7 @@ class ClientMachine(BackendRules):
     def copy_store(self, me: Address) -> None:
         """Copy a store, with the platform's backup."""
         person = self.people[me]
-        if read_device(person).backend_token:
+        if person.record.backend_token:
             person.back_up()
 
     @rule(me=who, which=index, latest=st.booleans(), at_once=st.booleans())
@@ -551,12 +550,6 @@ class ClientMachine(BackendRules):
                 is_told = mail.message_id in mail.sender.dropped
                 assert is_told or not mail.replaced
                 assert is_told or all(map(mail.sender.forgot, mail.given_up))
-
-
-def read_device(me: Installation) -> DeviceRecord:
-    """What a store says of its device."""
-    with me.store.transaction() as tx:
-        return require_device(tx)
 
 
 class ClientsOnDisk(ClientMachine):
