@@ -211,7 +211,8 @@ def encrypt_waiting(
             envelope = encrypt_content(
                 context, tx, address, waiting.request, waiting.message_id, now_ms
             )
-            if before is None or before.asked_at_ms:
+            # When a session was started for it: one a day, also where nobody can read that one.
+            if before is None or (before.asked_at_ms and waiting.fresh_session):
                 note_asked(tx, address, now_ms)
         else:
             kept = find_kept(tx, context.policy, address, waiting.message_id, now_ms)

@@ -24,9 +24,8 @@ class Mail:
         texts: those that went under the id.
         promises: when `send` has returned, or `pending` has listed it.
         told: the last call of `send` has said that it was not sent.
-        replaced: another text was taken under the id although the first was promised: that one
-            must have been given up.
-        given_up: when `send` has said that it was given up before.
+        given_up: when `send` has said that it was given up before, or has taken another text under
+            the id although the first was promised: that one must have been.
         was_shown: an installation of the recipient has it.
     """
 
@@ -37,7 +36,6 @@ class Mail:
     texts: list[str]
     promises: list[int] = field(default_factory=list)
     told: bool = False
-    replaced: bool = False
     given_up: list[int] = field(default_factory=list)
     was_shown: bool = False
 
