@@ -73,7 +73,7 @@ class Pending(NamedTuple):
         message_id: 16 bytes.
         recipient: the device that it is for.
         code: of what it waits for: that of an error, such as `backend_error`, `mailbox_full` or
-            `untrusted_identity`.
+            `untrusted_identity`; `record_corrupted` where its place in the outbox is damaged.
     """
 
     message_id: bytes

@@ -290,3 +290,31 @@ def test_who_was_restored_while_the_back_end_had_forgotten_it_can_be_restored_ag
     budi.confirm(budi.receive())
     again.send(BUDI, Text("goes"))
     assert _texts(budi.receive()) == ["goes"]
+
+
+def test_two_who_cannot_read_each_other_do_not_ask_for_ever() -> None:
+    """Rule L: each asked for the other's requests, and every one put off the next new session."""
+    backend, clock, clients = Backend(), FakeClock(), list[Client]()
+    stores = {address: MemoryStore() for address in (ANA, BUDI)}
+    before = {}
+    for address, store in stores.items():
+        clients.append(make_client(address, backend, store, clock=clock))
+        before[address] = take_copy(store)
+    for client, other in zip(clients, (BUDI, ANA), strict=True):
+        client.send(other, Text("to keys that will be gone"))
+    clients.clear()
+    for address, store in stores.items():
+        put_back(store, before[address])
+        clients.append(Client(Device.open(store, clock=clock, restored=True), backend))
+    backend.fail("publish", times=4)
+    for _ in range(30):
+        asked = len(backend.deposits)
+        for client in clients:
+            with suppress(BackendError):
+                client.confirm(client.receive())
+        clock.advance(60 * 60 * 1000)
+    assert len(backend.deposits) == asked > 10
+    assert not backend.mailbox(ANA)
+    assert not backend.mailbox(BUDI)
+    clients[0].send(BUDI, Text("now"))
+    assert _texts(clients[1].receive()) == ["now"]
