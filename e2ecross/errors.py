@@ -269,9 +269,15 @@ class StoreCorrupted(StoreError):
 
 
 class RecordCorrupted(StoreError):
-    """A stored record does not decode; the store is damaged."""
+    """A stored record does not decode; the store is damaged.
+
+    Attributes:
+        row: the number of the row in a queue, 8 bytes, where a store that lists one cannot open it;
+            else None.
+    """
 
     code = "record_corrupted"
+    row: bytes | None = None
 
 
 class StoreTooNew(StoreError):

@@ -19,7 +19,7 @@ from e2ecross.client.link import Link, start_sessions
 from e2ecross.client.outgoing import refused_for_another, send_waiting
 from e2ecross.device.bundles import NO_NEWS, BundleNews, repair_sessions
 from e2ecross.device.posting import Outgoing, Posted, find_posted, post_messages
-from e2ecross.device.settling import Result, settle
+from e2ecross.device.settling import Result, repair, settle
 from e2ecross.errors import (
     BackendError,
     E2ECrossError,
@@ -30,7 +30,7 @@ from e2ecross.errors import (
     RemoteError,
     UntrustedIdentity,
 )
-from e2ecross.state.outbox import Waiting
+from e2ecross.state.outbox import Lane, LaneName, Waiting
 from e2ecross.wire.content import Content
 
 __all__ = ["FanOut"]
@@ -126,10 +126,11 @@ class FanOut:
         return epoch, [outcomes[place] for place in range(len(messages))], news
 
     def _repaired(self, addresses: Iterable[Address]) -> set[Address]:
-        repaired = set()
+        repaired, context = set[Address](), self._link.context
         for address in addresses:
-            with suppress(RecordCorrupted):  # not only the sessions
-                if repair_sessions(self._link.context, address):
+            with suppress(RecordCorrupted):  # of what is not repaired
+                lane = Lane(LaneName.MESSAGES, address)
+                if repair_sessions(context, address) or repair(context, lane):
                     repaired.add(address)
         return repaired
 

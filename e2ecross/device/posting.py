@@ -10,6 +10,7 @@ Rules:
 """
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
@@ -33,14 +34,15 @@ from e2ecross.state.outbox import (
     TurnKind,
     Waiting,
     find_message,
+    find_row,
     find_waiting,
     list_lane,
     put_envelope,
     read_lane,
     replace_waiting,
-    walk_turns,
     walk_turns_of,
 )
+from e2ecross.state.outbox_repair import list_lanes, read_rows
 from e2ecross.state.sent import (
     KeptMessage,
     find_kept,
@@ -84,7 +86,7 @@ class Pending(NamedTuple):
         message_id: 16 bytes.
         recipient: the device that it is for.
         code: of what it waits for: that of an error, such as `backend_error`, `mailbox_full` or
-            `untrusted_identity`.
+            `untrusted_identity`; `record_corrupted` where its place in the outbox is damaged.
     """
 
     message_id: bytes
@@ -311,7 +313,8 @@ def encrypt_waiting(
             envelope = encrypt_content(
                 context, tx, address, waiting.request, waiting.message_id, now_ms
             )
-            if before is None or before.asked_at_ms:
+            # When a session was started for it: one a day, also where nobody can read that one.
+            if before is None or (before.asked_at_ms and waiting.fresh_session):
                 note_asked(tx, address, now_ms)
         else:
             kept = find_kept(tx, context.policy, address, waiting.message_id, now_ms)
@@ -349,12 +352,36 @@ def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
     with leftovers.going() as forget, context.store.transaction() as tx:
         forget(tx)
         file_in_flight(context, tx)
-        for _, lane in walk_turns(tx):
-            record = read_lane(tx, lane)
-            if lane.name is LaneName.MESSAGES and record is not None:
-                code = record.code or _NOT_TRIED
-                found += [
-                    Pending(waiting.message_id, lane.recipient, code)
-                    for waiting in list_lane(tx, lane)
-                ]
+        for lane in list_lanes(tx):
+            if lane.name is LaneName.MESSAGES:
+                try:
+                    found += _pending_of_lane(tx, lane)
+                except RecordCorrupted:
+                    found += _pending_of_damaged(tx, lane)
+    return found
+
+
+def _pending_of_lane(tx: Transaction, lane: Lane) -> list[Pending]:
+    record = read_lane(tx, lane)
+    code = _NOT_TRIED if record is None else record.code or _NOT_TRIED
+    return [Pending(item.message_id, lane.recipient, code) for item in list_lane(tx, lane)]
+
+
+def _pending_of_damaged(tx: Transaction, lane: Lane) -> list[Pending]:
+    """The same of a lane with rows that do not decode, as far as message ids can be read."""
+    code = None
+    with suppress(RecordCorrupted):
+        record = read_lane(tx, lane)
+        code = None if record is None else record.code or _NOT_TRIED
+    rows = read_rows(tx, lane)
+    found: list[Pending] = []
+    for number in rows.numbers:
+        is_damaged = code is None or number in rows.damaged
+        message_id = rows.message_ids.get(number, b"")
+        if number not in rows.damaged:
+            waiting = find_row(tx, lane, number)
+            message_id = message_id if waiting is None else waiting.message_id
+        if message_id:
+            state = RecordCorrupted.code if is_damaged else str(code)
+            found.append(Pending(message_id, lane.recipient, state))
     return found

@@ -26,9 +26,10 @@ from e2ecross.state.context import (
     save_device,
 )
 from e2ecross.state.epoch import WitnessedRestore, read_epoch, set_epoch
-from e2ecross.state.inbox import put_notice
+from e2ecross.state.inbox import leave_receipts_behind, put_notice
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.outbox import LaneName, list_lane, repair_lane, replace_waiting, walk_turns
+from e2ecross.state.outbox import LaneName, list_lane, replace_waiting
+from e2ecross.state.outbox_repair import list_lanes, repair_lane
 from e2ecross.state.prekey_store import LAST_RESORT, put_kyber_prekey, put_signed_prekey
 from e2ecross.state.publication import forget_publication
 from e2ecross.state.sent import find_kept
@@ -77,6 +78,7 @@ def restore_device(context: Context, witness_epoch: int) -> None:
                 restored_epoch=restored_epoch,
             ),
         )
+        leave_receipts_behind(tx)
         _renew_outbox(context, tx, now_ms)
         set_epoch(tx, restored_epoch)
 
@@ -119,7 +121,7 @@ def _renew_outbox(context: Context, tx: Transaction, now_ms: int) -> None:
     """
     lost: list[bytes] = []
     file_in_flight(context, tx)
-    for _, lane in list(walk_turns(tx)):
+    for lane in list_lanes(tx):
         repair_lane(tx, lane)  # else one damaged row would keep all the device from being restored
         for waiting in list_lane(tx, lane):
             if waiting.envelope is None:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.errors import RecordCorrupted, UntrustedIdentity
+from e2ecross.errors import RecordCorrupted, UntrustedIdentity, remote_error_from_code
 from e2ecross.state.context import Context
+from e2ecross.state.delivered import was_delivered
 from e2ecross.state.in_flight import file_all
-from e2ecross.state.inbox import put_notice
+from e2ecross.state.inbox import put_not_asked, put_notice
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import (
     Lane,
@@ -29,14 +30,16 @@ from e2ecross.state.outbox import (
     list_lane,
     read_lane,
     remove_waiting,
-    repair_lane,
 )
+from e2ecross.state.outbox_repair import rebuild_lane, repair_lane
 from e2ecross.state.sent import (
     find_kept,
     forget_kept,
     is_known_id,
 )
+from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
+from e2ecross.wire.content import RetryRequest
 
 __all__ = [
     "MAX_NAMED",
@@ -83,6 +86,7 @@ def repair(context: Context, lane: Lane) -> bool:
         Whether there were any.
     """
     with context.store.transaction() as tx:
+        is_rebuilt = rebuild_lane(tx, lane)
         damaged = repair_lane(tx, lane)
         now_ms = context.clock()
         user = lane.recipient.user_id
@@ -94,7 +98,7 @@ def repair(context: Context, lane: Lane) -> bool:
                 # Which one it was is lost with its row.
                 notice = Notice(NoticeKind.NOT_DELIVERED, user, code=RecordCorrupted.code)
                 put_notice(context, tx, notice)
-        return bool(damaged)
+        return is_rebuilt or bool(damaged)
 
 
 def hold_for_decision(context: Context, lane: Lane, identity_key: bytes) -> None:
@@ -212,13 +216,30 @@ def give_up(
         code: that of the error.
         is_told: whether the app hears of it in another way.
     """
-    if not remove_waiting(tx, waiting) or waiting.request is not None:
+    if not remove_waiting(tx, waiting):
+        return
+    if waiting.request is not None:
+        _note_not_asked(context, tx, waiting.lane.recipient, waiting.request)
         return
     recipient, now_ms = waiting.lane.recipient, context.clock()
     is_resent = waiting.lane.name is LaneName.REQUESTS
     if is_resent and not is_known_id(tx, recipient, waiting.message_id, now_ms):
         return  # the app was told, when another request for it was not answered
     report(context, tx, recipient, waiting.message_id, code, has_left=is_resent, is_told=is_told)
+
+
+def _note_not_asked(
+    context: Context, tx: Transaction, sender: Address, request: RetryRequest
+) -> None:
+    """Tell an app that was told that a message may still come: its sender could not be asked."""
+    identity, message_id = find_identity(tx, sender), request.message_id
+    if identity is None or identity.asked_at_ms:
+        return  # nothing was promised
+    if not was_delivered(tx, context.policy, sender, message_id, context.clock()):
+        error = remote_error_from_code(
+            request.reason, f"a message of {sender} could not be read, nor asked for again"
+        )
+        put_not_asked(context, tx, sender, message_id, error)
 
 
 def report(

@@ -24,7 +24,7 @@ from e2ecross.state.context import Context, require_device, save_device
 from e2ecross.state.publication import read_publication
 from e2ecross.state.witness import CheckedWitness
 from e2ecross.stores.base import Codec, Table, Transaction
-from e2ecross.wire.records import decode_epoch, encode_epoch
+from e2ecross.wire.records import DeviceRecord, decode_epoch, encode_epoch
 
 __all__ = [
     "EPOCH_ROW",
@@ -171,18 +171,24 @@ def check_backend_epoch(context: Context, told: object) -> None:
         raise BackendError("the back end answered with something that is no epoch: try again")
     with context.store.transaction() as tx:
         device, epoch = require_device(tx), read_epoch(tx)
-        if not device.adopts_epoch:
-            context.watch.note(told, "the back end")
-            if told > epoch:
-                context.watch.refuse(epoch)
-            return
-        if told > _MAX_ADOPTED:
-            raise BackendError("the back end answered with an impossible epoch: try again")
-        epoch = max(epoch, told)
-        set_epoch(tx, epoch)
-        if read_publication(tx):  # made since, and not older than what is there
-            epoch = count_operation(tx)
-            device = replace(device, publication_epoch=epoch)
-        if device.restored_epoch:
-            device = replace(device, restored_epoch=epoch)
-        save_device(tx, replace(device, adopts_epoch=False))
+        is_refused = told > epoch and not device.adopts_epoch
+        if device.adopts_epoch:
+            _adopt(tx, device, max(epoch, told))
+        elif is_refused and device.restored_epoch:
+            # Opened as restored it would be as it is: somebody has seen more since it was restored.
+            save_device(tx, replace(device, restored_epoch=0))
+    context.watch.note(told, "the back end")
+    if is_refused:
+        context.watch.refuse(epoch)
+
+
+def _adopt(tx: Transaction, device: DeviceRecord, epoch: int) -> None:
+    if epoch > _MAX_ADOPTED:
+        raise BackendError("the back end answered with an impossible epoch: try again")
+    set_epoch(tx, epoch)
+    if read_publication(tx):  # made since, and not older than what is there
+        epoch = count_operation(tx)
+        device = replace(device, publication_epoch=epoch)
+    if device.restored_epoch:
+        device = replace(device, restored_epoch=epoch)
+    save_device(tx, replace(device, adopts_epoch=False))

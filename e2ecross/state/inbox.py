@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from e2ecross.address import Address
 from e2ecross.crypto.secret import without_frames
 from e2ecross.errors import (
     IdentityChangedError,
@@ -48,10 +49,12 @@ __all__ = [
     "confirm_in_inbox",
     "forget_arrivals",
     "has_arrived",
+    "leave_receipts_behind",
     "list_arrivals",
     "note_arrival",
     "put_failure",
     "put_message",
+    "put_not_asked",
     "put_notice",
     "receipt_of",
     "walk_inbox",
@@ -83,15 +86,29 @@ def put_failure(
     retrying: bool,
 ) -> None:
     """Keep the fact that a message could not be read until it is confirmed."""
-    record = InboxFailure(
-        sender=None if envelope is None else envelope.sender,
-        message_id=b"" if envelope is None else envelope.message_id,
+    sender = None if envelope is None else envelope.sender
+    message_id = b"" if envelope is None else envelope.message_id
+    _put(context, tx, _failure(sender, message_id, error, retrying=retrying))
+
+
+def put_not_asked(
+    context: Context, tx: Transaction, sender: Address, message_id: bytes, error: RemoteError
+) -> None:
+    """Keep the fact that a message (16 bytes of id) that could not be read will not come either."""
+    _put(context, tx, _failure(sender, message_id, error, retrying=False))
+
+
+def _failure(
+    sender: Address | None, message_id: bytes, error: RemoteError, *, retrying: bool
+) -> InboxFailure:
+    return InboxFailure(
+        sender=sender,
+        message_id=message_id,
         code=error.code,
         text=str(error),
         identity_key=error.identity_key if isinstance(error, IdentityChangedError) else b"",
         retrying=retrying,
     )
-    _put(context, tx, record)
 
 
 def put_notice(context: Context, tx: Transaction, notice: Notice) -> None:
@@ -151,6 +168,11 @@ def confirm_in_inbox(context: Context, tx: Transaction, receipts: Iterable[Recei
         if receipt.inbox != context.inbox_id or not _ITEMS.was_given(tx, receipt.number):
             raise InvalidArgument("items must be of this device: one was received by another")
         _ITEMS.remove(tx, receipt.number)
+
+
+def leave_receipts_behind(tx: Transaction) -> None:
+    """Let no receipt of an item that was lost with a part of the store close another item."""
+    _ITEMS.skip_numbers(tx)
 
 
 def receipt_of(item: object) -> Receipt:

@@ -71,7 +71,8 @@ class FailedMessage:
         error: why. `error.code` tells it to programs.
         redelivered: it may have been handed over before a crash.
         retrying: the sender was asked to send the message again, and may still do it, under the
-            same message id. False also where a sender was asked of whom nothing has been read
+            same message id; should the request be refused, another failure of that id says that it
+            will not. False also where a sender was asked of whom nothing has been read
             here before: whether they trust this installation is for them to decide.
         receipt: by which `Client.confirm` finds it.
     """

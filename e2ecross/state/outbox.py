@@ -14,7 +14,7 @@ Rules:
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -26,7 +26,6 @@ from e2ecross.state.queue import Queue, number_row
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.content import RetryRequest, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, TurnRecord, decode_row, encode_row
 
 __all__ = [
@@ -38,7 +37,9 @@ __all__ = [
     "block_lane",
     "clear_lane",
     "find_message",
+    "find_row",
     "find_waiting",
+    "forget_row",
     "free_lane",
     "list_lane",
     "put_envelope",
@@ -46,9 +47,8 @@ __all__ = [
     "put_resend",
     "read_lane",
     "remove_waiting",
-    "repair_lane",
+    "renew_lane",
     "replace_waiting",
-    "walk_turns",
     "walk_turns_of",
 ]
 
@@ -166,11 +166,12 @@ def remove_waiting(tx: Transaction, waiting: Waiting) -> bool:
     """Forget a copy: the back end has it, or never will; tells whether it was still there."""
     if find_waiting(tx, waiting) is None:
         return False
-    _forget(tx, waiting)
+    forget_row(tx, waiting)
     return True
 
 
-def _forget(tx: Transaction, waiting: Waiting) -> None:
+def forget_row(tx: Transaction, waiting: Waiting) -> None:
+    """Forget what stands in a row, whatever that is."""
     lane = waiting.lane
     tx.delete(Table.OUTBOX, lane.partition, number_row(waiting.number))
     if lane.name is LaneName.MESSAGES and waiting.message_id:
@@ -190,7 +191,7 @@ def _forget(tx: Transaction, waiting: Waiting) -> None:
 
 def find_waiting(tx: Transaction, waiting: Waiting) -> Waiting | None:
     """Return what stands in the place of something that was listed before, if it still does."""
-    current = _find(tx, waiting.lane, waiting.number)
+    current = find_row(tx, waiting.lane, waiting.number)
     # Somebody else may have been faster; and a new lane counts from the beginning.
     return None if current is None or current.message_id != waiting.message_id else current
 
@@ -206,33 +207,11 @@ def list_lane(tx: Transaction, lane: Lane, limit: int | None = None) -> list[Wai
     found: list[Waiting] = []
     if record is not None:
         for number in range(record.first, record.next):
-            waiting = _find(tx, lane, number)
+            waiting = find_row(tx, lane, number)
             if waiting is not None:
                 found.append(waiting)
             if len(found) == limit:
                 break
-    return found
-
-
-def repair_lane(tx: Transaction, lane: Lane) -> list[Waiting]:
-    """Find what stands in rows that do not decode, and take it from there.
-
-    Returns:
-        Messages of users, to be encrypted anew or given up; without a message id what is forgotten.
-    """
-    record = _load(tx, lane)
-    damaged = [
-        number for number in range(record.first, record.next) if _is_damaged(tx, lane, number)
-    ]
-    names = _message_ids(tx, lane) if damaged else {}
-    found: list[Waiting] = []
-    for number in damaged:
-        waiting = Waiting(lane, number, names.get(number, b""), None)
-        found.append(waiting)
-        if waiting.message_id:
-            replace_waiting(tx, waiting, None)
-        else:
-            _forget(tx, waiting)
     return found
 
 
@@ -264,14 +243,22 @@ def free_lane(tx: Transaction, lane: Lane) -> None:
         _move(tx, lane, record, replace(record, code="", untrusted_key=b""))
 
 
-def walk_turns(tx: Transaction) -> Iterator[tuple[int, Lane]]:
-    """Walk over turn and lane of all lanes in which something waits, whatever it waits for."""
-    for name in LaneName:
-        for kind in TurnKind:
-            for turn, lane in walk_turns_of(tx, name, kind):
-                if isinstance(lane, RecordCorrupted):
-                    raise lane
-                yield turn, lane
+def renew_lane(tx: Transaction, lane: Lane, numbers: Collection[int]) -> None:
+    """Write anew how it stands with a lane, of which only the rows are known.
+
+    Args:
+        tx: of the operation that found it out.
+        lane: which.
+        numbers: its rows.
+    """
+    for kind in TurnKind:
+        turns = _turns(lane.name, kind)
+        for turn in [turn for turn, other in walk_turns_of(tx, lane.name, kind) if other == lane]:
+            turns.remove(tx, turn)
+    tx.delete(Table.OUTBOX, lane.partition, _LANE_ROW)
+    if numbers:
+        record = LaneRecord(first=min(numbers), next=max(numbers) + 1, turn=0)
+        _save(tx, lane, replace(record, turn=_take_turn(tx, lane, record)))
 
 
 def walk_turns_of(
@@ -353,29 +340,6 @@ def _is_there(tx: Transaction, lane: Lane, number: int) -> bool:
         return True
 
 
-def _is_damaged(tx: Transaction, lane: Lane, number: int) -> bool:
-    try:
-        _find(tx, lane, number)
-    except RecordCorrupted:
-        return True
-    return False
-
-
-def _message_ids(tx: Transaction, lane: Lane) -> dict[int, bytes]:
-    """Return the message ids of a lane by number, as far as they can be read."""
-    found: dict[int, bytes] = {}
-    rows = tx.scan(Table.OUTBOX)
-    while True:
-        try:
-            partition, row, record = next(rows)
-            if partition == lane.partition and len(row) == MESSAGE_ID_BYTES:
-                found[decode_row(record)] = row
-        except StopIteration:
-            return found
-        except RecordCorrupted:  # a damaged row is why somebody asks
-            continue
-
-
 def _lane_name(value: int) -> LaneName:
     try:
         return LaneName(value)
@@ -383,7 +347,12 @@ def _lane_name(value: int) -> LaneName:
         raise RecordCorrupted("a turn of the outbox names no lane: the store is damaged") from error
 
 
-def _find(tx: Transaction, lane: Lane, number: int) -> Waiting | None:
+def find_row(tx: Transaction, lane: Lane, number: int) -> Waiting | None:
+    """Return what stands in a row of a lane, or None.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+    """
     data = tx.get(Table.OUTBOX, lane.partition, number_row(number))
     if data is None:
         return None

@@ -2,7 +2,8 @@
 """Numbered rows of one partition, in the order in which they were put: a queue in a store.
 
 Rules:
-- Numbers ascend from 1 and are never given twice, so a number names one row for ever.
+- Numbers ascend from 1 and are never given twice, so a number names one row for ever. Where it is
+  not known any more which were given, the next ones are far above all that may have been.
 - An operation reads the rows that it works on, one by one. What it costs depends neither on what
   lies in the queue nor on what has left it: one row that stays at the front makes nothing longer.
 """
@@ -21,6 +22,9 @@ NUMBER_BYTES: Final = 8
 ENDS_ROW: Final = b""
 _MAX_AHEAD: Final = 64
 """Rows that a walk reads at once, when it has come that far."""
+_SKIPPED: Final = 2**40
+"""Numbers that may have been given and are not known: more than a device gives in all its life, and
+there is room for 2^24 times as many."""
 _END: Final = Codec(encode_queue_end, decode_queue_end)
 
 
@@ -38,10 +42,15 @@ class Queue:
 
     def append(self, tx: Transaction, record: bytes) -> int:
         """Put a record at the end; returns its number."""
-        number = self._end(tx)
+        number = self._next_number(tx)
         tx.put(self.table, self.partition, number_row(number), record)
         tx.put_value(self.table, self.partition, ENDS_ROW, number + 1, _END)
         return number
+
+    def skip_numbers(self, tx: Transaction) -> None:
+        """Give numbers far above all before: some may have been given that are not known here."""
+        number = self._next_number(tx) + _SKIPPED
+        tx.put_value(self.table, self.partition, ENDS_ROW, number, _END)
 
     def get(self, tx: Transaction, number: int) -> bytes | None:
         """Return the record of a number, or None."""
@@ -52,8 +61,8 @@ class Queue:
         tx.delete(self.table, self.partition, number_row(number))
 
     def was_given(self, tx: Transaction, number: int) -> bool:
-        """Tell whether a record was ever put under this number."""
-        return 0 < number < self._end(tx)
+        """Tell whether a record was ever put under this number; or may have been."""
+        return 0 < number < self._next_number(tx)
 
     def walk(self, tx: Transaction, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """Walk over the records behind a number; what is changed meanwhile may be missed.
@@ -68,22 +77,25 @@ class Queue:
     def _next(self, tx: Transaction, after: int, most: int) -> list[tuple[int, bytes]]:
         try:
             listed = tx.list(self.table, self.partition, limit=most, after=number_row(after))
-        except RecordCorrupted:  # it does not say which
+        except RecordCorrupted as error:
             if most > 1:
                 return self._next(tx, after, 1)
-            return [(self._next_damaged(tx, after), b"")]
+            if error.row is None:
+                raise
+            return [(int.from_bytes(error.row), b"")]
         return [(int.from_bytes(row), record) for row, record in listed]
 
-    def _next_damaged(self, tx: Transaction, after: int) -> int:
-        for number in range(after + 1, self._end(tx)):
-            try:
-                self.get(tx, number)
-            except RecordCorrupted:
-                return number
-        raise RecordCorrupted("a row behind the end of a queue is damaged: the store is damaged")
-
-    def _end(self, tx: Transaction) -> int:
-        return tx.get_value(self.table, self.partition, ENDS_ROW, _END) or 1
+    def _next_number(self, tx: Transaction) -> int:
+        try:
+            end = tx.get_value(self.table, self.partition, ENDS_ROW, _END)
+        except RecordCorrupted:
+            end = 0
+        if end:
+            return end
+        if end is None and not self._next(tx, 0, 1):
+            return 1
+        # What says it is damaged or gone: numbers of what has left the queue may be higher.
+        return max((number for number, _ in self.walk(tx)), default=0) + _SKIPPED
 
 
 def number_row(number: int) -> bytes:

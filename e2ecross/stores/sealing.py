@@ -230,7 +230,15 @@ class SealedTransaction(ValuesAsBytes):
         self, table: Table, blinded: bytes, limit: int | None, after: bytes | None
     ) -> _Listing:
         rows = self._inner.list(table, blinded, limit=limit, after=after)
-        return [self._sealer.open((table, blinded, row), sealed)[1:] for row, sealed in rows]
+        found: _Listing = []
+        for row, sealed in rows:
+            try:
+                found.append(self._sealer.open((table, blinded, row), sealed)[1:])
+            except RecordCorrupted as error:
+                if table in IN_ORDER:
+                    error.row = row  # whoever walks over a queue goes on behind it
+                raise
+        return found
 
     def _partition(self, table: Table, partition: bytes) -> bytes:
         check_table(table)

@@ -40,8 +40,8 @@ from e2ecross.state.outbox import (
     put_envelope,
     put_request,
     put_resend,
-    walk_turns,
 )
+from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import NUMBER_BYTES
 from e2ecross.state.sent import SENT_IDS, find_kept, keep_sent
@@ -281,7 +281,7 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
         put_envelope(tx, envelope)
         put_request(tx, BUDI, bytes(range(16)), request)
         put_resend(tx, BUDI, bytes(16))
-        waiting = [item for _, lane in walk_turns(tx) for item in list_lane(tx, lane)]
+        waiting = [item for lane in list_lanes(tx) for item in list_lane(tx, lane)]
         assert len(waiting) == 3
         values += waiting
         values.append(find_kept(tx, context.policy, BUDI, bytes(16), context.clock()))

@@ -25,7 +25,8 @@ from e2ecross import (
 from e2ecross.client.backend import Backend
 from e2ecross.errors import BackendError
 from e2ecross.state.inbox import InboxItem
-from e2ecross.state.outbox import Waiting, list_lane, put_request, walk_turns
+from e2ecross.state.outbox import Waiting, list_lane, put_request
+from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.stores import MemoryStore, Store, Table
 from tests.support.devices import BackendSimulator, count_rows, dump, make_device, reopen_device
 
@@ -100,7 +101,7 @@ def left(store: Store) -> int:
 def waiting(client: Client) -> list[Waiting]:
     """What lies in the outbox, of whatever lane."""
     with store_of(client).transaction() as tx:
-        return [item for _, lane in walk_turns(tx) for item in list_lane(tx, lane)]
+        return [item for lane in list_lanes(tx) for item in list_lane(tx, lane)]
 
 
 def forget_sessions(client: Client) -> None:

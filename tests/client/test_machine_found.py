@@ -2,16 +2,43 @@
 """Faults that `tests/properties/test_client_machine.py` has found, each with a test of its own."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
-from e2ecross import Address, Client, Envelope, FailedMessage, Message, Notice, PreKeyBundle, Text
+from e2ecross import (
+    Address,
+    Client,
+    Device,
+    Envelope,
+    FailedMessage,
+    Message,
+    Notice,
+    PreKeyBundle,
+    Text,
+)
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    InvalidArgument,
+    MailboxFull,
+    RestoredStore,
+)
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.notice import NoticeKind
+from e2ecross.stores import MemoryStore
 from e2ecross.wire.exchange import Waiting
 from tests.properties.hostile_backend import false_bundle
-from tests.support.devices import ANA, BUDI, BackendSimulator, make_client, make_device
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    BackendSimulator,
+    FakeClock,
+    make_client,
+    make_device,
+)
+from tests.support.restores import put_back, take_copy
 
 
 class Backend(BackendSimulator):
@@ -198,3 +225,96 @@ def test_a_rejected_key_takes_no_request_with_it() -> None:
     for client in (ana, budi):
         client.receive()
     assert _texts(ana.receive()) == ["two"]
+
+
+def test_an_item_of_the_lost_part_of_a_store_closes_no_other() -> None:
+    """Rule P: its number was given a second time, and what came under it was never shown."""
+    backend, store = Backend(), MemoryStore()
+    ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
+    _meet(ana, budi)
+    copy = take_copy(store)
+    budi.send(ANA, Text("one"))
+    items = ana.receive()
+    put_back(store, copy)
+    ana = Client(Device.open(store, clock=FakeClock(), restored=True), backend)
+    ana.confirm(ana.receive())  # the notice that it was restored
+    budi.send(ANA, Text("two"))
+    budi.receive()
+    handed = ana.receive()
+    budi.receive()
+    handed += ana.receive()
+    assert _texts(handed) == ["two"]
+    with suppress(InvalidArgument):
+        ana.confirm(items)
+    again = Client(ana.device, backend)
+    assert _texts(again.receive()) == ["two"]
+
+
+@pytest.mark.parametrize("error", [BackendRefused("no"), MailboxFull("full")])
+def test_who_waits_for_a_message_hears_that_it_cannot_be_asked_for(error: BackendError) -> None:
+    """Rule B: `retrying=True` was said, and the back end took no request."""
+    backend = Backend()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    _meet(ana, budi)
+    budi.send(ANA, Text("two"), message_id=_id(2))
+    backend.rewrite(ANA, 0, _damaged)
+    backend.fail("deposit", error)
+    (first, second) = [*ana.receive(), *ana.receive()]
+    for item, retrying in ((first, True), (second, False)):
+        assert isinstance(item, FailedMessage)
+        assert (item.sender, item.message_id, item.retrying) == (BUDI, _id(2), retrying)
+        assert item.error.code == "authentication_failed"
+    assert budi.receive() == []
+
+
+def test_who_was_restored_while_the_back_end_had_forgotten_it_can_be_restored_again() -> None:
+    """Rule H: the truth was refused for ever, because `restored=True` is done once."""
+    backend, store = Backend(), MemoryStore()
+    ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
+    _meet(ana, budi)
+    copy = take_copy(store)
+    for _ in range(9):
+        ana.send(BUDI, Text("lost part"))
+    put_back(store, copy)
+    epoch, account = backend._accounts[ANA].epoch, backend._accounts[ANA]
+    account.epoch = 0
+    restored = Client(Device.open(store, clock=FakeClock(), restored=True), backend)
+    backend.fail("one_time_prekey_count")
+    with pytest.raises(BackendError):
+        restored.maintain()
+    account.epoch = epoch
+    for _ in range(2):
+        with pytest.raises(RestoredStore):
+            Client(Device.open(store, clock=FakeClock()), backend).send(BUDI, Text("not yet"))
+    again = Client(Device.open(store, clock=FakeClock(), restored=True), backend)
+    budi.confirm(budi.receive())
+    again.send(BUDI, Text("goes"))
+    assert _texts(budi.receive()) == ["goes"]
+
+
+def test_two_who_cannot_read_each_other_do_not_ask_for_ever() -> None:
+    """Rule L: each asked for the other's requests, and every one put off the next new session."""
+    backend, clock, clients = Backend(), FakeClock(), list[Client]()
+    stores = {address: MemoryStore() for address in (ANA, BUDI)}
+    before = {}
+    for address, store in stores.items():
+        clients.append(make_client(address, backend, store, clock=clock))
+        before[address] = take_copy(store)
+    for client, other in zip(clients, (BUDI, ANA), strict=True):
+        client.send(other, Text("to keys that will be gone"))
+    clients.clear()
+    for address, store in stores.items():
+        put_back(store, before[address])
+        clients.append(Client(Device.open(store, clock=clock, restored=True), backend))
+    backend.fail("publish", times=4)
+    for _ in range(30):
+        asked = len(backend.deposits)
+        for client in clients:
+            with suppress(BackendError):
+                client.confirm(client.receive())
+        clock.advance(60 * 60 * 1000)
+    assert len(backend.deposits) == asked > 10
+    assert not backend.mailbox(ANA)
+    assert not backend.mailbox(BUDI)
+    clients[0].send(BUDI, Text("now"))
+    assert _texts(clients[1].receive()) == ["now"]

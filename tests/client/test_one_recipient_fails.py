@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from e2ecross import Address, Client, NoticeKind, Policy, Text
+from e2ecross import Address, Client, Device, NoticeKind, Policy, Text
+from e2ecross.device.posting import Pending
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -17,9 +18,9 @@ from e2ecross.errors import (
     RecordCorrupted,
     StoreError,
 )
-from e2ecross.state.outbox import TURNS, Lane, LaneName, put_resend
-from e2ecross.state.queue import number_row
-from e2ecross.stores import MemoryStore, SQLiteStore, Table
+from e2ecross.state.outbox import TURNS, Lane, LaneName, TurnKind, put_resend, read_lane
+from e2ecross.state.queue import ENDS_ROW, number_row
+from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.exchange import Deposited
 from tests.client.conversation import (
     meet,
@@ -462,6 +463,154 @@ def test_a_damaged_turn_hides_no_others(
     assert read(toko) == ["waits"]
     ana.send(BUDI, Text("and goes with the next"))
     assert read(budi) == ["waits", "and goes with the next"]
+
+
+def damage_outbox(store: Store, partition: bytes, row: bytes) -> None:
+    with store.transaction() as tx:
+        assert tx.get(Table.OUTBOX, partition, row) is not None
+        tx.put(Table.OUTBOX, partition, row, b"\x01\xff")
+
+
+@pytest.mark.parametrize("row", [b"", number_row(1), "turn"], ids=["lane", "row", "turn"])
+def test_what_waits_is_listed_although_a_row_is_damaged(
+    row: bytes | str, people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, toko = people
+    backend.fail("deposit", times=3)
+    one, two = promise(ana, BUDI, "one", "two")
+    (three,) = promise(ana, TOKO, "three")
+    lane = Lane(LaneName.MESSAGES, BUDI)
+    with store_of(ana).transaction() as tx:
+        record = read_lane(tx, lane)
+    assert record is not None
+    if isinstance(row, str):
+        turns = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
+        damage_outbox(store_of(ana), turns, number_row(record.turn))
+    else:
+        damage_outbox(store_of(ana), lane.partition, row)
+    codes = {b"": ("record_corrupted",) * 2, number_row(1): ("record_corrupted", "backend_error")}
+    code = codes[row] if isinstance(row, bytes) else ("backend_error",) * 2
+    assert set(ana.pending()) == {
+        Pending(one, BUDI, code[0]),
+        Pending(two, BUDI, code[1]),
+        Pending(three, TOKO, "backend_error"),
+    }
+    ana.send(BUDI, Text("and goes with the next"))
+    ana.maintain() if row != "turn" else ana.send(TOKO, Text("four"))
+    assert read(budi) == ["one", "two", "and goes with the next"]
+    assert read(toko)[:1] == ["three"]
+    assert ana.pending() == []
+    assert read(ana) == []
+
+
+def test_a_damaged_lane_goes_on_by_itself_and_stops_nobody(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, toko = people
+    backend.fail("deposit", times=3)
+    promise(ana, BUDI, "one", "two")
+    promise(ana, TOKO, "three")
+    damage_outbox(store_of(ana), Lane(LaneName.MESSAGES, BUDI).partition, b"")
+    ana.maintain()
+    assert read(budi) == ["one", "two"]
+    assert read(toko) == ["three"]
+    assert waiting(ana) == []
+    assert ana.pending() == []
+    again = Lane(LaneName.MESSAGES, BUDI)
+    left = [place for place in dump(store_of(ana)) if place[1] == again.partition]
+    assert left == []
+
+
+def test_a_damaged_lane_of_a_sealed_store_goes_on(
+    backend: BackendSimulator, tmp_path: Path
+) -> None:
+    """Nothing of it opens but its second message, and the number that the third stands under."""
+    path = tmp_path / "ana.db"
+    with SQLiteStore(path, key=bytes(32)) as store:
+        ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
+        meet(ana, budi)
+        backend.fail("deposit", times=3)
+        one, two, three = promise(ana, BUDI, "one", "two", "three")
+    change_rows_of_lane(path, one, [b"", number_row(1), one, two, number_row(3)])
+    with SQLiteStore(path, key=bytes(32)) as store:
+        ana = Client(reopen_device(ana.device, store, "again"), backend)
+        assert ana.pending() == [Pending(n, BUDI, "record_corrupted") for n in (two, three)]
+        ana.maintain()
+        assert read(budi) == ["two", "three"]
+        assert waiting(ana) == []
+        (notice,) = read_notices(ana)
+        assert (notice.messages, notice.code) == ((), "record_corrupted")
+
+
+def test_a_lane_without_rows_is_forgotten_with_its_turn(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, _ = people
+    backend.fail("deposit")
+    promise(ana, BUDI, "lost with its row")
+    lane, store = Lane(LaneName.MESSAGES, BUDI), store_of(ana)
+    with store.transaction() as tx:
+        tx.delete(Table.OUTBOX, lane.partition, number_row(1))
+        tx.put(Table.OUTBOX, lane.partition, b"", b"\x01\xff")
+    ana.maintain()
+    ana.send(BUDI, Text("goes"))
+    assert read(budi) == ["goes"]
+    assert waiting(ana) == []
+    assert ana.pending() == []
+
+
+def test_a_store_opens_as_restored_although_the_outbox_is_damaged(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, toko = people
+    backend.fail("deposit", times=2)
+    promise(ana, BUDI, "one")
+    promise(ana, TOKO, "two")
+    damage_outbox(store_of(ana), Lane(LaneName.MESSAGES, BUDI).partition, b"")
+    turns = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
+    last = max(row for _, partition, row in dump(store_of(ana)) if partition == turns)
+    damage_outbox(store_of(ana), turns, last)
+    context = ana.device._context
+    device = Device.open(store_of(ana), clock=context.clock, restored=True)
+    again = Client(device, backend)
+    again.send(BUDI, Text("three"))
+    again.send(TOKO, Text("four"))
+    assert read(budi) == ["one", "three"]
+    assert read(toko) == ["two", "four"]
+
+
+@pytest.mark.parametrize("row", [ENDS_ROW, number_row(1)], ids=["end", "row"])
+def test_a_damaged_queue_of_turns_stops_nobody_for_ever(
+    row: bytes, people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, toko = people
+    backend.fail("deposit")
+    promise(ana, BUDI, "one")
+    partition = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
+    with store_of(ana).transaction() as tx:
+        tx.put(Table.OUTBOX, partition, row, b"\x01\xff")
+    ana.send(TOKO, Text("two"))
+    ana.send(BUDI, Text("three"))
+    assert read(toko) == ["two"]
+    assert read(budi) == ["one", "three"]
+
+
+def test_a_damaged_end_of_the_inbox_stops_nothing(
+    people: tuple[Client, Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi, _ = people
+    budi.send(ANA, Text("one"))
+    old = ana.receive()
+    with store_of(ana).transaction() as tx:
+        tx.put(Table.INBOX, b"", ENDS_ROW, b"\x01\xff")
+    ana.confirm(old)
+    budi.send(ANA, Text("two"))
+    new = ana.receive()
+    ana.confirm(old)  # closes nothing else
+    assert [getattr(item, "content", None) for item in new] == [Text("two")]
+    assert [item.redelivered for item in reopen(ana, backend).receive()] == [True]
+    ana.confirm(new)
+    assert reopen(ana, backend).receive() == []
 
 
 def test_a_damaged_item_of_the_inbox_hides_no_others(

@@ -442,6 +442,15 @@ def test_a_request_waits_for_a_back_end_that_cannot_be_reached(
     assert read(budi) == ["lost"]
 
 
+def retried(client: Client) -> list[tuple[str, bool]]:
+    """What a client hands over, all of it failures: code, and whether the message may come."""
+    items = client.receive()
+    failures = [item for item in items if isinstance(item, FailedMessage)]
+    assert len(items) == len(failures)
+    client.confirm(items)
+    return [(item.error.code, item.retrying) for item in failures]
+
+
 def test_a_request_to_nobody_is_given_up(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
@@ -449,8 +458,7 @@ def test_a_request_to_nobody_is_given_up(
     ana.send(BUDI, Text("lost"))
     forget_sessions(budi)
     backend.forget(ANA)
-    (failed,) = budi.receive()
-    assert isinstance(failed, FailedMessage)
+    assert retried(budi) == [("unknown_session", True), ("unknown_session", False)]
     assert waiting(budi) == []
     assert read(budi) == []  # it was no message of the user
 
@@ -614,9 +622,10 @@ def test_requests_and_answers_do_not_wait_for_a_full_mailbox(
     ana.send(BUDI, Text("lost"))
     forget_sessions(budi)
     backend.fail("deposit", MailboxFull("full, it says"))
-    assert read(budi) == ["!unknown_session"]
+    # No app knows of requests, but that one was made it was told.
+    assert retried(budi) == [("unknown_session", True), ("unknown_session", False)]
     assert waiting(budi) == []
-    assert read(budi) == []  # no app knows of requests
+    assert read(budi) == []
     # An answer, too; also when it was encrypted before, and the back end could not be reached.
     sent = ana.send(BUDI, Text("more"))
     ask(budi, ANA, sent.message_id)
@@ -630,7 +639,7 @@ def test_requests_and_answers_do_not_wait_for_a_full_mailbox(
     assert not_delivered(read_notices(ana)) == [(sent.message_id, "mailbox_full")]
 
 
-def test_a_request_that_was_encrypted_and_is_given_up_is_no_news(
+def test_a_request_that_was_encrypted_and_is_given_up_is_told_to_who_waits(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
     ana, budi = pair
@@ -643,6 +652,33 @@ def test_a_request_that_was_encrypted_and_is_given_up_is_no_news(
     assert request.request is not None
     backend.fail("deposit", UnknownRecipient("gone"))
     budi.maintain()
+    assert waiting(budi) == []
+    assert retried(budi) == [("unknown_session", False)]
+
+
+def test_who_has_got_the_message_meanwhile_hears_nothing_of_the_request(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    ana.send(BUDI, Text("comes twice"))
+    (genuine,) = backend.mailbox(BUDI)
+    backend.rewrite(BUDI, 0, lambda data: data[:-1] + bytes((data[-1] ^ 1,)))
+    backend.fail("deposit", BackendError("gone"))
+    assert retried(budi) == [("authentication_failed", True)]
+    backend.inject(BUDI, genuine)
+    backend.fail("deposit", UnknownRecipient("gone"))
+    assert read(budi) == ["comes twice"]
+    assert waiting(budi) == []
+    assert read(budi) == []
+
+
+def test_of_a_stranger_nothing_was_promised(backend: BackendSimulator) -> None:
+    """So that nobody could be asked is no news."""
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    ana.send(BUDI, Text("lost"))
+    backend.rewrite(BUDI, 0, lambda data: data[:-1] + bytes((data[-1] ^ 1,)))
+    backend.fail("fetch_bundle", UnknownRecipient("gone"))
+    assert [is_told for _, is_told in retried(budi)] == [False]
     assert waiting(budi) == []
     assert read(budi) == []
 

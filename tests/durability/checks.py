@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from e2ecross import Address
+from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.session_record import SessionRecord
 from e2ecross.state.context import require_device
 from e2ecross.state.inbox import ARRIVED
-from e2ecross.state.outbox import TURNS, LaneName, find_message, list_lane, read_lane, walk_turns
+from e2ecross.state.outbox import (
+    TURNS,
+    LaneName,
+    TurnKind,
+    find_message,
+    list_lane,
+    read_lane,
+    walk_turns_of,
+)
 from e2ecross.state.prekey_store import LAST_RESORT
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, number_row
 from e2ecross.state.session_store import load_sessions
@@ -161,7 +170,9 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
             queue = _queue(tables[Table.OUTBOX], partition)
             rows |= {Place(partition, number_row(turn)) for turn in queue}
             ends.add(Place(partition, ENDS_ROW))
-    for turn, lane in walk_turns(tx):
+    kinds = [(name, kind) for name in LaneName for kind in TurnKind]
+    for turn, lane in (found for each in kinds for found in walk_turns_of(tx, *each)):
+        assert not isinstance(lane, RecordCorrupted)
         record = read_lane(tx, lane)
         assert record is not None
         assert record.turn == turn

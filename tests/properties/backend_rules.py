@@ -17,11 +17,13 @@ from tests.properties.hostile_backend import (
 )
 from tests.support.devices import ANA, BUDI, TOKO
 
-__all__ = ["PEOPLE", "BackendRules", "index", "who"]
+__all__ = ["PEOPLE", "TOO_HIGH", "BackendRules", "index", "who"]
 
 PEOPLE = (ANA, BUDI, TOKO)
 METHODS = ("register", "publish", "epochs", "one_time_prekey_count", "fetch_bundle", "deposit",
            "deposit_all", "fetch", "acknowledge")  # fmt: skip
+
+TOO_HIGH = (1, 5, 10**6, 2**62)
 
 who = st.sampled_from(PEOPLE)
 index = st.integers(0, 2**16)
@@ -100,6 +102,13 @@ class BackendRules(RuleBasedStateMachine):
     def tell_no_epochs(self) -> None:
         """Forget what devices have told of their stores."""
         self.backend.tells_no_epoch ^= True
+
+    @rule(whose=who, by=st.sampled_from(TOO_HIGH), is_true=st.booleans())
+    def tell_too_high_epochs(self, whose: Address, by: int, is_true: bool) -> None:
+        """Tell a device that more was seen of it than there ever was; or tell the truth again."""
+        self.backend.epoch_lies.pop(whose, None)
+        if not is_true:
+            self.backend.epoch_lies[whose] = by
 
     @rule()
     def back_up(self) -> None:

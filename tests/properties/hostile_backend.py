@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from e2ecross import Address, Envelope, PreKeyBundle, PublishedKeys
+from e2ecross import Address, Envelope, MessageKind, PreKeyBundle, PublishedKeys
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -20,7 +20,11 @@ from e2ecross.errors import (
 )
 from e2ecross.wire.content import PayloadContent, RetryRequest
 from e2ecross.wire.exchange import Deposited, Waiting
-from e2ecross.wire.signal_message import VERSIONS, decode_signal_message
+from e2ecross.wire.signal_message import (
+    VERSIONS,
+    decode_prekey_signal_message,
+    decode_signal_message,
+)
 from tests.attacks.support import inner_message
 from tests.support.devices import BackendSimulator, _Account, bundle_from, make_device
 
@@ -41,17 +45,22 @@ NUMBER_LIES: Mapping[str, Callable[[int, int], int]] = {
 
 
 class Points:
-    """Where the next action is interrupted: at its n-th call of a store or a back end."""
+    """Where something happens in the next action: at its n-th call of a store or a back end."""
 
     def __init__(self) -> None:
         self._left: int | None = None
-        self._error: BaseException | None = None
+        self._event: BaseException | Callable[[], object] | None = None
         self._only_store = False
         self._is_running = False
 
-    def arm(self, calls: int, error: BaseException, *, only_store: bool) -> None:
-        """Raise that, once, when so many points have been passed."""
-        self._left, self._error, self._only_store = calls, error, only_store
+    def arm(
+        self, calls: int, event: BaseException | Callable[[], object], *, only_store: bool = False
+    ) -> None:
+        """Raise that, or call it, once, when so many points have been passed.
+
+        What is called has the store for itself: it is never called inside a transaction.
+        """
+        self._left, self._event, self._only_store = calls, event, only_store
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -71,16 +80,21 @@ class Points:
         """Whether something is still to be raised."""
         return self._is_running and self._left is not None
 
-    def pass_by(self, *, is_store: bool = False) -> None:
+    def pass_by(self, *, is_store: bool = False, is_inside: bool = False) -> None:
         """A point: before or after something is done."""
         if not self.armed or (self._only_store and not is_store):
             return
+        event = self._event
         assert self._left is not None
-        assert self._error is not None
+        assert event is not None
+        if is_inside and not isinstance(event, BaseException):
+            return
         self._left -= 1
         if self._left < 0:
             self._left = None
-            raise self._error
+            if isinstance(event, BaseException):
+                raise event
+            event()
 
 
 @dataclass
@@ -91,15 +105,28 @@ class Fate:
         envelope: decoded.
         content: what is in it.
         lost: how it was lost, or empty.
-        damaged: its ciphertext was changed; who it is from and its id were not.
-        readers: tokens of the installations that got it as it was, and said so.
+        damaged: the envelope with another ciphertext, when that was changed, or empty; who it is
+            from and its id were not.
+        readers: tokens of the installations that got it as it was, and when each said so last.
+        failed: of those that got it damaged.
     """
 
     envelope: Envelope
     content: PayloadContent
     lost: str = ""
-    damaged: bool = False
-    readers: set[bytes] = field(default_factory=set)
+    damaged: bytes = b""
+    readers: dict[bytes, int] = field(default_factory=dict)
+    failed: dict[bytes, int] = field(default_factory=dict)
+
+    @property
+    def prekey_ids(self) -> set[int]:
+        """Ids of the recipient's prekeys that it was encrypted to, when it starts a session."""
+        if self.envelope.kind is not MessageKind.PREKEY:
+            return set()
+        message = decode_prekey_signal_message(self.envelope.ciphertext, VERSIONS)
+        kyber_id = None if message.kyber is None else message.kyber.prekey_id
+        ids = (message.signed_prekey_id, message.one_time_prekey_id, kyber_id)
+        return {number for number in ids if number is not None}
 
 
 class Snapshot(NamedTuple):
@@ -122,18 +149,23 @@ class LyingBackend(BackendSimulator):
         self.refusals: dict[Address, list[type[BackendError]]] = {}
         self.bundle_lies: dict[Address, list[str]] = {}
         self.number_lies: list[Callable[[int, int], int]] = []
+        self._originals: dict[bytes, bytes] = {}  # by what they were changed to
         self.hides = 0  # so many fetches show nothing
         self.counts: list[int] = []
         self.tells_no_epoch = False
+        self.epoch_lies: dict[Address, int] = {}  # so much is added
+        self.told: list[int] = []  # epochs; whoever calls may put another list there
+        self.now = 0
         # What can go wrong with requests about messages; who asked whom.
         self.refused: set[tuple[Address, Address]] = set()
-        self.misled: set[tuple[Address, Address]] = set()
         self._released: set[Address] = set()
         self._served: dict[tuple[Address, int], tuple[bytes, bool]] = {}
         self._used_numbers: dict[tuple[bytes, int], bytes] = {}
         self._latest: dict[Address, PublishedKeys] = {}
-        # Who got which one-time prekeys, by whose: identity key and id.
-        self._handed_out: dict[tuple[bytes, int], set[tuple[Address, Address]]] = {}
+        # Ids of prekeys that open nothing, or not for all who have got them.
+        self._ids: dict[Address, set[int]] = {}
+        self._handed_out: set[tuple[Address, int]] = set()
+        self._useless: set[tuple[Address, int]] = set()
 
     # --- Lies -------------------------------------------------------------------------------
 
@@ -142,7 +174,26 @@ class LyingBackend(BackendSimulator):
         self._faults.clear()
         for lies in (self.down_for, self.refusals, self.bundle_lies, self.number_lies, self.counts):
             lies.clear()
+        self.epoch_lies.clear()
         self.hides, self.tells_no_epoch, self.unreachable = 0, False, False
+
+    def tick(self) -> int:
+        """Let time pass; it is a number of its own then."""
+        self.now += 1
+        return self.now
+
+    def known_epoch(self, address: Address) -> int:
+        """The highest epoch that a device has told."""
+        return self._accounts[address].epoch
+
+    def was_misled(self, fate: Fate) -> bool:
+        """Whether whoever has encrypted this was handed keys that are gone, false, or another's."""
+        recipient = fate.envelope.recipient
+        return any((recipient, number) in self._useless for number in fate.prekey_ids)
+
+    def note_restored(self, address: Address) -> None:
+        """Note that an installation has replaced all of its prekeys, which nobody knows yet."""
+        self._useless |= {(address, number) for number in self._ids.get(address, set())}
 
     def lose(self, address: Address, index: int) -> None:
         """Drop an envelope of a mailbox."""
@@ -159,7 +210,8 @@ class LyingBackend(BackendSimulator):
             changed[place % len(changed)] ^= 1
             damaged = replace(envelope, ciphertext=bytes(changed)).encode()
             self.rewrite(address, index, lambda _: damaged)
-            self.fates[data].damaged = True
+            self.fates[data].damaged = damaged
+            self._originals[damaged] = data
 
     def garble(self, address: Address, index: int) -> None:
         """Make an envelope something that is none."""
@@ -228,20 +280,26 @@ class LyingBackend(BackendSimulator):
             super().publish(token, published, epoch=epoch, replace=replace)
         except BackendRefused:
             # If it was taken before, then its keys are still handed out.
-            both = (published.one_time_prekeys, published.kyber_prekeys)
-            for number in (prekey.id for prekeys in both for prekey in prekeys):
-                self._handed_out.setdefault((published.identity_key, number), set())
+            self._useless |= {(published.address, number) for number in _one_time_ids(published)}
             raise
         finally:
             self._latest[published.address] = published
+            ids = self._ids.setdefault(published.address, set())
+            ids |= {published.signed_prekey.id} | _one_time_ids(published)
+            if published.last_resort_kyber_prekey is not None:
+                ids.add(published.last_resort_kyber_prekey.id)
 
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         left = super().one_time_prekey_count(address, token)
         return self.counts.pop(0) if self.counts else left
 
     def epochs(self, address: Address, token: bytes) -> Mapping[int, int]:
-        told = super().epochs(address, token)
-        return {0: 0} if self.tells_no_epoch else told
+        return self._tell_epochs(address, super().epochs(address, token))
+
+    def _tell_epochs(self, address: Address, epochs: Mapping[int, int]) -> Mapping[int, int]:
+        told = 0 if self.tells_no_epoch else epochs[0] + self.epoch_lies.get(address, 0)
+        self.told.append(told)
+        return {0: told}
 
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
         lies = self.bundle_lies.get(address)
@@ -261,26 +319,22 @@ class LyingBackend(BackendSimulator):
                 return replace(bundle, address=Address("other", "body"))
             return replace(bundle, signed_prekey_signature=bytes(64))
         if lie == "changed":
-            self.misled.add(way)
-            return false_bundle(address)
-        self._note_misled(way, bundle, self._latest[address])
+            bundle = false_bundle(address)
+        self._note_useless(bundle, self._latest[address])
         return bundle
 
-    def _note_misled(
-        self, way: tuple[Address, Address], bundle: PreKeyBundle, latest: PublishedKeys
-    ) -> None:
-        """Note who has got keys that are gone, or that somebody else has got too."""
-        signed = latest.signed_prekey.public_key
+    def _note_useless(self, bundle: PreKeyBundle, latest: PublishedKeys) -> None:
+        """Note keys that are gone, or that somebody else has got too."""
+        address, signed = bundle.address, latest.signed_prekey.public_key
         if (bundle.identity_key, bundle.signed_prekey) != (latest.identity_key, signed):
-            self.misled.add(way)
+            self._useless.add((address, bundle.signed_prekey_id))
         last_resort = latest.last_resort_kyber_prekey
         for number in (bundle.one_time_prekey_id, bundle.kyber_prekey_id):
             if number is None or (last_resort is not None and number == last_resort.id):
                 continue
-            key = (bundle.identity_key, number)
-            if key in self._handed_out:
-                self.misled |= {way} | self._handed_out[key]
-            self._handed_out.setdefault(key, set()).add(way)
+            if (address, number) in self._handed_out:
+                self._useless.add((address, number))
+            self._handed_out.add((address, number))
 
     def deposit_all(
         self,
@@ -296,7 +350,8 @@ class LyingBackend(BackendSimulator):
                 raise BackendError("a part of the back end is out of reach")
         with self._call("deposit_all"):
             answer = super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
-        return replace(answer, epochs={0: 0}) if self.tells_no_epoch else answer
+        sender = Envelope.decode(envelopes[0]).sender
+        return replace(answer, epochs=self._tell_epochs(sender, answer.epochs))
 
     def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
         decoded = Envelope.decode(envelope)
@@ -351,7 +406,9 @@ class LyingBackend(BackendSimulator):
                 served, is_lie = self._served.get((address, number), (b"", False))
                 if served == data and not is_lie:
                     if data in self.fates:
-                        self.fates[data].readers.add(token)
+                        self.fates[data].readers[token] = self.tick()
+                    elif data in self._originals:
+                        self.fates[self._originals[data]].failed[token] = self.tick()
                 elif is_lie:
                     self._note_losses({data}, "acknowledged after a lie about its number")
 
@@ -372,6 +429,11 @@ def false_bundle(address: Address) -> PreKeyBundle:
 
 
 _FALSE: dict[Address, PreKeyBundle] = {}
+
+
+def _one_time_ids(published: PublishedKeys) -> set[int]:
+    both = (published.one_time_prekeys, published.kyber_prekeys)
+    return {prekey.id for prekeys in both for prekey in prekeys}
 
 
 def _copied(accounts: Mapping[Address, _Account]) -> dict[Address, _Account]:

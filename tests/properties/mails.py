@@ -20,22 +20,29 @@ class Mail:
         sender: the installation.
         recipient: whom it is for.
         message_id: 16 bytes.
+        since: when it was first tried, in the back end's time.
         texts: those that went under the id.
-        promised: `send` has returned, or `pending` has listed it.
+        promises: when `send` has returned, or `pending` has listed it.
         told: the last call of `send` has said that it was not sent.
-        replaced: another text was taken under the id although the first was promised: that one
-            must have been given up.
+        given_up: when `send` has said that it was given up before, or has taken another text under
+            the id although the first was promised: that one must have been.
         was_shown: an installation of the recipient has it.
     """
 
     sender: Installation
     recipient: Address
     message_id: bytes
+    since: int
     texts: list[str]
-    promised: bool = False
+    promises: list[int] = field(default_factory=list)
     told: bool = False
-    replaced: bool = False
+    given_up: list[int] = field(default_factory=list)
     was_shown: bool = False
+
+    @property
+    def is_forgotten(self) -> bool:
+        """Whether its sender was put back to a time when it was not sent, or promised."""
+        return all(map(self.sender.forgot, self.promises or [self.since]))
 
 
 @dataclass(eq=False)
@@ -67,7 +74,7 @@ class Account:
             decided: whether everybody has decided about all keys.
         """
         was_taken = any(not isinstance(fate.content, RetryRequest) for fate in self.fates)
-        if self.mail.told or not (self.mail.promised or was_taken):
+        if self.mail.told or not (self.mail.promises or was_taken):
             return True
         sender, message_id = self.mail.sender, self.mail.message_id
         if self.mail.was_shown or message_id in sender.dropped:
@@ -78,7 +85,17 @@ class Account:
             contacts = [contact for contact, _ in self.reader.decisions([sender.address])]
             if sender.address in contacts:  # it may be for the reader to decide
                 return True
-        return any(map(self._is_lost, self.fates))
+        return self.excuse != ""
+
+    @property
+    def excuse(self) -> str:
+        """Why it need not have arrived, and nobody need have been told; or empty."""
+        was_taken = any(not isinstance(fate.content, RetryRequest) for fate in self.fates)
+        if self.mail.is_forgotten and not was_taken:
+            return "not sent as far as its sender knows"
+        if self.mail.is_forgotten and self.failed is not None:
+            return "asked for of a sender who does not know it"
+        return next(filter(None, map(self._excuse, self.fates)), "")
 
     @property
     def _key(self) -> tuple[Address, bytes]:
@@ -98,22 +115,45 @@ class Account:
             if way == back and isinstance(content, RetryRequest) and content.message_id in ids:
                 yield fate
 
-    def _is_lost(self, fate: Fate) -> bool:
-        """Whether an envelope was lost, or could not be read through the back end's fault."""
-        sender, reader = self.mail.sender, self.reader
-        way_back = (reader.address, sender.address)
-        message_id = fate.envelope.message_id
+    def _excuse(self, fate: Fate) -> str:
+        """Why an envelope was lost, or could not be read through the back end's fault; or empty."""
         if isinstance(fate.content, RetryRequest):
-            if sender.token in fate.readers:
-                # The back end has given the one who asks keys that are used up, or false.
-                is_unread = (reader.address, message_id) in sender.failed
-                return is_unread and way_back in self.backend.misled
-            return bool(fate.lost or fate.damaged or fate.readers)
-        failed = reader.failed.get((sender.address, message_id))
-        if failed is not None and way_back in self.backend.refused:
-            return True  # it could not be asked for
+            return self._excuse_request(fate)
+        sender, reader = self.mail.sender, self.reader
+        key = (sender.address, fate.envelope.message_id)
+        failed = reader.failed.get(key)
+        if failed is False and (reader.address, sender.address) in self.backend.refused:
+            return "could not be asked for"
+        if _is_forgotten(fate, reader):
+            return "received in a lost part"
+        if key in reader.refused:
+            return "refused by policy"
         if reader.token in fate.readers:
-            return False
-        if fate.lost or fate.readers:  # or an installation has it that is gone
-            return True
-        return fate.damaged and not failed
+            return ""
+        if fate.lost:
+            return fate.lost
+        if fate.readers:
+            return "received by an installation that is gone"
+        return "damaged and not asked for" if fate.damaged and not failed else ""
+
+    def _excuse_request(self, fate: Fate) -> str:
+        sender, reader = self.mail.sender, self.reader
+        key = (reader.address, fate.envelope.message_id)
+        if _is_forgotten(fate, sender):
+            return "request received in a lost part"
+        if sender.token in fate.readers:
+            if key in sender.refused:
+                return "request refused by policy"  # its user hears of it, and decides
+            is_misled = key in sender.failed and self.backend.was_misled(fate)
+            return "request under keys that are gone" if is_misled else ""
+        if fate.lost or fate.damaged:
+            return "request lost"
+        return "request received by an installation that is gone" if fate.readers else ""
+
+
+def _is_forgotten(fate: Fate, reader: Installation) -> bool:
+    """Whether an installation got an envelope in a part of its store that is lost."""
+    got = ((fate.readers, fate.envelope.encode()), (fate.failed, fate.damaged))
+    return any(
+        reader.token in when and reader.forgot(when[reader.token], data) for when, data in got
+    )

@@ -2,23 +2,29 @@
 """Clients, and a back end that does to them whatever it likes, in any order of events.
 
 People send, try again, receive, confirm, restart, delete and install the app, decide about keys,
-set their clocks; actions are interrupted at any call. The back end loses, damages, repeats,
-renumbers, refuses, goes back to backups, and hands out wrong keys and counts. In the end it is
-honest, everybody receives, and people decide about keys. Then:
+set their clocks, use two clients of one store, and put stores back to older states; actions are
+interrupted at any call, by an exception or by another client. The back end loses, damages, repeats,
+renumbers, refuses, goes back to backups, and hands out wrong keys, counts and epochs. In the end it
+is honest, everybody receives, and people decide about keys. Then:
 - each message that `send` returned or promised was shown once, or its sender holds a
-  `not_delivered` for it, or the back end had taken it and lost it; and before people decide, an
-  `identity_pending`;
+  `not_delivered` for it, or the back end had taken it and lost it, or all that was known of it was
+  in the lost part of a store; and before people decide, an `identity_pending`;
+- a store of which more was seen sends nothing and hands nothing over before it is opened as
+  restored; then what waited in it waits, or is named; a device that was lied to goes on after a
+  restart;
 - nothing waits any more;
 - no installation was shown a message twice, no item came again after it was confirmed, and all
   others did after a restart, flagged;
 - no two messages have left under one number of one ratchet key.
 
-Not counted as lost is what was damaged and asked for again (`FailedMessage.retrying`).
+Not counted as lost is what was damaged and asked for again, unless its reader was told that nobody
+could be asked (`FailedMessage.retrying`).
 """
 
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -44,17 +50,25 @@ from e2ecross.errors import (
 )
 from e2ecross.stores import MemoryStore, SQLiteStore, Store
 from e2ecross.wire.content import PayloadContent
-from tests.properties.backend_rules import PEOPLE, BackendRules, index, who
+from tests.properties.backend_rules import PEOPLE, TOO_HIGH, BackendRules, index, who
 from tests.properties.hostile_backend import REFUSALS, LyingBackend, Points
-from tests.properties.installations import Installation, Interrupted
+from tests.properties.installations import MAX_RESTORES, Installation, Interrupted
 from tests.properties.mails import Account, Mail
 from tests.support.devices import FakeClock
+from tests.support.witness import Keychain
 
 HOUR_MS = 60 * 60 * 1000
 FEW = Policy(one_time_prekeys_low=1, one_time_prekeys_target=2)
-ACCEPTING = replace(FEW, accept_changed_identity=True)
+POLICIES = {
+    "asks": FEW,
+    "accepts": replace(FEW, accept_changed_identity=True),
+    "refuses": replace(FEW, refuse_changed_identity=True),
+}
+"""What is done when a contact has another identity key."""
 MAX_INSTALLATIONS = 3  # of each user
-MAX_ROUNDS = 20
+MAX_ROUNDS = 60  # of an hour: who cannot be read by another is written to anew after a day
+MEANWHILE = ("send", "get", "heal", "wait", "talk")
+"""What is done before a store is put back."""
 REFUSED = (UnknownRecipient, BackendRefused, MailboxFull, RemoteError)
 """What says that a message was not sent, when it does not wait."""
 T = TypeVar("T")
@@ -76,14 +90,17 @@ class World:
     contents: dict[bytes, PayloadContent] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
 
-    def open_store(self, name: str) -> Store:
-        """The store of an installation, as it finds it when it starts."""
+    def open_store(self, name: str, once_more: bool) -> Store:
+        """The store of an installation, as it finds it when it starts; or as another process."""
         if self.directory is None:
             return self.stores.setdefault(name, MemoryStore())
-        if name in self.stores:
-            self.stores[name].close()
-        self.stores[name] = SQLiteStore(self.directory / f"{name}.db")
-        return self.stores[name]
+        if not once_more:
+            for opened in (name, name + " once more"):
+                if opened in self.stores:
+                    self.stores.pop(opened).close()
+        key = name + " once more" * once_more
+        self.stores[key] = SQLiteStore(self.directory / f"{name}.db")
+        return self.stores[key]
 
 
 class ClientMachine(BackendRules):
@@ -108,17 +125,23 @@ class ClientMachine(BackendRules):
         self.world.contents[envelope.encode()] = content
         return envelope
 
-    @initialize(accepting=st.sets(who))
-    def set_up(self, accepting: set[Address]) -> None:
-        """Everybody installs the app; some accept changed keys without asking."""
-        for address in PEOPLE:
-            self._install(address, ACCEPTING if address in accepting else FEW, FakeClock())
+    @initialize(
+        policies=st.tuples(*[st.sampled_from(sorted(POLICIES))] * len(PEOPLE)),
+        witnessed=st.sets(who),
+    )
+    def set_up(self, policies: tuple[str, ...], witnessed: set[Address]) -> None:
+        """Everybody installs the app; some accept changed keys without asking, or refuse them."""
+        for address, policy in zip(PEOPLE, policies, strict=True):
+            is_witnessed = address in witnessed
+            self._install(address, POLICIES[policy], FakeClock(), is_witnessed=is_witnessed)
         self.is_ready = True
 
-    def _install(self, address: Address, policy: Policy, clock: FakeClock) -> None:
+    def _install(
+        self, address: Address, policy: Policy, clock: FakeClock, *, is_witnessed: bool
+    ) -> None:
         name = f"{address.user}-{len(self.installations)}"
         me = Installation(
-            *(address, name, policy, clock, self.backend),
+            *(address, name, policy, clock, Keychain() if is_witnessed else None, self.backend),
             *(partial(self.world.open_store, name), self.world.points, self._note_message),
         )
         self.installations.append(me)
@@ -128,25 +151,47 @@ class ClientMachine(BackendRules):
     def _register(self, me: Installation) -> None:
         """Register; who finds the address taken shows that it is theirs."""
         for _ in range(2):
-            try:
-                me.client.register()
-            except BackendRefused:
-                self.backend.release(me.address)
-            except BackendError:
+            outcome = self._do(me, me.client.register, is_quiet=True)
+            if not isinstance(outcome.error, BackendRefused):
                 return
-            else:
-                return
+            self.backend.release(me.address)
 
-    def _do(self, me: Installation, action: Callable[[], T]) -> Outcome[T]:
-        """Do something that may go wrong, but in no way that it must not."""
+    def _do(
+        self,
+        me: Installation,
+        action: Callable[[], T],
+        *,
+        releases: bool = False,
+        is_quiet: bool = False,
+    ) -> Outcome[T]:
+        """Do something that may go wrong, but in no way that it must not.
+
+        Args:
+            me: who does it.
+            action: what.
+            releases: whether it sends something or hands it over when it goes well.
+            is_quiet: whether nothing comes between.
+        """
+        sight, before = me.hand.sight, me.epoch
+        is_behind = max(sight.sure, sight.told) > before
+        heard, self.backend.told = self.backend.told, []
         try:
-            with self.world.points.running():
-                return Outcome(action(), None)
+            with nullcontext() if is_quiet else self.world.points.running():
+                outcome = Outcome[T](action(), None)
         except Interrupted as error:
             outcome = Outcome[T](None, error)
         except E2ECrossError as error:
             outcome = Outcome[T](None, error)
-        assert not isinstance(outcome.error, RestoredStore | StoreCorrupted)
+        assert not isinstance(outcome.error, StoreCorrupted)
+        if releases and outcome.error is None:
+            assert not is_behind, "what was put back released something"
+            sight.sure = max(sight.sure, before)
+        if not me.record.adopts_epoch:
+            sight.told = max(sight.told, *self.backend.told, 0)
+        self.backend.told = heard
+        sight.seen = max(sight.seen, before, me.epoch)
+        if isinstance(outcome.error, RestoredStore):
+            assert max(sight.seen, sight.told) > me.epoch, outcome.error
         if isinstance(outcome.error, NotRegistered):
             self._register(me)
         return outcome
@@ -160,24 +205,31 @@ class ClientMachine(BackendRules):
             recipient = PEOPLE[(PEOPLE.index(sender) + 1) % len(PEOPLE)]
         for _ in range(count):
             number = len(self.mails) + 1
-            mail = Mail(self.people[sender], recipient, number.to_bytes(16), [str(number)])
+            me, now = self.people[sender], self.backend.tick()
+            mail = Mail(me, recipient, number.to_bytes(16), now, [str(number)])
             self.mails[mail.message_id] = mail
             self._send(mail, mail.texts[0])
 
     def _send(self, mail: Mail, text: str) -> None:
         me = mail.sender
         sent, error = self._do(
-            me, lambda: me.client.send(mail.recipient, Text(text), message_id=mail.message_id)
+            me,
+            lambda: me.client.send(mail.recipient, Text(text), message_id=mail.message_id),
+            releases=True,
         )
         if isinstance(error, InvalidArgument):
-            assert len(mail.texts) > 1 or text not in mail.texts, error
+            if len(mail.texts) == 1 and text in mail.texts:  # it is told that it was given up
+                mail.given_up.append(self.backend.tick())
             return
         if text not in mail.texts:
             mail.texts.append(text)
-            mail.replaced |= sent is not None and mail.promised and not mail.told
+            is_new = mail.told or not mail.promises or mail.is_forgotten
+            if sent is not None and not is_new:
+                mail.given_up.append(self.backend.tick())
         waits = me.is_owed(mail.message_id)
         if sent is not None or waits:
-            mail.promised, mail.told = True, False
+            mail.told = False
+            mail.promises.append(self.backend.tick())
         elif isinstance(error, REFUSED):
             mail.told = True
         assert not (sent is not None and waits), "a message was sent and still waits"
@@ -195,7 +247,7 @@ class ClientMachine(BackendRules):
     def receive(self, me: Address, limit: int, confirmed: int) -> None:
         """Receive, and confirm none, one or all."""
         person = self.people[me]
-        items, _ = self._do(person, partial(person.receive, limit))
+        items, _ = self._do(person, partial(person.receive, limit), releases=True)
         if items and confirmed:
             self._do(person, partial(person.confirm, items[:confirmed]))
 
@@ -258,9 +310,12 @@ class ClientMachine(BackendRules):
     @rule(me=who)
     def restart(self, me: Address) -> None:
         """End the app and start it again."""
-        person = self.people[me]
+        self._restart(self.people[me])
+
+    def _restart(self, person: Installation) -> None:
         _, error = self._do(person, person.restart)
         if error is not None:
+            self.world.points.disarm()
             person.restart()
 
     @rule(me=who, keep_mail=st.booleans())
@@ -272,7 +327,121 @@ class ClientMachine(BackendRules):
             old.is_gone = True
             old.store.close()
             self.backend.release(me, keep_mail=keep_mail)
-            self._install(me, old.policy, old.clock)
+            self._install(me, old.policy, old.clock, is_witnessed=old.witness is not None)
+
+    @rule(me=who, same_device=st.booleans())
+    def switch(self, me: Address, same_device: bool) -> None:
+        """Go on with another client of the same store."""
+        self.people[me].switch(same_device=same_device)
+
+    @rule(
+        me=who,
+        calls=st.integers(0, 30),
+        what=st.sampled_from(("receive", "receive", "send", "maintain", "confirm")),
+        other=who,
+    )
+    def come_between(self, me: Address, calls: int, what: str, other: Address) -> None:
+        """Let the other client of a store do something within the next action of anybody."""
+        person = self.people[me]
+        if len(person.hands) == 1:
+            person.switch(same_device=False)
+
+        def come() -> None:
+            with person.in_the_other_hand():
+                if what == "receive":
+                    self.receive(me, 100, 1)
+                elif what == "send":
+                    self.send(me, other, 1)
+                elif what == "maintain":
+                    self.maintain(me)
+                else:
+                    self.confirm(me)
+
+        if len(person.hands) > 1:
+            self.world.points.arm(calls, come)
+
+    @rule(me=who)
+    def copy_store(self, me: Address) -> None:
+        """Copy a store, with the platform's backup."""
+        person = self.people[me]
+        if person.record.backend_token:
+            person.back_up()
+
+    @rule(me=who, which=index, latest=st.booleans(), at_once=st.booleans())
+    def put_store_back(self, me: Address, which: int, latest: bool, at_once: bool) -> None:
+        """Put a store back; at once it is opened as restored, or the app runs on."""
+        person = self.people[me]
+        if person.copies and len(person.losses) < MAX_RESTORES:
+            copy = person.copies[-1 if latest else which % len(person.copies)]
+            epoch = person.epoch
+            person.put_back(copy)
+            # Who has not seen that it had come further cannot tell: then the user has to say so.
+            seen = min(hand.sight.sure for hand in person.hands)
+            if at_once or seen < epoch or copy.epoch == epoch:
+                self._restart(person)
+
+    @rule(
+        first=who,
+        second=who,
+        meanwhile=st.lists(st.sampled_from(MEANWHILE), min_size=1, max_size=4),
+        at_once=st.booleans(),
+        after=st.sampled_from(("send", "receive", "stale")),
+    )
+    def lose_part(
+        self, first: Address, second: Address, meanwhile: list[str], at_once: bool, after: str
+    ) -> None:
+        """Put a store back to what it was before some things were done."""
+        if first != second:
+            self.talk(first, second)
+            self.copy_store(first)
+            for what in meanwhile:
+                self._go_on(first, second, what)
+            self.put_store_back(first, 0, latest=True, at_once=at_once)
+            if after == "send":
+                self.send(first, second, 1)
+            else:
+                self.send(second, first, 1)
+                self.receive(first, 1, 0)
+            if after == "stale":
+                self.confirm_stale(first)
+
+    def _go_on(self, me: Address, other: Address, what: str) -> None:
+        if what == "send":
+            self.send(me, other, 1)
+        elif what == "get":
+            self.send(other, me, 1)
+            self.receive(me, 100, 0)
+        elif what == "heal":
+            self.heal(other, me, 5)
+        elif what == "wait":
+            self.backend.down_for |= {other}
+            self.send(me, other, 1)
+            self.backend.down_for -= {other}
+        else:
+            self.talk(other, me)
+
+    @rule(
+        first=who,
+        second=who,
+        by=st.sampled_from(TOO_HIGH),
+        what=st.lists(st.sampled_from(MEANWHILE), max_size=3),
+    )
+    def be_lied_to(self, first: Address, second: Address, by: int, what: list[str]) -> None:
+        """Write and receive, while the back end tells that more was seen; then start again."""
+        if first != second:
+            self.tell_too_high_epochs(first, by, is_true=False)
+            for each in what:
+                self._go_on(first, second, each)
+            self.tell_too_high_epochs(first, by, is_true=True)
+            self.restart(first)
+            self._go_on(first, second, "talk")
+
+    @rule(me=who)
+    def confirm_stale(self, me: Address) -> None:
+        """Confirm what was handed over before a store was put back."""
+        person = self.people[me]
+        if person.stale:
+            self._do(person, person.confirm_stale)
 
     @rule(me=who, which=index, accept=st.booleans())
     def decide(self, me: Address, which: int, accept: bool) -> None:
@@ -314,7 +483,16 @@ class ClientMachine(BackendRules):
         self.world.points.disarm()
         self.backend.be_honest()
         for me in self.people.values():
+            if me.put_back_to is not None or me.hand.sight.told > me.epoch:
+                me.restart()
             self._register(me)
+            if self.backend.known_epoch(me.address) > me.epoch:
+                # It was not told how far it had come when it was opened as restored.
+                assert me.losses
+                me.back_up()
+                me.put_back(me.copies[-1])
+                me.restart()
+                self._register(me)
         self._come_to_rest()
         self._check(decided=False)
         for _ in range(MAX_ROUNDS):
@@ -353,7 +531,9 @@ class ClientMachine(BackendRules):
             for contact, key in list(me.decisions(PEOPLE)):
                 is_true = key == self.people[contact].device.identity_key
                 known = me.device.remote_identity(contact)
-                assert known is not None
+                if known is None:
+                    assert me.losses  # in which it was
+                    continue
                 if not is_true or known.pending_key or known.identity_key != key:
                     decided |= me.decide(contact, key, accept=is_true)
         return decided
@@ -371,7 +551,8 @@ class ClientMachine(BackendRules):
             if not mail.sender.is_gone:
                 account = Account(mail, self.people[mail.recipient], self.backend)
                 assert account.is_settled(decided=decided), account
-                assert not mail.replaced or mail.message_id in mail.sender.dropped
+                is_told = mail.message_id in mail.sender.dropped
+                assert is_told or all(map(mail.sender.forgot, mail.given_up))
 
 
 class ClientsOnDisk(ClientMachine):

@@ -5,7 +5,8 @@ import pytest
 
 from e2ecross import Address, Envelope, MessageKind
 from e2ecross.state.in_flight import IN_FLIGHT, file_all, put_in_flight, remove_sent
-from e2ecross.state.outbox import Lane, LaneName, Waiting, list_lane, put_envelope, walk_turns
+from e2ecross.state.outbox import Lane, LaneName, Waiting, list_lane, put_envelope
+from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.state.queue import ENDS_ROW, number_row
 from e2ecross.stores import MemoryStore, Table, Transaction
 from tests.support.devices import ANA, BUDI, TOKO, SpyStore
@@ -32,7 +33,7 @@ def test_what_has_left_is_forgotten_without_a_trace_but_the_end_of_the_queue() -
         waiting = put_in_flight(tx, envelope_of(1))
         assert (waiting.lane, waiting.message_id) == (MESSAGES, envelope_of(1).message_id)
         assert waiting.envelope == envelope_of(1)
-        assert list(walk_turns(tx)) == []
+        assert list_lanes(tx) == []
     assert sum(spy.writes.values()) == 2
     spy.forget()
     with spy.transaction() as tx:

@@ -118,14 +118,6 @@ def test_two_queues_of_one_table_do_not_meet() -> None:
         assert not other.was_given(tx, 2)
 
 
-def test_an_end_that_contradicts_itself_is_a_damaged_store() -> None:
-    store = MemoryStore()
-    with store.transaction() as tx:
-        tx.put(Table.INBOX, b"", ENDS_ROW, encode_queue_end(0))
-        with pytest.raises(RecordCorrupted, match="a queue record contradicts itself"):
-            QUEUE.append(tx, b"")
-
-
 def calls(spy: SpyStore, after: int, most: int) -> int:
     spy.forget()
     with spy.transaction() as tx:
@@ -202,19 +194,26 @@ class Unreadable(ValuesAsBytes):
     def __init__(self, inner: Transaction, *numbers: int) -> None:
         self.inner = inner
         self.rows = {number_row(number) for number in numbers}
+        self.tells_row = True
 
     def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
         if row in self.rows:
-            raise RecordCorrupted("does not open")
+            raise self.error(row)
         return self.inner.get(table, partition, row)
 
     def list(
         self, table: Table, partition: bytes, *, limit: int, after: bytes
     ) -> list[tuple[bytes, bytes]]:
         found = self.inner.list(table, partition, limit=limit, after=after)
-        if any(row in self.rows for row, _ in found):
-            raise RecordCorrupted("does not open")
+        for row, _ in found:
+            if row in self.rows:
+                raise self.error(row)
         return found
+
+    def error(self, row: bytes) -> RecordCorrupted:
+        error = RecordCorrupted("does not open")
+        error.row = row if self.tells_row else None
+        return error
 
 
 def test_a_row_that_does_not_open_comes_as_an_empty_one() -> None:
@@ -222,8 +221,38 @@ def test_a_row_that_does_not_open_comes_as_an_empty_one() -> None:
         for n in range(1, 7):
             QUEUE.append(tx, b"%d" % n)
         QUEUE.remove(tx, 2)
-        broken = cast("Transaction", Unreadable(tx, 1, 4, 6))
+        unreadable = Unreadable(tx, 1, 4, 6)
+        broken = cast("Transaction", unreadable)
         assert [*QUEUE.walk(broken)] == [(1, b""), (3, b"3"), (4, b""), (5, b"5"), (6, b"")]
-        tx.delete(QUEUE.table, QUEUE.partition, ENDS_ROW)
-        with pytest.raises(RecordCorrupted, match="behind the end"):
+        unreadable.tells_row = False  # then nobody can go on behind it
+        with pytest.raises(RecordCorrupted, match="does not open"):
             list(QUEUE.walk(broken))
+
+
+@pytest.mark.parametrize("damage", ["no record", "gone", "contradicts itself"])
+def test_without_the_end_numbers_go_on_far_above_all_that_may_have_been_given(damage: str) -> None:
+    store = MemoryStore()
+    fill(store, 300)
+    remove(store, *range(201, 301))
+    with store.transaction() as tx:
+        if damage == "gone":
+            tx.delete(Table.INBOX, b"", ENDS_ROW)
+        else:
+            record = b"\x01\xff" if damage == "no record" else encode_queue_end(0)
+            tx.put(Table.INBOX, b"", ENDS_ROW, record)
+        assert QUEUE.was_given(tx, 200)
+        assert QUEUE.was_given(tx, 300)
+        number = QUEUE.append(tx, b"new")
+        assert number > 2**40
+        assert QUEUE.append(tx, b"next") == number + 1
+    assert walked(store) == [*range(1, 201), number, number + 1]
+    assert walked(store, 300) == [number, number + 1]
+
+
+def test_numbers_that_are_skipped_are_given_to_nothing() -> None:
+    store = MemoryStore()
+    fill(store, 3)
+    with store.transaction() as tx:
+        QUEUE.skip_numbers(tx)
+        assert QUEUE.append(tx, b"new") > 2**40
+    assert walked(store)[:3] == [1, 2, 3]
