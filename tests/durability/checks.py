@@ -8,6 +8,7 @@ from e2ecross import Address
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.session_record import SessionRecord
 from e2ecross.state.context import require_device
+from e2ecross.state.in_flight import IN_FLIGHT
 from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.outbox import (
     TURNS,
@@ -25,6 +26,7 @@ from e2ecross.state.trust import find_identity
 from e2ecross.stores import Store, Table, Transaction
 from e2ecross.wire.queue_records import (
     InboxNotice,
+    OutboxRecord,
     decode_arrival,
     decode_inbox_item,
     decode_queue_end,
@@ -169,6 +171,8 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
         if partition.startswith(TURNS):
             queue = _queue(tables[Table.OUTBOX], partition)
             rows |= {Place(partition, number_row(turn)) for turn in queue}
+            if partition == IN_FLIGHT:
+                waiting |= {OutboxRecord.decode(data).message_id.hex() for data in queue.values()}
             ends.add(Place(partition, ENDS_ROW))
     kinds = [(name, kind) for name in LaneName for kind in TurnKind]
     for turn, lane in (found for each in kinds for found in walk_turns_of(tx, *each)):

@@ -16,7 +16,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from e2ecross import Address, Client, Device, Message, Notice, Policy, Text
+from e2ecross import Address, Client, Device, Message, Notice, Policy, Sent, Text
 from e2ecross.crypto.cipher import cbc_encrypt
 from e2ecross.errors import DeviceExists, NoDevice, UnknownRecipient
 from e2ecross.protocol import ratchet
@@ -101,8 +101,11 @@ class Child:
         for recipient, message_id, text in order.retry:
             self._send(recipient, message_id, text)
         for _ in range(order.steps):
-            if order.peers and self._random.random() < 0.6:
+            kind = self._random.random()
+            if order.peers and kind < 0.4:
                 self._send(self._random.choice(order.peers))
+            elif order.peers and kind < 0.6:
+                self._send_many()
             else:
                 self._receive(self._random.choice((1, 3, 100)))
         while not order.steps and self._receive(100):
@@ -136,6 +139,22 @@ class Child:
             return
         self._killer.reach("after send")
         self._journal.note("sent", **facts)
+
+    def _send_many(self) -> None:
+        """The same to everybody, under one id."""
+        message_id = self._random.randbytes(16)
+        text = f"{message_id.hex()} {'x' * self._random.randrange(400)}"
+        peers = self._order.peers
+        for peer in peers:
+            facts = {"sender": self._order.device, "id": message_id.hex(), "to": peer}
+            self._journal.note("intent", text=text, **facts)
+        recipients = [Address.parse(peer) for peer in peers]
+        results = self._client.send_many(recipients, Text(text), message_id=message_id)
+        self._killer.reach("after send")
+        for peer, result in zip(peers, results, strict=True):
+            assert isinstance(result, (Sent, UnknownRecipient)), result
+            what = "sent" if isinstance(result, Sent) else "refused"
+            self._journal.note(what, id=message_id.hex(), to=peer)
 
     def _receive(self, limit: int) -> bool:
         items = self._client.receive(limit)

@@ -104,7 +104,7 @@ class World:
         self._reader = JournalReader(directory / "journal")
         self._round = 0
         self._notes: dict[str, list[Note]] = defaultdict(list)
-        self._open_sends: dict[str, dict[str, tuple[str, str, str]]] = defaultdict(dict)
+        self._open_sends: dict[str, dict[tuple[str, str], tuple[str, str, str]]] = defaultdict(dict)
         self._met: set[tuple[str, str]] = set()
         self._in_outboxes: set[str] = set()
 
@@ -168,11 +168,11 @@ class World:
         self._notes[note["what"]].append(note)
         if note["what"] == "intent":
             sender, to, message_id = note["sender"], note["to"], note["id"]
-            self._open_sends[sender][message_id] = (to, message_id, note["text"])
+            self._open_sends[sender][message_id, to] = (to, message_id, note["text"])
             self._met |= {(sender, to), (to, sender)}
         elif note["what"] in ("sent", "refused"):
             for sends in self._open_sends.values():
-                sends.pop(note["id"], None)
+                sends.pop((note["id"], note["to"]), None)
 
     def _drain(self) -> None:
         """Let everybody go on in peace until nothing is on its way."""
@@ -268,12 +268,13 @@ class World:
         Two processes of one device may show the same message at once, one of them unflagged;
         that one need not be the first.
         """
-        last: dict[str, int] = {}
-        unflagged: Counter[str] = Counter()
+        last: dict[tuple[str, str], int] = {}
+        unflagged: Counter[tuple[str, str]] = Counter()
         for note in self._notes["handed"]:
-            before = last.setdefault(note["id"], note["round"])
+            copy = note["id"], note["at"]
+            before = last.setdefault(copy, note["round"])
             assert note["again"] or before == note["round"]
-            unflagged[note["id"]] += not note["again"]
+            unflagged[copy] += not note["again"]
             self._figures.handed_again += note["again"]
         assert max(unflagged.values(), default=0) <= 1
 
