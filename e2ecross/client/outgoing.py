@@ -221,9 +221,9 @@ def _encrypt(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | 
 
     With the first of each recipient that needs it a new session is started; the others use that.
     """
-    context, address = link.context, waiting.lane.recipient
+    context, address, is_repaired = link.context, waiting.lane.recipient, False
     before = read_identity(context, address)
-    for _ in range(_ATTEMPTS):
+    while True:
         try:
             fresh = waiting.fresh_session and address not in renewed
             ensure_session(link, address, fresh=fresh)
@@ -231,9 +231,9 @@ def _encrypt(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | 
                 renewed.add(address)
             return encrypt_waiting(context, waiting, before)
         except RecordCorrupted:
-            if not repair_sessions(context, address):
+            if is_repaired or not repair_sessions(context, address):
                 raise
-    return encrypt_waiting(context, waiting, before)
+            is_repaired = True
 
 
 def _settle(

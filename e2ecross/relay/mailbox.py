@@ -158,8 +158,8 @@ def forget_expired(
     """
     latest = now_ms + limits.remembered_ms
     connection.execute(
-        "UPDATE deposits SET forget_at_ms = ? WHERE (recipient, triple_sha256) IN (SELECT recipient,"
-        " triple_sha256 FROM deposits WHERE forget_at_ms > ? LIMIT ?)",
+        "UPDATE deposits SET forget_at_ms = ? WHERE (recipient, triple_sha256) IN"
+        " (SELECT recipient, triple_sha256 FROM deposits WHERE forget_at_ms > ? LIMIT ?)",
         (latest, latest, _FORGET_BATCH + envelopes),
     )
     connection.execute(

@@ -46,7 +46,7 @@ from e2ecross.state.context import require_device
 from e2ecross.state.epoch import read_epoch
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores import MemoryStore, Table
-from e2ecross.wire.exchange import UserKeys
+from e2ecross.wire.exchange import UserKeys, Waiting
 from tests.client.conversation import read, waiting
 from tests.support.devices import (
     ANA,
@@ -682,14 +682,15 @@ def drop_sessions(client: Client) -> None:
         [7],
         [(1,)],
         [(1, b"", b"")],
-        [(True, b"")],
-        [(1.5, b"")],
-        [("3", b"")],
-        [(None, b"")],
-        [(2**64, b"")],
-        [(1, "text")],
-        [(1, None)],
-        [(1, bytearray(b"x"))],
+        [(1, b"no envelope of a number")],
+        [Waiting(*cast("Any", (True, b"")))],
+        [Waiting(*cast("Any", (1.5, b"")))],
+        [Waiting(*cast("Any", ("3", b"")))],
+        [Waiting(*cast("Any", (None, b"")))],
+        [Waiting(*cast("Any", (2**64, b"")))],
+        [Waiting(*cast("Any", (1, "text")))],
+        [Waiting(*cast("Any", (1, None)))],
+        [Waiting(*cast("Any", (1, bytearray(b"x"))))],
     ],
 )
 def test_a_mailbox_that_is_none_is_an_error_of_the_back_end(
@@ -698,7 +699,7 @@ def test_a_mailbox_that_is_none_is_an_error_of_the_back_end(
     ana = make_client(ANA, backend)
     before = dump(ana.device._context.store)
     monkeypatch.setattr(backend, "fetch", lambda *_: answer)
-    with pytest.raises(BackendError, match="no mailbox"):
+    with pytest.raises(BackendError, match="answered fetch with no mailbox"):
         ana.receive()
     assert dump(ana.device._context.store) == before
 

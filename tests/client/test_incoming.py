@@ -7,15 +7,21 @@ import pytest
 
 from e2ecross import Client, Message, Policy, Text
 from e2ecross.address import Address
+from e2ecross.client.incoming import forget_what_is_gone
+from e2ecross.device.collecting import list_unacknowledged
+from e2ecross.errors import RecordCorrupted
+from e2ecross.state.inbox import note_arrival
 from e2ecross.stores import Table
 from e2ecross.wire.exchange import Waiting
-from tests.client.conversation import damage, meet, read, reinstalled
+from tests.client.conversation import damage, meet, read, reinstalled, shown, store_of
 from tests.support.devices import (
     ANA,
     BUDI,
     NOW_MS,
+    TOKO,
     BackendSimulator,
     FakeClock,
+    dump,
     make_client,
     new_bundle,
 )
@@ -103,3 +109,85 @@ def first_seen(ana: Client) -> int:
     known = ana.device.remote_identity(BUDI)
     assert known is not None
     return known.first_seen_at_ms
+
+
+# --- What a call leaves at the back end, and what is forgotten ------------------------------
+
+
+def note_arrivals(client: Client, *numbers: int) -> None:
+    """Take envelopes in, and be killed before the back end has heard of it."""
+    with store_of(client).transaction() as tx:
+        for number in numbers:
+            note_arrival(tx, number, b"")
+
+
+def forgets(client: Client, waiting: Sequence[int], monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers that are left when the back end has those envelopes."""
+
+    def fetch(_address: object, _token: object, limit: int, after: int) -> list[Waiting]:
+        return [Waiting(number, b"") for number in waiting if number > after][:limit]
+
+    link = client._way()
+    monkeypatch.setattr(link.backend._backend, "fetch", fetch)
+    forget_what_is_gone(link)
+    return list_unacknowledged(client.device._context)
+
+
+def test_numbers_that_the_back_end_has_no_more_are_forgotten(
+    backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = make_client(ANA, backend)
+    note_arrivals(ana, 3, 5, 7, 9)
+    assert forgets(ana, [1, 5, 6], monkeypatch) == [5]
+    assert forgets(ana, [], monkeypatch) == []
+
+
+def test_what_stands_behind_a_full_page_may_still_be_there(
+    backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana = make_client(ANA, backend)
+    note_arrivals(ana, 2, 999, 1_500, 2_000)
+    there = [number for number in range(2, 3_000) if number != 999]
+    assert forgets(ana, there, monkeypatch) == [2, 1_500, 2_000]
+
+
+def test_endless_envelopes_of_a_damaged_contact_are_left_after_ten_thousand(
+    backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    budi.send(ANA, Text("halo"))
+    (data,) = backend.mailbox(ANA)
+    damage(ana, Table.REMOTE_IDENTITIES)
+    handed_out = 0
+
+    def fetch(_address: object, _token: object, limit: int, after: int) -> list[Waiting]:
+        nonlocal handed_out
+        handed_out += limit
+        assert handed_out <= 20_000
+        return [Waiting(after + n, data) for n in range(1, limit + 1)]
+
+    monkeypatch.setattr(backend, "fetch", fetch)
+    with pytest.raises(RecordCorrupted):
+        ana.receive(1)
+    assert 10_000 <= handed_out < 11_000  # a page more at most
+
+
+def test_what_was_taken_in_before_the_limit_was_reached_is_acknowledged(
+    backend: BackendSimulator,
+) -> None:
+    ana, budi, toko = (make_client(address, backend) for address in (ANA, BUDI, TOKO))
+    meet(ana, budi)
+    meet(ana, toko)
+    budi.send(ANA, Text("cannot be read"))
+    for text in ("one", "two"):
+        toko.send(ANA, Text(text))
+    (where,) = [
+        where
+        for where in dump(store_of(ana))
+        if where[0] is Table.REMOTE_IDENTITIES and BUDI.user.encode() in where[1]
+    ]
+    with store_of(ana).transaction() as tx:
+        tx.put(*where, b"\x01\xff")
+    assert shown(ana.receive(1)) == ["one"]
+    assert [envelope.sender for envelope in backend.waiting(ANA)] == [BUDI, TOKO]

@@ -4,10 +4,10 @@
 import pytest
 
 from e2ecross import Client, Delivery, Message, Text
-from e2ecross.errors import BackendError
+from e2ecross.errors import BackendError, MailboxFull
 from e2ecross.state.context import require_device
 from e2ecross.state.epoch import read_epoch
-from tests.client.conversation import forget_sessions, meet, read, store_of, waiting
+from tests.client.conversation import forget_sessions, meet, promise, read, store_of, waiting
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -88,3 +88,23 @@ def test_a_full_mailbox_holds_up_nothing_that_waits_behind_it() -> None:
     assert read(budi) == ["fills the mailbox"]
     ana.maintain()
     assert read(budi) == ["waits"]
+
+
+def test_who_is_told_by_an_exception_that_a_mailbox_is_full_gets_no_notice_too() -> None:
+    """What stands before it is tried alone, and the mailbox has no room for that."""
+    backend = BackendSimulator(capacity=1)
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    ana.send(BUDI, Text("fills the mailbox"))
+    backend.unreachable = True
+    (promised,) = promise(ana, BUDI, "waits")
+    backend.unreachable = False
+    ana.maintain()
+    with pytest.raises(MailboxFull):
+        ana.send(BUDI, Text("taken back"), message_id=MESSAGE_ID)
+    assert [item.message_id for item in ana.pending()] == [promised]
+    assert read(ana) == []
+    assert read(budi) == ["fills the mailbox"]
+    ana.maintain()
+    assert read(budi) == ["waits"]
+    ana.send(BUDI, Text("another text under the same id"), message_id=MESSAGE_ID)
+    assert read(budi) == ["another text under the same id"]

@@ -260,7 +260,8 @@ def test_send_does_not_wait_for_ever_for_what_the_user_has_to_decide(
     for text, message_id in (("one", one), ("three", None)):
         with pytest.raises(UntrustedIdentity) as caught:
             ana.send(BUDI, Text(text), message_id=message_id)
-        assert caught.value.identity_key == new.device.identity_key
+        key = new.device.identity_key
+        assert (caught.value.address, caught.value.identity_key) == (BUDI, key)
     assert len(ana.pending()) == 2
 
 

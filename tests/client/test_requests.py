@@ -3,7 +3,7 @@
 
 import pytest
 
-from e2ecross import Client, Envelope, Policy, RetryRequest, Text
+from e2ecross import Client, Envelope, FailedMessage, Policy, RetryRequest, Text
 from e2ecross.errors import BackendError
 from e2ecross.state.outbox import LaneName, put_request
 from e2ecross.state.retry_budget import BUDGET
@@ -165,3 +165,21 @@ def test_a_stranger_counts_once_among_those_asked_in_a_day(
     ana.maintain()
     assert read(toko) == []
     assert read(ana) == ["0", "1", "2", "3", "4"]
+
+
+def test_a_contact_who_is_asked_for_a_message_does_not_become_a_stranger(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    """Of strangers fewer are asked, and the app is not told that the message may still come."""
+    ana, budi = pair
+    for _ in range(2):
+        budi.send(ANA, Text("damaged"))
+        backend.rewrite(ANA, len(backend.mailbox(ANA)) - 1, damaged)
+        (failure,) = ana.receive()
+        assert isinstance(failure, FailedMessage)
+        assert failure.retrying
+        ana.confirm([failure])
+        known = ana.device.remote_identity(BUDI)
+        assert known is not None
+        assert known.asked_at_ms == 0
+    assert len(backend.waiting(BUDI)) == 2

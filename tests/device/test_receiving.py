@@ -353,6 +353,17 @@ def test_a_message_for_another_address_under_our_keys_is_caught() -> None:
     assert dump(budi._context.store) == before
 
 
+def test_a_first_message_says_between_whom_it_is_where_accounts_are_uuids() -> None:
+    ana = make_device(Address("messenger", "0e0b3a5c-7d1f-4c2a-9b6e-5f4d3c2b1a09"))
+    budi = make_device(Address("messenger", "f1e2d3c4-b5a6-4978-8899-aabbccddeeff"))
+    start(ana, budi, kyber=True)
+    kind, data = ana.encrypt_raw(budi.address, b"from ana")
+    for other in (replace(ana.address, device=2), ANA):
+        with pytest.raises(AuthenticationFailed):
+            budi.decrypt_raw(other, kind, data)
+    assert budi.decrypt_raw(ana.address, kind, data) == b"from ana"
+
+
 def wrapper(envelope: Envelope) -> wire_pb2.PreKeySignalMessage:
     return wire_pb2.PreKeySignalMessage.FromString(envelope.ciphertext[1:])
 

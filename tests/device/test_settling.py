@@ -1,16 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
 """What becomes of what waits in the outbox."""
 
-from e2ecross import Device, Notice, NoticeKind, RetryRequest, Text
+import pytest
+
+from e2ecross import Device, Envelope, MessageKind, Notice, NoticeKind, Policy, RetryRequest, Text
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.posting import Outgoing, find_posted, post_messages
-from e2ecross.device.settling import Result, hold_for_decision, settle, take_back
+from e2ecross.device.posting import Outgoing, find_posted, post_messages, read_held_key
+from e2ecross.device.settling import Result, give_up, hold_for_decision, settle, take_back
+from e2ecross.errors import InvalidArgument
 from e2ecross.state.inbox import walk_inbox
-from e2ecross.state.outbox import Lane, LaneName, Waiting, list_lane, put_request
-from tests.support.devices import ANA, BUDI, MESSAGE_ID, dump, make_device, start
+from e2ecross.state.outbox import (
+    Lane,
+    LaneName,
+    Waiting,
+    list_lane,
+    put_envelope,
+    put_request,
+    put_resend,
+)
+from e2ecross.state.sent import keep_sent, was_sent
+from tests.support.devices import ANA, BUDI, MESSAGE_ID, NOW_MS, dump, introduce, make_device, start
 
 LANE = Lane(LaneName.REQUESTS, BUDI)
 KEYS = [make_device(BUDI, seed=seed).identity_key for seed in ("one", "another")]
+
+
+def told(device: Device) -> list[tuple[tuple[bytes, ...], str]]:
+    """Messages that the app was told of, and why they will not arrive."""
+    context = device._context
+    with context.store.transaction() as tx:
+        items = [item for _, item in walk_inbox(context, tx)]
+    return [(item.messages, item.code) for item in items if isinstance(item, Notice)]
 
 
 def held(device: Device) -> list[bytes]:
@@ -59,3 +79,32 @@ def test_what_a_lane_waits_for_is_said_once_for_each_key() -> None:
     for key in (KEYS[0], KEYS[0], KEYS[1], KEYS[1]):
         hold_for_decision(context, LANE, key)
     assert held(device) == KEYS
+
+
+def test_what_nothing_waits_in_waits_for_no_key() -> None:
+    assert read_held_key(make_device(ANA)._context, LANE) == b""
+
+
+def test_what_two_threads_give_up_is_told_once() -> None:
+    context = (device := make_device(ANA))._context
+    lane = Lane(LaneName.MESSAGES, BUDI)
+    with context.store.transaction() as tx:
+        put_envelope(tx, Envelope(MESSAGE_ID, ANA, BUDI, MessageKind.SIGNAL, b"data"))
+        (waiting,) = list_lane(tx, lane)
+    for _ in range(2):
+        with context.store.transaction() as tx:
+            give_up(context, tx, waiting, "expired")
+    assert told(device) == [((MESSAGE_ID,), "expired")]
+
+
+def test_the_id_of_a_message_that_was_given_up_after_it_had_left_is_not_taken_again() -> None:
+    context = (device := make_device(ANA))._context
+    introduce(device, make_device(BUDI))
+    with context.store.transaction() as tx:
+        keep_sent(tx, Policy(), BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+        put_resend(tx, BUDI, MESSAGE_ID)
+        (waiting,) = list_lane(tx, LANE)
+        give_up(context, tx, waiting, "expired")
+    assert told(device) == [((MESSAGE_ID,), "expired")]
+    with context.store.transaction() as tx, pytest.raises(InvalidArgument, match="not delivered"):
+        was_sent(tx, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)

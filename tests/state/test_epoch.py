@@ -334,6 +334,26 @@ def test_a_refused_transaction_is_rolled_back_and_leaves_the_store_free(
         assert read_epoch(tx) > 0
 
 
+def test_the_error_says_how_far_the_store_is_behind() -> None:
+    ana, _, _ = rolled_back()
+    seen, there = ana._context.watch.seen, epoch_of(ana)
+    assert seen > there
+    with pytest.raises(RestoredStore, match=rf"knows {seen} operations.* its store only {there}:"):
+        ana.encrypt(BUDI, Text("not sent"))
+
+
+def test_a_store_that_is_as_if_no_operation_had_been_is_an_older_one() -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    copy = take_copy(ana._context.store)
+    bundle = new_bundle(budi)
+    assert epoch_of(ana) == 0
+    ana.start_session(bundle)
+    assert epoch_of(ana) == 1
+    put_back(ana._context.store, copy)
+    with pytest.raises(RestoredStore, match=r"knows 1 operations.* its store only 0:"):
+        ana.start_session(bundle)
+
+
 def test_what_only_this_device_has_committed_is_noticed_without_any_help() -> None:
     """A fresh object knows nothing of it: that is what back end and witness are for."""
     ana, _, _ = rolled_back()

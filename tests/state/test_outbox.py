@@ -38,7 +38,7 @@ from e2ecross.state.outbox import (
     replace_waiting,
     walk_turns_of,
 )
-from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.outbox_repair import list_lanes, repair_lane
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, Store, Table, Transaction
 from e2ecross.wire.content import RetryRequest
@@ -338,6 +338,19 @@ def test_a_damaged_row_is_encrypted_anew_and_stops_nobody(
     assert texts(budi) == ["halo"]
 
 
+def test_a_damaged_row_whose_message_nobody_knows_is_forgotten_alone() -> None:
+    store = MemoryStore()
+    fill(store, 3)
+    with store.transaction() as tx:
+        record = OutboxRecord(b"no envelope", MESSAGE_ID).encode()
+        tx.put(Table.OUTBOX, MESSAGES.partition, number_row(2), record)
+        tx.delete(Table.OUTBOX, MESSAGES.partition, (2).to_bytes(16))
+        (lost,) = repair_lane(tx, MESSAGES)
+        assert lost.message_id == b""
+        assert ids(list_lane(tx, MESSAGES)) == [1, 3]
+        assert repair_lane(tx, MESSAGES) == []
+
+
 # --- What it costs --------------------------------------------------------------------------
 
 
@@ -368,6 +381,21 @@ _CALLS: dict[str, Callable[[Transaction, Sequence[Waiting]], object]] = {
 @pytest.mark.parametrize("name", _CALLS)
 def test_what_a_call_costs_does_not_depend_on_what_waits(name: str) -> None:
     assert costs(10, _CALLS[name]) == costs(2_000, _CALLS[name]) <= 12
+
+
+def test_what_has_left_a_lane_makes_nothing_longer() -> None:
+    found = []
+    for gone in (5, 300):
+        spy = SpyStore(MemoryStore())
+        waiting = fill(spy, gone + 2)
+        with spy.transaction() as tx:
+            for item in waiting[:gone]:
+                remove_waiting(tx, item)
+            spy.forget()
+            assert list_lane(tx, MESSAGES, 1)
+            assert remove_waiting(tx, waiting[gone])
+        found.append(len(spy.operations))
+    assert found[0] == found[1] <= 12
 
 
 @pytest.mark.parametrize("recipient", [BUDI, TOKO])

@@ -94,6 +94,14 @@ def test_a_stranger_gets_one_new_session_a_day_and_several_requests_in_it() -> N
     assert request(ana, BUDI, 3, NOW_MS + DAY_MS) is Request.IN_NEW_SESSION
 
 
+def test_a_stranger_whose_key_is_not_known_yet_gets_no_second_new_session() -> None:
+    """The first request still waits for a bundle: nothing is known of whom it is for but that."""
+    ana = make_device(ANA)
+    asked_for = [request(ana, BUDI, n, NOW_MS + n) for n in range(3)]
+    assert asked_for == [Request.IN_NEW_SESSION, *[Request.IN_SAME_SESSION] * 2]
+    assert request(ana, BUDI, 3, NOW_MS + DAY_MS) is Request.IN_NEW_SESSION
+
+
 def test_each_request_to_somebody_of_whom_something_was_read_goes_in_a_new_session() -> None:
     ana = make_device(ANA)
     introduce(ana, make_device(TOKO))

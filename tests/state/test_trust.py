@@ -24,6 +24,7 @@ from e2ecross.errors import (
     RecordCorrupted,
     UnsupportedVersion,
     UntrustedIdentity,
+    VersionDowngrade,
 )
 from e2ecross.state.context import address_key
 from e2ecross.state.trust import (
@@ -643,3 +644,16 @@ def test_a_key_that_comes_with_a_message_is_dated_by_the_clock() -> None:
     assert identity.first_seen_at_ms == clock.now_ms
     with pytest.raises(InvalidArgument, match=r"^address must"):
         ana.session_info("instagram:budi")  # type: ignore[arg-type]
+
+
+def test_a_new_key_does_not_make_an_older_version_of_the_protocol_acceptable() -> None:
+    """Else whoever brings up another key could also take out its post-quantum keys."""
+    ana, old, new = make_device(ANA), make_device(BUDI), reinstalled(BUDI)
+    introduce(ana, old, kyber=True)
+    with pytest.raises(UntrustedIdentity):
+        start(ana, new, kyber=True)
+    ana.accept_identity(BUDI, new.identity_key)
+    with pytest.raises(VersionDowngrade, match="version 3"):
+        start(ana, new)
+    start(ana, new, kyber=True)
+    say(ana, new, "with them")
