@@ -130,6 +130,7 @@ def forgets(client: Client, waiting: Sequence[int], monkeypatch: pytest.MonkeyPa
     link = client._way()
     monkeypatch.setattr(link.backend._backend, "fetch", fetch)
     forget_what_is_gone(link)
+    client.confirm([])  # they go with the next commit
     return list_unacknowledged(client.device._context)
 
 
