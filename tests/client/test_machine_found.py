@@ -33,6 +33,7 @@ from tests.properties.hostile_backend import false_bundle
 from tests.support.devices import (
     ANA,
     BUDI,
+    DAY_MS,
     BackendSimulator,
     FakeClock,
     make_client,
@@ -320,3 +321,19 @@ def test_two_who_cannot_read_each_other_do_not_ask_for_ever() -> None:
     assert not backend.mailbox(BUDI)
     clients[0].send(BUDI, Text("now"))
     assert _texts(clients[1].receive()) == ["now"]
+
+
+def test_a_copy_that_is_asked_for_when_its_message_is_not_kept_any_more_is_told() -> None:
+    """Rule B: it was asked for under the id of the copy, and nobody knew which message that was."""
+    backend, clock = Backend(), FakeClock()
+    ana = make_client(ANA, backend, clock=clock)
+    budi = make_client(BUDI, backend, clock=clock)
+    _meet(ana, budi)
+    ana.send(BUDI, Text("two"), message_id=_id(2))
+    for days in (5, 3):
+        backend.rewrite(BUDI, 0, _damaged)
+        assert [type(item) for item in budi.receive()] == [FailedMessage]
+        clock.advance(days * DAY_MS)
+        told = ana.receive()
+    assert _named(told, NoticeKind.NOT_DELIVERED) == {_id(2)}
+    assert backend.mailbox(BUDI) == []

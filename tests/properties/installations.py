@@ -279,7 +279,7 @@ class Installation:
         self.hands = [Hand(device, Client(device, self.backend), Sight())]
         if copy is not None:
             self.put_back_to = None
-            self.backend.note_restored(self.address)
+            self.backend.note_new_prekeys(self.address)
             self._expect(copy)
 
     def switch(self, *, same_device: bool) -> None:

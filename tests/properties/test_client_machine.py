@@ -145,6 +145,7 @@ class ClientMachine(BackendRules):
             *(partial(self.world.open_store, name), self.world.points, self._note_message),
         )
         self.installations.append(me)
+        self.backend.note_new_prekeys(address)
         self.people[address] = me
         self._register(me)
 
