@@ -192,7 +192,7 @@ class ClientMachine(BackendRules):
         self.backend.told = heard
         sight.seen = max(sight.seen, before, me.epoch)
         if isinstance(outcome.error, RestoredStore):
-            assert max(sight.seen, sight.told) > me.epoch, outcome.error
+            assert max(sight.seen, sight.told) > before, outcome.error
         if isinstance(outcome.error, NotRegistered):
             self._register(me)
         return outcome
