@@ -78,7 +78,7 @@ def restore_device(context: Context, witness_epoch: int) -> None:
                 restored_epoch=restored_epoch,
             ),
         )
-        leave_receipts_behind(tx)
+        leave_receipts_behind(context, tx)
         _renew_outbox(context, tx, now_ms)
         set_epoch(tx, restored_epoch)
 

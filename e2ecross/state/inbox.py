@@ -170,9 +170,9 @@ def confirm_in_inbox(context: Context, tx: Transaction, receipts: Iterable[Recei
         _ITEMS.remove(tx, receipt.number)
 
 
-def leave_receipts_behind(tx: Transaction) -> None:
+def leave_receipts_behind(context: Context, tx: Transaction) -> None:
     """Let no receipt of an item that was lost with a part of the store close another item."""
-    _ITEMS.skip_numbers(tx)
+    _ITEMS.skip_numbers(tx, context.entropy)
 
 
 def receipt_of(item: object) -> Receipt:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from e2ecross.crypto.entropy import EntropySource
 from e2ecross.errors import RecordCorrupted
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.queue_records import decode_queue_end, encode_queue_end
@@ -24,7 +25,9 @@ _MAX_AHEAD: Final = 64
 """Rows that a walk reads at once, when it has come that far."""
 _SKIPPED: Final = 2**40
 """Numbers that may have been given and are not known: more than a device gives in all its life, and
-there is room for 2^24 times as many."""
+there is room for 2^23 times as many."""
+_STEP_BYTES: Final = 5
+"""Of a random number that is added to them when it is known that some are not known."""
 _END: Final = Codec(encode_queue_end, decode_queue_end)
 
 
@@ -47,9 +50,13 @@ class Queue:
         tx.put_value(self.table, self.partition, ENDS_ROW, number + 1, _END)
         return number
 
-    def skip_numbers(self, tx: Transaction) -> None:
-        """Give numbers far above all before: some may have been given that are not known here."""
-        number = self._next_number(tx) + _SKIPPED
+    def skip_numbers(self, tx: Transaction, entropy: EntropySource) -> None:
+        """Give numbers far above all before: some may have been given that are not known here.
+
+        How far is random: from one copy of a store the same step may be made more than once.
+        """
+        step = _SKIPPED + int.from_bytes(entropy.bytes(_STEP_BYTES))
+        number = self._next_number(tx) + step
         tx.put_value(self.table, self.partition, ENDS_ROW, number, _END)
 
     def get(self, tx: Transaction, number: int) -> bytes | None:

@@ -44,6 +44,7 @@ __all__ = [
     "is_known_id",
     "keep_other_id",
     "keep_sent",
+    "original_id",
     "was_sent",
 ]
 
@@ -160,6 +161,15 @@ def find_kept(
     return KeptMessage(
         recipient, message_id, record.sent_at_ms, content, record.resends, record.identity_key
     )
+
+
+def original_id(
+    tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
+) -> bytes:
+    """Return the id of the message that went under an id (16 bytes), also when it is not kept."""
+    found = _shelf(policy).find(tx, _row(recipient, message_id), now_ms)
+    other = b"" if found is None else SentRecord.decode(found.record).original_id
+    return other or message_id
 
 
 def forget_kept(

@@ -33,6 +33,7 @@ from tests.properties.hostile_backend import false_bundle
 from tests.support.devices import (
     ANA,
     BUDI,
+    DAY_MS,
     BackendSimulator,
     FakeClock,
     make_client,
@@ -227,27 +228,29 @@ def test_a_rejected_key_takes_no_request_with_it() -> None:
     assert _texts(ana.receive()) == ["two"]
 
 
-def test_an_item_of_the_lost_part_of_a_store_closes_no_other() -> None:
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_item_of_the_lost_part_of_a_store_closes_no_other(times: int) -> None:
     """Rule P: its number was given a second time, and what came under it was never shown."""
     backend, store = Backend(), MemoryStore()
     ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
     _meet(ana, budi)
-    copy = take_copy(store)
-    budi.send(ANA, Text("one"))
-    items = ana.receive()
-    put_back(store, copy)
-    ana = Client(Device.open(store, clock=FakeClock(), restored=True), backend)
-    ana.confirm(ana.receive())  # the notice that it was restored
+    copy, old = take_copy(store), list[InboxItem]()
+    for _ in range(times):  # from one copy each time
+        budi.send(ANA, Text("lost"))
+        budi.receive()
+        old += ana.receive()
+        put_back(store, copy)
+        ana = Client(Device.open(store, clock=FakeClock(), restored=True), backend)
+    budi.receive()
     budi.send(ANA, Text("two"))
-    budi.receive()
-    handed = ana.receive()
-    budi.receive()
-    handed += ana.receive()
-    assert _texts(handed) == ["two"]
-    with suppress(InvalidArgument):
-        ana.confirm(items)
-    again = Client(ana.device, backend)
-    assert _texts(again.receive()) == ["two"]
+    handed = [item for _ in range(3) for item in (*ana.receive(), *budi.receive())]
+    assert "two" in _texts(handed)
+    for item in old:
+        with suppress(InvalidArgument):
+            ana.confirm([item])
+    again = Client(ana.device, backend).receive()
+    assert [item.kind for item in again if isinstance(item, Notice)] == [NoticeKind.RESTORED]
+    assert "two" in _texts(again)
 
 
 @pytest.mark.parametrize("error", [BackendRefused("no"), MailboxFull("full")])
@@ -318,3 +321,19 @@ def test_two_who_cannot_read_each_other_do_not_ask_for_ever() -> None:
     assert not backend.mailbox(BUDI)
     clients[0].send(BUDI, Text("now"))
     assert _texts(clients[1].receive()) == ["now"]
+
+
+def test_a_copy_that_is_asked_for_when_its_message_is_not_kept_any_more_is_told() -> None:
+    """Rule B: it was asked for under the id of the copy, and nobody knew which message that was."""
+    backend, clock = Backend(), FakeClock()
+    ana = make_client(ANA, backend, clock=clock)
+    budi = make_client(BUDI, backend, clock=clock)
+    _meet(ana, budi)
+    ana.send(BUDI, Text("two"), message_id=_id(2))
+    for days in (5, 3):
+        backend.rewrite(BUDI, 0, _damaged)
+        assert [type(item) for item in budi.receive()] == [FailedMessage]
+        clock.advance(days * DAY_MS)
+        told = ana.receive()
+    assert _named(told, NoticeKind.NOT_DELIVERED) == {_id(2)}
+    assert backend.mailbox(BUDI) == []

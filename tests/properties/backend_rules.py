@@ -23,7 +23,7 @@ PEOPLE = (ANA, BUDI, TOKO)
 METHODS = ("register", "publish", "epochs", "one_time_prekey_count", "fetch_bundle", "deposit",
            "deposit_all", "fetch", "acknowledge")  # fmt: skip
 
-TOO_HIGH = (1, 5, 10**6, 2**62)
+TOO_HIGH = (1, 5, 10**6, 2**63)
 
 who = st.sampled_from(PEOPLE)
 index = st.integers(0, 2**16)

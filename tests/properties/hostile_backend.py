@@ -191,8 +191,8 @@ class LyingBackend(BackendSimulator):
         recipient = fate.envelope.recipient
         return any((recipient, number) in self._useless for number in fate.prekey_ids)
 
-    def note_restored(self, address: Address) -> None:
-        """Note that an installation has replaced all of its prekeys, which nobody knows yet."""
+    def note_new_prekeys(self, address: Address) -> None:
+        """Note that whoever has an address has none of the prekeys that were published for it."""
         self._useless |= {(address, number) for number in self._ids.get(address, set())}
 
     def lose(self, address: Address, index: int) -> None:

@@ -183,13 +183,14 @@ class Installation:
             last item that said so.
         refused: messages that the policy has refused, because of the identity key that they came
             under, by sender and id.
+        rejected: identity keys that the user has rejected, by contact.
         dropped: ids that a `not_delivered` notice named.
         pending: ids that an `identity_pending` notice named.
         keys: of notices and failures, by contact: those that the user may have to decide about.
-        restored: ids that `restored` notices named.
         copies: of its store.
         losses: copies that it was put back to, and when.
         put_back_to: the last of them, as long as the store was not opened as restored.
+        unheard: number of the notice that says that it was restored, until it has come.
         stale: items that were handed over, and are not in the store any more.
     """
 
@@ -207,13 +208,14 @@ class Installation:
     hands: list[Hand] = field(default_factory=list)
     failed: dict[tuple[Address, bytes], bool] = field(default_factory=dict)
     refused: set[tuple[Address, bytes]] = field(default_factory=set)
+    rejected: set[tuple[Address, bytes]] = field(default_factory=set)
     dropped: set[bytes] = field(default_factory=set)
     pending: set[bytes] = field(default_factory=set)
     keys: list[tuple[Address, bytes]] = field(default_factory=list)
-    restored: set[bytes] = field(default_factory=set)
     copies: list[Copied] = field(default_factory=list)
     losses: list[tuple[Copied, int]] = field(default_factory=list)
     put_back_to: Copied | None = None
+    unheard: int | None = None
     stale: list[InboxItem] = field(default_factory=list)
     _noted: Noted = field(default_factory=lambda: Noted({}, set(), set(), {}))
     _handed: set[int] = field(default_factory=set)
@@ -277,7 +279,7 @@ class Installation:
         self.hands = [Hand(device, Client(device, self.backend), Sight())]
         if copy is not None:
             self.put_back_to = None
-            self.backend.note_restored(self.address)
+            self.backend.note_new_prekeys(self.address)
             self._expect(copy)
 
     def switch(self, *, same_device: bool) -> None:
@@ -333,7 +335,7 @@ class Installation:
         put_back(self.store, copy.rows)
         self.copies = self.copies[: self.copies.index(copy) + 1]
         self.losses.append((copy, self.backend.tick()))
-        self.put_back_to = copy
+        self.put_back_to, self.unheard = copy, None
         before, self._noted = self._noted, copy.noted.copy()
         self.stale += [
             item for number, item in before.seen.items() if number not in copy.noted.seen
@@ -354,26 +356,25 @@ class Installation:
     def _expect(self, copy: Copied) -> None:
         """What waited in a copy waits, or the app is told."""
         waits = {waiting.message_id for waiting in self.client.pending()}
-        old, new = (
-            [
-                notice_from_record(item, Receipt(b"", 0))
-                for (table, partition, row), data in sorted(rows.items())
-                if table is Table.INBOX and not partition and row
-                if isinstance(item := decode_inbox_item(data), InboxNotice)
-            ]
-            for rows in (copy.rows, take_copy(self.store))
-        )
-        new = new[len(old) :]
-        named = [set(each.messages) for each in new if each.kind is NoticeKind.RESTORED]
-        dropped = [set(each.messages) for each in new if each.kind is NoticeKind.NOT_DELIVERED]
-        if not named:  # it is what it was when it was restored before
-            named = [set()]
+        before = copy.rows.keys()
+        new = [
+            (place[2], notice_from_record(item, Receipt(b"", 0)))
+            for place, data in take_copy(self.store).items()
+            if place[:2] == (Table.INBOX, b"") and place[2] and place not in before
+            if isinstance(item := decode_inbox_item(data), InboxNotice)
+        ]
+        dropped = [set(each.messages) for _, each in new if each.kind is NoticeKind.NOT_DELIVERED]
+        named = set[bytes]()
+        for row, notice in new:
+            if notice.kind is NoticeKind.RESTORED:
+                named, self.unheard = set(notice.messages), int.from_bytes(row)
+        if self.unheard is None:  # it is what it was when it was restored before
             self.stale.clear()
             assert copy.is_restored, "a store was opened as restored, and nobody is told"
         gone = copy.pending - waits
         assert waits <= copy.pending
         assert gone <= set[bytes]().union(*dropped), "what waited is neither there nor told"
-        assert named[0] <= gone, "what waits is told as given up"
+        assert named <= gone, "what waits is told as given up"
 
     # --- The inbox --------------------------------------------------------------------------
 
@@ -410,6 +411,7 @@ class Installation:
 
     def require_nothing_owed(self) -> None:
         """All that was not confirmed before the last restart has come again."""
+        assert self.unheard is None, "nobody heard that a store was restored"
         owed = self._owed - self._noted.confirmed - self._noted.unsure
         assert owed <= self._handed, "an item that was not confirmed did not come again"
 
@@ -447,8 +449,8 @@ class Installation:
             self.pending |= set(notice.messages)
             contact = Address(notice.user.app, notice.user.user, notice.devices[0])
             self.keys.append((contact, notice.identity_key))
-        if notice.kind is NoticeKind.RESTORED:
-            self.restored |= set(notice.messages)
+        if receipt_of(notice).number == self.unheard:
+            self.unheard = None
 
     def decisions(self, contacts: Iterable[Address]) -> Iterator[tuple[Address, bytes]]:
         """What the user may decide about now: contacts, each with a key."""
@@ -465,6 +467,7 @@ class Installation:
                 self.device.accept_identity(contact, key)
             else:
                 self.device.reject_identity(contact, key)
+                self.rejected.add((contact, key))
         except E2ECrossError as error:
             if error.code in ("invalid_argument", "no_session"):
                 return False

@@ -144,6 +144,8 @@ class Account:
         if sender.token in fate.readers:
             if key in sender.refused:
                 return "request refused by policy"  # its user hears of it, and decides
+            if (reader.address, reader.device.identity_key) in sender.rejected:
+                return "request under a key that the user has rejected"
             is_misled = key in sender.failed and self.backend.was_misled(fate)
             return "request under keys that are gone" if is_misled else ""
         if fate.lost or fate.damaged:

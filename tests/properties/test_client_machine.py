@@ -145,6 +145,7 @@ class ClientMachine(BackendRules):
             *(partial(self.world.open_store, name), self.world.points, self._note_message),
         )
         self.installations.append(me)
+        self.backend.note_new_prekeys(address)
         self.people[address] = me
         self._register(me)
 
@@ -191,7 +192,7 @@ class ClientMachine(BackendRules):
         self.backend.told = heard
         sight.seen = max(sight.seen, before, me.epoch)
         if isinstance(outcome.error, RestoredStore):
-            assert max(sight.seen, sight.told) > me.epoch, outcome.error
+            assert max(sight.seen, sight.told) > before, outcome.error
         if isinstance(outcome.error, NotRegistered):
             self._register(me)
         return outcome

@@ -13,6 +13,7 @@ from e2ecross.stores import MemoryStore, Store, Table, Transaction
 from e2ecross.stores.base import ValuesAsBytes
 from e2ecross.wire.queue_records import encode_queue_end
 from tests.support.devices import SpyStore, Stores
+from tests.support.entropy import SeededEntropy
 
 QUEUE = Queue(Table.INBOX, b"")
 
@@ -250,9 +251,13 @@ def test_without_the_end_numbers_go_on_far_above_all_that_may_have_been_given(da
 
 
 def test_numbers_that_are_skipped_are_given_to_nothing() -> None:
-    store = MemoryStore()
-    fill(store, 3)
-    with store.transaction() as tx:
-        QUEUE.skip_numbers(tx)
-        assert QUEUE.append(tx, b"new") > 2**40
-    assert walked(store)[:3] == [1, 2, 3]
+    found = set()
+    for seed in range(20):  # from one state, as from one copy of a store
+        store = MemoryStore()
+        fill(store, 3)
+        with store.transaction() as tx:
+            QUEUE.skip_numbers(tx, SeededEntropy(str(seed)))
+            found.add(QUEUE.append(tx, b"new"))
+        assert walked(store)[:3] == [1, 2, 3]
+    assert len(found) == 20
+    assert 2**40 < min(found) < max(found) < 2**42

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An outbox with damaged rows: what is still known of it, and how it goes on."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from e2ecross import Address
+from e2ecross.errors import RecordCorrupted
+from e2ecross.state.outbox import (
+    TURNS,
+    Lane,
+    LaneName,
+    TurnKind,
+    block_lane,
+    list_lane,
+    put_envelope,
+    put_resend,
+    read_lane,
+)
+from e2ecross.state.outbox_repair import list_lanes, read_rows, rebuild_lane, repair_lane
+from e2ecross.state.queue import number_row
+from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
+from e2ecross.wire.envelope import Envelope, MessageKind
+from tests.support.devices import ANA, BUDI, MESSAGE_ID, STORE_KEY, TOKO, dump
+
+MESSAGES = Lane(LaneName.MESSAGES, BUDI)
+BAD = b"\x01\xff"
+
+
+def message_id(number: int) -> bytes:
+    return number.to_bytes(16)
+
+
+def fill(store: Store, count: int, recipient: Address = BUDI) -> None:
+    with store.transaction() as tx:
+        for number in range(1, count + 1):
+            put_envelope(
+                tx, Envelope(message_id(number), ANA, recipient, MessageKind.SIGNAL, b"%d" % number)
+            )
+
+
+def damage(store: Store, *rows: bytes, partition: bytes = MESSAGES.partition) -> None:
+    with store.transaction() as tx:
+        for row in rows:
+            assert tx.get(Table.OUTBOX, partition, row) is not None
+            tx.put(Table.OUTBOX, partition, row, BAD)
+
+
+def test_a_lane_that_is_whole_stays_as_it_is() -> None:
+    store = MemoryStore()
+    fill(store, 3)
+    before = dump(store)
+    with store.transaction() as tx:
+        assert not rebuild_lane(tx, MESSAGES)
+        assert repair_lane(tx, MESSAGES) == []
+    assert dump(store) == before
+
+
+def test_an_empty_lane_needs_no_repair() -> None:
+    with MemoryStore().transaction() as tx:
+        assert not rebuild_lane(tx, MESSAGES)
+        assert list_lane(tx, MESSAGES) == repair_lane(tx, MESSAGES) == []
+        assert list_lanes(tx) == []
+
+
+def test_rows_say_what_they_can() -> None:
+    store = MemoryStore()
+    fill(store, 4)
+    damage(store, number_row(2), number_row(3), message_id(3), message_id(4))
+    with store.transaction() as tx:
+        rows = read_rows(tx, MESSAGES)
+        assert rows.numbers == [1, 2, 3, 4]
+        assert rows.damaged == {2, 3}
+        assert rows.message_ids == {1: message_id(1), 2: message_id(2)}
+        # What has a name is encrypted anew, what has none is forgotten.
+        found = [(item.number, item.message_id) for item in repair_lane(tx, MESSAGES)]
+        assert found == [(2, message_id(2)), (3, b"")]
+        assert [item.number for item in list_lane(tx, MESSAGES)] == [1, 2, 4]
+
+
+@pytest.mark.parametrize("is_blocked", [False, True])
+def test_a_damaged_lane_is_ready_again_with_one_turn(is_blocked: bool) -> None:
+    store = MemoryStore()
+    fill(store, 3)
+    fill(store, 1, TOKO)
+    with store.transaction() as tx:
+        if is_blocked:
+            block_lane(tx, MESSAGES, "untrusted_identity", bytes(33))
+        tx.delete(Table.OUTBOX, MESSAGES.partition, number_row(1))
+    damage(store, b"")
+    with store.transaction() as tx:
+        assert rebuild_lane(tx, MESSAGES)
+        record = read_lane(tx, MESSAGES)
+        assert record is not None
+        assert (record.first, record.next, record.code, record.untrusted_key) == (2, 4, "", b"")
+        assert list_lanes(tx) == [Lane(LaneName.MESSAGES, TOKO), MESSAGES]
+        assert [item.number for item in list_lane(tx, MESSAGES)] == [2, 3]
+
+
+def test_lanes_without_their_turns_come_behind_the_others() -> None:
+    store = MemoryStore()
+    fill(store, 1)
+    fill(store, 1, TOKO)
+    with store.transaction() as tx:
+        put_resend(tx, BUDI, MESSAGE_ID)
+    turns = TURNS + bytes((LaneName.MESSAGES, TurnKind.READY))
+    damage(store, number_row(1), partition=turns)
+    with store.transaction() as tx:
+        lanes = [Lane(LaneName.MESSAGES, TOKO), Lane(LaneName.REQUESTS, BUDI), MESSAGES]
+        assert list_lanes(tx) == lanes
+
+
+@contextmanager
+def changed(path: Path, *changes: tuple[int, bytes]) -> Iterator[Transaction]:
+    """A transaction of a sealed file in which rows were changed: how many, and which."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for count, row in changes:
+            damaged = connection.execute(
+                "UPDATE outbox SET record = zeroblob(60) WHERE row = ?", (row,)
+            )
+            assert damaged.rowcount == count
+    with SQLiteStore(path, key=STORE_KEY) as store, store.transaction() as tx:
+        yield tx
+
+
+def test_of_a_sealed_file_what_opens_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "ana.db"
+    with SQLiteStore(path, key=STORE_KEY) as store:
+        fill(store, 3)
+    # Row 1 of the lane and of the turns, and the message id under which 3 stands.
+    with changed(path, (2, number_row(1)), (1, message_id(3))) as tx:
+        assert list_lanes(tx) == [MESSAGES]
+        rows = read_rows(tx, MESSAGES)
+        assert (rows.numbers, rows.damaged) == ([1, 2, 3], {1})
+        assert rows.message_ids == {1: message_id(1), 2: message_id(2)}
+
+
+def test_a_store_that_does_not_say_which_row_is_damaged_ends_the_walk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = MemoryStore()
+    fill(store, 1)
+    with store.transaction() as tx:
+
+        def refuse(*_: object, **__: object) -> list[tuple[bytes, bytes]]:
+            raise RecordCorrupted("does not open")
+
+        monkeypatch.setattr(type(tx), "list", refuse)
+        with pytest.raises(RecordCorrupted, match="does not open"):
+            read_rows(tx, MESSAGES)
