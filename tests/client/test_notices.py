@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Address, Client, Device, Notice, NoticeKind, Policy, PreKeyBundle, Text
-from e2ecross.errors import BackendError
+from e2ecross.errors import BackendError, VersionDowngrade
 from tests.client.conversation import (
     forget_sessions,
     meet,
@@ -192,3 +192,32 @@ def test_a_key_that_the_policy_does_not_accept_is_no_change(backend: Directory) 
 def damaged(client: Client) -> bytes:
     envelope = client.device.encrypt(ANA, Text("never read")).encode()
     return envelope[:-1] + bytes((envelope[-1] ^ 1,))
+
+
+def test_an_older_version_that_a_message_brings_and_the_policy_accepts_is_told(
+    pair: tuple[Client, Client], backend: Directory
+) -> None:
+    ana, budi = pair
+    budi.device.start_session(bundle_from(ana.device.publish(1), None, kyber=False))
+    backend.inject(ANA, budi.device.encrypt(ANA, Text("without post-quantum keys")).encode())
+    items = ana.receive()
+    (notice,) = [item for item in items if isinstance(item, Notice)]
+    assert (notice.kind, notice.user, notice.devices) == (
+        NoticeKind.VERSION_DOWNGRADED,
+        BUDI.user_id,
+        (BUDI.device,),
+    )
+    assert len(items) == 2
+
+
+def test_a_bundle_without_post_quantum_keys_starts_nothing_unless_the_policy_says_so(
+    backend: Directory,
+) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    backend.strips = True
+    with pytest.raises(VersionDowngrade, match=r"version 4 .* this is version 3"):
+        ana.send(BUDI, Text("halo"))
+    assert ana.device.remote_identity(BUDI) is None
+    backend.strips = False
+    ana.send(BUDI, Text("halo"))
+    assert read(budi) == ["halo"]
