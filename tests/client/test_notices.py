@@ -20,6 +20,7 @@ from tests.client.conversation import (
 from tests.support.devices import (
     ANA,
     BUDI,
+    NOW_MS,
     BackendSimulator,
     FakeClock,
     bundle_from,
@@ -221,3 +222,20 @@ def test_a_bundle_without_post_quantum_keys_starts_nothing_unless_the_policy_say
     backend.strips = False
     ana.send(BUDI, Text("halo"))
     assert read(budi) == ["halo"]
+
+
+def test_who_sends_hears_what_the_bundle_has_brought(
+    pair: tuple[Client, Client], backend: Directory
+) -> None:
+    ana, _ = pair
+    known = ana.device.remote_identity(BUDI)
+    assert known is not None
+    assert known.first_seen_at_ms == NOW_MS
+    backend.strips = True
+    forget_sessions(ana)
+    (delivery,) = ana.send(BUDI, Text("of an older version")).deliveries
+    assert (delivery.identity_changed, delivery.version_downgraded) == (False, True)
+    backend.strips, backend.other = False, make_device(BUDI, seed="another")
+    forget_sessions(ana)
+    (delivery,) = ana.send(BUDI, Text("under another key")).deliveries
+    assert (delivery.identity_changed, delivery.version_downgraded) == (True, False)

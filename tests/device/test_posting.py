@@ -4,14 +4,33 @@
 import pytest
 
 from e2ecross import Device, Envelope, MessageKind, Policy, Text
-from e2ecross.device.posting import encrypt_waiting
-from e2ecross.device.settling import hold_for_decision
+from e2ecross.device.posting import encrypt_message, encrypt_waiting
+from e2ecross.device.settling import hold_for_decision, settle
 from e2ecross.errors import UntrustedIdentity
 from e2ecross.state.inbox import walk_inbox
 from e2ecross.state.notice import Notice
-from e2ecross.state.outbox import Lane, LaneName, Waiting, list_lane, put_envelope, put_resend
+from e2ecross.state.outbox import (
+    Lane,
+    LaneName,
+    Waiting,
+    list_lane,
+    put_envelope,
+    put_resend,
+    read_lane,
+)
 from e2ecross.state.sent import keep_sent
-from tests.support.devices import ANA, BUDI, MESSAGE_ID, NOW_MS, dump, introduce, make_device, start
+from e2ecross.stores import Table
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    MESSAGE_ID,
+    NOW_MS,
+    TOKO,
+    dump,
+    introduce,
+    make_device,
+    start,
+)
 
 REQUESTS = Lane(LaneName.REQUESTS, BUDI)
 
@@ -63,3 +82,31 @@ def test_a_notice_names_a_thousand_messages_at_most(count: int) -> None:
         ((_, notice),) = walk_inbox(context, tx)
     assert isinstance(notice, Notice)
     assert notice.messages == tuple(n.to_bytes(16) for n in range(min(count, 1_000)))
+
+
+def test_no_message_goes_into_a_lane_that_waits_for_the_user() -> None:
+    """A bundle has brought another key: nothing is known of it but that the lane waits for it."""
+    ana, key = make_device(ANA), make_device(BUDI, seed="another").identity_key
+    introduce(ana, make_device(BUDI))
+    with ana._context.store.transaction() as tx:
+        put_envelope(tx, Envelope(MESSAGE_ID, ANA, BUDI, MessageKind.SIGNAL, b"data"))
+    hold_for_decision(ana._context, Lane(LaneName.MESSAGES, BUDI), key)
+    before = dump(ana._context.store)
+    with pytest.raises(UntrustedIdentity) as caught:
+        encrypt_message(ana._context, BUDI, Text("halo"), bytes(16))
+    assert (caught.value.address, caught.value.identity_key) == (BUDI, key)
+    assert dump(ana._context.store) == before
+
+
+def test_a_lane_that_is_damaged_itself_hinders_none_that_is_settled_with_it() -> None:
+    context = make_device(ANA)._context
+    damaged, other = (Lane(LaneName.MESSAGES, address) for address in (BUDI, TOKO))
+    with context.store.transaction() as tx:
+        for lane in (damaged, other):
+            put_envelope(tx, Envelope(MESSAGE_ID, ANA, lane.recipient, MessageKind.SIGNAL, b"data"))
+        tx.put(Table.OUTBOX, damaged.partition, b"", b"\x01\xff")
+    settle(context, [], blocked=[(damaged, "backend_error"), (other, "backend_error")])
+    with context.store.transaction() as tx:
+        record = read_lane(tx, other)
+    assert record is not None
+    assert record.code == "backend_error"
