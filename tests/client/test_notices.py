@@ -8,6 +8,7 @@ import pytest
 
 from e2ecross import Address, Client, Device, Notice, NoticeKind, Policy, PreKeyBundle, Text
 from e2ecross.errors import BackendError, VersionDowngrade
+from e2ecross.state.inbox import put_notice
 from tests.client.conversation import (
     forget_sessions,
     meet,
@@ -239,3 +240,16 @@ def test_who_sends_hears_what_the_bundle_has_brought(
     forget_sessions(ana)
     (delivery,) = ana.send(BUDI, Text("under another key")).deliveries
     assert (delivery.identity_changed, delivery.version_downgraded) == (True, False)
+
+
+def test_a_limit_holds_also_where_messages_bring_notices(
+    pair: tuple[Client, Client], backend: Directory
+) -> None:
+    ana, budi = pair
+    context = ana.device._context
+    with context.store.transaction() as tx:
+        put_notice(context, tx, Notice(NoticeKind.NOT_DELIVERED, BUDI.user_id, code="expired"))
+    for text in ("one", "two"):
+        budi.device.start_session(bundle_from(ana.device.publish(1), None, kyber=False))
+        backend.inject(ANA, budi.device.encrypt(ANA, Text(text)).encode())
+    assert [len(ana.receive(3)), len(ana.receive(3)), len(ana.receive(3))] == [3, 2, 0]

@@ -10,8 +10,18 @@ from e2ecross import Bytes, Client, Delivery, Message, Text
 from e2ecross.errors import BackendError, MailboxFull
 from e2ecross.state.context import require_device
 from e2ecross.state.epoch import read_epoch
+from e2ecross.state.outbox import replace_waiting
+from e2ecross.stores import Table
 from e2ecross.wire.exchange import Deposited
-from tests.client.conversation import forget_sessions, meet, promise, read, store_of, waiting
+from tests.client.conversation import (
+    damage,
+    forget_sessions,
+    meet,
+    promise,
+    read,
+    store_of,
+    waiting,
+)
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -138,3 +148,27 @@ def test_a_call_carries_four_megabytes_at_most(
     assert [
         cast("Bytes", item.content).data[:2] for item in items if isinstance(item, Message)
     ] == [number.to_bytes(2) for number in range(115)]
+
+
+def test_who_is_written_to_in_a_damaged_session_gets_a_new_one(backend: BackendSimulator) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    damage(ana, Table.SESSIONS)
+    ana.send(BUDI, Text("in a new session"))
+    assert read(budi) == ["in a new session"]
+    assert ana.pending() == []
+
+
+def test_what_has_to_be_encrypted_anew_goes_before_what_is_sent_then(
+    backend: BackendSimulator,
+) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    backend.unreachable = True
+    promise(ana, BUDI, "one", "two")
+    for item in waiting(ana):
+        with store_of(ana).transaction() as tx:
+            replace_waiting(tx, item, None)
+    backend.unreachable = False
+    ana.send(BUDI, Text("three"))
+    assert read(budi) == ["one", "two", "three"]
