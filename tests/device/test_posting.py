@@ -3,7 +3,7 @@
 
 import pytest
 
-from e2ecross import Device, Envelope, MessageKind, Policy, Text
+from e2ecross import Device, Envelope, MessageKind, Policy, RetryRequest, Text
 from e2ecross.device.posting import encrypt_message, encrypt_waiting
 from e2ecross.device.settling import hold_for_decision, settle
 from e2ecross.errors import UntrustedIdentity
@@ -15,8 +15,10 @@ from e2ecross.state.outbox import (
     Waiting,
     list_lane,
     put_envelope,
+    put_request,
     put_resend,
     read_lane,
+    replace_waiting,
 )
 from e2ecross.state.sent import keep_sent
 from e2ecross.stores import Table
@@ -110,3 +112,19 @@ def test_a_lane_that_is_damaged_itself_hinders_none_that_is_settled_with_it() ->
         record = read_lane(tx, other)
     assert record is not None
     assert record.code == "backend_error"
+
+
+def test_after_a_restore_all_that_waits_is_encrypted_anew() -> None:
+    """Whatever stands before it: what is to be encrypted in any case, or a request."""
+    ana, _ = asked_for()
+    store, envelope = ana._context.store, Envelope(bytes(16), ANA, BUDI, MessageKind.SIGNAL, b"old")
+    request = RetryRequest(MESSAGE_ID, None, 0, "decode_error")
+    with store.transaction() as tx:
+        for number in range(2):
+            put_request(tx, BUDI, number.to_bytes(16), request)
+        for waiting in list_lane(tx, REQUESTS)[1:]:
+            replace_waiting(tx, waiting, envelope)
+        assert [item.envelope is None for item in list_lane(tx, REQUESTS)] == [True, False, False]
+    Device.open(store, restored=True)
+    with store.transaction() as tx:
+        assert [item.envelope for item in list_lane(tx, REQUESTS)] == [None] * 3
