@@ -659,7 +659,7 @@ def test_a_client_asks_before_it_sends_to_a_changed_contact(
     drop_sessions(ana)
     with pytest.raises(UntrustedIdentity) as caught:
         ana.send(BUDI, Text("second"))
-    assert caught.value.identity_key == new.device.identity_key
+    assert (caught.value.address, caught.value.identity_key) == (BUDI, new.device.identity_key)
     assert backend.mailbox(BUDI) == []
 
 

@@ -17,7 +17,8 @@ from e2ecross import (
     PreKeyBundle,
     Text,
 )
-from e2ecross.errors import BackendError
+from e2ecross.errors import BackendError, VersionDowngrade
+from e2ecross.state.inbox import put_notice
 from tests.client.conversation import (
     forget_sessions,
     meet,
@@ -30,6 +31,7 @@ from tests.client.conversation import (
 from tests.support.devices import (
     ANA,
     BUDI,
+    NOW_MS,
     BackendSimulator,
     FakeClock,
     bundle_from,
@@ -220,3 +222,62 @@ def test_a_key_that_the_policy_does_not_accept_is_no_change(backend: Directory) 
 def damaged(client: Client) -> bytes:
     envelope = client.device.encrypt(ANA, Text("never read")).encode()
     return envelope[:-1] + bytes((envelope[-1] ^ 1,))
+
+
+def test_an_older_version_that_a_message_brings_and_the_policy_accepts_is_told(
+    pair: tuple[Client, Client], backend: Directory
+) -> None:
+    ana, budi = pair
+    budi.device.start_session(bundle_from(ana.device.publish(1), None, kyber=False))
+    backend.inject(ANA, budi.device.encrypt(ANA, Text("without post-quantum keys")).encode())
+    items = ana.receive()
+    (notice,) = [item for item in items if isinstance(item, Notice)]
+    assert (notice.kind, notice.user, notice.devices) == (
+        NoticeKind.VERSION_DOWNGRADED,
+        BUDI.user_id,
+        (BUDI.device,),
+    )
+    assert len(items) == 2
+
+
+def test_a_bundle_without_post_quantum_keys_starts_nothing_unless_the_policy_says_so(
+    backend: Directory,
+) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    backend.strips = True
+    with pytest.raises(VersionDowngrade, match=r"version 4 .* this is version 3"):
+        ana.send(BUDI, Text("halo"))
+    assert ana.device.remote_identity(BUDI) is None
+    backend.strips = False
+    ana.send(BUDI, Text("halo"))
+    assert read(budi) == ["halo"]
+
+
+def test_who_sends_hears_what_the_bundle_has_brought(
+    pair: tuple[Client, Client], backend: Directory
+) -> None:
+    ana, _ = pair
+    known = ana.device.remote_identity(BUDI)
+    assert known is not None
+    assert known.first_seen_at_ms == NOW_MS
+    backend.strips = True
+    forget_sessions(ana)
+    (delivery,) = ana.send(BUDI, Text("of an older version")).deliveries
+    assert (delivery.identity_changed, delivery.version_downgraded) == (False, True)
+    backend.strips, backend.other = False, make_device(BUDI, seed="another")
+    forget_sessions(ana)
+    (delivery,) = ana.send(BUDI, Text("under another key")).deliveries
+    assert (delivery.identity_changed, delivery.version_downgraded) == (True, False)
+
+
+def test_a_limit_holds_also_where_messages_bring_notices(
+    pair: tuple[Client, Client], backend: Directory
+) -> None:
+    ana, budi = pair
+    context = ana.device._context
+    with context.store.transaction() as tx:
+        put_notice(context, tx, Notice(NoticeKind.NOT_DELIVERED, BUDI.user_id, code="expired"))
+    for text in ("one", "two"):
+        budi.device.start_session(bundle_from(ana.device.publish(1), None, kyber=False))
+        backend.inject(ANA, budi.device.encrypt(ANA, Text(text)).encode())
+    assert [len(ana.receive(3)), len(ana.receive(3)), len(ana.receive(3))] == [3, 2, 0]

@@ -1,13 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sending through a back end: what goes with a message, and a message id that is used again."""
 
+from collections.abc import Sequence
+from typing import Any, cast
+
 import pytest
 
-from e2ecross import Client, Delivery, Message, Text
+from e2ecross import Bytes, Client, Delivery, Message, Text
 from e2ecross.errors import BackendError, MailboxFull
 from e2ecross.state.context import require_device
 from e2ecross.state.epoch import read_epoch
-from tests.client.conversation import forget_sessions, meet, promise, read, store_of, waiting
+from e2ecross.state.outbox import replace_waiting
+from e2ecross.stores import Table
+from e2ecross.wire.exchange import Deposited
+from tests.client.conversation import (
+    damage,
+    forget_sessions,
+    meet,
+    promise,
+    read,
+    store_of,
+    waiting,
+)
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -108,3 +122,54 @@ def test_who_is_told_by_an_exception_that_a_mailbox_is_full_gets_no_notice_too()
     assert read(budi) == ["waits"]
     ana.send(BUDI, Text("another text under the same id"), message_id=MESSAGE_ID)
     assert read(budi) == ["another text under the same id"]
+
+
+def test_a_call_carries_four_megabytes_at_most(
+    backend: BackendSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    backend.unreachable = True
+    for number in range(115):
+        with pytest.raises(BackendError):
+            ana.send(BUDI, Bytes(number.to_bytes(2) + bytes(65_534)))
+    backend.unreachable = False
+    sizes: list[int] = []
+    deposit_all = backend.deposit_all
+
+    def watched(token: bytes, envelopes: Sequence[bytes], **more: Any) -> Deposited:  # noqa: ANN401
+        sizes.append(sum(map(len, envelopes)))
+        return deposit_all(token, envelopes, **more)
+
+    monkeypatch.setattr(backend, "deposit_all", watched)
+    ana.maintain()
+    assert max(sizes) <= 4 * 1024 * 1024 < sum(sizes)
+    assert len(sizes) < 10
+    items = budi.receive(1000)
+    assert [
+        cast("Bytes", item.content).data[:2] for item in items if isinstance(item, Message)
+    ] == [number.to_bytes(2) for number in range(115)]
+
+
+def test_who_is_written_to_in_a_damaged_session_gets_a_new_one(backend: BackendSimulator) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    damage(ana, Table.SESSIONS)
+    ana.send(BUDI, Text("in a new session"))
+    assert read(budi) == ["in a new session"]
+    assert ana.pending() == []
+
+
+def test_what_has_to_be_encrypted_anew_goes_before_what_is_sent_then(
+    backend: BackendSimulator,
+) -> None:
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    backend.unreachable = True
+    promise(ana, BUDI, "one", "two")
+    for item in waiting(ana):
+        with store_of(ana).transaction() as tx:
+            replace_waiting(tx, item, None)
+    backend.unreachable = False
+    ana.send(BUDI, Text("three"))
+    assert read(budi) == ["one", "two", "three"]

@@ -3,9 +3,10 @@
 
 import pytest
 
-from e2ecross import Client, Envelope, FailedMessage, Policy, RetryRequest, Text
+from e2ecross import Client, Envelope, FailedMessage, NoticeKind, Policy, RetryRequest, Text
+from e2ecross.device.settling import hold_for_decision
 from e2ecross.errors import BackendError
-from e2ecross.state.outbox import LaneName, put_request
+from e2ecross.state.outbox import Lane, LaneName, put_request, put_resend
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.stores import Table
 from e2ecross.wire.shelf_records import RetryBudgetRecord
@@ -28,6 +29,7 @@ from tests.support.devices import (
     BackendSimulator,
     FakeClock,
     make_client,
+    make_device,
 )
 
 
@@ -183,3 +185,22 @@ def test_a_contact_who_is_asked_for_a_message_does_not_become_a_stranger(
         assert known is not None
         assert known.asked_at_ms == 0
     assert len(backend.waiting(BUDI)) == 2
+
+
+def test_what_is_asked_for_while_requests_wait_for_the_user_is_named(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    """The accepted identity asks, while another that a bundle has brought waits to be decided."""
+    ana, budi = pair
+    sent = [ana.send(BUDI, Text(text)).message_id for text in ("one", "two")]
+    assert read(budi) == ["one", "two"]
+    key = make_device(BUDI, seed="another").identity_key
+    with store_of(ana).transaction() as tx:
+        put_resend(tx, BUDI, sent[0])
+    hold_for_decision(ana.device._context, Lane(LaneName.REQUESTS, BUDI), key)
+    (notice,) = read_notices(ana)
+    assert (notice.kind, notice.messages) == (NoticeKind.IDENTITY_PENDING, (sent[0],))
+    ask(budi, ANA, sent[1])
+    (notice,) = read_notices(ana)
+    assert (notice.kind, notice.messages) == (NoticeKind.IDENTITY_PENDING, (sent[1],))
+    assert notice.identity_key == key

@@ -323,6 +323,7 @@ def test_what_a_changed_identity_asks_for_waits_until_it_is_accepted(
     assert notice.messages == (sent.message_id,)
     assert isinstance(item, FailedMessage)
     assert isinstance(item.error, IdentityChangedError)  # never silent
+    assert item.error.address == BUDI
     assert notice.identity_key == item.error.identity_key == new.device.identity_key
     assert not item.retrying
     ana.maintain()

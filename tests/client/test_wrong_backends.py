@@ -13,7 +13,7 @@ import pytest
 from e2ecross import Client, Text
 from e2ecross.client.backend import Backend
 from e2ecross.errors import BackendError, InvalidArgument
-from e2ecross.wire.exchange import Deposited
+from e2ecross.wire.exchange import Deposited, Waiting
 from tests.client.conversation import meet, promise, read, reopen
 from tests.support.devices import ANA, BUDI, BackendSimulator, make_client, make_device
 
@@ -200,3 +200,21 @@ def test_a_client_is_not_pickled_or_copied(
     client = make_client(ANA, backend)
     with pytest.raises(TypeError, match="a Client holds secrets and cannot be pickled or copied"):
         way(client)
+
+
+def test_an_epoch_that_is_not_told_is_none() -> None:
+    backend = Silent()
+    ana = make_client(ANA, backend)
+    link = ana._link()
+    backend.method, backend.answer = "epochs", {}
+    assert link.backend.epoch(ANA, link.token) == 0
+
+
+def test_the_highest_number_of_an_envelope_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = BackendSimulator()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    budi.send(ANA, Text("halo"))
+    (data,) = backend.mailbox(ANA)
+    there = [Waiting(2**64 - 1, data)]
+    monkeypatch.setattr(backend, "fetch", lambda *args: [w for w in there if w.number > args[3]])
+    assert read(ana) == ["halo"]

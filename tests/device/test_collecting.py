@@ -3,10 +3,18 @@
 
 import pytest
 
-from e2ecross import Message, Text
-from e2ecross.device.collecting import is_taken_in, keep_failure, read_sender, take_in
+from e2ecross import FailedMessage, Message, Text
+from e2ecross.device.collecting import (
+    HandedOver,
+    hand_over,
+    is_taken_in,
+    keep_failure,
+    read_sender,
+    take_in,
+)
 from e2ecross.errors import DecodeError, RecordCorrupted
 from e2ecross.state.inbox import walk_inbox
+from e2ecross.state.queue import number_row
 from e2ecross.stores import Table
 from tests.support.devices import ANA, BUDI, dump, make_device, new_bundle
 
@@ -44,3 +52,19 @@ def test_damage_that_no_session_has_leaves_the_envelope_for_later() -> None:
 
 def test_what_is_no_envelope_names_no_sender() -> None:
     assert read_sender(b"garbage") is None
+
+
+def test_damaged_rows_of_the_inbox_hide_none_behind_them_and_the_first_is_told() -> None:
+    context = make_device(ANA)._context
+    for number in range(1, 5):
+        keep_failure(context, number, b"garbage", DecodeError(f"what? {number}"))
+    with context.store.transaction() as tx:
+        for number, record in ((1, b"\x01\xff"), (2, b"\x01\xfe"), (4, b"\x01\xff")):
+            tx.put(Table.INBOX, b"", number_row(number), record)
+    handed = HandedOver()
+    (item,) = hand_over(context, handed, 10)
+    assert isinstance(item, FailedMessage)
+    assert str(item.error) == "what? 3"
+    assert handed.last == 4
+    assert isinstance(handed.damaged, RecordCorrupted)
+    assert hand_over(context, handed, 10) == []

@@ -144,8 +144,9 @@ def test_a_message_under_a_new_key_is_delivered_with_a_flag(stores: Stores) -> N
 
 def test_no_key_may_be_encrypted_to_while_another_waits() -> None:
     ana, _, new, _ = changed_pair()
-    with ana._context.store.transaction() as tx, pytest.raises(UntrustedIdentity):
+    with ana._context.store.transaction() as tx, pytest.raises(UntrustedIdentity) as caught:
         require_accepted_identity(tx, BUDI)
+    assert (caught.value.address, caught.value.identity_key) == (BUDI, new.identity_key)
     ana.accept_identity(BUDI, new.identity_key)
     with ana._context.store.transaction() as tx:
         assert require_accepted_identity(tx, BUDI) == new.identity_key

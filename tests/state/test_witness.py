@@ -294,6 +294,9 @@ def test_a_store_that_is_behind_is_refused_and_not_changed() -> None:
     keychain.number += 1
     with pytest.raises(RestoredStore, match="restored=True") as caught:
         reopen(store, keychain)
+    known, there = keychain.number, keychain.number - 1
+    assert f"the witness knows {known} operations of this device" in str(caught.value)
+    assert f"its store only {there}:" in str(caught.value)
     assert caught.value.code == "restored_store"
     assert dump(store) == before
     assert keychain.calls[-1] == keychain.number - 1

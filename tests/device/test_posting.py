@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits to be encrypted, when somebody else was faster or the user has to decide first."""
+
+import pytest
+
+from e2ecross import Device, Envelope, MessageKind, Policy, RetryRequest, Text
+from e2ecross.device.posting import encrypt_message, encrypt_waiting
+from e2ecross.device.settling import hold_for_decision, settle
+from e2ecross.errors import UntrustedIdentity
+from e2ecross.state.inbox import walk_inbox
+from e2ecross.state.notice import Notice
+from e2ecross.state.outbox import (
+    Lane,
+    LaneName,
+    Waiting,
+    list_lane,
+    put_envelope,
+    put_request,
+    put_resend,
+    read_lane,
+    replace_waiting,
+)
+from e2ecross.state.sent import keep_sent
+from e2ecross.stores import Table
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    MESSAGE_ID,
+    NOW_MS,
+    TOKO,
+    dump,
+    introduce,
+    make_device,
+    start,
+)
+
+REQUESTS = Lane(LaneName.REQUESTS, BUDI)
+
+
+def asked_for() -> tuple[Device, Waiting]:
+    """Ana, whom Budi has asked for a message, and what waits because of that."""
+    ana = make_device(ANA)
+    introduce(ana, make_device(BUDI))
+    with ana._context.store.transaction() as tx:
+        keep_sent(tx, Policy(), BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+        put_resend(tx, BUDI, MESSAGE_ID)
+        (waiting,) = list_lane(tx, REQUESTS)
+    return ana, waiting
+
+
+def test_what_another_thread_has_encrypted_is_not_encrypted_again() -> None:
+    ana, waiting = asked_for()
+    first = encrypt_waiting(ana._context, waiting, None)
+    before = dump(ana._context.store)
+    second = encrypt_waiting(ana._context, waiting, None)
+    assert first is not None
+    assert second is not None
+    assert second.encode() == first.encode()
+    assert dump(ana._context.store) == before
+
+
+def test_a_key_that_came_up_after_a_request_is_decided_about_first() -> None:
+    ana, waiting = asked_for()
+    new = make_device(BUDI, seed="reinstalled")
+    start(new, ana)
+    ana.decrypt(new.encrypt(ANA, Text("new phone")))
+    before = dump(ana._context.store)
+    with pytest.raises(UntrustedIdentity) as caught:
+        encrypt_waiting(ana._context, waiting, None)
+    assert (caught.value.address, caught.value.identity_key) == (BUDI, new.identity_key)
+    assert dump(ana._context.store) == before  # it is not given up
+
+
+@pytest.mark.parametrize("count", [999, 1_000, 1_001])
+def test_a_notice_names_a_thousand_messages_at_most(count: int) -> None:
+    context = make_device(ANA)._context
+    lane = Lane(LaneName.MESSAGES, BUDI)
+    with context.store.transaction() as tx:
+        for number in range(count):
+            message_id = number.to_bytes(16)
+            put_envelope(tx, Envelope(message_id, ANA, BUDI, MessageKind.SIGNAL, b"data"))
+    hold_for_decision(context, lane, make_device(BUDI).identity_key)
+    with context.store.transaction() as tx:
+        ((_, notice),) = walk_inbox(context, tx)
+    assert isinstance(notice, Notice)
+    assert notice.messages == tuple(n.to_bytes(16) for n in range(min(count, 1_000)))
+
+
+def test_no_message_goes_into_a_lane_that_waits_for_the_user() -> None:
+    """A bundle has brought another key: nothing is known of it but that the lane waits for it."""
+    ana, key = make_device(ANA), make_device(BUDI, seed="another").identity_key
+    introduce(ana, make_device(BUDI))
+    with ana._context.store.transaction() as tx:
+        put_envelope(tx, Envelope(MESSAGE_ID, ANA, BUDI, MessageKind.SIGNAL, b"data"))
+    hold_for_decision(ana._context, Lane(LaneName.MESSAGES, BUDI), key)
+    before = dump(ana._context.store)
+    with pytest.raises(UntrustedIdentity) as caught:
+        encrypt_message(ana._context, BUDI, Text("halo"), bytes(16))
+    assert (caught.value.address, caught.value.identity_key) == (BUDI, key)
+    assert dump(ana._context.store) == before
+
+
+def test_a_lane_that_is_damaged_itself_hinders_none_that_is_settled_with_it() -> None:
+    context = make_device(ANA)._context
+    damaged, other = (Lane(LaneName.MESSAGES, address) for address in (BUDI, TOKO))
+    with context.store.transaction() as tx:
+        for lane in (damaged, other):
+            put_envelope(tx, Envelope(MESSAGE_ID, ANA, lane.recipient, MessageKind.SIGNAL, b"data"))
+        tx.put(Table.OUTBOX, damaged.partition, b"", b"\x01\xff")
+    settle(context, [], blocked=[(damaged, "backend_error"), (other, "backend_error")])
+    with context.store.transaction() as tx:
+        record = read_lane(tx, other)
+    assert record is not None
+    assert record.code == "backend_error"
+
+
+def test_after_a_restore_all_that_waits_is_encrypted_anew() -> None:
+    """Whatever stands before it: what is to be encrypted in any case, or a request."""
+    ana, _ = asked_for()
+    store, envelope = ana._context.store, Envelope(bytes(16), ANA, BUDI, MessageKind.SIGNAL, b"old")
+    request = RetryRequest(MESSAGE_ID, None, 0, "decode_error")
+    with store.transaction() as tx:
+        for number in range(2):
+            put_request(tx, BUDI, number.to_bytes(16), request)
+        for waiting in list_lane(tx, REQUESTS)[1:]:
+            replace_waiting(tx, waiting, envelope)
+        assert [item.envelope is None for item in list_lane(tx, REQUESTS)] == [True, False, False]
+    Device.open(store, restored=True)
+    with store.transaction() as tx:
+        assert [item.envelope for item in list_lane(tx, REQUESTS)] == [None] * 3
