@@ -205,7 +205,7 @@ def test_a_client_is_not_pickled_or_copied(
 def test_an_epoch_that_is_not_told_is_none() -> None:
     backend = Silent()
     ana = make_client(ANA, backend)
-    link = ana._link()
+    link = ana._way()
     backend.method, backend.answer = "epochs", {}
     assert link.backend.epoch(ANA, link.token) == 0
 

@@ -4,7 +4,8 @@
 import pytest
 
 from e2ecross import Device, Envelope, MessageKind, Policy, RetryRequest, Text
-from e2ecross.device.posting import encrypt_message, encrypt_waiting
+from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.posting import Outgoing, encrypt_waiting, post_messages
 from e2ecross.device.settling import hold_for_decision, settle
 from e2ecross.errors import UntrustedIdentity
 from e2ecross.state.inbox import walk_inbox
@@ -94,9 +95,10 @@ def test_no_message_goes_into_a_lane_that_waits_for_the_user() -> None:
         put_envelope(tx, Envelope(MESSAGE_ID, ANA, BUDI, MessageKind.SIGNAL, b"data"))
     hold_for_decision(ana._context, Lane(LaneName.MESSAGES, BUDI), key)
     before = dump(ana._context.store)
-    with pytest.raises(UntrustedIdentity) as caught:
-        encrypt_message(ana._context, BUDI, Text("halo"), bytes(16))
-    assert (caught.value.address, caught.value.identity_key) == (BUDI, key)
+    message = Outgoing(BUDI, bytes(16), is_new=True)
+    _, (error,) = post_messages(ana._context, Leftovers(), [message], Text("halo"))
+    assert isinstance(error, UntrustedIdentity)
+    assert (error.address, error.identity_key) == (BUDI, key)
     assert dump(ana._context.store) == before
 
 

@@ -9,7 +9,10 @@ import pytest
 from e2ecross import Address, Device, Policy, Text
 from e2ecross.device.bundles import start_from_bundles
 from e2ecross.device.collecting import take_in
-from e2ecross.errors import AuthenticationFailed, UnknownPrekey, VersionDowngrade
+from e2ecross.errors import AuthenticationFailed, E2ECrossError, UnknownPrekey, VersionDowngrade
+from e2ecross.protocol.spqr.state import Negotiation
+from e2ecross.state.context import address_key
+from e2ecross.state.session_store import read_sessions
 from e2ecross.stores import MemoryStore, Table
 from tests.support.devices import (
     ANA,
@@ -135,3 +138,20 @@ def test_a_first_message_that_names_who_it_is_of_is_read_as_theirs_alone() -> No
             budi.decrypt_raw(sender, envelope.kind, envelope.ciphertext)
     assert dump(budi._context.store) == before
     assert budi.decrypt(envelope).content == Text("halo")
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_whether_a_peer_must_run_the_post_quantum_ratchet_is_said_by_the_policy(
+    required: bool,
+) -> None:
+    """Also of a session that a client starts; what follows from it `tests/protocol` holds."""
+    policy = Policy(require_spqr=required)
+    ana, budi = make_device(ANA, policy=policy), make_device(BUDI)
+    (news,) = start_from_bundles(ana._context, [new_bundle(budi, kyber=True)])
+    assert not isinstance(news, E2ECrossError)
+    with ana._context.store.transaction() as tx:
+        session = read_sessions(tx, address_key(BUDI)).current
+    assert session is not None
+    spqr = session.ratchet.spqr
+    assert spqr is not None
+    assert spqr.negotiation is (Negotiation.REQUIRED if required else Negotiation.OPTIONAL)
