@@ -178,6 +178,22 @@ def test_a_call_repeated_with_its_id_reaches_nobody_twice() -> None:
     assert [texts(client) for client in people] == [[]] * 4
 
 
+def test_of_one_who_is_named_twice_under_one_id_both_results_say_what_became_of_it() -> None:
+    backend = BackendSimulator(capacity=1)
+    ana, people = make_client(ANA, backend), crowd(backend, 2)
+    twice = addresses(people) * 2
+    results = ana.send_many(twice, HALO, message_id=MESSAGE_ID)
+    assert all(isinstance(each, Sent) for each in results)
+    another = bytes(16)
+    results = ana.send_many(twice, Text("too much"), message_id=another)
+    assert [type(each) for each in results] == [MailboxFull] * 4
+    assert [texts(client) for client in people] == [["halo"]] * 2
+    backend.unreachable = True
+    results = ana.send_many(twice, Text("later"), message_id=another)
+    assert [type(each) for each in results] == [BackendError] * 4
+    assert len(ana.pending()) == 2
+
+
 def test_what_cannot_leave_waits_and_goes_with_the_call_repeated() -> None:
     backend = Counting()
     ana, people = make_client(ANA, backend), crowd(backend, 20)
