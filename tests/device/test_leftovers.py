@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a client is through with: it goes with the next commit, and is dropped with that alone."""
+
+from dataclasses import replace
+
+import pytest
+
+from e2ecross import Envelope, MessageKind
+from e2ecross.device.leftovers import Leftovers
+from e2ecross.state.in_flight import IN_FLIGHT, put_in_flight
+from e2ecross.state.inbox import list_arrivals, note_arrival
+from e2ecross.state.outbox import Lane, LaneName, Waiting
+from e2ecross.state.queue import ENDS_ROW, number_row
+from e2ecross.stores import MemoryStore, Store, Table
+from tests.support.devices import ANA, BUDI, TOKO
+
+
+def fill(store: Store, numbers: range) -> list[Waiting]:
+    """Put envelopes in flight and note arrivals, under these numbers; a new store begins with 1."""
+    with store.transaction() as tx:
+        for number in numbers:
+            note_arrival(tx, number, b"")
+        return [
+            put_in_flight(
+                tx, Envelope(number.to_bytes(16), ANA, BUDI, MessageKind.SIGNAL, bytes(60))
+            )
+            for number in numbers
+        ]
+
+
+def left(store: Store) -> tuple[list[bytes], list[int]]:
+    """Rows in flight, and numbers of arrivals."""
+    with store.transaction() as tx:
+        rows = [row for row, _ in tx.list(Table.OUTBOX, IN_FLIGHT) if row != ENDS_ROW]
+        return rows, list_arrivals(tx)
+
+
+def test_what_comes_while_a_transaction_is_open_goes_with_the_next() -> None:
+    store, leftovers = MemoryStore(), Leftovers()
+    first, second = fill(store, range(1, 3))
+    leftovers.note_sent(first)
+    leftovers.note_acknowledged([1])
+    with leftovers.going() as forget, store.transaction() as tx:
+        leftovers.note_sent(second)
+        leftovers.note_acknowledged([2])
+        forget(tx)
+    assert left(store) == ([number_row(second.number)], [2])
+    with leftovers.going() as forget, store.transaction() as tx:
+        forget(tx)
+    assert left(store) == ([], [])
+
+
+def test_what_was_rolled_back_goes_with_the_next() -> None:
+    store, leftovers = MemoryStore(), Leftovers()
+    for waiting in fill(store, range(1, 4)):
+        leftovers.note_sent(waiting)
+    leftovers.note_acknowledged(range(1, 4))
+    before = left(store)
+
+    def fail() -> None:
+        with leftovers.going() as forget, store.transaction() as tx:
+            forget(tx)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert left(store) == before
+    with leftovers.going() as forget, store.transaction() as tx:
+        forget(tx)
+    assert left(store) == ([], [])
+
+
+def test_a_lane_that_is_damaged_keeps_no_other_leftovers() -> None:
+    store, leftovers = MemoryStore(), Leftovers()
+    for place, waiting in enumerate(fill(store, range(1, 6))):
+        # One of them was filed meanwhile, in a lane that is damaged now.
+        lane = waiting.lane if place == 2 else Lane(LaneName.MESSAGES, TOKO)
+        leftovers.note_sent(replace(waiting, lane=lane))
+    with store.transaction() as tx:
+        tx.put(Table.OUTBOX, Lane(LaneName.MESSAGES, BUDI).partition, b"", b"\x01\xff")
+    with leftovers.going() as forget, store.transaction() as tx:
+        forget(tx)
+    assert left(store)[0] == [number_row(3)]
