@@ -59,7 +59,7 @@ class FanOut:
         self._failure = failure
 
     def send(self, messages: Sequence[Outgoing]) -> list[BundleNews | E2ECrossError]:
-        """Send to recipients, in their order.
+        """Send to recipients, in their order; what is there twice, under one id, goes once.
 
         Returns:
             For each what its bundle has brought, if one was taken; then the back end has the
@@ -69,6 +69,11 @@ class FanOut:
             NotRegistered: the back end does not know this device.
             StoreError: the store cannot be read or written.
         """
+        each_once = list(dict.fromkeys(messages))
+        results = dict(zip(each_once, self._send_each(each_once), strict=True))
+        return [results[message] for message in messages]
+
+    def _send_each(self, messages: Sequence[Outgoing]) -> list[BundleNews | E2ECrossError]:
         epoch, posted, news = self._post(messages)
         results: list[BundleNews | E2ECrossError] = []
         items: list[_Item] = []

@@ -31,6 +31,19 @@ def test_a_message_whose_store_fails_is_not_acknowledged_and_stops_no_other(
     assert backend.mailbox(BUDI) == []
 
 
+def test_a_message_whose_store_fails_does_not_count_for_the_limit(
+    backend: BackendSimulator,
+) -> None:
+    spy = SpyStore(MemoryStore())
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend, spy)
+    send(ana, BUDI, *map(str, range(4)))
+    # inbox, inbox numbers; both together; the first alone
+    spy.fail_transactions = [False] * 2 + [True, True]
+    assert shown(budi.receive(limit=2)) == ["1", "2"]
+    assert len(backend.mailbox(BUDI)) == 2
+    assert shown(budi.receive()) == ["0", "3"]
+
+
 def test_when_the_store_fails_for_every_message_its_error_is_raised(
     backend: BackendSimulator,
 ) -> None:

@@ -121,23 +121,27 @@ class Meanwhile(BackendSimulator):
         return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
 
 
+@pytest.mark.parametrize("earlier", [0, 1])
 @pytest.mark.parametrize("refuses", [True, False])
-def test_what_another_thread_does_while_send_waits(refuses: bool) -> None:
+def test_what_another_thread_does_while_send_waits(refuses: bool, earlier: int) -> None:
+    """Also where the message stands behind another one."""
     backend = Meanwhile()
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
     meet(ana, budi)
     other = Client(ana.device, backend)
+    backend.fail("deposit", times=earlier)
+    ids = [*promise(ana, BUDI, *["earlier"] * earlier), MESSAGE_ID]
     if refuses:
-        backend.fail("deposit", BackendRefused("not this one"))
+        backend.fail("deposit", BackendRefused("not these"), times=len(ids))
     backend.meanwhile = other.maintain
     if refuses:
         with pytest.raises(BackendRefused, match="a notice says why"):
             ana.send(BUDI, Text("halo"), message_id=MESSAGE_ID)
-        assert not_delivered(read_notices(ana)) == [(MESSAGE_ID, "backend_refused")]
+        assert not_delivered(read_notices(ana)) == [(each, "backend_refused") for each in ids]
         assert read(budi) == []
     else:
         ana.send(BUDI, Text("halo"), message_id=MESSAGE_ID)
-        assert read(budi) == ["halo"]
+        assert read(budi) == ["earlier"] * earlier + ["halo"]
         assert read(ana) == []
     assert ana.pending() == []
 

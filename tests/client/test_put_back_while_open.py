@@ -99,6 +99,18 @@ def test_in_the_middle_of_receiving(backend: PuttingBack, method: str) -> None:
     assert backend.method == ""
 
 
+def test_a_batch_that_can_be_read_is_not_taken_into_an_older_state(backend: PuttingBack) -> None:
+    scene = Scene(backend)
+    backend.drop(ANA, 0)  # the garbage
+    scene.left = (1, *scene.left[1:])
+    backend.act, backend.method = scene.put_back, "fetch"
+    for _ in range(2):
+        with pytest.raises(RestoredStore):
+            scene.ana.receive()
+        scene.assert_nothing_left()
+    assert backend.method == ""
+
+
 def test_what_is_in_the_inbox_stays_there(backend: PuttingBack) -> None:
     """Also where so little is asked for that nothing else is done in the call."""
     scene = Scene(backend)

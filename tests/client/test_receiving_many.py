@@ -7,9 +7,9 @@ from contextlib import suppress
 import pytest
 
 from e2ecross import Address, Client, Message
-from e2ecross.errors import BackendError, InvalidArgument
+from e2ecross.errors import BackendError, InvalidArgument, RecordCorrupted, StoreError
 from e2ecross.state.inbox import list_arrivals
-from e2ecross.stores import Table
+from e2ecross.stores import MemoryStore, Table
 from tests.client.conversation import damage, left, reopen, send, shown, store_of
 from tests.support.devices import (
     ANA,
@@ -17,6 +17,7 @@ from tests.support.devices import (
     TOKO,
     BackendSimulator,
     FakeClock,
+    SpyStore,
     make_client,
 )
 
@@ -125,6 +126,45 @@ def test_a_crash_after_the_commit_hands_everything_over_again_and_only_once() ->
     assert again.receive() == []
     with store_of(again).transaction() as tx:
         assert list_arrivals(tx) == []
+
+
+def test_what_was_acknowledged_is_forgotten_although_the_next_commit_fails() -> None:
+    spy = SpyStore(MemoryStore())
+
+    class Failing(Calls):
+        def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
+            super().acknowledge(address, token, numbers)
+            spy.fail_commit = True
+
+    backend = Failing()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend, spy)
+    send(ana, BUDI, *map(str, range(10)))
+    with pytest.raises(StoreError):
+        budi.receive()
+    assert backend.mailbox(BUDI) == []
+    spy.fail_commit = False
+    items = budi.receive()
+    assert shown(items) == [str(n) for n in range(10)]
+    budi.confirm(items)
+    with spy.transaction() as tx:
+        assert list_arrivals(tx) == []
+
+
+def test_what_cannot_be_kept_in_a_batch_has_used_up_no_key() -> None:
+    backend = BackendSimulator()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet_all(ana, budi)
+    send(ana, BUDI, *map(str, range(3)))
+    with store_of(budi).transaction() as tx:
+        shelf = tx.get(Table.DELIVERED, b"", b"")
+        assert shelf is not None
+        tx.put(Table.DELIVERED, b"", b"", b"\x01\xff")
+    with pytest.raises(RecordCorrupted):
+        budi.receive()
+    assert len(backend.mailbox(BUDI)) == 3
+    with store_of(budi).transaction() as tx:
+        tx.put(Table.DELIVERED, b"", b"", shelf)
+    assert shown(budi.receive()) == ["0", "1", "2"]
 
 
 def test_a_sender_that_is_damaged_stops_no_other_and_comes_later() -> None:

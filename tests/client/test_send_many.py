@@ -12,6 +12,7 @@ from e2ecross import (
     Device,
     E2ECrossError,
     Message,
+    NoticeKind,
     PreKeyBundle,
     Sent,
     Text,
@@ -31,10 +32,20 @@ from e2ecross.errors import (
     UnknownRecipient,
     UntrustedIdentity,
 )
+from e2ecross.state.in_flight import IN_FLIGHT
 from e2ecross.state.policy import Policy
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.exchange import Deposited
-from tests.client.conversation import forget_sessions, reinstalled
+from tests.client.conversation import (
+    forget_sessions,
+    meet,
+    read,
+    read_notices,
+    reinstalled,
+    reopen,
+    send,
+    store_of,
+)
 from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, SpyStore, dump, make_client
 from tests.support.restores import put_back, take_copy
 
@@ -176,6 +187,35 @@ def test_a_call_repeated_with_its_id_reaches_nobody_twice() -> None:
     others = ana.send_many(addresses(people), Text("another text"), message_id=MESSAGE_ID)
     assert [type(each) for each in others] == [InvalidArgument] * 4
     assert [texts(client) for client in people] == [[]] * 4
+
+
+def test_a_call_repeated_with_its_id_deposits_what_has_not_left_and_nothing_else() -> None:
+    backend = Counting()
+    ana, people = make_client(ANA, backend), crowd(backend, 4)
+    ana.send_many(addresses(people[:3]), HALO, message_id=MESSAGE_ID)
+    backend.deposited.clear()
+    results = ana.send_many(addresses(people), HALO, message_id=MESSAGE_ID)
+    assert all(isinstance(each, Sent) for each in results)
+    assert backend.deposited == [1]
+    ana.send_many(addresses(people), HALO, message_id=MESSAGE_ID)
+    ana.maintain()
+    assert backend.deposited == [1]
+
+
+def test_of_one_who_is_named_twice_under_one_id_both_results_say_what_became_of_it() -> None:
+    backend = BackendSimulator(capacity=1)
+    ana, people = make_client(ANA, backend), crowd(backend, 2)
+    twice = addresses(people) * 2
+    results = ana.send_many(twice, HALO, message_id=MESSAGE_ID)
+    assert all(isinstance(each, Sent) for each in results)
+    another = bytes(16)
+    results = ana.send_many(twice, Text("too much"), message_id=another)
+    assert [type(each) for each in results] == [MailboxFull] * 4
+    assert [texts(client) for client in people] == [["halo"]] * 2
+    backend.unreachable = True
+    results = ana.send_many(twice, Text("later"), message_id=another)
+    assert [type(each) for each in results] == [BackendError] * 4
+    assert len(ana.pending()) == 2
 
 
 def test_what_cannot_leave_waits_and_goes_with_the_call_repeated() -> None:
@@ -358,3 +398,114 @@ def test_large_content_goes_in_calls_of_four_mebibytes() -> None:
     ana.send_many(addresses(people), Bytes(bytes(60_000)))
     assert sum(backend.deposited) == 70
     assert len(backend.deposited) == 2
+
+
+# --- What is in flight -----------------------------------------------------------------------
+
+
+class Dying(Counting):
+    """Ends the process that deposits, once it is told to."""
+
+    dies = False
+
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        if self.dies:
+            self.dies = False
+            raise KeyboardInterrupt
+        return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
+
+
+def left_in_flight(ana: Client, backend: Dying, recipients: Sequence[Address]) -> Client:
+    """Ana's client after a restart: the process has ended between the commit and the deposit."""
+    backend.dies = True
+    with pytest.raises(KeyboardInterrupt):
+        ana.send_many(recipients, Text("left in flight"))
+    with store_of(ana).transaction() as tx:
+        assert tx.count(Table.OUTBOX, IN_FLIGHT) == len(recipients) + 1
+    return reopen(ana, backend)
+
+
+@pytest.mark.parametrize("call", ["maintain", "receive", "pending"])
+def test_what_was_left_in_flight_is_listed_and_goes_with_the_next_call(call: str) -> None:
+    backend = Dying()
+    ana, people = make_client(ANA, backend), crowd(backend, 3)
+    ana.send_many(addresses(people), Text("first"))
+    ana = left_in_flight(ana, backend, addresses(people))
+    if call == "pending":
+        assert [each.recipient for each in ana.pending()] == addresses(people)
+    else:
+        getattr(ana, call)()
+    ana.maintain()
+    assert [texts(client) for client in people] == [["first", "left in flight"]] * 3
+    assert ana.pending() == []
+
+
+def test_no_message_overtakes_what_was_left_in_flight() -> None:
+    backend = Dying()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    meet(ana, budi)
+    ana = left_in_flight(ana, backend, [BUDI])
+    send(ana, BUDI, "next")
+    assert read(budi) == ["left in flight", "next"]
+
+
+def test_no_message_of_many_overtakes_what_waits_in_its_lane() -> None:
+    backend = Counting()
+    ana, people = make_client(ANA, backend), crowd(backend, 2)
+    ana.send_many(addresses(people), Text("first"))
+    backend.break_for(people[1].device.address)
+    for text in ("one", "two"):
+        ana.send_many(addresses(people), Text(text))
+    backend.broken.clear()
+    ana.send_many(addresses(people), Text("three"))
+    assert [texts(client) for client in people] == [["first", "one", "two", "three"]] * 2
+
+
+def test_what_is_lost_in_flight_with_its_row_is_told() -> None:
+    backend = Dying()
+    ana, people = make_client(ANA, backend), crowd(backend, 3)
+    ana = left_in_flight(ana, backend, addresses(people))
+    with store_of(ana).transaction() as tx:
+        (_, second, _) = sorted(row for row, _ in tx.list(Table.OUTBOX, IN_FLIGHT) if row)
+        tx.put(Table.OUTBOX, IN_FLIGHT, second, b"\x01\xff")
+    ana.maintain()
+    assert [texts(client) for client in people] == [["left in flight"], [], ["left in flight"]]
+    (notice,) = read_notices(ana)  # whose it was is lost with the row
+    assert (notice.kind, notice.user) == (NoticeKind.NOT_DELIVERED, ANA.user_id)
+    assert (notice.messages, notice.code) == ((), "record_corrupted")
+
+
+def test_what_has_left_is_forgotten_although_the_next_commit_fails() -> None:
+    backend, spy = Counting(), SpyStore(MemoryStore())
+    ana, people = make_client(ANA, backend, spy), crowd(backend, 3)
+    ana.send_many(addresses(people), HALO)
+    backend.deposited.clear()
+    spy.fail_commit = True
+    with pytest.raises(StoreError):
+        ana.pending()
+    spy.fail_commit = False
+    assert ana.pending() == []
+    ana.maintain()
+    assert backend.deposited == []
+
+
+def test_where_the_message_cannot_be_kept_nothing_has_changed() -> None:
+    backend, store = Counting(), MemoryStore()
+    ana, people = make_client(ANA, backend, store), crowd(backend, 2)
+    ana.send_many(addresses(people), HALO)
+    assert ana.pending() == []  # what has left is forgotten
+    with store.transaction() as tx:
+        kept = tx.get(Table.SENT, b"", b"")
+        assert kept is not None
+        tx.put(Table.SENT, b"", b"", b"\x01\xff")
+    before = dump(store)
+    results = ana.send_many(addresses(people), HALO)
+    assert [type(each) for each in results] == [RecordCorrupted] * 2
+    assert dump(store) == before

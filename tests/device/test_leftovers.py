@@ -1,77 +1,83 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client is through with goes with the next commit; what is left in flight is filed."""
+"""What a client is through with: it goes with the next commit, and is dropped with that alone."""
+
+from dataclasses import replace
 
 import pytest
 
-from e2ecross import Notice, NoticeKind, Text
+from e2ecross import Envelope, MessageKind
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.posting import Outgoing, Pending, list_pending, post_messages
-from e2ecross.state.in_flight import IN_FLIGHT, file_all
-from e2ecross.state.inbox import list_arrivals, note_arrival, walk_inbox
-from e2ecross.state.outbox import Waiting
-from e2ecross.state.queue import number_row
-from e2ecross.stores import Table
-from tests.support.devices import ANA, BUDI, MESSAGE_ID, TOKO, dump, introduce, make_device
+from e2ecross.state.in_flight import IN_FLIGHT, put_in_flight
+from e2ecross.state.inbox import list_arrivals, note_arrival
+from e2ecross.state.outbox import Lane, LaneName, Waiting
+from e2ecross.state.queue import ENDS_ROW, number_row
+from e2ecross.stores import MemoryStore, Store, Table
+from tests.support.devices import ANA, BUDI, TOKO
 
 
-def test_what_is_left_goes_with_a_commit_and_stays_where_there_is_none() -> None:
-    context, left = make_device(ANA)._context, Leftovers()
-    with context.store.transaction() as tx:
-        for number in (1, 2, 3):
+def fill(store: Store, numbers: range) -> list[Waiting]:
+    """Put envelopes in flight and note arrivals, under these numbers; a new store begins with 1."""
+    with store.transaction() as tx:
+        for number in numbers:
             note_arrival(tx, number, b"")
-    left.note_acknowledged([1, 2])
-    before = dump(context.store)
+        return [
+            put_in_flight(
+                tx, Envelope(number.to_bytes(16), ANA, BUDI, MessageKind.SIGNAL, bytes(60))
+            )
+            for number in numbers
+        ]
 
-    def is_interrupted() -> None:
-        with left.going() as forget, context.store.transaction() as tx:
+
+def left(store: Store) -> tuple[list[bytes], list[int]]:
+    """Rows in flight, and numbers of arrivals."""
+    with store.transaction() as tx:
+        rows = [row for row, _ in tx.list(Table.OUTBOX, IN_FLIGHT) if row != ENDS_ROW]
+        return rows, list_arrivals(tx)
+
+
+def test_what_comes_while_a_transaction_is_open_goes_with_the_next() -> None:
+    store, leftovers = MemoryStore(), Leftovers()
+    first, second = fill(store, range(1, 3))
+    leftovers.note_sent(first)
+    leftovers.note_acknowledged([1])
+    with leftovers.going() as forget, store.transaction() as tx:
+        leftovers.note_sent(second)
+        leftovers.note_acknowledged([2])
+        forget(tx)
+    assert left(store) == ([number_row(second.number)], [2])
+    with leftovers.going() as forget, store.transaction() as tx:
+        forget(tx)
+    assert left(store) == ([], [])
+
+
+def test_what_was_rolled_back_goes_with_the_next() -> None:
+    store, leftovers = MemoryStore(), Leftovers()
+    for waiting in fill(store, range(1, 4)):
+        leftovers.note_sent(waiting)
+    leftovers.note_acknowledged(range(1, 4))
+    before = left(store)
+
+    def fail() -> None:
+        with leftovers.going() as forget, store.transaction() as tx:
             forget(tx)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        is_interrupted()
-    assert dump(context.store) == before
-    with left.going() as forget, context.store.transaction() as tx:
+        fail()
+    assert left(store) == before
+    with leftovers.going() as forget, store.transaction() as tx:
         forget(tx)
-        left.note_acknowledged([3])  # meanwhile, by another thread: it is none of this commit
-    with context.store.transaction() as tx:
-        assert list_arrivals(tx) == [3]
-    list_pending(context, left)
-    with context.store.transaction() as tx:
-        assert list_arrivals(tx) == []
+    assert left(store) == ([], [])
 
 
-def test_one_that_is_damaged_keeps_no_other() -> None:
-    """Both were filed by somebody else before they were forgotten; the lane of one is damaged."""
-    ana, left = make_device(ANA), Leftovers()
-    context = ana._context
-    for address in (BUDI, TOKO):
-        introduce(ana, make_device(address))
-        message = Outgoing(address, MESSAGE_ID, is_new=True)
-        _, (posted,) = post_messages(context, left, [message], Text("halo"))
-        waiting = getattr(posted, "waiting", None)
-        assert isinstance(waiting, Waiting)
-        with context.store.transaction() as tx:
-            file_all(tx)
-            if address == BUDI:
-                tx.put(Table.OUTBOX, waiting.lane.partition, b"", b"\x01\xff")
-        left.note_sent(waiting)
-    assert list_pending(context, left) == [Pending(MESSAGE_ID, BUDI, "record_corrupted")]
-
-
-def test_a_damaged_row_in_flight_is_told_and_keeps_no_other() -> None:
-    ana = make_device(ANA)
-    context = ana._context
-    messages = []
-    for address in (BUDI, TOKO):
-        introduce(ana, make_device(address))
-        messages.append(Outgoing(address, MESSAGE_ID, is_new=True))
-    post_messages(context, Leftovers(), messages, Text("halo"))
-    with context.store.transaction() as tx:
-        tx.put(Table.OUTBOX, IN_FLIGHT, number_row(1), b"\x01\xff")
-    assert [each.recipient for each in list_pending(context, Leftovers())] == [TOKO]
-    with context.store.transaction() as tx:
-        ((_, notice),) = walk_inbox(context, tx)
-    assert isinstance(notice, Notice)
-    assert notice.kind is NoticeKind.NOT_DELIVERED
-    assert (notice.user, notice.messages) == (ANA.user_id, ())
-    assert notice.code == "record_corrupted"
+def test_a_lane_that_is_damaged_keeps_no_other_leftovers() -> None:
+    store, leftovers = MemoryStore(), Leftovers()
+    for place, waiting in enumerate(fill(store, range(1, 6))):
+        # One of them was filed meanwhile, in a lane that is damaged now.
+        lane = waiting.lane if place == 2 else Lane(LaneName.MESSAGES, TOKO)
+        leftovers.note_sent(replace(waiting, lane=lane))
+    with store.transaction() as tx:
+        tx.put(Table.OUTBOX, Lane(LaneName.MESSAGES, BUDI).partition, b"", b"\x01\xff")
+    with leftovers.going() as forget, store.transaction() as tx:
+        forget(tx)
+    assert left(store)[0] == [number_row(3)]

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is left in flight, or was filed by somebody else, when a row of it is damaged."""
+
+from e2ecross import Notice, NoticeKind, Text
+from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.posting import Outgoing, Pending, list_pending, post_messages
+from e2ecross.state.in_flight import IN_FLIGHT, file_all
+from e2ecross.state.inbox import walk_inbox
+from e2ecross.state.outbox import Waiting
+from e2ecross.state.queue import number_row
+from e2ecross.stores import Table
+from tests.support.devices import ANA, BUDI, MESSAGE_ID, TOKO, introduce, make_device
+
+
+def test_one_that_is_damaged_keeps_no_other() -> None:
+    """Both were filed by somebody else before they were forgotten; the lane of one is damaged."""
+    ana, left = make_device(ANA), Leftovers()
+    context = ana._context
+    for address in (BUDI, TOKO):
+        introduce(ana, make_device(address))
+        message = Outgoing(address, MESSAGE_ID, is_new=True)
+        _, (posted,) = post_messages(context, left, [message], Text("halo"))
+        waiting = getattr(posted, "waiting", None)
+        assert isinstance(waiting, Waiting)
+        with context.store.transaction() as tx:
+            file_all(tx)
+            if address == BUDI:
+                tx.put(Table.OUTBOX, waiting.lane.partition, b"", b"\x01\xff")
+        left.note_sent(waiting)
+    assert list_pending(context, left) == [Pending(MESSAGE_ID, BUDI, "record_corrupted")]
+
+
+def test_a_damaged_row_in_flight_is_told_and_keeps_no_other() -> None:
+    ana = make_device(ANA)
+    context = ana._context
+    messages = []
+    for address in (BUDI, TOKO):
+        introduce(ana, make_device(address))
+        messages.append(Outgoing(address, MESSAGE_ID, is_new=True))
+    post_messages(context, Leftovers(), messages, Text("halo"))
+    with context.store.transaction() as tx:
+        tx.put(Table.OUTBOX, IN_FLIGHT, number_row(1), b"\x01\xff")
+    assert [each.recipient for each in list_pending(context, Leftovers())] == [TOKO]
+    with context.store.transaction() as tx:
+        ((_, notice),) = walk_inbox(context, tx)
+    assert isinstance(notice, Notice)
+    assert notice.kind is NoticeKind.NOT_DELIVERED
+    assert (notice.user, notice.messages) == (ANA.user_id, ())
+    assert notice.code == "record_corrupted"
