@@ -151,7 +151,8 @@ class Account:
                 return "asked for of a sender who did not know it"
             if key in sender.refused:
                 return "request refused by policy"  # its user hears of it, and decides
-            if (reader.address, reader.device.identity_key) in sender.rejected:
+            rejected = sender.rejected.get((reader.address, reader.device.identity_key))
+            if rejected is not None and rejected < fate.readers[sender.token]:
                 return "request under a key that the user has rejected"
             is_misled = key in sender.failed and self.backend.was_misled(fate)
             return "request under keys that are gone" if is_misled else ""
