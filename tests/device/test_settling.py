@@ -3,7 +3,17 @@
 
 import pytest
 
-from e2ecross import Device, Envelope, MessageKind, Notice, NoticeKind, Policy, RetryRequest, Text
+from e2ecross import (
+    Device,
+    Envelope,
+    FailedMessage,
+    MessageKind,
+    Notice,
+    NoticeKind,
+    Policy,
+    RetryRequest,
+    Text,
+)
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posting import Outgoing, find_posted, post_messages, read_held_key
 from e2ecross.device.settling import Result, give_up, hold_for_decision, settle, take_back
@@ -108,3 +118,17 @@ def test_the_id_of_a_message_that_was_given_up_after_it_had_left_is_not_taken_ag
     assert told(device) == [((MESSAGE_ID,), "expired")]
     with context.store.transaction() as tx, pytest.raises(InvalidArgument, match="not delivered"):
         was_sent(tx, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+
+
+def test_what_somebody_else_has_given_up_is_told_once() -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    introduce(ana, budi)
+    context = ana._context
+    with context.store.transaction() as tx:
+        put_request(tx, BUDI, bytes(16), RetryRequest(bytes(16), None, 0, "decode_error"))
+        (waiting,) = list_lane(tx, LANE)
+        for _ in range(2):
+            give_up(context, tx, waiting, "unknown_recipient")
+        (item,) = [item for _, item in walk_inbox(context, tx)]
+    assert isinstance(item, FailedMessage)
+    assert (item.sender, item.message_id, item.retrying) == (BUDI, bytes(16), False)

@@ -159,7 +159,9 @@ class LyingBackend(BackendSimulator):
         # What can go wrong with requests about messages; who asked whom.
         self.refused: set[tuple[Address, Address]] = set()
         self._released: set[Address] = set()
-        self._served: dict[tuple[Address, int], tuple[bytes, bool]] = {}
+        # What was handed out last, truly and falsely, under which numbers.
+        self._served: dict[tuple[Address, int], bytes] = {}
+        self._lied: dict[tuple[Address, int], bytes] = {}
         self._used_numbers: dict[tuple[bytes, int], bytes] = {}
         self._latest: dict[Address, PublishedKeys] = {}
         # Ids of prekeys that open nothing, or not for all who have got them.
@@ -356,12 +358,14 @@ class LyingBackend(BackendSimulator):
     def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
         decoded = Envelope.decode(envelope)
         waiting = self.refusals.get(decoded.recipient)
-        if waiting:
-            refusal = waiting.pop(0)
+        try:
+            if waiting:
+                raise waiting.pop(0)("a lie")
+            super().deposit(token, envelope, epoch=epoch)
+        except BackendError:
             if isinstance(self.contents[envelope], RetryRequest):
                 self.refused.add((decoded.sender, decoded.recipient))
-            raise refusal("a lie")
-        super().deposit(token, envelope, epoch=epoch)
+            raise
 
     def _check_number(self, data: bytes) -> None:
         """No two messages leave under the same ratchet key and counter."""
@@ -384,17 +388,14 @@ class LyingBackend(BackendSimulator):
         found = super().fetch(address, token, limit, after)
         if self.hides:
             self.hides -= 1
-            for number, data in found:
-                self._served[address, number] = (data, True)
             return []
         if self.number_lies:
             lie = self.number_lies.pop(0)
             lied = [Waiting(lie(n, place), data) for place, (n, data) in enumerate(found)]
-            for number, data in lied:
-                self._served[address, number] = (data, True)
+            self._lied |= {(address, number): data for number, data in lied}
             return lied
         for number, data in found:
-            self._served[address, number] = (data, False)
+            self._served[address, number] = data
         return found
 
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
@@ -403,13 +404,14 @@ class LyingBackend(BackendSimulator):
             gone = dict(item for item in box if item[0] in numbers)
             box[:] = [item for item in box if item[0] not in numbers]
             for number, data in gone.items():
-                served, is_lie = self._served.get((address, number), (b"", False))
-                if served == data and not is_lie:
+                # It may have been handed out as it was, too: whoever saw the lie acknowledges it.
+                lied = self._lied.pop((address, number), data)
+                if lied == data == self._served.get((address, number)):
                     if data in self.fates:
                         self.fates[data].readers[token] = self.tick()
                     elif data in self._originals:
                         self.fates[self._originals[data]].failed[token] = self.tick()
-                elif is_lie:
+                elif lied != data:
                     self._note_losses({data}, "acknowledged after a lie about its number")
 
 

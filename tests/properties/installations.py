@@ -183,7 +183,7 @@ class Installation:
             last item that said so.
         refused: messages that the policy has refused, because of the identity key that they came
             under, by sender and id.
-        rejected: identity keys that the user has rejected, by contact.
+        rejected: when the user has rejected identity keys, by contact and key.
         dropped: ids that a `not_delivered` notice named.
         pending: ids that an `identity_pending` notice named.
         keys: of notices and failures, by contact: those that the user may have to decide about.
@@ -208,7 +208,7 @@ class Installation:
     hands: list[Hand] = field(default_factory=list)
     failed: dict[tuple[Address, bytes], bool] = field(default_factory=dict)
     refused: set[tuple[Address, bytes]] = field(default_factory=set)
-    rejected: set[tuple[Address, bytes]] = field(default_factory=set)
+    rejected: dict[tuple[Address, bytes], int] = field(default_factory=dict)
     dropped: set[bytes] = field(default_factory=set)
     pending: set[bytes] = field(default_factory=set)
     keys: list[tuple[Address, bytes]] = field(default_factory=list)
@@ -467,7 +467,7 @@ class Installation:
                 self.device.accept_identity(contact, key)
             else:
                 self.device.reject_identity(contact, key)
-                self.rejected.add((contact, key))
+                self.rejected.setdefault((contact, key), self.backend.tick())
         except E2ECrossError as error:
             if error.code in ("invalid_argument", "no_session"):
                 return False

@@ -42,7 +42,12 @@ class Mail:
     @property
     def is_forgotten(self) -> bool:
         """Whether its sender was put back to a time when it was not sent, or promised."""
-        return all(map(self.sender.forgot, self.promises or [self.since]))
+        return self.was_forgotten(self.sender.backend.now)
+
+    def was_forgotten(self, when: int) -> bool:
+        """The same of an earlier time: it may have been sent again since."""
+        promises = [promise for promise in self.promises if promise < when]
+        return all(map(self.sender.forgot, promises or [self.since]))
 
 
 @dataclass(eq=False)
@@ -142,9 +147,12 @@ class Account:
         if _is_forgotten(fate, sender):
             return "request received in a lost part"
         if sender.token in fate.readers:
+            if self.mail.was_forgotten(fate.readers[sender.token]):
+                return "asked for of a sender who did not know it"
             if key in sender.refused:
                 return "request refused by policy"  # its user hears of it, and decides
-            if (reader.address, reader.device.identity_key) in sender.rejected:
+            rejected = sender.rejected.get((reader.address, reader.device.identity_key))
+            if rejected is not None and rejected < fate.readers[sender.token]:
                 return "request under a key that the user has rejected"
             is_misled = key in sender.failed and self.backend.was_misled(fate)
             return "request under keys that are gone" if is_misled else ""
