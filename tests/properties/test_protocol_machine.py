@@ -323,9 +323,16 @@ class HostileNetwork(RuleBasedStateMachine):
                 assert len(session.ratchet.receiving) <= MAX_RECEIVING_CHAINS
 
     def _settle(self) -> None:
-        """Deliver everything in order from here on; the two ends meet on one session."""
+        """Deliver everything in order from here on; the two ends meet on one session.
+
+        Who has no session to send with starts one. So does who would send with one that the other
+        end has lost, and has heard so: a client that cannot read a message asks for it.
+        """
         for side in (0, 1):
-            if self.parties[side].record.current is None:
+            current, other = self.parties[side].record.current, self.parties[1 - side].record
+            known = {session.base_key for session in (other.current, *other.archived) if session}
+            is_lost = current is not None and not current.pending and current.base_key not in known
+            if current is None or is_lost:
                 self.start(side, one_time=True, older=False)
         for _ in range(SETTLING_ROUNDS):
             for side in (0, 1):
