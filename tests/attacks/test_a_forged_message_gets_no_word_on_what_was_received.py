@@ -48,6 +48,7 @@ ROUNDS = 100
 """So many that the first epoch of the post-quantum ratchet has been dropped."""
 
 VERSIONS = pytest.mark.parametrize("kyber", [False, True], ids=["version 3", "version 4"])
+ANSWERED = pytest.mark.parametrize("answered", [False, True], ids=["silent", "answered"])
 
 
 @cache
@@ -64,9 +65,13 @@ def _scene(*, kyber: bool, sessions: int) -> tuple[Person, Person, Rows]:
     return ana, budi, budi.dump()
 
 
-def _victim(*, kyber: bool, sessions: int) -> tuple[Person, Person]:
+def _victim(*, kyber: bool, sessions: int, answered: bool = False) -> tuple[Person, Person]:
+    """The two; if he has answered, Ana may turn the ratchet, and else nobody can."""
     ana, budi, rows = _scene(kyber=kyber, sessions=sessions)
-    return ana, load(budi, rows)
+    budi = load(budi, rows)
+    if answered:
+        budi.send(ana, "never delivered")
+    return ana, budi
 
 
 def _sessions(budi: Person) -> list[Session]:
@@ -96,9 +101,10 @@ def _plain(message: bytes) -> Envelope:
 
 
 @VERSIONS
+@ANSWERED
 @pytest.mark.parametrize("sessions", [1, 2, 5])
-def test_under_a_new_ratchet_key(sessions: int, kyber: bool) -> None:
-    _, budi = _victim(kyber=kyber, sessions=sessions)
+def test_under_a_new_ratchet_key(sessions: int, answered: bool, kyber: bool) -> None:
+    _, budi = _victim(kyber=kyber, sessions=sessions, answered=answered)
     for message in _forged(NEW_KEY, kyber=kyber):
         assert_refused(budi, _plain(message), AuthenticationFailed)
 
@@ -119,9 +125,10 @@ def test_in_a_first_message(one_time: bool, kyber: bool) -> None:
 
 
 @VERSIONS
-def test_in_a_first_message_that_is_repeated(kyber: bool) -> None:
+@ANSWERED
+def test_in_a_first_message_that_is_repeated(answered: bool, kyber: bool) -> None:
     """Around it the wrapper of a session that there is, current or archived."""
-    ana, budi = _victim(kyber=kyber, sessions=2)
+    ana, budi = _victim(kyber=kyber, sessions=2, answered=answered)
     ana.start(budi, kyber=kyber)
     wrapper = ana.send(budi, "wrapped")
     for session in _sessions(budi):

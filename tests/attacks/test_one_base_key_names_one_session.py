@@ -85,13 +85,17 @@ def budi(request: pytest.FixtureRequest, tmp_path: object) -> Person:
 @pytest.mark.parametrize("order", [(3, 4), (4, 3), (3, 3), (4, 4)])
 @pytest.mark.parametrize("one_time", [True, False])
 @pytest.mark.parametrize("archived", [False, True])
+@pytest.mark.parametrize("answered", [False, True])
 def test_a_second_session_under_it(
-    budi: Person, order: tuple[int, int], one_time: bool, archived: bool
+    budi: Person, order: tuple[int, int], one_time: bool, archived: bool, answered: bool
 ) -> None:
+    """Also where Budi has answered: only then may a message come under a new ratchet key."""
     toko = _Contact(budi)
     first = toko.start(order[0], one_time=one_time)
     first, envelope = toko.seal(first, "first")
     assert budi.read(envelope) == "first"
+    if answered:
+        budi.device.encrypt(TOKO, Text("never delivered"))
     if archived:
         _, between = toko.seal(toko.start(4, bytes(range(32))), "of another session")
         assert budi.read(between) == "of another session"

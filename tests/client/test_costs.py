@@ -147,6 +147,12 @@ def offline_send(scene: Scene) -> None:
     scene.ana.send(BUDI, Text("halo"))
 
 
+def vain_maintain(scene: Scene) -> None:
+    """What `offline_send` has left is due, so that the lanes are walked over."""
+    with pytest.raises(BackendError):
+        scene.ana.maintain()
+
+
 QUEUES: list[Fill] = [
     unconfirmed,
     unconfirmed_in_front,
@@ -156,7 +162,7 @@ QUEUES: list[Fill] = [
     held,
     requests_to_many,
 ]
-CALLS = [idle_receive, one_garbage_envelope, one_message, offline_send]
+CALLS = [idle_receive, one_garbage_envelope, one_message, offline_send, vain_maintain]
 
 
 @pytest.mark.parametrize("fill", QUEUES)

@@ -6,13 +6,13 @@ it happens in the middle of a call, while the back end is asked.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
 from e2ecross import Client, Text
 from e2ecross.errors import RestoredStore
-from e2ecross.stores import MemoryStore
+from e2ecross.stores import MemoryStore, Transaction
 from tests.client.conversation import meet, promise, read, store_of
 from tests.support.devices import (
     ANA,
@@ -137,6 +137,45 @@ def test_what_was_taken_in_before_is_not_acknowledged(backend: PuttingBack) -> N
     with pytest.raises(RestoredStore):
         ana.receive()
     assert backend.method == ""
+    assert len(backend.acknowledged) == before
+
+
+class Hooked:
+    """A store; does what is listed, one of it before each transaction."""
+
+    def __init__(self) -> None:
+        self.inner = MemoryStore()
+        self.before: list[Callable[[], object]] = []
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        if self.before:
+            self.before.pop(0)()
+        return self.inner.transaction()
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def test_what_was_taken_in_before_is_not_acknowledged_in_the_middle_of_a_batch(
+    backend: PuttingBack,
+) -> None:
+    """The store is put back between the batch and what is looked at alone."""
+    store = Hooked()
+    ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
+    meet(ana, budi)
+    backend.inject(ANA, garbage()[2])
+    backend.fail("acknowledge")
+    assert read(ana) == ["!decode_error"]
+    copy, before = take_copy(store.inner), len(backend.acknowledged)
+    ana.send(BUDI, Text("since"))
+
+    def hook() -> None:  # all together; the first alone
+        store.before = [lambda: None, lambda: put_back(store.inner, copy)]
+
+    backend.act, backend.method = hook, "fetch"
+    with pytest.raises(RestoredStore):
+        ana.receive()
+    assert store.before == []
     assert len(backend.acknowledged) == before
 
 
