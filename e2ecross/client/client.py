@@ -207,9 +207,9 @@ class Client:
             if not may_send_offline(context):
                 raise
         waits, news = prepare_message(link, address, content, message_id)
-        if waits:
+        if waits is not None:
             self._check_epoch(link)
-            send_waiting(link, address, message_id)
+            send_waiting(link, address, message_id, is_new=waits)
         delivery = Delivery(address, news.identity_changed, news.version_downgraded)
         return Sent(message_id, (delivery,))
 

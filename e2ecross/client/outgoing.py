@@ -84,7 +84,7 @@ class _Batch:
 
 def prepare_message(
     link: Link, address: Address, content: Content, message_id: bytes
-) -> tuple[bool, BundleNews]:
+) -> tuple[bool | None, BundleNews]:
     """Encrypt a message and put it into the outbox, unless it is or has been there.
 
     Args:
@@ -94,7 +94,8 @@ def prepare_message(
         message_id: 16 bytes.
 
     Returns:
-        Whether it is there, else it was sent before; and what the bundle has brought that it took.
+        True when it was put there now, False when it waited before, None when it was sent before;
+        and what the bundle has brought that it took.
 
     Raises:
         E2ECrossError: as `ensure_session` and `encrypt_message`.
@@ -103,22 +104,29 @@ def prepare_message(
     lane = Lane(LaneName.MESSAGES, address)
     for _ in range(_ATTEMPTS):
         try:
-            return encrypt_message(context, address, content, message_id) is not None, news
+            return encrypt_message(context, address, content, message_id), news
         except NoSession:
             news = ensure_session(link, address, fresh=True)
         except RecordCorrupted:
             if is_repaired or not (repair_sessions(context, address) or repair(context, lane)):
                 raise
             is_repaired = True
-    return encrypt_message(context, address, content, message_id) is not None, news
+    return encrypt_message(context, address, content, message_id), news
 
 
 _ATTEMPTS: Final = 2
 """A damaged session goes, then a new one takes its place."""
 
 
-def send_waiting(link: Link, address: Address, message_id: bytes) -> None:
+def send_waiting(link: Link, address: Address, message_id: bytes, *, is_new: bool) -> None:
     """Deposit what waits for a recipient, up to a message (16 bytes of id) of ours.
+
+    Args:
+        link: to the back end.
+        address: the recipient.
+        message_id: of the message.
+        is_new: whether nothing was promised before: then an exception is all that is told of it.
+            Else a notice says it, too: an exception may be lost on its way to the caller.
 
     Raises:
         UnknownRecipient: the back end does not know the recipient.
@@ -133,7 +141,7 @@ def send_waiting(link: Link, address: Address, message_id: bytes) -> None:
         batch = _collect(link, [lane], most, renewed)
         failure = _deposit(link, batch, wanted=message_id)
         # A call that fails as a whole says nothing of the lane: the next flush begins with it.
-        _settle(link, batch, None, wanted=message_id)
+        _settle(link, batch, None, wanted=message_id if is_new else b"")
         is_sent = is_settled(context, address, message_id)
         if is_sent:
             return
@@ -143,7 +151,7 @@ def send_waiting(link: Link, address: Address, message_id: bytes) -> None:
             )
         error = failure or batch.blocked.get(lane) or _held(link, lane)
         if isinstance(error, MailboxFull):
-            take_back(context, address, message_id)
+            take_back(context, address, message_id, is_told=is_new)
         if error is not None:
             raise error
         most = min(2 * most, _MAX_ENVELOPES)

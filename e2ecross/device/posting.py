@@ -83,11 +83,11 @@ class Pending(NamedTuple):
 
 def encrypt_message(
     context: Context, address: Address, content: Content, message_id: bytes
-) -> int | None:
+) -> bool | None:
     """Encrypt a message and put it into the outbox, unless it is or has been there.
 
     Returns:
-        Its number in the lane of the recipient; None when it was sent before.
+        True: it was put there now. False: it waited there before. None: it was sent before.
 
     Raises:
         NoSession: there is none with the address; then nothing has changed, as with every error.
@@ -98,13 +98,14 @@ def encrypt_message(
     with WitnessedTransaction(context) as tx:
         now_ms = context.clock()
         if was_sent(tx, address, message_id, content, now_ms):
-            return find_message(tx, address, message_id)
+            return None if find_message(tx, address, message_id) is None else False
         lane = read_lane(tx, Lane(LaneName.MESSAGES, address))
         if lane is not None and lane.untrusted_key:
             raise UntrustedIdentity(address, lane.untrusted_key)
         envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
         keep_sent(tx, context.policy, address, message_id, content, now_ms)
-        return put_envelope(tx, envelope)
+        put_envelope(tx, envelope)
+        return True
 
 
 def is_settled(context: Context, address: Address, message_id: bytes) -> bool | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.errors import RecordCorrupted, UntrustedIdentity, remote_error_from_code
+from e2ecross.errors import MailboxFull, RecordCorrupted, UntrustedIdentity, remote_error_from_code
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.inbox import put_not_asked, put_notice
@@ -186,13 +186,21 @@ def settle(
                 block_lane(tx, lane, code)
 
 
-def take_back(context: Context, address: Address, message_id: bytes) -> None:
-    """Forget a message (16 bytes of id) that waits; its caller is told by an exception."""
+def take_back(context: Context, address: Address, message_id: bytes, *, is_told: bool) -> None:
+    """Forget a message (16 bytes of id) that waits for a full mailbox.
+
+    Args:
+        context: of the device.
+        address: the recipient.
+        message_id: of the message.
+        is_told: whether an exception is all that its caller needs.
+    """
     with context.store.transaction() as tx:
         number = find_message(tx, address, message_id)
         if number is not None:
             lane = Lane(LaneName.MESSAGES, address)
-            give_up(context, tx, Waiting(lane, number, message_id, None), "", is_told=True)
+            waiting = Waiting(lane, number, message_id, None)
+            give_up(context, tx, waiting, MailboxFull.code, is_told=is_told)
 
 
 def give_up(
