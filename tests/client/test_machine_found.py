@@ -18,6 +18,7 @@ from e2ecross import (
     PreKeyBundle,
     Text,
 )
+from e2ecross.client import outgoing
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
