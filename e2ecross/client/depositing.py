@@ -12,7 +12,6 @@ from typing import Final
 
 from e2ecross.client.attempts import Failure
 from e2ecross.client.link import Link
-from e2ecross.device.settling import Result
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -53,11 +52,6 @@ class Batch:
     refused: dict[Waiting, E2ECrossError] = field(default_factory=dict)
     blocked: dict[Lane, E2ECrossError] = field(default_factory=dict)
     size: int = 0
-
-    @property
-    def given_up(self) -> list[Result]:
-        """What is given up."""
-        return [Result(waiting, error.code) for waiting, error in self.refused.items()]
 
     @property
     def codes(self) -> list[tuple[Lane, str]]:

@@ -8,7 +8,7 @@ Rules:
 - When it was given up to reach the back end, what can be encrypted still is: it is sent later.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -77,7 +77,7 @@ class FanOut:
         epoch, posted, news = self._post(messages)
         results: list[BundleNews | E2ECrossError] = []
         items: list[_Item] = []
-        behind: list[int] = []
+        behind: dict[int, Posted] = {}
         for place, outcome in enumerate(posted):
             if isinstance(outcome, E2ECrossError):
                 results.append(outcome)
@@ -88,7 +88,7 @@ class FanOut:
                     data = outcome.waiting.envelope.encode()
                     items.append((place, outcome.waiting, data))
                 else:
-                    behind.append(place)
+                    behind[place] = outcome
         for place, error in self._deposit(items, epoch):
             results[place] = error
         for place, error in self._follow(messages, behind):
@@ -173,36 +173,36 @@ class FanOut:
                 failed[waiting] = batch.blocked[waiting.lane]
         failed |= batch.refused
         if failed:
-            self._settle(batch, failed, wanted)
+            self._settle(batch, failed)
         return [(place, failed[waiting]) for place, waiting, _ in items if waiting in failed]
 
-    def _settle(
-        self, batch: Batch, failed: dict[Waiting, E2ECrossError], wanted: Collection[bytes]
-    ) -> None:
+    def _settle(self, batch: Batch, failed: dict[Waiting, E2ECrossError]) -> None:
         """Note what was not taken, and leave out what another call has sent meanwhile."""
         context, given_up = self._link.context, list[Result]()
         found = find_posted(context, self._link.leftovers, list(failed))
         for waiting, now in zip(list(failed), found, strict=True):
             if isinstance(now, Waiting):
                 if waiting in batch.refused:
-                    given_up.append(Result(now, failed[waiting].code))
+                    is_told = waiting.is_in_flight  # else it was promised before
+                    given_up.append(Result(now, failed[waiting].code, is_told=is_told))
             elif now:
                 del failed[waiting]
             elif waiting not in batch.refused:
                 failed[waiting] = refused_for_another()
         if given_up or batch.blocked:
-            settle(context, given_up, blocked=batch.codes, wanted=wanted)
+            settle(context, given_up, blocked=batch.codes)
 
     def _follow(
-        self, messages: Sequence[Outgoing], places: Sequence[int]
+        self, messages: Sequence[Outgoing], behind: Mapping[int, Posted]
     ) -> Iterable[tuple[int, E2ECrossError]]:
         """Deposit what stands behind something else, with what stands there."""
         failed: dict[int, E2ECrossError] = {}
 
         def call(part: Sequence[int]) -> Failure | None:
             (place,) = part
+            address, message_id, _ = messages[place]
             try:
-                send_waiting(self._link, messages[place].address, messages[place].message_id)
+                send_waiting(self._link, address, message_id, is_new=behind[place].is_new)
             except NotRegistered:
                 raise
             except (BackendError, RemoteError) as error:
@@ -214,6 +214,6 @@ class FanOut:
             return None
 
         if self._failure is not None:
-            return [(place, self._failure) for place in places]
-        self._failure = try_parts(places, 1, call, failed.__setitem__)
+            return [(place, self._failure) for place in behind]
+        self._failure = try_parts(list(behind), 1, call, failed.__setitem__)
         return failed.items()

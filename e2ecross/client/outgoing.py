@@ -50,8 +50,15 @@ _ATTEMPTS: Final = 2
 """A damaged session goes, then a new one takes its place."""
 
 
-def send_waiting(link: Link, address: Address, message_id: bytes) -> None:
+def send_waiting(link: Link, address: Address, message_id: bytes, *, is_new: bool) -> None:
     """Deposit what waits for a recipient, up to a message (16 bytes of id) of ours.
+
+    Args:
+        link: to the back end.
+        address: the recipient.
+        message_id: of the message.
+        is_new: whether nothing was promised before: then an exception is all that is told of it.
+            Else a notice says it, too: an exception may be lost on its way to the caller.
 
     Raises:
         UnknownRecipient: the back end does not know the recipient.
@@ -66,7 +73,7 @@ def send_waiting(link: Link, address: Address, message_id: bytes) -> None:
         batch = _collect(link, [lane], most, renewed)
         failure = deposit(link, batch, read_epoch_to_tell(context), wanted=[message_id])
         # A call that fails as a whole says nothing of the lane: the next flush begins with it.
-        _settle(link, batch, wanted=message_id)
+        _settle(link, batch, told=message_id if is_new else b"")
         (found,) = find_posted(context, link.leftovers, [Waiting(lane, 0, message_id, None)])
         if found is True:
             return
@@ -77,7 +84,7 @@ def send_waiting(link: Link, address: Address, message_id: bytes) -> None:
             raise refused_for_another()
         error = failure or batch.blocked.get(lane) or _held(link, lane)
         if isinstance(error, MailboxFull):
-            take_back(context, address, message_id)
+            take_back(context, address, message_id, is_told=is_new)
         if error is not None:
             raise error
         most = min(2 * most, MAX_ENVELOPES)
@@ -236,11 +243,12 @@ def _encrypt(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | 
             is_repaired = True
 
 
-def _settle(
-    link: Link, batch: Batch, failure: Failure | None = None, *, wanted: bytes = b""
-) -> None:
+def _settle(link: Link, batch: Batch, failure: Failure | None = None, *, told: bytes = b"") -> None:
     if failure is not None:
         for waiting, _ in batch.items:
             batch.blocked[waiting.lane] = failure
-    results = [*map(Result, batch.taken), *batch.given_up]
-    settle(link.context, results, blocked=batch.codes, wanted=[wanted])
+    results = [*map(Result, batch.taken)]
+    for waiting, error in batch.refused.items():
+        is_told = waiting.lane.name is LaneName.MESSAGES and waiting.message_id == told
+        results.append(Result(waiting, error.code, is_told=is_told))
+    settle(link.context, results, blocked=batch.codes)

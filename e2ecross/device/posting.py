@@ -114,10 +114,12 @@ class Posted(NamedTuple):
     Attributes:
         waiting: where, and its envelope; None: it was sent before.
         is_alone: nothing else stands in its lane.
+        is_new: it was put there now, and not promised before.
     """
 
     waiting: Waiting | None
     is_alone: bool
+    is_new: bool
 
 
 def post_messages(
@@ -172,18 +174,19 @@ def _post(
     if not is_new and was_sent(tx, address, message_id, content, now_ms):
         number = find_message(tx, address, message_id)
         if number is None or record is None:
-            return Posted(None, is_alone=False)
+            return Posted(None, is_alone=False, is_new=False)
         found = find_waiting(tx, Waiting(lane, number, message_id, None))
         is_alone = (record.first, record.next) == (number, number + 1) and not record.code
-        return Posted(found or Waiting(lane, number, message_id, None), is_alone=is_alone)
+        waiting = found or Waiting(lane, number, message_id, None)
+        return Posted(waiting, is_alone=is_alone, is_new=False)
     if record is not None and record.untrusted_key:
         raise UntrustedIdentity(address, record.untrusted_key)
     envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
     keep_sent(tx, context.policy, address, message_id, content, now_ms)
     if record is None and address not in begun:
-        return Posted(put_in_flight(tx, envelope), is_alone=True)
+        return Posted(put_in_flight(tx, envelope), is_alone=True, is_new=True)
     number = put_envelope(tx, envelope)
-    return Posted(Waiting(lane, number, message_id, envelope), is_alone=False)
+    return Posted(Waiting(lane, number, message_id, envelope), is_alone=False, is_new=True)
 
 
 def find_posted(

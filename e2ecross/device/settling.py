@@ -7,13 +7,13 @@ Rules:
 - What waits for the user's decision about an identity key waits for nothing else, and says so once.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.errors import RecordCorrupted, UntrustedIdentity, remote_error_from_code
+from e2ecross.errors import MailboxFull, RecordCorrupted, UntrustedIdentity, remote_error_from_code
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.in_flight import file_all
@@ -66,10 +66,12 @@ class Result:
     Attributes:
         waiting: what.
         code: empty when the back end has it; else that of the error for which it is given up.
+        is_told: whether an exception is all that its caller needs: it was not promised before.
     """
 
     waiting: Waiting
     code: str = ""
+    is_told: bool = False
 
 
 def file_in_flight(context: Context, tx: Transaction) -> None:
@@ -172,7 +174,6 @@ def settle(
     results: Sequence[Result],
     *,
     blocked: Iterable[tuple[Lane, str]] = (),
-    wanted: Collection[bytes] = (),
 ) -> None:
     """Note what became of what was deposited; one transaction.
 
@@ -180,7 +181,6 @@ def settle(
         context: of the device.
         results: what the back end has taken or refused for good.
         blocked: lanes that go on later, and the code of the error that they wait to pass.
-        wanted: ids of messages (16 bytes) whose caller is told in another way than by a notice.
     """
     with context.store.transaction() as tx:
         for result in results:
@@ -188,20 +188,27 @@ def settle(
                 remove_waiting(tx, result.waiting)
                 clear_lane(tx, result.waiting.lane)
             else:
-                is_told = result.waiting.message_id in wanted
-                give_up(context, tx, result.waiting, result.code, is_told=is_told)
+                give_up(context, tx, result.waiting, result.code, is_told=result.is_told)
         for lane, code in blocked:
             with suppress(RecordCorrupted):  # a lane that is damaged itself stays where it is
                 block_lane(tx, lane, code)
 
 
-def take_back(context: Context, address: Address, message_id: bytes) -> None:
-    """Forget a message (16 bytes of id) that waits; its caller is told by an exception."""
+def take_back(context: Context, address: Address, message_id: bytes, *, is_told: bool) -> None:
+    """Forget a message (16 bytes of id) that waits for a full mailbox.
+
+    Args:
+        context: of the device.
+        address: the recipient.
+        message_id: of the message.
+        is_told: whether an exception is all that its caller needs.
+    """
     with context.store.transaction() as tx:
         number = find_message(tx, address, message_id)
         if number is not None:
             lane = Lane(LaneName.MESSAGES, address)
-            give_up(context, tx, Waiting(lane, number, message_id, None), "", is_told=True)
+            waiting = Waiting(lane, number, message_id, None)
+            give_up(context, tx, waiting, MailboxFull.code, is_told=is_told)
 
 
 def give_up(

@@ -4,6 +4,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,8 @@ from e2ecross import (
     PreKeyBundle,
     Text,
 )
+from e2ecross.client import fan_out
+from e2ecross.device.settling import settle
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -337,3 +340,27 @@ def test_a_copy_that_is_asked_for_when_its_message_is_not_kept_any_more_is_told(
         told = ana.receive()
     assert _named(told, NoticeKind.NOT_DELIVERED) == {_id(2)}
     assert backend.mailbox(BUDI) == []
+
+
+def test_an_interrupt_takes_no_word_of_a_promised_message_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Rule B: it was refused while its caller waited, and the exception never came to them."""
+    backend = Backend()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    _meet(ana, budi)
+    backend.fail("deposit")
+    with pytest.raises(BackendError):
+        ana.send(BUDI, Text("promised"), message_id=_id(3))
+    backend.fail("deposit", BackendRefused("no"))
+
+    def settle_and_be_interrupted(*given: Any, **named: Any) -> None:
+        settle(*given, **named)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fan_out, "settle", settle_and_be_interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ana.send(BUDI, Text("promised"), message_id=_id(3))
+    assert ana.pending() == []
+    assert _named(ana.receive(), NoticeKind.NOT_DELIVERED) == {_id(3)}

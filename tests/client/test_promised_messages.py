@@ -147,9 +147,10 @@ def test_what_another_thread_does_while_send_waits(refuses: bool, earlier: int) 
 
 
 @pytest.mark.parametrize("error", [*FINAL, MailboxFull("full")])
-def test_who_waits_for_a_promised_message_again_is_told_by_the_exception_alone(
+def test_who_waits_for_a_promised_message_again_is_told_by_the_exception_and_a_notice(
     error: BackendError, pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
+    """It was promised, and an exception may be lost on its way: of a signal, with the process."""
     ana, budi = pair
     backend.fail("deposit", times=2)
     one, _ = promise(ana, BUDI, "one", "two")
@@ -158,6 +159,7 @@ def test_who_waits_for_a_promised_message_again_is_told_by_the_exception_alone(
         ana.send(BUDI, Text("one"), message_id=one)
     assert read(budi) == ["two"]  # it went with the same call
     assert ana.pending() == []
+    assert not_delivered(read_notices(ana)) == [(one, error.code)]
     assert read(ana) == []
 
 

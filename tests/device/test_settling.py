@@ -69,9 +69,9 @@ def test_what_another_thread_has_settled_is_not_taken_back_nor_told_again() -> N
     assert isinstance(waiting, Waiting)
     settle(context, [Result(waiting, "backend_refused")])
     before = dump(context.store)
-    take_back(context, BUDI, MESSAGE_ID)
+    take_back(context, BUDI, MESSAGE_ID, is_told=True)
     assert dump(context.store) == before
-    take_back(context, BUDI, bytes(16))
+    take_back(context, BUDI, bytes(16), is_told=True)
     with context.store.transaction() as tx:
         assert list_lane(tx, waiting.lane) == []
         ((_, notice),) = walk_inbox(context, tx)

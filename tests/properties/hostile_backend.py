@@ -245,8 +245,9 @@ class LyingBackend(BackendSimulator):
     def _note_losses(self, datas: set[bytes], how: str) -> None:
         left = {data for account in self._accounts.values() for _, data in account.mailbox}
         for data in datas - left:
-            if data in self.fates:
-                self.fates[data].lost = how
+            fate = self.fates.get(self._originals.get(data, data))
+            if fate is not None and not fate.failed:
+                fate.lost = how
 
     # --- Calls ------------------------------------------------------------------------------
 

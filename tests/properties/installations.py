@@ -3,8 +3,9 @@
 
 What the app notes survives every crash. So what it is handed can be held against what it has:
 nothing confirmed comes again, nothing comes twice from one `Client`, and what comes from another
-one is flagged; a message is shown once. When the store is put back to a copy, that of its inbox is
-as it was then; what the user was told and shown is not forgotten.
+one of the same device, or of a device before it, is flagged; a message is shown once. When the
+store is put back to a copy, that of its inbox is as it was then; what the user was told and shown
+is not forgotten.
 """
 
 import hashlib
@@ -98,11 +99,13 @@ class Sight:
         sure: the highest epoch that it has seen for sure.
         seen: the highest that it may have seen.
         told: the highest that the back end has told it.
+        handed: numbers of items that it has handed over, or that were before it was opened.
     """
 
     sure: int = 0
     seen: int = 0
     told: int = 0
+    handed: set[int] = field(default_factory=set)
 
 
 @dataclass(eq=False)
@@ -276,11 +279,15 @@ class Installation:
         device = Device.open(store, **self._surroundings(), restored=copy is not None)
         self._handed.clear()
         self._owed = set(self._noted.seen) - self._noted.confirmed - self._noted.unsure
-        self.hands = [Hand(device, Client(device, self.backend), Sight())]
+        self.hands = [Hand(device, Client(device, self.backend), self._new_sight())]
         if copy is not None:
             self.put_back_to = None
             self.backend.note_new_prekeys(self.address)
+            self.points.disarm()  # what is in the store is what came of opening it
             self._expect(copy)
+
+    def _new_sight(self) -> Sight:
+        return Sight(handed=set(self._noted.seen))
 
     def switch(self, *, same_device: bool) -> None:
         """Go on with another client of the store, of the same device or of one of its own."""
@@ -288,7 +295,7 @@ class Installation:
             device, sight = self.device, self.hand.sight
             if not same_device:
                 store = PointedStore(self.open_store(True), self.points)
-                device, sight = Device.open(store, **self._surroundings()), Sight()
+                device, sight = Device.open(store, **self._surroundings()), self._new_sight()
             self.hands.append(Hand(device, Client(device, self.backend), sight))
         self.hands.reverse()
 
@@ -381,13 +388,14 @@ class Installation:
     def receive(self, limit: int = 100) -> list[InboxItem]:
         """Receive, and note all of it."""
         hand, noted = self.hand, self._noted
-        before = noted.copy()  # what another client does meanwhile is neither before nor after
+        # What another client does meanwhile is neither before nor after.
+        before, handed = noted.copy(), set(hand.sight.handed)
         items = self.client.receive(limit)
         assert len(items) <= limit
         for item in items:
             number = receipt_of(item).number
             assert number not in before.confirmed, "a confirmed item came again"
-            assert item.redelivered or number not in before.seen, "an item came without its flag"
+            assert item.redelivered or number not in handed, "an item came without its flag"
             self._note(hand, item)
         return items
 
@@ -425,6 +433,7 @@ class Installation:
         if number in noted.seen:
             assert type(noted.seen[number]) is type(item)
         hand.handed.add(number)
+        hand.sight.handed.add(number)
         self._handed.add(number)
         noted.seen[number] = item
         if isinstance(item, Message):
