@@ -4,7 +4,6 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,7 @@ from e2ecross import (
     Text,
 )
 from e2ecross.client import fan_out
-from e2ecross.device.settling import settle
+from e2ecross.device.settling import Result, settle
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -28,8 +27,10 @@ from e2ecross.errors import (
     MailboxFull,
     RestoredStore,
 )
+from e2ecross.state.context import Context
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.notice import NoticeKind
+from e2ecross.state.outbox import Lane
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.exchange import Waiting
 from tests.properties.hostile_backend import false_bundle
@@ -354,8 +355,10 @@ def test_an_interrupt_takes_no_word_of_a_promised_message_with_it(
         ana.send(BUDI, Text("promised"), message_id=_id(3))
     backend.fail("deposit", BackendRefused("no"))
 
-    def settle_and_be_interrupted(*given: Any, **named: Any) -> None:
-        settle(*given, **named)
+    def settle_and_be_interrupted(
+        context: Context, results: Sequence[Result], *, blocked: Sequence[tuple[Lane, str]]
+    ) -> None:
+        settle(context, results, blocked=blocked)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
