@@ -159,9 +159,9 @@ class LyingBackend(BackendSimulator):
         # What can go wrong with requests about messages; who asked whom.
         self.refused: set[tuple[Address, Address]] = set()
         self._released: set[Address] = set()
-        # What was handed out last, truly and falsely, under which numbers.
+        # What was handed out under its number, and numbers under which something else was.
         self._served: dict[tuple[Address, int], bytes] = {}
-        self._lied: dict[tuple[Address, int], bytes] = {}
+        self._lied: set[tuple[Address, int]] = set()
         self._used_numbers: dict[tuple[bytes, int], bytes] = {}
         self._latest: dict[Address, PublishedKeys] = {}
         # Ids of prekeys that open nothing, or not for all who have got them.
@@ -393,10 +393,12 @@ class LyingBackend(BackendSimulator):
         if self.number_lies:
             lie = self.number_lies.pop(0)
             lied = [Waiting(lie(n, place), data) for place, (n, data) in enumerate(found)]
-            self._lied |= {(address, number): data for number, data in lied}
+            self._lied |= {(address, number) for number, _ in lied}
             return lied
         for number, data in found:
             self._served[address, number] = data
+            if limit > 1:  # else it may be looked for because of a lie, which is acknowledged next
+                self._lied.discard((address, number))
         return found
 
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
@@ -405,15 +407,14 @@ class LyingBackend(BackendSimulator):
             gone = dict(item for item in box if item[0] in numbers)
             box[:] = [item for item in box if item[0] not in numbers]
             for number, data in gone.items():
-                # It may have been handed out as it was, too: whoever saw the lie acknowledges it.
-                lied = self._lied.pop((address, number), data)
-                if lied == data == self._served.get((address, number)):
+                if (address, number) in self._lied:
+                    self._lied.discard((address, number))
+                    self._note_losses({data}, "acknowledged after a lie about its number")
+                elif data == self._served.get((address, number)):
                     if data in self.fates:
                         self.fates[data].readers[token] = self.tick()
                     elif data in self._originals:
                         self.fates[self._originals[data]].failed[token] = self.tick()
-                elif lied != data:
-                    self._note_losses({data}, "acknowledged after a lie about its number")
 
 
 def false_bundle(address: Address) -> PreKeyBundle:
