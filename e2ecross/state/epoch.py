@@ -168,10 +168,10 @@ def check_backend_epoch(context: Context, told: object) -> None:
         raise BackendError("the back end answered with something that is no epoch: try again")
     with context.store.transaction() as tx:
         device, epoch = require_device(tx), read_epoch(tx)
-        if context.watch.seen > epoch:  # put back under this device: nothing is taken over for it
-            context.watch.refuse(epoch)
         is_refused = told > epoch and not device.adopts_epoch
         if device.adopts_epoch:
+            if context.watch.seen > epoch:  # it was put back under this device
+                context.watch.refuse(epoch)
             _adopt(tx, device, max(epoch, told))
         elif is_refused and device.restored_epoch:
             # Opened as restored it would be as it is: somebody has seen more since it was restored.
