@@ -173,6 +173,8 @@ def check_backend_epoch(context: Context, told: object) -> None:
         device, epoch = require_device(tx), read_epoch(tx)
         is_refused = told > epoch and not device.adopts_epoch
         if device.adopts_epoch:
+            if context.watch.seen > epoch:  # it was put back under this device
+                context.watch.refuse(epoch)
             _adopt(tx, device, max(epoch, told))
         elif is_refused and device.restored_epoch:
             # Opened as restored it would be as it is: somebody has seen more since it was restored.

@@ -367,3 +367,21 @@ def test_an_interrupt_takes_no_word_of_a_promised_message_with_it(
             ana.send(BUDI, Text("promised"), message_id=_id(3))
     assert ana.pending() == []
     assert _named(ana.receive(), NoticeKind.NOT_DELIVERED) == {_id(3)}
+
+
+def test_a_store_that_was_put_back_under_a_device_takes_over_nothing() -> None:
+    """Rule H: a copy from just after a restore took over the epoch, and was taken for the latest."""
+    backend, store = Backend(), MemoryStore()
+    ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
+    _meet(ana, budi)
+    device = Device.open(store, clock=FakeClock(), restored=True)
+    copy = take_copy(store)
+    Client(device, backend).send(BUDI, Text("goes"))
+    budi.confirm(budi.receive())
+    put_back(store, copy)
+    with pytest.raises(RestoredStore):
+        Client(device, backend).send(BUDI, Text("does not"))
+    assert backend.mailbox(BUDI) == []
+    again = Client(Device.open(store, clock=FakeClock(), restored=True), backend)
+    again.send(BUDI, Text("goes again"))
+    assert _texts(budi.receive()) == ["goes again"]
