@@ -370,7 +370,7 @@ def test_an_interrupt_takes_no_word_of_a_promised_message_with_it(
 
 
 def test_a_store_that_was_put_back_under_a_device_takes_over_nothing() -> None:
-    """Rule H: a copy from just after a restore took over the epoch, and was taken for the latest."""
+    """Rule H: a copy from just after a restore took over the epoch, and passed for the latest."""
     backend, store = Backend(), MemoryStore()
     ana, budi = make_client(ANA, backend, store), make_client(BUDI, backend)
     _meet(ana, budi)
