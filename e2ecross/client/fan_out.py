@@ -101,11 +101,11 @@ class FanOut:
         """Put it into the outbox, starting sessions where there are none."""
         outcomes: dict[int, Posted | E2ECrossError] = {}
         news: dict[Address, BundleNews] = {}
-        left, epoch = list(range(len(messages))), 0
+        left, epoch, begun = list(range(len(messages))), 0, set[Address]()
         for _ in range(_ROUNDS):
             part = [messages[place] for place in left]
             epoch, found = post_messages(
-                self._link.context, self._link.leftovers, part, self._content
+                self._link.context, self._link.leftovers, part, self._content, begun
             )
             outcomes.update(zip(left, found, strict=True))
             damaged = self._repaired(

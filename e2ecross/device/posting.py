@@ -123,7 +123,11 @@ class Posted(NamedTuple):
 
 
 def post_messages(
-    context: Context, leftovers: Leftovers, messages: Sequence[Outgoing], content: Content
+    context: Context,
+    leftovers: Leftovers,
+    messages: Sequence[Outgoing],
+    content: Content,
+    begun: set[Address],
 ) -> tuple[int, list[Posted | LocalError | StoreError]]:
     """Encrypt content for recipients and put it into the outbox, unless it is or has been there.
 
@@ -134,6 +138,7 @@ def post_messages(
         leftovers: are forgotten in the same commit.
         messages: whom it is for.
         content: what the user sends.
+        begun: recipients for whom the caller has put something there before; updated.
 
     Returns:
         The epoch to tell the back end; and for each message where it is, or:
@@ -146,8 +151,9 @@ def post_messages(
     results: list[Posted | LocalError | StoreError] = []
     with leftovers.going() as forget, WitnessedTransaction(context) as tx:
         forget(tx)
-        file_in_flight(context, tx)
-        now_ms, begun = context.clock(), set[Address]()
+        if not begun:  # else what is in flight is the caller's, and about to leave
+            file_in_flight(context, tx)
+        now_ms = context.clock()
         for message in messages:
             try:
                 with tx.savepoint():

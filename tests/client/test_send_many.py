@@ -509,3 +509,19 @@ def test_where_the_message_cannot_be_kept_nothing_has_changed() -> None:
     results = ana.send_many(addresses(people), HALO)
     assert [type(each) for each in results] == [RecordCorrupted] * 2
     assert dump(store) == before
+
+
+def test_one_new_contact_among_many_costs_the_others_nothing() -> None:
+    """What the first round has put in flight is not filed by the second, which has the new one."""
+    backend, spy = BackendSimulator(), SpyStore(MemoryStore())
+    ana, people = make_client(ANA, backend, spy), crowd(backend, 30)
+    ana.send_many(addresses(people), Text("first"))
+    written = []
+    for others in ([], [make_client(BUDI, backend)]):
+        ana.maintain()
+        spy.forget()
+        results = ana.send_many(addresses([*people, *others]), HALO)
+        assert all(isinstance(each, Sent) for each in results)
+        written.append(spy.writes[Table.OUTBOX])
+    assert written[1] - written[0] <= 2  # the row of the one, and the end of the queue
+    assert [texts(client) for client in people] == [["first", "halo", "halo"]] * 30

@@ -19,7 +19,7 @@ def test_one_that_is_damaged_keeps_no_other() -> None:
     for address in (BUDI, TOKO):
         introduce(ana, make_device(address))
         message = Outgoing(address, MESSAGE_ID, is_new=True)
-        _, (posted,) = post_messages(context, left, [message], Text("halo"))
+        _, (posted,) = post_messages(context, left, [message], Text("halo"), set())
         waiting = getattr(posted, "waiting", None)
         assert isinstance(waiting, Waiting)
         with context.store.transaction() as tx:
@@ -37,7 +37,7 @@ def test_a_damaged_row_in_flight_is_told_and_keeps_no_other() -> None:
     for address in (BUDI, TOKO):
         introduce(ana, make_device(address))
         messages.append(Outgoing(address, MESSAGE_ID, is_new=True))
-    post_messages(context, Leftovers(), messages, Text("halo"))
+    post_messages(context, Leftovers(), messages, Text("halo"), set())
     with context.store.transaction() as tx:
         tx.put(Table.OUTBOX, IN_FLIGHT, number_row(1), b"\x01\xff")
     assert [each.recipient for each in list_pending(context, Leftovers())] == [TOKO]

@@ -96,7 +96,7 @@ def test_no_message_goes_into_a_lane_that_waits_for_the_user() -> None:
     hold_for_decision(ana._context, Lane(LaneName.MESSAGES, BUDI), key)
     before = dump(ana._context.store)
     message = Outgoing(BUDI, bytes(16), is_new=True)
-    _, (error,) = post_messages(ana._context, Leftovers(), [message], Text("halo"))
+    _, (error,) = post_messages(ana._context, Leftovers(), [message], Text("halo"), set())
     assert isinstance(error, UntrustedIdentity)
     assert (error.address, error.identity_key) == (BUDI, key)
     assert dump(ana._context.store) == before

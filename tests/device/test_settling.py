@@ -63,7 +63,7 @@ def test_what_another_thread_has_settled_is_not_taken_back_nor_told_again() -> N
     context = ana._context
     left = Leftovers()
     for message_id, text in ((MESSAGE_ID, "halo"), (bytes(16), "behind it")):
-        post_messages(context, left, [Outgoing(BUDI, message_id, True)], Text(text))
+        post_messages(context, left, [Outgoing(BUDI, message_id, True)], Text(text), set())
     lane = Lane(LaneName.MESSAGES, BUDI)
     (waiting,) = find_posted(context, left, [Waiting(lane, 0, MESSAGE_ID, None)])
     assert isinstance(waiting, Waiting)
