@@ -35,7 +35,7 @@ from e2ecross.errors import (
 from e2ecross.state.in_flight import IN_FLIGHT
 from e2ecross.state.policy import Policy
 from e2ecross.stores import MemoryStore, Table
-from e2ecross.wire.exchange import Deposited
+from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys
 from tests.client.conversation import (
     forget_sessions,
     meet,
@@ -525,3 +525,19 @@ def test_one_new_contact_among_many_costs_the_others_nothing() -> None:
         written.append(spy.writes[Table.OUTBOX])
     assert written[1] - written[0] <= 2  # the row of the one, and the end of the queue
     assert [texts(client) for client in people] == [["first", "halo", "halo"]] * 30
+
+
+def test_keys_of_new_contacts_are_fetched_for_32_users_in_a_call() -> None:
+    asked = []
+
+    class Counted(BackendSimulator):
+        def fetch_keys(
+            self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+        ) -> list[UserKeys | UnknownRecipient]:
+            asked.append(len(wanted))
+            return super().fetch_keys(requester, token, wanted)
+
+    backend = Counted()
+    ana, people = make_client(ANA, backend), crowd(backend, 40)
+    assert all(isinstance(each, Sent) for each in ana.send_many(addresses(people), HALO))
+    assert asked == [32, 8]

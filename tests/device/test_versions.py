@@ -7,9 +7,15 @@ from uuid import UUID
 import pytest
 
 from e2ecross import Address, Device, Policy, Text
-from e2ecross.device.bundles import start_from_bundles
+from e2ecross.device.bundles import NO_NEWS, start_from_bundles
 from e2ecross.device.collecting import take_in
-from e2ecross.errors import AuthenticationFailed, E2ECrossError, UnknownPrekey, VersionDowngrade
+from e2ecross.errors import (
+    AuthenticationFailed,
+    E2ECrossError,
+    StoreTooNew,
+    UnknownPrekey,
+    VersionDowngrade,
+)
 from e2ecross.protocol.spqr.state import Negotiation
 from e2ecross.state.context import address_key
 from e2ecross.state.session_store import read_sessions
@@ -17,6 +23,7 @@ from e2ecross.stores import MemoryStore, Table
 from tests.support.devices import (
     ANA,
     BUDI,
+    TOKO,
     bundle_from,
     dump,
     introduce,
@@ -155,3 +162,14 @@ def test_whether_a_peer_must_run_the_post_quantum_ratchet_is_said_by_the_policy(
     spqr = session.ratchet.spqr
     assert spqr is not None
     assert spqr.negotiation is (Negotiation.REQUIRED if required else Negotiation.OPTIONAL)
+
+
+def test_a_record_of_a_later_release_stops_no_other_session_from_being_started() -> None:
+    ana, budi, toko = (make_device(each) for each in (ANA, BUDI, TOKO))
+    with ana._context.store.transaction() as tx:
+        tx.put(Table.SESSION_RECORDS, address_key(BUDI), b"", b"\xff")
+    bundles = [new_bundle(each, kyber=True) for each in (budi, toko)]
+    refused, news = start_from_bundles(ana._context, bundles)
+    assert isinstance(refused, StoreTooNew)
+    assert news == NO_NEWS
+    assert ana.has_session(TOKO)

@@ -5,7 +5,15 @@ import pytest
 
 from e2ecross import Address, Envelope, MessageKind
 from e2ecross.state.in_flight import IN_FLIGHT, file_all, put_in_flight, remove_sent
-from e2ecross.state.outbox import Lane, LaneName, Waiting, list_lane, put_envelope
+from e2ecross.state.outbox import (
+    Lane,
+    LaneName,
+    Waiting,
+    block_lane,
+    list_lane,
+    put_envelope,
+    read_lane,
+)
 from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.state.queue import ENDS_ROW, number_row
 from e2ecross.stores import MemoryStore, Table, Transaction
@@ -98,3 +106,16 @@ def test_a_lane_that_is_damaged_keeps_only_its_own_in_flight() -> None:
         assert file_all(tx) == 0
         assert ids(tx, TOKO) == [3]
         assert in_flight(tx) == [number_row(first.number)]
+
+
+def test_what_has_gone_through_ends_the_wait_of_what_stands_behind_it() -> None:
+    with MemoryStore().transaction() as tx:
+        flying = put_in_flight(tx, envelope_of(1))
+        file_all(tx)
+        put_envelope(tx, envelope_of(2))
+        block_lane(tx, MESSAGES, "backend_error")
+        remove_sent(tx, flying)
+        record = read_lane(tx, MESSAGES)
+        assert record is not None
+        assert record.code == ""
+        assert ids(tx) == [2]
