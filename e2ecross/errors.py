@@ -17,18 +17,23 @@ __all__ = [
     "BackendRefused",
     "DecodeError",
     "DeviceExists",
+    "DevicesConflict",
     "DuplicateMessage",
     "E2ECrossError",
     "EnvelopeMismatch",
+    "HostingChanged",
     "IdentityChangedError",
     "InvalidArgument",
+    "InvalidDeviceList",
     "InvalidKey",
     "InvalidSignature",
+    "LinkFailed",
     "LocalError",
     "MailboxFull",
     "MessageTooOld",
     "NoDevice",
     "NoSession",
+    "NotPrimary",
     "NotRegistered",
     "PrekeysExhausted",
     "RecordCorrupted",
@@ -44,6 +49,7 @@ __all__ = [
     "UnknownPrekey",
     "UnknownRecipient",
     "UnknownSession",
+    "UnlistedDevice",
     "UnsupportedVersion",
     "UntrustedIdentity",
     "VersionDowngrade",
@@ -115,6 +121,36 @@ class UntrustedIdentity(LocalError):
         )
         self.address = address
         self.identity_key = identity_key
+
+
+class NotPrimary(LocalError):
+    """Only device 1 of an account can do this: it signs the list of the account's devices."""
+
+    code = "not_primary"
+
+
+class DevicesConflict(LocalError):
+    """The list of the account's devices has to be decided about first: call `restore_devices`."""
+
+    code = "devices_conflict"
+
+
+class HostingChanged(LocalError):
+    """More than before hold keys of the account: show it to the user, confirm the `Notice` of it.
+
+    Attributes:
+        user: the account (`e2ecross.UserId`).
+    """
+
+    code = "hosting_changed"
+
+    def __init__(self, user: Any) -> None:  # noqa: ANN401
+        """Name the account."""
+        super().__init__(
+            f"keys of {user} are held by others than before: show it to the user, and confirm the "
+            f"notice that says so to go on"
+        )
+        self.user = user
 
 
 class WrongBackupKey(LocalError):
@@ -239,6 +275,24 @@ class IdentityChangedError(RemoteError):
         super().__init__(message)
         self.address = address
         self.identity_key = identity_key
+
+
+class InvalidDeviceList(RemoteError):
+    """A signed list of an account's devices contradicts the one that is known."""
+
+    code = "invalid_device_list"
+
+
+class UnlistedDevice(RemoteError):
+    """A device, or its key, is not in the signed list of its account: not of that user."""
+
+    code = "unlisted_device"
+
+
+class LinkFailed(RemoteError):
+    """An attempt to link a device has ended; nothing of it is left, begin another one."""
+
+    code = "link_failed"
 
 
 # --- The store ------------------------------------------------------------------------------
@@ -372,6 +426,9 @@ _REMOTE_ERRORS: dict[str, type[RemoteError]] = {
         UnknownPrekey,
         UnknownSession,
         EnvelopeMismatch,
+        InvalidDeviceList,
+        UnlistedDevice,
+        LinkFailed,
     )
 }
 

@@ -6,7 +6,12 @@ from typing import Final
 
 from e2ecross.arguments import require_whole_number
 from e2ecross.errors import InvalidArgument
-from e2ecross.wire.limits import MAX_FORWARD_JUMP, MAX_FORWARD_JUMP_PQ, MAX_ONE_TIME_PREKEYS
+from e2ecross.wire.limits import (
+    MAX_FORWARD_JUMP,
+    MAX_FORWARD_JUMP_PQ,
+    MAX_LISTED_DEVICES,
+    MAX_ONE_TIME_PREKEYS,
+)
 
 __all__ = ["Policy"]
 
@@ -15,6 +20,8 @@ _MAX_MS: Final = 3650 * _DAY_MS
 _MAX_RESEND_MS: Final = 30 * _DAY_MS
 _RANGES_MS: Final = {
     "resend_kept_ms": (1, _MAX_RESEND_MS),
+    "device_list_max_age_ms": (8 * _DAY_MS, 365 * _DAY_MS),
+    "device_list_renew_ms": (_DAY_MS, 30 * _DAY_MS),
     "delivered_kept_ms": (_MAX_RESEND_MS + _DAY_MS, _MAX_MS),
 }
 _MAX_COUNT: Final = 1_000_000
@@ -71,6 +78,13 @@ class Policy:
         max_forward_jump: how many messages one message may skip in a session of version 4, up to
             25,000, as deployed clients have it. What a forged message can cost grows with it: at
             4,000 about 20 ms, at 25,000 five times that.
+        max_devices: how many devices the own account may have, device 1 with them, up to 16:
+            linking one more is refused. Five is what most messengers allow.
+        device_list_max_age_ms: how old a list of an account's devices may be, milliseconds, 8 to
+            365 days; of an older one only device 1 is sent to. It bounds how long a back end can
+            hide that a device was removed.
+        device_list_renew_ms: when device 1 signs the list of its own account anew, milliseconds, 1
+            to 30 days: with room to spare before others take it for old.
 
     Raises:
         InvalidArgument: a setting has the wrong type or is out of range.
@@ -93,6 +107,9 @@ class Policy:
     accept_version_downgrade: bool = False
     require_spqr: bool = True
     max_forward_jump: int = MAX_FORWARD_JUMP_PQ
+    max_devices: int = 5
+    device_list_max_age_ms: int = 35 * _DAY_MS
+    device_list_renew_ms: int = 7 * _DAY_MS
 
     def __post_init__(self) -> None:
         for name in _SWITCHES:
@@ -101,6 +118,7 @@ class Policy:
         if self.refuse_changed_identity and self.accept_changed_identity:
             raise InvalidArgument("a changed identity cannot be both refused and accepted")
         require_whole_number("minimum_version", self.minimum_version, 3, 4)
+        require_whole_number("max_devices", self.max_devices, 1, MAX_LISTED_DEVICES)
         require_whole_number("max_forward_jump", self.max_forward_jump, 1, MAX_FORWARD_JUMP)
         for setting in fields(self):
             if setting.name.endswith("_ms"):

@@ -43,7 +43,8 @@ class Table(enum.StrEnum):
 
     DEVICE = "device"
     """Row: empty: this device: identity, counters, back-end token; `epoch`: its epoch;
-    `publication`: what was published and not confirmed yet."""
+    `publication`: what was published and not confirmed yet; `account`: what device 1 knows of its
+    own account."""
     SIGNED_PREKEYS = "signed_prekeys"
     """Row: prekey id."""
     ONE_TIME_PREKEYS = "one_time_prekeys"
@@ -54,6 +55,9 @@ class Table(enum.StrEnum):
     """Partition: signed prekey id. Row: hash of a base key that started a session with it."""
     REMOTE_IDENTITIES = "remote_identities"
     """Partition: address."""
+    ACCOUNTS = "accounts"
+    """Partition: user. Row: empty: the list of its devices, and what is to be done about it;
+    `pushed` + address: when a device got that list."""
     SESSION_RECORDS = "session_records"
     """Partition: address. Which sessions there are with it, and in which order."""
     SESSIONS = "sessions"

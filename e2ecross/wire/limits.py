@@ -10,26 +10,34 @@ from typing import Final
 __all__ = [
     "MAX_ARCHIVED_SESSIONS",
     "MAX_BUNDLE_BYTES",
+    "MAX_CAPABILITIES_BYTES",
     "MAX_CHAIN_STEPS_PER_MESSAGE",
     "MAX_CLOSING_GAP",
     "MAX_CONTENT_BODY_BYTES",
     "MAX_CONTENT_BYTES",
+    "MAX_DEVICE_LIST_BYTES",
+    "MAX_DEVICE_NAME_BYTES",
     "MAX_ENVELOPE_BYTES",
     "MAX_FORWARD_JUMP",
     "MAX_FORWARD_JUMP_ARCHIVED",
     "MAX_FORWARD_JUMP_PQ",
     "MAX_HELD_MESSAGES",
+    "MAX_LINK_CODE_CHARS",
+    "MAX_LINK_MESSAGE_BYTES",
+    "MAX_LISTED_DEVICES",
     "MAX_ONE_TIME_PREKEYS",
     "MAX_PLAINTEXT_BYTES",
     "MAX_PREKEY_ID",
     "MAX_PUBLISHED_KEYS_BYTES",
     "MAX_RECEIVING_CHAINS",
     "MAX_SEEN_BASE_KEYS",
+    "MAX_SIGNED_DEVICE_LIST_BYTES",
     "MAX_SIGNAL_MESSAGE_BYTES",
     "MAX_SKIPPED_KEYS_ARCHIVED",
     "MAX_SKIPPED_KEYS_PER_CHAIN",
     "MAX_SKIPPED_KEYS_PER_SESSION",
     "MAX_UINT32",
+    "MAX_VENDOR_BYTES",
     "MESSAGE_ID_BYTES",
     "SPQR_STEP_COST",
     "TOKEN_BYTES",
@@ -61,6 +69,24 @@ MAX_PUBLISHED_KEYS_BYTES: Final = 2 * 1024 * 1024
 """One encoded publication, bytes: 1000 one-time prekeys of each kind take 1.7 million."""
 MAX_PREKEY_ID: Final = 0xFFFFFF
 """Prekey ids that we issue have 24 bits, as those of deployed clients."""
+
+# --- The devices of an account ---
+MAX_LISTED_DEVICES: Final = 16
+"""Devices of one account: a message to it takes as many copies."""
+MAX_DEVICE_LIST_BYTES: Final = 8 * 1024
+"""One encoded list, bytes: the largest that there can be has 5,990."""
+MAX_SIGNED_DEVICE_LIST_BYTES: Final = MAX_DEVICE_LIST_BYTES + 72
+"""The same with its signature and the headers of both fields, bytes."""
+MAX_CAPABILITIES_BYTES: Final = 256
+"""What a device says that it understands, bytes."""
+MAX_VENDOR_BYTES: Final = 64
+"""The name of who holds keys for a user, bytes."""
+MAX_DEVICE_NAME_BYTES: Final = 64
+"""The name that a device gives itself, bytes."""
+MAX_LINK_CODE_CHARS: Final = 256
+"""The text in a QR code that links a device, characters."""
+MAX_LINK_MESSAGE_BYTES: Final = 10 * 1024
+"""One message of linking, bytes: the largest signed list, sealed, and room."""
 
 # --- What a session may cost ---
 MAX_FORWARD_JUMP: Final = 25_000

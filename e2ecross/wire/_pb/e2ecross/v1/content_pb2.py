@@ -16,7 +16,7 @@ _sym_db = _symbol_database.Default()
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2 as e2ecross_dot_v1_dot_address__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65\x32\x65\x63ross/v1/content.proto\x12\x0b\x65\x32\x65\x63ross.v1\x1a\x19\x65\x32\x65\x63ross/v1/address.proto\"\xdc\x01\n\x07Payload\x12\x0f\n\x07version\x18\x01 \x01(\r\x12$\n\x06sender\x18\x02 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12-\n\x0b\x64\x65stination\x18\x03 \x01(\x0b\x32\x18.e2ecross.v1.Destination\x12\x12\n\nmessage_id\x18\x04 \x01(\x0c\x12\x17\n\x0fregistration_id\x18\x05 \x01(\r\x12\x12\n\nsent_at_ms\x18\x06 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x07 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x08 \x01(\x0c\"D\n\x0b\x44\x65stination\x12)\n\trecipient\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.AddressH\x00\x42\x04\n\x02toJ\x04\x08\x02\x10\x03\"\x14\n\x04Text\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x15\n\x05\x42ytes\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"X\n\x0cRetryRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\x0c\x12\x13\n\x0bratchet_key\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63ounter\x18\x03 \x01(\r\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\\\n\x06Resent\x12\x12\n\nmessage_id\x18\x01 \x01(\x0c\x12\x12\n\nsent_at_ms\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x03 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x04 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65\x32\x65\x63ross/v1/content.proto\x12\x0b\x65\x32\x65\x63ross.v1\x1a\x19\x65\x32\x65\x63ross/v1/address.proto\"\xbb\x02\n\x07Payload\x12\x0f\n\x07version\x18\x01 \x01(\r\x12$\n\x06sender\x18\x02 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12-\n\x0b\x64\x65stination\x18\x03 \x01(\x0b\x32\x18.e2ecross.v1.Destination\x12\x12\n\nmessage_id\x18\x04 \x01(\x0c\x12\x17\n\x0fregistration_id\x18\x05 \x01(\r\x12\x12\n\nsent_at_ms\x18\x06 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x07 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x08 \x01(\x0c\x12\'\n\x05hints\x18\t \x01(\x0b\x32\x18.e2ecross.v1.DeviceHints\x12\x1f\n\x04peer\x18\n \x01(\x0b\x32\x11.e2ecross.v1.User\x12\x13\n\x0b\x64\x65vice_list\x18\x0b \x01(\x0c\"[\n\x0b\x44\x65viceHints\x12\x12\n\nsender_seq\x18\x01 \x01(\x04\x12\x13\n\x0bsender_hash\x18\x02 \x01(\x0c\x12\x10\n\x08peer_seq\x18\x03 \x01(\x04\x12\x11\n\tpeer_hash\x18\x04 \x01(\x0c\"D\n\x0b\x44\x65stination\x12)\n\trecipient\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.AddressH\x00\x42\x04\n\x02toJ\x04\x08\x02\x10\x03\"\x14\n\x04Text\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x15\n\x05\x42ytes\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"X\n\x0cRetryRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\x0c\x12\x13\n\x0bratchet_key\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63ounter\x18\x03 \x01(\r\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\\\n\x06Resent\x12\x12\n\nmessage_id\x18\x01 \x01(\x0c\x12\x12\n\nsent_at_ms\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x03 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x04 \x01(\x0c\"&\n\x0e\x44\x65viceListPush\x12\x14\n\x0c\x64\x65vice_lists\x18\x01 \x03(\x0c\"&\n\x04Pins\x12\x1e\n\x04pins\x18\x01 \x03(\x0b\x32\x10.e2ecross.v1.Pin\"M\n\x03Pin\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.e2ecross.v1.User\x12\x13\n\x0b\x61\x63\x63ount_key\x18\x02 \x01(\x0c\x12\x10\n\x08verified\x18\x03 \x01(\x08\"2\n\x07History\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.e2ecross.v1.HistoryItem\"\xa8\x01\n\x0bHistoryItem\x12$\n\x06sender\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x1f\n\x04peer\x18\x02 \x01(\x0b\x32\x11.e2ecross.v1.User\x12\x12\n\nmessage_id\x18\x03 \x01(\x0c\x12\x12\n\nsent_at_ms\x18\x04 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x05 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x06 \x01(\x0c\"4\n\tReadMarks\x12\'\n\x08messages\x18\x01 \x03(\x0b\x32\x15.e2ecross.v1.ReadMark\"D\n\x08ReadMark\x12$\n\x06sender\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x12\n\nmessage_id\x18\x02 \x01(\x0c\"5\n\rDeviceRequest\x12\x0e\n\x06unlink\x18\x01 \x01(\x08\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,15 +24,33 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'e2ecross.v1.content_pb2', _
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_PAYLOAD']._serialized_start=70
-  _globals['_PAYLOAD']._serialized_end=290
-  _globals['_DESTINATION']._serialized_start=292
-  _globals['_DESTINATION']._serialized_end=360
-  _globals['_TEXT']._serialized_start=362
-  _globals['_TEXT']._serialized_end=382
-  _globals['_BYTES']._serialized_start=384
-  _globals['_BYTES']._serialized_end=405
-  _globals['_RETRYREQUEST']._serialized_start=407
-  _globals['_RETRYREQUEST']._serialized_end=495
-  _globals['_RESENT']._serialized_start=497
-  _globals['_RESENT']._serialized_end=589
+  _globals['_PAYLOAD']._serialized_end=385
+  _globals['_DEVICEHINTS']._serialized_start=387
+  _globals['_DEVICEHINTS']._serialized_end=478
+  _globals['_DESTINATION']._serialized_start=480
+  _globals['_DESTINATION']._serialized_end=548
+  _globals['_TEXT']._serialized_start=550
+  _globals['_TEXT']._serialized_end=570
+  _globals['_BYTES']._serialized_start=572
+  _globals['_BYTES']._serialized_end=593
+  _globals['_RETRYREQUEST']._serialized_start=595
+  _globals['_RETRYREQUEST']._serialized_end=683
+  _globals['_RESENT']._serialized_start=685
+  _globals['_RESENT']._serialized_end=777
+  _globals['_DEVICELISTPUSH']._serialized_start=779
+  _globals['_DEVICELISTPUSH']._serialized_end=817
+  _globals['_PINS']._serialized_start=819
+  _globals['_PINS']._serialized_end=857
+  _globals['_PIN']._serialized_start=859
+  _globals['_PIN']._serialized_end=936
+  _globals['_HISTORY']._serialized_start=938
+  _globals['_HISTORY']._serialized_end=988
+  _globals['_HISTORYITEM']._serialized_start=991
+  _globals['_HISTORYITEM']._serialized_end=1159
+  _globals['_READMARKS']._serialized_start=1161
+  _globals['_READMARKS']._serialized_end=1213
+  _globals['_READMARK']._serialized_start=1215
+  _globals['_READMARK']._serialized_end=1283
+  _globals['_DEVICEREQUEST']._serialized_start=1285
+  _globals['_DEVICEREQUEST']._serialized_end=1338
 # @@protoc_insertion_point(module_scope)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2 as _address_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from typing import ClassVar as _ClassVar, Mapping as _Mapping, Optional as _Optional, Union as _Union
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Payload(_message.Message):
-    __slots__ = ("version", "sender", "destination", "message_id", "registration_id", "sent_at_ms", "content_kind", "content_body")
+    __slots__ = ("version", "sender", "destination", "message_id", "registration_id", "sent_at_ms", "content_kind", "content_body", "hints", "peer", "device_list")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SENDER_FIELD_NUMBER: _ClassVar[int]
     DESTINATION_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +17,9 @@ class Payload(_message.Message):
     SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
+    HINTS_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_LIST_FIELD_NUMBER: _ClassVar[int]
     version: int
     sender: _address_pb2.Address
     destination: Destination
@@ -24,7 +28,22 @@ class Payload(_message.Message):
     sent_at_ms: int
     content_kind: int
     content_body: bytes
-    def __init__(self, version: _Optional[int] = ..., sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., destination: _Optional[_Union[Destination, _Mapping]] = ..., message_id: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ...) -> None: ...
+    hints: DeviceHints
+    peer: _address_pb2.User
+    device_list: bytes
+    def __init__(self, version: _Optional[int] = ..., sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., destination: _Optional[_Union[Destination, _Mapping]] = ..., message_id: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., hints: _Optional[_Union[DeviceHints, _Mapping]] = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., device_list: _Optional[bytes] = ...) -> None: ...
+
+class DeviceHints(_message.Message):
+    __slots__ = ("sender_seq", "sender_hash", "peer_seq", "peer_hash")
+    SENDER_SEQ_FIELD_NUMBER: _ClassVar[int]
+    SENDER_HASH_FIELD_NUMBER: _ClassVar[int]
+    PEER_SEQ_FIELD_NUMBER: _ClassVar[int]
+    PEER_HASH_FIELD_NUMBER: _ClassVar[int]
+    sender_seq: int
+    sender_hash: bytes
+    peer_seq: int
+    peer_hash: bytes
+    def __init__(self, sender_seq: _Optional[int] = ..., sender_hash: _Optional[bytes] = ..., peer_seq: _Optional[int] = ..., peer_hash: _Optional[bytes] = ...) -> None: ...
 
 class Destination(_message.Message):
     __slots__ = ("recipient",)
@@ -67,3 +86,69 @@ class Resent(_message.Message):
     content_kind: int
     content_body: bytes
     def __init__(self, message_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ...) -> None: ...
+
+class DeviceListPush(_message.Message):
+    __slots__ = ("device_lists",)
+    DEVICE_LISTS_FIELD_NUMBER: _ClassVar[int]
+    device_lists: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, device_lists: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Pins(_message.Message):
+    __slots__ = ("pins",)
+    PINS_FIELD_NUMBER: _ClassVar[int]
+    pins: _containers.RepeatedCompositeFieldContainer[Pin]
+    def __init__(self, pins: _Optional[_Iterable[_Union[Pin, _Mapping]]] = ...) -> None: ...
+
+class Pin(_message.Message):
+    __slots__ = ("user", "account_key", "verified")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_KEY_FIELD_NUMBER: _ClassVar[int]
+    VERIFIED_FIELD_NUMBER: _ClassVar[int]
+    user: _address_pb2.User
+    account_key: bytes
+    verified: bool
+    def __init__(self, user: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., account_key: _Optional[bytes] = ..., verified: bool = ...) -> None: ...
+
+class History(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[HistoryItem]
+    def __init__(self, items: _Optional[_Iterable[_Union[HistoryItem, _Mapping]]] = ...) -> None: ...
+
+class HistoryItem(_message.Message):
+    __slots__ = ("sender", "peer", "message_id", "sent_at_ms", "content_kind", "content_body")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
+    sender: _address_pb2.Address
+    peer: _address_pb2.User
+    message_id: bytes
+    sent_at_ms: int
+    content_kind: int
+    content_body: bytes
+    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., message_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ...) -> None: ...
+
+class ReadMarks(_message.Message):
+    __slots__ = ("messages",)
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    messages: _containers.RepeatedCompositeFieldContainer[ReadMark]
+    def __init__(self, messages: _Optional[_Iterable[_Union[ReadMark, _Mapping]]] = ...) -> None: ...
+
+class ReadMark(_message.Message):
+    __slots__ = ("sender", "message_id")
+    SENDER_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    sender: _address_pb2.Address
+    message_id: bytes
+    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ...) -> None: ...
+
+class DeviceRequest(_message.Message):
+    __slots__ = ("unlink", "capabilities")
+    UNLINK_FIELD_NUMBER: _ClassVar[int]
+    CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    unlink: bool
+    capabilities: bytes
+    def __init__(self, unlink: bool = ..., capabilities: _Optional[bytes] = ...) -> None: ...

@@ -346,20 +346,22 @@ class Generation(_message.Message):
     def __init__(self, number: _Optional[int] = ..., opened_at_ms: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class SentRecord(_message.Message):
-    __slots__ = ("original_id", "sent_at_ms", "content_kind", "content_body", "resends", "identity_key")
+    __slots__ = ("original_id", "sent_at_ms", "content_kind", "content_body", "resends", "identity_key", "account")
     ORIGINAL_ID_FIELD_NUMBER: _ClassVar[int]
     SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
     RESENDS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     original_id: bytes
     sent_at_ms: int
     content_kind: int
     content_body: bytes
     resends: int
     identity_key: bytes
-    def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ..., identity_key: _Optional[bytes] = ...) -> None: ...
+    account: _address_pb2.User
+    def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., account: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
 
 class SentIdRecord(_message.Message):
     __slots__ = ("digest",)
@@ -402,18 +404,24 @@ class InboxRecord(_message.Message):
     def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., notice: _Optional[_Union[InboxNotice, _Mapping]] = ..., envelope_hash: _Optional[bytes] = ...) -> None: ...
 
 class InboxMessage(_message.Message):
-    __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded")
+    __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded", "peer", "own_copy", "historical")
     SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_CHANGED_FIELD_NUMBER: _ClassVar[int]
     VERSION_DOWNGRADED_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    OWN_COPY_FIELD_NUMBER: _ClassVar[int]
+    HISTORICAL_FIELD_NUMBER: _ClassVar[int]
     sent_at_ms: int
     content_kind: int
     content_body: bytes
     identity_changed: bool
     version_downgraded: bool
-    def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ..., version_downgraded: bool = ...) -> None: ...
+    peer: _address_pb2.User
+    own_copy: bool
+    historical: bool
+    def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ..., version_downgraded: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., own_copy: bool = ..., historical: bool = ...) -> None: ...
 
 class InboxNotice(_message.Message):
     __slots__ = ("kind", "user", "devices", "identity_key", "message_ids", "code")
@@ -442,3 +450,71 @@ class InboxFailure(_message.Message):
     identity_key: bytes
     retrying: bool
     def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., identity_key: _Optional[bytes] = ..., retrying: bool = ...) -> None: ...
+
+class AccountRecord(_message.Message):
+    __slots__ = ("signed_list", "accepted_at_ms", "rival", "changed_seq", "written", "checked_at_ms", "check_wanted", "hosting_unseen", "fork_noted")
+    SIGNED_LIST_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    RIVAL_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_SEQ_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    CHECK_WANTED_FIELD_NUMBER: _ClassVar[int]
+    HOSTING_UNSEEN_FIELD_NUMBER: _ClassVar[int]
+    FORK_NOTED_FIELD_NUMBER: _ClassVar[int]
+    signed_list: bytes
+    accepted_at_ms: int
+    rival: bytes
+    changed_seq: int
+    written: bool
+    checked_at_ms: int
+    check_wanted: bool
+    hosting_unseen: bool
+    fork_noted: bool
+    def __init__(self, signed_list: _Optional[bytes] = ..., accepted_at_ms: _Optional[int] = ..., rival: _Optional[bytes] = ..., changed_seq: _Optional[int] = ..., written: bool = ..., checked_at_ms: _Optional[int] = ..., check_wanted: bool = ..., hosting_unseen: bool = ..., fork_noted: bool = ...) -> None: ...
+
+class OwnAccountRecord(_message.Message):
+    __slots__ = ("published", "new_devices", "names", "next_device", "must_reset", "conflict", "linked_at_ms")
+    PUBLISHED_FIELD_NUMBER: _ClassVar[int]
+    NEW_DEVICES_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_DEVICE_FIELD_NUMBER: _ClassVar[int]
+    MUST_RESET_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    LINKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    published: bool
+    new_devices: _containers.RepeatedCompositeFieldContainer[NewDevice]
+    names: _containers.RepeatedCompositeFieldContainer[DeviceName]
+    next_device: int
+    must_reset: bool
+    conflict: bool
+    linked_at_ms: int
+    def __init__(self, published: bool = ..., new_devices: _Optional[_Iterable[_Union[NewDevice, _Mapping]]] = ..., names: _Optional[_Iterable[_Union[DeviceName, _Mapping]]] = ..., next_device: _Optional[int] = ..., must_reset: bool = ..., conflict: bool = ..., linked_at_ms: _Optional[int] = ...) -> None: ...
+
+class NewDevice(_message.Message):
+    __slots__ = ("device", "token_hash", "linked_at_ms")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_HASH_FIELD_NUMBER: _ClassVar[int]
+    LINKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    device: int
+    token_hash: bytes
+    linked_at_ms: int
+    def __init__(self, device: _Optional[int] = ..., token_hash: _Optional[bytes] = ..., linked_at_ms: _Optional[int] = ...) -> None: ...
+
+class DeviceName(_message.Message):
+    __slots__ = ("device", "name", "linked_at_ms", "last_seen_ms")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    LINKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEEN_MS_FIELD_NUMBER: _ClassVar[int]
+    device: int
+    name: str
+    linked_at_ms: int
+    last_seen_ms: int
+    def __init__(self, device: _Optional[int] = ..., name: _Optional[str] = ..., linked_at_ms: _Optional[int] = ..., last_seen_ms: _Optional[int] = ...) -> None: ...
+
+class PushRecord(_message.Message):
+    __slots__ = ("pushed_at_ms",)
+    PUSHED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    pushed_at_ms: int
+    def __init__(self, pushed_at_ms: _Optional[int] = ...) -> None: ...
