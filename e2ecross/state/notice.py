@@ -30,6 +30,22 @@ class NoticeKind(enum.StrEnum):
     """A message that was promised is refused or given up for good."""
     RESTORED = "restored"
     """The store was opened as restored; `messages` may not have arrived."""
+    DEVICE_LINKED = "device_linked"
+    """Another device belongs to the own account now."""
+    DEVICE_UNLINKED = "device_unlinked"
+    """A device does not belong to the own account any more."""
+    FOREIGN_LIST = "foreign_list"
+    """Somebody else has signed a list of the own account's devices: `restore_devices`."""
+    OWN_LIST_EXPIRED = "own_list_expired"
+    """The list of the own account's devices is too old: others send to device 1 alone."""
+    LIST_FORK = "list_fork"
+    """There are two lists of the devices of an account that contradict each other."""
+    ACCOUNT_RESTORED = "account_restored"
+    """An account was restored from a backup, under the same key."""
+    HOSTING_CHANGED = "hosting_changed"
+    """More than before hold keys of an account; nothing is sent there until this is confirmed."""
+    READ_ELSEWHERE = "read_elsewhere"
+    """`messages` were read on another device of the own account."""
 
 
 _NUMBERS = {
@@ -38,6 +54,14 @@ _NUMBERS = {
     NoticeKind.VERSION_DOWNGRADED: 3,
     NoticeKind.NOT_DELIVERED: 4,
     NoticeKind.RESTORED: 5,
+    NoticeKind.DEVICE_LINKED: 16,
+    NoticeKind.DEVICE_UNLINKED: 17,
+    NoticeKind.FOREIGN_LIST: 18,
+    NoticeKind.OWN_LIST_EXPIRED: 19,
+    NoticeKind.LIST_FORK: 20,
+    NoticeKind.ACCOUNT_RESTORED: 21,
+    NoticeKind.HOSTING_CHANGED: 22,
+    NoticeKind.READ_ELSEWHERE: 23,
 }
 """At rest; docs/wire-format.md, records at rest."""
 _KINDS = {number: kind for kind, number in _NUMBERS.items()}
@@ -49,7 +73,8 @@ class Notice:
 
     Attributes:
         kind: what it says.
-        user: whom it is about: the contact, or of `restored` the device's own user.
+        user: whom it is about: the contact, or of `restored` and of what concerns the own account
+            the device's own user; of `read_elsewhere` whose messages they are.
         devices: which of their devices.
         identity_key: the key that was accepted or that waits, 33 bytes, or empty.
         messages: ids of the messages that it is about, 16 bytes each; at most 1,000. Of
