@@ -8,18 +8,19 @@ Rules:
 - What is asked of the back end for the sake of a hint is bounded, for each account and in all.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 from typing import Final
 
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.account_kdf import hash_device_list
-from e2ecross.device.receiving import Received
 from e2ecross.protocol.device_list import HINT_BYTES
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
+    find_list,
     find_pushed,
     note_pushed,
     primary_of,
@@ -29,8 +30,8 @@ from e2ecross.state.context import Context
 from e2ecross.state.outbox import put_control
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import DeviceHints, DeviceListPush
-from e2ecross.wire.device_list import SignedDeviceList
+from e2ecross.wire.content import DeviceHints, DeviceListPush, Payload
+from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "note_checked",
     "note_hints",
     "own_hints",
+    "push_change",
     "push_list",
     "take_wanted_checks",
 ]
@@ -47,6 +49,8 @@ _CHECK_MS: Final = 10 * 60 * 1000
 _MAX_CHECKS: Final = 20
 """Accounts that one call of `receive` asks for: less than a call of the back end takes."""
 _DAY_MS: Final = 24 * 60 * 60 * 1000
+_MAX_TOLD: Final = 200
+"""Devices that are told at once of a device that was taken out."""
 _REMEMBERED: Final = 256
 """Lists whose hints need not be computed for each message: public values, mostly of some 130 bytes,
 and never of more than 6,000."""
@@ -84,18 +88,17 @@ def carried_list(context: Context, tx: Transaction) -> bytes:
 # --- What follows from it -----------------------------------------------------------------------
 
 
-def note_hints(context: Context, tx: Transaction, received: Received, now_ms: int) -> None:
+def note_hints(context: Context, tx: Transaction, payload: Payload, now_ms: int) -> None:
     """Follow the hints of a message, after what the message itself has brought.
 
-    Not of one that has come under another identity key than the accepted one.
+    Hints of what came under another key than the accepted one are not to be followed.
 
     Args:
         context: of the device.
         tx: the transaction that has received the message.
-        received: the message.
+        payload: of the message.
         now_ms: milliseconds since 1970.
     """
-    payload = received.payload
     hints = payload.hints
     if hints is None:
         return
@@ -139,6 +142,31 @@ def push_list(
     if lists:
         message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
         put_control(tx, device, message_id, DeviceListPush(tuple(lists)))
+
+
+def push_change(
+    context: Context, tx: Transaction, now_ms: int, contacts: Iterable[UserId] = ()
+) -> None:
+    """Send the own list, which has just changed, to other devices at once; at most to 200.
+
+    So a back end that hides it has to hide these messages, too.
+
+    Args:
+        context: of the device that has signed it.
+        tx: the transaction that has.
+        now_ms: milliseconds since 1970.
+        contacts: accounts whose devices are sent it, beside the own ones.
+    """
+    own = context.address.user_id
+    record = find_account(tx, own)
+    if record is None or record.held is None:
+        return
+    push = DeviceListPush((record.held.encode(),))
+    for device in islice(_listed(context, tx, (own, *contacts)), _MAX_TOLD):
+        if _waits_for_decision(tx, device):
+            continue
+        note_pushed(tx, own, device, now_ms)
+        put_control(tx, device, context.entropy.bytes(MESSAGE_ID_BYTES), push)
 
 
 def take_wanted_checks(context: Context) -> list[UserId]:
@@ -199,8 +227,24 @@ def _may_be_told(context: Context, tx: Transaction, device: Address) -> bool:
         record = find_account(tx, user)
         if record is None or not record.written:
             return False
+    return not _waits_for_decision(tx, device)
+
+
+def _waits_for_decision(tx: Transaction, device: Address) -> bool:
+    """Whether the user has to decide about a key first, of the device or of its account."""
     identities = (find_identity(tx, each) for each in (device, primary_of(tx, device)))
-    return not any(each is not None and each.pending_key is not None for each in identities)
+    return any(each is not None and each.pending_key is not None for each in identities)
+
+
+def _listed(context: Context, tx: Transaction, users: Iterable[UserId]) -> Iterator[Address]:
+    """Walk over the devices of accounts but this one; of one without a list that is device 1."""
+    for user in dict.fromkeys(users):
+        held = find_list(tx, user)
+        numbers = (PRIMARY,) if held is None else tuple(each.device for each in held.devices)
+        for number in numbers:
+            device = Address(user.app, user.user, number)
+            if device != context.address:
+                yield device
 
 
 def _is_within(period_ms: int, then_ms: int, now_ms: int) -> bool:
