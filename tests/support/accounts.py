@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Devices of one account, lists of them that its device 1 has signed, and what they tell each other.
+"""Devices of one account, lists that its device 1 has signed, and what they tell each other.
 
 phone, laptop = make_device(ANA), make_device(device_of(ANA, 2))
 link_devices(phone, laptop)
