@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accounts: the lists of their devices that were accepted, and what is to be done about them.
+
+Rules:
+- Whose list it is, its signatures, and whether it may take the place of another one are checked
+  before it is put here (`device/device_lists.py`).
+- Rows exist for accounts of which a list was accepted, or something is to be remembered.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from e2ecross.address import Address, UserId
+from e2ecross.errors import RecordCorrupted
+from e2ecross.state.context import address_key
+from e2ecross.stores.base import Codec, Table, Transaction
+from e2ecross.wire.account_records import (
+    AccountRecord,
+    OwnAccountRecord,
+    decode_push,
+    encode_push,
+)
+from e2ecross.wire.device_list import PRIMARY, DeviceList
+
+__all__ = [
+    "NOTHING_KNOWN",
+    "find_account",
+    "find_list",
+    "find_own_account",
+    "find_pushed",
+    "forget_account",
+    "forget_pushed",
+    "note_pushed",
+    "primary_of",
+    "put_account",
+    "put_own_account",
+    "user_key",
+    "walk_accounts",
+]
+
+NOTHING_KNOWN: Final = AccountRecord()
+_OWN_ROW: Final = b"account"
+_PUSHED: Final = b"pushed"
+_ACCOUNT: Final = Codec(AccountRecord.encode, AccountRecord.decode)
+_OWN: Final = Codec(OwnAccountRecord.encode, OwnAccountRecord.decode)
+
+
+def user_key(user: UserId) -> bytes:
+    """The store's key of an account; NUL occurs in no part, so parts stay apart."""
+    return f"{user.app}\0{user.user}".encode()
+
+
+def find_account(tx: Transaction, user: UserId) -> AccountRecord | None:
+    """Return what is known of an account, or None."""
+    return tx.get_value(Table.ACCOUNTS, user_key(user), b"", _ACCOUNT)
+
+
+def find_list(tx: Transaction, user: UserId) -> DeviceList | None:
+    """Return the newest accepted list of an account's devices, or None."""
+    record = find_account(tx, user)
+    return None if record is None or record.held is None else record.held.list
+
+
+def put_account(tx: Transaction, user: UserId, record: AccountRecord) -> None:
+    """Write what is known of an account."""
+    tx.put_value(Table.ACCOUNTS, user_key(user), b"", record, _ACCOUNT)
+
+
+def forget_account(tx: Transaction, user: UserId) -> None:
+    """Forget what is known of an account, and who was sent its list."""
+    tx.clear(Table.ACCOUNTS, user_key(user))
+
+
+def walk_accounts(
+    tx: Transaction, after: bytes | None = None, limit: int | None = None
+) -> Iterator[tuple[bytes, UserId, AccountRecord]]:
+    """Walk over key, account and record of all accounts, in an order of the store's own."""
+    for place in tx.partitions(Table.ACCOUNTS, limit=limit, after=after):
+        record = tx.get_value(Table.ACCOUNTS, place, b"", _ACCOUNT)
+        if record is not None:
+            yield place, _user(place), record
+
+
+def primary_of(tx: Transaction, address: Address) -> Address:
+    """Return the device whose identity stands for that of an address.
+
+    Device 1 of its account, if that has a list; else the device itself.
+    """
+    if address.device == PRIMARY or find_list(tx, address.user_id) is None:
+        return address
+    return Address(address.app, address.user, PRIMARY)
+
+
+def find_own_account(tx: Transaction) -> OwnAccountRecord | None:
+    """Return what this device knows of its own account, or None before it has a list."""
+    return tx.get_value(Table.DEVICE, b"", _OWN_ROW, _OWN)
+
+
+def put_own_account(tx: Transaction, record: OwnAccountRecord) -> None:
+    """Write what this device knows of its own account."""
+    tx.put_value(Table.DEVICE, b"", _OWN_ROW, record, _OWN)
+
+
+def find_pushed(tx: Transaction, user: UserId, device: Address) -> int:
+    """Return when a device was sent the list of an account, milliseconds since 1970, or 0."""
+    data = tx.get(Table.ACCOUNTS, user_key(user), _PUSHED + address_key(device))
+    return 0 if data is None else decode_push(data)
+
+
+def note_pushed(tx: Transaction, user: UserId, device: Address, now_ms: int) -> None:
+    """Note that a device is sent the list of an account."""
+    tx.put(Table.ACCOUNTS, user_key(user), _PUSHED + address_key(device), encode_push(now_ms))
+
+
+def forget_pushed(tx: Transaction, user: UserId, device: Address) -> None:
+    """Forget that a device was sent the list of an account."""
+    tx.delete(Table.ACCOUNTS, user_key(user), _PUSHED + address_key(device))
+
+
+def _user(place: bytes) -> UserId:
+    try:
+        app, user = place.decode("ascii").split("\0")
+        return UserId(app, user)
+    except ValueError as error:  # also InvalidArgument and UnicodeDecodeError
+        raise RecordCorrupted("a record belongs to no account: the store is damaged") from error
