@@ -112,8 +112,8 @@ SCHEMA: Final[tuple[str, ...]] = (
     ) WITHOUT ROWID
     """,
     "CREATE INDEX prekey_requests_by_time ON prekey_requests (forget_at_ms)",
-    # What is counted of each registered address's mailbox. A table of its own, because every deposit
-    # changes it: an account's row is large, and there are a hundred of these in a page.
+    # What is counted of the mailbox of each registered address. A table of its own, because every
+    # deposit changes it: an account's row is large, and there are a hundred of these in a page.
     """
     CREATE TABLE mailboxes (
         recipient TEXT PRIMARY KEY,

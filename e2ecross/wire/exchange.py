@@ -16,6 +16,8 @@ from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.limits import MAX_LISTED_DEVICES
 
 __all__ = [
+    "LINK_ID_BYTES",
+    "LINK_SLOTS",
     "MAX_DEPOSIT_BYTES",
     "MAX_IN_CALL",
     "MAX_USERS_IN_CALL",
@@ -31,6 +33,10 @@ MAX_DEPOSIT_BYTES: Final = 4 * 1024 * 1024
 """Envelopes in one call, bytes: 32 of the largest."""
 MAX_USERS_IN_CALL: Final = 32
 """Users whose keys one call hands out: those of 512 devices, about 1 MB."""
+LINK_ID_BYTES: Final = 16
+"""The name of a box for the messages by which a device is linked."""
+LINK_SLOTS: Final = 3
+"""Messages in such a box: the offer, the answer, the result."""
 
 
 @dataclass(frozen=True, slots=True)
