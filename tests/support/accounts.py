@@ -91,22 +91,26 @@ def link_devices(
     primary: Device, *companions: Device, after: SignedDeviceList | None = None
 ) -> SignedDeviceList:
     """Make devices an account: all hold the list, and have sessions with each other."""
+    everybody = (primary, *companions)
+    for place, one in enumerate(everybody):
+        for other in everybody[place + 1 :]:
+            introduce(one, other)  # before they hold a list: copies for own devices name a peer
     signed = sign_devices(primary, *companions, after=after)
-    for device in (primary, *companions):
+    for device in everybody:
         hold_list(device, signed)
-        context = device._context
-        now_ms = context.clock()
+        now_ms = device._context.clock()
         names = tuple(DeviceName(each.address.device, "laptop", now_ms) for each in companions)
         record = OwnAccountRecord(names=names)
         if device is not primary:
             record = OwnAccountRecord(linked_at_ms=now_ms)
-        with context.store.transaction() as tx:
-            put_own_account(tx, record)
-    everybody = (primary, *companions)
-    for place, one in enumerate(everybody):
-        for other in everybody[place + 1 :]:
-            introduce(one, other)
+        put_own(device, record)
     return signed
+
+
+def put_own(device: Device, record: OwnAccountRecord) -> None:
+    """Write what a device knows of its own account."""
+    with device._context.store.transaction() as tx:
+        put_own_account(tx, record)
 
 
 def account(device: Device, user: UserId) -> AccountRecord:
