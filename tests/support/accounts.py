@@ -7,7 +7,7 @@ hold_list(budi, sign_devices(phone, laptop, seq=1))
 receive(budi, craft(phone, budi, Text("halo"), hints=DeviceHints(2, bytes(16))))
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
@@ -179,7 +179,7 @@ def outbox(device: Device) -> Sequence[Waiting]:
         return [waiting for lane in list_lanes(tx) for waiting in list_lane(tx, lane)]
 
 
-def told(device: Device) -> Iterable[tuple[Address, ControlContent]]:
+def told(device: Device) -> list[tuple[Address, ControlContent]]:
     """What is to be told whom."""
     return [
         (each.lane.recipient, each.control) for each in outbox(device) if each.control is not None
