@@ -39,6 +39,7 @@ from e2ecross.state.inbox import (
     put_notice,
     walk_inbox,
 )
+from e2ecross.state.message import Message
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.receipt import Receipt
 from e2ecross.state.trust import require_identity
@@ -264,10 +265,11 @@ def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Recei
     by_policy = _note_policy(context, tx, received)
     if not was_delivered(tx, context.policy, message.sender, message.message_id, now_ms):
         note_delivered(tx, context.policy, message.sender, message.message_id, now_ms)
-        if not isinstance(message.content, RetryRequest):
+        if isinstance(message, Message):
             put_message(context, tx, message)
             return
-        answer_request(context, tx, received, message.content)
+        if isinstance(message.content, RetryRequest):
+            answer_request(context, tx, received, message.content)
     if not received.identity_changed or by_policy:
         return
     # The app sees no requests and no second copies, but a changed identity is never silent.

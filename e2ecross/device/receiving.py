@@ -65,7 +65,7 @@ from e2ecross.state.trust import (
     require_no_downgrade,
 )
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Payload, Resent, RetryRequest, decode_payload
+from e2ecross.wire.content import ControlContent, Payload, Resent, decode_payload
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import RemoteIdentityRecord
@@ -223,7 +223,7 @@ def message_from(received: Received) -> Message | ControlMessage:
         message_id, sent_at_ms, content = content.message_id, content.sent_at_ms, content.content
     sender, changed = payload.sender, received.identity_changed
     downgraded = received.version_downgraded
-    if isinstance(content, RetryRequest):
+    if isinstance(content, ControlContent):
         return ControlMessage(sender, message_id, sent_at_ms, content, changed, downgraded)
     return Message(sender, message_id, sent_at_ms, content, changed, version_downgraded=downgraded)
 

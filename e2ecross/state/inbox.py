@@ -30,7 +30,7 @@ from e2ecross.state.notice import Notice, notice_from_record, notice_to_record
 from e2ecross.state.queue import Queue, number_row
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.content import Resent, RetryRequest, decode_content, encode_content
+from e2ecross.wire.content import ControlContent, Resent, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.queue_records import (
     InboxFailure,
@@ -208,7 +208,7 @@ def _item(record: InboxRecord, receipt: Receipt) -> InboxItem:
         content = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
         raise RecordCorrupted("an inbox record holds no content: the store is damaged") from error
-    if isinstance(content, RetryRequest | Resent):
+    if isinstance(content, ControlContent | Resent):
         raise RecordCorrupted("an inbox record holds what no app sees: the store is damaged")
     return Message(
         sender=record.sender,

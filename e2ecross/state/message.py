@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from e2ecross.address import Address
 from e2ecross.errors import RemoteError
 from e2ecross.state.receipt import Receipt
-from e2ecross.wire.content import Content, RetryRequest
+from e2ecross.wire.content import Content, ControlContent
 
 __all__ = ["ControlMessage", "FailedMessage", "Message"]
 
@@ -47,7 +47,7 @@ class ControlMessage:
         sender: the device that sent it; authenticated.
         message_id: 16 bytes, chosen by the sender.
         sent_at_ms: the sender's clock, milliseconds since 1970.
-        content: what is asked for: to send a message again.
+        content: what is asked for or told, a `RetryRequest` for example.
         identity_changed: it came under another identity key than the accepted one.
         version_downgraded: see `Message`.
     """
@@ -55,7 +55,7 @@ class ControlMessage:
     sender: Address
     message_id: bytes
     sent_at_ms: int
-    content: RetryRequest
+    content: ControlContent
     identity_changed: bool
     version_downgraded: bool = False
 

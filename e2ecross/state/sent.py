@@ -25,7 +25,7 @@ from e2ecross.state.policy import Policy
 from e2ecross.state.shelf import Shelf
 from e2ecross.state.trust import require_accepted_identity
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.content import Content, Resent, RetryRequest, decode_content, encode_content
+from e2ecross.wire.content import Content, ControlContent, Resent, decode_content, encode_content
 from e2ecross.wire.shelf_records import (
     SENT_DIGEST_BYTES,
     SentRecord,
@@ -156,7 +156,7 @@ def find_kept(
         content = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
         raise RecordCorrupted("a record of a sent message holds no content") from error
-    if isinstance(content, Resent | RetryRequest):
+    if isinstance(content, Resent | ControlContent):
         raise RecordCorrupted("a record of a sent message holds no content: the store is damaged")
     return KeptMessage(
         recipient, message_id, record.sent_at_ms, content, record.resends, record.identity_key

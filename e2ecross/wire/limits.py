@@ -26,9 +26,11 @@ __all__ = [
     "MAX_LINK_MESSAGE_BYTES",
     "MAX_LISTED_DEVICES",
     "MAX_ONE_TIME_PREKEYS",
+    "MAX_PINS",
     "MAX_PLAINTEXT_BYTES",
     "MAX_PREKEY_ID",
     "MAX_PUBLISHED_KEYS_BYTES",
+    "MAX_READ_MARKS",
     "MAX_RECEIVING_CHAINS",
     "MAX_SEEN_BASE_KEYS",
     "MAX_SIGNAL_MESSAGE_BYTES",
@@ -87,6 +89,10 @@ MAX_LINK_CODE_CHARS: Final = 256
 """The text in a QR code that links a device, characters."""
 MAX_LINK_MESSAGE_BYTES: Final = 10 * 1024
 """One message of linking, bytes: the largest signed list, sealed, and room."""
+MAX_PINS: Final = 500
+"""Account keys in one message to another own device: about 30 KB."""
+MAX_READ_MARKS: Final = 256
+"""Messages that one message to another own device says were read: at most 32 KB."""
 
 # --- What a session may cost ---
 MAX_FORWARD_JUMP: Final = 25_000

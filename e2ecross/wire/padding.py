@@ -5,8 +5,8 @@ Rules:
 - 0x80 and zeros, up to a bucket: 399, 479, ... 959 bytes, then Padmé lengths. Short texts,
   receipts and requests look alike; the cipher's own padding makes whole blocks of 80k-1 bytes; of
   a longer payload only O(log log n) bits of its length show, for at most 12 % more bytes.
-- A writer takes the least bucket that holds the payload. A reader takes any, so that copies of one
-  message for several devices can have one length.
+- A writer takes the least bucket that holds the payload; for copies of one message for several
+  devices the least that holds each of them, so that they have one length. A reader takes any.
 
 Source: Padmé is from "Reducing Metadata Leakage from Encrypted Files and Communication with
 PURBs" (Nikitin et al., PETS 2019), section 4.
@@ -30,9 +30,9 @@ def padded_length(length: int) -> int:
     return _bucket(length + len(_MARK))
 
 
-def pad(payload: bytes) -> bytes:
-    """Pad a payload to `padded_length`."""
-    return (payload + _MARK).ljust(padded_length(len(payload)), b"\0")
+def pad(payload: bytes, least: int = 0) -> bytes:
+    """Pad a payload to `padded_length`: its own, or that of `least` bytes where these are more."""
+    return (payload + _MARK).ljust(padded_length(max(len(payload), least)), b"\0")
 
 
 def unpad(padded: bytes) -> bytes:

@@ -435,5 +435,3 @@ def test_content_is_a_message_and_what_clients_tell_each_other_is_another_value(
             assert isinstance(one, Message | ControlMessage)
             assert isinstance(one, Message) is not isinstance(one.content, RetryRequest)
             assert (one.sender, one.identity_changed, one.version_downgraded) == (ANA, False, False)
-    again = _send(ana, Resent(MESSAGE_ID, 7, request))
-    assert budi.decrypt(again) == ControlMessage(ANA, MESSAGE_ID, 7, request, False)

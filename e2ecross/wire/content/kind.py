@@ -7,11 +7,18 @@ from typing import Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from e2ecross.arguments import require_type
 from e2ecross.errors import InvalidArgument
 from e2ecross.wire.encoding import parse, require_canonical
 from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES, MAX_CONTENT_BYTES
 
-__all__ = ["ContentKind", "parse_body", "require_content_size"]
+__all__ = [
+    "ContentKind",
+    "parse_body",
+    "require_body_size",
+    "require_content_size",
+    "require_length",
+]
 
 _C = TypeVar("_C")
 _M = TypeVar("_M", bound=Message)
@@ -52,3 +59,17 @@ def require_content_size(name: str, size: int) -> None:
     """Raise `InvalidArgument` if what a user puts into a message has too many bytes."""
     if size > MAX_CONTENT_BYTES:
         raise InvalidArgument(f"{name} has {size} bytes, more than the {MAX_CONTENT_BYTES} allowed")
+
+
+def require_body_size(name: str, size: int, most: int = MAX_CONTENT_BODY_BYTES) -> None:
+    """Raise `InvalidArgument` if what becomes the body of a content has too many bytes."""
+    if size > most:
+        raise InvalidArgument(f"{name} has {size} bytes encoded, more than the {most} allowed")
+
+
+def require_length(name: str, values: tuple[object, ...], most: int | None = None) -> None:
+    """Raise `InvalidArgument` unless it is a tuple of at least one value, and of at most `most`."""
+    require_type(name, values, tuple)
+    if not values or (most is not None and len(values) > most):
+        bound = "at least 1" if most is None else f"1 to {most}"
+        raise InvalidArgument(f"{name} must be {bound}, not {len(values)}")

@@ -3,37 +3,51 @@
 
 Rules:
 - A kind of content from a newer sender is carried as `UnsupportedContent`, never a failure.
-- Kinds from 2^31 on are what clients tell each other about messages. An app never sees them.
+- Kinds from 2^31 on are what clients tell each other. An app never sees them.
 
 CONTRIBUTING.md shows how to add a kind.
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
-from e2ecross.arguments import require_bytes, require_type, require_whole_number
+from e2ecross.arguments import require_bytes, require_whole_number
 from e2ecross.errors import InvalidArgument
+from e2ecross.wire.content.device_list_push import DEVICE_LIST_PUSH, DeviceListPush
+from e2ecross.wire.content.device_request import DEVICE_REQUEST, DeviceRequest
+from e2ecross.wire.content.history import HISTORY, History
 from e2ecross.wire.content.kind import ContentKind
 from e2ecross.wire.content.opaque import BYTES, Bytes
+from e2ecross.wire.content.pins import PINS, Pins
+from e2ecross.wire.content.read_marks import READ_MARKS, ReadMarks
 from e2ecross.wire.content.retry_request import RETRY_REQUEST, RetryRequest
 from e2ecross.wire.content.text import TEXT, Text
 from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES
 
 __all__ = [
+    "FIRST_CONTROL_NUMBER",
     "RESENT_NUMBER",
     "Content",
+    "ControlContent",
     "UnsupportedContent",
     "decode_alone",
     "encode_alone",
-    "require_alone",
+    "is_of_users",
 ]
 
 _TABLE: Final[tuple[ContentKind[Any], ...]] = (
     TEXT,
     BYTES,
     RETRY_REQUEST,
+    DEVICE_LIST_PUSH,
+    PINS,
+    HISTORY,
+    READ_MARKS,
+    DEVICE_REQUEST,
 )
-RESENT_NUMBER: Final = 2**31 + 2
+FIRST_CONTROL_NUMBER: Final = 2**31
+"""From here on: what clients tell each other."""
+RESENT_NUMBER: Final = FIRST_CONTROL_NUMBER + 2
 """The kind that holds one of these again: `resent.py`."""
 
 _BY_NUMBER: Final = {kind.number: kind for kind in _TABLE}
@@ -70,13 +84,20 @@ class UnsupportedContent:
 Content = Text | Bytes | UnsupportedContent
 """What an app sends and receives: the classes of kinds below 2^31."""
 
-
-def require_alone(name: str, value: object) -> None:
-    """Raise `InvalidArgument` unless the value is a content of a kind in the table, or of none."""
-    require_type(name, value, *(kind.content for kind in _TABLE), UnsupportedContent)
+ControlContent = RetryRequest | DeviceListPush | Pins | History | ReadMarks | DeviceRequest
+"""What clients tell each other: the classes of kinds from 2^31 on, but for `Resent`."""
 
 
-def encode_alone(content: Content | RetryRequest) -> tuple[int, bytes]:
+def is_of_users(value: object) -> TypeGuard[Content]:
+    """Whether the value is a content of a kind below 2^31, known or not."""
+    if isinstance(value, UnsupportedContent):
+        return value.kind < FIRST_CONTROL_NUMBER
+    return any(
+        isinstance(value, kind.content) for kind in _TABLE if kind.number < FIRST_CONTROL_NUMBER
+    )
+
+
+def encode_alone(content: Content | ControlContent) -> tuple[int, bytes]:
     """Return kind and body (at most 65,540 bytes) of a content."""
     if isinstance(content, UnsupportedContent):
         return content.kind, content.body
@@ -86,7 +107,7 @@ def encode_alone(content: Content | RetryRequest) -> tuple[int, bytes]:
     return row.number, row.encode(content)
 
 
-def decode_alone(kind: int, body: bytes) -> Content | RetryRequest:
+def decode_alone(kind: int, body: bytes) -> Content | ControlContent:
     """Read content of a kind that is in the table; carry that of any other.
 
     Raises:
@@ -96,5 +117,5 @@ def decode_alone(kind: int, body: bytes) -> Content | RetryRequest:
     row = _BY_NUMBER.get(kind)
     if row is None:
         return UnsupportedContent(kind, body)
-    content: Content | RetryRequest = row.decode(body)
+    content: Content | ControlContent = row.decode(body)
     return content

@@ -12,22 +12,29 @@ Source: docs/wire-format.md, payload.
 from dataclasses import dataclass
 from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.crypto.secret import without_frames
 from e2ecross.errors import DecodeError, RemoteError, UnsupportedVersion
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
+from e2ecross.wire.content.hints import DeviceHints, decode_hints, encode_hints
 from e2ecross.wire.content.resent import PayloadContent, decode_content, encode_content
 from e2ecross.wire.encoding import (
     decode_address,
+    decode_user,
     encode_address,
+    encode_user,
     parse,
     require_canonical,
     serialize,
 )
-from e2ecross.wire.limits import MAX_PLAINTEXT_BYTES, MESSAGE_ID_BYTES
+from e2ecross.wire.limits import (
+    MAX_PLAINTEXT_BYTES,
+    MAX_SIGNED_DEVICE_LIST_BYTES,
+    MESSAGE_ID_BYTES,
+)
 from e2ecross.wire.padding import pad, unpad
 
-__all__ = ["Payload", "decode_payload", "encode_payload"]
+__all__ = ["Payload", "decode_payload", "encode_payload", "payload_length"]
 
 _PAYLOAD_VERSION: Final = 1
 
@@ -42,7 +49,11 @@ class Payload:
         message_id: 16 bytes.
         registration_id: the sender's, 0 to 2^32-1.
         sent_at_ms: the sender's clock, milliseconds since 1970.
-        content: what the user sent.
+        content: what the user sent, or what its client tells another.
+        hints: which device lists the sender has used; None if its account has none.
+        peer: with whom the conversation is, in a copy for another device of the own account.
+        device_list: the encoded `SignedDeviceList` of the sender's account, at most 8,264 bytes, in
+            a prekey message; else empty.
     """
 
     sender: Address
@@ -51,32 +62,33 @@ class Payload:
     registration_id: int
     sent_at_ms: int
     content: PayloadContent
+    hints: DeviceHints | None = None
+    peer: UserId | None = None
+    device_list: bytes = b""
 
 
-def encode_payload(payload: Payload) -> bytes:
-    """Return the padded plaintext to encrypt."""
-    kind, body = encode_content(payload.content)
-    return pad(
-        serialize(
-            content_pb2.Payload(
-                version=_PAYLOAD_VERSION,
-                sender=encode_address(payload.sender),
-                destination=content_pb2.Destination(recipient=encode_address(payload.recipient)),
-                message_id=payload.message_id,
-                registration_id=payload.registration_id,
-                sent_at_ms=payload.sent_at_ms,
-                content_kind=kind,
-                content_body=body,
-            )
-        )
-    )
+def encode_payload(payload: Payload, least: int = 0) -> bytes:
+    """Return the padded plaintext to encrypt; as long as if the payload had `least` bytes or more.
+
+    Args:
+        payload: what to encode.
+        least: the greatest `payload_length` of the copies of one message that carry no
+            `device_list`, so that those look alike.
+    """
+    return pad(serialize(_fields(payload)), least)
+
+
+def payload_length(payload: Payload) -> int:
+    """How many bytes a payload has before it is padded."""
+    return _fields(payload).ByteSize()
 
 
 def decode_payload(padded: bytes) -> Payload:
     """Read a decrypted plaintext.
 
     Raises:
-        DecodeError: not padded, malformed, not in its one encoding, or without a field.
+        DecodeError: not padded, malformed, not in its one encoding, without a field, or with one
+            that is too long.
         UnsupportedVersion: a payload of a later version.
     """
     try:
@@ -96,6 +108,11 @@ def _decode_payload(padded: bytes) -> Payload:
     require_canonical(fields, data, "a payload")
     if fields.version != _PAYLOAD_VERSION or len(fields.message_id) != MESSAGE_ID_BYTES:
         raise DecodeError("a payload lacks a field")
+    if len(fields.device_list) > MAX_SIGNED_DEVICE_LIST_BYTES:
+        raise DecodeError(
+            f"a payload has a device list of {len(fields.device_list)} bytes, of at most "
+            f"{MAX_SIGNED_DEVICE_LIST_BYTES}"
+        )
     return Payload(
         sender=decode_address(fields.sender),
         recipient=decode_address(fields.destination.recipient),
@@ -103,4 +120,24 @@ def _decode_payload(padded: bytes) -> Payload:
         registration_id=fields.registration_id,
         sent_at_ms=fields.sent_at_ms,
         content=decode_content(fields.content_kind, fields.content_body),
+        hints=decode_hints(fields.hints) if fields.HasField("hints") else None,
+        peer=decode_user(fields.peer) if fields.HasField("peer") else None,
+        device_list=fields.device_list,
+    )
+
+
+def _fields(payload: Payload) -> content_pb2.Payload:
+    kind, body = encode_content(payload.content)
+    return content_pb2.Payload(
+        version=_PAYLOAD_VERSION,
+        sender=encode_address(payload.sender),
+        destination=content_pb2.Destination(recipient=encode_address(payload.recipient)),
+        message_id=payload.message_id,
+        registration_id=payload.registration_id,
+        sent_at_ms=payload.sent_at_ms,
+        content_kind=kind,
+        content_body=body,
+        hints=None if payload.hints is None else encode_hints(payload.hints),
+        peer=None if payload.peer is None else encode_user(payload.peer),
+        device_list=payload.device_list,
     )

@@ -14,11 +14,11 @@ from e2ecross.wire.content.kind import parse_body
 from e2ecross.wire.content.kinds import (
     RESENT_NUMBER,
     Content,
+    ControlContent,
     decode_alone,
     encode_alone,
-    require_alone,
+    is_of_users,
 )
-from e2ecross.wire.content.retry_request import RetryRequest
 from e2ecross.wire.encoding import serialize
 from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES, MESSAGE_ID_BYTES
 
@@ -36,7 +36,7 @@ class Resent:
     Attributes:
         message_id: of its first envelope, 16 bytes.
         sent_at_ms: when it was first sent by the sender's clock, milliseconds since 1970.
-        content: what it holds; never a `Resent` again.
+        content: what a user sent: of a kind below 2^31.
 
     Raises:
         InvalidArgument: a field has the wrong type, length or value.
@@ -44,20 +44,21 @@ class Resent:
 
     message_id: bytes
     sent_at_ms: int
-    content: Content | RetryRequest
+    content: Content
 
     def __post_init__(self) -> None:
         require_bytes("message_id", self.message_id, MESSAGE_ID_BYTES)
         require_whole_number("sent_at_ms", self.sent_at_ms, high=_MAX_UINT64)
-        require_alone("content", self.content)
+        if not is_of_users(self.content):
+            raise InvalidArgument("content must be of a kind below 2^31")
 
 
-PayloadContent = Content | RetryRequest | Resent
+PayloadContent = Content | ControlContent | Resent
 """What a payload can hold."""
 
 
 def encode_content(content: PayloadContent) -> tuple[int, bytes]:
-    """Return content kind and body, at most 65,604 bytes."""
+    """Return content kind and body, at most 66,052 bytes."""
     if not isinstance(content, Resent):
         return encode_alone(content)
     kind, body = encode_alone(content.content)
@@ -86,6 +87,9 @@ def decode_content(kind: int, body: bytes) -> PayloadContent:
 def _decode_resent(body: bytes) -> Resent:
     what = "a message that is sent again"
     fields = parse_body(content_pb2.Resent, body, what, _MAX_RESENT_BYTES)
-    # The kind Resent is not in the table: a copy within a copy is refused here.
+    # The kind Resent is not in the table: a copy within a copy is refused here, as anything that
+    # users do not send.
     content = decode_alone(fields.content_kind, fields.content_body)
+    if not is_of_users(content):
+        raise InvalidArgument("a message that is sent again holds what no user sends")
     return Resent(fields.message_id, fields.sent_at_ms, content)
