@@ -8,7 +8,6 @@ second = home.sign(2, previous=first, devices=(1, 2))
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
 from e2ecross.address import UserId
 from e2ecross.crypto.keys import KeyPair, PublicKey, generate_key_pair, key_pair_from_private
@@ -18,9 +17,7 @@ from tests.support.devices import NOW_MS
 from tests.support.entropy import SeededEntropy
 from tests.support.vectors import devices, unhex
 
-__all__ = ["JUMP", "Household", "recorded", "recorded_list", "recorded_pair"]
-
-JUMP: Final = 1_000
+__all__ = ["Household", "recorded_list", "recorded_pair"]
 
 
 class Household:
@@ -36,6 +33,7 @@ class Household:
         self.user = user
         self.entropy = SeededEntropy(f"household of {user} {seed}")
         self._pairs: dict[int, KeyPair] = {} if primary is None else {1: primary}
+        self._consents: dict[tuple[int, PublicKey], bytes] = {}
 
     def pair(self, device: int) -> KeyPair:
         """The identity of a device, drawn when it is first asked for."""
@@ -49,12 +47,13 @@ class Household:
         return self._pairs[device]
 
     def entry(self, device: int, capabilities: bytes = b"") -> ListedDevice:
-        """A device as it stands in lists, with its consent."""
+        """A device as it stands in lists, with its consent, which it gives once."""
         pair, account_key = self.pair(device), self.pair(1).public
-        consent = b""
-        if device != 1:
+        given = (device, pair.public)
+        if given not in self._consents:
             consent = sign_consent(self.user, device, pair, account_key, self.entropy)
-        return ListedDevice(device, pair.public, consent, capabilities)
+            self._consents[given] = b"" if device == 1 else consent
+        return ListedDevice(device, pair.public, self._consents[given], capabilities)
 
     def list(
         self,
@@ -89,16 +88,5 @@ def recorded_pair(name: str) -> KeyPair:
 
 def recorded_list(name: str) -> SignedDeviceList:
     """One of its lists."""
-    return SignedDeviceList.decode(unhex(recorded(name)["signed"]))
-
-
-def recorded(name: str) -> dict[str, str]:
-    """What it says of one of its lists."""
-    item: dict[str, str]
-    (item,) = [item for item in devices("lists") if item["name"] == name]
-    return item
-
-
-def keys_of(signed: SignedDeviceList) -> dict[int, PublicKey]:
-    """Number and key of each device in a list."""
-    return {each.device: each.identity_key for each in signed.list.devices}
+    (signed,) = [item["signed"] for item in devices("lists") if item["name"] == name]
+    return SignedDeviceList.decode(unhex(signed))
