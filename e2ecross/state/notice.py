@@ -31,19 +31,19 @@ class NoticeKind(enum.StrEnum):
     RESTORED = "restored"
     """The store was opened as restored; `messages` may not have arrived."""
     DEVICE_LINKED = "device_linked"
-    """Another device belongs to the own account now."""
+    """Devices belong to the own account from now on."""
     DEVICE_UNLINKED = "device_unlinked"
-    """A device does not belong to the own account any more."""
+    """Devices belong to the own account no more."""
     FOREIGN_LIST = "foreign_list"
-    """Somebody else has signed a list of the own account's devices: `restore_devices`."""
+    """Somebody else has signed a list of the own account's devices with its key."""
     OWN_LIST_EXPIRED = "own_list_expired"
-    """The list of the own account's devices is too old: others send to device 1 alone."""
+    """The list of the own account's devices is too old: device 1 has to renew it."""
     LIST_FORK = "list_fork"
-    """There are two lists of the devices of an account that contradict each other."""
+    """Two lists of an account's devices contradict each other: its key may be in two hands."""
     ACCOUNT_RESTORED = "account_restored"
-    """An account was restored from a backup, under the same key."""
+    """Device 1 of an account was restored from a backup."""
     HOSTING_CHANGED = "hosting_changed"
-    """More than before hold keys of an account; nothing is sent there until this is confirmed."""
+    """More than before hold keys of an account."""
     READ_ELSEWHERE = "read_elsewhere"
     """`messages` were read on another device of the own account."""
 
@@ -73,8 +73,7 @@ class Notice:
 
     Attributes:
         kind: what it says.
-        user: whom it is about: the contact, or of `restored` and of what concerns the own account
-            the device's own user; of `read_elsewhere` whose messages they are.
+        user: whom it is about: the contact, or of `restored` the device's own user.
         devices: which of their devices.
         identity_key: the key that was accepted or that waits, 33 bytes, or empty.
         messages: ids of the messages that it is about, 16 bytes each; at most 1,000. Of
