@@ -15,7 +15,7 @@ from e2ecross import Address, Device, Envelope, UserId
 from e2ecross.device.accepting import accept_list
 from e2ecross.device.collecting import HandedOver, hand_over, take_in
 from e2ecross.device.sending import encrypt_plaintext
-from e2ecross.protocol.device_list import hash_list, sign_consent, sign_list
+from e2ecross.protocol.device_list import hash_list
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
@@ -29,7 +29,8 @@ from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.wire.account_records import AccountRecord, DeviceName, OwnAccountRecord
 from e2ecross.wire.content import ControlContent, DeviceHints, Payload, encode_payload
 from e2ecross.wire.content.resent import PayloadContent
-from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
+from e2ecross.wire.device_list import SignedDeviceList
+from tests.support.device_lists import Household
 from tests.support.devices import introduce
 
 _NUMBERS = count(1)
@@ -65,19 +66,19 @@ def sign_devices(
         hosting: who hosts it.
         signed_at_ms: when; now by the clock of device 1.
     """
-    context = primary._context
-    user = user or primary.address.user_id
-    pair = context.identity_key_pair
-    devices = [ListedDevice(1, pair.public, b"")]
-    for each in sorted(companions, key=lambda device: device.address.device):
-        own, number = each._context.identity_key_pair, each.address.device
-        consent = sign_consent(user, number, own, pair.public, context.entropy)
-        devices.append(ListedDevice(number, own.public, consent))
+    home = Household(user or primary.address.user_id)
+    home.move_in(1, primary._context.identity_key_pair)
+    for device in companions:
+        home.move_in(device.address.device, device._context.identity_key_pair)
     if after is not None:
         seq, previous = after.list.seq + 1, hash_list(after)
-    time_ms = context.clock() if signed_at_ms is None else signed_at_ms
-    unsigned = DeviceList(user, seq, previous, time_ms, tuple(devices), hosting)
-    return sign_list(unsigned, pair, context.entropy)
+    return home.sign(
+        seq,
+        previous=previous,
+        devices=sorted((1, *(each.address.device for each in companions))),
+        signed_at_ms=primary._context.clock() if signed_at_ms is None else signed_at_ms,
+        hosting=hosting,
+    )
 
 
 def hold_list(device: Device, signed: SignedDeviceList) -> None:
