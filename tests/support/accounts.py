@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
-from e2ecross import Address, Device, Envelope, UserId
+from e2ecross import Address, Device, Envelope, Text, UserId
 from e2ecross.device.accepting import accept_list
 from e2ecross.device.collecting import HandedOver, hand_over, take_in
+from e2ecross.device.hints import own_hints
 from e2ecross.device.sending import encrypt_plaintext
 from e2ecross.protocol.device_list import hash_list
 from e2ecross.state.accounts import (
@@ -24,7 +25,7 @@ from e2ecross.state.accounts import (
     put_own_account,
 )
 from e2ecross.state.inbox import InboxItem
-from e2ecross.state.outbox import Waiting, list_lane
+from e2ecross.state.outbox import Waiting, list_lane, remove_waiting
 from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.wire.account_records import AccountRecord, DeviceName, OwnAccountRecord
 from e2ecross.wire.content import ControlContent, DeviceHints, Payload, encode_payload
@@ -185,3 +186,30 @@ def told(device: Device) -> list[tuple[Address, ControlContent]]:
     return [
         (each.lane.recipient, each.control) for each in outbox(device) if each.control is not None
     ]
+
+
+def speak(sender: Device, recipient: Device, text: str = "halo") -> list[InboxItem]:
+    """Send a text with the hints that a client adds; returns the recipient's inbox."""
+    address = recipient.address
+    return receive(recipient, craft(sender, address, Text(text), hints=_hints(sender, address)))
+
+
+def carry(sender: Device, *recipients: Device) -> list[ControlContent]:
+    """Bring what a device has to tell others to them, and forget the rest; returns what arrived."""
+    by_address = {each.address: each for each in recipients}
+    carried = []
+    for waiting in outbox(sender):
+        address, content = waiting.lane.recipient, waiting.control
+        with sender._context.store.transaction() as tx:
+            remove_waiting(tx, waiting)
+        if content is not None and address in by_address:
+            envelope = craft(sender, address, content, hints=_hints(sender, address))
+            receive(by_address[address], envelope)
+            carried.append(content)
+    return carried
+
+
+def _hints(sender: Device, recipient: Address) -> DeviceHints | None:
+    context = sender._context
+    with context.store.transaction() as tx:
+        return own_hints(context, tx, recipient.user_id)
