@@ -15,7 +15,12 @@ Rules:
 from e2ecross.device.posting import may_be_sent_again
 from e2ecross.device.receiving import DecodedMessage, Received
 from e2ecross.device.settling import hold, report
-from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
+from e2ecross.errors import (
+    IdentityChangedError,
+    RemoteError,
+    UnlistedDevice,
+    UnsupportedVersion,
+)
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend, read_lane
@@ -31,7 +36,7 @@ from e2ecross.wire.signal_message import PreKeySignalMessage
 
 __all__ = ["answer_request", "request_again"]
 
-_NOT_HEALED = (IdentityChangedError, UnsupportedVersion)
+_NOT_HEALED = (IdentityChangedError, UnlistedDevice, UnsupportedVersion)
 """The same message would fail for the same reason."""
 
 

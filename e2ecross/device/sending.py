@@ -11,12 +11,10 @@ from typing import Final, get_args
 
 from e2ecross.address import Address
 from e2ecross.arguments import require_bytes, require_type
-from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import InvalidArgument, NoSession, RecordCorrupted, UntrustedIdentity
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import (
     add_initiated_session,
-    prefer_identity,
     prepare_to_send,
     seal_message,
 )
@@ -30,11 +28,13 @@ from e2ecross.state.session_store import (
 from e2ecross.state.trust import (
     find_identity_record,
     note_offered_version,
+    require_accepted_account,
     require_no_downgrade,
     trust_bundle_identity,
 )
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Content, Payload, PayloadContent, encode_payload
+from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 
@@ -45,7 +45,6 @@ __all__ = [
     "keep_initiated_session",
     "require_content",
     "require_other_device",
-    "send_to_identity",
 ]
 
 _CONTENT: Final = get_args(Content)
@@ -101,13 +100,6 @@ def keep_initiated_session(
     count_operation(tx)
 
 
-def send_to_identity(tx: Transaction, address: Address, identity_key: PublicKey) -> None:
-    """Send with the newest session of this identity (33 bytes) from now on, or with none."""
-    place = address_key(address)
-    before = read_sessions(tx, place)
-    save_sessions(tx, place, before, prefer_identity(before, identity_key))
-
-
 def encrypt_plaintext(
     context: Context, tx: Transaction, address: Address, plaintext: bytes
 ) -> tuple[MessageKind, bytes]:
@@ -124,6 +116,8 @@ def encrypt_plaintext(
         raise _no_session(address)
     if identity.pending_key is not None:
         raise UntrustedIdentity(address, identity.pending_key)
+    if address.device != PRIMARY:
+        require_accepted_account(tx, address)
     accepted = identity.identity_key
     before = read_current_session(tx, place) or read_sessions(tx, place)
     ready = prepare_to_send(before, accepted)
