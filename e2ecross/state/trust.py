@@ -24,6 +24,7 @@ from e2ecross.errors import (
     UntrustedIdentity,
     VersionDowngrade,
 )
+from e2ecross.state.accounts import primary_of
 from e2ecross.state.context import address_key
 from e2ecross.state.policy import Policy
 from e2ecross.stores.base import Codec, Table, Transaction
@@ -37,13 +38,16 @@ __all__ = [
     "accept_identity",
     "find_identity",
     "find_identity_record",
+    "forget_identity",
     "is_downgrade",
     "mark_stale",
     "mark_verified",
     "note_asked",
     "note_offered_version",
     "observe_identity",
+    "put_listed_identity",
     "reject_identity",
+    "require_accepted_account",
     "require_accepted_identity",
     "require_identity",
     "require_no_downgrade",
@@ -137,6 +141,30 @@ def require_accepted_identity(tx: Transaction, address: Address) -> PublicKey:
     if record.pending_key is not None:
         raise UntrustedIdentity(address, record.pending_key)
     return record.identity_key
+
+
+def require_accepted_account(tx: Transaction, address: Address) -> None:
+    """Refuse to send to any device of an account whose changed key the user has to decide about.
+
+    Raises:
+        UntrustedIdentity: of device 1; another key waits to be accepted.
+    """
+    primary = primary_of(tx, address)
+    record = find_identity_record(tx, address_key(primary))
+    if record is not None and record.pending_key is not None:
+        raise UntrustedIdentity(primary, record.pending_key)
+
+
+def put_listed_identity(
+    tx: Transaction, address: Address, identity_key: PublicKey, now_ms: int
+) -> None:
+    """Accept the identity key (33 bytes) of a device because its account lists it."""
+    _put(tx, address, _first_seen(identity_key, now_ms))
+
+
+def forget_identity(tx: Transaction, address: Address) -> None:
+    """Forget the identity of an address: it is none of its account any more."""
+    tx.delete(Table.REMOTE_IDENTITIES, address_key(address))
 
 
 def trust_bundle_identity(
