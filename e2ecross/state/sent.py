@@ -43,6 +43,7 @@ __all__ = [
     "count_resend",
     "date_sent",
     "find_content",
+    "find_conversation",
     "find_kept",
     "forget_copy",
     "forget_message",
@@ -138,9 +139,7 @@ def keep_copies(
         record = SentRecord(sent_at_ms=sent_at_ms, content_kind=kind, content_body=body)
         rows.append((shared, record.encode()))
     for address in copies:
-        record = SentRecord(
-            account=account, identity_key=require_accepted_identity(tx, address)
-        )
+        record = SentRecord(account=account, identity_key=require_accepted_identity(tx, address))
         rows.append((_row(address, message_id), record.encode()))
     shelf.add_all(tx, rows, now_ms)
 
@@ -230,6 +229,18 @@ def find_content(
     if isinstance(content, Resent | ControlContent):
         raise _no_content()
     return record.sent_at_ms, content
+
+
+def find_conversation(
+    tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
+) -> UserId:
+    """Return with whom the conversation is that a copy (16 bytes of id) for a device belongs to.
+
+    If it is not kept: the device's own account.
+    """
+    found = _shelf(policy).find(tx, _row(recipient, message_id), now_ms)
+    account = None if found is None else SentRecord.decode(found.record).account
+    return account or recipient.user_id
 
 
 def original_id(
