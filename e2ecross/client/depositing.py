@@ -84,14 +84,14 @@ def deposit(
         return None
     envelopes = [data for _, data in batch.items]
     try:
-        refused, told = link.backend.deposit_all(link.token, envelopes, epoch)
+        answer = link.backend.deposit_all(link.token, envelopes, epoch)
     except NotRegistered:
         raise
     except (BackendError, RemoteError) as error:
         return error
-    link.context.watch.note(told, "the back end")
+    link.context.watch.note(answer.epoch, "the back end")
     for place, (waiting, _) in enumerate(batch.items):
-        reason = refused.get(place)
+        reason = answer.refused.get(place)
         # What was promised waits until there is room; what is not, or whose caller waits, does not.
         is_dropped = isinstance(reason, MailboxFull) and (
             waiting.lane.name is LaneName.REQUESTS or waiting.message_id in wanted

@@ -9,7 +9,6 @@ Rules:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.answers import CheckedBackend
@@ -22,11 +21,9 @@ from e2ecross.device.registering import Token
 from e2ecross.errors import BackendError, E2ECrossError, NotRegistered, RemoteError
 from e2ecross.state.context import Context
 from e2ecross.wire.bundle import PreKeyBundle
+from e2ecross.wire.exchange import MAX_USERS_IN_CALL
 
 __all__ = ["Link", "ensure_session", "start_sessions"]
-
-_MAX_USERS: Final = 32
-"""Whose keys one call asks for."""
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -101,6 +98,6 @@ def start_sessions(
         bundles.update(zip(part, answers, strict=True))
         return None
 
-    failure = try_parts(addresses, _MAX_USERS, fetch, bundles.__setitem__)
+    failure = try_parts(addresses, MAX_USERS_IN_CALL, fetch, bundles.__setitem__)
     news = start_from_bundles(link.context, [bundles[address] for address in addresses])
     return news, failure
