@@ -74,9 +74,7 @@ def own_hints(context: Context, tx: Transaction, peer: UserId) -> DeviceHints | 
     other = find_account(tx, peer)
     if other is None or other.held is None:
         return DeviceHints(own.held.list.seq, _hint(own.held))
-    return DeviceHints(
-        own.held.list.seq, _hint(own.held), other.held.list.seq, _hint(other.held)
-    )
+    return DeviceHints(own.held.list.seq, _hint(own.held), other.held.list.seq, _hint(other.held))
 
 
 def carried_list(context: Context, tx: Transaction) -> bytes:

@@ -11,7 +11,8 @@ Rules:
   the back end by the caller, who then tries again.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -61,6 +62,7 @@ from e2ecross.state.sent import (
     keep_id,
     was_sent,
 )
+from e2ecross.state.session_store import has_session
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Content
@@ -73,6 +75,9 @@ __all__ = [
     "KeysNeeded",
     "Outgoing",
     "Posted",
+    "find_behind",
+    "find_devices",
+    "find_without_session",
     "post_messages",
     "post_missing",
 ]
@@ -140,11 +145,20 @@ class KeysAsked:
 
     Attributes:
         users: accounts whose lists it was asked for.
+        refused: accounts that nothing is sent to, and why.
         unreachable: devices with whom no session could be started, and why.
     """
 
     users: set[UserId] = field(default_factory=set)
+    refused: dict[UserId, E2ECrossError] = field(default_factory=dict)
     unreachable: dict[Address, E2ECrossError] = field(default_factory=dict)
+
+    def note_failure(self, needed: KeysNeeded, error: E2ECrossError) -> None:
+        """Note that the back end cannot be asked."""
+        self.users.update(needed.wanted)
+        for user, devices in needed.wanted.items():
+            for number in (PRIMARY,) if devices is None else devices:
+                self.unreachable[Address(user.app, user.user, number)] = error
 
 
 Result = Posted | KeysNeeded | E2ECrossError
@@ -198,6 +212,57 @@ def post_missing(
     The same message id, and to no device twice. See `post_messages`.
     """
     return _post_each(context, leftovers, messages, begun, asked, _Posting.post_missing)
+
+
+def find_without_session(
+    context: Context, users: Iterable[UserId]
+) -> dict[UserId, list[Address] | None]:
+    """Return for each account which devices a message would go to without a session with them.
+
+    None: it has no list of its devices.
+    """
+    found: dict[UserId, list[Address] | None] = {}
+    with context.store.transaction() as tx:
+        for user in users:
+            targets = targets_of(context, tx, user, context.clock())
+            found[user] = None
+            if targets is not None:
+                found[user] = [each for each in targets.devices if not has_session(tx, each)]
+    return found
+
+
+def find_devices(context: Context, address: Address) -> list[Address]:
+    """Return all devices that a message for an account goes to, as far as they are known."""
+    with context.store.transaction() as tx:
+        devices = [address]
+        for user in (address.user_id, context.address.user_id):
+            with suppress(RecordCorrupted):
+                targets = targets_of(context, tx, user, context.clock())
+                devices += [] if targets is None else targets.devices
+        return list(dict.fromkeys(devices))
+
+
+def find_behind(
+    context: Context, seqs: Mapping[UserId, int], gone: Collection[UserId]
+) -> list[UserId]:
+    """Return the accounts of whose lists the back end says that there are newer ones.
+
+    Not those that it was asked for within ten minutes, and had nothing newer of.
+
+    Args:
+        context: of the device.
+        seqs: the newest by what the back end says.
+        gone: accounts with devices that it does not know.
+    """
+    behind: list[UserId] = []
+    with context.store.transaction() as tx:
+        for user in dict.fromkeys((*seqs, *gone)):
+            record = find_account(tx, user) or NOTHING_KNOWN
+            seq = 0 if record.held is None else record.held.list.seq
+            is_behind = seqs.get(user, 0) > seq or (user in gone and seq > 0)
+            if is_behind and not was_checked(record, context.clock()):
+                behind.append(user)
+    return behind
 
 
 def _post_each(
@@ -267,6 +332,8 @@ class _Posting:
         if record.hosting_unseen:
             raise HostingChanged(conversation.user_id)
         require_accepted_account(tx, conversation)
+        if conversation.user_id in self._asked.refused:
+            raise self._asked.refused[conversation.user_id]
         posted = self._encrypt(conversation, message_id, content, now_ms, is_missing=False)
         keep_id(tx, conversation, message_id, content, now_ms)
         if not record.written:
@@ -358,7 +425,8 @@ class _Posting:
         if not is_missing and recipients and not any(each in reachable for each in recipients):
             raise self._asked.unreachable[recipients[0]]
         made = [copy.waiting.lane.recipient for copy in copies]
-        keep_copies(tx, context.policy, account, message_id, content, made, sent_at_ms, now_ms)
+        if made:
+            keep_copies(tx, context.policy, account, message_id, content, made, sent_at_ms, now_ms)
         return Posted(
             conversation,
             tuple(devices),
