@@ -68,10 +68,10 @@ def prepare(
     answers, failure = _fetch(link, wanted)
     lists = _take_lists(link, answers)
     asked.refused |= lists.refused
+    asked.users.update(wanted)
     bundles: dict[Address, PreKeyBundle | E2ECrossError] = {}
     lacking = find_without_session(link.context, wanted)
     for user, devices in wanted.items():
-        asked.users.add(user)
         addresses = lacking[user]
         if addresses is None:  # it has no list
             addresses = [
@@ -90,6 +90,9 @@ def prepare(
             asked.unreachable[address] = outcome
         else:
             news[address] = outcome
+    # Of who cannot be reached at all nothing is kept.
+    strangers = {address.user_id for address in bundles if address not in news}
+    _note_checked(link, [user for user in lists.unchanged if user not in strangers])
     return news, failure
 
 
@@ -103,7 +106,9 @@ def fetch_lists(link: Link, users: Sequence[UserId]) -> set[UserId]:
         StoreError: the store cannot be read or written.
     """
     answers, _ = _fetch(link, dict.fromkeys(users, ()))
-    return _take_lists(link, answers).newer
+    lists = _take_lists(link, answers)
+    _note_checked(link, lists.unchanged)
+    return lists.newer
 
 
 def ensure_session(link: Link, address: Address, *, fresh: bool) -> BundleNews:
@@ -162,17 +167,19 @@ class _Lists(NamedTuple):
 
     Attributes:
         newer: accounts whose lists were accepted.
+        unchanged: those of which the back end had nothing newer.
         refused: accounts whose key has changed.
         unreadable: accounts of which there was none that is acceptable, and why.
     """
 
     newer: set[UserId]
+    unchanged: list[UserId]
     refused: dict[UserId, E2ECrossError]
     unreadable: dict[UserId, E2ECrossError]
 
 
 def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) -> _Lists:
-    lists, unchanged = _Lists(set(), {}, {}), list[UserId]()
+    lists = _Lists(set(), [], {}, {})
     for user, answer in answers.items():
         if isinstance(answer, UserKeys) and answer.device_list:
             try:
@@ -188,10 +195,13 @@ def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) 
                     lists.newer.add(user)
         is_answer = isinstance(answer, UserKeys | UnknownRecipient)
         if is_answer and user not in lists.newer:
-            unchanged.append(user)
-    if unchanged:
-        note_checked(link.context, unchanged)
+            lists.unchanged.append(user)
     return lists
+
+
+def _note_checked(link: Link, users: Sequence[UserId]) -> None:
+    if users:
+        note_checked(link.context, users)
 
 
 def _bundle(answer: UserKeys | E2ECrossError, address: Address) -> PreKeyBundle | E2ECrossError:
