@@ -25,6 +25,7 @@ from e2ecross.arguments import (
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.backend import Backend
 from e2ecross.client.fan_out import FanOut, flush
+from e2ecross.client.hints import check_lists
 from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
 from e2ecross.client.publishing import maintain_prekeys, publish
@@ -372,7 +373,8 @@ class Client:
         errors: list[E2ECrossError] = []
         if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
             _attempt(errors, lambda: self._maintain_prekeys(link))
-        _attempt(errors, lambda: flush(link))
+from e2ecross.client.fan_out import FanOut, flush
+from e2ecross.client.hints import check_lists
         if errors:
             raise errors[0]
 

@@ -296,7 +296,7 @@ class FanOut:
             if self._failure is not None or not self._told.is_something:
                 return
             behind = find_behind(link.context, self._told.seqs, self._told.gone)
-            newer = fetch_lists(link, behind) if behind else set()
+            newer, _ = fetch_lists(link, behind) if behind else (set(), None)
             touched = [
                 message
                 for message in self._told.messages

@@ -96,10 +96,13 @@ def prepare(
     return news, failure
 
 
-def fetch_lists(link: Link, users: Sequence[UserId]) -> set[UserId]:
-    """Fetch the lists of accounts, and accept those that are newer; returns whose were.
+def fetch_lists(link: Link, users: Sequence[UserId]) -> tuple[set[UserId], E2ECrossError | None]:
+    """Fetch the lists of accounts, and accept those that are newer.
 
     What is not acceptable is ignored.
+
+    Returns:
+        Whose lists were newer; and an error, if the back end has not answered for all of them.
 
     Raises:
         NotRegistered: nobody gets lists.
@@ -108,7 +111,12 @@ def fetch_lists(link: Link, users: Sequence[UserId]) -> set[UserId]:
     answers, _ = _fetch(link, dict.fromkeys(users, ()))
     lists = _take_lists(link, answers)
     _note_checked(link, lists.unchanged)
-    return lists.newer
+    errors = [
+        each
+        for each in answers.values()
+        if isinstance(each, E2ECrossError) and not _is_answer(each)
+    ]
+    return lists.newer, errors[0] if errors else None
 
 
 def ensure_session(link: Link, address: Address, *, fresh: bool) -> BundleNews:
@@ -193,10 +201,14 @@ def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) 
             else:
                 if verdict in ACCEPTED:
                     lists.newer.add(user)
-        is_answer = isinstance(answer, UserKeys | UnknownRecipient)
-        if is_answer and user not in lists.newer:
+        if _is_answer(answer) and user not in lists.newer:
             lists.unchanged.append(user)
     return lists
+
+
+def _is_answer(answer: UserKeys | E2ECrossError) -> bool:
+    """Whether the back end has said what it has of an account, or that it has nothing."""
+    return isinstance(answer, UserKeys | UnknownRecipient)
 
 
 def _note_checked(link: Link, users: Sequence[UserId]) -> None:
