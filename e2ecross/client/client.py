@@ -373,8 +373,8 @@ class Client:
         errors: list[E2ECrossError] = []
         if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
             _attempt(errors, lambda: self._maintain_prekeys(link))
-from e2ecross.client.fan_out import FanOut, flush
-from e2ecross.client.hints import check_lists
+        _attempt(errors, lambda: check_lists(link))
+        _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]
 

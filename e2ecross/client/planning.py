@@ -187,11 +187,12 @@ class _Lists(NamedTuple):
 
 
 def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) -> _Lists:
-    lists = _Lists(set(), [], {}, {})
+    lists, has_taken_in = _Lists(set(), [], {}, {}), False
     for user, answer in answers.items():
         if isinstance(answer, UserKeys) and answer.device_list:
             try:
-                if would_remove(link.context, user, answer.device_list):
+                if not has_taken_in and would_remove(link.context, user, answer.device_list):
+                    has_taken_in = True
                     Arrival(link, _MAX_TAKEN_IN, [], None).fetch()
                 verdict = read_fetched_list(link.context, user, answer.device_list)
             except UntrustedIdentity as error:
