@@ -18,7 +18,7 @@ from e2ecross.device.settling import hold, report
 from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
-from e2ecross.state.outbox import Lane, LaneName, put_request, put_resend, read_lane
+from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend, read_lane
 from e2ecross.state.retry_budget import Request, spend_answer, spend_request
 from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, is_known_id, original_id
 from e2ecross.state.session_store import send_with_session
@@ -74,7 +74,7 @@ def request_again(
         counter=0 if inner is None else inner.counter,
         reason=error.code,
     )
-    put_request(
+    put_control(
         tx,
         sender,
         context.entropy.bytes(MESSAGE_ID_BYTES),

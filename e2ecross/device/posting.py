@@ -318,9 +318,9 @@ def encrypt_waiting(
         current = find_waiting(tx, waiting)
         if current is None or current.envelope is not None:  # another thread was faster
             return None if current is None else current.envelope
-        if waiting.request is not None:
+        if waiting.control is not None:
             envelope = encrypt_content(
-                context, tx, address, waiting.request, waiting.message_id, now_ms
+                context, tx, address, waiting.control, waiting.message_id, now_ms
             )
             # When a session was started for it: one a day, also where nobody can read that one.
             if before is None or (before.asked_at_ms and waiting.fresh_session):

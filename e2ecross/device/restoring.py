@@ -126,7 +126,7 @@ def _renew_outbox(context: Context, tx: Transaction, now_ms: int) -> None:
         for waiting in list_lane(tx, lane):
             if waiting.envelope is None:
                 continue
-            if waiting.request is not None:
+            if waiting.control is not None:
                 replace_waiting(tx, waiting, None)
                 continue
             message_id = waiting.message_id

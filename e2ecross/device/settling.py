@@ -128,7 +128,7 @@ def hold(
     if record.untrusted_key != identity_key:
         block_lane(tx, lane, UntrustedIdentity.code, identity_key)
         waiting = list_lane(tx, lane, MAX_NAMED)
-        messages = tuple(item.message_id for item in waiting if item.request is None)
+        messages = tuple(item.message_id for item in waiting if item.control is None)
     elif added:
         messages = (added,)
     else:
@@ -164,7 +164,7 @@ def drop_waiting(context: Context, tx: Transaction, address: Address, identity_k
         waited = True
         free_lane(tx, lane)
         for waiting in list_lane(tx, lane):
-            if waiting.envelope is None and waiting.request is None:
+            if waiting.envelope is None and waiting.control is None:
                 give_up(context, tx, waiting, UntrustedIdentity.code)
     return waited
 
@@ -225,8 +225,9 @@ def give_up(
     """
     if not remove_waiting(tx, waiting):
         return
-    if waiting.request is not None:
-        _note_not_asked(context, tx, waiting.lane.recipient, waiting.request)
+    if waiting.control is not None:
+        if isinstance(waiting.control, RetryRequest):
+            _note_not_asked(context, tx, waiting.lane.recipient, waiting.control)
         return
     recipient, now_ms = waiting.lane.recipient, context.clock()
     is_resent = waiting.lane.name is LaneName.REQUESTS

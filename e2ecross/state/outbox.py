@@ -5,9 +5,9 @@ Rules:
 - An envelope is put here in the commit that advanced its session, and leaves when the back end
   has it. A repeated deposit is harmless: the back end knows the message id.
 - Order is kept within a lane, not over all: a recipient who cannot be reached holds up nobody else.
-- What users sent has lanes of its own. Requests and their answers stand in no message's way.
-- A message that another device asks for, or one asking for a message, is put here before it is
-  encrypted, because that may take a bundle first.
+- What users sent has lanes of its own. What clients tell each other, and what was asked for, stands
+  in no message's way.
+- That is put here before it is encrypted, because that may take a bundle first.
 - Lanes in which something waits have turns, in queues of their own: what users sent and the rest;
   what was not tried, what was tried in vain, and what waits for the user. So nobody who can be
   reached stands behind those who cannot, however many they are.
@@ -24,7 +24,7 @@ from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.state.context import address_key
 from e2ecross.state.queue import Queue, number_row
 from e2ecross.stores.base import Codec, Table, Transaction
-from e2ecross.wire.content import RetryRequest, decode_content, encode_content
+from e2ecross.wire.content import ControlContent, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, TurnRecord, decode_row, encode_row
 
@@ -42,8 +42,8 @@ __all__ = [
     "forget_row",
     "free_lane",
     "list_lane",
+    "put_control",
     "put_envelope",
-    "put_request",
     "put_resend",
     "read_lane",
     "remove_waiting",
@@ -64,7 +64,7 @@ class LaneName(enum.IntEnum):
     MESSAGES = 1
     """What users sent, and `send` has promised."""
     REQUESTS = 2
-    """Requests for messages, and messages that were asked for: a full mailbox drops them."""
+    """What clients tell each other, and messages that were asked for: a full mailbox drops it."""
 
 
 class TurnKind(enum.IntEnum):
@@ -103,9 +103,9 @@ class Waiting(Secret):
     Attributes:
         lane: where it stands.
         number: its row there.
-        message_id: 16 bytes: of the message that the user sent, or of the request.
+        message_id: 16 bytes: of the message that the user sent, or of what the client tells.
         envelope: what to deposit, or None when it is still to be encrypted.
-        request: what is in it; None: the message that is kept under the message id.
+        control: what the client tells; None: it is the message that is kept under the message id.
         fresh_session: in a new session, because the recipient may have lost the others.
         is_in_flight: it stands in no lane yet (`in_flight.py`).
     """
@@ -114,7 +114,7 @@ class Waiting(Secret):
     number: int
     message_id: bytes
     envelope: Envelope | None
-    request: RetryRequest | None = None
+    control: ControlContent | None = None
     fresh_session: bool = False
     is_in_flight: bool = False
 
@@ -133,17 +133,17 @@ def put_resend(tx: Transaction, recipient: Address, message_id: bytes) -> None:
     _append(tx, Lane(LaneName.REQUESTS, recipient), OutboxRecord(b"", message_id=message_id))
 
 
-def put_request(
+def put_control(
     tx: Transaction,
     recipient: Address,
     message_id: bytes,
-    request: RetryRequest,
+    content: ControlContent,
     *,
-    fresh_session: bool = True,
+    fresh_session: bool = False,
 ) -> None:
-    """Note that a message is to be asked for, under this id (16 bytes) of its own."""
+    """Note that a device is to be told something, under this id (16 bytes) of its own."""
     lane = Lane(LaneName.REQUESTS, recipient)
-    _append(tx, lane, _record(message_id, None, request, fresh_session=fresh_session))
+    _append(tx, lane, _record(message_id, None, content, fresh_session=fresh_session))
 
 
 def replace_waiting(tx: Transaction, waiting: Waiting, envelope: Envelope | None) -> None:
@@ -151,7 +151,7 @@ def replace_waiting(tx: Transaction, waiting: Waiting, envelope: Envelope | None
 
     None takes the envelope back: it is encrypted anew, in a new session.
     """
-    record = _record(waiting.message_id, envelope, waiting.request, fresh_session=envelope is None)
+    record = _record(waiting.message_id, envelope, waiting.control, fresh_session=envelope is None)
     tx.put(Table.OUTBOX, waiting.lane.partition, number_row(waiting.number), record.encode())
 
 
@@ -308,11 +308,11 @@ def _append(tx: Transaction, lane: Lane, record: OutboxRecord) -> int:
 def _record(
     message_id: bytes,
     envelope: Envelope | None,
-    request: RetryRequest | None,
+    control: ControlContent | None,
     *,
     fresh_session: bool,
 ) -> OutboxRecord:
-    kind, body = (0, b"") if request is None else encode_content(request)
+    kind, body = (0, b"") if control is None else encode_content(control)
     return OutboxRecord(
         b"" if envelope is None else envelope.encode(),
         message_id=message_id,
@@ -357,15 +357,15 @@ def find_row(tx: Transaction, lane: Lane, number: int) -> Waiting | None:
     if data is None:
         return None
     record = OutboxRecord.decode(data)
-    request: object = None
+    control: object = None
     envelope = None
     try:
         if record.envelope:
             envelope = Envelope.decode(record.envelope)
         if record.content_kind:
-            request = decode_content(record.content_kind, record.content_body)
+            control = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
         raise RecordCorrupted("an outbox record does not decode: the store is damaged") from error
-    if not isinstance(request, RetryRequest | None):
+    if not isinstance(control, ControlContent | None):
         raise RecordCorrupted("an outbox record holds nothing to send: the store is damaged")
-    return Waiting(lane, number, record.message_id, envelope, request, record.fresh_session)
+    return Waiting(lane, number, record.message_id, envelope, control, record.fresh_session)

@@ -60,8 +60,8 @@ class Policy:
         resend_kept_ms: how long a sent message is kept at most, in the store, in case the
             recipient's device could not read it, milliseconds, up to 30 days: a phone that is off
             over a holiday. A thief of the unsealed store reads what is kept.
-        resend_kept_messages: how many are kept at most, up to 1,000,000; 0 keeps none, and then
-            nothing is sent again.
+        resend_kept_messages: how many are kept at most, up to 1,000,000, a message and each copy
+            of it counted as one; 0 keeps none, and then nothing is sent again.
         delivered_kept_ms: how long a received message is remembered by its id at least, so that a
             second copy is not shown, milliseconds; more than the 30 days in which any sender may
             send again.
@@ -97,7 +97,7 @@ class Policy:
     one_time_prekeys_target: int = 100
     accept_changed_identity: bool = False
     resend_kept_ms: int = 7 * _DAY_MS
-    resend_kept_messages: int = 5_000
+    resend_kept_messages: int = 20_000
     delivered_kept_ms: int = 45 * _DAY_MS
     retry_requests_per_peer: int = 1_000
     retry_requests: int = 5_000

@@ -37,8 +37,8 @@ from e2ecross.state.context import require_device
 from e2ecross.state.outbox import (
     TURNS,
     list_lane,
+    put_control,
     put_envelope,
-    put_request,
     put_resend,
 )
 from e2ecross.state.outbox_repair import list_lanes
@@ -279,7 +279,7 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
         values.append(Registration(token, token, True))
         keep_sent(tx, context.policy, BUDI, bytes(16), content, context.clock())
         put_envelope(tx, envelope)
-        put_request(tx, BUDI, bytes(range(16)), request)
+        put_control(tx, BUDI, bytes(range(16)), request, fresh_session=True)
         put_resend(tx, BUDI, bytes(16))
         waiting = [item for lane in list_lanes(tx) for item in list_lane(tx, lane)]
         assert len(waiting) == 3

@@ -15,7 +15,7 @@ import pytest
 from e2ecross import Address, Envelope, FailedMessage, MessageKind, Policy, RetryRequest, Text
 from e2ecross.device.sending import encrypt_content
 from e2ecross.errors import MailboxFull, RemoteError
-from e2ecross.state.outbox import put_request
+from e2ecross.state.outbox import put_control
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.state.sent import MAX_RESENDS
 from e2ecross.stores import Table
@@ -60,7 +60,7 @@ def ask(who: Party, address: Address, requests: Sequence[RetryRequest]) -> list[
     seen = len(who.backend.deposits)
     with context.store.transaction() as tx:
         for request in requests:
-            put_request(tx, address, context.entropy.bytes(16), request)
+            put_control(tx, address, context.entropy.bytes(16), request, fresh_session=True)
     who.client.maintain()
     made = [Envelope.decode(data) for data in who.backend.deposits[seen:]]
     assert len(made) == len(requests)

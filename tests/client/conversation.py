@@ -25,7 +25,7 @@ from e2ecross import (
 from e2ecross.client.backend import Backend
 from e2ecross.errors import BackendError
 from e2ecross.state.inbox import InboxItem
-from e2ecross.state.outbox import Waiting, list_lane, put_request
+from e2ecross.state.outbox import Waiting, list_lane, put_control
 from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.stores import MemoryStore, Store, Table
 from tests.support.devices import BackendSimulator, count_rows, dump, make_device, reopen_device
@@ -132,7 +132,7 @@ def ask(client: Client, address: Address, message_id: bytes) -> None:
     context = client.device._context
     request = RetryRequest(message_id, None, 0, "authentication_failed")
     with context.store.transaction() as tx:
-        put_request(tx, address, context.entropy.bytes(16), request)
+        put_control(tx, address, context.entropy.bytes(16), request, fresh_session=True)
     client.maintain()
 
 

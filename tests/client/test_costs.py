@@ -15,8 +15,8 @@ from e2ecross.state.outbox import (
     Lane,
     LaneName,
     block_lane,
+    put_control,
     put_envelope,
-    put_request,
 )
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.content import RetryRequest
@@ -91,7 +91,9 @@ def requests_to_many(client: Client, count: int) -> None:
     with client.device._context.store.transaction() as tx:
         for n in range(count):
             request = RetryRequest(n.to_bytes(16), None, 0, "unknown_session")
-            put_request(tx, Address("threads", f"c{n}"), n.to_bytes(16), request)
+            put_control(
+                tx, Address("threads", f"c{n}"), n.to_bytes(16), request, fresh_session=True
+            )
 
 
 class Scene:

@@ -6,7 +6,7 @@ import pytest
 from e2ecross import Client, Envelope, FailedMessage, NoticeKind, Policy, RetryRequest, Text
 from e2ecross.device.settling import hold_for_decision
 from e2ecross.errors import BackendError
-from e2ecross.state.outbox import Lane, LaneName, put_request, put_resend
+from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.stores import Table
 from e2ecross.wire.shelf_records import RetryBudgetRecord
@@ -106,7 +106,13 @@ def test_what_is_promised_goes_in_the_same_call_as_requests(
     sent = budi.send(ANA, Text("damaged"))
     backend.drop(ANA, 0)
     with store_of(ana).transaction() as tx:  # asked for, and the device has not come to it yet
-        put_request(tx, BUDI, bytes(16), RetryRequest(sent.message_id, None, 0, "decode_error"))
+        put_control(
+            tx,
+            BUDI,
+            bytes(16),
+            RetryRequest(sent.message_id, None, 0, "decode_error"),
+            fresh_session=True,
+        )
     backend.fail("deposit")
     (message_id,) = promise(ana, BUDI, "one")
     ana.maintain()

@@ -28,7 +28,7 @@ from e2ecross.errors import (
     RecordCorrupted,
     UnsupportedVersion,
 )
-from e2ecross.state.outbox import put_request, put_resend
+from e2ecross.state.outbox import put_control, put_resend
 from e2ecross.state.sent import MAX_RESENDS, find_kept
 from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import MemoryStore, Table
@@ -228,7 +228,7 @@ def test_a_late_request_of_an_identity_that_was_left_is_not_answered(
     # In the session that there is; it is on its way while the user decides.
     request = RetryRequest(sent.message_id, None, 0, "decode_error")
     with store_of(budi).transaction() as tx:
-        put_request(tx, ANA, MESSAGE_ID, request, fresh_session=False)
+        put_control(tx, ANA, MESSAGE_ID, request, fresh_session=False)
     budi.maintain()
     assert len(backend.mailbox(ANA)) == 1
     new = reinstalled(BUDI, backend)

@@ -650,7 +650,7 @@ def test_a_request_that_was_encrypted_and_is_given_up_is_told_to_who_waits(
     assert read(budi) == ["!unknown_session"]
     (request,) = waiting(budi)
     assert request.envelope is not None
-    assert request.request is not None
+    assert request.control is not None
     backend.fail("deposit", UnknownRecipient("gone"))
     budi.maintain()
     assert waiting(budi) == []

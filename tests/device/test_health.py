@@ -16,7 +16,7 @@ from e2ecross.errors import BackendError
 from e2ecross.state.context import address_key
 from e2ecross.state.delivered import note_delivered
 from e2ecross.state.inbox import ARRIVED
-from e2ecross.state.outbox import put_request, put_resend
+from e2ecross.state.outbox import put_control, put_resend
 from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.retry_budget import BUDGET, Request, spend_request
@@ -444,7 +444,13 @@ def test_a_record_that_holds_the_wrong_thing_is_damaged(
 def test_what_waits_to_be_encrypted_waits_like_what_is() -> None:
     store = MemoryStore()
     with store.transaction() as tx:
-        put_request(tx, BUDI, bytes(16), RetryRequest(bytes(16), None, 0, "decode_error"))
+        put_control(
+            tx,
+            BUDI,
+            bytes(16),
+            RetryRequest(bytes(16), None, 0, "decode_error"),
+            fresh_session=True,
+        )
         put_resend(tx, BUDI, bytes(range(16)))
     health = health_of(store)
     assert (health.outbox, table_of(health, Table.OUTBOX).damaged) == (2, 0)

@@ -15,8 +15,8 @@ from e2ecross.state.outbox import (
     LaneName,
     Waiting,
     list_lane,
+    put_control,
     put_envelope,
-    put_request,
     put_resend,
     read_lane,
     replace_waiting,
@@ -123,7 +123,7 @@ def test_after_a_restore_all_that_waits_is_encrypted_anew() -> None:
     request = RetryRequest(MESSAGE_ID, None, 0, "decode_error")
     with store.transaction() as tx:
         for number in range(2):
-            put_request(tx, BUDI, number.to_bytes(16), request)
+            put_control(tx, BUDI, number.to_bytes(16), request, fresh_session=True)
         for waiting in list_lane(tx, REQUESTS)[1:]:
             replace_waiting(tx, waiting, envelope)
         assert [item.envelope is None for item in list_lane(tx, REQUESTS)] == [True, False, False]

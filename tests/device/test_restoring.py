@@ -22,8 +22,8 @@ from e2ecross.state.outbox import (
     Lane,
     LaneName,
     list_lane,
+    put_control,
     put_envelope,
-    put_request,
     put_resend,
     replace_waiting,
 )
@@ -291,7 +291,7 @@ def waiting(device: Device, name: LaneName) -> list[tuple[bytes, bool, bool, boo
             (
                 item.message_id,
                 item.envelope is not None,
-                item.request is not None,
+                item.control is not None,
                 item.fresh_session,
             )
             for item in list_lane(tx, Lane(name, BUDI))
@@ -319,7 +319,7 @@ def test_what_waits_is_encrypted_anew_or_told(stores: Stores) -> None:
         put_resend(tx, BUDI, ids[3])
         put_resend(tx, BUDI, ids[4])
         for number in (5, 6):
-            put_request(tx, BUDI, bytes([number]) * 16, REQUEST)
+            put_control(tx, BUDI, bytes([number]) * 16, REQUEST, fresh_session=True)
         copy, _, request, _ = list_lane(tx, requests)
         kept = find_kept(tx, policy, BUDI, ids[3], NOW_MS)
         assert kept is not None
@@ -536,7 +536,7 @@ def test_a_damaged_request_is_forgotten_with_its_lane() -> None:
     ana, budi = make_device(ANA, store), make_device(BUDI)
     introduce(ana, budi)
     with store.transaction() as tx:
-        put_request(tx, BUDI, MESSAGE_ID, REQUEST)
+        put_control(tx, BUDI, MESSAGE_ID, REQUEST, fresh_session=True)
         partition = Lane(LaneName.REQUESTS, BUDI).partition
         tx.put(Table.OUTBOX, partition, number_row(1), b"\x01\xff")
     ana = restore(store)

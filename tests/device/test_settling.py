@@ -24,8 +24,8 @@ from e2ecross.state.outbox import (
     LaneName,
     Waiting,
     list_lane,
+    put_control,
     put_envelope,
-    put_request,
     put_resend,
 )
 from e2ecross.state.sent import keep_sent, was_sent
@@ -85,7 +85,13 @@ def test_what_a_lane_waits_for_is_said_once_for_each_key() -> None:
     hold_for_decision(context, LANE, KEYS[0])  # nothing waits there yet
     assert held(device) == []
     with context.store.transaction() as tx:
-        put_request(tx, BUDI, bytes(16), RetryRequest(bytes(16), None, 0, "decode_error"))
+        put_control(
+            tx,
+            BUDI,
+            bytes(16),
+            RetryRequest(bytes(16), None, 0, "decode_error"),
+            fresh_session=True,
+        )
     for key in (KEYS[0], KEYS[0], KEYS[1], KEYS[1]):
         hold_for_decision(context, LANE, key)
     assert held(device) == KEYS
@@ -125,7 +131,13 @@ def test_what_somebody_else_has_given_up_is_told_once() -> None:
     introduce(ana, budi)
     context = ana._context
     with context.store.transaction() as tx:
-        put_request(tx, BUDI, bytes(16), RetryRequest(bytes(16), None, 0, "decode_error"))
+        put_control(
+            tx,
+            BUDI,
+            bytes(16),
+            RetryRequest(bytes(16), None, 0, "decode_error"),
+            fresh_session=True,
+        )
         (waiting,) = list_lane(tx, LANE)
         for _ in range(2):
             give_up(context, tx, waiting, "unknown_recipient")

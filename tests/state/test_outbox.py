@@ -30,8 +30,8 @@ from e2ecross.state.outbox import (
     find_waiting,
     free_lane,
     list_lane,
+    put_control,
     put_envelope,
-    put_request,
     put_resend,
     read_lane,
     remove_waiting,
@@ -157,14 +157,14 @@ def test_lanes_of_recipients_and_of_requests_do_not_meet() -> None:
     fill(store, 2)
     fill(store, 1, TOKO)
     with store.transaction() as tx:
-        put_request(tx, BUDI, MESSAGE_ID, REQUEST)
+        put_control(tx, BUDI, MESSAGE_ID, REQUEST, fresh_session=True)
         put_resend(tx, BUDI, (1).to_bytes(16))
         assert turns(tx) == [MESSAGES, Lane(LaneName.MESSAGES, TOKO), REQUESTS]
         assert ids(list_lane(tx, MESSAGES)) == [1, 2]
         request, resend = list_lane(tx, REQUESTS)
-        assert (request.request, request.fresh_session) == (REQUEST, True)
+        assert (request.control, request.fresh_session) == (REQUEST, True)
         assert (request.message_id, request.envelope) == (MESSAGE_ID, None)
-        assert (resend.request, resend.envelope, resend.fresh_session) == (None, None, False)
+        assert (resend.control, resend.envelope, resend.fresh_session) == (None, None, False)
         assert resend.message_id == (1).to_bytes(16)
         # The message of the same id is another matter.
         assert remove_waiting(tx, resend)
@@ -176,7 +176,7 @@ def test_what_was_to_be_encrypted_gets_its_envelope_in_its_place_and_back() -> N
     store = MemoryStore()
     with store.transaction() as tx:
         for fresh in (True, False):
-            put_request(tx, BUDI, MESSAGE_ID, REQUEST, fresh_session=fresh)
+            put_control(tx, BUDI, MESSAGE_ID, REQUEST, fresh_session=fresh)
         put_resend(tx, BUDI, (3).to_bytes(16))
         before = list_lane(tx, REQUESTS)
         assert [item.fresh_session for item in before] == [True, False, False]
@@ -367,7 +367,7 @@ def costs(waits: int, call: Callable[[Transaction, Sequence[Waiting]], object]) 
 _CALLS: dict[str, Callable[[Transaction, Sequence[Waiting]], object]] = {
     "put": lambda tx, _: put_envelope(tx, envelope_of(0)),
     "put for another": lambda tx, _: put_envelope(tx, envelope_of(0, TOKO)),
-    "request": lambda tx, _: put_request(tx, BUDI, MESSAGE_ID, REQUEST),
+    "request": lambda tx, _: put_control(tx, BUDI, MESSAGE_ID, REQUEST, fresh_session=True),
     "list": lambda tx, _: list_lane(tx, MESSAGES, 5),
     "find": lambda tx, _: find_message(tx, BUDI, (7).to_bytes(16)),
     "remove the first": lambda tx, waiting: remove_waiting(tx, waiting[0]),

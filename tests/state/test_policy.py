@@ -30,7 +30,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         "one_time_prekeys_target": 100,
         "accept_changed_identity": False,
         "resend_kept_ms": 7 * DAY_MS,
-        "resend_kept_messages": 5_000,
+        "resend_kept_messages": 20_000,
         "delivered_kept_ms": 45 * DAY_MS,
         "retry_requests_per_peer": 1_000,
         "retry_requests": 5_000,
@@ -40,6 +40,9 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         "accept_version_downgrade": False,
         "require_spqr": True,
         "max_forward_jump": 4_000,
+        "max_devices": 5,
+        "device_list_max_age_ms": 35 * DAY_MS,
+        "device_list_renew_ms": 7 * DAY_MS,
     }
 
 
@@ -47,6 +50,9 @@ def test_the_defaults_are_those_that_are_documented() -> None:
     ("name", "good", "bad"),
     [
         ("minimum_version", (3, 4), (2, 5, True, "4", None)),
+        ("max_devices", (1, 16), (0, 17, True, 4.0)),
+        ("device_list_max_age_ms", (8 * DAY_MS, 365 * DAY_MS), (8 * DAY_MS - 1, 366 * DAY_MS)),
+        ("device_list_renew_ms", (DAY_MS, 30 * DAY_MS), (DAY_MS - 1, 30 * DAY_MS + 1)),
         ("max_forward_jump", (1, 25_000), (0, 25_001, -1, 4.0)),
         ("accept_version_downgrade", (True, False), (0, 1, None)),
         ("require_spqr", (True, False), (0, 1, None)),

@@ -61,6 +61,14 @@ CREATE TABLE remote_identities (
     PRIMARY KEY (partition, row)
 ) WITHOUT ROWID;
 
+CREATE TABLE accounts (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    filler BLOB NOT NULL DEFAULT (zeroblob(230)),
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
 CREATE TABLE session_records (
     partition BLOB NOT NULL,
     row BLOB NOT NULL,
