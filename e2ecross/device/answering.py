@@ -12,15 +12,16 @@ Rules:
   What is asked for and will not be sent is told the app.
 """
 
-from e2ecross.device.posting import may_be_sent_again
 from e2ecross.device.receiving import DecodedMessage, Received
 from e2ecross.device.settling import hold, report
+from e2ecross.device.waiting import may_be_sent_again
 from e2ecross.errors import (
     IdentityChangedError,
     RemoteError,
     UnlistedDevice,
     UnsupportedVersion,
 )
+from e2ecross.state.accounts import primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend, read_lane
@@ -30,6 +31,7 @@ from e2ecross.state.session_store import send_with_session
 from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import RetryRequest
+from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.signal_message import PreKeySignalMessage
@@ -104,12 +106,14 @@ def answer_request(
     pending = identity.pending_key
     if received.identity_key not in (identity.identity_key, pending):
         return  # a late message of an identity that is not the accepted one any more
+    if received.is_under_other_key and requester.device != PRIMARY:
+        return  # nothing was sent to it: another account key vouches for it, not the accepted one
     if pending is None:
         send_with_session(tx, requester, received.base_key, identity.identity_key)
     kept = find_kept(tx, context.policy, requester, request.message_id, now_ms)
     if kept is None:  # or it is none of what users sent: requests are not asked for
         message_id = original_id(tx, context.policy, requester, request.message_id, now_ms)
-        if is_known_id(tx, requester, message_id, now_ms):
+        if is_known_id(tx, primary_of(tx, requester), message_id, now_ms):
             report(context, tx, requester, message_id, request.reason, has_left=True)
     elif (
         (pending is None and not may_be_sent_again(tx, kept))

@@ -21,7 +21,7 @@ from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.device_list import SignedDeviceList
 
-__all__ = ["note_conflict"]
+__all__ = ["note_conflict", "request_capabilities", "request_unlink"]
 
 
 def note_conflict(context: Context, tx: Transaction, signed: SignedDeviceList) -> None:
@@ -32,3 +32,11 @@ def note_conflict(context: Context, tx: Transaction, signed: SignedDeviceList) -
     put_own_account(tx, replace(own, conflict=True))
     put_account(tx, user, replace(find_account(tx, user) or NOTHING_KNOWN, rival=signed))
     put_notice(context, tx, Notice(NoticeKind.FOREIGN_LIST, user))
+
+
+def request_unlink(context: Context, tx: Transaction, device: int) -> None:
+    raise NotImplementedError
+
+
+def request_capabilities(context: Context, tx: Transaction, device: int, data: bytes) -> None:
+    raise NotImplementedError
