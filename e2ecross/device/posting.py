@@ -1,125 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outbox of a `Client`: what is put there, and what leaves it next.
+"""Messages on their way into the outbox of a `Client`, many in one transaction.
 
 Rules:
 - Encrypt and keep in one commit; the envelope leaves after it, and is forgotten when the back end
   has it.
-- A message that is sent again goes under another message id and holds the first one inside: the
-  back end cannot tell it from a new one.
-- A lane that was tried in vain is tried with its first message alone, and then with the rest.
+- What fails with one recipient touches no other: each has a savepoint.
 """
 
-from collections.abc import Collection, Sequence
-from contextlib import suppress
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
 
 from e2ecross.address import Address
 from e2ecross.crypto.secret import without_frames
+from e2ecross.device.copies import Copying, KeysAsked, KeysNeeded, Outgoing, Posted, Unready
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.sending import checked_message_id, encrypt_content
-from e2ecross.device.settling import file_in_flight, give_up
+from e2ecross.device.settling import file_in_flight
 from e2ecross.errors import (
+    BackendError,
+    E2ECrossError,
     LocalError,
     RecordCorrupted,
-    StoreError,
+    RemoteError,
     StoreTooNew,
-    UntrustedIdentity,
 )
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
-from e2ecross.state.in_flight import put_in_flight
-from e2ecross.state.outbox import (
-    Lane,
-    LaneName,
-    TurnKind,
-    Waiting,
-    find_message,
-    find_row,
-    find_waiting,
-    list_lane,
-    put_envelope,
-    read_lane,
-    replace_waiting,
-    walk_turns_of,
-)
-from e2ecross.state.outbox_repair import list_lanes, read_rows
-from e2ecross.state.sent import (
-    KeptMessage,
-    find_kept,
-    is_known_id,
-    keep_other_id,
-    keep_sent,
-    was_sent,
-)
-from e2ecross.state.trust import RemoteIdentity, find_identity, note_asked
-from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Content, Resent
-from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.content import Content
 
-__all__ = [
-    "EXPIRED",
-    "Outgoing",
-    "Pending",
-    "Posted",
-    "Turns",
-    "encrypt_waiting",
-    "find_posted",
-    "is_something_due",
-    "list_pending",
-    "may_be_sent_again",
-    "next_lanes",
-    "next_of_lane",
-    "post_messages",
-    "read_epoch_to_tell",
-    "read_held_key",
-]
+__all__ = ["post_messages", "post_missing"]
 
-EXPIRED: Final = "expired"
-"""In the place of an error's code: the content is not kept any more."""
-_NOT_TRIED: Final = "backend_error"
-
-
-class Pending(NamedTuple):
-    """A message that still waits to be sent.
-
-    Attributes:
-        message_id: 16 bytes.
-        recipient: the device that it is for.
-        code: of what it waits for: that of an error, such as `backend_error`, `mailbox_full` or
-            `untrusted_identity`; `record_corrupted` where its place in the outbox is damaged.
-    """
-
-    message_id: bytes
-    recipient: Address
-    code: str
-
-
-class Outgoing(NamedTuple):
-    """A message for a device, to be put into the outbox.
-
-    Attributes:
-        address: the recipient.
-        message_id: 16 bytes.
-        is_new: whether the id was just drawn, so that nobody has heard of it.
-    """
-
-    address: Address
-    message_id: bytes
-    is_new: bool
-
-
-class Posted(NamedTuple):
-    """A message that is in the outbox.
-
-    Attributes:
-        waiting: where, and its envelope; None: it was sent before.
-        is_alone: nothing else stands in its lane.
-        is_new: it was put there now, and not promised before.
-    """
-
-    waiting: Waiting | None
-    is_alone: bool
-    is_new: bool
+Result = Posted | KeysNeeded | E2ECrossError
 
 
 def post_messages(
@@ -128,7 +37,8 @@ def post_messages(
     messages: Sequence[Outgoing],
     content: Content,
     begun: set[Address],
-) -> tuple[int, list[Posted | LocalError | StoreError]]:
+    asked: KeysAsked,
+) -> tuple[int, list[Result]]:
     """Encrypt content for recipients and put it into the outbox, unless it is or has been there.
 
     One transaction; what fails with one recipient touches no other.
@@ -138,259 +48,63 @@ def post_messages(
         leftovers: are forgotten in the same commit.
         messages: whom it is for.
         content: what the user sends.
-        begun: recipients for whom the caller has put something there before; updated.
+        begun: devices for which the caller has put something there before; updated.
+        asked: what was asked of the back end for it.
 
     Returns:
-        The epoch to tell the back end; and for each message where it is, or:
-        NoSession: there is none with the address.
-        UntrustedIdentity: the user has to decide about its identity key first.
+        The epoch to tell the back end; and for each message where it is, or what it needs, or:
+        UntrustedIdentity: the user has to decide about an identity key first.
+        HostingChanged: the user has to hear of who holds keys of the account.
         InvalidArgument: the message id was used for other content.
-        SessionExhausted: the session has no message numbers left.
+        SessionExhausted: a session has no message numbers left.
         RecordCorrupted: a record of the recipient is damaged.
+        E2ECrossError: no device of the recipient can be reached; why device 1 cannot.
     """
-    results: list[Posted | LocalError | StoreError] = []
+
+    def post(copying: Copying, message: Outgoing) -> Posted:
+        return copying.post(message, content)
+
+    return _post_each(context, leftovers, messages, begun, asked, post)
+
+
+def post_missing(
+    context: Context,
+    leftovers: Leftovers,
+    messages: Sequence[Outgoing],
+    begun: set[Address],
+    asked: KeysAsked,
+) -> tuple[int, list[Result]]:
+    """Encrypt kept messages for devices that are listed since, and put that into the outbox.
+
+    The same message id, and to no device twice. See `post_messages`.
+    """
+    return _post_each(context, leftovers, messages, begun, asked, Copying.post_missing)
+
+
+def _post_each(
+    context: Context,
+    leftovers: Leftovers,
+    messages: Sequence[Outgoing],
+    begun: set[Address],
+    asked: KeysAsked,
+    post: "Callable[[Copying, Outgoing], Posted]",
+) -> tuple[int, list[Result]]:
+    results: list[Result] = []
     with leftovers.going() as forget, WitnessedTransaction(context) as tx:
         forget(tx)
         if not begun:  # else what is in flight is the caller's, and about to leave
             file_in_flight(context, tx)
-        now_ms = context.clock()
+        copying = Copying(context, tx, begun, asked, context.clock())
         for message in messages:
             try:
                 with tx.savepoint():
-                    result = _post(context, tx, message, content, begun, now_ms)
-            except (LocalError, RecordCorrupted, StoreTooNew) as error:
+                    result = post(copying, message)
+            except Unready as unready:
+                results.append(unready.needed)
+                continue
+            except (LocalError, RemoteError, BackendError, RecordCorrupted, StoreTooNew) as error:
                 results.append(without_frames(error))
                 continue
-            begun.add(message.address)
+            begun.update(copy.waiting.lane.recipient for copy in result.copies)
             results.append(result)
         return read_epoch(tx), results
-
-
-def _post(
-    context: Context,
-    tx: Transaction,
-    message: Outgoing,
-    content: Content,
-    begun: Collection[Address],
-    now_ms: int,
-) -> Posted:
-    address, message_id, is_new = message
-    lane = Lane(LaneName.MESSAGES, address)
-    record = read_lane(tx, lane)
-    if not is_new and was_sent(tx, address, message_id, content, now_ms):
-        number = find_message(tx, address, message_id)
-        if number is None or record is None:
-            return Posted(None, is_alone=False, is_new=False)
-        found = find_waiting(tx, Waiting(lane, number, message_id, None))
-        is_alone = (record.first, record.next) == (number, number + 1) and not record.code
-        waiting = found or Waiting(lane, number, message_id, None)
-        return Posted(waiting, is_alone=is_alone, is_new=False)
-    if record is not None and record.untrusted_key:
-        raise UntrustedIdentity(address, record.untrusted_key)
-    envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
-    keep_sent(tx, context.policy, address, message_id, content, now_ms)
-    if record is None and address not in begun:
-        return Posted(put_in_flight(tx, envelope), is_alone=True, is_new=True)
-    number = put_envelope(tx, envelope)
-    return Posted(Waiting(lane, number, message_id, envelope), is_alone=False, is_new=True)
-
-
-def find_posted(
-    context: Context, leftovers: Leftovers, messages: Sequence[Waiting]
-) -> list[Waiting | bool]:
-    """Tell what has become of messages that were posted, and are not known to have been taken.
-
-    Returns:
-        For each where it waits, in its lane by now. Or True: the back end has it. Or False:
-        somebody else has found that it is refused, and has left a notice.
-    """
-    now_ms, found = context.clock(), list[Waiting | bool]()
-    with leftovers.going() as forget, context.store.transaction() as tx:
-        forget(tx)
-        file_in_flight(context, tx)
-        for waiting in messages:
-            message = waiting.lane.recipient, waiting.message_id
-            number = find_message(tx, *message)
-            if number is None:
-                found.append(is_known_id(tx, *message, now_ms))
-            else:
-                found.append(Waiting(waiting.lane, number, waiting.message_id, waiting.envelope))
-    return found
-
-
-def is_something_due(context: Context, leftovers: Leftovers) -> bool:
-    """Tell whether anything waits for the back end; leftovers are forgotten and do not."""
-    with leftovers.going() as forget, context.store.transaction() as tx:
-        forget(tx)
-        file_in_flight(context, tx)
-        return any(
-            True
-            for name in LaneName
-            for kind in (TurnKind.READY, TurnKind.LATER)
-            for _ in walk_turns_of(tx, name, kind)
-        )
-
-
-class Turns(NamedTuple):
-    """Lanes that are tried one after another.
-
-    Attributes:
-        lanes: which.
-        last: the turn of the last that was looked at.
-        damaged: what was raised for a turn that names no lane, if there was one.
-    """
-
-    lanes: list[Lane]
-    last: int
-    damaged: RecordCorrupted | None = None
-
-
-def next_lanes(context: Context, name: LaneName, kind: TurnKind, after: int, limit: int) -> Turns:
-    """Return lanes in which something waits for the back end.
-
-    Args:
-        context: of the device.
-        name: what they hold.
-        kind: what they wait for.
-        after: the turn behind which to look.
-        limit: how many lanes at most.
-    """
-    lanes: list[Lane] = []
-    damaged = None
-    with context.store.transaction() as tx:
-        for turn, lane in walk_turns_of(tx, name, kind, after):
-            after = turn
-            if isinstance(lane, RecordCorrupted):
-                damaged = damaged or lane
-                continue
-            lanes.append(lane)
-            if len(lanes) == limit:
-                break
-    return Turns(lanes, after, damaged)
-
-
-def next_of_lane(context: Context, lane: Lane, limit: int) -> list[Waiting]:
-    """Return what is to be sent next in a lane; nothing when it waits for the user.
-
-    In a lane that was tried in vain that is the first alone: what is behind it must not be taken
-    where that is refused.
-    """
-    with WitnessedTransaction(context) as tx:  # nothing leaves before the witness knows
-        record = read_lane(tx, lane)
-        if record is None or record.untrusted_key:
-            return []
-        return list_lane(tx, lane, 1 if record.code else limit)
-
-
-def read_held_key(context: Context, lane: Lane) -> bytes:
-    """Return the identity key (33 bytes) that a lane waits for, until the user has decided."""
-    with context.store.transaction() as tx:
-        record = read_lane(tx, lane)
-        return b"" if record is None else record.untrusted_key
-
-
-def read_epoch_to_tell(context: Context) -> int:
-    """Return the epoch to tell the back end with what is deposited."""
-    with WitnessedTransaction(context) as tx:
-        return read_epoch(tx)
-
-
-def encrypt_waiting(
-    context: Context, waiting: Waiting, before: RemoteIdentity | None
-) -> Envelope | None:
-    """Encrypt what waits for it, or give it up.
-
-    Args:
-        context: of the device.
-        waiting: what.
-        before: what was known of the recipient before a session was started for this.
-
-    Returns:
-        The envelope; None when there is nothing to be sent any more.
-
-    Raises:
-        UntrustedIdentity: the user has to decide about the recipient's identity key first.
-        LocalError: there is no session to send with.
-    """
-    address = waiting.lane.recipient
-    with WitnessedTransaction(context) as tx:
-        now_ms = context.clock()
-        current = find_waiting(tx, waiting)
-        if current is None or current.envelope is not None:  # another thread was faster
-            return None if current is None else current.envelope
-        if waiting.control is not None:
-            envelope = encrypt_content(
-                context, tx, address, waiting.control, waiting.message_id, now_ms
-            )
-            # When a session was started for it: one a day, also where nobody can read that one.
-            if before is None or (before.asked_at_ms and waiting.fresh_session):
-                note_asked(tx, address, now_ms)
-        else:
-            kept = find_kept(tx, context.policy, address, waiting.message_id, now_ms)
-            if kept is None:
-                give_up(context, tx, waiting, EXPIRED)
-                return None
-            identity = find_identity(tx, address)
-            if identity is not None and identity.pending_key is not None:
-                raise UntrustedIdentity(address, identity.pending_key)  # waits for the user
-            if not may_be_sent_again(tx, kept):
-                give_up(context, tx, waiting, UntrustedIdentity.code)
-                return None
-            message_id = checked_message_id(context, None)
-            content = Resent(kept.message_id, kept.sent_at_ms, kept.content)
-            envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
-            keep_other_id(tx, context.policy, kept, message_id, now_ms)
-        replace_waiting(tx, waiting, envelope)
-        return envelope
-
-
-def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
-    """Tell whether the recipient is still who the message was for, or trusted by the user.
-
-    Else a back end that brings up a key of its own could ask for what was sent to another.
-    """
-    identity = find_identity(tx, kept.recipient)
-    if identity is None or identity.pending_key is not None:
-        return False
-    return identity.identity_key == kept.identity_key or not identity.by_policy
-
-
-def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
-    """Return all messages that wait to be sent; see `Client.pending`."""
-    found: list[Pending] = []
-    with leftovers.going() as forget, context.store.transaction() as tx:
-        forget(tx)
-        file_in_flight(context, tx)
-        for lane in list_lanes(tx):
-            if lane.name is LaneName.MESSAGES:
-                try:
-                    found += _pending_of_lane(tx, lane)
-                except RecordCorrupted:
-                    found += _pending_of_damaged(tx, lane)
-    return found
-
-
-def _pending_of_lane(tx: Transaction, lane: Lane) -> list[Pending]:
-    record = read_lane(tx, lane)
-    code = _NOT_TRIED if record is None else record.code or _NOT_TRIED
-    return [Pending(item.message_id, lane.recipient, code) for item in list_lane(tx, lane)]
-
-
-def _pending_of_damaged(tx: Transaction, lane: Lane) -> list[Pending]:
-    """The same of a lane with rows that do not decode, as far as message ids can be read."""
-    code = None
-    with suppress(RecordCorrupted):
-        record = read_lane(tx, lane)
-        code = None if record is None else record.code or _NOT_TRIED
-    rows = read_rows(tx, lane)
-    found: list[Pending] = []
-    for number in rows.numbers:
-        is_damaged = code is None or number in rows.damaged
-        message_id = rows.message_ids.get(number, b"")
-        if number not in rows.damaged:
-            waiting = find_row(tx, lane, number)
-            message_id = message_id if waiting is None else waiting.message_id
-        if message_id:
-            state = RecordCorrupted.code if is_damaged else str(code)
-            found.append(Pending(message_id, lane.recipient, state))
-    return found

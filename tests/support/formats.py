@@ -10,6 +10,14 @@ from e2ecross.crypto.kem import kem_key_pair_from_seed
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.errors import E2ECrossError, RemoteError, StoreError
+from e2ecross.wire.account_records import (
+    AccountRecord,
+    DeviceName,
+    NewDevice,
+    OwnAccountRecord,
+    decode_push,
+    encode_push,
+)
 from e2ecross.wire.bundle import (
     KyberPrekey,
     OneTimePrekey,
@@ -28,6 +36,7 @@ from e2ecross.wire.content import (
     encode_content,
     encode_payload,
 )
+from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.padding import pad, unpad
@@ -88,11 +97,12 @@ from e2ecross.wire.spqr_records import (
     decode_chunks,
     encode_chunks,
 )
-from tests.support.points import GOOD_KEY
+from tests.support.points import GOOD_KEY, OTHER_KEY
 
 __all__ = [
     "ADDRESS",
     "BUNDLE",
+    "DEVICE_LIST",
     "ENVELOPE",
     "FORMATS",
     "KEM_KEY",
@@ -103,6 +113,7 @@ __all__ = [
     "PEER",
     "PUBLISHED",
     "RECORDS",
+    "SIGNED_LIST",
     "STORED_SESSION",
     "STORED_SPQR",
     "STORED_SPQR_MATERIAL",
@@ -187,6 +198,19 @@ KYBER_PUBLISHED: Final = replace(
     last_resort_kyber_prekey=KyberPrekey(4, KEM_KEY, _SIGNATURE),
 )
 PAYLOAD: Final = Payload(ADDRESS, PEER, MESSAGE_ID, 16380, 1_700_000_000_000, Text("halo"))
+DEVICE_LIST: Final = DeviceList(
+    ADDRESS.user_id,
+    2**63 - 1,
+    _KEY,
+    2**63 - 1,
+    (
+        ListedDevice(1, PublicKey(GOOD_KEY), b"", b"\x01"),
+        ListedDevice(127, PublicKey(OTHER_KEY), _SIGNATURE, b"\x02" * 256),
+    ),
+    1,
+    "v" * 64,
+)
+SIGNED_LIST: Final = SignedDeviceList(DEVICE_LIST.encode(), _SIGNATURE, DEVICE_LIST)
 STORED_SESSION: Final = StoredSession(
     local_identity_key=GOOD_KEY,
     remote_identity_key=GOOD_KEY,
@@ -261,6 +285,10 @@ _WIRE: Final = {
         RemoteError,
         ((4,),),
     ),
+    "device list": Format(DEVICE_LIST.encode(), _again(DeviceList), RemoteError, ((7,),)),
+    "signed device list": Format(
+        SIGNED_LIST.encode(), _again(SignedDeviceList), RemoteError, ((1,), (1, 7))
+    ),
     "identity backup": Format(
         IdentityBackup(PassphraseCost.MODERATE.work, bytes(16), bytes(12), _KEY).encode(),
         _again(IdentityBackup),
@@ -319,6 +347,23 @@ RECORDS: Final[Mapping[str, Format]] = {
         (),
         1,
     ),
+    "account": Format(
+        AccountRecord(SIGNED_LIST, 1, SIGNED_LIST, 2, True, 3, True, True, True).encode(),
+        _again(AccountRecord),
+        StoreError,
+        ((1,), (1, 1), (1, 1, 7), (3,), (3, 1), (3, 1, 7)),
+        1,
+    ),
+    "own account": Format(
+        OwnAccountRecord(
+            True, (NewDevice(2, _KEY, 1),), (DeviceName(127, "laptop", 1, 2),), 3, True, True, 4
+        ).encode(),
+        _again(OwnAccountRecord),
+        StoreError,
+        ((2,), (3,)),
+        1,
+    ),
+    "push": _value(encode_push(2**40), decode_push, encode_push),
     "upkeep": Format(UpkeepRecord(1, 2, 3, 4, 5).encode(), _again(UpkeepRecord), StoreError, (), 1),
     "queue": _value(encode_queue_end(2**40), decode_queue_end, encode_queue_end),
     "row": _value(encode_row(2**40), decode_row, encode_row),

@@ -8,7 +8,7 @@ from typing import Any
 
 from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, key_pair_from_private
 
-__all__ = ["component", "key_pair", "public_key", "section", "transcripts", "unhex"]
+__all__ = ["component", "devices", "key_pair", "public_key", "section", "transcripts", "unhex"]
 
 _FOLDER = Path(__file__).parents[1] / "vectors"
 
@@ -34,6 +34,11 @@ def component(name: str) -> Any:  # noqa: ANN401
 def transcripts() -> Any:  # noqa: ANN401
     """Return the recorded conversations of `v4.json`. Do not change them."""
     return _load("v4.json")["transcripts"]
+
+
+def devices(name: str) -> Any:  # noqa: ANN401
+    """Return one section of `devices.json`. Do not change it."""
+    return _load("devices.json")[name]
 
 
 def key_pair(name: str) -> KeyPair:
