@@ -8,6 +8,7 @@ The Python blocks of one document build on each other. Those of the README stand
 import ast
 import inspect
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -19,7 +20,7 @@ from google.protobuf.message import Message
 
 from e2ecross import Policy, errors
 from e2ecross.client.backend import Backend
-from e2ecross.crypto import kdf, spqr_kdf
+from e2ecross.crypto import account_kdf, kdf, spqr_kdf
 from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES, PassphraseCost
 from e2ecross.device import identity_backup
 from e2ecross.protocol import safety_number
@@ -33,6 +34,7 @@ from e2ecross.wire._pb.e2ecross.v1 import (
     backup_pb2,
     bundle_pb2,
     content_pb2,
+    devices_pb2,
     envelope_pb2,
     storage_pb2,
 )
@@ -141,7 +143,7 @@ def test_nothing_outside_of_the_project_is_referred_to() -> None:
 
 # --- docs/architecture.md -------------------------------------------------------------------
 
-FLOORS = ["errors.py", "arguments.py", "lazy.py", "address.py"]
+FLOORS = ["errors/", "arguments.py", "lazy.py", "address.py"]
 FLOORS += ["crypto/", "wire/", "stores/", "protocol/", "relay/"]
 FLOORS += ["state/", "device/", "client/", "cli/"]
 
@@ -217,6 +219,7 @@ MESSAGES = {
         backup_pb2,
         bundle_pb2,
         content_pb2,
+        devices_pb2,
         envelope_pb2,
         storage_pb2,
         wire_pb2,
@@ -291,6 +294,9 @@ def test_the_labels_are_those_of_the_code() -> None:
         spqr_kdf._LINK_INFO,
     ):
         assert f'"{label.decode()}"' in text
+    for label in (b"device-list/v1", b"device/v1", b"device-list-hash/v1"):
+        assert f'PFX("{label.decode()}")' in text
+        assert repr(label.decode()).strip("'") in inspect.getsource(account_kdf)
     assert f'"{identity_backup._LABEL.decode()}"' in text
     for label in (sealing_header._SEALING_INFO, sealing_header._BLINDING_INFO):
         assert f"`{label.decode()}`" in STORAGE.read_text("utf-8")
@@ -330,7 +336,7 @@ def test_the_errors_are_those_of_the_tree() -> None:
     assert [(row[0].strip("`"), row[1].strip("`"), row[2].strip("`")) for row in rows] == [
         (error.__name__, error.code, branch.__name__)
         for branch in branches
-        for error in vars(errors).values()
+        for error in vars(sys.modules[branch.__module__]).values()
         if inspect.isclass(error) and issubclass(error, branch) and error not in branches
     ]
 

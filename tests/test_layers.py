@@ -33,6 +33,7 @@ ALLOWED: dict[str, set[str]] = {
         "address",
         "wire.envelope",
         "wire.bundle",
+        "wire.device_list",
         "wire.exchange",
         "wire.limits",
     },
@@ -50,6 +51,7 @@ ALLOWED_BY_MODULE: dict[str, set[str]] = {
     # KEM ciphertext, the length of a KEM seed, the check of a KEM public key, the type of a message
     # key.
     "wire.bundle": {"crypto.kem", "crypto.xeddsa"},
+    "wire.device_list": {"crypto.xeddsa"},
     "wire.linking": {"crypto.xeddsa"},
     "wire.person_link": {"crypto.xeddsa"},
     "wire.identity_backup": {"crypto.aead", "crypto.passphrase"},
@@ -333,6 +335,8 @@ def test_module_begins_with_its_licence_and_a_docstring(name: str, path: Path) -
         ("relay.relay", "crypto.keys", False),
         ("relay.relay", "wire.records", False),
         ("relay.relay", "wire.envelope", True),
+        ("relay.devices", "wire.device_list", True),
+        ("relay.devices", "protocol.device_list", False),
         ("stores.sqlite", "crypto.aead", False),
         ("stores.sealing", "crypto.aead", True),
         ("device.device", "stores.sqlite", False),

@@ -10,9 +10,9 @@ Rules:
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NoReturn, SupportsIndex
+from typing import Any, Final, NamedTuple, NoReturn, SupportsIndex
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_methods
 from e2ecross.client.backend import Backend
 from e2ecross.device.registering import Token
@@ -25,13 +25,34 @@ from e2ecross.errors import (
 )
 from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
+from e2ecross.wire.limits import (
+    MAX_LINK_MESSAGE_BYTES,
+    MAX_LISTED_DEVICES,
+    MAX_SIGNED_DEVICE_LIST_BYTES,
+)
 
-__all__ = ["CheckedBackend"]
+__all__ = ["CheckedBackend", "CheckedDeposit"]
 
 _METHODS: Final = [name for name in vars(Backend) if not name.startswith("_")]
 _MAX_NUMBER: Final = 2**64 - 1
 """The highest number that a record has room for."""
 _MAX_COUNT: Final = 2**31
+_MAX_SEQ: Final = 2**63 - 1
+
+
+class CheckedDeposit(NamedTuple):
+    """What a back end says of a deposit.
+
+    Attributes:
+        refused: by place, why which envelopes were not taken.
+        epoch: the highest that the device has told, 0 if the back end does not say.
+        seqs: by account, which is its newest list of devices, 0 to 2^63-1; 0: it has none. Of which
+            accounts is for the back end to say.
+    """
+
+    refused: Mapping[int, BackendError]
+    epoch: int
+    seqs: Mapping[UserId, int]
 
 
 class CheckedBackend:
@@ -77,34 +98,39 @@ class CheckedBackend:
             raise _no_answer("one_time_prekey_count", left, "no number of prekeys")
         return min(max(left, 0), _MAX_COUNT)
 
-    def fetch_bundles(
-        self, requester: Address, token: Token, addresses: Sequence[Address]
-    ) -> list[PreKeyBundle | E2ECrossError]:
-        """Return for each device its keys, or why there are none.
+    def publish_devices(
+        self, token: Token, signed: bytes, tokens: Mapping[int, bytes], epoch: int
+    ) -> None:
+        """See `Backend.publish_devices`."""
+        answer = self._any.publish_devices(token.value, signed, tokens, epoch=epoch)
+        _nothing("publish_devices", answer)
 
-        UnknownRecipient: it has published none. EnvelopeMismatch: they are somebody else's.
+    def fetch_keys(
+        self, requester: Address, token: Token, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | E2ECrossError]:
+        """Return for each user its list of devices and keys, or why there are none.
+
+        Each bundle is of another device of that user; which of them were wanted is not looked at.
+        The list is not decoded here.
+
+        UnknownRecipient: nobody is registered. EnvelopeMismatch: there is a bundle of somebody
+        else. BackendError: this is no answer.
         """
-        wanted = [KeysWanted(each.user_id, frozenset((each.device,))) for each in addresses]
         answer: object = self._backend.fetch_keys(requester, token.value, wanted)
-        if not isinstance(answer, Sequence) or len(answer) != len(addresses):
+        if not isinstance(answer, Sequence) or len(answer) != len(wanted):
             raise _no_answer("fetch_keys", answer, "no keys of the users that were asked for")
-        return [_bundle(keys, address) for keys, address in zip(answer, addresses, strict=True)]
+        return [_keys(keys, asked.user) for keys, asked in zip(answer, wanted, strict=True)]
 
-    def deposit_all(
-        self, token: Token, envelopes: Sequence[bytes], epoch: int
-    ) -> tuple[Mapping[int, BackendError], int]:
-        """Return why which envelopes were refused, and the highest epoch that the device has told.
-
-        An epoch that the back end does not tell is 0.
-        """
+    def deposit_all(self, token: Token, envelopes: Sequence[bytes], epoch: int) -> CheckedDeposit:
+        """See `Backend.deposit_all`."""
         answer: object = self._backend.deposit_all(token.value, envelopes, epochs={0: epoch})
-        refused = answer.refused if isinstance(answer, Deposited) else None
-        if not isinstance(answer, Deposited) or not isinstance(refused, Mapping):
+        if not isinstance(answer, Deposited) or not isinstance(answer.refused, Mapping):
             raise _no_answer("deposit_all", answer, "nothing that says what was refused")
-        for place, error in refused.items():
+        for place, error in answer.refused.items():
             if type(place) is not int or not isinstance(error, BackendError):
                 raise _no_answer("deposit_all", answer, "nothing that says what was refused")
-        return refused, _epoch("deposit_all", answer.epochs)
+        told = _epoch("deposit_all", answer.epochs)
+        return CheckedDeposit(answer.refused, told, _seqs(answer.seqs))
 
     def fetch(self, address: Address, token: Token, limit: int, after: int) -> list[Waiting]:
         """Return what waits, as far as it is what a back end may answer.
@@ -132,24 +158,65 @@ class CheckedBackend:
         """See `Backend.acknowledge`."""
         _nothing("acknowledge", self._any.acknowledge(address, token.value, numbers))
 
+    def put_link(
+        self,
+        link_id: bytes,
+        slot: int,
+        data: bytes,
+        *,
+        address: Address | None = None,
+        token: Token | None = None,
+    ) -> None:
+        """See `Backend.put_link`."""
+        shown = b"" if token is None else token.value
+        answer = self._any.put_link(link_id, slot, data, address=address, token=shown)
+        _nothing("put_link", answer)
+
+    def get_link(self, link_id: bytes, slot: int) -> bytes | None:
+        """See `Backend.get_link`."""
+        answer: object = self._backend.get_link(link_id, slot)
+        if answer is None:
+            return None
+        if type(answer) is not bytes or len(answer) > MAX_LINK_MESSAGE_BYTES:
+            raise _no_answer("get_link", answer, "no message of linking")
+        return answer
+
     @property
     def _any(self) -> Any:  # noqa: ANN401 - the answer has to be None, and may be anything
         return self._backend
 
 
-def _bundle(keys: object, address: Address) -> PreKeyBundle | E2ECrossError:
+def _keys(keys: object, user: UserId) -> UserKeys | E2ECrossError:
     if isinstance(keys, UnknownRecipient):
         return keys
-    if not isinstance(keys, UserKeys) or not isinstance(keys.bundles, tuple):
+    if (
+        not isinstance(keys, UserKeys)
+        or type(keys.device_list) is not bytes
+        or len(keys.device_list) > MAX_SIGNED_DEVICE_LIST_BYTES
+        or not isinstance(keys.bundles, tuple)
+        or len(keys.bundles) > MAX_LISTED_DEVICES
+    ):
         return _no_answer("fetch_keys", keys, "no keys of one user")
-    if not keys.bundles:
-        return UnknownRecipient(f"{address} has published no keys: it has to register first")
-    bundle = keys.bundles[0]
-    if not isinstance(bundle, PreKeyBundle):
-        return _no_answer("fetch_keys", keys, "no keys of one user")
-    if bundle.address != address:
-        return EnvelopeMismatch(f"the back end answered with keys of {bundle.address}")
-    return bundle
+    devices: set[int] = set()
+    for bundle in keys.bundles:
+        if not isinstance(bundle, PreKeyBundle):
+            return _no_answer("fetch_keys", keys, "no keys of one user")
+        address = bundle.address
+        if address.user_id != user:
+            return EnvelopeMismatch(f"the back end answered with keys of {address}")
+        if address.device in devices:
+            return _no_answer("fetch_keys", keys, f"keys of {address} twice")
+        devices.add(address.device)
+    return keys
+
+
+def _seqs(answer: object) -> dict[UserId, int]:
+    seqs: dict[UserId, int] = {}
+    for user, seq in answer.items() if isinstance(answer, Mapping) else [(None, None)]:
+        if not isinstance(user, UserId) or type(seq) is not int:
+            raise _no_answer("deposit_all", answer, "no numbers of lists of devices")
+        seqs[user] = min(max(seq, 0), _MAX_SEQ)
+    return seqs
 
 
 def _epoch(method: str, answer: object) -> int:

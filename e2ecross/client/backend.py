@@ -2,7 +2,8 @@
 """The back end as a client sees it: a directory of keys and mailboxes.
 
 Rules:
-- Every call is synchronous, and made under the token that the device registered with, 32 bytes.
+- Every call is synchronous, and made under the token that the device registered with, 32 bytes;
+  only a device that is being linked has none yet.
 - Every call may be repeated: a second time it changes nothing, except that keys that are handed out
   are used up.
 - The store of a device counts its operations (its epoch). The device tells it with what it deposits
@@ -38,6 +39,9 @@ class Backend(Protocol):
                 What waits in the mailbox stays, and so does the epoch.
             credential: what the service behind the back end asks for; or empty.
 
+        Of an account with a list of its devices only device 1 can be claimed anew: then the list is
+        dropped with all others in it. Those get their tokens by `publish_devices`.
+
         Raises:
             BackendRefused: the address is taken under another token, or may not be claimed.
         """
@@ -66,6 +70,27 @@ class Backend(Protocol):
         """
         ...
 
+    def publish_devices(
+        self, token: bytes, signed_list: bytes, tokens: Mapping[int, bytes], *, epoch: int = 0
+    ) -> None:
+        """Set the list of the devices of an account, for everybody to fetch.
+
+        What an address of the account has that is not in it is dropped: token, keys, mailbox. So is
+        what another holder had under the address of a companion that gets a token.
+
+        Args:
+            token: that of device 1 of the account.
+            signed_list: an encoded `SignedDeviceList`, at most 8,264 bytes.
+            tokens: SHA-256 of the tokens of companions, 32 bytes each, by their number; the others
+                in the list keep the ones they have.
+            epoch: that of the store of device 1, 0 to 2^63-1; 0 if it is not told.
+
+        Raises:
+            NotRegistered: the token is not that of device 1 of the account.
+            BackendRefused: a list is known that is newer, or another one of the same number.
+        """
+        ...
+
     def epochs(self, address: Address, token: bytes) -> Mapping[int, int]:
         """Return the highest epoch that the device has told, by stripe; without fleets stripe 0.
 
@@ -81,17 +106,18 @@ class Backend(Protocol):
     def fetch_keys(
         self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
     ) -> list[UserKeys | UnknownRecipient]:
-        """Hand out keys of devices, each with a one-time prekey as long as there are any.
+        """Hand out lists of devices, and keys, with a one-time prekey as long as there are any.
 
         A back end may leave the one-time prekey out for a requester who has taken many.
 
         Args:
             requester: the asking device.
             token: the asking device's token.
-            wanted: whose keys.
+            wanted: whose keys, of 1 to 32 different users.
 
         Returns:
-            In the order of `wanted`, the keys of each user, or that it has published none.
+            In the order of `wanted`, list and keys of each user, or that nobody of the account is
+            registered. Devices that have published no keys are left out.
 
         Raises:
             NotRegistered: the token is not that of the requester.
@@ -109,7 +135,10 @@ class Backend(Protocol):
         """Put encoded envelopes into their recipients' mailboxes, each once per message id.
 
         Each is taken or refused on its own, in order. That it raises, as it may when a part of the
-        back end is out of reach, says nothing about any of them.
+        back end is out of reach, says nothing about any of them. After one that has found its
+        recipient's mailbox full, later ones for the same device are refused likewise. Copies for
+        the sender's own account are refused if there are others under the same message id, for
+        another account, and none of those is taken.
 
         Args:
             token: that of the envelopes' sender.
@@ -148,4 +177,35 @@ class Backend(Protocol):
 
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         """Remove envelopes from the address's mailbox; unknown numbers are ignored."""
+        ...
+
+    def put_link(
+        self,
+        link_id: bytes,
+        slot: int,
+        data: bytes,
+        *,
+        address: Address | None = None,
+        token: bytes = b"",
+    ) -> None:
+        """Put a message into the box in which a device is linked that has no address yet.
+
+        Each slot is written once. A box is there for ten minutes, and an account has three.
+
+        Args:
+            link_id: names the box, 16 bytes.
+            slot: 0 the offer, which opens the box; 1 the answer; 2 the result.
+            data: the message, at most 10,240 bytes, sealed.
+            address: the registered device that opens the box, with the offer and the result.
+            token: that address's token.
+
+        Raises:
+            NotRegistered: the token is not that of the address.
+            BackendRefused: the slot has another message; there is no such box; it is another
+                device's; or a limit is exceeded.
+        """
+        ...
+
+    def get_link(self, link_id: bytes, slot: int) -> bytes | None:
+        """Return the message in a slot (0 to 2) of a box (16 bytes), or None."""
         ...

@@ -14,8 +14,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from e2ecross.address import Address
-from e2ecross.device.answering import answer_request, request_again
+from e2ecross.device.answering import request_again
 from e2ecross.device.bundles import repair_sessions, require_minimum_version
+from e2ecross.device.controls import take_control
+from e2ecross.device.hints import note_hints
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.receiving import (
     DecodedMessage,
@@ -24,6 +26,7 @@ from e2ecross.device.receiving import (
     decrypt_envelope,
     message_from,
 )
+from e2ecross.device.self_sync import note_seen, note_written
 from e2ecross.errors import IdentityChangedError, RecordCorrupted, RemoteError
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import note_delivered, was_delivered
@@ -39,12 +42,12 @@ from e2ecross.state.inbox import (
     put_notice,
     walk_inbox,
 )
-from e2ecross.state.message import Message
+from e2ecross.state.message import ControlMessage
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.receipt import Receipt
 from e2ecross.state.trust import require_identity
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import RetryRequest
+from e2ecross.wire.content import Payload, is_of_users
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.signal_message import PreKeySignalMessage
 
@@ -260,26 +263,37 @@ def _take_in(
 
 def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Received) -> None:
     """Keep what was received in the commit that has used up its message key."""
-    message = message_from(received)
+    message, payload = message_from(received), received.payload
     now_ms = context.clock()
     by_policy = _note_policy(context, tx, received)
+    is_shown = False
     if not was_delivered(tx, context.policy, message.sender, message.message_id, now_ms):
         note_delivered(tx, context.policy, message.sender, message.message_id, now_ms)
-        if isinstance(message, Message):
+        if isinstance(message, ControlMessage):
+            take_control(context, tx, received, message.content, now_ms)
+        elif is_of_users(message.content):
             put_message(context, tx, message)
-            return
-        if isinstance(message.content, RetryRequest):
-            answer_request(context, tx, received, message.content)
+            is_shown = True
     if not received.identity_changed or by_policy:
-        return
-    # The app sees no requests and no second copies, but a changed identity is never silent.
-    error = IdentityChangedError(
-        f"a request or a second copy of a message came from {message.sender} under a new identity "
-        f"key: compare the safety number, then accept the key",
-        message.sender,
-        received.identity_key,
-    )
-    put_failure(context, tx, envelope, error, retrying=False)
+        if payload.sender.user_id == context.address.user_id:
+            _note_own(context, tx, payload, now_ms)
+        note_hints(context, tx, payload, now_ms)
+    elif not is_shown:
+        # The app sees no requests and no second copies, but a changed identity is never silent.
+        error = IdentityChangedError(
+            f"a request or a second copy of a message came from {message.sender} under a new "
+            f"identity key: compare the safety number, then accept the key",
+            message.sender,
+            received.identity_key,
+        )
+        put_failure(context, tx, envelope, error, retrying=False)
+
+
+def _note_own(context: Context, tx: Transaction, payload: Payload, now_ms: int) -> None:
+    """Note what a message of another own device says beside its content."""
+    note_seen(context, tx, payload.sender.device, now_ms)
+    if payload.peer is not None:
+        note_written(tx, payload.peer)
 
 
 def _note_policy(context: Context, tx: Transaction, received: Received) -> bool:

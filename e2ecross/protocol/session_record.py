@@ -46,6 +46,7 @@ __all__ = [
     "is_pending",
     "make_current",
     "may_send",
+    "only_identity",
     "prefer_identity",
     "prefer_session",
     "prepare_to_send",
@@ -142,6 +143,18 @@ def prefer_identity(record: SessionRecord, identity_key: PublicKey) -> SessionRe
     if record.current is None:
         return record
     return SessionRecord(None, bound_archive(_archive(record), identity_key), None, 0)
+
+
+def only_identity(record: SessionRecord, identity_key: PublicKey) -> SessionRecord:
+    """Forget the sessions of other identities than this one (33 bytes), and send with it."""
+    kept = [each for each in all_sessions(record) if each.remote_identity_key == identity_key]
+    if not kept:
+        return NO_SESSIONS
+    current = record.current if record.current in kept else None
+    archived = tuple(each for each in kept if each is not current)
+    held = record.held if any(each.base_key == record.held for each in archived) else None
+    held_count = 0 if held is None else record.held_count
+    return prefer_identity(SessionRecord(current, archived, held, held_count), identity_key)
 
 
 def prefer_session(

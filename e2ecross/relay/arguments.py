@@ -3,21 +3,34 @@
 
 Rules:
 - What no back end may take is a mistake of the caller: `InvalidArgument`, and nothing was done.
-- What another back end may take, and this one does not, is `BackendRefused`.
+- What another back end may take, and this one does not, is `BackendRefused`. So is what exceeds a
+  limit of a call.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from e2ecross.address import MAX_DEVICE
 from e2ecross.arguments import require_bytes, require_list, require_type, require_whole_number
 from e2ecross.errors import BackendRefused, InvalidArgument
 from e2ecross.relay.rows import MAX_NUMBER
-from e2ecross.wire.exchange import MAX_DEPOSIT_BYTES, MAX_IN_CALL, KeysWanted
-from e2ecross.wire.limits import TOKEN_BYTES
+from e2ecross.wire.device_list import PRIMARY
+from e2ecross.wire.exchange import (
+    LINK_ID_BYTES,
+    LINK_SLOTS,
+    MAX_DEPOSIT_BYTES,
+    MAX_IN_CALL,
+    MAX_USERS_IN_CALL,
+    KeysWanted,
+)
+from e2ecross.wire.limits import MAX_LINK_MESSAGE_BYTES, TOKEN_BYTES
 
 __all__ = [
+    "require_companion_tokens",
     "require_consents",
     "require_envelopes",
+    "require_link",
+    "require_link_message",
     "require_numbers",
     "require_replaced_token",
     "require_told",
@@ -30,6 +43,7 @@ _MAX_WAIT_MS: Final = 30_000
 _MAX_HOLD_MS: Final = 600_000
 _HOLDER_BYTES: Final = 16
 _CONSENT_BYTES: Final = 32
+_SHA256_BYTES: Final = 32
 
 
 def require_replaced_token(replaces: bytes, credential: bytes) -> None:
@@ -43,21 +57,47 @@ def require_replaced_token(replaces: bytes, credential: bytes) -> None:
 
 
 def require_wanted(wanted: Sequence[KeysWanted]) -> list[KeysWanted]:
-    """Return whose keys are wanted: of 1 to 1,024 users."""
+    """Return whose keys are wanted: of 1 to 32 different users.
+
+    Raises:
+        InvalidArgument: these are no questions.
+        BackendRefused: too many, or none, or two about one user.
+    """
     asked = require_list("wanted", wanted)
-    require_whole_number("the length of wanted", len(asked), 1, MAX_IN_CALL)
     for keys in asked:
         require_type("an element of wanted", keys, KeysWanted)
+    _require_count("users", len(asked), MAX_USERS_IN_CALL)
+    if len({keys.user for keys in asked}) < len(asked):
+        raise BackendRefused("a user is asked for twice in one call: ask for each once")
     return asked
 
 
+def require_companion_tokens(tokens: Mapping[int, bytes]) -> dict[int, bytes]:
+    """Return SHA-256 of tokens of companions, 32 bytes each, by their numbers, 2 to 127."""
+    require_type("tokens", tokens, Mapping)
+    for number, sha256 in tokens.items():
+        require_whole_number("the keys of tokens", number, PRIMARY + 1, MAX_DEVICE)
+        require_bytes("the values of tokens", sha256, _SHA256_BYTES)
+    return dict(tokens)
+
+
 def require_envelopes(envelopes: Sequence[bytes]) -> list[bytes]:
-    """Return what is deposited: 1 to 1,024 envelopes, at most 4,194,304 bytes together."""
+    """Return what is deposited: 1 to 1,024 envelopes, at most 4,194,304 bytes together.
+
+    Raises:
+        InvalidArgument: these are no bytes.
+        BackendRefused: too many, or none, or too large together.
+    """
     listed = require_list("envelopes", envelopes)
-    require_whole_number("the length of envelopes", len(listed), 1, MAX_IN_CALL)
     for envelope in listed:
         require_bytes("an element of envelopes", envelope)
-    require_whole_number("the size of envelopes", sum(map(len, listed)), 0, MAX_DEPOSIT_BYTES)
+    _require_count("envelopes", len(listed), MAX_IN_CALL)
+    size = sum(map(len, listed))
+    if size > MAX_DEPOSIT_BYTES:
+        raise BackendRefused(
+            f"the envelopes have {size} bytes together, this back end takes up to "
+            f"{MAX_DEPOSIT_BYTES} in one call"
+        )
     return listed
 
 
@@ -104,3 +144,30 @@ def require_numbers(numbers: Sequence[int]) -> list[int]:
     if is_text or not all(type(number) is int for number in numbers):
         raise InvalidArgument("numbers must be a list of whole numbers")
     return [number for number in numbers if 0 < number <= MAX_NUMBER]
+
+
+def require_link(link_id: bytes, slot: int) -> None:
+    """Check which slot of which link box is meant."""
+    require_bytes("link_id", link_id, LINK_ID_BYTES)
+    require_whole_number("slot", slot, 0, LINK_SLOTS - 1)
+
+
+def require_link_message(data: bytes) -> None:
+    """Check what is put into a link box: 1 to 10,240 bytes.
+
+    Raises:
+        InvalidArgument: no bytes, or none of them.
+        BackendRefused: too long.
+    """
+    require_bytes("data", data)
+    if not data:
+        raise InvalidArgument("data must not be empty")
+    if len(data) > MAX_LINK_MESSAGE_BYTES:
+        raise BackendRefused(
+            f"the message has {len(data)} bytes, a link box takes up to {MAX_LINK_MESSAGE_BYTES}"
+        )
+
+
+def _require_count(what: str, count: int, most: int) -> None:
+    if not 1 <= count <= most:
+        raise BackendRefused(f"{count} {what} in one call, this back end takes 1 to {most}")

@@ -1,27 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What calls do inside their transaction; of many users or envelopes each on its own.
+"""What calls of the directory do inside their transaction; of many users each on its own.
 
-The functions with a connection run inside a transaction of the caller.
+Each function runs inside a transaction of the caller.
 """
 
 import sqlite3
-from collections.abc import Sequence
-from typing import NamedTuple
 
 from e2ecross.address import Address
-from e2ecross.errors import (
-    BackendError,
-    BackendRefused,
-    RemoteError,
-    UnknownRecipient,
-)
-from e2ecross.relay import allowance, directory, mailbox
+from e2ecross.errors import UnknownRecipient
+from e2ecross.relay import allowance, devices, directory
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.wire.bundle import PreKeyBundle
-from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.exchange import MAX_DEVICES_OF_USER, Deposited, KeysWanted, UserKeys
+from e2ecross.wire.device_list import PRIMARY
+from e2ecross.wire.exchange import KeysWanted, UserKeys
 
-__all__ = ["Batch", "claim", "decode_all", "deposit_each", "hand_out"]
+__all__ = ["claim", "hand_out"]
 
 
 def hand_out(
@@ -31,18 +24,21 @@ def hand_out(
     limits: RelayLimits,
     now_ms: int,
 ) -> UserKeys | UnknownRecipient:
-    """Return the keys that are wanted of one user, or that there are none."""
+    """Return the list and the keys that are wanted of one user, or that nobody is registered."""
     user = wanted.user
-    if wanted.devices is None:
-        devices = directory.devices_with_keys(connection, user)[:MAX_DEVICES_OF_USER]
+    if not directory.devices(connection, user):
+        return UnknownRecipient(f"{user} is not registered")
+    signed = devices.signed_list(connection, user)
+    if wanted.devices is not None:
+        numbers = sorted(wanted.devices)
+    elif signed:
+        numbers = directory.devices_with_keys(connection, user)
     else:
-        devices = sorted(wanted.devices)
-        if not devices and directory.has_devices(connection, user):
-            return UserKeys(b"", ())
+        numbers = [PRIMARY]  # others without a list are no devices of the same account
     allowance.forget_expired(connection, limits, now_ms)  # more than the devices of one user add
     bundles: list[PreKeyBundle] = []
-    for device in devices:
-        address = Address(user.app, user.user, device)
+    for number in numbers:
+        address = Address(user.app, user.user, number)
         pair = (requester.user_id, address)
         left = allowance.is_left(connection, *pair, limits, now_ms)
         try:
@@ -52,9 +48,7 @@ def hand_out(
         if is_one_time:
             allowance.use(connection, *pair, limits, now_ms)
         bundles.append(bundle)
-    if not bundles:
-        return UnknownRecipient(f"{user} has published no keys: it has to register first")
-    return UserKeys(b"", tuple(bundles))
+    return UserKeys(signed, tuple(bundles))
 
 
 def claim(
@@ -75,6 +69,9 @@ def claim(
         limits: what is remembered of a mailbox that is dropped.
         now_ms: the time, milliseconds since 1970.
         connection: inside a writing transaction.
+
+    Raises:
+        BackendRefused: it is that of a companion of an account with a list of its devices.
     """
     token, replaces = tokens
     if directory.is_holder(connection, address, token):
@@ -82,98 +79,9 @@ def claim(
     if replaces and directory.is_holder(connection, address, replaces):
         directory.replace_token(connection, address, token)
         return None
+    devices.require_claimable(connection, address)
     taken = directory.is_registered(connection, address)
     if taken is allowed:
-        directory.claim(connection, address, token)
-        mailbox.make(connection, address)
-        mailbox.drop_all(connection, address, limits, now_ms)
+        devices.give(connection, address, directory.token_sha256(token), limits, now_ms)
         return None
     return taken
-
-
-class Batch(NamedTuple):
-    """Envelopes of one call.
-
-    Attributes:
-        envelopes: encoded, as they came.
-        decoded: by place, those that could be decoded.
-        refused: by place, why the others could not.
-    """
-
-    envelopes: Sequence[bytes]
-    decoded: dict[int, Envelope]
-    refused: dict[int, BackendError]
-
-    def __repr__(self) -> str:
-        return f"<Batch of {len(self.envelopes)}>"
-
-
-def decode_all(envelopes: Sequence[bytes]) -> Batch:
-    """Decode what can be, outside of any transaction."""
-    batch = Batch(envelopes, {}, {})
-    for place, data in enumerate(envelopes):
-        try:
-            batch.decoded[place] = Envelope.decode(data)
-        except RemoteError as error:
-            batch.refused[place] = BackendRefused(f"this is no envelope: {error}")
-    return batch
-
-
-def deposit_each(
-    connection: sqlite3.Connection,
-    token: bytes,
-    batch: Batch,
-    told: int,
-    limits: RelayLimits,
-    now_ms: int,
-) -> Deposited:
-    """Put envelopes of one sender into mailboxes, in their order, and keep the epoch it tells.
-
-    Args:
-        connection: inside a writing transaction.
-        token: the sender's, 32 bytes, secret.
-        batch: the envelopes.
-        told: the sender's epoch, 0 if it does not tell.
-        limits: what is carried, and how many may wait.
-        now_ms: the time, milliseconds since 1970.
-
-    Raises:
-        NotRegistered: the token is not that of any sender in them.
-    """
-    decoded, refused = batch.decoded, dict(batch.refused)
-    if not decoded:
-        return Deposited(refused)  # nobody that the token could be of
-    sender = _holder(connection, token, decoded)
-    mailbox.forget_expired(connection, limits, now_ms, len(decoded))
-    for place, envelope in decoded.items():
-        try:
-            if envelope.sender != sender:
-                raise BackendRefused(
-                    f"the envelope is of {envelope.sender}, and the token that of {sender}"
-                )
-            _deposit(connection, envelope, batch.envelopes[place], limits)
-        except BackendError as error:  # also of what is damaged in the file: nothing was written
-            refused[place] = error.with_traceback(None)  # which would keep all envelopes
-    # Whatever became of them: the ciphertexts have left the device.
-    directory.record_epoch(connection, sender, told)
-    return Deposited(dict(sorted(refused.items())), epochs={0: directory.epoch(connection, sender)})
-
-
-def _holder(connection: sqlite3.Connection, token: bytes, decoded: dict[int, Envelope]) -> Address:
-    """Return the sender that the token is of: one envelope of another does not decide over all."""
-    senders = list(dict.fromkeys(envelope.sender for envelope in decoded.values()))
-    held = (sender for sender in senders if directory.is_holder(connection, sender, token))
-    sender = next(held, senders[0])
-    directory.require_holder(connection, sender, token)
-    return sender
-
-
-def _deposit(
-    connection: sqlite3.Connection, envelope: Envelope, encoded: bytes, limits: RelayLimits
-) -> None:
-    if len(encoded) > limits.envelope_bytes:
-        raise BackendRefused(
-            f"the envelope has {len(encoded)} bytes, this back end carries up to "
-            f"{limits.envelope_bytes}"
-        )
-    mailbox.deposit(connection, envelope, encoded, limits)

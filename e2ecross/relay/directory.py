@@ -39,16 +39,20 @@ from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PreKeyBundle, Publi
 
 __all__ = [
     "claim",
+    "devices",
     "devices_with_keys",
+    "drop",
     "epoch",
     "hand_out_bundle",
-    "has_devices",
+    "holder",
+    "is_held_under",
     "is_holder",
     "is_registered",
     "publish",
     "record_epoch",
     "replace_token",
     "require_holder",
+    "token_sha256",
     "unused_count",
 ]
 
@@ -61,11 +65,32 @@ def is_registered(connection: sqlite3.Connection, address: Address) -> bool:
     return _token_digest(connection, address) is not None
 
 
+def token_sha256(token: bytes) -> bytes:
+    """Return what is kept of a token (32 bytes, secret), 32 bytes."""
+    return hashlib.sha256(token).digest()
+
+
 def is_holder(connection: sqlite3.Connection, address: Address, token: bytes) -> bool:
     """Tell whether the token (32 bytes, secret) is that of the address."""
+    return is_held_under(connection, address, token_sha256(token))
+
+
+def is_held_under(connection: sqlite3.Connection, address: Address, sha256: bytes) -> bool:
+    """Tell whether this is the SHA-256 of the token of the address, 32 bytes."""
     digest = _token_digest(connection, address)
-    matches = hmac.compare_digest(digest or _NO_DIGEST, hashlib.sha256(token).digest())
+    matches = hmac.compare_digest(digest or _NO_DIGEST, sha256)
     return matches and digest is not None
+
+
+def holder(connection: sqlite3.Connection, token: bytes) -> str | None:
+    """Return an address that the token (32 bytes, secret) is that of, or None."""
+    row = read_row(
+        connection,
+        "SELECT address FROM accounts WHERE token_sha256 = ? LIMIT 1",
+        (token_sha256(token),),
+        str,
+    )
+    return None if row is None else row[0]
 
 
 def require_holder(connection: sqlite3.Connection, address: Address, token: bytes) -> None:
@@ -81,10 +106,10 @@ def require_holder(connection: sqlite3.Connection, address: Address, token: byte
         )
 
 
-def claim(connection: sqlite3.Connection, address: Address, token: bytes) -> None:
-    """Give the address to the token; published keys and epoch of a former holder are dropped.
+def claim(connection: sqlite3.Connection, address: Address, sha256: bytes) -> None:
+    """Give the address to the token with this SHA-256, 32 bytes.
 
-    Its mailbox is not touched here.
+    Published keys and epoch of a former holder are dropped. Its mailbox is not touched here.
     """
     prekeys.drop_all(connection, address)
     connection.execute(
@@ -93,41 +118,37 @@ def claim(connection: sqlite3.Connection, address: Address, token: bytes) -> Non
         " identity_key = NULL, signed_prekey_id = NULL, signed_prekey = NULL,"
         " signed_prekey_signature = NULL, kyber_prekey_id = NULL, kyber_prekey = NULL,"
         " kyber_prekey_signature = NULL, epoch = 0",
-        (str(address), hashlib.sha256(token).digest()),
+        (str(address), sha256),
     )
+
+
+def drop(connection: sqlite3.Connection, address: Address) -> None:
+    """Forget an address, its token and its keys. Its mailbox is not touched here."""
+    prekeys.drop_all(connection, address)
+    connection.execute("DELETE FROM accounts WHERE address = ?", (str(address),))
 
 
 def replace_token(connection: sqlite3.Connection, address: Address, token: bytes) -> None:
     """Give a registered address to another token of the same user; everything else stays."""
     connection.execute(
         "UPDATE accounts SET token_sha256 = ? WHERE address = ?",
-        (hashlib.sha256(token).digest(), str(address)),
+        (token_sha256(token), str(address)),
     )
 
 
-def devices_with_keys(connection: sqlite3.Connection, user: UserId) -> list[int]:
-    """Return which devices of a user have published keys, in ascending order.
+def devices(connection: sqlite3.Connection, user: UserId) -> list[int]:
+    """Return which devices of a user are registered, in ascending order.
 
     Raises:
         BackendError: somebody has written what is no address into the file.
     """
-    rows = read_rows(
-        connection,
-        "SELECT address FROM accounts WHERE address >= ? AND address < ?"
-        " AND identity_key IS NOT NULL LIMIT ?",
-        (*_range(user), MAX_DEVICE),
-        str,
-    )
-    try:
-        return sorted(Address.parse(address).device for (address,) in rows)
-    except InvalidArgument as error:
-        raise BackendError(f"the addresses of {user} in the relay file are damaged") from error
+    return _numbers(connection, user, "SELECT address FROM accounts WHERE address >= ?")
 
 
-def has_devices(connection: sqlite3.Connection, user: UserId) -> bool:
-    """Tell whether a device of the user is registered."""
-    query = "SELECT 1 FROM accounts WHERE address >= ? AND address < ? LIMIT 1"
-    return connection.execute(query, _range(user)).fetchone() is not None
+def devices_with_keys(connection: sqlite3.Connection, user: UserId) -> list[int]:
+    """Return which devices of a user have published keys, in ascending order; see `devices`."""
+    query = "SELECT address FROM accounts WHERE identity_key IS NOT NULL AND address >= ?"
+    return _numbers(connection, user, query)
 
 
 def epoch(connection: sqlite3.Connection, address: Address) -> int:
@@ -269,9 +290,14 @@ def hand_out_bundle(
     return bundle, used is not None or used_kyber is not None
 
 
-def _range(user: UserId) -> tuple[str, str]:
-    """Between which texts the addresses of a user are: from its dot to the character after it."""
-    return f"{user}.", f"{user}/"
+def _numbers(connection: sqlite3.Connection, user: UserId, query: str) -> list[int]:
+    # The addresses of a user are between these texts: from its dot to the character after it.
+    between = (f"{user}.", f"{user}/", MAX_DEVICE)
+    rows = read_rows(connection, f"{query} AND address < ? LIMIT ?", between, str)
+    try:
+        return sorted(Address.parse(address).device for (address,) in rows)
+    except InvalidArgument as error:
+        raise BackendError(f"the addresses of {user} in the relay file are damaged") from error
 
 
 def _last_resort(connection: sqlite3.Connection, address: Address) -> Prekey | None:

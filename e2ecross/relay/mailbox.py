@@ -9,7 +9,8 @@ Rules:
   up to the reserve: that is for users of whom few envelopes wait there, so nobody shuts out all
   others alone.
 - No deposit counts or searches what waits: what it costs does not grow with the mailbox.
-- An envelope leaves when its recipient acknowledges its number, or when the address is reset.
+- An envelope leaves when its recipient acknowledges its number, or when the address is reset or
+  dropped. Exactly the addresses that are registered have a mailbox.
 
 Each function runs inside a transaction of the caller.
 """
@@ -26,7 +27,16 @@ from e2ecross.relay.rows import read_row, read_rows, require_row
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Waiting
 
-__all__ = ["deposit", "drop_all", "fetch", "forget_expired", "make", "remove", "waiting"]
+__all__ = [
+    "close",
+    "deposit",
+    "drop_all",
+    "fetch",
+    "forget_expired",
+    "make",
+    "remove",
+    "waiting",
+]
 
 _FORGET_BATCH: Final = 100
 """Expired triples deleted with a call, beside one for each of its envelopes: more than the call
@@ -35,9 +45,20 @@ adds, and little work."""
 
 def make(connection: sqlite3.Connection, address: Address) -> None:
     """Make the mailbox of an address that is registered, unless it has one."""
+    # What is remembered of an earlier one keeps its places, and those of this one come after them.
     connection.execute(
-        "INSERT INTO mailboxes (recipient) VALUES (?) ON CONFLICT DO NOTHING", (str(address),)
+        "INSERT INTO mailboxes (recipient, acknowledged) SELECT ?1, COALESCE(MAX(place), 0)"
+        " FROM deposits WHERE recipient = ?1 ON CONFLICT DO NOTHING",
+        (str(address),),
     )
+
+
+def close(
+    connection: sqlite3.Connection, address: Address, limits: RelayLimits, now_ms: int
+) -> None:
+    """Take the mailbox from an address that is registered no more, with what waits in it."""
+    drop_all(connection, address, limits, now_ms)
+    connection.execute("DELETE FROM mailboxes WHERE recipient = ?", (str(address),))
 
 
 def deposit(
@@ -56,13 +77,14 @@ def deposit(
         MailboxFull: the mailbox is full, or what is left is for other senders; nothing was changed.
     """
     recipient, sender = str(envelope.recipient), str(envelope.sender.user_id)
+    count = _require_mailbox(connection, recipient)
     triple = _triple_sha256(envelope)
     known = connection.execute(
         "SELECT 1 FROM deposits WHERE recipient = ? AND triple_sha256 = ?", (recipient, triple)
     )
     if known.fetchone() is not None:
         return
-    _require_room(connection, recipient, sender, limits)
+    _require_room(connection, recipient, sender, count, limits)
     connection.execute(
         "INSERT INTO mailbox (recipient, sender, envelope, triple_sha256) VALUES (?, ?, ?, ?)",
         (recipient, sender, encoded, triple),
@@ -169,15 +191,20 @@ def forget_expired(
     )
 
 
-def _require_room(
-    connection: sqlite3.Connection, recipient: str, sender: str, limits: RelayLimits
-) -> None:
+def _require_mailbox(connection: sqlite3.Connection, recipient: str) -> int:
+    """Return how many envelopes wait there."""
     row = read_row(
         connection, "SELECT waiting FROM mailboxes WHERE recipient = ?", (recipient,), int
     )
     if row is None:
         raise UnknownRecipient(f"{recipient} is not registered")
-    (count,) = row
+    count: int = row[0]
+    return count
+
+
+def _require_room(
+    connection: sqlite3.Connection, recipient: str, sender: str, count: int, limits: RelayLimits
+) -> None:
     if count < limits.mailbox_messages:
         return
     most = limits.mailbox_messages + limits.mailbox_reserve

@@ -2,10 +2,11 @@
 """The relay: a blind back end on one SQLite file. Satisfies `e2ecross.client.backend.Backend`.
 
 Rules:
-- It sees addresses, kinds, sizes, times and who asks for whose keys. It holds no private key and
-  no plaintext, so it can lose, delay, repeat or alter messages, and never read or forge one.
-- Everything but registering needs the token of the address (of an envelope: its sender's), checked
-  in the transaction that does the work.
+- It sees addresses, kinds, sizes, times, lists of devices and who asks for whose keys. It holds no
+  private key and no plaintext, so it can lose, delay, repeat or alter messages, and never read or
+  forge one.
+- Everything but registering, and what a device does that is being linked, needs the token of the
+  address (of an envelope: its sender's), checked in the transaction that does the work.
 - Every call may be repeated; only `fetch_keys` then hands out other one-time prekeys.
 - A device tells its epoch with what it deposits and publishes. The relay keeps the highest, and
   hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
@@ -20,28 +21,25 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from types import TracebackType
-from typing import Final, NoReturn, SupportsIndex
+from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.arguments import (
     forgets_secrets,
     require_bytes,
     require_callable,
-    require_file_name,
     require_type,
     require_whole_number,
 )
-from e2ecross.errors import BackendRefused, UnknownRecipient
+from e2ecross.errors import BackendRefused
 from e2ecross.relay import arguments, directory, mailbox
-from e2ecross.relay.calls import claim, decode_all, deposit_each, hand_out
-from e2ecross.relay.database import Database
+from e2ecross.relay.account_calls import AccountCalls
+from e2ecross.relay.calls import claim
+from e2ecross.relay.depositing import decode_all, deposit_each
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import MAX_NUMBER
-from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
+from e2ecross.wire.exchange import Deposited, Waiting
 from e2ecross.wire.limits import TOKEN_BYTES
 
 __all__ = ["Relay"]
@@ -60,7 +58,7 @@ def _system_clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class Relay:
+class Relay(AccountCalls):
     """A directory of published keys and mailboxes, in one file; to be closed, or used by `with`.
 
     Each method also raises `BackendError` when the file cannot be used or the relay was closed.
@@ -70,7 +68,8 @@ class Relay:
         authorise: decides who may claim an address. Called with the address and whether it is
             taken under another token, outside of any transaction; only `True` lets the claim go
             ahead. For a taken address that is a reset: published keys, epoch and waiting envelopes
-            of the old holder are dropped. By default the first to come gets an address, for good.
+            of the old holder are dropped, and with device 1 the account's list of devices and all
+            others in it. By default the first to come gets an address, for good.
         limits: bounds on what is carried and kept.
         clock: returns the time, milliseconds since 1970.
 
@@ -87,47 +86,9 @@ class Relay:
         limits: RelayLimits = _DEFAULT_LIMITS,
         clock: Callable[[], int] = _system_clock_ms,
     ) -> None:
-        name = require_file_name("path", path)
         require_callable("authorise", authorise)
-        require_type("limits", limits, RelayLimits)
-        require_callable("clock", clock)
+        super().__init__(path, limits, clock)
         self._authorise = authorise
-        self._limits = limits
-        self._clock = clock
-        self._database = Database(name)
-
-    @property
-    def path(self) -> Path:
-        """The file, absolute."""
-        return Path(self._database.path)
-
-    @property
-    def limits(self) -> RelayLimits:
-        """The bounds."""
-        return self._limits
-
-    def __repr__(self) -> str:
-        return f"<Relay {self._database.path}>"
-
-    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
-        raise TypeError("a Relay cannot be pickled or copied: open its path again")
-
-    def __enter__(self) -> "Relay":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the file; a second time does nothing. Calls of other threads are waited for."""
-        self._database.close()
-
-    # --- The directory ----------------------------------------------------------------------
 
     @forgets_secrets
     def register(
@@ -146,7 +107,8 @@ class Relay:
             credential: for the service around a relay; not used here, `authorise` decides.
 
         Raises:
-            BackendRefused: `authorise` did not let the claim go ahead.
+            BackendRefused: `authorise` did not let the claim go ahead; or the account has a list of
+                its devices, and this is not device 1, and proves nothing: such a device is linked.
         """
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
@@ -168,112 +130,6 @@ class Relay:
             allowed = taken
 
     @forgets_secrets
-    def publish(
-        self, token: bytes, published: PublishedKeys, *, epoch: int = 0, replace: bool = False
-    ) -> None:
-        """Set the published keys of the token's address; see `e2ecross.Backend`.
-
-        A changed identity key drops the one-time prekeys of the old one.
-
-        A publication is late when one with a higher epoch came before it, under the same identity
-        key. Of a late one only the one-time prekeys count; after one with `replace` not even those.
-        One-time prekeys of publications with a higher epoch are not replaced.
-
-        Raises:
-            InvalidKey: one of the keys is not acceptable.
-            NotRegistered: the token is not that of the address.
-            BackendRefused: too many unused one-time prekeys; nothing was changed, and the epoch
-                not kept.
-        """
-        require_bytes("token", token, TOKEN_BYTES)
-        require_type("published", published, PublishedKeys)
-        require_whole_number("epoch", epoch, 0, MAX_NUMBER)
-        require_type("replace", replace, bool)
-        # As it would arrive over a network: `decode` also checks the keys themselves.
-        published = PublishedKeys.decode(published.encode())
-
-        def work(connection: sqlite3.Connection) -> None:
-            directory.require_holder(connection, published.address, token)
-            directory.record_epoch(connection, published.address, epoch)
-            directory.publish(connection, published, self._limits, epoch, replace)
-
-        self._database.write(work)
-
-    @forgets_secrets
-    def epochs(self, address: Address, token: bytes) -> dict[int, int]:
-        """Return the highest epoch that the device has told, 0 if none, as that of stripe 0.
-
-        Raises:
-            NotRegistered: the token (32 bytes, secret) is not that of the address.
-        """
-        require_type("address", address, Address)
-        require_bytes("token", token, TOKEN_BYTES)
-
-        def work(connection: sqlite3.Connection) -> dict[int, int]:
-            directory.require_holder(connection, address, token)
-            return {0: directory.epoch(connection, address)}
-
-        return self._database.read(work)
-
-    @forgets_secrets
-    def one_time_prekey_count(self, address: Address, token: bytes) -> int:
-        """Return how many one-time prekeys of the address are left to hand out.
-
-        Of two kinds, if the address offers Kyber prekeys: the lower number.
-
-        Raises:
-            NotRegistered: the token (32 bytes, secret) is not that of the address.
-        """
-        require_type("address", address, Address)
-        require_bytes("token", token, TOKEN_BYTES)
-
-        def work(connection: sqlite3.Connection) -> int:
-            directory.require_holder(connection, address, token)
-            return directory.unused_count(connection, address)
-
-        return self._database.read(work)
-
-    @forgets_secrets
-    def fetch_keys(
-        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
-    ) -> list[UserKeys | UnknownRecipient]:
-        """Hand out keys of devices, each with a one-time prekey of each kind while there are any.
-
-        Devices without keys are left out; of a user without any of those asked for there is
-        `UnknownRecipient` in its place. Without devices asked for, nothing is used up: the answer
-        is the account's list of devices alone, which is empty as long as there are no lists.
-
-        Without a one-time Kyber prekey the device's last-resort one is in the bundle, if it offers
-        Kyber prekeys. The asking user gets at most `RelayLimits.one_time_prekeys_per_requester`
-        bundles of a device with one-time prekeys in a while. After that, too, bundles come,
-        without any.
-
-        Args:
-            requester: the asking device.
-            token: the asking device's token, 32 bytes, secret.
-            wanted: whose keys, of 1 to 1,024 users; of each at most 16 devices, if all are wanted
-                those with the lowest numbers.
-
-        Returns:
-            In the order of `wanted`, the keys of each user, or why there are none.
-
-        Raises:
-            NotRegistered: the token is not that of the requester.
-        """
-        require_type("requester", requester, Address)
-        require_bytes("token", token, TOKEN_BYTES)
-        asked = arguments.require_wanted(wanted)
-
-        def work(connection: sqlite3.Connection) -> list[UserKeys | UnknownRecipient]:
-            directory.require_holder(connection, requester, token)
-            now_ms, limits = self._clock(), self._limits
-            return [hand_out(connection, requester, keys, limits, now_ms) for keys in asked]
-
-        return self._database.write(work)
-
-    # --- The mailboxes ----------------------------------------------------------------------
-
-    @forgets_secrets
     def deposit_all(
         self,
         token: bytes,
@@ -287,8 +143,10 @@ class Relay:
         Each is taken or refused on its own, in order, in one transaction. Refused are, with
         `BackendRefused`: what is no envelope, is larger than this relay carries, or is of another
         sender than the token; with `UnknownRecipient`: what is for nobody; with `MailboxFull`: what
-        has no room; of a sender of whom few wait there, some more are kept
-        (`RelayLimits.mailbox_reserve_per_sender`). A repetition is taken, and changes nothing.
+        has no room, and what comes after it for the same device; of a sender of whom few wait
+        there, some more are kept (`RelayLimits.mailbox_reserve_per_sender`). A repetition is taken,
+        and changes nothing. A copy for the sender's own account is refused with `BackendRefused`
+        if there are copies under the same message id for others, and none of those is taken.
 
         Args:
             token: that of the envelopes' sender, 32 bytes, secret.
@@ -298,13 +156,14 @@ class Relay:
             consents: of fleets: none, or one for each envelope, empty or of 32 bytes; not used.
 
         Returns:
-            What was refused, by place. `epochs`: the highest that is known of the sender now, under
-            0; empty if nothing was an envelope, so that there was no sender. `seqs` is empty: it is
-            of lists of devices.
+            What was refused, by place. `seqs`: of the lists of devices of each recipient's account
+            and of the sender's, 0 for none. `epochs`: the highest that is known of the sender now,
+            under 0. Both are empty if nothing was an envelope, so that there was no sender.
 
         Raises:
             NotRegistered: the token is not that of any sender in them; nothing was kept.
-            BackendRefused: `epochs` tells of a fleet; nothing was kept.
+            BackendRefused: too many, or too large together; or `epochs` tells of a fleet; nothing
+                was kept.
         """
         require_bytes("token", token, TOKEN_BYTES)
         listed = arguments.require_envelopes(envelopes)

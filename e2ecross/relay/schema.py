@@ -4,7 +4,7 @@
 Rules:
 - An address is stored as its one spelling, `whatsapp:ana.1`.
 - Nothing in the file is secret to its operator, and nothing in it opens a message: public keys,
-  SHA-256 of tokens, encoded envelopes.
+  SHA-256 of tokens, encoded envelopes, signed lists of devices, sealed messages of linking.
 - How many envelopes wait is counted by triggers, so it stays true when an operator (or an attack
   in a test) changes the mailbox with a tool of their own; and no deposit has to count.
 - There is one schema. Nothing has been released: until then it changes in place.
@@ -55,6 +55,30 @@ SCHEMA: Final[tuple[str, ...]] = (
         replaced_epoch INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID
     """,
+    # To tell whose token it is that came in the place of another device's.
+    "CREATE INDEX accounts_by_token ON accounts (token_sha256)",
+    # The newest signed list of the devices of a user, `whatsapp:ana`, as it was published.
+    """
+    CREATE TABLE device_lists (
+        user TEXT PRIMARY KEY,
+        seq INTEGER NOT NULL,
+        signed BLOB NOT NULL
+    ) WITHOUT ROWID
+    """,
+    # Boxes for the messages by which a device is linked that has no address yet; each is opened by
+    # the address of the other one, with its offer.
+    """
+    CREATE TABLE link_boxes (
+        id BLOB PRIMARY KEY,
+        opened_by TEXT NOT NULL,
+        opened_at_ms INTEGER NOT NULL,
+        offer BLOB,
+        answer BLOB,
+        result BLOB
+    )
+    """,
+    "CREATE INDEX link_boxes_of_opener ON link_boxes (opened_by, opened_at_ms)",
+    "CREATE INDEX link_boxes_by_time ON link_boxes (opened_at_ms)",
     # One row per one-time prekey, in the order of publication, of two kinds: 0 is X25519, 1 is
     # Kyber, which are signed. A handed-out one loses its key and keeps its id, so that it cannot be
     # published again. The epoch is that of the publication it came with; 0: not told.
@@ -88,13 +112,13 @@ SCHEMA: Final[tuple[str, ...]] = (
     ) WITHOUT ROWID
     """,
     "CREATE INDEX prekey_requests_by_time ON prekey_requests (forget_at_ms)",
-    # What is counted of each account's mailbox. A table of its own, because every deposit changes
-    # it: an account's row is large, and there are a hundred of these in a page.
+    # What is counted of the mailbox of each registered address. A table of its own, because every
+    # deposit changes it: an account's row is large, and there are a hundred of these in a page.
     """
     CREATE TABLE mailboxes (
         recipient TEXT PRIMARY KEY,
         waiting INTEGER NOT NULL DEFAULT 0,  -- rows in mailbox; kept by the triggers below
-        acknowledged INTEGER NOT NULL DEFAULT 0  -- envelopes ever acknowledged
+        acknowledged INTEGER NOT NULL DEFAULT 0  -- at least as many as any place in deposits
     ) WITHOUT ROWID
     """,
     # The envelopes that wait, as they were deposited. AUTOINCREMENT, because a number that a

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import KeyPair, key_pair_from_private
 from e2ecross.crypto.secret import Secret
@@ -63,6 +63,8 @@ class Context(Secret):
         inbox_id: tells the inboxes of installations apart, 32 bytes; not secret.
         new_items: numbers, and hashes of the records, of items that this object has put into the
             inbox, and that nobody has handed over yet.
+        heard_of: accounts that messages came from or were about, since the last look at them, and
+            whose device lists are to be asked for; in the order of the messages.
     """
 
     address: Address
@@ -76,6 +78,7 @@ class Context(Secret):
     watch: EpochWatch
     inbox_id: bytes
     new_items: set[tuple[int, int]]
+    heard_of: dict[UserId, None]
 
     def addresses_to(self, recipient: Address) -> bytes | None:
         """What a message of ours says of who sends to whom, 36 bytes, or None."""
@@ -154,4 +157,5 @@ def open_context(
         watch=EpochWatch(),
         inbox_id=hashlib.sha256(who).digest(),
         new_items=set(),
+        heard_of={},
     )

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.errors import RemoteError
 from e2ecross.state.receipt import Receipt
 from e2ecross.wire.content import Content, ControlContent
@@ -35,6 +35,9 @@ class Message:
     redelivered: bool = False
     receipt: Receipt | None = field(default=None, repr=False, compare=False)
     version_downgraded: bool = False
+    peer: UserId | None = None
+    own_copy: bool = False
+    historical: bool = False
 
 
 @dataclass(frozen=True, slots=True)

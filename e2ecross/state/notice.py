@@ -30,6 +30,22 @@ class NoticeKind(enum.StrEnum):
     """A message that was promised is refused or given up for good."""
     RESTORED = "restored"
     """The store was opened as restored; `messages` may not have arrived."""
+    DEVICE_LINKED = "device_linked"
+    """Devices belong to the own account from now on."""
+    DEVICE_UNLINKED = "device_unlinked"
+    """Devices belong to the own account no more."""
+    FOREIGN_LIST = "foreign_list"
+    """Somebody else has signed a list of the own account's devices with its key."""
+    OWN_LIST_EXPIRED = "own_list_expired"
+    """The list of the own account's devices is too old: device 1 has to renew it."""
+    LIST_FORK = "list_fork"
+    """Two lists of an account's devices contradict each other: its key may be in two hands."""
+    ACCOUNT_RESTORED = "account_restored"
+    """Device 1 of an account was restored from a backup."""
+    HOSTING_CHANGED = "hosting_changed"
+    """More than before hold keys of an account."""
+    READ_ELSEWHERE = "read_elsewhere"
+    """`messages` were read on another device of the own account."""
 
 
 _NUMBERS = {
@@ -38,6 +54,14 @@ _NUMBERS = {
     NoticeKind.VERSION_DOWNGRADED: 3,
     NoticeKind.NOT_DELIVERED: 4,
     NoticeKind.RESTORED: 5,
+    NoticeKind.DEVICE_LINKED: 16,
+    NoticeKind.DEVICE_UNLINKED: 17,
+    NoticeKind.FOREIGN_LIST: 18,
+    NoticeKind.OWN_LIST_EXPIRED: 19,
+    NoticeKind.LIST_FORK: 20,
+    NoticeKind.ACCOUNT_RESTORED: 21,
+    NoticeKind.HOSTING_CHANGED: 22,
+    NoticeKind.READ_ELSEWHERE: 23,
 }
 """At rest; docs/wire-format.md, records at rest."""
 _KINDS = {number: kind for kind, number in _NUMBERS.items()}

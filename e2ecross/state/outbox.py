@@ -39,6 +39,7 @@ __all__ = [
     "find_message",
     "find_row",
     "find_waiting",
+    "forget_lane",
     "forget_row",
     "free_lane",
     "list_lane",
@@ -187,6 +188,14 @@ def forget_row(tx: Transaction, waiting: Waiting) -> None:
         tx.delete(Table.OUTBOX, lane.partition, _LANE_ROW)
     elif first != record.first:
         _save(tx, lane, replace(record, first=first))
+
+
+def forget_lane(tx: Transaction, lane: Lane) -> None:
+    """Forget all that waits in a lane: its device is none of its account any more."""
+    record = read_lane(tx, lane)
+    if record is not None:
+        _turns(lane.name, _kind(record)).remove(tx, record.turn)
+        tx.clear(Table.OUTBOX, lane.partition)
 
 
 def find_waiting(tx: Transaction, waiting: Waiting) -> Waiting | None:

@@ -19,7 +19,12 @@ from e2ecross.crypto.keys import PublicKey, decode_public_key
 from e2ecross.crypto.secret import new_tuple
 from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.protocol.session import Session
-from e2ecross.protocol.session_record import NO_SESSIONS, SessionRecord, prefer_session
+from e2ecross.protocol.session_record import (
+    NO_SESSIONS,
+    SessionRecord,
+    only_identity,
+    prefer_session,
+)
 from e2ecross.protocol.session_storage import (
     session_from_record,
     session_to_record,
@@ -39,6 +44,7 @@ from e2ecross.wire.signal_message import VERSION_3, SignalMessage
 __all__ = [
     "SessionInfo",
     "drop_damaged_sessions",
+    "forget_sessions",
     "has_archived_sessions",
     "has_session",
     "load_sessions",
@@ -259,6 +265,20 @@ def drop_damaged_sessions(
         )
         tx.put_value(Table.SESSION_RECORDS, partition, b"", left, _LIST)
     return bool(damaged)
+
+
+def forget_sessions(tx: Transaction, address: Address, kept_identity: PublicKey | None) -> None:
+    """Forget the sessions with an address but those of this identity (33 bytes), if any.
+
+    Of those the newest that may send is sent with.
+    """
+    place = address_key(address)
+    drop_damaged_sessions(tx, address, None)
+    before = read_sessions(tx, place)
+    after = NO_SESSIONS if kept_identity is None else only_identity(before, kept_identity)
+    save_sessions(tx, place, before, after)
+    if after is NO_SESSIONS:
+        tx.delete(Table.SESSION_RECORDS, place)
 
 
 def _forget_session(tx: Transaction, partition: bytes, base_key: bytes) -> None:

@@ -24,6 +24,7 @@ from e2ecross.errors import (
     UntrustedIdentity,
     VersionDowngrade,
 )
+from e2ecross.state.accounts import primary_of
 from e2ecross.state.context import address_key
 from e2ecross.state.policy import Policy
 from e2ecross.stores.base import Codec, Table, Transaction
@@ -37,13 +38,17 @@ __all__ = [
     "accept_identity",
     "find_identity",
     "find_identity_record",
+    "forget_identity",
     "is_downgrade",
     "mark_stale",
     "mark_verified",
     "note_asked",
     "note_offered_version",
     "observe_identity",
+    "pin_identity",
+    "put_listed_identity",
     "reject_identity",
+    "require_accepted_account",
     "require_accepted_identity",
     "require_identity",
     "require_no_downgrade",
@@ -137,6 +142,30 @@ def require_accepted_identity(tx: Transaction, address: Address) -> PublicKey:
     if record.pending_key is not None:
         raise UntrustedIdentity(address, record.pending_key)
     return record.identity_key
+
+
+def require_accepted_account(tx: Transaction, address: Address) -> None:
+    """Refuse to send to any device of an account whose changed key the user has to decide about.
+
+    Raises:
+        UntrustedIdentity: of device 1; another key waits to be accepted.
+    """
+    primary = primary_of(tx, address)
+    record = find_identity_record(tx, address_key(primary))
+    if record is not None and record.pending_key is not None:
+        raise UntrustedIdentity(primary, record.pending_key)
+
+
+def put_listed_identity(
+    tx: Transaction, address: Address, identity_key: PublicKey, now_ms: int
+) -> None:
+    """Accept the identity key (33 bytes) of a device because its account lists it."""
+    _put(tx, address, _first_seen(identity_key, now_ms))
+
+
+def forget_identity(tx: Transaction, address: Address) -> None:
+    """Forget the identity of an address: it is none of its account any more."""
+    tx.delete(Table.REMOTE_IDENTITIES, address_key(address))
 
 
 def trust_bundle_identity(
@@ -306,6 +335,34 @@ def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> Non
     if known.pending_key is not None or known.identity_key != identity_key:
         raise InvalidArgument(f"identity_key is not the accepted key of {address}")
     _put(tx, address, replace(known, verified=True, stale=False, by_policy=False))
+
+
+def pin_identity(
+    tx: Transaction, address: Address, identity_key: PublicKey, now_ms: int, *, verified: bool
+) -> bool:
+    """Take over what the user has decided about an identity key on another own device.
+
+    A key that is neither accepted nor waits to be is ignored.
+
+    Args:
+        tx: of the operation that was told.
+        address: whose key.
+        identity_key: it, 33 bytes.
+        now_ms: milliseconds since 1970.
+        verified: whether the user has compared the safety number.
+
+    Returns:
+        Whether it has taken the place of another one.
+    """
+    known = find_identity_record(tx, address_key(address))
+    if known is None:
+        _put(tx, address, replace(_first_seen(identity_key, now_ms), verified=verified))
+    elif known.pending_key == identity_key:
+        _put(tx, address, replace(_changed(known, identity_key, now_ms), verified=verified))
+        return True
+    elif known.identity_key == identity_key and verified and not known.verified:
+        _put(tx, address, replace(known, verified=True, stale=False, by_policy=False))
+    return False
 
 
 def _first_seen(key: PublicKey, now_ms: int) -> RemoteIdentityRecord:

@@ -131,6 +131,8 @@ class DeviceList:
                 f"e2ecross"
             )
         require_canonical(fields, data, "a device list")
+        if fields.version != _VERSION:
+            raise DecodeError("a device list has no version")
         _check(fields)
         devices = tuple(
             ListedDevice(

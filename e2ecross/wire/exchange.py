@@ -13,11 +13,14 @@ from e2ecross.address import MAX_DEVICE, UserId
 from e2ecross.arguments import require_list, require_type, require_whole_number
 from e2ecross.errors import BackendError, InvalidArgument
 from e2ecross.wire.bundle import PreKeyBundle
+from e2ecross.wire.limits import MAX_LISTED_DEVICES
 
 __all__ = [
+    "LINK_ID_BYTES",
+    "LINK_SLOTS",
     "MAX_DEPOSIT_BYTES",
-    "MAX_DEVICES_OF_USER",
     "MAX_IN_CALL",
+    "MAX_USERS_IN_CALL",
     "Deposited",
     "KeysWanted",
     "UserKeys",
@@ -25,11 +28,15 @@ __all__ = [
 ]
 
 MAX_IN_CALL: Final = 1_024
-"""Envelopes or users in one call: bounds how long one transaction keeps others waiting."""
+"""Envelopes in one call: bounds how long one transaction keeps others waiting."""
 MAX_DEPOSIT_BYTES: Final = 4 * 1024 * 1024
 """Envelopes in one call, bytes: 32 of the largest."""
-MAX_DEVICES_OF_USER: Final = 16
-"""Devices of one user whose keys one call hands out; an account has no more."""
+MAX_USERS_IN_CALL: Final = 32
+"""Users whose keys one call hands out: those of 512 devices, about 1 MB."""
+LINK_ID_BYTES: Final = 16
+"""The name of a box for the messages by which a device is linked."""
+LINK_SLOTS: Final = 3
+"""Messages in such a box: the offer, the answer, the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class KeysWanted:
     Attributes:
         user: the account.
         devices: numbers of its devices, at most 16, each 1 to 127; kept as a frozenset. None: all
-            that have published keys. None of them: its list of devices alone.
+            that its list has, or device 1 if it has no list. Empty: the list alone.
 
     Raises:
         InvalidArgument: an argument has the wrong type, length or range.
@@ -54,8 +61,8 @@ class KeysWanted:
             return
         require_type("devices", self.devices, Collection)
         devices = require_list("devices", self.devices)
-        if len(devices) > MAX_DEVICES_OF_USER:
-            raise InvalidArgument(f"devices must be {MAX_DEVICES_OF_USER} numbers at most")
+        if len(devices) > MAX_LISTED_DEVICES:
+            raise InvalidArgument(f"devices must be {MAX_LISTED_DEVICES} numbers at most")
         for device in devices:
             require_whole_number("devices", device, 1, MAX_DEVICE)
         object.__setattr__(self, "devices", frozenset(devices))
@@ -66,7 +73,7 @@ class UserKeys:
     """Keys of one account.
 
     Attributes:
-        device_list: empty, until accounts have lists of their devices.
+        device_list: the newest `SignedDeviceList` of the account, encoded; empty: it has none.
         bundles: one for each device that was wanted and has published keys.
     """
 
@@ -81,7 +88,8 @@ class Deposited:
     Attributes:
         refused: by the place of the envelope in the call, why it was not taken: `UnknownRecipient`
             and `BackendRefused` for good, anything else for now. All others were taken.
-        seqs: empty, until accounts have lists of their devices.
+        seqs: the number of the newest list of devices, 0 if there is none, of the account of each
+            recipient and of the sender.
         epochs: the highest epoch that the sender has told, by stripe; a device without a fleet has
             the stripe 0 alone.
     """

@@ -76,7 +76,7 @@ MAX_PREKEY_ID: Final = 0xFFFFFF
 MAX_LISTED_DEVICES: Final = 16
 """Devices of one account: a message to it takes as many copies."""
 MAX_DEVICE_LIST_BYTES: Final = 8 * 1024
-"""One encoded list, bytes: the largest that there can be has 5,990."""
+"""One encoded list, bytes: the largest that there can be has 5,998."""
 MAX_SIGNED_DEVICE_LIST_BYTES: Final = MAX_DEVICE_LIST_BYTES + 72
 """The same with its signature and the headers of both fields, bytes."""
 MAX_CAPABILITIES_BYTES: Final = 256

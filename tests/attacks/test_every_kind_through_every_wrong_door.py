@@ -94,11 +94,13 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
         {"format-one-time-prekey", "format-other-id-of-a-sent-message", "format-sent-id"}
     ),
     # Numbers, in the fields of the same numbers; each has a row of its own.
-    "format-epoch": frozenset({"format-retry", "format-row"}),
-    "format-row": frozenset({"format-epoch", "format-retry"}),
-    "format-retry-budget": frozenset({"format-epoch", "format-retry", "format-row"}),
+    "format-account": frozenset({"format-queue"}),
+    "format-epoch": frozenset({"format-push", "format-retry", "format-row"}),
+    "format-push": frozenset({"format-epoch", "format-retry", "format-row"}),
+    "format-row": frozenset({"format-epoch", "format-push", "format-retry"}),
+    "format-retry-budget": frozenset({"format-epoch", "format-push", "format-retry", "format-row"}),
     "format-upkeep": frozenset(
-        {"format-epoch", "format-retry", "format-retry-budget", "format-row"}
+        {"format-epoch", "format-push", "format-retry", "format-retry-budget", "format-row"}
     ),
 }
 # Records that only a sealed store tells apart: base keys of one archived session and the current

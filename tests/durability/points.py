@@ -33,8 +33,13 @@ TRANSACTION_POINTS: Final = (
     "after a commit, before the hand-over",
 )
 RELAY_POINTS: Final = ("in the relay's transaction, before its commit", "after the relay's commit")
+# The devices of the worlds are linked to none.
+NOT_CALLED: Final = ("publish_devices", "put_link", "get_link")
 BACKEND_POINTS: Final = tuple(
-    f"{when} {method}" for method in BACKEND_METHODS for when in ("before", "after")
+    f"{when} {method}"
+    for method in BACKEND_METHODS
+    if method not in NOT_CALLED
+    for when in ("before", "after")
 )
 CALLER_POINTS: Final = (
     "before encryption",
@@ -182,6 +187,12 @@ class KillingBackend:
         with self._around("publish"):
             self._inner.publish(token, published, epoch=epoch, replace=replace)
 
+    def publish_devices(
+        self, token: bytes, signed_list: bytes, tokens: Mapping[int, bytes], *, epoch: int = 0
+    ) -> None:
+        with self._around("publish_devices"):
+            self._inner.publish_devices(token, signed_list, tokens, epoch=epoch)
+
     def epochs(self, address: Address, token: bytes) -> Mapping[int, int]:
         with self._around("epochs"):
             return self._inner.epochs(address, token)
@@ -226,6 +237,22 @@ class KillingBackend:
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         with self._around("acknowledge"):
             self._inner.acknowledge(address, token, numbers)
+
+    def put_link(
+        self,
+        link_id: bytes,
+        slot: int,
+        data: bytes,
+        *,
+        address: Address | None = None,
+        token: bytes = b"",
+    ) -> None:
+        with self._around("put_link"):
+            self._inner.put_link(link_id, slot, data, address=address, token=token)
+
+    def get_link(self, link_id: bytes, slot: int) -> bytes | None:
+        with self._around("get_link"):
+            return self._inner.get_link(link_id, slot)
 
     @contextmanager
     def _around(self, method: str) -> Iterator[None]:

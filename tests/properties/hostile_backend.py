@@ -6,12 +6,14 @@ It is lost when no mailbox has it any more although its recipient never got it a
 recipient has fetched and acknowledged is the client's.
 """
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from e2ecross import Address, Envelope, MessageKind, PreKeyBundle, PublishedKeys
+from e2ecross.address import UserId
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -135,6 +137,7 @@ class Snapshot(NamedTuple):
     accounts: dict[Address, _Account]
     deposited: set[tuple[Address, Address, bytes]]
     next_number: int
+    lists: dict[UserId, bytes]
 
 
 class LyingBackend(BackendSimulator):
@@ -231,7 +234,9 @@ class LyingBackend(BackendSimulator):
 
     def snapshot(self) -> Snapshot:
         """Back all up."""
-        return Snapshot(_copied(self._accounts), set(self._deposited), self._next_number)
+        return Snapshot(
+            _copied(self._accounts), set(self._deposited), self._next_number, dict(self.lists)
+        )
 
     def put_back(self, backup: object) -> None:
         """Go back to a snapshot: everything since is forgotten, and numbers are given again."""
@@ -240,6 +245,7 @@ class LyingBackend(BackendSimulator):
         self._accounts = _copied(backup.accounts)
         self._deposited = set(backup.deposited)
         self._next_number = backup.next_number
+        self.lists = dict(backup.lists)
         self._note_losses(before, "rolled back")
 
     def _note_losses(self, datas: set[bytes], how: str) -> None:
@@ -270,9 +276,11 @@ class LyingBackend(BackendSimulator):
         self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
     ) -> None:
         account = self._accounts.get(address)
-        if address in self._released and account is not None and account.token != token:
+        sha256 = hashlib.sha256(token).digest()
+        if address in self._released and account is not None and account.token_sha256 != sha256:
             # The mail stays. No keys of the last installation are handed out any more.
-            self._accounts[address] = _Account(token, None, [], [], set(), account.mailbox)
+            self._accounts[address] = _Account(sha256, None, [], [], set(), account.mailbox)
+            self._forget_list(address)
         self._released.discard(address)
         super().register(address, token, replaces=replaces, credential=credential)
 

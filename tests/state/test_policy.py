@@ -54,11 +54,12 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         ("device_list_max_age_ms", (8 * DAY_MS, 365 * DAY_MS), (8 * DAY_MS - 1, 366 * DAY_MS)),
         ("device_list_renew_ms", (DAY_MS, 30 * DAY_MS), (DAY_MS - 1, 30 * DAY_MS + 1)),
         ("max_forward_jump", (1, 25_000), (0, 25_001, -1, 4.0)),
+        ("max_devices", (1, 16), (0, 17, True, "5", None)),
         ("accept_version_downgrade", (True, False), (0, 1, None)),
         ("require_spqr", (True, False), (0, 1, None)),
     ],
 )
-def test_settings_of_versions(name: str, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:
+def test_settings_within_bounds(name: str, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:
     for value in good:
         assert getattr(Policy(**{name: value}), name) == value
     for value in bad:
@@ -87,10 +88,12 @@ def test_times_are_from_a_millisecond_to_ten_years(name: str) -> None:
     [
         ("resend_kept_ms", 1, 30 * DAY_MS),
         ("delivered_kept_ms", 31 * DAY_MS, 3650 * DAY_MS),
+        ("device_list_max_age_ms", 8 * DAY_MS, 365 * DAY_MS),
+        ("device_list_renew_ms", DAY_MS, 30 * DAY_MS),
         *((name, 0, 1_000_000) for name in _MESSAGE_COUNTS),
     ],
 )
-def test_settings_of_kept_messages_have_bounds(name: str, low: int, high: int) -> None:
+def test_settings_have_bounds(name: str, low: int, high: int) -> None:
     for value in (low, high):
         settings: dict[str, Any] = {name: value}
         assert getattr(Policy(**settings), name) == value

@@ -6,15 +6,17 @@ introduce(ana, budi)
 assert budi.decrypt(ana.encrypt(BUDI, Text("halo"))).content == Text("halo")
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from e2ecross import Address, Client, Device, Envelope, Policy, PreKeyBundle, PublishedKeys, Text
+from e2ecross.address import UserId
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -26,6 +28,7 @@ from e2ecross.errors import (
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.stores.base import ValuesAsBytes
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey
+from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
 from tests.support.entropy import SeededEntropy
 
@@ -311,13 +314,21 @@ def say(sender: Device, recipient: Device, text: str) -> None:
 
 @dataclass
 class _Account:
-    token: bytes
+    token_sha256: bytes
     published: PublishedKeys | None
     one_time: list[OneTimePrekey]
     kyber: list[KyberPrekey]
     seen_ids: set[int]  # of both kinds: a device gives no id twice
     mailbox: list[tuple[int, bytes]]
     epoch: int = 0
+
+
+def _new_account(token_sha256: bytes) -> _Account:
+    return _Account(token_sha256, None, [], [], set(), [])
+
+
+def _sha256(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
 
 
 class BackendSimulator:
@@ -333,6 +344,9 @@ class BackendSimulator:
         self.acknowledged: list[int] = []
         self._accounts: dict[Address, _Account] = {}
         self._deposited: set[tuple[Address, Address, bytes]] = set()
+        self.lists: dict[UserId, bytes] = {}  # signed lists of devices, encoded
+        self.boxes: dict[bytes, list[bytes | None]] = {}  # link boxes, which stay
+        self._openers: dict[bytes, Address] = {}
         self._faults: dict[str, list[tuple[Exception, bool]]] = {}
         self._next_number = 1
 
@@ -372,16 +386,23 @@ class BackendSimulator:
 
     def backup(self) -> object:
         """All that the back end knows now, for `go_back_to`."""
-        return deepcopy((self._accounts, self._deposited, self._next_number))
+        return deepcopy((self._accounts, self._deposited, self._next_number, self.lists))
 
     def go_back_to(self, backup: object) -> None:
         """Go on with what a backup holds."""
         state: Any = deepcopy(backup)
-        self._accounts, self._deposited, self._next_number = state
+        self._accounts, self._deposited, self._next_number, self.lists = state
 
     def forget(self, address: Address) -> None:
-        """Free an address, with its keys and its mailbox."""
+        """Free an address, with its keys and its mailbox; that of device 1 with the list, too."""
         del self._accounts[address]
+        self._forget_list(address)
+
+    def _forget_list(self, address: Address) -> None:
+        if address.device == PRIMARY and self.lists.pop(address.user_id, b""):
+            for device in self._devices(address.user_id):
+                if device != PRIMARY:
+                    del self._accounts[Address(address.app, address.user, device)]
 
     def replay(self, address: Address, index: int) -> None:
         self.inject(address, self.mailbox(address)[index])
@@ -411,10 +432,15 @@ class BackendSimulator:
         self, address: Address, token: bytes, *, replaces: bytes = b"", credential: bytes = b""
     ) -> None:
         with self._call("register"):
-            account = self._accounts.setdefault(address, _Account(token, None, [], [], set(), []))
-            if replaces and account.token == replaces:
-                account.token = token
-            if account.token != token:
+            account = self._accounts.get(address)
+            if account is None:
+                if address.device != PRIMARY and address.user_id in self.lists:
+                    raise BackendRefused(f"{address} has to be linked")
+                account = _new_account(_sha256(token))
+                self._accounts[address] = account
+            if replaces and account.token_sha256 == _sha256(replaces):
+                account.token_sha256 = _sha256(token)
+            if account.token_sha256 != _sha256(token):
                 raise BackendRefused(f"{address} is taken")
 
     def publish(
@@ -437,6 +463,36 @@ class BackendSimulator:
                     account.seen_ids.add(kyber.id)
                     account.kyber.append(kyber)
 
+    def publish_devices(
+        self, token: bytes, signed_list: bytes, tokens: Mapping[int, bytes], *, epoch: int = 0
+    ) -> None:
+        with self._call("publish_devices"):
+            listed = SignedDeviceList.decode(signed_list).list
+            user = listed.user
+            primary = self._account(Address(user.app, user.user), token)
+            primary.epoch = max(primary.epoch, epoch)
+            if self.lists.get(user) == signed_list:
+                return
+            if listed.seq <= self._seq(user):
+                raise BackendRefused(f"list {self._seq(user)} is known")
+            self.lists[user] = signed_list
+            for device in self._devices(user):
+                if listed.find(device) is None:
+                    del self._accounts[Address(user.app, user.user, device)]
+            for number, sha256 in tokens.items():
+                address = Address(user.app, user.user, number)
+                account = self._accounts.get(address)
+                is_held = account is not None and account.token_sha256 == sha256
+                if listed.find(number) is not None and not is_held:
+                    self._accounts[address] = _new_account(sha256)
+
+    def _seq(self, user: UserId) -> int:
+        data = self.lists.get(user)
+        return 0 if data is None else SignedDeviceList.decode(data).list.seq
+
+    def _devices(self, user: UserId) -> list[int]:
+        return sorted(each.device for each in self._accounts if each.user_id == user)
+
     def epochs(self, address: Address, token: bytes) -> Mapping[int, int]:
         with self._call("epochs"):
             return {0: self._account(address, token).epoch}
@@ -451,20 +507,26 @@ class BackendSimulator:
     def fetch_keys(
         self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
     ) -> list[UserKeys | UnknownRecipient]:
-        answers: list[UserKeys | UnknownRecipient] = []
-        for keys in wanted:
-            assert keys.devices is not None
-            try:
-                bundles = [
-                    self.fetch_bundle(
-                        requester, token, Address(keys.user.app, keys.user.user, device)
-                    )
-                    for device in sorted(keys.devices)
-                ]
-                answers.append(UserKeys(b"", tuple(bundles)))
-            except UnknownRecipient as error:
-                answers.append(error)
-        return answers
+        assert 1 <= len({keys.user for keys in wanted}) == len(wanted) <= 32
+        with self._call("fetch_keys"):
+            self._account(requester, token)
+            return [self._keys_of(requester, token, keys) for keys in wanted]
+
+    def _keys_of(
+        self, requester: Address, token: bytes, wanted: KeysWanted
+    ) -> UserKeys | UnknownRecipient:
+        user, registered = wanted.user, self._devices(wanted.user)
+        numbers = wanted.devices
+        if numbers is None:
+            numbers = registered if user in self.lists else [PRIMARY]
+        bundles = []
+        for number in sorted(numbers):
+            with suppress(UnknownRecipient):
+                address = Address(user.app, user.user, number)
+                bundles.append(self.fetch_bundle(requester, token, address))
+        if not registered and not bundles:
+            return UnknownRecipient(f"{user} has not registered")
+        return UserKeys(self.lists.get(user, b""), tuple(bundles))
 
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
         with self._call("fetch_bundle"):
@@ -493,13 +555,25 @@ class BackendSimulator:
         assert sum(map(len, envelopes)) <= 4 * 1024 * 1024
         refused: dict[int, BackendError] = {}
         epoch = (epochs or {}).get(0, 0)
-        for place, envelope in enumerate(envelopes):
+        decoded = [Envelope.decode(envelope) for envelope in envelopes]
+        own = decoded[0].sender.user_id
+        # By message id, whether a copy for others was taken.
+        heard: dict[bytes, bool] = {}
+        # Those for the own account come last: they depend on the others.
+        for place in sorted(range(len(decoded)), key=lambda n: decoded[n].recipient.user_id == own):
+            recipient, message_id = decoded[place].recipient, decoded[place].message_id
+            is_own = recipient.user_id == own
             try:
-                self.deposit(token, envelope, epoch=epoch)
+                if is_own and not heard.get(message_id, True):
+                    raise BackendRefused("no copy for others was taken")
+                self.deposit(token, envelopes[place], epoch=epoch)
             except (UnknownRecipient, BackendRefused, MailboxFull) as error:
                 refused[place] = error
-        sender = self._account(Envelope.decode(envelopes[0]).sender, token)
-        return Deposited(refused, {}, {0: sender.epoch})
+            if not is_own:
+                heard[message_id] = heard.get(message_id, False) or place not in refused
+        users = {own, *(envelope.recipient.user_id for envelope in decoded)}
+        sender = self._account(decoded[0].sender, token)
+        return Deposited(refused, {user: self._seq(user) for user in users}, {0: sender.epoch})
 
     def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
         """One envelope of a call; what is no error of its own fails the call as a whole."""
@@ -543,9 +617,40 @@ class BackendSimulator:
             self.acknowledged.extend(numbers)
             account.mailbox[:] = [item for item in account.mailbox if item[0] not in numbers]
 
+    def put_link(
+        self,
+        link_id: bytes,
+        slot: int,
+        data: bytes,
+        *,
+        address: Address | None = None,
+        token: bytes = b"",
+    ) -> None:
+        assert len(link_id) == 16
+        assert 1 <= len(data) <= 10_240
+        with self._call("put_link"):
+            if slot != 1:
+                assert address is not None
+                self._account(address, token)
+                if slot == 0 and link_id not in self.boxes:
+                    self.boxes[link_id], self._openers[link_id] = [None, None, None], address
+                if self._openers.get(link_id) != address:
+                    raise BackendRefused("another device has opened this link box")
+            box = self.boxes.get(link_id)
+            if box is None:
+                raise BackendRefused("there is no such link box")
+            if box[slot] not in (None, data):
+                raise BackendRefused("another message is in this link box already")
+            box[slot] = data
+
+    def get_link(self, link_id: bytes, slot: int) -> bytes | None:
+        with self._call("get_link"):
+            box = self.boxes.get(link_id)
+            return None if box is None else box[slot]
+
     def _account(self, address: Address, token: bytes) -> _Account:
         account = self._accounts.get(address)
-        if account is None or account.token != token:
+        if account is None or account.token_sha256 != _sha256(token):
             raise NotRegistered(f"the token is not that of {address}")
         return account
 

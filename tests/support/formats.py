@@ -7,9 +7,17 @@ from typing import Any, Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.crypto.kem import kem_key_pair_from_seed
-from e2ecross.crypto.keys import PublicKey, key_pair_from_private
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.errors import E2ECrossError, RemoteError, StoreError
+from e2ecross.wire.account_records import (
+    AccountRecord,
+    DeviceName,
+    NewDevice,
+    OwnAccountRecord,
+    decode_push,
+    encode_push,
+)
 from e2ecross.wire.bundle import (
     KyberPrekey,
     OneTimePrekey,
@@ -100,19 +108,19 @@ from e2ecross.wire.spqr_records import (
     decode_chunks,
     encode_chunks,
 )
-from tests.support.points import GOOD_KEY
+from tests.support.points import GOOD_KEY, OTHER_KEY
 
 __all__ = [
     "ADDRESS",
     "BUNDLE",
     "DEVICES_PAYLOAD",
+    "DEVICE_LIST",
     "ENVELOPE",
     "FORMATS",
     "KEM_KEY",
     "KYBER_BUNDLE",
     "KYBER_PUBLISHED",
     "MESSAGE_ID",
-    "OTHER_KEY",
     "PAYLOAD",
     "PEER",
     "PUBLISHED",
@@ -129,7 +137,6 @@ PEER: Final = Address("signal-2", "budi_+-9", 127)
 MESSAGE_ID: Final = bytes(range(16))
 _KEY: Final = b"\x5a" * 32
 _SIGNATURE: Final = b"\x6b" * 64
-OTHER_KEY: Final = bytes(key_pair_from_private(bytes(range(1, 33))).public)
 KEM_KEY: Final = bytes(kem_key_pair_from_seed(bytes(64)).public)
 
 
@@ -185,10 +192,6 @@ def _inbox_item(item: InboxRecord, *nested: tuple[int, ...]) -> Format:
     )
 
 
-def _signed(device_list: DeviceList) -> bytes:
-    return SignedDeviceList(device_list.encode(), _SIGNATURE, device_list).encode()
-
-
 ENVELOPE: Final = Envelope(MESSAGE_ID, ADDRESS, PEER, MessageKind.PREKEY, b"ciphertext")
 BUNDLE: Final = PreKeyBundle(ADDRESS, 1, GOOD_KEY, 2, GOOD_KEY, _SIGNATURE, 3, GOOD_KEY)
 PUBLISHED: Final = PublishedKeys(
@@ -207,22 +210,19 @@ KYBER_PUBLISHED: Final = replace(
     last_resort_kyber_prekey=KyberPrekey(4, KEM_KEY, _SIGNATURE),
 )
 PAYLOAD: Final = Payload(ADDRESS, PEER, MESSAGE_ID, 16380, 1_700_000_000_000, Text("halo"))
-SIGNED_LIST: Final = SignedDeviceList.decode(
-    _signed(
-        DeviceList(
-            ADDRESS.user_id,
-            2**40,
-            _KEY,
-            1_700_000_000_000,
-            (
-                ListedDevice(1, PublicKey(GOOD_KEY), b"", b"capabilities"),
-                ListedDevice(127, PublicKey(OTHER_KEY), _SIGNATURE),
-            ),
-            1,
-            "vendor",
-        )
-    )
+DEVICE_LIST: Final = DeviceList(
+    ADDRESS.user_id,
+    2**63 - 1,
+    _KEY,
+    2**63 - 1,
+    (
+        ListedDevice(1, PublicKey(GOOD_KEY), b"", b"\x01"),
+        ListedDevice(127, PublicKey(OTHER_KEY), _SIGNATURE, b"\x02" * 256),
+    ),
+    1,
+    "v" * 64,
 )
+SIGNED_LIST: Final = SignedDeviceList(DEVICE_LIST.encode(), _SIGNATURE, DEVICE_LIST)
 DEVICES_PAYLOAD: Final = replace(
     PAYLOAD,
     hints=DeviceHints(2**40, bytes(16), 7, MESSAGE_ID),
@@ -370,6 +370,10 @@ _WIRE: Final = {
         RemoteError,
         ((1,), (1, 2), (1, 3)),
     ),
+    "device list": Format(DEVICE_LIST.encode(), _again(DeviceList), RemoteError, ((7,),)),
+    "signed device list": Format(
+        SIGNED_LIST.encode(), _again(SignedDeviceList), RemoteError, ((1,), (1, 7))
+    ),
     "identity backup": Format(
         IdentityBackup(PassphraseCost.MODERATE.work, bytes(16), bytes(12), _KEY).encode(),
         _again(IdentityBackup),
@@ -428,6 +432,23 @@ RECORDS: Final[Mapping[str, Format]] = {
         (),
         1,
     ),
+    "account": Format(
+        AccountRecord(SIGNED_LIST, 1, SIGNED_LIST, 2, True, 3, True, True, True).encode(),
+        _again(AccountRecord),
+        StoreError,
+        ((1,), (1, 1), (1, 1, 7), (3,), (3, 1), (3, 1, 7)),
+        1,
+    ),
+    "own account": Format(
+        OwnAccountRecord(
+            True, (NewDevice(2, _KEY, 1),), (DeviceName(127, "laptop", 1, 2),), 3, True, True, 4
+        ).encode(),
+        _again(OwnAccountRecord),
+        StoreError,
+        ((2,), (3,)),
+        1,
+    ),
+    "push": _value(encode_push(2**40), decode_push, encode_push),
     "upkeep": Format(UpkeepRecord(1, 2, 3, 4, 5).encode(), _again(UpkeepRecord), StoreError, (), 1),
     "queue": _value(encode_queue_end(2**40), decode_queue_end, encode_queue_end),
     "row": _value(encode_row(2**40), decode_row, encode_row),

@@ -6,7 +6,14 @@ from typing import Final
 
 from e2ecross.crypto.keys import key_pair_from_private
 
-__all__ = ["BAD_KEYS", "GOOD_KEY", "LOW_ORDER_POINTS", "LOW_ORDER_TWINS", "NON_CANONICAL_POINTS"]
+__all__ = [
+    "BAD_KEYS",
+    "GOOD_KEY",
+    "LOW_ORDER_POINTS",
+    "LOW_ORDER_TWINS",
+    "NON_CANONICAL_POINTS",
+    "OTHER_KEY",
+]
 
 _P: Final = 2**255 - 19
 # The two points of order 8; computed apart from the library's hexadecimal list.
@@ -15,6 +22,8 @@ _ORDER_8: Final = (
     39382357235489614581723060781553021112529911719440698176882885853963445705823,
 )
 GOOD_KEY: Final = bytes(key_pair_from_private(bytes(range(32))).public)
+OTHER_KEY: Final = bytes(key_pair_from_private(bytes(range(1, 33))).public)
+"""As good, and another one."""
 
 
 def _wire(u: int) -> bytes:

@@ -5,7 +5,12 @@ from e2ecross.wire.content.device_list_push import DeviceListPush
 from e2ecross.wire.content.device_request import DeviceRequest
 from e2ecross.wire.content.hints import DeviceHints
 from e2ecross.wire.content.history import History, HistoryItem
-from e2ecross.wire.content.kinds import Content, ControlContent, UnsupportedContent
+from e2ecross.wire.content.kinds import (
+    Content,
+    ControlContent,
+    UnsupportedContent,
+    is_of_users,
+)
 from e2ecross.wire.content.opaque import Bytes
 from e2ecross.wire.content.payload import Payload, decode_payload, encode_payload, payload_length
 from e2ecross.wire.content.pins import Pin, Pins
@@ -37,5 +42,6 @@ __all__ = [
     "decode_payload",
     "encode_content",
     "encode_payload",
+    "is_of_users",
     "payload_length",
 ]

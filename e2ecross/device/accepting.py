@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accepting a list of an account's devices: all that follows from it, in one transaction.
+
+Rules:
+- A device is a number and a key. Of a number that is gone, or has another key, all goes that
+  belonged to the key before: its identity, its sessions, what waits for it. So a number may be
+  given again.
+- Rows of devices that stay are not touched. The identity of device 1 is the account's, and changes
+  only as identities do.
+- This device has no session with itself, and nothing is kept of it here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from e2ecross.address import MAX_DEVICE, Address, UserId
+from e2ecross.crypto.keys import PublicKey
+from e2ecross.state.accounts import (
+    NOTHING_KNOWN,
+    find_account,
+    forget_account,
+    forget_pushed,
+    put_account,
+)
+from e2ecross.state.context import Context, address_key
+from e2ecross.state.inbox import put_notice
+from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.outbox import Lane, LaneName, forget_lane
+from e2ecross.state.session_store import forget_sessions
+from e2ecross.state.trust import find_identity_record, forget_identity, put_listed_identity
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import AccountRecord
+from e2ecross.wire.device_list import PRIMARY, DeviceList, SignedDeviceList
+
+__all__ = ["accept_list", "forget_list", "keys_by_number"]
+
+
+def accept_list(
+    context: Context, tx: Transaction, user: UserId, signed: SignedDeviceList, now_ms: int
+) -> None:
+    """Let a list take the place of the one that is held, if any is.
+
+    What the app must hear of is told it: which devices the own account has got or lost, and of
+    others that they were restored or are hosted by more than before. What this device has signed
+    for its own account says no more than the first of that.
+
+    Args:
+        context: of the device.
+        tx: of the operation that accepts it.
+        user: whose it is.
+        signed: the list; verified, and judged to be the newest.
+        now_ms: milliseconds since 1970.
+    """
+    record = find_account(tx, user) or NOTHING_KNOWN
+    old, new = None if record.held is None else record.held.list, signed.list
+    before = _known_keys(tx, user) if old is None else keys_by_number(old)
+    after = keys_by_number(new)
+    for number in before.keys() - after.keys():
+        _forget_device(context, tx, user, number)
+    for number, key in after.items():
+        _keep_device(context, tx, user, number, key, now_ms)
+    is_changed = old is None or before != after
+    is_own_work = user == context.address.user_id and context.address.device == PRIMARY
+    is_hosting_raised = not is_own_work and old is not None and new.hosting > old.hosting
+    put_account(
+        tx,
+        user,
+        replace(
+            record,
+            held=signed,
+            accepted_at_ms=now_ms,
+            rival=None,
+            changed_seq=new.seq if is_changed else record.changed_seq,
+            check_wanted=False,
+            hosting_unseen=record.hosting_unseen or is_hosting_raised,
+            fork_noted=False,
+        ),
+    )
+    if old is None:
+        return
+    if user == context.address.user_id:
+        _tell_changes(context, tx, before, after)
+    if is_hosting_raised:
+        put_notice(context, tx, Notice(NoticeKind.HOSTING_CHANGED, user))
+    if not new.previous and not is_own_work:
+        put_notice(context, tx, Notice(NoticeKind.ACCOUNT_RESTORED, user))
+
+
+def forget_list(tx: Transaction, user: UserId) -> None:
+    """Forget the list of an account whose key has changed, and the identities that it vouched for.
+
+    Their sessions stay: one may have been started by a device of the new key already, and the next
+    list clears what it does not have.
+    """
+    record = find_account(tx, user)
+    if record is None:
+        return
+    if record.held is not None:
+        for device in record.held.list.devices[1:]:
+            forget_identity(tx, Address(user.app, user.user, device.device))
+    forget_account(tx, user)
+    put_account(tx, user, AccountRecord(written=record.written))
+
+
+def keys_by_number(device_list: DeviceList) -> dict[int, PublicKey]:
+    """Return the keys (33 bytes) that a list has, by number."""
+    return {each.device: each.identity_key for each in device_list.devices}
+
+
+def _known_keys(tx: Transaction, user: UserId) -> dict[int, PublicKey]:
+    """Return what is known of an account that has had no list: everybody vouched for themselves."""
+    found = {}
+    for number in range(PRIMARY + 1, MAX_DEVICE + 1):
+        known = find_identity_record(tx, address_key(Address(user.app, user.user, number)))
+        if known is not None:
+            found[number] = known.identity_key
+    return found
+
+
+def _forget_device(
+    context: Context,
+    tx: Transaction,
+    user: UserId,
+    number: int,
+    listed_key: PublicKey | None = None,
+) -> None:
+    """Forget a device; the key (33 bytes) is that of who has its number from now on."""
+    address = Address(user.app, user.user, number)
+    forget_identity(tx, address)
+    forget_sessions(tx, address, listed_key)
+    for name in LaneName:
+        forget_lane(tx, Lane(name, address))
+    for account in {user, context.address.user_id}:
+        forget_pushed(tx, account, address)
+
+
+def _keep_device(
+    context: Context, tx: Transaction, user: UserId, number: int, key: PublicKey, now_ms: int
+) -> None:
+    address = Address(user.app, user.user, number)
+    if address == context.address:
+        return
+    known = find_identity_record(tx, address_key(address))
+    if number == PRIMARY:
+        if known is None:
+            put_listed_identity(tx, address, key, now_ms)
+    elif known is None or known.identity_key != key or known.pending_key is not None:
+        _forget_device(context, tx, user, number, key)
+        put_listed_identity(tx, address, key, now_ms)
+
+
+def _tell_changes(
+    context: Context,
+    tx: Transaction,
+    before: Mapping[int, PublicKey],
+    after: Mapping[int, PublicKey],
+) -> None:
+    """Tell the app which devices its own account has got and lost."""
+    linked = tuple([number for number, key in after.items() if before.get(number) != key])
+    unlinked = tuple([number for number in before if number not in after])
+    for kind, numbers in (
+        (NoticeKind.DEVICE_LINKED, linked),
+        (NoticeKind.DEVICE_UNLINKED, unlinked),
+    ):
+        if numbers:
+            put_notice(context, tx, Notice(kind, context.address.user_id, numbers))

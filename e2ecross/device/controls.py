@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What clients tell each other: what a device does about each kind, in the commit that received it.
+
+Rules:
+- From somebody who may not, it counts as received, and nothing else: nothing changes, and the app
+  hears nothing.
+- A device of the own account is one that the own list has, with the key that its message came
+  under. Most that it says counts only from device 1, or only at device 1.
+- A list is judged by its signatures, whoever sends it. Of accounts that neither end belongs to,
+  only own devices send lists, and only where the account's key is accepted already: a device that
+  was linked can vouch for nobody.
+"""
+
+from contextlib import suppress
+
+from e2ecross.address import Address
+from e2ecross.device.accepting import forget_list
+from e2ecross.device.answering import answer_request
+from e2ecross.device.device_lists import take_list
+from e2ecross.device.own_list import request_capabilities, request_unlink
+from e2ecross.device.receiving import Received
+from e2ecross.device.self_sync import HISTORY_MS
+from e2ecross.device.sending import send_to_identity
+from e2ecross.errors import RemoteError
+from e2ecross.protocol.device_list import is_listed, verify_list
+from e2ecross.state.accounts import find_account, find_list, find_own_account
+from e2ecross.state.context import Context
+from e2ecross.state.delivered import note_delivered, was_delivered
+from e2ecross.state.inbox import put_message, put_notice
+from e2ecross.state.message import Message
+from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.outbox import Lane, LaneName, free_lane
+from e2ecross.state.trust import find_identity, pin_identity
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.content import (
+    ControlContent,
+    DeviceListPush,
+    DeviceRequest,
+    History,
+    HistoryItem,
+    Pin,
+    Pins,
+    ReadMarks,
+    RetryRequest,
+    decode_content,
+    is_of_users,
+)
+from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
+
+__all__ = ["is_of_own_device", "take_control"]
+
+
+def take_control(
+    context: Context, tx: Transaction, received: Received, content: ControlContent, now_ms: int
+) -> None:
+    """Do what another client has told this one, if it may.
+
+    Args:
+        context: of the device.
+        tx: the transaction that has received it.
+        received: the message that it came in.
+        content: what was told.
+        now_ms: milliseconds since 1970.
+    """
+    sender = received.payload.sender
+    if isinstance(content, RetryRequest):
+        answer_request(context, tx, received, content)
+    elif isinstance(content, DeviceListPush):
+        for data in content.device_lists:
+            with suppress(RemoteError):  # each is judged by itself
+                _take_pushed_list(context, tx, received, data, now_ms)
+    elif not is_of_own_device(context, tx, received):
+        return
+    elif isinstance(content, ReadMarks):
+        _tell_read(context, tx, content)
+    elif isinstance(content, DeviceRequest):
+        if context.address.device == PRIMARY:
+            _take_request(context, tx, sender.device, content)
+    elif sender.device != PRIMARY:
+        return
+    elif isinstance(content, Pins):
+        for pin in content.pins:
+            _take_pin(context, tx, pin, now_ms)
+    else:
+        _take_history(context, tx, content, now_ms)
+
+
+def is_of_own_device(context: Context, tx: Transaction, received: Received) -> bool:
+    """Tell whether a message came from another device of the own account."""
+    sender = received.payload.sender
+    if sender.user_id != context.address.user_id:
+        return False
+    own = find_list(tx, sender.user_id)
+    return own is not None and is_listed(own, sender.device, received.identity_key)
+
+
+def _take_pushed_list(
+    context: Context, tx: Transaction, received: Received, data: bytes, now_ms: int
+) -> None:
+    signed = SignedDeviceList.decode(data)
+    user = signed.list.user
+    if user not in (context.address.user_id, received.payload.sender.user_id):
+        is_known = find_identity(tx, Address(user.app, user.user, PRIMARY)) is not None
+        if not is_known or not is_of_own_device(context, tx, received):
+            return
+    record = find_account(tx, user)
+    verify_list(signed, None if record is None else record.held)
+    take_list(context, tx, user, signed, now_ms)
+
+
+def _take_pin(context: Context, tx: Transaction, pin: Pin, now_ms: int) -> None:
+    """Accept an account's key, as device 1 has; one that was not seen here is ignored."""
+    user, key = pin.user, pin.account_key
+    if user == context.address.user_id:
+        return
+    primary = Address(user.app, user.user, PRIMARY)
+    if pin_identity(tx, primary, key, now_ms, verified=pin.verified):
+        forget_list(tx, user)
+        send_to_identity(tx, primary, key)
+        for name in LaneName:
+            free_lane(tx, Lane(name, primary))
+        put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (PRIMARY,), key))
+
+
+def _take_history(context: Context, tx: Transaction, history: History, now_ms: int) -> None:
+    own = find_own_account(tx)
+    if own is None or not own.linked_at_ms or not 0 <= now_ms - own.linked_at_ms < HISTORY_MS:
+        return
+    for item in history.items:
+        with suppress(RemoteError):  # what does not decode is nothing to be shown
+            _take_item(context, tx, item, now_ms)
+
+
+def _take_item(context: Context, tx: Transaction, item: HistoryItem, now_ms: int) -> None:
+    sender, own = item.sender, context.address.user_id
+    content = decode_content(item.content_kind, item.content_body)
+    if sender == context.address or sender.user_id not in (own, item.peer):
+        return
+    if not is_of_users(content):
+        return
+    if was_delivered(tx, context.policy, sender, item.message_id, now_ms):
+        return
+    note_delivered(tx, context.policy, sender, item.message_id, now_ms)
+    message = Message(
+        sender,
+        item.message_id,
+        item.sent_at_ms,
+        content,
+        identity_changed=False,
+        peer=item.peer,
+        own_copy=sender.user_id == own,
+        historical=True,
+    )
+    put_message(context, tx, message)
+
+
+def _tell_read(context: Context, tx: Transaction, marks: ReadMarks) -> None:
+    user = marks.messages[0].sender.user_id
+    if user != context.address.user_id:
+        messages = tuple(mark.message_id for mark in marks.messages)
+        put_notice(context, tx, Notice(NoticeKind.READ_ELSEWHERE, user, messages=messages))
+
+
+def _take_request(context: Context, tx: Transaction, device: int, request: DeviceRequest) -> None:
+    if request.unlink:
+        request_unlink(context, tx, device)
+    else:
+        request_capabilities(context, tx, device, request.capabilities)

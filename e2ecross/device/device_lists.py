@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lists of the devices of accounts: judged against what is held, and who is sent to.
+
+Rules:
+- Whether a list is true is told by signatures, and whether it may take the place of the one that
+  is held by what both say. Where it came from is never evidence.
+- A contradiction under one key is told the app once for each list that is held.
+- The own account's list at device 1 is never taken in from outside.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from e2ecross.address import Address, UserId
+from e2ecross.crypto.keys import PublicKey
+from e2ecross.device.accepting import accept_list, forget_list, keys_by_number
+from e2ecross.device.own_list import note_conflict
+from e2ecross.device.sending import send_to_identity
+from e2ecross.errors import UntrustedIdentity
+from e2ecross.protocol.device_list import (
+    Verdict,
+    is_expired,
+    judge,
+    judge_own,
+    targets,
+    verify_list,
+)
+from e2ecross.state.accounts import (
+    NOTHING_KNOWN,
+    find_account,
+    find_own_account,
+    put_account,
+)
+from e2ecross.state.context import Context, address_key
+from e2ecross.state.inbox import put_notice
+from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.trust import accept_by_policy, find_identity_record
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
+
+__all__ = [
+    "ACCEPTED",
+    "Targets",
+    "accept_list",
+    "judge_list",
+    "read_fetched_list",
+    "take_list",
+    "targets_of",
+    "would_remove",
+]
+
+ACCEPTED = frozenset((Verdict.NEWER, Verdict.RESET))
+"""What lets a list take the place of the one that is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Which devices of an account are sent to.
+
+    Attributes:
+        devices: their identity keys, 33 bytes, as they are listed, by address; ascending.
+        is_expired: whether the list is too old, so that only device 1 is sent to.
+    """
+
+    devices: Mapping[Address, PublicKey]
+    is_expired: bool
+
+
+def judge_list(
+    context: Context, tx: Transaction, user: UserId, signed: SignedDeviceList
+) -> Verdict:
+    """Judge a verified list against what is held of an account; nothing changes.
+
+    Raises:
+        EnvelopeMismatch: it is of another account.
+    """
+    record = find_account(tx, user) or NOTHING_KNOWN
+    if _signs_own(context, user):
+        key, own = context.identity_key_pair.public, find_own_account(tx)
+        if own is None or not own.must_reset:
+            return judge_own(signed, user, key, record.held)
+        return judge(signed, user, key, record.held, record.rival)
+    known = find_identity_record(tx, address_key(_primary(user)))
+    pinned = None if known is None else known.identity_key
+    return judge(signed, user, pinned, record.held, record.rival)
+
+
+def take_list(
+    context: Context, tx: Transaction, user: UserId, signed: SignedDeviceList, now_ms: int
+) -> Verdict:
+    """Judge a verified list of an account, and keep what follows from it.
+
+    Args:
+        context: of the device.
+        tx: the operation's transaction.
+        user: the account that was asked for, or that it is sent as the list of.
+        signed: the list; verified.
+        now_ms: milliseconds since 1970.
+
+    Returns:
+        What it is. One under another account key, or that contradicts what is held, changes nothing
+        but what is noted of it.
+
+    Raises:
+        EnvelopeMismatch: it is of another account.
+    """
+    verdict = judge_list(context, tx, user, signed)
+    if verdict in ACCEPTED:
+        accept_list(context, tx, user, signed, now_ms)
+    elif verdict is Verdict.FORK:
+        _note_fork(context, tx, user, signed)
+    elif verdict is Verdict.BROKEN_CHAIN:
+        _note_fork(context, tx, user)
+    elif verdict is Verdict.CONFLICT:
+        note_conflict(context, tx, signed)
+    return verdict
+
+
+def would_remove(context: Context, user: UserId, data: bytes) -> bool:
+    """Tell whether accepting a list would take a device from an account.
+
+    Then what waits in the own mailbox is to be taken in first: the device may have sent it before
+    it was removed. No signature is checked yet.
+
+    Args:
+        context: of the device.
+        user: the account.
+        data: the list, encoded, as the back end has handed it out.
+
+    Raises:
+        RemoteError: it is none, or of another account.
+    """
+    signed = SignedDeviceList.decode(data)
+    with context.store.transaction() as tx:
+        record = find_account(tx, user)
+        if judge_list(context, tx, user, signed) not in ACCEPTED:
+            return False
+    if record is None or record.held is None:
+        return False
+    after = keys_by_number(signed.list)
+    before = keys_by_number(record.held.list)
+    return any(after.get(number) != key for number, key in before.items())
+
+
+def read_fetched_list(context: Context, user: UserId, data: bytes) -> Verdict:
+    """Take in a list that the back end has handed out. It is verified before the transaction.
+
+    Args:
+        context: of the device.
+        user: the account that was asked for.
+        data: the list, encoded.
+
+    Returns:
+        What it is; see `take_list`. The own account's is never one of a changed identity.
+
+    Raises:
+        RemoteError: it is malformed or forged, or of another account.
+        UntrustedIdentity: of device 1; it is signed with another account key, and the policy does
+            not accept that. Nothing has changed.
+    """
+    signed, now_ms = SignedDeviceList.decode(data), context.clock()
+    with context.store.transaction() as tx:
+        record = find_account(tx, user) or NOTHING_KNOWN
+    verify_list(signed, record.held)
+    with context.store.transaction() as tx:
+        verdict = take_list(context, tx, user, signed, now_ms)
+        if verdict is Verdict.OTHER_KEY and user != context.address.user_id:
+            _accept_key_by_policy(context, tx, user, signed.list.account_key, now_ms)
+            verdict = take_list(context, tx, user, signed, now_ms)
+    return verdict
+
+
+def targets_of(context: Context, tx: Transaction, user: UserId, now_ms: int) -> Targets | None:
+    """Return which devices of an account are sent to, or None if no list of it is held.
+
+    This device is never among them.
+    """
+    record = find_account(tx, user)
+    if record is None or record.held is None:
+        return None
+    max_age_ms = context.policy.device_list_max_age_ms
+    expired = is_expired(record.held, record.accepted_at_ms, now_ms, max_age_ms)
+    # Device 1 knows what it has signed itself.
+    rival = None if _signs_own(context, user) else record.rival
+    devices = {
+        Address(user.app, user.user, each.device): each.identity_key
+        for each in targets(record.held, rival, expired=expired)
+    }
+    devices.pop(context.address, None)
+    return Targets(devices, expired)
+
+
+def _signs_own(context: Context, user: UserId) -> bool:
+    return context.address.device == PRIMARY and user == context.address.user_id
+
+
+def _primary(user: UserId) -> Address:
+    return Address(user.app, user.user, PRIMARY)
+
+
+def _note_fork(
+    context: Context, tx: Transaction, user: UserId, rival: SignedDeviceList | None = None
+) -> None:
+    """Note a contradiction to the list that is held, and tell the app if it was not told yet."""
+    record = find_account(tx, user) or NOTHING_KNOWN
+    noted = replace(record, rival=record.rival or rival, fork_noted=True)
+    if noted != record:
+        put_account(tx, user, noted)
+    if not record.fork_noted:
+        put_notice(context, tx, Notice(NoticeKind.LIST_FORK, user))
+
+
+def _accept_key_by_policy(
+    context: Context, tx: Transaction, user: UserId, account_key: PublicKey, now_ms: int
+) -> None:
+    primary = _primary(user)
+    if not accept_by_policy(tx, context.policy, primary, account_key, now_ms):
+        raise UntrustedIdentity(primary, account_key)
+    forget_list(tx, user)
+    send_to_identity(tx, primary, account_key)
+    put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (PRIMARY,), account_key))

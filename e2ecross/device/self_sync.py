@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device tells the other devices of its own account, beside copies of what it sends.
+
+Rules:
+- Whose keys are accepted goes from device 1 to the others, never the other way: a device that was
+  linked can vouch for nobody.
+- What was read is told own devices alone.
+- All of it is put into the outbox, and goes with the next call that reaches the back end.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from e2ecross.address import Address, UserId
+from e2ecross.arguments import require_list, require_type, require_whole_number
+from e2ecross.device.device_lists import targets_of
+from e2ecross.device.sending import require_content
+from e2ecross.errors import InvalidArgument, NotPrimary
+from e2ecross.state.accounts import (
+    NOTHING_KNOWN,
+    find_account,
+    find_list,
+    find_own_account,
+    put_account,
+    put_own_account,
+)
+from e2ecross.state.context import Context, address_from_key
+from e2ecross.state.message import Message
+from e2ecross.state.outbox import put_control
+from e2ecross.state.trust import find_identity
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.content import (
+    ControlContent,
+    DeviceRequest,
+    History,
+    HistoryItem,
+    Pin,
+    Pins,
+    ReadMark,
+    ReadMarks,
+    encode_content,
+)
+from e2ecross.wire.device_list import PRIMARY
+from e2ecross.wire.limits import MAX_READ_MARKS, MESSAGE_ID_BYTES
+
+__all__ = [
+    "HISTORY_MS",
+    "mark_read",
+    "note_seen",
+    "note_written",
+    "put_pin",
+    "put_pins",
+    "request_leave",
+    "share_history",
+]
+
+HISTORY_MS: Final = 24 * 60 * 60 * 1000
+"""How long after its linking a device is handed what was sent and received before."""
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+_MAX_ACCOUNTS: Final = 5_000
+"""Accounts whose keys a new device is told."""
+_PINS_AT_ONCE: Final = 450
+"""As many fit into one message, however long their names are."""
+_MAX_HISTORY_ITEMS: Final = 10_000
+_MAX_HISTORY_BYTES: Final = 16 * 1024 * 1024
+_HISTORY_AT_ONCE: Final = 48 * 1024
+"""Bytes of history in one message, but for an item that is larger alone."""
+_COMMITTED_AT_ONCE: Final = 16
+"""Messages of history in one transaction: others who use the store wait for some 20 ms."""
+
+
+def put_pins(context: Context, device: int) -> None:
+    """Tell a device that was linked whose account keys are accepted here: the newest 5,000.
+
+    Args:
+        context: of device 1.
+        device: the number of the other one.
+    """
+    with context.store.transaction() as tx:
+        pins = heapq.nlargest(_MAX_ACCOUNTS, _walk_pins(context, tx), key=lambda each: each[0])
+        for start in range(0, len(pins), _PINS_AT_ONCE):
+            part = pins[start : start + _PINS_AT_ONCE]
+            _put(context, tx, [_own(context, device)], Pins(tuple(pin for _, pin in part)))
+
+
+def put_pin(context: Context, tx: Transaction, user: UserId) -> None:
+    """Tell the other own devices of a key that the user has accepted or verified, on device 1.
+
+    Args:
+        context: of the device; nothing is told by another than device 1.
+        tx: the transaction that has accepted or verified it.
+        user: whose it is.
+    """
+    if context.address.device != PRIMARY or user == context.address.user_id:
+        return
+    identity = find_identity(tx, Address(user.app, user.user, PRIMARY))
+    if identity is not None:
+        pin = Pin(user, identity.identity_key, identity.verified)
+        _put(context, tx, _other_devices(context, tx), Pins((pin,)))
+
+
+def mark_read(context: Context, messages: Iterable[Message]) -> None:
+    """Tell the other own devices which messages of others were read; see `Client.mark_read`."""
+    own = context.address.user_id
+    marks: dict[UserId, dict[ReadMark, None]] = {}
+    for message in require_list("messages", messages):
+        require_type("messages", message, Message)
+        user = message.sender.user_id
+        if user != own:
+            mark = ReadMark(message.sender, message.message_id)
+            marks.setdefault(user, {})[mark] = None
+    with context.store.transaction() as tx:
+        devices = _other_devices(context, tx)
+        for of_user in map(tuple, marks.values()):
+            for start in range(0, len(of_user), MAX_READ_MARKS):
+                part = of_user[start : start + MAX_READ_MARKS]
+                _put(context, tx, devices, ReadMarks(part))
+
+
+def share_history(context: Context, device: int, messages: Iterable[Message]) -> None:
+    """Hand messages on to a device that was linked; see `Client.share_history`."""
+    require_whole_number("device", device, PRIMARY + 1)
+    parts = _history_parts(require_list("messages", messages))
+    if context.address.device != PRIMARY:
+        raise NotPrimary("only device 1 of an account hands history on to another one")
+    for start in range(0, len(parts), _COMMITTED_AT_ONCE):
+        with context.store.transaction() as tx:
+            _require_new(context, tx, device)
+            for part in parts[start : start + _COMMITTED_AT_ONCE]:
+                _put(context, tx, [_own(context, device)], History(tuple(part)))
+
+
+def request_leave(context: Context) -> None:
+    """Ask device 1 to take this device out of the account's list; see `Client.leave`.
+
+    Raises:
+        InvalidArgument: this is device 1.
+    """
+    if context.address.device == PRIMARY:
+        raise InvalidArgument("device 1 is the account's own: only another device can leave it")
+    with context.store.transaction() as tx:
+        request = DeviceRequest(unlink=True, capabilities=b"")
+        _put(context, tx, [_own(context, PRIMARY)], request)
+
+
+def note_written(tx: Transaction, user: UserId) -> None:
+    """Note that the user has sent to an account, from here or from another own device."""
+    record = find_account(tx, user) or NOTHING_KNOWN
+    if not record.written:
+        put_account(tx, user, replace(record, written=True))
+
+
+def note_seen(context: Context, tx: Transaction, device: int, now_ms: int) -> None:
+    """Note on device 1, once a day, that a message came from another own device."""
+    own = find_own_account(tx)
+    if own is None:
+        return
+    names = tuple(
+        each._replace(last_seen_ms=now_ms)
+        if each.device == device and not 0 <= now_ms - each.last_seen_ms < _DAY_MS
+        else each
+        for each in own.names
+    )
+    if names != own.names:
+        put_own_account(tx, replace(own, names=names))
+
+
+def _put(
+    context: Context, tx: Transaction, devices: Iterable[Address], content: ControlContent
+) -> None:
+    for device in devices:
+        put_control(tx, device, context.entropy.bytes(MESSAGE_ID_BYTES), content)
+
+
+def _own(context: Context, device: int) -> Address:
+    return Address(context.address.app, context.address.user, device)
+
+
+def _other_devices(context: Context, tx: Transaction) -> Sequence[Address]:
+    targets = targets_of(context, tx, context.address.user_id, context.clock())
+    return () if targets is None else tuple(targets.devices)
+
+
+def _walk_pins(context: Context, tx: Transaction) -> Iterator[tuple[int, Pin]]:
+    """Walk over when keys of accounts were first seen, and those keys."""
+    own = context.address.user_id
+    for place in tx.partitions(Table.REMOTE_IDENTITIES):
+        address = address_from_key(place)
+        if address.device != PRIMARY or address.user_id == own:
+            continue
+        identity = find_identity(tx, address)
+        # Nobody has met who was only asked for a message that could not be read.
+        if identity is not None and not identity.asked_at_ms:
+            pin = Pin(address.user_id, identity.identity_key, identity.verified)
+            yield identity.first_seen_at_ms, pin
+
+
+def _history_parts(messages: Sequence[Message]) -> list[list[HistoryItem]]:
+    """Put messages together, as many as go into one message each."""
+    if len(messages) > _MAX_HISTORY_ITEMS:
+        raise InvalidArgument(f"messages must be at most {_MAX_HISTORY_ITEMS}, not {len(messages)}")
+    parts: list[list[HistoryItem]] = []
+    total = room = 0
+    for message in messages:
+        item = _history_item(message)
+        size = len(encode_content(History((item,)))[1])
+        total += size
+        if total > _MAX_HISTORY_BYTES:
+            raise InvalidArgument(f"messages have more than {_MAX_HISTORY_BYTES} bytes together")
+        if size > room:
+            parts.append([])
+            room = _HISTORY_AT_ONCE
+        parts[-1].append(item)
+        room -= size
+    return parts
+
+
+def _history_item(message: Message) -> HistoryItem:
+    require_type("messages", message, Message)
+    require_content(message.content)
+    kind, body = encode_content(message.content)
+    sender, peer = message.sender, message.peer
+    return HistoryItem(sender, peer, message.message_id, message.sent_at_ms, kind, body)
+
+
+def _require_new(context: Context, tx: Transaction, device: int) -> None:
+    """Refuse to hand history on to what is no device that was linked lately."""
+    listed = find_list(tx, context.address.user_id)
+    own = find_own_account(tx)
+    if listed is None or own is None or listed.find(device) is None:
+        raise InvalidArgument(f"device {device} is no other device of this account")
+    linked = [each.linked_at_ms for each in own.names if each.device == device]
+    if not any(0 <= context.clock() - each < HISTORY_MS for each in linked):
+        raise InvalidArgument(f"device {device} was not linked within the last 24 hours")

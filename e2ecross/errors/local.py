@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of the caller."""
+
+from typing import Any
+
+from e2ecross.errors.root import E2ECrossError
+
+__all__ = [
+    "DevicesConflict",
+    "HostingChanged",
+    "InvalidArgument",
+    "LocalError",
+    "NoSession",
+    "NotPrimary",
+    "PrekeysExhausted",
+    "SessionExhausted",
+    "UntrustedIdentity",
+    "WitnessFailed",
+    "WrongBackupKey",
+]
+
+
+class LocalError(E2ECrossError):
+    """The caller asked for something that cannot be done; fix the call or ask the user."""
+
+    code = "local_error"
+
+
+class InvalidArgument(LocalError, ValueError):
+    """An argument has the wrong type, length or value; the message names it."""
+
+    code = "invalid_argument"
+
+
+class NoSession(LocalError):
+    """There is no session to encrypt with; start one from a bundle (`start_session`)."""
+
+    code = "no_session"
+
+
+class SessionExhausted(LocalError):
+    """A sending chain has used all its 2^32-1 numbers; start a new session."""
+
+    code = "session_exhausted"
+
+
+class PrekeysExhausted(LocalError):
+    """All 24-bit prekey ids of this device have been used; create a new device."""
+
+    code = "prekeys_exhausted"
+
+
+class UntrustedIdentity(LocalError):
+    """The identity key of the address has changed and was not accepted yet.
+
+    Show the new safety number to the user; `Device.accept_identity(error.address,
+    error.identity_key)` accepts exactly this key.
+
+    Attributes:
+        address: whose identity key it is (`e2ecross.Address`).
+        identity_key: the key that is not trusted, 33 bytes, public.
+    """
+
+    code = "untrusted_identity"
+
+    # `Any`, because `address` stands one step above this module and may not be imported here.
+    def __init__(self, address: Any, identity_key: bytes) -> None:  # noqa: ANN401
+        """Name the address and the key, 33 bytes."""
+        super().__init__(
+            f"the identity key of {address} has changed: compare the safety number, then call "
+            f"accept_identity with this key to go on"
+        )
+        self.address = address
+        self.identity_key = identity_key
+
+
+class NotPrimary(LocalError):
+    """Only device 1 of an account can do this: it signs the list of the account's devices."""
+
+    code = "not_primary"
+
+
+class DevicesConflict(LocalError):
+    """The list of the account's devices has to be decided about first: call `restore_devices`."""
+
+    code = "devices_conflict"
+
+
+class HostingChanged(LocalError):
+    """More than before hold keys of the account: show it to the user, confirm the `Notice` of it.
+
+    Attributes:
+        user: the account (`e2ecross.UserId`).
+    """
+
+    code = "hosting_changed"
+
+    def __init__(self, user: Any) -> None:  # noqa: ANN401
+        """Name the account."""
+        super().__init__(
+            f"keys of {user} are held by others than before: show it to the user, and confirm the "
+            f"notice that says so to go on"
+        )
+        self.user = user
+
+
+class WrongBackupKey(LocalError):
+    """The passphrase does not open this backup of an identity, or the backup was changed."""
+
+    code = "wrong_backup_key"
+
+
+class WitnessFailed(LocalError):
+    """The witness of the store's epoch failed; nothing left the device, what was saved stays."""
+
+    code = "witness_failed"

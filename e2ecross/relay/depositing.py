@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deposits of many envelopes in one call: each is taken or refused on its own.
+
+Rules:
+- What is deposited for one device stays in its order: once its mailbox is full, its later ones in
+  the call are refused too.
+- Copies of a message, which are those under one id, go to the account that it is for and to the
+  sender's other devices. If nobody of the former gets it, nor do the latter: no device shows as
+  sent what has reached nobody. So those for the own account are looked at last.
+- What is damaged in the file of one recipient decides over no other.
+
+The functions with a connection run inside a transaction of the caller.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from e2ecross.address import Address, UserId
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    MailboxFull,
+    RemoteError,
+    UnknownRecipient,
+)
+from e2ecross.relay import devices, directory, mailbox
+from e2ecross.relay.limits import RelayLimits
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.exchange import Deposited
+
+__all__ = ["Batch", "decode_all", "deposit_each"]
+
+_REFUSALS: Final = (UnknownRecipient, BackendRefused, MailboxFull)
+"""What is said of an envelope; anything else is the state of the file, and passes."""
+
+
+class Batch(NamedTuple):
+    """Envelopes of one call.
+
+    Attributes:
+        envelopes: encoded, as they came.
+        decoded: by place, those that could be decoded.
+        refused: by place, why the others could not.
+    """
+
+    envelopes: Sequence[bytes]
+    decoded: dict[int, Envelope]
+    refused: dict[int, BackendError]
+
+    def __repr__(self) -> str:
+        return f"<Batch of {len(self.envelopes)}>"
+
+
+def decode_all(envelopes: Sequence[bytes]) -> Batch:
+    """Decode what can be, outside of any transaction."""
+    batch = Batch(envelopes, {}, {})
+    for place, data in enumerate(envelopes):
+        try:
+            batch.decoded[place] = Envelope.decode(data)
+        except RemoteError as error:
+            batch.refused[place] = BackendRefused(f"this is no envelope: {error}")
+    return batch
+
+
+def deposit_each(
+    connection: sqlite3.Connection,
+    token: bytes,
+    batch: Batch,
+    told: int,
+    limits: RelayLimits,
+    now_ms: int,
+) -> Deposited:
+    """Put envelopes of one sender into mailboxes, in their order, and keep the epoch it tells.
+
+    Args:
+        connection: inside a writing transaction.
+        token: the sender's, 32 bytes, secret.
+        batch: the envelopes.
+        told: the sender's epoch, 0 if it does not tell.
+        limits: what is carried, and how many may wait.
+        now_ms: the time, milliseconds since 1970.
+
+    Raises:
+        NotRegistered: the token is not that of any sender in them.
+    """
+    decoded, refused = batch.decoded, dict(batch.refused)
+    if not decoded:
+        return Deposited(refused)  # nobody that the token could be of
+    sender = _holder(connection, token, decoded)
+    mailbox.forget_expired(connection, limits, now_ms, len(decoded))
+    own, users = sender.user_id, {sender.user_id}
+    for_others: list[int] = []
+    for_own: list[int] = []
+    for place, envelope in decoded.items():
+        if envelope.sender != sender:
+            refused[place] = BackendRefused(
+                f"the envelope is of {envelope.sender}, and the token that of {sender}"
+            )
+            continue
+        user = envelope.recipient.user_id
+        users.add(user)
+        (for_own if user == own else for_others).append(place)
+    _deposit_all(connection, batch, for_others, refused, limits)
+    for_nobody = _unheard(batch, for_others, refused)
+    for place in for_own:
+        reasons = for_nobody.get(decoded[place].message_id)
+        if reasons:
+            refused[place] = _not_copied(reasons)
+    _deposit_all(
+        connection, batch, [place for place in for_own if place not in refused], refused, limits
+    )
+    # Whatever became of them: the ciphertexts have left the device.
+    directory.record_epoch(connection, sender, told)
+    return Deposited(
+        dict(sorted(refused.items())),
+        _seqs(connection, users),
+        {0: directory.epoch(connection, sender)},
+    )
+
+
+def _holder(connection: sqlite3.Connection, token: bytes, decoded: dict[int, Envelope]) -> Address:
+    """Return the sender that the token is of: one envelope of another does not decide over all."""
+    senders = list(dict.fromkeys(envelope.sender for envelope in decoded.values()))
+    held = (sender for sender in senders if directory.is_holder(connection, sender, token))
+    sender = next(held, senders[0])
+    directory.require_holder(connection, sender, token)
+    return sender
+
+
+def _deposit_all(
+    connection: sqlite3.Connection,
+    batch: Batch,
+    places: Iterable[int],
+    refused: dict[int, BackendError],
+    limits: RelayLimits,
+) -> None:
+    full: dict[Address, str] = {}
+    for place in places:
+        envelope = batch.decoded[place]
+        try:
+            if envelope.recipient in full:
+                raise MailboxFull(full[envelope.recipient])
+            _deposit(connection, envelope, batch.envelopes[place], limits)
+        except BackendError as error:  # also of what is damaged in the file: nothing was written
+            if isinstance(error, MailboxFull):
+                full[envelope.recipient] = str(error)
+            refused[place] = error.with_traceback(None)  # which would keep all envelopes
+
+
+def _deposit(
+    connection: sqlite3.Connection, envelope: Envelope, encoded: bytes, limits: RelayLimits
+) -> None:
+    if len(encoded) > limits.envelope_bytes:
+        raise BackendRefused(
+            f"the envelope has {len(encoded)} bytes, this back end carries up to "
+            f"{limits.envelope_bytes}"
+        )
+    mailbox.deposit(connection, envelope, encoded, limits)
+
+
+def _unheard(
+    batch: Batch, places: Iterable[int], refused: dict[int, BackendError]
+) -> dict[bytes, list[BackendError]]:
+    """Return ids of messages with copies for others, none of which was taken, and why not."""
+    reasons: dict[bytes, list[BackendError]] = {}
+    taken: set[bytes] = set()
+    for place in places:
+        message_id = batch.decoded[place].message_id
+        if place in refused:
+            reasons.setdefault(message_id, []).append(refused[place])
+        else:
+            taken.add(message_id)
+    return {message_id: why for message_id, why in reasons.items() if message_id not in taken}
+
+
+def _not_copied(reasons: list[BackendError]) -> BackendError:
+    why = (
+        f"no copy of this message for the account that it is for was taken ({reasons[0].code}), so "
+        f"none for the sender's own devices is"
+    )
+    # What may pass for those passes for this one, too.
+    is_final = all(isinstance(reason, _REFUSALS) for reason in reasons)
+    return BackendRefused(why) if is_final else BackendError(why)
+
+
+def _seqs(connection: sqlite3.Connection, users: Iterable[UserId]) -> dict[UserId, int]:
+    """Return the seqs of the newest lists; what is damaged in the file is left out."""
+    seqs: dict[UserId, int] = {}
+    for user in users:
+        with contextlib.suppress(BackendError):
+            seqs[user] = devices.seq(connection, user)
+    return seqs
