@@ -7,15 +7,16 @@ hold_list(budi, sign_devices(phone, laptop, seq=1))
 receive(budi, craft(phone, budi, Text("halo"), hints=DeviceHints(2, bytes(16))))
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
-from e2ecross import Address, Device, Envelope, UserId
+from e2ecross import Address, Device, Envelope, Text, UserId
 from e2ecross.device.accepting import accept_list
 from e2ecross.device.collecting import HandedOver, hand_over, take_in
+from e2ecross.device.hints import own_hints
 from e2ecross.device.sending import encrypt_plaintext
-from e2ecross.protocol.device_list import hash_list, sign_consent, sign_list
+from e2ecross.protocol.device_list import hash_list
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
@@ -24,12 +25,13 @@ from e2ecross.state.accounts import (
     put_own_account,
 )
 from e2ecross.state.inbox import InboxItem
-from e2ecross.state.outbox import Waiting, list_lane
+from e2ecross.state.outbox import Waiting, list_lane, remove_waiting
 from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.wire.account_records import AccountRecord, DeviceName, OwnAccountRecord
 from e2ecross.wire.content import ControlContent, DeviceHints, Payload, encode_payload
 from e2ecross.wire.content.resent import PayloadContent
-from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
+from e2ecross.wire.device_list import SignedDeviceList
+from tests.support.device_lists import Household
 from tests.support.devices import introduce
 
 _NUMBERS = count(1)
@@ -65,19 +67,19 @@ def sign_devices(
         hosting: who hosts it.
         signed_at_ms: when; now by the clock of device 1.
     """
-    context = primary._context
-    user = user or primary.address.user_id
-    pair = context.identity_key_pair
-    devices = [ListedDevice(1, pair.public, b"")]
-    for each in sorted(companions, key=lambda device: device.address.device):
-        own, number = each._context.identity_key_pair, each.address.device
-        consent = sign_consent(user, number, own, pair.public, context.entropy)
-        devices.append(ListedDevice(number, own.public, consent))
+    home = Household(user or primary.address.user_id)
+    home.move_in(1, primary._context.identity_key_pair)
+    for device in companions:
+        home.move_in(device.address.device, device._context.identity_key_pair)
     if after is not None:
         seq, previous = after.list.seq + 1, hash_list(after)
-    time_ms = context.clock() if signed_at_ms is None else signed_at_ms
-    unsigned = DeviceList(user, seq, previous, time_ms, tuple(devices), hosting)
-    return sign_list(unsigned, pair, context.entropy)
+    return home.sign(
+        seq,
+        previous=previous,
+        devices=sorted((1, *(each.address.device for each in companions))),
+        signed_at_ms=primary._context.clock() if signed_at_ms is None else signed_at_ms,
+        hosting=hosting,
+    )
 
 
 def hold_list(device: Device, signed: SignedDeviceList) -> None:
@@ -91,22 +93,26 @@ def link_devices(
     primary: Device, *companions: Device, after: SignedDeviceList | None = None
 ) -> SignedDeviceList:
     """Make devices an account: all hold the list, and have sessions with each other."""
+    everybody = (primary, *companions)
+    for place, one in enumerate(everybody):
+        for other in everybody[place + 1 :]:
+            introduce(one, other)  # before they hold a list: copies for own devices name a peer
     signed = sign_devices(primary, *companions, after=after)
-    for device in (primary, *companions):
+    for device in everybody:
         hold_list(device, signed)
-        context = device._context
-        now_ms = context.clock()
+        now_ms = device._context.clock()
         names = tuple(DeviceName(each.address.device, "laptop", now_ms) for each in companions)
         record = OwnAccountRecord(names=names)
         if device is not primary:
             record = OwnAccountRecord(linked_at_ms=now_ms)
-        with context.store.transaction() as tx:
-            put_own_account(tx, record)
-    everybody = (primary, *companions)
-    for place, one in enumerate(everybody):
-        for other in everybody[place + 1 :]:
-            introduce(one, other)
+        put_own(device, record)
     return signed
+
+
+def put_own(device: Device, record: OwnAccountRecord) -> None:
+    """Write what a device knows of its own account."""
+    with device._context.store.transaction() as tx:
+        put_own_account(tx, record)
 
 
 def account(device: Device, user: UserId) -> AccountRecord:
@@ -175,8 +181,35 @@ def outbox(device: Device) -> Sequence[Waiting]:
         return [waiting for lane in list_lanes(tx) for waiting in list_lane(tx, lane)]
 
 
-def told(device: Device) -> Iterable[tuple[Address, ControlContent]]:
+def told(device: Device) -> list[tuple[Address, ControlContent]]:
     """What is to be told whom."""
     return [
         (each.lane.recipient, each.control) for each in outbox(device) if each.control is not None
     ]
+
+
+def speak(sender: Device, recipient: Device, text: str = "halo") -> list[InboxItem]:
+    """Send a text with the hints that a client adds; returns the recipient's inbox."""
+    address = recipient.address
+    return receive(recipient, craft(sender, address, Text(text), hints=_hints(sender, address)))
+
+
+def carry(sender: Device, *recipients: Device) -> list[ControlContent]:
+    """Bring what a device has to tell others to them, and forget the rest; returns what arrived."""
+    by_address = {each.address: each for each in recipients}
+    carried = []
+    for waiting in outbox(sender):
+        address, content = waiting.lane.recipient, waiting.control
+        with sender._context.store.transaction() as tx:
+            remove_waiting(tx, waiting)
+        if content is not None and address in by_address:
+            envelope = craft(sender, address, content, hints=_hints(sender, address))
+            receive(by_address[address], envelope)
+            carried.append(content)
+    return carried
+
+
+def _hints(sender: Device, recipient: Address) -> DeviceHints | None:
+    context = sender._context
+    with context.store.transaction() as tx:
+        return own_hints(context, tx, recipient.user_id)
