@@ -14,13 +14,12 @@ Rules:
 from contextlib import suppress
 
 from e2ecross.address import Address
-from e2ecross.device.accepting import forget_list
+from e2ecross.device.accepting import follow_identity
 from e2ecross.device.answering import answer_request
 from e2ecross.device.device_lists import take_list
 from e2ecross.device.own_list import request_capabilities, request_unlink
 from e2ecross.device.receiving import Received
 from e2ecross.device.self_sync import HISTORY_MS
-from e2ecross.device.sending import send_to_identity
 from e2ecross.errors import RemoteError
 from e2ecross.protocol.device_list import is_listed, verify_list
 from e2ecross.state.accounts import find_account, find_list, find_own_account
@@ -115,8 +114,7 @@ def _take_pin(context: Context, tx: Transaction, pin: Pin, now_ms: int) -> None:
         return
     primary = Address(user.app, user.user, PRIMARY)
     if pin_identity(tx, primary, key, now_ms, verified=pin.verified):
-        forget_list(tx, user)
-        send_to_identity(tx, primary, key)
+        follow_identity(context, tx, primary, key)
         for name in LaneName:
             free_lane(tx, Lane(name, primary))
         put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (PRIMARY,), key))

@@ -122,7 +122,7 @@ def mark_read(context: Context, messages: Iterable[Message]) -> None:
 def share_history(context: Context, device: int, messages: Iterable[Message]) -> None:
     """Hand messages on to a device that was linked; see `Client.share_history`."""
     require_whole_number("device", device, PRIMARY + 1)
-    parts = _history_parts(require_list("messages", messages))
+    parts = _history_parts(context.address.user_id, require_list("messages", messages))
     if context.address.device != PRIMARY:
         raise NotPrimary("only device 1 of an account hands history on to another one")
     for start in range(0, len(parts), _COMMITTED_AT_ONCE):
@@ -197,14 +197,14 @@ def _walk_pins(context: Context, tx: Transaction) -> Iterator[tuple[int, Pin]]:
             yield identity.first_seen_at_ms, pin
 
 
-def _history_parts(messages: Sequence[Message]) -> list[list[HistoryItem]]:
+def _history_parts(own: UserId, messages: Sequence[Message]) -> list[list[HistoryItem]]:
     """Put messages together, as many as go into one message each."""
     if len(messages) > _MAX_HISTORY_ITEMS:
         raise InvalidArgument(f"messages must be at most {_MAX_HISTORY_ITEMS}, not {len(messages)}")
     parts: list[list[HistoryItem]] = []
     total = room = 0
     for message in messages:
-        item = _history_item(message)
+        item = _history_item(own, message)
         size = len(encode_content(History((item,)))[1])
         total += size
         if total > _MAX_HISTORY_BYTES:
@@ -217,11 +217,13 @@ def _history_parts(messages: Sequence[Message]) -> list[list[HistoryItem]]:
     return parts
 
 
-def _history_item(message: Message) -> HistoryItem:
+def _history_item(own: UserId, message: Message) -> HistoryItem:
     require_type("messages", message, Message)
     require_content(message.content)
     kind, body = encode_content(message.content)
     sender, peer = message.sender, message.peer
+    if sender.user_id not in (own, peer):
+        raise InvalidArgument(f"messages has one of {sender} in a conversation with {peer}")
     return HistoryItem(sender, peer, message.message_id, message.sent_at_ms, kind, body)
 
 
