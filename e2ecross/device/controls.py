@@ -29,6 +29,7 @@ from e2ecross.state.inbox import put_message, put_notice
 from e2ecross.state.message import Message
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import Lane, LaneName, free_lane
+from e2ecross.state.retry_budget import spend_change
 from e2ecross.state.trust import find_identity, pin_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import (
@@ -74,7 +75,7 @@ def take_control(
         _tell_read(context, tx, content)
     elif isinstance(content, DeviceRequest):
         if context.address.device == PRIMARY:
-            _take_request(context, tx, sender.device, content)
+            _take_request(context, tx, sender, content, now_ms)
     elif sender.device != PRIMARY:
         return
     elif isinstance(content, Pins):
@@ -159,8 +160,10 @@ def _tell_read(context: Context, tx: Transaction, marks: ReadMarks) -> None:
         put_notice(context, tx, Notice(NoticeKind.READ_ELSEWHERE, user, messages=messages))
 
 
-def _take_request(context: Context, tx: Transaction, device: int, request: DeviceRequest) -> None:
+def _take_request(
+    context: Context, tx: Transaction, sender: Address, request: DeviceRequest, now_ms: int
+) -> None:
     if request.unlink:
-        request_unlink(context, tx, device)
-    else:
-        request_capabilities(context, tx, device, request.capabilities)
+        request_unlink(context, tx, sender.device)
+    elif spend_change(tx, sender, now_ms):
+        request_capabilities(context, tx, sender.device, request.capabilities)
