@@ -30,7 +30,12 @@ from e2ecross.state.message import Message
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import Lane, LaneName, free_lane
 from e2ecross.state.retry_budget import spend_change
-from e2ecross.state.trust import find_identity, pin_identity
+from e2ecross.state.trust import (
+    accept_identity,
+    find_identity,
+    mark_verified,
+    put_listed_identity,
+)
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import (
     ControlContent,
@@ -114,11 +119,19 @@ def _take_pin(context: Context, tx: Transaction, pin: Pin, now_ms: int) -> None:
     if user == context.address.user_id:
         return
     primary = Address(user.app, user.user, PRIMARY)
-    if pin_identity(tx, primary, key, now_ms, verified=pin.verified):
+    known = find_identity(tx, primary)
+    if known is None:
+        put_listed_identity(tx, primary, key, now_ms)
+    elif known.pending_key == key:
+        accept_identity(tx, primary, key, now_ms)
         follow_identity(context, tx, primary, key)
         for name in LaneName:
             free_lane(tx, Lane(name, primary))
         put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (PRIMARY,), key))
+    elif known.identity_key != key or known.pending_key is not None or known.verified:
+        return
+    if pin.verified:
+        mark_verified(tx, primary, key)
 
 
 def _take_history(context: Context, tx: Transaction, history: History, now_ms: int) -> None:

@@ -256,6 +256,10 @@ class TestPins:
         assert record is not None
         assert not record.untrusted_key
 
+    def test_that_a_key_is_verified_waits_for_a_decision_about_another(self, world: World) -> None:
+        let_key_wait(world.laptop, BUDI, make_device(BUDI, seed="new"))
+        assert world.ignores(world.phone, world.laptop, pins(BUDI, world.budi, verified=True))
+
     def test_a_key_that_was_not_seen_is_ignored(self, world: World) -> None:
         told = pins(BUDI, make_device(BUDI, seed="other"), verified=True)
         assert world.ignores(world.phone, world.laptop, told)

@@ -18,7 +18,7 @@ from e2ecross.device.self_sync import (
     share_history,
 )
 from e2ecross.errors import InvalidArgument, NotPrimary
-from e2ecross.state.trust import mark_verified, note_asked, pin_identity
+from e2ecross.state.trust import mark_verified, note_asked, put_listed_identity
 from e2ecross.wire.content import (
     DeviceRequest,
     History,
@@ -68,7 +68,9 @@ def world() -> World:
 def meet(device: Device, address: Address, *, at_ms: int = 1, verified: bool = False) -> None:
     """Let a device have accepted the key of an address."""
     with device._context.store.transaction() as tx:
-        pin_identity(tx, address, KEY, at_ms, verified=verified)
+        put_listed_identity(tx, address, KEY, at_ms)
+        if verified:
+            mark_verified(tx, address, KEY)
 
 
 def put_one(device: Device, address: Address) -> None:
