@@ -10,7 +10,7 @@ Rules:
   begins when something is added, or with the next upkeep of the device.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,8 @@ _SHELF: Final = Codec(encode_shelf, decode_shelf)
 _NUMBER_BYTES: Final = 4
 _GENERATIONS: Final = 5
 """One is filled, four quarters of the time stand behind it."""
+_WALKED_AT_ONCE: Final = 256
+"""Rows in memory, some hundred KB."""
 _DELETED_AT_ONCE: Final = 64
 """Forgotten rows deleted by one `add`: more than it adds, and little work."""
 
@@ -102,6 +104,18 @@ class Shelf:
                 break
             del generations[0]
         tx.put_value(self.table, b"", self.name, tuple(generations), _SHELF)
+
+    def walk(self, tx: Transaction, now_ms: int) -> Iterator[bytes]:
+        """Walk over the rows that are kept, those of the newest generation first."""
+        for generation in reversed(self._load(tx)):
+            after: bytes | None = None
+            while not self._is_over(generation, now_ms):
+                partition = self._partition(generation)
+                part = tx.list(self.table, partition, limit=_WALKED_AT_ONCE, after=after)
+                for after, _ in part:
+                    yield after
+                if len(part) < _WALKED_AT_ONCE:
+                    break
 
     def date(self, tx: Transaction, now_ms: int) -> None:
         """Let the time of what a clock that was wrong has dated after now begin now."""
