@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from e2ecross.client.client import Client
     from e2ecross.client.sent import Delivery, Sent
     from e2ecross.device.device import Device
-    from e2ecross.device.posting import Pending
+    from e2ecross.device.waiting import Pending
     from e2ecross.errors import E2ECrossError
     from e2ecross.protocol.safety_number import SafetyNumber
     from e2ecross.state.inbox import InboxItem
@@ -86,7 +86,7 @@ _HOMES: Final = {
     "Notice": "e2ecross.state.notice",
     "NoticeKind": "e2ecross.state.notice",
     "OneTimePrekey": "e2ecross.wire.bundle",
-    "Pending": "e2ecross.device.posting",
+    "Pending": "e2ecross.device.waiting",
     "Policy": "e2ecross.state.policy",
     "PreKeyBundle": "e2ecross.wire.bundle",
     "PublishedKeys": "e2ecross.wire.bundle",

@@ -121,20 +121,6 @@ class CheckedBackend:
             raise _no_answer("fetch_keys", answer, "no keys of the users that were asked for")
         return [_keys(keys, asked.user) for keys, asked in zip(answer, wanted, strict=True)]
 
-    def fetch_bundles(
-        self, requester: Address, token: Token, addresses: Sequence[Address]
-    ) -> list[PreKeyBundle | E2ECrossError]:
-        """Return for each device its keys, or why there are none.
-
-        UnknownRecipient: it has published none. EnvelopeMismatch: they are somebody else's.
-        """
-        asked: dict[UserId, set[int]] = {}
-        for each in addresses:
-            asked.setdefault(each.user_id, set()).add(each.device)
-        wanted = [KeysWanted(user, devices) for user, devices in asked.items()]
-        answers = dict(zip(asked, self.fetch_keys(requester, token, wanted), strict=True))
-        return [_bundle(answers[each.user_id], each, asked[each.user_id]) for each in addresses]
-
     def deposit_all(self, token: Token, envelopes: Sequence[bytes], epoch: int) -> CheckedDeposit:
         """See `Backend.deposit_all`."""
         answer: object = self._backend.deposit_all(token.value, envelopes, epochs={0: epoch})
@@ -222,19 +208,6 @@ def _keys(keys: object, user: UserId) -> UserKeys | E2ECrossError:
             return _no_answer("fetch_keys", keys, f"keys of {address} twice")
         devices.add(address.device)
     return keys
-
-
-def _bundle(
-    keys: UserKeys | E2ECrossError, address: Address, asked: set[int]
-) -> PreKeyBundle | E2ECrossError:
-    if isinstance(keys, E2ECrossError):
-        return keys
-    for bundle in keys.bundles:
-        if bundle.address == address:
-            return bundle
-        if bundle.address.device not in asked:
-            return EnvelopeMismatch(f"the back end answered with keys of {bundle.address}")
-    return UnknownRecipient(f"{address} has published no keys: it has to register first")
 
 
 def _seqs(answer: object) -> dict[UserId, int]:

@@ -24,19 +24,18 @@ from e2ecross.arguments import (
 )
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.backend import Backend
-from e2ecross.client.fan_out import FanOut
+from e2ecross.client.fan_out import FanOut, flush
 from e2ecross.client.hints import check_lists
 from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
-from e2ecross.client.outgoing import flush_outbox
 from e2ecross.client.publishing import maintain_prekeys, publish
-from e2ecross.client.sent import Recipient, Sent, outgoing, sent_or_error
+from e2ecross.client.sent import Recipient, Sent, outgoing
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm, hand_over
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.posting import Outgoing, Pending, list_pending
+from e2ecross.device.posting import Outgoing
 from e2ecross.device.prekey_upkeep import LastUpkeep
 from e2ecross.device.registering import (
     may_send_offline,
@@ -45,6 +44,7 @@ from e2ecross.device.registering import (
     read_token,
 )
 from e2ecross.device.sending import checked_message_id, require_content
+from e2ecross.device.waiting import Pending, list_pending
 from e2ecross.errors import (
     BackendError,
     E2ECrossError,
@@ -151,7 +151,7 @@ class Client:
         self._check_epoch(link)
         errors: list[E2ECrossError] = []
         _attempt(errors, lambda: self._maintain_prekeys(link))
-        _attempt(errors, lambda: flush_outbox(link))
+        _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]
 
@@ -192,8 +192,7 @@ class Client:
         """
         require_content(content)
         message = outgoing(self._context, recipient, message_id)
-        (outcome,) = self._fan_out(content).send([message])
-        result = sent_or_error(message, outcome)
+        (result,) = self._fan_out().send([message], content)
         if isinstance(result, E2ECrossError):
             raise result
         return result
@@ -234,12 +233,12 @@ class Client:
         checked_message_id(self._context, message_id)
         if progress is not None:
             require_callable("progress", progress)
-        fan_out = self._fan_out(content)
+        fan_out = self._fan_out()
         results: list[Sent | E2ECrossError] = []
         for start in range(0, len(listed), _AT_ONCE):
             part = listed[start : start + _AT_ONCE]
             try:
-                results += self._send_part(fan_out, part, message_id)
+                results += self._send_part(fan_out, part, message_id, content)
             except E2ECrossError as error:
                 if not start:
                     raise
@@ -325,7 +324,7 @@ class Client:
             self._link = Link(self._context, self._backend, token, self._leftovers)
         return self._link
 
-    def _fan_out(self, content: Content) -> FanOut:
+    def _fan_out(self) -> FanOut:
         link, failure = self._way(), None
         try:
             self._check_epoch(link)
@@ -335,13 +334,14 @@ class Client:
             if not may_send_offline(self._context):
                 raise
             failure = error
-        return FanOut(link, content, failure)
+        return FanOut(link, failure)
 
     def _send_part(
         self,
         fan_out: FanOut,
         recipients: Sequence[Recipient],
         message_id: bytes | None,
+        content: Content,
     ) -> list[Sent | E2ECrossError]:
         messages: list[Outgoing | InvalidArgument] = []
         for recipient in recipients:
@@ -349,11 +349,8 @@ class Client:
                 messages.append(outgoing(self._context, recipient, message_id))
             except InvalidArgument as error:
                 messages.append(without_frames(error))
-        outcomes = iter(fan_out.send([each for each in messages if isinstance(each, Outgoing)]))
-        return [
-            sent_or_error(message, next(outcomes)) if isinstance(message, Outgoing) else message
-            for message in messages
-        ]
+        results = iter(fan_out.send([e for e in messages if isinstance(e, Outgoing)], content))
+        return [next(results) if isinstance(e, Outgoing) else e for e in messages]
 
     def _hand_over(self, limit: int) -> list[InboxItem]:
         return hand_over(self._context, self._handed_over, limit)
@@ -376,8 +373,8 @@ class Client:
         errors: list[E2ECrossError] = []
         if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
             _attempt(errors, lambda: self._maintain_prekeys(link))
-        _attempt(errors, lambda: check_lists(link, arrival.drain))
-        _attempt(errors, lambda: flush_outbox(link))
+        _attempt(errors, lambda: check_lists(link))
+        _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]
 

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
+from e2ecross.address import UserId
 from e2ecross.client.attempts import Failure
 from e2ecross.client.link import Link
 from e2ecross.errors import (
@@ -44,6 +45,7 @@ class Batch:
         taken: what the back end has.
         refused: what is given up, and why.
         blocked: lanes that cannot go on, and why.
+        seqs: the newest lists of devices, by what the back end says.
         size: bytes of all envelopes.
     """
 
@@ -51,6 +53,7 @@ class Batch:
     taken: list[Waiting] = field(default_factory=list)
     refused: dict[Waiting, E2ECrossError] = field(default_factory=dict)
     blocked: dict[Lane, E2ECrossError] = field(default_factory=dict)
+    seqs: dict[UserId, int] = field(default_factory=dict)
     size: int = 0
 
     @property
@@ -90,6 +93,7 @@ def deposit(
     except (BackendError, RemoteError) as error:
         return error
     link.context.watch.note(answer.epoch, "the back end")
+    batch.seqs.update(answer.seqs)
     for place, (waiting, _) in enumerate(batch.items):
         reason = answer.refused.get(place)
         # What was promised waits until there is room; what is not, or whose caller waits, does not.
@@ -102,4 +106,18 @@ def deposit(
             batch.refused[waiting] = reason
         else:
             batch.blocked[waiting.lane] = reason
+    _keep_own_copies(batch, link.context.address.user_id)
     return None
+
+
+def _keep_own_copies(batch: Batch, own: UserId) -> None:
+    """Let copies for the own account, which goes without none of the others, wait with them."""
+    waiting_for = {
+        waiting.message_id
+        for waiting, _ in batch.items
+        if waiting.lane.recipient.user_id != own and waiting.lane in batch.blocked
+    }
+    for waiting, reason in list(batch.refused.items()):
+        is_own = waiting.lane.recipient.user_id == own
+        if is_own and waiting.message_id in waiting_for and isinstance(reason, BackendRefused):
+            batch.blocked[waiting.lane] = batch.refused.pop(waiting)

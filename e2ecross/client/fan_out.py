@@ -2,29 +2,45 @@
 """Sending content to recipients, one or many: encrypted in one commit, deposited in one call.
 
 Rules:
-- Each recipient has a result of their own. What fails with one stops no other.
+- Each recipient has a result of their own. What fails with one stops no other; nor does a device
+  that cannot be reached stop another of the same recipient.
 - A ciphertext leaves after its commit. What the back end has taken is forgotten with the next one.
-- What stands behind something else in its lane goes in its order (`outgoing.py`).
+- The copies of a message are deposited in one call, but those that stand behind something else in
+  their lanes: they go in their order (`outgoing.py`).
+- What the back end says of newer lists is followed a few times, and costs one question where it is
+  not true.
 - When it was given up to reach the back end, what can be encrypted still is: it is sent later.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.client.attempts import Failure, try_parts
 from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, deposit
-from e2ecross.client.link import Link, start_sessions
-from e2ecross.client.outgoing import refused_for_another, send_waiting
+from e2ecross.client.link import Link
+from e2ecross.client.outgoing import Told, flush_outbox, refused_for_another, send_waiting
+from e2ecross.client.planning import fetch_lists, prepare
+from e2ecross.client.sent import Delivery, Sent
 from e2ecross.device.bundles import NO_NEWS, BundleNews, repair_sessions
-from e2ecross.device.posting import Outgoing, Posted, find_posted, post_messages
+from e2ecross.device.posting import (
+    KeysAsked,
+    KeysNeeded,
+    Outgoing,
+    Posted,
+    find_behind,
+    find_devices,
+    post_messages,
+    post_missing,
+)
 from e2ecross.device.settling import Result, repair, settle
+from e2ecross.device.waiting import find_posted
 from e2ecross.errors import (
     BackendError,
     E2ECrossError,
     MailboxFull,
-    NoSession,
     NotRegistered,
     RecordCorrupted,
     RemoteError,
@@ -33,187 +49,321 @@ from e2ecross.errors import (
 from e2ecross.state.outbox import Lane, LaneName, Waiting
 from e2ecross.wire.content import Content
 
-__all__ = ["FanOut"]
+__all__ = ["FanOut", "flush"]
 
-_ROUNDS: Final = 3
-"""A damaged session goes, a new one takes its place, and is used."""
+_MAX_PLANS: Final = 3
+"""How often a message is planned: for damaged sessions, and devices that come and go meanwhile."""
+_MAX_CATCH_UPS: Final = 3
+"""How often newer lists are followed in one call."""
+
+_Posts = tuple[int, Sequence[Posted | KeysNeeded | E2ECrossError]]
+_Post = Callable[[Sequence[Outgoing]], _Posts]
 
 
-_Item = tuple[int, Waiting, bytes]
-"""Place of the recipient in the call; what is to be deposited; its envelope, encoded."""
+class _Item(NamedTuple):
+    """A copy that is to be deposited: of which message, where it is, its envelope encoded."""
+
+    message: Outgoing
+    waiting: Waiting
+    data: bytes
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of a message.
+
+    Attributes:
+        conversation: with whom.
+        devices: all that it is for.
+        failed: those that have no copy, and why.
+        error: why there is none at all.
+        list_expired: the list of the recipient's devices is too old.
+    """
+
+    conversation: Address
+    devices: dict[Address, None] = field(default_factory=dict)
+    failed: dict[Address, E2ECrossError] = field(default_factory=dict)
+    error: E2ECrossError | None = None
+    list_expired: bool = False
+
+    def note(self, posted: Posted) -> None:
+        """Note where the message is."""
+        self.conversation = posted.conversation
+        self.devices.update(dict.fromkeys(posted.devices))
+        self.list_expired |= posted.list_expired
 
 
 class FanOut:
     """One content on its way to recipients, and what became of it with each."""
 
-    def __init__(self, link: Link, content: Content, failure: Failure | None) -> None:
+    def __init__(self, link: Link, failure: Failure | None = None) -> None:
         """Nothing is sent yet.
 
         Args:
             link: to the back end.
-            content: what the user sends.
             failure: why the back end cannot be reached, if it cannot.
         """
         self._link = link
-        self._content = content
         self._failure = failure
+        self._begin(())
 
-    def send(self, messages: Sequence[Outgoing]) -> list[BundleNews | E2ECrossError]:
-        """Send to recipients, in their order; what is there twice, under one id, goes once.
+    def _begin(self, messages: Iterable[Outgoing]) -> None:
+        self._asked = KeysAsked()
+        self._begun: set[Address] = set()
+        self._news: dict[Address, BundleNews] = {}
+        self._outcomes = {message: _Outcome(message.address) for message in messages}
+        self._unsettled: dict[Waiting, tuple[Outgoing, E2ECrossError]] = {}
+        self._batch = Batch()
+        self._told = Told()
+
+    def send(self, messages: Sequence[Outgoing], content: Content) -> list[Sent | E2ECrossError]:
+        """Send content to recipients, in their order; what is there twice, under one id, goes once.
 
         Returns:
-            For each what its bundle has brought, if one was taken; then the back end has the
-            message, now or before. Or why it has not; see `Client.send`.
+            For each what has been sent, now or before; or why nothing was, see `Client.send`.
 
         Raises:
             NotRegistered: the back end does not know this device.
             StoreError: the store cannot be read or written.
         """
-        each_once = list(dict.fromkeys(messages))
-        results = dict(zip(each_once, self._send_each(each_once), strict=True))
-        return [results[message] for message in messages]
 
-    def _send_each(self, messages: Sequence[Outgoing]) -> list[BundleNews | E2ECrossError]:
-        epoch, posted, news = self._post(messages)
-        results: list[BundleNews | E2ECrossError] = []
-        items: list[_Item] = []
-        behind: dict[int, Posted] = {}
-        for place, outcome in enumerate(posted):
-            if isinstance(outcome, E2ECrossError):
-                results.append(outcome)
+        def post(part: Sequence[Outgoing]) -> _Posts:
+            context, leftovers = self._link.context, self._link.leftovers
+            return post_messages(context, leftovers, part, content, self._begun, self._asked)
+
+        each_once = list(dict.fromkeys(messages))
+        self._begin(each_once)
+        self._round(each_once, post)
+        self._follow_lists()
+        self._settle()
+        return [self._result(message) for message in messages]
+
+    def catch_up(self, told: Told) -> None:
+        """Send kept messages also to devices of newer lists that the back end has told of.
+
+        Raises:
+            NotRegistered: the back end does not know this device.
+            StoreError: the store cannot be read or written.
+        """
+        self._told = told
+        self._follow_lists()
+        self._settle()
+
+    def _round(self, messages: Sequence[Outgoing], post: _Post) -> None:
+        """Put messages into the outbox, and deposit them."""
+        epoch, results = self._post(messages, post)
+        groups: list[list[_Item]] = []
+        behind: list[tuple[Outgoing, Posted, Waiting]] = []
+        for message, posted in results.items():
+            if isinstance(posted, E2ECrossError):
+                self._outcomes[message].error = posted
                 continue
-            results.append(news.get(messages[place].address, NO_NEWS))
-            if outcome.waiting is not None:
-                if outcome.is_alone and outcome.waiting.envelope is not None:
-                    data = outcome.waiting.envelope.encode()
-                    items.append((place, outcome.waiting, data))
+            self._outcomes[message].note(posted)
+            group: list[_Item] = []
+            for copy in posted.copies:
+                envelope = copy.waiting.envelope
+                if copy.is_alone and envelope is not None:
+                    group.append(_Item(message, copy.waiting, envelope.encode()))
                 else:
-                    behind[place] = outcome
-        for place, error in self._deposit(items, epoch):
-            results[place] = error
-        for place, error in self._follow(messages, behind):
-            results[place] = error
-        return results
+                    behind.append((message, posted, copy.waiting))
+            if group:
+                groups.append(group)
+        self._deposit(groups, epoch)
+        self._follow(behind)
 
     def _post(
-        self, messages: Sequence[Outgoing]
-    ) -> tuple[int, Sequence[Posted | E2ECrossError], dict[Address, BundleNews]]:
-        """Put it into the outbox, starting sessions where there are none."""
-        outcomes: dict[int, Posted | E2ECrossError] = {}
-        news: dict[Address, BundleNews] = {}
-        left, epoch, begun = list(range(len(messages))), 0, set[Address]()
-        for _ in range(_ROUNDS):
-            part = [messages[place] for place in left]
-            epoch, found = post_messages(
-                self._link.context, self._link.leftovers, part, self._content, begun
-            )
-            outcomes.update(zip(left, found, strict=True))
-            damaged = self._repaired(
-                messages[place].address
-                for place in left
-                if isinstance(outcomes[place], RecordCorrupted)
-            )
-            without = [place for place in left if isinstance(outcomes[place], NoSession)]
-            started = self._start(dict.fromkeys(messages[place].address for place in without))
-            for place in without:
-                outcome = started[messages[place].address]
-                if isinstance(outcome, E2ECrossError):
-                    outcomes[place] = outcome
-                else:
-                    news[messages[place].address] = outcome
-            left = [
-                place
-                for place in left
-                if messages[place].address in damaged or isinstance(outcomes[place], NoSession)
-            ]
+        self, messages: Sequence[Outgoing], post: _Post
+    ) -> tuple[int, dict[Outgoing, Posted | E2ECrossError]]:
+        """Put messages into the outbox, fetching lists and starting sessions as they need it."""
+        results: dict[Outgoing, Posted | E2ECrossError] = {}
+        left, epoch = list(messages), 0
+        for _ in range(_MAX_PLANS):
+            epoch, posted = post(left)
+            needed: dict[Outgoing, KeysNeeded] = {}
+            damaged: list[Outgoing] = []
+            for message, result in zip(left, posted, strict=True):
+                if isinstance(result, KeysNeeded):
+                    needed[message] = result
+                    results[message] = BackendError(
+                        f"the devices of {message.address.user_id} keep changing: try again"
+                    )
+                    continue
+                results[message] = result
+                if isinstance(result, RecordCorrupted) and self._repair(message.address):
+                    damaged.append(message)
+            self._prepare(needed.values())
+            left = [*needed, *damaged]
             if not left:
                 break
-        return epoch, [outcomes[place] for place in range(len(messages))], news
+        return epoch, results
 
-    def _repaired(self, addresses: Iterable[Address]) -> set[Address]:
-        repaired, context = set[Address](), self._link.context
-        for address in addresses:
-            with suppress(RecordCorrupted):  # of what is not repaired
-                lane = Lane(LaneName.MESSAGES, address)
-                if repair_sessions(context, address) or repair(context, lane):
-                    repaired.add(address)
-        return repaired
+    def _repair(self, recipient: Address) -> bool:
+        """Mend what is damaged of the devices that a message goes to; tells whether there was any.
 
-    def _start(self, addresses: Iterable[Address]) -> dict[Address, BundleNews | E2ECrossError]:
-        listed = list(addresses)
+        What is not mended stays, and what it belongs to cannot be sent to.
+        """
+        context, is_repaired = self._link.context, False
+        for address in find_devices(context, recipient):
+            with suppress(RecordCorrupted):
+                is_repaired |= repair_sessions(context, address)
+                is_repaired |= repair(context, Lane(LaneName.MESSAGES, address))
+        return is_repaired
+
+    def _prepare(self, needed: Iterable[KeysNeeded]) -> None:
+        listed = list(needed)
         if self._failure is not None:
-            return dict.fromkeys(listed, self._failure)
-        started, self._failure = start_sessions(self._link, listed)
-        return dict(zip(listed, started, strict=True))
+            for each in listed:
+                self._asked.note_failure(each, self._failure)
+        elif listed:
+            news, self._failure = prepare(self._link, listed, self._asked)
+            self._news |= news
 
-    def _deposit(self, items: Sequence[_Item], epoch: int) -> list[tuple[int, E2ECrossError]]:
-        """Deposit what stands alone in its lane; returns places of what was not taken, and why."""
-        failed: dict[Waiting, E2ECrossError] = {}
-        batch = Batch()
-        wanted = {waiting.message_id for _, waiting, _ in items}
+    def _deposit(self, groups: Sequence[Sequence[_Item]], epoch: int) -> None:
+        """Deposit what stands alone in its lane, the copies of a message in one call."""
+        batch, failed = self._batch, dict[Waiting, Failure]()
+        wanted = {item.waiting.message_id for group in groups for item in group}
 
-        def call(part: Sequence[_Item]) -> Failure | None:
-            batch.items = [(waiting, data) for _, waiting, data in part]
+        def call(part: Sequence[Sequence[_Item]]) -> Failure | None:
+            batch.items = [(item.waiting, item.data) for group in part for item in group]
             return deposit(self._link, batch, epoch, wanted=wanted)
 
-        def fail(item: _Item, error: Failure) -> None:
-            failed[item[1]] = error
+        def fail(group: Sequence[_Item], error: Failure) -> None:
+            failed.update((item.waiting, error) for item in group)
 
         if self._failure is not None:
-            for item in items:
-                fail(item, self._failure)
-        elif items:
-            largest = max(len(data) for _, _, data in items)
-            most = min(max(MAX_BYTES // largest, 1), MAX_ENVELOPES)
-            self._failure = try_parts(items, most, call, fail)
-        for waiting in batch.taken:
+            for group in groups:
+                fail(group, self._failure)
+        elif groups:
+            size = max(sum(len(item.data) for item in group) for group in groups)
+            count = max(map(len, groups))
+            most = max(min(MAX_BYTES // size, MAX_ENVELOPES // count), 1)
+            self._failure = try_parts(groups, most, call, fail)
+        taken = set(batch.taken)
+        for waiting in taken:
             self._link.leftovers.note_sent(waiting)
-        for _, waiting, _ in items:
-            if waiting.lane in batch.blocked:
-                failed[waiting] = batch.blocked[waiting.lane]
-        failed |= batch.refused
-        if failed:
-            self._settle(batch, failed)
-        return [(place, failed[waiting]) for place, waiting, _ in items if waiting in failed]
+        for item in (item for group in groups for item in group):
+            waiting = item.waiting
+            error = failed.get(waiting) or batch.refused.get(waiting)
+            if error is None and waiting not in taken:
+                error = batch.blocked[waiting.lane]
+            if error is not None:
+                self._unsettled[waiting] = item.message, error
+            self._told.messages[item.message] = None
+        self._told.note(batch)
 
-    def _settle(self, batch: Batch, failed: dict[Waiting, E2ECrossError]) -> None:
-        """Note what was not taken, and leave out what another call has sent meanwhile."""
-        context, given_up = self._link.context, list[Result]()
-        found = find_posted(context, self._link.leftovers, list(failed))
-        for waiting, now in zip(list(failed), found, strict=True):
-            if isinstance(now, Waiting):
-                if waiting in batch.refused:
-                    is_told = waiting.is_in_flight  # else it was promised before
-                    given_up.append(Result(now, failed[waiting].code, is_told=is_told))
-            elif now:
-                del failed[waiting]
-            elif waiting not in batch.refused:
-                failed[waiting] = refused_for_another()
-        if given_up or batch.blocked:
-            settle(context, given_up, blocked=batch.codes)
-
-    def _follow(
-        self, messages: Sequence[Outgoing], behind: Mapping[int, Posted]
-    ) -> Iterable[tuple[int, E2ECrossError]]:
+    def _follow(self, behind: Sequence[tuple[Outgoing, Posted, Waiting]]) -> None:
         """Deposit what stands behind something else, with what stands there."""
-        failed: dict[int, E2ECrossError] = {}
 
-        def call(part: Sequence[int]) -> Failure | None:
-            (place,) = part
-            address, message_id, _ = messages[place]
+        def call(part: Sequence[tuple[Outgoing, Posted, Waiting]]) -> Failure | None:
+            ((message, posted, waiting),) = part
+            failed = self._outcomes[message].failed
             try:
-                send_waiting(self._link, address, message_id, is_new=behind[place].is_new)
+                send_waiting(
+                    self._link,
+                    posted.conversation,
+                    waiting,
+                    self._told,
+                    is_new=posted.is_new,
+                )
             except NotRegistered:
                 raise
             except (BackendError, RemoteError) as error:
                 if not isinstance(error, (*FINAL, MailboxFull)):
                     return error
-                failed[place] = error
+                failed[waiting.lane.recipient] = error
             except (UntrustedIdentity, RecordCorrupted) as error:
-                failed[place] = error
+                failed[waiting.lane.recipient] = error
             return None
 
+        def fail(item: tuple[Outgoing, Posted, Waiting], error: Failure) -> None:
+            message, _, waiting = item
+            self._outcomes[message].failed[waiting.lane.recipient] = error
+
         if self._failure is not None:
-            return [(place, self._failure) for place in behind]
-        self._failure = try_parts(list(behind), 1, call, failed.__setitem__)
-        return failed.items()
+            for item in behind:
+                fail(item, self._failure)
+        else:
+            self._failure = try_parts(behind, 1, call, fail)
+
+    def _follow_lists(self) -> None:
+        """Fetch newer lists that the back end tells of, and send to devices that are in them."""
+        link, own = self._link, self._link.context.address.user_id
+
+        def post(part: Sequence[Outgoing]) -> _Posts:
+            return post_missing(link.context, link.leftovers, part, self._begun, self._asked)
+
+        for _ in range(_MAX_CATCH_UPS):
+            if self._failure is not None or not self._told.is_something:
+                return
+            behind = find_behind(link.context, self._told.seqs, self._told.gone)
+            newer, _ = fetch_lists(link, behind) if behind else (set(), None)
+            touched = [
+                message
+                for message in self._told.messages
+                if message.address.user_id in newer or own in newer
+            ]
+            if not touched:
+                return
+            self._asked.users.update((own, *(message.address.user_id for message in touched)))
+            for message in touched:
+                self._outcomes.setdefault(message, _Outcome(message.address))
+            self._round(touched, post)
+
+    def _settle(self) -> None:
+        """Note what was not taken, and leave out what another call has sent meanwhile."""
+        context, batch, given_up = self._link.context, self._batch, list[Result]()
+        if not self._unsettled:
+            return
+        copies = [
+            (self._outcomes[message].conversation, waiting)
+            for waiting, (message, _) in self._unsettled.items()
+        ]
+        found = find_posted(context, self._link.leftovers, copies)
+        for (waiting, (message, error)), now in zip(self._unsettled.items(), found, strict=True):
+            is_refused = waiting in batch.refused
+            if now is True:
+                continue
+            if now is False and not is_refused:
+                error = refused_for_another()
+            elif isinstance(now, Waiting) and is_refused:
+                # What is not in flight was promised before.
+                given_up.append(Result(now, error.code, is_told=waiting.is_in_flight))
+            self._outcomes[message].failed[waiting.lane.recipient] = error
+        if given_up or batch.blocked:
+            settle(context, given_up, blocked=batch.codes)
+
+    def _result(self, message: Outgoing) -> Sent | E2ECrossError:
+        outcome = self._outcomes[message]
+        if outcome.error is not None:
+            return outcome.error
+        failed = self._asked.unreachable | outcome.failed
+        user = outcome.conversation.user_id
+        errors = [failed.get(each) for each in outcome.devices if each.user_id == user]
+        if errors and None not in errors:
+            # What stays in the outbox is sent later: then nothing is given up yet.
+            is_final = (*FINAL, MailboxFull)
+            return min(filter(None, errors), key=lambda error: isinstance(error, is_final))
+        return Sent(
+            message.message_id,
+            tuple(self._delivery(each, failed.get(each)) for each in outcome.devices),
+            outcome.list_expired,
+        )
+
+    def _delivery(self, address: Address, error: E2ECrossError | None) -> Delivery:
+        news = self._news.get(address, NO_NEWS)
+        problem = "" if error is None else error.code
+        return Delivery(address, news.identity_changed, news.version_downgraded, problem)
+
+
+def flush(link: Link) -> None:
+    """Deposit what waits in the outbox, and send it also to devices that are listed since.
+
+    Raises:
+        BackendError: the back end could not do it all; the first reason. The rest waits.
+        RecordCorrupted: likewise, because a record is damaged.
+    """
+    told = Told()
+    try:
+        flush_outbox(link, told)
+    finally:
+        FanOut(link).catch_up(told)

@@ -76,7 +76,6 @@ class Arrival:
         self._progress = progress
         self._fetched = self._taken = self._left = 0
         self._damaged: set[Address] = set()  # senders
-        self._is_drained = False
 
     def fetch(self) -> None:
         """Move waiting envelopes into the inbox; one that fails for now stays where it is.
@@ -100,15 +99,6 @@ class Arrival:
             if arrived:
                 self.link.backend.acknowledge(address, token, arrived)
                 self.link.leftovers.note_acknowledged(arrived)
-
-    def drain(self) -> None:
-        """Take in what still waits, at most 1,000 envelopes; once.
-
-        Before a device is taken out of an account, so that what it has sent is read.
-        """
-        if not self._is_drained:
-            self._is_drained = True
-            Arrival(self.link, _MAX_LIMIT, self._errors, None).fetch()
 
     def _is_over(self) -> bool:
         return (

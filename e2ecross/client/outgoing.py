@@ -10,14 +10,19 @@ Rules:
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.client.attempts import MAX_FAILURES, Failure
 from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, deposit
-from e2ecross.client.link import Link, ensure_session
+from e2ecross.client.link import Link
+from e2ecross.client.planning import ensure_session
 from e2ecross.device.bundles import repair_sessions
-from e2ecross.device.posting import (
+from e2ecross.device.posting import Outgoing
+from e2ecross.device.settling import Result, hold_for_decision, repair, settle, take_back
+from e2ecross.device.trusting import read_identity
+from e2ecross.device.waiting import (
     encrypt_waiting,
     find_posted,
     is_something_due,
@@ -26,8 +31,6 @@ from e2ecross.device.posting import (
     read_epoch_to_tell,
     read_held_key,
 )
-from e2ecross.device.settling import Result, hold_for_decision, repair, settle, take_back
-from e2ecross.device.trusting import read_identity
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -35,12 +38,13 @@ from e2ecross.errors import (
     MailboxFull,
     NotRegistered,
     RecordCorrupted,
+    UnknownRecipient,
     UntrustedIdentity,
 )
 from e2ecross.state.outbox import Lane, LaneName, TurnKind, Waiting
 from e2ecross.wire.envelope import Envelope
 
-__all__ = ["flush_outbox", "refused_for_another", "send_waiting"]
+__all__ = ["Told", "flush_outbox", "refused_for_another", "send_waiting"]
 
 _FIRST_BATCH: Final = 16
 """While nothing is known of the way, little is read for it; then twice as much each time."""
@@ -50,13 +54,47 @@ _ATTEMPTS: Final = 2
 """A damaged session goes, then a new one takes its place."""
 
 
-def send_waiting(link: Link, address: Address, message_id: bytes, *, is_new: bool) -> None:
-    """Deposit what waits for a recipient, up to a message (16 bytes of id) of ours.
+@dataclass(slots=True)
+class Told:
+    """What the back end has told with its answers to deposits.
+
+    Attributes:
+        messages: that were deposited.
+        seqs: the newest lists of devices, by account.
+        gone: accounts with devices that it does not know.
+    """
+
+    messages: dict[Outgoing, None] = field(default_factory=dict)
+    seqs: dict[UserId, int] = field(default_factory=dict)
+    gone: set[UserId] = field(default_factory=set)
+
+    @property
+    def is_something(self) -> bool:
+        """Whether anything was told."""
+        return bool(self.seqs or self.gone)
+
+    def note(self, batch: Batch) -> None:
+        """Note what was told of a batch."""
+        self.seqs.update(batch.seqs)
+        for waiting, error in batch.refused.items():
+            if isinstance(error, UnknownRecipient):
+                self.gone.add(waiting.lane.recipient.user_id)
+        for waiting in batch.taken:
+            if waiting.lane.name is LaneName.MESSAGES:
+                message = Outgoing(waiting.lane.recipient, waiting.message_id, is_new=False)
+                self.messages[message] = None
+
+
+def send_waiting(
+    link: Link, conversation: Address, copy: Waiting, told: Told, *, is_new: bool
+) -> None:
+    """Deposit what waits for a device, up to a copy of a message of ours.
 
     Args:
         link: to the back end.
-        address: the recipient.
-        message_id: of the message.
+        conversation: with whom; see `Posted`.
+        copy: of the message.
+        told: gets what the back end tells.
         is_new: whether nothing was promised before: then an exception is all that is told of it.
             Else a notice says it, too: an exception may be lost on its way to the caller.
 
@@ -67,14 +105,15 @@ def send_waiting(link: Link, address: Address, message_id: bytes, *, is_new: boo
         UntrustedIdentity: what stands before it waits for the user, and so does it.
         BackendError: the back end cannot be reached; everything stays.
     """
-    lane, context = Lane(LaneName.MESSAGES, address), link.context
+    lane, context, message_id = copy.lane, link.context, copy.message_id
     most, renewed = _FIRST_BATCH, set[Address]()
     while True:
         batch = _collect(link, [lane], most, renewed)
         failure = deposit(link, batch, read_epoch_to_tell(context), wanted=[message_id])
         # A call that fails as a whole says nothing of the lane: the next flush begins with it.
+        told.note(batch)
         _settle(link, batch, told=message_id if is_new else b"")
-        (found,) = find_posted(context, link.leftovers, [Waiting(lane, 0, message_id, None)])
+        (found,) = find_posted(context, link.leftovers, [(conversation, copy)])
         if found is True:
             return
         if found is False:
@@ -84,7 +123,7 @@ def send_waiting(link: Link, address: Address, message_id: bytes, *, is_new: boo
             raise refused_for_another()
         error = failure or batch.blocked.get(lane) or _held(link, lane)
         if isinstance(error, MailboxFull):
-            take_back(context, address, message_id, is_told=is_new)
+            take_back(context, lane.recipient, message_id, is_told=is_new)
         if error is not None:
             raise error
         most = min(2 * most, MAX_ENVELOPES)
@@ -101,8 +140,8 @@ def _held(link: Link, lane: Lane) -> UntrustedIdentity | None:
     return UntrustedIdentity(lane.recipient, key) if key else None
 
 
-def flush_outbox(link: Link) -> None:
-    """Deposit what waits in the outbox.
+def flush_outbox(link: Link, told: Told) -> None:
+    """Deposit what waits in the outbox; `told` gets what the back end tells.
 
     Raises:
         BackendError: the back end could not do it all; the first reason. The rest waits.
@@ -110,7 +149,7 @@ def flush_outbox(link: Link) -> None:
     """
     if not is_something_due(link.context, link.leftovers):
         return
-    flush = _Flush(link)
+    flush = _Flush(link, told)
     for kind in (TurnKind.READY, TurnKind.LATER):
         for name in LaneName:  # what users sent goes first
             flush.send_all(name, kind)
@@ -126,10 +165,11 @@ class _Flush:
         error: why it was given up to reach anybody.
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, told: Told) -> None:
         """Of this device; nothing is sent yet."""
         self.error: E2ECrossError | None = None
         self._link = link
+        self._told = told
         self._renewed: set[Address] = set()
         self._in_vain: dict[Lane, E2ECrossError] = {}
         self._damaged: RecordCorrupted | None = None
@@ -152,6 +192,7 @@ class _Flush:
             failure = deposit(self._link, batch, read_epoch_to_tell(self._link.context))
             if failure is not None:
                 failures, size = failures + 1, 1
+            self._told.note(batch)
             if failure is None or len(part) == 1:
                 _settle(self._link, batch, failure)
                 self._in_vain |= batch.blocked

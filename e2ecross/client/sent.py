@@ -5,16 +5,15 @@ from dataclasses import dataclass
 
 from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_type
-from e2ecross.device.bundles import BundleNews
 from e2ecross.device.posting import Outgoing
-from e2ecross.device.sending import checked_message_id, require_other_device
-from e2ecross.errors import E2ECrossError, InvalidArgument
+from e2ecross.device.sending import checked_message_id
+from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import Context
 
-__all__ = ["Delivery", "Recipient", "Sent", "outgoing", "sent_or_error"]
+__all__ = ["Delivery", "Recipient", "Sent", "outgoing"]
 
 Recipient = Address | UserId | str
-"""A user, or its text, such as "instagram:budi"; or the address of a device."""
+"""A user, or its text, such as "instagram:budi"; or an address, which stands for its account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +21,22 @@ class Delivery:
     """One copy of a sent message.
 
     Attributes:
-        address: the device it is for.
+        address: the device it is for: of the recipient, or another one of the own account.
         identity_changed: that device has another identity key than before, and
             `Policy.accept_changed_identity` has accepted it.
         version_downgraded: the session that was started for it has no post-quantum keys although
             that device has offered them before, and `Policy.accept_version_downgrade` has
             accepted that.
+        problem: empty, or the code of the error for which this device has no copy (the others do):
+            `unlisted_device` (the back end has handed out another key for it), `unknown_recipient`
+            (it has published no keys), `mailbox_full`, `backend_refused`. With `backend_error` it
+            gets its copy later.
     """
 
     address: Address
     identity_changed: bool = False
     version_downgraded: bool = False
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +45,25 @@ class Sent:
 
     Attributes:
         message_id: 16 bytes.
-        deliveries: the copies, one for each device.
+        deliveries: the copies, one for each device of the recipient and each other device of the
+            own account.
+        list_expired: the list of the recipient's devices is older than
+            `Policy.device_list_max_age_ms`: only device 1 was sent to.
     """
 
     message_id: bytes
     deliveries: tuple[Delivery, ...]
+    list_expired: bool = False
 
 
 def outgoing(context: Context, recipient: Recipient, message_id: bytes | None) -> Outgoing:
     """Return a message for a recipient, under an id (16 bytes) or a new one.
 
     Raises:
-        InvalidArgument: the recipient is none, or this device; or the id is none.
+        InvalidArgument: the recipient is none, or the id is none.
     """
     address = _recipient_address(recipient)
-    require_other_device(context, address, "recipient")
     return Outgoing(address, checked_message_id(context, message_id), message_id is None)
-
-
-def sent_or_error(message: Outgoing, outcome: BundleNews | E2ECrossError) -> Sent | E2ECrossError:
-    """Return what the caller gets for a message: what its bundle has brought, or its error."""
-    if isinstance(outcome, E2ECrossError):
-        return outcome
-    delivery = Delivery(message.address, outcome.identity_changed, outcome.version_downgraded)
-    return Sent(message.message_id, (delivery,))
 
 
 def _recipient_address(recipient: Recipient) -> Address:

@@ -12,10 +12,11 @@ Rules:
   What is asked for and will not be sent is told the app.
 """
 
-from e2ecross.device.posting import may_be_sent_again
 from e2ecross.device.receiving import DecodedMessage, Received
 from e2ecross.device.settling import hold, report
+from e2ecross.device.waiting import may_be_sent_again
 from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
+from e2ecross.state.accounts import primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend, read_lane
@@ -104,7 +105,7 @@ def answer_request(
     kept = find_kept(tx, context.policy, requester, request.message_id, now_ms)
     if kept is None:  # or it is none of what users sent: requests are not asked for
         message_id = original_id(tx, context.policy, requester, request.message_id, now_ms)
-        if is_known_id(tx, requester, message_id, now_ms):
+        if is_known_id(tx, primary_of(tx, requester), message_id, now_ms):
             report(context, tx, requester, message_id, request.reason, has_left=True)
     elif (
         (pending is None and not may_be_sent_again(tx, kept))

@@ -1,29 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The outbox of a `Client`: what is put there, and what leaves it next.
+"""What is posted: copies of a message, put into the outbox of a `Client`.
 
 Rules:
 - Encrypt and keep in one commit; the envelope leaves after it, and is forgotten when the back end
   has it.
-- A message that is sent again goes under another message id and holds the first one inside: the
-  back end cannot tell it from a new one.
-- A lane that was tried in vain is tried with its first message alone, and then with the rest.
+- A message goes to every device that its recipient's account lists, and to the other devices of the
+  own account: a copy each, under one message id, in one commit that reads the lists. So nothing is
+  encrypted to a device whose removal this store has accepted.
+- A device that cannot be reached stops no other. What is missing of sessions and lists is asked of
+  the back end by the caller, who then tries again.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.crypto.secret import without_frames
+from e2ecross.device.device_lists import targets_of
+from e2ecross.device.hints import carried_list, own_hints
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.sending import checked_message_id, encrypt_content
-from e2ecross.device.settling import file_in_flight, give_up
+from e2ecross.device.sending import Saying, copy_length, encrypt_content, require_other_device
+from e2ecross.device.settling import file_in_flight
 from e2ecross.errors import (
+    BackendError,
+    E2ECrossError,
+    HostingChanged,
     LocalError,
+    NoSession,
     RecordCorrupted,
-    StoreError,
+    RemoteError,
     StoreTooNew,
     UntrustedIdentity,
+)
+from e2ecross.state.accounts import (
+    NOTHING_KNOWN,
+    find_account,
+    find_list,
+    primary_of,
+    put_account,
+    was_checked,
 )
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
@@ -31,74 +48,46 @@ from e2ecross.state.in_flight import put_in_flight
 from e2ecross.state.outbox import (
     Lane,
     LaneName,
-    TurnKind,
     Waiting,
     find_message,
-    find_row,
     find_waiting,
-    list_lane,
     put_envelope,
     read_lane,
-    replace_waiting,
-    walk_turns_of,
 )
-from e2ecross.state.outbox_repair import list_lanes, read_rows
 from e2ecross.state.sent import (
-    KeptMessage,
-    find_kept,
+    find_content,
+    is_kept_for,
     is_known_id,
-    keep_other_id,
-    keep_sent,
+    keep_copies,
+    keep_id,
     was_sent,
 )
-from e2ecross.state.trust import RemoteIdentity, find_identity, note_asked
+from e2ecross.state.session_store import has_session
+from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Content, Resent
+from e2ecross.wire.content import Content
+from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 
 __all__ = [
-    "EXPIRED",
+    "Copy",
+    "KeysAsked",
+    "KeysNeeded",
     "Outgoing",
-    "Pending",
     "Posted",
-    "Turns",
-    "encrypt_waiting",
-    "find_posted",
-    "is_something_due",
-    "list_pending",
-    "may_be_sent_again",
-    "next_lanes",
-    "next_of_lane",
+    "find_behind",
+    "find_devices",
+    "find_without_session",
     "post_messages",
-    "read_epoch_to_tell",
-    "read_held_key",
+    "post_missing",
 ]
-
-EXPIRED: Final = "expired"
-"""In the place of an error's code: the content is not kept any more."""
-_NOT_TRIED: Final = "backend_error"
-
-
-class Pending(NamedTuple):
-    """A message that still waits to be sent.
-
-    Attributes:
-        message_id: 16 bytes.
-        recipient: the device that it is for.
-        code: of what it waits for: that of an error, such as `backend_error`, `mailbox_full` or
-            `untrusted_identity`; `record_corrupted` where its place in the outbox is damaged.
-    """
-
-    message_id: bytes
-    recipient: Address
-    code: str
 
 
 class Outgoing(NamedTuple):
-    """A message for a device, to be put into the outbox.
+    """A message for a user, to be put into the outbox.
 
     Attributes:
-        address: the recipient.
+        address: the recipient: any device, which stands for its account.
         message_id: 16 bytes.
         is_new: whether the id was just drawn, so that nobody has heard of it.
     """
@@ -108,18 +97,71 @@ class Outgoing(NamedTuple):
     is_new: bool
 
 
-class Posted(NamedTuple):
-    """A message that is in the outbox.
+class Copy(NamedTuple):
+    """A copy of a message that is in the outbox.
 
     Attributes:
-        waiting: where, and its envelope; None: it was sent before.
+        waiting: where, and its envelope.
         is_alone: nothing else stands in its lane.
-        is_new: it was put there now, and not promised before.
     """
 
-    waiting: Waiting | None
+    waiting: Waiting
     is_alone: bool
+
+
+class Posted(NamedTuple):
+    """A message that is in the outbox, or has been there.
+
+    Attributes:
+        conversation: with whom: device 1, which stands for its account; or the device that was
+            named.
+        devices: all that it is for, those of the own account last.
+        copies: which of them the back end may not have.
+        is_new: they were put there now, and not promised before.
+        list_expired: the list of the recipient's devices is too old: only device 1 is sent to.
+    """
+
+    conversation: Address
+    devices: tuple[Address, ...]
+    copies: tuple[Copy, ...]
     is_new: bool
+    list_expired: bool = False
+
+
+class KeysNeeded(NamedTuple):
+    """What has to be asked of the back end before a message can be encrypted.
+
+    Attributes:
+        wanted: by account, the devices without a session; None: whichever it has. With each comes
+            the list of the account's devices.
+    """
+
+    wanted: Mapping[UserId, frozenset[int] | None]
+
+
+@dataclass(slots=True)
+class KeysAsked:
+    """What the back end was asked in one call of an app, so that it is not asked again.
+
+    Attributes:
+        users: accounts whose lists it was asked for.
+        refused: accounts that nothing is sent to, and why.
+        unreachable: devices with whom no session could be started, and why.
+    """
+
+    users: set[UserId] = field(default_factory=set)
+    refused: dict[UserId, E2ECrossError] = field(default_factory=dict)
+    unreachable: dict[Address, E2ECrossError] = field(default_factory=dict)
+
+    def note_failure(self, needed: KeysNeeded, error: E2ECrossError) -> None:
+        """Note that the back end cannot be asked."""
+        self.users.update(needed.wanted)
+        for user, devices in needed.wanted.items():
+            for number in (PRIMARY,) if devices is None else devices:
+                self.unreachable[Address(user.app, user.user, number)] = error
+
+
+Result = Posted | KeysNeeded | E2ECrossError
 
 
 def post_messages(
@@ -128,7 +170,8 @@ def post_messages(
     messages: Sequence[Outgoing],
     content: Content,
     begun: set[Address],
-) -> tuple[int, list[Posted | LocalError | StoreError]]:
+    asked: KeysAsked,
+) -> tuple[int, list[Result]]:
     """Encrypt content for recipients and put it into the outbox, unless it is or has been there.
 
     One transaction; what fails with one recipient touches no other.
@@ -138,259 +181,297 @@ def post_messages(
         leftovers: are forgotten in the same commit.
         messages: whom it is for.
         content: what the user sends.
-        begun: recipients for whom the caller has put something there before; updated.
+        begun: devices for which the caller has put something there before; updated.
+        asked: what was asked of the back end for it.
 
     Returns:
-        The epoch to tell the back end; and for each message where it is, or:
-        NoSession: there is none with the address.
-        UntrustedIdentity: the user has to decide about its identity key first.
+        The epoch to tell the back end; and for each message where it is, or what it needs, or:
+        UntrustedIdentity: the user has to decide about an identity key first.
+        HostingChanged: the user has to hear of who holds keys of the account.
         InvalidArgument: the message id was used for other content.
-        SessionExhausted: the session has no message numbers left.
+        SessionExhausted: a session has no message numbers left.
         RecordCorrupted: a record of the recipient is damaged.
+        E2ECrossError: no device of the recipient can be reached; why device 1 cannot.
     """
-    results: list[Posted | LocalError | StoreError] = []
+
+    def post(posting: _Posting, message: Outgoing) -> Posted:
+        return posting.post(message, content)
+
+    return _post_each(context, leftovers, messages, begun, asked, post)
+
+
+def post_missing(
+    context: Context,
+    leftovers: Leftovers,
+    messages: Sequence[Outgoing],
+    begun: set[Address],
+    asked: KeysAsked,
+) -> tuple[int, list[Result]]:
+    """Encrypt kept messages for devices that are listed since, and put that into the outbox.
+
+    The same message id, and to no device twice. See `post_messages`.
+    """
+    return _post_each(context, leftovers, messages, begun, asked, _Posting.post_missing)
+
+
+def find_without_session(
+    context: Context, users: Iterable[UserId]
+) -> dict[UserId, list[Address] | None]:
+    """Return for each account which devices a message would go to without a session with them.
+
+    None: it has no list of its devices.
+    """
+    found: dict[UserId, list[Address] | None] = {}
+    with context.store.transaction() as tx:
+        for user in users:
+            targets = targets_of(context, tx, user, context.clock())
+            found[user] = None
+            if targets is not None:
+                found[user] = [each for each in targets.devices if not has_session(tx, each)]
+    return found
+
+
+def find_devices(context: Context, address: Address) -> list[Address]:
+    """Return all devices that a message for an account goes to, as far as they are known."""
+    with context.store.transaction() as tx:
+        devices = [address]
+        for user in (address.user_id, context.address.user_id):
+            with suppress(RecordCorrupted):
+                targets = targets_of(context, tx, user, context.clock())
+                devices += [] if targets is None else targets.devices
+        return list(dict.fromkeys(devices))
+
+
+def find_behind(
+    context: Context, seqs: Mapping[UserId, int], gone: Collection[UserId]
+) -> list[UserId]:
+    """Return the accounts of whose lists the back end says that there are newer ones.
+
+    Not those that it was asked for within ten minutes, and had nothing newer of.
+
+    Args:
+        context: of the device.
+        seqs: the newest by what the back end says.
+        gone: accounts with devices that it does not know.
+    """
+    behind: list[UserId] = []
+    with context.store.transaction() as tx:
+        for user in dict.fromkeys((*seqs, *gone)):
+            record = find_account(tx, user) or NOTHING_KNOWN
+            seq = 0 if record.held is None else record.held.list.seq
+            is_behind = seqs.get(user, 0) > seq or (user in gone and seq > 0)
+            if is_behind and not was_checked(record, context.clock()):
+                behind.append(user)
+    return behind
+
+
+def _post_each(
+    context: Context,
+    leftovers: Leftovers,
+    messages: Sequence[Outgoing],
+    begun: set[Address],
+    asked: KeysAsked,
+    post: "Callable[[_Posting, Outgoing], Posted]",
+) -> tuple[int, list[Result]]:
+    results: list[Result] = []
     with leftovers.going() as forget, WitnessedTransaction(context) as tx:
         forget(tx)
         if not begun:  # else what is in flight is the caller's, and about to leave
             file_in_flight(context, tx)
-        now_ms = context.clock()
+        posting = _Posting(context, tx, begun, asked, context.clock())
         for message in messages:
             try:
                 with tx.savepoint():
-                    result = _post(context, tx, message, content, begun, now_ms)
-            except (LocalError, RecordCorrupted, StoreTooNew) as error:
+                    result = post(posting, message)
+            except _Unready as unready:
+                results.append(unready.needed)
+                continue
+            except (LocalError, RemoteError, BackendError, RecordCorrupted, StoreTooNew) as error:
                 results.append(without_frames(error))
                 continue
-            begun.add(message.address)
+            begun.update(copy.waiting.lane.recipient for copy in result.copies)
             results.append(result)
         return read_epoch(tx), results
 
 
-def _post(
-    context: Context,
-    tx: Transaction,
-    message: Outgoing,
-    content: Content,
-    begun: Collection[Address],
-    now_ms: int,
-) -> Posted:
-    address, message_id, is_new = message
-    lane = Lane(LaneName.MESSAGES, address)
-    record = read_lane(tx, lane)
-    if not is_new and was_sent(tx, address, message_id, content, now_ms):
-        number = find_message(tx, address, message_id)
-        if number is None or record is None:
-            return Posted(None, is_alone=False, is_new=False)
-        found = find_waiting(tx, Waiting(lane, number, message_id, None))
-        is_alone = (record.first, record.next) == (number, number + 1) and not record.code
-        waiting = found or Waiting(lane, number, message_id, None)
-        return Posted(waiting, is_alone=is_alone, is_new=False)
-    if record is not None and record.untrusted_key:
-        raise UntrustedIdentity(address, record.untrusted_key)
-    envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
-    keep_sent(tx, context.policy, address, message_id, content, now_ms)
-    if record is None and address not in begun:
-        return Posted(put_in_flight(tx, envelope), is_alone=True, is_new=True)
-    number = put_envelope(tx, envelope)
-    return Posted(Waiting(lane, number, message_id, envelope), is_alone=False, is_new=True)
+class _Unready(Exception):
+    """Undoes what was encrypted of a message for which keys are needed."""
+
+    def __init__(self, needed: KeysNeeded) -> None:
+        super().__init__()
+        self.needed = needed
 
 
-def find_posted(
-    context: Context, leftovers: Leftovers, messages: Sequence[Waiting]
-) -> list[Waiting | bool]:
-    """Tell what has become of messages that were posted, and are not known to have been taken.
+class _Posting:
+    """One transaction that puts messages into the outbox."""
 
-    Returns:
-        For each where it waits, in its lane by now. Or True: the back end has it. Or False:
-        somebody else has found that it is refused, and has left a notice.
-    """
-    now_ms, found = context.clock(), list[Waiting | bool]()
-    with leftovers.going() as forget, context.store.transaction() as tx:
-        forget(tx)
-        file_in_flight(context, tx)
-        for waiting in messages:
-            message = waiting.lane.recipient, waiting.message_id
-            number = find_message(tx, *message)
-            if number is None:
-                found.append(is_known_id(tx, *message, now_ms))
-            else:
-                found.append(Waiting(waiting.lane, number, waiting.message_id, waiting.envelope))
-    return found
+    __slots__ = ("_asked", "_begun", "_context", "_now_ms", "_own", "_tx")
 
+    def __init__(
+        self,
+        context: Context,
+        tx: Transaction,
+        begun: Collection[Address],
+        asked: KeysAsked,
+        now_ms: int,
+    ) -> None:
+        """Of a device; nothing is put there yet."""
+        self._context = context
+        self._tx = tx
+        self._begun = begun
+        self._asked = asked
+        self._now_ms = now_ms
+        self._own = context.address.user_id
 
-def is_something_due(context: Context, leftovers: Leftovers) -> bool:
-    """Tell whether anything waits for the back end; leftovers are forgotten and do not."""
-    with leftovers.going() as forget, context.store.transaction() as tx:
-        forget(tx)
-        file_in_flight(context, tx)
-        return any(
-            True
-            for name in LaneName
-            for kind in (TurnKind.READY, TurnKind.LATER)
-            for _ in walk_turns_of(tx, name, kind)
+    def post(self, message: Outgoing, content: Content) -> Posted:
+        tx, message_id, now_ms = self._tx, message.message_id, self._now_ms
+        conversation = primary_of(tx, message.address)
+        if not message.is_new and was_sent(tx, conversation, message_id, content, now_ms):
+            return self._find(conversation, message_id)
+        record = find_account(tx, conversation.user_id) or NOTHING_KNOWN
+        if record.hosting_unseen:
+            raise HostingChanged(conversation.user_id)
+        require_accepted_account(tx, conversation)
+        if conversation.user_id in self._asked.refused:
+            raise self._asked.refused[conversation.user_id]
+        posted = self._encrypt(conversation, message_id, content, now_ms, is_missing=False)
+        keep_id(tx, conversation, message_id, content, now_ms)
+        if not record.written:
+            put_account(tx, conversation.user_id, replace(record, written=True))
+        return posted
+
+    def post_missing(self, message: Outgoing) -> Posted:
+        tx, policy, now_ms = self._tx, self._context.policy, self._now_ms
+        conversation = primary_of(tx, message.address)
+        kept = find_content(tx, policy, conversation.user_id, message.message_id, now_ms)
+        if kept is None or not is_known_id(tx, conversation, message.message_id, now_ms):
+            return Posted(conversation, (), (), is_new=False)
+        require_accepted_account(tx, conversation)
+        sent_at_ms, content = kept
+        return self._encrypt(conversation, message.message_id, content, sent_at_ms, is_missing=True)
+
+    def _devices(self, conversation: Address) -> tuple[list[Address], list[Address], bool]:
+        """Return devices of the recipient, others of the own account, and if the list is old."""
+        context, tx, now_ms = self._context, self._tx, self._now_ms
+        own = targets_of(context, tx, self._own, now_ms)
+        others = [] if own is None else list(own.devices)
+        if conversation.user_id == self._own and own is not None:
+            return others, [], own.is_expired
+        found = targets_of(context, tx, conversation.user_id, now_ms)
+        if found is None:
+            require_other_device(context, conversation, "recipient")
+            return [conversation], others, False
+        return list(found.devices), others, found.is_expired
+
+    def _find(self, conversation: Address, message_id: bytes) -> Posted:
+        """Return what the back end may not have of a message that was put there before."""
+        tx = self._tx
+        recipients, own, expired = self._devices(conversation)
+        copies: list[Copy] = []
+        for address in (*recipients, *own):
+            lane = Lane(LaneName.MESSAGES, address)
+            record, number = read_lane(tx, lane), find_message(tx, address, message_id)
+            if number is not None and record is not None:
+                waiting = Waiting(lane, number, message_id, None)
+                is_alone = (record.first, record.next) == (number, number + 1) and not record.code
+                copies.append(Copy(find_waiting(tx, waiting) or waiting, is_alone))
+        devices = (*recipients, *own)
+        return Posted(conversation, devices, tuple(copies), is_new=False, list_expired=expired)
+
+    def _encrypt(
+        self,
+        conversation: Address,
+        message_id: bytes,
+        content: Content,
+        sent_at_ms: int,
+        *,
+        is_missing: bool,
+    ) -> Posted:
+        """Encrypt the copies of a message; those that were not made, if some were before."""
+        context, tx, now_ms, account = self._context, self._tx, self._now_ms, conversation.user_id
+        recipients, own, expired = self._devices(conversation)
+        devices = [*recipients, *own]
+        if is_missing:
+            devices = [
+                each
+                for each in devices
+                if not is_kept_for(tx, context.policy, [each], message_id, now_ms)
+            ]
+        wanted: dict[UserId, set[int]] = {}
+        for user in {account, self._own}:
+            if self._needs_list(user):
+                wanted[user] = set()
+        reachable = [each for each in devices if each not in self._asked.unreachable]
+        saying = self._saying(account)
+        least = 0
+        if len(reachable) > 1:
+            least = max(
+                copy_length(context, each, content, message_id, sent_at_ms, saying[each.user_id])
+                for each in reachable
+            )
+        copies: list[Copy] = []
+        for address in reachable:
+            said = saying[address.user_id]
+            try:
+                envelope = encrypt_content(
+                    context, tx, address, content, message_id, sent_at_ms, said, least
+                )
+            except NoSession:
+                wanted.setdefault(address.user_id, set()).add(address.device)
+                continue
+            copies.append(self._put(envelope))
+        if wanted:
+            raise _Unready(self._needed(conversation, wanted))
+        if not is_missing and recipients and not any(each in reachable for each in recipients):
+            raise self._asked.unreachable[recipients[0]]
+        made = [copy.waiting.lane.recipient for copy in copies]
+        if made:
+            keep_copies(tx, context.policy, account, message_id, content, made, sent_at_ms, now_ms)
+        return Posted(
+            conversation,
+            tuple(devices),
+            tuple(copies),
+            is_new=not is_missing,
+            list_expired=expired,
         )
 
+    def _put(self, envelope: Envelope) -> Copy:
+        address = envelope.recipient
+        lane = Lane(LaneName.MESSAGES, address)
+        record = read_lane(self._tx, lane)
+        if record is not None and record.untrusted_key:
+            raise UntrustedIdentity(address, record.untrusted_key)
+        if record is None and address not in self._begun:
+            return Copy(put_in_flight(self._tx, envelope), is_alone=True)
+        number = put_envelope(self._tx, envelope)
+        return Copy(Waiting(lane, number, envelope.message_id, envelope), is_alone=False)
 
-class Turns(NamedTuple):
-    """Lanes that are tried one after another.
+    def _saying(self, account: UserId) -> dict[UserId, Saying]:
+        """Return what is said in copies for devices of the recipient and of the own account."""
+        context, tx = self._context, self._tx
+        said = Saying(own_hints(context, tx, account), None, carried_list(context, tx))
+        return {account: said, self._own: said._replace(peer=account)}
 
-    Attributes:
-        lanes: which.
-        last: the turn of the last that was looked at.
-        damaged: what was raised for a turn that names no lane, if there was one.
-    """
+    def _needs_list(self, user: UserId) -> bool:
+        if user in self._asked.users:
+            return False
+        record = find_account(self._tx, user)
+        is_wanted = record is None or record.held is None or record.check_wanted
+        if user == self._own:  # made with the registration; or it comes with the next call
+            is_wanted = record is not None and record.check_wanted
+        return is_wanted and not was_checked(record, self._now_ms)
 
-    lanes: list[Lane]
-    last: int
-    damaged: RecordCorrupted | None = None
-
-
-def next_lanes(context: Context, name: LaneName, kind: TurnKind, after: int, limit: int) -> Turns:
-    """Return lanes in which something waits for the back end.
-
-    Args:
-        context: of the device.
-        name: what they hold.
-        kind: what they wait for.
-        after: the turn behind which to look.
-        limit: how many lanes at most.
-    """
-    lanes: list[Lane] = []
-    damaged = None
-    with context.store.transaction() as tx:
-        for turn, lane in walk_turns_of(tx, name, kind, after):
-            after = turn
-            if isinstance(lane, RecordCorrupted):
-                damaged = damaged or lane
-                continue
-            lanes.append(lane)
-            if len(lanes) == limit:
-                break
-    return Turns(lanes, after, damaged)
-
-
-def next_of_lane(context: Context, lane: Lane, limit: int) -> list[Waiting]:
-    """Return what is to be sent next in a lane; nothing when it waits for the user.
-
-    In a lane that was tried in vain that is the first alone: what is behind it must not be taken
-    where that is refused.
-    """
-    with WitnessedTransaction(context) as tx:  # nothing leaves before the witness knows
-        record = read_lane(tx, lane)
-        if record is None or record.untrusted_key:
-            return []
-        return list_lane(tx, lane, 1 if record.code else limit)
-
-
-def read_held_key(context: Context, lane: Lane) -> bytes:
-    """Return the identity key (33 bytes) that a lane waits for, until the user has decided."""
-    with context.store.transaction() as tx:
-        record = read_lane(tx, lane)
-        return b"" if record is None else record.untrusted_key
-
-
-def read_epoch_to_tell(context: Context) -> int:
-    """Return the epoch to tell the back end with what is deposited."""
-    with WitnessedTransaction(context) as tx:
-        return read_epoch(tx)
-
-
-def encrypt_waiting(
-    context: Context, waiting: Waiting, before: RemoteIdentity | None
-) -> Envelope | None:
-    """Encrypt what waits for it, or give it up.
-
-    Args:
-        context: of the device.
-        waiting: what.
-        before: what was known of the recipient before a session was started for this.
-
-    Returns:
-        The envelope; None when there is nothing to be sent any more.
-
-    Raises:
-        UntrustedIdentity: the user has to decide about the recipient's identity key first.
-        LocalError: there is no session to send with.
-    """
-    address = waiting.lane.recipient
-    with WitnessedTransaction(context) as tx:
-        now_ms = context.clock()
-        current = find_waiting(tx, waiting)
-        if current is None or current.envelope is not None:  # another thread was faster
-            return None if current is None else current.envelope
-        if waiting.control is not None:
-            envelope = encrypt_content(
-                context, tx, address, waiting.control, waiting.message_id, now_ms
+    def _needed(
+        self, conversation: Address, wanted: Mapping[UserId, Collection[int]]
+    ) -> KeysNeeded:
+        """At first contact the devices are not known: all keys come with the list."""
+        needed: dict[UserId, frozenset[int] | None] = {}
+        for user, devices in wanted.items():
+            is_open = (
+                user == conversation.user_id
+                and conversation.device == PRIMARY
+                and find_list(self._tx, user) is None
+                and bool(devices)
             )
-            # When a session was started for it: one a day, also where nobody can read that one.
-            if before is None or (before.asked_at_ms and waiting.fresh_session):
-                note_asked(tx, address, now_ms)
-        else:
-            kept = find_kept(tx, context.policy, address, waiting.message_id, now_ms)
-            if kept is None:
-                give_up(context, tx, waiting, EXPIRED)
-                return None
-            identity = find_identity(tx, address)
-            if identity is not None and identity.pending_key is not None:
-                raise UntrustedIdentity(address, identity.pending_key)  # waits for the user
-            if not may_be_sent_again(tx, kept):
-                give_up(context, tx, waiting, UntrustedIdentity.code)
-                return None
-            message_id = checked_message_id(context, None)
-            content = Resent(kept.message_id, kept.sent_at_ms, kept.content)
-            envelope = encrypt_content(context, tx, address, content, message_id, now_ms)
-            keep_other_id(tx, context.policy, kept, message_id, now_ms)
-        replace_waiting(tx, waiting, envelope)
-        return envelope
-
-
-def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
-    """Tell whether the recipient is still who the message was for, or trusted by the user.
-
-    Else a back end that brings up a key of its own could ask for what was sent to another.
-    """
-    identity = find_identity(tx, kept.recipient)
-    if identity is None or identity.pending_key is not None:
-        return False
-    return identity.identity_key == kept.identity_key or not identity.by_policy
-
-
-def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
-    """Return all messages that wait to be sent; see `Client.pending`."""
-    found: list[Pending] = []
-    with leftovers.going() as forget, context.store.transaction() as tx:
-        forget(tx)
-        file_in_flight(context, tx)
-        for lane in list_lanes(tx):
-            if lane.name is LaneName.MESSAGES:
-                try:
-                    found += _pending_of_lane(tx, lane)
-                except RecordCorrupted:
-                    found += _pending_of_damaged(tx, lane)
-    return found
-
-
-def _pending_of_lane(tx: Transaction, lane: Lane) -> list[Pending]:
-    record = read_lane(tx, lane)
-    code = _NOT_TRIED if record is None else record.code or _NOT_TRIED
-    return [Pending(item.message_id, lane.recipient, code) for item in list_lane(tx, lane)]
-
-
-def _pending_of_damaged(tx: Transaction, lane: Lane) -> list[Pending]:
-    """The same of a lane with rows that do not decode, as far as message ids can be read."""
-    code = None
-    with suppress(RecordCorrupted):
-        record = read_lane(tx, lane)
-        code = None if record is None else record.code or _NOT_TRIED
-    rows = read_rows(tx, lane)
-    found: list[Pending] = []
-    for number in rows.numbers:
-        is_damaged = code is None or number in rows.damaged
-        message_id = rows.message_ids.get(number, b"")
-        if number not in rows.damaged:
-            waiting = find_row(tx, lane, number)
-            message_id = message_id if waiting is None else waiting.message_id
-        if message_id:
-            state = RecordCorrupted.code if is_damaged else str(code)
-            found.append(Pending(message_id, lane.recipient, state))
-    return found
+            needed[user] = None if is_open else frozenset(devices)
+        return KeysNeeded(needed)

@@ -7,14 +7,15 @@ Rules:
 - Each operation is counted in the commit that saves it (`state/epoch.py`).
 """
 
-from typing import Final, get_args
+from typing import Final, NamedTuple, get_args
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_bytes, require_type
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import InvalidArgument, NoSession, RecordCorrupted, UntrustedIdentity
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import (
+    SessionRecord,
     add_initiated_session,
     prefer_identity,
     prepare_to_send,
@@ -30,16 +31,28 @@ from e2ecross.state.session_store import (
 from e2ecross.state.trust import (
     find_identity_record,
     note_offered_version,
+    require_accepted_account,
     require_no_downgrade,
     trust_bundle_identity,
 )
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Content, Payload, PayloadContent, encode_payload
+from e2ecross.wire.content import (
+    Content,
+    DeviceHints,
+    Payload,
+    PayloadContent,
+    encode_payload,
+    payload_length,
+)
+from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 
 __all__ = [
+    "NOTHING_SAID",
+    "Saying",
     "checked_message_id",
+    "copy_length",
     "encrypt_content",
     "encrypt_plaintext",
     "keep_initiated_session",
@@ -49,6 +62,24 @@ __all__ = [
 ]
 
 _CONTENT: Final = get_args(Content)
+
+
+class Saying(NamedTuple):
+    """What a payload says beside its content.
+
+    Attributes:
+        hints: which device lists the message is sent by.
+        peer: with whom the conversation is, in a copy for another device of the own account.
+        device_list: the encoded list of the own account, which goes with first messages.
+    """
+
+    hints: DeviceHints | None = None
+    peer: UserId | None = None
+    device_list: bytes = b""
+
+
+NOTHING_SAID: Final = Saying()
+"""By a device without a back end."""
 
 
 def require_other_device(context: Context, address: Address, name: str = "address") -> None:
@@ -118,12 +149,80 @@ def encrypt_plaintext(
         UntrustedIdentity: its identity key has changed and was not accepted.
         SessionExhausted: the session has no message numbers left.
     """
+    return _encrypt(context, tx, address, _prepare(tx, address), plaintext)
+
+
+def encrypt_content(
+    context: Context,
+    tx: Transaction,
+    address: Address,
+    content: PayloadContent,
+    message_id: bytes,
+    now_ms: int,
+    saying: Saying = NOTHING_SAID,
+    least: int = 0,
+) -> Envelope:
+    """Encrypt content for a device and put it into its envelope.
+
+    Args:
+        context: of the device.
+        tx: the operation's transaction.
+        address: the recipient.
+        content: what the user sends.
+        message_id: 16 bytes.
+        now_ms: milliseconds since 1970, shown to the recipient.
+        saying: what is said beside it.
+        least: of the copies of one message: the greatest `copy_length`, bytes.
+
+    Raises:
+        NoSession: there is no session with the address.
+        UntrustedIdentity: its identity key has changed and was not accepted.
+        SessionExhausted: the session has no message numbers left.
+    """
+    ready = _prepare(tx, address)
+    if not ready.is_first:
+        saying = saying._replace(device_list=b"")
+    payload = _payload(context, address, content, message_id, now_ms, saying)
+    kind, ciphertext = _encrypt(context, tx, address, ready, encode_payload(payload, least))
+    return Envelope(message_id, context.address, address, kind, ciphertext)
+
+
+def copy_length(
+    context: Context,
+    address: Address,
+    content: PayloadContent,
+    message_id: bytes,
+    now_ms: int,
+    saying: Saying,
+) -> int:
+    """How many bytes the payload of a copy has that starts no session; see `encrypt_content`."""
+    saying = saying._replace(device_list=b"")
+    return payload_length(_payload(context, address, content, message_id, now_ms, saying))
+
+
+class _Ready(NamedTuple):
+    """Sessions with which a message can be sent.
+
+    Attributes:
+        before: as they are stored.
+        record: as they are made ready.
+        is_first: whether what is sent now is a prekey message.
+    """
+
+    before: SessionRecord
+    record: SessionRecord
+    is_first: bool
+
+
+def _prepare(tx: Transaction, address: Address) -> _Ready:
     place = address_key(address)
     identity = find_identity_record(tx, place)
     if identity is None:
         raise _no_session(address)
     if identity.pending_key is not None:
         raise UntrustedIdentity(address, identity.pending_key)
+    if address.device != PRIMARY:
+        require_accepted_account(tx, address)
     accepted = identity.identity_key
     before = read_current_session(tx, place) or read_sessions(tx, place)
     ready = prepare_to_send(before, accepted)
@@ -135,49 +234,41 @@ def encrypt_plaintext(
             f"the session with {address} is of another identity than the accepted one: the store "
             f"is damaged"
         )
+    return _Ready(before, ready, ready.current.pending is not None)
+
+
+def _encrypt(
+    context: Context, tx: Transaction, address: Address, ready: _Ready, plaintext: bytes
+) -> tuple[MessageKind, bytes]:
     # Who sends to whom is said in first messages.
-    addresses = None if ready.current.pending is None else context.addresses_to(address)
+    addresses = context.addresses_to(address) if ready.is_first else None
     after, kind, data = seal_message(
-        ready, plaintext, context.registration_id, context.entropy, addresses
+        ready.record, plaintext, context.registration_id, context.entropy, addresses
     )
-    save_sessions(tx, place, before, after)
+    save_sessions(tx, address_key(address), ready.before, after)
     count_operation(tx)
     return kind, data
 
 
-def encrypt_content(
+def _payload(
     context: Context,
-    tx: Transaction,
     address: Address,
     content: PayloadContent,
     message_id: bytes,
     now_ms: int,
-) -> Envelope:
-    """Encrypt content for a device and put it into its envelope.
-
-    Args:
-        context: of the device.
-        tx: the operation's transaction.
-        address: the recipient.
-        content: what the user sends.
-        message_id: 16 bytes.
-        now_ms: milliseconds since 1970, shown to the recipient.
-
-    Raises:
-        NoSession: there is no session with the address.
-        UntrustedIdentity: its identity key has changed and was not accepted.
-        SessionExhausted: the session has no message numbers left.
-    """
-    payload = Payload(
+    saying: Saying,
+) -> Payload:
+    return Payload(
         sender=context.address,
         recipient=address,
         message_id=message_id,
         registration_id=context.registration_id,
         sent_at_ms=now_ms,
         content=content,
+        hints=saying.hints,
+        peer=saying.peer,
+        device_list=saying.device_list,
     )
-    kind, ciphertext = encrypt_plaintext(context, tx, address, encode_payload(payload))
-    return Envelope(message_id, context.address, address, kind, ciphertext)
 
 
 def _no_session(address: Address) -> NoSession:

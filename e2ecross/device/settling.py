@@ -3,7 +3,8 @@
 
 Rules:
 - A message that was promised and is given up is told the app (`Notice`) in the commit that gives
-  it up, whoever found it out.
+  it up, whoever found it out. It is given up with the last copy for its recipient's account, and
+  then the copies for the own account go, too.
 - What waits for the user's decision about an identity key waits for nothing else, and says so once.
 """
 
@@ -12,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.errors import MailboxFull, RecordCorrupted, UntrustedIdentity, remote_error_from_code
+from e2ecross.state.accounts import find_list, primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.in_flight import file_all
@@ -33,8 +35,11 @@ from e2ecross.state.outbox import (
 )
 from e2ecross.state.outbox_repair import rebuild_lane, repair_lane
 from e2ecross.state.sent import (
+    find_conversation,
     find_kept,
-    forget_kept,
+    forget_copy,
+    forget_message,
+    is_kept_for,
     is_known_id,
 )
 from e2ecross.state.trust import find_identity
@@ -229,11 +234,11 @@ def give_up(
         if isinstance(waiting.control, RetryRequest):
             _note_not_asked(context, tx, waiting.lane.recipient, waiting.control)
         return
-    recipient, now_ms = waiting.lane.recipient, context.clock()
+    recipient, message_id = waiting.lane.recipient, waiting.message_id
     is_resent = waiting.lane.name is LaneName.REQUESTS
-    if is_resent and not is_known_id(tx, recipient, waiting.message_id, now_ms):
+    if is_resent and not _is_known(context, tx, recipient, message_id):
         return  # the app was told, when another request for it was not answered
-    report(context, tx, recipient, waiting.message_id, code, has_left=is_resent, is_told=is_told)
+    report(context, tx, recipient, message_id, code, has_left=is_resent, is_told=is_told)
 
 
 def _note_not_asked(
@@ -260,22 +265,66 @@ def report(
     has_left: bool,
     is_told: bool = False,
 ) -> None:
-    """Tell the app that a message (16 bytes of id) will not arrive, and forget it: it will not.
+    """Forget a copy of a message (16 bytes of id) that will not arrive, and tell the app.
+
+    As long as there are other copies for the account, the message is delivered, and the app hears
+    only of a device that has asked for it in vain. What the own account's other devices miss is
+    told by nobody.
 
     Args:
         context: of the device.
         tx: of the operation that found it out.
-        recipient: of the message.
-        message_id: its id.
+        recipient: the device that the copy was for.
+        message_id: of the message.
         code: that of the error.
         has_left: whether the back end may know the id.
         is_told: whether the app hears of it in another way.
     """
-    now_ms = context.clock()
-    forget_kept(tx, context.policy, recipient, message_id, now_ms, has_left=has_left)
+    policy, now_ms = context.policy, context.clock()
+    account = find_conversation(tx, policy, recipient, message_id, now_ms)
+    forget_copy(tx, policy, recipient, message_id, now_ms)
+    if account != recipient.user_id:
+        return
+    others = [each for each in _listed(tx, account) if each != recipient]
+    devices: tuple[int, ...] = ()
+    if is_kept_for(tx, policy, others, message_id, now_ms):
+        if not has_left:
+            return
+        devices = (recipient.device,)
+    else:
+        conversation = primary_of(tx, recipient)
+        forget_message(tx, policy, conversation, message_id, now_ms, has_left=has_left)
+        _take_back_own(context, tx, account, message_id)
     if not is_told:
         put_notice(
             context,
             tx,
-            Notice(NoticeKind.NOT_DELIVERED, recipient.user_id, messages=(message_id,), code=code),
+            Notice(NoticeKind.NOT_DELIVERED, account, devices, messages=(message_id,), code=code),
         )
+
+
+def _take_back_own(context: Context, tx: Transaction, account: UserId, message_id: bytes) -> None:
+    """Forget the copies of a message for other devices of the own account."""
+    own, now_ms = context.address.user_id, context.clock()
+    if account == own:
+        return
+    for address in _listed(tx, own):
+        forget_copy(tx, context.policy, address, message_id, now_ms)
+        number = find_message(tx, address, message_id)
+        if number is not None:
+            lane = Lane(LaneName.MESSAGES, address)
+            remove_waiting(tx, Waiting(lane, number, message_id, None))
+
+
+def _is_known(context: Context, tx: Transaction, recipient: Address, message_id: bytes) -> bool:
+    now_ms = context.clock()
+    account = find_conversation(tx, context.policy, recipient, message_id, now_ms)
+    if account != recipient.user_id:
+        return True
+    return is_known_id(tx, primary_of(tx, recipient), message_id, now_ms)
+
+
+def _listed(tx: Transaction, account: UserId) -> list[Address]:
+    found = find_list(tx, account)
+    devices = () if found is None else found.devices
+    return [Address(account.app, account.user, each.device) for each in devices]

@@ -36,9 +36,12 @@ __all__ = [
     "put_own_account",
     "user_key",
     "walk_accounts",
+    "was_checked",
 ]
 
 NOTHING_KNOWN: Final = AccountRecord()
+_CHECKED_MS: Final = 10 * 60 * 1000
+"""How long a back end is not asked again for a list: a lie about one costs one question."""
 _OWN_ROW: Final = b"account"
 _PUSHED: Final = b"pushed"
 _ACCOUNT: Final = Codec(AccountRecord.encode, AccountRecord.decode)
@@ -64,6 +67,16 @@ def find_list(tx: Transaction, user: UserId) -> DeviceList | None:
 def put_account(tx: Transaction, user: UserId, record: AccountRecord) -> None:
     """Write what is known of an account."""
     tx.put_value(Table.ACCOUNTS, user_key(user), b"", record, _ACCOUNT)
+
+
+def was_checked(record: AccountRecord | None, now_ms: int) -> bool:
+    """Tell whether the back end was asked for a list within the last ten minutes.
+
+    A time after now, of a clock that was wrong, does not count.
+    """
+    if record is None or not record.checked_at_ms:
+        return False
+    return 0 <= now_ms - record.checked_at_ms < _CHECKED_MS
 
 
 def forget_account(tx: Transaction, user: UserId) -> None:

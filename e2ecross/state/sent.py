@@ -2,8 +2,9 @@
 """Sent messages that may have to be sent again, kept for a time.
 
 Rules:
-- A message is found by whom it was for and the message id of any envelope that it went in; never
-  by the id alone.
+- A copy is found by the device that it was for and the message id of any envelope that it went in;
+  never by the id alone. The content is kept once for all copies, under the account with whom the
+  conversation is, and that account is named in each copy's row.
 - Ids are known for longer than any receiver remembers them: an id that is used again for another
   text would be dropped there as a second copy. Of the text 2 bytes of a hash are kept, enough to
   notice that, and no help to a thief who guesses texts.
@@ -14,12 +15,14 @@ Rules:
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
+from e2ecross.state.accounts import user_key
 from e2ecross.state.context import address_key
 from e2ecross.state.policy import Policy
 from e2ecross.state.shelf import Shelf
@@ -39,11 +42,16 @@ __all__ = [
     "KeptMessage",
     "count_resend",
     "date_sent",
+    "find_content",
+    "find_conversation",
     "find_kept",
-    "forget_kept",
+    "forget_copy",
+    "forget_message",
+    "is_kept_for",
     "is_known_id",
+    "keep_copies",
+    "keep_id",
     "keep_other_id",
-    "keep_sent",
     "original_id",
     "was_sent",
 ]
@@ -56,6 +64,8 @@ _IDS: Final = Shelf(Table.SENT, 60 * _DAY_MS, 1_000_000, SENT_IDS)
 every five seconds for all of the time, at about 200 bytes each."""
 _GIVEN_UP: Final = b"given up"
 """Behind the row of an id."""
+_NO_DEVICE: Final = b"\0\0"
+"""In the place of a device's number behind a user, in the row of a content: no device has it."""
 
 MAX_RESENDS: Final = 10
 """How often one message is sent again: enough for a device that loses its state repeatedly."""
@@ -63,10 +73,11 @@ MAX_RESENDS: Final = 10
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class KeptMessage(Secret):
-    """A message that was sent.
+    """A copy of a message that was sent.
 
     Attributes:
-        recipient: whom it was for.
+        recipient: the device that it was for.
+        account: with whom the conversation is; not the recipient's, if that is of the own account.
         message_id: of its first envelope, 16 bytes.
         sent_at_ms: when it was first sent, milliseconds since 1970.
         content: what was sent.
@@ -75,6 +86,7 @@ class KeptMessage(Secret):
     """
 
     recipient: Address
+    account: UserId
     message_id: bytes
     sent_at_ms: int
     content: Content
@@ -82,57 +94,97 @@ class KeptMessage(Secret):
     identity_key: bytes
 
 
-def keep_sent(
+def keep_id(
+    tx: Transaction, conversation: Address, message_id: bytes, content: Content, now_ms: int
+) -> None:
+    """Keep the id (16 bytes) of a message that has just been encrypted for the first time.
+
+    Args:
+        tx: the operation's transaction.
+        conversation: with whom: device 1, which stands for its account; or, without a list of
+            devices, the one that was named.
+        message_id: of the message.
+        content: what was sent.
+        now_ms: milliseconds since 1970.
+    """
+    _IDS.add(tx, _row(conversation, message_id), encode_sent_id(_digest(content)), now_ms)
+
+
+def keep_copies(
     tx: Transaction,
     policy: Policy,
-    recipient: Address,
+    account: UserId,
     message_id: bytes,
     content: Content,
+    copies: Sequence[Address],
+    sent_at_ms: int,
     now_ms: int,
 ) -> None:
-    """Keep a message (16 bytes of id) that has just been encrypted for the first time."""
-    kind, body = encode_content(content)
-    _IDS.add(tx, _row(recipient, message_id), encode_sent_id(_digest(content)), now_ms)
-    identity_key = require_accepted_identity(tx, recipient)
-    record = SentRecord(
-        sent_at_ms=now_ms, content_kind=kind, content_body=body, identity_key=identity_key
-    )
-    _shelf(policy).add(tx, _row(recipient, message_id), record.encode(), now_ms)
+    """Keep copies of a message that have just been encrypted for the first time.
+
+    Args:
+        tx: the operation's transaction.
+        policy: how many are kept.
+        account: with whom the conversation is.
+        message_id: of the message, 16 bytes.
+        content: what was sent.
+        copies: devices that they are for.
+        sent_at_ms: when the message was first sent, milliseconds since 1970.
+        now_ms: milliseconds since 1970.
+    """
+    shelf, shared = _shelf(policy), _content_row(account, message_id)
+    rows = []
+    if shelf.find(tx, shared, now_ms) is None:
+        kind, body = encode_content(content)
+        record = SentRecord(sent_at_ms=sent_at_ms, content_kind=kind, content_body=body)
+        rows.append((shared, record.encode()))
+    for address in copies:
+        record = SentRecord(account=account, identity_key=require_accepted_identity(tx, address))
+        rows.append((_row(address, message_id), record.encode()))
+    shelf.add_all(tx, rows, now_ms)
 
 
 def was_sent(
-    tx: Transaction, recipient: Address, message_id: bytes, content: Content, now_ms: int
+    tx: Transaction, conversation: Address, message_id: bytes, content: Content, now_ms: int
 ) -> bool:
-    """Tell whether content was sent, or promised, to a recipient under this id (16 bytes).
+    """Tell whether content was sent, or promised, in a conversation under this id (16 bytes).
 
     Raises:
         InvalidArgument: the id was used for other content, or for what was given up after it had
             left.
     """
-    found = _IDS.find(tx, _row(recipient, message_id), now_ms)
+    found = _IDS.find(tx, _row(conversation, message_id), now_ms)
     if found is None:
-        if _IDS.find(tx, _row(recipient, message_id) + _GIVEN_UP, now_ms) is not None:
+        if _IDS.find(tx, _row(conversation, message_id) + _GIVEN_UP, now_ms) is not None:
             raise InvalidArgument(
-                f"message_id must be a new one: a message to {recipient} has left under it, and "
+                f"message_id must be a new one: a message to {conversation} has left under it, and "
                 f"was not delivered"
             )
         return False
     if decode_sent_id(found.record) != _digest(content):
         raise InvalidArgument(
-            f"message_id must be a new one: it was used for another message to {recipient}"
+            f"message_id must be a new one: it was used for another message to {conversation}"
         )
     return True
 
 
-def is_known_id(tx: Transaction, recipient: Address, message_id: bytes, now_ms: int) -> bool:
-    """Tell whether a message was sent, or promised, to a recipient under this id (16 bytes)."""
-    return _IDS.find(tx, _row(recipient, message_id), now_ms) is not None
+def is_known_id(tx: Transaction, conversation: Address, message_id: bytes, now_ms: int) -> bool:
+    """Tell whether a message was sent, or promised, in a conversation under this id (16 bytes)."""
+    return _IDS.find(tx, _row(conversation, message_id), now_ms) is not None
+
+
+def is_kept_for(
+    tx: Transaction, policy: Policy, devices: Iterable[Address], message_id: bytes, now_ms: int
+) -> bool:
+    """Tell whether a copy of a message (16 bytes of id) is kept for any of these devices."""
+    shelf = _shelf(policy)
+    return any(shelf.find(tx, _row(each, message_id), now_ms) is not None for each in devices)
 
 
 def keep_other_id(
     tx: Transaction, policy: Policy, message: KeptMessage, message_id: bytes, now_ms: int
 ) -> None:
-    """Let a message be found by the id of another envelope too, that of a copy."""
+    """Let a copy be found by the id of another envelope too, that it was sent again in."""
     record = SentRecord(original_id=message.message_id)
     _shelf(policy).add(tx, _row(message.recipient, message_id), record.encode(), now_ms)
 
@@ -140,7 +192,7 @@ def keep_other_id(
 def find_kept(
     tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
 ) -> KeptMessage | None:
-    """Return the message that went to this recipient under that id (16 bytes), or None."""
+    """Return the message that went to this device under that id (16 bytes), or None."""
     shelf = _shelf(policy)
     found = shelf.find(tx, _row(recipient, message_id), now_ms)
     if found is None:
@@ -152,15 +204,43 @@ def find_kept(
         if found is None:
             return None
         record = SentRecord.decode(found.record)
+    if record.account is None:
+        raise _no_content()
+    content = find_content(tx, policy, record.account, message_id, now_ms)
+    if content is None:
+        return None
+    return KeptMessage(
+        recipient, record.account, message_id, *content, record.resends, record.identity_key
+    )
+
+
+def find_content(
+    tx: Transaction, policy: Policy, account: UserId, message_id: bytes, now_ms: int
+) -> tuple[int, Content] | None:
+    """Return when a message (16 bytes of id) was first sent in a conversation, and its content."""
+    found = _shelf(policy).find(tx, _content_row(account, message_id), now_ms)
+    if found is None:
+        return None
+    record = SentRecord.decode(found.record)
     try:
         content = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
-        raise RecordCorrupted("a record of a sent message holds no content") from error
+        raise _no_content() from error
     if isinstance(content, Resent | ControlContent):
-        raise RecordCorrupted("a record of a sent message holds no content: the store is damaged")
-    return KeptMessage(
-        recipient, message_id, record.sent_at_ms, content, record.resends, record.identity_key
-    )
+        raise _no_content()
+    return record.sent_at_ms, content
+
+
+def find_conversation(
+    tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
+) -> UserId:
+    """Return with whom the conversation is that a copy (16 bytes of id) for a device belongs to.
+
+    If it is not kept: the device's own account.
+    """
+    found = _shelf(policy).find(tx, _row(recipient, message_id), now_ms)
+    account = None if found is None else SentRecord.decode(found.record).account
+    return account or recipient.user_id
 
 
 def original_id(
@@ -172,27 +252,34 @@ def original_id(
     return other or message_id
 
 
-def forget_kept(
+def forget_copy(
+    tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
+) -> None:
+    """Forget the copy of a message (16 bytes of id) for a device, because it was given up."""
+    _shelf(policy).remove(tx, _row(recipient, message_id), now_ms)
+
+
+def forget_message(
     tx: Transaction,
     policy: Policy,
-    recipient: Address,
+    conversation: Address,
     message_id: bytes,
     now_ms: int,
     *,
     has_left: bool = False,
 ) -> None:
-    """Forget a message and its id (16 bytes), because it was given up.
+    """Forget a message and its id (16 bytes), because all copies were given up.
 
     Args:
         tx: of the operation that gives it up.
         policy: how long what is kept.
-        recipient: whom it was for.
+        conversation: see `keep_id`.
         message_id: of it, 16 bytes.
         now_ms: milliseconds since 1970.
         has_left: whether the back end may know the id.
     """
-    row = _row(recipient, message_id)
-    _shelf(policy).remove(tx, row, now_ms)
+    _shelf(policy).remove(tx, _content_row(conversation.user_id, message_id), now_ms)
+    row = _row(conversation, message_id)
     found = _IDS.find(tx, row, now_ms)
     if found is not None:
         _IDS.remove(tx, row, now_ms)
@@ -201,20 +288,13 @@ def forget_kept(
 
 
 def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> None:
-    """Note that a message that was just found is sent again."""
+    """Note that a copy that was just found is sent again."""
     shelf = _shelf(policy)
     row = _row(message.recipient, message.message_id)
     found = shelf.find(tx, row, now_ms)
     if found is None:
         return
-    kind, body = encode_content(message.content)
-    record = SentRecord(
-        sent_at_ms=message.sent_at_ms,
-        content_kind=kind,
-        content_body=body,
-        resends=message.resends + 1,
-        identity_key=message.identity_key,
-    )
+    record = replace(SentRecord.decode(found.record), resends=message.resends + 1)
     shelf.replace(tx, found, row, record.encode())
 
 
@@ -234,5 +314,13 @@ def _digest(content: Content) -> bytes:
     return hashlib.sha256(kind.to_bytes(4) + body).digest()[:SENT_DIGEST_BYTES]
 
 
-def _row(recipient: Address, message_id: bytes) -> bytes:
-    return address_key(recipient) + message_id
+def _row(device: Address, message_id: bytes) -> bytes:
+    return address_key(device) + message_id
+
+
+def _content_row(account: UserId, message_id: bytes) -> bytes:
+    return user_key(account) + _NO_DEVICE + message_id
+
+
+def _no_content() -> RecordCorrupted:
+    return RecordCorrupted("a record of a sent message holds no content: the store is damaged")

@@ -81,23 +81,28 @@ class Shelf:
 
     def add(self, tx: Transaction, row: bytes, record: bytes, now_ms: int) -> None:
         """Keep a record under a row that is not there yet."""
+        self.add_all(tx, [(row, record)], now_ms)
+
+    def add_all(self, tx: Transaction, rows: Sequence[tuple[bytes, bytes]], now_ms: int) -> None:
+        """Keep records under rows (row, record) that are not there yet; a few, at least one."""
         if self.rows < 1:
             return
         generations = _dated(self._load(tx), now_ms)
-        newest = generations[-1] if generations else None
         # Rounded up, so that a bound of one row keeps one.
         most = -(-self.rows // _GENERATIONS)
-        if (
-            newest is None
-            or newest.rows >= most
-            or now_ms - newest.opened_at_ms >= self.kept_ms // 4
-        ):
-            newest = GenerationRecord(0 if newest is None else newest.number + 1, now_ms, 0)
-            generations.append(newest)
-        newest = generations[-1] = GenerationRecord(
-            newest.number, newest.opened_at_ms, newest.rows + 1
-        )
-        tx.put(self.table, self._partition(newest), row, record)
+        for row, record in rows:
+            newest = generations[-1] if generations else None
+            if (
+                newest is None
+                or newest.rows >= most
+                or now_ms - newest.opened_at_ms >= self.kept_ms // 4
+            ):
+                newest = GenerationRecord(0 if newest is None else newest.number + 1, now_ms, 0)
+                generations.append(newest)
+            newest = generations[-1] = GenerationRecord(
+                newest.number, newest.opened_at_ms, newest.rows + 1
+            )
+            tx.put(self.table, self._partition(newest), row, record)
         while self._is_over(generations[0], now_ms) or len(generations) > _GENERATIONS:
             # Only when nothing is left of a generation is it forgotten itself.
             if tx.clear(self.table, self._partition(generations[0]), _DELETED_AT_ONCE):

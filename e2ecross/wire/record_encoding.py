@@ -13,13 +13,25 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import Message
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.errors import DecodeError, RecordCorrupted, StoreTooNew
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2
-from e2ecross.wire.encoding import decode_address, parse, require_canonical, serialize
+from e2ecross.wire.encoding import (
+    decode_address,
+    decode_user,
+    parse,
+    require_canonical,
+    serialize,
+)
 from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
 
-__all__ = ["check_lengths", "decode_record", "decode_stored_address", "encode_record"]
+__all__ = [
+    "check_lengths",
+    "decode_record",
+    "decode_stored_address",
+    "decode_stored_user",
+    "encode_record",
+]
 
 _VERSION: Final = 1
 _MAX_RECORD_BYTES: Final = 2 * MAX_ENVELOPE_BYTES
@@ -72,6 +84,18 @@ def decode_stored_address(value: address_pb2.Address, what: str) -> Address:
         return decode_address(value)
     except DecodeError as error:
         raise RecordCorrupted(f"{what} holds no address: the store is damaged") from error
+
+
+def decode_stored_user(value: address_pb2.User, what: str) -> UserId:
+    """Read a user in a record.
+
+    Raises:
+        RecordCorrupted: it is none.
+    """
+    try:
+        return decode_user(value)
+    except DecodeError as error:
+        raise RecordCorrupted(f"{what} holds no user: the store is damaged") from error
 
 
 def check_lengths(what: str, *values: tuple[bytes, int]) -> None:

@@ -9,12 +9,19 @@ Source: docs/wire-format.md, records at rest.
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from e2ecross.address import UserId
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
+from e2ecross.wire.encoding import encode_user
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
-from e2ecross.wire.record_encoding import check_lengths, decode_record, encode_record
+from e2ecross.wire.record_encoding import (
+    check_lengths,
+    decode_record,
+    decode_stored_user,
+    encode_record,
+)
 
 __all__ = [
     "SENT_DIGEST_BYTES",
@@ -77,15 +84,18 @@ def decode_shelf(data: bytes) -> tuple[GenerationRecord, ...]:
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class SentRecord(Secret):
-    """A sent message, kept so that it can be sent again; or the other id of one.
+    """Something of a sent message, kept so that it can be sent again: one of three.
+
+    The content of all copies; or what is known of one copy; or the other id of one.
 
     Attributes:
-        original_id: the message id under which the content is kept, 16 bytes; empty: here.
-        sent_at_ms: when it was first sent, milliseconds since 1970.
-        content_kind: what the body is.
+        original_id: of another id: the message id of the copy, 16 bytes; else empty.
+        sent_at_ms: of the content: when it was first sent, milliseconds since 1970.
+        content_kind: of the content: what the body is; else 0.
         content_body: what was sent, encoded; secret.
-        resends: how often it was sent again.
-        identity_key: the recipient's, to which it was encrypted first, 33 bytes.
+        resends: of a copy: how often it was sent again.
+        identity_key: of a copy: the recipient's, to which it was encrypted first, 33 bytes.
+        account: of a copy: with whom the conversation is, under whom the content is.
     """
 
     original_id: bytes = b""
@@ -94,6 +104,7 @@ class SentRecord(Secret):
     content_body: bytes = b""
     resends: int = 0
     identity_key: bytes = b""
+    account: UserId | None = None
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -105,6 +116,7 @@ class SentRecord(Secret):
                 content_body=self.content_body,
                 resends=self.resends,
                 identity_key=self.identity_key,
+                account=None if self.account is None else encode_user(self.account),
             )
         )
 
@@ -118,11 +130,12 @@ class SentRecord(Secret):
         """
         what = "a record of a sent message"
         fields = decode_record(storage_pb2.SentRecord, data, what)
+        is_copy = fields.HasField("account")
         if fields.original_id:
             check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
-        else:
+        if is_copy:
             check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
-        if bool(fields.original_id) is bool(fields.content_kind):
+        if bool(fields.original_id) + bool(fields.content_kind) + is_copy != 1:
             raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
         return cls(
             fields.original_id,
@@ -131,6 +144,7 @@ class SentRecord(Secret):
             fields.content_body,
             fields.resends,
             fields.identity_key,
+            decode_stored_user(fields.account, what) if is_copy else None,
         )
 
 

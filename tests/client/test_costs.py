@@ -110,7 +110,7 @@ class Scene:
         if fill is unconfirmed_in_front:
             assert len(self.ana.receive()) == 1
         self.backend.fail("deposit", times=10_000)
-        self.backend.fail("fetch_bundle", times=10_000)
+        self.backend.fail("fetch_keys", times=10_000)
 
     def cost(self, call: Callable[["Scene"], object]) -> tuple[Counter[str], Counter[str]]:
         """Operations of the store by kind, rows that they list, and calls of the back end."""
@@ -140,7 +140,7 @@ def one_message(scene: Scene) -> None:
     scene.spy.forget()
     scene.backend.calls.clear()
     scene.backend.fail("deposit", times=10_000)
-    scene.backend.fail("fetch_bundle", times=10_000)
+    scene.backend.fail("fetch_keys", times=10_000)
     (item,) = scene.ana.receive()
     scene.ana.confirm([item])
 
@@ -199,11 +199,11 @@ def test_what_users_sent_stands_behind_no_requests(backend: BackendSimulator) ->
     requests_to_many(ana, 200)
     backend.fail("deposit")
     promise(ana, BUDI, "halo")
-    backend.fail("fetch_bundle", times=10_000)
+    backend.fail("fetch_keys", times=10_000)
     with pytest.raises(BackendError):
         ana.maintain()
     assert read(budi) == ["halo"]
-    assert backend.calls.count("fetch_bundle") <= 1 + 2 * 32
+    assert backend.calls.count("fetch_keys") <= 1 + 2 * 32
 
 
 # --- Of the inbox ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from e2ecross import Address, Client, Device, NoticeKind, Policy, Text
-from e2ecross.device.posting import Pending
+from e2ecross.device.waiting import Pending
 from e2ecross.errors import (
     BackendError,
     BackendRefused,

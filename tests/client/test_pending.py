@@ -4,7 +4,7 @@
 import pytest
 
 from e2ecross import Address, Client, Text
-from e2ecross.device.posting import Pending
+from e2ecross.device.waiting import Pending
 from e2ecross.errors import BackendError, MailboxFull
 from tests.client.conversation import forget_sessions, meet, promise, read, reopen, waiting
 from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, make_client, make_device

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from e2ecross import Address, Client, Device, FailedMessage, NoticeKind, Policy, Text
-from e2ecross.device.posting import EXPIRED
 from e2ecross.device.settling import hold_for_decision
+from e2ecross.device.waiting import EXPIRED
 from e2ecross.errors import (
     BackendError,
     BackendRefused,

@@ -19,8 +19,8 @@ from e2ecross import (
 )
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.device.answering import answer_request
-from e2ecross.device.posting import may_be_sent_again
 from e2ecross.device.receiving import Received
+from e2ecross.device.waiting import may_be_sent_again
 from e2ecross.errors import (
     BackendError,
     EnvelopeMismatch,

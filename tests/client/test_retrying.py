@@ -17,7 +17,7 @@ from e2ecross import (
     RetryRequest,
     Text,
 )
-from e2ecross.device.posting import Pending
+from e2ecross.device.waiting import Pending
 from e2ecross.errors import (
     AuthenticationFailed,
     BackendError,

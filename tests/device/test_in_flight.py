@@ -3,7 +3,8 @@
 
 from e2ecross import Notice, NoticeKind, Text
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.posting import Outgoing, Pending, list_pending, post_messages
+from e2ecross.device.posting import Outgoing, post_messages
+from e2ecross.device.waiting import Pending, list_pending
 from e2ecross.state.in_flight import IN_FLIGHT, file_all
 from e2ecross.state.inbox import walk_inbox
 from e2ecross.state.outbox import Waiting

@@ -5,8 +5,9 @@ import pytest
 
 from e2ecross import Device, Envelope, MessageKind, Policy, RetryRequest, Text
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.posting import Outgoing, encrypt_waiting, post_messages
+from e2ecross.device.posting import Outgoing, post_messages
 from e2ecross.device.settling import hold_for_decision, settle
+from e2ecross.device.waiting import encrypt_waiting
 from e2ecross.errors import UntrustedIdentity
 from e2ecross.state.inbox import walk_inbox
 from e2ecross.state.notice import Notice

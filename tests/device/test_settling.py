@@ -15,8 +15,9 @@ from e2ecross import (
     Text,
 )
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.posting import Outgoing, find_posted, post_messages, read_held_key
+from e2ecross.device.posting import Outgoing, post_messages
 from e2ecross.device.settling import Result, give_up, hold_for_decision, settle, take_back
+from e2ecross.device.waiting import find_posted, read_held_key
 from e2ecross.errors import InvalidArgument
 from e2ecross.state.inbox import walk_inbox
 from e2ecross.state.outbox import (

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from e2ecross import Address, Client, Device, Envelope, Message, Notice, NoticeKind, Text
-from e2ecross.device.posting import next_lanes
+from e2ecross.device.waiting import next_lanes
 from e2ecross.errors import (
     BackendError,
     BackendRefused,

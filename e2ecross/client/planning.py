@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a message needs before it can be encrypted: lists of devices, and sessions with them.
+
+Rules:
+- One question for all accounts that something is needed of, in as few calls as they fit.
+- A list is verified and judged before a key of its devices is used. One that is not acceptable
+  leaves the one that is held; where none is held, nothing is sent.
+- A list that takes a device out is accepted after what waits in the own mailbox was taken in: what
+  that device has sent before can still be read.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from e2ecross.address import Address, UserId
+from e2ecross.client.attempts import Failure, try_parts
+from e2ecross.client.incoming import Arrival
+from e2ecross.client.link import Link
+from e2ecross.crypto.secret import without_frames
+from e2ecross.device.bundles import NO_NEWS, BundleNews, start_from_bundles
+from e2ecross.device.device_lists import ACCEPTED, read_fetched_list, would_remove
+from e2ecross.device.hints import note_checked
+from e2ecross.device.messages import has_session
+from e2ecross.device.posting import KeysAsked, KeysNeeded, find_without_session
+from e2ecross.errors import (
+    BackendError,
+    E2ECrossError,
+    NotRegistered,
+    RemoteError,
+    UnknownRecipient,
+    UntrustedIdentity,
+)
+from e2ecross.wire.bundle import PreKeyBundle
+from e2ecross.wire.device_list import PRIMARY
+from e2ecross.wire.exchange import MAX_USERS_IN_CALL, KeysWanted, UserKeys
+
+__all__ = ["ensure_session", "fetch_lists", "prepare"]
+
+_MAX_TAKEN_IN: Final = 1_000
+"""Messages that are taken in before a device is taken out."""
+
+_Wanted = Mapping[UserId, Collection[int] | None]
+
+
+def prepare(
+    link: Link, needed: Iterable[KeysNeeded], asked: KeysAsked
+) -> tuple[dict[Address, BundleNews], Failure | None]:
+    """Fetch lists and keys, and start the sessions that messages need.
+
+    Args:
+        link: to the back end.
+        needed: by messages.
+        asked: what was asked for them before; updated.
+
+    Returns:
+        What the bundles have brought; and why it was given up to reach the back end, if it was.
+
+    Raises:
+        NotRegistered: nobody gets keys.
+        StoreError: the store cannot be read or written.
+    """
+    wanted: dict[UserId, set[int] | None] = {}
+    for each in needed:
+        for user, numbers in each.wanted.items():
+            before = wanted.get(user, set())
+            is_open = numbers is None or before is None
+            wanted[user] = None if is_open else {*(before or ()), *(numbers or ())}
+    answers, failure = _fetch(link, wanted)
+    lists = _take_lists(link, answers)
+    asked.refused |= lists.refused
+    asked.users.update(wanted)
+    bundles: dict[Address, PreKeyBundle | E2ECrossError] = {}
+    lacking = find_without_session(link.context, wanted)
+    for user, devices in wanted.items():
+        addresses = lacking[user]
+        if addresses is None:  # it has no list
+            addresses = [
+                Address(user.app, user.user, number)
+                for number in sorted({PRIMARY} if devices is None else devices)
+            ]
+            answers[user] = lists.unreadable.get(user, answers[user])
+        elif devices is not None:  # of others that it lists now nothing was asked yet
+            addresses = [each for each in addresses if each.device in devices]
+        for address in addresses:
+            bundles[address] = _bundle(answers[user], address)
+    news: dict[Address, BundleNews] = {}
+    outcomes = start_from_bundles(link.context, list(bundles.values()))
+    for address, outcome in zip(bundles, outcomes, strict=True):
+        if isinstance(outcome, E2ECrossError):
+            asked.unreachable[address] = outcome
+        else:
+            news[address] = outcome
+    # Of who cannot be reached at all nothing is kept.
+    strangers = {address.user_id for address in bundles if address not in news}
+    _note_checked(link, [user for user in lists.unchanged if user not in strangers])
+    return news, failure
+
+
+def fetch_lists(link: Link, users: Sequence[UserId]) -> tuple[set[UserId], E2ECrossError | None]:
+    """Fetch the lists of accounts, and accept those that are newer.
+
+    What is not acceptable is ignored.
+
+    Returns:
+        Whose lists were newer; and an error, if the back end has not answered for all of them.
+
+    Raises:
+        NotRegistered: nobody gets lists.
+        StoreError: the store cannot be read or written.
+    """
+    answers, _ = _fetch(link, dict.fromkeys(users, ()))
+    lists = _take_lists(link, answers)
+    _note_checked(link, lists.unchanged)
+    errors = [
+        each
+        for each in answers.values()
+        if isinstance(each, E2ECrossError) and not _is_answer(each)
+    ]
+    return lists.newer, errors[0] if errors else None
+
+
+def ensure_session(link: Link, address: Address, *, fresh: bool) -> BundleNews:
+    """Start a session from a new bundle, unless there is one to send with.
+
+    Args:
+        link: to the back end.
+        address: the peer.
+        fresh: start one in any case: the peer, or this device, may have lost the others.
+
+    Returns:
+        What the bundle has brought; nothing if none was needed.
+
+    Raises:
+        UntrustedIdentity: the bundle has another identity key than the accepted one.
+        UnlistedDevice: it is not of a device that its account lists.
+        EnvelopeMismatch: the bundle is of somebody else.
+        VersionDowngrade: the bundle has no post-quantum keys, and the policy demands them.
+        RemoteError: the bundle is not acceptable.
+        BackendError: the back end has no bundle, or cannot be reached.
+    """
+    if not fresh and has_session(link.context, address):
+        return NO_NEWS
+    user = address.user_id
+    answers, _ = _fetch(link, {user: {address.device}})
+    lists = _take_lists(link, answers)
+    refused = lists.refused.get(user) or lists.unreadable.get(user)
+    (news,) = start_from_bundles(link.context, [refused or _bundle(answers[user], address)])
+    if isinstance(news, E2ECrossError):
+        raise news
+    return news
+
+
+def _fetch(
+    link: Link, wanted: _Wanted
+) -> tuple[dict[UserId, UserKeys | E2ECrossError], Failure | None]:
+    answers: dict[UserId, UserKeys | E2ECrossError] = {}
+
+    def fetch(part: Sequence[UserId]) -> Failure | None:
+        questions = [KeysWanted(user, wanted[user]) for user in part]
+        try:
+            keys = link.backend.fetch_keys(link.context.address, link.token, questions)
+        except NotRegistered:
+            raise
+        except (BackendError, RemoteError) as error:
+            return error
+        answers.update(zip(part, keys, strict=True))
+        return None
+
+    failure = try_parts(list(wanted), MAX_USERS_IN_CALL, fetch, answers.__setitem__)
+    return answers, failure
+
+
+class _Lists(NamedTuple):
+    """What became of lists that the back end has handed out.
+
+    Attributes:
+        newer: accounts whose lists were accepted.
+        unchanged: those of which the back end had nothing newer.
+        refused: accounts whose key has changed.
+        unreadable: accounts of which there was none that is acceptable, and why.
+    """
+
+    newer: set[UserId]
+    unchanged: list[UserId]
+    refused: dict[UserId, E2ECrossError]
+    unreadable: dict[UserId, E2ECrossError]
+
+
+def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) -> _Lists:
+    lists, has_taken_in = _Lists(set(), [], {}, {}), False
+    for user, answer in answers.items():
+        if isinstance(answer, UserKeys) and answer.device_list:
+            try:
+                if not has_taken_in and would_remove(link.context, user, answer.device_list):
+                    has_taken_in = True
+                    Arrival(link, _MAX_TAKEN_IN, [], None).fetch()
+                verdict = read_fetched_list(link.context, user, answer.device_list)
+            except UntrustedIdentity as error:
+                lists.refused[user] = without_frames(error)
+            except RemoteError as error:
+                lists.unreadable[user] = without_frames(error)
+            else:
+                if verdict in ACCEPTED:
+                    lists.newer.add(user)
+        if _is_answer(answer) and user not in lists.newer:
+            lists.unchanged.append(user)
+    return lists
+
+
+def _is_answer(answer: UserKeys | E2ECrossError) -> bool:
+    """Whether the back end has said what it has of an account, or that it has nothing."""
+    return isinstance(answer, UserKeys | UnknownRecipient)
+
+
+def _note_checked(link: Link, users: Sequence[UserId]) -> None:
+    if users:
+        note_checked(link.context, users)
+
+
+def _bundle(answer: UserKeys | E2ECrossError, address: Address) -> PreKeyBundle | E2ECrossError:
+    if isinstance(answer, E2ECrossError):
+        return answer
+    for bundle in answer.bundles:
+        if bundle.address == address:
+            return bundle
+    return UnknownRecipient(f"{address} has published no keys: it has to register first")

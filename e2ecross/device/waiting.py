@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What waits in the outbox of a `Client`: what leaves it next, and what is encrypted for that.
+
+Rules:
+- A message that is sent again goes under another message id and holds the first one inside: the
+  back end cannot tell it from a new one.
+- A lane that was tried in vain is tried with its first message alone, and then with the rest.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple
+
+from e2ecross.address import Address, UserId
+from e2ecross.device.hints import carried_list, own_hints
+from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.sending import Saying, checked_message_id, encrypt_content
+from e2ecross.device.settling import file_in_flight, give_up
+from e2ecross.errors import RecordCorrupted, UntrustedIdentity
+from e2ecross.state.context import Context
+from e2ecross.state.epoch import WitnessedTransaction, read_epoch
+from e2ecross.state.outbox import (
+    Lane,
+    LaneName,
+    TurnKind,
+    Waiting,
+    find_message,
+    find_row,
+    find_waiting,
+    list_lane,
+    read_lane,
+    replace_waiting,
+    walk_turns_of,
+)
+from e2ecross.state.outbox_repair import list_lanes, read_rows
+from e2ecross.state.sent import KeptMessage, find_kept, is_known_id, keep_other_id
+from e2ecross.state.trust import (
+    RemoteIdentity,
+    find_identity,
+    note_asked,
+    require_accepted_account,
+)
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.content import Resent
+from e2ecross.wire.envelope import Envelope
+
+__all__ = [
+    "EXPIRED",
+    "Pending",
+    "Turns",
+    "encrypt_waiting",
+    "find_posted",
+    "is_something_due",
+    "list_pending",
+    "may_be_sent_again",
+    "next_lanes",
+    "next_of_lane",
+    "read_epoch_to_tell",
+    "read_held_key",
+]
+
+EXPIRED: Final = "expired"
+"""In the place of an error's code: the content is not kept any more."""
+_NOT_TRIED: Final = "backend_error"
+
+
+class Pending(NamedTuple):
+    """A message that still waits to be sent.
+
+    Attributes:
+        message_id: 16 bytes.
+        recipient: the device that it is for.
+        code: of what it waits for: that of an error, such as `backend_error`, `mailbox_full` or
+            `untrusted_identity`; `record_corrupted` where its place in the outbox is damaged.
+    """
+
+    message_id: bytes
+    recipient: Address
+    code: str
+
+
+def find_posted(
+    context: Context, leftovers: Leftovers, copies: Sequence[tuple[Address, Waiting]]
+) -> list[Waiting | bool]:
+    """Tell what has become of copies that were posted, and are not known to have been taken.
+
+    Args:
+        context: of the device.
+        leftovers: are forgotten in the same commit.
+        copies: with whom the conversation is (`Posted.conversation`), and what was posted.
+
+    Returns:
+        For each where it waits, in its lane by now. Or True: the back end has it. Or False:
+        somebody else has found that it is refused, and has left a notice.
+    """
+    now_ms, found = context.clock(), list[Waiting | bool]()
+    with leftovers.going() as forget, context.store.transaction() as tx:
+        forget(tx)
+        file_in_flight(context, tx)
+        for conversation, waiting in copies:
+            number = find_message(tx, waiting.lane.recipient, waiting.message_id)
+            if number is None:
+                found.append(is_known_id(tx, conversation, waiting.message_id, now_ms))
+            else:
+                found.append(Waiting(waiting.lane, number, waiting.message_id, waiting.envelope))
+    return found
+
+
+def is_something_due(context: Context, leftovers: Leftovers) -> bool:
+    """Tell whether anything waits for the back end; leftovers are forgotten and do not."""
+    with leftovers.going() as forget, context.store.transaction() as tx:
+        forget(tx)
+        file_in_flight(context, tx)
+        return any(
+            True
+            for name in LaneName
+            for kind in (TurnKind.READY, TurnKind.LATER)
+            for _ in walk_turns_of(tx, name, kind)
+        )
+
+
+class Turns(NamedTuple):
+    """Lanes that are tried one after another.
+
+    Attributes:
+        lanes: which.
+        last: the turn of the last that was looked at.
+        damaged: what was raised for a turn that names no lane, if there was one.
+    """
+
+    lanes: list[Lane]
+    last: int
+    damaged: RecordCorrupted | None = None
+
+
+def next_lanes(context: Context, name: LaneName, kind: TurnKind, after: int, limit: int) -> Turns:
+    """Return lanes in which something waits for the back end.
+
+    Args:
+        context: of the device.
+        name: what they hold.
+        kind: what they wait for.
+        after: the turn behind which to look.
+        limit: how many lanes at most.
+    """
+    lanes: list[Lane] = []
+    damaged = None
+    with context.store.transaction() as tx:
+        for turn, lane in walk_turns_of(tx, name, kind, after):
+            after = turn
+            if isinstance(lane, RecordCorrupted):
+                damaged = damaged or lane
+                continue
+            lanes.append(lane)
+            if len(lanes) == limit:
+                break
+    return Turns(lanes, after, damaged)
+
+
+def next_of_lane(context: Context, lane: Lane, limit: int) -> list[Waiting]:
+    """Return what is to be sent next in a lane; nothing when it waits for the user.
+
+    In a lane that was tried in vain that is the first alone: what is behind it must not be taken
+    where that is refused.
+    """
+    with WitnessedTransaction(context) as tx:  # nothing leaves before the witness knows
+        record = read_lane(tx, lane)
+        if record is None or record.untrusted_key:
+            return []
+        return list_lane(tx, lane, 1 if record.code else limit)
+
+
+def read_held_key(context: Context, lane: Lane) -> bytes:
+    """Return the identity key (33 bytes) that a lane waits for, until the user has decided."""
+    with context.store.transaction() as tx:
+        record = read_lane(tx, lane)
+        return b"" if record is None else record.untrusted_key
+
+
+def read_epoch_to_tell(context: Context) -> int:
+    """Return the epoch to tell the back end with what is deposited."""
+    with WitnessedTransaction(context) as tx:
+        return read_epoch(tx)
+
+
+def encrypt_waiting(
+    context: Context, waiting: Waiting, before: RemoteIdentity | None
+) -> Envelope | None:
+    """Encrypt what waits for it, or give it up.
+
+    Args:
+        context: of the device.
+        waiting: what.
+        before: what was known of the recipient before a session was started for this.
+
+    Returns:
+        The envelope; None when there is nothing to be sent any more.
+
+    Raises:
+        UntrustedIdentity: the user has to decide about the recipient's identity key first.
+        LocalError: there is no session to send with.
+    """
+    address = waiting.lane.recipient
+    with WitnessedTransaction(context) as tx:
+        now_ms = context.clock()
+        current = find_waiting(tx, waiting)
+        if current is None or current.envelope is not None:  # another thread was faster
+            return None if current is None else current.envelope
+        if waiting.control is not None:
+            said = _saying(context, tx, address.user_id, None)
+            envelope = encrypt_content(
+                context, tx, address, waiting.control, waiting.message_id, now_ms, said
+            )
+            # When a session was started for it: one a day, also where nobody can read that one.
+            if before is None or (before.asked_at_ms and waiting.fresh_session):
+                note_asked(tx, address, now_ms)
+        else:
+            kept = find_kept(tx, context.policy, address, waiting.message_id, now_ms)
+            if kept is None:
+                give_up(context, tx, waiting, EXPIRED)
+                return None
+            require_accepted_account(tx, address)  # else it waits for the user
+            identity = find_identity(tx, address)
+            if identity is not None and identity.pending_key is not None:
+                raise UntrustedIdentity(address, identity.pending_key)
+            if not may_be_sent_again(tx, kept):
+                give_up(context, tx, waiting, UntrustedIdentity.code)
+                return None
+            message_id = checked_message_id(context, None)
+            content = Resent(kept.message_id, kept.sent_at_ms, kept.content)
+            peer = kept.account if address.user_id == context.address.user_id else None
+            said = _saying(context, tx, kept.account, peer)
+            envelope = encrypt_content(context, tx, address, content, message_id, now_ms, said)
+            keep_other_id(tx, context.policy, kept, message_id, now_ms)
+        replace_waiting(tx, waiting, envelope)
+        return envelope
+
+
+def _saying(context: Context, tx: Transaction, account: UserId, peer: UserId | None) -> Saying:
+    return Saying(own_hints(context, tx, account), peer, carried_list(context, tx))
+
+
+def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
+    """Tell whether the recipient is still who the message was for, or trusted by the user.
+
+    Else a back end that brings up a key of its own could ask for what was sent to another.
+    """
+    identity = find_identity(tx, kept.recipient)
+    if identity is None or identity.pending_key is not None:
+        return False
+    return identity.identity_key == kept.identity_key or not identity.by_policy
+
+
+def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
+    """Return all messages that wait to be sent; see `Client.pending`."""
+    found: list[Pending] = []
+    with leftovers.going() as forget, context.store.transaction() as tx:
+        forget(tx)
+        file_in_flight(context, tx)
+        for lane in list_lanes(tx):
+            if lane.name is LaneName.MESSAGES:
+                try:
+                    found += _pending_of_lane(tx, lane)
+                except RecordCorrupted:
+                    found += _pending_of_damaged(tx, lane)
+    return found
+
+
+def _pending_of_lane(tx: Transaction, lane: Lane) -> list[Pending]:
+    record = read_lane(tx, lane)
+    code = _NOT_TRIED if record is None else record.code or _NOT_TRIED
+    return [Pending(item.message_id, lane.recipient, code) for item in list_lane(tx, lane)]
+
+
+def _pending_of_damaged(tx: Transaction, lane: Lane) -> list[Pending]:
+    """The same of a lane with rows that do not decode, as far as message ids can be read."""
+    code = None
+    with suppress(RecordCorrupted):
+        record = read_lane(tx, lane)
+        code = None if record is None else record.code or _NOT_TRIED
+    rows = read_rows(tx, lane)
+    found: list[Pending] = []
+    for number in rows.numbers:
+        is_damaged = code is None or number in rows.damaged
+        message_id = rows.message_ids.get(number, b"")
+        if number not in rows.damaged:
+            waiting = find_row(tx, lane, number)
+            message_id = message_id if waiting is None else waiting.message_id
+        if message_id:
+            state = RecordCorrupted.code if is_damaged else str(code)
+            found.append(Pending(message_id, lane.recipient, state))
+    return found
