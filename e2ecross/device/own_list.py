@@ -1,34 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list of the own account's devices, at device 1, which signs it.
+"""The list of the own account's devices, at device 1: what changes it.
 
 Rules:
-- Every signing reads the own list in its transaction, names its hash, and is counted in the epoch:
-  of two lists of one number only a copy of the store can have signed the other.
-- What is signed is accepted here in the same commit, as others will accept it, and published after
-  it. A removal is told other devices at once, in messages that a back end cannot tell from others.
-- Nothing is signed while somebody else has signed a list with the account's key, nor in a store
-  that was restored or imported, which does not know what was signed since: but a reset that leaves
-  all of that behind.
+- One call, one transaction, one list that follows the one held (`list_signing.py`).
+- A device gets in by its own consent, and goes when the user, or that device, says so; or when it
+  was left halfway.
+- Which devices stay after a restore, or against somebody else who signs lists, the user says.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from e2ecross.address import MAX_DEVICE
 from e2ecross.arguments import require_list, require_whole_number
-from e2ecross.crypto.keys import PublicKey
-from e2ecross.device.accepting import accept_list, keys_by_number
-from e2ecross.device.hints import push_change
+from e2ecross.device.accepting import keys_by_number
+from e2ecross.device.list_signing import (
+    may_sign,
+    own_entry,
+    require_held,
+    require_primary,
+    sign_next,
+)
 from e2ecross.errors import (
     DevicesConflict,
     InvalidArgument,
     LinkFailed,
-    NotPrimary,
-    NotRegistered,
 )
-from e2ecross.protocol.device_list import hash_list, is_listed, sign_list, verify_consent
+from e2ecross.protocol.device_list import is_listed, verify_consent
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
@@ -38,14 +38,12 @@ from e2ecross.state.accounts import (
     put_own_account,
 )
 from e2ecross.state.context import Context
-from e2ecross.state.epoch import WitnessedTransaction, count_operation
+from e2ecross.state.epoch import WitnessedTransaction
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.sent import walk_sent_to
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import DeviceName, NewDevice, OwnAccountRecord
 from e2ecross.wire.device_list import (
-    MAX_SEQ,
     PRIMARY,
     DeviceList,
     ListedDevice,
@@ -58,6 +56,7 @@ __all__ = [
     "finish_restore",
     "note_conflict",
     "number_for_device",
+    "remove_overdue",
     "renew_if_due",
     "request_capabilities",
     "request_unlink",
@@ -66,8 +65,6 @@ __all__ = [
     "unlink_device",
 ]
 
-_JUMP: Final = 1_000
-"""How far a reset is above all that was seen: what was signed since by the lost device is below."""
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 
 
@@ -83,7 +80,7 @@ def ensure_own_list(context: Context) -> None:
             return
     with WitnessedTransaction(context) as tx:
         if _lacks_list(context, tx):
-            _sign(context, tx, [_own_entry(context)])
+            sign_next(context, tx, [own_entry(context)])
 
 
 def renew_if_due(context: Context) -> None:
@@ -97,7 +94,7 @@ def renew_if_due(context: Context) -> None:
             return
     with WitnessedTransaction(context) as tx:
         if _is_due(context, tx):
-            _sign(context, tx, _require_held(context, tx).list.devices)
+            sign_next(context, tx, require_held(context, tx).list.devices)
 
 
 def note_conflict(context: Context, tx: Transaction, signed: SignedDeviceList) -> None:
@@ -127,7 +124,7 @@ def number_for_device(context: Context) -> int:
         NotRegistered: there is no list yet.
     """
     with context.store.transaction() as tx:
-        listed = _require_held(context, tx).list
+        listed = require_held(context, tx).list
         _require_room(context, listed)
         return _free_number(find_own_account(tx) or OwnAccountRecord(), listed)
 
@@ -156,7 +153,7 @@ def add_device(
     """
     verify_consent(context.address.user_id, entry, context.identity_key_pair.public)
     with WitnessedTransaction(context) as tx:
-        held = _require_held(context, tx)
+        held = require_held(context, tx)
         listed, number, key = held.list, entry.device, entry.identity_key
         if is_listed(listed, number, key):
             return held
@@ -174,7 +171,7 @@ def add_device(
             ),
         )
         devices = sorted((*listed.devices, entry), key=lambda each: each.device)
-        return _sign(context, tx, devices)
+        return sign_next(context, tx, devices)
 
 
 def require_other_device(context: Context, device: int) -> None:
@@ -194,7 +191,27 @@ def unlink_device(context: Context, device: int) -> None:
         NotRegistered: there is no list yet.
     """
     with WitnessedTransaction(context) as tx:
-        _unlink(context, tx, _require_other(context, tx, device), device)
+        _unlink(context, tx, _require_other(context, tx, device), (device,))
+
+
+def remove_overdue(context: Context, without_keys: Collection[int]) -> None:
+    """Take devices out of the list that were linked a day ago, and were left halfway.
+
+    Args:
+        context: of the device.
+        without_keys: those of which the back end has no keys.
+    """
+    with WitnessedTransaction(context) as tx:
+        own, now_ms = find_own_account(tx), context.clock()
+        if own is None or not may_sign(context, tx):
+            return
+        overdue = [
+            new.device
+            for new in own.new_devices
+            if new.device in without_keys and now_ms - new.linked_at_ms >= _DAY_MS
+        ]
+        if overdue:
+            _unlink(context, tx, require_held(context, tx).list, overdue)
 
 
 def request_unlink(context: Context, tx: Transaction, device: int) -> None:
@@ -206,7 +223,7 @@ def request_unlink(context: Context, tx: Transaction, device: int) -> None:
         device: who has asked; the list that is held has it.
     """
     with suppress(DevicesConflict):
-        _unlink(context, tx, _require_other(context, tx, device), device)
+        _unlink(context, tx, _require_other(context, tx, device), (device,))
 
 
 def request_capabilities(context: Context, tx: Transaction, device: int, data: bytes) -> None:
@@ -224,7 +241,7 @@ def request_capabilities(context: Context, tx: Transaction, device: int, data: b
             replace(each, capabilities=data) if each.device == device else each for each in devices
         ]
         if changed != list(devices):
-            _sign(context, tx, changed)
+            sign_next(context, tx, changed)
 
 
 # --- After a restore, or against somebody else ----------------------------------------------
@@ -261,7 +278,7 @@ def restore_devices(context: Context, keep: Iterable[int]) -> None:
     numbers = frozenset(require_list("keep", keep)) | {PRIMARY}
     for number in numbers:
         require_whole_number("keep", number, PRIMARY, MAX_DEVICE)
-    _require_primary(context)
+    require_primary(context)
     with WitnessedTransaction(context) as tx:
         own = find_own_account(tx) or OwnAccountRecord()
         record = find_account(tx, context.address.user_id) or NOTHING_KNOWN
@@ -283,47 +300,19 @@ def restore_devices(context: Context, keep: Iterable[int]) -> None:
 
 def _lacks_list(context: Context, tx: Transaction) -> bool:
     record = find_account(tx, context.address.user_id)
-    return _may_sign(context, tx) and (record is None or record.held is None)
+    return may_sign(context, tx) and (record is None or record.held is None)
 
 
 def _is_due(context: Context, tx: Transaction) -> bool:
     record = find_account(tx, context.address.user_id)
-    if record is None or record.held is None or not _may_sign(context, tx):
+    if record is None or record.held is None or not may_sign(context, tx):
         return False
     age_ms = context.clock() - record.held.list.signed_at_ms
     return not -_DAY_MS <= age_ms < context.policy.device_list_renew_ms
 
 
-def _may_sign(context: Context, tx: Transaction) -> bool:
-    own = find_own_account(tx)
-    is_decided = own is None or not (own.must_reset or own.conflict)
-    return context.address.device == PRIMARY and is_decided
-
-
-def _require_primary(context: Context) -> None:
-    if context.address.device != PRIMARY:
-        raise NotPrimary(
-            f"only device {PRIMARY} of {context.address.user_id} signs the list of its devices: do "
-            f"it there"
-        )
-
-
-def _require_held(context: Context, tx: Transaction) -> SignedDeviceList:
-    """Return the list that the next one continues."""
-    _require_primary(context)
-    if not _may_sign(context, tx):
-        raise DevicesConflict(
-            "the devices of this account have to be decided about: show them to the user, and call "
-            "restore_devices with the numbers that the user knows"
-        )
-    record = find_account(tx, context.address.user_id)
-    if record is None or record.held is None:
-        raise NotRegistered("this account has no list of its devices yet: call register")
-    return record.held
-
-
 def _require_other(context: Context, tx: Transaction, device: int) -> DeviceList:
-    listed = _require_held(context, tx).list
+    listed = require_held(context, tx).list
     if device == PRIMARY or listed.find(device) is None:
         raise InvalidArgument(f"device must be another one of this account: {device} is not")
     return listed
@@ -340,78 +329,18 @@ def _require_room(context: Context, listed: DeviceList) -> None:
 
 def _free_number(own: OwnAccountRecord, listed: DeviceList) -> int:
     taken = keys_by_number(listed)
-    in_order = (*range(own.next_device, MAX_DEVICE + 1), *range(PRIMARY + 1, own.next_device))
-    return next(number for number in in_order if number not in taken)
+    first, last = PRIMARY + 1, MAX_DEVICE
+    in_order = [*range(own.next_device, last + 1), *range(first, own.next_device)]
+    return [number for number in in_order if number not in taken][0]
 
 
-def _unlink(context: Context, tx: Transaction, listed: DeviceList, device: int) -> None:
-    _sign(context, tx, [each for each in listed.devices if each.device != device])
+def _unlink(
+    context: Context, tx: Transaction, listed: DeviceList, numbers: Collection[int]
+) -> None:
+    sign_next(context, tx, [each for each in listed.devices if each.device not in numbers])
 
 
 def _reset(context: Context, tx: Transaction, numbers: Collection[int]) -> None:
     listed = find_list(tx, context.address.user_id)
-    devices = (_own_entry(context),) if listed is None else listed.devices
-    _sign(context, tx, [each for each in devices if each.device in numbers], is_reset=True)
-
-
-def _own_entry(context: Context) -> ListedDevice:
-    return ListedDevice(PRIMARY, context.identity_key_pair.public, b"")
-
-
-def _sign(
-    context: Context, tx: Transaction, devices: Sequence[ListedDevice], *, is_reset: bool = False
-) -> SignedDeviceList:
-    """Sign the next list, and accept it."""
-    user, now_ms = context.address.user_id, context.clock()
-    record = find_account(tx, user) or NOTHING_KNOWN
-    seen = [signed.list for signed in (record.held, record.rival) if signed is not None]
-    seq, previous = max((each.seq for each in seen), default=0) + 1, b""
-    if is_reset:
-        seq += _JUMP - 1
-    elif record.held is not None:
-        previous = hash_list(record.held)
-    if seq > MAX_SEQ:
-        raise DevicesConflict(
-            "no list can follow the one that was signed with this account's key: the account needs "
-            "another key, so a new device"
-        )
-    # It never falls: whoever had the key still has it.
-    most = max(seen, key=lambda each: each.hosting, default=None)
-    hosting, vendor = (0, "") if most is None else (most.hosting, most.vendor)
-    unsigned = DeviceList(user, seq, previous, now_ms, tuple(devices), hosting, vendor)
-    signed = sign_list(unsigned, context.identity_key_pair, context.entropy)
-    before = {} if record.held is None else keys_by_number(record.held.list)
-    accept_list(context, tx, user, signed, now_ms)
-    _note_signed(tx, signed.list)
-    _tell(context, tx, before, keys_by_number(signed.list), now_ms)
-    count_operation(tx)
-    return signed
-
-
-def _note_signed(tx: Transaction, listed: DeviceList) -> None:
-    own = find_own_account(tx) or OwnAccountRecord()
-    put_own_account(
-        tx,
-        replace(
-            own,
-            published=False,
-            new_devices=tuple(each for each in own.new_devices if listed.find(each.device)),
-            names=tuple(each for each in own.names if listed.find(each.device)),
-            must_reset=False,
-            conflict=False,
-        ),
-    )
-
-
-def _tell(
-    context: Context,
-    tx: Transaction,
-    before: Mapping[int, PublicKey],
-    after: Mapping[int, PublicKey],
-    now_ms: int,
-) -> None:
-    """Tell other devices of one that is gone, and own ones of one that is new."""
-    if any(after.get(number) != key for number, key in before.items()):
-        push_change(context, tx, now_ms, walk_sent_to(tx, context.policy, now_ms))
-    elif after.keys() - before.keys():
-        push_change(context, tx, now_ms, but=after.keys() - before.keys())
+    devices = (own_entry(context),) if listed is None else listed.devices
+    sign_next(context, tx, [each for each in devices if each.device in numbers], is_reset=True)

@@ -23,8 +23,6 @@ _SHELF: Final = Codec(encode_shelf, decode_shelf)
 _NUMBER_BYTES: Final = 4
 _GENERATIONS: Final = 5
 """One is filled, four quarters of the time stand behind it."""
-_WALKED_AT_ONCE: Final = 256
-"""Rows in memory, some hundred KB."""
 _DELETED_AT_ONCE: Final = 64
 """Forgotten rows deleted by one `add`: more than it adds, and little work."""
 
@@ -110,17 +108,12 @@ class Shelf:
             del generations[0]
         tx.put_value(self.table, b"", self.name, tuple(generations), _SHELF)
 
-    def walk(self, tx: Transaction, now_ms: int) -> Iterator[bytes]:
-        """Walk over the rows that are kept, those of the newest generation first."""
+    def walk(self, tx: Transaction, now_ms: int, limit: int) -> Iterator[bytes]:
+        """Walk over rows, those of the newest generation first; at most so many of each."""
         for generation in reversed(self._load(tx)):
-            after: bytes | None = None
-            while not self._is_over(generation, now_ms):
-                partition = self._partition(generation)
-                part = tx.list(self.table, partition, limit=_WALKED_AT_ONCE, after=after)
-                for after, _ in part:
-                    yield after
-                if len(part) < _WALKED_AT_ONCE:
-                    break
+            if not self._is_over(generation, now_ms):
+                listed = tx.list(self.table, self._partition(generation), limit=limit)
+                yield from (row for row, _ in listed)
 
     def date(self, tx: Transaction, now_ms: int) -> None:
         """Let the time of what a clock that was wrong has dated after now begin now."""
