@@ -328,10 +328,9 @@ def _require_room(context: Context, listed: DeviceList) -> None:
 
 
 def _free_number(own: OwnAccountRecord, listed: DeviceList) -> int:
-    taken = keys_by_number(listed)
-    first, last = PRIMARY + 1, MAX_DEVICE
-    in_order = [*range(own.next_device, last + 1), *range(first, own.next_device)]
-    return [number for number in in_order if number not in taken][0]
+    taken, first = keys_by_number(listed), PRIMARY + 1
+    in_order: list[int] = [*range(own.next_device, MAX_DEVICE + 1), *range(first, own.next_device)]
+    return next(number for number in in_order if number not in taken)
 
 
 def _unlink(
