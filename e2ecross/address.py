@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from e2ecross.errors import InvalidArgument
 
-__all__ = ["DEFAULT_DEVICE", "MAX_DEVICE", "Address", "App", "UserId"]
+__all__ = ["DEFAULT_DEVICE", "MAX_DEVICE", "Address", "App", "UserId", "require_app"]
 
 DEFAULT_DEVICE = 1
 MAX_DEVICE = 127  # libsignal's device ids end here too
@@ -35,7 +35,12 @@ class App(enum.StrEnum):
 _KNOWN_APPS: dict[str, App] = {app.value: app for app in App}
 
 
-def _check_app(app: object) -> App | str:
+def require_app(app: object) -> App | str:
+    """Return the app of that name, an `App` when known.
+
+    Raises:
+        InvalidArgument: the name does not match its grammar.
+    """
     if not isinstance(app, str) or not _APP.fullmatch(app):
         raise InvalidArgument("app must be 1 to 32 characters of a-z 0-9 -")
     return _KNOWN_APPS.get(app, app)
@@ -62,7 +67,7 @@ class UserId:
     user: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "app", _check_app(self.app))
+        object.__setattr__(self, "app", require_app(self.app))
         _check_user(self.user)
 
     def __str__(self) -> str:
@@ -99,7 +104,7 @@ class Address:
     device: int = DEFAULT_DEVICE
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "app", _check_app(self.app))
+        object.__setattr__(self, "app", require_app(self.app))
         _check_user(self.user)
         # type(), not isinstance: True is an int, and would be a second spelling of 1.
         if type(self.device) is not int or not 1 <= self.device <= MAX_DEVICE:

@@ -35,10 +35,10 @@ from e2ecross.client.sent import Recipient, Sent, outgoing
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm, hand_over
+from e2ecross.device.copies import Outgoing
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.own_upkeep import note_list_unpublished
-from e2ecross.device.posting import Outgoing
 from e2ecross.device.prekey_upkeep import LastUpkeep
 from e2ecross.device.registering import (
     may_send_offline,

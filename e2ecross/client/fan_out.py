@@ -25,16 +25,9 @@ from e2ecross.client.outgoing import Told, flush_outbox, refused_for_another, se
 from e2ecross.client.planning import fetch_lists, prepare
 from e2ecross.client.sent import Delivery, Sent
 from e2ecross.device.bundles import NO_NEWS, BundleNews, repair_sessions
-from e2ecross.device.posting import (
-    KeysAsked,
-    KeysNeeded,
-    Outgoing,
-    Posted,
-    find_behind,
-    find_devices,
-    post_messages,
-    post_missing,
-)
+from e2ecross.device.copies import KeysAsked, KeysNeeded, Outgoing, Posted
+from e2ecross.device.device_lists import find_behind, find_devices
+from e2ecross.device.posting import post_messages, post_missing
 from e2ecross.device.settling import Result, repair, settle
 from e2ecross.device.waiting import find_posted
 from e2ecross.errors import (

@@ -89,7 +89,6 @@ class Arrival:
             most = min(self._limit - self._taken + self._left, _MAX_LIMIT)
             page = self.link.backend.fetch(address, token, most, after)
             if not page:
-                self._is_drained = True
                 break
             after = page[-1].number
             self._fetched += len(page)

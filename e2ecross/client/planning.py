@@ -18,10 +18,15 @@ from e2ecross.client.incoming import Arrival
 from e2ecross.client.link import Link
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.bundles import NO_NEWS, BundleNews, start_from_bundles
-from e2ecross.device.device_lists import ACCEPTED, read_fetched_list, would_remove
+from e2ecross.device.copies import KeysAsked, KeysNeeded
+from e2ecross.device.device_lists import (
+    ACCEPTED,
+    find_without_session,
+    read_fetched_list,
+    would_remove,
+)
 from e2ecross.device.hints import note_checked
 from e2ecross.device.messages import has_session
-from e2ecross.device.posting import KeysAsked, KeysNeeded, find_without_session
 from e2ecross.errors import (
     BackendError,
     E2ECrossError,

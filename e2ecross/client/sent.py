@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_type
-from e2ecross.device.posting import Outgoing
+from e2ecross.device.copies import Outgoing
 from e2ecross.device.sending import checked_message_id
 from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import Context

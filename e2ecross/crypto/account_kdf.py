@@ -19,6 +19,7 @@ __all__ = [
     "device_list_message",
     "hash_device_list",
     "lp",
+    "person_link_message",
     "prefixed",
 ]
 
@@ -59,3 +60,8 @@ def consent_message(
 def hash_device_list(encoded: bytes) -> bytes:
     """The hash of an encoded device list, 32 bytes: what the next one names, and hints."""
     return hashlib.sha256(prefixed("device-list-hash/v1") + lp(encoded)).digest()
+
+
+def person_link_message(encoded: bytes) -> bytes:
+    """What the keys of two accounts sign that are one person's: an encoded person link."""
+    return prefixed("person-link/v1") + lp(encoded)

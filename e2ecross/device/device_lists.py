@@ -8,7 +8,8 @@ Rules:
 - The own account's list at device 1 is never taken in from outside.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from e2ecross.address import Address, UserId
@@ -16,7 +17,7 @@ from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.accepting import accept_list, forget_list, keys_by_number
 from e2ecross.device.own_list import note_conflict
 from e2ecross.device.sending import send_to_identity
-from e2ecross.errors import UntrustedIdentity
+from e2ecross.errors import RecordCorrupted, UntrustedIdentity
 from e2ecross.protocol.device_list import (
     Verdict,
     is_expired,
@@ -30,10 +31,12 @@ from e2ecross.state.accounts import (
     find_account,
     find_own_account,
     put_account,
+    was_checked,
 )
 from e2ecross.state.context import Context, address_key
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.session_store import has_session
 from e2ecross.state.trust import accept_by_policy, find_identity_record
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
@@ -42,6 +45,9 @@ __all__ = [
     "ACCEPTED",
     "Targets",
     "accept_list",
+    "find_behind",
+    "find_devices",
+    "find_without_session",
     "judge_list",
     "read_fetched_list",
     "take_list",
@@ -188,6 +194,57 @@ def targets_of(context: Context, tx: Transaction, user: UserId, now_ms: int) -> 
     }
     devices.pop(context.address, None)
     return Targets(devices, expired)
+
+
+def find_without_session(
+    context: Context, users: Iterable[UserId]
+) -> dict[UserId, list[Address] | None]:
+    """Return for each account which devices a message would go to without a session with them.
+
+    None: it has no list of its devices.
+    """
+    found: dict[UserId, list[Address] | None] = {}
+    with context.store.transaction() as tx:
+        for user in users:
+            targets = targets_of(context, tx, user, context.clock())
+            found[user] = None
+            if targets is not None:
+                found[user] = [each for each in targets.devices if not has_session(tx, each)]
+    return found
+
+
+def find_devices(context: Context, address: Address) -> list[Address]:
+    """Return all devices that a message for an account goes to, as far as they are known."""
+    with context.store.transaction() as tx:
+        devices = [address]
+        for user in (address.user_id, context.address.user_id):
+            with suppress(RecordCorrupted):
+                targets = targets_of(context, tx, user, context.clock())
+                devices += [] if targets is None else targets.devices
+        return list(dict.fromkeys(devices))
+
+
+def find_behind(
+    context: Context, seqs: Mapping[UserId, int], gone: Collection[UserId]
+) -> list[UserId]:
+    """Return the accounts of whose lists the back end says that there are newer ones.
+
+    Not those that it was asked for within ten minutes, and had nothing newer of.
+
+    Args:
+        context: of the device.
+        seqs: the newest by what the back end says.
+        gone: accounts with devices that it does not know.
+    """
+    behind: list[UserId] = []
+    with context.store.transaction() as tx:
+        for user in dict.fromkeys((*seqs, *gone)):
+            record = find_account(tx, user) or NOTHING_KNOWN
+            seq = 0 if record.held is None else record.held.list.seq
+            is_behind = seqs.get(user, 0) > seq or (user in gone and seq > 0)
+            if is_behind and not was_checked(record, context.clock()):
+                behind.append(user)
+    return behind
 
 
 def _signs_own(context: Context, user: UserId) -> bool:

@@ -1,165 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is posted: copies of a message, put into the outbox of a `Client`.
+"""Messages on their way into the outbox of a `Client`, many in one transaction.
 
 Rules:
 - Encrypt and keep in one commit; the envelope leaves after it, and is forgotten when the back end
   has it.
-- A message goes to every device that its recipient's account lists, and to the other devices of the
-  own account: a copy each, under one message id, in one commit that reads the lists. So nothing is
-  encrypted to a device whose removal this store has accepted.
-- A device that cannot be reached stops no other. What is missing of sessions and lists is asked of
-  the back end by the caller, who then tries again.
+- What fails with one recipient touches no other: each has a savepoint.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
-from e2ecross.address import Address, UserId
+from e2ecross.address import Address
 from e2ecross.crypto.secret import without_frames
-from e2ecross.device.device_lists import targets_of
-from e2ecross.device.hints import carried_list, own_hints
+from e2ecross.device.copies import Copying, KeysAsked, KeysNeeded, Outgoing, Posted, Unready
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.sending import Saying, copy_length, encrypt_content, require_other_device
 from e2ecross.device.settling import file_in_flight
 from e2ecross.errors import (
     BackendError,
     E2ECrossError,
-    HostingChanged,
     LocalError,
-    NoSession,
     RecordCorrupted,
     RemoteError,
     StoreTooNew,
-    UntrustedIdentity,
-)
-from e2ecross.state.accounts import (
-    NOTHING_KNOWN,
-    find_account,
-    find_list,
-    primary_of,
-    put_account,
-    was_checked,
 )
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
-from e2ecross.state.in_flight import put_in_flight
-from e2ecross.state.outbox import (
-    Lane,
-    LaneName,
-    Waiting,
-    find_message,
-    find_waiting,
-    put_envelope,
-    read_lane,
-)
-from e2ecross.state.sent import (
-    find_content,
-    is_kept_for,
-    is_known_id,
-    keep_copies,
-    keep_id,
-    was_sent,
-)
-from e2ecross.state.session_store import has_session
-from e2ecross.state.trust import require_accepted_account
-from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Content
-from e2ecross.wire.device_list import PRIMARY
-from e2ecross.wire.envelope import Envelope
 
-__all__ = [
-    "Copy",
-    "KeysAsked",
-    "KeysNeeded",
-    "Outgoing",
-    "Posted",
-    "find_behind",
-    "find_devices",
-    "find_without_session",
-    "post_messages",
-    "post_missing",
-]
-
-
-class Outgoing(NamedTuple):
-    """A message for a user, to be put into the outbox.
-
-    Attributes:
-        address: the recipient: any device, which stands for its account.
-        message_id: 16 bytes.
-        is_new: whether the id was just drawn, so that nobody has heard of it.
-    """
-
-    address: Address
-    message_id: bytes
-    is_new: bool
-
-
-class Copy(NamedTuple):
-    """A copy of a message that is in the outbox.
-
-    Attributes:
-        waiting: where, and its envelope.
-        is_alone: nothing else stands in its lane.
-    """
-
-    waiting: Waiting
-    is_alone: bool
-
-
-class Posted(NamedTuple):
-    """A message that is in the outbox, or has been there.
-
-    Attributes:
-        conversation: with whom: device 1, which stands for its account; or the device that was
-            named.
-        devices: all that it is for, those of the own account last.
-        copies: which of them the back end may not have.
-        is_new: they were put there now, and not promised before.
-        list_expired: the list of the recipient's devices is too old: only device 1 is sent to.
-    """
-
-    conversation: Address
-    devices: tuple[Address, ...]
-    copies: tuple[Copy, ...]
-    is_new: bool
-    list_expired: bool = False
-
-
-class KeysNeeded(NamedTuple):
-    """What has to be asked of the back end before a message can be encrypted.
-
-    Attributes:
-        wanted: by account, the devices without a session; None: whichever it has. With each comes
-            the list of the account's devices.
-    """
-
-    wanted: Mapping[UserId, frozenset[int] | None]
-
-
-@dataclass(slots=True)
-class KeysAsked:
-    """What the back end was asked in one call of an app, so that it is not asked again.
-
-    Attributes:
-        users: accounts whose lists it was asked for.
-        refused: accounts that nothing is sent to, and why.
-        unreachable: devices with whom no session could be started, and why.
-    """
-
-    users: set[UserId] = field(default_factory=set)
-    refused: dict[UserId, E2ECrossError] = field(default_factory=dict)
-    unreachable: dict[Address, E2ECrossError] = field(default_factory=dict)
-
-    def note_failure(self, needed: KeysNeeded, error: E2ECrossError) -> None:
-        """Note that the back end cannot be asked."""
-        self.users.update(needed.wanted)
-        for user, devices in needed.wanted.items():
-            for number in (PRIMARY,) if devices is None else devices:
-                self.unreachable[Address(user.app, user.user, number)] = error
-
+__all__ = ["post_messages", "post_missing"]
 
 Result = Posted | KeysNeeded | E2ECrossError
 
@@ -194,8 +61,8 @@ def post_messages(
         E2ECrossError: no device of the recipient can be reached; why device 1 cannot.
     """
 
-    def post(posting: _Posting, message: Outgoing) -> Posted:
-        return posting.post(message, content)
+    def post(copying: Copying, message: Outgoing) -> Posted:
+        return copying.post(message, content)
 
     return _post_each(context, leftovers, messages, begun, asked, post)
 
@@ -211,58 +78,7 @@ def post_missing(
 
     The same message id, and to no device twice. See `post_messages`.
     """
-    return _post_each(context, leftovers, messages, begun, asked, _Posting.post_missing)
-
-
-def find_without_session(
-    context: Context, users: Iterable[UserId]
-) -> dict[UserId, list[Address] | None]:
-    """Return for each account which devices a message would go to without a session with them.
-
-    None: it has no list of its devices.
-    """
-    found: dict[UserId, list[Address] | None] = {}
-    with context.store.transaction() as tx:
-        for user in users:
-            targets = targets_of(context, tx, user, context.clock())
-            found[user] = None
-            if targets is not None:
-                found[user] = [each for each in targets.devices if not has_session(tx, each)]
-    return found
-
-
-def find_devices(context: Context, address: Address) -> list[Address]:
-    """Return all devices that a message for an account goes to, as far as they are known."""
-    with context.store.transaction() as tx:
-        devices = [address]
-        for user in (address.user_id, context.address.user_id):
-            with suppress(RecordCorrupted):
-                targets = targets_of(context, tx, user, context.clock())
-                devices += [] if targets is None else targets.devices
-        return list(dict.fromkeys(devices))
-
-
-def find_behind(
-    context: Context, seqs: Mapping[UserId, int], gone: Collection[UserId]
-) -> list[UserId]:
-    """Return the accounts of whose lists the back end says that there are newer ones.
-
-    Not those that it was asked for within ten minutes, and had nothing newer of.
-
-    Args:
-        context: of the device.
-        seqs: the newest by what the back end says.
-        gone: accounts with devices that it does not know.
-    """
-    behind: list[UserId] = []
-    with context.store.transaction() as tx:
-        for user in dict.fromkeys((*seqs, *gone)):
-            record = find_account(tx, user) or NOTHING_KNOWN
-            seq = 0 if record.held is None else record.held.list.seq
-            is_behind = seqs.get(user, 0) > seq or (user in gone and seq > 0)
-            if is_behind and not was_checked(record, context.clock()):
-                behind.append(user)
-    return behind
+    return _post_each(context, leftovers, messages, begun, asked, Copying.post_missing)
 
 
 def _post_each(
@@ -271,19 +87,19 @@ def _post_each(
     messages: Sequence[Outgoing],
     begun: set[Address],
     asked: KeysAsked,
-    post: "Callable[[_Posting, Outgoing], Posted]",
+    post: "Callable[[Copying, Outgoing], Posted]",
 ) -> tuple[int, list[Result]]:
     results: list[Result] = []
     with leftovers.going() as forget, WitnessedTransaction(context) as tx:
         forget(tx)
         if not begun:  # else what is in flight is the caller's, and about to leave
             file_in_flight(context, tx)
-        posting = _Posting(context, tx, begun, asked, context.clock())
+        copying = Copying(context, tx, begun, asked, context.clock())
         for message in messages:
             try:
                 with tx.savepoint():
-                    result = post(posting, message)
-            except _Unready as unready:
+                    result = post(copying, message)
+            except Unready as unready:
                 results.append(unready.needed)
                 continue
             except (LocalError, RemoteError, BackendError, RecordCorrupted, StoreTooNew) as error:
@@ -292,186 +108,3 @@ def _post_each(
             begun.update(copy.waiting.lane.recipient for copy in result.copies)
             results.append(result)
         return read_epoch(tx), results
-
-
-class _Unready(Exception):
-    """Undoes what was encrypted of a message for which keys are needed."""
-
-    def __init__(self, needed: KeysNeeded) -> None:
-        super().__init__()
-        self.needed = needed
-
-
-class _Posting:
-    """One transaction that puts messages into the outbox."""
-
-    __slots__ = ("_asked", "_begun", "_context", "_now_ms", "_own", "_tx")
-
-    def __init__(
-        self,
-        context: Context,
-        tx: Transaction,
-        begun: Collection[Address],
-        asked: KeysAsked,
-        now_ms: int,
-    ) -> None:
-        """Of a device; nothing is put there yet."""
-        self._context = context
-        self._tx = tx
-        self._begun = begun
-        self._asked = asked
-        self._now_ms = now_ms
-        self._own = context.address.user_id
-
-    def post(self, message: Outgoing, content: Content) -> Posted:
-        tx, message_id, now_ms = self._tx, message.message_id, self._now_ms
-        conversation = primary_of(tx, message.address)
-        if not message.is_new and was_sent(tx, conversation, message_id, content, now_ms):
-            return self._find(conversation, message_id)
-        record = find_account(tx, conversation.user_id) or NOTHING_KNOWN
-        if record.hosting_unseen:
-            raise HostingChanged(conversation.user_id)
-        require_accepted_account(tx, conversation)
-        if conversation.user_id in self._asked.refused:
-            raise self._asked.refused[conversation.user_id]
-        posted = self._encrypt(conversation, message_id, content, now_ms, is_missing=False)
-        keep_id(tx, conversation, message_id, content, now_ms)
-        if not record.written:
-            put_account(tx, conversation.user_id, replace(record, written=True))
-        return posted
-
-    def post_missing(self, message: Outgoing) -> Posted:
-        tx, policy, now_ms = self._tx, self._context.policy, self._now_ms
-        conversation = primary_of(tx, message.address)
-        kept = find_content(tx, policy, conversation.user_id, message.message_id, now_ms)
-        if kept is None or not is_known_id(tx, conversation, message.message_id, now_ms):
-            return Posted(conversation, (), (), is_new=False)
-        require_accepted_account(tx, conversation)
-        sent_at_ms, content = kept
-        return self._encrypt(conversation, message.message_id, content, sent_at_ms, is_missing=True)
-
-    def _devices(self, conversation: Address) -> tuple[list[Address], list[Address], bool]:
-        """Return devices of the recipient, others of the own account, and if the list is old."""
-        context, tx, now_ms = self._context, self._tx, self._now_ms
-        own = targets_of(context, tx, self._own, now_ms)
-        others = [] if own is None else list(own.devices)
-        if conversation.user_id == self._own and own is not None:
-            return others, [], own.is_expired
-        found = targets_of(context, tx, conversation.user_id, now_ms)
-        if found is None:
-            require_other_device(context, conversation, "recipient")
-            return [conversation], others, False
-        return list(found.devices), others, found.is_expired
-
-    def _find(self, conversation: Address, message_id: bytes) -> Posted:
-        """Return what the back end may not have of a message that was put there before."""
-        tx = self._tx
-        recipients, own, expired = self._devices(conversation)
-        copies: list[Copy] = []
-        for address in (*recipients, *own):
-            lane = Lane(LaneName.MESSAGES, address)
-            record, number = read_lane(tx, lane), find_message(tx, address, message_id)
-            if number is not None and record is not None:
-                waiting = Waiting(lane, number, message_id, None)
-                is_alone = (record.first, record.next) == (number, number + 1) and not record.code
-                copies.append(Copy(find_waiting(tx, waiting) or waiting, is_alone))
-        devices = (*recipients, *own)
-        return Posted(conversation, devices, tuple(copies), is_new=False, list_expired=expired)
-
-    def _encrypt(
-        self,
-        conversation: Address,
-        message_id: bytes,
-        content: Content,
-        sent_at_ms: int,
-        *,
-        is_missing: bool,
-    ) -> Posted:
-        """Encrypt the copies of a message; those that were not made, if some were before."""
-        context, tx, now_ms, account = self._context, self._tx, self._now_ms, conversation.user_id
-        recipients, own, expired = self._devices(conversation)
-        devices = [*recipients, *own]
-        if is_missing:
-            devices = [
-                each
-                for each in devices
-                if not is_kept_for(tx, context.policy, [each], message_id, now_ms)
-            ]
-        wanted: dict[UserId, set[int]] = {}
-        for user in {account, self._own}:
-            if self._needs_list(user):
-                wanted[user] = set()
-        reachable = [each for each in devices if each not in self._asked.unreachable]
-        saying = self._saying(account)
-        least = 0
-        if len(reachable) > 1:
-            least = max(
-                copy_length(context, each, content, message_id, sent_at_ms, saying[each.user_id])
-                for each in reachable
-            )
-        copies: list[Copy] = []
-        for address in reachable:
-            said = saying[address.user_id]
-            try:
-                envelope = encrypt_content(
-                    context, tx, address, content, message_id, sent_at_ms, said, least
-                )
-            except NoSession:
-                wanted.setdefault(address.user_id, set()).add(address.device)
-                continue
-            copies.append(self._put(envelope))
-        if wanted:
-            raise _Unready(self._needed(conversation, wanted))
-        if not is_missing and recipients and not any(each in reachable for each in recipients):
-            raise self._asked.unreachable[recipients[0]]
-        made = [copy.waiting.lane.recipient for copy in copies]
-        if made:
-            keep_copies(tx, context.policy, account, message_id, content, made, sent_at_ms, now_ms)
-        return Posted(
-            conversation,
-            tuple(devices),
-            tuple(copies),
-            is_new=not is_missing,
-            list_expired=expired,
-        )
-
-    def _put(self, envelope: Envelope) -> Copy:
-        address = envelope.recipient
-        lane = Lane(LaneName.MESSAGES, address)
-        record = read_lane(self._tx, lane)
-        if record is not None and record.untrusted_key:
-            raise UntrustedIdentity(address, record.untrusted_key)
-        if record is None and address not in self._begun:
-            return Copy(put_in_flight(self._tx, envelope), is_alone=True)
-        number = put_envelope(self._tx, envelope)
-        return Copy(Waiting(lane, number, envelope.message_id, envelope), is_alone=False)
-
-    def _saying(self, account: UserId) -> dict[UserId, Saying]:
-        """Return what is said in copies for devices of the recipient and of the own account."""
-        context, tx = self._context, self._tx
-        said = Saying(own_hints(context, tx, account), None, carried_list(context, tx))
-        return {account: said, self._own: said._replace(peer=account)}
-
-    def _needs_list(self, user: UserId) -> bool:
-        if user in self._asked.users:
-            return False
-        record = find_account(self._tx, user)
-        is_wanted = record is None or record.held is None or record.check_wanted
-        if user == self._own:  # made with the registration; or it comes with the next call
-            is_wanted = record is not None and record.check_wanted
-        return is_wanted and not was_checked(record, self._now_ms)
-
-    def _needed(
-        self, conversation: Address, wanted: Mapping[UserId, Collection[int]]
-    ) -> KeysNeeded:
-        """At first contact the devices are not known: all keys come with the list."""
-        needed: dict[UserId, frozenset[int] | None] = {}
-        for user, devices in wanted.items():
-            is_open = (
-                user == conversation.user_id
-                and conversation.device == PRIMARY
-                and find_list(self._tx, user) is None
-                and bool(devices)
-            )
-            needed[user] = None if is_open else frozenset(devices)
-        return KeysNeeded(needed)

@@ -45,6 +45,7 @@ from e2ecross.stores.sqlite_reading import read_store_file
 from e2ecross.wire.exchange import KeysWanted
 from tests.attacks.hunt import PASSPHRASE, STORE_KEY, Secrets, know, watch_keys
 from tests.attacks.support import ANA, BUDI, TOKO, FakeClock, dump, meet, person
+from tests.relay.support import device_list
 
 PACKAGE = str(Path(e2ecross.__file__).parent)
 TOKEN = bytes(range(33, 65))
@@ -280,6 +281,11 @@ def test_a_relay_that_refuses(
         "wanted": [KeysWanted(BUDI.user_id, None)],
         "limit": 1,
         "numbers": [1],
+        "signed_list": device_list(ANA).encode(),
+        "tokens": {2: bytes(32)},
+        "link_id": bytes(16),
+        "slot": 0,
+        "data": b"sealed",
     }
     names = [*inspect.signature(method).parameters][1:]
     arguments = {key: given[key] for key in names if key in given}

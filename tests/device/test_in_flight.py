@@ -2,8 +2,9 @@
 """What is left in flight, or was filed by somebody else, when a row of it is damaged."""
 
 from e2ecross import Notice, NoticeKind, Text
+from e2ecross.device.copies import Outgoing
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.posting import Outgoing, post_messages
+from e2ecross.device.posting import post_messages
 from e2ecross.device.waiting import Pending, list_pending
 from e2ecross.state.in_flight import IN_FLIGHT, file_all
 from e2ecross.state.inbox import walk_inbox

@@ -4,8 +4,9 @@
 import pytest
 
 from e2ecross import Device, Envelope, MessageKind, Policy, RetryRequest, Text
+from e2ecross.device.copies import Outgoing
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.posting import Outgoing, post_messages
+from e2ecross.device.posting import post_messages
 from e2ecross.device.settling import hold_for_decision, settle
 from e2ecross.device.waiting import encrypt_waiting
 from e2ecross.errors import UntrustedIdentity

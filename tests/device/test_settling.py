@@ -14,8 +14,9 @@ from e2ecross import (
     RetryRequest,
     Text,
 )
+from e2ecross.device.copies import Outgoing
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.posting import Outgoing, post_messages
+from e2ecross.device.posting import post_messages
 from e2ecross.device.settling import Result, give_up, hold_for_decision, settle, take_back
 from e2ecross.device.waiting import find_posted, read_held_key
 from e2ecross.errors import InvalidArgument

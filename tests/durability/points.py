@@ -33,8 +33,13 @@ TRANSACTION_POINTS: Final = (
     "after a commit, before the hand-over",
 )
 RELAY_POINTS: Final = ("in the relay's transaction, before its commit", "after the relay's commit")
+# The devices of the worlds are linked to none.
+NOT_CALLED: Final = ("publish_devices", "put_link", "get_link")
 BACKEND_POINTS: Final = tuple(
-    f"{when} {method}" for method in BACKEND_METHODS for when in ("before", "after")
+    f"{when} {method}"
+    for method in BACKEND_METHODS
+    if method not in NOT_CALLED
+    for when in ("before", "after")
 )
 CALLER_POINTS: Final = (
     "before encryption",

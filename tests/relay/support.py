@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.client.backend import Backend
 from e2ecross.crypto.kem import KemPublicKey, kem_key_pair_from_seed
 from e2ecross.crypto.keys import PublicKey, key_pair_from_private
@@ -19,6 +19,7 @@ from e2ecross.wire.bundle import (
     PublishedKeys,
     SignedPrekey,
 )
+from e2ecross.wire.device_list import PRIMARY, DeviceList, ListedDevice, SignedDeviceList
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.exchange import KeysWanted
 
@@ -87,6 +88,34 @@ def published(
         kyber_prekeys=tuple(kyber_prekey(f"{owner} kyber {n}", n) for n in kyber or ()),
         last_resort_kyber_prekey=None if kyber is None else last_resort,
     )
+
+
+def device_list(
+    user: Address | UserId, seq: int = 1, devices: Iterable[int] = (1,), *, name: str = ""
+) -> SignedDeviceList:
+    """A list of devices; a relay checks no signature, so none of them is one.
+
+    With another `name` it is another list of the same number.
+    """
+    listed = DeviceList(
+        UserId(user.app, user.user),
+        seq,
+        digest(f"list {seq - 1} of {user}") if seq > 1 else b"",
+        1_700_000_000_000,
+        tuple(
+            ListedDevice(
+                number,
+                public_key(f"{user.app}:{user.user}.{number} identity"),
+                b"" if number == PRIMARY else digest(f"consent {number}") * 2,
+            )
+            for number in devices
+        ),
+    )
+    return SignedDeviceList(listed.encode(), digest(f"signature {name}") * 2, listed)
+
+
+def token_sha256(token: bytes) -> bytes:
+    return hashlib.sha256(token).digest()
 
 
 def envelope(sender: Address, recipient: Address, number: int = 0, size: int = 40) -> Envelope:

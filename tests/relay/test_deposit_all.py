@@ -16,7 +16,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import Relay, RelayLimits
-from e2ecross.relay.calls import decode_all
+from e2ecross.relay.depositing import decode_all
 from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire.exchange import Deposited, Waiting
 from tests.relay.support import (

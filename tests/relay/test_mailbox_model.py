@@ -38,6 +38,15 @@ def encoded(sender: Address, recipient: Address, number: int) -> bytes:
     return b"none" if number == NONSENSE else envelope(sender, recipient, number).encode()
 
 
+def copy_of(sender: Address, data: bytes) -> Envelope | None:
+    """An envelope of a sender; None: it is none."""
+    try:
+        opened = Envelope.decode(data)
+    except DecodeError:
+        return None
+    return opened if opened.sender == sender else None
+
+
 class MailboxModel(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
@@ -54,13 +63,8 @@ class MailboxModel(RuleBasedStateMachine):
         return Relay(path, limits=LIMITS, clock=self.clock)
 
     def hear(self, sender: Address, encoded: bytes) -> type[BackendError] | None:
-        """What one envelope is refused with, and what the model keeps of it."""
-        try:
-            opened = Envelope.decode(encoded)
-        except DecodeError:
-            return BackendRefused
-        if opened.sender != sender:
-            return BackendRefused
+        """What one envelope of a sender is refused with, and what the model keeps of it."""
+        opened = Envelope.decode(encoded)
         if opened.recipient not in self.waiting:
             return UnknownRecipient
         box = self.waiting[opened.recipient]
@@ -75,6 +79,40 @@ class MailboxModel(RuleBasedStateMachine):
         box.append(encoded)
         return None
 
+    def hear_all(self, sender: Address, call: list[bytes]) -> list[type[BackendError] | None]:
+        """What the envelopes of a call are refused with.
+
+        Those for the sender itself last: only if somebody else got one of that id, or none is for
+        somebody else. What comes after one that had no room has none.
+        """
+        copies = {n: decoded for n, data in enumerate(call) if (decoded := copy_of(sender, data))}
+        own = [n for n, copy in copies.items() if copy.recipient == sender]
+        heard: dict[int, type[BackendError] | None] = {}
+        full: set[Address] = set()
+        for place in sorted(range(len(call)), key=lambda n: n in own):
+            copy = copies.get(place)
+            if copy is None:
+                heard[place] = BackendRefused
+                continue
+            others = (
+                [
+                    heard[n]
+                    for n, other in copies.items()
+                    if n not in own and other.message_id == copy.message_id
+                ]
+                if place in own
+                else []
+            )
+            if others and None not in others:
+                heard[place] = BackendRefused
+            elif copy.recipient in full:
+                heard[place] = MailboxFull
+            else:
+                heard[place] = self.hear(sender, call[place])
+            if heard[place] is MailboxFull:
+                full.add(copy.recipient)
+        return [heard[place] for place in range(len(call))]
+
     @rule(sender=PEOPLE, items=ITEMS, epoch=st.integers(0, 5))
     def deposit(
         self, sender: Address, items: list[tuple[Address, Address, int]], epoch: int
@@ -83,7 +121,7 @@ class MailboxModel(RuleBasedStateMachine):
         first = envelope(sender, ANA, 0).encode()
         call = [first, *(encoded(*item) for item in items)]
         answer = self.relay.deposit_all(token(sender), call, epochs={0: epoch})
-        expected = [self.hear(sender, data) for data in call]
+        expected = self.hear_all(sender, call)
         refused = [
             type(answer.refused[n]) if n in answer.refused else None for n in range(len(call))
         ]

@@ -516,8 +516,6 @@ class BackendSimulator:
         self, requester: Address, token: bytes, wanted: KeysWanted
     ) -> UserKeys | UnknownRecipient:
         user, registered = wanted.user, self._devices(wanted.user)
-        if not registered:
-            return UnknownRecipient(f"{user} has not registered")
         numbers = wanted.devices
         if numbers is None:
             numbers = registered if user in self.lists else [PRIMARY]
@@ -526,6 +524,8 @@ class BackendSimulator:
             with suppress(UnknownRecipient):
                 address = Address(user.app, user.user, number)
                 bundles.append(self.fetch_bundle(requester, token, address))
+        if not registered and not bundles:
+            return UnknownRecipient(f"{user} has not registered")
         return UserKeys(self.lists.get(user, b""), tuple(bundles))
 
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:

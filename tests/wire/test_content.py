@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 from dataclasses import FrozenInstanceError, replace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from e2ecross.address import Address, UserId
 from e2ecross.errors import DecodeError, InvalidArgument, RemoteError, UnsupportedVersion
 from e2ecross.wire.content import (
     Bytes,
+    DeviceHints,
+    DeviceRequest,
     Payload,
     PayloadContent,
     Resent,
@@ -18,23 +22,35 @@ from e2ecross.wire.content import (
     decode_payload,
     encode_content,
     encode_payload,
+    payload_length,
 )
-from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES, MAX_CONTENT_BYTES, MAX_PLAINTEXT_BYTES
+from e2ecross.wire.limits import (
+    MAX_CONTENT_BODY_BYTES,
+    MAX_CONTENT_BYTES,
+    MAX_PLAINTEXT_BYTES,
+    MAX_SIGNED_DEVICE_LIST_BYTES,
+)
 from e2ecross.wire.padding import pad, padded_length, unpad
 from tests.support.formats import ADDRESS, MESSAGE_ID, PAYLOAD, PEER
 from tests.support.protobuf import Field, fields, message
+from tests.support.vectors import devices, unhex
 
 PRIVATE = "attack at dawn"
 RETRY_REQUEST_KIND = 2**31 + 1
 RESENT_KIND = 2**31 + 2
+CONTROL_KINDS = (RETRY_REQUEST_KIND, RESENT_KIND, *range(2**31 + 16, 2**31 + 21))
 message_ids = st.binary(min_size=16, max_size=16)
 reasons = st.from_regex("[a-z_]{1,64}", fullmatch=True)
-once = st.one_of(
+of_users = st.one_of(
     st.text(max_size=300).map(Text),
     st.binary(max_size=300).map(Bytes),
+    st.builds(UnsupportedContent, st.integers(3, 2**31 - 1), st.binary(max_size=100)),
+)
+contents = st.one_of(
+    of_users,
     st.builds(
         UnsupportedContent,
-        st.integers(3, 2**32 - 1).filter(lambda k: k not in (RETRY_REQUEST_KIND, RESENT_KIND)),
+        st.integers(2**31, 2**32 - 1).filter(lambda kind: kind not in CONTROL_KINDS),
         st.binary(max_size=100),
     ),
     st.builds(
@@ -45,8 +61,8 @@ once = st.one_of(
         reasons,
     ),
     st.builds(RetryRequest, message_ids, st.none(), st.just(0), reasons),
+    st.builds(Resent, message_ids, st.integers(0, 2**64 - 1), of_users),
 )
-contents = st.one_of(once, st.builds(Resent, message_ids, st.integers(0, 2**64 - 1), once))
 
 
 def _changed(number: int, value: int | bytes) -> bytes:
@@ -214,7 +230,12 @@ def test_payload_survives_its_encoding(
 
 def test_largest_payload_fits_into_a_message() -> None:
     content = UnsupportedContent(2**32 - 1, bytes(MAX_CONTENT_BODY_BYTES))
-    payload = Payload(PEER, PEER, MESSAGE_ID, 2**32 - 1, 2**64 - 1, content)
+    hints = DeviceHints(2**63 - 1, bytes(16), 2**63 - 1, bytes(16))
+    longest = Address("a" * 32, "b" * 64, 127)
+    payload = Payload(
+        *(longest, longest, MESSAGE_ID, 2**32 - 1, 2**64 - 1, content),
+        *(hints, longest.user_id, bytes(MAX_SIGNED_DEVICE_LIST_BYTES)),
+    )
     assert len(encode_payload(payload)) <= MAX_PLAINTEXT_BYTES
     assert decode_payload(encode_payload(payload)) == payload
 
@@ -226,7 +247,7 @@ def test_later_version_is_refused_as_such(version: int) -> None:
 
 
 def test_later_version_is_told_before_unknown_fields() -> None:
-    data = unpad(_changed(1, 2)) + message([(9, b"new")])
+    data = unpad(_changed(1, 2)) + message([(13, b"new")])
     with pytest.raises(UnsupportedVersion):
         decode_payload(pad(data))
 
@@ -277,12 +298,112 @@ def test_arbitrary_bytes_are_a_payload_or_a_remote_error(data: bytes) -> None:
         assert unpad(encode_payload(payload)) == unpad(padded)
 
 
+# --- Payloads of accounts with a list of devices --------------------------------------------
+
+HINTED = [
+    {"hints": DeviceHints(1, bytes(16))},
+    {"hints": DeviceHints(peer_seq=2**63 - 1, peer_hash=b"\x01" * 16)},
+    {"peer": PEER.user_id},
+    {"device_list": b"any bytes"},
+    {"device_list": bytes(MAX_SIGNED_DEVICE_LIST_BYTES)},
+]
+
+
+@pytest.mark.parametrize("more", HINTED)
+def test_each_field_alone_survives_its_encoding(more: dict[str, Any]) -> None:
+    payload = replace(PAYLOAD, **more)
+    assert decode_payload(encode_payload(payload)) == payload
+    assert payload_length(payload) == len(unpad(encode_payload(payload)))
+    assert payload_length(payload) > payload_length(PAYLOAD)
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [
+        (9, b""),
+        (9, message([(1, 1)])),
+        (9, message([(2, bytes(16))])),
+        (9, message([(1, 1), (2, bytes(15))])),
+        (9, message([(1, 1), (2, bytes(17))])),
+        (9, message([(1, 2**63), (2, bytes(16))])),
+        (9, message([(1, 1), (2, bytes(16)), (3, 1)])),
+        (9, message([(1, 1), (2, bytes(16)), (4, bytes(16))])),
+        (10, b""),
+        (10, message([(1, b"whatsapp")])),
+        (10, message([(1, b"whatsapp"), (2, b"ana"), (3, 1)])),
+        (11, b""),
+        (11, bytes(MAX_SIGNED_DEVICE_LIST_BYTES + 1)),
+    ],
+)
+def test_malformed_fields_of_devices_are_refused(number: int, value: bytes) -> None:
+    data = unpad(encode_payload(PAYLOAD)) + message([(number, value)])
+    with pytest.raises(DecodeError):
+        decode_payload(pad(data))
+
+
+def test_the_vectors_of_payloads() -> None:
+    vectors = devices("payload")
+    for name in ("without_lists", "to_first_device", "to_second_device", "copy_to_own_device"):
+        _check_payload(vectors[name])
+    _check_payload(vectors["prekey_message"])
+    copies = [unhex(vectors[name]["payload"]) for name in COPIES]
+    least = max(map(len, copies))
+    for data in copies:
+        padded = encode_payload(decode_payload(pad(data)), least)
+        assert len(padded) == vectors["bucket_of_the_three"]
+    assert padded == unhex(vectors["padded_copy"])
+
+
+COPIES = ("to_first_device", "to_second_device", "copy_to_own_device")
+
+
+def _check_payload(vector: dict[str, Any]) -> None:
+    data = unhex(vector["payload"])
+    payload = decode_payload(pad(data))
+    assert unpad(encode_payload(payload)) == data
+    assert payload_length(payload) == vector["bytes"]
+    assert len(encode_payload(payload)) == vector.get("padded", 399)
+
+
+def test_the_vectors_of_payloads_say_what_they_should() -> None:
+    vectors = devices("payload")
+    bare, first, _, copy, prekey = (
+        decode_payload(pad(unhex(vectors[name]["payload"])))
+        for name in ("without_lists", *COPIES, "prekey_message")
+    )
+    assert (bare.hints, bare.peer, bare.device_list) == (None, None, b"")
+    assert first.hints == copy.hints == prekey.hints
+    assert first.hints is not None
+    assert (first.hints.sender_seq, first.hints.peer_seq) == (3, 9)
+    assert (first.peer, copy.peer) == (None, UserId("instagram", "budi"))
+    assert prekey.device_list == unhex(devices("lists")[2]["signed"])
+
+
+@pytest.mark.parametrize("refusal", devices("payload")["refusals"], ids=lambda one: one["name"])
+def test_the_vectors_of_payloads_that_are_refused(refusal: dict[str, Any]) -> None:
+    padded = unhex(refusal["padded"])
+    # What an envelope may carry is compared where there is one: tests/device.
+    if refusal["expect"] in ("ok", "envelope_mismatch"):
+        assert unpad(encode_payload(decode_payload(padded))) == unpad(padded)
+    else:
+        with pytest.raises(RemoteError) as caught:
+            decode_payload(padded)
+        assert caught.value.code == refusal["expect"]
+
+
+@pytest.mark.parametrize("least", [0, 1, 398, 399, 478, 958, 959, 5000])
+def test_copies_of_one_message_have_one_length(least: int) -> None:
+    padded = encode_payload(PAYLOAD, least)
+    assert len(padded) == max(padded_length(payload_length(PAYLOAD)), padded_length(least))
+    assert decode_payload(padded) == PAYLOAD
+
+
 # --- What clients tell each other -----------------------------------------------------------
 
 REQUEST = RetryRequest(MESSAGE_ID, b"\x05" + bytes(32), 7, "unknown_session")
 
 
-@pytest.mark.parametrize("kind", [1, 2, RETRY_REQUEST_KIND, RESENT_KIND])
+@pytest.mark.parametrize("kind", [1, 2, *CONTROL_KINDS])
 def test_a_known_kind_is_not_unsupported(kind: int) -> None:
     with pytest.raises(InvalidArgument, match=str(kind)):
         UnsupportedContent(kind, b"")
@@ -326,6 +447,8 @@ def test_a_retry_request_without_ratchet_key_has_no_counter() -> None:
         ("sent_at_ms", 2**64),
         ("content", "halo"),
         ("content", Resent(MESSAGE_ID, 1, Text("halo"))),
+        ("content", REQUEST),
+        ("content", UnsupportedContent(2**31, b"")),
     ],
 )
 def test_a_copy_names_what_is_wrong_with_it(name: str, value: object) -> None:
@@ -342,6 +465,21 @@ def test_a_copy_within_a_copy_is_refused_at_once() -> None:
         body = nested
         with pytest.raises(DecodeError, match="not acceptable"):
             decode_content(RESENT_KIND, body)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [REQUEST, DeviceRequest(unlink=True, capabilities=b""), UnsupportedContent(2**31, b"x")],
+)
+def test_a_copy_of_what_no_user_sends_is_refused(
+    content: RetryRequest | DeviceRequest | UnsupportedContent,
+) -> None:
+    kind, body = encode_content(content)
+    with pytest.raises(DecodeError, match="no user sends"):
+        decode_content(RESENT_KIND, message([(1, MESSAGE_ID), (3, kind), (4, body)]))
+    lower = UnsupportedContent(2**31 - 1, b"x")
+    kind, body = encode_content(Resent(MESSAGE_ID, 0, lower))
+    assert decode_content(kind, body) == Resent(MESSAGE_ID, 0, lower)
 
 
 def test_the_largest_content_can_be_sent_again() -> None:

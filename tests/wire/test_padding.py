@@ -68,6 +68,13 @@ def test_payload_survives_its_padding(payload: bytes) -> None:
     assert unpad(padded) == payload
 
 
+@given(st.binary(max_size=2100), st.integers(0, 3000))
+def test_padding_for_something_longer(payload: bytes, least: int) -> None:
+    padded = pad(payload, least)
+    assert len(padded) == padded_length(max(least, len(payload)))
+    assert unpad(padded) == payload
+
+
 BUCKETS = sorted({padded_length(length) for length in range(MAX_PLAINTEXT_BYTES - 1)})
 
 

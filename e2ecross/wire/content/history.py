@@ -6,6 +6,7 @@ from typing import Final
 
 from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_bytes, require_type, require_whole_number
+from e2ecross.crypto.secret import Secret
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
 from e2ecross.wire.content.kind import ContentKind, parse_body, require_body_size, require_length
 from e2ecross.wire.encoding import (
@@ -24,8 +25,8 @@ _MAX_HISTORY_BYTES: Final = MAX_CONTENT_BODY_BYTES + 512
 _MAX_UINT64: Final = 2**64 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryItem:
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class HistoryItem(Secret):
     """One message as the app of another own device has kept it.
 
     Attributes:
@@ -34,7 +35,7 @@ class HistoryItem:
         message_id: 16 bytes.
         sent_at_ms: the sender's clock, milliseconds since 1970.
         content_kind: 1 to 2^32-1.
-        content_body: its encoding, at most 65,540 bytes.
+        content_body: its encoding, at most 65,540 bytes, secret.
 
     Raises:
         InvalidArgument: a field has the wrong type, length or value.
@@ -55,9 +56,6 @@ class HistoryItem:
         require_whole_number("content_kind", self.content_kind, low=1)
         require_bytes("content_body", self.content_body)
         require_body_size("content_body", len(self.content_body))
-
-    def __repr__(self) -> str:
-        return f"<HistoryItem of kind {self.content_kind}, {len(self.content_body)} bytes>"
 
 
 @dataclass(frozen=True, slots=True)
