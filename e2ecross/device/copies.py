@@ -38,14 +38,8 @@ from e2ecross.state.outbox import (
     put_envelope,
     read_lane,
 )
-from e2ecross.state.sent import (
-    find_content,
-    is_kept_for,
-    is_known_id,
-    keep_copies,
-    keep_id,
-    was_sent,
-)
+from e2ecross.state.sent import find_content, is_kept_for, keep_copies
+from e2ecross.state.sent_ids import is_known_id, keep_id, note_copies, was_sent
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Content
@@ -91,13 +85,15 @@ class Posted(NamedTuple):
         copies: which of them the back end may not have.
         is_new: they were put there now, and not promised before.
         list_expired: the list of the recipient's devices is too old: only device 1 is sent to.
+        seqs: the numbers of the lists by which that was decided, by account; 0: it has none.
     """
 
     conversation: Address
     devices: tuple[Address, ...]
     copies: tuple[Copy, ...]
     is_new: bool
-    list_expired: bool = False
+    list_expired: bool
+    seqs: Mapping[UserId, int]
 
 
 class KeysNeeded(NamedTuple):
@@ -173,28 +169,40 @@ class Copying:
         conversation = primary_of(tx, message.address)
         if not message.is_new and was_sent(tx, conversation, message_id, content, now_ms):
             return self._find(conversation, message_id)
-        record = find_account(tx, conversation.user_id) or NOTHING_KNOWN
-        if record.hosting_unseen:
-            raise HostingChanged(conversation.user_id)
-        require_accepted_account(tx, conversation)
+        self._require_accepted(conversation)
         if conversation.user_id in self._asked.refused:
             raise self._asked.refused[conversation.user_id]
         posted = self._encrypt(conversation, message_id, content, now_ms, is_missing=False)
-        keep_id(tx, conversation, message_id, content, now_ms)
+        made = [copy.waiting.lane.recipient for copy in posted.copies]
+        keep_id(tx, conversation, message_id, content, made, now_ms)
+        record = find_account(tx, conversation.user_id) or NOTHING_KNOWN
         if not record.written:
             put_account(tx, conversation.user_id, replace(record, written=True))
         return posted
 
-    def post_missing(self, message: Outgoing) -> Posted:
-        """Encrypt a kept message for devices that have no copy of it; raises as `post`."""
-        tx, policy, now_ms = self._tx, self._context.policy, self._now_ms
+    def post_missing(self, message: Outgoing) -> Posted | None:
+        """Encrypt a kept message for devices that have no copy of it; raises as `post`.
+
+        None: it is not kept any more.
+        """
+        tx, message_id, now_ms = self._tx, message.message_id, self._now_ms
         conversation = primary_of(tx, message.address)
-        kept = find_content(tx, policy, conversation.user_id, message.message_id, now_ms)
-        if kept is None or not is_known_id(tx, conversation, message.message_id, now_ms):
-            return Posted(conversation, (), (), is_new=False)
-        require_accepted_account(tx, conversation)
+        kept = find_content(tx, self._context.policy, conversation.user_id, message_id, now_ms)
+        if kept is None or not is_known_id(tx, conversation, message_id, now_ms):
+            return None
+        self._require_accepted(conversation)
         sent_at_ms, content = kept
-        return self._encrypt(conversation, message.message_id, content, sent_at_ms, is_missing=True)
+        posted = self._encrypt(conversation, message_id, content, sent_at_ms, is_missing=True)
+        made = [copy.waiting.lane.recipient for copy in posted.copies]
+        note_copies(tx, conversation, message_id, now_ms, added=made)
+        return posted
+
+    def _require_accepted(self, conversation: Address) -> None:
+        """Refuse to send where the user has to hear of something, or to decide, first."""
+        record = find_account(self._tx, conversation.user_id)
+        if record is not None and record.hosting_unseen:
+            raise HostingChanged(conversation.user_id)
+        require_accepted_account(self._tx, conversation)
 
     def _devices(self, conversation: Address) -> tuple[list[Address], list[Address], bool]:
         """Return devices of the recipient, others of the own account, and if the list is old."""
@@ -221,8 +229,8 @@ class Copying:
                 waiting = Waiting(lane, number, message_id, None)
                 is_alone = (record.first, record.next) == (number, number + 1) and not record.code
                 copies.append(Copy(find_waiting(tx, waiting) or waiting, is_alone))
-        devices = (*recipients, *own)
-        return Posted(conversation, devices, tuple(copies), is_new=False, list_expired=expired)
+        seqs = self._seqs(conversation)
+        return Posted(conversation, (*recipients, *own), tuple(copies), False, expired, seqs)
 
     def _encrypt(
         self,
@@ -236,24 +244,22 @@ class Copying:
         """Encrypt the copies of a message; those that were not made, if some were before."""
         context, tx, now_ms, account = self._context, self._tx, self._now_ms, conversation.user_id
         recipients, own, expired = self._devices(conversation)
-        devices = [*recipients, *own]
-        if is_missing:
-            devices = [
-                each
-                for each in devices
-                if not is_kept_for(tx, context.policy, [each], message_id, now_ms)
-            ]
-        wanted: dict[UserId, set[int]] = {}
-        for user in {account, self._own}:
-            if self._needs_list(user):
-                wanted[user] = set()
+        devices = (*recipients, *own)
+        wanted: dict[UserId, set[int]] = {
+            user: set() for user in (account, self._own) if self._needs_list(user)
+        }
         reachable = [each for each in devices if each not in self._asked.unreachable]
+        if is_missing:
+            policy = context.policy
+            reachable = [
+                each for each in reachable if not is_kept_for(tx, policy, each, message_id, now_ms)
+            ]
         saying = self._saying(account)
         least = 0
-        if len(reachable) > 1:
+        if len(devices) > 1:  # all of them, whenever they get their copy
             least = max(
                 copy_length(context, each, content, message_id, sent_at_ms, saying[each.user_id])
-                for each in reachable
+                for each in devices
             )
         copies: list[Copy] = []
         for address in reachable:
@@ -273,13 +279,8 @@ class Copying:
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
             keep_copies(tx, context.policy, account, message_id, content, made, sent_at_ms, now_ms)
-        return Posted(
-            conversation,
-            tuple(devices),
-            tuple(copies),
-            is_new=not is_missing,
-            list_expired=expired,
-        )
+        seqs = self._seqs(conversation)
+        return Posted(conversation, devices, tuple(copies), not is_missing, expired, seqs)
 
     def _put(self, envelope: Envelope) -> Copy:
         address = envelope.recipient
@@ -297,6 +298,10 @@ class Copying:
         context, tx = self._context, self._tx
         said = Saying(own_hints(context, tx, account), None, carried_list(context, tx))
         return {account: said, self._own: said._replace(peer=account)}
+
+    def _seqs(self, conversation: Address) -> dict[UserId, int]:
+        found = {user: find_list(self._tx, user) for user in (conversation.user_id, self._own)}
+        return {user: 0 if held is None else held.seq for user, held in found.items()}
 
     def _needs_list(self, user: UserId) -> bool:
         if user in self._asked.users:
