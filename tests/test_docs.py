@@ -20,7 +20,7 @@ from google.protobuf.message import Message
 
 from e2ecross import Policy, errors
 from e2ecross.client.backend import Backend
-from e2ecross.crypto import account_kdf, kdf, spqr_kdf
+from e2ecross.crypto import account_kdf, kdf, link_kdf, spqr_kdf
 from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES, PassphraseCost
 from e2ecross.device import identity_backup
 from e2ecross.protocol import safety_number
@@ -293,11 +293,14 @@ def test_the_labels_are_those_of_the_code() -> None:
         spqr_kdf._START_INFO,
         spqr_kdf._EPOCH_INFO,
         spqr_kdf._LINK_INFO,
+        link_kdf._KEYS_INFO,
+        link_kdf._DIGITS_LABEL,
     ):
         assert f'"{label.decode()}"' in text
-    for label in (b"device-list/v1", b"device/v1", b"device-list-hash/v1"):
-        assert f'PFX("{label.decode()}")' in text
-        assert repr(label.decode()).strip("'") in inspect.getsource(account_kdf)
+    labelled = inspect.getsource(account_kdf) + inspect.getsource(link_kdf)
+    prefixes = {*re.findall(r'prefixed\("([^"]+)"\)', labelled)}
+    assert prefixes == {*re.findall(r'PFX\("([^"]+)"\)', text)}
+    assert len(prefixes) >= 6
     assert f'"{identity_backup._LABEL.decode()}"' in text
     for label in (sealing_header._SEALING_INFO, sealing_header._BLINDING_INFO):
         assert f"`{label.decode()}`" in STORAGE.read_text("utf-8")
