@@ -31,7 +31,7 @@ from e2ecross import (
     UserId,
 )
 from e2ecross.errors import BackendError, DevicesConflict, E2ECrossError, UnknownRecipient
-from e2ecross.state.accounts import find_list
+from e2ecross.state.accounts import find_list, find_own_account
 from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys
@@ -187,6 +187,7 @@ class AccountsMachine(RuleBasedStateMachine):
             return
         number = companions[which % len(companions)]
         del house.clients[number]
+        self.backend._faults.pop("fetch", None)  # else what it has sent cannot be read any more
         try:
             house.phone.unlink(number)
         except BackendError:
@@ -279,7 +280,9 @@ class AccountsMachine(RuleBasedStateMachine):
         held = account(house.phone.device, house.user).held
         assert held is not None
         thief = make_device(device_of(PRIMARIES[owner], 99))
-        forged = sign_devices(house.phone.device, thief, after=held)
+        # One that leaves a device out would keep its messages from the contact, too.
+        listed = [client.device for number, client in house.clients.items() if number > 1]
+        forged = sign_devices(house.phone.device, *listed, thief, after=held)
         self.backend.shown[self.houses[reader].user, house.user] = forged.encode()
 
     # --- In the end -------------------------------------------------------------------------
@@ -290,10 +293,10 @@ class AccountsMachine(RuleBasedStateMachine):
         self.backend.lies.clear()
         self.backend._faults.clear()
         self._until_quiet()
-        for house in self.houses:
-            if house.phone.devices().forked or self._is_in_conflict(house):
-                house.phone.restore_devices([number for number in house.clients if number > 1])
-        for _ in range(3):
+        for _ in range(4):
+            for house in self.houses:
+                if self._is_in_conflict(house):
+                    house.phone.restore_devices([number for number in house.clients if number > 1])
             self.now_ms += CHECK_MS + MINUTE_MS
             for client in self._everybody:
                 for house in self.houses:
@@ -309,10 +312,9 @@ class AccountsMachine(RuleBasedStateMachine):
         super().teardown()
 
     def _is_in_conflict(self, house: Household) -> bool:
-        return any(
-            address == house.phone.device.address and notice.kind is NoticeKind.FOREIGN_LIST
-            for address, notice in self.warned
-        )
+        with house.phone.device._context.store.transaction() as tx:
+            own = find_own_account(tx)
+        return own is not None and own.conflict
 
     def _until_quiet(self) -> None:
         for _ in range(20):
