@@ -11,11 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 
-from e2ecross import Address, Device, Envelope, UserId
+from e2ecross import Address, Device, Envelope, Notice, NoticeKind, Policy, UserId
+from e2ecross.crypto.entropy import Encapsulation
+from e2ecross.crypto.keys import KeyPair
 from e2ecross.device.accepting import accept_list
 from e2ecross.device.collecting import HandedOver, hand_over, take_in
 from e2ecross.device.sending import encrypt_plaintext
 from e2ecross.protocol.device_list import hash_list, sign_consent, sign_list
+from e2ecross.protocol.session_record import all_sessions
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
@@ -26,12 +29,17 @@ from e2ecross.state.accounts import (
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import Waiting, list_lane
 from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.session_store import load_sessions
+from e2ecross.state.trust import find_identity
+from e2ecross.stores import MemoryStore
 from e2ecross.wire.account_records import AccountRecord, DeviceName, OwnAccountRecord
 from e2ecross.wire.content import ControlContent, DeviceHints, Payload, encode_payload
 from e2ecross.wire.content.resent import PayloadContent
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
-from tests.support.devices import introduce
+from tests.support.devices import FakeClock, introduce
+from tests.support.entropy import SeededEntropy
 
+_Key = bytes  # within a class that has a method `bytes`, that name is the method
 _NUMBERS = count(1)
 
 
@@ -180,3 +188,52 @@ def told(device: Device) -> Iterable[tuple[Address, ControlContent]]:
     return [
         (each.lane.recipient, each.control) for each in outbox(device) if each.control is not None
     ]
+
+
+# --- What a device knows ------------------------------------------------------------------------
+
+
+def device_with(address: Address, pair: KeyPair, *, policy: Policy | None = None) -> Device:
+    """A device that has drawn this identity."""
+    entropy = _Pinned(pair.private, SeededEntropy(f"{address} with a given key"))
+    return Device.create(address, MemoryStore(), policy=policy, clock=FakeClock(), entropy=entropy)
+
+
+class _Pinned:
+    """Entropy whose first draw is known."""
+
+    def __init__(self, first: bytes, rest: SeededEntropy) -> None:
+        self._first = [first]
+        self._rest = rest
+
+    def bytes(self, n: int) -> bytes:
+        return self._first.pop() if self._first else self._rest.bytes(n)
+
+    def encapsulate(self, kem_public_key: _Key) -> Encapsulation:
+        return self._rest.encapsulate(kem_public_key)
+
+
+def key_of(device: Device, address: Address) -> bytes | None:
+    """Which identity key a device accepts of exactly this address."""
+    with device._context.store.transaction() as tx:
+        found = find_identity(tx, address)
+        return None if found is None else found.identity_key
+
+
+def pending_of(device: Device, address: Address) -> bytes | None:
+    """Which one waits to be accepted of exactly this address."""
+    with device._context.store.transaction() as tx:
+        found = find_identity(tx, address)
+        return None if found is None else found.pending_key
+
+
+def sessions_of(device: Device, address: Address) -> list[bytes]:
+    """Whose identity the sessions with an address are of, the current one first."""
+    with device._context.store.transaction() as tx:
+        return [each.remote_identity_key for each in all_sessions(load_sessions(tx, address))]
+
+
+def notices(device: Device) -> list[tuple[NoticeKind, UserId, tuple[int, ...]]]:
+    """What the app is to hear: kind, whom about, which devices."""
+    items = hand_over(device._context, HandedOver(), 10_000)
+    return [(each.kind, each.user, each.devices) for each in items if isinstance(each, Notice)]
