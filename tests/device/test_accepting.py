@@ -19,10 +19,6 @@ from tests.support.accounts import (
     change_account,
     device_of,
     hold_list,
-    key_of,
-    notices,
-    pending_of,
-    sessions_of,
     sign_devices,
 )
 from tests.support.devices import (
@@ -37,6 +33,7 @@ from tests.support.devices import (
     say,
     start,
 )
+from tests.support.readers import key_of, notices, pending_of, sessions_of
 
 LAPTOP, TABLET = device_of(ANA, 2), device_of(ANA, 3)
 ACCOUNT = ANA.user_id
