@@ -19,9 +19,9 @@ from e2ecross.stores import Store
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.device_list import ListedDevice, SignedDeviceList
 from tests.support.accounts import account, device_of
-from tests.support.devices import BackendSimulator, FakeClock, make_device
+from tests.support.devices import BackendSimulator, make_device
 
-__all__ = ["Candidate", "candidate", "clock_of", "held", "link", "notices_of"]
+__all__ = ["Candidate", "candidate", "held", "link", "notices_of"]
 
 
 @dataclass(frozen=True)
@@ -37,15 +37,6 @@ class Candidate:
     device: Device
     entry: ListedDevice
     token_hash: bytes
-
-
-def clock_of(client: Client) -> FakeClock:
-    """The clock of a client's device."""
-    clock = client.device._context.clock
-    assert callable(clock)
-    cells = [cell.cell_contents for cell in getattr(clock, "__closure__", None) or ()]
-    (found,) = [each for each in cells if isinstance(each, FakeClock)]
-    return found
 
 
 def candidate(
