@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 
 from e2ecross import Client, Device, Notice, NoticeKind
+from e2ecross.client.backend import Backend
 from e2ecross.device.accepting import accept_list
 from e2ecross.device.collecting import HandedOver, hand_over
 from e2ecross.device.own_list import add_device, number_for_device
@@ -19,7 +20,7 @@ from e2ecross.stores import Store
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.device_list import ListedDevice, SignedDeviceList
 from tests.support.accounts import account, device_of
-from tests.support.devices import BackendSimulator, make_device
+from tests.support.devices import make_device
 
 __all__ = ["Candidate", "candidate", "held", "link", "notices_of"]
 
@@ -55,9 +56,7 @@ def candidate(
     return Candidate(device, ListedDevice(number, pair.public, consent), digest)
 
 
-def link(
-    phone: Client, backend: BackendSimulator, number: int | None = None, *, seed: str = ""
-) -> Client:
+def link(phone: Client, backend: Backend, number: int | None = None, *, seed: str = "") -> Client:
     """Link a device to a phone, and register it."""
     context = phone.device._context
     new = candidate(phone.device, number, seed=seed)
