@@ -157,6 +157,6 @@ def _tell(
     """Tell other devices of one that is gone, and own ones of one that is new."""
     if any(after.get(number) != key for number, key in before.items()):
         contacts = list_sent_to(tx, context.policy, now_ms, _MAX_TOLD)
-        push_change(context, tx, now_ms, contacts)
+        push_change(context, tx, contacts)
     elif after.keys() - before.keys():
-        push_change(context, tx, now_ms, but=after.keys() - before.keys())
+        push_change(context, tx, but=after.keys() - before.keys())
