@@ -113,7 +113,11 @@ class Address:
     @property
     def user_id(self) -> UserId:
         """The account that this device belongs to."""
-        return UserId(self.app, self.user)
+        # Every message needs it, and the parts were checked: that saves three quarters of the time.
+        user_id = object.__new__(UserId)
+        object.__setattr__(user_id, "app", self.app)
+        object.__setattr__(user_id, "user", self.user)
+        return user_id
 
     @classmethod
     def parse(cls, text: str) -> "Address":

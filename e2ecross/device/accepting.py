@@ -18,6 +18,7 @@ from e2ecross.crypto.keys import PublicKey
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
+    find_list,
     forget_account,
     forget_pushed,
     put_account,
@@ -26,13 +27,13 @@ from e2ecross.state.context import Context, address_key
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import Lane, LaneName, forget_lane
-from e2ecross.state.session_store import forget_sessions
+from e2ecross.state.session_store import forget_sessions, send_to_identity
 from e2ecross.state.trust import find_identity_record, forget_identity, put_listed_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.device_list import PRIMARY, DeviceList, SignedDeviceList
 
-__all__ = ["accept_list", "forget_list", "keys_by_number"]
+__all__ = ["accept_list", "follow_identity", "forget_unlisted", "keys_by_number"]
 
 
 def accept_list(
@@ -58,6 +59,8 @@ def accept_list(
     for number in before.keys() - after.keys():
         _forget_device(context, tx, user, number)
     for number, key in after.items():
+        if before.get(number, key) != key:
+            _forget_device(context, tx, user, number, key)
         _keep_device(context, tx, user, number, key, now_ms)
     is_changed = old is None or before != after
     is_own_work = user == context.address.user_id and context.address.device == PRIMARY
@@ -86,20 +89,32 @@ def accept_list(
         put_notice(context, tx, Notice(NoticeKind.ACCOUNT_RESTORED, user))
 
 
-def forget_list(tx: Transaction, user: UserId) -> None:
-    """Forget the list of an account whose key has changed, and the identities that it vouched for.
+def follow_identity(
+    context: Context, tx: Transaction, address: Address, identity_key: PublicKey
+) -> None:
+    """Do what follows when an identity key (33 bytes) of an address has been accepted.
 
-    Their sessions stay: one may have been started by a device of the new key already, and the next
-    list clears what it does not have.
+    Sessions of another one read late messages, and are not sent with any more. If it is the key of
+    an account with a list under another one, that list goes, and all that it has vouched for.
     """
+    send_to_identity(tx, address, identity_key)
+    user = address.user_id
     record = find_account(tx, user)
-    if record is None:
+    if address.device != PRIMARY or record is None or record.held is None:
         return
-    if record.held is not None:
-        for device in record.held.list.devices[1:]:
-            forget_identity(tx, Address(user.app, user.user, device.device))
-    forget_account(tx, user)
-    put_account(tx, user, AccountRecord(written=record.written))
+    if record.held.list.account_key != identity_key:
+        for number in _known_keys(tx, user):
+            _forget_device(context, tx, user, number)
+        forget_account(tx, user)
+        put_account(tx, user, AccountRecord(written=record.written))
+
+
+def forget_unlisted(context: Context, tx: Transaction, user: UserId) -> None:
+    """Forget devices of an account that its list does not have: another key vouched for them."""
+    listed = find_list(tx, user)
+    if listed is not None:
+        for number in _known_keys(tx, user).keys() - keys_by_number(listed).keys():
+            _forget_device(context, tx, user, number)
 
 
 def keys_by_number(device_list: DeviceList) -> dict[int, PublicKey]:
@@ -145,7 +160,7 @@ def _keep_device(
         if known is None:
             put_listed_identity(tx, address, key, now_ms)
     elif known is None or known.identity_key != key or known.pending_key is not None:
-        _forget_device(context, tx, user, number, key)
+        forget_sessions(tx, address, key)
         put_listed_identity(tx, address, key, now_ms)
 
 

@@ -15,7 +15,12 @@ Rules:
 from e2ecross.device.receiving import DecodedMessage, Received
 from e2ecross.device.settling import hold, report
 from e2ecross.device.waiting import may_be_sent_again
-from e2ecross.errors import IdentityChangedError, RemoteError, UnsupportedVersion
+from e2ecross.errors import (
+    IdentityChangedError,
+    RemoteError,
+    UnlistedDevice,
+    UnsupportedVersion,
+)
 from e2ecross.state.accounts import primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
@@ -26,13 +31,14 @@ from e2ecross.state.session_store import send_with_session
 from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import RetryRequest
+from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.signal_message import PreKeySignalMessage
 
 __all__ = ["answer_request", "request_again"]
 
-_NOT_HEALED = (IdentityChangedError, UnsupportedVersion)
+_NOT_HEALED = (IdentityChangedError, UnlistedDevice, UnsupportedVersion)
 """The same message would fail for the same reason."""
 
 
@@ -100,6 +106,8 @@ def answer_request(
     pending = identity.pending_key
     if received.identity_key not in (identity.identity_key, pending):
         return  # a late message of an identity that is not the accepted one any more
+    if received.is_under_other_key and requester.device != PRIMARY:
+        return  # nothing was sent to it: another account key vouches for it, not the accepted one
     if pending is None:
         send_with_session(tx, requester, received.base_key, identity.identity_key)
     kept = find_kept(tx, context.policy, requester, request.message_id, now_ms)

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address
-from e2ecross.crypto.keys import decode_public_key
 from e2ecross.crypto.secret import without_frames
-from e2ecross.device.sending import keep_initiated_session, send_to_identity
+from e2ecross.device.accepting import follow_identity
+from e2ecross.device.sender_check import require_listed
+from e2ecross.device.sending import keep_initiated_session
 from e2ecross.errors import (
     E2ECrossError,
     RecordCorrupted,
@@ -78,6 +79,7 @@ def start_from_bundles(
         For each what it has brought, or:
         UntrustedIdentity: it has another identity key than the accepted one, and the policy does
         not accept that.
+        UnlistedDevice: its account has a list that has not its number and key.
         VersionDowngrade: it has no post-quantum keys, and the policy demands them.
         RemoteError: it is not acceptable.
         RecordCorrupted: a record of the device is damaged.
@@ -125,14 +127,16 @@ def _keep(
     context: Context, tx: Transaction, address: Address, session: Session, now_ms: int
 ) -> BundleNews:
     key, version, policy = session.remote_identity_key, session.version, context.policy
+    require_listed(tx, address, key)
     known = find_identity(tx, address)
     changed = known is not None and known.identity_key != key
     user, devices = address.user_id, (address.device,)
     if changed:
-        if not accept_by_policy(tx, policy, address, key, now_ms):
+        if user == context.address.user_id or not accept_by_policy(
+            tx, policy, address, key, now_ms
+        ):
             raise UntrustedIdentity(address, key)
-        # The old sessions read late messages, and are not sent with any more.
-        send_to_identity(tx, address, decode_public_key(key))
+        follow_identity(context, tx, address, key)
         put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, devices, key))
     downgraded = is_downgrade(find_identity_record(tx, address_key(address)), version)
     keep_initiated_session(context, tx, address, session, now_ms)

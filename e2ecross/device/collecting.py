@@ -283,8 +283,8 @@ def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Recei
         error = IdentityChangedError(
             f"a request or a second copy of a message came from {message.sender} under a new "
             f"identity key: compare the safety number, then accept the key",
-            message.sender,
-            received.identity_key,
+            received.trusted,
+            received.trusted_key,
         )
         put_failure(context, tx, envelope, error, retrying=False)
 
@@ -298,11 +298,11 @@ def _note_own(context: Context, tx: Transaction, payload: Payload, now_ms: int) 
 
 def _note_policy(context: Context, tx: Transaction, received: Received) -> bool:
     """Tell the app what the policy has accepted; returns whether that was an identity key."""
-    sender, key = received.payload.sender, received.identity_key
-    user, devices = sender.user_id, (sender.device,)
-    by_policy = received.identity_changed and require_identity(tx, sender).identity_key == key
+    sender, trusted, key = received.payload.sender, received.trusted, received.trusted_key
+    user = sender.user_id
+    by_policy = received.identity_changed and require_identity(tx, trusted).identity_key == key
     if by_policy:
-        put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, devices, key))
+        put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (trusted.device,), key))
     if received.version_downgraded:
-        put_notice(context, tx, Notice(NoticeKind.VERSION_DOWNGRADED, user, devices))
+        put_notice(context, tx, Notice(NoticeKind.VERSION_DOWNGRADED, user, (sender.device,)))
     return by_policy

@@ -14,9 +14,8 @@ from dataclasses import dataclass, replace
 
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.device.accepting import accept_list, forget_list, keys_by_number
+from e2ecross.device.accepting import accept_list, follow_identity, keys_by_number
 from e2ecross.device.own_list import note_conflict
-from e2ecross.device.sending import send_to_identity
 from e2ecross.errors import RecordCorrupted, UntrustedIdentity
 from e2ecross.protocol.device_list import (
     Verdict,
@@ -273,6 +272,5 @@ def _accept_key_by_policy(
     primary = _primary(user)
     if not accept_by_policy(tx, context.policy, primary, account_key, now_ms):
         raise UntrustedIdentity(primary, account_key)
-    forget_list(tx, user)
-    send_to_identity(tx, primary, account_key)
+    follow_identity(context, tx, primary, account_key)
     put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (PRIMARY,), account_key))

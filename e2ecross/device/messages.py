@@ -15,6 +15,7 @@ from e2ecross.device.receiving import (
     decrypt_plaintext,
     message_from,
 )
+from e2ecross.device.sender_check import require_listed
 from e2ecross.device.sending import (
     checked_message_id,
     encrypt_content,
@@ -74,6 +75,7 @@ def start_session(context: Context, bundle: PreKeyBundle) -> None:
         require_spqr=context.policy.require_spqr,
     )
     with WitnessedTransaction(context) as tx:
+        require_listed(tx, bundle.address, session.remote_identity_key)
         keep_initiated_session(context, tx, bundle.address, session, now_ms)
 
 

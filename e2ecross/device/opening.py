@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from e2ecross.address import Address
 from e2ecross.arguments import require_methods, require_type, require_whole_number
 from e2ecross.crypto.entropy import EntropySource
-from e2ecross.crypto.keys import KeyPair, generate_key_pair, key_pair_from_private
+from e2ecross.crypto.keys import KeyPair, PublicKey, generate_key_pair, key_pair_from_private
 from e2ecross.device.identity_backup import open_backup
 from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
 from e2ecross.device.restoring import restore_device
 from e2ecross.errors import DeviceExists
 from e2ecross.protocol.prekeys import first_prekey_id, new_registration_id
+from e2ecross.state.accounts import find_own_account, primary_of, put_own_account
 from e2ecross.state.context import (
     Clock,
     Context,
@@ -28,8 +29,11 @@ from e2ecross.state.context import (
 from e2ecross.state.epoch import read_epoch, set_epoch
 from e2ecross.state.policy import Policy
 from e2ecross.state.prekey_store import put_kyber_prekey, put_signed_prekey
+from e2ecross.state.trust import require_identity
 from e2ecross.state.witness import CheckedWitness, Witness, require_epoch
-from e2ecross.stores.base import Store
+from e2ecross.stores.base import Store, Transaction
+from e2ecross.wire.account_records import OwnAccountRecord
+from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.records import DeviceRecord
 
 __all__ = ["Surroundings", "create_device", "import_device", "load_context"]
@@ -104,7 +108,8 @@ def load_context(store: Store, given: Surroundings, *, restored: bool) -> Contex
         epoch = read_epoch(tx)
         if not restored:
             require_epoch(epoch, known, "the witness")
-    context = _open(record, store, given, witness)
+        account_key = _find_account_key(tx, record)
+    context = _open(record, store, given, witness, account_key)
     # Once for each restore: what has neither done nor seen anything since is the restored store.
     is_done = record.restored_epoch > 0 and epoch == record.restored_epoch and known <= epoch
     if restored and not is_done:
@@ -147,6 +152,8 @@ def _install(
         put_signed_prekey(tx, record.signed_prekey_id, signed_prekey)
         put_kyber_prekey(tx, record.last_resort_kyber_prekey_id, last_resort)
         save_device(tx, record)
+        if is_import and address.device == PRIMARY:  # others may have been linked since
+            put_own_account(tx, OwnAccountRecord(must_reset=True))
         if known:
             set_epoch(tx, known)
     return _open(record, store, given, witness)
@@ -160,11 +167,25 @@ def _ask(witness: Witness | None) -> tuple[CheckedWitness | None, int]:
     return checked, checked.read()
 
 
+def _find_account_key(tx: Transaction, record: DeviceRecord) -> PublicKey | None:
+    """Return the key (33 bytes) of the account that this device was linked to, if it was."""
+    own = find_own_account(tx)
+    if own is None or not own.linked_at_ms:
+        return None
+    return require_identity(tx, primary_of(tx, record.address)).identity_key
+
+
 def _open(
-    record: DeviceRecord, store: Store, given: Surroundings, witness: CheckedWitness | None
+    record: DeviceRecord,
+    store: Store,
+    given: Surroundings,
+    witness: CheckedWitness | None,
+    account_key: PublicKey | None = None,
 ) -> Context:
     policy = Policy() if given.policy is None else given.policy
-    return open_context(record, store, policy, _checked_clock(given.clock), given.entropy, witness)
+    return open_context(
+        *(record, store, policy, _checked_clock(given.clock), given.entropy, witness, account_key)
+    )
 
 
 def _check(store: Store, given: Surroundings) -> None:

@@ -29,7 +29,7 @@ from e2ecross.state.accounts import (
 from e2ecross.state.context import Context, address_from_key
 from e2ecross.state.message import Message
 from e2ecross.state.outbox import put_control
-from e2ecross.state.trust import find_identity
+from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import (
     ControlContent,
@@ -85,18 +85,19 @@ def put_pins(context: Context, device: int) -> None:
             _put(context, tx, [_own(context, device)], Pins(tuple(pin for _, pin in part)))
 
 
-def put_pin(context: Context, tx: Transaction, user: UserId) -> None:
+def put_pin(context: Context, tx: Transaction, address: Address) -> None:
     """Tell the other own devices of a key that the user has accepted or verified, on device 1.
 
     Args:
         context: of the device; nothing is told by another than device 1.
         tx: the transaction that has accepted or verified it.
-        user: whose it is.
+        address: whose it is; another than device 1 stands for itself alone, and nothing is told.
     """
-    if context.address.device != PRIMARY or user == context.address.user_id:
+    user = address.user_id
+    if (context.address.device, address.device) != (PRIMARY, PRIMARY):
         return
-    identity = find_identity(tx, Address(user.app, user.user, PRIMARY))
-    if identity is not None:
+    if user != context.address.user_id:
+        identity = require_identity(tx, address)
         pin = Pin(user, identity.identity_key, identity.verified)
         _put(context, tx, _other_devices(context, tx), Pins((pin,)))
 
@@ -122,7 +123,7 @@ def mark_read(context: Context, messages: Iterable[Message]) -> None:
 def share_history(context: Context, device: int, messages: Iterable[Message]) -> None:
     """Hand messages on to a device that was linked; see `Client.share_history`."""
     require_whole_number("device", device, PRIMARY + 1)
-    parts = _history_parts(require_list("messages", messages))
+    parts = _history_parts(context.address.user_id, require_list("messages", messages))
     if context.address.device != PRIMARY:
         raise NotPrimary("only device 1 of an account hands history on to another one")
     for start in range(0, len(parts), _COMMITTED_AT_ONCE):
@@ -197,14 +198,14 @@ def _walk_pins(context: Context, tx: Transaction) -> Iterator[tuple[int, Pin]]:
             yield identity.first_seen_at_ms, pin
 
 
-def _history_parts(messages: Sequence[Message]) -> list[list[HistoryItem]]:
+def _history_parts(own: UserId, messages: Sequence[Message]) -> list[list[HistoryItem]]:
     """Put messages together, as many as go into one message each."""
     if len(messages) > _MAX_HISTORY_ITEMS:
         raise InvalidArgument(f"messages must be at most {_MAX_HISTORY_ITEMS}, not {len(messages)}")
     parts: list[list[HistoryItem]] = []
     total = room = 0
     for message in messages:
-        item = _history_item(message)
+        item = _history_item(own, message)
         size = len(encode_content(History((item,)))[1])
         total += size
         if total > _MAX_HISTORY_BYTES:
@@ -217,11 +218,13 @@ def _history_parts(messages: Sequence[Message]) -> list[list[HistoryItem]]:
     return parts
 
 
-def _history_item(message: Message) -> HistoryItem:
+def _history_item(own: UserId, message: Message) -> HistoryItem:
     require_type("messages", message, Message)
     require_content(message.content)
     kind, body = encode_content(message.content)
     sender, peer = message.sender, message.peer
+    if sender.user_id not in (own, peer):
+        raise InvalidArgument(f"messages has one of {sender} in a conversation with {peer}")
     return HistoryItem(sender, peer, message.message_id, message.sent_at_ms, kind, body)
 
 

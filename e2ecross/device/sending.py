@@ -11,13 +11,11 @@ from typing import Final, NamedTuple, get_args
 
 from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_bytes, require_type
-from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import InvalidArgument, NoSession, RecordCorrupted, UntrustedIdentity
 from e2ecross.protocol.session import Session
 from e2ecross.protocol.session_record import (
     SessionRecord,
     add_initiated_session,
-    prefer_identity,
     prepare_to_send,
     seal_message,
 )
@@ -58,7 +56,6 @@ __all__ = [
     "keep_initiated_session",
     "require_content",
     "require_other_device",
-    "send_to_identity",
 ]
 
 _CONTENT: Final = get_args(Content)
@@ -130,13 +127,6 @@ def keep_initiated_session(
     before = read_sessions(tx, place)
     save_sessions(tx, place, before, add_initiated_session(before, session))
     count_operation(tx)
-
-
-def send_to_identity(tx: Transaction, address: Address, identity_key: PublicKey) -> None:
-    """Send with the newest session of this identity (33 bytes) from now on, or with none."""
-    place = address_key(address)
-    before = read_sessions(tx, place)
-    save_sessions(tx, place, before, prefer_identity(before, identity_key))
 
 
 def encrypt_plaintext(

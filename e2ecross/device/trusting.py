@@ -3,18 +3,25 @@
 
 Rules:
 - Every function is one store transaction, and raises as the method of `Device` of its name.
+- Of an account with a list of its devices every address stands for device 1, whose key is the
+  account's.
 """
 
 from e2ecross.address import Address
 from e2ecross.arguments import require_bytes, require_type
-from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, decode_public_key
-from e2ecross.device.sending import send_to_identity
+from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, PublicKey, decode_public_key
+from e2ecross.device.accepting import follow_identity, forget_unlisted
+from e2ecross.device.self_sync import put_pin
 from e2ecross.device.settling import drop_waiting
 from e2ecross.errors import InvalidArgument, InvalidKey
 from e2ecross.protocol.safety_number import SafetyNumber, make_safety_number
 from e2ecross.state import trust
+from e2ecross.state.accounts import find_list, primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.outbox import Lane, LaneName, free_lane
+from e2ecross.state.session_store import send_to_identity
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.device_list import PRIMARY
 
 __all__ = [
     "accept_identity",
@@ -29,7 +36,7 @@ def read_identity(context: Context, address: Address) -> trust.RemoteIdentity | 
     """See `Device.remote_identity`."""
     require_type("address", address, Address)
     with context.store.transaction() as tx:
-        return trust.find_identity(tx, address)
+        return trust.find_identity(tx, primary_of(tx, address))
 
 
 def accept_identity(context: Context, address: Address, identity_key: bytes) -> None:
@@ -40,40 +47,71 @@ def accept_identity(context: Context, address: Address, identity_key: bytes) -> 
     except InvalidKey as error:
         raise InvalidArgument(f"identity_key is not acceptable: {error}") from error
     with context.store.transaction() as tx:
-        trust.accept_identity(tx, address, key, context.clock())
-        send_to_identity(tx, address, key)
-        for name in LaneName:  # what waited for this goes with the next call of a client
-            free_lane(tx, Lane(name, address))
+        trusted = primary_of(tx, address)
+        _require_not_own_account(context, tx, trusted, key)
+        trust.accept_identity(tx, trusted, key, context.clock())
+        follow_identity(context, tx, trusted, key)
+        for device in _devices_of(tx, trusted):
+            for name in LaneName:  # what waited for this goes with the next call of a client
+                free_lane(tx, Lane(name, device))
+        put_pin(context, tx, trusted)
 
 
 def reject_identity(context: Context, address: Address, identity_key: bytes) -> None:
     """See `Device.reject_identity`."""
     _require(address, identity_key)
     with context.store.transaction() as tx:
-        waits = drop_waiting(context, tx, address, identity_key)
-        if trust.require_identity(tx, address).pending_key is not None or not waits:
-            accepted = trust.reject_identity(tx, address, identity_key)
-            send_to_identity(tx, address, accepted)
+        trusted = primary_of(tx, address)
+        waits = [
+            drop_waiting(context, tx, device, identity_key) for device in _devices_of(tx, trusted)
+        ]
+        if trust.require_identity(tx, trusted).pending_key is not None or not any(waits):
+            accepted = trust.reject_identity(tx, trusted, identity_key)
+            send_to_identity(tx, trusted, accepted)
+            forget_unlisted(context, tx, trusted.user_id)
 
 
 def mark_verified(context: Context, address: Address, identity_key: bytes) -> None:
     """See `Device.mark_verified`."""
     _require(address, identity_key)
     with context.store.transaction() as tx:
-        trust.mark_verified(tx, address, identity_key)
+        trusted = primary_of(tx, address)
+        trust.mark_verified(tx, trusted, identity_key)
+        put_pin(context, tx, trusted)
 
 
 def make_number(context: Context, address: Address) -> SafetyNumber:
     """See `Device.safety_number`."""
     require_type("address", address, Address)
     with context.store.transaction() as tx:
-        identity = trust.require_identity(tx, address)
+        identity = trust.require_identity(tx, primary_of(tx, address))
     return make_safety_number(
         context.address.user_id,
-        context.identity_key_pair.public,
+        context.account_key,
         address.user_id,
         identity.pending_key or identity.identity_key,
     )
+
+
+def _devices_of(tx: Transaction, trusted: Address) -> list[Address]:
+    """Return whom an identity stands for: all devices of an account with a list, else its own."""
+    listed = find_list(tx, trusted.user_id) if trusted.device == PRIMARY else None
+    if listed is None:
+        return [trusted]
+    return [Address(trusted.app, trusted.user, each.device) for each in listed.devices]
+
+
+def _require_not_own_account(
+    context: Context, tx: Transaction, trusted: Address, identity_key: PublicKey
+) -> None:
+    """Refuse another key (33 bytes) for the own account: this device belongs to it by that key."""
+    if trusted.user_id != context.address.user_id or identity_key == context.account_key:
+        return
+    if find_list(tx, trusted.user_id) is not None:
+        raise InvalidArgument(
+            "identity_key is not the key of the account that this device was linked to: link it "
+            "again, in a new store, to follow another one"
+        )
 
 
 def _require(address: object, identity_key: object) -> None:

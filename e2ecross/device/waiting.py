@@ -17,6 +17,7 @@ from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.sending import Saying, checked_message_id, encrypt_content
 from e2ecross.device.settling import file_in_flight, give_up
 from e2ecross.errors import RecordCorrupted, UntrustedIdentity
+from e2ecross.state.accounts import primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.outbox import (
@@ -248,7 +249,10 @@ def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
     identity = find_identity(tx, kept.recipient)
     if identity is None or identity.pending_key is not None:
         return False
-    return identity.identity_key == kept.identity_key or not identity.by_policy
+    if identity.by_policy or primary_of(tx, kept.recipient) != kept.recipient:
+        # Nobody has accepted this key: of a number that is listed, another one is another device.
+        return identity.identity_key == kept.identity_key
+    return True
 
 
 def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:

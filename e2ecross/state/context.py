@@ -3,7 +3,8 @@
 
 Rules:
 - What is cached here never changes while the device exists: its address, its identity key pair,
-  its registration id. Everything else is read inside the transaction that uses it.
+  the key of its account, its registration id. Everything else is read inside the transaction that
+  uses it.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from typing import Final
 
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.entropy import EntropySource
-from e2ecross.crypto.keys import KeyPair, key_pair_from_private
+from e2ecross.crypto.keys import KeyPair, PublicKey, key_pair_from_private
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import NoDevice, RecordCorrupted
 from e2ecross.state.policy import Policy
@@ -53,6 +54,8 @@ class Context(Secret):
     Attributes:
         address: the device's address.
         identity_key_pair: its identity.
+        account_key: the identity key of device 1 of its account, 33 bytes; of a device that was
+            not linked, its own.
         registration_id: 1 to 16380.
         store: where its state is.
         policy: how it behaves.
@@ -69,6 +72,7 @@ class Context(Secret):
 
     address: Address
     identity_key_pair: KeyPair
+    account_key: PublicKey
     registration_id: int
     store: Store
     policy: Policy
@@ -141,13 +145,18 @@ def open_context(
     clock: Clock,
     entropy: EntropySource,
     witness: CheckedWitness | None = None,
+    account_key: PublicKey | None = None,
 ) -> Context:
-    """Put together what the operations of a device work with."""
+    """Put together what the operations of a device work with.
+
+    The key of its account (33 bytes) is its own if there is no other.
+    """
     identity_key_pair = key_pair_from_private(device.identity_private_key)
     who = f"{device.address} {device.registration_id} ".encode() + identity_key_pair.public
     return Context(
         address=device.address,
         identity_key_pair=identity_key_pair,
+        account_key=account_key or identity_key_pair.public,
         registration_id=device.registration_id,
         store=store,
         policy=policy,

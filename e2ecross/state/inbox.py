@@ -73,6 +73,9 @@ def put_message(context: Context, tx: Transaction, message: Message) -> None:
     record = InboxMessage(
         *(message.sender, message.message_id, message.sent_at_ms, kind, body),
         *(message.identity_changed, message.version_downgraded),
+        # Mostly it is the sender's account, which stands there already.
+        None if message.peer == message.sender.user_id else message.peer,
+        *(message.own_copy, message.historical),
     )
     _put(context, tx, record)
 
@@ -218,6 +221,9 @@ def _item(record: InboxRecord, receipt: Receipt) -> InboxItem:
         identity_changed=record.identity_changed,
         version_downgraded=record.version_downgraded,
         receipt=receipt,
+        peer=record.peer or record.sender.user_id,
+        own_copy=record.own_copy,
+        historical=record.historical,
     )
 
 

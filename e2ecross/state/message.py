@@ -25,6 +25,11 @@ class Message:
         receipt: by which `Client.confirm` finds it; None from `Device.decrypt`.
         version_downgraded: it started a session without post-quantum keys although the sender has
             offered them before, and `Policy.accept_version_downgrade` has accepted that.
+        peer: the account that the conversation is with: the sender's, or of what the own user has
+            sent, whom that was for.
+        own_copy: the own user has sent it, from another device.
+        historical: it is from before this device was linked, and device 1 of the own account says
+            so; `sender` and the rest is as that device has kept it.
     """
 
     sender: Address
@@ -35,9 +40,9 @@ class Message:
     redelivered: bool = False
     receipt: Receipt | None = field(default=None, repr=False, compare=False)
     version_downgraded: bool = False
-    peer: UserId | None = None
-    own_copy: bool = False
-    historical: bool = False
+    peer: UserId = field(kw_only=True)
+    own_copy: bool = field(default=False, kw_only=True)
+    historical: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from e2ecross.protocol.session_record import (
     NO_SESSIONS,
     SessionRecord,
     only_identity,
+    prefer_identity,
     prefer_session,
 )
 from e2ecross.protocol.session_storage import (
@@ -53,6 +54,7 @@ __all__ = [
     "read_sessions",
     "read_sessions_for",
     "save_sessions",
+    "send_to_identity",
     "send_with_session",
 ]
 
@@ -215,6 +217,13 @@ def save_sessions(
     stored = _list_record(after)
     if stored != _list_record(before):
         tx.put_value(Table.SESSION_RECORDS, place, b"", stored, _LIST)
+
+
+def send_to_identity(tx: Transaction, address: Address, identity_key: PublicKey) -> None:
+    """Send with the newest session of this identity (33 bytes) from now on, or with none."""
+    place = address_key(address)
+    before = read_sessions(tx, place)
+    save_sessions(tx, place, before, prefer_identity(before, identity_key))
 
 
 def send_with_session(

@@ -7,6 +7,8 @@ Rules:
   as pending beside the accepted one; nothing is encrypted to the address until the caller accepts
   exactly that key.
 - A bundle with another key than the accepted one starts no session.
+- Of an account with a list of its devices, device 1 has the account's key, and whatever is decided
+  is decided there. What the others have says the list.
 - Where the policy accepts changed keys by itself, it does so for contacts that are not verified,
   and the change is reported all the same.
 """
@@ -45,13 +47,13 @@ __all__ = [
     "note_asked",
     "note_offered_version",
     "observe_identity",
-    "pin_identity",
     "put_listed_identity",
     "reject_identity",
     "require_accepted_account",
     "require_accepted_identity",
     "require_identity",
     "require_no_downgrade",
+    "require_not_refused",
     "trust_bundle_identity",
 ]
 
@@ -224,18 +226,38 @@ def observe_identity(
         if stale is not known.stale or known.asked_at_ms:
             _put(tx, address, replace(known, stale=stale, asked_at_ms=0))
         return False
-    if policy.refuse_changed_identity and (starts_session or identity_key == known.pending_key):
+    require_not_refused(known, address, identity_key, policy, starts_session=starts_session)
+    if not starts_session or primary_of(tx, address) != address:
+        return True  # a late message; or one of a device whose key is what its account's list says
+    if policy.accept_changed_identity and not known.verified:
+        _put(tx, address, _changed(known, identity_key, now_ms, by_policy=True))
+    else:
+        _put(tx, address, replace(known, pending_key=identity_key))
+    return True
+
+
+def require_not_refused(
+    known: RemoteIdentityRecord,
+    address: Address,
+    identity_key: PublicKey,
+    policy: Policy,
+    *,
+    starts_session: bool,
+) -> None:
+    """Refuse a message under another identity key (33 bytes) than the accepted one, by policy.
+
+    Raises:
+        IdentityChangedError: a new key, and the policy refuses it.
+    """
+    if known.identity_key == identity_key or not policy.refuse_changed_identity:
+        return
+    if starts_session or identity_key == known.pending_key:
         raise IdentityChangedError(
             f"a message from {address} came under a new identity key and was refused: "
             f"compare the safety number, then accept the key",
             address,
             identity_key,
         )
-    if starts_session and policy.accept_changed_identity and not known.verified:
-        _put(tx, address, _changed(known, identity_key, now_ms, by_policy=True))
-    elif starts_session:
-        _put(tx, address, replace(known, pending_key=identity_key))
-    return True
 
 
 def accept_identity(
@@ -335,34 +357,6 @@ def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> Non
     if known.pending_key is not None or known.identity_key != identity_key:
         raise InvalidArgument(f"identity_key is not the accepted key of {address}")
     _put(tx, address, replace(known, verified=True, stale=False, by_policy=False))
-
-
-def pin_identity(
-    tx: Transaction, address: Address, identity_key: PublicKey, now_ms: int, *, verified: bool
-) -> bool:
-    """Take over what the user has decided about an identity key on another own device.
-
-    A key that is neither accepted nor waits to be is ignored.
-
-    Args:
-        tx: of the operation that was told.
-        address: whose key.
-        identity_key: it, 33 bytes.
-        now_ms: milliseconds since 1970.
-        verified: whether the user has compared the safety number.
-
-    Returns:
-        Whether it has taken the place of another one.
-    """
-    known = find_identity_record(tx, address_key(address))
-    if known is None:
-        _put(tx, address, replace(_first_seen(identity_key, now_ms), verified=verified))
-    elif known.pending_key == identity_key:
-        _put(tx, address, replace(_changed(known, identity_key, now_ms), verified=verified))
-        return True
-    elif known.identity_key == identity_key and verified and not known.verified:
-        _put(tx, address, replace(known, verified=True, stale=False, by_policy=False))
-    return False
 
 
 def _first_seen(key: PublicKey, now_ms: int) -> RemoteIdentityRecord:

@@ -14,6 +14,7 @@ from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import DecodeError, RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
+from e2ecross.wire._pb.e2ecross.v1.address_pb2 import User
 from e2ecross.wire.encoding import decode_user, encode_address, encode_user
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.record_encoding import (
@@ -218,6 +219,9 @@ class InboxMessage(Secret):
         content_body: what was sent, encoded; secret.
         identity_changed: whether it came under an identity key that is not accepted.
         version_downgraded: whether it started a session of an older version than offered before.
+        peer: the account that the conversation is with; None: that of the sender.
+        own_copy: whether another device of the own account has sent it.
+        historical: whether device 1 of the own account vouches for it.
     """
 
     sender: Address
@@ -227,6 +231,9 @@ class InboxMessage(Secret):
     content_body: bytes
     identity_changed: bool = False
     version_downgraded: bool = False
+    peer: UserId | None = None
+    own_copy: bool = False
+    historical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +306,10 @@ def encode_inbox_item(item: InboxRecord) -> bytes:
         fields.message.content_body = item.content_body
         fields.message.identity_changed = item.identity_changed
         fields.message.version_downgraded = item.version_downgraded
+        if item.peer is not None:
+            fields.message.peer.CopyFrom(encode_user(item.peer))
+        fields.message.own_copy = item.own_copy
+        fields.message.historical = item.historical
     return encode_record(fields)
 
 
@@ -332,6 +343,8 @@ def decode_inbox_item(data: bytes) -> InboxRecord:
         *(sender, fields.message_id, message.sent_at_ms),
         *(message.content_kind, message.content_body),
         *(message.identity_changed, message.version_downgraded),
+        _decode_stored_user(message.peer, what) if message.HasField("peer") else None,
+        *(message.own_copy, message.historical),
     )
 
 
@@ -357,14 +370,18 @@ def _decode_notice(fields: storage_pb2.InboxNotice, what: str) -> InboxNotice:
     if fields.identity_key:
         check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
     check_lengths(what, *((message_id, MESSAGE_ID_BYTES) for message_id in fields.message_ids))
-    try:
-        user = decode_user(fields.user)
-    except DecodeError as error:
-        raise RecordCorrupted(f"{what} names no user: the store is damaged") from error
+    user = _decode_stored_user(fields.user, what)
     return InboxNotice(
         *(fields.kind, user, tuple(fields.devices), fields.identity_key),
         *(tuple(fields.message_ids), fields.code),
     )
+
+
+def _decode_stored_user(value: User, what: str) -> UserId:
+    try:
+        return decode_user(value)
+    except DecodeError as error:
+        raise RecordCorrupted(f"{what} names no user: the store is damaged") from error
 
 
 def _check_ends(what: str, first: int, after: int) -> None:

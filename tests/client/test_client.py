@@ -543,14 +543,24 @@ def test_confirmed_items_do_not_come_again(stores: Stores, backend: BackendSimul
         5,
         [None],
         ["message"],
-        [Message(ANA, MESSAGE_ID, 0, Text(""), False)],
+        [Message(ANA, MESSAGE_ID, 0, Text(""), False, peer=ANA.user_id)],
         [FailedMessage(None, None, AuthenticationFailed("x"))],
-        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, cast("Any", "1"))],
-        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, cast("Any", 1))],
-        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, cast("Any", (b"", 1)))],
-        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, Receipt(bytes(32), 1))],
+        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, cast("Any", "1"), peer=ANA.user_id)],
+        [Message(ANA, MESSAGE_ID, 0, Text(""), False, False, cast("Any", 1), peer=ANA.user_id)],
+        [
+            Message(
+                ANA, MESSAGE_ID, 0, Text(""), False, False, cast("Any", (b"", 1)), peer=ANA.user_id
+            )
+        ],
+        [
+            Message(
+                ANA, MESSAGE_ID, 0, Text(""), False, False, Receipt(bytes(32), 1), peer=ANA.user_id
+            )
+        ],
         [Notice(NoticeKind.RESTORED, ANA.user_id)],
-        Message(ANA, MESSAGE_ID, 0, Text(""), False, False, Receipt(bytes(32), 1)),
+        Message(
+            ANA, MESSAGE_ID, 0, Text(""), False, False, Receipt(bytes(32), 1), peer=ANA.user_id
+        ),
     ],
 )
 def test_confirming_what_receive_did_not_return_is_refused(

@@ -208,7 +208,7 @@ def test_what_users_sent_stands_behind_no_requests(backend: BackendSimulator) ->
 
 # --- Of the inbox ---------------------------------------------------------------------------
 
-HALO = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), identity_changed=False)
+HALO = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), False, peer=BUDI.user_id)
 RESTORED = Notice(NoticeKind.RESTORED, ANA.user_id)
 
 

@@ -269,7 +269,7 @@ def test_while_an_identity_waits_to_be_accepted_a_request_changes_nothing() -> N
     with store.transaction() as tx:
         for session in load_sessions(tx, BUDI).archived:
             key = decode_public_key(budi.identity_key)
-            received = Received(payload, False, False, session.base_key, key)
+            received = Received(payload, False, False, session.base_key, key, BUDI, key, False)
             answer_request(ana._context, tx, received, request)
     assert dump(store) == before
 

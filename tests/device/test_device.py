@@ -165,7 +165,7 @@ def test_every_method_has_the_promised_arguments(
         (
             Message,
             "sender message_id sent_at_ms content identity_changed redelivered receipt "
-            "version_downgraded",
+            "version_downgraded peer own_copy historical",
         ),
         (FailedMessage, "sender message_id error redelivered retrying receipt"),
         (SafetyNumber, "digits scannable"),
@@ -299,7 +299,7 @@ def test_a_message_carries_what_the_sender_said_and_when() -> None:
     envelope = ana.encrypt(BUDI, Text("halo"), message_id=MESSAGE_ID)
     assert (envelope.sender, envelope.recipient, envelope.message_id) == (ANA, BUDI, MESSAGE_ID)
     message = budi.decrypt(envelope)
-    assert message == Message(ANA, MESSAGE_ID, NOW_MS + 5, Text("halo"), False, False, None)
+    assert message == Message(ANA, MESSAGE_ID, NOW_MS + 5, Text("halo"), False, peer=ANA.user_id)
 
 
 def test_message_ids_are_16_bytes_and_new_each_time() -> None:

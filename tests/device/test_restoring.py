@@ -388,7 +388,7 @@ def test_a_restore_is_told_also_when_nothing_waited() -> None:
 def test_what_has_arrived_and_what_is_remembered_stays(stores: Stores) -> None:
     store = stores.open("ana")
     ana = make_device(ANA, store)
-    message = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), identity_changed=False)
+    message = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), False, peer=BUDI.user_id)
     with store.transaction() as tx:
         put_message(ana._context, tx, message)
         for table in (Table.DELIVERED, Table.RETRIES):

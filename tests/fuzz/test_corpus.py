@@ -116,7 +116,7 @@ def test_a_finding_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     for where, name, error in (
         ("e2ecross.wire.signal_message.decode_public_key", "signal-message", KeyError),
         ("e2ecross.wire.envelope.decode_address", "decrypt", KeyError),
-        ("e2ecross.device.receiving.read_current_session", "forged-payload", KeyError),
+        ("e2ecross.device.reading.read_current_session", "forged-payload", KeyError),
     ):
         with monkeypatch.context() as patched:
             patched.setattr(where, fail)

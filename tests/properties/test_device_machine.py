@@ -373,6 +373,7 @@ class DeviceMachine(RuleBasedStateMachine):
                 content=Text(letter.text),
                 identity_changed=False,
                 version_downgraded=downgraded,
+                peer=letter.envelope.sender.user_id,
             )
             if letter.ratchet_key not in seen:
                 seen.append(letter.ratchet_key)

@@ -81,7 +81,7 @@ def shown(items: Sequence[InboxItem]) -> list[str]:
 
 # --- Rows -----------------------------------------------------------------------------------
 
-HALO = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), identity_changed=False)
+HALO = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), False, peer=BUDI.user_id)
 
 
 def put(device: Device, *items: Message | Notice) -> None:
@@ -109,7 +109,9 @@ def test_a_message_is_kept_as_it_was_until_it_is_confirmed(
     content: Text | Bytes | UnsupportedContent, stores: Stores
 ) -> None:
     ana = make_device(ANA, stores.open("ana"))
-    message = Message(BUDI, MESSAGE_ID, NOW_MS, content, True, version_downgraded=True)
+    message = Message(
+        *(BUDI, MESSAGE_ID, NOW_MS, content, True), version_downgraded=True, peer=BUDI.user_id
+    )
     put(ana, message, HALO)
     ana = reopen_device(ana, stores.reopen("ana"), "again")
     (number, item), (other, _) = listed(ana)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a back end hides of device lists comes out with the next messages between two people.
+
+The attacker: a back end that shows one contact an old list, so that a removed device goes on
+getting their messages; or that shows one contact a list which a thief of the account's key has
+signed, and everybody else the true one.
+"""
+
+from typing import cast
+
+import pytest
+
+from e2ecross import Device, Notice, NoticeKind
+from e2ecross.device.device_lists import read_fetched_list, targets_of
+from e2ecross.errors import RemoteError
+from e2ecross.protocol.device_list import Verdict
+from e2ecross.state.inbox import InboxItem
+from e2ecross.wire.device_list import SignedDeviceList
+from tests.attacks.support import ANA, BUDI, TOKO, FakeClock
+from tests.support.accounts import (
+    account,
+    carry,
+    change_account,
+    device_of,
+    hold_list,
+    link_devices,
+    own_account,
+    sign_devices,
+    speak,
+    told,
+)
+from tests.support.devices import dump, introduce, make_device
+
+LAPTOP = device_of(ANA, 2)
+
+
+class World:
+    """Ana's phone and laptop, and two contacts of hers, who all have lists and talk."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.phone, self.laptop, self.budi, self.toko = (
+            make_device(each, clock=self.clock) for each in (ANA, LAPTOP, BUDI, TOKO)
+        )
+        self.first = link_devices(self.phone, self.laptop)
+        for contact in (self.budi, self.toko):
+            introduce(contact, self.phone)
+            introduce(contact, self.laptop)
+            own = sign_devices(contact)
+            for device in (contact, self.phone, self.laptop):
+                hold_list(device, own)
+            hold_list(contact, self.first)
+            change_account(contact, ANA.user_id, written=True)
+            change_account(self.phone, contact.address.user_id, written=True)
+
+    def sent_to(self, contact: Device) -> list[int]:
+        """Which of Ana's devices a contact sends to."""
+        context = contact._context
+        with context.store.transaction() as tx:
+            targets = targets_of(context, tx, ANA.user_id, context.clock())
+        assert targets is not None
+        return sorted(address.device for address in targets.devices)
+
+    def show(self, device: Device, signed: SignedDeviceList) -> Verdict:
+        """Let a device ask the back end for Ana's list."""
+        return read_fetched_list(device._context, ANA.user_id, signed.encode())
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def notices(items: list[InboxItem]) -> list[NoticeKind]:
+    return [item.kind for item in items if isinstance(item, Notice)]
+
+
+class TestHiddenRemoval:
+    @pytest.fixture
+    def second(self, world: World) -> SignedDeviceList:
+        """The laptop is removed; the back end shows Budi the list before."""
+        world.clock.now_ms += 1
+        second = sign_devices(world.phone, after=world.first)
+        hold_list(world.phone, second)
+        world.clock.now_ms += 1
+        return second
+
+    def test_her_next_message_brings_the_list(self, world: World, second: SignedDeviceList) -> None:
+        before = dump(world.laptop._context.store)
+        assert world.sent_to(world.budi) == [1, 2]
+        speak(world.budi, world.phone)
+        assert len(carry(world.phone, world.budi)) == 1
+        assert account(world.budi, ANA.user_id).held == second
+        assert world.sent_to(world.budi) == [1]
+        assert dump(world.laptop._context.store) == before
+
+    def test_so_does_a_message_of_the_phone(self, world: World, second: SignedDeviceList) -> None:
+        """Which says that there is a list that she does not have; the back end goes on lying."""
+        speak(world.phone, world.budi)
+        assert account(world.budi, ANA.user_id).check_wanted
+        assert world.show(world.budi, world.first) is Verdict.SAME
+        assert world.sent_to(world.budi) == [1, 2]
+        speak(world.budi, world.phone)
+        carry(world.phone, world.budi)
+        assert account(world.budi, ANA.user_id).held == second
+
+    def test_a_message_from_before_brings_nothing(
+        self, world: World, second: SignedDeviceList
+    ) -> None:
+        world.clock.now_ms = second.list.signed_at_ms - 1
+        speak(world.budi, world.phone)
+        assert not told(world.phone)
+
+    def test_nor_does_a_renewal_that_was_not_seen(self, world: World) -> None:
+        """Nothing is hidden by that, and each contact asks for it by itself."""
+        renewed = sign_devices(world.phone, world.laptop, after=world.first)
+        hold_list(world.phone, renewed)
+        world.clock.now_ms += 1
+        speak(world.budi, world.phone)
+        assert not told(world.phone)
+
+    def test_what_the_removed_device_says_is_not_followed(
+        self, world: World, second: SignedDeviceList
+    ) -> None:
+        """It cannot have the phone push, or ask, for what it says of lists."""
+        before = dump(world.phone._context.store)
+        with pytest.raises(RemoteError):
+            speak(world.laptop, world.phone)
+        assert dump(world.phone._context.store) == before
+        assert account(world.phone, ANA.user_id).held == second
+
+
+class TestListOfAThief:
+    @pytest.fixture
+    def foreign(self, world: World) -> SignedDeviceList:
+        """Whoever has the account's key adds a device; the back end shows that to Budi alone."""
+        world.clock.now_ms += 1
+        ghost = make_device(device_of(ANA, 9))
+        foreign = sign_devices(world.phone, world.laptop, ghost, after=world.first)
+        assert world.show(world.budi, foreign) is Verdict.NEWER
+        assert world.sent_to(world.budi) == [1, 2, 9]
+        world.clock.now_ms += 1
+        return foreign
+
+    def test_it_comes_back_to_the_phone_which_signs_nothing_more(
+        self, world: World, foreign: SignedDeviceList
+    ) -> None:
+        before = dump(world.toko._context.store)
+        speak(world.budi, world.phone)  # there is another list; the back end denies it
+        assert account(world.phone, ANA.user_id).check_wanted
+        assert world.show(world.phone, world.first) is Verdict.SAME
+        assert not own_account(world.phone).conflict
+        speak(world.phone, world.budi)  # who sees that the phone does not have it
+        carry(world.budi, world.phone)
+        assert own_account(world.phone).conflict
+        record = account(world.phone, ANA.user_id)
+        assert (record.held, record.rival) == (world.first, foreign)
+        items = speak(world.budi, world.phone)
+        assert notices(items) == [NoticeKind.FOREIGN_LIST]
+        assert dump(world.toko._context.store) == before
+
+    def test_whoever_is_shown_another_one_of_that_number_has_both(
+        self, world: World, foreign: SignedDeviceList
+    ) -> None:
+        """Then the phone signs a list of its own, and either contact sends to what both have."""
+        world.clock.now_ms += 1
+        true = sign_devices(world.phone, world.laptop, after=world.first)
+        hold_list(world.phone, true)
+        world.clock.now_ms += 1
+        speak(world.budi, world.phone)
+        carry(world.phone, world.budi)
+        assert account(world.budi, ANA.user_id).rival == true
+        assert world.sent_to(world.budi) == [1, 2]
+        items = speak(world.phone, world.budi)
+        assert notices(items) == [NoticeKind.LIST_FORK]
+        carry(world.budi, world.phone)
+        assert own_account(world.phone).conflict
+        assert cast("SignedDeviceList", account(world.phone, ANA.user_id).rival) == foreign
