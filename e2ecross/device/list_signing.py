@@ -127,7 +127,7 @@ def sign_next(
     before = {} if record.held is None else keys_by_number(record.held.list)
     accept_list(context, tx, user, signed, now_ms)
     _note_signed(tx, signed.list)
-    _tell(context, tx, before, keys_by_number(signed.list), now_ms)
+    _tell(context, tx, before, keys_by_number(signed.list), now_ms, is_reset=is_reset)
     count_operation(tx)
     return signed
 
@@ -153,10 +153,13 @@ def _tell(
     before: Mapping[int, PublicKey],
     after: Mapping[int, PublicKey],
     now_ms: int,
+    *,
+    is_reset: bool,
 ) -> None:
-    """Tell other devices of one that is gone, and own ones of one that is new."""
-    if any(after.get(number) != key for number, key in before.items()):
+    """Tell others of devices that are gone, and own devices also of a new one, and of a reset."""
+    new = after.keys() - before.keys() if before else set[int]()
+    if before.keys() - after.keys():
         contacts = list_sent_to(tx, context.policy, now_ms, _MAX_TOLD)
         push_change(context, tx, now_ms, contacts)
-    elif after.keys() - before.keys():
-        push_change(context, tx, now_ms, but=after.keys() - before.keys())
+    elif new or is_reset:
+        push_change(context, tx, now_ms, but=new)

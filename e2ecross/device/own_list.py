@@ -275,9 +275,10 @@ def restore_devices(context: Context, keep: Iterable[int]) -> None:
         NotPrimary: this is not device 1.
         DevicesConflict: the numbers of lists are used up: the account needs another key.
     """
-    numbers = frozenset(require_list("keep", keep)) | {PRIMARY}
-    for number in numbers:
+    listed = require_list("keep", keep)
+    for number in listed:
         require_whole_number("keep", number, PRIMARY, MAX_DEVICE)
+    numbers = {PRIMARY, *listed}
     require_primary(context)
     with WitnessedTransaction(context) as tx:
         own = find_own_account(tx) or OwnAccountRecord()
