@@ -77,7 +77,8 @@ def find_problems(
             )
         yield from _prekey_problems(health.prekeys, policy)
         if health.own_list is not None:
-            yield from _own_list_problems(health.own_list, policy)
+            is_registered = health.device.is_registered
+            yield from _own_list_problems(health.own_list, policy, is_registered=is_registered)
     elif not health.tables[list(Table).index(Table.DEVICE)].records:
         yield Finding("no_device", "The store holds no device yet: use Device.create.")
     yield from _session_problems(health.sessions, policy)
@@ -189,8 +190,10 @@ def _prekey_problems(prekeys: PrekeyHealth, policy: Policy) -> Iterator[Finding]
         )
 
 
-def _own_list_problems(own_list: OwnListHealth, policy: Policy) -> Iterator[Finding]:
-    if own_list.must_reset:
+def _own_list_problems(
+    own_list: OwnListHealth, policy: Policy, *, is_registered: bool
+) -> Iterator[Finding]:
+    if own_list.must_reset and is_registered:  # else it has no back end, or is told to register
         yield Finding(
             "own_list_must_reset",
             "The store was restored or imported, so the list of the account's devices has to be "
