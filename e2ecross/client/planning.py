@@ -10,6 +10,7 @@ Rules:
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
@@ -59,7 +60,8 @@ def prepare(
         asked: what was asked for them before; updated.
 
     Returns:
-        What the bundles have brought; and why it was given up to reach the back end, if it was.
+        What lists and bundles have brought; and why it was given up to reach the back end, if it
+        was.
 
     Raises:
         NotRegistered: nobody gets keys.
@@ -84,11 +86,12 @@ def prepare(
             addresses = [each for each in addresses if each.device in devices]
         for address in addresses:
             bundles[address] = _bundle(answers[user], address)
-    news: dict[Address, BundleNews] = {}
+    news = {Address(u.app, u.user): BundleNews(identity_changed=True) for u in lists.changed}
     outcomes = start_from_bundles(link.context, list(bundles.values()))
     for address, outcome in zip(bundles, outcomes, strict=True):
         if not isinstance(outcome, E2ECrossError):
-            news[address] = outcome
+            changed = outcome.identity_changed or address in news
+            news[address] = replace(outcome, identity_changed=changed)
             continue
         asked.unreachable[address] = outcome
         if isinstance(outcome, UntrustedIdentity) and lacking[address.user_id] is not None:
@@ -193,12 +196,14 @@ class _Lists(NamedTuple):
 
     Attributes:
         newer: accounts whose lists were accepted.
+        changed: those of them whose key has changed, which the policy has accepted.
         unchanged: those of which the back end had nothing newer.
         refused: accounts whose key has changed, or whose list cannot be accepted now, and why.
         unreadable: accounts of which there was none that is acceptable, and why.
     """
 
     newer: set[UserId]
+    changed: set[UserId]
     unchanged: list[UserId]
     refused: dict[UserId, E2ECrossError]
     unreadable: dict[UserId, E2ECrossError]
@@ -206,14 +211,14 @@ class _Lists(NamedTuple):
 
 def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) -> _Lists:
     context, has_taken_in = link.context, False
-    lists = _Lists(set(), [], {}, {})
+    lists = _Lists(set(), set(), [], {}, {})
     for user, answer in answers.items():
         if isinstance(answer, UserKeys) and answer.device_list:
             try:
                 if not has_taken_in and would_remove(context, user, answer.device_list):
                     Arrival(link, _MAX_TAKEN_IN, [], None).fetch()
                     has_taken_in = True
-                verdict = read_fetched_list(context, user, answer.device_list)
+                fetched = read_fetched_list(context, user, answer.device_list)
             except NotRegistered:
                 raise
             except BackendError as error:  # what waits cannot be taken in: not now
@@ -221,13 +226,13 @@ def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) 
                 continue
             except UntrustedIdentity as error:
                 lists.refused[user] = without_frames(error)
-            except NotRegistered:
-                raise
-            except (BackendError, RemoteError) as error:  # or the mailbox cannot be read now
+            except RemoteError as error:
                 lists.unreadable[user] = without_frames(error)
             else:
-                if verdict in ACCEPTED:
+                if fetched.verdict in ACCEPTED:
                     lists.newer.add(user)
+                if fetched.identity_changed:
+                    lists.changed.add(user)
         if _is_answer(answer) and user not in lists.newer:
             lists.unchanged.append(user)
     return lists

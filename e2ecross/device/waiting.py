@@ -57,6 +57,7 @@ __all__ = [
     "may_be_sent_again",
     "next_lanes",
     "next_of_lane",
+    "note_stranger",
     "read_epoch_to_tell",
     "read_held_key",
 ]
@@ -243,6 +244,16 @@ def encrypt_waiting(
             keep_other_id(tx, context.policy, kept, message_id, now_ms)
         replace_waiting(tx, waiting, envelope)
         return envelope
+
+
+def note_stranger(context: Context, address: Address) -> None:
+    """Note that somebody cannot be asked of whom nothing was known before.
+
+    A list of the devices of its account may have come meanwhile: nothing authentic has.
+    """
+    with context.store.transaction() as tx:
+        if find_identity(tx, address) is not None:
+            note_asked(tx, address, context.clock())
 
 
 def _saying(context: Context, tx: Transaction, account: UserId, peer: UserId | None) -> Saying:
