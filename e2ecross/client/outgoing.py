@@ -28,6 +28,7 @@ from e2ecross.device.waiting import (
     is_something_due,
     next_lanes,
     next_of_lane,
+    note_asked_in_vain,
     read_epoch_to_tell,
     read_held_key,
 )
@@ -282,6 +283,10 @@ def _encrypt(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | 
             if is_repaired or not repair_sessions(context, address):
                 raise
             is_repaired = True
+        except FINAL:
+            if before is None:
+                note_asked_in_vain(context, address)
+            raise
 
 
 def _settle(link: Link, batch: Batch, failure: Failure | None = None, *, told: bytes = b"") -> None:

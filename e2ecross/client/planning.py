@@ -10,6 +10,7 @@ Rules:
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
@@ -94,7 +95,8 @@ def prepare(
         if isinstance(outcome, E2ECrossError):
             asked.unreachable[address] = outcome
         else:
-            news[address] = outcome
+            is_changed = address.device == PRIMARY and address.user_id in lists.changed
+            news[address] = replace(outcome, identity_changed=True) if is_changed else outcome
     # Of who cannot be reached at all nothing is kept.
     strangers = {address.user_id for address in bundles if address not in news}
     _note_checked(link, [user for user in lists.unchanged if user not in strangers])
@@ -180,26 +182,28 @@ class _Lists(NamedTuple):
 
     Attributes:
         newer: accounts whose lists were accepted.
+        changed: those of them whose changed key the policy has accepted.
         unchanged: those of which the back end had nothing newer.
         refused: accounts whose key has changed.
         unreadable: accounts of which there was none that is acceptable, and why.
     """
 
     newer: set[UserId]
+    changed: set[UserId]
     unchanged: list[UserId]
     refused: dict[UserId, E2ECrossError]
     unreadable: dict[UserId, E2ECrossError]
 
 
 def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) -> _Lists:
-    lists, has_taken_in = _Lists(set(), [], {}, {}), False
+    lists, has_taken_in = _Lists(set(), set(), [], {}, {}), False
     for user, answer in answers.items():
         if isinstance(answer, UserKeys) and answer.device_list:
             try:
                 if not has_taken_in and would_remove(link.context, user, answer.device_list):
                     has_taken_in = True
                     Arrival(link, _MAX_TAKEN_IN, [], None).fetch()
-                verdict = read_fetched_list(link.context, user, answer.device_list)
+                verdict, is_changed = read_fetched_list(link.context, user, answer.device_list)
             except UntrustedIdentity as error:
                 lists.refused[user] = without_frames(error)
             except NotRegistered:
@@ -209,6 +213,8 @@ def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) 
             else:
                 if verdict in ACCEPTED:
                     lists.newer.add(user)
+                if is_changed:
+                    lists.changed.add(user)
         if _is_answer(answer) and user not in lists.newer:
             lists.unchanged.append(user)
     return lists

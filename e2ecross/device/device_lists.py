@@ -11,6 +11,7 @@ Rules:
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PublicKey
@@ -42,6 +43,7 @@ from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 
 __all__ = [
     "ACCEPTED",
+    "Fetched",
     "Targets",
     "accept_list",
     "find_behind",
@@ -69,6 +71,18 @@ class Targets:
 
     devices: Mapping[Address, PublicKey]
     is_expired: bool
+
+
+class Fetched(NamedTuple):
+    """What a list is that the back end has handed out.
+
+    Attributes:
+        verdict: what it is.
+        identity_changed: it is signed with another account key, which the policy has accepted.
+    """
+
+    verdict: Verdict
+    identity_changed: bool = False
 
 
 def judge_list(
@@ -147,7 +161,7 @@ def would_remove(context: Context, user: UserId, data: bytes) -> bool:
     return any(after.get(number) != key for number, key in before.items())
 
 
-def read_fetched_list(context: Context, user: UserId, data: bytes) -> Verdict:
+def read_fetched_list(context: Context, user: UserId, data: bytes) -> Fetched:
     """Take in a list that the back end has handed out. It is verified before the transaction.
 
     Args:
@@ -171,8 +185,8 @@ def read_fetched_list(context: Context, user: UserId, data: bytes) -> Verdict:
         verdict = take_list(context, tx, user, signed, now_ms)
         if verdict is Verdict.OTHER_KEY and user != context.address.user_id:
             _accept_key_by_policy(context, tx, user, signed.list.account_key, now_ms)
-            verdict = take_list(context, tx, user, signed, now_ms)
-    return verdict
+            return Fetched(take_list(context, tx, user, signed, now_ms), identity_changed=True)
+    return Fetched(verdict)
 
 
 def targets_of(context: Context, tx: Transaction, user: UserId, now_ms: int) -> Targets | None:

@@ -56,6 +56,7 @@ __all__ = [
     "may_be_sent_again",
     "next_lanes",
     "next_of_lane",
+    "note_asked_in_vain",
     "read_epoch_to_tell",
     "read_held_key",
 ]
@@ -235,6 +236,16 @@ def encrypt_waiting(
             keep_other_id(tx, context.policy, kept, message_id, now_ms)
         replace_waiting(tx, waiting, envelope)
         return envelope
+
+
+def note_asked_in_vain(context: Context, address: Address) -> None:
+    """Note that a device of which nothing was known could not be asked for a message.
+
+    Its account's list may be known now; but nothing was promised that it would be asked.
+    """
+    with context.store.transaction() as tx:
+        if find_identity(tx, address) is not None:
+            note_asked(tx, address, context.clock())
 
 
 def _saying(context: Context, tx: Transaction, account: UserId, peer: UserId | None) -> Saying:

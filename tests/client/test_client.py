@@ -48,6 +48,7 @@ from e2ecross.state.receipt import Receipt
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.exchange import UserKeys, Waiting
 from tests.client.conversation import read, waiting
+from tests.support.accounts import make_account
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -58,7 +59,6 @@ from tests.support.devices import (
     FakeClock,
     SpyStore,
     Stores,
-    bundle_from,
     count_rows,
     dump,
     make_client,
@@ -128,14 +128,25 @@ def test_a_recipient_is_an_address_a_user_or_a_text(
     assert [cast("Message", item).message_id for item in budi.receive()] == [MESSAGE_ID]
 
 
-def test_several_devices_of_a_user_are_addressed_one_by_one(backend: BackendSimulator) -> None:
-    ana = make_client(ANA, backend)
-    devices = [make_client(Address("instagram", "budi", n), backend) for n in (1, 2, 127)]
+def test_the_address_of_any_device_stands_for_its_account(backend: BackendSimulator) -> None:
+    ana, devices = make_client(ANA, backend), make_account(BUDI, (1, 2, 127), backend)
     for client in devices:
-        ana.send(client.device.address, Text(f"for {client.device.address}"))
+        sent = ana.send(client.device.address, Text(f"to {client.device.address}"))
+        assert [each.address.device for each in sent.deliveries] == [1, 2, 127]
     for client in devices:
+        assert read(client) == [f"to {each.device.address}" for each in devices]
+
+
+def test_a_note_to_self_reaches_the_other_own_devices_once(backend: BackendSimulator) -> None:
+    phone, laptop, tablet = make_account(ANA, (1, 2, 3), backend)
+    sent = laptop.send("whatsapp:ana", Text("milk"))
+    assert [each.address.device for each in sent.deliveries] == [1, 3]
+    for client in (phone, tablet):
         (item,) = client.receive()
-        assert cast("Message", item).content == Text(f"for {client.device.address}")
+        assert isinstance(item, Message)
+        assert (item.own_copy, item.peer) == (True, ANA.user_id)
+    alone = make_client(BUDI, backend)
+    assert alone.send(BUDI, Text("eggs")).deliveries == ()
 
 
 def test_an_unknown_app_is_carried(backend: BackendSimulator) -> None:
@@ -293,7 +304,7 @@ class HostileDirectory(BackendSimulator):
     [
         ({"address": TOKO}, EnvelopeMismatch),
         ({"address": Address("whatsapp", "budi")}, EnvelopeMismatch),
-        ({"address": Address("instagram", "budi", 2)}, EnvelopeMismatch),
+        ({"address": Address("instagram", "budi", 2)}, UnknownRecipient),
         ({"address": ANA}, EnvelopeMismatch),
         ({"identity_key": make_device(TOKO).identity_key}, InvalidSignature),
         ({"signed_prekey": b"\x05" + bytes(32)}, InvalidKey),
@@ -305,6 +316,7 @@ def test_a_bad_bundle_is_refused_and_nothing_was_encrypted(
 ) -> None:
     backend = HostileDirectory()
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    assert ana.devices(BUDI.user_id).devices  # his list is genuine, and held
     before = dump(ana.device._context.store)
     backend.changes = changes
     with pytest.raises(error):
@@ -320,9 +332,10 @@ def test_a_changed_identity_stops_sending_until_it_is_accepted(backend: BackendS
     ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
     budi.send(ANA, Text("old phone"))
     ana.confirm(ana.receive())
-    other = make_device(BUDI, seed="new phone")
-    other.start_session(_bundle(backend, ANA))
-    backend.inject(ANA, other.encrypt(ANA, Text("new phone")).encode())
+    backend.forget(BUDI)
+    other = Client(make_device(BUDI, seed="new phone"), backend)
+    other.register()
+    other.send(ANA, Text("new phone"))
     (item,) = ana.receive()
     assert cast("Message", item).identity_changed
     with pytest.raises(UntrustedIdentity) as caught:
@@ -330,11 +343,7 @@ def test_a_changed_identity_stops_sending_until_it_is_accepted(backend: BackendS
     assert waiting(ana) == []
     ana.device.accept_identity(caught.value.address, caught.value.identity_key)
     ana.send(BUDI, Text("halo"))
-    assert other.decrypt(backend.waiting(BUDI)[-1]).content == Text("halo")
-
-
-def _bundle(backend: BackendSimulator, address: Address) -> PreKeyBundle:
-    return bundle_from(backend.published(address), None, kyber=True)
+    assert read(other) == ["halo"]
 
 
 def test_a_full_mailbox_is_told_and_the_message_is_not_kept() -> None:
@@ -392,7 +401,7 @@ def test_the_back_end_hears_the_epoch_with_a_publication(backend: BackendSimulat
     context = make_client(BUDI, backend).device._context
     with context.store.transaction() as tx:
         token, epoch = require_device(tx).backend_token, read_epoch(tx)
-    assert backend.epochs(BUDI, token) == {0: epoch} == {0: 1}
+    assert backend.epochs(BUDI, token) == {0: epoch} == {0: 2}  # its keys, and its list of devices
 
 
 def test_the_signed_prekey_is_replaced_by_maintain(
@@ -605,8 +614,6 @@ def test_by_default_100_items_come_at_once(backend: BackendSimulator) -> None:
         ("recipient", {"recipient": "instagram:budi.0"}),
         ("recipient", {"recipient": "instagram:budi.1"}),
         ("recipient", {"recipient": "instagram:budi.2"}),
-        ("recipient", {"recipient": ANA}),
-        ("recipient", {"recipient": "whatsapp:ana"}),
         ("content", {"content": "halo"}),
         ("content", {"content": b"halo"}),
         ("content", {"content": None}),

@@ -26,13 +26,14 @@ from e2ecross.errors import (
     InvalidArgument,
     MailboxFull,
     RestoredStore,
+    UnknownRecipient,
 )
 from e2ecross.state.context import Context
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.notice import NoticeKind
 from e2ecross.state.outbox import Lane
 from e2ecross.stores import MemoryStore
-from e2ecross.wire.exchange import Waiting
+from e2ecross.wire.exchange import KeysWanted, UserKeys, Waiting
 from tests.properties.hostile_backend import false_bundle
 from tests.support.devices import (
     ANA,
@@ -58,6 +59,19 @@ class Backend(BackendSimulator):
         if address in self.lies_about:
             return false_bundle(address)
         return super().fetch_bundle(requester, token, address)
+
+    def fetch_keys(
+        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | UnknownRecipient]:
+        """Of whom it lies about it hides the list, which would say otherwise."""
+        answers = super().fetch_keys(requester, token, wanted)
+        hidden = {address.user_id for address in self.lies_about}
+        return [
+            UserKeys(b"", keys.bundles)
+            if asked.user in hidden and isinstance(keys, UserKeys)
+            else keys
+            for asked, keys in zip(wanted, answers, strict=True)
+        ]
 
     def fetch(
         self, address: Address, token: bytes, limit: int, after: int = 0, **_: object
