@@ -1,26 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The script of the demo: a conversation between three apps over a back end that attacks it.
 
-Three processes (`demo_actor`), each with a store of its own, share one file: the relay's. Each
-scene lets the people act, checks what comes of it, and returns facts. Texts are dictated, results
-never: each is an app's answer or a row of the relay's file, and a wrong one ends the demo.
+Three processes (`demo_actor`), and later five, each with a store of its own, share one file: the
+relay's. Each scene lets the people act, checks what comes of it, and returns facts. Texts are
+dictated, results never: each is an app's answer or a row of the relay's file, and a wrong one ends
+the demo. The scenes with several devices are in `demo_devices`.
 """
 
 import itertools
 from collections.abc import Callable
 from typing import Final
 
+from e2ecross.cli.demo_devices import four_devices, ghost, link_devices
 from e2ecross.cli.demo_director import Director, check, take
 from e2ecross.cli.demo_facts import (
-    ANA,
-    BUDI,
-    PEOPLE,
-    TOKO,
     Attacks,
     FirstContact,
     Letter,
     Offline,
-    Person,
     Registered,
     Registration,
     RelayNotes,
@@ -30,6 +27,7 @@ from e2ecross.cli.demo_facts import (
     Scene,
     Summary,
 )
+from e2ecross.cli.demo_people import ANA, BUDI, PEOPLE, TOKO, Person
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.signal_message import VERSION_4
 
@@ -248,6 +246,9 @@ SCENES: Final[dict[str, Callable[[Director], Scene]]] = {
     "sender_rewritten": sender_rewritten,
     "replay": replay,
     "safety_numbers": safety_numbers,
+    "linking": link_devices,
+    "four_devices": four_devices,
+    "ghost": ghost,
     "relay": relay_notes,
     "summary": summarise,
 }

@@ -11,7 +11,8 @@ import pytest
 from e2ecross.cli import demo, demo_run
 from e2ecross.cli.demo_backend import BackEnd, Flipped
 from e2ecross.cli.demo_director import Director, Search
-from e2ecross.cli.demo_facts import ANA, BUDI, DemoFailed, Letter, Person
+from e2ecross.cli.demo_facts import Letter
+from e2ecross.cli.demo_people import ANA, BUDI, DemoFailed, Person
 from e2ecross.cli.demo_stage import Stage
 from e2ecross.cli.describe import describe
 from tests.cli.support import Ended, call
