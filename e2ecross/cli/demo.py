@@ -16,7 +16,6 @@ from e2ecross.cli.demo_director import Director, check, take
 from e2ecross.cli.demo_facts import (
     Attacks,
     FirstContact,
-    Letter,
     Offline,
     Registered,
     Registration,
@@ -199,7 +198,9 @@ def relay_notes(director: Director) -> RelayNotes:
             f"{one.recipient.name} has read {one.read} of {one.sent} letters of {one.sender.name}",
         )
     check(len(director.read) == len(set(director.read)), "a letter was read twice")
-    check(all(map(_is_post_quantum, director.letters)), "a letter went without post-quantum keys")
+    keyless = len(director.letters) + len(director.copies_made) - _count_post_quantum(director)
+    check(keyless == 0, f"{keyless} letters or copies went without post-quantum keys")
+    check(director.copies_read == director.copies_made, "a copy was not read")
     search = director.search
     check(search.addresses_found > 0, "the search of the relay's file finds nothing at all")
     check(search.texts_found == 0, "the relay's file holds text")
@@ -224,7 +225,9 @@ def summarise(director: Director) -> Summary:
         directions_working=sum(one.sent == one.read > 0 for one in directions),
         letters_sent=len(director.letters),
         letters_read=len(director.read),
-        post_quantum=sum(map(_is_post_quantum, director.letters)),
+        copies_made=len(director.copies_made),
+        copies_read=len(director.copies_read),
+        post_quantum=_count_post_quantum(director),
         attacks_tried=director.attacks_tried,
         attacks_refused=len(director.attacks_refused),
         pairs=len(director.compared),
@@ -233,8 +236,11 @@ def summarise(director: Director) -> Summary:
     )
 
 
-def _is_post_quantum(letter: Letter) -> bool:
-    return Envelope.decode(letter.envelope).ciphertext[:1] == VERSION_4.first_byte
+def _count_post_quantum(director: Director) -> int:
+    envelopes = [letter.envelope for letter in director.letters]
+    envelopes += [copy.envelope for copy in director.copies_made]
+    first_bytes = [Envelope.decode(envelope).ciphertext[:1] for envelope in envelopes]
+    return first_bytes.count(VERSION_4.first_byte)
 
 
 SCENES: Final[dict[str, Callable[[Director], Scene]]] = {

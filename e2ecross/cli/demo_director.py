@@ -71,6 +71,8 @@ class Director:
         back_end: the relay's file in hostile hands.
         letters: all that were sent, in that order.
         read: those of them that arrived as they were written, in the order of reading.
+        copies_made: for other devices of either account.
+        copies_read: those of them that arrived as they were written.
         attacks_tried: forged or repeated envelopes that were delivered.
         attacks_refused: those of them that were refused as they must be.
         compared: safety numbers that two people have compared.
@@ -82,6 +84,8 @@ class Director:
         self.back_end = back_end
         self.letters: list[Letter] = []
         self.read: list[Letter] = []
+        self.copies_made: list[Copy] = []
+        self.copies_read: list[Copy] = []
         self.attacks_tried = 0
         self.attacks_refused: list[Attack] = []
         self.compared: list[SafetyNumberPair] = []
@@ -113,6 +117,7 @@ class Director:
         for device in devices:
             place = self._find(letter.number, letter.view.message_id, letter.sender, device)
             found.append(Copy(letter, device, *place))
+        self.copies_made += found
         return tuple(found)
 
     def deliver_copies(self, copies: Sequence[Copy]) -> None:
@@ -131,6 +136,7 @@ class Director:
                 got == [letter.view.message_id, letter.sender.address, letter.text, own],
                 f"the copy of letter {letter.number} did not reach {name} as it was sent: {items}",
             )
+            self.copies_read.append(copy)
 
     def deliver(self, *letters: Letter) -> None:
         """Let the recipient of these letters fetch: these must arrive, in this order, and no more.

@@ -337,7 +337,9 @@ class Summary:
         directions_working: in how many of them everything sent was read, and something was.
         letters_sent: by all.
         letters_read: by whom they were for, as they were written.
-        post_quantum: how many letters went in messages of version 4: PQXDH and SPQR.
+        copies_made: for other devices of either account.
+        copies_read: there, as they were written.
+        post_quantum: how many letters and copies went in messages of version 4: PQXDH and SPQR.
         attacks_tried: how many forged or repeated envelopes were delivered.
         attacks_refused: how many of them were refused with the right error.
         pairs: how many pairs of people have compared safety numbers.
@@ -349,6 +351,8 @@ class Summary:
     directions_working: int
     letters_sent: int
     letters_read: int
+    copies_made: int
+    copies_read: int
     post_quantum: int
     attacks_tried: int
     attacks_refused: int

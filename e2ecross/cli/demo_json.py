@@ -25,8 +25,9 @@ stdout is one document, printed at the end:
     ghost            {address, list_number, letter, copies, copies_for_ghost, believed, attack}
     relay            {directions: [{sender, recipient, sent, read}], sizes, text_sizes, searches,
                      bytes_searched, texts_found, addresses_found}
-    summary          {directions, directions_working, letters_sent, letters_read,
-                     post_quantum, attacks_tried, attacks_refused, pairs, pairs_equal, texts_found}
+    summary          {directions, directions_working, letters_sent, letters_read, copies_made,
+                     copies_read, post_quantum, attacks_tried, attacks_refused, pairs, pairs_equal,
+                     texts_found}
 
 A person is their address, a letter its number in `messages`, bytes are hexadecimal. An attack is
 {name, letter, target, view, done, error, code, explanation}; `then` lists the letters that were

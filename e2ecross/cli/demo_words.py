@@ -308,8 +308,10 @@ def _summary(scene: Summary) -> Iterator[Block]:
             f"work",
             f"{scene.letters_read} of {scene.letters_sent} letters were read, each once, by the "
             f"person it was for",
-            f"{scene.post_quantum} of {scene.letters_sent} letters went under post-quantum keys "
-            f"(message version 4)",
+            f"{scene.copies_read} of {scene.copies_made} copies were read on other devices of both "
+            f"ends",
+            f"{scene.post_quantum} of {scene.letters_sent + scene.copies_made} of all these went "
+            f"under post-quantum keys (message version 4)",
             f"{scene.attacks_refused} of {scene.attacks_tried} attacks were refused, and every "
             f"genuine letter was still read",
             f"{scene.pairs_equal} of {scene.pairs} safety numbers are the same on both sides",
