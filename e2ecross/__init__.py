@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from e2ecross.client.backend import Backend
     from e2ecross.client.client import Client
     from e2ecross.client.sent import Delivery, Sent
+    from e2ecross.device.account_devices import AccountDevice, AccountDevices
     from e2ecross.device.device import Device
     from e2ecross.device.waiting import Pending
     from e2ecross.errors import E2ECrossError
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccountDevice",
+    "AccountDevices",
     "Address",
     "App",
     "Backend",
@@ -68,6 +71,8 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "AccountDevice": "e2ecross.device.account_devices",
+    "AccountDevices": "e2ecross.device.account_devices",
     "Address": "e2ecross.address",
     "App": "e2ecross.address",
     "Backend": "e2ecross.client.backend",

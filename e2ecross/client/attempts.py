@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calls for many at once, of which one may be the reason that the call fails.
+"""Calls of which one may fail: for many at once, or one after the other.
 
 Rules:
 - Where a call for many fails as a whole, each is tried alone: none waits for another.
@@ -10,9 +10,9 @@ Rules:
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
-from e2ecross.errors import BackendError, RemoteError
+from e2ecross.errors import BackendError, E2ECrossError, RemoteError
 
-__all__ = ["MAX_FAILURES", "Failure", "try_parts"]
+__all__ = ["MAX_FAILURES", "Failure", "attempt_all", "try_parts"]
 
 MAX_FAILURES: Final = 6
 """Calls that may fail one after another: after one for many, some are tried alone."""
@@ -56,3 +56,15 @@ def try_parts(
             fail(part[0], failure)
             at += 1
     return None
+
+
+def attempt_all(*parts: Callable[[], None]) -> None:
+    """Do each, whatever becomes of the others; then the first error is raised, if any."""
+    errors: list[E2ECrossError] = []
+    for part in parts:
+        try:
+            part()
+        except E2ECrossError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]

@@ -22,6 +22,8 @@ from e2ecross.arguments import (
     require_type,
     require_whole_number,
 )
+from e2ecross.client.account import maintain_account, renew_list
+from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.backend import Backend
 from e2ecross.client.fan_out import FanOut, flush
@@ -36,6 +38,7 @@ from e2ecross.device.collecting import HandedOver, confirm, hand_over
 from e2ecross.device.copies import Outgoing
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.own_upkeep import note_list_unpublished
 from e2ecross.device.prekey_upkeep import LastUpkeep
 from e2ecross.device.registering import (
     may_send_offline,
@@ -64,7 +67,7 @@ _AT_ONCE: Final = 256
 store wait for some 20 ms."""
 
 
-class Client:
+class Client(AccountCalls):
     """A `Device` and the `Backend` that it is registered at."""
 
     __slots__ = (
@@ -133,10 +136,11 @@ class Client:
         if not registration.is_complete:
             publish(link, context.policy.one_time_prekeys_target)
             note_registered(context)
+        note_list_unpublished(context)  # the back end may have lost it with the address
         self.maintain()
 
     def maintain(self) -> None:
-        """Refill one-time prekeys, replace an old signed prekey, send what waits in the outbox.
+        """Refill prekeys, replace old ones, publish the list of devices, send what waits.
 
         Each is done whatever becomes of the others; then the first error is raised.
 
@@ -151,6 +155,7 @@ class Client:
         self._check_epoch(link)
         errors: list[E2ECrossError] = []
         _attempt(errors, lambda: self._maintain_prekeys(link))
+        _attempt(errors, lambda: maintain_account(link))
         _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]
@@ -373,6 +378,7 @@ class Client:
         errors: list[E2ECrossError] = []
         if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
             _attempt(errors, lambda: self._maintain_prekeys(link))
+            _attempt(errors, lambda: renew_list(link))
         _attempt(errors, lambda: check_lists(link))
         _attempt(errors, lambda: flush(link))
         if errors:

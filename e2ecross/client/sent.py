@@ -10,7 +10,7 @@ from e2ecross.device.sending import checked_message_id
 from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import Context
 
-__all__ = ["Delivery", "Recipient", "Sent", "outgoing"]
+__all__ = ["Delivery", "Recipient", "Sent", "outgoing", "recipient_address"]
 
 Recipient = Address | UserId | str
 """A user, or its text, such as "instagram:budi"; or an address, which stands for its account."""
@@ -62,17 +62,26 @@ def outgoing(context: Context, recipient: Recipient, message_id: bytes | None) -
     Raises:
         InvalidArgument: the recipient is none, or the id is none.
     """
-    address = _recipient_address(recipient)
+    address = recipient_address(recipient)
     return Outgoing(address, checked_message_id(context, message_id), message_id is None)
 
 
-def _recipient_address(recipient: Recipient) -> Address:
-    require_type("recipient", recipient, Address, UserId, str)
+def recipient_address(recipient: Recipient, name: str = "recipient") -> Address:
+    """Return the address that a user stands for, or the one that was given.
+
+    Args:
+        recipient: what the caller has handed in.
+        name: of the argument.
+
+    Raises:
+        InvalidArgument: it is none.
+    """
+    require_type(name, recipient, Address, UserId, str)
     if isinstance(recipient, Address):
         return recipient
     if isinstance(recipient, str):
         try:
             recipient = UserId.parse(recipient)
         except InvalidArgument as error:
-            raise InvalidArgument(f"recipient is not acceptable: {error}") from error
+            raise InvalidArgument(f"{name} is not acceptable: {error}") from error
     return Address(recipient.app, recipient.user)

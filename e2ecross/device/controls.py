@@ -29,7 +29,13 @@ from e2ecross.state.inbox import put_message, put_notice
 from e2ecross.state.message import Message
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import Lane, LaneName, free_lane
-from e2ecross.state.trust import find_identity, pin_identity
+from e2ecross.state.retry_budget import spend_change
+from e2ecross.state.trust import (
+    accept_identity,
+    find_identity,
+    mark_verified,
+    put_listed_identity,
+)
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import (
     ControlContent,
@@ -74,7 +80,7 @@ def take_control(
         _tell_read(context, tx, content)
     elif isinstance(content, DeviceRequest):
         if context.address.device == PRIMARY:
-            _take_request(context, tx, sender.device, content)
+            _take_request(context, tx, sender, content, now_ms)
     elif sender.device != PRIMARY:
         return
     elif isinstance(content, Pins):
@@ -113,11 +119,19 @@ def _take_pin(context: Context, tx: Transaction, pin: Pin, now_ms: int) -> None:
     if user == context.address.user_id:
         return
     primary = Address(user.app, user.user, PRIMARY)
-    if pin_identity(tx, primary, key, now_ms, verified=pin.verified):
+    known = find_identity(tx, primary)
+    if known is None:
+        put_listed_identity(tx, primary, key, now_ms)
+    elif known.pending_key == key:
+        accept_identity(tx, primary, key, now_ms)
         follow_identity(context, tx, primary, key)
         for name in LaneName:
             free_lane(tx, Lane(name, primary))
         put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (PRIMARY,), key))
+    elif known.identity_key != key or known.pending_key is not None or known.verified:
+        return
+    if pin.verified:
+        mark_verified(tx, primary, key)
 
 
 def _take_history(context: Context, tx: Transaction, history: History, now_ms: int) -> None:
@@ -159,8 +173,10 @@ def _tell_read(context: Context, tx: Transaction, marks: ReadMarks) -> None:
         put_notice(context, tx, Notice(NoticeKind.READ_ELSEWHERE, user, messages=messages))
 
 
-def _take_request(context: Context, tx: Transaction, device: int, request: DeviceRequest) -> None:
+def _take_request(
+    context: Context, tx: Transaction, sender: Address, request: DeviceRequest, now_ms: int
+) -> None:
     if request.unlink:
-        request_unlink(context, tx, device)
-    else:
-        request_capabilities(context, tx, device, request.capabilities)
+        request_unlink(context, tx, sender.device)
+    elif spend_change(tx, sender, now_ms):
+        request_capabilities(context, tx, sender.device, request.capabilities)

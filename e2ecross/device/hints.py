@@ -8,7 +8,7 @@ Rules:
 - What is asked of the back end for the sake of a hint is bounded, for each account and in all.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
@@ -143,7 +143,12 @@ def push_list(
 
 
 def push_change(
-    context: Context, tx: Transaction, now_ms: int, contacts: Iterable[UserId] = ()
+    context: Context,
+    tx: Transaction,
+    now_ms: int,
+    contacts: Iterable[UserId] = (),
+    *,
+    but: Collection[int] = (),
 ) -> None:
     """Send the own list, which has just changed, to other devices at once; at most to 200.
 
@@ -154,6 +159,7 @@ def push_change(
         tx: the transaction that has.
         now_ms: milliseconds since 1970.
         contacts: accounts whose devices are sent it, beside the own ones.
+        but: numbers of own devices that are not.
     """
     own = context.address.user_id
     record = find_account(tx, own)
@@ -161,7 +167,7 @@ def push_change(
         return
     push = DeviceListPush((record.held.encode(),))
     for device in islice(_listed(context, tx, (own, *contacts)), _MAX_TOLD):
-        if _waits_for_decision(tx, device):
+        if (device.user_id == own and device.device in but) or _waits_for_decision(tx, device):
             continue
         note_pushed(tx, own, device, now_ms)
         put_control(tx, device, context.entropy.bytes(MESSAGE_ID_BYTES), push)

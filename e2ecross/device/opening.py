@@ -17,7 +17,7 @@ from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
 from e2ecross.device.restoring import restore_device
 from e2ecross.errors import DeviceExists
 from e2ecross.protocol.prekeys import first_prekey_id, new_registration_id
-from e2ecross.state.accounts import find_own_account, primary_of
+from e2ecross.state.accounts import find_own_account, primary_of, put_own_account
 from e2ecross.state.context import (
     Clock,
     Context,
@@ -32,6 +32,8 @@ from e2ecross.state.prekey_store import put_kyber_prekey, put_signed_prekey
 from e2ecross.state.trust import require_identity
 from e2ecross.state.witness import CheckedWitness, Witness, require_epoch
 from e2ecross.stores.base import Store, Transaction
+from e2ecross.wire.account_records import OwnAccountRecord
+from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.records import DeviceRecord
 
 __all__ = ["Surroundings", "create_device", "import_device", "load_context"]
@@ -150,6 +152,8 @@ def _install(
         put_signed_prekey(tx, record.signed_prekey_id, signed_prekey)
         put_kyber_prekey(tx, record.last_resort_kyber_prekey_id, last_resort)
         save_device(tx, record)
+        if is_import and address.device == PRIMARY:  # others may have been linked since
+            put_own_account(tx, OwnAccountRecord(must_reset=True))
         if known:
             set_epoch(tx, known)
     return _open(record, store, given, witness)

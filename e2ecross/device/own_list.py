@@ -1,42 +1,346 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The list of the own account's devices, at device 1, which signs it.
+"""The list of the own account's devices, at device 1: what changes it.
 
 Rules:
-- Nothing is signed while somebody else has signed a list with the account's key.
+- One call, one transaction, one list that follows the one held (`list_signing.py`).
+- A device gets in by its own consent, and goes when the user, or that device, says so; or when it
+  was left halfway.
+- Which devices stay after a restore, or against somebody else who signs lists, the user says.
 """
 
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
+from e2ecross.address import MAX_DEVICE
+from e2ecross.arguments import require_list, require_whole_number
+from e2ecross.device.accepting import keys_by_number
+from e2ecross.device.list_signing import (
+    may_sign,
+    own_entry,
+    require_held,
+    require_primary,
+    sign_next,
+)
+from e2ecross.errors import (
+    DevicesConflict,
+    InvalidArgument,
+    LinkFailed,
+)
+from e2ecross.protocol.device_list import is_listed, verify_consent
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
+    find_list,
     find_own_account,
     put_account,
     put_own_account,
 )
 from e2ecross.state.context import Context
+from e2ecross.state.epoch import WitnessedTransaction
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.account_records import OwnAccountRecord
-from e2ecross.wire.device_list import SignedDeviceList
+from e2ecross.wire.account_records import DeviceName, NewDevice, OwnAccountRecord
+from e2ecross.wire.device_list import (
+    PRIMARY,
+    DeviceList,
+    ListedDevice,
+    SignedDeviceList,
+)
 
-__all__ = ["note_conflict", "request_capabilities", "request_unlink"]
+__all__ = [
+    "add_device",
+    "ensure_own_list",
+    "finish_restore",
+    "note_conflict",
+    "number_for_device",
+    "remove_overdue",
+    "renew_if_due",
+    "request_capabilities",
+    "request_unlink",
+    "require_other_device",
+    "restore_devices",
+    "unlink_device",
+]
+
+_DAY_MS: Final = 24 * 60 * 60 * 1000
+
+
+# --- The list itself ------------------------------------------------------------------------
+
+
+def ensure_own_list(context: Context) -> None:
+    """Sign the first list, of this device alone, if it is device 1 and has none."""
+    if context.address.device != PRIMARY:
+        return
+    with context.store.transaction() as tx:
+        if not _lacks_list(context, tx):
+            return
+    with WitnessedTransaction(context) as tx:
+        if _lacks_list(context, tx):
+            sign_next(context, tx, [own_entry(context)])
+
+
+def renew_if_due(context: Context) -> None:
+    """Sign the own list anew, as it is, if it is older than the policy has it.
+
+    One that a clock that was wrong has dated more than a day after now is, too: others count from
+    when they have got it.
+    """
+    with context.store.transaction() as tx:
+        if not _is_due(context, tx):
+            return
+    with WitnessedTransaction(context) as tx:
+        if _is_due(context, tx):
+            sign_next(context, tx, require_held(context, tx).list.devices)
 
 
 def note_conflict(context: Context, tx: Transaction, signed: SignedDeviceList) -> None:
-    """Note a verified list under the own account's key that this device has not signed."""
+    """Note a verified list under the own account's key that this device has not signed.
+
+    Of several the one with the highest number is kept: a reset has to be above it.
+    """
     user, own = context.address.user_id, find_own_account(tx) or OwnAccountRecord()
-    if own.conflict:
-        return
-    put_own_account(tx, replace(own, conflict=True))
-    put_account(tx, user, replace(find_account(tx, user) or NOTHING_KNOWN, rival=signed))
-    put_notice(context, tx, Notice(NoticeKind.FOREIGN_LIST, user))
+    record = find_account(tx, user) or NOTHING_KNOWN
+    if record.rival is None or record.rival.list.seq < signed.list.seq:
+        put_account(tx, user, replace(record, rival=signed))
+    if not own.conflict:
+        put_own_account(tx, replace(own, conflict=True))
+        put_notice(context, tx, Notice(NoticeKind.FOREIGN_LIST, user))
+
+
+# --- Devices that come and go ---------------------------------------------------------------
+
+
+def number_for_device(context: Context) -> int:
+    """Return the number that the next device to be linked gets, 2 to 127.
+
+    Raises:
+        NotPrimary: this is not device 1.
+        DevicesConflict: see `restore_devices`.
+        InvalidArgument: the policy allows no more devices.
+        NotRegistered: there is no list yet.
+    """
+    with context.store.transaction() as tx:
+        listed = require_held(context, tx).list
+        _require_room(context, listed)
+        return _free_number(find_own_account(tx) or OwnAccountRecord(), listed)
+
+
+def add_device(
+    context: Context, entry: ListedDevice, name: str, token_hash: bytes
+) -> SignedDeviceList:
+    """Sign a list that has one device more; if it is in the list already, nothing is signed.
+
+    Args:
+        context: of the device.
+        entry: the other device, with its consent.
+        name: what it calls itself, at most 64 bytes.
+        token_hash: SHA-256 of its token at the back end, 32 bytes.
+
+    Returns:
+        The list that has it.
+
+    Raises:
+        InvalidSignature: it has not consented.
+        LinkFailed: its number, or its key, was taken meanwhile.
+        InvalidArgument: the policy allows no more devices.
+        NotPrimary: this is not device 1.
+        DevicesConflict: see `restore_devices`.
+        NotRegistered: there is no list yet.
+    """
+    verify_consent(context.address.user_id, entry, context.identity_key_pair.public)
+    with WitnessedTransaction(context) as tx:
+        held = require_held(context, tx)
+        listed, number, key = held.list, entry.device, entry.identity_key
+        if is_listed(listed, number, key):
+            return held
+        if listed.find(number) or key in keys_by_number(listed).values():
+            raise LinkFailed(f"device {number}, or its key, was linked meanwhile: begin again")
+        _require_room(context, listed)
+        own, now_ms = find_own_account(tx) or OwnAccountRecord(), context.clock()
+        put_own_account(
+            tx,
+            replace(
+                own,
+                new_devices=(*own.new_devices, NewDevice(number, token_hash, now_ms)),
+                names=(*own.names, DeviceName(number, name, now_ms)),
+                next_device=min(max(number + 1, own.next_device), MAX_DEVICE),
+            ),
+        )
+        devices = sorted((*listed.devices, entry), key=lambda each: each.device)
+        return sign_next(context, tx, devices)
+
+
+def require_other_device(context: Context, device: int) -> None:
+    """Check that a device can be taken out of the list; raises as `unlink_device`."""
+    require_whole_number("device", device, PRIMARY, MAX_DEVICE)
+    with context.store.transaction() as tx:
+        _require_other(context, tx, device)
+
+
+def unlink_device(context: Context, device: int) -> None:
+    """Sign a list without a device, and tell the devices of this and other accounts.
+
+    Raises:
+        NotPrimary: this is not device 1.
+        DevicesConflict: see `restore_devices`.
+        InvalidArgument: it is no other device of this account.
+        NotRegistered: there is no list yet.
+    """
+    with WitnessedTransaction(context) as tx:
+        _unlink(context, tx, _require_other(context, tx, device), (device,))
+
+
+def remove_overdue(context: Context, without_keys: Collection[int]) -> None:
+    """Take devices out of the list that were linked a day ago, and were left halfway.
+
+    Args:
+        context: of the device.
+        without_keys: those of which the back end has no keys.
+    """
+    with WitnessedTransaction(context) as tx:
+        own, now_ms = find_own_account(tx), context.clock()
+        if own is None or not may_sign(context, tx):
+            return
+        overdue = [
+            new.device
+            for new in own.new_devices
+            if new.device in without_keys and now_ms - new.linked_at_ms >= _DAY_MS
+        ]
+        if overdue:
+            _unlink(context, tx, require_held(context, tx).list, overdue)
 
 
 def request_unlink(context: Context, tx: Transaction, device: int) -> None:
-    raise NotImplementedError
+    """Take a device out of the list that has asked for it, at device 1, unless nothing is signed.
+
+    Args:
+        context: of the device.
+        tx: the transaction that has received the request.
+        device: who has asked; the list that is held has it.
+    """
+    with suppress(DevicesConflict):
+        _unlink(context, tx, _require_other(context, tx, device), (device,))
 
 
 def request_capabilities(context: Context, tx: Transaction, device: int, data: bytes) -> None:
-    raise NotImplementedError
+    """Note in the list what a device says that it understands, at device 1.
+
+    Args:
+        context: of the device.
+        tx: the transaction that has received the request.
+        device: who has asked; the list that is held has it.
+        data: its capabilities, at most 256 bytes.
+    """
+    with suppress(DevicesConflict):
+        devices = _require_other(context, tx, device).devices
+        changed = [
+            replace(each, capabilities=data) if each.device == device else each for each in devices
+        ]
+        if changed != list(devices):
+            sign_next(context, tx, changed)
+
+
+# --- After a restore, or against somebody else ----------------------------------------------
+
+
+def finish_restore(context: Context) -> None:
+    """Reset the list of a restored or imported device that has no others, so nobody is to be asked.
+
+    The back end was asked for the newest list before.
+    """
+    with WitnessedTransaction(context) as tx:
+        own = find_own_account(tx)
+        if own is None or not own.must_reset or own.conflict:
+            return
+        record = find_account(tx, context.address.user_id) or NOTHING_KNOWN
+        lists = [signed.list for signed in (record.held, record.rival) if signed is not None]
+        if all(len(each.devices) == 1 for each in lists):
+            _reset(context, tx, (PRIMARY,))
+
+
+def restore_devices(context: Context, keep: Iterable[int]) -> None:
+    """Sign a list above all that were seen, of this device and those that the user knows.
+
+    Args:
+        context: of the device.
+        keep: their numbers; that of this device may be among them.
+
+    Raises:
+        InvalidArgument: one is not in the list that is held; or there is nothing to be decided, and
+            these are not all of them.
+        NotPrimary: this is not device 1.
+        DevicesConflict: the numbers of lists are used up: the account needs another key.
+    """
+    listed = require_list("keep", keep)
+    for number in listed:
+        require_whole_number("keep", number, PRIMARY, MAX_DEVICE)
+    numbers = {PRIMARY, *listed}
+    require_primary(context)
+    with WitnessedTransaction(context) as tx:
+        own = find_own_account(tx) or OwnAccountRecord()
+        record = find_account(tx, context.address.user_id) or NOTHING_KNOWN
+        known = {PRIMARY} if record.held is None else keys_by_number(record.held.list).keys()
+        if not numbers <= known:
+            others = ", ".join(map(str, sorted(numbers - known)))
+            raise InvalidArgument(f"keep must be numbers of listed devices: {others} is none")
+        if own.must_reset or own.conflict:
+            _reset(context, tx, numbers)
+        elif numbers != known:
+            raise InvalidArgument(
+                "keep must be all devices, because there is nothing to restore: to take one out, "
+                "call unlink"
+            )
+
+
+# --- Signing --------------------------------------------------------------------------------
+
+
+def _lacks_list(context: Context, tx: Transaction) -> bool:
+    record = find_account(tx, context.address.user_id)
+    return may_sign(context, tx) and (record is None or record.held is None)
+
+
+def _is_due(context: Context, tx: Transaction) -> bool:
+    record = find_account(tx, context.address.user_id)
+    if record is None or record.held is None or not may_sign(context, tx):
+        return False
+    age_ms = context.clock() - record.held.list.signed_at_ms
+    return not -_DAY_MS <= age_ms < context.policy.device_list_renew_ms
+
+
+def _require_other(context: Context, tx: Transaction, device: int) -> DeviceList:
+    listed = require_held(context, tx).list
+    if device == PRIMARY or listed.find(device) is None:
+        raise InvalidArgument(f"device must be another one of this account: {device} is not")
+    return listed
+
+
+def _require_room(context: Context, listed: DeviceList) -> None:
+    most = context.policy.max_devices
+    if len(listed.devices) >= most:
+        raise InvalidArgument(
+            f"this account has {len(listed.devices)} devices, and max_devices of the policy is "
+            f"{most}: unlink one first"
+        )
+
+
+def _free_number(own: OwnAccountRecord, listed: DeviceList) -> int:
+    taken, first = keys_by_number(listed), PRIMARY + 1
+    in_order: list[int] = [*range(own.next_device, MAX_DEVICE + 1), *range(first, own.next_device)]
+    return next(number for number in in_order if number not in taken)
+
+
+def _unlink(
+    context: Context, tx: Transaction, listed: DeviceList, numbers: Collection[int]
+) -> None:
+    sign_next(context, tx, [each for each in listed.devices if each.device not in numbers])
+
+
+def _reset(context: Context, tx: Transaction, numbers: Collection[int]) -> None:
+    listed = find_list(tx, context.address.user_id)
+    devices = (own_entry(context),) if listed is None else listed.devices
+    sign_next(context, tx, [each for each in devices if each.device in numbers], is_reset=True)

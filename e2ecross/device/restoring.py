@@ -8,6 +8,8 @@ Rules:
 - What only reads stays: identity, sessions with their receiving keys, inbox, kept messages.
 - What is known of contacts stays and is marked stale: they may have changed their key since, and
   the user may have accepted or verified it.
+- Lists of devices may have changed since: all are asked for again. Device 1 does not know what it
+  has signed since, and signs nothing but a reset.
 - Rows are collected by their keys and worked on one by one: no table is held in memory.
 """
 
@@ -18,6 +20,12 @@ from e2ecross.device.settling import MAX_NAMED, file_in_flight, give_up
 from e2ecross.errors import RecordCorrupted, RestoredStore
 from e2ecross.protocol.prekeys import prekey_id_after_restore
 from e2ecross.protocol.session_record import stop_sending_with_all
+from e2ecross.state.accounts import (
+    find_own_account,
+    put_account,
+    put_own_account,
+    walk_accounts,
+)
 from e2ecross.state.context import (
     Context,
     address_from_key,
@@ -36,6 +44,8 @@ from e2ecross.state.sent import find_kept
 from e2ecross.state.session_store import drop_damaged_sessions, read_sessions, save_sessions
 from e2ecross.state.trust import find_identity, mark_stale
 from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.account_records import OwnAccountRecord
+from e2ecross.wire.device_list import PRIMARY
 
 __all__ = ["restore_device"]
 
@@ -61,6 +71,7 @@ def restore_device(context: Context, witness_epoch: int) -> None:
         device = forget_publication(tx, require_device(tx))
         _stop_sessions(tx)
         _mark_identities(tx)
+        _doubt_accounts(context, tx)
         _drop_prekeys(tx)
         restored_epoch = max(read_epoch(tx), witness_epoch) + 1
         prekey_id = prekey_id_after_restore(device.next_prekey_id, context.entropy)
@@ -103,6 +114,14 @@ def _stop_sessions(tx: Transaction) -> None:
 def _mark_identities(tx: Transaction) -> None:
     for place in _partitions(tx, Table.REMOTE_IDENTITIES):
         mark_stale(tx, address_from_key(place))
+
+
+def _doubt_accounts(context: Context, tx: Transaction) -> None:
+    for _, user, record in walk_accounts(tx):
+        put_account(tx, user, replace(record, check_wanted=True))
+    if context.address.device == PRIMARY:
+        own = find_own_account(tx) or OwnAccountRecord()
+        put_own_account(tx, replace(own, must_reset=True))
 
 
 def _drop_prekeys(tx: Transaction) -> None:

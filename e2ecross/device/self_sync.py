@@ -29,7 +29,7 @@ from e2ecross.state.accounts import (
 from e2ecross.state.context import Context, address_from_key
 from e2ecross.state.message import Message
 from e2ecross.state.outbox import put_control
-from e2ecross.state.trust import find_identity
+from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import (
     ControlContent,
@@ -85,18 +85,19 @@ def put_pins(context: Context, device: int) -> None:
             _put(context, tx, [_own(context, device)], Pins(tuple(pin for _, pin in part)))
 
 
-def put_pin(context: Context, tx: Transaction, user: UserId) -> None:
+def put_pin(context: Context, tx: Transaction, address: Address) -> None:
     """Tell the other own devices of a key that the user has accepted or verified, on device 1.
 
     Args:
         context: of the device; nothing is told by another than device 1.
         tx: the transaction that has accepted or verified it.
-        user: whose it is.
+        address: whose it is; another than device 1 stands for itself alone, and nothing is told.
     """
-    if context.address.device != PRIMARY or user == context.address.user_id:
+    user = address.user_id
+    if (context.address.device, address.device) != (PRIMARY, PRIMARY):
         return
-    identity = find_identity(tx, Address(user.app, user.user, PRIMARY))
-    if identity is not None:
+    if user != context.address.user_id:
+        identity = require_identity(tx, address)
         pin = Pin(user, identity.identity_key, identity.verified)
         _put(context, tx, _other_devices(context, tx), Pins((pin,)))
 

@@ -11,6 +11,7 @@ from e2ecross.address import Address
 from e2ecross.arguments import require_bytes, require_type
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, PublicKey, decode_public_key
 from e2ecross.device.accepting import follow_identity, forget_unlisted
+from e2ecross.device.self_sync import put_pin
 from e2ecross.device.settling import drop_waiting
 from e2ecross.errors import InvalidArgument, InvalidKey
 from e2ecross.protocol.safety_number import SafetyNumber, make_safety_number
@@ -53,6 +54,7 @@ def accept_identity(context: Context, address: Address, identity_key: bytes) -> 
         for device in _devices_of(tx, trusted):
             for name in LaneName:  # what waited for this goes with the next call of a client
                 free_lane(tx, Lane(name, device))
+        put_pin(context, tx, trusted)
 
 
 def reject_identity(context: Context, address: Address, identity_key: bytes) -> None:
@@ -73,7 +75,9 @@ def mark_verified(context: Context, address: Address, identity_key: bytes) -> No
     """See `Device.mark_verified`."""
     _require(address, identity_key)
     with context.store.transaction() as tx:
-        trust.mark_verified(tx, primary_of(tx, address), identity_key)
+        trusted = primary_of(tx, address)
+        trust.mark_verified(tx, trusted, identity_key)
+        put_pin(context, tx, trusted)
 
 
 def make_number(context: Context, address: Address) -> SafetyNumber:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from e2ecross.address import Address, App, UserId, require_app
-from e2ecross.arguments import forgets_secrets, require_bytes, require_type, require_whole_number
+from e2ecross.arguments import forgets_secrets, require_bytes, require_type
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import is_equal
 from e2ecross.crypto.keys import KeyPair, PublicKey, generate_key_pair
@@ -25,7 +25,7 @@ from e2ecross.crypto.secret import Secret
 from e2ecross.errors import DecodeError, InvalidArgument, LinkFailed, RemoteError
 from e2ecross.protocol.device_list import is_listed, sign_consent, verify_consent, verify_list
 from e2ecross.protocol.link_sealing import LinkSealing, link_failed, require_time
-from e2ecross.wire.device_list import PRIMARY, DeviceList, ListedDevice, SignedDeviceList
+from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
 from e2ecross.wire.limits import MAX_CAPABILITIES_BYTES, MAX_LISTED_DEVICES, TOKEN_BYTES
 from e2ecross.wire.linking import (
     LINK_SECRET_BYTES,
@@ -378,7 +378,6 @@ def begin_primary(
         InvalidKey: its key is malformed, not canonical or of low order.
         LinkFailed: it is a code of another app.
     """
-    require_whole_number("number", number, low=PRIMARY + 1)
     address = Address(own.user.app, own.user.user, number)
     if own.find(number) is not None:
         raise InvalidArgument(f"number must be free: there is a device {number} in the list")

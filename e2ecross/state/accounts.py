@@ -34,6 +34,7 @@ __all__ = [
     "primary_of",
     "put_account",
     "put_own_account",
+    "user_from_key",
     "user_key",
     "walk_accounts",
     "was_checked",
@@ -51,6 +52,19 @@ _OWN: Final = Codec(OwnAccountRecord.encode, OwnAccountRecord.decode)
 def user_key(user: UserId) -> bytes:
     """The store's key of an account; NUL occurs in no part, so parts stay apart."""
     return f"{user.app}\0{user.user}".encode()
+
+
+def user_from_key(place: bytes) -> UserId:
+    """Return the account that a key of the store stands for.
+
+    Raises:
+        RecordCorrupted: it stands for none.
+    """
+    try:
+        app, user = place.decode("ascii").split("\0")
+        return UserId(app, user)
+    except ValueError as error:  # also InvalidArgument and UnicodeDecodeError
+        raise RecordCorrupted("a record belongs to no account: the store is damaged") from error
 
 
 def find_account(tx: Transaction, user: UserId) -> AccountRecord | None:
@@ -91,7 +105,7 @@ def walk_accounts(
     for place in tx.partitions(Table.ACCOUNTS, limit=limit, after=after):
         record = tx.get_value(Table.ACCOUNTS, place, b"", _ACCOUNT)
         if record is not None:
-            yield place, _user(place), record
+            yield place, user_from_key(place), record
 
 
 def primary_of(tx: Transaction, address: Address) -> Address:
@@ -128,11 +142,3 @@ def note_pushed(tx: Transaction, user: UserId, device: Address, now_ms: int) -> 
 def forget_pushed(tx: Transaction, user: UserId, device: Address) -> None:
     """Forget that a device was sent the list of an account."""
     tx.delete(Table.ACCOUNTS, user_key(user), _PUSHED + address_key(device))
-
-
-def _user(place: bytes) -> UserId:
-    try:
-        app, user = place.decode("ascii").split("\0")
-        return UserId(app, user)
-    except ValueError as error:  # also InvalidArgument and UnicodeDecodeError
-        raise RecordCorrupted("a record belongs to no account: the store is damaged") from error

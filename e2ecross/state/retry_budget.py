@@ -5,6 +5,7 @@ Rules:
 - Whoever can put bytes into a mailbox can make messages fail, and so make us ask; whoever is a
   contact can ask. Both are counted, for each address and in all.
 - Only `Client` counts: a failed `Device.decrypt` changes nothing.
+- How often a device may have its entry in the account's list changed is counted beside that.
 - A device that nothing authentic has ever come from is written to in one new session a day, which
   takes one of its one-time prekeys; all that it is asked for in the day goes in that session.
 """
@@ -20,15 +21,19 @@ from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.shelf_records import RetryBudgetRecord, decode_retry, encode_retry
 
-__all__ = ["BUDGET", "Request", "date_attempts", "spend_answer", "spend_request"]
+__all__ = ["BUDGET", "Request", "date_attempts", "spend_answer", "spend_change", "spend_request"]
 
 BUDGET: Final = b"budget"
 _TOTAL: Final = b""
+_CHANGES: Final = b"\0changes\0"
+"""Before the address of who makes them; no address begins so."""
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _MAX_ATTEMPTS: Final = 3
 """How often one message is asked for: a request or its answer may be lost, too."""
 _MAX_STRANGERS: Final = 100
 """Devices never heard of that are asked in a day: each costs one of their one-time prekeys."""
+_MAX_CHANGES: Final = 4
+"""Changes of one device's entry in a day: each has device 1 sign and publish a list."""
 _ATTEMPTS: Final = Shelf(Table.RETRIES, 7 * _DAY_MS, 10_000)
 """The failed messages of the last days, so that a back end that repeats one gains nothing."""
 
@@ -90,6 +95,18 @@ def spend_answer(context: Context, tx: Transaction, requester: Address, now_ms: 
         return False
     _save(tx, _TOTAL, replace(total, answers=total.answers + 1))
     _save(tx, address_key(requester), replace(own, answers=own.answers + 1))
+    return True
+
+
+def spend_change(tx: Transaction, device: Address, now_ms: int) -> bool:
+    """Note that an own device changes its entry in the account's list; tells whether it may."""
+    total = _total(tx, now_ms)
+    row = _CHANGES + address_key(device)
+    own = _load(tx, row, total.window_started_at_ms)
+    if own.requests >= _MAX_CHANGES:
+        return False
+    _save(tx, _TOTAL, total)  # else the window would begin anew each time
+    _save(tx, row, replace(own, requests=own.requests + 1))
     return True
 
 

@@ -22,13 +22,14 @@ from typing import Final
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
-from e2ecross.state.accounts import user_key
+from e2ecross.state.accounts import user_from_key, user_key
 from e2ecross.state.context import address_key
 from e2ecross.state.policy import Policy
 from e2ecross.state.shelf import Shelf
 from e2ecross.state.trust import require_accepted_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import Content, ControlContent, Resent, decode_content, encode_content
+from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.shelf_records import (
     SENT_DIGEST_BYTES,
     SentRecord,
@@ -52,6 +53,7 @@ __all__ = [
     "keep_copies",
     "keep_id",
     "keep_other_id",
+    "list_sent_to",
     "original_id",
     "was_sent",
 ]
@@ -66,6 +68,12 @@ _GIVEN_UP: Final = b"given up"
 """Behind the row of an id."""
 _NO_DEVICE: Final = b"\0\0"
 """In the place of a device's number behind a user, in the row of a content: no device has it."""
+
+_MAX_WALKED: Final = 10_000
+"""Rows of a generation that are looked at; some MB."""
+
+_BEHIND_USER: Final = len(_NO_DEVICE) + MESSAGE_ID_BYTES
+"""What stands behind the account in a row, of a content or of a copy."""
 
 MAX_RESENDS: Final = 10
 """How often one message is sent again: enough for a device that loses its state repeatedly."""
@@ -296,6 +304,23 @@ def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: 
         return
     record = replace(SentRecord.decode(found.record), resends=message.resends + 1)
     shelf.replace(tx, found, row, record.encode())
+
+
+def list_sent_to(tx: Transaction, policy: Policy, now_ms: int, limit: int) -> list[UserId]:
+    """Return accounts that something is kept for which was sent to them; roughly the latest first.
+
+    Args:
+        tx: the operation's transaction.
+        policy: how much is kept.
+        now_ms: milliseconds since 1970.
+        limit: how many accounts at most.
+    """
+    found: dict[UserId, None] = {}
+    for row in _shelf(policy).walk(tx, now_ms, _MAX_WALKED):
+        found[user_from_key(row[:-_BEHIND_USER])] = None
+        if len(found) == limit:
+            break
+    return list(found)
 
 
 def date_sent(tx: Transaction, policy: Policy, now_ms: int) -> None:

@@ -10,7 +10,7 @@ Rules:
   begins when something is added, or with the next upkeep of the device.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,6 +107,13 @@ class Shelf:
                 break
             del generations[0]
         tx.put_value(self.table, b"", self.name, tuple(generations), _SHELF)
+
+    def walk(self, tx: Transaction, now_ms: int, limit: int) -> Iterator[bytes]:
+        """Walk over rows, those of the newest generation first; at most so many of each."""
+        for generation in reversed(self._load(tx)):
+            if not self._is_over(generation, now_ms):
+                listed = tx.list(self.table, self._partition(generation), limit=limit)
+                yield from (row for row, _ in listed)
 
     def date(self, tx: Transaction, now_ms: int) -> None:
         """Let the time of what a clock that was wrong has dated after now begin now."""

@@ -47,7 +47,6 @@ __all__ = [
     "note_asked",
     "note_offered_version",
     "observe_identity",
-    "pin_identity",
     "put_listed_identity",
     "reject_identity",
     "require_accepted_account",
@@ -358,34 +357,6 @@ def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> Non
     if known.pending_key is not None or known.identity_key != identity_key:
         raise InvalidArgument(f"identity_key is not the accepted key of {address}")
     _put(tx, address, replace(known, verified=True, stale=False, by_policy=False))
-
-
-def pin_identity(
-    tx: Transaction, address: Address, identity_key: PublicKey, now_ms: int, *, verified: bool
-) -> bool:
-    """Take over what the user has decided about an identity key on another own device.
-
-    A key that is neither accepted nor waits to be is ignored.
-
-    Args:
-        tx: of the operation that was told.
-        address: whose key.
-        identity_key: it, 33 bytes.
-        now_ms: milliseconds since 1970.
-        verified: whether the user has compared the safety number.
-
-    Returns:
-        Whether it has taken the place of another one.
-    """
-    known = find_identity_record(tx, address_key(address))
-    if known is None:
-        _put(tx, address, replace(_first_seen(identity_key, now_ms), verified=verified))
-    elif known.pending_key == identity_key:
-        _put(tx, address, replace(_changed(known, identity_key, now_ms), verified=verified))
-        return True
-    elif known.identity_key == identity_key and verified and not known.verified:
-        _put(tx, address, replace(known, verified=True, stale=False, by_policy=False))
-    return False
 
 
 def _first_seen(key: PublicKey, now_ms: int) -> RemoteIdentityRecord:

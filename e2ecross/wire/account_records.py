@@ -126,7 +126,7 @@ class DeviceName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OwnAccountRecord:
-    """What device 1 knows of its own account; another device has `linked_at_ms` alone.
+    """What device 1 knows of its own account; another device has the last two alone.
 
     Attributes:
         published: the back end has the newest list.
@@ -136,6 +136,7 @@ class OwnAccountRecord:
         must_reset: restored or imported: only a reset is signed.
         conflict: somebody else has signed a list with the account's key.
         linked_at_ms: when this device was linked, milliseconds since 1970; of device 1 it is 0.
+        expired_seq: number of the list that the app was told has expired; 0: of none.
     """
 
     published: bool = False
@@ -145,6 +146,7 @@ class OwnAccountRecord:
     must_reset: bool = False
     conflict: bool = False
     linked_at_ms: int = 0
+    expired_seq: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -154,6 +156,7 @@ class OwnAccountRecord:
             must_reset=self.must_reset,
             conflict=self.conflict,
             linked_at_ms=self.linked_at_ms,
+            expired_seq=self.expired_seq,
         )
         for new in self.new_devices:
             fields.new_devices.add(**new._asdict())
@@ -190,6 +193,7 @@ class OwnAccountRecord:
             fields.must_reset,
             fields.conflict,
             fields.linked_at_ms,
+            fields.expired_seq,
         )
 
 

@@ -7,6 +7,7 @@ others, and sends them all, to fill the victim's store and to keep its device bu
 
 import pytest
 
+from e2ecross.crypto import xeddsa
 from e2ecross.protocol import device_list
 from e2ecross.stores import Table
 from e2ecross.wire.content import DeviceListPush
@@ -31,7 +32,7 @@ class World:
         pair = self.budi._context.identity_key_pair
         self.home = Household(BUDI.user_id, primary=pair)
         self.signatures = 0
-        verify = device_list.verify_signature
+        verify = xeddsa.verify_signature
 
         def count(key: bytes, message: bytes, signature: bytes) -> None:
             self.signatures += 1

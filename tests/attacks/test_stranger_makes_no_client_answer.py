@@ -11,6 +11,7 @@ from e2ecross import Client, Message
 from e2ecross.protocol.device_list import hint_of
 from e2ecross.stores import Table
 from e2ecross.wire.content import DeviceHints, DeviceListPush, Text
+from e2ecross.wire.content.resent import PayloadContent
 from tests.attacks.support import ANA, TOKO, FakeClock
 from tests.support.accounts import change_account, craft, device_of, hold_list, sign_devices
 from tests.support.devices import BackendSimulator, dump, introduce, make_client, make_device
@@ -37,7 +38,11 @@ def test_a_thousand_messages_with_hints_are_answered_with_nothing() -> None:
         DeviceHints(peer_seq=own.list.seq, peer_hash=GARBAGE),
         DeviceHints(peer_seq=1, peer_hash=hint_of(own)),
     ]
-    contents = [Text("halo"), DeviceListPush((b"garbage",)), DeviceListPush((theirs.encode(),))]
+    contents: list[PayloadContent] = [
+        Text("halo"),
+        DeviceListPush((b"garbage",)),
+        DeviceListPush((theirs.encode(),)),
+    ]
     before = _outgoing(ana)
     backend.deposits.clear()
     sent = list(islice(zip(cycle(hints), cycle(contents), strict=False), MESSAGES))

@@ -76,9 +76,7 @@ def test_a_newer_list_is_fetched_and_taken_in(world: World) -> None:
     assert isinstance(message, Message)
     assert world.now_held == world.newer
     assert world.asked == 1
-    record = account(world.ana.device, CONTACT)
-    assert not record.check_wanted
-    assert record.checked_at_ms == world.clock()
+    assert not account(world.ana.device, CONTACT).check_wanted
 
 
 def test_the_list_alone_is_asked_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,13 +165,6 @@ def test_what_a_removed_device_had_sent_is_read_first(world: World) -> None:
     assert [each.sender for each in rest if isinstance(each, Message)] == [TABLET] * 3
 
 
-def test_a_mailbox_that_was_read_to_its_end_is_not_read_again(world: World) -> None:
-    world.hear(world.newer)
-    world.ana.receive()
-    assert world.backend.calls.count("fetch") == 2
-    assert world.now_held == world.newer
-
-
 def test_of_a_list_that_only_adds_a_device_nothing_is_read_first(world: World) -> None:
     added = make_device(device_of(BUDI, 3))
     newer = sign_devices(world.budi.device, world.tablet, added, after=world.held)
@@ -224,7 +215,7 @@ class TestErrors:
         receive(world.ana.device, craft(world.budi.device, ANA, Text("halo"), hints=hints))
 
     def check(self, world: World) -> None:
-        check_lists(world.ana._way(), lambda: None)
+        check_lists(world.ana._way())
 
     def test_none_befalls_two(self, world: World) -> None:
         world.backend.lists[TOKO.user_id] = self.toko_list.encode()
@@ -241,22 +232,27 @@ class TestErrors:
         with pytest.raises(BackendError, match="no keys"):
             self.check(world)
         assert world.now_held == world.newer
-        self.check(world)  # nothing is asked again
+        wanted = [account(world.ana.device, user).check_wanted for user in (TOKO.user_id, CONTACT)]
+        assert wanted == [True, False]
 
-    def test_so_is_a_store_that_fails(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-        lists = self.toko_list, world.newer
-        answer = [UserKeys(each.encode(), ()) for each in lists]
+    def test_a_store_that_fails_leaves_it_for_when_they_are_heard_of_again(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answer = [UserKeys(each.encode(), ()) for each in (self.toko_list, world.newer)]
         monkeypatch.setattr(world.backend, "fetch_keys", lambda *_: answer)
-        world.store.fail_transactions = [False, False, True]
+        world.store.fail_transactions = [False, True]
         with pytest.raises(StoreError):
             self.check(world)
-        assert account(world.ana.device, TOKO.user_id).held is None
+        for user in (TOKO.user_id, CONTACT):
+            assert account(world.ana.device, user).check_wanted
+        world.hear(world.newer)
+        monkeypatch.setattr(world.backend, "fetch_keys", lambda *_: answer[1:])
+        world.ana.receive()
         assert world.now_held == world.newer
 
-    def test_and_a_mailbox_that_cannot_be_read(self, world: World) -> None:
-        def drain() -> None:
-            raise BackendError("out of reach")
-
-        with pytest.raises(BackendError, match="out of reach"):
-            check_lists(world.ana._way(), drain)
+    def test_so_does_a_mailbox_that_cannot_be_read(self, world: World) -> None:
+        world.backend.fail("fetch")
+        with pytest.raises(BackendError):
+            self.check(world)
         assert world.now_held == world.held
+        assert account(world.ana.device, CONTACT).check_wanted

@@ -8,7 +8,7 @@ import pytest
 
 from e2ecross import Address, Device, FailedMessage, Message, Notice, NoticeKind, Text, UserId
 from e2ecross.device import controls
-from e2ecross.errors import RemoteError
+from e2ecross.errors import UnlistedDevice
 from e2ecross.state.context import Context
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import Lane, LaneName, block_lane, put_control, read_lane
@@ -256,6 +256,10 @@ class TestPins:
         assert record is not None
         assert not record.untrusted_key
 
+    def test_that_a_key_is_verified_waits_for_a_decision_about_another(self, world: World) -> None:
+        let_key_wait(world.laptop, BUDI, make_device(BUDI, seed="new"))
+        assert world.ignores(world.phone, world.laptop, pins(BUDI, world.budi, verified=True))
+
     def test_a_key_that_was_not_seen_is_ignored(self, world: World) -> None:
         told = pins(BUDI, make_device(BUDI, seed="other"), verified=True)
         assert world.ignores(world.phone, world.laptop, told)
@@ -401,6 +405,22 @@ class TestDeviceRequest:
         assert not world.tell(world.laptop, world.phone, request_)
         assert asked == [expected]
 
+    def test_four_changes_a_day_are_granted(self, world: World, asked: list[Asked]) -> None:
+        def ask(device: Device, number: int) -> int:
+            data = bytes((number,))
+            world.tell(device, world.phone, DeviceRequest(unlink=False, capabilities=data))
+            return len(asked)
+
+        assert [ask(world.laptop, number) for number in range(6)] == [1, 2, 3, 4, 4, 4]
+        assert ask(world.tablet, 9) == 5
+        assert asked[-1] == Asked(3, b"\x09")
+        world.tell(world.laptop, world.phone, DeviceRequest(unlink=True, capabilities=b""))
+        assert asked.pop() == Asked(2, None)
+        world.clock.advance(DAY_MS - 1)
+        assert ask(world.laptop, 1) == 5
+        world.clock.advance(1)
+        assert [ask(world.laptop, number) for number in range(6)] == [6, 7, 8, 9, 9, 9]
+
     @pytest.mark.parametrize(
         ("sender", "recipient"),
         [("phone", "laptop"), ("tablet", "laptop"), ("budi", "phone"), ("budi", "laptop")],
@@ -431,11 +451,8 @@ class TestWhoIsOwn:
         impostor = make_device(ANA, clock=world.clock, seed="other")
         start(impostor, world.laptop, kyber=True)
         for content in (pins(TOKO, make_device(TOKO)), History((item(BUDI),)), *self.CONTENTS):
-            try:
-                items = world.tell(impostor, world.laptop, content)
-            except RemoteError:  # it is refused
-                items = []
-            assert not any(isinstance(each, Message | Notice) for each in items)
+            with pytest.raises(UnlistedDevice):
+                world.tell(impostor, world.laptop, content)
         assert identity(world.laptop, TOKO) is None
 
 

@@ -18,7 +18,7 @@ from e2ecross.device.self_sync import (
     share_history,
 )
 from e2ecross.errors import InvalidArgument, NotPrimary
-from e2ecross.state.trust import mark_verified, note_asked, pin_identity
+from e2ecross.state.trust import mark_verified, note_asked, put_listed_identity
 from e2ecross.wire.content import (
     DeviceRequest,
     History,
@@ -68,13 +68,15 @@ def world() -> World:
 def meet(device: Device, address: Address, *, at_ms: int = 1, verified: bool = False) -> None:
     """Let a device have accepted the key of an address."""
     with device._context.store.transaction() as tx:
-        pin_identity(tx, address, KEY, at_ms, verified=verified)
+        put_listed_identity(tx, address, KEY, at_ms)
+        if verified:
+            mark_verified(tx, address, KEY)
 
 
-def put_one(device: Device, user: UserId) -> None:
+def put_one(device: Device, address: Address) -> None:
     context = device._context
     with context.store.transaction() as tx:
-        put_pin(context, tx, user)
+        put_pin(context, tx, address)
 
 
 def pins_for(device: Device, recipient: Address) -> list[Pin]:
@@ -123,7 +125,7 @@ class TestPutPins:
 class TestPutPin:
     def test_is_told_all_other_own_devices(self, world: World) -> None:
         meet(world.phone, BUDI)
-        put_one(world.phone, CONTACT)
+        put_one(world.phone, BUDI)
         expected = Pins((Pin(CONTACT, KEY, verified=False),))
         assert list(told(world.phone)) == [(LAPTOP, expected), (TABLET, expected)]
         assert len({each.message_id for each in outbox(world.phone)}) == 2
@@ -132,26 +134,39 @@ class TestPutPin:
         meet(world.phone, BUDI)
         with world.phone._context.store.transaction() as tx:
             mark_verified(tx, BUDI, KEY)
-        put_one(world.phone, CONTACT)
+        put_one(world.phone, BUDI)
         assert pins_for(world.phone, TABLET) == [Pin(CONTACT, KEY, verified=True)]
 
     def test_is_not_told_by_another_than_device_1(self, world: World) -> None:
         meet(world.laptop, BUDI)
-        put_one(world.laptop, CONTACT)
+        put_one(world.laptop, BUDI)
         assert not told(world.laptop)
 
-    def test_of_whom_nothing_is_known_nothing_is_told(self, world: World) -> None:
+    def test_of_a_device_that_stands_for_itself_and_of_the_own_account_nothing_is_told(
+        self, world: World
+    ) -> None:
         meet(world.phone, device_of(BUDI, 2))
-        put_one(world.phone, CONTACT)
-        put_one(world.phone, OWN)
+        put_one(world.phone, device_of(BUDI, 2))
+        put_one(world.phone, ANA)
         assert not told(world.phone)
+
+    def test_who_decides_on_the_phone_decides_for_all(self, world: World) -> None:
+        """The calls of `Device` themselves."""
+        other = make_device(BUDI, seed="other")._context.identity_key_pair.public
+        meet(world.phone, BUDI)
+        world.phone.mark_verified(BUDI, KEY)
+        world.phone.accept_identity(BUDI, other)
+        assert pins_for(world.phone, LAPTOP) == [
+            Pin(CONTACT, KEY, verified=True),
+            Pin(CONTACT, other, verified=False),
+        ]
 
     def test_an_account_of_one_device_tells_nobody(self) -> None:
         alone, new = make_device(ANA), make_device(ANA)
         hold_list(alone, sign_devices(alone))
         for device in (alone, new):
             meet(device, BUDI)
-            put_one(device, CONTACT)
+            put_one(device, BUDI)
             assert not told(device)
 
 
@@ -210,18 +225,14 @@ class TestShareHistory:
             replace(message(BUDI, 3), content=Bytes(b"halo")),
         ]
         (history,) = self.share(world.phone, 2, messages)
-        assert history == History(
-            tuple(
-                HistoryItem(
-                    each.sender,
-                    cast("UserId", each.peer),
-                    each.message_id,
-                    each.sent_at_ms,
-                    *encode_content(each.content),
-                )
-                for each in messages
+        expected = [
+            HistoryItem(
+                *(each.sender, each.peer, each.message_id, each.sent_at_ms),
+                *encode_content(each.content),
             )
-        )
+            for each in messages
+        ]
+        assert encode_content(history) == encode_content(History(tuple(expected)))
 
     def test_no_messages_are_none(self, world: World) -> None:
         assert not self.share(world.phone, 2, [])

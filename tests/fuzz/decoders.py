@@ -27,6 +27,7 @@ from e2ecross.protocol.spqr.state import (
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
 from e2ecross.wire.content import decode_payload, encode_payload
 from e2ecross.wire.fingerprint import decode_fingerprints, encode_fingerprints
+from e2ecross.wire.linking import LinkCode
 from e2ecross.wire.session_records import StoredChain, StoredSession
 from e2ecross.wire.signal_message import (
     VERSION_4,
@@ -180,6 +181,7 @@ _PREKEY_4: Final = encode_prekey_signal_message(
     version=VERSION_4,
     kyber=KyberPrekeyUse(44, b"\x08" + bytes(1568)),
 )
+_LINK_CODE: Final = LinkCode("whatsapp", decode_public_key(GOOD_KEY), bytes(32))
 _KEM_KEY: Final = kem_key_pair_from_seed(bytes(64)).public
 
 _OTHERS: Final[Mapping[str, Target]] = {
@@ -207,6 +209,15 @@ _OTHERS: Final[Mapping[str, Target]] = {
         decode_kem_public_key, RemoteError, _KEM_KEY, b"\x08" + b"\xff" * 1568, _KEM_KEY[:-1]
     ),
     "padded-payload": _decoder(decode_payload, RemoteError, encode_payload(PAYLOAD)),
+    "link-code-text": _decoder(
+        lambda data: LinkCode.from_text(data.decode("utf-8", "surrogateescape")),
+        RemoteError,
+        _LINK_CODE.to_text().encode(),
+        _LINK_CODE.to_text().encode() + b"=",
+        _LINK_CODE.to_text()[:-1].encode() + b"_",
+        b"e2x1:" + b"A" * 251,
+        b"e2x2:",
+    ),
     "public-key": _decoder(decode_public_key, RemoteError, GOOD_KEY, *BAD_KEYS.values()),
     "fingerprints": _decoder(
         decode_fingerprints, RemoteError, encode_fingerprints(2, bytes(32), b"\x01" * 32)

@@ -20,14 +20,13 @@ from e2ecross.errors import (
     UntrustedIdentity,
 )
 from e2ecross.relay import Relay
+from e2ecross.wire.exchange import KeysWanted, UserKeys
 from tests.attacks.support import ANA, BUDI, TOKO, Person, inner_message
 from tests.fuzz.target import ACCEPTED, Target, outcome
 from tests.fuzz.world import first_message, load, scene
-from tests.relay.support import deposit
+from tests.relay.support import deposit, device_list
 
 __all__ = ["DOORS", "attempt"]
-
-_MAX_CALL_BYTES: Final = 4 * 1024 * 1024
 
 _TOKENS: Final[Mapping[Address, bytes]] = {ANA: b"\x0a" * 32, BUDI: b"\x0b" * 32}
 
@@ -79,7 +78,11 @@ def _start_session_of_fields(data: bytes) -> str:
 @cache
 def _relay() -> Relay:
     folder = tempfile.TemporaryDirectory(prefix="e2ecross-fuzz-")
-    relay = Relay(Path(folder.name) / "relay.db", clock=scene().budi.clock)
+    relay = Relay(
+        Path(folder.name) / "relay.db",
+        authorise=lambda address, taken: True,
+        clock=scene().budi.clock,
+    )
     for address, token in _TOKENS.items():
         relay.register(address, token)
     atexit.register(folder.cleanup)
@@ -89,10 +92,7 @@ def _relay() -> Relay:
 
 def _deposit(data: bytes) -> str:
     relay = _relay()
-    came = outcome(
-        lambda: deposit(relay, _TOKENS[ANA], data), RemoteError, BackendError, InvalidArgument
-    )
-    assert came != InvalidArgument.code or len(data) > _MAX_CALL_BYTES
+    came = outcome(lambda: deposit(relay, _TOKENS[ANA], data), RemoteError, BackendError)
     for address in _TOKENS:
         items = relay.fetch(address, _TOKENS[address], 10)
         # One that was deposited before, and acknowledged, is not put there again.
@@ -109,9 +109,29 @@ def _publish(data: bytes) -> str:
     )
 
 
+def _publish_devices(data: bytes) -> str:
+    relay = _relay()
+    for token in (bytes(32), _TOKENS[BUDI]):  # a reset: there is no list
+        relay.register(BUDI, token)
+    tokens = {number: bytes([number]) * 32 for number in (2, 3)}
+    came = outcome(
+        lambda: relay.publish_devices(_TOKENS[BUDI], data, tokens), RemoteError, BackendError
+    )
+    [keys] = relay.fetch_keys(BUDI, _TOKENS[BUDI], [KeysWanted(BUDI.user_id, [])])
+    assert keys == UserKeys(data if came == ACCEPTED else b"", ()), "another list is kept"
+    return came
+
+
 def _envelopes() -> Sequence[bytes]:
     known = (scene().late, *scene().waiting)
     return [envelope.encode() for envelope in (*known, first_message())]
+
+
+def _lists() -> Sequence[bytes]:
+    return [
+        device_list(BUDI, seq, devices).encode()
+        for seq, devices in ((1, (1,)), (7, (1, 2)), (2**63 - 1, (1, 2, 3, 127)))
+    ]
 
 
 def _bundle_fields() -> Sequence[bytes]:
@@ -136,4 +156,5 @@ DOORS: Final[Mapping[str, Target]] = {
     "start-session-of-fields": Target(_start_session_of_fields, _bundle_fields, 256),
     "relay-deposit": Target(_deposit, _envelopes, 2048),
     "relay-publish": Target(_publish, lambda: [scene().budi.published.encode()], 2048),
+    "relay-devices": Target(_publish_devices, _lists, 2048),
 }

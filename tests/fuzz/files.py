@@ -20,7 +20,7 @@ from tests.attacks.support import ANA, BUDI
 from tests.fuzz.rows import use_device
 from tests.fuzz.target import ACCEPTED, Source, Target, outcome
 from tests.fuzz.world import fill, first_message, scene
-from tests.relay.support import deposit, fetch_bundle
+from tests.relay.support import deposit, device_list, fetch_bundle
 from tests.support.entropy import SeededEntropy
 
 __all__ = ["FILES"]
@@ -50,6 +50,8 @@ def _base(kind: int) -> bytes:
                 relay.register(BUDI, bytes(32))
                 relay.publish(bytes(32), scene().budi.published)
                 deposit(relay, bytes(32), scene().waiting[0].encode())
+                relay.publish_devices(bytes(32), device_list(BUDI, 1, (1, 2)).encode(), {})
+                relay.put_link(bytes(16), 0, b"offer", address=BUDI, token=bytes(32))
         else:
             store = SQLiteStore(path, key=(None, _KEY)[kind], entropy=SeededEntropy("base"))
             fill(store, scene().budi_rows)
@@ -121,6 +123,10 @@ def _use_relay(relay: Relay) -> str:
         lambda: fetch_bundle(relay, ANA, token, BUDI),
         lambda: relay.publish(token, scene().budi.published),
         lambda: relay.acknowledge(BUDI, token, [1, 2]),
+        lambda: relay.get_link(bytes(16), 0),
+        lambda: relay.put_link(bytes(16), 2, b"result", address=BUDI, token=token),
+        lambda: relay.put_link(bytes([1]) * 16, 0, b"offer", address=BUDI, token=token),
+        lambda: relay.publish_devices(token, device_list(BUDI, 2).encode(), {}),
     ]
     return ",".join(sorted({outcome(action, BackendError, RemoteError) for action in actions}))
 

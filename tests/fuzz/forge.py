@@ -98,7 +98,9 @@ def _header(data: bytes) -> str:
     came = "nothing"
     for _ in range(1 + source.below(4)):
         known = [chain.ratchet_key for chain in session.ratchet.receiving]
-        keys = [*known, *(pair.public for pair in _NEW_KEYS)]
+        # Who has just been read under a new key has told none that yet another could answer.
+        new = [] if session.ratchet.sending is None else [pair.public for pair in _NEW_KEYS]
+        keys = [*known, *new]
         message = _seal(session, keys[source.below(len(keys))], source, b"plaintext")
         came = attempt(
             victim,

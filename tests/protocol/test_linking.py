@@ -307,6 +307,40 @@ def test_a_genuine_list_of_another_account_of_the_same_key_ends_the_attempt() ->
         confirmed.take_result(taken().result(signed), NOW_MS)
 
 
+def test_a_list_of_the_same_account_under_another_key_ends_the_attempt() -> None:
+    """With this device in it, which has never consented to that; nor would it help if it had."""
+    confirmed = answered().enter_digits(LINKING["digits"], NOW_MS)
+    thief, device = (
+        key_pair_from_private(unhex(devices("keys")["thief"]["private"])),
+        confirmed.device,
+    )
+    consent = sign_consent(ANA, 2, device.key_pair, thief.public, SeededEntropy("consent"))
+    first, listed = (
+        ListedDevice(1, thief.public, b""),
+        ListedDevice(2, device.key_pair.public, consent),
+    )
+    signed = sign_list(next_list((first, listed)), thief, SeededEntropy("list"))
+    verify_list(signed)
+    with pytest.raises(LinkFailed, match="another account"):
+        confirmed.take_result(taken().result(signed), NOW_MS)
+
+
+def test_only_an_offer_has_an_ephemeral_key() -> None:
+    """Whoever knows the keys could put one into the other messages, where nothing reads it."""
+    key = LinkMessage.decode(unhex(LINKING["offer"])).ephemeral_key
+    answer, result = (
+        replace(LinkMessage.decode(unhex(LINKING[name])), ephemeral_key=key).encode()
+        for name in ("answer", "result")
+    )
+    with pytest.raises(LinkFailed, match="only an offer"):
+        offered().take_answer(answer, NOW_MS)
+    with pytest.raises(LinkFailed, match="only an offer"):
+        answered().enter_digits(LINKING["digits"], NOW_MS).take_result(result, NOW_MS)
+    without = replace(LinkMessage.decode(unhex(LINKING["offer"])), ephemeral_key=None).encode()
+    with pytest.raises(LinkFailed, match="lacks its ephemeral key"):
+        answered(without)
+
+
 def test_a_companion_is_asked_what_it_may_be_called_before_anything_is_drawn() -> None:
     start, offer = companion(), unhex(LINKING["offer"])
     for name, changed in (

@@ -164,6 +164,8 @@ def fetch_bundle(
     [keys] = relay.fetch_keys(requester, token, [wanted])
     if isinstance(keys, UnknownRecipient):
         raise keys
+    if not keys.bundles:
+        raise UnknownRecipient(f"{address} has published no keys")
     [bundle] = keys.bundles
     return bundle
 

@@ -10,10 +10,12 @@ import pytest
 from e2ecross.errors import InvalidArgument
 from e2ecross.relay import Relay
 from e2ecross.wire.exchange import KeysWanted
-from tests.relay.support import ANA, BUDI, envelope, published, token
+from tests.relay.support import ANA, BUDI, device_list, envelope, file_bytes, published, token
 
 KEY = token(ANA)
 ENCODED = envelope(ANA, BUDI).encode()
+LIST = device_list(ANA).encode()
+BOX = bytes(16)
 
 
 def wanted(relay: Relay, user: Any, devices: Any) -> object:  # noqa: ANN401
@@ -28,13 +30,41 @@ WRONG: list[tuple[str, Callable[[Any], object]]] = [
     ("token", lambda relay: relay.register(ANA, KEY + b"\0")),
     ("token", lambda relay: relay.publish(None, published(ANA))),
     ("published", lambda relay: relay.publish(KEY, published(ANA).encode())),
+    ("token", lambda relay: relay.publish_devices(None, LIST, {})),
+    ("token", lambda relay: relay.publish_devices(KEY + b"\0", LIST, {})),
+    ("signed_list", lambda relay: relay.publish_devices(KEY, device_list(ANA), {})),
+    ("signed_list", lambda relay: relay.publish_devices(KEY, bytearray(LIST), {})),
+    ("tokens", lambda relay: relay.publish_devices(KEY, LIST, None)),
+    ("tokens", lambda relay: relay.publish_devices(KEY, LIST, [(2, KEY)])),
+    ("the keys of tokens", lambda relay: relay.publish_devices(KEY, LIST, {1: KEY})),
+    ("the keys of tokens", lambda relay: relay.publish_devices(KEY, LIST, {128: KEY})),
+    ("the keys of tokens", lambda relay: relay.publish_devices(KEY, LIST, {"2": KEY})),
+    ("the keys of tokens", lambda relay: relay.publish_devices(KEY, LIST, {2: KEY, True: KEY})),
+    ("the values of tokens", lambda relay: relay.publish_devices(KEY, LIST, {2: KEY[:-1]})),
+    ("the values of tokens", lambda relay: relay.publish_devices(KEY, LIST, {2: KEY.hex()})),
+    ("epoch", lambda relay: relay.publish_devices(KEY, LIST, {}, epoch=-1)),
+    ("epoch", lambda relay: relay.publish_devices(KEY, LIST, {}, epoch=2**63)),
+    ("epoch", lambda relay: relay.publish_devices(KEY, LIST, {}, epoch=None)),
+    ("link_id", lambda relay: relay.put_link("0" * 16, 0, b"1", address=ANA, token=KEY)),
+    ("link_id", lambda relay: relay.put_link(bytes(15), 0, b"1", address=ANA, token=KEY)),
+    ("link_id", lambda relay: relay.get_link(bytes(17), 0)),
+    ("slot", lambda relay: relay.put_link(BOX, 3, b"1", address=ANA, token=KEY)),
+    ("slot", lambda relay: relay.put_link(BOX, True, b"1", address=ANA, token=KEY)),
+    ("slot", lambda relay: relay.get_link(BOX, -1)),
+    ("slot", lambda relay: relay.get_link(BOX, None)),
+    ("data", lambda relay: relay.put_link(BOX, 0, None, address=ANA, token=KEY)),
+    ("data", lambda relay: relay.put_link(BOX, 0, b"", address=ANA, token=KEY)),
+    ("data", lambda relay: relay.put_link(BOX, 1, b"")),
+    ("address", lambda relay: relay.put_link(BOX, 0, b"1")),
+    ("address", lambda relay: relay.put_link(BOX, 2, b"1", address=str(ANA), token=KEY)),
+    ("token", lambda relay: relay.put_link(BOX, 0, b"1", address=ANA)),
+    ("token", lambda relay: relay.put_link(BOX, 2, b"1", address=ANA, token=KEY[:-1])),
     ("address", lambda relay: relay.one_time_prekey_count(str(ANA), KEY)),
     ("token", lambda relay: relay.one_time_prekey_count(ANA, 5)),
     ("requester", lambda relay: relay.fetch_keys(None, KEY, [KeysWanted(BUDI.user_id, None)])),
     ("token", lambda relay: relay.fetch_keys(ANA, b"", [KeysWanted(BUDI.user_id, None)])),
     ("wanted", lambda relay: relay.fetch_keys(ANA, KEY, 5)),
     ("wanted", lambda relay: relay.fetch_keys(ANA, KEY, "whatsapp:ana")),
-    ("the length of wanted", lambda relay: relay.fetch_keys(ANA, KEY, [])),
     ("an element of wanted", lambda relay: relay.fetch_keys(ANA, KEY, [BUDI])),
     ("user", lambda relay: wanted(relay, BUDI, None)),
     ("devices", lambda relay: wanted(relay, BUDI.user_id, 1)),
@@ -46,7 +76,6 @@ WRONG: list[tuple[str, Callable[[Any], object]]] = [
     ("token", lambda relay: relay.deposit_all("", [ENCODED])),
     ("envelopes", lambda relay: relay.deposit_all(KEY, envelope(ANA, BUDI).encode())),
     ("envelopes", lambda relay: relay.deposit_all(KEY, None)),
-    ("the length of envelopes", lambda relay: relay.deposit_all(KEY, [])),
     ("an element of envelopes", lambda relay: relay.deposit_all(KEY, [envelope(ANA, BUDI)])),
     ("an element of envelopes", lambda relay: relay.deposit_all(KEY, [memoryview(ENCODED)])),
     ("devices", lambda relay: wanted(relay, BUDI.user_id, range(1, 18))),
@@ -94,11 +123,15 @@ WRONG: list[tuple[str, Callable[[Any], object]]] = [
 
 
 @pytest.mark.parametrize(("name", "call"), WRONG)
-def test_wrong_arguments_are_named(relay: Relay, name: str, call: Callable[[Any], object]) -> None:
+def test_wrong_arguments_are_named(
+    relay: Relay, path: Path, name: str, call: Callable[[Any], object]
+) -> None:
+    before = file_bytes(path)
     with pytest.raises(InvalidArgument, match=rf"^{name} must ") as caught:
         call(relay)
     assert KEY.hex() not in str(caught.value)
     assert repr(KEY) not in str(caught.value)
+    assert file_bytes(path) == before
 
 
 def test_what_this_relay_does_not_use_is_taken(relay: Relay) -> None:

@@ -8,26 +8,50 @@ from pathlib import Path
 import pytest
 
 from e2ecross.address import Address
-from e2ecross.errors import BackendError, InvalidArgument, NotRegistered, UnknownRecipient
+from e2ecross.errors import (
+    BackendError,
+    BackendRefused,
+    InvalidArgument,
+    NotRegistered,
+    UnknownRecipient,
+)
 from e2ecross.relay import Relay, RelayLimits
 from e2ecross.wire.exchange import KeysWanted, UserKeys
-from tests.relay.support import ANA, BUDI, TOKO, published, register, token
+from tests.relay.support import (
+    ANA,
+    BUDI,
+    TOKO,
+    device_list,
+    published,
+    register,
+    take,
+    token,
+    token_sha256,
+)
 
 TABLET = Address(ANA.app, ANA.user, 2)
 PC = Address(ANA.app, ANA.user, 127)
+WATCH = Address(ANA.app, ANA.user, 3)
 NAMESAKE = Address(BUDI.app, ANA.user)
-MOST = 1_024
+MOST = 32
+LIST = device_list(ANA, 1, (1, 2, 3, 127)).encode()
 
 
 @pytest.fixture
-def ana(relay: Relay) -> Relay:
-    """A relay where ana has three devices with keys, and a fourth without."""
-    for device in (PC, TABLET):  # not in their order
+def alone(relay: Relay) -> Relay:
+    """A relay where three devices of ana have keys, and a fourth none; there is no list."""
+    for device in (PC, TABLET, WATCH):  # not in their order
         relay.register(device, token(device))
-    relay.register(Address(ANA.app, ANA.user, 3), token(ANA))
     for device in (TABLET, ANA, PC):
         relay.publish(token(device), published(device, range(1, 6)))
     return relay
+
+
+@pytest.fixture
+def ana(alone: Relay) -> Relay:
+    """The same with a list of all four."""
+    alone.publish_devices(token(ANA), LIST, {})
+    return alone
 
 
 def fetch(
@@ -43,7 +67,7 @@ def fetch(
 def told(keys: UserKeys | UnknownRecipient) -> list[tuple[int, int | None]] | str:
     if isinstance(keys, UnknownRecipient):
         return str(keys).partition(" ")[0]
-    assert keys.device_list == b""
+    assert keys.device_list in (b"", LIST)
     return [(bundle.address.device, bundle.one_time_prekey_id) for bundle in keys.bundles]
 
 
@@ -59,40 +83,62 @@ def test_only_the_devices_that_are_wanted(ana: Relay) -> None:
 
 
 def test_no_device_is_wanted(ana: Relay) -> None:
-    """The list of the user's devices alone; there is none yet. No prekey is used up."""
-    assert fetch(ana, (ANA, [])) == [[]]
-    assert fetch(ana, (TOKO, [])) == ["messenger:toko-kopi"]
+    """The list of the user's devices alone. No prekey is used up."""
+    wanted = [KeysWanted(address.user_id, []) for address in (ANA, BUDI, TOKO)]
+    mine, budis, nobodys = ana.fetch_keys(BUDI, token(BUDI), wanted)
+    assert (mine, budis) == (UserKeys(LIST, ()), UserKeys(b"", ()))
+    assert isinstance(nobodys, UnknownRecipient)
     assert ana.one_time_prekey_count(ANA, token(ANA)) == 5
+
+
+def test_the_list_comes_with_the_keys_as_it_was_published(ana: Relay) -> None:
+    for devices in (None, [1], [3], [9]):
+        [keys] = ana.fetch_keys(BUDI, token(BUDI), [KeysWanted(ANA.user_id, devices)])
+        assert isinstance(keys, UserKeys)
+        assert keys.device_list == LIST
+
+
+def test_without_a_list_there_is_one_device(alone: Relay) -> None:
+    """Others stand alone; they are handed out to whoever names them."""
+    assert fetch(alone, (ANA, None)) == [[(1, 1)]]
+    assert fetch(alone, (ANA, [1, 2, 127])) == [[(1, 2), (2, 1), (127, 1)]]
+
+
+def test_a_device_that_is_not_in_the_list_is_never_handed_out(alone: Relay) -> None:
+    alone.publish_devices(token(ANA), device_list(ANA, 1, (1, 3)).encode(), {})
+    for devices, bundles in ((None, 1), ([1, 2, 127], 1), ([2, 127], 0)):
+        [keys] = alone.fetch_keys(BUDI, token(BUDI), [KeysWanted(ANA.user_id, devices)])
+        assert isinstance(keys, UserKeys)
+        assert [bundle.address for bundle in keys.bundles] == [ANA][:bundles]
 
 
 def test_a_device_without_keys_is_left_out(ana: Relay) -> None:
     assert fetch(ana, (ANA, [1, 3, 4])) == [[(1, 1)]]
-    assert fetch(ana, (ANA, [3, 4])) == ["whatsapp:ana"]
+    assert fetch(ana, (ANA, [3, 4])) == [[]]
 
 
-def test_who_has_no_keys_is_told_in_their_place(ana: Relay) -> None:
-    """And decides over nobody else."""
-    answer = fetch(ana, (TOKO, None), (ANA, [1]), (BUDI, None), (ANA, [2]), (NAMESAKE, None))
-    assert answer == [
-        "messenger:toko-kopi",
-        [(1, 1)],
-        "instagram:budi",
-        [(2, 1)],
-        "instagram:ana",
-    ]
+def test_who_is_not_registered_is_told_in_their_place(ana: Relay) -> None:
+    """And decides over nobody else; who is registered may have no keys."""
+    answer = fetch(ana, (TOKO, None), (ANA, [1, 2]), (BUDI, None), (NAMESAKE, None))
+    assert answer == ["messenger:toko-kopi", [(1, 1), (2, 1)], [], "instagram:ana"]
 
 
 @pytest.mark.parametrize("user", ["an", "anab", "ana-", "ana_2", "ana+", "a"])
 def test_a_user_with_a_similar_name_is_somebody_else(ana: Relay, user: str) -> None:
     assert fetch(ana, (Address(ANA.app, user), None)) == [f"whatsapp:{user}"]
-    other = Address(ANA.app, user, 9)
+    other = Address(ANA.app, user)
     ana.register(other, token(other))
     ana.publish(token(other), published(other))
-    assert fetch(ana, (other, None), (ANA, None)) == [[(9, None)], [(1, 1), (2, 1), (127, 1)]]
+    assert fetch(ana, (other, None), (ANA, None)) == [[(1, None)], [(1, 1), (2, 1), (127, 1)]]
+    ana.publish_devices(token(other), device_list(other).encode(), {})
+    assert ana.fetch(PC, token(PC), 1) == []
 
 
-def test_one_user_twice_gets_other_prekeys(ana: Relay) -> None:
-    assert fetch(ana, (ANA, [1]), (ANA, [1, 2])) == [[(1, 1)], [(1, 2), (2, 1)]]
+def test_one_user_twice_is_refused(ana: Relay) -> None:
+    for devices in ([1], [], None, [2]):
+        with pytest.raises(BackendRefused, match="a user is asked for twice"):
+            fetch(ana, (ANA, [1]), (BUDI, None), (ANA, devices))
+    assert take(ana, BUDI, ANA) == 1
 
 
 def test_the_allowance_is_that_of_each_device(path: Path) -> None:
@@ -102,10 +148,10 @@ def test_the_allowance_is_that_of_each_device(path: Path) -> None:
         for device in (ANA, TABLET):
             relay.publish(token(device), published(device, range(1, 6)))
         assert fetch(relay, (ANA, [1])) == [[(1, 1)]]
-        assert fetch(relay, *[(ANA, None)] * 3) == [
-            [(1, 2), (2, 1)],
-            [(1, None), (2, 2)],
-            [(1, None), (2, None)],
+        assert [fetch(relay, (ANA, [1, 2])) for _ in range(3)] == [
+            [[(1, 2), (2, 1)]],
+            [[(1, None), (2, 2)]],
+            [[(1, None), (2, None)]],
         ]
         for device in (ANA, TABLET):
             assert relay.one_time_prekey_count(device, token(device)) == 3
@@ -122,7 +168,7 @@ def test_the_bounds_of_a_call(ana: Relay) -> None:
     wanted = [KeysWanted(ANA.user_id, [1])]
     wanted += [KeysWanted(Address("x", f"user-{n}").user_id, None) for n in range(MOST)]
     for too_many in (wanted, []):
-        with pytest.raises(InvalidArgument, match=r"the length of wanted must .* from 1 to 1024"):
+        with pytest.raises(BackendRefused, match=f"^{len(too_many)} users .* takes 1 to 32$"):
             ana.fetch_keys(BUDI, token(BUDI), too_many)
     answer = ana.fetch_keys(BUDI, token(BUDI), wanted[:MOST])
     assert [isinstance(keys, UserKeys) for keys in answer] == [True] + [False] * (MOST - 1)
@@ -135,12 +181,12 @@ def test_one_call_is_one_transaction(ana: Relay, path: Path) -> None:
     with operator:
         operator.execute("UPDATE accounts SET signed_prekey = 7 WHERE address = ?", (str(PC),))
     with pytest.raises(BackendError, match="no relay wrote"):
-        fetch(ana, (ANA, [1]), (ANA, [2]), (ANA, [127]))
+        fetch(ana, (ANA, None))
     for device in (ANA, TABLET):
         assert ana.one_time_prekey_count(device, token(device)) == 5
     assert operator.execute("SELECT COUNT(*) FROM prekey_requests").fetchone() == (0,)
     operator.close()
-    assert transactions(ana, lambda: fetch(ana, (ANA, [1]), (ANA, [2]), (TOKO, None))) == [
+    assert transactions(ana, lambda: fetch(ana, (ANA, [1]), (BUDI, [2]), (TOKO, None))) == [
         "BEGIN IMMEDIATE",
         "COMMIT",
     ]
@@ -167,14 +213,16 @@ def transactions(relay: Relay, call: object) -> Sequence[str]:
     return [text for text in statements[:-1] if text.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
 
 
-def test_the_bound_of_devices_of_one_user(relay: Relay) -> None:
-    """Sixteen, the lowest numbers; whoever has more is asked for in parts."""
-    devices = [Address(ANA.app, ANA.user, number) for number in range(2, 19)]
+def test_the_most_devices_that_an_account_has(relay: Relay) -> None:
+    numbers = [1, *range(112, 127)]
+    devices = [Address(ANA.app, ANA.user, number) for number in numbers]
+    tokens = {device.device: token_sha256(token(device)) for device in devices[1:]}
+    relay.publish_devices(token(ANA), device_list(ANA, 1, numbers).encode(), tokens)
     for device in devices:
-        relay.register(device, token(device))
         relay.publish(token(device), published(device))
-    numbers = [device.device for device in devices]
-    assert fetch(relay, (ANA, None)) == [[(number, None) for number in numbers[:16]]]
-    assert fetch(relay, (ANA, numbers[1:])) == [[(number, None) for number in numbers[1:]]]
+    for wanted in (None, numbers):
+        [keys] = relay.fetch_keys(BUDI, token(BUDI), [KeysWanted(ANA.user_id, wanted)])
+        assert isinstance(keys, UserKeys)
+        assert [bundle.address for bundle in keys.bundles] == devices
     with pytest.raises(InvalidArgument, match="devices must be 16 numbers at most"):
-        KeysWanted(ANA.user_id, numbers)
+        KeysWanted(ANA.user_id, [*numbers, 2])

@@ -17,10 +17,23 @@ from typing import Any
 
 import pytest
 
+from e2ecross.address import Address
 from e2ecross.errors import BackendError
 from e2ecross.relay import Relay, database
 from e2ecross.wire.exchange import KeysWanted
-from tests.relay.support import ANA, BUDI, TOKO, deposit, envelope, published, register, token
+from tests.relay.support import (
+    ANA,
+    BUDI,
+    TOKO,
+    deposit,
+    device_list,
+    digest,
+    envelope,
+    published,
+    register,
+    token,
+    token_sha256,
+)
 
 RELAY = str(Path(database.__file__).parent)
 COMMON = (database.__file__, contextlib.__file__)
@@ -89,6 +102,14 @@ CALLS: dict[str, Callable[[Relay], object]] = {
     "fetch_keys": lambda relay: relay.fetch_keys(
         ANA, token(ANA), [KeysWanted(BUDI.user_id, None), KeysWanted(TOKO.user_id, [1])]
     ),
+    "publish_devices": lambda relay: relay.publish_devices(
+        token(BUDI),
+        device_list(BUDI, 2, (1, 3)).encode(),
+        {3: token_sha256(token(BUDI, 3))},
+        epoch=11,
+    ),
+    "put_link": lambda relay: relay.put_link(bytes(16), 0, b"offer", address=ANA, token=token(ANA)),
+    "get_link": lambda relay: relay.get_link(digest("box")[:16], 0),
     "move": lambda relay: relay.register(ANA, token(ANA), replaces=token(ANA, 1)),
     "reset": lambda relay: relay.register(TOKO, token(TOKO, 1)),
 }
@@ -111,6 +132,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         relay.publish(token(BUDI), published(BUDI, [1, 2], kyber=[1, 2]), epoch=3)
         for number in range(2):
             deposit(relay, token(TOKO), envelope(TOKO, TOKO, 50 + number).encode(), epoch=5)
+        for user, key in ((BUDI, token(BUDI)), (TOKO, token(TOKO))):
+            tablet = Address(user.app, user.user, 2)
+            digests = {2: token_sha256(token(tablet))}
+            relay.publish_devices(key, device_list(user, 1, (1, 2)).encode(), digests)
+            deposit(relay, token(BUDI), envelope(BUDI, tablet).encode())
+        relay.put_link(digest("box")[:16], 0, b"offer", address=BUDI, token=token(BUDI))
     return path
 
 

@@ -7,8 +7,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from e2ecross.address import Address
+from e2ecross.errors import NotRegistered
 from e2ecross.relay import Relay
-from tests.relay.support import ANA, BUDI, TOKO, envelope, epoch_of, published, register, token
+from e2ecross.wire.exchange import KeysWanted, UserKeys
+from tests.relay.support import (
+    ANA,
+    BUDI,
+    TOKO,
+    device_list,
+    envelope,
+    epoch_of,
+    published,
+    register,
+    token,
+)
 
 PROCESSES = 4
 
@@ -19,7 +34,7 @@ from e2ecross.address import Address
 from e2ecross.errors import BackendRefused, MailboxFull
 from e2ecross.relay import Relay, RelayLimits
 from tests.relay.support import (
-    ANA, BUDI, TOKO, deposit, envelope, register, take, take_both, token
+    ANA, BUDI, TOKO, deposit, device_list, envelope, register, take, take_both, token, token_sha256
 )
 ALL = RelayLimits(one_time_prekeys_per_requester=1000)
 TIGHT = RelayLimits(mailbox_messages=30, mailbox_reserve_per_sender=2)
@@ -89,6 +104,32 @@ with Relay(path) as relay:
         print(json.dumps("mine"))
     except BackendRefused:
         print(json.dumps("refused"))
+"""
+PUBLISH_LISTS = """
+mine = Address(ANA.app, ANA.user, me + 2)
+with Relay(path) as relay:
+    won = []
+    for seq in range(1, 21):
+        signed = device_list(ANA, seq, (1, me + 2), name=f"{me}").encode()
+        try:
+            relay.publish_devices(token(ANA), signed, {me + 2: token_sha256(token(mine))})
+            won.append(seq)
+        except BackendRefused:
+            pass
+        devices = [Address(ANA.app, ANA.user, number) for number in range(1, 6)]
+        relay.deposit_all(token(BUDI), [envelope(BUDI, each, seq).encode() for each in devices])
+    print(json.dumps(won))
+"""
+LINK = """
+with Relay(path) as relay:
+    opened = []
+    for box in (b"the same for all", bytes([me]) * 16):
+        try:
+            relay.put_link(box, 0, bytes([me + 1]), address=ANA, token=token(ANA))
+            opened.append(box.hex())
+        except BackendRefused:
+            pass
+    print(json.dumps(opened))
 """
 
 
@@ -205,3 +246,35 @@ def test_an_identity_moves_once(path: Path) -> None:
     with Relay(path) as relay:
         register(relay, ANA)
         assert sorted(map(str, run(MOVE, path))) == ["mine"] + ["refused"] * (PROCESSES - 1)
+
+
+def test_each_list_of_an_account_is_published_by_one(path: Path) -> None:
+    """And the devices of the last one are registered, whoever else was in between."""
+    with Relay(path) as relay:
+        register(relay, ANA, BUDI)
+        results = [won for won in run(PUBLISH_LISTS, path) if isinstance(won, list)]
+        seqs = [seq for won in results for seq in won]
+        assert len(seqs) == len(set(seqs))
+        (winner,) = [me for me, won in enumerate(results) if 20 in won]
+        [keys] = relay.fetch_keys(BUDI, token(BUDI), [KeysWanted(ANA.user_id, [])])
+        assert isinstance(keys, UserKeys)
+        assert keys.device_list == device_list(ANA, 20, (1, winner + 2), name=f"{winner}").encode()
+        for me in range(PROCESSES):
+            device = Address(ANA.app, ANA.user, me + 2)
+            if me == winner:
+                relay.fetch(device, token(device), 1)
+                continue
+            assert relay.waiting(device) == []
+            with pytest.raises(NotRegistered):
+                relay.fetch(device, token(device), 1)
+        # Device 1 was in all of them, and got each message once.
+        assert len({e.message_id for e in relay.waiting(ANA)}) == len(relay.waiting(ANA)) == 20
+
+
+def test_a_link_box_is_opened_by_one_and_an_account_has_three(path: Path) -> None:
+    with Relay(path) as relay:
+        register(relay, ANA)
+        results = [opened for opened in run(LINK, path) if isinstance(opened, list)]
+        boxes = [bytes.fromhex(box) for opened in results for box in opened]
+        assert len(boxes) == len(set(boxes)) == 3
+        assert all(relay.get_link(box, 0) for box in boxes)

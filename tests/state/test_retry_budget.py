@@ -7,7 +7,13 @@ import pytest
 
 from e2ecross import Address, Device, Policy, Text
 from e2ecross.state.context import require_device, save_device
-from e2ecross.state.retry_budget import BUDGET, Request, spend_answer, spend_request
+from e2ecross.state.retry_budget import (
+    BUDGET,
+    Request,
+    spend_answer,
+    spend_change,
+    spend_request,
+)
 from e2ecross.state.trust import note_asked
 from e2ecross.stores import Table
 from tests.support.devices import ANA, BUDI, DAY_MS, NOW_MS, TOKO, introduce, make_device
@@ -175,3 +181,20 @@ def test_nothing_is_asked_for_where_the_policy_says_so(policy: Policy) -> None:
     introduce(ana, make_device(BUDI))
     assert request(ana, BUDI, 1) is Request.REFUSED
     assert answer(ana, BUDI)
+
+
+def test_changes_of_the_account_list_are_counted_for_each_device_and_beside_the_rest() -> None:
+    device = make_device(ANA, policy=POLICY)
+    introduce(device, make_device(BUDI))
+
+    def change(whose: Address, now_ms: int = NOW_MS) -> bool:
+        with device._context.store.transaction() as tx:
+            return spend_change(tx, whose, now_ms)
+
+    assert [change(BUDI) for _ in range(6)] == [True] * 4 + [False] * 2
+    assert change(TOKO)
+    assert [ask(device, BUDI, number) for number in range(4)] == [True] * 3 + [False]
+    assert [answer(device, BUDI) for _ in range(3)] == [True] * 2 + [False]
+    assert not change(BUDI, NOW_MS + DAY_MS - 1)
+    assert change(BUDI, NOW_MS + DAY_MS)
+    assert change(BUDI, NOW_MS - 1), "a clock that went back stops nothing"

@@ -5,16 +5,25 @@ phone, laptop = make_device(ANA), make_device(device_of(ANA, 2))
 link_devices(phone, laptop)
 hold_list(budi, sign_devices(phone, laptop, seq=1))
 receive(budi, craft(phone, budi, Text("halo"), hints=DeviceHints(2, bytes(16))))
+
+phone, laptop = make_account(ANA, (1, 2), backend)  # clients, registered
+tablet = new_client(device_of(ANA, 3), backend)
+change_devices(backend, phone, laptop, tablet)
+change_devices(backend, phone, tablet)  # the laptop is unlinked
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 
-from e2ecross import Address, Device, Envelope, Text, UserId
+from e2ecross import Address, Client, Device, Envelope, Policy, Text, UserId
+from e2ecross.client.backend import Backend
 from e2ecross.device.accepting import accept_list
-from e2ecross.device.collecting import HandedOver, hand_over, take_in
+from e2ecross.device.collecting import HandedOver, confirm, hand_over, take_in
 from e2ecross.device.hints import own_hints
+from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.registering import prepare_token
 from e2ecross.device.sending import encrypt_plaintext
 from e2ecross.protocol.device_list import hash_list
 from e2ecross.state.accounts import (
@@ -24,15 +33,17 @@ from e2ecross.state.accounts import (
     put_account,
     put_own_account,
 )
-from e2ecross.state.inbox import InboxItem
+from e2ecross.state.inbox import InboxItem, receipt_of
 from e2ecross.state.outbox import Waiting, list_lane, remove_waiting
 from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.trust import mark_verified
+from e2ecross.stores import Store
 from e2ecross.wire.account_records import AccountRecord, DeviceName, OwnAccountRecord
 from e2ecross.wire.content import ControlContent, DeviceHints, Payload, encode_payload
 from e2ecross.wire.content.resent import PayloadContent
 from e2ecross.wire.device_list import SignedDeviceList
 from tests.support.device_lists import Household
-from tests.support.devices import introduce
+from tests.support.devices import introduce, make_device
 
 _NUMBERS = count(1)
 
@@ -132,6 +143,112 @@ def change_account(device: Device, user: UserId, **changes: object) -> None:
     with device._context.store.transaction() as tx:
         record = find_account(tx, user) or NOTHING_KNOWN
         put_account(tx, user, replace(record, **changes))  # type: ignore[arg-type]
+
+
+# --- Accounts at a back end ---------------------------------------------------------------------
+
+
+def make_account(
+    address: Address,
+    numbers: Iterable[int],
+    backend: Backend,
+    *,
+    stores: Callable[[int], Store] | None = None,
+    clock: Callable[[], int] | None = None,
+    policy: Policy | None = None,
+) -> list[Client]:
+    """Registered clients of one account, as if they had been linked; they have no sessions yet.
+
+    Args:
+        address: of device 1.
+        numbers: of all devices, 1 first.
+        backend: where they are registered, and where their list is published: the second one of
+            the account, after the one of device 1 alone.
+        stores: makes the store of each; in memory by default.
+        clock: of all of them.
+        policy: of all of them.
+    """
+    clients = [
+        new_client(
+            device_of(address, number),
+            backend,
+            None if stores is None else stores(number),
+            clock=clock,
+            policy=policy,
+        )
+        for number in numbers
+    ]
+    change_devices(backend, *clients)
+    return clients
+
+
+def new_client(
+    address: Address,
+    backend: Backend,
+    store: Store | None = None,
+    *,
+    clock: Callable[[], int] | None = None,
+    policy: Policy | None = None,
+) -> Client:
+    """A client that is not registered yet; `change_devices` does that with who is listed."""
+    return Client(make_device(address, store, clock=clock, policy=policy), backend)
+
+
+def change_devices(
+    backend: Backend, *clients: Client, held_by: Iterable[Client] | None = None
+) -> SignedDeviceList:
+    """Sign and publish the next list of an account, and let its devices accept it.
+
+    Those that are listed for the first time register and publish their keys. The app hears nothing
+    of it, and nobody is sent the list.
+
+    Args:
+        backend: where it is published.
+        clients: all that are listed from now on, device 1 first.
+        held_by: which of them have it at once; all by default. Device 1 always has it.
+    """
+    phone, *others = clients
+    primary, user = phone.device, phone.device.address.user_id
+    phone.register()
+    before = account(primary, user).held
+    if before is None:
+        before = sign_devices(primary)
+        hold_list(primary, before)
+        _publish(backend, phone, before, ())
+    signed = sign_devices(primary, *(each.device for each in others), after=before)
+    new = [each for each in others if before.list.find(each.device.address.device) is None]
+    for client in {phone, *new, *(clients if held_by is None else held_by)}:
+        hold_list(client.device, signed)
+        _forget_notices(client.device)
+    _publish(backend, phone, signed, new)
+    now_ms, own = primary._context.clock(), own_account(primary)
+    numbers = [each.device.address.device for each in others]
+    names = tuple(DeviceName(number, "laptop", now_ms) for number in numbers)
+    next_device = max(own.next_device, *(number + 1 for number in (1, *numbers)))
+    put_own(primary, replace(own, published=True, names=names, next_device=min(next_device, 127)))
+    for client in new:
+        put_own(client.device, OwnAccountRecord(linked_at_ms=now_ms))
+        with client.device._context.store.transaction() as tx:
+            mark_verified(tx, primary.address, primary.identity_key)
+        client.register()
+    return signed
+
+
+def _publish(
+    backend: Backend, phone: Client, signed: SignedDeviceList, new: Iterable[Client]
+) -> None:
+    tokens = {}
+    for client in new:
+        token = prepare_token(client.device._context).token
+        tokens[client.device.address.device] = hashlib.sha256(token.value).digest()
+    token = prepare_token(phone.device._context).token
+    backend.publish_devices(token.value, signed.encode(), tokens)
+
+
+def _forget_notices(device: Device) -> None:
+    context = device._context
+    items = hand_over(context, HandedOver(), 10_000)
+    confirm(context, Leftovers(), [receipt_of(item) for item in items])
 
 
 # --- Messages -----------------------------------------------------------------------------------

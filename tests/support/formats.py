@@ -27,7 +27,16 @@ from e2ecross.wire.bundle import (
 )
 from e2ecross.wire.content import (
     Bytes,
+    DeviceHints,
+    DeviceListPush,
+    DeviceRequest,
+    History,
+    HistoryItem,
     Payload,
+    Pin,
+    Pins,
+    ReadMark,
+    ReadMarks,
     Resent,
     RetryRequest,
     Text,
@@ -39,7 +48,9 @@ from e2ecross.wire.content import (
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
+from e2ecross.wire.linking import LinkAnswer, LinkCode, LinkMessage, LinkOffer, LinkResult
 from e2ecross.wire.padding import pad, unpad
+from e2ecross.wire.person_link import LinkedAccount, PersonLink, SignedPersonLink
 from e2ecross.wire.queue_records import (
     InboxFailure,
     InboxMessage,
@@ -102,6 +113,7 @@ from tests.support.points import GOOD_KEY, OTHER_KEY
 __all__ = [
     "ADDRESS",
     "BUNDLE",
+    "DEVICES_PAYLOAD",
     "DEVICE_LIST",
     "ENVELOPE",
     "FORMATS",
@@ -211,6 +223,17 @@ DEVICE_LIST: Final = DeviceList(
     "v" * 64,
 )
 SIGNED_LIST: Final = SignedDeviceList(DEVICE_LIST.encode(), _SIGNATURE, DEVICE_LIST)
+DEVICES_PAYLOAD: Final = replace(
+    PAYLOAD,
+    hints=DeviceHints(2**40, bytes(16), 7, MESSAGE_ID),
+    peer=PEER.user_id,
+    device_list=b"signed list",
+)
+_PERSON_LINK: Final = PersonLink(
+    LinkedAccount(PEER.user_id, PublicKey(GOOD_KEY)),
+    LinkedAccount(ADDRESS.user_id, PublicKey(GOOD_KEY)),
+    1_700_000_000_000,
+)
 STORED_SESSION: Final = StoredSession(
     local_identity_key=GOOD_KEY,
     remote_identity_key=GOOD_KEY,
@@ -272,6 +295,12 @@ _WIRE: Final = {
         RemoteError,
         ((2,), (3,), (3, 1)),
     ),
+    "payload of an account with a list": Format(
+        unpad(encode_payload(DEVICES_PAYLOAD)),
+        lambda data: unpad(encode_payload(decode_payload(pad(data)))),
+        RemoteError,
+        ((2,), (3,), (3, 1), (9,), (10,)),
+    ),
     "text": Format(encode_content(Text("halo"))[1], _content(1), RemoteError),
     "bytes": Format(encode_content(Bytes(b"\0\1"))[1], _content(2), RemoteError),
     "retry request": Format(
@@ -284,6 +313,62 @@ _WIRE: Final = {
         _content(2**31 + 2),
         RemoteError,
         ((4,),),
+    ),
+    "push of device lists": Format(
+        encode_content(DeviceListPush((b"one list",)))[1],
+        _content(2**31 + 16),
+        RemoteError,
+    ),
+    "pins": Format(
+        encode_content(Pins((Pin(PEER.user_id, PublicKey(GOOD_KEY), verified=True),)))[1],
+        _content(2**31 + 17),
+        RemoteError,
+        ((1,), (1, 1)),
+    ),
+    "history": Format(
+        encode_content(
+            History((HistoryItem(PEER, PEER.user_id, MESSAGE_ID, 1_700_000_000_000, 1, b"body"),))
+        )[1],
+        _content(2**31 + 18),
+        RemoteError,
+        ((1,), (1, 1), (1, 2)),
+    ),
+    "read marks": Format(
+        encode_content(ReadMarks((ReadMark(PEER, MESSAGE_ID),)))[1],
+        _content(2**31 + 19),
+        RemoteError,
+        ((1,), (1, 1)),
+    ),
+    "device request": Format(
+        encode_content(DeviceRequest(unlink=True, capabilities=b"capabilities"))[1],
+        _content(2**31 + 20),
+        RemoteError,
+    ),
+    "link code": Format(
+        LinkCode(ADDRESS.app, PublicKey(GOOD_KEY), _KEY).encode(), _again(LinkCode), RemoteError
+    ),
+    "link message": Format(
+        LinkMessage(PublicKey(GOOD_KEY), b"sealed").encode(), _again(LinkMessage), RemoteError
+    ),
+    "link offer": Format(
+        LinkOffer(PEER, PublicKey(GOOD_KEY)).encode(), _again(LinkOffer), RemoteError, ((1,),)
+    ),
+    "link answer": Format(
+        LinkAnswer(PublicKey(GOOD_KEY), _SIGNATURE, _KEY, "name", b"capabilities").encode(),
+        _again(LinkAnswer),
+        RemoteError,
+    ),
+    "link result": Format(
+        LinkResult(SIGNED_LIST).encode(), _again(LinkResult), RemoteError, ((1,), (1, 1), (1, 1, 7))
+    ),
+    "person link": Format(_PERSON_LINK.encode(), _again(PersonLink), RemoteError, ((2,), (3,))),
+    "signed person link": Format(
+        SignedPersonLink(
+            _PERSON_LINK.encode(), _SIGNATURE, _SIGNATURE[::-1], _PERSON_LINK
+        ).encode(),
+        _again(SignedPersonLink),
+        RemoteError,
+        ((1,), (1, 2), (1, 3)),
     ),
     "device list": Format(DEVICE_LIST.encode(), _again(DeviceList), RemoteError, ((7,),)),
     "signed device list": Format(

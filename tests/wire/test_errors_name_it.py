@@ -19,10 +19,23 @@ NAMES = {
     "bundle with Kyber": "a prekey bundle",
     "publication with Kyber": "a publication of keys",
     "payload": "a payload",
+    "payload of an account with a list": "a payload",
     "text": "a text",
     "bytes": "a content",
     "retry request": "a retry request",
     "resent": "a message that is sent again",
+    "push of device lists": "a push of device lists",
+    "pins": "a message of pins",
+    "history": "a history",
+    "read marks": "a message of read marks",
+    "device request": "a device request",
+    "link code": "a link code",
+    "link message": "a link message",
+    "link offer": "an offer to link",
+    "link answer": "an answer to an offer to link",
+    "link result": "the result of linking",
+    "person link": "a person link",
+    "signed person link": "a signed person link",
     "device list": "a device list",
     "signed device list": "a signed device list",
     "device": "the device record",
@@ -125,7 +138,11 @@ def test_what_is_not_in_its_one_encoding(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["bundle", "publication", "bundle with Kyber", "publication with Kyber"]
+    "name",
+    [
+        *("bundle", "publication", "bundle with Kyber", "publication with Kyber"),
+        *("link code", "link message"),
+    ],
 )
 def test_what_is_of_a_later_version(name: str) -> None:
     form = FORMATS[name]

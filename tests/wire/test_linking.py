@@ -129,6 +129,13 @@ def test_a_text_that_is_no_code_is_refused(text: str) -> None:
     )
 
 
+def test_the_length_of_a_text_is_told_before_anything_is_read() -> None:
+    with pytest.raises(DecodeError, match="256 characters"):
+        LinkCode.from_text("e2x1:" + "A" * 252)
+    with pytest.raises(DecodeError, match="well-formed"):
+        LinkCode.from_text("e2x1:" + "A" * 251)
+
+
 @pytest.mark.parametrize("text", [None, b"e2x1:", 7])
 def test_a_code_is_text(text: object) -> None:
     with pytest.raises(InvalidArgument, match=r"^code must be str"):

@@ -93,11 +93,15 @@ def _refuses_change_inside(form: Format, path: tuple[int, ...], *, reverse: bool
         _refuses(form, _with(form, changed))
 
 
+_REPEATED = {("publication", 6), ("session list", 2), ("session", 12)}
+_REPEATED |= {("push of device lists", 1), ("pins", 1), ("history", 1), ("read marks", 1)}
+
+
 @names
 def test_repeated_fields_are_refused(name: str) -> None:
     form = FORMATS[name]
     for item, encoded in split(_body(form)):
-        if (name, item[0]) not in {("publication", 6), ("session list", 2), ("session", 12)}:
+        if (name, item[0]) not in _REPEATED:
             _refuses(form, _with(form, _body(form) + encoded))
     for path in form.nested:
         _refuses_change_inside(form, path, reverse=False)

@@ -82,8 +82,6 @@ def _encode(content: Pins) -> bytes:
 
 def _decode(body: bytes) -> Pins:
     fields = parse_body(content_pb2.Pins, body, "a message of pins")
-    # Before anything is made of them: each costs the check of a key.
-    require_length("pins", tuple(fields.pins), MAX_PINS)
     return Pins(
         tuple(
             Pin(decode_user(pin.user), PublicKey(pin.account_key), pin.verified)

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Signing the list of the own account's devices, at device 1.
+
+Rules:
+- Every signing reads the own list in its transaction, names its hash, and is counted in the epoch:
+  of two lists of one number only a copy of the store can have signed the other.
+- What is signed is accepted here in the same commit, as others will accept it, and published after
+  it. A removal is told other devices at once, in messages that a back end cannot tell from others.
+- Nothing is signed while somebody else has signed a list with the account's key, nor in a store
+  that was restored or imported, which does not know what was signed since: but a reset that leaves
+  all of that behind.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from e2ecross.crypto.keys import PublicKey
+from e2ecross.device.accepting import accept_list, keys_by_number
+from e2ecross.device.hints import push_change
+from e2ecross.errors import DevicesConflict, NotPrimary, NotRegistered
+from e2ecross.protocol.device_list import hash_list, sign_list
+from e2ecross.state.accounts import (
+    NOTHING_KNOWN,
+    find_account,
+    find_own_account,
+    put_own_account,
+)
+from e2ecross.state.context import Context
+from e2ecross.state.epoch import count_operation
+from e2ecross.state.sent import list_sent_to
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import OwnAccountRecord
+from e2ecross.wire.device_list import (
+    MAX_SEQ,
+    PRIMARY,
+    DeviceList,
+    ListedDevice,
+    SignedDeviceList,
+)
+
+__all__ = ["may_sign", "own_entry", "require_held", "require_primary", "sign_next"]
+
+_JUMP: Final = 1_000
+"""How far a reset is above all that was seen: what was signed since by the lost device is below."""
+_MAX_TOLD: Final = 200
+"""Accounts that are told at once of a device that was taken out."""
+
+
+def may_sign(context: Context, tx: Transaction) -> bool:
+    """Tell whether this is device 1, and nothing is to be decided before the next list."""
+    own = find_own_account(tx)
+    is_decided = own is None or not (own.must_reset or own.conflict)
+    return context.address.device == PRIMARY and is_decided
+
+
+def require_primary(context: Context) -> None:
+    """Check that this is device 1.
+
+    Raises:
+        NotPrimary: it is not.
+    """
+    if context.address.device != PRIMARY:
+        raise NotPrimary(
+            f"only device {PRIMARY} of {context.address.user_id} signs the list of its devices: do "
+            f"it there"
+        )
+
+
+def require_held(context: Context, tx: Transaction) -> SignedDeviceList:
+    """Return the list that the next one continues.
+
+    Raises:
+        NotPrimary: this is not device 1.
+        DevicesConflict: what somebody else has signed, or a restore, is to be decided about first.
+        NotRegistered: there is no list yet.
+    """
+    require_primary(context)
+    if not may_sign(context, tx):
+        raise DevicesConflict(
+            "the devices of this account have to be decided about: show them to the user, and call "
+            "restore_devices with the numbers that the user knows"
+        )
+    record = find_account(tx, context.address.user_id)
+    if record is None or record.held is None:
+        raise NotRegistered("this account has no list of its devices yet: call register")
+    return record.held
+
+
+def own_entry(context: Context) -> ListedDevice:
+    """Return device 1 as it stands in lists."""
+    return ListedDevice(PRIMARY, context.identity_key_pair.public, b"")
+
+
+def sign_next(
+    context: Context, tx: Transaction, devices: Sequence[ListedDevice], *, is_reset: bool = False
+) -> SignedDeviceList:
+    """Sign the next list, and accept it.
+
+    Args:
+        context: of device 1.
+        tx: the operation's transaction; nothing is released before its commit.
+        devices: who is in it, ascending by number, device 1 first.
+        is_reset: whether it continues no other list, and is far above all that were seen.
+
+    Raises:
+        DevicesConflict: the numbers of lists are used up.
+    """
+    user, now_ms = context.address.user_id, context.clock()
+    record = find_account(tx, user) or NOTHING_KNOWN
+    seen = [signed.list for signed in (record.held, record.rival) if signed is not None]
+    seq, previous = max((each.seq for each in seen), default=0) + 1, b""
+    if is_reset:
+        seq += _JUMP - 1
+    elif record.held is not None:
+        previous = hash_list(record.held)
+    if seq > MAX_SEQ:
+        raise DevicesConflict(
+            "no list can follow the one that was signed with this account's key: the account needs "
+            "another key, so a new device"
+        )
+    # It never falls: whoever had the key still has it.
+    most = max(seen, key=lambda each: each.hosting, default=None)
+    hosting, vendor = (0, "") if most is None else (most.hosting, most.vendor)
+    unsigned = DeviceList(user, seq, previous, now_ms, tuple(devices), hosting, vendor)
+    signed = sign_list(unsigned, context.identity_key_pair, context.entropy)
+    before = {} if record.held is None else keys_by_number(record.held.list)
+    accept_list(context, tx, user, signed, now_ms)
+    _note_signed(tx, signed.list)
+    _tell(context, tx, before, keys_by_number(signed.list), now_ms, is_reset=is_reset)
+    count_operation(tx)
+    return signed
+
+
+def _note_signed(tx: Transaction, listed: DeviceList) -> None:
+    own = find_own_account(tx) or OwnAccountRecord()
+    put_own_account(
+        tx,
+        replace(
+            own,
+            published=False,
+            new_devices=tuple(each for each in own.new_devices if listed.find(each.device)),
+            names=tuple(each for each in own.names if listed.find(each.device)),
+            must_reset=False,
+            conflict=False,
+        ),
+    )
+
+
+def _tell(
+    context: Context,
+    tx: Transaction,
+    before: Mapping[int, PublicKey],
+    after: Mapping[int, PublicKey],
+    now_ms: int,
+    *,
+    is_reset: bool,
+) -> None:
+    """Tell others of devices that are gone, and own devices also of a new one, and of a reset."""
+    new = after.keys() - before.keys() if before else set[int]()
+    if before.keys() - after.keys():
+        contacts = list_sent_to(tx, context.policy, now_ms, _MAX_TOLD)
+        push_change(context, tx, now_ms, contacts)
+    elif new or is_reset:
+        push_change(context, tx, now_ms, but=new)
