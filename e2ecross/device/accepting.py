@@ -123,8 +123,10 @@ def keys_by_number(device_list: DeviceList) -> dict[int, PublicKey]:
 
 
 def _known_keys(tx: Transaction, user: UserId) -> dict[int, PublicKey]:
-    """Return what is known of an account that has had no list: everybody vouched for themselves."""
-    found = {}
+    """Return the keys of devices that were seen, by number, whoever has vouched for them."""
+    found: dict[int, PublicKey] = {}
+    if find_account(tx, user) is None:
+        return found  # none was: that saves looking for all numbers at first contact
     for number in range(PRIMARY + 1, MAX_DEVICE + 1):
         known = find_identity_record(tx, address_key(Address(user.app, user.user, number)))
         if known is not None:

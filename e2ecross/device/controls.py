@@ -128,7 +128,7 @@ def _take_pin(context: Context, tx: Transaction, pin: Pin, now_ms: int) -> None:
         for name in LaneName:
             free_lane(tx, Lane(name, primary))
         put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (PRIMARY,), key))
-    elif known.identity_key != key or known.pending_key is not None or known.verified:
+    elif known.identity_key != key or known.pending_key is not None:
         return
     if pin.verified:
         mark_verified(tx, primary, key)
