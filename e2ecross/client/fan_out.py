@@ -152,6 +152,7 @@ class FanOut:
                 self._outcomes[message].error = posted
                 continue
             self._outcomes[message].note(posted)
+            self._told.held.update(posted.seqs)
             group: list[_Item] = []
             for copy in posted.copies:
                 envelope = copy.waiting.envelope
@@ -286,7 +287,7 @@ class FanOut:
             return post_missing(link.context, link.leftovers, part, self._begun, self._asked)
 
         for _ in range(_MAX_CATCH_UPS):
-            if self._failure is not None or not self._told.is_something:
+            if self._failure is not None or not self._told.is_news:
                 return
             behind = find_behind(link.context, self._told.seqs, self._told.gone)
             newer, _ = fetch_lists(link, behind) if behind else (set(), None)

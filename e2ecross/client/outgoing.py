@@ -63,16 +63,18 @@ class Told:
         messages: that were deposited.
         seqs: the newest lists of devices, by account.
         gone: accounts with devices that it does not know.
+        held: the lists that were held when the messages were encrypted, as far as that is known.
     """
 
     messages: dict[Outgoing, None] = field(default_factory=dict)
     seqs: dict[UserId, int] = field(default_factory=dict)
     gone: set[UserId] = field(default_factory=set)
+    held: dict[UserId, int] = field(default_factory=dict)
 
     @property
-    def is_something(self) -> bool:
-        """Whether anything was told."""
-        return bool(self.seqs or self.gone)
+    def is_news(self) -> bool:
+        """Whether anything was told that was not known."""
+        return bool(self.gone) or any(seq > self.held.get(u, 0) for u, seq in self.seqs.items())
 
     def note(self, batch: Batch) -> None:
         """Note what was told of a batch."""

@@ -12,17 +12,17 @@ Rules:
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
-from e2ecross.device.device_lists import targets_of
-from e2ecross.device.hints import carried_list, own_hints
+from e2ecross.device.device_lists import Targets, targets_by
+from e2ecross.device.hints import hints_by
 from e2ecross.device.sending import Saying, copy_length, encrypt_content, require_other_device
 from e2ecross.errors import E2ECrossError, HostingChanged, NoSession, UntrustedIdentity
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
-    find_list,
     primary_of,
     put_account,
     was_checked,
@@ -48,6 +48,7 @@ from e2ecross.state.sent import (
 )
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.content import Content
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
@@ -90,6 +91,7 @@ class Posted(NamedTuple):
         devices: all that it is for, those of the own account last.
         copies: which of them the back end may not have.
         is_new: they were put there now, and not promised before.
+        seqs: of the lists that it was sent by, 0 without one; empty if it was not sent now.
         list_expired: the list of the recipient's devices is too old: only device 1 is sent to.
     """
 
@@ -97,6 +99,7 @@ class Posted(NamedTuple):
     devices: tuple[Address, ...]
     copies: tuple[Copy, ...]
     is_new: bool
+    seqs: Mapping[UserId, int] = MappingProxyType({})
     list_expired: bool = False
 
 
@@ -142,10 +145,24 @@ class Unready(Exception):
         self.needed = needed
 
 
+class _OwnAccount(NamedTuple):
+    """What a transaction needs of the own account, whose list does not change in it.
+
+    Attributes:
+        record: what is known of it.
+        targets: its other devices; None: it has no list.
+        carried: the encoded list, which first messages carry; empty without one.
+    """
+
+    record: AccountRecord | None
+    targets: Targets | None
+    carried: bytes
+
+
 class Copying:
     """One transaction that puts copies of messages into the outbox."""
 
-    __slots__ = ("_asked", "_begun", "_context", "_now_ms", "_own", "_tx")
+    __slots__ = ("_account", "_asked", "_begun", "_context", "_now_ms", "_own", "_tx")
 
     def __init__(
         self,
@@ -162,6 +179,7 @@ class Copying:
         self._asked = asked
         self._now_ms = now_ms
         self._own = context.address.user_id
+        self._account: _OwnAccount | None = None
 
     def post(self, message: Outgoing, content: Content) -> Posted:
         """Encrypt content for a recipient, unless it was sent before; raises as `post_messages`.
@@ -173,16 +191,17 @@ class Copying:
         conversation = primary_of(tx, message.address)
         if not message.is_new and was_sent(tx, conversation, message_id, content, now_ms):
             return self._find(conversation, message_id)
-        record = find_account(tx, conversation.user_id) or NOTHING_KNOWN
+        user = conversation.user_id
+        record = find_account(tx, user) or NOTHING_KNOWN
         if record.hosting_unseen:
-            raise HostingChanged(conversation.user_id)
+            raise HostingChanged(user)
         require_accepted_account(tx, conversation)
-        if conversation.user_id in self._asked.refused:
-            raise self._asked.refused[conversation.user_id]
-        posted = self._encrypt(conversation, message_id, content, now_ms, is_missing=False)
+        if user in self._asked.refused:
+            raise self._asked.refused[user]
+        posted = self._encrypt(conversation, record, message_id, content, now_ms, is_missing=False)
         keep_id(tx, conversation, message_id, content, now_ms)
         if not record.written:
-            put_account(tx, conversation.user_id, replace(record, written=True))
+            put_account(tx, user, replace(record, written=True))
         return posted
 
     def post_missing(self, message: Outgoing) -> Posted:
@@ -194,25 +213,37 @@ class Copying:
             return Posted(conversation, (), (), is_new=False)
         require_accepted_account(tx, conversation)
         sent_at_ms, content = kept
-        return self._encrypt(conversation, message.message_id, content, sent_at_ms, is_missing=True)
+        record = find_account(tx, conversation.user_id) or NOTHING_KNOWN
+        return self._encrypt(
+            conversation, record, message.message_id, content, sent_at_ms, is_missing=True
+        )
 
-    def _devices(self, conversation: Address) -> tuple[list[Address], list[Address], bool]:
+    def _own_account(self) -> _OwnAccount:
+        if self._account is None:
+            record = find_account(self._tx, self._own)
+            targets = targets_by(self._context, self._own, record, self._now_ms)
+            carried = b"" if record is None or record.held is None else record.held.encode()
+            self._account = _OwnAccount(record, targets, carried)
+        return self._account
+
+    def _devices(
+        self, conversation: Address, user: UserId, record: AccountRecord | None
+    ) -> tuple[list[Address], list[Address], bool]:
         """Return devices of the recipient, others of the own account, and if the list is old."""
-        context, tx, now_ms = self._context, self._tx, self._now_ms
-        own = targets_of(context, tx, self._own, now_ms)
+        own = self._own_account().targets
         others = [] if own is None else list(own.devices)
-        if conversation.user_id == self._own and own is not None:
+        if user == self._own and own is not None:
             return others, [], own.is_expired
-        found = targets_of(context, tx, conversation.user_id, now_ms)
+        found = targets_by(self._context, user, record, self._now_ms)
         if found is None:
-            require_other_device(context, conversation, "recipient")
+            require_other_device(self._context, conversation, "recipient")
             return [conversation], others, False
         return list(found.devices), others, found.is_expired
 
     def _find(self, conversation: Address, message_id: bytes) -> Posted:
         """Return what the back end may not have of a message that was put there before."""
-        tx = self._tx
-        recipients, own, expired = self._devices(conversation)
+        tx, user = self._tx, conversation.user_id
+        recipients, own, expired = self._devices(conversation, user, find_account(tx, user))
         copies: list[Copy] = []
         for address in (*recipients, *own):
             lane = Lane(LaneName.MESSAGES, address)
@@ -227,6 +258,7 @@ class Copying:
     def _encrypt(
         self,
         conversation: Address,
+        record: AccountRecord,
         message_id: bytes,
         content: Content,
         sent_at_ms: int,
@@ -234,8 +266,9 @@ class Copying:
         is_missing: bool,
     ) -> Posted:
         """Encrypt the copies of a message; those that were not made, if some were before."""
-        context, tx, now_ms, account = self._context, self._tx, self._now_ms, conversation.user_id
-        recipients, own, expired = self._devices(conversation)
+        context, tx, now_ms, user = self._context, self._tx, self._now_ms, conversation.user_id
+        account = self._own_account()
+        recipients, own, expired = self._devices(conversation, user, record)
         devices = [*recipients, *own]
         if is_missing:
             devices = [
@@ -244,16 +277,18 @@ class Copying:
                 if not is_kept_for(tx, context.policy, [each], message_id, now_ms)
             ]
         wanted: dict[UserId, set[int]] = {}
-        for user in {account, self._own}:
-            if self._needs_list(user):
-                wanted[user] = set()
+        for each, known in ((user, record), (self._own, account.record)):
+            if self._needs_list(each, known):
+                wanted[each] = set()
         reachable = [each for each in devices if each not in self._asked.unreachable]
-        saying = self._saying(account)
+        said = Saying(hints_by(account.record, record), None, account.carried)
+        saying = {user: said, self._own: said._replace(peer=user)}
         least = 0
         if len(reachable) > 1:
+            # Those for one account are equally long: the number of a device has one byte.
             least = max(
-                copy_length(context, each, content, message_id, sent_at_ms, saying[each.user_id])
-                for each in reachable
+                copy_length(context, one, content, message_id, sent_at_ms, saying[of])
+                for of, one in {each.user_id: each for each in reachable}.items()
             )
         copies: list[Copy] = []
         for address in reachable:
@@ -267,17 +302,19 @@ class Copying:
                 continue
             copies.append(self._put(envelope))
         if wanted:
-            raise Unready(self._needed(conversation, wanted))
+            raise Unready(self._needed(conversation, record, wanted))
         if not is_missing and recipients and not any(each in reachable for each in recipients):
             raise self._asked.unreachable[recipients[0]]
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
-            keep_copies(tx, context.policy, account, message_id, content, made, sent_at_ms, now_ms)
+            kept = None if is_missing else content
+            keep_copies(tx, context.policy, user, message_id, kept, made, sent_at_ms, now_ms)
         return Posted(
             conversation,
             tuple(devices),
             tuple(copies),
             is_new=not is_missing,
+            seqs={user: _seq(record), self._own: _seq(account.record)},
             list_expired=expired,
         )
 
@@ -292,23 +329,19 @@ class Copying:
         number = put_envelope(self._tx, envelope)
         return Copy(Waiting(lane, number, envelope.message_id, envelope), is_alone=False)
 
-    def _saying(self, account: UserId) -> dict[UserId, Saying]:
-        """Return what is said in copies for devices of the recipient and of the own account."""
-        context, tx = self._context, self._tx
-        said = Saying(own_hints(context, tx, account), None, carried_list(context, tx))
-        return {account: said, self._own: said._replace(peer=account)}
-
-    def _needs_list(self, user: UserId) -> bool:
+    def _needs_list(self, user: UserId, record: AccountRecord | None) -> bool:
         if user in self._asked.users:
             return False
-        record = find_account(self._tx, user)
         is_wanted = record is None or record.held is None or record.check_wanted
         if user == self._own:  # made with the registration; or it comes with the next call
             is_wanted = record is not None and record.check_wanted
         return is_wanted and not was_checked(record, self._now_ms)
 
     def _needed(
-        self, conversation: Address, wanted: Mapping[UserId, Collection[int]]
+        self,
+        conversation: Address,
+        record: AccountRecord | None,
+        wanted: Mapping[UserId, Collection[int]],
     ) -> KeysNeeded:
         """At first contact the devices are not known: all keys come with the list."""
         needed: dict[UserId, frozenset[int] | None] = {}
@@ -316,8 +349,13 @@ class Copying:
             is_open = (
                 user == conversation.user_id
                 and conversation.device == PRIMARY
-                and find_list(self._tx, user) is None
+                and not _seq(record)
                 and bool(devices)
             )
             needed[user] = None if is_open else frozenset(devices)
         return KeysNeeded(needed)
+
+
+def _seq(record: AccountRecord | None) -> int:
+    """The number of the list that is held of an account, 0 without one."""
+    return 0 if record is None or record.held is None else record.held.list.seq
