@@ -24,7 +24,8 @@ def sign_devices(
     primary: Device, *companions: Device, user: UserId | None = None
 ) -> SignedDeviceList:
     """The first list of an account with these devices, ascending by number; of another user's name
-    where one is given."""
+    where one is given.
+    """
     context = context_of(primary)
     user, key_pair = user or context.address.user_id, context.identity_key_pair
     listed = [ListedDevice(PRIMARY, key_pair.public, b"")]

@@ -44,7 +44,7 @@ from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 
 __all__ = [
     "ACCEPTED",
-    "Fetched",
+    "FetchedList",
     "Targets",
     "accept_list",
     "find_behind",
@@ -75,12 +75,13 @@ class Targets:
     is_expired: bool
 
 
-class Fetched(NamedTuple):
-    """What a list is that the back end has handed out.
+class FetchedList(NamedTuple):
+    """What has become of a list that the back end has handed out.
 
     Attributes:
-        verdict: what it is.
-        identity_changed: it is signed with another account key, which the policy has accepted.
+        verdict: what it is; see `take_list`.
+        identity_changed: it is under another account key than the accepted one, and the policy has
+            accepted that.
     """
 
     verdict: Verdict
@@ -163,7 +164,7 @@ def would_remove(context: Context, user: UserId, data: bytes) -> bool:
     return any(after.get(number) != key for number, key in before.items())
 
 
-def read_fetched_list(context: Context, user: UserId, data: bytes) -> Fetched:
+def read_fetched_list(context: Context, user: UserId, data: bytes) -> FetchedList:
     """Take in a list that the back end has handed out. It is verified before the transaction.
 
     Args:
@@ -172,7 +173,7 @@ def read_fetched_list(context: Context, user: UserId, data: bytes) -> Fetched:
         data: the list, encoded.
 
     Returns:
-        What it is; see `take_list`. The own account's is never one of a changed identity.
+        What it is. The own account's is never one of a changed identity.
 
     Raises:
         RemoteError: it is malformed or forged, or of another account.
@@ -187,8 +188,8 @@ def read_fetched_list(context: Context, user: UserId, data: bytes) -> Fetched:
         verdict = take_list(context, tx, user, signed, now_ms)
         if verdict is Verdict.OTHER_KEY and user != context.address.user_id:
             _accept_key_by_policy(context, tx, user, signed.list.account_key, now_ms)
-            return Fetched(take_list(context, tx, user, signed, now_ms), identity_changed=True)
-    return Fetched(verdict)
+            return FetchedList(take_list(context, tx, user, signed, now_ms), identity_changed=True)
+    return FetchedList(verdict)
 
 
 def targets_of(context: Context, tx: Transaction, user: UserId, now_ms: int) -> Targets | None:

@@ -35,6 +35,7 @@ from e2ecross.state.outbox import Lane
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.exchange import KeysWanted, UserKeys, Waiting
 from tests.properties.hostile_backend import false_bundle
+from tests.support.accounts import sign_devices
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -48,7 +49,10 @@ from tests.support.restores import put_back, take_copy
 
 
 class Backend(BackendSimulator):
-    """Hands out false keys of whom it is told to, and answers of `fetch` that were prepared."""
+    """Hands out false keys of whom it is told to, and answers of `fetch` that were prepared.
+
+    Also false lists of their devices: else it is found out at once.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,21 +67,23 @@ class Backend(BackendSimulator):
     def fetch_keys(
         self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
     ) -> list[UserKeys | UnknownRecipient]:
-        """Of whom it lies about it hides the list, which would say otherwise."""
-        answers = super().fetch_keys(requester, token, wanted)
-        hidden = {address.user_id for address in self.lies_about}
-        return [
-            UserKeys(b"", keys.bundles)
-            if asked.user in hidden and isinstance(keys, UserKeys)
-            else keys
-            for asked, keys in zip(wanted, answers, strict=True)
-        ]
+        genuine = self.lists
+        false = {address.user_id: false_list(address) for address in self.lies_about}
+        self.lists = {**genuine, **false}
+        answer = super().fetch_keys(requester, token, wanted)
+        self.lists = genuine
+        return answer
 
     def fetch(
         self, address: Address, token: bytes, limit: int, after: int = 0, **_: object
     ) -> list[Waiting]:
         found = super().fetch(address, token, limit, after)
         return self.answers.pop(0) if self.answers else found
+
+
+def false_list(address: Address) -> bytes:
+    """That of the device whose keys `false_bundle` has."""
+    return sign_devices(make_device(address, seed="false")).encode()
 
 
 def _id(number: int) -> bytes:

@@ -29,6 +29,7 @@ from tests.client.conversation import (
     reinstalled,
     reopen,
 )
+from tests.support.accounts import sign_devices
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -55,6 +56,11 @@ class Directory(BackendSimulator):
         super().__init__()
         self.strips = False
         self.other: Device | None = None
+
+    def play(self, other: Device) -> None:
+        """Let somebody else be device 1 of an account."""
+        self.other = other
+        self.lists[other.address.user_id] = sign_devices(other).encode()
 
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
         bundle = super().fetch_bundle(requester, token, address)
@@ -133,7 +139,7 @@ def test_a_changed_identity_that_the_policy_accepts_is_told(
     way: Way, pair: tuple[Client, Client], backend: Directory
 ) -> None:
     ana, budi = pair
-    backend.other = make_device(BUDI, seed="of the back end")
+    backend.play(other := make_device(BUDI, seed="of the back end"))
     again = way(ana, budi, backend)
     changed = [n for n in read_notices(again) if n.kind is NoticeKind.IDENTITY_CHANGED]
     assert changed == [
@@ -141,7 +147,7 @@ def test_a_changed_identity_that_the_policy_accepts_is_told(
             NoticeKind.IDENTITY_CHANGED,
             BUDI.user_id,
             devices=(1,),
-            identity_key=backend.other.identity_key,
+            identity_key=other.identity_key,
         )
     ]
     assert read(again) == []  # once
@@ -276,7 +282,8 @@ def test_who_sends_hears_what_the_bundle_has_brought(
     forget_sessions(ana)
     (delivery,) = ana.send(BUDI, Text("of an older version")).deliveries
     assert (delivery.identity_changed, delivery.version_downgraded) == (False, True)
-    backend.strips, backend.other = False, make_device(BUDI, seed="another")
+    backend.strips = False
+    backend.play(make_device(BUDI, seed="another"))
     forget_sessions(ana)
     (delivery,) = ana.send(BUDI, Text("under another key")).deliveries
     assert (delivery.identity_changed, delivery.version_downgraded) == (True, False)
