@@ -105,11 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--json", action="store_true", help="print the facts as one JSON document")
     inspect = commands.add_parser(
         "inspect",
-        help="show what a relay could learn from an encoded envelope",
-        description="Show what a relay could learn from an encoded envelope. No key is needed, "
-        "and none would help: this is all that is readable.",
+        help="show what a relay could learn from an envelope, from keys, from a list of devices",
+        description="Show what a relay could learn from an encoded envelope, a bundle, a "
+        "publication of keys or a signed list of devices: no key is needed, and none would help, "
+        "this is all that is readable. Of the text of a link code all but its secret is shown.",
     )
-    inspect.add_argument("file", metavar="FILE", help="the envelope's bytes; - for standard input")
+    inspect.add_argument("file", metavar="FILE", help="its bytes; - for standard input")
     inspect.add_argument("--json", action="store_true", help="print one JSON document")
     doctor = commands.add_parser(
         "doctor",

@@ -202,7 +202,9 @@ def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) 
                 verdict = read_fetched_list(link.context, user, answer.device_list)
             except UntrustedIdentity as error:
                 lists.refused[user] = without_frames(error)
-            except RemoteError as error:
+            except NotRegistered:
+                raise
+            except (BackendError, RemoteError) as error:  # or the mailbox cannot be read now
                 lists.unreadable[user] = without_frames(error)
             else:
                 if verdict in ACCEPTED:

@@ -125,7 +125,7 @@ def _take_pin(context: Context, tx: Transaction, pin: Pin, now_ms: int) -> None:
         accept_identity(tx, primary, key, now_ms)
         follow_identity(context, tx, primary, key)
         put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (PRIMARY,), key))
-    elif known.identity_key != key or known.pending_key is not None or known.verified:
+    elif known.identity_key != key or known.pending_key is not None:
         return
     if pin.verified:
         mark_verified(tx, primary, key)

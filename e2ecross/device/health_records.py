@@ -12,6 +12,7 @@ from typing import Final
 from e2ecross.crypto.kem import decode_kem_ciphertext
 from e2ecross.device.prekey_upkeep import decode_stored_publication
 from e2ecross.errors import InvalidKey, RecordCorrupted, RemoteError
+from e2ecross.state.accounts import OWN_ACCOUNT_ROW
 from e2ecross.state.context import address_from_key
 from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.in_flight import IN_FLIGHT
@@ -25,6 +26,7 @@ from e2ecross.state.sent import SENT_IDS
 from e2ecross.state.trust import TrustState, find_identity
 from e2ecross.state.upkeep import UPKEEP_ROW
 from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.content import decode_content
 from e2ecross.wire.envelope import Envelope
@@ -93,14 +95,16 @@ _SPQR_ROWS: Final[Mapping[bytes, Callable[[bytes], object]]] = {
 
 def read_device(
     _: bytes, row: bytes, record: bytes
-) -> DeviceRecord | int | PublishedKeys | UpkeepRecord:
-    """Return the device, the epoch, the publication or what was done for prekeys; all decoded."""
+) -> DeviceRecord | int | PublishedKeys | UpkeepRecord | OwnAccountRecord:
+    """Return what a row about the device holds, decoded; of each kind there is at most one."""
     if row == EPOCH_ROW:
         return decode_epoch(record)
     if row == PUBLICATION_ROW:
         return decode_stored_publication(decode_publication(record))
     if row == UPKEEP_ROW:
         return UpkeepRecord.decode(record)
+    if row == OWN_ACCOUNT_ROW:
+        return OwnAccountRecord.decode(record)
     return DeviceRecord.decode(record)
 
 

@@ -145,19 +145,18 @@ def push_list(
 def push_change(
     context: Context,
     tx: Transaction,
-    now_ms: int,
     contacts: Iterable[UserId] = (),
     *,
     but: Collection[int] = (),
 ) -> None:
     """Send the own list, which has just changed, to other devices at once; at most to 200.
 
-    So a back end that hides it has to hide these messages, too.
+    So a back end that hides it has to hide these messages, too. Where it does, hints still have
+    their answer of the day.
 
     Args:
         context: of the device that has signed it.
         tx: the transaction that has.
-        now_ms: milliseconds since 1970.
         contacts: accounts whose devices are sent it, beside the own ones.
         but: numbers of own devices that are not.
     """
@@ -169,7 +168,6 @@ def push_change(
     for device in islice(_listed(context, tx, (own, *contacts)), _MAX_TOLD):
         if (device.user_id == own and device.device in but) or _waits_for_decision(tx, device):
             continue
-        note_pushed(tx, own, device, now_ms)
         put_control(tx, device, context.entropy.bytes(MESSAGE_ID_BYTES), push)
 
 

@@ -441,7 +441,14 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "own account": Format(
         OwnAccountRecord(
-            True, (NewDevice(2, _KEY, 1),), (DeviceName(127, "laptop", 1, 2),), 3, True, True, 4
+            True,
+            (NewDevice(2, _KEY, 1),),
+            (DeviceName(127, "laptop", 1, 2, 3, 4),),
+            3,
+            True,
+            True,
+            4,
+            5,
         ).encode(),
         _again(OwnAccountRecord),
         StoreError,
