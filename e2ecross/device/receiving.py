@@ -165,11 +165,9 @@ def decrypt_envelope(
     is_judged = standing.is_under_other_key
     if standing.carried is not None:
         keep_carried(context, tx, standing, now_ms, starts_session=starts)
-        read = read_message(
-            context, tx, sender, message
-        )  # rows that it was opened with have changed
+        read = read_message(context, tx, sender, message)  # its rows have changed
     downgraded = starts and is_downgrade(read.identity, session.version)
-    changed = _accept(context, tx, sender, read, now_ms, is_judged=is_judged) or is_judged
+    changed = _accept(context, tx, sender, read, now_ms, is_judged=is_judged)
     return Received(
         *(payload, changed, downgraded, session.base_key, key),
         *(standing.trusted, standing.trusted_key, is_judged),
