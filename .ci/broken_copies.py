@@ -54,6 +54,8 @@ RULES: Final = {
     "Q": "no secret in the locals of an error",
     "R": "an error names its cause; no command ends with a traceback",
     "S": "what is saved because only we write is right",
+    "W": "a hint is no evidence, and nobody makes a client answer",
+    "X": "what clients tell each other counts only from who may",
 }
 _COPIED: Final = ("e2ecross", "tests", "pyproject.toml")
 _SECONDS: Final = 180

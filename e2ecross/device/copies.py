@@ -12,12 +12,11 @@ Rules:
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
 from e2ecross.device.device_lists import Targets, targets_by
-from e2ecross.device.hints import hints_by
+from e2ecross.device.hints import carried_list, hints_by
 from e2ecross.device.sending import Saying, copy_length, encrypt_content, require_other_device
 from e2ecross.errors import E2ECrossError, HostingChanged, NoSession, UntrustedIdentity
 from e2ecross.state.accounts import (
@@ -38,14 +37,8 @@ from e2ecross.state.outbox import (
     put_envelope,
     read_lane,
 )
-from e2ecross.state.sent import (
-    find_content,
-    is_kept_for,
-    is_known_id,
-    keep_copies,
-    keep_id,
-    was_sent,
-)
+from e2ecross.state.sent import find_content, is_kept_for, keep_copies
+from e2ecross.state.sent_ids import is_known_id, keep_id, note_copies, was_sent
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
@@ -91,16 +84,16 @@ class Posted(NamedTuple):
         devices: all that it is for, those of the own account last.
         copies: which of them the back end may not have.
         is_new: they were put there now, and not promised before.
-        seqs: of the lists that it was sent by, 0 without one; empty if it was not sent now.
         list_expired: the list of the recipient's devices is too old: only device 1 is sent to.
+        seqs: the numbers of the lists by which that was decided, by account; 0: it has none.
     """
 
     conversation: Address
     devices: tuple[Address, ...]
     copies: tuple[Copy, ...]
     is_new: bool
-    seqs: Mapping[UserId, int] = MappingProxyType({})
-    list_expired: bool = False
+    list_expired: bool
+    seqs: Mapping[UserId, int]
 
 
 class KeysNeeded(NamedTuple):
@@ -145,24 +138,26 @@ class Unready(Exception):
         self.needed = needed
 
 
-class _OwnAccount(NamedTuple):
-    """What a transaction needs of the own account, whose list does not change in it.
-
-    Attributes:
-        record: what is known of it.
-        targets: its other devices; None: it has no list.
-        carried: the encoded list, which first messages carry; empty without one.
-    """
+class _Account(NamedTuple):
+    """What is known of an account, and which of its devices are sent to."""
 
     record: AccountRecord | None
     targets: Targets | None
-    carried: bytes
+
+    @property
+    def seq(self) -> int:
+        """The number of its list, 0 without one."""
+        held = None if self.record is None else self.record.held
+        return 0 if held is None else held.list.seq
 
 
 class Copying:
-    """One transaction that puts copies of messages into the outbox."""
+    """One transaction that puts copies of messages into the outbox.
 
-    __slots__ = ("_account", "_asked", "_begun", "_context", "_now_ms", "_own", "_tx")
+    What is known of an account is read once: nothing here changes a list.
+    """
+
+    __slots__ = ("_accounts", "_asked", "_begun", "_carried", "_context", "_now_ms", "_own", "_tx")
 
     def __init__(
         self,
@@ -179,7 +174,8 @@ class Copying:
         self._asked = asked
         self._now_ms = now_ms
         self._own = context.address.user_id
-        self._account: _OwnAccount | None = None
+        self._accounts: dict[UserId, _Account] = {}
+        self._carried = carried_list(context, tx)
 
     def post(self, message: Outgoing, content: Content) -> Posted:
         """Encrypt content for a recipient, unless it was sent before; raises as `post_messages`.
@@ -191,50 +187,57 @@ class Copying:
         conversation = primary_of(tx, message.address)
         if not message.is_new and was_sent(tx, conversation, message_id, content, now_ms):
             return self._find(conversation, message_id)
-        user = conversation.user_id
-        record = find_account(tx, user) or NOTHING_KNOWN
-        if record.hosting_unseen:
-            raise HostingChanged(user)
-        require_accepted_account(tx, conversation)
-        if user in self._asked.refused:
-            raise self._asked.refused[user]
-        posted = self._encrypt(conversation, record, message_id, content, now_ms, is_missing=False)
-        keep_id(tx, conversation, message_id, content, now_ms)
+        self._require_accepted(conversation)
+        if conversation.user_id in self._asked.refused:
+            raise self._asked.refused[conversation.user_id]
+        posted = self._encrypt(conversation, message_id, content, now_ms, is_missing=False)
+        made = [copy.waiting.lane.recipient for copy in posted.copies]
+        keep_id(tx, conversation, message_id, content, made, now_ms)
+        record = self._account(conversation.user_id).record or NOTHING_KNOWN
         if not record.written:
-            put_account(tx, user, replace(record, written=True))
+            put_account(tx, conversation.user_id, replace(record, written=True))
+            del self._accounts[conversation.user_id]
         return posted
 
-    def post_missing(self, message: Outgoing) -> Posted:
-        """Encrypt a kept message for devices that have no copy of it; raises as `post`."""
-        tx, policy, now_ms = self._tx, self._context.policy, self._now_ms
+    def post_missing(self, message: Outgoing) -> Posted | None:
+        """Encrypt a kept message for devices that have no copy of it; raises as `post`.
+
+        None: it is not kept any more.
+        """
+        tx, message_id, now_ms = self._tx, message.message_id, self._now_ms
         conversation = primary_of(tx, message.address)
-        kept = find_content(tx, policy, conversation.user_id, message.message_id, now_ms)
-        if kept is None or not is_known_id(tx, conversation, message.message_id, now_ms):
-            return Posted(conversation, (), (), is_new=False)
-        require_accepted_account(tx, conversation)
+        kept = find_content(tx, self._context.policy, conversation.user_id, message_id, now_ms)
+        if kept is None or not is_known_id(tx, conversation, message_id, now_ms):
+            return None
+        self._require_accepted(conversation)
         sent_at_ms, content = kept
-        record = find_account(tx, conversation.user_id) or NOTHING_KNOWN
-        return self._encrypt(
-            conversation, record, message.message_id, content, sent_at_ms, is_missing=True
-        )
+        posted = self._encrypt(conversation, message_id, content, sent_at_ms, is_missing=True)
+        made = [copy.waiting.lane.recipient for copy in posted.copies]
+        note_copies(tx, conversation, message_id, now_ms, added=made)
+        return posted
 
-    def _own_account(self) -> _OwnAccount:
-        if self._account is None:
-            record = find_account(self._tx, self._own)
-            targets = targets_by(self._context, self._own, record, self._now_ms)
-            carried = b"" if record is None or record.held is None else record.held.encode()
-            self._account = _OwnAccount(record, targets, carried)
-        return self._account
+    def _account(self, user: UserId) -> _Account:
+        known = self._accounts.get(user)
+        if known is None:
+            record = find_account(self._tx, user)
+            targets = targets_by(self._context, user, record, self._now_ms)
+            known = self._accounts[user] = _Account(record, targets)
+        return known
 
-    def _devices(
-        self, conversation: Address, user: UserId, record: AccountRecord | None
-    ) -> tuple[list[Address], list[Address], bool]:
+    def _require_accepted(self, conversation: Address) -> None:
+        """Refuse to send where the user has to hear of something, or to decide, first."""
+        record = self._account(conversation.user_id).record
+        if record is not None and record.hosting_unseen:
+            raise HostingChanged(conversation.user_id)
+        require_accepted_account(self._tx, conversation)
+
+    def _devices(self, conversation: Address) -> tuple[list[Address], list[Address], bool]:
         """Return devices of the recipient, others of the own account, and if the list is old."""
-        own = self._own_account().targets
+        own = self._account(self._own).targets
         others = [] if own is None else list(own.devices)
-        if user == self._own and own is not None:
+        if conversation.user_id == self._own and own is not None:
             return others, [], own.is_expired
-        found = targets_by(self._context, user, record, self._now_ms)
+        found = self._account(conversation.user_id).targets
         if found is None:
             require_other_device(self._context, conversation, "recipient")
             return [conversation], others, False
@@ -242,8 +245,8 @@ class Copying:
 
     def _find(self, conversation: Address, message_id: bytes) -> Posted:
         """Return what the back end may not have of a message that was put there before."""
-        tx, user = self._tx, conversation.user_id
-        recipients, own, expired = self._devices(conversation, user, find_account(tx, user))
+        tx = self._tx
+        recipients, own, expired = self._devices(conversation)
         copies: list[Copy] = []
         for address in (*recipients, *own):
             lane = Lane(LaneName.MESSAGES, address)
@@ -252,13 +255,12 @@ class Copying:
                 waiting = Waiting(lane, number, message_id, None)
                 is_alone = (record.first, record.next) == (number, number + 1) and not record.code
                 copies.append(Copy(find_waiting(tx, waiting) or waiting, is_alone))
-        devices = (*recipients, *own)
-        return Posted(conversation, devices, tuple(copies), is_new=False, list_expired=expired)
+        seqs = self._seqs(conversation)
+        return Posted(conversation, (*recipients, *own), tuple(copies), False, expired, seqs)
 
     def _encrypt(
         self,
         conversation: Address,
-        record: AccountRecord,
         message_id: bytes,
         content: Content,
         sent_at_ms: int,
@@ -266,29 +268,25 @@ class Copying:
         is_missing: bool,
     ) -> Posted:
         """Encrypt the copies of a message; those that were not made, if some were before."""
-        context, tx, now_ms, user = self._context, self._tx, self._now_ms, conversation.user_id
-        account = self._own_account()
-        recipients, own, expired = self._devices(conversation, user, record)
-        devices = [*recipients, *own]
-        if is_missing:
-            devices = [
-                each
-                for each in devices
-                if not is_kept_for(tx, context.policy, [each], message_id, now_ms)
-            ]
-        wanted: dict[UserId, set[int]] = {}
-        for each, known in ((user, record), (self._own, account.record)):
-            if self._needs_list(each, known):
-                wanted[each] = set()
+        context, tx, now_ms, account = self._context, self._tx, self._now_ms, conversation.user_id
+        recipients, own, expired = self._devices(conversation)
+        devices = (*recipients, *own)
+        wanted: dict[UserId, set[int]] = {
+            user: set() for user in (account, self._own) if self._needs_list(user)
+        }
         reachable = [each for each in devices if each not in self._asked.unreachable]
-        said = Saying(hints_by(account.record, record), None, account.carried)
-        saying = {user: said, self._own: said._replace(peer=user)}
+        if is_missing:
+            policy = context.policy
+            reachable = [
+                each for each in reachable if not is_kept_for(tx, policy, each, message_id, now_ms)
+            ]
+        saying = self._saying(account)
         least = 0
-        if len(reachable) > 1:
+        if len(devices) > 1:  # all of them, whenever they get their copy
             # Those for one account are equally long: the number of a device has one byte.
             least = max(
-                copy_length(context, one, content, message_id, sent_at_ms, saying[of])
-                for of, one in {each.user_id: each for each in reachable}.items()
+                copy_length(context, one, content, message_id, sent_at_ms, saying[user])
+                for user, one in {each.user_id: each for each in devices}.items()
             )
         copies: list[Copy] = []
         for address in reachable:
@@ -302,21 +300,15 @@ class Copying:
                 continue
             copies.append(self._put(envelope))
         if wanted:
-            raise Unready(self._needed(conversation, record, wanted))
+            raise Unready(self._needed(conversation, wanted))
         if not is_missing and recipients and not any(each in reachable for each in recipients):
             raise self._asked.unreachable[recipients[0]]
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
             kept = None if is_missing else content
-            keep_copies(tx, context.policy, user, message_id, kept, made, sent_at_ms, now_ms)
-        return Posted(
-            conversation,
-            tuple(devices),
-            tuple(copies),
-            is_new=not is_missing,
-            seqs={user: _seq(record), self._own: _seq(account.record)},
-            list_expired=expired,
-        )
+            keep_copies(tx, context.policy, account, message_id, kept, made, sent_at_ms, now_ms)
+        seqs = self._seqs(conversation)
+        return Posted(conversation, devices, tuple(copies), not is_missing, expired, seqs)
 
     def _put(self, envelope: Envelope) -> Copy:
         address = envelope.recipient
@@ -329,19 +321,26 @@ class Copying:
         number = put_envelope(self._tx, envelope)
         return Copy(Waiting(lane, number, envelope.message_id, envelope), is_alone=False)
 
-    def _needs_list(self, user: UserId, record: AccountRecord | None) -> bool:
+    def _saying(self, account: UserId) -> dict[UserId, Saying]:
+        """Return what is said in copies for devices of the recipient and of the own account."""
+        hints = hints_by(self._account(self._own).record, self._account(account).record)
+        said = Saying(hints, None, self._carried)
+        return {account: said, self._own: said._replace(peer=account)}
+
+    def _seqs(self, conversation: Address) -> dict[UserId, int]:
+        return {user: self._account(user).seq for user in (conversation.user_id, self._own)}
+
+    def _needs_list(self, user: UserId) -> bool:
         if user in self._asked.users:
             return False
+        record = self._account(user).record
         is_wanted = record is None or record.held is None or record.check_wanted
         if user == self._own:  # made with the registration; or it comes with the next call
             is_wanted = record is not None and record.check_wanted
         return is_wanted and not was_checked(record, self._now_ms)
 
     def _needed(
-        self,
-        conversation: Address,
-        record: AccountRecord | None,
-        wanted: Mapping[UserId, Collection[int]],
+        self, conversation: Address, wanted: Mapping[UserId, Collection[int]]
     ) -> KeysNeeded:
         """At first contact the devices are not known: all keys come with the list."""
         needed: dict[UserId, frozenset[int] | None] = {}
@@ -349,13 +348,8 @@ class Copying:
             is_open = (
                 user == conversation.user_id
                 and conversation.device == PRIMARY
-                and not _seq(record)
+                and not self._account(user).seq
                 and bool(devices)
             )
             needed[user] = None if is_open else frozenset(devices)
         return KeysNeeded(needed)
-
-
-def _seq(record: AccountRecord | None) -> int:
-    """The number of the list that is held of an account, 0 without one."""
-    return 0 if record is None or record.held is None else record.held.list.seq
