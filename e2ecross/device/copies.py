@@ -15,14 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
-from e2ecross.device.device_lists import targets_of
-from e2ecross.device.hints import carried_list, own_hints
+from e2ecross.device.device_lists import Targets, targets_by
+from e2ecross.device.hints import carried_list, hints_by
 from e2ecross.device.sending import Saying, copy_length, encrypt_content, require_other_device
 from e2ecross.errors import E2ECrossError, HostingChanged, NoSession, UntrustedIdentity
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
-    find_list,
     primary_of,
     put_account,
     was_checked,
@@ -42,6 +41,7 @@ from e2ecross.state.sent import find_content, is_kept_for, keep_copies
 from e2ecross.state.sent_ids import is_known_id, keep_id, note_copies, was_sent
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.content import Content
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
@@ -138,10 +138,26 @@ class Unready(Exception):
         self.needed = needed
 
 
-class Copying:
-    """One transaction that puts copies of messages into the outbox."""
+class _Account(NamedTuple):
+    """What is known of an account, and which of its devices are sent to."""
 
-    __slots__ = ("_asked", "_begun", "_context", "_now_ms", "_own", "_tx")
+    record: AccountRecord | None
+    targets: Targets | None
+
+    @property
+    def seq(self) -> int:
+        """The number of its list, 0 without one."""
+        held = None if self.record is None else self.record.held
+        return 0 if held is None else held.list.seq
+
+
+class Copying:
+    """One transaction that puts copies of messages into the outbox.
+
+    What is known of an account is read once: nothing here changes a list.
+    """
+
+    __slots__ = ("_accounts", "_asked", "_begun", "_carried", "_context", "_now_ms", "_own", "_tx")
 
     def __init__(
         self,
@@ -158,6 +174,8 @@ class Copying:
         self._asked = asked
         self._now_ms = now_ms
         self._own = context.address.user_id
+        self._accounts: dict[UserId, _Account] = {}
+        self._carried = carried_list(context, tx)
 
     def post(self, message: Outgoing, content: Content) -> Posted:
         """Encrypt content for a recipient, unless it was sent before; raises as `post_messages`.
@@ -175,9 +193,10 @@ class Copying:
         posted = self._encrypt(conversation, message_id, content, now_ms, is_missing=False)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         keep_id(tx, conversation, message_id, content, made, now_ms)
-        record = find_account(tx, conversation.user_id) or NOTHING_KNOWN
+        record = self._account(conversation.user_id).record or NOTHING_KNOWN
         if not record.written:
             put_account(tx, conversation.user_id, replace(record, written=True))
+            del self._accounts[conversation.user_id]
         return posted
 
     def post_missing(self, message: Outgoing) -> Posted | None:
@@ -197,23 +216,30 @@ class Copying:
         note_copies(tx, conversation, message_id, now_ms, added=made)
         return posted
 
+    def _account(self, user: UserId) -> _Account:
+        known = self._accounts.get(user)
+        if known is None:
+            record = find_account(self._tx, user)
+            targets = targets_by(self._context, user, record, self._now_ms)
+            known = self._accounts[user] = _Account(record, targets)
+        return known
+
     def _require_accepted(self, conversation: Address) -> None:
         """Refuse to send where the user has to hear of something, or to decide, first."""
-        record = find_account(self._tx, conversation.user_id)
+        record = self._account(conversation.user_id).record
         if record is not None and record.hosting_unseen:
             raise HostingChanged(conversation.user_id)
         require_accepted_account(self._tx, conversation)
 
     def _devices(self, conversation: Address) -> tuple[list[Address], list[Address], bool]:
         """Return devices of the recipient, others of the own account, and if the list is old."""
-        context, tx, now_ms = self._context, self._tx, self._now_ms
-        own = targets_of(context, tx, self._own, now_ms)
+        own = self._account(self._own).targets
         others = [] if own is None else list(own.devices)
         if conversation.user_id == self._own and own is not None:
             return others, [], own.is_expired
-        found = targets_of(context, tx, conversation.user_id, now_ms)
+        found = self._account(conversation.user_id).targets
         if found is None:
-            require_other_device(context, conversation, "recipient")
+            require_other_device(self._context, conversation, "recipient")
             return [conversation], others, False
         return list(found.devices), others, found.is_expired
 
@@ -257,9 +283,10 @@ class Copying:
         saying = self._saying(account)
         least = 0
         if len(devices) > 1:  # all of them, whenever they get their copy
+            # Those for one account are equally long: the number of a device has one byte.
             least = max(
-                copy_length(context, each, content, message_id, sent_at_ms, saying[each.user_id])
-                for each in devices
+                copy_length(context, one, content, message_id, sent_at_ms, saying[user])
+                for user, one in {each.user_id: each for each in devices}.items()
             )
         copies: list[Copy] = []
         for address in reachable:
@@ -278,7 +305,8 @@ class Copying:
             raise self._asked.unreachable[recipients[0]]
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
-            keep_copies(tx, context.policy, account, message_id, content, made, sent_at_ms, now_ms)
+            kept = None if is_missing else content
+            keep_copies(tx, context.policy, account, message_id, kept, made, sent_at_ms, now_ms)
         seqs = self._seqs(conversation)
         return Posted(conversation, devices, tuple(copies), not is_missing, expired, seqs)
 
@@ -295,18 +323,17 @@ class Copying:
 
     def _saying(self, account: UserId) -> dict[UserId, Saying]:
         """Return what is said in copies for devices of the recipient and of the own account."""
-        context, tx = self._context, self._tx
-        said = Saying(own_hints(context, tx, account), None, carried_list(context, tx))
+        hints = hints_by(self._account(self._own).record, self._account(account).record)
+        said = Saying(hints, None, self._carried)
         return {account: said, self._own: said._replace(peer=account)}
 
     def _seqs(self, conversation: Address) -> dict[UserId, int]:
-        found = {user: find_list(self._tx, user) for user in (conversation.user_id, self._own)}
-        return {user: 0 if held is None else held.seq for user, held in found.items()}
+        return {user: self._account(user).seq for user in (conversation.user_id, self._own)}
 
     def _needs_list(self, user: UserId) -> bool:
         if user in self._asked.users:
             return False
-        record = find_account(self._tx, user)
+        record = self._account(user).record
         is_wanted = record is None or record.held is None or record.check_wanted
         if user == self._own:  # made with the registration; or it comes with the next call
             is_wanted = record is not None and record.check_wanted
@@ -321,7 +348,7 @@ class Copying:
             is_open = (
                 user == conversation.user_id
                 and conversation.device == PRIMARY
-                and find_list(self._tx, user) is None
+                and not self._account(user).seq
                 and bool(devices)
             )
             needed[user] = None if is_open else frozenset(devices)

@@ -39,6 +39,7 @@ from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.session_store import has_session
 from e2ecross.state.trust import accept_by_policy, find_identity_record
 from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "judge_list",
     "read_fetched_list",
     "take_list",
+    "targets_by",
     "targets_of",
     "would_remove",
 ]
@@ -195,7 +197,13 @@ def targets_of(context: Context, tx: Transaction, user: UserId, now_ms: int) -> 
 
     This device is never among them.
     """
-    record = find_account(tx, user)
+    return targets_by(context, user, find_account(tx, user), now_ms)
+
+
+def targets_by(
+    context: Context, user: UserId, record: AccountRecord | None, now_ms: int
+) -> Targets | None:
+    """Return the same by what is known of the account, as it was read in the transaction."""
     if record is None or record.held is None:
         return None
     max_age_ms = context.policy.device_list_max_age_ms

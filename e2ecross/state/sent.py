@@ -84,7 +84,7 @@ def keep_copies(
     policy: Policy,
     account: UserId,
     message_id: bytes,
-    content: Content,
+    content: Content | None,
     copies: Sequence[Address],
     sent_at_ms: int,
     now_ms: int,
@@ -96,21 +96,20 @@ def keep_copies(
         policy: how many are kept.
         account: with whom the conversation is.
         message_id: of the message, 16 bytes.
-        content: what was sent.
+        content: what was sent; None: it is kept already, of the copies before.
         copies: devices that they are for.
         sent_at_ms: when the message was first sent, milliseconds since 1970.
         now_ms: milliseconds since 1970.
     """
-    shelf, shared = _shelf(policy), _content_row(account, message_id)
     rows = []
-    if shelf.find(tx, shared, now_ms) is None:
+    if content is not None:
         kind, body = encode_content(content)
         record = SentRecord(sent_at_ms=sent_at_ms, content_kind=kind, content_body=body)
-        rows.append((shared, record.encode()))
+        rows.append((_content_row(account, message_id), record.encode()))
     for address in copies:
         record = SentRecord(account=account, identity_key=require_accepted_identity(tx, address))
         rows.append((_row(address, message_id), record.encode()))
-    shelf.add_all(tx, rows, now_ms)
+    _shelf(policy).add_all(tx, rows, now_ms)
 
 
 def is_kept_for(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the policy accepts is told the app, whoever triggered it: a send, a retry, a flush."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -17,8 +17,9 @@ from e2ecross import (
     PreKeyBundle,
     Text,
 )
-from e2ecross.errors import BackendError, VersionDowngrade
+from e2ecross.errors import BackendError, UnknownRecipient, VersionDowngrade
 from e2ecross.state.inbox import put_notice
+from e2ecross.wire.exchange import KeysWanted, UserKeys
 from tests.client.conversation import (
     forget_sessions,
     meet,
@@ -70,6 +71,17 @@ class Directory(BackendSimulator):
                 bundle, kyber_prekey_id=None, kyber_prekey=None, kyber_prekey_signature=None
             )
         return bundle
+
+    def fetch_keys(
+        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | UnknownRecipient]:
+        """Somebody who has a new key has a new list, too; or none, as here."""
+        answers = super().fetch_keys(requester, token, wanted)
+        for place, (keys, answer) in enumerate(zip(wanted, answers, strict=True)):
+            is_other = self.other is not None and keys.user == self.other.address.user_id
+            if is_other and isinstance(answer, UserKeys):
+                answers[place] = UserKeys(b"", answer.bundles)
+        return answers
 
 
 @pytest.fixture
