@@ -20,9 +20,11 @@ import pytest
 import e2ecross
 from e2ecross import Client, Text
 from e2ecross.crypto.secret import Secret, SecretTuple
+from e2ecross.device.own_upkeep import ListToPublish
 from e2ecross.errors import E2ECrossError
 from e2ecross.relay import Relay
 from e2ecross.stores import SQLiteStore
+from e2ecross.wire.account_records import NewDevice
 from tests.attacks.hunt import (
     PLAINTEXT,
     STORE_KEY,
@@ -140,7 +142,8 @@ def test_every_record_class_that_can_hold_a_secret_hides_it() -> None:
     assert len(found) >= 12
     # A named tuple without a name of its own only lends its fields to one that hides them.
     lent = {base for cls in found if issubclass(cls, SecretTuple) for base in cls.__bases__}
-    assert [cls for cls in found - lent if not issubclass(cls, Secret)] == []
+    hashes = {NewDevice, ListToPublish}  # of tokens, and the back end is given them
+    assert [cls for cls in found - lent - hashes if not issubclass(cls, Secret)] == []
 
 
 def _field_names(cls: type) -> tuple[str, ...]:
