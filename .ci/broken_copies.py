@@ -56,6 +56,8 @@ RULES: Final = {
     "S": "what is saved because only we write is right",
     "U": "who the newest list of an account has not, by number and key, is nobody of it",
     "V": "what belonged to another device or key is used for nobody",
+    "W": "a hint is no evidence, and nobody makes a client answer",
+    "X": "what clients tell each other counts only from who may",
 }
 _COPIED: Final = ("e2ecross", "tests", "pyproject.toml")
 _SECONDS: Final = 180

@@ -873,6 +873,25 @@ def test_a_companion_whose_phone_is_away_is_told_once(
     assert kinds(laptop) == []
 
 
+def test_what_a_removed_device_has_sent_is_read_before_the_list_is_taken_in(
+    backend: BackendSimulator, clock: FakeClock, phone: Client
+) -> None:
+    laptop, tablet = link(phone, backend), link(phone, backend)
+    phone.maintain()
+    read(laptop)
+    tablet.send(ANA, Text("before"))
+    (message,) = backend.mailbox(LAPTOP)
+    phone.unlink(3)
+    while backend.mailbox(LAPTOP)[1:]:
+        backend.drop(LAPTOP, 1)  # the back end hides what tells of it
+    assert backend.mailbox(LAPTOP) == [message]
+    clock.advance(36 * DAY_MS)
+    phone.maintain()
+    laptop.maintain()
+    assert held(laptop) == held(phone)
+    assert read(laptop) == ["before", "*device_unlinked"]
+
+
 def test_a_companion_that_cannot_ask_is_told_all_the_same(
     backend: BackendSimulator, clock: FakeClock, phone: Client
 ) -> None:

@@ -46,6 +46,7 @@ from e2ecross.wire.content import RetryRequest
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.exchange import Deposited
 from e2ecross.wire.queue_records import OutboxRecord, TurnRecord
+from tests.support.accounts import make_account
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -722,13 +723,11 @@ def test_a_crash_after_the_deposit_deposits_the_same_bytes_again() -> None:
 
 def test_addresses_of_several_devices_wait_side_by_side(backend: BackendSimulator) -> None:
     ana = make_client(ANA, backend)
-    clients = [make_client(Address("instagram", "budi", n), backend) for n in (1, 2)]
-    for client in clients:
-        ana.send(client.device.address, Text("hello"))
+    clients = make_account(BUDI, (1, 2), backend)
+    ana.send(BUDI, Text("hello"))
     backend.unreachable = True
-    for client in clients:
-        with pytest.raises(BackendError):
-            ana.send(client.device.address, Text("later"), message_id=MESSAGE_ID)
+    with pytest.raises(BackendError):
+        ana.send(BUDI, Text("later"), message_id=MESSAGE_ID)
     assert [envelope.recipient.device for envelope in outbox(ana)] == [1, 2]
     backend.unreachable = False
     ana.maintain()
