@@ -107,6 +107,9 @@ def test_record_survives_its_encoding(record: Any) -> None:  # noqa: ANN401
     [
         INBOX,
         InboxMessage(PEER, MESSAGE_ID, 0, 1, b""),
+        InboxMessage(PEER, MESSAGE_ID, 0, 1, b"", peer=NOTICE.user),
+        InboxMessage(PEER, MESSAGE_ID, 0, 1, b"", own_copy=True),
+        InboxMessage(PEER, MESSAGE_ID, 0, 1, b"", historical=True),
         InboxFailure(None, b"", "decode_error", "what is wrong"),
         InboxFailure(PEER, MESSAGE_ID, "decode_error", ""),
         InboxFailure(PEER, MESSAGE_ID, "decode_error", "", retrying=True),
@@ -281,6 +284,14 @@ def test_a_notice_is_about_somebody() -> None:
     for user in ([], [(2, b"")], [(2, message([(1, b"whatsapp"), (2, b"NO")]))]):
         with pytest.raises(RecordCorrupted, match="names no user"):
             decode_inbox_item(b"\x01" + message([(7, message([(1, 1), *user]))]))
+
+
+def test_a_conversation_is_with_somebody() -> None:
+    for user in (b"", message([(1, b"whatsapp"), (2, b"NO")])):
+        with pytest.raises(RecordCorrupted, match="names no user"):
+            decode_inbox_item(
+                b"\x01" + message([(1, _address()), (4, message([(2, 1), (6, user)]))])
+            )
 
 
 @pytest.mark.parametrize("ends", [(0, 0), (0, 1), (2, 1), (1, 0)])
