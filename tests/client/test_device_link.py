@@ -340,6 +340,16 @@ def test_the_code_is_shown_until_it_was_scanned(scene: LinkScene) -> None:
     assert link.code == ""
 
 
+def test_the_account_is_known_from_the_offer_on(scene: LinkScene) -> None:
+    """The user is asked about it as soon as there is one, whatever became of the answer."""
+    link, _ = scene.begin()
+    cast(BackendSimulator, scene.backend).fail("put_link")
+    with pytest.raises(BackendError):
+        link.poll()
+    assert link.user == ANA.user_id
+    assert link.poll() is LinkState.WANTS_DIGITS
+
+
 def test_two_devices_show_different_codes(scene: LinkScene) -> None:
     assert scene.new_link().code != scene.new_link().code
 
@@ -684,6 +694,7 @@ def test_a_store_that_fails_is_as_it_was_and_may_be_tried_again(scene: LinkScene
     with pytest.raises(StoreError):
         link.poll()
     assert not dump(spy.inner)
+    assert link.user == ANA.user_id
     spy.writes_until_failure, spy.fail_commit = None, False
     assert link.poll() is LinkState.LINKED
     assert link.finish(pause=never).device.address == LAPTOP
