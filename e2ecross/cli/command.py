@@ -98,18 +98,19 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="play a conversation between three apps over a back end that attacks it",
         description="Play a real conversation between WhatsApp, Instagram and Messenger accounts: "
-        "three processes, a relay that reads nothing, and attacks that are refused.",
+        "a process for each device, a relay that reads nothing, and attacks that are refused.",
     )
     demo.add_argument("--dir", metavar="D", help="keep the stores and the relay's file in folder D")
     demo.add_argument("--plain", action="store_true", help="print plain text, without colour")
     demo.add_argument("--json", action="store_true", help="print the facts as one JSON document")
     inspect = commands.add_parser(
         "inspect",
-        help="show what a relay could learn from an encoded envelope",
-        description="Show what a relay could learn from an encoded envelope. No key is needed, "
-        "and none would help: this is all that is readable.",
+        help="show what a relay could learn from an envelope, from keys, from a list of devices",
+        description="Show what a relay could learn from an encoded envelope, a bundle, a "
+        "publication of keys or a signed list of devices: no key is needed, and none would help, "
+        "this is all that is readable. Of the text of a link code all but its secret is shown.",
     )
-    inspect.add_argument("file", metavar="FILE", help="the envelope's bytes; - for standard input")
+    inspect.add_argument("file", metavar="FILE", help="its bytes; - for standard input")
     inspect.add_argument("--json", action="store_true", help="print one JSON document")
     doctor = commands.add_parser(
         "doctor",

@@ -8,7 +8,7 @@ Rules:
 - Ages are measured by the default `Policy`; an app with another one reads them with that in mind.
 
 With `--json` the document on stdout has `store` (`schema_version`, `is_sealed`, `is_intact`),
-`health` (`client.health.StoreHealth` as an object, or null when the records cannot be read),
+`health` (`device.health.StoreHealth` as an object, or null when the records cannot be read),
 `problems` and `notes` (lists of objects with `code` and `text`).
 """
 
@@ -23,6 +23,7 @@ from typing import Final, NamedTuple
 from e2ecross.cli.doctor_advice import DAY_MS, Finding, find_notes, find_problems
 from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES
 from e2ecross.device.health import StoreHealth, read_health
+from e2ecross.device.health_accounts import OwnListHealth
 from e2ecross.errors import E2ECrossError, StoreCorrupted, StoreError, WrongStoreKey
 from e2ecross.state.context import system_clock
 from e2ecross.state.policy import Policy
@@ -206,11 +207,31 @@ def _facts(health: StoreHealth) -> Iterator[str]:
     trust = ", ".join(f"{count} {state}" for state, count in health.identities.items())
     stale = f"; {health.stale_identities} stale" if health.stale_identities else ""
     yield _line("identities", trust + stale)
+    if health.own_list is not None:
+        yield from _own_list_facts(health.own_list)
+    accounts = health.accounts
+    lists = f"{accounts.known} known, {accounts.expired} too old, {accounts.forked} in conflict"
+    yield _line("lists of others", lists)
     yield _line("waiting", f"{health.outbox} in the outbox, {health.inbox} in the inbox")
+
+
+def _own_list_facts(own_list: OwnListHealth) -> Iterator[str]:
+    if own_list.age_ms is None:
+        yield _line("own list", "none")
+        return
+    what = f"number {own_list.seq}, {_days(own_list.age_ms)}; {_devices(own_list.devices)}"
+    published = "" if own_list.is_published else ", perhaps not published"
+    yield _line("own list", what + published)
+    if own_list.without_keys:
+        yield _line("", f"{_devices(own_list.without_keys)} without keys so far")
 
 
 def _line(label: str, text: str) -> str:
     return f"  {label:<{_LABEL_WIDTH}}{text}"
+
+
+def _devices(number: int) -> str:
+    return "1 device" if number == 1 else f"{number} devices"
 
 
 def _days(age_ms: int) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from e2ecross.device.health import PrekeyHealth, SessionHealth, StoreHealth
+from e2ecross.device.health_accounts import OwnListHealth
 from e2ecross.state.policy import Policy
 from e2ecross.state.trust import TrustState
 from e2ecross.stores.base import Table
@@ -75,6 +76,9 @@ def find_problems(
                 f"of before: {_MAINTAIN}; it replaces them.",
             )
         yield from _prekey_problems(health.prekeys, policy)
+        if health.own_list is not None:
+            is_registered = health.device.is_registered
+            yield from _own_list_problems(health.own_list, policy, is_registered=is_registered)
     elif not health.tables[list(Table).index(Table.DEVICE)].records:
         yield Finding("no_device", "The store holds no device yet: use Device.create.")
     yield from _session_problems(health.sessions, policy)
@@ -84,6 +88,13 @@ def find_problems(
             "identities_changed",
             f"{_count(changed, 'identity key')} changed and nothing is encrypted to those "
             f"addresses: compare safety numbers, then call accept_identity or reject_identity.",
+        )
+    unseen = health.accounts.hosting_unseen
+    if unseen:
+        yield Finding(
+            "hosting_unseen",
+            f"More than before hold keys of {_count(unseen, 'account')}: send refuses until the "
+            f"app has shown that to the user and confirmed the notice.",
         )
 
 
@@ -121,6 +132,7 @@ def find_notes(health: StoreHealth) -> Iterator[Finding]:
             f"restored: what was accepted or verified since is forgotten. The next session "
             f"confirms each.",
         )
+    yield from _list_notes(health)
     if sessions.held:
         yield Finding(
             "held",
@@ -175,6 +187,67 @@ def _prekey_problems(prekeys: PrekeyHealth, policy: Policy) -> Iterator[Finding]
             "one_time_prekeys_low",
             f"Only {fewest} one-time prekeys of a kind are stored (refilled below "
             f"{policy.one_time_prekeys_low}): {_MAINTAIN}.",
+        )
+
+
+def _own_list_problems(
+    own_list: OwnListHealth, policy: Policy, *, is_registered: bool
+) -> Iterator[Finding]:
+    if own_list.must_reset and is_registered:  # else it has no back end, or is told to register
+        yield Finding(
+            "own_list_must_reset",
+            "The store was restored or imported, so the list of the account's devices has to be "
+            "made anew: call Client.maintain; where it has other devices, show the user "
+            "Client.devices, then call restore_devices with those that the user confirms.",
+        )
+    if own_list.has_conflict:
+        yield Finding(
+            "own_list_conflict",
+            "Somebody else has signed a list of the account's devices: an old phone, or a thief "
+            "of the identity key. Show the user Client.devices, then call restore_devices with "
+            "those that the user knows; with no old phone in use, the user needs a new identity.",
+        )
+    if not (own_list.is_published or own_list.must_reset or own_list.has_conflict):
+        yield Finding(
+            "own_list_unpublished",
+            "The newest list of the account's devices may not have reached the back end: call "
+            "Client.maintain; it repeats it.",
+        )
+    if own_list.is_expired:
+        limit = policy.device_list_max_age_ms // DAY_MS
+        yield Finding(
+            "own_list_expired",
+            f"The list of the account's devices was not renewed for more than {limit} days, and "
+            f"others write to device 1 alone: call Client.maintain on device 1.",
+        )
+    elif own_list.is_renewal_due:
+        limit = policy.device_list_renew_ms // DAY_MS
+        yield Finding(
+            "own_list_old",
+            f"The list of the account's devices is due to be signed anew (every {limit} days): "
+            f"call Client.maintain.",
+        )
+
+
+def _list_notes(health: StoreHealth) -> Iterator[Finding]:
+    if health.own_list is not None and health.own_list.without_keys:
+        yield Finding(
+            "devices_without_keys",
+            f"{_count(health.own_list.without_keys, 'device')} linked that may not have published "
+            f"keys yet: open the app there. After a day Client.maintain takes those out again.",
+        )
+    if health.accounts.expired:
+        yield Finding(
+            "lists_expired",
+            f"{_count(health.accounts.expired, 'account')} whose list of devices is too old: only "
+            f"device 1 is written to, until that renews it.",
+        )
+    if health.accounts.forked:
+        yield Finding(
+            "lists_forked",
+            f"{_count(health.accounts.forked, 'account')} with two lists of devices that "
+            f"contradict each other: only devices that stand in both are written to, until the "
+            f"next list. Let the user ask whether an old phone is in use there.",
         )
 
 

@@ -6,10 +6,14 @@ from collections.abc import Iterable
 
 from e2ecross.arguments import forgets_secrets
 from e2ecross.client.account import leave_account, restore_account, show_devices, unlink
+from e2ecross.client.fan_out import flush
 from e2ecross.client.link import Link
 from e2ecross.client.pairing import Pairing, begin_pairing
 from e2ecross.client.sent import Recipient, recipient_address
 from e2ecross.device.account_devices import AccountDevices
+from e2ecross.device.self_sync import mark_read, share_history
+from e2ecross.errors import BackendError, NotRegistered
+from e2ecross.state.message import Message
 
 __all__ = ["AccountCalls"]
 
@@ -126,7 +130,60 @@ class AccountCalls(ABC):
         """
         restore_account(self._connected(), keep)
 
+    def mark_read(self, messages: Iterable[Message]) -> None:
+        """Tell the other devices of the own account that messages of others were read here.
+
+        There it comes as a `Notice` of the kind `read_elsewhere`; who sent them hears nothing of
+        it. It goes with this call, or with the next that reaches the back end.
+
+        Args:
+            messages: what `receive` returned, or values with the same sender and id. What the user
+                has sent is left out.
+
+        Raises:
+            NotRegistered: call `register` first.
+            RestoredStore: the store is older than what the back end has seen of the device.
+            InvalidArgument: `messages` holds something else.
+            StoreError: the store cannot be read or written.
+        """
+        link = self._way()
+        mark_read(link.context, messages)
+        self._flush(link)
+
+    def share_history(self, device: int, messages: Iterable[Message]) -> None:
+        """Hand messages on to a device that was linked within the last 24 hours.
+
+        There they come as `Message(historical=True)`, but for those that it has. They go with this
+        call, or with the next ones that reach the back end; files that they point to do not.
+
+        Args:
+            device: its number, 2 to 127.
+            messages: as the app has kept them, with `peer`; at most 10,000, of 16 MiB together.
+
+        Raises:
+            NotPrimary: this is not device 1.
+            NotRegistered: call `register` first.
+            RestoredStore: the store is older than what the back end has seen of the device.
+            InvalidArgument: it is no device that was linked lately; there are too many messages, or
+                too large ones; one is of nobody in its conversation.
+            StoreError: the store cannot be read or written. Some may have been handed on; those are
+                skipped when they come again.
+        """
+        link = self._way()
+        share_history(link.context, device, messages)
+        self._flush(link)
+
     def _connected(self) -> Link:
         link = self._way()
         self._check_epoch(link)
         return link
+
+    def _flush(self, link: Link) -> None:
+        """Deposit what waits, if the back end can be reached; else it goes with another call."""
+        try:
+            self._check_epoch(link)
+            flush(link)
+        except NotRegistered:
+            raise
+        except BackendError:
+            pass

@@ -86,8 +86,9 @@ class Backend(Protocol):
             epoch: that of the store of device 1, 0 to 2^63-1; 0 if it is not told.
 
         Raises:
-            NotRegistered: the token is not that of device 1 of the account.
-            BackendRefused: a list is known that is newer, or another one of the same number.
+            NotRegistered: the token is nobody's.
+            BackendRefused: it is that of another device than device 1 of the account; or a list is
+                known that is newer, or another one of the same number.
         """
         ...
 

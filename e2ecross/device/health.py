@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a device's store is doing: facts about its records, prekeys, sessions and queues.
+"""How a device's store is doing: facts about its records, keys, sessions, accounts and queues.
 
 Rules:
 - Only read. Nothing is repaired, and nothing is changed by looking.
@@ -12,6 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from e2ecross.device.health_accounts import (
+    AccountsHealth,
+    OwnListHealth,
+    judge_accounts,
+    judge_own_list,
+    read_account,
+)
 from e2ecross.device.health_records import (
     check_delivered,
     check_one_time_prekey,
@@ -32,11 +39,13 @@ from e2ecross.device.health_records import (
 from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.protocol.prekeys import is_expired, rotation_is_due
 from e2ecross.protocol.session import can_send
+from e2ecross.state.accounts import NOTHING_KNOWN, user_key
 from e2ecross.state.context import address_from_key
 from e2ecross.state.policy import Policy
 from e2ecross.state.session_store import load_sessions
 from e2ecross.state.trust import TrustState
 from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
@@ -157,6 +166,8 @@ class StoreHealth:
         sessions: its sessions.
         identities: how many remote identities are in each state of trust.
         stale_identities: how many of them are from before a restore, and not confirmed since.
+        own_list: the list of the own account's devices, or None when there is no device.
+        accounts: the lists of others.
         outbox: envelopes that the back end may not have yet.
         inbox: items that the app has not confirmed.
     """
@@ -167,6 +178,8 @@ class StoreHealth:
     sessions: SessionHealth
     identities: dict[TrustState, int]
     stale_identities: int
+    own_list: OwnListHealth | None
+    accounts: AccountsHealth
     outbox: int
     inbox: int
 
@@ -196,6 +209,8 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     kyber = read(Table.KYBER_PREKEYS, read_kyber_prekey)
     read(Table.SEEN_BASE_KEYS, check_seen_base_key)
     known = read(Table.REMOTE_IDENTITIES, lambda place, _, __: read_trust(tx, place))
+    rows = read(Table.ACCOUNTS, read_account)
+    accounts = dict(row for row in rows if row is not None)
     places = read(Table.SESSION_RECORDS, read_session_list)
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
@@ -207,8 +222,13 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     read(Table.RETRIES, check_retries)
     device = next((row for row in found if isinstance(row, DeviceRecord)), None)
     epoch = next((row for row in found if isinstance(row, int)), 0)
+    own = next((row for row in found if isinstance(row, OwnAccountRecord)), OwnAccountRecord())
     has_publication = any(isinstance(row, PublishedKeys) for row in found)
     trust = Counter(state for state, _ in known)
+    own_list = None
+    if device is not None:
+        record = accounts.pop(user_key(device.address.user_id), NOTHING_KNOWN)
+        own_list = judge_own_list(device, own, record, policy, now_ms)
     return StoreHealth(
         tables=tuple(tables),
         device=None if device is None else _device(device, epoch, has_publication),
@@ -216,6 +236,8 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
         sessions=_sessions(tx, places, sum(skipped), policy, now_ms),
         identities={state: trust[state] for state in TrustState},
         stale_identities=sum(stale for _, stale in known),
+        own_list=own_list,
+        accounts=judge_accounts(accounts.values(), policy, now_ms),
         outbox=sum(outbox),
         inbox=sum(inbox),
     )

@@ -12,6 +12,7 @@ from typing import Final
 from e2ecross.crypto.kem import decode_kem_ciphertext
 from e2ecross.device.prekey_upkeep import decode_stored_publication
 from e2ecross.errors import InvalidKey, RecordCorrupted, RemoteError
+from e2ecross.state.accounts import OWN_ACCOUNT_ROW
 from e2ecross.state.context import address_from_key
 from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.in_flight import IN_FLIGHT
@@ -21,10 +22,11 @@ from e2ecross.state.prekey_store import LAST_RESORT, SEEN_MARK
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
 from e2ecross.state.retry_budget import BUDGET
-from e2ecross.state.sent import SENT_IDS
+from e2ecross.state.sent_ids import SENT_IDS
 from e2ecross.state.trust import TrustState, find_identity
 from e2ecross.state.upkeep import UPKEEP_ROW
 from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.content import decode_content
 from e2ecross.wire.envelope import Envelope
@@ -50,9 +52,9 @@ from e2ecross.wire.records import (
 from e2ecross.wire.session_records import SessionListRecord, StoredSession, decode_skipped_keys
 from e2ecross.wire.shelf_records import (
     RetryBudgetRecord,
+    SentIdRecord,
     SentRecord,
     decode_retry,
-    decode_sent_id,
     decode_shelf,
 )
 from e2ecross.wire.spqr_records import StoredSpqrMaterial, decode_chunks
@@ -93,14 +95,16 @@ _SPQR_ROWS: Final[Mapping[bytes, Callable[[bytes], object]]] = {
 
 def read_device(
     _: bytes, row: bytes, record: bytes
-) -> DeviceRecord | int | PublishedKeys | UpkeepRecord:
-    """Return the device, the epoch, the publication or what was done for prekeys; all decoded."""
+) -> DeviceRecord | int | PublishedKeys | UpkeepRecord | OwnAccountRecord:
+    """Return what a row about the device holds, decoded; of each kind there is at most one."""
     if row == EPOCH_ROW:
         return decode_epoch(record)
     if row == PUBLICATION_ROW:
         return decode_stored_publication(decode_publication(record))
     if row == UPKEEP_ROW:
         return UpkeepRecord.decode(record)
+    if row == OWN_ACCOUNT_ROW:
+        return OwnAccountRecord.decode(record)
     return DeviceRecord.decode(record)
 
 
@@ -201,16 +205,16 @@ def read_inbox(partition: bytes, row: bytes, record: bytes) -> bool:
 
 
 def check_sent(partition: bytes, _: bytes, record: bytes) -> None:
-    """Decode a message that is kept, with its content; an id; or the list of what is kept."""
+    """Decode what is kept of a message: its content, a copy, an id; or the list of what is kept."""
     if not partition:
         decode_shelf(record)
         return
     if partition.startswith(SENT_IDS):
-        decode_sent_id(record)
+        SentIdRecord.decode(record)
         return
     item = SentRecord.decode(record)
     try:
-        if not item.original_id:
+        if item.content_kind:
             decode_content(item.content_kind, item.content_body)
     except RemoteError as error:
         raise RecordCorrupted("a record of a sent message holds no content") from error

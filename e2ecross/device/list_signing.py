@@ -160,6 +160,6 @@ def _tell(
     new = after.keys() - before.keys() if before else set[int]()
     if before.keys() - after.keys():
         contacts = list_sent_to(tx, context.policy, now_ms, _MAX_TOLD)
-        push_change(context, tx, now_ms, contacts)
+        push_change(context, tx, contacts)
     elif new or is_reset:
-        push_change(context, tx, now_ms, but=new)
+        push_change(context, tx, but=new)

@@ -66,6 +66,8 @@ __all__ = [
 ]
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
+_MAX_CHANGES: Final = 4
+"""New capabilities of a device in a day: each is a list that all contacts fetch."""
 
 
 # --- The list itself ------------------------------------------------------------------------
@@ -227,7 +229,7 @@ def request_unlink(context: Context, tx: Transaction, device: int) -> None:
 
 
 def request_capabilities(context: Context, tx: Transaction, device: int, data: bytes) -> None:
-    """Note in the list what a device says that it understands, at device 1.
+    """Note in the list what a device says that it understands, at device 1; four times a day.
 
     Args:
         context: of the device.
@@ -240,8 +242,10 @@ def request_capabilities(context: Context, tx: Transaction, device: int, data: b
         changed = [
             replace(each, capabilities=data) if each.device == device else each for each in devices
         ]
-        if changed != list(devices):
+        name = _name_of(context, tx, device)
+        if changed != list(devices) and name.changes < _MAX_CHANGES:
             sign_next(context, tx, changed)
+            _put_name(tx, name._replace(changes=name.changes + 1))
 
 
 # --- After a restore, or against somebody else ----------------------------------------------
@@ -326,6 +330,22 @@ def _require_room(context: Context, listed: DeviceList) -> None:
             f"this account has {len(listed.devices)} devices, and max_devices of the policy is "
             f"{most}: unlink one first"
         )
+
+
+def _name_of(context: Context, tx: Transaction, device: int) -> DeviceName:
+    """Return what is known of another device, its changes counted from within the last day."""
+    own, now_ms = find_own_account(tx) or OwnAccountRecord(), context.clock()
+    known = [each for each in own.names if each.device == device]
+    name = known[0] if known else DeviceName(device, "", 0)
+    if 0 <= now_ms - name.changing_since_ms < _DAY_MS:
+        return name
+    return name._replace(changing_since_ms=now_ms, changes=0)
+
+
+def _put_name(tx: Transaction, name: DeviceName) -> None:
+    own = find_own_account(tx) or OwnAccountRecord()
+    others = [each for each in own.names if each.device != name.device]
+    put_own_account(tx, replace(own, names=tuple(sorted((*others, name)))))
 
 
 def _free_number(own: OwnAccountRecord, listed: DeviceList) -> int:

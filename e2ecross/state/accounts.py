@@ -24,6 +24,7 @@ from e2ecross.wire.device_list import PRIMARY, DeviceList
 
 __all__ = [
     "NOTHING_KNOWN",
+    "OWN_ACCOUNT_ROW",
     "find_account",
     "find_list",
     "find_own_account",
@@ -43,7 +44,7 @@ __all__ = [
 NOTHING_KNOWN: Final = AccountRecord()
 _CHECKED_MS: Final = 10 * 60 * 1000
 """How long a back end is not asked again for a list: a lie about one costs one question."""
-_OWN_ROW: Final = b"account"
+OWN_ACCOUNT_ROW: Final = b"account"
 _PUSHED: Final = b"pushed"
 _ACCOUNT: Final = Codec(AccountRecord.encode, AccountRecord.decode)
 _OWN: Final = Codec(OwnAccountRecord.encode, OwnAccountRecord.decode)
@@ -120,12 +121,12 @@ def primary_of(tx: Transaction, address: Address) -> Address:
 
 def find_own_account(tx: Transaction) -> OwnAccountRecord | None:
     """Return what this device knows of its own account, or None before it has a list."""
-    return tx.get_value(Table.DEVICE, b"", _OWN_ROW, _OWN)
+    return tx.get_value(Table.DEVICE, b"", OWN_ACCOUNT_ROW, _OWN)
 
 
 def put_own_account(tx: Transaction, record: OwnAccountRecord) -> None:
     """Write what this device knows of its own account."""
-    tx.put_value(Table.DEVICE, b"", _OWN_ROW, record, _OWN)
+    tx.put_value(Table.DEVICE, b"", OWN_ACCOUNT_ROW, record, _OWN)
 
 
 def find_pushed(tx: Transaction, user: UserId, device: Address) -> int:

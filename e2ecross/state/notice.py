@@ -21,7 +21,7 @@ class NoticeKind(enum.StrEnum):
     """What a notice says."""
 
     IDENTITY_CHANGED = "identity_changed"
-    """Another identity key of a contact was accepted by the policy."""
+    """Another identity key of a contact was accepted, by the policy or on the own device 1."""
     IDENTITY_PENDING = "identity_pending"
     """Messages wait until the user accepts or rejects a contact's key."""
     VERSION_DOWNGRADED = "version_downgraded"

@@ -26,10 +26,11 @@ from e2ecross.errors import (
     UntrustedIdentity,
     VersionDowngrade,
 )
-from e2ecross.state.accounts import primary_of
+from e2ecross.state.accounts import NOTHING_KNOWN, find_account, primary_of, put_account
 from e2ecross.state.context import address_key
 from e2ecross.state.policy import Policy
 from e2ecross.stores.base import Codec, Table, Transaction
+from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.records import RemoteIdentityRecord
 from e2ecross.wire.signal_message import MessageVersion
 
@@ -180,7 +181,7 @@ def trust_bundle_identity(
     """
     known = find_identity_record(tx, address_key(address))
     if known is None:
-        _put(tx, address, _first_seen(identity_key, now_ms))
+        _trust_first(tx, address, identity_key, now_ms)
     elif known.pending_key is not None:
         raise UntrustedIdentity(address, known.pending_key)
     elif known.identity_key != identity_key:
@@ -218,7 +219,7 @@ def observe_identity(
         IdentityChangedError: a new key, and the policy refuses it.
     """
     if known is None:
-        _put(tx, address, _first_seen(identity_key, now_ms))
+        _trust_first(tx, address, identity_key, now_ms)
         return False
     if known.identity_key == identity_key:
         # A late message of an old session does not show that the key is still the right one.
@@ -357,6 +358,17 @@ def mark_verified(tx: Transaction, address: Address, identity_key: bytes) -> Non
     if known.pending_key is not None or known.identity_key != identity_key:
         raise InvalidArgument(f"identity_key is not the accepted key of {address}")
     _put(tx, address, replace(known, verified=True, stale=False, by_policy=False))
+
+
+def _trust_first(tx: Transaction, address: Address, key: PublicKey, now_ms: int) -> None:
+    """Accept the first key that is seen of an address.
+
+    Of another device than 1, which no list vouches for, an account's record says that there is
+    something to be looked for when a list comes.
+    """
+    _put(tx, address, _first_seen(key, now_ms))
+    if address.device != PRIMARY and find_account(tx, address.user_id) is None:
+        put_account(tx, address.user_id, NOTHING_KNOWN)
 
 
 def _first_seen(key: PublicKey, now_ms: int) -> RemoteIdentityRecord:

@@ -113,12 +113,16 @@ class DeviceName(NamedTuple):
         name: what it calls itself.
         linked_at_ms: milliseconds since 1970.
         last_seen_ms: when a message came from it, to the day.
+        changing_since_ms: when the day began in which its new capabilities are counted.
+        changes: how many there were since.
     """
 
     device: int
     name: str
     linked_at_ms: int
     last_seen_ms: int = 0
+    changing_since_ms: int = 0
+    changes: int = 0
 
     def __repr__(self) -> str:
         return f"<DeviceName of device {self.device}>"
@@ -186,7 +190,14 @@ class OwnAccountRecord:
                 for new in fields.new_devices
             ),
             tuple(
-                DeviceName(each.device, each.name, each.linked_at_ms, each.last_seen_ms)
+                DeviceName(
+                    each.device,
+                    each.name,
+                    each.linked_at_ms,
+                    each.last_seen_ms,
+                    each.changing_since_ms,
+                    each.changes,
+                )
                 for each in fields.names
             ),
             fields.next_device,

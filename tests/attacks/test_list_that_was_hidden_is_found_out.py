@@ -6,16 +6,19 @@ getting their messages; or that shows one contact a list which a thief of the ac
 signed, and everybody else the true one.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 import pytest
 
-from e2ecross import Device, Notice, NoticeKind
+from e2ecross import Address, Device, Envelope, Notice, NoticeKind, Text, UserId
 from e2ecross.device.device_lists import read_fetched_list, targets_of
-from e2ecross.errors import RemoteError
+from e2ecross.errors import DevicesConflict, RemoteError, UnknownRecipient
 from e2ecross.protocol.device_list import Verdict
 from e2ecross.state.inbox import InboxItem
 from e2ecross.wire.device_list import SignedDeviceList
+from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys
 from tests.attacks.support import ANA, BUDI, TOKO, FakeClock
 from tests.support.accounts import (
     account,
@@ -24,12 +27,19 @@ from tests.support.accounts import (
     device_of,
     hold_list,
     link_devices,
+    make_account,
     own_account,
     sign_devices,
     speak,
     told,
 )
-from tests.support.devices import dump, introduce, make_device
+from tests.support.devices import (
+    BackendSimulator,
+    dump,
+    introduce,
+    make_client,
+    make_device,
+)
 
 LAPTOP = device_of(ANA, 2)
 
@@ -63,7 +73,7 @@ class World:
 
     def show(self, device: Device, signed: SignedDeviceList) -> Verdict:
         """Let a device ask the back end for Ana's list."""
-        return read_fetched_list(device._context, ANA.user_id, signed.encode())
+        return read_fetched_list(device._context, ANA.user_id, signed.encode()).verdict
 
 
 @pytest.fixture
@@ -73,6 +83,106 @@ def world() -> World:
 
 def notices(items: list[InboxItem]) -> list[NoticeKind]:
     return [item.kind for item in items if isinstance(item, Notice)]
+
+
+class LyingBackend(BackendSimulator):
+    """Shows one device other lists than the true ones, and keeps who was taken out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: dict[tuple[Address, UserId], bytes] = {}
+
+    def publish_devices(
+        self, token: bytes, signed_list: bytes, tokens: Mapping[int, bytes], *, epoch: int = 0
+    ) -> None:
+        before = dict(self._accounts)
+        super().publish_devices(token, signed_list, tokens, epoch=epoch)
+        self._accounts = {**before, **self._accounts}
+
+    def fetch_keys(
+        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | UnknownRecipient]:
+        with self._lying_to(requester):
+            return super().fetch_keys(requester, token, wanted)
+
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        with self._lying_to(Envelope.decode(envelopes[0]).sender):
+            return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
+
+    @contextmanager
+    def _lying_to(self, whom: Address) -> Iterator[None]:
+        true = self.lists
+        self.lists = {
+            **true,
+            **{user: data for (who, user), data in self.shown.items() if who == whom},
+        }
+        try:
+            yield
+        finally:
+            self.lists = true
+
+
+class TestThroughClients:
+    """The same with everything that clients do, and nothing else."""
+
+    def test_a_hidden_removal(self) -> None:
+        clock, backend = FakeClock(), LyingBackend()
+        phone, laptop = make_account(ANA, (1, 2), backend, clock=clock)
+        budi = make_client(BUDI, backend, clock=clock)
+        budi.send(ANA.user_id, Text("to both"))
+        phone.receive()
+        phone.send(BUDI.user_id, Text("answer"))
+        budi.receive()
+        laptop.confirm(laptop.receive())
+        clock.now_ms += 1
+        old = account(budi.device, ANA.user_id).held
+        assert old is not None
+        backend.shown[BUDI, ANA.user_id] = old.encode()
+        phone.unlink(2)
+        while backend.mailbox(BUDI):
+            backend.drop(BUDI, 0)  # what phone has sent at once
+        clock.now_ms += 1
+        budi.send(ANA.user_id, Text("the back end hides it so far"))
+        phone.receive()
+        before = len(backend.mailbox(LAPTOP))
+        budi.receive()
+        sent = budi.send(ANA.user_id, Text("not any more"))
+        assert [each.address for each in sent.deliveries] == [ANA]
+        assert len(backend.mailbox(LAPTOP)) == before
+
+    def test_a_list_of_a_thief(self) -> None:
+        clock, backend = FakeClock(), LyingBackend()
+        (phone,) = make_account(ANA, (1,), backend, clock=clock)
+        budi = make_client(BUDI, backend, clock=clock)
+        budi.send(ANA.user_id, Text("halo"))
+        phone.receive()
+        phone.send(BUDI.user_id, Text("answer"))
+        budi.receive()
+        true = account(phone.device, ANA.user_id).held
+        assert true is not None
+        clock.now_ms += 1
+        foreign = sign_devices(phone.device, make_device(device_of(ANA, 9)), after=true)
+        backend.shown[BUDI, ANA.user_id] = foreign.encode()
+        clock.now_ms += 1
+        budi.send(ANA.user_id, Text("one"))  # the back end says that there is a newer list
+        assert account(budi.device, ANA.user_id).held == foreign
+        phone.receive()  # the hint: there is a newer list; the back end denies it
+        assert not own_account(phone.device).conflict
+        phone.send(BUDI.user_id, Text("two"))  # the hint: this one is older
+        budi.receive()
+        items = phone.receive()
+        assert NoticeKind.FOREIGN_LIST in notices(items)
+        assert own_account(phone.device).conflict
+        assert account(phone.device, ANA.user_id).held == true
+        with pytest.raises(DevicesConflict):
+            phone.unlink(9)
 
 
 class TestHiddenRemoval:

@@ -38,6 +38,7 @@ from tests.support.documents import ROOT, section, table
 HOW_TO = ROOT / "docs" / "how-to.md"
 NOTES = {"not_registered", "unacknowledged", "held", "outbox", "inbox"}
 NOTES |= {"without_one_time_prekey", "put_away", "identities_stale"}
+NOTES |= {"devices_without_keys", "lists_expired", "lists_forked"}
 KEY = bytes(range(32))
 HIDDEN = "the cake is in the oven"
 NOW_MS = system_clock()

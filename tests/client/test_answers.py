@@ -4,7 +4,7 @@
 import gc
 import warnings
 from collections import UserDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, cast
@@ -206,37 +206,6 @@ def test_keys_of_somebody_else_are_an_error_in_their_place(address: Address) -> 
 def test_an_answer_of_another_length_is_none(answer: object) -> None:
     with pytest.raises(BackendError, match="fetch_keys with no keys of the users that were asked"):
         checked(answer).fetch_keys(ANA, TOKEN, WANTED)
-
-
-def fetch_bundles(
-    addresses: Sequence[Address], *answers: object
-) -> tuple[list[PreKeyBundle | E2ECrossError], object]:
-    """What comes of a question about single devices, and what the back end is asked."""
-    inner = Answering(list(answers))
-    found = CheckedBackend(cast("Backend", inner)).fetch_bundles(ANA, TOKEN, addresses)
-    return found, inner.asked[3]
-
-
-def test_several_devices_of_a_user_are_one_question() -> None:
-    found, asked = fetch_bundles([budi(2), TOKO, BUDI], keys(BUDI, budi(2)), keys(TOKO))
-    assert found == [bundle(budi(2)), bundle(TOKO), bundle(BUDI)]
-    assert asked == [KeysWanted(BUDI.user_id, {1, 2}), KeysWanted(TOKO.user_id, {1})]
-
-
-def test_a_device_without_keys_decides_over_no_other() -> None:
-    (first, second), _ = fetch_bundles([budi(2), BUDI], keys(BUDI))
-    assert isinstance(first, UnknownRecipient)
-    assert "instagram:budi.2 has published no keys" in str(first)
-    assert second == bundle(BUDI)
-
-
-def test_a_device_that_was_not_asked_for_is_somebody_else() -> None:
-    (found,), _ = fetch_bundles([BUDI], keys(budi(9)))
-    assert isinstance(found, EnvelopeMismatch)
-    (found,), _ = fetch_bundles([BUDI], keys(BUDI, budi(9)))
-    assert found == bundle(BUDI)
-    (found,), _ = fetch_bundles([BUDI], UnknownRecipient("nobody"))
-    assert isinstance(found, UnknownRecipient)
 
 
 # --- Deposits -------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def test_the_old_installation_is_told_and_takes_nothing_away(
     assert backend.mailbox(BUDI) == mailbox
     assert len(backend.deposits) == deposits
     assert read(new) == ["!unknown_session"]
-    assert read(ana) == []
+    assert read(ana) == ["*account_restored"]
     assert read(new) == ["halo"]
 
 

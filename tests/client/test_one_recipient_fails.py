@@ -171,7 +171,7 @@ def test_what_waits_for_the_user_holds_up_nobody(backend: BackendSimulator) -> N
     promise(ana, TOKO, "waits")
     calls = backend.calls.count("fetch_bundle")
     ana.maintain()
-    assert read(toko) == ["waits"]
+    assert read(toko) == ["*account_restored", "waits"]
     assert backend.calls.count("fetch_bundle") == calls  # nobody's keys are asked for again
 
 

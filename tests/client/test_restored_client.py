@@ -126,7 +126,7 @@ def test_opened_as_restored_everything_goes_on(scene: Scene) -> None:
     assert not {*left} & {*scene.backend.left(ANA)}
     assert len(scene.backend.left(ANA)) == Policy().one_time_prekeys_target
     ana.send(BUDI, Text("three"))
-    assert read(scene.budi) == ["one", "two", "three"]
+    assert read(scene.budi) == ["one", "two", "*account_restored", "three"]
     scene.budi.send(ANA, Text("good"))
     assert read(ana) == ["*restored", "good"]
     # The back end's number was taken over: the next client is not refused.
@@ -161,7 +161,7 @@ def test_what_waited_in_the_outbox_goes_once(backend: BackendSimulator) -> None:
     ana.send(BUDI, Text("lost"))
     again = Client(opened(put_back(backup), restored=True), backend)
     again.maintain()
-    assert sorted(read(budi)) == ["first", "lost", "waits"]
+    assert sorted(read(budi)) == ["*account_restored", "first", "lost", "waits"]
     assert read(budi) == []
 
 
@@ -179,7 +179,7 @@ def test_what_waited_in_the_outbox_waits_on_for_a_full_mailbox(backend: BackendS
         again.maintain()
         assert [item.code for item in again.pending()] == ["mailbox_full"]
     again.maintain()
-    assert read(budi) == ["first", "waits"]
+    assert read(budi) == ["first", "*account_restored", "waits"]
 
 
 def test_out_of_reach_a_restored_store_encrypts_nothing(scene: Scene) -> None:
@@ -208,7 +208,8 @@ def test_out_of_reach_a_store_that_is_behind_lets_nothing_leave_later(scene: Sce
     ana = Client(opened(scene.store, restored=True), scene.backend)
     ana.maintain()
     assert len(scene.backend.deposits) == deposits + 1
-    assert read(scene.budi) == ["one", "two", "encrypted, with a key of the lost time"]
+    text = "encrypted, with a key of the lost time"
+    assert read(scene.budi) == ["one", "two", "*account_restored", text]
 
 
 def test_nothing_is_deposited_before_the_witness_knows(backend: BackendSimulator) -> None:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from e2ecross import FailedMessage, Message, Text
+from e2ecross import FailedMessage, Message, Policy, Text
 from e2ecross.device.collecting import (
     HandedOver,
     hand_over,
@@ -16,7 +16,17 @@ from e2ecross.errors import DecodeError, RecordCorrupted
 from e2ecross.state.inbox import walk_inbox
 from e2ecross.state.queue import number_row
 from e2ecross.stores import Table
-from tests.support.devices import ANA, BUDI, dump, make_device, new_bundle
+from e2ecross.wire.content import DeviceHints
+from tests.support.accounts import (
+    account,
+    change_account,
+    craft,
+    hold_list,
+    receive,
+    sign_devices,
+    told,
+)
+from tests.support.devices import ANA, BUDI, dump, introduce, make_device, new_bundle, start
 
 
 def test_a_failure_that_another_process_has_kept_meanwhile_is_told_once() -> None:
@@ -68,3 +78,20 @@ def test_damaged_rows_of_the_inbox_hide_none_behind_them_and_the_first_is_told()
     assert handed.last == 4
     assert isinstance(handed.damaged, RecordCorrupted)
     assert hand_over(context, handed, 10) == []
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+def test_hints_under_another_key_are_followed_if_the_policy_has_accepted_that(
+    *, accepts: bool
+) -> None:
+    ana = make_device(ANA, policy=Policy(accept_changed_identity=accepts))
+    introduce(make_device(BUDI), ana, kyber=True)
+    change_account(ana, BUDI.user_id, written=True)
+    hold_list(ana, sign_devices(ana, seq=9))
+    budi = make_device(BUDI, seed="other")
+    start(budi, ana, kyber=True)
+    for _ in range(2):
+        receive(ana, craft(budi, ANA, Text("halo"), hints=DeviceHints(7, bytes(16), 9, bytes(16))))
+    assert account(ana, BUDI.user_id).check_wanted is accepts
+    assert [address for address, _ in told(ana)] == [BUDI] * accepts
+    assert len(ana._context.heard_of) == 2 * accepts

@@ -8,6 +8,7 @@ import pytest
 
 from e2ecross import Address, Device, FailedMessage, Message, Notice, NoticeKind, Text, UserId
 from e2ecross.device import controls
+from e2ecross.device.receiving import Received
 from e2ecross.errors import UnlistedDevice
 from e2ecross.state.context import Context
 from e2ecross.state.inbox import InboxItem
@@ -22,6 +23,7 @@ from e2ecross.wire.content import (
     DeviceRequest,
     History,
     HistoryItem,
+    Payload,
     Pin,
     Pins,
     ReadMark,
@@ -342,6 +344,11 @@ class TestHistory:
             tx.delete(Table.DEVICE, b"", b"account")
         assert world.ignores(world.phone, world.laptop, History((item(BUDI),)))
 
+    def test_nor_does_it_in_1970(self, world: World) -> None:
+        put_own(world.laptop, replace(own_account(world.laptop), linked_at_ms=0))
+        world.clock.now_ms = 1_000
+        assert world.ignores(world.phone, world.laptop, History((item(BUDI),)))
+
     @pytest.mark.parametrize(
         ("sender", "recipient"),
         [("laptop", "phone"), ("laptop", "tablet"), ("budi", "phone"), ("budi", "laptop")],
@@ -455,6 +462,22 @@ class TestWhoIsOwn:
                 world.tell(impostor, world.laptop, content)
         assert identity(world.laptop, TOKO) is None
 
+    def test_the_key_has_to_be_the_one_that_is_listed(self, world: World) -> None:
+        """Whoever else may let something else through: this is asked before anything is done."""
+        context = world.phone._context
+        key = world.laptop._context.identity_key_pair.public
+        other = world.budi._context.identity_key_pair.public
+        payload = Payload(LAPTOP, ANA, MESSAGE_ID, 1, 1, self.CONTENTS[0])
+        answers = []
+        for identity_key, sender in ((key, LAPTOP), (other, LAPTOP), (key, TABLET), (key, BUDI)):
+            received = Received(
+                *(replace(payload, sender=sender), False, False, key),
+                *(identity_key, sender, identity_key, False),
+            )
+            with context.store.transaction() as tx:
+                answers.append(controls.is_of_own_device(context, tx, received))
+        assert answers == [True, False, False, False]
+
 
 class TestOwnCopies:
     def test_an_own_copy_says_whom_the_user_has_written_to(self, world: World) -> None:
@@ -494,6 +517,14 @@ class TestOwnCopies:
         assert seen() == [first_ms + DAY_MS, 0]
         world.clock.advance(-2 * DAY_MS)
         assert seen() == [first_ms - DAY_MS, 0]
+
+    def test_nor_of_devices_of_others(self, world: World) -> None:
+        names = (DeviceName(2, "laptop", 1),)
+        put_own(world.phone, replace(own_account(world.phone), names=names))
+        second = make_device(device_of(BUDI, 2), clock=world.clock)
+        introduce(second, world.phone)
+        receive(world.phone, craft(second, ANA, Text("halo")))
+        assert own_account(world.phone).names == names
 
     def test_a_device_that_knows_nothing_of_its_account_notes_nothing(self, world: World) -> None:
         with world.phone._context.store.transaction() as tx:

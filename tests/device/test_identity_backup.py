@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2ecross import Address, Client, Device, Message, Policy, Text
+from e2ecross import Address, Client, Device, Message, Notice, NoticeKind, Policy, Text
 from e2ecross.crypto import passphrase as passphrase_module
 from e2ecross.crypto.aead import seal
 from e2ecross.crypto.keys import key_pair_from_private
@@ -105,7 +105,9 @@ def test_it_keeps_the_account_at_the_back_end() -> None:
     with pytest.raises(NotRegistered):  # the installation that it was moved from has ended
         ana.send(BUDI, Text("from the old phone once more"))
     again.send(BUDI, Text("from the new one"))
-    (message,) = budi.receive()
+    notice, message = budi.receive()
+    assert isinstance(notice, Notice)
+    assert notice.kind is NoticeKind.ACCOUNT_RESTORED
     assert isinstance(message, Message)
     assert (message.content, message.identity_changed) == (Text("from the new one"), False)
 

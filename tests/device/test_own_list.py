@@ -2,6 +2,7 @@
 """What changes the list of the own account, at device 1; and that nothing else does."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
@@ -34,8 +35,9 @@ from e2ecross.errors import (
 )
 from e2ecross.protocol.device_list import Verdict, hash_list, verify_list
 from e2ecross.state.accounts import put_own_account
+from e2ecross.state.context import Context
 from e2ecross.state.epoch import read_epoch
-from e2ecross.stores import Transaction
+from e2ecross.stores import Store, Transaction
 from e2ecross.wire.account_records import DeviceName, NewDevice, OwnAccountRecord
 from e2ecross.wire.device_list import MAX_SEQ, SignedDeviceList
 from tests.support.accounts import account, change_account, device_of, hold_list, own_account
@@ -80,6 +82,14 @@ def add(phone: Device, number: int | None = None, *, seed: str = "") -> Candidat
     new = candidate(phone, number, seed=seed)
     add_device(phone._context, new.entry, "laptop", new.token_hash)
     return new
+
+
+def add_unnamed(phone: Device) -> SignedDeviceList:
+    """A list with one device more, number 5, of which no name is known: it was adopted."""
+    home = Household(OWN, primary=phone._context.identity_key_pair)
+    before = held(phone)
+    devices = (*before.list.devices, home.entry(5))
+    return home.sign_anew(before, seq=before.list.seq + 1, devices=devices)
 
 
 def set_own(device: Device, **changes: object) -> None:
@@ -187,6 +197,33 @@ def test_the_policy_says_what_is_old(clock: FakeClock) -> None:
     clock.advance(1)
     renew_if_due(phone._context)
     assert held(phone).list.seq == 2
+
+
+class Crowd:
+    """A store in which another process is faster: it acts between two transactions of one call."""
+
+    def __init__(self, inner: Store, act: Callable[[], None]) -> None:
+        self._inner, self._act, self._begun = inner, act, 0
+
+    def transaction(self) -> AbstractContextManager[Transaction]:
+        self._begun += 1
+        if self._begun == 2:
+            self._act()
+        return self._inner.transaction()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@pytest.mark.parametrize("call", [ensure_own_list, renew_if_due])
+def test_of_two_processes_one_signs(call: Callable[[Context], None], clock: FakeClock) -> None:
+    phone = make_device(ANA, clock=clock)
+    if call is renew_if_due:
+        ensure_own_list(phone._context)
+        clock.advance(WEEK_MS)
+    crowd = Crowd(phone._context.store, lambda: call(phone._context))
+    call(replace(phone._context, store=crowd))
+    assert held(phone).list.seq == (2 if call is renew_if_due else 1)
 
 
 @pytest.mark.parametrize("what", ["must_reset", "conflict"])
@@ -370,6 +407,41 @@ def test_what_a_device_understands_is_noted(phone: Device) -> None:
     change_nothing(phone, lambda: ask(b"\x01\x02"))
     ask(b"")
     assert held(phone).list.devices[1] == before.list.devices[1]
+
+
+def test_a_device_changes_what_it_understands_four_times_a_day(
+    phone: Device, clock: FakeClock
+) -> None:
+    context = phone._context
+    add(phone)
+    hold_list(phone, add_unnamed(phone))
+
+    def ask(device: int, data: bytes) -> None:
+        within(phone, lambda tx: request_capabilities(context, tx, device, data))
+
+    clock.advance(5)
+    for n in range(4):
+        clock.advance(1)
+        ask(2, bytes((n,)))
+    names = {each.device: each for each in own_account(phone).names}
+    assert (names[2].name, names[2].changes, names[2].changing_since_ms) == (
+        *("laptop", 4),
+        clock() - 3,
+    )
+    change_nothing(phone, lambda: ask(2, b"one more"))
+    ask(5, b"others may")
+    names = {each.device: each for each in own_account(phone).names}
+    assert (names[5].name, names[5].changes) == ("", 1)
+    clock.advance(DAY_MS - 4)
+    change_nothing(phone, lambda: ask(2, b"one more"))
+    clock.advance(1)
+    ask(2, b"one more")
+    assert held(phone).list.devices[1].capabilities == b"one more"
+    assert [(each.device, each.changes) for each in own_account(phone).names] == [(2, 1), (5, 1)]
+    clock.advance(-DAY_MS)  # it was wrong
+    for n in range(4):
+        ask(2, bytes((n,)))
+    change_nothing(phone, lambda: ask(2, b"one more"))
 
 
 @pytest.mark.parametrize("what", ["must_reset", "conflict"])

@@ -121,6 +121,7 @@ def test_who_is_registered_anew_publishes_again(phone: Device) -> None:
 
 @pytest.mark.parametrize("what", ["must_reset", "conflict"])
 def test_nothing_is_published_before_a_decision(phone: Device, what: str) -> None:
+    add(phone)
     set_own(phone, **{what: True})
     assert list_to_publish(phone._context) is None
     assert must_reset(phone._context) is (what == "must_reset")

@@ -17,8 +17,9 @@ from e2ecross.device.self_sync import (
     request_leave,
     share_history,
 )
-from e2ecross.errors import InvalidArgument, NotPrimary
+from e2ecross.errors import InvalidArgument, NotPrimary, StoreError
 from e2ecross.state.trust import mark_verified, note_asked, put_listed_identity
+from e2ecross.stores import MemoryStore
 from e2ecross.wire.content import (
     DeviceRequest,
     History,
@@ -40,7 +41,7 @@ from tests.support.accounts import (
     sign_devices,
     told,
 )
-from tests.support.devices import ANA, BUDI, DAY_MS, TOKO, FakeClock, dump, make_device
+from tests.support.devices import ANA, BUDI, DAY_MS, TOKO, FakeClock, SpyStore, dump, make_device
 
 LAPTOP, TABLET = device_of(ANA, 2), device_of(ANA, 3)
 OWN, CONTACT = ANA.user_id, BUDI.user_id
@@ -254,11 +255,32 @@ class TestShareHistory:
             parts = (one, History(behind.items[:1]))
             assert sum(len(encode_content(each)[1]) for each in parts) > 48 * 1024
 
-    def test_many_go_in_several_transactions(self, world: World) -> None:
+    def test_what_just_fits_is_not_parted(self, world: World) -> None:
+        first, second = message(BUDI, 1), message(BUDI, 2)
+        (history,) = self.share(world.phone, 2, [first, second])
+        left = 48 * 1024 - len(encode_content(history)[1])
+        for more, parts in ((left - 8, 1), (left - 7, 1), (left - 6, 1), (left - 5, 2)):
+            device = make_device(ANA)
+            link_devices(device, make_device(LAPTOP))
+            text = replace(second, content=Text("text 2" + "x" * more))
+            shared = self.share(device, 2, [first, text])
+            assert len(shared) == parts
+            size = sum(len(encode_content(each)[1]) for each in shared)
+            assert (size <= 48 * 1024) is (parts == 1)
+            if more == left - 6:
+                assert size == 48 * 1024
+
+    def test_many_go_in_several_transactions(self) -> None:
+        store = SpyStore(MemoryStore())
+        phone = make_device(ANA, store)
+        link_devices(phone, make_device(LAPTOP))
         messages = [
             replace(message(BUDI, number), content=Text("x" * 40_000)) for number in range(40)
         ]
-        assert len(self.share(world.phone, 2, messages)) == 40
+        store.fail_transactions = [False, False, True]
+        with pytest.raises(StoreError):
+            share_history(phone._context, 2, messages)
+        assert len(told(phone)) == 32
 
     def test_the_bounds_are_those_of_one_linking(self, world: World) -> None:
         few = [message(BUDI, number) for number in range(10_000)]

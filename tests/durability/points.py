@@ -33,8 +33,8 @@ TRANSACTION_POINTS: Final = (
     "after a commit, before the hand-over",
 )
 RELAY_POINTS: Final = ("in the relay's transaction, before its commit", "after the relay's commit")
-# The devices of the worlds are linked to none.
-NOT_CALLED: Final = ("publish_devices", "put_link", "get_link")
+# No device is linked in these worlds.
+NOT_CALLED: Final = ("put_link", "get_link")
 BACKEND_POINTS: Final = tuple(
     f"{when} {method}"
     for method in BACKEND_METHODS

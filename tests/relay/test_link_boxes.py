@@ -2,6 +2,7 @@
 """Boxes for the messages by which a device is linked that has no address yet."""
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -179,16 +180,21 @@ def test_an_account_has_three(relay: Relay, path: Path, clock: FakeClock) -> Non
     assert boxes(path) == 6
 
 
-def test_expired_ones_are_removed_a_bounded_number_of_them(
-    relay: Relay, path: Path, clock: FakeClock
-) -> None:
+def _insert(path: Path, opened_at_ms: int, owners: Sequence[str]) -> None:
+    """Boxes 100, 101, ... of these devices, one millisecond after the other."""
     connection = sqlite3.connect(path)
     with connection:
         connection.executemany(
             "INSERT INTO link_boxes (id, opened_by, opened_at_ms, offer) VALUES (?, ?, ?, x'00')",
-            [(box(n), f"x:user-{n}.1", clock.now_ms + n) for n in range(100, 350)],
+            [(box(100 + n), owner, opened_at_ms + n) for n, owner in enumerate(owners)],
         )
     connection.close()
+
+
+def test_expired_ones_are_removed_a_bounded_number_of_them(
+    relay: Relay, path: Path, clock: FakeClock
+) -> None:
+    _insert(path, clock.now_ms, [f"x:user-{n}.1" for n in range(250)])
     clock.now_ms += LIFETIME_MS + 1_000
     put(relay, OFFER, b"offer")
     assert boxes(path) == 151
@@ -199,6 +205,17 @@ def test_expired_ones_are_removed_a_bounded_number_of_them(
     assert boxes(path) == 51
     put(relay, OFFER, b"offer", 1)
     assert boxes(path) == 2
+
+
+def test_expired_ones_that_are_not_removed_yet_are_none(
+    relay: Relay, path: Path, clock: FakeClock
+) -> None:
+    _insert(path, clock.now_ms, [f"x:user-{n}.1" for n in range(100)] + [str(ANA)] * 3)
+    clock.now_ms += LIFETIME_MS + 1_000
+    assert slots(relay, 202) == [None, None, None]
+    put(relay, OFFER, b"offer", 202)
+    assert slots(relay, 202) == [b"offer", None, None]
+    assert boxes(path) == 3
 
 
 def test_boxes_of_a_device_go_with_it(relay: Relay) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 
-from e2ecross import Address, Client, Device, Envelope, Policy, Text, UserId
+from e2ecross import Address, Client, Device, Envelope, Notice, Policy, Text, UserId
 from e2ecross.client.backend import Backend
 from e2ecross.device.accepting import accept_list
 from e2ecross.device.collecting import HandedOver, confirm, hand_over, take_in
@@ -248,7 +248,8 @@ def _publish(
 def _forget_notices(device: Device) -> None:
     context = device._context
     items = hand_over(context, HandedOver(), 10_000)
-    confirm(context, Leftovers(), [receipt_of(item) for item in items])
+    notices = [receipt_of(item) for item in items if isinstance(item, Notice)]
+    confirm(context, Leftovers(), notices)
 
 
 # --- Messages -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 
 from e2ecross import Client, Device, Notice, NoticeKind
+from e2ecross.client.backend import Backend
 from e2ecross.device.accepting import accept_list
 from e2ecross.device.collecting import HandedOver, hand_over
 from e2ecross.device.own_list import add_device, number_for_device
@@ -19,9 +20,9 @@ from e2ecross.stores import Store
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.device_list import ListedDevice, SignedDeviceList
 from tests.support.accounts import account, device_of
-from tests.support.devices import BackendSimulator, FakeClock, make_device
+from tests.support.devices import make_device
 
-__all__ = ["Candidate", "candidate", "clock_of", "held", "link", "notices_of"]
+__all__ = ["Candidate", "candidate", "held", "link", "notices_of"]
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,6 @@ class Candidate:
     token_hash: bytes
 
 
-def clock_of(client: Client) -> FakeClock:
-    """The clock of a client's device."""
-    clock = client.device._context.clock
-    assert callable(clock)
-    cells = [cell.cell_contents for cell in getattr(clock, "__closure__", None) or ()]
-    (found,) = [each for each in cells if isinstance(each, FakeClock)]
-    return found
-
-
 def candidate(
     phone: Device, number: int | None = None, *, seed: str = "", store: Store | None = None
 ) -> Candidate:
@@ -55,7 +47,7 @@ def candidate(
     context = phone._context
     number = number_for_device(context) if number is None else number
     address = device_of(phone.address, number)
-    device = make_device(address, store, seed=seed, clock=context.clock)
+    device = make_device(address, store, seed=seed, clock=context.clock, policy=context.policy)
     pair, entropy = device._context.identity_key_pair, device._context.entropy
     account_key = context.identity_key_pair.public
     consent = sign_consent(address.user_id, number, pair, account_key, entropy)
@@ -64,9 +56,7 @@ def candidate(
     return Candidate(device, ListedDevice(number, pair.public, consent), digest)
 
 
-def link(
-    phone: Client, backend: BackendSimulator, number: int | None = None, *, seed: str = ""
-) -> Client:
+def link(phone: Client, backend: Backend, number: int | None = None, *, seed: str = "") -> Client:
     """Link a device to a phone, and register it."""
     context = phone.device._context
     new = candidate(phone.device, number, seed=seed)

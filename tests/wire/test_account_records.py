@@ -17,7 +17,7 @@ from tests.support.device_lists import recorded_list
 
 FIRST, SECOND = recorded_list("first"), recorded_list("laptop linked")
 NEW = NewDevice(2, bytes(32), 7)
-NAME = DeviceName(127, "Ana's laptop", 1, 2)
+NAME = DeviceName(127, "Ana's laptop", 1, 2, 3, 4)
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,12 @@ NAME = DeviceName(127, "Ana's laptop", 1, 2)
         AccountRecord(FIRST, hosting_unseen=True),
         AccountRecord(FIRST, fork_noted=True),
         OwnAccountRecord(),
-        OwnAccountRecord(True, (NEW, NEW._replace(device=127)), (NAME,), 127, True, True, 9),
+        OwnAccountRecord(True, (NEW, NEW._replace(device=127)), (NAME,), 127, True, True, 9, 10),
         OwnAccountRecord(published=True),
         OwnAccountRecord(must_reset=True),
         OwnAccountRecord(conflict=True),
         OwnAccountRecord(linked_at_ms=2**63),
+        OwnAccountRecord(expired_seq=2**63),
     ],
 )
 def test_record_survives_its_encoding(record: AccountRecord | OwnAccountRecord) -> None:

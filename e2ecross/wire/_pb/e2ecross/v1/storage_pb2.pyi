@@ -364,10 +364,12 @@ class SentRecord(_message.Message):
     def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., account: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
 
 class SentIdRecord(_message.Message):
-    __slots__ = ("digest",)
+    __slots__ = ("digest", "devices")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
     digest: bytes
-    def __init__(self, digest: _Optional[bytes] = ...) -> None: ...
+    devices: bytes
+    def __init__(self, digest: _Optional[bytes] = ..., devices: _Optional[bytes] = ...) -> None: ...
 
 class RetryBudgetRecord(_message.Message):
     __slots__ = ("window_started_at_ms", "requests", "answers", "strangers")
@@ -504,16 +506,20 @@ class NewDevice(_message.Message):
     def __init__(self, device: _Optional[int] = ..., token_hash: _Optional[bytes] = ..., linked_at_ms: _Optional[int] = ...) -> None: ...
 
 class DeviceName(_message.Message):
-    __slots__ = ("device", "name", "linked_at_ms", "last_seen_ms")
+    __slots__ = ("device", "name", "linked_at_ms", "last_seen_ms", "changing_since_ms", "changes")
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     LINKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     LAST_SEEN_MS_FIELD_NUMBER: _ClassVar[int]
+    CHANGING_SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
     device: int
     name: str
     linked_at_ms: int
     last_seen_ms: int
-    def __init__(self, device: _Optional[int] = ..., name: _Optional[str] = ..., linked_at_ms: _Optional[int] = ..., last_seen_ms: _Optional[int] = ...) -> None: ...
+    changing_since_ms: int
+    changes: int
+    def __init__(self, device: _Optional[int] = ..., name: _Optional[str] = ..., linked_at_ms: _Optional[int] = ..., last_seen_ms: _Optional[int] = ..., changing_since_ms: _Optional[int] = ..., changes: _Optional[int] = ...) -> None: ...
 
 class PushRecord(_message.Message):
     __slots__ = ("pushed_at_ms",)
