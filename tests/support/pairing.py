@@ -110,11 +110,11 @@ class LinkScene:
         """All that the phone's store holds."""
         return dump(self.phone.device._context.store)
 
-    def check_nothing_is_left(self, rows: object, seq: int = 1) -> None:
+    def check_nothing_is_left(self, rows: object) -> None:
         """The phone's store is as it was, the new device's is empty, and nothing was signed."""
         assert self.phone_rows() == rows
         assert not dump(self.store)
-        assert self.held.list.seq == seq
+        assert self.held.list.seq == 1
         assert own_account(self.phone.device).new_devices == ()
 
 
