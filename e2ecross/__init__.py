@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from e2ecross.address import Address, App, UserId
     from e2ecross.client.backend import Backend
     from e2ecross.client.client import Client
+    from e2ecross.client.device_link import DeviceLink
+    from e2ecross.client.linking import LinkState
+    from e2ecross.client.pairing import Pairing
     from e2ecross.client.sent import Delivery, Sent
     from e2ecross.device.account_devices import AccountDevice, AccountDevices
     from e2ecross.device.device import Device
@@ -43,15 +46,18 @@ __all__ = [
     "ControlMessage",
     "Delivery",
     "Device",
+    "DeviceLink",
     "E2ECrossError",
     "Envelope",
     "FailedMessage",
     "InboxItem",
+    "LinkState",
     "Message",
     "MessageKind",
     "Notice",
     "NoticeKind",
     "OneTimePrekey",
+    "Pairing",
     "Pending",
     "Policy",
     "PreKeyBundle",
@@ -82,15 +88,18 @@ _HOMES: Final = {
     "ControlMessage": "e2ecross.state.message",
     "Delivery": "e2ecross.client.sent",
     "Device": "e2ecross.device.device",
+    "DeviceLink": "e2ecross.client.device_link",
     "E2ECrossError": "e2ecross.errors",
     "Envelope": "e2ecross.wire.envelope",
     "FailedMessage": "e2ecross.state.message",
     "InboxItem": "e2ecross.state.inbox",
+    "LinkState": "e2ecross.client.linking",
     "Message": "e2ecross.state.message",
     "MessageKind": "e2ecross.wire.envelope",
     "Notice": "e2ecross.state.notice",
     "NoticeKind": "e2ecross.state.notice",
     "OneTimePrekey": "e2ecross.wire.bundle",
+    "Pairing": "e2ecross.client.pairing",
     "Pending": "e2ecross.device.waiting",
     "Policy": "e2ecross.state.policy",
     "PreKeyBundle": "e2ecross.wire.bundle",

@@ -13,12 +13,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from e2ecross import Address, Client, Envelope, Sent
+from e2ecross import Address, Client, Device, Envelope, Sent
 from e2ecross.relay import Relay, RelayLimits, mailbox
 from e2ecross.relay.database import Database
 from e2ecross.wire.content import Content
 
-__all__ = ["IS_BEFORE", "MOST_AT_ONCE", "address_key", "deposit", "deposit_at_once", "send_to_all"]
+__all__ = [
+    "IS_BEFORE",
+    "MOST_AT_ONCE",
+    "address_key",
+    "deposit",
+    "deposit_at_once",
+    "encrypt_as_client",
+    "exchange_lists",
+    "hold_lists",
+    "publish_lists",
+    "send_to_all",
+]
 
 IS_BEFORE: Final = find_spec("e2ecross.state") is None
 """Whether this process runs the build of before."""
@@ -30,6 +41,59 @@ _CONTEXT: Any = import_module("e2ecross.client.context" if IS_BEFORE else "e2ecr
 
 address_key: Final[Callable[[Address], bytes]] = _CONTEXT.address_key
 """The store's key of an address."""
+
+_ACCOUNTS: Any = None if IS_BEFORE else import_module("benchmarks.contestants.accounts")
+_DEVICES: Any = None if IS_BEFORE else import_module("e2ecross.relay.devices")
+
+
+def hold_lists(device: Device, signer: Device, others: Iterable[Address]) -> None:
+    """Let a device hold its own list, and those of others; where there are lists.
+
+    Args:
+        device: which.
+        signer: whose identity the others have in its store.
+        others: their addresses, each alone in its account.
+    """
+    if not IS_BEFORE:
+        _ACCOUNTS.own_list(device)
+        signed = [_ACCOUNTS.sign_devices(signer, user=other.user_id) for other in others]
+        _ACCOUNTS.hold(device, signed)
+
+
+def exchange_lists(one: Device, other: Device) -> None:
+    """Let two devices hold their own lists, and each other's; where there are lists."""
+    if not IS_BEFORE:
+        _ACCOUNTS.hold(one, [_ACCOUNTS.own_list(other)])
+        _ACCOUNTS.hold(other, [_ACCOUNTS.own_list(one)])
+
+
+def encrypt_as_client(device: Device, address: Address, content: Content) -> bytes:
+    """Encrypt content as a client does, who says by which lists where there are any."""
+    if IS_BEFORE:
+        return device.encrypt(address, content).encode()
+    envelope: Envelope = _ACCOUNTS.encrypt_as_client(device, address, content)
+    return envelope.encode()
+
+
+def publish_lists(
+    path: Path, limits: RelayLimits, signer: Device, addresses: Sequence[Address]
+) -> None:
+    """Put the lists of accounts, each of one device, into the file of a relay, past its calls.
+
+    All of them in one commit, and by one identity: the relay checks no signature. Nothing where
+    there are no lists.
+    """
+    if IS_BEFORE:
+        return
+    signed = [_ACCOUNTS.sign_devices(signer, user=address.user_id) for address in addresses]
+
+    def publish(connection: sqlite3.Connection) -> None:
+        for each in signed:
+            _DEVICES.publish(connection, each, {}, limits, 0)
+
+    database: Any = Database(str(path))
+    database.write(publish)
+    database.close()
 
 
 def send_to_all(client: Client, recipients: Sequence[Address], content: Content) -> None:

@@ -13,12 +13,21 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contestants.builds import IS_BEFORE, address_key, deposit_at_once, send_to_all
+from benchmarks.contestants.builds import (
+    IS_BEFORE,
+    address_key,
+    deposit_at_once,
+    encrypt_as_client,
+    exchange_lists,
+    hold_lists,
+    publish_lists,
+    send_to_all,
+)
 from benchmarks.contestants.devices import ANA, BUDI, NewStore, bundles_of, links, moved
 from benchmarks.contestants.scratch import built_once
 from benchmarks.job import Job, Maker, Step
 from e2ecross import Address, Bytes, Client, Device, Message, Policy
-from e2ecross.relay import Relay
+from e2ecross.relay import Relay, RelayLimits
 from e2ecross.stores import MemoryStore
 from e2ecross.stores.base import Table
 
@@ -86,8 +95,8 @@ def acquainted(
 ) -> tuple[Device, Sequence[Address]]:
     """A device over such a store with sessions under that many addresses, of version 4.
 
-    One of them is genuine, and the others are copies of it under other addresses: who only writes
-    to them does not see that.
+    One of them is genuine, and the others are copies of it under other addresses, each with a list
+    of that one device: who only writes to them does not see that.
     """
     store = MemoryStore()
     ana, budi = Device.create(ANA, store), Device.create(BUDI, MemoryStore())
@@ -104,6 +113,7 @@ def acquainted(
         for address in addresses:
             for table, rest, row, record in rows:
                 transaction.put(table, address_key(address) + rest, row, record)
+    hold_lists(ana, budi, addresses)
     return moved(store, new_store, cleanup), addresses
 
 
@@ -115,9 +125,10 @@ def backlog(device: Device, job: Job, number: int) -> Sequence[bytes]:
         sender.start_session(bundle)
         device.decrypt(sender.encrypt(device.address, content))
         sender.decrypt(device.encrypt(sender.address, content))
+        exchange_lists(sender, device)
         senders.append(sender)
     writing = islice(cycle(senders), number)
-    return [sender.encrypt(device.address, content).encode() for sender in writing]
+    return [encrypt_as_client(sender, device.address, content) for sender in writing]
 
 
 def _device(address: Address, new_store: NewStore, cleanup: ExitStack) -> Device:
@@ -133,9 +144,9 @@ def _registered(device: Device, relay: Relay) -> Client:
 def _two_clients(new_store: NewStore, cleanup: ExitStack) -> tuple[Client, Client]:
     """Two clients that have heard from each other."""
     relay = _relay_of([], cleanup)
-    ana, budi = (
-        _registered(_device(address, new_store, cleanup), relay) for address in (ANA, BUDI)
-    )
+    devices = [_device(address, new_store, cleanup) for address in (ANA, BUDI)]
+    exchange_lists(*devices)
+    ana, budi = (_registered(device, relay) for device in devices)
     greeting = Bytes(b"halo")
     ana.send(BUDI, greeting)
     _receive(budi, 1)
@@ -169,3 +180,4 @@ def _register_all(addresses: Sequence[Address], path: Path) -> None:
     with Relay(path) as relay:
         for address in addresses:
             relay.register(address, _TOKEN)
+    publish_lists(path, RelayLimits(), Device.create(BUDI, MemoryStore()), addresses)

@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The script of the demo: a conversation between three apps over a back end that attacks it.
 
-Three processes (`demo_actor`), each with a store of its own, share one file: the relay's. Each
-scene lets the people act, checks what comes of it, and returns facts. Texts are dictated, results
-never: each is an app's answer or a row of the relay's file, and a wrong one ends the demo.
+Three processes (`demo_actor`), and later five, each with a store of its own, share one file: the
+relay's. Each scene lets the people act, checks what comes of it, and returns facts. Texts are
+dictated, results never: each is an app's answer or a row of the relay's file, and a wrong one ends
+the demo. The scenes with several devices are in `demo_devices`.
 """
 
 import itertools
 from collections.abc import Callable
 from typing import Final
 
+from e2ecross.cli.demo_devices import four_devices, ghost, link_devices
 from e2ecross.cli.demo_director import Director, check, take
 from e2ecross.cli.demo_facts import (
-    ANA,
-    BUDI,
-    PEOPLE,
-    TOKO,
     Attacks,
     FirstContact,
-    Letter,
     Offline,
-    Person,
     Registered,
     Registration,
     RelayNotes,
@@ -30,6 +26,7 @@ from e2ecross.cli.demo_facts import (
     Scene,
     Summary,
 )
+from e2ecross.cli.demo_people import ANA, BUDI, PEOPLE, TOKO, Person
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.signal_message import VERSION_4
 
@@ -201,7 +198,9 @@ def relay_notes(director: Director) -> RelayNotes:
             f"{one.recipient.name} has read {one.read} of {one.sent} letters of {one.sender.name}",
         )
     check(len(director.read) == len(set(director.read)), "a letter was read twice")
-    check(all(map(_is_post_quantum, director.letters)), "a letter went without post-quantum keys")
+    keyless = len(director.letters) + len(director.copies_made) - _count_post_quantum(director)
+    check(keyless == 0, f"{keyless} letters or copies went without post-quantum keys")
+    check(director.copies_read == director.copies_made, "a copy was not read")
     search = director.search
     check(search.addresses_found > 0, "the search of the relay's file finds nothing at all")
     check(search.texts_found == 0, "the relay's file holds text")
@@ -226,7 +225,9 @@ def summarise(director: Director) -> Summary:
         directions_working=sum(one.sent == one.read > 0 for one in directions),
         letters_sent=len(director.letters),
         letters_read=len(director.read),
-        post_quantum=sum(map(_is_post_quantum, director.letters)),
+        copies_made=len(director.copies_made),
+        copies_read=len(director.copies_read),
+        post_quantum=_count_post_quantum(director),
         attacks_tried=director.attacks_tried,
         attacks_refused=len(director.attacks_refused),
         pairs=len(director.compared),
@@ -235,8 +236,11 @@ def summarise(director: Director) -> Summary:
     )
 
 
-def _is_post_quantum(letter: Letter) -> bool:
-    return Envelope.decode(letter.envelope).ciphertext[:1] == VERSION_4.first_byte
+def _count_post_quantum(director: Director) -> int:
+    envelopes = [letter.envelope for letter in director.letters]
+    envelopes += [copy.envelope for copy in director.copies_made]
+    first_bytes = [Envelope.decode(envelope).ciphertext[:1] for envelope in envelopes]
+    return first_bytes.count(VERSION_4.first_byte)
 
 
 SCENES: Final[dict[str, Callable[[Director], Scene]]] = {
@@ -248,6 +252,9 @@ SCENES: Final[dict[str, Callable[[Director], Scene]]] = {
     "sender_rewritten": sender_rewritten,
     "replay": replay,
     "safety_numbers": safety_numbers,
+    "linking": link_devices,
+    "four_devices": four_devices,
+    "ghost": ghost,
     "relay": relay_notes,
     "summary": summarise,
 }

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from e2ecross.address import Address
-from e2ecross.cli.demo_facts import DemoFailed, Letter, Person
+from e2ecross.cli.demo_facts import Letter
+from e2ecross.cli.demo_people import DemoFailed, Person
+from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.signal_message import VERSIONS, decode_signal_message
 
@@ -77,6 +79,28 @@ class BackEnd:
             raise DemoFailed(f"the relay's file holds no keys of {person.address}")
         count = min((found for (found,) in counts), default=0)  # of either kind
         return Account(row[0], bytes(row[1]).hex(), row[2], count)
+
+    def signed_list(self, user: str) -> SignedDeviceList:
+        """Read the list of the devices of a user that the relay hands out.
+
+        Raises:
+            DemoFailed: there is none.
+        """
+        with self._open() as connection:
+            row = connection.execute(
+                "SELECT signed FROM device_lists WHERE user = ?", (user,)
+            ).fetchone()
+        if row is None:
+            raise DemoFailed(f"the relay's file holds no list of the devices of {user}")
+        return SignedDeviceList.decode(row[0])
+
+    def put_list(self, signed: SignedDeviceList) -> None:
+        """Hand out another list of a user's devices from now on."""
+        with self._open() as connection:
+            connection.execute(
+                "UPDATE device_lists SET seq = ?, signed = ? WHERE user = ?",
+                (signed.list.seq, signed.encode(), str(signed.list.user)),
+            )
 
     def waiting(self, person: Person) -> list[bytes]:
         """Read the envelopes that wait for somebody, in the order of delivery."""

@@ -3,9 +3,9 @@
 
 from dataclasses import dataclass
 
-from e2ecross.cli.demo_facts import Person
+from e2ecross.cli.demo_people import Person
 
-__all__ = ["Block", "Grid", "Heading", "Pairs", "Paragraph", "Row", "Ticks"]
+__all__ = ["Block", "Grid", "Heading", "Pairs", "Paragraph", "Picture", "Row", "Ticks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +63,11 @@ class Ticks:
     lines: tuple[str, ...]
 
 
-Block = Heading | Paragraph | Pairs | Grid | Ticks
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A text as a QR code, where that can be drawn."""
+
+    text: str
+
+
+Block = Heading | Paragraph | Pairs | Grid | Ticks | Picture

@@ -12,17 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 from e2ecross.cli.demo_backend import BackEnd
-from e2ecross.cli.demo_facts import (
-    PEOPLE,
-    Attack,
-    DemoFailed,
-    Letter,
-    Person,
-    SafetyNumberPair,
-    Traffic,
-)
+from e2ecross.cli.demo_facts import Attack, Copy, Letter, SafetyNumberPair, Traffic
+from e2ecross.cli.demo_people import PEOPLE, DemoFailed, Person
 from e2ecross.cli.demo_stage import Stage
-from e2ecross.cli.describe import describe
+from e2ecross.cli.describe import EnvelopeView, describe
 
 __all__ = ["Director", "Search", "check", "take"]
 
@@ -78,6 +71,8 @@ class Director:
         back_end: the relay's file in hostile hands.
         letters: all that were sent, in that order.
         read: those of them that arrived as they were written, in the order of reading.
+        copies_made: for other devices of either account.
+        copies_read: those of them that arrived as they were written.
         attacks_tried: forged or repeated envelopes that were delivered.
         attacks_refused: those of them that were refused as they must be.
         compared: safety numbers that two people have compared.
@@ -89,6 +84,8 @@ class Director:
         self.back_end = back_end
         self.letters: list[Letter] = []
         self.read: list[Letter] = []
+        self.copies_made: list[Copy] = []
+        self.copies_read: list[Copy] = []
         self.attacks_tried = 0
         self.attacks_refused: list[Attack] = []
         self.compared: list[SafetyNumberPair] = []
@@ -99,21 +96,47 @@ class Director:
         answer = self.stage.ask(sender, "send", to=recipient.user, text=text)
         message_id = take(answer, "message_id", str)
         number = len(self.letters) + 1
-        for envelope in self.back_end.waiting(recipient):
-            view = describe(envelope)
-            if view.message_id == message_id:
-                break
-        else:
-            raise DemoFailed(f"letter {number} did not arrive at the relay")
-        check(
-            (view.sender, view.recipient) == (sender.address, recipient.address),
-            f"letter {number} waits under other addresses than it was sent with",
-        )
-        letter = Letter(number, sender, recipient, text, view, envelope)
+        view, envelope = self._find(number, message_id, sender, recipient)
+        devices = tuple(map(str, take(answer, "devices", list)))
+        letter = Letter(number, sender, recipient, text, view, envelope, devices)
         self.letters.append(letter)
         self.search.look(self.back_end.read_files(), self.letters, recipient.address)
         check(self.search.texts_found == 0, f"the relay's file holds text (letter {number})")
         return letter
+
+    def copies(self, letter: Letter, *devices: Person) -> tuple[Copy, ...]:
+        """Return the copies of a letter for other devices, as they wait at the relay.
+
+        Raises:
+            DemoFailed: one is missing, or there are more.
+        """
+        wanted = {letter.recipient.address, *(device.address for device in devices)}
+        made_for = f"letter {letter.number} was encrypted for {', '.join(letter.devices)}"
+        check(set(letter.devices) == wanted, made_for)
+        found = []
+        for device in devices:
+            place = self._find(letter.number, letter.view.message_id, letter.sender, device)
+            found.append(Copy(letter, device, *place))
+        self.copies_made += found
+        return tuple(found)
+
+    def deliver_copies(self, copies: Sequence[Copy]) -> None:
+        """Let each of these devices fetch its copy: as it was written, and nothing else.
+
+        Raises:
+            DemoFailed: something else arrives.
+        """
+        for copy in copies:
+            letter, name = copy.letter, copy.device.name
+            items = self.receive(copy.device)
+            check(len(items) == 1, f"{name} got {len(items)} messages instead of one: {items}")
+            got = [items[0].get(key) for key in ("message_id", "sender", "text", "own_copy")]
+            own = copy.device.user == letter.sender.user
+            check(
+                got == [letter.view.message_id, letter.sender.address, letter.text, own],
+                f"the copy of letter {letter.number} did not reach {name} as it was sent: {items}",
+            )
+            self.copies_read.append(copy)
 
     def deliver(self, *letters: Letter) -> None:
         """Let the recipient of these letters fetch: these must arrive, in this order, and no more.
@@ -122,7 +145,7 @@ class Director:
             DemoFailed: something else arrives, or one of them with another text or sender.
         """
         recipient = letters[0].recipient
-        items = self._receive(recipient)
+        items = self.receive(recipient)
         check(
             len(items) == len(letters),
             f"{recipient.name} got {len(items)} messages instead of {len(letters)}: {items}",
@@ -151,7 +174,7 @@ class Director:
         """
         self.attacks_tried += 1
         self.back_end.put(target, envelope)
-        items = self._receive(target)
+        items = self.receive(target)
         check(len(items) == 1, f"{target.name} got {len(items)} messages instead of one: {items}")
         what = f"the attack {name!r} on letter {letter.number}"
         check("error" in items[0], f"{what} was NOT refused by the app of {target.name}: {items}")
@@ -175,16 +198,36 @@ class Director:
 
     def traffic(self) -> tuple[Traffic, ...]:
         """Count what was sent and read in each of the six directions."""
-        sent = Counter((letter.sender, letter.recipient) for letter in self.letters)
-        read = Counter((letter.sender, letter.recipient) for letter in self.read)
+        sent = Counter(map(_way, self.letters))
+        read = Counter(map(_way, self.read))
         return tuple(
-            Traffic(*way, sent[way], read[way]) for way in itertools.permutations(PEOPLE, 2)
+            Traffic(one, other, sent[one.user, other.user], read[one.user, other.user])
+            for one, other in itertools.permutations(PEOPLE, 2)
         )
 
-    def _receive(self, person: Person) -> list[dict[str, Any]]:
+    def receive(self, person: Person) -> list[dict[str, Any]]:
+        """Let somebody fetch; return what their app shows."""
         items = take(self.stage.ask(person, "receive"), "items", list)
         check(all(isinstance(item, dict) for item in items), f"no messages: {items}")
         return items
+
+    def _find(
+        self, number: int, message_id: str, sender: Person, device: Person
+    ) -> tuple[EnvelopeView, bytes]:
+        """Find a letter, or a copy of one, where it waits."""
+        for envelope in self.back_end.waiting(device):
+            view = describe(envelope)
+            if view.message_id == message_id:
+                check(
+                    (view.sender, view.recipient) == (sender.address, device.address),
+                    f"letter {number} waits under other addresses than it was sent with",
+                )
+                return view, envelope
+        raise DemoFailed(f"letter {number} did not arrive at the relay for {device.name}")
+
+
+def _way(letter: Letter) -> tuple[str, str]:
+    return letter.sender.user, letter.recipient.user
 
 
 def _pieces(text: str) -> Iterator[bytes]:

@@ -5,22 +5,21 @@ Each value comes from an app's answer or the relay's file, and was checked. Byte
 """
 
 from dataclasses import dataclass
-from typing import Final
 
+from e2ecross.cli.demo_people import Person
 from e2ecross.cli.describe import EnvelopeView
 
 __all__ = [
-    "ANA",
-    "BUDI",
-    "PEOPLE",
-    "TOKO",
     "Attack",
     "Attacks",
-    "DemoFailed",
+    "Copy",
     "FirstContact",
+    "FourDevices",
+    "Ghost",
     "Letter",
+    "LinkedDevice",
+    "Linking",
     "Offline",
-    "Person",
     "Registered",
     "Registration",
     "RelayNotes",
@@ -31,38 +30,6 @@ __all__ = [
     "Summary",
     "Traffic",
 ]
-
-
-class DemoFailed(Exception):
-    """Something did not happen as it must; the demo ends here with exit code 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Somebody in the conversation, and the one device that they use.
-
-    Attributes:
-        name: as spoken.
-        user: the account, such as `whatsapp:ana`.
-        app: the app's name, as people write it.
-        file: the name of the store's file.
-    """
-
-    name: str
-    user: str
-    app: str
-    file: str
-
-    @property
-    def address(self) -> str:
-        """The device's address."""
-        return f"{self.user}.1"
-
-
-ANA: Final = Person("Ana", "whatsapp:ana", "WhatsApp", "ana.db")
-BUDI: Final = Person("Budi", "instagram:budi", "Instagram", "budi.db")
-TOKO: Final = Person("Toko Kopi", "messenger:toko-kopi", "Messenger", "toko-kopi.db")
-PEOPLE: Final = (ANA, BUDI, TOKO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +43,7 @@ class Letter:
         text: what the sender typed.
         view: what the relay can read of it.
         envelope: the envelope as the relay held it.
+        devices: addresses of all devices that a copy was made for, by what the sender's app says.
     """
 
     number: int
@@ -84,6 +52,7 @@ class Letter:
     text: str
     view: EnvelopeView
     envelope: bytes
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +126,8 @@ class Attack:
     """One thing that the back end tried, and how it was refused.
 
     Attributes:
-        name: "flipped_bit", "moved", "readdressed", "sender_rewritten" or "replay".
-        letter: the message it was done to.
+        name: "flipped_bit", "moved", "readdressed", "sender_rewritten", "replay" or "ghost".
+        letter: the message it was done to, or that it answers.
         target: whose app was given the result.
         view: what can be read of the envelope that was delivered.
         done: what the back end did, in words.
@@ -236,6 +205,97 @@ class SafetyNumbers:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkedDevice:
+    """A device that was linked, as its user and the relay saw it.
+
+    Attributes:
+        device: it.
+        phone: what it was linked with.
+        process_id: of its app's process.
+        code: what it showed, which the phone has scanned; used up.
+        asked_about: the account that it asked its user about.
+        digits: what the phone showed, and the user typed.
+        identity_key: its own, 33 bytes.
+        list_number: of the list that has it, in the relay's file.
+        devices: how many are in that list.
+    """
+
+    device: Person
+    phone: Person
+    process_id: int
+    code: str
+    asked_about: str
+    digits: str
+    identity_key: str
+    list_number: int
+    devices: int
+
+
+@dataclass(frozen=True, slots=True)
+class Linking:
+    """Scene 8: two accounts get a second device each."""
+
+    linked: tuple[LinkedDevice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy of a letter for another device than the one that the letter is shown for.
+
+    Attributes:
+        letter: what it is a copy of.
+        device: whose it is; of the sender's own account or of the recipient's.
+        view: what the relay can read of it.
+        envelope: as the relay held it.
+    """
+
+    letter: Letter
+    device: Person
+    view: EnvelopeView
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FourDevices:
+    """Scene 9: a letter and its answer, each read on all other devices of both accounts.
+
+    Attributes:
+        letter: written on a phone.
+        copies: of it.
+        answer: written on another device.
+        answer_copies: of that.
+    """
+
+    letter: Letter
+    copies: tuple[Copy, ...]
+    answer: Letter
+    answer_copies: tuple[Copy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ghost:
+    """Scene 10: the relay adds a device of its own to an account.
+
+    Attributes:
+        address: of that device.
+        list_number: of the list that the relay has forged.
+        letter: written while the relay showed that list.
+        copies: of it.
+        copies_for_ghost: how many were made for the relay's device.
+        believed: addresses of the devices that the sender's app believes in afterwards.
+        attack: what the relay's device wrote, and how that was refused.
+    """
+
+    address: str
+    list_number: int
+    letter: Letter
+    copies: tuple[Copy, ...]
+    copies_for_ghost: int
+    believed: tuple[str, ...]
+    attack: Attack
+
+
+@dataclass(frozen=True, slots=True)
 class Traffic:
     """What the relay knows of one direction, and that all of it was read at the other end."""
 
@@ -247,7 +307,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class RelayNotes:
-    """Scene 8: what the relay has learned.
+    """Scene 11: what the relay has learned.
 
     Attributes:
         directions: all six.
@@ -277,7 +337,9 @@ class Summary:
         directions_working: in how many of them everything sent was read, and something was.
         letters_sent: by all.
         letters_read: by whom they were for, as they were written.
-        post_quantum: how many letters went in messages of version 4: PQXDH and SPQR.
+        copies_made: for other devices of either account.
+        copies_read: there, as they were written.
+        post_quantum: how many letters and copies went in messages of version 4: PQXDH and SPQR.
         attacks_tried: how many forged or repeated envelopes were delivered.
         attacks_refused: how many of them were refused with the right error.
         pairs: how many pairs of people have compared safety numbers.
@@ -289,6 +351,8 @@ class Summary:
     directions_working: int
     letters_sent: int
     letters_read: int
+    copies_made: int
+    copies_read: int
     post_quantum: int
     attacks_tried: int
     attacks_refused: int
@@ -298,5 +362,15 @@ class Summary:
 
 
 Scene = (
-    Registration | FirstContact | Offline | Attacks | Replay | SafetyNumbers | RelayNotes | Summary
+    Registration
+    | FirstContact
+    | Offline
+    | Attacks
+    | Replay
+    | SafetyNumbers
+    | Linking
+    | FourDevices
+    | Ghost
+    | RelayNotes
+    | Summary
 )

@@ -7,8 +7,9 @@ stdout is one document, printed at the end:
     version          1, of this shape
     seconds          how long it took
     folder           where the files are, or null if they are gone
-    messages         [{number, from, to, text, read, envelope, view}]: `read` tells whether it
-                     arrived as it was written; `view` is what `inspect --json` prints of it
+    messages         [{number, from, to, devices, text, read, envelope, view}]: `devices` got a
+                     copy, `read` tells whether it arrived as it was written; `view` is what
+                     `inspect --json` prints of it
     registration     {accounts: [{person, process_id, registration_id, identity_key,
                      signed_prekey_id, one_time_prekeys}]}
     first_contact    {letters, first, reply, turned}
@@ -18,14 +19,20 @@ stdout is one document, printed at the end:
     sender_rewritten likewise
     replay           {letter, attacks, then}
     safety_numbers   {pairs: [{one, other, one_digits, other_digits, equal, scanned}]}
+    linking          {linked: [{device, phone, process_id, code, asked_about, digits,
+                     identity_key, list_number, devices}]}
+    four_devices     {letter, copies, answer, answer_copies}
+    ghost            {address, list_number, letter, copies, copies_for_ghost, believed, attack}
     relay            {directions: [{sender, recipient, sent, read}], sizes, text_sizes, searches,
                      bytes_searched, texts_found, addresses_found}
-    summary          {directions, directions_working, letters_sent, letters_read,
-                     post_quantum, attacks_tried, attacks_refused, pairs, pairs_equal, texts_found}
+    summary          {directions, directions_working, letters_sent, letters_read, copies_made,
+                     copies_read, post_quantum, attacks_tried, attacks_refused, pairs, pairs_equal,
+                     texts_found}
 
 A person is their address, a letter its number in `messages`, bytes are hexadecimal. An attack is
 {name, letter, target, view, done, error, code, explanation}; `then` lists the letters that were
-read after it. What each field means is said in `demo_facts`.
+read after it; a copy is {letter, device, view, envelope}. What each field means is said in
+`demo_facts`.
 """
 
 import json
@@ -33,8 +40,9 @@ from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from e2ecross.cli.demo_facts import Letter, Person, Scene
+from e2ecross.cli.demo_facts import Letter, Scene
 from e2ecross.cli.demo_output import Progress
+from e2ecross.cli.demo_people import Person
 
 __all__ = ["JsonOutput", "to_json"]
 
@@ -87,6 +95,8 @@ def to_json(value: object) -> object:
             return value.address
         case Letter():
             return value.number
+        case bytes():
+            return value.hex()
         case tuple():
             return [to_json(item) for item in value]
         case _ if is_dataclass(value):
@@ -99,6 +109,7 @@ def _message(letter: Letter, read: bool) -> dict[str, object]:
         "number": letter.number,
         "from": letter.sender.address,
         "to": letter.recipient.address,
+        "devices": list(letter.devices),
         "text": letter.text,
         "read": read,
         "envelope": letter.envelope.hex(),

@@ -13,8 +13,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Final, Protocol
 
-from e2ecross.cli.demo_blocks import Block, Grid, Heading, Pairs, Paragraph, Row, Ticks
+from e2ecross.cli.demo_blocks import Block, Grid, Heading, Pairs, Paragraph, Picture, Row, Ticks
 from e2ecross.cli.demo_facts import Letter, Scene
+from e2ecross.cli.demo_picture import draw
 from e2ecross.cli.demo_words import opening, tell
 
 __all__ = [
@@ -132,6 +133,8 @@ class PlainOutput:
                 yield from _grid_lines(header, rows)
             case Pairs(rows):
                 yield from self._pair_lines(rows)
+            case Picture(text):
+                yield from draw(text, self._width)
 
     def _pair_lines(self, rows: Sequence[Row]) -> Iterator[str]:
         right_width = self._width - LEFT_WIDTH - 3

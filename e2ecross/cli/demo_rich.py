@@ -11,14 +11,16 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from e2ecross.cli.demo_blocks import Block, Grid, Heading, Pairs, Paragraph, Row, Ticks
-from e2ecross.cli.demo_facts import ANA, BUDI, TOKO, Person, Scene
+from e2ecross.cli.demo_blocks import Block, Grid, Heading, Pairs, Paragraph, Picture, Row, Ticks
+from e2ecross.cli.demo_facts import Scene
 from e2ecross.cli.demo_output import LEFT_WIDTH, MAX_WIDTH, Progress, for_encoding
+from e2ecross.cli.demo_people import ANA, BUDI, TOKO
+from e2ecross.cli.demo_picture import draw
 from e2ecross.cli.demo_words import opening, tell
 
 __all__ = ["RichOutput"]
 
-_COLOURS: Final[dict[Person, str]] = {ANA: "green", BUDI: "magenta", TOKO: "yellow"}
+_COLOURS: Final = {ANA.user: "green", BUDI.user: "magenta", TOKO.user: "yellow"}
 
 
 class RichOutput:
@@ -64,6 +66,10 @@ class RichOutput:
             case Pairs(rows):
                 self._console.print(_pairs(rows))
                 self._console.print()
+            case Picture(text):
+                for line in draw(text, self._console.width):
+                    self._console.print(Text(line, "bright_white on black"))
+                self._console.print()
 
 
 def _grid(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Table:
@@ -100,7 +106,7 @@ def _left(row: Row) -> Text:
 
 
 def _right(row: Row) -> Text:
-    style = "bold red" if row.refused else f"bold {_COLOURS[row.person]}"
+    style = "bold red" if row.refused else f"bold {_COLOURS[row.person.user]}"
     return _text(row.head, style).append("\n").append_text(_text(row.body))
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from e2ecross.cli.demo import SCENES
 from e2ecross.cli.demo_backend import BackEnd
 from e2ecross.cli.demo_director import Director
-from e2ecross.cli.demo_facts import PEOPLE, DemoFailed
 from e2ecross.cli.demo_json import JsonOutput
 from e2ecross.cli.demo_output import Output, PlainOutput
+from e2ecross.cli.demo_people import COMPANIONS, PEOPLE, DemoFailed
 from e2ecross.cli.demo_stage import RELAY_FILE, Stage
 from e2ecross.errors import E2ECrossError
 
@@ -78,7 +78,7 @@ def _play(folder: Path, output: Output, *, kept: bool) -> None:
         output.begin(folder if kept else None, director)
         for name, scene in SCENES.items():
             output.show(name, scene(director))
-        for person in PEOPLE:
+        for person in (*PEOPLE, *COMPANIONS):
             stage.leave(person)
         if kept:
             for letter in director.letters:
@@ -106,7 +106,7 @@ def _folder(name: str | None) -> Iterator[Path]:
         raise DemoFailed(f"the folder {name} cannot be made: {why}: name another one") from error
     except ValueError:  # a null character
         raise DemoFailed("--dir must name a folder") from None
-    files = [*(person.file for person in PEOPLE), RELAY_FILE]
+    files = [*(person.file for person in (*PEOPLE, *COMPANIONS)), RELAY_FILE]
     there = [file for file in files if (folder / file).exists()]
     there += sorted(file.name for file in folder.glob("letter-*.envelope"))[:1]
     if there:

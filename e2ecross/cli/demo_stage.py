@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self
 
-from e2ecross.cli.demo_facts import DemoFailed, Person
+from e2ecross.cli.demo_people import DemoFailed, Person
 
 __all__ = ["ANSWER_SECONDS", "RELAY_FILE", "Stage"]
 
@@ -81,7 +81,7 @@ class Stage:
         people = tuple(people)
         for person in people:
             files = (str(self.folder / person.file), str(self.relay_file))
-            command = (*self._actor, person.user, *files)
+            command = (*self._actor, person.address, *files)
             self._apps[person] = _App(person, command, self._answer_seconds)
         return {person: self._apps[person].answer() for person in people}
 

@@ -7,13 +7,16 @@ Everything with a number, an address, a key or an error in it is taken from the 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from e2ecross.cli.demo_blocks import Block, Grid, Heading, Pairs, Paragraph, Row, Ticks
+from e2ecross.cli.demo_blocks import Block, Grid, Heading, Pairs, Paragraph, Picture, Row, Ticks
 from e2ecross.cli.demo_facts import (
-    PEOPLE,
     Attack,
     Attacks,
+    Copy,
     FirstContact,
+    FourDevices,
+    Ghost,
     Letter,
+    Linking,
     Offline,
     Registration,
     RelayNotes,
@@ -23,6 +26,7 @@ from e2ecross.cli.demo_facts import (
     Scene,
     Summary,
 )
+from e2ecross.cli.demo_people import PEOPLE
 from e2ecross.cli.describe import EnvelopeView
 
 __all__ = ["opening", "tell"]
@@ -80,6 +84,12 @@ def tell(scene: Scene) -> Iterator[Block]:
             return _replay(scene)
         case SafetyNumbers():
             return _safety_numbers(scene)
+        case Linking():
+            return _linking(scene)
+        case FourDevices():
+            return _four_devices(scene)
+        case Ghost():
+            return _ghost(scene)
         case RelayNotes():
             return _relay_notes(scene)
         case Summary():
@@ -207,6 +217,69 @@ def _compared(pair: SafetyNumberPair) -> tuple[str, ...]:
     )
 
 
+def _linking(scene: Linking) -> Iterator[Block]:
+    first, *others = scene.linked
+    yield Heading(f"A second device: {first.device.name} shows a code")
+    yield Paragraph(
+        f"It belongs to nobody yet, and has nothing but this code, for the camera of "
+        f"{first.phone.name}'s phone. The secret in it never passes the relay."
+    )
+    yield Picture(first.code)
+    yield Paragraph(
+        f"{first.device.name} asks whether it is to be linked to {first.asked_about}, and for the "
+        f"digits on the phone's screen: {first.digits}. {first.phone.name} types them, and "
+        f"confirms on the phone. Only then does the phone sign the list that has the new device: "
+        f"others will know it by that, and not by what the relay says. "
+        f"{_list(other.phone.name for other in others)} does the same "
+        f"({_list(other.digits for other in others)})."
+    )
+    yield Grid(
+        ("linked", "address", "process", "identity key", "signed list"),
+        tuple(
+            (
+                each.device.name,
+                each.device.address,
+                str(each.process_id),
+                _short(each.identity_key),
+                f"number {each.list_number}, {each.devices} devices",
+            )
+            for each in scene.linked
+        ),
+    )
+
+
+def _four_devices(scene: FourDevices) -> Iterator[Block]:
+    letter, answer = scene.letter, scene.answer
+    yield Heading("One message, four devices")
+    yield Paragraph(
+        f"{letter.sender.name} writes on her phone. It encrypts a copy for each device in "
+        f"{letter.recipient.name}'s list, and one for her own laptop, each in a session of its "
+        f"own, and hands all to the relay at once. The answer comes from {answer.sender.name}."
+    )
+    yield Pairs(
+        (
+            _read(letter),
+            *map(_read_copy, scene.copies),
+            _read(answer),
+            *map(_read_copy, scene.answer_copies),
+        )
+    )
+
+
+def _ghost(scene: Ghost) -> Iterator[Block]:
+    letter, owner = scene.letter, scene.letter.recipient
+    yield Heading("Attack: a device that nobody has linked")
+    yield Paragraph(
+        f"The relay writes {scene.address} into {owner.name}'s list, as number "
+        f"{scene.list_number}, with keys of its own; but it cannot sign it as {owner.name}'s phone "
+        f"would. {letter.sender.name}'s app fetches that list, for it seems to be newer, and goes "
+        f"on with the genuine one: letter {letter.number} is encrypted for "
+        f"{_list(scene.believed)}, and {scene.copies_for_ghost} times for the relay's device. So "
+        f"that one writes itself."
+    )
+    yield Pairs((_read(letter), *map(_read_copy, scene.copies), _refused(scene.attack)))
+
+
 def _relay_notes(scene: RelayNotes) -> Iterator[Block]:
     yield Heading("What the relay has learned")
     yield Grid(
@@ -235,8 +308,10 @@ def _summary(scene: Summary) -> Iterator[Block]:
             f"work",
             f"{scene.letters_read} of {scene.letters_sent} letters were read, each once, by the "
             f"person it was for",
-            f"{scene.post_quantum} of {scene.letters_sent} letters went under post-quantum keys "
-            f"(message version 4)",
+            f"{scene.copies_read} of {scene.copies_made} copies were read on other devices of both "
+            f"ends",
+            f"{scene.post_quantum} of {scene.letters_sent + scene.copies_made} of all these went "
+            f"under post-quantum keys (message version 4)",
             f"{scene.attacks_refused} of {scene.attacks_tried} attacks were refused, and every "
             f"genuine letter was still read",
             f"{scene.pairs_equal} of {scene.pairs} safety numbers are the same on both sides",
@@ -248,6 +323,13 @@ def _summary(scene: Summary) -> Iterator[Block]:
 def _read(letter: Letter, *notes: str) -> Row:
     head = f"{letter.recipient.name}, from {letter.sender.name} (letter {letter.number})"
     return Row((*_seen(letter.view), *notes), head, f"“{letter.text}”", letter.recipient)
+
+
+def _read_copy(copy: Copy) -> Row:
+    letter = copy.letter
+    of = "sent by" if copy.device.user == letter.sender.user else "from"
+    head = f"{copy.device.name}, {of} {letter.sender.name} (letter {letter.number})"
+    return Row(_seen(copy.view), head, f"“{letter.text}”", copy.device)
 
 
 def _refused(attack: Attack) -> Row:

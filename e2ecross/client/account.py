@@ -203,7 +203,7 @@ def _fetch_list(link: Link, user: UserId) -> Verdict | None:
         return None
     if would_remove(link.context, user, keys.device_list):
         _take_in(link)
-    return read_fetched_list(link.context, user, keys.device_list)
+    return read_fetched_list(link.context, user, keys.device_list).verdict
 
 
 def _ask(link: Link, wanted: KeysWanted) -> UserKeys | None:

@@ -4,9 +4,11 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
+from e2ecross.arguments import forgets_secrets
 from e2ecross.client.account import leave_account, restore_account, show_devices, unlink
 from e2ecross.client.fan_out import flush
 from e2ecross.client.link import Link
+from e2ecross.client.pairing import Pairing, begin_pairing
 from e2ecross.client.sent import Recipient, recipient_address
 from e2ecross.device.account_devices import AccountDevices
 from e2ecross.device.self_sync import mark_read, share_history
@@ -49,6 +51,27 @@ class AccountCalls(ABC):
         link = self._way()
         address = link.context.address if user is None else recipient_address(user, "user")
         return show_devices(link, address.user_id)
+
+    @forgets_secrets
+    def link_device(self, code: str) -> Pairing:
+        """Offer a new device to belong to the own account; see `Pairing` for what follows.
+
+        Args:
+            code: what was scanned: the text that a `DeviceLink` shows. Secret.
+
+        Raises:
+            NotPrimary: this is not device 1, which signs the list.
+            DevicesConflict: show the user `devices()`, then call `restore_devices`.
+            InvalidArgument: the policy allows no more devices, or the code is not text.
+            DecodeError: it is no code; likewise UnsupportedVersion, InvalidKey.
+            LinkFailed: it is a code of another app.
+            BackendRefused: another phone has scanned it before.
+            BackendError: the back end cannot be reached.
+            NotRegistered: call `register` first.
+            RestoredStore: the store is older than what the back end has seen of the device.
+            StoreError: the store cannot be read.
+        """
+        return begin_pairing(self._connected(), code)
 
     def unlink(self, device: int) -> None:
         """Take a device out of the own account; from then on its messages are refused.

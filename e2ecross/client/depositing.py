@@ -4,6 +4,8 @@
 Rules:
 - Each envelope is taken or refused on its own. That the call fails says nothing about any of them.
 - What the back end refuses for good is given up. What it cannot do now is tried again.
+- Of lists it may speak for the accounts alone that something was deposited for, and the own one:
+  else it could make this device ask for strangers, and keep what it is told of them.
 """
 
 from collections.abc import Collection
@@ -93,7 +95,9 @@ def deposit(
     except (BackendError, RemoteError) as error:
         return error
     link.context.watch.note(answer.epoch, "the back end")
-    batch.seqs.update(answer.seqs)
+    own = link.context.address.user_id
+    users = {own, *(waiting.lane.recipient.user_id for waiting, _ in batch.items)}
+    batch.seqs.update({user: seq for user, seq in answer.seqs.items() if user in users})
     for place, (waiting, _) in enumerate(batch.items):
         reason = answer.refused.get(place)
         # What was promised waits until there is room; what is not, or whose caller waits, does not.
@@ -106,7 +110,7 @@ def deposit(
             batch.refused[waiting] = reason
         else:
             batch.blocked[waiting.lane] = reason
-    _keep_own_copies(batch, link.context.address.user_id)
+    _keep_own_copies(batch, own)
     return None
 
 

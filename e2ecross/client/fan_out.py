@@ -6,25 +6,26 @@ Rules:
   that cannot be reached stop another of the same recipient.
 - A ciphertext leaves after its commit. What the back end has taken is forgotten with the next one.
 - The copies of a message are deposited in one call, but those that stand behind something else in
-  their lanes: they go in their order (`outgoing.py`).
+  their lanes: they go in their order (`outgoing.py`). None for the own account goes before all for
+  the recipient.
 - What the back end says of newer lists is followed a few times, and costs one question where it is
-  not true.
+  not true. Whatever becomes of that, what was sent before is sent.
 - When it was given up to reach the back end, what can be encrypted still is: it is sent later.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.client.attempts import Failure, try_parts
 from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, deposit
 from e2ecross.client.link import Link
+from e2ecross.client.outcome import Outcome
 from e2ecross.client.outgoing import Told, flush_outbox, refused_for_another, send_waiting
 from e2ecross.client.planning import fetch_lists, prepare
-from e2ecross.client.sent import Delivery, Sent
-from e2ecross.device.bundles import NO_NEWS, BundleNews, repair_sessions
+from e2ecross.client.sent import Sent
+from e2ecross.device.bundles import BundleNews, repair_sessions
 from e2ecross.device.copies import KeysAsked, KeysNeeded, Outgoing, Posted
 from e2ecross.device.device_lists import find_behind, find_devices
 from e2ecross.device.posting import post_messages, post_missing
@@ -45,11 +46,11 @@ from e2ecross.wire.content import Content
 __all__ = ["FanOut", "flush"]
 
 _MAX_PLANS: Final = 3
-"""How often a message is planned: for damaged sessions, and devices that come and go meanwhile."""
+"""How often is asked or mended what a message needs: devices may come and go meanwhile."""
 _MAX_CATCH_UPS: Final = 3
 """How often newer lists are followed in one call."""
 
-_Posts = tuple[int, Sequence[Posted | KeysNeeded | E2ECrossError]]
+_Posts = tuple[int, Sequence[Posted | KeysNeeded | E2ECrossError | None]]
 _Post = Callable[[Sequence[Outgoing]], _Posts]
 
 
@@ -61,29 +62,12 @@ class _Item(NamedTuple):
     data: bytes
 
 
-@dataclass(slots=True)
-class _Outcome:
-    """What became of a message.
+class _Unsettled(NamedTuple):
+    """A copy that was not taken: of which message, why, and whether it is given up for that."""
 
-    Attributes:
-        conversation: with whom.
-        devices: all that it is for.
-        failed: those that have no copy, and why.
-        error: why there is none at all.
-        list_expired: the list of the recipient's devices is too old.
-    """
-
-    conversation: Address
-    devices: dict[Address, None] = field(default_factory=dict)
-    failed: dict[Address, E2ECrossError] = field(default_factory=dict)
-    error: E2ECrossError | None = None
-    list_expired: bool = False
-
-    def note(self, posted: Posted) -> None:
-        """Note where the message is."""
-        self.conversation = posted.conversation
-        self.devices.update(dict.fromkeys(posted.devices))
-        self.list_expired |= posted.list_expired
+    message: Outgoing
+    error: E2ECrossError
+    is_refused: bool
 
 
 class FanOut:
@@ -104,9 +88,10 @@ class FanOut:
         self._asked = KeysAsked()
         self._begun: set[Address] = set()
         self._news: dict[Address, BundleNews] = {}
-        self._outcomes = {message: _Outcome(message.address) for message in messages}
-        self._unsettled: dict[Waiting, tuple[Outgoing, E2ECrossError]] = {}
-        self._batch = Batch()
+        self._outcomes = {message: Outcome(message.address) for message in messages}
+        self._unsettled: dict[Waiting, _Unsettled] = {}
+        self._blocked: list[tuple[Lane, str]] = []
+        self._seqs: dict[UserId, int] = {}  # lists by which was sent
         self._told = Told()
 
     def send(self, messages: Sequence[Outgoing], content: Content) -> list[Sent | E2ECrossError]:
@@ -126,10 +111,15 @@ class FanOut:
 
         each_once = list(dict.fromkeys(messages))
         self._begin(each_once)
-        self._round(each_once, post)
+        for message, error in self._round(each_once, post).items():
+            self._outcomes[message].error = error
         self._follow_lists()
         self._settle()
-        return [self._result(message) for message in messages]
+        unreachable, news = self._asked.unreachable, self._news
+        return [
+            self._outcomes[message].result(message.message_id, unreachable, news)
+            for message in messages
+        ]
 
     def catch_up(self, told: Told) -> None:
         """Send kept messages also to devices of newer lists that the back end has told of.
@@ -142,35 +132,32 @@ class FanOut:
         self._follow_lists()
         self._settle()
 
-    def _round(self, messages: Sequence[Outgoing], post: _Post) -> None:
-        """Put messages into the outbox, and deposit them."""
+    def _round(self, messages: Sequence[Outgoing], post: _Post) -> dict[Outgoing, E2ECrossError]:
+        """Put messages into the outbox, and deposit them; returns why some were not put there."""
         epoch, results = self._post(messages, post)
+        errors: dict[Outgoing, E2ECrossError] = {}
         groups: list[list[_Item]] = []
         behind: list[tuple[Outgoing, Posted, Waiting]] = []
         for message, posted in results.items():
             if isinstance(posted, E2ECrossError):
-                self._outcomes[message].error = posted
-                continue
-            self._outcomes[message].note(posted)
-            group: list[_Item] = []
-            for copy in posted.copies:
-                envelope = copy.waiting.envelope
-                if copy.is_alone and envelope is not None:
-                    group.append(_Item(message, copy.waiting, envelope.encode()))
-                else:
-                    behind.append((message, posted, copy.waiting))
-            if group:
-                groups.append(group)
+                errors[message] = posted
+            elif posted is not None:
+                self._outcomes[message].note(posted)
+                self._seqs.update(posted.seqs)
+                group, rest = _split(message, posted)
+                groups += [group] if group else []
+                behind += [(message, posted, waiting) for waiting in rest]
         self._deposit(groups, epoch)
         self._follow(behind)
+        return errors
 
     def _post(
         self, messages: Sequence[Outgoing], post: _Post
-    ) -> tuple[int, dict[Outgoing, Posted | E2ECrossError]]:
+    ) -> tuple[int, dict[Outgoing, Posted | E2ECrossError | None]]:
         """Put messages into the outbox, fetching lists and starting sessions as they need it."""
-        results: dict[Outgoing, Posted | E2ECrossError] = {}
+        results: dict[Outgoing, Posted | E2ECrossError | None] = {}
         left, epoch = list(messages), 0
-        for _ in range(_MAX_PLANS):
+        for plan in range(_MAX_PLANS + 1):
             epoch, posted = post(left)
             needed: dict[Outgoing, KeysNeeded] = {}
             damaged: list[Outgoing] = []
@@ -182,10 +169,12 @@ class FanOut:
                     )
                     continue
                 results[message] = result
-                if isinstance(result, RecordCorrupted) and self._repair(message.address):
+                if isinstance(result, RecordCorrupted):
                     damaged.append(message)
+            if plan == _MAX_PLANS:
+                break
             self._prepare(needed.values())
-            left = [*needed, *damaged]
+            left = [*needed, *[each for each in damaged if self._repair(each.address)]]
             if not left:
                 break
         return epoch, results
@@ -213,7 +202,7 @@ class FanOut:
 
     def _deposit(self, groups: Sequence[Sequence[_Item]], epoch: int) -> None:
         """Deposit what stands alone in its lane, the copies of a message in one call."""
-        batch, failed = self._batch, dict[Waiting, Failure]()
+        batch, failed = Batch(), dict[Waiting, Failure]()
         wanted = {item.waiting.message_id for group in groups for item in group}
 
         def call(part: Sequence[Sequence[_Item]]) -> Failure | None:
@@ -240,8 +229,10 @@ class FanOut:
             if error is None and waiting not in taken:
                 error = batch.blocked[waiting.lane]
             if error is not None:
-                self._unsettled[waiting] = item.message, error
+                is_refused = waiting in batch.refused
+                self._unsettled[waiting] = _Unsettled(item.message, error, is_refused)
             self._told.messages[item.message] = None
+        self._blocked += batch.codes
         self._told.note(batch)
 
     def _follow(self, behind: Sequence[tuple[Outgoing, Posted, Waiting]]) -> None:
@@ -286,9 +277,7 @@ class FanOut:
             return post_missing(link.context, link.leftovers, part, self._begun, self._asked)
 
         for _ in range(_MAX_CATCH_UPS):
-            if self._failure is not None or not self._told.is_something:
-                return
-            behind = find_behind(link.context, self._told.seqs, self._told.gone)
+            behind = self._find_behind()
             newer, _ = fetch_lists(link, behind) if behind else (set(), None)
             touched = [
                 message
@@ -299,21 +288,30 @@ class FanOut:
                 return
             self._asked.users.update((own, *(message.address.user_id for message in touched)))
             for message in touched:
-                self._outcomes.setdefault(message, _Outcome(message.address))
+                self._outcomes.setdefault(message, Outcome(message.address))
             self._round(touched, post)
+
+    def _find_behind(self) -> list[UserId]:
+        """Return whose lists are to be fetched, by what was told since the last look."""
+        told = self._told
+        gone, told.gone = told.gone, set()
+        is_newer = any(seq > self._seqs.get(user, 0) for user, seq in told.seqs.items())
+        if self._failure is not None or not (gone or is_newer):
+            return []
+        return find_behind(self._link.context, told.seqs, gone)
 
     def _settle(self) -> None:
         """Note what was not taken, and leave out what another call has sent meanwhile."""
-        context, batch, given_up = self._link.context, self._batch, list[Result]()
+        context, given_up = self._link.context, list[Result]()
         if not self._unsettled:
             return
         copies = [
             (self._outcomes[message].conversation, waiting)
-            for waiting, (message, _) in self._unsettled.items()
+            for waiting, (message, _, _) in self._unsettled.items()
         ]
         found = find_posted(context, self._link.leftovers, copies)
-        for (waiting, (message, error)), now in zip(self._unsettled.items(), found, strict=True):
-            is_refused = waiting in batch.refused
+        for (waiting, unsettled), now in zip(self._unsettled.items(), found, strict=True):
+            message, error, is_refused = unsettled
             if now is True:
                 continue
             if now is False and not is_refused:
@@ -322,30 +320,8 @@ class FanOut:
                 # What is not in flight was promised before.
                 given_up.append(Result(now, error.code, is_told=waiting.is_in_flight))
             self._outcomes[message].failed[waiting.lane.recipient] = error
-        if given_up or batch.blocked:
-            settle(context, given_up, blocked=batch.codes)
-
-    def _result(self, message: Outgoing) -> Sent | E2ECrossError:
-        outcome = self._outcomes[message]
-        if outcome.error is not None:
-            return outcome.error
-        failed = self._asked.unreachable | outcome.failed
-        user = outcome.conversation.user_id
-        errors = [failed.get(each) for each in outcome.devices if each.user_id == user]
-        if errors and None not in errors:
-            # What stays in the outbox is sent later: then nothing is given up yet.
-            is_final = (*FINAL, MailboxFull)
-            return min(filter(None, errors), key=lambda error: isinstance(error, is_final))
-        return Sent(
-            message.message_id,
-            tuple(self._delivery(each, failed.get(each)) for each in outcome.devices),
-            outcome.list_expired,
-        )
-
-    def _delivery(self, address: Address, error: E2ECrossError | None) -> Delivery:
-        news = self._news.get(address, NO_NEWS)
-        problem = "" if error is None else error.code
-        return Delivery(address, news.identity_changed, news.version_downgraded, problem)
+        if given_up or self._blocked:
+            settle(context, given_up, blocked=self._blocked)
 
 
 def flush(link: Link) -> None:
@@ -355,8 +331,29 @@ def flush(link: Link) -> None:
         BackendError: the back end could not do it all; the first reason. The rest waits.
         RecordCorrupted: likewise, because a record is damaged.
     """
-    told = Told()
+    told, failure = Told(), None
     try:
         flush_outbox(link, told)
-    finally:
-        FanOut(link).catch_up(told)
+    except NotRegistered:
+        raise
+    except (BackendError, RecordCorrupted) as error:
+        failure = error
+    FanOut(link).catch_up(told)
+    if failure is not None:
+        raise failure
+
+
+def _split(message: Outgoing, posted: Posted) -> tuple[list[_Item], list[Waiting]]:
+    """Return which copies go at once, in one call, and which in the order of their lanes."""
+    group: list[_Item] = []
+    behind: list[Waiting] = []
+    are_held_up = False
+    for copy in posted.copies:  # those for the recipient come first
+        waiting, envelope = copy.waiting, copy.waiting.envelope
+        is_for_recipient = waiting.lane.recipient.user_id == posted.conversation.user_id
+        if copy.is_alone and envelope is not None and (is_for_recipient or not are_held_up):
+            group.append(_Item(message, waiting, envelope.encode()))
+        else:
+            behind.append(waiting)
+        are_held_up = not group and (is_for_recipient or are_held_up)
+    return group, behind

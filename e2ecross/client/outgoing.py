@@ -28,6 +28,7 @@ from e2ecross.device.waiting import (
     is_something_due,
     next_lanes,
     next_of_lane,
+    note_stranger,
     read_epoch_to_tell,
     read_held_key,
 )
@@ -68,17 +69,15 @@ class Told:
     seqs: dict[UserId, int] = field(default_factory=dict)
     gone: set[UserId] = field(default_factory=set)
 
-    @property
-    def is_something(self) -> bool:
-        """Whether anything was told."""
-        return bool(self.seqs or self.gone)
-
     def note(self, batch: Batch) -> None:
-        """Note what was told of a batch."""
+        """Note what was told of lists."""
         self.seqs.update(batch.seqs)
         for waiting, error in batch.refused.items():
             if isinstance(error, UnknownRecipient):
                 self.gone.add(waiting.lane.recipient.user_id)
+
+    def note_messages(self, batch: Batch) -> None:
+        """Note messages that were taken, whoever has sent them."""
         for waiting in batch.taken:
             if waiting.lane.name is LaneName.MESSAGES:
                 message = Outgoing(waiting.lane.recipient, waiting.message_id, is_new=False)
@@ -112,14 +111,15 @@ def send_waiting(
         failure = deposit(link, batch, read_epoch_to_tell(context), wanted=[message_id])
         # A call that fails as a whole says nothing of the lane: the next flush begins with it.
         told.note(batch)
+        told.note_messages(batch)
         _settle(link, batch, told=message_id if is_new else b"")
         (found,) = find_posted(context, link.leftovers, [(conversation, copy)])
+        for waiting, reason in batch.refused.items():
+            if waiting.message_id == message_id:
+                raise reason
         if found is True:
             return
         if found is False:
-            for waiting, reason in batch.refused.items():
-                if waiting.message_id == message_id:
-                    raise reason
             raise refused_for_another()
         error = failure or batch.blocked.get(lane) or _held(link, lane)
         if isinstance(error, MailboxFull):
@@ -193,6 +193,7 @@ class _Flush:
             if failure is not None:
                 failures, size = failures + 1, 1
             self._told.note(batch)
+            self._told.note_messages(batch)
             if failure is None or len(part) == 1:
                 _settle(self._link, batch, failure)
                 self._in_vain |= batch.blocked
@@ -282,6 +283,10 @@ def _encrypt(link: Link, waiting: Waiting, renewed: set[Address]) -> Envelope | 
             if is_repaired or not repair_sessions(context, address):
                 raise
             is_repaired = True
+        except FINAL:
+            if before is None:
+                note_stranger(context, address)
+            raise
 
 
 def _settle(link: Link, batch: Batch, failure: Failure | None = None, *, told: bytes = b"") -> None:

@@ -10,6 +10,7 @@ Rules:
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
@@ -38,6 +39,7 @@ from e2ecross.errors import (
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.exchange import MAX_USERS_IN_CALL, KeysWanted, UserKeys
+from e2ecross.wire.limits import MAX_LISTED_DEVICES
 
 __all__ = ["ensure_session", "fetch_lists", "prepare"]
 
@@ -58,18 +60,14 @@ def prepare(
         asked: what was asked for them before; updated.
 
     Returns:
-        What the bundles have brought; and why it was given up to reach the back end, if it was.
+        What lists and bundles have brought; and why it was given up to reach the back end, if it
+        was.
 
     Raises:
         NotRegistered: nobody gets keys.
         StoreError: the store cannot be read or written.
     """
-    wanted: dict[UserId, set[int] | None] = {}
-    for each in needed:
-        for user, numbers in each.wanted.items():
-            before = wanted.get(user, set())
-            is_open = numbers is None or before is None
-            wanted[user] = None if is_open else {*(before or ()), *(numbers or ())}
+    wanted = _wanted_of(needed)
     answers, failure = _fetch(link, wanted)
     lists = _take_lists(link, answers)
     asked.refused |= lists.refused
@@ -81,22 +79,25 @@ def prepare(
         if addresses is None:  # it has no list
             addresses = [
                 Address(user.app, user.user, number)
-                for number in sorted({PRIMARY} if devices is None else devices)
+                for number in ({PRIMARY} if devices is None else devices)
             ]
             answers[user] = lists.unreadable.get(user, answers[user])
         elif devices is not None:  # of others that it lists now nothing was asked yet
             addresses = [each for each in addresses if each.device in devices]
         for address in addresses:
             bundles[address] = _bundle(answers[user], address)
-    news: dict[Address, BundleNews] = {}
+    news = {Address(u.app, u.user): BundleNews(identity_changed=True) for u in lists.changed}
     outcomes = start_from_bundles(link.context, list(bundles.values()))
     for address, outcome in zip(bundles, outcomes, strict=True):
-        if isinstance(outcome, E2ECrossError):
-            asked.unreachable[address] = outcome
-        else:
-            news[address] = outcome
+        if not isinstance(outcome, E2ECrossError):
+            changed = outcome.identity_changed or address in news
+            news[address] = replace(outcome, identity_changed=changed)
+            continue
+        asked.unreachable[address] = outcome
+        if isinstance(outcome, UntrustedIdentity) and lacking[address.user_id] is not None:
+            asked.refused[address.user_id] = outcome  # it is the account's key that has changed
     # Of who cannot be reached at all nothing is kept.
-    strangers = {address.user_id for address in bundles if address not in news}
+    strangers = {address.user_id for address in bundles} - {address.user_id for address in news}
     _note_checked(link, [user for user in lists.unchanged if user not in strangers])
     return news, failure
 
@@ -118,8 +119,8 @@ def fetch_lists(link: Link, users: Sequence[UserId]) -> tuple[set[UserId], E2ECr
     _note_checked(link, lists.unchanged)
     errors = [
         each
-        for each in answers.values()
-        if isinstance(each, E2ECrossError) and not _is_answer(each)
+        for each in (*answers.values(), *lists.refused.values())
+        if isinstance(each, BackendError | RemoteError) and not _is_answer(each)
     ]
     return lists.newer, errors[0] if errors else None
 
@@ -155,6 +156,21 @@ def ensure_session(link: Link, address: Address, *, fresh: bool) -> BundleNews:
     return news
 
 
+def _wanted_of(needed: Iterable[KeysNeeded]) -> dict[UserId, Sequence[int] | None]:
+    """Put together what messages need, as far as one call takes it."""
+    wanted: dict[UserId, set[int] | None] = {}
+    for each in needed:
+        for user, numbers in each.wanted.items():
+            before = wanted.get(user, set())
+            is_open = numbers is None or before is None
+            wanted[user] = None if is_open else {*(before or ()), *(numbers or ())}
+    # More devices than a list has can be named of an account without one: the rest comes later.
+    return {
+        user: None if numbers is None else sorted(numbers)[:MAX_LISTED_DEVICES]
+        for user, numbers in wanted.items()
+    }
+
+
 def _fetch(
     link: Link, wanted: _Wanted
 ) -> tuple[dict[UserId, UserKeys | E2ECrossError], Failure | None]:
@@ -180,35 +196,43 @@ class _Lists(NamedTuple):
 
     Attributes:
         newer: accounts whose lists were accepted.
+        changed: those of them whose key has changed, which the policy has accepted.
         unchanged: those of which the back end had nothing newer.
-        refused: accounts whose key has changed.
+        refused: accounts whose key has changed, or whose list cannot be accepted now, and why.
         unreadable: accounts of which there was none that is acceptable, and why.
     """
 
     newer: set[UserId]
+    changed: set[UserId]
     unchanged: list[UserId]
     refused: dict[UserId, E2ECrossError]
     unreadable: dict[UserId, E2ECrossError]
 
 
 def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) -> _Lists:
-    lists, has_taken_in = _Lists(set(), [], {}, {}), False
+    context, has_taken_in = link.context, False
+    lists = _Lists(set(), set(), [], {}, {})
     for user, answer in answers.items():
         if isinstance(answer, UserKeys) and answer.device_list:
             try:
-                if not has_taken_in and would_remove(link.context, user, answer.device_list):
-                    has_taken_in = True
+                if not has_taken_in and would_remove(context, user, answer.device_list):
                     Arrival(link, _MAX_TAKEN_IN, [], None).fetch()
-                verdict = read_fetched_list(link.context, user, answer.device_list)
-            except UntrustedIdentity as error:
-                lists.refused[user] = without_frames(error)
+                    has_taken_in = True
+                fetched = read_fetched_list(context, user, answer.device_list)
             except NotRegistered:
                 raise
-            except (BackendError, RemoteError) as error:  # or the mailbox cannot be read now
+            except BackendError as error:  # what waits cannot be taken in: not now
+                lists.refused[user] = without_frames(error)
+                continue
+            except UntrustedIdentity as error:
+                lists.refused[user] = without_frames(error)
+            except RemoteError as error:
                 lists.unreadable[user] = without_frames(error)
             else:
-                if verdict in ACCEPTED:
+                if fetched.verdict in ACCEPTED:
                     lists.newer.add(user)
+                if fetched.identity_changed:
+                    lists.changed.add(user)
         if _is_answer(answer) and user not in lists.newer:
             lists.unchanged.append(user)
     return lists

@@ -26,7 +26,8 @@ from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend, read_lane
 from e2ecross.state.retry_budget import Request, spend_answer, spend_request
-from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, is_known_id, original_id
+from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, original_id
+from e2ecross.state.sent_ids import is_known_id
 from e2ecross.state.session_store import send_with_session
 from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Transaction

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
-from e2ecross.device.device_lists import targets_of
-from e2ecross.device.hints import carried_list, own_hints
+from e2ecross.device.device_lists import Targets, targets_by
+from e2ecross.device.hints import carried_list, hints_by
 from e2ecross.device.sending import Saying, copy_length, encrypt_content, require_other_device
 from e2ecross.errors import E2ECrossError, HostingChanged, NoSession, UntrustedIdentity
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
-    find_list,
     primary_of,
     put_account,
     was_checked,
@@ -38,16 +37,11 @@ from e2ecross.state.outbox import (
     put_envelope,
     read_lane,
 )
-from e2ecross.state.sent import (
-    find_content,
-    is_kept_for,
-    is_known_id,
-    keep_copies,
-    keep_id,
-    was_sent,
-)
+from e2ecross.state.sent import find_content, is_kept_for, keep_copies
+from e2ecross.state.sent_ids import is_known_id, keep_id, note_copies, was_sent
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.content import Content
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
@@ -91,13 +85,15 @@ class Posted(NamedTuple):
         copies: which of them the back end may not have.
         is_new: they were put there now, and not promised before.
         list_expired: the list of the recipient's devices is too old: only device 1 is sent to.
+        seqs: the numbers of the lists by which that was decided, by account; 0: it has none.
     """
 
     conversation: Address
     devices: tuple[Address, ...]
     copies: tuple[Copy, ...]
     is_new: bool
-    list_expired: bool = False
+    list_expired: bool
+    seqs: Mapping[UserId, int]
 
 
 class KeysNeeded(NamedTuple):
@@ -142,10 +138,26 @@ class Unready(Exception):
         self.needed = needed
 
 
-class Copying:
-    """One transaction that puts copies of messages into the outbox."""
+class _Account(NamedTuple):
+    """What is known of an account, and which of its devices are sent to."""
 
-    __slots__ = ("_asked", "_begun", "_context", "_now_ms", "_own", "_tx")
+    record: AccountRecord | None
+    targets: Targets | None
+
+    @property
+    def seq(self) -> int:
+        """The number of its list, 0 without one."""
+        held = None if self.record is None else self.record.held
+        return 0 if held is None else held.list.seq
+
+
+class Copying:
+    """One transaction that puts copies of messages into the outbox.
+
+    What is known of an account is read once: nothing here changes a list.
+    """
+
+    __slots__ = ("_accounts", "_asked", "_begun", "_carried", "_context", "_now_ms", "_own", "_tx")
 
     def __init__(
         self,
@@ -162,6 +174,8 @@ class Copying:
         self._asked = asked
         self._now_ms = now_ms
         self._own = context.address.user_id
+        self._accounts: dict[UserId, _Account] = {}
+        self._carried = carried_list(context, tx)
 
     def post(self, message: Outgoing, content: Content) -> Posted:
         """Encrypt content for a recipient, unless it was sent before; raises as `post_messages`.
@@ -173,39 +187,59 @@ class Copying:
         conversation = primary_of(tx, message.address)
         if not message.is_new and was_sent(tx, conversation, message_id, content, now_ms):
             return self._find(conversation, message_id)
-        record = find_account(tx, conversation.user_id) or NOTHING_KNOWN
-        if record.hosting_unseen:
-            raise HostingChanged(conversation.user_id)
-        require_accepted_account(tx, conversation)
+        self._require_accepted(conversation)
         if conversation.user_id in self._asked.refused:
             raise self._asked.refused[conversation.user_id]
         posted = self._encrypt(conversation, message_id, content, now_ms, is_missing=False)
-        keep_id(tx, conversation, message_id, content, now_ms)
+        made = [copy.waiting.lane.recipient for copy in posted.copies]
+        keep_id(tx, conversation, message_id, content, made, now_ms)
+        record = self._account(conversation.user_id).record or NOTHING_KNOWN
         if not record.written:
             put_account(tx, conversation.user_id, replace(record, written=True))
+            del self._accounts[conversation.user_id]
         return posted
 
-    def post_missing(self, message: Outgoing) -> Posted:
-        """Encrypt a kept message for devices that have no copy of it; raises as `post`."""
-        tx, policy, now_ms = self._tx, self._context.policy, self._now_ms
+    def post_missing(self, message: Outgoing) -> Posted | None:
+        """Encrypt a kept message for devices that have no copy of it; raises as `post`.
+
+        None: it is not kept any more.
+        """
+        tx, message_id, now_ms = self._tx, message.message_id, self._now_ms
         conversation = primary_of(tx, message.address)
-        kept = find_content(tx, policy, conversation.user_id, message.message_id, now_ms)
-        if kept is None or not is_known_id(tx, conversation, message.message_id, now_ms):
-            return Posted(conversation, (), (), is_new=False)
-        require_accepted_account(tx, conversation)
+        kept = find_content(tx, self._context.policy, conversation.user_id, message_id, now_ms)
+        if kept is None or not is_known_id(tx, conversation, message_id, now_ms):
+            return None
+        self._require_accepted(conversation)
         sent_at_ms, content = kept
-        return self._encrypt(conversation, message.message_id, content, sent_at_ms, is_missing=True)
+        posted = self._encrypt(conversation, message_id, content, sent_at_ms, is_missing=True)
+        made = [copy.waiting.lane.recipient for copy in posted.copies]
+        note_copies(tx, conversation, message_id, now_ms, added=made)
+        return posted
+
+    def _account(self, user: UserId) -> _Account:
+        known = self._accounts.get(user)
+        if known is None:
+            record = find_account(self._tx, user)
+            targets = targets_by(self._context, user, record, self._now_ms)
+            known = self._accounts[user] = _Account(record, targets)
+        return known
+
+    def _require_accepted(self, conversation: Address) -> None:
+        """Refuse to send where the user has to hear of something, or to decide, first."""
+        record = self._account(conversation.user_id).record
+        if record is not None and record.hosting_unseen:
+            raise HostingChanged(conversation.user_id)
+        require_accepted_account(self._tx, conversation)
 
     def _devices(self, conversation: Address) -> tuple[list[Address], list[Address], bool]:
         """Return devices of the recipient, others of the own account, and if the list is old."""
-        context, tx, now_ms = self._context, self._tx, self._now_ms
-        own = targets_of(context, tx, self._own, now_ms)
+        own = self._account(self._own).targets
         others = [] if own is None else list(own.devices)
         if conversation.user_id == self._own and own is not None:
             return others, [], own.is_expired
-        found = targets_of(context, tx, conversation.user_id, now_ms)
+        found = self._account(conversation.user_id).targets
         if found is None:
-            require_other_device(context, conversation, "recipient")
+            require_other_device(self._context, conversation, "recipient")
             return [conversation], others, False
         return list(found.devices), others, found.is_expired
 
@@ -221,8 +255,8 @@ class Copying:
                 waiting = Waiting(lane, number, message_id, None)
                 is_alone = (record.first, record.next) == (number, number + 1) and not record.code
                 copies.append(Copy(find_waiting(tx, waiting) or waiting, is_alone))
-        devices = (*recipients, *own)
-        return Posted(conversation, devices, tuple(copies), is_new=False, list_expired=expired)
+        seqs = self._seqs(conversation)
+        return Posted(conversation, (*recipients, *own), tuple(copies), False, expired, seqs)
 
     def _encrypt(
         self,
@@ -236,24 +270,23 @@ class Copying:
         """Encrypt the copies of a message; those that were not made, if some were before."""
         context, tx, now_ms, account = self._context, self._tx, self._now_ms, conversation.user_id
         recipients, own, expired = self._devices(conversation)
-        devices = [*recipients, *own]
-        if is_missing:
-            devices = [
-                each
-                for each in devices
-                if not is_kept_for(tx, context.policy, [each], message_id, now_ms)
-            ]
-        wanted: dict[UserId, set[int]] = {}
-        for user in {account, self._own}:
-            if self._needs_list(user):
-                wanted[user] = set()
+        devices = (*recipients, *own)
+        wanted: dict[UserId, set[int]] = {
+            user: set() for user in (account, self._own) if self._needs_list(user)
+        }
         reachable = [each for each in devices if each not in self._asked.unreachable]
+        if is_missing:
+            policy = context.policy
+            reachable = [
+                each for each in reachable if not is_kept_for(tx, policy, each, message_id, now_ms)
+            ]
         saying = self._saying(account)
         least = 0
-        if len(reachable) > 1:
+        if len(devices) > 1:  # all of them, whenever they get their copy
+            # Those for one account are equally long: the number of a device has one byte.
             least = max(
-                copy_length(context, each, content, message_id, sent_at_ms, saying[each.user_id])
-                for each in reachable
+                copy_length(context, one, content, message_id, sent_at_ms, saying[user])
+                for user, one in {each.user_id: each for each in devices}.items()
             )
         copies: list[Copy] = []
         for address in reachable:
@@ -272,14 +305,10 @@ class Copying:
             raise self._asked.unreachable[recipients[0]]
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
-            keep_copies(tx, context.policy, account, message_id, content, made, sent_at_ms, now_ms)
-        return Posted(
-            conversation,
-            tuple(devices),
-            tuple(copies),
-            is_new=not is_missing,
-            list_expired=expired,
-        )
+            kept = None if is_missing else content
+            keep_copies(tx, context.policy, account, message_id, kept, made, sent_at_ms, now_ms)
+        seqs = self._seqs(conversation)
+        return Posted(conversation, devices, tuple(copies), not is_missing, expired, seqs)
 
     def _put(self, envelope: Envelope) -> Copy:
         address = envelope.recipient
@@ -294,14 +323,17 @@ class Copying:
 
     def _saying(self, account: UserId) -> dict[UserId, Saying]:
         """Return what is said in copies for devices of the recipient and of the own account."""
-        context, tx = self._context, self._tx
-        said = Saying(own_hints(context, tx, account), None, carried_list(context, tx))
+        hints = hints_by(self._account(self._own).record, self._account(account).record)
+        said = Saying(hints, None, self._carried)
         return {account: said, self._own: said._replace(peer=account)}
+
+    def _seqs(self, conversation: Address) -> dict[UserId, int]:
+        return {user: self._account(user).seq for user in (conversation.user_id, self._own)}
 
     def _needs_list(self, user: UserId) -> bool:
         if user in self._asked.users:
             return False
-        record = find_account(self._tx, user)
+        record = self._account(user).record
         is_wanted = record is None or record.held is None or record.check_wanted
         if user == self._own:  # made with the registration; or it comes with the next call
             is_wanted = record is not None and record.check_wanted
@@ -316,7 +348,7 @@ class Copying:
             is_open = (
                 user == conversation.user_id
                 and conversation.device == PRIMARY
-                and find_list(self._tx, user) is None
+                and not self._account(user).seq
                 and bool(devices)
             )
             needed[user] = None if is_open else frozenset(devices)

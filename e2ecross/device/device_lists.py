@@ -11,6 +11,7 @@ Rules:
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PublicKey
@@ -38,10 +39,12 @@ from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.session_store import has_session
 from e2ecross.state.trust import accept_by_policy, find_identity_record
 from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 
 __all__ = [
     "ACCEPTED",
+    "FetchedList",
     "Targets",
     "accept_list",
     "find_behind",
@@ -50,6 +53,7 @@ __all__ = [
     "judge_list",
     "read_fetched_list",
     "take_list",
+    "targets_by",
     "targets_of",
     "would_remove",
 ]
@@ -69,6 +73,19 @@ class Targets:
 
     devices: Mapping[Address, PublicKey]
     is_expired: bool
+
+
+class FetchedList(NamedTuple):
+    """What has become of a list that the back end has handed out.
+
+    Attributes:
+        verdict: what it is; see `take_list`.
+        identity_changed: it is under another account key than the accepted one, and the policy has
+            accepted that.
+    """
+
+    verdict: Verdict
+    identity_changed: bool = False
 
 
 def judge_list(
@@ -147,7 +164,7 @@ def would_remove(context: Context, user: UserId, data: bytes) -> bool:
     return any(after.get(number) != key for number, key in before.items())
 
 
-def read_fetched_list(context: Context, user: UserId, data: bytes) -> Verdict:
+def read_fetched_list(context: Context, user: UserId, data: bytes) -> FetchedList:
     """Take in a list that the back end has handed out. It is verified before the transaction.
 
     Args:
@@ -156,7 +173,7 @@ def read_fetched_list(context: Context, user: UserId, data: bytes) -> Verdict:
         data: the list, encoded.
 
     Returns:
-        What it is; see `take_list`. The own account's is never one of a changed identity.
+        What it is. The own account's is never one of a changed identity.
 
     Raises:
         RemoteError: it is malformed or forged, or of another account.
@@ -171,8 +188,8 @@ def read_fetched_list(context: Context, user: UserId, data: bytes) -> Verdict:
         verdict = take_list(context, tx, user, signed, now_ms)
         if verdict is Verdict.OTHER_KEY and user != context.address.user_id:
             _accept_key_by_policy(context, tx, user, signed.list.account_key, now_ms)
-            verdict = take_list(context, tx, user, signed, now_ms)
-    return verdict
+            return FetchedList(take_list(context, tx, user, signed, now_ms), identity_changed=True)
+    return FetchedList(verdict)
 
 
 def targets_of(context: Context, tx: Transaction, user: UserId, now_ms: int) -> Targets | None:
@@ -180,7 +197,13 @@ def targets_of(context: Context, tx: Transaction, user: UserId, now_ms: int) -> 
 
     This device is never among them.
     """
-    record = find_account(tx, user)
+    return targets_by(context, user, find_account(tx, user), now_ms)
+
+
+def targets_by(
+    context: Context, user: UserId, record: AccountRecord | None, now_ms: int
+) -> Targets | None:
+    """Return the same by what is known of the account, as it was read in the transaction."""
     if record is None or record.held is None:
         return None
     max_age_ms = context.policy.device_list_max_age_ms

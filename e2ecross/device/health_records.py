@@ -22,7 +22,7 @@ from e2ecross.state.prekey_store import LAST_RESORT, SEEN_MARK
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
 from e2ecross.state.retry_budget import BUDGET
-from e2ecross.state.sent import SENT_IDS
+from e2ecross.state.sent_ids import SENT_IDS
 from e2ecross.state.trust import TrustState, find_identity
 from e2ecross.state.upkeep import UPKEEP_ROW
 from e2ecross.stores.base import Transaction
@@ -52,9 +52,9 @@ from e2ecross.wire.records import (
 from e2ecross.wire.session_records import SessionListRecord, StoredSession, decode_skipped_keys
 from e2ecross.wire.shelf_records import (
     RetryBudgetRecord,
+    SentIdRecord,
     SentRecord,
     decode_retry,
-    decode_sent_id,
     decode_shelf,
 )
 from e2ecross.wire.spqr_records import StoredSpqrMaterial, decode_chunks
@@ -205,16 +205,16 @@ def read_inbox(partition: bytes, row: bytes, record: bytes) -> bool:
 
 
 def check_sent(partition: bytes, _: bytes, record: bytes) -> None:
-    """Decode a message that is kept, with its content; an id; or the list of what is kept."""
+    """Decode what is kept of a message: its content, a copy, an id; or the list of what is kept."""
     if not partition:
         decode_shelf(record)
         return
     if partition.startswith(SENT_IDS):
-        decode_sent_id(record)
+        SentIdRecord.decode(record)
         return
     item = SentRecord.decode(record)
     try:
-        if not item.original_id:
+        if item.content_kind:
             decode_content(item.content_kind, item.content_body)
     except RemoteError as error:
         raise RecordCorrupted("a record of a sent message holds no content") from error

@@ -30,12 +30,14 @@ from e2ecross.state.context import Context
 from e2ecross.state.outbox import put_control
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.content import DeviceHints, DeviceListPush, Payload
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 
 __all__ = [
     "carried_list",
+    "hints_by",
     "note_checked",
     "note_hints",
     "own_hints",
@@ -68,13 +70,16 @@ def own_hints(context: Context, tx: Transaction, peer: UserId) -> DeviceHints | 
         peer: the recipient's account; in a copy for another own device, with whom the conversation
             is.
     """
-    own = find_account(tx, context.address.user_id)
+    return hints_by(find_account(tx, context.address.user_id), find_account(tx, peer))
+
+
+def hints_by(own: AccountRecord | None, peer: AccountRecord | None) -> DeviceHints | None:
+    """Return the same by what is known of both accounts, as it was read in the transaction."""
     if own is None or own.held is None:
         return None
-    other = find_account(tx, peer)
-    if other is None or other.held is None:
+    if peer is None or peer.held is None:
         return DeviceHints(own.held.list.seq, _hint(own.held))
-    return DeviceHints(own.held.list.seq, _hint(own.held), other.held.list.seq, _hint(other.held))
+    return DeviceHints(own.held.list.seq, _hint(own.held), peer.held.list.seq, _hint(peer.held))
 
 
 def carried_list(context: Context, tx: Transaction) -> bytes:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making a device, and loading it again: `Device.create`, `import_identity` and `open`.
+"""Making a device, and loading it again: `Device.create`, `import_identity` and `open`; linking.
 
 Rules:
 - The witness is asked before the store is read: it may only know more if the store is older.
 - A new store goes on counting where the witness is, which may have known an earlier device.
+- A device that is linked is written with its account, in one commit, or not at all.
 """
 
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ from e2ecross.address import Address
 from e2ecross.arguments import require_methods, require_type, require_whole_number
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import KeyPair, PublicKey, generate_key_pair, key_pair_from_private
+from e2ecross.device.accepting import accept_list
 from e2ecross.device.identity_backup import open_backup
 from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
 from e2ecross.device.restoring import restore_device
 from e2ecross.errors import DeviceExists
+from e2ecross.protocol.linking import LinkedDevice
 from e2ecross.protocol.prekeys import first_prekey_id, new_registration_id
 from e2ecross.state.accounts import find_own_account, primary_of, put_own_account
 from e2ecross.state.context import (
@@ -29,14 +32,21 @@ from e2ecross.state.context import (
 from e2ecross.state.epoch import read_epoch, set_epoch
 from e2ecross.state.policy import Policy
 from e2ecross.state.prekey_store import put_kyber_prekey, put_signed_prekey
-from e2ecross.state.trust import require_identity
+from e2ecross.state.trust import mark_verified, require_identity
 from e2ecross.state.witness import CheckedWitness, Witness, require_epoch
 from e2ecross.stores.base import Store, Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
-from e2ecross.wire.device_list import PRIMARY
+from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 from e2ecross.wire.records import DeviceRecord
 
-__all__ = ["Surroundings", "create_device", "import_device", "load_context"]
+__all__ = [
+    "Surroundings",
+    "check_new_store",
+    "create_device",
+    "import_device",
+    "install_linked",
+    "load_context",
+]
 
 _MAX_TIME_MS = 2**63 - 1
 
@@ -68,7 +78,7 @@ def create_device(address: Address, store: Store, given: Surroundings) -> Contex
     """
     require_type("address", address, Address)
     _check(store, given)
-    return _install(address, generate_key_pair(given.entropy), b"", store, given)
+    return _install(address, generate_key_pair(given.entropy), store, given)
 
 
 def import_device(
@@ -87,8 +97,36 @@ def import_device(
     _check(store, given)
     content = open_backup(backup, passphrase)
     identity_key_pair = key_pair_from_private(content.identity_private_key)
-    token = content.backend_token
-    return _install(content.address, identity_key_pair, token, store, given, is_import=True)
+    return _install(
+        content.address, identity_key_pair, store, given, replaced_token=content.backend_token
+    )
+
+
+def check_new_store(store: Store, given: Surroundings) -> Clock:
+    """Check that a device can be put into a store later; returns the clock, its answers checked.
+
+    Raises:
+        DeviceExists: the store holds a device already.
+        InvalidArgument: an argument has the wrong type.
+    """
+    _check(store, given)
+    with store.transaction() as tx:
+        _require_empty(tx)
+    return _checked_clock(given.clock)
+
+
+def install_linked(linked: LinkedDevice, store: Store, given: Surroundings) -> Context:
+    """Put a device that was linked into an empty store: all of a new one, and its account.
+
+    Its user has seen, on both ends, that it was this account: its key counts as verified.
+
+    Raises:
+        DeviceExists: the store holds a device already.
+        InvalidArgument: an argument has the wrong type.
+        WitnessFailed: the witness cannot be read.
+    """
+    _check(store, given)
+    return _install(linked.address, linked.key_pair, store, given, linked=linked)
 
 
 def load_context(store: Store, given: Surroundings, *, restored: bool) -> Context:
@@ -120,13 +158,15 @@ def load_context(store: Store, given: Surroundings, *, restored: bool) -> Contex
 def _install(
     address: Address,
     identity_key_pair: KeyPair,
-    replaced_token: bytes,
     store: Store,
     given: Surroundings,
     *,
-    is_import: bool = False,
+    replaced_token: bytes | None = None,
+    linked: LinkedDevice | None = None,
 ) -> Context:
+    """Put a device into an empty store: a new one, one of a backup, or one that was linked."""
     clock, entropy = _checked_clock(given.clock), given.entropy
+    is_import = replaced_token is not None
     signed_prekey_id = first_prekey_id(entropy)
     now_ms = clock()
     signed_prekey = make_signed_prekey(identity_key_pair, entropy, now_ms)
@@ -138,25 +178,42 @@ def _install(
         next_prekey_id=signed_prekey_id + 2,
         signed_prekey_id=signed_prekey_id,
         last_resort_kyber_prekey_id=signed_prekey_id + 1,
-        backend_token=b"",
-        registered=False,
+        backend_token=b"" if linked is None else linked.token,
+        registered=linked is not None,
         adopts_epoch=is_import,
         replaces_prekeys=is_import,
-        replaced_token=replaced_token,
+        replaced_token=replaced_token or b"",
         imported_at_ms=now_ms if is_import else 0,
     )
     witness, known = _ask(given.witness)
+    account_key = None if linked is None else linked.signed_list.list.account_key
+    context = _open(record, store, given, witness, account_key)
     with store.transaction() as tx:
-        if load_device(tx) is not None:
-            raise DeviceExists("the store already holds a device: use Device.open")
+        _require_empty(tx)
         put_signed_prekey(tx, record.signed_prekey_id, signed_prekey)
         put_kyber_prekey(tx, record.last_resort_kyber_prekey_id, last_resort)
         save_device(tx, record)
         if is_import and address.device == PRIMARY:  # others may have been linked since
             put_own_account(tx, OwnAccountRecord(must_reset=True))
+        if linked is not None:
+            _join_account(context, tx, linked.signed_list, now_ms)
         if known:
             set_epoch(tx, known)
-    return _open(record, store, given, witness)
+    return context
+
+
+def _join_account(context: Context, tx: Transaction, signed: SignedDeviceList, now_ms: int) -> None:
+    """Write what a device that is linked knows of its account; the list is verified."""
+    user = context.address.user_id
+    accept_list(context, tx, user, signed, now_ms)
+    mark_verified(tx, Address(user.app, user.user, PRIMARY), signed.list.account_key)
+    # 0 says that it was not linked, and may be what a wrong clock says.
+    put_own_account(tx, OwnAccountRecord(linked_at_ms=max(now_ms, 1)))
+
+
+def _require_empty(tx: Transaction) -> None:
+    if load_device(tx) is not None:
+        raise DeviceExists("the store already holds a device: use Device.open")
 
 
 def _ask(witness: Witness | None) -> tuple[CheckedWitness | None, int]:

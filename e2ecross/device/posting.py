@@ -28,7 +28,7 @@ from e2ecross.wire.content import Content
 
 __all__ = ["post_messages", "post_missing"]
 
-Result = Posted | KeysNeeded | E2ECrossError
+Result = Posted | KeysNeeded | E2ECrossError | None
 
 
 def post_messages(
@@ -76,7 +76,8 @@ def post_missing(
 ) -> tuple[int, list[Result]]:
     """Encrypt kept messages for devices that are listed since, and put that into the outbox.
 
-    The same message id, and to no device twice. See `post_messages`.
+    The same message id, and to no device twice. See `post_messages`; None in the place of a message
+    that is not kept any more.
     """
     return _post_each(context, leftovers, messages, begun, asked, Copying.post_missing)
 
@@ -87,7 +88,7 @@ def _post_each(
     messages: Sequence[Outgoing],
     begun: set[Address],
     asked: KeysAsked,
-    post: "Callable[[Copying, Outgoing], Posted]",
+    post: Callable[[Copying, Outgoing], Posted | None],
 ) -> tuple[int, list[Result]]:
     results: list[Result] = []
     with leftovers.going() as forget, WitnessedTransaction(context) as tx:
@@ -105,6 +106,7 @@ def _post_each(
             except (LocalError, RemoteError, BackendError, RecordCorrupted, StoreTooNew) as error:
                 results.append(without_frames(error))
                 continue
-            begun.update(copy.waiting.lane.recipient for copy in result.copies)
             results.append(result)
+            if result is not None:
+                begun.update(copy.waiting.lane.recipient for copy in result.copies)
         return read_epoch(tx), results

@@ -45,6 +45,7 @@ from e2ecross.state.prekey_store import (
 from e2ecross.state.publication import forget_publication, read_publication, save_publication
 from e2ecross.state.retry_budget import date_attempts
 from e2ecross.state.sent import date_sent
+from e2ecross.state.sent_ids import date_ids
 from e2ecross.state.upkeep import (
     MAX_STORED_PREKEYS,
     note_made,
@@ -185,6 +186,7 @@ def plan_publication(context: Context, left: int) -> int | None:
         allowed = prekeys_allowed(tx, policy, now_ms)
         # Here because it is done again and again, and needs no transaction of its own.
         with suppress(RecordCorrupted):  # whoever looks for something there says so
+            date_ids(tx, now_ms)
             date_sent(tx, policy, now_ms)
             date_delivered(tx, policy, now_ms)
             date_attempts(tx, now_ms)

@@ -34,14 +34,8 @@ from e2ecross.state.outbox import (
     remove_waiting,
 )
 from e2ecross.state.outbox_repair import rebuild_lane, repair_lane
-from e2ecross.state.sent import (
-    find_conversation,
-    find_kept,
-    forget_copy,
-    forget_message,
-    is_kept_for,
-    is_known_id,
-)
+from e2ecross.state.sent import find_conversation, find_kept, forget_content, forget_copy
+from e2ecross.state.sent_ids import find_copies, forget_id, note_copies
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import RetryRequest
@@ -234,11 +228,9 @@ def give_up(
         if isinstance(waiting.control, RetryRequest):
             _note_not_asked(context, tx, waiting.lane.recipient, waiting.control)
         return
+    has_left = waiting.lane.name is LaneName.REQUESTS
     recipient, message_id = waiting.lane.recipient, waiting.message_id
-    is_resent = waiting.lane.name is LaneName.REQUESTS
-    if is_resent and not _is_known(context, tx, recipient, message_id):
-        return  # the app was told, when another request for it was not answered
-    report(context, tx, recipient, message_id, code, has_left=is_resent, is_told=is_told)
+    report(context, tx, recipient, message_id, code, has_left=has_left, is_told=is_told)
 
 
 def _note_not_asked(
@@ -265,11 +257,11 @@ def report(
     has_left: bool,
     is_told: bool = False,
 ) -> None:
-    """Forget a copy of a message (16 bytes of id) that will not arrive, and tell the app.
+    """Forget a copy of a message (16 bytes of id) that will not arrive, and tell the app, once.
 
     As long as there are other copies for the account, the message is delivered, and the app hears
-    only of a device that has asked for it in vain. What the own account's other devices miss is
-    told by nobody.
+    only of a device that has asked for it in vain. Of what the own account's other devices miss it
+    hears nothing.
 
     Args:
         context: of the device.
@@ -280,20 +272,26 @@ def report(
         has_left: whether the back end may know the id.
         is_told: whether the app hears of it in another way.
     """
-    policy, now_ms = context.policy, context.clock()
-    account = find_conversation(tx, policy, recipient, message_id, now_ms)
+    policy, now_ms, account = context.policy, context.clock(), recipient.user_id
+    kept_under = find_conversation(tx, policy, recipient, message_id, now_ms)
     forget_copy(tx, policy, recipient, message_id, now_ms)
-    if account != recipient.user_id:
-        return
-    others = [each for each in _listed(tx, account) if each != recipient]
+    conversation = primary_of(tx, recipient)
+    copies = find_copies(tx, conversation, message_id, now_ms)
+    if kept_under not in (None, account):
+        return  # what others were sent
+    if copies is None and (has_left or account == context.address.user_id):
+        return  # the app was told before; or that is what it is, and it is not kept any more
+    if copies is not None and recipient.device not in copies:
+        return  # the app was told of this device before; or nothing was sent to it
     devices: tuple[int, ...] = ()
-    if is_kept_for(tx, policy, others, message_id, now_ms):
+    if _has_others(tx, recipient, copies or ()):
+        note_copies(tx, conversation, message_id, now_ms, given_up=(recipient.device,))
         if not has_left:
             return
         devices = (recipient.device,)
     else:
-        conversation = primary_of(tx, recipient)
-        forget_message(tx, policy, conversation, message_id, now_ms, has_left=has_left)
+        forget_id(tx, conversation, message_id, now_ms, has_left=has_left)
+        forget_content(tx, policy, account, message_id, now_ms)
         _take_back_own(context, tx, account, message_id)
     if not is_told:
         put_notice(
@@ -306,9 +304,12 @@ def report(
 def _take_back_own(context: Context, tx: Transaction, account: UserId, message_id: bytes) -> None:
     """Forget the copies of a message for other devices of the own account."""
     own, now_ms = context.address.user_id, context.clock()
-    if account == own:
+    found = find_list(tx, own)
+    if account == own or found is None:
         return
-    for address in _listed(tx, own):
+    file_in_flight(context, tx)
+    for device in found.devices:
+        address = Address(own.app, own.user, device.device)
         forget_copy(tx, context.policy, address, message_id, now_ms)
         number = find_message(tx, address, message_id)
         if number is not None:
@@ -316,15 +317,10 @@ def _take_back_own(context: Context, tx: Transaction, account: UserId, message_i
             remove_waiting(tx, Waiting(lane, number, message_id, None))
 
 
-def _is_known(context: Context, tx: Transaction, recipient: Address, message_id: bytes) -> bool:
-    now_ms = context.clock()
-    account = find_conversation(tx, context.policy, recipient, message_id, now_ms)
-    if account != recipient.user_id:
-        return True
-    return is_known_id(tx, primary_of(tx, recipient), message_id, now_ms)
-
-
-def _listed(tx: Transaction, account: UserId) -> list[Address]:
-    found = find_list(tx, account)
-    devices = () if found is None else found.devices
-    return [Address(account.app, account.user, each.device) for each in devices]
+def _has_others(tx: Transaction, recipient: Address, copies: Iterable[int]) -> bool:
+    """Whether another device of the recipient's account, that is still one of it, has a copy."""
+    found = find_list(tx, recipient.user_id)
+    return any(
+        number != recipient.device and (found is None or found.find(number) is not None)
+        for number in copies
+    )

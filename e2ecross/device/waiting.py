@@ -34,7 +34,8 @@ from e2ecross.state.outbox import (
     walk_turns_of,
 )
 from e2ecross.state.outbox_repair import list_lanes, read_rows
-from e2ecross.state.sent import KeptMessage, find_kept, is_known_id, keep_other_id
+from e2ecross.state.sent import KeptMessage, find_kept, keep_other_id
+from e2ecross.state.sent_ids import find_copies
 from e2ecross.state.trust import (
     RemoteIdentity,
     find_identity,
@@ -56,6 +57,7 @@ __all__ = [
     "may_be_sent_again",
     "next_lanes",
     "next_of_lane",
+    "note_stranger",
     "read_epoch_to_tell",
     "read_held_key",
 ]
@@ -91,8 +93,8 @@ def find_posted(
         copies: with whom the conversation is (`Posted.conversation`), and what was posted.
 
     Returns:
-        For each where it waits, in its lane by now. Or True: the back end has it. Or False:
-        somebody else has found that it is refused, and has left a notice.
+        For each where it waits, in its lane by now. Or True: the back end has it. Or False: it is
+        given up; who has found that out has left a notice, if no other device has a copy.
     """
     now_ms, found = context.clock(), list[Waiting | bool]()
     with leftovers.going() as forget, context.store.transaction() as tx:
@@ -101,10 +103,17 @@ def find_posted(
         for conversation, waiting in copies:
             number = find_message(tx, waiting.lane.recipient, waiting.message_id)
             if number is None:
-                found.append(is_known_id(tx, conversation, waiting.message_id, now_ms))
+                found.append(_was_taken(tx, conversation, waiting, now_ms))
             else:
                 found.append(Waiting(waiting.lane, number, waiting.message_id, waiting.envelope))
     return found
+
+
+def _was_taken(tx: Transaction, conversation: Address, copy: Waiting, now_ms: int) -> bool:
+    """Whether the back end has a copy that waits no more. Of one for the own account, not asked."""
+    copies, address = find_copies(tx, conversation, copy.message_id, now_ms), copy.lane.recipient
+    is_own_copy = address.user_id != conversation.user_id
+    return copies is not None and (is_own_copy or address.device in copies)
 
 
 def is_something_due(context: Context, leftovers: Leftovers) -> bool:
@@ -235,6 +244,16 @@ def encrypt_waiting(
             keep_other_id(tx, context.policy, kept, message_id, now_ms)
         replace_waiting(tx, waiting, envelope)
         return envelope
+
+
+def note_stranger(context: Context, address: Address) -> None:
+    """Note that somebody cannot be asked of whom nothing was known before.
+
+    A list of the devices of its account may have come meanwhile: nothing authentic has.
+    """
+    with context.store.transaction() as tx:
+        if find_identity(tx, address) is not None:
+            note_asked(tx, address, context.clock())
 
 
 def _saying(context: Context, tx: Transaction, account: UserId, peer: UserId | None) -> Saying:

@@ -26,7 +26,7 @@ from e2ecross.errors import DecodeError, InvalidArgument, LinkFailed, RemoteErro
 from e2ecross.protocol.device_list import is_listed, sign_consent, verify_consent, verify_list
 from e2ecross.protocol.link_sealing import LinkSealing, link_failed, require_time
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
-from e2ecross.wire.limits import MAX_CAPABILITIES_BYTES, MAX_LISTED_DEVICES, TOKEN_BYTES
+from e2ecross.wire.limits import MAX_CAPABILITIES_BYTES, TOKEN_BYTES
 from e2ecross.wire.linking import (
     LINK_SECRET_BYTES,
     LinkAnswer,
@@ -284,25 +284,6 @@ class PrimaryAnswered(Secret):
     sealing: LinkSealing
     link_id: bytes
     ends_at_ms: int
-
-    def devices_with(self, own: DeviceList, now_ms: int) -> tuple[ListedDevice, ...]:
-        """Return the devices of the next list, now that the user has confirmed.
-
-        Args:
-            own: the account's list of this moment.
-            now_ms: milliseconds since 1970.
-
-        Raises:
-            LinkFailed: the time is over, or the account has changed so that the device does not fit
-                into it any more.
-        """
-        require_time(self.ends_at_ms, now_ms)
-        new, devices = self.listed, own.devices
-        if _is_taken(own, new.identity_key) or own.find(new.device) is not None:
-            raise LinkFailed("the number or the key of the new device was given: link it again")
-        if len(devices) >= MAX_LISTED_DEVICES:
-            raise LinkFailed(f"the account has {MAX_LISTED_DEVICES} devices: unlink one first")
-        return tuple(sorted((*devices, new), key=lambda each: each.device))
 
     def result(self, signed: SignedDeviceList) -> bytes:
         """Return the message with the signed list in which the new device stands."""

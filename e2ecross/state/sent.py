@@ -5,23 +5,17 @@ Rules:
 - A copy is found by the device that it was for and the message id of any envelope that it went in;
   never by the id alone. The content is kept once for all copies, under the account with whom the
   conversation is, and that account is named in each copy's row.
-- Ids are known for longer than any receiver remembers them: an id that is used again for another
-  text would be dropped there as a second copy. Of the text 2 bytes of a hash are kept, enough to
-  notice that, and no help to a thief who guesses texts.
-- The id of a message that was given up after it had left is not taken again: the back end knows it,
-  and would drop another envelope under it.
 - What is kept is the content, in the store: whoever steals the store unsealed can read it for as
   long as it is kept. `Policy.resend_kept_ms` and `resend_kept_messages` bound it.
 """
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
+from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.state.accounts import user_from_key, user_key
 from e2ecross.state.context import address_key
 from e2ecross.state.policy import Policy
@@ -30,42 +24,25 @@ from e2ecross.state.trust import require_accepted_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import Content, ControlContent, Resent, decode_content, encode_content
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
-from e2ecross.wire.shelf_records import (
-    SENT_DIGEST_BYTES,
-    SentRecord,
-    decode_sent_id,
-    encode_sent_id,
-)
+from e2ecross.wire.shelf_records import SentRecord
 
 __all__ = [
     "MAX_RESENDS",
-    "SENT_IDS",
     "KeptMessage",
     "count_resend",
     "date_sent",
     "find_content",
     "find_conversation",
     "find_kept",
+    "forget_content",
     "forget_copy",
-    "forget_message",
     "is_kept_for",
-    "is_known_id",
     "keep_copies",
-    "keep_id",
     "keep_other_id",
     "list_sent_to",
     "original_id",
-    "was_sent",
 ]
 
-_DAY_MS: Final = 24 * 60 * 60 * 1000
-SENT_IDS: Final = b"id"
-"""What the partitions of ids begin with."""
-_IDS: Final = Shelf(Table.SENT, 60 * _DAY_MS, 1_000_000, SENT_IDS)
-"""60 days: receivers remember what they were shown for 45, and a quarter longer at most; a message
-every five seconds for all of the time, at about 200 bytes each."""
-_GIVEN_UP: Final = b"given up"
-"""Behind the row of an id."""
 _NO_DEVICE: Final = b"\0\0"
 """In the place of a device's number behind a user, in the row of a content: no device has it."""
 
@@ -102,28 +79,12 @@ class KeptMessage(Secret):
     identity_key: bytes
 
 
-def keep_id(
-    tx: Transaction, conversation: Address, message_id: bytes, content: Content, now_ms: int
-) -> None:
-    """Keep the id (16 bytes) of a message that has just been encrypted for the first time.
-
-    Args:
-        tx: the operation's transaction.
-        conversation: with whom: device 1, which stands for its account; or, without a list of
-            devices, the one that was named.
-        message_id: of the message.
-        content: what was sent.
-        now_ms: milliseconds since 1970.
-    """
-    _IDS.add(tx, _row(conversation, message_id), encode_sent_id(_digest(content)), now_ms)
-
-
 def keep_copies(
     tx: Transaction,
     policy: Policy,
     account: UserId,
     message_id: bytes,
-    content: Content,
+    content: Content | None,
     copies: Sequence[Address],
     sent_at_ms: int,
     now_ms: int,
@@ -135,58 +96,27 @@ def keep_copies(
         policy: how many are kept.
         account: with whom the conversation is.
         message_id: of the message, 16 bytes.
-        content: what was sent.
+        content: what was sent; None: it is kept already, of the copies before.
         copies: devices that they are for.
         sent_at_ms: when the message was first sent, milliseconds since 1970.
         now_ms: milliseconds since 1970.
     """
-    shelf, shared = _shelf(policy), _content_row(account, message_id)
     rows = []
-    if shelf.find(tx, shared, now_ms) is None:
+    if content is not None:
         kind, body = encode_content(content)
         record = SentRecord(sent_at_ms=sent_at_ms, content_kind=kind, content_body=body)
-        rows.append((shared, record.encode()))
+        rows.append((_content_row(account, message_id), record.encode()))
     for address in copies:
         record = SentRecord(account=account, identity_key=require_accepted_identity(tx, address))
         rows.append((_row(address, message_id), record.encode()))
-    shelf.add_all(tx, rows, now_ms)
-
-
-def was_sent(
-    tx: Transaction, conversation: Address, message_id: bytes, content: Content, now_ms: int
-) -> bool:
-    """Tell whether content was sent, or promised, in a conversation under this id (16 bytes).
-
-    Raises:
-        InvalidArgument: the id was used for other content, or for what was given up after it had
-            left.
-    """
-    found = _IDS.find(tx, _row(conversation, message_id), now_ms)
-    if found is None:
-        if _IDS.find(tx, _row(conversation, message_id) + _GIVEN_UP, now_ms) is not None:
-            raise InvalidArgument(
-                f"message_id must be a new one: a message to {conversation} has left under it, and "
-                f"was not delivered"
-            )
-        return False
-    if decode_sent_id(found.record) != _digest(content):
-        raise InvalidArgument(
-            f"message_id must be a new one: it was used for another message to {conversation}"
-        )
-    return True
-
-
-def is_known_id(tx: Transaction, conversation: Address, message_id: bytes, now_ms: int) -> bool:
-    """Tell whether a message was sent, or promised, in a conversation under this id (16 bytes)."""
-    return _IDS.find(tx, _row(conversation, message_id), now_ms) is not None
+    _shelf(policy).add_all(tx, rows, now_ms)
 
 
 def is_kept_for(
-    tx: Transaction, policy: Policy, devices: Iterable[Address], message_id: bytes, now_ms: int
+    tx: Transaction, policy: Policy, device: Address, message_id: bytes, now_ms: int
 ) -> bool:
-    """Tell whether a copy of a message (16 bytes of id) is kept for any of these devices."""
-    shelf = _shelf(policy)
-    return any(shelf.find(tx, _row(each, message_id), now_ms) is not None for each in devices)
+    """Tell whether a copy of a message (16 bytes of id) is kept for a device."""
+    return _shelf(policy).find(tx, _row(device, message_id), now_ms) is not None
 
 
 def keep_other_id(
@@ -241,14 +171,13 @@ def find_content(
 
 def find_conversation(
     tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
-) -> UserId:
+) -> UserId | None:
     """Return with whom the conversation is that a copy (16 bytes of id) for a device belongs to.
 
-    If it is not kept: the device's own account.
+    None: the copy is not kept.
     """
     found = _shelf(policy).find(tx, _row(recipient, message_id), now_ms)
-    account = None if found is None else SentRecord.decode(found.record).account
-    return account or recipient.user_id
+    return None if found is None else SentRecord.decode(found.record).account
 
 
 def original_id(
@@ -267,32 +196,11 @@ def forget_copy(
     _shelf(policy).remove(tx, _row(recipient, message_id), now_ms)
 
 
-def forget_message(
-    tx: Transaction,
-    policy: Policy,
-    conversation: Address,
-    message_id: bytes,
-    now_ms: int,
-    *,
-    has_left: bool = False,
+def forget_content(
+    tx: Transaction, policy: Policy, account: UserId, message_id: bytes, now_ms: int
 ) -> None:
-    """Forget a message and its id (16 bytes), because all copies were given up.
-
-    Args:
-        tx: of the operation that gives it up.
-        policy: how long what is kept.
-        conversation: see `keep_id`.
-        message_id: of it, 16 bytes.
-        now_ms: milliseconds since 1970.
-        has_left: whether the back end may know the id.
-    """
-    _shelf(policy).remove(tx, _content_row(conversation.user_id, message_id), now_ms)
-    row = _row(conversation, message_id)
-    found = _IDS.find(tx, row, now_ms)
-    if found is not None:
-        _IDS.remove(tx, row, now_ms)
-        if has_left:
-            _IDS.add(tx, row + _GIVEN_UP, found.record, now_ms)
+    """Forget what a message (16 bytes of id) holds, because all its copies were given up."""
+    _shelf(policy).remove(tx, _content_row(account, message_id), now_ms)
 
 
 def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> None:
@@ -325,18 +233,12 @@ def list_sent_to(tx: Transaction, policy: Policy, now_ms: int, limit: int) -> li
 
 def date_sent(tx: Transaction, policy: Policy, now_ms: int) -> None:
     """See `Shelf.date`."""
-    _IDS.date(tx, now_ms)
     _shelf(policy).date(tx, now_ms)
 
 
 def _shelf(policy: Policy) -> Shelf:
     # A shelf keeps a quarter longer at most: four fifths of the time, so that it is never exceeded.
     return Shelf(Table.SENT, policy.resend_kept_ms * 4 // 5, policy.resend_kept_messages)
-
-
-def _digest(content: Content) -> bytes:
-    kind, body = encode_content(content)
-    return hashlib.sha256(kind.to_bytes(4) + body).digest()[:SENT_DIGEST_BYTES]
 
 
 def _row(device: Address, message_id: bytes) -> bytes:

@@ -9,7 +9,7 @@ Source: docs/wire-format.md, records at rest.
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from e2ecross.address import UserId
+from e2ecross.address import MAX_DEVICE, UserId
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import RecordCorrupted
@@ -27,12 +27,11 @@ __all__ = [
     "SENT_DIGEST_BYTES",
     "GenerationRecord",
     "RetryBudgetRecord",
+    "SentIdRecord",
     "SentRecord",
     "decode_retry",
-    "decode_sent_id",
     "decode_shelf",
     "encode_retry",
-    "encode_sent_id",
     "encode_shelf",
 ]
 
@@ -131,12 +130,14 @@ class SentRecord(Secret):
         what = "a record of a sent message"
         fields = decode_record(storage_pb2.SentRecord, data, what)
         is_copy = fields.HasField("account")
-        if fields.original_id:
-            check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
-        if is_copy:
-            check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
         if bool(fields.original_id) + bool(fields.content_kind) + is_copy != 1:
             raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
+        if fields.original_id:
+            check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
+        check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES if is_copy else 0))
+        has_content = fields.sent_at_ms or fields.content_body
+        if (has_content and not fields.content_kind) or (fields.resends and not is_copy):
+            raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
         return cls(
             fields.original_id,
             fields.sent_at_ms,
@@ -148,22 +149,39 @@ class SentRecord(Secret):
         )
 
 
-def encode_sent_id(digest: bytes) -> bytes:
-    """Return the record of a message id that was used, with 2 bytes of its content's hash."""
-    return encode_record(storage_pb2.SentIdRecord(digest=digest))
+@dataclass(frozen=True, slots=True)
+class SentIdRecord:
+    """A message id that was used.
 
-
-def decode_sent_id(data: bytes) -> bytes:
-    """Return 2 bytes of the hash of the content that a message id was used for.
-
-    Raises:
-        RecordCorrupted: it does not decode.
-        StoreTooNew: a later release wrote it.
+    Attributes:
+        digest: 2 bytes of the hash of the content that it was used for.
+        devices: numbers of the devices that have a copy, of the account with whom the conversation
+            is; ascending.
     """
-    what = "a record of a message id"
-    fields = decode_record(storage_pb2.SentIdRecord, data, what)
-    check_lengths(what, (fields.digest, SENT_DIGEST_BYTES))
-    return fields.digest
+
+    digest: bytes
+    devices: tuple[int, ...] = ()
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        fields = storage_pb2.SentIdRecord(digest=self.digest, devices=bytes(self.devices))
+        return encode_record(fields)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "SentIdRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        what = "a record of a message id"
+        fields = decode_record(storage_pb2.SentIdRecord, data, what)
+        check_lengths(what, (fields.digest, SENT_DIGEST_BYTES))
+        devices = tuple(fields.devices)
+        if devices != tuple(sorted({*devices} - {0})) or max(devices, default=0) > MAX_DEVICE:
+            raise RecordCorrupted(f"{what} names no devices: the store is damaged")
+        return cls(fields.digest, devices)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from e2ecross import (
     PreKeyBundle,
     Text,
 )
+from e2ecross.errors import UnknownRecipient
 from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import TURNS
 from e2ecross.state.queue import ENDS_ROW
 from e2ecross.stores import Store, Table
-from e2ecross.wire.exchange import Waiting
+from e2ecross.wire.exchange import KeysWanted, UserKeys, Waiting
 from e2ecross.wire.session_records import StoredSession
 from tests.attacks.support import Person, Rows, person
 from tests.support.devices import BackendSimulator
@@ -42,11 +43,22 @@ class HostileBackend(BackendSimulator):
         super().__init__()
         self.bundle_lie: Callable[[PreKeyBundle], PreKeyBundle] | None = None
         self.mail_lie: Callable[[int], Mail] | None = None
+        self.hides_lists = False
 
     def fetch_bundle(self, requester: Address, token: bytes, address: Address) -> PreKeyBundle:
         """Hand out what the directory has, or what the lie makes of it."""
         bundle = super().fetch_bundle(requester, token, address)
         return bundle if self.bundle_lie is None else self.bundle_lie(bundle)
+
+    def fetch_keys(
+        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | UnknownRecipient]:
+        """Hand out keys, with lists of devices or without."""
+        answers = super().fetch_keys(requester, token, wanted)
+        return [
+            UserKeys(b"", keys.bundles) if self.hides_lists and isinstance(keys, UserKeys) else keys
+            for keys in answers
+        ]
 
     def fetch(
         self,
@@ -109,10 +121,18 @@ class Party:
     def assert_only_asked(self, before: Rows) -> None:
         """Beside the `rest` before there is only what asking for messages again writes.
 
-        No key is used up and none is trusted. There may be new sessions; of the old ones at most
-        the sending chain has moved, because a request went out in it.
+        No key is used up and none is trusted. There may be new sessions, and a list that was
+        renewed; of the old sessions at most the sending chain has moved, because a request went out
+        in it.
         """
-        aside = {Table.RETRIES, Table.SENT, Table.SESSION_RECORDS, Table.SESSIONS, Table.SPQR}
+        aside = {
+            Table.ACCOUNTS,
+            Table.RETRIES,
+            Table.SENT,
+            Table.SESSION_RECORDS,
+            Table.SESSIONS,
+            Table.SPQR,
+        }
         asked = {(Table.DEVICE.value, EPOCH_ROW)}  # a session was started
         now = self.rest()
         for rows in (before, now):

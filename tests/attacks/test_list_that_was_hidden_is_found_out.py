@@ -73,7 +73,7 @@ class World:
 
     def show(self, device: Device, signed: SignedDeviceList) -> Verdict:
         """Let a device ask the back end for Ana's list."""
-        return read_fetched_list(device._context, ANA.user_id, signed.encode())
+        return read_fetched_list(device._context, ANA.user_id, signed.encode()).verdict
 
 
 @pytest.fixture

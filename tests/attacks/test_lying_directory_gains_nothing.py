@@ -23,6 +23,7 @@ from e2ecross.errors import (
     InvalidKey,
     InvalidSignature,
     UnknownPrekey,
+    UnknownRecipient,
     UntrustedIdentity,
 )
 from e2ecross.state.context import address_key
@@ -243,7 +244,7 @@ def _swapped(name: str, other: PreKeyBundle) -> Callable[[PreKeyBundle], PreKeyB
         ("signed prekey and signature", InvalidSignature),
         ("one-time prekey as signed prekey", InvalidSignature),
         ("another's address", EnvelopeMismatch),
-        ("another device", EnvelopeMismatch),
+        ("another device", UnknownRecipient),
         ("another app", EnvelopeMismatch),
         ("low order", InvalidKey),
         ("no key", InvalidKey),
@@ -256,6 +257,7 @@ def test_a_client_sends_nothing_to_keys_that_do_not_fit(
     backend, ana, budi, citra = _scene()
     other = citra.person.device.publish(1)
     citra.person.published = other
+    assert ana.client.devices(BUDI.user_id).devices  # his list is genuine, and held
     backend.bundle_lie = _swapped(name, citra.person.bundle(kyber=True))
     before = ana.person.dump()
     for _ in range(2):
@@ -292,6 +294,7 @@ def test_mallory_forwards_through_the_back_end(policy: Policy) -> None:
     """The whole unknown key share between clients: Ana gets a failure, and it is told as one."""
     backend, ana, budi, _ = _scene(policy)
     mallory = party(MALLORY, backend)
+    backend.hides_lists = True  # hers would have her own key in it
     ana.person.published = ana.person.device.publish(2)
     backend.bundle_lie = lambda _: replace(ana.person.bundle(kyber=True), address=MALLORY)
     envelope = budi.send(mallory, "between you and me, Mallory")

@@ -30,6 +30,7 @@ from tests.attacks.hostile_backend import (
     party,
 )
 from tests.attacks.support import ANA, BUDI, NOW_MS, TOKO, Rows, flips
+from tests.support.accounts import change_devices, device_of, new_client
 
 DAY_MS = 24 * 60 * 60 * 1000
 SECRETS = ("for budi alone", "and this", "and that")
@@ -96,11 +97,28 @@ def scene(policy: Policy = FEW_PREKEYS) -> Scene:
 # --- Somebody else ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("address", [TOKO, Address(BUDI.app, BUDI.user, 2)], ids=str)
-def test_another_device_that_knows_the_ids(address: Address) -> None:
-    """A contact of Ana's; also another device of Budi's own."""
+def test_a_device_that_was_linked_later_and_knows_the_ids() -> None:
+    """Another one of Budi's own: what was sent before it was linked is not its."""
     backend, ana, budi, ids = scene()
-    toko = party(address, backend)
+    laptop = new_client(device_of(BUDI, 2), backend)
+    change_devices(backend, budi.client, laptop)
+    laptop.send(ANA, Text("hello"))
+    assert ana.receive() == ["hello"]
+    before, deposited = rows(ana, Table.SENT, Table.OUTBOX), len(backend.deposits)
+    context = laptop.device._context
+    with context.store.transaction() as tx:
+        for message_id in ids:
+            put_control(tx, ANA, context.entropy.bytes(16), asking(message_id))
+    laptop.maintain()
+    assert ana.receive() == []
+    assert rows(ana, Table.SENT, Table.OUTBOX) == before
+    assert sent_by(ana, deposited) == []
+    assert answers(ana) == 0
+
+
+def test_another_contact_that_knows_the_ids() -> None:
+    backend, ana, budi, ids = scene()
+    address, toko = TOKO, party(TOKO, backend)
     meet(toko, ana)
     own = ana.send(toko, "for toko").message_id
     assert toko.receive() == ["for toko"]

@@ -10,9 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from e2ecross.cli import main
 
 _ROOT = Path(__file__).parents[2]
+
+
+# What of a character of a terminal is painted: its upper half, its lower half.
+_HALVES = {"█": (True, True), "▀": (True, False), "▄": (False, True), " ": (False, False)}
+_PIXELS = 4
+"""Of one module in the image that is read, in either direction."""
 
 
 class Ended(NamedTuple):
@@ -45,3 +53,22 @@ def call(*arguments: str) -> Ended:
         except SystemExit as exit_:
             code = exit_.code if isinstance(exit_.code, int) else 1
     return Ended(code, out.getvalue(), err.getvalue())
+
+
+def read_qr_code(out: str) -> str:
+    """The text of the QR code in the output of a dark terminal, as a scanner reads it."""
+    zxingcpp = pytest.importorskip("zxingcpp")
+    lines = [line for line in out.splitlines() if line[:4] == line[-4:] == "████"]
+    rows = []
+    for line in lines:
+        halves = [_HALVES[character] for character in line]
+        rows += [[half[place] for half in halves] for place in (0, 1)]
+    pixels = [
+        bytes(255 * painted for painted in row for _ in range(_PIXELS))
+        for row in rows
+        for _ in range(_PIXELS)
+    ]
+    assert pixels, "there is no picture"
+    image = memoryview(b"".join(pixels)).cast("B", (len(pixels), len(pixels[0])))
+    (found,) = zxingcpp.read_barcodes(image)
+    return str(found.text)

@@ -11,9 +11,12 @@ import pytest
 from e2ecross.cli import demo, demo_run
 from e2ecross.cli.demo_backend import BackEnd, Flipped
 from e2ecross.cli.demo_director import Director, Search
-from e2ecross.cli.demo_facts import ANA, BUDI, DemoFailed, Letter, Person
+from e2ecross.cli.demo_facts import Letter
+from e2ecross.cli.demo_ghost import GhostDevice
+from e2ecross.cli.demo_people import ANA, BUDI, TABLET, DemoFailed, Person
 from e2ecross.cli.demo_stage import Stage
 from e2ecross.cli.describe import describe
+from e2ecross.relay import Relay
 from tests.cli.support import Ended, call
 
 _PLAY_THE_APP = "raise SystemExit(demo_actor.main(sys.argv[1:]))"
@@ -151,6 +154,81 @@ def test_an_app_that_ends_badly_fails(monkeypatch: pytest.MonkeyPatch, tmp_path:
             stage.leave(BUDI)
         with pytest.raises(DemoFailed, match="Budi has no process"):
             stage.ask(BUDI, "receive")
+
+
+# --- Several devices -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("direction", "lie", "why"),
+    [
+        ("wait_for_phone", "{'user': 'whatsapp:eve'}", "asks to be linked to whatsapp:eve"),
+        ("show_digits", "{**told, 'name': 'a toaster'}", "Ana is asked about 'a toaster'"),
+        ("show_digits", "{**told, 'digits': ''}", "Ana is shown '' as digits"),
+        ("show_digits", "app.pairing.confirm() or told", "before the user has confirmed"),
+        ("finish_linking", "{**told, 'address': 'whatsapp:ana.9'}", "laptop has become"),
+        ("finish_linking", "{**told, 'identity_key': ''}", "does not have Ana's laptop"),
+        ("maintain", "app.client.receive() and {}", "Ana was told"),
+        ("send", "{**told, 'devices': told['devices'][1:]}", "letter 1 was encrypted for"),
+    ],
+)
+def test_devices_that_are_not_linked_as_they_must_fail(
+    monkeypatch: pytest.MonkeyPatch, direction: str, lie: str, why: str
+) -> None:
+    program = (
+        f"answer = demo_actor._DIRECTIONS[{direction!r}]\n"
+        f"def other(app, direction):\n"
+        f"    told = answer(app, direction)\n"
+        f"    return {lie}\n"
+        f"demo_actor._DIRECTIONS[{direction!r}] = other\n"
+    )
+    _play_with(monkeypatch, program + _PLAY_THE_APP)
+    _play_only(monkeypatch, "registration", "linking", "four_devices")
+    assert why in _fail().err
+
+
+def _play_only(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    scenes = {name: demo.SCENES[name] for name in names}
+    monkeypatch.setattr(demo_run, "SCENES", scenes)
+
+
+def test_a_copy_that_does_not_arrive_as_it_was_written_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lie = "item = demo_actor._item\ndemo_actor._item = lambda x: {**item(x), 'own_copy': False}\n"
+    _play_with(monkeypatch, lie + _PLAY_THE_APP)
+    _play_only(monkeypatch, "registration", "linking", "four_devices")
+    assert "the copy of letter 1 did not reach Ana's laptop as it was sent" in _fail().err
+
+
+def test_a_copy_that_is_not_there_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = BackEnd.waiting
+
+    def hide(self: BackEnd, person: Person) -> list[bytes]:
+        return [] if person is TABLET else waiting(self, person)
+
+    monkeypatch.setattr(BackEnd, "waiting", hide)
+    _play_only(monkeypatch, "registration", "linking", "four_devices")
+    assert "letter 1 did not arrive at the relay for Budi's tablet" in _fail().err
+
+
+def test_an_app_that_believes_in_the_device_of_the_relay_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lie = "lambda app, direction: {'devices': ['instagram:budi.3']}"
+    program = f"demo_actor._DIRECTIONS['show_devices'] = {lie}\n"
+    _play_with(monkeypatch, program + _PLAY_THE_APP)
+    _play_only(monkeypatch, "registration", "linking", "four_devices", "ghost")
+    assert "Ana's app believes in ('instagram:budi.3',)" in _fail().err
+
+
+def test_a_relay_that_has_not_got_what_it_needs_fails(tmp_path: Path) -> None:
+    Relay(tmp_path / "relay.db").close()
+    back_end = BackEnd(tmp_path / "relay.db")
+    with pytest.raises(DemoFailed, match="no list of the devices of instagram:budi"):
+        back_end.signed_list(BUDI.user)
+    with pytest.raises(DemoFailed, match=r"no keys of whatsapp:ana\.1"):
+        GhostDevice(BUDI, 3).write(tmp_path / "relay.db", ANA, "hello?")
 
 
 # --- Outputs -------------------------------------------------------------------------------------

@@ -26,14 +26,16 @@ from e2ecross.errors import (
     InvalidArgument,
     MailboxFull,
     RestoredStore,
+    UnknownRecipient,
 )
 from e2ecross.state.context import Context
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.notice import NoticeKind
 from e2ecross.state.outbox import Lane
 from e2ecross.stores import MemoryStore
-from e2ecross.wire.exchange import Waiting
+from e2ecross.wire.exchange import KeysWanted, UserKeys, Waiting
 from tests.properties.hostile_backend import false_bundle
+from tests.support.accounts import sign_devices
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -47,7 +49,10 @@ from tests.support.restores import put_back, take_copy
 
 
 class Backend(BackendSimulator):
-    """Hands out false keys of whom it is told to, and answers of `fetch` that were prepared."""
+    """Hands out false keys of whom it is told to, and answers of `fetch` that were prepared.
+
+    Also false lists of their devices: else it is found out at once.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,11 +64,26 @@ class Backend(BackendSimulator):
             return false_bundle(address)
         return super().fetch_bundle(requester, token, address)
 
+    def fetch_keys(
+        self, requester: Address, token: bytes, wanted: Sequence[KeysWanted]
+    ) -> list[UserKeys | UnknownRecipient]:
+        genuine = self.lists
+        false = {address.user_id: false_list(address) for address in self.lies_about}
+        self.lists = {**genuine, **false}
+        answer = super().fetch_keys(requester, token, wanted)
+        self.lists = genuine
+        return answer
+
     def fetch(
         self, address: Address, token: bytes, limit: int, after: int = 0, **_: object
     ) -> list[Waiting]:
         found = super().fetch(address, token, limit, after)
         return self.answers.pop(0) if self.answers else found
+
+
+def false_list(address: Address) -> bytes:
+    """That of the device whose keys `false_bundle` has."""
+    return sign_devices(make_device(address, seed="false")).encode()
 
 
 def _id(number: int) -> bytes:

@@ -194,8 +194,8 @@ def test_a_promise_outlives_a_restore(
             ana.maintain()
         assert [item.message_id for item in ana.pending()] == [message_id]
     ana.maintain()
-    told, item = budi.receive()
-    assert getattr(told, "kind", None) is NoticeKind.ACCOUNT_RESTORED
+    notice, item = budi.receive()
+    assert getattr(notice, "kind", None) is NoticeKind.ACCOUNT_RESTORED
     assert getattr(item, "message_id", None) == message_id
     assert read_notices(ana)[0].kind is NoticeKind.RESTORED
     assert read(ana) == []

@@ -208,8 +208,8 @@ def test_out_of_reach_a_store_that_is_behind_lets_nothing_leave_later(scene: Sce
     ana = Client(opened(scene.store, restored=True), scene.backend)
     ana.maintain()
     assert len(scene.backend.deposits) == deposits + 1
-    last = "encrypted, with a key of the lost time"
-    assert read(scene.budi) == ["one", "two", "*account_restored", last]
+    text = "encrypted, with a key of the lost time"
+    assert read(scene.budi) == ["one", "two", "*account_restored", text]
 
 
 def test_nothing_is_deposited_before_the_witness_knows(backend: BackendSimulator) -> None:

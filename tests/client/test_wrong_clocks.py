@@ -9,7 +9,8 @@ from collections.abc import Callable
 from e2ecross import Client, Text
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.retry_budget import _ATTEMPTS
-from e2ecross.state.sent import find_kept, is_known_id
+from e2ecross.state.sent import find_kept
+from e2ecross.state.sent_ids import is_known_id
 from e2ecross.stores import Table, Transaction
 from e2ecross.wire.records import SignedPrekeyRecord
 from tests.client.conversation import damage, forget_sessions, meet, read, read_notices, store_of

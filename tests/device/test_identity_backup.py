@@ -105,9 +105,9 @@ def test_it_keeps_the_account_at_the_back_end() -> None:
     with pytest.raises(NotRegistered):  # the installation that it was moved from has ended
         ana.send(BUDI, Text("from the old phone once more"))
     again.send(BUDI, Text("from the new one"))
-    told, message = budi.receive()
-    assert isinstance(told, Notice)
-    assert told.kind is NoticeKind.ACCOUNT_RESTORED
+    notice, message = budi.receive()
+    assert isinstance(notice, Notice)
+    assert notice.kind is NoticeKind.ACCOUNT_RESTORED
     assert isinstance(message, Message)
     assert (message.content, message.identity_changed) == (Text("from the new one"), False)
 

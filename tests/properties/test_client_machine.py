@@ -34,7 +34,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from e2ecross import Address, Envelope, Message, Policy, Text
-from e2ecross.device import posting
+from e2ecross.device import copies, waiting
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -115,8 +115,9 @@ class ClientMachine(BackendRules):
         self.people: dict[Address, Installation] = {}
         self.mails: dict[bytes, Mail] = {}
         self.is_ready = False
-        self.genuine: Callable[..., Envelope] = vars(posting)["encrypt_content"]
-        vars(posting)["encrypt_content"] = self._spy_content
+        self.genuine: Callable[..., Envelope] = vars(copies)["encrypt_content"]
+        for module in (copies, waiting):
+            vars(module)["encrypt_content"] = self._spy_content
 
     def _spy_content(
         self, context: object, tx: object, address: Address, content: PayloadContent, *more: object
@@ -474,7 +475,8 @@ class ClientMachine(BackendRules):
             if self.is_ready:
                 self._settle()
         finally:
-            vars(posting)["encrypt_content"] = self.genuine
+            for module in (copies, waiting):
+                vars(module)["encrypt_content"] = self.genuine
             for store in self.world.stores.values():
                 store.close()
             if self.world.directory is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from e2ecross.address import Address, UserId
-from e2ecross.crypto.keys import KeyPair, generate_key_pair, key_pair_from_private
+from e2ecross.crypto.keys import KeyPair, key_pair_from_private
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import (
     DecodeError,
@@ -115,7 +115,7 @@ def test_one_whole_attempt_byte_for_byte() -> None:
     assert asking.link_id == start.link_id
     confirmed = waiting.enter_digits(asking.digits, NOW_MS)
     assert confirmed.link_id == start.link_id
-    signed = sign_list(next_list(asking.devices_with(FIRST.list, NOW_MS)), ACCOUNT, primarys)
+    signed = sign_list(next_list((*FIRST.list.devices, asking.listed)), ACCOUNT, primarys)
     assert primarys.left == 0
     assert signed.encode() == unhex(LINKING["signed_list"])
     assert hash_list(signed) == unhex(LINKING["list_hash"])
@@ -453,41 +453,6 @@ def test_an_answer_that_opens_and_holds_nothing_is_malformed() -> None:
         phone.take_answer(phone.sealing.seal(phone.sealing.keys.answer, b""), NOW_MS)
 
 
-def companions_list(count: int, first: int = 2) -> DeviceList:
-    added = tuple(
-        ListedDevice(number, generate_key_pair(SeededEntropy(number)).public, bytes(64))
-        for number in range(first, first + count)
-    )
-    return replace(FIRST.list, devices=(*FIRST.list.devices, *added))
-
-
-def test_the_new_device_stands_at_its_place() -> None:
-    asking = taken()
-    devices_ = asking.devices_with(companions_list(3, first=5), NOW_MS)
-    assert [each.device for each in devices_] == [1, 2, 5, 6, 7]
-    assert devices_[1] == asking.listed
-
-
-def test_a_number_that_was_taken_meanwhile_ends_the_attempt() -> None:
-    with pytest.raises(LinkFailed, match="number"):
-        taken().devices_with(companions_list(1), NOW_MS)
-
-
-def test_a_key_that_was_listed_meanwhile_ends_the_attempt() -> None:
-    asking = taken()
-    twin = replace(asking.listed, device=9)
-    own = replace(FIRST.list, devices=(*FIRST.list.devices, twin))
-    with pytest.raises(LinkFailed, match="key"):
-        asking.devices_with(own, NOW_MS)
-
-
-def test_a_list_that_was_filled_meanwhile_ends_the_attempt() -> None:
-    asking = taken()
-    assert len(asking.devices_with(companions_list(14, first=3), NOW_MS)) == 16
-    with pytest.raises(LinkFailed, match="16 devices"):
-        asking.devices_with(companions_list(15, first=3), NOW_MS)
-
-
 # --- Time -----------------------------------------------------------------------------------
 
 
@@ -508,10 +473,6 @@ def at_answer(now_ms: int) -> object:
     return offered().take_answer(unhex(LINKING["answer"]), now_ms)
 
 
-def at_confirmation(now_ms: int) -> object:
-    return taken().devices_with(FIRST.list, now_ms)
-
-
 @pytest.mark.parametrize(
     ("step", "wait_ms"),
     [
@@ -519,7 +480,6 @@ def at_confirmation(now_ms: int) -> object:
         (at_digits, LINK_LIFETIME_MS),
         (at_result, RESULT_WAIT_MS),
         (at_answer, LINK_LIFETIME_MS),
-        (at_confirmation, LINK_LIFETIME_MS),
     ],
 )
 def test_each_step_has_its_time(step: Callable[[int], object], wait_ms: int) -> None:

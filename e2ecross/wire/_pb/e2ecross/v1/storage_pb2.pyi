@@ -364,10 +364,12 @@ class SentRecord(_message.Message):
     def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., account: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
 
 class SentIdRecord(_message.Message):
-    __slots__ = ("digest",)
+    __slots__ = ("digest", "devices")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
+    DEVICES_FIELD_NUMBER: _ClassVar[int]
     digest: bytes
-    def __init__(self, digest: _Optional[bytes] = ...) -> None: ...
+    devices: bytes
+    def __init__(self, digest: _Optional[bytes] = ..., devices: _Optional[bytes] = ...) -> None: ...
 
 class RetryBudgetRecord(_message.Message):
     __slots__ = ("window_started_at_ms", "requests", "answers", "strangers")
