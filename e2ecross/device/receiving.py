@@ -163,8 +163,7 @@ def decrypt_envelope(
     key, starts = session.remote_identity_key, read.first_message is not None
     standing = check_sender(context, tx, payload, key, starts_session=starts)
     is_judged = standing.is_under_other_key
-    if standing.carried is not None:
-        keep_carried(context, tx, standing, now_ms, starts_session=starts)
+    if keep_carried(context, tx, standing, now_ms, starts_session=starts):
         read = read_message(context, tx, sender, message)  # its rows have changed
     downgraded = starts and is_downgrade(read.identity, session.version)
     changed = _accept(context, tx, sender, read, now_ms, is_judged=is_judged)

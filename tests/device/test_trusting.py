@@ -201,6 +201,14 @@ def test_accepting_the_accepted_key_forgets_nothing() -> None:
     assert dump(world.budi._context.store) == before
 
 
+def test_without_a_list_own_devices_are_trusted_like_any() -> None:
+    phone, laptop = make_device(ANA), make_device(LAPTOP)
+    introduce(phone, laptop)
+    new = make_device(ANA, seed="new")
+    laptop.accept_identity(ANA, new.identity_key)
+    assert key_of(laptop, ANA) == new.identity_key
+
+
 @pytest.mark.parametrize("asked", [ANA, LAPTOP])
 def test_no_other_key_is_accepted_for_the_own_account(asked: Address) -> None:
     phone, laptop = make_device(ANA), make_device(LAPTOP)
