@@ -23,8 +23,12 @@ __all__ = ["encrypt_as_client", "hold", "own_list", "sign_devices"]
 def sign_devices(
     primary: Device, *companions: Device, user: UserId | None = None
 ) -> SignedDeviceList:
-    """The first list of an account with these devices, ascending by number; of another user's name
-    where one is given.
+    """The first list of an account with these devices, ascending by number.
+
+    Args:
+        primary: device 1, which signs it.
+        companions: the others.
+        user: whose it is; that of device 1 by default.
     """
     context = context_of(primary)
     user, key_pair = user or context.address.user_id, context.identity_key_pair

@@ -5,6 +5,7 @@ Rules:
 - Most messages go straight to the back end, and are forgotten with the next commit. Until then
   they need no lane, no turn and no place in an index: a row here is written and deleted, which is a
   third of what the others take.
+- A row's number is the epoch of the encryption, which is written anyway, and never given twice.
 - What is found here by anybody else was left by a crash, or its deposit has failed: it is filed in
   the lane of its recipient before anything else is put there, so that its order is kept.
 """
@@ -13,6 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from e2ecross.errors import RecordCorrupted, RemoteError
+from e2ecross.state.epoch import read_epoch
 from e2ecross.state.outbox import (
     TURNS,
     Lane,
@@ -24,7 +26,7 @@ from e2ecross.state.outbox import (
     read_lane,
     remove_waiting,
 )
-from e2ecross.state.queue import Queue
+from e2ecross.state.queue import Queue, number_row
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.queue_records import OutboxRecord
@@ -37,9 +39,10 @@ _QUEUE: Final = Queue(Table.OUTBOX, IN_FLIGHT)
 
 
 def put_in_flight(tx: Transaction, envelope: Envelope) -> Waiting:
-    """Keep the envelope of a user's message, in whose lane nothing waits, until it has left."""
+    """Keep an envelope that was just encrypted, in whose lane nothing waits, until it has left."""
     record = OutboxRecord(envelope.encode(), message_id=envelope.message_id)
-    number = _QUEUE.append(tx, record.encode())
+    number = read_epoch(tx)
+    tx.put(Table.OUTBOX, IN_FLIGHT, number_row(number), record.encode())
     lane = Lane(LaneName.MESSAGES, envelope.recipient)
     return Waiting(lane, number, envelope.message_id, envelope, is_in_flight=True)
 

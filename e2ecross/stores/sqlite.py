@@ -71,8 +71,9 @@ class SQLiteStore:
             for other processes, in milliseconds.
         entropy: source of salts and nonces.
         cached_values: how many decoded records this process keeps, 0 to 10,000,000, until anybody
-            else writes. A contact with one session takes three, 2 KiB together; sending to a
-            contact whose records are kept costs a third. They hold secrets.
+            else writes. A contact with one session takes three, 2 KiB together, and through a
+            `Client` five; sending to a contact whose records are kept costs a third. They hold
+            secrets.
 
     Raises:
         InvalidArgument: an argument has the wrong type, length or range.

@@ -4,31 +4,45 @@
 A contact's three records take 50 us to read, open and decode, and 1 us to find here.
 
 Rules:
-- Only what was read or written in a transaction is kept, and nothing of it once anybody else has
-  written: the store shows at the beginning of each transaction that nobody has, or clears it.
+- Only what was read or written in a transaction is kept, also that nothing is there, and nothing of
+  it once anybody else has written: the store shows at the beginning of each transaction that nobody
+  has, or clears it.
 - A transaction that fails, or a block of it, leaves nothing: what it put was not written.
 - What a place had is forgotten before it is changed and kept after: an exception at any instruction
   in between leaves nothing, and that is right.
-- What is put within savepoints is written when the transaction ends, or when somebody asks for
-  records: what is put ten times is written once.
+- What is put within savepoints, values and records, is written when the transaction ends, or when
+  somebody asks for it, or for many records: what is put ten times is written once.
 - Bounded by the store's caller; what came first goes first.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
+from e2ecross.arguments import require_bytes
 from e2ecross.errors import StoreError
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.stores.checks import NO_SAVEPOINT, SAVEPOINT_INTERRUPTED, check_place
 
-__all__ = ["CachingTransaction", "ValueCache"]
+__all__ = ["NOT_KEPT", "CachingTransaction", "ValueCache"]
 
 V = TypeVar("V")
 
 _MAX_WAITING: Final = 1_024
 """Values that wait to be written at most: a batch may have any number of recipients."""
+_MAX_WAITING_BYTES: Final = 1024 * 1024
+"""Of records that wait: there may be a large envelope for each recipient."""
+NOT_KEPT: Final[Any] = object()
+"""In the place of a value."""
+
+
+def _as_it_is(record: bytes) -> bytes:
+    return record
+
+
+_RECORD: Final = Codec(_as_it_is, _as_it_is)
+"""Of what was put as a record."""
 
 _Place = tuple[Table, bytes, bytes]
 _Values = dict[_Place, tuple[Any, Codec[Any]]]
@@ -48,15 +62,18 @@ class ValueCache:
         self._values: _Values = {}
 
     def find(self, place: _Place, codec: Codec[V]) -> V | None:
-        """Return the value at that place, if it is kept and was made by this codec."""
+        """Return the value at that place, or None: nothing is there; as far as this codec knows.
+
+        `NOT_KEPT` where that is not known.
+        """
         kept = self._values.get(place)
         if kept is None or kept[1] is not codec:
-            return None
-        value: V = kept[0]
+            return cast(V, NOT_KEPT)
+        value: V | None = kept[0]
         return value
 
-    def keep(self, place: _Place, value: V, codec: Codec[V]) -> None:
-        """Keep the value at that place."""
+    def keep(self, place: _Place, value: V | None, codec: Codec[V]) -> None:
+        """Keep the value at that place, or that nothing is there."""
         if len(self._values) >= self._limit and place not in self._values:
             if not self._limit:
                 return
@@ -78,26 +95,36 @@ class ValueCache:
 class CachingTransaction:
     """A transaction whose values come out of a cache where it has them."""
 
-    __slots__ = ("_block", "_cache", "_ended", "_inner", "_savepoint", "_waiting")
+    __slots__ = ("_block", "_bytes", "_cache", "_ended", "_inner", "_savepoint", "_waiting")
 
     def __init__(self, inner: Transaction, cache: ValueCache) -> None:
         self._inner = inner
         self._cache = cache
         self._ended = False
         self._waiting: _Values = {}  # of savepoints that have ended well
+        self._bytes = 0  # of records that wait
         self._block: _Values | None = None  # of the savepoint that we are in
         self._savepoint: AbstractContextManager[None] | None = None  # the store's own one
 
     def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
         """See `Transaction.get`."""
-        self.write()
+        if self._waiting or self._block:
+            check_place(table, partition, row)
+            self._write_place((table, partition, row))
         return self._inner.get(table, partition, row)
 
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
         """See `Transaction.put`."""
-        self.write()
-        self._cache.forget((table, partition, row))
-        self._inner.put(table, partition, row, record)
+        check_place(table, partition, row)
+        place = (table, partition, row)
+        self._cache.forget(place)
+        if self._block is None:
+            self.write()
+            self._inner.put(table, partition, row, record)
+        else:
+            require_bytes("record", record)
+            self._block[place] = (record, _RECORD)
+            self._bytes += len(record)
 
     def get_value(self, table: Table, partition: bytes, row: bytes, codec: Codec[V]) -> V | None:
         """See `Transaction.get_value`."""
@@ -107,12 +134,10 @@ class CachingTransaction:
         except TypeError:  # a bytearray, say
             check_place(table, partition, row)
             raise
-        if value is None:
-            if place in self._waiting or (self._block is not None and place in self._block):
-                self.write()
+        if value is NOT_KEPT:
+            self._write_place(place)
             value = self._inner.get_value(table, partition, row, codec)
-            if value is not None:
-                self._cache.keep(place, value, codec)
+            self._cache.keep(place, value, codec)
         return value
 
     def put_value(
@@ -188,7 +213,7 @@ class CachingTransaction:
             self._savepoint = None
         self._waiting.update(self._block or {})
         self._block = None
-        if len(self._waiting) >= _MAX_WAITING:
+        if len(self._waiting) >= _MAX_WAITING or self._bytes >= _MAX_WAITING_BYTES:
             self.write()
 
     def undo_block(self, error: BaseException) -> None:
@@ -214,6 +239,7 @@ class CachingTransaction:
                 self._savepoint = savepoint
             self._put(self._block)
             self._block = {}
+        self._bytes = 0
 
     def finish(self) -> None:
         """Write what waits, for the commit that follows.
@@ -230,6 +256,11 @@ class CachingTransaction:
         self._ended = True
         self._cache = ValueCache(0)
         self._waiting, self._block = {}, None
+
+    def _write_place(self, place: _Place) -> None:
+        """Write what waits, before the store is asked for that place, if something waits for it."""
+        if place in self._waiting or (self._block is not None and place in self._block):
+            self.write()
 
     def _put(self, values: _Values) -> None:
         for (table, partition, row), (value, codec) in values.items():

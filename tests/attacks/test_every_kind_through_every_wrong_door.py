@@ -47,7 +47,8 @@ from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.outbox import TURNS, Lane, LaneName, find_message, list_lane, put_resend
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, Queue, number_row
 from e2ecross.state.retry_budget import BUDGET, spend_request
-from e2ecross.state.sent import SENT_IDS, find_kept, was_sent
+from e2ecross.state.sent import find_kept
+from e2ecross.state.sent_ids import SENT_IDS, was_sent
 from e2ecross.state.upkeep import UPKEEP_ROW
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.stores.sealing_header import create_sealing, open_sealing

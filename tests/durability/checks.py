@@ -8,6 +8,7 @@ from e2ecross import Address
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.session_record import SessionRecord
 from e2ecross.state.context import require_device
+from e2ecross.state.epoch import read_epoch
 from e2ecross.state.in_flight import IN_FLIGHT
 from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.outbox import (
@@ -168,11 +169,14 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
     rows: set[Place] = set()
     ends: set[Place] = set()
     for partition in {place.partition for place in tables[Table.OUTBOX]}:
-        if partition.startswith(TURNS):
+        if partition == IN_FLIGHT:
+            flying = {p: data for p, data in tables[Table.OUTBOX].items() if p[0] == partition}
+            waiting |= {OutboxRecord.decode(data).message_id.hex() for data in flying.values()}
+            rows |= flying.keys()
+            assert {int.from_bytes(row) for _, row in flying} <= set(range(1, read_epoch(tx) + 1))
+        elif partition.startswith(TURNS):
             queue = _queue(tables[Table.OUTBOX], partition)
             rows |= {Place(partition, number_row(turn)) for turn in queue}
-            if partition == IN_FLIGHT:
-                waiting |= {OutboxRecord.decode(data).message_id.hex() for data in queue.values()}
             ends.add(Place(partition, ENDS_ROW))
     kinds = [(name, kind) for name in LaneName for kind in TurnKind]
     for turn, lane in (found for each in kinds for found in walk_turns_of(tx, *each)):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,8 @@ from hypothesis import strategies as st
 
 from e2ecross.errors import InvalidArgument, RecordCorrupted, StoreError
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
-from e2ecross.stores.base import Codec
-from e2ecross.stores.value_cache import CachingTransaction, ValueCache
+from e2ecross.stores.base import Codec, ValuesAsBytes
+from e2ecross.stores.value_cache import NOT_KEPT, CachingTransaction, ValueCache
 from tests.stores.support import KEY, KINDS, content, get, make_store, put
 from tests.support.devices import SpyStore, dump
 
@@ -144,21 +145,30 @@ _QUESTIONS: dict[str, tuple[Callable[[Transaction], object], object]] = {
 """What may be asked of a transaction, and the answer after `PLACE` was put as 2."""
 
 
+def _put_value(tx: Transaction) -> None:
+    tx.put_value(*PLACE, 2, NUMBER)
+
+
+def _put_record(tx: Transaction) -> None:
+    tx.put(*PLACE, b"2")
+
+
 @pytest.mark.parametrize("question", _QUESTIONS)
+@pytest.mark.parametrize("do", [_put_value, _put_record])
 @pytest.mark.parametrize("cached_values", [0, 4_096])
 def test_every_question_is_answered_with_what_still_waits(
-    path: Path, cached_values: int, question: str
+    path: Path, cached_values: int, do: Callable[[Transaction], None], question: str
 ) -> None:
     """Put in the savepoint that is open, or in one that has ended."""
     ask, answer = _QUESTIONS[question]
     with SQLiteStore(path, cached_values=cached_values) as store:
         with store.transaction() as tx, tx.savepoint():
-            tx.put_value(*PLACE, 2, NUMBER)
+            do(tx)
             assert ask(tx) == answer
         with store.transaction() as tx:
             tx.clear(SESSIONS, b"p")
             with tx.savepoint():
-                tx.put_value(*PLACE, 2, NUMBER)
+                do(tx)
             assert ask(tx) == answer
         assert get_value(store) == (None if question == "clear" else 2)
 
@@ -209,6 +219,38 @@ def test_values_of_savepoints_are_written_once_and_in_the_end() -> None:
         tx.put_value(*PLACE, 10, NUMBER)
         assert spy.writes == {SESSIONS: 2}
     assert dump(spy) == {PLACE: b"10"}
+
+
+def test_records_of_savepoints_are_written_in_the_end_whatever_else_is_read() -> None:
+    spy = SpyStore(MemoryStore())
+    with spy.transaction() as inner:
+        tx = CachingTransaction(inner, ValueCache(100))
+        with tx.savepoint():
+            tx.put(*PLACE, b"1")
+            assert tx.get(SESSIONS, b"p", b"elsewhere") is None
+            assert tx.get_value(SESSIONS, b"p", b"elsewhere", NUMBER) is None
+        with tx.savepoint():
+            tx.put(*PLACE, b"2")
+            with pytest.raises(InvalidArgument, match="record"):
+                tx.put(*PLACE, "3")  # type: ignore[arg-type]
+            with pytest.raises(InvalidArgument, match="row"):
+                tx.get(SESSIONS, b"p", 1)  # type: ignore[arg-type]
+        assert not spy.writes
+        tx.write()
+        assert spy.writes == {SESSIONS: 1}
+    assert dump(spy) == {PLACE: b"2"}
+
+
+def test_no_more_bytes_wait_than_the_bound() -> None:
+    spy = SpyStore(MemoryStore())
+    with spy.transaction() as inner:
+        tx = CachingTransaction(inner, ValueCache(100))
+        for block in range(1, 3):
+            for number in range(16):
+                assert spy.writes[SESSIONS] == 16 * (block - 1)
+                with tx.savepoint():
+                    tx.put(SESSIONS, b"p", b"%d %d" % (block, number), bytes(64 * 1024))
+        assert spy.writes == {SESSIONS: 32}
 
 
 def test_no_more_values_wait_than_the_bound() -> None:
@@ -411,6 +453,33 @@ def test_a_value_is_read_once(path_and_key: tuple[Path, bytes | None]) -> None:
         assert len(read) == 2
 
 
+def test_that_nothing_is_there_is_read_once() -> None:
+    asked = []
+
+    class Asking(ValuesAsBytes):
+        def __getattr__(self, name: str) -> object:
+            return getattr(inner, name)
+
+        def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
+            asked.append(row)
+            return inner.get(table, partition, row)
+
+    cache = ValueCache(100)
+    with MemoryStore().transaction() as inner:
+        tx = CachingTransaction(cast(Transaction, Asking()), cache)
+        for _ in range(3):
+            assert tx.get_value(*PLACE, NUMBER) is None
+        assert len(asked) == 1
+        assert tx.get_value(*PLACE, OTHER) is None
+        assert len(asked) == 2
+        tx.put_value(*PLACE, 1, NUMBER)
+        assert tx.get_value(*PLACE, NUMBER) == 1
+        tx.delete(*PLACE)
+        assert tx.get_value(*PLACE, NUMBER) is None
+        tx.put(*PLACE, b"2")
+        assert tx.get_value(*PLACE, NUMBER) == 2
+
+
 def test_a_closed_store_keeps_no_value(store: Store) -> None:
     class Value:
         pass
@@ -478,9 +547,12 @@ def test_no_more_values_are_kept_than_the_bound() -> None:
         cache.keep(place, number, NUMBER)
         cache.keep(place, number, NUMBER)
     kept = [cache.find(place, NUMBER) for place in places]
-    assert kept == [None] * 10 + list(range(10, 110))
+    assert kept == [NOT_KEPT] * 10 + list(range(10, 110))
     cache.forget(places[-1])
-    assert cache.find(places[-1], NUMBER) is None
+    assert cache.find(places[-1], NUMBER) is NOT_KEPT
     assert repr(cache) == "<ValueCache: 99 values>"
-    cache.clear()
+    cache.keep(places[-2], None, NUMBER)
     assert cache.find(places[-2], NUMBER) is None
+    assert cache.find(places[-2], OTHER) is NOT_KEPT
+    cache.clear()
+    assert cache.find(places[-2], NUMBER) is NOT_KEPT
