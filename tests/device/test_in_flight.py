@@ -41,9 +41,11 @@ def test_a_damaged_row_in_flight_is_told_and_keeps_no_other() -> None:
     for address in (BUDI, TOKO):
         introduce(ana, make_device(address))
         messages.append(Outgoing(address, MESSAGE_ID, is_new=True))
-    post_messages(context, Leftovers(), messages, Text("halo"), set(), ASKED)
+    _, (first, _) = post_messages(context, Leftovers(), messages, Text("halo"), set(), ASKED)
+    assert isinstance(first, Posted)
     with context.store.transaction() as tx:
-        tx.put(Table.OUTBOX, IN_FLIGHT, number_row(1), b"\x01\xff")
+        row = number_row(first.copies[0].waiting.number)
+        tx.put(Table.OUTBOX, IN_FLIGHT, row, b"\x01\xff")
     assert [each.recipient for each in list_pending(context, Leftovers())] == [TOKO]
     with context.store.transaction() as tx:
         ((_, notice),) = walk_inbox(context, tx)

@@ -227,7 +227,7 @@ def test_what_is_kept_of_a_sent_message_is_one_of_three() -> None:
         replace(copy, sent_at_ms=1),
         replace(copy, content_body=b"?"),
     ):
-        with pytest.raises(RecordCorrupted, match="holds nothing|contradicts itself"):
+        with pytest.raises(RecordCorrupted, match=r"holds nothing|contradicts itself"):
             SentRecord.decode(record.encode())
 
 
