@@ -54,6 +54,9 @@ RULES: Final = {
     "Q": "no secret in the locals of an error",
     "R": "an error names its cause; no command ends with a traceback",
     "S": "what is saved because only we write is right",
+    "T": "the list of an account's devices is what its device 1 signs, and knows to be the newest",
+    "U": "who the newest list of an account has not, by number and key, is nobody of it",
+    "V": "what belonged to another device or key is used for nobody",
     "W": "a hint is no evidence, and nobody makes a client answer",
     "X": "what clients tell each other counts only from who may",
 }

@@ -18,7 +18,16 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from e2ecross import Policy, errors
+from e2ecross import (
+    AccountDevice,
+    AccountDevices,
+    DeviceLink,
+    LinkState,
+    Pairing,
+    Policy,
+    errors,
+)
+from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.backend import Backend
 from e2ecross.crypto import account_kdf, kdf, link_kdf, spqr_kdf
 from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES, PassphraseCost
@@ -343,6 +352,22 @@ def test_the_errors_are_those_of_the_tree() -> None:
         for error in vars(sys.modules[branch.__module__]).values()
         if inspect.isclass(error) and issubclass(error, branch) and error not in branches
     ]
+
+
+def test_a_device_is_linked_in_less_than_twenty_lines_at_both_ends_together() -> None:
+    ends = [block for block in blocks(HOW_TO, "python") if re.search(r"^def link_", block, re.M)]
+    assert [re.findall(r"^def (\w+)", block, re.M) for block in ends] == [
+        ["link_this_device"],
+        ["link_another_device"],
+    ]
+    assert sum(bool(line) for block in ends for line in block.splitlines()) < 20
+
+
+def test_all_that_can_be_done_about_accounts_is_told() -> None:
+    told = set(re.findall(r"`(\w+)(?:\(.*?\))?`", section(DOCS / "devices.md", "Calls")))
+    for owner in (AccountCalls, AccountDevice, AccountDevices, DeviceLink, Pairing):
+        assert {name for name in vars(owner) if not name.startswith("_")} <= told, owner.__name__
+    assert {state.value for state in LinkState} <= told
 
 
 def test_the_methods_of_a_backend_are_as_many_as_it_says() -> None:

@@ -70,6 +70,7 @@ RESERVED: dict[str, set[str]] = {
     "google": {"wire"},
     "sqlite3": {"stores", "relay", "cli"},  # the demo shows what the relay's file holds
     "rich": {"cli"},
+    "segno": {"cli"},
     "argparse": {"cli"},
 }
 _WORLD = {"time", "datetime", "os", "logging", "random", "secrets", "asyncio", "threading"}

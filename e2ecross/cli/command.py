@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "demo",
         help="play a conversation between three apps over a back end that attacks it",
         description="Play a real conversation between WhatsApp, Instagram and Messenger accounts: "
-        "three processes, a relay that reads nothing, and attacks that are refused.",
+        "a process for each device, a relay that reads nothing, and attacks that are refused.",
     )
     demo.add_argument("--dir", metavar="D", help="keep the stores and the relay's file in folder D")
     demo.add_argument("--plain", action="store_true", help="print plain text, without colour")

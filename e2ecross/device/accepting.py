@@ -26,14 +26,14 @@ from e2ecross.state.accounts import (
 from e2ecross.state.context import Context, address_key
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.outbox import Lane, LaneName, forget_lane
+from e2ecross.state.outbox import Lane, LaneName, forget_lane, free_lane
 from e2ecross.state.session_store import forget_sessions, send_to_identity
 from e2ecross.state.trust import find_identity_record, forget_identity, put_listed_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.device_list import PRIMARY, DeviceList, SignedDeviceList
 
-__all__ = ["accept_list", "follow_identity", "forget_unlisted", "keys_by_number"]
+__all__ = ["accept_list", "follow_identity", "forget_unlisted", "keys_by_number", "stands_for"]
 
 
 def accept_list(
@@ -95,18 +95,30 @@ def follow_identity(
     """Do what follows when an identity key (33 bytes) of an address has been accepted.
 
     Sessions of another one read late messages, and are not sent with any more. If it is the key of
-    an account with a list under another one, that list goes, and all that it has vouched for.
+    an account with a list under another one, that list goes, and all that it has vouched for. What
+    waited for the decision goes with the next call of a client.
     """
     send_to_identity(tx, address, identity_key)
     user = address.user_id
-    record = find_account(tx, user)
-    if address.device != PRIMARY or record is None or record.held is None:
-        return
-    if record.held.list.account_key != identity_key:
+    record = find_account(tx, user) or NOTHING_KNOWN
+    held = record.held if address.device == PRIMARY else None
+    if held is not None and held.list.account_key != identity_key:
         for number in _known_keys(tx, user):
             _forget_device(context, tx, user, number)
         forget_account(tx, user)
         put_account(tx, user, AccountRecord(written=record.written))
+    for device in stands_for(address):
+        for name in LaneName:
+            free_lane(tx, Lane(name, device))
+
+
+def stands_for(trusted: Address) -> list[Address]:
+    """Return for whom something may wait for the decision about an identity."""
+    if trusted.device != PRIMARY:
+        return [trusted]
+    # All: whoever another key has vouched for stands in no list that is held.
+    numbers = range(PRIMARY, MAX_DEVICE + 1)
+    return [Address(trusted.app, trusted.user, number) for number in numbers]
 
 
 def forget_unlisted(context: Context, tx: Transaction, user: UserId) -> None:

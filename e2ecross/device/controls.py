@@ -28,7 +28,6 @@ from e2ecross.state.delivered import note_delivered, was_delivered
 from e2ecross.state.inbox import put_message, put_notice
 from e2ecross.state.message import Message
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.outbox import Lane, LaneName, free_lane
 from e2ecross.state.retry_budget import spend_change
 from e2ecross.state.trust import (
     accept_identity,
@@ -125,8 +124,6 @@ def _take_pin(context: Context, tx: Transaction, pin: Pin, now_ms: int) -> None:
     elif known.pending_key == key:
         accept_identity(tx, primary, key, now_ms)
         follow_identity(context, tx, primary, key)
-        for name in LaneName:
-            free_lane(tx, Lane(name, primary))
         put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (PRIMARY,), key))
     elif known.identity_key != key or known.pending_key is not None:
         return

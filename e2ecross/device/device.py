@@ -336,7 +336,7 @@ class Device:
     # --- The identities of others -----------------------------------------------------------
 
     def remote_identity(self, address: Address) -> RemoteIdentity | None:
-        """Return the identity keys known of an address and how far they are trusted, or None."""
+        """Return the keys known of an address, or of its account if that has a list; or None."""
         return trusting.read_identity(self._context, address)
 
     def accept_identity(self, address: Address, identity_key: bytes) -> None:
@@ -346,7 +346,7 @@ class Device:
         any `Client`.
 
         Args:
-            address: whose key.
+            address: whose key; any of an account that has a list of its devices.
             identity_key: 33 bytes. Exactly the key that waits, if a message has brought one up;
                 otherwise (a bundle was refused) the key that may be used from now on.
 

@@ -205,7 +205,7 @@ def read_inbox(partition: bytes, row: bytes, record: bytes) -> bool:
 
 
 def check_sent(partition: bytes, _: bytes, record: bytes) -> None:
-    """Decode a message that is kept, with its content; an id; or the list of what is kept."""
+    """Decode what is kept of a message: its content, a copy, an id; or the list of what is kept."""
     if not partition:
         decode_shelf(record)
         return
@@ -214,7 +214,7 @@ def check_sent(partition: bytes, _: bytes, record: bytes) -> None:
         return
     item = SentRecord.decode(record)
     try:
-        if not item.original_id:
+        if item.content_kind:
             decode_content(item.content_kind, item.content_body)
     except RemoteError as error:
         raise RecordCorrupted("a record of a sent message holds no content") from error

@@ -30,7 +30,7 @@ from e2ecross.state.prekey_store import (
     delete_one_time_prekey,
     remember_base_key,
 )
-from e2ecross.state.session_store import save_sessions
+from e2ecross.state.session_store import save_sessions, send_to_identity
 from e2ecross.state.trust import (
     is_downgrade,
     note_offered_version,
@@ -163,13 +163,10 @@ def decrypt_envelope(
     key, starts = session.remote_identity_key, read.first_message is not None
     standing = check_sender(context, tx, payload, key, starts_session=starts)
     is_judged = standing.is_under_other_key
-    if standing.carried is not None:
-        keep_carried(context, tx, standing, now_ms, starts_session=starts)
-        read = read_message(
-            context, tx, sender, message
-        )  # rows that it was opened with have changed
+    if keep_carried(context, tx, standing, now_ms, starts_session=starts):
+        read = read_message(context, tx, sender, message)  # its rows have changed
     downgraded = starts and is_downgrade(read.identity, session.version)
-    changed = _accept(context, tx, sender, read, now_ms, is_judged=is_judged) or is_judged
+    changed = _accept(context, tx, sender, read, now_ms, is_judged=is_judged)
     return Received(
         *(payload, changed, downgraded, session.base_key, key),
         *(standing.trusted, standing.trusted_key, is_judged),
@@ -224,14 +221,15 @@ def _accept(
 
     Its sender's identity is not marked when another one was judged, that of its account.
     """
-    first, known, changed = read.first_message, read.identity, False
+    first, known, changed = read.first_message, read.identity, is_judged
     key = read.opened.session.remote_identity_key
     if not is_judged or known is None:
         policy, starts = context.policy, first is not None
-        changed = observe_identity(tx, sender, known, key, policy, now_ms, starts_session=starts)
+        if observe_identity(tx, sender, known, key, policy, now_ms, starts_session=starts):
+            changed = True
     save_sessions(tx, read.place, read.before, read.opened.record)
-    if changed and require_identity(tx, sender).identity_key == key:  # accepted by the policy
-        follow_identity(context, tx, sender, key)
+    if changed and first is not None:
+        _choose_session(context, tx, sender, key, is_judged=is_judged)
     if first is not None and read.signed_prekey is not None:
         count_operation(tx)
         if first.one_time_prekey_id is not None:
@@ -242,3 +240,14 @@ def _accept(
             remember_base_key(tx, first.signed_prekey_id, read.signed_prekey, first.base_key)
         note_offered_version(tx, sender, read.opened.session.version)
     return changed
+
+
+def _choose_session(
+    context: Context, tx: Transaction, sender: Address, identity_key: PublicKey, *, is_judged: bool
+) -> None:
+    """Send with a session of the accepted key, after one has begun under another (33 bytes)."""
+    known = require_identity(tx, sender)
+    if known.identity_key == identity_key and not is_judged:  # accepted by the policy
+        follow_identity(context, tx, sender, identity_key)
+    elif known.pending_key is None:  # else the user decides which it is
+        send_to_identity(tx, sender, known.identity_key)

@@ -114,23 +114,26 @@ def check_sender(
 
 def keep_carried(
     context: Context, tx: Transaction, standing: Standing, now_ms: int, *, starts_session: bool
-) -> None:
+) -> bool:
     """Keep what follows from the list that an acceptable message carries.
 
-    The rows of the sender's identity and sessions may change: the message is to be opened anew.
+    Returns:
+        Whether it carries one. Then rows of the sender's identity and sessions may have changed:
+        the message is to be opened anew.
     """
     trusted, key, carried, _ = standing
     if carried is None:
-        return
+        return False
     user = trusted.user_id
     if not standing.is_under_other_key:
         take_list(context, tx, user, carried, now_ms)
-        return
+        return True
     known = find_identity_record(tx, address_key(trusted))
     observe_identity(tx, trusted, known, key, context.policy, now_ms, starts_session=starts_session)
     if require_identity(tx, trusted).identity_key == key:  # accepted by the policy
         follow_identity(context, tx, trusted, key)
         accept_list(context, tx, user, carried, now_ms)
+    return True
 
 
 def require_listed(tx: Transaction, address: Address, identity_key: PublicKey) -> None:

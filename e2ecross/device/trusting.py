@@ -10,7 +10,7 @@ Rules:
 from e2ecross.address import Address
 from e2ecross.arguments import require_bytes, require_type
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, PublicKey, decode_public_key
-from e2ecross.device.accepting import follow_identity, forget_unlisted
+from e2ecross.device.accepting import follow_identity, forget_unlisted, stands_for
 from e2ecross.device.self_sync import put_pin
 from e2ecross.device.settling import drop_waiting
 from e2ecross.errors import InvalidArgument, InvalidKey
@@ -18,10 +18,8 @@ from e2ecross.protocol.safety_number import SafetyNumber, make_safety_number
 from e2ecross.state import trust
 from e2ecross.state.accounts import find_list, primary_of
 from e2ecross.state.context import Context
-from e2ecross.state.outbox import Lane, LaneName, free_lane
 from e2ecross.state.session_store import send_to_identity
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.device_list import PRIMARY
 
 __all__ = [
     "accept_identity",
@@ -51,9 +49,6 @@ def accept_identity(context: Context, address: Address, identity_key: bytes) -> 
         _require_not_own_account(context, tx, trusted, key)
         trust.accept_identity(tx, trusted, key, context.clock())
         follow_identity(context, tx, trusted, key)
-        for device in _devices_of(tx, trusted):
-            for name in LaneName:  # what waited for this goes with the next call of a client
-                free_lane(tx, Lane(name, device))
         put_pin(context, tx, trusted)
 
 
@@ -62,9 +57,7 @@ def reject_identity(context: Context, address: Address, identity_key: bytes) -> 
     _require(address, identity_key)
     with context.store.transaction() as tx:
         trusted = primary_of(tx, address)
-        waits = [
-            drop_waiting(context, tx, device, identity_key) for device in _devices_of(tx, trusted)
-        ]
+        waits = [drop_waiting(context, tx, device, identity_key) for device in stands_for(trusted)]
         if trust.require_identity(tx, trusted).pending_key is not None or not any(waits):
             accepted = trust.reject_identity(tx, trusted, identity_key)
             send_to_identity(tx, trusted, accepted)
@@ -91,14 +84,6 @@ def make_number(context: Context, address: Address) -> SafetyNumber:
         address.user_id,
         identity.pending_key or identity.identity_key,
     )
-
-
-def _devices_of(tx: Transaction, trusted: Address) -> list[Address]:
-    """Return whom an identity stands for: all devices of an account with a list, else its own."""
-    listed = find_list(tx, trusted.user_id) if trusted.device == PRIMARY else None
-    if listed is None:
-        return [trusted]
-    return [Address(trusted.app, trusted.user, each.device) for each in listed.devices]
 
 
 def _require_not_own_account(

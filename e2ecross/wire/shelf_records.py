@@ -130,12 +130,14 @@ class SentRecord(Secret):
         what = "a record of a sent message"
         fields = decode_record(storage_pb2.SentRecord, data, what)
         is_copy = fields.HasField("account")
-        if fields.original_id:
-            check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
-        if is_copy:
-            check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
         if bool(fields.original_id) + bool(fields.content_kind) + is_copy != 1:
             raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
+        if fields.original_id:
+            check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
+        check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES if is_copy else 0))
+        has_content = fields.sent_at_ms or fields.content_body
+        if (has_content and not fields.content_kind) or (fields.resends and not is_copy):
+            raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
         return cls(
             fields.original_id,
             fields.sent_at_ms,

@@ -44,7 +44,8 @@ from e2ecross.state.outbox import (
 from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import NUMBER_BYTES
-from e2ecross.state.sent import SENT_IDS, find_kept, keep_sent
+from e2ecross.state.sent import find_kept
+from e2ecross.state.sent_ids import SENT_IDS
 from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from e2ecross.wire.content import Payload, Resent, decode_payload, encode_content, encode_payload
@@ -70,6 +71,7 @@ from tests.attacks.support import (
 from tests.attacks.support_4 import converse, current, edit_message, seal
 from tests.support import protobuf
 from tests.support.devices import BackendSimulator
+from tests.support.kept import keep_sent
 from tests.support.witness import Keychain
 
 __all__ = [

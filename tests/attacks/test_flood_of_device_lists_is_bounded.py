@@ -7,6 +7,7 @@ others, and sends them all, to fill the victim's store and to keep its device bu
 
 import pytest
 
+from e2ecross import Text
 from e2ecross.crypto import xeddsa
 from e2ecross.protocol import device_list
 from e2ecross.stores import Table
@@ -15,7 +16,7 @@ from e2ecross.wire.device_list import SignedDeviceList
 from tests.attacks.support import ANA, BUDI, FakeClock
 from tests.support.accounts import account, craft, hold_list, receive
 from tests.support.device_lists import Household
-from tests.support.devices import dump, introduce, make_device
+from tests.support.devices import dump, introduce, make_device, start
 
 LISTS = 1_000
 OTHERS = range(2, 17)
@@ -114,3 +115,23 @@ def test_contradictions_are_told_once_and_one_is_kept(world: World) -> None:
     assert rival.data == first.data
     items = receive(world.ana, craft(world.budi, ANA, DeviceListPush((b"garbage",))))
     assert len(items) == 1
+
+
+def test_first_messages_that_carry_a_list_each_are_no_more(world: World) -> None:
+    """A session that nobody answers, and a newer list in each message."""
+    newest = world.home.sign(1, devices=(1, *OTHERS))
+    hold_list(world.ana, newest)
+    start(world.budi, world.ana, kyber=True)
+    rows = len(world.kept)
+    for seq in range(2, LISTS + 2):
+        newest = world.home.sign(seq, previous=newest, devices=(1, *OTHERS))
+        carried = newest.encode()
+        world.ana.decrypt(craft(world.budi, ANA, Text("halo"), device_list=carried))
+    assert account(world.ana, BUDI.user_id).held == newest
+    assert len(world.kept) == rows
+    assert world.signatures == LISTS
+    before = world.kept
+    forged = SignedDeviceList(newest.data, bytes(64), newest.list)
+    for data in (world.home.sign(3).encode(), newest.encode(), forged.encode()):
+        world.ana.decrypt(craft(world.budi, ANA, Text("halo"), device_list=data))
+    assert world.kept == before

@@ -22,7 +22,8 @@ from e2ecross import (
     Text,
 )
 from e2ecross.client.answers import CheckedBackend
-from e2ecross.client.link import Link, ensure_session
+from e2ecross.client.link import Link
+from e2ecross.client.planning import ensure_session
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.registering import Token
 from e2ecross.errors import (

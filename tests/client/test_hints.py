@@ -254,7 +254,8 @@ class TestErrors:
         self, world: World
     ) -> None:
         world.backend.fail("fetch")
-        self.check(world)
+        with pytest.raises(BackendError, match="lost"):
+            self.check(world)
         assert world.now_held == world.held
         world.clock.advance(TEN_MINUTES_MS)
         world.hear(world.newer)

@@ -175,7 +175,7 @@ def test_every_method_has_the_promised_arguments(
         ),
         (e2ecross.SignedPrekey, "id public_key signature"),
         (e2ecross.OneTimePrekey, "id public_key"),
-        (e2ecross.Sent, "message_id deliveries"),
+        (e2ecross.Sent, "message_id deliveries list_expired"),
         (UnsupportedContent, "kind body"),
         (Text, "text"),
         (Bytes, "data"),

@@ -68,7 +68,7 @@ def judged(device: Device, signed: SignedDeviceList, user: UserId = ACCOUNT) -> 
 
 
 def fetch(device: Device, signed: SignedDeviceList, user: UserId = ACCOUNT) -> Verdict:
-    return read_fetched_list(device._context, user, signed.encode())
+    return read_fetched_list(device._context, user, signed.encode()).verdict
 
 
 def targets(device: Device, user: UserId = ACCOUNT) -> Targets | None:
@@ -104,7 +104,7 @@ def test_recorded_judgements(case: dict[str, Any], stores: Stores) -> None:
     user, expected = UserId.parse(case["account_asked"]), case["expect"]
     before = dump(budi._context.store)
     try:
-        verdict = read_fetched_list(budi._context, user, unhex(case["signed"])).value
+        verdict = read_fetched_list(budi._context, user, unhex(case["signed"])).verdict.value
     except UntrustedIdentity:
         verdict = "other_key"
     except RemoteError as error:

@@ -20,7 +20,7 @@ from e2ecross.state.outbox import put_control, put_resend
 from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.retry_budget import BUDGET, Request, spend_request
-from e2ecross.state.sent import find_kept, keep_other_id, keep_sent
+from e2ecross.state.sent import find_kept, keep_other_id
 from e2ecross.state.trust import TrustState
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
@@ -57,6 +57,7 @@ from tests.support.devices import (
     start,
 )
 from tests.support.formats import STORED_SPQR_MATERIAL
+from tests.support.kept import keep_sent
 
 POLICY = Policy()
 CARLA = Address("instagram", "carla")

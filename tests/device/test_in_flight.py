@@ -2,16 +2,17 @@
 """What is left in flight, or was filed by somebody else, when a row of it is damaged."""
 
 from e2ecross import Notice, NoticeKind, Text
-from e2ecross.device.copies import Outgoing
+from e2ecross.device.copies import KeysAsked, Outgoing, Posted
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posting import post_messages
 from e2ecross.device.waiting import Pending, list_pending
 from e2ecross.state.in_flight import IN_FLIGHT, file_all
 from e2ecross.state.inbox import walk_inbox
-from e2ecross.state.outbox import Waiting
 from e2ecross.state.queue import number_row
 from e2ecross.stores import Table
 from tests.support.devices import ANA, BUDI, MESSAGE_ID, TOKO, introduce, make_device
+
+ASKED = KeysAsked({BUDI.user_id, TOKO.user_id})
 
 
 def test_one_that_is_damaged_keeps_no_other() -> None:
@@ -21,9 +22,10 @@ def test_one_that_is_damaged_keeps_no_other() -> None:
     for address in (BUDI, TOKO):
         introduce(ana, make_device(address))
         message = Outgoing(address, MESSAGE_ID, is_new=True)
-        _, (posted,) = post_messages(context, left, [message], Text("halo"), set())
-        waiting = getattr(posted, "waiting", None)
-        assert isinstance(waiting, Waiting)
+        _, (posted,) = post_messages(context, left, [message], Text("halo"), set(), ASKED)
+        assert isinstance(posted, Posted)
+        (copy,) = posted.copies
+        waiting = copy.waiting
         with context.store.transaction() as tx:
             file_all(tx)
             if address == BUDI:
@@ -39,9 +41,11 @@ def test_a_damaged_row_in_flight_is_told_and_keeps_no_other() -> None:
     for address in (BUDI, TOKO):
         introduce(ana, make_device(address))
         messages.append(Outgoing(address, MESSAGE_ID, is_new=True))
-    post_messages(context, Leftovers(), messages, Text("halo"), set())
+    _, (first, _) = post_messages(context, Leftovers(), messages, Text("halo"), set(), ASKED)
+    assert isinstance(first, Posted)
     with context.store.transaction() as tx:
-        tx.put(Table.OUTBOX, IN_FLIGHT, number_row(1), b"\x01\xff")
+        row = number_row(first.copies[0].waiting.number)
+        tx.put(Table.OUTBOX, IN_FLIGHT, row, b"\x01\xff")
     assert [each.recipient for each in list_pending(context, Leftovers())] == [TOKO]
     with context.store.transaction() as tx:
         ((_, notice),) = walk_inbox(context, tx)

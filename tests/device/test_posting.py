@@ -4,7 +4,7 @@
 import pytest
 
 from e2ecross import Device, Envelope, MessageKind, Policy, RetryRequest, Text
-from e2ecross.device.copies import Outgoing
+from e2ecross.device.copies import KeysAsked, Outgoing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posting import post_messages
 from e2ecross.device.settling import hold_for_decision, settle
@@ -23,7 +23,6 @@ from e2ecross.state.outbox import (
     read_lane,
     replace_waiting,
 )
-from e2ecross.state.sent import keep_sent
 from e2ecross.stores import Table
 from tests.support.devices import (
     ANA,
@@ -36,8 +35,10 @@ from tests.support.devices import (
     make_device,
     start,
 )
+from tests.support.kept import keep_sent
 
 REQUESTS = Lane(LaneName.REQUESTS, BUDI)
+ASKED = KeysAsked({BUDI.user_id})
 
 
 def asked_for() -> tuple[Device, Waiting]:
@@ -98,7 +99,7 @@ def test_no_message_goes_into_a_lane_that_waits_for_the_user() -> None:
     hold_for_decision(ana._context, Lane(LaneName.MESSAGES, BUDI), key)
     before = dump(ana._context.store)
     message = Outgoing(BUDI, bytes(16), is_new=True)
-    _, (error,) = post_messages(ana._context, Leftovers(), [message], Text("halo"), set())
+    _, (error,) = post_messages(ana._context, Leftovers(), [message], Text("halo"), set(), ASKED)
     assert isinstance(error, UntrustedIdentity)
     assert (error.address, error.identity_key) == (BUDI, key)
     assert dump(ana._context.store) == before

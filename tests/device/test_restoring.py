@@ -30,7 +30,7 @@ from e2ecross.state.outbox import (
 from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey
 from e2ecross.state.publication import read_publication
 from e2ecross.state.queue import number_row
-from e2ecross.state.sent import find_kept, keep_other_id, keep_sent
+from e2ecross.state.sent import find_kept, keep_other_id
 from e2ecross.state.session_store import load_sessions
 from e2ecross.state.trust import find_identity
 from e2ecross.stores import MemoryStore, Store, Table
@@ -56,6 +56,7 @@ from tests.support.devices import (
     start,
 )
 from tests.support.entropy import SeededEntropy
+from tests.support.kept import keep_sent
 from tests.support.restores import put_back, take_copy
 from tests.support.witness import Keychain
 

@@ -14,7 +14,7 @@ from e2ecross import (
     RetryRequest,
     Text,
 )
-from e2ecross.device.copies import Outgoing
+from e2ecross.device.copies import KeysAsked, Outgoing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posting import post_messages
 from e2ecross.device.settling import Result, give_up, hold_for_decision, settle, take_back
@@ -30,10 +30,12 @@ from e2ecross.state.outbox import (
     put_envelope,
     put_resend,
 )
-from e2ecross.state.sent import keep_sent, was_sent
+from e2ecross.state.sent_ids import was_sent
 from tests.support.devices import ANA, BUDI, MESSAGE_ID, NOW_MS, dump, introduce, make_device, start
+from tests.support.kept import keep_sent
 
 LANE = Lane(LaneName.REQUESTS, BUDI)
+ASKED = KeysAsked({BUDI.user_id})
 KEYS = [make_device(BUDI, seed=seed).identity_key for seed in ("one", "another")]
 
 
@@ -65,9 +67,9 @@ def test_what_another_thread_has_settled_is_not_taken_back_nor_told_again() -> N
     context = ana._context
     left = Leftovers()
     for message_id, text in ((MESSAGE_ID, "halo"), (bytes(16), "behind it")):
-        post_messages(context, left, [Outgoing(BUDI, message_id, True)], Text(text), set())
+        post_messages(context, left, [Outgoing(BUDI, message_id, True)], Text(text), set(), ASKED)
     lane = Lane(LaneName.MESSAGES, BUDI)
-    (waiting,) = find_posted(context, left, [Waiting(lane, 0, MESSAGE_ID, None)])
+    (waiting,) = find_posted(context, left, [(BUDI, Waiting(lane, 0, MESSAGE_ID, None))])
     assert isinstance(waiting, Waiting)
     settle(context, [Result(waiting, "backend_refused")])
     before = dump(context.store)

@@ -29,6 +29,7 @@ from e2ecross.protocol.session_record import (
     SessionRecord,
     add_initiated_session,
     find_session,
+    only_identity,
     prefer_identity,
     prefer_session,
     prepare_to_send,
@@ -1032,3 +1033,52 @@ def test_records_do_not_show_themselves(alice: Party, bob: Party) -> None:
         assert repr(value) == f"<{type(value).__name__}: secret>"
         with pytest.raises(TypeError, match="not pickled"):
             pickle.dumps(value)
+
+
+# --- One identity alone ---------------------------------------------------------------------
+
+
+def test_of_one_identity_only_its_sessions_are_left_and_sent_with(alice: Party, bob: Party) -> None:
+    renewed = Party("renewed")
+    ours = [_establish(alice, bob).base_key for _ in range(2)]
+    theirs = _establish(alice, renewed).base_key
+    assert _base_keys(alice.record) == [theirs, *reversed(ours)]
+    of_bob = only_identity(alice.record, bob.identity.public)
+    assert _base_keys(of_bob) == ours[::-1]
+    assert of_bob.current is not None
+    of_renewed = only_identity(alice.record, renewed.identity.public)
+    assert _base_keys(of_renewed) == [theirs]
+    assert of_renewed.current is alice.record.current
+    assert only_identity(alice.record, Party("eve").identity.public) is NO_SESSIONS
+
+
+def test_of_one_identity_the_stay_goes_on_if_it_is_of_it(alice: Party, bob: Party) -> None:
+    _cross(alice, bob)
+    alice.receive(bob.send(b"held"))
+    assert alice.record.held is not None
+    same = only_identity(alice.record, bob.identity.public)
+    assert (same.held, same.held_count) == (alice.record.held, 1)
+
+
+def test_of_one_identity_the_stay_ends_with_a_held_session_of_another(
+    alice: Party, bob: Party
+) -> None:
+    _establish(alice, bob)
+    eve = Party("eve")
+    _cross(alice, bob)
+    eve.start(alice)
+    alice.receive(eve.send(b"held"))
+    assert alice.record.held is not None
+    of_bob = only_identity(alice.record, bob.identity.public)
+    assert (of_bob.held, of_bob.held_count) == (None, 0)
+    assert of_bob.current is alice.record.current
+
+
+def test_of_one_identity_no_session_is_sent_with_that_was_never_answered(
+    alice: Party, bob: Party
+) -> None:
+    alice.start(bob)
+    _establish(alice, Party("eve"))
+    of_bob = only_identity(alice.record, bob.identity.public)
+    assert of_bob.current is None
+    assert len(of_bob.archived) == 1

@@ -102,6 +102,20 @@ def close(device: Device, *receipts: Receipt | None) -> None:
         confirm_in_inbox(device._context, tx, cast("tuple[Receipt, ...]", receipts))
 
 
+@pytest.mark.parametrize("historical", [False, True])
+@pytest.mark.parametrize("own_copy", [False, True])
+@pytest.mark.parametrize("peer", [BUDI.user_id, TOKO.user_id])
+def test_it_is_kept_with_whom_the_conversation_is_and_whose_copy_it_is(
+    peer: UserId, own_copy: bool, historical: bool, stores: Stores
+) -> None:
+    ana = make_device(ANA, stores.open("ana"))
+    message = replace(HALO, peer=peer, own_copy=own_copy, historical=historical)
+    put(ana, message)
+    ana = reopen_device(ana, stores.reopen("ana"), "again")
+    ((_, item),) = listed(ana)
+    assert item == replace(message, redelivered=True)
+
+
 @pytest.mark.parametrize(
     "content", [Text(""), Text("halo"), Bytes(b"\0" * 65_536), UnsupportedContent(9, b"?")]
 )

@@ -28,6 +28,7 @@ from e2ecross.state.outbox import (
     clear_lane,
     find_message,
     find_waiting,
+    forget_lane,
     free_lane,
     list_lane,
     put_control,
@@ -103,6 +104,33 @@ def fill(store: Store, count: int, recipient: Address = BUDI) -> list[Waiting]:
         for number in range(1, count + 1):
             put_envelope(tx, envelope_of(number, recipient))
         return list_lane(tx, Lane(LaneName.MESSAGES, recipient))
+
+
+def test_a_lane_that_is_forgotten_leaves_nothing_and_keeps_no_turn(stores: Stores) -> None:
+    store = stores.open("ana")
+    before = dump(store)
+    fill(store, 1, TOKO)
+    others = dump(store)
+    fill(store, 70)
+    with store.transaction() as tx:
+        put_control(tx, BUDI, MESSAGE_ID, REQUEST)
+        block_lane(tx, REQUESTS, "untrusted_identity", b"\x05" * 33)
+        for lane in (MESSAGES, REQUESTS, REQUESTS):
+            forget_lane(tx, lane)
+            assert read_lane(tx, lane) is None
+            assert list_lane(tx, lane) == []
+    left = dump(store).keys() - before.keys()
+    ends = {where for where in left if where[1].startswith(TURNS)} - others.keys()
+    assert left - ends == others.keys() - before.keys() - ends
+    with store.transaction() as tx:
+        lanes = [
+            lane
+            for name in LaneName
+            for kind in TurnKind
+            for _, lane in walk_turns_of(tx, name, kind)
+        ]
+    assert lanes == [Lane(LaneName.MESSAGES, TOKO)]
+    assert ids(fill(store, 2)) == [1, 2]
 
 
 def ids(waiting: Sequence[Waiting]) -> list[int]:

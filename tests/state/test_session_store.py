@@ -20,6 +20,7 @@ from e2ecross.protocol.session_record import NO_SESSIONS
 from e2ecross.state.context import address_key
 from e2ecross.state.session_store import (
     drop_damaged_sessions,
+    forget_sessions,
     has_session,
     load_sessions,
     read_current_session,
@@ -366,3 +367,77 @@ def test_the_parties_of_this_file_behave_as_devices() -> None:
     stranger = Party("carla", SeededEntropy("another"))
     with pytest.raises(UnknownPrekey):
         stranger.receive(sealed)
+
+
+# --- Sessions of an identity that is gone ---------------------------------------------------
+
+
+class TwoIdentities:
+    """Ana, who has sessions with Budi before and after he had another key."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.ana, self.old = make_device(ANA, store), make_device(BUDI)
+        self.new = make_device(BUDI, seed="new")
+        introduce(self.ana, self.old, kyber=True)
+        self.leave_late(self.old)
+        self.of_old = dump(store)
+        start(self.new, self.ana, kyber=True)
+        self.ana.decrypt(self.new.encrypt(ANA, Text("from another key")))
+        self.ana.accept_identity(BUDI, self.new.identity_key)
+        self.leave_late(self.new)
+
+    def leave_late(self, device: Device) -> None:
+        device.encrypt(ANA, Text("late"))
+        self.ana.decrypt(device.encrypt(ANA, Text("comes after it")))
+
+    def forget(self, kept: Device | None) -> None:
+        key = None if kept is None else kept._context.identity_key_pair.public
+        with self.store.transaction() as tx:
+            forget_sessions(tx, BUDI, key)
+
+    def identities(self) -> list[bytes]:
+        with self.store.transaction() as tx:
+            record = load_sessions(tx, BUDI)
+            current = [] if record.current is None else [record.current]
+            return [each.remote_identity_key for each in (*current, *record.archived)]
+
+
+def test_sessions_of_no_identity_leave_no_row(stores: Stores) -> None:
+    world = TwoIdentities(stores.open("ana"))
+    assert {where[0] for where in dump(world.store)} >= {*_TABLES, Table.SPQR}
+    world.forget(None)
+    assert not {where[0] for where in dump(world.store)} & {*_TABLES, Table.SPQR}
+
+
+@pytest.mark.parametrize("kept", ["old", "new"])
+def test_sessions_of_another_identity_go_with_their_rows(kept: str, stores: Stores) -> None:
+    world = TwoIdentities(stores.open("ana"))
+    device: Device = getattr(world, kept)
+    before = {where for where in dump(world.store) if where[0] in (*_TABLES, Table.SPQR)}
+    world.forget(device)
+    assert world.identities() == [device.identity_key]
+    after = {where for where in dump(world.store) if where[0] in (*_TABLES, Table.SPQR)}
+    assert after < before
+    if kept == "old":
+        assert after == {where for where in world.of_old if where[0] in (*_TABLES, Table.SPQR)}
+    device.encrypt(ANA, Text("later"))
+    world.ana.decrypt(device.encrypt(ANA, Text("still read")))
+
+
+def test_sessions_that_are_damaged_go_too(stores: Stores) -> None:
+    world = TwoIdentities(stores.open("ana"))
+    place = address_key(BUDI)
+    with world.store.transaction() as tx:
+        current = SessionListRecord.decode(tx.get(Table.SESSION_RECORDS, place) or b"").current
+        tx.put(Table.SESSIONS, place, current or b"", b"\x01\xff")
+    world.forget(world.old)
+    assert world.identities() == [world.old.identity_key]
+    assert count_rows(world.store, Table.SESSIONS) == 1
+
+
+def test_forgetting_sessions_that_there_are_not_writes_nothing() -> None:
+    store = SpyStore(MemoryStore())
+    with store.transaction() as tx:
+        forget_sessions(tx, BUDI, None)
+    assert dump(store) == {}

@@ -93,12 +93,11 @@ from e2ecross.wire.session_records import (
 from e2ecross.wire.shelf_records import (
     GenerationRecord,
     RetryBudgetRecord,
+    SentIdRecord,
     SentRecord,
     decode_retry,
-    decode_sent_id,
     decode_shelf,
     encode_retry,
-    encode_sent_id,
     encode_shelf,
 )
 from e2ecross.wire.spqr_records import (
@@ -489,10 +488,17 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "sent message": Format(
-        SentRecord(b"", 1, 2, b"body", 3, GOOD_KEY).encode(),
+        SentRecord(sent_at_ms=1, content_kind=2, content_body=b"body").encode(),
         _again(SentRecord),
         StoreError,
         (),
+        1,
+    ),
+    "copy of a sent message": Format(
+        SentRecord(resends=3, identity_key=GOOD_KEY, account=ADDRESS.user_id).encode(),
+        _again(SentRecord),
+        StoreError,
+        ((7,),),
         1,
     ),
     "other id of a sent message": Format(
@@ -504,7 +510,9 @@ RECORDS: Final[Mapping[str, Format]] = {
     "retry": Format(
         encode_retry(2), lambda data: encode_retry(decode_retry(data)), StoreError, (), 1
     ),
-    "sent id": _value(encode_sent_id(b"\x01\x02"), decode_sent_id, encode_sent_id),
+    "sent id": Format(
+        SentIdRecord(b"\x01\x02", (1, 2, 127)).encode(), _again(SentIdRecord), StoreError, (), 1
+    ),
     "inbox message": _inbox_item(
         InboxMessage(ADDRESS, MESSAGE_ID, 1, 2, b"body", True, True), (1,), (4,)
     ),

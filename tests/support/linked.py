@@ -47,7 +47,7 @@ def candidate(
     context = phone._context
     number = number_for_device(context) if number is None else number
     address = device_of(phone.address, number)
-    device = make_device(address, store, seed=seed, clock=context.clock)
+    device = make_device(address, store, seed=seed, clock=context.clock, policy=context.policy)
     pair, entropy = device._context.identity_key_pair, device._context.entropy
     account_key = context.identity_key_pair.public
     consent = sign_consent(address.user_id, number, pair, account_key, entropy)

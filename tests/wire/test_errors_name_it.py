@@ -61,6 +61,7 @@ NAMES = {
     "epoch": "an epoch record",
     "shelf": "a shelf record",
     "sent message": "a record of a sent message",
+    "copy of a sent message": "a record of a sent message",
     "other id of a sent message": "a record of a sent message",
     "retry budget": "a retry budget record",
     "retry": "a retry record",

@@ -41,12 +41,11 @@ from e2ecross.wire.records import (
 from e2ecross.wire.shelf_records import (
     GenerationRecord,
     RetryBudgetRecord,
+    SentIdRecord,
     SentRecord,
     decode_retry,
-    decode_sent_id,
     decode_shelf,
     encode_retry,
-    encode_sent_id,
     encode_shelf,
 )
 from tests.support.formats import ADDRESS, MESSAGE_ID, PEER, RECORDS
@@ -93,7 +92,8 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         LANE,
         LaneRecord(1, 1, 1),
         TurnRecord(1, PEER),
-        SentRecord(b"", 1, 2, b"body", 3, GOOD_KEY),
+        SentRecord(sent_at_ms=1, content_kind=2, content_body=b"body"),
+        SentRecord(resends=3, identity_key=GOOD_KEY, account=ADDRESS.user_id),
         SentRecord(MESSAGE_ID),
         RetryBudgetRecord(1, 2, 3, 4),
     ],
@@ -107,6 +107,9 @@ def test_record_survives_its_encoding(record: Any) -> None:  # noqa: ANN401
     [
         INBOX,
         InboxMessage(PEER, MESSAGE_ID, 0, 1, b""),
+        InboxMessage(PEER, MESSAGE_ID, 0, 1, b"", peer=NOTICE.user),
+        InboxMessage(PEER, MESSAGE_ID, 0, 1, b"", own_copy=True),
+        InboxMessage(PEER, MESSAGE_ID, 0, 1, b"", historical=True),
         InboxFailure(None, b"", "decode_error", "what is wrong"),
         InboxFailure(PEER, MESSAGE_ID, "decode_error", ""),
         InboxFailure(PEER, MESSAGE_ID, "decode_error", "", retrying=True),
@@ -129,7 +132,9 @@ def test_plain_records_survive_their_encoding() -> None:
     assert decode_row(encode_row(2**64 - 1)) == 2**64 - 1
     assert decode_queue_end(encode_queue_end(2**64 - 1)) == 2**64 - 1
     assert decode_arrival(encode_arrival(KEY)) == KEY
-    assert decode_sent_id(encode_sent_id(KEY[:2])) == KEY[:2]
+    for devices in ((), (1,), (1, 2, 127)):
+        sent_id = SentIdRecord(KEY[:2], devices)
+        assert SentIdRecord.decode(sent_id.encode()) == sent_id
     for shelf in ((), (GenerationRecord(0, 1, 2), GenerationRecord(3, 0, 0))):
         assert decode_shelf(encode_shelf(shelf)) == shelf
 
@@ -181,7 +186,10 @@ def test_other_values_of_another_length_are_refused() -> None:
         replace(OUTBOX, message_id=b""),
         replace(LANE, untrusted_key=GOOD_KEY[1:]),
         SentRecord(bytes(17)),
-        SentRecord(content_kind=1, identity_key=GOOD_KEY[1:]),
+        SentRecord(account=ADDRESS.user_id, identity_key=GOOD_KEY[1:]),
+        SentRecord(account=ADDRESS.user_id),
+        SentRecord(content_kind=1, identity_key=GOOD_KEY),
+        SentRecord(MESSAGE_ID, identity_key=GOOD_KEY),
     ):
         with pytest.raises(RecordCorrupted, match="wrong length"):
             type(record).decode(record.encode())
@@ -200,7 +208,33 @@ def test_other_values_of_another_length_are_refused() -> None:
             decode_arrival(encode_arrival(bytes(length)))
     for length in (0, 1, 3):
         with pytest.raises(RecordCorrupted, match="wrong length"):
-            decode_sent_id(encode_sent_id(bytes(length)))
+            SentIdRecord.decode(SentIdRecord(bytes(length)).encode())
+
+
+def test_what_is_kept_of_a_sent_message_is_one_of_three() -> None:
+    copy = SentRecord(account=ADDRESS.user_id, identity_key=GOOD_KEY, resends=3)
+    for record in (
+        SentRecord(),
+        SentRecord(identity_key=GOOD_KEY),
+        SentRecord(sent_at_ms=1, content_body=b"?"),
+        SentRecord(MESSAGE_ID, content_kind=1),
+        SentRecord(MESSAGE_ID, sent_at_ms=1),
+        SentRecord(MESSAGE_ID, content_body=b"?"),
+        SentRecord(MESSAGE_ID, resends=1),
+        SentRecord(content_kind=1, resends=1),
+        replace(copy, original_id=MESSAGE_ID),
+        replace(copy, content_kind=1),
+        replace(copy, sent_at_ms=1),
+        replace(copy, content_body=b"?"),
+    ):
+        with pytest.raises(RecordCorrupted, match=r"holds nothing|contradicts itself"):
+            SentRecord.decode(record.encode())
+
+
+@pytest.mark.parametrize("devices", [(0,), (0, 1), (2, 1), (1, 1), (128,), (1, 255)])
+def test_an_id_that_was_used_names_devices_in_their_order(devices: tuple[int, ...]) -> None:
+    with pytest.raises(RecordCorrupted, match="names no devices"):
+        SentIdRecord.decode(SentIdRecord(KEY[:2], devices).encode())
 
 
 @pytest.mark.parametrize("key", [key for key in BAD_KEYS.values() if key])
@@ -252,6 +286,14 @@ def test_a_notice_is_about_somebody() -> None:
             decode_inbox_item(b"\x01" + message([(7, message([(1, 1), *user]))]))
 
 
+def test_a_conversation_is_with_somebody() -> None:
+    for user in (b"", message([(1, b"whatsapp"), (2, b"NO")])):
+        with pytest.raises(RecordCorrupted, match="names no user"):
+            decode_inbox_item(
+                b"\x01" + message([(1, _address()), (4, message([(2, 1), (6, user)]))])
+            )
+
+
 @pytest.mark.parametrize("ends", [(0, 0), (0, 1), (2, 1), (1, 0)])
 def test_numbers_begin_at_1_and_end_behind_it(ends: tuple[int, int]) -> None:
     with pytest.raises(RecordCorrupted, match="a queue record contradicts itself"):
@@ -263,12 +305,6 @@ def test_numbers_begin_at_1_and_end_behind_it(ends: tuple[int, int]) -> None:
 def test_a_lane_has_a_turn() -> None:
     with pytest.raises(RecordCorrupted, match="a lane record has no turn"):
         LaneRecord.decode(LaneRecord(1, 2, 0).encode())
-
-
-def test_sent_records_hold_something_and_no_two_things() -> None:
-    for record in (SentRecord(identity_key=GOOD_KEY), SentRecord(MESSAGE_ID, content_kind=1)):
-        with pytest.raises(RecordCorrupted, match="holds nothing"):
-            SentRecord.decode(record.encode())
 
 
 def test_generations_of_a_shelf_ascend() -> None:
