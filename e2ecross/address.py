@@ -73,6 +73,15 @@ class UserId:
     def __str__(self) -> str:
         return f"{self.app}:{self.user}"
 
+    def device(self, number: int) -> "Address":
+        """The device of this account with a number that was checked: 1 to 127."""
+        # As `Address.user_id`, which is the way back.
+        address = object.__new__(Address)
+        object.__setattr__(address, "app", self.app)
+        object.__setattr__(address, "user", self.user)
+        object.__setattr__(address, "device", number)
+        return address
+
     @classmethod
     def parse(cls, text: str) -> "UserId":
         """Read `app:user`.

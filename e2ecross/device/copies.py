@@ -139,16 +139,12 @@ class Unready(Exception):
 
 
 class _Account(NamedTuple):
-    """What is known of an account, and which of its devices are sent to."""
+    """What is known of an account: which devices are sent to, and by which list (0: none)."""
 
+    user: UserId
     record: AccountRecord | None
     targets: Targets | None
-
-    @property
-    def seq(self) -> int:
-        """The number of its list, 0 without one."""
-        held = None if self.record is None else self.record.held
-        return 0 if held is None else held.list.seq
+    seq: int
 
 
 class Copying:
@@ -173,8 +169,8 @@ class Copying:
         self._begun = begun
         self._asked = asked
         self._now_ms = now_ms
-        self._own = context.address.user_id
         self._accounts: dict[UserId, _Account] = {}
+        self._own = self._account(context.address.user_id)
         self._carried = carried_list(context, tx)
 
     def post(self, message: Outgoing, content: Content) -> Posted:
@@ -187,16 +183,16 @@ class Copying:
         conversation = primary_of(tx, message.address)
         if not message.is_new and was_sent(tx, conversation, message_id, content, now_ms):
             return self._find(conversation, message_id)
-        self._require_accepted(conversation)
-        if conversation.user_id in self._asked.refused:
-            raise self._asked.refused[conversation.user_id]
-        posted = self._encrypt(conversation, message_id, content, now_ms, is_missing=False)
+        peer = self._account(conversation.user_id)
+        self._require_accepted(conversation, peer)
+        if peer.user in self._asked.refused:
+            raise self._asked.refused[peer.user]
+        posted = self._encrypt(conversation, peer, message_id, content, now_ms, is_missing=False)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         keep_id(tx, conversation, message_id, content, made, now_ms)
-        record = self._account(conversation.user_id).record or NOTHING_KNOWN
-        if not record.written:
-            put_account(tx, conversation.user_id, replace(record, written=True))
-            del self._accounts[conversation.user_id]
+        if peer.record is None or not peer.record.written:
+            put_account(tx, peer.user, replace(peer.record or NOTHING_KNOWN, written=True))
+            del self._accounts[peer.user]
         return posted
 
     def post_missing(self, message: Outgoing) -> Posted | None:
@@ -209,9 +205,9 @@ class Copying:
         kept = find_content(tx, self._context.policy, conversation.user_id, message_id, now_ms)
         if kept is None or not is_known_id(tx, conversation, message_id, now_ms):
             return None
-        self._require_accepted(conversation)
-        sent_at_ms, content = kept
-        posted = self._encrypt(conversation, message_id, content, sent_at_ms, is_missing=True)
+        peer, (sent_at_ms, content) = self._account(conversation.user_id), kept
+        self._require_accepted(conversation, peer)
+        posted = self._encrypt(conversation, peer, message_id, content, sent_at_ms, is_missing=True)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         note_copies(tx, conversation, message_id, now_ms, added=made)
         return posted
@@ -220,24 +216,27 @@ class Copying:
         known = self._accounts.get(user)
         if known is None:
             record = find_account(self._tx, user)
+            held = None if record is None else record.held
             targets = targets_by(self._context, user, record, self._now_ms)
-            known = self._accounts[user] = _Account(record, targets)
+            known = _Account(user, record, targets, 0 if held is None else held.list.seq)
+            self._accounts[user] = known
         return known
 
-    def _require_accepted(self, conversation: Address) -> None:
+    def _require_accepted(self, conversation: Address, peer: _Account) -> None:
         """Refuse to send where the user has to hear of something, or to decide, first."""
-        record = self._account(conversation.user_id).record
-        if record is not None and record.hosting_unseen:
-            raise HostingChanged(conversation.user_id)
+        if peer.record is not None and peer.record.hosting_unseen:
+            raise HostingChanged(peer.user)
         require_accepted_account(self._tx, conversation)
 
-    def _devices(self, conversation: Address) -> tuple[list[Address], list[Address], bool]:
+    def _devices(
+        self, conversation: Address, peer: _Account
+    ) -> tuple[list[Address], list[Address], bool]:
         """Return devices of the recipient, others of the own account, and if the list is old."""
-        own = self._account(self._own).targets
+        own = self._own.targets
         others = [] if own is None else list(own.devices)
-        if conversation.user_id == self._own and own is not None:
+        if peer.user == self._own.user and own is not None:
             return others, [], own.is_expired
-        found = self._account(conversation.user_id).targets
+        found = peer.targets
         if found is None:
             require_other_device(self._context, conversation, "recipient")
             return [conversation], others, False
@@ -245,8 +244,8 @@ class Copying:
 
     def _find(self, conversation: Address, message_id: bytes) -> Posted:
         """Return what the back end may not have of a message that was put there before."""
-        tx = self._tx
-        recipients, own, expired = self._devices(conversation)
+        tx, peer = self._tx, self._account(conversation.user_id)
+        recipients, own, expired = self._devices(conversation, peer)
         copies: list[Copy] = []
         for address in (*recipients, *own):
             lane = Lane(LaneName.MESSAGES, address)
@@ -255,12 +254,13 @@ class Copying:
                 waiting = Waiting(lane, number, message_id, None)
                 is_alone = (record.first, record.next) == (number, number + 1) and not record.code
                 copies.append(Copy(find_waiting(tx, waiting) or waiting, is_alone))
-        seqs = self._seqs(conversation)
+        seqs = self._seqs(peer)
         return Posted(conversation, (*recipients, *own), tuple(copies), False, expired, seqs)
 
     def _encrypt(
         self,
         conversation: Address,
+        peer: _Account,
         message_id: bytes,
         content: Content,
         sent_at_ms: int,
@@ -268,11 +268,11 @@ class Copying:
         is_missing: bool,
     ) -> Posted:
         """Encrypt the copies of a message; those that were not made, if some were before."""
-        context, tx, now_ms, account = self._context, self._tx, self._now_ms, conversation.user_id
-        recipients, own, expired = self._devices(conversation)
+        context, tx, now_ms = self._context, self._tx, self._now_ms
+        recipients, own, expired = self._devices(conversation, peer)
         devices = (*recipients, *own)
         wanted: dict[UserId, set[int]] = {
-            user: set() for user in (account, self._own) if self._needs_list(user)
+            each.user: set() for each in (peer, self._own) if self._needs_list(each)
         }
         reachable = [each for each in devices if each not in self._asked.unreachable]
         if is_missing:
@@ -280,7 +280,7 @@ class Copying:
             reachable = [
                 each for each in reachable if not is_kept_for(tx, policy, each, message_id, now_ms)
             ]
-        saying = self._saying(account)
+        saying = self._saying(peer)
         least = 0
         if len(devices) > 1:  # all of them, whenever they get their copy
             # Those for one account are equally long: the number of a device has one byte.
@@ -300,14 +300,14 @@ class Copying:
                 continue
             copies.append(self._put(envelope))
         if wanted:
-            raise Unready(self._needed(conversation, wanted))
+            raise Unready(self._needed(conversation, peer, wanted))
         if not is_missing and recipients and not any(each in reachable for each in recipients):
             raise self._asked.unreachable[recipients[0]]
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
             kept = None if is_missing else content
-            keep_copies(tx, context.policy, account, message_id, kept, made, sent_at_ms, now_ms)
-        seqs = self._seqs(conversation)
+            keep_copies(tx, context.policy, peer.user, message_id, kept, made, sent_at_ms, now_ms)
+        seqs = self._seqs(peer)
         return Posted(conversation, devices, tuple(copies), not is_missing, expired, seqs)
 
     def _put(self, envelope: Envelope) -> Copy:
@@ -321,35 +321,31 @@ class Copying:
         number = put_envelope(self._tx, envelope)
         return Copy(Waiting(lane, number, envelope.message_id, envelope), is_alone=False)
 
-    def _saying(self, account: UserId) -> dict[UserId, Saying]:
+    def _saying(self, peer: _Account) -> dict[UserId, Saying]:
         """Return what is said in copies for devices of the recipient and of the own account."""
-        hints = hints_by(self._account(self._own).record, self._account(account).record)
-        said = Saying(hints, None, self._carried)
-        return {account: said, self._own: said._replace(peer=account)}
+        hints = hints_by(self._own.record, peer.record)
+        to_own = Saying(hints, peer.user, self._carried)
+        return {peer.user: Saying(hints, None, self._carried), self._own.user: to_own}
 
-    def _seqs(self, conversation: Address) -> dict[UserId, int]:
-        return {user: self._account(user).seq for user in (conversation.user_id, self._own)}
+    def _seqs(self, peer: _Account) -> dict[UserId, int]:
+        return {peer.user: peer.seq, self._own.user: self._own.seq}
 
-    def _needs_list(self, user: UserId) -> bool:
-        if user in self._asked.users:
+    def _needs_list(self, account: _Account) -> bool:
+        if account.user in self._asked.users:
             return False
-        record = self._account(user).record
+        record = account.record
         is_wanted = record is None or record.held is None or record.check_wanted
-        if user == self._own:  # made with the registration; or it comes with the next call
+        if account.user == self._own.user:  # made when it registers, or coming
             is_wanted = record is not None and record.check_wanted
         return is_wanted and not was_checked(record, self._now_ms)
 
     def _needed(
-        self, conversation: Address, wanted: Mapping[UserId, Collection[int]]
+        self, conversation: Address, peer: _Account, wanted: Mapping[UserId, Collection[int]]
     ) -> KeysNeeded:
         """At first contact the devices are not known: all keys come with the list."""
+        is_first = conversation.device == PRIMARY and not peer.seq
         needed: dict[UserId, frozenset[int] | None] = {}
         for user, devices in wanted.items():
-            is_open = (
-                user == conversation.user_id
-                and conversation.device == PRIMARY
-                and not self._account(user).seq
-                and bool(devices)
-            )
+            is_open = is_first and user == peer.user and bool(devices)
             needed[user] = None if is_open else frozenset(devices)
         return KeysNeeded(needed)

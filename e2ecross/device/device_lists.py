@@ -211,7 +211,7 @@ def targets_by(
     # Device 1 knows what it has signed itself.
     rival = None if _signs_own(context, user) else record.rival
     devices = {
-        Address(user.app, user.user, each.device): each.identity_key
+        user.device(each.device): each.identity_key
         for each in targets(record.held, rival, expired=expired)
     }
     devices.pop(context.address, None)

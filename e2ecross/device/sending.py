@@ -170,9 +170,8 @@ def encrypt_content(
         SessionExhausted: the session has no message numbers left.
     """
     ready = _prepare(tx, address)
-    if not ready.is_first:
-        saying = saying._replace(device_list=b"")
-    payload = _payload(context, address, content, message_id, now_ms, saying)
+    device_list = saying.device_list if ready.is_first else b""
+    payload = _payload(context, address, content, message_id, now_ms, saying, device_list)
     kind, ciphertext = _encrypt(context, tx, address, ready, encode_payload(payload, least))
     return Envelope(message_id, context.address, address, kind, ciphertext)
 
@@ -186,8 +185,7 @@ def copy_length(
     saying: Saying,
 ) -> int:
     """How many bytes the payload of a copy has that starts no session; see `encrypt_content`."""
-    saying = saying._replace(device_list=b"")
-    return payload_length(_payload(context, address, content, message_id, now_ms, saying))
+    return payload_length(_payload(context, address, content, message_id, now_ms, saying, b""))
 
 
 class _Ready(NamedTuple):
@@ -247,6 +245,7 @@ def _payload(
     message_id: bytes,
     now_ms: int,
     saying: Saying,
+    device_list: bytes,
 ) -> Payload:
     return Payload(
         sender=context.address,
@@ -257,7 +256,7 @@ def _payload(
         content=content,
         hints=saying.hints,
         peer=saying.peer,
-        device_list=saying.device_list,
+        device_list=device_list,
     )
 
 
