@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from e2ecross.stores import SQLiteStore
 from tests.durability.checks import Facts, check_store
 from tests.durability.child import KEY, Order, store_path
 from tests.durability.journal import JournalReader, Note
+from tests.durability.linking_child import Life
 from tests.durability.points import POINTS, TRANSACTION_POINTS
 
 DEVICES = ("whatsapp:ana.1", "instagram:budi.1", "messenger:toko.1", "whatsapp:dewi.1")
@@ -33,9 +35,9 @@ _ROUNDS = 24  # of one world: then most devices know each other
 class Nursery:
     """The process that forks children; see `child.py`."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tests.durability.child") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.durability.child"],
+            [sys.executable, "-m", module],
             cwd=_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -48,7 +50,7 @@ class Nursery:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def run(self, orders: list[Order]) -> list[int]:
+    def run(self, orders: Sequence[Order | Life]) -> list[int]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([order.encode() for order in orders]) + "\n")
