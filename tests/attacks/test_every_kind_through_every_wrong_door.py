@@ -148,6 +148,7 @@ _ALIKE: Final = (
     frozenset({"signal-message", "decrypt-raw-signal"}),
     frozenset({"prekey-message", "decrypt-raw-prekey"}),
     frozenset({"format-session", "restored-session"}),
+    frozenset({"format-signed-device-list", "relay-devices"}),
     frozenset({"fingerprints", "scanned-safety-number"}),
     frozenset(name for name in DECODERS if name.startswith("format-inbox")),
     frozenset({"format-sent-message", "format-other-id-of-a-sent-message"}),
@@ -505,6 +506,10 @@ def _client_kind(row: tuple[str, bytes, bytes, bytes]) -> str:
         return "queue" if key == ENDS_ROW else _kind(row)
     if table == Table.INBOX:
         return "arrival"
+    if table == Table.DEVICE and key == b"account":
+        return "own account"
+    if table == Table.ACCOUNTS:
+        return "account" if key == b"" else "push"
     if table == Table.OUTBOX and len(key) != NUMBER_BYTES:
         return "lane" if key == b"" else "row"
     return "budget" if partition == BUDGET else _kind(row)
@@ -578,12 +583,14 @@ def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
 # A row that says only that it is there: a message that was received.
 _ONLY_THERE: Final = "delivered"
 _CLIENT_KINDS: Final = (
+    "account",
     "budget",
     "device",
     "epoch",
     "inbox",
     "lane",
     "outbox",
+    "own account",
     "queue",
     "retries",
     "row",
@@ -600,6 +607,10 @@ _COUNTERS: Final = frozenset(
         *permutations(("epoch", "retries", "row"), 2),
         *((kind, of) for kind in ("budget", "upkeep") for of in ("epoch", "retries", "row")),
         ("budget", "queue"),
+        ("account", _ONLY_THERE),
+        ("account", "queue"),
+        ("budget", "own account"),
+        ("upkeep", "own account"),
         ("upkeep", "budget"),
         ("upkeep", "queue"),
         *((kind, _ONLY_THERE) for kind in ("budget", "epoch", "retries", "row", "shelf", "upkeep")),

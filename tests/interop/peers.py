@@ -283,6 +283,16 @@ class Peer:
         answer = self._ask("decrypt", address=self.contact, kind=kind, data=data)
         return bytes.fromhex(answer["data"])
 
+    def sign(self, data: bytes) -> tuple[bytes, bytes]:
+        """The device's identity key, and its signature over data; of libsignal-client only."""
+        answer = self._ask("sign", data=data.hex())
+        return bytes.fromhex(answer["key"]), bytes.fromhex(answer["signature"])
+
+    def verifies(self, key: bytes, data: bytes, signature: bytes) -> bool:
+        """Whether the peer accepts a signature of an identity key; of libsignal-client only."""
+        answer = self._ask("verify", key=key.hex(), data=data.hex(), signature=signature.hex())
+        return bool(answer["verifies"])
+
     def prekey_ids(self) -> list[int]:
         """The one-time prekeys that have not been used up."""
         return list(self._ask("prekeys")["ids"])

@@ -132,6 +132,14 @@ function driver(signal, { knowsItself, pqRatchet }) {
       const opened = signal.signalDecryptPreKey(message, ...between(state, address), ...kept, ...atEnd);
       return { data: hex(await opened) };
     },
+    async sign(state, { data }) {
+      const identity = signal.PrivateKey.deserialize(unhex(state.identity));
+      const key = hex(identity.getPublicKey().serialize());
+      return { key, signature: hex(identity.sign(unhex(data))) };
+    },
+    async verify(state, { key, data, signature }) {
+      return { verifies: signal.PublicKey.deserialize(unhex(key)).verify(unhex(data), unhex(signature)) };
+    },
     async prekeys(state) {
       const numbers = (table) => Object.keys(table).map(Number);
       return { ids: numbers(state.prekeys), kyber_ids: numbers(state.kyberPrekeys ?? {}) };
