@@ -498,6 +498,8 @@ def test_after_an_error_it_is_repeated_and_signs_nothing_again(
         pairing.confirm()
     signed = scene.held
     assert signed.list.seq == 2
+    (box,) = backend.boxes.values()
+    assert (box[2] is not None) is (method == "put_link" and is_late)  # published first
     assert pairing.poll() is LinkState.SHOWS_DIGITS
     assert pairing.name == "laptop"
     with pytest.raises(LocalError, match="unlink"):
