@@ -43,6 +43,7 @@ from e2ecross.errors import (
     BackendRefused,
     DevicesConflict,
     E2ECrossError,
+    InvalidArgument,
     NotRegistered,
     UnknownRecipient,
 )
@@ -142,7 +143,8 @@ def unlink(link: Link, device: int) -> None:
     context = link.context
     require_other_device(context, device)
     _take_in(link)
-    unlink_device(context, device)
+    with suppress(InvalidArgument):  # it was among what has come that it leaves
+        unlink_device(context, device)
     attempt_all(lambda: publish_list(link), lambda: flush(link))
 
 

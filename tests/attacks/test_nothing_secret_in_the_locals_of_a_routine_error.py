@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import e2ecross
-from e2ecross import Client, Device, MessageKind, Text
+from e2ecross import Client, Device, DeviceLink, MessageKind, Pairing, Text
 from e2ecross.arguments import forget_locals, forgets_secrets
 from e2ecross.client.backend import Backend
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
@@ -27,6 +27,7 @@ from e2ecross.errors import (
     BackendRefused,
     E2ECrossError,
     InvalidArgument,
+    LinkFailed,
     NotRegistered,
     StoreBusy,
     StoreClosed,
@@ -38,14 +39,19 @@ from e2ecross.errors import (
 )
 from e2ecross.protocol import pqxdh, x3dh
 from e2ecross.protocol.agreements import initiator_agreements
+from e2ecross.protocol.linking import CompanionAnswered
 from e2ecross.relay import Relay
 from e2ecross.state.context import require_device
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.stores.sqlite_reading import read_store_file
 from e2ecross.wire.exchange import KeysWanted
+from e2ecross.wire.linking import LinkCode
 from tests.attacks.hunt import PASSPHRASE, STORE_KEY, Secrets, know, watch_keys
 from tests.attacks.support import ANA, BUDI, TOKO, FakeClock, dump, meet, person
 from tests.relay.support import device_list
+from tests.support.devices import BackendSimulator
+from tests.support.devices import FakeClock as LinkClock
+from tests.support.pairing import LinkScene
 
 PACKAGE = str(Path(e2ecross.__file__).parent)
 TOKEN = bytes(range(33, 65))
@@ -190,6 +196,52 @@ def test_a_look_into_a_file_that_does_not_open(secrets: Secrets, tmp_path: Path)
     ]
     for path, options, error in wrong:
         assert_tells(secrets, partial(look, path, options), error)
+
+
+def test_linking_that_fails(secrets: Secrets) -> None:
+    """The code, the digits, and what both ends have drawn: at a back end that is down, or lies."""
+    backend = BackendSimulator()
+    scene = LinkScene(backend, LinkClock())
+
+    def learn() -> tuple[DeviceLink, Pairing]:
+        link = scene.new_link()
+        code = link.code
+        pairing = scene.phone.link_device(code)
+        secrets.raw |= {code.encode(), LinkCode.from_text(code).secret}
+        link.poll()
+        pairing.poll()
+        answered = link._attempt.found
+        assert isinstance(answered, CompanionAnswered)
+        secrets.raw |= {answered.digits, answered.device.token, answered.device.key_pair.private}
+        keys = answered.sealing.keys
+        secrets.raw |= {keys.offer, keys.answer, keys.result, keys.digits}
+        return link, pairing
+
+    link, pairing = learn()
+    code, digits = scene.new_link().code, pairing.digits
+    secrets.raw |= {code.encode(), LinkCode.from_text(code).secret}
+    scene.clock.advance(300_001)
+    assert_tells(secrets, lambda: link.enter_digits(digits), LinkFailed)
+    assert_tells(secrets, pairing.confirm, LinkFailed)
+    backend.fail("epochs")
+    another = Client(scene.phone.device, backend)
+    assert_tells(secrets, lambda: another.link_device(code), BackendError)
+    assert_tells(secrets, lambda: scene.phone.link_device(code[:-1]), E2ECrossError)
+    stranger = Client(Device.create(BUDI, MemoryStore()), backend)
+    stranger.register()
+    assert_tells(secrets, lambda: stranger.link_device(code), LinkFailed)
+    link, pairing = learn()
+    digits = pairing.digits
+    backend.fail("publish_devices")
+    assert_tells(secrets, pairing.confirm, BackendError)
+    pairing.confirm()
+    link.enter_digits(digits)
+    backend.fail("get_link")
+    assert_tells(secrets, link.finish, BackendError)
+    for box in backend.boxes.values():
+        box[2] = b"garbage"
+    assert_tells(secrets, link.poll, LinkFailed)
+    assert_tells(secrets, link.finish, LinkFailed)
 
 
 class _Dry:

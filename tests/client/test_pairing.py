@@ -498,6 +498,8 @@ def test_after_an_error_it_is_repeated_and_signs_nothing_again(
         pairing.confirm()
     signed = scene.held
     assert signed.list.seq == 2
+    (box,) = backend.boxes.values()
+    assert (box[2] is not None) is (method == "put_link" and is_late)  # published first
     assert pairing.poll() is LinkState.SHOWS_DIGITS
     assert pairing.name == "laptop"
     with pytest.raises(LocalError, match="unlink"):
@@ -671,6 +673,15 @@ def test_a_number_is_not_given_again_at_once(scene: LinkScene) -> None:
     scene.phone.unlink(2)
     scene.store = MemoryStore()
     assert scene.link().device.address.device == 3
+
+
+def test_a_device_that_leaves_while_it_is_unlinked_is_unlinked_once(scene: LinkScene) -> None:
+    laptop = scene.link()
+    laptop.leave()
+    scene.phone.unlink(2)
+    assert scene.held.list.seq == 3
+    assert scene.numbers == [1]
+    assert simulator(scene).lists[ANA.user_id] == scene.held.encode()
 
 
 def test_an_unlinked_device_can_be_linked_again_in_a_new_store(scene: LinkScene) -> None:

@@ -82,7 +82,7 @@ class Child:
         self._random = random.Random(order.seed)
         self._killer = Killer(order.point or None, order.visits)
         self._journal = Journal(Path(order.directory) / "journal")
-        _watch_encryption(self._journal, self._killer)
+        watch_encryption(self._journal, self._killer)
         path = store_path(order.directory, order.device)
         key = KEY if order.sealed else None
         self._store = KillingStore(SQLiteStore(path, key=key, busy_timeout_ms=30_000), self._killer)
@@ -182,7 +182,7 @@ class Child:
         return bool(items)
 
 
-def _watch_encryption(journal: Journal, killer: Killer) -> None:
+def watch_encryption(journal: Journal, killer: Killer) -> None:
     original = cbc_encrypt
 
     def watched(cipher_key: bytes, iv: bytes, plaintext: bytes) -> bytes:

@@ -33,12 +33,11 @@ TRANSACTION_POINTS: Final = (
     "after a commit, before the hand-over",
 )
 RELAY_POINTS: Final = ("in the relay's transaction, before its commit", "after the relay's commit")
-# No device is linked in these worlds.
-NOT_CALLED: Final = ("put_link", "get_link")
+_LINK_METHODS: Final = ("put_link", "get_link")
 BACKEND_POINTS: Final = tuple(
     f"{when} {method}"
     for method in BACKEND_METHODS
-    if method not in NOT_CALLED
+    if method not in _LINK_METHODS
     for when in ("before", "after")
 )
 CALLER_POINTS: Final = (
@@ -51,18 +50,30 @@ CALLER_POINTS: Final = (
     "before closing the store",
 )
 POINTS: Final = TRANSACTION_POINTS + RELAY_POINTS + BACKEND_POINTS + CALLER_POINTS
+LINK_POINTS: Final = (
+    *(f"{when} {method}" for method in _LINK_METHODS for when in ("before", "after")),
+    "after the code is shown",
+    "after the code is scanned",
+    "after the digits are shown",
+    "after the digits are typed",
+    "after the user has confirmed",
+    "after it is linked",
+    "after it is unlinked",
+)
+"""What a process comes to beside that where devices are linked and unlinked."""
+_ALL: Final = frozenset((*POINTS, *LINK_POINTS))
 
 
 class Killer:
     """Kills this process when it comes to a point for the n-th time."""
 
     def __init__(self, point: str | None, visits: int) -> None:
-        assert point is None or point in POINTS
+        assert point is None or point in _ALL
         self._point = point
         self._left = visits
 
     def reach(self, point: str) -> None:
-        assert point in POINTS
+        assert point in _ALL
         if point == self._point:
             self._left -= 1
             if self._left == 0:

@@ -9,15 +9,17 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from e2ecross.stores import SQLiteStore
 from tests.durability.checks import Facts, check_store
 from tests.durability.child import KEY, Order, store_path
 from tests.durability.journal import JournalReader, Note
+from tests.durability.linking_child import Life
 from tests.durability.points import POINTS, TRANSACTION_POINTS
 
 DEVICES = ("whatsapp:ana.1", "instagram:budi.1", "messenger:toko.1", "whatsapp:dewi.1")
@@ -27,15 +29,17 @@ _ROOT = Path(__file__).parents[2]
 _LIFE_S = 0.06  # a child's; at twice that most random moments would come too late
 # One child comes to these dozens of times, to the others a few times, to some only now and then.
 _VISITS_RATE = dict.fromkeys(TRANSACTION_POINTS, 0.1)
+Message = tuple[str, str, str, str]
+"""Sender, recipient, id, text."""
 _ROUNDS = 24  # of one world: then most devices know each other
 
 
 class Nursery:
     """The process that forks children; see `child.py`."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tests.durability.child") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.durability.child"],
+            [sys.executable, "-m", module],
             cwd=_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -48,7 +52,7 @@ class Nursery:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def run(self, orders: list[Order]) -> list[int]:
+    def run(self, orders: Sequence[Order | Life]) -> list[int]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([order.encode() for order in orders]) + "\n")
@@ -89,7 +93,13 @@ class Figures:
 
 
 class World:
-    """Some devices on one relay, from their creation to the last message."""
+    """Some devices on one relay, from their creation to the last message.
+
+    Attributes:
+        devices: their addresses.
+    """
+
+    devices: ClassVar[Sequence[str]] = DEVICES
 
     def __init__(
         self, directory: Path, nursery: Nursery, rng: random.Random, figures: Figures
@@ -112,10 +122,10 @@ class World:
 
     def live(self, wanted: list[str]) -> None:
         """Run through the rounds; takes the points that it kills at from `wanted`."""
-        for device in self._random.sample(DEVICES, len(DEVICES)):
+        for device in self._random.sample(self.devices, len(self.devices)):
             self._kill_somebody(wanted, device)
         while self._round < _ROUNDS:
-            self._kill_somebody(wanted, self._random.choice(DEVICES))
+            self._kill_somebody(wanted, self._random.choice(self.devices))
         self._drain()
         self._check_end()
         self._figures.worlds += 1
@@ -126,7 +136,7 @@ class World:
         orders = [victim]
         if self._random.random() < 0.4:  # beside another device, or another process of the same
             other = self._random.choice(("", RANDOM_MOMENT))
-            orders.append(self._order(self._random.choice(DEVICES), other))
+            orders.append(self._order(self._random.choice(self.devices), other))
         ended = self._run(orders)
         for order, code in zip(orders, ended, strict=True):
             assert code in ((0, KILLED) if order.is_to_die else (0,))
@@ -135,14 +145,14 @@ class World:
             wanted.insert(max(len(wanted) - 3, 0), point)  # it was not reached: soon again
 
     def _order(self, device: str, point: str, *, steps: int = 6) -> Order:
-        registered = {note["at"] for note in self._notes["registered"]} - {device}
-        strangers = [p for p in sorted(registered) if steps and (device, p) not in self._met]
+        peers = self._peers_of(device)
+        strangers = [peer for peer in peers if steps and (device, peer) not in self._met]
         meets = strangers and (point.endswith("fetch_keys") or self._random.random() < 0.2)
         retry = list(self._open_sends[device].values()) if self._repeats else []
         return Order(
             directory=str(self._directory),
             device=device,
-            peers=sorted(registered),
+            peers=peers,
             sealed=self._sealed,
             number=self._round,
             seed=self._random.randrange(2**32),
@@ -153,6 +163,10 @@ class World:
             visits=1 + int(self._random.expovariate(_VISITS_RATE.get(point, 2))),
             kill_after_s=self._random.uniform(0, _LIFE_S) if point == RANDOM_MOMENT else -1,
         )
+
+    def _peers_of(self, device: str) -> list[str]:
+        """Whom it can send to."""
+        return sorted({note["at"] for note in self._notes["registered"]} - {device})
 
     def _run(self, orders: list[Order]) -> list[int]:
         self._round += 1
@@ -177,7 +191,7 @@ class World:
     def _drain(self) -> None:
         """Let everybody go on in peace until nothing is on its way."""
         for _ in range(2):
-            for device in DEVICES:
+            for device in self.devices:
                 assert self._run([self._order(device, "", steps=0)]) == [0]
 
     # --- What must hold ---------------------------------------------------------------------
@@ -211,7 +225,7 @@ class World:
 
     def _check_end(self) -> None:
         assert self._notes["failed"] == self._notes["notice"] == []
-        for device in DEVICES:
+        for device in self.devices:
             facts = self._check_device(device)
             assert facts is not None
             assert (facts.inbox, facts.outbox) == (set(), set())
@@ -249,18 +263,22 @@ class World:
             waiting = connection.execute("SELECT COUNT(*) FROM mailbox").fetchone()
         assert waiting == (0,)
         known = {bytes(row[0]) for row in rows}
-        accepted = {
-            _message(note)
-            for note in self._notes["intent"]
-            if _triple_sha256(note["sender"], note["to"], note["id"]) in known
-        }
+        accepted = self._accepted(known)
         assert len(accepted) == len(known)
-        handed = {_message(note) for note in self._notes["handed"]}
+        handed = {message_of(note) for note in self._notes["handed"]}
         assert handed == accepted
         assert {note["id"] for note in self._notes["left"]} == {m[2] for m in accepted}
         sent = {note["id"] for note in self._notes["sent"]}
         assert sent | self._in_outboxes <= {m[2] for m in accepted}
         self._figures.accepted += len(accepted)
+
+    def _accepted(self, known: Set[bytes]) -> set[Message]:
+        """What was sent, as far as the relay knows the hashes of its sender, recipient and id."""
+        return {
+            message_of(note)
+            for note in self._notes["intent"]
+            if triple_sha256(note["sender"], note["to"], note["id"]) in known
+        }
 
     def _check_hand_overs(self) -> None:
         """What may have been handed over before is flagged.
@@ -296,9 +314,10 @@ class World:
         self._figures.keys_taken_again += len(self._notes["key"]) - len(pairs)
 
 
-def _message(note: dict[str, Any]) -> tuple[str, str, str, str]:
+def message_of(note: dict[str, Any]) -> Message:
+    """The message that a note tells of."""
     return note["sender"], note.get("to") or note["at"], note["id"], note["text"]
 
 
-def _triple_sha256(sender: str, recipient: str, message_id: str) -> bytes:
+def triple_sha256(sender: str, recipient: str, message_id: str) -> bytes:
     return hashlib.sha256(f"{sender} {recipient} {message_id}".encode()).digest()
