@@ -230,9 +230,6 @@ def encrypt_waiting(
                 give_up(context, tx, waiting, EXPIRED)
                 return None
             require_accepted_account(tx, address)  # else it waits for the user
-            identity = find_identity(tx, address)
-            if identity is not None and identity.pending_key is not None:
-                raise UntrustedIdentity(address, identity.pending_key)
             if not may_be_sent_again(tx, kept):
                 give_up(context, tx, waiting, UntrustedIdentity.code)
                 return None

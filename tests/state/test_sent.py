@@ -7,11 +7,13 @@ import pytest
 
 from e2ecross import Address, Bytes, Device, Policy, Text, UnsupportedContent
 from e2ecross.errors import InvalidArgument, RecordCorrupted
+from e2ecross.state.context import address_key
 from e2ecross.state.delivered import note_delivered, was_delivered
 from e2ecross.state.sent import (
     MAX_RESENDS,
     count_resend,
     find_kept,
+    forget_content,
     keep_other_id,
 )
 from e2ecross.state.sent_ids import SENT_IDS, is_known_id, was_sent
@@ -34,6 +36,7 @@ from tests.support.kept import forget_sent, keep_sent
 
 POLICY = Policy()
 OTHER_ID = bytes(reversed(MESSAGE_ID))
+Place = tuple[Table, bytes, bytes]
 REQUEST = RetryRequest(OTHER_ID, None, 0, "decode_error")
 
 
@@ -127,19 +130,36 @@ def test_no_more_messages_are_kept_than_the_policy_says(ana: Device) -> None:
         assert find_kept(tx, none, BUDI, MESSAGE_ID, NOW_MS) is None
 
 
+def rows_of_sent(device: Device) -> tuple[Place, Place]:
+    """Where the content of the one message is, and the copy for Budi."""
+    rows = [w for w in dump(device._context.store) if w[0] is Table.SENT and len(w[1]) == 4]
+    content, copy = sorted(rows, key=lambda where: where[2].startswith(address_key(BUDI)))
+    return content, copy
+
+
 def test_a_record_that_holds_no_message_is_a_damaged_store(ana: Device) -> None:
-    key = make_device(BUDI).identity_key
-    copy = Resent(MESSAGE_ID, NOW_MS, Text("halo"))
+    again = Resent(MESSAGE_ID, NOW_MS, Text("halo"))
     store = ana._context.store
-    for kind, body in ((1, b"\xff"), encode_content(copy), encode_content(REQUEST)):
+    with store.transaction() as tx:
+        keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+    content, copy = rows_of_sent(ana)
+    for kind, body in ((1, b"\xff"), encode_content(again), encode_content(REQUEST)):
         with store.transaction() as tx:
-            keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
-        where = next(w for w in dump(store) if w[0] is Table.SENT and len(w[1]) == 4)
-        with store.transaction() as tx:
-            record = SentRecord(content_kind=kind, content_body=body, identity_key=key)
-            tx.put(*where, record.encode())
-            with pytest.raises(RecordCorrupted, match="sent message"):
+            tx.put(*content, SentRecord(content_kind=kind, content_body=body).encode())
+            with pytest.raises(RecordCorrupted, match="sent message holds no content"):
                 find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+    with store.transaction() as tx:  # a content in the place of what is known of a copy
+        kind, body = encode_content(Text("halo"))
+        tx.put(*copy, SentRecord(content_kind=kind, content_body=body).encode())
+        with pytest.raises(RecordCorrupted, match="sent message holds no content"):
+            find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS)
+
+
+def test_a_copy_whose_content_is_not_kept_any_more_is_not_either(ana: Device) -> None:
+    with ana._context.store.transaction() as tx:
+        keep_sent(tx, POLICY, BUDI, MESSAGE_ID, Text("halo"), NOW_MS)
+        forget_content(tx, POLICY, BUDI.user_id, MESSAGE_ID, NOW_MS)
+        assert find_kept(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS) is None
 
 
 # --- Ids ------------------------------------------------------------------------------------
