@@ -69,7 +69,9 @@ def test_what_another_thread_has_settled_is_not_taken_back_nor_told_again() -> N
     for message_id, text in ((MESSAGE_ID, "halo"), (bytes(16), "behind it")):
         post_messages(context, left, [Outgoing(BUDI, message_id, True)], Text(text), set(), ASKED)
     lane = Lane(LaneName.MESSAGES, BUDI)
-    (waiting,) = find_posted(context, left, [(BUDI, Waiting(lane, 0, MESSAGE_ID, None))])
+    (waiting,) = find_posted(
+        context, left, [(BUDI, MESSAGE_ID, Waiting(lane, 0, MESSAGE_ID, None))]
+    )
     assert isinstance(waiting, Waiting)
     settle(context, [Result(waiting, "backend_refused")])
     before = dump(context.store)
