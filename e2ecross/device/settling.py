@@ -138,7 +138,7 @@ def hold(
         Notice(
             NoticeKind.IDENTITY_PENDING,
             lane.recipient.user_id,
-            devices=(lane.recipient.device,),
+            devices=(primary_of(tx, lane.recipient).device,),
             identity_key=identity_key,
             messages=messages,
         ),
