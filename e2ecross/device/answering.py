@@ -25,7 +25,7 @@ from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend, read_lane
 from e2ecross.state.retry_budget import Request, spend_answer, spend_request
-from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, original_id
+from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, first_id
 from e2ecross.state.session_store import send_with_session
 from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Transaction
@@ -111,19 +111,19 @@ def answer_request(
         send_with_session(tx, requester, received.base_key, identity.identity_key)
     kept = find_kept(tx, context.policy, requester, request.message_id, now_ms)
     if kept is None:  # or it is none of what users sent: that is told nobody
-        message_id = original_id(tx, context.policy, requester, request.message_id, now_ms)
+        message_id = first_id(tx, context.policy, requester, request.message_id, now_ms)
         report(context, tx, requester, message_id, request.reason, has_left=True)
     elif (
         (pending is None and not may_be_sent_again(tx, kept))
         or kept.resends >= MAX_RESENDS
         or not spend_answer(context, tx, requester, now_ms)
     ):
-        report(context, tx, requester, kept.message_id, request.reason, has_left=True)
+        report(context, tx, requester, kept.copy_id, request.reason, has_left=True)
     else:
         count_resend(tx, context.policy, kept, now_ms)
-        put_resend(tx, requester, kept.message_id)
+        put_resend(tx, requester, kept.copy_id)
         lane = Lane(LaneName.REQUESTS, requester)
         record = read_lane(tx, lane)
         untrusted = pending or (record.untrusted_key if record is not None else b"")
         if untrusted:
-            hold(context, tx, lane, untrusted, added=kept.message_id)
+            hold(context, tx, lane, untrusted, added=kept.copy_id)
