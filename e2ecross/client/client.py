@@ -273,9 +273,8 @@ class Client(AccountCalls):
 
         Args:
             limit: how many items at most, 1 to 1000.
-            progress: called with how many envelopes were taken in and how many the back end has
-                handed out so far, between transactions. What it raises ends the call; what was
-                taken in comes with the next one.
+            progress: called with how many envelopes were taken in and how many were handed out so
+                far, between transactions. What it raises ends the call; the next goes on.
 
         Raises:
             NotRegistered: call `register` first; or the identity was moved to another
