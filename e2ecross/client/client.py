@@ -35,7 +35,7 @@ from e2ecross.client.sent import Recipient, Sent, outgoing
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm, hand_over
-from e2ecross.device.copies import Outgoing
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.own_upkeep import note_list_unpublished
@@ -354,7 +354,7 @@ class Client(AccountCalls):
         messages: list[Outgoing | InvalidArgument] = []
         for recipient in recipients:
             try:
-                messages.append(outgoing(self._context, recipient, message_id))
+                messages.append(outgoing(self._context, recipient, message_id, is_shared=True))
             except InvalidArgument as error:
                 messages.append(without_frames(error))
         results = iter(fan_out.send([e for e in messages if isinstance(e, Outgoing)], content))

@@ -4,7 +4,8 @@
 import pytest
 
 from e2ecross import Client, Message, Notice, NoticeKind, Text
-from e2ecross.device.copies import KeysAsked, KeysNeeded, Outgoing, Posted
+from e2ecross.device.copies import KeysAsked, KeysNeeded, Posted
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posting import post_messages, post_missing
 from e2ecross.device.settling import report
