@@ -170,8 +170,7 @@ class Device:
             cost: how hard it is to guess; see `e2ecross.stores.PassphraseCost`.
 
         Raises:
-            NotPrimary: the device was linked to an account: link another one when it is lost.
-            LocalError: there is not enough memory for the passphrase.
+            LocalError: too little memory for the passphrase; NotPrimary: the device was linked.
         """
         return export_identity(self._context, passphrase, cost)
 
