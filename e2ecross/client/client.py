@@ -56,7 +56,7 @@ from e2ecross.errors import (
     RestoredStore,
 )
 from e2ecross.state.epoch import check_backend_epoch
-from e2ecross.state.inbox import InboxItem, receipt_of
+from e2ecross.state.inbox import InboxItem
 from e2ecross.wire.content import Content
 
 __all__ = ["Client"]
@@ -320,8 +320,7 @@ class Client(AccountCalls):
                 is closed.
             StoreError: the store cannot be written.
         """
-        receipts = [receipt_of(item) for item in require_list("items", items)]
-        confirm(self._context, self._leftovers, receipts)
+        confirm(self._context, self._leftovers, require_list("items", items))
 
     # --- The way to the back end ------------------------------------------------------------
 
