@@ -186,8 +186,8 @@ class Client(AccountCalls):
             UntrustedIdentity: the recipient's identity key has changed and was not accepted.
             HostingChanged: others hold keys of the account since; confirm the `Notice` first.
             RemoteError: the back end handed out a list of devices or a bundle that is not good:
-                InvalidDeviceList, InvalidKey, InvalidSignature, VersionDowngrade, UnlistedDevice,
-                EnvelopeMismatch (of somebody else). Nothing was encrypted to it.
+                InvalidKey, InvalidSignature, VersionDowngrade, UnlistedDevice, EnvelopeMismatch
+                (of somebody else). Nothing was encrypted to it.
             MailboxFull: too many messages wait for the recipient; this one was not sent.
             BackendError: the back end cannot be reached. The message waits in the outbox
                 (`pending`) and is sent with the next `maintain`, `receive` or `send` to them, or a

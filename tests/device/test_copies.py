@@ -206,3 +206,18 @@ def test_of_a_message_that_is_not_known_nothing_is_noted(ana: list[Client]) -> N
     with context.store.transaction() as tx:
         note_copies(tx, BUDI, MESSAGE_ID, NOW_MS, added=[LAPTOP])
         assert not is_known_id(tx, BUDI, MESSAGE_ID, NOW_MS)
+
+
+def test_devices_that_are_listed_one_soon_after_another_all_get_it(
+    backend: BackendSimulator, ana: list[Client]
+) -> None:
+    """That a list was handed out with keys does not keep the next newer one from being asked for."""
+    (phone,) = make_account(BUDI, (1,), backend)
+    ana[0].send(BUDI, Text("before"))
+    devices = [phone]
+    for number in (2, 3, 4):
+        devices.append(new_client(device_of(BUDI, number), backend))
+        change_devices(backend, *devices)
+        sent = ana[0].send(BUDI, Text("halo"))
+        got = [item for item in devices[-1].receive() if isinstance(item, Message)]
+        assert [item.message_id for item in got] == [sent.message_id], number
