@@ -211,7 +211,7 @@ def test_of_a_message_that_is_not_known_nothing_is_noted(ana: list[Client]) -> N
 def test_devices_that_are_listed_one_soon_after_another_all_get_it(
     backend: BackendSimulator, ana: list[Client]
 ) -> None:
-    """That a list was handed out with keys does not keep the next newer one from being asked for."""
+    """A list that was handed out with keys does not keep the next one from being asked for."""
     (phone,) = make_account(BUDI, (1,), backend)
     ana[0].send(BUDI, Text("before"))
     devices = [phone]
