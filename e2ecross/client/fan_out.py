@@ -27,7 +27,8 @@ from e2ecross.client.parting import Item, Parts, split
 from e2ecross.client.planning import fetch_lists, prepare
 from e2ecross.client.sent import Sent
 from e2ecross.device.bundles import BundleNews, repair_sessions
-from e2ecross.device.copies import KeysAsked, KeysNeeded, Outgoing, Posted
+from e2ecross.device.copies import KeysAsked, KeysNeeded, Posted
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.device_lists import find_behind, find_devices
 from e2ecross.device.posting import post_messages, post_missing
 from e2ecross.device.settling import Result, repair, settle

@@ -5,8 +5,6 @@ Rules:
 - A copy for every device that its recipient's account lists, and for the other devices of the own
   account, under one message id. The lists are read in the transaction that encrypts: nothing is
   encrypted to a device whose removal this store has accepted.
-- Under an id that the caller has chosen, others may get a message too: copies for the own account
-  then go under another one, and hold the message with its id inside, as if sent again.
 - A device that cannot be reached stops no other. Nothing is encrypted before it is known of each
   whether it can be: else the caller asks the back end, and tries again.
 - Copies look alike: they are padded to one length. Those that start a session are longer.
@@ -17,16 +15,21 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
+from e2ecross.device.copy_ids import CopyIds, Outgoing, choose_ids
 from e2ecross.device.device_lists import Targets, targets_by
 from e2ecross.device.hints import carried_list, hints_by
 from e2ecross.device.sending import (
     Saying,
-    checked_message_id,
     copy_length,
     encrypt_content,
     require_other_device,
 )
-from e2ecross.errors import E2ECrossError, HostingChanged, NoSession, UntrustedIdentity
+from e2ecross.errors import (
+    E2ECrossError,
+    HostingChanged,
+    NoSession,
+    UntrustedIdentity,
+)
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
@@ -60,21 +63,7 @@ from e2ecross.wire.content import Content, PayloadContent, Resent
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 
-__all__ = ["Copy", "Copying", "KeysAsked", "KeysNeeded", "Outgoing", "Posted", "Unready"]
-
-
-class Outgoing(NamedTuple):
-    """A message for a user, to be put into the outbox.
-
-    Attributes:
-        address: the recipient: any device, which stands for its account.
-        message_id: 16 bytes.
-        is_new: whether the id was just drawn, so that nobody has heard of it.
-    """
-
-    address: Address
-    message_id: bytes
-    is_new: bool
+__all__ = ["Copy", "Copying", "KeysAsked", "KeysNeeded", "Posted", "Unready"]
 
 
 class Copy(NamedTuple):
@@ -161,17 +150,6 @@ class _Account(NamedTuple):
     seq: int
 
 
-class _Ids(NamedTuple):
-    """Ids of a message, 16 bytes each: that of its copies, and that of those for own devices."""
-
-    message: bytes
-    own_copies: bytes
-
-    def of(self, address: Address, peer: UserId) -> bytes:
-        """That of the copy for a device, if the conversation is with that account."""
-        return self.message if address.user_id == peer else self.own_copies
-
-
 class Copying:
     """One transaction that puts copies of messages into the outbox.
 
@@ -212,12 +190,11 @@ class Copying:
         self._require_accepted(conversation, peer)
         if peer.user in self._asked.refused:
             raise self._asked.refused[peer.user]
-        is_unique = message.is_new or peer.user == self._own.user
-        own_id = message_id if is_unique else checked_message_id(self._context, None)
-        ids = _Ids(message_id, own_id)
+        has_others = self._own.targets is not None and bool(self._own.targets.devices)
+        ids = choose_ids(self._context, tx, message, conversation, now_ms, has_others=has_others)
         posted = self._encrypt(conversation, peer, ids, content, now_ms, is_missing=False)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
-        keep_id(tx, conversation, message_id, content, made, own_id, now_ms)
+        keep_id(tx, conversation, message_id, content, made, ids.own_copies, now_ms)
         if peer.record is None or not peer.record.written:
             put_account(tx, peer.user, replace(peer.record or NOTHING_KNOWN, written=True))
             del self._accounts[peer.user]
@@ -235,7 +212,7 @@ class Copying:
             return None
         peer, (sent_at_ms, content) = self._account(conversation.user_id), kept
         self._require_accepted(conversation, peer)
-        ids = _Ids(message_id, find_own_copies_id(tx, conversation, message_id, now_ms))
+        ids = CopyIds(message_id, find_own_copies_id(tx, conversation, message_id, now_ms))
         posted = self._encrypt(conversation, peer, ids, content, sent_at_ms, is_missing=True)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         note_copies(tx, conversation, message_id, now_ms, added=made)
@@ -292,7 +269,7 @@ class Copying:
         self,
         conversation: Address,
         peer: _Account,
-        ids: _Ids,
+        ids: CopyIds,
         content: Content,
         sent_at_ms: int,
         *,

@@ -172,7 +172,7 @@ class Device:
             cost: how hard it is to guess; see `e2ecross.stores.PassphraseCost`.
 
         Raises:
-            LocalError: there is not enough memory for the passphrase.
+            LocalError: too little memory for the passphrase; NotPrimary: the device was linked.
         """
         return export_identity(self._context, passphrase, cost)
 
