@@ -7,7 +7,7 @@ The devices of an account are listed without being linked (`accounts.py`). Betwe
 
 import gc
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from hashlib import sha256
 from itertools import repeat
@@ -16,22 +16,18 @@ from statistics import median
 from time import perf_counter
 from typing import Final
 
-from benchmarks.contestants.accounts import hold, own_list, sign_devices
+from benchmarks.contestants.accounts import account_of, hold, own_list, sign_devices
 from benchmarks.contestants.clients import content_of, registered
 from benchmarks.contestants.devices import ANA, BUDI, NewStore, bundles_of, moved
 from benchmarks.contestants.many import require_all
 from benchmarks.implementation import Measure
 from benchmarks.job import Job, Maker, Step
-from e2ecross import Address, Bytes, Client, Device, Envelope, UserId
+from e2ecross import Bytes, Client, Device, Envelope, UserId
 from e2ecross.relay import Relay
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.exchange import Deposited
 
-__all__ = ["FEWER", "MORE", "further_measures", "several_makers", "with_account"]
-
-FEWER: Final = 1
-MORE: Final = 5
-"""Devices of the two accounts that the cost of a further one is taken from."""
+__all__ = ["further_measures", "several_makers", "with_account"]
 
 _Prepare = Callable[[NewStore, Job, int, ExitStack], Step]
 _GREETING: Final = Bytes(b"halo")
@@ -91,7 +87,7 @@ def with_account(
 ) -> tuple[Device, Sequence[Device]]:
     """A device over such a store, and an account of that many, all of which have answered it."""
     store = MemoryStore()
-    ana, budis = Device.create(ANA, store), _devices(BUDI.user_id, number)
+    ana, budis = Device.create(ANA, store), account_of(BUDI.user_id, number)
     own = own_list(ana)
     hold(ana, [sign_devices(*budis)])
     for budi in budis:
@@ -144,15 +140,16 @@ def _send_copies(client: Client, user: UserId, content: Bytes, number: int) -> N
 
 
 def _further(new_store: NewStore, prepare: _Prepare) -> Measure:
-    """What each device after the first costs: of the difference of two accounts, its part.
+    """What one device more costs: the difference of two accounts, by the devices between them.
 
-    They take turns, and what counts is the median of their differences: of two commits each, which
-    take now longer and now shorter, the difference of medians says little.
+    They take turns, and what counts is the median of their differences: a commit takes now longer
+    and now shorter, by more than what is looked for.
     """
 
     def measure(job: Job) -> float:
+        numbers = job.parameters["fewer"], job.parameters["more"]
         with ExitStack() as cleanup:
-            fewer, more = (prepare(new_store, job, n, cleanup) for n in (FEWER, MORE))
+            fewer, more = (prepare(new_store, job, number, cleanup) for number in numbers)
             for _ in repeat(None, job.warmup):
                 fewer()
                 more()
@@ -162,7 +159,7 @@ def _further(new_store: NewStore, prepare: _Prepare) -> Measure:
                 pairs = [_difference(fewer, more) for _ in range(job.count * job.blocks)]
             finally:
                 gc.enable()
-        return median(pairs) / (MORE - FEWER)
+        return median(pairs) / (numbers[1] - numbers[0])
 
     return measure
 
@@ -177,16 +174,11 @@ def _difference(fewer: Step, more: Step) -> float:
 
 def _strangers(relay: Relay, user: UserId, number: int) -> UserId:
     """An account of that many devices, whose keys are at the relay."""
-    devices = _devices(user, number)
+    devices = account_of(user, number)
     _publish_account(relay, devices)
     for device in devices:
         relay.publish(_token(device), device.publish(1))
     return user
-
-
-def _devices(user: UserId, number: int) -> Sequence[Device]:
-    addresses = [Address(user.app, user.user, place) for place in range(1, number + 1)]
-    return [Device.create(address, MemoryStore()) for address in addresses]
 
 
 def _publish_account(relay: Relay, devices: Sequence[Device]) -> None:
