@@ -157,7 +157,7 @@ def _by_devices(name: str, title: str, operation: str) -> tuple[Row, ...]:
 
 def _further(name: str, title: str) -> Row:
     """A row of the difference that one device makes."""
-    title = f"{title}, (of {{more}} - of {{fewer}}) / {_MORE - _FEWER}"
+    title = f"{title}: (of {{more}} - of {{fewer}}) / {_MORE - _FEWER}"
     parameters = {"fewer": _FEWER, "more": _MORE}
     return _account(name, title, name.replace("-", "_"), _FURTHER_STEPS, **parameters)
 
@@ -260,7 +260,7 @@ _ROWS_V3: Final = (
     *_by_devices("client-send-devices", "send, account of {devices}", "client_send_devices"),
     *_by_devices("encrypt-devices", "encrypt, {devices} in a row", "encrypt_devices"),
     _further("client-send-further", "send, each further device"),
-    _further("client-encrypt-further", "send to a back end that does nothing, each further device"),
+    _further("client-encrypt-further", "send without a relay, each further device"),
     _further("encrypt-many-further", "encrypt_many, each further recipient"),
     _account(
         "client-first-account",
