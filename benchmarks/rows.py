@@ -25,9 +25,8 @@ SECTIONS: Final = {
 _QUICK_DIVISOR: Final = 5
 _QUICK_BLOCKS: Final = 2
 _LONG_STEPS: Final = 400
-"""Of a row whose durable figures must not depend on how often a WAL is truncated in a block."""
-_FURTHER_STEPS: Final = 200
-"""Of a row whose figure is a difference of two commits, far smaller than either of them."""
+"""Of a row whose durable figures must not depend on how often a WAL is truncated in a block, or are
+a difference of commits that is far smaller than either of them."""
 _FEWER: Final = 1
 _MORE: Final = 5  # devices of the accounts that such a difference is between
 _ALL: Final = 1_000
@@ -159,7 +158,7 @@ def _further(name: str, title: str) -> Row:
     """A row of the difference that one device makes."""
     title = f"{title}: (of {{more}} - of {{fewer}}) / {_MORE - _FEWER}"
     parameters = {"fewer": _FEWER, "more": _MORE}
-    return _account(name, title, name.replace("-", "_"), _FURTHER_STEPS, **parameters)
+    return _account(name, title, name.replace("-", "_"), _LONG_STEPS, **parameters)
 
 
 def _piece(name: str, title: str) -> Row:
