@@ -169,7 +169,7 @@ def add_device(
                 own,
                 new_devices=(*own.new_devices, NewDevice(number, token_hash, now_ms)),
                 names=(*own.names, DeviceName(number, name, now_ms)),
-                next_device=min(max(number + 1, own.next_device), MAX_DEVICE),
+                next_device=max(number + 1, own.next_device),
             ),
         )
         devices = sorted((*listed.devices, entry), key=lambda each: each.device)
@@ -349,6 +349,7 @@ def _put_name(tx: Transaction, name: DeviceName) -> None:
 
 
 def _free_number(own: OwnAccountRecord, listed: DeviceList) -> int:
+    """Return a number that was not given yet; once 127 was, the lowest that is free."""
     taken, first = keys_by_number(listed), PRIMARY + 1
     in_order: list[int] = [*range(own.next_device, MAX_DEVICE + 1), *range(first, own.next_device)]
     return next(number for number in in_order if number not in taken)

@@ -136,7 +136,7 @@ class OwnAccountRecord:
         published: the back end has the newest list.
         new_devices: linked, and without keys at the back end or pins so far.
         names: of the other devices.
-        next_device: the number of the next one.
+        next_device: the number of the next one; 128: all were given, and the lowest free one is.
         must_reset: restored or imported: only a reset is signed.
         conflict: somebody else has signed a list with the account's key.
         linked_at_ms: when this device was linked, milliseconds since 1970; of device 1 it is 0.
@@ -181,7 +181,10 @@ class OwnAccountRecord:
         check_lengths(what, *((new.token_hash, _HASH_BYTES) for new in fields.new_devices))
         numbers = [new.device for new in fields.new_devices]
         numbers += [name.device for name in fields.names]
-        if not all(PRIMARY < number <= MAX_DEVICE for number in (*numbers, fields.next_device)):
+        if not (
+            all(PRIMARY < number <= MAX_DEVICE for number in numbers)
+            and PRIMARY < fields.next_device <= MAX_DEVICE + 1
+        ):
             raise RecordCorrupted(f"{what} names a device that cannot be: the store is damaged")
         return cls(
             fields.published,

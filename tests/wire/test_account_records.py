@@ -65,7 +65,7 @@ def test_an_account_holds_lists(field: int, damaged: bytes) -> None:
         OwnAccountRecord(names=(NAME._replace(device=1),)),
         OwnAccountRecord(names=(NAME._replace(device=128),)),
         OwnAccountRecord(next_device=1),
-        OwnAccountRecord(next_device=128),
+        OwnAccountRecord(next_device=129),
         OwnAccountRecord(next_device=0),
     ],
 )
