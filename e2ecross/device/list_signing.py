@@ -5,17 +5,17 @@ Rules:
 - Every signing reads the own list in its transaction, names its hash, and is counted in the epoch:
   of two lists of one number only a copy of the store can have signed the other.
 - What is signed is accepted here in the same commit, as others will accept it, and published after
-  it. A removal is told other devices at once, in messages that a back end cannot tell from others.
+  it. A removal, or a reset, is told other devices at once, in messages that a back end cannot tell
+  from others; a new device those of the own account.
 - Nothing is signed while somebody else has signed a list with the account's key, nor in a store
   that was restored or imported, which does not know what was signed since: but a reset that leaves
   all of that behind.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.accepting import accept_list, keys_by_number
 from e2ecross.device.hints import push_change
 from e2ecross.errors import DevicesConflict, NotPrimary, NotRegistered
@@ -127,7 +127,13 @@ def sign_next(
     before = {} if record.held is None else keys_by_number(record.held.list)
     accept_list(context, tx, user, signed, now_ms)
     _note_signed(tx, signed.list)
-    _tell(context, tx, before, keys_by_number(signed.list), now_ms, is_reset=is_reset)
+    after = keys_by_number(signed.list)
+    new = after.keys() - before.keys() if before else set[int]()
+    if is_reset or before.keys() - after.keys():
+        # Of what a reset leaves behind not all may have been seen here.
+        push_change(context, tx, list_sent_to(tx, context.policy, now_ms, _MAX_TOLD))
+    elif new:
+        push_change(context, tx, but=new)
     count_operation(tx)
     return signed
 
@@ -145,21 +151,3 @@ def _note_signed(tx: Transaction, listed: DeviceList) -> None:
             conflict=False,
         ),
     )
-
-
-def _tell(
-    context: Context,
-    tx: Transaction,
-    before: Mapping[int, PublicKey],
-    after: Mapping[int, PublicKey],
-    now_ms: int,
-    *,
-    is_reset: bool,
-) -> None:
-    """Tell others of devices that are gone, and own devices also of a new one, and of a reset."""
-    new = after.keys() - before.keys() if before else set[int]()
-    if before.keys() - after.keys():
-        contacts = list_sent_to(tx, context.policy, now_ms, _MAX_TOLD)
-        push_change(context, tx, contacts)
-    elif new or is_reset:
-        push_change(context, tx, but=new)
