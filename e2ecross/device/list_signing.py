@@ -10,6 +10,8 @@ Rules:
 - Nothing is signed while somebody else has signed a list with the account's key, nor in a store
   that was restored or imported, which does not know what was signed since: but a reset that leaves
   all of that behind.
+- A clock that nobody has set dates no list: others would take it as expired. What cannot wait is
+  dated as the list before it.
 """
 
 from collections.abc import Sequence
@@ -39,12 +41,22 @@ from e2ecross.wire.device_list import (
     SignedDeviceList,
 )
 
-__all__ = ["may_sign", "own_entry", "require_held", "require_primary", "sign_next"]
+__all__ = [
+    "is_clock_set",
+    "may_sign",
+    "own_entry",
+    "require_held",
+    "require_primary",
+    "sign_next",
+]
 
 _JUMP: Final = 1_000
 """How far a reset is above all that was seen: what was signed since by the lost device is below."""
 _MAX_TOLD: Final = 200
 """Accounts that are told at once of a device that was taken out."""
+_EARLIEST_MS: Final = 1_672_531_200_000
+"""2023-01-01, before any list was signed: an earlier time is that of a phone that has just booted
+and does not know it, which is 1970 mostly."""
 
 
 def may_sign(context: Context, tx: Transaction) -> bool:
@@ -52,6 +64,11 @@ def may_sign(context: Context, tx: Transaction) -> bool:
     own = find_own_account(tx)
     is_decided = own is None or not (own.must_reset or own.conflict)
     return context.address.device == PRIMARY and is_decided
+
+
+def is_clock_set(context: Context) -> bool:
+    """Tell whether the clock shows a time that can be; else only what cannot wait is signed."""
+    return context.clock() >= _EARLIEST_MS
 
 
 def require_primary(context: Context) -> None:
@@ -108,6 +125,8 @@ def sign_next(
     """
     user, now_ms = context.address.user_id, context.clock()
     record = find_account(tx, user) or NOTHING_KNOWN
+    if record.held is not None and not is_clock_set(context):
+        now_ms = max(now_ms, record.held.list.signed_at_ms)
     seen = [signed.list for signed in (record.held, record.rival) if signed is not None]
     seq, previous = max((each.seq for each in seen), default=0) + 1, b""
     if is_reset:
