@@ -5,8 +5,8 @@ Rules:
 - Every signing reads the own list in its transaction, names its hash, and is counted in the epoch:
   of two lists of one number only a copy of the store can have signed the other.
 - What is signed is accepted here in the same commit, as others will accept it, and published after
-  it. A removal, or a reset, is told other devices at once, in messages that a back end cannot tell
-  from others; a new device those of the own account.
+  it. A removal, or a reset of who has other devices, is told others at once, in messages that a
+  back end cannot tell from others; a new device those of the own account.
 - Nothing is signed while somebody else has signed a list with the account's key, nor in a store
   that was restored or imported, which does not know what was signed since: but a reset that leaves
   all of that behind.
@@ -148,8 +148,9 @@ def sign_next(
     _note_signed(tx, signed.list)
     after = keys_by_number(signed.list)
     new = after.keys() - before.keys() if before else set[int]()
-    if is_reset or before.keys() - after.keys():
-        # Of what a reset leaves behind not all may have been seen here.
+    # A reset leaves behind what the lost device, or somebody else, has signed, seen here or not.
+    had_others = len(before) > 1 or record.rival is not None
+    if before.keys() - after.keys() or (is_reset and had_others):
         push_change(context, tx, list_sent_to(tx, context.policy, now_ms, _MAX_TOLD))
     elif new:
         push_change(context, tx, but=new)

@@ -244,6 +244,13 @@ def test_a_renewal_is_told_nobody_and_a_reset_as_a_removal(phone: Device, home: 
     assert pushed(phone) == sorted([(LAPTOP, 1_002), (BUDI, 1_002)])
 
 
+def test_a_reset_of_who_has_no_other_devices_is_told_nobody(phone: Device) -> None:
+    send_to(phone, BUDI)
+    sign(phone, is_reset=True)
+    sign(phone, is_reset=True)
+    assert pushed(phone) == []
+
+
 def test_what_a_thief_has_signed_is_taken_back_at_once(phone: Device, home: Household) -> None:
     """The thief's list may have been accepted by any contact, and who that is nobody says."""
     send_to(phone, BUDI)
