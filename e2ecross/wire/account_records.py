@@ -41,6 +41,8 @@ class AccountRecord:
         check_wanted: a hint has said that there is a newer or another list.
         hosting_unseen: more than before hold its keys, and the user has not confirmed that.
         fork_noted: the app was told of a contradiction.
+        has_list: a list was accepted, under this key or another, or an own device has told of the
+            key: without a list nobody but device 1 is believed.
     """
 
     held: SignedDeviceList | None = None
@@ -52,6 +54,7 @@ class AccountRecord:
     check_wanted: bool = False
     hosting_unseen: bool = False
     fork_noted: bool = False
+    has_list: bool = False
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -66,6 +69,7 @@ class AccountRecord:
                 check_wanted=self.check_wanted,
                 hosting_unseen=self.hosting_unseen,
                 fork_noted=self.fork_noted,
+                has_list=self.has_list,
             )
         )
 
@@ -88,6 +92,7 @@ class AccountRecord:
             fields.check_wanted,
             fields.hosting_unseen,
             fields.fork_noted,
+            fields.has_list,
         )
 
 

@@ -25,7 +25,8 @@ NAME = DeviceName(127, "Ana's laptop", 1, 2, 3, 4)
     [
         AccountRecord(),
         AccountRecord(FIRST, 1),
-        AccountRecord(FIRST, 2**63, SECOND, 3, True, 4, True, True, True),
+        AccountRecord(FIRST, 2**63, SECOND, 3, True, 4, True, True, True, True),
+        AccountRecord(has_list=True),
         AccountRecord(written=True),
         AccountRecord(check_wanted=True, checked_at_ms=5),
         AccountRecord(FIRST, hosting_unseen=True),
