@@ -139,10 +139,10 @@ def keep_carried(
     return True
 
 
-def require_listed(tx: Transaction, address: Address, identity_key: PublicKey) -> None:
+def require_listed(tx: Transaction, address: Address, identity_key: bytes) -> None:
     """Refuse the key (33 bytes) of a device that its account, if that has a list, does not list.
 
-    Device 1 is judged by the account's key, as any identity.
+    Device 1 is judged by the account's key, as any identity. It need not be a key that is valid.
 
     Raises:
         UnlistedDevice: the list has not this number and key; or there is none, and the account is
@@ -179,7 +179,7 @@ def _require_peer(payload: Payload, *, is_listed_account: bool) -> None:
         raise EnvelopeMismatch("a message that is no copy says with whom we talk")
 
 
-def _require_in(device_list: DeviceList, sender: Address, identity_key: PublicKey) -> None:
+def _require_in(device_list: DeviceList, sender: Address, identity_key: bytes) -> None:
     if not is_listed(device_list, sender.device, identity_key):
         raise UnlistedDevice(
             f"{sender}, or the key that it uses, is not in the list of its account's devices: it "
