@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from e2ecross import Client, Device, Message, Policy, Text
+from e2ecross import Client, Device, FailedMessage, Message, Policy, Text
 from e2ecross.errors import BackendError, InvalidArgument, MailboxFull
 from e2ecross.state.inbox import InboxItem
 from tests.support.accounts import change_devices, device_of, make_account, new_client
@@ -249,3 +249,25 @@ def test_out_of_reach_no_own_device_has_what_nobody_else_has_got(
         last(own[0])
     (copy,) = (each for each in messages(own[1]) if each.peer == BUDI.user_id)
     assert (copy.message_id, copy.content) == (MESSAGE_ID, HALO)
+
+
+@pytest.mark.parametrize("message_id", [None, MESSAGE_ID])
+def test_an_own_copy_that_is_replayed_is_not_asked_for(
+    backend: BackendSimulator,
+    own: list[Client],
+    others: list[Client],
+    message_id: bytes | None,
+) -> None:
+    laptop = device_of(ANA, 2)
+    recipients = [client.device.address for client in others]
+    own[0].send_many(recipients, HALO, message_id=message_id)
+    copies = backend.mailbox(laptop)
+    assert len(messages(own[1])) == len(copies) == 2
+    deposits = len(backend.deposits)
+    for data in copies:
+        backend.inject(laptop, data[:-1] + bytes([data[-1] ^ 1]))
+    failures = own[1].receive()
+    assert all(isinstance(each, FailedMessage) and not each.retrying for each in failures)
+    own[1].confirm(failures)
+    own[1].maintain()
+    assert len(backend.deposits) == deposits
