@@ -349,10 +349,10 @@ def _split(message: Outgoing, posted: Posted) -> tuple[list[_Item], list[Waiting
     behind: list[Waiting] = []
     are_held_up = False
     for copy in posted.copies:  # those for the recipient come first
-        waiting, envelope = copy.waiting, copy.waiting.envelope
+        waiting = copy.waiting
         is_for_recipient = waiting.lane.recipient.user_id == posted.conversation.user_id
-        if copy.is_alone and envelope is not None and (is_for_recipient or not are_held_up):
-            group.append(_Item(message, waiting, envelope.encode()))
+        if copy.is_alone and copy.data and (is_for_recipient or not are_held_up):
+            group.append(_Item(message, waiting, copy.data))
         else:
             behind.append(waiting)
         are_held_up = not group and (is_for_recipient or are_held_up)

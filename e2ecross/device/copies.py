@@ -42,7 +42,7 @@ from e2ecross.state.sent_ids import is_known_id, keep_id, note_copies, was_sent
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
-from e2ecross.wire.content import Content
+from e2ecross.wire.content import Content, EncodedContent
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 
@@ -69,10 +69,12 @@ class Copy(NamedTuple):
     Attributes:
         waiting: where, and its envelope.
         is_alone: nothing else stands in its lane.
+        data: the envelope's encoding, if it stands alone; empty where it is still to be encrypted.
     """
 
     waiting: Waiting
     is_alone: bool
+    data: bytes
 
 
 class Posted(NamedTuple):
@@ -173,23 +175,28 @@ class Copying:
         self._own = self._account(context.address.user_id)
         self._carried = carried_list(context, tx)
 
-    def post(self, message: Outgoing, content: Content) -> Posted:
+    def post(self, message: Outgoing, content: Content, encoded: EncodedContent) -> Posted:
         """Encrypt content for a recipient, unless it was sent before; raises as `post_messages`.
+
+        Args:
+            message: whom it is for.
+            content: what the user sends.
+            encoded: the same.
 
         Raises:
             Unready: keys are needed.
         """
         tx, message_id, now_ms = self._tx, message.message_id, self._now_ms
         conversation = primary_of(tx, message.address)
-        if not message.is_new and was_sent(tx, conversation, message_id, content, now_ms):
+        if not message.is_new and was_sent(tx, conversation, message_id, encoded, now_ms):
             return self._find(conversation, message_id)
         peer = self._account(conversation.user_id)
         self._require_accepted(conversation, peer)
         if peer.user in self._asked.refused:
             raise self._asked.refused[peer.user]
-        posted = self._encrypt(conversation, peer, message_id, content, now_ms, is_missing=False)
+        posted = self._encrypt(conversation, peer, message_id, content, now_ms, kept=encoded)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
-        keep_id(tx, conversation, message_id, content, made, now_ms)
+        keep_id(tx, conversation, message_id, encoded, made, now_ms)
         if peer.record is None or not peer.record.written:
             put_account(tx, peer.user, replace(peer.record or NOTHING_KNOWN, written=True))
             del self._accounts[peer.user]
@@ -207,7 +214,7 @@ class Copying:
             return None
         peer, (sent_at_ms, content) = self._account(conversation.user_id), kept
         self._require_accepted(conversation, peer)
-        posted = self._encrypt(conversation, peer, message_id, content, sent_at_ms, is_missing=True)
+        posted = self._encrypt(conversation, peer, message_id, content, sent_at_ms, kept=None)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         note_copies(tx, conversation, message_id, now_ms, added=made)
         return posted
@@ -253,7 +260,10 @@ class Copying:
             if number is not None and record is not None:
                 waiting = Waiting(lane, number, message_id, None)
                 is_alone = (record.first, record.next) == (number, number + 1) and not record.code
-                copies.append(Copy(find_waiting(tx, waiting) or waiting, is_alone))
+                waiting = find_waiting(tx, waiting) or waiting
+                envelope = waiting.envelope
+                data = b"" if envelope is None else envelope.encode()
+                copies.append(Copy(waiting, is_alone, data))
         seqs = self._seqs(peer)
         return Posted(conversation, (*recipients, *own), tuple(copies), False, expired, seqs)
 
@@ -265,9 +275,12 @@ class Copying:
         content: Content,
         sent_at_ms: int,
         *,
-        is_missing: bool,
+        kept: EncodedContent | None,
     ) -> Posted:
-        """Encrypt the copies of a message; those that were not made, if some were before."""
+        """Encrypt the copies of a message; those that were not made, if some were before.
+
+        Then nothing is to be kept of it: it is kept.
+        """
         context, tx, now_ms = self._context, self._tx, self._now_ms
         recipients, own, expired = self._devices(conversation, peer)
         devices = (*recipients, *own)
@@ -275,7 +288,7 @@ class Copying:
             each.user: set() for each in (peer, self._own) if self._needs_list(each)
         }
         reachable = [each for each in devices if each not in self._asked.unreachable]
-        if is_missing:
+        if kept is None:
             policy = context.policy
             reachable = [
                 each for each in reachable if not is_kept_for(tx, policy, each, message_id, now_ms)
@@ -301,14 +314,13 @@ class Copying:
             copies.append(self._put(envelope))
         if wanted:
             raise Unready(self._needed(conversation, peer, wanted))
-        if not is_missing and recipients and not any(each in reachable for each in recipients):
+        if kept is not None and recipients and not any(each in reachable for each in recipients):
             raise self._asked.unreachable[recipients[0]]
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
-            kept = None if is_missing else content
             keep_copies(tx, context.policy, peer.user, message_id, kept, made, sent_at_ms, now_ms)
         seqs = self._seqs(peer)
-        return Posted(conversation, devices, tuple(copies), not is_missing, expired, seqs)
+        return Posted(conversation, devices, tuple(copies), kept is not None, expired, seqs)
 
     def _put(self, envelope: Envelope) -> Copy:
         address = envelope.recipient
@@ -317,9 +329,11 @@ class Copying:
         if record is not None and record.untrusted_key:
             raise UntrustedIdentity(address, record.untrusted_key)
         if record is None and address not in self._begun:
-            return Copy(put_in_flight(self._tx, envelope), is_alone=True)
+            data = envelope.encode()
+            return Copy(put_in_flight(self._tx, envelope, data), is_alone=True, data=data)
         number = put_envelope(self._tx, envelope)
-        return Copy(Waiting(lane, number, envelope.message_id, envelope), is_alone=False)
+        waiting = Waiting(lane, number, envelope.message_id, envelope)
+        return Copy(waiting, is_alone=False, data=b"")
 
     def _saying(self, peer: _Account) -> dict[UserId, Saying]:
         """Return what is said in copies for devices of the recipient and of the own account."""

@@ -114,7 +114,7 @@ class CachingTransaction:
             check_place(table, partition, row)
             record = self._find_waiting((table, partition, row))
             if record is not NOT_KEPT:
-                return cast(bytes | None, record)
+                return record
         return self._inner.get(table, partition, row)
 
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
@@ -285,7 +285,7 @@ class CachingTransaction:
             if codec is _DELETED:
                 self._inner.delete(table, partition, row)
             else:
-                self._inner.put_value(table, partition, row, value, codec)
+                self._inner.put(table, partition, row, codec.encode(value))
 
 
 class _Savepoint:

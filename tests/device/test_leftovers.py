@@ -24,7 +24,7 @@ def fill(store: Store, numbers: range) -> list[Waiting]:
             note_arrival(tx, number, b"")
             count_operation(tx)
             envelope = Envelope(number.to_bytes(16), ANA, BUDI, MessageKind.SIGNAL, bytes(60))
-            waiting.append(put_in_flight(tx, envelope))
+            waiting.append(put_in_flight(tx, envelope, envelope.encode()))
         return waiting
 
 
