@@ -79,19 +79,17 @@ def deposit(
     recipient, sender = str(envelope.recipient), str(envelope.sender.user_id)
     count = _require_mailbox(connection, recipient)
     triple = _triple_sha256(envelope)
-    known = connection.execute(
-        "SELECT 1 FROM deposits WHERE recipient = ? AND triple_sha256 = ?", (recipient, triple)
+    if count >= limits.mailbox_messages and not _is_known(connection, recipient, triple):
+        _require_room(connection, recipient, sender, count, limits)
+    added = connection.execute(
+        "INSERT INTO deposits (recipient, triple_sha256) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (recipient, triple),
     )
-    if known.fetchone() is not None:
-        return
-    _require_room(connection, recipient, sender, count, limits)
-    connection.execute(
-        "INSERT INTO mailbox (recipient, sender, envelope, triple_sha256) VALUES (?, ?, ?, ?)",
-        (recipient, sender, encoded, triple),
-    )
-    connection.execute(
-        "INSERT INTO deposits (recipient, triple_sha256) VALUES (?, ?)", (recipient, triple)
-    )
+    if added.rowcount:
+        connection.execute(
+            "INSERT INTO mailbox (recipient, sender, envelope, triple_sha256) VALUES (?, ?, ?, ?)",
+            (recipient, sender, encoded, triple),
+        )
 
 
 def fetch(
@@ -179,6 +177,12 @@ def forget_expired(
         envelopes: how many are to be deposited.
     """
     latest = now_ms + limits.remembered_ms
+    due = connection.execute(
+        "SELECT 1 FROM deposits WHERE forget_at_ms <= ? OR forget_at_ms > ? LIMIT 1",
+        (now_ms, latest),
+    )
+    if due.fetchone() is None:
+        return  # mostly; and cheaper than to look for what to change
     connection.execute(
         "UPDATE deposits SET forget_at_ms = ? WHERE (recipient, triple_sha256) IN"
         " (SELECT recipient, triple_sha256 FROM deposits WHERE forget_at_ms > ? LIMIT ?)",
@@ -202,11 +206,18 @@ def _require_mailbox(connection: sqlite3.Connection, recipient: str) -> int:
     return count
 
 
+def _is_known(connection: sqlite3.Connection, recipient: str, triple: bytes) -> bool:
+    """Tell whether it was deposited before."""
+    known = connection.execute(
+        "SELECT 1 FROM deposits WHERE recipient = ? AND triple_sha256 = ?", (recipient, triple)
+    )
+    return known.fetchone() is not None
+
+
 def _require_room(
     connection: sqlite3.Connection, recipient: str, sender: str, count: int, limits: RelayLimits
 ) -> None:
-    if count < limits.mailbox_messages:
-        return
+    """Refuse where the mailbox is full, or what is left of it is for others."""
     most = limits.mailbox_messages + limits.mailbox_reserve
     if count >= most:
         raise MailboxFull(
