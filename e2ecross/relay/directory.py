@@ -84,9 +84,7 @@ def is_held_under(connection: sqlite3.Connection, address: Address, sha256: byte
     return matches and digest is not None
 
 
-def epoch_of_holder(
-    connection: sqlite3.Connection, address: Address, token: bytes
-) -> int | None:
+def epoch_of_holder(connection: sqlite3.Connection, address: Address, token: bytes) -> int | None:
     """Return the highest epoch that the address has told, if the token (32 bytes, secret) is its.
 
     None: it is not, or nobody has claimed the address.

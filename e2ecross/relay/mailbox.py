@@ -17,7 +17,7 @@ Each function runs inside a transaction of the caller.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from e2ecross.address import Address
@@ -41,6 +41,8 @@ __all__ = [
 _FORGET_BATCH: Final = 100
 """Expired triples deleted with a call, beside one for each of its envelopes: more than the call
 adds, and little work."""
+_REMOVED_AT_ONCE: Final = 500
+"""Envelopes that are looked up with one query; SQLite takes 999 values."""
 
 
 def make(connection: sqlite3.Connection, address: Address) -> None:
@@ -120,7 +122,7 @@ def waiting(connection: sqlite3.Connection, address: Address) -> list[bytes]:
 def remove(
     connection: sqlite3.Connection,
     address: Address,
-    numbers: Iterable[int],
+    numbers: Sequence[int],
     limits: RelayLimits,
     now_ms: int,
 ) -> None:
@@ -132,19 +134,27 @@ def remove(
     (place,) = require_row(
         connection, "SELECT acknowledged FROM mailboxes WHERE recipient = ?", (recipient,), int
     )
-    for number in numbers:
-        found = connection.execute(
-            "SELECT triple_sha256 FROM mailbox WHERE number = ? AND recipient = ?",
-            (number, recipient),
-        ).fetchone()
-        if found is not None:
-            connection.execute("DELETE FROM mailbox WHERE number = ?", (number,))
-            place += 1
+    for start in range(0, len(numbers), _REMOVED_AT_ONCE):
+        part = numbers[start : start + _REMOVED_AT_ONCE]
+        marks = ", ".join("?" * len(part))
+        found = dict(
             connection.execute(
-                "UPDATE deposits SET place = ?, forget_at_ms = ?"
-                " WHERE recipient = ? AND triple_sha256 = ?",
-                (place, now_ms + limits.remembered_ms, recipient, found[0]),
+                "SELECT number, triple_sha256 FROM mailbox"  # noqa: S608 - nothing but marks
+                f" WHERE recipient = ? AND number IN ({marks})",
+                (recipient, *part),
             )
+        )
+        removed = [number for number in dict.fromkeys(part) if number in found]
+        connection.executemany("DELETE FROM mailbox WHERE number = ?", zip(removed))
+        connection.executemany(
+            "UPDATE deposits SET place = ?, forget_at_ms = ?"
+            " WHERE recipient = ? AND triple_sha256 = ?",
+            [
+                (at, now_ms + limits.remembered_ms, recipient, found[number])
+                for at, number in enumerate(removed, place + 1)
+            ],
+        )
+        place += len(removed)
     connection.execute(
         "UPDATE mailboxes SET acknowledged = ? WHERE recipient = ?", (place, recipient)
     )
