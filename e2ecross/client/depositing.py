@@ -110,7 +110,8 @@ def deposit(
             batch.refused[waiting] = reason
         else:
             batch.blocked[waiting.lane] = reason
-    _keep_own_copies(batch, own)
+    if batch.refused:
+        _keep_own_copies(batch, own)
     return None
 
 

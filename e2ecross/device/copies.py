@@ -155,7 +155,17 @@ class Copying:
     What is known of an account is read once: nothing here changes a list.
     """
 
-    __slots__ = ("_accounts", "_asked", "_begun", "_carried", "_context", "_now_ms", "_own", "_tx")
+    __slots__ = (
+        "_accounts",
+        "_asked",
+        "_begun",
+        "_carried",
+        "_context",
+        "_now_ms",
+        "_others",
+        "_own",
+        "_tx",
+    )
 
     def __init__(
         self,
@@ -173,6 +183,7 @@ class Copying:
         self._now_ms = now_ms
         self._accounts: dict[UserId, _Account] = {}
         self._own = self._account(context.address.user_id)
+        self._others = () if self._own.targets is None else tuple(self._own.targets.devices)
         self._carried = carried_list(context, tx)
 
     def post(self, message: Outgoing, content: Content, encoded: EncodedContent) -> Posted:
@@ -237,17 +248,14 @@ class Copying:
 
     def _devices(
         self, conversation: Address, peer: _Account
-    ) -> tuple[list[Address], list[Address], bool]:
+    ) -> tuple[tuple[Address, ...], tuple[Address, ...], bool]:
         """Return devices of the recipient, others of the own account, and if the list is old."""
-        own = self._own.targets
-        others = [] if own is None else list(own.devices)
-        if peer.user == self._own.user and own is not None:
-            return others, [], own.is_expired
         found = peer.targets
         if found is None:
             require_other_device(self._context, conversation, "recipient")
-            return [conversation], others, False
-        return list(found.devices), others, found.is_expired
+            return (conversation,), self._others, False
+        own = () if peer.user == self._own.user else self._others
+        return tuple(found.devices), own, found.is_expired
 
     def _find(self, conversation: Address, message_id: bytes) -> Posted:
         """Return what the back end may not have of a message that was put there before."""
@@ -287,23 +295,27 @@ class Copying:
         wanted: dict[UserId, set[int]] = {
             each.user: set() for each in (peer, self._own) if self._needs_list(each)
         }
-        reachable = [each for each in devices if each not in self._asked.unreachable]
+        unreachable, reachable = self._asked.unreachable, devices
+        if unreachable:
+            reachable = tuple(each for each in devices if each not in unreachable)
         if kept is None:
             policy = context.policy
-            reachable = [
+            reachable = tuple(
                 each for each in reachable if not is_kept_for(tx, policy, each, message_id, now_ms)
-            ]
-        saying = self._saying(peer)
+            )
+        to_peer, to_own = self._saying(peer)
         least = 0
         if len(devices) > 1:  # all of them, whenever they get their copy
             # Those for one account are equally long: the number of a device has one byte.
+            ones = [(each, to_peer) for each in recipients[:1]]
+            ones += [(each, to_own) for each in own[:1]]
             least = max(
-                copy_length(context, one, content, message_id, sent_at_ms, saying[user])
-                for user, one in {each.user_id: each for each in devices}.items()
+                copy_length(context, one, content, message_id, sent_at_ms, said)
+                for one, said in ones
             )
         copies: list[Copy] = []
         for address in reachable:
-            said = saying[address.user_id]
+            said = to_own if address in own else to_peer
             try:
                 envelope = encrypt_content(
                     context, tx, address, content, message_id, sent_at_ms, said, least
@@ -314,8 +326,8 @@ class Copying:
             copies.append(self._put(envelope))
         if wanted:
             raise Unready(self._needed(conversation, peer, wanted))
-        if kept is not None and recipients and not any(each in reachable for each in recipients):
-            raise self._asked.unreachable[recipients[0]]
+        if kept is not None and recipients and unreachable.keys() >= {*recipients}:
+            raise unreachable[recipients[0]]
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
             keep_copies(tx, context.policy, peer.user, message_id, kept, made, sent_at_ms, now_ms)
@@ -335,11 +347,11 @@ class Copying:
         waiting = Waiting(lane, number, envelope.message_id, envelope)
         return Copy(waiting, is_alone=False, data=b"")
 
-    def _saying(self, peer: _Account) -> dict[UserId, Saying]:
+    def _saying(self, peer: _Account) -> tuple[Saying, Saying]:
         """Return what is said in copies for devices of the recipient and of the own account."""
         hints = hints_by(self._own.record, peer.record)
         to_own = Saying(hints, peer.user, self._carried)
-        return {peer.user: Saying(hints, None, self._carried), self._own.user: to_own}
+        return to_own if peer.user == self._own.user else to_own._replace(peer=None), to_own
 
     def _seqs(self, peer: _Account) -> dict[UserId, int]:
         return {peer.user: peer.seq, self._own.user: self._own.seq}

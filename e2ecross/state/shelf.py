@@ -12,7 +12,7 @@ Rules:
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.shelf_records import GenerationRecord, decode_shelf, encode_shelf
@@ -40,8 +40,7 @@ class FoundRow:
     record: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
+class Shelf(NamedTuple):
     """A table whose rows are kept for a time.
 
     Attributes:
