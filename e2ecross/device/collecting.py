@@ -28,6 +28,7 @@ from e2ecross.device.receiving import (
 )
 from e2ecross.device.self_sync import note_seen, note_written
 from e2ecross.errors import IdentityChangedError, RecordCorrupted, RemoteError
+from e2ecross.state.accounts import note_hosting_seen
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import note_delivered, was_delivered
 from e2ecross.state.epoch import WitnessedReceipt
@@ -35,17 +36,18 @@ from e2ecross.state.inbox import (
     InboxItem,
     confirm_in_inbox,
     has_arrived,
+    holds_notice,
     list_arrivals,
     may_have_arrived,
     note_arrival,
     put_failure,
     put_message,
     put_notice,
+    receipt_of,
     walk_inbox,
 )
 from e2ecross.state.message import ControlMessage
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.receipt import Receipt
 from e2ecross.state.trust import require_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Payload, is_of_users
@@ -227,15 +229,25 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
     return items
 
 
-def confirm(context: Context, leftovers: Leftovers, receipts: Iterable[Receipt]) -> None:
+def confirm(context: Context, leftovers: Leftovers, items: Iterable[InboxItem]) -> None:
     """Forget items, because the app has them; all or none.
 
     Raises:
-        InvalidArgument: one is not of this inbox.
+        InvalidArgument: one is not of this inbox, or was not handed over.
     """
+    listed = list(items)
+    receipts = [receipt_of(item) for item in listed]
+    hosted = {
+        item.user
+        for item in listed
+        if isinstance(item, Notice) and item.kind is NoticeKind.HOSTING_CHANGED
+    }
     with leftovers.going() as forget, context.store.transaction() as tx:
         forget(tx)
         confirm_in_inbox(context, tx, receipts)
+        for user in hosted:
+            if not holds_notice(tx, NoticeKind.HOSTING_CHANGED, user):
+                note_hosting_seen(tx, user)
 
 
 def _open(context: Context, data: bytes) -> tuple[Envelope, DecodedMessage]:
@@ -275,8 +287,11 @@ def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Recei
     now_ms = context.clock()
     by_policy = _note_policy(context, tx, received)
     is_shown = False
-    if not was_delivered(tx, context.policy, message.sender, message.message_id, now_ms):
-        note_delivered(tx, context.policy, message.sender, message.message_id, now_ms)
+    names = (message.sender, message.message_id, now_ms, payload.peer)
+    if not was_delivered(tx, context.policy, *names):
+        note_delivered(tx, context.policy, *names)
+        if payload.peer is not None:
+            note_delivered(tx, context.policy, message.sender, payload.message_id, now_ms)
         if isinstance(message, ControlMessage):
             take_control(context, tx, received, message.content, now_ms)
         elif is_of_users(message.content):

@@ -15,10 +15,21 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
+from e2ecross.device.copy_ids import CopyIds, Outgoing, choose_ids
 from e2ecross.device.device_lists import Targets, targets_by
-from e2ecross.device.hints import carried_list, hints_by
-from e2ecross.device.sending import Saying, copy_length, encrypt_content, require_other_device
-from e2ecross.errors import E2ECrossError, HostingChanged, NoSession, UntrustedIdentity
+from e2ecross.device.hints import hints_by
+from e2ecross.device.sending import (
+    Saying,
+    copy_length,
+    encrypt_content,
+    require_other_device,
+)
+from e2ecross.errors import (
+    E2ECrossError,
+    HostingChanged,
+    NoSession,
+    UntrustedIdentity,
+)
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
@@ -38,29 +49,21 @@ from e2ecross.state.outbox import (
     read_lane,
 )
 from e2ecross.state.sent import find_content, is_kept_for, keep_copies
-from e2ecross.state.sent_ids import is_known_id, keep_id, note_copies, was_sent
+from e2ecross.state.sent_ids import (
+    find_own_copies_id,
+    is_known_id,
+    keep_id,
+    note_copies,
+    was_sent,
+)
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
-from e2ecross.wire.content import Content, EncodedContent
+from e2ecross.wire.content import Content, EncodedContent, PayloadContent, Resent
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 
-__all__ = ["Copy", "Copying", "KeysAsked", "KeysNeeded", "Outgoing", "Posted", "Unready"]
-
-
-class Outgoing(NamedTuple):
-    """A message for a user, to be put into the outbox.
-
-    Attributes:
-        address: the recipient: any device, which stands for its account.
-        message_id: 16 bytes.
-        is_new: whether the id was just drawn, so that nobody has heard of it.
-    """
-
-    address: Address
-    message_id: bytes
-    is_new: bool
+__all__ = ["Copy", "Copying", "KeysAsked", "KeysNeeded", "Posted", "Unready"]
 
 
 class Copy(NamedTuple):
@@ -149,23 +152,21 @@ class _Account(NamedTuple):
     seq: int
 
 
+class _Part(NamedTuple):
+    """What is in the copies for devices of one account: the content, the id, and what is said."""
+
+    content: PayloadContent
+    message_id: bytes
+    said: Saying
+
+
 class Copying:
     """One transaction that puts copies of messages into the outbox.
 
     What is known of an account is read once: nothing here changes a list.
     """
 
-    __slots__ = (
-        "_accounts",
-        "_asked",
-        "_begun",
-        "_carried",
-        "_context",
-        "_now_ms",
-        "_others",
-        "_own",
-        "_tx",
-    )
+    __slots__ = ("_accounts", "_asked", "_begun", "_context", "_now_ms", "_others", "_own", "_tx")
 
     def __init__(
         self,
@@ -184,7 +185,6 @@ class Copying:
         self._accounts: dict[UserId, _Account] = {}
         self._own = self._account(context.address.user_id)
         self._others = () if self._own.targets is None else tuple(self._own.targets.devices)
-        self._carried = carried_list(context, tx)
 
     def post(self, message: Outgoing, content: Content, encoded: EncodedContent) -> Posted:
         """Encrypt content for a recipient, unless it was sent before; raises as `post_messages`.
@@ -205,9 +205,11 @@ class Copying:
         self._require_accepted(conversation, peer)
         if peer.user in self._asked.refused:
             raise self._asked.refused[peer.user]
-        posted = self._encrypt(conversation, peer, message_id, content, now_ms, kept=encoded)
+        has_others = bool(self._others)
+        ids = choose_ids(self._context, tx, message, conversation, now_ms, has_others=has_others)
+        posted = self._encrypt(conversation, peer, ids, content, now_ms, kept=encoded)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
-        keep_id(tx, conversation, message_id, encoded, made, now_ms)
+        keep_id(tx, conversation, message_id, encoded, made, ids.own_copies, now_ms)
         if peer.record is None or not peer.record.written:
             put_account(tx, peer.user, replace(peer.record or NOTHING_KNOWN, written=True))
             del self._accounts[peer.user]
@@ -225,7 +227,8 @@ class Copying:
             return None
         peer, (sent_at_ms, content) = self._account(conversation.user_id), kept
         self._require_accepted(conversation, peer)
-        posted = self._encrypt(conversation, peer, message_id, content, sent_at_ms, kept=None)
+        ids = CopyIds(message_id, find_own_copies_id(tx, conversation, message_id, now_ms))
+        posted = self._encrypt(conversation, peer, ids, content, sent_at_ms, kept=None)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         note_copies(tx, conversation, message_id, now_ms, added=made)
         return posted
@@ -262,11 +265,13 @@ class Copying:
         tx, peer = self._tx, self._account(conversation.user_id)
         recipients, own, expired = self._devices(conversation, peer)
         copies: list[Copy] = []
-        for address in (*recipients, *own):
+        own_id = find_own_copies_id(tx, conversation, message_id, self._now_ms)
+        ids = [*((each, message_id) for each in recipients), *((each, own_id) for each in own)]
+        for address, copy_id in ids:
             lane = Lane(LaneName.MESSAGES, address)
-            record, number = read_lane(tx, lane), find_message(tx, address, message_id)
+            record, number = read_lane(tx, lane), find_message(tx, address, copy_id)
             if number is not None and record is not None:
-                waiting = Waiting(lane, number, message_id, None)
+                waiting = Waiting(lane, number, copy_id, None)
                 is_alone = (record.first, record.next) == (number, number + 1) and not record.code
                 waiting = find_waiting(tx, waiting) or waiting
                 envelope = waiting.envelope
@@ -279,7 +284,7 @@ class Copying:
         self,
         conversation: Address,
         peer: _Account,
-        message_id: bytes,
+        ids: CopyIds,
         content: Content,
         sent_at_ms: int,
         *,
@@ -301,24 +306,26 @@ class Copying:
         if kept is None:
             policy = context.policy
             reachable = tuple(
-                each for each in reachable if not is_kept_for(tx, policy, each, message_id, now_ms)
+                each
+                for each in reachable
+                if not is_kept_for(tx, policy, each, ids.of(each, peer.user), now_ms)
             )
-        to_peer, to_own = self._saying(peer)
+        to_peer, to_own = self._parts(peer, ids, content, sent_at_ms)
         least = 0
         if len(devices) > 1:  # all of them, whenever they get their copy
             # Those for one account are equally long: the number of a device has one byte.
             ones = [(each, to_peer) for each in recipients[:1]]
             ones += [(each, to_own) for each in own[:1]]
             least = max(
-                copy_length(context, one, content, message_id, sent_at_ms, said)
-                for one, said in ones
+                copy_length(context, one, part.content, ids.message, sent_at_ms, part.said)
+                for one, part in ones
             )
         copies: list[Copy] = []
         for address in reachable:
-            said = to_own if address in own else to_peer
+            holds, copy_id, said = to_own if address in own else to_peer
             try:
                 envelope = encrypt_content(
-                    context, tx, address, content, message_id, sent_at_ms, said, least
+                    context, tx, address, holds, copy_id, sent_at_ms, said, least
                 )
             except NoSession:
                 wanted.setdefault(address.user_id, set()).add(address.device)
@@ -330,7 +337,7 @@ class Copying:
             raise unreachable[recipients[0]]
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
-            keep_copies(tx, context.policy, peer.user, message_id, kept, made, sent_at_ms, now_ms)
+            keep_copies(tx, context.policy, peer.user, *ids, kept, made, sent_at_ms, now_ms)
         seqs = self._seqs(peer)
         return Posted(conversation, devices, tuple(copies), kept is not None, expired, seqs)
 
@@ -340,18 +347,30 @@ class Copying:
         record = read_lane(self._tx, lane)
         if record is not None and record.untrusted_key:
             raise UntrustedIdentity(address, record.untrusted_key)
-        if record is None and address not in self._begun:
+        is_own = address.user_id == self._own.user
+        if record is None and (is_own or address not in self._begun):
             data = envelope.encode()
             return Copy(put_in_flight(self._tx, envelope, data), is_alone=True, data=data)
         number = put_envelope(self._tx, envelope)
         waiting = Waiting(lane, number, envelope.message_id, envelope)
         return Copy(waiting, is_alone=False, data=b"")
 
-    def _saying(self, peer: _Account) -> tuple[Saying, Saying]:
-        """Return what is said in copies for devices of the recipient and of the own account."""
-        hints = hints_by(self._own.record, peer.record)
-        to_own = Saying(hints, peer.user, self._carried)
-        return to_own if peer.user == self._own.user else to_own._replace(peer=None), to_own
+    def _parts(
+        self, peer: _Account, ids: CopyIds, content: Content, sent_at_ms: int
+    ) -> tuple[_Part, _Part]:
+        """Return what is in copies for devices of the recipient and for others of the own account.
+
+        Where these are one account, all are of the former.
+        """
+        own = self._own.record
+        hints, carried = hints_by(own, peer.record), None if own is None else own.held
+        holds: PayloadContent = content
+        if ids.own_copies != ids.message:
+            holds = Resent(ids.message, sent_at_ms, content)
+        to_own = _Part(holds, ids.own_copies, Saying(hints, peer.user, carried))
+        if peer.user == self._own.user:
+            return to_own._replace(message_id=ids.message), to_own
+        return _Part(content, ids.message, Saying(hints, None, carried)), to_own
 
     def _seqs(self, peer: _Account) -> dict[UserId, int]:
         return {peer.user: peer.seq, self._own.user: self._own.seq}

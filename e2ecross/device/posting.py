@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 from e2ecross.address import Address
 from e2ecross.crypto.secret import without_frames
-from e2ecross.device.copies import Copying, KeysAsked, KeysNeeded, Outgoing, Posted, Unready
+from e2ecross.device.copies import Copying, KeysAsked, KeysNeeded, Posted, Unready
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.settling import file_in_flight
 from e2ecross.errors import (

@@ -3,7 +3,7 @@
 
 Rules:
 - A device is a number and a key: both together stand in the newest list of its account, or the
-  message is refused.
+  message is refused. Without a list a verified key vouches for device 1 alone.
 - First everything is checked and nothing written: what a refused message carries is not kept.
 - A list under another account key vouches for its own devices alone, and is a changed identity of
   the account. That of the own account is refused: its key is what this device was linked to.
@@ -107,6 +107,8 @@ def check_sender(
         _require_peer(payload, is_listed_account=newest is not None)
     if newest is not None and (sender.device != PRIMARY or is_own):
         _require_in(newest, sender, identity_key)
+    elif newest is None and sender.device != PRIMARY and not is_own:
+        _require_unverified(tx, sender)
     standing = Standing(sender, identity_key, carried, verdict)
     _require_not_refused(context, tx, standing, starts_session=starts_session)
     return standing
@@ -142,11 +144,14 @@ def require_listed(tx: Transaction, address: Address, identity_key: PublicKey) -
     Device 1 is judged by the account's key, as any identity.
 
     Raises:
-        UnlistedDevice: the list has not this number and key.
+        UnlistedDevice: the list has not this number and key; or there is none, and the user has
+            verified the account's key.
     """
     if address.device != PRIMARY:
         device_list = find_list(tx, address.user_id)
-        if device_list is not None:
+        if device_list is None:
+            _require_unverified(tx, address)
+        else:
             _require_in(device_list, address, identity_key)
 
 
@@ -178,6 +183,20 @@ def _require_in(device_list: DeviceList, sender: Address, identity_key: PublicKe
         raise UnlistedDevice(
             f"{sender}, or the key that it uses, is not in the list of its account's devices: it "
             f"is none of that user's, or not any more"
+        )
+
+
+def _require_unverified(tx: Transaction, sender: Address) -> None:
+    """Refuse another device than 1 of an account whose key is verified, and whose list is not held.
+
+    So it is where an own device has told of the key, and nothing was exchanged since. What a client
+    sends first brings its list along.
+    """
+    known = find_identity_record(tx, address_key(_primary(sender.user_id)))
+    if known is not None and known.verified:
+        raise UnlistedDevice(
+            f"no list of the devices of {sender.user_id} is known, and its key is verified: nobody "
+            f"vouches for {sender}"
         )
 
 

@@ -12,10 +12,11 @@ Rules:
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.crypto.secret import without_frames
 from e2ecross.errors import (
     IdentityChangedError,
@@ -26,7 +27,13 @@ from e2ecross.errors import (
 )
 from e2ecross.state.context import Context
 from e2ecross.state.message import FailedMessage, Message
-from e2ecross.state.notice import Notice, notice_from_record, notice_to_record
+from e2ecross.state.notice import (
+    Notice,
+    NoticeKind,
+    is_about,
+    notice_from_record,
+    notice_to_record,
+)
 from e2ecross.state.queue import Queue, number_row
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores.base import Table, Transaction
@@ -49,6 +56,7 @@ __all__ = [
     "confirm_in_inbox",
     "forget_arrivals",
     "has_arrived",
+    "holds_notice",
     "leave_receipts_behind",
     "list_arrivals",
     "may_have_arrived",
@@ -118,6 +126,16 @@ def _failure(
 def put_notice(context: Context, tx: Transaction, notice: Notice) -> None:
     """Keep a notice until it is confirmed."""
     _put(context, tx, notice_to_record(notice))
+
+
+def holds_notice(tx: Transaction, kind: NoticeKind, user: UserId) -> bool:
+    """Tell whether there is a notice of a kind about a user that is not confirmed."""
+    for _, data in _ITEMS.walk(tx):
+        with suppress(RecordCorrupted):
+            record = decode_inbox_item(data)
+            if isinstance(record, InboxNotice) and is_about(record, kind, user):
+                return True
+    return False
 
 
 def note_arrival(tx: Transaction, backend_number: int, envelope: bytes) -> None:

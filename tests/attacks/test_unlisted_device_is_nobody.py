@@ -182,3 +182,18 @@ def test_at_first_contact_nothing_but_the_list_says_who_belongs_there() -> None:
     assert key_of(budi, GHOST) is None
     assert not budi.has_session(GHOST)
     world.refuses(first(ghost, budi, carried))
+
+
+def test_a_verified_key_without_a_list_vouches_for_no_other_device(world: World) -> None:
+    """As on a laptop that was just linked: it knows the key from the phone, and no list yet."""
+    budi, phone, tablet, ghost = map(make_device, (BUDI, ANA, TABLET, GHOST))
+    introduce(budi, phone)
+    budi.mark_verified(ANA, phone.identity_key)
+    world.budi = budi
+    world.refuses(first(ghost, budi, b""))
+    with pytest.raises(UnlistedDevice):
+        start(budi, ghost)
+    carried = sign_devices(phone, tablet).encode()
+    assert budi.decrypt(first(tablet, budi, carried)).content == HALO
+    assert budi.decrypt(craft(phone, BUDI, HALO)).content == HALO
+    world.refuses(first(ghost, budi, b""))

@@ -34,6 +34,7 @@ from e2ecross.state.inbox import (
     confirm_in_inbox,
     forget_arrivals,
     has_arrived,
+    holds_notice,
     list_arrivals,
     note_arrival,
     put_failure,
@@ -330,3 +331,21 @@ def test_an_envelope_is_told_by_its_number_and_its_bytes(stores: Stores) -> None
         forget_arrivals(tx, [7, 9])
         assert list_arrivals(tx) == [2**64 - 1]
         assert not has_arrived(tx, 7, b"another")
+
+
+def test_a_notice_is_found_by_kind_and_user_whatever_is_damaged() -> None:
+    ana = make_device(ANA)
+    notices = [
+        Notice(NoticeKind.HOSTING_CHANGED, BUDI.user_id),
+        Notice(NoticeKind.LIST_FORK, TOKO.user_id),
+    ]
+    put(ana, HALO, *notices)
+    with ana._context.store.transaction() as tx:
+        tx.put(Table.INBOX, b"", number_row(1), b"")
+        found = {
+            (kind, user)
+            for kind in NoticeKind
+            for user in (ANA.user_id, BUDI.user_id, TOKO.user_id)
+            if holds_notice(tx, kind, user)
+        }
+    assert found == {(notice.kind, notice.user) for notice in notices}
