@@ -259,7 +259,7 @@ class FanOut:
             ((message, posted, waiting),) = part
             failed = self._outcomes[message].failed
             try:
-                send_waiting(
+                is_sent = send_waiting(
                     self._link,
                     posted.conversation,
                     message.message_id,
@@ -275,6 +275,9 @@ class FanOut:
                 failed[waiting.lane.recipient] = error
             except (UntrustedIdentity, RecordCorrupted) as error:
                 failed[waiting.lane.recipient] = error
+            else:
+                if not is_sent:
+                    failed[waiting.lane.recipient] = _waits_for_others()
             return None
 
         def fail(item: tuple[Outgoing, Posted, Waiting], error: Failure) -> None:
@@ -348,6 +351,10 @@ class FanOut:
             self._outcomes[message].failed[waiting.lane.recipient] = error
         if given_up or blocked:
             settle(context, given_up, blocked=blocked)
+
+
+def _waits_for_others() -> BackendError:
+    return BackendError("a copy for an own device goes after a message to others that waits")
 
 
 def flush(link: Link) -> None:

@@ -224,3 +224,27 @@ def test_before_there_is_another_own_device_the_id_is_nobodys(backend: BackendSi
         (MESSAGE_ID, BUDI.user_id),
         (MESSAGE_ID, TOKO.user_id),
     ]
+
+
+@pytest.mark.parametrize("last", [Client.maintain, Client.receive])
+def test_out_of_reach_no_own_device_has_what_nobody_else_has_got(
+    backend: BackendSimulator,
+    own: list[Client],
+    others: list[Client],
+    last: Callable[[Client], object],
+) -> None:
+    own[0].send_many(USERS, Text("before"))
+    messages(*own, *others)
+    backend.break_for(BUDI)
+    own[0].send_many((TOKO, BUDI), HALO, message_id=MESSAGE_ID)
+    with pytest.raises(BackendError):
+        own[0].maintain()
+    assert {each.peer for each in messages(own[1])} <= {TOKO.user_id}
+    sent = own[0].send(TOKO, Text("another"))  # it does not wait for Budi
+    assert [each.problem for each in sent.deliveries] == ["", "backend_error"]
+    assert len(messages(others[1])) == 2
+    backend.broken.clear()
+    for _ in range(2):
+        last(own[0])
+    (copy,) = (each for each in messages(own[1]) if each.peer == BUDI.user_id)
+    assert (copy.message_id, copy.content) == (MESSAGE_ID, HALO)
