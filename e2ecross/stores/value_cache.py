@@ -44,7 +44,7 @@ def _as_it_is(record: bytes) -> bytes:
 _RECORD: Final = Codec(_as_it_is, _as_it_is)
 """Of what was put as a record."""
 _DELETED: Final = Codec(_as_it_is, _as_it_is)
-"""In the place of what was deleted."""
+"""Of what was deleted, with None as its value."""
 
 _Place = tuple[Table, bytes, bytes]
 _Values = dict[_Place, tuple[Any, Codec[Any]]]
@@ -278,7 +278,8 @@ class CachingTransaction:
         if found is None:
             return cast(bytes, NOT_KEPT)
         value, codec = found
-        return None if codec is _DELETED else codec.encode(value)
+        record: bytes | None = codec.encode(value)
+        return record
 
     def _put(self, values: _Values) -> None:
         for (table, partition, row), (value, codec) in values.items():
