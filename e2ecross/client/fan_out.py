@@ -243,10 +243,9 @@ class FanOut:
             self._link.leftovers.note_sent(waiting)
         for item in (item for group in groups for item in group):
             waiting = item.waiting
-            error = failed.get(waiting) or batch.refused.get(waiting)
-            if error is None and waiting not in taken:
-                error = batch.blocked[waiting.lane]
-            if error is not None:
+            if waiting not in taken:
+                error = failed.get(waiting) or batch.refused.get(waiting)
+                error = error or batch.blocked[waiting.lane]
                 is_refused = waiting in batch.refused
                 self._unsettled[waiting] = _Unsettled(item.message, error, is_refused)
             self._told.messages[item.message] = None
@@ -300,7 +299,9 @@ class FanOut:
 
         for _ in range(_MAX_CATCH_UPS):
             behind = self._find_behind()
-            newer, _ = fetch_lists(link, behind) if behind else (set(), None)
+            if not behind:
+                return
+            newer, _ = fetch_lists(link, behind)
             touched = [
                 message
                 for message in self._told.messages

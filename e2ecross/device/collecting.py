@@ -38,6 +38,7 @@ from e2ecross.state.inbox import (
     has_arrived,
     holds_notice,
     list_arrivals,
+    may_have_arrived,
     note_arrival,
     put_failure,
     put_message,
@@ -99,7 +100,7 @@ def take_in_all(context: Context, leftovers: Leftovers, arrived: Sequence[Arrive
     Args:
         context: of the device.
         leftovers: are forgotten in the same commit.
-        arrived: the envelopes.
+        arrived: the envelopes, at least one; their numbers ascend.
 
     Returns:
         How many were taken in, from the first on.
@@ -111,12 +112,14 @@ def take_in_all(context: Context, leftovers: Leftovers, arrived: Sequence[Arrive
     done = 0
     with leftovers.going() as forget, WitnessedReceipt(context) as tx:
         forget(tx)
+        are_new = not may_have_arrived(tx, arrived[0].number)  # one look for all of them
         for number, data, opened in arrived:
             if opened is None:
                 break
             try:
                 with tx.savepoint():
-                    _take_in(context, tx, number, data, *opened)
+                    if are_new or not has_arrived(tx, number, data):
+                        _take_in(context, tx, number, data, *opened)
             except (RemoteError, RecordCorrupted):
                 break
             done += 1
@@ -137,12 +140,18 @@ def take_in(context: Context, number: int, data: bytes) -> None:
     """
     envelope, message = _open(context, data)
     try:
-        with WitnessedReceipt(context) as tx:
-            _take_in(context, tx, number, data, envelope, message)
+        _take_in_alone(context, number, data, envelope, message)
     except RecordCorrupted:
         if not repair_sessions(context, envelope.sender):
             raise
-        with WitnessedReceipt(context) as tx:
+        _take_in_alone(context, number, data, envelope, message)
+
+
+def _take_in_alone(
+    context: Context, number: int, data: bytes, envelope: Envelope, message: DecodedMessage
+) -> None:
+    with WitnessedReceipt(context) as tx:
+        if not has_arrived(tx, number, data):
             _take_in(context, tx, number, data, envelope, message)
 
 
@@ -267,10 +276,9 @@ def _take_in(
     envelope: Envelope,
     message: DecodedMessage,
 ) -> None:
-    if not has_arrived(tx, number, data):
-        received = decrypt_envelope(context, tx, envelope, message, context.clock())
-        note_arrival(tx, number, data)
-        _keep(context, tx, envelope, received)
+    received = decrypt_envelope(context, tx, envelope, message, context.clock())
+    note_arrival(tx, number, data)
+    _keep(context, tx, envelope, received)
 
 
 def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Received) -> None:

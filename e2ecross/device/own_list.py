@@ -17,6 +17,7 @@ from e2ecross.address import MAX_DEVICE
 from e2ecross.arguments import require_list, require_whole_number
 from e2ecross.device.accepting import keys_by_number
 from e2ecross.device.list_signing import (
+    is_clock_set,
     may_sign,
     own_entry,
     require_held,
@@ -89,7 +90,7 @@ def renew_if_due(context: Context) -> None:
     """Sign the own list anew, as it is, if it is older than the policy has it.
 
     One that a clock that was wrong has dated more than a day after now is, too: others count from
-    when they have got it.
+    when they have got it. A clock that is not set tells no age, and nothing is renewed.
     """
     with context.store.transaction() as tx:
         if not _is_due(context, tx):
@@ -169,7 +170,7 @@ def add_device(
                 own,
                 new_devices=(*own.new_devices, NewDevice(number, token_hash, now_ms)),
                 names=(*own.names, DeviceName(number, name, now_ms)),
-                next_device=min(max(number + 1, own.next_device), MAX_DEVICE),
+                next_device=max(number + 1, own.next_device),
             ),
         )
         devices = sorted((*listed.devices, entry), key=lambda each: each.device)
@@ -205,7 +206,7 @@ def remove_overdue(context: Context, without_keys: Collection[int]) -> None:
     """
     with WitnessedTransaction(context) as tx:
         own, now_ms = find_own_account(tx), context.clock()
-        if own is None or not may_sign(context, tx):
+        if own is None or not may_sign(context, tx) or not is_clock_set(context):
             return
         overdue = [
             new.device
@@ -231,6 +232,8 @@ def request_unlink(context: Context, tx: Transaction, device: int) -> None:
 def request_capabilities(context: Context, tx: Transaction, device: int, data: bytes) -> None:
     """Note in the list what a device says that it understands, at device 1; four times a day.
 
+    Not under a clock that is not set: nobody waits for that.
+
     Args:
         context: of the device.
         tx: the transaction that has received the request.
@@ -243,7 +246,8 @@ def request_capabilities(context: Context, tx: Transaction, device: int, data: b
             replace(each, capabilities=data) if each.device == device else each for each in devices
         ]
         name = _name_of(context, tx, device)
-        if changed != list(devices) and name.changes < _MAX_CHANGES:
+        may_change = is_clock_set(context) and name.changes < _MAX_CHANGES
+        if may_change and changed != list(devices):
             sign_next(context, tx, changed)
             _put_name(tx, name._replace(changes=name.changes + 1))
 
@@ -312,6 +316,8 @@ def _is_due(context: Context, tx: Transaction) -> bool:
     record = find_account(tx, context.address.user_id)
     if record is None or record.held is None or not may_sign(context, tx):
         return False
+    if not is_clock_set(context):
+        return False
     age_ms = context.clock() - record.held.list.signed_at_ms
     return not -_DAY_MS <= age_ms < context.policy.device_list_renew_ms
 
@@ -349,6 +355,7 @@ def _put_name(tx: Transaction, name: DeviceName) -> None:
 
 
 def _free_number(own: OwnAccountRecord, listed: DeviceList) -> int:
+    """Return a number that was not given yet; once 127 was, the lowest that is free."""
     taken, first = keys_by_number(listed), PRIMARY + 1
     in_order: list[int] = [*range(own.next_device, MAX_DEVICE + 1), *range(first, own.next_device)]
     return next(number for number in in_order if number not in taken)

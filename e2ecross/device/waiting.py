@@ -130,7 +130,7 @@ def _was_taken(
 
 def is_something_due(context: Context, leftovers: Leftovers) -> bool:
     """Tell whether anything waits for the back end; leftovers are forgotten and do not."""
-    with leftovers.going() as forget, context.store.transaction() as tx:
+    with leftovers.going(writes=False) as forget, context.store.transaction() as tx:
         forget(tx)
         file_in_flight(context, tx)
         return any(
@@ -308,7 +308,7 @@ def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
 def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
     """Return all messages that wait to be sent; see `Client.pending`."""
     found: list[Pending] = []
-    with leftovers.going() as forget, context.store.transaction() as tx:
+    with leftovers.going(writes=False) as forget, context.store.transaction() as tx:
         forget(tx)
         file_in_flight(context, tx)
         for lane in list_lanes(tx):

@@ -32,6 +32,7 @@ __all__ = [
     "find_pushed",
     "forget_account",
     "forget_pushed",
+    "note_has_list",
     "note_hosting_seen",
     "note_pushed",
     "primary_of",
@@ -84,6 +85,13 @@ def find_list(tx: Transaction, user: UserId) -> DeviceList | None:
 def put_account(tx: Transaction, user: UserId, record: AccountRecord) -> None:
     """Write what is known of an account."""
     tx.put_value(Table.ACCOUNTS, user_key(user), b"", record, _ACCOUNT)
+
+
+def note_has_list(tx: Transaction, user: UserId) -> None:
+    """Note that an account has a list, also while none is held: nobody is believed without it."""
+    record = find_account(tx, user) or NOTHING_KNOWN
+    if not record.has_list:
+        put_account(tx, user, replace(record, has_list=True))
 
 
 def note_hosting_seen(tx: Transaction, user: UserId) -> None:

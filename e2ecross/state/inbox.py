@@ -59,6 +59,7 @@ __all__ = [
     "holds_notice",
     "leave_receipts_behind",
     "list_arrivals",
+    "may_have_arrived",
     "note_arrival",
     "put_failure",
     "put_message",
@@ -149,6 +150,15 @@ def has_arrived(tx: Transaction, backend_number: int, envelope: bytes) -> bool:
     return data is not None and decode_arrival(data) == hashlib.sha256(envelope).digest()
 
 
+def may_have_arrived(tx: Transaction, from_number: int) -> bool:
+    """Tell whether anything with that number of the back end or a higher one has been taken in."""
+    before = None if not from_number else number_row(from_number - 1)
+    try:
+        return bool(tx.list(Table.INBOX, ARRIVED, limit=1, after=before))
+    except RecordCorrupted:
+        return True
+
+
 def list_arrivals(tx: Transaction) -> list[int]:
     """Return the numbers of the back end that it may hand out again."""
     return [int.from_bytes(row) for row, _ in tx.list(Table.INBOX, ARRIVED)]
@@ -167,16 +177,22 @@ def walk_inbox(
 
     Who gets an item hands it over. One row that is damaged does not hide the others.
     """
+    last = _ITEMS.last_given(tx)
+    if last is not None and last <= after:
+        return  # mostly; it need not be looked for
     for number, data in _ITEMS.walk(tx, after):
         try:
-            item = _item(decode_inbox_item(data), Receipt(context.inbox_id, number))
+            new = number, hash(data)
+            redelivered = new not in context.new_items
+            receipt = Receipt(context.inbox_id, number)
+            item = _item(decode_inbox_item(data), receipt, redelivered=redelivered)
         except RecordCorrupted as error:
             yield number, without_frames(error)
-            continue
-        new = number, hash(data)
-        item = replace(item, redelivered=new not in context.new_items)
-        context.new_items.discard(new)
-        yield number, item
+        else:
+            context.new_items.discard(new)
+            yield number, item
+        if number == last:
+            return
 
 
 def confirm_in_inbox(context: Context, tx: Transaction, receipts: Iterable[Receipt]) -> None:
@@ -214,15 +230,16 @@ def _put(context: Context, tx: Transaction, record: InboxRecord) -> None:
     context.new_items.add((_ITEMS.append(tx, data), hash(data)))
 
 
-def _item(record: InboxRecord, receipt: Receipt) -> InboxItem:
+def _item(record: InboxRecord, receipt: Receipt, *, redelivered: bool) -> InboxItem:
     if isinstance(record, InboxNotice):
-        return notice_from_record(record, receipt)
+        return replace(notice_from_record(record, receipt), redelivered=redelivered)
     if isinstance(record, InboxFailure):
         return FailedMessage(
             sender=record.sender,
             message_id=record.message_id or None,
             error=_decode_error(record),
             retrying=record.retrying,
+            redelivered=redelivered,
             receipt=receipt,
         )
     try:
@@ -238,6 +255,7 @@ def _item(record: InboxRecord, receipt: Receipt) -> InboxItem:
         content=content,
         identity_changed=record.identity_changed,
         version_downgraded=record.version_downgraded,
+        redelivered=redelivered,
         receipt=receipt,
         peer=record.peer or record.sender.user_id,
         own_copy=record.own_copy,

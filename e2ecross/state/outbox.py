@@ -17,7 +17,7 @@ import enum
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.crypto.secret import Secret, without_frames
@@ -81,8 +81,7 @@ class TurnKind(enum.IntEnum):
     """The user, who has to decide about an identity key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """Where what waits for one device stands.
 
     Attributes:

@@ -23,7 +23,7 @@ from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import address_key
 from e2ecross.state.shelf import Shelf
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.content import Content, encode_content
+from e2ecross.wire.content import Content, EncodedContent, encode_content
 from e2ecross.wire.shelf_records import SENT_DIGEST_BYTES, SentIdRecord
 
 __all__ = [
@@ -55,7 +55,7 @@ def keep_id(
     tx: Transaction,
     conversation: Address,
     message_id: bytes,
-    content: Content,
+    content: Content | EncodedContent,
     copies: Iterable[Address],
     own_copies_id: bytes,
     now_ms: int,
@@ -78,7 +78,11 @@ def keep_id(
 
 
 def was_sent(
-    tx: Transaction, conversation: Address, message_id: bytes, content: Content, now_ms: int
+    tx: Transaction,
+    conversation: Address,
+    message_id: bytes,
+    content: Content | EncodedContent,
+    now_ms: int,
 ) -> bool:
     """Tell whether content was sent, or promised, in a conversation under this id (16 bytes).
 
@@ -198,7 +202,7 @@ def date_ids(tx: Transaction, now_ms: int) -> None:
     _IDS.date(tx, now_ms)
 
 
-def _digest(content: Content) -> bytes:
+def _digest(content: Content | EncodedContent) -> bytes:
     kind, body = encode_content(content)
     return hashlib.sha256(kind.to_bytes(4) + body).digest()[:SENT_DIGEST_BYTES]
 

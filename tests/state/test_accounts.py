@@ -13,6 +13,7 @@ from e2ecross.state.accounts import (
     find_pushed,
     forget_account,
     forget_pushed,
+    note_has_list,
     note_hosting_seen,
     note_pushed,
     primary_of,
@@ -137,3 +138,16 @@ def test_who_hosts_an_account_is_seen_once() -> None:
         for _ in range(2):
             note_hosting_seen(tx, BUDI.user_id)
             assert find_account(tx, BUDI.user_id) == replace(LISTED, written=True)
+
+
+@pytest.mark.parametrize("before", [None, AccountRecord(written=True), LISTED])
+def test_that_an_account_has_a_list_is_noted_beside_what_is_known(
+    before: AccountRecord | None,
+) -> None:
+    with MemoryStore().transaction() as tx:
+        if before is not None:
+            put_account(tx, BUDI.user_id, before)
+        for _ in range(2):
+            note_has_list(tx, BUDI.user_id)
+            noted = replace(before or NOTHING_KNOWN, has_list=True)
+            assert find_account(tx, BUDI.user_id) == noted

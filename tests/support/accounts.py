@@ -226,7 +226,7 @@ def change_devices(
     numbers = [each.device.address.device for each in others]
     names = tuple(DeviceName(number, "laptop", now_ms) for number in numbers)
     next_device = max(own.next_device, *(number + 1 for number in (1, *numbers)))
-    put_own(primary, replace(own, published=True, names=names, next_device=min(next_device, 127)))
+    put_own(primary, replace(own, published=True, names=names, next_device=next_device))
     for client in new:
         put_own(client.device, OwnAccountRecord(linked_at_ms=now_ms))
         with client.device._context.store.transaction() as tx:

@@ -15,7 +15,13 @@ from e2ecross.wire.content.opaque import Bytes
 from e2ecross.wire.content.payload import Payload, decode_payload, encode_payload, payload_length
 from e2ecross.wire.content.pins import Pin, Pins
 from e2ecross.wire.content.read_marks import ReadMark, ReadMarks
-from e2ecross.wire.content.resent import PayloadContent, Resent, decode_content, encode_content
+from e2ecross.wire.content.resent import (
+    EncodedContent,
+    PayloadContent,
+    Resent,
+    decode_content,
+    encode_content,
+)
 from e2ecross.wire.content.retry_request import RetryRequest
 from e2ecross.wire.content.text import Text
 
@@ -26,6 +32,7 @@ __all__ = [
     "DeviceHints",
     "DeviceListPush",
     "DeviceRequest",
+    "EncodedContent",
     "History",
     "HistoryItem",
     "Payload",
