@@ -110,7 +110,7 @@ def _signature(function: Callable[..., object]) -> list[str]:
         (Device.create, "address store *policy=None *clock=… *entropy=… *witness=None"),
         (
             Device.open,
-            "store *policy=None *clock=… *entropy=… *witness=None *restored=False",
+            "store *policy=None *clock=… *entropy=… *witness=None *restored=False *progress=None",
         ),
         (
             Device.import_identity,
