@@ -10,6 +10,7 @@ from e2ecross.wire._pb.e2ecross.v1 import content_pb2
 from e2ecross.wire.content import (
     Bytes,
     Content,
+    Framed,
     Resent,
     Text,
     UnsupportedContent,
@@ -39,13 +40,16 @@ def drawing(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401
 
 def test_no_number_and_no_class_stands_in_the_table_twice() -> None:
     assert len(kinds._BY_NUMBER) == len(kinds._TABLE)
-    assert len({row.content for row in kinds._TABLE}) == len(kinds._TABLE)
+    for in_frame in (False, True):
+        rows = [row for row in kinds._TABLE if kinds.has_frame(row.number) is in_frame]
+        classes = [cls for row in rows for cls in row.classes]
+        assert len({*classes}) == len(classes)
     assert kinds.RESENT_NUMBER not in kinds._BY_NUMBER
 
 
 def test_what_an_app_sees_is_what_the_table_has_below_2_to_31() -> None:
-    seen = {row.content for row in kinds._TABLE if row.number < 2**31}
-    assert {*get_args(Content)} == {*seen, UnsupportedContent}
+    seen = {cls for row in kinds._TABLE if row.number < 2**31 for cls in row.classes}
+    assert {*get_args(Content)} == {*seen, Framed, UnsupportedContent}
 
 
 def test_before_it_is_added_a_kind_is_carried() -> None:

@@ -116,4 +116,4 @@ def _decode(body: bytes) -> History:
     )
 
 
-HISTORY: Final = ContentKind(2**31 + 18, History, _encode, _decode)
+HISTORY: Final = ContentKind(2**31 + 18, (History,), _encode, _decode)

@@ -90,4 +90,4 @@ def _decode(body: bytes) -> Pins:
     )
 
 
-PINS: Final = ContentKind(2**31 + 17, Pins, _encode, _decode)
+PINS: Final = ContentKind(2**31 + 17, (Pins,), _encode, _decode)
