@@ -135,16 +135,16 @@ class UnsupportedContent:
     def __post_init__(self) -> None:
         require_whole_number("kind", self.kind, low=1)
         known = _BY_NUMBER.get(self.kind)
-        if self.kind == RESENT_NUMBER or (known and not has_frame(self.kind)):
+        if self.kind == RESENT_NUMBER or (known is not None and not has_frame(self.kind)):
             raise InvalidArgument(f"kind {self.kind} is supported: use its own class")
         require_bytes("body", self.body)
         if len(self.body) > MAX_CONTENT_BODY_BYTES:
             raise InvalidArgument(f"body has more than {MAX_CONTENT_BODY_BYTES} bytes")
         try:
             frame = self.frame
-            if known and frame:
+            if known is not None and frame is not None:
                 _framed(known, frame)
-        except RemoteError as error:
+        except (InvalidArgument, RemoteError) as error:
             raise InvalidArgument(f"body is not well-formed: {error}") from error
 
     def __repr__(self) -> str:
@@ -208,10 +208,11 @@ def decode_alone(kind: int, body: bytes) -> Content | ControlContent:
         InvalidArgument: a value that its class refuses, or kind 0.
     """
     row = _BY_NUMBER.get(kind)
+    frame = Frame.decode(body) if has_frame(kind) else None
     if row is None:
         return UnsupportedContent(kind, body)
-    if has_frame(kind):
-        return _framed(row, Frame.decode(body))
+    if frame is not None:
+        return _framed(row, frame)
     content: Content | ControlContent = row.decode(body)
     return content
 
@@ -230,7 +231,7 @@ def decode_unsupported(content: UnsupportedContent) -> Content:
     """
     require_type("content", content, UnsupportedContent)
     row, frame = _BY_NUMBER.get(content.kind), content.frame
-    return _framed(row, frame).content if row and frame else content
+    return content if row is None or frame is None else _framed(row, frame).content
 
 
 def opening_key_of(content: Content | ControlContent) -> bytes | None:
