@@ -73,13 +73,14 @@ def test_the_example_adds_a_kind_with_one_module_and_one_row(drawing: Any) -> No
     assert isinstance(framed, Framed)
     assert framed.content == drawing(b"away")
     assert repr(framed.content) == "<Drawing of 4 bytes>"
-    assert is_of_users(framed)
+    inner = Frame.decode(body).body + b"\x10\x01"
+    longer = Frame(KEY, None, view_once=False, fallback="", body=inner).encode()
     with pytest.raises(DecodeError, match="a drawing"):
-        inner = Frame.decode(body).body + b"\x10\x01"
-        decode_content(kind, Frame(KEY, None, view_once=False, fallback="", body=inner).encode())
+        decode_content(kind, longer)
     again = b"\x0a\x10" + MESSAGE_ID + b"\x18\x15\x22" + bytes((len(body),)) + body
     assert encode_content(decode_content(kinds.RESENT_NUMBER, again))[1] == again
     assert decode_unsupported(UnsupportedContent(KIND, body)) == framed.content
+    assert is_of_users(framed)
 
 
 def test_a_subclass_goes_as_what_it_is_a_kind_of() -> None:

@@ -20,6 +20,7 @@ from e2ecross.wire.content import (
     Expiry,
     Frame,
     Framed,
+    FramedContent,
     Media,
     Mention,
     MessageRef,
@@ -70,7 +71,7 @@ def mentioning(draw: st.DrawFn, *, least: int = 0) -> tuple[str, tuple[Mention, 
 
 
 @st.composite
-def contents(draw: st.DrawFn) -> Content:
+def contents(draw: st.DrawFn) -> FramedContent:
     """A content that goes in a frame."""
     text, mentions = draw(mentioning(least=1))
     reply = draw(st.none() | refs)
@@ -79,7 +80,7 @@ def contents(draw: st.DrawFn) -> Content:
             st.lists(st.text("abé", min_size=1, max_size=40), min_size=2, max_size=12, unique=True)
         )
     )
-    every: list[Content] = [
+    every: list[FramedContent] = [
         Text(text, mentions, reply),
         Media(ATTACHMENT, text, mentions, reply, voice=True),
         Media(ATTACHMENT),
@@ -206,10 +207,10 @@ def test_a_changed_byte_is_another_content_or_refused(framed: Framed, data: st.D
 
 
 @given(contents())
-def test_each_content_says_which_capability_shows_it(content: Content) -> None:
+def test_each_content_says_which_capability_shows_it(content: FramedContent) -> None:
     names = {"Text": "POST"}
     name = type(content).__name__
-    assert content.CAPABILITY is Capability[names.get(name, name.upper())]  # type: ignore[union-attr]
+    assert content.CAPABILITY is Capability[names.get(name, name.upper())]
     assert (Receipt.CAPABILITY, Typing.CAPABILITY) == (Capability.RECEIPTS, Capability.TYPING)
 
 
@@ -363,7 +364,7 @@ def test_what_ends_with_its_target_has_no_expiry(content: Delete | Answer) -> No
     "content",
     [POLL, CHOICES, Reaction(REF, 1, "+"), Edit(REF, 1, "a"), Delete(REF), Answer(REF, 1, ())],
 )
-def test_view_once_is_for_texts_and_media(content: Content) -> None:
+def test_view_once_is_for_texts_and_media(content: FramedContent) -> None:
     with pytest.raises(InvalidArgument, match=r"^view_once "):
         Framed(content, KEY, view_once=True)
     kind, body = encode_content(Framed(content, KEY))

@@ -45,6 +45,7 @@ __all__ = [
     "Content",
     "ControlContent",
     "Framed",
+    "FramedContent",
     "UnsupportedContent",
     "decode_alone",
     "decode_unsupported",
@@ -95,7 +96,7 @@ class Framed(Secret):
             content.
     """
 
-    content: "Content"
+    content: "FramedContent"
     opening_key: bytes
     expiry: Expiry | None = None
     view_once: bool = False
@@ -156,19 +157,10 @@ class UnsupportedContent:
         return Frame.decode(self.body) if has_frame(self.kind) else None
 
 
-Content = (
-    Text
-    | Bytes
-    | Media
-    | Options
-    | Reaction
-    | Edit
-    | Delete
-    | Answer
-    | Receipt
-    | Framed
-    | UnsupportedContent
-)
+FramedContent = Text | Media | Options | Reaction | Edit | Delete | Answer
+"""What goes in a frame; a `Text` where it cannot go without."""
+
+Content = FramedContent | Bytes | Receipt | Framed | UnsupportedContent
 """What an app sends and receives: the classes of kinds below 2^31. `Framed` is for who has a
 `Device` alone; a client frames what it sends, and hands over what was in the frame."""
 

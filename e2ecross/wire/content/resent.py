@@ -58,7 +58,7 @@ PayloadContent = Content | ControlContent | Resent
 
 
 def encode_content(content: PayloadContent) -> tuple[int, bytes]:
-    """Return content kind and body, at most 66,052 bytes."""
+    """Return content kind and body, at most 70,144 bytes."""
     if not isinstance(content, Resent):
         return encode_alone(content)
     kind, body = encode_alone(content.content)
