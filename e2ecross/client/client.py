@@ -167,32 +167,36 @@ class Client(AccountCalls):
         *,
         message_id: bytes | None = None,
     ) -> Sent:
-        """Encrypt content for a user and deposit it; starts a session where there is none.
+        """Encrypt content for all devices of a user and the other own ones, and deposit it.
+
+        A device that cannot be reached stops no other: `Sent.deliveries` says why it has no copy.
+        An error is raised where no device of the recipient gets one.
 
         Args:
-            recipient: a user, or its text, such as "instagram:budi"; or an address.
+            recipient: a user, or its text, such as "instagram:budi"; or an address, which stands
+                for its account. The own user: a note for the other own devices.
             content: `Text` or `Bytes`.
             message_id: 16 bytes; by default random. With the id of a message whose sending has
-                failed, the same message is tried again and not encrypted anew; with the id of
-                one that was sent, nothing is sent. An id belongs to its recipient and content. It
-                cannot be used again after a `Notice` has said of a message that had left that it
-                was not delivered: the back end would drop what comes under it.
+                failed, that one is tried again and not encrypted anew; of one that was sent,
+                nothing is sent. An id belongs to its recipient and content, and is used up when a
+                `Notice` says of a message that had left that it was not delivered.
 
         Raises:
             UnknownRecipient: the recipient has not registered.
             UntrustedIdentity: the recipient's identity key has changed and was not accepted.
-            InvalidKey: the back end handed out a bad bundle; likewise InvalidSignature and
-                EnvelopeMismatch (a bundle of somebody else). Nothing was encrypted to it.
+            HostingChanged: others hold keys of the account since; confirm the `Notice` first.
+            RemoteError: the back end handed out a list of devices or a bundle that is not good:
+                InvalidDeviceList, InvalidKey, InvalidSignature, VersionDowngrade, UnlistedDevice,
+                EnvelopeMismatch (of somebody else). Nothing was encrypted to it.
             MailboxFull: too many messages wait for the recipient; this one was not sent.
-            BackendError: the back end cannot be reached. The message stays in the outbox and is
-                sent with the next `maintain`, `receive` or `send` to them, or a `Notice` says that
-                it was not; `pending` lists it. It is not there, and was not taken, when the keys of
-                a new contact could not be fetched, or after a restore before the back end was
-                reached once.
+            BackendError: the back end cannot be reached. The message waits in the outbox
+                (`pending`) and is sent with the next `maintain`, `receive` or `send` to them, or a
+                `Notice` says that it was not; but not when keys of a new contact could not be
+                fetched, nor after a restore before the back end was reached, nor if it refused.
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
-            InvalidArgument: an argument has the wrong type or length; or the message id was used
-                for other content, or for what had left and was not delivered.
+            InvalidArgument: an argument is not acceptable; or the message id was used for other
+                content, or for what had left and was not delivered.
             StoreError: the store cannot be read or written.
         """
         require_content(content)
@@ -213,11 +217,11 @@ class Client(AccountCalls):
         """Send the same content to many users, each of whom gets a message of their own.
 
         Args:
-            recipients: as `send` takes them; one that is named twice gets two messages, unless
-                `message_id` is given.
+            recipients: as `send` takes them; who is named twice gets two, unless `message_id` is
+                given.
             content: `Text` or `Bytes`.
-            message_id: 16 bytes, the id of every copy. The call, repeated with it after a crash or
-                an error, reaches nobody twice. By default each copy has a random one.
+            message_id: 16 bytes, the id of every message. The call, repeated with it after a crash
+                or an error, reaches nobody twice. By default each has a random one.
             progress: called with how many recipients are done and how many there are, every few
                 hundred, between transactions. What it raises ends the call; what was sent is sent.
 
@@ -230,7 +234,7 @@ class Client(AccountCalls):
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
             BackendError: after a restore, before the back end was reached once.
-            InvalidArgument: another argument than a recipient has the wrong type or length.
+            InvalidArgument: another argument than a recipient is not acceptable.
             StoreError: the store cannot be read or written; nothing has been sent.
         """
         require_content(content)
@@ -269,9 +273,8 @@ class Client(AccountCalls):
 
         Args:
             limit: how many items at most, 1 to 1000.
-            progress: called with how many envelopes were taken in and how many the back end has
-                handed out so far, between transactions. What it raises ends the call; what was
-                taken in comes with the next one.
+            progress: called with how many envelopes were taken in and how many were handed out so
+                far, between transactions. What it raises ends the call; the next goes on.
 
         Raises:
             NotRegistered: call `register` first; or the identity was moved to another

@@ -7,13 +7,13 @@ Rules:
 - A ciphertext leaves after its commit. What the back end has taken is forgotten with the next one.
 - The copies of a message are deposited in one call, but those that stand behind something else in
   their lanes: they go in their order (`outgoing.py`). None for the own account goes before all for
-  the recipient.
+  the recipient: those that have an id of their own go in the next call.
 - What the back end says of newer lists is followed a few times, and costs one question where it is
   not true. Whatever becomes of that, what was sent before is sent.
 - When it was given up to reach the back end, what can be encrypted still is: it is sent later.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -23,6 +23,7 @@ from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, d
 from e2ecross.client.link import Link
 from e2ecross.client.outcome import Outcome
 from e2ecross.client.outgoing import Told, flush_outbox, refused_for_another, send_waiting
+from e2ecross.client.parting import Item, Parts, split
 from e2ecross.client.planning import fetch_lists, prepare
 from e2ecross.client.sent import Sent
 from e2ecross.device.bundles import BundleNews, repair_sessions
@@ -52,14 +53,6 @@ _MAX_CATCH_UPS: Final = 3
 
 _Posts = tuple[int, Sequence[Posted | KeysNeeded | E2ECrossError | None]]
 _Post = Callable[[Sequence[Outgoing]], _Posts]
-
-
-class _Item(NamedTuple):
-    """A copy that is to be deposited: of which message, where it is, its envelope encoded."""
-
-    message: Outgoing
-    waiting: Waiting
-    data: bytes
 
 
 class _Unsettled(NamedTuple):
@@ -136,19 +129,31 @@ class FanOut:
         """Put messages into the outbox, and deposit them; returns why some were not put there."""
         epoch, results = self._post(messages, post)
         errors: dict[Outgoing, E2ECrossError] = {}
-        groups: list[list[_Item]] = []
-        behind: list[tuple[Outgoing, Posted, Waiting]] = []
+        groups: list[list[Item]] = []
+        apart: list[Parts] = []
+        left: list[tuple[Parts, Outgoing, Posted, Waiting]] = []
         for message, posted in results.items():
             if isinstance(posted, E2ECrossError):
                 errors[message] = posted
             elif posted is not None:
                 self._outcomes[message].note(posted)
                 self._seqs.update(posted.seqs)
-                group, rest = _split(message, posted)
-                groups += [group] if group else []
-                behind += [(message, posted, waiting) for waiting in rest]
+                parts = split(message, posted)
+                groups += [parts.group] if parts.group else []
+                apart += [parts] if parts.apart else []
+                left += [(parts, message, posted, waiting) for waiting in parts.behind]
         self._deposit(groups, epoch)
-        self._follow(behind)
+        due = [p.apart for p in apart if self._is_due(p, [item.waiting for item in p.apart])]
+        self._deposit(due, epoch)
+        behind = [
+            (message, posted, waiting)
+            for parts, message, posted, waiting in left
+            if waiting.lane.recipient.user_id == posted.conversation.user_id
+            or self._is_due(parts, [waiting])
+        ]
+        if behind:
+            self._give_up({w: each for w, each in self._unsettled.items() if each.is_refused})
+            self._follow(behind)
         return errors
 
     def _post(
@@ -200,16 +205,28 @@ class FanOut:
             news, self._failure = prepare(self._link, listed, self._asked)
             self._news |= news
 
-    def _deposit(self, groups: Sequence[Sequence[_Item]], epoch: int) -> None:
+    def _is_due(self, parts: Parts, copies: Iterable[Waiting]) -> bool:
+        """Whether copies for the own account go in a later call: not if nobody else has got one."""
+        waiting = [item.waiting for item in parts.group]
+        reasons = [self._unsettled[each] for each in waiting if each in self._unsettled]
+        if not reasons or len(reasons) < len(waiting):
+            return True
+        is_refused = all(reason.is_refused for reason in reasons)
+        error = refused_for_another() if is_refused else reasons[0].error
+        for copy in copies:
+            self._unsettled[copy] = _Unsettled(parts.message, error, is_refused)
+        return False
+
+    def _deposit(self, groups: Sequence[Sequence[Item]], epoch: int) -> None:
         """Deposit what stands alone in its lane, the copies of a message in one call."""
         batch, failed = Batch(), dict[Waiting, Failure]()
         wanted = {item.waiting.message_id for group in groups for item in group}
 
-        def call(part: Sequence[Sequence[_Item]]) -> Failure | None:
+        def call(part: Sequence[Sequence[Item]]) -> Failure | None:
             batch.items = [(item.waiting, item.data) for group in part for item in group]
             return deposit(self._link, batch, epoch, wanted=wanted)
 
-        def fail(group: Sequence[_Item], error: Failure) -> None:
+        def fail(group: Sequence[Item], error: Failure) -> None:
             failed.update((item.waiting, error) for item in group)
 
         if self._failure is not None:
@@ -245,6 +262,7 @@ class FanOut:
                 send_waiting(
                     self._link,
                     posted.conversation,
+                    message.message_id,
                     waiting,
                     self._told,
                     is_new=posted.is_new,
@@ -301,16 +319,22 @@ class FanOut:
         return find_behind(self._link.context, told.seqs, gone)
 
     def _settle(self) -> None:
+        """Note what was not taken."""
+        if self._unsettled:
+            self._give_up(dict(self._unsettled), blocked=self._blocked)
+
+    def _give_up(
+        self, listed: Mapping[Waiting, _Unsettled], *, blocked: Sequence[tuple[Lane, str]] = ()
+    ) -> None:
         """Note what was not taken, and leave out what another call has sent meanwhile."""
         context, given_up = self._link.context, list[Result]()
-        if not self._unsettled:
-            return
         copies = [
-            (self._outcomes[message].conversation, waiting)
-            for waiting, (message, _, _) in self._unsettled.items()
+            (self._outcomes[message].conversation, message.message_id, waiting)
+            for waiting, (message, _, _) in listed.items()
         ]
-        found = find_posted(context, self._link.leftovers, copies)
-        for (waiting, unsettled), now in zip(self._unsettled.items(), found, strict=True):
+        found = find_posted(context, self._link.leftovers, copies) if copies else []
+        for (waiting, unsettled), now in zip(listed.items(), found, strict=True):
+            del self._unsettled[waiting]
             message, error, is_refused = unsettled
             if now is True:
                 continue
@@ -320,8 +344,8 @@ class FanOut:
                 # What is not in flight was promised before.
                 given_up.append(Result(now, error.code, is_told=waiting.is_in_flight))
             self._outcomes[message].failed[waiting.lane.recipient] = error
-        if given_up or self._blocked:
-            settle(context, given_up, blocked=self._blocked)
+        if given_up or blocked:
+            settle(context, given_up, blocked=blocked)
 
 
 def flush(link: Link) -> None:
@@ -341,19 +365,3 @@ def flush(link: Link) -> None:
     FanOut(link).catch_up(told)
     if failure is not None:
         raise failure
-
-
-def _split(message: Outgoing, posted: Posted) -> tuple[list[_Item], list[Waiting]]:
-    """Return which copies go at once, in one call, and which in the order of their lanes."""
-    group: list[_Item] = []
-    behind: list[Waiting] = []
-    are_held_up = False
-    for copy in posted.copies:  # those for the recipient come first
-        waiting, envelope = copy.waiting, copy.waiting.envelope
-        is_for_recipient = waiting.lane.recipient.user_id == posted.conversation.user_id
-        if copy.is_alone and envelope is not None and (is_for_recipient or not are_held_up):
-            group.append(_Item(message, waiting, envelope.encode()))
-        else:
-            behind.append(waiting)
-        are_held_up = not group and (is_for_recipient or are_held_up)
-    return group, behind

@@ -85,13 +85,20 @@ class Told:
 
 
 def send_waiting(
-    link: Link, conversation: Address, copy: Waiting, told: Told, *, is_new: bool
+    link: Link,
+    conversation: Address,
+    message_id: bytes,
+    copy: Waiting,
+    told: Told,
+    *,
+    is_new: bool,
 ) -> None:
     """Deposit what waits for a device, up to a copy of a message of ours.
 
     Args:
         link: to the back end.
         conversation: with whom; see `Posted`.
+        message_id: of the message, 16 bytes.
         copy: of the message.
         told: gets what the back end tells.
         is_new: whether nothing was promised before: then an exception is all that is told of it.
@@ -104,18 +111,18 @@ def send_waiting(
         UntrustedIdentity: what stands before it waits for the user, and so does it.
         BackendError: the back end cannot be reached; everything stays.
     """
-    lane, context, message_id = copy.lane, link.context, copy.message_id
+    lane, context, copy_id = copy.lane, link.context, copy.message_id
     most, renewed = _FIRST_BATCH, set[Address]()
     while True:
         batch = _collect(link, [lane], most, renewed)
-        failure = deposit(link, batch, read_epoch_to_tell(context), wanted=[message_id])
+        failure = deposit(link, batch, read_epoch_to_tell(context), wanted=[copy_id])
         # A call that fails as a whole says nothing of the lane: the next flush begins with it.
         told.note(batch)
         told.note_messages(batch)
-        _settle(link, batch, told=message_id if is_new else b"")
-        (found,) = find_posted(context, link.leftovers, [(conversation, copy)])
+        _settle(link, batch, told=copy_id if is_new else b"")
+        (found,) = find_posted(context, link.leftovers, [(conversation, message_id, copy)])
         for waiting, reason in batch.refused.items():
-            if waiting.message_id == message_id:
+            if waiting.message_id == copy_id:
                 raise reason
         if found is True:
             return
@@ -123,7 +130,7 @@ def send_waiting(
             raise refused_for_another()
         error = failure or batch.blocked.get(lane) or _held(link, lane)
         if isinstance(error, MailboxFull):
-            take_back(context, lane.recipient, message_id, is_told=is_new)
+            take_back(context, lane.recipient, copy_id, is_told=is_new)
         if error is not None:
             raise error
         most = min(2 * most, MAX_ENVELOPES)

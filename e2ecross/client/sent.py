@@ -27,10 +27,12 @@ class Delivery:
         version_downgraded: the session that was started for it has no post-quantum keys although
             that device has offered them before, and `Policy.accept_version_downgrade` has
             accepted that.
-        problem: empty, or the code of the error for which this device has no copy (the others do):
-            `unlisted_device` (the back end has handed out another key for it), `unknown_recipient`
-            (it has published no keys), `mailbox_full`, `backend_refused`. With `backend_error` it
-            gets its copy later.
+        problem: empty, or the code of the error for which this device has no copy (another of the
+            recipient's has): `unlisted_device` (the back end has handed out another key for it),
+            `unknown_recipient` (it has published no keys, or is not known any more),
+            `mailbox_full`, `backend_refused`; or that of a bundle which is not acceptable, such as
+            `invalid_signature`. With `backend_error` or `record_corrupted` the copy waits in the
+            outbox (`Client.pending`), unless keys for it could not be fetched.
     """
 
     address: Address

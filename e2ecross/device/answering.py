@@ -26,7 +26,7 @@ from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend, read_lane
 from e2ecross.state.retry_budget import Request, spend_answer, spend_request
-from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, original_id
+from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, first_id
 from e2ecross.state.sent_ids import is_known_id
 from e2ecross.state.session_store import send_with_session
 from e2ecross.state.trust import find_identity, require_identity
@@ -113,7 +113,7 @@ def answer_request(
         send_with_session(tx, requester, received.base_key, identity.identity_key)
     kept = find_kept(tx, context.policy, requester, request.message_id, now_ms)
     if kept is None:  # or it is none of what users sent: requests are not asked for
-        message_id = original_id(tx, context.policy, requester, request.message_id, now_ms)
+        message_id = first_id(tx, context.policy, requester, request.message_id, now_ms)
         if is_known_id(tx, primary_of(tx, requester), message_id, now_ms):
             report(context, tx, requester, message_id, request.reason, has_left=True)
     elif (
@@ -121,12 +121,12 @@ def answer_request(
         or kept.resends >= MAX_RESENDS
         or not spend_answer(context, tx, requester, now_ms)
     ):
-        report(context, tx, requester, kept.message_id, request.reason, has_left=True)
+        report(context, tx, requester, kept.copy_id, request.reason, has_left=True)
     else:
         count_resend(tx, context.policy, kept, now_ms)
-        put_resend(tx, requester, kept.message_id)
+        put_resend(tx, requester, kept.copy_id)
         lane = Lane(LaneName.REQUESTS, requester)
         record = read_lane(tx, lane)
         untrusted = pending or (record.untrusted_key if record is not None else b"")
         if untrusted:
-            hold(context, tx, lane, untrusted, added=kept.message_id)
+            hold(context, tx, lane, untrusted, added=kept.copy_id)

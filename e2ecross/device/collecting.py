@@ -267,8 +267,11 @@ def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Recei
     now_ms = context.clock()
     by_policy = _note_policy(context, tx, received)
     is_shown = False
-    if not was_delivered(tx, context.policy, message.sender, message.message_id, now_ms):
-        note_delivered(tx, context.policy, message.sender, message.message_id, now_ms)
+    names = (message.sender, message.message_id, now_ms, payload.peer)
+    if not was_delivered(tx, context.policy, *names):
+        note_delivered(tx, context.policy, *names)
+        if payload.peer is not None:
+            note_delivered(tx, context.policy, message.sender, payload.message_id, now_ms)
         if isinstance(message, ControlMessage):
             take_control(context, tx, received, message.content, now_ms)
         elif is_of_users(message.content):

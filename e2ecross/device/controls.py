@@ -148,9 +148,10 @@ def _take_item(context: Context, tx: Transaction, item: HistoryItem, now_ms: int
         return
     if not is_of_users(content):
         return
-    if was_delivered(tx, context.policy, sender, item.message_id, now_ms):
+    names = (sender, item.message_id, now_ms, item.peer if sender.user_id == own else None)
+    if was_delivered(tx, context.policy, *names):
         return
-    note_delivered(tx, context.policy, sender, item.message_id, now_ms)
+    note_delivered(tx, context.policy, *names)
     message = Message(
         sender,
         item.message_id,

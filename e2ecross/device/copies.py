@@ -5,6 +5,8 @@ Rules:
 - A copy for every device that its recipient's account lists, and for the other devices of the own
   account, under one message id. The lists are read in the transaction that encrypts: nothing is
   encrypted to a device whose removal this store has accepted.
+- Under an id that the caller has chosen, others may get a message too: copies for the own account
+  then go under another one, and hold the message with its id inside, as if sent again.
 - A device that cannot be reached stops no other. Nothing is encrypted before it is known of each
   whether it can be: else the caller asks the back end, and tries again.
 - Copies look alike: they are padded to one length. Those that start a session are longer.
@@ -17,7 +19,13 @@ from typing import NamedTuple
 from e2ecross.address import Address, UserId
 from e2ecross.device.device_lists import Targets, targets_by
 from e2ecross.device.hints import carried_list, hints_by
-from e2ecross.device.sending import Saying, copy_length, encrypt_content, require_other_device
+from e2ecross.device.sending import (
+    Saying,
+    checked_message_id,
+    copy_length,
+    encrypt_content,
+    require_other_device,
+)
 from e2ecross.errors import E2ECrossError, HostingChanged, NoSession, UntrustedIdentity
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
@@ -38,11 +46,17 @@ from e2ecross.state.outbox import (
     read_lane,
 )
 from e2ecross.state.sent import find_content, is_kept_for, keep_copies
-from e2ecross.state.sent_ids import is_known_id, keep_id, note_copies, was_sent
+from e2ecross.state.sent_ids import (
+    find_own_copies_id,
+    is_known_id,
+    keep_id,
+    note_copies,
+    was_sent,
+)
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
-from e2ecross.wire.content import Content
+from e2ecross.wire.content import Content, PayloadContent, Resent
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 
@@ -147,6 +161,17 @@ class _Account(NamedTuple):
     seq: int
 
 
+class _Ids(NamedTuple):
+    """Ids of a message, 16 bytes each: that of its copies, and that of those for own devices."""
+
+    message: bytes
+    own_copies: bytes
+
+    def of(self, address: Address, peer: UserId) -> bytes:
+        """That of the copy for a device, if the conversation is with that account."""
+        return self.message if address.user_id == peer else self.own_copies
+
+
 class Copying:
     """One transaction that puts copies of messages into the outbox.
 
@@ -187,9 +212,12 @@ class Copying:
         self._require_accepted(conversation, peer)
         if peer.user in self._asked.refused:
             raise self._asked.refused[peer.user]
-        posted = self._encrypt(conversation, peer, message_id, content, now_ms, is_missing=False)
+        is_unique = message.is_new or peer.user == self._own.user
+        own_id = message_id if is_unique else checked_message_id(self._context, None)
+        ids = _Ids(message_id, own_id)
+        posted = self._encrypt(conversation, peer, ids, content, now_ms, is_missing=False)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
-        keep_id(tx, conversation, message_id, content, made, now_ms)
+        keep_id(tx, conversation, message_id, content, made, own_id, now_ms)
         if peer.record is None or not peer.record.written:
             put_account(tx, peer.user, replace(peer.record or NOTHING_KNOWN, written=True))
             del self._accounts[peer.user]
@@ -207,7 +235,8 @@ class Copying:
             return None
         peer, (sent_at_ms, content) = self._account(conversation.user_id), kept
         self._require_accepted(conversation, peer)
-        posted = self._encrypt(conversation, peer, message_id, content, sent_at_ms, is_missing=True)
+        ids = _Ids(message_id, find_own_copies_id(tx, conversation, message_id, now_ms))
+        posted = self._encrypt(conversation, peer, ids, content, sent_at_ms, is_missing=True)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         note_copies(tx, conversation, message_id, now_ms, added=made)
         return posted
@@ -247,11 +276,13 @@ class Copying:
         tx, peer = self._tx, self._account(conversation.user_id)
         recipients, own, expired = self._devices(conversation, peer)
         copies: list[Copy] = []
-        for address in (*recipients, *own):
+        own_id = find_own_copies_id(tx, conversation, message_id, self._now_ms)
+        ids = [*((each, message_id) for each in recipients), *((each, own_id) for each in own)]
+        for address, copy_id in ids:
             lane = Lane(LaneName.MESSAGES, address)
-            record, number = read_lane(tx, lane), find_message(tx, address, message_id)
+            record, number = read_lane(tx, lane), find_message(tx, address, copy_id)
             if number is not None and record is not None:
-                waiting = Waiting(lane, number, message_id, None)
+                waiting = Waiting(lane, number, copy_id, None)
                 is_alone = (record.first, record.next) == (number, number + 1) and not record.code
                 copies.append(Copy(find_waiting(tx, waiting) or waiting, is_alone))
         seqs = self._seqs(peer)
@@ -261,7 +292,7 @@ class Copying:
         self,
         conversation: Address,
         peer: _Account,
-        message_id: bytes,
+        ids: _Ids,
         content: Content,
         sent_at_ms: int,
         *,
@@ -278,22 +309,28 @@ class Copying:
         if is_missing:
             policy = context.policy
             reachable = [
-                each for each in reachable if not is_kept_for(tx, policy, each, message_id, now_ms)
+                each
+                for each in reachable
+                if not is_kept_for(tx, policy, each, ids.of(each, peer.user), now_ms)
             ]
         saying = self._saying(peer)
+        inner: dict[UserId, PayloadContent] = {self._own.user: content, peer.user: content}
+        if ids.own_copies != ids.message:
+            inner[self._own.user] = Resent(ids.message, sent_at_ms, content)
         least = 0
         if len(devices) > 1:  # all of them, whenever they get their copy
             # Those for one account are equally long: the number of a device has one byte.
             least = max(
-                copy_length(context, one, content, message_id, sent_at_ms, saying[user])
+                copy_length(context, one, inner[user], ids.message, sent_at_ms, saying[user])
                 for user, one in {each.user_id: each for each in devices}.items()
             )
         copies: list[Copy] = []
         for address in reachable:
-            said = saying[address.user_id]
+            said, holds = saying[address.user_id], inner[address.user_id]
+            copy_id = ids.of(address, peer.user)
             try:
                 envelope = encrypt_content(
-                    context, tx, address, content, message_id, sent_at_ms, said, least
+                    context, tx, address, holds, copy_id, sent_at_ms, said, least
                 )
             except NoSession:
                 wanted.setdefault(address.user_id, set()).add(address.device)
@@ -306,7 +343,7 @@ class Copying:
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
             kept = None if is_missing else content
-            keep_copies(tx, context.policy, peer.user, message_id, kept, made, sent_at_ms, now_ms)
+            keep_copies(tx, context.policy, peer.user, *ids, kept, made, sent_at_ms, now_ms)
         seqs = self._seqs(peer)
         return Posted(conversation, devices, tuple(copies), not is_missing, expired, seqs)
 
@@ -316,7 +353,8 @@ class Copying:
         record = read_lane(self._tx, lane)
         if record is not None and record.untrusted_key:
             raise UntrustedIdentity(address, record.untrusted_key)
-        if record is None and address not in self._begun:
+        is_own = address.user_id == self._own.user
+        if record is None and (is_own or address not in self._begun):
             return Copy(put_in_flight(self._tx, envelope), is_alone=True)
         number = put_envelope(self._tx, envelope)
         return Copy(Waiting(lane, number, envelope.message_id, envelope), is_alone=False)

@@ -35,7 +35,7 @@ from e2ecross.state.outbox import (
 )
 from e2ecross.state.outbox_repair import rebuild_lane, repair_lane
 from e2ecross.state.sent import find_conversation, find_kept, forget_content, forget_copy
-from e2ecross.state.sent_ids import find_copies, forget_id, note_copies
+from e2ecross.state.sent_ids import find_copies, find_own_copies_id, forget_id, note_copies
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import RetryRequest
@@ -138,7 +138,7 @@ def hold(
         Notice(
             NoticeKind.IDENTITY_PENDING,
             lane.recipient.user_id,
-            devices=(lane.recipient.device,),
+            devices=(primary_of(tx, lane.recipient).device,),
             identity_key=identity_key,
             messages=messages,
         ),
@@ -290,9 +290,10 @@ def report(
             return
         devices = (recipient.device,)
     else:
+        own_copies_id = find_own_copies_id(tx, conversation, message_id, now_ms)
         forget_id(tx, conversation, message_id, now_ms, has_left=has_left)
         forget_content(tx, policy, account, message_id, now_ms)
-        _take_back_own(context, tx, account, message_id)
+        _take_back_own(context, tx, account, own_copies_id)
     if not is_told:
         put_notice(
             context,
@@ -301,8 +302,8 @@ def report(
         )
 
 
-def _take_back_own(context: Context, tx: Transaction, account: UserId, message_id: bytes) -> None:
-    """Forget the copies of a message for other devices of the own account."""
+def _take_back_own(context: Context, tx: Transaction, account: UserId, copies_id: bytes) -> None:
+    """Forget the copies of a message, under this id (16 bytes), for other own devices."""
     own, now_ms = context.address.user_id, context.clock()
     found = find_list(tx, own)
     if account == own or found is None:
@@ -310,11 +311,11 @@ def _take_back_own(context: Context, tx: Transaction, account: UserId, message_i
     file_in_flight(context, tx)
     for device in found.devices:
         address = Address(own.app, own.user, device.device)
-        forget_copy(tx, context.policy, address, message_id, now_ms)
-        number = find_message(tx, address, message_id)
+        forget_copy(tx, context.policy, address, copies_id, now_ms)
+        number = find_message(tx, address, copies_id)
         if number is not None:
             lane = Lane(LaneName.MESSAGES, address)
-            remove_waiting(tx, Waiting(lane, number, message_id, None))
+            remove_waiting(tx, Waiting(lane, number, copies_id, None))
 
 
 def _has_others(tx: Transaction, recipient: Address, copies: Iterable[int]) -> bool:

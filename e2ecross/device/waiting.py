@@ -9,6 +9,7 @@ Rules:
 
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
@@ -34,7 +35,13 @@ from e2ecross.state.outbox import (
     walk_turns_of,
 )
 from e2ecross.state.outbox_repair import list_lanes, read_rows
-from e2ecross.state.sent import KeptMessage, find_kept, keep_other_id
+from e2ecross.state.sent import (
+    KeptMessage,
+    find_conversation,
+    find_kept,
+    find_message_id,
+    keep_other_id,
+)
 from e2ecross.state.sent_ids import find_copies
 from e2ecross.state.trust import (
     RemoteIdentity,
@@ -83,14 +90,15 @@ class Pending(NamedTuple):
 
 
 def find_posted(
-    context: Context, leftovers: Leftovers, copies: Sequence[tuple[Address, Waiting]]
+    context: Context, leftovers: Leftovers, copies: Sequence[tuple[Address, bytes, Waiting]]
 ) -> list[Waiting | bool]:
     """Tell what has become of copies that were posted, and are not known to have been taken.
 
     Args:
         context: of the device.
         leftovers: are forgotten in the same commit.
-        copies: with whom the conversation is (`Posted.conversation`), and what was posted.
+        copies: with whom the conversation is (`Posted.conversation`), the message's id (16 bytes),
+            and what was posted.
 
     Returns:
         For each where it waits, in its lane by now. Or True: the back end has it. Or False: it is
@@ -100,18 +108,21 @@ def find_posted(
     with leftovers.going() as forget, context.store.transaction() as tx:
         forget(tx)
         file_in_flight(context, tx)
-        for conversation, waiting in copies:
-            number = find_message(tx, waiting.lane.recipient, waiting.message_id)
+        for conversation, message_id, waiting in copies:
+            address = waiting.lane.recipient
+            number = find_message(tx, address, waiting.message_id)
             if number is None:
-                found.append(_was_taken(tx, conversation, waiting, now_ms))
+                found.append(_was_taken(tx, conversation, message_id, address, now_ms))
             else:
                 found.append(Waiting(waiting.lane, number, waiting.message_id, waiting.envelope))
     return found
 
 
-def _was_taken(tx: Transaction, conversation: Address, copy: Waiting, now_ms: int) -> bool:
+def _was_taken(
+    tx: Transaction, conversation: Address, message_id: bytes, address: Address, now_ms: int
+) -> bool:
     """Whether the back end has a copy that waits no more. Of one for the own account, not asked."""
-    copies, address = find_copies(tx, conversation, copy.message_id, now_ms), copy.lane.recipient
+    copies = find_copies(tx, conversation, message_id, now_ms)
     is_own_copy = address.user_id != conversation.user_id
     return copies is not None and (is_own_copy or address.device in copies)
 
@@ -171,13 +182,34 @@ def next_of_lane(context: Context, lane: Lane, limit: int) -> list[Waiting]:
     """Return what is to be sent next in a lane; nothing when it waits for the user.
 
     In a lane that was tried in vain that is the first alone: what is behind it must not be taken
-    where that is refused.
+    where that is refused. Copies for the own account wait for those for others.
     """
     with WitnessedTransaction(context) as tx:  # nothing leaves before the witness knows
         record = read_lane(tx, lane)
         if record is None or record.untrusted_key:
             return []
-        return list_lane(tx, lane, 1 if record.code else limit)
+        found = list_lane(tx, lane, 1 if record.code else limit)
+        if lane.recipient.user_id != context.address.user_id:
+            return found
+        return list(takewhile(lambda waiting: _is_due(context, tx, waiting), found))
+
+
+def _is_due(context: Context, tx: Transaction, copy: Waiting) -> bool:
+    """Whether a copy for the own account may go: not before all that are for others.
+
+    Of those under the same id the back end sees to it, with which they go in one call.
+    """
+    policy, address, now_ms = context.policy, copy.lane.recipient, context.clock()
+    account = find_conversation(tx, policy, address, copy.message_id, now_ms)
+    message_id = find_message_id(tx, policy, address, copy.message_id, now_ms)
+    if account is None or message_id == copy.message_id:
+        return True
+    conversation = primary_of(tx, Address(account.app, account.user))
+    copies = find_copies(tx, conversation, message_id, now_ms)
+    return copies is None or any(
+        find_message(tx, Address(account.app, account.user, number), message_id) is None
+        for number in copies
+    )
 
 
 def read_held_key(context: Context, lane: Lane) -> bytes:
@@ -280,19 +312,28 @@ def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
         for lane in list_lanes(tx):
             if lane.name is LaneName.MESSAGES:
                 try:
-                    found += _pending_of_lane(tx, lane)
+                    found += _pending_of_lane(context, tx, lane)
                 except RecordCorrupted:
-                    found += _pending_of_damaged(tx, lane)
+                    found += _pending_of_damaged(context, tx, lane)
     return found
 
 
-def _pending_of_lane(tx: Transaction, lane: Lane) -> list[Pending]:
+def _pending_of_lane(context: Context, tx: Transaction, lane: Lane) -> list[Pending]:
     record = read_lane(tx, lane)
     code = _NOT_TRIED if record is None else record.code or _NOT_TRIED
-    return [Pending(item.message_id, lane.recipient, code) for item in list_lane(tx, lane)]
+    return [
+        _pending(context, tx, lane.recipient, item.message_id, code) for item in list_lane(tx, lane)
+    ]
 
 
-def _pending_of_damaged(tx: Transaction, lane: Lane) -> list[Pending]:
+def _pending(
+    context: Context, tx: Transaction, recipient: Address, copy_id: bytes, code: str
+) -> Pending:
+    now_ms = context.clock()
+    return Pending(find_message_id(tx, context.policy, recipient, copy_id, now_ms), recipient, code)
+
+
+def _pending_of_damaged(context: Context, tx: Transaction, lane: Lane) -> list[Pending]:
     """The same of a lane with rows that do not decode, as far as message ids can be read."""
     code = None
     with suppress(RecordCorrupted):
@@ -308,5 +349,5 @@ def _pending_of_damaged(tx: Transaction, lane: Lane) -> list[Pending]:
             message_id = message_id if waiting is None else waiting.message_id
         if message_id:
             state = RecordCorrupted.code if is_damaged else str(code)
-            found.append(Pending(message_id, lane.recipient, state))
+            found.append(_pending(context, tx, lane.recipient, message_id, state))
     return found

@@ -2,13 +2,16 @@
 """Which messages were received, so that a second copy of one is not shown again.
 
 Rules:
-- A message is told by its sender and its message id, whatever session and envelope it came in.
+- A message is told by its sender and its message id, whatever session and envelope it came in; a
+  copy of what another own device has sent also by whom that was sent to, as an id belongs to its
+  recipient.
 - They are remembered for longer than any sender may send again; see `Policy`.
 """
 
 from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
+from e2ecross.state.accounts import user_key
 from e2ecross.state.context import address_key
 from e2ecross.state.policy import Policy
 from e2ecross.state.prekey_store import SEEN_MARK
@@ -22,17 +25,31 @@ _MAX_ROWS: Final = 1_000_000
 
 
 def was_delivered(
-    tx: Transaction, policy: Policy, sender: Address, message_id: bytes, now_ms: int
+    tx: Transaction,
+    policy: Policy,
+    sender: Address,
+    message_id: bytes,
+    now_ms: int,
+    peer: UserId | None = None,
 ) -> bool:
-    """Tell whether a message (16 bytes of id) of this sender was received before."""
-    return _shelf(policy).find(tx, _row(sender, message_id), now_ms) is not None
+    """Tell whether a message (16 bytes of id) of this sender was received before.
+
+    Of a copy of what another own device has sent, `peer` is the account that it was sent to;
+    without it that is whether an envelope of this id was.
+    """
+    return _shelf(policy).find(tx, _row(sender, message_id, peer), now_ms) is not None
 
 
 def note_delivered(
-    tx: Transaction, policy: Policy, sender: Address, message_id: bytes, now_ms: int
+    tx: Transaction,
+    policy: Policy,
+    sender: Address,
+    message_id: bytes,
+    now_ms: int,
+    peer: UserId | None = None,
 ) -> None:
-    """Remember that a message (16 bytes of id) of this sender was received."""
-    _shelf(policy).add(tx, _row(sender, message_id), SEEN_MARK, now_ms)
+    """Remember that a message was received; see `was_delivered`."""
+    _shelf(policy).add(tx, _row(sender, message_id, peer), SEEN_MARK, now_ms)
 
 
 def date_delivered(tx: Transaction, policy: Policy, now_ms: int) -> None:
@@ -44,5 +61,5 @@ def _shelf(policy: Policy) -> Shelf:
     return Shelf(Table.DELIVERED, policy.delivered_kept_ms, _MAX_ROWS)
 
 
-def _row(sender: Address, message_id: bytes) -> bytes:
-    return address_key(sender) + message_id
+def _row(sender: Address, message_id: bytes, peer: UserId | None) -> bytes:
+    return address_key(sender) + message_id + (b"" if peer is None else user_key(peer))

@@ -34,13 +34,14 @@ __all__ = [
     "find_content",
     "find_conversation",
     "find_kept",
+    "find_message_id",
+    "first_id",
     "forget_content",
     "forget_copy",
     "is_kept_for",
     "keep_copies",
     "keep_other_id",
     "list_sent_to",
-    "original_id",
 ]
 
 _NO_DEVICE: Final = b"\0\0"
@@ -63,7 +64,9 @@ class KeptMessage(Secret):
     Attributes:
         recipient: the device that it was for.
         account: with whom the conversation is; not the recipient's, if that is of the own account.
-        message_id: of its first envelope, 16 bytes.
+        message_id: of the message, 16 bytes.
+        copy_id: of the first envelope of the copy, 16 bytes: the message's, but for copies for own
+            devices that went under another.
         sent_at_ms: when it was first sent, milliseconds since 1970.
         content: what was sent.
         resends: how often it was sent again.
@@ -73,6 +76,7 @@ class KeptMessage(Secret):
     recipient: Address
     account: UserId
     message_id: bytes
+    copy_id: bytes
     sent_at_ms: int
     content: Content
     resends: int
@@ -84,6 +88,7 @@ def keep_copies(
     policy: Policy,
     account: UserId,
     message_id: bytes,
+    own_copies_id: bytes,
     content: Content | None,
     copies: Sequence[Address],
     sent_at_ms: int,
@@ -96,6 +101,7 @@ def keep_copies(
         policy: how many are kept.
         account: with whom the conversation is.
         message_id: of the message, 16 bytes.
+        own_copies_id: under which copies for other own devices go, 16 bytes.
         content: what was sent; None: it is kept already, of the copies before.
         copies: devices that they are for.
         sent_at_ms: when the message was first sent, milliseconds since 1970.
@@ -107,8 +113,11 @@ def keep_copies(
         record = SentRecord(sent_at_ms=sent_at_ms, content_kind=kind, content_body=body)
         rows.append((_content_row(account, message_id), record.encode()))
     for address in copies:
-        record = SentRecord(account=account, identity_key=require_accepted_identity(tx, address))
-        rows.append((_row(address, message_id), record.encode()))
+        copy_id = message_id if address.user_id == account else own_copies_id
+        original_id = b"" if copy_id == message_id else message_id
+        identity_key = require_accepted_identity(tx, address)
+        record = SentRecord(original_id, account=account, identity_key=identity_key)
+        rows.append((_row(address, copy_id), record.encode()))
     _shelf(policy).add_all(tx, rows, now_ms)
 
 
@@ -123,7 +132,7 @@ def keep_other_id(
     tx: Transaction, policy: Policy, message: KeptMessage, message_id: bytes, now_ms: int
 ) -> None:
     """Let a copy be found by the id of another envelope too, that it was sent again in."""
-    record = SentRecord(original_id=message.message_id)
+    record = SentRecord(original_id=message.copy_id)
     _shelf(policy).add(tx, _row(message.recipient, message_id), record.encode(), now_ms)
 
 
@@ -131,24 +140,21 @@ def find_kept(
     tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
 ) -> KeptMessage | None:
     """Return the message that went to this device under that id (16 bytes), or None."""
-    shelf = _shelf(policy)
-    found = shelf.find(tx, _row(recipient, message_id), now_ms)
-    if found is None:
+    copy_id, record = message_id, _find_copy(tx, policy, recipient, message_id, now_ms)
+    if record is not None and record.account is None and record.original_id:
+        copy_id = record.original_id
+        record = _find_copy(tx, policy, recipient, copy_id, now_ms)
+    if record is None:
         return None
-    record = SentRecord.decode(found.record)
-    if record.original_id:
-        message_id = record.original_id
-        found = shelf.find(tx, _row(recipient, message_id), now_ms)
-        if found is None:
-            return None
-        record = SentRecord.decode(found.record)
     if record.account is None:
         raise _no_content()
+    message_id = record.original_id or copy_id
     content = find_content(tx, policy, record.account, message_id, now_ms)
     if content is None:
         return None
+    ids = (message_id, copy_id)
     return KeptMessage(
-        recipient, record.account, message_id, *content, record.resends, record.identity_key
+        recipient, record.account, *ids, *content, record.resends, record.identity_key
     )
 
 
@@ -176,17 +182,29 @@ def find_conversation(
 
     None: the copy is not kept.
     """
-    found = _shelf(policy).find(tx, _row(recipient, message_id), now_ms)
-    return None if found is None else SentRecord.decode(found.record).account
+    record = _find_copy(tx, policy, recipient, message_id, now_ms)
+    return None if record is None else record.account
 
 
-def original_id(
+def first_id(
     tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
 ) -> bytes:
-    """Return the id of the message that went under an id (16 bytes), also when it is not kept."""
-    found = _shelf(policy).find(tx, _row(recipient, message_id), now_ms)
-    other = b"" if found is None else SentRecord.decode(found.record).original_id
-    return other or message_id
+    """Return the id that a copy first went under which went under this one (16 bytes).
+
+    Also when it is not kept.
+    """
+    record = _find_copy(tx, policy, recipient, message_id, now_ms)
+    if record is None or record.account is not None:
+        return message_id
+    return record.original_id or message_id
+
+
+def find_message_id(
+    tx: Transaction, policy: Policy, recipient: Address, copy_id: bytes, now_ms: int
+) -> bytes:
+    """Return the id of the message of which a copy first went under this one (16 bytes)."""
+    record = _find_copy(tx, policy, recipient, copy_id, now_ms)
+    return copy_id if record is None else record.original_id or copy_id
 
 
 def forget_copy(
@@ -206,7 +224,7 @@ def forget_content(
 def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> None:
     """Note that a copy that was just found is sent again."""
     shelf = _shelf(policy)
-    row = _row(message.recipient, message.message_id)
+    row = _row(message.recipient, message.copy_id)
     found = shelf.find(tx, row, now_ms)
     if found is None:
         return
@@ -234,6 +252,13 @@ def list_sent_to(tx: Transaction, policy: Policy, now_ms: int, limit: int) -> li
 def date_sent(tx: Transaction, policy: Policy, now_ms: int) -> None:
     """See `Shelf.date`."""
     _shelf(policy).date(tx, now_ms)
+
+
+def _find_copy(
+    tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
+) -> SentRecord | None:
+    found = _shelf(policy).find(tx, _row(recipient, message_id), now_ms)
+    return None if found is None else SentRecord.decode(found.record)
 
 
 def _shelf(policy: Policy) -> Shelf:

@@ -7,6 +7,8 @@ Rules:
   notice that, and no help to a thief who guesses texts.
 - A message is given up with the last of its copies for the account with whom the conversation is,
   whatever else is kept of it.
+- An id belongs to its conversation: many messages can have one (`Client.send_many`). Copies for
+  other own devices, which get them all, then go under ids of their own.
 - The id of a message that was given up after it had left is not taken again: the back end knows it,
   and would drop another envelope under it.
 """
@@ -28,6 +30,7 @@ __all__ = [
     "SENT_IDS",
     "date_ids",
     "find_copies",
+    "find_own_copies_id",
     "forget_id",
     "is_known_id",
     "keep_id",
@@ -51,6 +54,7 @@ def keep_id(
     message_id: bytes,
     content: Content,
     copies: Iterable[Address],
+    own_copies_id: bytes,
     now_ms: int,
 ) -> None:
     """Keep the id (16 bytes) of a message that has just been encrypted for the first time.
@@ -62,9 +66,11 @@ def keep_id(
         message_id: of the message.
         content: what was sent.
         copies: devices that it was encrypted for, of whatever account.
+        own_copies_id: under which copies for other own devices go, 16 bytes.
         now_ms: milliseconds since 1970.
     """
-    record = SentIdRecord(_digest(content), _numbers(conversation, copies))
+    other_id = b"" if own_copies_id == message_id else own_copies_id
+    record = SentIdRecord(_digest(content), _numbers(conversation, copies), other_id)
     _IDS.add(tx, _row(conversation, message_id), record.encode(), now_ms)
 
 
@@ -106,6 +112,15 @@ def find_copies(
     """
     found = _IDS.find(tx, _row(conversation, message_id), now_ms)
     return None if found is None else frozenset(SentIdRecord.decode(found.record).devices)
+
+
+def find_own_copies_id(
+    tx: Transaction, conversation: Address, message_id: bytes, now_ms: int
+) -> bytes:
+    """Return under which id copies of a message (16 bytes of id) for other own devices went."""
+    found = _IDS.find(tx, _row(conversation, message_id), now_ms)
+    other_id = b"" if found is None else SentIdRecord.decode(found.record).own_copies_id
+    return other_id or message_id
 
 
 def note_copies(

@@ -88,7 +88,8 @@ class SentRecord(Secret):
     The content of all copies; or what is known of one copy; or the other id of one.
 
     Attributes:
-        original_id: of another id: the message id of the copy, 16 bytes; else empty.
+        original_id: of another id: that of the copy, 16 bytes; of a copy that went under another id
+            than the message: the message's; else empty.
         sent_at_ms: of the content: when it was first sent, milliseconds since 1970.
         content_kind: of the content: what the body is; else 0.
         content_body: what was sent, encoded; secret.
@@ -130,7 +131,8 @@ class SentRecord(Secret):
         what = "a record of a sent message"
         fields = decode_record(storage_pb2.SentRecord, data, what)
         is_copy = fields.HasField("account")
-        if bool(fields.original_id) + bool(fields.content_kind) + is_copy != 1:
+        is_other_id = bool(fields.original_id) and not is_copy
+        if is_other_id + bool(fields.content_kind) + is_copy != 1:
             raise RecordCorrupted(f"{what} holds nothing: the store is damaged")
         if fields.original_id:
             check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
@@ -157,15 +159,23 @@ class SentIdRecord:
         digest: 2 bytes of the hash of the content that it was used for.
         devices: numbers of the devices that have a copy, of the account with whom the conversation
             is; ascending.
+        own_copies_id: the id (16 bytes) under which copies for other own devices went; empty: the
+            message's.
     """
 
     digest: bytes
     devices: tuple[int, ...] = ()
+    own_copies_id: bytes = b""
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
-        fields = storage_pb2.SentIdRecord(digest=self.digest, devices=bytes(self.devices))
-        return encode_record(fields)
+        return encode_record(
+            storage_pb2.SentIdRecord(
+                digest=self.digest,
+                devices=bytes(self.devices),
+                own_copies_id=self.own_copies_id,
+            )
+        )
 
     @classmethod
     def decode(cls, data: bytes) -> "SentIdRecord":
@@ -181,7 +191,9 @@ class SentIdRecord:
         devices = tuple(fields.devices)
         if devices != tuple(sorted({*devices} - {0})) or max(devices, default=0) > MAX_DEVICE:
             raise RecordCorrupted(f"{what} names no devices: the store is damaged")
-        return cls(fields.digest, devices)
+        if fields.own_copies_id:
+            check_lengths(what, (fields.own_copies_id, MESSAGE_ID_BYTES))
+        return cls(fields.digest, devices, fields.own_copies_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,8 @@ class World:
         """What was sent to devices can be asked for again."""
         context = self.budi._context
         with context.store.transaction() as tx:
-            keep_copies(*(tx, context.policy, ACCOUNT, MESSAGE_ID, SECRET, devices), NOW_MS, NOW_MS)
+            ids = (MESSAGE_ID, MESSAGE_ID)
+            keep_copies(*(tx, context.policy, ACCOUNT, *ids, SECRET, devices), NOW_MS, NOW_MS)
 
     def refuses(self, envelopes: Sequence[Envelope], *errors: type[RemoteError]) -> None:
         before = dump(self.budi._context.store)

@@ -77,7 +77,9 @@ def send_to(device: Device, *contacts: Address) -> None:
             now_ms = context.clock()
             user, copies = contact.user_id, [contact]
             content = Text("halo")
-            keep_copies(tx, context.policy, user, bytes(16), content, copies, now_ms, now_ms)
+            keep_copies(
+                tx, context.policy, user, bytes(16), bytes(16), content, copies, now_ms, now_ms
+            )
 
 
 # --- What a list says -----------------------------------------------------------------------
@@ -251,7 +253,9 @@ def test_not_everybody_is_told_at_once(clock: FakeClock) -> None:
         for n in range(210):
             user = Address("messenger", f"user{n}").user_id
             content, now_ms = Text("halo"), clock()
-            keep_copies(tx, context.policy, user, bytes(16), content, [BUDI], now_ms, now_ms)
+            keep_copies(
+                tx, context.policy, user, bytes(16), bytes(16), content, [BUDI], now_ms, now_ms
+            )
     sign(phone)
     assert len(pushed(phone)) == 200
 

@@ -31,7 +31,18 @@ from e2ecross.state.outbox import (
     put_resend,
 )
 from e2ecross.state.sent_ids import was_sent
-from tests.support.devices import ANA, BUDI, MESSAGE_ID, NOW_MS, dump, introduce, make_device, start
+from tests.support.accounts import make_account
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    MESSAGE_ID,
+    NOW_MS,
+    BackendSimulator,
+    dump,
+    introduce,
+    make_device,
+    start,
+)
 from tests.support.kept import keep_sent
 
 LANE = Lane(LaneName.REQUESTS, BUDI)
@@ -69,7 +80,9 @@ def test_what_another_thread_has_settled_is_not_taken_back_nor_told_again() -> N
     for message_id, text in ((MESSAGE_ID, "halo"), (bytes(16), "behind it")):
         post_messages(context, left, [Outgoing(BUDI, message_id, True)], Text(text), set(), ASKED)
     lane = Lane(LaneName.MESSAGES, BUDI)
-    (waiting,) = find_posted(context, left, [(BUDI, Waiting(lane, 0, MESSAGE_ID, None))])
+    (waiting,) = find_posted(
+        context, left, [(BUDI, MESSAGE_ID, Waiting(lane, 0, MESSAGE_ID, None))]
+    )
     assert isinstance(waiting, Waiting)
     settle(context, [Result(waiting, "backend_refused")])
     before = dump(context.store)
@@ -148,3 +161,20 @@ def test_what_somebody_else_has_given_up_is_told_once() -> None:
         (item,) = [item for _, item in walk_inbox(context, tx)]
     assert isinstance(item, FailedMessage)
     assert (item.sender, item.message_id, item.retrying) == (BUDI, bytes(16), False)
+
+
+def test_what_waits_for_a_key_of_an_account_names_the_device_whose_key_it_is() -> None:
+    """The identity of all of its devices is that of device 1, and the app accepts that one."""
+    backend = BackendSimulator()
+    (ana,) = make_account(ANA, (1,), backend)
+    _, laptop = make_account(BUDI, (1, 2), backend)
+    ana.send(BUDI, Text("halo"))
+    device = ana.device
+    lane = Lane(LaneName.REQUESTS, laptop.device.address)
+    with device._context.store.transaction() as tx:
+        put_resend(tx, lane.recipient, MESSAGE_ID)
+    hold_for_decision(device._context, lane, KEYS[0])
+    with device._context.store.transaction() as tx:
+        ((_, notice),) = walk_inbox(device._context, tx)
+    assert isinstance(notice, Notice)
+    assert (notice.user, notice.devices) == (BUDI.user_id, (1,))

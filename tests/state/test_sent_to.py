@@ -19,7 +19,8 @@ def filled(store: Store) -> None:
     with store.transaction() as tx:
         for day, user in enumerate(USERS):
             now_ms = NOW_MS + day * DAY_MS
-            keep_copies(tx, POLICY, user, bytes(16), Text("halo"), [BUDI], now_ms, now_ms)
+            ids = (bytes(16), bytes(16))
+            keep_copies(tx, POLICY, user, *ids, Text("halo"), [BUDI], now_ms, now_ms)
 
 
 def test_nobody_was_written_to(stores: Stores) -> None:

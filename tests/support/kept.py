@@ -27,8 +27,8 @@ def keep_sent(
 ) -> None:
     """Keep what is kept of a message that was sent to a device, or to several of an account."""
     devices, user = copies or (recipient,), recipient.user_id
-    keep_id(tx, recipient, message_id, content, devices, now_ms)
-    keep_copies(tx, policy, user, message_id, content, devices, now_ms, now_ms)
+    keep_id(tx, recipient, message_id, content, devices, message_id, now_ms)
+    keep_copies(tx, policy, user, message_id, message_id, content, devices, now_ms, now_ms)
 
 
 def forget_sent(

@@ -94,6 +94,7 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         TurnRecord(1, PEER),
         SentRecord(sent_at_ms=1, content_kind=2, content_body=b"body"),
         SentRecord(resends=3, identity_key=GOOD_KEY, account=ADDRESS.user_id),
+        SentRecord(MESSAGE_ID, identity_key=GOOD_KEY, account=ADDRESS.user_id),
         SentRecord(MESSAGE_ID),
         RetryBudgetRecord(1, 2, 3, 4),
     ],
@@ -133,7 +134,7 @@ def test_plain_records_survive_their_encoding() -> None:
     assert decode_queue_end(encode_queue_end(2**64 - 1)) == 2**64 - 1
     assert decode_arrival(encode_arrival(KEY)) == KEY
     for devices in ((), (1,), (1, 2, 127)):
-        sent_id = SentIdRecord(KEY[:2], devices)
+        sent_id = SentIdRecord(KEY[:2], devices, MESSAGE_ID)
         assert SentIdRecord.decode(sent_id.encode()) == sent_id
     for shelf in ((), (GenerationRecord(0, 1, 2), GenerationRecord(3, 0, 0))):
         assert decode_shelf(encode_shelf(shelf)) == shelf
@@ -209,6 +210,9 @@ def test_other_values_of_another_length_are_refused() -> None:
     for length in (0, 1, 3):
         with pytest.raises(RecordCorrupted, match="wrong length"):
             SentIdRecord.decode(SentIdRecord(bytes(length)).encode())
+    for length in (1, 15, 17):
+        with pytest.raises(RecordCorrupted, match="wrong length"):
+            SentIdRecord.decode(SentIdRecord(KEY[:2], (), bytes(length)).encode())
 
 
 def test_what_is_kept_of_a_sent_message_is_one_of_three() -> None:
@@ -222,7 +226,7 @@ def test_what_is_kept_of_a_sent_message_is_one_of_three() -> None:
         SentRecord(MESSAGE_ID, content_body=b"?"),
         SentRecord(MESSAGE_ID, resends=1),
         SentRecord(content_kind=1, resends=1),
-        replace(copy, original_id=MESSAGE_ID),
+        replace(copy, original_id=MESSAGE_ID, content_kind=1),
         replace(copy, content_kind=1),
         replace(copy, sent_at_ms=1),
         replace(copy, content_body=b"?"),

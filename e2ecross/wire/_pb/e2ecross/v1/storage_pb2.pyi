@@ -364,12 +364,14 @@ class SentRecord(_message.Message):
     def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., account: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
 
 class SentIdRecord(_message.Message):
-    __slots__ = ("digest", "devices")
+    __slots__ = ("digest", "devices", "own_copies_id")
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
+    OWN_COPIES_ID_FIELD_NUMBER: _ClassVar[int]
     digest: bytes
     devices: bytes
-    def __init__(self, digest: _Optional[bytes] = ..., devices: _Optional[bytes] = ...) -> None: ...
+    own_copies_id: bytes
+    def __init__(self, digest: _Optional[bytes] = ..., devices: _Optional[bytes] = ..., own_copies_id: _Optional[bytes] = ...) -> None: ...
 
 class RetryBudgetRecord(_message.Message):
     __slots__ = ("window_started_at_ms", "requests", "answers", "strangers")

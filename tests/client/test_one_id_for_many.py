@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages to several accounts under one id that the app has chosen, and the other own devices.
+
+An id belongs to its recipient: the other devices of the sender, and the back end, must not take
+one message for the second copy of another.
+"""
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from e2ecross import Client, Device, Message, Policy, Text
+from e2ecross.errors import BackendError, MailboxFull
+from e2ecross.state.inbox import InboxItem
+from tests.support.accounts import change_devices, device_of, make_account, new_client
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    MESSAGE_ID,
+    TOKO,
+    BackendSimulator,
+    FakeClock,
+    make_client,
+)
+
+HALO = Text("halo")
+USERS = (BUDI.user_id, TOKO.user_id, ANA.user_id)
+
+
+@pytest.fixture
+def backend() -> BackendSimulator:
+    return BackendSimulator()
+
+
+@pytest.fixture
+def own(backend: BackendSimulator) -> list[Client]:
+    return make_account(ANA, (1, 2), backend)
+
+
+@pytest.fixture
+def others(backend: BackendSimulator) -> list[Client]:
+    return [make_client(address, backend) for address in (BUDI, TOKO)]
+
+
+def messages(*clients: Client) -> list[Message]:
+    found: list[InboxItem] = []
+    for client in clients:
+        items = client.receive()
+        client.confirm(items)
+        found += items
+    assert all(isinstance(item, Message) for item in found), found
+    return [item for item in found if isinstance(item, Message)]
+
+
+def require_all(own: Sequence[Client], others: Sequence[Client]) -> None:
+    """Everybody has the message once, under its id; the laptop has one for each recipient."""
+    got = messages(own[1])
+    assert {each.peer for each in got} == {*USERS}
+    assert len(got) == len(USERS)
+    for message in (*got, *(each for client in others for each in messages(client))):
+        assert (message.message_id, message.content) == (MESSAGE_ID, HALO)
+
+
+def test_other_own_devices_have_the_message_to_each(
+    own: list[Client], others: list[Client]
+) -> None:
+    sent = own[0].send_many(USERS, HALO, message_id=MESSAGE_ID)
+    assert [getattr(each, "message_id", each) for each in sent] == [MESSAGE_ID] * 3
+    require_all(own, others)
+
+
+def test_repeated_after_a_restart_it_reaches_nobody_twice(
+    backend: BackendSimulator, own: list[Client], others: list[Client]
+) -> None:
+    own[0].send(BUDI, HALO, message_id=MESSAGE_ID)
+    for _ in range(2):
+        phone = Client(Device.open(own[0].device._context.store, clock=FakeClock()), backend)
+        phone.send_many(USERS, HALO, message_id=MESSAGE_ID)
+    require_all(own, others)
+    assert not messages(*own, *others)
+
+
+@pytest.mark.parametrize(
+    "again", [Client.maintain, lambda it: it.send_many(USERS, HALO, message_id=MESSAGE_ID)]
+)
+def test_what_waits_for_the_back_end_is_told_by_its_id(
+    backend: BackendSimulator,
+    own: list[Client],
+    others: list[Client],
+    again: Callable[[Client], object],
+) -> None:
+    own[0].send_many(USERS, Text("before"))
+    messages(*own, *others)
+    backend.unreachable = True
+    sent = own[0].send_many(USERS, HALO, message_id=MESSAGE_ID)
+    assert all(isinstance(each, BackendError) for each in sent)
+    assert {each.message_id for each in own[0].pending()} == {MESSAGE_ID}
+    backend.unreachable = False
+    again(own[0])
+    require_all(own, others)
+    assert own[0].pending() == []
+
+
+def test_one_that_is_taken_back_leaves_the_others(
+    backend: BackendSimulator, own: list[Client], others: list[Client]
+) -> None:
+    own[0].send_many(USERS, Text("before"))
+    messages(*own, *others)
+    backend.broken[BUDI] = MailboxFull("full")
+    sent = own[0].send_many(USERS, HALO, message_id=MESSAGE_ID)
+    assert isinstance(sent[0], MailboxFull)
+    assert own[0].pending() == []
+    assert {each.peer for each in messages(own[1])} == {TOKO.user_id, ANA.user_id}
+    assert not messages(*others[:1])
+    backend.broken.clear()
+    own[0].send(BUDI, HALO, message_id=MESSAGE_ID)
+    (copy,) = messages(own[1])
+    assert (copy.message_id, copy.peer) == (MESSAGE_ID, BUDI.user_id)
+
+
+def test_what_an_own_device_cannot_read_it_gets_again(
+    backend: BackendSimulator, own: list[Client], others: list[Client]
+) -> None:
+    """It asks for the envelope's id, which is none that an app knows."""
+    own[0].send_many(USERS, Text("before"))
+    messages(*own, *others)
+    own[0].send_many(USERS, HALO, message_id=MESSAGE_ID)
+    laptop = device_of(ANA, 2)
+    for index in range(len(backend.waiting(laptop))):
+        backend.rewrite(laptop, index, lambda data: data[:-1] + bytes([data[-1] ^ 1]))
+    failures = own[1].receive()
+    own[1].confirm(failures)
+    assert len(failures) == len(USERS)
+    assert not messages(own[0])
+    require_all(own, others)
+
+
+def test_a_device_that_is_listed_meanwhile_gets_the_message_to_each(
+    backend: BackendSimulator, own: list[Client], others: list[Client]
+) -> None:
+    own[0].send_many(USERS, Text("before"))
+    messages(*own, *others)
+    tablet = new_client(device_of(ANA, 3), backend)
+    change_devices(backend, *own, tablet)
+    own[0].send_many(USERS, HALO, message_id=MESSAGE_ID)
+    require_all([own[0], tablet], others)
+
+
+def test_nothing_depends_on_what_is_kept(backend: BackendSimulator) -> None:
+    own = make_account(ANA, (1, 2), backend, policy=Policy(resend_kept_messages=0))
+    others = [make_client(address, backend) for address in (BUDI, TOKO)]
+    own[0].send_many(USERS, HALO, message_id=MESSAGE_ID)
+    require_all(own, others)
+
+
+@pytest.mark.parametrize("message_id", [None, MESSAGE_ID])
+def test_they_are_deposited_together(
+    backend: BackendSimulator,
+    own: list[Client],
+    others: list[Client],
+    message_id: bytes | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Copies for own devices are many in one lane; each is no call of its own."""
+    own[0].send_many(USERS, Text("before"))
+    calls: list[int] = []
+    deposit_all = backend.deposit_all
+
+    def count(token: bytes, envelopes: Sequence[bytes], **rest: object) -> object:
+        calls.append(len(envelopes))
+        return deposit_all(token, envelopes, **rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backend, "deposit_all", count)
+    own[0].send_many(USERS, HALO, message_id=message_id)
+    assert calls == ([5] if message_id is None else [3, 2])
+
+
+def test_behind_something_else_none_goes_of_what_nobody_has_got(
+    backend: BackendSimulator, own: list[Client], others: list[Client]
+) -> None:
+    own[0].send_many(USERS, Text("before"))
+    messages(*own, *others)
+    laptop = device_of(ANA, 2)
+    backend.break_for(laptop)
+    with pytest.raises(BackendError):
+        own[0].send(TOKO, Text("waits for the laptop"))
+    backend.broken.clear()
+    backend.broken[BUDI] = MailboxFull("full")
+    sent = own[0].send_many(USERS, HALO, message_id=MESSAGE_ID)
+    assert isinstance(sent[0], MailboxFull)
+    assert [each.peer for each in messages(own[1])] == [TOKO.user_id, TOKO.user_id, ANA.user_id]
