@@ -376,14 +376,14 @@ class TestAnnounceCapabilities:
         assert not outbox(world.phone)
 
     def test_what_the_list_says_is_not_asked_for(self, world: World) -> None:
-        self.announce(world)  # these devices stand in it with none
+        self.announce(world, 10)
         assert not outbox(world.laptop)
         assert own_account(world.laptop).names == ()
 
     def test_at_most_four_times_a_day(self, world: World) -> None:
         world.clock.advance(1)
         for _ in range(6):
-            context = self.announce(world, 10)
+            context = self.announce(world, 10, 13)
         assert len(list(told(world.laptop))) == 4
         before = dump(context.store)
         world.clock.advance(DAY_MS - 1)
@@ -395,18 +395,18 @@ class TestAnnounceCapabilities:
 
     def test_when_it_was_linked_is_still_known(self, world: World) -> None:
         put_own(world.laptop, replace(own_account(world.laptop), linked_at_ms=7))
-        self.announce(world, 10)
+        self.announce(world)
         known = read_devices(world.laptop._context, OWN)
         assert known is not None
         assert [each.linked_at_ms for each in known.devices] == [0, 7, 0]
 
     def test_device_1_and_who_is_in_no_list_ask_nobody(self, world: World) -> None:
-        announce_capabilities(self.context(world.phone, 10))
+        announce_capabilities(self.context(world.phone))
         alone = make_device(device_of(BUDI, 2))
-        announce_capabilities(self.context(alone, 10))
+        announce_capabilities(self.context(alone))
         stranger = make_device(device_of(ANA, 4))
         hold_list(stranger, sign_devices(world.phone, world.laptop))
-        announce_capabilities(self.context(stranger, 10))
+        announce_capabilities(self.context(stranger))
         assert not any(outbox(each) for each in (world.phone, alone, stranger))
 
 
