@@ -43,7 +43,7 @@ RULES: Final = {
     "F": "a time after now counts as now",
     "G": "numbers of the back end change nothing without a bound",
     "H": "an older state under an open store is noticed each time",
-    "I": "a text names a user, an address a device",
+    "I": "a text names a user, an address the account of its device",
     "J": "a message id belongs to its recipient and content",
     "K": "a call costs what it works on",
     "L": "requests are asked for by nobody, and share nothing",

@@ -225,6 +225,6 @@ CONTESTANTS: Final = (
         partial(import_node, str(_NODE), _CLIENT),
         install=_PEERS,
         note="Rust through Node; its sessions are of version 4 in every row, so it is like for "
-        "like in those of version 4 alone",
+        "like in those of version 4 and of accounts alone",
     ),
 )

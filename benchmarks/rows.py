@@ -14,6 +14,7 @@ SECTIONS: Final = {
     "message": "Messages",
     "crowd": "Many others",
     "client": "Through `Client` and `Relay`",
+    "account": "Accounts of several devices",
     "parts": "Parts of a durable message",
     "pieces": "Primitives one by one",
     "growth": "Cost that must not grow",
@@ -24,7 +25,10 @@ SECTIONS: Final = {
 _QUICK_DIVISOR: Final = 5
 _QUICK_BLOCKS: Final = 2
 _LONG_STEPS: Final = 400
-"""Of a row whose durable figures must not depend on how often a WAL is truncated in a block."""
+"""Of a row whose durable figures must not depend on how often a WAL is truncated in a block, or are
+a difference of commits that is far smaller than either of them."""
+_FEWER: Final = 1
+_MORE: Final = 5  # devices of the accounts that such a difference is between
 _ALL: Final = 1_000
 _LONG_ROUNDS: Final = 4
 _LONGEST_ROUNDS: Final = 2  # where every peer has to make a thousand sessions for each sample
@@ -139,6 +143,24 @@ def _client_batch(
     )
 
 
+def _account(name: str, title: str, operation: str, steps: int = 100, **parameters: int) -> Row:
+    return Row(name, "account", title, operation, {"bytes": 100, **parameters}, steps)
+
+
+def _by_devices(name: str, title: str, operation: str) -> tuple[Row, ...]:
+    """The same with accounts of one device and of several."""
+    return tuple(
+        _account(f"{name}-{devices}", title, operation, devices=devices) for devices in (1, 3, 5)
+    )
+
+
+def _further(name: str, title: str) -> Row:
+    """A row of the difference that one device makes."""
+    title = f"{title}: (of {{more}} - of {{fewer}}) / {_MORE - _FEWER}"
+    parameters = {"fewer": _FEWER, "more": _MORE}
+    return _account(name, title, name.replace("-", "_"), _LONG_STEPS, **parameters)
+
+
 def _piece(name: str, title: str) -> Row:
     operation = f"piece_{name.replace('-', '_')}"
     return Row(f"piece-{name}", "pieces", title, operation, {"bytes": 100}, quick=None)
@@ -234,6 +256,28 @@ _ROWS_V3: Final = (
         *("client-ping-pong", "client", "ping-pong: send, receive, confirm", "client_ping_pong"),
         *(_EPOCH, 10),
     ),
+    *_by_devices("client-send-devices", "send, account of {devices}", "client_send_devices"),
+    *_by_devices("encrypt-devices", "encrypt, {devices} in a row", "encrypt_devices"),
+    _further("client-send-further", "send, each further device"),
+    _further("client-encrypt-further", "send without a relay, each further device"),
+    _further("encrypt-many-further", "encrypt_many, each further recipient"),
+    _account(
+        "client-first-account",
+        "first contact, {accounts} account of {devices}",
+        "client_first_contact",
+        20,
+        accounts=1,
+        devices=3,
+    ),
+    _account(
+        "client-first-accounts",
+        "first contact, {accounts} accounts of {devices}",
+        "client_first_contact",
+        20,
+        accounts=3,
+        devices=1,
+    ),
+    _account("verify-list", "verify the list of {devices} devices", "verify_list", devices=3),
     Row("commit", "parts", "a bare commit of one changed row", "commit"),
     Row("seal-encrypt", "parts", "seal the rows of an encryption", "seal_encrypt"),
     Row("seal-decrypt", "parts", "seal the rows of a decryption", "seal_decrypt"),

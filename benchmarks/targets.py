@@ -183,6 +183,14 @@ def _before() -> Iterator[Target]:
         yield _columns(f"{row} by that of {REVISION}", limit, "device", "before", row)
 
 
+def _accounts() -> Iterator[Target]:
+    """What a copy costs, its first contact, and what is verified before."""
+    for column in ("device", "sealed"):
+        yield _rows(1.15, column, "client-encrypt-further", "encrypt-many-further")
+        yield _rows(1.1, column, "client-first-account", "client-first-accounts")
+    yield _columns("verify-list: protocol by floor", 1.1, "protocol", "floor", "verify-list")
+
+
 def _is_of_peers(row: Row) -> bool:
     """Whether peers do it, too: they have no content, and a device has no keys of version 3.
 
@@ -237,6 +245,7 @@ def _growth() -> Iterator[Target]:
 TARGETS: Final = (
     *_floor(),
     *_before(),
+    *_accounts(),
     *_peers(),
     *_durable(),
     *_growth(),

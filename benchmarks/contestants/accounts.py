@@ -5,7 +5,7 @@ Nobody is linked for it: who is in a list has said so by a signature, as devices
 The build of before has no lists; what it does in their place is in `builds.py`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from e2ecross import Address, Device, Envelope, UserId
 from e2ecross.device.device import context_of
@@ -13,11 +13,18 @@ from e2ecross.device.hints import own_hints
 from e2ecross.device.sending import Saying, checked_message_id, encrypt_content
 from e2ecross.protocol.device_list import sign_consent, sign_list
 from e2ecross.state.accounts import find_account, put_account
+from e2ecross.stores import MemoryStore
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.content import Content
 from e2ecross.wire.device_list import PRIMARY, DeviceList, ListedDevice, SignedDeviceList
 
-__all__ = ["encrypt_as_client", "hold", "own_list", "sign_devices"]
+__all__ = ["account_of", "encrypt_as_client", "hold", "own_list", "sign_devices"]
+
+
+def account_of(user: UserId, number: int) -> Sequence[Device]:
+    """That many devices of an account, in memory: 1, 2 and so on. Nobody has listed them yet."""
+    addresses = [Address(user.app, user.user, place) for place in range(1, number + 1)]
+    return [Device.create(address, MemoryStore()) for address in addresses]
 
 
 def sign_devices(

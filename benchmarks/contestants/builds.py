@@ -7,14 +7,13 @@ under another name, or not at all, is told here, and nowhere else.
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from e2ecross import Address, Client, Device, Envelope, Sent
-from e2ecross.relay import Relay, RelayLimits, mailbox
+from e2ecross.relay import Relay, RelayLimits, directory, mailbox
 from e2ecross.relay.database import Database
 from e2ecross.wire.content import Content
 
@@ -28,6 +27,7 @@ __all__ = [
     "exchange_lists",
     "hold_lists",
     "publish_lists",
+    "register_at_once",
     "send_to_all",
 ]
 
@@ -36,6 +36,9 @@ IS_BEFORE: Final = find_spec("e2ecross.state") is None
 
 MOST_AT_ONCE: Final = 1_000
 """Envelopes in one call of a relay."""
+
+_LARGE_CACHE: Final = "PRAGMA cache_size = -1000000"
+"""1 GB: what many envelopes change stays in memory until the commit."""
 
 _CONTEXT: Any = import_module("e2ecross.client.context" if IS_BEFORE else "e2ecross.state.context")
 
@@ -91,9 +94,23 @@ def publish_lists(
         for each in signed:
             _DEVICES.publish(connection, each, {}, limits, 0)
 
-    database: Any = Database(str(path))
-    database.write(publish)
-    database.close()
+    _write(path, publish)
+
+
+def register_at_once(
+    path: Path, limits: RelayLimits, addresses: Iterable[Address], token: bytes
+) -> None:
+    """Register addresses in the file of a relay, past its calls: in one commit, however many."""
+
+    def register(connection: sqlite3.Connection) -> None:
+        claiming: Any = directory
+        for address in addresses:
+            if IS_BEFORE:
+                claiming.claim(connection, address, token)
+            else:
+                _DEVICES.give(connection, address, directory.token_sha256(token), limits, 0)
+
+    _write(path, register)
 
 
 def send_to_all(client: Client, recipients: Sequence[Address], content: Content) -> None:
@@ -122,17 +139,21 @@ def deposit(relay: Relay, token: bytes, envelopes: Sequence[bytes]) -> None:
 
 def deposit_at_once(path: Path, limits: RelayLimits, envelopes: Iterable[bytes]) -> None:
     """Put envelopes into the file of a relay, past its calls: in one commit, however many."""
+
+    def deposit_each(connection: sqlite3.Connection) -> None:
+        connection.execute(_LARGE_CACHE)
+        for encoded in envelopes:
+            mailbox.deposit(connection, Envelope.decode(encoded), encoded, limits)
+
+    _write(path, deposit_each)
+
+
+def _write(path: Path, work: Callable[[sqlite3.Connection], None]) -> None:
+    """Change the file of a relay, which is made if there is none, in one transaction."""
     database: Any = Database(str(path))
     if IS_BEFORE:
         with database.writing() as connection:
-            _deposit_each(envelopes, limits, connection)
+            work(connection)
     else:
-        database.write(partial(_deposit_each, envelopes, limits))
+        database.write(work)
     database.close()
-
-
-def _deposit_each(
-    envelopes: Iterable[bytes], limits: RelayLimits, connection: sqlite3.Connection
-) -> None:
-    for encoded in envelopes:
-        mailbox.deposit(connection, Envelope.decode(encoded), encoded, limits)

@@ -20,6 +20,7 @@ from benchmarks.contestants.clients import acquainted, backlog, content_of
 from benchmarks.contestants.commit import PRAGMAS, commit
 from benchmarks.contestants.devices import ANA, BUDI, NewStore, bundles_of
 from benchmarks.contestants.many import require_all
+from benchmarks.contestants.several import with_account
 from benchmarks.job import Job, Maker, Step
 from e2ecross import Address, Bytes, Device, Envelope, Message
 
@@ -82,6 +83,12 @@ def client_floor_makers(new_store: NewStore, *, is_durable: bool) -> dict[str, M
 
         return step
 
+    def send_devices(job: Job, cleanup: ExitStack) -> Step:
+        ana, budis = with_account(new_store, job.parameters["devices"], cleanup)
+        addresses = [budi.address for budi in budis]
+        relay, content = _BareRelay(cleanup), content_of(job)
+        return lambda: relay.deposit(_encrypted(ana, addresses, content))
+
     def receive(job: Job, cleanup: ExitStack) -> Step:
         count, budi = job.parameters["count"], Device.create(BUDI, new_store(cleanup))
         relay, confirm = _BareRelay(cleanup), confirming(job, cleanup)
@@ -110,6 +117,7 @@ def client_floor_makers(new_store: NewStore, *, is_durable: bool) -> dict[str, M
     return {
         "client_send": send,
         "client_send_many": send_many,
+        "client_send_devices": send_devices,
         "client_receive": receive,
         "client_ping_pong": ping_pong,
     }

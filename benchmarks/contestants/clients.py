@@ -21,6 +21,7 @@ from benchmarks.contestants.builds import (
     exchange_lists,
     hold_lists,
     publish_lists,
+    register_at_once,
     send_to_all,
 )
 from benchmarks.contestants.devices import ANA, BUDI, NewStore, bundles_of, links, moved
@@ -31,7 +32,7 @@ from e2ecross.relay import Relay, RelayLimits
 from e2ecross.stores import MemoryStore
 from e2ecross.stores.base import Table
 
-__all__ = ["acquainted", "backlog", "client_makers", "content_of"]
+__all__ = ["acquainted", "backlog", "client_makers", "content_of", "registered"]
 
 _SENDERS: Final = 10
 _TOKEN: Final = b"t" * 32
@@ -49,7 +50,7 @@ def client_makers(new_store: NewStore) -> dict[str, Maker]:
 
     def send_many(job: Job, cleanup: ExitStack) -> Step:
         device, addresses = acquainted(new_store, job.parameters["count"], cleanup)
-        ana = _registered(device, _relay_of(addresses, cleanup))
+        ana = registered(device, _relay_of(addresses, cleanup))
         content = content_of(job)
         return lambda: send_to_all(ana, addresses, content)
 
@@ -57,7 +58,7 @@ def client_makers(new_store: NewStore) -> dict[str, Maker]:
         count = job.parameters["count"]
         device = _device(BUDI, new_store, cleanup)
         relay = _relay_of([], cleanup)
-        budi = _registered(device, relay)
+        budi = registered(device, relay)
         waiting = backlog(device, job, count * job.total)
         deposit_at_once(relay.path, relay.limits, waiting)
         return lambda: _receive(budi, count, count)
@@ -135,7 +136,8 @@ def _device(address: Address, new_store: NewStore, cleanup: ExitStack) -> Device
     return Device.create(address, new_store(cleanup), policy=_POLICY)
 
 
-def _registered(device: Device, relay: Relay) -> Client:
+def registered(device: Device, relay: Relay) -> Client:
+    """The client of a device, which has published its keys."""
     client = Client(device, relay)
     client.register()
     return client
@@ -146,7 +148,7 @@ def _two_clients(new_store: NewStore, cleanup: ExitStack) -> tuple[Client, Clien
     relay = _relay_of([], cleanup)
     devices = [_device(address, new_store, cleanup) for address in (ANA, BUDI)]
     exchange_lists(*devices)
-    ana, budi = (_registered(device, relay) for device in devices)
+    ana, budi = (registered(device, relay) for device in devices)
     greeting = Bytes(b"halo")
     ana.send(BUDI, greeting)
     _receive(budi, 1)
@@ -177,7 +179,6 @@ def _relay_of(addresses: Sequence[Address], cleanup: ExitStack) -> Relay:
 
 
 def _register_all(addresses: Sequence[Address], path: Path) -> None:
-    with Relay(path) as relay:
-        for address in addresses:
-            relay.register(address, _TOKEN)
-    publish_lists(path, RelayLimits(), Device.create(BUDI, MemoryStore()), addresses)
+    limits = RelayLimits()
+    register_at_once(path, limits, addresses, _TOKEN)
+    publish_lists(path, limits, Device.create(BUDI, MemoryStore()), addresses)

@@ -13,9 +13,11 @@ from benchmarks.contestants.floor_makers import MAKERS as FLOOR_MAKERS
 from benchmarks.contestants.floor_makers_v4 import MAKERS as FLOOR_MAKERS_V4
 from benchmarks.contestants.growth import crowd_makers, walk, walk_before
 from benchmarks.contestants.imports import import_package
+from benchmarks.contestants.lists import verify_alone, verify_whole
 from benchmarks.contestants.many import many_makers
 from benchmarks.contestants.pieces import MAKERS as PIECES
 from benchmarks.contestants.relays import relay_makers
+from benchmarks.contestants.several import further_measures, several_makers
 from benchmarks.contestants.written import bytes_written
 from benchmarks.implementation import Implementation, measure_memory
 
@@ -28,14 +30,15 @@ IMPLEMENTATIONS: Final = {
         FLOOR_MAKERS
         | FLOOR_MAKERS_V4
         | PIECES
-        | client_floor_makers(STORES["memory"], is_durable=False),
+        | client_floor_makers(STORES["memory"], is_durable=False)
+        | {"verify_list": verify_alone},
         packages=_PACKAGES[1:],
     ),
     "floor-sealed": Implementation(
         client_floor_makers(STORES["sealed"], is_durable=True), packages=_PACKAGES
     ),
     "protocol": Implementation(
-        protocol.MAKERS,
+        protocol.MAKERS | {"verify_list": verify_whole},
         protocol.MEASURES | {"memory": measure_memory(protocol.hold)},
         _PACKAGES,
     ),
@@ -43,8 +46,10 @@ IMPLEMENTATIONS: Final = {
         device_makers(STORES["memory"])
         | many_makers(STORES["memory"])
         | client_makers(STORES["memory"])
+        | several_makers(STORES["memory"])
         | relay_makers(),
         byte_measures(partial(connect, STORES["memory"], with_kyber=True))
+        | further_measures(STORES["memory"])
         | {
             "memory": measure_memory(hold),
             "stored_bytes_v4": bytes_written,
@@ -59,8 +64,9 @@ IMPLEMENTATIONS: Final = {
         device_makers(STORES["sealed"])
         | many_makers(STORES["sealed"])
         | client_makers(STORES["sealed"])
+        | several_makers(STORES["sealed"])
         | crowd_makers(),
-        {"walk": walk, "walk_before": walk_before},
+        further_measures(STORES["sealed"]) | {"walk": walk, "walk_before": walk_before},
         _PACKAGES,
     ),
 }

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from benchmarks.contestants.builds import IS_BEFORE, deposit, deposit_at_once
+from benchmarks.contestants.builds import IS_BEFORE, deposit, deposit_at_once, register_at_once
 from benchmarks.contestants.devices import ANA, BUDI
 from benchmarks.contestants.scratch import built_once
 from benchmarks.job import Job, Maker, Step
@@ -19,7 +19,6 @@ from e2ecross.relay import Relay, RelayLimits
 
 __all__ = ["relay_makers"]
 
-_CHUNK: Final = 10_000
 _SENDER_TOKEN: Final = b"a" * 32
 _TOKEN: Final = b"b" * 32
 _STRIDE: Final = 7_919
@@ -57,7 +56,7 @@ def _open_relay(job: Job, cleanup: ExitStack) -> tuple[Relay, Iterator[Address]]
     """A relay at which at least that many envelopes wait, and whose mailboxes to use in turn."""
     waiting, mailboxes = job.parameters["waiting"], job.parameters.get("mailboxes", 1)
     build = "before" if IS_BEFORE else "ours"
-    limits = RelayLimits(mailbox_messages=10 * _CHUNK + 10 * waiting)
+    limits = RelayLimits(mailbox_messages=100_000 + 10 * waiting)
     owners = [Address(BUDI.app, f"{BUDI.user}{number}") for number in range(mailboxes)]
     name = f"relay-{mailboxes}-{waiting}-{build}.db"
     relay = Relay(built_once(name, partial(_build, owners, waiting, limits)), limits=limits)
@@ -66,14 +65,11 @@ def _open_relay(job: Job, cleanup: ExitStack) -> tuple[Relay, Iterator[Address]]
 
 
 def _build(owners: Sequence[Address], waiting: int, limits: RelayLimits, path: Path) -> None:
-    with Relay(path, limits=limits) as relay:
-        relay.register(ANA, _SENDER_TOKEN)
-        for owner in owners:
-            relay.register(owner, _TOKEN)
+    register_at_once(path, limits, [ANA], _SENDER_TOKEN)
+    register_at_once(path, limits, owners, _TOKEN)
     everything = map(_envelope, islice(_in_turn(owners), waiting))
-    for _ in range(0, waiting, _CHUNK):
-        # One commit for many: through `Relay` each call would have its own.
-        deposit_at_once(path, limits, islice(everything, _CHUNK))
+    # One commit for all: in each of several nearly every page of the file would change again.
+    deposit_at_once(path, limits, everything)
 
 
 def _in_turn(owners: Sequence[Address]) -> Iterator[Address]:

@@ -4,7 +4,8 @@
 Rules:
 - Never more than the largest publication and one byte is read.
 - Anything else: one line on stderr, nothing on stdout, exit code 1.
-- No secret is printed, also where one is read: that of a link code.
+- No secret is printed, also where one is read, or given in the place of a name: that of a link
+  code.
 
 With `--json` the document on stdout is, of an envelope, `describe.EnvelopeView` as an object:
 `message_id`, `sender`, `recipient`, `kind` ("prekey" or "signal"), `envelope_bytes`,
@@ -24,6 +25,7 @@ signatures do not verify). Of a link code it is `describe_devices.LinkCodeView`:
 """
 
 import json as json_module
+import os
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -97,5 +99,7 @@ def _read(name: str) -> bytes:
 
 def _refuse(name: str, why: str) -> int:
     shown = "standard input" if name == "-" else ascii(name)
+    if LINK_CODE_PREFIX in os.fsencode(name):  # with its secret, which may be valid still
+        shown, why = "FILE", "a link code is no file: write its text to standard input, and give -"
     print(f"e2ecross inspect: {shown}: {' '.join(why.split())}", file=sys.stderr)
     return 1

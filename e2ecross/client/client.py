@@ -35,7 +35,7 @@ from e2ecross.client.sent import Recipient, Sent, outgoing
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm, hand_over
-from e2ecross.device.copies import Outgoing
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.own_upkeep import note_list_unpublished
@@ -56,7 +56,7 @@ from e2ecross.errors import (
     RestoredStore,
 )
 from e2ecross.state.epoch import check_backend_epoch
-from e2ecross.state.inbox import InboxItem, receipt_of
+from e2ecross.state.inbox import InboxItem
 from e2ecross.wire.content import Content
 
 __all__ = ["Client"]
@@ -186,8 +186,8 @@ class Client(AccountCalls):
             UntrustedIdentity: the recipient's identity key has changed and was not accepted.
             HostingChanged: others hold keys of the account since; confirm the `Notice` first.
             RemoteError: the back end handed out a list of devices or a bundle that is not good:
-                InvalidDeviceList, InvalidKey, InvalidSignature, VersionDowngrade, UnlistedDevice,
-                EnvelopeMismatch (of somebody else). Nothing was encrypted to it.
+                InvalidKey, InvalidSignature, VersionDowngrade, UnlistedDevice, EnvelopeMismatch
+                (of somebody else). Nothing was encrypted to it.
             MailboxFull: too many messages wait for the recipient; this one was not sent.
             BackendError: the back end cannot be reached. The message waits in the outbox
                 (`pending`) and is sent with the next `maintain`, `receive` or `send` to them, or a
@@ -320,8 +320,7 @@ class Client(AccountCalls):
                 is closed.
             StoreError: the store cannot be written.
         """
-        receipts = [receipt_of(item) for item in require_list("items", items)]
-        confirm(self._context, self._leftovers, receipts)
+        confirm(self._context, self._leftovers, require_list("items", items))
 
     # --- The way to the back end ------------------------------------------------------------
 
@@ -354,7 +353,7 @@ class Client(AccountCalls):
         messages: list[Outgoing | InvalidArgument] = []
         for recipient in recipients:
             try:
-                messages.append(outgoing(self._context, recipient, message_id))
+                messages.append(outgoing(self._context, recipient, message_id, is_shared=True))
             except InvalidArgument as error:
                 messages.append(without_frames(error))
         results = iter(fan_out.send([e for e in messages if isinstance(e, Outgoing)], content))

@@ -100,17 +100,19 @@ def deposit(
     batch.seqs.update({user: seq for user, seq in answer.seqs.items() if user in users})
     for place, (waiting, _) in enumerate(batch.items):
         reason = answer.refused.get(place)
+        if reason is None:
+            batch.taken.append(waiting)
+            continue
         # What was promised waits until there is room; what is not, or whose caller waits, does not.
         is_dropped = isinstance(reason, MailboxFull) and (
             waiting.lane.name is LaneName.REQUESTS or waiting.message_id in wanted
         )
-        if reason is None:
-            batch.taken.append(waiting)
-        elif is_dropped or isinstance(reason, FINAL):
+        if is_dropped or isinstance(reason, FINAL):
             batch.refused[waiting] = reason
         else:
             batch.blocked[waiting.lane] = reason
-    _keep_own_copies(batch, own)
+    if batch.refused:
+        _keep_own_copies(batch, own)
     return None
 
 

@@ -27,7 +27,8 @@ from e2ecross.client.parting import Item, Parts, split
 from e2ecross.client.planning import fetch_lists, prepare
 from e2ecross.client.sent import Sent
 from e2ecross.device.bundles import BundleNews, repair_sessions
-from e2ecross.device.copies import KeysAsked, KeysNeeded, Outgoing, Posted
+from e2ecross.device.copies import KeysAsked, KeysNeeded, Posted
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.device_lists import find_behind, find_devices
 from e2ecross.device.posting import post_messages, post_missing
 from e2ecross.device.settling import Result, repair, settle
@@ -242,10 +243,9 @@ class FanOut:
             self._link.leftovers.note_sent(waiting)
         for item in (item for group in groups for item in group):
             waiting = item.waiting
-            error = failed.get(waiting) or batch.refused.get(waiting)
-            if error is None and waiting not in taken:
-                error = batch.blocked[waiting.lane]
-            if error is not None:
+            if waiting not in taken:
+                error = failed.get(waiting) or batch.refused.get(waiting)
+                error = error or batch.blocked[waiting.lane]
                 is_refused = waiting in batch.refused
                 self._unsettled[waiting] = _Unsettled(item.message, error, is_refused)
             self._told.messages[item.message] = None
@@ -259,7 +259,7 @@ class FanOut:
             ((message, posted, waiting),) = part
             failed = self._outcomes[message].failed
             try:
-                send_waiting(
+                is_sent = send_waiting(
                     self._link,
                     posted.conversation,
                     message.message_id,
@@ -275,6 +275,9 @@ class FanOut:
                 failed[waiting.lane.recipient] = error
             except (UntrustedIdentity, RecordCorrupted) as error:
                 failed[waiting.lane.recipient] = error
+            else:
+                if not is_sent:
+                    failed[waiting.lane.recipient] = _waits_for_others()
             return None
 
         def fail(item: tuple[Outgoing, Posted, Waiting], error: Failure) -> None:
@@ -296,7 +299,9 @@ class FanOut:
 
         for _ in range(_MAX_CATCH_UPS):
             behind = self._find_behind()
-            newer, _ = fetch_lists(link, behind) if behind else (set(), None)
+            if not behind:
+                return
+            newer, _ = fetch_lists(link, behind)
             touched = [
                 message
                 for message in self._told.messages
@@ -346,6 +351,10 @@ class FanOut:
             self._outcomes[message].failed[waiting.lane.recipient] = error
         if given_up or blocked:
             settle(context, given_up, blocked=blocked)
+
+
+def _waits_for_others() -> BackendError:
+    return BackendError("a copy for an own device goes after a message to others that waits")
 
 
 def flush(link: Link) -> None:

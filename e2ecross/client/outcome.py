@@ -56,6 +56,8 @@ class Outcome:
         """
         if self.error is not None:
             return self.error
+        if not (self.failed or unreachable or news):  # mostly
+            return Sent(message_id, tuple(map(Delivery, self.devices)), self.list_expired)
         failed = {each: self.failed.get(each) or unreachable.get(each) for each in self.devices}
         user = self.conversation.user_id
         errors = [error for each, error in failed.items() if each.user_id == user]

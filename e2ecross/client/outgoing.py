@@ -19,7 +19,7 @@ from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, d
 from e2ecross.client.link import Link
 from e2ecross.client.planning import ensure_session
 from e2ecross.device.bundles import repair_sessions
-from e2ecross.device.copies import Outgoing
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.settling import Result, hold_for_decision, repair, settle, take_back
 from e2ecross.device.trusting import read_identity
 from e2ecross.device.waiting import (
@@ -92,7 +92,7 @@ def send_waiting(
     told: Told,
     *,
     is_new: bool,
-) -> None:
+) -> bool:
     """Deposit what waits for a device, up to a copy of a message of ours.
 
     Args:
@@ -103,6 +103,10 @@ def send_waiting(
         told: gets what the back end tells.
         is_new: whether nothing was promised before: then an exception is all that is told of it.
             Else a notice says it, too: an exception may be lost on its way to the caller.
+
+    Returns:
+        Whether the back end has it. False: for the own account, it goes after something for others
+        that has not left yet.
 
     Raises:
         UnknownRecipient: the back end does not know the recipient.
@@ -125,7 +129,7 @@ def send_waiting(
             if waiting.message_id == copy_id:
                 raise reason
         if found is True:
-            return
+            return True
         if found is False:
             raise refused_for_another()
         error = failure or batch.blocked.get(lane) or _held(link, lane)
@@ -133,6 +137,8 @@ def send_waiting(
             take_back(context, lane.recipient, copy_id, is_told=is_new)
         if error is not None:
             raise error
+        if not batch.items and not next_of_lane(context, lane, 1):
+            return False
         most = min(2 * most, MAX_ENVELOPES)
 
 

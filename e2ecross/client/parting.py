@@ -11,7 +11,8 @@ Rules:
 
 from typing import NamedTuple
 
-from e2ecross.device.copies import Outgoing, Posted
+from e2ecross.device.copies import Posted
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.state.outbox import Waiting
 
 __all__ = ["Item", "Parts", "split"]
@@ -46,11 +47,11 @@ def split(message: Outgoing, posted: Posted) -> Parts:
     parts = Parts(message, [], [], [])
     are_held_up = False
     for copy in posted.copies:  # those for the recipient come first
-        waiting, envelope = copy.waiting, copy.waiting.envelope
+        waiting = copy.waiting
         is_for_recipient = waiting.lane.recipient.user_id == posted.conversation.user_id
-        if copy.is_alone and envelope is not None and (is_for_recipient or not are_held_up):
+        if copy.is_alone and copy.data and (is_for_recipient or not are_held_up):
             is_apart = waiting.message_id != message.message_id
-            item = Item(message, waiting, envelope.encode())
+            item = Item(message, waiting, copy.data)
             (parts.apart if is_apart else parts.group).append(item)
         else:
             parts.behind.append(waiting)

@@ -98,7 +98,9 @@ def prepare(
             asked.refused[address.user_id] = outcome  # it is the account's key that has changed
     # Of who cannot be reached at all nothing is kept.
     strangers = {address.user_id for address in bundles} - {address.user_id for address in news}
-    _note_checked(link, [user for user in lists.unchanged if user not in strangers])
+    # Where keys alone were asked for, the next list that it tells of is asked for all the same.
+    for_list = [user for user in lists.unchanged if user not in strangers and not wanted[user]]
+    _note_checked(link, for_list)
     return news, failure
 
 

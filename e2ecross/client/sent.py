@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_type
-from e2ecross.device.copies import Outgoing
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.sending import checked_message_id
 from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import Context
@@ -58,14 +58,22 @@ class Sent:
     list_expired: bool = False
 
 
-def outgoing(context: Context, recipient: Recipient, message_id: bytes | None) -> Outgoing:
+def outgoing(
+    context: Context, recipient: Recipient, message_id: bytes | None, *, is_shared: bool = False
+) -> Outgoing:
     """Return a message for a recipient, under an id (16 bytes) or a new one.
+
+    Args:
+        context: of the device.
+        recipient: whom it is for.
+        message_id: its id; None: a new one is drawn.
+        is_shared: see `Outgoing`.
 
     Raises:
         InvalidArgument: the recipient is none, or the id is none.
     """
     address = recipient_address(recipient)
-    return Outgoing(address, checked_message_id(context, message_id), message_id is None)
+    return Outgoing(address, checked_message_id(context, message_id), message_id is None, is_shared)
 
 
 def recipient_address(recipient: Recipient, name: str = "recipient") -> Address:

@@ -16,12 +16,13 @@ import hashlib
 import hmac
 from typing import Any, Final, NamedTuple, NewType
 
-from e2ecross.crypto.secret import SecretTuple, new_tuple
+from e2ecross.crypto.secret import Secret, SecretTuple, new_tuple
 from e2ecross.errors import InvalidArgument
 
 __all__ = [
     "KEY_BYTES",
     "ChainKey",
+    "HmacKey",
     "MessageKey",
     "MessageKeys",
     "RootKey",
@@ -111,6 +112,28 @@ def hmac_with_key(key: bytes, data: bytes) -> bytes:
     _require_key(key)
     inner, outer = _pads(key)
     return _sha256(outer + _sha256(inner + data).digest()).digest()
+
+
+class HmacKey(Secret):
+    """A key of HMAC-SHA-256 for many calls: its pads are hashed once, which halves each call.
+
+    Args:
+        key: exactly 32 bytes, secret.
+
+    Raises:
+        InvalidArgument: the key has another length.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        _require_key(key)
+        inner, outer = _pads(key)
+        self._inner, self._outer = _sha256(inner), _sha256(outer)
+
+    def digest(self, data: bytes) -> bytes:
+        """HMAC-SHA-256 under the key, 32 bytes."""
+        return _finish(self._inner.copy(), self._outer.copy(), data)
 
 
 def hmac_of_parts(key: bytes, head: bytes, body: bytes) -> bytes:

@@ -77,6 +77,7 @@ def accept_list(
             check_wanted=False,
             hosting_unseen=record.hosting_unseen or is_hosting_raised,
             fork_noted=False,
+            has_list=True,
         ),
     )
     if old is None:
@@ -95,8 +96,8 @@ def follow_identity(
     """Do what follows when an identity key (33 bytes) of an address has been accepted.
 
     Sessions of another one read late messages, and are not sent with any more. If it is the key of
-    an account with a list under another one, that list goes, and all that it has vouched for. What
-    waited for the decision goes with the next call of a client.
+    an account with a list under another one, that list goes, and all that it has vouched for; not
+    that the account has one. What waited for the decision goes with the next call of a client.
     """
     send_to_identity(tx, address, identity_key)
     user = address.user_id
@@ -106,7 +107,7 @@ def follow_identity(
         for number in _known_keys(tx, user):
             _forget_device(context, tx, user, number)
         forget_account(tx, user)
-        put_account(tx, user, AccountRecord(written=record.written))
+        put_account(tx, user, AccountRecord(written=record.written, has_list=record.has_list))
     for device in stands_for(address):
         for name in LaneName:
             free_lane(tx, Lane(name, device))

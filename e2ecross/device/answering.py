@@ -21,13 +21,11 @@ from e2ecross.errors import (
     UnlistedDevice,
     UnsupportedVersion,
 )
-from e2ecross.state.accounts import primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.outbox import Lane, LaneName, put_control, put_resend, read_lane
 from e2ecross.state.retry_budget import Request, spend_answer, spend_request
 from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, first_id
-from e2ecross.state.sent_ids import is_known_id
 from e2ecross.state.session_store import send_with_session
 from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Transaction
@@ -112,10 +110,9 @@ def answer_request(
     if pending is None:
         send_with_session(tx, requester, received.base_key, identity.identity_key)
     kept = find_kept(tx, context.policy, requester, request.message_id, now_ms)
-    if kept is None:  # or it is none of what users sent: requests are not asked for
+    if kept is None:  # or it is none of what users sent: that is told nobody
         message_id = first_id(tx, context.policy, requester, request.message_id, now_ms)
-        if is_known_id(tx, primary_of(tx, requester), message_id, now_ms):
-            report(context, tx, requester, message_id, request.reason, has_left=True)
+        report(context, tx, requester, message_id, request.reason, has_left=True)
     elif (
         (pending is None and not may_be_sent_again(tx, kept))
         or kept.resends >= MAX_RESENDS

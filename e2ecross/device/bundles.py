@@ -4,6 +4,7 @@
 Rules:
 - What a bundle brings that only the policy accepts is told the app in the transaction that accepts
   it (`Notice`), whoever needed the bundle: a message, an answer, a request.
+- A key that is not the listed one is told as that, whatever it has signed: nobody need verify it.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from e2ecross.errors import (
     RecordCorrupted,
     RemoteError,
     StoreTooNew,
+    UnlistedDevice,
     UntrustedIdentity,
     VersionDowngrade,
 )
@@ -87,7 +89,7 @@ def start_from_bundles(
     now_ms = context.clock()
     begun = [
         bundle if isinstance(bundle, E2ECrossError) else _begin(context, bundle, now_ms)
-        for bundle in bundles
+        for bundle in _without_unlisted(context, bundles)
     ]
     if all(isinstance(session, E2ECrossError) for session in begun):
         return [session for session in begun if isinstance(session, E2ECrossError)]
@@ -103,6 +105,21 @@ def start_from_bundles(
             except (UntrustedIdentity, RemoteError, RecordCorrupted, StoreTooNew) as error:
                 results.append(without_frames(error))
     return results
+
+
+def _without_unlisted(
+    context: Context, bundles: Sequence[PreKeyBundle | E2ECrossError]
+) -> list[PreKeyBundle | E2ECrossError]:
+    """Put errors in the place of bundles with other keys than those that are listed."""
+    found = list(bundles)
+    with context.store.transaction() as tx:
+        for place, bundle in enumerate(bundles):
+            if isinstance(bundle, PreKeyBundle):
+                try:
+                    require_listed(tx, bundle.address, bundle.identity_key)
+                except (UnlistedDevice, RecordCorrupted, StoreTooNew) as error:
+                    found[place] = without_frames(error)
+    return found
 
 
 def _begin(

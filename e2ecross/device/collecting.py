@@ -28,6 +28,7 @@ from e2ecross.device.receiving import (
 )
 from e2ecross.device.self_sync import note_seen, note_written
 from e2ecross.errors import IdentityChangedError, RecordCorrupted, RemoteError
+from e2ecross.state.accounts import note_hosting_seen
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import note_delivered, was_delivered
 from e2ecross.state.epoch import WitnessedReceipt
@@ -35,16 +36,18 @@ from e2ecross.state.inbox import (
     InboxItem,
     confirm_in_inbox,
     has_arrived,
+    holds_notice,
     list_arrivals,
+    may_have_arrived,
     note_arrival,
     put_failure,
     put_message,
     put_notice,
+    receipt_of,
     walk_inbox,
 )
 from e2ecross.state.message import ControlMessage
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.receipt import Receipt
 from e2ecross.state.trust import require_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Payload, is_of_users
@@ -97,7 +100,7 @@ def take_in_all(context: Context, leftovers: Leftovers, arrived: Sequence[Arrive
     Args:
         context: of the device.
         leftovers: are forgotten in the same commit.
-        arrived: the envelopes.
+        arrived: the envelopes, at least one; their numbers ascend.
 
     Returns:
         How many were taken in, from the first on.
@@ -109,12 +112,14 @@ def take_in_all(context: Context, leftovers: Leftovers, arrived: Sequence[Arrive
     done = 0
     with leftovers.going() as forget, WitnessedReceipt(context) as tx:
         forget(tx)
+        are_new = not may_have_arrived(tx, arrived[0].number)  # one look for all of them
         for number, data, opened in arrived:
             if opened is None:
                 break
             try:
                 with tx.savepoint():
-                    _take_in(context, tx, number, data, *opened)
+                    if are_new or not has_arrived(tx, number, data):
+                        _take_in(context, tx, number, data, *opened)
             except (RemoteError, RecordCorrupted):
                 break
             done += 1
@@ -135,12 +140,18 @@ def take_in(context: Context, number: int, data: bytes) -> None:
     """
     envelope, message = _open(context, data)
     try:
-        with WitnessedReceipt(context) as tx:
-            _take_in(context, tx, number, data, envelope, message)
+        _take_in_alone(context, number, data, envelope, message)
     except RecordCorrupted:
         if not repair_sessions(context, envelope.sender):
             raise
-        with WitnessedReceipt(context) as tx:
+        _take_in_alone(context, number, data, envelope, message)
+
+
+def _take_in_alone(
+    context: Context, number: int, data: bytes, envelope: Envelope, message: DecodedMessage
+) -> None:
+    with WitnessedReceipt(context) as tx:
+        if not has_arrived(tx, number, data):
             _take_in(context, tx, number, data, envelope, message)
 
 
@@ -218,15 +229,25 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
     return items
 
 
-def confirm(context: Context, leftovers: Leftovers, receipts: Iterable[Receipt]) -> None:
+def confirm(context: Context, leftovers: Leftovers, items: Iterable[InboxItem]) -> None:
     """Forget items, because the app has them; all or none.
 
     Raises:
-        InvalidArgument: one is not of this inbox.
+        InvalidArgument: one is not of this inbox, or was not handed over.
     """
+    listed = list(items)
+    receipts = [receipt_of(item) for item in listed]
+    hosted = {
+        item.user
+        for item in listed
+        if isinstance(item, Notice) and item.kind is NoticeKind.HOSTING_CHANGED
+    }
     with leftovers.going() as forget, context.store.transaction() as tx:
         forget(tx)
         confirm_in_inbox(context, tx, receipts)
+        for user in hosted:
+            if not holds_notice(tx, NoticeKind.HOSTING_CHANGED, user):
+                note_hosting_seen(tx, user)
 
 
 def _open(context: Context, data: bytes) -> tuple[Envelope, DecodedMessage]:
@@ -255,10 +276,9 @@ def _take_in(
     envelope: Envelope,
     message: DecodedMessage,
 ) -> None:
-    if not has_arrived(tx, number, data):
-        received = decrypt_envelope(context, tx, envelope, message, context.clock())
-        note_arrival(tx, number, data)
-        _keep(context, tx, envelope, received)
+    received = decrypt_envelope(context, tx, envelope, message, context.clock())
+    note_arrival(tx, number, data)
+    _keep(context, tx, envelope, received)
 
 
 def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Received) -> None:

@@ -22,7 +22,7 @@ from e2ecross.device.receiving import Received
 from e2ecross.device.self_sync import HISTORY_MS
 from e2ecross.errors import RemoteError
 from e2ecross.protocol.device_list import is_listed, verify_list
-from e2ecross.state.accounts import find_account, find_list, find_own_account
+from e2ecross.state.accounts import find_account, find_list, find_own_account, note_has_list
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import note_delivered, was_delivered
 from e2ecross.state.inbox import put_message, put_notice
@@ -114,7 +114,10 @@ def _take_pushed_list(
 
 
 def _take_pin(context: Context, tx: Transaction, pin: Pin, now_ms: int) -> None:
-    """Accept an account's key, as device 1 has; one that was not seen here is ignored."""
+    """Accept an account's key, as device 1 has; one that was not seen here is ignored.
+
+    The key stands for device 1 of that account; for any other the account's list has to.
+    """
     user, key = pin.user, pin.account_key
     if user == context.address.user_id:
         return
@@ -128,6 +131,7 @@ def _take_pin(context: Context, tx: Transaction, pin: Pin, now_ms: int) -> None:
         put_notice(context, tx, Notice(NoticeKind.IDENTITY_CHANGED, user, (PRIMARY,), key))
     elif known.identity_key != key or known.pending_key is not None:
         return
+    note_has_list(tx, user)
     if pin.verified:
         mark_verified(tx, primary, key)
 

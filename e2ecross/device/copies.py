@@ -5,8 +5,6 @@ Rules:
 - A copy for every device that its recipient's account lists, and for the other devices of the own
   account, under one message id. The lists are read in the transaction that encrypts: nothing is
   encrypted to a device whose removal this store has accepted.
-- Under an id that the caller has chosen, others may get a message too: copies for the own account
-  then go under another one, and hold the message with its id inside, as if sent again.
 - A device that cannot be reached stops no other. Nothing is encrypted before it is known of each
   whether it can be: else the caller asks the back end, and tries again.
 - Copies look alike: they are padded to one length. Those that start a session are longer.
@@ -17,16 +15,21 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
+from e2ecross.device.copy_ids import CopyIds, Outgoing, choose_ids
 from e2ecross.device.device_lists import Targets, targets_by
-from e2ecross.device.hints import carried_list, hints_by
+from e2ecross.device.hints import hints_by
 from e2ecross.device.sending import (
     Saying,
-    checked_message_id,
     copy_length,
     encrypt_content,
     require_other_device,
 )
-from e2ecross.errors import E2ECrossError, HostingChanged, NoSession, UntrustedIdentity
+from e2ecross.errors import (
+    E2ECrossError,
+    HostingChanged,
+    NoSession,
+    UntrustedIdentity,
+)
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
@@ -56,25 +59,11 @@ from e2ecross.state.sent_ids import (
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
-from e2ecross.wire.content import Content, PayloadContent, Resent
+from e2ecross.wire.content import Content, EncodedContent, PayloadContent, Resent
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 
-__all__ = ["Copy", "Copying", "KeysAsked", "KeysNeeded", "Outgoing", "Posted", "Unready"]
-
-
-class Outgoing(NamedTuple):
-    """A message for a user, to be put into the outbox.
-
-    Attributes:
-        address: the recipient: any device, which stands for its account.
-        message_id: 16 bytes.
-        is_new: whether the id was just drawn, so that nobody has heard of it.
-    """
-
-    address: Address
-    message_id: bytes
-    is_new: bool
+__all__ = ["Copy", "Copying", "KeysAsked", "KeysNeeded", "Posted", "Unready"]
 
 
 class Copy(NamedTuple):
@@ -83,10 +72,12 @@ class Copy(NamedTuple):
     Attributes:
         waiting: where, and its envelope.
         is_alone: nothing else stands in its lane.
+        data: the envelope's encoding, if it stands alone; empty where it is still to be encrypted.
     """
 
     waiting: Waiting
     is_alone: bool
+    data: bytes
 
 
 class Posted(NamedTuple):
@@ -161,15 +152,12 @@ class _Account(NamedTuple):
     seq: int
 
 
-class _Ids(NamedTuple):
-    """Ids of a message, 16 bytes each: that of its copies, and that of those for own devices."""
+class _Part(NamedTuple):
+    """What is in the copies for devices of one account: the content, the id, and what is said."""
 
-    message: bytes
-    own_copies: bytes
-
-    def of(self, address: Address, peer: UserId) -> bytes:
-        """That of the copy for a device, if the conversation is with that account."""
-        return self.message if address.user_id == peer else self.own_copies
+    content: PayloadContent
+    message_id: bytes
+    said: Saying
 
 
 class Copying:
@@ -178,7 +166,7 @@ class Copying:
     What is known of an account is read once: nothing here changes a list.
     """
 
-    __slots__ = ("_accounts", "_asked", "_begun", "_carried", "_context", "_now_ms", "_own", "_tx")
+    __slots__ = ("_accounts", "_asked", "_begun", "_context", "_now_ms", "_others", "_own", "_tx")
 
     def __init__(
         self,
@@ -196,28 +184,32 @@ class Copying:
         self._now_ms = now_ms
         self._accounts: dict[UserId, _Account] = {}
         self._own = self._account(context.address.user_id)
-        self._carried = carried_list(context, tx)
+        self._others = () if self._own.targets is None else tuple(self._own.targets.devices)
 
-    def post(self, message: Outgoing, content: Content) -> Posted:
+    def post(self, message: Outgoing, content: Content, encoded: EncodedContent) -> Posted:
         """Encrypt content for a recipient, unless it was sent before; raises as `post_messages`.
+
+        Args:
+            message: whom it is for.
+            content: what the user sends.
+            encoded: the same.
 
         Raises:
             Unready: keys are needed.
         """
         tx, message_id, now_ms = self._tx, message.message_id, self._now_ms
         conversation = primary_of(tx, message.address)
-        if not message.is_new and was_sent(tx, conversation, message_id, content, now_ms):
+        if not message.is_new and was_sent(tx, conversation, message_id, encoded, now_ms):
             return self._find(conversation, message_id)
         peer = self._account(conversation.user_id)
         self._require_accepted(conversation, peer)
         if peer.user in self._asked.refused:
             raise self._asked.refused[peer.user]
-        is_unique = message.is_new or peer.user == self._own.user
-        own_id = message_id if is_unique else checked_message_id(self._context, None)
-        ids = _Ids(message_id, own_id)
-        posted = self._encrypt(conversation, peer, ids, content, now_ms, is_missing=False)
+        has_others = bool(self._others)
+        ids = choose_ids(self._context, tx, message, conversation, now_ms, has_others=has_others)
+        posted = self._encrypt(conversation, peer, ids, content, now_ms, kept=encoded)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
-        keep_id(tx, conversation, message_id, content, made, own_id, now_ms)
+        keep_id(tx, conversation, message_id, encoded, made, ids.own_copies, now_ms)
         if peer.record is None or not peer.record.written:
             put_account(tx, peer.user, replace(peer.record or NOTHING_KNOWN, written=True))
             del self._accounts[peer.user]
@@ -235,8 +227,8 @@ class Copying:
             return None
         peer, (sent_at_ms, content) = self._account(conversation.user_id), kept
         self._require_accepted(conversation, peer)
-        ids = _Ids(message_id, find_own_copies_id(tx, conversation, message_id, now_ms))
-        posted = self._encrypt(conversation, peer, ids, content, sent_at_ms, is_missing=True)
+        ids = CopyIds(message_id, find_own_copies_id(tx, conversation, message_id, now_ms))
+        posted = self._encrypt(conversation, peer, ids, content, sent_at_ms, kept=None)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         note_copies(tx, conversation, message_id, now_ms, added=made)
         return posted
@@ -259,17 +251,14 @@ class Copying:
 
     def _devices(
         self, conversation: Address, peer: _Account
-    ) -> tuple[list[Address], list[Address], bool]:
+    ) -> tuple[tuple[Address, ...], tuple[Address, ...], bool]:
         """Return devices of the recipient, others of the own account, and if the list is old."""
-        own = self._own.targets
-        others = [] if own is None else list(own.devices)
-        if peer.user == self._own.user and own is not None:
-            return others, [], own.is_expired
         found = peer.targets
         if found is None:
             require_other_device(self._context, conversation, "recipient")
-            return [conversation], others, False
-        return list(found.devices), others, found.is_expired
+            return (conversation,), self._others, False
+        own = () if peer.user == self._own.user else self._others
+        return tuple(found.devices), own, found.is_expired
 
     def _find(self, conversation: Address, message_id: bytes) -> Posted:
         """Return what the back end may not have of a message that was put there before."""
@@ -284,7 +273,10 @@ class Copying:
             if number is not None and record is not None:
                 waiting = Waiting(lane, number, copy_id, None)
                 is_alone = (record.first, record.next) == (number, number + 1) and not record.code
-                copies.append(Copy(find_waiting(tx, waiting) or waiting, is_alone))
+                waiting = find_waiting(tx, waiting) or waiting
+                envelope = waiting.envelope
+                data = b"" if envelope is None else envelope.encode()
+                copies.append(Copy(waiting, is_alone, data))
         seqs = self._seqs(peer)
         return Posted(conversation, (*recipients, *own), tuple(copies), False, expired, seqs)
 
@@ -292,42 +284,45 @@ class Copying:
         self,
         conversation: Address,
         peer: _Account,
-        ids: _Ids,
+        ids: CopyIds,
         content: Content,
         sent_at_ms: int,
         *,
-        is_missing: bool,
+        kept: EncodedContent | None,
     ) -> Posted:
-        """Encrypt the copies of a message; those that were not made, if some were before."""
+        """Encrypt the copies of a message; those that were not made, if some were before.
+
+        Then nothing is to be kept of it: it is kept.
+        """
         context, tx, now_ms = self._context, self._tx, self._now_ms
         recipients, own, expired = self._devices(conversation, peer)
         devices = (*recipients, *own)
         wanted: dict[UserId, set[int]] = {
             each.user: set() for each in (peer, self._own) if self._needs_list(each)
         }
-        reachable = [each for each in devices if each not in self._asked.unreachable]
-        if is_missing:
+        unreachable, reachable = self._asked.unreachable, devices
+        if unreachable:
+            reachable = tuple(each for each in devices if each not in unreachable)
+        if kept is None:
             policy = context.policy
-            reachable = [
+            reachable = tuple(
                 each
                 for each in reachable
                 if not is_kept_for(tx, policy, each, ids.of(each, peer.user), now_ms)
-            ]
-        saying = self._saying(peer)
-        inner: dict[UserId, PayloadContent] = {self._own.user: content, peer.user: content}
-        if ids.own_copies != ids.message:
-            inner[self._own.user] = Resent(ids.message, sent_at_ms, content)
+            )
+        to_peer, to_own = self._parts(peer, ids, content, sent_at_ms)
         least = 0
         if len(devices) > 1:  # all of them, whenever they get their copy
             # Those for one account are equally long: the number of a device has one byte.
+            ones = [(each, to_peer) for each in recipients[:1]]
+            ones += [(each, to_own) for each in own[:1]]
             least = max(
-                copy_length(context, one, inner[user], ids.message, sent_at_ms, saying[user])
-                for user, one in {each.user_id: each for each in devices}.items()
+                copy_length(context, one, part.content, ids.message, sent_at_ms, part.said)
+                for one, part in ones
             )
         copies: list[Copy] = []
         for address in reachable:
-            said, holds = saying[address.user_id], inner[address.user_id]
-            copy_id = ids.of(address, peer.user)
+            holds, copy_id, said = to_own if address in own else to_peer
             try:
                 envelope = encrypt_content(
                     context, tx, address, holds, copy_id, sent_at_ms, said, least
@@ -338,14 +333,13 @@ class Copying:
             copies.append(self._put(envelope))
         if wanted:
             raise Unready(self._needed(conversation, peer, wanted))
-        if not is_missing and recipients and not any(each in reachable for each in recipients):
-            raise self._asked.unreachable[recipients[0]]
+        if kept is not None and recipients and unreachable.keys() >= {*recipients}:
+            raise unreachable[recipients[0]]
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
-            kept = None if is_missing else content
             keep_copies(tx, context.policy, peer.user, *ids, kept, made, sent_at_ms, now_ms)
         seqs = self._seqs(peer)
-        return Posted(conversation, devices, tuple(copies), not is_missing, expired, seqs)
+        return Posted(conversation, devices, tuple(copies), kept is not None, expired, seqs)
 
     def _put(self, envelope: Envelope) -> Copy:
         address = envelope.recipient
@@ -355,15 +349,28 @@ class Copying:
             raise UntrustedIdentity(address, record.untrusted_key)
         is_own = address.user_id == self._own.user
         if record is None and (is_own or address not in self._begun):
-            return Copy(put_in_flight(self._tx, envelope), is_alone=True)
+            data = envelope.encode()
+            return Copy(put_in_flight(self._tx, envelope, data), is_alone=True, data=data)
         number = put_envelope(self._tx, envelope)
-        return Copy(Waiting(lane, number, envelope.message_id, envelope), is_alone=False)
+        waiting = Waiting(lane, number, envelope.message_id, envelope)
+        return Copy(waiting, is_alone=False, data=b"")
 
-    def _saying(self, peer: _Account) -> dict[UserId, Saying]:
-        """Return what is said in copies for devices of the recipient and of the own account."""
-        hints = hints_by(self._own.record, peer.record)
-        to_own = Saying(hints, peer.user, self._carried)
-        return {peer.user: Saying(hints, None, self._carried), self._own.user: to_own}
+    def _parts(
+        self, peer: _Account, ids: CopyIds, content: Content, sent_at_ms: int
+    ) -> tuple[_Part, _Part]:
+        """Return what is in copies for devices of the recipient and for others of the own account.
+
+        Where these are one account, all are of the former.
+        """
+        own = self._own.record
+        hints, carried = hints_by(own, peer.record), None if own is None else own.held
+        holds: PayloadContent = content
+        if ids.own_copies != ids.message:
+            holds = Resent(ids.message, sent_at_ms, content)
+        to_own = _Part(holds, ids.own_copies, Saying(hints, peer.user, carried))
+        if peer.user == self._own.user:
+            return to_own._replace(message_id=ids.message), to_own
+        return _Part(content, ids.message, Saying(hints, None, carried)), to_own
 
     def _seqs(self, peer: _Account) -> dict[UserId, int]:
         return {peer.user: peer.seq, self._own.user: self._own.seq}

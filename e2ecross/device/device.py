@@ -90,8 +90,9 @@ class Device:
         entropy: EntropySource = SYSTEM_ENTROPY,
         witness: Witness | None = None,
         restored: bool = False,
+        progress: Progress | None = None,
     ) -> "Device":
-        """Load the device of a store; the other keywords are those of `create`.
+        """Load the device of a store.
 
         Args:
             store: where its state is.
@@ -105,6 +106,7 @@ class Device:
                 is used again: sessions read and never send again, so that new ones are started
                 from bundles; all prekeys are replaced; what is known of contacts is marked stale.
                 Identity, inbox and the reading of late messages stay.
+            progress: of that, called with how many contacts are done and how many there are.
 
         Raises:
             NoDevice: the store holds none.
@@ -113,7 +115,7 @@ class Device:
             PrekeysExhausted: no prekey ids are left to restore with; nothing was changed.
         """
         given = Surroundings(policy, clock, entropy, witness)
-        return cls(load_context(store, given, restored=restored))
+        return cls(load_context(store, given, restored=restored, progress=progress))
 
     @classmethod
     @forgets_secrets
@@ -131,7 +133,7 @@ class Device:
         """Make a device in an empty store that has the identity of a backup.
 
         It has no sessions and no contacts, and new prekeys: call `Client.register`, which keeps
-        the account, or `publish`. The keywords are those of `create`.
+        the account, or `publish`.
 
         Args:
             backup: what `export_identity` returned.
@@ -170,7 +172,7 @@ class Device:
             cost: how hard it is to guess; see `e2ecross.stores.PassphraseCost`.
 
         Raises:
-            LocalError: there is not enough memory for the passphrase.
+            LocalError: too little memory for the passphrase; NotPrimary: the device was linked.
         """
         return export_identity(self._context, passphrase, cost)
 
@@ -251,12 +253,10 @@ class Device:
 
         Args:
             address: the recipient.
-            content: `Text`, `Bytes`, `Receipt`, `Framed` with any other content in it, or
-                `UnsupportedContent` for a kind that is not known here.
+            content: what goes alone (`Text`, `Bytes`, `Receipt`, `UnsupportedContent`), or `Framed`.
             message_id: 16 bytes; by default random.
 
         Raises:
-            InvalidArgument: content that goes in a frame, without one.
             NoSession: there is none with the address; start one.
             UntrustedIdentity: the address's identity key has changed and was not accepted.
             SessionExhausted: the session has sent 2^32-1 messages in a row; start a new one.
@@ -266,8 +266,7 @@ class Device:
     def decrypt(self, envelope: Envelope | bytes) -> Message | ControlMessage:
         """Authenticate and decrypt an envelope (or its encoding), and save what it changes.
 
-        Where the sender's `Client` asks for something, a `ControlMessage` is returned. What goes in a
-        frame comes as `Framed`.
+        Where the sender's `Client` asks for something, a `ControlMessage` is returned.
 
         Raises:
             RemoteError: the message is not acceptable; which class tells why. Nothing changed.
@@ -288,9 +287,8 @@ class Device:
                 recipient. When it raises, nothing is saved. It must not use the device.
 
         Returns:
-            In the order of the addresses, for each its envelope, or the error that `encrypt` would
-            have raised for it (`NoSession`, `UntrustedIdentity`, `SessionExhausted`, or
-            `RecordCorrupted` where a contact's records are damaged); the others are not affected.
+            For each, in order, its envelope, or the error that `encrypt` would have raised
+            (`RecordCorrupted` where a contact's records are damaged); the others are not affected.
         """
         return batch.encrypt_many(self._context, addresses, content, progress)
 
@@ -304,9 +302,8 @@ class Device:
             progress: see `encrypt_many`; called after each sender.
 
         Returns:
-            In the order of the envelopes, for each its message, or the error that `decrypt` would
-            have raised for it (a `RemoteError`; or `RecordCorrupted`, then nothing of that sender
-            was read); the others are not affected.
+            For each, in order, its message, or the error that `decrypt` would have raised (with
+            `RecordCorrupted` nothing of that sender was read); the others are not affected.
         """
         return batch.decrypt_many(self._context, envelopes, progress)
 

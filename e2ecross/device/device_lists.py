@@ -214,7 +214,8 @@ def targets_by(
         user.device(each.device): each.identity_key
         for each in targets(record.held, rival, expired=expired)
     }
-    devices.pop(context.address, None)
+    if user == context.address.user_id:
+        devices.pop(context.address, None)
     return Targets(devices, expired)
 
 

@@ -82,10 +82,10 @@ def hints_by(own: AccountRecord | None, peer: AccountRecord | None) -> DeviceHin
     return DeviceHints(own.held.list.seq, _hint(own.held), peer.held.list.seq, _hint(peer.held))
 
 
-def carried_list(context: Context, tx: Transaction) -> bytes:
-    """Return the encoded list that first messages carry: the newest own one, empty without one."""
+def carried_list(context: Context, tx: Transaction) -> SignedDeviceList | None:
+    """Return the list that first messages carry, as it is held: the newest own one, if any."""
     own = find_account(tx, context.address.user_id)
-    return b"" if own is None or own.held is None else own.held.encode()
+    return None if own is None else own.held
 
 
 # --- What follows from it -----------------------------------------------------------------------

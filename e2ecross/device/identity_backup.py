@@ -5,6 +5,7 @@ Rules:
 - Sealed with a key that Argon2id makes from a passphrase, and nothing else. Whoever has the file
   and guesses the passphrase is the device.
 - Sessions, prekeys and what is known of contacts stay out: they would be old when they come back.
+- A device that was linked has none: its account is not its own to restore, and it is linked anew.
 - What a file asks for is checked before it costs anything.
 """
 
@@ -13,7 +14,7 @@ from typing import Final
 from e2ecross.crypto.aead import NONCE_BYTES, open_sealed, seal
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.passphrase import SALT_BYTES, Passphrase, PassphraseCost
-from e2ecross.errors import AuthenticationFailed, WrongBackupKey
+from e2ecross.errors import AuthenticationFailed, NotPrimary, WrongBackupKey
 from e2ecross.state.context import Context, require_device
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 
@@ -26,9 +27,15 @@ def export_identity(context: Context, passphrase: str | bytes, cost: PassphraseC
     """Return a backup of the device's identity; see `Device.export_identity`.
 
     Raises:
+        NotPrimary: the device was linked to an account.
         InvalidArgument: the passphrase or its cost is not acceptable.
         LocalError: there is not enough memory for the passphrase.
     """
+    if context.account_key != context.identity_key_pair.public:
+        raise NotPrimary(
+            f"{context.address} was linked, and its keys never leave it: back up device 1, and "
+            f"link a new device in the place of one that is lost"
+        )
     opener = Passphrase(passphrase, cost)
     with context.store.transaction() as tx:
         device = require_device(tx)

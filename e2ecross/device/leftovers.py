@@ -40,12 +40,17 @@ class Leftovers:
         self._acknowledged.update(numbers)
 
     @contextmanager
-    def going(self) -> Iterator[Forget]:
+    def going(self, *, writes: bool = True) -> Iterator[Forget]:
         """Around a transaction: yields what forgets it all in there, and drops it if that commits.
 
         Where the transaction fails it goes with the next one.
+
+        Args:
+            writes: whether the transaction has anything else to write, mostly. Else what was heard
+                of, which nothing that is read there depends on, waits for one that has.
         """
-        sent, acknowledged = set(self._sent), set(self._acknowledged)
+        sent = set(self._sent)
+        acknowledged = set(self._acknowledged) if writes else set()
 
         def forget(tx: Transaction) -> None:
             forget_arrivals(tx, acknowledged)

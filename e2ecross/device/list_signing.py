@@ -5,17 +5,19 @@ Rules:
 - Every signing reads the own list in its transaction, names its hash, and is counted in the epoch:
   of two lists of one number only a copy of the store can have signed the other.
 - What is signed is accepted here in the same commit, as others will accept it, and published after
-  it. A removal is told other devices at once, in messages that a back end cannot tell from others.
+  it. A removal, or a reset of who has other devices, is told others at once, in messages that a
+  back end cannot tell from others; a new device those of the own account.
 - Nothing is signed while somebody else has signed a list with the account's key, nor in a store
   that was restored or imported, which does not know what was signed since: but a reset that leaves
   all of that behind.
+- A clock that nobody has set dates no list: others would take it as expired. What cannot wait is
+  dated as the list before it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.accepting import accept_list, keys_by_number
 from e2ecross.device.hints import push_change
 from e2ecross.errors import DevicesConflict, NotPrimary, NotRegistered
@@ -40,12 +42,22 @@ from e2ecross.wire.device_list import (
     SignedDeviceList,
 )
 
-__all__ = ["may_sign", "own_entry", "require_held", "require_primary", "sign_next"]
+__all__ = [
+    "is_clock_set",
+    "may_sign",
+    "own_entry",
+    "require_held",
+    "require_primary",
+    "sign_next",
+]
 
 _JUMP: Final = 1_000
 """How far a reset is above all that was seen: what was signed since by the lost device is below."""
 _MAX_TOLD: Final = 200
 """Accounts that are told at once of a device that was taken out."""
+_EARLIEST_MS: Final = 1_672_531_200_000
+"""2023-01-01, before any list was signed: an earlier time is that of a phone that has just booted
+and does not know it, which is 1970 mostly."""
 
 
 def may_sign(context: Context, tx: Transaction) -> bool:
@@ -53,6 +65,11 @@ def may_sign(context: Context, tx: Transaction) -> bool:
     own = find_own_account(tx)
     is_decided = own is None or not (own.must_reset or own.conflict)
     return context.address.device == PRIMARY and is_decided
+
+
+def is_clock_set(context: Context) -> bool:
+    """Tell whether the clock shows a time that can be; else only what cannot wait is signed."""
+    return context.clock() >= _EARLIEST_MS
 
 
 def require_primary(context: Context) -> None:
@@ -110,6 +127,8 @@ def sign_next(
     """
     user, now_ms = context.address.user_id, context.clock()
     record = find_account(tx, user) or NOTHING_KNOWN
+    if record.held is not None and not is_clock_set(context):
+        now_ms = max(now_ms, record.held.list.signed_at_ms)
     seen = [signed.list for signed in (record.held, record.rival) if signed is not None]
     seq, previous = max((each.seq for each in seen), default=0) + 1, b""
     if is_reset:
@@ -129,7 +148,14 @@ def sign_next(
     before = {} if record.held is None else keys_by_number(record.held.list)
     accept_list(context, tx, user, signed, now_ms)
     _note_signed(tx, signed.list)
-    _tell(context, tx, before, keys_by_number(signed.list), now_ms, is_reset=is_reset)
+    after = keys_by_number(signed.list)
+    new = after.keys() - before.keys() if before else set[int]()
+    # A reset leaves behind what the lost device, or somebody else, has signed, seen here or not.
+    had_others = len(before) > 1 or record.rival is not None
+    if before.keys() - after.keys() or (is_reset and had_others):
+        push_change(context, tx, list_sent_to(tx, context.policy, now_ms, _MAX_TOLD))
+    elif new:
+        push_change(context, tx, but=new)
     count_operation(tx)
     return signed
 
@@ -147,21 +173,3 @@ def _note_signed(tx: Transaction, listed: DeviceList) -> None:
             conflict=False,
         ),
     )
-
-
-def _tell(
-    context: Context,
-    tx: Transaction,
-    before: Mapping[int, PublicKey],
-    after: Mapping[int, PublicKey],
-    now_ms: int,
-    *,
-    is_reset: bool,
-) -> None:
-    """Tell others of devices that are gone, and own devices also of a new one, and of a reset."""
-    new = after.keys() - before.keys() if before else set[int]()
-    if before.keys() - after.keys():
-        contacts = list_sent_to(tx, context.policy, now_ms, _MAX_TOLD)
-        push_change(context, tx, contacts)
-    elif new or is_reset:
-        push_change(context, tx, but=new)

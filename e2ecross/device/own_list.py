@@ -17,6 +17,7 @@ from e2ecross.address import MAX_DEVICE
 from e2ecross.arguments import require_list, require_whole_number
 from e2ecross.device.accepting import keys_by_number
 from e2ecross.device.list_signing import (
+    is_clock_set,
     may_sign,
     own_entry,
     require_held,
@@ -93,7 +94,7 @@ def renew_if_due(context: Context) -> None:
     It has if the policy names other capabilities than its entry.
 
     One that a clock that was wrong has dated more than a day after now is, too: others count from
-    when they have got it.
+    when they have got it. A clock that is not set tells no age, and nothing is renewed.
     """
     with context.store.transaction() as tx:
         if not _is_due(context, tx):
@@ -174,7 +175,7 @@ def add_device(
                 own,
                 new_devices=(*own.new_devices, NewDevice(number, token_hash, now_ms)),
                 names=(*own.names, DeviceName(number, name, now_ms)),
-                next_device=min(max(number + 1, own.next_device), MAX_DEVICE),
+                next_device=max(number + 1, own.next_device),
             ),
         )
         devices = sorted((*listed.devices, entry), key=lambda each: each.device)
@@ -210,7 +211,7 @@ def remove_overdue(context: Context, without_keys: Collection[int]) -> None:
     """
     with WitnessedTransaction(context) as tx:
         own, now_ms = find_own_account(tx), context.clock()
-        if own is None or not may_sign(context, tx):
+        if own is None or not may_sign(context, tx) or not is_clock_set(context):
             return
         overdue = [
             new.device
@@ -236,6 +237,8 @@ def request_unlink(context: Context, tx: Transaction, device: int) -> None:
 def request_capabilities(context: Context, tx: Transaction, device: int, data: bytes) -> None:
     """Note in the list what a device says that it understands, at device 1; four times a day.
 
+    Not under a clock that is not set: nobody waits for that.
+
     Args:
         context: of the device.
         tx: the transaction that has received the request.
@@ -256,8 +259,11 @@ def request_capabilities(context: Context, tx: Transaction, device: int, data: b
 def count_change(context: Context, tx: Transaction, device: int) -> DeviceName | None:
     """Return what is known of a device with one change of its capabilities more, to be put.
 
-    None after four in a day. Device 1 counts those of the others, another one what it asks for.
+    None after four in a day, and where no clock tells the day. Device 1 counts those of the others,
+    another one what it asks for.
     """
+    if not is_clock_set(context):
+        return None
     own, now_ms = find_own_account(tx) or OwnAccountRecord(), context.clock()
     known = [each for each in own.names if each.device == device]
     name = known[0] if known else DeviceName(device, "", own.linked_at_ms)
@@ -337,6 +343,8 @@ def _is_due(context: Context, tx: Transaction) -> bool:
     record = find_account(tx, context.address.user_id)
     if record is None or record.held is None or not may_sign(context, tx):
         return False
+    if not is_clock_set(context):
+        return False
     listed = record.held.list
     if listed.devices[0] != own_entry(context):
         return True
@@ -361,6 +369,7 @@ def _require_room(context: Context, listed: DeviceList) -> None:
 
 
 def _free_number(own: OwnAccountRecord, listed: DeviceList) -> int:
+    """Return a number that was not given yet; once 127 was, the lowest that is free."""
     taken, first = keys_by_number(listed), PRIMARY + 1
     in_order: list[int] = [*range(own.next_device, MAX_DEVICE + 1), *range(first, own.next_device)]
     return next(number for number in in_order if number not in taken)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 from e2ecross.address import Address
 from e2ecross.crypto.secret import without_frames
-from e2ecross.device.copies import Copying, KeysAsked, KeysNeeded, Outgoing, Posted, Unready
+from e2ecross.device.copies import Copying, KeysAsked, KeysNeeded, Posted, Unready
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.settling import file_in_flight
 from e2ecross.errors import (
@@ -24,7 +25,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
-from e2ecross.wire.content import Content
+from e2ecross.wire.content import Content, encode_content
 
 __all__ = ["post_messages", "post_missing"]
 
@@ -60,9 +61,10 @@ def post_messages(
         RecordCorrupted: a record of the recipient is damaged.
         E2ECrossError: no device of the recipient can be reached; why device 1 cannot.
     """
+    encoded = encode_content(content)  # once for all of them
 
     def post(copying: Copying, message: Outgoing) -> Posted:
-        return copying.post(message, content)
+        return copying.post(message, content, encoded)
 
     return _post_each(context, leftovers, messages, begun, asked, post)
 

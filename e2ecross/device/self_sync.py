@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from e2ecross.address import Address, UserId
+from e2ecross.address import MAX_DEVICE, Address, UserId
 from e2ecross.arguments import require_list, require_type, require_whole_number
 from e2ecross.device.device_lists import targets_of
 from e2ecross.device.own_list import count_change, put_name
@@ -125,7 +125,7 @@ def mark_read(context: Context, messages: Iterable[Message]) -> None:
 
 def share_history(context: Context, device: int, messages: Iterable[Message]) -> None:
     """Hand messages on to a device that was linked; see `Client.share_history`."""
-    require_whole_number("device", device, PRIMARY + 1)
+    require_whole_number("device", device, PRIMARY + 1, MAX_DEVICE)
     parts = _history_parts(context.address.user_id, require_list("messages", messages))
     if context.address.device != PRIMARY:
         raise NotPrimary("only device 1 of an account hands history on to another one")

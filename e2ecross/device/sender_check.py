@@ -3,7 +3,8 @@
 
 Rules:
 - A device is a number and a key: both together stand in the newest list of its account, or the
-  message is refused.
+  message is refused. Without a list a key that is verified, was told by an own device, or had a
+  list before, vouches for device 1 alone.
 - First everything is checked and nothing written: what a refused message carries is not kept.
 - A list under another account key vouches for its own devices alone, and is a changed identity of
   the account. That of the own account is refused: its key is what this device was linked to.
@@ -107,6 +108,8 @@ def check_sender(
         _require_peer(payload, is_listed_account=newest is not None)
     if newest is not None and (sender.device != PRIMARY or is_own):
         _require_in(newest, sender, identity_key)
+    elif newest is None and sender.device != PRIMARY and not is_own:
+        _require_no_list(tx, sender)
     standing = Standing(sender, identity_key, carried, verdict)
     _require_not_refused(context, tx, standing, starts_session=starts_session)
     return standing
@@ -136,17 +139,20 @@ def keep_carried(
     return True
 
 
-def require_listed(tx: Transaction, address: Address, identity_key: PublicKey) -> None:
+def require_listed(tx: Transaction, address: Address, identity_key: bytes) -> None:
     """Refuse the key (33 bytes) of a device that its account, if that has a list, does not list.
 
-    Device 1 is judged by the account's key, as any identity.
+    Device 1 is judged by the account's key, as any identity. It need not be a key that is valid.
 
     Raises:
-        UnlistedDevice: the list has not this number and key.
+        UnlistedDevice: the list has not this number and key; or there is none, and the account is
+            known to have one, or its key is verified.
     """
     if address.device != PRIMARY:
         device_list = find_list(tx, address.user_id)
-        if device_list is not None:
+        if device_list is None:
+            _require_no_list(tx, address)
+        else:
             _require_in(device_list, address, identity_key)
 
 
@@ -173,11 +179,26 @@ def _require_peer(payload: Payload, *, is_listed_account: bool) -> None:
         raise EnvelopeMismatch("a message that is no copy says with whom we talk")
 
 
-def _require_in(device_list: DeviceList, sender: Address, identity_key: PublicKey) -> None:
+def _require_in(device_list: DeviceList, sender: Address, identity_key: bytes) -> None:
     if not is_listed(device_list, sender.device, identity_key):
         raise UnlistedDevice(
             f"{sender}, or the key that it uses, is not in the list of its account's devices: it "
             f"is none of that user's, or not any more"
+        )
+
+
+def _require_no_list(tx: Transaction, sender: Address) -> None:
+    """Refuse another device than 1 of an account whose list is not held, but that should have one.
+
+    So it is where an own device has told of the key, or another key was accepted, and nothing was
+    exchanged since. What a client sends first brings its list along.
+    """
+    record = find_account(tx, sender.user_id)
+    known = find_identity_record(tx, address_key(_primary(sender.user_id)))
+    if (record is not None and record.has_list) or (known is not None and known.verified):
+        raise UnlistedDevice(
+            f"no list of the devices of {sender.user_id} is held, and its key is known to have one "
+            f"or is verified: nobody vouches for {sender}"
         )
 
 

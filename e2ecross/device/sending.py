@@ -42,7 +42,7 @@ from e2ecross.wire.content import (
     encode_payload,
     payload_length,
 )
-from e2ecross.wire.device_list import PRIMARY
+from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 
@@ -67,12 +67,12 @@ class Saying(NamedTuple):
     Attributes:
         hints: which device lists the message is sent by.
         peer: with whom the conversation is, in a copy for another device of the own account.
-        device_list: the encoded list of the own account, which goes with first messages.
+        device_list: of the own account, which goes with first messages.
     """
 
     hints: DeviceHints | None = None
     peer: UserId | None = None
-    device_list: bytes = b""
+    device_list: SignedDeviceList | None = None
 
 
 NOTHING_SAID: Final = Saying()
@@ -170,7 +170,8 @@ def encrypt_content(
         SessionExhausted: the session has no message numbers left.
     """
     ready = _prepare(tx, address)
-    device_list = saying.device_list if ready.is_first else b""
+    carried = saying.device_list if ready.is_first else None
+    device_list = b"" if carried is None else carried.encode()
     payload = _payload(context, address, content, message_id, now_ms, saying, device_list)
     kind, ciphertext = _encrypt(context, tx, address, ready, encode_payload(payload, least))
     return Envelope(message_id, context.address, address, kind, ciphertext)

@@ -9,7 +9,7 @@ Rules:
 
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import takewhile
+from itertools import islice
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
@@ -32,6 +32,7 @@ from e2ecross.state.outbox import (
     list_lane,
     read_lane,
     replace_waiting,
+    walk_lane,
     walk_turns_of,
 )
 from e2ecross.state.outbox_repair import list_lanes, read_rows
@@ -129,7 +130,7 @@ def _was_taken(
 
 def is_something_due(context: Context, leftovers: Leftovers) -> bool:
     """Tell whether anything waits for the back end; leftovers are forgotten and do not."""
-    with leftovers.going() as forget, context.store.transaction() as tx:
+    with leftovers.going(writes=False) as forget, context.store.transaction() as tx:
         forget(tx)
         file_in_flight(context, tx)
         return any(
@@ -182,16 +183,17 @@ def next_of_lane(context: Context, lane: Lane, limit: int) -> list[Waiting]:
     """Return what is to be sent next in a lane; nothing when it waits for the user.
 
     In a lane that was tried in vain that is the first alone: what is behind it must not be taken
-    where that is refused. Copies for the own account wait for those for others.
+    where that is refused. Copies for the own account wait for those for others, and hold up none of
+    what is behind them.
     """
     with WitnessedTransaction(context) as tx:  # nothing leaves before the witness knows
         record = read_lane(tx, lane)
         if record is None or record.untrusted_key:
             return []
-        found = list_lane(tx, lane, 1 if record.code else limit)
-        if lane.recipient.user_id != context.address.user_id:
-            return found
-        return list(takewhile(lambda waiting: _is_due(context, tx, waiting), found))
+        found = walk_lane(tx, lane)
+        if lane.recipient.user_id == context.address.user_id:
+            found = (waiting for waiting in found if _is_due(context, tx, waiting))
+        return list(islice(found, 1 if record.code else limit))
 
 
 def _is_due(context: Context, tx: Transaction, copy: Waiting) -> bool:
@@ -306,7 +308,7 @@ def may_be_sent_again(tx: Transaction, kept: KeptMessage) -> bool:
 def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
     """Return all messages that wait to be sent; see `Client.pending`."""
     found: list[Pending] = []
-    with leftovers.going() as forget, context.store.transaction() as tx:
+    with leftovers.going(writes=False) as forget, context.store.transaction() as tx:
         forget(tx)
         file_in_flight(context, tx)
         for lane in list_lanes(tx):

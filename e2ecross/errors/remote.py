@@ -137,7 +137,7 @@ class IdentityChangedError(RemoteError):
 
 
 class InvalidDeviceList(RemoteError):
-    """A signed list of an account's devices contradicts the one that is known."""
+    """A signed list of an account's devices contradicts the one that is known: it is ignored."""
 
     code = "invalid_device_list"
 

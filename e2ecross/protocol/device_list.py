@@ -210,8 +210,8 @@ def is_expired(signed: SignedDeviceList, accepted_at_ms: int, now_ms: int, max_a
     return now_ms - min(signed.list.signed_at_ms, accepted_at_ms) > max_age_ms
 
 
-def is_listed(device_list: DeviceList, number: int, identity_key: PublicKey) -> bool:
-    """Tell whether a device has this number and key (33 bytes) in a list."""
+def is_listed(device_list: DeviceList, number: int, identity_key: bytes) -> bool:
+    """Tell whether a device has this number and key (33 bytes, checked or not) in a list."""
     found = device_list.find(number)
     return found is not None and found.identity_key == identity_key
 

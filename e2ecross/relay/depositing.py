@@ -12,12 +12,11 @@ Rules:
 The functions with a connection run inside a transaction of the caller.
 """
 
-import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from e2ecross.address import Address, UserId
+from e2ecross.address import Address
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -88,7 +87,7 @@ def deposit_each(
     decoded, refused = batch.decoded, dict(batch.refused)
     if not decoded:
         return Deposited(refused)  # nobody that the token could be of
-    sender = _holder(connection, token, decoded)
+    sender, epoch = _holder(connection, token, decoded)
     mailbox.forget_expired(connection, limits, now_ms, len(decoded))
     own, users = sender.user_id, {sender.user_id}
     for_others: list[int] = []
@@ -112,21 +111,26 @@ def deposit_each(
         connection, batch, [place for place in for_own if place not in refused], refused, limits
     )
     # Whatever became of them: the ciphertexts have left the device.
-    directory.record_epoch(connection, sender, told)
+    if told > epoch:
+        directory.record_epoch(connection, sender, told)
     return Deposited(
-        dict(sorted(refused.items())),
-        _seqs(connection, users),
-        {0: directory.epoch(connection, sender)},
+        dict(sorted(refused.items())), devices.seqs(connection, users), {0: max(told, epoch)}
     )
 
 
-def _holder(connection: sqlite3.Connection, token: bytes, decoded: dict[int, Envelope]) -> Address:
-    """Return the sender that the token is of: one envelope of another does not decide over all."""
+def _holder(
+    connection: sqlite3.Connection, token: bytes, decoded: dict[int, Envelope]
+) -> tuple[Address, int]:
+    """Return the sender that the token is of, and its epoch.
+
+    One envelope of another does not decide over all.
+    """
     senders = list(dict.fromkeys(envelope.sender for envelope in decoded.values()))
-    held = (sender for sender in senders if directory.is_holder(connection, sender, token))
-    sender = next(held, senders[0])
-    directory.require_holder(connection, sender, token)
-    return sender
+    for sender in senders:
+        epoch = directory.epoch_of_holder(connection, sender, token)
+        if epoch is not None:
+            return sender, epoch
+    raise directory.not_registered(senders[0])
 
 
 def _deposit_all(
@@ -183,12 +187,3 @@ def _not_copied(reasons: list[BackendError]) -> BackendError:
     # What may pass for those passes for this one, too.
     is_final = all(isinstance(reason, _REFUSALS) for reason in reasons)
     return BackendRefused(why) if is_final else BackendError(why)
-
-
-def _seqs(connection: sqlite3.Connection, users: Iterable[UserId]) -> dict[UserId, int]:
-    """Return the seqs of the newest lists; what is damaged in the file is left out."""
-    seqs: dict[UserId, int] = {}
-    for user in users:
-        with contextlib.suppress(BackendError):
-            seqs[user] = devices.seq(connection, user)
-    return seqs

@@ -15,7 +15,8 @@ Each function runs inside a transaction of the caller.
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from e2ecross.address import Address, UserId
 from e2ecross.errors import BackendRefused
@@ -24,13 +25,32 @@ from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import read_row
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 
-__all__ = ["give", "publish", "require_claimable", "require_primary", "seq", "signed_list"]
+__all__ = ["give", "publish", "require_claimable", "require_primary", "seq", "seqs", "signed_list"]
+
+_ASKED_AT_ONCE: Final = 500
+"""Users of one query; SQLite takes 999 values."""
 
 
 def seq(connection: sqlite3.Connection, user: UserId) -> int:
     """Return the seq of the newest list of a user, 0 if there is none."""
     row = read_row(connection, "SELECT seq FROM device_lists WHERE user = ?", (str(user),), int)
     return 0 if row is None else row[0]
+
+
+def seqs(connection: sqlite3.Connection, users: Iterable[UserId]) -> dict[UserId, int]:
+    """Return the same of many users; what is damaged in the file is left out."""
+    names, found = {str(user): user for user in users}, dict[UserId, int]()
+    listed = list(names)
+    for start in range(0, len(listed), _ASKED_AT_ONCE):
+        part = listed[start : start + _ASKED_AT_ONCE]
+        marks = ", ".join("?" * len(part))
+        query = f"SELECT user, seq FROM device_lists WHERE user IN ({marks})"  # noqa: S608
+        known = dict(connection.execute(query, part))
+        for name in part:
+            number = known.get(name, 0)
+            if type(number) is int:
+                found[names[name]] = number
+    return found
 
 
 def signed_list(connection: sqlite3.Connection, user: UserId) -> bytes:

@@ -43,11 +43,13 @@ __all__ = [
     "devices_with_keys",
     "drop",
     "epoch",
+    "epoch_of_holder",
     "hand_out_bundle",
     "holder",
     "is_held_under",
     "is_holder",
     "is_registered",
+    "not_registered",
     "publish",
     "record_epoch",
     "replace_token",
@@ -82,6 +84,22 @@ def is_held_under(connection: sqlite3.Connection, address: Address, sha256: byte
     return matches and digest is not None
 
 
+def epoch_of_holder(connection: sqlite3.Connection, address: Address, token: bytes) -> int | None:
+    """Return the highest epoch that the address has told, if the token (32 bytes, secret) is its.
+
+    None: it is not, or nobody has claimed the address.
+    """
+    row = read_row(
+        connection,
+        "SELECT token_sha256, epoch FROM accounts WHERE address = ?",
+        (str(address),),
+        *(bytes, int),
+    )
+    digest, told = (_NO_DIGEST, 0) if row is None else row
+    matches = hmac.compare_digest(digest, token_sha256(token))
+    return told if matches and row is not None else None
+
+
 def holder(connection: sqlite3.Connection, token: bytes) -> str | None:
     """Return an address that the token (32 bytes, secret) is that of, or None."""
     row = read_row(
@@ -100,10 +118,15 @@ def require_holder(connection: sqlite3.Connection, address: Address, token: byte
         NotRegistered: the token is not that of the address, or nobody has claimed it.
     """
     if not is_holder(connection, address, token):
-        raise NotRegistered(
-            f"{address} is not registered with this token: register it, or use the token that it "
-            f"was registered with"
-        )
+        raise not_registered(address)
+
+
+def not_registered(address: Address) -> NotRegistered:
+    """The error of a token that is not that of the address, or of an address nobody has claimed."""
+    return NotRegistered(
+        f"{address} is not registered with this token: register it, or use the token that it "
+        f"was registered with"
+    )
 
 
 def claim(connection: sqlite3.Connection, address: Address, sha256: bytes) -> None:

@@ -17,7 +17,7 @@ Each function runs inside a transaction of the caller.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from e2ecross.address import Address
@@ -41,6 +41,8 @@ __all__ = [
 _FORGET_BATCH: Final = 100
 """Expired triples deleted with a call, beside one for each of its envelopes: more than the call
 adds, and little work."""
+_REMOVED_AT_ONCE: Final = 500
+"""Envelopes that are looked up with one query; SQLite takes 999 values."""
 
 
 def make(connection: sqlite3.Connection, address: Address) -> None:
@@ -79,19 +81,17 @@ def deposit(
     recipient, sender = str(envelope.recipient), str(envelope.sender.user_id)
     count = _require_mailbox(connection, recipient)
     triple = _triple_sha256(envelope)
-    known = connection.execute(
-        "SELECT 1 FROM deposits WHERE recipient = ? AND triple_sha256 = ?", (recipient, triple)
+    if count >= limits.mailbox_messages and not _is_known(connection, recipient, triple):
+        _require_room(connection, recipient, sender, count, limits)
+    added = connection.execute(
+        "INSERT INTO deposits (recipient, triple_sha256) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (recipient, triple),
     )
-    if known.fetchone() is not None:
-        return
-    _require_room(connection, recipient, sender, count, limits)
-    connection.execute(
-        "INSERT INTO mailbox (recipient, sender, envelope, triple_sha256) VALUES (?, ?, ?, ?)",
-        (recipient, sender, encoded, triple),
-    )
-    connection.execute(
-        "INSERT INTO deposits (recipient, triple_sha256) VALUES (?, ?)", (recipient, triple)
-    )
+    if added.rowcount:
+        connection.execute(
+            "INSERT INTO mailbox (recipient, sender, envelope, triple_sha256) VALUES (?, ?, ?, ?)",
+            (recipient, sender, encoded, triple),
+        )
 
 
 def fetch(
@@ -122,7 +122,7 @@ def waiting(connection: sqlite3.Connection, address: Address) -> list[bytes]:
 def remove(
     connection: sqlite3.Connection,
     address: Address,
-    numbers: Iterable[int],
+    numbers: Sequence[int],
     limits: RelayLimits,
     now_ms: int,
 ) -> None:
@@ -134,19 +134,27 @@ def remove(
     (place,) = require_row(
         connection, "SELECT acknowledged FROM mailboxes WHERE recipient = ?", (recipient,), int
     )
-    for number in numbers:
-        found = connection.execute(
-            "SELECT triple_sha256 FROM mailbox WHERE number = ? AND recipient = ?",
-            (number, recipient),
-        ).fetchone()
-        if found is not None:
-            connection.execute("DELETE FROM mailbox WHERE number = ?", (number,))
-            place += 1
+    for start in range(0, len(numbers), _REMOVED_AT_ONCE):
+        part = numbers[start : start + _REMOVED_AT_ONCE]
+        marks = ", ".join("?" * len(part))
+        found = dict(
             connection.execute(
-                "UPDATE deposits SET place = ?, forget_at_ms = ?"
-                " WHERE recipient = ? AND triple_sha256 = ?",
-                (place, now_ms + limits.remembered_ms, recipient, found[0]),
+                "SELECT number, triple_sha256 FROM mailbox"  # noqa: S608 - nothing but marks
+                f" WHERE recipient = ? AND number IN ({marks})",
+                (recipient, *part),
             )
+        )
+        removed = [number for number in dict.fromkeys(part) if number in found]
+        connection.executemany("DELETE FROM mailbox WHERE number = ?", zip(removed))
+        connection.executemany(
+            "UPDATE deposits SET place = ?, forget_at_ms = ?"
+            " WHERE recipient = ? AND triple_sha256 = ?",
+            [
+                (at, now_ms + limits.remembered_ms, recipient, found[number])
+                for at, number in enumerate(removed, place + 1)
+            ],
+        )
+        place += len(removed)
     connection.execute(
         "UPDATE mailboxes SET acknowledged = ? WHERE recipient = ?", (place, recipient)
     )
@@ -179,6 +187,12 @@ def forget_expired(
         envelopes: how many are to be deposited.
     """
     latest = now_ms + limits.remembered_ms
+    due = connection.execute(
+        "SELECT 1 FROM deposits WHERE forget_at_ms <= ? OR forget_at_ms > ? LIMIT 1",
+        (now_ms, latest),
+    )
+    if due.fetchone() is None:
+        return  # mostly; and cheaper than to look for what to change
     connection.execute(
         "UPDATE deposits SET forget_at_ms = ? WHERE (recipient, triple_sha256) IN"
         " (SELECT recipient, triple_sha256 FROM deposits WHERE forget_at_ms > ? LIMIT ?)",
@@ -202,11 +216,18 @@ def _require_mailbox(connection: sqlite3.Connection, recipient: str) -> int:
     return count
 
 
+def _is_known(connection: sqlite3.Connection, recipient: str, triple: bytes) -> bool:
+    """Tell whether it was deposited before."""
+    known = connection.execute(
+        "SELECT 1 FROM deposits WHERE recipient = ? AND triple_sha256 = ?", (recipient, triple)
+    )
+    return known.fetchone() is not None
+
+
 def _require_room(
     connection: sqlite3.Connection, recipient: str, sender: str, count: int, limits: RelayLimits
 ) -> None:
-    if count < limits.mailbox_messages:
-        return
+    """Refuse where the mailbox is full, or what is left of it is for others."""
     most = limits.mailbox_messages + limits.mailbox_reserve
     if count >= most:
         raise MailboxFull(

@@ -8,6 +8,7 @@ Rules:
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from e2ecross.address import Address, UserId
@@ -31,6 +32,8 @@ __all__ = [
     "find_pushed",
     "forget_account",
     "forget_pushed",
+    "note_has_list",
+    "note_hosting_seen",
     "note_pushed",
     "primary_of",
     "put_account",
@@ -82,6 +85,20 @@ def find_list(tx: Transaction, user: UserId) -> DeviceList | None:
 def put_account(tx: Transaction, user: UserId, record: AccountRecord) -> None:
     """Write what is known of an account."""
     tx.put_value(Table.ACCOUNTS, user_key(user), b"", record, _ACCOUNT)
+
+
+def note_has_list(tx: Transaction, user: UserId) -> None:
+    """Note that an account has a list, also while none is held: nobody is believed without it."""
+    record = find_account(tx, user) or NOTHING_KNOWN
+    if not record.has_list:
+        put_account(tx, user, replace(record, has_list=True))
+
+
+def note_hosting_seen(tx: Transaction, user: UserId) -> None:
+    """Note that the user has seen who holds keys of an account: it may be sent to."""
+    record = find_account(tx, user)
+    if record is not None and record.hosting_unseen:
+        put_account(tx, user, replace(record, hosting_unseen=False))
 
 
 def was_checked(record: AccountRecord | None, now_ms: int) -> bool:

@@ -38,9 +38,15 @@ IN_FLIGHT: Final = TURNS + b"\0"
 _QUEUE: Final = Queue(Table.OUTBOX, IN_FLIGHT)
 
 
-def put_in_flight(tx: Transaction, envelope: Envelope) -> Waiting:
-    """Keep an envelope that was just encrypted, in whose lane nothing waits, until it has left."""
-    record = OutboxRecord(envelope.encode(), message_id=envelope.message_id)
+def put_in_flight(tx: Transaction, envelope: Envelope, data: bytes) -> Waiting:
+    """Keep an envelope that was just encrypted, in whose lane nothing waits, until it has left.
+
+    Args:
+        tx: the operation's transaction.
+        envelope: which.
+        data: its encoding.
+    """
+    record = OutboxRecord(data, message_id=envelope.message_id)
     number = read_epoch(tx)
     tx.put(Table.OUTBOX, IN_FLIGHT, number_row(number), record.encode())
     lane = Lane(LaneName.MESSAGES, envelope.recipient)

@@ -12,10 +12,11 @@ Rules:
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.crypto.secret import without_frames
 from e2ecross.errors import (
     IdentityChangedError,
@@ -26,7 +27,13 @@ from e2ecross.errors import (
 )
 from e2ecross.state.context import Context
 from e2ecross.state.message import FailedMessage, Message
-from e2ecross.state.notice import Notice, notice_from_record, notice_to_record
+from e2ecross.state.notice import (
+    Notice,
+    NoticeKind,
+    is_about,
+    notice_from_record,
+    notice_to_record,
+)
 from e2ecross.state.queue import Queue, number_row
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores.base import Table, Transaction
@@ -49,8 +56,10 @@ __all__ = [
     "confirm_in_inbox",
     "forget_arrivals",
     "has_arrived",
+    "holds_notice",
     "leave_receipts_behind",
     "list_arrivals",
+    "may_have_arrived",
     "note_arrival",
     "put_failure",
     "put_message",
@@ -119,6 +128,16 @@ def put_notice(context: Context, tx: Transaction, notice: Notice) -> None:
     _put(context, tx, notice_to_record(notice))
 
 
+def holds_notice(tx: Transaction, kind: NoticeKind, user: UserId) -> bool:
+    """Tell whether there is a notice of a kind about a user that is not confirmed."""
+    for _, data in _ITEMS.walk(tx):
+        with suppress(RecordCorrupted):
+            record = decode_inbox_item(data)
+            if isinstance(record, InboxNotice) and is_about(record, kind, user):
+                return True
+    return False
+
+
 def note_arrival(tx: Transaction, backend_number: int, envelope: bytes) -> None:
     """Note that an envelope has been taken in, under the number of the back end."""
     record = encode_arrival(hashlib.sha256(envelope).digest())
@@ -129,6 +148,15 @@ def has_arrived(tx: Transaction, backend_number: int, envelope: bytes) -> bool:
     """Tell whether exactly this envelope has been taken in under that number."""
     data = tx.get(Table.INBOX, ARRIVED, number_row(backend_number))
     return data is not None and decode_arrival(data) == hashlib.sha256(envelope).digest()
+
+
+def may_have_arrived(tx: Transaction, from_number: int) -> bool:
+    """Tell whether anything with that number of the back end or a higher one has been taken in."""
+    before = None if not from_number else number_row(from_number - 1)
+    try:
+        return bool(tx.list(Table.INBOX, ARRIVED, limit=1, after=before))
+    except RecordCorrupted:
+        return True
 
 
 def list_arrivals(tx: Transaction) -> list[int]:
@@ -149,16 +177,22 @@ def walk_inbox(
 
     Who gets an item hands it over. One row that is damaged does not hide the others.
     """
+    last = _ITEMS.last_given(tx)
+    if last is not None and last <= after:
+        return  # mostly; it need not be looked for
     for number, data in _ITEMS.walk(tx, after):
         try:
-            item = _item(decode_inbox_item(data), Receipt(context.inbox_id, number))
+            new = number, hash(data)
+            redelivered = new not in context.new_items
+            receipt = Receipt(context.inbox_id, number)
+            item = _item(decode_inbox_item(data), receipt, redelivered=redelivered)
         except RecordCorrupted as error:
             yield number, without_frames(error)
-            continue
-        new = number, hash(data)
-        item = replace(item, redelivered=new not in context.new_items)
-        context.new_items.discard(new)
-        yield number, item
+        else:
+            context.new_items.discard(new)
+            yield number, item
+        if number == last:
+            return
 
 
 def confirm_in_inbox(context: Context, tx: Transaction, receipts: Iterable[Receipt]) -> None:
@@ -196,15 +230,16 @@ def _put(context: Context, tx: Transaction, record: InboxRecord) -> None:
     context.new_items.add((_ITEMS.append(tx, data), hash(data)))
 
 
-def _item(record: InboxRecord, receipt: Receipt) -> InboxItem:
+def _item(record: InboxRecord, receipt: Receipt, *, redelivered: bool) -> InboxItem:
     if isinstance(record, InboxNotice):
-        return notice_from_record(record, receipt)
+        return replace(notice_from_record(record, receipt), redelivered=redelivered)
     if isinstance(record, InboxFailure):
         return FailedMessage(
             sender=record.sender,
             message_id=record.message_id or None,
             error=_decode_error(record),
             retrying=record.retrying,
+            redelivered=redelivered,
             receipt=receipt,
         )
     try:
@@ -220,6 +255,7 @@ def _item(record: InboxRecord, receipt: Receipt) -> InboxItem:
         content=content,
         identity_changed=record.identity_changed,
         version_downgraded=record.version_downgraded,
+        redelivered=redelivered,
         receipt=receipt,
         peer=record.peer or record.sender.user_id,
         own_copy=record.own_copy,

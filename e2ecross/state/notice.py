@@ -14,7 +14,7 @@ from e2ecross.errors import RecordCorrupted
 from e2ecross.state.receipt import Receipt
 from e2ecross.wire.queue_records import InboxNotice
 
-__all__ = ["Notice", "NoticeKind", "notice_from_record", "notice_to_record"]
+__all__ = ["Notice", "NoticeKind", "is_about", "notice_from_record", "notice_to_record"]
 
 
 class NoticeKind(enum.StrEnum):
@@ -104,6 +104,11 @@ def notice_to_record(notice: Notice) -> InboxNotice:
         notice.messages,
         notice.code,
     )
+
+
+def is_about(record: InboxNotice, kind: NoticeKind, user: UserId) -> bool:
+    """Tell whether the notice of a record is of a kind, and about a user."""
+    return (record.kind, record.user) == (_NUMBERS[kind], user)
 
 
 def notice_from_record(record: InboxNotice, receipt: Receipt) -> Notice:

@@ -16,7 +16,8 @@ Rules:
 import enum
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from itertools import islice
+from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.crypto.secret import Secret, without_frames
@@ -50,6 +51,7 @@ __all__ = [
     "remove_waiting",
     "renew_lane",
     "replace_waiting",
+    "walk_lane",
     "walk_turns_of",
 ]
 
@@ -79,8 +81,7 @@ class TurnKind(enum.IntEnum):
     """The user, who has to decide about an identity key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """Where what waits for one device stands.
 
     Attributes:
@@ -212,16 +213,17 @@ def read_lane(tx: Transaction, lane: Lane) -> LaneRecord | None:
 
 def list_lane(tx: Transaction, lane: Lane, limit: int | None = None) -> list[Waiting]:
     """Return what waits in a lane, in the order of sending; at most that many."""
+    return list(islice(walk_lane(tx, lane), limit))
+
+
+def walk_lane(tx: Transaction, lane: Lane) -> Iterator[Waiting]:
+    """Yield what waits in a lane, in the order of sending; it must not change meanwhile."""
     record = read_lane(tx, lane)
-    found: list[Waiting] = []
     if record is not None:
         for number in range(record.first, record.next):
             waiting = find_row(tx, lane, number)
             if waiting is not None:
-                found.append(waiting)
-            if len(found) == limit:
-                break
-    return found
+                yield waiting
 
 
 def block_lane(tx: Transaction, lane: Lane, code: str, untrusted_key: bytes = b"") -> None:

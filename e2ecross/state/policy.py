@@ -32,8 +32,8 @@ _SWITCHES: Final = (
     "accept_version_downgrade",
     "require_spqr",
 )
+_MAX_KEPT: Final = 1_000_000_000
 _COUNTS: Final = (
-    "resend_kept_messages",
     "retry_requests_per_peer",
     "retry_requests",
     "resends_per_peer",
@@ -61,7 +61,7 @@ class Policy:
         resend_kept_ms: how long a sent message is kept at most, in the store, in case the
             recipient's device could not read it, milliseconds, up to 30 days: a phone that is off
             over a holiday. A thief of the unsealed store reads what is kept.
-        resend_kept_messages: how many are kept at most, up to 1,000,000, a message and each copy
+        resend_kept_messages: how many are kept at most, up to 10^9, a message and each copy
             of it counted as one; 0 keeps none, and then nothing is sent again.
         delivered_kept_ms: how long a received message is remembered by its id at least, so that a
             second copy is not shown, milliseconds; more than the 30 days in which any sender may
@@ -131,6 +131,7 @@ class Policy:
             if setting.name.endswith("_ms"):
                 low, high = _RANGES_MS.get(setting.name, (1, _MAX_MS))
                 require_whole_number(setting.name, getattr(self, setting.name), low, high)
+        require_whole_number("resend_kept_messages", self.resend_kept_messages, 0, _MAX_KEPT)
         for name in _COUNTS:
             require_whole_number(name, getattr(self, name), 0, _MAX_COUNT)
         require_whole_number(

@@ -71,6 +71,14 @@ class Queue:
         """Tell whether a record was ever put under this number; or may have been."""
         return 0 < number < self._next_number(tx)
 
+    def last_given(self, tx: Transaction) -> int | None:
+        """Return the last number that was given; None: it is not known, or none was."""
+        try:
+            end = tx.get_value(self.table, self.partition, ENDS_ROW, _END)
+        except RecordCorrupted:
+            return None
+        return None if end is None else end - 1
+
     def walk(self, tx: Transaction, after: int = 0) -> Iterator[tuple[int, bytes]]:
         """Walk over the records behind a number; what is changed meanwhile may be missed.
 

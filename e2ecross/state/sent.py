@@ -22,7 +22,14 @@ from e2ecross.state.policy import Policy
 from e2ecross.state.shelf import Shelf
 from e2ecross.state.trust import require_accepted_identity
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.content import Content, ControlContent, Resent, decode_content, encode_content
+from e2ecross.wire.content import (
+    Content,
+    ControlContent,
+    EncodedContent,
+    Resent,
+    decode_content,
+    encode_content,
+)
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.shelf_records import SentRecord
 
@@ -89,7 +96,7 @@ def keep_copies(
     account: UserId,
     message_id: bytes,
     own_copies_id: bytes,
-    content: Content | None,
+    content: Content | EncodedContent | None,
     copies: Sequence[Address],
     sent_at_ms: int,
     now_ms: int,

@@ -8,7 +8,7 @@ Rules:
 - A message is given up with the last of its copies for the account with whom the conversation is,
   whatever else is kept of it.
 - An id belongs to its conversation: many messages can have one (`Client.send_many`). Copies for
-  other own devices, which get them all, then go under ids of their own.
+  other own devices, which get them all, go under it for one of them alone.
 - The id of a message that was given up after it had left is not taken again: the back end knows it,
   and would drop another envelope under it.
 """
@@ -23,11 +23,12 @@ from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import address_key
 from e2ecross.state.shelf import Shelf
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.content import Content, encode_content
+from e2ecross.wire.content import Content, EncodedContent, encode_content
 from e2ecross.wire.shelf_records import SENT_DIGEST_BYTES, SentIdRecord
 
 __all__ = [
     "SENT_IDS",
+    "claim_own_copies",
     "date_ids",
     "find_copies",
     "find_own_copies_id",
@@ -46,13 +47,15 @@ _IDS: Final = Shelf(Table.SENT, 60 * _DAY_MS, 1_000_000, SENT_IDS)
 every five seconds for all of the time, at about 200 bytes each."""
 _GIVEN_UP: Final = b"given up"
 """Behind the row of an id."""
+_OWN_COPIES: Final = b"\0"
+"""Before an id, in the place of an address: of which message the copies for own devices are."""
 
 
 def keep_id(
     tx: Transaction,
     conversation: Address,
     message_id: bytes,
-    content: Content,
+    content: Content | EncodedContent,
     copies: Iterable[Address],
     own_copies_id: bytes,
     now_ms: int,
@@ -75,7 +78,11 @@ def keep_id(
 
 
 def was_sent(
-    tx: Transaction, conversation: Address, message_id: bytes, content: Content, now_ms: int
+    tx: Transaction,
+    conversation: Address,
+    message_id: bytes,
+    content: Content | EncodedContent,
+    now_ms: int,
 ) -> bool:
     """Tell whether content was sent, or promised, in a conversation under this id (16 bytes).
 
@@ -112,6 +119,21 @@ def find_copies(
     """
     found = _IDS.find(tx, _row(conversation, message_id), now_ms)
     return None if found is None else frozenset(SentIdRecord.decode(found.record).devices)
+
+
+def claim_own_copies(
+    tx: Transaction, conversation: Address, message_id: bytes, now_ms: int
+) -> bool:
+    """Let copies for other own devices go under the id (16 bytes) of a message.
+
+    Returns:
+        Whether they may: those of no message to others do.
+    """
+    row, holder = _OWN_COPIES + message_id, address_key(conversation)
+    found = _IDS.find(tx, row, now_ms)
+    if found is None:
+        _IDS.add(tx, row, holder, now_ms)
+    return found is None or found.record == holder
 
 
 def find_own_copies_id(
@@ -180,7 +202,7 @@ def date_ids(tx: Transaction, now_ms: int) -> None:
     _IDS.date(tx, now_ms)
 
 
-def _digest(content: Content) -> bytes:
+def _digest(content: Content | EncodedContent) -> bytes:
     kind, body = encode_content(content)
     return hashlib.sha256(kind.to_bytes(4) + body).digest()[:SENT_DIGEST_BYTES]
 

@@ -12,7 +12,7 @@ Rules:
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.shelf_records import GenerationRecord, decode_shelf, encode_shelf
@@ -40,8 +40,7 @@ class FoundRow:
     record: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
+class Shelf(NamedTuple):
     """A table whose rows are kept for a time.
 
     Attributes:
@@ -89,17 +88,11 @@ class Shelf:
         # Rounded up, so that a bound of one row keeps one.
         most = -(-self.rows // _GENERATIONS)
         for row, record in rows:
-            newest = generations[-1] if generations else None
-            if (
-                newest is None
-                or newest.rows >= most
-                or now_ms - newest.opened_at_ms >= self.kept_ms // 4
-            ):
-                newest = GenerationRecord(0 if newest is None else newest.number + 1, now_ms, 0)
-                generations.append(newest)
-            newest = generations[-1] = GenerationRecord(
-                newest.number, newest.opened_at_ms, newest.rows + 1
-            )
+            number, opened_at_ms, count = generations[-1] if generations else (-1, 0, most)
+            if count >= most or now_ms - opened_at_ms >= self.kept_ms // 4:
+                number, opened_at_ms, count = number + 1, now_ms, 0
+                generations.append(GenerationRecord(number, opened_at_ms, count))
+            newest = generations[-1] = GenerationRecord(number, opened_at_ms, count + 1)
             tx.put(self.table, self._partition(newest), row, record)
         while self._is_over(generations[0], now_ms) or len(generations) > _GENERATIONS:
             # Only when nothing is left of a generation is it forgotten itself.
@@ -134,6 +127,8 @@ class Shelf:
 
 def _dated(generations: Sequence[GenerationRecord], now_ms: int) -> list[GenerationRecord]:
     return [
-        generation._replace(opened_at_ms=min(generation.opened_at_ms, now_ms))
+        generation
+        if generation.opened_at_ms <= now_ms
+        else generation._replace(opened_at_ms=now_ms)
         for generation in generations
     ]

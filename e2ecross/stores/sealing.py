@@ -15,7 +15,6 @@ long the records are, and the numbers of what waits in a queue. A row or file pu
 genuine value opens; that is for the operation counter of the device to notice, not for this module.
 """
 
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
@@ -23,7 +22,7 @@ from typing import Final, NamedTuple
 from e2ecross.arguments import require_bytes
 from e2ecross.crypto.aead import NONCE_BYTES, SealingKey
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
-from e2ecross.crypto.kdf import hmac_with_key
+from e2ecross.crypto.kdf import HmacKey
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import AuthenticationFailed, RecordCorrupted
 from e2ecross.stores.base import IN_ORDER, Table, Transaction, ValuesAsBytes
@@ -44,18 +43,18 @@ _Where = tuple[Table, bytes, bytes]  # a table, and look-up keys as the store ha
 _VERSION_BYTE: Final = b"\x01"
 _MAX_PLACES: Final = 4_096  # remembered at most, some hundred bytes each
 _TELL_EVERY: Final = 256  # records that are sealed anew; some milliseconds
-_LENGTH: Final = struct.Struct(">I")
+_LENGTH_BYTES: Final = 4
 
 
-def _join(*parts: bytes) -> bytes:
-    """Every part behind its length, so that no two lists of parts give the same bytes."""
-    return b"".join([_LENGTH.pack(len(part)) + part for part in parts])
+def _sized(part: bytes) -> bytes:
+    """A part behind its length, so that no two lists of parts give the same bytes."""
+    return len(part).to_bytes(_LENGTH_BYTES) + part
 
 
 # What the bytes that are hashed or authenticated begin with: what they are, and the table.
-_PARTITION: Final = {table: b"\x01" + _join(table.value.encode()) for table in Table}
-_ROW: Final = {table: b"\x02" + _join(table.value.encode()) for table in Table}
-_PLACE: Final = {table: _VERSION_BYTE + _join(table.value.encode()) for table in Table}
+_PARTITION: Final = {table: b"\x01" + _sized(table.value.encode()) for table in Table}
+_ROW: Final = {table: b"\x02" + _sized(table.value.encode()) for table in Table}
+_PLACE: Final = {table: _VERSION_BYTE + _sized(table.value.encode()) for table in Table}
 
 
 class _Place(NamedTuple):
@@ -81,12 +80,13 @@ class Sealer(Secret):
         entropy: source of nonces.
     """
 
-    __slots__ = ("_blinding_key", "_entropy", "_places", "_sealing_key")
+    __slots__ = ("_blinding_key", "_entropy", "_partitions", "_places", "_sealing_key")
 
     def __init__(self, sealing_key: bytes, blinding_key: bytes, entropy: EntropySource) -> None:
         self._sealing_key = SealingKey(sealing_key)
-        self._blinding_key = blinding_key
+        self._blinding_key = HmacKey(blinding_key)
         self._entropy = entropy
+        self._partitions: dict[tuple[Table, bytes], bytes] = {}
         self._places: dict[_Where, _Place] = {}
 
     def wrap(self, transaction: Transaction) -> "SealedTransaction":
@@ -95,22 +95,28 @@ class Sealer(Secret):
 
     def blind_partition(self, table: Table, partition: bytes) -> bytes:
         """The 32 bytes under which a partition is looked up."""
-        return hmac_with_key(self._blinding_key, _PARTITION[table] + _join(partition))
+        found = self._partitions.get((table, partition))
+        if found is None:
+            found = self._blinding_key.digest(_PARTITION[table] + _sized(partition))
+            if len(self._partitions) >= _MAX_PLACES:
+                self._partitions = {}
+            self._partitions[table, partition] = found
+        return found
 
     def blind_row(self, table: Table, partition: bytes, row: bytes) -> bytes:
         """The 32 bytes under which a row is looked up; of a queue, the row itself."""
         if table in IN_ORDER:
             return row
-        return hmac_with_key(self._blinding_key, _ROW[table] + _join(partition, row))
+        return self._blinding_key.digest(_ROW[table] + _sized(partition) + _sized(row))
 
     def place(self, table: Table, partition: bytes, row: bytes) -> _Place:
-        """Return where a row is; of the last ones without hashing again (6 us)."""
+        """Return where a row is; of the last ones without hashing again (4 us)."""
         true = (table, partition, row)
         found = self._places.get(true)
         if found is None:
             blinded = self.blind_partition(table, partition)
             where = (table, blinded, self.blind_row(table, partition, row))
-            found = _Place(where, _place_data(where), _join(partition, row))
+            found = _Place(where, _place_data(where), _sized(partition) + _sized(row))
             if len(self._places) >= _MAX_PLACES:
                 self._places = {}
             self._places[true] = found
@@ -286,10 +292,9 @@ def reseal(
 
 def _place_data(where: _Where) -> bytes:
     table, blinded_partition, blinded_row = where
-    return _PLACE[table] + _join(blinded_partition, blinded_row)
+    return _PLACE[table] + _sized(blinded_partition) + _sized(blinded_row)
 
 
 def _split(joined: bytes) -> tuple[bytes, bytes]:
-    (length,) = _LENGTH.unpack_from(joined)
-    end = _LENGTH.size + length
-    return joined[_LENGTH.size : end], joined[end:]
+    end = _LENGTH_BYTES + int.from_bytes(joined[:_LENGTH_BYTES])
+    return joined[_LENGTH_BYTES:end], joined[end:]

@@ -10,8 +10,8 @@ Rules:
 - A transaction that fails, or a block of it, leaves nothing: what it put was not written.
 - What a place had is forgotten before it is changed and kept after: an exception at any instruction
   in between leaves nothing, and that is right.
-- What is put within savepoints, values and records, is written when the transaction ends, or when
-  somebody asks for it, or for many records: what is put ten times is written once.
+- What is put or deleted within savepoints is written when the transaction ends, or when somebody
+  asks for many records: what is put ten times is written once.
 - Bounded by the store's caller; what came first goes first.
 """
 
@@ -43,6 +43,8 @@ def _as_it_is(record: bytes) -> bytes:
 
 _RECORD: Final = Codec(_as_it_is, _as_it_is)
 """Of what was put as a record."""
+_DELETED: Final = Codec(_as_it_is, _as_it_is)
+"""Of what was deleted, with None as its value."""
 
 _Place = tuple[Table, bytes, bytes]
 _Values = dict[_Place, tuple[Any, Codec[Any]]]
@@ -110,7 +112,9 @@ class CachingTransaction:
         """See `Transaction.get`."""
         if self._waiting or self._block:
             check_place(table, partition, row)
-            self._write_place((table, partition, row))
+            record = self._find_waiting((table, partition, row))
+            if record is not NOT_KEPT:
+                return record
         return self._inner.get(table, partition, row)
 
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
@@ -135,8 +139,11 @@ class CachingTransaction:
             check_place(table, partition, row)
             raise
         if value is NOT_KEPT:
-            self._write_place(place)
-            value = self._inner.get_value(table, partition, row, codec)
+            record = self._find_waiting(place)
+            if record is NOT_KEPT:
+                value = self._inner.get_value(table, partition, row, codec)
+            else:
+                value = None if record is None else codec.decode(record)
             self._cache.keep(place, value, codec)
         return value
 
@@ -156,9 +163,14 @@ class CachingTransaction:
 
     def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
         """See `Transaction.delete`."""
-        self.write()
-        self._cache.forget((table, partition, row))
-        self._inner.delete(table, partition, row)
+        check_place(table, partition, row)
+        place = (table, partition, row)
+        self._cache.forget(place)
+        if self._block is None:
+            self.write()
+            self._inner.delete(table, partition, row)
+        else:
+            self._block[place] = (None, _DELETED)
 
     def list(
         self,
@@ -257,14 +269,24 @@ class CachingTransaction:
         self._cache = ValueCache(0)
         self._waiting, self._block = {}, None
 
-    def _write_place(self, place: _Place) -> None:
-        """Write what waits, before the store is asked for that place, if something waits for it."""
-        if place in self._waiting or (self._block is not None and place in self._block):
-            self.write()
+    def _find_waiting(self, place: _Place) -> bytes | None:
+        """Return the record that waits to be written there, or None: it waits to be deleted.
+
+        `NOT_KEPT` where the store has what is there.
+        """
+        found = (self._block or {}).get(place) or self._waiting.get(place)
+        if found is None:
+            return cast(bytes, NOT_KEPT)
+        value, codec = found
+        record: bytes | None = codec.encode(value)
+        return record
 
     def _put(self, values: _Values) -> None:
         for (table, partition, row), (value, codec) in values.items():
-            self._inner.put_value(table, partition, row, value, codec)
+            if codec is _DELETED:
+                self._inner.delete(table, partition, row)
+            else:
+                self._inner.put(table, partition, row, codec.encode(value))
 
 
 class _Savepoint:

@@ -41,6 +41,8 @@ class AccountRecord:
         check_wanted: a hint has said that there is a newer or another list.
         hosting_unseen: more than before hold its keys, and the user has not confirmed that.
         fork_noted: the app was told of a contradiction.
+        has_list: a list was accepted, under this key or another, or an own device has told of the
+            key: without a list nobody but device 1 is believed.
     """
 
     held: SignedDeviceList | None = None
@@ -52,6 +54,7 @@ class AccountRecord:
     check_wanted: bool = False
     hosting_unseen: bool = False
     fork_noted: bool = False
+    has_list: bool = False
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -66,6 +69,7 @@ class AccountRecord:
                 check_wanted=self.check_wanted,
                 hosting_unseen=self.hosting_unseen,
                 fork_noted=self.fork_noted,
+                has_list=self.has_list,
             )
         )
 
@@ -88,6 +92,7 @@ class AccountRecord:
             fields.check_wanted,
             fields.hosting_unseen,
             fields.fork_noted,
+            fields.has_list,
         )
 
 
@@ -136,7 +141,7 @@ class OwnAccountRecord:
         published: the back end has the newest list.
         new_devices: linked, and without keys at the back end or pins so far.
         names: of the other devices.
-        next_device: the number of the next one.
+        next_device: the number of the next one; 128: all were given, and the lowest free one is.
         must_reset: restored or imported: only a reset is signed.
         conflict: somebody else has signed a list with the account's key.
         linked_at_ms: when this device was linked, milliseconds since 1970; of device 1 it is 0.
@@ -181,7 +186,10 @@ class OwnAccountRecord:
         check_lengths(what, *((new.token_hash, _HASH_BYTES) for new in fields.new_devices))
         numbers = [new.device for new in fields.new_devices]
         numbers += [name.device for name in fields.names]
-        if not all(PRIMARY < number <= MAX_DEVICE for number in (*numbers, fields.next_device)):
+        if not (
+            all(PRIMARY < number <= MAX_DEVICE for number in numbers)
+            and PRIMARY < fields.next_device <= MAX_DEVICE + 1
+        ):
             raise RecordCorrupted(f"{what} names a device that cannot be: the store is damaged")
         return cls(
             fields.published,

@@ -8,7 +8,8 @@ Rules:
 - Signal's own messages are parsed as their peers do: unknown fields ignored, any order.
 """
 
-from typing import TypeVar
+from functools import lru_cache
+from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError as _LibraryDecodeError
 from google.protobuf.message import Message
@@ -29,6 +30,9 @@ __all__ = [
 ]
 
 _M = TypeVar("_M", bound=Message)
+
+_REMEMBERED: Final = 1_024
+"""Addresses that need not be checked again: a message names each of its two at both ends twice."""
 
 
 def parse(kind: type[_M], data: bytes, what: str, max_bytes: int) -> _M:
@@ -75,9 +79,14 @@ def decode_address(value: address_pb2.Address) -> Address:
         DecodeError: a part does not match its grammar.
     """
     try:
-        return Address(value.app, value.user, value.device)
+        return _address(value.app, value.user, value.device)
     except InvalidArgument as error:
         raise DecodeError(f"an address is not well-formed: {error}") from error
+
+
+@lru_cache(_REMEMBERED)
+def _address(app: str, user: str, device: int) -> Address:
+    return Address(app, user, device)
 
 
 def encode_user(user: UserId) -> address_pb2.User:

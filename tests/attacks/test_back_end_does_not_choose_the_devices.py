@@ -221,6 +221,29 @@ def test_other_keys_for_a_listed_device_get_nothing_and_stop_no_other(world: Wor
     assert read(world.tablet) == ["again"]
 
 
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_keys_that_nobody_has_signed_get_nothing_and_say_whose_they_are(
+    world: World, is_listed: bool
+) -> None:
+    """Of a listed key it is the signature that is wrong, of another one first the key."""
+    if not is_listed:
+        world.put_in_the_place_of(TABLET)
+    handed_out = world.backend.swap
+
+    def swap(bundle: PreKeyBundle) -> PreKeyBundle:
+        bundle = handed_out(bundle)
+        if bundle.address != TABLET:
+            return bundle
+        return replace(bundle, signed_prekey_signature=bytes(64))
+
+    world.backend.swap = swap
+    problem = "invalid_signature" if is_listed else "unlisted_device"
+    assert reached(world.write()) == {1: "", 2: problem}
+    assert world.written_to() == {BUDI}
+    assert not world.ana.device.has_session(TABLET)
+    assert (read(world.phone), read(world.tablet)) == (["halo"], [])
+
+
 def test_other_keys_for_device_1_are_a_changed_identity_of_the_account(world: World) -> None:
     world.put_in_the_place_of(BUDI)
     with pytest.raises(UntrustedIdentity):

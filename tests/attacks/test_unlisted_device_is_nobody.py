@@ -7,17 +7,29 @@ there ever was, and with lists that they sign themselves.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from e2ecross import Device, Envelope, Text
+from e2ecross import Device, Envelope, Policy, Text
+from e2ecross.device.bundles import start_from_bundles
 from e2ecross.device.collecting import keep_failure, take_in
 from e2ecross.errors import InvalidSignature, RemoteError, UnlistedDevice
 from e2ecross.protocol.device_list import hash_list, sign_consent, sign_list
+from e2ecross.wire.content import Pin, Pins
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
 from tests.attacks.support import ANA, BUDI, NOW_MS, dump
-from tests.support.accounts import account, craft, device_of, hold_list, outbox, sign_devices
+from tests.support.accounts import (
+    account,
+    craft,
+    device_of,
+    hold_list,
+    link_devices,
+    outbox,
+    receive,
+    sign_devices,
+)
 from tests.support.devices import introduce, make_device, new_bundle, start
 from tests.support.readers import device_with, key_of, pending_of
 
@@ -182,3 +194,59 @@ def test_at_first_contact_nothing_but_the_list_says_who_belongs_there() -> None:
     assert key_of(budi, GHOST) is None
     assert not budi.has_session(GHOST)
     world.refuses(first(ghost, budi, carried))
+
+
+def test_a_verified_key_without_a_list_vouches_for_no_other_device(world: World) -> None:
+    """As on a laptop that was just linked: it knows the key from the phone, and no list yet."""
+    budi, phone, tablet, ghost = map(make_device, (BUDI, ANA, TABLET, GHOST))
+    introduce(budi, phone)
+    budi.mark_verified(ANA, phone.identity_key)
+    world.budi = budi
+    world.refuses(first(ghost, budi, b""))
+    with pytest.raises(UnlistedDevice):
+        start(budi, ghost)
+    carried = sign_devices(phone, tablet).encode()
+    assert budi.decrypt(first(tablet, budi, carried)).content == HALO
+    assert budi.decrypt(craft(phone, BUDI, HALO)).content == HALO
+    world.refuses(first(ghost, budi, b""))
+
+
+@pytest.mark.parametrize("how", ["pinned", "another key accepted", "another key by policy"])
+def test_who_is_known_to_have_a_list_has_no_other_device_without_it(how: str, world: World) -> None:
+    """Known by the phone that has linked this device, or by the list of an earlier key."""
+    phone, tablet, ghost = make_device(ANA, seed="new"), make_device(TABLET), make_device(GHOST)
+    budi = world.budi
+    if how == "pinned":
+        own_phone, budi = make_device(BUDI), make_device(device_of(BUDI, 2))
+        link_devices(own_phone, budi)
+        pin = Pin(ACCOUNT, phone._context.identity_key_pair.public, verified=False)
+        receive(budi, craft(own_phone, budi.address, Pins((pin,))))
+        world.budi = budi
+    elif how == "another key accepted":
+        assert budi.decrypt(first(phone, budi, b"")).identity_changed
+        budi.accept_identity(ANA, phone.identity_key)
+    else:
+        policy = Policy(accept_changed_identity=True)
+        budi = world.budi = Device(replace(budi._context, policy=policy))
+        start_from_bundles(budi._context, [new_bundle(phone, kyber=True)])
+    assert account(budi, ACCOUNT).held is None
+    assert key_of(budi, ANA) == phone.identity_key
+    world.refuses(first(ghost, budi, b""))
+    world.refuses(first(ghost, budi, sign_devices(phone, tablet).encode()))
+    before = dump(budi._context.store)
+    with pytest.raises(UnlistedDevice):
+        start(budi, ghost)
+    (outcome,) = start_from_bundles(budi._context, [new_bundle(ghost, kyber=True)])
+    assert isinstance(outcome, UnlistedDevice)
+    assert dump(budi._context.store) == before
+    carried = sign_devices(phone, tablet).encode()
+    assert budi.decrypt(first(tablet, budi, carried)).content == HALO
+    world.refuses(first(ghost, budi, b""))
+
+
+def test_who_has_no_list_writes_from_any_device() -> None:
+    """Of Signal clients that sign none, each device stands for itself."""
+    budi, phone, laptop = make_device(BUDI), make_device(ANA), make_device(LAPTOP)
+    for device in (phone, laptop):
+        assert budi.decrypt(first(device, budi, b"")).content == HALO
+        start(budi, device, kyber=True)

@@ -18,11 +18,15 @@ from e2ecross.stores import Table
 
 # The parameters of all rows, made small.
 SMALL = {
+    "accounts": 2,
     "archived": 1,
     "bytes": 100,
     "count": 3,
+    "devices": 3,
+    "fewer": 1,
     "held": 5,
     "mailboxes": 3,
+    "more": 3,
     "skipped": 5,
     "turns": 1,
     "waiting": 2,

@@ -18,6 +18,7 @@ PEERS = [one for one in CONTESTANTS if one.install]
 SMALL = {
     "bytes": 100,
     "count": 3,
+    "devices": 3,
     "mailboxes": 3,
     "skipped": 5,
     "turns": 1,

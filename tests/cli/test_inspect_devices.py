@@ -227,6 +227,14 @@ def test_what_is_no_code_is_refused_and_not_repeated(file: Path, vector: dict[st
     assert not vector["text"] or vector["text"] not in ended.err
 
 
+@pytest.mark.parametrize("name", [CODE, f"./{CODE}", f"{CODE[:60]}\udcff", f"{CODE}\0"])
+def test_a_code_in_the_place_of_a_name_is_not_repeated(name: str) -> None:
+    ended = call("inspect", name)
+    assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
+    assert "a link code is no file" in ended.err
+    assert not any(CODE[at : at + 8] in ended.err for at in range(len(CODE) - 8))
+
+
 def test_a_code_in_other_letters_is_refused(file: Path) -> None:
     ended = _inspect(file, b"e2x1:\xff" + CODE.encode())
     assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)

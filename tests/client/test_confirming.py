@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from e2ecross import Client, Device, Message, Text
-from e2ecross.errors import InvalidArgument
+from e2ecross import Client, Device, Message, Notice, NoticeKind, Text
+from e2ecross.errors import HostingChanged, InvalidArgument
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores import MemoryStore
 from tests.client.conversation import left, read, reopen, send, shown, store_of
+from tests.support.accounts import account, hold_list, sign_devices
 from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, dump, make_client
 from tests.support.entropy import SeededEntropy
 
@@ -112,3 +113,42 @@ def test_items_of_before_a_restart_are_closed_by_any_client_of_the_store(
         budi.confirm(theirs)
     ana.confirm(theirs)
     assert before.keys() <= dump(ana.device._context.store).keys()
+
+
+def raise_hosting(reader: Client, whose: Client, hosting: int) -> Notice:
+    """Let a list be accepted in which more than before hold keys; returns what is told of it."""
+    before = account(reader.device, whose.device.address.user_id).held
+    hold_list(reader.device, sign_devices(whose.device, after=before, hosting=hosting))
+    (notice,) = reader.receive()
+    assert isinstance(notice, Notice)
+    assert notice.kind is NoticeKind.HOSTING_CHANGED
+    return notice
+
+
+def test_who_hosts_an_account_has_to_be_confirmed_before_it_is_sent_to(
+    people: tuple[Client, Client, Client],
+) -> None:
+    ana, budi, toko = people
+    ana.confirm(ana.receive())
+    for address in (BUDI, TOKO):
+        ana.send(address, Text("halo"))
+    first = raise_hosting(ana, budi, 2)
+    other = raise_hosting(ana, toko, 2)
+    ana.confirm([other])
+    ana.send(TOKO, Text("halo"))
+    with pytest.raises(HostingChanged):
+        ana.send(BUDI, Text("halo"))
+    ana.confirm([first])
+    ana.confirm([first])
+    ana.send(BUDI, Text("halo"))
+
+
+def test_what_was_shown_before_the_newest_change_says_less(pair: tuple[Client, Client]) -> None:
+    ana, budi = pair
+    first = raise_hosting(ana, budi, 1)
+    newest = raise_hosting(ana, budi, 2)
+    ana.confirm([first])
+    with pytest.raises(HostingChanged):
+        ana.send(BUDI, Text("halo"))
+    ana.confirm([newest])
+    ana.send(BUDI, Text("halo"))

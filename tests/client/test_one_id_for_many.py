@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from e2ecross import Client, Device, Message, Policy, Text
-from e2ecross.errors import BackendError, MailboxFull
+from e2ecross import Client, Device, FailedMessage, Message, Policy, Text
+from e2ecross.errors import BackendError, InvalidArgument, MailboxFull
 from e2ecross.state.inbox import InboxItem
 from tests.support.accounts import change_devices, device_of, make_account, new_client
 from tests.support.devices import (
@@ -72,7 +72,7 @@ def test_other_own_devices_have_the_message_to_each(
 def test_repeated_after_a_restart_it_reaches_nobody_twice(
     backend: BackendSimulator, own: list[Client], others: list[Client]
 ) -> None:
-    own[0].send(BUDI, HALO, message_id=MESSAGE_ID)
+    own[0].send_many([BUDI], HALO, message_id=MESSAGE_ID)
     for _ in range(2):
         phone = Client(Device.open(own[0].device._context.store, clock=FakeClock()), backend)
         phone.send_many(USERS, HALO, message_id=MESSAGE_ID)
@@ -189,3 +189,85 @@ def test_behind_something_else_none_goes_of_what_nobody_has_got(
     sent = own[0].send_many(USERS, HALO, message_id=MESSAGE_ID)
     assert isinstance(sent[0], MailboxFull)
     assert [each.peer for each in messages(own[1])] == [TOKO.user_id, TOKO.user_id, ANA.user_id]
+
+
+def test_the_id_of_one_message_is_that_of_all_its_copies(
+    backend: BackendSimulator, own: list[Client], others: list[Client]
+) -> None:
+    """They go in one call, as the back end then sees that they belong together."""
+    own[0].send(BUDI, HALO, message_id=MESSAGE_ID)
+    laptop = device_of(ANA, 2)
+    assert [each.message_id for each in backend.waiting(laptop)] == [MESSAGE_ID]
+    own[0].send(TOKO, HALO, message_id=MESSAGE_ID)
+    with pytest.raises(InvalidArgument, match="own devices"):
+        own[0].send(ANA.user_id, HALO, message_id=MESSAGE_ID)
+    assert [each.message_id == MESSAGE_ID for each in backend.waiting(laptop)] == [True, False]
+    got = messages(own[1])
+    assert [(each.message_id, each.peer) for each in got] == [
+        (MESSAGE_ID, BUDI.user_id),
+        (MESSAGE_ID, TOKO.user_id),
+    ]
+
+
+def test_before_there_is_another_own_device_the_id_is_nobodys(backend: BackendSimulator) -> None:
+    """A device that is linked a moment later gets the kept messages under ids of their own."""
+    (ana,) = make_account(ANA, (1,), backend)
+    others = [make_client(address, backend) for address in (BUDI, TOKO)]
+    ana.send_many((BUDI, TOKO), Text("before"))
+    messages(*others)
+    laptop = new_client(device_of(ANA, 2), backend)
+    change_devices(backend, ana, laptop)
+    for address in (BUDI, TOKO):
+        ana.send(address, HALO, message_id=MESSAGE_ID)
+    got = messages(laptop)
+    assert [(each.message_id, each.peer) for each in got] == [
+        (MESSAGE_ID, BUDI.user_id),
+        (MESSAGE_ID, TOKO.user_id),
+    ]
+
+
+@pytest.mark.parametrize("last", [Client.maintain, Client.receive])
+def test_out_of_reach_no_own_device_has_what_nobody_else_has_got(
+    backend: BackendSimulator,
+    own: list[Client],
+    others: list[Client],
+    last: Callable[[Client], object],
+) -> None:
+    own[0].send_many(USERS, Text("before"))
+    messages(*own, *others)
+    backend.break_for(BUDI)
+    own[0].send_many((TOKO, BUDI), HALO, message_id=MESSAGE_ID)
+    with pytest.raises(BackendError):
+        own[0].maintain()
+    assert {each.peer for each in messages(own[1])} <= {TOKO.user_id}
+    sent = own[0].send(TOKO, Text("another"))  # nor does its copy wait for what is Budi's
+    assert [each.problem for each in sent.deliveries] == ["", ""]
+    assert len(messages(others[1])) == 2
+    assert messages(own[1])[-1].content == Text("another")
+    backend.broken.clear()
+    for _ in range(2):
+        last(own[0])
+    (copy,) = (each for each in messages(own[1]) if each.peer == BUDI.user_id)
+    assert (copy.message_id, copy.content) == (MESSAGE_ID, HALO)
+
+
+@pytest.mark.parametrize("message_id", [None, MESSAGE_ID])
+def test_an_own_copy_that_is_replayed_is_not_asked_for(
+    backend: BackendSimulator,
+    own: list[Client],
+    others: list[Client],
+    message_id: bytes | None,
+) -> None:
+    laptop = device_of(ANA, 2)
+    recipients = [client.device.address for client in others]
+    own[0].send_many(recipients, HALO, message_id=message_id)
+    copies = backend.mailbox(laptop)
+    assert len(messages(own[1])) == len(copies) == 2
+    deposits = len(backend.deposits)
+    for data in copies:
+        backend.inject(laptop, data[:-1] + bytes([data[-1] ^ 1]))
+    failures = own[1].receive()
+    assert all(isinstance(each, FailedMessage) and not each.retrying for each in failures)
+    own[1].confirm(failures)
+    own[1].maintain()
+    assert len(backend.deposits) == deposits

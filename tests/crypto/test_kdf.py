@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from e2ecross.crypto.kdf import (
     ChainKey,
+    HmacKey,
     MessageKey,
     MessageKeys,
     RootKey,
@@ -95,6 +96,9 @@ def test_hmac_put_together_from_hashes_is_hmac(key: bytes, data: bytes, cut: int
     expected = hmac.digest(key, data, "sha256")
     assert hmac_with_key(key, data) == expected
     assert hmac_of_parts(key, data[:cut], data[cut:]) == expected
+    prepared = HmacKey(key)
+    assert [prepared.digest(data), prepared.digest(data)] == [expected, expected]
+    assert repr(prepared) == "<HmacKey: secret>"
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(min_size=32, max_size=32))
@@ -119,6 +123,8 @@ def test_a_key_of_another_length_gives_no_mac(length: int) -> None:
         hmac_with_key(bytes(length), b"data")
     with pytest.raises(InvalidArgument, match=f"not {length}"):
         hmac_of_parts(bytes(length), b"da", b"ta")
+    with pytest.raises(InvalidArgument, match=f"not {length}"):
+        HmacKey(bytes(length))
 
 
 def test_is_equal() -> None:

@@ -98,7 +98,9 @@ def test_the_first_list_of_an_account_of_which_nothing_is_known(stores: Stores) 
     hold_list(home.budi, home.all)
     for device in (home.phone, home.laptop, home.tablet):
         assert key_of(home.budi, device.address) == device.identity_key
-    assert account(home.budi, ACCOUNT) == AccountRecord(home.all, NOW_MS, changed_seq=1)
+    assert account(home.budi, ACCOUNT) == AccountRecord(
+        home.all, NOW_MS, changed_seq=1, has_list=True
+    )
     assert notices(home.budi) == []
 
 
@@ -164,7 +166,13 @@ def test_what_an_accepted_list_settles_and_what_it_leaves() -> None:
     after = sign_devices(home.phone, home.laptop, after=home.all)
     hold_list(home.budi, after)
     assert account(home.budi, ACCOUNT) == AccountRecord(
-        after, NOW_MS, changed_seq=2, written=True, checked_at_ms=5, hosting_unseen=True
+        after,
+        NOW_MS,
+        changed_seq=2,
+        written=True,
+        checked_at_ms=5,
+        hosting_unseen=True,
+        has_list=True,
     )
 
 
@@ -306,7 +314,7 @@ def test_another_key_of_the_account_forgets_the_list_and_all_that_it_vouched_for
     new = make_device(ANA, seed="new phone")
     follow(home.budi, ANA, new.identity_key)
     assert rows_about(home.budi, LAPTOP) == rows_about(home.budi, TABLET) == set()
-    assert account(home.budi, ACCOUNT) == AccountRecord(written=True)
+    assert account(home.budi, ACCOUNT) == AccountRecord(written=True, has_list=True)
     with home.budi._context.store.transaction() as tx:
         assert find_pushed(tx, ACCOUNT, ANA) == 0
     assert not home.budi.has_session(ANA)

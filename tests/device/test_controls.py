@@ -15,7 +15,7 @@ from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import Lane, LaneName, block_lane, put_control, read_lane
 from e2ecross.state.trust import RemoteIdentity, find_identity, observe_identity, require_identity
 from e2ecross.stores import Table, Transaction
-from e2ecross.wire.account_records import DeviceName
+from e2ecross.wire.account_records import AccountRecord, DeviceName
 from e2ecross.wire.content import (
     Bytes,
     ControlContent,
@@ -223,6 +223,7 @@ class TestPins:
             known = identity(world.laptop, address)
             assert known is not None
             assert (known.identity_key, known.verified) == (toko.identity_key, verified)
+            assert account(world.laptop, address.user_id) == AccountRecord(has_list=True)
 
     def test_the_accepted_key_becomes_verified_and_stays_so(self, world: World) -> None:
         for verified in (False, True, False):
@@ -232,6 +233,7 @@ class TestPins:
         known = identity(world.laptop, BUDI)
         assert known is not None
         assert known.verified
+        assert account(world.laptop, CONTACT) == AccountRecord(has_list=True)
 
     def test_the_key_that_waits_is_accepted_with_a_notice(self, world: World) -> None:
         hold_list(world.laptop, sign_devices(world.budi, make_device(device_of(BUDI, 2))))

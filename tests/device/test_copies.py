@@ -4,7 +4,8 @@
 import pytest
 
 from e2ecross import Client, Message, Notice, NoticeKind, Text
-from e2ecross.device.copies import KeysAsked, KeysNeeded, Outgoing, Posted
+from e2ecross.device.copies import KeysAsked, KeysNeeded, Posted
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posting import post_messages, post_missing
 from e2ecross.device.settling import report
@@ -205,3 +206,18 @@ def test_of_a_message_that_is_not_known_nothing_is_noted(ana: list[Client]) -> N
     with context.store.transaction() as tx:
         note_copies(tx, BUDI, MESSAGE_ID, NOW_MS, added=[LAPTOP])
         assert not is_known_id(tx, BUDI, MESSAGE_ID, NOW_MS)
+
+
+def test_devices_that_are_listed_one_soon_after_another_all_get_it(
+    backend: BackendSimulator, ana: list[Client]
+) -> None:
+    """A list that was handed out with keys does not keep the next one from being asked for."""
+    (phone,) = make_account(BUDI, (1,), backend)
+    ana[0].send(BUDI, Text("before"))
+    devices = [phone]
+    for number in (2, 3, 4):
+        devices.append(new_client(device_of(BUDI, number), backend))
+        change_devices(backend, *devices)
+        sent = ana[0].send(BUDI, Text("halo"))
+        got = [item for item in devices[-1].receive() if isinstance(item, Message)]
+        assert [item.message_id for item in got] == [sent.message_id], number

@@ -19,6 +19,7 @@ from e2ecross.errors import (
     DeviceExists,
     E2ECrossError,
     InvalidArgument,
+    NotPrimary,
     NotRegistered,
     UnsupportedVersion,
     WitnessFailed,
@@ -28,6 +29,7 @@ from e2ecross.state.context import require_device, save_device
 from e2ecross.state.epoch import read_epoch
 from e2ecross.stores import MemoryStore, Store
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
+from tests.support.accounts import device_of, make_account
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -321,3 +323,14 @@ def test_an_imported_device_has_the_policy_that_it_was_given() -> None:
         EXAMPLE.read_bytes(), "correct horse battery staple", MemoryStore(), policy=policy
     )
     assert device._context.policy is policy
+
+
+def test_a_device_that_was_linked_has_no_backup(backend: BackendSimulator) -> None:
+    """It would come back without knowing the key of its account, and show wrong safety numbers."""
+    phone, laptop = make_account(ANA, (1, 2), backend)
+    laptop = Client(Device.open(laptop.device._context.store, clock=FakeClock()), backend)
+    with pytest.raises(NotPrimary, match="link a new device"):
+        export(laptop.device)
+    assert bring_in(export(phone.device)).address == ANA
+    alone = make_device(device_of(BUDI, 2))
+    assert bring_in(export(alone)).address == alone.address

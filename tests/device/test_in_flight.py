@@ -2,7 +2,8 @@
 """What is left in flight, or was filed by somebody else, when a row of it is damaged."""
 
 from e2ecross import Notice, NoticeKind, Text
-from e2ecross.device.copies import KeysAsked, Outgoing, Posted
+from e2ecross.device.copies import KeysAsked, Posted
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posting import post_messages
 from e2ecross.device.waiting import Pending, list_pending

@@ -6,14 +6,16 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Envelope, MessageKind
+from e2ecross.device.collecting import confirm
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.waiting import is_something_due, list_pending
 from e2ecross.state.epoch import count_operation
 from e2ecross.state.in_flight import IN_FLIGHT, put_in_flight
 from e2ecross.state.inbox import list_arrivals, note_arrival
 from e2ecross.state.outbox import Lane, LaneName, Waiting
 from e2ecross.state.queue import number_row
 from e2ecross.stores import MemoryStore, Store, Table
-from tests.support.devices import ANA, BUDI, TOKO
+from tests.support.devices import ANA, BUDI, TOKO, SpyStore, make_device
 
 
 def fill(store: Store, numbers: range) -> list[Waiting]:
@@ -24,7 +26,7 @@ def fill(store: Store, numbers: range) -> list[Waiting]:
             note_arrival(tx, number, b"")
             count_operation(tx)
             envelope = Envelope(number.to_bytes(16), ANA, BUDI, MessageKind.SIGNAL, bytes(60))
-            waiting.append(put_in_flight(tx, envelope))
+            waiting.append(put_in_flight(tx, envelope, envelope.encode()))
         return waiting
 
 
@@ -81,3 +83,17 @@ def test_a_lane_that_is_damaged_keeps_no_other_leftovers() -> None:
     with leftovers.going() as forget, store.transaction() as tx:
         forget(tx)
     assert left(store)[0] == [number_row(3)]
+
+
+def test_what_the_back_end_has_heard_of_makes_no_reader_write() -> None:
+    spy = SpyStore(MemoryStore())
+    context, leftovers = make_device(ANA, spy)._context, Leftovers()
+    with spy.transaction() as tx:
+        note_arrival(tx, 1, b"")
+    leftovers.note_acknowledged([1])
+    spy.forget()
+    assert not is_something_due(context, leftovers)
+    assert list_pending(context, leftovers) == []
+    assert not spy.writes
+    confirm(context, leftovers, [])
+    assert left(spy) == ([], [])

@@ -15,6 +15,7 @@ from e2ecross.device.list_signing import (
     require_primary,
     sign_next,
 )
+from e2ecross.device.own_list import note_conflict, restore_devices
 from e2ecross.errors import DevicesConflict, NotPrimary, NotRegistered
 from e2ecross.protocol.device_list import hash_list, verify_list
 from e2ecross.state.accounts import find_own_account, put_own_account
@@ -235,14 +236,32 @@ def test_a_removal_is_told_at_once_own_devices_and_who_was_written_to(
         assert new == sorted((each, seq) for each in (*own, *contacts))
 
 
-def test_a_renewal_is_told_nobody_and_a_reset_own_devices(phone: Device, home: Household) -> None:
+def test_a_renewal_is_told_nobody_and_a_reset_as_a_removal(phone: Device, home: Household) -> None:
     send_to(phone, BUDI)
     devices = [home.entry(1), home.entry(2)]
     hold_list(phone, home.sign(1, devices=(1, 2)))
     sign(phone, devices)
     assert pushed(phone) == []
     sign(phone, devices, is_reset=True)
-    assert pushed(phone) == [(LAPTOP, 1_002)]
+    assert pushed(phone) == sorted([(LAPTOP, 1_002), (BUDI, 1_002)])
+
+
+def test_a_reset_of_who_has_no_other_devices_is_told_nobody(phone: Device) -> None:
+    send_to(phone, BUDI)
+    sign(phone, is_reset=True)
+    sign(phone, is_reset=True)
+    assert pushed(phone) == []
+
+
+def test_what_a_thief_has_signed_is_taken_back_at_once(phone: Device, home: Household) -> None:
+    """The thief's list may have been accepted by any contact, and who that is nobody says."""
+    send_to(phone, BUDI)
+    hold_list(phone, home.sign(1))
+    rival = home.sign(2, previous=bytes(32), devices=(1, 9))
+    with phone._context.store.transaction() as tx:
+        note_conflict(phone._context, tx, rival)
+    restore_devices(phone._context, [])
+    assert pushed(phone) == [(BUDI, 1_002)]
 
 
 def test_not_everybody_is_told_at_once(clock: FakeClock) -> None:

@@ -25,6 +25,7 @@ from e2ecross.device.own_list import (
     restore_devices,
     unlink_device,
 )
+from e2ecross.device.own_upkeep import is_own_list_expired
 from e2ecross.errors import (
     DevicesConflict,
     E2ECrossError,
@@ -50,6 +51,8 @@ from tests.support.linked import Candidate, candidate, notices_of
 OWN = ANA.user_id
 LAPTOP = device_of(ANA, 2)
 WEEK_MS = 7 * DAY_MS
+UNSET_MS = 1_672_531_200_000 - 1
+"""The last moment of 2022, before there was any list."""
 
 
 @pytest.fixture
@@ -190,6 +193,48 @@ def test_a_list_is_renewed_when_it_is_old(
     change_nothing(phone, lambda: renew_if_due(phone._context))
 
 
+@pytest.mark.parametrize("now_ms", [0, 2 * DAY_MS, UNSET_MS])
+def test_a_clock_that_is_not_set_signs_only_what_cannot_wait(
+    phone: Device, clock: FakeClock, now_ms: int
+) -> None:
+    """A phone that has booted in 1970; contacts would take a list of then as expired."""
+    context = phone._context
+    add(phone, 2)
+    clock.advance(2 * DAY_MS)
+    before, right_ms = held(phone), clock()
+    clock.now_ms = now_ms
+    change_nothing(phone, lambda: renew_if_due(context))
+    change_nothing(phone, lambda: remove_overdue(context, [2]))
+    change_nothing(
+        phone, lambda: within(phone, lambda tx: request_capabilities(context, tx, 2, b"new"))
+    )
+    add(phone, 3)
+    unlink_device(context, 2)
+    assert numbers(phone) == [1, 3]
+    set_own(phone, must_reset=True)
+    restore_devices(context, [3])
+    assert held(phone).list.signed_at_ms == before.list.signed_at_ms
+    clock.now_ms = right_ms
+    assert not is_own_list_expired(context)
+    change_nothing(phone, lambda: renew_if_due(context))
+
+
+def test_a_first_list_is_signed_by_any_clock_and_renewed_when_it_is_set(clock: FakeClock) -> None:
+    right_ms, clock.now_ms = clock(), 5
+    phone = make_device(ANA, clock=clock)
+    ensure_own_list(phone._context)
+    assert held(phone).list.signed_at_ms == 5
+    clock.now_ms = right_ms
+    renew_if_due(phone._context)
+    assert (held(phone).list.seq, held(phone).list.signed_at_ms) == (2, clock())
+
+
+def test_the_earliest_time_that_can_be_dates_lists(phone: Device, clock: FakeClock) -> None:
+    clock.now_ms = UNSET_MS + 1
+    renew_if_due(phone._context)
+    assert held(phone).list.signed_at_ms == clock()
+
+
 def test_the_policy_says_what_is_old(clock: FakeClock) -> None:
     policy = Policy(device_list_renew_ms=30 * DAY_MS)
     phone = make_device(ANA, clock=clock, policy=policy)
@@ -299,15 +344,17 @@ def test_adding_again_signs_nothing(phone: Device) -> None:
 
 def test_numbers_are_given_in_order_and_then_the_lowest_free_one(phone: Device) -> None:
     given = []
-    for _ in range(2 * 126):
+    for _ in range(126 + 3):
         number = number_for_device(phone._context)
         given.append(number)
         add(phone, number, seed=str(len(given)))
-        if number != 2:
+        if number not in (2, 4):
             unlink_device(phone._context, number)
-    assert given == [*range(2, 128), *[127] * 126]
-    add(phone, 127, seed="stays")
-    assert number_for_device(phone._context) == 3
+    assert given == [*range(2, 128), 3, 3, 3]
+    add(phone, 3, seed="stays")
+    assert number_for_device(phone._context) == 5
+    unlink_device(phone._context, 2)
+    assert number_for_device(phone._context) == 2
 
 
 def test_a_number_may_be_given_out_of_order(phone: Device) -> None:

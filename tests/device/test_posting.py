@@ -4,7 +4,8 @@
 import pytest
 
 from e2ecross import Device, Envelope, MessageKind, Policy, RetryRequest, Text
-from e2ecross.device.copies import KeysAsked, Outgoing
+from e2ecross.device.copies import KeysAsked
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posting import post_messages
 from e2ecross.device.settling import hold_for_decision, settle

@@ -309,7 +309,7 @@ class TestShareHistory:
             with pytest.raises(InvalidArgument, match="24 hours"):
                 share_history(world.phone._context, 3, [message(BUDI, 1)])
 
-    @pytest.mark.parametrize("device", [0, 1, 4, 127, 2**40, "2", None])
+    @pytest.mark.parametrize("device", [0, 1, 4, 127, 128, 2**40, "2", None])
     def test_to_another_own_device_only(self, world: World, device: object) -> None:
         with pytest.raises(InvalidArgument, match="device"):
             share_history(world.phone._context, cast("int", device), [message(BUDI, 1)])

@@ -243,7 +243,9 @@ def test_device_1_brings_a_newer_list(version: int) -> None:
     start(world.phone, world.budi, kyber=version == 4)
     envelope = craft(world.phone, BUDI, HALO, device_list=newer.encode())
     assert not read(world.budi, envelope).identity_changed
-    assert account(world.budi, ACCOUNT) == AccountRecord(newer, NOW_MS, changed_seq=2)
+    assert account(world.budi, ACCOUNT) == AccountRecord(
+        newer, NOW_MS, changed_seq=2, has_list=True
+    )
 
 
 def test_what_would_continue_a_list_of_less_hosting_is_ignored() -> None:
@@ -375,7 +377,7 @@ def test_another_account_key_is_accepted_by_policy_with_its_list(
         message = read(budi, envelope)
     assert message.identity_changed
     assert account(budi, ACCOUNT) == AccountRecord(
-        moved.new_list, NOW_MS, changed_seq=1, written=True
+        moved.new_list, NOW_MS, changed_seq=1, written=True, has_list=True
     )
     identity = budi.remote_identity(TABLET)
     assert identity is not None
@@ -403,7 +405,7 @@ def test_another_key_of_device_1_without_a_list_is_a_changed_identity_of_the_acc
     moved = Moved(Policy(accept_changed_identity=True))
     assert read(moved.budi, first(moved.new_phone, moved.budi)).identity_changed
     assert key_of(moved.budi, ANA) == moved.new_phone.identity_key
-    assert account(moved.budi, ACCOUNT) == AccountRecord()
+    assert account(moved.budi, ACCOUNT) == AccountRecord(has_list=True)
     assert key_of(moved.budi, LAPTOP) is None
     moved.budi.encrypt(ANA, HALO)
 

@@ -14,7 +14,8 @@ from e2ecross import (
     RetryRequest,
     Text,
 )
-from e2ecross.device.copies import KeysAsked, Outgoing
+from e2ecross.device.copies import KeysAsked
+from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posting import post_messages
 from e2ecross.device.settling import Result, give_up, hold_for_decision, settle, take_back

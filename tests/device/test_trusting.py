@@ -165,7 +165,7 @@ def test_accepting_another_key_begins_the_account_anew(address: Address) -> None
     identity = budi.remote_identity(ANA)
     assert identity is not None
     assert (identity.identity_key, identity.trust) == (world.new_key, TrustState.UNVERIFIED)
-    assert account(budi, ACCOUNT) == AccountRecord()
+    assert account(budi, ACCOUNT) == AccountRecord(has_list=True)
     assert world.held_lanes() == []
     for gone in (LAPTOP, TABLET, STRANGER):
         assert key_of(budi, gone) is None

@@ -26,6 +26,7 @@ from e2ecross.state.session_store import load_sessions
 from e2ecross.state.trust import find_identity
 from e2ecross.stores import Store, Table, Transaction
 from e2ecross.wire.queue_records import (
+    InboxMessage,
     InboxNotice,
     OutboxRecord,
     decode_arrival,
@@ -59,8 +60,8 @@ class Facts:
         kyber_prekeys: ids of one-time ones.
         last_resort_prekeys: ids.
         next_prekey_id: the first that has not been given.
-        inbox: message ids that the app has not confirmed.
-        outbox: message ids that the back end may not have.
+        inbox: what the app has not confirmed: message ids, and the accounts they are from or for.
+        outbox: ids of envelopes that the back end may not have.
         sessions: how many, current and archived.
     """
 
@@ -69,7 +70,7 @@ class Facts:
     kyber_prekeys: set[int]
     last_resort_prekeys: set[int]
     next_prekey_id: int
-    inbox: set[str]
+    inbox: set[tuple[str, str]]
     outbox: set[str]
     sessions: int
 
@@ -154,17 +155,23 @@ def _queue(rows: dict[Place, bytes], partition: bytes = b"") -> dict[int, bytes]
     return numbers
 
 
-def _check_inbox(tables: dict[Table, dict[Place, bytes]]) -> set[str]:
-    """Message ids of what the app has not confirmed."""
+def _check_inbox(tables: dict[Table, dict[Place, bytes]]) -> set[tuple[str, str]]:
+    """What the app has not confirmed; see `Facts`."""
     for place, record in tables[Table.INBOX].items():
         assert place.partition in (b"", ARRIVED)
         assert place.partition == b"" or len(decode_arrival(record)) == 32
     items = [decode_inbox_item(record) for record in _queue(tables[Table.INBOX]).values()]
-    return {item.message_id.hex() for item in items if not isinstance(item, InboxNotice)}
+    found: set[tuple[str, str]] = set()
+    for item in items:
+        if not isinstance(item, InboxNotice):
+            peer = item.peer if isinstance(item, InboxMessage) else None
+            user = peer or (item.sender and item.sender.user_id)
+            found.add((item.message_id.hex(), str(user)))
+    return found
 
 
 def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> set[str]:
-    """Message ids of what waits; every row is that of a lane which has a turn."""
+    """Ids of envelopes that wait; every row is that of a lane which has a turn."""
     waiting: set[str] = set()
     rows: set[Place] = set()
     ends: set[Place] = set()
@@ -201,7 +208,7 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
 def _facts(
     device: DeviceRecord,
     tables: dict[Table, dict[Place, bytes]],
-    inbox: set[str],
+    inbox: set[tuple[str, str]],
     outbox: set[str],
 ) -> Facts:
     def ids(table: Table, partition: bytes = b"") -> set[int]:

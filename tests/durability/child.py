@@ -16,11 +16,15 @@ import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from e2ecross import Address, Client, Device, Message, Notice, Policy, Sent, Text
+from e2ecross import Address, Client, Device, Envelope, Message, Notice, Policy, Sent, Text
 from e2ecross.crypto.cipher import cbc_encrypt
+from e2ecross.device import copies
+from e2ecross.device.sending import Saying, encrypt_content
 from e2ecross.errors import DeviceExists, NoDevice, UnknownRecipient
 from e2ecross.protocol import ratchet
-from e2ecross.stores import SQLiteStore
+from e2ecross.state.context import Context
+from e2ecross.stores import SQLiteStore, Transaction
+from e2ecross.wire.content import PayloadContent, Resent
 from tests.durability.journal import Journal, JournallingRelay, digest
 from tests.durability.points import Killer, KillingBackend, KillingDatabase, KillingStore
 
@@ -83,6 +87,7 @@ class Child:
         self._killer = Killer(order.point or None, order.visits)
         self._journal = Journal(Path(order.directory) / "journal")
         watch_encryption(self._journal, self._killer)
+        _watch_copies(self._journal)
         path = store_path(order.directory, order.device)
         key = KEY if order.sealed else None
         self._store = KillingStore(SQLiteStore(path, key=key, busy_timeout_ms=30_000), self._killer)
@@ -167,6 +172,7 @@ class Child:
                     "handed",
                     id=item.message_id.hex(),
                     sender=str(item.sender),
+                    peer=str(item.peer),
                     text=item.content.text,
                     again=item.redelivered,
                     **facts,
@@ -193,6 +199,33 @@ def watch_encryption(journal: Journal, killer: Killer) -> None:
         return text
 
     setattr(ratchet, "cbc_encrypt", watched)  # noqa: B010
+
+
+def _watch_copies(journal: Journal) -> None:
+    """Note which message goes under the id of an envelope."""
+
+    def watched(
+        context: Context,
+        tx: Transaction,
+        address: Address,
+        content: PayloadContent,
+        envelope_id: bytes,
+        sent_at_ms: int,
+        saying: Saying,
+        least: int,
+    ) -> Envelope:
+        journal.note(
+            "copy",
+            envelope=envelope_id.hex(),
+            sender=str(context.address),
+            at=str(address),
+            peer=str(saying.peer or context.address.user_id),
+            id=(content.message_id if isinstance(content, Resent) else envelope_id).hex(),
+        )
+        facts = (content, envelope_id, sent_at_ms, saying, least)
+        return encrypt_content(context, tx, address, *facts)
+
+    setattr(copies, "encrypt_content", watched)  # noqa: B010
 
 
 def _start(order: Order) -> int:

@@ -51,25 +51,27 @@ class FanOutWorld(World):
             store.close()
 
     def _peers_of(self, device: str) -> list[str]:
-        own, _, _ = device.rpartition(".")
-        return [f"{user}.1" for user in ACCOUNTS if user != own]
+        return [f"{user}.1" for user in ACCOUNTS if user != _user(device)]
 
     def _accepted(self, known: Set[bytes]) -> set[Message]:
-        """Every message that the relay has any copy of; it has all of them, or none.
-
-        Of what goes to two accounts under one id, each own device has one copy.
-        """
+        """Every message that the relay has any copy of; it has all of them, or none."""
+        there = {
+            (note["sender"], note["at"], note["peer"], note["id"])
+            for note in self._notes["copy"]
+            if triple_sha256(note["sender"], note["at"], note["envelope"]) in known
+        }
         accepted: set[Message] = set()
         for note in self._notes["intent"]:
-            sender, to, message_id = note["sender"], note["to"], note["id"]
-            recipients = [*_devices(to), *(each for each in _devices(sender) if each != sender)]
+            sender, to = note["sender"], note["to"]
+            recipients = [(each, _user(sender)) for each in _devices(to)]
+            own = [(each, _user(to)) for each in _devices(sender) if each != sender]
             copies = {
-                (sender, recipient, message_id, note["text"])
-                for recipient in recipients
-                if triple_sha256(sender, recipient, message_id) in known
+                Message(sender, at, peer, note["id"], note["text"])
+                for at, peer in (*recipients, *own)
             }
-            assert len(copies) in (0, len(recipients)), (note, copies)
-            accepted |= copies
+            found = {copy for copy in copies if copy[:4] in there}
+            assert not found or found == copies
+            accepted |= found
         return accepted
 
     def _check_end(self) -> None:
@@ -83,9 +85,13 @@ class FanOutWorld(World):
         assert all(count <= intents[message_id] for message_id, count in texts.items())
 
     def _left(self) -> set[tuple[str, str]]:
-        return {(note["id"], note["text"]) for note in self._notes["left"]}
+        return {(self._ids[note["id"]], note["text"]) for note in self._notes["left"]}
 
 
 def _devices(address: str) -> list[str]:
-    user, _, _ = address.rpartition(".")
+    user = _user(address)
     return [f"{user}.{number}" for number in range(1, ACCOUNTS[user] + 1)]
+
+
+def _user(address: str) -> str:
+    return address.rpartition(".")[0]

@@ -13,7 +13,7 @@ from collections.abc import Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from e2ecross.stores import SQLiteStore
 from tests.durability.checks import Facts, check_store
@@ -29,8 +29,26 @@ _ROOT = Path(__file__).parents[2]
 _LIFE_S = 0.06  # a child's; at twice that most random moments would come too late
 # One child comes to these dozens of times, to the others a few times, to some only now and then.
 _VISITS_RATE = dict.fromkeys(TRANSACTION_POINTS, 0.1)
-Message = tuple[str, str, str, str]
-"""Sender, recipient, id, text."""
+
+
+class Message(NamedTuple):
+    """A message as a device has it.
+
+    Attributes:
+        sender: the device.
+        at: the device that it is for.
+        peer: the account that the conversation is with, seen from there.
+        id: of the message, which the envelope of a copy need not have.
+        text: of it.
+    """
+
+    sender: str
+    at: str
+    peer: str
+    id: str
+    text: str
+
+
 _ROUNDS = 24  # of one world: then most devices know each other
 
 
@@ -114,6 +132,8 @@ class World:
         self._reader = JournalReader(directory / "journal")
         self._round = 0
         self._notes: dict[str, list[Note]] = defaultdict(list)
+        self._ids: dict[str, str] = {}  # of messages, by that of an envelope
+        self._shown: dict[tuple[str, str], tuple[str, str]] = {}  # as `Facts.inbox`; and by device
         self._open_sends: dict[str, dict[tuple[str, str], tuple[str, str, str]]] = defaultdict(dict)
         self._met: set[tuple[str, str]] = set()
         self._in_outboxes: set[str] = set()
@@ -184,6 +204,9 @@ class World:
             sender, to, message_id = note["sender"], note["to"], note["id"]
             self._open_sends[sender][message_id, to] = (to, message_id, note["text"])
             self._met |= {(sender, to), (to, sender)}
+        elif note["what"] == "copy":
+            self._ids[note["envelope"]] = note["id"]
+            self._shown[note["envelope"], note["at"]] = note["id"], note["peer"]
         elif note["what"] in ("sent", "refused"):
             for sends in self._open_sends.values():
                 sends.pop((note["id"], note["to"]), None)
@@ -213,12 +236,13 @@ class World:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         if facts is None:
             return None
-        self._in_outboxes |= facts.outbox
-        handed = {note["id"] for note in self._notes["handed"] if note["at"] == device}
+        self._in_outboxes |= {self._ids[envelope] for envelope in facts.outbox}
+        notes = [note for note in self._notes["handed"] if note["at"] == device]
+        handed = {(note["id"], note["peer"]) for note in notes}
         used = {
             note["prekey"]
             for note in self._notes["fetched"]
-            if note["at"] == device and note["id"] in handed | facts.inbox
+            if note["at"] == device and self._shown[note["id"], device] in handed | facts.inbox
         }
         assert facts.gone_prekeys == used - facts.last_resort_prekeys
         return facts
@@ -267,9 +291,10 @@ class World:
         assert len(accepted) == len(known)
         handed = {message_of(note) for note in self._notes["handed"]}
         assert handed == accepted
-        assert {note["id"] for note in self._notes["left"]} == {m[2] for m in accepted}
+        ids = {message.id for message in accepted}
+        assert {self._ids[note["id"]] for note in self._notes["left"]} == ids
         sent = {note["id"] for note in self._notes["sent"]}
-        assert sent | self._in_outboxes <= {m[2] for m in accepted}
+        assert sent | self._in_outboxes <= ids
         self._figures.accepted += len(accepted)
 
     def _accepted(self, known: Set[bytes]) -> set[Message]:
@@ -286,10 +311,10 @@ class World:
         Two processes of one device may show the same message at once, one of them unflagged;
         that one need not be the first.
         """
-        last: dict[tuple[str, str], int] = {}
-        unflagged: Counter[tuple[str, str]] = Counter()
+        last: dict[Message, int] = {}
+        unflagged: Counter[Message] = Counter()
         for note in self._notes["handed"]:
-            copy = note["id"], note["at"]
+            copy = message_of(note)
             before = last.setdefault(copy, note["round"])
             assert note["again"] or before == note["round"]
             unflagged[copy] += not note["again"]
@@ -315,8 +340,10 @@ class World:
 
 
 def message_of(note: dict[str, Any]) -> Message:
-    """The message that a note tells of."""
-    return note["sender"], note.get("to") or note["at"], note["id"], note["text"]
+    """The message that a note tells of, of what was handed over or was to be sent."""
+    sender = note["sender"]
+    peer = note.get("peer") or sender.rpartition(".")[0]
+    return Message(sender, note.get("to") or note["at"], peer, note["id"], note["text"])
 
 
 def triple_sha256(sender: str, recipient: str, message_id: str) -> bytes:

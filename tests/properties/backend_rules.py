@@ -20,8 +20,8 @@ from tests.support.devices import ANA, BUDI, TOKO
 __all__ = ["PEOPLE", "TOO_HIGH", "BackendRules", "index", "who"]
 
 PEOPLE = (ANA, BUDI, TOKO)
-METHODS = ("register", "publish", "epochs", "one_time_prekey_count", "fetch_bundle", "deposit",
-           "deposit_all", "fetch", "acknowledge")  # fmt: skip
+METHODS = ("register", "publish", "publish_devices", "epochs", "one_time_prekey_count",
+           "fetch_keys", "deposit_all", "fetch", "acknowledge")  # fmt: skip
 
 TOO_HIGH = (1, 5, 10**6, 2**63)
 

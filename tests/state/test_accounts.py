@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import pytest
 
 from e2ecross.address import Address, UserId
@@ -11,6 +13,8 @@ from e2ecross.state.accounts import (
     find_pushed,
     forget_account,
     forget_pushed,
+    note_has_list,
+    note_hosting_seen,
     note_pushed,
     primary_of,
     put_account,
@@ -124,3 +128,26 @@ def test_device_1_stands_for_its_account_once_that_has_a_list() -> None:
         put_account(tx, BUDI.user_id, LISTED)
         assert primary_of(tx, LAPTOP) == BUDI
         assert primary_of(tx, BUDI) == BUDI
+
+
+def test_who_hosts_an_account_is_seen_once() -> None:
+    with MemoryStore().transaction() as tx:
+        note_hosting_seen(tx, BUDI.user_id)
+        assert find_account(tx, BUDI.user_id) is None
+        put_account(tx, BUDI.user_id, replace(LISTED, written=True, hosting_unseen=True))
+        for _ in range(2):
+            note_hosting_seen(tx, BUDI.user_id)
+            assert find_account(tx, BUDI.user_id) == replace(LISTED, written=True)
+
+
+@pytest.mark.parametrize("before", [None, AccountRecord(written=True), LISTED])
+def test_that_an_account_has_a_list_is_noted_beside_what_is_known(
+    before: AccountRecord | None,
+) -> None:
+    with MemoryStore().transaction() as tx:
+        if before is not None:
+            put_account(tx, BUDI.user_id, before)
+        for _ in range(2):
+            note_has_list(tx, BUDI.user_id)
+            noted = replace(before or NOTHING_KNOWN, has_list=True)
+            assert find_account(tx, BUDI.user_id) == noted

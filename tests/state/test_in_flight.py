@@ -30,7 +30,7 @@ def envelope_of(number: int, recipient: Address = BUDI) -> Envelope:
 def fly(tx: Transaction, envelope: Envelope) -> Waiting:
     """Put an envelope in flight, as if it had just been encrypted."""
     count_operation(tx)
-    return put_in_flight(tx, envelope)
+    return put_in_flight(tx, envelope, envelope.encode())
 
 
 def ids(tx: Transaction, recipient: Address = BUDI) -> list[int]:
@@ -47,7 +47,7 @@ def test_what_has_left_is_forgotten_without_a_trace() -> None:
     with spy.transaction() as tx:
         count_operation(tx)
         spy.forget()
-        waiting = put_in_flight(tx, envelope_of(1))
+        waiting = put_in_flight(tx, envelope_of(1), envelope_of(1).encode())
         assert (waiting.lane, waiting.message_id) == (MESSAGES, envelope_of(1).message_id)
         assert waiting.envelope == envelope_of(1)
         assert list_lanes(tx) == []

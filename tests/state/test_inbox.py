@@ -34,7 +34,9 @@ from e2ecross.state.inbox import (
     confirm_in_inbox,
     forget_arrivals,
     has_arrived,
+    holds_notice,
     list_arrivals,
+    may_have_arrived,
     note_arrival,
     put_failure,
     put_message,
@@ -44,7 +46,7 @@ from e2ecross.state.inbox import (
 )
 from e2ecross.state.queue import number_row
 from e2ecross.state.receipt import Receipt
-from e2ecross.stores import MemoryStore, Table
+from e2ecross.stores import MemoryStore, Table, Transaction
 from e2ecross.wire.content import RetryRequest, encode_content
 from e2ecross.wire.queue_records import (
     InboxMessage,
@@ -330,3 +332,36 @@ def test_an_envelope_is_told_by_its_number_and_its_bytes(stores: Stores) -> None
         forget_arrivals(tx, [7, 9])
         assert list_arrivals(tx) == [2**64 - 1]
         assert not has_arrived(tx, 7, b"another")
+
+
+def test_one_look_tells_that_envelopes_are_new(stores: Stores) -> None:
+    with stores.open("ana").transaction() as tx:
+        assert not may_have_arrived(tx, 0)
+        note_arrival(tx, 7, b"envelope")
+        assert [may_have_arrived(tx, number) for number in (0, 6, 7, 8)] == [True] * 3 + [False]
+
+
+def test_where_a_row_of_arrivals_does_not_open_each_envelope_is_looked_up() -> None:
+    class Damaged:
+        def list(self, *_: object, **__: object) -> object:
+            raise RecordCorrupted("a stored record was changed, cut, or moved")
+
+    assert may_have_arrived(cast("Transaction", Damaged()), 7)
+
+
+def test_a_notice_is_found_by_kind_and_user_whatever_is_damaged() -> None:
+    ana = make_device(ANA)
+    notices = [
+        Notice(NoticeKind.HOSTING_CHANGED, BUDI.user_id),
+        Notice(NoticeKind.LIST_FORK, TOKO.user_id),
+    ]
+    put(ana, HALO, *notices)
+    with ana._context.store.transaction() as tx:
+        tx.put(Table.INBOX, b"", number_row(1), b"")
+        found = {
+            (kind, user)
+            for kind in NoticeKind
+            for user in (ANA.user_id, BUDI.user_id, TOKO.user_id)
+            if holds_notice(tx, kind, user)
+        }
+    assert found == {(notice.kind, notice.user) for notice in notices}

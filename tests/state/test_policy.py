@@ -13,7 +13,6 @@ from tests.support.devices import DAY_MS
 _TIMES = ("signed_prekey_max_age_ms", "signed_prekey_kept_ms")
 _COUNTS = ("one_time_prekeys_low", "one_time_prekeys_target")
 _MESSAGE_COUNTS = (
-    "resend_kept_messages",
     "retry_requests_per_peer",
     "retry_requests",
     "resends_per_peer",
@@ -54,6 +53,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         ("max_devices", (1, 16), (0, 17, True, 4.0)),
         ("device_list_max_age_ms", (8 * DAY_MS, 365 * DAY_MS), (8 * DAY_MS - 1, 366 * DAY_MS)),
         ("device_list_renew_ms", (DAY_MS, 30 * DAY_MS), (DAY_MS - 1, 30 * DAY_MS + 1)),
+        ("resend_kept_messages", (0, 10**9), (-1, 10**9 + 1, True, 1.0)),
         ("max_forward_jump", (1, 25_000), (0, 25_001, -1, 4.0)),
         ("max_devices", (1, 16), (0, 17, True, "5", None)),
         ("accept_version_downgrade", (True, False), (0, 1, None)),

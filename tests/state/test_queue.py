@@ -243,9 +243,11 @@ def test_without_the_end_numbers_go_on_far_above_all_that_may_have_been_given(da
             tx.put(Table.INBOX, b"", ENDS_ROW, record)
         assert QUEUE.was_given(tx, 200)
         assert QUEUE.was_given(tx, 300)
+        assert QUEUE.last_given(tx) is None
         number = QUEUE.append(tx, b"new")
         assert number > 2**40
         assert QUEUE.append(tx, b"next") == number + 1
+        assert QUEUE.last_given(tx) == number + 1
     assert walked(store) == [*range(1, 201), number, number + 1]
     assert walked(store, 300) == [number, number + 1]
 

@@ -241,6 +241,49 @@ def test_records_of_savepoints_are_written_in_the_end_whatever_else_is_read() ->
     assert dump(spy) == {PLACE: b"2"}
 
 
+def test_deletions_of_savepoints_wait_like_what_is_put() -> None:
+    spy = SpyStore(MemoryStore())
+    with spy.transaction() as tx:
+        tx.put_value(*PLACE, 1, NUMBER)
+    spy.forget()
+    with spy.transaction() as inner:
+        tx = CachingTransaction(inner, ValueCache(100))
+        with tx.savepoint():
+            assert tx.get_value(*PLACE, NUMBER) == 1
+            tx.delete(*PLACE)
+            assert tx.get(*PLACE) is None
+            assert tx.get_value(*PLACE, NUMBER) is None
+            with pytest.raises(InvalidArgument, match="partition"):
+                tx.delete(SESSIONS, "p")  # type: ignore[arg-type]
+        assert tx.get(*PLACE) is None
+        with suppress(ZeroDivisionError), tx.savepoint():
+            tx.put(*PLACE, b"2")
+            assert tx.get_value(*PLACE, NUMBER) == 2
+            assert tx.get(*PLACE) == b"2"
+            raise ZeroDivisionError
+        assert tx.get_value(*PLACE, NUMBER) is None
+        assert not spy.writes
+        tx.write()
+        assert spy.writes == {SESSIONS: 1}
+    assert dump(spy) == {}
+
+
+def test_what_is_put_where_something_waits_to_be_deleted_is_there() -> None:
+    spy = SpyStore(MemoryStore())
+    with spy.transaction() as inner:
+        tx = CachingTransaction(inner, ValueCache(0))
+        with tx.savepoint():
+            tx.put(*PLACE, b"1")
+            tx.delete(*PLACE)
+            tx.put_value(*PLACE, 3, NUMBER)
+            assert tx.get(*PLACE) == b"3"
+            assert tx.get_value(*PLACE, OTHER) == 2
+        assert not spy.writes
+        tx.finish()
+        assert spy.writes == {SESSIONS: 1}
+    assert dump(spy) == {PLACE: b"3"}
+
+
 def test_no_more_bytes_wait_than_the_bound() -> None:
     spy = SpyStore(MemoryStore())
     with spy.transaction() as inner:

@@ -33,7 +33,7 @@ from e2ecross.state.accounts import (
     put_account,
     put_own_account,
 )
-from e2ecross.state.inbox import InboxItem, receipt_of
+from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import Waiting, list_lane, remove_waiting
 from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.state.trust import mark_verified
@@ -90,6 +90,7 @@ def sign_devices(
         devices=sorted((1, *(each.address.device for each in companions))),
         signed_at_ms=primary._context.clock() if signed_at_ms is None else signed_at_ms,
         hosting=hosting,
+        vendor="a vendor" if hosting == 1 else "",
     )
 
 
@@ -225,7 +226,7 @@ def change_devices(
     numbers = [each.device.address.device for each in others]
     names = tuple(DeviceName(number, "laptop", now_ms) for number in numbers)
     next_device = max(own.next_device, *(number + 1 for number in (1, *numbers)))
-    put_own(primary, replace(own, published=True, names=names, next_device=min(next_device, 127)))
+    put_own(primary, replace(own, published=True, names=names, next_device=next_device))
     for client in new:
         put_own(client.device, OwnAccountRecord(linked_at_ms=now_ms))
         with client.device._context.store.transaction() as tx:
@@ -248,8 +249,7 @@ def _publish(
 def _forget_notices(device: Device) -> None:
     context = device._context
     items = hand_over(context, HandedOver(), 10_000)
-    notices = [receipt_of(item) for item in items if isinstance(item, Notice)]
-    confirm(context, Leftovers(), notices)
+    confirm(context, Leftovers(), [item for item in items if isinstance(item, Notice)])
 
 
 # --- Messages -----------------------------------------------------------------------------------

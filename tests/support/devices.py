@@ -354,6 +354,7 @@ class BackendSimulator:
 
     def fail(self, method: str, error: Exception | None = None, *, times: int = 1) -> None:
         """Let the next calls of a method fail before they do anything."""
+        assert hasattr(self, method)
         fault = (error or BackendError("the call was lost"), False)
         self._faults.setdefault(method, []).extend([fault] * times)
 
@@ -366,6 +367,7 @@ class BackendSimulator:
 
     def lose_answer(self, method: str) -> None:
         """Let the next call of a method do its work, and its answer be lost."""
+        assert hasattr(self, method)
         self._faults.setdefault(method, []).append((BackendError("the answer was lost"), True))
 
     # What a hostile back end does.

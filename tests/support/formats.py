@@ -491,7 +491,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "account": Format(
-        AccountRecord(SIGNED_LIST, 1, SIGNED_LIST, 2, True, 3, True, True, True).encode(),
+        AccountRecord(SIGNED_LIST, 1, SIGNED_LIST, 2, True, 3, True, True, True, True).encode(),
         _again(AccountRecord),
         StoreError,
         ((1,), (1, 1), (1, 1, 7), (3,), (3, 1), (3, 1, 7)),

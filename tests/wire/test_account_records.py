@@ -25,7 +25,8 @@ NAME = DeviceName(127, "Ana's laptop", 1, 2, 3, 4)
     [
         AccountRecord(),
         AccountRecord(FIRST, 1),
-        AccountRecord(FIRST, 2**63, SECOND, 3, True, 4, True, True, True),
+        AccountRecord(FIRST, 2**63, SECOND, 3, True, 4, True, True, True, True),
+        AccountRecord(has_list=True),
         AccountRecord(written=True),
         AccountRecord(check_wanted=True, checked_at_ms=5),
         AccountRecord(FIRST, hosting_unseen=True),
@@ -65,7 +66,7 @@ def test_an_account_holds_lists(field: int, damaged: bytes) -> None:
         OwnAccountRecord(names=(NAME._replace(device=1),)),
         OwnAccountRecord(names=(NAME._replace(device=128),)),
         OwnAccountRecord(next_device=1),
-        OwnAccountRecord(next_device=128),
+        OwnAccountRecord(next_device=129),
         OwnAccountRecord(next_device=0),
     ],
 )

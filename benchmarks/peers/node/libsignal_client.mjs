@@ -7,7 +7,7 @@
 // own address too. The stores are maps of the library's own objects, nothing is serialised for
 // them; a message leaves and arrives as bytes.
 
-import { load, serve } from "./serve.mjs";
+import { connected, load, serve, times } from "./serve.mjs";
 
 const [folder, agreement] = process.argv.slice(2);
 const signal = await load(folder, "@signalapp/libsignal-client");
@@ -160,6 +160,18 @@ const ofVersion4 = {
     return async () => {
       await library.makeBundle(device);
       kyberOf(device, device.nextId++); // the one of last resort
+    };
+  },
+  // The copies of a message for an account: one for each device, one after the other.
+  async encrypt_devices(job) {
+    const ana = await library.newDevice();
+    const ends = await times(job.parameters.devices, async (i) => {
+      const [end] = await connected(library, ana, await library.newDevice(), i);
+      return end;
+    });
+    const plaintext = Buffer.alloc(job.parameters.bytes);
+    return async () => {
+      for (const end of ends) await end.encrypt(plaintext);
     };
   },
 };

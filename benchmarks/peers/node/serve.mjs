@@ -135,7 +135,8 @@ function sessionMakers(library) {
   };
 }
 
-async function connected({ accept, makeBundle, start }, ana, budi, number) {
+// Two ends with a session that both know of, under a number, of two devices.
+export async function connected({ accept, makeBundle, start }, ana, budi, number) {
   const end = await start(ana, `budi${number}`, await makeBundle(budi));
   const other = accept(budi, `ana${number}`);
   await other.decrypt(await end.encrypt(PLAINTEXT));

@@ -27,7 +27,13 @@ from e2ecross.wire.content.reaction import Reaction
 from e2ecross.wire.content.read_marks import ReadMark, ReadMarks
 from e2ecross.wire.content.receipt import Receipt
 from e2ecross.wire.content.references import Mention, MessageRef
-from e2ecross.wire.content.resent import PayloadContent, Resent, decode_content, encode_content
+from e2ecross.wire.content.resent import (
+    EncodedContent,
+    PayloadContent,
+    Resent,
+    decode_content,
+    encode_content,
+)
 from e2ecross.wire.content.retry_request import RetryRequest
 from e2ecross.wire.content.text import Text
 from e2ecross.wire.content.typing_state import Typing
@@ -42,6 +48,7 @@ __all__ = [
     "DeviceListPush",
     "DeviceRequest",
     "Edit",
+    "EncodedContent",
     "Expiry",
     "Frame",
     "Framed",

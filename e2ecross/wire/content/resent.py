@@ -5,7 +5,7 @@ It stands above the table of kinds, because what is in it is one of them.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from e2ecross.arguments import require_bytes, require_whole_number
 from e2ecross.errors import DecodeError, InvalidArgument
@@ -22,7 +22,7 @@ from e2ecross.wire.content.kinds import (
 from e2ecross.wire.encoding import serialize
 from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES, MESSAGE_ID_BYTES
 
-__all__ = ["PayloadContent", "Resent", "decode_content", "encode_content"]
+__all__ = ["EncodedContent", "PayloadContent", "Resent", "decode_content", "encode_content"]
 
 _MAX_RESENT_BYTES: Final = MAX_CONTENT_BODY_BYTES + 64
 """The largest content with the id, time and kind of its first copy."""
@@ -57,19 +57,32 @@ PayloadContent = Content | ControlContent | Resent
 """What a payload can hold."""
 
 
-def encode_content(content: PayloadContent) -> tuple[int, bytes]:
-    """Return content kind and body, at most 70,144 bytes."""
+class EncodedContent(NamedTuple):
+    """A content that is encoded already, for whoever needs that more than once.
+
+    Attributes:
+        kind: the content kind.
+        body: its encoding, at most 70,144 bytes.
+    """
+
+    kind: int
+    body: bytes
+
+
+def encode_content(content: PayloadContent | EncodedContent) -> EncodedContent:
+    """Return content kind and body."""
+    if isinstance(content, EncodedContent):
+        return content
     if not isinstance(content, Resent):
-        return encode_alone(content)
+        return EncodedContent(*encode_alone(content))
     kind, body = encode_alone(content.content)
-    return RESENT_NUMBER, serialize(
-        content_pb2.Resent(
-            message_id=content.message_id,
-            sent_at_ms=content.sent_at_ms,
-            content_kind=kind,
-            content_body=body,
-        )
+    again = content_pb2.Resent(
+        message_id=content.message_id,
+        sent_at_ms=content.sent_at_ms,
+        content_kind=kind,
+        content_body=body,
     )
+    return EncodedContent(RESENT_NUMBER, serialize(again))
 
 
 def decode_content(kind: int, body: bytes) -> PayloadContent:

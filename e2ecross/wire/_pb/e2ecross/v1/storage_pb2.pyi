@@ -456,7 +456,7 @@ class InboxFailure(_message.Message):
     def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., identity_key: _Optional[bytes] = ..., retrying: bool = ...) -> None: ...
 
 class AccountRecord(_message.Message):
-    __slots__ = ("signed_list", "accepted_at_ms", "rival", "changed_seq", "written", "checked_at_ms", "check_wanted", "hosting_unseen", "fork_noted")
+    __slots__ = ("signed_list", "accepted_at_ms", "rival", "changed_seq", "written", "checked_at_ms", "check_wanted", "hosting_unseen", "fork_noted", "has_list")
     SIGNED_LIST_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     RIVAL_FIELD_NUMBER: _ClassVar[int]
@@ -466,6 +466,7 @@ class AccountRecord(_message.Message):
     CHECK_WANTED_FIELD_NUMBER: _ClassVar[int]
     HOSTING_UNSEEN_FIELD_NUMBER: _ClassVar[int]
     FORK_NOTED_FIELD_NUMBER: _ClassVar[int]
+    HAS_LIST_FIELD_NUMBER: _ClassVar[int]
     signed_list: bytes
     accepted_at_ms: int
     rival: bytes
@@ -475,7 +476,8 @@ class AccountRecord(_message.Message):
     check_wanted: bool
     hosting_unseen: bool
     fork_noted: bool
-    def __init__(self, signed_list: _Optional[bytes] = ..., accepted_at_ms: _Optional[int] = ..., rival: _Optional[bytes] = ..., changed_seq: _Optional[int] = ..., written: bool = ..., checked_at_ms: _Optional[int] = ..., check_wanted: bool = ..., hosting_unseen: bool = ..., fork_noted: bool = ...) -> None: ...
+    has_list: bool
+    def __init__(self, signed_list: _Optional[bytes] = ..., accepted_at_ms: _Optional[int] = ..., rival: _Optional[bytes] = ..., changed_seq: _Optional[int] = ..., written: bool = ..., checked_at_ms: _Optional[int] = ..., check_wanted: bool = ..., hosting_unseen: bool = ..., fork_noted: bool = ..., has_list: bool = ...) -> None: ...
 
 class OwnAccountRecord(_message.Message):
     __slots__ = ("published", "new_devices", "names", "next_device", "must_reset", "conflict", "linked_at_ms", "expired_seq")

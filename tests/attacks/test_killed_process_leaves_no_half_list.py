@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is done about the own account is done or not, wherever the process is killed meanwhile.
 
-Each operation is killed at each write to the store, at each end of a transaction, and before and
-after each call of the back end. Then the app starts again, and does its upkeep.
+The attacker: who kills the process, at each write to the store, at each end of a transaction, and
+before and after each call of the back end. Then the app starts again, and does its upkeep.
 """
 
 from collections.abc import Callable, Iterator
