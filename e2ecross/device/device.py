@@ -253,7 +253,7 @@ class Device:
 
         Args:
             address: the recipient.
-            content: what goes alone (`Text`, `Bytes`, `Receipt`, `UnsupportedContent`), or `Framed`.
+            content: what goes without a frame, as `Text` and `Bytes` do, or `Framed`.
             message_id: 16 bytes; by default random.
 
         Raises:
