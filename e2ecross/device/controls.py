@@ -46,6 +46,7 @@ from e2ecross.wire.content import (
     Pins,
     ReadMarks,
     RetryRequest,
+    Typing,
     decode_content,
     is_of_users,
 )
@@ -73,7 +74,7 @@ def take_control(
         for data in content.device_lists:
             with suppress(RemoteError):  # each is judged by itself
                 _take_pushed_list(context, tx, received, data, now_ms)
-    elif not is_of_own_device(context, tx, received):
+    elif isinstance(content, Typing) or not is_of_own_device(context, tx, received):
         return
     elif isinstance(content, ReadMarks):
         _tell_read(context, tx, content)

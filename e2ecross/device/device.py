@@ -253,7 +253,7 @@ class Device:
 
         Args:
             address: the recipient.
-            content: `Text`, `Bytes`, or `UnsupportedContent` for a kind that is not known here.
+            content: what goes without a frame, as `Text` and `Bytes` do, or `Framed`.
             message_id: 16 bytes; by default random.
 
         Raises:

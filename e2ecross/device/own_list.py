@@ -53,10 +53,12 @@ from e2ecross.wire.device_list import (
 
 __all__ = [
     "add_device",
+    "count_change",
     "ensure_own_list",
     "finish_restore",
     "note_conflict",
     "number_for_device",
+    "put_name",
     "remove_overdue",
     "renew_if_due",
     "request_capabilities",
@@ -87,7 +89,9 @@ def ensure_own_list(context: Context) -> None:
 
 
 def renew_if_due(context: Context) -> None:
-    """Sign the own list anew, as it is, if it is older than the policy has it.
+    """Sign the own list anew if it is older than the policy has it, or this device has changed.
+
+    It has if the policy names other capabilities than its entry.
 
     One that a clock that was wrong has dated more than a day after now is, too: others count from
     when they have got it. A clock that is not set tells no age, and nothing is renewed.
@@ -97,7 +101,8 @@ def renew_if_due(context: Context) -> None:
             return
     with WitnessedTransaction(context) as tx:
         if _is_due(context, tx):
-            sign_next(context, tx, require_held(context, tx).list.devices)
+            _, *others = require_held(context, tx).list.devices
+            sign_next(context, tx, [own_entry(context), *others])
 
 
 def note_conflict(context: Context, tx: Transaction, signed: SignedDeviceList) -> None:
@@ -245,11 +250,33 @@ def request_capabilities(context: Context, tx: Transaction, device: int, data: b
         changed = [
             replace(each, capabilities=data) if each.device == device else each for each in devices
         ]
-        name = _name_of(context, tx, device)
-        may_change = is_clock_set(context) and name.changes < _MAX_CHANGES
-        if may_change and changed != list(devices):
+        name = count_change(context, tx, device)
+        if changed != list(devices) and name is not None:
             sign_next(context, tx, changed)
-            _put_name(tx, name._replace(changes=name.changes + 1))
+            put_name(tx, name)
+
+
+def count_change(context: Context, tx: Transaction, device: int) -> DeviceName | None:
+    """Return what is known of a device with one change of its capabilities more, to be put.
+
+    None after four in a day, and where no clock tells the day. Device 1 counts those of the others,
+    another one what it asks for.
+    """
+    if not is_clock_set(context):
+        return None
+    own, now_ms = find_own_account(tx) or OwnAccountRecord(), context.clock()
+    known = [each for each in own.names if each.device == device]
+    name = known[0] if known else DeviceName(device, "", own.linked_at_ms)
+    if not 0 <= now_ms - name.changing_since_ms < _DAY_MS:
+        name = name._replace(changing_since_ms=now_ms, changes=0)
+    return name._replace(changes=name.changes + 1) if name.changes < _MAX_CHANGES else None
+
+
+def put_name(tx: Transaction, name: DeviceName) -> None:
+    """Note what is known of a device of the own account."""
+    own = find_own_account(tx) or OwnAccountRecord()
+    others = [each for each in own.names if each.device != name.device]
+    put_own_account(tx, replace(own, names=tuple(sorted((*others, name)))))
 
 
 # --- After a restore, or against somebody else ----------------------------------------------
@@ -318,7 +345,10 @@ def _is_due(context: Context, tx: Transaction) -> bool:
         return False
     if not is_clock_set(context):
         return False
-    age_ms = context.clock() - record.held.list.signed_at_ms
+    listed = record.held.list
+    if listed.devices[0] != own_entry(context):
+        return True
+    age_ms = context.clock() - listed.signed_at_ms
     return not -_DAY_MS <= age_ms < context.policy.device_list_renew_ms
 
 
@@ -338,22 +368,6 @@ def _require_room(context: Context, listed: DeviceList) -> None:
         )
 
 
-def _name_of(context: Context, tx: Transaction, device: int) -> DeviceName:
-    """Return what is known of another device, its changes counted from within the last day."""
-    own, now_ms = find_own_account(tx) or OwnAccountRecord(), context.clock()
-    known = [each for each in own.names if each.device == device]
-    name = known[0] if known else DeviceName(device, "", 0)
-    if 0 <= now_ms - name.changing_since_ms < _DAY_MS:
-        return name
-    return name._replace(changing_since_ms=now_ms, changes=0)
-
-
-def _put_name(tx: Transaction, name: DeviceName) -> None:
-    own = find_own_account(tx) or OwnAccountRecord()
-    others = [each for each in own.names if each.device != name.device]
-    put_own_account(tx, replace(own, names=tuple(sorted((*others, name)))))
-
-
 def _free_number(own: OwnAccountRecord, listed: DeviceList) -> int:
     """Return a number that was not given yet; once 127 was, the lowest that is free."""
     taken, first = keys_by_number(listed), PRIMARY + 1
@@ -369,5 +383,6 @@ def _unlink(
 
 def _reset(context: Context, tx: Transaction, numbers: Collection[int]) -> None:
     listed = find_list(tx, context.address.user_id)
-    devices = (own_entry(context),) if listed is None else listed.devices
-    sign_next(context, tx, [each for each in devices if each.device in numbers], is_reset=True)
+    others = () if listed is None else listed.devices[1:]
+    kept = [each for each in others if each.device in numbers]
+    sign_next(context, tx, [own_entry(context), *kept], is_reset=True)

@@ -53,8 +53,8 @@ TOKEN_BYTES: Final = 32
 # --- Sizes, checked before anything is parsed ---
 MAX_CONTENT_BYTES: Final = 64 * 1024
 """What a user may put into one message, bytes."""
-MAX_CONTENT_BODY_BYTES: Final = MAX_CONTENT_BYTES + 4
-"""The same, with the field header of its protobuf message, bytes."""
+MAX_CONTENT_BODY_BYTES: Final = MAX_CONTENT_BYTES + 4096
+"""The same as it travels, bytes: with its frame, and a fallback text in it."""
 MAX_PLAINTEXT_BYTES: Final = 96 * 1024
 """What one Signal message may hold, bytes: the largest content with its payload and padding, and
 room for other formats on the raw layer."""

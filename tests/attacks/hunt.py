@@ -240,7 +240,7 @@ def scene(
         know(secrets, ana, budi)
     values += [first, message, skipped, budi.bundle(kyber=kyber), ana.device.safety_number(BUDI)]
     values += [ana.device.remote_identity(BUDI), Text(PLAINTEXT), Bytes(PLAINTEXT.encode())]
-    values += [UnsupportedContent(7, PLAINTEXT.encode())]
+    values += [UnsupportedContent(9, PLAINTEXT.encode())]
     payload = Payload(ANA, BUDI, bytes(16), 1, 2, Text(PLAINTEXT))
     values += [payload, decode_payload(encode_payload(payload))]
     with budi.store.transaction() as tx:

@@ -55,16 +55,24 @@ from e2ecross.state.upkeep import UPKEEP_ROW
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
 from e2ecross.wire.content import (
+    Answer,
+    Delete,
     DeviceListPush,
     DeviceRequest,
+    Edit,
+    Framed,
     History,
     HistoryItem,
+    MessageRef,
     PayloadContent,
     Pin,
     Pins,
+    Reaction,
     ReadMark,
     ReadMarks,
+    Receipt,
     Resent,
+    Typing,
     encode_content,
     encode_payload,
 )
@@ -108,6 +116,16 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     # The content kind, which is encrypted with it, says which of these it is.
     "format-bytes": _ONE_FIELD | {"format-push-of-device-lists", "format-text"},
     "format-text": frozenset({"format-bytes", "format-push-of-device-lists", "format-read-marks"}),
+    # Frames. The content kind says what is in one; of an unknown kind it may be anything.
+    "format-framed-text": frozenset({"format-delete", "format-media", "format-options"}),
+    "format-media": frozenset({"format-delete", "format-framed-text", "format-options"}),
+    "format-options": frozenset({"format-delete", "format-framed-text", "format-media"}),
+    "format-reaction": frozenset({"format-answer"}),
+    "format-edit": frozenset({"format-answer", "format-reaction"}),
+    "format-content-of-an-unknown-kind": frozenset(
+        f"format-{name}"
+        for name in ("framed-text", "media", "options", "reaction", "edit", "delete", "answer")
+    ),
     "format-push-of-device-lists": _ONE_FIELD | {"format-bytes", "format-text"},
     # A bundle is a publication of one one-time prekey: the same fields, with the same meaning.
     "format-publication": frozenset({"format-bundle", "start-session"}),
@@ -116,6 +134,8 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-stored-publication": frozenset(
         {"format-one-time-prekey", "format-other-id-of-a-sent-message"}
     ),
+    # A switch and some bytes; capabilities are in no message.
+    "format-device-request": frozenset({"capabilities", "format-typing"}),
     # Numbers, in the fields of the same numbers; each has a row of its own.
     "format-account": frozenset({"format-queue"}),
     "format-epoch": frozenset({"format-push", "format-retry", "format-row"}),
@@ -232,6 +252,12 @@ def test_a_kind_that_there_is_not(number: int) -> None:
 _KINDS: Final[Mapping[str, int]] = {
     "text": 1,
     "bytes": 2,
+    "post": 3,
+    "reaction": 4,
+    "edit": 5,
+    "delete": 6,
+    "answer": 7,
+    "receipt": 8,
     "retry request": 2**31 + 1,
     "resent": 2**31 + 2,
     "push": 2**31 + 16,
@@ -239,11 +265,20 @@ _KINDS: Final[Mapping[str, int]] = {
     "history": 2**31 + 18,
     "read marks": 2**31 + 19,
     "device request": 2**31 + 20,
+    "typing": 2**31 + 48,
 }
 _IN_RESENT: Final = RetryRequest(bytes(16), None, 0, "unknown_session")
+_OPENING_KEY: Final = b"\xa5" * 32
+_REF: Final = MessageRef(ANA.user_id, bytes(16), b"\xff" * 32)
 _CONTENTS: Final[Mapping[str, PayloadContent]] = {
     "text": Text("halo"),
     "bytes": Bytes(b"\xff\0"),
+    "post": Framed(Text("halo"), _OPENING_KEY),
+    "reaction": Framed(Reaction(_REF, 7, "+"), _OPENING_KEY),
+    "edit": Framed(Edit(_REF, 7, "halo"), _OPENING_KEY),
+    "delete": Framed(Delete(_REF), _OPENING_KEY),
+    "answer": Framed(Answer(_REF, 7, (0,)), _OPENING_KEY),
+    "receipt": Receipt(Receipt.READ, (bytes(16),)),
     "retry request": RetryRequest(bytes(16), GOOD_KEY, 3, "unknown_session"),
     "resent": Resent(bytes(16), 1, Text("halo")),
     "push": DeviceListPush((b"list",)),
@@ -251,6 +286,7 @@ _CONTENTS: Final[Mapping[str, PayloadContent]] = {
     "history": History((HistoryItem(ANA, BUDI.user_id, bytes(16), 1, 1, b"body"),)),
     "read marks": ReadMarks((ReadMark(ANA, bytes(16)),)),
     "device request": DeviceRequest(unlink=True, capabilities=b"c"),
+    "typing": Typing(on=True),
 }
 
 
@@ -266,7 +302,7 @@ def _bodies() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", list(_bodies()))
-@pytest.mark.parametrize("kind", [*_KINDS.values(), 0, 3, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("kind", [*_KINDS.values(), 0, 9, 2**31, 2**32 - 1])
 def test_a_content_of_one_kind_as_one_of_another(kind: int, name: str) -> None:
     """From a contact, under a valid MAC: refused, or carried as what nobody here knows."""
     body = _bodies()[name]
@@ -274,6 +310,10 @@ def test_a_content_of_one_kind_as_one_of_another(kind: int, name: str) -> None:
         (_KINDS[own], own): content for own, content in _CONTENTS.items()
     }
     taken[_KINDS["resent"], "resent"] = Text("halo")  # as it was sent first
+    taken[_KINDS["device request"], "typing"] = DeviceRequest(unlink=True, capabilities=b"")
+    for other, rest in (("reaction", "+"), ("edit", "halo"), ("answer", "\0")):  # the same fields
+        taken[_KINDS["reaction"], other] = Framed(Reaction(_REF, 7, rest), _OPENING_KEY)
+        taken[_KINDS["edit"], other] = Framed(Edit(_REF, 7, rest), _OPENING_KEY)
     first, *more = protobuf.fields(body)
     if first[0] == 1 and isinstance(first[1], bytes) and not more:
         # One field of bytes is bytes, and something that is no list; it may be a text.

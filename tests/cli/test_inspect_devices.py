@@ -74,6 +74,8 @@ def test_the_first_list_follows_none(file: Path) -> None:
 
 def test_a_list_is_a_document(file: Path) -> None:
     signed = HOME.sign(5, devices=(1, 3), hosting=1, vendor="Acme")
+    silent = (HOME.entry(1), HOME.entry(3, capabilities=b""))
+    signed = HOME.sign_anew(signed, devices=silent)
     view = json.loads(_inspect(file, signed.encode(), "--json").out)
     first, third = view.pop("devices")
     assert view == {
@@ -93,8 +95,9 @@ def test_a_list_is_a_document(file: Path) -> None:
         "device": 1,
         "identity_key": HOME.pair(1).public.hex(),
         "device_signature": None,
-        "capabilities": None,
+        "capabilities": "080112010a",
     }
+    assert third["capabilities"] is None
     assert (third["device"], len(third["device_signature"])) == (3, 128)
 
 

@@ -119,10 +119,10 @@ def test_content_of_a_newer_sender_is_a_message(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
     ana, budi = pair
-    ana.send(BUDI, UnsupportedContent(4711, b"a later format"))
+    ana.send(BUDI, UnsupportedContent(12, b"a later format"))
     (item,) = budi.receive()
     assert isinstance(item, Message)
-    assert item.content == UnsupportedContent(4711, b"a later format")
+    assert item.content == UnsupportedContent(12, b"a later format")
 
 
 def test_a_message_under_a_new_identity_is_flagged_or_refused_by_policy(

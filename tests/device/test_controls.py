@@ -28,6 +28,7 @@ from e2ecross.wire.content import (
     Pins,
     ReadMark,
     ReadMarks,
+    Typing,
     UnsupportedContent,
     encode_content,
 )
@@ -130,7 +131,7 @@ class TestUnknownKinds:
         assert world.ignores(world.laptop, world.phone, content)
 
     def test_below_2_31_the_app_gets_it(self, world: World) -> None:
-        content = UnsupportedContent(2**31 - 1, b"\x08\x01")
+        content = UnsupportedContent(15, b"\x08\x01")
         (item,) = world.tell(world.budi, world.phone, content)
         assert isinstance(item, Message)
         assert item.content == content
@@ -140,6 +141,12 @@ class TestUnknownKinds:
         start(impostor, world.phone, kyber=True)
         (item,) = world.tell(impostor, world.phone, UnsupportedContent(2**31, b""))
         assert isinstance(item, FailedMessage)
+
+
+class TestTyping:
+    @pytest.mark.parametrize("sender", ["budi", "phone"])
+    def test_counts_as_received(self, world: World, sender: str) -> None:
+        assert world.ignores(getattr(world, sender), world.laptop, Typing(on=True))
 
 
 class TestDeviceListPush:
@@ -300,10 +307,10 @@ class TestHistory:
             assert not message.identity_changed
 
     def test_kinds_of_content_that_are_not_known_are_carried(self, world: World) -> None:
-        shared = replace(item(BUDI), content_kind=2**31 - 1, content_body=b"?")
+        shared = replace(item(BUDI), content_kind=15, content_body=b"?")
         (message,) = world.tell(world.phone, world.laptop, History((shared,)))
         assert isinstance(message, Message)
-        assert message.content == UnsupportedContent(2**31 - 1, b"?")
+        assert message.content == UnsupportedContent(15, b"?")
 
     def test_what_was_received_before_is_skipped(self, world: World) -> None:
         receive(world.laptop, craft(world.budi, LAPTOP, Text("halo"), message_id=MESSAGE_ID))

@@ -14,7 +14,7 @@ from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from e2ecross.crypto.kem import decode_kem_public_key, kem_key_pair_from_seed
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.crypto.spqr_kdf import AuthKey
-from e2ecross.errors import E2ECrossError, InvalidArgument, RemoteError, StoreError
+from e2ecross.errors import DecodeError, E2ECrossError, InvalidArgument, RemoteError, StoreError
 from e2ecross.protocol.safety_number import combine_fingerprints
 from e2ecross.protocol.session_storage import session_from_record, session_to_record
 from e2ecross.protocol.spqr.state import (
@@ -25,6 +25,7 @@ from e2ecross.protocol.spqr.state import (
     use_spqr_key,
 )
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
+from e2ecross.wire.capabilities import decode_capabilities, encode_capabilities
 from e2ecross.wire.content import decode_payload, encode_payload
 from e2ecross.wire.fingerprint import decode_fingerprints, encode_fingerprints
 from e2ecross.wire.linking import LinkCode
@@ -119,6 +120,14 @@ def _session(data: bytes) -> None:
     assert session_to_record(session).encode() == data
 
 
+def _capabilities(data: bytes) -> None:
+    """What announces something does so in its one encoding."""
+    ids = decode_capabilities(data)
+    if not ids:
+        raise DecodeError("nothing is announced")
+    assert encode_capabilities(ids) == data
+
+
 def _scanned(data: bytes) -> None:
     number = combine_fingerprints(bytes(64), b"\x01" * 64)
     number.matches(data)
@@ -209,6 +218,12 @@ _OTHERS: Final[Mapping[str, Target]] = {
         decode_kem_public_key, RemoteError, _KEM_KEY, b"\x08" + b"\xff" * 1568, _KEM_KEY[:-1]
     ),
     "padded-payload": _decoder(decode_payload, RemoteError, encode_payload(PAYLOAD)),
+    "capabilities": _decoder(
+        _capabilities,
+        DecodeError,
+        encode_capabilities({10, 32, 2**32 - 1}),
+        b"\x08\x01\x12\x01\x23",
+    ),
     "link-code-text": _decoder(
         lambda data: LinkCode.from_text(data.decode("utf-8", "surrogateescape")),
         RemoteError,

@@ -18,6 +18,7 @@ from e2ecross.wire.account_records import (
     decode_push,
     encode_push,
 )
+from e2ecross.wire.attachment import Attachment
 from e2ecross.wire.bundle import (
     KyberPrekey,
     OneTimePrekey,
@@ -26,20 +27,33 @@ from e2ecross.wire.bundle import (
     SignedPrekey,
 )
 from e2ecross.wire.content import (
+    Answer,
     Bytes,
+    Delete,
     DeviceHints,
     DeviceListPush,
     DeviceRequest,
+    Edit,
+    Expiry,
+    Frame,
+    Framed,
     History,
     HistoryItem,
+    Media,
+    Mention,
+    MessageRef,
+    Options,
     Payload,
     Pin,
     Pins,
+    Reaction,
     ReadMark,
     ReadMarks,
+    Receipt,
     Resent,
     RetryRequest,
     Text,
+    Typing,
     decode_content,
     decode_payload,
     encode_content,
@@ -111,6 +125,7 @@ from tests.support.points import GOOD_KEY, OTHER_KEY
 
 __all__ = [
     "ADDRESS",
+    "ATTACHMENT",
     "BUNDLE",
     "DEVICES_PAYLOAD",
     "DEVICE_LIST",
@@ -124,6 +139,7 @@ __all__ = [
     "PEER",
     "PUBLISHED",
     "RECORDS",
+    "REF",
     "SIGNED_LIST",
     "STORED_SESSION",
     "STORED_SPQR",
@@ -233,6 +249,30 @@ _PERSON_LINK: Final = PersonLink(
     LinkedAccount(ADDRESS.user_id, PublicKey(GOOD_KEY)),
     1_700_000_000_000,
 )
+REF: Final = MessageRef(PEER.user_id, MESSAGE_ID, _KEY)
+ATTACHMENT: Final = Attachment(
+    *(_KEY, 2**36, 22, _KEY[::-1], bytes(32), "image/svg+xml", "a picture.svg"),
+    *(640, 480, 2**32 - 1, b"\xff\xd8\xff\xe0"),
+)
+_MENTIONS: Final = (Mention(0, 2, PEER.user_id), Mention(2, 2, ADDRESS.user_id))
+_FRAMED: Final = {
+    "framed text": (
+        Framed(Text("halo", _MENTIONS, REF), _KEY, Expiry(5, from_read=True), True, "fallback"),
+        ((2,), (5,), (5, 2), (5, 2, 3), (5, 3), (5, 3, 1)),
+    ),
+    "media": (
+        Framed(Media(ATTACHMENT, "halo", _MENTIONS, REF, voice=True), _KEY),
+        ((5,), (5, 2), (5, 2, 3), (5, 3), (5, 3, 1), (5, 4), (5, 4, 1)),
+    ),
+    "options": (Framed(Options("who?", ("you", "me"), max_choices=2), _KEY), ((5,), (5, 5))),
+    "reaction": (Framed(Reaction(REF, 2**32 - 1, "+"), _KEY), ((5,), (5, 1), (5, 1, 1))),
+    "edit": (
+        Framed(Edit(REF, 1, "halo", _MENTIONS), _KEY),
+        ((5,), (5, 1), (5, 1, 1), (5, 4), (5, 4, 3)),
+    ),
+    "delete": (Framed(Delete(REF), _KEY), ((5,), (5, 1), (5, 1, 1))),
+    "answer": (Framed(Answer(REF, 1, (0, 11)), _KEY), ((5,), (5, 1), (5, 1, 1))),
+}
 STORED_SESSION: Final = StoredSession(
     local_identity_key=GOOD_KEY,
     remote_identity_key=GOOD_KEY,
@@ -302,6 +342,25 @@ _WIRE: Final = {
     ),
     "text": Format(encode_content(Text("halo"))[1], _content(1), RemoteError),
     "bytes": Format(encode_content(Bytes(b"\0\1"))[1], _content(2), RemoteError),
+    **{
+        name: Format(framed.content_body, _content(framed.kind), RemoteError, nested)
+        for name, (framed, nested) in _FRAMED.items()
+    },
+    "content of an unknown kind": Format(
+        Frame(_KEY, Expiry(31_536_000), True, "fallback", b"body").encode(),
+        _content(2**31 - 1),
+        RemoteError,
+        ((2,),),
+    ),
+    "receipt": Format(
+        encode_content(Receipt(Receipt.READ, (bytes(16), MESSAGE_ID), _KEY))[1],
+        _content(8),
+        RemoteError,
+    ),
+    "typing": Format(
+        encode_content(Typing(on=True, group_id=_KEY))[1], _content(2**31 + 48), RemoteError
+    ),
+    "attachment": Format(ATTACHMENT.encode(), _again(Attachment), RemoteError),
     "retry request": Format(
         encode_content(RetryRequest(MESSAGE_ID, GOOD_KEY, 2**32 - 1, "unknown_session"))[1],
         _content(2**31 + 1),

@@ -8,7 +8,17 @@ from typing import Any
 
 from e2ecross.crypto.keys import KeyPair, PublicKey, decode_public_key, key_pair_from_private
 
-__all__ = ["component", "devices", "key_pair", "public_key", "section", "transcripts", "unhex"]
+__all__ = [
+    "attachments",
+    "component",
+    "content",
+    "devices",
+    "key_pair",
+    "public_key",
+    "section",
+    "transcripts",
+    "unhex",
+]
 
 _FOLDER = Path(__file__).parents[1] / "vectors"
 
@@ -39,6 +49,16 @@ def transcripts() -> Any:  # noqa: ANN401
 def devices(name: str) -> Any:  # noqa: ANN401
     """Return one section of `devices.json`. Do not change it."""
     return _load("devices.json")[name]
+
+
+def content(name: str) -> Any:  # noqa: ANN401
+    """Return one section of `content.json`. Do not change it."""
+    return _load("content.json")[name]
+
+
+def attachments(name: str) -> Any:  # noqa: ANN401
+    """Return one section of `attachments.json`. Do not change it."""
+    return _load("attachments.json")[name]
 
 
 def key_pair(name: str) -> KeyPair:

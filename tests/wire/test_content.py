@@ -38,13 +38,13 @@ from tests.support.vectors import devices, unhex
 PRIVATE = "attack at dawn"
 RETRY_REQUEST_KIND = 2**31 + 1
 RESENT_KIND = 2**31 + 2
-CONTROL_KINDS = (RETRY_REQUEST_KIND, RESENT_KIND, *range(2**31 + 16, 2**31 + 21))
+CONTROL_KINDS = (RETRY_REQUEST_KIND, RESENT_KIND, *range(2**31 + 16, 2**31 + 21), 2**31 + 48)
 message_ids = st.binary(min_size=16, max_size=16)
 reasons = st.from_regex("[a-z_]{1,64}", fullmatch=True)
 of_users = st.one_of(
     st.text(max_size=300).map(Text),
     st.binary(max_size=300).map(Bytes),
-    st.builds(UnsupportedContent, st.integers(3, 2**31 - 1), st.binary(max_size=100)),
+    st.builds(UnsupportedContent, st.sampled_from([9, 10, 11, 12, 15]), st.binary(max_size=100)),
 )
 contents = st.one_of(
     of_users,
@@ -87,7 +87,7 @@ def test_content_has_the_documented_encoding() -> None:
     assert encode_content(Text("halo")) == (1, message([(1, b"halo")]))
     assert encode_content(Bytes(b"\0\1")) == (2, message([(1, b"\0\1")]))
     assert encode_content(Text("")) == (1, b"")
-    assert encode_content(UnsupportedContent(3, b"x")) == (3, b"x")
+    assert encode_content(UnsupportedContent(9, b"x")) == (9, b"x")
 
 
 @pytest.mark.parametrize("character", ["a", "é", "漢", "😀"])
@@ -104,18 +104,18 @@ def test_text_is_limited_by_its_bytes_not_its_characters(character: str) -> None
 def test_bytes_are_limited() -> None:
     largest = Bytes(bytes(MAX_CONTENT_BYTES))
     kind, body = encode_content(largest)
-    assert len(body) == MAX_CONTENT_BODY_BYTES
+    assert len(body) == MAX_CONTENT_BYTES + 4
     assert decode_content(kind, body) == largest
     with pytest.raises(InvalidArgument, match=r"^data has 65537 bytes, more than the 65536 "):
         Bytes(bytes(MAX_CONTENT_BYTES + 1))
 
 
 def test_unsupported_content_is_limited() -> None:
-    largest = UnsupportedContent(3, bytes(MAX_CONTENT_BODY_BYTES))
-    assert decode_content(3, largest.body) == largest
-    with pytest.raises(InvalidArgument, match="65540"):
-        UnsupportedContent(3, bytes(MAX_CONTENT_BODY_BYTES + 1))
-    for kind in (1, 2, 3):
+    largest = UnsupportedContent(9, bytes(MAX_CONTENT_BODY_BYTES))
+    assert decode_content(9, largest.body) == largest
+    with pytest.raises(InvalidArgument, match="69632"):
+        UnsupportedContent(9, bytes(MAX_CONTENT_BODY_BYTES + 1))
+    for kind in (1, 2, 9):
         with pytest.raises(DecodeError):
             decode_content(kind, bytes(MAX_CONTENT_BODY_BYTES + 1))
 
@@ -141,7 +141,7 @@ def test_kind_0_from_a_peer_is_refused() -> None:
         decode_content(0, b"")
 
 
-@pytest.mark.parametrize("kind", [3, 4, 2**32 - 1])
+@pytest.mark.parametrize("kind", [9, 15, 2**32 - 1])
 @pytest.mark.parametrize("body", [b"", b"\xff", b"anything"])
 def test_unknown_kind_is_carried_as_it_is(kind: int, body: bytes) -> None:
     assert decode_content(kind, body) == UnsupportedContent(kind, body)
@@ -174,14 +174,14 @@ def test_bytes_are_bytes(value: object) -> None:
     with pytest.raises(InvalidArgument, match="data must be bytes"):
         Bytes(value)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="body must be bytes"):
-        UnsupportedContent(3, value)  # type: ignore[arg-type]
+        UnsupportedContent(9, value)  # type: ignore[arg-type]
 
 
 def test_content_does_not_show_itself() -> None:
     shown = {
         repr(Text(PRIVATE)): "<Text of 14 characters>",
         repr(Bytes(PRIVATE.encode())): "<Bytes of 14 bytes>",
-        repr(UnsupportedContent(3, PRIVATE.encode())): "<UnsupportedContent of kind 3, 14 bytes>",
+        repr(UnsupportedContent(9, PRIVATE.encode())): "<UnsupportedContent of kind 9, 14 bytes>",
         str(Text(PRIVATE)): "<Text of 14 characters>",
     }
     for actual, expected in shown.items():
@@ -477,13 +477,13 @@ def test_a_copy_of_what_no_user_sends_is_refused(
     kind, body = encode_content(content)
     with pytest.raises(DecodeError, match="no user sends"):
         decode_content(RESENT_KIND, message([(1, MESSAGE_ID), (3, kind), (4, body)]))
-    lower = UnsupportedContent(2**31 - 1, b"x")
+    lower = UnsupportedContent(15, b"x")
     kind, body = encode_content(Resent(MESSAGE_ID, 0, lower))
     assert decode_content(kind, body) == Resent(MESSAGE_ID, 0, lower)
 
 
 def test_the_largest_content_can_be_sent_again() -> None:
-    largest = Resent(MESSAGE_ID, 2**64 - 1, Bytes(bytes(MAX_CONTENT_BYTES)))
+    largest = Resent(MESSAGE_ID, 2**64 - 1, UnsupportedContent(15, bytes(MAX_CONTENT_BODY_BYTES)))
     kind, body = encode_content(largest)
     assert decode_content(kind, body) == largest
     payload = Payload(ADDRESS, PEER, MESSAGE_ID, 2**32 - 1, 2**64 - 1, largest)

@@ -1,20 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """What only the two ends see: the payload of a message, and the kinds of content, a module each."""
 
+from e2ecross.wire.content.answer import Answer
+from e2ecross.wire.content.delete import Delete
 from e2ecross.wire.content.device_list_push import DeviceListPush
 from e2ecross.wire.content.device_request import DeviceRequest
+from e2ecross.wire.content.edit import Edit
+from e2ecross.wire.content.frame import Expiry, Frame
 from e2ecross.wire.content.hints import DeviceHints
 from e2ecross.wire.content.history import History, HistoryItem
 from e2ecross.wire.content.kinds import (
     Content,
     ControlContent,
+    Framed,
+    FramedContent,
     UnsupportedContent,
+    decode_unsupported,
     is_of_users,
+    opening_key_of,
 )
 from e2ecross.wire.content.opaque import Bytes
 from e2ecross.wire.content.payload import Payload, decode_payload, encode_payload, payload_length
 from e2ecross.wire.content.pins import Pin, Pins
+from e2ecross.wire.content.post import Media, Options
+from e2ecross.wire.content.reaction import Reaction
 from e2ecross.wire.content.read_marks import ReadMark, ReadMarks
+from e2ecross.wire.content.receipt import Receipt
+from e2ecross.wire.content.references import Mention, MessageRef
 from e2ecross.wire.content.resent import (
     EncodedContent,
     PayloadContent,
@@ -24,31 +36,48 @@ from e2ecross.wire.content.resent import (
 )
 from e2ecross.wire.content.retry_request import RetryRequest
 from e2ecross.wire.content.text import Text
+from e2ecross.wire.content.typing_state import Typing
 
 __all__ = [
+    "Answer",
     "Bytes",
     "Content",
     "ControlContent",
+    "Delete",
     "DeviceHints",
     "DeviceListPush",
     "DeviceRequest",
+    "Edit",
     "EncodedContent",
+    "Expiry",
+    "Frame",
+    "Framed",
+    "FramedContent",
     "History",
     "HistoryItem",
+    "Media",
+    "Mention",
+    "MessageRef",
+    "Options",
     "Payload",
     "PayloadContent",
     "Pin",
     "Pins",
+    "Reaction",
     "ReadMark",
     "ReadMarks",
+    "Receipt",
     "Resent",
     "RetryRequest",
     "Text",
+    "Typing",
     "UnsupportedContent",
     "decode_content",
     "decode_payload",
+    "decode_unsupported",
     "encode_content",
     "encode_payload",
     "is_of_users",
+    "opening_key_of",
     "payload_length",
 ]

@@ -50,4 +50,4 @@ def _decode(body: bytes) -> DeviceListPush:
     return DeviceListPush(tuple(fields.device_lists))
 
 
-DEVICE_LIST_PUSH: Final = ContentKind(2**31 + 16, DeviceListPush, _encode, _decode)
+DEVICE_LIST_PUSH: Final = ContentKind(2**31 + 16, (DeviceListPush,), _encode, _decode)

@@ -47,4 +47,4 @@ def _decode(body: bytes) -> DeviceRequest:
     return DeviceRequest(fields.unlink, fields.capabilities)
 
 
-DEVICE_REQUEST: Final = ContentKind(2**31 + 20, DeviceRequest, _encode, _decode)
+DEVICE_REQUEST: Final = ContentKind(2**31 + 20, (DeviceRequest,), _encode, _decode)

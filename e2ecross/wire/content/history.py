@@ -35,7 +35,7 @@ class HistoryItem(Secret):
         message_id: 16 bytes.
         sent_at_ms: the sender's clock, milliseconds since 1970.
         content_kind: 1 to 2^32-1.
-        content_body: its encoding, at most 65,540 bytes, secret.
+        content_body: its encoding, at most 69,632 bytes, secret.
 
     Raises:
         InvalidArgument: a field has the wrong type, length or value.
@@ -63,7 +63,7 @@ class History:
     """Messages that device 1 hands on to a device that was linked after them.
 
     Attributes:
-        items: at least 1, together at most 66,052 bytes encoded.
+        items: at least 1, together at most 70,144 bytes encoded.
 
     Raises:
         InvalidArgument: a field has the wrong type or length, or they are too long together.
@@ -116,4 +116,4 @@ def _decode(body: bytes) -> History:
     )
 
 
-HISTORY: Final = ContentKind(2**31 + 18, History, _encode, _decode)
+HISTORY: Final = ContentKind(2**31 + 18, (History,), _encode, _decode)

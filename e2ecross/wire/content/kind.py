@@ -3,11 +3,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from e2ecross.arguments import require_type
+from e2ecross.arguments import require_bytes, require_type
 from e2ecross.errors import InvalidArgument
 from e2ecross.wire.encoding import parse, require_canonical
 from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES, MAX_CONTENT_BYTES
@@ -17,8 +17,11 @@ __all__ = [
     "parse_body",
     "require_body_size",
     "require_content_size",
+    "require_group_id",
     "require_length",
 ]
+
+_GROUP_ID_BYTES: Final = 32
 
 _C = TypeVar("_C")
 _M = TypeVar("_M", bound=Message)
@@ -29,15 +32,16 @@ class ContentKind(Generic[_C]):
     """A row of the table in `kinds.py`.
 
     Attributes:
-        number: `content_kind`; from 2^31 on for what clients tell each other.
-        content: the class of its values.
+        number: `content_kind`; from 2^31 on for what clients tell each other. `frame.py` says
+            which are in a frame: `encode` and `decode` are about what is inside.
+        classes: those of its values.
         encode: makes the body of a value.
         decode: makes the value of a body from outside; raises `DecodeError`, or what the class
             raises.
     """
 
     number: int
-    content: type[_C]
+    classes: tuple[type[_C], ...]
     encode: Callable[[_C], bytes]
     decode: Callable[[bytes], _C]
 
@@ -73,3 +77,10 @@ def require_length(name: str, values: tuple[object, ...], most: int | None = Non
     if not values or (most is not None and len(values) > most):
         bound = "at least 1" if most is None else f"1 to {most}"
         raise InvalidArgument(f"{name} must be {bound}, not {len(values)}")
+
+
+def require_group_id(group_id: bytes) -> None:
+    """Raise `InvalidArgument` unless it is empty or of 32 bytes."""
+    require_bytes("group_id", group_id)
+    if len(group_id) not in (0, _GROUP_ID_BYTES):
+        raise InvalidArgument(f"group_id must have {_GROUP_ID_BYTES} bytes or none")

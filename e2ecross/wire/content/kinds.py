@@ -4,66 +4,130 @@
 Rules:
 - A kind of content from a newer sender is carried as `UnsupportedContent`, never a failure.
 - Kinds from 2^31 on are what clients tell each other. An app never sees them.
+- What goes in a frame is `Framed` wherever it is encoded or decoded; apps meet what is inside.
 
 CONTRIBUTING.md shows how to add a kind.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeGuard
 
-from e2ecross.arguments import require_bytes, require_whole_number
-from e2ecross.errors import InvalidArgument
+from e2ecross.arguments import require_bytes, require_type, require_whole_number
+from e2ecross.crypto.secret import Secret
+from e2ecross.errors import InvalidArgument, RemoteError
+from e2ecross.wire.content.answer import ANSWER, Answer
+from e2ecross.wire.content.delete import DELETE, Delete
 from e2ecross.wire.content.device_list_push import DEVICE_LIST_PUSH, DeviceListPush
 from e2ecross.wire.content.device_request import DEVICE_REQUEST, DeviceRequest
+from e2ecross.wire.content.edit import EDIT, Edit
+from e2ecross.wire.content.frame import (
+    FIRST_CONTROL_NUMBER,
+    OPENING_KEY_BYTES,
+    Expiry,
+    Frame,
+    has_frame,
+)
 from e2ecross.wire.content.history import HISTORY, History
 from e2ecross.wire.content.kind import ContentKind
 from e2ecross.wire.content.opaque import BYTES, Bytes
 from e2ecross.wire.content.pins import PINS, Pins
+from e2ecross.wire.content.post import POST, Media, Options
+from e2ecross.wire.content.reaction import REACTION, Reaction
 from e2ecross.wire.content.read_marks import READ_MARKS, ReadMarks
+from e2ecross.wire.content.receipt import RECEIPT, Receipt
 from e2ecross.wire.content.retry_request import RETRY_REQUEST, RetryRequest
 from e2ecross.wire.content.text import TEXT, Text
+from e2ecross.wire.content.typing_state import TYPING, Typing
 from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES
 
 __all__ = [
-    "FIRST_CONTROL_NUMBER",
     "RESENT_NUMBER",
     "Content",
     "ControlContent",
+    "Framed",
+    "FramedContent",
     "UnsupportedContent",
     "decode_alone",
+    "decode_unsupported",
     "encode_alone",
     "is_of_users",
+    "opening_key_of",
 ]
 
 _TABLE: Final[tuple[ContentKind[Any], ...]] = (
     TEXT,
     BYTES,
+    POST,
+    REACTION,
+    EDIT,
+    DELETE,
+    ANSWER,
+    RECEIPT,
     RETRY_REQUEST,
     DEVICE_LIST_PUSH,
     PINS,
     HISTORY,
     READ_MARKS,
     DEVICE_REQUEST,
+    TYPING,
 )
-FIRST_CONTROL_NUMBER: Final = 2**31
-"""From here on: what clients tell each other."""
 RESENT_NUMBER: Final = FIRST_CONTROL_NUMBER + 2
 """The kind that holds one of these again: `resent.py`."""
 
 _BY_NUMBER: Final = {kind.number: kind for kind in _TABLE}
-_BY_CLASS: Final = {kind.content: kind for kind in _TABLE}
+_NO_KEY: Final = bytes(OPENING_KEY_BYTES)
+
+
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class Framed(Secret):
+    """A content in its frame, as it travels. Apps meet the content itself.
+
+    Attributes:
+        content: `Text`, `Media`, `Options`, `Reaction`, `Edit`, `Delete` or `Answer`.
+        opening_key: 32 bytes, secret, drawn for this message alone.
+        expiry: when the message is to be gone, or None; never of a `Delete` or an `Answer`.
+        view_once: it can be looked at once; of `Text` and `Media` alone.
+        fallback: text for a device that lacks what the content needs, at most 1,024 bytes.
+        kind: its number, 3 to 7 or from 16 on.
+        content_body: its encoding, at most 69,632 bytes, secret.
+
+    Raises:
+        InvalidArgument: a field has the wrong type, length or value, or a frame cannot hold the
+            content.
+    """
+
+    content: "FramedContent"
+    opening_key: bytes
+    expiry: Expiry | None = None
+    view_once: bool = False
+    fallback: str = ""
+    kind: int = field(init=False)
+    content_body: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        row = _row_of(self.content, in_frame=True)
+        body = row.encode(self.content)
+        frame = Frame(self.opening_key, self.expiry, self.view_once, self.fallback, body)
+        if self.expiry is not None and isinstance(self.content, Delete | Answer):
+            raise InvalidArgument("expiry is not for a Delete or an Answer: both end with theirs")
+        if self.view_once and not isinstance(self.content, Text | Media):
+            raise InvalidArgument("view_once is for Text and Media alone")
+        object.__setattr__(self, "kind", row.number)
+        object.__setattr__(self, "content_body", frame.encode())
 
 
 @dataclass(frozen=True, slots=True)
 class UnsupportedContent:
-    """Content of a kind that this release does not know, as it was sent.
+    """Content that this release does not know, or the app did not announce, as it was sent.
 
     Attributes:
-        kind: the content kind, 1 to 2^32-1, none that this release knows.
-        body: its encoding, at most 65,540 bytes.
+        kind: the content kind, 1 to 2^32-1; of those that this release knows only such as go in a
+            frame.
+        body: its encoding, at most 69,632 bytes.
 
     Raises:
-        InvalidArgument: a known kind, or a field of the wrong type or length.
+        InvalidArgument: a known kind that goes in no frame, a field of the wrong type or length, or
+            a frame or known content that is malformed.
     """
 
     kind: int
@@ -71,20 +135,36 @@ class UnsupportedContent:
 
     def __post_init__(self) -> None:
         require_whole_number("kind", self.kind, low=1)
-        if self.kind in _BY_NUMBER or self.kind == RESENT_NUMBER:
+        known = _BY_NUMBER.get(self.kind)
+        if self.kind == RESENT_NUMBER or (known is not None and not has_frame(self.kind)):
             raise InvalidArgument(f"kind {self.kind} is supported: use its own class")
         require_bytes("body", self.body)
         if len(self.body) > MAX_CONTENT_BODY_BYTES:
             raise InvalidArgument(f"body has more than {MAX_CONTENT_BODY_BYTES} bytes")
+        try:
+            frame = self.frame
+            if known is not None and frame is not None:
+                _framed(known, frame)
+        except (InvalidArgument, RemoteError) as error:
+            raise InvalidArgument(f"body is not well-formed: {error}") from error
 
     def __repr__(self) -> str:
         return f"<UnsupportedContent of kind {self.kind}, {len(self.body)} bytes>"
 
+    @property
+    def frame(self) -> Frame | None:
+        """What is around it, with a text to show in its place; None for a kind without a frame."""
+        return Frame.decode(self.body) if has_frame(self.kind) else None
 
-Content = Text | Bytes | UnsupportedContent
-"""What an app sends and receives: the classes of kinds below 2^31."""
 
-ControlContent = RetryRequest | DeviceListPush | Pins | History | ReadMarks | DeviceRequest
+FramedContent = Text | Media | Options | Reaction | Edit | Delete | Answer
+"""What goes in a frame; a `Text` where it cannot go without."""
+
+Content = FramedContent | Bytes | Receipt | Framed | UnsupportedContent
+"""What an app sends and receives: the classes of kinds below 2^31. `Framed` is for who has a
+`Device` alone; a client frames what it sends, and hands over what was in the frame."""
+
+ControlContent = RetryRequest | DeviceListPush | Pins | History | ReadMarks | DeviceRequest | Typing
 """What clients tell each other: the classes of kinds from 2^31 on, but for `Resent`."""
 
 
@@ -92,18 +172,22 @@ def is_of_users(value: object) -> TypeGuard[Content]:
     """Whether the value is a content of a kind below 2^31, known or not."""
     if isinstance(value, UnsupportedContent):
         return value.kind < FIRST_CONTROL_NUMBER
-    return any(
-        isinstance(value, kind.content) for kind in _TABLE if kind.number < FIRST_CONTROL_NUMBER
+    return isinstance(value, Framed) or any(
+        isinstance(value, kind.classes) for kind in _TABLE if kind.number < FIRST_CONTROL_NUMBER
     )
 
 
 def encode_alone(content: Content | ControlContent) -> tuple[int, bytes]:
-    """Return kind and body (at most 65,540 bytes) of a content."""
+    """Return kind and body (at most 69,632 bytes) of a content.
+
+    Raises:
+        InvalidArgument: what goes in a frame, without one.
+    """
     if isinstance(content, UnsupportedContent):
         return content.kind, content.body
-    row = _BY_CLASS.get(type(content))
-    if row is None:  # a subclass goes as what it is a kind of
-        row = next(kind for kind in _TABLE if isinstance(content, kind.content))
+    if isinstance(content, Framed):
+        return content.kind, content.content_body
+    row = _row_of(content, in_frame=False)
     return row.number, row.encode(content)
 
 
@@ -112,10 +196,58 @@ def decode_alone(kind: int, body: bytes) -> Content | ControlContent:
 
     Raises:
         DecodeError: malformed, too long, or not in its one encoding.
+        UnsupportedVersion: a part of it is of a later version.
         InvalidArgument: a value that its class refuses, or kind 0.
     """
     row = _BY_NUMBER.get(kind)
+    frame = Frame.decode(body) if has_frame(kind) else None
     if row is None:
         return UnsupportedContent(kind, body)
+    if frame is not None:
+        return _framed(row, frame)
     content: Content | ControlContent = row.decode(body)
     return content
+
+
+def decode_unsupported(content: UnsupportedContent) -> Content:
+    """Read again what could not be shown: after an upgrade, or once the app announces more.
+
+    Returns:
+        The content itself, without its frame (`content.frame` has that); or the same, if it is
+        still not known.
+
+    Raises:
+        DecodeError: malformed.
+        UnsupportedVersion: a part of it is of a later version.
+        InvalidArgument: no `UnsupportedContent`.
+    """
+    require_type("content", content, UnsupportedContent)
+    row, frame = _BY_NUMBER.get(content.kind), content.frame
+    return content if row is None or frame is None else _framed(row, frame).content
+
+
+def opening_key_of(content: Content | ControlContent) -> bytes | None:
+    """The key that the digest of a message is made under, 32 bytes; None: it has no digest.
+
+    Of kinds 1 and 2 it is known to everybody: a group has no digest of them.
+    """
+    if isinstance(content, UnsupportedContent):
+        frame = content.frame
+        return None if frame is None else frame.opening_key
+    if isinstance(content, Framed):
+        return content.opening_key
+    return _NO_KEY if isinstance(content, Text | Bytes) else None
+
+
+def _framed(row: ContentKind[Any], frame: Frame) -> Framed:
+    return Framed(
+        row.decode(frame.body), frame.opening_key, frame.expiry, frame.view_once, frame.fallback
+    )
+
+
+def _row_of(content: object, *, in_frame: bool) -> ContentKind[Any]:
+    for row in _TABLE:  # a subclass goes as what it is a kind of
+        if has_frame(row.number) is in_frame and isinstance(content, row.classes):
+            return row
+    where = "in a frame: not what Framed can hold" if in_frame else "alone: use Framed"
+    raise InvalidArgument(f"content of class {type(content).__name__} cannot go {where}")

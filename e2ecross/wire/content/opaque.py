@@ -41,4 +41,4 @@ def _decode(body: bytes) -> Bytes:
     return Bytes(parse_body(content_pb2.Bytes, body, "a content").data)
 
 
-BYTES: Final = ContentKind(2, Bytes, _encode, _decode)
+BYTES: Final = ContentKind(2, (Bytes,), _encode, _decode)

@@ -52,7 +52,7 @@ class Pins:
     """Some accepted account keys, from device 1 to the other devices of its account.
 
     Attributes:
-        pins: 1 to 500, together at most 65,540 bytes encoded: where names are long, fewer fit.
+        pins: 1 to 500, together at most 69,632 bytes encoded: where names are long, fewer fit.
 
     Raises:
         InvalidArgument: a field has the wrong type or length, or they are too long together.
@@ -90,4 +90,4 @@ def _decode(body: bytes) -> Pins:
     )
 
 
-PINS: Final = ContentKind(2**31 + 17, Pins, _encode, _decode)
+PINS: Final = ContentKind(2**31 + 17, (Pins,), _encode, _decode)

@@ -74,4 +74,4 @@ def _decode(body: bytes) -> ReadMarks:
     )
 
 
-READ_MARKS: Final = ContentKind(2**31 + 19, ReadMarks, _encode, _decode)
+READ_MARKS: Final = ContentKind(2**31 + 19, (ReadMarks,), _encode, _decode)

@@ -62,7 +62,7 @@ class EncodedContent(NamedTuple):
 
     Attributes:
         kind: the content kind.
-        body: its encoding, at most 66,052 bytes.
+        body: its encoding, at most 70,144 bytes.
     """
 
     kind: int

@@ -67,4 +67,4 @@ def _decode(body: bytes) -> RetryRequest:
     )
 
 
-RETRY_REQUEST: Final = ContentKind(2**31 + 1, RetryRequest, _encode, _decode)
+RETRY_REQUEST: Final = ContentKind(2**31 + 1, (RetryRequest,), _encode, _decode)

@@ -16,7 +16,7 @@ _sym_db = _symbol_database.Default()
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2 as e2ecross_dot_v1_dot_address__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65\x32\x65\x63ross/v1/content.proto\x12\x0b\x65\x32\x65\x63ross.v1\x1a\x19\x65\x32\x65\x63ross/v1/address.proto\"\xbb\x02\n\x07Payload\x12\x0f\n\x07version\x18\x01 \x01(\r\x12$\n\x06sender\x18\x02 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12-\n\x0b\x64\x65stination\x18\x03 \x01(\x0b\x32\x18.e2ecross.v1.Destination\x12\x12\n\nmessage_id\x18\x04 \x01(\x0c\x12\x17\n\x0fregistration_id\x18\x05 \x01(\r\x12\x12\n\nsent_at_ms\x18\x06 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x07 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x08 \x01(\x0c\x12\'\n\x05hints\x18\t \x01(\x0b\x32\x18.e2ecross.v1.DeviceHints\x12\x1f\n\x04peer\x18\n \x01(\x0b\x32\x11.e2ecross.v1.User\x12\x13\n\x0b\x64\x65vice_list\x18\x0b \x01(\x0c\"[\n\x0b\x44\x65viceHints\x12\x12\n\nsender_seq\x18\x01 \x01(\x04\x12\x13\n\x0bsender_hash\x18\x02 \x01(\x0c\x12\x10\n\x08peer_seq\x18\x03 \x01(\x04\x12\x11\n\tpeer_hash\x18\x04 \x01(\x0c\"D\n\x0b\x44\x65stination\x12)\n\trecipient\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.AddressH\x00\x42\x04\n\x02toJ\x04\x08\x02\x10\x03\"\x14\n\x04Text\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x15\n\x05\x42ytes\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"X\n\x0cRetryRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\x0c\x12\x13\n\x0bratchet_key\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63ounter\x18\x03 \x01(\r\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\\\n\x06Resent\x12\x12\n\nmessage_id\x18\x01 \x01(\x0c\x12\x12\n\nsent_at_ms\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x03 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x04 \x01(\x0c\"&\n\x0e\x44\x65viceListPush\x12\x14\n\x0c\x64\x65vice_lists\x18\x01 \x03(\x0c\"&\n\x04Pins\x12\x1e\n\x04pins\x18\x01 \x03(\x0b\x32\x10.e2ecross.v1.Pin\"M\n\x03Pin\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.e2ecross.v1.User\x12\x13\n\x0b\x61\x63\x63ount_key\x18\x02 \x01(\x0c\x12\x10\n\x08verified\x18\x03 \x01(\x08\"2\n\x07History\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.e2ecross.v1.HistoryItem\"\xa8\x01\n\x0bHistoryItem\x12$\n\x06sender\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x1f\n\x04peer\x18\x02 \x01(\x0b\x32\x11.e2ecross.v1.User\x12\x12\n\nmessage_id\x18\x03 \x01(\x0c\x12\x12\n\nsent_at_ms\x18\x04 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x05 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x06 \x01(\x0c\"4\n\tReadMarks\x12\'\n\x08messages\x18\x01 \x03(\x0b\x32\x15.e2ecross.v1.ReadMark\"D\n\x08ReadMark\x12$\n\x06sender\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x12\n\nmessage_id\x18\x02 \x01(\x0c\"5\n\rDeviceRequest\x12\x0e\n\x06unlink\x18\x01 \x01(\x08\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x65\x32\x65\x63ross/v1/content.proto\x12\x0b\x65\x32\x65\x63ross.v1\x1a\x19\x65\x32\x65\x63ross/v1/address.proto\"\xbb\x02\n\x07Payload\x12\x0f\n\x07version\x18\x01 \x01(\r\x12$\n\x06sender\x18\x02 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12-\n\x0b\x64\x65stination\x18\x03 \x01(\x0b\x32\x18.e2ecross.v1.Destination\x12\x12\n\nmessage_id\x18\x04 \x01(\x0c\x12\x17\n\x0fregistration_id\x18\x05 \x01(\r\x12\x12\n\nsent_at_ms\x18\x06 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x07 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x08 \x01(\x0c\x12\'\n\x05hints\x18\t \x01(\x0b\x32\x18.e2ecross.v1.DeviceHints\x12\x1f\n\x04peer\x18\n \x01(\x0b\x32\x11.e2ecross.v1.User\x12\x13\n\x0b\x64\x65vice_list\x18\x0b \x01(\x0c\"[\n\x0b\x44\x65viceHints\x12\x12\n\nsender_seq\x18\x01 \x01(\x04\x12\x13\n\x0bsender_hash\x18\x02 \x01(\x0c\x12\x10\n\x08peer_seq\x18\x03 \x01(\x04\x12\x11\n\tpeer_hash\x18\x04 \x01(\x0c\"D\n\x0b\x44\x65stination\x12)\n\trecipient\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.AddressH\x00\x42\x04\n\x02toJ\x04\x08\x02\x10\x03\"\x14\n\x04Text\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x15\n\x05\x42ytes\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"t\n\x05\x46rame\x12\x13\n\x0bopening_key\x18\x01 \x01(\x0c\x12#\n\x06\x65xpiry\x18\x02 \x01(\x0b\x32\x13.e2ecross.v1.Expiry\x12\x11\n\tview_once\x18\x03 \x01(\x08\x12\x10\n\x08\x66\x61llback\x18\x04 \x01(\t\x12\x0c\n\x04\x62ody\x18\x05 \x01(\x0c\",\n\x06\x45xpiry\x12\x0f\n\x07seconds\x18\x01 \x01(\r\x12\x11\n\tfrom_read\x18\x02 \x01(\x08\"S\n\nMessageRef\x12!\n\x06\x61uthor\x18\x01 \x01(\x0b\x32\x11.e2ecross.v1.User\x12\x12\n\nmessage_id\x18\x02 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\"I\n\x07Mention\x12\r\n\x05start\x18\x01 \x01(\r\x12\x0e\n\x06length\x18\x02 \x01(\r\x12\x1f\n\x04user\x18\x03 \x01(\x0b\x32\x11.e2ecross.v1.User\"\xbd\x01\n\x04Post\x12\x0c\n\x04text\x18\x01 \x01(\t\x12&\n\x08mentions\x18\x02 \x03(\x0b\x32\x14.e2ecross.v1.Mention\x12)\n\x08reply_to\x18\x03 \x01(\x0b\x32\x17.e2ecross.v1.MessageRef\x12#\n\x05media\x18\x04 \x01(\x0b\x32\x12.e2ecross.v1.MediaH\x00\x12\'\n\x07options\x18\x05 \x01(\x0b\x32\x14.e2ecross.v1.OptionsH\x00\x42\x06\n\x04part\"C\n\x05Media\x12+\n\nattachment\x18\x01 \x01(\x0b\x32\x17.e2ecross.v1.Attachment\x12\r\n\x05voice\x18\x02 \x01(\x08\"\xd7\x01\n\nAttachment\x12\r\n\x05suite\x18\x01 \x01(\r\x12\x10\n\x08\x66ile_key\x18\x02 \x01(\x0c\x12\x0c\n\x04size\x18\x03 \x01(\x04\x12\x12\n\nchunk_log2\x18\x04 \x01(\r\x12\x0c\n\x04root\x18\x05 \x01(\x0c\x12\x0f\n\x07\x62lob_id\x18\x06 \x01(\x0c\x12\x12\n\nmedia_type\x18\x07 \x01(\t\x12\x0c\n\x04name\x18\x08 \x01(\t\x12\r\n\x05width\x18\t \x01(\r\x12\x0e\n\x06height\x18\n \x01(\r\x12\x13\n\x0b\x64uration_ms\x18\x0b \x01(\r\x12\x11\n\tthumbnail\x18\x0c \x01(\x0c\"=\n\x07Options\x12\r\n\x05style\x18\x01 \x01(\r\x12\x0e\n\x06labels\x18\x02 \x03(\t\x12\x13\n\x0bmax_choices\x18\x03 \x01(\r\"R\n\x08Reaction\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.e2ecross.v1.MessageRef\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\r\n\x05\x65moji\x18\x03 \x01(\t\"u\n\x04\x45\x64it\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.e2ecross.v1.MessageRef\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x0c\n\x04text\x18\x03 \x01(\t\x12&\n\x08mentions\x18\x04 \x03(\x0b\x32\x14.e2ecross.v1.Mention\"1\n\x06\x44\x65lete\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.e2ecross.v1.MessageRef\"Q\n\x06\x41nswer\x12\'\n\x06target\x18\x01 \x01(\x0b\x32\x17.e2ecross.v1.MessageRef\x12\x0e\n\x06number\x18\x02 \x01(\r\x12\x0e\n\x06\x63hosen\x18\x03 \x03(\r\">\n\x07Receipt\x12\x0c\n\x04what\x18\x01 \x01(\r\x12\x13\n\x0bmessage_ids\x18\x02 \x03(\x0c\x12\x10\n\x08group_id\x18\x03 \x01(\x0c\"X\n\x0cRetryRequest\x12\x12\n\nmessage_id\x18\x01 \x01(\x0c\x12\x13\n\x0bratchet_key\x18\x02 \x01(\x0c\x12\x0f\n\x07\x63ounter\x18\x03 \x01(\r\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\\\n\x06Resent\x12\x12\n\nmessage_id\x18\x01 \x01(\x0c\x12\x12\n\nsent_at_ms\x18\x02 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x03 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x04 \x01(\x0c\"&\n\x0e\x44\x65viceListPush\x12\x14\n\x0c\x64\x65vice_lists\x18\x01 \x03(\x0c\"&\n\x04Pins\x12\x1e\n\x04pins\x18\x01 \x03(\x0b\x32\x10.e2ecross.v1.Pin\"M\n\x03Pin\x12\x1f\n\x04user\x18\x01 \x01(\x0b\x32\x11.e2ecross.v1.User\x12\x13\n\x0b\x61\x63\x63ount_key\x18\x02 \x01(\x0c\x12\x10\n\x08verified\x18\x03 \x01(\x08\"2\n\x07History\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x18.e2ecross.v1.HistoryItem\"\xa8\x01\n\x0bHistoryItem\x12$\n\x06sender\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x1f\n\x04peer\x18\x02 \x01(\x0b\x32\x11.e2ecross.v1.User\x12\x12\n\nmessage_id\x18\x03 \x01(\x0c\x12\x12\n\nsent_at_ms\x18\x04 \x01(\x04\x12\x14\n\x0c\x63ontent_kind\x18\x05 \x01(\r\x12\x14\n\x0c\x63ontent_body\x18\x06 \x01(\x0c\"4\n\tReadMarks\x12\'\n\x08messages\x18\x01 \x03(\x0b\x32\x15.e2ecross.v1.ReadMark\"D\n\x08ReadMark\x12$\n\x06sender\x18\x01 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x12\n\nmessage_id\x18\x02 \x01(\x0c\"5\n\rDeviceRequest\x12\x0e\n\x06unlink\x18\x01 \x01(\x08\x12\x14\n\x0c\x63\x61pabilities\x18\x02 \x01(\x0c\"&\n\x06Typing\x12\n\n\x02on\x18\x01 \x01(\x08\x12\x10\n\x08group_id\x18\x02 \x01(\x0c\",\n\x0c\x43\x61pabilities\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x0b\n\x03ids\x18\x02 \x03(\rb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,24 +33,54 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_TEXT']._serialized_end=570
   _globals['_BYTES']._serialized_start=572
   _globals['_BYTES']._serialized_end=593
-  _globals['_RETRYREQUEST']._serialized_start=595
-  _globals['_RETRYREQUEST']._serialized_end=683
-  _globals['_RESENT']._serialized_start=685
-  _globals['_RESENT']._serialized_end=777
-  _globals['_DEVICELISTPUSH']._serialized_start=779
-  _globals['_DEVICELISTPUSH']._serialized_end=817
-  _globals['_PINS']._serialized_start=819
-  _globals['_PINS']._serialized_end=857
-  _globals['_PIN']._serialized_start=859
-  _globals['_PIN']._serialized_end=936
-  _globals['_HISTORY']._serialized_start=938
-  _globals['_HISTORY']._serialized_end=988
-  _globals['_HISTORYITEM']._serialized_start=991
-  _globals['_HISTORYITEM']._serialized_end=1159
-  _globals['_READMARKS']._serialized_start=1161
-  _globals['_READMARKS']._serialized_end=1213
-  _globals['_READMARK']._serialized_start=1215
-  _globals['_READMARK']._serialized_end=1283
-  _globals['_DEVICEREQUEST']._serialized_start=1285
-  _globals['_DEVICEREQUEST']._serialized_end=1338
+  _globals['_FRAME']._serialized_start=595
+  _globals['_FRAME']._serialized_end=711
+  _globals['_EXPIRY']._serialized_start=713
+  _globals['_EXPIRY']._serialized_end=757
+  _globals['_MESSAGEREF']._serialized_start=759
+  _globals['_MESSAGEREF']._serialized_end=842
+  _globals['_MENTION']._serialized_start=844
+  _globals['_MENTION']._serialized_end=917
+  _globals['_POST']._serialized_start=920
+  _globals['_POST']._serialized_end=1109
+  _globals['_MEDIA']._serialized_start=1111
+  _globals['_MEDIA']._serialized_end=1178
+  _globals['_ATTACHMENT']._serialized_start=1181
+  _globals['_ATTACHMENT']._serialized_end=1396
+  _globals['_OPTIONS']._serialized_start=1398
+  _globals['_OPTIONS']._serialized_end=1459
+  _globals['_REACTION']._serialized_start=1461
+  _globals['_REACTION']._serialized_end=1543
+  _globals['_EDIT']._serialized_start=1545
+  _globals['_EDIT']._serialized_end=1662
+  _globals['_DELETE']._serialized_start=1664
+  _globals['_DELETE']._serialized_end=1713
+  _globals['_ANSWER']._serialized_start=1715
+  _globals['_ANSWER']._serialized_end=1796
+  _globals['_RECEIPT']._serialized_start=1798
+  _globals['_RECEIPT']._serialized_end=1860
+  _globals['_RETRYREQUEST']._serialized_start=1862
+  _globals['_RETRYREQUEST']._serialized_end=1950
+  _globals['_RESENT']._serialized_start=1952
+  _globals['_RESENT']._serialized_end=2044
+  _globals['_DEVICELISTPUSH']._serialized_start=2046
+  _globals['_DEVICELISTPUSH']._serialized_end=2084
+  _globals['_PINS']._serialized_start=2086
+  _globals['_PINS']._serialized_end=2124
+  _globals['_PIN']._serialized_start=2126
+  _globals['_PIN']._serialized_end=2203
+  _globals['_HISTORY']._serialized_start=2205
+  _globals['_HISTORY']._serialized_end=2255
+  _globals['_HISTORYITEM']._serialized_start=2258
+  _globals['_HISTORYITEM']._serialized_end=2426
+  _globals['_READMARKS']._serialized_start=2428
+  _globals['_READMARKS']._serialized_end=2480
+  _globals['_READMARK']._serialized_start=2482
+  _globals['_READMARK']._serialized_end=2550
+  _globals['_DEVICEREQUEST']._serialized_start=2552
+  _globals['_DEVICEREQUEST']._serialized_end=2605
+  _globals['_TYPING']._serialized_start=2607
+  _globals['_TYPING']._serialized_end=2645
+  _globals['_CAPABILITIES']._serialized_start=2647
+  _globals['_CAPABILITIES']._serialized_end=2691
 # @@protoc_insertion_point(module_scope)

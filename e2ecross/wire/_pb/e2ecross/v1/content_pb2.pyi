@@ -63,6 +63,156 @@ class Bytes(_message.Message):
     data: bytes
     def __init__(self, data: _Optional[bytes] = ...) -> None: ...
 
+class Frame(_message.Message):
+    __slots__ = ("opening_key", "expiry", "view_once", "fallback", "body")
+    OPENING_KEY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRY_FIELD_NUMBER: _ClassVar[int]
+    VIEW_ONCE_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    opening_key: bytes
+    expiry: Expiry
+    view_once: bool
+    fallback: str
+    body: bytes
+    def __init__(self, opening_key: _Optional[bytes] = ..., expiry: _Optional[_Union[Expiry, _Mapping]] = ..., view_once: bool = ..., fallback: _Optional[str] = ..., body: _Optional[bytes] = ...) -> None: ...
+
+class Expiry(_message.Message):
+    __slots__ = ("seconds", "from_read")
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FROM_READ_FIELD_NUMBER: _ClassVar[int]
+    seconds: int
+    from_read: bool
+    def __init__(self, seconds: _Optional[int] = ..., from_read: bool = ...) -> None: ...
+
+class MessageRef(_message.Message):
+    __slots__ = ("author", "message_id", "digest")
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    author: _address_pb2.User
+    message_id: bytes
+    digest: bytes
+    def __init__(self, author: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., message_id: _Optional[bytes] = ..., digest: _Optional[bytes] = ...) -> None: ...
+
+class Mention(_message.Message):
+    __slots__ = ("start", "length", "user")
+    START_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    start: int
+    length: int
+    user: _address_pb2.User
+    def __init__(self, start: _Optional[int] = ..., length: _Optional[int] = ..., user: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
+
+class Post(_message.Message):
+    __slots__ = ("text", "mentions", "reply_to", "media", "options")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    MENTIONS_FIELD_NUMBER: _ClassVar[int]
+    REPLY_TO_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    mentions: _containers.RepeatedCompositeFieldContainer[Mention]
+    reply_to: MessageRef
+    media: Media
+    options: Options
+    def __init__(self, text: _Optional[str] = ..., mentions: _Optional[_Iterable[_Union[Mention, _Mapping]]] = ..., reply_to: _Optional[_Union[MessageRef, _Mapping]] = ..., media: _Optional[_Union[Media, _Mapping]] = ..., options: _Optional[_Union[Options, _Mapping]] = ...) -> None: ...
+
+class Media(_message.Message):
+    __slots__ = ("attachment", "voice")
+    ATTACHMENT_FIELD_NUMBER: _ClassVar[int]
+    VOICE_FIELD_NUMBER: _ClassVar[int]
+    attachment: Attachment
+    voice: bool
+    def __init__(self, attachment: _Optional[_Union[Attachment, _Mapping]] = ..., voice: bool = ...) -> None: ...
+
+class Attachment(_message.Message):
+    __slots__ = ("suite", "file_key", "size", "chunk_log2", "root", "blob_id", "media_type", "name", "width", "height", "duration_ms", "thumbnail")
+    SUITE_FIELD_NUMBER: _ClassVar[int]
+    FILE_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_LOG2_FIELD_NUMBER: _ClassVar[int]
+    ROOT_FIELD_NUMBER: _ClassVar[int]
+    BLOB_ID_FIELD_NUMBER: _ClassVar[int]
+    MEDIA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    DURATION_MS_FIELD_NUMBER: _ClassVar[int]
+    THUMBNAIL_FIELD_NUMBER: _ClassVar[int]
+    suite: int
+    file_key: bytes
+    size: int
+    chunk_log2: int
+    root: bytes
+    blob_id: bytes
+    media_type: str
+    name: str
+    width: int
+    height: int
+    duration_ms: int
+    thumbnail: bytes
+    def __init__(self, suite: _Optional[int] = ..., file_key: _Optional[bytes] = ..., size: _Optional[int] = ..., chunk_log2: _Optional[int] = ..., root: _Optional[bytes] = ..., blob_id: _Optional[bytes] = ..., media_type: _Optional[str] = ..., name: _Optional[str] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., duration_ms: _Optional[int] = ..., thumbnail: _Optional[bytes] = ...) -> None: ...
+
+class Options(_message.Message):
+    __slots__ = ("style", "labels", "max_choices")
+    STYLE_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    MAX_CHOICES_FIELD_NUMBER: _ClassVar[int]
+    style: int
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    max_choices: int
+    def __init__(self, style: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., max_choices: _Optional[int] = ...) -> None: ...
+
+class Reaction(_message.Message):
+    __slots__ = ("target", "number", "emoji")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    EMOJI_FIELD_NUMBER: _ClassVar[int]
+    target: MessageRef
+    number: int
+    emoji: str
+    def __init__(self, target: _Optional[_Union[MessageRef, _Mapping]] = ..., number: _Optional[int] = ..., emoji: _Optional[str] = ...) -> None: ...
+
+class Edit(_message.Message):
+    __slots__ = ("target", "number", "text", "mentions")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    MENTIONS_FIELD_NUMBER: _ClassVar[int]
+    target: MessageRef
+    number: int
+    text: str
+    mentions: _containers.RepeatedCompositeFieldContainer[Mention]
+    def __init__(self, target: _Optional[_Union[MessageRef, _Mapping]] = ..., number: _Optional[int] = ..., text: _Optional[str] = ..., mentions: _Optional[_Iterable[_Union[Mention, _Mapping]]] = ...) -> None: ...
+
+class Delete(_message.Message):
+    __slots__ = ("target",)
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    target: MessageRef
+    def __init__(self, target: _Optional[_Union[MessageRef, _Mapping]] = ...) -> None: ...
+
+class Answer(_message.Message):
+    __slots__ = ("target", "number", "chosen")
+    TARGET_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    CHOSEN_FIELD_NUMBER: _ClassVar[int]
+    target: MessageRef
+    number: int
+    chosen: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, target: _Optional[_Union[MessageRef, _Mapping]] = ..., number: _Optional[int] = ..., chosen: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Receipt(_message.Message):
+    __slots__ = ("what", "message_ids", "group_id")
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    what: int
+    message_ids: _containers.RepeatedScalarFieldContainer[bytes]
+    group_id: bytes
+    def __init__(self, what: _Optional[int] = ..., message_ids: _Optional[_Iterable[bytes]] = ..., group_id: _Optional[bytes] = ...) -> None: ...
+
 class RetryRequest(_message.Message):
     __slots__ = ("message_id", "ratchet_key", "counter", "reason")
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -152,3 +302,19 @@ class DeviceRequest(_message.Message):
     unlink: bool
     capabilities: bytes
     def __init__(self, unlink: bool = ..., capabilities: _Optional[bytes] = ...) -> None: ...
+
+class Typing(_message.Message):
+    __slots__ = ("on", "group_id")
+    ON_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    on: bool
+    group_id: bytes
+    def __init__(self, on: bool = ..., group_id: _Optional[bytes] = ...) -> None: ...
+
+class Capabilities(_message.Message):
+    __slots__ = ("version", "ids")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, version: _Optional[int] = ..., ids: _Optional[_Iterable[int]] = ...) -> None: ...
