@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from e2ecross.address import UserId
 from e2ecross.conversation.entry import Entry
-from e2ecross.conversation.fact import ACTS, Fact, is_view_once
+from e2ecross.conversation.fact import ACTS, Act, Fact, is_view_once
 from e2ecross.conversation.timeline import Slots
 from e2ecross.wire.content import (
     Answer,
@@ -79,22 +79,19 @@ def acts(draw: st.DrawFn) -> Fact:
         _digest(author, message_id, draw(st.integers(0, 2))),
     )
     number = draw(st.integers(1, 3))
-    content = draw(
-        st.sampled_from(
-            (
-                Edit(target, number, "edited"),
-                Edit(target, number, ""),
-                Reaction(target, number, "+"),
-                Reaction(target, number, ""),
-                Answer(target, number, (0,)),
-                Answer(target, number, (1, 2)),
-                Answer(target, number, (0, 1, 2)),
-                Answer(target, number, (5,)),
-                Answer(target, number, ()),
-                Delete(target),
-            )
-        )
+    every: tuple[Act, ...] = (
+        Edit(target, number, "edited"),
+        Edit(target, number, ""),
+        Reaction(target, number, "+"),
+        Reaction(target, number, ""),
+        Answer(target, number, (0,)),
+        Answer(target, number, (1, 2)),
+        Answer(target, number, (0, 1, 2)),
+        Answer(target, number, (5,)),
+        Answer(target, number, ()),
+        Delete(target),
     )
+    content = draw(st.sampled_from(every))
     account, own_id = draw(st.sampled_from(ACCOUNTS)), bytes((draw(st.integers(0, 9)),)) * 16
     digest = _hash(str(account), own_id, content.target, str(vars_of(content)))
     return act(
@@ -190,7 +187,7 @@ def _alive(author: str, post: Any, acts_: list[Fact]) -> dict[str, Any]:  # noqa
     answers = sorted(
         (who, a.chosen)  # type: ignore[union-attr]
         for who, a in said[Answer].items()
-        if isinstance(inner, Options) and a.chosen in ((0,), (1, 2))  # type: ignore[union-attr]
+        if isinstance(inner, Options) and a.chosen in [(0,), (1, 2)]  # type: ignore[union-attr]
     )
     alive = {"kind": "post", "text": text, "first": first, "edited": bool(edit and may)}
     return {**alive, "reactions": reactions, "answers": answers}
