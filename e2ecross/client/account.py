@@ -37,7 +37,7 @@ from e2ecross.device.own_upkeep import (
     note_list_published,
     tell_expired,
 )
-from e2ecross.device.self_sync import put_pins, request_leave
+from e2ecross.device.self_sync import announce_capabilities, put_pins, request_leave
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -83,7 +83,9 @@ def maintain_account(link: Link) -> None:
             lambda: _publish_quietly(link),
             lambda: tell_expired(context),
         )
-    elif is_own_list_expired(context):
+        return
+    announce_capabilities(context)
+    if is_own_list_expired(context):
         attempt_all(lambda: _refresh(link), lambda: tell_expired(context))
 
 

@@ -16,6 +16,7 @@ from typing import Final
 from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_list, require_type, require_whole_number
 from e2ecross.device.device_lists import targets_of
+from e2ecross.device.own_list import count_change, put_name
 from e2ecross.device.sending import require_content
 from e2ecross.errors import InvalidArgument, NotPrimary
 from e2ecross.state.accounts import (
@@ -31,6 +32,7 @@ from e2ecross.state.message import Message
 from e2ecross.state.outbox import put_control
 from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content import (
     ControlContent,
     DeviceRequest,
@@ -47,6 +49,7 @@ from e2ecross.wire.limits import MAX_READ_MARKS, MESSAGE_ID_BYTES
 
 __all__ = [
     "HISTORY_MS",
+    "announce_capabilities",
     "mark_read",
     "note_seen",
     "note_written",
@@ -144,6 +147,25 @@ def request_leave(context: Context) -> None:
     with context.store.transaction() as tx:
         request = DeviceRequest(unlink=True, capabilities=b"")
         _put(context, tx, [_own(context, PRIMARY)], request)
+
+
+def announce_capabilities(context: Context) -> None:
+    """Ask device 1 to have the list say what this device understands, where it says otherwise.
+
+    At most four times a day; until the new list has come it is asked for again.
+    """
+    number = context.address.device
+    with context.store.transaction() as tx:
+        listed = find_list(tx, context.address.user_id)
+        entry = None if listed is None else listed.find(number)
+        capabilities = encode_capabilities(context.policy.capabilities)
+        if number == PRIMARY or entry is None or entry.capabilities == capabilities:
+            return
+        name = count_change(context, tx, number)
+        if name is not None:
+            request = DeviceRequest(unlink=False, capabilities=capabilities)
+            _put(context, tx, [_own(context, PRIMARY)], request)
+            put_name(tx, name)
 
 
 def note_written(tx: Transaction, user: UserId) -> None:
