@@ -15,7 +15,7 @@ from typing import cast
 
 from e2ecross.conversation.fact import ACTS, Act, Fact, Post
 from e2ecross.conversation.slot import DoneAct, Place, PostState, Slot
-from e2ecross.wire.content import Delete, Edit, Receipt, encode_inner
+from e2ecross.wire.content import Answer, Delete, Reaction, Receipt, encode_inner
 from e2ecross.wire.limits import MAX_ACTS_PER_ACCOUNT
 from e2ecross.wire.timeline_records import ActRecord
 
@@ -84,14 +84,10 @@ def _with_act(slot: Slot, fact: Fact, act: Act) -> Slot:
 
 
 def _may_act(slot: Slot, fact: Fact, act: Act) -> bool:
-    """Whether the act has an effect on a message of which this is known."""
-    if slot.state is PostState.CONFLICTING or slot.digest not in (b"", act.target.digest):
-        return False
-    if isinstance(act, Delete):
-        return fact.author == slot.author or fact.moderator
-    if isinstance(act, Edit) and fact.author != slot.author:
-        return False
-    return not slot.state or slot.content is not None
+    """Whether the act of this account can have an effect on a message of that author."""
+    if fact.author == slot.author or isinstance(act, Reaction | Answer):
+        return True
+    return isinstance(act, Delete) and fact.moderator
 
 
 def _done(fact: Fact, act: Act, *, moderator: bool) -> DoneAct:
@@ -120,7 +116,7 @@ def _within_bound(acts: dict[Place, DoneAct], place: Place) -> dict[Place, DoneA
 
 
 def _settled(slot: Slot) -> Slot:
-    """Apply what is known of a message to what was done to it."""
+    """Drop what was done to something else than the message, or to one that is gone by now."""
     if not slot.state or not slot.acts:
         return slot
     acts = {place: done for place, done in slot.acts.items() if place[2] == slot.digest}
