@@ -55,6 +55,7 @@ class Sent:
             `Policy.device_list_max_age_ms`: only device 1 was sent to.
         ref: by which replies and acts name it, or None: it cannot be referred to.
         plan: what the recipient's devices show of it.
+        moderator: the own account was owner or admin of the group.
         sent_at_ms: by the own clock, milliseconds since 1970.
         content: as it was sent, with its frame, for a `Timeline`; None of what is not to be shown
             at the sender.
@@ -65,6 +66,7 @@ class Sent:
     list_expired: bool = False
     ref: MessageRef | None = None
     plan: Plan | None = None
+    moderator: bool = False
     sent_at_ms: int = 0
     content: Content | None = field(default=None, repr=False, compare=False)
 
