@@ -18,6 +18,8 @@ from benchmarks.contestants.many import many_makers
 from benchmarks.contestants.pieces import MAKERS as PIECES
 from benchmarks.contestants.relays import relay_makers
 from benchmarks.contestants.several import further_measures, several_makers
+from benchmarks.contestants.timelines import DICT_MAKERS
+from benchmarks.contestants.timelines import MAKERS as TIMELINES
 from benchmarks.contestants.written import bytes_written
 from benchmarks.implementation import Implementation, measure_memory
 
@@ -30,6 +32,7 @@ IMPLEMENTATIONS: Final = {
         FLOOR_MAKERS
         | FLOOR_MAKERS_V4
         | PIECES
+        | DICT_MAKERS
         | client_floor_makers(STORES["memory"], is_durable=False)
         | {"verify_list": verify_alone},
         packages=_PACKAGES[1:],
@@ -47,7 +50,8 @@ IMPLEMENTATIONS: Final = {
         | many_makers(STORES["memory"])
         | client_makers(STORES["memory"])
         | several_makers(STORES["memory"])
-        | relay_makers(),
+        | relay_makers()
+        | TIMELINES,
         byte_measures(partial(connect, STORES["memory"], with_kyber=True))
         | further_measures(STORES["memory"])
         | {
