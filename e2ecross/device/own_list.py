@@ -86,7 +86,7 @@ def ensure_own_list(context: Context) -> None:
 
 
 def renew_if_due(context: Context) -> None:
-    """Sign the own list anew, if it is older than the policy has it, or this app can do other things.
+    """Sign the own list anew, if the policy has it too old, or this app shows other contents now.
 
     One that a clock that was wrong has dated more than a day after now is, too: others count from
     when they have got it.

@@ -55,8 +55,8 @@ __all__ = [
     "put_pin",
     "put_pins",
     "request_leave",
-    "tell_capabilities",
     "share_history",
+    "tell_capabilities",
 ]
 
 HISTORY_MS: Final = 24 * 60 * 60 * 1000

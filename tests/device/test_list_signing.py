@@ -21,8 +21,8 @@ from e2ecross.state.accounts import find_own_account, put_own_account
 from e2ecross.state.epoch import read_epoch
 from e2ecross.state.sent import keep_copies
 from e2ecross.wire.account_records import DeviceName, NewDevice, OwnAccountRecord
-from e2ecross.wire.content import DeviceListPush
 from e2ecross.wire.capabilities import encode_capabilities
+from e2ecross.wire.content import DeviceListPush
 from e2ecross.wire.device_list import MAX_SEQ, ListedDevice, SignedDeviceList
 from tests.support.accounts import account, change_account, device_of, hold_list, own_account, told
 from tests.support.device_lists import Household
