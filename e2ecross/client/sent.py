@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `Client.send` takes and returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_type
+from e2ecross.conversation.negotiation import Plan
 from e2ecross.device.copies import Outgoing
 from e2ecross.device.sending import checked_message_id
 from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import Context
+from e2ecross.wire.content import Content, MessageRef
 
 __all__ = ["Delivery", "Recipient", "Sent", "outgoing", "recipient_address"]
 
@@ -51,11 +53,20 @@ class Sent:
             own account.
         list_expired: the list of the recipient's devices is older than
             `Policy.device_list_max_age_ms`: only device 1 was sent to.
+        ref: by which replies and acts name it, or None: it cannot be referred to.
+        plan: what the recipient's devices show of it.
+        sent_at_ms: by the own clock, milliseconds since 1970.
+        content: as it was sent, with its frame, for a `Timeline`; None of what is not to be shown
+            at the sender.
     """
 
     message_id: bytes
     deliveries: tuple[Delivery, ...]
     list_expired: bool = False
+    ref: MessageRef | None = None
+    plan: Plan | None = None
+    sent_at_ms: int = 0
+    content: Content | None = field(default=None, repr=False, compare=False)
 
 
 def outgoing(context: Context, recipient: Recipient, message_id: bytes | None) -> Outgoing:

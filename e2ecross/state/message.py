@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 from e2ecross.address import Address, UserId
 from e2ecross.errors import RemoteError
 from e2ecross.state.receipt import Receipt
-from e2ecross.wire.content import Content, ControlContent
+from e2ecross.wire.content import (
+    Bytes,
+    Content,
+    ControlContent,
+    Expiry,
+    Framed,
+    Media,
+    MessageRef,
+    Options,
+    Text,
+)
 
 __all__ = ["ControlMessage", "FailedMessage", "Message"]
 
@@ -30,6 +40,14 @@ class Message:
         own_copy: the own user has sent it, from another device.
         historical: it is from before this device was linked, and device 1 of the own account says
             so; `sender` and the rest is as that device has kept it.
+        ref: by which replies and acts name it, or None: it cannot be referred to.
+        expiry: when it is to be gone, or None.
+        view_once: it is to be shown once.
+        request: it is of somebody who was not accepted yet.
+        expired: it came after its end.
+        blocked: it is of a blocked account, in a group.
+        moderator: the sender was owner or admin of the group when it came.
+        framed: the content in the frame that it came in, for a `Timeline`; None if it had none.
     """
 
     sender: Address
@@ -43,6 +61,20 @@ class Message:
     peer: UserId = field(kw_only=True)
     own_copy: bool = field(default=False, kw_only=True)
     historical: bool = field(default=False, kw_only=True)
+    ref: MessageRef | None = field(default=None, kw_only=True)
+    expiry: Expiry | None = field(default=None, kw_only=True)
+    view_once: bool = field(default=False, kw_only=True)
+    request: bool = field(default=False, kw_only=True)
+    expired: bool = field(default=False, kw_only=True)
+    blocked: bool = field(default=False, kw_only=True)
+    moderator: bool = field(default=False, kw_only=True)
+    framed: Framed | None = field(default=None, kw_only=True, repr=False, compare=False)
+
+    @property
+    def forwardable(self) -> bool:
+        """Whether its content may be sent on to somebody else."""
+        may_stay = self.expiry is None and not self.view_once
+        return may_stay and isinstance(self.content, Text | Bytes | Media | Options)
 
 
 @dataclass(frozen=True, slots=True)
