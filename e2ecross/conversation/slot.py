@@ -4,8 +4,6 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import Final
 
 from e2ecross.address import UserId
 from e2ecross.conversation.fact import Act, Post
@@ -19,9 +17,6 @@ Key = tuple[str, bytes]
 """Which message: the account that wrote it, as text, and its id."""
 Place = tuple[int, str, bytes]
 """What an account has one act of: the kind, the account as text, the digest of the target."""
-
-_NO_RECEIPTS: Final[Mapping[str, tuple[UserId, int]]] = MappingProxyType({})
-_NO_ACTS: Final[Mapping[Place, "DoneAct"]] = MappingProxyType({})
 
 
 class PostState(enum.IntEnum):
@@ -84,8 +79,8 @@ class Slot:
     sent_at_ms: int = 0
     digest: bytes = b""
     content: Post | None = None
-    acts: Mapping[Place, DoneAct] = field(default=_NO_ACTS)
-    receipts: Mapping[str, tuple[UserId, int]] = field(default=_NO_RECEIPTS)
+    acts: Mapping[Place, DoneAct] = field(default_factory=dict)
+    receipts: Mapping[str, tuple[UserId, int]] = field(default_factory=dict)
 
     @property
     def is_empty(self) -> bool:
