@@ -178,12 +178,15 @@ def expiry_for(content: Content, expiry: Expiry | None) -> Expiry | None:
 
 
 def plain_text(framed: Framed) -> Text | None:
-    """Return what a device gets that reads no frames; None: nothing, of a delete."""
+    """Return what a device gets that reads no frames; None: nothing, of a delete.
+
+    A frame has no fallback if all devices showed the content when it was made.
+    """
     if isinstance(framed.content, Delete):
         return None
     if isinstance(framed.content, Text):
         return Text(framed.content.text)
-    return Text(framed.fallback)
+    return Text(framed.fallback or fallback_text(framed.content))
 
 
 def fallback_text(content: FramedContent) -> str:
