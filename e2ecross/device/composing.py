@@ -52,7 +52,6 @@ __all__ = [
     "capabilities_of",
     "compose",
     "draft_of",
-    "form_for",
     "forms_for",
     "plan_of",
     "require_allowed",
@@ -183,20 +182,22 @@ def capabilities_of(account: AccountRecord | None, address: Address) -> frozense
 def forms_for(
     content: Content, account: AccountRecord | None, devices: Iterable[Address]
 ) -> dict[Address, Content]:
-    """Return what each of these devices of an account gets; one that gets nothing is not there."""
+    """Return what each of these devices of another account gets; who gets nothing is not there.
+
+    Nothing gets who does not obey what protects somebody, and who would see a delete as a text.
+
+    Args:
+        content: the message as it is kept.
+        account: what is known of the account.
+        devices: of it.
+    """
     if not isinstance(content, Framed):
         return dict.fromkeys(devices, content)
-    found = {each: form_for(content, capabilities_of(account, each)) for each in devices}
+    found = {each: _form_for(content, capabilities_of(account, each)) for each in devices}
     return {each: form for each, form in found.items() if form is not None}
 
 
-def form_for(content: Content, capabilities: frozenset[int]) -> Content | None:
-    """Return what a device of the other side gets of a message, by what it announces.
-
-    None: nothing. It does not obey what protects somebody; or it would see a delete as a text.
-    """
-    if not isinstance(content, Framed):
-        return content
+def _form_for(content: Framed, capabilities: frozenset[int]) -> Content | None:
     needs = framed_needs(content.content, content.expiry, view_once=content.view_once)
     if any(need.protects and need not in capabilities for need in needs):
         return None

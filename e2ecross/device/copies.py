@@ -71,7 +71,7 @@ from e2ecross.state.session_store import has_session
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
-from e2ecross.wire.content import PayloadContent, Resent
+from e2ecross.wire.content import Content, PayloadContent, Resent
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 
@@ -245,7 +245,7 @@ class Copying:
         if kept is not None:
             sent_at_ms, content = kept
             composed = Composed(self.plan(conversation, draft), content, sent_at_ms)
-        devices = (*recipients, *own)
+        devices = (*self._forms(peer, recipients, draft.blank), *own)
         return Posted(
             conversation, devices, tuple(copies), False, expired, self._seqs(peer), composed
         )
@@ -263,8 +263,13 @@ class Copying:
         context, tx, now_ms = self._context, self._tx, self._now_ms
         content, sent_at_ms = message.content, message.sent_at_ms
         recipients, own, expired = self._devices(conversation, peer)
-        forms = self._forms(peer, recipients, own, ids, message)
-        recipients, devices = [each for each in recipients if each in forms], tuple(forms)
+        forms: dict[Address, PayloadContent] = {**self._forms(peer, recipients, content)}
+        recipients = list(forms)
+        if ids.own_copies == ids.message:
+            forms |= dict.fromkeys(own, content)
+        else:
+            forms |= dict.fromkeys(own, Resent(ids.message, sent_at_ms, content))
+        devices = tuple(forms)
         wanted = self._lists_needed(peer)
         reachable = [each for each in devices if each not in self._asked.unreachable]
         if is_missing:
@@ -315,23 +320,12 @@ class Copying:
         )
 
     def _forms(
-        self,
-        peer: _Account,
-        recipients: Sequence[Address],
-        own: Sequence[Address],
-        ids: _Ids,
-        message: Composed,
-    ) -> dict[Address, PayloadContent]:
-        """Return what each device gets; one that gets nothing is not there."""
-        content = message.content
-        forms: dict[Address, PayloadContent] = {}
+        self, peer: _Account, recipients: Sequence[Address], content: Content
+    ) -> dict[Address, Content]:
+        """Return what each device of the recipient gets; one that gets nothing is not there."""
         if peer.user == self._own.user:
-            forms.update(dict.fromkeys(recipients, content))
-        else:
-            forms.update(forms_for(content, peer.record, recipients))
-        if ids.own_copies == ids.message:
-            return forms | dict.fromkeys(own, content)
-        return forms | dict.fromkeys(own, Resent(ids.message, message.sent_at_ms, content))
+            return dict.fromkeys(recipients, content)
+        return forms_for(content, peer.record, recipients)
 
     def _require_reachable(self, recipients: Sequence[Address]) -> None:
         """Refuse where no device of the recipient can be reached: why the first cannot."""
