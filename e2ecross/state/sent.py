@@ -125,7 +125,8 @@ def keep_copies(
         row = _content_row(account, message_id)
         rows.append((row, record.encode()))
         end_ms = _end_of(content, sent_at_ms)
-        if end_ms is not None and end_ms < now_ms + policy.resend_kept_ms:
+        kept_ms = policy.resend_kept_ms if policy.resend_kept_messages else 0
+        if end_ms is not None and end_ms < now_ms + kept_ms:  # else it is forgotten before
             tx.put(Table.SENT, ENDS, end_ms.to_bytes(_TIME_BYTES) + row, SEEN_MARK)
     for address in copies:
         copy_id = message_id if address.user_id == account else own_copies_id
