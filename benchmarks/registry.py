@@ -99,8 +99,8 @@ CONTESTANTS: Final = (
         _import_third_party,
         note="the primitives of the operation alone, arranged well: no state, no checks but the "
         "MAC, no code of chunks; its import is that of the same modules of cryptography, nacl and "
-        "google.protobuf; of clients: the commits that must happen, and `encrypt_many` and "
-        "`decrypt_many` between them",
+        "google.protobuf; of a timeline: a dict that keeps the message; of clients: the commits "
+        "that must happen, and `encrypt_many` and `decrypt_many` between them",
     ),
     Contestant(
         "floor-sealed",

@@ -289,6 +289,8 @@ _ROWS_V3: Final = (
     _crowded("deposit-crowd-1m", "relay: deposit", "deposit", 1_000_000),
     _crowded("fetch-crowd-0", "relay: fetch and acknowledge", "fetch", 0),
     _crowded("fetch-crowd-1m", "relay: fetch and acknowledge", "fetch", 1_000_000),
+    _growth("timeline-1k", "timeline: a message, after {held}", "timeline", 100, held=1_000),
+    _growth("timeline-100k", "timeline: a message, after {held}", "timeline", 1_000, held=100_000),
     Row(
         *("walk", "growth", "memory to walk over {held} sessions", "walk", {"held": 1_000_000}),
         quick={"held": 2_000},

@@ -17,6 +17,8 @@ from benchmarks.contestants.imports import import_package
 from benchmarks.contestants.many import many_makers
 from benchmarks.contestants.pieces import MAKERS as PIECES
 from benchmarks.contestants.relays import relay_makers
+from benchmarks.contestants.timelines import DICT_MAKERS
+from benchmarks.contestants.timelines import MAKERS as TIMELINES
 from benchmarks.contestants.written import bytes_written
 from benchmarks.implementation import Implementation, measure_memory
 
@@ -29,6 +31,7 @@ IMPLEMENTATIONS: Final = {
         FLOOR_MAKERS
         | FLOOR_MAKERS_V4
         | PIECES
+        | DICT_MAKERS
         | client_floor_makers(STORES["memory"], is_durable=False),
         packages=_PACKAGES[1:],
     ),
@@ -45,7 +48,8 @@ IMPLEMENTATIONS: Final = {
         | many_makers(STORES["memory"])
         | client_makers(STORES["memory"])
         | content_makers(STORES["memory"])
-        | relay_makers(),
+        | relay_makers()
+        | TIMELINES,
         byte_measures(partial(connect, STORES["memory"], with_kyber=True))
         | {
             "memory": measure_memory(hold),

@@ -37,7 +37,7 @@ from e2ecross.device.own_upkeep import (
     note_list_published,
     tell_expired,
 )
-from e2ecross.device.self_sync import put_pins, request_leave, tell_capabilities
+from e2ecross.device.self_sync import announce_capabilities, put_pins, request_leave
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -74,7 +74,6 @@ def maintain_account(link: Link) -> None:
         BackendError: the back end cannot be reached.
     """
     context = link.context
-    tell_capabilities(context)
     if context.address.device == PRIMARY:
         attempt_all(
             lambda: _finish_restore(link),
@@ -84,17 +83,18 @@ def maintain_account(link: Link) -> None:
             lambda: _publish_quietly(link),
             lambda: tell_expired(context),
         )
-    elif is_own_list_expired(context):
+        return
+    announce_capabilities(context)
+    if is_own_list_expired(context):
         attempt_all(lambda: _refresh(link), lambda: tell_expired(context))
 
 
 def renew_list(link: Link) -> None:
-    """Renew and publish the own list, where that is due; another device tells what is new of it.
+    """Renew and publish the own list, where that is due; at device 1.
 
     Raises:
         BackendError: the back end cannot be reached.
     """
-    tell_capabilities(link.context)
     renew_if_due(link.context)
     with suppress(BackendRefused):  # `maintain_account` tells it, and is called less often
         _publish_quietly(link)

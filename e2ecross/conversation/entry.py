@@ -10,7 +10,7 @@ Rules:
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from e2ecross.address import UserId
 from e2ecross.conversation.fact import Post, frame_of, is_view_once
@@ -124,31 +124,33 @@ def is_choice(options: Options, chosen: tuple[int, ...]) -> bool:
 def _post(slot: Slot, post: Post, receipts: tuple[tuple[UserId, int], ...]) -> Entry:
     acts = [slot.acts[place] for place in sorted(slot.acts)]
     frame = frame_of(post)
+    view_once = frame is not None and frame.view_once
     ref = MessageRef(slot.author, slot.key[1], slot.digest, None if frame is None else frame.expiry)
-    bare = Entry(
-        *(slot.author, slot.key[1], slot.sent_at_ms, EntryKind.UNSUPPORTED, ref),
-        text="" if frame is None else frame.fallback,
-        view_once=frame is not None and frame.view_once,
-        reactions=tuple(_reactions(acts)),
-        receipts=receipts,
-    )
+    common = (slot.author, slot.key[1], slot.sent_at_ms)
+    reactions = tuple(_reactions(acts))
     if isinstance(post, UnsupportedContent):
-        return bare
+        return Entry(
+            *(*common, EntryKind.UNSUPPORTED, ref, "" if frame is None else frame.fallback),
+            view_once=view_once,
+            reactions=reactions,
+            receipts=receipts,
+        )
     content = post.content if isinstance(post, Framed) else post
-    text, mentions = _text_of(content)
+    first_text, mentions = _text_of(content)
+    text = first_text
     edits = [done.act for done in acts if isinstance(done.act, Edit) and is_edit(post, done.act)]
+    if edits:  # of the author alone, and so at most one
+        text, mentions = edits[0].text, edits[0].mentions
     options = content if isinstance(content, Options) else None
-    return replace(
-        bare,
-        kind=EntryKind.POST,
-        text=edits[0].text if edits else text,
-        mentions=edits[0].mentions if edits else mentions,
-        first_text=text,
-        edited=bool(edits),
+    return Entry(
+        *(*common, EntryKind.POST, ref, text, mentions, first_text, bool(edits)),
         media=content if isinstance(content, Media) else None,
         options=options,
         reply_to=content.reply_to if isinstance(content, Text | Media) else None,
-        answers=tuple(_answers(acts, options)) if options is not None else (),
+        view_once=view_once,
+        reactions=reactions,
+        answers=() if options is None else tuple(_answers(acts, options)),
+        receipts=receipts,
     )
 
 

@@ -1,48 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
 """`InOrder`: places in a conversation in order, where most come last and leave first."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain
 from typing import Final
 
 __all__ = ["InOrder", "Order"]
 
 Order = tuple[int, str, bytes]
 """Where a message stands: when it was sent (milliseconds), by which account, under which id."""
-_LEFT_TOGETHER: Final = 1024
+_CHUNK: Final = 1024
+"""What one list holds: to put something into it, or to take it out, moves all that is behind."""
 
 
 class InOrder:
-    """A sorted list of different places that is cheap at both ends."""
+    """Different places, sorted: lists of them, each behind the one before, none empty."""
 
-    __slots__ = ("_keys", "_start")
+    __slots__ = ("_chunks",)
 
     def __init__(self) -> None:
-        self._keys: list[Order] = []
-        self._start = 0
+        self._chunks: list[list[Order]] = []
 
     def __iter__(self) -> Iterator[Order]:
-        return islice(self._keys, self._start, None)
+        return chain.from_iterable(self._chunks)
 
-    def add(self, key: Order) -> None:
+    def add(self, order: Order) -> None:
         """Put one in."""
-        keys = self._keys
-        if len(keys) == self._start or keys[-1] < key:  # nearly always
-            keys.append(key)
-        else:
-            keys.insert(bisect_left(keys, key, self._start), key)
+        chunks = self._chunks
+        if not chunks or (chunks[-1][-1] < order and len(chunks[-1]) == _CHUNK):
+            chunks.append([order])
+            return
+        at = self._chunk_of(order)
+        insort(chunks[at], order)
+        if len(chunks[at]) > _CHUNK:
+            chunks.insert(at + 1, chunks[at][_CHUNK // 2 :])
+            del chunks[at][_CHUNK // 2 :]
 
-    def remove(self, key: Order) -> None:
+    def remove(self, order: Order) -> None:
         """Take out one that is there."""
-        del self._keys[bisect_left(self._keys, key, self._start)]
+        at = self._chunk_of(order)
+        self._take(at, bisect_left(self._chunks[at], order))
 
     def pop_first(self) -> Order:
         """Take out the first."""
-        key = self._keys[self._start]
-        self._start += 1
-        # To close the gap moves all that is behind it: not for each.
-        if self._start == _LEFT_TOGETHER:
-            del self._keys[: self._start]
-            self._start = 0
-        return key
+        return self._take(0, 0)
+
+    def _chunk_of(self, order: Order) -> int:
+        """The list that it belongs in: the last that does not begin behind it, or the first."""
+        return max(bisect_right(self._chunks, order, key=_first) - 1, 0)
+
+    def _take(self, at: int, place: int) -> Order:
+        order = self._chunks[at].pop(place)
+        if not self._chunks[at]:
+            del self._chunks[at]
+        return order
+
+
+def _first(chunk: list[Order]) -> Order:
+    return chunk[0]

@@ -34,11 +34,12 @@ class Slots:
         own: the account whose app keeps it.
     """
 
-    __slots__ = ("_accounts", "_bytes", "_order", "_slots", "_waiting", "own")
+    __slots__ = ("_accounts", "_bytes", "_order", "_sizes", "_slots", "_waiting", "own")
 
     def __init__(self, own: UserId) -> None:
         self.own: Final = own
         self._slots: dict[Key, Slot] = {}
+        self._sizes: dict[Key, int] = {}
         self._order = InOrder()
         self._bytes = len(encode_slots(own, ()))
         self._waiting = 0
@@ -111,13 +112,14 @@ class Slots:
                 self._order.remove(before.order)
             self._order.add(slot.order)
         self._slots[slot.key] = slot
-        self._bytes += slot_bytes(slot)
+        self._sizes[slot.key] = slot_bytes(slot)
+        self._bytes += self._sizes[slot.key]
         if slot.is_waiting:
             self._waiting += 1
             self._accounts.update(slot.accounts)
 
     def _uncount(self, slot: Slot) -> None:
-        self._bytes -= slot_bytes(slot)
+        self._bytes -= self._sizes.pop(slot.key)
         if slot.is_waiting:
             self._waiting -= 1
             for account in slot.accounts:

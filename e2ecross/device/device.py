@@ -253,10 +253,12 @@ class Device:
 
         Args:
             address: the recipient.
-            content: `Text`, `Bytes`, or `UnsupportedContent` for a kind that is not known here.
+            content: `Text`, `Bytes`, `Receipt`, `Framed` with any other content in it, or
+                `UnsupportedContent` for a kind that is not known here.
             message_id: 16 bytes; by default random.
 
         Raises:
+            InvalidArgument: content that goes in a frame, without one.
             NoSession: there is none with the address; start one.
             UntrustedIdentity: the address's identity key has changed and was not accepted.
             SessionExhausted: the session has sent 2^32-1 messages in a row; start a new one.
@@ -266,7 +268,8 @@ class Device:
     def decrypt(self, envelope: Envelope | bytes) -> Message | ControlMessage:
         """Authenticate and decrypt an envelope (or its encoding), and save what it changes.
 
-        Where the sender's `Client` asks for something, a `ControlMessage` is returned.
+        Where the sender's `Client` asks for something, a `ControlMessage` is returned. What goes in a
+        frame comes as `Framed`.
 
         Raises:
             RemoteError: the message is not acceptable; which class tells why. Nothing changed.

@@ -82,15 +82,14 @@ def answer_offer(newcomer: Newcomer, start: CompanionStart, offer: bytes) -> Com
     Raises:
         LinkFailed: the time is over, or it is no offer for this code.
     """
-    entropy = newcomer.given.entropy
-    token = entropy.bytes(TOKEN_BYTES)
+    entropy, policy = newcomer.given.entropy, newcomer.given.policy or Policy()
     return start.take_offer(
         offer,
         name=newcomer.name,
-        token=token,
+        token=entropy.bytes(TOKEN_BYTES),
         entropy=entropy,
         now_ms=newcomer.clock(),
-        capabilities=encode_capabilities((newcomer.given.policy or Policy()).capabilities),
+        capabilities=encode_capabilities(policy.capabilities),
     )
 
 

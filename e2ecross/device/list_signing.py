@@ -102,7 +102,7 @@ def sign_next(
     Args:
         context: of device 1.
         tx: the operation's transaction; nothing is released before its commit.
-        devices: who is in it, ascending by number, device 1 first: its entry is made anew.
+        devices: who is in it, ascending by number, device 1 first.
         is_reset: whether it continues no other list, and is far above all that were seen.
 
     Raises:
@@ -124,8 +124,7 @@ def sign_next(
     # It never falls: whoever had the key still has it.
     most = max(seen, key=lambda each: each.hosting, default=None)
     hosting, vendor = (0, "") if most is None else (most.hosting, most.vendor)
-    entries = (own_entry(context), *devices[1:])
-    unsigned = DeviceList(user, seq, previous, now_ms, entries, hosting, vendor)
+    unsigned = DeviceList(user, seq, previous, now_ms, tuple(devices), hosting, vendor)
     signed = sign_list(unsigned, context.identity_key_pair, context.entropy)
     before = {} if record.held is None else keys_by_number(record.held.list)
     accept_list(context, tx, user, signed, now_ms)

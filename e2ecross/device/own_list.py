@@ -52,10 +52,12 @@ from e2ecross.wire.device_list import (
 
 __all__ = [
     "add_device",
+    "count_change",
     "ensure_own_list",
     "finish_restore",
     "note_conflict",
     "number_for_device",
+    "put_name",
     "remove_overdue",
     "renew_if_due",
     "request_capabilities",
@@ -86,7 +88,9 @@ def ensure_own_list(context: Context) -> None:
 
 
 def renew_if_due(context: Context) -> None:
-    """Sign the own list anew, if the policy has it too old, or this app shows other contents now.
+    """Sign the own list anew if it is older than the policy has it, or this device has changed.
+
+    It has if the policy names other capabilities than its entry.
 
     One that a clock that was wrong has dated more than a day after now is, too: others count from
     when they have got it.
@@ -96,7 +100,8 @@ def renew_if_due(context: Context) -> None:
             return
     with WitnessedTransaction(context) as tx:
         if _is_due(context, tx):
-            sign_next(context, tx, require_held(context, tx).list.devices)
+            _, *others = require_held(context, tx).list.devices
+            sign_next(context, tx, [own_entry(context), *others])
 
 
 def note_conflict(context: Context, tx: Transaction, signed: SignedDeviceList) -> None:
@@ -242,10 +247,30 @@ def request_capabilities(context: Context, tx: Transaction, device: int, data: b
         changed = [
             replace(each, capabilities=data) if each.device == device else each for each in devices
         ]
-        name = _name_of(context, tx, device)
-        if changed != list(devices) and name.changes < _MAX_CHANGES:
+        name = count_change(context, tx, device)
+        if changed != list(devices) and name is not None:
             sign_next(context, tx, changed)
-            _put_name(tx, name._replace(changes=name.changes + 1))
+            put_name(tx, name)
+
+
+def count_change(context: Context, tx: Transaction, device: int) -> DeviceName | None:
+    """Return what is known of a device with one change of its capabilities more, to be put.
+
+    None after four in a day. Device 1 counts those of the others, another one what it asks for.
+    """
+    own, now_ms = find_own_account(tx) or OwnAccountRecord(), context.clock()
+    known = [each for each in own.names if each.device == device]
+    name = known[0] if known else DeviceName(device, "", own.linked_at_ms)
+    if not 0 <= now_ms - name.changing_since_ms < _DAY_MS:
+        name = name._replace(changing_since_ms=now_ms, changes=0)
+    return name._replace(changes=name.changes + 1) if name.changes < _MAX_CHANGES else None
+
+
+def put_name(tx: Transaction, name: DeviceName) -> None:
+    """Note what is known of a device of the own account."""
+    own = find_own_account(tx) or OwnAccountRecord()
+    others = [each for each in own.names if each.device != name.device]
+    put_own_account(tx, replace(own, names=tuple(sorted((*others, name)))))
 
 
 # --- After a restore, or against somebody else ----------------------------------------------
@@ -312,9 +337,10 @@ def _is_due(context: Context, tx: Transaction) -> bool:
     record = find_account(tx, context.address.user_id)
     if record is None or record.held is None or not may_sign(context, tx):
         return False
-    if record.held.list.devices[0] != own_entry(context):
+    listed = record.held.list
+    if listed.devices[0] != own_entry(context):
         return True
-    age_ms = context.clock() - record.held.list.signed_at_ms
+    age_ms = context.clock() - listed.signed_at_ms
     return not -_DAY_MS <= age_ms < context.policy.device_list_renew_ms
 
 
@@ -334,22 +360,6 @@ def _require_room(context: Context, listed: DeviceList) -> None:
         )
 
 
-def _name_of(context: Context, tx: Transaction, device: int) -> DeviceName:
-    """Return what is known of another device, its changes counted from within the last day."""
-    own, now_ms = find_own_account(tx) or OwnAccountRecord(), context.clock()
-    known = [each for each in own.names if each.device == device]
-    name = known[0] if known else DeviceName(device, "", 0)
-    if 0 <= now_ms - name.changing_since_ms < _DAY_MS:
-        return name
-    return name._replace(changing_since_ms=now_ms, changes=0)
-
-
-def _put_name(tx: Transaction, name: DeviceName) -> None:
-    own = find_own_account(tx) or OwnAccountRecord()
-    others = [each for each in own.names if each.device != name.device]
-    put_own_account(tx, replace(own, names=tuple(sorted((*others, name)))))
-
-
 def _free_number(own: OwnAccountRecord, listed: DeviceList) -> int:
     taken, first = keys_by_number(listed), PRIMARY + 1
     in_order: list[int] = [*range(own.next_device, MAX_DEVICE + 1), *range(first, own.next_device)]
@@ -364,5 +374,6 @@ def _unlink(
 
 def _reset(context: Context, tx: Transaction, numbers: Collection[int]) -> None:
     listed = find_list(tx, context.address.user_id)
-    devices = (own_entry(context),) if listed is None else listed.devices
-    sign_next(context, tx, [each for each in devices if each.device in numbers], is_reset=True)
+    others = () if listed is None else listed.devices[1:]
+    kept = [each for each in others if each.device in numbers]
+    sign_next(context, tx, [own_entry(context), *kept], is_reset=True)

@@ -16,6 +16,7 @@ from typing import Final
 from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_list, require_type, require_whole_number
 from e2ecross.device.device_lists import targets_of
+from e2ecross.device.own_list import count_change, put_name
 from e2ecross.device.sending import require_content
 from e2ecross.errors import InvalidArgument, NotPrimary
 from e2ecross.state.accounts import (
@@ -31,7 +32,6 @@ from e2ecross.state.message import Message
 from e2ecross.state.outbox import put_control
 from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content import (
     ControlContent,
@@ -49,6 +49,7 @@ from e2ecross.wire.limits import MAX_READ_MARKS, MESSAGE_ID_BYTES
 
 __all__ = [
     "HISTORY_MS",
+    "announce_capabilities",
     "mark_read",
     "note_seen",
     "note_written",
@@ -56,14 +57,11 @@ __all__ = [
     "put_pins",
     "request_leave",
     "share_history",
-    "tell_capabilities",
 ]
 
 HISTORY_MS: Final = 24 * 60 * 60 * 1000
 """How long after its linking a device is handed what was sent and received before."""
 _DAY_MS: Final = 24 * 60 * 60 * 1000
-_ASKED_EVERY_MS: Final = _DAY_MS // 4
-"""How often device 1 is asked to note other capabilities; it does so four times a day."""
 _MAX_ACCOUNTS: Final = 5_000
 """Accounts whose keys a new device is told."""
 _PINS_AT_ONCE: Final = 450
@@ -151,25 +149,23 @@ def request_leave(context: Context) -> None:
         _put(context, tx, [_own(context, PRIMARY)], request)
 
 
-def tell_capabilities(context: Context) -> None:
-    """Ask device 1 to note what the app of this device can do, where the own list has it otherwise.
+def announce_capabilities(context: Context) -> None:
+    """Ask device 1 to have the list say what this device understands, where it says otherwise.
 
-    Once in six hours at most.
+    At most four times a day; until the new list has come it is asked for again.
     """
     number = context.address.device
-    if number == PRIMARY:
-        return
-    data, now_ms = encode_capabilities(context.policy.capabilities), context.clock()
     with context.store.transaction() as tx:
-        own = find_own_account(tx) or OwnAccountRecord()
         listed = find_list(tx, context.address.user_id)
         entry = None if listed is None else listed.find(number)
-        if entry is None or entry.capabilities == data:
+        capabilities = encode_capabilities(context.policy.capabilities)
+        if number == PRIMARY or entry is None or entry.capabilities == capabilities:
             return
-        if not 0 <= now_ms - own.asked_at_ms < _ASKED_EVERY_MS:
-            put_own_account(tx, replace(own, asked_at_ms=now_ms))
-            request = DeviceRequest(unlink=False, capabilities=data)
+        name = count_change(context, tx, number)
+        if name is not None:
+            request = DeviceRequest(unlink=False, capabilities=capabilities)
             _put(context, tx, [_own(context, PRIMARY)], request)
+            put_name(tx, name)
 
 
 def note_written(tx: Transaction, user: UserId) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from e2ecross.arguments import require_whole_number
 from e2ecross.errors import InvalidArgument
-from e2ecross.wire.capabilities import Capability, check_capabilities
+from e2ecross.wire.capabilities import check_capabilities
 from e2ecross.wire.limits import (
     MAX_FORWARD_JUMP,
     MAX_FORWARD_JUMP_PQ,
@@ -86,9 +86,10 @@ class Policy:
             hide that a device was removed.
         device_list_renew_ms: when device 1 signs the list of its own account anew, milliseconds, 1
             to 30 days: with room to spare before others take it for old.
-        capabilities: what the app shows and obeys, ids of 10, 13 to 20, 32 and 33, with 10 among
-            them if there is any. Others learn it from the signed list of devices, and send nothing
-            that it says this app lacks without telling their user.
+        capabilities: what the app shows and obeys beside plain text, by number: 10 mentions and
+            replies, which all others need; 13 media, 14 polls and choices, 15 reactions, 16
+            edits, 17 deletes, 18 answers, 19 receipts, 20 typing, 32 expiry, 33 view once. Others
+            read them in the signed list, and are told before sending what would be lost.
 
     Raises:
         InvalidArgument: a setting has the wrong type or is out of range.
@@ -114,7 +115,7 @@ class Policy:
     max_devices: int = 5
     device_list_max_age_ms: int = 35 * _DAY_MS
     device_list_renew_ms: int = 7 * _DAY_MS
-    capabilities: frozenset[int] = frozenset({int(Capability.POST)})
+    capabilities: frozenset[int] = frozenset({10})
 
     def __post_init__(self) -> None:
         for name in _SWITCHES:
@@ -122,10 +123,10 @@ class Policy:
                 raise InvalidArgument(f"{name} must be True or False")
         if self.refuse_changed_identity and self.accept_changed_identity:
             raise InvalidArgument("a changed identity cannot be both refused and accepted")
-        check_capabilities(self.capabilities)
         require_whole_number("minimum_version", self.minimum_version, 3, 4)
         require_whole_number("max_devices", self.max_devices, 1, MAX_LISTED_DEVICES)
         require_whole_number("max_forward_jump", self.max_forward_jump, 1, MAX_FORWARD_JUMP)
+        check_capabilities(self.capabilities)
         for setting in fields(self):
             if setting.name.endswith("_ms"):
                 low, high = _RANGES_MS.get(setting.name, (1, _MAX_MS))

@@ -156,7 +156,10 @@ class TimelineRecord:
 
 def nested_bytes(sizes: Iterable[int]) -> int:
     """What messages of these sizes take in another one, under field numbers below 16."""
-    return sum(size + 1 + (max(size.bit_length(), 1) + 6) // 7 for size in sizes)
+    total = 0
+    for size in sizes:
+        total += size + 1 + ((size.bit_length() + 6) // 7 or 1)
+    return total
 
 
 def _slot(fields: timeline_pb2.SlotRecord) -> SlotRecord:

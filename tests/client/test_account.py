@@ -16,6 +16,7 @@ from e2ecross import (
     Envelope,
     FailedMessage,
     NoticeKind,
+    Policy,
     Text,
     UserId,
 )
@@ -40,6 +41,7 @@ from e2ecross.errors import (
 )
 from e2ecross.relay import Relay
 from e2ecross.stores import MemoryStore, Table
+from e2ecross.wire.capabilities import decode_capabilities
 from e2ecross.wire.device_list import SignedDeviceList
 from tests.client.conversation import meet, read, read_notices, shown
 from tests.support.accounts import (
@@ -204,6 +206,31 @@ def test_the_list_of_a_companion_is_not_its_to_publish(
     laptop.receive()
     assert backend.calls.count("publish_devices") == calls
     assert held(laptop).list.seq == 2
+
+
+def test_what_a_companion_shows_comes_into_the_list(
+    backend: BackendSimulator, phone: Client
+) -> None:
+    laptop = link(phone, backend)
+    context = laptop.device._context
+    device = Device.open(
+        context.store,
+        policy=Policy(capabilities=frozenset({10, 15})),
+        clock=context.clock,
+        entropy=SeededEntropy("restarted"),
+    )
+    restarted = Client(device, backend)
+    for _ in range(2):
+        restarted.maintain()
+        phone.receive()
+        phone.maintain()
+        restarted.receive()
+    listed = held(restarted).list
+    assert [sorted(decode_capabilities(each.capabilities)) for each in listed.devices] == [
+        [10],
+        [10, 15],
+    ]
+    assert listed.seq == 3
 
 
 # --- A back end that refuses ----------------------------------------------------------------

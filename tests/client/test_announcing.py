@@ -7,12 +7,10 @@ from e2ecross import Client, Device, Policy
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.capabilities import decode_capabilities
 from e2ecross.wire.device_list import SignedDeviceList
-from tests.client.conversation import store_of
-from tests.support.accounts import account, change_account, make_account, own_account
+from tests.support.accounts import account, make_account
 from tests.support.devices import (
     ANA,
     BUDI,
-    DAY_MS,
     BackendSimulator,
     FakeClock,
     make_client,
@@ -21,7 +19,6 @@ from tests.support.entropy import SeededEntropy
 from tests.support.pairing import LinkScene
 
 ALL = frozenset({10, *range(13, 21), 32, 33})
-SIX_HOURS_MS = DAY_MS // 4
 
 
 @pytest.fixture
@@ -95,34 +92,10 @@ def test_another_device_has_it_noted_by_device_1(
     for _ in range(3):
         laptop.maintain()
         laptop.receive()
-    assert own_account(laptop.device).asked_at_ms == clock()
     phone.receive()
-    assert own_account(phone.device).asked_at_ms == 0
     phone.maintain()
     assert published(phone, backend) == (3, [frozenset({10}), frozenset({10, 13})])
     assert phone.receive() == []
-
-
-def test_device_1_is_asked_once_in_six_hours(backend: BackendSimulator, clock: FakeClock) -> None:
-    phone, laptop = make_account(ANA, (1, 2), backend, clock=clock)
-    laptop = updated(laptop, backend, 10, 13)
-
-    def asked() -> int:
-        before = len(backend.deposits)
-        laptop.maintain()
-        return len(backend.deposits) - before
-
-    assert [asked(), asked()] == [1, 0]
-    clock.advance(SIX_HOURS_MS - 1)
-    assert asked() == 0
-    clock.advance(1)
-    assert asked() == 1
-    clock.advance(-DAY_MS)  # a clock that was wrong holds nothing up
-    assert asked() == 1
-    phone.maintain()
-    change_account(laptop.device, ANA.user_id, held=None)
-    clock.advance(SIX_HOURS_MS)
-    assert asked() == 0  # nobody lists it
 
 
 def test_a_device_that_is_linked_says_it_at_once(
@@ -131,6 +104,3 @@ def test_a_device_that_is_linked_says_it_at_once(
     scene = LinkScene(backend, clock, policy=Policy(capabilities=ALL))
     laptop = scene.link()
     assert listed(scene.phone)[1] == listed(laptop)[1] == [ALL, frozenset({10})]
-    laptop.maintain()
-    assert own_account(laptop.device).asked_at_ms == 0
-    assert store_of(laptop) is scene.store

@@ -39,6 +39,7 @@ from e2ecross.protocol.linking import LINK_LIFETIME_MS, CompanionAnswered, begin
 from e2ecross.relay import Relay
 from e2ecross.state.policy import Policy
 from e2ecross.stores import MemoryStore
+from e2ecross.wire.capabilities import decode_capabilities
 from e2ecross.wire.linking import LinkAnswer
 from tests.support.accounts import account, device_of, own_account, put_own
 from tests.support.devices import (
@@ -92,6 +93,12 @@ def refuse(scene: LinkScene, code: object, error: type[E2ECrossError]) -> str:
     assert scene.phone_rows() == rows
     assert simulator(scene).boxes == boxes
     return str(caught.value)
+
+
+def test_the_list_says_what_the_new_device_shows(scene: LinkScene) -> None:
+    scene.link()
+    shown = [decode_capabilities(each.capabilities) for each in scene.held.list.devices]
+    assert shown == [{10}, {10}]
 
 
 def test_another_device_links_none(scene: LinkScene) -> None:

@@ -28,6 +28,7 @@ from e2ecross.wire.content import (
     Pins,
     ReadMark,
     ReadMarks,
+    Typing,
     UnsupportedContent,
     encode_content,
 )
@@ -140,6 +141,12 @@ class TestUnknownKinds:
         start(impostor, world.phone, kyber=True)
         (item,) = world.tell(impostor, world.phone, UnsupportedContent(2**31, b""))
         assert isinstance(item, FailedMessage)
+
+
+class TestTyping:
+    @pytest.mark.parametrize("sender", ["budi", "phone"])
+    def test_counts_as_received(self, world: World, sender: str) -> None:
+        assert world.ignores(getattr(world, sender), world.laptop, Typing(on=True))
 
 
 class TestDeviceListPush:

@@ -19,11 +19,16 @@ from e2ecross import (
     Device,
     Envelope,
     FailedMessage,
+    Framed,
+    Media,
     Message,
     MessageKind,
+    MessageRef,
     Policy,
     PreKeyBundle,
     PublishedKeys,
+    Reaction,
+    Receipt,
     SafetyNumber,
     SessionInfo,
     Text,
@@ -71,6 +76,7 @@ from tests.support.devices import (
     start,
 )
 from tests.support.entropy import SeededEntropy
+from tests.support.formats import ATTACHMENT
 
 # --- The API, literally ---------------------------------------------------------------------
 
@@ -362,6 +368,24 @@ def test_content_of_a_newer_sender_is_handed_over_and_can_be_passed_on() -> None
     start(ana, budi)
     content = UnsupportedContent(12, b"a later format")
     assert budi.decrypt(ana.encrypt(BUDI, content)).content == content
+
+
+def test_a_device_takes_and_gives_contents_in_their_frames() -> None:
+    ana, budi = make_device(ANA), make_device(BUDI)
+    start(ana, budi)
+    ref = MessageRef(BUDI.user_id, bytes(16), bytes(32))
+    for content in (Text("halo", reply_to=ref), Reaction(ref, 1, "+"), Media(ATTACHMENT)):
+        before = dump(ana._context.store)
+        with pytest.raises(InvalidArgument, match="Framed"):
+            ana.encrypt(BUDI, content)
+        assert dump(ana._context.store) == before
+        framed = Framed(content, b"\x07" * 32, fallback="halo")
+        received = budi.decrypt(ana.encrypt(BUDI, framed)).content
+        assert isinstance(received, Framed)
+        assert received.content == content
+        assert received.content_body == framed.content_body
+    receipt = Receipt(Receipt.READ, (bytes(16),))
+    assert budi.decrypt(ana.encrypt(BUDI, receipt)).content == receipt
 
 
 def test_an_app_that_this_release_does_not_know_is_carried() -> None:

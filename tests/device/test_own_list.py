@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What changes the list of the own account, at device 1; and that nothing else does."""
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -39,6 +40,7 @@ from e2ecross.state.context import Context
 from e2ecross.state.epoch import read_epoch
 from e2ecross.stores import Store, Transaction
 from e2ecross.wire.account_records import DeviceName, NewDevice, OwnAccountRecord
+from e2ecross.wire.capabilities import decode_capabilities
 from e2ecross.wire.device_list import MAX_SEQ, SignedDeviceList
 from tests.support.accounts import account, change_account, device_of, hold_list, own_account
 from tests.support.device_lists import Household
@@ -197,6 +199,35 @@ def test_the_policy_says_what_is_old(clock: FakeClock) -> None:
     clock.advance(1)
     renew_if_due(phone._context)
     assert held(phone).list.seq == 2
+
+
+def test_a_list_is_renewed_when_the_app_shows_more_or_less(phone: Device) -> None:
+    add(phone)
+    set_own(phone, published=True)
+    for chosen in (frozenset({10, 15, 32}), frozenset[int]()):
+        before = held(phone)
+        context = replace(phone._context, policy=Policy(capabilities=chosen))
+        renew_if_due(context)
+        after = held(phone)
+        assert decode_capabilities(after.list.devices[0].capabilities) == chosen
+        assert after.list.devices[1:] == before.list.devices[1:]
+        assert after.list.previous == hash_list(before)
+        assert not own_account(phone).published
+        change_nothing(phone, functools.partial(renew_if_due, context))
+    for what in ("must_reset", "conflict"):
+        set_own(phone, **{what: True})
+        change_nothing(phone, lambda: renew_if_due(phone._context))
+        set_own(phone, **{what: False})
+
+
+def test_a_reset_says_what_the_app_shows_now(phone: Device) -> None:
+    add(phone)
+    set_own(phone, must_reset=True)
+    context = replace(phone._context, policy=Policy(capabilities=frozenset({10, 20})))
+    restore_devices(context, [2])
+    first, second = held(phone).list.devices
+    assert decode_capabilities(first.capabilities) == {10, 20}
+    assert second.device == 2
 
 
 class Crowd:
@@ -405,7 +436,7 @@ def test_what_a_device_understands_is_noted(phone: Device) -> None:
     verify_list(after)
     assert not own_account(phone).published
     change_nothing(phone, lambda: ask(b"\x01\x02"))
-    ask(b"")
+    ask(before.list.devices[1].capabilities)
     assert held(phone).list.devices[1] == before.list.devices[1]
 
 

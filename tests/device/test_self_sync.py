@@ -8,8 +8,10 @@ from typing import cast
 
 import pytest
 
-from e2ecross import Address, Bytes, Device, Message, Text, UserId
+from e2ecross import Address, Bytes, Device, Message, Policy, Text, UserId
+from e2ecross.device.account_devices import read_devices
 from e2ecross.device.self_sync import (
+    announce_capabilities,
     mark_read,
     note_written,
     put_pin,
@@ -18,8 +20,10 @@ from e2ecross.device.self_sync import (
     share_history,
 )
 from e2ecross.errors import InvalidArgument, NotPrimary, StoreError
+from e2ecross.state.context import Context
 from e2ecross.state.trust import mark_verified, note_asked, put_listed_identity
 from e2ecross.stores import MemoryStore
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content import (
     DeviceRequest,
     History,
@@ -354,6 +358,56 @@ class TestRequestLeave:
         with pytest.raises(InvalidArgument, match="device 1"):
             request_leave(world.phone._context)
         assert not outbox(world.phone)
+
+
+class TestAnnounceCapabilities:
+    def context(self, device: Device, *chosen: int) -> Context:
+        return replace(device._context, policy=Policy(capabilities=frozenset(chosen)))
+
+    def announce(self, world: World, *chosen: int) -> Context:
+        context = self.context(world.laptop, *chosen)
+        announce_capabilities(context)
+        return context
+
+    def test_device_1_is_asked_where_the_list_says_otherwise(self, world: World) -> None:
+        wanted = DeviceRequest(unlink=False, capabilities=encode_capabilities({10, 15}))
+        self.announce(world, 10, 15)
+        assert list(told(world.laptop)) == [(ANA, wanted)]
+        assert not outbox(world.phone)
+
+    def test_what_the_list_says_is_not_asked_for(self, world: World) -> None:
+        self.announce(world, 10)
+        assert not outbox(world.laptop)
+        assert own_account(world.laptop).names == ()
+
+    def test_at_most_four_times_a_day(self, world: World) -> None:
+        world.clock.advance(1)
+        for _ in range(6):
+            context = self.announce(world, 10, 13)
+        assert len(list(told(world.laptop))) == 4
+        before = dump(context.store)
+        world.clock.advance(DAY_MS - 1)
+        announce_capabilities(context)
+        assert dump(context.store) == before
+        world.clock.advance(1)
+        announce_capabilities(context)
+        assert len(list(told(world.laptop))) == 5
+
+    def test_when_it_was_linked_is_still_known(self, world: World) -> None:
+        put_own(world.laptop, replace(own_account(world.laptop), linked_at_ms=7))
+        self.announce(world)
+        known = read_devices(world.laptop._context, OWN)
+        assert known is not None
+        assert [each.linked_at_ms for each in known.devices] == [0, 7, 0]
+
+    def test_device_1_and_who_is_in_no_list_ask_nobody(self, world: World) -> None:
+        announce_capabilities(self.context(world.phone))
+        alone = make_device(device_of(BUDI, 2))
+        announce_capabilities(self.context(alone))
+        stranger = make_device(device_of(ANA, 4))
+        hold_list(stranger, sign_devices(world.phone, world.laptop))
+        announce_capabilities(self.context(stranger))
+        assert not any(outbox(each) for each in (world.phone, alone, stranger))
 
 
 def test_that_somebody_was_written_to_is_noted_once() -> None:

@@ -63,6 +63,11 @@ def test_the_defaults_are_those_that_are_documented() -> None:
             ({10}, [10], None, frozenset({13}), frozenset({10, 11}), frozenset({10, 34})),
         ),
         ("require_spqr", (True, False), (0, 1, None)),
+        (
+            "capabilities",
+            (frozenset(), frozenset({10}), frozenset({10, *range(13, 21), 32, 33})),
+            ({10}, (10,), None, frozenset({13}), frozenset({10, 11}), frozenset({10, 35})),
+        ),
     ],
 )
 def test_settings_within_bounds(name: str, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:

@@ -12,12 +12,16 @@ from dataclasses import replace
 from e2ecross.address import UserId
 from e2ecross.crypto.keys import KeyPair, PublicKey, generate_key_pair, key_pair_from_private
 from e2ecross.protocol.device_list import hash_list, sign_consent, sign_list
+from e2ecross.state.policy import Policy
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
 from tests.support.devices import NOW_MS
 from tests.support.entropy import SeededEntropy
 from tests.support.vectors import devices, unhex
 
 __all__ = ["Household", "recorded_list", "recorded_pair"]
+
+_USUAL = encode_capabilities(Policy().capabilities)
 
 
 class Household:
@@ -50,7 +54,7 @@ class Household:
         self._pairs[device] = generate_key_pair(self.entropy) if pair is None else pair
         return self._pairs[device]
 
-    def entry(self, device: int, capabilities: bytes = b"") -> ListedDevice:
+    def entry(self, device: int, capabilities: bytes = _USUAL) -> ListedDevice:
         """A device as it stands in lists, with its consent, which it gives once."""
         pair, account_key = self.pair(device), self.pair(1).public
         given = (device, pair.public)

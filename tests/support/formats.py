@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from e2ecross.address import Address
+from e2ecross.conversation.timeline import Slots
 from e2ecross.crypto.kem import kem_key_pair_from_seed
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.passphrase import PassphraseCost
@@ -57,6 +58,7 @@ from e2ecross.wire.content import (
     decode_content,
     decode_payload,
     encode_content,
+    encode_inner,
     encode_payload,
 )
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
@@ -121,6 +123,7 @@ from e2ecross.wire.spqr_records import (
     decode_chunks,
     encode_chunks,
 )
+from e2ecross.wire.timeline_records import ActRecord, SlotRecord, TimelineRecord
 from tests.support.points import GOOD_KEY, OTHER_KEY
 
 __all__ = [
@@ -273,6 +276,36 @@ _FRAMED: Final = {
     "delete": (Framed(Delete(REF), _KEY), ((5,), (5, 1), (5, 1, 1))),
     "answer": (Framed(Answer(REF, 1, (0, 11)), _KEY), ((5,), (5, 1), (5, 1, 1))),
 }
+_TIMELINE: Final = TimelineRecord(
+    ADDRESS.user_id,
+    (
+        SlotRecord(
+            *(REF.author, REF.message_id, 1, 2**40, REF.digest),
+            *encode_content(Framed(Text("halo"), _KEY)),
+            acts=(
+                ActRecord(
+                    4,
+                    ADDRESS.user_id,
+                    *(MESSAGE_ID, _KEY),
+                    encode_inner(Reaction(REF, 1, "+"))[1],
+                    False,
+                    1,
+                ),
+            ),
+            receipts=((ADDRESS.user_id, 2),),
+        ),
+        SlotRecord(
+            *(ADDRESS.user_id, MESSAGE_ID, 0, 0, b"", 0, b""),
+            acts=(
+                ActRecord(
+                    *(6, PEER.user_id, b"", b""),
+                    encode_inner(Delete(MessageRef(ADDRESS.user_id, MESSAGE_ID, _KEY)))[1],
+                    *(True, 2**40),
+                ),
+            ),
+        ),
+    ),
+)
 STORED_SESSION: Final = StoredSession(
     local_identity_key=GOOD_KEY,
     remote_identity_key=GOOD_KEY,
@@ -431,6 +464,12 @@ _WIRE: Final = {
     "device list": Format(DEVICE_LIST.encode(), _again(DeviceList), RemoteError, ((7,),)),
     "signed device list": Format(
         SIGNED_LIST.encode(), _again(SignedDeviceList), RemoteError, ((1,), (1, 7))
+    ),
+    "timeline": Format(
+        _TIMELINE.encode(),
+        lambda data: Slots.from_bytes(data).to_bytes(),
+        RemoteError,
+        ((2,), (3,), (3, 1), (3, 8), (3, 8, 2), (3, 9), (3, 9, 1)),
     ),
     "identity backup": Format(
         IdentityBackup(PassphraseCost.MODERATE.work, bytes(16), bytes(12), _KEY).encode(),

@@ -32,6 +32,7 @@ NAMES = {
     "content of an unknown kind": "a frame",
     "receipt": "a receipt",
     "typing": "a typing signal",
+    "timeline": "a timeline",
     "attachment": "an attachment",
     "retry request": "a retry request",
     "resent": "a message that is sent again",
