@@ -103,6 +103,13 @@ def kept(client: Client) -> Dump:
     return {row: held for row, held in dump(store_of(client)).items() if row[0] in tables}
 
 
+def silent(client: Client) -> Household:
+    """The account of a client whose app announces nothing."""
+    home = Household(client.device.address.user_id)
+    home.move_in(1, client.device._context.identity_key_pair, b"")
+    return home
+
+
 def received(client: Client) -> list[object]:
     return [item for item in client.receive() if not isinstance(item, Notice)]
 
@@ -113,7 +120,7 @@ def test_an_old_list_takes_abilities_away_and_gives_none(
 ) -> None:
     budi = new_client(BUDI, backend, clock=clock, policy=FULL)
     change_devices(backend, budi)
-    old = Household(BUDI.user_id, primary=budi.device._context.identity_key_pair).sign(1)
+    old = silent(budi).sign(1)
     backend.handed_out = lambda keys: replace(keys, device_list=old.encode())
     with pytest.raises(ContentRefused):
         case.send(ana)
@@ -215,8 +222,7 @@ def test_who_asks_for_it_later_gets_it_as_little(
     change_devices(backend, budi)
     sent = case.send(ana)
     backend.drop(BUDI, -1)
-    home = Household(BUDI.user_id, primary=budi.device._context.identity_key_pair)
-    change_account(ana.device, BUDI.user_id, held=home.sign(9))
+    change_account(ana.device, BUDI.user_id, held=silent(budi).sign(9))
     ask(budi, ANA, sent.message_id)
     items = ana.receive()
     assert [item.code for item in items if isinstance(item, Notice)] == ["content_refused"]
