@@ -22,8 +22,8 @@ from e2ecross.conversation.negotiation import (
     expiry_for,
     framed_needs,
     goes_alone,
-    negotiate,
     plain_text,
+    plan_framed,
 )
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.errors import ContentRefused, LossyContent
@@ -43,7 +43,8 @@ from e2ecross.wire.content import (
     Reaction,
     Text,
 )
-from e2ecross.wire.content.frame import OPENING_KEY_BYTES
+from e2ecross.wire.content.frame import MAX_FALLBACK_BYTES, OPENING_KEY_BYTES
+from e2ecross.wire.text import require_text
 
 __all__ = [
     "ALL_SHOWN",
@@ -127,8 +128,8 @@ def draft_of(
         return Draft(content, content, allow_lossy=allow_lossy)
     if expiry is not None:
         require_type("expiry", expiry, Expiry)
-    # It checks the rest, and needs nobody for that.
-    negotiate(content, {}, expiry=expiry, view_once=view_once, fallback=fallback)
+    if fallback is not None:
+        require_text("fallback", fallback, MAX_FALLBACK_BYTES)
     expiry = expiry_for(content, expiry)
     blank = content
     if not goes_alone(content, expiry, view_once=view_once):
@@ -138,15 +139,9 @@ def draft_of(
 
 def plan_of(draft: Draft, ends: Mapping[Address, frozenset[int]]) -> Plan:
     """Return what devices of the other side, with what each announces, will show."""
-    if draft.goes_alone:
+    if not isinstance(draft.blank, Framed):
         return ALL_SHOWN
-    return negotiate(
-        draft.content,
-        ends,
-        expiry=draft.expiry,
-        view_once=draft.view_once,
-        fallback=draft.fallback,
-    )
+    return plan_framed(draft.blank, ends, draft.fallback)
 
 
 def require_allowed(draft: Draft, plan: Plan) -> None:
