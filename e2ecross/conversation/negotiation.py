@@ -121,15 +121,14 @@ def negotiate(
     if goes_alone(content, expiry, view_once=view_once):
         return Plan(Outcome.LOSS_FREE)
     # What a frame cannot hold is found here, whatever the key will be.
-    return plan_framed(
-        Framed(cast(FramedContent, content), _NO_KEY, expiry, view_once), ends, fallback
-    )
+    framed = Framed(cast(FramedContent, content), _NO_KEY, expiry, view_once)
+    return plan_framed(framed, ends, fallback)
 
 
 def plan_framed(
     framed: Framed, ends: Mapping[Address, frozenset[int]], fallback: str | None
 ) -> Plan:
-    """Return the same of what goes in a frame, whatever the key; its own fallback does not count."""
+    """Return the same of what goes in a frame; its key and its own fallback do not count."""
     content = framed.content
     needs = framed_needs(content, framed.expiry, view_once=framed.view_once)
     lacking = _lacking(needs, ends)
