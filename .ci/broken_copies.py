@@ -59,6 +59,8 @@ RULES: Final = {
     "V": "what belonged to another device or key is used for nobody",
     "W": "a hint is no evidence, and nobody makes a client answer",
     "X": "what clients tell each other counts only from who may",
+    "Y": "who may not act on a message changes nothing of a conversation",
+    "Z": "what protects somebody is obeyed by every device, or nothing is sent",
 }
 _COPIED: Final = ("e2ecross", "tests", "pyproject.toml")
 _SECONDS: Final = 180

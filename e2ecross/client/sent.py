@@ -61,6 +61,7 @@ class Sent:
         sent_at_ms: milliseconds since 1970, as the recipient sees it.
         content: what was sent, with its frame, for a `Timeline`. None where the message had been
             sent before, and is not kept any more.
+        moderator: the own account was owner or admin of the group that it was sent to.
     """
 
     message_id: bytes
@@ -71,6 +72,7 @@ class Sent:
     peer: UserId | None = field(default=None, compare=False)
     sent_at_ms: int = field(default=0, compare=False)
     content: Content | None = field(default=None, repr=False, compare=False)
+    moderator: bool = False
 
     @property
     def ref(self) -> MessageRef | None:

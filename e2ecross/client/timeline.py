@@ -164,21 +164,37 @@ class Timeline:
         require_type("item", item, Message, FailedMessage, Notice, Sent)
         own = self._slots.own
         if isinstance(item, Sent):
-            if item.ref is None:
-                return None
-            if item.ref.author != own:
+            if item.ref is not None and item.ref.author != own:
                 raise InvalidArgument(f"item was sent by {item.ref.author}, not by {own}")
-            return _said(own, item.ref, item.sent_at_ms, item.content)
+            return self._said(item, item.content)
         if not isinstance(item, Message) or item.expired:
             return None
-        author = item.sender.user_id
         if isinstance(item.content, Receipt):
             addressee = item.peer if item.own_copy else own
+            author = item.sender.user_id
             return Fact(author, item.message_id, item.sent_at_ms, b"", item.content, addressee)
-        if item.ref is None:
+        return self._said(item, item.framed or item.content)
+
+    def _said(self, item: Message | Sent, content: Content | None) -> Fact | None:
+        """A message that has a digest; None of what is nothing for a timeline."""
+        ref = item.ref
+        if ref is None:
             return None
-        said = item.framed or item.content
-        return _said(own, item.ref, item.sent_at_ms, said, moderator=item.moderator)
+        inner = content.content if isinstance(content, Framed) else content
+        said: Post | Act | None
+        is_own = ref.author == self._slots.own
+        if isinstance(inner, ACTS):
+            said = inner
+        elif content is None or (is_post(content) and is_own and is_view_once(content)):
+            said = None  # who has sent what is viewed once does not see it either
+        elif is_post(content):
+            said = content
+        else:
+            return None
+        return Fact(
+            *(ref.author, ref.message_id, item.sent_at_ms, ref.digest, said),
+            moderator=item.moderator,
+        )
 
     def _slot(self, entry: Entry) -> Slot:
         require_type("entry", entry, Entry)
@@ -203,25 +219,3 @@ class _Target(NamedTuple):
     slot: Slot
     ref: MessageRef
     next_number: int
-
-
-def _said(
-    own: UserId,
-    ref: MessageRef,
-    sent_at_ms: int,
-    content: Content | None,
-    *,
-    moderator: bool = False,
-) -> Fact | None:
-    """A message that has a digest; None of what is nothing for a timeline."""
-    inner = content.content if isinstance(content, Framed) else content
-    said: Post | Act | None
-    if isinstance(inner, ACTS):
-        said = inner
-    elif content is None or (is_post(content) and ref.author == own and is_view_once(content)):
-        said = None  # who has sent what is viewed once does not see it either
-    elif is_post(content):
-        said = content
-    else:
-        return None
-    return Fact(ref.author, ref.message_id, sent_at_ms, ref.digest, said, moderator=moderator)

@@ -13,13 +13,14 @@ Rules:
 from dataclasses import replace
 from typing import cast
 
+from e2ecross.address import UserId
 from e2ecross.conversation.fact import ACTS, Act, Fact, Post
 from e2ecross.conversation.slot import DoneAct, Place, PostState, Slot
-from e2ecross.wire.content import Delete, Edit, Receipt, encode_inner
+from e2ecross.wire.content import Answer, Delete, Reaction, Receipt, encode_inner
 from e2ecross.wire.limits import MAX_ACTS_PER_ACCOUNT
 from e2ecross.wire.timeline_records import ActRecord
 
-__all__ = ["gone", "join"]
+__all__ = ["gone", "join", "with_receipt"]
 
 
 def join(slot: Slot, fact: Fact) -> Slot:
@@ -31,7 +32,7 @@ def join(slot: Slot, fact: Fact) -> Slot:
     """
     content = fact.content
     if isinstance(content, Receipt):
-        return _with_receipt(slot, fact, content.what)
+        return with_receipt(slot, fact.author, content.what)
     if isinstance(content, ACTS):
         return _with_act(slot, fact, content)
     return _with_post(slot, fact)
@@ -44,12 +45,12 @@ def gone(slot: Slot) -> Slot:
     return replace(slot, state=PostState.GONE, content=None, acts={})
 
 
-def _with_receipt(slot: Slot, fact: Fact, what: int) -> Slot:
-    account = str(fact.author)
-    _, before = slot.receipts.get(account, (None, 0))
-    if fact.author == slot.author or before >= what:
+def with_receipt(slot: Slot, account: UserId, what: int) -> Slot:
+    """Return what is known after an account has got (1) or read (2) a message."""
+    _, before = slot.receipts.get(str(account), (None, 0))
+    if account == slot.author or before >= what:
         return slot
-    return replace(slot, receipts={**slot.receipts, account: (fact.author, what)})
+    return replace(slot, receipts={**slot.receipts, str(account): (account, what)})
 
 
 def _with_post(slot: Slot, fact: Fact) -> Slot:
@@ -84,14 +85,10 @@ def _with_act(slot: Slot, fact: Fact, act: Act) -> Slot:
 
 
 def _may_act(slot: Slot, fact: Fact, act: Act) -> bool:
-    """Whether the act has an effect on a message of which this is known."""
-    if slot.state is PostState.CONFLICTING or slot.digest not in (b"", act.target.digest):
-        return False
-    if isinstance(act, Delete):
-        return fact.author == slot.author or fact.moderator
-    if isinstance(act, Edit) and fact.author != slot.author:
-        return False
-    return not slot.state or slot.content is not None
+    """Whether the act of this account can have an effect on a message of that author."""
+    if fact.author == slot.author or isinstance(act, Reaction | Answer):
+        return True
+    return isinstance(act, Delete) and fact.moderator
 
 
 def _done(fact: Fact, act: Act, *, moderator: bool) -> DoneAct:
@@ -120,7 +117,7 @@ def _within_bound(acts: dict[Place, DoneAct], place: Place) -> dict[Place, DoneA
 
 
 def _settled(slot: Slot) -> Slot:
-    """Apply what is known of a message to what was done to it."""
+    """Drop what was done to something else than the message, or to one that is gone by now."""
     if not slot.state or not slot.acts:
         return slot
     acts = {place: done for place, done in slot.acts.items() if place[2] == slot.digest}

@@ -234,8 +234,10 @@ def _described(content: FramedContent) -> str:
 def _media_name(content: Media) -> str:
     if content.voice:
         return "[voice message]"
-    kinds = {"image": "[photo]", "video": "[video]"}
-    return kinds.get(content.attachment.media_type.partition("/")[0], "[file]")
+    for kind, name in (("image/", "[photo]"), ("video/", "[video]")):
+        if content.attachment.media_type.startswith(kind):
+            return name
+    return "[file]"
 
 
 def _lacking(

@@ -6,13 +6,13 @@ Rules:
   it has one encoding, in order, and holds nothing that could not have come about.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
 from e2ecross.address import UserId
 from e2ecross.conversation.fact import ACTS, Fact, is_post
-from e2ecross.conversation.join import join
+from e2ecross.conversation.join import join, with_receipt
 from e2ecross.conversation.slot import PostState, Slot, empty_slot, key_of
 from e2ecross.errors import DecodeError, InvalidArgument
 from e2ecross.wire.content import (
@@ -94,8 +94,12 @@ def _slot(record: SlotRecord) -> Slot:
         slot = replace(slot, state=PostState.CONFLICTING, sent_at_ms=record.sent_at_ms)
     elif record.state:
         slot = join(slot, _post(record))
-    for fact in (*(_act(slot, act) for act in record.acts), *_receipts(record)):
-        slot = join(slot, fact)
+    for act in record.acts:
+        slot = join(slot, _act(slot, act))
+    for account, what in record.receipts:
+        if what > Receipt.READ:
+            raise DecodeError(f"a timeline holds a receipt of kind {what}")
+        slot = with_receipt(slot, account, what)
     return slot
 
 
@@ -123,9 +127,3 @@ def _act(slot: Slot, record: ActRecord) -> Fact:
         *(record.author, record.message_id, record.sent_at_ms, record.digest, act),
         moderator=record.moderator,
     )
-
-
-def _receipts(record: SlotRecord) -> Iterator[Fact]:
-    for account, what in record.receipts:
-        receipt = Receipt(what, (record.message_id,))
-        yield Fact(account, record.message_id, 0, b"", receipt, record.author)

@@ -200,7 +200,7 @@ SAME_NAME = UserId("instagram", "ana")
         (BUDI, True, {"delete", "reaction", "answer"}),
         (SAME_NAME, False, {"reaction", "answer"}),
     ],
-    ids=["author", "member", "admin", "same name in another app"],
+    ids=["author", "member", "admin", "namesake"],
 )
 def test_an_act_has_an_effect_of_whom_it_may(
     name: str, account: UserId, moderator: bool, may: set[str]
@@ -283,8 +283,11 @@ def test_what_was_viewed_is_gone_here_and_a_delete_still_deletes() -> None:
     (entry,) = slots.entries
     assert entry == Entry(ANA, ID, 5, "gone", TARGET, receipts=((BUDI, 2),))  # type: ignore[arg-type]
     assert KEY not in slots.to_bytes()
+    assert not TimelineRecord.decode(slots.to_bytes()).slots[0].acts
     late = act(BUDI, number(9), Reaction(TARGET, 2, "+"))
+    kept = slots.to_bytes()
     assert slots.add(HALO) == slots.add(late) == ()
+    assert slots.to_bytes() == kept
     assert [each.kind for each in slots.add(act(ANA, number(8), Delete(TARGET)))] == ["deleted"]
     for state in slots.find(ANA, ID), slots_of(HALO, OTHER).find(ANA, ID):
         assert state is not None
@@ -589,7 +592,7 @@ def test_records_that_can_have_come_about_are_read(slot: SlotRecord) -> None:
     ],
 )
 def test_records_that_nothing_can_have_led_to_are_refused(slot: SlotRecord) -> None:
-    with pytest.raises(DecodeError):
+    with pytest.raises(DecodeError, match=r"^an? "):
         Slots.from_bytes(TimelineRecord(ANA, (slot,)).encode())
 
 

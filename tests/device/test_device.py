@@ -197,7 +197,7 @@ def test_every_method_has_the_promised_arguments(
         (e2ecross.OneTimePrekey, "id public_key"),
         (
             e2ecross.Sent,
-            "message_id deliveries list_expired plan sender peer sent_at_ms content",
+            "message_id deliveries list_expired plan sender peer sent_at_ms content moderator",
         ),
         (UnsupportedContent, "kind body"),
         (Text, "text mentions reply_to"),
