@@ -252,6 +252,8 @@ _ROWS_V3: Final = (
     _client_batch("send-many", "send to {count}, each", 10_000, 40, 1, _LONGEST_ROUNDS),
     _client_batch("receive", "receive {count} and confirm, each", 100, 10, 5),
     _client_batch("receive", "receive {count} and confirm, each", 1_000, 20, 1),
+    Row("client-text", "client", "a text: send, receive, confirm", "client_text", {"bytes": 100}),
+    Row("client-reply", "client", "the same, answering one", "client_reply", {"bytes": 100}),
     _whole(
         *("client-ping-pong", "client", "ping-pong: send, receive, confirm", "client_ping_pong"),
         *(_EPOCH, 10),

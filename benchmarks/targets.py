@@ -233,6 +233,8 @@ def _growth() -> Iterator[Target]:
     yield _rows(1.25, "sealed", "encrypt-store", "encrypt-100")
     yield _rows(1.25, "sealed", "decrypt-store", "decrypt-100")
     yield _rows(0.05, "sealed", "walk", "walk-before")
+    for column in ("device", "sealed"):
+        yield _rows(1.15, column, "client-reply", "client-text")
     yield _rows(1.25, "device", "deposit-100k", "deposit-0")
     yield _rows(1.25, "device", "fetch-100k", "fetch-0")
     yield _rows(1.25, "device", "deposit-crowd-1m", "deposit-crowd-0")

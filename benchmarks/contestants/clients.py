@@ -32,7 +32,15 @@ from e2ecross.relay import Relay, RelayLimits
 from e2ecross.stores import MemoryStore
 from e2ecross.stores.base import Table
 
-__all__ = ["acquainted", "backlog", "client_makers", "content_of", "registered"]
+__all__ = [
+    "acquainted",
+    "backlog",
+    "client_makers",
+    "content_of",
+    "read",
+    "registered",
+    "two_clients",
+]
 
 _SENDERS: Final = 10
 _TOKEN: Final = b"t" * 32
@@ -44,7 +52,7 @@ def client_makers(new_store: NewStore) -> dict[str, Maker]:
     """The makers of operations of a client over such a store."""
 
     def send(job: Job, cleanup: ExitStack) -> Step:
-        ana, _ = _two_clients(new_store, cleanup)
+        ana, _ = two_clients(new_store, cleanup)
         content = content_of(job)
         return lambda: ana.send(BUDI, content)
 
@@ -61,19 +69,19 @@ def client_makers(new_store: NewStore) -> dict[str, Maker]:
         budi = registered(device, relay)
         waiting = backlog(device, job, count * job.total)
         deposit_at_once(relay.path, relay.limits, waiting)
-        return lambda: _receive(budi, count, count)
+        return lambda: read(budi, count, count)
 
     def ping_pong(job: Job, cleanup: ExitStack) -> Step:
-        ana, budi = _two_clients(new_store, cleanup)
+        ana, budi = two_clients(new_store, cleanup)
         content = content_of(job)
 
         def there_and_back() -> Iterator[None]:
             while True:
                 ana.send(BUDI, content)
-                _receive(budi, 1)
+                read(budi, 1)
                 yield
                 budi.send(ANA, content)
-                _receive(ana, 1)
+                read(ana, 1)
                 yield
 
         return there_and_back().__next__
@@ -143,7 +151,7 @@ def registered(device: Device, relay: Relay) -> Client:
     return client
 
 
-def _two_clients(new_store: NewStore, cleanup: ExitStack) -> tuple[Client, Client]:
+def two_clients(new_store: NewStore, cleanup: ExitStack) -> tuple[Client, Client]:
     """Two clients that have heard from each other."""
     relay = _relay_of([], cleanup)
     devices = [_device(address, new_store, cleanup) for address in (ANA, BUDI)]
@@ -151,13 +159,13 @@ def _two_clients(new_store: NewStore, cleanup: ExitStack) -> tuple[Client, Clien
     ana, budi = (registered(device, relay) for device in devices)
     greeting = Bytes(b"halo")
     ana.send(BUDI, greeting)
-    _receive(budi, 1)
+    read(budi, 1)
     budi.send(ANA, greeting)
-    _receive(ana, 1)
+    read(ana, 1)
     return ana, budi
 
 
-def _receive(client: Client, count: int, limit: int = 100) -> None:
+def read(client: Client, count: int, limit: int = 100) -> None:
     """Receive and confirm; refuse to have measured anything but that many messages."""
     items = client.receive(limit)
     if len(items) != count or not all(isinstance(item, Message) for item in items):

@@ -8,6 +8,7 @@ from benchmarks.contestants import protocol
 from benchmarks.contestants.chain import byte_measures
 from benchmarks.contestants.client_floor import client_floor_makers
 from benchmarks.contestants.clients import client_makers
+from benchmarks.contestants.contents import content_makers
 from benchmarks.contestants.devices import STORES, connect, device_makers, hold
 from benchmarks.contestants.floor_makers import MAKERS as FLOOR_MAKERS
 from benchmarks.contestants.floor_makers_v4 import MAKERS as FLOOR_MAKERS_V4
@@ -50,6 +51,7 @@ IMPLEMENTATIONS: Final = {
         | many_makers(STORES["memory"])
         | client_makers(STORES["memory"])
         | several_makers(STORES["memory"])
+        | content_makers(STORES["memory"])
         | relay_makers()
         | TIMELINES,
         byte_measures(partial(connect, STORES["memory"], with_kyber=True))
@@ -69,6 +71,7 @@ IMPLEMENTATIONS: Final = {
         | many_makers(STORES["sealed"])
         | client_makers(STORES["sealed"])
         | several_makers(STORES["sealed"])
+        | content_makers(STORES["sealed"])
         | crowd_makers(),
         further_measures(STORES["sealed"]) | {"walk": walk, "walk_before": walk_before},
         _PACKAGES,

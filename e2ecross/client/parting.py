@@ -11,8 +11,8 @@ Rules:
 
 from typing import NamedTuple
 
-from e2ecross.device.copies import Posted
 from e2ecross.device.copy_ids import Outgoing
+from e2ecross.device.posted import Posted
 from e2ecross.state.outbox import Waiting
 
 __all__ = ["Item", "Parts", "split"]

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_type
 from e2ecross.conversation.negotiation import Plan
+from e2ecross.device.composing import ALL_SHOWN
 from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.sending import checked_message_id
 from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import Context
+from e2ecross.state.message_refs import ref_of
 from e2ecross.wire.content import Content, MessageRef
 
 __all__ = ["Delivery", "Recipient", "Sent", "outgoing", "recipient_address"]
@@ -50,25 +52,34 @@ class Sent:
     Attributes:
         message_id: 16 bytes.
         deliveries: the copies, one for each device of the recipient and each other device of the
-            own account.
+            own account; but for devices that get nothing of it (`plan.plain`, of a `Delete`).
         list_expired: the list of the recipient's devices is older than
             `Policy.device_list_max_age_ms`: only device 1 was sent to.
-        ref: by which replies and acts name it, or None: it cannot be referred to.
         plan: what the recipient's devices show of it.
-        moderator: the own account was owner or admin of the group.
-        sent_at_ms: by the own clock, milliseconds since 1970.
-        content: as it was sent, with its frame, for a `Timeline`; None of what is not to be shown
-            at the sender.
+        sender: the device that has sent it.
+        peer: the account that the conversation is with.
+        sent_at_ms: milliseconds since 1970, as the recipient sees it.
+        content: what was sent, with its frame, for a `Timeline`. None where the message had been
+            sent before, and is not kept any more.
+        moderator: the own account was owner or admin of the group that it was sent to.
     """
 
     message_id: bytes
     deliveries: tuple[Delivery, ...]
     list_expired: bool = False
-    ref: MessageRef | None = None
-    plan: Plan | None = None
-    moderator: bool = False
-    sent_at_ms: int = 0
+    plan: Plan = ALL_SHOWN
+    sender: Address | None = field(default=None, compare=False)
+    peer: UserId | None = field(default=None, compare=False)
+    sent_at_ms: int = field(default=0, compare=False)
     content: Content | None = field(default=None, repr=False, compare=False)
+    moderator: bool = False
+
+    @property
+    def ref(self) -> MessageRef | None:
+        """What names it in replies and acts; None if `content` is."""
+        if self.content is None or self.sender is None or self.peer is None:
+            return None
+        return ref_of(self.sender, self.peer, self.message_id, self.sent_at_ms, self.content)
 
 
 def outgoing(

@@ -42,6 +42,7 @@ __all__ = [
     "goes_alone",
     "negotiate",
     "plain_text",
+    "plan_framed",
 ]
 
 _NO_KEY: Final = bytes(OPENING_KEY_BYTES)
@@ -120,15 +121,24 @@ def negotiate(
     if goes_alone(content, expiry, view_once=view_once):
         return Plan(Outcome.LOSS_FREE)
     # What a frame cannot hold is found here, whatever the key will be.
-    framed = Framed(cast(FramedContent, content), _NO_KEY, expiry, view_once).content
-    lacking = _lacking(framed_needs(framed, expiry, view_once=view_once), ends)
+    framed = Framed(cast(FramedContent, content), _NO_KEY, expiry, view_once)
+    return plan_framed(framed, ends, fallback)
+
+
+def plan_framed(
+    framed: Framed, ends: Mapping[Address, frozenset[int]], fallback: str | None
+) -> Plan:
+    """Return the same of what goes in a frame; its key and its own fallback do not count."""
+    content = framed.content
+    needs = framed_needs(content, framed.expiry, view_once=framed.view_once)
+    lacking = _lacking(needs, ends)
     if not lacking:
         return Plan(Outcome.LOSS_FREE)
     refused = tuple(loss for loss in lacking if loss.capability.protects)
     if refused:
         return Plan(Outcome.REFUSED, refused)
     plain = tuple(sorted(end for end in ends if Capability.POST not in ends[end]))
-    shown = fallback_text(framed) if fallback is None else fallback
+    shown = fallback_text(content) if fallback is None else fallback
     if not isinstance(content, Text):
         return Plan(Outcome.LOSSY, lacking, plain, shown)
     if content.reply_to is None:
@@ -178,12 +188,15 @@ def expiry_for(content: Content, expiry: Expiry | None) -> Expiry | None:
 
 
 def plain_text(framed: Framed) -> Text | None:
-    """Return what a device gets that reads no frames; None: nothing, of a delete."""
+    """Return what a device gets that reads no frames; None: nothing, of a delete.
+
+    A frame has no fallback if all devices showed the content when it was made.
+    """
     if isinstance(framed.content, Delete):
         return None
     if isinstance(framed.content, Text):
         return Text(framed.content.text)
-    return Text(framed.fallback)
+    return Text(framed.fallback or fallback_text(framed.content))
 
 
 def fallback_text(content: FramedContent) -> str:

@@ -7,29 +7,38 @@ Rules:
   encrypted to a device whose removal this store has accepted.
 - A device that cannot be reached stops no other. Nothing is encrypted before it is known of each
   whether it can be: else the caller asks the back end, and tries again.
+- What is not plain text goes by what each device of the recipient announces (`composing.py`), in
+  the list that is read here.
 - Copies look alike: they are padded to one length. Those that start a session are longer.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
+from e2ecross.conversation.negotiation import Plan
+from e2ecross.device.composing import (
+    ALL_SHOWN,
+    Composed,
+    Draft,
+    capabilities_of,
+    compose,
+    forms_for,
+    plan_of,
+    require_allowed,
+)
 from e2ecross.device.copy_ids import CopyIds, Outgoing, choose_ids
 from e2ecross.device.device_lists import Targets, targets_by
 from e2ecross.device.hints import hints_by
+from e2ecross.device.posted import Copy, KeysAsked, KeysNeeded, Posted, Unready
 from e2ecross.device.sending import (
     Saying,
     copy_length,
     encrypt_content,
     require_other_device,
 )
-from e2ecross.errors import (
-    E2ECrossError,
-    HostingChanged,
-    NoSession,
-    UntrustedIdentity,
-)
+from e2ecross.errors import HostingChanged, NoSession, UntrustedIdentity
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
@@ -56,91 +65,20 @@ from e2ecross.state.sent_ids import (
     note_copies,
     was_sent,
 )
+from e2ecross.state.session_store import has_session
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
-from e2ecross.wire.content import Content, EncodedContent, PayloadContent, Resent
+from e2ecross.wire.content import (
+    Content,
+    EncodedContent,
+    PayloadContent,
+    Resent,
+)
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 
-__all__ = ["Copy", "Copying", "KeysAsked", "KeysNeeded", "Posted", "Unready"]
-
-
-class Copy(NamedTuple):
-    """A copy of a message that is in the outbox.
-
-    Attributes:
-        waiting: where, and its envelope.
-        is_alone: nothing else stands in its lane.
-        data: the envelope's encoding, if it stands alone; empty where it is still to be encrypted.
-    """
-
-    waiting: Waiting
-    is_alone: bool
-    data: bytes
-
-
-class Posted(NamedTuple):
-    """A message that is in the outbox, or has been there.
-
-    Attributes:
-        conversation: with whom: device 1, which stands for its account; or the device that was
-            named.
-        devices: all that it is for, those of the own account last.
-        copies: which of them the back end may not have.
-        is_new: they were put there now, and not promised before.
-        list_expired: the list of the recipient's devices is too old: only device 1 is sent to.
-        seqs: the numbers of the lists by which that was decided, by account; 0: it has none.
-    """
-
-    conversation: Address
-    devices: tuple[Address, ...]
-    copies: tuple[Copy, ...]
-    is_new: bool
-    list_expired: bool
-    seqs: Mapping[UserId, int]
-
-
-class KeysNeeded(NamedTuple):
-    """What has to be asked of the back end before a message can be encrypted.
-
-    Attributes:
-        wanted: by account, the devices without a session; None: whichever it has. With each comes
-            the list of the account's devices.
-    """
-
-    wanted: Mapping[UserId, frozenset[int] | None]
-
-
-@dataclass(slots=True)
-class KeysAsked:
-    """What the back end was asked in one call of an app, so that it is not asked again.
-
-    Attributes:
-        users: accounts whose lists it was asked for.
-        refused: accounts that nothing is sent to, and why.
-        unreachable: devices with whom no session could be started, and why.
-    """
-
-    users: set[UserId] = field(default_factory=set)
-    refused: dict[UserId, E2ECrossError] = field(default_factory=dict)
-    unreachable: dict[Address, E2ECrossError] = field(default_factory=dict)
-
-    def note_failure(self, needed: KeysNeeded, error: E2ECrossError) -> None:
-        """Note that the back end cannot be asked."""
-        self.users.update(needed.wanted)
-        for user, devices in needed.wanted.items():
-            for number in (PRIMARY,) if devices is None else devices:
-                self.unreachable[Address(user.app, user.user, number)] = error
-
-
-class Unready(Exception):
-    """Undoes what was encrypted of a message for which keys are needed."""
-
-    def __init__(self, needed: KeysNeeded) -> None:
-        """Carry what is needed."""
-        super().__init__()
-        self.needed = needed
+__all__ = ["Copying"]
 
 
 class _Account(NamedTuple):
@@ -186,13 +124,13 @@ class Copying:
         self._own = self._account(context.address.user_id)
         self._others = () if self._own.targets is None else tuple(self._own.targets.devices)
 
-    def post(self, message: Outgoing, content: Content, encoded: EncodedContent) -> Posted:
+    def post(self, message: Outgoing, draft: Draft, encoded: EncodedContent) -> Posted:
         """Encrypt content for a recipient, unless it was sent before; raises as `post_messages`.
 
         Args:
             message: whom it is for.
-            content: what the user sends.
-            encoded: the same.
+            draft: what the user sends.
+            encoded: its blank.
 
         Raises:
             Unready: keys are needed.
@@ -200,14 +138,18 @@ class Copying:
         tx, message_id, now_ms = self._tx, message.message_id, self._now_ms
         conversation = primary_of(tx, message.address)
         if not message.is_new and was_sent(tx, conversation, message_id, encoded, now_ms):
-            return self._find(conversation, message_id)
+            return self._find(conversation, message_id, draft)
         peer = self._account(conversation.user_id)
         self._require_accepted(conversation, peer)
         if peer.user in self._asked.refused:
             raise self._asked.refused[peer.user]
+        plan = self._plan(conversation, peer, draft)
+        require_allowed(draft, plan)
+        composed = compose(draft, plan, self._context.entropy, now_ms)
+        kept = encoded if draft.goes_alone else composed.content
         has_others = bool(self._others)
         ids = choose_ids(self._context, tx, message, conversation, now_ms, has_others=has_others)
-        posted = self._encrypt(conversation, peer, ids, content, now_ms, kept=encoded)
+        posted = self._encrypt(conversation, peer, ids, composed, kept=kept)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         keep_id(tx, conversation, message_id, encoded, made, ids.own_copies, now_ms)
         if peer.record is None or not peer.record.written:
@@ -227,11 +169,37 @@ class Copying:
             return None
         peer, (sent_at_ms, content) = self._account(conversation.user_id), kept
         self._require_accepted(conversation, peer)
+        composed = Composed(ALL_SHOWN, content, sent_at_ms)
         ids = CopyIds(message_id, find_own_copies_id(tx, conversation, message_id, now_ms))
-        posted = self._encrypt(conversation, peer, ids, content, sent_at_ms, kept=None)
+        posted = self._encrypt(conversation, peer, ids, composed, kept=None)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         note_copies(tx, conversation, message_id, now_ms, added=made)
         return posted
+
+    def plan(self, address: Address, draft: Draft) -> Plan:
+        """Return what the devices of a recipient would show, by the list that is held."""
+        conversation = primary_of(self._tx, address)
+        return plan_of(draft, self._ends(conversation, self._account(conversation.user_id)))
+
+    def _plan(self, conversation: Address, peer: _Account, draft: Draft) -> Plan:
+        """Return what the devices of the recipient will show, once its list is there."""
+        if draft.goes_alone:
+            return ALL_SHOWN
+        recipients, _, _ = self._devices(conversation, peer)
+        wanted = self._lists_needed(peer)
+        if wanted:
+            lacking = (each.device for each in recipients if not has_session(self._tx, each))
+            wanted.setdefault(peer.user, set()).update(lacking)
+            raise Unready(self._needed(conversation, peer, wanted))
+        self._require_reachable(recipients)
+        return plan_of(draft, self._ends(conversation, peer))
+
+    def _ends(self, conversation: Address, peer: _Account) -> dict[Address, frozenset[int]]:
+        """Return what each device of the recipient announces. Own ones have no say."""
+        if peer.user == self._own.user:
+            return {}
+        recipients, _, _ = self._devices(conversation, peer)
+        return {each: capabilities_of(peer.record, each) for each in recipients}
 
     def _account(self, user: UserId) -> _Account:
         known = self._accounts.get(user)
@@ -260,9 +228,9 @@ class Copying:
         own = () if peer.user == self._own.user else self._others
         return tuple(found.devices), own, found.is_expired
 
-    def _find(self, conversation: Address, message_id: bytes) -> Posted:
+    def _find(self, conversation: Address, message_id: bytes, draft: Draft) -> Posted:
         """Return what the back end may not have of a message that was put there before."""
-        tx, peer = self._tx, self._account(conversation.user_id)
+        tx, peer, policy = self._tx, self._account(conversation.user_id), self._context.policy
         recipients, own, expired = self._devices(conversation, peer)
         copies: list[Copy] = []
         own_id = find_own_copies_id(tx, conversation, message_id, self._now_ms)
@@ -277,29 +245,35 @@ class Copying:
                 envelope = waiting.envelope
                 data = b"" if envelope is None else envelope.encode()
                 copies.append(Copy(waiting, is_alone, data))
-        seqs = self._seqs(peer)
-        return Posted(conversation, (*recipients, *own), tuple(copies), False, expired, seqs)
+        composed = None
+        kept = find_content(tx, policy, conversation.user_id, message_id, self._now_ms)
+        if kept is not None:
+            sent_at_ms, content = kept
+            composed = Composed(self.plan(conversation, draft), content, sent_at_ms)
+        devices = (*self._forms(peer, recipients, draft.blank), *own)
+        return Posted(
+            conversation, devices, tuple(copies), False, expired, self._seqs(peer), composed
+        )
 
     def _encrypt(
         self,
         conversation: Address,
         peer: _Account,
         ids: CopyIds,
-        content: Content,
-        sent_at_ms: int,
+        message: Composed,
         *,
-        kept: EncodedContent | None,
+        kept: Content | EncodedContent | None,
     ) -> Posted:
         """Encrypt the copies of a message; those that were not made, if some were before.
 
         Then nothing is to be kept of it: it is kept.
         """
-        context, tx, now_ms = self._context, self._tx, self._now_ms
+        context, tx, now_ms, sent_at_ms = self._context, self._tx, self._now_ms, message.sent_at_ms
         recipients, own, expired = self._devices(conversation, peer)
+        forms = self._forms(peer, recipients, message.content)
+        recipients = tuple(forms)
         devices = (*recipients, *own)
-        wanted: dict[UserId, set[int]] = {
-            each.user: set() for each in (peer, self._own) if self._needs_list(each)
-        }
+        wanted = self._lists_needed(peer)
         unreachable, reachable = self._asked.unreachable, devices
         if unreachable:
             reachable = tuple(each for each in devices if each not in unreachable)
@@ -310,22 +284,25 @@ class Copying:
                 for each in reachable
                 if not is_kept_for(tx, policy, each, ids.of(each, peer.user), now_ms)
             )
-        to_peer, to_own = self._parts(peer, ids, content, sent_at_ms)
+        to_peer, to_own = self._parts(peer, ids, message.content, sent_at_ms)
         least = 0
         if len(devices) > 1:  # all of them, whenever they get their copy
-            # Those for one account are equally long: the number of a device has one byte.
-            ones = [(each, to_peer) for each in recipients[:1]]
-            ones += [(each, to_own) for each in own[:1]]
+            # Those that hold the same for one account are equally long: the number of a device has
+            # one byte.
+            kinds = {id(form): each for each, form in forms.items()}
+            parts = [(each, to_peer._replace(content=forms[each])) for each in kinds.values()]
+            parts += [(each, to_own) for each in own[:1]]
             least = max(
                 copy_length(context, one, part.content, ids.message, sent_at_ms, part.said)
-                for one, part in ones
+                for one, part in parts
             )
         copies: list[Copy] = []
         for address in reachable:
             holds, copy_id, said = to_own if address in own else to_peer
             try:
                 envelope = encrypt_content(
-                    context, tx, address, holds, copy_id, sent_at_ms, said, least
+                    *(context, tx, address, forms.get(address, holds)),
+                    *(copy_id, sent_at_ms, said, least),
                 )
             except NoSession:
                 wanted.setdefault(address.user_id, set()).add(address.device)
@@ -333,13 +310,27 @@ class Copying:
             copies.append(self._put(envelope))
         if wanted:
             raise Unready(self._needed(conversation, peer, wanted))
-        if kept is not None and recipients and unreachable.keys() >= {*recipients}:
-            raise unreachable[recipients[0]]
+        if kept is not None:
+            self._require_reachable(recipients)
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
             keep_copies(tx, context.policy, peer.user, *ids, kept, made, sent_at_ms, now_ms)
-        seqs = self._seqs(peer)
-        return Posted(conversation, devices, tuple(copies), kept is not None, expired, seqs)
+        is_new, seqs = kept is not None, self._seqs(peer)
+        return Posted(conversation, devices, tuple(copies), is_new, expired, seqs, message)
+
+    def _forms(
+        self, peer: _Account, recipients: Sequence[Address], content: Content
+    ) -> dict[Address, Content]:
+        """Return what each device of the recipient gets; one that gets nothing is not there."""
+        if peer.user == self._own.user:
+            return dict.fromkeys(recipients, content)
+        return forms_for(content, peer.record, recipients)
+
+    def _require_reachable(self, recipients: Sequence[Address]) -> None:
+        """Refuse where no device of the recipient can be reached: why the first cannot."""
+        unreachable = self._asked.unreachable
+        if recipients and unreachable.keys() >= {*recipients}:
+            raise unreachable[recipients[0]]
 
     def _put(self, envelope: Envelope) -> Copy:
         address = envelope.recipient
@@ -374,6 +365,10 @@ class Copying:
 
     def _seqs(self, peer: _Account) -> dict[UserId, int]:
         return {peer.user: peer.seq, self._own.user: self._own.seq}
+
+    def _lists_needed(self, peer: _Account) -> dict[UserId, set[int]]:
+        """Return the accounts, of both, whose lists are to be asked for; no devices of them yet."""
+        return {each.user: set() for each in (peer, self._own) if self._needs_list(each)}
 
     def _needs_list(self, account: _Account) -> bool:
         if account.user in self._asked.users:

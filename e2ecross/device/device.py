@@ -266,7 +266,8 @@ class Device:
     def decrypt(self, envelope: Envelope | bytes) -> Message | ControlMessage:
         """Authenticate and decrypt an envelope (or its encoding), and save what it changes.
 
-        Where the sender's `Client` asks for something, a `ControlMessage` is returned.
+        Where the sender's `Client` asks for something, a `ControlMessage` is returned. What goes
+        in a frame comes as `Framed`.
 
         Raises:
             RemoteError: the message is not acceptable; which class tells why. Nothing changed.

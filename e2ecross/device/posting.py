@@ -10,10 +10,13 @@ Rules:
 from collections.abc import Callable, Sequence
 
 from e2ecross.address import Address
+from e2ecross.conversation.negotiation import Plan
 from e2ecross.crypto.secret import without_frames
-from e2ecross.device.copies import Copying, KeysAsked, KeysNeeded, Posted, Unready
+from e2ecross.device.composing import ALL_SHOWN, Draft
+from e2ecross.device.copies import Copying
 from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.posted import KeysAsked, KeysNeeded, Posted, Unready
 from e2ecross.device.settling import file_in_flight
 from e2ecross.errors import (
     BackendError,
@@ -25,9 +28,9 @@ from e2ecross.errors import (
 )
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
-from e2ecross.wire.content import Content, encode_content
+from e2ecross.wire.content import encode_content
 
-__all__ = ["post_messages", "post_missing"]
+__all__ = ["plan_message", "post_messages", "post_missing"]
 
 Result = Posted | KeysNeeded | E2ECrossError | None
 
@@ -36,7 +39,7 @@ def post_messages(
     context: Context,
     leftovers: Leftovers,
     messages: Sequence[Outgoing],
-    content: Content,
+    draft: Draft,
     begun: set[Address],
     asked: KeysAsked,
 ) -> tuple[int, list[Result]]:
@@ -48,7 +51,7 @@ def post_messages(
         context: of the device.
         leftovers: are forgotten in the same commit.
         messages: whom it is for.
-        content: what the user sends.
+        draft: what the user sends.
         begun: devices for which the caller has put something there before; updated.
         asked: what was asked of the back end for it.
 
@@ -56,15 +59,17 @@ def post_messages(
         The epoch to tell the back end; and for each message where it is, or what it needs, or:
         UntrustedIdentity: the user has to decide about an identity key first.
         HostingChanged: the user has to hear of who holds keys of the account.
+        LossyContent: some devices would not show all of it, and the user has not agreed to that.
+        ContentRefused: some devices do not obey what protects somebody.
         InvalidArgument: the message id was used for other content.
         SessionExhausted: a session has no message numbers left.
         RecordCorrupted: a record of the recipient is damaged.
         E2ECrossError: no device of the recipient can be reached; why device 1 cannot.
     """
-    encoded = encode_content(content)  # once for all of them
+    encoded = encode_content(draft.blank)  # once for all of them
 
     def post(copying: Copying, message: Outgoing) -> Posted:
-        return copying.post(message, content, encoded)
+        return copying.post(message, draft, encoded)
 
     return _post_each(context, leftovers, messages, begun, asked, post)
 
@@ -82,6 +87,14 @@ def post_missing(
     that is not kept any more.
     """
     return _post_each(context, leftovers, messages, begun, asked, Copying.post_missing)
+
+
+def plan_message(context: Context, address: Address, draft: Draft) -> Plan:
+    """Return what the devices of a recipient would show, by the list that is held of them."""
+    if draft.goes_alone:
+        return ALL_SHOWN
+    with context.store.transaction() as tx:
+        return Copying(context, tx, (), KeysAsked(), context.clock()).plan(address, draft)
 
 
 def _post_each(

@@ -8,6 +8,8 @@ from typing import cast
 import pytest
 
 from e2ecross import Client, Envelope, FailedMessage, Message, Policy, Text, UnsupportedContent
+from e2ecross.client import sending_calls
+from e2ecross.device.composing import Draft
 from e2ecross.errors import (
     AuthenticationFailed,
     DecodeError,
@@ -116,9 +118,10 @@ def test_messages_come_in_the_order_of_the_mailbox_whatever_it_is(
 
 
 def test_content_of_a_newer_sender_is_a_message(
-    pair: tuple[Client, Client], backend: BackendSimulator
+    pair: tuple[Client, Client], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ana, budi = pair
+    monkeypatch.setattr(sending_calls, "draft_of", lambda content, **_: Draft(content, content))
     ana.send(BUDI, UnsupportedContent(12, b"a later format"))
     (item,) = budi.receive()
     assert isinstance(item, Message)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The app's timeline: which items it takes, and the acts that it builds."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
@@ -54,10 +54,21 @@ def message(content: Any, sender: Address = BUDIS, **more: Any) -> Message:  # n
     return Message(sender, message_id, more.pop("sent_at_ms", 5), bare, False, **{**known, **more})
 
 
-def sent(content: Any, message_id: bytes = ID, digest: bytes = DIGEST) -> Sent:  # noqa: ANN401
+@dataclass(frozen=True)
+class Named(Sent):
+    """What was sent, under any digest."""
+
+    named: MessageRef | None = None
+
+    @property
+    def ref(self) -> MessageRef | None:
+        return self.named
+
+
+def sent(content: Any, message_id: bytes = ID, digest: bytes = DIGEST) -> Named:  # noqa: ANN401
     """What `Client.send` returns."""
     ref = MessageRef(ANA, message_id, digest)
-    return Sent(message_id, (), ref=ref, sent_at_ms=5, content=content)
+    return Named(message_id, (), sent_at_ms=5, content=content, named=ref)
 
 
 def timeline_of(*items: Any) -> Timeline:  # noqa: ANN401
@@ -128,7 +139,7 @@ def test_a_message_and_its_own_copies_are_one() -> None:
         message(Media(ATTACHMENT)),  # without its frame, which no client hands over
         FailedMessage(BUDIS, ID, DecodeError("malformed")),
         Notice(NoticeKind.RESTORED, ANA, messages=(ID,)),
-        replace(sent(TEXT), ref=None),
+        replace(sent(TEXT), named=None),
     ],
 )
 def test_all_else_is_nothing(item: Any) -> None:  # noqa: ANN401

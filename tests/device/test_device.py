@@ -139,8 +139,22 @@ def _signature(function: Callable[..., object]) -> list[str]:
         (Client, "device backend"),
         (Client.register, ""),
         (Client.maintain, ""),
-        (Client.send, "recipient content *message_id=None"),
-        (Client.send_many, "recipients content *message_id=None *progress=None"),
+        (
+            Client.send,
+            "recipient content *message_id=None *expiry=None *view_once=False *fallback=None "
+            "*allow_lossy=False",
+        ),
+        (
+            Client.send_many,
+            "recipients content *message_id=None *progress=None *expiry=None *view_once=False "
+            "*fallback=None *allow_lossy=False",
+        ),
+        (Client.plan, "recipient content *expiry=None *view_once=False *fallback=None"),
+        (
+            Client.forward,
+            "message recipient *message_id=None *expiry=None *view_once=False *fallback=None "
+            "*allow_lossy=False",
+        ),
         (Client.receive, "limit=100 *progress=None"),
         (Client.confirm, "items"),
         (SafetyNumber.matches, "scanned"),
@@ -181,7 +195,10 @@ def test_every_method_has_the_promised_arguments(
         ),
         (e2ecross.SignedPrekey, "id public_key signature"),
         (e2ecross.OneTimePrekey, "id public_key"),
-        (e2ecross.Sent, "message_id deliveries list_expired"),
+        (
+            e2ecross.Sent,
+            "message_id deliveries list_expired plan sender peer sent_at_ms content moderator",
+        ),
         (UnsupportedContent, "kind body"),
         (Text, "text mentions reply_to"),
         (Bytes, "data"),

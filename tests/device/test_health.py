@@ -20,7 +20,7 @@ from e2ecross.state.outbox import put_control, put_resend
 from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.retry_budget import BUDGET, Request, spend_request
-from e2ecross.state.sent import find_kept, keep_other_id
+from e2ecross.state.sent import ENDS, find_kept, keep_other_id
 from e2ecross.state.trust import TrustState
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
@@ -415,6 +415,7 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
             SentRecord(content_kind=1, content_body=b"\xff", identity_key=IDENTITY_KEY).encode(),
         ),
         (Table.SENT, b"", SentRecord(original_id=bytes(16)).encode()),
+        (Table.SENT, ENDS, SentRecord(original_id=bytes(16)).encode()),
         (Table.DELIVERED, b"1", b"\x01\x01"),
         (Table.RETRIES, BUDGET, b"\x01\x2a\x01"),
     ],
@@ -429,6 +430,7 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         "no-kept-content",
         "no-kept-text",
         "no-list",
+        "no-end",
         "no-mark",
         "no-budget",
     ],

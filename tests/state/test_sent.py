@@ -10,15 +10,17 @@ from e2ecross.errors import InvalidArgument, RecordCorrupted
 from e2ecross.state.context import address_key
 from e2ecross.state.delivered import note_delivered, was_delivered
 from e2ecross.state.sent import (
+    ENDS,
     MAX_RESENDS,
     count_resend,
     find_kept,
     forget_content,
+    forget_over,
     keep_other_id,
 )
 from e2ecross.state.sent_ids import SENT_IDS, is_known_id, was_sent
 from e2ecross.stores import Table
-from e2ecross.wire.content import Content, Resent, RetryRequest, encode_content
+from e2ecross.wire.content import Content, Expiry, Framed, Resent, RetryRequest, encode_content
 from e2ecross.wire.shelf_records import SentIdRecord, SentRecord
 from tests.support.devices import (
     ANA,
@@ -258,3 +260,58 @@ def test_a_received_message_is_remembered_for_longer_than_any_sender_sends_again
         assert not was_delivered(tx, POLICY, BUDI, MESSAGE_ID, NOW_MS + 60 * DAY_MS)
         assert not was_delivered(tx, POLICY, TOKO, MESSAGE_ID, NOW_MS)
         assert not was_delivered(tx, POLICY, BUDI, OTHER_ID, NOW_MS)
+
+
+# --- What is to be gone ---------------------------------------------------------------------------
+
+
+def keep_until_over(device: Device, number: int, seconds: int, policy: Policy = POLICY) -> bytes:
+    """Keep a message that is over after so many seconds; returns its id."""
+    message_id = number.to_bytes(16)
+    content = Framed(Text("halo"), bytes(32), Expiry(seconds))
+    with device._context.store.transaction() as tx:
+        keep_sent(tx, policy, BUDI, message_id, content, NOW_MS)
+    return message_id
+
+
+def ends(device: Device) -> int:
+    return sum(where[:2] == (Table.SENT, ENDS) for where in dump(device._context.store))
+
+
+def is_kept(device: Device, message_id: bytes, now_ms: int) -> bool:
+    with device._context.store.transaction() as tx:
+        return find_kept(tx, POLICY, BUDI, message_id, now_ms) is not None
+
+
+def test_what_is_over_is_not_found(ana: Device) -> None:
+    message_id = keep_until_over(ana, 1, 60)
+    assert is_kept(ana, message_id, NOW_MS - DAY_MS)
+    assert is_kept(ana, message_id, NOW_MS + 59_999)
+    assert not is_kept(ana, message_id, NOW_MS + 60_000)
+
+
+def test_what_is_over_is_forgotten_a_part_at_a_time(ana: Device) -> None:
+    ids = [keep_until_over(ana, number, 10 + number) for number in range(5)]
+    for now_ms, limit, left in (
+        (NOW_MS + 9_999, 9, 5),
+        (NOW_MS + 12_000, 2, 3),
+        (NOW_MS + 12_000, 2, 2),
+        (NOW_MS + 12_000, 2, 2),
+        (NOW_MS + 60_000, 9, 0),
+    ):
+        with ana._context.store.transaction() as tx:
+            forget_over(tx, POLICY, now_ms, limit)
+        assert ends(ana) == left
+        kept = [message_id for message_id in ids if is_kept(ana, message_id, NOW_MS)]
+        assert kept == ids[5 - left :]
+    with ana._context.store.transaction() as tx:
+        assert is_known_id(tx, BUDI, ids[0], NOW_MS)  # it is used up all the same
+
+
+def test_what_is_forgotten_before_its_end_has_no_row_for_that(ana: Device) -> None:
+    kept_s = POLICY.resend_kept_ms // 1000
+    keep_until_over(ana, 1, kept_s)
+    keep_until_over(ana, 2, 60, Policy(resend_kept_messages=0))
+    assert ends(ana) == 0
+    keep_until_over(ana, 3, kept_s - 1)
+    assert ends(ana) == 1

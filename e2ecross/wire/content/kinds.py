@@ -109,10 +109,7 @@ class Framed(Secret):
     def __post_init__(self) -> None:
         kind, body = encode_inner(self.content)
         frame = Frame(self.opening_key, self.expiry, self.view_once, self.fallback, body)
-        if self.expiry is not None and isinstance(self.content, Delete | Answer):
-            raise InvalidArgument("expiry is not for a Delete or an Answer: both end with theirs")
-        if self.view_once and not isinstance(self.content, Text | Media):
-            raise InvalidArgument("view_once is for Text and Media alone")
+        _require_fitting(self.content, frame)
         object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "content_body", frame.encode())
 
@@ -145,7 +142,7 @@ class UnsupportedContent:
         try:
             frame = self.frame
             if known is not None and frame is not None:
-                _framed(known, frame)
+                _framed(known, frame, self.body)
         except (InvalidArgument, RemoteError) as error:
             raise InvalidArgument(f"body is not well-formed: {error}") from error
 
@@ -205,7 +202,7 @@ def decode_alone(kind: int, body: bytes) -> Content | ControlContent:
     if row is None:
         return UnsupportedContent(kind, body)
     if frame is not None:
-        return _framed(row, frame)
+        return _framed(row, frame, body)
     content: Content | ControlContent = row.decode(body)
     return content
 
@@ -224,7 +221,7 @@ def decode_unsupported(content: UnsupportedContent) -> Content:
     """
     require_type("content", content, UnsupportedContent)
     row, frame = _BY_NUMBER.get(content.kind), content.frame
-    return content if row is None or frame is None else _framed(row, frame).content
+    return content if row is None or frame is None else _framed(row, frame, content.body).content
 
 
 def encode_inner(content: FramedContent) -> tuple[int, bytes]:
@@ -256,10 +253,30 @@ def opening_key_of(content: Content | ControlContent) -> bytes | None:
     return _NO_KEY if isinstance(content, Text | Bytes) else None
 
 
-def _framed(row: ContentKind[Any], frame: Frame) -> Framed:
-    return Framed(
-        row.decode(frame.body), frame.opening_key, frame.expiry, frame.view_once, frame.fallback
-    )
+def _framed(row: ContentKind[Any], frame: Frame, content_body: bytes) -> Framed:
+    """The same as `Framed(...)`, of what was read: its one encoding is not made again."""
+    content: FramedContent = row.decode(frame.body)
+    _require_fitting(content, frame)
+    framed = object.__new__(Framed)
+    for name, value in (
+        ("content", content),
+        ("opening_key", frame.opening_key),
+        ("expiry", frame.expiry),
+        ("view_once", frame.view_once),
+        ("fallback", frame.fallback),
+        ("kind", row.number),
+        ("content_body", content_body),
+    ):
+        object.__setattr__(framed, name, value)
+    return framed
+
+
+def _require_fitting(content: FramedContent, frame: Frame) -> None:
+    """Refuse what the frame of a content does not say of it."""
+    if frame.expiry is not None and isinstance(content, Delete | Answer):
+        raise InvalidArgument("expiry is not for a Delete or an Answer: both end with theirs")
+    if frame.view_once and not isinstance(content, Text | Media):
+        raise InvalidArgument("view_once is for Text and Media alone")
 
 
 def _row_of(content: object, *, in_frame: bool) -> ContentKind[Any]:

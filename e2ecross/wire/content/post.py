@@ -137,9 +137,8 @@ def _encode(content: Text | Media | Options) -> bytes:
         fields.text = content.caption
         fields.media.attachment.CopyFrom(attachment_fields(content.attachment))
         fields.media.voice = content.voice
-    elif not content.text:
-        raise InvalidArgument("text must not be empty where it goes in a frame")
     else:
+        _require_some_text(content.text)
         fields.text = content.text
     return serialize(fields)
 
@@ -159,7 +158,13 @@ def _decode(body: bytes) -> Text | Media | Options:
     if fields.HasField("media"):
         attachment = attachment_from_fields(fields.media.attachment)
         return Media(attachment, fields.text, mentions, reply_to, fields.media.voice)
+    _require_some_text(fields.text)
     return Text(fields.text, mentions, reply_to)
+
+
+def _require_some_text(text: str) -> None:
+    if not text:
+        raise InvalidArgument("text must not be empty where it goes in a frame")
 
 
 POST: Final[ContentKind[Text | Media | Options]] = ContentKind(
