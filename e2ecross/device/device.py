@@ -90,8 +90,9 @@ class Device:
         entropy: EntropySource = SYSTEM_ENTROPY,
         witness: Witness | None = None,
         restored: bool = False,
+        progress: Progress | None = None,
     ) -> "Device":
-        """Load the device of a store; the other keywords are those of `create`.
+        """Load the device of a store.
 
         Args:
             store: where its state is.
@@ -105,6 +106,7 @@ class Device:
                 is used again: sessions read and never send again, so that new ones are started
                 from bundles; all prekeys are replaced; what is known of contacts is marked stale.
                 Identity, inbox and the reading of late messages stay.
+            progress: of that, called with how many contacts are done and how many there are.
 
         Raises:
             NoDevice: the store holds none.
@@ -113,7 +115,7 @@ class Device:
             PrekeysExhausted: no prekey ids are left to restore with; nothing was changed.
         """
         given = Surroundings(policy, clock, entropy, witness)
-        return cls(load_context(store, given, restored=restored))
+        return cls(load_context(store, given, restored=restored, progress=progress))
 
     @classmethod
     @forgets_secrets
@@ -131,7 +133,7 @@ class Device:
         """Make a device in an empty store that has the identity of a backup.
 
         It has no sessions and no contacts, and new prekeys: call `Client.register`, which keeps
-        the account, or `publish`. The keywords are those of `create`.
+        the account, or `publish`.
 
         Args:
             backup: what `export_identity` returned.
@@ -285,9 +287,8 @@ class Device:
                 recipient. When it raises, nothing is saved. It must not use the device.
 
         Returns:
-            In the order of the addresses, for each its envelope, or the error that `encrypt` would
-            have raised for it (`NoSession`, `UntrustedIdentity`, `SessionExhausted`, or
-            `RecordCorrupted` where a contact's records are damaged); the others are not affected.
+            For each, in order, its envelope, or the error that `encrypt` would have raised
+            (`RecordCorrupted` where a contact's records are damaged); the others are not affected.
         """
         return batch.encrypt_many(self._context, addresses, content, progress)
 
@@ -301,9 +302,8 @@ class Device:
             progress: see `encrypt_many`; called after each sender.
 
         Returns:
-            In the order of the envelopes, for each its message, or the error that `decrypt` would
-            have raised for it (a `RemoteError`; or `RecordCorrupted`, then nothing of that sender
-            was read); the others are not affected.
+            For each, in order, its message, or the error that `decrypt` would have raised (with
+            `RecordCorrupted` nothing of that sender was read); the others are not affected.
         """
         return batch.decrypt_many(self._context, envelopes, progress)
 

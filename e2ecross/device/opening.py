@@ -10,10 +10,16 @@ Rules:
 from dataclasses import dataclass
 
 from e2ecross.address import Address
-from e2ecross.arguments import require_methods, require_type, require_whole_number
+from e2ecross.arguments import (
+    require_callable,
+    require_methods,
+    require_type,
+    require_whole_number,
+)
 from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import KeyPair, PublicKey, generate_key_pair, key_pair_from_private
 from e2ecross.device.accepting import accept_list
+from e2ecross.device.batch import Progress
 from e2ecross.device.identity_backup import open_backup
 from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
 from e2ecross.device.restoring import restore_device
@@ -129,7 +135,9 @@ def install_linked(linked: LinkedDevice, store: Store, given: Surroundings) -> C
     return _install(linked.address, linked.key_pair, store, given, linked=linked)
 
 
-def load_context(store: Store, given: Surroundings, *, restored: bool) -> Context:
+def load_context(
+    store: Store, given: Surroundings, *, restored: bool, progress: Progress | None = None
+) -> Context:
     """Load the device of a store; see `Device.open`.
 
     Raises:
@@ -140,6 +148,8 @@ def load_context(store: Store, given: Surroundings, *, restored: bool) -> Contex
     """
     _check(store, given)
     require_type("restored", restored, bool)
+    if progress is not None:
+        require_callable("progress", progress)
     witness, known = _ask(given.witness)
     with store.transaction() as tx:
         record = require_device(tx)
@@ -151,7 +161,7 @@ def load_context(store: Store, given: Surroundings, *, restored: bool) -> Contex
     # Once for each restore: what has neither done nor seen anything since is the restored store.
     is_done = record.restored_epoch > 0 and epoch == record.restored_epoch and known <= epoch
     if restored and not is_done:
-        restore_device(context, known)
+        restore_device(context, known, progress)
     return context
 
 

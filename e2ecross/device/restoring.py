@@ -15,6 +15,8 @@ Rules:
 
 from dataclasses import replace
 
+from e2ecross.address import Address
+from e2ecross.device.batch import Progress
 from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
 from e2ecross.device.settling import MAX_NAMED, file_in_flight, give_up
 from e2ecross.errors import RecordCorrupted, RestoredStore
@@ -50,12 +52,13 @@ from e2ecross.wire.device_list import PRIMARY
 __all__ = ["restore_device"]
 
 
-def restore_device(context: Context, witness_epoch: int) -> None:
+def restore_device(context: Context, witness_epoch: int, progress: Progress | None = None) -> None:
     """Make a store usable that was put back to an older state.
 
     Args:
         context: of the device.
         witness_epoch: what the witness knows, 0 without one; the store goes on above it.
+        progress: see `Device.open`.
 
     Raises:
         PrekeysExhausted: there are no prekey ids left.
@@ -69,8 +72,7 @@ def restore_device(context: Context, witness_epoch: int) -> None:
     )
     with WitnessedRestore(context) as tx:
         device = forget_publication(tx, require_device(tx))
-        _stop_sessions(tx)
-        _mark_identities(tx)
+        _doubt_contacts(tx, progress)
         _doubt_accounts(context, tx)
         _drop_prekeys(tx)
         restored_epoch = max(read_epoch(tx), witness_epoch) + 1
@@ -99,21 +101,26 @@ def _partitions(tx: Transaction, table: Table) -> list[bytes]:
     return list(dict.fromkeys(partition for partition, _, _ in tx.scan(table)))
 
 
-def _stop_sessions(tx: Transaction) -> None:
-    for place in _partitions(tx, Table.SESSION_RECORDS):
+def _doubt_contacts(tx: Transaction, progress: Progress | None) -> None:
+    with_sessions = dict.fromkeys(_partitions(tx, Table.SESSION_RECORDS))
+    places = with_sessions | dict.fromkeys(_partitions(tx, Table.REMOTE_IDENTITIES))
+    for done, place in enumerate(places, start=1):
         address = address_from_key(place)
-        identity = find_identity(tx, address)
-        if identity is None:
-            raise RecordCorrupted(f"the identity of {address} is missing: the store is damaged")
-        drop_damaged_sessions(tx, address, identity.identity_key)
-        place = address_key(address)
-        before = read_sessions(tx, place)
-        save_sessions(tx, place, before, stop_sending_with_all(before, identity.identity_key))
+        if place in with_sessions:
+            _stop_sessions(tx, address)
+        mark_stale(tx, address)
+        if progress is not None:
+            progress(done, len(places))
 
 
-def _mark_identities(tx: Transaction) -> None:
-    for place in _partitions(tx, Table.REMOTE_IDENTITIES):
-        mark_stale(tx, address_from_key(place))
+def _stop_sessions(tx: Transaction, address: Address) -> None:
+    identity = find_identity(tx, address)
+    if identity is None:
+        raise RecordCorrupted(f"the identity of {address} is missing: the store is damaged")
+    drop_damaged_sessions(tx, address, identity.identity_key)
+    place = address_key(address)
+    before = read_sessions(tx, place)
+    save_sessions(tx, place, before, stop_sending_with_all(before, identity.identity_key))
 
 
 def _doubt_accounts(context: Context, tx: Transaction) -> None:

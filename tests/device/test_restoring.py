@@ -5,6 +5,7 @@ import pytest
 
 from e2ecross import Device, Message, Text
 from e2ecross.errors import (
+    InvalidArgument,
     NoDevice,
     NoSession,
     PrekeysExhausted,
@@ -552,3 +553,35 @@ def test_without_it_nothing_is_restored() -> None:
     before = dump(store)
     Device.open(store, clock=FakeClock())
     assert dump(store) == before
+
+
+class TestProgress:
+    """What waits for a restore sees how far it has come, and may end it."""
+
+    @pytest.fixture
+    def store(self) -> Store:
+        ana = make_device(ANA)
+        for address in (BUDI, TOKO):
+            introduce(ana, make_device(address))
+        return ana._context.store
+
+    def test_each_contact_is_told_with_how_many_there_are(self, store: Store) -> None:
+        told: list[tuple[int, int]] = []
+        Device.open(store, restored=True, progress=lambda *each: told.append(each))
+        assert told == [(1, 2), (2, 2)]
+        Device.open(store, restored=True, progress=lambda *each: told.append(each))
+        assert told == [(1, 2), (2, 2)]  # there is nothing to be done
+
+    def test_what_it_raises_ends_the_call_and_nothing_has_changed(self, store: Store) -> None:
+        def stop(done: int, total: int) -> None:
+            if done == total:
+                raise KeyboardInterrupt
+
+        before = dump(store)
+        with pytest.raises(KeyboardInterrupt):
+            Device.open(store, restored=True, progress=stop)
+        assert dump(store) == before
+
+    def test_anything_else_is_refused(self, store: Store) -> None:
+        with pytest.raises(InvalidArgument, match="progress"):
+            Device.open(store, restored=True, progress=1)  # type: ignore[arg-type]
