@@ -25,21 +25,25 @@ from e2ecross.arguments import (
 from e2ecross.client.account import maintain_account, renew_list
 from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.answers import CheckedBackend
+from e2ecross.client.attempts import attempt_all
 from e2ecross.client.backend import Backend
+from e2ecross.client.conversation_calls import ConversationCalls
 from e2ecross.client.fan_out import FanOut, flush
 from e2ecross.client.hints import check_lists
 from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
 from e2ecross.client.publishing import maintain_prekeys, publish
+from e2ecross.client.receipts import tend_conversations
 from e2ecross.client.sent import Recipient, Sent, outgoing
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.batch import Progress
-from e2ecross.device.collecting import HandedOver, confirm, hand_over
+from e2ecross.device.collecting import HandedOver, confirm_items, hand_over
 from e2ecross.device.copies import Outgoing
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.own_upkeep import note_list_unpublished
 from e2ecross.device.prekey_upkeep import LastUpkeep
+from e2ecross.device.receipts import put_receipts
 from e2ecross.device.registering import (
     may_send_offline,
     note_registered,
@@ -56,7 +60,7 @@ from e2ecross.errors import (
     RestoredStore,
 )
 from e2ecross.state.epoch import check_backend_epoch
-from e2ecross.state.inbox import InboxItem, receipt_of
+from e2ecross.state.inbox import InboxItem
 from e2ecross.wire.content import Content
 
 __all__ = ["Client"]
@@ -67,7 +71,7 @@ _AT_ONCE: Final = 256
 store wait for some 20 ms."""
 
 
-class Client(AccountCalls):
+class Client(AccountCalls, ConversationCalls):
     """A `Device` and the `Backend` that it is registered at."""
 
     __slots__ = (
@@ -156,6 +160,7 @@ class Client(AccountCalls):
         errors: list[E2ECrossError] = []
         _attempt(errors, lambda: self._maintain_prekeys(link))
         _attempt(errors, lambda: maintain_account(link))
+        _attempt(errors, lambda: tend_conversations(self._context))
         _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]
@@ -290,24 +295,28 @@ class Client(AccountCalls):
         if progress is not None:
             require_callable("progress", progress)
         link, handed, errors = self._way(), self._handed_over, list[E2ECrossError]()
-        before = handed.last
+        items, before = list[InboxItem](), handed.last
+
+        def take() -> None:
+            items.extend(hand_over(self._context, handed, limit - len(items)))
+
         try:
-            items = self._hand_over(limit)
+            take()
             if len(items) < limit:
                 arrival = Arrival(link, limit - len(items), errors, progress)
                 _attempt(errors, lambda: self._collect(arrival))
-                _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
+                _attempt(errors, take)
             for error in errors:
                 if isinstance(error, RestoredStore):
                     raise error
         except BaseException:
             handed.last = before  # nobody has got them: they come again
             raise
-        if not items and handed.damaged is not None:  # told once, and in the place of no item
-            errors.append(handed.damaged)
-            handed.damaged = None
-        if not items and errors:
-            raise errors[0]
+        items += self._context.live.take_typing(limit - len(items))
+        if not items:
+            errors += handed.take_damaged()
+            if errors:
+                raise errors[0]
         return items
 
     def confirm(self, items: Iterable[InboxItem]) -> None:
@@ -320,8 +329,7 @@ class Client(AccountCalls):
                 is closed.
             StoreError: the store cannot be written.
         """
-        receipts = [receipt_of(item) for item in require_list("items", items)]
-        confirm(self._context, self._leftovers, receipts)
+        confirm_items(self._context, self._leftovers, items)
 
     # --- The way to the back end ------------------------------------------------------------
 
@@ -360,9 +368,6 @@ class Client(AccountCalls):
         results = iter(fan_out.send([e for e in messages if isinstance(e, Outgoing)], content))
         return [next(results) if isinstance(e, Outgoing) else e for e in messages]
 
-    def _hand_over(self, limit: int) -> list[InboxItem]:
-        return hand_over(self._context, self._handed_over, limit)
-
     def _check_epoch(self, link: Link) -> None:
         """Ask the back end, once, what it has seen of this device, before anything leaves."""
         if not self._is_epoch_checked:
@@ -372,20 +377,16 @@ class Client(AccountCalls):
 
     def _collect(self, arrival: Arrival) -> None:
         """Fetch, and do what is due beside it."""
-        link = arrival.link
+        link, context = arrival.link, self._context
         self._check_epoch(link)
         if not self._is_tidy:
             forget_what_is_gone(link)
             self._is_tidy = True
         arrival.fetch()
-        errors: list[E2ECrossError] = []
-        if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
-            _attempt(errors, lambda: self._maintain_prekeys(link))
-            _attempt(errors, lambda: renew_list(link))
-        _attempt(errors, lambda: check_lists(link))
-        _attempt(errors, lambda: flush(link))
-        if errors:
-            raise errors[0]
+        parts = [lambda: check_lists(link), lambda: put_receipts(context), lambda: flush(link)]
+        if arrival.has_used_prekeys or self._upkeep.is_due(context):
+            parts[:0] = [lambda: self._maintain_prekeys(link), lambda: renew_list(link)]
+        attempt_all(*parts)
 
     def _maintain_prekeys(self, link: Link) -> None:
         self._upkeep.forget()  # in case it fails

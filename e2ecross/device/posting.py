@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from e2ecross.address import Address
 from e2ecross.crypto.secret import without_frames
+from e2ecross.device.conversations import note_sent_to
 from e2ecross.device.copies import Copying, KeysAsked, KeysNeeded, Outgoing, Posted, Unready
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.settling import file_in_flight
@@ -24,6 +25,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
+from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Content
 
 __all__ = ["post_messages", "post_missing"]
@@ -61,8 +63,11 @@ def post_messages(
         E2ECrossError: no device of the recipient can be reached; why device 1 cannot.
     """
 
-    def post(copying: Copying, message: Outgoing) -> Posted:
-        return copying.post(message, content)
+    def post(copying: Copying, tx: Transaction, message: Outgoing) -> Posted:
+        posted = copying.post(message, content)
+        if posted.is_new:
+            note_sent_to(context, tx, posted.conversation.user_id)
+        return posted
 
     return _post_each(context, leftovers, messages, begun, asked, post)
 
@@ -79,7 +84,11 @@ def post_missing(
     The same message id, and to no device twice. See `post_messages`; None in the place of a message
     that is not kept any more.
     """
-    return _post_each(context, leftovers, messages, begun, asked, Copying.post_missing)
+
+    def post(copying: Copying, _: Transaction, message: Outgoing) -> Posted | None:
+        return copying.post_missing(message)
+
+    return _post_each(context, leftovers, messages, begun, asked, post)
 
 
 def _post_each(
@@ -88,7 +97,7 @@ def _post_each(
     messages: Sequence[Outgoing],
     begun: set[Address],
     asked: KeysAsked,
-    post: Callable[[Copying, Outgoing], Posted | None],
+    post: Callable[[Copying, Transaction, Outgoing], Posted | None],
 ) -> tuple[int, list[Result]]:
     results: list[Result] = []
     with leftovers.going() as forget, WitnessedTransaction(context) as tx:
@@ -99,7 +108,7 @@ def _post_each(
         for message in messages:
             try:
                 with tx.savepoint():
-                    result = post(copying, message)
+                    result = post(copying, tx, message)
             except Unready as unready:
                 results.append(unready.needed)
                 continue

@@ -6,7 +6,17 @@ from dataclasses import dataclass, field
 from e2ecross.address import Address, UserId
 from e2ecross.errors import RemoteError
 from e2ecross.state.receipt import Receipt
-from e2ecross.wire.content import Content, ControlContent
+from e2ecross.wire.content import (
+    Bytes,
+    Content,
+    ControlContent,
+    Expiry,
+    Framed,
+    Media,
+    MessageRef,
+    Options,
+    Text,
+)
 
 __all__ = ["ControlMessage", "FailedMessage", "Message"]
 
@@ -19,7 +29,10 @@ class Message:
         sender: the device that sent it; authenticated.
         message_id: 16 bytes, chosen by the sender.
         sent_at_ms: the sender's clock, milliseconds since 1970.
-        content: what the user sent.
+        content: what the user sent; None where nothing is left of it (`expired`, or what the own
+            user has sent from another device to be viewed once). Out of a `Client` it is the
+            content itself, also of what came in a frame; what the app did not announce
+            (`Policy.capabilities`) is `UnsupportedContent`.
         identity_changed: it came under another identity key than the accepted one.
         redelivered: it may have been handed over before a crash (`Client` only).
         receipt: by which `Client.confirm` finds it; None from `Device.decrypt`.
@@ -30,12 +43,21 @@ class Message:
         own_copy: the own user has sent it, from another device.
         historical: it is from before this device was linked, and device 1 of the own account says
             so; `sender` and the rest is as that device has kept it.
+        ref: names this message in replies and acts; None where it cannot be referred to, and from
+            `Device.decrypt`.
+        expiry: when it is to be gone, or None.
+        view_once: it may be looked at once: tell `Client.opened`.
+        request: it is of a stranger; see `Client.accept`.
+        expired: its time was over before it could be shown.
+        blocked: of a member of a group whom the user has blocked.
+        moderator: its sender was owner or admin of the group.
+        framed: what it travelled in, which `Client.share_history` hands on; else None.
     """
 
     sender: Address
     message_id: bytes
     sent_at_ms: int
-    content: Content
+    content: Content | None
     identity_changed: bool
     redelivered: bool = False
     receipt: Receipt | None = field(default=None, repr=False, compare=False)
@@ -43,6 +65,21 @@ class Message:
     peer: UserId = field(kw_only=True)
     own_copy: bool = field(default=False, kw_only=True)
     historical: bool = field(default=False, kw_only=True)
+    ref: MessageRef | None = field(default=None, kw_only=True)
+    expiry: Expiry | None = field(default=None, kw_only=True)
+    view_once: bool = field(default=False, kw_only=True)
+    request: bool = field(default=False, kw_only=True)
+    expired: bool = field(default=False, kw_only=True)
+    blocked: bool = field(default=False, kw_only=True)
+    moderator: bool = field(default=False, kw_only=True)
+    framed: Framed | None = field(default=None, kw_only=True, repr=False, compare=False)
+
+    @property
+    def forwardable(self) -> bool:
+        """Whether `Client.forward` may send it to others: it is not to be gone, nor an act."""
+        if self.expiry is not None or self.view_once:
+            return False
+        return isinstance(self.content, Text | Bytes | Media | Options)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import Final
 
 from e2ecross.arguments import require_whole_number
 from e2ecross.errors import InvalidArgument
+from e2ecross.wire.capabilities import Capability, check_capabilities
 from e2ecross.wire.limits import (
     MAX_FORWARD_JUMP,
     MAX_FORWARD_JUMP_PQ,
@@ -30,7 +31,10 @@ _SWITCHES: Final = (
     "accept_changed_identity",
     "accept_version_downgrade",
     "require_spqr",
+    "send_delivered_receipts",
+    "send_read_receipts",
 )
+_MAX_REQUEST_MESSAGES: Final = 1_000
 _COUNTS: Final = (
     "resend_kept_messages",
     "retry_requests_per_peer",
@@ -85,6 +89,13 @@ class Policy:
             hide that a device was removed.
         device_list_renew_ms: when device 1 signs the list of its own account anew, milliseconds, 1
             to 30 days: with room to spare before others take it for old.
+        capabilities: what the app shows and obeys, ids of 10, 13 to 20, 32 and 33, with 10 among
+            them if there is any. Others learn it from the signed list of devices, and send nothing
+            that it says this app lacks without telling their user.
+        send_delivered_receipts: device 1 tells accepted contacts which messages have come.
+        send_read_receipts: accepted contacts are told which messages the user has read.
+        request_messages: how many messages of one stranger are handed over before the user answers
+            or accepts them, 0 to 1,000; those that come then count as received, and are not shown.
 
     Raises:
         InvalidArgument: a setting has the wrong type or is out of range.
@@ -110,6 +121,10 @@ class Policy:
     max_devices: int = 5
     device_list_max_age_ms: int = 35 * _DAY_MS
     device_list_renew_ms: int = 7 * _DAY_MS
+    capabilities: frozenset[int] = frozenset({int(Capability.POST)})
+    send_delivered_receipts: bool = True
+    send_read_receipts: bool = True
+    request_messages: int = 50
 
     def __post_init__(self) -> None:
         for name in _SWITCHES:
@@ -117,6 +132,8 @@ class Policy:
                 raise InvalidArgument(f"{name} must be True or False")
         if self.refuse_changed_identity and self.accept_changed_identity:
             raise InvalidArgument("a changed identity cannot be both refused and accepted")
+        check_capabilities(self.capabilities)
+        require_whole_number("request_messages", self.request_messages, 0, _MAX_REQUEST_MESSAGES)
         require_whole_number("minimum_version", self.minimum_version, 3, 4)
         require_whole_number("max_devices", self.max_devices, 1, MAX_LISTED_DEVICES)
         require_whole_number("max_forward_jump", self.max_forward_jump, 1, MAX_FORWARD_JUMP)

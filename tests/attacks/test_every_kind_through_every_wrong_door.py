@@ -77,8 +77,9 @@ from e2ecross.wire.content import (
     encode_payload,
 )
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
+from e2ecross.wire.inbox_records import InboxMessage, encode_inbox_item
 from e2ecross.wire.padding import pad, unpad
-from e2ecross.wire.queue_records import InboxMessage, OutboxRecord, encode_inbox_item
+from e2ecross.wire.queue_records import OutboxRecord
 from e2ecross.wire.shelf_records import SentRecord
 from tests.attacks.hostile_backend import HostileBackend, Party, party, results
 from tests.attacks.support import (
@@ -330,6 +331,7 @@ def test_a_content_of_one_kind_as_one_of_another(kind: int, name: str) -> None:
         assert victim.device.decrypt(envelope).content == UnsupportedContent(kind, body)
     elif (kind, name) in taken:
         content = victim.device.decrypt(envelope).content
+        assert content is not None
         assert encode_content(content) == encode_content(taken[kind, name])
     else:
         assert_refused(victim, envelope, DecodeError)

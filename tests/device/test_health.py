@@ -23,17 +23,14 @@ from e2ecross.state.retry_budget import BUDGET, Request, spend_request
 from e2ecross.state.sent import find_kept, keep_other_id
 from e2ecross.state.trust import TrustState
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
-from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
-from e2ecross.wire.queue_records import (
+from e2ecross.wire.inbox_records import (
     InboxFailure,
     InboxMessage,
-    LaneRecord,
-    OutboxRecord,
     encode_arrival,
     encode_inbox_item,
-    encode_queue_end,
-    encode_row,
 )
+from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
+from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, encode_queue_end, encode_row
 from e2ecross.wire.records import encode_publication
 from e2ecross.wire.session_records import encode_skipped_keys
 from e2ecross.wire.shelf_records import SentRecord

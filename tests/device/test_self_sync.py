@@ -8,10 +8,9 @@ from typing import cast
 
 import pytest
 
-from e2ecross import Address, Bytes, Device, Message, Text, UserId
+from e2ecross import Address, Bytes, Content, Device, Message, Text, UserId
 from e2ecross.device.self_sync import (
     mark_read,
-    note_written,
     put_pin,
     put_pins,
     request_leave,
@@ -31,7 +30,6 @@ from e2ecross.wire.content import (
     encode_content,
 )
 from tests.support.accounts import (
-    account,
     device_of,
     hold_list,
     link_devices,
@@ -229,7 +227,7 @@ class TestShareHistory:
         expected = [
             HistoryItem(
                 *(each.sender, each.peer, each.message_id, each.sent_at_ms),
-                *encode_content(each.content),
+                *encode_content(cast("Content", each.content)),
             )
             for each in messages
         ]
@@ -354,14 +352,6 @@ class TestRequestLeave:
         with pytest.raises(InvalidArgument, match="device 1"):
             request_leave(world.phone._context)
         assert not outbox(world.phone)
-
-
-def test_that_somebody_was_written_to_is_noted_once() -> None:
-    device = make_device(ANA)
-    for _ in range(2):
-        with device._context.store.transaction() as tx:
-            note_written(tx, CONTACT)
-        assert account(device, CONTACT).written
 
 
 def message(sender: Address, number: int, peer: UserId | None = None) -> Message:

@@ -46,12 +46,7 @@ from e2ecross.state.queue import number_row
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.content import RetryRequest, encode_content
-from e2ecross.wire.queue_records import (
-    InboxMessage,
-    InboxNotice,
-    InboxRecord,
-    encode_inbox_item,
-)
+from e2ecross.wire.inbox_records import InboxMessage, InboxNotice, InboxRecord, encode_inbox_item
 from tests.support.devices import (
     ANA,
     BUDI,

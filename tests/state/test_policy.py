@@ -43,6 +43,10 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         "max_devices": 5,
         "device_list_max_age_ms": 35 * DAY_MS,
         "device_list_renew_ms": 7 * DAY_MS,
+        "capabilities": frozenset({10}),
+        "send_delivered_receipts": True,
+        "send_read_receipts": True,
+        "request_messages": 50,
     }
 
 
@@ -57,6 +61,9 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         ("max_devices", (1, 16), (0, 17, True, "5", None)),
         ("accept_version_downgrade", (True, False), (0, 1, None)),
         ("require_spqr", (True, False), (0, 1, None)),
+        ("send_delivered_receipts", (True, False), (0, 1, None)),
+        ("send_read_receipts", (True, False), (0, 1, None)),
+        ("request_messages", (0, 1_000), (-1, 1_001, True, None)),
     ],
 )
 def test_settings_within_bounds(name: str, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:

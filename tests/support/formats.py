@@ -62,23 +62,25 @@ from e2ecross.wire.content import (
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
-from e2ecross.wire.linking import LinkAnswer, LinkCode, LinkMessage, LinkOffer, LinkResult
-from e2ecross.wire.padding import pad, unpad
-from e2ecross.wire.person_link import LinkedAccount, PersonLink, SignedPersonLink
-from e2ecross.wire.queue_records import (
+from e2ecross.wire.inbox_records import (
     InboxFailure,
     InboxMessage,
     InboxNotice,
     InboxRecord,
+    decode_arrival,
+    decode_inbox_item,
+    encode_arrival,
+    encode_inbox_item,
+)
+from e2ecross.wire.linking import LinkAnswer, LinkCode, LinkMessage, LinkOffer, LinkResult
+from e2ecross.wire.padding import pad, unpad
+from e2ecross.wire.person_link import LinkedAccount, PersonLink, SignedPersonLink
+from e2ecross.wire.queue_records import (
     LaneRecord,
     OutboxRecord,
     TurnRecord,
-    decode_arrival,
-    decode_inbox_item,
     decode_queue_end,
     decode_row,
-    encode_arrival,
-    encode_inbox_item,
     encode_queue_end,
     encode_row,
 )

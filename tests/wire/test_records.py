@@ -7,21 +7,23 @@ import pytest
 
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import RecordCorrupted, StoreTooNew
-from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
-from e2ecross.wire.queue_records import (
+from e2ecross.wire.inbox_records import (
     InboxFailure,
     InboxMessage,
     InboxNotice,
     InboxRecord,
+    decode_arrival,
+    decode_inbox_item,
+    encode_arrival,
+    encode_inbox_item,
+)
+from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
+from e2ecross.wire.queue_records import (
     LaneRecord,
     OutboxRecord,
     TurnRecord,
-    decode_arrival,
-    decode_inbox_item,
     decode_queue_end,
     decode_row,
-    encode_arrival,
-    encode_inbox_item,
     encode_queue_end,
     encode_row,
 )

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the parts of a `Client` reach its back end."""
+
+from abc import ABC, abstractmethod
+
+from e2ecross.client.fan_out import flush
+from e2ecross.client.link import Link
+from e2ecross.errors import BackendError, NotRegistered
+from e2ecross.state.context import Context
+
+__all__ = ["Connected"]
+
+
+class Connected(ABC):
+    """What has a way to a back end; `Client` says which."""
+
+    __slots__ = ()
+
+    _context: Context
+
+    @abstractmethod
+    def _way(self) -> Link:
+        """Return the way to the back end."""
+
+    @abstractmethod
+    def _check_epoch(self, link: Link) -> None:
+        """Ask the back end, once, what it has seen of this device, before anything leaves."""
+
+    def _connected(self) -> Link:
+        link = self._way()
+        self._check_epoch(link)
+        return link
+
+    def _reaches(self, link: Link) -> bool:
+        """Tell whether the back end can be reached: nothing leaves before it was asked."""
+        try:
+            self._check_epoch(link)
+        except NotRegistered:
+            raise
+        except BackendError:
+            return False
+        return True
+
+    def _flush(self, link: Link) -> None:
+        """Deposit what waits, if the back end can be reached; else it goes with another call."""
+        try:
+            self._check_epoch(link)
+            flush(link)
+        except NotRegistered:
+            raise
+        except BackendError:
+            pass
