@@ -22,7 +22,7 @@ from e2ecross.state.outbox import TURNS
 from e2ecross.state.prekey_store import LAST_RESORT, SEEN_MARK
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
-from e2ecross.state.receipts import read_receipt
+from e2ecross.state.receipts import DUE, NO_TIME, read_receipt
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.state.sent_ids import SENT_IDS
 from e2ecross.state.trust import TrustState, find_identity
@@ -153,7 +153,7 @@ def check_receipt(partition: bytes, row: bytes, record: bytes) -> None:
     if not partition:
         decode_shelf(record)
     else:
-        read_receipt(row, record)
+        read_receipt(row if partition == DUE else NO_TIME + row, record)
 
 
 def read_session_list(place: bytes, _: bytes, record: bytes) -> bytes:

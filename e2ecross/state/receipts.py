@@ -20,6 +20,7 @@ from e2ecross.wire.limits import MESSAGE_ID_BYTES
 
 __all__ = [
     "DUE",
+    "NO_TIME",
     "DueReceipt",
     "date_receipts",
     "forget_due",
@@ -35,6 +36,8 @@ DUE: Final = b"due"
 _MAX_DUE: Final = 10_000
 _SENT: Final = Shelf(Table.RECEIPTS, 45 * 24 * 60 * 60 * 1000, 200_000)
 _TIME_BYTES: Final = 8
+NO_TIME: Final = bytes(_TIME_BYTES)
+"""What a row of what was sent lacks before it."""
 _BEHIND_USER: Final = MESSAGE_ID_BYTES + 1
 
 

@@ -110,7 +110,7 @@ def _signature(function: Callable[..., object]) -> list[str]:
         (Device.create, "address store *policy=None *clock=… *entropy=… *witness=None"),
         (
             Device.open,
-            "store *policy=None *clock=… *entropy=… *witness=None *restored=False",
+            "store *policy=None *clock=… *entropy=… *witness=None *restored=False *progress=None",
         ),
         (
             Device.import_identity,
@@ -165,7 +165,8 @@ def test_every_method_has_the_promised_arguments(
         (
             Message,
             "sender message_id sent_at_ms content identity_changed redelivered receipt "
-            "version_downgraded peer own_copy historical",
+            "version_downgraded peer own_copy historical ref expiry view_once request expired "
+            "blocked moderator framed",
         ),
         (FailedMessage, "sender message_id error redelivered retrying receipt"),
         (SafetyNumber, "digits scannable"),

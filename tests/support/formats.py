@@ -29,6 +29,8 @@ from e2ecross.wire.bundle import (
 from e2ecross.wire.content import (
     Answer,
     Bytes,
+    ConversationState,
+    ConversationStates,
     Delete,
     DeviceHints,
     DeviceListPush,
@@ -58,6 +60,11 @@ from e2ecross.wire.content import (
     decode_payload,
     encode_content,
     encode_payload,
+)
+from e2ecross.wire.conversation_records import (
+    ConversationRecord,
+    decode_receipt,
+    encode_receipt,
 )
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
 from e2ecross.wire.envelope import Envelope, MessageKind
@@ -404,6 +411,14 @@ _WIRE: Final = {
         _content(2**31 + 20),
         RemoteError,
     ),
+    "conversation states": Format(
+        encode_content(ConversationStates((ConversationState(ADDRESS.user_id, 1, True, True, 5),)))[
+            1
+        ],
+        _content(2**31 + 49),
+        RemoteError,
+        ((1,), (1, 1)),
+    ),
     "link code": Format(
         LinkCode(ADDRESS.app, PublicKey(GOOD_KEY), _KEY).encode(), _again(LinkCode), RemoteError
     ),
@@ -520,10 +535,10 @@ RECORDS: Final[Mapping[str, Format]] = {
     "queue": _value(encode_queue_end(2**40), decode_queue_end, encode_queue_end),
     "row": _value(encode_row(2**40), decode_row, encode_row),
     "outbox": Format(
-        OutboxRecord(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body").encode(),
+        OutboxRecord(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body", ADDRESS.user_id).encode(),
         _again(OutboxRecord),
         StoreError,
-        (),
+        ((13,),),
         1,
     ),
     "lane": Format(
@@ -577,6 +592,27 @@ RECORDS: Final[Mapping[str, Format]] = {
     "inbox message": _inbox_item(
         InboxMessage(ADDRESS, MESSAGE_ID, 1, 2, b"body", True, True), (1,), (4,)
     ),
+    "inbox message of which nothing is left": _inbox_item(
+        InboxMessage(
+            *(ADDRESS, MESSAGE_ID, 1, 0, b""),
+            *(True, True, ADDRESS.user_id, True, True, True, True, True, True),
+        ),
+        *((1,), (4,)),
+    ),
+    "inbox message without what was viewed once": _inbox_item(
+        InboxMessage(ADDRESS, MESSAGE_ID, 1, 3, b"frame", own_copy=True, digest=_KEY), (1,), (4,)
+    ),
+    "conversation": Format(
+        ConversationRecord(1, 0, True, True, 5).encode(),
+        _again(ConversationRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "stranger": Format(
+        ConversationRecord(waiting=3).encode(), _again(ConversationRecord), StoreError, (), 1
+    ),
+    "stored receipt": _value(encode_receipt(_KEY), decode_receipt, encode_receipt),
     "inbox failure": _inbox_item(
         InboxFailure(ADDRESS, MESSAGE_ID, "identity_changed", "text", GOOD_KEY, True), (1,), (5,)
     ),
