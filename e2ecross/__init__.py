@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from e2ecross.client.linking import LinkState
     from e2ecross.client.pairing import Pairing
     from e2ecross.client.sent import Delivery, Sent
+    from e2ecross.client.timeline import Timeline
+    from e2ecross.conversation.display import display_text
+    from e2ecross.conversation.entry import Entry
+    from e2ecross.conversation.negotiation import Loss, Plan, negotiate
     from e2ecross.device.account_devices import AccountDevice, AccountDevices
     from e2ecross.device.device import Device
     from e2ecross.device.waiting import Pending
@@ -71,12 +75,14 @@ __all__ = [
     "DeviceLink",
     "E2ECrossError",
     "Edit",
+    "Entry",
     "Envelope",
     "Expiry",
     "FailedMessage",
     "Framed",
     "InboxItem",
     "LinkState",
+    "Loss",
     "Media",
     "Mention",
     "Message",
@@ -88,6 +94,7 @@ __all__ = [
     "Options",
     "Pairing",
     "Pending",
+    "Plan",
     "Policy",
     "PreKeyBundle",
     "PublishedKeys",
@@ -100,12 +107,15 @@ __all__ = [
     "SessionInfo",
     "SignedPrekey",
     "Text",
+    "Timeline",
     "TrustState",
     "UnsupportedContent",
     "UserId",
     "Witness",
     "__version__",
     "decode_unsupported",
+    "display_text",
+    "negotiate",
 ]
 
 _HOMES: Final = {
@@ -126,12 +136,14 @@ _HOMES: Final = {
     "DeviceLink": "e2ecross.client.device_link",
     "E2ECrossError": "e2ecross.errors",
     "Edit": "e2ecross.wire.content",
+    "Entry": "e2ecross.conversation.entry",
     "Envelope": "e2ecross.wire.envelope",
     "Expiry": "e2ecross.wire.content",
     "FailedMessage": "e2ecross.state.message",
     "Framed": "e2ecross.wire.content",
     "InboxItem": "e2ecross.state.inbox",
     "LinkState": "e2ecross.client.linking",
+    "Loss": "e2ecross.conversation.negotiation",
     "Media": "e2ecross.wire.content",
     "Mention": "e2ecross.wire.content",
     "Message": "e2ecross.state.message",
@@ -143,6 +155,7 @@ _HOMES: Final = {
     "Options": "e2ecross.wire.content",
     "Pairing": "e2ecross.client.pairing",
     "Pending": "e2ecross.device.waiting",
+    "Plan": "e2ecross.conversation.negotiation",
     "Policy": "e2ecross.state.policy",
     "PreKeyBundle": "e2ecross.wire.bundle",
     "PublishedKeys": "e2ecross.wire.bundle",
@@ -155,11 +168,14 @@ _HOMES: Final = {
     "SessionInfo": "e2ecross.state.session_store",
     "SignedPrekey": "e2ecross.wire.bundle",
     "Text": "e2ecross.wire.content",
+    "Timeline": "e2ecross.client.timeline",
     "TrustState": "e2ecross.state.trust",
     "UnsupportedContent": "e2ecross.wire.content",
     "UserId": "e2ecross.address",
     "Witness": "e2ecross.state.witness",
     "decode_unsupported": "e2ecross.wire.content",
+    "display_text": "e2ecross.conversation.display",
+    "negotiate": "e2ecross.conversation.negotiation",
 }
 
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -46,6 +46,7 @@ from e2ecross.wire._pb.e2ecross.v1 import (
     devices_pb2,
     envelope_pb2,
     storage_pb2,
+    timeline_pb2,
 )
 from e2ecross.wire._pb.signal import wire_pb2
 from tests.support.documents import (
@@ -153,7 +154,7 @@ def test_nothing_outside_of_the_project_is_referred_to() -> None:
 # --- docs/architecture.md -------------------------------------------------------------------
 
 FLOORS = ["errors/", "arguments.py", "lazy.py", "address.py"]
-FLOORS += ["crypto/", "wire/", "stores/", "protocol/", "relay/"]
+FLOORS += ["crypto/", "wire/", "stores/", "protocol/", "conversation/", "relay/"]
 FLOORS += ["state/", "device/", "client/", "cli/"]
 
 
@@ -232,6 +233,7 @@ MESSAGES = {
         devices_pb2,
         envelope_pb2,
         storage_pb2,
+        timeline_pb2,
         wire_pb2,
     )
     for message in vars(module).values()

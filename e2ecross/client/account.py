@@ -38,7 +38,7 @@ from e2ecross.device.own_upkeep import (
     note_list_published,
     tell_expired,
 )
-from e2ecross.device.self_sync import put_pins, request_leave
+from e2ecross.device.self_sync import put_pins, request_leave, tell_capabilities
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -75,6 +75,7 @@ def maintain_account(link: Link) -> None:
         BackendError: the back end cannot be reached.
     """
     context = link.context
+    tell_capabilities(context)
     if context.address.device == PRIMARY:
         attempt_all(
             lambda: _finish_restore(link),
@@ -89,11 +90,12 @@ def maintain_account(link: Link) -> None:
 
 
 def renew_list(link: Link) -> None:
-    """Renew and publish the own list, where that is due; at device 1.
+    """Renew and publish the own list, where that is due; another device tells what is new of it.
 
     Raises:
         BackendError: the back end cannot be reached.
     """
+    tell_capabilities(link.context)
     renew_if_due(link.context)
     with suppress(BackendRefused):  # `maintain_account` tells it, and is called less often
         _publish_quietly(link)

@@ -12,66 +12,54 @@ Rules:
 - What an app must hear comes as a `Notice`, also when nobody was waiting for an answer.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.arguments import (
     forgets_secrets,
     require_callable,
-    require_list,
     require_type,
     require_whole_number,
 )
 from e2ecross.client.account import maintain_account, renew_list
 from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.answers import CheckedBackend
-from e2ecross.client.attempts import attempt_all
 from e2ecross.client.backend import Backend
 from e2ecross.client.conversation_calls import ConversationCalls
-from e2ecross.client.fan_out import FanOut, flush
+from e2ecross.client.fan_out import flush
 from e2ecross.client.hints import check_lists
 from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
 from e2ecross.client.publishing import maintain_prekeys, publish
 from e2ecross.client.receipts import tend_conversations
-from e2ecross.client.sent import Recipient, Sent, outgoing
-from e2ecross.crypto.secret import without_frames
+from e2ecross.client.sending_calls import SendingCalls
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm_items, hand_over
-from e2ecross.device.copies import Outgoing
 from e2ecross.device.device import Device, context_of
+from e2ecross.device.expiring import forget_sent
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.own_upkeep import note_list_unpublished
 from e2ecross.device.prekey_upkeep import LastUpkeep
 from e2ecross.device.receipts import put_receipts
 from e2ecross.device.registering import (
-    may_send_offline,
     note_registered,
     prepare_token,
     read_token,
 )
-from e2ecross.device.sending import checked_message_id, require_content
 from e2ecross.device.waiting import Pending, list_pending
 from e2ecross.errors import (
-    BackendError,
     E2ECrossError,
-    InvalidArgument,
-    NotRegistered,
     RestoredStore,
 )
 from e2ecross.state.epoch import check_backend_epoch
 from e2ecross.state.inbox import InboxItem
-from e2ecross.wire.content import Content
 
 __all__ = ["Client"]
 
 _MAX_BATCH: Final = 1000
-_AT_ONCE: Final = 256
-"""Recipients of one transaction: a hundredth of its commit falls to each, and others who use the
-store wait for some 20 ms."""
 
 
-class Client(AccountCalls, ConversationCalls):
+class Client(AccountCalls, ConversationCalls, SendingCalls):
     """A `Device` and the `Backend` that it is registered at."""
 
     __slots__ = (
@@ -146,6 +134,8 @@ class Client(AccountCalls, ConversationCalls):
     def maintain(self) -> None:
         """Refill prekeys, replace old ones, publish the list of devices, send what waits.
 
+        What was kept of sent messages whose time is over goes, too.
+
         Each is done whatever becomes of the others; then the first error is raised.
 
         Raises:
@@ -161,105 +151,10 @@ class Client(AccountCalls, ConversationCalls):
         _attempt(errors, lambda: self._maintain_prekeys(link))
         _attempt(errors, lambda: maintain_account(link))
         _attempt(errors, lambda: tend_conversations(self._context))
+        _attempt(errors, lambda: forget_sent(self._context))
         _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]
-
-    def send(
-        self,
-        recipient: Recipient,
-        content: Content,
-        *,
-        message_id: bytes | None = None,
-    ) -> Sent:
-        """Encrypt content for all devices of a user and the other own ones, and deposit it.
-
-        A device that cannot be reached stops no other: `Sent.deliveries` says why it has no copy.
-        An error is raised where no device of the recipient gets one.
-
-        Args:
-            recipient: a user, or its text, such as "instagram:budi"; or an address, which stands
-                for its account. The own user: a note for the other own devices.
-            content: `Text` or `Bytes`.
-            message_id: 16 bytes; by default random. With the id of a message whose sending has
-                failed, that one is tried again and not encrypted anew; of one that was sent,
-                nothing is sent. An id belongs to its recipient and content, and is used up when a
-                `Notice` says of a message that had left that it was not delivered.
-
-        Raises:
-            UnknownRecipient: the recipient has not registered.
-            UntrustedIdentity: the recipient's identity key has changed and was not accepted.
-            HostingChanged: others hold keys of the account since; confirm the `Notice` first.
-            RemoteError: the back end handed out a list of devices or a bundle that is not good:
-                InvalidDeviceList, InvalidKey, InvalidSignature, VersionDowngrade, UnlistedDevice,
-                EnvelopeMismatch (of somebody else). Nothing was encrypted to it.
-            MailboxFull: too many messages wait for the recipient; this one was not sent.
-            BackendError: the back end cannot be reached. The message waits in the outbox
-                (`pending`) and is sent with the next `maintain`, `receive` or `send` to them, or a
-                `Notice` says that it was not; but not when keys of a new contact could not be
-                fetched, nor after a restore before the back end was reached, nor if it refused.
-            NotRegistered: call `register` first.
-            RestoredStore: the store is older than what the back end has seen of the device.
-            InvalidArgument: an argument is not acceptable; or the message id was used for other
-                content, or for what had left and was not delivered.
-            StoreError: the store cannot be read or written.
-        """
-        require_content(content)
-        message = outgoing(self._context, recipient, message_id)
-        (result,) = self._fan_out().send([message], content)
-        if isinstance(result, E2ECrossError):
-            raise result
-        return result
-
-    def send_many(
-        self,
-        recipients: Iterable[Recipient],
-        content: Content,
-        *,
-        message_id: bytes | None = None,
-        progress: Progress | None = None,
-    ) -> list[Sent | E2ECrossError]:
-        """Send the same content to many users, each of whom gets a message of their own.
-
-        Args:
-            recipients: as `send` takes them; who is named twice gets two, unless `message_id` is
-                given.
-            content: `Text` or `Bytes`.
-            message_id: 16 bytes, the id of every message. The call, repeated with it after a crash
-                or an error, reaches nobody twice. By default each has a random one.
-            progress: called with how many recipients are done and how many there are, every few
-                hundred, between transactions. What it raises ends the call; what was sent is sent.
-
-        Returns:
-            For each recipient, in order, `Sent`, or the error that `send` would have raised. No
-            recipient's error touches another. Where an error befell the whole call after some were
-            done, such as `StoreError`, it stands in the place of all others.
-
-        Raises:
-            NotRegistered: call `register` first.
-            RestoredStore: the store is older than what the back end has seen of the device.
-            BackendError: after a restore, before the back end was reached once.
-            InvalidArgument: another argument than a recipient is not acceptable.
-            StoreError: the store cannot be read or written; nothing has been sent.
-        """
-        require_content(content)
-        listed = require_list("recipients", recipients)
-        checked_message_id(self._context, message_id)
-        if progress is not None:
-            require_callable("progress", progress)
-        fan_out = self._fan_out()
-        results: list[Sent | E2ECrossError] = []
-        for start in range(0, len(listed), _AT_ONCE):
-            part = listed[start : start + _AT_ONCE]
-            try:
-                results += self._send_part(fan_out, part, message_id, content)
-            except E2ECrossError as error:
-                if not start:
-                    raise
-                return results + [error] * (len(listed) - start)
-            if progress is not None:
-                progress(len(results), len(listed))
-        return results
 
     def pending(self) -> list[Pending]:
         """Return the messages that still wait to be sent, each with what it waits for.
@@ -295,17 +190,13 @@ class Client(AccountCalls, ConversationCalls):
         if progress is not None:
             require_callable("progress", progress)
         link, handed, errors = self._way(), self._handed_over, list[E2ECrossError]()
-        items, before = list[InboxItem](), handed.last
-
-        def take() -> None:
-            items.extend(hand_over(self._context, handed, limit - len(items)))
-
+        before = handed.last
         try:
-            take()
+            items = self._hand_over(limit)
             if len(items) < limit:
                 arrival = Arrival(link, limit - len(items), errors, progress)
                 _attempt(errors, lambda: self._collect(arrival))
-                _attempt(errors, take)
+                _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
             for error in errors:
                 if isinstance(error, RestoredStore):
                     raise error
@@ -313,10 +204,11 @@ class Client(AccountCalls, ConversationCalls):
             handed.last = before  # nobody has got them: they come again
             raise
         items += self._context.live.take_typing(limit - len(items))
-        if not items:
-            errors += handed.take_damaged()
-            if errors:
-                raise errors[0]
+        if not items and handed.damaged is not None:  # told once, and in the place of no item
+            errors.append(handed.damaged)
+            handed.damaged = None
+        if not items and errors:
+            raise errors[0]
         return items
 
     def confirm(self, items: Iterable[InboxItem]) -> None:
@@ -340,33 +232,8 @@ class Client(AccountCalls, ConversationCalls):
             self._link = Link(self._context, self._backend, token, self._leftovers)
         return self._link
 
-    def _fan_out(self) -> FanOut:
-        link, failure = self._way(), None
-        try:
-            self._check_epoch(link)
-        except NotRegistered:
-            raise
-        except BackendError as error:  # out of reach: encrypted now, and asked before it leaves
-            if not may_send_offline(self._context):
-                raise
-            failure = error
-        return FanOut(link, failure)
-
-    def _send_part(
-        self,
-        fan_out: FanOut,
-        recipients: Sequence[Recipient],
-        message_id: bytes | None,
-        content: Content,
-    ) -> list[Sent | E2ECrossError]:
-        messages: list[Outgoing | InvalidArgument] = []
-        for recipient in recipients:
-            try:
-                messages.append(outgoing(self._context, recipient, message_id))
-            except InvalidArgument as error:
-                messages.append(without_frames(error))
-        results = iter(fan_out.send([e for e in messages if isinstance(e, Outgoing)], content))
-        return [next(results) if isinstance(e, Outgoing) else e for e in messages]
+    def _hand_over(self, limit: int) -> list[InboxItem]:
+        return hand_over(self._context, self._handed_over, limit)
 
     def _check_epoch(self, link: Link) -> None:
         """Ask the back end, once, what it has seen of this device, before anything leaves."""
@@ -377,16 +244,21 @@ class Client(AccountCalls, ConversationCalls):
 
     def _collect(self, arrival: Arrival) -> None:
         """Fetch, and do what is due beside it."""
-        link, context = arrival.link, self._context
+        link = arrival.link
         self._check_epoch(link)
         if not self._is_tidy:
             forget_what_is_gone(link)
             self._is_tidy = True
         arrival.fetch()
-        parts = [lambda: check_lists(link), lambda: put_receipts(context), lambda: flush(link)]
-        if arrival.has_used_prekeys or self._upkeep.is_due(context):
-            parts[:0] = [lambda: self._maintain_prekeys(link), lambda: renew_list(link)]
-        attempt_all(*parts)
+        errors: list[E2ECrossError] = []
+        if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
+            _attempt(errors, lambda: self._maintain_prekeys(link))
+            _attempt(errors, lambda: renew_list(link))
+        _attempt(errors, lambda: check_lists(link))
+        _attempt(errors, lambda: put_receipts(self._context))
+        _attempt(errors, lambda: flush(link))
+        if errors:
+            raise errors[0]
 
     def _maintain_prekeys(self, link: Link) -> None:
         self._upkeep.forget()  # in case it fails

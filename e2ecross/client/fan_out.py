@@ -27,8 +27,9 @@ from e2ecross.client.parting import Item, Parts, split
 from e2ecross.client.planning import fetch_lists, prepare
 from e2ecross.client.sent import Sent
 from e2ecross.device.bundles import BundleNews, repair_sessions
-from e2ecross.device.copies import KeysAsked, KeysNeeded, Outgoing, Posted
+from e2ecross.device.composing import Draft
 from e2ecross.device.device_lists import find_behind, find_devices
+from e2ecross.device.posted import KeysAsked, KeysNeeded, Outgoing, Posted
 from e2ecross.device.posting import post_messages, post_missing
 from e2ecross.device.settling import Result, repair, settle
 from e2ecross.device.waiting import find_posted
@@ -42,7 +43,6 @@ from e2ecross.errors import (
     UntrustedIdentity,
 )
 from e2ecross.state.outbox import Lane, LaneName, Waiting
-from e2ecross.wire.content import Content
 
 __all__ = ["FanOut", "flush"]
 
@@ -87,7 +87,7 @@ class FanOut:
         self._seqs: dict[UserId, int] = {}  # lists by which was sent
         self._told = Told()
 
-    def send(self, messages: Sequence[Outgoing], content: Content) -> list[Sent | E2ECrossError]:
+    def send(self, messages: Sequence[Outgoing], draft: Draft) -> list[Sent | E2ECrossError]:
         """Send content to recipients, in their order; what is there twice, under one id, goes once.
 
         Returns:
@@ -100,7 +100,7 @@ class FanOut:
 
         def post(part: Sequence[Outgoing]) -> _Posts:
             context, leftovers = self._link.context, self._link.leftovers
-            return post_messages(context, leftovers, part, content, self._begun, self._asked)
+            return post_messages(context, leftovers, part, draft, self._begun, self._asked)
 
         each_once = list(dict.fromkeys(messages))
         self._begin(each_once)
@@ -109,8 +109,9 @@ class FanOut:
         self._follow_lists()
         self._settle()
         unreachable, news = self._asked.unreachable, self._news
+        sender = self._link.context.address
         return [
-            self._outcomes[message].result(message.message_id, unreachable, news)
+            self._outcomes[message].result(sender, message.message_id, unreachable, news)
             for message in messages
         ]
 

@@ -3,18 +3,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.depositing import FINAL
 from e2ecross.client.sent import Delivery, Sent
 from e2ecross.device.bundles import NO_NEWS, BundleNews
-from e2ecross.device.copies import Posted
+from e2ecross.device.composing import ALL_SHOWN, Composed
+from e2ecross.device.posted import Posted
 from e2ecross.errors import E2ECrossError, MailboxFull
 
 __all__ = ["Outcome"]
 
 _IS_FINAL = (*FINAL, MailboxFull)
 """What is not sent later."""
+_NOT_KEPT: Final = (ALL_SHOWN, None, 0)
 
 
 @dataclass(slots=True)
@@ -27,6 +30,7 @@ class Outcome:
         failed: those of them that the back end has not taken it for, and why.
         error: why it was not even encrypted.
         list_expired: the list of the recipient's devices is too old.
+        message: what it is, and what the recipient's devices show of it; None: it is not known.
     """
 
     conversation: Address
@@ -34,15 +38,18 @@ class Outcome:
     failed: dict[Address, E2ECrossError] = field(default_factory=dict)
     error: E2ECrossError | None = None
     list_expired: bool = False
+    message: Composed | None = None
 
     def note(self, posted: Posted) -> None:
         """Note where the message is."""
         self.conversation = posted.conversation
         self.devices.update(dict.fromkeys(posted.devices))
         self.list_expired = posted.list_expired
+        self.message = self.message or posted.message
 
     def result(
         self,
+        sender: Address,
         message_id: bytes,
         unreachable: Mapping[Address, E2ECrossError],
         news: Mapping[Address, BundleNews],
@@ -50,6 +57,7 @@ class Outcome:
         """Return what the caller of `send` gets, see there.
 
         Args:
+            sender: this device.
             message_id: of the message, 16 bytes.
             unreachable: devices with whom no session could be started, and why.
             news: what bundles have brought, by device.
@@ -68,4 +76,6 @@ class Outcome:
             deliveries.append(
                 Delivery(each, brought.identity_changed, brought.version_downgraded, problem)
             )
-        return Sent(message_id, tuple(deliveries), self.list_expired)
+        plan, content, sent_at_ms = self.message or _NOT_KEPT
+        sent = (message_id, tuple(deliveries), self.list_expired)
+        return Sent(*sent, plan, sender, user, sent_at_ms, content)

@@ -19,7 +19,7 @@ from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, d
 from e2ecross.client.link import Link
 from e2ecross.client.planning import ensure_session
 from e2ecross.device.bundles import repair_sessions
-from e2ecross.device.copies import Outgoing
+from e2ecross.device.posted import Outgoing
 from e2ecross.device.settling import Result, hold_for_decision, repair, settle, take_back
 from e2ecross.device.trusting import read_identity
 from e2ecross.device.waiting import (

@@ -11,7 +11,7 @@ Rules:
 
 from typing import NamedTuple
 
-from e2ecross.device.copies import Outgoing, Posted
+from e2ecross.device.posted import Outgoing, Posted
 from e2ecross.state.outbox import Waiting
 
 __all__ = ["Item", "Parts", "split"]

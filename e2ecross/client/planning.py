@@ -19,7 +19,6 @@ from e2ecross.client.incoming import Arrival
 from e2ecross.client.link import Link
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.bundles import NO_NEWS, BundleNews, start_from_bundles
-from e2ecross.device.copies import KeysAsked, KeysNeeded
 from e2ecross.device.device_lists import (
     ACCEPTED,
     find_without_session,
@@ -28,6 +27,7 @@ from e2ecross.device.device_lists import (
 )
 from e2ecross.device.hints import note_checked
 from e2ecross.device.messages import has_session
+from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import (
     BackendError,
     E2ECrossError,

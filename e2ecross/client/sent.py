@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `Client.send` takes and returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from e2ecross.address import Address, UserId
 from e2ecross.arguments import require_type
-from e2ecross.device.copies import Outgoing
+from e2ecross.conversation.negotiation import Plan
+from e2ecross.device.composing import ALL_SHOWN
+from e2ecross.device.posted import Outgoing
 from e2ecross.device.sending import checked_message_id
 from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import Context
+from e2ecross.state.message_refs import ref_of
+from e2ecross.wire.content import Content, MessageRef
 
 __all__ = ["Delivery", "Recipient", "Sent", "outgoing", "recipient_address"]
 
@@ -48,14 +52,32 @@ class Sent:
     Attributes:
         message_id: 16 bytes.
         deliveries: the copies, one for each device of the recipient and each other device of the
-            own account.
+            own account; but for devices that get nothing of it (`plan.plain`, of a `Delete`).
         list_expired: the list of the recipient's devices is older than
             `Policy.device_list_max_age_ms`: only device 1 was sent to.
+        plan: what the recipient's devices show of it.
+        sender: the device that has sent it.
+        peer: the account that the conversation is with.
+        sent_at_ms: milliseconds since 1970, as the recipient sees it.
+        content: what was sent, with its frame, for a `Timeline`. None where the message had been
+            sent before, and is not kept any more.
     """
 
     message_id: bytes
     deliveries: tuple[Delivery, ...]
     list_expired: bool = False
+    plan: Plan = ALL_SHOWN
+    sender: Address | None = field(default=None, compare=False)
+    peer: UserId | None = field(default=None, compare=False)
+    sent_at_ms: int = field(default=0, compare=False)
+    content: Content | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def ref(self) -> MessageRef | None:
+        """What names it in replies and acts; None if `content` is."""
+        if self.content is None or self.sender is None or self.peer is None:
+            return None
+        return ref_of(self.sender, self.peer, self.message_id, self.sent_at_ms, self.content)
 
 
 def outgoing(context: Context, recipient: Recipient, message_id: bytes | None) -> Outgoing:

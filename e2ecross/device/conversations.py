@@ -25,8 +25,9 @@ from e2ecross.state.conversations import (
     put_conversation,
     walk_conversations,
 )
-from e2ecross.state.inbox_message import addressee_of, end_of, frame_of, message_ref
+from e2ecross.state.inbox_message import addressee_of, end_of, frame_of
 from e2ecross.state.message import Message
+from e2ecross.state.message_refs import ref_of
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import put_control
 from e2ecross.state.receipts import forget_due, list_due
@@ -249,7 +250,7 @@ def without_what_is_over(context: Context, message: Message, now_ms: int) -> Mes
     if message.own_copy and frame.view_once:
         addressee = addressee_of(context.address.user_id, message)
         where = (message.sender, addressee, message.message_id, message.sent_at_ms)
-        ref = message_ref(*where, content)
+        ref = ref_of(*where, content)
         return replace(message, content=None, ref=ref, expiry=frame.expiry, view_once=True)
     return message
 

@@ -9,16 +9,30 @@ Rules:
   then go under another one, and hold the message with its id inside, as if sent again.
 - A device that cannot be reached stops no other. Nothing is encrypted before it is known of each
   whether it can be: else the caller asks the back end, and tries again.
+- What is not plain text goes by what each device of the recipient announces (`composing.py`), in
+  the list that is read here.
 - Copies look alike: they are padded to one length. Those that start a session are longer.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
+from e2ecross.conversation.negotiation import Plan
+from e2ecross.device.composing import (
+    ALL_SHOWN,
+    Composed,
+    Draft,
+    capabilities_of,
+    compose,
+    forms_for,
+    plan_of,
+    require_allowed,
+)
 from e2ecross.device.device_lists import Targets, targets_by
 from e2ecross.device.hints import carried_list, hints_by
+from e2ecross.device.posted import Copy, KeysAsked, KeysNeeded, Outgoing, Posted, Unready
 from e2ecross.device.sending import (
     Saying,
     checked_message_id,
@@ -26,7 +40,7 @@ from e2ecross.device.sending import (
     encrypt_content,
     require_other_device,
 )
-from e2ecross.errors import E2ECrossError, HostingChanged, NoSession, UntrustedIdentity
+from e2ecross.errors import HostingChanged, NoSession, UntrustedIdentity
 from e2ecross.state.accounts import (
     NOTHING_KNOWN,
     find_account,
@@ -53,103 +67,15 @@ from e2ecross.state.sent_ids import (
     note_copies,
     was_sent,
 )
+from e2ecross.state.session_store import has_session
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
-from e2ecross.wire.content import Content, PayloadContent, Resent
+from e2ecross.wire.content import PayloadContent, Resent
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 
-__all__ = ["Copy", "Copying", "KeysAsked", "KeysNeeded", "Outgoing", "Posted", "Unready"]
-
-
-class Outgoing(NamedTuple):
-    """A message for a user, to be put into the outbox.
-
-    Attributes:
-        address: the recipient: any device, which stands for its account.
-        message_id: 16 bytes.
-        is_new: whether the id was just drawn, so that nobody has heard of it.
-    """
-
-    address: Address
-    message_id: bytes
-    is_new: bool
-
-
-class Copy(NamedTuple):
-    """A copy of a message that is in the outbox.
-
-    Attributes:
-        waiting: where, and its envelope.
-        is_alone: nothing else stands in its lane.
-    """
-
-    waiting: Waiting
-    is_alone: bool
-
-
-class Posted(NamedTuple):
-    """A message that is in the outbox, or has been there.
-
-    Attributes:
-        conversation: with whom: device 1, which stands for its account; or the device that was
-            named.
-        devices: all that it is for, those of the own account last.
-        copies: which of them the back end may not have.
-        is_new: they were put there now, and not promised before.
-        list_expired: the list of the recipient's devices is too old: only device 1 is sent to.
-        seqs: the numbers of the lists by which that was decided, by account; 0: it has none.
-    """
-
-    conversation: Address
-    devices: tuple[Address, ...]
-    copies: tuple[Copy, ...]
-    is_new: bool
-    list_expired: bool
-    seqs: Mapping[UserId, int]
-
-
-class KeysNeeded(NamedTuple):
-    """What has to be asked of the back end before a message can be encrypted.
-
-    Attributes:
-        wanted: by account, the devices without a session; None: whichever it has. With each comes
-            the list of the account's devices.
-    """
-
-    wanted: Mapping[UserId, frozenset[int] | None]
-
-
-@dataclass(slots=True)
-class KeysAsked:
-    """What the back end was asked in one call of an app, so that it is not asked again.
-
-    Attributes:
-        users: accounts whose lists it was asked for.
-        refused: accounts that nothing is sent to, and why.
-        unreachable: devices with whom no session could be started, and why.
-    """
-
-    users: set[UserId] = field(default_factory=set)
-    refused: dict[UserId, E2ECrossError] = field(default_factory=dict)
-    unreachable: dict[Address, E2ECrossError] = field(default_factory=dict)
-
-    def note_failure(self, needed: KeysNeeded, error: E2ECrossError) -> None:
-        """Note that the back end cannot be asked."""
-        self.users.update(needed.wanted)
-        for user, devices in needed.wanted.items():
-            for number in (PRIMARY,) if devices is None else devices:
-                self.unreachable[Address(user.app, user.user, number)] = error
-
-
-class Unready(Exception):
-    """Undoes what was encrypted of a message for which keys are needed."""
-
-    def __init__(self, needed: KeysNeeded) -> None:
-        """Carry what is needed."""
-        super().__init__()
-        self.needed = needed
+__all__ = ["Copying"]
 
 
 class _Account(NamedTuple):
@@ -198,7 +124,7 @@ class Copying:
         self._own = self._account(context.address.user_id)
         self._carried = carried_list(context, tx)
 
-    def post(self, message: Outgoing, content: Content) -> Posted:
+    def post(self, message: Outgoing, draft: Draft) -> Posted:
         """Encrypt content for a recipient, unless it was sent before; raises as `post_messages`.
 
         Raises:
@@ -206,18 +132,21 @@ class Copying:
         """
         tx, message_id, now_ms = self._tx, message.message_id, self._now_ms
         conversation = primary_of(tx, message.address)
-        if not message.is_new and was_sent(tx, conversation, message_id, content, now_ms):
-            return self._find(conversation, message_id)
+        if not message.is_new and was_sent(tx, conversation, message_id, draft.blank, now_ms):
+            return self._find(conversation, message_id, draft)
         peer = self._account(conversation.user_id)
         self._require_accepted(conversation, peer)
         if peer.user in self._asked.refused:
             raise self._asked.refused[peer.user]
+        plan = self._plan(conversation, peer, draft)
+        require_allowed(draft, plan)
+        composed = compose(draft, plan, self._context.entropy, now_ms)
         is_unique = message.is_new or peer.user == self._own.user
         own_id = message_id if is_unique else checked_message_id(self._context, None)
         ids = _Ids(message_id, own_id)
-        posted = self._encrypt(conversation, peer, ids, content, now_ms, is_missing=False)
+        posted = self._encrypt(conversation, peer, ids, composed, is_missing=False)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
-        keep_id(tx, conversation, message_id, content, made, own_id, now_ms)
+        keep_id(tx, conversation, message_id, draft.blank, made, own_id, now_ms)
         if peer.record is None or not peer.record.written:
             put_account(tx, peer.user, replace(peer.record or NOTHING_KNOWN, written=True))
             del self._accounts[peer.user]
@@ -235,11 +164,37 @@ class Copying:
             return None
         peer, (sent_at_ms, content) = self._account(conversation.user_id), kept
         self._require_accepted(conversation, peer)
+        composed = Composed(ALL_SHOWN, content, sent_at_ms)
         ids = _Ids(message_id, find_own_copies_id(tx, conversation, message_id, now_ms))
-        posted = self._encrypt(conversation, peer, ids, content, sent_at_ms, is_missing=True)
+        posted = self._encrypt(conversation, peer, ids, composed, is_missing=True)
         made = [copy.waiting.lane.recipient for copy in posted.copies]
         note_copies(tx, conversation, message_id, now_ms, added=made)
         return posted
+
+    def plan(self, address: Address, draft: Draft) -> Plan:
+        """Return what the devices of a recipient would show, by the list that is held."""
+        conversation = primary_of(self._tx, address)
+        return plan_of(draft, self._ends(conversation, self._account(conversation.user_id)))
+
+    def _plan(self, conversation: Address, peer: _Account, draft: Draft) -> Plan:
+        """Return what the devices of the recipient will show, once its list is there."""
+        if draft.goes_alone:
+            return ALL_SHOWN
+        recipients, _, _ = self._devices(conversation, peer)
+        wanted = self._lists_needed(peer)
+        if wanted:
+            lacking = (each.device for each in recipients if not has_session(self._tx, each))
+            wanted.setdefault(peer.user, set()).update(lacking)
+            raise Unready(self._needed(conversation, peer, wanted))
+        self._require_reachable(recipients)
+        return plan_of(draft, self._ends(conversation, peer))
+
+    def _ends(self, conversation: Address, peer: _Account) -> dict[Address, frozenset[int]]:
+        """Return what each device of the recipient announces. Own ones have no say."""
+        if peer.user == self._own.user:
+            return {}
+        recipients, _, _ = self._devices(conversation, peer)
+        return {each: capabilities_of(peer.record, each) for each in recipients}
 
     def _account(self, user: UserId) -> _Account:
         known = self._accounts.get(user)
@@ -271,9 +226,9 @@ class Copying:
             return [conversation], others, False
         return list(found.devices), others, found.is_expired
 
-    def _find(self, conversation: Address, message_id: bytes) -> Posted:
+    def _find(self, conversation: Address, message_id: bytes, draft: Draft) -> Posted:
         """Return what the back end may not have of a message that was put there before."""
-        tx, peer = self._tx, self._account(conversation.user_id)
+        tx, peer, policy = self._tx, self._account(conversation.user_id), self._context.policy
         recipients, own, expired = self._devices(conversation, peer)
         copies: list[Copy] = []
         own_id = find_own_copies_id(tx, conversation, message_id, self._now_ms)
@@ -285,26 +240,32 @@ class Copying:
                 waiting = Waiting(lane, number, copy_id, None)
                 is_alone = (record.first, record.next) == (number, number + 1) and not record.code
                 copies.append(Copy(find_waiting(tx, waiting) or waiting, is_alone))
-        seqs = self._seqs(peer)
-        return Posted(conversation, (*recipients, *own), tuple(copies), False, expired, seqs)
+        composed = None
+        kept = find_content(tx, policy, conversation.user_id, message_id, self._now_ms)
+        if kept is not None:
+            sent_at_ms, content = kept
+            composed = Composed(self.plan(conversation, draft), content, sent_at_ms)
+        devices = (*recipients, *own)
+        return Posted(
+            conversation, devices, tuple(copies), False, expired, self._seqs(peer), composed
+        )
 
     def _encrypt(
         self,
         conversation: Address,
         peer: _Account,
         ids: _Ids,
-        content: Content,
-        sent_at_ms: int,
+        message: Composed,
         *,
         is_missing: bool,
     ) -> Posted:
         """Encrypt the copies of a message; those that were not made, if some were before."""
         context, tx, now_ms = self._context, self._tx, self._now_ms
+        content, sent_at_ms = message.content, message.sent_at_ms
         recipients, own, expired = self._devices(conversation, peer)
-        devices = (*recipients, *own)
-        wanted: dict[UserId, set[int]] = {
-            each.user: set() for each in (peer, self._own) if self._needs_list(each)
-        }
+        forms = self._forms(peer, recipients, own, ids, message)
+        recipients, devices = [each for each in recipients if each in forms], tuple(forms)
+        wanted = self._lists_needed(peer)
         reachable = [each for each in devices if each not in self._asked.unreachable]
         if is_missing:
             policy = context.policy
@@ -314,19 +275,18 @@ class Copying:
                 if not is_kept_for(tx, policy, each, ids.of(each, peer.user), now_ms)
             ]
         saying = self._saying(peer)
-        inner: dict[UserId, PayloadContent] = {self._own.user: content, peer.user: content}
-        if ids.own_copies != ids.message:
-            inner[self._own.user] = Resent(ids.message, sent_at_ms, content)
         least = 0
         if len(devices) > 1:  # all of them, whenever they get their copy
-            # Those for one account are equally long: the number of a device has one byte.
+            # Those that hold the same for one account are equally long: the number of a device has
+            # one byte.
+            kinds = {(each.user_id, id(form)): each for each, form in forms.items()}
             least = max(
-                copy_length(context, one, inner[user], ids.message, sent_at_ms, saying[user])
-                for user, one in {each.user_id: each for each in devices}.items()
+                copy_length(context, one, forms[one], ids.message, sent_at_ms, saying[user])
+                for (user, _), one in kinds.items()
             )
         copies: list[Copy] = []
         for address in reachable:
-            said, holds = saying[address.user_id], inner[address.user_id]
+            said, holds = saying[address.user_id], forms[address]
             copy_id = ids.of(address, peer.user)
             try:
                 envelope = encrypt_content(
@@ -338,14 +298,46 @@ class Copying:
             copies.append(self._put(envelope))
         if wanted:
             raise Unready(self._needed(conversation, peer, wanted))
-        if not is_missing and recipients and not any(each in reachable for each in recipients):
-            raise self._asked.unreachable[recipients[0]]
+        if not is_missing:
+            self._require_reachable(recipients)
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
             kept = None if is_missing else content
             keep_copies(tx, context.policy, peer.user, *ids, kept, made, sent_at_ms, now_ms)
-        seqs = self._seqs(peer)
-        return Posted(conversation, devices, tuple(copies), not is_missing, expired, seqs)
+        return Posted(
+            conversation,
+            devices,
+            tuple(copies),
+            not is_missing,
+            expired,
+            self._seqs(peer),
+            message,
+        )
+
+    def _forms(
+        self,
+        peer: _Account,
+        recipients: Sequence[Address],
+        own: Sequence[Address],
+        ids: _Ids,
+        message: Composed,
+    ) -> dict[Address, PayloadContent]:
+        """Return what each device gets; one that gets nothing is not there."""
+        content = message.content
+        forms: dict[Address, PayloadContent] = {}
+        if peer.user == self._own.user:
+            forms.update(dict.fromkeys(recipients, content))
+        else:
+            forms.update(forms_for(content, peer.record, recipients))
+        if ids.own_copies == ids.message:
+            return forms | dict.fromkeys(own, content)
+        return forms | dict.fromkeys(own, Resent(ids.message, message.sent_at_ms, content))
+
+    def _require_reachable(self, recipients: Sequence[Address]) -> None:
+        """Refuse where no device of the recipient can be reached: why the first cannot."""
+        unreachable = self._asked.unreachable
+        if recipients and all(each in unreachable for each in recipients):
+            raise unreachable[recipients[0]]
 
     def _put(self, envelope: Envelope) -> Copy:
         address = envelope.recipient
@@ -367,6 +359,10 @@ class Copying:
 
     def _seqs(self, peer: _Account) -> dict[UserId, int]:
         return {peer.user: peer.seq, self._own.user: self._own.seq}
+
+    def _lists_needed(self, peer: _Account) -> dict[UserId, set[int]]:
+        """Return the accounts, of both, whose lists are to be asked for; no devices of them yet."""
+        return {each.user: set() for each in (peer, self._own) if self._needs_list(each)}
 
     def _needs_list(self, account: _Account) -> bool:
         if account.user in self._asked.users:

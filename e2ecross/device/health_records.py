@@ -24,6 +24,7 @@ from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
 from e2ecross.state.receipts import DUE, NO_TIME, read_receipt
 from e2ecross.state.retry_budget import BUDGET
+from e2ecross.state.sent import ENDS
 from e2ecross.state.sent_ids import SENT_IDS
 from e2ecross.state.trust import TrustState, find_identity
 from e2ecross.state.upkeep import UPKEEP_ROW
@@ -234,6 +235,10 @@ def check_sent(partition: bytes, _: bytes, record: bytes) -> None:
         return
     if partition.startswith(SENT_IDS):
         SentIdRecord.decode(record)
+        return
+    if partition == ENDS:
+        if record != SEEN_MARK:
+            raise RecordCorrupted("the end of a sent message holds something else")
         return
     item = SentRecord.decode(record)
     try:

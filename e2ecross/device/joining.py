@@ -20,7 +20,9 @@ from e2ecross.protocol.linking import (
     begin_companion,
 )
 from e2ecross.state.context import Clock, Context
+from e2ecross.state.policy import Policy
 from e2ecross.stores.base import Store
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.limits import TOKEN_BYTES
 from e2ecross.wire.linking import require_device_name
 
@@ -83,7 +85,12 @@ def answer_offer(newcomer: Newcomer, start: CompanionStart, offer: bytes) -> Com
     entropy = newcomer.given.entropy
     token = entropy.bytes(TOKEN_BYTES)
     return start.take_offer(
-        offer, name=newcomer.name, token=token, entropy=entropy, now_ms=newcomer.clock()
+        offer,
+        name=newcomer.name,
+        token=token,
+        entropy=entropy,
+        now_ms=newcomer.clock(),
+        capabilities=encode_capabilities((newcomer.given.policy or Policy()).capabilities),
     )
 
 

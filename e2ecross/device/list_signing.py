@@ -31,6 +31,7 @@ from e2ecross.state.epoch import count_operation
 from e2ecross.state.sent import list_sent_to
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.device_list import (
     MAX_SEQ,
     PRIMARY,
@@ -89,7 +90,8 @@ def require_held(context: Context, tx: Transaction) -> SignedDeviceList:
 
 def own_entry(context: Context) -> ListedDevice:
     """Return device 1 as it stands in lists."""
-    return ListedDevice(PRIMARY, context.identity_key_pair.public, b"")
+    capabilities = encode_capabilities(context.policy.capabilities)
+    return ListedDevice(PRIMARY, context.identity_key_pair.public, b"", capabilities)
 
 
 def sign_next(
@@ -100,7 +102,7 @@ def sign_next(
     Args:
         context: of device 1.
         tx: the operation's transaction; nothing is released before its commit.
-        devices: who is in it, ascending by number, device 1 first.
+        devices: who is in it, ascending by number, device 1 first: its entry is made anew.
         is_reset: whether it continues no other list, and is far above all that were seen.
 
     Raises:
@@ -122,7 +124,8 @@ def sign_next(
     # It never falls: whoever had the key still has it.
     most = max(seen, key=lambda each: each.hosting, default=None)
     hosting, vendor = (0, "") if most is None else (most.hosting, most.vendor)
-    unsigned = DeviceList(user, seq, previous, now_ms, tuple(devices), hosting, vendor)
+    entries = (own_entry(context), *devices[1:])
+    unsigned = DeviceList(user, seq, previous, now_ms, entries, hosting, vendor)
     signed = sign_list(unsigned, context.identity_key_pair, context.entropy)
     before = {} if record.held is None else keys_by_number(record.held.list)
     accept_list(context, tx, user, signed, now_ms)

@@ -86,7 +86,7 @@ def ensure_own_list(context: Context) -> None:
 
 
 def renew_if_due(context: Context) -> None:
-    """Sign the own list anew, as it is, if it is older than the policy has it.
+    """Sign the own list anew, if the policy has it too old, or this app shows other contents now.
 
     One that a clock that was wrong has dated more than a day after now is, too: others count from
     when they have got it.
@@ -312,6 +312,8 @@ def _is_due(context: Context, tx: Transaction) -> bool:
     record = find_account(tx, context.address.user_id)
     if record is None or record.held is None or not may_sign(context, tx):
         return False
+    if record.held.list.devices[0] != own_entry(context):
+        return True
     age_ms = context.clock() - record.held.list.signed_at_ms
     return not -_DAY_MS <= age_ms < context.policy.device_list_renew_ms
 

@@ -10,10 +10,13 @@ Rules:
 from collections.abc import Callable, Sequence
 
 from e2ecross.address import Address
+from e2ecross.conversation.negotiation import Plan
 from e2ecross.crypto.secret import without_frames
+from e2ecross.device.composing import ALL_SHOWN, Draft
 from e2ecross.device.conversations import note_sent_to
-from e2ecross.device.copies import Copying, KeysAsked, KeysNeeded, Outgoing, Posted, Unready
+from e2ecross.device.copies import Copying
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.posted import KeysAsked, KeysNeeded, Outgoing, Posted, Unready
 from e2ecross.device.settling import file_in_flight
 from e2ecross.errors import (
     BackendError,
@@ -26,9 +29,8 @@ from e2ecross.errors import (
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Content
 
-__all__ = ["post_messages", "post_missing"]
+__all__ = ["plan_message", "post_messages", "post_missing"]
 
 Result = Posted | KeysNeeded | E2ECrossError | None
 
@@ -37,7 +39,7 @@ def post_messages(
     context: Context,
     leftovers: Leftovers,
     messages: Sequence[Outgoing],
-    content: Content,
+    draft: Draft,
     begun: set[Address],
     asked: KeysAsked,
 ) -> tuple[int, list[Result]]:
@@ -49,7 +51,7 @@ def post_messages(
         context: of the device.
         leftovers: are forgotten in the same commit.
         messages: whom it is for.
-        content: what the user sends.
+        draft: what the user sends.
         begun: devices for which the caller has put something there before; updated.
         asked: what was asked of the back end for it.
 
@@ -57,6 +59,8 @@ def post_messages(
         The epoch to tell the back end; and for each message where it is, or what it needs, or:
         UntrustedIdentity: the user has to decide about an identity key first.
         HostingChanged: the user has to hear of who holds keys of the account.
+        LossyContent: some devices would not show all of it, and the user has not agreed to that.
+        ContentRefused: some devices do not obey what protects somebody.
         InvalidArgument: the message id was used for other content.
         SessionExhausted: a session has no message numbers left.
         RecordCorrupted: a record of the recipient is damaged.
@@ -64,7 +68,7 @@ def post_messages(
     """
 
     def post(copying: Copying, tx: Transaction, message: Outgoing) -> Posted:
-        posted = copying.post(message, content)
+        posted = copying.post(message, draft)
         if posted.is_new:
             note_sent_to(context, tx, posted.conversation.user_id)
         return posted
@@ -89,6 +93,14 @@ def post_missing(
         return copying.post_missing(message)
 
     return _post_each(context, leftovers, messages, begun, asked, post)
+
+
+def plan_message(context: Context, address: Address, draft: Draft) -> Plan:
+    """Return what the devices of a recipient would show, by the list that is held of them."""
+    if draft.goes_alone:
+        return ALL_SHOWN
+    with context.store.transaction() as tx:
+        return Copying(context, tx, (), KeysAsked(), context.clock()).plan(address, draft)
 
 
 def _post_each(

@@ -31,6 +31,8 @@ from e2ecross.state.message import Message
 from e2ecross.state.outbox import put_control
 from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.account_records import OwnAccountRecord
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content import (
     ControlContent,
     DeviceRequest,
@@ -54,11 +56,14 @@ __all__ = [
     "put_pins",
     "request_leave",
     "share_history",
+    "tell_capabilities",
 ]
 
 HISTORY_MS: Final = 24 * 60 * 60 * 1000
 """How long after its linking a device is handed what was sent and received before."""
 _DAY_MS: Final = 24 * 60 * 60 * 1000
+_ASKED_EVERY_MS: Final = _DAY_MS // 4
+"""How often device 1 is asked to note other capabilities; it does so four times a day."""
 _MAX_ACCOUNTS: Final = 5_000
 """Accounts whose keys a new device is told."""
 _PINS_AT_ONCE: Final = 450
@@ -170,6 +175,27 @@ def request_leave(context: Context) -> None:
     with context.store.transaction() as tx:
         request = DeviceRequest(unlink=True, capabilities=b"")
         _put(context, tx, [_own(context, PRIMARY)], request)
+
+
+def tell_capabilities(context: Context) -> None:
+    """Ask device 1 to note what the app of this device can do, where the own list has it otherwise.
+
+    Once in six hours at most.
+    """
+    number = context.address.device
+    if number == PRIMARY:
+        return
+    data, now_ms = encode_capabilities(context.policy.capabilities), context.clock()
+    with context.store.transaction() as tx:
+        own = find_own_account(tx) or OwnAccountRecord()
+        listed = find_list(tx, context.address.user_id)
+        entry = None if listed is None else listed.find(number)
+        if entry is None or entry.capabilities == data:
+            return
+        if not 0 <= now_ms - own.asked_at_ms < _ASKED_EVERY_MS:
+            put_own_account(tx, replace(own, asked_at_ms=now_ms))
+            request = DeviceRequest(unlink=False, capabilities=data)
+            _put(context, tx, [_own(context, PRIMARY)], request)
 
 
 def note_seen(context: Context, tx: Transaction, device: int, now_ms: int) -> None:

@@ -13,12 +13,13 @@ from itertools import takewhile
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
+from e2ecross.device.composing import forms_for
 from e2ecross.device.hints import carried_list, own_hints
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.sending import Saying, checked_message_id, encrypt_content
 from e2ecross.device.settling import file_in_flight, give_up
-from e2ecross.errors import RecordCorrupted, UntrustedIdentity
-from e2ecross.state.accounts import primary_of
+from e2ecross.errors import ContentRefused, RecordCorrupted, UntrustedIdentity
+from e2ecross.state.accounts import find_account, primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.outbox import (
@@ -50,7 +51,7 @@ from e2ecross.state.trust import (
     require_accepted_account,
 )
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import Resent
+from e2ecross.wire.content import Content, Resent
 from e2ecross.wire.envelope import Envelope
 
 __all__ = [
@@ -265,9 +266,17 @@ def encrypt_waiting(
             if not may_be_sent_again(tx, kept):
                 give_up(context, tx, waiting, UntrustedIdentity.code)
                 return None
+            is_own = address.user_id == context.address.user_id
+            form: Content | None = kept.content
+            if not is_own:
+                account = find_account(tx, address.user_id)
+                form = forms_for(kept.content, account, [address]).get(address)
+            if form is None:
+                give_up(context, tx, waiting, ContentRefused.code)
+                return None
             message_id = checked_message_id(context, None)
-            content = Resent(kept.message_id, kept.sent_at_ms, kept.content)
-            peer = kept.account if address.user_id == context.address.user_id else None
+            content = Resent(kept.message_id, kept.sent_at_ms, form)
+            peer = kept.account if is_own else None
             said = _saying(context, tx, kept.account, peer)
             envelope = encrypt_content(context, tx, address, content, message_id, now_ms, said)
             keep_other_id(tx, context.policy, kept, message_id, now_ms)

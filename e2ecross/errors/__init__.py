@@ -17,10 +17,12 @@ from e2ecross.errors.backend import (
     UnknownRecipient,
 )
 from e2ecross.errors.local import (
+    ContentRefused,
     DevicesConflict,
     HostingChanged,
     InvalidArgument,
     LocalError,
+    LossyContent,
     NoSession,
     NotPrimary,
     PrekeysExhausted,
@@ -67,6 +69,7 @@ __all__ = [
     "AuthenticationFailed",
     "BackendError",
     "BackendRefused",
+    "ContentRefused",
     "DecodeError",
     "DeviceExists",
     "DevicesConflict",
@@ -81,6 +84,7 @@ __all__ = [
     "InvalidSignature",
     "LinkFailed",
     "LocalError",
+    "LossyContent",
     "MailboxFull",
     "MessageTooOld",
     "NoDevice",

@@ -6,10 +6,12 @@ from typing import Any
 from e2ecross.errors.root import E2ECrossError
 
 __all__ = [
+    "ContentRefused",
     "DevicesConflict",
     "HostingChanged",
     "InvalidArgument",
     "LocalError",
+    "LossyContent",
     "NoSession",
     "NotPrimary",
     "PrekeysExhausted",
@@ -102,6 +104,50 @@ class HostingChanged(LocalError):
             f"notice that says so to go on"
         )
         self.user = user
+
+
+class LossyContent(LocalError):
+    """Some devices of the recipient would not show all of the content; nothing was encrypted.
+
+    Show the user `plan`, then send it with `allow_lossy=True`, or something else.
+
+    Attributes:
+        plan: what is lost on which devices (`e2ecross.Plan`).
+    """
+
+    code = "lossy_content"
+
+    # `Any`, because `Plan` stands above this module and may not be imported here.
+    def __init__(self, plan: Any) -> None:  # noqa: ANN401
+        """Carry the plan."""
+        super().__init__(
+            f"some devices of the recipient cannot show what needs the capabilities "
+            f"{_lacking(plan)}: show the user error.plan, then send with allow_lossy=True, or "
+            f"something else"
+        )
+        self.plan = plan
+
+
+class ContentRefused(LocalError):
+    """A device of the recipient would not obey what protects somebody; nothing was encrypted.
+
+    Attributes:
+        plan: what is not obeyed on which devices (`e2ecross.Plan`).
+    """
+
+    code = "content_refused"
+
+    def __init__(self, plan: Any) -> None:  # noqa: ANN401
+        """Carry the plan."""
+        super().__init__(
+            f"some devices of the recipient do not obey the capabilities {_lacking(plan)} that "
+            f"protect somebody: send it without an expiry or view_once, or not at all"
+        )
+        self.plan = plan
+
+
+def _lacking(plan: Any) -> str:  # noqa: ANN401
+    return ", ".join(f"{loss.capability:d}" for loss in plan.losses)
 
 
 class WrongBackupKey(LocalError):

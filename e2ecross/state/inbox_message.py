@@ -9,11 +9,11 @@ Rules:
 
 from typing import Final
 
-from e2ecross.address import Address, UserId
-from e2ecross.crypto.commitment_kdf import MessagePlace, commit
+from e2ecross.address import UserId
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.state.context import Context
 from e2ecross.state.message import Message
+from e2ecross.state.message_refs import ref_of
 from e2ecross.state.receipt import Receipt
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import (
@@ -27,7 +27,6 @@ from e2ecross.wire.content import (
     UnsupportedContent,
     decode_content,
     encode_content,
-    opening_key_of,
 )
 from e2ecross.wire.inbox_records import InboxMessage
 
@@ -37,7 +36,6 @@ __all__ = [
     "frame_of",
     "is_unsupported",
     "message_from_record",
-    "message_ref",
     "message_to_record",
 ]
 
@@ -45,27 +43,6 @@ _GRACE_MS: Final = 60 * 60 * 1000
 """Clocks differ."""
 _POST_KIND: Final = 3
 _NO_KEY: Final = bytes(32)
-
-
-def message_ref(
-    sender: Address, addressee: UserId, message_id: bytes, sent_at_ms: int, content: Content
-) -> MessageRef | None:
-    """Return what names a message between two accounts; None if it cannot be referred to.
-
-    Args:
-        sender: the device that has sent it.
-        addressee: the account that it is for.
-        message_id: 16 bytes.
-        sent_at_ms: milliseconds since 1970.
-        content: as it travelled.
-    """
-    key = opening_key_of(content)
-    if key is None:
-        return None
-    author, frame = sender.user_id, frame_of(content)
-    place = MessagePlace(str(author), sender.device, str(addressee), b"", message_id, sent_at_ms)
-    digest = commit(key, place, *encode_content(content))
-    return MessageRef(author, message_id, digest, None if frame is None else frame.expiry)
 
 
 def addressee_of(own: UserId, message: Message) -> UserId:
@@ -144,7 +121,7 @@ def message_from_record(
             frame = frame_of(content)
             own = context.address.user_id
             addressee = peer if record.sender.user_id == own else own
-            ref = message_ref(record.sender, addressee, *place, content)
+            ref = ref_of(record.sender, addressee, *place, content)
             shown = _show(content, context.policy.capabilities)
     except RemoteError as error:
         raise RecordCorrupted("an inbox record holds no content: the store is damaged") from error
@@ -161,7 +138,7 @@ def message_from_record(
         expired=record.expired,
         blocked=record.blocked,
         moderator=record.moderator,
-        framed=content if isinstance(content, Framed) else None,
+        framed=content if isinstance(content, Framed) and shown is content.content else None,
     )
 
 

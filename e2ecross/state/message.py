@@ -43,15 +43,15 @@ class Message:
         own_copy: the own user has sent it, from another device.
         historical: it is from before this device was linked, and device 1 of the own account says
             so; `sender` and the rest is as that device has kept it.
-        ref: names this message in replies and acts; None where it cannot be referred to, and from
+        ref: by which replies and acts name it, or None: it cannot be referred to, or it is from
             `Device.decrypt`.
         expiry: when it is to be gone, or None.
-        view_once: it may be looked at once: tell `Client.opened`.
-        request: it is of a stranger; see `Client.accept`.
-        expired: its time was over before it could be shown.
-        blocked: of a member of a group whom the user has blocked.
-        moderator: its sender was owner or admin of the group.
-        framed: what it travelled in, which `Client.share_history` hands on; else None.
+        view_once: it is to be shown once: tell `Client.opened`.
+        request: it is of somebody who was not accepted yet: see `Client.accept`.
+        expired: its end had come before it could be shown, or another own device has shown it.
+        blocked: it is of a blocked account, in a group.
+        moderator: the sender was owner or admin of the group when it came.
+        framed: the content in the frame that it came in, for a `Timeline`; None if it had none.
     """
 
     sender: Address
@@ -76,10 +76,9 @@ class Message:
 
     @property
     def forwardable(self) -> bool:
-        """Whether `Client.forward` may send it to others: it is not to be gone, nor an act."""
-        if self.expiry is not None or self.view_once:
-            return False
-        return isinstance(self.content, Text | Bytes | Media | Options)
+        """Whether its content may be sent on to somebody else."""
+        may_stay = self.expiry is None and not self.view_once
+        return may_stay and isinstance(self.content, Text | Bytes | Media | Options)
 
 
 @dataclass(frozen=True, slots=True)

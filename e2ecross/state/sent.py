@@ -7,6 +7,8 @@ Rules:
   conversation is, and that account is named in each copy's row.
 - What is kept is the content, in the store: whoever steals the store unsealed can read it for as
   long as it is kept. `Policy.resend_kept_ms` and `resend_kept_messages` bound it.
+- What is to be gone before that is not found after its end, and a row beside it tells when to
+  forget it.
 """
 
 from collections.abc import Sequence
@@ -18,7 +20,9 @@ from e2ecross.crypto.secret import Secret
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.state.accounts import user_from_key, user_key
 from e2ecross.state.context import address_key
+from e2ecross.state.message_refs import expiry_of
 from e2ecross.state.policy import Policy
+from e2ecross.state.prekey_store import SEEN_MARK
 from e2ecross.state.shelf import Shelf
 from e2ecross.state.trust import require_accepted_identity
 from e2ecross.stores.base import Table, Transaction
@@ -27,6 +31,7 @@ from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.shelf_records import SentRecord
 
 __all__ = [
+    "ENDS",
     "MAX_RESENDS",
     "KeptMessage",
     "count_resend",
@@ -38,6 +43,7 @@ __all__ = [
     "first_id",
     "forget_content",
     "forget_copy",
+    "forget_over",
     "is_kept_for",
     "keep_copies",
     "keep_other_id",
@@ -46,6 +52,11 @@ __all__ = [
 
 _NO_DEVICE: Final = b"\0\0"
 """In the place of a device's number behind a user, in the row of a content: no device has it."""
+
+ENDS: Final = b"expires"
+"""The partition of rows that tell when contents are to be forgotten: u64, their row."""
+
+_TIME_BYTES: Final = 8
 
 _MAX_WALKED: Final = 10_000
 """Rows of a generation that are looked at; some MB."""
@@ -111,7 +122,11 @@ def keep_copies(
     if content is not None:
         kind, body = encode_content(content)
         record = SentRecord(sent_at_ms=sent_at_ms, content_kind=kind, content_body=body)
-        rows.append((_content_row(account, message_id), record.encode()))
+        row = _content_row(account, message_id)
+        rows.append((row, record.encode()))
+        end_ms = _end_of(content, sent_at_ms)
+        if end_ms is not None and end_ms < now_ms + policy.resend_kept_ms:
+            tx.put(Table.SENT, ENDS, end_ms.to_bytes(_TIME_BYTES) + row, SEEN_MARK)
     for address in copies:
         copy_id = message_id if address.user_id == account else own_copies_id
         original_id = b"" if copy_id == message_id else message_id
@@ -161,7 +176,10 @@ def find_kept(
 def find_content(
     tx: Transaction, policy: Policy, account: UserId, message_id: bytes, now_ms: int
 ) -> tuple[int, Content] | None:
-    """Return when a message (16 bytes of id) was first sent in a conversation, and its content."""
+    """Return when a message (16 bytes of id) was first sent in a conversation, and its content.
+
+    None: it is not kept, or its time is over.
+    """
     found = _shelf(policy).find(tx, _content_row(account, message_id), now_ms)
     if found is None:
         return None
@@ -172,7 +190,8 @@ def find_content(
         raise _no_content() from error
     if isinstance(content, Resent | ControlContent):
         raise _no_content()
-    return record.sent_at_ms, content
+    end_ms = _end_of(content, record.sent_at_ms)
+    return None if end_ms is not None and end_ms <= now_ms else (record.sent_at_ms, content)
 
 
 def find_conversation(
@@ -219,6 +238,15 @@ def forget_content(
 ) -> None:
     """Forget what a message (16 bytes of id) holds, because all its copies were given up."""
     _shelf(policy).remove(tx, _content_row(account, message_id), now_ms)
+
+
+def forget_over(tx: Transaction, policy: Policy, now_ms: int, limit: int) -> None:
+    """Forget contents whose time is over, at most so many."""
+    for row, _ in tx.list(Table.SENT, ENDS, limit=limit):
+        if int.from_bytes(row[:_TIME_BYTES]) > now_ms:
+            break
+        _shelf(policy).remove(tx, row[_TIME_BYTES:], now_ms)
+        tx.delete(Table.SENT, ENDS, row)
 
 
 def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> None:
@@ -272,6 +300,12 @@ def _row(device: Address, message_id: bytes) -> bytes:
 
 def _content_row(account: UserId, message_id: bytes) -> bytes:
     return user_key(account) + _NO_DEVICE + message_id
+
+
+def _end_of(content: Content, sent_at_ms: int) -> int | None:
+    """When what was sent at a time is to be gone at the sender, milliseconds since 1970."""
+    expiry = expiry_of(content)
+    return None if expiry is None else sent_at_ms + expiry.seconds * 1000
 
 
 def _no_content() -> RecordCorrupted:

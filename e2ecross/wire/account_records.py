@@ -130,7 +130,7 @@ class DeviceName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OwnAccountRecord:
-    """What device 1 knows of its own account; another device has the last two alone.
+    """What device 1 knows of its own account; another device has the last three alone.
 
     Attributes:
         published: the back end has the newest list.
@@ -141,6 +141,8 @@ class OwnAccountRecord:
         conflict: somebody else has signed a list with the account's key.
         linked_at_ms: when this device was linked, milliseconds since 1970; of device 1 it is 0.
         expired_seq: number of the list that the app was told has expired; 0: of none.
+        asked_at_ms: when device 1 was last asked to note other capabilities of this one; never of
+            device 1 itself.
     """
 
     published: bool = False
@@ -151,6 +153,7 @@ class OwnAccountRecord:
     conflict: bool = False
     linked_at_ms: int = 0
     expired_seq: int = 0
+    asked_at_ms: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -161,6 +164,7 @@ class OwnAccountRecord:
             conflict=self.conflict,
             linked_at_ms=self.linked_at_ms,
             expired_seq=self.expired_seq,
+            asked_at_ms=self.asked_at_ms,
         )
         for new in self.new_devices:
             fields.new_devices.add(**new._asdict())
@@ -205,6 +209,7 @@ class OwnAccountRecord:
             fields.conflict,
             fields.linked_at_ms,
             fields.expired_seq,
+            fields.asked_at_ms,
         )
 
 

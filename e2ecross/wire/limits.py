@@ -8,6 +8,7 @@ outside; `state/policy.py` may lower some of them.
 from typing import Final
 
 __all__ = [
+    "MAX_ACTS_PER_ACCOUNT",
     "MAX_ARCHIVED_SESSIONS",
     "MAX_BUNDLE_BYTES",
     "MAX_CAPABILITIES_BYTES",
@@ -39,8 +40,12 @@ __all__ = [
     "MAX_SKIPPED_KEYS_ARCHIVED",
     "MAX_SKIPPED_KEYS_PER_CHAIN",
     "MAX_SKIPPED_KEYS_PER_SESSION",
+    "MAX_TIMELINE_BYTES",
+    "MAX_TIMELINE_SLOTS",
     "MAX_UINT32",
     "MAX_VENDOR_BYTES",
+    "MAX_WAITING_SLOTS",
+    "MAX_WAITING_SLOTS_PER_ACCOUNT",
     "MESSAGE_ID_BYTES",
     "SPQR_STEP_COST",
     "TOKEN_BYTES",
@@ -96,6 +101,19 @@ MAX_CONVERSATION_STATES: Final = 500
 """Conversations in one message to another own device: at most 56 KB."""
 MAX_READ_MARKS: Final = 256
 """Messages that one message to another own device says were read: at most 32 KB."""
+
+# --- What a conversation may cost ---
+MAX_TIMELINE_SLOTS: Final = 50_000
+"""Messages that a timeline knows of, the first dropped first."""
+MAX_TIMELINE_BYTES: Final = 64 * 1024 * 1024
+"""A timeline encoded, bytes; the first messages are dropped first."""
+MAX_WAITING_SLOTS: Final = 1_000
+"""Messages that a timeline knows of only by reactions and the like, whose targets have not come."""
+MAX_WAITING_SLOTS_PER_ACCOUNT: Final = 100
+"""The same for those that one account has said something of."""
+MAX_ACTS_PER_ACCOUNT: Final = 16
+"""Edits, reactions and answers of one account to one message, each to another digest, which is more
+than one only until the message comes; and as many deletes."""
 
 # --- What a session may cost ---
 MAX_FORWARD_JUMP: Final = 25_000

@@ -4,8 +4,9 @@
 import pytest
 
 from e2ecross import Client, Message, Notice, NoticeKind, Text
-from e2ecross.device.copies import KeysAsked, KeysNeeded, Outgoing, Posted
+from e2ecross.device.composing import draft_of
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.posted import KeysAsked, KeysNeeded, Outgoing, Posted
 from e2ecross.device.posting import post_messages, post_missing
 from e2ecross.device.settling import report
 from e2ecross.errors import (
@@ -48,7 +49,12 @@ def post(client: Client, asked: KeysAsked | None = None) -> Posted | KeysNeeded 
     """Put one message for Budi into the outbox, or say why not."""
     message = Outgoing(BUDI, MESSAGE_ID, is_new=True)
     _, (result,) = post_messages(
-        client.device._context, Leftovers(), [message], Text("halo"), set(), asked or KeysAsked()
+        client.device._context,
+        Leftovers(),
+        [message],
+        draft_of(Text("halo")),
+        set(),
+        asked or KeysAsked(),
     )
     assert result is not None
     return result

@@ -2,8 +2,9 @@
 """What is left in flight, or was filed by somebody else, when a row of it is damaged."""
 
 from e2ecross import Notice, NoticeKind, Text
-from e2ecross.device.copies import KeysAsked, Outgoing, Posted
+from e2ecross.device.composing import draft_of
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.posted import KeysAsked, Outgoing, Posted
 from e2ecross.device.posting import post_messages
 from e2ecross.device.waiting import Pending, list_pending
 from e2ecross.state.in_flight import IN_FLIGHT, file_all
@@ -14,6 +15,8 @@ from tests.support.devices import ANA, BUDI, MESSAGE_ID, TOKO, introduce, make_d
 
 ASKED = KeysAsked({BUDI.user_id, TOKO.user_id})
 
+HALO = draft_of(Text("halo"))
+
 
 def test_one_that_is_damaged_keeps_no_other() -> None:
     """Both were filed by somebody else before they were forgotten; the lane of one is damaged."""
@@ -22,7 +25,7 @@ def test_one_that_is_damaged_keeps_no_other() -> None:
     for address in (BUDI, TOKO):
         introduce(ana, make_device(address))
         message = Outgoing(address, MESSAGE_ID, is_new=True)
-        _, (posted,) = post_messages(context, left, [message], Text("halo"), set(), ASKED)
+        _, (posted,) = post_messages(context, left, [message], HALO, set(), ASKED)
         assert isinstance(posted, Posted)
         (copy,) = posted.copies
         waiting = copy.waiting
@@ -41,7 +44,7 @@ def test_a_damaged_row_in_flight_is_told_and_keeps_no_other() -> None:
     for address in (BUDI, TOKO):
         introduce(ana, make_device(address))
         messages.append(Outgoing(address, MESSAGE_ID, is_new=True))
-    _, (first, _) = post_messages(context, Leftovers(), messages, Text("halo"), set(), ASKED)
+    _, (first, _) = post_messages(context, Leftovers(), messages, HALO, set(), ASKED)
     assert isinstance(first, Posted)
     with context.store.transaction() as tx:
         row = number_row(first.copies[0].waiting.number)

@@ -26,6 +26,7 @@ from e2ecross.state.accounts import (
 from e2ecross.state.epoch import read_epoch
 from e2ecross.state.sent import keep_copies
 from e2ecross.wire.account_records import DeviceName, NewDevice, OwnAccountRecord
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content import DeviceListPush
 from e2ecross.wire.device_list import MAX_SEQ, ListedDevice, SignedDeviceList
 from tests.support.accounts import account, change_account, device_of, hold_list, own_account, told
@@ -97,7 +98,8 @@ def test_the_first_list_has_device_1_alone(phone: Device, clock: FakeClock) -> N
     listed = signed.list
     assert (listed.user, listed.seq, listed.previous) == (OWN, 1, b"")
     assert listed.signed_at_ms == clock()
-    assert listed.devices == (ListedDevice(1, phone._context.identity_key_pair.public, b""),)
+    key = phone._context.identity_key_pair.public
+    assert listed.devices == (ListedDevice(1, key, b"", encode_capabilities({10})),)
     assert (listed.hosting, listed.vendor) == (0, "")
 
 

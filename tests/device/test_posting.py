@@ -4,8 +4,9 @@
 import pytest
 
 from e2ecross import Device, Envelope, MessageKind, Policy, RetryRequest, Text
-from e2ecross.device.copies import KeysAsked, Outgoing
+from e2ecross.device.composing import draft_of
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.posted import KeysAsked, Outgoing
 from e2ecross.device.posting import post_messages
 from e2ecross.device.settling import hold_for_decision, settle
 from e2ecross.device.waiting import encrypt_waiting
@@ -39,6 +40,8 @@ from tests.support.kept import keep_sent
 
 REQUESTS = Lane(LaneName.REQUESTS, BUDI)
 ASKED = KeysAsked({BUDI.user_id})
+
+HALO = draft_of(Text("halo"))
 
 
 def asked_for() -> tuple[Device, Waiting]:
@@ -99,7 +102,7 @@ def test_no_message_goes_into_a_lane_that_waits_for_the_user() -> None:
     hold_for_decision(ana._context, Lane(LaneName.MESSAGES, BUDI), key)
     before = dump(ana._context.store)
     message = Outgoing(BUDI, bytes(16), is_new=True)
-    _, (error,) = post_messages(ana._context, Leftovers(), [message], Text("halo"), set(), ASKED)
+    _, (error,) = post_messages(ana._context, Leftovers(), [message], HALO, set(), ASKED)
     assert isinstance(error, UntrustedIdentity)
     assert (error.address, error.identity_key) == (BUDI, key)
     assert dump(ana._context.store) == before

@@ -14,8 +14,9 @@ from e2ecross import (
     RetryRequest,
     Text,
 )
-from e2ecross.device.copies import KeysAsked, Outgoing
+from e2ecross.device.composing import draft_of
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.posted import KeysAsked, Outgoing
 from e2ecross.device.posting import post_messages
 from e2ecross.device.settling import Result, give_up, hold_for_decision, settle, take_back
 from e2ecross.device.waiting import find_posted, read_held_key
@@ -78,7 +79,9 @@ def test_what_another_thread_has_settled_is_not_taken_back_nor_told_again() -> N
     context = ana._context
     left = Leftovers()
     for message_id, text in ((MESSAGE_ID, "halo"), (bytes(16), "behind it")):
-        post_messages(context, left, [Outgoing(BUDI, message_id, True)], Text(text), set(), ASKED)
+        post_messages(
+            context, left, [Outgoing(BUDI, message_id, True)], draft_of(Text(text)), set(), ASKED
+        )
     lane = Lane(LaneName.MESSAGES, BUDI)
     (waiting,) = find_posted(
         context, left, [(BUDI, MESSAGE_ID, Waiting(lane, 0, MESSAGE_ID, None))]

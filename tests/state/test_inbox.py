@@ -42,7 +42,7 @@ from e2ecross.state.inbox import (
     receipt_of,
     walk_inbox,
 )
-from e2ecross.state.inbox_message import message_ref
+from e2ecross.state.message_refs import ref_of
 from e2ecross.state.queue import number_row
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores import MemoryStore, Table
@@ -78,7 +78,7 @@ def shown(items: Sequence[InboxItem]) -> list[str]:
 # --- Rows -----------------------------------------------------------------------------------
 
 HALO = Message(BUDI, MESSAGE_ID, NOW_MS, Text("halo"), False, peer=BUDI.user_id)
-ARRIVED_HALO = replace(HALO, ref=message_ref(BUDI, ANA.user_id, MESSAGE_ID, NOW_MS, HALO.content))
+ARRIVED_HALO = replace(HALO, ref=ref_of(BUDI, ANA.user_id, MESSAGE_ID, NOW_MS, Text("halo")))
 """As an app is shown it."""
 
 

@@ -60,6 +60,11 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         ("max_forward_jump", (1, 25_000), (0, 25_001, -1, 4.0)),
         ("max_devices", (1, 16), (0, 17, True, "5", None)),
         ("accept_version_downgrade", (True, False), (0, 1, None)),
+        (
+            "capabilities",
+            (frozenset(), frozenset({10, 13, 20, 32, 33})),
+            ({10}, [10], None, frozenset({13}), frozenset({10, 11}), frozenset({10, 34})),
+        ),
         ("require_spqr", (True, False), (0, 1, None)),
         ("send_delivered_receipts", (True, False), (0, 1, None)),
         ("send_read_receipts", (True, False), (0, 1, None)),

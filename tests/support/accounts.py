@@ -39,6 +39,7 @@ from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.state.trust import mark_verified
 from e2ecross.stores import Store
 from e2ecross.wire.account_records import AccountRecord, DeviceName, OwnAccountRecord
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content import DeviceHints, Payload, encode_payload
 from e2ecross.wire.content.resent import PayloadContent
 from e2ecross.wire.device_list import SignedDeviceList
@@ -79,9 +80,10 @@ def sign_devices(
         signed_at_ms: when; now by the clock of device 1.
     """
     home = Household(user or primary.address.user_id)
-    home.move_in(1, primary._context.identity_key_pair)
-    for device in companions:
-        home.move_in(device.address.device, device._context.identity_key_pair)
+    for device in (primary, *companions):
+        context = device._context
+        capabilities = encode_capabilities(context.policy.capabilities)
+        home.move_in(device.address.device, context.identity_key_pair, capabilities)
     if after is not None:
         seq, previous = after.list.seq + 1, hash_list(after)
     return home.sign(

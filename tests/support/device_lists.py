@@ -34,6 +34,7 @@ class Household:
         self.entropy = SeededEntropy(f"household of {user} {seed}")
         self._pairs: dict[int, KeyPair] = {} if primary is None else {1: primary}
         self._consents: dict[tuple[int, PublicKey], bytes] = {}
+        self._capabilities: dict[int, bytes] = {}
 
     def pair(self, device: int) -> KeyPair:
         """The identity of a device, drawn when it is first asked for."""
@@ -41,8 +42,11 @@ class Household:
             self._pairs[device] = generate_key_pair(self.entropy)
         return self._pairs[device]
 
-    def move_in(self, device: int, pair: KeyPair | None = None) -> KeyPair:
-        """Give a number to another key."""
+    def move_in(
+        self, device: int, pair: KeyPair | None = None, capabilities: bytes = b""
+    ) -> KeyPair:
+        """Give a number to another key, of an app that can do that."""
+        self._capabilities[device] = capabilities
         self._pairs[device] = generate_key_pair(self.entropy) if pair is None else pair
         return self._pairs[device]
 
@@ -53,6 +57,7 @@ class Household:
         if given not in self._consents:
             consent = sign_consent(self.user, device, pair, account_key, self.entropy)
             self._consents[given] = b"" if device == 1 else consent
+        capabilities = capabilities or self._capabilities.get(device, b"")
         return ListedDevice(device, pair.public, self._consents[given], capabilities)
 
     def list(

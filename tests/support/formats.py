@@ -595,7 +595,8 @@ RECORDS: Final[Mapping[str, Format]] = {
     "inbox message of which nothing is left": _inbox_item(
         InboxMessage(
             *(ADDRESS, MESSAGE_ID, 1, 0, b""),
-            *(True, True, ADDRESS.user_id, True, True, True, True, True, True),
+            *(True, True, ADDRESS.user_id),
+            *(True, True, True, True, True, True),
         ),
         *((1,), (4,)),
     ),

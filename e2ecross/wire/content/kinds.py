@@ -49,8 +49,10 @@ __all__ = [
     "FramedContent",
     "UnsupportedContent",
     "decode_alone",
+    "decode_inner",
     "decode_unsupported",
     "encode_alone",
+    "encode_inner",
     "is_of_users",
     "opening_key_of",
 ]
@@ -107,14 +109,13 @@ class Framed(Secret):
     content_body: bytes = field(init=False)
 
     def __post_init__(self) -> None:
-        row = _row_of(self.content, in_frame=True)
-        body = row.encode(self.content)
+        kind, body = encode_inner(self.content)
         frame = Frame(self.opening_key, self.expiry, self.view_once, self.fallback, body)
         if self.expiry is not None and isinstance(self.content, Delete | Answer):
             raise InvalidArgument("expiry is not for a Delete or an Answer: both end with theirs")
         if self.view_once and not isinstance(self.content, Text | Media):
             raise InvalidArgument("view_once is for Text and Media alone")
-        object.__setattr__(self, "kind", row.number)
+        object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "content_body", frame.encode())
 
 
@@ -235,6 +236,22 @@ def decode_unsupported(content: UnsupportedContent) -> Content:
     require_type("content", content, UnsupportedContent)
     row, frame = _BY_NUMBER.get(content.kind), content.frame
     return content if row is None or frame is None else _framed(row, frame).content
+
+
+def encode_inner(content: FramedContent) -> tuple[int, bytes]:
+    """Return kind and body of a content as it is in a frame.
+
+    Raises:
+        InvalidArgument: a frame cannot hold it.
+    """
+    row = _row_of(content, in_frame=True)
+    return row.number, row.encode(content)
+
+
+def decode_inner(kind: int, body: bytes) -> FramedContent:
+    """Read what was in a frame, of a kind in the table that has one; raises as `decode_alone`."""
+    content: FramedContent = _BY_NUMBER[kind].decode(body)
+    return content
 
 
 def opening_key_of(content: Content | ControlContent) -> bytes | None:

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A message on its way into the outbox: what is asked for, what it needs, what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from e2ecross.address import Address, UserId
+from e2ecross.device.composing import Composed
+from e2ecross.errors import E2ECrossError
+from e2ecross.state.outbox import Waiting
+from e2ecross.wire.device_list import PRIMARY
+
+__all__ = ["Copy", "KeysAsked", "KeysNeeded", "Outgoing", "Posted", "Unready"]
+
+
+class Outgoing(NamedTuple):
+    """A message for a user, to be put into the outbox.
+
+    Attributes:
+        address: the recipient: any device, which stands for its account.
+        message_id: 16 bytes.
+        is_new: whether the id was just drawn, so that nobody has heard of it.
+    """
+
+    address: Address
+    message_id: bytes
+    is_new: bool
+
+
+class Copy(NamedTuple):
+    """A copy of a message that is in the outbox.
+
+    Attributes:
+        waiting: where, and its envelope.
+        is_alone: nothing else stands in its lane.
+    """
+
+    waiting: Waiting
+    is_alone: bool
+
+
+class Posted(NamedTuple):
+    """A message that is in the outbox, or has been there.
+
+    Attributes:
+        conversation: with whom: device 1, which stands for its account; or the device that was
+            named.
+        devices: all that it is for, those of the own account last.
+        copies: which of them the back end may not have.
+        is_new: they were put there now, and not promised before.
+        list_expired: the list of the recipient's devices is too old: only device 1 is sent to.
+        seqs: the numbers of the lists by which that was decided, by account; 0: it has none.
+        message: what it is, and what the recipient's devices show of it; None: it is not kept any
+            more.
+    """
+
+    conversation: Address
+    devices: tuple[Address, ...]
+    copies: tuple[Copy, ...]
+    is_new: bool
+    list_expired: bool
+    seqs: Mapping[UserId, int]
+    message: Composed | None
+
+
+class KeysNeeded(NamedTuple):
+    """What has to be asked of the back end before a message can be encrypted.
+
+    Attributes:
+        wanted: by account, the devices without a session; None: whichever it has. With each comes
+            the list of the account's devices.
+    """
+
+    wanted: Mapping[UserId, frozenset[int] | None]
+
+
+@dataclass(slots=True)
+class KeysAsked:
+    """What the back end was asked in one call of an app, so that it is not asked again.
+
+    Attributes:
+        users: accounts whose lists it was asked for.
+        refused: accounts that nothing is sent to, and why.
+        unreachable: devices with whom no session could be started, and why.
+    """
+
+    users: set[UserId] = field(default_factory=set)
+    refused: dict[UserId, E2ECrossError] = field(default_factory=dict)
+    unreachable: dict[Address, E2ECrossError] = field(default_factory=dict)
+
+    def note_failure(self, needed: KeysNeeded, error: E2ECrossError) -> None:
+        """Note that the back end cannot be asked."""
+        self.users.update(needed.wanted)
+        for user, devices in needed.wanted.items():
+            for number in (PRIMARY,) if devices is None else devices:
+                self.unreachable[Address(user.app, user.user, number)] = error
+
+
+class Unready(Exception):
+    """Undoes what was encrypted of a message for which keys are needed."""
+
+    def __init__(self, needed: KeysNeeded) -> None:
+        """Carry what is needed."""
+        super().__init__()
+        self.needed = needed

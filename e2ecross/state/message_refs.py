@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What names a message in replies and acts: the same reference at both ends.
+
+Rules:
+- Who sent it, to whom and when is what was authenticated, or what is sent; never what a content
+  says of itself.
+
+Source: docs/wire-format.md, digests.
+"""
+
+from e2ecross.address import Address, UserId
+from e2ecross.crypto.commitment_kdf import MessagePlace, commit
+from e2ecross.wire.content import (
+    Content,
+    Expiry,
+    Framed,
+    MessageRef,
+    UnsupportedContent,
+    encode_content,
+    opening_key_of,
+)
+
+__all__ = ["expiry_of", "ref_of"]
+
+
+def ref_of(
+    sender: Address, peer: UserId, message_id: bytes, sent_at_ms: int, content: Content
+) -> MessageRef | None:
+    """Return the reference to a message between two accounts; None where it has none: a receipt.
+
+    Args:
+        sender: the device that has sent it.
+        peer: the account that it is for; at the recipient the own one.
+        message_id: of its first copy, 16 bytes.
+        sent_at_ms: of its first copy, milliseconds since 1970.
+        content: as it travels: in its frame, if it has one.
+    """
+    key = opening_key_of(content)
+    if key is None:
+        return None
+    kind, body = encode_content(content)
+    author = sender.user_id
+    place = MessagePlace(str(author), sender.device, str(peer), b"", message_id, sent_at_ms)
+    return MessageRef(author, message_id, commit(key, place, kind, body), expiry_of(content))
+
+
+def expiry_of(content: Content) -> Expiry | None:
+    """Return when a message is to be gone, by its frame; None without one."""
+    if isinstance(content, Framed):
+        return content.expiry
+    frame = content.frame if isinstance(content, UnsupportedContent) else None
+    return None if frame is None else frame.expiry
