@@ -180,7 +180,9 @@ def _tell(
     targets = targets_of(context, tx, own, context.clock())
     others = () if targets is None else tuple(targets.devices)
     states = [
-        ConversationState(user, record.state, record.no_receipts, record.no_typing, record.number)
+        ConversationState(
+            *(user, int(record.state)), record.no_receipts, record.no_typing, record.number
+        )
         for user, record in known
     ]
     for start in range(0, len(states), MAX_CONVERSATION_STATES):
