@@ -162,11 +162,15 @@ def walk_inbox(
 def erase_in_inbox(context: Context, tx: Transaction, number: int) -> None:
     """Leave nothing of the content of a message whose time is over, or that was opened elsewhere.
 
-    It is handed over all the same, or again: as `expired`.
+    It is handed over all the same, or again: as `expired`. Of an item that is damaged `walk_inbox`
+    tells, and of one that is not there any more there is nothing to tell.
     """
-    data = _ITEMS.get(tx, number)
-    record = None if data is None else decode_inbox_item(data)
-    if data is None or not isinstance(record, InboxMessage):
+    try:
+        data = _ITEMS.get(tx, number) or b""
+        record = decode_inbox_item(data)
+    except RecordCorrupted:
+        return
+    if not isinstance(record, InboxMessage):
         return
     erased = encode_inbox_item(
         replace(record, content_kind=0, content_body=b"", digest=b"", expired=True)

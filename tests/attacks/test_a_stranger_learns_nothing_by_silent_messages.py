@@ -57,5 +57,5 @@ def test_a_thousand_probes_cost_not_one_byte(who: str) -> None:
         clock.advance(1_000)
     assert not any(backend.waiting(device) for device in (phone.device.address,))
     assert len(backend.deposits) == deposits
-    assert "deposit_all" not in backend.calls
+    assert "deposit" not in backend.calls
     assert waiting(phone) == waiting(laptop) == []

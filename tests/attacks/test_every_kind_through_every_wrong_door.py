@@ -56,6 +56,8 @@ from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
 from e2ecross.wire.content import (
     Answer,
+    ConversationState,
+    ConversationStates,
     Delete,
     DeviceListPush,
     DeviceRequest,
@@ -110,13 +112,26 @@ from tests.support.points import GOOD_KEY
 
 # One field of bytes, which are decoded next.
 _ONE_FIELD: Final = frozenset(
-    {"format-history", "format-link-result", "format-pins", "format-read-marks"}
+    {
+        "format-conversation-states",
+        "format-history",
+        "format-link-result",
+        "format-pins",
+        "format-read-marks",
+    }
 )
 # What a door takes besides its own: the shape is the same, and something else tells them apart.
 _TAKES: Final[Mapping[str, frozenset[str]]] = {
     # The content kind, which is encrypted with it, says which of these it is.
     "format-bytes": _ONE_FIELD | {"format-push-of-device-lists", "format-text"},
-    "format-text": frozenset({"format-bytes", "format-push-of-device-lists", "format-read-marks"}),
+    "format-text": frozenset(
+        {
+            "format-bytes",
+            "format-conversation-states",
+            "format-push-of-device-lists",
+            "format-read-marks",
+        }
+    ),
     # Frames. The content kind says what is in one; of an unknown kind it may be anything.
     "format-framed-text": frozenset({"format-delete", "format-media", "format-options"}),
     "format-media": frozenset({"format-delete", "format-framed-text", "format-options"}),
@@ -133,18 +148,34 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-publication-with-Kyber": frozenset({"format-bundle", "start-session"}),
     # One field of bytes; what it holds is decoded as a publication next.
     "format-stored-publication": frozenset(
-        {"format-one-time-prekey", "format-other-id-of-a-sent-message"}
+        {"format-one-time-prekey", "format-other-id-of-a-sent-message", "format-stored-receipt"}
     ),
+    # 32 bytes: a key, or a group; each in a table of its own.
+    "format-one-time-prekey": frozenset({"format-stored-receipt"}),
+    "format-stored-receipt": frozenset({"format-one-time-prekey"}),
     # A switch and some bytes; capabilities are in no message.
     "format-device-request": frozenset({"capabilities", "format-typing"}),
     # Numbers, in the fields of the same numbers; each has a row of its own.
-    "format-account": frozenset({"format-queue"}),
+    "format-account": frozenset({"format-queue", "format-stranger"}),
+    "format-queue": frozenset({"format-stranger"}),
+    "format-conversation": frozenset({"format-retry", "format-stranger"}),
+    "format-stranger": frozenset({"format-conversation", "format-retry"}),
     "format-epoch": frozenset({"format-push", "format-retry", "format-row"}),
     "format-push": frozenset({"format-epoch", "format-retry", "format-row"}),
     "format-row": frozenset({"format-epoch", "format-push", "format-retry"}),
-    "format-retry-budget": frozenset({"format-epoch", "format-push", "format-retry", "format-row"}),
+    "format-retry-budget": frozenset(
+        {"format-epoch", "format-push", "format-retry", "format-row", "format-stranger"}
+    ),
     "format-upkeep": frozenset(
-        {"format-epoch", "format-push", "format-retry", "format-retry-budget", "format-row"}
+        {
+            "format-conversation",
+            "format-epoch",
+            "format-push",
+            "format-retry",
+            "format-retry-budget",
+            "format-row",
+            "format-stranger",
+        }
     ),
 }
 # Records that only a sealed store tells apart: base keys of one archived session and the current
@@ -267,6 +298,7 @@ _KINDS: Final[Mapping[str, int]] = {
     "read marks": 2**31 + 19,
     "device request": 2**31 + 20,
     "typing": 2**31 + 48,
+    "conversation states": 2**31 + 49,
 }
 _IN_RESENT: Final = RetryRequest(bytes(16), None, 0, "unknown_session")
 _OPENING_KEY: Final = b"\xa5" * 32
@@ -288,6 +320,9 @@ _CONTENTS: Final[Mapping[str, PayloadContent]] = {
     "read marks": ReadMarks((ReadMark(ANA, bytes(16)),)),
     "device request": DeviceRequest(unlink=True, capabilities=b"c"),
     "typing": Typing(on=True),
+    "conversation states": ConversationStates(
+        (ConversationState(BUDI.user_id, 2, no_receipts=True, no_typing=True, number=5),)
+    ),
 }
 
 
@@ -665,6 +700,7 @@ _COUNTERS: Final = frozenset(
         ("upkeep", "budget"),
         ("upkeep", "own account"),
         ("upkeep", "queue"),
+        *((kind, "conversations") for kind in ("budget", "epoch", "retries", "row", "upkeep")),
         *((kind, _ONLY_THERE) for kind in ("budget", "epoch", "retries", "row", "shelf", "upkeep")),
     }
 )

@@ -25,15 +25,16 @@ from e2ecross import (
     UserId,
 )
 from e2ecross.device.hints import own_hints
-from e2ecross.errors import InvalidArgument
+from e2ecross.errors import InvalidArgument, NotRegistered
 from e2ecross.state.conversations import find_conversation
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.message_refs import ref_of
+from e2ecross.state.receipts import DueReceipt, list_due, note_due
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import Typing, encode_content
 from e2ecross.wire.conversation_records import ConversationRecord
-from tests.client.conversation import read, reopen, shown, store_of, waiting
+from tests.client.conversation import forget_sessions, read, reopen, shown, store_of, waiting
 from tests.support.accounts import craft, make_account
 from tests.support.devices import (
     ANA,
@@ -358,6 +359,27 @@ class TestReceipts:
         world.everybody = (world.phone, world.laptop, world.budi)
         assert len(receipts(world.later()[world.budi])) == 1
 
+    def test_what_is_due_to_who_shows_none_any_more_is_forgotten(self, world: World) -> None:
+        world.meet()
+        with store_of(world.phone).transaction() as tx:
+            for user in (TOKO.user_id, BUDI.user_id):
+                assert note_due(tx, DueReceipt(world.clock() + 5_000, user, bytes(16), 1))
+        world.phone.maintain()
+        with store_of(world.phone).transaction() as tx:
+            assert len(list_due(tx)) == 2  # not yet
+        world.clock.advance(5_001)
+        world.phone.maintain()
+        with store_of(world.phone).transaction() as tx:
+            assert list_due(tx) == []
+        assert receipts(world.run()[world.budi]) == [Receipt(Receipt.DELIVERED, (bytes(16),))]
+
+    def test_a_time_of_a_clock_that_was_wrong_is_not_waited_for(self, world: World) -> None:
+        world.meet()
+        with store_of(world.phone).transaction() as tx:
+            note_due(tx, DueReceipt(world.clock() + HOUR_MS, BUDI.user_id, bytes(16), 1))
+        world.phone.maintain()
+        assert len(receipts(world.run()[world.budi])) == 1
+
     def test_blocking_takes_back_what_is_due(self, world: World) -> None:
         world.meet()
         world.budi.send(ANA, Text("halo"))
@@ -468,6 +490,30 @@ class TestTyping:
         budi.receive()
         assert kinds(world.phone.receive()) == []
 
+    def test_a_device_without_a_session_is_left_out(self, world: World) -> None:
+        world.meet()
+        forget_sessions(world.budi)
+        before = len(world.backend.deposits)
+        world.budi.typing(ANA, True)
+        assert len(world.backend.deposits) == before
+
+    def test_who_was_moved_elsewhere_hears_of_it(self, world: World) -> None:
+        world.meet()
+        world.backend.fail("deposit", NotRegistered("moved"))
+        with pytest.raises(NotRegistered):
+            world.budi.typing(ANA, True)
+        again = reopen(world.budi, world.backend)
+        world.backend.fail("epochs", NotRegistered("moved"))
+        with pytest.raises(NotRegistered):
+            again.typing(ANA, True)
+
+    def test_typing_of_who_is_blocked_meanwhile_is_forgotten(self, world: World) -> None:
+        world.meet()
+        live, sender = world.phone.device._context.live, world.budi.device.address
+        live.typing[sender] = Notice(NoticeKind.TYPING, BUDI.user_id, (1,), code="on")
+        world.phone.block(BUDI)
+        assert kinds(world.phone.receive()) == []
+
     def test_arguments_are_checked(self, world: World) -> None:
         with pytest.raises(InvalidArgument, match="on"):
             world.phone.typing(BUDI, 1)  # type: ignore[arg-type]
@@ -548,6 +594,33 @@ class TestWhatAnAppSees:
         assert not any(b"secret" in record for record in dump(store).values())
         again.confirm([message])
         assert not [k for k in dump(store) if k[0] is Table.INBOX and k[1] == b"expires"]
+
+    def test_a_damaged_item_or_mark_hides_nothing(self, world: World) -> None:
+        world.meet()
+        world.inject(framed(Text("secret"), expiry=Expiry(60)))
+        world.inject(framed(Text("other"), expiry=Expiry(60)))
+        world.phone.receive()
+        with store_of(world.phone).transaction() as tx:
+            (row, _), *_ = tx.list(Table.INBOX, b"expires")
+            tx.put(Table.INBOX, b"", row[8:], b"\x01\xff")
+        world.clock.advance(60_000 + HOUR_MS + 1)
+        again = reopen(world.phone, world.backend)
+        assert [i.expired for i in again.receive() if isinstance(i, Message)] == [True]
+
+    def test_what_may_stay_longer_is_not_erased(self, world: World) -> None:
+        world.meet()
+        world.inject(framed(Text("short"), expiry=Expiry(60)))
+        world.inject(framed(Text("long"), expiry=Expiry(36_000)))
+        world.inject(framed(Text("once"), view_once=True))
+        items = world.phone.receive()
+        world.clock.advance(60_000 + HOUR_MS + 1)
+        world.phone.maintain()
+        again = reopen(world.phone, world.backend)
+        found = [i for i in again.receive() if isinstance(i, Message)]
+        assert [i.content for i in found] == [None, Text("long"), Text("once")]
+        again.confirm(items)
+        left = {k[1] for k in dump(store_of(world.phone)) if k[0] is Table.INBOX}
+        assert not left & {b"expires", b"once"}
 
     def test_a_confirmed_message_leaves_no_mark(self, world: World) -> None:
         world.meet()

@@ -246,8 +246,11 @@ def test_an_error_of_a_later_release_is_a_plain_remote_error() -> None:
             NOW_MS,
             *encode_content(RetryRequest(MESSAGE_ID, None, 0, "decode_error")),
         ),
+        InboxMessage(BUDI, MESSAGE_ID, NOW_MS, 3, b"\xff", digest=bytes(range(32))),
+        InboxMessage(BUDI, MESSAGE_ID, NOW_MS, 3, b"", digest=b"short"),
+        InboxMessage(BUDI, MESSAGE_ID, NOW_MS, 1, b"", expired=True),
     ],
-    ids=["no text", "no content", "what no app sees"],
+    ids=["no text", "no content", "what no app sees", "no frame", "no digest", "both"],
 )
 def test_a_record_that_holds_no_message_is_a_damaged_store(record: InboxRecord) -> None:
     ana = make_device(ANA)
@@ -262,7 +265,7 @@ def test_a_record_that_holds_no_message_is_a_damaged_store(record: InboxRecord) 
     assert error.__traceback__ is None
     assert error.__cause__ is None
     assert error.__context__ is None
-    assert item == HALO  # one damaged row hides no other
+    assert item == ARRIVED_HALO  # one damaged row hides no other
 
 
 # --- Receipts -------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from e2ecross.state.receipts import (
     was_sent,
 )
 from e2ecross.stores import MemoryStore, Table
-from e2ecross.wire.conversation_records import encode_receipt
+from e2ecross.wire.conversation_records import decode_receipt, encode_receipt
 from tests.support.devices import DAY_MS, NOW_MS, Stores
 
 ANA, BUDI = UserId("whatsapp", "ana"), UserId("instagram", "budi")
@@ -80,3 +80,10 @@ def test_a_row_that_is_none_is_a_damaged_store(row: bytes) -> None:
     with pytest.raises(RecordCorrupted):
         read_receipt(row, encode_receipt())
     assert read_receipt(FIRST.row, encode_receipt()) == FIRST
+
+
+def test_a_receipt_of_a_group_names_it() -> None:
+    group = bytes(range(32))
+    assert decode_receipt(encode_receipt(group)) == group
+    with pytest.raises(RecordCorrupted):
+        decode_receipt(encode_receipt(b"short"))

@@ -288,13 +288,13 @@ def _address() -> bytes:
 
 def test_a_notice_is_about_somebody() -> None:
     for user in ([], [(2, b"")], [(2, message([(1, b"whatsapp"), (2, b"NO")]))]):
-        with pytest.raises(RecordCorrupted, match="names no user"):
+        with pytest.raises(RecordCorrupted, match="holds no user"):
             decode_inbox_item(b"\x01" + message([(7, message([(1, 1), *user]))]))
 
 
 def test_a_conversation_is_with_somebody() -> None:
     for user in (b"", message([(1, b"whatsapp"), (2, b"NO")])):
-        with pytest.raises(RecordCorrupted, match="names no user"):
+        with pytest.raises(RecordCorrupted, match="holds no user"):
             decode_inbox_item(
                 b"\x01" + message([(1, _address()), (4, message([(2, 1), (6, user)]))])
             )
