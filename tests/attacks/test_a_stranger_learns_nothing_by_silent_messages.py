@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stranger who probes with messages that nobody sees gets not one byte back.
+"""Messages that nobody sees get not one byte back, from a stranger or somebody who is blocked.
 
-Acts on messages that do not exist, receipts for unknown ids, typing: from them, and from what
-leaves when, others have told which device is online, and how many there are.
+The attacker: a stranger with a valid account, who sends acts on messages that do not exist,
+receipts for unknown ids, typing, to learn from what comes back which device is online, and how many
+there are.
 """
 
 import pytest
 
-from e2ecross import Content, MessageRef, Policy, Reaction, Receipt, Text
+from e2ecross import Client, Content, Envelope, Message, MessageRef, Policy, Reaction, Receipt, Text
+from e2ecross.stores import Table
 from e2ecross.wire.content import Delete, Edit, Framed, Typing
-from tests.client.conversation import waiting
+from tests.client.conversation import store_of, waiting
 from tests.support.accounts import craft, make_account
-from tests.support.devices import ANA, BUDI, BackendSimulator, FakeClock, make_client
+from tests.support.devices import ANA, BUDI, BackendSimulator, FakeClock, dump, make_client
 
 ALL = frozenset((10, *range(13, 21), 32, 33))
 _REF = MessageRef(ANA.user_id, bytes(16), bytes(32))
@@ -46,16 +48,25 @@ def test_a_thousand_probes_cost_not_one_byte(who: str) -> None:
         for device in (phone.device, laptop.device):
             envelope = craft(budi.device, device.address, _probe(number))
             backend.inject(device.address, envelope.encode())
-    deposits = len(backend.deposits)
+    deposits, before = len(backend.deposits), [_kept(client) for client in (phone, laptop)]
     backend.calls.clear()
     for _ in range(12):
         for client in (phone, laptop):
             items = client.receive()
-            phone.mark_read([])
+            client.mark_read([item for item in items if isinstance(item, Message)])
             client.confirm(items)
             client.maintain()
         clock.advance(1_000)
-    assert not any(backend.waiting(device) for device in (phone.device.address,))
-    assert len(backend.deposits) == deposits
-    assert "deposit" not in backend.calls
-    assert waiting(phone) == waiting(laptop) == []
+    # What was read is told the own devices alone.
+    told = [Envelope.decode(data) for data in backend.deposits[deposits:]]
+    assert {envelope.recipient.user_id for envelope in told} <= {ANA.user_id}
+    assert not [each for client in (phone, laptop) for each in waiting(client)]
+    if who == "blocked":
+        assert not told
+        assert [_kept(client) for client in (phone, laptop)] == before
+
+
+def _kept(client: Client) -> set[tuple[Table, bytes]]:
+    """What an app could see of it, or others get: by table and partition."""
+    tables = (Table.OUTBOX, Table.RECEIPTS, Table.SENT, Table.CONVERSATIONS)
+    return {where[:2] for where in dump(store_of(client)) if where[0] in tables}
