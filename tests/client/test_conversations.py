@@ -24,15 +24,23 @@ from e2ecross import (
     UnsupportedContent,
     UserId,
 )
+from e2ecross.device.conversations import take_states
 from e2ecross.device.hints import own_hints
-from e2ecross.errors import InvalidArgument, NotRegistered
+from e2ecross.device.receipts import put_receipts
+from e2ecross.errors import InvalidArgument, NotRegistered, StoreError
 from e2ecross.state.conversations import find_conversation
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.message_refs import ref_of
 from e2ecross.state.receipts import DueReceipt, list_due, note_due
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.capabilities import Capability
-from e2ecross.wire.content import Typing, encode_content
+from e2ecross.wire.content import (
+    ConversationState,
+    ConversationStates,
+    Typing,
+    encode_content,
+)
+from e2ecross.wire.content.resent import PayloadContent
 from e2ecross.wire.conversation_records import ConversationRecord
 from tests.client.conversation import forget_sessions, read, reopen, shown, store_of, waiting
 from tests.support.accounts import craft, make_account
@@ -100,7 +108,7 @@ class World:
         with store_of(client).transaction() as tx:
             return find_conversation(tx, user)
 
-    def inject(self, content: Content | Typing, *, sent_at_ms: int | None = None) -> bytes:
+    def inject(self, content: PayloadContent, *, sent_at_ms: int | None = None) -> bytes:
         """Let Budi say to the phone what he likes; returns the id."""
         sender = self.budi.device
         with store_of(self.budi).transaction() as tx:
@@ -240,6 +248,31 @@ class TestBlocking:
         world.backend.inject(ANA, envelope[:-1] + bytes((envelope[-1] ^ 1,)))
         assert world.phone.receive() == []
         assert waiting(world.phone) == []
+
+    @pytest.mark.parametrize("user", [BUDI.user_id, TOKO.user_id])
+    def test_nobody_else_decides(self, world: World, user: UserId) -> None:
+        world.meet()
+        world.phone.block(user)
+        world.run()
+        decided = ConversationState(user, 1, no_receipts=False, no_typing=False, number=99)
+        world.inject(ConversationStates((decided,)))
+        assert world.phone.receive() == []
+        assert world.state(world.phone, user).state == 2
+
+    def test_nothing_is_decided_about_the_own_account(self, world: World) -> None:
+        decided = ConversationState(ANA.user_id, 2, no_receipts=True, no_typing=True, number=1)
+        with store_of(world.phone).transaction() as tx:
+            take_states(world.phone.device._context, tx, ConversationStates((decided,)))
+        assert world.state(world.phone, ANA.user_id) == ConversationRecord()
+
+    def test_a_message_that_waits_for_a_stranger_keeps_its_place(self, world: World) -> None:
+        """A decision that changes a switch alone counts no message anew."""
+        world.budi.send(ANA, Text("halo"))
+        world.run()
+        told = ConversationState(BUDI.user_id, 0, no_receipts=True, no_typing=False, number=1)
+        with store_of(world.phone).transaction() as tx:
+            take_states(world.phone.device._context, tx, ConversationStates((told,)))
+        assert world.state(world.phone) == ConversationRecord(0, 1, no_receipts=True, number=1)
 
     def test_a_new_device_is_told(self, world: World) -> None:
         world.meet()
@@ -399,6 +432,35 @@ class TestReceipts:
         assert shown(ana.receive()) == ["halo"]
         assert not {Table.CONVERSATIONS, Table.RECEIPTS} & {*spy.writes}
         assert spy.reads[Table.CONVERSATIONS] == 1
+
+
+class TestCrashes:
+    def test_rows_move_with_the_receipt_or_not_at_all(self) -> None:
+        """The commit that puts it into the outbox fails: it goes with the next one, once."""
+        backend, clock, spy = BackendSimulator(), FakeClock(), SpyStore(MemoryStore())
+        ana = make_client(ANA, backend, spy, clock=clock, policy=policy())
+        budi = make_client(BUDI, backend, clock=clock, policy=policy())
+        budi.send(ANA, Text("first"))
+        ana.receive()
+        ana.send(BUDI, Text("answer"))
+        read(budi)
+        budi.send(ANA, Text("halo"))
+        ana.receive()
+        clock.advance(SOON_MS)
+        context = ana.device._context
+        before = dump(spy.inner)
+        spy.fail_commit = True
+        with pytest.raises(StoreError):
+            put_receipts(context)
+        spy.fail_commit = False
+        assert dump(spy.inner) == before
+        put_receipts(context)
+        with spy.transaction() as tx:
+            assert list_due(tx) == []
+        assert [type(each.control) for each in waiting(ana)] == [Receipt]
+        again = reopen(ana, backend)
+        again.receive()
+        assert len(receipts(budi.receive())) == 1
 
 
 class TestTyping:
