@@ -1,35 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The methods of `Client` about accounts and their devices; the bodies are in `account.py`."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from e2ecross.arguments import forgets_secrets
 from e2ecross.client.account import leave_account, restore_account, show_devices, unlink
-from e2ecross.client.fan_out import flush
-from e2ecross.client.link import Link
+from e2ecross.client.connected import Connected
 from e2ecross.client.pairing import Pairing, begin_pairing
 from e2ecross.client.sent import Recipient, recipient_address
 from e2ecross.device.account_devices import AccountDevices
-from e2ecross.device.self_sync import mark_read, share_history
-from e2ecross.errors import BackendError, NotRegistered
+from e2ecross.device.self_sync import share_history
 from e2ecross.state.message import Message
 
 __all__ = ["AccountCalls"]
 
 
-class AccountCalls(ABC):
-    """What a `Client` does about accounts; its own class says how the back end is reached."""
+class AccountCalls(Connected):
+    """What a `Client` does about accounts."""
 
     __slots__ = ()
-
-    @abstractmethod
-    def _way(self) -> Link:
-        """Return the way to the back end."""
-
-    @abstractmethod
-    def _check_epoch(self, link: Link) -> None:
-        """Ask the back end, once, what it has seen of this device, before anything leaves."""
 
     def devices(self, user: Recipient | None = None) -> AccountDevices:
         """Return the devices of an account, as its signed list says; by default of the own one.
@@ -130,26 +119,6 @@ class AccountCalls(ABC):
         """
         restore_account(self._connected(), keep)
 
-    def mark_read(self, messages: Iterable[Message]) -> None:
-        """Tell the other devices of the own account that messages of others were read here.
-
-        There it comes as a `Notice` of the kind `read_elsewhere`; who sent them hears nothing of
-        it. It goes with this call, or with the next that reaches the back end.
-
-        Args:
-            messages: what `receive` returned, or values with the same sender and id. What the user
-                has sent is left out.
-
-        Raises:
-            NotRegistered: call `register` first.
-            RestoredStore: the store is older than what the back end has seen of the device.
-            InvalidArgument: `messages` holds something else.
-            StoreError: the store cannot be read or written.
-        """
-        link = self._way()
-        mark_read(link.context, messages)
-        self._flush(link)
-
     def share_history(self, device: int, messages: Iterable[Message]) -> None:
         """Hand messages on to a device that was linked within the last 24 hours.
 
@@ -172,18 +141,3 @@ class AccountCalls(ABC):
         link = self._way()
         share_history(link.context, device, messages)
         self._flush(link)
-
-    def _connected(self) -> Link:
-        link = self._way()
-        self._check_epoch(link)
-        return link
-
-    def _flush(self, link: Link) -> None:
-        """Deposit what waits, if the back end can be reached; else it goes with another call."""
-        try:
-            self._check_epoch(link)
-            flush(link)
-        except NotRegistered:
-            raise
-        except BackendError:
-            pass

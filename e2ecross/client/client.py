@@ -18,7 +18,6 @@ from typing import Final, NoReturn, SupportsIndex
 from e2ecross.arguments import (
     forgets_secrets,
     require_callable,
-    require_list,
     require_type,
     require_whole_number,
 )
@@ -26,19 +25,22 @@ from e2ecross.client.account import maintain_account, renew_list
 from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.backend import Backend
+from e2ecross.client.conversation_calls import ConversationCalls
 from e2ecross.client.fan_out import flush
 from e2ecross.client.hints import check_lists
 from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
 from e2ecross.client.publishing import maintain_prekeys, publish
+from e2ecross.client.receipts import tend_conversations
 from e2ecross.client.sending_calls import SendingCalls
 from e2ecross.device.batch import Progress
-from e2ecross.device.collecting import HandedOver, confirm, hand_over
+from e2ecross.device.collecting import HandedOver, confirm_items, hand_over
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.expiring import forget_sent
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.own_upkeep import note_list_unpublished
 from e2ecross.device.prekey_upkeep import LastUpkeep
+from e2ecross.device.receipts import put_receipts
 from e2ecross.device.registering import (
     note_registered,
     prepare_token,
@@ -57,7 +59,7 @@ __all__ = ["Client"]
 _MAX_BATCH: Final = 1000
 
 
-class Client(AccountCalls, SendingCalls):
+class Client(AccountCalls, ConversationCalls, SendingCalls):
     """A `Device` and the `Backend` that it is registered at."""
 
     __slots__ = (
@@ -148,6 +150,7 @@ class Client(AccountCalls, SendingCalls):
         errors: list[E2ECrossError] = []
         _attempt(errors, lambda: self._maintain_prekeys(link))
         _attempt(errors, lambda: maintain_account(link))
+        _attempt(errors, lambda: tend_conversations(self._context))
         _attempt(errors, lambda: forget_sent(self._context))
         _attempt(errors, lambda: flush(link))
         if errors:
@@ -200,6 +203,7 @@ class Client(AccountCalls, SendingCalls):
         except BaseException:
             handed.last = before  # nobody has got them: they come again
             raise
+        items += self._context.live.take_typing(limit - len(items))
         if not items and handed.damaged is not None:  # told once, and in the place of no item
             errors.append(handed.damaged)
             handed.damaged = None
@@ -217,7 +221,7 @@ class Client(AccountCalls, SendingCalls):
                 is closed.
             StoreError: the store cannot be written.
         """
-        confirm(self._context, self._leftovers, require_list("items", items))
+        confirm_items(self._context, self._leftovers, items)
 
     # --- The way to the back end ------------------------------------------------------------
 
@@ -251,6 +255,7 @@ class Client(AccountCalls, SendingCalls):
             _attempt(errors, lambda: self._maintain_prekeys(link))
             _attempt(errors, lambda: renew_list(link))
         _attempt(errors, lambda: check_lists(link))
+        _attempt(errors, lambda: put_receipts(self._context))
         _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]

@@ -11,14 +11,17 @@ Rules:
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from contextlib import suppress
+from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.device.answering import request_again
 from e2ecross.device.bundles import repair_sessions, require_minimum_version
 from e2ecross.device.controls import take_control
+from e2ecross.device.conversations import Admitted, admit, note_sent_to
 from e2ecross.device.hints import note_hints
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.receipts import note_arrived, note_sent_elsewhere
 from e2ecross.device.receiving import (
     DecodedMessage,
     Received,
@@ -26,17 +29,20 @@ from e2ecross.device.receiving import (
     decrypt_envelope,
     message_from,
 )
-from e2ecross.device.self_sync import note_seen, note_written
+from e2ecross.device.self_sync import note_seen
 from e2ecross.errors import IdentityChangedError, RecordCorrupted, RemoteError
 from e2ecross.state.accounts import note_hosting_seen
 from e2ecross.state.context import Context
+from e2ecross.state.conversations import is_blocked
 from e2ecross.state.delivered import note_delivered, was_delivered
 from e2ecross.state.epoch import WitnessedReceipt
 from e2ecross.state.inbox import (
     InboxItem,
     confirm_in_inbox,
+    erase_in_inbox,
     has_arrived,
     holds_notice,
+    is_typing,
     list_arrivals,
     may_have_arrived,
     note_arrival,
@@ -46,11 +52,13 @@ from e2ecross.state.inbox import (
     receipt_of,
     walk_inbox,
 )
-from e2ecross.state.message import ControlMessage
+from e2ecross.state.inbox_erasure import forget_marks, take_over, to_erase
+from e2ecross.state.message import ControlMessage, Message
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.trust import require_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Payload, is_of_users
+from e2ecross.wire.content import Receipt as ContentReceipt
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.signal_message import PreKeySignalMessage
 
@@ -58,7 +66,9 @@ __all__ = [
     "Arrived",
     "HandedOver",
     "confirm",
+    "confirm_items",
     "decode_arrived",
+    "erase_what_is_over",
     "hand_over",
     "is_taken_in",
     "keep_failure",
@@ -67,6 +77,9 @@ __all__ = [
     "take_in",
     "take_in_all",
 ]
+
+_MAX_ERASED: Final = 1_000
+"""Messages in the inbox of which nothing is left after one call."""
 
 
 class Arrived(NamedTuple):
@@ -175,6 +188,8 @@ def keep_failure(context: Context, number: int, data: bytes, error: RemoteError)
         if has_arrived(tx, number, data):
             return  # another process was faster
         note_arrival(tx, number, data)
+        if envelope is not None and is_blocked(tx, envelope.sender.user_id):
+            return
         retrying = envelope is not None and request_again(context, tx, envelope, message, error)
         put_failure(context, tx, envelope, error, retrying=retrying)
 
@@ -208,6 +223,12 @@ class HandedOver:
         self.last = 0
         self.damaged: RecordCorrupted | None = None
 
+    def take_damaged(self) -> list[RecordCorrupted]:
+        """Return what nobody has heard of yet, and forget it: it is told once."""
+        found = [] if self.damaged is None else [self.damaged]
+        self.damaged = None
+        return found
+
 
 def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxItem]:
     """Return items of the inbox that were not handed over yet, at most that many."""
@@ -215,6 +236,8 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
     before = handed.last
     try:
         with WitnessedReceipt(context) as tx:  # one thread at a time
+            if not before:  # a restart: what is over since is not handed over again
+                _erase_what_is_over(context, tx)
             for number, item in walk_inbox(context, tx, handed.last):
                 handed.last = number
                 if isinstance(item, RecordCorrupted):
@@ -227,6 +250,23 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
         handed.last = before  # nobody has got them: they come again
         raise
     return items
+
+
+def confirm_items(context: Context, leftovers: Leftovers, items: Iterable[InboxItem]) -> None:
+    """Forget what `receive` has returned; see `Client.confirm`."""
+    confirm(context, leftovers, [item for item in items if not is_typing(item)])
+
+
+def erase_what_is_over(context: Context) -> None:
+    """Leave nothing of the content of messages in the inbox whose time is over."""
+    with context.store.transaction() as tx:
+        _erase_what_is_over(context, tx)
+
+
+def _erase_what_is_over(context: Context, tx: Transaction) -> None:
+    with suppress(RecordCorrupted):  # what is damaged there must not hide what is in the inbox
+        for number in take_over(tx, context.clock(), _MAX_ERASED):
+            erase_in_inbox(context, tx, number)
 
 
 def confirm(context: Context, leftovers: Leftovers, items: Iterable[InboxItem]) -> None:
@@ -245,6 +285,7 @@ def confirm(context: Context, leftovers: Leftovers, items: Iterable[InboxItem]) 
     with leftovers.going() as forget, context.store.transaction() as tx:
         forget(tx)
         confirm_in_inbox(context, tx, receipts)
+        forget_marks(tx, to_erase(listed))
         for user in hosted:
             if not holds_notice(tx, NoticeKind.HOSTING_CHANGED, user):
                 note_hosting_seen(tx, user)
@@ -286,7 +327,8 @@ def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Recei
     message, payload = message_from(received), received.payload
     now_ms = context.clock()
     by_policy = _note_policy(context, tx, received)
-    is_shown = False
+    admitted: Admitted | None = None
+    is_silent = True
     names = (message.sender, message.message_id, now_ms, payload.peer)
     if not was_delivered(tx, context.policy, *names):
         note_delivered(tx, context.policy, *names)
@@ -295,13 +337,15 @@ def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Recei
         if isinstance(message, ControlMessage):
             take_control(context, tx, received, message.content, now_ms)
         elif is_of_users(message.content):
-            put_message(context, tx, message)
-            is_shown = True
+            admitted = _admit(context, tx, message, now_ms)
+            is_silent = False
     if not received.identity_changed or by_policy:
         if payload.sender.user_id == context.address.user_id:
             _note_own(context, tx, payload, now_ms)
-        note_hints(context, tx, payload, now_ms)
-    elif not is_shown:
+        account = note_hints(context, tx, payload, now_ms)
+        if admitted is not None:
+            note_arrived(context, tx, admitted, account, now_ms)
+    elif is_silent:
         # The app sees no requests and no second copies, but a changed identity is never silent.
         error = IdentityChangedError(
             f"a request or a second copy of a message came from {message.sender} under a new "
@@ -312,11 +356,22 @@ def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Recei
         put_failure(context, tx, envelope, error, retrying=False)
 
 
+def _admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> Admitted | None:
+    """Keep a message for the app, if it is to be handed over."""
+    admitted = admit(context, tx, message, now_ms)
+    if message.own_copy:
+        note_sent_elsewhere(tx, message.peer, message.content, now_ms)
+    if admitted is not None:
+        put_message(context, tx, admitted.message)
+        context.live.typing.pop(message.sender, None)  # who has sent is not typing any more
+    return admitted
+
+
 def _note_own(context: Context, tx: Transaction, payload: Payload, now_ms: int) -> None:
     """Note what a message of another own device says beside its content."""
     note_seen(context, tx, payload.sender.device, now_ms)
-    if payload.peer is not None:
-        note_written(tx, payload.peer)
+    if payload.peer is not None and not isinstance(payload.content, ContentReceipt):
+        note_sent_to(context, tx, payload.peer, is_copy=True)
 
 
 def _note_policy(context: Context, tx: Transaction, received: Received) -> bool:

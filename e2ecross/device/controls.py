@@ -16,6 +16,7 @@ from contextlib import suppress
 from e2ecross.address import Address
 from e2ecross.device.accepting import follow_identity
 from e2ecross.device.answering import answer_request
+from e2ecross.device.conversations import note_typing, take_states, without_what_is_over
 from e2ecross.device.device_lists import take_list
 from e2ecross.device.own_list import request_capabilities, request_unlink
 from e2ecross.device.receiving import Received
@@ -24,8 +25,11 @@ from e2ecross.errors import RemoteError
 from e2ecross.protocol.device_list import is_listed, verify_list
 from e2ecross.state.accounts import find_account, find_list, find_own_account, note_has_list
 from e2ecross.state.context import Context
+from e2ecross.state.conversations import is_blocked
 from e2ecross.state.delivered import note_delivered, was_delivered
-from e2ecross.state.inbox import put_message, put_notice
+from e2ecross.state.inbox import erase_in_inbox, put_message, put_notice
+from e2ecross.state.inbox_erasure import find_once
+from e2ecross.state.inbox_message import frame_of
 from e2ecross.state.message import Message
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.retry_budget import spend_change
@@ -38,6 +42,7 @@ from e2ecross.state.trust import (
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import (
     ControlContent,
+    ConversationStates,
     DeviceListPush,
     DeviceRequest,
     History,
@@ -69,13 +74,18 @@ def take_control(
     """
     sender = received.payload.sender
     if isinstance(content, RetryRequest):
-        answer_request(context, tx, received, content)
+        if not is_blocked(tx, sender.user_id):
+            answer_request(context, tx, received, content)
+    elif isinstance(content, Typing):
+        note_typing(context, tx, sender, content, received.payload.sent_at_ms)
     elif isinstance(content, DeviceListPush):
         for data in content.device_lists:
             with suppress(RemoteError):  # each is judged by itself
                 _take_pushed_list(context, tx, received, data, now_ms)
-    elif isinstance(content, Typing) or not is_of_own_device(context, tx, received):
+    elif not is_of_own_device(context, tx, received):
         return
+    elif isinstance(content, ConversationStates):
+        take_states(context, tx, content)
     elif isinstance(content, ReadMarks):
         _tell_read(context, tx, content)
     elif isinstance(content, DeviceRequest):
@@ -166,7 +176,9 @@ def _take_item(context: Context, tx: Transaction, item: HistoryItem, now_ms: int
         own_copy=sender.user_id == own,
         historical=True,
     )
-    put_message(context, tx, message)
+    frame = frame_of(content)
+    if frame is None or not frame.view_once:  # else device 1 should not have it any more
+        put_message(context, tx, without_what_is_over(context, message, now_ms))
 
 
 def _tell_read(context: Context, tx: Transaction, marks: ReadMarks) -> None:
@@ -174,6 +186,10 @@ def _tell_read(context: Context, tx: Transaction, marks: ReadMarks) -> None:
     if user != context.address.user_id:
         messages = tuple(mark.message_id for mark in marks.messages)
         put_notice(context, tx, Notice(NoticeKind.READ_ELSEWHERE, user, messages=messages))
+        for mark in marks.messages:
+            number = find_once(tx, mark.sender, mark.message_id)
+            if number is not None:
+                erase_in_inbox(context, tx, number)
 
 
 def _take_request(

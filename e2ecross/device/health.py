@@ -20,8 +20,10 @@ from e2ecross.device.health_accounts import (
     read_account,
 )
 from e2ecross.device.health_records import (
+    check_conversation,
     check_delivered,
     check_one_time_prekey,
+    check_receipt,
     check_retries,
     check_seen_base_key,
     check_sent,
@@ -211,6 +213,8 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     known = read(Table.REMOTE_IDENTITIES, lambda place, _, __: read_trust(tx, place))
     rows = read(Table.ACCOUNTS, read_account)
     accounts = dict(row for row in rows if row is not None)
+    read(Table.CONVERSATIONS, check_conversation)
+    read(Table.RECEIPTS, check_receipt)
     places = read(Table.SESSION_RECORDS, read_session_list)
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)

@@ -12,15 +12,17 @@ from typing import Final
 from e2ecross.crypto.kem import decode_kem_ciphertext
 from e2ecross.device.prekey_upkeep import decode_stored_publication
 from e2ecross.errors import InvalidKey, RecordCorrupted, RemoteError
-from e2ecross.state.accounts import OWN_ACCOUNT_ROW
+from e2ecross.state.accounts import OWN_ACCOUNT_ROW, user_from_key
 from e2ecross.state.context import address_from_key
 from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.in_flight import IN_FLIGHT
 from e2ecross.state.inbox import ARRIVED
+from e2ecross.state.inbox_erasure import EXPIRES, ONCE
 from e2ecross.state.outbox import TURNS
 from e2ecross.state.prekey_store import LAST_RESORT, SEEN_MARK
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
+from e2ecross.state.receipts import DUE, NO_TIME, read_receipt
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.state.sent import ENDS
 from e2ecross.state.sent_ids import SENT_IDS
@@ -29,15 +31,14 @@ from e2ecross.state.upkeep import UPKEEP_ROW
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
-from e2ecross.wire.content import decode_content
+from e2ecross.wire.content import Frame, decode_content
+from e2ecross.wire.conversation_records import ConversationRecord
 from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.inbox_records import InboxMessage, decode_arrival, decode_inbox_item
 from e2ecross.wire.queue_records import (
-    InboxMessage,
     LaneRecord,
     OutboxRecord,
     TurnRecord,
-    decode_arrival,
-    decode_inbox_item,
     decode_queue_end,
     decode_row,
 )
@@ -61,8 +62,10 @@ from e2ecross.wire.shelf_records import (
 from e2ecross.wire.spqr_records import StoredSpqrMaterial, decode_chunks
 
 __all__ = [
+    "check_conversation",
     "check_delivered",
     "check_one_time_prekey",
+    "check_receipt",
     "check_retries",
     "check_seen_base_key",
     "check_sent",
@@ -140,6 +143,20 @@ def read_trust(tx: Transaction, place: bytes) -> tuple[TrustState, bool]:
     return identity.trust, identity.stale
 
 
+def check_conversation(partition: bytes, _: bytes, record: bytes) -> None:
+    """Decode how it stands with an account."""
+    user_from_key(partition)
+    ConversationRecord.decode(record)
+
+
+def check_receipt(partition: bytes, row: bytes, record: bytes) -> None:
+    """Decode a receipt that is due or was sent; or the list of what is kept."""
+    if not partition:
+        decode_shelf(record)
+    else:
+        read_receipt(row if partition == DUE else NO_TIME + row, record)
+
+
 def read_session_list(place: bytes, _: bytes, record: bytes) -> bytes:
     """Return the partition of a session list that decodes."""
     SessionListRecord.decode(record)
@@ -193,13 +210,19 @@ def read_inbox(partition: bytes, row: bytes, record: bytes) -> bool:
     if partition == ARRIVED:
         decode_arrival(record)
         return False
+    if partition in (EXPIRES, ONCE):
+        decode_row(record)
+        return False
     if row == ENDS_ROW:
         decode_queue_end(record)
         return False
     item = decode_inbox_item(record)
-    if isinstance(item, InboxMessage):
+    if isinstance(item, InboxMessage) and not item.expired:
         try:
-            decode_content(item.content_kind, item.content_body)
+            if item.digest:
+                Frame.decode(item.content_body)
+            else:
+                decode_content(item.content_kind, item.content_body)
         except RemoteError as error:
             raise RecordCorrupted("an inbox record holds no content") from error
     return True

@@ -3,7 +3,7 @@
 
 Rules:
 - A hint is never evidence: it makes this device ask for a signed list, or send one, nothing more.
-- Nobody can make this device answer whom its user has not written to; and a device is sent the list
+- Nobody can make this device answer whom its user has not accepted; and a device is sent the list
   of an account once a day at most, whatever it hints.
 - What is asked of the back end for the sake of a hint is bounded, for each account and in all.
 """
@@ -44,6 +44,7 @@ __all__ = [
     "push_change",
     "push_list",
     "take_wanted_checks",
+    "waits_for_decision",
 ]
 
 _CHECK_MS: Final = 10 * 60 * 1000
@@ -91,7 +92,9 @@ def carried_list(context: Context, tx: Transaction) -> SignedDeviceList | None:
 # --- What follows from it -----------------------------------------------------------------------
 
 
-def note_hints(context: Context, tx: Transaction, payload: Payload, now_ms: int) -> None:
+def note_hints(
+    context: Context, tx: Transaction, payload: Payload, now_ms: int
+) -> AccountRecord | None:
     """Follow the hints of a message, after what the message itself has brought.
 
     Hints of what came under another key than the accepted one are not to be followed.
@@ -101,20 +104,28 @@ def note_hints(context: Context, tx: Transaction, payload: Payload, now_ms: int)
         tx: the transaction that has received the message.
         payload: of the message.
         now_ms: milliseconds since 1970.
+
+    Returns:
+        What was known of its sender's account; None if that is said to have no list.
     """
     hints = payload.hints
     if hints is None:
-        return
+        return None
     sender, peer = payload.sender, payload.peer or context.address.user_id
     behind: list[UserId] = []
+    known: dict[UserId, AccountRecord | None] = {}
     for user, seq, hint in (
         (sender.user_id, hints.sender_seq, hints.sender_hash),
         (peer, hints.peer_seq, hints.peer_hash),
     ):
-        if seq and _is_behind(context, tx, user, seq, hint, payload.sent_at_ms):
+        if not seq:
+            continue
+        known[user] = find_account(tx, user)
+        if _is_behind(context, tx, user, known[user], (seq, hint), payload.sent_at_ms):
             behind.append(user)
     if behind:
         push_list(context, tx, sender, behind, now_ms)
+    return known.get(sender.user_id)
 
 
 def push_list(
@@ -122,7 +133,7 @@ def push_list(
 ) -> None:
     """Send a device the lists of accounts that are held, if it may be sent anything.
 
-    That is: it is of the own account, or of one that the user has written to; no other identity key
+    That is: it is of the own account, or of one that the user has accepted; no other identity key
     of it waits for the user's decision; and it was not sent that list within a day.
 
     Args:
@@ -162,7 +173,7 @@ def push_change(
     Args:
         context: of the device that has signed it.
         tx: the transaction that has.
-        contacts: accounts whose devices are sent it, beside the own ones.
+        contacts: accounts whose devices are sent it, beside the own ones, if they are accepted.
         but: numbers of own devices that are not.
     """
     own = context.address.user_id
@@ -170,8 +181,9 @@ def push_change(
     if record is None or record.held is None:
         return
     push = DeviceListPush((record.held.encode(),))
-    for device in islice(_listed(context, tx, (own, *contacts)), _MAX_TOLD):
-        if (device.user_id == own and device.device in but) or _waits_for_decision(tx, device):
+    told = [user for user in contacts if _is_accepted(tx, user)]
+    for device in islice(_listed(context, tx, (own, *told)), _MAX_TOLD):
+        if (device.user_id == own and device.device in but) or waits_for_decision(tx, device):
             continue
         put_control(tx, device, context.entropy.bytes(MESSAGE_ID_BYTES), push)
 
@@ -209,10 +221,15 @@ def note_checked(context: Context, users: Sequence[UserId]) -> None:
 
 
 def _is_behind(
-    context: Context, tx: Transaction, user: UserId, seq: int, hint: bytes, sent_at_ms: int
+    context: Context,
+    tx: Transaction,
+    user: UserId,
+    known: AccountRecord | None,
+    told: tuple[int, bytes],
+    sent_at_ms: int,
 ) -> bool:
     """Hold a hint against the list of an account; tells whether its sender should get the list."""
-    record = find_account(tx, user) or NOTHING_KNOWN
+    record, (seq, hint) = known or NOTHING_KNOWN, told
     held = record.held
     is_behind = is_newer = False
     if held is None or seq > held.list.seq:
@@ -230,14 +247,17 @@ def _is_behind(
 
 def _may_be_told(context: Context, tx: Transaction, device: Address) -> bool:
     user = device.user_id
-    if user != context.address.user_id:
-        record = find_account(tx, user)
-        if record is None or not record.written:
-            return False
-    return not _waits_for_decision(tx, device)
+    if user != context.address.user_id and not _is_accepted(tx, user):
+        return False
+    return not waits_for_decision(tx, device)
 
 
-def _waits_for_decision(tx: Transaction, device: Address) -> bool:
+def _is_accepted(tx: Transaction, user: UserId) -> bool:
+    record = find_account(tx, user)
+    return record is not None and record.written
+
+
+def waits_for_decision(tx: Transaction, device: Address) -> bool:
     """Whether the user has to decide about a key first, of the device or of its account."""
     identities = (find_identity(tx, each) for each in (device, primary_of(tx, device)))
     return any(each is not None and each.pending_key is not None for each in identities)

@@ -13,6 +13,7 @@ from e2ecross.address import Address
 from e2ecross.conversation.negotiation import Plan
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.composing import ALL_SHOWN, Draft
+from e2ecross.device.conversations import note_sent_to
 from e2ecross.device.copies import Copying
 from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.leftovers import Leftovers
@@ -28,6 +29,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
+from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import encode_content
 
 __all__ = ["plan_message", "post_messages", "post_missing"]
@@ -68,8 +70,11 @@ def post_messages(
     """
     encoded = encode_content(draft.blank)  # once for all of them
 
-    def post(copying: Copying, message: Outgoing) -> Posted:
-        return copying.post(message, draft, encoded)
+    def post(copying: Copying, tx: Transaction, message: Outgoing) -> Posted:
+        posted = copying.post(message, draft, encoded)
+        if posted.is_new:
+            note_sent_to(context, tx, posted.conversation.user_id)
+        return posted
 
     return _post_each(context, leftovers, messages, begun, asked, post)
 
@@ -86,7 +91,11 @@ def post_missing(
     The same message id, and to no device twice. See `post_messages`; None in the place of a message
     that is not kept any more.
     """
-    return _post_each(context, leftovers, messages, begun, asked, Copying.post_missing)
+
+    def post(copying: Copying, _: Transaction, message: Outgoing) -> Posted | None:
+        return copying.post_missing(message)
+
+    return _post_each(context, leftovers, messages, begun, asked, post)
 
 
 def plan_message(context: Context, address: Address, draft: Draft) -> Plan:
@@ -103,7 +112,7 @@ def _post_each(
     messages: Sequence[Outgoing],
     begun: set[Address],
     asked: KeysAsked,
-    post: Callable[[Copying, Outgoing], Posted | None],
+    post: Callable[[Copying, Transaction, Outgoing], Posted | None],
 ) -> tuple[int, list[Result]]:
     results: list[Result] = []
     with leftovers.going() as forget, WitnessedTransaction(context) as tx:
@@ -114,7 +123,7 @@ def _post_each(
         for message in messages:
             try:
                 with tx.savepoint():
-                    result = post(copying, message)
+                    result = post(copying, tx, message)
             except Unready as unready:
                 results.append(unready.needed)
                 continue

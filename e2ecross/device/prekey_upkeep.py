@@ -43,6 +43,7 @@ from e2ecross.state.prekey_store import (
     require_signed_prekey,
 )
 from e2ecross.state.publication import forget_publication, read_publication, save_publication
+from e2ecross.state.receipts import date_receipts
 from e2ecross.state.retry_budget import date_attempts
 from e2ecross.state.sent import date_sent
 from e2ecross.state.sent_ids import date_ids
@@ -190,6 +191,7 @@ def plan_publication(context: Context, left: int) -> int | None:
             date_sent(tx, policy, now_ms)
             date_delivered(tx, policy, now_ms)
             date_attempts(tx, now_ms)
+            date_receipts(tx, now_ms)
     target = policy.one_time_prekeys_target
     add = one_time_prekeys_to_add(max(left, 0), policy.one_time_prekeys_low, target)
     if record.replaces_prekeys:  # of those that are left the private halves are gone

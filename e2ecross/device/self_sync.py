@@ -4,7 +4,7 @@
 Rules:
 - Whose keys are accepted goes from device 1 to the others, never the other way: a device that was
   linked can vouch for nobody.
-- What was read is told own devices alone.
+- What was read is told own devices; whether its sender hears of it is another matter.
 - All of it is put into the outbox, and goes with the next call that reaches the back end.
 """
 
@@ -17,17 +17,17 @@ from e2ecross.address import MAX_DEVICE, Address, UserId
 from e2ecross.arguments import require_list, require_type, require_whole_number
 from e2ecross.device.device_lists import targets_of
 from e2ecross.device.own_list import count_change, put_name
+from e2ecross.device.receipts import note_read
 from e2ecross.device.sending import require_content
 from e2ecross.errors import InvalidArgument, NotPrimary
 from e2ecross.state.accounts import (
-    NOTHING_KNOWN,
-    find_account,
     find_list,
     find_own_account,
-    put_account,
     put_own_account,
 )
 from e2ecross.state.context import Context, address_from_key
+from e2ecross.state.inbox import erase_in_inbox
+from e2ecross.state.inbox_erasure import find_once
 from e2ecross.state.message import Message
 from e2ecross.state.outbox import put_control
 from e2ecross.state.trust import find_identity, require_identity
@@ -50,9 +50,9 @@ from e2ecross.wire.limits import MAX_READ_MARKS, MESSAGE_ID_BYTES
 __all__ = [
     "HISTORY_MS",
     "announce_capabilities",
+    "mark_opened",
     "mark_read",
     "note_seen",
-    "note_written",
     "put_pin",
     "put_pins",
     "request_leave",
@@ -106,21 +106,47 @@ def put_pin(context: Context, tx: Transaction, address: Address) -> None:
 
 
 def mark_read(context: Context, messages: Iterable[Message]) -> None:
-    """Tell the other own devices which messages of others were read; see `Client.mark_read`."""
+    """Tell who sent messages, and the other own devices, that they were read.
+
+    See `Client.mark_read`.
+    """
+    listed = require_list("messages", messages)
+    for message in listed:
+        require_type("messages", message, Message)
+    read = [message for message in listed if not message.view_once]
+    with context.store.transaction() as tx:
+        _mark_read(context, tx, read)
+
+
+def mark_opened(context: Context, message: Message) -> None:
+    """The same of a message that was looked at once; of it nothing is left in the inbox.
+
+    See `Client.opened`.
+    """
+    require_type("message", message, Message)
+    if not message.view_once or message.sender.user_id == context.address.user_id:
+        raise InvalidArgument("message must be one that others have sent to be viewed once")
+    with context.store.transaction() as tx:
+        number = find_once(tx, message.sender, message.message_id)
+        if number is not None:
+            erase_in_inbox(context, tx, number)
+        _mark_read(context, tx, [message])
+
+
+def _mark_read(context: Context, tx: Transaction, messages: Sequence[Message]) -> None:
     own = context.address.user_id
     marks: dict[UserId, dict[ReadMark, None]] = {}
-    for message in require_list("messages", messages):
-        require_type("messages", message, Message)
+    for message in messages:
         user = message.sender.user_id
         if user != own:
             mark = ReadMark(message.sender, message.message_id)
             marks.setdefault(user, {})[mark] = None
-    with context.store.transaction() as tx:
-        devices = _other_devices(context, tx)
-        for of_user in map(tuple, marks.values()):
-            for start in range(0, len(of_user), MAX_READ_MARKS):
-                part = of_user[start : start + MAX_READ_MARKS]
-                _put(context, tx, devices, ReadMarks(part))
+    devices = _other_devices(context, tx)
+    for of_user in map(tuple, marks.values()):
+        for start in range(0, len(of_user), MAX_READ_MARKS):
+            part = of_user[start : start + MAX_READ_MARKS]
+            _put(context, tx, devices, ReadMarks(part))
+    note_read(context, tx, messages, context.clock())
 
 
 def share_history(context: Context, device: int, messages: Iterable[Message]) -> None:
@@ -166,13 +192,6 @@ def announce_capabilities(context: Context) -> None:
             request = DeviceRequest(unlink=False, capabilities=capabilities)
             _put(context, tx, [_own(context, PRIMARY)], request)
             put_name(tx, name)
-
-
-def note_written(tx: Transaction, user: UserId) -> None:
-    """Note that the user has sent to an account, from here or from another own device."""
-    record = find_account(tx, user) or NOTHING_KNOWN
-    if not record.written:
-        put_account(tx, user, replace(record, written=True))
 
 
 def note_seen(context: Context, tx: Transaction, device: int, now_ms: int) -> None:
@@ -228,6 +247,8 @@ def _history_parts(own: UserId, messages: Sequence[Message]) -> list[list[Histor
     total = room = 0
     for message in messages:
         item = _history_item(own, message)
+        if item is None:
+            continue
         size = len(encode_content(History((item,)))[1])
         total += size
         if total > _MAX_HISTORY_BYTES:
@@ -240,10 +261,14 @@ def _history_parts(own: UserId, messages: Sequence[Message]) -> list[list[Histor
     return parts
 
 
-def _history_item(own: UserId, message: Message) -> HistoryItem:
+def _history_item(own: UserId, message: Message) -> HistoryItem | None:
+    """None of what may be looked at once, and of what nothing is left."""
     require_type("messages", message, Message)
-    require_content(message.content)
-    kind, body = encode_content(message.content)
+    content = message.framed or message.content
+    if message.view_once or content is None:
+        return None
+    require_content(content)
+    kind, body = encode_content(content)
     sender, peer = message.sender, message.peer
     if sender.user_id not in (own, peer):
         raise InvalidArgument(f"messages has one of {sender} in a conversation with {peer}")

@@ -252,7 +252,7 @@ def encrypt_waiting(
         if current is None or current.envelope is not None:  # another thread was faster
             return None if current is None else current.envelope
         if waiting.control is not None:
-            said = _saying(context, tx, address.user_id, None)
+            said = _saying(context, tx, waiting.peer or address.user_id, waiting.peer)
             envelope = encrypt_content(
                 context, tx, address, waiting.control, waiting.message_id, now_ms, said
             )

@@ -18,6 +18,7 @@ from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.keys import KeyPair, PublicKey, key_pair_from_private
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import NoDevice, RecordCorrupted
+from e2ecross.state.live import Live
 from e2ecross.state.policy import Policy
 from e2ecross.state.witness import CheckedWitness, EpochWatch
 from e2ecross.stores.base import Codec, Store, Table, Transaction
@@ -68,6 +69,7 @@ class Context(Secret):
             inbox, and that nobody has handed over yet.
         heard_of: accounts that messages came from or were about, since the last look at them, and
             whose device lists are to be asked for; in the order of the messages.
+        live: what is known of the moment, and not kept.
     """
 
     address: Address
@@ -83,6 +85,7 @@ class Context(Secret):
     inbox_id: bytes
     new_items: set[tuple[int, int]]
     heard_of: dict[UserId, None]
+    live: Live
 
     def addresses_to(self, recipient: Address) -> bytes | None:
         """What a message of ours says of who sends to whom, 36 bytes, or None."""
@@ -167,4 +170,5 @@ def open_context(
         inbox_id=hashlib.sha256(who).digest(),
         new_items=set(),
         heard_of={},
+        live=Live(),
     )

@@ -26,6 +26,8 @@ from e2ecross.errors import (
     remote_error_from_code,
 )
 from e2ecross.state.context import Context
+from e2ecross.state.inbox_erasure import note_erasable
+from e2ecross.state.inbox_message import frame_of, message_from_record, message_to_record
 from e2ecross.state.message import FailedMessage, Message
 from e2ecross.state.notice import (
     Notice,
@@ -37,9 +39,8 @@ from e2ecross.state.notice import (
 from e2ecross.state.queue import Queue, number_row
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.content import ControlContent, Resent, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.queue_records import (
+from e2ecross.wire.inbox_records import (
     InboxFailure,
     InboxMessage,
     InboxNotice,
@@ -54,9 +55,11 @@ __all__ = [
     "ARRIVED",
     "InboxItem",
     "confirm_in_inbox",
+    "erase_in_inbox",
     "forget_arrivals",
     "has_arrived",
     "holds_notice",
+    "is_typing",
     "leave_receipts_behind",
     "list_arrivals",
     "may_have_arrived",
@@ -77,16 +80,11 @@ _ITEMS: Final = Queue(Table.INBOX, b"")
 
 
 def put_message(context: Context, tx: Transaction, message: Message) -> None:
-    """Keep a decrypted message until it is confirmed."""
-    kind, body = encode_content(message.content)
-    record = InboxMessage(
-        *(message.sender, message.message_id, message.sent_at_ms, kind, body),
-        *(message.identity_changed, message.version_downgraded),
-        # Mostly it is the sender's account, which stands there already.
-        None if message.peer == message.sender.user_id else message.peer,
-        *(message.own_copy, message.historical),
-    )
-    _put(context, tx, record)
+    """Keep a decrypted message, its content as it travelled, until it is confirmed."""
+    number = _put(context, tx, message_to_record(message))
+    frame = frame_of(message.content)
+    if frame is not None:
+        note_erasable(tx, message, frame, number)
 
 
 def put_failure(
@@ -181,11 +179,11 @@ def walk_inbox(
     if last is not None and last <= after:
         return  # mostly; it need not be looked for
     for number, data in _ITEMS.walk(tx, after):
+        new = number, hash(data)
+        redelivered = new not in context.new_items
         try:
-            new = number, hash(data)
-            redelivered = new not in context.new_items
             receipt = Receipt(context.inbox_id, number)
-            item = _item(decode_inbox_item(data), receipt, redelivered=redelivered)
+            item = _item(context, data, receipt, redelivered=redelivered)
         except RecordCorrupted as error:
             yield number, without_frames(error)
         else:
@@ -193,6 +191,27 @@ def walk_inbox(
             yield number, item
         if number == last:
             return
+
+
+def erase_in_inbox(context: Context, tx: Transaction, number: int) -> None:
+    """Leave nothing of the content of a message whose time is over, or that was opened elsewhere.
+
+    It is handed over all the same, or again: as `expired`. Of an item that is damaged `walk_inbox`
+    tells, and of one that is not there any more there is nothing to tell.
+    """
+    try:
+        data = _ITEMS.get(tx, number) or b""
+        record = decode_inbox_item(data)
+    except RecordCorrupted:
+        return
+    if not isinstance(record, InboxMessage):
+        return
+    erased = encode_inbox_item(
+        replace(record, content_kind=0, content_body=b"", digest=b"", expired=True)
+    )
+    _ITEMS.replace(tx, number, erased)
+    if (number, hash(data)) in context.new_items:
+        context.new_items.add((number, hash(erased)))
 
 
 def confirm_in_inbox(context: Context, tx: Transaction, receipts: Iterable[Receipt]) -> None:
@@ -212,6 +231,11 @@ def leave_receipts_behind(context: Context, tx: Transaction) -> None:
     _ITEMS.skip_numbers(tx, context.entropy)
 
 
+def is_typing(item: object) -> bool:
+    """Whether it was handed over although it is not in the inbox."""
+    return isinstance(item, Notice) and item.kind is NoticeKind.TYPING
+
+
 def receipt_of(item: object) -> Receipt:
     """Return the receipt of what was handed over.
 
@@ -224,42 +248,27 @@ def receipt_of(item: object) -> Receipt:
     return receipt
 
 
-def _put(context: Context, tx: Transaction, record: InboxRecord) -> None:
+def _put(context: Context, tx: Transaction, record: InboxRecord) -> int:
     data = encode_inbox_item(record)
+    number = _ITEMS.append(tx, data)
     # If this is rolled back, the number goes to another item, perhaps of another process.
-    context.new_items.add((_ITEMS.append(tx, data), hash(data)))
+    context.new_items.add((number, hash(data)))
+    return number
 
 
-def _item(record: InboxRecord, receipt: Receipt, *, redelivered: bool) -> InboxItem:
+def _item(context: Context, data: bytes, receipt: Receipt, *, redelivered: bool) -> InboxItem:
+    record = decode_inbox_item(data)
+    if isinstance(record, InboxMessage):
+        return message_from_record(context, record, receipt, redelivered=redelivered)
     if isinstance(record, InboxNotice):
         return replace(notice_from_record(record, receipt), redelivered=redelivered)
-    if isinstance(record, InboxFailure):
-        return FailedMessage(
-            sender=record.sender,
-            message_id=record.message_id or None,
-            error=_decode_error(record),
-            retrying=record.retrying,
-            redelivered=redelivered,
-            receipt=receipt,
-        )
-    try:
-        content = decode_content(record.content_kind, record.content_body)
-    except RemoteError as error:
-        raise RecordCorrupted("an inbox record holds no content: the store is damaged") from error
-    if isinstance(content, ControlContent | Resent):
-        raise RecordCorrupted("an inbox record holds what no app sees: the store is damaged")
-    return Message(
+    return FailedMessage(
         sender=record.sender,
-        message_id=record.message_id,
-        sent_at_ms=record.sent_at_ms,
-        content=content,
-        identity_changed=record.identity_changed,
-        version_downgraded=record.version_downgraded,
+        message_id=record.message_id or None,
+        error=_decode_error(record),
         redelivered=redelivered,
+        retrying=record.retrying,
         receipt=receipt,
-        peer=record.peer or record.sender.user_id,
-        own_copy=record.own_copy,
-        historical=record.historical,
     )
 
 

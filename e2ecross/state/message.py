@@ -29,7 +29,10 @@ class Message:
         sender: the device that sent it; authenticated.
         message_id: 16 bytes, chosen by the sender.
         sent_at_ms: the sender's clock, milliseconds since 1970.
-        content: what the user sent.
+        content: what the user sent; None where nothing is left of it (`expired`, or what the own
+            user has sent from another device to be viewed once). Out of a `Client` it is the
+            content itself, also of what came in a frame; what the app did not announce
+            (`Policy.capabilities`) is `UnsupportedContent`.
         identity_changed: it came under another identity key than the accepted one.
         redelivered: it may have been handed over before a crash (`Client` only).
         receipt: by which `Client.confirm` finds it; None from `Device.decrypt`.
@@ -40,11 +43,12 @@ class Message:
         own_copy: the own user has sent it, from another device.
         historical: it is from before this device was linked, and device 1 of the own account says
             so; `sender` and the rest is as that device has kept it.
-        ref: by which replies and acts name it, or None: it cannot be referred to.
+        ref: by which replies and acts name it, or None: it cannot be referred to, or it is from
+            `Device.decrypt`.
         expiry: when it is to be gone, or None.
-        view_once: it is to be shown once.
-        request: it is of somebody who was not accepted yet.
-        expired: it came after its end.
+        view_once: it is to be shown once: tell `Client.opened`.
+        request: it is of somebody who was not accepted yet: see `Client.accept`.
+        expired: its end had come before it could be shown, or another own device has shown it.
         blocked: it is of a blocked account, in a group.
         moderator: the sender was owner or admin of the group when it came.
         framed: the content in the frame that it came in, for a `Timeline`; None if it had none.
@@ -53,7 +57,7 @@ class Message:
     sender: Address
     message_id: bytes
     sent_at_ms: int
-    content: Content
+    content: Content | None
     identity_changed: bool
     redelivered: bool = False
     receipt: Receipt | None = field(default=None, repr=False, compare=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from e2ecross.address import UserId
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.receipt import Receipt
-from e2ecross.wire.queue_records import InboxNotice
+from e2ecross.wire.inbox_records import InboxNotice
 
 __all__ = ["Notice", "NoticeKind", "is_about", "notice_from_record", "notice_to_record"]
 
@@ -46,6 +46,9 @@ class NoticeKind(enum.StrEnum):
     """More than before hold keys of an account."""
     READ_ELSEWHERE = "read_elsewhere"
     """`messages` were read on another device of the own account."""
+    TYPING = "typing"
+    """A contact is writing (`code` is `on`), or no more (`off`); over after 6 s in any case. It is
+    not in the inbox: `receipt` is None, and nobody has to confirm it."""
 
 
 _NUMBERS = {
@@ -79,7 +82,7 @@ class Notice:
         messages: ids of the messages that it is about, 16 bytes each; at most 1,000. Of
             `not_delivered` one; none where the store is damaged and does not say which.
         code: of `not_delivered`: that of the error, or `expired` when the content was not kept any
-            more.
+            more. Of `typing` `on` or `off`.
         redelivered: it may have been handed over before a crash.
         receipt: by which `Client.confirm` finds it.
     """

@@ -19,13 +19,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, NamedTuple
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.crypto.secret import Secret, without_frames
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.state.context import address_key
 from e2ecross.state.queue import Queue, number_row
 from e2ecross.stores.base import Codec, Table, Transaction
-from e2ecross.wire.content import ControlContent, decode_content, encode_content
+from e2ecross.wire.content import ControlContent, Receipt, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, TurnRecord, decode_row, encode_row
 
@@ -33,6 +33,7 @@ __all__ = [
     "TURNS",
     "Lane",
     "LaneName",
+    "Told",
     "TurnKind",
     "Waiting",
     "block_lane",
@@ -57,6 +58,8 @@ __all__ = [
 
 TURNS: Final = b"\0"
 """What the partitions of turns begin with, and no lane."""
+Told = ControlContent | Receipt
+"""What is encrypted when it leaves, and not kept to be sent again."""
 _LANE: Final = Codec(LaneRecord.encode, LaneRecord.decode)
 _LANE_ROW: Final = b""
 
@@ -108,6 +111,7 @@ class Waiting(Secret):
         message_id: 16 bytes: of the message that the user sent, or of what the client tells.
         envelope: what to deposit, or None when it is still to be encrypted.
         control: what the client tells; None: it is the message that is kept under the message id.
+        peer: with whom the conversation is, of a receipt for another own device; else None.
         fresh_session: in a new session, because the recipient may have lost the others.
         is_in_flight: it stands in no lane yet (`in_flight.py`).
     """
@@ -116,9 +120,10 @@ class Waiting(Secret):
     number: int
     message_id: bytes
     envelope: Envelope | None
-    control: ControlContent | None = None
+    control: Told | None = None
     fresh_session: bool = False
     is_in_flight: bool = False
+    peer: UserId | None = None
 
 
 def put_envelope(tx: Transaction, envelope: Envelope) -> int:
@@ -139,13 +144,15 @@ def put_control(
     tx: Transaction,
     recipient: Address,
     message_id: bytes,
-    content: ControlContent,
+    content: Told,
     *,
     fresh_session: bool = False,
+    peer: UserId | None = None,
 ) -> None:
-    """Note that a device is to be told something, under this id (16 bytes) of its own."""
+    """Note that a device is to be told something, under this id (16 bytes); see `Waiting`."""
     lane = Lane(LaneName.REQUESTS, recipient)
-    _append(tx, lane, _record(message_id, None, content, fresh_session=fresh_session))
+    record = _record(message_id, None, content, fresh_session=fresh_session, peer=peer)
+    _append(tx, lane, record)
 
 
 def replace_waiting(tx: Transaction, waiting: Waiting, envelope: Envelope | None) -> None:
@@ -153,7 +160,8 @@ def replace_waiting(tx: Transaction, waiting: Waiting, envelope: Envelope | None
 
     None takes the envelope back: it is encrypted anew, in a new session.
     """
-    record = _record(waiting.message_id, envelope, waiting.control, fresh_session=envelope is None)
+    fresh, peer = envelope is None, waiting.peer
+    record = _record(waiting.message_id, envelope, waiting.control, fresh_session=fresh, peer=peer)
     tx.put(Table.OUTBOX, waiting.lane.partition, number_row(waiting.number), record.encode())
 
 
@@ -319,9 +327,10 @@ def _append(tx: Transaction, lane: Lane, record: OutboxRecord) -> int:
 def _record(
     message_id: bytes,
     envelope: Envelope | None,
-    control: ControlContent | None,
+    control: Told | None,
     *,
     fresh_session: bool,
+    peer: UserId | None,
 ) -> OutboxRecord:
     kind, body = (0, b"") if control is None else encode_content(control)
     return OutboxRecord(
@@ -330,6 +339,7 @@ def _record(
         fresh_session=fresh_session,
         content_kind=kind,
         content_body=body,
+        peer=peer,
     )
 
 
@@ -377,6 +387,9 @@ def find_row(tx: Transaction, lane: Lane, number: int) -> Waiting | None:
             control = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
         raise RecordCorrupted("an outbox record does not decode: the store is damaged") from error
-    if not isinstance(control, ControlContent | None):
+    if not isinstance(control, Told | None):
         raise RecordCorrupted("an outbox record holds nothing to send: the store is damaged")
-    return Waiting(lane, number, record.message_id, envelope, control, record.fresh_session)
+    return Waiting(
+        *(lane, number, record.message_id, envelope, control, record.fresh_session),
+        peer=record.peer,
+    )

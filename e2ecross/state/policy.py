@@ -31,8 +31,11 @@ _SWITCHES: Final = (
     "accept_changed_identity",
     "accept_version_downgrade",
     "require_spqr",
+    "send_delivered_receipts",
+    "send_read_receipts",
 )
 _MAX_KEPT: Final = 1_000_000_000
+_MAX_REQUEST_MESSAGES: Final = 1_000
 _COUNTS: Final = (
     "retry_requests_per_peer",
     "retry_requests",
@@ -90,6 +93,10 @@ class Policy:
             replies, which all others need; 13 media, 14 polls and choices, 15 reactions, 16
             edits, 17 deletes, 18 answers, 19 receipts, 20 typing, 32 expiry, 33 view once. Others
             read them in the signed list, and are told before sending what would be lost.
+        send_delivered_receipts: device 1 tells accepted contacts which messages have come.
+        send_read_receipts: accepted contacts are told which messages the user has read.
+        request_messages: how many messages of one stranger are handed over before the user answers
+            or accepts them, 0 to 1,000; those that come then count as received, and are not shown.
 
     Raises:
         InvalidArgument: a setting has the wrong type or is out of range.
@@ -116,6 +123,9 @@ class Policy:
     device_list_max_age_ms: int = 35 * _DAY_MS
     device_list_renew_ms: int = 7 * _DAY_MS
     capabilities: frozenset[int] = frozenset({10})
+    send_delivered_receipts: bool = True
+    send_read_receipts: bool = True
+    request_messages: int = 50
 
     def __post_init__(self) -> None:
         for name in _SWITCHES:
@@ -123,6 +133,7 @@ class Policy:
                 raise InvalidArgument(f"{name} must be True or False")
         if self.refuse_changed_identity and self.accept_changed_identity:
             raise InvalidArgument("a changed identity cannot be both refused and accepted")
+        require_whole_number("request_messages", self.request_messages, 0, _MAX_REQUEST_MESSAGES)
         require_whole_number("minimum_version", self.minimum_version, 3, 4)
         require_whole_number("max_devices", self.max_devices, 1, MAX_LISTED_DEVICES)
         require_whole_number("max_forward_jump", self.max_forward_jump, 1, MAX_FORWARD_JUMP)

@@ -63,6 +63,10 @@ class Queue:
         """Return the record of a number, or None."""
         return tx.get(self.table, self.partition, number_row(number))
 
+    def replace(self, tx: Transaction, number: int, record: bytes) -> None:
+        """Put another record in the place of one that is there."""
+        tx.put(self.table, self.partition, number_row(number), record)
+
     def remove(self, tx: Transaction, number: int) -> None:
         """Forget a record; nothing happens when it is not there."""
         tx.delete(self.table, self.partition, number_row(number))

@@ -58,6 +58,12 @@ class Table(enum.StrEnum):
     ACCOUNTS = "accounts"
     """Partition: user. Row: empty: the list of its devices, and what is to be done about it;
     `pushed` + address: when a device got that list."""
+    CONVERSATIONS = "conversations"
+    """Partition: user: whether the user has accepted or blocked the account, and how many messages
+    of a stranger wait."""
+    RECEIPTS = "receipts"
+    """Partition: `due`: receipts that are to be sent, row: when, user, message id, what. Or
+    generation: what was sent, row: user, message id, what."""
     SESSION_RECORDS = "session_records"
     """Partition: address. Which sessions there are with it, and in which order."""
     SESSIONS = "sessions"

@@ -36,7 +36,7 @@ class AccountRecord:
         accepted_at_ms: when it was accepted, milliseconds since 1970.
         rival: another list under the same key, which contradicts it.
         changed_seq: the number at which devices or their keys last changed, as seen here.
-        written: the user has sent to it, from here or from another device of the own account.
+        written: the user has accepted it, mostly by writing to it: it may be sent device lists.
         checked_at_ms: when the back end was last asked because of a hint.
         check_wanted: a hint has said that there is a newer or another list.
         hosting_unseen: more than before hold its keys, and the user has not confirmed that.

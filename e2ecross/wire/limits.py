@@ -16,6 +16,7 @@ __all__ = [
     "MAX_CLOSING_GAP",
     "MAX_CONTENT_BODY_BYTES",
     "MAX_CONTENT_BYTES",
+    "MAX_CONVERSATION_STATES",
     "MAX_DEVICE_LIST_BYTES",
     "MAX_DEVICE_NAME_BYTES",
     "MAX_ENVELOPE_BYTES",
@@ -96,6 +97,8 @@ MAX_LINK_MESSAGE_BYTES: Final = 10 * 1024
 """One message of linking, bytes: the largest signed list, sealed, and room."""
 MAX_PINS: Final = 500
 """Account keys in one message to another own device: about 30 KB."""
+MAX_CONVERSATION_STATES: Final = 500
+"""Conversations in one message to another own device: at most 56 KB."""
 MAX_READ_MARKS: Final = 256
 """Messages that one message to another own device says were read: at most 32 KB."""
 

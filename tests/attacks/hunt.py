@@ -50,7 +50,8 @@ from e2ecross.state.session_store import load_sessions
 from e2ecross.stores import MemoryStore, SQLiteStore, Table
 from e2ecross.wire.content import Payload, Resent, decode_payload, encode_content, encode_payload
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
-from e2ecross.wire.queue_records import InboxMessage, OutboxRecord
+from e2ecross.wire.inbox_records import InboxMessage
+from e2ecross.wire.queue_records import OutboxRecord
 from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
 from e2ecross.wire.session_records import StoredSession
 from e2ecross.wire.shelf_records import SentRecord

@@ -56,6 +56,8 @@ from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
 from e2ecross.wire.content import (
     Answer,
+    ConversationState,
+    ConversationStates,
     Delete,
     DeviceListPush,
     DeviceRequest,
@@ -77,8 +79,9 @@ from e2ecross.wire.content import (
     encode_payload,
 )
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
+from e2ecross.wire.inbox_records import InboxMessage, encode_inbox_item
 from e2ecross.wire.padding import pad, unpad
-from e2ecross.wire.queue_records import InboxMessage, OutboxRecord, encode_inbox_item
+from e2ecross.wire.queue_records import OutboxRecord
 from e2ecross.wire.shelf_records import SentRecord
 from tests.attacks.hostile_backend import HostileBackend, Party, party, results
 from tests.attacks.support import (
@@ -109,13 +112,26 @@ from tests.support.points import GOOD_KEY
 
 # One field of bytes, which are decoded next.
 _ONE_FIELD: Final = frozenset(
-    {"format-history", "format-link-result", "format-pins", "format-read-marks"}
+    {
+        "format-conversation-states",
+        "format-history",
+        "format-link-result",
+        "format-pins",
+        "format-read-marks",
+    }
 )
 # What a door takes besides its own: the shape is the same, and something else tells them apart.
 _TAKES: Final[Mapping[str, frozenset[str]]] = {
     # The content kind, which is encrypted with it, says which of these it is.
     "format-bytes": _ONE_FIELD | {"format-push-of-device-lists", "format-text"},
-    "format-text": frozenset({"format-bytes", "format-push-of-device-lists", "format-read-marks"}),
+    "format-text": frozenset(
+        {
+            "format-bytes",
+            "format-conversation-states",
+            "format-push-of-device-lists",
+            "format-read-marks",
+        }
+    ),
     # Frames. The content kind says what is in one; of an unknown kind it may be anything.
     "format-framed-text": frozenset({"format-delete", "format-media", "format-options"}),
     "format-media": frozenset({"format-delete", "format-framed-text", "format-options"}),
@@ -132,18 +148,34 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-publication-with-Kyber": frozenset({"format-bundle", "start-session"}),
     # One field of bytes; what it holds is decoded as a publication next.
     "format-stored-publication": frozenset(
-        {"format-one-time-prekey", "format-other-id-of-a-sent-message"}
+        {"format-one-time-prekey", "format-other-id-of-a-sent-message", "format-stored-receipt"}
     ),
+    # 32 bytes: a key, or a group; each in a table of its own.
+    "format-one-time-prekey": frozenset({"format-stored-receipt"}),
+    "format-stored-receipt": frozenset({"format-one-time-prekey"}),
     # A switch and some bytes; capabilities are in no message.
     "format-device-request": frozenset({"capabilities", "format-typing"}),
     # Numbers, in the fields of the same numbers; each has a row of its own.
-    "format-account": frozenset({"format-queue"}),
+    "format-account": frozenset({"format-queue", "format-stranger"}),
+    "format-queue": frozenset({"format-stranger"}),
+    "format-conversation": frozenset({"format-retry", "format-stranger"}),
+    "format-stranger": frozenset({"format-conversation", "format-retry"}),
     "format-epoch": frozenset({"format-push", "format-retry", "format-row"}),
     "format-push": frozenset({"format-epoch", "format-retry", "format-row"}),
     "format-row": frozenset({"format-epoch", "format-push", "format-retry"}),
-    "format-retry-budget": frozenset({"format-epoch", "format-push", "format-retry", "format-row"}),
+    "format-retry-budget": frozenset(
+        {"format-epoch", "format-push", "format-retry", "format-row", "format-stranger"}
+    ),
     "format-upkeep": frozenset(
-        {"format-epoch", "format-push", "format-retry", "format-retry-budget", "format-row"}
+        {
+            "format-conversation",
+            "format-epoch",
+            "format-push",
+            "format-retry",
+            "format-retry-budget",
+            "format-row",
+            "format-stranger",
+        }
     ),
 }
 # Records that only a sealed store tells apart: base keys of one archived session and the current
@@ -266,6 +298,7 @@ _KINDS: Final[Mapping[str, int]] = {
     "read marks": 2**31 + 19,
     "device request": 2**31 + 20,
     "typing": 2**31 + 48,
+    "conversation states": 2**31 + 49,
 }
 _IN_RESENT: Final = RetryRequest(bytes(16), None, 0, "unknown_session")
 _OPENING_KEY: Final = b"\xa5" * 32
@@ -287,6 +320,9 @@ _CONTENTS: Final[Mapping[str, PayloadContent]] = {
     "read marks": ReadMarks((ReadMark(ANA, bytes(16)),)),
     "device request": DeviceRequest(unlink=True, capabilities=b"c"),
     "typing": Typing(on=True),
+    "conversation states": ConversationStates(
+        (ConversationState(BUDI.user_id, 2, no_receipts=True, no_typing=True, number=5),)
+    ),
 }
 
 
@@ -330,6 +366,7 @@ def test_a_content_of_one_kind_as_one_of_another(kind: int, name: str) -> None:
         assert victim.device.decrypt(envelope).content == UnsupportedContent(kind, body)
     elif (kind, name) in taken:
         content = victim.device.decrypt(envelope).content
+        assert content is not None
         assert encode_content(content) == encode_content(taken[kind, name])
     else:
         assert_refused(victim, envelope, DecodeError)
@@ -663,6 +700,7 @@ _COUNTERS: Final = frozenset(
         ("upkeep", "budget"),
         ("upkeep", "own account"),
         ("upkeep", "queue"),
+        *((kind, "conversations") for kind in ("budget", "epoch", "retries", "row", "upkeep")),
         *((kind, _ONLY_THERE) for kind in ("budget", "epoch", "retries", "row", "shelf", "upkeep")),
     }
 )

@@ -326,6 +326,8 @@ def test_a_new_identity_that_is_not_accepted_stops_only_its_owner() -> None:
 def test_progress_is_told_between_transactions_and_may_end_the_call() -> None:
     backend = BackendSimulator()
     ana, people = make_client(ANA, backend), crowd(backend, 2)
+    for client in people:
+        client.accept(ANA)  # else that many are too many of a stranger
     names = addresses(people) * 150
     seen: list[tuple[int, int]] = []
     ana.send_many(names, HALO, progress=lambda done, total: seen.append((done, total)))

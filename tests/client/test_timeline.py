@@ -201,7 +201,7 @@ def test_an_own_message_that_is_viewed_once_is_gone_from_the_start(content: Any)
         sent(framed),
         sent(UnsupportedContent(3, framed.content_body)),
         message(framed, OWN),
-        replace(message(framed, OWN), framed=None, content=None),  # type: ignore[arg-type]
+        replace(message(framed, OWN), framed=None, content=None),
         sent(None),
     ):
         timeline = timeline_of(item)

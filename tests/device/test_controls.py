@@ -2,11 +2,21 @@
 """What clients tell each other: what each kind does, and from whom."""
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pytest
 
-from e2ecross import Address, Device, FailedMessage, Message, Notice, NoticeKind, Text, UserId
+from e2ecross import (
+    Address,
+    Content,
+    Device,
+    FailedMessage,
+    Message,
+    Notice,
+    NoticeKind,
+    Text,
+    UserId,
+)
 from e2ecross.device import controls
 from e2ecross.device.receiving import Received
 from e2ecross.errors import UnlistedDevice
@@ -303,7 +313,7 @@ class TestHistory:
             assert (message.sender, message.peer) == (shared.sender, shared.peer)
             assert message.own_copy is (shared.sender == ANA)
             assert (message.message_id, message.sent_at_ms) == (shared.message_id, 1_000)
-            assert encode_content(message.content) == (1, shared.content_body)
+            assert encode_content(cast("Content", message.content)) == (1, shared.content_body)
             assert not message.identity_changed
 
     def test_kinds_of_content_that_are_not_known_are_carried(self, world: World) -> None:

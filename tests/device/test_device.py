@@ -185,7 +185,8 @@ def test_every_method_has_the_promised_arguments(
         (
             Message,
             "sender message_id sent_at_ms content identity_changed redelivered receipt "
-            "version_downgraded peer own_copy historical",
+            "version_downgraded peer own_copy historical ref expiry view_once request expired "
+            "blocked moderator framed",
         ),
         (FailedMessage, "sender message_id error redelivered retrying receipt"),
         (SafetyNumber, "digits scannable"),

@@ -19,21 +19,19 @@ from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.outbox import put_control, put_resend
 from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
 from e2ecross.state.publication import PUBLICATION_ROW
+from e2ecross.state.receipts import DueReceipt, note_due, note_sent
 from e2ecross.state.retry_budget import BUDGET, Request, spend_request
 from e2ecross.state.sent import ENDS, find_kept, keep_other_id
 from e2ecross.state.trust import TrustState
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
-from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
-from e2ecross.wire.queue_records import (
+from e2ecross.wire.inbox_records import (
     InboxFailure,
     InboxMessage,
-    LaneRecord,
-    OutboxRecord,
     encode_arrival,
     encode_inbox_item,
-    encode_queue_end,
-    encode_row,
 )
+from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
+from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, encode_queue_end, encode_row
 from e2ecross.wire.records import encode_publication
 from e2ecross.wire.session_records import encode_skipped_keys
 from e2ecross.wire.shelf_records import SentRecord
@@ -104,6 +102,9 @@ def remember(device: Device) -> None:
         assert kept is not None
         keep_other_id(tx, context.policy, kept, bytes(range(16)), NOW_MS)
         note_delivered(tx, context.policy, TOKO, bytes(16), NOW_MS)
+        receipt = DueReceipt(NOW_MS, TOKO.user_id, bytes(16), 1)
+        assert note_due(tx, receipt)
+        note_sent(tx, [receipt], NOW_MS)
         assert spend_request(context, tx, TOKO, bytes(16), NOW_MS) is not Request.REFUSED
 
 

@@ -310,6 +310,7 @@ class TestPushChange:
         self, world: World
     ) -> None:
         world.push(BUDI, [OWN])
+        change_account(world.phone, TOKO.user_id, written=True)
         self.push(world, CONTACT, TOKO.user_id, CONTACT)
         pushed = sorted(world.pushed)
         assert pushed == [(BUDI, [OWN])] * 2 + [(TABLET, [OWN]), (TOKO, [OWN]), (LAPTOP, [OWN])]
@@ -322,8 +323,16 @@ class TestPushChange:
         assert world.pushed == [(BUDI, [OWN]), (TABLET, [OWN])]
 
     def test_at_most_200_devices_are_told(self, world: World) -> None:
-        self.push(world, *(UserId("whatsapp", f"user{number}") for number in range(300)))
+        users = [UserId("whatsapp", f"user{number}") for number in range(300)]
+        for user in users:
+            change_account(world.phone, user, written=True)
+        self.push(world, *users)
         assert len(world.pushed) == 200
+
+    def test_who_is_not_accepted_any_more_is_not_told(self, world: World) -> None:
+        change_account(world.phone, CONTACT, written=False)
+        self.push(world, CONTACT)
+        assert world.pushed == [(LAPTOP, [OWN])]
 
     def test_who_has_another_key_that_waits_is_not_told(self, world: World) -> None:
         world.let_key_wait()

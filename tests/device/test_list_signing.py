@@ -18,7 +18,12 @@ from e2ecross.device.list_signing import (
 from e2ecross.device.own_list import note_conflict, restore_devices
 from e2ecross.errors import DevicesConflict, NotPrimary, NotRegistered
 from e2ecross.protocol.device_list import hash_list, verify_list
-from e2ecross.state.accounts import find_own_account, put_own_account
+from e2ecross.state.accounts import (
+    NOTHING_KNOWN,
+    find_own_account,
+    put_account,
+    put_own_account,
+)
 from e2ecross.state.epoch import read_epoch
 from e2ecross.state.sent import keep_copies
 from e2ecross.wire.account_records import DeviceName, NewDevice, OwnAccountRecord
@@ -74,6 +79,7 @@ def send_to(device: Device, *contacts: Address) -> None:
     """Let the device have sent something to contacts."""
     context = device._context
     for contact in contacts:
+        change_account(device, contact.user_id, written=True)
         introduce(device, make_device(contact, clock=context.clock))
         with context.store.transaction() as tx:
             now_ms = context.clock()
@@ -273,6 +279,7 @@ def test_not_everybody_is_told_at_once(clock: FakeClock) -> None:
     with context.store.transaction() as tx:
         for n in range(210):
             user = Address("messenger", f"user{n}").user_id
+            put_account(tx, user, replace(NOTHING_KNOWN, written=True))
             content, now_ms = Text("halo"), clock()
             keep_copies(
                 tx, context.policy, user, bytes(16), bytes(16), content, [BUDI], now_ms, now_ms

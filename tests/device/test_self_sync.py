@@ -8,12 +8,11 @@ from typing import cast
 
 import pytest
 
-from e2ecross import Address, Bytes, Device, Message, Policy, Text, UserId
+from e2ecross import Address, Bytes, Content, Device, Message, Policy, Text, UserId
 from e2ecross.device.account_devices import read_devices
 from e2ecross.device.self_sync import (
     announce_capabilities,
     mark_read,
-    note_written,
     put_pin,
     put_pins,
     request_leave,
@@ -35,7 +34,6 @@ from e2ecross.wire.content import (
     encode_content,
 )
 from tests.support.accounts import (
-    account,
     device_of,
     hold_list,
     link_devices,
@@ -233,7 +231,7 @@ class TestShareHistory:
         expected = [
             HistoryItem(
                 *(each.sender, each.peer, each.message_id, each.sent_at_ms),
-                *encode_content(each.content),
+                *encode_content(cast("Content", each.content)),
             )
             for each in messages
         ]
@@ -408,14 +406,6 @@ class TestAnnounceCapabilities:
         hold_list(stranger, sign_devices(world.phone, world.laptop))
         announce_capabilities(self.context(stranger))
         assert not any(outbox(each) for each in (world.phone, alone, stranger))
-
-
-def test_that_somebody_was_written_to_is_noted_once() -> None:
-    device = make_device(ANA)
-    for _ in range(2):
-        with device._context.store.transaction() as tx:
-            note_written(tx, CONTACT)
-        assert account(device, CONTACT).written
 
 
 def message(sender: Address, number: int, peer: UserId | None = None) -> Message:

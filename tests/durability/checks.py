@@ -25,15 +25,13 @@ from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, number_row
 from e2ecross.state.session_store import load_sessions
 from e2ecross.state.trust import find_identity
 from e2ecross.stores import Store, Table, Transaction
-from e2ecross.wire.queue_records import (
+from e2ecross.wire.inbox_records import (
     InboxMessage,
     InboxNotice,
-    OutboxRecord,
     decode_arrival,
     decode_inbox_item,
-    decode_queue_end,
-    encode_queue_end,
 )
+from e2ecross.wire.queue_records import OutboxRecord, decode_queue_end, encode_queue_end
 from e2ecross.wire.records import (
     DeviceRecord,
     KyberPrekeyRecord,

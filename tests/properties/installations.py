@@ -27,7 +27,7 @@ from e2ecross.state.inbox import ARRIVED, InboxItem, receipt_of
 from e2ecross.state.notice import NoticeKind, notice_from_record
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores import Store, Table, Transaction
-from e2ecross.wire.queue_records import InboxNotice, decode_inbox_item, encode_arrival
+from e2ecross.wire.inbox_records import InboxNotice, decode_inbox_item, encode_arrival
 from e2ecross.wire.records import DeviceRecord
 from tests.properties.hostile_backend import LyingBackend, Points
 from tests.support.devices import FakeClock

@@ -43,6 +43,9 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         "device_list_max_age_ms": 35 * DAY_MS,
         "device_list_renew_ms": 7 * DAY_MS,
         "capabilities": frozenset({10}),
+        "send_delivered_receipts": True,
+        "send_read_receipts": True,
+        "request_messages": 50,
     }
 
 
@@ -68,6 +71,9 @@ def test_the_defaults_are_those_that_are_documented() -> None:
             (frozenset(), frozenset({10}), frozenset({10, *range(13, 21), 32, 33})),
             ({10}, (10,), None, frozenset({13}), frozenset({10, 11}), frozenset({10, 35})),
         ),
+        ("send_delivered_receipts", (True, False), (0, 1, None)),
+        ("send_read_receipts", (True, False), (0, 1, None)),
+        ("request_messages", (0, 1_000), (-1, 1_001, True, None)),
     ],
 )
 def test_settings_within_bounds(name: str, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:

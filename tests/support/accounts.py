@@ -34,13 +34,13 @@ from e2ecross.state.accounts import (
     put_own_account,
 )
 from e2ecross.state.inbox import InboxItem
-from e2ecross.state.outbox import Waiting, list_lane, remove_waiting
+from e2ecross.state.outbox import Told, Waiting, list_lane, remove_waiting
 from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.state.trust import mark_verified
 from e2ecross.stores import Store
 from e2ecross.wire.account_records import AccountRecord, DeviceName, OwnAccountRecord
 from e2ecross.wire.capabilities import encode_capabilities
-from e2ecross.wire.content import ControlContent, DeviceHints, Payload, encode_payload
+from e2ecross.wire.content import DeviceHints, Payload, encode_payload
 from e2ecross.wire.content.resent import PayloadContent
 from e2ecross.wire.device_list import SignedDeviceList
 from tests.support.device_lists import Household
@@ -301,7 +301,7 @@ def outbox(device: Device) -> Sequence[Waiting]:
         return [waiting for lane in list_lanes(tx) for waiting in list_lane(tx, lane)]
 
 
-def told(device: Device) -> list[tuple[Address, ControlContent]]:
+def told(device: Device) -> list[tuple[Address, Told]]:
     """What is to be told whom."""
     return [
         (each.lane.recipient, each.control) for each in outbox(device) if each.control is not None
@@ -314,7 +314,7 @@ def speak(sender: Device, recipient: Device, text: str = "halo") -> list[InboxIt
     return receive(recipient, craft(sender, address, Text(text), hints=_hints(sender, address)))
 
 
-def carry(sender: Device, *recipients: Device) -> list[ControlContent]:
+def carry(sender: Device, *recipients: Device) -> list[Told]:
     """Bring what a device has to tell others to them, and forget the rest; returns what arrived."""
     by_address = {each.address: each for each in recipients}
     carried = []

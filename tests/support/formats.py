@@ -30,6 +30,8 @@ from e2ecross.wire.bundle import (
 from e2ecross.wire.content import (
     Answer,
     Bytes,
+    ConversationState,
+    ConversationStates,
     Delete,
     DeviceHints,
     DeviceListPush,
@@ -61,26 +63,33 @@ from e2ecross.wire.content import (
     encode_inner,
     encode_payload,
 )
+from e2ecross.wire.conversation_records import (
+    ConversationRecord,
+    decode_receipt,
+    encode_receipt,
+)
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
-from e2ecross.wire.linking import LinkAnswer, LinkCode, LinkMessage, LinkOffer, LinkResult
-from e2ecross.wire.padding import pad, unpad
-from e2ecross.wire.person_link import LinkedAccount, PersonLink, SignedPersonLink
-from e2ecross.wire.queue_records import (
+from e2ecross.wire.inbox_records import (
     InboxFailure,
     InboxMessage,
     InboxNotice,
     InboxRecord,
+    decode_arrival,
+    decode_inbox_item,
+    encode_arrival,
+    encode_inbox_item,
+)
+from e2ecross.wire.linking import LinkAnswer, LinkCode, LinkMessage, LinkOffer, LinkResult
+from e2ecross.wire.padding import pad, unpad
+from e2ecross.wire.person_link import LinkedAccount, PersonLink, SignedPersonLink
+from e2ecross.wire.queue_records import (
     LaneRecord,
     OutboxRecord,
     TurnRecord,
-    decode_arrival,
-    decode_inbox_item,
     decode_queue_end,
     decode_row,
-    encode_arrival,
-    encode_inbox_item,
     encode_queue_end,
     encode_row,
 )
@@ -435,6 +444,14 @@ _WIRE: Final = {
         _content(2**31 + 20),
         RemoteError,
     ),
+    "conversation states": Format(
+        encode_content(ConversationStates((ConversationState(ADDRESS.user_id, 1, True, True, 5),)))[
+            1
+        ],
+        _content(2**31 + 49),
+        RemoteError,
+        ((1,), (1, 1)),
+    ),
     "link code": Format(
         LinkCode(ADDRESS.app, PublicKey(GOOD_KEY), _KEY).encode(), _again(LinkCode), RemoteError
     ),
@@ -557,10 +574,10 @@ RECORDS: Final[Mapping[str, Format]] = {
     "queue": _value(encode_queue_end(2**40), decode_queue_end, encode_queue_end),
     "row": _value(encode_row(2**40), decode_row, encode_row),
     "outbox": Format(
-        OutboxRecord(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body").encode(),
+        OutboxRecord(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body", ADDRESS.user_id).encode(),
         _again(OutboxRecord),
         StoreError,
-        (),
+        ((13,),),
         1,
     ),
     "lane": Format(
@@ -614,6 +631,28 @@ RECORDS: Final[Mapping[str, Format]] = {
     "inbox message": _inbox_item(
         InboxMessage(ADDRESS, MESSAGE_ID, 1, 2, b"body", True, True), (1,), (4,)
     ),
+    "inbox message of which nothing is left": _inbox_item(
+        InboxMessage(
+            *(ADDRESS, MESSAGE_ID, 1, 0, b""),
+            *(True, True, ADDRESS.user_id),
+            *(True, True, True, True, True, True),
+        ),
+        *((1,), (4,)),
+    ),
+    "inbox message without what was viewed once": _inbox_item(
+        InboxMessage(ADDRESS, MESSAGE_ID, 1, 3, b"frame", own_copy=True, digest=_KEY), (1,), (4,)
+    ),
+    "conversation": Format(
+        ConversationRecord(1, 0, True, True, 5).encode(),
+        _again(ConversationRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "stranger": Format(
+        ConversationRecord(waiting=3).encode(), _again(ConversationRecord), StoreError, (), 1
+    ),
+    "stored receipt": _value(encode_receipt(_KEY), decode_receipt, encode_receipt),
     "inbox failure": _inbox_item(
         InboxFailure(ADDRESS, MESSAGE_ID, "identity_changed", "text", GOOD_KEY, True), (1,), (5,)
     ),

@@ -7,21 +7,23 @@ import pytest
 
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import RecordCorrupted, StoreTooNew
-from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
-from e2ecross.wire.queue_records import (
+from e2ecross.wire.inbox_records import (
     InboxFailure,
     InboxMessage,
     InboxNotice,
     InboxRecord,
+    decode_arrival,
+    decode_inbox_item,
+    encode_arrival,
+    encode_inbox_item,
+)
+from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
+from e2ecross.wire.queue_records import (
     LaneRecord,
     OutboxRecord,
     TurnRecord,
-    decode_arrival,
-    decode_inbox_item,
     decode_queue_end,
     decode_row,
-    encode_arrival,
-    encode_inbox_item,
     encode_queue_end,
     encode_row,
 )
@@ -286,13 +288,13 @@ def _address() -> bytes:
 
 def test_a_notice_is_about_somebody() -> None:
     for user in ([], [(2, b"")], [(2, message([(1, b"whatsapp"), (2, b"NO")]))]):
-        with pytest.raises(RecordCorrupted, match="names no user"):
+        with pytest.raises(RecordCorrupted, match="holds no user"):
             decode_inbox_item(b"\x01" + message([(7, message([(1, 1), *user]))]))
 
 
 def test_a_conversation_is_with_somebody() -> None:
     for user in (b"", message([(1, b"whatsapp"), (2, b"NO")])):
-        with pytest.raises(RecordCorrupted, match="names no user"):
+        with pytest.raises(RecordCorrupted, match="holds no user"):
             decode_inbox_item(
                 b"\x01" + message([(1, _address()), (4, message([(2, 1), (6, user)]))])
             )

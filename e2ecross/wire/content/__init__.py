@@ -2,6 +2,7 @@
 """What only the two ends see: the payload of a message, and the kinds of content, a module each."""
 
 from e2ecross.wire.content.answer import Answer
+from e2ecross.wire.content.conversation_states import ConversationState, ConversationStates
 from e2ecross.wire.content.delete import Delete
 from e2ecross.wire.content.device_list_push import DeviceListPush
 from e2ecross.wire.content.device_request import DeviceRequest
@@ -45,6 +46,8 @@ __all__ = [
     "Bytes",
     "Content",
     "ControlContent",
+    "ConversationState",
+    "ConversationStates",
     "Delete",
     "DeviceHints",
     "DeviceListPush",

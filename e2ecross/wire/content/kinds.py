@@ -16,6 +16,7 @@ from e2ecross.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import InvalidArgument, RemoteError
 from e2ecross.wire.content.answer import ANSWER, Answer
+from e2ecross.wire.content.conversation_states import CONVERSATION_STATES, ConversationStates
 from e2ecross.wire.content.delete import DELETE, Delete
 from e2ecross.wire.content.device_list_push import DEVICE_LIST_PUSH, DeviceListPush
 from e2ecross.wire.content.device_request import DEVICE_REQUEST, DeviceRequest
@@ -72,6 +73,7 @@ _TABLE: Final[tuple[ContentKind[Any], ...]] = (
     READ_MARKS,
     DEVICE_REQUEST,
     TYPING,
+    CONVERSATION_STATES,
 )
 RESENT_NUMBER: Final = FIRST_CONTROL_NUMBER + 2
 """The kind that holds one of these again: `resent.py`."""
@@ -162,7 +164,16 @@ Content = FramedContent | Bytes | Receipt | Framed | UnsupportedContent
 """What an app sends and receives: the classes of kinds below 2^31. `Framed` is for who has a
 `Device` alone; a client frames what it sends, and hands over what was in the frame."""
 
-ControlContent = RetryRequest | DeviceListPush | Pins | History | ReadMarks | DeviceRequest | Typing
+ControlContent = (
+    RetryRequest
+    | DeviceListPush
+    | Pins
+    | History
+    | ReadMarks
+    | DeviceRequest
+    | Typing
+    | ConversationStates
+)
 """What clients tell each other: the classes of kinds from 2^31 on, but for `Resent`."""
 
 

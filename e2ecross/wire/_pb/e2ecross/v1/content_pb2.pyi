@@ -318,3 +318,23 @@ class Capabilities(_message.Message):
     version: int
     ids: _containers.RepeatedScalarFieldContainer[int]
     def __init__(self, version: _Optional[int] = ..., ids: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class ConversationStates(_message.Message):
+    __slots__ = ("states",)
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    states: _containers.RepeatedCompositeFieldContainer[ConversationState]
+    def __init__(self, states: _Optional[_Iterable[_Union[ConversationState, _Mapping]]] = ...) -> None: ...
+
+class ConversationState(_message.Message):
+    __slots__ = ("user", "state", "no_receipts", "no_typing", "number")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    NO_RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    NO_TYPING_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    user: _address_pb2.User
+    state: int
+    no_receipts: bool
+    no_typing: bool
+    number: int
+    def __init__(self, user: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., state: _Optional[int] = ..., no_receipts: bool = ..., no_typing: bool = ..., number: _Optional[int] = ...) -> None: ...

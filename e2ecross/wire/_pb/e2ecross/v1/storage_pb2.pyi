@@ -288,18 +288,20 @@ class QueueRecord(_message.Message):
     def __init__(self, next: _Optional[int] = ...) -> None: ...
 
 class OutboxRecord(_message.Message):
-    __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body")
+    __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body", "peer")
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     FRESH_SESSION_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
+    PEER_FIELD_NUMBER: _ClassVar[int]
     envelope: bytes
     message_id: bytes
     fresh_session: bool
     content_kind: int
     content_body: bytes
-    def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ...) -> None: ...
+    peer: _address_pb2.User
+    def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
 
 class LaneRecord(_message.Message):
     __slots__ = ("first", "next", "turn", "code", "untrusted_key")
@@ -408,7 +410,7 @@ class InboxRecord(_message.Message):
     def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., notice: _Optional[_Union[InboxNotice, _Mapping]] = ..., envelope_hash: _Optional[bytes] = ...) -> None: ...
 
 class InboxMessage(_message.Message):
-    __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded", "peer", "own_copy", "historical")
+    __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded", "peer", "own_copy", "historical", "moderator", "request", "expired", "blocked", "digest")
     SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
@@ -417,6 +419,11 @@ class InboxMessage(_message.Message):
     PEER_FIELD_NUMBER: _ClassVar[int]
     OWN_COPY_FIELD_NUMBER: _ClassVar[int]
     HISTORICAL_FIELD_NUMBER: _ClassVar[int]
+    MODERATOR_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_FIELD_NUMBER: _ClassVar[int]
+    BLOCKED_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
     sent_at_ms: int
     content_kind: int
     content_body: bytes
@@ -425,7 +432,12 @@ class InboxMessage(_message.Message):
     peer: _address_pb2.User
     own_copy: bool
     historical: bool
-    def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ..., version_downgraded: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., own_copy: bool = ..., historical: bool = ...) -> None: ...
+    moderator: bool
+    request: bool
+    expired: bool
+    blocked: bool
+    digest: bytes
+    def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ..., version_downgraded: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., own_copy: bool = ..., historical: bool = ..., moderator: bool = ..., request: bool = ..., expired: bool = ..., blocked: bool = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class InboxNotice(_message.Message):
     __slots__ = ("kind", "user", "devices", "identity_key", "message_ids", "code")
@@ -524,6 +536,26 @@ class DeviceName(_message.Message):
     changing_since_ms: int
     changes: int
     def __init__(self, device: _Optional[int] = ..., name: _Optional[str] = ..., linked_at_ms: _Optional[int] = ..., last_seen_ms: _Optional[int] = ..., changing_since_ms: _Optional[int] = ..., changes: _Optional[int] = ...) -> None: ...
+
+class ConversationRecord(_message.Message):
+    __slots__ = ("state", "waiting", "no_receipts", "no_typing", "number")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    NO_RECEIPTS_FIELD_NUMBER: _ClassVar[int]
+    NO_TYPING_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    state: int
+    waiting: int
+    no_receipts: bool
+    no_typing: bool
+    number: int
+    def __init__(self, state: _Optional[int] = ..., waiting: _Optional[int] = ..., no_receipts: bool = ..., no_typing: bool = ..., number: _Optional[int] = ...) -> None: ...
+
+class ReceiptRecord(_message.Message):
+    __slots__ = ("group_id",)
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    group_id: bytes
+    def __init__(self, group_id: _Optional[bytes] = ...) -> None: ...
 
 class PushRecord(_message.Message):
     __slots__ = ("pushed_at_ms",)

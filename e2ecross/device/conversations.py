@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Strangers, accepted and blocked accounts: what the user decides, and what follows for messages.
+
+Rules:
+- What the user decides holds on all devices of the account: the others are told, and the decision
+  with the greatest number counts, whoever hears of it when.
+- Writing to somebody accepts them. A copy from another own device says so, too, but unblocks
+  nobody.
+- Of what blocked accounts send, and of what strangers send beyond the bound, nothing is kept.
+- A change of what stands with an account, and whether it may be sent device lists, is one commit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from e2ecross.address import Address, UserId
+from e2ecross.device.device_lists import targets_of
+from e2ecross.errors import InvalidArgument
+from e2ecross.state.accounts import NOTHING_KNOWN, find_account, put_account
+from e2ecross.state.context import Context
+from e2ecross.state.conversations import (
+    ContactState,
+    find_conversation,
+    put_conversation,
+    walk_conversations,
+)
+from e2ecross.state.inbox_message import addressee_of, end_of, frame_of
+from e2ecross.state.message import Message
+from e2ecross.state.message_refs import ref_of
+from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.outbox import put_control
+from e2ecross.state.receipts import forget_due, list_due
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.capabilities import Capability
+from e2ecross.wire.content import ConversationState, ConversationStates, Receipt, Typing
+from e2ecross.wire.conversation_records import ConversationRecord
+from e2ecross.wire.limits import MAX_CONVERSATION_STATES, MESSAGE_ID_BYTES
+
+__all__ = [
+    "Admitted",
+    "accept",
+    "admit",
+    "block",
+    "list_requests",
+    "note_sent_to",
+    "note_typing",
+    "put_states",
+    "take_states",
+    "unblock",
+    "without_what_is_over",
+]
+
+_MAX_NUMBER: Final = 2**64 - 1
+_MAX_TOLD: Final = 5_000
+"""Conversations that a new device is told of."""
+_TYPING_MS: Final = 60_000
+"""Typing that was sent longer ago has waited in the mailbox: it is over. Clocks differ."""
+
+
+# --- What the user decides ------------------------------------------------------------------
+
+
+def accept(context: Context, user: UserId, *, receipts: bool = True, typing: bool = True) -> None:
+    """Accept an account; see `Client.accept`."""
+    record = ConversationRecord(
+        ContactState.ACCEPTED, no_receipts=not receipts, no_typing=not typing
+    )
+    _decide(context, user, record)
+
+
+def block(context: Context, user: UserId) -> None:
+    """Block an account; see `Client.block`."""
+    _decide(context, user, ConversationRecord(ContactState.BLOCKED))
+
+
+def unblock(context: Context, user: UserId) -> None:
+    """Make an account a stranger again; see `Client.unblock`."""
+    _decide(context, user, ConversationRecord(ContactState.STRANGER))
+
+
+def list_requests(context: Context) -> list[UserId]:
+    """Return strangers of whom messages wait to be answered; see `Client.requests`."""
+    with context.store.transaction() as tx:
+        return [user for user, record in walk_conversations(tx) if record.waiting]
+
+
+def note_sent_to(context: Context, tx: Transaction, user: UserId, *, is_copy: bool = False) -> None:
+    """Accept an account because the user writes to it, in the commit of the message.
+
+    Args:
+        context: of the device.
+        tx: the transaction that encrypts the message, or has received a copy of it.
+        user: the account.
+        is_copy: another own device has sent it: perhaps before the user has blocked the account.
+    """
+    known = find_conversation(tx, user)
+    if known.state == ContactState.ACCEPTED or user == context.address.user_id:
+        return
+    if known.state == ContactState.STRANGER:  # the copies tell the other own devices
+        _put(context, tx, user, replace(known, state=ContactState.ACCEPTED, waiting=0))
+    elif not is_copy:
+        decided = replace(known, state=ContactState.ACCEPTED, number=_next(known))
+        _put(context, tx, user, decided)
+        _tell(context, tx, [(user, decided)])
+
+
+def put_states(context: Context, device: int) -> None:
+    """Tell a device that was linked what the user has decided; at most of 5,000 conversations.
+
+    Args:
+        context: of device 1.
+        device: the number of the other one.
+    """
+    with context.store.transaction() as tx:
+        known = [
+            (user, record)
+            for user, record in walk_conversations(tx)
+            if record.state or record.number
+        ]
+        known.sort(key=lambda each: each[1].state, reverse=True)  # blocked ones first
+        _tell(context, tx, known[:_MAX_TOLD], device)
+
+
+def take_states(context: Context, tx: Transaction, states: ConversationStates) -> None:
+    """Follow what the user has decided on another own device, where nothing later is known."""
+    for state in states.states:
+        known = find_conversation(tx, state.user)
+        told = ConversationRecord(
+            state.state,
+            no_receipts=state.no_receipts,
+            no_typing=state.no_typing,
+            number=state.number,
+        )
+        if state.user != context.address.user_id and _order(told) > _order(known):
+            waiting = 0 if told.state else known.waiting
+            _put(context, tx, state.user, replace(told, waiting=waiting))
+
+
+def _decide(context: Context, user: UserId, record: ConversationRecord) -> None:
+    if user == context.address.user_id:
+        raise InvalidArgument("user must be another account than this device's own")
+    with context.store.transaction() as tx:
+        known = find_conversation(tx, user)
+        if replace(record, number=known.number) == known:
+            return
+        decided = replace(record, number=_next(known))
+        _put(context, tx, user, decided)
+        _tell(context, tx, [(user, decided)])
+
+
+def _next(known: ConversationRecord) -> int:
+    return min(known.number + 1, _MAX_NUMBER)
+
+
+def _order(record: ConversationRecord) -> tuple[int, int, bool, bool]:
+    """By which of two decisions counts; of two with one number that which gives less away."""
+    return record.number, record.state, record.no_receipts, record.no_typing
+
+
+def _put(context: Context, tx: Transaction, user: UserId, record: ConversationRecord) -> None:
+    put_conversation(tx, user, record)
+    account, is_accepted = find_account(tx, user), record.state == ContactState.ACCEPTED
+    if (account or NOTHING_KNOWN).written is not is_accepted:
+        put_account(tx, user, replace(account or NOTHING_KNOWN, written=is_accepted))
+    if record.state == ContactState.BLOCKED:
+        forget_due(tx, [each for each in list_due(tx) if each.user == user])
+        for device in [each for each in context.live.typing if each.user_id == user]:
+            context.live.typing.pop(device, None)
+
+
+def _tell(
+    context: Context,
+    tx: Transaction,
+    known: Sequence[tuple[UserId, ConversationRecord]],
+    device: int | None = None,
+) -> None:
+    """Tell another own device, or all, how it stands with accounts."""
+    own = context.address.user_id
+    targets = targets_of(context, tx, own, context.clock())
+    others = () if targets is None else tuple(targets.devices)
+    states = [
+        ConversationState(
+            *(user, int(record.state)), record.no_receipts, record.no_typing, record.number
+        )
+        for user, record in known
+    ]
+    for start in range(0, len(states), MAX_CONVERSATION_STATES):
+        told = ConversationStates(tuple(states[start : start + MAX_CONVERSATION_STATES]))
+        for address in others:
+            if device in (None, address.device):
+                put_control(tx, address, context.entropy.bytes(MESSAGE_ID_BYTES), told)
+
+
+# --- What is handed over --------------------------------------------------------------------
+
+
+class Admitted(NamedTuple):
+    """A message that is handed over.
+
+    Attributes:
+        message: as it is kept in the inbox.
+        conversation: how it stands with its sender; None of a copy from another own device.
+    """
+
+    message: Message
+    conversation: ConversationRecord | None
+
+
+def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> Admitted | None:
+    """Return a message, which has just been received, as it is handed over.
+
+    Args:
+        context: of the device.
+        tx: the transaction that has received it.
+        message: what came; not from the future of a clock, nor a second copy.
+        now_ms: milliseconds since 1970.
+
+    Returns:
+        None: it counts as received, and that is all: its sender is blocked, or a stranger of whom
+        enough waits; or it is a receipt that the app does not want, or of a group.
+    """
+    user, known = message.sender.user_id, None
+    if not message.own_copy:
+        known = find_conversation(tx, user)
+        if known.state == ContactState.BLOCKED:
+            return None
+    content = message.content
+    if isinstance(content, Receipt) and not _is_wanted(context, content):
+        return None
+    is_own = user == context.address.user_id
+    if known is not None and known.state == ContactState.STRANGER and not is_own:
+        if known.waiting >= context.policy.request_messages:
+            return None
+        put_conversation(tx, user, replace(known, waiting=known.waiting + 1))
+        message = replace(message, request=True)
+    return Admitted(without_what_is_over(context, message, now_ms), known)
+
+
+def without_what_is_over(context: Context, message: Message, now_ms: int) -> Message:
+    """Return a message without its content, if its time is over or it was to be viewed once.
+
+    The latter of what the own user has sent from another device.
+    """
+    content = message.content
+    frame = frame_of(content)
+    if content is None or frame is None:
+        return message
+    end_ms = end_of(message.sent_at_ms, frame.expiry)
+    if end_ms is not None and now_ms > end_ms:
+        return replace(message, content=None, expired=True)
+    if message.own_copy and frame.view_once:
+        addressee = addressee_of(context.address.user_id, message)
+        where = (message.sender, addressee, message.message_id, message.sent_at_ms)
+        ref = ref_of(*where, content)
+        return replace(message, content=None, ref=ref, expiry=frame.expiry, view_once=True)
+    return message
+
+
+def note_typing(
+    context: Context, tx: Transaction, sender: Address, typing: Typing, sent_at_ms: int
+) -> None:
+    """Note for the next `receive` that a contact has begun to write, or stopped.
+
+    Args:
+        context: of the device.
+        tx: the transaction that has received it.
+        sender: the device that tells it.
+        typing: what it tells.
+        sent_at_ms: when it was sent by the sender's clock, milliseconds since 1970.
+    """
+    user = sender.user_id
+    is_wanted = Capability.TYPING in context.policy.capabilities and not typing.group_id
+    is_over = abs(context.clock() - sent_at_ms) > _TYPING_MS
+    if is_wanted and not is_over and find_conversation(tx, user).state == ContactState.ACCEPTED:
+        code = "on" if typing.on else "off"
+        context.live.typing[sender] = Notice(NoticeKind.TYPING, user, (sender.device,), code=code)
+
+
+def _is_wanted(context: Context, receipt: Receipt) -> bool:
+    return Capability.RECEIPTS in context.policy.capabilities and not receipt.group_id

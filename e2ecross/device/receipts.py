@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receipts and typing: which become due, and how they leave.
+
+Rules:
+- They go to accounts that the user has accepted, and there to devices that announce them; of what
+  else comes, nothing makes this device send one.
+- That a message came is told by device 1 alone, that it was read by the device where it was: nobody
+  sees how many devices there are.
+- Several go together, at a time of their own. In the commit that puts them into the outbox their
+  rows move to the shelf.
+- They are not kept to be sent again: a receipt that is lost is lost.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Final
+
+from e2ecross.address import Address, UserId
+from e2ecross.device.conversations import Admitted
+from e2ecross.device.device_lists import targets_by
+from e2ecross.device.hints import carried_list, hints_by, waits_for_decision
+from e2ecross.device.sending import Saying, encrypt_content
+from e2ecross.errors import LocalError
+from e2ecross.state.accounts import find_account
+from e2ecross.state.context import Context
+from e2ecross.state.conversations import ContactState, find_conversation
+from e2ecross.state.epoch import WitnessedTransaction, read_epoch
+from e2ecross.state.inbox_message import is_unsupported
+from e2ecross.state.message import Message
+from e2ecross.state.outbox import put_control
+from e2ecross.state.receipts import (
+    DueReceipt,
+    forget_due,
+    list_due,
+    note_due,
+    note_sent,
+    was_sent,
+)
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import AccountRecord
+from e2ecross.wire.capabilities import Capability, decode_capabilities
+from e2ecross.wire.content import Bytes, Content, Framed, Media, Options, Receipt, Text, Typing
+from e2ecross.wire.content.receipt import MAX_RECEIPT_IDS
+from e2ecross.wire.device_list import PRIMARY
+from e2ecross.wire.limits import MESSAGE_ID_BYTES
+
+__all__ = [
+    "encrypt_typing",
+    "note_arrived",
+    "note_read",
+    "note_sent_elsewhere",
+    "put_receipts",
+]
+
+_LEAST_MS: Final = 2_000
+_RANDOM_MS: Final = 3_000
+"""How long after a message a receipt for it goes: others join it, and nobody sees the moment."""
+_NEVER_MS: Final = 2**64
+_REMEMBERED: Final = 256
+"""Capabilities that need not be read for each message: public values of some 20 bytes."""
+_SHOWN: Final = (Text, Bytes, Media, Options)
+
+
+# --- What becomes due -----------------------------------------------------------------------
+
+
+def note_arrived(
+    context: Context,
+    tx: Transaction,
+    admitted: Admitted,
+    account: AccountRecord | None,
+    now_ms: int,
+) -> None:
+    """Note that its sender is to be told that a message came.
+
+    Args:
+        context: of the device.
+        tx: the transaction that keeps the message.
+        admitted: the message.
+        account: what is known of its sender's account.
+        now_ms: milliseconds since 1970.
+    """
+    (message, conversation), policy = admitted, context.policy
+    if context.address.device != PRIMARY or not policy.send_delivered_receipts:
+        return
+    if conversation is None or conversation.no_receipts:
+        return
+    content = message.content
+    if content is None or is_unsupported(content, policy.capabilities):
+        return
+    shown = content.content if isinstance(content, Framed) else content
+    if conversation.state != ContactState.ACCEPTED or not isinstance(shown, _SHOWN):
+        return
+    if _announces(account, message.sender.device, Capability.RECEIPTS):
+        _note(context, tx, message, Receipt.DELIVERED, now_ms)
+
+
+def note_read(context: Context, tx: Transaction, messages: Iterable[Message], now_ms: int) -> None:
+    """Note that the senders of messages are to be told that they were read.
+
+    Args:
+        context: of the device.
+        tx: the transaction that tells the other own devices.
+        messages: as they were handed over.
+        now_ms: milliseconds since 1970.
+    """
+    if not context.policy.send_read_receipts:
+        return
+    for message in messages:
+        user = message.sender.user_id
+        if message.historical or user == context.address.user_id:
+            continue
+        conversation = find_conversation(tx, user)
+        if conversation.state != ContactState.ACCEPTED or conversation.no_receipts:
+            continue
+        if isinstance(message.content, _SHOWN):
+            account = find_account(tx, user)
+            if _announces(account, message.sender.device, Capability.RECEIPTS):
+                _note(context, tx, message, Receipt.READ, now_ms)
+
+
+def note_sent_elsewhere(
+    tx: Transaction, user: UserId, content: Content | None, now_ms: int
+) -> None:
+    """Note that another own device has sent a receipt to an account."""
+    if isinstance(content, Receipt) and not content.group_id:
+        receipts = [DueReceipt(0, user, each, content.what) for each in content.message_ids]
+        note_sent(tx, [each for each in receipts if not was_sent(tx, each, now_ms)], now_ms)
+
+
+def _note(context: Context, tx: Transaction, message: Message, what: int, now_ms: int) -> None:
+    due_at_ms = now_ms + _LEAST_MS + int.from_bytes(context.entropy.bytes(4)) % (_RANDOM_MS + 1)
+    receipt = DueReceipt(due_at_ms, message.sender.user_id, message.message_id, what)
+    if not was_sent(tx, receipt, now_ms) and note_due(tx, receipt):
+        context.live.note_receipt(due_at_ms)
+
+
+# --- How it leaves --------------------------------------------------------------------------
+
+
+def put_receipts(context: Context, *, is_thorough: bool = False) -> None:
+    """Put the receipts that are due into the outbox.
+
+    Args:
+        context: of the device.
+        is_thorough: look also where nothing is known to be due: another process may have noted it.
+    """
+    now_ms, live = context.clock(), context.live
+    if not is_thorough and live.receipts_at_ms is not None and now_ms < live.receipts_at_ms:
+        return
+    with context.store.transaction() as tx:
+        later: list[DueReceipt] = []
+        parts: dict[tuple[UserId, int], list[DueReceipt]] = {}
+        for receipt in list_due(tx):
+            # A time far after now is of a clock that was wrong.
+            if now_ms < receipt.due_at_ms <= now_ms + _LEAST_MS + _RANDOM_MS:
+                later.append(receipt)
+            else:
+                parts.setdefault((receipt.user, receipt.what), []).append(receipt)
+        for (user, what), due in parts.items():
+            later += _put(context, tx, user, what, due, now_ms)
+    live.receipts_at_ms = min((each.due_at_ms for each in later), default=_NEVER_MS)
+
+
+def _put(
+    context: Context,
+    tx: Transaction,
+    user: UserId,
+    what: int,
+    due: list[DueReceipt],
+    now_ms: int,
+) -> list[DueReceipt]:
+    """Put receipts of one kind for one account into the outbox; returns those that have to wait."""
+    by_id = {each.message_id: each for each in due if not was_sent(tx, each, now_ms)}
+    devices = list(_devices(context, tx, user, Capability.RECEIPTS, now_ms)) if by_id else []
+    if not devices:
+        forget_due(tx, due)
+        return []
+    ids = sorted(by_id)
+    groups = [ids[at : at + MAX_RECEIPT_IDS] for at in range(0, len(ids), MAX_RECEIPT_IDS)]
+    allowed = context.live.spend_receipts(user, len(groups), now_ms)
+    devices += _devices(context, tx, context.address.user_id, None, now_ms)
+    for group in groups[:allowed]:
+        receipt, message_id = Receipt(what, tuple(group)), context.entropy.bytes(MESSAGE_ID_BYTES)
+        for device in devices:
+            peer = None if device.user_id == user else user
+            put_control(tx, device, message_id, receipt, peer=peer)
+        note_sent(tx, (by_id[each] for each in group), now_ms)
+    waiting = {each for group in groups[allowed:] for each in group}
+    forget_due(tx, (each for each in due if each.message_id not in waiting))
+    return [each for each in due if each.message_id in waiting]
+
+
+def encrypt_typing(context: Context, user: UserId, *, on: bool) -> tuple[int, list[bytes]]:
+    """Encrypt for the devices of a contact that the user is typing, or no more; nothing is kept.
+
+    Returns:
+        The epoch to tell the back end, and envelopes; none where it may not be told, or no device
+        of it can be.
+    """
+    envelopes: list[bytes] = []
+    now_ms, content = context.clock(), Typing(on)
+    if Capability.TYPING not in context.policy.capabilities:
+        return 0, envelopes
+    with WitnessedTransaction(context) as tx:
+        conversation = find_conversation(tx, user)
+        if conversation.state != ContactState.ACCEPTED or conversation.no_typing:
+            return 0, envelopes
+        devices = list(_devices(context, tx, user, Capability.TYPING, now_ms))
+        if not devices or not context.live.may_tell_typing(user, now_ms):
+            return 0, envelopes
+        hints = hints_by(find_account(tx, context.address.user_id), find_account(tx, user))
+        saying = Saying(hints, None, carried_list(context, tx))
+        message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
+        for device in devices:
+            try:
+                envelope = encrypt_content(context, tx, device, content, message_id, now_ms, saying)
+            except LocalError:  # no session, or a key that the user has to decide about
+                continue
+            envelopes.append(envelope.encode())
+        return read_epoch(tx), envelopes
+
+
+def _devices(
+    context: Context, tx: Transaction, user: UserId, capability: Capability | None, now_ms: int
+) -> Iterator[Address]:
+    """Walk over devices of an account that are sent to, and announce what is wanted."""
+    account = find_account(tx, user)
+    found = targets_by(context, user, account, now_ms)
+    for device in () if found is None else found.devices:
+        is_wanted = capability is None or _announces(account, device.device, capability)
+        if is_wanted and not waits_for_decision(tx, device):
+            yield device
+
+
+def _announces(account: AccountRecord | None, device: int, capability: Capability) -> bool:
+    """Whether the accepted list of an account says that of one of its devices."""
+    held = None if account is None else account.held
+    listed = None if held is None else held.list.find(device)
+    return listed is not None and capability in _decode(listed.capabilities)
+
+
+@lru_cache(_REMEMBERED)
+def _decode(data: bytes) -> frozenset[int]:
+    return decode_capabilities(data)

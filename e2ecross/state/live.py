@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process knows of the moment, and no store keeps: who is typing, what was sent just now.
+
+Rules:
+- All of it may be lost at any time: then something is looked up once more, or sent once more.
+- What others can fill is emptied with each `receive`; the rest is bounded by the last minute.
+"""
+
+from typing import Final
+
+from e2ecross.address import Address, UserId
+from e2ecross.state.notice import Notice
+
+__all__ = ["Live"]
+
+_MINUTE_MS: Final = 60_000
+_MAX_RECEIPTS: Final = 20
+"""Receipts for one account in a minute: more wait, and go together."""
+_TYPING_EVERY_MS: Final = 3_000
+
+
+class Live:
+    """Of one device, in one process.
+
+    Attributes:
+        typing: who has begun to write or stopped, since the last `receive`; by device.
+        receipts_at_ms: when the next receipt is due, milliseconds since 1970, as far as is known
+            here; None: that is to be looked up.
+    """
+
+    __slots__ = ("_receipts", "_typing_sent", "receipts_at_ms", "typing")
+
+    def __init__(self) -> None:
+        """Nothing is known."""
+        self.typing: dict[Address, Notice] = {}
+        self.receipts_at_ms: int | None = None
+        self._receipts: dict[UserId, list[int]] = {}
+        self._typing_sent: dict[UserId, int] = {}
+
+    def take_typing(self, limit: int) -> list[Notice]:
+        """Return who is typing, at most so many, and forget it."""
+        devices = list(self.typing)
+        found = [self.typing.pop(device, None) for device in devices]
+        return [notice for notice in found if notice is not None][:limit]
+
+    def may_tell_typing(self, user: UserId, now_ms: int) -> bool:
+        """Note that a contact is told of typing; tells whether it may be."""
+        sent = self._typing_sent
+        for other in [each for each, at in sent.items() if not 0 <= now_ms - at < _TYPING_EVERY_MS]:
+            sent.pop(other, None)
+        if user in sent:
+            return False
+        sent[user] = now_ms
+        return True
+
+    def spend_receipts(self, user: UserId, wanted: int, now_ms: int) -> int:
+        """Note that so many receipts go to an account; returns how many may."""
+        for other, times in list(self._receipts.items()):
+            self._receipts[other] = [at for at in times if 0 <= now_ms - at < _MINUTE_MS]
+            if not self._receipts[other]:
+                del self._receipts[other]
+        sent = self._receipts.setdefault(user, [])
+        allowed = min(wanted, _MAX_RECEIPTS - len(sent))
+        sent += [now_ms] * allowed
+        return allowed
+
+    def note_receipt(self, due_at_ms: int) -> None:
+        """Note that a receipt is due at a time."""
+        if self.receipts_at_ms is not None:
+            self.receipts_at_ms = min(self.receipts_at_ms, due_at_ms)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Receipts: those that are due, and which were sent.
+
+Rules:
+- A row becomes due a little after what it is about, so that several go together, and moves to the
+  shelf in the commit that puts the receipt into the outbox: of one message none goes twice.
+- What is due is bounded: beyond that nothing is noted, and nobody misses more than a receipt.
+"""
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from e2ecross.address import UserId
+from e2ecross.errors import RecordCorrupted
+from e2ecross.state.accounts import user_from_key, user_key
+from e2ecross.state.shelf import Shelf
+from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.conversation_records import decode_receipt, encode_receipt
+from e2ecross.wire.limits import MESSAGE_ID_BYTES
+
+__all__ = [
+    "DUE",
+    "NO_TIME",
+    "DueReceipt",
+    "date_receipts",
+    "forget_due",
+    "list_due",
+    "note_due",
+    "note_sent",
+    "read_receipt",
+    "was_sent",
+]
+
+DUE: Final = b"due"
+"""The partition of what is to be sent; no generation of a shelf has three bytes."""
+_MAX_DUE: Final = 10_000
+_SENT: Final = Shelf(Table.RECEIPTS, 45 * 24 * 60 * 60 * 1000, 200_000)
+_TIME_BYTES: Final = 8
+NO_TIME: Final = bytes(_TIME_BYTES)
+"""What a row of what was sent lacks before it."""
+_BEHIND_USER: Final = MESSAGE_ID_BYTES + 1
+
+
+class DueReceipt(NamedTuple):
+    """A receipt for one message.
+
+    Attributes:
+        due_at_ms: when it is to be sent, milliseconds since 1970.
+        user: to whom.
+        message_id: of the message, 16 bytes.
+        what: `Receipt.DELIVERED` or `Receipt.READ`.
+    """
+
+    due_at_ms: int
+    user: UserId
+    message_id: bytes
+    what: int
+
+    @property
+    def row(self) -> bytes:
+        """Its row among those that are due."""
+        return self.due_at_ms.to_bytes(_TIME_BYTES) + _row(self)
+
+
+def note_due(tx: Transaction, receipt: DueReceipt) -> bool:
+    """Note that a receipt is to be sent; tells whether there was room."""
+    if tx.count(Table.RECEIPTS, DUE) >= _MAX_DUE:
+        return False
+    tx.put(Table.RECEIPTS, DUE, receipt.row, encode_receipt())
+    return True
+
+
+def list_due(tx: Transaction) -> list[DueReceipt]:
+    """Return all that are to be sent, now or later, the earliest first.
+
+    If a row is damaged, all of them go: nobody misses more than receipts.
+    """
+    try:
+        return [read_receipt(*found) for found in tx.list(Table.RECEIPTS, DUE)]
+    except RecordCorrupted:
+        tx.clear(Table.RECEIPTS, DUE)
+        return []
+
+
+def forget_due(tx: Transaction, receipts: Iterable[DueReceipt]) -> None:
+    """Forget what will not be sent."""
+    for receipt in receipts:
+        tx.delete(Table.RECEIPTS, DUE, receipt.row)
+
+
+def was_sent(tx: Transaction, receipt: DueReceipt, now_ms: int) -> bool:
+    """Tell whether that receipt was sent before, from here or by another own device."""
+    return _SENT.find(tx, _row(receipt), now_ms) is not None
+
+
+def note_sent(tx: Transaction, receipts: Iterable[DueReceipt], now_ms: int) -> None:
+    """Note that receipts are sent, which are not known to have been."""
+    rows = [(_row(receipt), encode_receipt()) for receipt in receipts]
+    if rows:
+        _SENT.add_all(tx, rows, now_ms)
+
+
+def date_receipts(tx: Transaction, now_ms: int) -> None:
+    """See `Shelf.date`."""
+    _SENT.date(tx, now_ms)
+
+
+def read_receipt(row: bytes, record: bytes) -> DueReceipt:
+    """Return the receipt of a row among those that are due, or, without a time, that were sent.
+
+    Raises:
+        RecordCorrupted: it is none.
+    """
+    decode_receipt(record)
+    behind = row[-_BEHIND_USER:]
+    if len(row) <= _TIME_BYTES + _BEHIND_USER:
+        raise RecordCorrupted("a receipt stands in the wrong row: the store is damaged")
+    user = user_from_key(row[_TIME_BYTES:-_BEHIND_USER])
+    return DueReceipt(int.from_bytes(row[:_TIME_BYTES]), user, behind[:-1], behind[-1])
+
+
+def _row(receipt: DueReceipt) -> bytes:
+    return user_key(receipt.user) + receipt.message_id + bytes((receipt.what,))
