@@ -11,7 +11,6 @@ Rules:
 """
 
 from dataclasses import replace
-from typing import cast
 
 from e2ecross.address import UserId
 from e2ecross.conversation.fact import ACTS, Act, Fact, Post
@@ -35,7 +34,7 @@ def join(slot: Slot, fact: Fact) -> Slot:
         return with_receipt(slot, fact.author, content.what)
     if isinstance(content, ACTS):
         return _with_act(slot, fact, content)
-    return _with_post(slot, fact)
+    return _with_post(slot, fact, content)
 
 
 def gone(slot: Slot) -> Slot:
@@ -53,18 +52,18 @@ def with_receipt(slot: Slot, account: UserId, what: int) -> Slot:
     return replace(slot, receipts={**slot.receipts, str(account): (account, what)})
 
 
-def _with_post(slot: Slot, fact: Fact) -> Slot:
+def _with_post(slot: Slot, fact: Fact, content: Post | None) -> Slot:
     if not slot.state:
-        state = PostState.GONE if fact.content is None else PostState.HERE
+        state = PostState.GONE if content is None else PostState.HERE
         return _settled(
             Slot(
                 *(slot.author, slot.key, state, fact.sent_at_ms, fact.digest),
-                *(cast("Post | None", fact.content), slot.acts, slot.receipts),
+                *(content, slot.acts, slot.receipts),
             )
         )
     sent_at_ms = min(slot.sent_at_ms, fact.sent_at_ms)
     if slot.state is PostState.CONFLICTING:
-        return slot if sent_at_ms == slot.sent_at_ms else replace(slot, sent_at_ms=sent_at_ms)
+        return replace(slot, sent_at_ms=sent_at_ms)
     if fact.digest == slot.digest:
         return slot
     return Slot(*(slot.author, slot.key, PostState.CONFLICTING, sent_at_ms), receipts=slot.receipts)
