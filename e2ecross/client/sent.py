@@ -55,7 +55,7 @@ class Sent:
             own account; but for devices that get nothing of it (`plan.plain`, of a `Delete`).
         list_expired: the list of the recipient's devices is older than
             `Policy.device_list_max_age_ms`: only device 1 was sent to.
-        plan: what the recipient's devices show of it.
+        plan: what the recipient's devices show of it that were listed when it was encrypted.
         sender: the device that has sent it.
         peer: the account that the conversation is with.
         sent_at_ms: milliseconds since 1970, as the recipient sees it.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from e2ecross.address import Address
 from e2ecross.conversation.negotiation import Plan
 from e2ecross.crypto.secret import without_frames
-from e2ecross.device.composing import ALL_SHOWN, Draft
+from e2ecross.device.composing import Draft
 from e2ecross.device.conversations import note_sent_to
 from e2ecross.device.copies import Copying
 from e2ecross.device.copy_ids import Outgoing
@@ -100,8 +100,6 @@ def post_missing(
 
 def plan_message(context: Context, address: Address, draft: Draft) -> Plan:
     """Return what the devices of a recipient would show, by the list that is held of them."""
-    if draft.goes_alone:
-        return ALL_SHOWN
     with context.store.transaction() as tx:
         return Copying(context, tx, (), KeysAsked(), context.clock()).plan(address, draft)
 

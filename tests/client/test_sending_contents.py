@@ -5,8 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from e2ecross import (
+    Answer,
     Bytes,
     Client,
     Content,
@@ -57,6 +60,7 @@ from tests.support.devices import (
     make_client,
 )
 from tests.support.formats import ATTACHMENT, REF
+from tests.wire.test_framed_content import contents
 
 ALL = frozenset({10, *range(13, 21), 32, 33})
 POLL = Options("When?", ("Mon", "Tue"))
@@ -542,3 +546,47 @@ def test_what_is_not_forwarded(ana: list[Client], known: list[Client], message: 
     with pytest.raises(InvalidArgument, match="message"):
         ana[0].forward(message, BUDI)
     assert got(known[0]) == []
+
+
+# --- Any devices, any content ---------------------------------------------------------------------
+
+_SETS = st.sampled_from([frozenset[int](), frozenset({10}), ALL, ALL - {32}, ALL - {14, 33}])
+
+
+@settings(max_examples=25, deadline=None)
+@given(contents(), st.lists(_SETS, min_size=1, max_size=3), st.booleans(), st.booleans())
+def test_whatever_is_sent_is_read_at_every_end(
+    content: Content, announced: list[frozenset[int]], expires: bool, view_once: bool
+) -> None:
+    backend, clock = BackendSimulator(), FakeClock()
+    ana = make_account(ANA, (1, 2), backend, clock=clock, policy=PLAIN)
+    devices = budis(backend, clock, *announced)
+    needed, options = set[int](), dict[str, Any]()
+    if expires and not isinstance(content, Delete | Answer):
+        needed.add(32)
+        options["expiry"] = Expiry(3600)
+    if view_once and isinstance(content, Text | Media):
+        needed.add(33)
+        options["view_once"] = True
+    plan = ana[0].plan(BUDI, content, **options)
+    if not all(needed <= ids for ids in announced):
+        with pytest.raises(ContentRefused) as raised:
+            ana[0].send(BUDI, content, allow_lossy=True, **options)
+        assert raised.value.plan == plan
+        assert [got(client) for client in (*devices, ana[1])] == [[]] * (len(devices) + 1)
+        return
+    sent = ana[0].send(BUDI, content, allow_lossy=True, **options)
+    assert sent.plan == plan
+    (own,) = got(ana[1])
+    if not view_once:
+        assert said(own) == content
+    for client, ids in zip(devices, announced, strict=True):
+        messages = got(client)
+        if 10 in ids or not isinstance(sent.content, Framed):
+            assert [said(message) for message in messages] == [content]
+        elif isinstance(content, Delete):
+            assert messages == []
+        else:
+            (message,) = messages
+            assert isinstance(message.content, Text)
+            assert message.content.text
