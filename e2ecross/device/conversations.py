@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from e2ecross.address import Address, UserId
 from e2ecross.device.device_lists import targets_of
 from e2ecross.errors import InvalidArgument
-from e2ecross.state.accounts import NOTHING_KNOWN, find_account, put_account
+from e2ecross.state.accounts import NOTHING_KNOWN, find_account, find_list, put_account
 from e2ecross.state.context import Context
 from e2ecross.state.conversations import (
     ContactState,
@@ -29,12 +29,13 @@ from e2ecross.state.inbox_message import addressee_of, end_of, frame_of
 from e2ecross.state.message import Message
 from e2ecross.state.message_refs import ref_of
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.outbox import put_control
+from e2ecross.state.outbox import Lane, LaneName, forget_lane, put_control
 from e2ecross.state.receipts import forget_due, list_due
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import ConversationState, ConversationStates, Receipt, Typing
 from e2ecross.wire.conversation_records import ConversationRecord
+from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.limits import MAX_CONVERSATION_STATES, MESSAGE_ID_BYTES
 
 __all__ = [
@@ -142,7 +143,7 @@ def _decide(context: Context, user: UserId, record: ConversationRecord) -> None:
         raise InvalidArgument("user must be another account than this device's own")
     with context.store.transaction() as tx:
         known = find_conversation(tx, user)
-        if replace(record, number=known.number) == known:
+        if replace(record, number=known.number, waiting=known.waiting) == known:
             return
         decided = replace(record, number=_next(known))
         _put(context, tx, user, decided)
@@ -164,9 +165,18 @@ def _put(context: Context, tx: Transaction, user: UserId, record: ConversationRe
     if (account or NOTHING_KNOWN).written is not is_accepted:
         put_account(tx, user, replace(account or NOTHING_KNOWN, written=is_accepted))
     if record.state == ContactState.BLOCKED:
-        forget_due(tx, [each for each in list_due(tx) if each.user == user])
-        for device in [each for each in context.live.typing if each.user_id == user]:
-            context.live.typing.pop(device, None)
+        _forget_what_waits(context, tx, user)
+
+
+def _forget_what_waits(context: Context, tx: Transaction, user: UserId) -> None:
+    """Let nothing leave for an account by itself any more; what the user has sent to it does."""
+    forget_due(tx, [each for each in list_due(tx) if each.user == user])
+    listed = find_list(tx, user)
+    numbers = (PRIMARY,) if listed is None else tuple(each.device for each in listed.devices)
+    for number in numbers:
+        forget_lane(tx, Lane(LaneName.REQUESTS, user.device(number)))
+    for device in [each for each in context.live.typing if each.user_id == user]:
+        context.live.typing.pop(device, None)
 
 
 def _tell(

@@ -92,7 +92,7 @@ def note_arrived(
     if conversation.state != ContactState.ACCEPTED or not isinstance(shown, _SHOWN):
         return
     if _announces(account, message.sender.device, Capability.RECEIPTS):
-        _note(context, tx, message, Receipt.DELIVERED, now_ms)
+        _note(context, tx, [message], Receipt.DELIVERED, now_ms)
 
 
 def note_read(context: Context, tx: Transaction, messages: Iterable[Message], now_ms: int) -> None:
@@ -106,17 +106,21 @@ def note_read(context: Context, tx: Transaction, messages: Iterable[Message], no
     """
     if not context.policy.send_read_receipts:
         return
-    for message in messages:
-        user = message.sender.user_id
-        if message.historical or user == context.address.user_id:
-            continue
-        conversation = find_conversation(tx, user)
-        if conversation.state != ContactState.ACCEPTED or conversation.no_receipts:
-            continue
-        if isinstance(message.content, _SHOWN):
-            account = find_account(tx, user)
-            if _announces(account, message.sender.device, Capability.RECEIPTS):
-                _note(context, tx, message, Receipt.READ, now_ms)
+    wanted = [message for message in messages if _wants_read(context, tx, message)]
+    _note(context, tx, wanted, Receipt.READ, now_ms)
+
+
+def _wants_read(context: Context, tx: Transaction, message: Message) -> bool:
+    """Whether the sender of a message is to be told that it was read."""
+    user = message.sender.user_id
+    if message.historical or user == context.address.user_id:
+        return False
+    conversation = find_conversation(tx, user)
+    if conversation.state != ContactState.ACCEPTED or conversation.no_receipts:
+        return False
+    if not isinstance(message.content, _SHOWN):
+        return False
+    return _announces(find_account(tx, user), message.sender.device, Capability.RECEIPTS)
 
 
 def note_sent_elsewhere(
@@ -128,11 +132,18 @@ def note_sent_elsewhere(
         note_sent(tx, [each for each in receipts if not was_sent(tx, each, now_ms)], now_ms)
 
 
-def _note(context: Context, tx: Transaction, message: Message, what: int, now_ms: int) -> None:
-    due_at_ms = now_ms + _LEAST_MS + int.from_bytes(context.entropy.bytes(4)) % (_RANDOM_MS + 1)
-    receipt = DueReceipt(due_at_ms, message.sender.user_id, message.message_id, what)
-    if not was_sent(tx, receipt, now_ms) and note_due(tx, receipt):
-        context.live.note_receipt(due_at_ms)
+def _note(
+    context: Context, tx: Transaction, messages: Iterable[Message], what: int, now_ms: int
+) -> None:
+    found = []
+    for message in messages:
+        after_ms = _LEAST_MS + int.from_bytes(context.entropy.bytes(4)) % (_RANDOM_MS + 1)
+        user, message_id = message.sender.user_id, message.message_id
+        receipt = DueReceipt(now_ms + after_ms, user, message_id, what)
+        if not was_sent(tx, receipt, now_ms):
+            found.append(receipt)
+            context.live.note_receipt(receipt.due_at_ms)
+    note_due(tx, found)
 
 
 # --- How it leaves --------------------------------------------------------------------------
@@ -159,7 +170,9 @@ def put_receipts(context: Context, *, is_thorough: bool = False) -> None:
                 parts.setdefault((receipt.user, receipt.what), []).append(receipt)
         for (user, what), due in parts.items():
             later += _put(context, tx, user, what, due, now_ms)
-    live.receipts_at_ms = min((each.due_at_ms for each in later), default=_NEVER_MS)
+    # What has to wait although it is due is not looked at with each call.
+    next_ms = min((each.due_at_ms for each in later), default=_NEVER_MS)
+    live.receipts_at_ms = max(next_ms, now_ms + _LEAST_MS)
 
 
 def _put(

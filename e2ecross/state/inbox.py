@@ -211,6 +211,7 @@ def erase_in_inbox(context: Context, tx: Transaction, number: int) -> None:
     )
     _ITEMS.replace(tx, number, erased)
     if (number, hash(data)) in context.new_items:
+        context.new_items.remove((number, hash(data)))
         context.new_items.add((number, hash(erased)))
 
 

@@ -7,7 +7,7 @@ Rules:
 - What is due is bounded: beyond that nothing is noted, and nobody misses more than a receipt.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from e2ecross.address import UserId
@@ -62,12 +62,11 @@ class DueReceipt(NamedTuple):
         return self.due_at_ms.to_bytes(_TIME_BYTES) + _row(self)
 
 
-def note_due(tx: Transaction, receipt: DueReceipt) -> bool:
-    """Note that a receipt is to be sent; tells whether there was room."""
-    if tx.count(Table.RECEIPTS, DUE) >= _MAX_DUE:
-        return False
-    tx.put(Table.RECEIPTS, DUE, receipt.row, encode_receipt())
-    return True
+def note_due(tx: Transaction, receipts: Sequence[DueReceipt]) -> None:
+    """Note that receipts are to be sent, as far as there is room."""
+    room = max(0, _MAX_DUE - tx.count(Table.RECEIPTS, DUE)) if receipts else 0
+    for receipt in receipts[:room]:
+        tx.put(Table.RECEIPTS, DUE, receipt.row, encode_receipt())
 
 
 def list_due(tx: Transaction) -> list[DueReceipt]:

@@ -31,6 +31,7 @@ from e2ecross.errors import InvalidArgument, NotRegistered, StoreError
 from e2ecross.state.conversations import find_conversation
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.message_refs import ref_of
+from e2ecross.state.outbox import put_control
 from e2ecross.state.receipts import DueReceipt, list_due, note_due
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.capabilities import Capability
@@ -395,8 +396,8 @@ class TestReceipts:
     def test_what_is_due_to_who_shows_none_any_more_is_forgotten(self, world: World) -> None:
         world.meet()
         with store_of(world.phone).transaction() as tx:
-            for user in (TOKO.user_id, BUDI.user_id):
-                assert note_due(tx, DueReceipt(world.clock() + 5_000, user, bytes(16), 1))
+            users, due_at_ms = (TOKO.user_id, BUDI.user_id), world.clock() + 5_000
+            note_due(tx, [DueReceipt(due_at_ms, user, bytes(16), 1) for user in users])
         world.phone.maintain()
         with store_of(world.phone).transaction() as tx:
             assert len(list_due(tx)) == 2  # not yet
@@ -409,7 +410,7 @@ class TestReceipts:
     def test_a_time_of_a_clock_that_was_wrong_is_not_waited_for(self, world: World) -> None:
         world.meet()
         with store_of(world.phone).transaction() as tx:
-            note_due(tx, DueReceipt(world.clock() + HOUR_MS, BUDI.user_id, bytes(16), 1))
+            note_due(tx, [DueReceipt(world.clock() + HOUR_MS, BUDI.user_id, bytes(16), 1)])
         world.phone.maintain()
         assert len(receipts(world.run()[world.budi])) == 1
 
@@ -419,6 +420,22 @@ class TestReceipts:
         world.run()
         world.phone.block(BUDI)
         assert not receipts(world.later()[world.budi])
+
+    def test_blocking_takes_back_what_waits_for_the_back_end(self, world: World) -> None:
+        world.meet()
+        message_id = world.budi.send(ANA, Text("halo")).message_id
+        world.run()
+        with store_of(world.phone).transaction() as tx:
+            put_control(tx, BUDI, bytes(16), Receipt(Receipt.READ, (message_id,)))
+        world.phone.block(BUDI)
+        assert not [each for each in waiting(world.phone) if each.lane.recipient == BUDI]
+        assert not receipts(world.later()[world.budi])
+
+    def test_unblocking_a_stranger_forgets_no_request(self, world: World) -> None:
+        world.budi.send(ANA, Text("halo"))
+        world.phone.receive()
+        world.phone.unblock(BUDI)
+        assert world.phone.requests() == [BUDI.user_id]
 
     def test_a_message_costs_no_row_more_where_nothing_is_due(self) -> None:
         backend, spy = BackendSimulator(), SpyStore(MemoryStore())

@@ -103,7 +103,7 @@ def remember(device: Device) -> None:
         keep_other_id(tx, context.policy, kept, bytes(range(16)), NOW_MS)
         note_delivered(tx, context.policy, TOKO, bytes(16), NOW_MS)
         receipt = DueReceipt(NOW_MS, TOKO.user_id, bytes(16), 1)
-        assert note_due(tx, receipt)
+        note_due(tx, [receipt])
         note_sent(tx, [receipt], NOW_MS)
         assert spend_request(context, tx, TOKO, bytes(16), NOW_MS) is not Request.REFUSED
 
