@@ -164,7 +164,7 @@ def _put(context: Context, tx: Transaction, user: UserId, record: ConversationRe
     account, is_accepted = find_account(tx, user), record.state == ContactState.ACCEPTED
     if (account or NOTHING_KNOWN).written is not is_accepted:
         put_account(tx, user, replace(account or NOTHING_KNOWN, written=is_accepted))
-    if record.state == ContactState.BLOCKED:
+    if not is_accepted:
         _forget_what_waits(context, tx, user)
 
 

@@ -291,6 +291,7 @@ class TestReceipts:
         sent = [world.budi.send(ANA, Text(f"{number}")).message_id for number in range(3)]
         found = world.run()
         assert not receipts(found[world.budi])
+        assert not [k for k in dump(store_of(world.laptop)) if k[:2] == (Table.RECEIPTS, b"due")]
         found = world.later()
         told = receipts(found[world.budi])
         assert sorted(each for one in told for each in one.message_ids) == sorted(sent)
@@ -414,11 +415,12 @@ class TestReceipts:
         world.phone.maintain()
         assert len(receipts(world.run()[world.budi])) == 1
 
-    def test_blocking_takes_back_what_is_due(self, world: World) -> None:
+    @pytest.mark.parametrize("how", ["block", "unblock"])
+    def test_who_is_accepted_no_more_does_not_get_what_is_due(self, world: World, how: str) -> None:
         world.meet()
         world.budi.send(ANA, Text("halo"))
         world.run()
-        world.phone.block(BUDI)
+        getattr(world.phone, how)(BUDI)
         assert not receipts(world.later()[world.budi])
 
     def test_blocking_takes_back_what_waits_for_the_back_end(self, world: World) -> None:
