@@ -48,7 +48,6 @@ class SendingCalls(Connected):
         """Encrypt content for all devices of a user and the other own ones, and deposit it.
 
         A device that cannot be reached stops no other: `Sent.deliveries` says why it has no copy.
-        An error is raised where no device of the recipient gets one.
 
         Args:
             recipient: a user, or its text, such as "instagram:budi"; or an address, which stands
@@ -58,11 +57,10 @@ class SendingCalls(Connected):
                 failed, that one is tried again and not encrypted anew; of one that was sent,
                 nothing is sent. An id belongs to its recipient and content, and is used up when a
                 `Notice` says of a message that had left that it was not delivered.
-            expiry: when the message is to be gone, at both ends; never of a `Delete` or an
-                `Answer`. By default a reply, a reaction or an edit has that of its target.
+            expiry: when the message is to be gone, at both ends; never of a `Delete` or `Answer`.
+                By default a reply, a reaction or an edit has that of its target.
             view_once: it can be looked at once; of `Text` and `Media` alone.
-            fallback: what a device shows that cannot show the content, at most 1,024 bytes; by
-                default it is made of the content.
+            fallback: what a device shows that cannot show it, at most 1,024 bytes.
             allow_lossy: send it also where some devices of the recipient do not show all of it.
 
         Raises:

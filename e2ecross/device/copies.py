@@ -274,11 +274,10 @@ class Copying:
         recipients = tuple(forms)
         devices = (*recipients, *own)
         wanted = self._lists_needed(peer)
-        unreachable, reachable = self._asked.unreachable, devices
+        policy, unreachable, reachable = context.policy, self._asked.unreachable, devices
         if unreachable:
             reachable = tuple(each for each in devices if each not in unreachable)
         if kept is None:
-            policy = context.policy
             reachable = tuple(
                 each
                 for each in reachable
@@ -287,11 +286,10 @@ class Copying:
         to_peer, to_own = self._parts(peer, ids, message.content, sent_at_ms)
         least = 0
         if len(devices) > 1:  # all of them, whenever they get their copy
-            # Those that hold the same for one account are equally long: the number of a device has
-            # one byte.
-            kinds = {id(form): each for each, form in forms.items()}
-            parts = [(each, to_peer._replace(content=forms[each])) for each in kinds.values()]
+            kinds = {id(form): (each, form) for each, form in forms.items()}.values()
+            parts = [(each, to_peer._replace(content=form)) for each, form in kinds]
             parts += [(each, to_own) for each in own[:1]]
+            # Of one account and content each is equally long: a device's number has one byte.
             least = max(
                 copy_length(context, one, part.content, ids.message, sent_at_ms, part.said)
                 for one, part in parts
@@ -314,7 +312,7 @@ class Copying:
             self._require_reachable(recipients)
         made = [copy.waiting.lane.recipient for copy in copies]
         if made:
-            keep_copies(tx, context.policy, peer.user, *ids, kept, made, sent_at_ms, now_ms)
+            keep_copies(tx, policy, peer.user, *ids, kept, made, sent_at_ms, now_ms)
         is_new, seqs = kept is not None, self._seqs(peer)
         return Posted(conversation, devices, tuple(copies), is_new, expired, seqs, message)
 

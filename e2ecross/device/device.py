@@ -266,8 +266,7 @@ class Device:
     def decrypt(self, envelope: Envelope | bytes) -> Message | ControlMessage:
         """Authenticate and decrypt an envelope (or its encoding), and save what it changes.
 
-        Where the sender's `Client` asks for something, a `ControlMessage` is returned. What goes
-        in a frame comes as `Framed`.
+        What goes in a frame is `Framed`; what the sender's `Client` asks is a `ControlMessage`.
 
         Raises:
             RemoteError: the message is not acceptable; which class tells why. Nothing changed.

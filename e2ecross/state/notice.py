@@ -111,7 +111,7 @@ def notice_to_record(notice: Notice) -> InboxNotice:
 
 def is_about(record: InboxNotice, kind: NoticeKind, user: UserId) -> bool:
     """Tell whether the notice of a record is of a kind, and about a user."""
-    return (record.kind, record.user) == (_NUMBERS[kind], user)
+    return (record.kind, record.user) == (_NUMBERS.get(kind), user)
 
 
 def notice_from_record(record: InboxNotice, receipt: Receipt) -> Notice:
