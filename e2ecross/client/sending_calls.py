@@ -84,11 +84,7 @@ class SendingCalls(Connected):
             StoreError: the store cannot be read or written.
         """
         draft = draft_of(
-            content,
-            expiry=expiry,
-            view_once=view_once,
-            fallback=fallback,
-            allow_lossy=allow_lossy,
+            content, expiry=expiry, view_once=view_once, fallback=fallback, allow_lossy=allow_lossy
         )
         message = outgoing(self._context, recipient, message_id)
         (result,) = self._fan_out().send([message], draft)
