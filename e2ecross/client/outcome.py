@@ -65,7 +65,7 @@ class Outcome:
         if self.error is not None:
             return self.error
         if not (self.failed or unreachable or news):  # mostly
-            return Sent(message_id, tuple(map(Delivery, self.devices)), self.list_expired)
+            return self._sent(sender, message_id, tuple(map(Delivery, self.devices)))
         failed = {each: self.failed.get(each) or unreachable.get(each) for each in self.devices}
         user = self.conversation.user_id
         errors = [error for each, error in failed.items() if each.user_id == user]
@@ -78,6 +78,9 @@ class Outcome:
             deliveries.append(
                 Delivery(each, brought.identity_changed, brought.version_downgraded, problem)
             )
+        return self._sent(sender, message_id, tuple(deliveries))
+
+    def _sent(self, sender: Address, message_id: bytes, deliveries: tuple[Delivery, ...]) -> Sent:
         plan, content, sent_at_ms = self.message or _NOT_KEPT
-        sent = (message_id, tuple(deliveries), self.list_expired)
-        return Sent(*sent, plan, sender, user, sent_at_ms, content)
+        said = (plan, sender, self.conversation.user_id, sent_at_ms, content)
+        return Sent(message_id, deliveries, self.list_expired, *said)

@@ -132,11 +132,7 @@ class SendingCalls(Connected):
             StoreError: the store cannot be read or written; nothing has been sent.
         """
         draft = draft_of(
-            content,
-            expiry=expiry,
-            view_once=view_once,
-            fallback=fallback,
-            allow_lossy=allow_lossy,
+            content, expiry=expiry, view_once=view_once, fallback=fallback, allow_lossy=allow_lossy
         )
         listed = require_list("recipients", recipients)
         checked_message_id(self._context, message_id)
