@@ -95,8 +95,10 @@ def note_sent_to(context: Context, tx: Transaction, user: UserId, *, is_copy: bo
         user: the account.
         is_copy: another own device has sent it: perhaps before the user has blocked the account.
     """
+    if user == context.address.user_id:
+        return
     known = find_conversation(tx, user)
-    if known.state == ContactState.ACCEPTED or user == context.address.user_id:
+    if known.state == ContactState.ACCEPTED:
         return
     if known.state == ContactState.STRANGER:  # the copies tell the other own devices
         _put(context, tx, user, replace(known, state=ContactState.ACCEPTED, waiting=0))
