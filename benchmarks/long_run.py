@@ -108,6 +108,8 @@ def _clients(folder: Path, recipients: int, cleanup: ExitStack) -> list[Client]:
         client = Client(Device.create(Address("whatsapp", f"user{number}"), store), relay)
         client.register()
         clients.append(client)
+    for client in clients[1:]:
+        client.accept("whatsapp:user0")  # else that many are too many of a stranger
     return clients
 
 

@@ -6,6 +6,7 @@ The build of before has no lists; what it does in their place is in `builds.py`.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from e2ecross import Address, Device, Envelope, UserId
 from e2ecross.device.device import context_of
@@ -13,12 +14,16 @@ from e2ecross.device.hints import own_hints
 from e2ecross.device.sending import Saying, checked_message_id, encrypt_content
 from e2ecross.protocol.device_list import sign_consent, sign_list
 from e2ecross.state.accounts import find_account, put_account
+from e2ecross.state.conversations import ContactState, put_conversation
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.content import Content
+from e2ecross.wire.conversation_records import ConversationRecord
 from e2ecross.wire.device_list import PRIMARY, DeviceList, ListedDevice, SignedDeviceList
 
 __all__ = ["account_of", "encrypt_as_client", "hold", "own_list", "sign_devices"]
+
+_ACCEPTED: Final = ConversationRecord(ContactState.ACCEPTED)
 
 
 def account_of(user: UserId, number: int) -> Sequence[Device]:
@@ -58,6 +63,7 @@ def hold(device: Device, lists: Iterable[SignedDeviceList]) -> None:
         for each in lists:
             record = AccountRecord(each, context.clock(), changed_seq=each.list.seq, written=True)
             put_account(tx, each.list.user, record)
+            put_conversation(tx, each.list.user, _ACCEPTED)
 
 
 def own_list(device: Device) -> SignedDeviceList:
