@@ -225,21 +225,23 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
     Args:
         context: of the device.
         tx: the transaction that has received it.
-        message: what came; not from the future of a clock, nor a second copy.
+        message: what came; no second copy.
         now_ms: milliseconds since 1970.
 
     Returns:
         None: it counts as received, and that is all: its sender is blocked, or a stranger of whom
-        enough waits; or it is a receipt that the app does not want, or of a group.
+        enough waits; or it is a receipt that the app does not show, or of a group.
     """
     user, known = message.sender.user_id, None
     if not message.own_copy:
         known = find_conversation(tx, user)
         if known.state == ContactState.BLOCKED:
             return None
-    content = message.content
-    if isinstance(content, Receipt) and not _is_wanted(context, content):
-        return None
+    if isinstance(message.content, Receipt):
+        shown = _shown(context, message.content, known)
+        if shown is None:
+            return None
+        message = replace(message, content=shown)
     is_own = user == context.address.user_id
     if known is not None and known.state == ContactState.STRANGER and not is_own:
         if known.waiting >= context.policy.request_messages:
@@ -289,5 +291,12 @@ def note_typing(
         context.live.typing[sender] = Notice(NoticeKind.TYPING, user, (sender.device,), code=code)
 
 
-def _is_wanted(context: Context, receipt: Receipt) -> bool:
-    return Capability.RECEIPTS in context.policy.capabilities and not receipt.group_id
+def _shown(context: Context, receipt: Receipt, known: ConversationRecord | None) -> Receipt | None:
+    """Return a receipt as the app is shown it: who tells nobody what was read is not told, either.
+
+    Of what another own device has sent nothing is known of a conversation, and nothing is hidden.
+    """
+    if Capability.RECEIPTS not in context.policy.capabilities or receipt.group_id:
+        return None
+    is_told = known is None or (context.policy.send_read_receipts and not known.no_receipts)
+    return receipt if is_told else replace(receipt, what=Receipt.DELIVERED)

@@ -386,6 +386,20 @@ class TestReceipts:
         world.backend.inject(world.budi.device.address, envelope.encode())
         assert read(world.budi) == ["answer"]
 
+    @pytest.mark.parametrize("how", ["everybody", "this one"])
+    def test_who_tells_nobody_what_was_read_is_not_told_either(self, how: str) -> None:
+        backend = BackendSimulator()
+        tells = how == "this one"
+        ana = make_client(ANA, backend, policy=policy(send_read_receipts=tells))
+        budi = make_client(BUDI, backend, policy=policy())
+        budi.send(ANA, Text("first"))
+        ana.receive()
+        if how == "this one":
+            ana.accept(BUDI, receipts=False)
+        envelope = craft(budi.device, ANA, Receipt(Receipt.READ, (bytes(16),)))
+        backend.inject(ANA, envelope.encode())
+        assert receipts(ana.receive()) == [Receipt(Receipt.DELIVERED, (bytes(16),))]
+
     def test_what_is_due_is_found_after_a_restart(self, world: World) -> None:
         world.meet()
         world.budi.send(ANA, Text("halo"))
