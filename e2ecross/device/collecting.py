@@ -213,14 +213,16 @@ class HandedOver:
 
     Attributes:
         last: the number of the last item.
+        is_tidy: what was over when it began is erased.
         damaged: what was raised for a row that is damaged, and nobody has heard of yet.
     """
 
-    __slots__ = ("damaged", "last")
+    __slots__ = ("damaged", "is_tidy", "last")
 
     def __init__(self) -> None:
         """Nothing yet."""
         self.last = 0
+        self.is_tidy = False
         self.damaged: RecordCorrupted | None = None
 
     def take_damaged(self) -> list[RecordCorrupted]:
@@ -236,8 +238,9 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
     before = handed.last
     try:
         with WitnessedReceipt(context) as tx:  # one thread at a time
-            if not before:  # a restart: what is over since is not handed over again
+            if not handed.is_tidy:  # a restart: what is over since is not handed over again
                 _erase_what_is_over(context, tx)
+                handed.is_tidy = True
             for number, item in walk_inbox(context, tx, handed.last):
                 handed.last = number
                 if isinstance(item, RecordCorrupted):
