@@ -257,7 +257,8 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
 
 def confirm_items(context: Context, leftovers: Leftovers, items: Iterable[InboxItem]) -> None:
     """Forget what `receive` has returned; see `Client.confirm`."""
-    confirm(context, leftovers, [item for item in items if not is_typing(item)])
+    listed = require_list("items", items)
+    confirm(context, leftovers, [item for item in listed if not is_typing(item)])
 
 
 def erase_what_is_over(context: Context) -> None:

@@ -277,6 +277,7 @@ def test_not_everybody_is_told_at_once(clock: FakeClock) -> None:
     hold_list(phone, home.sign(1, devices=(1, 2)))
     introduce(phone, make_device(BUDI, clock=clock))
     with context.store.transaction() as tx:
+        put_account(tx, BUDI.user_id, replace(NOTHING_KNOWN, written=True))
         for n in range(210):
             user = Address("messenger", f"user{n}").user_id
             put_account(tx, user, replace(NOTHING_KNOWN, written=True))
