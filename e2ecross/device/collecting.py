@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_list
 from e2ecross.device.answering import request_again
 from e2ecross.device.bundles import repair_sessions, require_minimum_version
 from e2ecross.device.controls import take_control
