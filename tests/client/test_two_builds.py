@@ -124,7 +124,7 @@ def test_kinds_of_a_time_to_come_are_carried_with_their_text(
     backend.inject(BUDI, envelope.encode())
     (message,) = received(old)
     assert message.content == UnsupportedContent(kind, body)
-    assert cast(Frame, cast(UnsupportedContent, message.content).frame).fallback == "something new"
+    assert cast(Frame, message.content.frame).fallback == "something new"
 
 
 def test_what_the_older_one_sends_the_newer_one_shows(backend: BackendSimulator) -> None:
