@@ -204,11 +204,10 @@ class Client(AccountCalls, ConversationCalls, SendingCalls):
             handed.last = before  # nobody has got them: they come again
             raise
         items += self._context.live.take_typing(limit - len(items))
-        if not items and handed.damaged is not None:  # told once, and in the place of no item
-            errors.append(handed.damaged)
-            handed.damaged = None
-        if not items and errors:
-            raise errors[0]
+        if not items:
+            errors += handed.take_damaged()  # in the place of no item
+            if errors:
+                raise errors[0]
         return items
 
     def confirm(self, items: Iterable[InboxItem]) -> None:

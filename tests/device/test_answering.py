@@ -20,3 +20,15 @@ def test_a_device_that_another_account_key_vouches_for_is_sent_nothing_again() -
     assert identity is not None
     assert identity.pending_key == forged.list.account_key
     assert outbox(ana.device) == []
+
+
+def test_who_is_blocked_is_sent_nothing_again() -> None:
+    backend = BackendSimulator()
+    ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+    sent = ana.send(BUDI, Text("for Budi"))
+    ana.maintain()
+    ana.block(BUDI)
+    start(budi.device, ana.device, kyber=True)
+    request = RetryRequest(sent.message_id, None, 0, "decode_error")
+    receive(ana.device, craft(budi.device, ANA, request))
+    assert outbox(ana.device) == []

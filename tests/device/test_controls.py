@@ -31,6 +31,7 @@ from e2ecross.wire.content import (
     ControlContent,
     DeviceListPush,
     DeviceRequest,
+    Framed,
     History,
     HistoryItem,
     Payload,
@@ -321,6 +322,12 @@ class TestHistory:
         (message,) = world.tell(world.phone, world.laptop, History((shared,)))
         assert isinstance(message, Message)
         assert message.content == UnsupportedContent(15, b"?")
+
+    def test_what_was_to_be_looked_at_once_is_shown_no_second_time(self, world: World) -> None:
+        framed = Framed(Text("look once"), bytes(32), view_once=True)
+        kind, body = encode_content(framed)
+        shared = replace(item(BUDI), content_kind=kind, content_body=body)
+        assert world.tell(world.phone, world.laptop, History((shared,))) == []
 
     def test_what_was_received_before_is_skipped(self, world: World) -> None:
         receive(world.laptop, craft(world.budi, LAPTOP, Text("halo"), message_id=MESSAGE_ID))

@@ -567,3 +567,17 @@ def test_a_bundle_of_a_companion_without_a_list_is_taken_by_address() -> None:
     assert budi.has_session(LAPTOP)
     with pytest.raises(NoSession):
         budi.encrypt(ANA, HALO)
+
+
+@pytest.mark.parametrize("is_verified", [True, False])
+def test_who_should_have_a_list_has_no_other_device_without_it(is_verified: bool) -> None:
+    """The key was compared, or another own device has told of it; no list has come yet."""
+    phone, laptop, budi = make_device(ANA), make_device(LAPTOP), make_device(BUDI)
+    introduce(budi, phone)
+    if is_verified:
+        budi.mark_verified(ANA, phone.identity_key)
+    else:
+        change_account(budi, ACCOUNT, has_list=True)
+    refused(budi, first(laptop, budi), UnlistedDevice)
+    signed = sign_devices(phone, laptop)
+    assert not read(budi, first(laptop, budi, signed)).identity_changed

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages in the inbox that are to be gone at a time, or were looked at on another device."""
+
+import pytest
+
+from e2ecross import Device, Expiry, Message, Policy, Text
+from e2ecross.device.collecting import (
+    confirm,
+    decode_arrived,
+    erase_what_is_over,
+    take_in,
+    take_in_all,
+)
+from e2ecross.device.health import StoreHealth, read_health
+from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.self_sync import mark_opened
+from e2ecross.state.inbox import erase_in_inbox, put_notice, walk_inbox
+from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.stores import Table
+from e2ecross.wire.content import Framed
+from tests.support.accounts import craft, receive
+from tests.support.devices import ANA, BUDI, NOW_MS, FakeClock, dump, introduce, make_device
+
+POLICY = Policy(capabilities=frozenset({10, 32, 33}))
+MINUTE_MS = 60_000
+SOON = Framed(Text("soon gone"), bytes(range(32)), Expiry(60))
+ONCE = Framed(Text("look once"), bytes(range(32)), view_once=True)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def ana(clock: FakeClock) -> Device:
+    return make_device(ANA, clock=clock, policy=POLICY)
+
+
+@pytest.fixture
+def budi(ana: Device, clock: FakeClock) -> Device:
+    device = make_device(BUDI, clock=clock)
+    introduce(device, ana)
+    return device
+
+
+def shown(device: Device) -> list[Message]:
+    context = device._context
+    with context.store.transaction() as tx:
+        return [item for _, item in walk_inbox(context, tx) if isinstance(item, Message)]
+
+
+def test_what_is_over_before_it_was_handed_over_comes_without_content(
+    ana: Device, budi: Device, clock: FakeClock
+) -> None:
+    receive(ana, craft(budi, ANA, SOON))
+    erase_what_is_over(ana._context)
+    assert [each.content for each in shown(ana)] == [Text("soon gone")]
+    clock.advance(61 * MINUTE_MS)  # an hour is given to clocks that differ
+    erase_what_is_over(ana._context)
+    (message,) = shown(ana)
+    assert (message.content, message.expired) == (None, True)
+    assert b"soon gone" not in b"".join(dump(ana._context.store).values())
+
+
+def test_an_envelope_that_was_taken_in_is_not_read_again(ana: Device, budi: Device) -> None:
+    context, data = ana._context, craft(budi, ANA, Text("halo")).encode()
+    take_in(context, 1, data)
+    before = dump(context.store)
+    take_in(context, 1, data)
+    assert dump(context.store) == before
+    assert take_in_all(context, Leftovers(), [decode_arrived(context, 1, data)]) == 1
+    assert dump(context.store) == before
+
+
+def test_what_was_opened_is_erased_in_the_inbox_and_once_only(ana: Device, budi: Device) -> None:
+    context = ana._context
+    (message,) = receive(ana, craft(budi, ANA, ONCE))
+    assert isinstance(message, Message)
+    mark_opened(context, message)
+    (erased,) = shown(ana)
+    assert (erased.content, erased.expired) == (None, True)
+    confirm(context, Leftovers(), [erased])
+    before = dump(context.store)
+    mark_opened(context, message)  # the app has confirmed it before it says so
+    assert dump(context.store) == before
+
+
+def test_nothing_else_is_erased(ana: Device) -> None:
+    context = ana._context
+    with context.store.transaction() as tx:
+        put_notice(context, tx, Notice(NoticeKind.LIST_FORK, BUDI.user_id))
+    before = dump(context.store)
+    with context.store.transaction() as tx:
+        for number in (0, 1, 2, 7):
+            erase_in_inbox(context, tx, number)
+    assert dump(context.store) == before
+
+
+def health(device: Device) -> StoreHealth:
+    with device._context.store.transaction() as tx:
+        return read_health(tx, POLICY, NOW_MS)
+
+
+def test_what_is_noted_of_them_is_checked_by_the_doctor(ana: Device, budi: Device) -> None:
+    for content in (SOON, ONCE):
+        receive(ana, craft(budi, ANA, content))
+    (inbox,) = (each for each in health(ana).tables if each.table is Table.INBOX)
+    assert inbox.damaged == 0
+    with ana._context.store.transaction() as tx:
+        marks = [each for each in tx.scan(Table.INBOX) if each[0] in (b"expires", b"once")]
+        for partition, row, record in marks:
+            tx.put(Table.INBOX, partition, row, record + b"\xff")
+    (inbox,) = (each for each in health(ana).tables if each.table is Table.INBOX)
+    assert inbox.damaged == len(marks) == 2
