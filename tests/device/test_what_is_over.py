@@ -16,10 +16,20 @@ from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.self_sync import mark_opened
 from e2ecross.state.inbox import erase_in_inbox, put_notice, walk_inbox
 from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.sent import keep_copies
 from e2ecross.stores import Table
 from e2ecross.wire.content import Framed
 from tests.support.accounts import craft, receive
-from tests.support.devices import ANA, BUDI, NOW_MS, FakeClock, dump, introduce, make_device
+from tests.support.devices import (
+    ANA,
+    BUDI,
+    MESSAGE_ID,
+    NOW_MS,
+    FakeClock,
+    dump,
+    introduce,
+    make_device,
+)
 
 POLICY = Policy(capabilities=frozenset({10, 32, 33}))
 MINUTE_MS = 60_000
@@ -53,7 +63,7 @@ def shown(device: Device) -> list[Message]:
 def test_what_is_over_before_it_was_handed_over_comes_without_content(
     ana: Device, budi: Device, clock: FakeClock
 ) -> None:
-    receive(ana, craft(budi, ANA, SOON))
+    take_in(ana._context, 1, craft(budi, ANA, SOON).encode())
     erase_what_is_over(ana._context)
     assert [each.content for each in shown(ana)] == [Text("soon gone")]
     clock.advance(61 * MINUTE_MS)  # an hour is given to clocks that differ
@@ -100,6 +110,26 @@ def test_nothing_else_is_erased(ana: Device) -> None:
 def health(device: Device) -> StoreHealth:
     with device._context.store.transaction() as tx:
         return read_health(tx, POLICY, NOW_MS)
+
+
+def test_erased_before_it_was_handed_over_it_is_not_flagged_as_redelivered(
+    ana: Device, budi: Device, clock: FakeClock
+) -> None:
+    take_in(ana._context, 1, craft(budi, ANA, SOON).encode())
+    clock.advance(61 * MINUTE_MS)
+    erase_what_is_over(ana._context)
+    (message,) = shown(ana)
+    assert (message.expired, message.redelivered) == (True, False)
+
+
+def test_when_what_was_sent_is_to_be_gone_is_checked_by_the_doctor() -> None:
+    ana = make_device(ANA)
+    introduce(ana, make_device(BUDI))
+    with ana._context.store.transaction() as tx:
+        ids = (MESSAGE_ID, MESSAGE_ID)
+        keep_copies(tx, POLICY, BUDI.user_id, *ids, SOON, [BUDI], NOW_MS, NOW_MS)
+    (sent,) = (each for each in health(ana).tables if each.table is Table.SENT)
+    assert (sent.records > 2, sent.damaged) == (True, 0)
 
 
 def test_what_is_noted_of_them_is_checked_by_the_doctor(ana: Device, budi: Device) -> None:
