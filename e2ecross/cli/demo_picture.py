@@ -6,7 +6,6 @@ read it in a light one, too.
 """
 
 import sys
-import textwrap
 from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Final
@@ -31,16 +30,21 @@ def draw(text: str, width: int) -> Iterator[str]:
         import segno
     except ImportError:
         yield _INSTALL
-        yield from textwrap.wrap(text, width)
+        yield from _pieces(text, width)
         return
     if not _has_blocks():
         yield _NO_BLOCKS
-        yield from textwrap.wrap(text, width)
+        yield from _pieces(text, width)
         return
     code = segno.make_qr(text, error="l", boost_error=False)
     rows = [list(row) for row in code.matrix_iter(border=_BORDER)]
     for upper, lower in zip_longest(rows[::2], rows[1::2], fillvalue=[0] * len(rows)):
         yield "".join(_PAINTED[pair] for pair in zip(upper, lower, strict=True))
+
+
+def _pieces(text: str, width: int) -> Iterator[str]:
+    """Full lines: a code may have hyphens in it, and nobody should see a word end there."""
+    return (text[start : start + width] for start in range(0, len(text), width))
 
 
 def _has_blocks() -> bool:

@@ -46,3 +46,13 @@ def test_without_blocks_it_is_text(monkeypatch: pytest.MonkeyPatch, encoding: st
     monkeypatch.setattr(sys, "stdout", SimpleNamespace(encoding=encoding))
     _, *lines = draw(CODE, 80)
     assert "".join(lines) == CODE
+
+
+def test_lines_of_text_are_full_whatever_is_in_a_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("segno")
+    monkeypatch.setattr(sys, "stdout", SimpleNamespace(encoding="ascii"))
+    for place in range(60, 80):
+        code = "e2x1:" + place * "A" + "-" + 40 * "_-"
+        _, *lines = draw(code, 80)
+        assert {len(line) for line in lines[:-1]} == {80}
+        assert "".join(lines) == code
