@@ -107,7 +107,7 @@ def _post(record: SlotRecord) -> Fact:
     content: object = None
     if record.state == _UNSUPPORTED:
         content = UnsupportedContent(record.kind, record.body)
-    elif record.body:
+    elif record.kind:  # not the body: that of an empty text is empty, too
         content = decode_content(record.kind, record.body)
     if not record.digest or not (content is None or is_post(content)):
         raise DecodeError("a timeline holds what is no message that can be shown")

@@ -39,6 +39,8 @@ IDS = tuple(bytes(15) + bytes((number,)) for number in range(4))
 POSTS = (
     Text("halo"),
     Bytes(b"of the app"),
+    Text(""),
+    Bytes(b""),
     Framed(Text("halo"), KEY),
     Framed(Text("look"), KEY, view_once=True),
     Framed(Media(ATTACHMENT, "caption"), KEY),
@@ -177,6 +179,8 @@ def _alive(author: str, post: Any, acts_: list[Fact]) -> dict[str, Any]:  # noqa
         return {"kind": "unsupported", "text": "[drawing]", "reactions": reactions}
     inner = post.content if isinstance(post, Framed) else post
     first = {Text: "halo", Media: "caption", Options: "who?", Bytes: ""}[type(inner)]
+    if inner == Text(""):
+        first = ""
     if isinstance(post, Framed) and post.view_once:
         first = "look"
     edit = said[Edit].get(author)
