@@ -36,23 +36,22 @@ def display_text(text: str) -> str:
 
 
 def _balanced(line: str) -> str:
-    ends: list[str] = []  # of what is open
-    balanced = _MARKS.sub(lambda found: _kept(found[0], ends), line)
-    return balanced + "".join(reversed(ends))
+    levels = [0]  # embeddings that are open: in none of the isolates that are open, in each of them
+    balanced = _MARKS.sub(lambda found: _kept(found[0], levels), line)
+    return balanced + _END_OF_ISOLATE.join(_END_OF_EMBEDDING * open_ for open_ in reversed(levels))
 
 
-def _kept(mark: str, ends: list[str]) -> str:
+def _kept(mark: str, levels: list[int]) -> str:
     if mark in _EMBEDDINGS:
-        ends.append(_END_OF_EMBEDDING)
+        levels[-1] += 1
     elif mark == _END_OF_EMBEDDING:
-        if ends[-1:] != [mark]:  # nothing is open, or an isolate, which this does not end
+        if not levels[-1]:  # nothing is open, or an isolate, which this does not end
             return ""
-        ends.pop()
+        levels[-1] -= 1
     elif mark == _END_OF_ISOLATE:
-        if mark not in ends:
+        if len(levels) == 1:
             return ""
-        while ends.pop() != mark:  # it ends embeddings in it as well
-            pass
+        levels.pop()  # it ends embeddings in it as well
     else:
-        ends.append(_END_OF_ISOLATE)
+        levels.append(0)
     return mark

@@ -63,3 +63,10 @@ def test_a_line_is_made_apart_from_others(one: str, other: str) -> None:
 def test_only_text_is_shown() -> None:
     with pytest.raises(InvalidArgument, match=r"^text "):
         display_text(b"halo")  # type: ignore[arg-type]
+
+
+def test_many_marks_cost_no_more_each_than_a_few() -> None:
+    """If each end were looked for among all that is open, this would take minutes."""
+    many = 200_000
+    assert display_text(LRE * many + PDI * many) == LRE * many + PDF * many
+    assert display_text(LRI * many + PDF * many) == LRI * many + PDI * many
