@@ -60,7 +60,8 @@ class SendingCalls(Connected):
             expiry: when the message is to be gone, at both ends; never of a `Delete` or `Answer`.
                 By default a reply, a reaction or an edit has that of its target.
             view_once: it can be looked at once; of `Text` and `Media` alone.
-            fallback: what a device shows that cannot show it, at most 1,024 bytes.
+            fallback: what a device shows that cannot show it, at most 1,024 bytes; if None or
+                empty, made of the content.
             allow_lossy: send it also where some devices of the recipient do not show all of it.
 
         Raises:

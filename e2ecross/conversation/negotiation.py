@@ -8,11 +8,12 @@ Rules:
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Final, cast
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_type
 from e2ecross.errors import InvalidArgument
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import (
@@ -108,13 +109,15 @@ def negotiate(
         ends: all devices of the other side that get a copy, with what each announces.
         expiry: when it is to be gone.
         view_once: it is to be looked at once.
-        fallback: what a device shows that cannot show it, at most 1,024 bytes; if None,
-            `fallback_text`.
+        fallback: what a device shows that cannot show it, at most 1,024 bytes; if None or empty,
+            made of the content.
 
     Raises:
         InvalidArgument: an argument has the wrong type or length; a content that is not sent to
             people, or that cannot have this expiry or be viewed once; one that is too long.
     """
+    _require_ends(ends)
+    require_type("view_once", view_once, bool)
     expiry = expiry_for(content, expiry)
     if fallback is not None:
         require_text("fallback", fallback, MAX_FALLBACK_BYTES)
@@ -138,7 +141,7 @@ def plan_framed(
     if refused:
         return Plan(Outcome.REFUSED, refused)
     plain = tuple(sorted(end for end in ends if Capability.POST not in ends[end]))
-    shown = fallback_text(content) if fallback is None else fallback
+    shown = fallback or fallback_text(content)  # a frame says nothing where it is empty
     if not isinstance(content, Text):
         return Plan(Outcome.LOSSY, lacking, plain, shown)
     if content.reply_to is None:
@@ -210,6 +213,13 @@ def fallback_text(content: FramedContent) -> str:
         return encoded.decode()
     room = MAX_FALLBACK_BYTES - len(_ELLIPSIS.encode())
     return encoded[:room].decode(errors="ignore") + _ELLIPSIS
+
+
+def _require_ends(ends: Mapping[Address, frozenset[int]]) -> None:
+    require_type("ends", ends, Mapping)
+    for end, ids in ends.items():
+        require_type("ends", end, Address)
+        require_type("ends", ids, Set)
 
 
 def _described(content: FramedContent) -> str:

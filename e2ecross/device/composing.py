@@ -76,7 +76,7 @@ class Draft(NamedTuple):
             for. Itself, where it goes without a frame.
         expiry: when it is to be gone, or None; of a reply, a reaction or an edit as its target.
         view_once: it is to be looked at once.
-        fallback: what is shown in its place; None: made of it.
+        fallback: what is shown in its place; None or empty: made of it.
         allow_lossy: the user has agreed to what is lost.
     """
 

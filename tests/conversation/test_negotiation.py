@@ -230,7 +230,7 @@ def test_a_fallback_is_carried_only_where_one_is_lacking() -> None:
     text = Text("halo", (), REF)
     assert negotiate(text, {end(1): NEW}, fallback="hi").fallback == ""
     assert negotiate(text, {end(1): OLD}, fallback="hi").fallback == "hi"
-    assert negotiate(text, {end(1): OLD}, fallback="").fallback == ""
+    assert negotiate(text, {end(1): OLD}, fallback="").fallback == "halo"
     assert negotiate(text, {}) == Plan(Outcome.LOSS_FREE)
 
 
@@ -293,6 +293,7 @@ def test_what_has_no_frame_has_no_text_in_its_place() -> None:
         ("halo", {}),
         (Text("halo"), {"expiry": 3600}),
         (Text("halo"), {"view_once": 1}),
+        (Text("halo"), {"view_once": None}),
         (Text("halo"), {"fallback": "a" * 1025}),
         (Text("halo"), {"fallback": b"halo"}),
         (Text("halo"), {"fallback": "\ud800"}),
@@ -302,6 +303,31 @@ def test_what_cannot_be_sent_has_no_plan(content: Any, more: dict[str, Any]) -> 
     for ends in ({}, {end(1): OLD}, {end(1): NEW}):
         with pytest.raises(InvalidArgument):
             negotiate(content, ends, **more)
+
+
+@pytest.mark.parametrize("content", [Text("halo"), CONTENTS["options"]])
+@pytest.mark.parametrize(
+    "ends",
+    [
+        None,
+        [end(1)],
+        {"instagram:budi": NEW},
+        {BUDI: NEW},
+        {end(1): None},
+        {end(1): [10, 14]},
+    ],
+)
+def test_ends_are_devices_with_what_they_announce(content: Any, ends: Any) -> None:  # noqa: ANN401
+    with pytest.raises(InvalidArgument, match=r"^ends "):
+        negotiate(content, ends)
+
+
+def test_an_empty_fallback_is_none() -> None:
+    """No frame can carry it, so a device without frames would see another text than planned."""
+    reaction = Reaction(REF, 1, "+")
+    plan = negotiate(reaction, {end(1): OLD, end(2): frozenset({10})}, fallback="")
+    assert plain_text(Framed(reaction, KEY, fallback=plan.fallback)) == Text(plan.fallback)
+    assert plan.fallback
 
 
 def test_a_fallback_is_checked_also_where_none_is_needed() -> None:

@@ -268,6 +268,13 @@ def test_a_delete_takes_everything_with_it() -> None:
         assert KEY not in kept
 
 
+def test_the_same_message_again_changes_nothing() -> None:
+    slots = slots_of(post(ANA, ID, DIGEST, Text("halo")))
+    kept = slots.to_bytes()
+    assert slots.add(post(ANA, ID, DIGEST, Text("halo"), sent_at_ms=9)) == ()
+    assert slots.to_bytes() == kept
+
+
 def test_two_contents_under_one_id_are_both_gone() -> None:
     delete = act(ANA, OTHER_ID, Delete(TARGET))
     reaction = act(BUDI, OTHER_ID, Reaction(TARGET, 1, "+"))
