@@ -330,6 +330,11 @@ def test_an_empty_fallback_is_none() -> None:
     assert plan.fallback
 
 
+def test_a_frame_without_a_fallback_has_its_text_all_the_same() -> None:
+    """All devices showed it when it was made; one that does not was linked since."""
+    assert plain_text(Framed(Reaction(REF, 1, "+"), KEY)) == Text("reacted +")
+
+
 def test_a_fallback_is_checked_also_where_none_is_needed() -> None:
     for fallback in ("a" * 1025, b"halo", "\ud800"):
         with pytest.raises(InvalidArgument, match=r"^fallback "):

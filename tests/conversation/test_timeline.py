@@ -445,6 +445,14 @@ def test_beyond_its_bounds_the_first_messages_leave(monkeypatch: pytest.MonkeyPa
     assert _slot_count(slots) == 3
 
 
+def test_what_only_a_receipt_tells_of_leaves_before_any_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MAX_TIMELINE_SLOTS", 1)
+    slots = slots_of(post(ANA, number(0), DIGEST, Text("x"), 1), seen(BUDI, ANA, 1, number(77)))
+    assert [entry.message_id for entry in slots.entries] == [number(0)]
+
+
 def test_bytes_are_bounded_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = [post(ANA, number(i), DIGEST, Text("x" * 100 * i), 10 + i) for i in range(5)]
     most = len(slots_of(*facts).to_bytes())
