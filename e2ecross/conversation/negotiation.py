@@ -17,7 +17,6 @@ from e2ecross.arguments import require_type
 from e2ecross.errors import InvalidArgument
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import (
-    Answer,
     Bytes,
     Content,
     Delete,
@@ -26,9 +25,9 @@ from e2ecross.wire.content import (
     Framed,
     FramedContent,
     Media,
-    Options,
     Reaction,
     Text,
+    describe_inner,
 )
 from e2ecross.wire.content.frame import MAX_FALLBACK_BYTES, OPENING_KEY_BYTES
 from e2ecross.wire.text import require_text
@@ -208,7 +207,7 @@ def fallback_text(content: FramedContent) -> str:
     Raises:
         InvalidArgument: it goes in no frame.
     """
-    encoded = _described(content).encode()
+    encoded = describe_inner(content).encode()
     if len(encoded) <= MAX_FALLBACK_BYTES:
         return encoded.decode()
     room = MAX_FALLBACK_BYTES - len(_ELLIPSIS.encode())
@@ -220,34 +219,6 @@ def _require_ends(ends: Mapping[Address, frozenset[int]]) -> None:
     for end, ids in ends.items():
         require_type("ends", end, Address)
         require_type("ends", ids, Set)
-
-
-def _described(content: FramedContent) -> str:
-    match content:
-        case Text(text):
-            return text
-        case Media():
-            return content.caption or _media_name(content)
-        case Options(question, labels):
-            return "\n".join([question, *(f"{i}. {label}" for i, label in enumerate(labels, 1))])
-        case Reaction(emoji=emoji):
-            return f"reacted {emoji}" if emoji else "took back a reaction"
-        case Edit(text=text):
-            return f"Correction: {text}"
-        case Delete():
-            return "(a message was deleted)"
-        case Answer(chosen=chosen):
-            return ", ".join(str(place + 1) for place in chosen) or "took back an answer"
-    raise InvalidArgument(f"content of class {type(content).__name__} has no text in its place")
-
-
-def _media_name(content: Media) -> str:
-    if content.voice:
-        return "[voice message]"
-    for kind, name in (("image/", "[photo]"), ("video/", "[video]")):
-        if content.attachment.media_type.startswith(kind):
-            return name
-    return "[file]"
 
 
 def _lacking(

@@ -26,22 +26,15 @@ from e2ecross.conversation.negotiation import (
     plan_framed,
 )
 from e2ecross.crypto.entropy import EntropySource
-from e2ecross.errors import ContentRefused, LossyContent
+from e2ecross.errors import ContentRefused, InvalidArgument, LossyContent
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability, decode_capabilities
 from e2ecross.wire.content import (
-    Answer,
-    Bytes,
     Content,
-    Delete,
-    Edit,
     Expiry,
     Framed,
     FramedContent,
-    Media,
-    Options,
-    Reaction,
-    Text,
+    is_sendable,
 )
 from e2ecross.wire.content.frame import MAX_FALLBACK_BYTES, OPENING_KEY_BYTES
 from e2ecross.wire.text import require_text
@@ -58,7 +51,6 @@ __all__ = [
     "require_allowed",
 ]
 
-_SENDABLE: Final = (Text, Bytes, Media, Options, Reaction, Edit, Delete, Answer)
 _NO_KEY: Final = bytes(OPENING_KEY_BYTES)
 _REMEMBERED: Final = 256
 """Sets of capabilities that need not be decoded for each message: a few bytes each."""
@@ -121,7 +113,9 @@ def draft_of(
         InvalidArgument: an argument has the wrong type or length, or the content is none that apps
             send, or cannot have this expiry or be viewed once.
     """
-    require_type("content", content, *_SENDABLE)
+    if not is_sendable(content):
+        name = type(content).__name__
+        raise InvalidArgument(f"content must be something that apps send, not {name}")
     require_type("allow_lossy", allow_lossy, bool)
     require_type("view_once", view_once, bool)
     if fallback is None and goes_alone(content, expiry, view_once=view_once):

@@ -53,10 +53,11 @@ class Capability(enum.IntEnum):
 
 
 _NEED_POST: Final = frozenset(id_ for id_ in Capability if id_.protects)
-_OF_APPS: Final = frozenset(
-    {*range(Capability.MEDIA, Capability.TYPING + 1)}
-    | {Capability.POST, Capability.EXPIRY, Capability.VIEW_ONCE}
-)
+_OF_APPS: Final = frozenset(Capability) - {
+    Capability.SEALED,
+    Capability.FRANKING,
+    Capability.GROUPS,
+}
 
 
 def check_capabilities(ids: object) -> None:

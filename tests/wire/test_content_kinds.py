@@ -6,7 +6,6 @@ from typing import Any, get_args
 import pytest
 
 from e2ecross.errors import DecodeError
-from e2ecross.wire._pb.e2ecross.v1 import content_pb2
 from e2ecross.wire.content import (
     Bytes,
     Content,
@@ -22,8 +21,8 @@ from e2ecross.wire.content import (
     kinds,
 )
 from e2ecross.wire.content.frame import has_frame
-from tests.support.documents import ROOT, blocks
 from tests.support.formats import MESSAGE_ID
+from tests.support.new_kind import add_drawing
 
 KIND = 21
 KEY = b"\x07" * 32
@@ -31,16 +30,7 @@ KEY = b"\x07" * 32
 
 @pytest.fixture
 def drawing(monkeypatch: pytest.MonkeyPatch) -> Any:  # noqa: ANN401
-    """The class of the example, once its row stands in the table."""
-    (code,) = [text for text in blocks(ROOT / "CONTRIBUTING.md", "python") if "ContentKind" in text]
-    # Its generated message would be the same as that of `Bytes`.
-    monkeypatch.setattr(content_pb2, "Drawing", content_pb2.Bytes, raising=False)
-    module: dict[str, Any] = {"__name__": __name__}
-    exec(compile(code, "CONTRIBUTING.md", "exec"), module)  # noqa: S102
-    row = module["DRAWING"]
-    monkeypatch.setattr(kinds, "_TABLE", (*kinds._TABLE, row))
-    monkeypatch.setitem(kinds._BY_NUMBER, row.number, row)
-    return module["Drawing"]
+    return add_drawing(monkeypatch)
 
 
 def test_no_number_and_no_class_stands_in_the_table_twice() -> None:

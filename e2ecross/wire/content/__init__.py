@@ -18,8 +18,10 @@ from e2ecross.wire.content.kinds import (
     UnsupportedContent,
     decode_inner,
     decode_unsupported,
+    describe_inner,
     encode_inner,
     is_of_users,
+    is_sendable,
     opening_key_of,
 )
 from e2ecross.wire.content.opaque import Bytes
@@ -81,10 +83,12 @@ __all__ = [
     "decode_inner",
     "decode_payload",
     "decode_unsupported",
+    "describe_inner",
     "encode_content",
     "encode_inner",
     "encode_payload",
     "is_of_users",
+    "is_sendable",
     "opening_key_of",
     "payload_length",
 ]

@@ -58,4 +58,8 @@ def _decode(body: bytes) -> Answer:
     return Answer(decode_ref(fields.target), fields.number, tuple(fields.chosen))
 
 
-ANSWER: Final = ContentKind(7, (Answer,), _encode, _decode)
+def _describe(content: Answer) -> str:
+    return ", ".join(str(place + 1) for place in content.chosen) or "took back an answer"
+
+
+ANSWER: Final = ContentKind(7, (Answer,), _encode, _decode, _describe)

@@ -41,4 +41,8 @@ def _decode(body: bytes) -> Delete:
     return Delete(decode_ref(parse_body(content_pb2.Delete, body, "a delete").target))
 
 
-DELETE: Final = ContentKind(6, (Delete,), _encode, _decode)
+def _describe(_: Delete) -> str:
+    return "(a message was deleted)"
+
+
+DELETE: Final = ContentKind(6, (Delete,), _encode, _decode, _describe)

@@ -70,4 +70,8 @@ def _decode(body: bytes) -> Edit:
     )
 
 
-EDIT: Final = ContentKind(5, (Edit,), _encode, _decode)
+def _describe(content: Edit) -> str:
+    return f"Correction: {content.text}"
+
+
+EDIT: Final = ContentKind(5, (Edit,), _encode, _decode, _describe)

@@ -38,12 +38,14 @@ class ContentKind(Generic[_C]):
         encode: makes the body of a value.
         decode: makes the value of a body from outside; raises `DecodeError`, or what the class
             raises.
+        describe: says what a value is in plain text, for who cannot show it: of kinds in a frame.
     """
 
     number: int
     classes: tuple[type[_C], ...]
     encode: Callable[[_C], bytes]
     decode: Callable[[bytes], _C]
+    describe: Callable[[_C], str] = repr
 
 
 def parse_body(

@@ -51,9 +51,11 @@ __all__ = [
     "decode_alone",
     "decode_inner",
     "decode_unsupported",
+    "describe_inner",
     "encode_alone",
     "encode_inner",
     "is_of_users",
+    "is_sendable",
     "opening_key_of",
 ]
 
@@ -90,7 +92,7 @@ class Framed(Secret):
         content: `Text`, `Media`, `Options`, `Reaction`, `Edit`, `Delete` or `Answer`.
         opening_key: 32 bytes, secret, drawn for this message alone.
         expiry: when the message is to be gone, or None; never of a `Delete` or an `Answer`.
-        view_once: it can be looked at once; of `Text` and `Media` alone.
+        view_once: it can be looked at once; of `Text` and `Media`, not of options and acts.
         fallback: text for a device that lacks what the content needs, at most 1,024 bytes.
         kind: its number, 3 to 7 or from 16 on.
         content_body: its encoding, at most 69,632 bytes, secret.
@@ -186,6 +188,15 @@ def is_of_users(value: object) -> TypeGuard[Content]:
     )
 
 
+def is_sendable(value: object) -> TypeGuard[Content]:
+    """Whether an app sends the value: what goes in a frame, and texts and bytes as they are."""
+    return any(
+        isinstance(value, kind.classes)
+        for kind in _TABLE
+        if kind is TEXT or kind is BYTES or has_frame(kind.number)
+    )
+
+
 def encode_alone(content: Content | ControlContent) -> tuple[int, bytes]:
     """Return kind and body (at most 69,632 bytes) of a content.
 
@@ -251,6 +262,16 @@ def decode_inner(kind: int, body: bytes) -> FramedContent:
     return content
 
 
+def describe_inner(content: FramedContent) -> str:
+    """Return what a content is in plain text, of any length, for who cannot show it.
+
+    Raises:
+        InvalidArgument: a frame cannot hold it.
+    """
+    text: str = _row_of(content, in_frame=True).describe(content)
+    return text
+
+
 def opening_key_of(content: Content | ControlContent) -> bytes | None:
     """The key that the digest of a message is made under, 32 bytes; None: it has no digest.
 
@@ -286,8 +307,8 @@ def _require_fitting(content: FramedContent, frame: Frame) -> None:
     """Refuse what the frame of a content does not say of it."""
     if frame.expiry is not None and isinstance(content, Delete | Answer):
         raise InvalidArgument("expiry is not for a Delete or an Answer: both end with theirs")
-    if frame.view_once and not isinstance(content, Text | Media):
-        raise InvalidArgument("view_once is for Text and Media alone")
+    if frame.view_once and isinstance(content, Options | Reaction | Edit | Delete | Answer):
+        raise InvalidArgument("view_once is for Text and Media, not for options or acts")
 
 
 def _row_of(content: object, *, in_frame: bool) -> ContentKind[Any]:

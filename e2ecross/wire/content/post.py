@@ -167,6 +167,24 @@ def _require_some_text(text: str) -> None:
         raise InvalidArgument("text must not be empty where it goes in a frame")
 
 
+def _describe(content: Text | Media | Options) -> str:
+    if isinstance(content, Text):
+        return content.text
+    if isinstance(content, Media):
+        return content.caption or _media_name(content)
+    lines = (f"{number}. {label}" for number, label in enumerate(content.labels, 1))
+    return "\n".join([content.question, *lines])
+
+
+def _media_name(content: Media) -> str:
+    if content.voice:
+        return "[voice message]"
+    for kind, name in (("image/", "[photo]"), ("video/", "[video]")):
+        if content.attachment.media_type.startswith(kind):
+            return name
+    return "[file]"
+
+
 POST: Final[ContentKind[Text | Media | Options]] = ContentKind(
-    3, (Text, Media, Options), _encode, _decode
+    3, (Text, Media, Options), _encode, _decode, _describe
 )

@@ -55,4 +55,8 @@ def _decode(body: bytes) -> Reaction:
     return Reaction(decode_ref(fields.target), fields.number, fields.emoji)
 
 
-REACTION: Final = ContentKind(4, (Reaction,), _encode, _decode)
+def _describe(content: Reaction) -> str:
+    return f"reacted {content.emoji}" if content.emoji else "took back a reaction"
+
+
+REACTION: Final = ContentKind(4, (Reaction,), _encode, _decode, _describe)
