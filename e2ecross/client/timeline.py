@@ -32,6 +32,7 @@ from e2ecross.wire.content import (
     Framed,
     Mention,
     MessageRef,
+    Options,
     Reaction,
     Receipt,
 )
@@ -130,7 +131,7 @@ class Timeline:
         for place in places:
             require_whole_number("chosen", place)
         answer = Answer(target.ref, target.next_number, tuple(sorted(places)))
-        if entry.options is None or not is_choice(entry.options, answer.chosen):
+        if target.options is None or not is_choice(target.options, answer.chosen):
             raise InvalidArgument("chosen must be places of labels that the entry offers")
         return answer
 
@@ -199,7 +200,8 @@ class Timeline:
     def _slot(self, entry: Entry) -> Slot:
         require_type("entry", entry, Entry)
         slot = self._slots.find(entry.author, entry.message_id)
-        if slot is None:
+        # An entry without a reference is one of a conflicting message, and so may its slot be now.
+        if slot is None or (entry.ref and slot.digest not in (b"", entry.ref.digest)):
             raise InvalidArgument("entry is not of this timeline, or has left it")
         return slot
 
@@ -212,10 +214,11 @@ class Timeline:
         numbers = [
             done.rank[0] for done in slot.acts.values() if done.record.author == self._slots.own
         ]
-        return _Target(slot, now.ref, max(numbers, default=0) + 1)
+        return _Target(slot, now.ref, now.options, max(numbers, default=0) + 1)
 
 
 class _Target(NamedTuple):
     slot: Slot
     ref: MessageRef
+    options: Options | None
     next_number: int

@@ -317,6 +317,23 @@ def test_arguments_of_acts_are_checked() -> None:
                 call(stranger)  # type: ignore[arg-type]
 
 
+def test_an_entry_of_another_conversation_is_none_of_this_one() -> None:
+    """Somebody sends under one id here and there: what is shown there is not what an act is on."""
+    here = timeline_of(message(TEXT))
+    there = entry_in(timeline_of(message(OPTIONS, digest=bytes(32))))
+    for name, *more in (("reaction", "+"), ("delete",), ("answer", [0]), ("expire",)):
+        with pytest.raises(InvalidArgument, match=r"^entry "):
+            getattr(here, name)(there, *more)
+    assert entry_in(here).text == "halo"
+
+
+def test_places_are_those_that_are_offered_now() -> None:
+    timeline = timeline_of(message(OPTIONS))
+    more = replace(entry_in(timeline), options=Options("who?", (*LABELS, "d"), max_choices=4))
+    with pytest.raises(InvalidArgument, match=r"^chosen "):
+        timeline.answer(more, [3])
+
+
 def test_what_has_expired_is_gone() -> None:
     timeline = timeline_of(message(TEXT))
     timeline.expire(entry_in(timeline))
