@@ -10,7 +10,7 @@ __all__ = ["InOrder", "Order"]
 
 Order = tuple[int, str, bytes]
 """Where a message stands: when it was sent (milliseconds), by which account, under which id."""
-_CHUNK: Final = 1024
+_CHUNK: Final = 256
 """What one list holds: to put something into it, or to take it out, moves all that is behind."""
 
 

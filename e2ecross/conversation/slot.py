@@ -4,6 +4,8 @@
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
 
 from e2ecross.address import UserId
 from e2ecross.conversation.fact import Act, Post
@@ -17,6 +19,9 @@ Key = tuple[str, bytes]
 """Which message: the account that wrote it, as text, and its id."""
 Place = tuple[int, str, bytes]
 """What an account has one act of: the kind, the account as text, the digest of the target."""
+
+_NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
+"""One for all slots: most messages have no acts."""
 
 
 class PostState(enum.IntEnum):
@@ -79,8 +84,8 @@ class Slot:
     sent_at_ms: int = 0
     digest: bytes = b""
     content: Post | None = None
-    acts: Mapping[Place, DoneAct] = field(default_factory=dict)
-    receipts: Mapping[str, tuple[UserId, int]] = field(default_factory=dict)
+    acts: Mapping[Place, DoneAct] = field(default_factory=lambda: _NOTHING)
+    receipts: Mapping[str, tuple[UserId, int]] = field(default_factory=lambda: _NOTHING)
 
     @property
     def is_empty(self) -> bool:
