@@ -235,6 +235,7 @@ def _growth() -> Iterator[Target]:
     yield _rows(0.05, "sealed", "walk", "walk-before")
     for column in ("device", "sealed"):
         yield _rows(1.15, column, "client-reply", "client-text")
+    yield _rows(1.1, "device", "timeline-100k", "timeline-1k")
     yield _rows(1.25, "device", "deposit-100k", "deposit-0")
     yield _rows(1.25, "device", "fetch-100k", "fetch-0")
     yield _rows(1.25, "device", "deposit-crowd-1m", "deposit-crowd-0")
