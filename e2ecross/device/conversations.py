@@ -244,8 +244,7 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
         message = replace(message, content=shown)
     is_own = user == context.address.user_id
     if known is not None and known.state == ContactState.STRANGER and not is_own:
-        most = context.policy.request_messages
-        if most is not None and known.waiting >= most:
+        if known.waiting >= context.policy.request_messages:
             return None
         put_conversation(tx, user, replace(known, waiting=known.waiting + 1))
         message = replace(message, request=True)

@@ -174,6 +174,24 @@ class TestStrangers:
         budi.send(ANA, Text("4"))
         assert read(ana) == ["4"]
 
+    def test_fifty_of_a_stranger_are_shown_and_further_ones_not_even_once_accepted(
+        self, world: World
+    ) -> None:
+        for number in range(52):
+            world.budi.send(ANA, Text(f"{number}"))
+        found = world.run()
+        for client in (world.phone, world.laptop):
+            assert shown(found[client]) == [f"{number}" for number in range(50)]
+            assert client.requests() == [BUDI.user_id]
+        world.phone.accept(BUDI)
+        found = world.run()
+        assert not contents(found[world.phone]) + contents(found[world.laptop])
+        for number in range(52, 110):
+            world.budi.send(ANA, Text(f"{number}"))
+        found = world.run()
+        for client in (world.phone, world.laptop):
+            assert shown(found[client]) == [f"{number}" for number in range(52, 110)]
+
     def test_accept_and_the_like_are_not_for_the_own_account(self, world: World) -> None:
         for call in (world.phone.accept, world.phone.block, world.phone.unblock):
             with pytest.raises(InvalidArgument, match="user"):
