@@ -4,8 +4,8 @@
 Rules:
 - What the user decides holds on all devices of the account: the others are told, and the decision
   with the greatest number counts, whoever hears of it when.
-- Writing to somebody accepts them. A copy from another own device says so, too, but unblocks
-  nobody.
+- Writing to somebody accepts them. Where nothing was decided before, the copies tell the other own
+  devices; else it is a decision itself, and a copy undoes none.
 - Of what blocked accounts send, and of what strangers send beyond the bound, nothing is kept.
 - A change of what stands with an account, and whether it may be sent device lists, is one commit.
 """
@@ -43,6 +43,7 @@ __all__ = [
     "accept",
     "admit",
     "block",
+    "is_heard",
     "list_requests",
     "note_sent_to",
     "note_typing",
@@ -100,10 +101,11 @@ def note_sent_to(context: Context, tx: Transaction, user: UserId, *, is_copy: bo
     known = find_conversation(tx, user)
     if known.state == ContactState.ACCEPTED:
         return
-    if known.state == ContactState.STRANGER:  # the copies tell the other own devices
+    if not known.number:  # the copies tell the other own devices
         _put(context, tx, user, replace(known, state=ContactState.ACCEPTED, waiting=0))
-    elif not is_copy:
-        decided = replace(known, state=ContactState.ACCEPTED, number=_next(known))
+    elif not is_copy:  # a copy may be older than what was decided
+        number = _next(known)
+        decided = replace(known, state=ContactState.ACCEPTED, waiting=0, number=number)
         _put(context, tx, user, decided)
         _tell(context, tx, [(user, decided)])
 
@@ -251,6 +253,14 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
     return Admitted(without_what_is_over(context, message, now_ms), known)
 
 
+def is_heard(context: Context, tx: Transaction, user: UserId) -> bool:
+    """Tell whether the app may hear of what an account sends, whatever that is."""
+    known = find_conversation(tx, user)
+    if known.state == ContactState.STRANGER and user != context.address.user_id:
+        return known.waiting < context.policy.request_messages
+    return known.state != ContactState.BLOCKED
+
+
 def without_what_is_over(context: Context, message: Message, now_ms: int) -> Message:
     """Return a message without its content, if its time is over or it was to be viewed once.
 
@@ -260,7 +270,7 @@ def without_what_is_over(context: Context, message: Message, now_ms: int) -> Mes
     frame = frame_of(content)
     if content is None or frame is None:
         return message
-    end_ms = end_of(message.sent_at_ms, frame.expiry)
+    end_ms = end_of(message.sent_at_ms, frame.expiry, own_copy=message.own_copy)
     if end_ms is not None and now_ms > end_ms:
         return replace(message, content=None, expired=True)
     if message.own_copy and frame.view_once:

@@ -55,7 +55,8 @@ __all__ = [
 _LEAST_MS: Final = 2_000
 _RANDOM_MS: Final = 3_000
 """How long after a message a receipt for it goes: others join it, and nobody sees the moment."""
-_NEVER_MS: Final = 2**64
+_LOOK_MS: Final = 60_000
+"""After that it is looked up what is due: another process may have noted it."""
 _REMEMBERED: Final = 256
 """Capabilities that need not be read for each message: public values of some 20 bytes."""
 _SHOWN: Final = (Text, Bytes, Media, Options)
@@ -154,10 +155,11 @@ def put_receipts(context: Context, *, is_thorough: bool = False) -> None:
 
     Args:
         context: of the device.
-        is_thorough: look also where nothing is known to be due: another process may have noted it.
+        is_thorough: look also where nothing is known to be due.
     """
     now_ms, live = context.clock(), context.live
-    if not is_thorough and live.receipts_at_ms is not None and now_ms < live.receipts_at_ms:
+    next_ms = live.receipts_at_ms
+    if not is_thorough and next_ms is not None and 0 < next_ms - now_ms <= _LOOK_MS:
         return
     with context.store.transaction() as tx:
         later: list[DueReceipt] = []
@@ -171,7 +173,7 @@ def put_receipts(context: Context, *, is_thorough: bool = False) -> None:
         for (user, what), due in parts.items():
             later += _put(context, tx, user, what, due, now_ms)
     # What has to wait although it is due is not looked at with each call.
-    next_ms = min((each.due_at_ms for each in later), default=_NEVER_MS)
+    next_ms = min((each.due_at_ms for each in later), default=now_ms + _LOOK_MS)
     live.receipts_at_ms = max(next_ms, now_ms + _LEAST_MS)
 
 

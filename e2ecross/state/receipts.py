@@ -88,8 +88,14 @@ def forget_due(tx: Transaction, receipts: Iterable[DueReceipt]) -> None:
 
 
 def was_sent(tx: Transaction, receipt: DueReceipt, now_ms: int) -> bool:
-    """Tell whether that receipt was sent before, from here or by another own device."""
-    return _SENT.find(tx, _row(receipt), now_ms) is not None
+    """Tell whether that receipt was sent before, from here or by another own device.
+
+    Where that cannot be told because a row is damaged: yes, and nobody misses more than receipts.
+    """
+    try:
+        return _SENT.find(tx, _row(receipt), now_ms) is not None
+    except RecordCorrupted:
+        return True
 
 
 def note_sent(tx: Transaction, receipts: Iterable[DueReceipt], now_ms: int) -> None:

@@ -2,6 +2,7 @@
 """Strangers, requests and blocking, receipts and typing: two people and all their devices."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -28,7 +29,7 @@ from e2ecross.device.conversations import take_states
 from e2ecross.device.hints import own_hints
 from e2ecross.device.receipts import put_receipts
 from e2ecross.errors import InvalidArgument, NotRegistered, StoreError
-from e2ecross.state.conversations import find_conversation
+from e2ecross.state.conversations import find_conversation, put_conversation
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.message_refs import ref_of
 from e2ecross.state.outbox import put_control
@@ -44,7 +45,7 @@ from e2ecross.wire.content import (
 from e2ecross.wire.content.resent import PayloadContent
 from e2ecross.wire.conversation_records import ConversationRecord
 from tests.client.conversation import forget_sessions, read, reopen, shown, store_of, waiting
-from tests.support.accounts import craft, make_account
+from tests.support.accounts import craft, make_account, sign_devices
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -55,6 +56,8 @@ from tests.support.devices import (
     count_rows,
     dump,
     make_client,
+    make_device,
+    start,
 )
 from tests.support.formats import ATTACHMENT
 from tests.support.linked import link
@@ -268,6 +271,41 @@ class TestBlocking:
         assert world.phone.receive() == []
         assert waiting(world.phone) == []
 
+    @pytest.mark.parametrize("content", [Typing(on=True), Receipt(1, (bytes(16),)), Text("halo")])
+    @pytest.mark.parametrize("who", ["blocked", "enough waits"])
+    def test_who_is_not_heard_is_not_heard_under_another_identity_key_either(
+        self, world: World, who: str, content: PayloadContent
+    ) -> None:
+        world.meet()
+        world.phone.block(BUDI)
+        if who == "enough waits":
+            world.phone.unblock(BUDI)
+            with store_of(world.phone).transaction() as tx:
+                known = find_conversation(tx, BUDI.user_id)
+                put_conversation(tx, BUDI.user_id, replace(known, waiting=50))
+        world.run()
+        reinstalled = make_device(BUDI, seed="reinstalled", clock=world.clock)
+        start(reinstalled, world.phone.device, kyber=True)
+        signed = sign_devices(reinstalled).encode()
+        for _ in range(3):
+            envelope = craft(reinstalled, ANA, content, device_list=signed)
+            world.backend.inject(ANA, envelope.encode())
+        assert world.phone.receive() == []
+
+    def test_a_receipt_that_is_not_shown_hides_no_changed_identity(
+        self, backend: BackendSimulator
+    ) -> None:
+        ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+        budi.send(ANA, Text("first"))
+        ana.accept(BUDI)
+        assert read(ana) == ["first"]
+        reinstalled = make_device(BUDI, seed="reinstalled")
+        start(reinstalled, ana.device, kyber=True)
+        signed = sign_devices(reinstalled).encode()
+        envelope = craft(reinstalled, ANA, Receipt(1, (bytes(16),)), device_list=signed)
+        backend.inject(ANA, envelope.encode())
+        assert read(ana) == ["!identity_changed"]
+
     @pytest.mark.parametrize("user", [BUDI.user_id, TOKO.user_id])
     def test_nobody_else_decides(self, world: World, user: UserId) -> None:
         world.meet()
@@ -425,6 +463,36 @@ class TestReceipts:
         world.phone = reopen(world.phone, world.backend)
         world.everybody = (world.phone, world.laptop, world.budi)
         assert len(receipts(world.later()[world.budi])) == 1
+
+    def test_what_another_process_has_noted_goes_within_a_minute(self, world: World) -> None:
+        world.meet()
+        world.later()
+        other = reopen(world.phone, world.backend)
+        world.budi.send(ANA, Text("halo"))
+        assert shown(other.receive()) == ["halo"]
+        world.clock.advance(60_000)
+        world.phone.receive()
+        assert len(receipts(world.budi.receive())) == 1
+
+    def test_a_clock_that_was_put_back_holds_no_receipt_up(self, world: World) -> None:
+        world.meet()
+        world.clock.advance(1_000 * HOUR_MS)
+        world.run()
+        world.budi.send(ANA, Text("halo"))
+        world.run(1)
+        world.clock.advance(-1_000 * HOUR_MS)
+        assert len(receipts(world.run()[world.budi])) == 1
+
+    def test_a_damaged_row_of_what_was_sent_costs_receipts_alone(self, world: World) -> None:
+        world.meet()
+        world.budi.send(ANA, Text("first"))
+        world.run()
+        assert receipts(world.later()[world.budi])
+        with store_of(world.phone).transaction() as tx:
+            tx.put(Table.RECEIPTS, b"", b"", b"\x01\xff")
+        world.budi.send(ANA, Text("halo"))
+        assert shown(world.run()[world.phone]) == ["halo"]
+        assert not receipts(world.later()[world.budi])
 
     def test_what_is_due_to_who_shows_none_any_more_is_forgotten(self, world: World) -> None:
         world.meet()
