@@ -30,6 +30,7 @@ from e2ecross.state.message import Message
 from e2ecross.state.outbox import put_control
 from e2ecross.state.receipts import (
     DueReceipt,
+    count_due,
     forget_due,
     list_due,
     note_due,
@@ -144,7 +145,10 @@ def _note(
         if not was_sent(tx, receipt, now_ms):
             found.append(receipt)
             context.live.note_receipt(receipt.due_at_ms)
-    note_due(tx, found)
+    live = context.live
+    if found:
+        there = count_due(tx) if live.receipts_due is None else live.receipts_due
+        live.receipts_due = note_due(tx, found, there)
 
 
 # --- How it leaves --------------------------------------------------------------------------
@@ -175,6 +179,7 @@ def put_receipts(context: Context, *, is_thorough: bool = False) -> None:
     # What has to wait although it is due is not looked at with each call.
     next_ms = min((each.due_at_ms for each in later), default=now_ms + _LOOK_MS)
     live.receipts_at_ms = max(next_ms, now_ms + _LEAST_MS)
+    live.receipts_due = len(later)
 
 
 def _put(

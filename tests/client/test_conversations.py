@@ -29,6 +29,7 @@ from e2ecross.device.conversations import take_states
 from e2ecross.device.hints import own_hints
 from e2ecross.device.receipts import put_receipts
 from e2ecross.errors import InvalidArgument, NotRegistered, StoreError
+from e2ecross.state import receipts as due_rows
 from e2ecross.state.conversations import find_conversation, put_conversation
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.message_refs import ref_of
@@ -551,6 +552,43 @@ class TestReceipts:
         assert shown(ana.receive()) == ["halo"]
         assert not {Table.CONVERSATIONS, Table.RECEIPTS} & {*spy.writes}
         assert spy.reads[Table.CONVERSATIONS] == 1
+
+    def test_what_is_due_is_not_counted_for_each_message(self) -> None:
+        """Ten thousand of them would cost each message more than its commit does."""
+        backend, clock, spy = BackendSimulator(), FakeClock(), SpyStore(MemoryStore())
+        ana = make_client(ANA, backend, spy, clock=clock, policy=policy())
+        budi = make_client(BUDI, backend, clock=clock, policy=policy())
+        budi.send(ANA, Text("first"))
+        ana.receive()
+        ana.send(BUDI, Text("answer"))
+        spy.forget()
+        for number in range(5):
+            budi.send(ANA, Text(f"{number}"))
+            ana.receive()
+        with spy.transaction() as tx:
+            assert len(list_due(tx)) == 5
+        counts = [each for each in spy.operations if each[:2] == ("count", Table.RECEIPTS)]
+        assert len(counts) <= 1
+
+    @pytest.mark.parametrize("by", ["one process", "a process of before"])
+    def test_no_more_than_some_thousands_are_due(
+        self, world: World, by: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(due_rows, "_MAX_DUE", 3)
+        world.meet()
+        for number in range(5):
+            if by == "a process of before":
+                world.phone = reopen(world.phone, world.backend)
+                world.everybody = (world.phone, world.laptop, world.budi)
+            world.budi.send(ANA, Text(f"{number}"))
+            world.run(1)
+        with store_of(world.phone).transaction() as tx:
+            assert len(list_due(tx)) == 3
+        world.later()
+        world.budi.send(ANA, Text("there is room again"))
+        world.run(1)
+        with store_of(world.phone).transaction() as tx:
+            assert len(list_due(tx)) == 1
 
 
 class TestCrashes:
