@@ -25,6 +25,7 @@ from e2ecross.state.conversations import (
     put_conversation,
     walk_conversations,
 )
+from e2ecross.state.delivered import was_read_before
 from e2ecross.state.inbox_message import addressee_of, end_of, frame_of
 from e2ecross.state.message import Message
 from e2ecross.state.message_refs import ref_of
@@ -250,6 +251,8 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
             return None
         put_conversation(tx, user, replace(known, waiting=known.waiting + 1))
         message = replace(message, request=True)
+    if _was_opened(context, tx, message, now_ms):
+        message = replace(message, content=None, expired=True)
     return Admitted(without_what_is_over(context, message, now_ms), known)
 
 
@@ -299,6 +302,18 @@ def note_typing(
     if is_wanted and not is_over and find_conversation(tx, user).state == ContactState.ACCEPTED:
         code = "on" if typing.on else "off"
         context.live.typing[sender] = Notice(NoticeKind.TYPING, user, (sender.device,), code=code)
+
+
+def _was_opened(context: Context, tx: Transaction, message: Message, now_ms: int) -> bool:
+    """Tell whether another own device has opened what may be looked at once, before it came."""
+    frame = frame_of(message.content)
+    names = (message.sender, message.message_id, now_ms)
+    return (
+        frame is not None
+        and frame.view_once
+        and not message.own_copy
+        and was_read_before(tx, context.policy, *names)
+    )
 
 
 def _shown(context: Context, receipt: Receipt, known: ConversationRecord | None) -> Receipt | None:

@@ -879,6 +879,34 @@ class TestViewOnce:
         what = {one.what for one in receipts(found[world.budi])}
         assert Receipt.READ in what
 
+    def test_what_was_opened_before_it_came_to_another_device_has_no_content_there(
+        self, world: World
+    ) -> None:
+        """Its copy was damaged on the way, say, and is sent again."""
+        world.meet()
+        laptop = world.laptop.device.address
+        once = world.budi.send(ANA, Text("once"), view_once=True).message_id
+        plain = world.budi.send(ANA, Text("plain")).message_id
+        late = world.backend.mailbox(laptop)[-2:]
+        for _ in late:
+            world.backend.drop(laptop, -1)
+        here = [item for item in world.phone.receive() if isinstance(item, Message)]
+        for _ in range(2):
+            world.phone.opened(here[0])
+            world.phone.mark_read(here[1:])
+            items = world.laptop.receive()
+            assert {each for i in items if isinstance(i, Notice) for each in i.messages} == {
+                once,
+                plain,
+            }
+        for data in late:
+            world.backend.inject(laptop, data)
+        found = [item for item in world.laptop.receive() if isinstance(item, Message)]
+        assert [(i.message_id, i.content, i.expired) for i in found] == [
+            (once, None, True),
+            (plain, Text("plain"), False),
+        ]
+
     def test_an_own_copy_comes_without_what_it_said(self, world: World) -> None:
         world.meet()
         sent = world.phone.send(BUDI, Text("once"), view_once=True)

@@ -96,9 +96,10 @@ class ReceiptsWorld(World):
         self._notes[note["what"]].append(note)
 
     def _drain(self) -> None:
-        """What was received becomes due, is sent, and arrives."""
-        for _ in range(3):
-            super()._drain()
+        """What waits is sent, what was received becomes due, goes, and arrives."""
+        for _ in range(4):
+            for device in self.devices:
+                assert self._run([self._order(device, "", steps=0)]) == [0]
 
     # --- What must hold ---------------------------------------------------------------------
 
