@@ -796,6 +796,9 @@ class TestWhatAnAppSees:
             (Text("from read"), False),
         ]
         assert found[1].ref is None
+        kept = b"".join(dump(store_of(world.phone)).values())
+        assert b"halo" in kept
+        assert b"late" not in kept
 
     @pytest.mark.parametrize("how", ["maintain", "restart"])
     def test_what_is_not_confirmed_is_erased_when_it_is_over(self, world: World, how: str) -> None:
