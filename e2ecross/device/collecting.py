@@ -19,7 +19,7 @@ from e2ecross.arguments import require_list
 from e2ecross.device.answering import request_again
 from e2ecross.device.bundles import repair_sessions, require_minimum_version
 from e2ecross.device.controls import take_control
-from e2ecross.device.conversations import Admitted, admit, note_sent_to
+from e2ecross.device.conversations import Admitted, admit, is_heard, note_sent_to
 from e2ecross.device.hints import note_hints
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.receipts import note_arrived, note_sent_elsewhere
@@ -333,7 +333,6 @@ def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Recei
     now_ms = context.clock()
     by_policy = _note_policy(context, tx, received)
     admitted: Admitted | None = None
-    is_silent = True
     names = (message.sender, message.message_id, now_ms, payload.peer)
     if not was_delivered(tx, context.policy, *names):
         note_delivered(tx, context.policy, *names)
@@ -343,14 +342,13 @@ def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Recei
             take_control(context, tx, received, message.content, now_ms)
         elif is_of_users(message.content):
             admitted = _admit(context, tx, message, now_ms)
-            is_silent = False
     if not received.identity_changed or by_policy:
         if payload.sender.user_id == context.address.user_id:
             _note_own(context, tx, payload, now_ms)
         account = note_hints(context, tx, payload, now_ms)
         if admitted is not None:
             note_arrived(context, tx, admitted, account, now_ms)
-    elif is_silent:
+    elif admitted is None and is_heard(context, tx, message.sender.user_id):
         # The app sees no requests and no second copies, but a changed identity is never silent.
         error = IdentityChangedError(
             f"a request or a second copy of a message came from {message.sender} under a new "

@@ -26,7 +26,7 @@ from e2ecross.protocol.device_list import is_listed, verify_list
 from e2ecross.state.accounts import find_account, find_list, find_own_account, note_has_list
 from e2ecross.state.context import Context
 from e2ecross.state.conversations import is_blocked
-from e2ecross.state.delivered import note_delivered, was_delivered
+from e2ecross.state.delivered import note_delivered, note_read_before, was_delivered
 from e2ecross.state.inbox import erase_in_inbox, put_message, put_notice
 from e2ecross.state.inbox_erasure import find_once
 from e2ecross.state.inbox_message import frame_of
@@ -87,7 +87,7 @@ def take_control(
     elif isinstance(content, ConversationStates):
         take_states(context, tx, content)
     elif isinstance(content, ReadMarks):
-        _tell_read(context, tx, content)
+        _tell_read(context, tx, content, now_ms)
     elif isinstance(content, DeviceRequest):
         if context.address.device == PRIMARY:
             _take_request(context, tx, sender, content, now_ms)
@@ -181,7 +181,7 @@ def _take_item(context: Context, tx: Transaction, item: HistoryItem, now_ms: int
         put_message(context, tx, without_what_is_over(context, message, now_ms))
 
 
-def _tell_read(context: Context, tx: Transaction, marks: ReadMarks) -> None:
+def _tell_read(context: Context, tx: Transaction, marks: ReadMarks, now_ms: int) -> None:
     user = marks.messages[0].sender.user_id
     if user != context.address.user_id:
         messages = tuple(mark.message_id for mark in marks.messages)
@@ -190,6 +190,8 @@ def _tell_read(context: Context, tx: Transaction, marks: ReadMarks) -> None:
             number = find_once(tx, mark.sender, mark.message_id)
             if number is not None:
                 erase_in_inbox(context, tx, number)
+            else:  # it may come later, and be one that may be looked at once
+                note_read_before(tx, context.policy, mark.sender, mark.message_id, now_ms)
 
 
 def _take_request(

@@ -4,8 +4,8 @@
 Rules:
 - What the user decides holds on all devices of the account: the others are told, and the decision
   with the greatest number counts, whoever hears of it when.
-- Writing to somebody accepts them. A copy from another own device says so, too, but unblocks
-  nobody.
+- Writing to somebody accepts them. Where nothing was decided before, the copies tell the other own
+  devices; else it is a decision itself, and a copy undoes none.
 - Of what blocked accounts send, and of what strangers send beyond the bound, nothing is kept.
 - A change of what stands with an account, and whether it may be sent device lists, is one commit.
 """
@@ -25,6 +25,7 @@ from e2ecross.state.conversations import (
     put_conversation,
     walk_conversations,
 )
+from e2ecross.state.delivered import was_read_before
 from e2ecross.state.inbox_message import addressee_of, end_of, frame_of
 from e2ecross.state.message import Message
 from e2ecross.state.message_refs import ref_of
@@ -43,6 +44,7 @@ __all__ = [
     "accept",
     "admit",
     "block",
+    "is_heard",
     "list_requests",
     "note_sent_to",
     "note_typing",
@@ -100,10 +102,11 @@ def note_sent_to(context: Context, tx: Transaction, user: UserId, *, is_copy: bo
     known = find_conversation(tx, user)
     if known.state == ContactState.ACCEPTED:
         return
-    if known.state == ContactState.STRANGER:  # the copies tell the other own devices
+    if not known.number:  # the copies tell the other own devices
         _put(context, tx, user, replace(known, state=ContactState.ACCEPTED, waiting=0))
-    elif not is_copy:
-        decided = replace(known, state=ContactState.ACCEPTED, number=_next(known))
+    elif not is_copy:  # a copy may be older than what was decided
+        number = _next(known)
+        decided = replace(known, state=ContactState.ACCEPTED, waiting=0, number=number)
         _put(context, tx, user, decided)
         _tell(context, tx, [(user, decided)])
 
@@ -244,12 +247,21 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
         message = replace(message, content=shown)
     is_own = user == context.address.user_id
     if known is not None and known.state == ContactState.STRANGER and not is_own:
-        most = context.policy.request_messages
-        if most is not None and known.waiting >= most:
+        if known.waiting >= context.policy.request_messages:
             return None
         put_conversation(tx, user, replace(known, waiting=known.waiting + 1))
         message = replace(message, request=True)
+    if _was_opened(context, tx, message, now_ms):
+        message = replace(message, content=None, expired=True)
     return Admitted(without_what_is_over(context, message, now_ms), known)
+
+
+def is_heard(context: Context, tx: Transaction, user: UserId) -> bool:
+    """Tell whether the app may hear of what an account sends, whatever that is."""
+    known = find_conversation(tx, user)
+    if known.state == ContactState.STRANGER and user != context.address.user_id:
+        return known.waiting < context.policy.request_messages
+    return known.state != ContactState.BLOCKED
 
 
 def without_what_is_over(context: Context, message: Message, now_ms: int) -> Message:
@@ -261,7 +273,7 @@ def without_what_is_over(context: Context, message: Message, now_ms: int) -> Mes
     frame = frame_of(content)
     if content is None or frame is None:
         return message
-    end_ms = end_of(message.sent_at_ms, frame.expiry)
+    end_ms = end_of(message.sent_at_ms, frame.expiry, own_copy=message.own_copy)
     if end_ms is not None and now_ms > end_ms:
         return replace(message, content=None, expired=True)
     if message.own_copy and frame.view_once:
@@ -290,6 +302,18 @@ def note_typing(
     if is_wanted and not is_over and find_conversation(tx, user).state == ContactState.ACCEPTED:
         code = "on" if typing.on else "off"
         context.live.typing[sender] = Notice(NoticeKind.TYPING, user, (sender.device,), code=code)
+
+
+def _was_opened(context: Context, tx: Transaction, message: Message, now_ms: int) -> bool:
+    """Tell whether another own device has opened what may be looked at once, before it came."""
+    frame = frame_of(message.content)
+    names = (message.sender, message.message_id, now_ms)
+    return (
+        frame is not None
+        and frame.view_once
+        and not message.own_copy
+        and was_read_before(tx, context.policy, *names)
+    )
 
 
 def _shown(context: Context, receipt: Receipt, known: ConversationRecord | None) -> Receipt | None:

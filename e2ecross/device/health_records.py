@@ -25,7 +25,7 @@ from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
 from e2ecross.state.receipts import DUE, NO_TIME, read_receipt
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.state.sent import ENDS
-from e2ecross.state.sent_ids import SENT_IDS
+from e2ecross.state.sent_ids import OWN_COPIES, SENT_IDS
 from e2ecross.state.trust import TrustState, find_identity
 from e2ecross.state.upkeep import UPKEEP_ROW
 from e2ecross.stores.base import Transaction
@@ -228,13 +228,16 @@ def read_inbox(partition: bytes, row: bytes, record: bytes) -> bool:
     return True
 
 
-def check_sent(partition: bytes, _: bytes, record: bytes) -> None:
+def check_sent(partition: bytes, row: bytes, record: bytes) -> None:
     """Decode what is kept of a message: its content, a copy, an id; or the list of what is kept."""
     if not partition:
         decode_shelf(record)
         return
     if partition.startswith(SENT_IDS):
-        SentIdRecord.decode(record)
+        if row.startswith(OWN_COPIES):
+            address_from_key(record)
+        else:
+            SentIdRecord.decode(record)
         return
     if partition == ENDS:
         if record != SEEN_MARK:

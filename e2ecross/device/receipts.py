@@ -30,6 +30,7 @@ from e2ecross.state.message import Message
 from e2ecross.state.outbox import put_control
 from e2ecross.state.receipts import (
     DueReceipt,
+    count_due,
     forget_due,
     list_due,
     note_due,
@@ -55,7 +56,8 @@ __all__ = [
 _LEAST_MS: Final = 2_000
 _RANDOM_MS: Final = 3_000
 """How long after a message a receipt for it goes: others join it, and nobody sees the moment."""
-_NEVER_MS: Final = 2**64
+_LOOK_MS: Final = 60_000
+"""After that it is looked up what is due: another process may have noted it."""
 _REMEMBERED: Final = 256
 """Capabilities that need not be read for each message: public values of some 20 bytes."""
 _SHOWN: Final = (Text, Bytes, Media, Options)
@@ -143,7 +145,10 @@ def _note(
         if not was_sent(tx, receipt, now_ms):
             found.append(receipt)
             context.live.note_receipt(receipt.due_at_ms)
-    note_due(tx, found)
+    live = context.live
+    if found:
+        there = count_due(tx) if live.receipts_due is None else live.receipts_due
+        live.receipts_due = note_due(tx, found, there)
 
 
 # --- How it leaves --------------------------------------------------------------------------
@@ -154,10 +159,11 @@ def put_receipts(context: Context, *, is_thorough: bool = False) -> None:
 
     Args:
         context: of the device.
-        is_thorough: look also where nothing is known to be due: another process may have noted it.
+        is_thorough: look also where nothing is known to be due.
     """
     now_ms, live = context.clock(), context.live
-    if not is_thorough and live.receipts_at_ms is not None and now_ms < live.receipts_at_ms:
+    next_ms = live.receipts_at_ms
+    if not is_thorough and next_ms is not None and 0 < next_ms - now_ms <= _LOOK_MS:
         return
     with context.store.transaction() as tx:
         later: list[DueReceipt] = []
@@ -171,8 +177,9 @@ def put_receipts(context: Context, *, is_thorough: bool = False) -> None:
         for (user, what), due in parts.items():
             later += _put(context, tx, user, what, due, now_ms)
     # What has to wait although it is due is not looked at with each call.
-    next_ms = min((each.due_at_ms for each in later), default=_NEVER_MS)
+    next_ms = min((each.due_at_ms for each in later), default=now_ms + _LOOK_MS)
     live.receipts_at_ms = max(next_ms, now_ms + _LEAST_MS)
+    live.receipts_due = len(later)
 
 
 def _put(

@@ -6,6 +6,7 @@ Rules:
   copy of what another own device has sent also by whom that was sent to, as an id belongs to its
   recipient.
 - They are remembered for longer than any sender may send again; see `Policy`.
+- What another own device has read before it came here is remembered as long.
 """
 
 from typing import Final
@@ -18,10 +19,19 @@ from e2ecross.state.prekey_store import SEEN_MARK
 from e2ecross.state.shelf import Shelf
 from e2ecross.stores.base import Table, Transaction
 
-__all__ = ["date_delivered", "note_delivered", "was_delivered"]
+__all__ = [
+    "date_delivered",
+    "note_delivered",
+    "note_read_before",
+    "was_delivered",
+    "was_read_before",
+]
 
 _MAX_ROWS: Final = 1_000_000
 """A message every four seconds for all of the time; at about 1.2 KiB each in a file."""
+_READ_BEFORE: Final = b"read"
+_MAX_READ_BEFORE: Final = 10_000
+"""Mostly a message has come to all devices before it is read on one."""
 
 
 def was_delivered(
@@ -52,13 +62,36 @@ def note_delivered(
     _shelf(policy).add(tx, _row(sender, message_id, peer), SEEN_MARK, now_ms)
 
 
+def was_read_before(
+    tx: Transaction, policy: Policy, sender: Address, message_id: bytes, now_ms: int
+) -> bool:
+    """Tell whether another own device had read a message (16 bytes of id) before it came here."""
+    return _read_shelf(policy).find(tx, _row(sender, message_id, None), now_ms) is not None
+
+
+def note_read_before(
+    tx: Transaction, policy: Policy, sender: Address, message_id: bytes, now_ms: int
+) -> None:
+    """Remember that another own device has read a message, if it has not come here yet."""
+    if not (
+        was_delivered(tx, policy, sender, message_id, now_ms)
+        or was_read_before(tx, policy, sender, message_id, now_ms)
+    ):
+        _read_shelf(policy).add(tx, _row(sender, message_id, None), SEEN_MARK, now_ms)
+
+
 def date_delivered(tx: Transaction, policy: Policy, now_ms: int) -> None:
     """See `Shelf.date`."""
-    _shelf(policy).date(tx, now_ms)
+    for shelf in (_shelf(policy), _read_shelf(policy)):
+        shelf.date(tx, now_ms)
 
 
 def _shelf(policy: Policy) -> Shelf:
     return Shelf(Table.DELIVERED, policy.delivered_kept_ms, _MAX_ROWS)
+
+
+def _read_shelf(policy: Policy) -> Shelf:
+    return Shelf(Table.DELIVERED, policy.delivered_kept_ms, _MAX_READ_BEFORE, _READ_BEFORE)
 
 
 def _row(sender: Address, message_id: bytes, peer: UserId | None) -> bytes:

@@ -30,7 +30,7 @@ of this table stand as they are in a sealed store. Record: the number."""
 
 def note_erasable(tx: Transaction, message: Message, frame: Frame | Framed, number: int) -> None:
     """Note that an item holds what is to be gone, if its frame says so."""
-    end_ms = end_of(message.sent_at_ms, frame.expiry)
+    end_ms = end_of(message.sent_at_ms, frame.expiry, own_copy=message.own_copy)
     if end_ms is not None:
         tx.put(Table.INBOX, EXPIRES, _expires_row(end_ms, number), encode_row(number))
     if frame.view_once:
@@ -43,17 +43,17 @@ def to_erase(items: Iterable[object]) -> list[Message]:
     return [
         item
         for item in items
-        if isinstance(item, Message) and (item.expiry is not None or item.view_once)
+        if isinstance(item, Message) and (item.expiry is not None or item.view_once or item.expired)
     ]
 
 
 def forget_marks(tx: Transaction, messages: Iterable[Message]) -> None:
     """Forget what was noted of messages that are confirmed."""
     for message in messages:
-        end_ms = end_of(message.sent_at_ms, message.expiry)
+        end_ms = end_of(message.sent_at_ms, message.expiry, own_copy=message.own_copy)
         if end_ms is not None and message.receipt is not None:
             tx.delete(Table.INBOX, EXPIRES, _expires_row(end_ms, message.receipt.number))
-        if message.view_once:
+        if message.view_once or message.expired:  # of the latter nothing says what it was
             tx.delete(Table.INBOX, ONCE, _once_row(message.sender, message.message_id))
 
 

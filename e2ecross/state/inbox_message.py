@@ -69,13 +69,14 @@ def is_unsupported(content: Content, capabilities: frozenset[int]) -> bool:
     return not needed <= capabilities
 
 
-def end_of(sent_at_ms: int, expiry: Expiry | None) -> int | None:
+def end_of(sent_at_ms: int, expiry: Expiry | None, *, own_copy: bool) -> int | None:
     """Return when a message that nobody has read is over, milliseconds since 1970; None: never.
 
     An hour after its time, counted from when it was sent: a store that holds it back cannot make it
-    outlive that.
+    outlive that. On the author's devices that time counts for all, at the others not for what
+    begins with being read.
     """
-    if expiry is None or expiry.from_read:
+    if expiry is None or (expiry.from_read and not own_copy):
         return None
     return sent_at_ms + 1000 * expiry.seconds + _GRACE_MS
 
@@ -108,6 +109,7 @@ def message_from_record(
         RecordCorrupted: it holds no content of a user.
     """
     content = shown = None
+    expired = record.expired
     frame: Frame | Framed | None = None
     peer = record.peer or record.sender.user_id
     place = (record.message_id, record.sent_at_ms)
@@ -123,6 +125,9 @@ def message_from_record(
             addressee = peer if record.sender.user_id == own else own
             ref = ref_of(record.sender, addressee, *place, content)
             shown = _show(content, context.policy.capabilities)
+            if frame is not None and _is_over(context, record, frame):
+                content = shown = ref = frame = None  # it has not been erased yet
+                expired = True
     except RemoteError as error:
         raise RecordCorrupted("an inbox record holds no content: the store is damaged") from error
     return Message(
@@ -135,11 +140,16 @@ def message_from_record(
         expiry=None if frame is None else frame.expiry,
         view_once=frame is not None and frame.view_once,
         request=record.request,
-        expired=record.expired,
+        expired=expired,
         blocked=record.blocked,
         moderator=record.moderator,
         framed=content if isinstance(content, Framed) and shown is content.content else None,
     )
+
+
+def _is_over(context: Context, record: InboxMessage, frame: Frame | Framed) -> bool:
+    end_ms = end_of(record.sent_at_ms, frame.expiry, own_copy=record.own_copy)
+    return end_ms is not None and end_ms < context.clock()
 
 
 def _decode(record: InboxMessage) -> Content:

@@ -26,14 +26,17 @@ class Live:
         typing: who has begun to write or stopped, since the last `receive`; by device.
         receipts_at_ms: when the next receipt is due, milliseconds since 1970, as far as is known
             here; None: that is to be looked up.
+        receipts_due: how many are noted, likewise; other processes may have noted some more since
+            the last look.
     """
 
-    __slots__ = ("_receipts", "_typing_sent", "receipts_at_ms", "typing")
+    __slots__ = ("_receipts", "_typing_sent", "receipts_at_ms", "receipts_due", "typing")
 
     def __init__(self) -> None:
         """Nothing is known."""
         self.typing: dict[Address, Notice] = {}
         self.receipts_at_ms: int | None = None
+        self.receipts_due: int | None = None
         self._receipts: dict[UserId, list[int]] = {}
         self._typing_sent: dict[UserId, int] = {}
 

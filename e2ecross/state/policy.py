@@ -96,8 +96,8 @@ class Policy:
         send_delivered_receipts: device 1 tells accepted contacts which messages have come.
         send_read_receipts: accepted contacts are told which messages the user has read.
         request_messages: how many messages of one stranger are handed over before the user answers
-            or accepts them, 0 to 1,000; those that come then count as received, and are not shown.
-            None: all of them.
+            or accepts them, 0 to 1,000; those that come then count as received, and are not shown,
+            later neither.
 
     Raises:
         InvalidArgument: a setting has the wrong type or is out of range.
@@ -126,7 +126,7 @@ class Policy:
     capabilities: frozenset[int] = frozenset({10})
     send_delivered_receipts: bool = True
     send_read_receipts: bool = True
-    request_messages: int | None = None
+    request_messages: int = 50
 
     def __post_init__(self) -> None:
         for name in _SWITCHES:
@@ -134,9 +134,7 @@ class Policy:
                 raise InvalidArgument(f"{name} must be True or False")
         if self.refuse_changed_identity and self.accept_changed_identity:
             raise InvalidArgument("a changed identity cannot be both refused and accepted")
-        if self.request_messages is not None:
-            most = _MAX_REQUEST_MESSAGES
-            require_whole_number("request_messages", self.request_messages, 0, most)
+        require_whole_number("request_messages", self.request_messages, 0, _MAX_REQUEST_MESSAGES)
         require_whole_number("minimum_version", self.minimum_version, 3, 4)
         require_whole_number("max_devices", self.max_devices, 1, MAX_LISTED_DEVICES)
         require_whole_number("max_forward_jump", self.max_forward_jump, 1, MAX_FORWARD_JUMP)

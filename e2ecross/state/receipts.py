@@ -22,6 +22,7 @@ __all__ = [
     "DUE",
     "NO_TIME",
     "DueReceipt",
+    "count_due",
     "date_receipts",
     "forget_due",
     "list_due",
@@ -62,11 +63,21 @@ class DueReceipt(NamedTuple):
         return self.due_at_ms.to_bytes(_TIME_BYTES) + _row(self)
 
 
-def note_due(tx: Transaction, receipts: Sequence[DueReceipt]) -> None:
-    """Note that receipts are to be sent, as far as there is room."""
-    room = max(0, _MAX_DUE - tx.count(Table.RECEIPTS, DUE)) if receipts else 0
-    for receipt in receipts[:room]:
+def count_due(tx: Transaction) -> int:
+    """Return how many receipts are to be sent, now or later; the more, the longer it takes."""
+    return tx.count(Table.RECEIPTS, DUE)
+
+
+def note_due(tx: Transaction, receipts: Sequence[DueReceipt], there: int = 0) -> int:
+    """Note that receipts are to be sent, as far as there is room beside so many that are there.
+
+    Returns:
+        How many are there then.
+    """
+    noted = receipts[: max(0, _MAX_DUE - there)]
+    for receipt in noted:
         tx.put(Table.RECEIPTS, DUE, receipt.row, encode_receipt())
+    return there + len(noted)
 
 
 def list_due(tx: Transaction) -> list[DueReceipt]:
@@ -88,8 +99,14 @@ def forget_due(tx: Transaction, receipts: Iterable[DueReceipt]) -> None:
 
 
 def was_sent(tx: Transaction, receipt: DueReceipt, now_ms: int) -> bool:
-    """Tell whether that receipt was sent before, from here or by another own device."""
-    return _SENT.find(tx, _row(receipt), now_ms) is not None
+    """Tell whether that receipt was sent before, from here or by another own device.
+
+    Where that cannot be told because a row is damaged: yes, and nobody misses more than receipts.
+    """
+    try:
+        return _SENT.find(tx, _row(receipt), now_ms) is not None
+    except RecordCorrupted:
+        return True
 
 
 def note_sent(tx: Transaction, receipts: Iterable[DueReceipt], now_ms: int) -> None:

@@ -27,6 +27,7 @@ from e2ecross.wire.content import Content, EncodedContent, encode_content
 from e2ecross.wire.shelf_records import SENT_DIGEST_BYTES, SentIdRecord
 
 __all__ = [
+    "OWN_COPIES",
     "SENT_IDS",
     "claim_own_copies",
     "date_ids",
@@ -47,7 +48,7 @@ _IDS: Final = Shelf(Table.SENT, 60 * _DAY_MS, 1_000_000, SENT_IDS)
 every five seconds for all of the time, at about 1.2 KiB each in a file."""
 _GIVEN_UP: Final = b"given up"
 """Behind the row of an id."""
-_OWN_COPIES: Final = b"\0"
+OWN_COPIES: Final = b"\0"
 """Before an id, in the place of an address: of which message the copies for own devices are."""
 
 
@@ -129,7 +130,7 @@ def claim_own_copies(
     Returns:
         Whether they may: those of no message to others do.
     """
-    row, holder = _OWN_COPIES + message_id, address_key(conversation)
+    row, holder = OWN_COPIES + message_id, address_key(conversation)
     found = _IDS.find(tx, row, now_ms)
     if found is None:
         _IDS.add(tx, row, holder, now_ms)

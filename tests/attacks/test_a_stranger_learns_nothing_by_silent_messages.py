@@ -32,10 +32,11 @@ def _probe(number: int) -> Content | Typing:
     return probes[number % len(probes)]
 
 
-@pytest.mark.parametrize("who", ["stranger", "blocked"])
-def test_a_thousand_probes_cost_not_one_byte(who: str) -> None:
+@pytest.mark.parametrize(("who", "shown"), [("stranger", 50), ("stranger", 1_000), ("blocked", 50)])
+def test_a_thousand_probes_cost_not_one_byte(who: str, shown: int) -> None:
+    """Also where the app is shown so many of them."""
     backend, clock = BackendSimulator(capacity=10_000), FakeClock()
-    policy = Policy(capabilities=ALL)
+    policy = Policy(capabilities=ALL, request_messages=shown)
     phone, laptop = make_account(ANA, (1, 2), backend, clock=clock, policy=policy)
     budi = make_client(BUDI, backend, clock=clock, policy=policy)
     budi.send(ANA, Text("first"))

@@ -11,6 +11,7 @@ from itertools import product
 import pytest
 
 from e2ecross import Client, Message, UserId
+from e2ecross.device.conversations import note_sent_to
 from e2ecross.protocol.device_list import hint_of
 from e2ecross.stores import Table
 from e2ecross.wire.content import DeviceHints, DeviceListPush, Text
@@ -18,7 +19,6 @@ from e2ecross.wire.device_list import SignedDeviceList
 from tests.attacks.support import ANA, BUDI, FakeClock
 from tests.support.accounts import (
     account,
-    change_account,
     craft,
     device_of,
     hold_list,
@@ -49,7 +49,8 @@ class Victim:
                 hold_list(self.ana.device, signed)
             self.lists[phone.address.user_id] = signed
             self.backend.lists[phone.address.user_id] = signed.encode()
-        change_account(self.ana.device, BUDI.user_id, written=True)
+        with self.ana.device._context.store.transaction() as tx:
+            note_sent_to(self.ana.device._context, tx, BUDI.user_id)
         self.ana.confirm(self.ana.receive())  # what was made up here
         self.backend.calls.clear()
 

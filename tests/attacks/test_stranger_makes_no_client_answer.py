@@ -7,7 +7,7 @@ and when the victim is online, or to have the victim's client work for them.
 
 from itertools import cycle, islice
 
-from e2ecross import Client, Message
+from e2ecross import Client, Message, Policy
 from e2ecross.protocol.device_list import hint_of
 from e2ecross.stores import Table
 from e2ecross.wire.content import DeviceHints, DeviceListPush, Text
@@ -23,7 +23,8 @@ AT_ONCE = 50
 
 def test_a_thousand_messages_with_hints_are_answered_with_nothing() -> None:
     clock, backend = FakeClock(), BackendSimulator(capacity=2 * MESSAGES)
-    ana: Client = make_client(ANA, backend, clock=clock)
+    policy = Policy(request_messages=MESSAGES)  # so that each is handed over
+    ana: Client = make_client(ANA, backend, clock=clock, policy=policy)
     mallory = make_client(TOKO, backend, clock=clock).device
     introduce(mallory, ana.device, kyber=True)
     own = sign_devices(ana.device, seq=7)

@@ -2,6 +2,7 @@
 """Strangers, requests and blocking, receipts and typing: two people and all their devices."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -28,7 +29,8 @@ from e2ecross.device.conversations import take_states
 from e2ecross.device.hints import own_hints
 from e2ecross.device.receipts import put_receipts
 from e2ecross.errors import InvalidArgument, NotRegistered, StoreError
-from e2ecross.state.conversations import find_conversation
+from e2ecross.state import receipts as due_rows
+from e2ecross.state.conversations import find_conversation, put_conversation
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.message_refs import ref_of
 from e2ecross.state.outbox import put_control
@@ -44,7 +46,7 @@ from e2ecross.wire.content import (
 from e2ecross.wire.content.resent import PayloadContent
 from e2ecross.wire.conversation_records import ConversationRecord
 from tests.client.conversation import forget_sessions, read, reopen, shown, store_of, waiting
-from tests.support.accounts import craft, make_account
+from tests.support.accounts import craft, make_account, sign_devices
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -55,6 +57,8 @@ from tests.support.devices import (
     count_rows,
     dump,
     make_client,
+    make_device,
+    start,
 )
 from tests.support.formats import ATTACHMENT
 from tests.support.linked import link
@@ -174,6 +178,24 @@ class TestStrangers:
         budi.send(ANA, Text("4"))
         assert read(ana) == ["4"]
 
+    def test_fifty_of_a_stranger_are_shown_and_further_ones_not_even_once_accepted(
+        self, world: World
+    ) -> None:
+        for number in range(52):
+            world.budi.send(ANA, Text(f"{number}"))
+        found = world.run()
+        for client in (world.phone, world.laptop):
+            assert shown(found[client]) == [f"{number}" for number in range(50)]
+            assert client.requests() == [BUDI.user_id]
+        world.phone.accept(BUDI)
+        found = world.run()
+        assert not contents(found[world.phone]) + contents(found[world.laptop])
+        for number in range(52, 110):
+            world.budi.send(ANA, Text(f"{number}"))
+        found = world.run()
+        for client in (world.phone, world.laptop):
+            assert shown(found[client]) == [f"{number}" for number in range(52, 110)]
+
     def test_accept_and_the_like_are_not_for_the_own_account(self, world: World) -> None:
         for call in (world.phone.accept, world.phone.block, world.phone.unblock):
             with pytest.raises(InvalidArgument, match="user"):
@@ -249,6 +271,41 @@ class TestBlocking:
         world.backend.inject(ANA, envelope[:-1] + bytes((envelope[-1] ^ 1,)))
         assert world.phone.receive() == []
         assert waiting(world.phone) == []
+
+    @pytest.mark.parametrize("content", [Typing(on=True), Receipt(1, (bytes(16),)), Text("halo")])
+    @pytest.mark.parametrize("who", ["blocked", "enough waits"])
+    def test_who_is_not_heard_is_not_heard_under_another_identity_key_either(
+        self, world: World, who: str, content: PayloadContent
+    ) -> None:
+        world.meet()
+        world.phone.block(BUDI)
+        if who == "enough waits":
+            world.phone.unblock(BUDI)
+            with store_of(world.phone).transaction() as tx:
+                known = find_conversation(tx, BUDI.user_id)
+                put_conversation(tx, BUDI.user_id, replace(known, waiting=50))
+        world.run()
+        reinstalled = make_device(BUDI, seed="reinstalled", clock=world.clock)
+        start(reinstalled, world.phone.device, kyber=True)
+        signed = sign_devices(reinstalled).encode()
+        for _ in range(3):
+            envelope = craft(reinstalled, ANA, content, device_list=signed)
+            world.backend.inject(ANA, envelope.encode())
+        assert world.phone.receive() == []
+
+    def test_a_receipt_that_is_not_shown_hides_no_changed_identity(
+        self, backend: BackendSimulator
+    ) -> None:
+        ana, budi = make_client(ANA, backend), make_client(BUDI, backend)
+        budi.send(ANA, Text("first"))
+        ana.accept(BUDI)
+        assert read(ana) == ["first"]
+        reinstalled = make_device(BUDI, seed="reinstalled")
+        start(reinstalled, ana.device, kyber=True)
+        signed = sign_devices(reinstalled).encode()
+        envelope = craft(reinstalled, ANA, Receipt(1, (bytes(16),)), device_list=signed)
+        backend.inject(ANA, envelope.encode())
+        assert read(ana) == ["!identity_changed"]
 
     @pytest.mark.parametrize("user", [BUDI.user_id, TOKO.user_id])
     def test_nobody_else_decides(self, world: World, user: UserId) -> None:
@@ -408,6 +465,36 @@ class TestReceipts:
         world.everybody = (world.phone, world.laptop, world.budi)
         assert len(receipts(world.later()[world.budi])) == 1
 
+    def test_what_another_process_has_noted_goes_within_a_minute(self, world: World) -> None:
+        world.meet()
+        world.later()
+        other = reopen(world.phone, world.backend)
+        world.budi.send(ANA, Text("halo"))
+        assert shown(other.receive()) == ["halo"]
+        world.clock.advance(60_000)
+        world.phone.receive()
+        assert len(receipts(world.budi.receive())) == 1
+
+    def test_a_clock_that_was_put_back_holds_no_receipt_up(self, world: World) -> None:
+        world.meet()
+        world.clock.advance(1_000 * HOUR_MS)
+        world.run()
+        world.budi.send(ANA, Text("halo"))
+        world.run(1)
+        world.clock.advance(-1_000 * HOUR_MS)
+        assert len(receipts(world.run()[world.budi])) == 1
+
+    def test_a_damaged_row_of_what_was_sent_costs_receipts_alone(self, world: World) -> None:
+        world.meet()
+        world.budi.send(ANA, Text("first"))
+        world.run()
+        assert receipts(world.later()[world.budi])
+        with store_of(world.phone).transaction() as tx:
+            tx.put(Table.RECEIPTS, b"", b"", b"\x01\xff")
+        world.budi.send(ANA, Text("halo"))
+        assert shown(world.run()[world.phone]) == ["halo"]
+        assert not receipts(world.later()[world.budi])
+
     def test_what_is_due_to_who_shows_none_any_more_is_forgotten(self, world: World) -> None:
         world.meet()
         with store_of(world.phone).transaction() as tx:
@@ -465,6 +552,43 @@ class TestReceipts:
         assert shown(ana.receive()) == ["halo"]
         assert not {Table.CONVERSATIONS, Table.RECEIPTS} & {*spy.writes}
         assert spy.reads[Table.CONVERSATIONS] == 1
+
+    def test_what_is_due_is_not_counted_for_each_message(self) -> None:
+        """Ten thousand of them would cost each message more than its commit does."""
+        backend, clock, spy = BackendSimulator(), FakeClock(), SpyStore(MemoryStore())
+        ana = make_client(ANA, backend, spy, clock=clock, policy=policy())
+        budi = make_client(BUDI, backend, clock=clock, policy=policy())
+        budi.send(ANA, Text("first"))
+        ana.receive()
+        ana.send(BUDI, Text("answer"))
+        spy.forget()
+        for number in range(5):
+            budi.send(ANA, Text(f"{number}"))
+            ana.receive()
+        with spy.transaction() as tx:
+            assert len(list_due(tx)) == 5
+        counts = [each for each in spy.operations if each[:2] == ("count", Table.RECEIPTS)]
+        assert len(counts) <= 1
+
+    @pytest.mark.parametrize("by", ["one process", "a process of before"])
+    def test_no_more_than_some_thousands_are_due(
+        self, world: World, by: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(due_rows, "_MAX_DUE", 3)
+        world.meet()
+        for number in range(5):
+            if by == "a process of before":
+                world.phone = reopen(world.phone, world.backend)
+                world.everybody = (world.phone, world.laptop, world.budi)
+            world.budi.send(ANA, Text(f"{number}"))
+            world.run(1)
+        with store_of(world.phone).transaction() as tx:
+            assert len(list_due(tx)) == 3
+        world.later()
+        world.budi.send(ANA, Text("there is room again"))
+        world.run(1)
+        with store_of(world.phone).transaction() as tx:
+            assert len(list_due(tx)) == 1
 
 
 class TestCrashes:
@@ -672,6 +796,9 @@ class TestWhatAnAppSees:
             (Text("from read"), False),
         ]
         assert found[1].ref is None
+        kept = b"".join(dump(store_of(world.phone)).values())
+        assert b"halo" in kept
+        assert b"late" not in kept
 
     @pytest.mark.parametrize("how", ["maintain", "restart"])
     def test_what_is_not_confirmed_is_erased_when_it_is_over(self, world: World, how: str) -> None:
@@ -754,6 +881,34 @@ class TestViewOnce:
         found = world.later()
         what = {one.what for one in receipts(found[world.budi])}
         assert Receipt.READ in what
+
+    def test_what_was_opened_before_it_came_to_another_device_has_no_content_there(
+        self, world: World
+    ) -> None:
+        """Its copy was damaged on the way, say, and is sent again."""
+        world.meet()
+        laptop = world.laptop.device.address
+        once = world.budi.send(ANA, Text("once"), view_once=True).message_id
+        plain = world.budi.send(ANA, Text("plain")).message_id
+        late = world.backend.mailbox(laptop)[-2:]
+        for _ in late:
+            world.backend.drop(laptop, -1)
+        here = [item for item in world.phone.receive() if isinstance(item, Message)]
+        for _ in range(2):
+            world.phone.opened(here[0])
+            world.phone.mark_read(here[1:])
+            items = world.laptop.receive()
+            assert {each for i in items if isinstance(i, Notice) for each in i.messages} == {
+                once,
+                plain,
+            }
+        for data in late:
+            world.backend.inject(laptop, data)
+        found = [item for item in world.laptop.receive() if isinstance(item, Message)]
+        assert [(i.message_id, i.content, i.expired) for i in found] == [
+            (once, None, True),
+            (plain, Text("plain"), False),
+        ]
 
     def test_an_own_copy_comes_without_what_it_said(self, world: World) -> None:
         world.meet()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the user decides about accounts: in whatever order devices hear of it, they agree."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from e2ecross import Device, UserId
@@ -12,12 +12,22 @@ from e2ecross.device.conversations import (
     note_sent_to,
     put_states,
     take_states,
+    unblock,
 )
 from e2ecross.state.conversations import find_conversation, put_conversation
+from e2ecross.state.outbox import remove_waiting
 from e2ecross.wire.content import ConversationState, ConversationStates
 from e2ecross.wire.conversation_records import ConversationRecord
 from e2ecross.wire.limits import MAX_CONVERSATION_STATES
-from tests.support.accounts import account, device_of, hold_list, link_devices, sign_devices, told
+from tests.support.accounts import (
+    account,
+    device_of,
+    hold_list,
+    link_devices,
+    outbox,
+    sign_devices,
+    told,
+)
 from tests.support.devices import ANA, BUDI, dump, make_device
 
 CONTACT = BUDI.user_id
@@ -56,6 +66,67 @@ def test_all_devices_come_to_the_same(states: list[ConversationState], random: o
     assert account(one, CONTACT).written is account(other, CONTACT).written is is_accepted
 
 
+class Household:
+    """Three devices of one account, and what is on its way between them."""
+
+    def __init__(self) -> None:
+        self.devices = [make_device(device_of(ANA, number)) for number in (1, 2, 3)]
+        hold_list(self.devices[0], sign_devices(*self.devices))
+        for device in self.devices[1:]:
+            hold_list(device, sign_devices(*self.devices))
+        self.on_the_way: list[tuple[int, object]] = []
+
+    def do(self, place: int, what: str) -> None:
+        device = self.devices[place]
+        context = device._context
+        if what == "write":
+            with context.store.transaction() as tx:
+                note_sent_to(context, tx, CONTACT)
+            self.on_the_way += [(other, "copy") for other in range(3) if other != place]
+        else:
+            {"accept": accept, "block": block, "unblock": unblock}[what](context, CONTACT)
+        new = outbox(device)
+        with context.store.transaction() as tx:
+            for waiting in new:
+                self.on_the_way.append((waiting.lane.recipient.device - 1, waiting.control))
+                remove_waiting(tx, waiting)
+
+    def deliver(self, place: int) -> None:
+        number, content = self.on_the_way.pop(place % len(self.on_the_way))
+        context = self.devices[number]._context
+        with context.store.transaction() as tx:
+            if isinstance(content, ConversationStates):
+                take_states(context, tx, content)
+            else:
+                note_sent_to(context, tx, CONTACT, is_copy=True)
+
+
+DEEDS = st.one_of(
+    st.tuples(st.integers(0, 2), st.sampled_from(["accept", "block", "unblock", "write"])),
+    st.tuples(st.integers(0, 99), st.just("deliver")),
+)
+
+
+@given(st.lists(DEEDS, max_size=20))
+@example([(0, "write"), (0, "deliver"), (0, "deliver"), (0, "unblock"), (1, "write")])
+def test_whatever_is_decided_and_written_where_all_devices_come_to_the_same(
+    deeds: list[tuple[int, str]],
+) -> None:
+    """Also where one writes to who was just made a stranger, or blocked, on another."""
+    household = Household()
+    for place, what in deeds:
+        if what != "deliver":
+            household.do(place, what)
+        elif household.on_the_way:
+            household.deliver(place)
+    while household.on_the_way:
+        household.deliver(0)
+    one, *others = map(known, household.devices)
+    assert others == [one, one]
+    written = [account(device, CONTACT).written for device in household.devices]
+    assert written == [one.state == 1] * 3
+
+
 def test_a_decision_is_above_what_was_known_and_is_told_all_others() -> None:
     phone, laptop, tablet = (make_device(device_of(ANA, number)) for number in (1, 2, 3))
     hold_list(phone, sign_devices(phone, laptop, tablet))
@@ -77,12 +148,18 @@ def test_numbers_end_at_the_greatest() -> None:
     assert known(phone) == ConversationRecord(2, number=2**64 - 1)
 
 
-def test_writing_is_no_decision_and_a_copy_unblocks_nobody() -> None:
+def test_writing_is_a_decision_where_one_was_made_before_and_a_copy_undoes_none() -> None:
     phone = make_device(ANA)
     context = phone._context
     with context.store.transaction() as tx:
         note_sent_to(context, tx, ANA.user_id)
-        put_conversation(tx, CONTACT, ConversationRecord(waiting=3, number=2))
+        put_conversation(tx, CONTACT, ConversationRecord(waiting=3))
+        note_sent_to(context, tx, CONTACT)
+    assert known(phone) == ConversationRecord(1)
+    with context.store.transaction() as tx:
+        put_conversation(tx, CONTACT, ConversationRecord(waiting=3, number=1))
+        note_sent_to(context, tx, CONTACT, is_copy=True)
+        assert find_conversation(tx, CONTACT).waiting == 3
         note_sent_to(context, tx, CONTACT)
     assert known(phone) == ConversationRecord(1, number=2)
     assert list_requests(context) == []

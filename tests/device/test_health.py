@@ -22,6 +22,7 @@ from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.receipts import DueReceipt, note_due, note_sent
 from e2ecross.state.retry_budget import BUDGET, Request, spend_request
 from e2ecross.state.sent import ENDS, find_kept, keep_other_id
+from e2ecross.state.sent_ids import claim_own_copies
 from e2ecross.state.trust import TrustState
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.inbox_records import (
@@ -106,6 +107,19 @@ def remember(device: Device) -> None:
         note_due(tx, [receipt])
         note_sent(tx, [receipt], NOW_MS)
         assert spend_request(context, tx, TOKO, bytes(16), NOW_MS) is not Request.REFUSED
+
+
+def test_for_which_message_an_id_stands_on_other_own_devices_is_checked() -> None:
+    store = MemoryStore()
+    make_device(ANA, store)
+    with store.transaction() as tx:
+        assert claim_own_copies(tx, TOKO, bytes(16), NOW_MS)
+    sent = table_of(health_of(store), Table.SENT)
+    assert (sent.records, sent.damaged, sent.too_new) == (2, 0, 0)
+    with store.transaction() as tx:
+        ((place, row, _),) = (each for each in tx.scan(Table.SENT) if each[0])
+        tx.put(Table.SENT, place, row, b"nobody")
+    assert table_of(health_of(store), Table.SENT).damaged == 1
 
 
 def test_a_new_device_has_a_signed_prekey_and_nothing_else(stores: Stores) -> None:

@@ -19,7 +19,7 @@ from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.sent import keep_copies
 from e2ecross.stores import Table
 from e2ecross.wire.content import Framed
-from tests.support.accounts import craft, receive
+from tests.support.accounts import craft, device_of, link_devices, receive
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -120,6 +120,60 @@ def test_erased_before_it_was_handed_over_it_is_not_flagged_as_redelivered(
     erase_what_is_over(ana._context)
     (message,) = shown(ana)
     assert (message.expired, message.redelivered) == (True, False)
+
+
+def test_what_is_over_is_not_handed_over_though_nobody_has_erased_it_yet(
+    ana: Device, budi: Device, clock: FakeClock
+) -> None:
+    """More than one call erases, or what another process has left in the inbox."""
+    context = ana._context
+    (before,) = receive(ana, craft(budi, ANA, SOON))
+    assert isinstance(before, Message)
+    clock.advance(61 * MINUTE_MS)
+    assert [each.expired for each in shown(ana)] == [False]  # to the very end
+    clock.advance(1)
+    stored = dump(context.store)
+    (message,) = shown(ana)
+    assert dump(context.store) == stored
+    assert (message.content, message.framed, message.ref) == (None, None, None)
+    assert (message.expired, message.expiry) == (True, None)
+
+
+def test_what_begins_with_being_read_is_over_on_the_authors_devices_without_that(
+    clock: FakeClock,
+) -> None:
+    phone, laptop = make_device(ANA, clock=clock), make_device(device_of(ANA, 2), clock=clock)
+    budi = make_device(BUDI, clock=clock)
+    introduce(budi, laptop)
+    link_devices(phone, laptop)
+    later = Framed(Text("soon gone"), bytes(range(32)), Expiry(60, from_read=True))
+    receive(laptop, craft(phone, laptop.address, later, peer=BUDI.user_id))
+    receive(laptop, craft(budi, laptop.address, later))
+    clock.advance(61 * MINUTE_MS + 1)
+    assert [(each.own_copy, each.expired) for each in shown(laptop)] == [
+        (True, True),
+        (False, False),
+    ]
+    erase_what_is_over(laptop._context)
+    assert b"".join(dump(laptop._context.store).values()).count(b"soon gone") == 1
+
+
+def test_of_what_is_over_and_confirmed_no_mark_is_left(
+    ana: Device, budi: Device, clock: FakeClock
+) -> None:
+    context = ana._context
+    both = Framed(Text("soon gone"), bytes(range(32)), Expiry(60), view_once=True)
+    receive(ana, craft(budi, ANA, both), craft(budi, ANA, both))
+    clock.advance(61 * MINUTE_MS + 1)
+    first, _ = shown(ana)
+    confirm(context, Leftovers(), [first])  # before anybody has erased it
+    erase_what_is_over(context)
+    confirm(context, Leftovers(), shown(ana))
+    erase_what_is_over(context)
+    assert not {where[1] for where in dump(context.store) if where[0] is Table.INBOX} & {
+        b"expires",
+        b"once",
+    }
 
 
 def test_when_what_was_sent_is_to_be_gone_is_checked_by_the_doctor() -> None:

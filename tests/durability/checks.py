@@ -11,6 +11,7 @@ from e2ecross.state.context import require_device
 from e2ecross.state.epoch import read_epoch
 from e2ecross.state.in_flight import IN_FLIGHT
 from e2ecross.state.inbox import ARRIVED
+from e2ecross.state.inbox_erasure import EXPIRES, ONCE
 from e2ecross.state.outbox import (
     TURNS,
     LaneName,
@@ -31,7 +32,12 @@ from e2ecross.wire.inbox_records import (
     decode_arrival,
     decode_inbox_item,
 )
-from e2ecross.wire.queue_records import OutboxRecord, decode_queue_end, encode_queue_end
+from e2ecross.wire.queue_records import (
+    OutboxRecord,
+    decode_queue_end,
+    decode_row,
+    encode_queue_end,
+)
 from e2ecross.wire.records import (
     DeviceRecord,
     KyberPrekeyRecord,
@@ -156,9 +162,15 @@ def _queue(rows: dict[Place, bytes], partition: bytes = b"") -> dict[int, bytes]
 def _check_inbox(tables: dict[Table, dict[Place, bytes]]) -> set[tuple[str, str]]:
     """What the app has not confirmed; see `Facts`."""
     for place, record in tables[Table.INBOX].items():
-        assert place.partition in (b"", ARRIVED)
-        assert place.partition == b"" or len(decode_arrival(record)) == 32
-    items = [decode_inbox_item(record) for record in _queue(tables[Table.INBOX]).values()]
+        assert place.partition in (b"", ARRIVED, EXPIRES, ONCE)
+        assert place.partition != ARRIVED or len(decode_arrival(record)) == 32
+    queue = _queue(tables[Table.INBOX])
+    marks = {
+        p: decode_row(data) for p, data in tables[Table.INBOX].items() if p[0] in (EXPIRES, ONCE)
+    }
+    # That of an end stays until then if the item is erased before and confirmed.
+    assert {number for place, number in marks.items() if place.partition == ONCE} <= queue.keys()
+    items = [decode_inbox_item(record) for record in queue.values()]
     found: set[tuple[str, str]] = set()
     for item in items:
         if not isinstance(item, InboxNotice):

@@ -228,12 +228,12 @@ def _watch_copies(journal: Journal) -> None:
     setattr(copies, "encrypt_content", watched)  # noqa: B010
 
 
-def _start(order: Order) -> int:
+def _start(order: Order, make: type[Child]) -> int:
     pid = os.fork()
     if pid:
         return pid
     try:
-        Child(order).live()
+        make(order).live()
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
@@ -241,10 +241,10 @@ def _start(order: Order) -> int:
     os._exit(0)
 
 
-def _run_round(orders: list[Order]) -> list[int]:
+def _run_round(orders: list[Order], make: type[Child]) -> list[int]:
     """How each child has ended: its exit code, or minus the signal."""
     begin = time.monotonic()
-    running = {_start(order): order for order in orders}
+    running = {_start(order, make): order for order in orders}
     ended: dict[int, int] = {}
     while len(ended) < len(running):
         passed = time.monotonic() - begin
@@ -262,10 +262,11 @@ def _run_round(orders: list[Order]) -> list[int]:
     return [ended[pid] for pid in running]
 
 
-def main() -> None:
+def main(make: type[Child] = Child) -> None:
+    """Run children of that kind, as told."""
     for line in sys.stdin:
         orders = [Order(**fields) for fields in json.loads(line)]
-        print(json.dumps(_run_round(orders)), flush=True)
+        print(json.dumps(_run_round(orders, make)), flush=True)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,14 @@ LINK_POINTS: Final = (
     "after it is unlinked",
 )
 """What a process comes to beside that where devices are linked and unlinked."""
-_ALL: Final = frozenset((*POINTS, *LINK_POINTS))
+CONVERSATION_POINTS: Final = (
+    "after it is marked as read",
+    "after it is opened",
+    "after it is decided",
+    "after it is maintained",
+)
+"""What a process comes to beside `POINTS` where messages are read, opened, and contacts chosen."""
+_ALL: Final = frozenset((*POINTS, *LINK_POINTS, *CONVERSATION_POINTS))
 
 
 class Killer:

@@ -20,7 +20,7 @@ from tests.durability.checks import Facts, check_store
 from tests.durability.child import KEY, Order, store_path
 from tests.durability.journal import JournalReader, Note
 from tests.durability.linking_child import Life
-from tests.durability.points import POINTS, TRANSACTION_POINTS
+from tests.durability.points import TRANSACTION_POINTS
 
 DEVICES = ("whatsapp:ana.1", "instagram:budi.1", "messenger:toko.1", "whatsapp:dewi.1")
 KILLED = -9
@@ -179,7 +179,7 @@ class World:
             steps=steps,
             retry=retry if not steps or self._random.random() < 0.7 else [],
             first_to=self._random.choice(strangers) if meets else "",
-            point=point if point in POINTS else "",
+            point="" if point == RANDOM_MOMENT else point,
             visits=1 + int(self._random.expovariate(_VISITS_RATE.get(point, 2))),
             kill_after_s=self._random.uniform(0, _LIFE_S) if point == RANDOM_MOMENT else -1,
         )

@@ -45,7 +45,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         "capabilities": frozenset({10}),
         "send_delivered_receipts": True,
         "send_read_receipts": True,
-        "request_messages": None,
+        "request_messages": 50,
     }
 
 
@@ -73,7 +73,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         ),
         ("send_delivered_receipts", (True, False), (0, 1, None)),
         ("send_read_receipts", (True, False), (0, 1, None)),
-        ("request_messages", (None, 0, 1_000), (-1, 1_001, True, "1")),
+        ("request_messages", (0, 50, 1_000), (-1, 1_001, True, "1", None, 50.0)),
     ],
 )
 def test_settings_within_bounds(name: str, good: tuple[Any, ...], bad: tuple[Any, ...]) -> None:

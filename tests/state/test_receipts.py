@@ -9,6 +9,7 @@ from e2ecross.state import receipts
 from e2ecross.state.receipts import (
     DUE,
     DueReceipt,
+    count_due,
     date_receipts,
     forget_due,
     list_due,
@@ -38,9 +39,10 @@ def test_what_is_due_is_listed_in_order_and_forgotten(stores: Stores) -> None:
 def test_what_is_due_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receipts, "_MAX_DUE", 2)
     with MemoryStore().transaction() as tx:
-        note_due(tx, [FIRST._replace(due_at_ms=number) for number in range(3)])
-        assert len(list_due(tx)) == 2
-        note_due(tx, [FIRST])
+        assert note_due(tx, [FIRST._replace(due_at_ms=number) for number in range(3)]) == 2
+        assert len(list_due(tx)) == count_due(tx) == 2
+        assert note_due(tx, [FIRST], 2) == 2
+        assert note_due(tx, [FIRST], 3) == 3
         assert len(list_due(tx)) == 2
 
 

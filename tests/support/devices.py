@@ -203,6 +203,7 @@ class _SpyTransaction(ValuesAsBytes):
         return self._inner.clear(table, partition, limit)
 
     def count(self, table: Table, partition: bytes = b"") -> int:
+        self._spy.note("count", table, partition)
         return self._inner.count(table, partition)
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
