@@ -29,6 +29,7 @@ from e2ecross.device.health_records import (
     check_sent,
     check_session,
     check_spqr,
+    check_upload,
     count_skipped_keys,
     read_device,
     read_inbox,
@@ -215,6 +216,7 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     accounts = dict(row for row in rows if row is not None)
     read(Table.CONVERSATIONS, check_conversation)
     read(Table.RECEIPTS, check_receipt)
+    read(Table.UPLOADS, check_upload)
     places = read(Table.SESSION_RECORDS, read_session_list)
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
