@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from e2ecross.device.device import Device
     from e2ecross.device.waiting import Pending
     from e2ecross.errors import E2ECrossError
+    from e2ecross.protocol.attachment_reader import AttachmentReader
     from e2ecross.protocol.safety_number import SafetyNumber
     from e2ecross.state.inbox import InboxItem
     from e2ecross.state.message import ControlMessage, FailedMessage, Message
@@ -64,6 +65,7 @@ __all__ = [
     "Answer",
     "App",
     "Attachment",
+    "AttachmentReader",
     "Backend",
     "Bytes",
     "Client",
@@ -125,6 +127,7 @@ _HOMES: Final = {
     "Answer": "e2ecross.wire.content",
     "App": "e2ecross.address",
     "Attachment": "e2ecross.wire.attachment",
+    "AttachmentReader": "e2ecross.protocol.attachment_reader",
     "Backend": "e2ecross.client.backend",
     "Bytes": "e2ecross.wire.content",
     "Client": "e2ecross.client.client",

@@ -11,7 +11,7 @@ Source: docs/wire-format.md, attachments.
 import hmac
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict
 
 from e2ecross.arguments import require_bytes, require_whole_number
 from e2ecross.crypto.secret import Secret
@@ -25,8 +25,10 @@ __all__ = [
     "MAX_ATTACHMENT_CHUNKS",
     "MAX_ATTACHMENT_SIZE",
     "Attachment",
+    "ShownAs",
     "attachment_fields",
     "attachment_from_fields",
+    "choose_chunk_log2",
     "padded_size",
     "require_known_suite",
 ]
@@ -42,6 +44,9 @@ _BLOB_ID_BYTES: Final = 32
 _LEAST_CHUNK_LOG2: Final = 16
 _GREATEST_CHUNK_LOG2: Final = 22
 _LEAST_PADDED: Final = 4096
+_CHUNKS_LOG2: Final = 12
+"""So many chunks, 4,096, a writer makes at most, as long as larger ones are to be had."""
+_HASH_BYTES: Final = 32
 _MAX_MEDIA_TYPE_BYTES: Final = 100
 _MAX_NAME_BYTES: Final = 255
 _MAX_PIXELS: Final = 32_768
@@ -53,6 +58,17 @@ _MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+_-]*/[a-z0-9][a-z0-9.+_-]*", 
 _NOT_IN_NAMES: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f/\\\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+
+
+class ShownAs(TypedDict, total=False):
+    """The fields of an `Attachment` that say how to show it; any of them may be left out."""
+
+    media_type: str
+    name: str
+    width: int
+    height: int
+    duration_ms: int
+    thumbnail: bytes
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -120,6 +136,16 @@ class Attachment(Secret):
         """How many chunks the padded file has, 1 to 16,384."""
         return -(-padded_size(self.size) >> self.chunk_log2)
 
+    @property
+    def table_size(self) -> int:
+        """Bytes of the hashes behind the padded file, 32 for each chunk; at most 524,288."""
+        return _HASH_BYTES * self.chunk_count
+
+    @property
+    def blob_size(self) -> int:
+        """Bytes of its blob: the padded file and the hashes of its chunks."""
+        return padded_size(self.size) + self.table_size
+
     def encode(self) -> bytes:
         """Return its one encoding, at most 25,600 bytes, secret."""
         return serialize(attachment_fields(self))
@@ -148,6 +174,12 @@ def padded_size(size: int) -> int:
     exponent = least.bit_length() - 1
     zero_bits = exponent - exponent.bit_length()
     return -(-least >> zero_bits) << zero_bits
+
+
+def choose_chunk_log2(size: int) -> int:
+    """Which chunks a writer makes of a file of `size` bytes, 16 to 22: 4,096 of them, if it can."""
+    wanted = (padded_size(size) - 1).bit_length() - _CHUNKS_LOG2
+    return min(max(wanted, _LEAST_CHUNK_LOG2), _GREATEST_CHUNK_LOG2)
 
 
 def attachment_fields(attachment: Attachment) -> content_pb2.Attachment:

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Encrypting a file into the blob that lies beside a message.
+
+Rules:
+- The key is drawn here, anew for each run over a source, and no interface takes one: two runs
+  over a source that changed in between would give away the difference.
+- One pass, in memory that does not depend on the size of the file: a span as it was read and as
+  it is written (of each two with a helper), and the hashes.
+- Pure but for the streams that are handed in; no thread is started here.
+
+Source: docs/wire-format.md, attachments.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from itertools import cycle
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Unpack
+
+from e2ecross.arguments import require_methods, require_whole_number
+from e2ecross.crypto.attachment_kdf import attachment_root
+from e2ecross.crypto.entropy import EntropySource
+from e2ecross.crypto.stream_cipher import stream_buffer
+from e2ecross.errors import InvalidArgument
+from e2ecross.protocol.attachment_chunks import (
+    Chunks,
+    Source,
+    in_order,
+    read_up_to,
+    seal_chunks,
+)
+from e2ecross.wire.attachment import (
+    FILE_KEY_BYTES,
+    MAX_ATTACHMENT_SIZE,
+    Attachment,
+    ShownAs,
+    choose_chunk_log2,
+)
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+__all__ = ["Sink", "encrypt_stream"]
+
+_NO_ROOT: Final = bytes(32)
+_BLOB_ID_BYTES: Final = 32
+
+
+class Sink(Protocol):
+    """Where a blob is written, such as a file opened with mode `wb`."""
+
+    def write(self, data: memoryview, /) -> object:
+        """Take all of the data, and keep no reference to it."""
+        ...
+
+
+class _Span(NamedTuple):
+    offset: int
+    data: bytes
+    buffer: bytearray
+
+
+def encrypt_stream(
+    source: Source,
+    size: int,
+    sink: Sink,
+    entropy: EntropySource,
+    helper: "Executor | None" = None,
+    **shown: Unpack[ShownAs],
+) -> Attachment:
+    """Encrypt a file into a blob, and return what a message has to say of it.
+
+    Args:
+        source: the file, read to its end.
+        size: of the file, 0 to 2^36 bytes.
+        sink: gets the blob, `Attachment.blob_size` bytes.
+        entropy: gives the key and the id of the blob.
+        helper: does half of the work, in a thread of its own (`ThreadPoolExecutor(1)`).
+        shown: fields of the attachment, such as `media_type` and `name`.
+
+    Raises:
+        InvalidArgument: the size or another field is not acceptable, and nothing was read; or the
+            source has fewer bytes than `size`, or more: what was written is to be thrown away.
+
+    Source: docs/wire-format.md, attachments.
+    """
+    require_methods("source", source, "read")
+    require_methods("sink", sink, "write")
+    require_whole_number("size", size, high=MAX_ATTACHMENT_SIZE)
+    key, blob_id = entropy.bytes(FILE_KEY_BYTES), entropy.bytes(_BLOB_ID_BYTES)
+    draft = Attachment(key, size, choose_chunk_log2(size), _NO_ROOT, blob_id, **shown)
+    return _encrypt_stream_with_key(source, sink, draft, helper)
+
+
+def _encrypt_stream_with_key(
+    source: Source, sink: Sink, draft: Attachment, helper: "Executor | None" = None
+) -> Attachment:
+    """The same with the key, size and chunks of a draft; its root is ignored."""
+    chunks = Chunks.of(draft)
+    seal = partial(_seal, draft.file_key, chunks.each)
+    # So many spans are in use at a time: each is free again when its turn comes.
+    length = min(chunks.span_bytes, chunks.padded)
+    buffers = [stream_buffer(length) for _ in range(1 if helper is None else 2)]
+    table = bytearray()
+    for sealed, hashes in in_order(_spans(source, chunks, buffers), seal, helper):
+        sink.write(sealed)
+        table += hashes
+    if read_up_to(source, 1):
+        raise InvalidArgument(f"source has more than the {draft.size} bytes of size")
+    sink.write(memoryview(table))
+    return replace(draft, root=attachment_root(draft.chunk_log2, draft.size, bytes(table)))
+
+
+def _spans(source: Source, chunks: Chunks, buffers: list[bytearray]) -> Iterator[_Span]:
+    for span, buffer in zip(chunks.spans(range(chunks.count)), cycle(buffers), strict=False):
+        wanted = chunks.held(span)
+        data = read_up_to(source, wanted)
+        if len(data) < wanted:
+            raise InvalidArgument(f"source has fewer than the {chunks.size} bytes of size")
+        padded = data.ljust(chunks.length(span), b"\0")
+        yield _Span(chunks.start(span.start), padded, buffer)
+
+
+def _seal(key: bytes, each: int, span: _Span) -> tuple[memoryview, bytes]:
+    return seal_chunks(key, span.offset, span.data, each, span.buffer)

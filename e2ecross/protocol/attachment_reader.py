@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading the file of an attachment out of a blob that nobody vouches for.
+
+Rules:
+- The hashes are fetched first and held against the root, which the message names; nothing else is
+  fetched before. Then any chunk in any order: its hash first, and only then it is decrypted.
+- Nothing is released that was not verified, and what was released stays right whatever follows.
+- Every refusal is the same error: neither sender nor store learns which check it was.
+- Pure but for `fetch` and the streams that are handed in; no thread is started here.
+
+Source: docs/wire-format.md, attachments.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from e2ecross.arguments import require_callable, require_type, require_whole_number
+from e2ecross.crypto.account_kdf import HASH_BYTES
+from e2ecross.crypto.attachment_kdf import attachment_root, hash_chunk
+from e2ecross.crypto.kdf import is_equal
+from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.stream_cipher import StreamCipher, stream_buffer
+from e2ecross.errors import AttachmentCorrupted, InvalidArgument
+from e2ecross.protocol.attachment_chunks import (
+    Chunks,
+    Source,
+    in_order,
+    read_up_to,
+    seal_chunks,
+)
+from e2ecross.wire.attachment import Attachment
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+__all__ = ["AttachmentReader", "verified_prefix"]
+
+_FARTHEST: Final = 2**63 - 1
+
+
+class _Fetched(NamedTuple):
+    chunks: range
+    answer: bytes
+
+
+class _Opened(NamedTuple):
+    pieces: list[bytes]
+    is_right: bool
+
+
+class AttachmentReader(Secret):
+    """The file of an attachment, read from an untrusted blob in any order.
+
+    It keeps the hashes of the chunks (at most 512 KiB) once they are verified, and no chunk. May be
+    used by many threads if `fetch` may.
+
+    Args:
+        attachment: what the message says of it.
+        fetch: returns `length` bytes of the blob from `offset` on; at most 4,194,304 are asked for
+            at a time. It is called in the thread that reads. Its errors come through.
+        helper: does half of the work of verifying and decrypting, in a thread of its own
+            (`ThreadPoolExecutor(1)`).
+    """
+
+    __slots__ = ("_attachment", "_chunks", "_fetch", "_helper", "_table")
+
+    def __init__(
+        self,
+        attachment: Attachment,
+        fetch: Callable[[int, int], bytes],
+        helper: "Executor | None" = None,
+    ) -> None:
+        require_type("attachment", attachment, Attachment)
+        require_callable("fetch", fetch)
+        self._attachment = attachment
+        self._chunks = Chunks.of(attachment)
+        self._fetch = fetch
+        self._helper = helper
+        self._table = b""
+
+    @property
+    def attachment(self) -> Attachment:
+        """What the message says of the file."""
+        return self._attachment
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return a range of the file; of what is beyond its end nothing.
+
+        The store learns which chunks are looked at. The range, and the chunks around it, are in
+        memory at once.
+
+        Args:
+            offset: where it begins, bytes.
+            length: bytes.
+
+        Raises:
+            AttachmentCorrupted: a chunk, or the table of hashes, is not what the message names.
+            InvalidArgument: the offset or the length is negative or no number.
+        """
+        require_whole_number("offset", offset, high=_FARTHEST)
+        require_whole_number("length", length, high=_FARTHEST)
+        end = min(offset + length, self._chunks.size)
+        if offset >= end:
+            return b""
+        each = self._chunks.each
+        wanted = range(offset // each, -(-end // each))
+        begin = wanted.start * each
+        return b"".join(self._verified(wanted))[offset - begin : end - begin]
+
+    def chunks(self, start: int = 0) -> Iterator[bytes]:
+        """Yield the file in order, in pieces of at most a chunk; those of no byte are left out.
+
+        What was yielded is right. The file is complete and right when it ends without an error: the
+        chunks of padding are fetched too, so that the store does not learn the size.
+
+        Args:
+            start: how many bytes to leave out: whole chunks, or all, as `verified_prefix` says.
+
+        Raises:
+            AttachmentCorrupted: the next chunk, or the table of hashes, is not what the message
+                names.
+            InvalidArgument: `start` is not the end of a chunk.
+        """
+        chunks = self._chunks
+        require_whole_number("start", start, high=chunks.size)
+        if start % chunks.each and start != chunks.size:
+            raise InvalidArgument(f"start must be a multiple of {chunks.each}, or the size")
+        return self._verified(range(-(-start // chunks.each), chunks.count))
+
+    def table(self) -> bytes:
+        """Return the verified hashes of the chunks, 32 bytes each; fetched once.
+
+        Raises:
+            AttachmentCorrupted: the blob has others.
+        """
+        if not self._table:
+            attachment = self._attachment
+            length = attachment.table_size
+            table = self._fetch(self._chunks.padded, length)
+            if type(table) is not bytes or len(table) != length:
+                raise _corrupted()
+            root = attachment_root(attachment.chunk_log2, attachment.size, table)
+            if not is_equal(root, attachment.root):
+                raise _corrupted()
+            self._table = table
+        return self._table
+
+    def _verified(self, wanted: range) -> Iterator[bytes]:
+        self.table()
+        for opened in in_order(self._fetched(wanted), self._open, self._helper):
+            yield from filter(None, opened.pieces)
+            if not opened.is_right:
+                del opened  # what is right stays out of a report of the error, too
+                raise _corrupted()
+
+    def _fetched(self, wanted: range) -> Iterator[_Fetched]:
+        for span in self._chunks.spans(wanted):
+            yield _Fetched(
+                span, self._fetch(self._chunks.start(span.start), self._chunks.length(span))
+            )
+
+    def _open(self, fetched: _Fetched) -> _Opened:
+        """Verify and decrypt chunks up to the first that is not right."""
+        chunks, numbers = self._chunks, fetched.chunks
+        pieces: list[bytes] = []
+        if type(fetched.answer) is not bytes or len(fetched.answer) != chunks.length(numbers):
+            return _Opened(pieces, is_right=False)
+        cipher = StreamCipher(self._attachment.file_key, chunks.start(numbers.start))
+        view = memoryview(fetched.answer)
+        for number in numbers:
+            sealed, view = view[: chunks.each], view[chunks.each :]
+            if not is_equal(hash_chunk(sealed), _hash_of(self._table, number)):
+                return _Opened(pieces, is_right=False)
+            plain = cipher.apply(sealed)
+            held = chunks.held(range(number, number + 1))
+            if held < len(plain):
+                plain, padding = plain[:held], plain[held:]
+                if not is_equal(padding, bytes(len(padding))):
+                    return _Opened(pieces, is_right=False)
+            pieces.append(plain)
+        return _Opened(pieces, is_right=True)
+
+
+def verified_prefix(reader: AttachmentReader, part: Source) -> int:
+    """How many leading bytes of a part of the file are right, so that a download goes on there.
+
+    What the part holds is encrypted again, and its hashes are held against those of the blob.
+
+    Args:
+        reader: of the file; its table is fetched, and nothing else.
+        part: what there is of the file, read from its beginning.
+
+    Returns:
+        Bytes of whole chunks, or the size of the file: what `AttachmentReader.chunks` starts at.
+
+    Raises:
+        AttachmentCorrupted: the table of hashes is not what the message names.
+    """
+    table = reader.table()
+    chunks = Chunks.of(reader.attachment)
+    buffer = stream_buffer(min(chunks.span_bytes, chunks.padded))
+    verified = 0
+    for span in chunks.spans(range(-(-chunks.size // chunks.each))):
+        begin = chunks.start(span.start)
+        data = read_up_to(part, chunks.held(span))
+        padded = data.ljust(chunks.length(span), b"\0")
+        _, hashes = seal_chunks(reader.attachment.file_key, begin, padded, chunks.each, buffer)
+        for number in span:
+            end = min(chunks.start(number + 1), chunks.size)
+            # Zeros that the file goes on with are no bytes of the part.
+            if end - begin > len(data) or not is_equal(
+                _hash_of(hashes, number - span.start), _hash_of(table, number)
+            ):
+                return verified
+            verified = end
+    return verified
+
+
+def _hash_of(table: bytes, number: int) -> bytes:
+    return table[number * HASH_BYTES : (number + 1) * HASH_BYTES]
+
+
+def _corrupted() -> AttachmentCorrupted:
+    return AttachmentCorrupted("the blob of an attachment is not the file that its message names")
