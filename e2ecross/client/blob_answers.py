@@ -45,7 +45,8 @@ class CheckedBlobs:
 
     def begin(self, address: Address, token: Token, blob_id: bytes, size: int) -> int:
         """See `BlobStore.begin_blob`: how many bytes are there, 0 to `size`."""
-        return _count("begin_blob", self._blobs.begin_blob(address, token.value, blob_id, size), size)
+        answer = self._blobs.begin_blob(address, token.value, blob_id, size)
+        return _count("begin_blob", answer, size)
 
     def put(
         self, address: Address, token: Token, blob_id: bytes, size: int, offset: int, data: bytes

@@ -12,7 +12,7 @@ Source: attachments.md 7.
 """
 
 import os
-from pathlib import Path
+import stat
 from typing import BinaryIO, Final, NoReturn, SupportsIndex
 
 from e2ecross.arguments import require_callable
@@ -54,16 +54,13 @@ class Source:
             InvalidArgument: it cannot be read, or is no file on disk.
         """
         try:
+            found = os.stat(path)
+            if not stat.S_ISREG(found.st_mode):  # to open a pipe is to wait
+                raise InvalidArgument("path must be of a file: nobody knows the size of else")
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - closed by `__exit__`
         except OSError as error:
             raise _unread(error) from error
-        try:
-            if not Path(path).is_file():
-                raise InvalidArgument("path must be of a file: of anything else nobody knows the size")
-            self.size = os.fstat(self._file.fileno()).st_size
-        except BaseException:
-            self._file.close()
-            raise
+        self.size = found.st_size
 
     def __enter__(self) -> "Source":
         return self

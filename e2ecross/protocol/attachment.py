@@ -30,6 +30,7 @@ from e2ecross.protocol.attachment_chunks import (
     seal_chunks,
 )
 from e2ecross.wire.attachment import (
+    BLOB_ID_BYTES,
     FILE_KEY_BYTES,
     MAX_ATTACHMENT_SIZE,
     Attachment,
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["Sink", "encrypt_stream"]
 
 _NO_ROOT: Final = bytes(32)
-_BLOB_ID_BYTES: Final = 32
 
 
 class Sink(Protocol):
@@ -87,7 +87,7 @@ def encrypt_stream(
     require_methods("source", source, "read")
     require_methods("sink", sink, "write")
     require_whole_number("size", size, high=MAX_ATTACHMENT_SIZE)
-    key, blob_id = entropy.bytes(FILE_KEY_BYTES), entropy.bytes(_BLOB_ID_BYTES)
+    key, blob_id = entropy.bytes(FILE_KEY_BYTES), entropy.bytes(BLOB_ID_BYTES)
     draft = Attachment(key, size, choose_chunk_log2(size), _NO_ROOT, blob_id, **shown)
     return _encrypt_stream_with_key(source, sink, draft, helper)
 

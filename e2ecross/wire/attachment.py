@@ -13,7 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
-from e2ecross.arguments import require_bytes, require_whole_number
+from e2ecross.address import UserId
+from e2ecross.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import DecodeError, InvalidArgument, UnsupportedVersion
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
@@ -21,6 +22,7 @@ from e2ecross.wire.encoding import parse, require_canonical, serialize
 from e2ecross.wire.text import require_text
 
 __all__ = [
+    "BLOB_ID_BYTES",
     "FILE_KEY_BYTES",
     "MAX_ATTACHMENT_CHUNKS",
     "MAX_ATTACHMENT_SIZE",
@@ -34,13 +36,13 @@ __all__ = [
 ]
 
 FILE_KEY_BYTES: Final = 32
+BLOB_ID_BYTES: Final = 32
 MAX_ATTACHMENT_SIZE: Final = 2**36
 """Of one file, bytes: 64 GiB, so that no counter of its cipher repeats."""
 MAX_ATTACHMENT_CHUNKS: Final = 16_384
 """Chunks of one file: their hashes take 512 KiB."""
 _SUITE: Final = 1
 _ROOT_BYTES: Final = 32
-_BLOB_ID_BYTES: Final = 32
 _LEAST_CHUNK_LOG2: Final = 16
 _GREATEST_CHUNK_LOG2: Final = 22
 _LEAST_PADDED: Final = 4096
@@ -88,6 +90,8 @@ class Attachment(Secret):
         height: likewise.
         duration_ms: at most 2^32-1; 0: not told.
         thumbnail: a JPEG of at most 24,576 bytes, not looked into; may be empty.
+        requested_by: of what came from a stranger, who that is: nothing is fetched for them. Not
+            encoded or compared; only here.
 
     Raises:
         InvalidArgument: a field has the wrong type, length or value.
@@ -104,6 +108,7 @@ class Attachment(Secret):
     height: int = 0
     duration_ms: int = 0
     thumbnail: bytes = b""
+    requested_by: UserId | None = None
 
     def __post_init__(self) -> None:
         require_bytes("file_key", self.file_key, FILE_KEY_BYTES)
@@ -115,13 +120,15 @@ class Attachment(Secret):
                 f"bytes, of at most {MAX_ATTACHMENT_CHUNKS}"
             )
         require_bytes("root", self.root, _ROOT_BYTES)
-        require_bytes("blob_id", self.blob_id, _BLOB_ID_BYTES)
+        require_bytes("blob_id", self.blob_id, BLOB_ID_BYTES)
         _check_media_type(self.media_type)
         _check_name(self.name)
         require_whole_number("width", self.width, high=_MAX_PIXELS)
         require_whole_number("height", self.height, high=_MAX_PIXELS)
         require_whole_number("duration_ms", self.duration_ms)
         _check_thumbnail(self.thumbnail)
+        if self.requested_by is not None:
+            require_type("requested_by", self.requested_by, UserId)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Attachment):
