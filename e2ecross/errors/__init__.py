@@ -12,6 +12,7 @@ Rules:
 from e2ecross.errors.backend import (
     BackendError,
     BackendRefused,
+    BlobGone,
     MailboxFull,
     NotRegistered,
     UnknownRecipient,
@@ -69,6 +70,7 @@ __all__ = [
     "AuthenticationFailed",
     "BackendError",
     "BackendRefused",
+    "BlobGone",
     "ContentRefused",
     "DecodeError",
     "DeviceExists",
