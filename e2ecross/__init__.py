@@ -11,6 +11,7 @@ from e2ecross.lazy import lazy_names
 if TYPE_CHECKING:
     from e2ecross.address import Address, App, UserId
     from e2ecross.client.backend import Backend
+    from e2ecross.client.blob_store import BlobStore
     from e2ecross.client.client import Client
     from e2ecross.client.device_link import DeviceLink
     from e2ecross.client.linking import LinkState
@@ -67,6 +68,7 @@ __all__ = [
     "Attachment",
     "AttachmentReader",
     "Backend",
+    "BlobStore",
     "Bytes",
     "Client",
     "Content",
@@ -129,6 +131,7 @@ _HOMES: Final = {
     "Attachment": "e2ecross.wire.attachment",
     "AttachmentReader": "e2ecross.protocol.attachment_reader",
     "Backend": "e2ecross.client.backend",
+    "BlobStore": "e2ecross.client.blob_store",
     "Bytes": "e2ecross.wire.content",
     "Client": "e2ecross.client.client",
     "Content": "e2ecross.wire.content",

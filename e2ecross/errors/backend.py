@@ -44,6 +44,6 @@ class MailboxFull(BackendError):
 
 
 class BlobGone(BackendError):
-    """The store of files has not, or no longer, the blob; ask its author to send the file again."""
+    """The back end has no such file, or not any more; ask the sender for it, or upload it anew."""
 
     code = "blob_gone"
