@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from e2ecross.client.blob_store import BlobStore
     from e2ecross.client.client import Client
     from e2ecross.client.device_link import DeviceLink
+    from e2ecross.client.downloads import AttachmentFile
     from e2ecross.client.linking import LinkState
     from e2ecross.client.pairing import Pairing
     from e2ecross.client.sent import Delivery, Sent
     from e2ecross.client.timeline import Timeline
+    from e2ecross.client.uploads import Upload
     from e2ecross.conversation.display import display_text
     from e2ecross.conversation.entry import Entry
     from e2ecross.conversation.negotiation import Loss, Plan, negotiate
@@ -114,6 +116,7 @@ __all__ = [
     "Timeline",
     "TrustState",
     "UnsupportedContent",
+    "Upload",
     "UserId",
     "Witness",
     "__version__",
@@ -129,6 +132,8 @@ _HOMES: Final = {
     "Answer": "e2ecross.wire.content",
     "App": "e2ecross.address",
     "Attachment": "e2ecross.wire.attachment",
+    "AttachmentFile": "e2ecross.client.downloads",
+    "AttachmentReader": "e2ecross.protocol.attachment_reader",
     "AttachmentReader": "e2ecross.protocol.attachment_reader",
     "Backend": "e2ecross.client.backend",
     "BlobStore": "e2ecross.client.blob_store",
@@ -177,6 +182,7 @@ _HOMES: Final = {
     "Timeline": "e2ecross.client.timeline",
     "TrustState": "e2ecross.state.trust",
     "UnsupportedContent": "e2ecross.wire.content",
+    "Upload": "e2ecross.client.uploads",
     "UserId": "e2ecross.address",
     "Witness": "e2ecross.state.witness",
     "decode_unsupported": "e2ecross.wire.content",

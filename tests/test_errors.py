@@ -70,7 +70,6 @@ def test_codes_are_stable_and_unique() -> None:
         "InvalidSignature": "invalid_signature",
         "LinkFailed": "link_failed",
         "LocalError": "local_error",
-        "BlobGone": "blob_gone",
         "MailboxFull": "mailbox_full",
         "MessageTooOld": "message_too_old",
         "NoDevice": "no_device",
