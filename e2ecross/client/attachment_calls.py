@@ -13,11 +13,15 @@ from e2ecross.client.downloads import AttachmentFile, Fetch, download_to
 from e2ecross.client.spool import Spool
 from e2ecross.client.uploads import Source, Upload
 from e2ecross.device.batch import Progress
-from e2ecross.device.uploading import add_upload, list_uploads, require_accepted_sender
+from e2ecross.device.uploading import (
+    add_upload,
+    encrypt_file,
+    list_uploads,
+    new_spool_name,
+    require_accepted_sender,
+)
 from e2ecross.errors import AttachmentTooLarge, BackendRefused
-from e2ecross.protocol.attachment import encrypt_stream
 from e2ecross.wire.attachment import Attachment, ShownAs
-from e2ecross.wire.upload_records import UploadRecord
 
 __all__ = ["AttachmentCalls"]
 
@@ -55,16 +59,15 @@ class AttachmentCalls(Connected):
                 nothing is left of it.
         """
         blobs, link, spool = self._blob_store(), self._way(), self._spool
-        entropy = link.context.entropy
+        name = new_spool_name(link.context)
         with (
             Source(require_file_name("path", path)) as source,
             ThreadPoolExecutor(1) as helper,
-            spool.new() as (name, sink),
+            spool.new(name) as sink,
         ):
-            attachment = encrypt_stream(source, source.size, sink, entropy, helper, **shown)
-        record = UploadRecord(attachment, name, link.context.clock())
+            attachment = encrypt_file(link.context, source, source.size, sink, helper, shown)
         try:
-            add_upload(link.context, record)
+            record = add_upload(link.context, attachment, name)
         except BaseException:
             spool.remove(name)
             raise

@@ -54,6 +54,7 @@ from e2ecross.device.registering import (
     prepare_token,
     read_token,
 )
+from e2ecross.device.uploading import spool_prefix
 from e2ecross.device.waiting import Pending, list_pending
 from e2ecross.errors import (
     E2ECrossError,
@@ -115,7 +116,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
         self._leftovers = Leftovers()
         self._link: Link | None = None
         folder = None if spool_dir is None else require_file_name("spool_dir", spool_dir)
-        self._spool = Spool(self._context, folder)
+        self._spool = Spool(folder, spool_prefix(self._context))
         self._upkeep = LastUpkeep()
 
     def __repr__(self) -> str:

@@ -15,16 +15,13 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from e2ecross.client.spool import sync_folder
 from e2ecross.device.batch import Progress
 from e2ecross.errors import StoreError
 from e2ecross.protocol.attachment_reader import AttachmentReader, verified_prefix
 from e2ecross.wire.attachment import Attachment
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 __all__ = ["AttachmentFile", "Fetch", "download_to"]
 
@@ -118,7 +115,7 @@ class AttachmentFile(io.RawIOBase):
         self._require_open()
         return self._position
 
-    def readinto(self, buffer: "WriteableBuffer") -> int:
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - whatever has a buffer
         """Read into a buffer, up to the end of a chunk; returns how many bytes, 0 at the end."""
         self._require_open()
         view = memoryview(buffer).cast("B")

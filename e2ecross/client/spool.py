@@ -16,38 +16,36 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from e2ecross.errors import InvalidArgument, StoreError
-from e2ecross.state.context import Context
 
 __all__ = ["Spool", "sync_folder"]
 
-_ID_BYTES: Final = 8
-_RANDOM_BYTES: Final = 16
 _MODE: Final = 0o600
 
 
 class Spool:
     """The folder, for one device."""
 
-    __slots__ = ("_context", "_folder", "_prefix")
+    __slots__ = ("_folder", "_prefix")
 
-    def __init__(self, context: Context, folder: str | None) -> None:
-        """Use a folder; None is the one that the system has for temporary files."""
-        self._context = context
+    def __init__(self, folder: str | None, prefix: str) -> None:
+        """Use a folder; None is the one that the system has for temporary files.
+
+        Names of files of this device, and of no others, begin with `prefix`.
+        """
         self._folder = Path(tempfile.gettempdir() if folder is None else folder)
-        self._prefix = f"e2ecross-{context.inbox_id[:_ID_BYTES].hex()}-"
+        self._prefix = prefix
 
     @contextmanager
-    def new(self) -> Iterator[tuple[str, BinaryIO]]:
-        """Open a new file, of which the name and the writer are given; on disk when it is closed.
+    def new(self, name: str) -> Iterator[BinaryIO]:
+        """Open a new file; on disk when it is closed.
 
         Raises:
             StoreError: it cannot be written; like after any other error nothing is left of it.
         """
-        name = self._prefix + self._context.entropy.bytes(_RANDOM_BYTES).hex()
         path = self._folder / name
         try:
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb") as file:
-                yield name, file
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             sync_folder(self._folder)
@@ -76,13 +74,12 @@ class Spool:
         with suppress(OSError):
             (self._folder / name).unlink()
 
-    def remove_left(self, wanted: Collection[str], older_than_ms: int) -> None:
-        """Remove files of this device that nobody wants, and that are older than that."""
+    def remove_left(self, wanted: Collection[str], oldest_ms: int) -> None:
+        """Remove files of this device that nobody wants, written before that (since 1970)."""
         try:
             names = [each for each in os.listdir(self._folder) if each.startswith(self._prefix)]
         except OSError:
             return  # of a folder that is gone, nothing is left
-        oldest_ms = self._context.clock() - older_than_ms
         for name in names:
             with suppress(OSError):
                 written_ms = (self._folder / name).stat().st_mtime * 1000

@@ -13,6 +13,7 @@ Source: attachments.md 7.
 
 import os
 import stat
+import time
 from typing import BinaryIO, Final, NoReturn, SupportsIndex
 
 from e2ecross.arguments import require_callable
@@ -21,11 +22,10 @@ from e2ecross.client.link import Link
 from e2ecross.client.spool import Spool
 from e2ecross.device.batch import Progress
 from e2ecross.device.uploading import (
-    MAX_UPLOAD_AGE_MS,
     forget_blobs,
-    forget_uploads,
+    forget_old_uploads,
+    forget_upload_of,
     list_over_blobs,
-    list_uploads,
     note_complete,
 )
 from e2ecross.errors import BackendError, InvalidArgument
@@ -37,7 +37,7 @@ __all__ = ["Source", "Upload", "delete_over", "tidy_uploads"]
 _LEAST_PIECE: Final = 64 * 1024
 _FIRST_PIECE: Final = 256 * 1024
 _GREATEST_PIECE: Final = 4 * 1024 * 1024
-_QUICK_MS: Final = 2_000
+_QUICK_SECONDS: Final = 2
 _DELETED_AT_ONCE: Final = 100
 """Calls of the blob store that one `maintain` makes."""
 
@@ -154,7 +154,7 @@ class Upload:
         """
         blob_id = self.attachment.blob_id
         self._blobs.delete(self._link.context.address, self._link.token, blob_id)
-        forget_uploads(self._link.context, [blob_id])
+        forget_upload_of(self._link.context, blob_id)
         self._spool.remove(self._record.spool)
 
     def _put(self, blob: BinaryIO, offset: int) -> int:
@@ -168,8 +168,8 @@ class Upload:
             raise InvalidArgument(
                 "the spool file of this upload was cut: cancel it, and upload the file again"
             )
-        link, size, clock = self._link, self.attachment.blob_size, self._link.context.clock
-        began_ms = clock()
+        link, size = self._link, self.attachment.blob_size
+        began = time.monotonic()
         try:
             stored = self._blobs.put(
                 link.context.address, link.token, self.attachment.blob_id, size, offset, data
@@ -177,23 +177,17 @@ class Upload:
         except BackendError:
             self._piece = max(self._piece // 2, _LEAST_PIECE)
             raise
-        if clock() - began_ms <= _QUICK_MS:
+        if time.monotonic() - began <= _QUICK_SECONDS:
             self._piece = min(self._piece * 2, _GREATEST_PIECE)
         return stored
 
 
 def tidy_uploads(link: Link, spool: Spool) -> None:
     """Forget uploads that are older than a week, and remove spools that are not needed."""
-    context = link.context
-    found = list_uploads(context)
-    oldest_ms = context.clock() - MAX_UPLOAD_AGE_MS
-    old = [record for record in found if record.created_at_ms < oldest_ms]
-    if old:
-        forget_uploads(context, [record.attachment.blob_id for record in old])
-    for record in found:
-        if record.complete or record.created_at_ms < oldest_ms:
-            spool.remove(record.spool)
-    spool.remove_left({record.spool for record in found}, MAX_UPLOAD_AGE_MS)
+    tidied = forget_old_uploads(link.context)
+    for name in tidied.unneeded:
+        spool.remove(name)
+    spool.remove_left(tidied.needed, tidied.oldest_ms)
 
 
 def delete_over(link: Link, blobs: CheckedBlobs) -> None:

@@ -8,41 +8,76 @@ Rules:
 Source: attachments.md 7.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from e2ecross.device.posted import Posted
 from e2ecross.errors import InvalidArgument
+from e2ecross.protocol.attachment import Sink, encrypt_stream
+from e2ecross.protocol.attachment_chunks import Source
 from e2ecross.state.blob_ends import Carried, forget_end, list_over, note_carried
 from e2ecross.state.context import Context
 from e2ecross.state.conversations import ContactState, find_conversation
 from e2ecross.state.uploads import find_upload, forget_upload, put_upload, walk_uploads
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.attachment import Attachment
+from e2ecross.wire.attachment import Attachment, ShownAs
 from e2ecross.wire.content import Framed, Media
 from e2ecross.wire.upload_records import UploadRecord
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
 __all__ = [
-    "MAX_UPLOAD_AGE_MS",
+    "TidiedUploads",
     "add_upload",
+    "encrypt_file",
     "forget_blobs",
-    "forget_uploads",
+    "forget_old_uploads",
+    "forget_upload_of",
     "list_over_blobs",
     "list_uploads",
+    "new_spool_name",
     "note_complete",
     "note_media_sent",
     "require_accepted_sender",
+    "spool_prefix",
 ]
 
-MAX_UPLOAD_AGE_MS: Final = 7 * 24 * 60 * 60 * 1000
+_ID_BYTES: Final = 8
+_RANDOM_BYTES: Final = 16
+_MAX_AGE_MS: Final = 7 * 24 * 60 * 60 * 1000
 """What is not there by then is given up; what is, was sent, or is not going to be."""
 
 
-def add_upload(context: Context, record: UploadRecord) -> None:
-    """Keep what is known of a file whose blob is on disk."""
+def spool_prefix(context: Context) -> str:
+    """What the names of files that hold blobs of this device begin with, and of no others."""
+    return f"e2ecross-{context.inbox_id[:_ID_BYTES].hex()}-"
+
+
+def new_spool_name(context: Context) -> str:
+    """Draw the name of a file that will hold a blob."""
+    return spool_prefix(context) + context.entropy.bytes(_RANDOM_BYTES).hex()
+
+
+def encrypt_file(
+    context: Context,
+    source: Source,
+    size: int,
+    sink: Sink,
+    helper: "Executor",
+    shown: ShownAs,
+) -> Attachment:
+    """Encrypt a file into a spool; see `encrypt_stream`."""
+    return encrypt_stream(source, size, sink, context.entropy, helper, **shown)
+
+
+def add_upload(context: Context, attachment: Attachment, name: str) -> UploadRecord:
+    """Keep what is known of a file, of which the blob is on disk in a spool of that name."""
+    record = UploadRecord(attachment, name, context.clock())
     with context.store.transaction() as tx:
         put_upload(tx, record)
+    return record
 
 
 def list_uploads(context: Context) -> list[UploadRecord]:
@@ -60,11 +95,37 @@ def note_complete(context: Context, blob_id: bytes) -> None:
             put_upload(tx, replace(record, complete=True))
 
 
-def forget_uploads(context: Context, blob_ids: Iterable[bytes]) -> None:
-    """Forget files by the ids of their blobs, 32 bytes each."""
+def forget_upload_of(context: Context, blob_id: bytes) -> None:
+    """Forget a file by the id of its blob, 32 bytes."""
     with context.store.transaction() as tx:
-        for blob_id in blob_ids:
-            forget_upload(tx, blob_id)
+        forget_upload(tx, blob_id)
+
+
+class TidiedUploads(NamedTuple):
+    """What is to become of the spool folder.
+
+    Attributes:
+        unneeded: names of files of which the blob is where files are kept, or was given up.
+        needed: names of files that are still to be sent.
+        oldest_ms: what is not among them was left if it was written before that, since 1970.
+    """
+
+    unneeded: Sequence[str]
+    needed: Collection[str]
+    oldest_ms: int
+
+
+def forget_old_uploads(context: Context) -> TidiedUploads:
+    """Forget files that are older than a week."""
+    oldest_ms = context.clock() - _MAX_AGE_MS
+    with context.store.transaction() as tx:
+        found = list(walk_uploads(tx))
+        for record in found:
+            if record.created_at_ms < oldest_ms:
+                forget_upload(tx, record.attachment.blob_id)
+    needed = {each.spool for each in found if not each.complete and each.created_at_ms >= oldest_ms}
+    unneeded = [each.spool for each in found if each.spool not in needed]
+    return TidiedUploads(unneeded, needed, oldest_ms)
 
 
 def list_over_blobs(context: Context) -> list[bytes]:

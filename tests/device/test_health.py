@@ -23,6 +23,8 @@ from e2ecross.state.receipts import DueReceipt, note_due, note_sent
 from e2ecross.state.retry_budget import BUDGET, Request, spend_request
 from e2ecross.state.sent import ENDS, find_kept, keep_other_id
 from e2ecross.state.trust import TrustState
+from e2ecross.state.blob_ends import BLOB_ENDS, Carried, note_carried
+from e2ecross.state.uploads import put_upload
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.inbox_records import (
     InboxFailure,
@@ -36,6 +38,7 @@ from e2ecross.wire.records import encode_publication
 from e2ecross.wire.session_records import encode_skipped_keys
 from e2ecross.wire.shelf_records import SentRecord
 from e2ecross.wire.spqr_records import encode_chunks
+from e2ecross.wire.upload_records import BlobEndRecord, UploadRecord
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -54,7 +57,7 @@ from tests.support.devices import (
     say,
     start,
 )
-from tests.support.formats import STORED_SPQR_MATERIAL
+from tests.support.formats import ATTACHMENT, STORED_SPQR_MATERIAL
 from tests.support.kept import keep_sent
 
 POLICY = Policy()
@@ -105,6 +108,9 @@ def remember(device: Device) -> None:
         receipt = DueReceipt(NOW_MS, TOKO.user_id, bytes(16), 1)
         note_due(tx, [receipt])
         note_sent(tx, [receipt], NOW_MS)
+        put_upload(tx, UploadRecord(ATTACHMENT, "spool", NOW_MS))
+        carried = Carried(TOKO.user_id, bytes(16), NOW_MS, None, view_once=True)
+        note_carried(tx, ATTACHMENT.blob_id, carried, NOW_MS)
         assert spend_request(context, tx, TOKO, bytes(16), NOW_MS) is not Request.REFUSED
 
 
@@ -423,6 +429,9 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         (Table.SENT, b"", SentRecord(original_id=bytes(16)).encode()),
         (Table.SENT, ENDS, SentRecord(original_id=bytes(16)).encode()),
         (Table.DELIVERED, b"1", b"\x01\x01"),
+        (Table.UPLOADS, b"", UploadRecord(ATTACHMENT, "spool", 1).encode()),
+        (Table.UPLOADS, BLOB_ENDS, BlobEndRecord(1).encode()),
+        (Table.UPLOADS, b"1", BlobEndRecord(1).encode()),
         (Table.RETRIES, BUDGET, b"\x01\x2a\x01"),
     ],
     ids=[
@@ -439,6 +448,9 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         "no-list",
         "no-end",
         "no-mark",
+        "no-upload-of-it",
+        "no-blob",
+        "nothing-openable",
         "no-budget",
     ],
 )
