@@ -37,7 +37,7 @@ from e2ecross.errors import (
 from e2ecross.relay import FolderBlobs, Relay
 from e2ecross.stores import MemoryStore, Store, Table
 from tests.client.conversation import damage, store_of
-from tests.support.blobs import WatchedBlobs
+from tests.support.watched_blobs import WatchedBlobs
 from tests.support.devices import (
     ANA,
     BUDI,
