@@ -204,7 +204,7 @@ def test_a_store_that_answers_something_else_is_refused(
     everywhere = AttachmentReader(ATTACHMENT, lambda *asked: lie(BLOB, *asked), helper)
     assert _released(everywhere) == b""
 
-    def fetch(offset: int, length: int) -> Any:
+    def fetch(offset: int, length: int) -> Any:  # noqa: ANN401
         if offset == PADDED:
             return BLOB[offset:]
         return lie(BLOB, offset, length)
