@@ -14,7 +14,6 @@ Rules:
 
 import os
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.arguments import (
@@ -40,7 +39,7 @@ from e2ecross.client.publishing import maintain_prekeys, publish
 from e2ecross.client.receipts import tend_conversations
 from e2ecross.client.sending_calls import SendingCalls
 from e2ecross.client.spool import Spool
-from e2ecross.client.uploads import delete_over, tidy_uploads
+from e2ecross.client.uploads import tend_files
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm_items, hand_over
 from e2ecross.device.device import Device, context_of
@@ -177,10 +176,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
         _attempt(errors, lambda: maintain_account(link))
         _attempt(errors, lambda: tend_conversations(self._context))
         _attempt(errors, lambda: forget_sent(self._context))
-        _attempt(errors, lambda: tidy_uploads(link, self._spool))
-        if self._blobs is not None:
-            delete = partial(delete_over, link, self._blobs)
-            _attempt(errors, delete)
+        _attempt(errors, lambda: tend_files(link, self._blobs, self._spool))
         _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]

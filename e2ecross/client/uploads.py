@@ -17,6 +17,7 @@ import time
 from typing import BinaryIO, Final, NoReturn, SupportsIndex
 
 from e2ecross.arguments import require_callable
+from e2ecross.client.attempts import attempt_all
 from e2ecross.client.blob_answers import CheckedBlobs
 from e2ecross.client.link import Link
 from e2ecross.client.spool import Spool
@@ -32,7 +33,7 @@ from e2ecross.errors import BackendError, InvalidArgument
 from e2ecross.wire.attachment import Attachment
 from e2ecross.wire.upload_records import UploadRecord
 
-__all__ = ["Source", "Upload", "delete_over", "tidy_uploads"]
+__all__ = ["Source", "Upload", "tend_files"]
 
 _LEAST_PIECE: Final = 64 * 1024
 _FIRST_PIECE: Final = 256 * 1024
@@ -182,20 +183,28 @@ class Upload:
         return stored
 
 
-def tidy_uploads(link: Link, spool: Spool) -> None:
-    """Forget uploads that are older than a week, and remove spools that are not needed."""
+def tend_files(link: Link, blobs: CheckedBlobs | None, spool: Spool) -> None:
+    """Give up uploads that are older than a week, and delete blobs whose last message is over.
+
+    Raises:
+        BackendError: the blob store cannot be reached; what is left comes again.
+        StoreError: the store cannot be read or written.
+    """
+    attempt_all(
+        lambda: _tidy_uploads(link, spool),
+        lambda: None if blobs is None else _delete_over(link, blobs),
+    )
+
+
+def _tidy_uploads(link: Link, spool: Spool) -> None:
     tidied = forget_old_uploads(link.context)
     for name in tidied.unneeded:
         spool.remove(name)
     spool.remove_left(tidied.needed, tidied.oldest_ms)
 
 
-def delete_over(link: Link, blobs: CheckedBlobs) -> None:
-    """Delete blobs whose last message is over, at most 100 of them.
-
-    Raises:
-        BackendError: the blob store cannot be reached; those that are left come again.
-    """
+def _delete_over(link: Link, blobs: CheckedBlobs) -> None:
+    """Delete blobs whose last message is over, at most 100 of them."""
     over, gone = list_over_blobs(link.context)[:_DELETED_AT_ONCE], []
     try:
         for blob_id in over:

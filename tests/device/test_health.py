@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from e2ecross import Address, Device, Policy, RetryRequest, Text
 from e2ecross.device.health import StoreHealth, TableHealth, read_health
 from e2ecross.errors import BackendError
+from e2ecross.state.blob_ends import BLOB_ENDS, Carried, note_carried
 from e2ecross.state.context import address_key
 from e2ecross.state.delivered import note_delivered
 from e2ecross.state.inbox import ARRIVED
@@ -23,7 +24,6 @@ from e2ecross.state.receipts import DueReceipt, note_due, note_sent
 from e2ecross.state.retry_budget import BUDGET, Request, spend_request
 from e2ecross.state.sent import ENDS, find_kept, keep_other_id
 from e2ecross.state.trust import TrustState
-from e2ecross.state.blob_ends import BLOB_ENDS, Carried, note_carried
 from e2ecross.state.uploads import put_upload
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.inbox_records import (
