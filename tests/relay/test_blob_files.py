@@ -138,8 +138,9 @@ def test_data_and_names_are_on_the_disk_before_they_are_counted(
         flush(descriptor)
 
     def renamed(path: Path, target: Path) -> Path:
+        result = rename(path, target)
         steps.append("rename")
-        return rename(path, target)
+        return result
 
     def looked(database: Database) -> None:  # before a transaction begins, and before its commit
         steps.append("row")
