@@ -130,13 +130,13 @@ def test_expired_ones_that_are_still_there_are_not_counted(place: Place) -> None
 
 
 def test_one_that_has_expired_is_begun_anew_also_if_more_go_first(place: Place) -> None:
-    place.limits = RelayLimits(blob_part_kept_ms=100, blobs_per_user=102)
+    place.limits = RelayLimits(blob_part_kept_ms=1_000, blobs_per_user=102)
     with place.open() as store:
         for number in range(102):
             begin(store, number, 10)
             put(store, number, 0, b"12345")
             place.clock.now_ms += 1
-        place.clock.now_ms += 100
+        place.clock.now_ms += 1_000
         assert begin(store, 101, 20, BUDI) == 0  # not of the first hundred
         assert not place.part(101).exists()
         assert put(store, 101, 0, b"x" * 20, BUDI) == 20
