@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The relay: a blind back end on one SQLite file. Satisfies `e2ecross.client.backend.Backend`.
 
+With a folder it also satisfies `e2ecross.client.blob_store.BlobStore`.
+
 Rules:
-- It sees addresses, kinds, sizes, times, lists of devices and who asks for whose keys. It holds no
-  private key and no plaintext, so it can lose, delay, repeat or alter messages, and never read or
-  forge one.
-- Everything but registering, and what a device does that is being linked, needs the token of the
-  address (of an envelope: its sender's), checked in the transaction that does the work.
+- It sees addresses, kinds, sizes, times, lists of devices, who asks for whose keys, and who uploads
+  files. It holds no private key and no plaintext, so it can lose, delay, repeat or alter messages
+  and files, and never read or forge one.
+- Everything but registering, what a device does that is being linked, and reading a file of which
+  one knows the id, needs the token of the address (of an envelope: its sender's), checked in the
+  transaction that does the work.
 - Every call may be repeated; only `fetch_keys` then hands out other one-time prekeys.
 - A device tells its epoch with what it deposits and publishes. The relay keeps the highest, and
   hands it to the device only: so a restored store is noticed. A relay that lies can hide that.

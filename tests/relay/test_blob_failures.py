@@ -57,6 +57,7 @@ def test_a_full_disk_counts_nothing_and_keeps_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(blob_files, "open", full, raising=False)
         failed(lambda: put(half, 1, 300, DATA[300:]), "the disk is full: make room and try again")
+        assert place.part(1).read_bytes() == DATA[:300]
         assert put(half, 1, 300, DATA[300:340]) == 340  # what has room is taken
     assert place.part(1).read_bytes() == DATA[:340]
     assert put(half, 1, 300, DATA[300:]) == 700
@@ -163,6 +164,18 @@ def test_a_folder_that_is_gone_is_no_blob_that_is_gone(tmp_path: Path) -> None:
         aside.rename(place.folder)
         assert get(store, 1, 0, 700) == DATA
         assert put(store, 2, 300, DATA[300:]) == 700
+
+
+def test_a_program_may_change_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with Relay("r.db", blob_dir="files") as relay, FolderBlobs("folder") as store:
+        relay.register(ANA, token(ANA))
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        for each in (relay, store):
+            upload(each, 1, DATA)
+            assert get(each, 1, 0, 700) == DATA
+    assert list(Path().iterdir()) == []
 
 
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:

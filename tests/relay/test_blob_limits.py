@@ -109,22 +109,36 @@ def test_at_most_a_hundred_expired_ones_go_with_one_call(place: Place) -> None:
             if number % 50 == 0:
                 put(store, number, 0, b"x")  # which is complete, and so kept
             place.clock.now_ms += number == 99  # the first hundred end first
+        first_ends = min(row[4] for row in place.rows())
         place.clock.now_ms += 100
         for left in (245 - 100 + 1, 245 - 200 + 2, 3):
             begin(store, 1_000 + left, 1, BUDI)
             assert len(place.rows()) == 5 + left
+            assert first_ends not in [row[4] for row in place.rows()]
         assert len(place.files()) == 5
 
 
+def test_expired_ones_that_are_still_there_are_not_counted(place: Place) -> None:
+    place.limits = RelayLimits(blob_part_kept_ms=100, blobs_per_user=150, blobs_per_user_bytes=1500)
+    with place.open() as store:
+        for number in range(150):
+            begin(store, number, 10)
+        refused(lambda: begin(store, 150, 1))
+        place.clock.now_ms += 100
+        assert begin(store, 150, 1_500) == 0
+        assert len(place.rows()) == 51
+
+
 def test_one_that_has_expired_is_begun_anew_also_if_more_go_first(place: Place) -> None:
-    place.limits = RelayLimits(blob_part_kept_ms=100, blobs_per_user=102)
+    place.limits = RelayLimits(blob_part_kept_ms=1_000, blobs_per_user=102)
     with place.open() as store:
         for number in range(102):
             begin(store, number, 10)
             put(store, number, 0, b"12345")
             place.clock.now_ms += 1
-        place.clock.now_ms += 100
+        place.clock.now_ms += 1_000
         assert begin(store, 101, 20, BUDI) == 0  # not of the first hundred
+        assert not place.part(101).exists()
         assert put(store, 101, 0, b"x" * 20, BUDI) == 20
         assert get(store, 101, 0, 20) == b"x" * 20
         assert not place.part(101).exists()
