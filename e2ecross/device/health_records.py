@@ -74,7 +74,6 @@ __all__ = [
     "check_sent",
     "check_session",
     "check_spqr",
-    "check_upload",
     "count_skipped_keys",
     "read_device",
     "read_inbox",
@@ -83,6 +82,7 @@ __all__ = [
     "read_session_list",
     "read_signed_prekey",
     "read_trust",
+    "read_waiting_upload",
 ]
 
 
@@ -161,8 +161,12 @@ def check_receipt(partition: bytes, row: bytes, record: bytes) -> None:
         read_receipt(row if partition == DUE else NO_TIME + row, record)
 
 
-def check_upload(partition: bytes, row: bytes, record: bytes) -> None:
-    """Decode what is known of a file: its upload, its end, who may view it once; or a list."""
+def read_waiting_upload(partition: bytes, row: bytes, record: bytes) -> int | None:
+    """Decode what is known of a file: its upload, its end, who may view it once; or a list.
+
+    Returns:
+        When an upload that is not complete was begun, milliseconds since 1970; else None.
+    """
     if partition == BLOB_ENDS:
         read_end(row, record)
     elif partition:
@@ -170,7 +174,9 @@ def check_upload(partition: bytes, row: bytes, record: bytes) -> None:
     elif row == OPENABLE:
         decode_shelf(record)
     else:
-        read_upload(row, record)
+        upload = read_upload(row, record)
+        return None if upload.complete else upload.created_at_ms
+    return None
 
 
 def read_session_list(place: bytes, _: bytes, record: bytes) -> bytes:

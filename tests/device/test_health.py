@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross import Address, Device, Policy, RetryRequest, Text
-from e2ecross.device.health import StoreHealth, TableHealth, read_health
+from e2ecross.device.health import StoreHealth, TableHealth, UploadHealth, read_health
 from e2ecross.errors import BackendError
 from e2ecross.state.blob_ends import BLOB_ENDS, Carried, note_carried
 from e2ecross.state.context import address_key
@@ -487,6 +487,17 @@ def test_failures_wait_and_arrivals_and_ends_do_not() -> None:
         tx.put(Table.INBOX, ARRIVED, bytes(8), encode_arrival(bytes(32)))
     health = health_of(store)
     assert (health.inbox, table_of(health, Table.INBOX).records) == (1, 3)
+
+
+def test_uploads_wait_until_they_are_complete() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        for number, at_ms, complete in ((1, 300, False), (2, 100, True), (3, 200, False)):
+            named = replace(ATTACHMENT, blob_id=bytes([number]) * 32)
+            put_upload(tx, UploadRecord(named, "spool", NOW_MS - at_ms, complete))
+    health = health_of(store)
+    assert health.uploads == UploadHealth(waiting=2, oldest_ms=300)
+    assert table_of(health, Table.UPLOADS) == TableHealth(Table.UPLOADS, 3, 0, 0)
 
 
 def _drop_session(store: Store) -> None:

@@ -23,6 +23,7 @@ from tests.fuzz.target import ACCEPTED, Source, Target, outcome
 from tests.fuzz.world import fill, first_message, scene
 from tests.relay.support import deposit, device_list, fetch_bundle
 from tests.support.entropy import SeededEntropy
+from tests.support.formats import ATTACHMENT
 
 __all__ = ["FILES"]
 
@@ -197,7 +198,10 @@ FILES: Final[Mapping[str, Target]] = {
     "doctor": Target(_doctor, _patches, 64),
     "inspect": Target(
         _inspect,
-        lambda: [scene().late.encode(), first_message().encode(), b"", b"\x08\x02", b"\x08\x01"],
+        lambda: [
+            *(scene().late.encode(), first_message().encode(), ATTACHMENT.encode()),
+            *(b"", b"\x08\x02", b"\x08\x01"),
+        ],
         1024,
     ),
 }
