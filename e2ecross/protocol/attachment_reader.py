@@ -14,7 +14,7 @@ Source: docs/wire-format.md, attachments.
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from e2ecross.arguments import require_callable, require_type, require_whole_number
+from e2ecross.arguments import require_callable, require_methods, require_type, require_whole_number
 from e2ecross.crypto.account_kdf import HASH_BYTES
 from e2ecross.crypto.attachment_kdf import attachment_root, hash_chunk
 from e2ecross.crypto.kdf import is_equal
@@ -23,8 +23,10 @@ from e2ecross.crypto.stream_cipher import StreamCipher, stream_buffer
 from e2ecross.errors import AttachmentCorrupted, InvalidArgument
 from e2ecross.protocol.attachment_chunks import (
     Chunks,
+    Sink,
     Source,
     in_order,
+    new_buffers,
     read_up_to,
     seal_chunks,
 )
@@ -41,10 +43,11 @@ _FARTHEST: Final = 2**63 - 1
 class _Fetched(NamedTuple):
     chunks: range
     answer: bytes
+    buffer: bytearray
 
 
 class _Opened(NamedTuple):
-    pieces: list[bytes]
+    pieces: list[memoryview]
     is_right: bool
 
 
@@ -105,13 +108,13 @@ class AttachmentReader(Secret):
         each = self._chunks.each
         wanted = range(offset // each, -(-end // each))
         begin = wanted.start * each
-        return b"".join(self._verified(wanted))[offset - begin : end - begin]
+        return b"".join(map(bytes, self._verified(wanted)))[offset - begin : end - begin]
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
         """Yield the file in order, in pieces of at most a chunk; those of no byte are left out.
 
-        What was yielded is right. The file is complete and right when it ends without an error: the
-        chunks of padding are fetched too, so that the store does not learn the size.
+        What was yielded is right. The file is complete when it ends without an error: the chunks of
+        padding are fetched too, so that the store does not learn the size.
 
         Args:
             start: how many bytes to leave out: whole chunks, or all, as `verified_prefix` says.
@@ -121,11 +124,25 @@ class AttachmentReader(Secret):
                 names.
             InvalidArgument: `start` is not the end of a chunk.
         """
-        chunks = self._chunks
-        require_whole_number("start", start, high=chunks.size)
-        if start % chunks.each and start != chunks.size:
-            raise InvalidArgument(f"start must be a multiple of {chunks.each}, or the size")
-        return self._verified(range(-(-start // chunks.each), chunks.count))
+        return map(bytes, self._verified(self._from(start)))
+
+    def copy_to(self, sink: Sink, start: int = 0) -> None:
+        """Write the file in order, in the pieces of `chunks`: the fastest way, nothing is copied.
+
+        What was written is right, and complete when this returns.
+
+        Args:
+            sink: gets the file.
+            start: as with `chunks`.
+
+        Raises:
+            AttachmentCorrupted: the next chunk, or the table of hashes, is not what the message
+                names.
+            InvalidArgument: `start` is not the end of a chunk.
+        """
+        require_methods("sink", sink, "write")
+        for _ in map(sink.write, self._verified(self._from(start))):
+            pass  # no variable here holds a piece, so none is in a report of an error
 
     def table(self) -> bytes:
         """Return the verified hashes of the chunks, 32 bytes each; fetched once.
@@ -145,7 +162,15 @@ class AttachmentReader(Secret):
             self._table = table
         return self._table
 
-    def _verified(self, wanted: range) -> Iterator[bytes]:
+    def _from(self, start: int) -> range:
+        chunks = self._chunks
+        require_whole_number("start", start, high=chunks.size)
+        if start % chunks.each and start != chunks.size:
+            raise InvalidArgument(f"start must be a multiple of {chunks.each}, or the size")
+        return range(-(-start // chunks.each), chunks.count)
+
+    def _verified(self, wanted: range) -> Iterator[memoryview]:
+        """Each is there until the next one is asked for."""
         self.table()
         for opened in in_order(self._fetched(wanted), self._open, self._helper):
             yield from filter(None, opened.pieces)
@@ -154,30 +179,31 @@ class AttachmentReader(Secret):
                 raise _corrupted()
 
     def _fetched(self, wanted: range) -> Iterator[_Fetched]:
-        for span in self._chunks.spans(wanted):
-            yield _Fetched(
-                span, self._fetch(self._chunks.start(span.start), self._chunks.length(span))
-            )
+        chunks = self._chunks
+        buffers = new_buffers(min(chunks.span_bytes, chunks.length(wanted)), self._helper)
+        for span in chunks.spans(wanted):
+            answer = self._fetch(chunks.start(span.start), chunks.length(span))
+            yield _Fetched(span, answer, next(buffers))
 
     def _open(self, fetched: _Fetched) -> _Opened:
         """Verify and decrypt chunks up to the first that is not right."""
         chunks, numbers = self._chunks, fetched.chunks
-        pieces: list[bytes] = []
+        pieces: list[memoryview] = []
         if type(fetched.answer) is not bytes or len(fetched.answer) != chunks.length(numbers):
             return _Opened(pieces, is_right=False)
         cipher = StreamCipher(self._attachment.file_key, chunks.start(numbers.start))
-        view = memoryview(fetched.answer)
+        view, out = memoryview(fetched.answer), memoryview(fetched.buffer)
         for number in numbers:
             sealed, view = view[: chunks.each], view[chunks.each :]
             if not is_equal(hash_chunk(sealed), _hash_of(self._table, number)):
                 return _Opened(pieces, is_right=False)
-            plain = cipher.apply(sealed)
+            cipher.apply(sealed, out)
             held = chunks.held(range(number, number + 1))
-            if held < len(plain):
-                plain, padding = plain[:held], plain[held:]
-                if not is_equal(padding, bytes(len(padding))):
-                    return _Opened(pieces, is_right=False)
-            pieces.append(plain)
+            padding = out[held : len(sealed)]
+            if not is_equal(padding, bytes(len(padding))):
+                return _Opened(pieces, is_right=False)
+            pieces.append(out[:held])
+            out = out[len(sealed) :]
         return _Opened(pieces, is_right=True)
 
 
