@@ -19,7 +19,7 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from e2ecross.arguments import require_bytes
-from e2ecross.crypto.attachment_kdf import hash_chunk
+from e2ecross.crypto.attachment_kdf import hash_chunks
 from e2ecross.crypto.stream_cipher import StreamCipher, stream_buffer
 from e2ecross.errors import InvalidArgument
 from e2ecross.wire.attachment import Attachment, padded_size
@@ -164,11 +164,6 @@ def seal_chunks(
     Returns:
         The encrypted chunks, which lie in the buffer, and their hashes.
     """
-    cipher = StreamCipher(key, offset)
-    plain, out = memoryview(data), memoryview(buffer)
-    hashes = []
-    for start in range(0, len(data), each):
-        chunk = plain[start : start + each]
-        cipher.apply(chunk, out[start:])
-        hashes.append(hash_chunk(out[start : start + len(chunk)]))
-    return out[: len(data)], b"".join(hashes)
+    sealed = memoryview(buffer)[: len(data)]
+    StreamCipher(key, offset).apply(data, memoryview(buffer))
+    return sealed, hash_chunks(sealed, each)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from e2ecross.arguments import require_callable, require_methods, require_type, require_whole_number
 from e2ecross.crypto.account_kdf import HASH_BYTES
-from e2ecross.crypto.attachment_kdf import attachment_root, hash_chunk
+from e2ecross.crypto.attachment_kdf import attachment_root, hash_chunks
 from e2ecross.crypto.kdf import is_equal
 from e2ecross.crypto.secret import Secret
 from e2ecross.crypto.stream_cipher import StreamCipher, stream_buffer
@@ -47,7 +47,7 @@ class _Fetched(NamedTuple):
 
 
 class _Opened(NamedTuple):
-    pieces: list[memoryview]
+    plain: memoryview
     is_right: bool
 
 
@@ -111,7 +111,7 @@ class AttachmentReader(Secret):
         return b"".join(map(bytes, self._verified(wanted)))[offset - begin : end - begin]
 
     def chunks(self, start: int = 0) -> Iterator[bytes]:
-        """Yield the file in order, in pieces of at most a chunk; those of no byte are left out.
+        """Yield the file in order, in pieces of a chunk or several.
 
         What was yielded is right. The file is complete when it ends without an error: the chunks of
         padding are fetched too, so that the store does not learn the size.
@@ -170,10 +170,11 @@ class AttachmentReader(Secret):
         return range(-(-start // chunks.each), chunks.count)
 
     def _verified(self, wanted: range) -> Iterator[memoryview]:
-        """Each is there until the next one is asked for."""
+        """Yield what is in some chunks; each part is there until the next one is asked for."""
         self.table()
         for opened in in_order(self._fetched(wanted), self._open, self._helper):
-            yield from filter(None, opened.pieces)
+            if opened.plain:
+                yield opened.plain
             if not opened.is_right:
                 del opened  # what is right stays out of a report of the error, too
                 raise _corrupted()
@@ -186,25 +187,22 @@ class AttachmentReader(Secret):
             yield _Fetched(span, answer, next(buffers))
 
     def _open(self, fetched: _Fetched) -> _Opened:
-        """Verify and decrypt chunks up to the first that is not right."""
-        chunks, numbers = self._chunks, fetched.chunks
-        pieces: list[memoryview] = []
-        if type(fetched.answer) is not bytes or len(fetched.answer) != chunks.length(numbers):
-            return _Opened(pieces, is_right=False)
+        """Verify and decrypt consecutive chunks, up to the first that is not right."""
+        chunks, (numbers, answer, buffer) = self._chunks, fetched
+        out = memoryview(buffer)
+        if type(answer) is not bytes or len(answer) != chunks.length(numbers):
+            return _Opened(out[:0], is_right=False)
+        sealed = memoryview(answer)
+        count = _count_equal(hash_chunks(sealed, chunks.each), _part_of(self._table, numbers))
+        right = numbers[:count]
         cipher = StreamCipher(self._attachment.file_key, chunks.start(numbers.start))
-        view, out = memoryview(fetched.answer), memoryview(fetched.buffer)
-        for number in numbers:
-            sealed, view = view[: chunks.each], view[chunks.each :]
-            if not is_equal(hash_chunk(sealed), _hash_of(self._table, number)):
-                return _Opened(pieces, is_right=False)
-            cipher.apply(sealed, out)
-            held = chunks.held(range(number, number + 1))
-            padding = out[held : len(sealed)]
-            if not is_equal(padding, bytes(len(padding))):
-                return _Opened(pieces, is_right=False)
-            pieces.append(out[:held])
-            out = out[len(sealed) :]
-        return _Opened(pieces, is_right=True)
+        cipher.apply(sealed[: chunks.length(right)], out)
+        held = chunks.held(right)
+        padding = out[held : chunks.length(right)]
+        if not is_equal(padding, bytes(len(padding))):
+            first = chunks.length(right) - len(bytes(padding).lstrip(b"\0"))
+            return _Opened(out[: min(held, first // chunks.each * chunks.each)], is_right=False)
+        return _Opened(out[:held], is_right=count == len(numbers))
 
 
 def verified_prefix(reader: AttachmentReader, part: Source) -> int:
@@ -225,25 +223,30 @@ def verified_prefix(reader: AttachmentReader, part: Source) -> int:
     table = reader.table()
     chunks = Chunks.of(reader.attachment)
     buffer = stream_buffer(min(chunks.span_bytes, chunks.padded))
-    verified = 0
     for span in chunks.spans(range(-(-chunks.size // chunks.each))):
         begin = chunks.start(span.start)
         data = read_up_to(part, chunks.held(span))
         padded = data.ljust(chunks.length(span), b"\0")
         _, hashes = seal_chunks(reader.attachment.file_key, begin, padded, chunks.each, buffer)
-        for number in span:
-            end = min(chunks.start(number + 1), chunks.size)
-            # Zeros that the file goes on with are no bytes of the part.
-            if end - begin > len(data) or not is_equal(
-                _hash_of(hashes, number - span.start), _hash_of(table, number)
-            ):
-                return verified
-            verified = end
-    return verified
+        right = chunks.held(span[: _count_equal(hashes, _part_of(table, span))])
+        if right > len(data):  # zeros that the file goes on with are no bytes of the part
+            right = len(data) // chunks.each * chunks.each
+        if right < chunks.held(span):
+            return begin + right
+    return chunks.size
 
 
-def _hash_of(table: bytes, number: int) -> bytes:
-    return table[number * HASH_BYTES : (number + 1) * HASH_BYTES]
+def _part_of(table: bytes, numbers: range) -> bytes:
+    return table[numbers.start * HASH_BYTES : numbers.stop * HASH_BYTES]
+
+
+def _count_equal(hashes: bytes, table: bytes) -> int:
+    """How many hashes, from the first on, are the same."""
+    places = range(0, len(table), HASH_BYTES)
+    if is_equal(hashes, table):
+        return len(places)
+    ends = ((start, start + HASH_BYTES) for start in places)
+    return [is_equal(hashes[start:end], table[start:end]) for start, end in ends].index(False)
 
 
 def _corrupted() -> AttachmentCorrupted:

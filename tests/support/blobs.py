@@ -8,7 +8,7 @@ from functools import cache
 from io import BytesIO
 from typing import NamedTuple
 
-from e2ecross.crypto.attachment_kdf import attachment_root, hash_chunk
+from e2ecross.crypto.attachment_kdf import attachment_root, hash_chunks
 from e2ecross.crypto.stream_cipher import StreamCipher, stream_buffer
 from e2ecross.protocol.attachment import _encrypt_stream_with_key
 from e2ecross.protocol.attachment_reader import AttachmentReader
@@ -96,6 +96,6 @@ def one_right_chunk(
     length = min(1 << chunk_log2, padded_size(size) - begin)
     sealed = apply_stream(_KEY, begin, plain.ljust(length, b"\0"))
     table = bytearray(draft.table_size)
-    table[32 * number : 32 * (number + 1)] = hash_chunk(sealed)
+    table[32 * number : 32 * (number + 1)] = hash_chunks(memoryview(sealed), 1 << chunk_log2)
     root = attachment_root(chunk_log2, size, bytes(table))
     return replace(draft, root=root), bytes(table), sealed
