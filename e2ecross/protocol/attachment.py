@@ -27,6 +27,7 @@ from e2ecross.protocol.attachment_chunks import (
     in_order,
     new_buffers,
     read_up_to,
+    require_helper,
     seal_chunks,
 )
 from e2ecross.wire.attachment import (
@@ -78,6 +79,7 @@ def encrypt_stream(
     """
     require_methods("source", source, "read")
     require_methods("sink", sink, "write")
+    require_helper(helper)
     require_whole_number("size", size, high=MAX_ATTACHMENT_SIZE)
     key, blob_id = entropy.bytes(FILE_KEY_BYTES), entropy.bytes(_BLOB_ID_BYTES)
     draft = Attachment(key, size, choose_chunk_log2(size), _NO_ROOT, blob_id, **shown)

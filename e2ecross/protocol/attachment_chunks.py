@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from e2ecross.arguments import require_bytes
+from e2ecross.arguments import require_bytes, require_methods
 from e2ecross.crypto.attachment_kdf import hash_chunks
 from e2ecross.crypto.stream_cipher import StreamCipher, stream_buffer
 from e2ecross.errors import InvalidArgument
@@ -27,7 +27,16 @@ from e2ecross.wire.attachment import Attachment, padded_size
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["Chunks", "Sink", "Source", "in_order", "new_buffers", "read_up_to", "seal_chunks"]
+__all__ = [
+    "Chunks",
+    "Sink",
+    "Source",
+    "in_order",
+    "new_buffers",
+    "read_up_to",
+    "require_helper",
+    "seal_chunks",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -122,6 +131,12 @@ def in_order(items: Iterable[T], work: Callable[[T], R], helper: "Executor | Non
             done = ahead.result()
         yield done
         yield from behind
+
+
+def require_helper(helper: "Executor | None") -> None:
+    """Raise `InvalidArgument` unless it can work on something, or there is none."""
+    if helper is not None:
+        require_methods("helper", helper, "submit")
 
 
 def new_buffers(length: int, helper: "Executor | None") -> Iterator[bytearray]:

@@ -28,6 +28,7 @@ from e2ecross.protocol.attachment_chunks import (
     in_order,
     new_buffers,
     read_up_to,
+    require_helper,
     seal_chunks,
 )
 from e2ecross.wire.attachment import Attachment
@@ -75,6 +76,7 @@ class AttachmentReader(Secret):
     ) -> None:
         require_type("attachment", attachment, Attachment)
         require_callable("fetch", fetch)
+        require_helper(helper)
         self._attachment = attachment
         self._chunks = Chunks.of(attachment)
         self._fetch = fetch

@@ -151,6 +151,13 @@ def test_streams_have_to_be_some(source: object, sink: object) -> None:
         encrypt_stream(source, 3, sink, SYSTEM_ENTROPY)  # type: ignore[arg-type]
 
 
+def test_a_helper_has_to_be_one() -> None:
+    source = BytesIO(b"abc")
+    with pytest.raises(InvalidArgument, match=r"^helper must have a method submit"):
+        encrypt_stream(source, 3, Nowhere(), SYSTEM_ENTROPY, 2)  # type: ignore[arg-type]
+    assert source.tell() == 0
+
+
 @threads
 @pytest.mark.parametrize("size", [1, 4096, CHUNK, 600_000, 2**20])
 def test_a_source_that_is_shorter_or_longer_is_refused(

@@ -330,6 +330,8 @@ def test_what_is_no_attachment_or_no_function_is_refused() -> None:
         AttachmentReader(ATTACHMENT.encode(), bytes)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match=r"^fetch "):
         AttachmentReader(ATTACHMENT, BLOB)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=r"^helper "):
+        AttachmentReader(ATTACHMENT, Store(BLOB, []).fetch, 2)  # type: ignore[arg-type]
 
 
 # --- The ends of the range --------------------------------------------------------------------
