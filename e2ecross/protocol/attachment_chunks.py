@@ -4,9 +4,9 @@
 Rules:
 - Work goes by spans: as many whole chunks as have 512 KiB together, or one that is larger. So
   there is little to do around the cipher and the hash, and a span stays in the caches.
-- A second thread takes every other span. Cipher and hash let go of the interpreter's lock, so two
-  spans at once take nearly half the time; cipher and hash of one span side by side would save a
-  fifth, for the hash takes four times as long.
+- A second thread takes every other span: cipher and hash let go of the interpreter's lock, so both
+  have half of the work. Cipher and hash of one span side by side would save a fifth of it, for the
+  hash takes four times as long.
 - Nobody here starts a thread: who wants two hands an executor in. Streams and fetches stay in
   the thread that calls.
 
