@@ -14,17 +14,25 @@ from typing import Final
 
 from e2ecross.crypto.account_kdf import HASH_BYTES, prefixed
 
-__all__ = ["attachment_root", "hash_chunk"]
+__all__ = ["attachment_root", "hash_chunks"]
 
 _CHUNK: Final = hashlib.sha256(prefixed("attachment-chunk/v1"))
 _ROOT_PREFIX: Final = prefixed("attachment-root/v1")
 
 
-def hash_chunk(ciphertext: bytes | memoryview) -> bytes:
-    """The hash of an encrypted chunk, 32 bytes."""
-    digest = _CHUNK.copy()
-    digest.update(ciphertext)
-    return digest.digest()
+def hash_chunks(ciphertext: memoryview, each: int) -> bytes:
+    """The hashes of encrypted chunks, 32 bytes each, in order.
+
+    Args:
+        ciphertext: consecutive chunks.
+        each: bytes of each of them but the last.
+    """
+    hashes = []
+    for start in range(0, len(ciphertext), each):
+        digest = _CHUNK.copy()
+        digest.update(ciphertext[start : start + each])
+        hashes.append(digest.digest())
+    return b"".join(hashes)
 
 
 def attachment_root(chunk_log2: int, size: int, table: bytes) -> bytes:

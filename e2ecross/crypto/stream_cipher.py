@@ -38,15 +38,15 @@ class StreamCipher(Secret):
         counter = (offset // _BLOCK_BYTES).to_bytes(_BLOCK_BYTES)
         self._context = Cipher(AES256(key), CTR(counter)).encryptor()
 
-    def apply(self, data: bytes | memoryview) -> bytes:
-        """Encrypt or decrypt what comes next; the result is as long."""
-        return self._context.update(data)
+    def apply(self, data: bytes | memoryview, out: memoryview) -> None:
+        """Encrypt or decrypt what comes next, into the beginning of a part of a `stream_buffer`.
 
-    def apply_into(self, data: bytes | memoryview, out: memoryview) -> None:
-        """The same into the beginning of a buffer that has 15 bytes more: saves a copy."""
+        Nothing is copied, which files would notice. The buffer goes on for 15 bytes or more, which
+        stay as they are.
+        """
         self._context.update_into(data, out)
 
 
 def stream_buffer(length: int) -> bytearray:
-    """A buffer for `StreamCipher.apply_into` of up to `length` bytes, the rest is not used."""
+    """A buffer for `StreamCipher.apply` of up to `length` bytes, and what it has to have more."""
     return bytearray(length + _SLACK)

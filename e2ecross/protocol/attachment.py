@@ -14,19 +14,20 @@ Source: docs/wire-format.md, attachments.
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import cycle
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Unpack
+from typing import TYPE_CHECKING, Final, NamedTuple, Unpack
 
 from e2ecross.arguments import require_methods, require_whole_number
 from e2ecross.crypto.attachment_kdf import attachment_root
 from e2ecross.crypto.entropy import EntropySource
-from e2ecross.crypto.stream_cipher import stream_buffer
 from e2ecross.errors import InvalidArgument
 from e2ecross.protocol.attachment_chunks import (
     Chunks,
+    Sink,
     Source,
     in_order,
+    new_buffers,
     read_up_to,
+    require_helper,
     seal_chunks,
 )
 from e2ecross.wire.attachment import (
@@ -41,17 +42,9 @@ from e2ecross.wire.attachment import (
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-__all__ = ["Sink", "encrypt_stream"]
+__all__ = ["encrypt_stream"]
 
 _NO_ROOT: Final = bytes(32)
-
-
-class Sink(Protocol):
-    """Where a blob is written, such as a file opened with mode `wb`."""
-
-    def write(self, data: memoryview, /) -> object:
-        """Take all of the data, and keep no reference to it."""
-        ...
 
 
 class _Span(NamedTuple):
@@ -86,6 +79,7 @@ def encrypt_stream(
     """
     require_methods("source", source, "read")
     require_methods("sink", sink, "write")
+    require_helper(helper)
     require_whole_number("size", size, high=MAX_ATTACHMENT_SIZE)
     key, blob_id = entropy.bytes(FILE_KEY_BYTES), entropy.bytes(BLOB_ID_BYTES)
     draft = Attachment(key, size, choose_chunk_log2(size), _NO_ROOT, blob_id, **shown)
@@ -98,9 +92,7 @@ def _encrypt_stream_with_key(
     """The same with the key, size and chunks of a draft; its root is ignored."""
     chunks = Chunks.of(draft)
     seal = partial(_seal, draft.file_key, chunks.each)
-    # So many spans are in use at a time: each is free again when its turn comes.
-    length = min(chunks.span_bytes, chunks.padded)
-    buffers = [stream_buffer(length) for _ in range(1 if helper is None else 2)]
+    buffers = new_buffers(min(chunks.span_bytes, chunks.padded), helper)
     table = bytearray()
     for sealed, hashes in in_order(_spans(source, chunks, buffers), seal, helper):
         sink.write(sealed)
@@ -111,14 +103,14 @@ def _encrypt_stream_with_key(
     return replace(draft, root=attachment_root(draft.chunk_log2, draft.size, bytes(table)))
 
 
-def _spans(source: Source, chunks: Chunks, buffers: list[bytearray]) -> Iterator[_Span]:
-    for span, buffer in zip(chunks.spans(range(chunks.count)), cycle(buffers), strict=False):
+def _spans(source: Source, chunks: Chunks, buffers: Iterator[bytearray]) -> Iterator[_Span]:
+    for span in chunks.spans(range(chunks.count)):
         wanted = chunks.held(span)
         data = read_up_to(source, wanted)
         if len(data) < wanted:
             raise InvalidArgument(f"source has fewer than the {chunks.size} bytes of size")
         padded = data.ljust(chunks.length(span), b"\0")
-        yield _Span(chunks.start(span.start), padded, buffer)
+        yield _Span(chunks.start(span.start), padded, next(buffers))
 
 
 def _seal(key: bytes, each: int, span: _Span) -> tuple[memoryview, bytes]:

@@ -65,6 +65,6 @@ def test_ours_is_the_library(makers: dict[str, Maker], monkeypatch: pytest.Monke
     with ExitStack() as cleanup:
         step = makers["attachment_decrypt"](job, cleanup)
         step()
-        monkeypatch.setattr(AttachmentReader, "chunks", lambda _: iter([b"x"]))
+        monkeypatch.setattr(AttachmentReader, "copy_to", lambda _, sink: sink.write(b"x"))
         with pytest.raises(ValueError, match="1 bytes of 200000"):
             step()

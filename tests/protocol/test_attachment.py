@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
-from e2ecross.crypto.stream_cipher import StreamCipher
 from e2ecross.errors import InvalidArgument
 from e2ecross.protocol import attachment as writer
 from e2ecross.protocol.attachment import _encrypt_stream_with_key, encrypt_stream
 from e2ecross.protocol.attachment_reader import AttachmentReader
 from e2ecross.wire.attachment import Attachment, choose_chunk_log2, padded_size
-from tests.support.blobs import CHUNK, HELPER, Store, Zeros, make_blob, make_file
+from tests.support.blobs import CHUNK, HELPER, Store, Zeros, apply_stream, make_blob, make_file
 from tests.support.entropy import SeededEntropy
 from tests.support.vectors import attachments, unhex
 
@@ -78,7 +77,10 @@ def test_what_is_encrypted_is_read_again(size: int, helper: ThreadPoolExecutor |
     reader = Store(sink.getvalue(), []).reader(attachment, helper)
     pieces = [*reader.chunks()]
     assert b"".join(pieces) == file == reader.read(0, size + 1)
-    assert all(0 < len(piece) <= CHUNK for piece in pieces)
+    copy = BytesIO()
+    reader.copy_to(copy)
+    assert copy.getvalue() == file
+    assert all(0 < len(piece) <= 2**19 for piece in pieces)
 
 
 @threads
@@ -100,7 +102,7 @@ def test_the_key_and_the_name_of_the_blob_are_drawn_anew_each_time() -> None:
 
 
 def test_no_interface_takes_a_key() -> None:
-    assert writer.__all__ == ["Sink", "encrypt_stream"]
+    assert writer.__all__ == ["encrypt_stream"]
     assert not [name for name in inspect.signature(encrypt_stream).parameters if "key" in name]
     with pytest.raises(TypeError, match="file_key"):
         encrypt_stream(BytesIO(), 0, Nowhere(), SYSTEM_ENTROPY, file_key=bytes(32))  # type: ignore[call-arg]
@@ -147,6 +149,13 @@ def test_what_is_not_acceptable_is_refused_before_anything_is_read(
 def test_streams_have_to_be_some(source: object, sink: object) -> None:
     with pytest.raises(InvalidArgument, match=r"must have a method"):
         encrypt_stream(source, 3, sink, SYSTEM_ENTROPY)  # type: ignore[arg-type]
+
+
+def test_a_helper_has_to_be_one() -> None:
+    source = BytesIO(b"abc")
+    with pytest.raises(InvalidArgument, match=r"^helper must have a method submit"):
+        encrypt_stream(source, 3, Nowhere(), SYSTEM_ENTROPY, 2)  # type: ignore[arg-type]
+    assert source.tell() == 0
 
 
 @threads
@@ -241,9 +250,11 @@ def test_memory_does_not_depend_on_the_size(helper: ThreadPoolExecutor | None) -
         def fetch(offset: int, length: int) -> bytes:
             if offset == size:
                 return table[0]
-            return StreamCipher(attachment.file_key, offset).apply(bytes(length))
+            return apply_stream(attachment.file_key, offset, bytes(length))
 
-        read = sum(map(len, AttachmentReader(attachment, fetch, helper).chunks()))
+        reader = AttachmentReader(attachment, fetch, helper)
+        read = sum(map(len, reader.chunks()))
+        reader.copy_to(Nowhere())
         _, reading = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

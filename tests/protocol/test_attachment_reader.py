@@ -10,12 +10,19 @@ from typing import Any
 
 import pytest
 
-from e2ecross.crypto.attachment_kdf import attachment_root, hash_chunk
-from e2ecross.crypto.stream_cipher import StreamCipher
+from e2ecross.crypto.attachment_kdf import attachment_root, hash_chunks
 from e2ecross.errors import AttachmentCorrupted, InvalidArgument
 from e2ecross.protocol.attachment_reader import AttachmentReader, verified_prefix
 from e2ecross.wire.attachment import Attachment, padded_size
-from tests.support.blobs import CHUNK, HELPER, Store, make_blob, make_file, one_right_chunk
+from tests.support.blobs import (
+    CHUNK,
+    HELPER,
+    Store,
+    apply_stream,
+    make_blob,
+    make_file,
+    one_right_chunk,
+)
 
 SIZE = 3 * CHUNK + 1000
 FILE = make_file(SIZE)
@@ -32,7 +39,11 @@ def _released(reader: AttachmentReader) -> bytes:
         out.extend(reader.chunks())
     assert str(caught.value) == MESSAGE
     assert caught.value.__context__ is None
-    return b"".join(out)
+    sink = BytesIO()
+    with pytest.raises(AttachmentCorrupted, match=MESSAGE):
+        reader.copy_to(sink)
+    assert sink.getvalue() == b"".join(out)
+    return sink.getvalue()
 
 
 def _flip(blob: bytes, bit: int) -> bytes:
@@ -71,7 +82,7 @@ def test_a_blob_that_is_cut_longer_or_of_another_file_is_refused_at_the_table(
 ) -> None:
     store = Store(blob, [])
     assert _released(store.reader(ATTACHMENT, helper)) == b""
-    assert store.asked == [(PADDED, 4 * 32)]
+    assert store.asked == [(PADDED, 4 * 32)] * 2
 
 
 def test_bytes_behind_the_blob_are_never_asked_for() -> None:
@@ -153,7 +164,7 @@ def test_another_key_is_what_the_sender_has_committed_to() -> None:
     plain = make_file(4096)
     attachment, blob = make_blob(plain)
     other = replace(attachment, file_key=b"\x07" * 32)
-    expected = StreamCipher(b"\x07" * 32, 0).apply(blob[:4096])
+    expected = apply_stream(b"\x07" * 32, 0, blob[:4096])
     assert Store(blob, []).reader(other).read(0, 4096) == expected
 
 
@@ -251,7 +262,7 @@ def test_the_table_is_asked_for_first_and_once(helper: ThreadPoolExecutor | None
     assert store.asked == []
     next(pieces)
     assert store.asked[:2] == [(padded_size(len(file)), attachment.table_size), (0, 2**19)]
-    assert b"".join(pieces) == file[CHUNK:]
+    assert b"".join(pieces) == file[2**19 :]
     reader.read(3, 4)
     assert store.asked[1:] == [(0, 2**19), (2**19, 2**19), (2**20, CHUNK // 2), (0, CHUNK)]
     assert reader.table() == blob[padded_size(len(file)) :]
@@ -259,16 +270,16 @@ def test_the_table_is_asked_for_first_and_once(helper: ThreadPoolExecutor | None
 
 def test_chunks_of_padding_are_asked_for_too() -> None:
     """Or the store would learn the size from what is left out."""
-    size = 2**21 + 1
+    size = 2**22 + 1
     attachment, blob = make_blob(make_file(size))
     store = Store(blob, [])
     assert sum(map(len, store.reader(attachment).chunks())) == size
     padded = padded_size(size)
-    assert padded - size > CHUNK // 2
+    assert padded - size > CHUNK
     assert sum(length for _, length in store.asked) == len(blob)
     store.asked.clear()
     assert [*store.reader(attachment).chunks(size)] == []
-    assert sum(length for _, length in store.asked) == len(blob) - 33 * CHUNK
+    assert sum(length for _, length in store.asked) == len(blob) - 65 * CHUNK
 
 
 def test_a_range_asks_for_its_chunks_alone() -> None:
@@ -302,9 +313,16 @@ def test_one_begins_at_the_end_of_a_chunk_or_of_the_file() -> None:
     reader = Store(BLOB, []).reader(ATTACHMENT)
     for start in (0, CHUNK, 3 * CHUNK, SIZE):
         assert b"".join(reader.chunks(start)) == FILE[start:]
+        sink = BytesIO()
+        reader.copy_to(sink, start)
+        assert sink.getvalue() == FILE[start:]
     for wrong in (-1, 1, CHUNK - 1, SIZE - 1, SIZE + 1, PADDED, 4 * CHUNK, None):
         with pytest.raises(InvalidArgument, match=r"^start "):
             reader.chunks(wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=r"^start "):
+        reader.copy_to(BytesIO(), 1)
+    with pytest.raises(InvalidArgument, match=r"^sink "):
+        reader.copy_to(None)  # type: ignore[arg-type]
 
 
 def test_what_is_no_attachment_or_no_function_is_refused() -> None:
@@ -312,6 +330,8 @@ def test_what_is_no_attachment_or_no_function_is_refused() -> None:
         AttachmentReader(ATTACHMENT.encode(), bytes)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match=r"^fetch "):
         AttachmentReader(ATTACHMENT, BLOB)  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument, match=r"^helper "):
+        AttachmentReader(ATTACHMENT, Store(BLOB, []).fetch, 2)  # type: ignore[arg-type]
 
 
 # --- The ends of the range --------------------------------------------------------------------
@@ -405,8 +425,7 @@ def test_nothing_of_the_file_is_in_the_frames_of_an_error(
 ) -> None:
     reader = Store(_flip(BLOB, 8 * 2 * CHUNK), []).reader(ATTACHMENT, helper)
     with pytest.raises(AttachmentCorrupted) as caught:
-        for _ in reader.chunks():
-            pass
+        reader.copy_to(BytesIO())
     for plain in _bytes_in(caught.value):
         assert plain[:16] not in FILE
 
@@ -417,11 +436,11 @@ def _bytes_in(error: BaseException) -> Iterator[bytes]:
             waiting = [*frame.f_locals.values()]
             while waiting:
                 value = waiting.pop()
-                if isinstance(value, bytes | bytearray) and value:
+                if isinstance(value, bytes | bytearray | memoryview) and value:
                     yield bytes(value)
                 elif isinstance(value, list | tuple):
                     waiting += value
 
 
 def test_a_chunk_alone_is_hashed_as_it_lies() -> None:
-    assert BLOB[PADDED : PADDED + 32] == hash_chunk(BLOB[:CHUNK])
+    assert BLOB[PADDED : PADDED + 32] == hash_chunks(memoryview(BLOB)[:CHUNK], CHUNK)

@@ -8,13 +8,22 @@ from functools import cache
 from io import BytesIO
 from typing import NamedTuple
 
-from e2ecross.crypto.attachment_kdf import attachment_root, hash_chunk
-from e2ecross.crypto.stream_cipher import StreamCipher
+from e2ecross.crypto.attachment_kdf import attachment_root, hash_chunks
+from e2ecross.crypto.stream_cipher import StreamCipher, stream_buffer
 from e2ecross.protocol.attachment import _encrypt_stream_with_key
 from e2ecross.protocol.attachment_reader import AttachmentReader
 from e2ecross.wire.attachment import Attachment, padded_size
 
-__all__ = ["CHUNK", "HELPER", "Store", "Zeros", "make_blob", "make_file", "one_right_chunk"]
+__all__ = [
+    "CHUNK",
+    "HELPER",
+    "Store",
+    "Zeros",
+    "apply_stream",
+    "make_blob",
+    "make_file",
+    "one_right_chunk",
+]
 
 CHUNK = 65_536
 HELPER = ThreadPoolExecutor(1, "helper")
@@ -54,6 +63,13 @@ class Zeros:
         return bytes(size)
 
 
+def apply_stream(key: bytes, offset: int, data: bytes) -> bytes:
+    """Encrypt or decrypt what lies at one place of a file."""
+    buffer = stream_buffer(len(data))
+    StreamCipher(key, offset).apply(data, memoryview(buffer))
+    return bytes(buffer[: len(data)])
+
+
 @cache
 def make_file(size: int, name: str = "file") -> bytes:
     """A file that repeats nothing."""
@@ -78,8 +94,8 @@ def one_right_chunk(
     draft = Attachment(_KEY, size, chunk_log2, bytes(32), bytes(32))
     begin = number << chunk_log2
     length = min(1 << chunk_log2, padded_size(size) - begin)
-    sealed = StreamCipher(_KEY, begin).apply(plain.ljust(length, b"\0"))
+    sealed = apply_stream(_KEY, begin, plain.ljust(length, b"\0"))
     table = bytearray(draft.table_size)
-    table[32 * number : 32 * (number + 1)] = hash_chunk(sealed)
+    table[32 * number : 32 * (number + 1)] = hash_chunks(memoryview(sealed), 1 << chunk_log2)
     root = attachment_root(chunk_log2, size, bytes(table))
     return replace(draft, root=root), bytes(table), sealed
