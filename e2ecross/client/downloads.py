@@ -12,8 +12,9 @@ Source: attachments.md 7.
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -42,28 +43,59 @@ def download_to(attachment: Attachment, fetch: Fetch, path: str, progress: Progr
 def _write(reader: AttachmentReader, path: str, progress: Progress | None) -> None:
     attachment = reader.attachment
     part = Path(f"{path}.part-{attachment.root[:_NAMED_BYTES].hex()}")
-    try:
-        with open(os.open(part, os.O_RDWR | os.O_CREAT | _NO_LINK, _MODE), "r+b") as file:
-            _fill(reader, file, attachment.size, progress)
-            file.flush()
-            os.fsync(file.fileno())
+    with _disk():
+        number = os.open(part, os.O_RDWR | os.O_CREAT | _NO_LINK, _MODE)
+    with open(number, "r+b") as file:
+        sink = _Part(file, attachment.size, progress)
+        reader.copy_to(sink, sink.keep(verified_prefix(reader, file)))
+        sink.finish()
+    with _disk():
         os.replace(part, path)
         sync_folder(part.parent)
+
+
+class _Part:
+    """The part file, written behind what is right in it; tells of progress."""
+
+    __slots__ = ("_done", "_file", "_progress", "_size")
+
+    def __init__(self, file: BinaryIO, size: int, progress: Progress | None) -> None:
+        self._file = file
+        self._size = size
+        self._progress = progress
+        self._done = 0
+
+    def keep(self, length: int) -> int:
+        """Cut it to that length, and go on there; returns the length."""
+        with _disk():
+            self._file.truncate(length)
+            self._file.seek(length)
+        self._done = length
+        return length
+
+    def write(self, data: memoryview, /) -> None:
+        """Append what was verified."""
+        with _disk():
+            self._file.write(data)
+        self._done += len(data)
+        if self._progress is not None:
+            self._progress(self._done, self._size)
+
+    def finish(self) -> None:
+        """Have all of it on disk."""
+        with _disk():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    """What the disk refuses is a `StoreError`; what others raise is theirs."""
+    try:
+        yield
     except OSError as error:
         why = error.strerror or error
         raise StoreError(f"the file of an attachment cannot be written: {why}") from error
-
-
-def _fill(reader: AttachmentReader, file: BinaryIO, size: int, progress: Progress | None) -> None:
-    """Write what is missing behind what is right."""
-    done = verified_prefix(reader, file)
-    file.truncate(done)
-    file.seek(done)
-    for piece in reader.chunks(done):
-        file.write(piece)
-        done += len(piece)
-        if progress is not None:
-            progress(done, size)
 
 
 class AttachmentFile(io.RawIOBase):

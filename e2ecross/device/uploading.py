@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from e2ecross.device.posted import Posted
 from e2ecross.errors import InvalidArgument
-from e2ecross.protocol.attachment import Sink, encrypt_stream
-from e2ecross.protocol.attachment_chunks import Source
+from e2ecross.protocol.attachment import encrypt_stream
+from e2ecross.protocol.attachment_chunks import Sink, Source
 from e2ecross.state.blob_ends import Carried, forget_end, list_over, note_carried
 from e2ecross.state.context import Context
 from e2ecross.state.conversations import ContactState, find_conversation

@@ -377,7 +377,7 @@ def test_what_progress_raises_ends_the_call_and_no_more(world: World) -> None:
     with pytest.raises(KeyboardInterrupt):
         world.budi.download(upload.attachment, got, stop)
     assert not got.exists()
-    assert part_of(upload.attachment, got).stat().st_size == 64 * KIB
+    assert part_of(upload.attachment, got).stat().st_size == 512 * KIB
     world.budi.download(upload.attachment, got)
     assert got.read_bytes() == world.file(600 * KIB).read_bytes()
 
@@ -626,6 +626,22 @@ def test_wrong_arguments_of_a_download(world: World) -> None:
     with pytest.raises(InvalidArgument, match="progress"):
         world.budi.download(attachment, "got", cast("Any", 7))
     assert world.fetched() == []
+
+
+def test_what_others_raise_is_not_the_disks(world: World) -> None:
+    attachment, got = world.sent(600 * KIB), world.folder / "got"
+    world.blobs.fail("get_blob", ConnectionError("theirs"), after=2)
+    with pytest.raises(ConnectionError, match="theirs"):
+        world.budi.download(attachment, got)
+
+    def broken(*_: int) -> None:
+        raise FileNotFoundError("theirs")
+
+    with pytest.raises(FileNotFoundError, match="theirs"):
+        world.budi.download(attachment, got, broken)
+    upload = world.ana.upload(world.file(10))
+    with pytest.raises(FileNotFoundError, match="theirs"):
+        upload.run(broken)
 
 
 # --- Strangers ----------------------------------------------------------------------------------
