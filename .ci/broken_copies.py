@@ -61,6 +61,8 @@ RULES: Final = {
     "X": "what clients tell each other counts only from who may",
     "Y": "who may not act on a message changes nothing of a conversation",
     "Z": "what protects somebody is obeyed by every device, or nothing is sent",
+    "AF": "of a file nothing comes out but what its message names",
+    "AG": "an upload goes on where it stood, and a blob goes with the last message that carries it",
 }
 _COPIED: Final = ("e2ecross", "tests", "pyproject.toml")
 _SECONDS: Final = 180

@@ -161,6 +161,37 @@ CONTESTANTS: Final = (
         beside="sealed",
     ),
     Contestant(
+        "two-threads",
+        "e2ecross, two threads",
+        partial(LocalEngine, "ours", "two-threads"),
+        partial(_python, "ours", "two-threads"),
+        note="of files: every other span of chunks is worked on in a second thread",
+    ),
+    Contestant(
+        "signal-media",
+        "format of Signal's files",
+        partial(LocalEngine, "ours", "signal-media"),
+        partial(_python, "ours", "signal-media"),
+        note="AES-256-CBC, HMAC, SHA-256, written here with the primitives of the floor: one pass, "
+        "in which the file is released before it is verified",
+    ),
+    Contestant(
+        "whatsapp-media",
+        "format of WhatsApp's files",
+        partial(LocalEngine, "ours", "whatsapp-media"),
+        partial(_python, "ours", "whatsapp-media"),
+        note="likewise, with two SHA-256; without its sidecar, one more HMAC",
+    ),
+    Contestant(
+        "matrix-nio",
+        "matrix-nio",
+        partial(_python, "matrix_nio", "matrix-nio"),
+        partial(_python, "matrix_nio", "matrix-nio"),
+        install=_BENCH,
+        note="its own functions for files, which take one as a whole: AES-256-CTR, and one SHA-256 "
+        "of all, so nothing is verified before the end",
+    ),
+    Contestant(
         "vodozemac",
         "vodozemac",
         partial(_python, "vodozemac", "vodozemac"),

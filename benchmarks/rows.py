@@ -15,6 +15,7 @@ SECTIONS: Final = {
     "crowd": "Many others",
     "client": "Through `Client` and `Relay`",
     "account": "Accounts of several devices",
+    "file": "Files",
     "parts": "Parts of a durable message",
     "pieces": "Primitives one by one",
     "growth": "Cost that must not grow",
@@ -161,6 +162,22 @@ def _further(name: str, title: str) -> Row:
     return _account(name, title, name.replace("-", "_"), _LONG_STEPS, **parameters)
 
 
+def _file(name: str, size: int, blocks: int, rounds: int = _ALL) -> tuple[Row, ...]:
+    """A file of that many bytes, both ways."""
+    quick = {"bytes": 2**22} if rounds == _ALL else None
+    return tuple(
+        Row(
+            *(f"{name}-{way}", "file", f"{title} {{bytes}} bytes", f"attachment_{way}"),
+            {"bytes": size},
+            steps=1,
+            blocks=blocks,
+            quick=quick,
+            rounds=rounds,
+        )
+        for way, title in (("encrypt", "encrypt"), ("decrypt", "verify and decrypt"))
+    )
+
+
 def _piece(name: str, title: str) -> Row:
     operation = f"piece_{name.replace('-', '_')}"
     return Row(f"piece-{name}", "pieces", title, operation, {"bytes": 100}, quick=None)
@@ -280,6 +297,8 @@ _ROWS_V3: Final = (
         devices=1,
     ),
     _account("verify-list", "verify the list of {devices} devices", "verify_list", devices=3),
+    *_file("attachment-64MiB", 2**26, 5),
+    *_file("attachment-1GiB", 2**30, 1, _LONG_ROUNDS),
     Row("commit", "parts", "a bare commit of one changed row", "commit"),
     Row("seal-encrypt", "parts", "seal the rows of an encryption", "seal_encrypt"),
     Row("seal-decrypt", "parts", "seal the rows of a decryption", "seal_decrypt"),

@@ -191,6 +191,21 @@ def _accounts() -> Iterator[Target]:
     yield _columns("verify-list: protocol by floor", 1.1, "protocol", "floor", "verify-list")
 
 
+def _files() -> Iterator[Target]:
+    """Beside the primitives alone, in one thread; beside the formats and functions of others."""
+    sizes = ("attachment-64MiB", "attachment-1GiB")
+    for way, limits in (
+        ("encrypt", {"floor": 0.8, "signal-media": 2.5, "whatsapp-media": 3.0, "matrix-nio": 1.6}),
+        ("decrypt", {"floor": 0.8, "signal-media": 1.6, "whatsapp-media": 2.2, "matrix-nio": 1.6}),
+    ):
+        rows = [f"{size}-{way}" for size in sizes]
+        for other, limit in limits.items():
+            made = _columns(f"files, {way}: {other} by ours", limit, other, "device", *rows)
+            yield made._replace(is_lower=True)
+        made = _columns(f"files, {way}: floor by two threads", 1.4, "floor", "two-threads", *rows)
+        yield made._replace(is_lower=True)
+
+
 def _is_of_peers(row: Row) -> bool:
     """Whether peers do it, too: they have no content, and a device has no keys of version 3.
 
@@ -249,6 +264,7 @@ TARGETS: Final = (
     *_floor(),
     *_before(),
     *_accounts(),
+    *_files(),
     *_peers(),
     *_durable(),
     *_growth(),

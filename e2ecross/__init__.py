@@ -11,12 +11,15 @@ from e2ecross.lazy import lazy_names
 if TYPE_CHECKING:
     from e2ecross.address import Address, App, UserId
     from e2ecross.client.backend import Backend
+    from e2ecross.client.blob_store import BlobStore
     from e2ecross.client.client import Client
     from e2ecross.client.device_link import DeviceLink
+    from e2ecross.client.downloads import AttachmentFile
     from e2ecross.client.linking import LinkState
     from e2ecross.client.pairing import Pairing
     from e2ecross.client.sent import Delivery, Sent
     from e2ecross.client.timeline import Timeline
+    from e2ecross.client.uploads import Upload
     from e2ecross.conversation.display import display_text
     from e2ecross.conversation.entry import Entry
     from e2ecross.conversation.negotiation import Loss, Plan, negotiate
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from e2ecross.device.device import Device
     from e2ecross.device.waiting import Pending
     from e2ecross.errors import E2ECrossError
+    from e2ecross.protocol.attachment_reader import AttachmentReader
     from e2ecross.protocol.safety_number import SafetyNumber
     from e2ecross.state.inbox import InboxItem
     from e2ecross.state.message import ControlMessage, FailedMessage, Message
@@ -64,7 +68,10 @@ __all__ = [
     "Answer",
     "App",
     "Attachment",
+    "AttachmentFile",
+    "AttachmentReader",
     "Backend",
+    "BlobStore",
     "Bytes",
     "Client",
     "Content",
@@ -110,6 +117,7 @@ __all__ = [
     "Timeline",
     "TrustState",
     "UnsupportedContent",
+    "Upload",
     "UserId",
     "Witness",
     "__version__",
@@ -125,7 +133,10 @@ _HOMES: Final = {
     "Answer": "e2ecross.wire.content",
     "App": "e2ecross.address",
     "Attachment": "e2ecross.wire.attachment",
+    "AttachmentFile": "e2ecross.client.downloads",
+    "AttachmentReader": "e2ecross.protocol.attachment_reader",
     "Backend": "e2ecross.client.backend",
+    "BlobStore": "e2ecross.client.blob_store",
     "Bytes": "e2ecross.wire.content",
     "Client": "e2ecross.client.client",
     "Content": "e2ecross.wire.content",
@@ -171,6 +182,7 @@ _HOMES: Final = {
     "Timeline": "e2ecross.client.timeline",
     "TrustState": "e2ecross.state.trust",
     "UnsupportedContent": "e2ecross.wire.content",
+    "Upload": "e2ecross.client.uploads",
     "UserId": "e2ecross.address",
     "Witness": "e2ecross.state.witness",
     "decode_unsupported": "e2ecross.wire.content",

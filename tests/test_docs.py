@@ -29,7 +29,7 @@ from e2ecross import (
 )
 from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.backend import Backend
-from e2ecross.crypto import account_kdf, commitment_kdf, kdf, link_kdf, spqr_kdf
+from e2ecross.crypto import account_kdf, attachment_kdf, commitment_kdf, kdf, link_kdf, spqr_kdf
 from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES, PassphraseCost
 from e2ecross.device import identity_backup
 from e2ecross.protocol import safety_number
@@ -308,7 +308,7 @@ def test_the_labels_are_those_of_the_code() -> None:
         link_kdf._DIGITS_LABEL,
     ):
         assert f'"{label.decode()}"' in text
-    modules_ = (account_kdf, commitment_kdf, link_kdf)
+    modules_ = (account_kdf, attachment_kdf, commitment_kdf, link_kdf)
     labelled = "".join(map(inspect.getsource, modules_))
     prefixes = {*re.findall(r'prefixed\("([^"]+)"\)', labelled)}
     assert prefixes == {*re.findall(r'PFX\("([^"]+)"\)', text)}

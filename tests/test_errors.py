@@ -7,6 +7,7 @@ import pytest
 from e2ecross import errors
 from e2ecross.address import Address
 from e2ecross.errors import (
+    AttachmentTooLarge,
     BackendError,
     E2ECrossError,
     IdentityChangedError,
@@ -47,9 +48,12 @@ def test_every_error_is_in_exactly_one_branch(error: type[E2ECrossError]) -> Non
 
 def test_codes_are_stable_and_unique() -> None:
     assert {error.__name__: error.code for error in ERRORS} == {
+        "AttachmentCorrupted": "attachment_corrupted",
+        "AttachmentTooLarge": "attachment_too_large",
         "AuthenticationFailed": "authentication_failed",
         "BackendError": "backend_error",
         "BackendRefused": "backend_refused",
+        "BlobGone": "blob_gone",
         "ContentRefused": "content_refused",
         "DecodeError": "decode_error",
         "DeviceExists": "device_exists",
@@ -112,6 +116,9 @@ def test_numbers_and_keys_are_carried_beside_the_message() -> None:
     assert (str(skipped), skipped.got, skipped.allowed) == ("too far", 3, 2)
     changed = IdentityChangedError("changed", ADDRESS, KEY)
     assert (str(changed), changed.address, changed.identity_key) == ("changed", ADDRESS, KEY)
+    large = AttachmentTooLarge(3, 2)
+    assert (large.size, large.allowed) == (3, 2)
+    assert "Policy.attachment_bytes" in str(large)
     newer = StoreTooNew("the store", found=3, supported=2)
     assert (newer.found, newer.supported) == (3, 2)
     assert str(newer) == "the store has version 3, this release reads up to 2: upgrade e2ecross"

@@ -10,6 +10,9 @@ from benchmarks.contestants.client_floor import client_floor_makers
 from benchmarks.contestants.clients import client_makers
 from benchmarks.contestants.contents import content_makers
 from benchmarks.contestants.devices import STORES, connect, device_makers, hold
+from benchmarks.contestants.files import FLOOR as FLOOR_OF_FILES
+from benchmarks.contestants.files import MAKERS as FILES
+from benchmarks.contestants.files import TWO_THREADS, media_makers
 from benchmarks.contestants.floor_makers import MAKERS as FLOOR_MAKERS
 from benchmarks.contestants.floor_makers_v4 import MAKERS as FLOOR_MAKERS_V4
 from benchmarks.contestants.growth import crowd_makers, walk, walk_before
@@ -23,6 +26,7 @@ from benchmarks.contestants.timelines import DICT_MAKERS
 from benchmarks.contestants.timelines import MAKERS as TIMELINES
 from benchmarks.contestants.written import bytes_written
 from benchmarks.implementation import Implementation, measure_memory
+from benchmarks.media_formats import SIGNAL, WHATSAPP
 
 __all__ = ["IMPLEMENTATIONS"]
 
@@ -34,6 +38,7 @@ IMPLEMENTATIONS: Final = {
         | FLOOR_MAKERS_V4
         | PIECES
         | DICT_MAKERS
+        | FLOOR_OF_FILES
         | client_floor_makers(STORES["memory"], is_durable=False)
         | {"verify_list": verify_alone},
         packages=_PACKAGES[1:],
@@ -53,6 +58,7 @@ IMPLEMENTATIONS: Final = {
         | several_makers(STORES["memory"])
         | content_makers(STORES["memory"])
         | relay_makers()
+        | FILES
         | TIMELINES,
         byte_measures(partial(connect, STORES["memory"], with_kyber=True))
         | further_measures(STORES["memory"])
@@ -76,4 +82,7 @@ IMPLEMENTATIONS: Final = {
         further_measures(STORES["sealed"]) | {"walk": walk, "walk_before": walk_before},
         _PACKAGES,
     ),
+    "two-threads": Implementation(TWO_THREADS, packages=_PACKAGES),
+    "signal-media": Implementation(media_makers(SIGNAL), packages=_PACKAGES[1:2]),
+    "whatsapp-media": Implementation(media_makers(WHATSAPP), packages=_PACKAGES[1:2]),
 }

@@ -108,7 +108,8 @@ def _parser() -> argparse.ArgumentParser:
         help="show what a relay could learn from an envelope, from keys, from a list of devices",
         description="Show what a relay could learn from an encoded envelope, a bundle, a "
         "publication of keys or a signed list of devices: no key is needed, and none would help, "
-        "this is all that is readable. Of the text of a link code all but its secret is shown.",
+        "this is all that is readable. Of the text of a link code all but its secret is shown, of "
+        "the descriptor of an attachment all but its key and its blob id.",
     )
     inspect.add_argument("file", metavar="FILE", help="its bytes; - for standard input")
     inspect.add_argument("--json", action="store_true", help="print one JSON document")
@@ -116,8 +117,8 @@ def _parser() -> argparse.ArgumentParser:
         "doctor",
         help="check a device's store, and say what to do",
         description="Check the SQLite store of a device, without changing it: damage, prekeys, "
-        "sessions, queues. Prints no keys, addresses or content. Exit code 0: no problems; "
-        "1: problems; 2: the store cannot be opened.",
+        "sessions, queues, uploads. Prints no keys, addresses or content. Exit code 0: no "
+        "problems; 1: problems; 2: the store cannot be opened.",
     )
     doctor.add_argument("store", metavar="STORE", help="the store's file")
     secret = doctor.add_mutually_exclusive_group()

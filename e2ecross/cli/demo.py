@@ -4,13 +4,15 @@
 Three processes (`demo_actor`), and later five, each with a store of its own, share one file: the
 relay's. Each scene lets the people act, checks what comes of it, and returns facts. Texts are
 dictated, results never: each is an app's answer or a row of the relay's file, and a wrong one ends
-the demo. The scenes with several devices are in `demo_devices`.
+the demo. The scenes with several devices are in `demo_devices`, those about what apps show and
+about a photo in `demo_content`.
 """
 
 import itertools
 from collections.abc import Callable
 from typing import Final
 
+from e2ecross.cli.demo_content import apps_differ, photo
 from e2ecross.cli.demo_devices import four_devices, ghost, link_devices
 from e2ecross.cli.demo_director import Director, check, take
 from e2ecross.cli.demo_facts import (
@@ -23,10 +25,10 @@ from e2ecross.cli.demo_facts import (
     Replay,
     SafetyNumberPair,
     SafetyNumbers,
-    Scene,
     Summary,
 )
 from e2ecross.cli.demo_people import ANA, BUDI, PEOPLE, TOKO, Person
+from e2ecross.cli.demo_scene import Scene
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.signal_message import VERSION_4
 
@@ -228,6 +230,8 @@ def summarise(director: Director) -> Summary:
         copies_made=len(director.copies_made),
         copies_read=len(director.copies_read),
         post_quantum=_count_post_quantum(director),
+        files_wanted=director.files_wanted,
+        files_right=sum(each.is_right for each in director.files_received),
         attacks_tried=director.attacks_tried,
         attacks_refused=len(director.attacks_refused),
         pairs=len(director.compared),
@@ -252,8 +256,10 @@ SCENES: Final[dict[str, Callable[[Director], Scene]]] = {
     "sender_rewritten": sender_rewritten,
     "replay": replay,
     "safety_numbers": safety_numbers,
+    "apps_differ": apps_differ,
     "linking": link_devices,
     "four_devices": four_devices,
+    "photo": photo,
     "ghost": ghost,
     "relay": relay_notes,
     "summary": summarise,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One app of the demo, in a process of its own: `python -m e2ecross.cli.demo_actor`.
 
-Arguments: the address, the store's file, the relay's file. Stage directions come in on stdin, one
-JSON object per line, and each is answered by one on stdout. What the app says to others goes
-through the relay only. A device with another number than 1 has to be linked before it can do
-anything else.
+Arguments: the address, the store's file, the relay's file, the relay's folder for files. Stage
+directions come in on stdin, one JSON object per line, and each is answered by one on stdout. What
+the app says to others goes through the relay only. A device with another number than 1 has to be
+linked before it can do anything else.
 
 Rules:
 - An error of the library is an answer; any other exception ends the process.
@@ -17,71 +17,48 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from e2ecross.address import Address
+from e2ecross.cli.demo_actor_files import (
+    FILE_DIRECTIONS,
+    find_upload,
+    note_attachments,
+)
+from e2ecross.cli.demo_app import App, Direction, choose_policy, require
 from e2ecross.client.client import Client
 from e2ecross.client.device_link import DeviceLink
-from e2ecross.client.pairing import Pairing
+from e2ecross.client.sent import Sent
 from e2ecross.device.device import Device
-from e2ecross.errors import E2ECrossError, LocalError, NoDevice
+from e2ecross.errors import ContentRefused, E2ECrossError, LossyContent, NoDevice
 from e2ecross.relay import Relay
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.message import FailedMessage
 from e2ecross.state.notice import Notice
 from e2ecross.stores import SQLiteStore
 from e2ecross.stores.base import Store
-from e2ecross.wire.content import Text
+from e2ecross.wire.content import (
+    Content,
+    Expiry,
+    Media,
+    Options,
+    Text,
+    UnsupportedContent,
+)
 from e2ecross.wire.device_list import PRIMARY
 
 __all__ = ["main"]
 
-Direction = dict[str, Any]
-_T = TypeVar("_T")
-
-
-@dataclass
-class App:
-    """What runs in this process.
-
-    Attributes:
-        name: the app's, for a device to be linked.
-        store: where the device is, or will be.
-        relay: the back end.
-        found: the device with its back end; None before it is linked.
-        device_link: the attempt to link it.
-        pairing: the attempt to link another one.
-    """
-
-    name: str
-    store: Store
-    relay: Relay
-    found: Client | None = None
-    device_link: DeviceLink | None = None
-    pairing: Pairing | None = None
-
-    @property
-    def client(self) -> Client:
-        """The device with its back end."""
-        return _require(self.found)
-
-
-def _require(value: _T | None) -> _T:
-    if value is None:
-        raise LocalError("it is not yet time for that")
-    return value
-
 
 def main(arguments: list[str]) -> int:
     """Play one app until the director lets it go."""
-    address, store_file, relay_file = arguments
+    address, store_file, relay_file, blob_folder = arguments
     try:
-        with SQLiteStore(store_file) as store, Relay(relay_file) as relay:
-            own = Address.parse(address)
-            app = App(own.app, store, relay)
-            if own.device == PRIMARY:
-                app.found = Client(_open_or_create(store, own), relay)
+        with SQLiteStore(store_file) as store, Relay(relay_file, blob_dir=blob_folder) as relay:
+            app = App(Address.parse(address), store, relay, os.path.dirname(store_file))
+            if app.own.device == PRIMARY:
+                device = _open_or_create(store, app.own)
+                app.found = Client(device, relay, spool_dir=app.folder)
                 app.found.register()
             _answer({"process_id": os.getpid(), **_who(app)})
             for line in sys.stdin:
@@ -95,10 +72,11 @@ def main(arguments: list[str]) -> int:
 
 
 def _open_or_create(store: Store, address: Address) -> Device:
+    policy = choose_policy(address.app)
     try:
-        return Device.open(store)
+        return Device.open(store, policy=policy)
     except NoDevice:
-        return Device.create(address, store)
+        return Device.create(address, store, policy=policy)
 
 
 def _answer(answer: Direction) -> None:
@@ -124,13 +102,47 @@ def _follow(app: App, direction: Direction) -> Direction:
 
 
 def _send(app: App, direction: Direction) -> Direction:
-    sent = app.client.send(direction["to"], Text(direction["text"]))
+    return _deposited(app.client.send(direction["to"], Text(direction["text"])))
+
+
+def _send_poll(app: App, direction: Direction) -> Direction:
+    poll = Options(direction["question"], tuple(direction["labels"].split("\n")))
+    return _deposited(app.client.send(direction["to"], poll, allow_lossy=True))
+
+
+def _send_file(app: App, direction: Direction) -> Direction:
+    media = Media(find_upload(app).attachment, direction["text"])
+    return _deposited(app.client.send(direction["to"], media))
+
+
+def _deposited(sent: Sent) -> Direction:
     devices = [str(delivery.address) for delivery in sent.deliveries]
     return {"message_id": sent.message_id.hex(), "devices": devices}
 
 
+def _try_poll(app: App, direction: Direction) -> Direction:
+    poll = Options(direction["question"], tuple(direction["labels"].split("\n")))
+    return _try(app, direction, poll, None)
+
+
+def _try_disappearing(app: App, direction: Direction) -> Direction:
+    return _try(app, direction, Text(direction["text"]), Expiry(int(direction["seconds"])))
+
+
+def _try(app: App, direction: Direction, content: Content, expiry: Expiry | None) -> Direction:
+    """Send what must not leave: not like this, or not at all."""
+    try:
+        sent = app.client.send(direction["to"], content, expiry=expiry)
+    except (LossyContent, ContentRefused) as error:
+        plan = error.plan
+        lacking = [int(loss.capability) for loss in plan.losses]
+        return {"refused": _error(error), "lacking": lacking, "fallback": plan.fallback}
+    return _deposited(sent)
+
+
 def _receive(app: App, direction: Direction) -> Direction:
     items = app.client.receive()
+    note_attachments(app, items)
     app.client.confirm(items)
     return {"items": [_item(item) for item in items]}
 
@@ -144,8 +156,17 @@ def _item(item: InboxItem) -> Direction:
     }
     if isinstance(item, FailedMessage):
         return {**common, "error": _error(item.error)}
-    text = item.content.text if isinstance(item.content, Text) else None
-    return {**common, "text": text, "own_copy": item.own_copy}
+    return {**common, "text": _shown(item.content), "own_copy": item.own_copy}
+
+
+def _shown(content: object) -> str | None:
+    """The text of a content; of what the app does not show the one that stands in for it."""
+    match content:
+        case Text(text=text) | Media(caption=text):
+            return text
+        case UnsupportedContent(frame=frame) if frame is not None:
+            return frame.fallback
+    return None
 
 
 def _error(error: E2ECrossError) -> Direction:
@@ -166,7 +187,13 @@ def _scan(app: App, direction: Direction) -> Direction:
 
 
 def _show_code(app: App, direction: Direction) -> Direction:
-    app.device_link = DeviceLink(app.name, direction["name"], app.store, app.relay)
+    app.device_link = DeviceLink(
+        app.own.app,
+        direction["name"],
+        app.store,
+        app.relay,
+        policy=choose_policy(app.own.app),
+    )
     return {"code": app.device_link.code}
 
 
@@ -176,29 +203,29 @@ def _scan_code(app: App, direction: Direction) -> Direction:
 
 
 def _wait_for_phone(app: App, direction: Direction) -> Direction:
-    link = _require(app.device_link)
+    link = require(app.device_link)
     link.wait()
     return {"user": str(link.user)}
 
 
 def _show_digits(app: App, direction: Direction) -> Direction:
-    pairing = _require(app.pairing)
+    pairing = require(app.pairing)
     pairing.wait()
     return {"name": pairing.name, "digits": pairing.digits}
 
 
 def _type_digits(app: App, direction: Direction) -> Direction:
-    _require(app.device_link).enter_digits(direction["digits"])
+    require(app.device_link).enter_digits(direction["digits"])
     return {}
 
 
 def _confirm_device(app: App, direction: Direction) -> Direction:
-    _require(app.pairing).confirm()
+    require(app.pairing).confirm()
     return {}
 
 
 def _finish_linking(app: App, direction: Direction) -> Direction:
-    app.found = _require(app.device_link).finish()
+    app.found = require(app.device_link).finish()
     return _who(app)
 
 
@@ -214,6 +241,10 @@ def _show_devices(app: App, direction: Direction) -> Direction:
 
 _DIRECTIONS: Final[dict[str, Callable[[App, Direction], Direction]]] = {
     "send": _send,
+    "send_poll": _send_poll,
+    "send_file": _send_file,
+    "try_poll": _try_poll,
+    "try_disappearing": _try_disappearing,
     "receive": _receive,
     "show_safety_number": _show_safety_number,
     "scan": _scan,
@@ -226,6 +257,7 @@ _DIRECTIONS: Final[dict[str, Callable[[App, Direction], Direction]]] = {
     "finish_linking": _finish_linking,
     "maintain": _maintain,
     "show_devices": _show_devices,
+    **FILE_DIRECTIONS,
 }
 
 

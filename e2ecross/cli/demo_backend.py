@@ -19,7 +19,7 @@ from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.signal_message import VERSIONS, decode_signal_message
 
-__all__ = ["Account", "BackEnd", "Flipped"]
+__all__ = ["Account", "BackEnd", "Blob", "Flipped"]
 
 _BUSY_SECONDS = 5.0
 
@@ -42,11 +42,28 @@ class Flipped(NamedTuple):
     after: int
 
 
-class BackEnd:
-    """The relay's file in the hands of an attacker."""
+class Blob(NamedTuple):
+    """What the relay's file knows of a file that it keeps.
 
-    def __init__(self, relay_file: Path) -> None:
+    Attributes:
+        name: what it is kept under, 32 bytes as hex.
+        user: the account that uploads it.
+        size: how many bytes it will have.
+        stored: how many are there.
+    """
+
+    name: str
+    user: str
+    size: int
+    stored: int
+
+
+class BackEnd:
+    """The relay's file, and its folder of files, in the hands of an attacker."""
+
+    def __init__(self, relay_file: Path, blob_folder: Path) -> None:
         self._file = relay_file
+        self._blob_folder = blob_folder
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -171,7 +188,33 @@ class BackEnd:
         envelope = Envelope.decode(letter.envelope)
         return replace(envelope, sender=Address.parse(sender.user)).encode()
 
+    def blob(self) -> Blob:
+        """Read all that is known of the one file that the relay keeps.
+
+        Raises:
+            DemoFailed: there is none, or more, or its bytes are not where they must be.
+        """
+        with self._open() as connection:
+            rows = connection.execute("SELECT id_sha256, user, size, stored FROM blobs").fetchall()
+        names = sorted(file.name.partition(".")[0] for file in self._blob_folder.iterdir())
+        if len(rows) != 1 or names != [bytes(row[0]).hex() for row in rows]:
+            raise DemoFailed(f"the relay keeps {len(rows)} files, by the names of {names}")
+        ((name, user, size, stored),) = rows
+        return Blob(bytes(name).hex(), user, size, stored)
+
+    def swap_chunks(self, blob: Blob, one: int, other: int, chunk_bytes: int) -> None:
+        """Have two chunks of a file change places; once more, and it is as it was."""
+        with (self._blob_folder / blob.name).open("r+b") as file:
+            found = []
+            for number in (one, other):
+                file.seek(number * chunk_bytes)
+                found.append(file.read(chunk_bytes))
+            for number, chunk in zip((other, one), found, strict=True):
+                file.seek(number * chunk_bytes)
+                file.write(chunk)
+
     def read_files(self) -> bytes:
-        """Return all that the relay has on disk: its file and what SQLite keeps beside it."""
+        """Return all that the relay has on disk: its file, what SQLite keeps beside it, files."""
         files = sorted(self._file.parent.glob(self._file.name + "*"))
+        files += sorted(self._blob_folder.iterdir())
         return b"\0".join(file.read_bytes() for file in files)

@@ -4,7 +4,7 @@
 from typing import Final
 
 from e2ecross.cli.demo_director import Director, check, take
-from e2ecross.cli.demo_facts import FourDevices, Ghost, LinkedDevice, Linking
+from e2ecross.cli.demo_facts_devices import FourDevices, Ghost, LinkedDevice, Linking
 from e2ecross.cli.demo_ghost import GhostDevice
 from e2ecross.cli.demo_people import ANA, BUDI, COMPANIONS, LAPTOP, TABLET, Person
 

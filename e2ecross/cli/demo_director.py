@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from e2ecross.cli.demo_backend import BackEnd
 from e2ecross.cli.demo_facts import Attack, Copy, Letter, SafetyNumberPair, Traffic
+from e2ecross.cli.demo_facts_content import FileAttack, Received
 from e2ecross.cli.demo_people import PEOPLE, DemoFailed, Person
 from e2ecross.cli.demo_stage import Stage
 from e2ecross.cli.describe import EnvelopeView, describe
@@ -73,7 +74,9 @@ class Director:
         read: those of them that arrived as they were written, in the order of reading.
         copies_made: for other devices of either account.
         copies_read: those of them that arrived as they were written.
-        attacks_tried: forged or repeated envelopes that were delivered.
+        files_wanted: how many times a file was to come to a device.
+        files_received: those that have come.
+        attacks_tried: forged or repeated envelopes, or files, that were delivered.
         attacks_refused: those of them that were refused as they must be.
         compared: safety numbers that two people have compared.
         search: for plaintext at the relay.
@@ -86,14 +89,22 @@ class Director:
         self.read: list[Letter] = []
         self.copies_made: list[Copy] = []
         self.copies_read: list[Copy] = []
+        self.files_wanted = 0
+        self.files_received: list[Received] = []
         self.attacks_tried = 0
-        self.attacks_refused: list[Attack] = []
+        self.attacks_refused: list[Attack | FileAttack] = []
         self.compared: list[SafetyNumberPair] = []
         self.search = Search()
 
     def send(self, sender: Person, recipient: Person, text: str) -> Letter:
         """Let somebody write; return the letter as it now waits at the relay."""
-        answer = self.stage.ask(sender, "send", to=recipient.user, text=text)
+        return self.post(sender, recipient, text, "send", text=text)
+
+    def post(
+        self, sender: Person, recipient: Person, text: str, do: str, /, **direction: str
+    ) -> Letter:
+        """The same of another kind of message, of which `text` is what is read in the end."""
+        answer = self.stage.ask(sender, do, to=recipient.user, **direction)
         message_id = take(answer, "message_id", str)
         number = len(self.letters) + 1
         view, envelope = self._find(number, message_id, sender, recipient)

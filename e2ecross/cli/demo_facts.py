@@ -14,11 +14,7 @@ __all__ = [
     "Attacks",
     "Copy",
     "FirstContact",
-    "FourDevices",
-    "Ghost",
     "Letter",
-    "LinkedDevice",
-    "Linking",
     "Offline",
     "Registered",
     "Registration",
@@ -26,7 +22,6 @@ __all__ = [
     "Replay",
     "SafetyNumberPair",
     "SafetyNumbers",
-    "Scene",
     "Summary",
     "Traffic",
 ]
@@ -205,40 +200,6 @@ class SafetyNumbers:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkedDevice:
-    """A device that was linked, as its user and the relay saw it.
-
-    Attributes:
-        device: it.
-        phone: what it was linked with.
-        process_id: of its app's process.
-        code: what it showed, which the phone has scanned; used up.
-        asked_about: the account that it asked its user about.
-        digits: what the phone showed, and the user typed.
-        identity_key: its own, 33 bytes.
-        list_number: of the list that has it, in the relay's file.
-        devices: how many are in that list.
-    """
-
-    device: Person
-    phone: Person
-    process_id: int
-    code: str
-    asked_about: str
-    digits: str
-    identity_key: str
-    list_number: int
-    devices: int
-
-
-@dataclass(frozen=True, slots=True)
-class Linking:
-    """Scene 8: two accounts get a second device each."""
-
-    linked: tuple[LinkedDevice, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Copy:
     """A copy of a letter for another device than the one that the letter is shown for.
 
@@ -256,46 +217,6 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class FourDevices:
-    """Scene 9: a letter and its answer, each read on all other devices of both accounts.
-
-    Attributes:
-        letter: written on a phone.
-        copies: of it.
-        answer: written on another device.
-        answer_copies: of that.
-    """
-
-    letter: Letter
-    copies: tuple[Copy, ...]
-    answer: Letter
-    answer_copies: tuple[Copy, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Ghost:
-    """Scene 10: the relay adds a device of its own to an account.
-
-    Attributes:
-        address: of that device.
-        list_number: of the list that the relay has forged.
-        letter: written while the relay showed that list.
-        copies: of it.
-        copies_for_ghost: how many were made for the relay's device.
-        believed: addresses of the devices that the sender's app believes in afterwards.
-        attack: what the relay's device wrote, and how that was refused.
-    """
-
-    address: str
-    list_number: int
-    letter: Letter
-    copies: tuple[Copy, ...]
-    copies_for_ghost: int
-    believed: tuple[str, ...]
-    attack: Attack
-
-
-@dataclass(frozen=True, slots=True)
 class Traffic:
     """What the relay knows of one direction, and that all of it was read at the other end."""
 
@@ -307,7 +228,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True)
 class RelayNotes:
-    """Scene 11: what the relay has learned.
+    """Scene 13: what the relay has learned.
 
     Attributes:
         directions: all six.
@@ -340,7 +261,9 @@ class Summary:
         copies_made: for other devices of either account.
         copies_read: there, as they were written.
         post_quantum: how many letters and copies went in messages of version 4: PQXDH and SPQR.
-        attacks_tried: how many forged or repeated envelopes were delivered.
+        files_wanted: how many times a file was to come to a device.
+        files_right: how many of those files are, byte for byte, what was sent.
+        attacks_tried: how many forged or repeated envelopes, or files, were delivered.
         attacks_refused: how many of them were refused with the right error.
         pairs: how many pairs of people have compared safety numbers.
         pairs_equal: in how many of them both ways agreed.
@@ -354,23 +277,10 @@ class Summary:
     copies_made: int
     copies_read: int
     post_quantum: int
+    files_wanted: int
+    files_right: int
     attacks_tried: int
     attacks_refused: int
     pairs: int
     pairs_equal: int
     texts_found: int
-
-
-Scene = (
-    Registration
-    | FirstContact
-    | Offline
-    | Attacks
-    | Replay
-    | SafetyNumbers
-    | Linking
-    | FourDevices
-    | Ghost
-    | RelayNotes
-    | Summary
-)

@@ -19,20 +19,26 @@ stdout is one document, printed at the end:
     sender_rewritten likewise
     replay           {letter, attacks, then}
     safety_numbers   {pairs: [{one, other, one_digits, other_digits, equal, scanned}]}
+    apps_differ      {announced: [{person, capabilities}], told, letter, refused}
     linking          {linked: [{device, phone, process_id, code, asked_about, digits,
                      identity_key, list_number, devices}]}
     four_devices     {letter, copies, answer, answer_copies}
+    photo            {sender, size, relay_name, relay_size, uploaded_by, chunks, interrupted_at,
+                     ended_process_id, new_process_id, went_on, pieces_searched, letter, copies,
+                     attack, received: [{device, kept, went_on, size, is_right}]}
     ghost            {address, list_number, letter, copies, copies_for_ghost, believed, attack}
     relay            {directions: [{sender, recipient, sent, read}], sizes, text_sizes, searches,
                      bytes_searched, texts_found, addresses_found}
     summary          {directions, directions_working, letters_sent, letters_read, copies_made,
-                     copies_read, post_quantum, attacks_tried, attacks_refused, pairs, pairs_equal,
-                     texts_found}
+                     copies_read, post_quantum, files_wanted, files_right, attacks_tried,
+                     attacks_refused, pairs, pairs_equal, texts_found}
 
 A person is their address, a letter its number in `messages`, bytes are hexadecimal. An attack is
 {name, letter, target, view, done, error, code, explanation}; `then` lists the letters that were
-read after it; a copy is {letter, device, view, envelope}. What each field means is said in
-`demo_facts`.
+read after it; a copy is {letter, device, view, envelope}. `told` and `refused` are
+{sender, recipient, text, lacking, error, code, explanation}; the attack on the photo is {name,
+target, chunks, error, code, explanation}. What each field means is said in `demo_facts`,
+`demo_facts_devices` and `demo_facts_content`.
 """
 
 import json
@@ -40,9 +46,10 @@ from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from e2ecross.cli.demo_facts import Letter, Scene
+from e2ecross.cli.demo_facts import Letter
 from e2ecross.cli.demo_output import Progress
 from e2ecross.cli.demo_people import Person
+from e2ecross.cli.demo_scene import Scene
 
 __all__ = ["JsonOutput", "to_json"]
 

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from e2ecross.cli.demo_blocks import Block, Grid, Heading, Pairs, Paragraph, Picture, Row, Ticks
-from e2ecross.cli.demo_facts import Letter, Scene
+from e2ecross.cli.demo_facts import Letter
 from e2ecross.cli.demo_picture import draw
+from e2ecross.cli.demo_scene import Scene
 from e2ecross.cli.demo_words import opening, tell
 
 __all__ = [

@@ -44,6 +44,11 @@ class Person:
         """The device's address."""
         return f"{self.user}.{self.device}"
 
+    @property
+    def photo(self) -> str:
+        """The name of the file that a photo is in."""
+        return f"{self.file.removesuffix('.db')}-photo.png"
+
 
 ANA: Final = Person("Ana", "whatsapp:ana", "WhatsApp", "ana.db")
 BUDI: Final = Person("Budi", "instagram:budi", "Instagram", "budi.db")

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from e2ecross.cli.demo_blocks import Block, Grid, Heading, Pairs, Paragraph, Picture, Row, Ticks
-from e2ecross.cli.demo_facts import Scene
 from e2ecross.cli.demo_output import LEFT_WIDTH, MAX_WIDTH, Progress, for_encoding
 from e2ecross.cli.demo_people import ANA, BUDI, TOKO
 from e2ecross.cli.demo_picture import draw
+from e2ecross.cli.demo_scene import Scene
 from e2ecross.cli.demo_words import opening, tell
 
 __all__ = ["RichOutput"]

@@ -21,7 +21,7 @@ from e2ecross.cli.demo_director import Director
 from e2ecross.cli.demo_json import JsonOutput
 from e2ecross.cli.demo_output import Output, PlainOutput
 from e2ecross.cli.demo_people import COMPANIONS, PEOPLE, DemoFailed
-from e2ecross.cli.demo_stage import RELAY_FILE, Stage
+from e2ecross.cli.demo_stage import BLOB_FOLDER, RELAY_FILE, Stage
 from e2ecross.errors import E2ECrossError
 
 __all__ = ["choose_output", "run_demo"]
@@ -74,7 +74,7 @@ def choose_output(*, plain: bool, json: bool) -> Output:
 
 def _play(folder: Path, output: Output, *, kept: bool) -> None:
     with Stage(folder) as stage:
-        director = Director(stage, BackEnd(stage.relay_file))
+        director = Director(stage, BackEnd(stage.relay_file, stage.blob_folder))
         output.begin(folder if kept else None, director)
         for name, scene in SCENES.items():
             output.show(name, scene(director))
@@ -106,7 +106,9 @@ def _folder(name: str | None) -> Iterator[Path]:
         raise DemoFailed(f"the folder {name} cannot be made: {why}: name another one") from error
     except ValueError:  # a null character
         raise DemoFailed("--dir must name a folder") from None
-    files = [*(person.file for person in (*PEOPLE, *COMPANIONS)), RELAY_FILE]
+    everybody = (*PEOPLE, *COMPANIONS)
+    files = [file for person in everybody for file in (person.file, person.photo)]
+    files += [RELAY_FILE, BLOB_FOLDER]
     there = [file for file in files if (folder / file).exists()]
     there += sorted(file.name for file in folder.glob("letter-*.envelope"))[:1]
     if there:

@@ -22,7 +22,7 @@ from typing import IO, Any, Final, Self
 
 from e2ecross.cli.demo_people import DemoFailed, Person
 
-__all__ = ["ANSWER_SECONDS", "RELAY_FILE", "Stage"]
+__all__ = ["ANSWER_SECONDS", "BLOB_FOLDER", "RELAY_FILE", "Stage"]
 
 ANSWER_SECONDS: Final = 20.0
 """How long an app may take for one answer, its start included: hundreds of times the usual."""
@@ -31,6 +31,7 @@ _LEAVING_SECONDS: Final = 5.0
 """How long an app may take to close its files, before it is ended."""
 
 RELAY_FILE: Final = "relay.db"
+BLOB_FOLDER: Final = "relay-files"
 
 _ACTOR: Final = (sys.executable, "-P", "-m", "e2ecross.cli.demo_actor")
 
@@ -40,7 +41,8 @@ class Stage:
 
     Args:
         folder: where the stores and the relay's file are.
-        actor: the command that plays an app; address, store and relay file are appended.
+        actor: the command that plays an app; address, store, relay file and its folder for
+            files are appended.
         answer_seconds: how long an app may take for one answer.
     """
 
@@ -76,11 +78,16 @@ class Stage:
         """The one file that the apps share."""
         return self.folder / RELAY_FILE
 
+    @property
+    def blob_folder(self) -> Path:
+        """Where the relay keeps files beside it."""
+        return self.folder / BLOB_FOLDER
+
     def enter(self, people: Iterable[Person]) -> dict[Person, dict[str, Any]]:
         """Start the apps of these people, all at once; return what each says first."""
         people = tuple(people)
         for person in people:
-            files = (str(self.folder / person.file), str(self.relay_file))
+            files = map(str, (self.folder / person.file, self.relay_file, self.blob_folder))
             command = (*self._actor, person.address, *files)
             self._apps[person] = _App(person, command, self._answer_seconds)
         return {person: self._apps[person].answer() for person in people}

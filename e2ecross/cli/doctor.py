@@ -213,6 +213,9 @@ def _facts(health: StoreHealth) -> Iterator[str]:
     lists = f"{accounts.known} known, {accounts.expired} too old, {accounts.forked} in conflict"
     yield _line("lists of others", lists)
     yield _line("waiting", f"{health.outbox} in the outbox, {health.inbox} in the inbox")
+    oldest = health.uploads.oldest_ms
+    since = "" if oldest is None else f", the oldest {_days(oldest)}"
+    yield _line("", f"{health.uploads.waiting} to be uploaded{since}")
 
 
 def _own_list_facts(own_list: OwnListHealth) -> Iterator[str]:

@@ -151,6 +151,13 @@ def find_notes(health: StoreHealth) -> Iterator[Finding]:
             f"{_count(health.inbox, 'item')} not confirmed by the app: call Client.receive, then "
             f"Client.confirm.",
         )
+    if health.uploads.waiting:
+        yield Finding(
+            "uploads",
+            f"{_count(health.uploads.waiting, 'file')} not uploaded to the end: call Upload.run "
+            f"for those of Client.uploads that are not complete. Client.maintain gives an upload "
+            f"up a week after it was begun.",
+        )
 
 
 def _prekey_problems(prekeys: PrekeyHealth, policy: Policy) -> Iterator[Finding]:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`e2ecross inspect FILE`: what a relay could learn of what it is given; and link codes.
+"""`e2ecross inspect FILE`: what a relay could learn of what it is given; link codes, attachments.
 
 Rules:
 - Never more than the largest publication and one byte is read.
 - Anything else: one line on stderr, nothing on stdout, exit code 1.
 - No secret is printed, also where one is read, or given in the place of a name: that of a link
-  code.
+  code, key and blob id of an attachment.
 
 With `--json` the document on stdout is, of an envelope, `describe.EnvelopeView` as an object:
 `message_id`, `sender`, `recipient`, `kind` ("prekey" or "signal"), `envelope_bytes`,
@@ -21,7 +21,11 @@ Of a signed list of devices it is `describe_devices.DeviceListView`: `kind` ("de
 `vendor` (null, or its name), `signature`, `devices` (objects of `device`, `identity_key`,
 `device_signature` and `capabilities`, both of which may be null) and `problem` (null, or why the
 signatures do not verify). Of a link code it is `describe_devices.LinkCodeView`: `kind`
-("link_code"), `size_chars`, `app` and `ephemeral_key`. Bytes are hexadecimal.
+("link_code"), `size_chars`, `app` and `ephemeral_key`. Of the descriptor of an attachment it is
+`describe_attachments.AttachmentView`: `kind` ("attachment"), `size_bytes` (its own), `suite`,
+`file_bytes`, `blob_bytes`, `chunk_bytes`, `chunk_count`, `root`, `blob_name` (SHA-256 of the blob
+id), and, each null where it is not told, `media_type`, `name`, `width`, `height`, `duration_ms` and
+`thumbnail_bytes`. Bytes are hexadecimal.
 """
 
 import json as json_module
@@ -31,6 +35,7 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from e2ecross.cli.describe import describe
+from e2ecross.cli.describe_attachments import describe_attachment
 from e2ecross.cli.describe_devices import (
     LINK_CODE_PREFIX,
     describe_device_list,
@@ -74,7 +79,10 @@ def run_inspect(name: str, *, json: bool = False) -> int:
 
 
 def _describe(data: bytes) -> View:
-    """Describe an envelope or, where it is none, what else a back end is given; or a link code."""
+    """Describe an envelope or, where it is none, what else a back end is given.
+
+    Or what it is not given: a link code, the descriptor of an attachment.
+    """
     if data.startswith(LINK_CODE_PREFIX):
         return describe_link_code(data)
     try:
@@ -84,6 +92,8 @@ def _describe(data: bytes) -> View:
             return describe_keys(data)
         with suppress(DecodeError):
             return describe_device_list(data)
+        with suppress(DecodeError):
+            return describe_attachment(data)
         raise DecodeError(f"not an envelope: {error}") from error
 
 

@@ -2,7 +2,8 @@
 """What `e2ecross inspect` says of each thing that it knows, in lines of at most 78 characters.
 
 Rules:
-- Nothing is printed as it came that may hold anything: a vendor's name could move the cursor.
+- Nothing is printed as it came that may hold anything: the name of a vendor, or of a file, could
+  move the cursor.
 """
 
 import textwrap
@@ -11,12 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from e2ecross.cli.describe import EnvelopeView, MessageView, PrekeyView
+from e2ecross.cli.describe_attachments import AttachmentView
 from e2ecross.cli.describe_devices import DeviceListView, LinkCodeView, ListedDeviceView
 from e2ecross.cli.describe_keys import KeysView, PublicPrekeyView
 
 __all__ = ["View", "tell"]
 
-View = EnvelopeView | KeysView | DeviceListView | LinkCodeView
+View = EnvelopeView | KeysView | DeviceListView | LinkCodeView | AttachmentView
 
 _WIDTH: Final = 78
 _LABEL_WIDTH: Final = 20
@@ -38,6 +40,11 @@ _CODE_USE: Final = (
     "Whoever has a code that is still valid (five minutes) can stand in for the phone that it was "
     "shown to: the six digits are against that, and the secret is not printed here."
 )
+_DESCRIPTOR_USE: Final = (
+    "It travels inside a message. Whoever has its key and its blob id reads the file: they are not "
+    "printed here. Type, name and measures are what the sender says; the root is what every byte "
+    "is checked against."
+)
 _HOSTING: Final = ("nobody", "a vendor", "the operator of the app")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,6 +60,8 @@ def tell(view: View) -> Iterator[str]:
             return _list_lines(view)
         case LinkCodeView():
             return _code_lines(view)
+        case AttachmentView():
+            return _attachment_lines(view)
 
 
 def _lines(view: EnvelopeView) -> Iterator[str]:
@@ -185,6 +194,31 @@ def _code_lines(view: LinkCodeView) -> Iterator[str]:
     yield from _line("secret", "32 bytes, not shown")
     yield ""
     yield from textwrap.wrap(_CODE_USE, _WIDTH)
+
+
+def _attachment_lines(view: AttachmentView) -> Iterator[str]:
+    yield "The descriptor of an attachment: what a message says of a file"
+    yield from _line("descriptor", f"{view.size_bytes} bytes")
+    yield from _line("suite", str(view.suite))
+    yield from _line("file", f"{view.file_bytes} bytes")
+    yield from _line("blob", f"{view.blob_bytes} bytes: padded, encrypted, with its hashes")
+    yield from _line("chunks", f"{view.chunk_count} of up to {view.chunk_bytes} bytes")
+    yield from _line("root", view.root)
+    yield from _line("name at a relay", f"{view.blob_name} (SHA-256 of the blob id)")
+    yield from _line("media type", view.media_type or "not told")
+    yield from _line("name", "not told" if view.name is None else ascii(view.name))
+    yield from _line("width, height", f"{_pixels(view.width)}, {_pixels(view.height)}")
+    told = "not told" if view.duration_ms is None else f"{view.duration_ms} ms"
+    yield from _line("duration", told)
+    size = view.thumbnail_bytes
+    yield from _line("thumbnail", "none" if size is None else f"{size} bytes of JPEG")
+    yield from _line("key, blob id", "32 bytes each, not shown")
+    yield ""
+    yield from textwrap.wrap(_DESCRIPTOR_USE, _WIDTH)
+
+
+def _pixels(number: int | None) -> str:
+    return "not told" if number is None else f"{number} pixels"
 
 
 def _time(at_ms: int) -> str:

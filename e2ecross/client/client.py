@@ -12,19 +12,24 @@ Rules:
 - What an app must hear comes as a `Notice`, also when nobody was waiting for an answer.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.arguments import (
     forgets_secrets,
     require_callable,
+    require_file_name,
     require_type,
     require_whole_number,
 )
 from e2ecross.client.account import maintain_account, renew_list
 from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.answers import CheckedBackend
+from e2ecross.client.attachment_calls import AttachmentCalls
 from e2ecross.client.backend import Backend
+from e2ecross.client.blob_answers import find_blobs
+from e2ecross.client.blob_store import BlobStore
 from e2ecross.client.conversation_calls import ConversationCalls
 from e2ecross.client.fan_out import flush
 from e2ecross.client.hints import check_lists
@@ -33,6 +38,8 @@ from e2ecross.client.link import Link
 from e2ecross.client.publishing import maintain_prekeys, publish
 from e2ecross.client.receipts import tend_conversations
 from e2ecross.client.sending_calls import SendingCalls
+from e2ecross.client.spool import Spool
+from e2ecross.client.uploads import tend_files
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm_items, hand_over
 from e2ecross.device.device import Device, context_of
@@ -46,6 +53,7 @@ from e2ecross.device.registering import (
     prepare_token,
     read_token,
 )
+from e2ecross.device.uploading import spool_prefix
 from e2ecross.device.waiting import Pending, list_pending
 from e2ecross.errors import (
     E2ECrossError,
@@ -59,11 +67,12 @@ __all__ = ["Client"]
 _MAX_BATCH: Final = 1000
 
 
-class Client(AccountCalls, ConversationCalls, SendingCalls):
+class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
     """A `Device` and the `Backend` that it is registered at."""
 
     __slots__ = (
         "_backend",
+        "_blobs",
         "_context",
         "_device",
         "_handed_over",
@@ -71,28 +80,42 @@ class Client(AccountCalls, ConversationCalls, SendingCalls):
         "_is_tidy",
         "_leftovers",
         "_link",
+        "_spool",
         "_upkeep",
     )
 
-    def __init__(self, device: Device, backend: Backend) -> None:
+    def __init__(
+        self,
+        device: Device,
+        backend: Backend,
+        *,
+        blobs: BlobStore | None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
         """Put a device and a back end together.
 
         Args:
             device: the device.
             backend: any implementation of the `Backend` protocol, such as `Relay`; synchronous.
+            blobs: where files are kept; by default the back end, if it has what `BlobStore` asks.
+            spool_dir: the folder where files wait, encrypted, to be uploaded; each time the same,
+                so that what was interrupted is found. By default the system's for temporary files.
 
         Raises:
-            InvalidArgument: `device` is no `Device`, or `backend` lacks a method.
+            InvalidArgument: `device` is no `Device`, or `backend` or `blobs` lacks a method.
         """
         require_type("device", device, Device)
         self._device = device
         self._context = context_of(device)
         self._backend = CheckedBackend(backend)
+        self._blobs = find_blobs(blobs, backend)
         self._is_epoch_checked = False
         self._is_tidy = False  # numbers that a killed process has left are forgotten
         self._handed_over = HandedOver()
         self._leftovers = Leftovers()
         self._link: Link | None = None
+        folder = None if spool_dir is None else require_file_name("spool_dir", spool_dir)
+        self._spool = Spool(folder, spool_prefix(self._context))
         self._upkeep = LastUpkeep()
 
     def __repr__(self) -> str:
@@ -134,7 +157,8 @@ class Client(AccountCalls, ConversationCalls, SendingCalls):
     def maintain(self) -> None:
         """Refill prekeys, replace old ones, publish the list of devices, send what waits.
 
-        What was kept of sent messages whose time is over goes, too.
+        What was kept of sent messages whose time is over goes, too, and their files; and what was
+        not uploaded in a week.
 
         Each is done whatever becomes of the others; then the first error is raised.
 
@@ -152,6 +176,7 @@ class Client(AccountCalls, ConversationCalls, SendingCalls):
         _attempt(errors, lambda: maintain_account(link))
         _attempt(errors, lambda: tend_conversations(self._context))
         _attempt(errors, lambda: forget_sent(self._context))
+        _attempt(errors, lambda: tend_files(link, self._blobs, self._spool))
         _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]

@@ -145,7 +145,7 @@ def hmac_of_parts(key: bytes, head: bytes, body: bytes) -> bytes:
     return _sha256(outer + digest.digest()).digest()
 
 
-def is_equal(left: bytes, right: bytes) -> bool:
+def is_equal(left: bytes | memoryview, right: bytes) -> bool:
     """Compare two secrets or tags in time that depends on their lengths only."""
     return hmac.compare_digest(left, right)
 

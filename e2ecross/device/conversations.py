@@ -18,6 +18,7 @@ from e2ecross.address import Address, UserId
 from e2ecross.device.device_lists import targets_of
 from e2ecross.errors import InvalidArgument
 from e2ecross.state.accounts import NOTHING_KNOWN, find_account, find_list, put_account
+from e2ecross.state.blob_ends import note_opened
 from e2ecross.state.context import Context
 from e2ecross.state.conversations import (
     ContactState,
@@ -241,6 +242,8 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
         if known.state == ContactState.BLOCKED:
             return None
     if isinstance(message.content, Receipt):
+        if message.content.what == Receipt.READ:
+            note_opened(tx, user, message.content.message_ids, now_ms)
         shown = _shown(context, message.content, known)
         if shown is None:
             return None

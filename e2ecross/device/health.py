@@ -37,6 +37,7 @@ from e2ecross.device.health_records import (
     read_session_list,
     read_signed_prekey,
     read_trust,
+    read_waiting_upload,
 )
 from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.protocol.prekeys import is_expired, rotation_is_due
@@ -58,6 +59,7 @@ __all__ = [
     "SessionHealth",
     "StoreHealth",
     "TableHealth",
+    "UploadHealth",
     "read_health",
 ]
 
@@ -158,6 +160,20 @@ class SessionHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class UploadHealth:
+    """Files on their way to where files are kept.
+
+    Attributes:
+        waiting: those that are not, or not all, there.
+        oldest_ms: age of the oldest of them, milliseconds, below 0 when it is dated in the future;
+            None when there is none.
+    """
+
+    waiting: int
+    oldest_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoreHealth:
     """All that is known of a store.
 
@@ -172,6 +188,7 @@ class StoreHealth:
         accounts: the lists of others.
         outbox: envelopes that the back end may not have yet.
         inbox: items that the app has not confirmed.
+        uploads: files on their way to where files are kept.
     """
 
     tables: tuple[TableHealth, ...]
@@ -184,6 +201,7 @@ class StoreHealth:
     accounts: AccountsHealth
     outbox: int
     inbox: int
+    uploads: UploadHealth
 
 
 def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
@@ -211,10 +229,10 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     kyber = read(Table.KYBER_PREKEYS, read_kyber_prekey)
     read(Table.SEEN_BASE_KEYS, check_seen_base_key)
     known = read(Table.REMOTE_IDENTITIES, lambda place, _, __: read_trust(tx, place))
-    rows = read(Table.ACCOUNTS, read_account)
-    accounts = dict(row for row in rows if row is not None)
+    accounts = dict(row for row in read(Table.ACCOUNTS, read_account) if row is not None)
     read(Table.CONVERSATIONS, check_conversation)
     read(Table.RECEIPTS, check_receipt)
+    uploads = read(Table.UPLOADS, read_waiting_upload)
     places = read(Table.SESSION_RECORDS, read_session_list)
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
@@ -244,6 +262,7 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
         accounts=judge_accounts(accounts.values(), policy, now_ms),
         outbox=sum(outbox),
         inbox=sum(inbox),
+        uploads=_uploads(uploads, now_ms),
     )
 
 
@@ -337,3 +356,8 @@ def _sessions(
         skipped_keys=skipped_keys,
         broken=broken,
     )
+
+
+def _uploads(begun_ms: list[int | None], now_ms: int) -> UploadHealth:
+    ages_ms = [now_ms - at_ms for at_ms in begun_ms if at_ms is not None]
+    return UploadHealth(len(ages_ms), max(ages_ms, default=None))

@@ -13,6 +13,7 @@ from e2ecross.crypto.kem import decode_kem_ciphertext
 from e2ecross.device.prekey_upkeep import decode_stored_publication
 from e2ecross.errors import InvalidKey, RecordCorrupted, RemoteError
 from e2ecross.state.accounts import OWN_ACCOUNT_ROW, user_from_key
+from e2ecross.state.blob_ends import BLOB_ENDS, OPENABLE, read_end
 from e2ecross.state.context import address_from_key
 from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.in_flight import IN_FLIGHT
@@ -28,6 +29,7 @@ from e2ecross.state.sent import ENDS
 from e2ecross.state.sent_ids import OWN_COPIES, SENT_IDS
 from e2ecross.state.trust import TrustState, find_identity
 from e2ecross.state.upkeep import UPKEEP_ROW
+from e2ecross.state.uploads import read_upload
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
@@ -60,6 +62,7 @@ from e2ecross.wire.shelf_records import (
     decode_shelf,
 )
 from e2ecross.wire.spqr_records import StoredSpqrMaterial, decode_chunks
+from e2ecross.wire.upload_records import decode_openable
 
 __all__ = [
     "check_conversation",
@@ -79,6 +82,7 @@ __all__ = [
     "read_session_list",
     "read_signed_prekey",
     "read_trust",
+    "read_waiting_upload",
 ]
 
 
@@ -155,6 +159,24 @@ def check_receipt(partition: bytes, row: bytes, record: bytes) -> None:
         decode_shelf(record)
     else:
         read_receipt(row if partition == DUE else NO_TIME + row, record)
+
+
+def read_waiting_upload(partition: bytes, row: bytes, record: bytes) -> int | None:
+    """Decode what is known of a file: its upload, its end, who may view it once; or a list.
+
+    Returns:
+        When an upload that is not complete was begun, milliseconds since 1970; else None.
+    """
+    if partition == BLOB_ENDS:
+        read_end(row, record)
+    elif partition:
+        decode_openable(record)
+    elif row == OPENABLE:
+        decode_shelf(record)
+    else:
+        upload = read_upload(row, record)
+        return None if upload.complete else upload.created_at_ms
+    return None
 
 
 def read_session_list(place: bytes, _: bytes, record: bytes) -> bytes:

@@ -19,6 +19,7 @@ from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded, Posted, Unready
 from e2ecross.device.settling import file_in_flight
+from e2ecross.device.uploading import note_media_sent
 from e2ecross.errors import (
     BackendError,
     E2ECrossError,
@@ -74,6 +75,7 @@ def post_messages(
         posted = copying.post(message, draft, encoded)
         if posted.is_new:
             note_sent_to(context, tx, posted.conversation.user_id)
+            note_media_sent(context, tx, posted, message.message_id)
         return posted
 
     return _post_each(context, leftovers, messages, begun, asked, post)

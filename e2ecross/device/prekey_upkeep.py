@@ -25,6 +25,7 @@ from e2ecross.protocol.prekeys import (
     require_free_ids,
     rotation_is_due,
 )
+from e2ecross.state.blob_ends import date_openable
 from e2ecross.state.context import Context, require_device, save_device
 from e2ecross.state.delivered import date_delivered
 from e2ecross.state.epoch import WitnessedTransaction, count_operation
@@ -192,6 +193,7 @@ def plan_publication(context: Context, left: int) -> int | None:
             date_delivered(tx, policy, now_ms)
             date_attempts(tx, now_ms)
             date_receipts(tx, now_ms)
+            date_openable(tx, now_ms)
     target = policy.one_time_prekeys_target
     add = one_time_prekeys_to_add(max(left, 0), policy.one_time_prekeys_low, target)
     if record.replaces_prekeys:  # of those that are left the private halves are gone

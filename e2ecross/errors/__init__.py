@@ -12,11 +12,13 @@ Rules:
 from e2ecross.errors.backend import (
     BackendError,
     BackendRefused,
+    BlobGone,
     MailboxFull,
     NotRegistered,
     UnknownRecipient,
 )
 from e2ecross.errors.local import (
+    AttachmentTooLarge,
     ContentRefused,
     DevicesConflict,
     HostingChanged,
@@ -32,6 +34,7 @@ from e2ecross.errors.local import (
     WrongBackupKey,
 )
 from e2ecross.errors.remote import (
+    AttachmentCorrupted,
     AuthenticationFailed,
     DecodeError,
     DuplicateMessage,
@@ -66,9 +69,12 @@ from e2ecross.errors.store import (
 )
 
 __all__ = [
+    "AttachmentCorrupted",
+    "AttachmentTooLarge",
     "AuthenticationFailed",
     "BackendError",
     "BackendRefused",
+    "BlobGone",
     "ContentRefused",
     "DecodeError",
     "DeviceExists",

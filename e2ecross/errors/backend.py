@@ -6,6 +6,7 @@ from e2ecross.errors.root import E2ECrossError
 __all__ = [
     "BackendError",
     "BackendRefused",
+    "BlobGone",
     "MailboxFull",
     "NotRegistered",
     "UnknownRecipient",
@@ -40,3 +41,9 @@ class MailboxFull(BackendError):
     """The recipient's mailbox is full; try again when they have been online."""
 
     code = "mailbox_full"
+
+
+class BlobGone(BackendError):
+    """The back end has no such file, or not any more; ask the sender for it, or upload it anew."""
+
+    code = "blob_gone"

@@ -150,6 +150,26 @@ def _lacking(plan: Any) -> str:  # noqa: ANN401
     return ", ".join(f"{loss.capability:d}" for loss in plan.losses)
 
 
+class AttachmentTooLarge(LocalError):
+    """The file is larger than `Policy.attachment_bytes` allows; nothing of it was fetched.
+
+    Attributes:
+        size: of the file, bytes.
+        allowed: by the policy, bytes.
+    """
+
+    code = "attachment_too_large"
+
+    def __init__(self, size: int, allowed: int) -> None:
+        """Carry both sizes."""
+        super().__init__(
+            f"the file has {size} bytes, more than the {allowed} that Policy.attachment_bytes "
+            f"allows: ask the user, and allow more, or do without it"
+        )
+        self.size = size
+        self.allowed = allowed
+
+
 class WrongBackupKey(LocalError):
     """The passphrase does not open this backup of an identity, or the backup was changed."""
 

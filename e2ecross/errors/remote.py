@@ -154,6 +154,12 @@ class LinkFailed(RemoteError):
     code = "link_failed"
 
 
+class AttachmentCorrupted(RemoteError):
+    """The blob is not the file that the message names; nothing that is wrong was released."""
+
+    code = "attachment_corrupted"
+
+
 _REMOTE_ERRORS: dict[str, type[RemoteError]] = {
     cls.code: cls
     for cls in (
@@ -173,6 +179,7 @@ _REMOTE_ERRORS: dict[str, type[RemoteError]] = {
         InvalidDeviceList,
         UnlistedDevice,
         LinkFailed,
+        AttachmentCorrupted,
     )
 }
 

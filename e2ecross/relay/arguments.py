@@ -16,8 +16,10 @@ from e2ecross.errors import BackendRefused, InvalidArgument
 from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.exchange import (
+    BLOB_ID_BYTES,
     LINK_ID_BYTES,
     LINK_SLOTS,
+    MAX_BLOB_PIECE_BYTES,
     MAX_DEPOSIT_BYTES,
     MAX_IN_CALL,
     MAX_USERS_IN_CALL,
@@ -26,6 +28,10 @@ from e2ecross.wire.exchange import (
 from e2ecross.wire.limits import MAX_LINK_MESSAGE_BYTES, TOKEN_BYTES
 
 __all__ = [
+    "require_blob_id",
+    "require_blob_piece",
+    "require_blob_range",
+    "require_blob_size",
     "require_companion_tokens",
     "require_consents",
     "require_envelopes",
@@ -166,6 +172,47 @@ def require_link_message(data: bytes) -> None:
         raise BackendRefused(
             f"the message has {len(data)} bytes, a link box takes up to {MAX_LINK_MESSAGE_BYTES}"
         )
+
+
+def require_blob_id(blob_id: bytes) -> None:
+    """Check which blob is meant."""
+    require_bytes("blob_id", blob_id, BLOB_ID_BYTES)
+
+
+def require_blob_size(size: int, most: int) -> None:
+    """Check how large a blob is to be.
+
+    Raises:
+        InvalidArgument: no number of bytes.
+        BackendRefused: 0, or more than this back end keeps.
+    """
+    require_whole_number("size", size, 0, MAX_NUMBER)
+    if not 1 <= size <= most:
+        raise BackendRefused(f"a file of {size} bytes, this back end takes 1 to {most}")
+
+
+def require_blob_piece(offset: int, data: bytes) -> None:
+    """Check what is appended to a blob: 1 to 4,194,304 bytes.
+
+    Raises:
+        InvalidArgument: no bytes, or no place.
+        BackendRefused: too many, or none.
+    """
+    require_whole_number("offset", offset, 0, MAX_NUMBER)
+    require_bytes("data", data)
+    _require_count("bytes of a file", len(data), MAX_BLOB_PIECE_BYTES)
+
+
+def require_blob_range(offset: int, length: int) -> None:
+    """Check what is read of a blob: 1 to 4,194,304 bytes.
+
+    Raises:
+        InvalidArgument: no place, or no number of bytes.
+        BackendRefused: too many, or none.
+    """
+    require_whole_number("offset", offset, 0, MAX_NUMBER)
+    require_whole_number("length", length, 0, MAX_NUMBER)
+    _require_count("bytes of a file", length, MAX_BLOB_PIECE_BYTES)
 
 
 def _require_count(what: str, count: int, most: int) -> None:

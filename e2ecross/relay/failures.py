@@ -16,7 +16,7 @@ from typing import Final
 
 from e2ecross.errors import BackendError
 
-__all__ = ["DRIVER_ERRORS", "backend_error", "require_single_file"]
+__all__ = ["DRIVER_ERRORS", "backend_error", "folder_error", "require_single_file"]
 
 DRIVER_ERRORS: Final = (sqlite3.Error, UnicodeDecodeError)
 """What SQLite's driver raises; the second for damaged text in a schema."""
@@ -32,6 +32,7 @@ _ADVICE: Final = {
     sqlite3.SQLITE_NOTADB: "it is not an SQLite file: name another path; it was not changed",
 }
 _OPENING: Final = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+_NO_ROOM: Final = {errno.ENOSPC, errno.EDQUOT}
 _DESCRIPTORS: Final = 4
 """What SQLite opens: the file, its log, the index of that, and for a moment their folder."""
 _ROOM: Final = 1024 * 1024
@@ -52,6 +53,17 @@ def backend_error(path: str, error: Exception) -> BackendError:
         elif code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL):
             cause = _too_large(path) or cause
     return BackendError(f"the relay file {path} failed: {cause}")
+
+
+def folder_error(folder: str, error: OSError) -> BackendError:
+    """Say in our terms what went wrong with the files in a folder; raise the result `from` it."""
+    if error.errno in _NO_ROOM:
+        cause = "the disk is full: make room and try again"
+    elif error.errno == errno.EFBIG:
+        cause = "files of this process may not have as many bytes: raise the limit (ulimit -f)"
+    else:
+        cause = _no_descriptors() or f"check the folder and its permissions ({error.strerror})"
+    return BackendError(f"the folder of files {folder} failed: {cause}")
 
 
 def require_single_file(path: str) -> os.stat_result:

@@ -20,6 +20,10 @@ _DAY_MS: Final = 24 * 60 * 60 * 1000
 # A time of more than 10,000 years is a mistake, and added to a clock it would not fit into a row.
 _MAX_MS: Final = 10_000 * 366 * _DAY_MS
 
+_GIB: Final = 1024**3
+_MAX_BLOB_BYTES: Final = 1024 * _GIB
+"""Larger than any attachment, and small enough that offsets and sums always fit into a row."""
+
 _RESERVE_DIVISOR: Final = 10
 """A tenth: by default room for 100 users, and a file that is hardly larger."""
 
@@ -58,6 +62,12 @@ class RelayLimits:
             a deposit that is repeated is not delivered again: one mailbox without its reserve.
         remembered_ms: how long each of them is remembered, milliseconds: 30 days, longer than a
             sender can be expected to repeat itself.
+        blob_bytes: one file, bytes: 4 GiB; at most 1 TiB.
+        blobs_per_user_bytes: all files of one user, bytes, complete or not, each as large as it was
+            begun: 16 GiB.
+        blobs_per_user: how many those are at most, whatever they hold: a thousand a day.
+        blob_kept_ms: how long a file is kept once it is complete, milliseconds: 45 days.
+        blob_part_kept_ms: how long one that is begun has to get complete, milliseconds: 2 days.
 
     Raises:
         InvalidArgument: a limit is not a whole number, is below 1, or contradicts the above.
@@ -73,12 +83,20 @@ class RelayLimits:
     requester_window_ms: int = _DAY_MS
     remembered_messages: int = 10_000
     remembered_ms: int = 30 * _DAY_MS
+    blob_bytes: int = 4 * _GIB
+    blobs_per_user_bytes: int = 16 * _GIB
+    blobs_per_user: int = 45_000
+    blob_kept_ms: int = 45 * _DAY_MS
+    blob_part_kept_ms: int = 2 * _DAY_MS
 
     def __post_init__(self) -> None:
         highest = {
             "envelope_bytes": MAX_ENVELOPE_BYTES,
             "requester_window_ms": _MAX_MS,
             "remembered_ms": _MAX_MS,
+            "blob_bytes": _MAX_BLOB_BYTES,
+            "blob_kept_ms": _MAX_MS,
+            "blob_part_kept_ms": _MAX_MS,
         }
         for field in fields(self):
             high = highest.get(field.name, MAX_NUMBER)

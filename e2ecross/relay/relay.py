@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The relay: a blind back end on one SQLite file. Satisfies `e2ecross.client.backend.Backend`.
 
+With a folder it also satisfies `e2ecross.client.blob_store.BlobStore`.
+
 Rules:
-- It sees addresses, kinds, sizes, times, lists of devices and who asks for whose keys. It holds no
-  private key and no plaintext, so it can lose, delay, repeat or alter messages, and never read or
-  forge one.
-- Everything but registering, and what a device does that is being linked, needs the token of the
-  address (of an envelope: its sender's), checked in the transaction that does the work.
+- It sees addresses, kinds, sizes, times, lists of devices, who asks for whose keys, and who uploads
+  files. It holds no private key and no plaintext, so it can lose, delay, repeat or alter messages
+  and files, and never read or forge one.
+- Everything but registering, what a device does that is being linked, and reading a file of which
+  one knows the id, needs the token of the address (of an envelope: its sender's), checked in the
+  transaction that does the work.
 - Every call may be repeated; only `fetch_keys` then hands out other one-time prekeys.
 - A device tells its epoch with what it deposits and publishes. The relay keeps the highest, and
   hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
@@ -18,7 +21,6 @@ a device may ask, and who gets how many accounts, is for the service around it t
 
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -34,17 +36,17 @@ from e2ecross.arguments import (
 from e2ecross.errors import BackendRefused
 from e2ecross.relay import arguments, directory, mailbox
 from e2ecross.relay.account_calls import AccountCalls
+from e2ecross.relay.blob_calls import BlobCalls
 from e2ecross.relay.calls import claim
 from e2ecross.relay.depositing import decode_all, deposit_each
 from e2ecross.relay.limits import RelayLimits
+from e2ecross.relay.relay_file import DEFAULT_LIMITS, system_clock_ms
 from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Deposited, Waiting
 from e2ecross.wire.limits import TOKEN_BYTES
 
 __all__ = ["Relay"]
-
-_DEFAULT_LIMITS: Final = RelayLimits()
 
 _ACKNOWLEDGE_BATCH: Final = 1_000
 """Envelopes removed in one transaction, so that a long list keeps nobody waiting for long."""
@@ -54,13 +56,10 @@ def _first_come(address: Address, taken: bool) -> bool:
     return not taken
 
 
-def _system_clock_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-class Relay(AccountCalls):
+class Relay(AccountCalls, BlobCalls):
     """A directory of published keys and mailboxes, in one file; to be closed, or used by `with`.
 
+    With a folder it also keeps files for them.
     Each method also raises `BackendError` when the file cannot be used or the relay was closed.
 
     Args:
@@ -70,12 +69,16 @@ class Relay(AccountCalls):
             ahead. For a taken address that is a reset: published keys, epoch and waiting envelopes
             of the old holder are dropped, and with device 1 the account's list of devices and all
             others in it. By default the first to come gets an address, for good.
+        blob_dir: a folder for files beside messages (`e2ecross.BlobStore`), of this relay alone;
+            made if it is not there, and the same for all processes. Files in it that are named like
+            blobs and are none of this relay's are deleted. None: it keeps no files.
         limits: bounds on what is carried and kept.
         clock: returns the time, milliseconds since 1970.
 
     Raises:
         InvalidArgument: an argument has the wrong type.
-        BackendError: the file cannot be opened, is not a relay's, or has another schema.
+        BackendError: the file cannot be opened, is not a relay's, or has another schema; or the
+            folder cannot be used.
     """
 
     def __init__(
@@ -83,11 +86,12 @@ class Relay(AccountCalls):
         path: str | os.PathLike[str],
         *,
         authorise: Callable[[Address, bool], bool] = _first_come,
-        limits: RelayLimits = _DEFAULT_LIMITS,
-        clock: Callable[[], int] = _system_clock_ms,
+        blob_dir: str | os.PathLike[str] | None = None,
+        limits: RelayLimits = DEFAULT_LIMITS,
+        clock: Callable[[], int] = system_clock_ms,
     ) -> None:
         require_callable("authorise", authorise)
-        super().__init__(path, limits, clock)
+        super().__init__(path, limits, clock, blob_dir)
         self._authorise = authorise
 
     @forgets_secrets

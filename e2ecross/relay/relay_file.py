@@ -2,16 +2,26 @@
 """The file of a relay while it is open: what every call works with."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self, SupportsIndex
+from typing import Final, NoReturn, Self, SupportsIndex
 
 from e2ecross.arguments import require_callable, require_file_name, require_type
+from e2ecross.relay.blob_files import BlobFiles
+from e2ecross.relay.blobs import settle_all
 from e2ecross.relay.database import Database
 from e2ecross.relay.limits import RelayLimits
 
-__all__ = ["RelayFile"]
+__all__ = ["DEFAULT_LIMITS", "RelayFile", "system_clock_ms"]
+
+DEFAULT_LIMITS: Final = RelayLimits()
+
+
+def system_clock_ms() -> int:
+    """Return the system's time, milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 class RelayFile:
@@ -21,21 +31,32 @@ class RelayFile:
         path: the file; created when it does not exist. It must name a file: processes share it.
         limits: bounds on what is carried and kept.
         clock: returns the time, milliseconds since 1970.
+        blob_dir: the folder of the files; made if it is not there. None: no files are kept. What
+            processes that were killed have left in it is put right.
 
     Raises:
         InvalidArgument: an argument has the wrong type.
-        BackendError: the file cannot be opened, is not a relay's, or has another schema.
+        BackendError: the file cannot be opened, is not a relay's, or has another schema; or the
+            folder cannot be used.
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], limits: RelayLimits, clock: Callable[[], int]
+        self,
+        path: str | os.PathLike[str],
+        limits: RelayLimits,
+        clock: Callable[[], int],
+        blob_dir: str | os.PathLike[str] | None,
     ) -> None:
         name = require_file_name("path", path)
         require_type("limits", limits, RelayLimits)
         require_callable("clock", clock)
         self._limits = limits
         self._clock = clock
+        folder = None if blob_dir is None else require_file_name("blob_dir", blob_dir)
         self._database = Database(name)
+        self._blob_files = None if folder is None else BlobFiles(folder)
+        if self._blob_files is not None:
+            settle_all(self._database, self._blob_files, limits)
 
     @property
     def path(self) -> Path:

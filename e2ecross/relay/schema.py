@@ -4,7 +4,8 @@
 Rules:
 - An address is stored as its one spelling, `whatsapp:ana.1`.
 - Nothing in the file is secret to its operator, and nothing in it opens a message: public keys,
-  SHA-256 of tokens, encoded envelopes, signed lists of devices, sealed messages of linking.
+  SHA-256 of tokens, encoded envelopes, signed lists of devices, sealed messages of linking. The
+  files of blobs lie beside it, encrypted.
 - How many envelopes wait is counted by triggers, so it stays true when an operator (or an attack
   in a test) changes the mailbox with a tool of their own; and no deposit has to count.
 - There is one schema. Nothing has been released: until then it changes in place.
@@ -79,6 +80,19 @@ SCHEMA: Final[tuple[str, ...]] = (
     """,
     "CREATE INDEX link_boxes_of_opener ON link_boxes (opened_by, opened_at_ms)",
     "CREATE INDEX link_boxes_by_time ON link_boxes (opened_at_ms)",
+    # The files beside this one. SHA-256 of its id names a blob, so that neither this table nor the
+    # folder holds an id, which is what allows to read. It is complete when stored is size.
+    """
+    CREATE TABLE blobs (
+        id_sha256 BLOB PRIMARY KEY,
+        user TEXT NOT NULL,  -- whatsapp:ana
+        size INTEGER NOT NULL,  -- as begun, bytes
+        stored INTEGER NOT NULL,  -- bytes that are in its file, on the disk
+        until_ms INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX blobs_of_user ON blobs (user, until_ms, size)",
+    "CREATE INDEX blobs_by_time ON blobs (until_ms)",
     # One row per one-time prekey, in the order of publication, of two kinds: 0 is X25519, 1 is
     # Kyber, which are signed. A handed-out one loses its key and keeps its id, so that it cannot be
     # published again. The epoch is that of the publication it came with; 0: not told.

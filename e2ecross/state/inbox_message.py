@@ -7,6 +7,7 @@ Rules:
 - Its digest is made of what was authenticated, and of the content as it was sent.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from e2ecross.address import UserId
@@ -22,6 +23,7 @@ from e2ecross.wire.content import (
     Expiry,
     Frame,
     Framed,
+    Media,
     MessageRef,
     Resent,
     UnsupportedContent,
@@ -124,6 +126,8 @@ def message_from_record(
             own = context.address.user_id
             addressee = peer if record.sender.user_id == own else own
             ref = ref_of(record.sender, addressee, *place, content)
+            if record.request:
+                content = _of_stranger(content, record.sender.user_id)
             shown = _show(content, context.policy.capabilities)
             if frame is not None and _is_over(context, record, frame):
                 content = shown = ref = frame = None  # it has not been erased yet
@@ -157,6 +161,14 @@ def _decode(record: InboxMessage) -> Content:
     if isinstance(content, ControlContent | Resent):
         raise RecordCorrupted("an inbox record holds what no app sees: the store is damaged")
     return content
+
+
+def _of_stranger(content: Content, sender: UserId) -> Content:
+    """Mark a file as one that is not fetched before its sender is accepted."""
+    if not isinstance(content, Framed) or not isinstance(content.content, Media):
+        return content
+    attachment = replace(content.content.attachment, requested_by=sender)
+    return replace(content, content=replace(content.content, attachment=attachment))
 
 
 def _show(content: Content, capabilities: frozenset[int]) -> Content:

@@ -6,6 +6,7 @@ from typing import Final
 
 from e2ecross.arguments import require_whole_number
 from e2ecross.errors import InvalidArgument
+from e2ecross.wire.attachment import MAX_ATTACHMENT_SIZE
 from e2ecross.wire.capabilities import check_capabilities
 from e2ecross.wire.limits import (
     MAX_FORWARD_JUMP,
@@ -98,6 +99,8 @@ class Policy:
         request_messages: how many messages of one stranger are handed over before the user answers
             or accepts them, 0 to 1,000; those that come then count as received, and are not shown,
             later neither.
+        attachment_bytes: how large a file is at most that `Client.download` fetches, bytes, up to
+            2^36, 64 GiB: a disk is filled soon.
 
     Raises:
         InvalidArgument: a setting has the wrong type or is out of range.
@@ -127,6 +130,7 @@ class Policy:
     send_delivered_receipts: bool = True
     send_read_receipts: bool = True
     request_messages: int = 50
+    attachment_bytes: int = 2**31
 
     def __post_init__(self) -> None:
         for name in _SWITCHES:
@@ -139,6 +143,8 @@ class Policy:
         require_whole_number("max_devices", self.max_devices, 1, MAX_LISTED_DEVICES)
         require_whole_number("max_forward_jump", self.max_forward_jump, 1, MAX_FORWARD_JUMP)
         check_capabilities(self.capabilities)
+        most = MAX_ATTACHMENT_SIZE
+        require_whole_number("attachment_bytes", self.attachment_bytes, 0, most)
         for setting in fields(self):
             if setting.name.endswith("_ms"):
                 low, high = _RANGES_MS.get(setting.name, (1, _MAX_MS))

@@ -64,6 +64,9 @@ class Table(enum.StrEnum):
     RECEIPTS = "receipts"
     """Partition: `due`: receipts that are to be sent, row: when, user, message id, what. Or
     generation: what was sent, row: user, message id, what."""
+    UPLOADS = "uploads"
+    """Row: blob id. Partition: empty: what is or was brought to where files are kept; `ends`: when
+    a blob is to be deleted. Or generation: what may be viewed once, row: user and message id."""
     SESSION_RECORDS = "session_records"
     """Partition: address. Which sessions there are with it, and in which order."""
     SESSIONS = "sessions"

@@ -11,9 +11,10 @@ Source: docs/wire-format.md, attachments.
 import hmac
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict
 
-from e2ecross.arguments import require_bytes, require_whole_number
+from e2ecross.address import UserId
+from e2ecross.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import DecodeError, InvalidArgument, UnsupportedVersion
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
@@ -21,27 +22,33 @@ from e2ecross.wire.encoding import parse, require_canonical, serialize
 from e2ecross.wire.text import require_text
 
 __all__ = [
+    "BLOB_ID_BYTES",
     "FILE_KEY_BYTES",
     "MAX_ATTACHMENT_CHUNKS",
     "MAX_ATTACHMENT_SIZE",
     "Attachment",
+    "ShownAs",
     "attachment_fields",
     "attachment_from_fields",
+    "choose_chunk_log2",
     "padded_size",
     "require_known_suite",
 ]
 
 FILE_KEY_BYTES: Final = 32
+BLOB_ID_BYTES: Final = 32
 MAX_ATTACHMENT_SIZE: Final = 2**36
 """Of one file, bytes: 64 GiB, so that no counter of its cipher repeats."""
 MAX_ATTACHMENT_CHUNKS: Final = 16_384
 """Chunks of one file: their hashes take 512 KiB."""
 _SUITE: Final = 1
 _ROOT_BYTES: Final = 32
-_BLOB_ID_BYTES: Final = 32
 _LEAST_CHUNK_LOG2: Final = 16
 _GREATEST_CHUNK_LOG2: Final = 22
 _LEAST_PADDED: Final = 4096
+_CHUNKS_LOG2: Final = 12
+"""So many chunks, 4,096, a writer makes at most, as long as larger ones are to be had."""
+_HASH_BYTES: Final = 32
 _MAX_MEDIA_TYPE_BYTES: Final = 100
 _MAX_NAME_BYTES: Final = 255
 _MAX_PIXELS: Final = 32_768
@@ -53,6 +60,17 @@ _MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+_-]*/[a-z0-9][a-z0-9.+_-]*", 
 _NOT_IN_NAMES: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f/\\\\\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
+
+
+class ShownAs(TypedDict, total=False):
+    """The fields of an `Attachment` that say how to show it; any of them may be left out."""
+
+    media_type: str
+    name: str
+    width: int
+    height: int
+    duration_ms: int
+    thumbnail: bytes
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -72,6 +90,8 @@ class Attachment(Secret):
         height: likewise.
         duration_ms: at most 2^32-1; 0: not told.
         thumbnail: a JPEG of at most 24,576 bytes, not looked into; may be empty.
+        requested_by: of what came from a stranger, who that is: nothing is fetched for them. Not
+            encoded or compared; only here.
 
     Raises:
         InvalidArgument: a field has the wrong type, length or value.
@@ -88,6 +108,7 @@ class Attachment(Secret):
     height: int = 0
     duration_ms: int = 0
     thumbnail: bytes = b""
+    requested_by: UserId | None = None
 
     def __post_init__(self) -> None:
         require_bytes("file_key", self.file_key, FILE_KEY_BYTES)
@@ -99,13 +120,15 @@ class Attachment(Secret):
                 f"bytes, of at most {MAX_ATTACHMENT_CHUNKS}"
             )
         require_bytes("root", self.root, _ROOT_BYTES)
-        require_bytes("blob_id", self.blob_id, _BLOB_ID_BYTES)
+        require_bytes("blob_id", self.blob_id, BLOB_ID_BYTES)
         _check_media_type(self.media_type)
         _check_name(self.name)
         require_whole_number("width", self.width, high=_MAX_PIXELS)
         require_whole_number("height", self.height, high=_MAX_PIXELS)
         require_whole_number("duration_ms", self.duration_ms)
         _check_thumbnail(self.thumbnail)
+        if self.requested_by is not None:
+            require_type("requested_by", self.requested_by, UserId)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Attachment):
@@ -119,6 +142,16 @@ class Attachment(Secret):
     def chunk_count(self) -> int:
         """How many chunks the padded file has, 1 to 16,384."""
         return -(-padded_size(self.size) >> self.chunk_log2)
+
+    @property
+    def table_size(self) -> int:
+        """Bytes of the hashes behind the padded file, 32 for each chunk; at most 524,288."""
+        return _HASH_BYTES * self.chunk_count
+
+    @property
+    def blob_size(self) -> int:
+        """Bytes of its blob: the padded file and the hashes of its chunks."""
+        return padded_size(self.size) + self.table_size
 
     def encode(self) -> bytes:
         """Return its one encoding, at most 25,600 bytes, secret."""
@@ -148,6 +181,12 @@ def padded_size(size: int) -> int:
     exponent = least.bit_length() - 1
     zero_bits = exponent - exponent.bit_length()
     return -(-least >> zero_bits) << zero_bits
+
+
+def choose_chunk_log2(size: int) -> int:
+    """Which chunks a writer makes of a file of `size` bytes, 16 to 22: 4,096 of them, if it can."""
+    wanted = (padded_size(size) - 1).bit_length() - _CHUNKS_LOG2
+    return min(max(wanted, _LEAST_CHUNK_LOG2), _GREATEST_CHUNK_LOG2)
 
 
 def attachment_fields(attachment: Attachment) -> content_pb2.Attachment:

@@ -16,8 +16,10 @@ from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.limits import MAX_LISTED_DEVICES
 
 __all__ = [
+    "BLOB_ID_BYTES",
     "LINK_ID_BYTES",
     "LINK_SLOTS",
+    "MAX_BLOB_PIECE_BYTES",
     "MAX_DEPOSIT_BYTES",
     "MAX_IN_CALL",
     "MAX_USERS_IN_CALL",
@@ -37,6 +39,10 @@ LINK_ID_BYTES: Final = 16
 """The name of a box for the messages by which a device is linked."""
 LINK_SLOTS: Final = 3
 """Messages in such a box: the offer, the answer, the result."""
+BLOB_ID_BYTES: Final = 32
+"""The name of a blob, random: who knows it may read."""
+MAX_BLOB_PIECE_BYTES: Final = 4 * 1024 * 1024
+"""What one call writes or reads of a blob, bytes: the largest chunk of an attachment."""
 
 
 @dataclass(frozen=True, slots=True)

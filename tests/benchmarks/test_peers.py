@@ -25,6 +25,7 @@ SMALL = {
     "waiting": 2,
     "window": 2,
 }
+FILES = {"attachment_encrypt", "attachment_decrypt"}
 BYTES = {row.operation for row in ROWS if row.unit == "B"}
 
 
@@ -49,7 +50,9 @@ def test_a_peer_does_what_it_says(
     monkeypatch.setenv(SCRATCH, str(tmp_path))  # the process of the peer inherits it
     with started(peer) as engine:
         assert engine.versions
-        assert {"encrypt", "decrypt", "ping_pong"} <= engine.operations
+        assert {"encrypt", "decrypt", "ping_pong"} <= engine.operations or (
+            engine.operations == FILES
+        )
         assert engine.operations <= {row.operation for row in ROWS}
         for operation in sorted(engine.operations):
             blocks = 1 if operation in BYTES else 2
@@ -62,4 +65,4 @@ def test_a_peer_says_why_it_cannot(peer: Contestant) -> None:
     with started(peer) as engine:
         with pytest.raises(EngineFailed):
             engine.sample(Job("nothing", SMALL, 1, 1, 0))
-        assert engine.sample(Job("encrypt", SMALL, 1, 1, 0))
+        assert engine.sample(Job(min(engine.operations & {"encrypt", *FILES}), SMALL, 1, 1, 0))

@@ -14,6 +14,7 @@ import pytest
 from e2ecross import Device, Envelope
 from e2ecross.protocol.device_list import verify_list
 from e2ecross.stores import SQLiteStore
+from e2ecross.wire.capabilities import decode_capabilities
 from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.linking import LinkCode
 from tests.cli.support import call, read_qr_code, run
@@ -223,10 +224,89 @@ def test_a_device_of_the_relay_gets_nothing_and_is_refused(played: Played) -> No
     assert scene["list_number"] == genuine.list.seq + 1  # it seemed to be newer
 
 
+def test_what_apps_show_is_their_own_choice_and_in_the_signed_list(played: Played) -> None:
+    scene = played.facts["apps_differ"]
+    everything = [10, *range(13, 21), 32, 33]
+    wanted = {ANA: everything, BUDI: [10, 13, 15, 16, 17, 19, 20]}
+    announced = {one["person"]: one["capabilities"] for one in scene["announced"]}
+    assert {person: [*set(ids) - {35}] for person, ids in announced.items()} == {
+        person: [*set(ids)] for person, ids in wanted.items()
+    }
+    for user, ids in (
+        ("whatsapp:ana", everything),
+        ("instagram:budi", wanted[BUDI]),
+        ("messenger:toko-kopi", [10, 13, 15, 16, 17, 19, 20, 32, 33]),
+    ):
+        for each in list_at_the_relay(played.folder, user).list.devices:
+            assert decode_capabilities(each.capabilities) - {35} == {*ids}
+
+
+def test_a_poll_is_text_elsewhere_and_its_sender_knew(played: Played) -> None:
+    scene = played.facts["apps_differ"]
+    told, letter = scene["told"], played.letter(scene["letter"])
+    assert (told["error"], told["code"], told["lacking"]) == ("LossyContent", "lossy_content", [14])
+    assert told["text"] == letter["text"] == "Which roast for Saturday?\n1. Gayo\n2. Toraja"
+    assert (letter["from"], letter["to"], letter["read"]) == (ANA, BUDI, True)
+    assert letter["view"]["message"]["counter"] == 0  # two were refused before it
+
+
+def test_what_would_not_disappear_is_not_sent(played: Played) -> None:
+    refused = played.facts["apps_differ"]["refused"]
+    assert (refused["error"], refused["code"]) == ("ContentRefused", "content_refused")
+    assert (refused["sender"], refused["recipient"], refused["lacking"]) == (ANA, BUDI, [32])
+    assert refused["text"] not in {letter["text"] for letter in played.facts["messages"]}
+
+
+def test_a_photo_reaches_both_devices_over_interruptions(played: Played) -> None:
+    scene = played.facts["photo"]
+    photo = (played.folder / "budi-photo.png").read_bytes()
+    assert scene["size"] == len(photo)
+    assert scene["ended_process_id"] != scene["new_process_id"]
+    assert 0 < scene["interrupted_at"] < scene["went_on"] <= scene["relay_size"]
+    assert [one["device"] for one in scene["received"]] == [ANA, LAPTOP]
+    for name, one in zip(("ana", "ana-laptop"), scene["received"], strict=True):
+        assert (played.folder / f"{name}-photo.png").read_bytes() == photo
+        assert 0 < one["kept"] < one["went_on"] <= one["size"] == len(photo)
+        assert one["is_right"]
+    letter = played.letter(scene["letter"])
+    assert (letter["from"], letter["to"]) == (BUDI, ANA)
+    assert sorted(letter["devices"]) == [TABLET, ANA, LAPTOP]
+
+
+def test_swapped_chunks_of_the_photo_are_refused(played: Played) -> None:
+    attack = played.facts["photo"]["attack"]
+    assert (attack["name"], attack["target"]) == ("swapped_chunks", LAPTOP)
+    assert (attack["error"], attack["code"]) == ("AttachmentCorrupted", "attachment_corrupted")
+    kept = played.facts["photo"]["received"][1]["kept"]
+    assert attack["chunks"] == [kept // 65_536 + 1, kept // 65_536 + 2]  # nothing of them is kept
+
+
+def test_the_relay_knows_of_the_photo_a_name_a_size_and_who_sent_it(played: Played) -> None:
+    scene = played.facts["photo"]
+    (file,) = (played.folder / "relay-files").iterdir()
+    blob = file.read_bytes()
+    assert (file.name, len(blob)) == (scene["relay_name"], scene["relay_size"])
+    connection = sqlite3.connect(played.folder / "relay.db")
+    cursor = connection.execute("SELECT * FROM blobs")
+    columns = [column[0] for column in cursor.description]
+    (row,) = cursor.fetchall()
+    connection.close()
+    known = dict(zip(columns, row, strict=True))
+    assert set(known) == {"id_sha256", "user", "size", "stored", "until_ms"}
+    assert (known["id_sha256"].hex(), known["user"]) == (file.name, scene["uploaded_by"])
+    assert scene["uploaded_by"] == "instagram:budi"
+    photo = (played.folder / "budi-photo.png").read_bytes()
+    assert len(photo) < known["size"] == len(blob) < 1.07 * len(photo)
+    at_relay = b"".join(each.read_bytes() for each in played.folder.glob("relay.db*")) + blob
+    assert b"photo.png" not in at_relay
+    assert not [at for at in range(0, len(photo), 4096) if photo[at : at + 16] in at_relay]
+
+
 def test_no_plaintext_is_at_the_relay(played: Played) -> None:
     texts = [letter["text"] for letter in played.facts["messages"]]
     kept = [bytes.fromhex(letter["envelope"]) for letter in played.facts["messages"]]
     files = [file.read_bytes() for file in played.folder.glob("relay.db*")]
+    files += [file.read_bytes() for file in (played.folder / "relay-files").iterdir()]
     assert ANA.encode() in b"".join(files)  # the search is not blind
     words = {word for text in texts for word in re.findall("[A-Za-zé]{7,}", text)}
     assert len(words) > 8
@@ -246,11 +326,13 @@ def test_the_summary_counts_what_the_scenes_show(played: Played) -> None:
         "directions_working": 6,
         "letters_sent": letters,
         "letters_read": letters,
-        "copies_made": 6,
-        "copies_read": 6,
-        "post_quantum": letters + 6,
-        "attacks_tried": 6,
-        "attacks_refused": 6,
+        "copies_made": 8,
+        "copies_read": 8,
+        "post_quantum": letters + 8,
+        "files_wanted": 2,
+        "files_right": 2,
+        "attacks_tried": 7,
+        "attacks_refused": 7,
         "pairs": 3,
         "pairs_equal": 3,
         "texts_found": 0,
@@ -259,6 +341,8 @@ def test_the_summary_counts_what_the_scenes_show(played: Played) -> None:
 
 def test_dir_keeps_stores_relay_and_envelopes_for_inspect(played: Played) -> None:
     names = {file.name for file in played.folder.iterdir()}
+    assert {"budi-photo.png", "ana-photo.png", "ana-laptop-photo.png", "relay-files"} <= names
+    assert not [name for name in names if ".part" in name or name.startswith("e2ecross-")]
     assert {"ana.db", "budi.db", "toko-kopi.db", "relay.db", "letter-01.envelope"} <= names
     assert {"ana-laptop.db", "budi-tablet.db"} <= names
     assert not [name for name in names if name.endswith(("-wal", "-journal"))]
@@ -267,12 +351,12 @@ def test_dir_keeps_stores_relay_and_envelopes_for_inspect(played: Played) -> Non
 
 
 def test_a_folder_with_a_demo_is_refused_and_unchanged(played: Played) -> None:
-    before = {file: file.read_bytes() for file in played.folder.iterdir()}
+    before = {file: file.read_bytes() for file in played.folder.iterdir() if file.is_file()}
     ended = call("demo", "--dir", str(played.folder))
     assert (ended.code, ended.out) == (1, "")
     assert len(ended.err.splitlines()) == 1
     assert "delete these files or name another folder" in ended.err
-    assert {file: file.read_bytes() for file in played.folder.iterdir()} == before
+    assert {each: each.read_bytes() for each in played.folder.iterdir() if each.is_file()} == before
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
@@ -297,17 +381,21 @@ def test_plain_text_shows_all_of_it_in_ascii_at_80_columns(plain: str, played: P
         "NO: Ana: DuplicateMessage",
         "scan matches",
         "ok 6 of 6 directions",
-        "ok 19 of 19 letters were read",
-        "ok 6 of 6 copies were read",
+        "ok 21 of 21 letters were read",
+        "ok 8 of 8 copies were read",
         "NO: Ana: UnlistedDevice",
-        "ok 6 of 6 attacks were refused",
+        "NO: Ana: ContentRefused",
+        "AttachmentCorrupted",
+        "ok 2 of 2 copies of the photo",
+        "ok 7 of 7 attacks were refused",
         "ok 3 of 3 safety numbers",
-        "ok 0 of 19 texts are known to the relay",
+        "ok 0 of 21 texts are known to the relay",
     ):
         assert wanted in " ".join(plain.split())
     flat = " ".join(re.sub(r"^.{41} \| ?", "", plain, flags=re.MULTILINE).split())
     for letter in played.facts["messages"]:
-        assert letter["text"].replace("☕", "").replace("é", "?").replace("è", "?").strip() in flat
+        text = letter["text"].replace("☕", "").replace("é", "?").replace("è", "?")
+        assert " ".join(text.split()) in flat
 
 
 @pytest.mark.parametrize("coloured", [False, True])

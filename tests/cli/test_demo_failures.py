@@ -20,6 +20,10 @@ from e2ecross.relay import Relay
 from tests.cli.support import Ended, call
 
 _PLAY_THE_APP = "raise SystemExit(demo_actor.main(sys.argv[1:]))"
+_OTHER_FILES = """import pathlib, shutil
+def copy(app, *names): return shutil.copy(*(pathlib.Path(app.folder, name) for name in names))
+def parts(app): return pathlib.Path(app.folder).glob("*.part-*")
+"""
 _IMPORTS = "import json, sqlite3, sys, time\nfrom e2ecross.cli import demo_actor\n"
 
 
@@ -175,14 +179,7 @@ def test_an_app_that_ends_badly_fails(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_devices_that_are_not_linked_as_they_must_fail(
     monkeypatch: pytest.MonkeyPatch, direction: str, lie: str, why: str
 ) -> None:
-    program = (
-        f"answer = demo_actor._DIRECTIONS[{direction!r}]\n"
-        f"def other(app, direction):\n"
-        f"    told = answer(app, direction)\n"
-        f"    return {lie}\n"
-        f"demo_actor._DIRECTIONS[{direction!r}] = other\n"
-    )
-    _play_with(monkeypatch, program + _PLAY_THE_APP)
+    _lie(monkeypatch, direction, lie)
     _play_only(monkeypatch, "registration", "linking", "four_devices")
     assert why in _fail().err
 
@@ -224,11 +221,102 @@ def test_an_app_that_believes_in_the_device_of_the_relay_fails(
 
 def test_a_relay_that_has_not_got_what_it_needs_fails(tmp_path: Path) -> None:
     Relay(tmp_path / "relay.db").close()
-    back_end = BackEnd(tmp_path / "relay.db")
+    back_end = BackEnd(tmp_path / "relay.db", tmp_path / "relay-files")
     with pytest.raises(DemoFailed, match="no list of the devices of instagram:budi"):
         back_end.signed_list(BUDI.user)
     with pytest.raises(DemoFailed, match=r"no keys of whatsapp:ana\.1"):
         GhostDevice(BUDI, 3).write(tmp_path / "relay.db", ANA, "hello?")
+
+
+# --- What apps show, and a file ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("direction", "lie", "why"),
+    [
+        ("try_poll", "{}", "the app of Ana sent what it must not (to try_poll)"),
+        ("try_poll", "{**told, 'refused': {'code': 'x'}}", "with 'x' instead of 'lossy_content'"),
+        ("try_poll", "{**told, 'fallback': 'a poll'}", "Ana was told that 'a poll' would stand in"),
+        ("try_poll", "{**told, 'lacking': [13]}", "Ana was told of (13,) for a poll"),
+        ("try_poll", "demo_actor._send(app, {**direction, 'text': '?'}) and told", "has left"),
+        ("try_disappearing", "{**told, 'lacking': [32, 33]}", "Ana was told of (32, 33)"),
+        ("send_poll", "demo_actor._send_poll(app, direction)", "the poll has number 1"),
+    ],
+)
+def test_a_loss_that_is_not_told_as_it_must_fails(
+    monkeypatch: pytest.MonkeyPatch, direction: str, lie: str, why: str
+) -> None:
+    _lie(monkeypatch, direction, lie)
+    _play_only(monkeypatch, "registration", "apps_differ")
+    assert why in _fail().err
+
+
+def _lie(monkeypatch: pytest.MonkeyPatch, direction: str, lie: str) -> None:
+    """Let each app give another answer to a stage direction."""
+    program = _OTHER_FILES + (
+        f"answer = demo_actor._DIRECTIONS[{direction!r}]\n"
+        f"def other(app, direction):\n"
+        f"    told = answer(app, direction)\n"
+        f"    return {lie}\n"
+        f"demo_actor._DIRECTIONS[{direction!r}] = other\n"
+    )
+    _play_with(monkeypatch, program + _PLAY_THE_APP)
+
+
+@pytest.mark.parametrize(
+    ("direction", "lie", "why"),
+    [
+        ("begin_upload", "demo_actor._DIRECTIONS['go_on_uploading'](app, {})", "not interrupted"),
+        ("go_on_uploading", "{**told, 'complete': False}", "was not uploaded to the end"),
+        ("go_on_uploading", "{**told, 'first': 1}", "the upload began anew, after 262144 bytes"),
+        (
+            "go_on_uploading",
+            "copy(app, 'budi-photo.png', 'relay.db-leak') and told",
+            "hold a piece",
+        ),
+        ("download", "{**told, 'complete': True}", "the download of the photo was not interrupted"),
+        ("download", "{**told, 'first': 1}", "Ana fetched again what it had: 1 bytes first"),
+        (
+            "download",
+            "told['complete'] and copy(app, 'ana.db', 'ana-photo.png') and told or told",
+            "Ana got another photo than was sent",
+        ),
+        (
+            "download",
+            "told['complete'] or [copy(app, 'ana.db', part.name) for part in parts(app)] and told",
+            "Ana was given bytes that are not of the photo",
+        ),
+    ],
+)
+def test_a_photo_that_does_not_come_as_it_must_fails(
+    monkeypatch: pytest.MonkeyPatch, direction: str, lie: str, why: str
+) -> None:
+    _lie(monkeypatch, direction, lie)
+    _play_only(monkeypatch, "registration", "linking", "four_devices", "photo")
+    assert why in _fail().err
+
+
+def test_a_relay_that_swaps_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BackEnd, "swap_chunks", lambda *_: None)
+    _play_only(monkeypatch, "registration", "linking", "four_devices", "photo")
+    assert "swapped chunks were NOT refused by the app of Ana's laptop" in _fail().err
+
+
+def test_swapped_chunks_that_are_refused_for_another_reason_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lie = "{**told, 'refused': told['refused'] and {**told['refused'], 'code': 'x'}}"
+    _lie(monkeypatch, "download", lie)
+    _play_only(monkeypatch, "registration", "linking", "four_devices", "photo")
+    assert "swapped chunks were refused with 'x' by the app of Ana's laptop" in _fail().err
+
+
+def test_a_relay_with_other_files_than_it_counts_fails(tmp_path: Path) -> None:
+    folder = tmp_path / "relay-files"
+    Relay(tmp_path / "relay.db", blob_dir=folder).close()
+    (folder / "stray").touch()
+    with pytest.raises(DemoFailed, match=r"the relay keeps 0 files, by the names of \['stray'\]"):
+        BackEnd(tmp_path / "relay.db", folder).blob()
 
 
 # --- Outputs -------------------------------------------------------------------------------------

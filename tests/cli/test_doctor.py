@@ -18,8 +18,10 @@ from e2ecross.errors import BackendError, StoreError
 from e2ecross.state.context import require_device, save_device, system_clock
 from e2ecross.state.epoch import read_epoch
 from e2ecross.state.prekey_store import LAST_RESORT
+from e2ecross.state.uploads import put_upload
 from e2ecross.stores import SQLiteStore, Table
 from e2ecross.stores.sqlite_schema import PAGE_BYTES
+from e2ecross.wire.upload_records import UploadRecord
 from tests.cli.support import Ended, call, run
 from tests.support.devices import (
     ANA,
@@ -34,11 +36,12 @@ from tests.support.devices import (
     start,
 )
 from tests.support.documents import ROOT, section, table
+from tests.support.formats import ATTACHMENT
 
 HOW_TO = ROOT / "docs" / "how-to.md"
 NOTES = {"not_registered", "unacknowledged", "held", "outbox", "inbox"}
 NOTES |= {"without_one_time_prekey", "put_away", "identities_stale"}
-NOTES |= {"devices_without_keys", "lists_expired", "lists_forked"}
+NOTES |= {"devices_without_keys", "lists_expired", "lists_forked", "uploads"}
 KEY = bytes(range(32))
 HIDDEN = "the cake is in the oven"
 NOW_MS = system_clock()
@@ -423,6 +426,33 @@ def test_queues_are_worth_knowing(home: Home) -> None:
     store.close()
     assert home.findings() == (set(), {"outbox", "inbox"})
     assert "1 in the outbox, 1 in the inbox" in home.examine().out
+
+
+@pytest.mark.parametrize(
+    ("ages", "shown", "noted"),
+    [
+        ([], "0 to be uploaded", ""),
+        ([0], "1 to be uploaded, the oldest 0 days old", "1 file not uploaded to the end"),
+        ([1, 3, 2], "3 to be uploaded, the oldest 3 days old", "3 files not uploaded to the end"),
+        ([-1], "1 to be uploaded, the oldest dated in the future", "1 file not uploaded"),
+    ],
+)
+def test_files_that_are_not_uploaded_are_counted(
+    home: Home, ages: list[int], shown: str, noted: str
+) -> None:
+    with home.device() as device, device._context.store.transaction() as tx:
+        for number, days in enumerate(ages):
+            waiting = replace(ATTACHMENT, blob_id=bytes([number]) * 32)
+            put_upload(tx, UploadRecord(waiting, "spool", NOW_MS - days * DAY_MS))
+        complete = replace(ATTACHMENT, blob_id=b"\xff" * 32)
+        put_upload(tx, UploadRecord(complete, "spool", NOW_MS - 6 * DAY_MS, complete=True))
+    assert home.findings() == (set(), {"not_registered", *(["uploads"] if ages else [])})
+    out = " ".join(home.examine().out.split())
+    assert shown in out
+    assert noted in out
+    uploads = json.loads(home.examine("--json").out)["health"]["uploads"]
+    assert uploads["waiting"] == len(ages)
+    assert (uploads["oldest_ms"] is None) is not bool(ages)
 
 
 def test_the_document_has_every_finding_and_what_is_printed(home: Home) -> None:

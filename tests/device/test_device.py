@@ -136,7 +136,7 @@ def _signature(function: Callable[..., object]) -> list[str]:
         (Device.safety_number, "address"),
         (Device.encrypt_raw, "address plaintext"),
         (Device.decrypt_raw, "address kind data"),
-        (Client, "device backend"),
+        (Client, "device backend *blobs=None *spool_dir=None"),
         (Client.register, ""),
         (Client.maintain, ""),
         (
@@ -157,6 +157,9 @@ def _signature(function: Callable[..., object]) -> list[str]:
         ),
         (Client.receive, "limit=100 *progress=None"),
         (Client.confirm, "items"),
+        (Client.uploads, ""),
+        (Client.download, "attachment path progress=None"),
+        (Client.open_attachment, "attachment"),
         (SafetyNumber.matches, "scanned"),
     ],
     ids=lambda value: getattr(value, "__qualname__", ""),

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross import Address, Device, Policy, RetryRequest, Text
-from e2ecross.device.health import StoreHealth, TableHealth, read_health
+from e2ecross.device.health import StoreHealth, TableHealth, UploadHealth, read_health
 from e2ecross.errors import BackendError
+from e2ecross.state.blob_ends import BLOB_ENDS, Carried, note_carried
 from e2ecross.state.context import address_key
 from e2ecross.state.delivered import note_delivered
 from e2ecross.state.inbox import ARRIVED
@@ -24,6 +25,7 @@ from e2ecross.state.retry_budget import BUDGET, Request, spend_request
 from e2ecross.state.sent import ENDS, find_kept, keep_other_id
 from e2ecross.state.sent_ids import claim_own_copies
 from e2ecross.state.trust import TrustState
+from e2ecross.state.uploads import put_upload
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.inbox_records import (
     InboxFailure,
@@ -37,6 +39,7 @@ from e2ecross.wire.records import encode_publication
 from e2ecross.wire.session_records import encode_skipped_keys
 from e2ecross.wire.shelf_records import SentRecord
 from e2ecross.wire.spqr_records import encode_chunks
+from e2ecross.wire.upload_records import BlobEndRecord, UploadRecord
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -55,7 +58,7 @@ from tests.support.devices import (
     say,
     start,
 )
-from tests.support.formats import STORED_SPQR_MATERIAL
+from tests.support.formats import ATTACHMENT, STORED_SPQR_MATERIAL
 from tests.support.kept import keep_sent
 
 POLICY = Policy()
@@ -106,6 +109,9 @@ def remember(device: Device) -> None:
         receipt = DueReceipt(NOW_MS, TOKO.user_id, bytes(16), 1)
         note_due(tx, [receipt])
         note_sent(tx, [receipt], NOW_MS)
+        put_upload(tx, UploadRecord(ATTACHMENT, "spool", NOW_MS))
+        carried = Carried(TOKO.user_id, bytes(16), NOW_MS, None, view_once=True)
+        note_carried(tx, ATTACHMENT.blob_id, carried, NOW_MS)
         assert spend_request(context, tx, TOKO, bytes(16), NOW_MS) is not Request.REFUSED
 
 
@@ -437,6 +443,9 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         (Table.SENT, b"", SentRecord(original_id=bytes(16)).encode()),
         (Table.SENT, ENDS, SentRecord(original_id=bytes(16)).encode()),
         (Table.DELIVERED, b"1", b"\x01\x01"),
+        (Table.UPLOADS, b"", UploadRecord(ATTACHMENT, "spool", 1).encode()),
+        (Table.UPLOADS, BLOB_ENDS, BlobEndRecord(1).encode()),
+        (Table.UPLOADS, b"1", BlobEndRecord(1).encode()),
         (Table.RETRIES, BUDGET, b"\x01\x2a\x01"),
     ],
     ids=[
@@ -453,6 +462,9 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         "no-list",
         "no-end",
         "no-mark",
+        "no-upload-of-it",
+        "no-blob",
+        "nothing-openable",
         "no-budget",
     ],
 )
@@ -489,6 +501,17 @@ def test_failures_wait_and_arrivals_and_ends_do_not() -> None:
         tx.put(Table.INBOX, ARRIVED, bytes(8), encode_arrival(bytes(32)))
     health = health_of(store)
     assert (health.inbox, table_of(health, Table.INBOX).records) == (1, 3)
+
+
+def test_uploads_wait_until_they_are_complete() -> None:
+    store = MemoryStore()
+    with store.transaction() as tx:
+        for number, at_ms, complete in ((1, 300, False), (2, 100, True), (3, 200, False)):
+            named = replace(ATTACHMENT, blob_id=bytes([number]) * 32)
+            put_upload(tx, UploadRecord(named, "spool", NOW_MS - at_ms, complete))
+    health = health_of(store)
+    assert health.uploads == UploadHealth(waiting=2, oldest_ms=300)
+    assert table_of(health, Table.UPLOADS) == TableHealth(Table.UPLOADS, 3, 0, 0)
 
 
 def _drop_session(store: Store) -> None:

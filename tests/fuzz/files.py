@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from tests.fuzz.target import ACCEPTED, Source, Target, outcome
 from tests.fuzz.world import fill, first_message, scene
 from tests.relay.support import deposit, device_list, fetch_bundle
 from tests.support.entropy import SeededEntropy
+from tests.support.formats import ATTACHMENT
 
 __all__ = ["FILES"]
 
@@ -52,6 +54,10 @@ def _base(kind: int) -> bytes:
                 deposit(relay, bytes(32), scene().waiting[0].encode())
                 relay.publish_devices(bytes(32), device_list(BUDI, 1, (1, 2)).encode(), {})
                 relay.put_link(bytes(16), 0, b"offer", address=BUDI, token=bytes(32))
+            with Relay(path, blob_dir=Path(folder) / "files", clock=scene().budi.clock) as relay:
+                for number in (1, 2):
+                    relay.begin_blob(BUDI, bytes(32), bytes([number]) * 32, 3)
+                relay.put_blob(BUDI, bytes(32), bytes([1]) * 32, 0, b"abc")
         else:
             store = SQLiteStore(path, key=(None, _KEY)[kind], entropy=SeededEntropy("base"))
             fill(store, scene().budi_rows)
@@ -107,8 +113,12 @@ def _use(store: SQLiteStore) -> str:
 def _open_relay(data: bytes) -> str:
     with _file(_contents(data, 2)) as path:
         relays: list[Relay] = []
-        clock = scene().budi.clock
-        came = outcome(lambda: relays.append(Relay(path, clock=clock)), BackendError)
+        clock, folder = scene().budi.clock, path.with_name("files")
+        folder.mkdir()
+        (folder / sha256(bytes([1]) * 32).hexdigest()).write_bytes(b"abc")
+        came = outcome(
+            lambda: relays.append(Relay(path, blob_dir=folder, clock=clock)), BackendError
+        )
         for relay in relays:
             came = _use_relay(relay)
             relay.close()
@@ -127,6 +137,10 @@ def _use_relay(relay: Relay) -> str:
         lambda: relay.put_link(bytes(16), 2, b"result", address=BUDI, token=token),
         lambda: relay.put_link(bytes([1]) * 16, 0, b"offer", address=BUDI, token=token),
         lambda: relay.publish_devices(token, device_list(BUDI, 2).encode(), {}),
+        lambda: relay.get_blob(bytes([1]) * 32, 0, 3),
+        lambda: relay.put_blob(BUDI, token, bytes([2]) * 32, 0, b"abc"),
+        lambda: relay.begin_blob(BUDI, token, bytes([3]) * 32, 3),
+        lambda: relay.delete_blob(BUDI, token, bytes([1]) * 32),
     ]
     return ",".join(sorted({outcome(action, BackendError, RemoteError) for action in actions}))
 
@@ -184,7 +198,10 @@ FILES: Final[Mapping[str, Target]] = {
     "doctor": Target(_doctor, _patches, 64),
     "inspect": Target(
         _inspect,
-        lambda: [scene().late.encode(), first_message().encode(), b"", b"\x08\x02", b"\x08\x01"],
+        lambda: [
+            *(scene().late.encode(), first_message().encode(), ATTACHMENT.encode()),
+            *(b"", b"\x08\x02", b"\x08\x01"),
+        ],
         1024,
     ),
 }

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.fuzz.blobs import BLOBS
 from tests.fuzz.decoders import DECODERS
 from tests.fuzz.doors import DOORS
 from tests.fuzz.files import FILES
@@ -21,6 +22,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     **FORGERIES,
     **STORED,
     **FILES,
+    **BLOBS,
     **SCRIPT,
 }
 

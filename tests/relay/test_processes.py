@@ -18,6 +18,7 @@ from tests.relay.support import (
     BUDI,
     TOKO,
     device_list,
+    digest,
     envelope,
     epoch_of,
     published,
@@ -26,6 +27,7 @@ from tests.relay.support import (
 )
 
 PROCESSES = 4
+DATA = bytes(range(250)) * 80
 
 # Each script waits for a line on its standard input, so that all begin at the same time.
 PREAMBLE = """
@@ -34,11 +36,13 @@ from e2ecross.address import Address
 from e2ecross.errors import BackendRefused, MailboxFull
 from e2ecross.relay import Relay, RelayLimits
 from tests.relay.support import (
-    ANA, BUDI, TOKO, deposit, device_list, envelope, register, take, take_both, token, token_sha256
+    ANA, BUDI, TOKO, deposit, device_list, digest, envelope, register, take, take_both, token,
+    token_sha256
 )
 ALL = RelayLimits(one_time_prekeys_per_requester=1000)
 TIGHT = RelayLimits(mailbox_messages=30, mailbox_reserve_per_sender=2)
 path, me = sys.argv[1], int(sys.argv[2])
+files, DATA = path.removesuffix(".db") + ".files", bytes(range(250)) * 80
 print("ready", flush=True)
 sys.stdin.readline()
 """
@@ -130,6 +134,48 @@ with Relay(path) as relay:
         except BackendRefused:
             pass
     print(json.dumps(opened))
+"""
+PUT_BLOB = """
+with Relay(path, blob_dir=files) as relay:
+    answers, step = [], 700 + 100 * me
+    for offset in range(0, 20_000, step):
+        piece = DATA[offset : offset + step]
+        answers.append(relay.put_blob(ANA, token(ANA), digest("blob"), offset, piece))
+    print(json.dumps(answers))
+"""
+BEGIN_BLOBS = """
+who = ANA if me % 2 else BUDI
+with Relay(path, blob_dir=files) as relay:
+    won = []
+    for number in range(30):
+        try:
+            name, size = digest(f"blob {number}"), 10 + me // 2
+            relay.begin_blob(who, token(who), name, size)
+            won.append(number)
+        except BackendRefused:
+            pass
+    print(json.dumps(won))
+"""
+RESTART_AND_UPLOAD = """
+for number in range(10):
+    with Relay(path, blob_dir=files) as relay:
+        name = digest(f"{me} {number}")
+        assert relay.begin_blob(ANA, token(ANA), name, 20_000) == 0
+        for offset in range(0, 20_000, 5_000):
+            piece = DATA[offset : offset + 5_000]
+            assert relay.put_blob(ANA, token(ANA), name, offset, piece) == offset + 5_000
+print(json.dumps("done"))
+"""
+FILL = """
+with Relay(path, blob_dir=files, limits=RelayLimits(blobs_per_user_bytes=300)) as relay:
+    taken = 0
+    for number in range(20):
+        try:
+            relay.begin_blob(ANA, token(ANA), digest(f"{me} {number}"), 10)
+            taken += 1
+        except BackendRefused:
+            pass
+    print(json.dumps(taken))
 """
 
 
@@ -278,3 +324,40 @@ def test_a_link_box_is_opened_by_one_and_an_account_has_three(path: Path) -> Non
         boxes = [bytes.fromhex(box) for opened in results for box in opened]
         assert len(boxes) == len(set(boxes)) == 3
         assert all(relay.get_link(box, 0) for box in boxes)
+
+
+def test_one_blob_from_all_processes_is_what_each_has_put(path: Path) -> None:
+    """The row is taken by one at a time; the next gets what there is, and nothing is put twice."""
+    with Relay(path, blob_dir=path.with_suffix(".files")) as relay:
+        register(relay, ANA, BUDI)
+        relay.begin_blob(ANA, token(ANA), digest("blob"), 20_000)
+        for answers in run(PUT_BLOB, path):
+            assert isinstance(answers, list)
+            assert answers == sorted(answers)
+            assert answers[-1] == 20_000
+        assert relay.get_blob(digest("blob"), 0, 20_000) == DATA
+        assert len(list(path.with_suffix(".files").iterdir())) == 1
+
+
+def test_a_blob_is_begun_by_one_account_and_has_one_size(path: Path) -> None:
+    with Relay(path, blob_dir=path.with_suffix(".files")) as relay:
+        register(relay, ANA, BUDI)
+        results = run(BEGIN_BLOBS, path)
+        wins = [number for won in results if isinstance(won, list) for number in won]
+        assert sorted(wins) == list(range(30))
+
+
+def test_processes_that_start_and_stop_take_no_file_of_each_other(path: Path) -> None:
+    with Relay(path, blob_dir=path.with_suffix(".files")) as relay:
+        register(relay, ANA, BUDI)
+        assert run(RESTART_AND_UPLOAD, path) == ["done"] * PROCESSES
+        for me in range(PROCESSES):
+            for number in range(10):
+                assert relay.get_blob(digest(f"{me} {number}"), 0, 20_000) == DATA
+        assert len(list(path.with_suffix(".files").iterdir())) == 10 * PROCESSES
+
+
+def test_an_account_gets_no_more_room_for_files_through_many_processes(path: Path) -> None:
+    with Relay(path, blob_dir=path.with_suffix(".files")) as relay:
+        register(relay, ANA)
+        assert sum(taken for taken in run(FILL, path) if isinstance(taken, int)) == 30

@@ -39,6 +39,8 @@ DAY_MS = 24 * 60 * 60 * 1000
 NOW_MS = 1_700_000_000_000
 MESSAGE_ID = bytes(range(16))
 STORE_KEY = bytes(range(32))
+EVERYTHING = frozenset({10, *range(13, 21), 32, 33})
+"""Capabilities of an app that shows and obeys whatever there is."""
 
 Dump = Mapping[tuple[Table, bytes, bytes], bytes]
 

@@ -133,6 +133,12 @@ from e2ecross.wire.spqr_records import (
     encode_chunks,
 )
 from e2ecross.wire.timeline_records import ActRecord, SlotRecord, TimelineRecord
+from e2ecross.wire.upload_records import (
+    BlobEndRecord,
+    UploadRecord,
+    decode_openable,
+    encode_openable,
+)
 from tests.support.points import GOOD_KEY, OTHER_KEY
 
 __all__ = [
@@ -653,6 +659,17 @@ RECORDS: Final[Mapping[str, Format]] = {
         ConversationRecord(waiting=3).encode(), _again(ConversationRecord), StoreError, (), 1
     ),
     "stored receipt": _value(encode_receipt(_KEY), decode_receipt, encode_receipt),
+    "upload": Format(
+        UploadRecord(ATTACHMENT, "spool", 1, True, True).encode(),
+        _again(UploadRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "end of a blob": Format(
+        BlobEndRecord(1, 2, True).encode(), _again(BlobEndRecord), StoreError, (), 1
+    ),
+    "what may be viewed once": _value(encode_openable(_KEY), decode_openable, encode_openable),
     "inbox failure": _inbox_item(
         InboxFailure(ADDRESS, MESSAGE_ID, "identity_changed", "text", GOOD_KEY, True), (1,), (5,)
     ),

@@ -562,3 +562,35 @@ class PushRecord(_message.Message):
     PUSHED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     pushed_at_ms: int
     def __init__(self, pushed_at_ms: _Optional[int] = ...) -> None: ...
+
+class UploadRecord(_message.Message):
+    __slots__ = ("attachment", "spool", "created_at_ms", "blob_size", "complete", "lasting")
+    ATTACHMENT_FIELD_NUMBER: _ClassVar[int]
+    SPOOL_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    BLOB_SIZE_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    LASTING_FIELD_NUMBER: _ClassVar[int]
+    attachment: bytes
+    spool: str
+    created_at_ms: int
+    blob_size: int
+    complete: bool
+    lasting: bool
+    def __init__(self, attachment: _Optional[bytes] = ..., spool: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., blob_size: _Optional[int] = ..., complete: bool = ..., lasting: bool = ...) -> None: ...
+
+class BlobEndRecord(_message.Message):
+    __slots__ = ("ends_at_ms", "unopened", "timed")
+    ENDS_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    UNOPENED_FIELD_NUMBER: _ClassVar[int]
+    TIMED_FIELD_NUMBER: _ClassVar[int]
+    ends_at_ms: int
+    unopened: int
+    timed: bool
+    def __init__(self, ends_at_ms: _Optional[int] = ..., unopened: _Optional[int] = ..., timed: bool = ...) -> None: ...
+
+class OpenableRecord(_message.Message):
+    __slots__ = ("blob_id",)
+    BLOB_ID_FIELD_NUMBER: _ClassVar[int]
+    blob_id: bytes
+    def __init__(self, blob_id: _Optional[bytes] = ...) -> None: ...

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the demo's words are put together from: rows of what was read or refused, and lists."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from e2ecross.cli.demo_blocks import Row
+from e2ecross.cli.demo_facts import Attack, Copy, Letter
+from e2ecross.cli.describe import EnvelopeView
+
+__all__ = ["listed", "numbers", "read", "read_copy", "refused", "seen", "short"]
+
+_HEX_BYTES: Final = 12
+_KEY_HEX: Final = 10
+
+
+def read(letter: Letter, *notes: str) -> Row:
+    """A letter that was read; with notes on what the back end did."""
+    head = f"{letter.recipient.name}, from {letter.sender.name} (letter {letter.number})"
+    return Row((*seen(letter.view), *notes), head, f"“{letter.text}”", letter.recipient)
+
+
+def read_copy(copy: Copy) -> Row:
+    """A copy of a letter that was read."""
+    letter = copy.letter
+    of = "sent by" if copy.device.user == letter.sender.user else "from"
+    head = f"{copy.device.name}, {of} {letter.sender.name} (letter {letter.number})"
+    return Row(seen(copy.view), head, f"“{letter.text}”", copy.device)
+
+
+def refused(attack: Attack) -> Row:
+    """An attack that was refused."""
+    return Row(
+        (*seen(attack.view), f"The back end {attack.done}."),
+        f"✗ {attack.target.name}: {attack.error}",
+        f"Refused: {attack.explanation}.",
+        attack.target,
+        refused=True,
+    )
+
+
+def seen(view: EnvelopeView) -> tuple[str, ...]:
+    """What the relay sees of an envelope: addresses, kind, size, hex."""
+    encrypted = "" if view.message is None else view.message.encrypted
+    shown = " ".join(encrypted[at : at + 2] for at in range(0, 2 * _HEX_BYTES, 2))
+    return (
+        f"{view.sender} → {view.recipient}",
+        f"{view.kind} message, {view.envelope_bytes} bytes",
+        f"{shown} …",
+    )
+
+
+def short(key: str) -> str:
+    """The beginning of a key, or of another value."""
+    return f"{key[:_KEY_HEX]}…"
+
+
+def numbers(letters: Iterable[Letter]) -> str:
+    """The numbers of letters."""
+    return listed(str(letter.number) for letter in letters)
+
+
+def listed(items: Iterable[str]) -> str:
+    """Items with commas and an "and"."""
+    *most, last = items
+    return f"{', '.join(most)} and {last}" if most else last

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Scene`: the facts of any scene of the demo."""
+
+from e2ecross.cli.demo_facts import (
+    Attacks,
+    FirstContact,
+    Offline,
+    Registration,
+    RelayNotes,
+    Replay,
+    SafetyNumbers,
+    Summary,
+)
+from e2ecross.cli.demo_facts_content import AppsDiffer, Photo
+from e2ecross.cli.demo_facts_devices import FourDevices, Ghost, Linking
+
+__all__ = ["Scene"]
+
+Scene = (
+    Registration
+    | FirstContact
+    | Offline
+    | Attacks
+    | Replay
+    | SafetyNumbers
+    | AppsDiffer
+    | Linking
+    | FourDevices
+    | Photo
+    | Ghost
+    | RelayNotes
+    | Summary
+)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device knows of files: those that it brings to where files are kept, and whose they are.
+
+Rules:
+- A file may be sent once all of it is there.
+- Nothing is fetched for somebody who was not accepted.
+
+Source: attachments.md 7.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from e2ecross.device.posted import Posted
+from e2ecross.errors import InvalidArgument
+from e2ecross.protocol.attachment import encrypt_stream
+from e2ecross.protocol.attachment_chunks import Sink, Source
+from e2ecross.state.blob_ends import Carried, forget_end, list_over, note_carried
+from e2ecross.state.context import Context
+from e2ecross.state.conversations import ContactState, find_conversation
+from e2ecross.state.uploads import find_upload, forget_upload, put_upload, walk_uploads
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.attachment import Attachment, ShownAs
+from e2ecross.wire.content import Framed, Media
+from e2ecross.wire.upload_records import UploadRecord
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+__all__ = [
+    "TidiedUploads",
+    "add_upload",
+    "encrypt_file",
+    "forget_blobs",
+    "forget_old_uploads",
+    "forget_upload_of",
+    "list_over_blobs",
+    "list_uploads",
+    "new_spool_name",
+    "note_complete",
+    "note_media_sent",
+    "require_accepted_sender",
+    "spool_prefix",
+]
+
+_ID_BYTES: Final = 8
+_RANDOM_BYTES: Final = 16
+_MAX_AGE_MS: Final = 7 * 24 * 60 * 60 * 1000
+"""What is not there by then is given up; what is, was sent, or is not going to be."""
+
+
+def spool_prefix(context: Context) -> str:
+    """What the names of files that hold blobs of this device begin with, and of no others."""
+    return f"e2ecross-{context.inbox_id[:_ID_BYTES].hex()}-"
+
+
+def new_spool_name(context: Context) -> str:
+    """Draw the name of a file that will hold a blob."""
+    return spool_prefix(context) + context.entropy.bytes(_RANDOM_BYTES).hex()
+
+
+def encrypt_file(
+    context: Context,
+    source: Source,
+    size: int,
+    sink: Sink,
+    helper: "Executor",
+    shown: ShownAs,
+) -> Attachment:
+    """Encrypt a file into a spool; see `encrypt_stream`."""
+    return encrypt_stream(source, size, sink, context.entropy, helper, **shown)
+
+
+def add_upload(context: Context, attachment: Attachment, name: str) -> UploadRecord:
+    """Keep what is known of a file, of which the blob is on disk in a spool of that name."""
+    record = UploadRecord(attachment, name, context.clock())
+    with context.store.transaction() as tx:
+        put_upload(tx, record)
+    return record
+
+
+def list_uploads(context: Context) -> list[UploadRecord]:
+    """Return all files that are known, the oldest first."""
+    with context.store.transaction() as tx:
+        found = list(walk_uploads(tx))
+    return sorted(found, key=lambda record: record.created_at_ms)
+
+
+def note_complete(context: Context, blob_id: bytes) -> None:
+    """Note that all of a blob (32 bytes of id) is where files are kept."""
+    with context.store.transaction() as tx:
+        record = find_upload(tx, blob_id)
+        if record is not None:  # else it was given up meanwhile
+            put_upload(tx, replace(record, complete=True))
+
+
+def forget_upload_of(context: Context, blob_id: bytes) -> None:
+    """Forget a file by the id of its blob, 32 bytes."""
+    with context.store.transaction() as tx:
+        forget_upload(tx, blob_id)
+
+
+class TidiedUploads(NamedTuple):
+    """What is to become of the spool folder.
+
+    Attributes:
+        unneeded: names of files of which the blob is where files are kept, or was given up.
+        needed: names of files that are still to be sent.
+        oldest_ms: what is not among them was left if it was written before that, since 1970.
+    """
+
+    unneeded: Sequence[str]
+    needed: Collection[str]
+    oldest_ms: int
+
+
+def forget_old_uploads(context: Context) -> TidiedUploads:
+    """Forget files that are older than a week."""
+    oldest_ms = context.clock() - _MAX_AGE_MS
+    with context.store.transaction() as tx:
+        found = list(walk_uploads(tx))
+        for record in found:
+            if record.created_at_ms < oldest_ms:
+                forget_upload(tx, record.attachment.blob_id)
+    needed = {each.spool for each in found if not each.complete and each.created_at_ms >= oldest_ms}
+    unneeded = [each.spool for each in found if each.spool not in needed]
+    return TidiedUploads(unneeded, needed, oldest_ms)
+
+
+def list_over_blobs(context: Context) -> list[bytes]:
+    """Return ids (32 bytes) of blobs whose last message is over."""
+    with context.store.transaction() as tx:
+        return list_over(tx, context.clock())
+
+
+def forget_blobs(context: Context, blob_ids: Iterable[bytes]) -> None:
+    """Forget blobs (32 bytes of id) that were deleted where files are kept."""
+    with context.store.transaction() as tx:
+        for blob_id in blob_ids:
+            forget_end(tx, blob_id)
+
+
+def require_accepted_sender(context: Context, attachment: Attachment) -> None:
+    """Refuse what came from somebody who was not accepted, then or by now.
+
+    Raises:
+        InvalidArgument: accept them first.
+    """
+    sender = attachment.requested_by
+    if sender is None:
+        return
+    with context.store.transaction() as tx:
+        state = find_conversation(tx, sender).state
+    if state != ContactState.ACCEPTED:
+        raise InvalidArgument(
+            f"attachment is of {sender}, who was not accepted: nothing is fetched for them before "
+            f"Client.accept"
+        )
+
+
+def note_media_sent(context: Context, tx: Transaction, posted: Posted, message_id: bytes) -> None:
+    """Note what a message that has just been encrypted carries.
+
+    Raises:
+        InvalidArgument: the file is not where files are kept yet.
+    """
+    composed = posted.message
+    framed = None if composed is None else composed.content
+    if composed is None or not isinstance(framed, Framed) or not isinstance(framed.content, Media):
+        return
+    blob_id, end_ms = framed.content.attachment.blob_id, None
+    upload = find_upload(tx, blob_id)
+    if upload is not None and not upload.complete:
+        raise InvalidArgument("the file of the message is not uploaded yet: call Upload.run first")
+    if framed.expiry is not None:
+        end_ms = composed.sent_at_ms + 1000 * framed.expiry.seconds
+    user = posted.conversation.user_id
+    carried = Carried(user, message_id, composed.sent_at_ms, end_ms, framed.view_once)
+    note_carried(tx, blob_id, carried, context.clock())
