@@ -458,13 +458,15 @@ def test_uploads_are_remembered_for_a_week(world: World) -> None:
 def test_what_a_killed_process_left_in_the_folder_goes_after_a_week(world: World) -> None:
     upload = world.ana.upload(world.file(100))
     (name,) = world.spooled()
-    for left in (name[:-4] + "dead", "e2ecross-0000000000000000-dead", "holiday.png"):
+    old, fresh = name[:-4] + "dead", name[:-5] + "fresh"
+    others = ["e2ecross-0000000000000000-dead", "holiday.png"]
+    for left in (old, fresh, *others):
         (world.spool / left).write_bytes(b"x")
     for each in world.spooled():
-        seconds = world.clock() / 1000 - 7 * 86_400 + (0.5 if each == name else -0.5)
+        seconds = world.clock() / 1000 - 7 * 86_400 + (0.5 if each == fresh else -0.5)
         os.utime(world.spool / each, (seconds, seconds))
     world.ana.maintain()
-    assert world.spooled() == sorted([name, "e2ecross-0000000000000000-dead", "holiday.png"])
+    assert world.spooled() == sorted([name, fresh, *others])
     upload.run()
 
 
