@@ -23,9 +23,11 @@ from e2ecross.device.health_records import (
     check_conversation,
     check_delivered,
     check_one_time_prekey,
+    check_own_sender_key,
     check_receipt,
     check_retries,
     check_seen_base_key,
+    check_sender_key,
     check_sent,
     check_session,
     check_spqr,
@@ -219,6 +221,9 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
     read(Table.SPQR, check_spqr)
+    read(Table.OWN_SENDER_KEYS, check_own_sender_key)
+    read(Table.SENDER_KEYS, check_sender_key)
+    skipped += read(Table.SENDER_KEY_SEEDS, count_skipped_keys)
     outbox = read(Table.OUTBOX, read_outbox)
     inbox = read(Table.INBOX, read_inbox)
     read(Table.SENT, check_sent)
