@@ -265,7 +265,7 @@ def derive_sender_message_keys(seed: MessageKey) -> SenderMessageKeys:
 
     The IV stands first: okm[0:16], and behind it the cipher key, okm[16:48].
 
-    Source: groups.md 4.2; docs/wire-format.md, sender keys.
+    Source: docs/wire-format.md, sender keys.
     """
     inner_pad, outer_pad = extract_to_pads(seed)
     inner, outer = _sha256(inner_pad), _sha256(outer_pad)

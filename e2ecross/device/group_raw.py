@@ -7,7 +7,7 @@ Rules:
 - Which group it is, and in which form its peers speak, the caller says. Nothing here knows who its
   members are, and nothing in the bytes says who the sender is.
 
-Source: groups.md 4.6.
+Source: docs/wire-format.md, sender keys.
 """
 
 import uuid

@@ -10,7 +10,7 @@ Rules:
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from e2ecross.device.health_accounts import (
     AccountsHealth,
@@ -188,6 +188,13 @@ class StoreHealth:
     inbox: int
 
 
+_SENDER_KEYS: Final = {
+    Table.OWN_SENDER_KEYS: check_own_sender_key,
+    Table.SENDER_KEYS: check_sender_key,
+    Table.SENDER_KEY_SEEDS: count_skipped_keys,
+}
+
+
 def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     """Read all that a store holds.
 
@@ -221,9 +228,8 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
     read(Table.SPQR, check_spqr)
-    read(Table.OWN_SENDER_KEYS, check_own_sender_key)
-    read(Table.SENDER_KEYS, check_sender_key)
-    skipped += read(Table.SENDER_KEY_SEEDS, count_skipped_keys)
+    for table, check in _SENDER_KEYS.items():
+        read(table, check)
     outbox = read(Table.OUTBOX, read_outbox)
     inbox = read(Table.INBOX, read_inbox)
     read(Table.SENT, check_sent)

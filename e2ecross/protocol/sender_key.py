@@ -11,7 +11,7 @@ Rules:
 - Nothing here says who the sender is. Whoever holds a state by a device's address has it from the
   pairwise session with that device.
 
-Source: groups.md 4; docs/wire-format.md, sender keys.
+Source: docs/wire-format.md, sender keys.
 """
 
 from collections.abc import Sequence
@@ -89,7 +89,7 @@ class SenderKeyState(SecretTuple, _SenderKeyStateFields):
 def generate_sender_key(entropy: EntropySource) -> OwnSenderKey:
     """Draw a new key (4, 32 and 32 bytes of entropy, in this order).
 
-    Source: groups.md 4.1.
+    Source: docs/wire-format.md, sender keys.
     """
     chain_id = int.from_bytes(entropy.bytes(_CHAIN_ID_BYTES)) >> 1
     chain_key = ChainKey(entropy.bytes(KEY_BYTES))
@@ -133,7 +133,7 @@ def group_encrypt(
     Raises:
         SessionExhausted: the key has sent that many.
 
-    Source: groups.md 4.2, 4.3 and 4.5.
+    Source: docs/wire-format.md, sender keys.
     """
     number = key.chain.message_number
     if number >= iterations:
@@ -159,7 +159,7 @@ def add_distribution(
     A key that is held stays as it is and becomes the newest; one of the same chain id that signs
     with another key is replaced. Of more than five the oldest goes.
 
-    Source: groups.md 4.4.
+    Source: docs/wire-format.md, sender keys.
     """
     held = find_state(states, distribution.chain_id)
     if held is not None and held.chain.ratchet_key == distribution.signing_key:
@@ -197,7 +197,7 @@ def group_decrypt(
         DuplicateMessage: it was read before, or its seed was dropped as one of too many.
         AuthenticationFailed: the padding is wrong.
 
-    Source: groups.md 4.5.
+    Source: docs/wire-format.md, sender keys.
     """
     chain = state.chain
     verify_signature(chain.ratchet_key, message.signed, message.signature)

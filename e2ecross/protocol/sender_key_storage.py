@@ -6,7 +6,7 @@ Rules:
 - Seeds are kept apart, in buckets. A state is read without them, and the bucket that a message
   needs is given to it.
 
-Source: groups.md 3.1; docs/wire-format.md, records at rest.
+Source: docs/wire-format.md, records at rest.
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ Rules:
 - A record that does not decode is as good as none: a new key or distribution message takes its
   place. The doctor counts it.
 
-Source: groups.md 3.1, 4.4, 4.5 and 12.
+Source: docs/wire-format.md, sender keys.
 """
 
 from typing import Final, NamedTuple
@@ -151,7 +151,7 @@ def add_sender_key(
 ) -> None:
     """Keep the key of a distribution message, the newest of its sender, and drop what is too old.
 
-    Source: groups.md 4.4.
+    Source: docs/wire-format.md, sender keys.
     """
     partition = address_key(sender)
     places = _read_all(tx, partition)
@@ -187,7 +187,14 @@ def sender_key_from_row(row: bytes, record: bytes) -> HeldSenderKey:
 def _read_all(tx: Transaction, partition: bytes) -> dict[bytes, list[HeldSenderKey]]:
     """Return all keys of a sender by place, newest first; what does not decode is removed."""
     found: dict[bytes, list[HeldSenderKey]] = {}
-    for row, record in tx.list(Table.SENDER_KEYS, partition):
+    try:
+        rows = tx.list(Table.SENDER_KEYS, partition)
+    except RecordCorrupted:
+        # A seal is broken, and so no row can be listed. Which seeds were theirs is not known: they
+        # stay, and open nothing any more.
+        tx.clear(Table.SENDER_KEYS, partition)
+        return found
+    for row, record in rows:
         try:
             key = sender_key_from_row(row, record)
         except RecordCorrupted:

@@ -9,7 +9,7 @@ Rules:
 - As deployed peers do: unknown fields ignored (the signature covers them), any order, the last of
   repeated fields counts, the low half of the first byte not checked. Every known field is demanded.
 
-Source: groups.md 4.3; docs/wire-format.md, sender keys.
+Source: docs/wire-format.md, sender keys.
 """
 
 import enum

@@ -4,7 +4,7 @@
 Values hold secrets as plain bytes; they do not show them. Encoding: `record_encoding.py`. Seeds of
 messages that have not arrived are records of `session_records.py`.
 
-Source: groups.md 3.1; docs/wire-format.md, records at rest.
+Source: docs/wire-format.md, records at rest.
 """
 
 from typing import Final, NamedTuple
