@@ -188,10 +188,19 @@ class StoreHealth:
     inbox: int
 
 
-_SENDER_KEYS: Final = {
+_Check = Callable[[bytes, bytes, bytes], object]
+
+# Of these nothing is told but that they decode; in the order of `Table`.
+_OF_CHAINS: Final[dict[Table, _Check]] = {
+    Table.SPQR: check_spqr,
     Table.OWN_SENDER_KEYS: check_own_sender_key,
     Table.SENDER_KEYS: check_sender_key,
     Table.SENDER_KEY_SEEDS: count_skipped_keys,
+}
+_OF_A_TIME: Final[dict[Table, _Check]] = {
+    Table.SENT: check_sent,
+    Table.DELIVERED: check_delivered,
+    Table.RETRIES: check_retries,
 }
 
 
@@ -227,14 +236,12 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     places = read(Table.SESSION_RECORDS, read_session_list)
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
-    read(Table.SPQR, check_spqr)
-    for table, check in _SENDER_KEYS.items():
+    for table, check in _OF_CHAINS.items():
         read(table, check)
     outbox = read(Table.OUTBOX, read_outbox)
     inbox = read(Table.INBOX, read_inbox)
-    read(Table.SENT, check_sent)
-    read(Table.DELIVERED, check_delivered)
-    read(Table.RETRIES, check_retries)
+    for table, check in _OF_A_TIME.items():
+        read(table, check)
     device = next((row for row in found if isinstance(row, DeviceRecord)), None)
     epoch = next((row for row in found if isinstance(row, int)), 0)
     own = next((row for row in found if isinstance(row, OwnAccountRecord)), OwnAccountRecord())
