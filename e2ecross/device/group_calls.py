@@ -2,6 +2,7 @@
 """The methods of `Device` about sender keys of foreign groups; the bodies are in `group_raw.py`."""
 
 from e2ecross.address import Address
+from e2ecross.arguments import forgets_secrets
 from e2ecross.device import group_raw
 from e2ecross.device.group_raw import SenderKeyGroup
 from e2ecross.state.context import Context
@@ -54,6 +55,7 @@ class RawGroupCalls:
         """
         return group_raw.encrypt_group_raw(self._context, group, plaintext)
 
+    @forgets_secrets
     def process_distribution_raw(self, sender: Address, group: SenderKeyGroup, data: bytes) -> None:
         """Keep the sender key that a member has given us.
 
@@ -64,7 +66,7 @@ class RawGroupCalls:
             sender: the device in whose pairwise session the message came, and no other: it is not
                 in the bytes, and this decides whose words will be shown.
             group: for which.
-            data: the distribution message, 65 to 256 bytes.
+            data: the distribution message, 65 to 256 bytes, secret.
 
         Raises:
             DecodeError: malformed, or of the other form; UnsupportedVersion: not version 3.
