@@ -224,7 +224,9 @@ _OTHERS: Final[Mapping[str, Target]] = {
         lambda data: decode_distribution(SenderKeyForm.UUID, data), RemoteError, *_DISTRIBUTIONS
     ),
     "distribution-key-id": _decoder(
-        lambda data: decode_distribution(SenderKeyForm.KEY_ID, data), RemoteError, *_DISTRIBUTIONS
+        lambda data: decode_distribution(SenderKeyForm.KEY_ID, data),
+        RemoteError,
+        *_DISTRIBUTIONS[::-1],
     ),
     "sender-key-message-uuid": _decoder(
         lambda data: decode_sender_key_message(SenderKeyForm.UUID, data),
@@ -234,7 +236,7 @@ _OTHERS: Final[Mapping[str, Target]] = {
     "sender-key-message-key-id": _decoder(
         lambda data: decode_sender_key_message(SenderKeyForm.KEY_ID, data),
         RemoteError,
-        *_GROUP_MESSAGES,
+        *_GROUP_MESSAGES[::-1],
     ),
     "spqr-message": _decoder(
         _spqr, RemoteError, _SPQR, b"\x01\x01\x02\x00", b"\x01\x01\x00\x04", b"\0\x01\x01\x07"
