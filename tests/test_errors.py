@@ -89,6 +89,7 @@ def test_codes_are_stable_and_unique() -> None:
         "TooManySkipped": "too_many_skipped",
         "UnknownPrekey": "unknown_prekey",
         "UnknownRecipient": "unknown_recipient",
+        "UnknownSenderKey": "unknown_sender_key",
         "UnknownSession": "unknown_session",
         "UnlistedDevice": "unlisted_device",
         "UnsupportedVersion": "unsupported_version",

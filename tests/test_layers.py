@@ -61,6 +61,7 @@ ALLOWED_BY_MODULE: dict[str, set[str]] = {
     "wire.identity_backup": {"crypto.aead", "crypto.passphrase"},
     "wire.records": {"crypto.kem", "crypto.xeddsa"},
     "wire.session_records": {"crypto.kdf"},
+    "wire.sender_key_message": {"crypto.kdf", "crypto.xeddsa"},
     "wire.signal_message": {"crypto.cipher", "crypto.kem"},
     # Records encrypted at rest.
     "stores.sealing": {"crypto"},

@@ -19,6 +19,7 @@ __all__ = [
     "RemoteError",
     "TooManySkipped",
     "UnknownPrekey",
+    "UnknownSenderKey",
     "UnknownSession",
     "UnlistedDevice",
     "UnsupportedVersion",
@@ -58,7 +59,7 @@ class InvalidKey(RemoteError):
 
 
 class InvalidSignature(RemoteError):
-    """The signature over a signed prekey does not verify; do not use this bundle."""
+    """A signature does not verify: of a bundle, do not use it; of a group message, drop it."""
 
     code = "invalid_signature"
 
@@ -108,6 +109,12 @@ class UnknownSession(RemoteError):
     """A message that is no first message comes from an address without a session."""
 
     code = "unknown_session"
+
+
+class UnknownSenderKey(RemoteError):
+    """A group message of a sender key that is not held: have its sender distribute it again."""
+
+    code = "unknown_sender_key"
 
 
 class EnvelopeMismatch(RemoteError):
@@ -175,6 +182,7 @@ _REMOTE_ERRORS: dict[str, type[RemoteError]] = {
         MessageTooOld,
         UnknownPrekey,
         UnknownSession,
+        UnknownSenderKey,
         EnvelopeMismatch,
         InvalidDeviceList,
         UnlistedDevice,

@@ -19,6 +19,7 @@ __all__ = [
     "MAX_CONVERSATION_STATES",
     "MAX_DEVICE_LIST_BYTES",
     "MAX_DEVICE_NAME_BYTES",
+    "MAX_DISTRIBUTION_BYTES",
     "MAX_ENVELOPE_BYTES",
     "MAX_FORWARD_JUMP",
     "MAX_FORWARD_JUMP_ARCHIVED",
@@ -35,6 +36,10 @@ __all__ = [
     "MAX_READ_MARKS",
     "MAX_RECEIVING_CHAINS",
     "MAX_SEEN_BASE_KEYS",
+    "MAX_SENDER_KEY_MESSAGES",
+    "MAX_SENDER_KEY_NAME_BYTES",
+    "MAX_SENDER_KEY_PLACES",
+    "MAX_SENDER_KEY_STATES",
     "MAX_SIGNAL_MESSAGE_BYTES",
     "MAX_SIGNED_DEVICE_LIST_BYTES",
     "MAX_SKIPPED_KEYS_ARCHIVED",
@@ -147,3 +152,17 @@ MAX_HELD_MESSAGES: Final = 8
 """Messages read by a held session before it replaces our own unanswered one (the stay rule)."""
 MAX_SEEN_BASE_KEYS: Final = 65_536
 """First messages without one-time prekey that one signed prekey accepts in its life."""
+
+# --- What a sender key may cost ---
+MAX_DISTRIBUTION_BYTES: Final = 256
+"""One distribution message, bytes: without fields that are unknown at most 102."""
+MAX_SENDER_KEY_NAME_BYTES: Final = 64
+"""How a caller names a group whose messages do not, bytes."""
+MAX_SENDER_KEY_STATES: Final = 5
+"""Sender keys of one device in one group, oldest dropped first."""
+MAX_SENDER_KEY_PLACES: Final = 64
+"""Groups of a foreign kind in which one device has sender keys here, oldest dropped first. With
+`MAX_SKIPPED_KEYS_PER_CHAIN` for each of five states it can have us keep 640,000 seeds, about 25 MB
+where each of its 320 keys has been given us by the caller."""
+MAX_SENDER_KEY_MESSAGES: Final = 1_000
+"""Messages under one sender key in a group of ours: no receiver is ever further behind."""

@@ -29,6 +29,11 @@ from e2ecross.wire.capabilities import decode_capabilities, encode_capabilities
 from e2ecross.wire.content import decode_payload, encode_payload
 from e2ecross.wire.fingerprint import decode_fingerprints, encode_fingerprints
 from e2ecross.wire.linking import LinkCode
+from e2ecross.wire.sender_key_message import (
+    SenderKeyForm,
+    decode_distribution,
+    decode_sender_key_message,
+)
 from e2ecross.wire.session_records import StoredChain, StoredSession
 from e2ecross.wire.signal_message import (
     VERSION_4,
@@ -45,7 +50,9 @@ from tests.support import protobuf
 from tests.support.entropy import SeededEntropy
 from tests.support.formats import FORMATS, PAYLOAD, STORED_SESSION, Format
 from tests.support.points import BAD_KEYS, GOOD_KEY
+from tests.support.sender_keys import FORMS, vectors_of
 from tests.support.values import with_fields
+from tests.support.vectors import unhex
 
 __all__ = ["DECODE", "DECODERS"]
 
@@ -190,6 +197,8 @@ _PREKEY_4: Final = encode_prekey_signal_message(
     version=VERSION_4,
     kyber=KyberPrekeyUse(44, b"\x08" + bytes(1568)),
 )
+_DISTRIBUTIONS: Final = [unhex(vectors_of(form)["distribution"]) for form in FORMS]
+_GROUP_MESSAGES: Final = [unhex(vectors_of(form)["messages"][0]["message"]) for form in FORMS]
 _LINK_CODE: Final = LinkCode("whatsapp", decode_public_key(GOOD_KEY), bytes(32))
 _KEM_KEY: Final = kem_key_pair_from_seed(bytes(64)).public
 
@@ -210,6 +219,24 @@ _OTHERS: Final[Mapping[str, Target]] = {
     ),
     "prekey-message-4": _decoder(
         _prekey_message_4, RemoteError, _PREKEY_4, _PREKEY, _PREKEY_4 + b"\x42\x01\x08"
+    ),
+    "distribution-uuid": _decoder(
+        lambda data: decode_distribution(SenderKeyForm.UUID, data), RemoteError, *_DISTRIBUTIONS
+    ),
+    "distribution-key-id": _decoder(
+        lambda data: decode_distribution(SenderKeyForm.KEY_ID, data),
+        RemoteError,
+        *_DISTRIBUTIONS[::-1],
+    ),
+    "sender-key-message-uuid": _decoder(
+        lambda data: decode_sender_key_message(SenderKeyForm.UUID, data),
+        RemoteError,
+        *_GROUP_MESSAGES,
+    ),
+    "sender-key-message-key-id": _decoder(
+        lambda data: decode_sender_key_message(SenderKeyForm.KEY_ID, data),
+        RemoteError,
+        *_GROUP_MESSAGES[::-1],
     ),
     "spqr-message": _decoder(
         _spqr, RemoteError, _SPQR, b"\x01\x01\x02\x00", b"\x01\x01\x00\x04", b"\0\x01\x01\x07"

@@ -10,6 +10,7 @@ from tests.fuzz.decoders import DECODERS
 from tests.fuzz.doors import DOORS
 from tests.fuzz.files import FILES
 from tests.fuzz.forge import FORGERIES
+from tests.fuzz.groups import GROUPS
 from tests.fuzz.rows import STORED
 from tests.fuzz.script import SCRIPT
 from tests.fuzz.target import Target
@@ -21,6 +22,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     **DOORS,
     **FORGERIES,
     **STORED,
+    **GROUPS,
     **FILES,
     **BLOBS,
     **SCRIPT,

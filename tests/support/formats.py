@@ -106,6 +106,7 @@ from e2ecross.wire.records import (
     encode_one_time_prekey,
     encode_publication,
 )
+from e2ecross.wire.sender_key_records import OwnSenderKeyRecord, SenderKeyRecord
 from e2ecross.wire.session_records import (
     SessionListRecord,
     StoredChain,
@@ -695,6 +696,20 @@ RECORDS: Final[Mapping[str, Format]] = {
     "spqr chunks": Format(
         encode_chunks({65_535: _KEY, 0: b"\x01" * 32}),
         lambda data: encode_chunks(decode_chunks(data)),
+        StoreError,
+        (),
+        1,
+    ),
+    "own sender key": Format(
+        OwnSenderKeyRecord(2**31 - 1, 2**32 - 1, _KEY, _KEY).encode(),
+        _again(OwnSenderKeyRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "sender key": Format(
+        SenderKeyRecord(2**32 - 1, _KEY, GOOD_KEY, 2_000, 2**40).encode(),
+        _again(SenderKeyRecord),
         StoreError,
         (),
         1,

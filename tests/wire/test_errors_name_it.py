@@ -90,6 +90,8 @@ NAMES = {
     "identity backup content": "an identity backup",
     "session list": "a session list",
     "session": "a session record",
+    "own sender key": "a record of an own sender key",
+    "sender key": "a record of a sender key",
     "skipped keys": "a skipped keys record",
     "spqr": "an SPQR record",
     "spqr material": "an SPQR material record",

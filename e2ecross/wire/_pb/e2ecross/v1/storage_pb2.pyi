@@ -215,6 +215,32 @@ class SkippedKeys(_message.Message):
     message_keys: bytes
     def __init__(self, numbers: _Optional[_Iterable[int]] = ..., message_keys: _Optional[bytes] = ...) -> None: ...
 
+class OwnSenderKeyRecord(_message.Message):
+    __slots__ = ("chain_id", "iteration", "chain_key", "signing_private_key")
+    CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    ITERATION_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
+    chain_id: int
+    iteration: int
+    chain_key: bytes
+    signing_private_key: bytes
+    def __init__(self, chain_id: _Optional[int] = ..., iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_private_key: _Optional[bytes] = ...) -> None: ...
+
+class SenderKeyRecord(_message.Message):
+    __slots__ = ("iteration", "chain_key", "signing_key", "seeds", "number")
+    ITERATION_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_KEY_FIELD_NUMBER: _ClassVar[int]
+    SEEDS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    iteration: int
+    chain_key: bytes
+    signing_key: bytes
+    seeds: int
+    number: int
+    def __init__(self, iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ..., seeds: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
+
 class Spqr(_message.Message):
     __slots__ = ("is_initiator", "negotiation", "sending_epoch", "first_epoch", "chains", "stage", "epoch", "next_chunk", "received_chunks")
     IS_INITIATOR_FIELD_NUMBER: _ClassVar[int]
