@@ -56,6 +56,7 @@ ALLOWED_BY_MODULE: dict[str, set[str]] = {
     # key.
     "wire.bundle": {"crypto.kem", "crypto.xeddsa"},
     "wire.device_list": {"crypto.xeddsa"},
+    "wire.group_commit": {"crypto.xeddsa"},
     "wire.linking": {"crypto.xeddsa"},
     "wire.person_link": {"crypto.xeddsa"},
     "wire.identity_backup": {"crypto.aead", "crypto.passphrase"},

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a set of commits gives: which of them are void, who is in, with which role, the settings.
+
+Rules:
+- It is a function of the set alone: no order of arrival, no clock and no server comes in.
+- An end of power voids what its holder did beside it, neither before nor after: who was removed,
+  lowered or has left gains nothing by signing as if he did not know of it.
+- Of crossing acts on one member the one that gives less power wins, but that an owner's promotion
+  outranks a removal by an admin.
+
+Source: docs/wire-format.md, groups.
+"""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from e2ecross.protocol.group_graph import GroupGraph, Node, places_in
+from e2ecross.wire.group import GroupSettings, MemberId, Role
+from e2ecross.wire.group_records import GroupState
+
+__all__ = ["GroupView", "Standing", "ended_between"]
+
+_POWER: Final = (Role.OWNER, Role.ADMIN)
+
+
+class Standing(NamedTuple):
+    """What somebody is in a group.
+
+    Attributes:
+        role: the role.
+        rests: places of the commits that it rests on, as bits; of a member's none.
+    """
+
+    role: Role
+    rests: int = 0
+
+
+class GroupView:
+    """The state that a closed set of a graph's commits gives. Each answer is computed once.
+
+    Args:
+        graph: the commits.
+        places: which of them, as bits; with each its ancestors.
+    """
+
+    def __init__(self, graph: GroupGraph, places: int) -> None:
+        self._graph = graph
+        self._places = places
+        self._void: dict[int, bool] = {}
+        self._standings: dict[MemberId, Standing | None] = {}
+        # Without an owner who has left or stepped down no commit of an owner is void.
+        self._has_parting = bool(graph.parting & places)
+
+    def role(self, member: MemberId) -> Role | None:
+        """Return a member's role; None: not in the group."""
+        standing = self.standing(member)
+        return None if standing is None else standing.role
+
+    def standing(self, member: MemberId) -> Standing | None:
+        """Return a member's role and what it rests on; None: not in the group."""
+        if member not in self._standings:
+            self._standings[member] = self._find_standing(member)
+        return self._standings[member]
+
+    def is_void(self, place: int) -> bool:
+        """Tell whether the commit at a place of the set does not count."""
+        if place not in self._void:
+            node = self._graph.nodes[place]
+            if node.rank is Role.OWNER:
+                self._settle_owners(place)
+            else:
+                self._void[place] = self._is_void_below_owner(node)
+        return self._void[place]
+
+    def settings(self) -> GroupSettings:
+        """Return the settings; those that nobody has changed are empty."""
+        standing = self._latest(self._valid(self._graph.settings & self._places))
+        nodes = [self._graph.nodes[place] for place in places_in(standing)]
+        chosen = min(nodes, key=lambda node: (node.rank is not Role.OWNER, node.hash), default=None)
+        return GroupSettings() if chosen is None or chosen.settings is None else chosen.settings
+
+    def state(self) -> GroupState:
+        """Return everything: heads, members in the order in which they get keys, settings."""
+        ranked = []
+        for member in self._graph.deeds:
+            role = self.role(member)
+            if role is not None:
+                age = self._age(member) if role is Role.MEMBER else 0
+                ranked.append((role, age, str(member.user), member.account_key, member))
+        members = {member: role for role, _, _, _, member in sorted(ranked)}
+        latest = places_in(self._latest(self._places))
+        heads = tuple(sorted(self._graph.nodes[place].hash for place in latest))
+        return GroupState(heads, members, self.settings())
+
+    def _find_standing(self, member: MemberId) -> Standing | None:
+        deeds, inside = self._graph.deeds_of(member), self._places
+        own = deeds.own & inside
+        owner = 0
+        for place in places_in(deeds.owner & inside):
+            if not own & ~self._graph.nodes[place].ancestors and not self.is_void(place):
+                owner |= 1 << place
+        if owner:
+            return Standing(Role.OWNER, owner)
+        weighty = self._latest(self._valid(deeds.weighty & inside))
+        if weighty and all(
+            self._graph.nodes[place].effects[member].role in _POWER for place in places_in(weighty)
+        ):
+            return Standing(Role.ADMIN, weighty)
+        return Standing(Role.MEMBER) if any(self._keeping(member)) else None
+
+    def _keeping(self, member: MemberId) -> Iterator[Node]:
+        """The acts that leave a member in, knowing of all that take the member out."""
+        deeds, inside = self._graph.deeds_of(member), self._places
+        removed = self._valid(deeds.removes & inside)
+        for place in places_in(deeds.stays & inside):
+            node = self._graph.nodes[place]
+            if not removed & ~node.ancestors and not self.is_void(place):
+                yield node
+
+    def _age(self, member: MemberId) -> int:
+        return min(node.ancestors.bit_count() for node in self._keeping(member))
+
+    def _valid(self, places: int) -> int:
+        for place in places_in(places):
+            if self.is_void(place):
+                places ^= 1 << place
+        return places
+
+    def _latest(self, places: int) -> int:
+        """Those that are no ancestor of another of them."""
+        before = 0
+        for place in places_in(places):
+            if not before >> place & 1:  # else its ancestors are among them already
+                before |= self._graph.nodes[place].ancestors
+        return places & ~before
+
+    # --- Void ---
+
+    def _settle_owners(self, place: int) -> None:
+        """Find whether an owner's commit is void, which rests on those of other owners before it.
+
+        In a loop: who makes owners that make owners does not decide how deep the stack is.
+        """
+        void, waiting = self._void, [place]
+        while waiting:
+            node = self._graph.nodes[waiting[-1]]
+            if not self._has_parting or not node.rests or self._is_own(node):
+                void[node.place] = False
+            elif self._is_beside_own_parting(node):
+                void[node.place] = True
+            else:
+                rests = list(places_in(node.rests))
+                unknown = [each for each in rests if each not in void]
+                if unknown:
+                    waiting += unknown
+                    continue
+                void[node.place] = all(void[each] for each in rests)
+            waiting.pop()
+
+    def _is_beside_own_parting(self, node: Node) -> bool:
+        """Whether an owner's commit crosses the author's leaving or stepping down as an owner."""
+        own = self._graph.deeds_of(node.author).own
+        return any(each.rank is Role.OWNER for each in self._beside(node, own))
+
+    def _is_void_below_owner(self, node: Node) -> bool:
+        if self._is_own(node):
+            return False
+        return (
+            self._is_ended(node)
+            or any(
+                each.rank is Role.OWNER or not self._is_ended(each)
+                for each in self._beside(node, self._graph.deeds_of(node.author).own)
+            )
+            or any(self.is_void(place) for place in places_in(node.rests))
+        )
+
+    def _is_ended(self, node: Node) -> bool:
+        """Whether an owner has ended, beside a commit, what power its author had."""
+        ended = self._graph.deeds_of(node.author).ended
+        return any(not self.is_void(each.place) for each in self._beside(node, ended))
+
+    def _beside(self, node: Node, places: int) -> Iterator[Node]:
+        """Those of some commits of the set that neither come before a commit nor after it."""
+        for place in places_in(places & self._places & ~node.ancestors):
+            other = self._graph.nodes[place]
+            if other.place != node.place and not other.ancestors >> node.place & 1:
+                yield other
+
+    @staticmethod
+    def _is_own(node: Node) -> bool:
+        effect = node.effects.get(node.author)
+        return effect is not None and effect.leaves
+
+
+def ended_between(graph: GroupGraph, before: int, after: int) -> bool:
+    """Tell whether anybody lost membership or power from one state to a later one.
+
+    Acts count, not who is in at the ends: who was removed and added again has lost it.
+
+    Args:
+        graph: the commits.
+        before: the earlier closed set, as bits; part of the other.
+        after: the later one.
+    """
+    view = GroupView(graph, after)
+    return any(not view.is_void(place) for place in places_in(graph.takes & after & ~before))
