@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Groups in which anybody signs anything, from any place: for properties that hold whatever they do.
+"""Groups in which anybody signs anything, from any place: what holds whatever they do.
 
 Every choice is made by a function that is given, so a test can have them shrunk and a command can
 draw them from a seed. Nothing is signed; whoever judges is told that it was verified.
@@ -29,8 +29,9 @@ __all__ = [
     "any_order",
     "grow",
     "rebuild",
+    "roles_at",
+    "take_if_valid",
     "try_commit",
-    "try_self_act",
     "void_hashes",
 ]
 
@@ -64,19 +65,33 @@ def grow(choose: Choose, commits: int) -> tuple[GroupGraph, list[tuple[SignedGro
         graph = take_commit(graph, unsigned(made), verified=True)
     tried = []
     for _ in range(commits):
-        author = PEOPLE[choose(len(PEOPLE))]
-        signed = try_commit(graph, author, choose)
-        after = _taken(graph, signed)
+        heads = any_heads(graph, choose)
+        roles = roles_at(graph, heads)
+        strong = [each for each in PEOPLE if roles.get(each) in (Role.OWNER, Role.ADMIN)]
+        author = (strong or PEOPLE)[choose(len(strong or PEOPLE))] if choose(4) else _any(choose)
+        signed = try_commit(graph, author, choose, heads)
+        after = take_if_valid(graph, signed)
         tried.append((signed, after is not graph))
         graph = after
     return graph, tried
 
 
-def _taken(graph: GroupGraph, signed: SignedGroupCommit) -> GroupGraph:
+def take_if_valid(graph: GroupGraph, signed: SignedGroupCommit) -> GroupGraph:
+    """The graph with a commit, or the same one if it is refused or held."""
     try:
         return take_commit(graph, signed, verified=True)
     except InvalidGroupCommit:
         return graph
+
+
+def roles_at(graph: GroupGraph, heads: Iterable[bytes]) -> dict[MemberId, Role | None]:
+    """What everybody is at some heads."""
+    view = GroupView(graph, graph.behind(heads))
+    return {each: view.role(each) for each in PEOPLE}
+
+
+def _any(choose: Choose) -> MemberId:
+    return PEOPLE[choose(len(PEOPLE))]
 
 
 def any_heads(graph: GroupGraph, choose: Choose) -> tuple[bytes, ...]:
@@ -92,34 +107,29 @@ def any_heads(graph: GroupGraph, choose: Choose) -> tuple[bytes, ...]:
     return tuple(sorted(graph.nodes[place].hash for place in latest))
 
 
-def try_commit(graph: GroupGraph, author: MemberId, choose: Choose) -> SignedGroupCommit:
-    """Something that somebody signs, allowed or not."""
-    ops = tuple(_any_op(author, choose) for _ in range(1 + (choose(6) == 0)))
-    return unsigned(make_commit(graph, author, *ops, at=any_heads(graph, choose)))
+def try_commit(
+    graph: GroupGraph, author: MemberId, choose: Choose, heads: Iterable[bytes] | None = None
+) -> SignedGroupCommit:
+    """Something that somebody signs, mostly allowed; from any place, if none is given."""
+    at = any_heads(graph, choose) if heads is None else tuple(heads)
+    roles = roles_at(graph, at)
+    ops = tuple(_any_op(author, roles, choose) for _ in range(1 + (choose(6) == 0)))
+    return unsigned(make_commit(graph, author, *ops, at=at))
 
 
-def try_self_act(graph: GroupGraph, author: MemberId, choose: Choose) -> SignedGroupCommit:
-    """Leaving or stepping down, from any place."""
-    op = (RemoveMember(author), SetRole(author, Role(2 + choose(2))))[choose(2)]
-    return unsigned(make_commit(graph, author, op, at=any_heads(graph, choose)))
-
-
-def _any_op(author: MemberId, choose: Choose) -> GroupOp:
-    others = [each for each in PEOPLE if each != author]
-    member = others[choose(len(others))]
-    match choose(9):
-        case 0 | 1:
-            return AddMember(member)
-        case 2 | 3:
-            return RemoveMember(member)
-        case 4 | 5 | 6:
-            return SetRole(member, Role(1 + choose(3)))
-        case 7:
-            return GroupSettings(name=f"name {choose(1000)}")
-        case _:
-            if choose(2):
-                return RemoveMember(author)
-            return SetRole(author, Role(2 + choose(2)))
+def _any_op(author: MemberId, roles: dict[MemberId, Role | None], choose: Choose) -> GroupOp:
+    member = _any(choose)
+    role = Role(1 + choose(3))
+    kind = choose(12)
+    if kind == 0:
+        return GroupSettings(name=f"name {choose(1000)}")
+    if kind == 1:  # allowed or not
+        return (AddMember(member), RemoveMember(member), SetRole(member, role))[choose(3)]
+    if member == author:
+        return RemoveMember(author) if choose(3) == 0 else SetRole(author, Role(2 + choose(2)))
+    if roles[member] is None:
+        return AddMember(member)
+    return RemoveMember(member) if kind < 6 else SetRole(member, role)
 
 
 def any_order(graph: GroupGraph, choose: Choose) -> list[SignedGroupCommit]:
