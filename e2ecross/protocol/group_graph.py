@@ -146,6 +146,15 @@ class GroupGraph:
         """The hashes of the commits that no other comes after, ascending, 32 bytes each."""
         return tuple(sorted(self.nodes[place].hash for place in places_in(self.tips)))
 
+    def heads_of(self, places: int) -> tuple[bytes, ...]:
+        """The same of a closed set of places."""
+        tips, before = [], 0
+        for place in places_in(places):
+            if not before >> place & 1:
+                tips.append(self.nodes[place].hash)
+                before |= self.nodes[place].ancestors
+        return tuple(sorted(tips))
+
     @property
     def is_full(self) -> bool:
         """Whether it is over: no member can make one more commit that others take in."""

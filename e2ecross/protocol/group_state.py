@@ -74,8 +74,8 @@ class GroupView:
 
     def settings(self) -> GroupSettings:
         """Return the settings; those that nobody has changed are empty."""
-        standing = self._latest(self._valid(self._graph.settings & self._places))
-        nodes = [self._graph.nodes[place] for place in places_in(standing)]
+        latest = self._latest_valid(self._graph.settings & self._places)
+        nodes = [self._graph.nodes[place] for place in places_in(latest)]
         chosen = min(nodes, key=lambda node: (node.rank is not Role.OWNER, node.hash), default=None)
         return GroupSettings() if chosen is None or chosen.settings is None else chosen.settings
 
@@ -88,9 +88,7 @@ class GroupView:
                 age = self._age(member) if role is Role.MEMBER else 0
                 ranked.append((role, age, str(member.user), member.account_key, member))
         members = {member: role for role, _, _, _, member in sorted(ranked)}
-        latest = places_in(self._latest(self._places))
-        heads = tuple(sorted(self._graph.nodes[place].hash for place in latest))
-        return GroupState(heads, members, self.settings())
+        return GroupState(self._graph.heads_of(self._places), members, self.settings())
 
     def _find_standing(self, member: MemberId) -> Standing | None:
         deeds, inside = self._graph.deeds_of(member), self._places
@@ -101,7 +99,7 @@ class GroupView:
                 owner |= 1 << place
         if owner:
             return Standing(Role.OWNER, owner)
-        weighty = self._latest(self._valid(deeds.weighty & inside))
+        weighty = self._latest_valid(deeds.weighty & inside)
         if weighty and all(
             self._graph.nodes[place].effects[member].role in _POWER for place in places_in(weighty)
         ):
@@ -111,28 +109,30 @@ class GroupView:
     def _keeping(self, member: MemberId) -> Iterator[Node]:
         """The acts that leave a member in, knowing of all that take the member out."""
         deeds, inside = self._graph.deeds_of(member), self._places
-        removed = self._valid(deeds.removes & inside)
+        removes = deeds.removes & inside
         for place in places_in(deeds.stays & inside):
             node = self._graph.nodes[place]
-            if not removed & ~node.ancestors and not self.is_void(place):
-                yield node
+            unknown = self._last_valid(removes & ~node.ancestors)
+            if unknown is None:
+                if not self.is_void(place):
+                    yield node
+            elif unknown > place:
+                return  # no earlier act knows of it either
 
     def _age(self, member: MemberId) -> int:
         return min(node.ancestors.bit_count() for node in self._keeping(member))
 
-    def _valid(self, places: int) -> int:
-        for place in places_in(places):
-            if self.is_void(place):
-                places ^= 1 << place
-        return places
+    def _last_valid(self, places: int) -> int | None:
+        return next((place for place in places_in(places) if not self.is_void(place)), None)
 
-    def _latest(self, places: int) -> int:
-        """Those that are no ancestor of another of them."""
-        before = 0
+    def _latest_valid(self, places: int) -> int:
+        """Those that are not void, and no ancestor of another that is not void."""
+        latest = before = 0
         for place in places_in(places):
-            if not before >> place & 1:  # else its ancestors are among them already
+            if not before >> place & 1 and not self.is_void(place):
+                latest |= 1 << place
                 before |= self._graph.nodes[place].ancestors
-        return places & ~before
+        return latest
 
     # --- Void ---
 

@@ -204,7 +204,7 @@ def _encode_op(op: GroupOp) -> group_pb2.GroupOp:
         case SetRole(member, role):
             given = group_pb2.GroupRole(member=encode_member(member), role=role)
             return group_pb2.GroupOp(set_role=given)
-        case GroupSettings():
+        case _:
             return group_pb2.GroupOp(settings=encode_settings(op))
 
 

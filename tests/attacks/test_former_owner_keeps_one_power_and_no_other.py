@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A former owner can void how the group was handed over, and nothing else; an owner is not removed.
+
+The attacker: somebody who was an owner and has handed the group over, or who has the account key or
+an old store of one. Two histories of one shape cannot be told apart, so this is not answered by a
+rule but said: an app that lets owners be made says it, and the answer is a new group.
+"""
+
+import pytest
+
+from e2ecross.errors import InvalidGroupCommit
+from e2ecross.wire.group import Role
+from e2ecross.wire.group_commit import AddMember, RemoveMember, SetRole
+from tests.attacks.groups import (
+    ANA,
+    BUDI,
+    CITRA,
+    DEWI,
+    EKO,
+    MALLORY,
+    assert_refused,
+    family,
+    roles,
+    signed,
+)
+from tests.support.groups import commit, make_commit
+
+
+@pytest.mark.parametrize("step", ["leaves", "steps down"])
+def test_nothing_beside_a_hand_over_counts(step: str) -> None:
+    start = commit(family(), ANA, SetRole(DEWI.member, Role.OWNER))
+    own = RemoveMember(ANA.member) if step == "leaves" else SetRole(ANA.member, Role.MEMBER)
+    graph = commit(start, ANA, own)
+    before = roles(graph)
+    for op in (
+        AddMember(MALLORY.member),
+        RemoveMember(CITRA.member),
+        SetRole(BUDI.member, Role.OWNER),
+        SetRole(BUDI.member, Role.MEMBER),
+    ):
+        graph = commit(graph, ANA, op, at=start.heads)
+        assert roles(graph) == before
+
+
+def test_a_leave_signed_at_the_genesis_voids_the_hand_over() -> None:
+    """The one power that stays, as the text says. Nobody comes in by it who never was in."""
+    start = family()
+    graph = commit(start, ANA, SetRole(DEWI.member, Role.OWNER))
+    graph = commit(graph, ANA, SetRole(ANA.member, Role.MEMBER))
+    graph = commit(graph, DEWI, RemoveMember(CITRA.member))
+    assert roles(graph)[DEWI] is Role.OWNER
+    graph = commit(graph, ANA, RemoveMember(ANA.member), at=start.heads)
+    after = roles(graph)
+    assert after[DEWI] is Role.ADMIN
+    assert after[CITRA] is Role.MEMBER  # back: only because her removal became void
+    assert after[ANA] is after[MALLORY] is after[EKO] is None
+
+
+@pytest.mark.parametrize("thief", [ANA, DEWI])
+def test_nobody_removes_or_lowers_an_owner(thief: object) -> None:
+    graph = commit(family(), ANA, SetRole(DEWI.member, Role.OWNER))
+    owner = DEWI if thief is ANA else ANA
+    ops = [RemoveMember(owner.member)]
+    tried = [signed(make_commit(graph, BUDI.member, op), BUDI) for op in ops]
+    for author in (ANA, DEWI):
+        if author is not owner:
+            lower = SetRole(owner.member, Role.MEMBER)
+            tried += [signed(make_commit(graph, author.member, op), author) for op in (*ops, lower)]
+    assert_refused(graph, tried, InvalidGroupCommit)
+
+
+def test_an_owner_crosses_a_promotion_and_voids_only_its_own() -> None:
+    """Two owners promote Budi at once; one voids its own later. The acts of Budi stand."""
+    graph = commit(family(), ANA, SetRole(DEWI.member, Role.OWNER))
+    here = graph.heads
+    graph = commit(graph, ANA, SetRole(BUDI.member, Role.OWNER), at=here)
+    graph = commit(graph, DEWI, SetRole(BUDI.member, Role.OWNER), at=here)
+    graph = commit(graph, BUDI, AddMember(EKO.member))
+    graph = commit(graph, DEWI, RemoveMember(DEWI.member), at=here)
+    after = roles(graph)
+    assert (after[BUDI], after[EKO], after[DEWI]) == (Role.OWNER, Role.MEMBER, None)
