@@ -5,9 +5,9 @@ The attacker: whoever collects everything that identity keys sign, and serves ea
 one is expected, to somebody who has the same keys as the genuine one.
 
 An identity key signs curve prekeys, KEM prekeys, the lists of its account, its consent to belong
-to one, commits of groups; and in the clients of others alternate identities and device signatures, which are here as
-what they sign. Each is checked under the one key that has signed them all, so that nothing but
-what is signed tells them apart.
+to one, commits of groups; and in the clients of others alternate identities and device signatures,
+which are here as what they sign. Each is checked under the one key that has signed them all, so
+that nothing but what is signed tells them apart.
 """
 
 from collections.abc import Callable, Mapping

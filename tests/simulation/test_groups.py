@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Some simulated groups; `python -m tests.simulation.groups` takes as many as one likes."""
+
+from collections import Counter
+
+import pytest
+
+from tests.simulation.groups import simulate
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_simulated_groups(part: int) -> None:
+    counts: Counter[str] = Counter()
+    for seed in range(1_000 * part, 1_000 * part + 5):
+        simulate(seed, counts)
+    for what in ("commits", "forged from earlier places", "shown", "void in the end"):
+        assert counts[what], f"{what}: none, so nothing was tested"
