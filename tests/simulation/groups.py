@@ -14,8 +14,9 @@ elsewhere.
 
 import argparse
 import random
+import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,7 +34,7 @@ from e2ecross.wire.group import MemberId, Role
 from e2ecross.wire.group_commit import AddMember, GroupOp, RemoveMember, SetRole, SignedGroupCommit
 from tests.support.groups import Account, make_commit, make_genesis, unsigned
 
-__all__ = ["simulate"]
+__all__ = ["main", "parse", "simulate"]
 
 _ACCOUNTS: Final = tuple(
     Account(f"{app}:user{number}").member
@@ -280,12 +281,17 @@ def simulate(seed: int, counts: Counter[str]) -> None:
     counts["groups"] += 1
 
 
-def main() -> None:
-    """Simulate as many groups as are asked for; the seed of one that fails is told."""
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.groups")
-    parser.add_argument("--groups", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args()
+    parser.add_argument("--groups", type=int, default=10_000, help="how many")
+    parser.add_argument("--seed", type=int, default=1, help="the number of the first one")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Simulate as many groups as are asked for; the number of one that fails is told."""
+    asked = parse(arguments)
     counts: Counter[str] = Counter()
     for seed in range(asked.seed, asked.seed + asked.groups):
         try:
@@ -298,4 +304,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.simulation.groups import simulate
+from tests.simulation.groups import main, simulate
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -15,3 +15,8 @@ def test_simulated_groups(part: int) -> None:
         simulate(seed, counts)
     for what in ("commits", "forged from earlier places", "shown", "void in the end"):
         assert counts[what], f"{what}: none, so nothing was tested"
+
+
+def test_the_command_tells_what_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--groups", "2", "--seed", "77"])
+    assert "'groups': 2" in capsys.readouterr().out
