@@ -11,7 +11,7 @@ from e2ecross.errors import RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.group_records import GroupCommitRecord, GroupRecord, GroupState
 from e2ecross.wire.record_encoding import encode_record
-from tests.support.formats import RECORDS
+from tests.support.formats import RECORDS, SIGNED_COMMIT
 
 GROUP: Final = RECORDS["group"].example
 STATE: Final = RECORDS["state of a group"].example
@@ -72,3 +72,8 @@ def test_a_state_keeps_the_order_of_its_members() -> None:
     members = list(GroupState.decode(STATE).members)
     again = GroupState.decode(GroupState.decode(STATE).encode())
     assert list(again.members) == members
+
+
+def test_a_stored_commit_is_what_was_signed_under_its_number() -> None:
+    record = GroupCommitRecord(SIGNED_COMMIT, 0)
+    assert GroupCommitRecord.decode(record.encode()) == record
