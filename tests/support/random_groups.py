@@ -73,7 +73,21 @@ def grow(choose: Choose, commits: int) -> tuple[GroupGraph, list[tuple[SignedGro
         after = take_if_valid(graph, signed)
         tried.append((signed, after is not graph))
         graph = after
+    for _ in range(3):  # late, and from early places: what the rules are most about
+        signed = _try_self_act(graph, choose)
+        after = take_if_valid(graph, signed)
+        tried.append((signed, after is not graph))
+        graph = after
     return graph, tried
+
+
+def _try_self_act(graph: GroupGraph, choose: Choose) -> SignedGroupCommit:
+    heads = any_heads(graph, choose)
+    roles = roles_at(graph, heads)
+    inside = [each for each in PEOPLE if roles[each] is not None] or list(PEOPLE)
+    author = inside[choose(len(inside))]
+    op = RemoveMember(author) if choose(2) else SetRole(author, Role(2 + choose(2)))
+    return unsigned(make_commit(graph, author, op, at=heads))
 
 
 def take_if_valid(graph: GroupGraph, signed: SignedGroupCommit) -> GroupGraph:
@@ -125,7 +139,7 @@ def _any_op(author: MemberId, roles: dict[MemberId, Role | None], choose: Choose
         return GroupSettings(name=f"name {choose(1000)}")
     if kind == 1:  # allowed or not
         return (AddMember(member), RemoveMember(member), SetRole(member, role))[choose(3)]
-    if member == author:
+    if member == author or kind == 2:
         return RemoveMember(author) if choose(3) == 0 else SetRole(author, Role(2 + choose(2)))
     if roles[member] is None:
         return AddMember(member)
