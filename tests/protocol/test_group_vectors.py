@@ -13,7 +13,7 @@ from e2ecross.errors import RemoteError
 from e2ecross.protocol.group_commit import group_of, sign_commit, take_commit, verify_commit
 from e2ecross.protocol.group_graph import GroupGraph, places_in
 from e2ecross.protocol.group_state import GroupView
-from e2ecross.protocol.group_verdict import require_current_key, require_may_send, require_member
+from e2ecross.protocol.group_verdict import require_current_key, require_member
 from e2ecross.wire.group import GroupId, MemberId, Role
 from e2ecross.wire.group_commit import GroupCommit, SignedGroupCommit
 from tests.support.entropy import ReplayedEntropy
