@@ -67,44 +67,50 @@ class Node:
         """Who made it."""
         return self.signed.commit.author
 
+    @property
+    def is_own(self) -> bool:
+        """Whether its author leaves or steps down by it."""
+        effect = self.effects.get(self.author)
+        return effect is not None and effect.leaves
+
 
 class Deeds(NamedTuple):
     """Places of the commits that have to do with one member, as bits.
 
     Attributes:
-        acts: all that have an effect on the member.
-        owner: of these, which make the member an owner.
+        owner: which make the member an owner.
         stays: which leave the member in.
         weighty: of owners or of the member, and taking or giving power: they decide who is admin.
         removes: which take the member out.
         own: the member's own: leaving, stepping down.
         ended: by which other owners end what power the member has.
+        made: which the member has made as an owner, but for its own leaving and stepping down.
     """
 
-    acts: int = 0
     owner: int = 0
     stays: int = 0
     weighty: int = 0
     removes: int = 0
     own: int = 0
     ended: int = 0
+    made: int = 0
 
     def with_node(self, node: Node, member: MemberId) -> "Deeds":
-        """The same with one more commit that has an effect on the member."""
-        effect, bit = node.effects[member], 1 << node.place
-        is_owners = node.rank is Role.OWNER
+        """The same with one more commit, of the member or with an effect on it."""
+        bit, is_owners = 1 << node.place, node.rank is Role.OWNER
+        made = is_owners and member == node.author and not node.is_own
+        effect = node.effects.get(member)
+        if effect is None:
+            return self._replace(made=self.made | bit) if made else self
         takes = effect.removes or effect.lowers
-        gives = effect.role in _POWER
-        weighty = (effect.leaves or is_owners) and (takes or gives)
-        ended = is_owners and takes and not effect.leaves
         added = (
-            True,
             effect.role is Role.OWNER,
             effect.role is not None,
-            weighty,
+            (effect.leaves or is_owners) and (takes or effect.role in _POWER),
             effect.removes,
             effect.leaves,
-            ended,
+            is_owners and takes and not effect.leaves,
+            made,
         )
         return Deeds(*(old | bit if new else old for old, new in zip(self, added, strict=True)))
 
@@ -122,6 +128,7 @@ class GroupGraph:
         settings: places of the commits that change the settings, as bits.
         takes: places of those that take power or membership from anybody, as bits.
         parting: places of the commits by which owners leave or step down, as bits.
+        made: places of all others that owners have made, as bits.
     """
 
     group_id: GroupId
@@ -132,6 +139,7 @@ class GroupGraph:
     settings: int = 0
     takes: int = 0
     parting: int = 0
+    made: int = 0
 
     def __repr__(self) -> str:
         return f"<GroupGraph of {self.group_id}, {len(self.nodes)} commits>"
@@ -186,12 +194,12 @@ class GroupGraph:
 
     def with_node(self, node: Node) -> "GroupGraph":
         """Return the graph with one more commit, whose place is the next."""
-        bit, effects = 1 << node.place, node.effects
+        bit = 1 << node.place
         deeds = dict(self.deeds)
-        for member in effects:
+        for member in {*node.effects, node.author}:
             deeds[member] = self.deeds_of(member).with_node(node, member)
-        takes = any(each.removes or each.lowers for each in effects.values())
-        parting = node.rank is Role.OWNER and any(each.leaves for each in effects.values())
+        takes = any(each.removes or each.lowers for each in node.effects.values())
+        is_owners, own = node.rank is Role.OWNER, node.is_own
         return GroupGraph(
             self.group_id,
             (*self.nodes, node),
@@ -200,7 +208,8 @@ class GroupGraph:
             deeds,
             self.settings if node.settings is None else self.settings | bit,
             self.takes | bit if takes else self.takes,
-            self.parting | bit if parting else self.parting,
+            self.parting | bit if is_owners and own else self.parting,
+            self.made | bit if is_owners and not own else self.made,
         )
 
 

@@ -48,8 +48,7 @@ class GroupView:
         self._places = places
         self._void: dict[int, bool] = {}
         self._standings: dict[MemberId, Standing | None] = {}
-        # Without an owner who has left or stepped down no commit of an owner is void.
-        self._has_parting = bool(graph.parting & places)
+        self._void_of_owners: int | None = None
 
     def role(self, member: MemberId) -> Role | None:
         """Return a member's role; None: not in the group."""
@@ -66,10 +65,9 @@ class GroupView:
         """Tell whether the commit at a place of the set does not count."""
         if place not in self._void:
             node = self._graph.nodes[place]
-            if node.rank is Role.OWNER:
-                self._settle_owners(place)
-            else:
-                self._void[place] = self._is_void_below_owner(node)
+            is_owners = node.rank is Role.OWNER
+            find = self._is_void_of_owner if is_owners else self._is_void_below_owner
+            self._void[place] = not node.is_own and find(node)
         return self._void[place]
 
     def settings(self) -> GroupSettings:
@@ -136,35 +134,30 @@ class GroupView:
 
     # --- Void ---
 
-    def _settle_owners(self, place: int) -> None:
-        """Find whether an owner's commit is void, which rests on those of other owners before it.
+    def _is_void_of_owner(self, node: Node) -> bool:
+        if self._void_of_owners is None:
+            self._void_of_owners = self._find_void_of_owners()
+        return bool(self._void_of_owners >> node.place & 1)
 
-        In a loop: who makes owners that make owners does not decide how deep the stack is.
+    def _find_void_of_owners(self) -> int:
+        """Find what owners did beside their leaving or stepping down, and what rests on that alone.
+
+        In one pass, parents first: who makes owners that make owners does not decide how deep the
+        stack is.
         """
-        void, waiting = self._void, [place]
-        while waiting:
-            node = self._graph.nodes[waiting[-1]]
-            if not self._has_parting or not node.rests or self._is_own(node):
-                void[node.place] = False
-            elif self._is_beside_own_parting(node):
-                void[node.place] = True
-            else:
-                rests = list(places_in(node.rests))
-                unknown = [each for each in rests if each not in void]
-                if unknown:
-                    waiting += unknown
-                    continue
-                void[node.place] = all(void[each] for each in rests)
-            waiting.pop()
-
-    def _is_beside_own_parting(self, node: Node) -> bool:
-        """Whether an owner's commit crosses the author's leaving or stepping down as an owner."""
-        own = self._graph.deeds_of(node.author).own
-        return any(each.rank is Role.OWNER for each in self._beside(node, own))
+        graph, void = self._graph, 0
+        for place in places_in(graph.parting & self._places):
+            own = graph.nodes[place]
+            for each in self._beside(own, graph.deeds_of(own.author).made):
+                void |= 1 << each.place
+        if void:
+            for place in reversed(list(places_in(graph.made & self._places))):
+                rests = graph.nodes[place].rests
+                if rests and not rests & ~void:
+                    void |= 1 << place
+        return void
 
     def _is_void_below_owner(self, node: Node) -> bool:
-        if self._is_own(node):
-            return False
         return (
             self._is_ended(node)
             or any(
@@ -185,11 +178,6 @@ class GroupView:
             other = self._graph.nodes[place]
             if other.place != node.place and not other.ancestors >> node.place & 1:
                 yield other
-
-    @staticmethod
-    def _is_own(node: Node) -> bool:
-        effect = node.effects.get(node.author)
-        return effect is not None and effect.leaves
 
 
 def ended_between(graph: GroupGraph, before: int, after: int) -> bool:
