@@ -19,6 +19,7 @@ from tests.attacks.groups import (
     EKO,
     MALLORY,
     assert_refused,
+    dump,
     family,
     roles,
     signed,
@@ -76,3 +77,16 @@ def test_an_owner_crosses_a_promotion_and_voids_only_its_own() -> None:
     graph = commit(graph, DEWI, RemoveMember(DEWI.member), at=here)
     after = roles(graph)
     assert (after[BUDI], after[EKO], after[DEWI]) == (Role.OWNER, Role.MEMBER, None)
+
+
+def test_a_leave_as_a_member_ends_nothing_that_was_done_as_an_owner() -> None:
+    """As the text says: who signs a leave from before becoming owner is out, and acts as that owner."""
+    start = family()
+    promoted = commit(start, ANA, SetRole(CITRA.member, Role.OWNER))
+    graph = commit(promoted, CITRA, RemoveMember(CITRA.member), at=start.heads)
+    assert roles(graph)[CITRA] is None
+    graph = commit(graph, CITRA, AddMember(MALLORY.member), at=promoted.heads)
+    assert roles(graph)[MALLORY] is Role.MEMBER
+    # Who knows of both can act on whom she has brought in.
+    assert roles(commit(graph, ANA, RemoveMember(MALLORY.member)))[MALLORY] is None
+    assert dump(graph) != dump(promoted)
