@@ -80,7 +80,7 @@ def test_an_owner_crosses_a_promotion_and_voids_only_its_own() -> None:
 
 
 def test_a_leave_as_a_member_ends_nothing_that_was_done_as_an_owner() -> None:
-    """As the text says: who signs a leave from before becoming owner is out, and acts as that owner."""
+    """As the text says: out by a leave from before the promotion, and yet acting by it."""
     start = family()
     promoted = commit(start, ANA, SetRole(CITRA.member, Role.OWNER))
     graph = commit(promoted, CITRA, RemoveMember(CITRA.member), at=start.heads)
