@@ -46,10 +46,10 @@ _LOST: Final = 0.1
 
 @dataclass
 class Key:
-    """A sender key: where it was made, and who was given it."""
+    """A sender key: where it was made, and who was given it, at which heads."""
 
     heads: tuple[bytes, ...]
-    holders: set[MemberId]
+    holders: dict[MemberId, tuple[bytes, ...]]
 
 
 @dataclass
@@ -76,7 +76,7 @@ class World:
         self.random = random.Random(seed)
         self.counts = counts
         members = list(_ACCOUNTS[: self.random.randint(5, 8)])
-        hostile = set(self.random.sample(members, self.random.randint(2, 3)))
+        hostile = self.random.sample(members, self.random.randint(2, 3))
         founder = self.random.choice([each for each in members if each not in hostile])
         ops: list[GroupOp] = [AddMember(each) for each in members[:4] if each != founder]
         first = unsigned(make_genesis(founder, *ops, nonce=seed.to_bytes(32)))
@@ -103,7 +103,7 @@ class World:
 
     def _reached(self, client: Client) -> list[Client]:
         part = next(part for part in self.parts if client.member in part)
-        others = [self.clients[each] for each in part if each != client.member]
+        others = [self.clients[each] for each in sorted(part) if each != client.member]
         return [each for each in others if self.random.random() >= _LOST]
 
     def deliver(self, sender: Client, receiver: Client) -> None:
@@ -190,12 +190,13 @@ class World:
             key = self.random.choice(client.old_keys)
         elif (
             key is None
-            or not key.holders <= roster.keys()
+            or not key.holders.keys() <= roster.keys()
             or ended_between(graph, graph.behind(key.heads), graph.all)
         ):
-            key = client.key = Key(graph.heads, set())
+            key = client.key = Key(graph.heads, {})
             client.old_keys.append(key)
-        key.holders |= roster.keys() if key is client.key else set()
+        if key is client.key:
+            key.holders = dict.fromkeys(roster, graph.heads) | key.holders
         for receiver in self._reached(client):
             if receiver.member in key.holders:
                 self._receive(receiver, client, key, graph.heads)
@@ -221,9 +222,28 @@ class World:
             assert sender.is_hostile, "an honest sender is refused"
         else:
             self.counts["shown"] += 1
-            there = GroupView(receiver.graph, receiver.graph.behind(heads))
-            out = [each for each in key.holders if there.role(each) is None]
+            out = [
+                each for each, at in key.holders.items() if self._is_out(receiver, heads, each, at)
+            ]
             assert not out, "a message is shown where a holder of its key is out"
+
+    def _is_out(
+        self,
+        receiver: Client,
+        heads: tuple[bytes, ...],
+        holder: MemberId,
+        given: tuple[bytes, ...],
+    ) -> bool:
+        """Whether who was given a key is out at some heads, which know of why it was given.
+
+        Of others nobody can tell: a hostile sender may hand its key to anybody.
+        """
+        graph = receiver.graph
+        if any(graph.find(each) is None for each in given):
+            return False
+        named = graph.behind(heads)
+        knows = not graph.behind(given) & ~named
+        return knows and GroupView(graph, named).role(holder) is None
 
     # --- What holds in the end ---
 

@@ -11,7 +11,7 @@ from tests.simulation.groups import main, simulate
 @pytest.mark.parametrize("part", range(4))
 def test_simulated_groups(part: int) -> None:
     counts: Counter[str] = Counter()
-    for seed in range(1_000 * part, 1_000 * part + 5):
+    for seed in range(1_000 * part, 1_000 * part + 15):
         simulate(seed, counts)
     for what in ("commits", "forged from earlier places", "shown", "void in the end"):
         assert counts[what], f"{what}: none, so nothing was tested"
