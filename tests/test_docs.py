@@ -29,7 +29,15 @@ from e2ecross import (
 )
 from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.backend import Backend
-from e2ecross.crypto import account_kdf, attachment_kdf, commitment_kdf, kdf, link_kdf, spqr_kdf
+from e2ecross.crypto import (
+    account_kdf,
+    attachment_kdf,
+    commitment_kdf,
+    group_kdf,
+    kdf,
+    link_kdf,
+    spqr_kdf,
+)
 from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES, PassphraseCost
 from e2ecross.device import identity_backup
 from e2ecross.protocol import safety_number
@@ -45,6 +53,7 @@ from e2ecross.wire._pb.e2ecross.v1 import (
     content_pb2,
     devices_pb2,
     envelope_pb2,
+    group_pb2,
     storage_pb2,
     timeline_pb2,
 )
@@ -232,6 +241,7 @@ MESSAGES = {
         content_pb2,
         devices_pb2,
         envelope_pb2,
+        group_pb2,
         storage_pb2,
         timeline_pb2,
         wire_pb2,
@@ -308,7 +318,7 @@ def test_the_labels_are_those_of_the_code() -> None:
         link_kdf._DIGITS_LABEL,
     ):
         assert f'"{label.decode()}"' in text
-    modules_ = (account_kdf, attachment_kdf, commitment_kdf, link_kdf)
+    modules_ = (account_kdf, attachment_kdf, commitment_kdf, group_kdf, link_kdf)
     labelled = "".join(map(inspect.getsource, modules_))
     prefixes = {*re.findall(r'prefixed\("([^"]+)"\)', labelled)}
     assert prefixes == {*re.findall(r'PFX\("([^"]+)"\)', text)}

@@ -55,7 +55,9 @@ ALLOWED_BY_MODULE: dict[str, set[str]] = {
     # KEM ciphertext, the length of a KEM seed, the check of a KEM public key, the type of a message
     # key.
     "wire.bundle": {"crypto.kem", "crypto.xeddsa"},
+    "wire.content.group_retry_request": {"crypto.group_kdf"},
     "wire.device_list": {"crypto.xeddsa"},
+    "wire.group_commit": {"crypto.xeddsa"},
     "wire.linking": {"crypto.xeddsa"},
     "wire.person_link": {"crypto.xeddsa"},
     "wire.identity_backup": {"crypto.aead", "crypto.passphrase"},

@@ -12,12 +12,16 @@ __all__ = [
     "EnvelopeMismatch",
     "IdentityChangedError",
     "InvalidDeviceList",
+    "InvalidGroupCommit",
     "InvalidKey",
     "InvalidSignature",
     "LinkFailed",
     "MessageTooOld",
+    "NotAllowedInGroup",
     "RemoteError",
+    "StaleSenderKey",
     "TooManySkipped",
+    "UnknownGroupState",
     "UnknownPrekey",
     "UnknownSenderKey",
     "UnknownSession",
@@ -167,6 +171,30 @@ class AttachmentCorrupted(RemoteError):
     code = "attachment_corrupted"
 
 
+class InvalidGroupCommit(RemoteError):
+    """A change of a group by somebody who may not make it, or one that is of another group."""
+
+    code = "invalid_group_commit"
+
+
+class UnknownGroupState(RemoteError):
+    """Something stands on changes of a group that have not come, or on a group that is unknown."""
+
+    code = "unknown_group_state"
+
+
+class StaleSenderKey(RemoteError):
+    """A key that its sender ought to have changed: who has left the group since could read it."""
+
+    code = "stale_sender_key"
+
+
+class NotAllowedInGroup(RemoteError):
+    """A message into a group of somebody who is not in it, or may not send there."""
+
+    code = "not_allowed_in_group"
+
+
 _REMOTE_ERRORS: dict[str, type[RemoteError]] = {
     cls.code: cls
     for cls in (
@@ -188,6 +216,10 @@ _REMOTE_ERRORS: dict[str, type[RemoteError]] = {
         UnlistedDevice,
         LinkFailed,
         AttachmentCorrupted,
+        InvalidGroupCommit,
+        UnknownGroupState,
+        StaleSenderKey,
+        NotAllowedInGroup,
     )
 }
 

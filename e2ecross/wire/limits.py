@@ -8,6 +8,8 @@ outside; `state/policy.py` may lower some of them.
 from typing import Final
 
 __all__ = [
+    "COMMIT_HASH_BYTES",
+    "GROUP_ID_BYTES",
     "MAX_ACTS_PER_ACCOUNT",
     "MAX_ARCHIVED_SESSIONS",
     "MAX_BUNDLE_BYTES",
@@ -17,6 +19,8 @@ __all__ = [
     "MAX_CONTENT_BODY_BYTES",
     "MAX_CONTENT_BYTES",
     "MAX_CONVERSATION_STATES",
+    "MAX_COPIES",
+    "MAX_COPIES_BYTES",
     "MAX_DEVICE_LIST_BYTES",
     "MAX_DEVICE_NAME_BYTES",
     "MAX_DISTRIBUTION_BYTES",
@@ -24,11 +28,19 @@ __all__ = [
     "MAX_FORWARD_JUMP",
     "MAX_FORWARD_JUMP_ARCHIVED",
     "MAX_FORWARD_JUMP_PQ",
+    "MAX_GROUP_ANCESTORS",
+    "MAX_GROUP_APP_DATA_BYTES",
+    "MAX_GROUP_COMMITS",
+    "MAX_GROUP_COMMITS_BYTES",
+    "MAX_GROUP_COMMIT_BYTES",
+    "MAX_GROUP_NAME_BYTES",
+    "MAX_GROUP_OPS",
     "MAX_HELD_MESSAGES",
     "MAX_LINK_CODE_CHARS",
     "MAX_LINK_MESSAGE_BYTES",
     "MAX_LISTED_DEVICES",
     "MAX_ONE_TIME_PREKEYS",
+    "MAX_PARENTS",
     "MAX_PINS",
     "MAX_PLAINTEXT_BYTES",
     "MAX_PREKEY_ID",
@@ -119,6 +131,30 @@ MAX_WAITING_SLOTS_PER_ACCOUNT: Final = 100
 MAX_ACTS_PER_ACCOUNT: Final = 16
 """Edits, reactions and answers of one account to one message, each to another digest, which is more
 than one only until the message comes; and as many deletes."""
+
+# --- Groups ---
+GROUP_ID_BYTES: Final = 32
+COMMIT_HASH_BYTES: Final = 32
+MAX_GROUP_COMMIT_BYTES: Final = 16 * 1024
+"""One encoded commit, bytes: 64 changes with the longest names have 11 thousand."""
+MAX_GROUP_OPS: Final = 64
+"""Changes in one commit."""
+MAX_PARENTS: Final = 16
+"""Commits that one commit follows on, or that a message names: the newest that its author has."""
+MAX_GROUP_NAME_BYTES: Final = 256
+"""The name of a group in UTF-8, bytes."""
+MAX_GROUP_APP_DATA_BYTES: Final = 4 * 1024
+"""What the app keeps in the settings of a group, bytes."""
+MAX_GROUP_ANCESTORS: Final = 4_095
+"""Commits that one commit can come after."""
+MAX_GROUP_COMMITS: Final = 8_192
+"""Commits of one group that are held; what is over stays unknown, and the group is full."""
+MAX_GROUP_COMMITS_BYTES: Final = 60 * 1024
+"""Commits in one message, bytes."""
+MAX_COPIES: Final = 1_024
+"""Devices that get one ciphertext in one deposit."""
+MAX_COPIES_BYTES: Final = 256 * 1024
+"""The same encoded, bytes: the largest message and 1,024 of the longest addresses."""
 
 # --- What a session may cost ---
 MAX_FORWARD_JUMP: Final = 25_000

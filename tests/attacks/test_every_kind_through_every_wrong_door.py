@@ -120,6 +120,10 @@ _ONE_FIELD: Final = frozenset(
         "format-read-marks",
     }
 )
+# One number, that of a row of its own table.
+_ONE_NUMBER: Final = frozenset(
+    {"format-changes", "format-epoch", "format-push", "format-retry", "format-row"}
+)
 # What a door takes besides its own: the shape is the same, and something else tells them apart.
 _TAKES: Final[Mapping[str, frozenset[str]]] = {
     # The content kind, which is encrypted with it, says which of these it is.
@@ -160,23 +164,14 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-queue": frozenset({"format-stranger"}),
     "format-conversation": frozenset({"format-retry", "format-stranger"}),
     "format-stranger": frozenset({"format-conversation", "format-retry"}),
-    "format-epoch": frozenset({"format-push", "format-retry", "format-row"}),
-    "format-push": frozenset({"format-epoch", "format-retry", "format-row"}),
-    "format-row": frozenset({"format-epoch", "format-push", "format-retry"}),
-    "format-retry-budget": frozenset(
-        {"format-epoch", "format-push", "format-retry", "format-row", "format-stranger"}
-    ),
-    "format-upkeep": frozenset(
-        {
-            "format-conversation",
-            "format-epoch",
-            "format-push",
-            "format-retry",
-            "format-retry-budget",
-            "format-row",
-            "format-stranger",
-        }
-    ),
+    "format-epoch": _ONE_NUMBER - {"format-epoch"},
+    "format-push": _ONE_NUMBER - {"format-push"},
+    "format-row": _ONE_NUMBER - {"format-row"},
+    "format-changes": _ONE_NUMBER - {"format-changes"},
+    "format-group": frozenset({"format-stranger"}),
+    "format-retry-budget": _ONE_NUMBER | {"format-stranger"},
+    "format-upkeep": _ONE_NUMBER
+    | {"format-conversation", "format-retry-budget", "format-stranger"},
 }
 # Records that only a sealed store tells apart: base keys of one archived session and the current
 # one are as long as an identity key and one that waits. Who writes to an unsealed store has won.
