@@ -337,6 +337,9 @@ def test_a_relay_that_refuses(
         "tokens": {2: bytes(32)},
         "link_id": bytes(16),
         "slot": 0,
+        "blob_id": bytes(32),
+        "size": 10,
+        "offset": 0,
         "data": b"sealed",
     }
     names = [*inspect.signature(method).parameters][1:]
