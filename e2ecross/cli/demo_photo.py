@@ -16,7 +16,7 @@ __all__ = ["draw_photo"]
 _WIDTH: Final = 640
 _HEIGHT: Final = 480
 _TABLE: Final = b"\x8a\x5c\x34"
-_DISCS: Final = ((225, b"\xd8\xd4\xcc"), (150, b"\xf0\xee\xe8"), (130, b"\x4a\x2a\x16"))
+_DISCS: Final = ((225, b"\xb8\xb4\xac"), (150, b"\xf0\xee\xe8"), (130, b"\x4a\x2a\x16"))
 """Saucer, cup and coffee around the middle: radius in pixels, colour; the outer ones first."""
 _GRAIN: Final = 0x0F
 """Bits of a colour that are noise; no colour is so bright that they would not fit in above it."""
