@@ -34,6 +34,7 @@ ALLOWED: dict[str, set[str]] = {
         "address",
         "wire.envelope",
         "wire.bundle",
+        "wire.call_arguments",
         "wire.device_list",
         "wire.exchange",
         "wire.limits",

@@ -32,12 +32,13 @@ from e2ecross.arguments import (
     require_whole_number,
 )
 from e2ecross.errors import BackendRefused
-from e2ecross.relay import arguments, directory, mailbox
+from e2ecross.relay import directory, mailbox
 from e2ecross.relay.account_calls import AccountCalls
 from e2ecross.relay.calls import claim
 from e2ecross.relay.depositing import decode_all, deposit_each
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import MAX_NUMBER
+from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Deposited, Waiting
 from e2ecross.wire.limits import TOKEN_BYTES

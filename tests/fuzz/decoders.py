@@ -7,6 +7,7 @@ A format of `tests.support.formats` is one by being there. Any other decoder has
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from e2ecross.address import Address
@@ -45,6 +46,7 @@ from tests.support import protobuf
 from tests.support.entropy import SeededEntropy
 from tests.support.formats import FORMATS, PAYLOAD, STORED_SESSION, Format
 from tests.support.points import BAD_KEYS, GOOD_KEY
+from tests.support.service_bodies import BODIES
 from tests.support.values import with_fields
 
 __all__ = ["DECODE", "DECODERS"]
@@ -193,7 +195,14 @@ _PREKEY_4: Final = encode_prekey_signal_message(
 _LINK_CODE: Final = LinkCode("whatsapp", decode_public_key(GOOD_KEY), bytes(32))
 _KEM_KEY: Final = kem_key_pair_from_seed(bytes(64)).public
 
+
+def _bodies(data: bytes) -> str:
+    """Bodies of calls over a network: any bytes into the decoder of each."""
+    return ",".join(outcome(partial(decode, data), DecodeError) for decode, _ in BODIES.values())
+
+
 _OTHERS: Final[Mapping[str, Target]] = {
+    "service-bodies": Target(_bodies, lambda: [example for _, example in BODIES.values()]),
     "signal-message": _decoder(
         decode_signal_message,
         RemoteError,
