@@ -58,6 +58,8 @@ class RelayLimits:
             a deposit that is repeated is not delivered again: one mailbox without its reserve.
         remembered_ms: how long each of them is remembered, milliseconds: 30 days, longer than a
             sender can be expected to repeat itself.
+        waiting_ms: how long an envelope waits before it is dropped, milliseconds: 45 days, longer
+            than any sender may repeat itself. It goes with later deposits, 100 with each.
 
     Raises:
         InvalidArgument: a limit is not a whole number, is below 1, or contradicts the above.
@@ -73,12 +75,14 @@ class RelayLimits:
     requester_window_ms: int = _DAY_MS
     remembered_messages: int = 10_000
     remembered_ms: int = 30 * _DAY_MS
+    waiting_ms: int = 45 * _DAY_MS
 
     def __post_init__(self) -> None:
         highest = {
             "envelope_bytes": MAX_ENVELOPE_BYTES,
             "requester_window_ms": _MAX_MS,
             "remembered_ms": _MAX_MS,
+            "waiting_ms": _MAX_MS,
         }
         for field in fields(self):
             high = highest.get(field.name, MAX_NUMBER)
