@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The service in a thread of the test, on a free port of this machine.
+
+with Relay(path) as relay, LiveService(relay) as service:
+    backend = HTTPBackend(service.url)
+"""
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import pytest
+
+from e2ecross.address import Address
+from e2ecross.relay import Relay
+from e2ecross.service.limits import Rates, ServiceLimits
+
+if TYPE_CHECKING:
+    from e2ecross.service.metrics import Metrics
+    from e2ecross.service.request_log import RequestLog
+
+__all__ = ["NO_LIMITS", "NO_RATES", "LiveService", "require_extras"]
+
+_MANY: Final = 2**31
+NO_LIMITS: Final = ServiceLimits(
+    failures_per_minute=_MANY,
+    open_per_second=_MANY,
+    open_burst=_MANY,
+    register_per_second=_MANY,
+    register_burst=_MANY,
+)
+NO_RATES: Final = Rates(_MANY, _MANY, _MANY, _MANY)
+
+
+def require_extras() -> None:
+    """Skip where the extras `server` and `http` are not installed; in CI that is a failure."""
+    try:
+        import prometheus_client  # noqa: F401
+        import starlette  # noqa: F401
+        import urllib3  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        why = f"{error.name} is not installed: pip install -e '.[server,http]'"
+        if os.environ.get("E2ECROSS_REQUIRE_INTEROP") == "1":
+            pytest.fail(why)
+        pytest.skip(why, allow_module_level=True)
+
+
+def no_rates(address: Address) -> Rates:
+    return NO_RATES
+
+
+class LiveService:
+    """uvicorn in a thread; a context manager that leaves nothing behind."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        *,
+        limits: ServiceLimits = NO_LIMITS,
+        rates: Callable[[Address], Rates] = no_rates,
+        metrics: "Metrics | None" = None,
+        log: "RequestLog | None" = None,
+        **config: Any,  # noqa: ANN401
+    ) -> None:
+        import uvicorn
+
+        from e2ecross.service.asgi import create_app
+        from e2ecross.service.serving import Listening, bind
+
+        self.app = create_app(relay, limits=limits, rates=rates, metrics=metrics, log=log)
+        self._socket, _ = bind(Listening(port=0))
+        self.port: int = self._socket.getsockname()[1]
+        scheme = "https" if "ssl_certfile" in config else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
+        settings = {"log_config": None, "access_log": False, "lifespan": "on", "ws": "none"}
+        self._server = uvicorn.Server(uvicorn.Config(self.app, **{**settings, **config}))
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def _run(self) -> None:
+        import asyncio
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            self._loop = loop
+            serving = asyncio.ensure_future(self._server.serve([self._socket]))
+            while not self._server.started and not serving.done():
+                await asyncio.sleep(0.001)
+            self._ready.set()
+            await serving
+
+        asyncio.run(main())
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(20)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        from e2ecross.service.asgi import stop
+
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(stop, self.app)
+        self._server.should_exit = True
+        self._thread.join(20)
+        self._socket.close()
+        assert not self._thread.is_alive()
