@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from e2ecross import __version__
+from e2ecross.cli.relay_parser import add_relay_options
 
 __all__ = ["main"]
 
@@ -60,6 +61,8 @@ def _call(argv: Sequence[str] | None) -> int:
         return _inspect(arguments)
     if arguments.command == "doctor":
         return _doctor(arguments)
+    if arguments.command == "relay":
+        return _relay(arguments)
     parser.print_help()
     return 2
 
@@ -85,6 +88,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
         passphrase_file=arguments.passphrase_file,
         json=arguments.json,
     )
+
+
+def _relay(arguments: argparse.Namespace) -> int:
+    from e2ecross.cli.relay import run_relay
+
+    return run_relay(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,6 +141,14 @@ def _parser() -> argparse.ArgumentParser:
         help="the passphrase, if there is one: a file with one line in UTF-8",
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
+    relay = commands.add_parser(
+        "relay",
+        help="run the reference back end as a service",
+        description="Run the reference back end as a service for clients anywhere, until SIGTERM "
+        "or SIGINT; needs the extra [server]. Exit code 0: ended by a signal; 1: it cannot start; "
+        "2: wrong usage.",
+    )
+    add_relay_options(relay)
     return parser
 
 

@@ -35,7 +35,7 @@ from e2ecross.service.transport import Transport
 from e2ecross.service.urls import parse_url
 from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.bundle import PublishedKeys
-from e2ecross.wire.device_list import SignedDeviceList
+from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 from e2ecross.wire.exchange import (
     MAX_ACKNOWLEDGED_IN_CALL,
     MAX_FETCHED_IN_CALL,
@@ -168,7 +168,7 @@ class HTTPBackend:
         require_whole_number("epoch", epoch, 0, MAX_NUMBER)
         require_type("replace", replace, bool)
         body = PublishRequest(published.encode(), epoch, replace).encode()
-        self._transport.ask("publish", token, body)
+        self._ask(published.address, "publish", token, body)
 
     @forgets_secrets
     def publish_devices(
@@ -179,9 +179,10 @@ class HTTPBackend:
         require_bytes("signed_list", signed_list)
         companions = arguments.require_companion_tokens(tokens)
         require_whole_number("epoch", epoch, 0, MAX_NUMBER)
-        SignedDeviceList.decode(signed_list)
+        user = SignedDeviceList.decode(signed_list).list.user
+        primary = Address(user.app, user.user, PRIMARY)
         body = PublishDevicesRequest(signed_list, companions, epoch).encode()
-        self._transport.ask("publish_devices", token, body)
+        self._ask(primary, "publish_devices", token, body)
 
     @forgets_secrets
     def epochs(self, address: Address, token: bytes) -> dict[int, int]:
@@ -204,7 +205,7 @@ class HTTPBackend:
         require_bytes("token", token, TOKEN_BYTES)
         asked = arguments.require_wanted(wanted)
         body = FetchKeysRequest(requester, tuple(asked)).encode()
-        answer = self._transport.ask("fetch_keys", token, body)
+        answer = self._ask(requester, "fetch_keys", token, body)
         return _fitting(lambda: decode_user_keys(answer, len(asked)))
 
     @forgets_secrets
@@ -244,7 +245,7 @@ class HTTPBackend:
         require_whole_number("limit", limit, 0 if hold_ms else 1, MAX_FETCHED_IN_CALL)
         require_whole_number("after", after, 0, MAX_NUMBER)
         body = FetchRequest(address, limit, after, wait_ms, hold_ms, holder).encode()
-        answer = self._transport.ask("fetch", token, body, wait_ms)
+        answer = self._ask(address, "fetch", token, body, wait_ms)
         return _fitting(lambda: decode_waiting(answer, limit, after))
 
     @forgets_secrets
@@ -256,7 +257,8 @@ class HTTPBackend:
         # At least one round, so that a wrong token is refused whatever the numbers are.
         for start in range(0, max(len(possible), 1), MAX_ACKNOWLEDGED_IN_CALL):
             part = possible[start : start + MAX_ACKNOWLEDGED_IN_CALL]
-            self._transport.ask("acknowledge", token, AcknowledgeRequest(address, part).encode())
+            body = AcknowledgeRequest(address, part).encode()
+            self._ask(address, "acknowledge", token, body)
 
     @forgets_secrets
     def put_link(
@@ -277,7 +279,7 @@ class HTTPBackend:
             require_type("address", address, Address)
             require_bytes("token", token, TOKEN_BYTES)
         body = LinkRequest(link_id, slot, data, address).encode()
-        self._transport.ask("put_link", token, body)
+        self._ask(address, "put_link", token, body)
 
     @forgets_secrets
     def get_link(self, link_id: bytes, slot: int) -> bytes | None:
@@ -289,7 +291,19 @@ class HTTPBackend:
     def _ask_of(self, name: str, address: Address, token: bytes) -> bytes:
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        return self._transport.ask(name, token, AddressRequest(address).encode())
+        return self._ask(address, name, token, AddressRequest(address).encode())
+
+    def _ask(
+        self, address: Address | None, name: str, token: bytes, body: bytes, wait_ms: int = 0
+    ) -> bytes:
+        """Ask for an address, which the service does not name when it does not know the token."""
+        try:
+            return self._transport.ask(name, token, body, wait_ms)
+        except NotRegistered as error:
+            raise NotRegistered(
+                f"{address} is not registered with this token: register it, or use the token that "
+                f"it was registered with"
+            ) from error
 
 
 def _fitting(read: Callable[[], T]) -> T:

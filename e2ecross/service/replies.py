@@ -69,12 +69,11 @@ def succeeded(body: bytes) -> Reply:
 
 def failed(failure: Failure) -> Reply:
     """Return the answer of a call that has failed."""
-    body = ErrorBody(failure.code, failure.text)
     if failure.status == 401:
-        return _error(401, body, (b"www-authenticate", b"Bearer"))
+        return unauthorized()
     if failure.status == 503:
         return unavailable(failure.text)
-    return _error(failure.status, body)
+    return _error(failure.status, ErrorBody(failure.code, failure.text))
 
 
 def unauthorized() -> Reply:

@@ -159,9 +159,16 @@ class _Server(uvicorn.Server):
 
 async def _run(server: _Server, bound: socket.socket) -> None:
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.end)
-    await server.serve([bound])
+
+    def end(number: int, frame: object) -> None:
+        loop.call_soon_threadsafe(server.end)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        await server.serve([bound])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _bind_path(path: str) -> socket.socket:

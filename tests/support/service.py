@@ -5,6 +5,7 @@ with Relay(path) as relay, LiveService(relay) as service:
     backend = HTTPBackend(service.url)
 """
 
+import asyncio
 import contextlib
 import os
 import threading
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from e2ecross.service.metrics import Metrics
     from e2ecross.service.request_log import RequestLog
 
-__all__ = ["NO_LIMITS", "NO_RATES", "LiveService", "require_extras"]
+__all__ = ["NO_LIMITS", "NO_RATES", "LiveApp", "LiveService", "no_rates", "require_extras"]
 
 _MANY: Final = 2**31
 NO_LIMITS: Final = ServiceLimits(
@@ -53,40 +54,32 @@ def no_rates(address: Address) -> Rates:
     return NO_RATES
 
 
-class LiveService:
-    """uvicorn in a thread; a context manager that leaves nothing behind."""
+class LiveApp:
+    """An application at uvicorn in a thread; a context manager that leaves nothing behind."""
 
-    def __init__(
-        self,
-        relay: Relay,
-        *,
-        limits: ServiceLimits = NO_LIMITS,
-        rates: Callable[[Address], Rates] = no_rates,
-        metrics: "Metrics | None" = None,
-        log: "RequestLog | None" = None,
-        **config: Any,  # noqa: ANN401
-    ) -> None:
+    def __init__(self, app: Any, **config: Any) -> None:  # noqa: ANN401
         import uvicorn
 
-        from e2ecross.service.asgi import create_app
         from e2ecross.service.serving import Listening, bind
 
-        self.app = create_app(relay, limits=limits, rates=rates, metrics=metrics, log=log)
+        self.app = app
         self._socket, _ = bind(Listening(port=0))
         self.port: int = self._socket.getsockname()[1]
         scheme = "https" if "ssl_certfile" in config else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
         settings = {"log_config": None, "access_log": False, "lifespan": "on", "ws": "none"}
-        self._server = uvicorn.Server(uvicorn.Config(self.app, **{**settings, **config}))
+        self._server = uvicorn.Server(uvicorn.Config(app, **{**settings, **config}))
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def _run(self) -> None:
-        import asyncio
+    def in_loop(self, work: Callable[..., object], *arguments: object) -> None:
+        """Do something in the loop of the application, soon."""
+        with contextlib.suppress(RuntimeError):  # it has ended
+            self._loop.call_soon_threadsafe(work, *arguments)
 
+    def _run(self) -> None:
         async def main() -> None:
-            loop = asyncio.get_running_loop()
-            self._loop = loop
+            self._loop = asyncio.get_running_loop()
             serving = asyncio.ensure_future(self._server.serve([self._socket]))
             while not self._server.started and not serving.done():
                 await asyncio.sleep(0.001)
@@ -106,11 +99,37 @@ class LiveService:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        from e2ecross.service.asgi import stop
-
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(stop, self.app)
         self._server.should_exit = True
         self._thread.join(20)
         self._socket.close()
         assert not self._thread.is_alive()
+
+
+class LiveService(LiveApp):
+    """The service of a relay."""
+
+    def __init__(
+        self,
+        relay: Relay,
+        *,
+        limits: ServiceLimits = NO_LIMITS,
+        rates: Callable[[Address], Rates] = no_rates,
+        metrics: "Metrics | None" = None,
+        log: "RequestLog | None" = None,
+        **config: Any,  # noqa: ANN401
+    ) -> None:
+        from e2ecross.service.asgi import create_app
+
+        app = create_app(relay, limits=limits, rates=rates, metrics=metrics, log=log)
+        super().__init__(app, **config)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        from e2ecross.service.asgi import stop
+
+        self.in_loop(stop, self.app)
+        super().__exit__(kind, error, traceback)
