@@ -163,10 +163,15 @@ class Transport:
         return data if status == 200 else exception_of(status, data)
 
     def _read_up_to(self, response: BaseHTTPResponse, largest: int) -> bytes:
-        # None: it is not told. A response of another kind is one of urllib3 for another platform.
         length = response.length_remaining if isinstance(response, HTTPResponse) else None
+        if length is None and not getattr(response, "chunked", False):
+            # It would end with the connection: one that was cut would look like a whole one.
+            raise self._no_answer("an answer without its length")
         if length is not None and length <= largest:
-            return response.read(length) if length else b""
+            data = response.read(length) if length else b""
+            if len(data) < length:  # urllib3 notices only with the next read
+                raise self._no_answer("an answer that was cut")
+            return data
         parts: list[bytes] = []
         size = 0
         while length is None and size <= largest:
@@ -220,10 +225,10 @@ def _what_happened(error: BaseException) -> str:
         return "cannot be found: its name leads nowhere"
     if any(isinstance(each, problems.EmptyPoolError) for each in seen):
         return "was not asked: all connections were in use for too long"
-    if any(isinstance(each, problems.TimeoutError | TimeoutError) for each in seen):
-        return "has not answered in time"
     if any(isinstance(each, problems.NewConnectionError) for each in seen):
         return "cannot be reached: it refuses connections, or no way leads there"
+    if any(isinstance(each, problems.TimeoutError | TimeoutError) for each in seen):
+        return "has not answered in time"
     if any(isinstance(each, problems.SSLError | ssl.SSLError) for each in seen):
         return "cannot be reached through TLS: another protocol, or a version that is too old"
     if any(isinstance(each, problems.IncompleteRead | ConnectionError) for each in seen):

@@ -5,4 +5,4 @@ from tests.support.service import require_extras
 
 require_extras()
 
-from tests.relay.test_copies import *  # noqa: E402, F403
+from tests.relay.test_copies import *  # noqa: F403

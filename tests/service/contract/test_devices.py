@@ -5,4 +5,4 @@ from tests.support.service import require_extras
 
 require_extras()
 
-from tests.relay.test_devices import *  # noqa: E402, F403
+from tests.relay.test_devices import *  # noqa: F403
