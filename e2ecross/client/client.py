@@ -118,7 +118,9 @@ class Client(AccountCalls, ConversationCalls, SendingCalls):
 
         Both work at once, as in two processes. What was received is confirmed by either.
         """
-        return Client(self._device, self._backend.backend, wait_ms=self._wait_ms)
+        other = Client(self._device, self._backend.backend, wait_ms=self._wait_ms)
+        other._leftovers = self._leftovers  # else each would show as pending what the other sent
+        return other
 
     @forgets_secrets
     def register(self) -> None:

@@ -127,8 +127,8 @@ def serve(
         proxy_headers=bool(listening.proxies),
         forwarded_allow_ips=",".join(listening.proxies),
     )
-    config.load()
     with _logged(log), contextlib.closing(bound):
+        config.load()
         asyncio.run(_run(_Server(config, app, ready), bound))
 
 
