@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the service answers: status, body, headers; and each answer that is no call's own.
 
-Source: docs/service.md, errors.
+Source: docs/service.md, errors of calls.
 """
 
 import math

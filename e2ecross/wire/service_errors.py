@@ -5,7 +5,7 @@ Rules:
 - A class is chosen by status and code together; any other pair is a `BackendError`.
 - What a stranger says of an error is cut to 200 characters of printable ASCII.
 
-Source: docs/service.md, errors.
+Source: docs/service.md, errors of calls.
 """
 
 from dataclasses import dataclass

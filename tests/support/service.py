@@ -10,6 +10,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -36,15 +37,16 @@ NO_LIMITS: Final = ServiceLimits(
 NO_RATES: Final = Rates(_MANY, _MANY, _MANY, _MANY)
 
 
-def require_extras() -> None:
-    """Skip where the extras `server` and `http` are not installed; in CI that is a failure."""
-    try:
-        import prometheus_client  # noqa: F401
-        import starlette  # noqa: F401
-        import urllib3  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
-        why = f"{error.name} is not installed: pip install -e '.[server,http]'"
+def require_extras(*others: str) -> None:
+    """Skip where the extras `server` and `http` are not installed; in CI that is a failure.
+
+    Args:
+        others: other packages that are needed.
+    """
+    wanted = ("starlette", "uvicorn", "prometheus_client", "urllib3", *others)
+    missing = [name for name in wanted if find_spec(name) is None]
+    if missing:
+        why = f"{', '.join(missing)}: not installed (pip install -e '.[dev]')"
         if os.environ.get("E2ECROSS_REQUIRE_INTEROP") == "1":
             pytest.fail(why)
         pytest.skip(why, allow_module_level=True)
