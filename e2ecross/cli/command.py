@@ -70,7 +70,12 @@ def _call(argv: Sequence[str] | None) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from e2ecross.cli.demo_run import run_demo
 
-    return run_demo(folder=arguments.dir, plain=arguments.plain, json=arguments.json)
+    return run_demo(
+        folder=arguments.dir,
+        plain=arguments.plain,
+        json=arguments.json,
+        network=arguments.network,
+    )
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
@@ -112,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--dir", metavar="D", help="keep the stores and the relay's file in folder D")
     demo.add_argument("--plain", action="store_true", help="print plain text, without colour")
     demo.add_argument("--json", action="store_true", help="print the facts as one JSON document")
+    demo.add_argument("--network", action="store_true", help="over a service in its own process")
     inspect = commands.add_parser(
         "inspect",
         help="show what a relay could learn from an envelope, from keys, from a list of devices",

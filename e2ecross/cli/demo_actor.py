@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One app of the demo, in a process of its own: `python -m e2ecross.cli.demo_actor`.
 
-Arguments: the address, the store's file, the relay's file. Stage directions come in on stdin, one
-JSON object per line, and each is answered by one on stdout. What the app says to others goes
-through the relay only. A device with another number than 1 has to be linked before it can do
-anything else.
+Arguments: the address, the store's file, the relay's file or the URL of its service. Stage
+directions come in on stdin, one JSON object per line, and each is answered by one on stdout. What
+the app says to others goes through the relay only. A device with another number than 1 has to be
+linked before it can do anything else.
 
 Rules:
 - An error of the library is an answer; any other exception ends the process.
@@ -18,9 +18,10 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from e2ecross.address import Address
+from e2ecross.client.backend import Backend
 from e2ecross.client.client import Client
 from e2ecross.client.device_link import DeviceLink
 from e2ecross.client.pairing import Pairing
@@ -34,6 +35,9 @@ from e2ecross.stores import SQLiteStore
 from e2ecross.stores.base import Store
 from e2ecross.wire.content import Text
 from e2ecross.wire.device_list import PRIMARY
+
+if TYPE_CHECKING:
+    from e2ecross.service.http_backend import HTTPBackend
 
 __all__ = ["main"]
 
@@ -56,7 +60,7 @@ class App:
 
     name: str
     store: Store
-    relay: Relay
+    relay: Backend
     found: Client | None = None
     device_link: DeviceLink | None = None
     pairing: Pairing | None = None
@@ -75,9 +79,9 @@ def _require(value: _T | None) -> _T:
 
 def main(arguments: list[str]) -> int:
     """Play one app until the director lets it go."""
-    address, store_file, relay_file = arguments
+    address, store_file, back_end = arguments
     try:
-        with SQLiteStore(store_file) as store, Relay(relay_file) as relay:
+        with SQLiteStore(store_file) as store, _reach(back_end) as relay:
             own = Address.parse(address)
             app = App(own.app, store, relay)
             if own.device == PRIMARY:
@@ -92,6 +96,14 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _reach(back_end: str) -> "Relay | HTTPBackend":
+    if not back_end.startswith("http://"):
+        return Relay(back_end)
+    from e2ecross.service.http_backend import HTTPBackend
+
+    return HTTPBackend(back_end)
 
 
 def _open_or_create(store: Store, address: Address) -> Device:

@@ -59,13 +59,13 @@ def no_rates(address: Address) -> Rates:
 class LiveApp:
     """An application at uvicorn in a thread; a context manager that leaves nothing behind."""
 
-    def __init__(self, app: Any, **config: Any) -> None:  # noqa: ANN401
+    def __init__(self, app: Any, *, port: int = 0, **config: Any) -> None:  # noqa: ANN401
         import uvicorn
 
         from e2ecross.service.serving import Listening, bind
 
         self.app = app
-        self._socket, _ = bind(Listening(port=0))
+        self._socket, _ = bind(Listening(port=port))
         self.port: int = self._socket.getsockname()[1]
         scheme = "https" if "ssl_certfile" in config else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
@@ -118,12 +118,13 @@ class LiveService(LiveApp):
         rates: Callable[[Address], Rates] = no_rates,
         metrics: "Metrics | None" = None,
         log: "RequestLog | None" = None,
+        port: int = 0,
         **config: Any,  # noqa: ANN401
     ) -> None:
         from e2ecross.service.asgi import create_app
 
         app = create_app(relay, limits=limits, rates=rates, metrics=metrics, log=log)
-        super().__init__(app, **config)
+        super().__init__(app, port=port, **config)
 
     def __exit__(
         self,
