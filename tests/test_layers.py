@@ -103,6 +103,7 @@ RESERVED: dict[str, set[str]] = {
     "argparse": {"cli"},
     "starlette": {"service"},
     "uvicorn": {"service"},
+    "uvloop": {"service"},
     "prometheus_client": {"service"},
     "urllib3": {"service"},
 }

@@ -111,6 +111,7 @@ class _Timed(HTTPConnection):
 
     response_class = _TimedResponse
     _was_used = False
+    _parts: list[bytes] | None = None
 
     def connect(self) -> None:
         self._was_used = False
@@ -118,13 +119,22 @@ class _Timed(HTTPConnection):
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as the class above
         _call.has_begun = _call.is_stale = False
+        self._parts = []
         try:
             super().request(*args, **kwargs)
+            parts, self._parts = self._parts, None
+            self.send(b"".join(parts))
         except ConnectionError:
             _call.is_stale = self._was_used
             raise
+        finally:
+            self._parts = None
 
     def send(self, data: Any) -> None:  # noqa: ANN401
+        """Send; head and body of a request in one piece, which is one packet mostly."""
+        if self._parts is not None:
+            self._parts.append(data)
+            return
         if self.sock is not None:
             self.sock.settimeout(_time_left())
         super().send(data)

@@ -14,10 +14,10 @@ import hmac
 import json
 import logging
 import os
-import queue
 import threading
 import time
 import traceback
+from collections import deque
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
@@ -27,6 +27,7 @@ __all__ = ["RequestLog", "WithoutText", "place_of"]
 
 _MOST_LINES: Final = 10_000
 _CLOSING_SECONDS: Final = 5.0
+_EVERY_SECONDS: Final = 0.2
 
 
 class RequestLog:
@@ -39,8 +40,9 @@ class RequestLog:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._key = os.urandom(32)
-        self._lines: queue.Queue[str | None] = queue.Queue(_MOST_LINES)
+        self._lines: deque[str] = deque()
         self._dropped = 0
+        self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._write, name="request log", daemon=True)
         self._thread.start()
 
@@ -52,30 +54,34 @@ class RequestLog:
         """Write a line, with the time; what is None is left out."""
         facts = {name: value for name, value in facts.items() if value is not None}
         now = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="milliseconds")
-        try:
-            self._lines.put_nowait(json.dumps({"time": now, **facts}))
-        except queue.Full:
+        if len(self._lines) < _MOST_LINES:
+            self._lines.append(json.dumps({"time": now, **facts}))
+        else:
             self._dropped += 1
 
     def close(self) -> None:
         """Write what is left, for a few seconds at most."""
-        try:
-            self._lines.put(None, timeout=_CLOSING_SECONDS)
-        except queue.Full:
-            return
+        self._is_over.set()
         self._thread.join(_CLOSING_SECONDS)
 
     def _write(self) -> None:
-        while (line := self._lines.get()) is not None:
-            try:
-                if self._dropped:
-                    dropped, self._dropped = self._dropped, 0
-                    self._stream.write(json.dumps({"lines_dropped": dropped}) + "\n")
-                self._stream.write(line + "\n")
-                if self._lines.empty():
-                    self._stream.flush()
-            except (OSError, ValueError):  # a full disk, a pipe that nobody reads; or closed
-                self._dropped += 1
+        # It looks now and then: to be woken by each line would hold up who answers requests.
+        while not self._is_over.wait(_EVERY_SECONDS):
+            self._write_lines()
+        self._write_lines()
+
+    def _write_lines(self) -> None:
+        lines = [self._lines.popleft() for _ in range(len(self._lines))]
+        if self._dropped:
+            dropped, self._dropped = self._dropped, 0
+            lines.append(json.dumps({"lines_dropped": dropped}))
+        if not lines:
+            return
+        try:
+            self._stream.write("\n".join(lines) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # a full disk, a pipe that nobody reads; or closed
+            self._dropped += len(lines)
 
 
 class WithoutText(logging.Filter):

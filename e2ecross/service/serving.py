@@ -129,7 +129,8 @@ def serve(
     )
     with _logged(log), contextlib.closing(bound):
         config.load()
-        asyncio.run(_run(_Server(config, app, ready), bound))
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            runner.run(_run(_Server(config, app, ready), bound))
 
 
 class _Server(uvicorn.Server):
@@ -155,6 +156,15 @@ class _Server(uvicorn.Server):
             self.force_exit = True
         stop(self._app)
         self.should_exit = True
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop; that of uvloop, where it is installed: it takes half the time."""
+    try:
+        import uvloop
+    except ImportError:  # Windows
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
 
 
 async def _run(server: _Server, bound: socket.socket) -> None:
