@@ -61,6 +61,7 @@ RULES: Final = {
     "X": "what clients tell each other counts only from who may",
     "Y": "who may not act on a message changes nothing of a conversation",
     "Z": "what protects somebody is obeyed by every device, or nothing is sent",
+    "NET": "a service is as good as a relay, and what stands in its place gains nothing",
 }
 _COPIED: Final = ("e2ecross", "tests", "pyproject.toml")
 _SECONDS: Final = 180

@@ -289,6 +289,15 @@ def test_a_body_that_does_not_come(caller: Caller, monkeypatch: pytest.MonkeyPat
     assert (came.status, came.headers[b"connection"]) == (408, b"close")
 
 
+def test_who_has_no_valid_token_makes_nobody_read(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("e2ecross.service.exchange._BODY_SECONDS", 0.05)
+    for proof in ([], [bearer(bytes(32))]):
+        head = [PROTOBUF, (b"content-length", b"400"), *proof]
+        assert caller.ask("POST", "/v1/epochs", head, []).status == 401
+
+
 def test_all_bodies_together_are_bounded(relay: Relay) -> None:
     limits = ServiceLimits(body_bytes=5)
     with Caller(create_app(relay, limits=limits)) as caller:

@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 __all__ = ["HostileServer", "Script", "answer", "says", "trickles"]
 
+_LONGEST_SECONDS: Final = 15.0
 Script = Callable[[socket.socket], None]
 
 
@@ -118,12 +119,15 @@ def says(data: bytes, *, closes: bool = False) -> Script:
 
 
 def trickles(data: bytes, seconds: float) -> Script:
-    """Answer with a byte every so many seconds, again and again."""
+    """Answer with a byte every so many seconds, again and again, for a while."""
 
     def script(connection: socket.socket) -> None:
-        while True:
+        ends = time.monotonic() + _LONGEST_SECONDS
+        while time.monotonic() < ends:
             for at in range(len(data)):
-                connection.sendall(data[at : at + 1])
-                time.sleep(seconds)
+                if time.monotonic() < ends:
+                    connection.sendall(data[at : at + 1])
+                    time.sleep(seconds)
+        connection.shutdown(socket.SHUT_RDWR)
 
     return script
