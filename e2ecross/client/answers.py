@@ -144,7 +144,11 @@ class CheckedBackend:
 
         Numbers ascend: a back end that repeats itself is not followed.
         """
-        answer: object = self._backend.fetch(address, token.value, limit, after, wait_ms=wait_ms)
+        answer: object = (
+            self._backend.fetch(address, token.value, limit, after, wait_ms=wait_ms)
+            if wait_ms
+            else self._backend.fetch(address, token.value, limit, after)
+        )
         items: list[Waiting] = []
         if not isinstance(answer, Sequence):
             raise _no_answer("fetch", answer, "no mailbox")

@@ -11,7 +11,7 @@ Source: docs/service.md.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from e2ecross.errors import DecodeError, E2ECrossError, NotRegistered
 from e2ecross.relay import Relay
@@ -48,16 +48,14 @@ class Service:
     notes: Notes
 
 
-class _Caller(NamedTuple):
-    """Who asks.
+class _Caller:
+    """Who asks: with a token, 32 bytes, secret, or an empty one; of a device, if it is known."""
 
-    Attributes:
-        token: 32 bytes, secret; or empty.
-        device: that it is of, if it is known.
-    """
+    __slots__ = ("device", "token")
 
-    token: bytes
-    device: Device | None
+    def __init__(self, token: bytes, device: Device | None) -> None:
+        self.token = token
+        self.device = device
 
 
 class NothingHere:
@@ -164,7 +162,7 @@ class CallEndpoint:
                 asked = await service.workers.read(partial(served.decode, body))
         except DecodeError as error:
             return replies.failed(Failure(400, "invalid_argument", str(error)))
-        if served.needs_token(asked) and not caller.token:
+        if served.is_for_device(asked) and not caller.token:
             return self._refuse(exchange)
         envelopes = served.envelopes(asked)
         if caller.device is not None and envelopes:

@@ -53,14 +53,14 @@ class Served(NamedTuple):
         decode: reads the body.
         run: asks the relay, under a token, empty if there is none.
         writes: whether that may write.
-        needs_token: whether it needs the token of a device that is registered.
+        is_for_device: whether only a device that is registered may ask.
         envelopes: how many envelopes it deposits.
     """
 
     decode: Callable[[bytes], Any]
     run: Callable[[Relay, bytes, Any], Answer]
     writes: Callable[[Any], bool] = lambda request: True
-    needs_token: Callable[[Any], bool] = lambda request: True
+    is_for_device: Callable[[Any], bool] = lambda request: True
     envelopes: Callable[[Any], int] = lambda request: 0
 
 
@@ -136,8 +136,8 @@ SERVED: Final[dict[str, Served]] = {
     "fetch": Served(FetchRequest.decode, _fetch, writes=lambda asked: asked.hold_ms > 0),
     "acknowledge": Served(AcknowledgeRequest.decode, _acknowledge),
     "put_link": Served(
-        LinkRequest.decode, _put_link, needs_token=lambda asked: asked.slot != _ANSWER_SLOT
+        LinkRequest.decode, _put_link, is_for_device=lambda asked: asked.slot != _ANSWER_SLOT
     ),
-    "get_link": Served(LinkRequest.decode, _get_link, writes=_never, needs_token=_never),
+    "get_link": Served(LinkRequest.decode, _get_link, writes=_never, is_for_device=_never),
 }
 """By name."""

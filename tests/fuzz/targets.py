@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.fuzz.decoders import DECODERS
+from tests.fuzz.decoders import DECODERS, SERVICE
 from tests.fuzz.doors import DOORS
 from tests.fuzz.files import FILES
 from tests.fuzz.forge import FORGERIES
@@ -22,6 +22,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     **STORED,
     **FILES,
     **SCRIPT,
+    **SERVICE,
 }
 
 CORPUS: Final = Path(__file__).parents[1] / "corpus"
