@@ -9,6 +9,7 @@ Rules:
 Source: docs/service.md.
 """
 
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -173,13 +174,20 @@ class CallEndpoint:
             answer = await self._run(exchange, caller, asked)
         except E2ECrossError as error:
             if isinstance(error, NotRegistered):
-                service.door.forget(caller.token)
                 service.door.failures[exchange.network].take(Doorkeeper.now())
+                await self._forget_if_gone(caller.token)
             return replies.failed(failure_of(error))
         if isinstance(answer, Answer):
             service.notes.done(answer)
             return replies.succeeded(answer.body)
         return answer
+
+    async def _forget_if_gone(self, token: bytes) -> None:
+        """Forget a device whose token is none any more; one that asks for another keeps count."""
+        service = self._service
+        with contextlib.suppress(E2ECrossError):
+            if await service.workers.read(partial(service.relay.holder, token)) is None:
+                service.door.forget(token)
 
     async def _run(
         self, exchange: Exchange, caller: _Caller, asked: object

@@ -338,6 +338,18 @@ def test_requests_of_a_device(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> 
         assert caller.post("/v1/epochs", body, token=token(BUDI)).status == 200
 
 
+def test_who_asks_for_another_device_keeps_count(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still(monkeypatch)
+    rates = Rates(requests_per_second=1, requests_burst=3)
+    with Caller(create_app(relay, rates=lambda address: rates)) as caller:
+        assert statuses(caller, 2, "epochs", token=token(ANA)) == [200, 200]
+        other = AddressRequest(BUDI).encode()
+        assert caller.post("/v1/epochs", other, token=token(ANA)).status == 401
+        assert statuses(caller, 2, "epochs", token=token(ANA)) == [429, 429]
+
+
 def test_envelopes_of_a_device(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     still(monkeypatch)
     rates = Rates(envelopes_per_second=1, envelopes_burst=5)
@@ -355,7 +367,7 @@ def test_requests_without_a_valid_token(relay: Relay, monkeypatch: pytest.Monkey
         assert statuses(caller, 1, "epochs", token=token(ANA)) == [200]
         assert statuses(caller, 5, "epochs", token=bytes(32)) == [401] * 5
         assert statuses(caller, 3, "epochs") == [401] * 3
-        assert statuses(caller, 2, "fetch", token=token(BUDI)) == [401] * 2
+        assert statuses(caller, 2, "fetch", token=bytes(32)) == [401] * 2
         assert statuses(caller, 2, "epochs", token=bytes(32)) == [429] * 2
         # A device that is known is let in; one that would have to be looked for is not.
         assert statuses(caller, 1, "epochs", token=token(ANA)) == [200]
