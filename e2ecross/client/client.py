@@ -143,6 +143,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
         Both work at once, as in two processes. What was received is confirmed by either.
         """
         other = Client(self._device, self._backend.backend, wait_ms=self._wait_ms)
+        other._blobs, other._spool = self._blobs, self._spool
         other._leftovers = self._leftovers  # else each would show as pending what the other sent
         return other
 

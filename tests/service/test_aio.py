@@ -325,3 +325,24 @@ def test_wrong_arguments(pair: Pair, threads: Any) -> None:  # noqa: ANN401
 
 def test_notices_and_failures_come_too() -> None:
     assert {Message, FailedMessage, Notice} == set(InboxItem.__args__)
+
+
+def test_a_file_goes_through_the_clients_of_the_threads(tmp_path: Path) -> None:
+    async def work() -> None:
+        relay = Relay(tmp_path / "files.db", blob_dir=tmp_path / "blobs")
+        devices = [Device.create(each, MemoryStore()) for each in (ANA, BUDI)]
+        made = [Client(each, relay, spool_dir=tmp_path) for each in devices]
+        path = tmp_path / "photo.png"
+        path.write_bytes(bytes(range(256)) * 1000)
+        async with AsyncClient(made[0]) as ana, AsyncClient(made[1]) as budi:
+            await ana.register()
+            await budi.register()
+            upload = await ana.upload(path)
+            await asyncio.to_thread(upload.run)
+            assert [each.complete for each in await ana.uploads()] == [True]
+            await budi.download(upload.attachment, tmp_path / "got")
+            file = await budi.open_attachment(upload.attachment)
+            assert await asyncio.to_thread(file.read, 3) == b"\0\1\2"
+
+    run(work())
+    assert (tmp_path / "got").read_bytes() == bytes(range(256)) * 1000
