@@ -32,7 +32,8 @@ class Spool:
 
         Names of files of this device, and of no others, begin with `prefix`.
         """
-        self._folder = Path(tempfile.gettempdir() if folder is None else folder)
+        # Absolute, as a relay's: a program may change its folder.
+        self._folder = Path(os.path.abspath(tempfile.gettempdir() if folder is None else folder))
         self._prefix = prefix
 
     @contextmanager
@@ -49,25 +50,37 @@ class Spool:
                 file.flush()
                 os.fsync(file.fileno())
             sync_folder(self._folder)
-        except OSError as error:
+        except BaseException as error:
             self.remove(name)
-            raise _unwritten(error) from error
-        except BaseException:
-            self.remove(name)
+            # One without a number is a signal handler's, such as TimeoutError: it passes.
+            if isinstance(error, OSError) and error.errno is not None:
+                raise _unwritten(error) from error
             raise
 
     def open(self, name: str) -> BinaryIO:
         """Open a file that was written, for reading.
 
         Raises:
-            InvalidArgument: it is not there any more.
+            InvalidArgument: it is not there, or not any more.
+            StoreError: it cannot be read.
         """
+        with self.failures():
+            try:
+                return open(self._folder / name, "rb")
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise InvalidArgument(
+                    "the spool file of this upload is gone: give the client the spool_dir that it "
+                    "had, or cancel it, and upload the file again"
+                ) from error
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """What the disk refuses to read is a `StoreError`."""
         try:
-            return open(self._folder / name, "rb")
+            yield
         except OSError as error:
-            raise InvalidArgument(
-                "the spool file of this upload is gone: cancel it, and upload the file again"
-            ) from error
+            why = error.strerror or error
+            raise StoreError(f"a blob cannot be read from the spool folder: {why}") from error
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""
