@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from typing import Final, TypedDict
 
 from e2ecross.address import UserId
-from e2ecross.arguments import require_bytes, require_type, require_whole_number
+from e2ecross.arguments import (
+    forgets_secrets,
+    require_bytes,
+    require_type,
+    require_whole_number,
+)
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import DecodeError, InvalidArgument, UnsupportedVersion
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
@@ -158,6 +163,7 @@ class Attachment(Secret):
         return serialize(attachment_fields(self))
 
     @classmethod
+    @forgets_secrets
     def decode(cls, data: bytes) -> "Attachment":
         """Read one by itself.
 
