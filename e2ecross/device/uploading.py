@@ -157,10 +157,11 @@ def list_over_blobs(context: Context) -> list[bytes]:
 
 
 def forget_blobs(context: Context, blob_ids: Iterable[bytes]) -> None:
-    """Forget blobs (32 bytes of id) that were deleted where files are kept."""
+    """Forget blobs (32 bytes of id) that were deleted where files are kept, and their uploads."""
     with context.store.transaction() as tx:
         for blob_id in blob_ids:
             forget_end(tx, blob_id)
+            forget_upload(tx, blob_id)
 
 
 def require_accepted_sender(context: Context, attachment: Attachment) -> None:

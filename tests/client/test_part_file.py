@@ -69,8 +69,8 @@ class _Broken(io.FileIO):
 def test_one_at_a_time_writes_it(tmp_path: Path) -> None:
     part = tmp_path / "a.part"
     with PartFile(part, 3, None) as file:
-        with pytest.raises(StoreBusy, match="not over"):
-            PartFile(part, 3, None)
+        with pytest.raises(StoreBusy, match="not over"), PartFile(part, 3, None):
+            pass
         file.write(memoryview(b"abc"))
         file.finish(str(tmp_path / "a"))
         with PartFile(part, 3, None):
@@ -96,8 +96,8 @@ def test_a_file_that_gets_its_name_meanwhile_is_left_alone(
         return number
 
     monkeypatch.setattr("e2ecross.client.part_file.os.open", slow)
-    with pytest.raises(StoreBusy):
-        PartFile(part, 3, None)
+    with pytest.raises(StoreBusy), PartFile(part, 3, None):
+        pass
     assert whole.read_bytes() == b"abc"
 
 
@@ -132,8 +132,8 @@ def test_only_the_own_user_reads_what_somebody_else_has_made(tmp_path: Path) -> 
 
 def test_a_pipe_is_no_part_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.part")
-    with pytest.raises(StoreError, match="no file"):
-        PartFile(tmp_path / "a.part", 3, None)
+    with pytest.raises(StoreError, match="no file"), PartFile(tmp_path / "a.part", 3, None):
+        pass
 
 
 def test_progress_is_told_once_when_nothing_is_missing(tmp_path: Path) -> None:
