@@ -95,8 +95,8 @@ class Attachment(Secret):
         height: likewise.
         duration_ms: at most 2^32-1; 0: not told.
         thumbnail: a JPEG of at most 24,576 bytes, not looked into; may be empty.
-        requested_by: of what came from a stranger, who that is: nothing is fetched for them. Not
-            encoded or compared; only here.
+        requested_by: of what may have come from a stranger, who that is: nothing is fetched for
+            them before they are accepted. Not encoded or compared; only here.
 
     Raises:
         InvalidArgument: a field has the wrong type, length or value.

@@ -16,6 +16,7 @@ from e2ecross import (
     Attachment,
     AttachmentFile,
     Client,
+    Device,
     Media,
     Message,
     Policy,
@@ -43,12 +44,14 @@ from tests.support.devices import (
     BUDI,
     DAY_MS,
     EVERYTHING,
+    TOKO,
     BackendSimulator,
     FakeClock,
     SpyStore,
     make_device,
     reopen_device,
 )
+from tests.support.pairing import LinkScene
 from tests.support.watched_blobs import WatchedBlobs
 
 KIB = 1024
@@ -791,6 +794,28 @@ def test_nothing_is_fetched_for_a_stranger_before_they_are_accepted(tmp_path: Pa
     world.budi.block(str(ANA.user_id))
     with pytest.raises(InvalidArgument, match="not accepted"):
         world.budi.download(attachment_of(message), tmp_path / "got")
+
+
+def test_nothing_is_fetched_for_a_stranger_that_another_own_device_tells_of(world: World) -> None:
+    scene = LinkScene(world.backend, world.clock, TOKO, policy=world.policy)
+    phone, upload = scene.phone, world.ana.upload(world.file(100))
+    upload.run()
+    world.ana.send(str(TOKO.user_id), Media(upload.attachment))
+    (message,) = [each for each in phone.receive() if isinstance(each, Message)]
+    assert message.request
+    scene.link()
+    device = Device.open(scene.store, clock=world.clock, policy=world.policy)
+    laptop = Client(device, world.backend, blobs=world.blobs)
+    phone.share_history(2, [message])
+    (shared,) = [each for each in laptop.receive() if isinstance(each, Message)]
+    assert shared.historical
+    world.fetched()
+    with pytest.raises(InvalidArgument, match="accept"):
+        laptop.open_attachment(attachment_of(shared))
+    assert world.fetched() == []
+    phone.accept(str(ANA.user_id))
+    laptop.receive()
+    assert laptop.open_attachment(attachment_of(shared)).size == 100
 
 
 def test_a_mark_of_a_stranger_is_a_user() -> None:
