@@ -234,6 +234,15 @@ def _version_4() -> Iterator[Target]:
     yield _columns(f"v4, other rows by {peer}", 1.0, "device", peer, *rest)
 
 
+def _groups() -> Iterator[Target]:
+    """Beside the one peer that has the same form of sender keys."""
+    peer = "libsignal-0.103"
+    for row, limit in (("group-encrypt", 3.0), ("group-decrypt", 2.0), ("group-distribution", 2.0)):
+        yield _columns(f"{row}: {peer} by device", limit, peer, "device", row)._replace(
+            is_lower=True
+        )
+
+
 def _growth() -> Iterator[Target]:
     for column in ("device", "sealed"):
         yield _rows(1.25, column, "encrypt-skipped", "encrypt-100")
@@ -267,6 +276,7 @@ TARGETS: Final = (
     *_files(),
     *_peers(),
     *_durable(),
+    *_groups(),
     *_growth(),
     *_version_4(),
 )

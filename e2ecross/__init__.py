@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from e2ecross.conversation.negotiation import Loss, Plan, negotiate
     from e2ecross.device.account_devices import AccountDevice, AccountDevices
     from e2ecross.device.device import Device
+    from e2ecross.device.group_raw import SenderKeyGroup
     from e2ecross.device.waiting import Pending
     from e2ecross.errors import E2ECrossError
     from e2ecross.protocol.attachment_reader import AttachmentReader
@@ -110,6 +111,7 @@ __all__ = [
     "RemoteIdentity",
     "RetryRequest",
     "SafetyNumber",
+    "SenderKeyGroup",
     "Sent",
     "SessionInfo",
     "SignedPrekey",
@@ -175,6 +177,7 @@ _HOMES: Final = {
     "RemoteIdentity": "e2ecross.state.trust",
     "RetryRequest": "e2ecross.wire.content",
     "SafetyNumber": "e2ecross.protocol.safety_number",
+    "SenderKeyGroup": "e2ecross.device.group_raw",
     "Sent": "e2ecross.client.sent",
     "SessionInfo": "e2ecross.state.session_store",
     "SignedPrekey": "e2ecross.wire.bundle",

@@ -15,6 +15,7 @@ from benchmarks.contestants.files import MAKERS as FILES
 from benchmarks.contestants.files import TWO_THREADS, media_makers
 from benchmarks.contestants.floor_makers import MAKERS as FLOOR_MAKERS
 from benchmarks.contestants.floor_makers_v4 import MAKERS as FLOOR_MAKERS_V4
+from benchmarks.contestants.groups import group_makers
 from benchmarks.contestants.growth import crowd_makers, walk, walk_before
 from benchmarks.contestants.imports import import_package
 from benchmarks.contestants.lists import verify_alone, verify_whole
@@ -54,6 +55,7 @@ IMPLEMENTATIONS: Final = {
     "device": Implementation(
         device_makers(STORES["memory"])
         | many_makers(STORES["memory"])
+        | group_makers(STORES["memory"])
         | client_makers(STORES["memory"])
         | several_makers(STORES["memory"])
         | content_makers(STORES["memory"])
@@ -70,11 +72,15 @@ IMPLEMENTATIONS: Final = {
         _PACKAGES,
     ),
     "sqlite": Implementation(
-        device_makers(STORES["sqlite"]) | many_makers(STORES["sqlite"]), packages=_PACKAGES
+        device_makers(STORES["sqlite"])
+        | many_makers(STORES["sqlite"])
+        | group_makers(STORES["sqlite"]),
+        packages=_PACKAGES,
     ),
     "sealed": Implementation(
         device_makers(STORES["sealed"])
         | many_makers(STORES["sealed"])
+        | group_makers(STORES["sealed"])
         | client_makers(STORES["sealed"])
         | several_makers(STORES["sealed"])
         | content_makers(STORES["sealed"])

@@ -26,12 +26,14 @@ __all__ = [
     "MessageKey",
     "MessageKeys",
     "RootKey",
+    "SenderMessageKeys",
     "derive_initial_keys",
     "derive_message_and_chain_key",
     "derive_message_key",
     "derive_message_keys",
     "derive_next_chain_key",
     "derive_root_and_chain_key",
+    "derive_sender_message_keys",
     "extract_to_pads",
     "hash_base_key",
     "hash_kem_ciphertext",
@@ -57,6 +59,7 @@ _ZERO_SALT: Final = bytes(32)
 _X3DH_INFO: Final = b"WhisperText"
 _ROOT_INFO: Final = b"WhisperRatchet"
 _MESSAGE_INFO: Final = b"WhisperMessageKeys"
+_SENDER_INFO: Final = b"WhisperGroup"
 _MESSAGE_KEY_INPUT: Final = b"\x01"
 _CHAIN_KEY_INPUT: Final = b"\x02"
 _BASE_KEY_HASH_PREFIX: Final = b"e2ecross seen base key"
@@ -74,6 +77,8 @@ _ZERO_OUTER: Final = hashlib.sha256(b"\x5c" * 64)
 _MESSAGE_BLOCK_1: Final = _MESSAGE_INFO + b"\x01"
 _MESSAGE_BLOCK_2: Final = _MESSAGE_INFO + b"\x02"
 _MESSAGE_BLOCK_3: Final = _MESSAGE_INFO + b"\x03"
+_SENDER_BLOCK_1: Final = _SENDER_INFO + b"\x01"
+_SENDER_BLOCK_2: Final = _SENDER_INFO + b"\x02"
 _ROOT_BLOCK_1: Final = _ROOT_INFO + b"\x01"
 _ROOT_BLOCK_2: Final = _ROOT_INFO + b"\x02"
 
@@ -90,6 +95,22 @@ class MessageKeys(SecretTuple, _MessageKeysFields):
     Attributes:
         cipher_key: AES-256 key, 32 bytes, secret.
         mac_key: HMAC-SHA-256 key, 32 bytes, secret.
+        iv: CBC initialisation vector, 16 bytes.
+    """
+
+    __slots__ = ()
+
+
+class _SenderMessageKeysFields(NamedTuple):
+    cipher_key: bytes
+    iv: bytes
+
+
+class SenderMessageKeys(SecretTuple, _SenderMessageKeysFields):
+    """What the seed of one group message expands to; used for one message and then gone.
+
+    Attributes:
+        cipher_key: AES-256 key, 32 bytes, secret.
         iv: CBC initialisation vector, 16 bytes.
     """
 
@@ -237,6 +258,20 @@ def derive_message_keys(message_key: MessageKey, pq_key: bytes | None = None) ->
     second = _finish(inner.copy(), outer.copy(), first + _MESSAGE_BLOCK_2)
     third = _finish(inner, outer, second + _MESSAGE_BLOCK_3)
     return new_tuple(MessageKeys, (first, second, third[:16]))
+
+
+def derive_sender_message_keys(seed: MessageKey) -> SenderMessageKeys:
+    """Expand the seed of a group message (32 bytes, secret), which is a message key of its chain.
+
+    The IV stands first: okm[0:16], and behind it the cipher key, okm[16:48].
+
+    Source: docs/wire-format.md, sender keys.
+    """
+    inner_pad, outer_pad = extract_to_pads(seed)
+    inner, outer = _sha256(inner_pad), _sha256(outer_pad)
+    first = _finish(inner.copy(), outer.copy(), _SENDER_BLOCK_1)
+    okm = first + _finish(inner, outer, first + _SENDER_BLOCK_2)
+    return new_tuple(SenderMessageKeys, (okm[16:48], okm[:16]))
 
 
 def extract_to_pads(ikm: bytes) -> tuple[bytes, bytes]:

@@ -17,6 +17,7 @@ from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.passphrase import PassphraseCost
 from e2ecross.device import batch, messages, prekey_upkeep, trusting
 from e2ecross.device.batch import Progress
+from e2ecross.device.group_calls import RawGroupCalls
 from e2ecross.device.identity_backup import export_identity
 from e2ecross.device.opening import Surroundings, create_device, import_device, load_context
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
@@ -35,7 +36,7 @@ from e2ecross.wire.envelope import Envelope, MessageKind
 __all__ = ["Device", "context_of"]
 
 
-class Device:
+class Device(RawGroupCalls):
     """A device: its identity, its sessions, its prekeys, all in one store.
 
     Make one with `Device.create`, and later load it with `Device.open`. Every method may raise
@@ -99,13 +100,12 @@ class Device:
             policy: see `create`.
             clock: see `create`.
             entropy: see `create`.
-            witness: see `create`. Without one, an older copy of the store goes unnoticed here;
-                `Client` also asks the back end.
-            restored: say True once when the store was put back to an older state, or is a copy
-                that is used instead of the original. Then nothing that may have been used since
-                is used again: sessions read and never send again, so that new ones are started
-                from bundles; all prekeys are replaced; what is known of contacts is marked stale.
-                Identity, inbox and the reading of late messages stay.
+            witness: see `create`. Without one only a `Client` notices an older copy of the store.
+            restored: say True once when the store was put back to an older state, or is a copy that
+                is used instead of the original. Then nothing that may have been used since is used
+                again: sessions only read, new ones are started from bundles; all prekeys are
+                replaced; own sender keys go; what is known of contacts is marked stale. Identity,
+                inbox, and the reading of late messages stay.
             progress: of that, called with how many contacts are done and how many there are.
 
         Raises:

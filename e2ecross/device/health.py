@@ -10,7 +10,7 @@ Rules:
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from e2ecross.device.health_accounts import (
     AccountsHealth,
@@ -23,9 +23,11 @@ from e2ecross.device.health_records import (
     check_conversation,
     check_delivered,
     check_one_time_prekey,
+    check_own_sender_key,
     check_receipt,
     check_retries,
     check_seen_base_key,
+    check_sender_key,
     check_sent,
     check_session,
     check_spqr,
@@ -204,6 +206,22 @@ class StoreHealth:
     uploads: UploadHealth
 
 
+_Check = Callable[[bytes, bytes, bytes], object]
+
+# Of these nothing is told but that they decode; in the order of `Table`.
+_OF_CHAINS: Final[dict[Table, _Check]] = {
+    Table.SPQR: check_spqr,
+    Table.OWN_SENDER_KEYS: check_own_sender_key,
+    Table.SENDER_KEYS: check_sender_key,
+    Table.SENDER_KEY_SEEDS: count_skipped_keys,
+}
+_OF_A_TIME: Final[dict[Table, _Check]] = {
+    Table.SENT: check_sent,
+    Table.DELIVERED: check_delivered,
+    Table.RETRIES: check_retries,
+}
+
+
 def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     """Read all that a store holds.
 
@@ -236,12 +254,12 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     places = read(Table.SESSION_RECORDS, read_session_list)
     read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
-    read(Table.SPQR, check_spqr)
+    for table, check in _OF_CHAINS.items():
+        read(table, check)
     outbox = read(Table.OUTBOX, read_outbox)
     inbox = read(Table.INBOX, read_inbox)
-    read(Table.SENT, check_sent)
-    read(Table.DELIVERED, check_delivered)
-    read(Table.RETRIES, check_retries)
+    for table, check in _OF_A_TIME.items():
+        read(table, check)
     device = next((row for row in found if isinstance(row, DeviceRecord)), None)
     epoch = next((row for row in found if isinstance(row, int)), 0)
     own = next((row for row in found if isinstance(row, OwnAccountRecord)), OwnAccountRecord())

@@ -25,6 +25,7 @@ from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
 from e2ecross.state.receipts import DUE, NO_TIME, read_receipt
 from e2ecross.state.retry_budget import BUDGET
+from e2ecross.state.sender_keys import own_sender_key_from_bytes, sender_key_from_row
 from e2ecross.state.sent import ENDS
 from e2ecross.state.sent_ids import OWN_COPIES, SENT_IDS
 from e2ecross.state.trust import TrustState, find_identity
@@ -68,9 +69,11 @@ __all__ = [
     "check_conversation",
     "check_delivered",
     "check_one_time_prekey",
+    "check_own_sender_key",
     "check_receipt",
     "check_retries",
     "check_seen_base_key",
+    "check_sender_key",
     "check_sent",
     "check_session",
     "check_spqr",
@@ -124,6 +127,16 @@ def read_signed_prekey(_: bytes, row: bytes, record: bytes) -> tuple[int, Signed
 def check_one_time_prekey(_: bytes, __: bytes, record: bytes) -> None:
     """Decode a one-time prekey."""
     decode_one_time_prekey(record)
+
+
+def check_own_sender_key(_: bytes, __: bytes, record: bytes) -> None:
+    """Decode an own sender key."""
+    own_sender_key_from_bytes(record)
+
+
+def check_sender_key(_: bytes, row: bytes, record: bytes) -> None:
+    """Decode a sender key of another device."""
+    sender_key_from_row(row, record)
 
 
 def read_kyber_prekey(

@@ -5,7 +5,9 @@ Rules:
 - One transaction, and a second time does no harm. Keys are generated before it.
 - Nothing that the lost operations may have used is used again: sessions never send again, new ones
   take their place; all prekeys go, and new ones get ids of their own.
-- What only reads stays: identity, sessions with their receiving keys, inbox, kept messages.
+- Own sender keys go: a group gets another one before the next message to it.
+- What only reads stays: identity, sessions with their receiving keys, sender keys of others, inbox,
+  kept messages.
 - What is known of contacts stays and is marked stale: they may have changed their key since, and
   the user may have accepted or verified it.
 - Lists of devices may have changed since: all are asked for again. Device 1 does not know what it
@@ -42,6 +44,7 @@ from e2ecross.state.outbox import LaneName, list_lane, replace_waiting
 from e2ecross.state.outbox_repair import list_lanes, repair_lane
 from e2ecross.state.prekey_store import LAST_RESORT, put_kyber_prekey, put_signed_prekey
 from e2ecross.state.publication import forget_publication
+from e2ecross.state.sender_keys import drop_own_sender_keys
 from e2ecross.state.sent import find_kept
 from e2ecross.state.session_store import drop_damaged_sessions, read_sessions, save_sessions
 from e2ecross.state.trust import find_identity, mark_stale
@@ -75,6 +78,7 @@ def restore_device(context: Context, witness_epoch: int, progress: Progress | No
         _doubt_contacts(tx, progress)
         _doubt_accounts(context, tx)
         _drop_prekeys(tx)
+        drop_own_sender_keys(tx)
         restored_epoch = max(read_epoch(tx), witness_epoch) + 1
         prekey_id = prekey_id_after_restore(device.next_prekey_id, context.entropy)
         put_signed_prekey(tx, prekey_id, signed_prekey)

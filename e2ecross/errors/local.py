@@ -35,13 +35,13 @@ class InvalidArgument(LocalError, ValueError):
 
 
 class NoSession(LocalError):
-    """There is no session to encrypt with; start one from a bundle (`start_session`)."""
+    """There is nothing to encrypt with: `start_session` from a bundle, or `new_sender_key_raw`."""
 
     code = "no_session"
 
 
 class SessionExhausted(LocalError):
-    """A sending chain has used all its 2^32-1 numbers; start a new session."""
+    """A sending chain has used all its 2^32-1 numbers; start a new session or sender key."""
 
     code = "session_exhausted"
 

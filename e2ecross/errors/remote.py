@@ -12,13 +12,18 @@ __all__ = [
     "EnvelopeMismatch",
     "IdentityChangedError",
     "InvalidDeviceList",
+    "InvalidGroupCommit",
     "InvalidKey",
     "InvalidSignature",
     "LinkFailed",
     "MessageTooOld",
+    "NotAllowedInGroup",
     "RemoteError",
+    "StaleSenderKey",
     "TooManySkipped",
+    "UnknownGroupState",
     "UnknownPrekey",
+    "UnknownSenderKey",
     "UnknownSession",
     "UnlistedDevice",
     "UnsupportedVersion",
@@ -58,7 +63,7 @@ class InvalidKey(RemoteError):
 
 
 class InvalidSignature(RemoteError):
-    """The signature over a signed prekey does not verify; do not use this bundle."""
+    """A signature does not verify: of a bundle, do not use it; of a group message, drop it."""
 
     code = "invalid_signature"
 
@@ -108,6 +113,12 @@ class UnknownSession(RemoteError):
     """A message that is no first message comes from an address without a session."""
 
     code = "unknown_session"
+
+
+class UnknownSenderKey(RemoteError):
+    """A group message of a sender key that is not held: have its sender distribute it again."""
+
+    code = "unknown_sender_key"
 
 
 class EnvelopeMismatch(RemoteError):
@@ -160,6 +171,30 @@ class AttachmentCorrupted(RemoteError):
     code = "attachment_corrupted"
 
 
+class InvalidGroupCommit(RemoteError):
+    """A change of a group by somebody who may not make it, or one that is of another group."""
+
+    code = "invalid_group_commit"
+
+
+class UnknownGroupState(RemoteError):
+    """Something stands on changes of a group that have not come, or on a group that is unknown."""
+
+    code = "unknown_group_state"
+
+
+class StaleSenderKey(RemoteError):
+    """A key that its sender ought to have changed: who has left the group since could read it."""
+
+    code = "stale_sender_key"
+
+
+class NotAllowedInGroup(RemoteError):
+    """A message into a group of somebody who is not in it, or may not send there."""
+
+    code = "not_allowed_in_group"
+
+
 _REMOTE_ERRORS: dict[str, type[RemoteError]] = {
     cls.code: cls
     for cls in (
@@ -175,11 +210,16 @@ _REMOTE_ERRORS: dict[str, type[RemoteError]] = {
         MessageTooOld,
         UnknownPrekey,
         UnknownSession,
+        UnknownSenderKey,
         EnvelopeMismatch,
         InvalidDeviceList,
         UnlistedDevice,
         LinkFailed,
         AttachmentCorrupted,
+        InvalidGroupCommit,
+        UnknownGroupState,
+        StaleSenderKey,
+        NotAllowedInGroup,
     )
 }
 

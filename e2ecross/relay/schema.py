@@ -139,17 +139,25 @@ SCHEMA: Final[tuple[str, ...]] = (
     # device has acknowledged must never name another envelope as long as the file lives. The sender
     # is the user that deposited, `whatsapp:ana`, as long as the envelope waits (which says it too);
     # the triple is that of its row in deposits. Both are NULL for what an operator put there:
-    # counted for nobody.
+    # counted for nobody. The time of deposit is 0 then: such a row never waits for too long.
     """
     CREATE TABLE mailbox (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         recipient TEXT NOT NULL,
         envelope BLOB NOT NULL,
         sender TEXT,
-        triple_sha256 BLOB
+        triple_sha256 BLOB,
+        deposited_at_ms INTEGER NOT NULL DEFAULT 0,
+        -- Until when which worker of the device holds it; 0: nobody.
+        held_until_ms INTEGER NOT NULL DEFAULT 0,
+        holder BLOB NOT NULL DEFAULT x''
     )
     """,
     "CREATE INDEX mailbox_of_recipient ON mailbox (recipient, number)",
+    """
+    CREATE INDEX held_of_recipient ON mailbox (recipient, held_until_ms)
+    WHERE held_until_ms > 0
+    """,
     """
     CREATE TABLE waiting_from (
         recipient TEXT NOT NULL,

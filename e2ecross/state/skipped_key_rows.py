@@ -5,6 +5,7 @@ Rules:
 - The partition is that of one session. A row is named by its chain and a bucket number, so the
   rows of a chain are listed from its lowest message number on. A chain of the Double Ratchet is
   named by its ratchet key, one of the post-quantum ratchet (another table) by its epoch.
+- The seeds of a sender key have a partition of their own, and then the bucket number alone.
 - Only the row that a message needs is read before it is authenticated. Others are read when keys
   go because there are too many, or because their chain has gone.
 """
@@ -30,7 +31,9 @@ from e2ecross.wire.signal_message import SignalMessage
 __all__ = [
     "SPQR_KEYS",
     "load_all_skipped_keys",
+    "load_bucket",
     "load_needed_skipped_keys",
+    "save_chain_keys",
     "save_skipped_keys",
 ]
 
@@ -94,6 +97,20 @@ def save_skipped_keys(
     old_spqr = None if before is None else before.ratchet.spqr
     if old_spqr is not None or after.ratchet.spqr is not None:
         _save(tx, Table.SPQR, partition, _stored_spqr(old_spqr), _stored_spqr(after.ratchet.spqr))
+
+
+def load_bucket(
+    tx: Transaction, table: Table, partition: bytes, index: int
+) -> Mapping[int, MessageKey] | None:
+    """Return a bucket of a chain that has a partition of its own, or None."""
+    return tx.get_value(table, partition, _row(b"", index), _BUCKET)
+
+
+def save_chain_keys(
+    tx: Transaction, table: Table, partition: bytes, before: SkippedKeys, after: SkippedKeys
+) -> None:
+    """Write what differs between the stored keys of a chain that has a partition of its own."""
+    _save(tx, table, partition, {b"": before}, {b"": after})
 
 
 def _holds_any(session: Session) -> bool:

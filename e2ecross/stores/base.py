@@ -76,6 +76,12 @@ class Table(enum.StrEnum):
     SPQR = "spqr"
     """The SPQR ratchet of a session. Partition: address and session. Row: `material`, `kyber`,
     `chunks` + number, `keys` + epoch + bucket."""
+    OWN_SENDER_KEYS = "own_sender_keys"
+    """Partition: place, which is the form of a group's sender keys and its id."""
+    SENDER_KEYS = "sender_keys"
+    """Partition: address of the sender. Row: place and chain id."""
+    SENDER_KEY_SEEDS = "sender_key_seeds"
+    """Partition: address of the sender, place and chain id. Row: bucket of iterations."""
     OUTBOX = "outbox"
     """Row: order of sending."""
     INBOX = "inbox"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The envelope: all that the relay sees of a message.
+"""The envelope: all that the relay sees of a message, for one device or for several.
 
 Rules:
 - Addresses, a random message id, the kind of Signal message, its bytes. Nothing about content.
-- Exactly one encoding.
+- Exactly one encoding. Copies for one recipient are the bytes of an envelope of kind 7.
 
 Source: docs/wire-format.md, envelope.
 """
@@ -23,11 +23,20 @@ from e2ecross.wire.encoding import (
     require_canonical,
     serialize,
 )
-from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, MAX_SIGNAL_MESSAGE_BYTES, MESSAGE_ID_BYTES
+from e2ecross.wire.limits import (
+    MAX_COPIES,
+    MAX_COPIES_BYTES,
+    MAX_ENVELOPE_BYTES,
+    MAX_SIGNAL_MESSAGE_BYTES,
+    MESSAGE_ID_BYTES,
+)
 
-__all__ = ["ENVELOPE_VERSION", "Envelope", "MessageKind"]
+__all__ = ["ENVELOPE_VERSION", "Envelope", "EnvelopeCopies", "MessageKind"]
 
 ENVELOPE_VERSION: Final = 1
+_SENDER_KEY_KIND: Final = 7
+"""Of a message under a sender key, which no device reads yet."""
+_COPIES: Final = "an envelope of copies"
 
 
 class MessageKind(enum.IntEnum):
@@ -116,6 +125,93 @@ class Envelope:
             )
         except InvalidArgument as error:
             raise DecodeError(f"an envelope is not acceptable: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeCopies:
+    """One message to several devices; every field is visible to the relay.
+
+    Attributes:
+        message_id: 16 bytes, random.
+        sender: who claims to have sent it; the ends check that inside.
+        recipients: whom to deliver it to: 1 to 1,024, ascending as text, not the sender.
+        ciphertext: exactly one message under a sender key, 1 to 100,864 bytes.
+
+    Raises:
+        InvalidArgument: a field has the wrong type, length or order.
+    """
+
+    message_id: bytes
+    sender: Address
+    recipients: tuple[Address, ...]
+    ciphertext: bytes
+
+    def __post_init__(self) -> None:
+        require_bytes("message_id", self.message_id, MESSAGE_ID_BYTES)
+        require_type("sender", self.sender, Address)
+        require_type("recipients", self.recipients, tuple)
+        for each in self.recipients:
+            require_type("recipients", each, Address)
+        names = [str(each) for each in self.recipients]
+        if not 1 <= len(names) <= MAX_COPIES or names != sorted(set(names)):
+            raise InvalidArgument(f"recipients must be 1 to {MAX_COPIES}, ascending as text")
+        if self.sender in self.recipients:
+            raise InvalidArgument("recipients must not have the sender among them")
+        require_bytes("ciphertext", self.ciphertext)
+        if not 0 < len(self.ciphertext) <= MAX_SIGNAL_MESSAGE_BYTES:
+            raise InvalidArgument(f"ciphertext must have 1 to {MAX_SIGNAL_MESSAGE_BYTES} bytes")
+
+    def __repr__(self) -> str:
+        return (
+            f"<EnvelopeCopies {self.message_id.hex()}: {self.sender} to {len(self.recipients)} "
+            f"devices, {len(self.ciphertext)} bytes>"
+        )
+
+    def encode(self) -> bytes:
+        """Return its one encoding, at most 256 KiB."""
+        return serialize(
+            envelope_pb2.EnvelopeCopies(
+                version=ENVELOPE_VERSION,
+                message_id=self.message_id,
+                sender=encode_address(self.sender),
+                recipients=[encode_address(each) for each in self.recipients],
+                kind=_SENDER_KEY_KIND,
+                ciphertext=self.ciphertext,
+            )
+        )
+
+    def encode_for(self, recipient: Address) -> bytes:
+        """Return what one of the recipients gets: the one encoding of an envelope of kind 7."""
+        return EnvelopeCopies(self.message_id, self.sender, (recipient,), self.ciphertext).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> "EnvelopeCopies":
+        """Read one, at most 256 KiB.
+
+        Raises:
+            DecodeError: too long, malformed, not in its one encoding, of another kind, or its
+                recipients are too many, not in order, or the sender.
+            UnsupportedVersion: one of a later version.
+        """
+        fields = parse(envelope_pb2.EnvelopeCopies, data, _COPIES, MAX_COPIES_BYTES)
+        if fields.version > ENVELOPE_VERSION:
+            raise UnsupportedVersion(
+                f"{_COPIES} has version {fields.version}, and only 1 is supported: upgrade e2ecross"
+            )
+        require_canonical(fields, data, _COPIES)
+        if fields.version != ENVELOPE_VERSION or fields.kind != _SENDER_KEY_KIND:
+            raise DecodeError(f"{_COPIES} lacks its version, or is of kind {fields.kind}")
+        if len(fields.recipients) > MAX_COPIES:  # before any is looked at
+            raise DecodeError(f"{_COPIES} has more than {MAX_COPIES} recipients")
+        try:
+            return cls(
+                fields.message_id,
+                decode_address(fields.sender),
+                tuple(decode_address(each) for each in fields.recipients),
+                fields.ciphertext,
+            )
+        except InvalidArgument as error:
+            raise DecodeError(f"{_COPIES} is not acceptable: {error}") from error
 
 
 _KINDS: Final = {kind.value: kind for kind in MessageKind}

@@ -8,6 +8,8 @@ outside; `state/policy.py` may lower some of them.
 from typing import Final
 
 __all__ = [
+    "COMMIT_HASH_BYTES",
+    "GROUP_ID_BYTES",
     "MAX_ACTS_PER_ACCOUNT",
     "MAX_ARCHIVED_SESSIONS",
     "MAX_BUNDLE_BYTES",
@@ -17,17 +19,28 @@ __all__ = [
     "MAX_CONTENT_BODY_BYTES",
     "MAX_CONTENT_BYTES",
     "MAX_CONVERSATION_STATES",
+    "MAX_COPIES",
+    "MAX_COPIES_BYTES",
     "MAX_DEVICE_LIST_BYTES",
     "MAX_DEVICE_NAME_BYTES",
+    "MAX_DISTRIBUTION_BYTES",
     "MAX_ENVELOPE_BYTES",
     "MAX_FORWARD_JUMP",
     "MAX_FORWARD_JUMP_ARCHIVED",
     "MAX_FORWARD_JUMP_PQ",
+    "MAX_GROUP_ANCESTORS",
+    "MAX_GROUP_APP_DATA_BYTES",
+    "MAX_GROUP_COMMITS",
+    "MAX_GROUP_COMMITS_BYTES",
+    "MAX_GROUP_COMMIT_BYTES",
+    "MAX_GROUP_NAME_BYTES",
+    "MAX_GROUP_OPS",
     "MAX_HELD_MESSAGES",
     "MAX_LINK_CODE_CHARS",
     "MAX_LINK_MESSAGE_BYTES",
     "MAX_LISTED_DEVICES",
     "MAX_ONE_TIME_PREKEYS",
+    "MAX_PARENTS",
     "MAX_PINS",
     "MAX_PLAINTEXT_BYTES",
     "MAX_PREKEY_ID",
@@ -35,6 +48,10 @@ __all__ = [
     "MAX_READ_MARKS",
     "MAX_RECEIVING_CHAINS",
     "MAX_SEEN_BASE_KEYS",
+    "MAX_SENDER_KEY_MESSAGES",
+    "MAX_SENDER_KEY_NAME_BYTES",
+    "MAX_SENDER_KEY_PLACES",
+    "MAX_SENDER_KEY_STATES",
     "MAX_SIGNAL_MESSAGE_BYTES",
     "MAX_SIGNED_DEVICE_LIST_BYTES",
     "MAX_SKIPPED_KEYS_ARCHIVED",
@@ -115,6 +132,30 @@ MAX_ACTS_PER_ACCOUNT: Final = 16
 """Edits, reactions and answers of one account to one message, each to another digest, which is more
 than one only until the message comes; and as many deletes."""
 
+# --- Groups ---
+GROUP_ID_BYTES: Final = 32
+COMMIT_HASH_BYTES: Final = 32
+MAX_GROUP_COMMIT_BYTES: Final = 16 * 1024
+"""One encoded commit, bytes: 64 changes with the longest names have 11 thousand."""
+MAX_GROUP_OPS: Final = 64
+"""Changes in one commit."""
+MAX_PARENTS: Final = 16
+"""Commits that one commit follows on, or that a message names: the newest that its author has."""
+MAX_GROUP_NAME_BYTES: Final = 256
+"""The name of a group in UTF-8, bytes."""
+MAX_GROUP_APP_DATA_BYTES: Final = 4 * 1024
+"""What the app keeps in the settings of a group, bytes."""
+MAX_GROUP_ANCESTORS: Final = 4_095
+"""Commits that one commit can come after."""
+MAX_GROUP_COMMITS: Final = 8_192
+"""Commits of one group that are held; what is over stays unknown, and the group is full."""
+MAX_GROUP_COMMITS_BYTES: Final = 60 * 1024
+"""Commits in one message, bytes."""
+MAX_COPIES: Final = 1_024
+"""Devices that get one ciphertext in one deposit."""
+MAX_COPIES_BYTES: Final = 256 * 1024
+"""The same encoded, bytes: the largest message and 1,024 of the longest addresses."""
+
 # --- What a session may cost ---
 MAX_FORWARD_JUMP: Final = 25_000
 """Messages that one message may skip in its chain: one HMAC each before its MAC can be checked."""
@@ -147,3 +188,17 @@ MAX_HELD_MESSAGES: Final = 8
 """Messages read by a held session before it replaces our own unanswered one (the stay rule)."""
 MAX_SEEN_BASE_KEYS: Final = 65_536
 """First messages without one-time prekey that one signed prekey accepts in its life."""
+
+# --- What a sender key may cost ---
+MAX_DISTRIBUTION_BYTES: Final = 256
+"""One distribution message, bytes: without fields that are unknown at most 102."""
+MAX_SENDER_KEY_NAME_BYTES: Final = 64
+"""How a caller names a group whose messages do not, bytes."""
+MAX_SENDER_KEY_STATES: Final = 5
+"""Sender keys of one device in one group, oldest dropped first."""
+MAX_SENDER_KEY_PLACES: Final = 64
+"""Groups of a foreign kind in which one device has sender keys here, oldest dropped first. With
+`MAX_SKIPPED_KEYS_PER_CHAIN` for each of five states it can have us keep 640,000 seeds, about 25 MB
+where each of its 320 keys has been given us by the caller."""
+MAX_SENDER_KEY_MESSAGES: Final = 1_000
+"""Messages under one sender key in a group of ours: no receiver is ever further behind."""

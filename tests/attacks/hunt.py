@@ -19,6 +19,7 @@ from e2ecross import (
     Envelope,
     MessageKind,
     RetryRequest,
+    SenderKeyGroup,
     Text,
     UnsupportedContent,
 )
@@ -31,7 +32,8 @@ from e2ecross.device.identity_backup import open_backup, seal_backup
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.receiving import decode_ciphertext, decrypt_envelope
 from e2ecross.device.registering import Registration, Token
-from e2ecross.protocol import message_chain, pqxdh, ratchet
+from e2ecross.protocol import message_chain, pqxdh, ratchet, sender_key
+from e2ecross.protocol.sender_key_storage import own_sender_key_to_record, sender_key_to_record
 from e2ecross.protocol.spqr import epoch_chains
 from e2ecross.state.context import require_device
 from e2ecross.state.outbox import (
@@ -44,6 +46,7 @@ from e2ecross.state.outbox import (
 from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import NUMBER_BYTES
+from e2ecross.state.sender_keys import find_own_sender_key, find_sender_key
 from e2ecross.state.sent import find_kept
 from e2ecross.state.sent_ids import SENT_IDS
 from e2ecross.state.session_store import load_sessions
@@ -53,6 +56,7 @@ from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.inbox_records import InboxMessage
 from e2ecross.wire.queue_records import OutboxRecord
 from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
+from e2ecross.wire.sender_key_message import decode_distribution, decode_sender_key_message
 from e2ecross.wire.session_records import StoredSession
 from e2ecross.wire.shelf_records import SentRecord
 from e2ecross.wire.spqr_message import SpqrKind, SpqrMessage
@@ -73,6 +77,7 @@ from tests.attacks.support_4 import converse, current, edit_message, seal
 from tests.support import protobuf
 from tests.support.devices import BackendSimulator
 from tests.support.kept import keep_sent
+from tests.support.sender_keys import signed_message
 from tests.support.witness import Keychain
 
 __all__ = [
@@ -90,6 +95,7 @@ __all__ = [
 PLAINTEXT = "the treasure lies under the third palm"
 PASSPHRASE = "korrekt Pferd Batterie Heftklammer"
 STORE_KEY = bytes(range(100, 132))
+GROUP = SenderKeyGroup.uuid(bytes(range(16)))
 
 
 class Secrets:
@@ -159,6 +165,8 @@ def watch_keys(monkeypatch: pytest.MonkeyPatch) -> Secrets:
             result = genuine(*args)
             if isinstance(result, kdf.MessageKeys):
                 results: tuple[object, ...] = (result.cipher_key, result.mac_key)
+            elif isinstance(result, kdf.SenderMessageKeys):
+                results = (result.cipher_key,)
             else:
                 results = result if isinstance(result, tuple) else (result,)
             for value in (*args, *results):
@@ -175,6 +183,7 @@ def watch_keys(monkeypatch: pytest.MonkeyPatch) -> Secrets:
     for name in ("derive_first_chains", "derive_link", "derive_next_link", "derive_epoch_chains"):
         spy(epoch_chains, name)
     spy(pqxdh, "derive_pqxdh_keys")
+    spy(sender_key, "derive_sender_message_keys")
     derive_key = Passphrase.derive_key
 
     def derive(self: Passphrase, salt: bytes, work: passphrase.Argon2Work) -> bytes:
@@ -263,7 +272,7 @@ def scene(
     named = {STORE_KEY, PLAINTEXT.encode(), PASSPHRASE.encode()}
     key = kdf.MessageKey(next(iter(secrets.raw - named)))
     values.append(kdf.derive_message_keys(key))
-    values += [*_of_a_client(ana, budi), *_of_a_backup(ana)]
+    values += [*_of_a_client(ana, budi), *_of_a_backup(ana), *_of_a_group(ana, budi)]
     know(secrets, ana, budi)
     return ana, budi, values
 
@@ -309,6 +318,29 @@ def _of_a_client(ana: Person, budi: Person) -> list[object]:
     values.append(ana.device.session_info(BUDI))
     witnessed = Device.open(ana.store, entropy=ana.entropy, witness=Keychain())
     return [*values, witnessed]
+
+
+def _of_a_group(ana: Person, budi: Person) -> list[object]:
+    """Sender keys, as they are used, given and kept; one message was skipped."""
+    data = ana.device.new_sender_key_raw(GROUP)
+    budi.device.process_distribution_raw(ANA, GROUP, data)
+    ana.device.encrypt_group_raw(GROUP, PLAINTEXT.encode())
+    budi.device.decrypt_group_raw(ANA, GROUP, ana.device.encrypt_group_raw(GROUP, b""))
+    late = ana.device.encrypt_group_raw(GROUP, PLAINTEXT.encode())
+    message = decode_sender_key_message(GROUP.form, late)
+    with ana.store.transaction() as tx:
+        own = find_own_sender_key(tx, GROUP.place)
+    with budi.store.transaction() as tx:
+        held = find_sender_key(tx, ANA, GROUP.place, message)
+    assert own is not None
+    assert held is not None
+    after, _ = sender_key.group_decrypt(held.state, message)
+    seed = kdf.derive_message_key(kdf.ChainKey(bytes(32)))
+    return [
+        *(GROUP, message, own, held, after, decode_distribution(GROUP.form, data)),
+        *(own_sender_key_to_record(own), sender_key_to_record(after, 1)),
+        kdf.derive_sender_message_keys(seed),
+    ]
 
 
 def _of_a_backup(ana: Person) -> list[object]:
@@ -365,9 +397,36 @@ def failures(ana: Person, budi: Person, *, kyber: bool = False) -> Iterator[Call
     yield lambda: Envelope.decode(PLAINTEXT.encode())
     yield lambda: SQLiteStore("x.db", key=STORE_KEY[:31])
     yield lambda: Device.create(ANA, ana.store)
+    yield from _in_a_group(ana, budi)
     yield from _backups(ana)
     yield from _witnesses(ana, budi)
     yield from _damaged_records(budi)
+
+
+def _in_a_group(ana: Person, budi: Person) -> Iterator[Callable[[], object]]:
+    """Messages and keys of a member who may sign, and that somebody has changed."""
+    data = ana.device.new_sender_key_raw(GROUP)
+    yield partial(budi.device.process_distribution_raw, ANA, GROUP, data[:-32] + bytes(32))
+    yield partial(budi.device.process_distribution_raw, ANA, GROUP, data[:-1])
+    yield partial(budi.device.process_distribution_raw, ANA, SenderKeyGroup.key_id(b"x"), data)
+    yield partial(budi.device.process_distribution_raw, ANA, SenderKeyGroup.uuid(bytes(16)), data)
+    budi.device.process_distribution_raw(ANA, GROUP, data)
+    message = ana.device.encrypt_group_raw(GROUP, PLAINTEXT.encode())
+    for number, (_, changed) in enumerate(flips(message)):
+        if number % 7 == 0:
+            yield partial(budi.device.decrypt_group_raw, ANA, GROUP, changed)
+    yield partial(budi.device.decrypt_group_raw, TOKO, GROUP, message)
+    budi.device.decrypt_group_raw(ANA, GROUP, message)
+    yield partial(budi.device.decrypt_group_raw, ANA, GROUP, message)
+    with ana.store.transaction() as tx:
+        own = find_own_sender_key(tx, GROUP.place)
+    assert own is not None
+    pair = own.chain.ratchet_key_pair
+    for iteration in (0, 1, 300, 25_002, 2**32 - 1):
+        bad = signed_message(pair, GROUP, own.chain_id, iteration, bytes(16))
+        yield partial(budi.device.decrypt_group_raw, ANA, GROUP, bad)
+    yield lambda: ana.device.encrypt_group_raw(SenderKeyGroup.key_id(b"x"), b"")
+    yield lambda: ana.device.distribution_raw(SenderKeyGroup.key_id(b"x"))
 
 
 def _of_the_post_quantum_ratchet(ana: Person, budi: Person) -> Iterator[Callable[[], object]]:

@@ -5,9 +5,9 @@ The attacker: whoever collects everything that identity keys sign, and serves ea
 one is expected, to somebody who has the same keys as the genuine one.
 
 An identity key signs curve prekeys, KEM prekeys, the lists of its account, its consent to belong
-to one; and in the clients of others alternate identities and device signatures, which are here as
-what they sign. Each is checked under the one key that has signed them all, so that nothing but
-what is signed tells them apart.
+to one, commits of groups; and in the clients of others alternate identities and device signatures,
+which are here as what they sign. Each is checked under the one key that has signed them all, so
+that nothing but what is signed tells them apart.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,9 +20,13 @@ from e2ecross.crypto.keys import generate_key_pair
 from e2ecross.crypto.xeddsa import sign, verify_signature
 from e2ecross.errors import InvalidSignature, RemoteError
 from e2ecross.protocol.device_list import sign_consent, sign_list, verify_consent, verify_list
+from e2ecross.protocol.group_commit import sign_commit, verify_commit
 from e2ecross.protocol.verified_bundle import verify_bundle
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
+from e2ecross.wire.group import MemberId
+from e2ecross.wire.group_commit import SignedGroupCommit
 from tests.attacks.support import ANA, NOW_MS, Attacker, dump, person
+from tests.support.groups import make_genesis
 
 SIGNER: Final = Attacker("signer of everything")
 KEY: Final = SIGNER.identity
@@ -31,6 +35,7 @@ USER: Final = ANA.user_id
 ACCOUNT: Final = generate_key_pair(ENTROPY)
 BUNDLE: Final = SIGNER.bundle(ANA, kyber=True)
 LIST: Final = DeviceList(USER, 1, b"", NOW_MS, (ListedDevice(1, KEY.public, b""),))
+COMMIT: Final = make_genesis(MemberId(USER, KEY.public))
 FOREIGN: Final = b"\xff" * 32 + generate_key_pair(ENTROPY).public
 OTHERS_DEVICE: Final = b"\x06\x00" + bytes(40)
 
@@ -55,6 +60,10 @@ def _consent_to_another_number(signature: bytes) -> None:
     verify_consent(USER, ListedDevice(3, KEY.public, signature), ACCOUNT.public)
 
 
+def _commit(signature: bytes) -> None:
+    verify_commit(SignedGroupCommit(COMMIT.encode(), signature, COMMIT))
+
+
 def _of_bytes(message: bytes) -> Callable[[bytes], None]:
     return lambda signature: verify_signature(KEY.public, message, signature)
 
@@ -65,6 +74,7 @@ VERIFY: Final[Mapping[str, Callable[[bytes], None]]] = {
     "device list": _list,
     "consent": _consent,
     "consent to another number": _consent_to_another_number,
+    "commit of a group": _commit,
     "alternate identity of another client": _of_bytes(FOREIGN),
     "device signature of another client": _of_bytes(OTHERS_DEVICE),
 }
@@ -74,6 +84,7 @@ SIGNED: Final[Mapping[str, bytes]] = {
     "device list": sign_list(LIST, KEY, ENTROPY).signature,
     "consent": sign_consent(USER, 2, KEY, ACCOUNT.public, ENTROPY),
     "consent to another number": sign_consent(USER, 3, KEY, ACCOUNT.public, ENTROPY),
+    "commit of a group": sign_commit(COMMIT, KEY, ENTROPY).signature,
     "alternate identity of another client": sign(KEY, FOREIGN, ENTROPY),
     "device signature of another client": sign(KEY, OTHERS_DEVICE, ENTROPY),
 }

@@ -34,4 +34,6 @@ def test_a_file_compares_the_store_before_and_after(path: Path) -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call)
     }
-    assert calls & {"assert_refused", "dump", "rest"} or "secret" in path.stem
+    assert (
+        calls & {"assert_group_refused", "assert_refused", "dump", "rest"} or "secret" in path.stem
+    )

@@ -255,7 +255,7 @@ def _payload_edits() -> dict[str, tuple[bytes, type[RemoteError]]]:
         "sender is not UTF-8": (edited(2, address.replace(b"ana", b"\xff\xfe\xfd")), DecodeError),
         "sender with an unknown field": (edited(2, address + b"\x20\x01"), DecodeError),
         "no recipient": (edited(3, None), DecodeError),
-        "a group": (edited(3, b"\x12\x00"), DecodeError),
+        "a group": (edited(3, b"\x12\x00"), EnvelopeMismatch),
         "other recipient": (
             edited(3, b"\x0a" + bytes((len(address),)) + address),
             EnvelopeMismatch,

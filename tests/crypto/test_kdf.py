@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross.crypto.kdf import (
+    KEY_BYTES,
     ChainKey,
     HmacKey,
     MessageKey,
@@ -22,6 +23,7 @@ from e2ecross.crypto.kdf import (
     derive_message_keys,
     derive_next_chain_key,
     derive_root_and_chain_key,
+    derive_sender_message_keys,
     hash_base_key,
     hash_kem_ciphertext,
     hkdf,
@@ -32,7 +34,7 @@ from e2ecross.crypto.kdf import (
     iterated_sha512,
 )
 from e2ecross.errors import InvalidArgument
-from tests.support.vectors import section, unhex
+from tests.support.vectors import groups, section, unhex
 
 # RFC 5869 appendix A.1 to A.3: IKM, salt, info, L, OKM.
 RFC_5869 = {
@@ -220,3 +222,23 @@ def test_comparison_is_the_constant_time_one(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(hmac, "compare_digest", record)
     assert is_equal(b"a", b"b")
     assert calls == [(b"a", b"b")]
+
+
+# --- Sender keys ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["uuid", "key_id"])
+def test_keys_of_group_messages_are_those_of_the_vectors(form: str) -> None:
+    for item in groups("sender_keys")[form]["messages"]:
+        seed, following = derive_message_and_chain_key(ChainKey(unhex(item["chain_key"])))
+        assert seed == unhex(item["seed"])
+        keys = derive_sender_message_keys(seed)
+        assert (keys.cipher_key.hex(), keys.iv.hex()) == (item["cipher_key"], item["iv"])
+        assert len(following) == KEY_BYTES
+
+
+@given(st.binary(min_size=32, max_size=32))
+def test_keys_of_a_group_message_are_hkdf_with_the_iv_first(seed: bytes) -> None:
+    keys = derive_sender_message_keys(MessageKey(seed))
+    assert keys.iv + keys.cipher_key == hkdf(bytes(32), seed, b"WhisperGroup", 48)
+    assert seed.hex() not in repr(keys)

@@ -60,6 +60,7 @@ from tests.support.devices import (
 )
 from tests.support.formats import ATTACHMENT, STORED_SPQR_MATERIAL
 from tests.support.kept import keep_sent
+from tests.support.sender_keys import UUID
 
 POLICY = Policy()
 CARLA = Address("instagram", "carla")
@@ -92,6 +93,10 @@ def busy_store(store: Store) -> Device:
     backend.unreachable = True
     with pytest.raises(BackendError):
         ana.send(BUDI, Text("in the outbox"))
+    device.new_sender_key_raw(UUID)
+    device.process_distribution_raw(BUDI, UUID, budi.device.new_sender_key_raw(UUID))
+    budi.device.encrypt_group_raw(UUID, b"lost")  # its seed is kept
+    device.decrypt_group_raw(BUDI, UUID, budi.device.encrypt_group_raw(UUID, b"after it"))
     remember(device)
     return device
 

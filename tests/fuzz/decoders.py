@@ -7,6 +7,7 @@ A format of `tests.support.formats` is one by being there. Any other decoder has
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from e2ecross.address import Address
@@ -29,6 +30,11 @@ from e2ecross.wire.capabilities import decode_capabilities, encode_capabilities
 from e2ecross.wire.content import decode_payload, encode_payload
 from e2ecross.wire.fingerprint import decode_fingerprints, encode_fingerprints
 from e2ecross.wire.linking import LinkCode
+from e2ecross.wire.sender_key_message import (
+    SenderKeyForm,
+    decode_distribution,
+    decode_sender_key_message,
+)
 from e2ecross.wire.session_records import StoredChain, StoredSession
 from e2ecross.wire.signal_message import (
     VERSION_4,
@@ -45,9 +51,12 @@ from tests.support import protobuf
 from tests.support.entropy import SeededEntropy
 from tests.support.formats import FORMATS, PAYLOAD, STORED_SESSION, Format
 from tests.support.points import BAD_KEYS, GOOD_KEY
+from tests.support.sender_keys import FORMS, vectors_of
+from tests.support.service_bodies import BODIES
 from tests.support.values import with_fields
+from tests.support.vectors import unhex
 
-__all__ = ["DECODE", "DECODERS"]
+__all__ = ["DECODE", "DECODERS", "SERVICE"]
 
 _STORE_KEY: Final = bytes(range(32))
 
@@ -190,8 +199,11 @@ _PREKEY_4: Final = encode_prekey_signal_message(
     version=VERSION_4,
     kyber=KyberPrekeyUse(44, b"\x08" + bytes(1568)),
 )
+_DISTRIBUTIONS: Final = [unhex(vectors_of(form)["distribution"]) for form in FORMS]
+_GROUP_MESSAGES: Final = [unhex(vectors_of(form)["messages"][0]["message"]) for form in FORMS]
 _LINK_CODE: Final = LinkCode("whatsapp", decode_public_key(GOOD_KEY), bytes(32))
 _KEM_KEY: Final = kem_key_pair_from_seed(bytes(64)).public
+
 
 _OTHERS: Final[Mapping[str, Target]] = {
     "signal-message": _decoder(
@@ -210,6 +222,24 @@ _OTHERS: Final[Mapping[str, Target]] = {
     ),
     "prekey-message-4": _decoder(
         _prekey_message_4, RemoteError, _PREKEY_4, _PREKEY, _PREKEY_4 + b"\x42\x01\x08"
+    ),
+    "distribution-uuid": _decoder(
+        lambda data: decode_distribution(SenderKeyForm.UUID, data), RemoteError, *_DISTRIBUTIONS
+    ),
+    "distribution-key-id": _decoder(
+        lambda data: decode_distribution(SenderKeyForm.KEY_ID, data),
+        RemoteError,
+        *_DISTRIBUTIONS[::-1],
+    ),
+    "sender-key-message-uuid": _decoder(
+        lambda data: decode_sender_key_message(SenderKeyForm.UUID, data),
+        RemoteError,
+        *_GROUP_MESSAGES,
+    ),
+    "sender-key-message-key-id": _decoder(
+        lambda data: decode_sender_key_message(SenderKeyForm.KEY_ID, data),
+        RemoteError,
+        *_GROUP_MESSAGES[::-1],
     ),
     "spqr-message": _decoder(
         _spqr, RemoteError, _SPQR, b"\x01\x01\x02\x00", b"\x01\x01\x00\x04", b"\0\x01\x01\x07"
@@ -276,3 +306,14 @@ DECODE: Final[Mapping[str, Callable[[bytes], str]]] = {
     **{name: target.run for name, target in _OTHERS.items()},
 }
 """The same decoders, each called once with the bytes as they are."""
+
+
+def _bodies(data: bytes) -> str:
+    """Bodies of calls over a network: any bytes into the decoder of each."""
+    return ",".join(outcome(partial(decode, data), DecodeError) for decode, _ in BODIES.values())
+
+
+SERVICE: Final[Mapping[str, Target]] = {
+    "service-bodies": Target(_bodies, lambda: [example for _, example in BODIES.values()]),
+}
+"""Bodies of calls ignore what they do not know, so that one of them may come through as another."""

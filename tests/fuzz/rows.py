@@ -16,7 +16,7 @@ from tests.fuzz.target import ACCEPTED, Source, Target, outcome
 from tests.fuzz.world import fill, first_message, scene
 from tests.support.entropy import SeededEntropy
 
-__all__ = ["STORED", "use_device", "use_rows"]
+__all__ = ["STORED", "changed", "use_device", "use_rows"]
 
 
 def use_device(device: Device) -> list[str]:
@@ -42,12 +42,12 @@ def use_device(device: Device) -> list[str]:
     return [outcome(action, E2ECrossError) for action in actions]
 
 
-def _changed(rows: Rows, source: Source) -> Rows:
+def changed(rows: Rows, source: Source) -> Rows:
     """Rows of which some are cut, patched, replaced, moved, or gone."""
-    changed = list(rows)
+    made = list(rows)
     for _ in range(1 + source.below(3)):
-        place = source.number() % len(changed)
-        table, partition, row, record = changed[place]
+        place = source.number() % len(made)
+        table, partition, row, record = made[place]
         choice = source.below(6)
         if choice == 0:
             at, patch = source.number(2) % (len(record) + 1), source.take(source.below(5))
@@ -55,7 +55,7 @@ def _changed(rows: Rows, source: Source) -> Rows:
         elif choice == 1:
             record = record[: source.number(2) % (len(record) + 1)]
         elif choice == 2:
-            record = changed[source.number() % len(changed)][3]
+            record = made[source.number() % len(made)][3]
         elif choice == 3:
             record = record[:1] + source.take(source.number())
         elif choice == 4:
@@ -63,8 +63,8 @@ def _changed(rows: Rows, source: Source) -> Rows:
         else:
             at = source.number(2) % (len(record) + 1)
             record = record[:at] + source.take(source.below(12)) + record[at:]
-        changed[place] = (table, partition, row, record)
-    return tuple(changed)
+        made[place] = (table, partition, row, record)
+    return tuple(made)
 
 
 def use_rows(rows: Rows) -> str:
@@ -102,7 +102,7 @@ def _restore(store: MemoryStore) -> str:
 
 
 def _patched(data: bytes) -> str:
-    return use_rows(_changed(scene().budi_rows, Source(data)))
+    return use_rows(changed(scene().budi_rows, Source(data)))
 
 
 def _one_record(data: bytes) -> str:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from tests.fuzz.blobs import BLOBS
-from tests.fuzz.decoders import DECODERS
+from tests.fuzz.decoders import DECODERS, SERVICE
 from tests.fuzz.doors import DOORS
 from tests.fuzz.files import FILES
 from tests.fuzz.forge import FORGERIES
+from tests.fuzz.groups import GROUPS
 from tests.fuzz.rows import STORED
 from tests.fuzz.script import SCRIPT
 from tests.fuzz.target import Target
@@ -21,9 +22,11 @@ TARGETS: Final[Mapping[str, Target]] = {
     **DOORS,
     **FORGERIES,
     **STORED,
+    **GROUPS,
     **FILES,
     **BLOBS,
     **SCRIPT,
+    **SERVICE,
 }
 
 CORPUS: Final = Path(__file__).parents[1] / "corpus"

@@ -22,7 +22,7 @@ from tests.fuzz.target import ACCEPTED, Source
 from tests.fuzz.targets import CORPUS, TARGETS
 
 _MOST_BYTES = 1_000_000
-_MOST_FILES = 1_300
+_MOST_FILES = 1_700
 
 
 @cache

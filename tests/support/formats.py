@@ -30,6 +30,7 @@ from e2ecross.wire.bundle import (
 from e2ecross.wire.content import (
     Answer,
     Bytes,
+    CommitBytes,
     ConversationState,
     ConversationStates,
     Delete,
@@ -40,6 +41,11 @@ from e2ecross.wire.content import (
     Expiry,
     Frame,
     Framed,
+    GroupCommits,
+    GroupControl,
+    GroupPayload,
+    GroupResent,
+    GroupRetryRequest,
     History,
     HistoryItem,
     Media,
@@ -55,11 +61,16 @@ from e2ecross.wire.content import (
     Receipt,
     Resent,
     RetryRequest,
+    SenderKeyGrant,
     Text,
     Typing,
     decode_content,
+    decode_group_control,
+    decode_group_payload,
     decode_payload,
     encode_content,
+    encode_group_control,
+    encode_group_payload,
     encode_inner,
     encode_payload,
 )
@@ -69,7 +80,23 @@ from e2ecross.wire.conversation_records import (
     encode_receipt,
 )
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
-from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
+from e2ecross.wire.group import GroupDestination, GroupId, GroupSettings, MemberId, Role
+from e2ecross.wire.group_commit import (
+    AddMember,
+    GroupCommit,
+    RemoveMember,
+    SetRole,
+    SignedGroupCommit,
+)
+from e2ecross.wire.group_records import (
+    GroupCommitRecord,
+    GroupDay,
+    GroupRecord,
+    GroupState,
+    decode_changes,
+    encode_changes,
+)
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.inbox_records import (
     InboxFailure,
@@ -106,6 +133,7 @@ from e2ecross.wire.records import (
     encode_one_time_prekey,
     encode_publication,
 )
+from e2ecross.wire.sender_key_records import OwnSenderKeyRecord, SenderKeyRecord
 from e2ecross.wire.session_records import (
     SessionListRecord,
     StoredChain,
@@ -145,19 +173,26 @@ __all__ = [
     "ADDRESS",
     "ATTACHMENT",
     "BUNDLE",
+    "COMMIT",
+    "DESTINATION",
     "DEVICES_PAYLOAD",
     "DEVICE_LIST",
     "ENVELOPE",
     "FORMATS",
+    "GROUP_ID",
+    "GROUP_PAYLOAD",
+    "HEADS",
     "KEM_KEY",
     "KYBER_BUNDLE",
     "KYBER_PUBLISHED",
+    "MEMBER",
     "MESSAGE_ID",
     "PAYLOAD",
     "PEER",
     "PUBLISHED",
     "RECORDS",
     "REF",
+    "SIGNED_COMMIT",
     "SIGNED_LIST",
     "STORED_SESSION",
     "STORED_SPQR",
@@ -201,6 +236,16 @@ def _again(cls: Any) -> Callable[[bytes], bytes]:  # noqa: ANN401
 
 def _content(kind: int) -> Callable[[bytes], bytes]:
     return lambda body: encode_content(decode_content(kind, body))[1]
+
+
+def _group_control(content: GroupControl, *nested: tuple[int, ...]) -> Format:
+    kind, body = encode_group_control(content)
+    return Format(
+        body,
+        lambda data: encode_group_control(decode_group_control(kind, data))[1],
+        RemoteError,
+        nested,
+    )
 
 
 def _value(
@@ -262,6 +307,31 @@ DEVICES_PAYLOAD: Final = replace(
     peer=PEER.user_id,
     device_list=b"signed list",
 )
+GROUP_ID: Final = GroupId(_KEY)
+HEADS: Final = (bytes(32), _KEY)
+DESTINATION: Final = GroupDestination(GROUP_ID, HEADS)
+MEMBER: Final = MemberId(ADDRESS.user_id, PublicKey(GOOD_KEY))
+_OTHER_MEMBER: Final = MemberId(PEER.user_id, PublicKey(OTHER_KEY))
+_SETTINGS: Final = GroupSettings("Trip", b"app data", only_admins_send=True)
+COMMIT: Final = GroupCommit(
+    GROUP_ID.value,
+    HEADS,
+    MEMBER,
+    2**63,
+    (
+        AddMember(_OTHER_MEMBER),
+        RemoveMember(_OTHER_MEMBER),
+        SetRole(_OTHER_MEMBER, Role.ADMIN),
+        _SETTINGS,
+    ),
+)
+SIGNED_COMMIT: Final = SignedGroupCommit(COMMIT.encode(), _SIGNATURE, COMMIT)
+GROUP_PAYLOAD: Final = GroupPayload(
+    *(ADDRESS, DESTINATION, MESSAGE_ID, 16380, 1_700_000_000_000, Text("halo")),
+    DeviceHints(2**40, bytes(16)),
+)
+_ADDED: Final = ((6,), (6, 1), (6, 1, 1))
+"""The first change of a commit, down to the user."""
 _PERSON_LINK: Final = PersonLink(
     LinkedAccount(PEER.user_id, PublicKey(GOOD_KEY)),
     LinkedAccount(ADDRESS.user_id, PublicKey(GOOD_KEY)),
@@ -457,6 +527,32 @@ _WIRE: Final = {
         _content(2**31 + 49),
         RemoteError,
         ((1,), (1, 1)),
+    ),
+    "group commit": Format(
+        COMMIT.encode(), _again(GroupCommit), RemoteError, ((4,), (4, 1), *_ADDED)
+    ),
+    "payload into a group": Format(
+        unpad(encode_group_payload(GROUP_PAYLOAD)),
+        lambda data: unpad(encode_group_payload(decode_group_payload(pad(data)))),
+        RemoteError,
+        ((2,), (3,), (3, 2), (9,)),
+    ),
+    "grant of a sender key": _group_control(SenderKeyGrant(DESTINATION, b"distribution")),
+    "group commits": _group_control(
+        GroupCommits(GROUP_ID, (CommitBytes(COMMIT.encode(), _SIGNATURE), CommitBytes(b"2", b""))),
+        (2,),
+    ),
+    "group retry request": _group_control(
+        GroupRetryRequest(GROUP_ID, HEADS, MESSAGE_ID, MESSAGE_ID, "unknown_sender_key")
+    ),
+    "message of a group sent again": _group_control(
+        GroupResent(DESTINATION, MESSAGE_ID, 1_700_000_000_000, Text("halo")), (6,)
+    ),
+    "copies": Format(
+        EnvelopeCopies(MESSAGE_ID, replace(PEER, device=1), (PEER, ADDRESS), b"cipher").encode(),
+        _again(EnvelopeCopies),
+        RemoteError,
+        ((3,), (4,)),
     ),
     "link code": Format(
         LinkCode(ADDRESS.app, PublicKey(GOOD_KEY), _KEY).encode(), _again(LinkCode), RemoteError
@@ -689,12 +785,56 @@ RECORDS: Final[Mapping[str, Format]] = {
         STORED_SESSION.encode(), _again(StoredSession), StoreError, ((12,), (13,), (14,)), 1
     ),
     "spqr": Format(STORED_SPQR.encode(), _again(StoredSpqr), StoreError, ((5,),), 1),
+    "changes": _value(encode_changes(2**40), decode_changes, encode_changes),
+    "group": Format(
+        GroupRecord(
+            accepted=True,
+            outdated=2,
+            joined_at_ms=2**40,
+            unannounced=HEADS,
+            key_ended_at_ms=2**40,
+            days=(GroupDay(PEER.user_id, 2**40, 1024),),
+            back=(_OTHER_MEMBER,),
+        ).encode(),
+        _again(GroupRecord),
+        StoreError,
+        ((6,), (6, 1), (8,), (8, 1)),
+        1,
+    ),
+    "state of a group": Format(
+        GroupState(HEADS, {MEMBER: Role.OWNER, _OTHER_MEMBER: Role.MEMBER}, _SETTINGS).encode(),
+        _again(GroupState),
+        StoreError,
+        ((2,), (2, 1), (2, 1, 1), (3,)),
+        1,
+    ),
+    "stored group commit": Format(
+        GroupCommitRecord(SIGNED_COMMIT, 8_191).encode(),
+        _again(GroupCommitRecord),
+        StoreError,
+        ((1, 4), *((1, *path) for path in _ADDED)),
+        1,
+    ),
     "spqr material": Format(
         STORED_SPQR_MATERIAL.encode(), _again(StoredSpqrMaterial), StoreError, (), 1
     ),
     "spqr chunks": Format(
         encode_chunks({65_535: _KEY, 0: b"\x01" * 32}),
         lambda data: encode_chunks(decode_chunks(data)),
+        StoreError,
+        (),
+        1,
+    ),
+    "own sender key": Format(
+        OwnSenderKeyRecord(2**31 - 1, 2**32 - 1, _KEY, _KEY).encode(),
+        _again(OwnSenderKeyRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "sender key": Format(
+        SenderKeyRecord(2**32 - 1, _KEY, GOOD_KEY, 2_000, 2**40).encode(),
+        _again(SenderKeyRecord),
         StoreError,
         (),
         1,

@@ -13,6 +13,7 @@ __all__ = [
     "component",
     "content",
     "devices",
+    "groups",
     "key_pair",
     "public_key",
     "section",
@@ -59,6 +60,11 @@ def content(name: str) -> Any:  # noqa: ANN401
 def attachments(name: str) -> Any:  # noqa: ANN401
     """Return one section of `attachments.json`. Do not change it."""
     return _load("attachments.json")[name]
+
+
+def groups(name: str) -> Any:  # noqa: ANN401
+    """Return one section of `groups.json`. Do not change it."""
+    return _load("groups.json")[name]
 
 
 def key_pair(name: str) -> KeyPair:

@@ -7,7 +7,7 @@
 // own address too. The stores are maps of the library's own objects, nothing is serialised for
 // them; a message leaves and arrives as bytes.
 
-import { connected, load, serve, times } from "./serve.mjs";
+import { connected, each, load, serve, times } from "./serve.mjs";
 
 const [folder, agreement] = process.argv.slice(2);
 const signal = await load(folder, "@signalapp/libsignal-client");
@@ -175,13 +175,59 @@ const ofVersion4 = {
     };
   },
 };
+
+const GROUP = "8c78cd2a-16ff-427d-83dc-1a5e36ce713d";
+
+class SenderKeys extends (signal.SenderKeyStore ?? Object) {
+  records = new Map();
+  async saveSenderKey(sender, group, record) {
+    this.records.set(`${keyOf(sender)} ${group}`, record);
+  }
+  async getSenderKey(sender, group) {
+    return this.records.get(`${keyOf(sender)} ${group}`) ?? null;
+  }
+}
+
+const distributionOf = async (sender, keys) =>
+  (await signal.SenderKeyDistributionMessage.create(sender, GROUP, keys)).serialize();
+
+async function takeIn(sender, data, keys) {
+  const message = signal.SenderKeyDistributionMessage.deserialize(data);
+  await signal.processSenderKeyDistributionMessage(sender, message, keys);
+}
+
+const inGroups = {
+  async group_encrypt(job) {
+    const keys = new SenderKeys();
+    await distributionOf(ME, keys);
+    const plaintext = Buffer.alloc(job.parameters.bytes);
+    return async () => (await signal.groupEncrypt(ME, GROUP, keys, plaintext)).serialize();
+  },
+  async group_decrypt(job) {
+    const [ana, budi] = [new SenderKeys(), new SenderKeys()];
+    await takeIn(ME, await distributionOf(ME, ana), budi);
+    const plaintext = Buffer.alloc(job.parameters.bytes);
+    const made = await times(job.warmup + job.blocks * job.count, async () =>
+      (await signal.groupEncrypt(ME, GROUP, ana, plaintext)).serialize(),
+    );
+    return each(made, (message) => signal.groupDecrypt(ME, budi, message));
+  },
+  async group_distribution(job) {
+    const budi = new SenderKeys();
+    const made = await times(job.warmup + job.blocks * job.count, async (i) => {
+      const sender = signal.ProtocolAddress.new(`ana${i}`, 1);
+      return [sender, await distributionOf(sender, new SenderKeys())];
+    });
+    return each(made, ([sender, data]) => takeIn(sender, data, budi));
+  },
+};
 if (isPostQuantum) {
   library.storedBytes = ({ address, device }) =>
     device.sessions.records.get(keyOf(address)).serialize().length;
 }
 
 serve(library, {
-  ...(isPostQuantum ? ofVersion4 : {}),
+  ...(isPostQuantum ? { ...ofVersion4, ...inGroups } : {}),
   async safety_number() {
     const [ana, budi] = [0, 0].map(() => signal.PrivateKey.generate().getPublicKey());
     const [ours, theirs] = ["whatsapp:ana", "instagram:budi"].map((name) => Buffer.from(name));

@@ -8,6 +8,19 @@ from e2ecross.wire.content.device_list_push import DeviceListPush
 from e2ecross.wire.content.device_request import DeviceRequest
 from e2ecross.wire.content.edit import Edit
 from e2ecross.wire.content.frame import Expiry, Frame
+from e2ecross.wire.content.group_commits import CommitBytes, GroupCommits
+from e2ecross.wire.content.group_controls import (
+    GroupControl,
+    decode_group_control,
+    encode_group_control,
+)
+from e2ecross.wire.content.group_payload import (
+    GroupPayload,
+    decode_group_payload,
+    encode_group_payload,
+)
+from e2ecross.wire.content.group_resent import GroupResent
+from e2ecross.wire.content.group_retry_request import GroupRetryRequest
 from e2ecross.wire.content.hints import DeviceHints
 from e2ecross.wire.content.history import History, HistoryItem
 from e2ecross.wire.content.kinds import (
@@ -40,12 +53,14 @@ from e2ecross.wire.content.resent import (
     encode_content,
 )
 from e2ecross.wire.content.retry_request import RetryRequest
+from e2ecross.wire.content.sender_key_grant import SenderKeyGrant
 from e2ecross.wire.content.text import Text
 from e2ecross.wire.content.typing_state import Typing
 
 __all__ = [
     "Answer",
     "Bytes",
+    "CommitBytes",
     "Content",
     "ControlContent",
     "ConversationState",
@@ -60,6 +75,11 @@ __all__ = [
     "Frame",
     "Framed",
     "FramedContent",
+    "GroupCommits",
+    "GroupControl",
+    "GroupPayload",
+    "GroupResent",
+    "GroupRetryRequest",
     "History",
     "HistoryItem",
     "Media",
@@ -76,15 +96,20 @@ __all__ = [
     "Receipt",
     "Resent",
     "RetryRequest",
+    "SenderKeyGrant",
     "Text",
     "Typing",
     "UnsupportedContent",
     "decode_content",
+    "decode_group_control",
+    "decode_group_payload",
     "decode_inner",
     "decode_payload",
     "decode_unsupported",
     "describe_inner",
     "encode_content",
+    "encode_group_control",
+    "encode_group_payload",
     "encode_inner",
     "encode_payload",
     "is_of_users",

@@ -14,7 +14,7 @@ from typing import Final
 
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.secret import without_frames
-from e2ecross.errors import DecodeError, RemoteError, UnsupportedVersion
+from e2ecross.errors import DecodeError, EnvelopeMismatch, RemoteError, UnsupportedVersion
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
 from e2ecross.wire.content.hints import DeviceHints, decode_hints, encode_hints
 from e2ecross.wire.content.resent import PayloadContent, decode_content, encode_content
@@ -34,9 +34,16 @@ from e2ecross.wire.limits import (
 )
 from e2ecross.wire.padding import pad, unpad
 
-__all__ = ["Payload", "decode_payload", "encode_payload", "payload_length"]
+__all__ = [
+    "PAYLOAD_VERSION",
+    "Payload",
+    "decode_payload",
+    "encode_payload",
+    "parse_payload",
+    "payload_length",
+]
 
-_PAYLOAD_VERSION: Final = 1
+PAYLOAD_VERSION: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,7 @@ def decode_payload(padded: bytes) -> Payload:
     Raises:
         DecodeError: not padded, malformed, not in its one encoding, without a field, or with one
             that is too long.
+        EnvelopeMismatch: its destination is a group.
         UnsupportedVersion: a payload of a later version.
     """
     try:
@@ -98,16 +106,29 @@ def decode_payload(padded: bytes) -> Payload:
         raise without_frames(error)  # noqa: B904 - the error itself, without a cause
 
 
-def _decode_payload(padded: bytes) -> Payload:
+def parse_payload(padded: bytes) -> content_pb2.Payload:
+    """Parse a decrypted plaintext, and check what every payload has, whatever its destination.
+
+    Raises:
+        DecodeError: not padded, malformed, not in its one encoding, or without a field.
+        UnsupportedVersion: a payload of a later version.
+    """
     data = unpad(padded)
     fields = parse(content_pb2.Payload, data, "a payload", MAX_PLAINTEXT_BYTES)
-    if fields.version > _PAYLOAD_VERSION:
+    if fields.version > PAYLOAD_VERSION:
         raise UnsupportedVersion(
             f"payload version {fields.version} is not supported, only 1 is: upgrade e2ecross"
         )
     require_canonical(fields, data, "a payload")
-    if fields.version != _PAYLOAD_VERSION or len(fields.message_id) != MESSAGE_ID_BYTES:
+    if fields.version != PAYLOAD_VERSION or len(fields.message_id) != MESSAGE_ID_BYTES:
         raise DecodeError("a payload lacks a field")
+    return fields
+
+
+def _decode_payload(padded: bytes) -> Payload:
+    fields = parse_payload(padded)
+    if fields.destination.HasField("group"):
+        raise EnvelopeMismatch("the message was sent into a group, not to a device")
     if len(fields.device_list) > MAX_SIGNED_DEVICE_LIST_BYTES:
         raise DecodeError(
             f"a payload has a device list of {len(fields.device_list)} bytes, of at most "
@@ -129,7 +150,7 @@ def _decode_payload(padded: bytes) -> Payload:
 def _fields(payload: Payload) -> content_pb2.Payload:
     kind, body = encode_content(payload.content)
     return content_pb2.Payload(
-        version=_PAYLOAD_VERSION,
+        version=PAYLOAD_VERSION,
         sender=encode_address(payload.sender),
         destination=content_pb2.Destination(recipient=encode_address(payload.recipient)),
         message_id=payload.message_id,

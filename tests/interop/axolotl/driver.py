@@ -9,6 +9,7 @@ from what was saved, as after a restart.
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
@@ -34,6 +35,8 @@ FIRST_ID = 0x0A0B01  # needs three bytes, so that a truncated id would show
 
 State = dict[str, Any]
 Request = dict[str, Any]
+Create = Callable[[Request], State]
+Commands = dict[str, Callable[[State, Request], dict[str, Any]]]
 
 
 class Store(AxolotlStore):
@@ -174,7 +177,7 @@ def prekeys(state: State, request: Request) -> dict[str, Any]:
     return {"ids": [int(name) for name in state["prekeys"]]}
 
 
-COMMANDS = {
+COMMANDS: Commands = {
     "bundle": bundle,
     "process_bundle": process_bundle,
     "encrypt": encrypt,
@@ -186,12 +189,14 @@ COMMANDS = {
 class Driver:
     """Holds the saved state and runs one request at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, create: Create, commands: Commands) -> None:
+        self.create = create
+        self.commands = commands
         self.saved: str | None = None
 
     def handle(self, request: Request) -> dict[str, Any]:
         if request["cmd"] == "create":
-            self.saved = json.dumps(create(request))
+            self.saved = json.dumps(self.create(request))
             return {}
         if request["cmd"] == "load":
             self.saved = bytes.fromhex(request["state"]).decode()
@@ -202,14 +207,14 @@ class Driver:
             return {"state": self.saved.encode().hex()}
         state = json.loads(self.saved)
         try:
-            return COMMANDS[request["cmd"]](state, request)
+            return self.commands[request["cmd"]](state, request)
         finally:  # also after a failure: what the library stored, it stored
             self.saved = json.dumps(state)
 
 
-def main() -> None:
+def main(create: Create, commands: Commands) -> None:
     answers, sys.stdout = sys.stdout, sys.stderr  # nothing else may talk into our answers
-    driver = Driver()
+    driver = Driver(create, commands)
     for line in sys.stdin:
         try:
             answer = {"ok": True, **driver.handle(json.loads(line))}
@@ -219,4 +224,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(create, COMMANDS)

@@ -15,7 +15,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11signal/wire.proto\x12\x0f\x65\x32\x65\x63ross.signal\"\x8a\x01\n\rSignalMessage\x12\x13\n\x0bratchet_key\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\x12\x18\n\x10previous_counter\x18\x03 \x01(\x04\x12\x12\n\nciphertext\x18\x04 \x01(\x0c\x12\x12\n\npq_ratchet\x18\x05 \x01(\x0c\x12\x11\n\taddresses\x18\x06 \x01(\x0c\"\xca\x01\n\x13PreKeySignalMessage\x12\x12\n\npre_key_id\x18\x01 \x01(\x04\x12\x10\n\x08\x62\x61se_key\x18\x02 \x01(\x0c\x12\x14\n\x0cidentity_key\x18\x03 \x01(\x0c\x12\x0f\n\x07message\x18\x04 \x01(\x0c\x12\x17\n\x0fregistration_id\x18\x05 \x01(\x04\x12\x19\n\x11signed_pre_key_id\x18\x06 \x01(\x04\x12\x18\n\x10kyber_pre_key_id\x18\x07 \x01(\x04\x12\x18\n\x10kyber_ciphertext\x18\x08 \x01(\x0c\"%\n\x12LogicalFingerprint\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\"\xa8\x01\n\x14\x43ombinedFingerprints\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12>\n\x11local_fingerprint\x18\x02 \x01(\x0b\x32#.e2ecross.signal.LogicalFingerprint\x12?\n\x12remote_fingerprint\x18\x03 \x01(\x0b\x32#.e2ecross.signal.LogicalFingerprint')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x11signal/wire.proto\x12\x0f\x65\x32\x65\x63ross.signal\"\x8a\x01\n\rSignalMessage\x12\x13\n\x0bratchet_key\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63ounter\x18\x02 \x01(\x04\x12\x18\n\x10previous_counter\x18\x03 \x01(\x04\x12\x12\n\nciphertext\x18\x04 \x01(\x0c\x12\x12\n\npq_ratchet\x18\x05 \x01(\x0c\x12\x11\n\taddresses\x18\x06 \x01(\x0c\"\xca\x01\n\x13PreKeySignalMessage\x12\x12\n\npre_key_id\x18\x01 \x01(\x04\x12\x10\n\x08\x62\x61se_key\x18\x02 \x01(\x0c\x12\x14\n\x0cidentity_key\x18\x03 \x01(\x0c\x12\x0f\n\x07message\x18\x04 \x01(\x0c\x12\x17\n\x0fregistration_id\x18\x05 \x01(\x04\x12\x19\n\x11signed_pre_key_id\x18\x06 \x01(\x04\x12\x18\n\x10kyber_pre_key_id\x18\x07 \x01(\x04\x12\x18\n\x10kyber_ciphertext\x18\x08 \x01(\x0c\"\x84\x01\n\x1cSenderKeyDistributionMessage\x12\x17\n\x0f\x64istribution_id\x18\x01 \x01(\x0c\x12\x10\n\x08\x63hain_id\x18\x02 \x01(\x04\x12\x11\n\titeration\x18\x03 \x01(\x04\x12\x11\n\tchain_key\x18\x04 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x05 \x01(\x0c\"d\n\x10SenderKeyMessage\x12\x17\n\x0f\x64istribution_id\x18\x01 \x01(\x0c\x12\x10\n\x08\x63hain_id\x18\x02 \x01(\x04\x12\x11\n\titeration\x18\x03 \x01(\x04\x12\x12\n\nciphertext\x18\x04 \x01(\x0c\"g\n\x18KeyIdDistributionMessage\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\x11\n\titeration\x18\x02 \x01(\x04\x12\x11\n\tchain_key\x18\x03 \x01(\x0c\x12\x13\n\x0bsigning_key\x18\x04 \x01(\x0c\"G\n\x0cKeyIdMessage\x12\x10\n\x08\x63hain_id\x18\x01 \x01(\x04\x12\x11\n\titeration\x18\x02 \x01(\x04\x12\x12\n\nciphertext\x18\x03 \x01(\x0c\"%\n\x12LogicalFingerprint\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\x0c\"\xa8\x01\n\x14\x43ombinedFingerprints\x12\x0f\n\x07version\x18\x01 \x01(\x04\x12>\n\x11local_fingerprint\x18\x02 \x01(\x0b\x32#.e2ecross.signal.LogicalFingerprint\x12?\n\x12remote_fingerprint\x18\x03 \x01(\x0b\x32#.e2ecross.signal.LogicalFingerprint')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -26,8 +26,16 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_SIGNALMESSAGE']._serialized_end=177
   _globals['_PREKEYSIGNALMESSAGE']._serialized_start=180
   _globals['_PREKEYSIGNALMESSAGE']._serialized_end=382
-  _globals['_LOGICALFINGERPRINT']._serialized_start=384
-  _globals['_LOGICALFINGERPRINT']._serialized_end=421
-  _globals['_COMBINEDFINGERPRINTS']._serialized_start=424
-  _globals['_COMBINEDFINGERPRINTS']._serialized_end=592
+  _globals['_SENDERKEYDISTRIBUTIONMESSAGE']._serialized_start=385
+  _globals['_SENDERKEYDISTRIBUTIONMESSAGE']._serialized_end=517
+  _globals['_SENDERKEYMESSAGE']._serialized_start=519
+  _globals['_SENDERKEYMESSAGE']._serialized_end=619
+  _globals['_KEYIDDISTRIBUTIONMESSAGE']._serialized_start=621
+  _globals['_KEYIDDISTRIBUTIONMESSAGE']._serialized_end=724
+  _globals['_KEYIDMESSAGE']._serialized_start=726
+  _globals['_KEYIDMESSAGE']._serialized_end=797
+  _globals['_LOGICALFINGERPRINT']._serialized_start=799
+  _globals['_LOGICALFINGERPRINT']._serialized_end=836
+  _globals['_COMBINEDFINGERPRINTS']._serialized_start=839
+  _globals['_COMBINEDFINGERPRINTS']._serialized_end=1007
 # @@protoc_insertion_point(module_scope)

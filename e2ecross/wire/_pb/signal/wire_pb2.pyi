@@ -41,6 +41,54 @@ class PreKeySignalMessage(_message.Message):
     kyber_ciphertext: bytes
     def __init__(self, pre_key_id: _Optional[int] = ..., base_key: _Optional[bytes] = ..., identity_key: _Optional[bytes] = ..., message: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., signed_pre_key_id: _Optional[int] = ..., kyber_pre_key_id: _Optional[int] = ..., kyber_ciphertext: _Optional[bytes] = ...) -> None: ...
 
+class SenderKeyDistributionMessage(_message.Message):
+    __slots__ = ("distribution_id", "chain_id", "iteration", "chain_key", "signing_key")
+    DISTRIBUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    ITERATION_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_KEY_FIELD_NUMBER: _ClassVar[int]
+    distribution_id: bytes
+    chain_id: int
+    iteration: int
+    chain_key: bytes
+    signing_key: bytes
+    def __init__(self, distribution_id: _Optional[bytes] = ..., chain_id: _Optional[int] = ..., iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ...) -> None: ...
+
+class SenderKeyMessage(_message.Message):
+    __slots__ = ("distribution_id", "chain_id", "iteration", "ciphertext")
+    DISTRIBUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    ITERATION_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    distribution_id: bytes
+    chain_id: int
+    iteration: int
+    ciphertext: bytes
+    def __init__(self, distribution_id: _Optional[bytes] = ..., chain_id: _Optional[int] = ..., iteration: _Optional[int] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+
+class KeyIdDistributionMessage(_message.Message):
+    __slots__ = ("chain_id", "iteration", "chain_key", "signing_key")
+    CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    ITERATION_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_KEY_FIELD_NUMBER: _ClassVar[int]
+    chain_id: int
+    iteration: int
+    chain_key: bytes
+    signing_key: bytes
+    def __init__(self, chain_id: _Optional[int] = ..., iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ...) -> None: ...
+
+class KeyIdMessage(_message.Message):
+    __slots__ = ("chain_id", "iteration", "ciphertext")
+    CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    ITERATION_FIELD_NUMBER: _ClassVar[int]
+    CIPHERTEXT_FIELD_NUMBER: _ClassVar[int]
+    chain_id: int
+    iteration: int
+    ciphertext: bytes
+    def __init__(self, chain_id: _Optional[int] = ..., iteration: _Optional[int] = ..., ciphertext: _Optional[bytes] = ...) -> None: ...
+
 class LogicalFingerprint(_message.Message):
     __slots__ = ("content",)
     CONTENT_FIELD_NUMBER: _ClassVar[int]

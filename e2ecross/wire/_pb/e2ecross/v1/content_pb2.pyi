@@ -46,10 +46,20 @@ class DeviceHints(_message.Message):
     def __init__(self, sender_seq: _Optional[int] = ..., sender_hash: _Optional[bytes] = ..., peer_seq: _Optional[int] = ..., peer_hash: _Optional[bytes] = ...) -> None: ...
 
 class Destination(_message.Message):
-    __slots__ = ("recipient",)
+    __slots__ = ("recipient", "group")
     RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
     recipient: _address_pb2.Address
-    def __init__(self, recipient: _Optional[_Union[_address_pb2.Address, _Mapping]] = ...) -> None: ...
+    group: GroupDestination
+    def __init__(self, recipient: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., group: _Optional[_Union[GroupDestination, _Mapping]] = ...) -> None: ...
+
+class GroupDestination(_message.Message):
+    __slots__ = ("group_id", "heads")
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
+    group_id: bytes
+    heads: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, group_id: _Optional[bytes] = ..., heads: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Text(_message.Message):
     __slots__ = ("text",)

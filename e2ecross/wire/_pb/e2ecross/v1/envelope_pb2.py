@@ -16,7 +16,7 @@ _sym_db = _symbol_database.Default()
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2 as e2ecross_dot_v1_dot_address__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65\x32\x65\x63ross/v1/envelope.proto\x12\x0b\x65\x32\x65\x63ross.v1\x1a\x19\x65\x32\x65\x63ross/v1/address.proto\"\xa0\x01\n\x08\x45nvelope\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x12\n\nmessage_id\x18\x02 \x01(\x0c\x12$\n\x06sender\x18\x03 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\'\n\trecipient\x18\x04 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x0c\n\x04kind\x18\x05 \x01(\r\x12\x12\n\nciphertext\x18\x06 \x01(\x0c\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x65\x32\x65\x63ross/v1/envelope.proto\x12\x0b\x65\x32\x65\x63ross.v1\x1a\x19\x65\x32\x65\x63ross/v1/address.proto\"\xa0\x01\n\x08\x45nvelope\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x12\n\nmessage_id\x18\x02 \x01(\x0c\x12$\n\x06sender\x18\x03 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\'\n\trecipient\x18\x04 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12\x0c\n\x04kind\x18\x05 \x01(\r\x12\x12\n\nciphertext\x18\x06 \x01(\x0c\"\xa7\x01\n\x0e\x45nvelopeCopies\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x12\n\nmessage_id\x18\x02 \x01(\x0c\x12$\n\x06sender\x18\x03 \x01(\x0b\x32\x14.e2ecross.v1.Address\x12(\n\nrecipients\x18\x04 \x03(\x0b\x32\x14.e2ecross.v1.Address\x12\x0c\n\x04kind\x18\x05 \x01(\r\x12\x12\n\nciphertext\x18\x06 \x01(\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,4 +25,6 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_ENVELOPE']._serialized_start=71
   _globals['_ENVELOPE']._serialized_end=231
+  _globals['_ENVELOPECOPIES']._serialized_start=234
+  _globals['_ENVELOPECOPIES']._serialized_end=401
 # @@protoc_insertion_point(module_scope)

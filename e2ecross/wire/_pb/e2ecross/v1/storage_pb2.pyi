@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2 as _address_pb2
+from e2ecross.wire._pb.e2ecross.v1 import group_pb2 as _group_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -214,6 +215,32 @@ class SkippedKeys(_message.Message):
     numbers: _containers.RepeatedScalarFieldContainer[int]
     message_keys: bytes
     def __init__(self, numbers: _Optional[_Iterable[int]] = ..., message_keys: _Optional[bytes] = ...) -> None: ...
+
+class OwnSenderKeyRecord(_message.Message):
+    __slots__ = ("chain_id", "iteration", "chain_key", "signing_private_key")
+    CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
+    ITERATION_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
+    chain_id: int
+    iteration: int
+    chain_key: bytes
+    signing_private_key: bytes
+    def __init__(self, chain_id: _Optional[int] = ..., iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_private_key: _Optional[bytes] = ...) -> None: ...
+
+class SenderKeyRecord(_message.Message):
+    __slots__ = ("iteration", "chain_key", "signing_key", "seeds", "number")
+    ITERATION_FIELD_NUMBER: _ClassVar[int]
+    CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
+    SIGNING_KEY_FIELD_NUMBER: _ClassVar[int]
+    SEEDS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    iteration: int
+    chain_key: bytes
+    signing_key: bytes
+    seeds: int
+    number: int
+    def __init__(self, iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ..., seeds: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Spqr(_message.Message):
     __slots__ = ("is_initiator", "negotiation", "sending_epoch", "first_epoch", "chains", "stage", "epoch", "next_chunk", "received_chunks")
@@ -594,3 +621,57 @@ class OpenableRecord(_message.Message):
     BLOB_ID_FIELD_NUMBER: _ClassVar[int]
     blob_id: bytes
     def __init__(self, blob_id: _Optional[bytes] = ...) -> None: ...
+
+class ChangesRecord(_message.Message):
+    __slots__ = ("changes",)
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    changes: int
+    def __init__(self, changes: _Optional[int] = ...) -> None: ...
+
+class GroupRecord(_message.Message):
+    __slots__ = ("accepted", "outdated", "joined_at_ms", "unannounced", "key_ended_at_ms", "days", "back")
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    OUTDATED_FIELD_NUMBER: _ClassVar[int]
+    JOINED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    UNANNOUNCED_FIELD_NUMBER: _ClassVar[int]
+    KEY_ENDED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    BACK_FIELD_NUMBER: _ClassVar[int]
+    accepted: bool
+    outdated: int
+    joined_at_ms: int
+    unannounced: _containers.RepeatedScalarFieldContainer[bytes]
+    key_ended_at_ms: int
+    days: _containers.RepeatedCompositeFieldContainer[GroupDay]
+    back: _containers.RepeatedCompositeFieldContainer[_group_pb2.GroupMember]
+    def __init__(self, accepted: bool = ..., outdated: _Optional[int] = ..., joined_at_ms: _Optional[int] = ..., unannounced: _Optional[_Iterable[bytes]] = ..., key_ended_at_ms: _Optional[int] = ..., days: _Optional[_Iterable[_Union[GroupDay, _Mapping]]] = ..., back: _Optional[_Iterable[_Union[_group_pb2.GroupMember, _Mapping]]] = ...) -> None: ...
+
+class GroupDay(_message.Message):
+    __slots__ = ("author", "began_at_ms", "commits")
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    BEGAN_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    COMMITS_FIELD_NUMBER: _ClassVar[int]
+    author: _address_pb2.User
+    began_at_ms: int
+    commits: int
+    def __init__(self, author: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., began_at_ms: _Optional[int] = ..., commits: _Optional[int] = ...) -> None: ...
+
+class GroupStateRecord(_message.Message):
+    __slots__ = ("heads", "members", "settings")
+    HEADS_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    SETTINGS_FIELD_NUMBER: _ClassVar[int]
+    heads: _containers.RepeatedScalarFieldContainer[bytes]
+    members: _containers.RepeatedCompositeFieldContainer[_group_pb2.GroupRole]
+    settings: _group_pb2.GroupSettings
+    def __init__(self, heads: _Optional[_Iterable[bytes]] = ..., members: _Optional[_Iterable[_Union[_group_pb2.GroupRole, _Mapping]]] = ..., settings: _Optional[_Union[_group_pb2.GroupSettings, _Mapping]] = ...) -> None: ...
+
+class GroupCommitRecord(_message.Message):
+    __slots__ = ("commit", "signature", "number")
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    commit: bytes
+    signature: bytes
+    number: int
+    def __init__(self, commit: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., number: _Optional[int] = ...) -> None: ...

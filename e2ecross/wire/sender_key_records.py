@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records of sender keys: our own, and those of others.
+
+Values hold secrets as plain bytes; they do not show them. Encoding: `record_encoding.py`. Seeds of
+messages that have not arrived are records of `session_records.py`.
+
+Source: docs/wire-format.md, records at rest.
+"""
+
+from typing import Final, NamedTuple
+
+from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES
+from e2ecross.crypto.secret import SecretTuple
+from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
+from e2ecross.wire.record_encoding import check_lengths, decode_record, encode_record
+
+__all__ = ["OwnSenderKeyRecord", "SenderKeyRecord"]
+
+_CHAIN_KEY_BYTES: Final = 32
+
+
+class _OwnSenderKeyFields(NamedTuple):
+    chain_id: int
+    iteration: int
+    chain_key: bytes
+    signing_private_key: bytes
+
+
+class OwnSenderKeyRecord(SecretTuple, _OwnSenderKeyFields):
+    """What we send to a group with.
+
+    Attributes:
+        chain_id: of the key.
+        iteration: of the next message.
+        chain_key: at that iteration, 32 bytes, secret.
+        signing_private_key: 32 bytes, secret.
+    """
+
+    __slots__ = ()
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        return encode_record(
+            storage_pb2.OwnSenderKeyRecord(
+                chain_id=self.chain_id,
+                iteration=self.iteration,
+                chain_key=self.chain_key,
+                signing_private_key=self.signing_private_key,
+            )
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "OwnSenderKeyRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        what = "a record of an own sender key"
+        fields = decode_record(storage_pb2.OwnSenderKeyRecord, data, what)
+        check_lengths(
+            what,
+            (fields.chain_key, _CHAIN_KEY_BYTES),
+            (fields.signing_private_key, PRIVATE_KEY_BYTES),
+        )
+        return cls(fields.chain_id, fields.iteration, fields.chain_key, fields.signing_private_key)
+
+
+class _SenderKeyFields(NamedTuple):
+    iteration: int
+    chain_key: bytes
+    signing_key: bytes
+    seeds: int
+    number: int
+
+
+class SenderKeyRecord(SecretTuple, _SenderKeyFields):
+    """What another device sends to a group with; its chain id names the row.
+
+    Attributes:
+        iteration: of the next message that is expected.
+        chain_key: at that iteration, 32 bytes, secret.
+        signing_key: 33 bytes.
+        seeds: how many of messages before that one are stored, in rows of their own.
+        number: the newest of all keys of that device has the highest.
+    """
+
+    __slots__ = ()
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        return encode_record(
+            storage_pb2.SenderKeyRecord(
+                iteration=self.iteration,
+                chain_key=self.chain_key,
+                signing_key=self.signing_key,
+                seeds=self.seeds,
+                number=self.number,
+            )
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "SenderKeyRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        what = "a record of a sender key"
+        fields = decode_record(storage_pb2.SenderKeyRecord, data, what)
+        check_lengths(
+            what, (fields.chain_key, _CHAIN_KEY_BYTES), (fields.signing_key, PUBLIC_KEY_BYTES)
+        )
+        return cls(
+            fields.iteration, fields.chain_key, fields.signing_key, fields.seeds, fields.number
+        )
