@@ -25,7 +25,7 @@ _MODE: Final = 0o600
 class Spool:
     """The folder, for one device."""
 
-    __slots__ = ("_folder", "_prefix")
+    __slots__ = ("_given", "_prefix")
 
     def __init__(self, folder: str | None, prefix: str) -> None:
         """Use a folder; None is the one that the system has for temporary files.
@@ -33,8 +33,13 @@ class Spool:
         Names of files of this device, and of no others, begin with `prefix`.
         """
         # Absolute, as a relay's: a program may change its folder.
-        self._folder = Path(os.path.abspath(tempfile.gettempdir() if folder is None else folder))
+        self._given = None if folder is None else Path(os.path.abspath(folder))
         self._prefix = prefix
+
+    @property
+    def _folder(self) -> Path:
+        # Looked for when it is needed: a system may have none, and a client no files.
+        return self._given or Path(tempfile.gettempdir())
 
     @contextmanager
     def new(self, name: str) -> Iterator[BinaryIO]:
@@ -43,8 +48,8 @@ class Spool:
         Raises:
             StoreError: it cannot be written; like after any other error nothing is left of it.
         """
-        path = self._folder / name
         try:
+            path = self._folder / name
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb") as file:
                 yield file
                 file.flush()

@@ -498,6 +498,25 @@ def test_progress_ends_with_all_also_when_nothing_was_missing(world: World) -> N
     assert told == [(4128, 4128), (0, 0)]
 
 
+def test_a_system_without_a_temporary_folder_has_clients(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    client = Client(world.ana.device, world.backend, blobs=world.blobs)
+    client.maintain()
+    with pytest.raises(StoreError, match="No usable temporary directory"):
+        client.upload(world.file(100))
+    world.ana.upload(world.file(100))
+    client.maintain()
+    (upload,) = client.uploads()
+    with pytest.raises(InvalidArgument, match="gone"):
+        upload.run()
+    upload.cancel()
+
+
 def test_a_program_may_change_its_folder(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(world.folder)
     client = Client(world.ana.device, world.backend, blobs=world.blobs, spool_dir="spool")
