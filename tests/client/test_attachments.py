@@ -482,17 +482,22 @@ def test_what_another_process_completes_meanwhile_is_complete(
     assert world.blobs.calls == []
 
 
-def test_progress_ends_with_all_also_when_nothing_was_missing(world: World) -> None:
+def test_progress_ends_with_all_also_when_nothing_was_missing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise StoreError("killed")
+
     told: list[tuple[int, int]] = []
 
     def progress(done: int, total: int) -> None:
         told.append((done, total))
 
     upload = world.ana.upload(world.file(0))
-    world.store.fail_commit = True
+    monkeypatch.setattr("e2ecross.client.uploads.note_complete", killed)
     with pytest.raises(StoreError):
         upload.run()
-    world.store.fail_commit = False
+    monkeypatch.undo()
     upload.run(progress)
     world.budi.download(upload.attachment, world.folder / "got", progress)
     assert told == [(4128, 4128), (0, 0)]
