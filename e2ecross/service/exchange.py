@@ -30,14 +30,16 @@ class BodyBudget:
 
     Args:
         most: of them together.
+        whole: that of all requests, if this is a part of it.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, whole: "BodyBudget | None" = None) -> None:
         self._left = most
+        self._whole = whole
 
     def take(self, size: int) -> bool:
         """Take so many bytes, if they are left."""
-        if size > self._left:
+        if size > self._left or not (self._whole is None or self._whole.take(size)):
             return False
         self._left -= size
         return True
@@ -45,6 +47,8 @@ class BodyBudget:
     def give_back(self, size: int) -> None:
         """Return what was taken."""
         self._left += size
+        if self._whole is not None:
+            self._whole.give_back(size)
 
 
 @dataclass(slots=True)
