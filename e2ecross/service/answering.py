@@ -9,6 +9,7 @@ Rules:
 Source: docs/service.md.
 """
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +35,9 @@ __all__ = ["CallEndpoint", "NothingHere", "Service"]
 _DECODED_IN_LOOP: Final = 64 * 1024
 """Bodies up to so many bytes are decoded in the loop: it takes less than to change threads."""
 _OPEN: Final = frozenset({"get_link", "put_link", "get_blob"})
+_SENT_AT_ONCE: Final = 64 * 1024
+_SEND_SECONDS: Final = 30.0
+"""For all of an answer: no `HTTPBackend` waits for longer."""
 _FAULT: Final = Failure(500, "backend_error", "")
 
 
@@ -47,6 +51,7 @@ class Service:
     bell: MailBell
     bodies: BodyBudget
     pieces: BodyBudget
+    answers: BodyBudget
     notes: Notes
 
 
@@ -99,10 +104,13 @@ class CallEndpoint:
         except Exception as error:  # of whichever kind: it is a fault of ours
             self._service.notes.fault(exchange, error)
             reply = replies.failed(_FAULT)
-        if reply is None:
-            self._service.notes.answered(exchange, Reply(0, code="gone"))
-        else:
-            await _finish(self._service, exchange, reply, send)
+        try:
+            if reply is None:
+                self._service.notes.answered(exchange, Reply(0, code="gone"))
+            else:
+                await _finish(self._service, exchange, reply, send)
+        finally:
+            self._service.answers.give_back(exchange.answering)
 
     async def _answer(self, exchange: Exchange) -> Reply | None:
         """Return the answer, or None if the caller has gone away."""
@@ -196,6 +204,10 @@ class CallEndpoint:
         self, exchange: Exchange, caller: _Caller, asked: object
     ) -> Answer | Reply | None:
         service, served, workers = self._service, self._served, self._service.workers
+        size = served.file_bytes(asked)
+        if not service.answers.take(size):
+            return replies.unavailable("too much is being read of files: try again")
+        exchange.answering = size
         work = partial(served.run, service.relay, caller.token, asked)
         if not served.writes(asked):
             ask = partial(workers.read, work)
@@ -212,5 +224,15 @@ class CallEndpoint:
 async def _finish(service: Service, exchange: Exchange, reply: Reply, send: Send) -> None:
     head = reply.head(exchange.id)
     await send({"type": "http.response.start", "status": reply.status, "headers": head})
-    await send({"type": "http.response.body", "body": reply.body})
+    with contextlib.suppress(TimeoutError):  # the server then ends the connection
+        await _send_body(reply.body, send)
     service.notes.answered(exchange, reply)
+
+
+async def _send_body(body: bytes, send: Send) -> None:
+    """Send a body in pieces: each waits until the one before has gone, all of them have a time."""
+    async with asyncio.timeout(_SEND_SECONDS):
+        for start in range(0, len(body) or 1, _SENT_AT_ONCE):
+            end = start + _SENT_AT_ONCE
+            part, more = body[start:end], end < len(body)
+            await send({"type": "http.response.body", "body": part, "more_body": more})

@@ -11,6 +11,7 @@ from e2ecross.address import Address
 from e2ecross.errors import InvalidArgument
 from e2ecross.relay import Relay
 from e2ecross.wire.bundle import PublishedKeys
+from e2ecross.wire.exchange import MAX_BLOB_PIECE_BYTES
 from e2ecross.wire.service_accounts import (
     AddressRequest,
     PublishRequest,
@@ -57,6 +58,7 @@ class Served(NamedTuple):
         writes: whether that may write.
         is_for_device: whether only a device that is registered may ask.
         envelopes: how many envelopes it deposits.
+        file_bytes: how many bytes of a file its answer has.
         is_slow: whether it keeps others from writing for longer than they do.
     """
 
@@ -65,6 +67,7 @@ class Served(NamedTuple):
     writes: Callable[[Any], bool] = lambda request: True
     is_for_device: Callable[[Any], bool] = lambda request: True
     envelopes: Callable[[Any], int] = lambda request: 0
+    file_bytes: Callable[[Any], int] = lambda request: 0
     is_slow: bool = False
 
 
@@ -170,7 +173,13 @@ SERVED: Final[dict[str, Served]] = {
     "get_link": Served(LinkRequest.decode, _get_link, writes=_never, is_for_device=_never),
     "begin_blob": Served(BlobRequest.decode, _begin_blob),
     "put_blob": Served(BlobRequest.decode, _put_blob, is_slow=True),
-    "get_blob": Served(BlobRequest.decode, _get_blob, writes=_never, is_for_device=_never),
+    "get_blob": Served(
+        BlobRequest.decode,
+        _get_blob,
+        writes=_never,
+        is_for_device=_never,
+        file_bytes=lambda asked: min(asked.length, MAX_BLOB_PIECE_BYTES),
+    ),
     "delete_blob": Served(BlobRequest.decode, _delete_blob),
 }
 """By name."""

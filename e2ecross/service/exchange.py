@@ -26,7 +26,7 @@ _MAX_DIGITS: Final = 12
 
 
 class BodyBudget:
-    """Bytes of all requests that are being read or wait for their turn.
+    """Bytes of all bodies of a kind that are in memory: requests, or what is read of files.
 
     Args:
         most: of them together.
@@ -64,6 +64,7 @@ class Exchange:
         started: when it came, in seconds of the loop.
         waited: for how many seconds it has waited for mail.
         size: of its body, bytes.
+        answering: bytes that its answer has of those that all may have.
         who: the device that asks.
     """
 
@@ -74,6 +75,7 @@ class Exchange:
     started: float = field(default_factory=time.perf_counter)
     waited: float = 0.0
     size: int = 0
+    answering: int = 0
     who: Address | None = None
 
     @property

@@ -58,6 +58,7 @@ class ServiceLimits:
         connections: open at once; more are answered with 503.
         body_bytes: of requests that are being read or wait for their turn, all together; pieces of
             files have half of it.
+        answer_bytes: of files that are read, until they have gone out, all together.
         writer_queue: calls that wait for their turn to write.
         uploads: pieces of files that wait for theirs; one of them at a time is before others.
         waiting_calls: calls that wait for mail.
@@ -77,6 +78,7 @@ class ServiceLimits:
     blob_reads_burst: int = 5_000
     connections: int = 10_000
     body_bytes: int = 64 * 1024 * 1024
+    answer_bytes: int = 64 * 1024 * 1024
     writer_queue: int = 256
     uploads: int = 64
     waiting_calls: int = 20_000
