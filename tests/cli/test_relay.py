@@ -27,13 +27,14 @@ def test_what_is_meant_without_options() -> None:
     assert (options.database, options.host, options.port) == ("relay.db", "127.0.0.1", 8080)
     assert (options.path, options.certificate, options.proxies) == ("", "", ())
     assert (options.registration_key, options.metrics, options.log) == ("", None, "-")
+    assert options.blob_folder == ""
 
 
 def test_what_options_mean() -> None:
     options = read(
         *PUBLIC, *TLS, "--registration-key-file", "reg.key", "--metrics-listen", "[::1]:9000",
         "--limit", "requests_burst=7", "--limit", "waiting_ms=8", "--limit", "open_burst=9",
-        "--log", "file",
+        "--log", "file", "--blob-dir", "files",
     )  # fmt: skip
     assert (options.host, options.port) == ("0.0.0.0", 8443)  # noqa: S104
     assert (options.certificate, options.key) == ("cert.pem", "key.pem")
@@ -41,7 +42,7 @@ def test_what_options_mean() -> None:
     assert options.rates.requests_burst == 7
     assert options.relay_limits.waiting_ms == 8
     assert options.limits.open_burst == 9
-    assert options.log == "file"
+    assert (options.log, options.blob_folder) == ("file", "files")
 
 
 @pytest.mark.parametrize(

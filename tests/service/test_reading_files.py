@@ -101,7 +101,8 @@ def test_who_does_not_read_has_a_time(kept: Relay, monkeypatch: pytest.MonkeyPat
         app = create_app(kept, limits=ServiceLimits(answer_bytes=SIZE))
         for _ in range(3):
             sent: list[Message] = []
-            assert await ask(app, sent, asyncio.Event().wait) == 200
+            async with asyncio.timeout(5):  # or it would wait for ever
+                assert await ask(app, sent, asyncio.Event().wait) == 200
             assert [message["type"] for message in sent] == ["http.response.start"]
 
     asyncio.run(main())
