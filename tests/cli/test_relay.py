@@ -136,6 +136,8 @@ def cannot_start(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 def test_what_cannot_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database = str(tmp_path / "relay.db")
     assert "not a file" in cannot_start(capsys, "--db", str(tmp_path), "--listen", "127.0.0.1:0")
+    here = ("--db", database, "--listen", "127.0.0.1:0")
+    assert "/files" in cannot_start(capsys, *here, "--blob-dir", str(tmp_path / "none" / "files"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         assert "in use" in cannot_start(capsys, "--db", database, "--listen", place)
