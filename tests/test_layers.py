@@ -66,9 +66,12 @@ ALLOWED: dict[str, set[str]] = {
 _WAY: set[str] = {
     *{"errors", "arguments", "address", "wire"},
     *{"service.transport", "service.connections", "service.urls", "service.extras"},
+    *{"service.http_blobs", "service.http_calls"},
 }
 NARROW: dict[str, set[str]] = {
     "service.http_backend": _WAY,
+    "service.http_blobs": _WAY,
+    "service.http_calls": _WAY,
     "service.transport": _WAY,
     "service.connections": _WAY,
     "service.urls": _WAY,

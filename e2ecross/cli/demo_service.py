@@ -49,16 +49,17 @@ class DemoService:
 
     Args:
         relay_file: the file; created if it is not there.
+        blob_folder: where it keeps files; likewise.
         environment: of the process.
 
     Raises:
         DemoFailed: it does not start.
     """
 
-    def __init__(self, relay_file: Path, environment: dict[str, str]) -> None:
+    def __init__(self, relay_file: Path, blob_folder: Path, environment: dict[str, str]) -> None:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
         self._process = subprocess.Popen(  # noqa: S603 (our own interpreter and module)
-            (*_COMMAND, "--db", str(relay_file), *_LIMITS),
+            (*_COMMAND, "--db", str(relay_file), "--blob-dir", str(blob_folder), *_LIMITS),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._complaints,

@@ -65,7 +65,7 @@ class Stage:
 
     def __enter__(self) -> Self:
         if self._network:
-            self._service = DemoService(self.relay_file, _environment())
+            self._service = DemoService(self.relay_file, self.blob_folder, _environment())
         return self
 
     def __exit__(

@@ -59,7 +59,12 @@ def _serve(options: RelayOptions) -> None:
     )
     with contextlib.ExitStack() as stack:
         relay = stack.enter_context(
-            Relay(options.database, authorise=_authorise(options), limits=options.relay_limits)
+            Relay(
+                options.database,
+                authorise=_authorise(options),
+                blob_dir=options.blob_folder or None,
+                limits=options.relay_limits,
+            )
         )
         log = RequestLog(stack.enter_context(_log_stream(options.log)))
         stack.callback(log.close)

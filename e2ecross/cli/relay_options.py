@@ -35,6 +35,7 @@ class RelayOptions:
 
     Attributes:
         database: the file of the relay.
+        blob_folder: where it keeps files; or empty: it keeps none.
         host: where to listen; empty for a socket of the file system.
         port: likewise; 0: any that is free.
         path: of a socket of the file system; or empty.
@@ -50,6 +51,7 @@ class RelayOptions:
     """
 
     database: str
+    blob_folder: str
     host: str
     port: int
     path: str
@@ -92,6 +94,7 @@ def read_relay_options(found: argparse.Namespace) -> RelayOptions:
     relay_limits, limits, rates = _limits(found.limit)
     return RelayOptions(
         _database(found.db),
+        found.blob_dir,
         host,
         port,
         path,

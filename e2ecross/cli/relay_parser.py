@@ -15,6 +15,12 @@ def add_relay_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--db", metavar="PATH", help=f"the relay's file; by default that of {DATABASE_VARIABLE}")
     add(
+        "--blob-dir",
+        metavar="DIR",
+        default="",
+        help="keep files beside messages there; made if it is not there (default: keep none)",
+    )
+    add(
         "--listen",
         metavar="HOST:PORT",
         default="127.0.0.1:8080",

@@ -9,6 +9,7 @@ Rules:
 Source: docs/service.md.
 """
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +34,10 @@ __all__ = ["CallEndpoint", "NothingHere", "Service"]
 
 _DECODED_IN_LOOP: Final = 64 * 1024
 """Bodies up to so many bytes are decoded in the loop: it takes less than to change threads."""
-_OPEN: Final = frozenset({"get_link", "put_link"})
+_OPEN: Final = frozenset({"get_link", "put_link", "get_blob"})
+_SENT_AT_ONCE: Final = 64 * 1024
+_SEND_SECONDS: Final = 30.0
+"""For all of an answer: no `HTTPBackend` waits for longer."""
 _FAULT: Final = Failure(500, "backend_error", "")
 
 
@@ -46,6 +50,8 @@ class Service:
     workers: Workers
     bell: MailBell
     bodies: BodyBudget
+    pieces: BodyBudget
+    answers: BodyBudget
     notes: Notes
 
 
@@ -88,6 +94,7 @@ class CallEndpoint:
         self._largest = CALLS[name].max_request
         self._served = SERVED[name]
         self._service = service
+        self._bodies = service.pieces if self._served.is_slow else service.bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, whatever happens."""
@@ -97,18 +104,21 @@ class CallEndpoint:
         except Exception as error:  # of whichever kind: it is a fault of ours
             self._service.notes.fault(exchange, error)
             reply = replies.failed(_FAULT)
-        if reply is None:
-            self._service.notes.answered(exchange, Reply(0, code="gone"))
-        else:
-            await _finish(self._service, exchange, reply, send)
+        try:
+            if reply is None:
+                self._service.notes.answered(exchange, Reply(0, code="gone"))
+            else:
+                await _finish(self._service, exchange, reply, send)
+        finally:
+            self._service.answers.give_back(exchange.answering)
 
     async def _answer(self, exchange: Exchange) -> Reply | None:
         """Return the answer, or None if the caller has gone away."""
         refused = exchange.check_head(self._largest)
         if refused is not None:
             return refused
-        size, bodies = exchange.size, self._service.bodies
-        if not bodies.take(size):
+        size = exchange.size
+        if not self._bodies.take(size):
             return replies.unavailable("too much is being read: try again")
         try:
             caller = await self._admit(exchange)
@@ -117,14 +127,15 @@ class CallEndpoint:
             body = await exchange.read_body()
             return await self._ask(exchange, caller, body) if isinstance(body, bytes) else body
         finally:
-            bodies.give_back(size)
+            self._bodies.give_back(size)
 
     async def _admit(self, exchange: Exchange) -> _Caller | Reply:
         """Let somebody in by their token, or say why not."""
         door, now = self._service.door, Doorkeeper.now()
         header = exchange.header(b"authorization")
         if header is None and self._name in _OPEN:
-            seconds = door.open[exchange.network].take(now)
+            buckets = door.blob_reads if self._name == "get_blob" else door.open
+            seconds = buckets[exchange.network].take(now)
             return replies.wait_first(seconds) if seconds else _Caller(b"", None)
         token = read_token(header)
         if token is None:
@@ -192,14 +203,18 @@ class CallEndpoint:
     async def _run(
         self, exchange: Exchange, caller: _Caller, asked: object
     ) -> Answer | Reply | None:
-        service, served = self._service, self._served
+        service, served, workers = self._service, self._served, self._service.workers
+        size = served.file_bytes(asked)
+        if not service.answers.take(size):
+            return replies.unavailable("too much is being read of files: try again")
+        exchange.answering = size
         work = partial(served.run, service.relay, caller.token, asked)
         if not served.writes(asked):
-            ask = partial(service.workers.read, work)
-        elif service.workers.is_busy:
+            ask = partial(workers.read, work)
+        elif workers.is_slowly_busy if served.is_slow else workers.is_busy:
             return replies.unavailable("too many calls wait for their turn: try again")
         else:
-            ask = partial(service.workers.write, work)
+            ask = partial(workers.write_slowly if served.is_slow else workers.write, work)
         if isinstance(asked, FetchRequest) and asked.wait_ms and asked.limit:
             waiting = MailWaiting(service.relay, service.workers, service.bell)
             return await waiting.fetch(exchange, asked, ask)
@@ -209,5 +224,15 @@ class CallEndpoint:
 async def _finish(service: Service, exchange: Exchange, reply: Reply, send: Send) -> None:
     head = reply.head(exchange.id)
     await send({"type": "http.response.start", "status": reply.status, "headers": head})
-    await send({"type": "http.response.body", "body": reply.body})
+    with contextlib.suppress(TimeoutError):  # the server then ends the connection
+        await _send_body(reply.body, send)
     service.notes.answered(exchange, reply)
+
+
+async def _send_body(body: bytes, send: Send) -> None:
+    """Send a body in pieces: each waits until the one before has gone, all of them have a time."""
+    async with asyncio.timeout(_SEND_SECONDS):
+        for start in range(0, len(body) or 1, _SENT_AT_ONCE):
+            end = start + _SENT_AT_ONCE
+            part, more = body[start:end], end < len(body)
+            await send({"type": "http.response.body", "body": part, "more_body": more})

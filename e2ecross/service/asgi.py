@@ -73,9 +73,10 @@ def create_app(
     bell = relay.bell
     if not isinstance(bell, MailBell):
         raise InvalidArgument("relay must have no bell of its own")
-    workers = Workers(limits.writer_queue)
+    workers = Workers(limits.writer_queue, limits.uploads)
     door, bodies = Doorkeeper(limits, rates), BodyBudget(limits.body_bytes)
-    service = Service(relay, door, workers, bell, bodies, Notes(metrics, log))
+    pieces, answers = BodyBudget(limits.body_bytes // 2, bodies), BodyBudget(limits.answer_bytes)
+    service = Service(relay, door, workers, bell, bodies, pieces, answers, Notes(metrics, log))
     if metrics is not None:
         metrics.watch(relay, lambda: len(bell), lambda: workers.queue)
 

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from e2ecross.address import Address
+from e2ecross.errors import InvalidArgument
 from e2ecross.relay import Relay
 from e2ecross.wire.bundle import PublishedKeys
+from e2ecross.wire.exchange import MAX_BLOB_PIECE_BYTES
 from e2ecross.wire.service_accounts import (
     AddressRequest,
     PublishRequest,
@@ -17,6 +19,7 @@ from e2ecross.wire.service_accounts import (
     encode_count,
     encode_epochs,
 )
+from e2ecross.wire.service_blobs import BlobRequest, encode_blob, encode_stored
 from e2ecross.wire.service_devices import LinkRequest, PublishDevicesRequest, encode_link
 from e2ecross.wire.service_keys import FetchKeysRequest, encode_user_keys
 from e2ecross.wire.service_mail import (
@@ -55,6 +58,8 @@ class Served(NamedTuple):
         writes: whether that may write.
         is_for_device: whether only a device that is registered may ask.
         envelopes: how many envelopes it deposits.
+        file_bytes: how many bytes of a file its answer has.
+        is_slow: whether it keeps others from writing for longer than they do.
     """
 
     decode: Callable[[bytes], Any]
@@ -62,6 +67,8 @@ class Served(NamedTuple):
     writes: Callable[[Any], bool] = lambda request: True
     is_for_device: Callable[[Any], bool] = lambda request: True
     envelopes: Callable[[Any], int] = lambda request: 0
+    file_bytes: Callable[[Any], int] = lambda request: 0
+    is_slow: bool = False
 
 
 def _register(relay: Relay, token: bytes, asked: RegisterRequest) -> Answer:
@@ -119,6 +126,31 @@ def _get_link(relay: Relay, token: bytes, asked: LinkRequest) -> Answer:
     return Answer(encode_link(relay.get_link(asked.link_id, asked.slot)))
 
 
+def _begin_blob(relay: Relay, token: bytes, asked: BlobRequest) -> Answer:
+    stored = relay.begin_blob(_uploader(asked), token, asked.blob_id, asked.length)
+    return Answer(encode_stored(stored))
+
+
+def _put_blob(relay: Relay, token: bytes, asked: BlobRequest) -> Answer:
+    stored = relay.put_blob(_uploader(asked), token, asked.blob_id, asked.offset, asked.data)
+    return Answer(encode_stored(stored))
+
+
+def _get_blob(relay: Relay, token: bytes, asked: BlobRequest) -> Answer:
+    return Answer(encode_blob(relay.get_blob(asked.blob_id, asked.offset, asked.length)))
+
+
+def _delete_blob(relay: Relay, token: bytes, asked: BlobRequest) -> Answer:
+    relay.delete_blob(_uploader(asked), token, asked.blob_id)
+    return Answer()
+
+
+def _uploader(asked: BlobRequest) -> Address:
+    if asked.address is None:
+        raise InvalidArgument("address must be that of the device that uploads")
+    return asked.address
+
+
 def _never(asked: object) -> bool:
     return False
 
@@ -139,5 +171,15 @@ SERVED: Final[dict[str, Served]] = {
         LinkRequest.decode, _put_link, is_for_device=lambda asked: asked.slot != _ANSWER_SLOT
     ),
     "get_link": Served(LinkRequest.decode, _get_link, writes=_never, is_for_device=_never),
+    "begin_blob": Served(BlobRequest.decode, _begin_blob),
+    "put_blob": Served(BlobRequest.decode, _put_blob, is_slow=True),
+    "get_blob": Served(
+        BlobRequest.decode,
+        _get_blob,
+        writes=_never,
+        is_for_device=_never,
+        file_bytes=lambda asked: min(asked.length, MAX_BLOB_PIECE_BYTES),
+    ),
+    "delete_blob": Served(BlobRequest.decode, _delete_blob),
 }
 """By name."""

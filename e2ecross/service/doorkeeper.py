@@ -60,6 +60,7 @@ class Doorkeeper:
         failures = limits.failures_per_minute
         self.failures = PerKey(failures / _MINUTE, failures, most)
         self.open = PerKey(limits.open_per_second, limits.open_burst, most)
+        self.blob_reads = PerKey(limits.blob_reads_per_second, limits.blob_reads_burst, most)
         self.registrations = PerKey(limits.register_per_second, limits.register_burst, most)
 
     def known(self, token: bytes) -> Device | None:

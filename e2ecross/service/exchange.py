@@ -26,18 +26,20 @@ _MAX_DIGITS: Final = 12
 
 
 class BodyBudget:
-    """Bytes of all requests that are being read or wait for their turn.
+    """Bytes of all bodies of a kind that are in memory: requests, or what is read of files.
 
     Args:
         most: of them together.
+        whole: that of all requests, if this is a part of it.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, whole: "BodyBudget | None" = None) -> None:
         self._left = most
+        self._whole = whole
 
     def take(self, size: int) -> bool:
         """Take so many bytes, if they are left."""
-        if size > self._left:
+        if size > self._left or not (self._whole is None or self._whole.take(size)):
             return False
         self._left -= size
         return True
@@ -45,6 +47,8 @@ class BodyBudget:
     def give_back(self, size: int) -> None:
         """Return what was taken."""
         self._left += size
+        if self._whole is not None:
+            self._whole.give_back(size)
 
 
 @dataclass(slots=True)
@@ -60,6 +64,7 @@ class Exchange:
         started: when it came, in seconds of the loop.
         waited: for how many seconds it has waited for mail.
         size: of its body, bytes.
+        answering: bytes that its answer has of those that all may have.
         who: the device that asks.
     """
 
@@ -70,6 +75,7 @@ class Exchange:
     started: float = field(default_factory=time.perf_counter)
     waited: float = 0.0
     size: int = 0
+    answering: int = 0
     who: Address | None = None
 
     @property

@@ -12,7 +12,7 @@ Source: docs/service.md, the way to it.
 import os
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Final, NoReturn, Self, SupportsIndex, TypeVar
+from typing import Final, NoReturn, Self, SupportsIndex
 
 from e2ecross.address import Address
 from e2ecross.arguments import (
@@ -24,13 +24,13 @@ from e2ecross.arguments import (
     require_whole_number,
 )
 from e2ecross.errors import (
-    BackendError,
     BackendRefused,
-    DecodeError,
     InvalidArgument,
     NotRegistered,
     UnknownRecipient,
 )
+from e2ecross.service.http_blobs import HTTPBlobs
+from e2ecross.service.http_calls import fitting
 from e2ecross.service.transport import Transport
 from e2ecross.service.urls import parse_url
 from e2ecross.wire import call_arguments as arguments
@@ -68,14 +68,14 @@ __all__ = ["HTTPBackend"]
 _MOST_TOGETHER_MS: Final = 30_000
 _MOST_CONNECTIONS: Final = 1_000
 _ANSWER_SLOT: Final = 1
-T = TypeVar("T")
 
 
-class HTTPBackend:
+class HTTPBackend(HTTPBlobs):
     """A service that `python -m e2ecross relay` runs; satisfies `e2ecross.Backend`.
 
-    For many threads, and across fork; to be closed, or used by `with`. Each method also raises
-    `BackendError` when the way there does not work, or something else answers.
+    With a folder for files there it also satisfies `e2ecross.BlobStore`. For many threads, and
+    across fork; to be closed, or used by `with`. Each method also raises `BackendError` when the
+    way there does not work, or something else answers.
 
     Args:
         url: `https://host[:port][/prefix]`; `http://` to this machine alone.
@@ -115,11 +115,12 @@ class HTTPBackend:
         self._credential = credential
         self._place = parsed.place
         try:
-            self._transport = Transport(
+            transport = Transport(
                 parsed, file, connect_timeout_ms / 1000, timeout_ms / 1000, connections
             )
         except OSError as error:  # ssl.SSLError is one
             raise InvalidArgument("ca_file must be a file with certificates in PEM") from error
+        super().__init__(transport)
 
     def __repr__(self) -> str:
         return f"<HTTPBackend {self._place}>"
@@ -188,13 +189,13 @@ class HTTPBackend:
     def epochs(self, address: Address, token: bytes) -> dict[int, int]:
         """See `e2ecross.Backend`."""
         answer = self._ask_of("epochs", address, token)
-        return _fitting(lambda: decode_epochs(answer)) or {0: 0}
+        return fitting(lambda: decode_epochs(answer)) or {0: 0}
 
     @forgets_secrets
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         """See `e2ecross.Backend`."""
         answer = self._ask_of("one_time_prekey_count", address, token)
-        return _fitting(lambda: decode_count(answer))
+        return fitting(lambda: decode_count(answer))
 
     @forgets_secrets
     def fetch_keys(
@@ -206,7 +207,7 @@ class HTTPBackend:
         asked = arguments.require_wanted(wanted)
         body = FetchKeysRequest(requester, tuple(asked)).encode()
         answer = self._ask(requester, "fetch_keys", token, body)
-        return _fitting(lambda: decode_user_keys(answer, len(asked)))
+        return fitting(lambda: decode_user_keys(answer, len(asked)))
 
     @forgets_secrets
     def deposit_all(
@@ -224,7 +225,7 @@ class HTTPBackend:
         arguments.require_consents(consents, len(listed))
         body = DepositRequest(listed, {0: told}, consents).encode()
         answer = self._transport.ask("deposit_all", token, body)
-        return _fitting(lambda: decode_deposited(answer, len(listed)))
+        return fitting(lambda: decode_deposited(answer, len(listed)))
 
     @forgets_secrets
     def fetch(
@@ -246,7 +247,7 @@ class HTTPBackend:
         require_whole_number("after", after, 0, MAX_NUMBER)
         body = FetchRequest(address, limit, after, wait_ms, hold_ms, holder).encode()
         answer = self._ask(address, "fetch", token, body, wait_ms)
-        return _fitting(lambda: decode_waiting(answer, limit, after))
+        return fitting(lambda: decode_waiting(answer, limit, after))
 
     @forgets_secrets
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
@@ -286,28 +287,9 @@ class HTTPBackend:
         """See `e2ecross.Backend`."""
         arguments.require_link(link_id, slot)
         answer = self._transport.ask("get_link", b"", LinkRequest(link_id, slot).encode())
-        return _fitting(lambda: decode_link(answer))
+        return fitting(lambda: decode_link(answer))
 
     def _ask_of(self, name: str, address: Address, token: bytes) -> bytes:
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
         return self._ask(address, name, token, AddressRequest(address).encode())
-
-    def _ask(
-        self, address: Address | None, name: str, token: bytes, body: bytes, wait_ms: int = 0
-    ) -> bytes:
-        """Ask for an address, which the service does not name when it does not know the token."""
-        try:
-            return self._transport.ask(name, token, body, wait_ms)
-        except NotRegistered as error:
-            raise NotRegistered(
-                f"{address} is not registered with this token: register it, or use the token that "
-                f"it was registered with"
-            ) from error
-
-
-def _fitting(read: Callable[[], T]) -> T:
-    try:
-        return read()
-    except DecodeError as error:
-        raise BackendError(f"the back end answered with what does not fit: {error}") from error

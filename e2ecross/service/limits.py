@@ -53,9 +53,14 @@ class ServiceLimits:
         open_burst: the same at once, after a pause.
         register_per_second: registrations from one IP address.
         register_burst: the same at once, after a pause.
+        blob_reads_per_second: ranges of files that are read, without a token, from one IP address.
+        blob_reads_burst: the same at once, after a pause: more than a file of 16 GiB has chunks.
         connections: open at once; more are answered with 503.
-        body_bytes: of requests that are being read or wait for their turn, all together.
+        body_bytes: of requests that are being read or wait for their turn, all together; pieces of
+            files have half of it.
+        answer_bytes: of files that are read, until they have gone out, all together.
         writer_queue: calls that wait for their turn to write.
+        uploads: pieces of files that wait for theirs; one of them at a time is before others.
         waiting_calls: calls that wait for mail.
         waiting_calls_per_device: the same of one device.
         buckets: devices, and IP addresses for each reason, that are remembered; the least used go.
@@ -69,9 +74,13 @@ class ServiceLimits:
     open_burst: int = 100
     register_per_second: int = 1
     register_burst: int = 20
+    blob_reads_per_second: int = 50
+    blob_reads_burst: int = 5_000
     connections: int = 10_000
     body_bytes: int = 64 * 1024 * 1024
+    answer_bytes: int = 64 * 1024 * 1024
     writer_queue: int = 256
+    uploads: int = 64
     waiting_calls: int = 20_000
     waiting_calls_per_device: int = 64
     buckets: int = 100_000

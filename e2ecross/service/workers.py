@@ -4,7 +4,8 @@
 Rules:
 - SQLite has one writer; more threads would wait for each other inside of it.
 - The loop of the service itself touches no file.
-- How many calls wait for the writer is bounded.
+- How many calls wait for the writer is bounded. Of those that keep it for long (a piece of a file
+  is flushed to the disk), one at a time stands in its line: others wait for one of them at most.
 """
 
 import asyncio
@@ -23,10 +24,14 @@ class Workers:
 
     Args:
         most: how many calls may wait for the writer.
+        most_slow: the same of those that keep it for long.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, most_slow: int) -> None:
         self._most = most
+        self._most_slow = most_slow
+        self._slow_queue = 0
+        self._slow_turn = asyncio.Lock()
         self._writer = ThreadPoolExecutor(1, "e2ecross-writer")
         self._readers = ThreadPoolExecutor(_READERS, "e2ecross-reader")
         self.queue = 0
@@ -35,6 +40,20 @@ class Workers:
     def is_busy(self) -> bool:
         """Whether as many calls wait for the writer as may."""
         return self.queue >= self._most
+
+    @property
+    def is_slowly_busy(self) -> bool:
+        """Whether as many calls that keep the writer for long wait for it as may."""
+        return self.is_busy or self._slow_queue >= self._most_slow
+
+    async def write_slowly(self, work: Callable[[], T]) -> T:
+        """Do something that takes long in the thread that writes, one such after the other."""
+        self._slow_queue += 1
+        try:
+            async with self._slow_turn:
+                return await self.write(work)
+        finally:
+            self._slow_queue -= 1
 
     async def write(self, work: Callable[[], T]) -> T:
         """Do something in the thread that writes, when its turn comes."""

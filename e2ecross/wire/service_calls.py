@@ -8,7 +8,7 @@ Source: docs/service.md, calls.
 
 from typing import Final, NamedTuple
 
-from e2ecross.wire.exchange import MAX_DEPOSIT_BYTES
+from e2ecross.wire.exchange import MAX_BLOB_PIECE_BYTES, MAX_DEPOSIT_BYTES
 from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
 
 __all__ = ["CALLS", "CONTENT_TYPE", "Call"]
@@ -45,5 +45,9 @@ CALLS: Final[dict[str, Call]] = {
     "acknowledge": Call(128 * _KIB),
     "put_link": Call(16_384),
     "get_link": Call(16_384),
+    "begin_blob": Call(_SMALL),
+    "put_blob": Call(MAX_BLOB_PIECE_BYTES + _KIB),
+    "get_blob": Call(_SMALL, 8 * _MIB),
+    "delete_blob": Call(_SMALL),
 }
 """By name; the path is `/v1/` and the name."""

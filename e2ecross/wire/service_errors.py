@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Self
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
+    BlobGone,
     DecodeError,
     E2ECrossError,
     InvalidArgument,
@@ -33,6 +34,7 @@ MAX_ERROR_BYTES: Final = 64 * 1024
 BAD_REQUEST: Final = 400
 UNAUTHORIZED: Final = 401
 FORBIDDEN: Final = 403
+GONE: Final = 410
 UNAVAILABLE: Final = 503
 INTERNAL: Final = 500
 
@@ -58,6 +60,7 @@ _STATUS: Final[dict[type[E2ECrossError], int]] = {
     InvalidArgument: BAD_REQUEST,
     NotRegistered: UNAUTHORIZED,
     BackendRefused: FORBIDDEN,
+    BlobGone: GONE,
     BackendError: UNAVAILABLE,
 }
 """The errors that a call ends with, exactly these classes; any other is a fault of the relay."""

@@ -381,4 +381,4 @@ def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:
     require_extras()
     (tmp_path / "relay.db").write_text("no relay's")
     with pytest.raises(DemoFailed, match="the service does not start: e2ecross relay: "):
-        DemoService(tmp_path / "relay.db", dict(os.environ))
+        DemoService(tmp_path / "relay.db", tmp_path / "files", dict(os.environ))

@@ -27,13 +27,14 @@ def test_what_is_meant_without_options() -> None:
     assert (options.database, options.host, options.port) == ("relay.db", "127.0.0.1", 8080)
     assert (options.path, options.certificate, options.proxies) == ("", "", ())
     assert (options.registration_key, options.metrics, options.log) == ("", None, "-")
+    assert options.blob_folder == ""
 
 
 def test_what_options_mean() -> None:
     options = read(
         *PUBLIC, *TLS, "--registration-key-file", "reg.key", "--metrics-listen", "[::1]:9000",
         "--limit", "requests_burst=7", "--limit", "waiting_ms=8", "--limit", "open_burst=9",
-        "--log", "file",
+        "--log", "file", "--blob-dir", "files",
     )  # fmt: skip
     assert (options.host, options.port) == ("0.0.0.0", 8443)  # noqa: S104
     assert (options.certificate, options.key) == ("cert.pem", "key.pem")
@@ -41,7 +42,7 @@ def test_what_options_mean() -> None:
     assert options.rates.requests_burst == 7
     assert options.relay_limits.waiting_ms == 8
     assert options.limits.open_burst == 9
-    assert options.log == "file"
+    assert (options.log, options.blob_folder) == ("file", "files")
 
 
 @pytest.mark.parametrize(
@@ -135,6 +136,8 @@ def cannot_start(capsys: pytest.CaptureFixture[str], *options: str) -> str:
 def test_what_cannot_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     database = str(tmp_path / "relay.db")
     assert "not a file" in cannot_start(capsys, "--db", str(tmp_path), "--listen", "127.0.0.1:0")
+    here = ("--db", database, "--listen", "127.0.0.1:0")
+    assert "/files" in cannot_start(capsys, *here, "--blob-dir", str(tmp_path / "none" / "files"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = f"127.0.0.1:{taken.getsockname()[1]}"
         assert "in use" in cannot_start(capsys, "--db", database, "--listen", place)

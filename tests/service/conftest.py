@@ -20,7 +20,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def relay(path: Path, clock: FakeClock) -> Iterator[Relay]:
-    """A relay where ana and budi are registered."""
-    with Relay(path, clock=clock) as relay:
+    """A relay where ana and budi are registered; it keeps files."""
+    with Relay(path, blob_dir=path.with_name("files"), clock=clock) as relay:
         register(relay, ANA, BUDI)
         yield relay

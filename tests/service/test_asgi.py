@@ -22,6 +22,7 @@ from e2ecross.service import Metrics, Rates, ServiceLimits, create_app
 from e2ecross.service.request_log import RequestLog
 from e2ecross.wire.exchange import KeysWanted
 from e2ecross.wire.service_accounts import AddressRequest, PublishRequest, RegisterRequest
+from e2ecross.wire.service_blobs import BlobRequest, decode_blob, decode_stored
 from e2ecross.wire.service_calls import CALLS
 from e2ecross.wire.service_devices import LinkRequest, PublishDevicesRequest, decode_link
 from e2ecross.wire.service_keys import FetchKeysRequest
@@ -37,6 +38,7 @@ from tests.support.asgi import Caller, Came, bearer
 
 PROTOBUF = (b"content-type", b"application/x-protobuf")
 BOX = bytes(16)
+BLOB = bytes(range(32))
 
 
 @pytest.fixture
@@ -186,6 +188,10 @@ BODIES: dict[str, bytes] = {
     "acknowledge": AcknowledgeRequest(ANA, [1]).encode(),
     "put_link": LinkRequest(BOX, 0, b"sealed", ANA).encode(),
     "get_link": LinkRequest(BOX, 0).encode(),
+    "begin_blob": BlobRequest(BLOB, ANA, length=9).encode(),
+    "put_blob": BlobRequest(BLOB, ANA, 0, data=b"encrypted").encode(),
+    "get_blob": BlobRequest(BLOB, offset=2, length=5).encode(),
+    "delete_blob": BlobRequest(BLOB, ANA).encode(),
 }
 
 
@@ -193,7 +199,7 @@ def test_every_call_has_a_body() -> None:
     assert list(BODIES) == list(CALLS)
 
 
-@pytest.mark.parametrize("name", [name for name in CALLS if name != "get_link"])
+@pytest.mark.parametrize("name", [name for name in CALLS if name not in ("get_link", "get_blob")])
 def test_no_valid_token(caller: Caller, relay: Relay, name: str) -> None:
     """The same for no token, a malformed one, one that is nobody's, and that of another device."""
     wrong: list[Any] = [(), (bearer(b"short"),), ((b"authorization", b"Basic x"),)]
@@ -211,8 +217,16 @@ def test_no_valid_token(caller: Caller, relay: Relay, name: str) -> None:
 
 @pytest.mark.parametrize("name", list(CALLS))
 def test_every_call_with_its_token(caller: Caller, name: str) -> None:
+    if name.endswith("_blob"):
+        upload(caller)
     came = caller.post(f"/v1/{name}", BODIES[name], token=token(ANA))
     assert came.status == 200
+
+
+def upload(caller: Caller) -> None:
+    for name, stored in (("begin_blob", 0), ("put_blob", 9)):
+        came = caller.post(f"/v1/{name}", BODIES[name], token=token(ANA))
+        assert decode_stored(came.body) == stored
 
 
 def test_what_is_refused(caller: Caller) -> None:
@@ -229,6 +243,34 @@ def test_what_is_refused(caller: Caller) -> None:
         came = caller.post(f"/v1/{name}", body, token=key)
         assert (came.status, came.error.code) == (403, "backend_refused"), name
         assert came.error.text
+
+
+def test_a_file_that_is_not_there(caller: Caller) -> None:
+    for name in ("get_blob", "put_blob"):
+        came = caller.post(f"/v1/{name}", BODIES[name], token=token(ANA))
+        assert (came.status, came.error.code) == (410, "blob_gone")
+
+
+def test_a_relay_without_a_folder_keeps_no_files(path: Path) -> None:
+    with Relay(path) as relay, Caller(create_app(relay)) as caller:
+        relay.register(ANA, token(ANA))
+        for name in [name for name in CALLS if name.endswith("_blob")]:
+            came = caller.post(f"/v1/{name}", BODIES[name], token=token(ANA))
+            assert (came.status, came.error.code) == (403, "backend_refused")
+            assert came.error.text == "this relay keeps no files"
+
+
+def test_who_uploads_names_an_address(caller: Caller) -> None:
+    for name in ("begin_blob", "put_blob", "delete_blob"):
+        body = BlobRequest(BLOB, None, 0, 9, b"encrypted").encode()
+        came = caller.post(f"/v1/{name}", body, token=token(ANA))
+        assert (came.status, came.error.code) == (400, "invalid_argument")
+
+
+def test_who_knows_a_file_reads_it_without_a_token(caller: Caller) -> None:
+    upload(caller)
+    came = caller.post("/v1/get_blob", BODIES["get_blob"])
+    assert (came.status, decode_blob(came.body)) == (200, b"crypt")
 
 
 def test_the_relay_cannot_do_it_now(caller: Caller, relay: Relay) -> None:
@@ -315,6 +357,27 @@ def test_who_waits_for_the_writer_is_bounded(relay: Relay, monkeypatch: pytest.M
         assert caller.post("/v1/fetch", BODIES["fetch"], token=token(ANA)).status == 200
 
 
+def test_pieces_of_files_have_half_of_what_is_read(relay: Relay) -> None:
+    size = len(BODIES["put_blob"])
+    with Caller(create_app(relay, limits=ServiceLimits(body_bytes=2 * size))) as caller:
+        upload(caller)
+        for _ in range(2):
+            assert caller.post("/v1/put_blob", bytes(size + 1), token=token(ANA)).status == 503
+            assert caller.post("/v1/fetch", bytes(2 * size), token=token(ANA)).status == 400
+
+
+def test_pieces_of_files_that_wait_are_bounded(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Caller(create_app(relay)) as caller:
+        upload(caller)
+        monkeypatch.setattr("e2ecross.service.workers.Workers.is_slowly_busy", True)
+        came = caller.post("/v1/put_blob", BODIES["put_blob"], token=token(ANA))
+        assert (came.status, came.error.code) == (503, "backend_error")
+        for name in ("begin_blob", "get_blob", "acknowledge", "delete_blob"):
+            assert caller.post(f"/v1/{name}", BODIES[name], token=token(ANA)).status == 200
+
+
 # --- How often ----------------------------------------------------------------------------------
 
 
@@ -383,6 +446,16 @@ def test_requests_that_need_no_token(relay: Relay, monkeypatch: pytest.MonkeyPat
         assert statuses(caller, 4, "get_link") == [200] * 3 + [429]
         assert statuses(caller, 1, "get_link", client="2001:db8::1") == [200]
         assert statuses(caller, 1, "get_link", token=token(ANA)) == [200]
+
+
+def test_reading_files_has_its_own_measure(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    still(monkeypatch)
+    limits = ServiceLimits(blob_reads_per_second=1, blob_reads_burst=3, open_burst=1)
+    with Caller(create_app(relay, limits=limits)) as caller:
+        upload(caller)
+        assert statuses(caller, 4, "get_blob") == [200] * 3 + [429]
+        assert statuses(caller, 1, "get_blob", client="2001:db8::1") == [200]
+        assert statuses(caller, 2, "get_link") == [200, 429]
 
 
 def test_registrations(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ ANSWERS = {
     (403, "backend_refused"),
     (404, ""),
     (405, ""),
+    (410, "blob_gone"),
     (411, "backend_refused"),
     (413, "backend_refused"),
     (415, ""),
@@ -71,7 +72,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     path = tmp_path_factory.mktemp("fuzz") / "relay.db"
     out = io.StringIO()
     log = RequestLog(out)
-    with Relay(path) as relay:
+    with Relay(path, blob_dir=path.with_name("files")) as relay:
         register(relay, ANA, BUDI)
         app = create_app(relay, limits=NO_LIMITS, rates=no_rates, log=log)
         with Caller(app) as caller:

@@ -46,6 +46,7 @@ from tests.support.hostile_server import HostileServer, Script, answer, says, tr
 
 KEY = token(ANA)
 BOX = bytes(16)
+BLOB = bytes(32)
 EPOCHS = answer(200, encode_epochs({0: 7}))
 
 CALLED: dict[str, Callable[[HTTPBackend], object]] = {
@@ -59,6 +60,10 @@ CALLED: dict[str, Callable[[HTTPBackend], object]] = {
     "acknowledge": lambda b: b.acknowledge(ANA, KEY, [1]),
     "put_link": lambda b: b.put_link(BOX, 1, b"sealed"),
     "get_link": lambda b: b.get_link(BOX, 0),
+    "begin_blob": lambda b: b.begin_blob(ANA, KEY, BLOB, 9),
+    "put_blob": lambda b: b.put_blob(ANA, KEY, BLOB, 0, b"encrypted"),
+    "get_blob": lambda b: b.get_blob(BLOB, 0, 9),
+    "delete_blob": lambda b: b.delete_blob(ANA, KEY, BLOB),
 }
 
 
@@ -141,7 +146,7 @@ def test_wrong_lengths() -> None:
 
 @pytest.mark.parametrize("name", list(CALLED))
 def test_a_body_that_does_not_decode(name: str) -> None:
-    nothing = name in ("register", "publish", "acknowledge", "put_link")
+    nothing = name in ("register", "publish", "acknowledge", "put_link", "delete_blob")
     script = says(answer(200, b"\x0a\xff"))
     if nothing:
         assert asked(script, call=name) is None

@@ -23,7 +23,7 @@ from tests.support.service import require_extras
 require_extras()
 
 from e2ecross.address import Address
-from e2ecross.errors import BackendError
+from e2ecross.errors import BackendError, BlobGone
 from e2ecross.relay import Relay
 from e2ecross.service import HTTPBackend, make_credential
 from tests.relay.support import ANA, BUDI, deposit, envelope, published, register, token
@@ -127,10 +127,14 @@ def test_nothing_that_was_answered_is_lost_or_doubled_by_kill(tmp_path: Path) ->
 def test_no_secret_and_no_address_is_in_what_it_says(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    blob = os.urandom(32)
     options = ("--log", "log", "--metrics-listen", f"127.0.0.1:{port}", *UNLIMITED)
-    with RelayProcess(tmp_path, *options) as service:
+    with RelayProcess(tmp_path, *options, "--blob-dir", "files") as service:
         with HTTPBackend(service.url) as backend:
             register(backend, ANA, BUDI)
+            backend.begin_blob(ANA, token(ANA), blob, 9)
+            with pytest.raises(BlobGone):
+                backend.get_blob(blob, 0, 1)
             backend.publish(token(ANA), published(ANA, range(1, 5)))
             deposit(backend, token(BUDI), envelope(BUDI, ANA).encode())
             assert backend.fetch(ANA, token(ANA), 10)
@@ -158,6 +162,7 @@ def test_no_secret_and_no_address_is_in_what_it_says(tmp_path: Path) -> None:
         token(ANA, 7),
         token(ANA, 8),
         envelope(BUDI, ANA).message_id,
+        blob,
     ]
     secrets += [b"a credential that is secret"]
     for secret in secrets:
@@ -212,3 +217,24 @@ def test_what_was_kept_is_there_after_a_start(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "relay.db") as file:
         assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     file.close()
+
+
+def test_files_that_were_answered_are_there_after_a_kill(tmp_path: Path) -> None:
+    data = os.urandom(5_000_000)
+    halves = (data[:3_000_000], data[3_000_000:])
+    for place in (0, len(halves[0])):
+        with (
+            RelayProcess(tmp_path, "--blob-dir", "files") as service,
+            HTTPBackend(service.url) as backend,
+        ):
+            register(backend, ANA)
+            assert backend.begin_blob(ANA, token(ANA), bytes(32), len(data)) == place
+            there = backend.put_blob(ANA, token(ANA), bytes(32), place, halves[bool(place)])
+            assert there == place + len(halves[bool(place)])
+            service.process.kill()
+    with (
+        RelayProcess(tmp_path, "--blob-dir", "files") as service,
+        HTTPBackend(service.url) as backend,
+    ):
+        read = [backend.get_blob(bytes(32), at, 2_500_000) for at in (0, 2_500_000)]
+        assert b"".join(read) == data

@@ -17,6 +17,13 @@ from e2ecross.wire.service_accounts import (
     encode_count,
     encode_epochs,
 )
+from e2ecross.wire.service_blobs import (
+    BlobRequest,
+    decode_blob,
+    decode_stored,
+    encode_blob,
+    encode_stored,
+)
 from e2ecross.wire.service_devices import (
     LinkRequest,
     PublishDevicesRequest,
@@ -84,5 +91,8 @@ BODIES: Final[Mapping[str, tuple[Callable[[bytes], object], bytes]]] = {
         encode_waiting([Waiting(1, b"one"), Waiting(2, b"two")]),
     ),
     "acknowledge": (AcknowledgeRequest.decode, AcknowledgeRequest(_ANA, (1, 2)).encode()),
+    "blob": (BlobRequest.decode, BlobRequest(bytes(32), _ANA, 9, 8, b"encrypted").encode()),
+    "stored": (decode_stored, encode_stored(99)),
+    "blob read": (decode_blob, encode_blob(b"encrypted")),
     "error": (ErrorBody.decode, ErrorBody("backend_error", "text", 1_000).encode()),
 }

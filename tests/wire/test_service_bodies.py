@@ -2,6 +2,7 @@
 """Bodies of calls over a network: what goes in comes out, and every bound holds at N and N + 1."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2, service_pb2
-from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
+from e2ecross.wire.exchange import MAX_BLOB_PIECE_BYTES, Deposited, KeysWanted, UserKeys, Waiting
 from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, MAX_SIGNED_DEVICE_LIST_BYTES
 from e2ecross.wire.service_accounts import (
     AddressRequest,
@@ -28,6 +29,13 @@ from e2ecross.wire.service_accounts import (
     decode_epochs,
     encode_count,
     encode_epochs,
+)
+from e2ecross.wire.service_blobs import (
+    BlobRequest,
+    decode_blob,
+    decode_stored,
+    encode_blob,
+    encode_stored,
 )
 from e2ecross.wire.service_calls import CALLS
 from e2ecross.wire.service_devices import (
@@ -157,6 +165,33 @@ def test_epochs(told: dict[int, int]) -> None:
     }
 
 
+@given(tokens, st.none() | addresses, numbers, numbers, st.binary(max_size=50))
+def test_questions_about_files(
+    blob_id: bytes, address: Address | None, offset: int, length: int, data: bytes
+) -> None:
+    body = BlobRequest(blob_id, address, offset, length, data)
+    assert BlobRequest.decode(body.encode()) == body
+
+
+def test_the_largest_of_each_call_about_files_fits() -> None:
+    longest = Address("a" * 32, "b" * 64, 127)
+    question = partial(BlobRequest, bytes(32), offset=HIGHEST)
+    for name, body in (
+        ("begin_blob", question(longest, length=HIGHEST)),
+        ("put_blob", question(longest, data=bytes(MAX_BLOB_PIECE_BYTES))),
+        ("get_blob", question(length=HIGHEST)),
+        ("delete_blob", question(longest)),
+    ):
+        assert len(body.encode()) <= CALLS[name].max_request
+    assert len(encode_blob(bytes(MAX_BLOB_PIECE_BYTES))) <= CALLS["get_blob"].max_answer
+
+
+@given(numbers, st.binary(max_size=50))
+def test_answers_about_files(stored: int, found: bytes) -> None:
+    assert decode_stored(encode_stored(stored)) == stored
+    assert decode_blob(encode_blob(found)) == found
+
+
 def test_counts() -> None:
     assert decode_count(encode_count(7)) == 7
     assert decode_count(encode_count(2**40)) == 2**32 - 1
@@ -261,6 +296,9 @@ AT_THE_BOUND: list[tuple[Decode, Any]] = [
     (FetchRequest.decode, _fetch(limit=0, hold_ms=1, holder=bytes(16))),
     (AcknowledgeRequest.decode, service_pb2.AcknowledgeRequest(
         address=pb_ana, numbers=[HIGHEST] * 10_000)),
+    (BlobRequest.decode, service_pb2.BlobRequest(
+        blob_id=bytes(32), offset=HIGHEST, length=HIGHEST, data=bytes(MAX_BLOB_PIECE_BYTES))),
+    (decode_stored, service_pb2.BlobResponse(stored=HIGHEST)),
     (decode_epochs, _epochs(list(range(4_097)), [HIGHEST] * 4_097)),
     (_keys_of_2, _answers(2, device_list=bytes(MAX_SIGNED_DEVICE_LIST_BYTES))),
     (_keys_of_2, _answers(2, bundles=[BUNDLE.encode()] * 16)),
@@ -309,6 +347,13 @@ BEYOND: list[tuple[Decode, Any]] = [
         address=pb_ana, numbers=[1] * 10_001)),
     (AcknowledgeRequest.decode, service_pb2.AcknowledgeRequest(
         address=pb_ana, numbers=[HIGHEST + 1])),
+    (BlobRequest.decode, service_pb2.BlobRequest(blob_id=bytes(31))),
+    (BlobRequest.decode, service_pb2.BlobRequest(blob_id=bytes(33))),
+    (BlobRequest.decode, service_pb2.BlobRequest(blob_id=bytes(32), offset=HIGHEST + 1)),
+    (BlobRequest.decode, service_pb2.BlobRequest(blob_id=bytes(32), length=HIGHEST + 1)),
+    (BlobRequest.decode, service_pb2.BlobRequest(
+        blob_id=bytes(32), address=address_pb2.Address(app="whatsapp"))),
+    (decode_stored, service_pb2.BlobResponse(stored=HIGHEST + 1)),
     (decode_epochs, _epochs([0], [])),
     (decode_epochs, _epochs([0], [0])),
     (decode_epochs, _epochs([1, 1], [1, 1])),
@@ -363,6 +408,7 @@ SIZES: list[tuple[str, Decode]] = [
     ("fetch", FetchRequest.decode),
     ("acknowledge", AcknowledgeRequest.decode),
     ("put_link", LinkRequest.decode),
+    ("put_blob", BlobRequest.decode),
 ]
 
 
@@ -382,6 +428,8 @@ ANSWERS: list[tuple[str, Decode]] = [
     ("deposit_all", _deposit_of_2),
     ("fetch", _2_after_5),
     ("get_link", decode_link),
+    ("put_blob", decode_stored),
+    ("get_blob", decode_blob),
 ]
 
 
@@ -400,6 +448,7 @@ def test_no_secret_is_in_a_repr() -> None:
         PublishDevicesRequest(b"", {2: secret}),
         LinkRequest(bytes(16), 0, secret),
         DepositRequest((secret,), {}, (secret,)),
+        BlobRequest(secret, data=secret),
     ]
     for body in bodies:
         assert repr(secret)[2:-1] not in repr(body)

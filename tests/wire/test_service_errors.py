@@ -7,6 +7,7 @@ from e2ecross.errors import (
     AuthenticationFailed,
     BackendError,
     BackendRefused,
+    BlobGone,
     DecodeError,
     E2ECrossError,
     InvalidArgument,
@@ -26,6 +27,7 @@ ROWS: list[tuple[E2ECrossError, int, str, type[E2ECrossError]]] = [
     (InvalidArgument("why"), 400, "invalid_argument", BackendError),
     (NotRegistered("why"), 401, "not_registered", NotRegistered),
     (BackendRefused("why"), 403, "backend_refused", BackendRefused),
+    (BlobGone("why"), 410, "blob_gone", BlobGone),
     (BackendError("why"), 503, "backend_error", BackendError),
 ]
 
@@ -54,10 +56,13 @@ def test_what_no_call_ends_with_is_a_fault_without_a_text(error: E2ECrossError) 
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 410, 429, 500, 502, 503])
-@pytest.mark.parametrize("code", ["", "not_registered", "invalid_key", "backend_refused", "x"])
+@pytest.mark.parametrize(
+    "code", ["", "not_registered", "invalid_key", "backend_refused", "blob_gone", "x"]
+)
 def test_any_other_pair_is_a_backend_error(status: int, code: str) -> None:
     pair = (status, code)
-    if pair in {(401, "not_registered"), (400, "invalid_key"), (403, "backend_refused")}:
+    known = {(401, "not_registered"), (400, "invalid_key"), (403, "backend_refused")}
+    if pair in known | {(410, "blob_gone")}:
         return
     came = exception_of(status, ErrorBody(code, "why").encode())
     assert type(came) is BackendError

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import pytest
 
+from tests.relay import blob_support
+from tests.relay.blob_support import DATA, Place, begin, put, relay_in, upload
 from tests.relay.support import ANA, BUDI, FakeClock, register
 
 NOT_HERE: Final = {
@@ -22,6 +24,8 @@ NOT_HERE: Final = {
     # The bell is that of the service.
     "test_a_bell_is_rung_after_the_commit",
     "test_a_bell_can_be_rung",
+    # What a signal handler raises there is a fault of the service.
+    "test_what_a_signal_handler_raises_is_no_error_of_the_folder",
     # What `authorise` raises is a fault of the service, and stays there.
     "test_an_error_of_the_app_comes_out_and_holds_nothing",
 }
@@ -43,6 +47,7 @@ def through_a_service(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     name = request.path.stem
     module = importlib.import_module(f"tests.relay.{name}")
     monkeypatch.setattr(module, "Relay", OverHTTP, raising=False)
+    monkeypatch.setattr(blob_support, "Relay", OverHTTP)
 
 
 @pytest.fixture
@@ -63,3 +68,28 @@ def relay(path: Path, clock: FakeClock) -> Iterator[Any]:
     with OverHTTP(path, clock=clock) as relay:
         register(relay, ANA, BUDI)
         yield relay
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Where a relay keeps files, and how it is reached there."""
+    return relay_in(tmp_path)
+
+
+@pytest.fixture
+def store(place: Place) -> Iterator[Any]:
+    with place.open() as store:
+        yield store
+
+
+@pytest.fixture
+def half(store: Any) -> Any:  # noqa: ANN401
+    begin(store, 1, 700)
+    put(store, 1, 0, DATA[:300])
+    return store
+
+
+@pytest.fixture
+def whole(store: Any) -> Any:  # noqa: ANN401
+    upload(store, 1, DATA)
+    return store

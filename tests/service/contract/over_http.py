@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from e2ecross.client.backend import Backend
+from e2ecross.client.blob_store import BlobStore
 from e2ecross.relay import Relay
 from e2ecross.service import HTTPBackend
 from e2ecross.service.asgi import create_app
@@ -20,7 +21,9 @@ from tests.support.service import NO_LIMITS, LiveApp, no_rates
 
 __all__ = ["OverHTTP"]
 
-_CALLS: Final = [name for name in vars(Backend) if not name.startswith("_")]
+_CALLS: Final = [
+    name for kind in (Backend, BlobStore) for name in vars(kind) if not name.startswith("_")
+]
 _numbers: Final = itertools.count()
 _apps: Final[dict[str, ASGIApp]] = {}
 

@@ -197,6 +197,28 @@ class LinkResponse(_message.Message):
     data: bytes
     def __init__(self, found: bool = ..., data: _Optional[bytes] = ...) -> None: ...
 
+class BlobRequest(_message.Message):
+    __slots__ = ("address", "blob_id", "offset", "length", "data")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    BLOB_ID_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    address: _address_pb2.Address
+    blob_id: bytes
+    offset: int
+    length: int
+    data: bytes
+    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., blob_id: _Optional[bytes] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class BlobResponse(_message.Message):
+    __slots__ = ("stored", "data")
+    STORED_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    stored: int
+    data: bytes
+    def __init__(self, stored: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
 class ErrorBody(_message.Message):
     __slots__ = ("code", "text", "retry_after_ms")
     CODE_FIELD_NUMBER: _ClassVar[int]

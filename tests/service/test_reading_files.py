@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who reads files and is slow about it: memory and time are bounded, and nobody else waits."""
+
+import asyncio
+import hashlib
+import socket
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import pytest
+
+from tests.support.service import LiveService, require_extras
+
+require_extras()
+
+from e2ecross.errors import BackendError
+from e2ecross.relay import Relay
+from e2ecross.service import HTTPBackend, ServiceLimits, create_app
+from e2ecross.wire.service_blobs import BlobRequest, decode_blob
+from tests.relay.support import ANA, token
+
+BLOB = bytes(range(32))
+SIZE = 200_000
+DATA = hashlib.shake_256(b"file").digest(SIZE)
+BODY = BlobRequest(BLOB, offset=1, length=SIZE - 1).encode()
+
+Message = MutableMapping[str, Any]
+
+
+@pytest.fixture
+def kept(relay: Relay) -> Relay:
+    relay.begin_blob(ANA, token(ANA), BLOB, SIZE)
+    relay.put_blob(ANA, token(ANA), BLOB, 0, DATA)
+    return relay
+
+
+async def ask(app: Any, sent: list[Message], before: Callable[[], Any]) -> int:  # noqa: ANN401
+    """Ask for the file; `before` is awaited before each part of the answer. Returns the status."""
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/get_blob",
+        "root_path": "",
+        "query_string": b"",
+        "headers": [
+            (b"content-type", b"application/x-protobuf"),
+            (b"content-length", str(len(BODY)).encode()),
+        ],
+        "client": ("192.0.2.1", 1),
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": BODY}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await before()
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return int(sent[0]["status"])
+
+
+async def at_once() -> None:
+    """Who is not slow."""
+
+
+def test_an_answer_goes_out_in_pieces(kept: Relay) -> None:
+    sent: list[Message] = []
+    assert asyncio.run(ask(create_app(kept), sent, at_once)) == 200
+    parts = [message["body"] for message in sent[1:]]
+    assert max(map(len, parts)) == 64 * 1024
+    assert decode_blob(b"".join(parts)) == DATA[1:]
+    assert [message["more_body"] for message in sent[1:]] == [True] * (len(parts) - 1) + [False]
+    assert dict(sent[0]["headers"])[b"content-length"] == str(sum(map(len, parts))).encode()
+
+
+def test_what_is_read_of_files_is_bounded_until_it_has_gone_out(kept: Relay) -> None:
+    async def main() -> list[int]:
+        app = create_app(kept, limits=ServiceLimits(answer_bytes=2 * SIZE))
+        asked, read = asyncio.Semaphore(0), asyncio.Event()
+
+        async def slowly() -> None:
+            asked.release()
+            await read.wait()
+
+        slow = [asyncio.create_task(ask(app, [], slowly)) for _ in range(2)]
+        for _ in slow:
+            await asked.acquire()
+        refused = await ask(app, [], at_once)
+        read.set()
+        return [refused, *await asyncio.gather(*slow), await ask(app, [], at_once)]
+
+    assert asyncio.run(main()) == [503, 200, 200, 200]
+
+
+def test_who_does_not_read_has_a_time(kept: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("e2ecross.service.answering._SEND_SECONDS", 0.05)
+
+    async def main() -> None:
+        app = create_app(kept, limits=ServiceLimits(answer_bytes=SIZE))
+        for _ in range(3):
+            sent: list[Message] = []
+            async with asyncio.timeout(5):  # or it would wait for ever
+                assert await ask(app, sent, asyncio.Event().wait) == 200
+            assert [message["type"] for message in sent] == ["http.response.start"]
+
+    asyncio.run(main())
+
+
+def test_a_reader_that_went_away_gives_back_what_it_had(kept: Relay) -> None:
+    request = (
+        f"POST /v1/get_blob HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
+        f"Content-Length: {len(BODY)}\r\n\r\n"
+    ).encode() + BODY
+    with LiveService(kept, limits=ServiceLimits(answer_bytes=SIZE)) as service:
+        for _ in range(5):
+            with socket.create_connection(("127.0.0.1", service.port)) as connection:
+                connection.sendall(request)
+                assert connection.recv(12) == b"HTTP/1.1 200"
+        while True:  # the last of them may not have been noticed yet
+            with HTTPBackend(service.url) as backend:
+                try:
+                    assert backend.get_blob(BLOB, 0, SIZE) == DATA
+                except BackendError:
+                    continue
+                break
