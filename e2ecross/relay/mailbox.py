@@ -2,7 +2,7 @@
 """The mailboxes: encoded envelopes that wait for their recipient, oldest first.
 
 Rules:
-- Bytes are kept and returned as they came.
+- Bytes are kept and returned as they came; of copies (`copies.py`) what all of them share once.
 - (sender, recipient device, message id) is deposited once: a repetition changes nothing, also
   after the envelope was acknowledged, as long and as many as the limits say.
 - A full mailbox refuses the newest; nobody can push out what waits already. One user may fill it,
@@ -44,6 +44,12 @@ adds, and little work."""
 _REMOVED_AT_ONCE: Final = 500
 """Envelopes that are looked up with one query; SQLite takes 999 values."""
 
+# The number of an envelope, and its two parts, of which the second is empty unless it is shared.
+_IN_PARTS: Final = (
+    "SELECT mailbox.number, envelope, CASE WHEN shared IS NULL THEN x'' ELSE ciphertext END"
+    " FROM mailbox LEFT JOIN shared_ciphertexts ON shared_ciphertexts.number = shared"
+)
+
 
 def make(connection: sqlite3.Connection, address: Address) -> None:
     """Make the mailbox of an address that is registered, unless it has one."""
@@ -64,15 +70,20 @@ def close(
 
 
 def deposit(
-    connection: sqlite3.Connection, envelope: Envelope, encoded: bytes, limits: RelayLimits
+    connection: sqlite3.Connection,
+    envelope: Envelope,
+    encoded: bytes,
+    limits: RelayLimits,
+    shared: int | None = None,
 ) -> None:
     """Put an envelope, in the encoding that it came in, into its recipient's mailbox.
 
     Args:
         connection: inside a writing transaction.
         envelope: what `encoded` says.
-        encoded: the bytes to keep.
+        encoded: the bytes to keep; of a copy, those before what it shares.
         limits: how many may wait.
+        shared: the number of what it shares; None: it is no copy.
 
     Raises:
         UnknownRecipient: nobody is registered there.
@@ -89,8 +100,9 @@ def deposit(
     )
     if added.rowcount:
         connection.execute(
-            "INSERT INTO mailbox (recipient, sender, envelope, triple_sha256) VALUES (?, ?, ?, ?)",
-            (recipient, sender, encoded, triple),
+            "INSERT INTO mailbox (recipient, sender, envelope, triple_sha256, shared)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (recipient, sender, encoded, triple, shared),
         )
 
 
@@ -100,23 +112,22 @@ def fetch(
     """Return up to `limit` waiting envelopes with numbers above `after`, oldest first."""
     rows = read_rows(
         connection,
-        "SELECT number, envelope FROM mailbox WHERE recipient = ? AND number > ?"
-        " ORDER BY number LIMIT ?",
+        f"{_IN_PARTS} WHERE recipient = ? AND mailbox.number > ? ORDER BY mailbox.number LIMIT ?",
         (str(address), after, limit),
-        *(int, bytes),
+        *(int, bytes, bytes),
     )
-    return [Waiting(number, envelope) for number, envelope in rows]
+    return [Waiting(number, envelope + shared) for number, envelope, shared in rows]
 
 
 def waiting(connection: sqlite3.Connection, address: Address) -> list[bytes]:
     """Return all waiting envelopes of the address, oldest first."""
     rows = read_rows(
         connection,
-        "SELECT envelope FROM mailbox WHERE recipient = ? ORDER BY number",
+        f"{_IN_PARTS} WHERE recipient = ? ORDER BY mailbox.number",
         (str(address),),
-        bytes,
+        *(int, bytes, bytes),
     )
-    return [envelope for (envelope,) in rows]
+    return [envelope + shared for _, envelope, shared in rows]
 
 
 def remove(

@@ -34,6 +34,15 @@ _SENDER_OUT: Final = """
     WHERE recipient = OLD.recipient AND sender = OLD.sender AND waiting <= 0;
 """
 
+# It goes with the last of its copies; first in, so that none goes which stays.
+_COPY_IN: Final = """
+    UPDATE shared_ciphertexts SET copies = copies + 1 WHERE number = NEW.shared;
+"""
+_COPY_OUT: Final = """
+    UPDATE shared_ciphertexts SET copies = copies - 1 WHERE number = OLD.shared;
+    DELETE FROM shared_ciphertexts WHERE number = OLD.shared AND copies <= 0;
+"""
+
 SCHEMA: Final[tuple[str, ...]] = (
     # Who has registered, and the keys that they have published (NULL until then).
     """
@@ -139,17 +148,27 @@ SCHEMA: Final[tuple[str, ...]] = (
     # device has acknowledged must never name another envelope as long as the file lives. The sender
     # is the user that deposited, `whatsapp:ana`, as long as the envelope waits (which says it too);
     # the triple is that of its row in deposits. Both are NULL for what an operator put there:
-    # counted for nobody.
+    # counted for nobody. Of a copy the envelope is what stands before its ciphertext, and shared
+    # is where that is; of any other, shared is NULL.
     """
     CREATE TABLE mailbox (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
         recipient TEXT NOT NULL,
         envelope BLOB NOT NULL,
         sender TEXT,
-        triple_sha256 BLOB
+        triple_sha256 BLOB,
+        shared INTEGER
     )
     """,
     "CREATE INDEX mailbox_of_recipient ON mailbox (recipient, number)",
+    # What is the same in the envelopes of many, once: their ends, from the kind on.
+    """
+    CREATE TABLE shared_ciphertexts (
+        number INTEGER PRIMARY KEY,
+        copies INTEGER NOT NULL DEFAULT 0,  -- rows in mailbox; kept by the triggers below
+        ciphertext BLOB NOT NULL
+    )
+    """,
     """
     CREATE TABLE waiting_from (
         recipient TEXT NOT NULL,
@@ -193,6 +212,22 @@ SCHEMA: Final[tuple[str, ...]] = (
     CREATE TRIGGER envelope_moved AFTER UPDATE OF recipient ON mailbox BEGIN
         UPDATE mailboxes SET waiting = waiting - 1 WHERE recipient = OLD.recipient;
         UPDATE mailboxes SET waiting = waiting + 1 WHERE recipient = NEW.recipient;
+    END
+    """,
+    f"""
+    CREATE TRIGGER copy_in AFTER INSERT ON mailbox WHEN NEW.shared IS NOT NULL BEGIN
+        {_COPY_IN}
+    END
+    """,
+    f"""
+    CREATE TRIGGER copy_out AFTER DELETE ON mailbox WHEN OLD.shared IS NOT NULL BEGIN
+        {_COPY_OUT}
+    END
+    """,
+    f"""
+    CREATE TRIGGER copy_moved AFTER UPDATE OF shared ON mailbox BEGIN
+        {_COPY_IN}
+        {_COPY_OUT}
     END
     """,
     f"""

@@ -236,6 +236,12 @@ class KillingBackend:
         with self._around("deposit_all"):
             return self._inner.deposit_all(token, envelopes, epochs=epochs, consents=consents)
 
+    def deposit_copies(
+        self, token: bytes, copies: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> Deposited:
+        with self._around("deposit_copies"):
+            return self._inner.deposit_copies(token, copies, epochs=epochs)
+
     def fetch(
         self,
         address: Address,
