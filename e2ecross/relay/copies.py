@@ -76,6 +76,9 @@ def _deposit_each(
             mailbox.deposit(connection, envelope, beginning, limits, shared)
         except BackendError as error:  # also of what is damaged in the file: nothing was written
             refused[place] = error.with_traceback(None)  # which would keep the ciphertext
-    # None is new, or nobody takes it.
-    connection.execute("DELETE FROM shared_ciphertexts WHERE number = ? AND copies = 0", (shared,))
+    connection.execute(  # none is new, or nobody takes it
+        "DELETE FROM shared_ciphertexts WHERE number = ?1"
+        " AND NOT EXISTS (SELECT 1 FROM mailbox WHERE shared = ?1)",
+        (shared,),
+    )
     return refused

@@ -34,13 +34,10 @@ _SENDER_OUT: Final = """
     WHERE recipient = OLD.recipient AND sender = OLD.sender AND waiting <= 0;
 """
 
-# It goes with the last of its copies; first in, so that none goes which stays.
-_COPY_IN: Final = """
-    UPDATE shared_ciphertexts SET copies = copies + 1 WHERE number = NEW.shared;
-"""
+# Looked up, not counted: a count would rewrite the ciphertext with each of its copies.
 _COPY_OUT: Final = """
-    UPDATE shared_ciphertexts SET copies = copies - 1 WHERE number = OLD.shared;
-    DELETE FROM shared_ciphertexts WHERE number = OLD.shared AND copies <= 0;
+    DELETE FROM shared_ciphertexts WHERE number = OLD.shared
+    AND NOT EXISTS (SELECT 1 FROM mailbox WHERE shared = OLD.shared);
 """
 
 SCHEMA: Final[tuple[str, ...]] = (
@@ -161,11 +158,12 @@ SCHEMA: Final[tuple[str, ...]] = (
     )
     """,
     "CREATE INDEX mailbox_of_recipient ON mailbox (recipient, number)",
-    # What is the same in the envelopes of many, once: their ends, from the kind on.
+    "CREATE INDEX copies ON mailbox (shared) WHERE shared IS NOT NULL",
+    # What is the same in the envelopes of many, once: their ends, from the kind on. It goes with
+    # the last of them, by the triggers below.
     """
     CREATE TABLE shared_ciphertexts (
         number INTEGER PRIMARY KEY,
-        copies INTEGER NOT NULL DEFAULT 0,  -- rows in mailbox; kept by the triggers below
         ciphertext BLOB NOT NULL
     )
     """,
@@ -215,18 +213,12 @@ SCHEMA: Final[tuple[str, ...]] = (
     END
     """,
     f"""
-    CREATE TRIGGER copy_in AFTER INSERT ON mailbox WHEN NEW.shared IS NOT NULL BEGIN
-        {_COPY_IN}
-    END
-    """,
-    f"""
     CREATE TRIGGER copy_out AFTER DELETE ON mailbox WHEN OLD.shared IS NOT NULL BEGIN
         {_COPY_OUT}
     END
     """,
     f"""
-    CREATE TRIGGER copy_moved AFTER UPDATE OF shared ON mailbox BEGIN
-        {_COPY_IN}
+    CREATE TRIGGER copy_moved AFTER UPDATE OF shared ON mailbox WHEN OLD.shared IS NOT NULL BEGIN
         {_COPY_OUT}
     END
     """,

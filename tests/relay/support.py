@@ -140,15 +140,15 @@ def copies(sender: Address, number: int, *recipients: Address, size: int = 80) -
 
 
 def shared_rows(path: Path) -> list[int]:
-    """How many copies there are of each shared ciphertext, as counted, which must be true."""
+    """How many copies there are of each shared ciphertext; none may be there without the other."""
     connection = sqlite3.connect(path)
-    counted = connection.execute("SELECT number, copies FROM shared_ciphertexts").fetchall()
-    true = connection.execute(
+    there = connection.execute("SELECT number FROM shared_ciphertexts").fetchall()
+    copies = connection.execute(
         "SELECT shared, COUNT(*) FROM mailbox WHERE shared IS NOT NULL GROUP BY shared"
     ).fetchall()
     connection.close()
-    assert counted == true
-    return [number for _, number in counted]
+    assert there == [(number,) for number, _ in copies]
+    return [count for _, count in copies]
 
 
 def envelope_of_size(sender: Address, recipient: Address, total: int) -> bytes:

@@ -38,7 +38,9 @@ from tests.relay.support import (
 from tests.relay.support import (
     shared_rows as shared,
 )
+from tests.support.vectors import groups, unhex
 
+GROUP_MESSAGE = groups("group_message")
 LAPTOP = Address(ANA.app, ANA.user, 2)
 NOBODY = Address("x", "nobody")
 
@@ -79,6 +81,14 @@ def test_each_gets_its_own_envelope(three: Relay, path: Path) -> None:
         )
     assert fetched(three, ANA) == []
     assert shared(path) == [2]
+
+
+@pytest.mark.parametrize("item", GROUP_MESSAGE["messages"], ids=lambda item: item["text"])
+def test_recorded_copies_give_the_recorded_envelope(relay: Relay, item: dict[str, str]) -> None:
+    message = EnvelopeCopies.decode(unhex(item["envelope_copies"]))
+    register(relay, message.sender)
+    relay.deposit_copies(token(message.sender), unhex(item["envelope_copies"]))
+    assert fetched(relay, BUDI) == [unhex(item["envelope_to_budi"])]
 
 
 def test_what_all_share_is_in_the_file_once(three: Relay, path: Path) -> None:
