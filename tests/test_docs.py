@@ -5,6 +5,7 @@ The Python blocks of one document build on each other. Those of the README stand
 (test_readme.py).
 """
 
+import argparse
 import ast
 import inspect
 import re
@@ -27,6 +28,7 @@ from e2ecross import (
     Policy,
     errors,
 )
+from e2ecross.cli.relay_parser import add_relay_options
 from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.backend import Backend
 from e2ecross.crypto import (
@@ -42,6 +44,7 @@ from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES, PassphraseCost
 from e2ecross.device import identity_backup
 from e2ecross.protocol import safety_number
 from e2ecross.relay import RelayLimits
+from e2ecross.service.limits import Rates, ServiceLimits
 from e2ecross.stores import Table, sealing_header
 from e2ecross.stores.checks import DEFAULT_BUSY_TIMEOUT_MS
 from e2ecross.stores.sqlite import LARGE_WAL_BYTES, RESTART_EVERY, TRUNCATE_EVERY
@@ -73,6 +76,7 @@ from tests.support.documents import (
     section,
     table,
 )
+from tests.support.service import require_extras
 
 DOCS = ROOT / "docs"
 PACKAGE = ROOT / "e2ecross"
@@ -80,6 +84,7 @@ ARCHITECTURE = DOCS / "architecture.md"
 WIRE_FORMAT = DOCS / "wire-format.md"
 HOW_TO = DOCS / "how-to.md"
 STORAGE = DOCS / "storage.md"
+SERVICE = DOCS / "service.md"
 
 with_code = [path for path in DOCUMENTS if path.parent != ROOT and blocks(path, "python")]
 all_commands = sorted({command for path in DOCUMENTS for command in commands(path)})
@@ -95,6 +100,8 @@ def plain(number: str) -> int:
 
 @pytest.mark.parametrize("path", with_code, ids=name)
 def test_the_python_blocks_run(path: Path, tmp_path: Path) -> None:
+    if path == SERVICE:
+        require_extras("fastapi")
     run_python("\n".join(blocks(path, "python")), tmp_path)
 
 
@@ -164,7 +171,7 @@ def test_nothing_outside_of_the_project_is_referred_to() -> None:
 
 FLOORS = ["errors/", "arguments.py", "lazy.py", "address.py"]
 FLOORS += ["crypto/", "wire/", "stores/", "protocol/", "conversation/", "relay/"]
-FLOORS += ["state/", "device/", "client/", "cli/"]
+FLOORS += ["state/", "device/", "client/", "service/", "cli/"]
 
 
 def modules() -> list[Path]:
@@ -226,7 +233,7 @@ def test_the_narrower_rules_of_the_floors_hold() -> None:
         base = all(module.startswith("e2ecross.stores.base") for module in stores)
         assert here not in {"state/", "device/", "client/"} or base, name(path)
         wire = {module.split(".")[2] for module in found if module.startswith("e2ecross.wire.")}
-        public = {"envelope", "bundle", "device_list", "exchange", "limits"}
+        public = {"envelope", "bundle", "call_arguments", "device_list", "exchange", "limits"}
         assert here != "relay/" or wire <= public, name(path)
 
 
@@ -354,6 +361,22 @@ def test_the_bounds_of_a_relay_are_those_of_the_code() -> None:
     assert [(row[0].strip("`"), plain(row[1])) for row in rows] == [
         (field.name, getattr(relay_limits, field.name)) for field in fields(relay_limits)
     ]
+
+
+def test_the_limits_of_the_service_are_those_of_the_code() -> None:
+    rows = table(section(SERVICE, "Limits"))
+    kinds = (ServiceLimits(), Rates())
+    assert [(row[0].strip("`"), plain(row[1])) for row in rows] == [
+        (field.name, getattr(limits, field.name)) for limits in kinds for field in fields(limits)
+    ]
+
+
+def test_the_options_of_the_service_are_those_of_the_command() -> None:
+    parser = argparse.ArgumentParser(add_help=False)
+    add_relay_options(parser)
+    text = SERVICE.read_text("utf-8")
+    for action in parser._actions:
+        assert any(f"`{option}" in text for option in action.option_strings), action.dest
 
 
 def test_the_errors_are_those_of_the_tree() -> None:

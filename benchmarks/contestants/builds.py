@@ -6,6 +6,7 @@ under another name, or not at all, is told here, and nowhere else.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -139,11 +140,13 @@ def deposit(relay: Relay, token: bytes, envelopes: Sequence[bytes]) -> None:
 
 def deposit_at_once(path: Path, limits: RelayLimits, envelopes: Iterable[bytes]) -> None:
     """Put envelopes into the file of a relay, past its calls: in one commit, however many."""
+    put: Any = mailbox.deposit
+    when = () if IS_BEFORE else (time.time_ns() // 1_000_000,)
 
     def deposit_each(connection: sqlite3.Connection) -> None:
         connection.execute(_LARGE_CACHE)
         for encoded in envelopes:
-            mailbox.deposit(connection, Envelope.decode(encoded), encoded, limits)
+            put(connection, Envelope.decode(encoded), encoded, limits, *when)
 
     _write(path, deposit_each)
 

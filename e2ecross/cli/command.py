@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from e2ecross import __version__
+from e2ecross.cli.relay_parser import add_relay_options
 
 __all__ = ["main"]
 
@@ -60,6 +61,8 @@ def _call(argv: Sequence[str] | None) -> int:
         return _inspect(arguments)
     if arguments.command == "doctor":
         return _doctor(arguments)
+    if arguments.command == "relay":
+        return _relay(arguments)
     parser.print_help()
     return 2
 
@@ -67,7 +70,12 @@ def _call(argv: Sequence[str] | None) -> int:
 def _demo(arguments: argparse.Namespace) -> int:
     from e2ecross.cli.demo_run import run_demo
 
-    return run_demo(folder=arguments.dir, plain=arguments.plain, json=arguments.json)
+    return run_demo(
+        folder=arguments.dir,
+        plain=arguments.plain,
+        json=arguments.json,
+        network=arguments.network,
+    )
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
@@ -87,6 +95,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
     )
 
 
+def _relay(arguments: argparse.Namespace) -> int:
+    from e2ecross.cli.relay import run_relay
+
+    return run_relay(arguments)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="e2ecross",
@@ -103,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--dir", metavar="D", help="keep the stores and the relay's file in folder D")
     demo.add_argument("--plain", action="store_true", help="print plain text, without colour")
     demo.add_argument("--json", action="store_true", help="print the facts as one JSON document")
+    demo.add_argument("--network", action="store_true", help="over a service in its own process")
     inspect = commands.add_parser(
         "inspect",
         help="show what a relay could learn from an envelope, from keys, from a list of devices",
@@ -133,6 +148,14 @@ def _parser() -> argparse.ArgumentParser:
         help="the passphrase, if there is one: a file with one line in UTF-8",
     )
     doctor.add_argument("--json", action="store_true", help="print one JSON document")
+    relay = commands.add_parser(
+        "relay",
+        help="run the reference back end as a service",
+        description="Run the reference back end as a service for clients anywhere, until SIGTERM "
+        "or SIGINT; needs the extra [server]. Exit code 0: ended by a signal; 1: it cannot start; "
+        "2: wrong usage.",
+    )
+    add_relay_options(relay)
     return parser
 
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One app of the demo, in a process of its own: `python -m e2ecross.cli.demo_actor`.
 
-Arguments: the address, the store's file, the relay's file, the relay's folder for files. Stage
-directions come in on stdin, one JSON object per line, and each is answered by one on stdout. What
-the app says to others goes through the relay only. A device with another number than 1 has to be
-linked before it can do anything else.
+Arguments: the address, the store's file, the relay's file or the URL of its service, and the
+relay's folder for files. Stage directions come in on stdin, one JSON object per line, and each is
+answered by one on stdout. What the app says to others goes through the relay only. A device with
+another number than 1 has to be linked before it can do anything else.
 
 Rules:
 - An error of the library is an answer; any other exception ends the process.
@@ -17,7 +17,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from e2ecross.address import Address
 from e2ecross.cli.demo_actor_files import (
@@ -47,14 +47,17 @@ from e2ecross.wire.content import (
 )
 from e2ecross.wire.device_list import PRIMARY
 
+if TYPE_CHECKING:
+    from e2ecross.service.http_backend import HTTPBackend
+
 __all__ = ["main"]
 
 
 def main(arguments: list[str]) -> int:
     """Play one app until the director lets it go."""
-    address, store_file, relay_file, blob_folder = arguments
+    address, store_file, back_end, blob_folder = arguments
     try:
-        with SQLiteStore(store_file) as store, Relay(relay_file, blob_dir=blob_folder) as relay:
+        with SQLiteStore(store_file) as store, _reach(back_end, blob_folder) as relay:
             app = App(Address.parse(address), store, relay, os.path.dirname(store_file))
             if app.own.device == PRIMARY:
                 device = _open_or_create(store, app.own)
@@ -69,6 +72,14 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _reach(back_end: str, blob_folder: str) -> "Relay | HTTPBackend":
+    if not back_end.startswith("http://"):
+        return Relay(back_end, blob_dir=blob_folder)
+    from e2ecross.service.http_backend import HTTPBackend
+
+    return HTTPBackend(back_end)
 
 
 def _open_or_create(store: Store, address: Address) -> Device:

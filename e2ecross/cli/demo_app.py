@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from e2ecross.address import Address
+from e2ecross.client.backend import Backend
 from e2ecross.client.client import Client
 from e2ecross.client.device_link import DeviceLink
 from e2ecross.client.pairing import Pairing
 from e2ecross.errors import LocalError
-from e2ecross.relay import Relay
 from e2ecross.state.policy import Policy
 from e2ecross.stores.base import Store
 from e2ecross.wire.attachment import Attachment
@@ -58,7 +58,7 @@ class App:
 
     own: Address
     store: Store
-    relay: Relay
+    relay: Backend
     folder: str
     found: Client | None = None
     device_link: DeviceLink | None = None

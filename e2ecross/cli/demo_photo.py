@@ -13,17 +13,17 @@ from typing import Final
 
 __all__ = ["draw_photo"]
 
-_WIDTH: Final = 512
-_HEIGHT: Final = 384
+_WIDTH: Final = 640
+_HEIGHT: Final = 480
 _TABLE: Final = b"\x8a\x5c\x34"
-_DISCS: Final = ((180, b"\xd8\xd4\xcc"), (120, b"\xf0\xee\xe8"), (104, b"\x4a\x2a\x16"))
+_DISCS: Final = ((225, b"\xb8\xb4\xac"), (150, b"\xf0\xee\xe8"), (130, b"\x4a\x2a\x16"))
 """Saucer, cup and coffee around the middle: radius in pixels, colour; the outer ones first."""
 _GRAIN: Final = 0x0F
 """Bits of a colour that are noise; no colour is so bright that they would not fit in above it."""
 
 
 def draw_photo() -> bytes:
-    """Return a PNG file of 512 by 384 pixels, about 450 KiB, another one each time."""
+    """Return a PNG file of 640 by 480 pixels, about 700 KiB, another one each time."""
     rows = b"".join(b"\0" + _add_grain(_draw_row(y - _HEIGHT // 2)) for y in range(_HEIGHT))
     header = struct.pack(">IIBBBBB", _WIDTH, _HEIGHT, 8, 2, 0, 0, 0)  # 8 bits each of R, G, B
     parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))

@@ -21,19 +21,27 @@ from e2ecross.cli.demo_director import Director
 from e2ecross.cli.demo_json import JsonOutput
 from e2ecross.cli.demo_output import Output, PlainOutput
 from e2ecross.cli.demo_people import COMPANIONS, PEOPLE, DemoFailed
+from e2ecross.cli.demo_service import require_service
 from e2ecross.cli.demo_stage import BLOB_FOLDER, RELAY_FILE, Stage
 from e2ecross.errors import E2ECrossError
 
 __all__ = ["choose_output", "run_demo"]
 
 
-def run_demo(*, folder: str | None = None, plain: bool = False, json: bool = False) -> int:
+def run_demo(
+    *,
+    folder: str | None = None,
+    plain: bool = False,
+    json: bool = False,
+    network: bool = False,
+) -> int:
     """Play the demo and show it on stdout.
 
     Args:
         folder: keep the files there; by default they are gone afterwards.
         plain: no colour, even if `rich` is installed.
         json: one JSON document instead of text.
+        network: over a service, in a process of its own, in the place of a file.
 
     Returns:
         The exit code: 0 when everything happened as it must, else 1; stderr then tells why.
@@ -41,8 +49,10 @@ def run_demo(*, folder: str | None = None, plain: bool = False, json: bool = Fal
     output = choose_output(plain=plain, json=json)
     started = time.monotonic()
     try:
-        with _folder(folder) as place:
-            _play(place, output, kept=folder is not None)
+        if network:
+            require_service()
+        with _folder(folder) as place, Stage(place, network=network) as stage:
+            _play(stage, output, kept=folder is not None)
     except DemoFailed as error:
         why = str(error)
     except (E2ECrossError, OSError, sqlite3.Error) as error:
@@ -72,17 +82,16 @@ def choose_output(*, plain: bool, json: bool) -> Output:
     return PlainOutput()
 
 
-def _play(folder: Path, output: Output, *, kept: bool) -> None:
-    with Stage(folder) as stage:
-        director = Director(stage, BackEnd(stage.relay_file, stage.blob_folder))
-        output.begin(folder if kept else None, director)
-        for name, scene in SCENES.items():
-            output.show(name, scene(director))
-        for person in (*PEOPLE, *COMPANIONS):
-            stage.leave(person)
-        if kept:
-            for letter in director.letters:
-                (folder / _letter_file(letter.number)).write_bytes(letter.envelope)
+def _play(stage: Stage, output: Output, *, kept: bool) -> None:
+    director = Director(stage, BackEnd(stage.relay_file, stage.blob_folder))
+    output.begin(stage.folder if kept else None, director)
+    for name, scene in SCENES.items():
+        output.show(name, scene(director))
+    for person in (*PEOPLE, *COMPANIONS):
+        stage.leave(person)
+    if kept:
+        for letter in director.letters:
+            (stage.folder / _letter_file(letter.number)).write_bytes(letter.envelope)
 
 
 def _letter_file(number: int | str) -> str:

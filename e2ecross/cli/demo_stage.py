@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import IO, Any, Final, Self
 
 from e2ecross.cli.demo_people import DemoFailed, Person
+from e2ecross.cli.demo_service import DemoService
 
 __all__ = ["ANSWER_SECONDS", "BLOB_FOLDER", "RELAY_FILE", "Stage"]
 
@@ -41,8 +42,9 @@ class Stage:
 
     Args:
         folder: where the stores and the relay's file are.
-        actor: the command that plays an app; address, store, relay file and its folder for
-            files are appended.
+        network: whether the back end is a service, in a process of its own; else a file.
+        actor: the command that plays an app; address, store, back end and its folder for files are
+            appended.
         answer_seconds: how long an app may take for one answer.
     """
 
@@ -50,6 +52,7 @@ class Stage:
         self,
         folder: Path,
         *,
+        network: bool = False,
         actor: Sequence[str] = _ACTOR,
         answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
@@ -57,8 +60,12 @@ class Stage:
         self._actor = tuple(actor)
         self._answer_seconds = answer_seconds
         self._apps: dict[Person, _App] = {}
+        self._network = network
+        self._service: DemoService | None = None
 
     def __enter__(self) -> Self:
+        if self._network:
+            self._service = DemoService(self.relay_file, _environment())
         return self
 
     def __exit__(
@@ -72,10 +79,12 @@ class Stage:
         for app in self._apps.values():
             app.end()
         self._apps.clear()
+        if self._service is not None:
+            self._service.end()
 
     @property
     def relay_file(self) -> Path:
-        """The one file that the apps share."""
+        """The one file that the apps share, or that the service keeps for them."""
         return self.folder / RELAY_FILE
 
     @property
@@ -87,8 +96,9 @@ class Stage:
         """Start the apps of these people, all at once; return what each says first."""
         people = tuple(people)
         for person in people:
-            files = map(str, (self.folder / person.file, self.relay_file, self.blob_folder))
-            command = (*self._actor, person.address, *files)
+            back_end = str(self.relay_file) if self._service is None else self._service.url
+            store, blobs = str(self.folder / person.file), str(self.blob_folder)
+            command = (*self._actor, person.address, store, back_end, blobs)
             self._apps[person] = _App(person, command, self._answer_seconds)
         return {person: self._apps[person].answer() for person in people}
 

@@ -13,7 +13,6 @@ With `--json` the document on stdout has `store` (`schema_version`, `is_sealed`,
 """
 
 import json as json_module
-import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from dataclasses import asdict
 from typing import Final, NamedTuple
 
 from e2ecross.cli.doctor_advice import DAY_MS, Finding, find_notes, find_problems
-from e2ecross.crypto.passphrase import MAX_PASSPHRASE_BYTES
+from e2ecross.cli.key_files import BadKeyFile, read_key, read_passphrase
 from e2ecross.device.health import StoreHealth, read_health
 from e2ecross.device.health_accounts import OwnListHealth
 from e2ecross.errors import E2ECrossError, StoreCorrupted, StoreError, WrongStoreKey
@@ -33,9 +32,6 @@ __all__ = ["run_doctor"]
 
 _WIDTH: Final = 78
 _LABEL_WIDTH: Final = 20
-_KEY_BYTES: Final = 32
-_HEX_KEY: Final = re.compile(rb"([0-9A-Fa-f]{64})(?:\r?\n)?")
-_LONGEST_KEY_FILE: Final = 66
 _OPTIONS: Final = "here: --key-file FILE gives the key, --passphrase-file FILE the passphrase"
 
 
@@ -46,10 +42,6 @@ class _Report(NamedTuple):
     health: StoreHealth | None
     problems: list[Finding]
     notes: list[Finding]
-
-
-class _BadKeyFile(Exception):
-    """What is wrong with the key file, for the user."""
 
 
 def run_doctor(
@@ -73,11 +65,11 @@ def run_doctor(
         The exit code; when it is 2, stderr tells why in one line.
     """
     try:
-        key = None if key_file is None else _read_key(key_file)
-        passphrase = None if passphrase_file is None else _read_passphrase(passphrase_file)
+        key = None if key_file is None else read_key(key_file)
+        passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
         with read_store_file(name, key=key, passphrase=passphrase) as file:
             report = _examine(file, Policy(), clock())
-    except _BadKeyFile as error:
+    except BadKeyFile as error:
         return _refuse(key_file or passphrase_file or "", str(error))
     except WrongStoreKey as error:  # its text is for those who open a store in code
         return _refuse(name, f"{error} ({_OPTIONS})")
@@ -108,35 +100,6 @@ def _examine(file: StoreFile, policy: Policy, now_ms: int) -> _Report:
         list(find_problems(health, policy, is_intact=is_intact)),
         [] if health is None else list(find_notes(health)),
     )
-
-
-def _read_key(name: str) -> bytes:
-    data = _read_file(name, _LONGEST_KEY_FILE)
-    if len(data) == _KEY_BYTES:
-        return data
-    digits = _HEX_KEY.fullmatch(data)
-    if digits is None:
-        raise _BadKeyFile("holds no key: exactly 32 bytes, or 64 hexadecimal digits")
-    return bytes.fromhex(digits[1].decode())
-
-
-def _read_passphrase(name: str) -> bytes:
-    data = _read_file(name, MAX_PASSPHRASE_BYTES + len(b"\r\n"))
-    passphrase = data.removesuffix(b"\n").removesuffix(b"\r")
-    if not 0 < len(passphrase) <= MAX_PASSPHRASE_BYTES:
-        raise _BadKeyFile(f"holds no passphrase: one line of 1 to {MAX_PASSPHRASE_BYTES} bytes")
-    return passphrase
-
-
-def _read_file(name: str, most: int) -> bytes:
-    """Read at most one byte more than may be there."""
-    try:
-        with open(name, "rb") as file:
-            return file.read(most + 1)
-    except OSError as error:
-        raise _BadKeyFile(f"cannot be read: {error.strerror or 'unknown reason'}") from error
-    except ValueError as error:  # a name with a null character
-        raise _BadKeyFile("cannot be read: not the name of a file") from error
 
 
 def _refuse(name: str, why: str) -> int:

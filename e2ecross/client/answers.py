@@ -74,6 +74,11 @@ class CheckedBackend:
                 )
         self._backend = backend
 
+    @property
+    def backend(self) -> Backend:
+        """The back end itself."""
+        return self._backend
+
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a CheckedBackend belongs to its client and is not pickled or copied")
 
@@ -131,12 +136,18 @@ class CheckedBackend:
         answer: object = self._backend.deposit_copies(token.value, copies, epochs={0: epoch})
         return _deposited("deposit_copies", answer)
 
-    def fetch(self, address: Address, token: Token, limit: int, after: int) -> list[Waiting]:
+    def fetch(
+        self, address: Address, token: Token, limit: int, after: int, wait_ms: int = 0
+    ) -> list[Waiting]:
         """Return what waits, as far as it is what a back end may answer.
 
         Numbers ascend: a back end that repeats itself is not followed.
         """
-        answer: object = self._backend.fetch(address, token.value, limit, after)
+        answer: object = (
+            self._backend.fetch(address, token.value, limit, after, wait_ms=wait_ms)
+            if wait_ms
+            else self._backend.fetch(address, token.value, limit, after)
+        )
         items: list[Waiting] = []
         if not isinstance(answer, Sequence):
             raise _no_answer("fetch", answer, "no mailbox")

@@ -61,6 +61,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.epoch import check_backend_epoch
 from e2ecross.state.inbox import InboxItem
+from e2ecross.wire.exchange import MAX_WAIT_MS
 
 __all__ = ["Client"]
 
@@ -82,6 +83,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
         "_link",
         "_spool",
         "_upkeep",
+        "_wait_ms",
     )
 
     def __init__(
@@ -91,6 +93,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
         *,
         blobs: BlobStore | None = None,
         spool_dir: str | os.PathLike[str] | None = None,
+        wait_ms: int = 0,
     ) -> None:
         """Put a device and a back end together.
 
@@ -100,11 +103,16 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
             blobs: where files are kept; by default the back end, if it has what `BlobStore` asks.
             spool_dir: the folder where files wait, encrypted, to be uploaded; each time the same,
                 so that what was interrupted is found. By default the system's for temporary files.
+            wait_ms: how long `receive` lets the back end wait for mail when there is nothing to
+                return, milliseconds, 0 to 30,000. A `Relay` answers at once, a service waits.
 
         Raises:
-            InvalidArgument: `device` is no `Device`, or `backend` or `blobs` lacks a method.
+            InvalidArgument: `device` is no `Device`, `backend` or `blobs` lacks a method, or
+                `wait_ms` is out of range.
         """
         require_type("device", device, Device)
+        require_whole_number("wait_ms", wait_ms, 0, MAX_WAIT_MS)
+        self._wait_ms = wait_ms
         self._device = device
         self._context = context_of(device)
         self._backend = CheckedBackend(backend)
@@ -128,6 +136,16 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
     def device(self) -> Device:
         """The device."""
         return self._device
+
+    def for_thread(self) -> "Client":
+        """Return another client of the same device and back end, for another thread.
+
+        Both work at once, as in two processes. What was received is confirmed by either.
+        """
+        other = Client(self._device, self._backend.backend, wait_ms=self._wait_ms)
+        other._blobs, other._spool = self._blobs, self._spool
+        other._leftovers = self._leftovers  # else each would show as pending what the other sent
+        return other
 
     @forgets_secrets
     def register(self) -> None:
@@ -222,6 +240,11 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
                 arrival = Arrival(link, limit - len(items), errors, progress)
                 _attempt(errors, lambda: self._collect(arrival))
                 _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
+            if self._wait_ms and not (items or errors or self._context.live.typing):
+                # Only now, so that nothing that is due waits for mail.
+                arrival = Arrival(link, limit, errors, progress, self._wait_ms)
+                _attempt(errors, lambda: self._collect(arrival))
+                _attempt(errors, lambda: items.extend(self._hand_over(limit)))
             for error in errors:
                 if isinstance(error, RestoredStore):
                     raise error

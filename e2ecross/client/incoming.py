@@ -59,7 +59,12 @@ class Arrival:
     """
 
     def __init__(
-        self, link: Link, limit: int, errors: list[E2ECrossError], progress: Progress | None
+        self,
+        link: Link,
+        limit: int,
+        errors: list[E2ECrossError],
+        progress: Progress | None,
+        wait_ms: int = 0,
     ) -> None:
         """Nothing is fetched yet.
 
@@ -68,12 +73,14 @@ class Arrival:
             limit: how many envelopes at most.
             errors: gets what went wrong with the store; such envelopes are not counted.
             progress: hears how many were taken in, of how many that were fetched.
+            wait_ms: how long the back end may wait for the first, milliseconds.
         """
         self.link = link
         self.has_used_prekeys = False
         self._limit = limit
         self._errors = errors
         self._progress = progress
+        self._wait_ms = wait_ms
         self._fetched = self._taken = self._left = 0
         self._damaged: set[Address] = set()  # senders
 
@@ -87,7 +94,8 @@ class Arrival:
         after, address, token = 0, self.link.context.address, self.link.token
         while not self._is_over():
             most = min(self._limit - self._taken + self._left, _MAX_LIMIT)
-            page = self.link.backend.fetch(address, token, most, after)
+            page = self.link.backend.fetch(address, token, most, after, self._wait_ms)
+            self._wait_ms = 0
             if not page:
                 break
             after = page[-1].number

@@ -5,6 +5,8 @@ Rules:
 - Forgetting is no reason for a commit of its own. A crash before the next one does once more what
   is harmless: the back end knows the id of what is deposited again, and the store the number of
   what is handed out again.
+- Clients of several threads may share one: each step on a set is one of Python's own, and to forget
+  what another one has forgotten changes nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +24,7 @@ Forget = Callable[[Transaction], None]
 
 
 class Leftovers:
-    """Of one client: what the back end has taken, and what it has heard of."""
+    """Of one client, or of those of several threads: what the back end has taken and heard of."""
 
     __slots__ = ("_acknowledged", "_sent")
 

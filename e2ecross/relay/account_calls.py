@@ -12,10 +12,11 @@ from e2ecross.arguments import (
     require_whole_number,
 )
 from e2ecross.errors import UnknownRecipient
-from e2ecross.relay import arguments, devices, directory, link_boxes
+from e2ecross.relay import devices, directory, link_boxes
 from e2ecross.relay.calls import hand_out
 from e2ecross.relay.relay_file import RelayFile
 from e2ecross.relay.rows import MAX_NUMBER
+from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.exchange import KeysWanted, UserKeys

@@ -6,10 +6,11 @@ import sqlite3
 from e2ecross.address import Address
 from e2ecross.arguments import forgets_secrets, require_bytes, require_type
 from e2ecross.errors import BackendRefused
-from e2ecross.relay import arguments, directory
+from e2ecross.relay import directory
 from e2ecross.relay.blob_files import BlobFiles
 from e2ecross.relay.blobs import Blobs, blob_gone, key_of
 from e2ecross.relay.relay_file import RelayFile
+from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.limits import TOKEN_BYTES
 
 __all__ = ["BlobCalls"]

@@ -49,7 +49,8 @@ def deposit_copies(
     if epoch is None:
         raise directory.not_registered(sender)
     mailbox.forget_expired(connection, limits, now_ms, len(copies.recipients))
-    refused = _deposit_each(connection, copies, limits)
+    mailbox.drop_overdue(connection, limits, now_ms)
+    refused = _deposit_each(connection, copies, limits, now_ms)
     # Whatever became of it: the ciphertext has left the device.
     if told > epoch:
         directory.record_epoch(connection, sender, told)
@@ -58,7 +59,7 @@ def deposit_copies(
 
 
 def _deposit_each(
-    connection: sqlite3.Connection, copies: EnvelopeCopies, limits: RelayLimits
+    connection: sqlite3.Connection, copies: EnvelopeCopies, limits: RelayLimits, now_ms: int
 ) -> dict[int, BackendError]:
     """Deposit for each recipient; returns by place why for which not."""
     beginnings, ending = copies.encode_apart()
@@ -73,7 +74,7 @@ def _deposit_each(
         beginning = beginnings[place]
         try:
             require_carried(len(beginning) + len(ending), limits)
-            mailbox.deposit(connection, envelope, beginning, limits, shared)
+            mailbox.deposit(connection, envelope, beginning, limits, now_ms, shared)
         except BackendError as error:  # also of what is damaged in the file: nothing was written
             refused[place] = error.with_traceback(None)  # which would keep the ciphertext
     connection.execute(  # none is new, or nobody takes it

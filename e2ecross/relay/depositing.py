@@ -89,6 +89,7 @@ def deposit_each(
         return Deposited(refused)  # nobody that the token could be of
     sender, epoch = _holder(connection, token, decoded)
     mailbox.forget_expired(connection, limits, now_ms, len(decoded))
+    mailbox.drop_overdue(connection, limits, now_ms)
     own, users = sender.user_id, {sender.user_id}
     for_others: list[int] = []
     for_own: list[int] = []
@@ -101,15 +102,14 @@ def deposit_each(
         user = envelope.recipient.user_id
         users.add(user)
         (for_own if user == own else for_others).append(place)
-    _deposit_all(connection, batch, for_others, refused, limits)
+    into = _Into(connection, limits, now_ms)
+    _deposit_all(into, batch, for_others, refused)
     for_nobody = _unheard(batch, for_others, refused)
     for place in for_own:
         reasons = for_nobody.get(decoded[place].message_id)
         if reasons:
             refused[place] = _not_copied(reasons)
-    _deposit_all(
-        connection, batch, [place for place in for_own if place not in refused], refused, limits
-    )
+    _deposit_all(into, batch, [place for place in for_own if place not in refused], refused)
     # Whatever became of them: the ciphertexts have left the device.
     if told > epoch:
         directory.record_epoch(connection, sender, told)
@@ -145,12 +145,14 @@ def _holder(
     raise directory.not_registered(senders[0])
 
 
+class _Into(NamedTuple):
+    connection: sqlite3.Connection
+    limits: RelayLimits
+    now_ms: int
+
+
 def _deposit_all(
-    connection: sqlite3.Connection,
-    batch: Batch,
-    places: Iterable[int],
-    refused: dict[int, BackendError],
-    limits: RelayLimits,
+    into: _Into, batch: Batch, places: Iterable[int], refused: dict[int, BackendError]
 ) -> None:
     full: dict[Address, str] = {}
     for place in places:
@@ -158,18 +160,17 @@ def _deposit_all(
         try:
             if envelope.recipient in full:
                 raise MailboxFull(full[envelope.recipient])
-            _deposit(connection, envelope, batch.envelopes[place], limits)
+            _deposit(into, envelope, batch.envelopes[place])
         except BackendError as error:  # also of what is damaged in the file: nothing was written
             if isinstance(error, MailboxFull):
                 full[envelope.recipient] = str(error)
             refused[place] = error.with_traceback(None)  # which would keep all envelopes
 
 
-def _deposit(
-    connection: sqlite3.Connection, envelope: Envelope, encoded: bytes, limits: RelayLimits
-) -> None:
+def _deposit(into: _Into, envelope: Envelope, encoded: bytes) -> None:
+    connection, limits, now_ms = into
     require_carried(len(encoded), limits)
-    mailbox.deposit(connection, envelope, encoded, limits)
+    mailbox.deposit(connection, envelope, encoded, limits, now_ms)
 
 
 def _unheard(

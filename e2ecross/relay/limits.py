@@ -68,6 +68,8 @@ class RelayLimits:
         blobs_per_user: how many those are at most, whatever they hold: a thousand a day.
         blob_kept_ms: how long a file is kept once it is complete, milliseconds: 45 days.
         blob_part_kept_ms: how long one that is begun has to get complete, milliseconds: 2 days.
+        waiting_ms: how long an envelope waits before it is dropped, milliseconds: 45 days, longer
+            than any sender may repeat itself. It goes with later deposits, 100 with each.
 
     Raises:
         InvalidArgument: a limit is not a whole number, is below 1, or contradicts the above.
@@ -88,6 +90,7 @@ class RelayLimits:
     blobs_per_user: int = 45_000
     blob_kept_ms: int = 45 * _DAY_MS
     blob_part_kept_ms: int = 2 * _DAY_MS
+    waiting_ms: int = 45 * _DAY_MS
 
     def __post_init__(self) -> None:
         highest = {
@@ -97,6 +100,7 @@ class RelayLimits:
             "blob_bytes": _MAX_BLOB_BYTES,
             "blob_kept_ms": _MAX_MS,
             "blob_part_kept_ms": _MAX_MS,
+            "waiting_ms": _MAX_MS,
         }
         for field in fields(self):
             high = highest.get(field.name, MAX_NUMBER)

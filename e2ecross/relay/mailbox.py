@@ -9,8 +9,8 @@ Rules:
   up to the reserve: that is for users of whom few envelopes wait there, so nobody shuts out all
   others alone.
 - No deposit counts or searches what waits: what it costs does not grow with the mailbox.
-- An envelope leaves when its recipient acknowledges its number, or when the address is reset or
-  dropped. Exactly the addresses that are registered have a mailbox.
+- An envelope leaves when its recipient acknowledges its number, when it has waited for too long, or
+  when the address is reset or dropped. Exactly the addresses that are registered have a mailbox.
 
 Each function runs inside a transaction of the caller.
 """
@@ -23,32 +23,38 @@ from typing import Final
 from e2ecross.address import Address
 from e2ecross.errors import MailboxFull, UnknownRecipient
 from e2ecross.relay.limits import RelayLimits
-from e2ecross.relay.rows import read_row, read_rows, require_row
+from e2ecross.relay.rows import each_row, read_row, read_rows, require_row
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.exchange import Waiting
+from e2ecross.wire.exchange import MAX_FETCHED_BYTES, Waiting
 
 __all__ = [
+    "IN_PARTS",
     "close",
     "deposit",
     "drop_all",
+    "drop_overdue",
     "fetch",
     "forget_expired",
     "make",
+    "oldest_ms",
     "remove",
+    "up_to_bytes",
     "waiting",
 ]
 
 _FORGET_BATCH: Final = 100
 """Expired triples deleted with a call, beside one for each of its envelopes: more than the call
 adds, and little work."""
+_OVERDUE_BATCH: Final = 100
+"""Envelopes dropped with a call that have waited for too long."""
 _REMOVED_AT_ONCE: Final = 500
 """Envelopes that are looked up with one query; SQLite takes 999 values."""
 
-# The number of an envelope, and its two parts, of which the second is empty unless it is shared.
-_IN_PARTS: Final = (
+IN_PARTS: Final = (
     "SELECT mailbox.number, envelope, CASE WHEN shared IS NULL THEN x'' ELSE ciphertext END"
     " FROM mailbox LEFT JOIN shared_ciphertexts ON shared_ciphertexts.number = shared"
 )
+"""Begins a query for the numbers of envelopes, and their two parts; the second may be empty."""
 
 
 def make(connection: sqlite3.Connection, address: Address) -> None:
@@ -74,6 +80,7 @@ def deposit(
     envelope: Envelope,
     encoded: bytes,
     limits: RelayLimits,
+    now_ms: int,
     shared: int | None = None,
 ) -> None:
     """Put an envelope, in the encoding that it came in, into its recipient's mailbox.
@@ -83,6 +90,7 @@ def deposit(
         envelope: what `encoded` says.
         encoded: the bytes to keep; of a copy, those before what it shares.
         limits: how many may wait.
+        now_ms: the time, milliseconds since 1970.
         shared: the number of what it shares; None: it is no copy.
 
     Raises:
@@ -100,9 +108,10 @@ def deposit(
     )
     if added.rowcount:
         connection.execute(
-            "INSERT INTO mailbox (recipient, sender, envelope, triple_sha256, shared)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (recipient, sender, encoded, triple, shared),
+            "INSERT INTO mailbox"
+            " (recipient, sender, envelope, triple_sha256, deposited_at_ms, shared)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (recipient, sender, encoded, triple, now_ms, shared),
         )
 
 
@@ -110,20 +119,32 @@ def fetch(
     connection: sqlite3.Connection, address: Address, limit: int, after: int
 ) -> list[Waiting]:
     """Return up to `limit` waiting envelopes with numbers above `after`, oldest first."""
-    rows = read_rows(
+    return up_to_bytes(
         connection,
-        f"{_IN_PARTS} WHERE recipient = ? AND mailbox.number > ? ORDER BY mailbox.number LIMIT ?",
+        f"{IN_PARTS} WHERE recipient = ? AND mailbox.number > ? ORDER BY mailbox.number LIMIT ?",
         (str(address), after, limit),
-        *(int, bytes, bytes),
     )
-    return [Waiting(number, envelope + shared) for number, envelope, shared in rows]
+
+
+def up_to_bytes(
+    connection: sqlite3.Connection, query: str, parameters: tuple[object, ...]
+) -> list[Waiting]:
+    """Return envelopes that a query finds, `IN_PARTS`: the first, and others up to 4 MiB."""
+    waiting: list[Waiting] = []
+    size = 0
+    for number, beginning, ending in each_row(connection, query, parameters, int, bytes, bytes):
+        size += len(beginning) + len(ending)
+        if waiting and size > MAX_FETCHED_BYTES:
+            break
+        waiting.append(Waiting(number, beginning + ending))
+    return waiting
 
 
 def waiting(connection: sqlite3.Connection, address: Address) -> list[bytes]:
     """Return all waiting envelopes of the address, oldest first."""
     rows = read_rows(
         connection,
-        f"{_IN_PARTS} WHERE recipient = ? ORDER BY mailbox.number",
+        f"{IN_PARTS} WHERE recipient = ? ORDER BY mailbox.number",
         (str(address),),
         *(int, bytes, bytes),
     )
@@ -182,6 +203,42 @@ def drop_all(
     rows = connection.execute("SELECT number FROM mailbox WHERE recipient = ?", (str(address),))
     numbers = [number for (number,) in rows]
     remove(connection, address, numbers, limits, now_ms)
+
+
+def drop_overdue(connection: sqlite3.Connection, limits: RelayLimits, now_ms: int) -> None:
+    """Drop envelopes that have waited for too long, as if they had been acknowledged.
+
+    Only the oldest of all mailboxes are looked at, so that it costs nothing when there is none.
+    What an operator put there has no time, and stays.
+
+    Args:
+        connection: inside a writing transaction.
+        limits: how long they may wait.
+        now_ms: the time, milliseconds since 1970.
+    """
+    overdue: dict[str, list[int]] = {}
+    rows = each_row(
+        connection,
+        "SELECT number, recipient, deposited_at_ms FROM mailbox WHERE number > 0"
+        " ORDER BY number LIMIT ?",
+        (_OVERDUE_BATCH,),
+        *(int, str, int),
+    )
+    for number, recipient, deposited_at_ms in rows:
+        if deposited_at_ms and deposited_at_ms + limits.waiting_ms > now_ms:
+            break
+        if deposited_at_ms:
+            overdue.setdefault(recipient, []).append(number)
+    for recipient, numbers in overdue.items():
+        remove(connection, Address.parse(recipient), numbers, limits, now_ms)
+
+
+def oldest_ms(connection: sqlite3.Connection) -> int | None:
+    """Return when the oldest envelope was deposited, in milliseconds since 1970, or None."""
+    row = read_row(
+        connection, "SELECT deposited_at_ms FROM mailbox ORDER BY number LIMIT 1", (), int
+    )
+    return None if row is None else row[0]
 
 
 def forget_expired(

@@ -21,39 +21,50 @@ a device may ask, and who gets how many accounts, is for the service around it t
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from e2ecross.address import Address
 from e2ecross.arguments import (
     forgets_secrets,
     require_bytes,
     require_callable,
+    require_methods,
     require_type,
     require_whole_number,
 )
 from e2ecross.errors import BackendRefused
-from e2ecross.relay import arguments, directory, mailbox
+from e2ecross.relay import directory, mailbox
 from e2ecross.relay.account_calls import AccountCalls
 from e2ecross.relay.blob_calls import BlobCalls
 from e2ecross.relay.calls import claim
 from e2ecross.relay.copies import deposit_copies
 from e2ecross.relay.depositing import decode_all, deposit_each
+from e2ecross.relay.holding import Hold, fetch_and_hold, first_release_ms
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.relay_file import DEFAULT_LIMITS, system_clock_ms
 from e2ecross.relay.rows import MAX_NUMBER
+from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies
 from e2ecross.wire.exchange import Deposited, Waiting
 from e2ecross.wire.limits import TOKEN_BYTES
 
-__all__ = ["Relay"]
+__all__ = ["Bell", "Relay"]
 
 _ACKNOWLEDGE_BATCH: Final = 1_000
 """Envelopes removed in one transaction, so that a long list keeps nobody waiting for long."""
 
 
-def _first_come(address: Address, taken: bool) -> bool:
+class Bell(Protocol):
+    """Somebody who waits for mail, in this process."""
+
+    def ring(self, address: Address) -> None:
+        """Hear that something has changed in a mailbox; called after the commit, by any thread."""
+        ...
+
+
+def _first_come(address: Address, taken: bool, credential: bytes) -> bool:
     return not taken
 
 
@@ -65,11 +76,14 @@ class Relay(AccountCalls, BlobCalls):
 
     Args:
         path: the file; created when it does not exist. It must name a file: processes share it.
-        authorise: decides who may claim an address. Called with the address and whether it is
-            taken under another token, outside of any transaction; only `True` lets the claim go
-            ahead. For a taken address that is a reset: published keys, epoch and waiting envelopes
-            of the old holder are dropped, and with device 1 the account's list of devices and all
-            others in it. By default the first to come gets an address, for good.
+        authorise: decides who may claim an address. Called with the address, whether it is taken
+            under another token, and the credential that the device has shown, outside of any
+            transaction; only `True` lets the claim go ahead. For a taken address that is a reset:
+            published keys, epoch and waiting envelopes of the old holder are dropped, and with
+            device 1 the account's list of devices and all others in it. By default the first to
+            come gets an address, for good.
+        bell: rung for a mailbox after each commit that has put something into it, or removed
+            something from it: what a device waits by (`e2ecross.service`).
         blob_dir: a folder for files beside messages (`e2ecross.BlobStore`), of this relay alone;
             made if it is not there, and the same for all processes. Files in it that are named like
             blobs and are none of this relay's are deleted. None: it keeps no files.
@@ -86,14 +100,19 @@ class Relay(AccountCalls, BlobCalls):
         self,
         path: str | os.PathLike[str],
         *,
-        authorise: Callable[[Address, bool], bool] = _first_come,
+        authorise: Callable[[Address, bool, bytes], bool] | None = None,
+        bell: Bell | None = None,
         blob_dir: str | os.PathLike[str] | None = None,
         limits: RelayLimits = DEFAULT_LIMITS,
         clock: Callable[[], int] = system_clock_ms,
     ) -> None:
+        authorise = _first_come if authorise is None else authorise
         require_callable("authorise", authorise)
+        if bell is not None:
+            require_methods("bell", bell, "ring")
         super().__init__(path, limits, clock, blob_dir)
         self._authorise = authorise
+        self.bell = bell
 
     @forgets_secrets
     def register(
@@ -109,7 +128,7 @@ class Relay(AccountCalls, BlobCalls):
                 is `NotRegistered` from then on, and everything else of the address stays: mailbox,
                 epoch, and the published keys, until the new installation publishes its own with
                 `replace`. A wrong one counts as none.
-            credential: for the service around a relay; not used here, `authorise` decides.
+            credential: for `authorise`, at most 4,096 bytes, secret; or empty.
 
         Raises:
             BackendRefused: `authorise` did not let the claim go ahead; or the account has a list of
@@ -128,7 +147,7 @@ class Relay(AccountCalls, BlobCalls):
             # Asked outside of the transaction, because the answer may take a network; asked again
             # when somebody else claimed the address meanwhile. It never becomes free, so the loop
             # ends. `is True`: an `async def` given by mistake must not let everybody in.
-            if self._authorise(address, taken) is not True:
+            if self._authorise(address, taken, credential) is not True:
                 raise BackendRefused(
                     f"{address} may not be claimed: it is taken, or the app does not allow it"
                 )
@@ -175,9 +194,12 @@ class Relay(AccountCalls, BlobCalls):
         told = arguments.require_told(epochs)
         arguments.require_consents(consents, len(listed))
         batch, limits = decode_all(listed), self._limits
-        return self._database.write(
+        deposited = self._database.write(
             lambda connection: deposit_each(connection, token, batch, told, limits, self._clock())
         )
+        taken = [each for place, each in batch.decoded.items() if place not in deposited.refused]
+        self._ring({envelope.recipient for envelope in taken})
+        return deposited
 
     @forgets_secrets
     def deposit_copies(
@@ -211,11 +233,15 @@ class Relay(AccountCalls, BlobCalls):
         arguments.require_copies(copies)
         told, limits = arguments.require_told(epochs), self._limits
         decoded = EnvelopeCopies.decode(copies)
-        return self._database.write(
+        deposited = self._database.write(
             lambda connection: deposit_copies(
                 connection, token, decoded, told, limits, self._clock()
             )
         )
+        self._ring(
+            each for place, each in enumerate(decoded.recipients) if place not in deposited.refused
+        )
+        return deposited
 
     @forgets_secrets
     def fetch(
@@ -237,27 +263,33 @@ class Relay(AccountCalls, BlobCalls):
         Args:
             address: whose mailbox.
             token: that address's token, 32 bytes, secret.
-            limit: how many at most, 1 to `RelayLimits.fetch_messages` (1000).
+            limit: how many at most, 1 to `RelayLimits.fetch_messages` (1000), and not more than
+                4 MiB if that is more than one. With `hold_ms` also 0.
             after: only those with higher numbers.
             wait_ms: 0 to 30,000; not used: this relay answers at once.
-            hold_ms: 0 to 600,000, of fleets; not used: this relay holds nothing, so that whoever
-                asks gets all that waits.
-            holder: 16 bytes with `hold_ms`, else empty; not used.
+            hold_ms: 0 to 600,000, of fleets. Above 0 what is returned is held for so long, and
+                so is what this holder has; not returned is what anybody holds, and what is of an
+                account of which another holder has something. Otherwise all that waits is seen.
+            holder: 16 bytes with `hold_ms`, else empty.
 
         Raises:
             NotRegistered: the token is not that of the address.
         """
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
-        require_whole_number("limit", limit, 1, self._limits.fetch_messages)
-        require_whole_number("after", after, 0, MAX_NUMBER)
         arguments.require_waiting(wait_ms, hold_ms, holder)
+        require_whole_number("limit", limit, 0 if hold_ms else 1, self._limits.fetch_messages)
+        require_whole_number("after", after, 0, MAX_NUMBER)
 
         def work(connection: sqlite3.Connection) -> list[Waiting]:
             directory.require_holder(connection, address, token)
-            return mailbox.fetch(connection, address, limit, after)
+            if not hold_ms:
+                return mailbox.fetch(connection, address, limit, after)
+            now_ms = self._clock()
+            hold = Hold(holder, now_ms, now_ms + hold_ms)
+            return fetch_and_hold(connection, address, limit, after, hold)
 
-        return self._database.read(work)
+        return self._database.write(work) if hold_ms else self._database.read(work)
 
     @forgets_secrets
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
@@ -283,6 +315,35 @@ class Relay(AccountCalls, BlobCalls):
                 mailbox.remove(connection, address, batch, self._limits, self._clock())
 
             self._database.write(work)
+        self._ring([address])
+
+    def _ring(self, addresses: Iterable[Address]) -> None:
+        if self.bell is not None:
+            for address in addresses:
+                self.bell.ring(address)
+
+    # --- For the service around it ------------------------------------------------------------
+
+    @forgets_secrets
+    def holder(self, token: bytes) -> Address | None:
+        """Return a device that is registered with this token (32 bytes, secret), or None."""
+        require_bytes("token", token, TOKEN_BYTES)
+        name = self._database.read(lambda connection: directory.holder(connection, token))
+        return None if name is None else Address.parse(name)
+
+    def held_for_ms(self, address: Address) -> int | None:
+        """Return in how many milliseconds the first hold in a mailbox ends, or None."""
+        require_type("address", address, Address)
+        now_ms = self._clock()
+        until = self._database.read(
+            lambda connection: first_release_ms(connection, address, now_ms)
+        )
+        return None if until is None else until - now_ms
+
+    def oldest_waiting_ms(self) -> int:
+        """Return for how many milliseconds the oldest envelope has waited; 0: nothing waits."""
+        deposited_at_ms = self._database.read(mailbox.oldest_ms)
+        return max(self._clock() - deposited_at_ms, 0) if deposited_at_ms else 0
 
     # --- For the operator -------------------------------------------------------------------
 

@@ -7,11 +7,12 @@ Rules:
 """
 
 import sqlite3
+from collections.abc import Iterator
 from typing import Any, Final
 
 from e2ecross.errors import BackendError
 
-__all__ = ["MAX_NUMBER", "read_row", "read_rows", "require_row"]
+__all__ = ["MAX_NUMBER", "each_row", "read_row", "read_rows", "require_row"]
 
 MAX_NUMBER: Final = 2**63 - 1
 """The highest number that a row of SQLite can have."""
@@ -25,13 +26,20 @@ def read_rows(
     Raises:
         BackendError: a value has another type.
     """
-    rows: list[tuple[Any, ...]] = connection.execute(query, parameters).fetchall()
-    for row in rows:
+    return list(each_row(connection, query, parameters, *types))
+
+
+def each_row(
+    connection: sqlite3.Connection, query: str, parameters: tuple[object, ...], *types: type
+) -> Iterator[tuple[Any, ...]]:
+    """Read row by row, for who may stop before the last; see `read_rows`."""
+    row: tuple[Any, ...]
+    for row in connection.execute(query, parameters):
         if tuple(map(type, row)) != types:
             raise BackendError(
                 "the relay file holds something that no relay wrote: restore it from a backup"
             )
-    return rows
+        yield row
 
 
 def read_row(

@@ -145,8 +145,9 @@ SCHEMA: Final[tuple[str, ...]] = (
     # device has acknowledged must never name another envelope as long as the file lives. The sender
     # is the user that deposited, `whatsapp:ana`, as long as the envelope waits (which says it too);
     # the triple is that of its row in deposits. Both are NULL for what an operator put there:
-    # counted for nobody. Of a copy the envelope is what stands before its ciphertext, and shared
-    # is where that is; of any other, shared is NULL.
+    # counted for nobody. The time of deposit is 0 then: such a row never waits for too long. Of a
+    # copy the envelope is what stands before its ciphertext, and shared is where that is; of any
+    # other, shared is NULL.
     """
     CREATE TABLE mailbox (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -154,6 +155,10 @@ SCHEMA: Final[tuple[str, ...]] = (
         envelope BLOB NOT NULL,
         sender TEXT,
         triple_sha256 BLOB,
+        deposited_at_ms INTEGER NOT NULL DEFAULT 0,
+        -- Until when which worker of the device holds it; 0: nobody.
+        held_until_ms INTEGER NOT NULL DEFAULT 0,
+        holder BLOB NOT NULL DEFAULT x'',
         shared INTEGER
     )
     """,
@@ -166,6 +171,10 @@ SCHEMA: Final[tuple[str, ...]] = (
         number INTEGER PRIMARY KEY,
         ciphertext BLOB NOT NULL
     )
+    """,
+    """
+    CREATE INDEX held_of_recipient ON mailbox (recipient, held_until_ms)
+    WHERE held_until_ms > 0
     """,
     """
     CREATE TABLE waiting_from (

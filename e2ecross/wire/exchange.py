@@ -17,12 +17,22 @@ from e2ecross.wire.limits import MAX_LISTED_DEVICES
 
 __all__ = [
     "BLOB_ID_BYTES",
+    "CONSENT_BYTES",
+    "HOLDER_BYTES",
     "LINK_ID_BYTES",
     "LINK_SLOTS",
+    "MAX_ACKNOWLEDGED_IN_CALL",
     "MAX_BLOB_PIECE_BYTES",
+    "MAX_CREDENTIAL_BYTES",
     "MAX_DEPOSIT_BYTES",
+    "MAX_FETCHED_BYTES",
+    "MAX_FETCHED_IN_CALL",
+    "MAX_HOLD_MS",
     "MAX_IN_CALL",
+    "MAX_NUMBER",
     "MAX_USERS_IN_CALL",
+    "MAX_WAIT_MS",
+    "TOKEN_SHA256_BYTES",
     "Deposited",
     "KeysWanted",
     "UserKeys",
@@ -43,6 +53,27 @@ BLOB_ID_BYTES: Final = 32
 """The name of a blob, random: who knows it may read."""
 MAX_BLOB_PIECE_BYTES: Final = 4 * 1024 * 1024
 """What one call writes or reads of a blob, bytes: the largest chunk of an attachment."""
+
+MAX_NUMBER: Final = 2**63 - 1
+"""The highest number of an envelope, and the highest epoch."""
+MAX_ACKNOWLEDGED_IN_CALL: Final = 10_000
+"""Numbers that one call over a network acknowledges: a full mailbox without its reserve."""
+MAX_FETCHED_IN_CALL: Final = 1_000
+"""Envelopes that one call returns."""
+MAX_FETCHED_BYTES: Final = 4 * 1024 * 1024
+"""The same in bytes; one envelope is returned in any case."""
+MAX_WAIT_MS: Final = 30_000
+"""How long a fetch may wait, milliseconds: shorter than what most proxies close."""
+MAX_HOLD_MS: Final = 600_000
+"""How long what was fetched may be held, milliseconds."""
+HOLDER_BYTES: Final = 16
+"""Who holds what was fetched: random."""
+CONSENT_BYTES: Final = 32
+"""A token of consent, of fleets."""
+MAX_CREDENTIAL_BYTES: Final = 4_096
+"""What a device shows when it registers, if the service asks for it."""
+TOKEN_SHA256_BYTES: Final = 32
+"""What is told of the token of another device."""
 
 
 @dataclass(frozen=True, slots=True)

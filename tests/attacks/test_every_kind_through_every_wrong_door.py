@@ -125,6 +125,10 @@ _ONE_FIELD: Final = frozenset(
 _ONE_NUMBER: Final = frozenset(
     {"format-changes", "format-epoch", "format-push", "format-retry", "format-row"}
 )
+# 32 bytes: a key, a group, or a blob; each in a table of its own.
+_32_BYTES: Final = frozenset(
+    {"format-one-time-prekey", "format-stored-receipt", "format-what-may-be-viewed-once"}
+)
 # What a door takes besides its own: the shape is the same, and something else tells them apart.
 _TAKES: Final[Mapping[str, frozenset[str]]] = {
     # The content kind, which is encrypted with it, says which of these it is.
@@ -152,12 +156,10 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-publication": frozenset({"format-bundle", "start-session"}),
     "format-publication-with-Kyber": frozenset({"format-bundle", "start-session"}),
     # One field of bytes; what it holds is decoded as a publication next.
-    "format-stored-publication": frozenset(
-        {"format-one-time-prekey", "format-other-id-of-a-sent-message", "format-stored-receipt"}
-    ),
-    # 32 bytes: a key, or a group; each in a table of its own.
-    "format-one-time-prekey": frozenset({"format-stored-receipt"}),
-    "format-stored-receipt": frozenset({"format-one-time-prekey"}),
+    "format-stored-publication": frozenset(_32_BYTES | {"format-other-id-of-a-sent-message"}),
+    "format-one-time-prekey": _32_BYTES - {"format-one-time-prekey"},
+    "format-stored-receipt": _32_BYTES - {"format-stored-receipt"},
+    "format-what-may-be-viewed-once": _32_BYTES - {"format-what-may-be-viewed-once"},
     # A switch and some bytes; capabilities are in no message.
     "format-device-request": frozenset({"capabilities", "format-typing"}),
     # Numbers, in the fields of the same numbers; each has a row of its own.
@@ -169,10 +171,17 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-push": _ONE_NUMBER - {"format-push"},
     "format-row": _ONE_NUMBER - {"format-row"},
     "format-changes": _ONE_NUMBER - {"format-changes"},
-    "format-group": frozenset({"format-stranger"}),
-    "format-retry-budget": _ONE_NUMBER | {"format-stranger"},
+    "format-group": frozenset({"format-end-of-a-blob", "format-stranger"}),
+    "format-lane": frozenset({"format-end-of-a-blob"}),
+    "format-end-of-a-blob": _ONE_NUMBER | {"format-stranger"},
+    "format-retry-budget": _ONE_NUMBER | {"format-end-of-a-blob", "format-stranger"},
     "format-upkeep": _ONE_NUMBER
-    | {"format-conversation", "format-retry-budget", "format-stranger"},
+    | {
+        "format-conversation",
+        "format-end-of-a-blob",
+        "format-retry-budget",
+        "format-stranger",
+    },
 }
 # Records that only a sealed store tells apart: base keys of one archived session and the current
 # one are as long as an identity key and one that waits. Who writes to an unsealed store has won.

@@ -18,6 +18,7 @@ from e2ecross.wire.capabilities import decode_capabilities
 from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.linking import LinkCode
 from tests.cli.support import call, read_qr_code, run
+from tests.support.service import require_extras
 
 ANA, BUDI, TOKO = "whatsapp:ana.1", "instagram:budi.1", "messenger:toko-kopi.1"
 LAPTOP, TABLET, GHOST = "whatsapp:ana.2", "instagram:budi.2", "instagram:budi.3"
@@ -436,3 +437,13 @@ def test_coloured_text_needs_80_columns_of_latin_1_and_leaves_nothing(tmp_path: 
     assert max(map(len, bare.splitlines())) <= 80
     assert "ok 6 of 6 directions between the three apps work" in bare
     assert "très excité" in bare
+
+
+def test_over_a_network_it_is_the_same(played: Played, tmp_path: Path) -> None:
+    require_extras()
+    ended = run("demo", "--json", "--network", "--dir", str(tmp_path / "new"))
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    facts = json.loads(ended.stdout)
+    assert facts["ok"] is True
+    assert facts.keys() == played.facts.keys()
+    assert len(facts["messages"]) == len(played.facts["messages"])

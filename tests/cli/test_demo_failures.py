@@ -3,6 +3,7 @@
 
 import functools
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from e2ecross.cli.demo_director import Director, Search
 from e2ecross.cli.demo_facts import Letter
 from e2ecross.cli.demo_ghost import GhostDevice
 from e2ecross.cli.demo_people import ANA, BUDI, TABLET, DemoFailed, Person
+from e2ecross.cli.demo_service import DemoService
 from e2ecross.cli.demo_stage import Stage
 from e2ecross.cli.describe import describe
 from e2ecross.relay import Relay
 from tests.cli.support import Ended, call
+from tests.support.service import require_extras
 
 _PLAY_THE_APP = "raise SystemExit(demo_actor.main(sys.argv[1:]))"
 _OTHER_FILES = """import pathlib, shutil
@@ -361,3 +364,21 @@ def _envelope() -> bytes:
 
     ana, budi = Address.parse("whatsapp:ana"), Address.parse("instagram:budi")
     return Envelope(bytes(16), ana, budi, MessageKind.SIGNAL, b"?").encode()
+
+
+# --- Over a network -----------------------------------------------------------------------------
+
+
+def test_without_the_extras_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "e2ecross.service.serving", None)
+    assert demo_run.run_demo(plain=True, network=True) == 1
+    assert "e2ecross.service.serving" in capsys.readouterr().err
+
+
+def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:
+    require_extras()
+    (tmp_path / "relay.db").write_text("no relay's")
+    with pytest.raises(DemoFailed, match="the service does not start: e2ecross relay: "):
+        DemoService(tmp_path / "relay.db", dict(os.environ))

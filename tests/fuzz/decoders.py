@@ -7,6 +7,7 @@ A format of `tests.support.formats` is one by being there. Any other decoder has
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from e2ecross.address import Address
@@ -51,10 +52,11 @@ from tests.support.entropy import SeededEntropy
 from tests.support.formats import FORMATS, PAYLOAD, STORED_SESSION, Format
 from tests.support.points import BAD_KEYS, GOOD_KEY
 from tests.support.sender_keys import FORMS, vectors_of
+from tests.support.service_bodies import BODIES
 from tests.support.values import with_fields
 from tests.support.vectors import unhex
 
-__all__ = ["DECODE", "DECODERS"]
+__all__ = ["DECODE", "DECODERS", "SERVICE"]
 
 _STORE_KEY: Final = bytes(range(32))
 
@@ -202,6 +204,7 @@ _GROUP_MESSAGES: Final = [unhex(vectors_of(form)["messages"][0]["message"]) for 
 _LINK_CODE: Final = LinkCode("whatsapp", decode_public_key(GOOD_KEY), bytes(32))
 _KEM_KEY: Final = kem_key_pair_from_seed(bytes(64)).public
 
+
 _OTHERS: Final[Mapping[str, Target]] = {
     "signal-message": _decoder(
         decode_signal_message,
@@ -303,3 +306,14 @@ DECODE: Final[Mapping[str, Callable[[bytes], str]]] = {
     **{name: target.run for name, target in _OTHERS.items()},
 }
 """The same decoders, each called once with the bytes as they are."""
+
+
+def _bodies(data: bytes) -> str:
+    """Bodies of calls over a network: any bytes into the decoder of each."""
+    return ",".join(outcome(partial(decode, data), DecodeError) for decode, _ in BODIES.values())
+
+
+SERVICE: Final[Mapping[str, Target]] = {
+    "service-bodies": Target(_bodies, lambda: [example for _, example in BODIES.values()]),
+}
+"""Bodies of calls ignore what they do not know, so that one of them may come through as another."""

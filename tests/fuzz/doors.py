@@ -82,7 +82,7 @@ def _relay() -> Relay:
     folder = tempfile.TemporaryDirectory(prefix="e2ecross-fuzz-")
     relay = Relay(
         Path(folder.name) / "relay.db",
-        authorise=lambda address, taken: True,
+        authorise=lambda address, taken, credential: True,
         clock=scene().budi.clock,
     )
     for address, token in _TOKENS.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.fuzz.blobs import BLOBS
-from tests.fuzz.decoders import DECODERS
+from tests.fuzz.decoders import DECODERS, SERVICE
 from tests.fuzz.doors import DOORS
 from tests.fuzz.files import FILES
 from tests.fuzz.forge import FORGERIES
@@ -26,6 +26,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     **FILES,
     **BLOBS,
     **SCRIPT,
+    **SERVICE,
 }
 
 CORPUS: Final = Path(__file__).parents[1] / "corpus"

@@ -76,7 +76,7 @@ def relay_in(tmp_path: Path) -> Place:
     def make(place: Place) -> Relay:
         relay = Relay(
             place.database,
-            authorise=lambda address, taken: True,
+            authorise=lambda address, taken, credential: True,
             blob_dir=place.folder,
             limits=place.limits,
             clock=place.clock,

@@ -133,7 +133,7 @@ def test_it_leaves_with_the_last_of_its_copies(three: Relay, path: Path) -> None
 
 
 def test_it_leaves_with_a_mailbox_that_is_reset(path: Path) -> None:
-    with Relay(path, authorise=lambda address, taken: True) as relay:
+    with Relay(path, authorise=lambda *_: True) as relay:
         register(relay, ANA, BUDI, TOKO)
         send(relay, copies(ANA, 1, BUDI, TOKO))
         relay.register(BUDI, token(BUDI, 1))
@@ -406,3 +406,36 @@ def test_times_and_memory_of_what_was_acknowledged(path: Path, clock: FakeClock)
         send(relay, message)
         assert fetched(relay, BUDI) == [message.encode_for(BUDI)]
         assert shared(path) == [1, 1]  # one for toko, one that came again
+
+
+def test_it_leaves_when_its_copies_have_waited_for_too_long(path: Path, clock: FakeClock) -> None:
+    with Relay(path, limits=RelayLimits(waiting_ms=1_000), clock=clock) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        send(relay, copies(ANA, 1, BUDI, TOKO))
+        clock.now_ms += 1_001
+        later = copies(ANA, 2, BUDI)
+        send(relay, later)
+        assert shared(path) == [1]
+        assert fetched(relay, BUDI) == [later.encode_for(BUDI)]
+        assert fetched(relay, TOKO) == []
+
+
+def test_who_holds_a_copy_gets_it_whole(three: Relay) -> None:
+    message = copies(ANA, 1, BUDI, TOKO)
+    send(three, message)
+    [held] = three.fetch(BUDI, token(BUDI), 10, hold_ms=10_000, holder=bytes(16))
+    assert held.envelope == message.encode_for(BUDI)
+    assert three.fetch(BUDI, token(BUDI), 10, hold_ms=10_000, holder=bytes(15) + b"1") == []
+
+
+def test_the_bell_is_rung_for_those_who_get_one(path: Path) -> None:
+    class Bell:
+        rung: list[Address] = []  # noqa: RUF012
+
+        def ring(self, address: Address) -> None:
+            self.rung.append(address)
+
+    with Relay(path, bell=Bell()) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        send(relay, copies(ANA, 1, BUDI, TOKO, NOBODY))
+        assert Bell.rung == [BUDI, TOKO]

@@ -24,9 +24,7 @@ OTHER_IDS = 100
 
 class CopiesModel(MailboxModel):
     def open(self) -> Relay:
-        return Relay(
-            self.path, authorise=lambda address, taken: True, limits=LIMITS, clock=self.clock
-        )
+        return Relay(self.path, authorise=lambda *_: True, limits=LIMITS, clock=self.clock)
 
     @property
     def path(self) -> Path:

@@ -383,7 +383,7 @@ def test_other_accounts_are_not_touched(relay: Relay) -> None:
 def _asking(path: Path, answer: bool) -> tuple[Relay, list[tuple[Address, bool]]]:
     asked: list[tuple[Address, bool]] = []
 
-    def authorise(address: Address, taken: bool) -> bool:
+    def authorise(address: Address, taken: bool, credential: bytes) -> bool:
         asked.append((address, taken))
         return answer
 

@@ -57,7 +57,7 @@ class DevicesModel(RuleBasedStateMachine):
 
     def open(self) -> Relay:
         path = Path(self.folder.name) / "relay.db"
-        return Relay(path, authorise=lambda address, taken: True)
+        return Relay(path, authorise=lambda address, taken, credential: True)
 
     def token(self, number: int) -> bytes:
         return token(device(number), self.registered[number].generation)

@@ -244,7 +244,7 @@ def test_a_new_identity_key_drops_the_kyber_prekeys_of_the_old_one(relay: Relay)
 
 
 def test_a_reset_drops_the_kyber_prekeys(path: Path) -> None:
-    with Relay(path, authorise=lambda address, taken: True) as relay:
+    with Relay(path, authorise=lambda address, taken, credential: True) as relay:
         register(relay, ANA, BUDI)
         relay.publish(token(ANA), published(ANA, kyber=[1, 2]))
         relay.register(ANA, token(ANA, 1))

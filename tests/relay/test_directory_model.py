@@ -118,7 +118,7 @@ class DirectoryModel(RuleBasedStateMachine):
             Path(self.folder.name) / "relay.db",
             limits=LIMITS,
             clock=self.clock,
-            authorise=lambda address, taken: True,
+            authorise=lambda address, taken, credential: True,
         )
 
     def publish(self, publication: Publication) -> None:

@@ -125,7 +125,7 @@ CLOCK_MS = 1_700_000_000_000
 
 
 def open_relay(path: Path) -> Relay:
-    return Relay(path, authorise=lambda address, taken: True, clock=lambda: CLOCK_MS)
+    return Relay(path, authorise=lambda address, taken, credential: True, clock=lambda: CLOCK_MS)
 
 
 @pytest.fixture(scope="module")

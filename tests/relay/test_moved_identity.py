@@ -93,7 +93,7 @@ def test_the_token_of_another_device_of_the_user_proves_nothing(used: Relay) -> 
 def test_who_proves_it_is_not_asked_for(path: Path) -> None:
     asked: list[tuple[Address, bool]] = []
 
-    def authorise(address: Address, taken: bool) -> bool:
+    def authorise(address: Address, taken: bool, credential: bytes) -> bool:
         asked.append((address, taken))
         return True
 

@@ -108,7 +108,7 @@ def test_an_unpublished_or_unknown_recipient_has_no_bundle(relay: Relay) -> None
 def test_the_app_decides_who_may_claim_an_address(path: Path) -> None:
     asked: list[tuple[Address, bool]] = []
 
-    def authorise(address: Address, taken: bool) -> bool:
+    def authorise(address: Address, taken: bool, credential: bytes) -> bool:
         asked.append((address, taken))
         return address.app == "whatsapp"
 
@@ -123,7 +123,7 @@ def test_the_app_decides_who_may_claim_an_address(path: Path) -> None:
 
 
 def test_only_true_lets_a_claim_go_ahead(path: Path) -> None:
-    async def authorise(address: Address, taken: bool) -> bool:
+    async def authorise(address: Address, taken: bool, credential: bytes) -> bool:
         raise AssertionError
 
     answers: list[object] = [1, "yes", None, False]
@@ -134,7 +134,7 @@ def test_only_true_lets_a_claim_go_ahead(path: Path) -> None:
 
 
 def test_a_reset_drops_keys_and_mailbox_of_the_former_holder(path: Path, clock: FakeClock) -> None:
-    with Relay(path, authorise=lambda address, taken: True, clock=clock) as relay:
+    with Relay(path, authorise=lambda address, taken, credential: True, clock=clock) as relay:
         register(relay, ANA, BUDI)
         relay.publish(token(ANA), published(ANA, range(1, 4)))
         relay.publish(token(BUDI), published(BUDI, range(1, 4)))
@@ -165,7 +165,7 @@ def test_a_reset_drops_keys_and_mailbox_of_the_former_holder(path: Path, clock: 
 
 
 def test_a_reset_begins_with_epoch_0_again(path: Path) -> None:
-    with Relay(path, authorise=lambda address, taken: True) as relay:
+    with Relay(path, authorise=lambda address, taken, credential: True) as relay:
         register(relay, ANA, BUDI)
         relay.publish(token(ANA), published(ANA, range(1, 3), signed_id=9), epoch=50, replace=True)
         relay.register(ANA, token(ANA))  # the same token: no reset
@@ -276,7 +276,7 @@ def test_a_claim_that_is_overtaken_is_asked_again(path: Path) -> None:
 
     with Relay(path) as other:
 
-        def authorise(address: Address, taken: bool) -> bool:
+        def authorise(address: Address, taken: bool, credential: bytes) -> bool:
             asked.append(taken)
             if len(asked) == 1:
                 other.register(address, token(address, 1))
@@ -289,7 +289,7 @@ def test_a_claim_that_is_overtaken_is_asked_again(path: Path) -> None:
 
 
 def test_an_error_of_the_app_comes_out_and_holds_nothing(path: Path) -> None:
-    def authorise(address: Address, taken: bool) -> bool:
+    def authorise(address: Address, taken: bool, credential: bytes) -> bool:
         if address == ANA:
             raise LookupError("the account service is down")
         return True

@@ -8,21 +8,26 @@ Rules:
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from e2ecross.address import MAX_DEVICE
 from e2ecross.arguments import require_bytes, require_list, require_type, require_whole_number
 from e2ecross.errors import BackendRefused, InvalidArgument
-from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.exchange import (
     BLOB_ID_BYTES,
+    CONSENT_BYTES,
+    HOLDER_BYTES,
     LINK_ID_BYTES,
     LINK_SLOTS,
     MAX_BLOB_PIECE_BYTES,
+    MAX_CREDENTIAL_BYTES,
     MAX_DEPOSIT_BYTES,
+    MAX_HOLD_MS,
     MAX_IN_CALL,
+    MAX_NUMBER,
     MAX_USERS_IN_CALL,
+    MAX_WAIT_MS,
+    TOKEN_SHA256_BYTES,
     KeysWanted,
 )
 from e2ecross.wire.limits import MAX_COPIES_BYTES, MAX_LINK_MESSAGE_BYTES, TOKEN_BYTES
@@ -45,13 +50,6 @@ __all__ = [
     "require_wanted",
 ]
 
-_MAX_CREDENTIAL_BYTES: Final = 4_096
-_MAX_WAIT_MS: Final = 30_000
-_MAX_HOLD_MS: Final = 600_000
-_HOLDER_BYTES: Final = 16
-_CONSENT_BYTES: Final = 32
-_SHA256_BYTES: Final = 32
-
 
 def require_replaced_token(replaces: bytes, credential: bytes) -> None:
     """Check what comes with a registration beside the token."""
@@ -59,8 +57,8 @@ def require_replaced_token(replaces: bytes, credential: bytes) -> None:
     if replaces:
         require_bytes("replaces", replaces, TOKEN_BYTES)
     require_bytes("credential", credential)
-    if len(credential) > _MAX_CREDENTIAL_BYTES:
-        raise InvalidArgument(f"credential must have at most {_MAX_CREDENTIAL_BYTES} bytes")
+    if len(credential) > MAX_CREDENTIAL_BYTES:
+        raise InvalidArgument(f"credential must have at most {MAX_CREDENTIAL_BYTES} bytes")
 
 
 def require_wanted(wanted: Sequence[KeysWanted]) -> list[KeysWanted]:
@@ -84,7 +82,7 @@ def require_companion_tokens(tokens: Mapping[int, bytes]) -> dict[int, bytes]:
     require_type("tokens", tokens, Mapping)
     for number, sha256 in tokens.items():
         require_whole_number("the keys of tokens", number, PRIMARY + 1, MAX_DEVICE)
-        require_bytes("the values of tokens", sha256, _SHA256_BYTES)
+        require_bytes("the values of tokens", sha256, TOKEN_SHA256_BYTES)
     return dict(tokens)
 
 
@@ -147,15 +145,15 @@ def require_consents(consents: Sequence[bytes], envelopes: int) -> None:
         raise InvalidArgument("consents must be none, or one for each envelope")
     for consent in listed:
         require_bytes("consents", consent)
-        if len(consent) not in (0, _CONSENT_BYTES):
-            raise InvalidArgument(f"consents must be empty or have {_CONSENT_BYTES} bytes each")
+        if len(consent) not in (0, CONSENT_BYTES):
+            raise InvalidArgument(f"consents must be empty or have {CONSENT_BYTES} bytes each")
 
 
 def require_waiting(wait_ms: int, hold_ms: int, holder: bytes) -> None:
     """Check how long a fetch may wait, and for how long and whom it is to hold what it returns."""
-    require_whole_number("wait_ms", wait_ms, 0, _MAX_WAIT_MS)
-    require_whole_number("hold_ms", hold_ms, 0, _MAX_HOLD_MS)
-    require_bytes("holder", holder, _HOLDER_BYTES if hold_ms else 0)
+    require_whole_number("wait_ms", wait_ms, 0, MAX_WAIT_MS)
+    require_whole_number("hold_ms", hold_ms, 0, MAX_HOLD_MS)
+    require_bytes("holder", holder, HOLDER_BYTES if hold_ms else 0)
 
 
 def require_numbers(numbers: Sequence[int]) -> list[int]:

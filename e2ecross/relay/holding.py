@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Holding what was fetched: several workers of one device, each with other messages.
+
+Rules:
+- A holder gets rows that nobody holds, and none of a sender (account) of whom another one holds
+  any. So an account's messages are with one holder at a time, in their order.
+- A hold ends when its row is acknowledged, or with its time; a fetch prolongs what its holder has.
+
+Each function runs inside a transaction of the caller.
+
+Source: docs/service.md, waiting and holding.
+"""
+
+import sqlite3
+from typing import Final, NamedTuple
+
+from e2ecross.address import Address
+from e2ecross.relay.mailbox import IN_PARTS, up_to_bytes
+from e2ecross.relay.rows import read_row
+from e2ecross.wire.exchange import Waiting
+
+__all__ = ["Hold", "fetch_and_hold", "first_release_ms"]
+
+# Above 0 is said apart, so that SQLite sees that the partial index will do.
+_HELD: Final = "recipient = ?1 AND held_until_ms > 0 AND held_until_ms > ?2"
+
+_FREE: Final = f"""
+    {IN_PARTS}
+    WHERE recipient = ?1 AND mailbox.number > ?4 AND held_until_ms <= ?2
+    AND (sender IS NULL OR sender NOT IN (
+        SELECT sender FROM mailbox WHERE {_HELD} AND holder <> ?3 AND sender IS NOT NULL))
+    ORDER BY mailbox.number LIMIT ?5
+"""  # noqa: S608 - nothing but our own text
+_PROLONG: Final = f"UPDATE mailbox SET held_until_ms = ?4 WHERE {_HELD} AND holder = ?3"  # noqa: S608
+_TAKE: Final = "UPDATE mailbox SET held_until_ms = ?, holder = ? WHERE number = ?"
+_FIRST: Final = f"SELECT held_until_ms FROM mailbox WHERE {_HELD} ORDER BY held_until_ms LIMIT 1"  # noqa: S608
+
+
+class Hold(NamedTuple):
+    """Who holds what it fetches, and for how long.
+
+    Attributes:
+        holder: 16 bytes.
+        now_ms: the time, milliseconds since 1970.
+        until_ms: when it ends, likewise.
+    """
+
+    holder: bytes
+    now_ms: int
+    until_ms: int
+
+
+def fetch_and_hold(
+    connection: sqlite3.Connection, address: Address, limit: int, after: int, hold: Hold
+) -> list[Waiting]:
+    """Return free envelopes, oldest first, and hold them; prolong what this holder has.
+
+    Args:
+        connection: inside a writing transaction.
+        address: whose mailbox.
+        limit: how many at most; with 0 it only prolongs.
+        after: only those with higher numbers.
+        hold: who, and for how long.
+    """
+    recipient = str(address)
+    connection.execute(_PROLONG, (recipient, hold.now_ms, hold.holder, hold.until_ms))
+    waiting = up_to_bytes(connection, _FREE, (recipient, hold.now_ms, hold.holder, after, limit))
+    connection.executemany(_TAKE, [(hold.until_ms, hold.holder, each.number) for each in waiting])
+    return waiting
+
+
+def first_release_ms(connection: sqlite3.Connection, address: Address, now_ms: int) -> int | None:
+    """Return when the first hold in a mailbox ends, in milliseconds since 1970, or None."""
+    row = read_row(connection, _FIRST, (str(address), now_ms), int)
+    return None if row is None else row[0]

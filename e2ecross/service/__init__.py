@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A back end over a network: the relay as a service, the way to it, and clients in asyncio.
+
+A name is imported when it is first used (PEP 562): the service needs the extra `server`,
+`HTTPBackend` needs the extra `http`, and the others need none.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from e2ecross.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from e2ecross.service.aio import AsyncClient
+    from e2ecross.service.asgi import create_app
+    from e2ecross.service.credentials import CredentialCheck, make_credential
+    from e2ecross.service.http_backend import HTTPBackend
+    from e2ecross.service.limits import Rates, ServiceLimits
+    from e2ecross.service.metrics import Metrics
+
+__all__ = [
+    "AsyncClient",
+    "CredentialCheck",
+    "HTTPBackend",
+    "Metrics",
+    "Rates",
+    "ServiceLimits",
+    "create_app",
+    "make_credential",
+]
+
+_HOMES: Final = {
+    "AsyncClient": "e2ecross.service.aio",
+    "CredentialCheck": "e2ecross.service.credentials",
+    "HTTPBackend": "e2ecross.service.http_backend",
+    "Metrics": "e2ecross.service.metrics",
+    "Rates": "e2ecross.service.limits",
+    "ServiceLimits": "e2ecross.service.limits",
+    "create_app": "e2ecross.service.asgi",
+    "make_credential": "e2ecross.service.credentials",
+}
+
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

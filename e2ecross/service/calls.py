@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The calls of the service: how each is read, and what the relay is asked for it.
+
+A call is one row of `SERVED`, and one of `wire/service_calls.py`. Waiting for mail is elsewhere.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+from e2ecross.address import Address
+from e2ecross.relay import Relay
+from e2ecross.wire.bundle import PublishedKeys
+from e2ecross.wire.service_accounts import (
+    AddressRequest,
+    PublishRequest,
+    RegisterRequest,
+    encode_count,
+    encode_epochs,
+)
+from e2ecross.wire.service_devices import LinkRequest, PublishDevicesRequest, encode_link
+from e2ecross.wire.service_keys import FetchKeysRequest, encode_user_keys
+from e2ecross.wire.service_mail import (
+    AcknowledgeRequest,
+    DepositRequest,
+    FetchRequest,
+    encode_deposited,
+    encode_waiting,
+)
+
+__all__ = ["SERVED", "Answer", "Served"]
+
+_ANSWER_SLOT: Final = 1
+
+
+class Answer(NamedTuple):
+    """What the relay has answered.
+
+    Attributes:
+        body: encoded.
+        deposited: how many envelopes were taken.
+        delivered: how many were handed out.
+    """
+
+    body: bytes = b""
+    deposited: int = 0
+    delivered: int = 0
+
+
+class Served(NamedTuple):
+    """One call.
+
+    Attributes:
+        decode: reads the body.
+        run: asks the relay, under a token, empty if there is none.
+        writes: whether that may write.
+        is_for_device: whether only a device that is registered may ask.
+        envelopes: how many envelopes it deposits.
+    """
+
+    decode: Callable[[bytes], Any]
+    run: Callable[[Relay, bytes, Any], Answer]
+    writes: Callable[[Any], bool] = lambda request: True
+    is_for_device: Callable[[Any], bool] = lambda request: True
+    envelopes: Callable[[Any], int] = lambda request: 0
+
+
+def _register(relay: Relay, token: bytes, asked: RegisterRequest) -> Answer:
+    relay.register(asked.address, token, replaces=asked.replaces, credential=asked.credential)
+    return Answer()
+
+
+def _publish(relay: Relay, token: bytes, asked: PublishRequest) -> Answer:
+    published = PublishedKeys.decode(asked.published_keys)
+    relay.publish(token, published, epoch=asked.epoch, replace=asked.replace)
+    return Answer()
+
+
+def _publish_devices(relay: Relay, token: bytes, asked: PublishDevicesRequest) -> Answer:
+    relay.publish_devices(token, asked.signed_list, asked.tokens, epoch=asked.epoch)
+    return Answer()
+
+
+def _epochs(relay: Relay, token: bytes, asked: AddressRequest) -> Answer:
+    return Answer(encode_epochs(relay.epochs(asked.address, token)))
+
+
+def _count(relay: Relay, token: bytes, asked: AddressRequest) -> Answer:
+    return Answer(encode_count(relay.one_time_prekey_count(asked.address, token)))
+
+
+def _fetch_keys(relay: Relay, token: bytes, asked: FetchKeysRequest) -> Answer:
+    return Answer(encode_user_keys(relay.fetch_keys(asked.requester, token, asked.wanted)))
+
+
+def _deposit_all(relay: Relay, token: bytes, asked: DepositRequest) -> Answer:
+    came = relay.deposit_all(token, asked.envelopes, epochs=asked.epochs, consents=asked.consents)
+    return Answer(encode_deposited(came), deposited=len(asked.envelopes) - len(came.refused))
+
+
+def _fetch(relay: Relay, token: bytes, asked: FetchRequest) -> Answer:
+    held = {"hold_ms": asked.hold_ms, "holder": asked.holder}
+    limit = min(asked.limit, relay.limits.fetch_messages)
+    waiting = relay.fetch(asked.address, token, limit, asked.after, **held)  # type: ignore[arg-type]
+    return Answer(encode_waiting(waiting), delivered=len(waiting))
+
+
+def _acknowledge(relay: Relay, token: bytes, asked: AcknowledgeRequest) -> Answer:
+    relay.acknowledge(asked.address, token, asked.numbers)
+    return Answer()
+
+
+def _put_link(relay: Relay, token: bytes, asked: LinkRequest) -> Answer:
+    address: Address | None = asked.address
+    relay.put_link(asked.link_id, asked.slot, asked.data, address=address, token=token)
+    return Answer()
+
+
+def _get_link(relay: Relay, token: bytes, asked: LinkRequest) -> Answer:
+    return Answer(encode_link(relay.get_link(asked.link_id, asked.slot)))
+
+
+def _never(asked: object) -> bool:
+    return False
+
+
+SERVED: Final[dict[str, Served]] = {
+    "register": Served(RegisterRequest.decode, _register),
+    "publish": Served(PublishRequest.decode, _publish),
+    "publish_devices": Served(PublishDevicesRequest.decode, _publish_devices),
+    "epochs": Served(AddressRequest.decode, _epochs, writes=_never),
+    "one_time_prekey_count": Served(AddressRequest.decode, _count, writes=_never),
+    "fetch_keys": Served(FetchKeysRequest.decode, _fetch_keys),
+    "deposit_all": Served(
+        DepositRequest.decode, _deposit_all, envelopes=lambda asked: len(asked.envelopes)
+    ),
+    "fetch": Served(FetchRequest.decode, _fetch, writes=lambda asked: asked.hold_ms > 0),
+    "acknowledge": Served(AcknowledgeRequest.decode, _acknowledge),
+    "put_link": Served(
+        LinkRequest.decode, _put_link, is_for_device=lambda asked: asked.slot != _ANSWER_SLOT
+    ),
+    "get_link": Served(LinkRequest.decode, _get_link, writes=_never, is_for_device=_never),
+}
+"""By name."""

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections to a back end that come to an end: every answer has a time for all of it.
+
+Rules:
+- The time of a call is for sending and the whole answer together: a server that sends a byte now
+  and then holds nobody up.
+- TLS 1.2 or later, with certificate and name checked; nothing turns that off.
+- Nothing is taken from the environment: no proxy, no cookie, no password.
+"""
+
+import http.client
+import io
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+from e2ecross.service.extras import missing_extra
+
+try:
+    from urllib3 import HTTPConnectionPool, HTTPResponse, HTTPSConnectionPool
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+except ImportError as error:
+    raise missing_extra("e2ecross.service.http_backend", "http") from error
+
+__all__ = ["Pool", "call_of", "make_pool", "was_stale"]
+
+Pool = HTTPConnectionPool
+
+
+class _Call(threading.local):
+    """What this thread is asking.
+
+    Attributes:
+        ends: when its time is over, on the clock of `time.monotonic`.
+        has_begun: whether a byte of the answer has come.
+        is_stale: whether a connection that was used before has ended without one.
+    """
+
+    ends = 0.0
+    has_begun = False
+    is_stale = False
+
+
+_call: Final = _Call()
+
+
+@contextmanager
+def call_of(seconds: float) -> Iterator[None]:
+    """Let what this thread asks in the block take so long at most."""
+    _call.ends = time.monotonic() + seconds
+    yield
+
+
+def was_stale() -> bool:
+    """Say whether the last attempt failed because a kept connection had been closed meanwhile."""
+    return _call.is_stale
+
+
+def _time_left() -> float:
+    left = _call.ends - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the time of the call is over")
+    return left
+
+
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket, for as long as the call may take."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:  # noqa: ANN401 - any buffer
+        self._sock.settimeout(_time_left())
+        count = self._raw.readinto(buffer)
+        _call.has_begun = _call.has_begun or bool(count)
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._raw.close()
+        super().close()
+
+
+class _TimedSocket:
+    """What an `HTTPResponse` needs of a socket."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._sock))
+
+
+class _TimedResponse(http.client.HTTPResponse):
+    """An answer that is read for as long as the call may take."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(cast("socket.socket", _TimedSocket(sock)), *args, **kwargs)
+
+
+class _Timed(HTTPConnection):
+    """A connection that sends for as long as the call may take, and knows when it is stale."""
+
+    response_class = _TimedResponse
+    _was_used = False
+    _parts: list[bytes] | None = None
+
+    def connect(self) -> None:
+        self._was_used = False
+        super().connect()
+
+    def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as the class above
+        _call.has_begun = _call.is_stale = False
+        self._parts = []
+        try:
+            super().request(*args, **kwargs)
+            parts, self._parts = self._parts, None
+            self.send(b"".join(parts))
+        except ConnectionError:
+            _call.is_stale = self._was_used
+            raise
+        finally:
+            self._parts = None
+
+    def send(self, data: Any) -> None:  # noqa: ANN401
+        """Send; head and body of a request in one piece, which is one packet mostly."""
+        if self._parts is not None:
+            self._parts.append(data)
+            return
+        if self.sock is not None:
+            self.sock.settimeout(_time_left())
+        super().send(data)
+
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]
+        try:
+            response = super().getresponse()
+        except ConnectionError:  # RemoteDisconnected is one
+            _call.is_stale = self._was_used and not _call.has_begun
+            raise
+        self._was_used = True
+        return response
+
+
+class _TimedTLS(_Timed, HTTPSConnection):
+    """The same through TLS."""
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Timed
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TimedTLS
+
+
+def make_pool(scheme: str, host: str, port: int, connections: int, ca_file: str | None) -> Pool:
+    """Return connections to one host.
+
+    Args:
+        scheme: `http` or `https`.
+        host: its name, or its address.
+        port: its port.
+        connections: how many at once; whoever needs one more waits.
+        ca_file: certificates that vouch for the host, in PEM; None: those of the system.
+
+    Raises:
+        OSError: `ca_file` cannot be read, or holds no certificate.
+    """
+    if scheme == "http":
+        return _PlainPool(host, port, maxsize=connections, block=True)
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return _TLSPool(host, port, maxsize=connections, block=True, ssl_context=context)
