@@ -21,6 +21,7 @@ from e2ecross.wire.service_devices import LinkRequest, PublishDevicesRequest, en
 from e2ecross.wire.service_keys import FetchKeysRequest, encode_user_keys
 from e2ecross.wire.service_mail import (
     AcknowledgeRequest,
+    DepositCopiesRequest,
     DepositRequest,
     FetchRequest,
     encode_deposited,
@@ -37,7 +38,7 @@ class Answer(NamedTuple):
 
     Attributes:
         body: encoded.
-        deposited: how many envelopes were taken.
+        deposited: how many envelopes and copies were taken.
         delivered: how many were handed out.
     """
 
@@ -54,7 +55,7 @@ class Served(NamedTuple):
         run: asks the relay, under a token, empty if there is none.
         writes: whether that may write.
         is_for_device: whether only a device that is registered may ask.
-        envelopes: how many envelopes it deposits.
+        envelopes: how many envelopes and copies it deposits.
     """
 
     decode: Callable[[bytes], Any]
@@ -97,6 +98,11 @@ def _deposit_all(relay: Relay, token: bytes, asked: DepositRequest) -> Answer:
     return Answer(encode_deposited(came), deposited=len(asked.envelopes) - len(came.refused))
 
 
+def _deposit_copies(relay: Relay, token: bytes, asked: DepositCopiesRequest) -> Answer:
+    came = relay.deposit_copies(token, asked.copies, epochs=asked.epochs)
+    return Answer(encode_deposited(came), deposited=asked.count() - len(came.refused))
+
+
 def _fetch(relay: Relay, token: bytes, asked: FetchRequest) -> Answer:
     held = {"hold_ms": asked.hold_ms, "holder": asked.holder}
     limit = min(asked.limit, relay.limits.fetch_messages)
@@ -132,6 +138,9 @@ SERVED: Final[dict[str, Served]] = {
     "fetch_keys": Served(FetchKeysRequest.decode, _fetch_keys),
     "deposit_all": Served(
         DepositRequest.decode, _deposit_all, envelopes=lambda asked: len(asked.envelopes)
+    ),
+    "deposit_copies": Served(
+        DepositCopiesRequest.decode, _deposit_copies, envelopes=DepositCopiesRequest.count
     ),
     "fetch": Served(FetchRequest.decode, _fetch, writes=lambda asked: asked.hold_ms > 0),
     "acknowledge": Served(AcknowledgeRequest.decode, _acknowledge),

@@ -41,7 +41,7 @@ from e2ecross.wire.service_accounts import encode_epochs
 from e2ecross.wire.service_calls import CALLS
 from e2ecross.wire.service_errors import ErrorBody
 from e2ecross.wire.service_mail import encode_deposited
-from tests.relay.support import ANA, BUDI, envelope, published, register, token
+from tests.relay.support import ANA, BUDI, copies, envelope, published, register, token
 from tests.support.hostile_server import HostileServer, Script, answer, says, trickles
 
 KEY = token(ANA)
@@ -55,6 +55,7 @@ CALLED: dict[str, Callable[[HTTPBackend], object]] = {
     "one_time_prekey_count": lambda b: b.one_time_prekey_count(ANA, KEY),
     "fetch_keys": lambda b: b.fetch_keys(ANA, KEY, [KeysWanted(BUDI.user_id, None)]),
     "deposit_all": lambda b: b.deposit_all(KEY, [envelope(ANA, BUDI).encode()]),
+    "deposit_copies": lambda b: b.deposit_copies(KEY, copies(ANA, 1, BUDI).encode()),
     "fetch": lambda b: b.fetch(ANA, KEY, 10),
     "acknowledge": lambda b: b.acknowledge(ANA, KEY, [1]),
     "put_link": lambda b: b.put_link(BOX, 1, b"sealed"),
