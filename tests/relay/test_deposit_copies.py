@@ -355,9 +355,9 @@ def test_a_copy_without_its_ciphertext_is_damage_of_the_file(
 ) -> None:
     send(three, copies(ANA, 1, BUDI, TOKO))
     operator.execute(damage)
-    for call in (fetched, Relay.waiting):
+    for read in (lambda: fetched(three, BUDI), lambda: three.waiting(BUDI)):
         with pytest.raises(BackendError, match="restore it from a backup"):
-            call(three, BUDI)
+            read()
     acknowledged: Sequence[int] = [1, 2]
     three.acknowledge(BUDI, token(BUDI), acknowledged)  # who knows the number still can
     assert fetched(three, BUDI) == []

@@ -140,6 +140,21 @@ def test_wrong_lengths() -> None:
     fails(says(answer(200, b"", length=65_537)), call="register", match="more than 65536 bytes")
 
 
+@pytest.mark.parametrize("call", ["deposit_all", "deposit_copies"])
+def test_a_place_that_nothing_was_deposited_at(call: str) -> None:
+    body = encode_deposited(Deposited({1: UnknownRecipient("nobody")}, {BUDI.user_id: 1}, {0: 7}))
+    fails(says(answer(200, body)), call=call, match="does not fit")
+
+
+def test_copies_that_are_none_are_not_sent() -> None:
+    with HostileServer() as server, HTTPBackend(server.url) as backend:
+        with pytest.raises(DecodeError):
+            backend.deposit_copies(KEY, b"no copies")
+        with pytest.raises(BackendRefused, match="takes up to 262144"):
+            backend.deposit_copies(KEY, bytes(262_145))
+        assert server.connections == 0
+
+
 @pytest.mark.parametrize("name", list(CALLED))
 def test_a_body_that_does_not_decode(name: str) -> None:
     nothing = name in ("register", "publish", "acknowledge", "put_link")

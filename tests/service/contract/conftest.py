@@ -22,6 +22,7 @@ NOT_HERE: Final = {
     # The bell is that of the service.
     "test_a_bell_is_rung_after_the_commit",
     "test_a_bell_can_be_rung",
+    "test_the_bell_is_rung_for_those_who_get_one",
     # What `authorise` raises is a fault of the service, and stays there.
     "test_an_error_of_the_app_comes_out_and_holds_nothing",
 }
