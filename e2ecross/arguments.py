@@ -89,6 +89,10 @@ def require_file_name(name: str, value: object) -> str:
     # ":memory:" would be another database for each thread.
     if not isinstance(text, str) or text in ("", ":memory:") or "\0" in text:
         raise InvalidArgument(f"{name} must be the name of a file, as text")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise InvalidArgument(f"{name} holds a character that no file name has") from None
     return text
 
 

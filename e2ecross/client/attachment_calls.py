@@ -3,7 +3,6 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Unpack
 
 from e2ecross.arguments import require_callable, require_file_name, require_type
@@ -20,7 +19,7 @@ from e2ecross.device.uploading import (
     new_spool_name,
     require_accepted_sender,
 )
-from e2ecross.errors import AttachmentTooLarge, BackendRefused
+from e2ecross.errors import AttachmentTooLarge, BackendRefused, InvalidArgument
 from e2ecross.wire.attachment import Attachment, ShownAs
 
 __all__ = ["AttachmentCalls"]
@@ -96,8 +95,8 @@ class AttachmentCalls(Connected):
         Args:
             attachment: what a message says of it.
             path: where to put it; a file that is there is replaced, once this one is complete.
-            progress: called with how many bytes are there and how many it has, after each chunk.
-                What it raises ends the call.
+            progress: called with how many bytes are there and how many it has, after each chunk,
+                or once if all of them are there. What it raises ends the call.
 
         Raises:
             AttachmentTooLarge: it is larger than `Policy.attachment_bytes`; nothing was fetched.
@@ -106,11 +105,14 @@ class AttachmentCalls(Connected):
             BackendRefused: there is no blob store.
             BackendError: the blob store cannot be reached.
             InvalidArgument: it came from somebody who was not accepted: see `accept`; or an
-                argument has the wrong type.
+                argument has the wrong type, or is the path of a folder.
+            StoreBusy: another call writes this file.
             StoreError: the file cannot be written, for lack of space for example.
         """
         fetch = self._fetching(attachment)
         name = require_file_name("path", path)
+        if os.path.isdir(name):
+            raise InvalidArgument("path must be of a file, and is of a folder")
         if progress is not None:
             require_callable("progress", progress)
         allowed = self._context.policy.attachment_bytes
@@ -134,4 +136,6 @@ class AttachmentCalls(Connected):
         """How to fetch from a blob, if its file may be fetched."""
         require_type("attachment", attachment, Attachment)
         require_accepted_sender(self._context, attachment)
-        return partial(self._blob_store().get, attachment.blob_id)
+        blobs = self._blob_store()
+        # No `partial`: it would show the id of the blob to whoever reports an error.
+        return lambda offset, length: blobs.get(attachment.blob_id, offset, length)

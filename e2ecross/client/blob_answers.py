@@ -5,13 +5,14 @@ Rules:
 - A number is one that the call can have led to; what makes no headway is an error, so no loop goes
   on for ever.
 - What was fetched is only bytes here: who reads them verifies them.
+- An error keeps no token and no id of a blob, which is what allows to read it.
 """
 
 import inspect
 from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.address import Address
-from e2ecross.arguments import require_methods
+from e2ecross.arguments import forgets_secrets, require_methods
 from e2ecross.client.blob_store import BlobStore
 from e2ecross.device.registering import Token
 from e2ecross.errors import BackendError, InvalidArgument
@@ -43,11 +44,13 @@ class CheckedBlobs:
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a CheckedBlobs belongs to its client and is not pickled or copied")
 
+    @forgets_secrets
     def begin(self, address: Address, token: Token, blob_id: bytes, size: int) -> int:
         """See `BlobStore.begin_blob`: how many bytes are there, 0 to `size`."""
         answer = self._blobs.begin_blob(address, token.value, blob_id, size)
         return _count("begin_blob", answer, size)
 
+    @forgets_secrets
     def put(
         self, address: Address, token: Token, blob_id: bytes, size: int, offset: int, data: bytes
     ) -> int:
@@ -58,6 +61,7 @@ class CheckedBlobs:
             raise BackendError("the blob store has taken nothing of what it was given: try again")
         return stored
 
+    @forgets_secrets
     def get(self, blob_id: bytes, offset: int, length: int) -> bytes:
         """See `BlobStore.get_blob`; how many bytes they are is not looked at."""
         answer: object = self._blobs.get_blob(blob_id, offset, length)
@@ -65,6 +69,7 @@ class CheckedBlobs:
             raise _no_answer("get_blob", answer)
         return answer
 
+    @forgets_secrets
     def delete(self, address: Address, token: Token, blob_id: bytes) -> None:
         """See `BlobStore.delete_blob`."""
         answer: object = self._blobs.delete_blob(address, token.value, blob_id)  # type: ignore[func-returns-value]

@@ -11,25 +11,22 @@ Source: attachments.md 7.
 """
 
 import io
+import operator
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final, SupportsIndex
 
-from e2ecross.client.spool import sync_folder
+from e2ecross.client.part_file import PartFile
 from e2ecross.device.batch import Progress
-from e2ecross.errors import StoreError
 from e2ecross.protocol.attachment_reader import AttachmentReader, verified_prefix
 from e2ecross.wire.attachment import Attachment
 
 __all__ = ["AttachmentFile", "Fetch", "download_to"]
 
 Fetch = Callable[[int, int], bytes]
-_MODE: Final = 0o600
 _NAMED_BYTES: Final = 8
-_NO_LINK: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
 def download_to(attachment: Attachment, fetch: Fetch, path: str, progress: Progress | None) -> None:
@@ -43,59 +40,9 @@ def download_to(attachment: Attachment, fetch: Fetch, path: str, progress: Progr
 def _write(reader: AttachmentReader, path: str, progress: Progress | None) -> None:
     attachment = reader.attachment
     part = Path(f"{path}.part-{attachment.root[:_NAMED_BYTES].hex()}")
-    with _disk():
-        number = os.open(part, os.O_RDWR | os.O_CREAT | _NO_LINK, _MODE)
-    with open(number, "r+b") as file:
-        sink = _Part(file, attachment.size, progress)
-        reader.copy_to(sink, sink.keep(verified_prefix(reader, file)))
-        sink.finish()
-    with _disk():
-        os.replace(part, path)
-        sync_folder(part.parent)
-
-
-class _Part:
-    """The part file, written behind what is right in it; tells of progress."""
-
-    __slots__ = ("_done", "_file", "_progress", "_size")
-
-    def __init__(self, file: BinaryIO, size: int, progress: Progress | None) -> None:
-        self._file = file
-        self._size = size
-        self._progress = progress
-        self._done = 0
-
-    def keep(self, length: int) -> int:
-        """Cut it to that length, and go on there; returns the length."""
-        with _disk():
-            self._file.truncate(length)
-            self._file.seek(length)
-        self._done = length
-        return length
-
-    def write(self, data: memoryview, /) -> None:
-        """Append what was verified."""
-        with _disk():
-            self._file.write(data)
-        self._done += len(data)
-        if self._progress is not None:
-            self._progress(self._done, self._size)
-
-    def finish(self) -> None:
-        """Have all of it on disk."""
-        with _disk():
-            self._file.flush()
-            os.fsync(self._file.fileno())
-
-
-@contextmanager
-def _disk() -> Iterator[None]:
-    """What the disk refuses is a `StoreError`; what others raise is theirs."""
-    try:
-        yield
-    except OSError as error:
-        why = error.strerror or error
-        raise StoreError(f"the file of an attachment cannot be written: {why}") from error
+    with PartFile(part, attachment.size, progress) as file:
+        reader.copy_to(file, file.keep(verified_prefix(reader, file)))
+        file.finish(path)
 
 
 class AttachmentFile(io.RawIOBase):
@@ -130,13 +77,13 @@ class AttachmentFile(io.RawIOBase):
         """It is."""
         return True
 
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+    def seek(self, offset: SupportsIndex, whence: int = os.SEEK_SET) -> int:
         """Go to a place, from the beginning, here or the end; nothing is fetched for it."""
         self._require_open()
         bases = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}
         if whence not in bases:
             raise ValueError("whence must be os.SEEK_SET, os.SEEK_CUR or os.SEEK_END")
-        position = bases[whence] + offset
+        position = bases[whence] + operator.index(offset)
         if position < 0:
             raise ValueError("there is nothing before the beginning of the file")
         self._position = position

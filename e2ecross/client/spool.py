@@ -25,15 +25,21 @@ _MODE: Final = 0o600
 class Spool:
     """The folder, for one device."""
 
-    __slots__ = ("_folder", "_prefix")
+    __slots__ = ("_given", "_prefix")
 
     def __init__(self, folder: str | None, prefix: str) -> None:
         """Use a folder; None is the one that the system has for temporary files.
 
         Names of files of this device, and of no others, begin with `prefix`.
         """
-        self._folder = Path(tempfile.gettempdir() if folder is None else folder)
+        # Absolute, as a relay's: a program may change its folder.
+        self._given = None if folder is None else Path(os.path.abspath(folder))
         self._prefix = prefix
+
+    @property
+    def _folder(self) -> Path:
+        # Looked for when it is needed: a system may have none, and a client no files.
+        return self._given or Path(tempfile.gettempdir())
 
     @contextmanager
     def new(self, name: str) -> Iterator[BinaryIO]:
@@ -42,32 +48,44 @@ class Spool:
         Raises:
             StoreError: it cannot be written; like after any other error nothing is left of it.
         """
-        path = self._folder / name
         try:
+            path = self._folder / name
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE), "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             sync_folder(self._folder)
-        except OSError as error:
+        except BaseException as error:
             self.remove(name)
-            raise _unwritten(error) from error
-        except BaseException:
-            self.remove(name)
+            # One without a number is a signal handler's, such as TimeoutError: it passes.
+            if isinstance(error, OSError) and error.errno is not None:
+                raise _unwritten(error) from error
             raise
 
     def open(self, name: str) -> BinaryIO:
         """Open a file that was written, for reading.
 
         Raises:
-            InvalidArgument: it is not there any more.
+            InvalidArgument: it is not there, or not any more.
+            StoreError: it cannot be read.
         """
+        with self.failures():
+            try:
+                return open(self._folder / name, "rb")
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise InvalidArgument(
+                    "the spool file of this upload is gone: give the client the spool_dir that it "
+                    "had, or cancel it, and upload the file again"
+                ) from error
+
+    @contextmanager
+    def failures(self) -> Iterator[None]:
+        """What the disk refuses to read is a `StoreError`."""
         try:
-            return open(self._folder / name, "rb")
+            yield
         except OSError as error:
-            raise InvalidArgument(
-                "the spool file of this upload is gone: cancel it, and upload the file again"
-            ) from error
+            why = error.strerror or error
+            raise StoreError(f"a blob cannot be read from the spool folder: {why}") from error
 
     def remove(self, name: str) -> None:
         """Remove a file, if it is there."""

@@ -26,6 +26,7 @@ from e2ecross.device.uploading import (
     forget_blobs,
     forget_old_uploads,
     forget_upload_of,
+    is_complete,
     list_over_blobs,
     note_complete,
 )
@@ -118,29 +119,29 @@ class Upload:
 
         Args:
             progress: called with how many bytes of the blob are there and how many it has, after
-                each piece. What it raises ends the call.
+                each piece, or once if all of them are there. What it raises ends the call.
 
         Raises:
             BlobGone: the store has given up what it had: call it again, from the beginning.
             BackendRefused: the store takes no such file: it is too large, or there are too many.
             BackendError: the store cannot be reached.
-            InvalidArgument: the spool file is gone, or `progress` is no function.
-            StoreError: the store of the device cannot be written.
+            InvalidArgument: it was cancelled or given up, by now; the spool file is gone; or
+                `progress` is no function.
+            StoreError: the store of the device cannot be written, or the spool file not be read.
         """
         if progress is not None:
             require_callable("progress", progress)
-        if self._complete:
+        if self._complete or self._is_noted():
             return
-        address, blob_id = self._link.context.address, self.attachment.blob_id
-        size = self.attachment.blob_size
-        stored = self._blobs.begin(address, self._link.token, blob_id, size)
+        link, size = self._link, self.attachment.blob_size
+        stored = self._blobs.begin(link.context.address, link.token, self.attachment.blob_id, size)
         if stored < size:
-            with self._spool.open(self._record.spool) as blob:
-                while stored < size:
-                    stored = self._put(blob, stored)
-                    if progress is not None:
-                        progress(stored, size)
-        note_complete(self._link.context, blob_id)
+            self._send(stored, progress)
+            if self._complete:
+                return
+        elif progress is not None:
+            progress(stored, size)
+        note_complete(link.context, self.attachment.blob_id)
         self._complete = True
         self._spool.remove(self._record.spool)
 
@@ -153,18 +154,39 @@ class Upload:
             BackendError: the blob store cannot be reached; nothing has changed.
             StoreError: the store of the device cannot be written.
         """
-        blob_id = self.attachment.blob_id
-        self._blobs.delete(self._link.context.address, self._link.token, blob_id)
-        forget_upload_of(self._link.context, blob_id)
+        link, attachment = self._link, self.attachment
+        self._blobs.delete(link.context.address, link.token, attachment.blob_id)
+        forget_upload_of(link.context, attachment.blob_id)
         self._spool.remove(self._record.spool)
+
+    def _is_noted(self) -> bool:
+        """Tell whether another `Upload` of it, here or in another process, has completed it."""
+        self._complete = is_complete(self._link.context, self.attachment.blob_id)
+        return self._complete
+
+    def _send(self, stored: int, progress: Progress | None) -> None:
+        """Send what is not there yet, unless another one just has."""
+        try:
+            blob = self._spool.open(self._record.spool)
+        except InvalidArgument:
+            if self._is_noted():
+                return
+            raise
+        size = self.attachment.blob_size
+        with blob:
+            while stored < size:
+                stored = self._put(blob, stored)
+                if progress is not None:
+                    progress(stored, size)
 
     def _put(self, blob: BinaryIO, offset: int) -> int:
         """Send the piece at that place; returns how many bytes are there then.
 
         Pieces grow while they are quick, and shrink when one is lost.
         """
-        blob.seek(offset)
-        data = blob.read(self._piece)
+        with self._spool.failures():
+            blob.seek(offset)
+            data = blob.read(self._piece)
         if not data:
             raise InvalidArgument(
                 "the spool file of this upload was cut: cancel it, and upload the file again"

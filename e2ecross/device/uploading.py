@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from e2ecross.arguments import forgets_secrets
 from e2ecross.device.posted import Posted
 from e2ecross.errors import InvalidArgument
 from e2ecross.protocol.attachment import encrypt_stream
@@ -35,6 +36,7 @@ __all__ = [
     "forget_blobs",
     "forget_old_uploads",
     "forget_upload_of",
+    "is_complete",
     "list_over_blobs",
     "list_uploads",
     "new_spool_name",
@@ -60,6 +62,7 @@ def new_spool_name(context: Context) -> str:
     return spool_prefix(context) + context.entropy.bytes(_RANDOM_BYTES).hex()
 
 
+@forgets_secrets
 def encrypt_file(
     context: Context,
     source: Source,
@@ -87,12 +90,31 @@ def list_uploads(context: Context) -> list[UploadRecord]:
     return sorted(found, key=lambda record: record.created_at_ms)
 
 
-def note_complete(context: Context, blob_id: bytes) -> None:
-    """Note that all of a blob (32 bytes of id) is where files are kept."""
+def is_complete(context: Context, blob_id: bytes) -> bool:
+    """Tell whether all of a blob (32 bytes of id) is where files are kept.
+
+    Raises:
+        InvalidArgument: its upload was cancelled, or given up.
+    """
     with context.store.transaction() as tx:
-        record = find_upload(tx, blob_id)
-        if record is not None:  # else it was given up meanwhile
-            put_upload(tx, replace(record, complete=True))
+        return _require_upload(tx, blob_id).complete
+
+
+def note_complete(context: Context, blob_id: bytes) -> None:
+    """Note that all of a blob (32 bytes of id) is where files are kept.
+
+    Raises:
+        InvalidArgument: its upload was cancelled, or given up, meanwhile.
+    """
+    with context.store.transaction() as tx:
+        put_upload(tx, replace(_require_upload(tx, blob_id), complete=True))
+
+
+def _require_upload(tx: Transaction, blob_id: bytes) -> UploadRecord:
+    record = find_upload(tx, blob_id)
+    if record is None:
+        raise InvalidArgument("this upload was cancelled, or given up: upload the file again")
+    return record
 
 
 def forget_upload_of(context: Context, blob_id: bytes) -> None:
@@ -135,10 +157,11 @@ def list_over_blobs(context: Context) -> list[bytes]:
 
 
 def forget_blobs(context: Context, blob_ids: Iterable[bytes]) -> None:
-    """Forget blobs (32 bytes of id) that were deleted where files are kept."""
+    """Forget blobs (32 bytes of id) that were deleted where files are kept, and their uploads."""
     with context.store.transaction() as tx:
         for blob_id in blob_ids:
             forget_end(tx, blob_id)
+            forget_upload(tx, blob_id)
 
 
 def require_accepted_sender(context: Context, attachment: Attachment) -> None:

@@ -12,13 +12,14 @@ Source: docs/wire-format.md, attachments.
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Final, Unpack
 
 from e2ecross.arguments import require_methods, require_whole_number
 from e2ecross.crypto.attachment_kdf import attachment_root
 from e2ecross.crypto.entropy import EntropySource
+from e2ecross.crypto.secret import Secret
 from e2ecross.errors import InvalidArgument
 from e2ecross.protocol.attachment_chunks import (
     Chunks,
@@ -47,7 +48,8 @@ __all__ = ["encrypt_stream"]
 _NO_ROOT: Final = bytes(32)
 
 
-class _Span(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class _Span(Secret):
     offset: int
     data: bytes
     buffer: bytearray
@@ -91,7 +93,7 @@ def _encrypt_stream_with_key(
 ) -> Attachment:
     """The same with the key, size and chunks of a draft; its root is ignored."""
     chunks = Chunks.of(draft)
-    seal = partial(_seal, draft.file_key, chunks.each)
+    seal = partial(_seal, draft, chunks.each)
     buffers = new_buffers(min(chunks.span_bytes, chunks.padded), helper)
     table = bytearray()
     for sealed, hashes in in_order(_spans(source, chunks, buffers), seal, helper):
@@ -113,5 +115,5 @@ def _spans(source: Source, chunks: Chunks, buffers: Iterator[bytearray]) -> Iter
         yield _Span(chunks.start(span.start), padded, next(buffers))
 
 
-def _seal(key: bytes, each: int, span: _Span) -> tuple[memoryview, bytes]:
-    return seal_chunks(key, span.offset, span.data, each, span.buffer)
+def _seal(draft: Attachment, each: int, span: _Span) -> tuple[memoryview, bytes]:
+    return seal_chunks(draft.file_key, span.offset, span.data, each, span.buffer)

@@ -12,7 +12,8 @@ Source: docs/wire-format.md, attachments.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from e2ecross.arguments import require_callable, require_methods, require_type, require_whole_number
 from e2ecross.crypto.account_kdf import HASH_BYTES
@@ -41,13 +42,15 @@ __all__ = ["AttachmentReader", "verified_prefix"]
 _FARTHEST: Final = 2**63 - 1
 
 
-class _Fetched(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class _Fetched(Secret):
     chunks: range
     answer: bytes
     buffer: bytearray
 
 
-class _Opened(NamedTuple):
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
+class _Opened(Secret):
     plain: memoryview
     is_right: bool
 
@@ -190,8 +193,8 @@ class AttachmentReader(Secret):
 
     def _open(self, fetched: _Fetched) -> _Opened:
         """Verify and decrypt consecutive chunks, up to the first that is not right."""
-        chunks, (numbers, answer, buffer) = self._chunks, fetched
-        out = memoryview(buffer)
+        chunks, numbers, answer = self._chunks, fetched.chunks, fetched.answer
+        out = memoryview(fetched.buffer)
         if type(answer) is not bytes or len(answer) != chunks.length(numbers):
             return _Opened(out[:0], is_right=False)
         sealed = memoryview(answer)

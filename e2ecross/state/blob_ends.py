@@ -4,6 +4,8 @@
 Rules:
 - Only of what was uploaded here something is noted; and nothing of what a message carries that has
   no end, once there was one.
+- What is over, or was sent to be viewed once, is not opened here any more: the upload, which has
+  its key, is forgotten.
 - What is noted is bounded: a blob of which nothing is goes by itself, later.
 
 Source: attachments.md 7, end of a message.
@@ -17,7 +19,7 @@ from e2ecross.address import UserId
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.accounts import user_key
 from e2ecross.state.shelf import Shelf
-from e2ecross.state.uploads import find_upload, put_upload
+from e2ecross.state.uploads import find_upload, forget_upload, put_upload
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.attachment import BLOB_ID_BYTES
 from e2ecross.wire.upload_records import BlobEndRecord, decode_openable, encode_openable
@@ -75,15 +77,17 @@ def note_carried(tx: Transaction, blob_id: bytes, message: Carried, now_ms: int)
     if end is None:
         if tx.count(Table.UPLOADS, BLOB_ENDS) >= _MAX_ENDS:
             return
-        end = BlobEndRecord(0)
+        end = BlobEndRecord()
     over_ms = message.sent_at_ms + _KEPT_MS if message.ends_at_ms is None else message.ends_at_ms
-    ends_at_ms = max(end.ends_at_ms, over_ms)
     if not message.view_once:
-        _put_end(tx, blob_id, replace(end, ends_at_ms=ends_at_ms, timed=True))
+        _put_end(tx, blob_id, replace(end, ends_at_ms=max(end.ends_at_ms, over_ms)))
         return
-    _put_end(tx, blob_id, replace(end, ends_at_ms=ends_at_ms, unopened=end.unopened + 1))
+    last_ms = max(end.unopened_ends_at_ms, over_ms)
+    end = replace(end, unopened=end.unopened + 1, unopened_ends_at_ms=last_ms)
+    _put_end(tx, blob_id, end)
     row = user_key(message.user) + message.message_id
     _OPENABLE.add(tx, row, encode_openable(blob_id), now_ms)
+    forget_upload(tx, blob_id)
 
 
 def note_opened(tx: Transaction, user: UserId, message_ids: Iterable[bytes], now_ms: int) -> None:
@@ -101,16 +105,13 @@ def note_opened(tx: Transaction, user: UserId, message_ids: Iterable[bytes], now
         end = _find_end(tx, blob_id)
         if end is None:
             continue
-        end = replace(end, unopened=max(end.unopened - 1, 0))
-        if not end.unopened and not end.timed:
-            end = replace(end, ends_at_ms=now_ms)
-        _put_end(tx, blob_id, end)
+        _put_end(tx, blob_id, replace(end, unopened=max(end.unopened - 1, 0)))
 
 
 def list_over(tx: Transaction, now_ms: int) -> list[bytes]:
     """Return ids (32 bytes) of blobs that are to be deleted by now."""
     listed = tx.list(Table.UPLOADS, BLOB_ENDS)
-    return [row for row, data in listed if read_end(row, data).ends_at_ms <= now_ms]
+    return [row for row, data in listed if read_end(row, data).over_at_ms <= now_ms]
 
 
 def forget_end(tx: Transaction, blob_id: bytes) -> None:

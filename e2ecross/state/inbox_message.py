@@ -126,7 +126,7 @@ def message_from_record(
             own = context.address.user_id
             addressee = peer if record.sender.user_id == own else own
             ref = ref_of(record.sender, addressee, *place, content)
-            if record.request:
+            if record.request or (record.historical and not record.own_copy):
                 content = _of_stranger(content, record.sender.user_id)
             shown = _show(content, context.policy.capabilities)
             if frame is not None and _is_over(context, record, frame):
@@ -164,7 +164,10 @@ def _decode(record: InboxMessage) -> Content:
 
 
 def _of_stranger(content: Content, sender: UserId) -> Content:
-    """Mark a file as one that is not fetched before its sender is accepted."""
+    """Mark a file as one that is not fetched before its sender is accepted.
+
+    Of what another own device has shared it is not known whether they were then.
+    """
     if not isinstance(content, Framed) or not isinstance(content.content, Media):
         return content
     attachment = replace(content.content.attachment, requested_by=sender)

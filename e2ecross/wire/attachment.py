@@ -14,7 +14,12 @@ from dataclasses import dataclass
 from typing import Final, TypedDict
 
 from e2ecross.address import UserId
-from e2ecross.arguments import require_bytes, require_type, require_whole_number
+from e2ecross.arguments import (
+    forgets_secrets,
+    require_bytes,
+    require_type,
+    require_whole_number,
+)
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import DecodeError, InvalidArgument, UnsupportedVersion
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
@@ -90,8 +95,8 @@ class Attachment(Secret):
         height: likewise.
         duration_ms: at most 2^32-1; 0: not told.
         thumbnail: a JPEG of at most 24,576 bytes, not looked into; may be empty.
-        requested_by: of what came from a stranger, who that is: nothing is fetched for them. Not
-            encoded or compared; only here.
+        requested_by: of what may have come from a stranger, who that is: nothing is fetched for
+            them before they are accepted. Not encoded or compared; only here.
 
     Raises:
         InvalidArgument: a field has the wrong type, length or value.
@@ -158,6 +163,7 @@ class Attachment(Secret):
         return serialize(attachment_fields(self))
 
     @classmethod
+    @forgets_secrets
     def decode(cls, data: bytes) -> "Attachment":
         """Read one by itself.
 

@@ -77,20 +77,28 @@ class BlobEndRecord:
     """When a blob is to be deleted: with the last message that carries it.
 
     Attributes:
-        ends_at_ms: when the last of them is over, milliseconds since 1970.
-        unopened: how many of them may be viewed once, and were not.
-        timed: another one carries it, too.
+        ends_at_ms: when the last of those is over that are not viewed once, milliseconds since
+            1970; 0: there are none.
+        unopened: how many may be viewed once, and were not.
+        unopened_ends_at_ms: when the last of these is over if nobody looks at it.
     """
 
-    ends_at_ms: int
+    ends_at_ms: int = 0
     unopened: int = 0
-    timed: bool = False
+    unopened_ends_at_ms: int = 0
+
+    @property
+    def over_at_ms(self) -> int:
+        """When the last of them is over, as far as is known; milliseconds since 1970."""
+        return max(self.ends_at_ms, self.unopened_ends_at_ms if self.unopened else 0)
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
         return encode_record(
             storage_pb2.BlobEndRecord(
-                ends_at_ms=self.ends_at_ms, unopened=self.unopened, timed=self.timed
+                ends_at_ms=self.ends_at_ms,
+                unopened=self.unopened,
+                unopened_ends_at_ms=self.unopened_ends_at_ms,
             )
         )
 
@@ -103,7 +111,7 @@ class BlobEndRecord:
             StoreTooNew: a later release wrote it.
         """
         fields = decode_record(storage_pb2.BlobEndRecord, data, "a record of the end of a blob")
-        return cls(fields.ends_at_ms, fields.unopened, fields.timed)
+        return cls(fields.ends_at_ms, fields.unopened, fields.unopened_ends_at_ms)
 
 
 def encode_openable(blob_id: bytes) -> bytes:

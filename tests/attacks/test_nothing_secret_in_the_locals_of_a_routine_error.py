@@ -10,7 +10,7 @@ import inspect
 import sqlite3
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from typing import Any
 import pytest
 
 import e2ecross
-from e2ecross import Client, Device, DeviceLink, MessageKind, Pairing, Text
+from e2ecross import Attachment, Client, Device, DeviceLink, MessageKind, Pairing, Text
 from e2ecross.arguments import forget_locals, forgets_secrets
 from e2ecross.client.backend import Backend
+from e2ecross.client.uploads import Source
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from e2ecross.errors import (
+    AttachmentCorrupted,
     BackendError,
     BackendRefused,
     E2ECrossError,
@@ -40,7 +42,7 @@ from e2ecross.errors import (
 from e2ecross.protocol import pqxdh, x3dh
 from e2ecross.protocol.agreements import initiator_agreements
 from e2ecross.protocol.linking import CompanionAnswered
-from e2ecross.relay import Relay
+from e2ecross.relay import FolderBlobs, Relay
 from e2ecross.state.context import require_device
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.stores.sqlite_reading import read_store_file
@@ -53,6 +55,7 @@ from tests.relay.support import device_list
 from tests.support.devices import BackendSimulator
 from tests.support.devices import FakeClock as LinkClock
 from tests.support.pairing import LinkScene
+from tests.support.watched_blobs import WatchedBlobs
 
 PACKAGE = str(Path(e2ecross.__file__).parent)
 TOKEN = bytes(range(33, 65))
@@ -245,6 +248,59 @@ def test_linking_that_fails(secrets: Secrets) -> None:
     assert_tells(secrets, link.finish, LinkFailed)
 
 
+def test_files_that_do_not_get_where_they_should(secrets: Secrets, tmp_path: Path) -> None:
+    """What is in them, what opens them, where they lie: at a blob store that is down, or lies."""
+    blobs = WatchedBlobs(FolderBlobs(tmp_path / "blobs"))
+    client = Client(person(ANA).device, BackendSimulator(), blobs=blobs, spool_dir=tmp_path)
+    client.register()
+    content = b"a photo of budi in a field of rice"
+    (tmp_path / "photo").write_bytes(content * 50_000)
+    upload = client.upload(tmp_path / "photo")
+    attachment = upload.attachment
+    token = client._way().token.value
+    secrets.raw |= {content, attachment.file_key, attachment.blob_id, token}
+    for name in ("begin_blob", "put_blob"):
+        blobs.fail(name, BackendError("away"))
+        assert_tells(secrets, upload.run, BackendError)
+    blobs.answer("put_blob", -1)
+    assert_tells(secrets, upload.run, BackendError)
+    blobs.honest()
+    upload.run()
+    got, copy = tmp_path / "got", tmp_path / "copy"
+    blobs.fail("get_blob", BackendError("away"), after=2)
+    assert_tells(secrets, lambda: client.download(attachment, got), BackendError)
+    blobs.fail("get_blob", ConnectionError("theirs"), after=1)
+    assert_tells(secrets, lambda: client.open_attachment(attachment).read(), ConnectionError)
+    blobs.answer("get_blob", b"garbage")
+    assert_tells(secrets, lambda: client.download(attachment, got), AttachmentCorrupted)
+    blobs.honest()
+
+    def stop(*_: int) -> None:
+        raise ZeroDivisionError
+
+    assert_tells(secrets, lambda: client.download(attachment, copy, stop), ZeroDivisionError)
+    assert_tells(secrets, lambda: client.download(attachment, copy / "no folder"), StoreError)
+    assert_tells(secrets, lambda: Attachment.decode(attachment.encode() + b"\0"), E2ECrossError)
+    blobs.fail("delete_blob", BackendError("away"))
+    assert_tells(secrets, upload.cancel, BackendError)
+    with _ending_early(after=1):
+        assert_tells(secrets, lambda: client.upload(tmp_path / "photo"), InvalidArgument)
+
+
+@contextmanager
+def _ending_early(after: int) -> Iterator[None]:
+    """A file that ends earlier than it should."""
+    read, left = Source.read, [after]
+
+    def short(self: Source, size: int) -> bytes:
+        left[0] -= 1
+        return b"" if left[0] < 0 else read(self, size)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Source, "read", short)
+        yield
+
+
 class _Dry:
     """An entropy source that fails after so many draws."""
 
@@ -328,7 +384,7 @@ def test_a_relay_that_refuses(
     """Of whatever it complains: the token, another argument, or that it has been closed."""
     ana, budi = person(ANA), person(BUDI)
     ana.start(budi)
-    relay = Relay(tmp_path / "relay.db", clock=FakeClock())
+    relay = Relay(tmp_path / "relay.db", blob_dir=tmp_path / "blobs", clock=FakeClock())
     relay.register(TOKO, TOKEN)
     relay.register(ANA, WRONG_KEY)
     given: dict[str, object] = {

@@ -16,6 +16,7 @@ from e2ecross import (
     Attachment,
     AttachmentFile,
     Client,
+    Device,
     Media,
     Message,
     Policy,
@@ -32,6 +33,7 @@ from e2ecross.errors import (
     BlobGone,
     InvalidArgument,
     RecordCorrupted,
+    StoreBusy,
     StoreError,
 )
 from e2ecross.relay import FolderBlobs, Relay
@@ -42,12 +44,14 @@ from tests.support.devices import (
     BUDI,
     DAY_MS,
     EVERYTHING,
+    TOKO,
     BackendSimulator,
     FakeClock,
     SpyStore,
     make_device,
     reopen_device,
 )
+from tests.support.pairing import LinkScene
 from tests.support.watched_blobs import WatchedBlobs
 
 KIB = 1024
@@ -433,6 +437,124 @@ def test_what_was_cancelled_while_it_ran_is_not_noted(world: World) -> None:
     assert world.ana.uploads() == []
 
 
+def test_a_cancelled_upload_is_not_begun_again(world: World) -> None:
+    upload = world.ana.upload(world.file(100))
+    (twin,) = world.ana.uploads()
+    upload.cancel()
+    world.blobs.calls.clear()
+    for each in (upload, twin):
+        with pytest.raises(InvalidArgument, match="cancelled"):
+            each.run()
+    assert world.blobs.calls == []
+
+
+def test_what_was_cancelled_behind_its_last_piece_is_not_complete(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, other = world.ana.upload(world.file(100)), world.restarted()
+
+    def cancel(*_: int) -> None:
+        other.uploads()[0].cancel()
+
+    with pytest.raises(InvalidArgument, match="cancelled"):
+        upload.run(cancel)
+    assert not upload.complete
+
+
+def test_what_another_process_completes_meanwhile_is_complete(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload, other = world.ana.upload(world.file(600 * KIB)), world.restarted()
+    begin = world.blobs.begin_blob
+
+    def slow(address: Address, token: bytes, blob_id: bytes, size: int) -> int:
+        found = begin(address, token, blob_id, size)
+        monkeypatch.undo()
+        other.uploads()[0].run()
+        return found
+
+    monkeypatch.setattr(world.blobs, "begin_blob", slow)
+    upload.run()
+    assert upload.complete
+    (twin,) = world.ana.uploads()
+    world.blobs.calls.clear()
+    twin.run()
+    assert world.blobs.calls == []
+
+
+def test_progress_ends_with_all_also_when_nothing_was_missing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise StoreError("killed")
+
+    told: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        told.append((done, total))
+
+    upload = world.ana.upload(world.file(0))
+    monkeypatch.setattr("e2ecross.client.uploads.note_complete", killed)
+    with pytest.raises(StoreError):
+        upload.run()
+    monkeypatch.undo()
+    upload.run(progress)
+    world.budi.download(upload.attachment, world.folder / "got", progress)
+    assert told == [(4128, 4128), (0, 0)]
+
+
+def test_a_system_without_a_temporary_folder_has_clients(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    client = Client(world.ana.device, world.backend, blobs=world.blobs)
+    client.maintain()
+    with pytest.raises(StoreError, match="No usable temporary directory"):
+        client.upload(world.file(100))
+    world.ana.upload(world.file(100))
+    client.maintain()
+    (upload,) = client.uploads()
+    with pytest.raises(InvalidArgument, match="gone"):
+        upload.run()
+    upload.cancel()
+
+
+def test_a_program_may_change_its_folder(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world.folder)
+    client = Client(world.ana.device, world.backend, blobs=world.blobs, spool_dir="spool")
+    upload = client.upload("photo.png" if world.file(100) else "")
+    monkeypatch.chdir("/")
+    upload.run()
+    assert not world.spooled()
+
+
+def test_a_spool_that_cannot_be_read_is_not_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = world.ana.upload(world.file(100))
+    (name,) = world.spooled()
+    path = world.spool / name
+    path.rename(world.spool / "blob")
+    path.mkdir()
+    with pytest.raises(StoreError, match="cannot be read"):
+        upload.run()
+    path.rmdir()
+    (world.spool / "blob").rename(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("e2ecross.client.spool.Spool.open", lambda *_: BrokenFile())
+        with pytest.raises(StoreError, match="cannot be read"):
+            upload.run()
+    upload.run()
+
+
+class BrokenFile(io.BytesIO):
+    def read(self, _: int | None = None) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
 def test_uploads_are_remembered_for_a_week(world: World) -> None:
     first = world.ana.upload(world.file(100, "first"))
     world.clock.advance(1)
@@ -607,6 +729,29 @@ def test_a_full_disk_ends_a_download_and_it_goes_on(
         world.budi.download(attachment, world.folder / "no folder" / "got")
 
 
+def test_a_second_download_does_not_cut_what_the_first_has_finished(world: World) -> None:
+    attachment, got = world.sent(2000 * KIB), world.folder / "got"
+    errors: list[StoreError] = []
+
+    def second(done: int, total: int) -> None:
+        if done < total:
+            with pytest.raises(StoreBusy) as caught:
+                world.budi.download(attachment, got)
+            errors.append(caught.value)
+
+    world.budi.download(attachment, got, second)
+    assert errors
+    assert got.read_bytes() == (world.folder / "photo.png").read_bytes()
+    world.budi.download(attachment, got)
+
+
+def test_a_folder_is_no_place_for_a_file(world: World) -> None:
+    attachment = world.sent(100)
+    with pytest.raises(InvalidArgument, match="folder"):
+        world.budi.download(attachment, world.folder)
+    assert world.fetched() == []
+
+
 def test_what_is_too_large_is_not_fetched(tmp_path: Path) -> None:
     world = World(tmp_path, Policy(capabilities=EVERYTHING, attachment_bytes=100))
     world.budi.download(world.sent(100), tmp_path / "got")
@@ -675,6 +820,28 @@ def test_nothing_is_fetched_for_a_stranger_before_they_are_accepted(tmp_path: Pa
         world.budi.download(attachment_of(message), tmp_path / "got")
 
 
+def test_nothing_is_fetched_for_a_stranger_that_another_own_device_tells_of(world: World) -> None:
+    scene = LinkScene(world.backend, world.clock, TOKO, policy=world.policy)
+    phone, upload = scene.phone, world.ana.upload(world.file(100))
+    upload.run()
+    world.ana.send(str(TOKO.user_id), Media(upload.attachment))
+    (message,) = [each for each in phone.receive() if isinstance(each, Message)]
+    assert message.request
+    scene.link()
+    device = Device.open(scene.store, clock=world.clock, policy=world.policy)
+    laptop = Client(device, world.backend, blobs=world.blobs)
+    phone.share_history(2, [message])
+    (shared,) = [each for each in laptop.receive() if isinstance(each, Message)]
+    assert shared.historical
+    world.fetched()
+    with pytest.raises(InvalidArgument, match="accept"):
+        laptop.open_attachment(attachment_of(shared))
+    assert world.fetched() == []
+    phone.accept(str(ANA.user_id))
+    laptop.receive()
+    assert laptop.open_attachment(attachment_of(shared)).size == 100
+
+
 def test_a_mark_of_a_stranger_is_a_user() -> None:
     with pytest.raises(InvalidArgument, match="requested_by"):
         Attachment(bytes(32), 1, 16, bytes(32), bytes(32), requested_by=cast("Any", "x"))
@@ -718,6 +885,9 @@ def test_places_that_are_none(world: World) -> None:
     for offset, whence in ((-1, os.SEEK_SET), (-11, os.SEEK_END), (0, 7)):
         with pytest.raises(ValueError, match=r"beginning|whence"):
             file.seek(offset, whence)
+    with pytest.raises(TypeError):
+        file.seek(1.5)  # type: ignore[arg-type]
+    assert file.tell() == 0
     file.close()
     file.close()
     for call in (lambda: file.read(1), lambda: file.seek(0), lambda: file.tell()):

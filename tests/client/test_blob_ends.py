@@ -138,8 +138,22 @@ def test_what_was_viewed_once_stays_for_another_message_until_that_ends(ends: En
     ends.send(ends.toko, Expiry(2 * 86_400))
     ends.open(ends.budi)
     assert ends.later(DAY_MS)
-    assert ends.later(43 * DAY_MS)  # as long as anybody may look at it
-    assert not ends.later(2 * DAY_MS)
+    assert not ends.later(DAY_MS)
+
+
+def test_what_ends_stays_for_who_may_still_view_it_once(ends: Ends) -> None:
+    ends.send(ends.toko, HOUR)
+    ends.send(ends.budi, once=True)
+    assert ends.later(44 * DAY_MS)
+    assert not ends.later(DAY_MS)
+
+
+@pytest.mark.parametrize("is_once", [True, False])
+def test_what_is_over_or_viewed_once_has_no_key_at_its_author(ends: Ends, is_once: bool) -> None:
+    ends.send(ends.budi, HOUR, once=is_once)
+    assert len(ends.ana.uploads()) == (0 if is_once else 1)
+    assert not ends.later(HOUR_MS)
+    assert ends.ana.uploads() == []
 
 
 def test_what_nobody_looks_at_goes_when_it_ends(ends: Ends) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from e2ecross import Client, Device, Media, Message, Policy
-from e2ecross.client import attachment_calls, downloads, spool, uploads
+from e2ecross.client import attachment_calls, part_file, spool, uploads
 from e2ecross.client.blob_answers import CheckedBlobs
 from e2ecross.client.spool import Spool
 from e2ecross.errors import NoDevice
@@ -163,8 +163,10 @@ class _Killer:
                 killer.reach(f"after {cutting}")
                 return cut
 
-        def opened(file: Any, mode: str) -> io.BufferedIOBase:  # noqa: ANN401
+        def opened(file: Any, mode: str, buffering: int = -1) -> io.BufferedIOBase:  # noqa: ANN401
             raw = File(file, mode.replace("b", ""))
+            if not buffering:
+                return cast("io.BufferedIOBase", raw)
             kind: Any = {"rb": io.BufferedReader, "wb": io.BufferedWriter}.get(
                 mode, io.BufferedRandom
             )
@@ -174,7 +176,7 @@ class _Killer:
 
     def install(self) -> None:
         vars(spool)["open"] = self.opener("writing the spool", None)
-        vars(downloads)["open"] = self.opener("writing the part file", "cutting the part file")
+        vars(part_file)["open"] = self.opener("writing the part file", "cutting the part file")
         self.around(os, "fsync", "flushing")
         self.around(attachment_calls, "add_upload", "noting the upload")
         self.around(CheckedBlobs, "begin", "asking where it stands")

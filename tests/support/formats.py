@@ -763,7 +763,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "end of a blob": Format(
-        BlobEndRecord(1, 2, True).encode(), _again(BlobEndRecord), StoreError, (), 1
+        BlobEndRecord(1, 2, 3).encode(), _again(BlobEndRecord), StoreError, (), 1
     ),
     "what may be viewed once": _value(encode_openable(_KEY), decode_openable, encode_openable),
     "inbox failure": _inbox_item(

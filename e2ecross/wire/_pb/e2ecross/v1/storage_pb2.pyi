@@ -607,14 +607,14 @@ class UploadRecord(_message.Message):
     def __init__(self, attachment: _Optional[bytes] = ..., spool: _Optional[str] = ..., created_at_ms: _Optional[int] = ..., blob_size: _Optional[int] = ..., complete: bool = ..., lasting: bool = ...) -> None: ...
 
 class BlobEndRecord(_message.Message):
-    __slots__ = ("ends_at_ms", "unopened", "timed")
+    __slots__ = ("ends_at_ms", "unopened", "unopened_ends_at_ms")
     ENDS_AT_MS_FIELD_NUMBER: _ClassVar[int]
     UNOPENED_FIELD_NUMBER: _ClassVar[int]
-    TIMED_FIELD_NUMBER: _ClassVar[int]
+    UNOPENED_ENDS_AT_MS_FIELD_NUMBER: _ClassVar[int]
     ends_at_ms: int
     unopened: int
-    timed: bool
-    def __init__(self, ends_at_ms: _Optional[int] = ..., unopened: _Optional[int] = ..., timed: bool = ...) -> None: ...
+    unopened_ends_at_ms: int
+    def __init__(self, ends_at_ms: _Optional[int] = ..., unopened: _Optional[int] = ..., unopened_ends_at_ms: _Optional[int] = ...) -> None: ...
 
 class OpenableRecord(_message.Message):
     __slots__ = ("blob_id",)
