@@ -199,6 +199,12 @@ def _crowded(name: str, title: str, operation: str, waiting: int) -> Row:
     )
 
 
+def _copies(name: str, title: str, devices: int, operation: str = "deposit_copies") -> Row:
+    """A row of a relay at which one message is for many; as long as that of a short text."""
+    parameters = {"bytes": 494, "devices": devices}
+    return Row(name, "growth", title, operation, parameters, steps=4, quick={"devices": 10})
+
+
 def _bytes(name: str, title: str, operation: str, **parameters: int) -> Row:
     parameters = {"bytes": 100, "count": 2 * _EPOCH, **parameters}
     return Row(name, "", title, operation, parameters, is_whole=True, rounds=1, unit="B")
@@ -356,6 +362,10 @@ _ROWS_V3: Final = (
     _crowded("deposit-crowd-1m", "relay: deposit", "deposit", 1_000_000),
     _crowded("fetch-crowd-0", "relay: fetch and acknowledge", "fetch", 0),
     _crowded("fetch-crowd-1m", "relay: fetch and acknowledge", "fetch", 1_000_000),
+    _copies("copies-1", "relay: a message into a group, {devices} device", 1),
+    _copies("copies-32", "the same, {devices} devices", 32),
+    _copies("copies-1023", "the same, {devices} devices", 1_023),
+    _slow(_copies("copies-apart", "the same as {devices} envelopes", 1_023, "deposit_apart")),
     _growth("timeline-1k", "timeline: a message, after {held}", "timeline", 100, held=1_000),
     _growth("timeline-100k", "timeline: a message, after {held}", "timeline", 1_000, held=100_000),
     Row(

@@ -408,8 +408,8 @@ def test_all_that_can_be_done_about_accounts_is_told() -> None:
 
 def test_the_methods_of_a_backend_are_as_many_as_it_says() -> None:
     methods = [method for method in vars(Backend) if not method.startswith("_")]
-    assert len(methods) == 11
-    assert "the eleven methods of the `Backend` protocol" in HOW_TO.read_text("utf-8")
+    assert len(methods) == 12
+    assert "the twelve methods of the `Backend` protocol" in HOW_TO.read_text("utf-8")
 
 
 def test_the_numbers_of_the_stores_are_those_of_the_code() -> None:

@@ -9,6 +9,7 @@ from benchmarks.contestants.chain import byte_measures
 from benchmarks.contestants.client_floor import client_floor_makers
 from benchmarks.contestants.clients import client_makers
 from benchmarks.contestants.contents import content_makers
+from benchmarks.contestants.copies import copies_makers
 from benchmarks.contestants.devices import STORES, connect, device_makers, hold
 from benchmarks.contestants.files import FLOOR as FLOOR_OF_FILES
 from benchmarks.contestants.files import MAKERS as FILES
@@ -60,6 +61,7 @@ IMPLEMENTATIONS: Final = {
         | several_makers(STORES["memory"])
         | content_makers(STORES["memory"])
         | relay_makers()
+        | copies_makers()
         | FILES
         | TIMELINES,
         byte_measures(partial(connect, STORES["memory"], with_kyber=True))

@@ -12,6 +12,11 @@ from typing import Final
 
 from e2ecross.errors import RemoteError
 from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.sender_key_message import (
+    SenderKeyForm,
+    SenderKeyMessage,
+    decode_sender_key_message,
+)
 from e2ecross.wire.signal_message import (
     VERSION_3,
     VERSION_4,
@@ -21,7 +26,7 @@ from e2ecross.wire.signal_message import (
     decode_signal_message,
 )
 
-__all__ = ["EnvelopeView", "MessageView", "PrekeyView", "describe"]
+__all__ = ["EnvelopeView", "MessageView", "PrekeyView", "SenderKeyView", "describe"]
 
 _VERSIONS: Final = (VERSION_3, VERSION_4)
 
@@ -77,6 +82,27 @@ class PrekeyView:
 
 
 @dataclass(frozen=True, slots=True)
+class SenderKeyView:
+    """The public header of a message into a group, under its sender's key.
+
+    Attributes:
+        distribution_id: names the sender key, 16 bytes as hex.
+        chain_id: likewise.
+        iteration: the message's number under that key, from 0.
+        encrypted: the encrypted body as hex: the padded payload with the content in it.
+        encrypted_bytes: its size, a multiple of 16.
+        signature: under the signing key of that sender key, 64 bytes as hex.
+    """
+
+    distribution_id: str
+    chain_id: int
+    iteration: int
+    encrypted: str
+    encrypted_bytes: int
+    signature: str
+
+
+@dataclass(frozen=True, slots=True)
 class EnvelopeView:
     """All that can be read of an envelope without a key.
 
@@ -84,12 +110,14 @@ class EnvelopeView:
         message_id: 16 random bytes as hex.
         sender: such as `whatsapp:ana.1`.
         recipient: likewise.
-        kind: "prekey" or "signal".
+        kind: "prekey", "signal" or "sender_key".
         envelope_bytes: size of the whole envelope.
         ciphertext_bytes: size of the Signal message in it.
         prekey: the wrapper of a prekey message; None in other messages.
-        message: the public header; None when the Signal message does not decode.
+        message: the public header; None in a message into a group, and when the Signal message
+            does not decode.
         problem: why it does not decode, or None.
+        sender_key: the public header of a message into a group; None in other messages.
     """
 
     message_id: str
@@ -101,6 +129,7 @@ class EnvelopeView:
     prekey: PrekeyView | None = None
     message: MessageView | None = None
     problem: str | None = None
+    sender_key: SenderKeyView | None = None
 
 
 def describe(data: bytes) -> EnvelopeView:
@@ -113,11 +142,15 @@ def describe(data: bytes) -> EnvelopeView:
     envelope = Envelope.decode(data)
     prekey: PrekeyView | None = None
     message: MessageView | None = None
+    sender_key: SenderKeyView | None = None
     problem: str | None = None
     try:
         if envelope.kind is MessageKind.PREKEY:
             wrapper = decode_prekey_signal_message(envelope.ciphertext, _VERSIONS)
             prekey, message = _describe_prekey(wrapper), _describe_message(wrapper.message)
+        elif envelope.kind is MessageKind.SENDER_KEY:
+            sent = decode_sender_key_message(SenderKeyForm.UUID, envelope.ciphertext)
+            sender_key = _describe_sender_key(sent)
         else:
             message = _describe_message(decode_signal_message(envelope.ciphertext, _VERSIONS))
     except RemoteError as error:
@@ -132,6 +165,7 @@ def describe(data: bytes) -> EnvelopeView:
         prekey=prekey,
         message=message,
         problem=problem,
+        sender_key=sender_key,
     )
 
 
@@ -158,4 +192,15 @@ def _describe_prekey(wrapper: PreKeySignalMessage) -> PrekeyView:
         identity_key=wrapper.identity_key.hex(),
         kyber_prekey_id=None if wrapper.kyber is None else wrapper.kyber.prekey_id,
         kyber_ciphertext=None if wrapper.kyber is None else wrapper.kyber.ciphertext.hex(),
+    )
+
+
+def _describe_sender_key(message: SenderKeyMessage) -> SenderKeyView:
+    return SenderKeyView(
+        distribution_id=(message.distribution_id or b"").hex(),
+        chain_id=message.chain_id,
+        iteration=message.iteration,
+        encrypted=message.ciphertext.hex(),
+        encrypted_bytes=len(message.ciphertext),
+        signature=message.signature.hex(),
     )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from e2ecross.cli.describe import EnvelopeView, MessageView, PrekeyView
+from e2ecross.cli.describe import EnvelopeView, MessageView, PrekeyView, SenderKeyView
 from e2ecross.cli.describe_attachments import AttachmentView
 from e2ecross.cli.describe_devices import DeviceListView, LinkCodeView, ListedDeviceView
 from e2ecross.cli.describe_keys import KeysView, PublicPrekeyView
@@ -23,6 +23,11 @@ View = EnvelopeView | KeysView | DeviceListView | LinkCodeView | AttachmentView
 _WIDTH: Final = 78
 _LABEL_WIDTH: Final = 20
 _SHOWN_HEX_BYTES: Final = 64
+_KINDS: Final = {
+    "prekey": "prekey message: starts a session",
+    "signal": "message of a session",
+    "sender_key": "message into a group, under its sender's key",
+}
 _HIDDEN: Final = (
     "Not readable without the recipient's keys: the content and its kind, the time of sending, "
     "the exact length (it is padded). Nothing above is proven either: the two ends compare "
@@ -69,8 +74,7 @@ def _lines(view: EnvelopeView) -> Iterator[str]:
     yield from _line("from", view.sender)
     yield from _line("to", view.recipient)
     yield from _line("message id", f"{view.message_id} (random)")
-    kind = {"prekey": "prekey message: starts a session", "signal": "message of a session"}
-    yield from _line("kind", kind[view.kind])
+    yield from _line("kind", _KINDS[view.kind])
     yield from _line("envelope", f"{view.envelope_bytes} bytes")
     yield from _line("Signal message", f"{view.ciphertext_bytes} bytes")
     yield ""
@@ -78,10 +82,21 @@ def _lines(view: EnvelopeView) -> Iterator[str]:
         yield from _prekey_lines(view.prekey)
     if view.message is not None:
         yield from _message_lines(view.message)
+    elif view.sender_key is not None:
+        yield from _sender_key_lines(view.sender_key)
     else:
         yield f"The Signal message inside does not decode: {view.problem}"
     yield ""
     yield from textwrap.wrap(_HIDDEN, _WIDTH)
+
+
+def _sender_key_lines(message: SenderKeyView) -> Iterator[str]:
+    yield "The message into the group, what all relays can read of it"
+    yield from _line("distribution id", f"{message.distribution_id} (names the sender's key)")
+    yield from _line("chain id", str(message.chain_id))
+    yield from _line("iteration", f"{message.iteration} (of that key, from 0)")
+    yield from _line("encrypted", *_cut(message.encrypted))
+    yield from _line("signature", *_cut(message.signature))
 
 
 def _prekey_lines(prekey: PrekeyView) -> Iterator[str]:

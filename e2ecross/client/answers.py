@@ -129,13 +129,12 @@ class CheckedBackend:
     def deposit_all(self, token: Token, envelopes: Sequence[bytes], epoch: int) -> CheckedDeposit:
         """See `Backend.deposit_all`."""
         answer: object = self._backend.deposit_all(token.value, envelopes, epochs={0: epoch})
-        if not isinstance(answer, Deposited) or not isinstance(answer.refused, Mapping):
-            raise _no_answer("deposit_all", answer, "nothing that says what was refused")
-        for place, error in answer.refused.items():
-            if type(place) is not int or not isinstance(error, BackendError):
-                raise _no_answer("deposit_all", answer, "nothing that says what was refused")
-        told = _epoch("deposit_all", answer.epochs)
-        return CheckedDeposit(answer.refused, told, _seqs(answer.seqs))
+        return _deposited("deposit_all", answer)
+
+    def deposit_copies(self, token: Token, copies: bytes, epoch: int) -> CheckedDeposit:
+        """See `Backend.deposit_copies`."""
+        answer: object = self._backend.deposit_copies(token.value, copies, epochs={0: epoch})
+        return _deposited("deposit_copies", answer)
 
     def fetch(
         self, address: Address, token: Token, limit: int, after: int, wait_ms: int = 0
@@ -221,11 +220,21 @@ def _keys(keys: object, user: UserId) -> UserKeys | E2ECrossError:
     return keys
 
 
-def _seqs(answer: object) -> dict[UserId, int]:
+def _deposited(method: str, answer: object) -> CheckedDeposit:
+    if not isinstance(answer, Deposited) or not isinstance(answer.refused, Mapping):
+        raise _no_answer(method, answer, "nothing that says what was refused")
+    for place, error in answer.refused.items():
+        if type(place) is not int or not isinstance(error, BackendError):
+            raise _no_answer(method, answer, "nothing that says what was refused")
+    told = _epoch(method, answer.epochs)
+    return CheckedDeposit(answer.refused, told, _seqs(method, answer.seqs))
+
+
+def _seqs(method: str, answer: object) -> dict[UserId, int]:
     seqs: dict[UserId, int] = {}
     for user, seq in answer.items() if isinstance(answer, Mapping) else [(None, None)]:
         if not isinstance(user, UserId) or type(seq) is not int:
-            raise _no_answer("deposit_all", answer, "no numbers of lists of devices")
+            raise _no_answer(method, answer, "no numbers of lists of devices")
         seqs[user] = min(max(seq, 0), _MAX_SEQ)
     return seqs
 

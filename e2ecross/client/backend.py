@@ -152,6 +152,26 @@ class Backend(Protocol):
         """
         ...
 
+    def deposit_copies(
+        self, token: bytes, copies: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> Deposited:
+        """Put one message into the mailboxes of many, each once per message id, in one transaction.
+
+        Each recipient gets the `Envelope` that `EnvelopeCopies.encode_for` returns for it, and is
+        refused on its own, under its place among the recipients; else as by `deposit_all`.
+
+        Args:
+            token: that of the sender.
+            copies: an encoded `EnvelopeCopies`: 1 to 1,024 recipients, at most 262,144 bytes.
+            epochs: those of the sender's store, by stripe. They count also for who is refused.
+
+        Raises:
+            DecodeError: these are no copies.
+            NotRegistered: the token is not that of the sender.
+            BackendRefused: too large.
+        """
+        ...
+
     def fetch(
         self,
         address: Address,

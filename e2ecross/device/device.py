@@ -325,7 +325,7 @@ class Device(RawGroupCalls):
 
         Args:
             address: under which the peer's sessions are kept.
-            kind: which kind of message it is.
+            kind: SIGNAL or PREKEY, else `InvalidArgument`; SENDER_KEY is for `decrypt_group_raw`.
             data: the message's bytes.
 
         Raises:

@@ -122,6 +122,11 @@ def decrypt_raw(context: Context, address: Address, kind: MessageKind, data: byt
         kind = MessageKind(kind)
     except ValueError:
         raise InvalidArgument("kind must be MessageKind.SIGNAL or MessageKind.PREKEY") from None
+    if kind is MessageKind.SENDER_KEY:
+        raise InvalidArgument(
+            "kind must be MessageKind.SIGNAL or MessageKind.PREKEY: a message under a sender key "
+            "is for decrypt_group_raw"
+        )
     message = decode_message(kind, data)
     with WitnessedReceipt(context) as tx:
         return decrypt_plaintext(context, tx, address, message, context.clock())[0]

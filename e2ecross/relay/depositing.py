@@ -29,7 +29,7 @@ from e2ecross.relay.limits import RelayLimits
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Deposited
 
-__all__ = ["Batch", "decode_all", "deposit_each"]
+__all__ = ["Batch", "decode_all", "deposit_each", "require_carried"]
 
 _REFUSALS: Final = (UnknownRecipient, BackendRefused, MailboxFull)
 """What is said of an envelope; anything else is the state of the file, and passes."""
@@ -118,6 +118,18 @@ def deposit_each(
     )
 
 
+def require_carried(size: int, limits: RelayLimits) -> None:
+    """Check how many bytes an encoded envelope has.
+
+    Raises:
+        BackendRefused: more than this relay carries.
+    """
+    if size > limits.envelope_bytes:
+        raise BackendRefused(
+            f"the envelope has {size} bytes, this back end carries up to {limits.envelope_bytes}"
+        )
+
+
 def _holder(
     connection: sqlite3.Connection, token: bytes, decoded: dict[int, Envelope]
 ) -> tuple[Address, int]:
@@ -157,11 +169,7 @@ def _deposit_all(
 
 def _deposit(into: _Into, envelope: Envelope, encoded: bytes) -> None:
     connection, limits, now_ms = into
-    if len(encoded) > limits.envelope_bytes:
-        raise BackendRefused(
-            f"the envelope has {len(encoded)} bytes, this back end carries up to "
-            f"{limits.envelope_bytes}"
-        )
+    require_carried(len(encoded), limits)
     mailbox.deposit(connection, envelope, encoded, limits, now_ms)
 
 

@@ -15,7 +15,7 @@ import sqlite3
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
-from e2ecross.relay.mailbox import up_to_bytes
+from e2ecross.relay.mailbox import IN_PARTS, up_to_bytes
 from e2ecross.relay.rows import read_row
 from e2ecross.wire.exchange import Waiting
 
@@ -25,11 +25,11 @@ __all__ = ["Hold", "fetch_and_hold", "first_release_ms"]
 _HELD: Final = "recipient = ?1 AND held_until_ms > 0 AND held_until_ms > ?2"
 
 _FREE: Final = f"""
-    SELECT number, envelope FROM mailbox
-    WHERE recipient = ?1 AND number > ?4 AND held_until_ms <= ?2
+    {IN_PARTS}
+    WHERE recipient = ?1 AND mailbox.number > ?4 AND held_until_ms <= ?2
     AND (sender IS NULL OR sender NOT IN (
         SELECT sender FROM mailbox WHERE {_HELD} AND holder <> ?3 AND sender IS NOT NULL))
-    ORDER BY number LIMIT ?5
+    ORDER BY mailbox.number LIMIT ?5
 """  # noqa: S608 - nothing but our own text
 _PROLONG: Final = f"UPDATE mailbox SET held_until_ms = ?4 WHERE {_HELD} AND holder = ?3"  # noqa: S608
 _TAKE: Final = "UPDATE mailbox SET held_until_ms = ?, holder = ? WHERE number = ?"

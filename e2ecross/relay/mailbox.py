@@ -2,7 +2,7 @@
 """The mailboxes: encoded envelopes that wait for their recipient, oldest first.
 
 Rules:
-- Bytes are kept and returned as they came.
+- Bytes are kept and returned as they came; of copies (`copies.py`) what all of them share once.
 - (sender, recipient device, message id) is deposited once: a repetition changes nothing, also
   after the envelope was acknowledged, as long and as many as the limits say.
 - A full mailbox refuses the newest; nobody can push out what waits already. One user may fill it,
@@ -28,6 +28,7 @@ from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import MAX_FETCHED_BYTES, Waiting
 
 __all__ = [
+    "IN_PARTS",
     "close",
     "deposit",
     "drop_all",
@@ -48,6 +49,12 @@ _OVERDUE_BATCH: Final = 100
 """Envelopes dropped with a call that have waited for too long."""
 _REMOVED_AT_ONCE: Final = 500
 """Envelopes that are looked up with one query; SQLite takes 999 values."""
+
+IN_PARTS: Final = (
+    "SELECT mailbox.number, envelope, CASE WHEN shared IS NULL THEN x'' ELSE ciphertext END"
+    " FROM mailbox LEFT JOIN shared_ciphertexts ON shared_ciphertexts.number = shared"
+)
+"""Begins a query for the numbers of envelopes, and their two parts; the second may be empty."""
 
 
 def make(connection: sqlite3.Connection, address: Address) -> None:
@@ -74,15 +81,17 @@ def deposit(
     encoded: bytes,
     limits: RelayLimits,
     now_ms: int,
+    shared: int | None = None,
 ) -> None:
     """Put an envelope, in the encoding that it came in, into its recipient's mailbox.
 
     Args:
         connection: inside a writing transaction.
         envelope: what `encoded` says.
-        encoded: the bytes to keep.
+        encoded: the bytes to keep; of a copy, those before what it shares.
         limits: how many may wait.
         now_ms: the time, milliseconds since 1970.
+        shared: the number of what it shares; None: it is no copy.
 
     Raises:
         UnknownRecipient: nobody is registered there.
@@ -99,9 +108,10 @@ def deposit(
     )
     if added.rowcount:
         connection.execute(
-            "INSERT INTO mailbox (recipient, sender, envelope, triple_sha256, deposited_at_ms)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (recipient, sender, encoded, triple, now_ms),
+            "INSERT INTO mailbox"
+            " (recipient, sender, envelope, triple_sha256, deposited_at_ms, shared)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (recipient, sender, encoded, triple, now_ms, shared),
         )
 
 
@@ -111,8 +121,7 @@ def fetch(
     """Return up to `limit` waiting envelopes with numbers above `after`, oldest first."""
     return up_to_bytes(
         connection,
-        "SELECT number, envelope FROM mailbox WHERE recipient = ? AND number > ?"
-        " ORDER BY number LIMIT ?",
+        f"{IN_PARTS} WHERE recipient = ? AND mailbox.number > ? ORDER BY mailbox.number LIMIT ?",
         (str(address), after, limit),
     )
 
@@ -120,14 +129,14 @@ def fetch(
 def up_to_bytes(
     connection: sqlite3.Connection, query: str, parameters: tuple[object, ...]
 ) -> list[Waiting]:
-    """Return numbers and envelopes that a query finds: the first, and others up to 4 MiB."""
+    """Return envelopes that a query finds, `IN_PARTS`: the first, and others up to 4 MiB."""
     waiting: list[Waiting] = []
     size = 0
-    for number, envelope in each_row(connection, query, parameters, int, bytes):
-        size += len(envelope)
+    for number, beginning, ending in each_row(connection, query, parameters, int, bytes, bytes):
+        size += len(beginning) + len(ending)
         if waiting and size > MAX_FETCHED_BYTES:
             break
-        waiting.append(Waiting(number, envelope))
+        waiting.append(Waiting(number, beginning + ending))
     return waiting
 
 
@@ -135,11 +144,11 @@ def waiting(connection: sqlite3.Connection, address: Address) -> list[bytes]:
     """Return all waiting envelopes of the address, oldest first."""
     rows = read_rows(
         connection,
-        "SELECT envelope FROM mailbox WHERE recipient = ? ORDER BY number",
+        f"{IN_PARTS} WHERE recipient = ? ORDER BY mailbox.number",
         (str(address),),
-        bytes,
+        *(int, bytes, bytes),
     )
-    return [envelope for (envelope,) in rows]
+    return [envelope + shared for _, envelope, shared in rows]
 
 
 def remove(

@@ -39,13 +39,14 @@ from e2ecross.relay import directory, mailbox
 from e2ecross.relay.account_calls import AccountCalls
 from e2ecross.relay.blob_calls import BlobCalls
 from e2ecross.relay.calls import claim
+from e2ecross.relay.copies import deposit_copies
 from e2ecross.relay.depositing import decode_all, deposit_each
 from e2ecross.relay.holding import Hold, fetch_and_hold, first_release_ms
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.relay_file import DEFAULT_LIMITS, system_clock_ms
 from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire import call_arguments as arguments
-from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies
 from e2ecross.wire.exchange import Deposited, Waiting
 from e2ecross.wire.limits import TOKEN_BYTES
 
@@ -198,6 +199,48 @@ class Relay(AccountCalls, BlobCalls):
         )
         taken = [each for place, each in batch.decoded.items() if place not in deposited.refused]
         self._ring({envelope.recipient for envelope in taken})
+        return deposited
+
+    @forgets_secrets
+    def deposit_copies(
+        self, token: bytes, copies: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> Deposited:
+        """Put a message into the mailboxes of many, each once per message id, in one transaction.
+
+        Each recipient gets an envelope of its own, and is refused on its own, by its place among
+        the recipients: with `UnknownRecipient`, `MailboxFull` or, if the envelope is larger than
+        this relay carries, `BackendRefused`, as by `deposit_all`. A repetition is taken, and
+        changes nothing. What all share is kept once, until the last of them leaves.
+
+        Args:
+            token: that of the sender, 32 bytes, secret.
+            copies: an encoded `EnvelopeCopies`: 1 to 1,024 recipients, at most 262,144 bytes.
+            epochs: that of the sender's store under 0, 0 to 2^63-1. Kept if it is the highest,
+                whatever becomes of the copies, in their transaction.
+
+        Returns:
+            What was refused, by place. `seqs`: of the lists of devices of each recipient's account
+            and of the sender's, 0 for none. `epochs`: the highest that is known of the sender now,
+            under 0.
+
+        Raises:
+            DecodeError: these are no copies.
+            UnsupportedVersion: copies of a later version.
+            NotRegistered: the token is not that of the sender.
+            BackendRefused: too large; or `epochs` tells of a fleet. In all cases nothing was kept.
+        """
+        require_bytes("token", token, TOKEN_BYTES)
+        arguments.require_copies(copies)
+        told, limits = arguments.require_told(epochs), self._limits
+        decoded = EnvelopeCopies.decode(copies)
+        deposited = self._database.write(
+            lambda connection: deposit_copies(
+                connection, token, decoded, told, limits, self._clock()
+            )
+        )
+        self._ring(
+            each for place, each in enumerate(decoded.recipients) if place not in deposited.refused
+        )
         return deposited
 
     @forgets_secrets

@@ -34,6 +34,12 @@ _SENDER_OUT: Final = """
     WHERE recipient = OLD.recipient AND sender = OLD.sender AND waiting <= 0;
 """
 
+# Looked up, not counted: a count would rewrite the ciphertext with each of its copies.
+_COPY_OUT: Final = """
+    DELETE FROM shared_ciphertexts WHERE number = OLD.shared
+    AND NOT EXISTS (SELECT 1 FROM mailbox WHERE shared = OLD.shared);
+"""
+
 SCHEMA: Final[tuple[str, ...]] = (
     # Who has registered, and the keys that they have published (NULL until then).
     """
@@ -139,7 +145,9 @@ SCHEMA: Final[tuple[str, ...]] = (
     # device has acknowledged must never name another envelope as long as the file lives. The sender
     # is the user that deposited, `whatsapp:ana`, as long as the envelope waits (which says it too);
     # the triple is that of its row in deposits. Both are NULL for what an operator put there:
-    # counted for nobody. The time of deposit is 0 then: such a row never waits for too long.
+    # counted for nobody. The time of deposit is 0 then: such a row never waits for too long. Of a
+    # copy the envelope is what stands before its ciphertext, and shared is where that is; of any
+    # other, shared is NULL.
     """
     CREATE TABLE mailbox (
         number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -150,10 +158,20 @@ SCHEMA: Final[tuple[str, ...]] = (
         deposited_at_ms INTEGER NOT NULL DEFAULT 0,
         -- Until when which worker of the device holds it; 0: nobody.
         held_until_ms INTEGER NOT NULL DEFAULT 0,
-        holder BLOB NOT NULL DEFAULT x''
+        holder BLOB NOT NULL DEFAULT x'',
+        shared INTEGER
     )
     """,
     "CREATE INDEX mailbox_of_recipient ON mailbox (recipient, number)",
+    "CREATE INDEX copies ON mailbox (shared) WHERE shared IS NOT NULL",
+    # What is the same in the envelopes of many, once: their ends, from the kind on. It goes with
+    # the last of them, by the triggers below.
+    """
+    CREATE TABLE shared_ciphertexts (
+        number INTEGER PRIMARY KEY,
+        ciphertext BLOB NOT NULL
+    )
+    """,
     """
     CREATE INDEX held_of_recipient ON mailbox (recipient, held_until_ms)
     WHERE held_until_ms > 0
@@ -201,6 +219,16 @@ SCHEMA: Final[tuple[str, ...]] = (
     CREATE TRIGGER envelope_moved AFTER UPDATE OF recipient ON mailbox BEGIN
         UPDATE mailboxes SET waiting = waiting - 1 WHERE recipient = OLD.recipient;
         UPDATE mailboxes SET waiting = waiting + 1 WHERE recipient = NEW.recipient;
+    END
+    """,
+    f"""
+    CREATE TRIGGER copy_out AFTER DELETE ON mailbox WHEN OLD.shared IS NOT NULL BEGIN
+        {_COPY_OUT}
+    END
+    """,
+    f"""
+    CREATE TRIGGER copy_moved AFTER UPDATE OF shared ON mailbox WHEN OLD.shared IS NOT NULL BEGIN
+        {_COPY_OUT}
     END
     """,
     f"""

@@ -24,6 +24,7 @@ from e2ecross.wire.service_devices import LinkRequest, PublishDevicesRequest, en
 from e2ecross.wire.service_keys import FetchKeysRequest, encode_user_keys
 from e2ecross.wire.service_mail import (
     AcknowledgeRequest,
+    DepositCopiesRequest,
     DepositRequest,
     FetchRequest,
     encode_deposited,
@@ -40,7 +41,7 @@ class Answer(NamedTuple):
 
     Attributes:
         body: encoded.
-        deposited: how many envelopes were taken.
+        deposited: how many envelopes and copies were taken.
         delivered: how many were handed out.
     """
 
@@ -57,7 +58,7 @@ class Served(NamedTuple):
         run: asks the relay, under a token, empty if there is none.
         writes: whether that may write.
         is_for_device: whether only a device that is registered may ask.
-        envelopes: how many envelopes it deposits.
+        envelopes: how many envelopes and copies it deposits.
         file_bytes: how many bytes of a file its answer has.
         is_slow: whether it keeps others from writing for longer than they do.
     """
@@ -102,6 +103,11 @@ def _fetch_keys(relay: Relay, token: bytes, asked: FetchKeysRequest) -> Answer:
 def _deposit_all(relay: Relay, token: bytes, asked: DepositRequest) -> Answer:
     came = relay.deposit_all(token, asked.envelopes, epochs=asked.epochs, consents=asked.consents)
     return Answer(encode_deposited(came), deposited=len(asked.envelopes) - len(came.refused))
+
+
+def _deposit_copies(relay: Relay, token: bytes, asked: DepositCopiesRequest) -> Answer:
+    came = relay.deposit_copies(token, asked.copies, epochs=asked.epochs)
+    return Answer(encode_deposited(came), deposited=asked.count() - len(came.refused))
 
 
 def _fetch(relay: Relay, token: bytes, asked: FetchRequest) -> Answer:
@@ -164,6 +170,9 @@ SERVED: Final[dict[str, Served]] = {
     "fetch_keys": Served(FetchKeysRequest.decode, _fetch_keys),
     "deposit_all": Served(
         DepositRequest.decode, _deposit_all, envelopes=lambda asked: len(asked.envelopes)
+    ),
+    "deposit_copies": Served(
+        DepositCopiesRequest.decode, _deposit_copies, envelopes=DepositCopiesRequest.count
     ),
     "fetch": Served(FetchRequest.decode, _fetch, writes=lambda asked: asked.hold_ms > 0),
     "acknowledge": Served(AcknowledgeRequest.decode, _acknowledge),

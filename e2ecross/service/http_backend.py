@@ -36,6 +36,7 @@ from e2ecross.service.urls import parse_url
 from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
+from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.exchange import (
     MAX_ACKNOWLEDGED_IN_CALL,
     MAX_FETCHED_IN_CALL,
@@ -57,6 +58,7 @@ from e2ecross.wire.service_devices import LinkRequest, PublishDevicesRequest, de
 from e2ecross.wire.service_keys import FetchKeysRequest, decode_user_keys
 from e2ecross.wire.service_mail import (
     AcknowledgeRequest,
+    DepositCopiesRequest,
     DepositRequest,
     FetchRequest,
     decode_deposited,
@@ -226,6 +228,19 @@ class HTTPBackend(HTTPBlobs):
         body = DepositRequest(listed, {0: told}, consents).encode()
         answer = self._transport.ask("deposit_all", token, body)
         return fitting(lambda: decode_deposited(answer, len(listed)))
+
+    @forgets_secrets
+    def deposit_copies(
+        self, token: bytes, copies: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> Deposited:
+        """See `e2ecross.Backend`."""
+        require_bytes("token", token, TOKEN_BYTES)
+        arguments.require_copies(copies)
+        told = arguments.require_told(epochs)
+        decoded = EnvelopeCopies.decode(copies)
+        body = DepositCopiesRequest(copies, {0: told}).encode()
+        answer = self._ask(decoded.sender, "deposit_copies", token, body)
+        return fitting(lambda: decode_deposited(answer, len(decoded.recipients)))
 
     @forgets_secrets
     def fetch(

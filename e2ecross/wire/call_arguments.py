@@ -30,7 +30,7 @@ from e2ecross.wire.exchange import (
     TOKEN_SHA256_BYTES,
     KeysWanted,
 )
-from e2ecross.wire.limits import MAX_LINK_MESSAGE_BYTES, TOKEN_BYTES
+from e2ecross.wire.limits import MAX_COPIES_BYTES, MAX_LINK_MESSAGE_BYTES, TOKEN_BYTES
 
 __all__ = [
     "require_blob_id",
@@ -39,6 +39,7 @@ __all__ = [
     "require_blob_size",
     "require_companion_tokens",
     "require_consents",
+    "require_copies",
     "require_envelopes",
     "require_link",
     "require_link_message",
@@ -103,6 +104,20 @@ def require_envelopes(envelopes: Sequence[bytes]) -> list[bytes]:
             f"{MAX_DEPOSIT_BYTES} in one call"
         )
     return listed
+
+
+def require_copies(copies: bytes) -> None:
+    """Check how much is deposited for many: at most 262,144 bytes.
+
+    Raises:
+        InvalidArgument: these are no bytes.
+        BackendRefused: too large.
+    """
+    require_bytes("copies", copies)
+    if len(copies) > MAX_COPIES_BYTES:
+        raise BackendRefused(
+            f"the copies have {len(copies)} bytes, this back end takes up to {MAX_COPIES_BYTES}"
+        )
 
 
 def require_told(epochs: Mapping[int, int] | None) -> int:

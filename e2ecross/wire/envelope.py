@@ -34,8 +34,6 @@ from e2ecross.wire.limits import (
 __all__ = ["ENVELOPE_VERSION", "Envelope", "EnvelopeCopies", "MessageKind"]
 
 ENVELOPE_VERSION: Final = 1
-_SENDER_KEY_KIND: Final = 7
-"""Of a message under a sender key, which no device reads yet."""
 _COPIES: Final = "an envelope of copies"
 
 
@@ -46,6 +44,8 @@ class MessageKind(enum.IntEnum):
     """A message of a session that both ends have."""
     PREKEY = 3
     """A message with what the recipient needs to start the session."""
+    SENDER_KEY = 7
+    """A message into a group, under its sender's key. No device reads one yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class EnvelopeCopies:
                 message_id=self.message_id,
                 sender=encode_address(self.sender),
                 recipients=[encode_address(each) for each in self.recipients],
-                kind=_SENDER_KEY_KIND,
+                kind=MessageKind.SENDER_KEY,
                 ciphertext=self.ciphertext,
             )
         )
@@ -183,6 +183,28 @@ class EnvelopeCopies:
     def encode_for(self, recipient: Address) -> bytes:
         """Return what one of the recipients gets: the one encoding of an envelope of kind 7."""
         return EnvelopeCopies(self.message_id, self.sender, (recipient,), self.ciphertext).encode()
+
+    def encode_apart(self) -> tuple[list[bytes], bytes]:
+        """Return what the recipients get, with what is the same for all of them once.
+
+        Returns:
+            For each recipient, in order, how its envelope begins, at most 228 bytes; and how all of
+            them end. Both together are what `encode_for` returns.
+        """
+        # Fields are encoded in the order of their numbers, so an envelope can be cut between two.
+        start = serialize(
+            envelope_pb2.Envelope(
+                version=ENVELOPE_VERSION,
+                message_id=self.message_id,
+                sender=encode_address(self.sender),
+            )
+        )
+        beginnings = [
+            start + serialize(envelope_pb2.Envelope(recipient=encode_address(each)))
+            for each in self.recipients
+        ]
+        ending = envelope_pb2.Envelope(kind=MessageKind.SENDER_KEY, ciphertext=self.ciphertext)
+        return beginnings, serialize(ending)
 
     @classmethod
     def decode(cls, data: bytes) -> "EnvelopeCopies":
@@ -199,7 +221,7 @@ class EnvelopeCopies:
                 f"{_COPIES} has version {fields.version}, and only 1 is supported: upgrade e2ecross"
             )
         require_canonical(fields, data, _COPIES)
-        if fields.version != ENVELOPE_VERSION or fields.kind != _SENDER_KEY_KIND:
+        if fields.version != ENVELOPE_VERSION or fields.kind != MessageKind.SENDER_KEY:
             raise DecodeError(f"{_COPIES} lacks its version, or is of kind {fields.kind}")
         if len(fields.recipients) > MAX_COPIES:  # before any is looked at
             raise DecodeError(f"{_COPIES} has more than {MAX_COPIES} recipients")

@@ -123,8 +123,9 @@ class Deposited:
     """What became of envelopes that were deposited in one call.
 
     Attributes:
-        refused: by the place of the envelope in the call, why it was not taken: `UnknownRecipient`
-            and `BackendRefused` for good, anything else for now. All others were taken.
+        refused: by the place of the envelope in the call, or of the recipient among those of
+            copies, why it was not taken: `UnknownRecipient` and `BackendRefused` for good, anything
+            else for now. All others were taken.
         seqs: the number of the newest list of devices, 0 if there is none, of the account of each
             recipient and of the sender.
         epochs: the highest epoch that the sender has told, by stripe; a device without a fleet has

@@ -9,7 +9,7 @@ Source: docs/service.md, calls.
 from typing import Final, NamedTuple
 
 from e2ecross.wire.exchange import MAX_BLOB_PIECE_BYTES, MAX_DEPOSIT_BYTES
-from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
+from e2ecross.wire.limits import MAX_COPIES_BYTES, MAX_PUBLISHED_KEYS_BYTES
 
 __all__ = ["CALLS", "CONTENT_TYPE", "Call"]
 
@@ -41,6 +41,7 @@ CALLS: Final[dict[str, Call]] = {
     "one_time_prekey_count": Call(_SMALL),
     "fetch_keys": Call(8_192, 4 * _MIB),
     "deposit_all": Call(MAX_DEPOSIT_BYTES + 128 * _KIB, 2 * _MIB),
+    "deposit_copies": Call(MAX_COPIES_BYTES + 64 * _KIB, 2 * _MIB),
     "fetch": Call(_SMALL, 8 * _MIB),
     "acknowledge": Call(128 * _KIB),
     "put_link": Call(16_384),

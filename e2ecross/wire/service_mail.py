@@ -16,7 +16,7 @@ from e2ecross.errors import (
     MailboxFull,
     UnknownRecipient,
 )
-from e2ecross.wire._pb.e2ecross.v1 import service_pb2
+from e2ecross.wire._pb.e2ecross.v1 import envelope_pb2, service_pb2
 from e2ecross.wire.encoding import (
     decode_address,
     decode_user,
@@ -35,7 +35,7 @@ from e2ecross.wire.exchange import (
     Deposited,
     Waiting,
 )
-from e2ecross.wire.limits import MAX_ENVELOPE_BYTES
+from e2ecross.wire.limits import MAX_COPIES_BYTES, MAX_ENVELOPE_BYTES
 from e2ecross.wire.service_calls import CALLS
 from e2ecross.wire.service_encoding import (
     MAX_STRIPES,
@@ -50,6 +50,7 @@ from e2ecross.wire.service_encoding import (
 
 __all__ = [
     "AcknowledgeRequest",
+    "DepositCopiesRequest",
     "DepositRequest",
     "FetchRequest",
     "decode_deposited",
@@ -100,6 +101,44 @@ class DepositRequest:
         for consent in fields.consents:
             require_length("a consent", consent, 0, CONSENT_BYTES)
         return cls(tuple(fields.envelopes), epochs, tuple(fields.consents))
+
+
+@dataclass(frozen=True, slots=True)
+class DepositCopiesRequest:
+    """One message for many; what it is, and how large, is for the back end to judge.
+
+    Attributes:
+        copies: an encoded `EnvelopeCopies`.
+        epochs: by stripe, at most 1,024; one of 0 is not told.
+    """
+
+    copies: bytes = field(repr=False)
+    epochs: Mapping[int, int]
+
+    def count(self) -> int:
+        """Return how many recipients are named, whoever they are; 0 if these are no copies."""
+        try:
+            fields = parse(envelope_pb2.EnvelopeCopies, self.copies, "copies", MAX_COPIES_BYTES)
+        except DecodeError:
+            return 0
+        return len(fields.recipients)
+
+    def encode(self) -> bytes:
+        """Return the body."""
+        return serialize(
+            service_pb2.DepositCopiesRequest(copies=self.copies, epochs=pack_epochs(self.epochs))
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read the body.
+
+        Raises:
+            DecodeError: malformed, or a bound is exceeded.
+        """
+        largest = CALLS["deposit_copies"].max_request
+        fields = parse(service_pb2.DepositCopiesRequest, data, "a deposit of copies", largest)
+        return cls(fields.copies, unpack_epochs(fields.epochs, MAX_STRIPES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +245,7 @@ def encode_deposited(deposited: Deposited) -> bytes:
 
 
 def decode_deposited(data: bytes, count: int) -> Deposited:
-    """Read what became of a deposit of that many envelopes.
+    """Read what became of a deposit of that many envelopes, or of copies for that many.
 
     `epochs` has stripe 0 with 0 where there was a sender, and none was ever told.
 

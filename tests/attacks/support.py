@@ -38,6 +38,7 @@ __all__ = [
     "APPS",
     "BUDI",
     "NOW_MS",
+    "SESSION_KINDS",
     "TOKO",
     "WRAPPER",
     "Attacker",
@@ -66,6 +67,7 @@ BUDI: Final = Address("instagram", "budi")
 TOKO: Final = Address("messenger", "toko-kopi")
 APPS: Final = (ANA, BUDI, TOKO)
 NOW_MS: Final = 1_700_000_000_000
+SESSION_KINDS: Final = (MessageKind.SIGNAL, MessageKind.PREKEY)
 
 WRAPPER: Final[Mapping[str, int]] = {
     "pre_key_id": 1,

@@ -87,6 +87,7 @@ from tests.attacks.hostile_backend import HostileBackend, Party, party, results
 from tests.attacks.support import (
     ANA,
     BUDI,
+    SESSION_KINDS,
     Attacker,
     Person,
     Rows,
@@ -200,6 +201,7 @@ ARTEFACTS: Final = _artefacts()
 _ENVELOPES: Final = frozenset({"format-envelope", "decrypt", "relay-deposit"})
 _ALIKE: Final = (
     _ENVELOPES,
+    frozenset({"format-copies", "relay-copies"}),
     frozenset({"format-payload", "format-payload-of-an-account-with-a-list"}),
     frozenset({"format-signed-device-list", "relay-devices"}),
     frozenset({"format-bundle", "format-bundle-with-Kyber", "start-session"}),
@@ -241,7 +243,7 @@ def _victim() -> Person:
     return load(scene().budi, scene().budi_rows)
 
 
-@pytest.mark.parametrize("kind", list(MessageKind))
+@pytest.mark.parametrize("kind", SESSION_KINDS)
 def test_whatever_stands_in_an_envelope_as_a_message(kind: MessageKind) -> None:
     victim = _victim()
     genuine = {MessageKind.SIGNAL: scene().late, MessageKind.PREKEY: first_message()}
@@ -274,7 +276,20 @@ def test_a_message_of_one_kind_as_one_of_the_other() -> None:
     assert victim.dump() == victim_before
 
 
-@pytest.mark.parametrize("number", [1, 4, 5, 6, 7, 8, 127, 255, 2**31, 2**32 - 1])
+def test_whatever_stands_in_an_envelope_as_a_message_into_a_group() -> None:
+    """Devices read none yet: not one of them is looked at."""
+    victim = _victim()
+    for data in (*ARTEFACTS.values(), scene().late.ciphertext, first_message().ciphertext):
+        envelope = replace(scene().late, kind=MessageKind.SENDER_KEY, ciphertext=data)
+        assert_refused(victim, envelope, UnsupportedVersion)
+    before = victim.dump()
+    for kind in (MessageKind.SENDER_KEY, 7):
+        with pytest.raises(InvalidArgument, match="decrypt_group_raw"):
+            victim.device.decrypt_raw(ANA, kind, scene().late.ciphertext)  # type: ignore[arg-type]
+    assert victim.dump() == before
+
+
+@pytest.mark.parametrize("number", [1, 4, 5, 6, 8, 127, 255, 2**31, 2**32 - 1])
 def test_a_kind_that_there_is_not(number: int) -> None:
     victim = _victim()
     for envelope in (scene().late, first_message()):

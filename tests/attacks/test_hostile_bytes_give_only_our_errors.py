@@ -17,9 +17,9 @@ from typing import Final
 
 import pytest
 
-from e2ecross import Device, MessageKind, PreKeyBundle
+from e2ecross import Device, PreKeyBundle
 from e2ecross.errors import RemoteError
-from tests.attacks.support import ANA
+from tests.attacks.support import ANA, SESSION_KINDS
 from tests.fuzz.decoders import DECODE, DECODERS
 from tests.fuzz.doors import DOORS
 from tests.fuzz.files import FILES
@@ -62,7 +62,7 @@ def test_a_device_that_was_given_all_of_them_is_as_it_was() -> None:
                 lambda data=data: budi.device.start_session(PreKeyBundle.decode(data)),  # type: ignore[misc]
                 lambda data=data: Device.import_identity(data, "passphrase", budi.store),  # type: ignore[misc]
             ]
-            for kind, envelope in zip(MessageKind, (scene().late, first_message()), strict=True):
+            for kind, envelope in zip(SESSION_KINDS, (scene().late, first_message()), strict=True):
                 actions += [
                     lambda data=data, kind=kind: budi.device.decrypt_raw(ANA, kind, data),  # type: ignore[misc]
                     lambda data=data, envelope=envelope: budi.device.decrypt(  # type: ignore[misc]

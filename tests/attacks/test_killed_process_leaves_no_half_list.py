@@ -119,7 +119,7 @@ class MortalBackend:
 
     # For the check that a back end has all methods, which looks at the class.
     register = publish = epochs = one_time_prekey_count = fetch_keys = deposit_all = fetch = None
-    acknowledge = put_link = get_link = None
+    deposit_copies = acknowledge = put_link = get_link = None
 
 
 @dataclass

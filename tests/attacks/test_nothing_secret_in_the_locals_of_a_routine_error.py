@@ -46,6 +46,7 @@ from e2ecross.relay import FolderBlobs, Relay
 from e2ecross.state.context import require_device
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.stores.sqlite_reading import read_store_file
+from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.exchange import KeysWanted
 from e2ecross.wire.linking import LinkCode
 from tests.attacks.hunt import PASSPHRASE, STORE_KEY, Secrets, know, watch_keys
@@ -391,6 +392,7 @@ def test_a_relay_that_refuses(
         "requester": ANA,
         "published": ana.published,
         "envelopes": [ana.send(budi, "hello").encode()],
+        "copies": EnvelopeCopies(bytes(16), ANA, (BUDI,), b"into a group").encode(),
         "wanted": [KeysWanted(BUDI.user_id, None)],
         "limit": 1,
         "numbers": [1],

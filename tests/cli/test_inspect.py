@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2ecross import Address, Device, Envelope, MessageKind, PreKeyBundle, Text
+from e2ecross import Address, Device, Envelope, MessageKind, PreKeyBundle, SenderKeyGroup, Text
 from e2ecross.cli.describe import describe
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.stores import MemoryStore
@@ -232,6 +232,32 @@ def test_an_envelope_around_something_else_is_still_an_envelope(file: Path) -> N
     view = describe(data)
     assert view.message is None
     assert view.problem is not None
+
+
+def test_a_message_into_a_group_shows_which_sender_key_it_is_under(file: Path) -> None:
+    ana = Device.create(ANA, MemoryStore())
+    group = SenderKeyGroup.uuid(bytes(range(16)))
+    ana.new_sender_key_raw(group)
+    ana.encrypt_group_raw(group, HIDDEN.encode())
+    message = ana.encrypt_group_raw(group, HIDDEN.encode())
+    data = Envelope(bytes(16), ANA, BUDI, MessageKind.SENDER_KEY, message).encode()
+    view = json.loads(_inspect(file, data, "--json").out)
+    assert (view["kind"], view["message"], view["problem"]) == ("sender_key", None, None)
+    shown = view["sender_key"]
+    assert (shown["distribution_id"], shown["iteration"]) == (bytes(range(16)).hex(), 1)
+    assert bytes.fromhex(shown["signature"]) == message[-64:]
+    assert bytes.fromhex(shown["encrypted"]) in message
+    assert shown["encrypted_bytes"] % 16 == 0
+    ended = _inspect(file, data)
+    text = " ".join(ended.out.split())
+    assert (ended.code, ended.err) == (0, "")
+    assert "kind message into a group, under its sender's key" in text
+    assert f"distribution id {bytes(range(16)).hex()}" in text
+    assert f"chain id {shown['chain_id']} iteration 1 (of that key" in text
+    assert HIDDEN not in ended.out
+    assert max(map(len, ended.out.splitlines())) <= 80
+    broken = Envelope(bytes(16), ANA, BUDI, MessageKind.SENDER_KEY, b"\x33").encode()
+    assert "does not decode" in _inspect(file, broken).out
 
 
 def test_standard_input_is_read_and_the_exit_code_is_that_of_the_process() -> None:

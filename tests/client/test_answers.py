@@ -215,6 +215,26 @@ def deposit(answer: object) -> object:
     return checked(answer).deposit_all(TOKEN, [b"envelope"], 3)
 
 
+def deposit_copies(answer: object) -> object:
+    return checked(answer).deposit_copies(TOKEN, b"copies", 3)
+
+
+def test_what_is_said_of_copies() -> None:
+    inner = Answering(Deposited())
+    CheckedBackend(cast("Backend", inner)).deposit_copies(TOKEN, b"copies", 3)
+    assert inner.asked == ("deposit_copies", TOKEN.value, b"copies", {"epochs": {0: 3}})
+    full, seqs = MailboxFull("full"), {ANA.user_id: 7, BUDI.user_id: 0}
+    assert deposit_copies(Deposited({9: full}, seqs, {0: 5})) == ({9: full}, 5, seqs)
+    for no_answer, what in (
+        (None, "nothing that says what was refused"),
+        (Deposited({0: "full"}), "nothing that says what was refused"),  # type: ignore[dict-item]
+        (Deposited({}, {ANA.user_id: "7"}), "no numbers of lists"),  # type: ignore[dict-item]
+        (Deposited({}, {}, {0: -1}), "no epochs"),
+    ):
+        with pytest.raises(BackendError, match=f"deposit_copies with {what}"):
+            deposit_copies(no_answer)
+
+
 def test_what_is_said_of_a_deposit() -> None:
     inner = Answering(Deposited())
     CheckedBackend(cast("Backend", inner)).deposit_all(TOKEN, [b"envelope"], 3)

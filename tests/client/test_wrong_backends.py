@@ -55,6 +55,7 @@ def test_the_methods_are_those_of_the_final_back_end() -> None:
         "one_time_prekey_count",
         "fetch_keys",
         "deposit_all",
+        "deposit_copies",
         "fetch",
         "acknowledge",
         "put_link",

@@ -507,7 +507,7 @@ def test_garbage_is_a_remote_error_and_changes_nothing(data: bytes) -> None:
     before = dump(budi._context.store)
     with pytest.raises(RemoteError):
         budi.decrypt(data)
-    for kind in MessageKind:
+    for kind in (MessageKind.SIGNAL, MessageKind.PREKEY):
         with pytest.raises(RemoteError):
             budi.decrypt_raw(ANA, kind, data)
     assert dump(budi._context.store) == before

@@ -34,10 +34,12 @@ TRANSACTION_POINTS: Final = (
 )
 RELAY_POINTS: Final = ("in the relay's transaction, before its commit", "after the relay's commit")
 _LINK_METHODS: Final = ("put_link", "get_link")
+_NOT_CALLED: Final = ("deposit_copies",)
+"""No client sends into groups yet."""
 BACKEND_POINTS: Final = tuple(
     f"{when} {method}"
     for method in BACKEND_METHODS
-    if method not in _LINK_METHODS
+    if method not in _LINK_METHODS + _NOT_CALLED
     for when in ("before", "after")
 )
 CALLER_POINTS: Final = (
@@ -235,6 +237,12 @@ class KillingBackend:
     ) -> Deposited:
         with self._around("deposit_all"):
             return self._inner.deposit_all(token, envelopes, epochs=epochs, consents=consents)
+
+    def deposit_copies(
+        self, token: bytes, copies: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> Deposited:
+        with self._around("deposit_copies"):
+            return self._inner.deposit_copies(token, copies, epochs=epochs)
 
     def fetch(
         self,

@@ -7,6 +7,7 @@ What is refused leaves the store as it was, byte for byte.
 import atexit
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from e2ecross.errors import (
     UntrustedIdentity,
 )
 from e2ecross.relay import Relay
+from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.exchange import KeysWanted, UserKeys
 from tests.attacks.support import ANA, BUDI, TOKO, Person, inner_message
 from tests.fuzz.target import ACCEPTED, Target, outcome
@@ -102,6 +104,18 @@ def _deposit(data: bytes) -> str:
     return came
 
 
+def _deposit_copies(data: bytes) -> str:
+    relay = _relay()
+    came = outcome(lambda: relay.deposit_copies(_TOKENS[ANA], data), RemoteError, BackendError)
+    for address in _TOKENS:
+        items = relay.fetch(address, _TOKENS[address], 10)
+        assert came == ACCEPTED or not items, "refused copies are kept"
+        for _, item in items:
+            assert item == EnvelopeCopies.decode(data).encode_for(address)
+        relay.acknowledge(address, _TOKENS[address], [number for number, _ in items])
+    return came
+
+
 def _publish(data: bytes) -> str:
     relay = _relay()
     return outcome(
@@ -124,7 +138,15 @@ def _publish_devices(data: bytes) -> str:
 
 def _envelopes() -> Sequence[bytes]:
     known = (scene().late, *scene().waiting)
-    return [envelope.encode() for envelope in (*known, first_message())]
+    into_a_group = replace(scene().late, kind=MessageKind.SENDER_KEY)
+    return [envelope.encode() for envelope in (*known, first_message(), into_a_group)]
+
+
+def _copies() -> Sequence[bytes]:
+    return [
+        EnvelopeCopies(bytes([number]) * 16, ANA, recipients, b"cipher").encode()
+        for number, recipients in enumerate([(BUDI, TOKO), (BUDI,), (BUDI, Address("x", "y", 7))])
+    ]
 
 
 def _lists() -> Sequence[bytes]:
@@ -155,6 +177,7 @@ DOORS: Final[Mapping[str, Target]] = {
     ),
     "start-session-of-fields": Target(_start_session_of_fields, _bundle_fields, 256),
     "relay-deposit": Target(_deposit, _envelopes, 2048),
+    "relay-copies": Target(_deposit_copies, _copies, 2048),
     "relay-publish": Target(_publish, lambda: [scene().budi.published.encode()], 2048),
     "relay-devices": Target(_publish_devices, _lists, 2048),
 }

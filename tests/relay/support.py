@@ -2,6 +2,7 @@
 """Values that a relay is given in tests; all of them a function of their arguments."""
 
 import hashlib
+import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from e2ecross.wire.bundle import (
     SignedPrekey,
 )
 from e2ecross.wire.device_list import PRIMARY, DeviceList, ListedDevice, SignedDeviceList
-from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
 from e2ecross.wire.exchange import KeysWanted
 
 ANA = Address("whatsapp", "ana")
@@ -126,6 +127,28 @@ def envelope(sender: Address, recipient: Address, number: int = 0, size: int = 4
         kind=MessageKind.SIGNAL,
         ciphertext=bytes([1 + number % 255]) * size,
     )
+
+
+def copies(sender: Address, number: int, *recipients: Address, size: int = 80) -> EnvelopeCopies:
+    """A message into a group; `envelope` makes one of the same id."""
+    return EnvelopeCopies(
+        digest(f"message {number}")[:16],
+        sender,
+        tuple(sorted(recipients, key=str)),
+        bytes([1 + number % 255]) * size,
+    )
+
+
+def shared_rows(path: Path) -> list[int]:
+    """How many copies there are of each shared ciphertext; none may be there without the other."""
+    connection = sqlite3.connect(path)
+    there = connection.execute("SELECT number FROM shared_ciphertexts").fetchall()
+    copies = connection.execute(
+        "SELECT shared, COUNT(*) FROM mailbox WHERE shared IS NOT NULL GROUP BY shared"
+    ).fetchall()
+    connection.close()
+    assert there == [(number,) for number, _ in copies]
+    return [count for _, count in copies]
 
 
 def envelope_of_size(sender: Address, recipient: Address, total: int) -> bytes:

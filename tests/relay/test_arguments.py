@@ -10,10 +10,20 @@ import pytest
 from e2ecross.errors import InvalidArgument
 from e2ecross.relay import Relay
 from e2ecross.wire.exchange import KeysWanted
-from tests.relay.support import ANA, BUDI, device_list, envelope, file_bytes, published, token
+from tests.relay.support import (
+    ANA,
+    BUDI,
+    copies,
+    device_list,
+    envelope,
+    file_bytes,
+    published,
+    token,
+)
 
 KEY = token(ANA)
 ENCODED = envelope(ANA, BUDI).encode()
+COPIES = copies(ANA, 1, BUDI).encode()
 LIST = device_list(ANA).encode()
 BOX = bytes(16)
 
@@ -88,6 +98,14 @@ WRONG: list[tuple[str, Callable[[Any], object]]] = [
     ("consents", lambda relay: relay.deposit_all(KEY, [ENCODED], consents=[bytes(31)])),
     ("consents", lambda relay: relay.deposit_all(KEY, [ENCODED], consents=[None])),
     ("consents", lambda relay: relay.deposit_all(KEY, [ENCODED], consents=b"")),
+    ("token", lambda relay: relay.deposit_copies("", COPIES)),
+    ("token", lambda relay: relay.deposit_copies(KEY[:-1], COPIES)),
+    ("copies", lambda relay: relay.deposit_copies(KEY, None)),
+    ("copies", lambda relay: relay.deposit_copies(KEY, [COPIES])),
+    ("copies", lambda relay: relay.deposit_copies(KEY, bytearray(COPIES))),
+    ("copies", lambda relay: relay.deposit_copies(KEY, copies(ANA, 1, BUDI))),
+    ("epochs", lambda relay: relay.deposit_copies(KEY, COPIES, epochs={0: -1})),
+    ("epochs", lambda relay: relay.deposit_copies(KEY, COPIES, epochs=5)),
     ("credential", lambda relay: relay.register(ANA, KEY, credential=bytes(4097))),
     ("wait_ms", lambda relay: relay.fetch(ANA, KEY, 1, wait_ms=-1)),
     ("wait_ms", lambda relay: relay.fetch(ANA, KEY, 1, wait_ms=30_001)),

@@ -25,6 +25,7 @@ from tests.relay.support import (
     ANA,
     BUDI,
     TOKO,
+    copies,
     deposit,
     device_list,
     digest,
@@ -92,10 +93,15 @@ def two_envelopes(relay: Relay) -> None:
     relay.deposit_all(token(ANA), both, epochs={0: 7})
 
 
+def copies_for_two(relay: Relay) -> None:
+    relay.deposit_copies(token(ANA), copies(ANA, 3, BUDI, TOKO).encode(), epochs={0: 7})
+
+
 CALLS: dict[str, Callable[[Relay], object]] = {
     "deposit_all": two_envelopes,
+    "deposit_copies": copies_for_two,
     "fetch": lambda relay: relay.fetch(TOKO, token(TOKO), 10),
-    "acknowledge": lambda relay: relay.acknowledge(TOKO, token(TOKO), [1, 2]),
+    "acknowledge": lambda relay: relay.acknowledge(TOKO, token(TOKO), list(range(20))),
     "publish": lambda relay: relay.publish(
         token(BUDI), published(BUDI, [3, 4], signed_id=8, kyber=[3]), epoch=9, replace=True
     ),
@@ -137,6 +143,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
             digests = {2: token_sha256(token(tablet))}
             relay.publish_devices(key, device_list(user, 1, (1, 2)).encode(), digests)
             deposit(relay, token(BUDI), envelope(BUDI, tablet).encode())
+        # One waits here with another, and one alone, which leaves with its last copy.
+        for number, recipients in ((60, (BUDI, TOKO)), (61, (TOKO,))):
+            message = copies(Address(BUDI.app, BUDI.user, 2), number, *recipients)
+            relay.deposit_copies(token(message.sender), message.encode())
         relay.put_link(digest("box")[:16], 0, b"offer", address=BUDI, token=token(BUDI))
     return path
 

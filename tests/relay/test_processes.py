@@ -17,12 +17,14 @@ from tests.relay.support import (
     ANA,
     BUDI,
     TOKO,
+    copies,
     device_list,
     digest,
     envelope,
     epoch_of,
     published,
     register,
+    shared_rows,
     token,
 )
 
@@ -36,8 +38,8 @@ from e2ecross.address import Address
 from e2ecross.errors import BackendRefused, MailboxFull
 from e2ecross.relay import Relay, RelayLimits
 from tests.relay.support import (
-    ANA, BUDI, TOKO, deposit, device_list, digest, envelope, register, take, take_both, token,
-    token_sha256
+    ANA, BUDI, TOKO, copies, deposit, device_list, digest, envelope, register, take, take_both,
+    token, token_sha256
 )
 ALL = RelayLimits(one_time_prekeys_per_requester=1000)
 TIGHT = RelayLimits(mailbox_messages=30, mailbox_reserve_per_sender=2)
@@ -99,6 +101,18 @@ with Relay(path) as relay:
         numbers = range(me * 1000 + call * 20, me * 1000 + call * 20 + 20)
         batch = [envelope(BUDI, ANA, number).encode() for number in numbers]
         assert relay.deposit_all(token(BUDI), batch, epochs={0: me * 10 + call}).refused == {}
+    print(json.dumps("done"))
+"""
+DEPOSIT_COPIES = """
+crowd = [Address("x", f"user-{number}") for number in range(8)]
+with Relay(path) as relay:
+    for number in range(20):
+        relay.deposit_copies(token(BUDI), copies(BUDI, number, ANA, TOKO, *crowd).encode())
+        mine = copies(BUDI, 100 + 100 * me + number, ANA, *crowd, size=8_000).encode()
+        relay.deposit_copies(token(BUDI), mine, epochs={0: me * 100 + number})
+        for each in crowd[me * 2 : me * 2 + 2]:
+            items = relay.fetch(each, token(each), 5)
+            relay.acknowledge(each, token(each), [item.number for item in items])
     print(json.dumps("done"))
 """
 MOVE = """
@@ -286,6 +300,28 @@ def test_envelopes_of_one_call_stay_together(path: Path) -> None:
             assert batch == list(range(batch[0], batch[0] + 20))
             assert batch[0] % 20 == 0
         assert epoch_of(relay, BUDI, token(BUDI)) == (PROCESSES - 1) * 10 + 4
+
+
+def test_copies_of_all_processes_arrive_once_and_what_they_share_leaves_with_them(
+    path: Path,
+) -> None:
+    crowd = [Address("x", f"user-{number}") for number in range(8)]
+    with Relay(path) as relay:
+        register(relay, ANA, BUDI, TOKO, *crowd)
+        assert run(DEPOSIT_COPIES, path) == ["done"] * PROCESSES
+        of_all = {copies(BUDI, number, ANA).encode() for number in range(20)}
+        waiting = [item.encode() for item in relay.waiting(ANA)]
+        assert len(set(waiting)) == len(waiting) == 20 + 20 * PROCESSES
+        assert of_all < set(waiting)
+        assert {item.message_id for item in relay.waiting(TOKO)} == {
+            item.message_id for item in relay.waiting(ANA) if item.encode() in of_all
+        }
+        assert epoch_of(relay, BUDI, token(BUDI)) == (PROCESSES - 1) * 100 + 19
+        assert shared_rows(path)
+        for each in (ANA, TOKO, *crowd):
+            items = relay.fetch(each, token(each), 1_000)
+            relay.acknowledge(each, token(each), [item.number for item in items])
+        assert shared_rows(path) == []
 
 
 def test_an_identity_moves_once(path: Path) -> None:

@@ -12,8 +12,8 @@ from e2ecross.address import Address
 from e2ecross.errors import BackendError, MailboxFull
 from e2ecross.relay import Relay, RelayLimits
 from e2ecross.relay.schema import SCHEMA_VERSION
-from e2ecross.wire.envelope import Envelope, MessageKind
-from tests.relay.support import ANA, BUDI, TOKO, deposit, envelope, register, token
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
+from tests.relay.support import ANA, BUDI, TOKO, deposit, envelope, register, shared_rows, token
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
@@ -155,3 +155,27 @@ def test_no_copy_of_an_acknowledged_envelope_stays_in_the_file(path: Path) -> No
     ends = [part for found in gone for part in (found[-16:], found[-40:-24])]
     assert not [part for part in ends if part in data]
     assert all(found[-16:] in data for found in kept)
+
+
+def test_no_shared_ciphertext_stays_in_the_file_without_its_copies(path: Path) -> None:
+    draw = random.Random(5)
+    boxes = sorted((Address("instagram", f"budi{number}") for number in range(12)), key=str)
+    gone: list[bytes] = []
+    with Relay(path) as relay:
+        register(relay, ANA, *boxes)
+        for _ in range(120):
+            crowd = tuple(sorted(draw.sample(boxes, draw.randint(1, 12)), key=str))
+            data = draw.randbytes(draw.choice((48, 300, 3_000, 30_000)))
+            message = EnvelopeCopies(draw.randbytes(16), ANA, crowd, data)
+            assert not relay.deposit_copies(token(ANA), message.encode()).refused
+            gone.append(data)
+            for box in draw.sample(boxes, 6):
+                waiting = relay.fetch(box, token(box), 1_000)
+                read = [number for number, _ in waiting[: draw.randrange(len(waiting) + 1)]]
+                relay.acknowledge(box, token(box), read)
+        shared_rows(path)
+        left = {data[-16:] for box in boxes for _, data in relay.fetch(box, token(box), 1_000)}
+    data = path.read_bytes()
+    ends = {found[-16:] for found in gone}
+    assert len(ends - left) > 20
+    assert {end for end in ends if end in data} == left

@@ -20,6 +20,7 @@ from e2ecross.errors import InvalidArgument
 from e2ecross.relay import Relay
 from e2ecross.service import Metrics, Rates, ServiceLimits, create_app
 from e2ecross.service.request_log import RequestLog
+from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.exchange import KeysWanted
 from e2ecross.wire.service_accounts import AddressRequest, PublishRequest, RegisterRequest
 from e2ecross.wire.service_blobs import BlobRequest, decode_blob, decode_stored
@@ -28,17 +29,19 @@ from e2ecross.wire.service_devices import LinkRequest, PublishDevicesRequest, de
 from e2ecross.wire.service_keys import FetchKeysRequest
 from e2ecross.wire.service_mail import (
     AcknowledgeRequest,
+    DepositCopiesRequest,
     DepositRequest,
     FetchRequest,
     decode_deposited,
     decode_waiting,
 )
-from tests.relay.support import ANA, BUDI, TOKO, device_list, envelope, published, token
+from tests.relay.support import ANA, BUDI, TOKO, copies, device_list, envelope, published, token
 from tests.support.asgi import Caller, Came, bearer
 
 PROTOBUF = (b"content-type", b"application/x-protobuf")
 BOX = bytes(16)
 BLOB = bytes(range(32))
+LAPTOP = Address(ANA.app, ANA.user, 2)
 
 
 @pytest.fixture
@@ -91,6 +94,22 @@ def test_what_is_refused_of_a_deposit_stands_in_its_answer(caller: Caller) -> No
     body = FetchRequest(ANA, 10).encode()
     waiting = decode_waiting(caller.post("/v1/fetch", body, token=token(ANA)).body, 10, 0)
     assert [each.envelope for each in waiting] == envelopes[:1]
+
+
+def test_what_is_refused_of_copies_stands_in_their_answer(caller: Caller) -> None:
+    message = copies(BUDI, 1, ANA, TOKO)
+    body = DepositCopiesRequest(message.encode(), {0: 7}).encode()
+    came = caller.post("/v1/deposit_copies", body, token=token(BUDI))
+    assert came.status == 200
+    answer = decode_deposited(came.body, 2)
+    place = message.recipients.index(TOKO)
+    assert [(at, error.code) for at, error in answer.refused.items()] == [
+        (place, "unknown_recipient")
+    ]
+    assert answer.epochs == {0: 7}
+    body = FetchRequest(ANA, 10).encode()
+    waiting = decode_waiting(caller.post("/v1/fetch", body, token=token(ANA)).body, 10, 0)
+    assert [each.envelope for each in waiting] == [message.encode_for(ANA)]
 
 
 # --- Each row -----------------------------------------------------------------------------------
@@ -147,9 +166,10 @@ def test_another_path(caller: Caller, where: str) -> None:
     assert (came.status, came.body) == (404, b"")
 
 
+CARRYING = ("publish", "publish_devices", "deposit_all", "deposit_copies")
 MALFORMED: list[tuple[str, bytes]] = [
     *((name, b"\x0a\xff") for name in CALLS),
-    *((name, b"") for name in CALLS if name not in ("publish", "publish_devices", "deposit_all")),
+    *((name, b"") for name in CALLS if name not in CARRYING),
     ("fetch", FetchRequest(ANA, 1).encode() + b"\x10\x00"),
     ("acknowledge", AcknowledgeRequest(ANA, [2**63]).encode()),
 ]
@@ -171,6 +191,14 @@ def test_what_is_carried_has_its_own_errors(caller: Caller) -> None:
     ):
         came = caller.post("/v1/publish", PublishRequest(carried).encode(), token=token(ANA))
         assert (came.status, came.error.code) == (400, code)
+    for carried, code in (
+        (b"", "decode_error"),
+        (b"no copies", "decode_error"),
+        (b"\x08\x07" + copies(ANA, 1, BUDI).encode()[2:], "unsupported_version"),
+    ):
+        body = DepositCopiesRequest(carried, {}).encode()
+        came = caller.post("/v1/deposit_copies", body, token=token(ANA))
+        assert (came.status, came.error.code) == (400, code)
     body = PublishDevicesRequest(b"no list", {}).encode()
     came = caller.post("/v1/publish_devices", body, token=token(ANA))
     assert (came.status, came.error.code) == (400, "decode_error")
@@ -184,6 +212,7 @@ BODIES: dict[str, bytes] = {
     "one_time_prekey_count": AddressRequest(ANA).encode(),
     "fetch_keys": FetchKeysRequest(ANA, (KeysWanted(BUDI.user_id, None),)).encode(),
     "deposit_all": deposit_body(1, sender=ANA),
+    "deposit_copies": DepositCopiesRequest(copies(ANA, 1, BUDI).encode(), {}).encode(),
     "fetch": FetchRequest(ANA, 1).encode(),
     "acknowledge": AcknowledgeRequest(ANA, [1]).encode(),
     "put_link": LinkRequest(BOX, 0, b"sealed", ANA).encode(),
@@ -235,6 +264,9 @@ def test_what_is_refused(caller: Caller) -> None:
         ("deposit_all", DepositRequest([b""] * 1_025, {}).encode(), token(ANA)),
         ("deposit_all", DepositRequest([], {}).encode(), token(ANA)),
         ("deposit_all", DepositRequest([b"e"], {1: 1}).encode(), token(ANA)),
+        ("deposit_copies", DepositCopiesRequest(bytes(262_145), {}).encode(), token(ANA)),
+        ("deposit_copies", DepositCopiesRequest(copies(ANA, 1, BUDI).encode(), {1: 1}).encode(),
+         token(ANA)),
         ("fetch_keys", FetchKeysRequest(ANA, (KeysWanted(ANA.user_id, None),) * 2).encode(),
          token(ANA)),
         ("publish_devices", BODIES["publish_devices"], token(BUDI)),
@@ -424,6 +456,23 @@ def test_envelopes_of_a_device(relay: Relay, monkeypatch: pytest.MonkeyPatch) ->
     assert len(relay.waiting(ANA)) == 5
 
 
+def test_copies_of_a_device(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each counts as an envelope, also one for nobody."""
+    still(monkeypatch)
+    rates = Rates(envelopes_per_second=1, envelopes_burst=5)
+    with Caller(create_app(relay, rates=lambda address: rates)) as caller:
+
+        def post(message: EnvelopeCopies) -> int:
+            body = DepositCopiesRequest(message.encode(), {}).encode()
+            return caller.post("/v1/deposit_copies", body, token=token(BUDI)).status
+
+        assert post(copies(BUDI, 1, ANA, TOKO, LAPTOP)) == 200
+        assert post(copies(BUDI, 2, ANA, TOKO, LAPTOP)) == 429
+        assert post(copies(BUDI, 3, ANA, TOKO)) == 200
+        assert post(copies(BUDI, 4, ANA)) == 429
+    assert len(relay.waiting(ANA)) == 2
+
+
 def test_requests_without_a_valid_token(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     still(monkeypatch)
     with Caller(create_app(relay)) as caller:
@@ -506,6 +555,14 @@ def test_the_numbers_have_no_names(relay: Relay) -> None:
         oldest = value("e2ecross_mailbox_oldest_seconds")
         assert oldest is not None
         assert oldest != oldest
+
+
+def test_copies_that_were_taken_are_counted(relay: Relay) -> None:
+    metrics = Metrics()
+    with Caller(create_app(relay, metrics=metrics)) as caller:
+        body = DepositCopiesRequest(copies(BUDI, 1, ANA, LAPTOP, TOKO).encode(), {}).encode()
+        caller.post("/v1/deposit_copies", body, token=token(BUDI))
+        assert metrics.registry.get_sample_value("e2ecross_deposits_total") == 1
 
 
 def test_a_line_for_each_request(relay: Relay) -> None:

@@ -41,7 +41,7 @@ from e2ecross.wire.service_accounts import encode_epochs
 from e2ecross.wire.service_calls import CALLS
 from e2ecross.wire.service_errors import ErrorBody
 from e2ecross.wire.service_mail import encode_deposited
-from tests.relay.support import ANA, BUDI, envelope, published, register, token
+from tests.relay.support import ANA, BUDI, copies, envelope, published, register, token
 from tests.support.hostile_server import HostileServer, Script, answer, says, trickles
 
 KEY = token(ANA)
@@ -56,6 +56,7 @@ CALLED: dict[str, Callable[[HTTPBackend], object]] = {
     "one_time_prekey_count": lambda b: b.one_time_prekey_count(ANA, KEY),
     "fetch_keys": lambda b: b.fetch_keys(ANA, KEY, [KeysWanted(BUDI.user_id, None)]),
     "deposit_all": lambda b: b.deposit_all(KEY, [envelope(ANA, BUDI).encode()]),
+    "deposit_copies": lambda b: b.deposit_copies(KEY, copies(ANA, 1, BUDI).encode()),
     "fetch": lambda b: b.fetch(ANA, KEY, 10),
     "acknowledge": lambda b: b.acknowledge(ANA, KEY, [1]),
     "put_link": lambda b: b.put_link(BOX, 1, b"sealed"),
@@ -142,6 +143,21 @@ def test_wrong_lengths() -> None:
     fails(says(answer(200, b"12345", length=2)), match="does not fit")
     fails(says(answer(200, b"", length=10**15)), match="more than 2097152 bytes")
     fails(says(answer(200, b"", length=65_537)), call="register", match="more than 65536 bytes")
+
+
+@pytest.mark.parametrize("call", ["deposit_all", "deposit_copies"])
+def test_a_place_that_nothing_was_deposited_at(call: str) -> None:
+    body = encode_deposited(Deposited({1: UnknownRecipient("nobody")}, {BUDI.user_id: 1}, {0: 7}))
+    fails(says(answer(200, body)), call=call, match="does not fit")
+
+
+def test_copies_that_are_none_are_not_sent() -> None:
+    with HostileServer() as server, HTTPBackend(server.url) as backend:
+        with pytest.raises(DecodeError):
+            backend.deposit_copies(KEY, b"no copies")
+        with pytest.raises(BackendRefused, match="takes up to 262144"):
+            backend.deposit_copies(KEY, bytes(262_145))
+        assert server.connections == 0
 
 
 @pytest.mark.parametrize("name", list(CALLED))

@@ -21,7 +21,7 @@ from e2ecross.relay import Relay
 from e2ecross.service import HTTPBackend
 from e2ecross.wire.exchange import Waiting
 from e2ecross.wire.service_mail import FetchRequest
-from tests.relay.support import ANA, BUDI, TOKO, deposit, envelope, register, token
+from tests.relay.support import ANA, BUDI, TOKO, copies, deposit, envelope, register, token
 from tests.support.asgi import bearer
 
 ONE, TWO = b"1" * 16, b"2" * 16
@@ -71,6 +71,19 @@ def test_it_answers_when_there_is_mail(
     assert numbers(waiting.result(20)) == [1]
     assert other.result(20) == []
     waits(service, 0)
+
+
+def test_copies_wake_all_who_get_one(
+    service: LiveService, backend: HTTPBackend, pool: ThreadPoolExecutor
+) -> None:
+    calls = [
+        pool.submit(backend.fetch, who, token(who), 10, wait_ms=LONG_MS) for who in (BUDI, TOKO)
+    ]
+    waits(service, 2)
+    message = copies(ANA, 1, BUDI, TOKO)
+    assert backend.deposit_copies(token(ANA), message.encode()).refused == {}
+    came = [[each.envelope for each in call.result(20)] for call in calls]
+    assert came == [[message.encode_for(who)] for who in (BUDI, TOKO)]
 
 
 def test_what_is_there_is_answered_at_once(backend: HTTPBackend) -> None:

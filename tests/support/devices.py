@@ -29,6 +29,7 @@ from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.stores.base import ValuesAsBytes
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
+from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
 from tests.support.entropy import SeededEntropy
 
@@ -579,6 +580,22 @@ class BackendSimulator:
         users = {own, *(envelope.recipient.user_id for envelope in decoded)}
         sender = self._account(decoded[0].sender, token)
         return Deposited(refused, {user: self._seq(user) for user in users}, {0: sender.epoch})
+
+    def deposit_copies(
+        self, token: bytes, copies: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> Deposited:
+        with self._call("deposit_copies"):
+            decoded, epoch = EnvelopeCopies.decode(copies), (epochs or {}).get(0, 0)
+            sender = self._account(decoded.sender, token)
+            sender.epoch = max(sender.epoch, epoch)
+            refused: dict[int, BackendError] = {}
+            for place, recipient in enumerate(decoded.recipients):
+                try:
+                    self.deposit(token, decoded.encode_for(recipient), epoch=epoch)
+                except (UnknownRecipient, BackendRefused, MailboxFull) as error:
+                    refused[place] = error
+            users = {decoded.sender.user_id, *(each.user_id for each in decoded.recipients)}
+            return Deposited(refused, {user: self._seq(user) for user in users}, {0: sender.epoch})
 
     def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
         """One envelope of a call; what is no error of its own fails the call as a whole."""

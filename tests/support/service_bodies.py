@@ -34,6 +34,7 @@ from e2ecross.wire.service_errors import ErrorBody
 from e2ecross.wire.service_keys import FetchKeysRequest, decode_user_keys, encode_user_keys
 from e2ecross.wire.service_mail import (
     AcknowledgeRequest,
+    DepositCopiesRequest,
     DepositRequest,
     FetchRequest,
     decode_deposited,
@@ -80,6 +81,10 @@ BODIES: Final[Mapping[str, tuple[Callable[[bytes], object], bytes]]] = {
     "deposit": (
         DepositRequest.decode,
         DepositRequest((b"one", b"two"), {0: 7}, (b"", bytes(32))).encode(),
+    ),
+    "deposit copies": (
+        DepositCopiesRequest.decode,
+        DepositCopiesRequest(b"copies", {0: 7}).encode(),
     ),
     "deposited": (
         lambda data: str(decode_deposited(data, 2)),

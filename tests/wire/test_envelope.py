@@ -47,8 +47,8 @@ def test_envelope_survives_its_encoding(
 
 
 def test_kinds_have_the_numbers_of_libsignal() -> None:
-    assert (MessageKind.SIGNAL, MessageKind.PREKEY) == (2, 3)
-    assert len(MessageKind) == 2
+    assert (MessageKind.SIGNAL, MessageKind.PREKEY, MessageKind.SENDER_KEY) == (2, 3, 7)
+    assert len(MessageKind) == 3
 
 
 @pytest.mark.parametrize("version", [2, 3, 2**32 - 1])
@@ -67,7 +67,7 @@ def test_absent_version_is_refused() -> None:
         Envelope.decode(message(fields(ENVELOPE.encode())[1:]))
 
 
-@pytest.mark.parametrize("kind", [1, 4, 7, 8, 2**31])
+@pytest.mark.parametrize("kind", [1, 4, 5, 6, 8, 2**31])
 def test_unknown_kind_is_refused(kind: int) -> None:
     with pytest.raises(DecodeError, match=f"kind {kind}"):
         Envelope.decode(_changed(5, kind))

@@ -4,7 +4,9 @@
 from dataclasses import replace
 from typing import Any
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from e2ecross.address import Address
 from e2ecross.errors import (
@@ -35,7 +37,7 @@ from e2ecross.wire.content import (
     encode_payload,
 )
 from e2ecross.wire.encoding import serialize
-from e2ecross.wire.envelope import EnvelopeCopies
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
 from e2ecross.wire.group import GroupDestination, GroupId
 from tests.support.formats import (
     ADDRESS,
@@ -241,6 +243,31 @@ def test_1024_devices_get_a_message_and_one_more_does_not() -> None:
     fields.recipients.add().CopyFrom(fields.recipients[-1])
     with pytest.raises(DecodeError, match="more than 1024"):
         EnvelopeCopies.decode(serialize(fields))
+
+
+@given(
+    count=st.integers(1, 20),
+    ciphertext=st.binary(min_size=1, max_size=300),
+    message_id=st.binary(min_size=16, max_size=16),
+)
+def test_copies_apart_are_the_envelopes_of_their_recipients(
+    count: int, ciphertext: bytes, message_id: bytes
+) -> None:
+    copies = EnvelopeCopies(message_id, PEER, _devices(count), ciphertext)
+    beginnings, ending = copies.encode_apart()
+    assert [beginning + ending for beginning in beginnings] == [
+        copies.encode_for(each) for each in copies.recipients
+    ]
+    for beginning, each in zip(beginnings, copies.recipients, strict=True):
+        assert Envelope.decode(beginning + ending) == Envelope(
+            message_id, PEER, each, MessageKind.SENDER_KEY, ciphertext
+        )
+
+
+def test_the_longest_beginning_of_a_copy() -> None:
+    sender, recipient = (Address("a" * 32, name * 64, 127) for name in "ab")
+    copies = EnvelopeCopies(MESSAGE_ID, sender, (recipient,), b"cipher")
+    assert [len(each) for each in copies.encode_apart()[0]] == [228]
 
 
 def test_the_largest_copies_are_within_their_bound() -> None:

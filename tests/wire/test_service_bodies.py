@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from e2ecross.address import Address, UserId
@@ -19,8 +19,9 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2, service_pb2
+from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.exchange import MAX_BLOB_PIECE_BYTES, Deposited, KeysWanted, UserKeys, Waiting
-from e2ecross.wire.limits import MAX_ENVELOPE_BYTES, MAX_SIGNED_DEVICE_LIST_BYTES
+from e2ecross.wire.limits import MAX_COPIES_BYTES, MAX_ENVELOPE_BYTES, MAX_SIGNED_DEVICE_LIST_BYTES
 from e2ecross.wire.service_accounts import (
     AddressRequest,
     PublishRequest,
@@ -48,6 +49,7 @@ from e2ecross.wire.service_errors import ErrorBody
 from e2ecross.wire.service_keys import FetchKeysRequest, decode_user_keys, encode_user_keys
 from e2ecross.wire.service_mail import (
     AcknowledgeRequest,
+    DepositCopiesRequest,
     DepositRequest,
     FetchRequest,
     decode_deposited,
@@ -142,6 +144,23 @@ def test_deposits(envelopes: list[tuple[bytes, bytes]], told: dict[int, int]) ->
         tuple(envelope for envelope, _ in envelopes), told, tuple(token for _, token in envelopes)
     )
     assert DepositRequest.decode(body.encode()) == body
+
+
+@given(st.binary(max_size=9), epochs)
+def test_deposits_of_copies(copies: bytes, told: dict[int, int]) -> None:
+    body = DepositCopiesRequest(copies, told)
+    assert DepositCopiesRequest.decode(body.encode()) == body
+
+
+@given(addresses, st.sets(addresses, min_size=1, max_size=9))
+def test_copies_are_counted(sender: Address, others: set[Address]) -> None:
+    """As many as there are; none in what the back end will refuse."""
+    assume(sender not in others)
+    recipients = tuple(sorted(others, key=str))
+    copies = EnvelopeCopies(bytes(16), sender, recipients, b"sealed").encode()
+    assert DepositCopiesRequest(copies, {}).count() == len(recipients)
+    for none in (b"", copies[:-1], bytes(MAX_COPIES_BYTES + 1)):
+        assert DepositCopiesRequest(none, {}).count() == 0
 
 
 @given(addresses, st.integers(1, 1000), numbers, st.integers(0, 30_000), st.integers(1, 600_000))
@@ -291,6 +310,8 @@ AT_THE_BOUND: list[tuple[Decode, Any]] = [
     (DepositRequest.decode, service_pb2.DepositRequest(
         envelopes=[b"e"], consents=[b""],
         epochs=_epochs(list(range(1_024)), [1] * 1_024))),
+    (DepositCopiesRequest.decode, service_pb2.DepositCopiesRequest(
+        copies=bytes(MAX_COPIES_BYTES + 1), epochs=_epochs(list(range(1_024)), [1] * 1_024))),
     (FetchRequest.decode, _fetch(
         limit=1_000, after=HIGHEST, wait_ms=30_000, hold_ms=600_000, holder=bytes(16))),
     (FetchRequest.decode, _fetch(limit=0, hold_ms=1, holder=bytes(16))),
@@ -336,6 +357,9 @@ BEYOND: list[tuple[Decode, Any]] = [
     (DepositRequest.decode, service_pb2.DepositRequest(envelopes=[b"e"], consents=[b"1"])),
     (DepositRequest.decode, service_pb2.DepositRequest(
         epochs=_epochs(list(range(1_025)), [1] * 1_025))),
+    (DepositCopiesRequest.decode, service_pb2.DepositCopiesRequest(
+        epochs=_epochs(list(range(1_025)), [1] * 1_025))),
+    (DepositCopiesRequest.decode, service_pb2.DepositCopiesRequest(epochs=_epochs([0], [0]))),
     (FetchRequest.decode, _fetch(limit=0)),
     (FetchRequest.decode, _fetch(limit=1_001)),
     (FetchRequest.decode, _fetch(after=HIGHEST + 1)),
@@ -405,6 +429,7 @@ SIZES: list[tuple[str, Decode]] = [
     ("epochs", AddressRequest.decode),
     ("fetch_keys", FetchKeysRequest.decode),
     ("deposit_all", DepositRequest.decode),
+    ("deposit_copies", DepositCopiesRequest.decode),
     ("fetch", FetchRequest.decode),
     ("acknowledge", AcknowledgeRequest.decode),
     ("put_link", LinkRequest.decode),
@@ -449,6 +474,7 @@ def test_no_secret_is_in_a_repr() -> None:
         LinkRequest(bytes(16), 0, secret),
         DepositRequest((secret,), {}, (secret,)),
         BlobRequest(secret, data=secret),
+        DepositCopiesRequest(secret, {}),
     ]
     for body in bodies:
         assert repr(secret)[2:-1] not in repr(body)

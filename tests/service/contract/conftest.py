@@ -26,6 +26,7 @@ NOT_HERE: Final = {
     "test_a_bell_can_be_rung",
     # What a signal handler raises there is a fault of the service.
     "test_what_a_signal_handler_raises_is_no_error_of_the_folder",
+    "test_the_bell_is_rung_for_those_who_get_one",
     # What `authorise` raises is a fault of the service, and stays there.
     "test_an_error_of_the_app_comes_out_and_holds_nothing",
 }

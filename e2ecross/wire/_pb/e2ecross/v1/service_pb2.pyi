@@ -111,6 +111,14 @@ class DepositRequest(_message.Message):
     consents: _containers.RepeatedScalarFieldContainer[bytes]
     def __init__(self, envelopes: _Optional[_Iterable[bytes]] = ..., epochs: _Optional[_Union[Epochs, _Mapping]] = ..., consents: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
+class DepositCopiesRequest(_message.Message):
+    __slots__ = ("copies", "epochs")
+    COPIES_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    copies: bytes
+    epochs: Epochs
+    def __init__(self, copies: _Optional[bytes] = ..., epochs: _Optional[_Union[Epochs, _Mapping]] = ...) -> None: ...
+
 class DepositResponse(_message.Message):
     __slots__ = ("refused", "seqs", "epochs")
     REFUSED_FIELD_NUMBER: _ClassVar[int]

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Deposits of one message for many devices: what all of them get is kept once.
+
+Rules:
+- Each recipient has an envelope of its own, as if it had come alone: `fetch` returns its one
+  encoding, it counts in its mailbox, and it is refused on its own.
+- What they share is there as long as one of them waits. The triggers of the file see to that.
+
+The function runs inside a transaction of the caller.
+
+Source: docs/wire-format.md, fields of EnvelopeCopies.
+"""
+
+import sqlite3
+
+from e2ecross.errors import BackendError
+from e2ecross.relay import devices, directory, mailbox
+from e2ecross.relay.depositing import require_carried
+from e2ecross.relay.limits import RelayLimits
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
+from e2ecross.wire.exchange import Deposited
+
+__all__ = ["deposit_copies"]
+
+
+def deposit_copies(
+    connection: sqlite3.Connection,
+    token: bytes,
+    copies: EnvelopeCopies,
+    told: int,
+    limits: RelayLimits,
+    now_ms: int,
+) -> Deposited:
+    """Put a message into the mailboxes of its recipients, and keep the epoch that its sender tells.
+
+    Args:
+        connection: inside a writing transaction.
+        token: the sender's, 32 bytes, secret.
+        copies: the message, and who gets it.
+        told: the sender's epoch, 0 if it does not tell.
+        limits: what is carried, and how many may wait.
+        now_ms: the time, milliseconds since 1970.
+
+    Raises:
+        NotRegistered: the token is not that of the sender.
+    """
+    sender = copies.sender
+    epoch = directory.epoch_of_holder(connection, sender, token)
+    if epoch is None:
+        raise directory.not_registered(sender)
+    mailbox.forget_expired(connection, limits, now_ms, len(copies.recipients))
+    mailbox.drop_overdue(connection, limits, now_ms)
+    refused = _deposit_each(connection, copies, limits, now_ms)
+    # Whatever became of it: the ciphertext has left the device.
+    if told > epoch:
+        directory.record_epoch(connection, sender, told)
+    users = {sender.user_id, *(recipient.user_id for recipient in copies.recipients)}
+    return Deposited(refused, devices.seqs(connection, users), {0: max(told, epoch)})
+
+
+def _deposit_each(
+    connection: sqlite3.Connection, copies: EnvelopeCopies, limits: RelayLimits, now_ms: int
+) -> dict[int, BackendError]:
+    """Deposit for each recipient; returns by place why for which not."""
+    beginnings, ending = copies.encode_apart()
+    shared = connection.execute(
+        "INSERT INTO shared_ciphertexts (ciphertext) VALUES (?)", (ending,)
+    ).lastrowid
+    refused: dict[int, BackendError] = {}
+    for place, recipient in enumerate(copies.recipients):
+        envelope = Envelope(
+            copies.message_id, copies.sender, recipient, MessageKind.SENDER_KEY, copies.ciphertext
+        )
+        beginning = beginnings[place]
+        try:
+            require_carried(len(beginning) + len(ending), limits)
+            mailbox.deposit(connection, envelope, beginning, limits, now_ms, shared)
+        except BackendError as error:  # also of what is damaged in the file: nothing was written
+            refused[place] = error.with_traceback(None)  # which would keep the ciphertext
+    connection.execute(  # none is new, or nobody takes it
+        "DELETE FROM shared_ciphertexts WHERE number = ?1"
+        " AND NOT EXISTS (SELECT 1 FROM mailbox WHERE shared = ?1)",
+        (shared,),
+    )
+    return refused

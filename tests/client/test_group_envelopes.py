@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages into groups, which no client reads yet: told as what could not be read, and no more.
+
+Whoever can put bytes into a mailbox can claim that anybody has sent one. So nobody is asked for it:
+a request would make this device write to strangers, and spend the budget of contacts.
+"""
+
+import pytest
+
+from e2ecross import Address, Client, FailedMessage
+from e2ecross.errors import EnvelopeMismatch, UnsupportedVersion
+from e2ecross.stores import Table
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
+from tests.client.conversation import read, send, store_of, waiting
+from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, dump, make_client
+from tests.support.sender_keys import UUID
+
+STRANGER = Address("messenger", "nobody-known")
+ID = bytes(range(16))
+
+
+@pytest.fixture
+def pair(pair: tuple[Client, Client]) -> tuple[Client, Client]:
+    """Ana and Budi in conversation, with no receipts on their way."""
+    for _ in range(2):
+        for client in pair:
+            client.maintain()
+            assert read(client) == []
+    return pair
+
+
+def group_message(sender: Client) -> bytes:
+    sender.device.new_sender_key_raw(UUID)
+    return sender.device.encrypt_group_raw(UUID, b"into a group")
+
+
+def inject(backend: BackendSimulator, sender: Address, ciphertext: bytes) -> None:
+    """What a back end may put there, whoever has sent it."""
+    envelope = Envelope(ID, sender, BUDI, MessageKind.SENDER_KEY, ciphertext)
+    backend.inject(BUDI, envelope.encode())
+
+
+def rows(client: Client) -> dict[Table, list[bytes]]:
+    """All that is stored, but the inbox."""
+    tables: dict[Table, list[bytes]] = {}
+    for (table, *where), record in dump(store_of(client)).items():
+        if table is not Table.INBOX:
+            tables.setdefault(table, []).append(b"/".join((*where, record)))
+    return tables
+
+
+def test_a_contact_sends_one_and_nobody_is_asked_for_it(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    copies = EnvelopeCopies(ID, ANA, (BUDI,), group_message(ana))
+    assert backend.deposit_copies(ana._way().token.value, copies.encode()).refused == {}
+    send(ana, BUDI, "right after")
+    before = rows(budi)
+    [failed] = budi.receive(limit=1)
+    assert isinstance(failed, FailedMessage)
+    assert isinstance(failed.error, UnsupportedVersion)
+    assert "groups are not read yet" in str(failed.error)
+    assert (failed.sender, failed.message_id, failed.retrying) == (ANA, ID, False)
+    assert rows(budi) == before
+    assert waiting(budi) == []
+    assert backend.mailbox(ANA) == []
+    budi.confirm([failed])
+    assert read(budi) == ["right after"]
+
+
+@pytest.mark.parametrize("ciphertext", [b"\x33", b"\xff" * 65, bytes(100_864)])
+def test_what_is_in_it_is_not_looked_at(
+    pair: tuple[Client, Client], backend: BackendSimulator, ciphertext: bytes
+) -> None:
+    ana, budi = pair
+    inject(backend, ANA, ciphertext)
+    before = rows(budi)
+    assert read(budi) == ["!unsupported_version"]
+    assert rows(budi) == before
+    send(ana, BUDI, "goes on")
+    assert read(budi) == ["goes on"]
+
+
+@pytest.mark.parametrize("sender", [STRANGER, TOKO])
+def test_a_stranger_is_not_written_to(
+    pair: tuple[Client, Client], backend: BackendSimulator, sender: Address
+) -> None:
+    """Also not one who is registered, and of whom keys could be fetched: none are asked for."""
+    _, budi = pair
+    make_client(TOKO, backend)
+    for _ in range(5):
+        inject(backend, sender, b"\x33" * 99)
+    before = rows(budi)
+    backend.calls.clear()
+    assert read(budi) == ["!unsupported_version"] * 5
+    assert rows(budi) == before
+    budi.maintain()
+    assert backend.mailbox(TOKO) == []
+    assert "fetch_keys" not in backend.calls
+    assert "deposit_all" not in backend.calls
+
+
+def test_of_somebody_who_is_blocked_nothing_is_told(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    budi.block(ANA.user_id)
+    inject(backend, ANA, group_message(ana))
+    before = rows(budi)
+    assert read(budi) == []
+    assert rows(budi) == before
+    assert backend.mailbox(BUDI) == []  # it is acknowledged
+
+
+def test_one_of_the_device_itself_is_none(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    _, budi = pair
+    inject(backend, BUDI, b"\x33" * 99)
+    [failed] = budi.receive()
+    assert isinstance(failed, FailedMessage)
+    assert isinstance(failed.error, EnvelopeMismatch)
+    assert waiting(budi) == []
+
+
+def test_a_sender_key_of_a_foreign_group_is_not_used_up_by_it(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    ana, budi = pair
+    budi.device.process_distribution_raw(ANA, UUID, ana.device.new_sender_key_raw(UUID))
+    message = ana.device.encrypt_group_raw(UUID, b"into a group")
+    inject(backend, ANA, message)
+    assert read(budi) == ["!unsupported_version"]
+    assert budi.device.decrypt_group_raw(ANA, UUID, message) == b"into a group"
+
+
+def test_a_device_alone_refuses_it(pair: tuple[Client, Client]) -> None:
+    ana, budi = pair
+    envelope = Envelope(ID, ANA, BUDI, MessageKind.SENDER_KEY, group_message(ana))
+    before = dump(store_of(budi))
+    for given in (envelope, envelope.encode()):
+        with pytest.raises(UnsupportedVersion):
+            budi.device.decrypt(given)
+        [refused] = budi.device.decrypt_many([given])
+        assert isinstance(refused, UnsupportedVersion)
+    assert dump(store_of(budi)) == before
