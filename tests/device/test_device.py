@@ -136,7 +136,7 @@ def _signature(function: Callable[..., object]) -> list[str]:
         (Device.safety_number, "address"),
         (Device.encrypt_raw, "address plaintext"),
         (Device.decrypt_raw, "address kind data"),
-        (Client, "device backend *blobs=None *spool_dir=None"),
+        (Client, "device backend *blobs=None *spool_dir=None *wait_ms=0"),
         (Client.register, ""),
         (Client.maintain, ""),
         (
@@ -582,6 +582,11 @@ def test_the_kind_of_a_raw_message_may_be_its_number() -> None:
     start(ana, budi)
     kind, data = ana.encrypt_raw(BUDI, b"halo")
     assert budi.decrypt_raw(ANA, cast("Any", int(kind)), data) == b"halo"
+
+
+def test_a_message_under_a_sender_key_is_for_another_method() -> None:
+    with pytest.raises(InvalidArgument, match="decrypt_group_raw"):
+        make_device(BUDI).decrypt_raw(ANA, MessageKind.SENDER_KEY, b"3")
 
 
 def test_raw_plaintext_has_at_most_98304_bytes() -> None:
