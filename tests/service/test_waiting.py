@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,14 +104,26 @@ def test_mail_that_the_relay_itself_is_given_wakes_too(
 
 
 def test_a_deposit_between_looking_and_waiting_is_not_missed(
-    service: LiveService, backend: HTTPBackend, pool: ThreadPoolExecutor
+    service: LiveService,
+    backend: HTTPBackend,
+    pool: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """It comes when the relay has found nothing, and before its answer is back in the loop."""
     relay: Relay = service.relay  # type: ignore[attr-defined]
-    last = 0
-    for number in range(300):
-        waiting = pool.submit(backend.fetch, BUDI, token(BUDI), 10, last, wait_ms=LONG_MS)
-        deposit(relay, token(ANA), envelope(ANA, BUDI, number).encode())
-        [last] = numbers(waiting.result(20))
+    inner, looks = relay.fetch, []
+
+    def fetch(*args: Any, **kwargs: Any) -> list[Waiting]:  # noqa: ANN401
+        found = inner(*args, **kwargs)
+        looks.append(len(found))
+        if len(looks) == 1:
+            deposit(relay, token(ANA), envelope(ANA, BUDI).encode())
+        return found
+
+    monkeypatch.setattr(relay, "fetch", fetch)
+    waiting = pool.submit(backend.fetch, BUDI, token(BUDI), 10, wait_ms=LONG_MS)
+    assert numbers(waiting.result(20)) == [1]
+    assert looks == [0, 1]
 
 
 def test_a_wrong_token_does_not_wait(backend: HTTPBackend) -> None:
