@@ -181,7 +181,6 @@ class AttachmentReader(Secret):
             if opened.plain:
                 yield opened.plain
             if not opened.is_right:
-                del opened  # what is right stays out of a report of the error, too
                 raise _corrupted()
 
     def _fetched(self, wanted: range) -> Iterator[_Fetched]:
