@@ -324,6 +324,23 @@ def test_a_full_disk_leaves_nothing(world: World, monkeypatch: pytest.MonkeyPatc
     world.ana.maintain()
 
 
+def test_a_spool_is_on_disk_before_its_upload_is_noted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed, fsync = [], os.fsync
+
+    def note(number: int) -> None:
+        is_noted = any(each.table is Table.UPLOADS for each in world.store.operations)
+        flushed.append((os.fstat(number).st_size, is_noted))
+        fsync(number)
+
+    world.store.operations.clear()
+    monkeypatch.setattr("e2ecross.client.spool.os.fsync", note)
+    upload = world.ana.upload(world.file(100 * KIB))
+    assert flushed[0] == (upload.attachment.blob_size, False)
+    assert [is_noted for _, is_noted in flushed] == [False, False]  # the folder, too
+
+
 def test_a_spool_shows_nothing_and_only_to_its_user(world: World) -> None:
     path = world.file(100 * KIB)
     upload = world.ana.upload(path)

@@ -124,6 +124,16 @@ def test_what_was_viewed_once_goes(ends: Ends) -> None:
     assert not ends.is_there()
 
 
+def test_what_has_come_and_was_not_viewed_stays(ends: Ends) -> None:
+    sent = ends.send(ends.budi, once=True)
+    ends.budi.receive()
+    ends.clock.advance(SOON_MS)
+    ends.budi.maintain()
+    came = [each.content for each in ends.ana.receive() if isinstance(each, Message)]
+    assert Receipt(Receipt.DELIVERED, (sent.message_id,)) in came
+    assert ends.later(DAY_MS)
+
+
 def test_what_may_be_viewed_once_by_several_goes_with_the_last(ends: Ends) -> None:
     ends.send(ends.budi, once=True)
     ends.send(ends.toko, once=True)
