@@ -198,7 +198,7 @@ MAX_SENDER_KEY_NAME_BYTES: Final = 64
 MAX_SENDER_KEY_STATES: Final = 5
 """Sender keys of one device in one group, oldest dropped first."""
 MAX_SENDER_KEY_SEEDS: Final = 2_000
-"""Seeds of messages of one device in one group of ours that have not arrived, of all its keys."""
+"""Seeds of messages that have not arrived, of one device in one group of ours, for all its keys."""
 MAX_SENDER_KEY_PLACES: Final = 64
 """Groups of ours, and as many foreign ones, in which one device has sender keys here; the oldest are
 dropped first. With `MAX_SKIPPED_KEYS_PER_CHAIN` for each of five states it can have us keep 640,000
