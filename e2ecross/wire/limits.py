@@ -31,6 +31,7 @@ __all__ = [
     "MAX_GROUP_ANCESTORS",
     "MAX_GROUP_APP_DATA_BYTES",
     "MAX_GROUP_COMMITS",
+    "MAX_GROUP_COMMITS_A_DAY",
     "MAX_GROUP_COMMITS_BYTES",
     "MAX_GROUP_COMMIT_BYTES",
     "MAX_GROUP_NAME_BYTES",
@@ -151,6 +152,8 @@ MAX_GROUP_ANCESTORS: Final = 4_095
 """Commits that one commit can come after."""
 MAX_GROUP_COMMITS: Final = 8_192
 """Commits of one group that are held; what is over stays unknown, and the group is full."""
+MAX_GROUP_COMMITS_A_DAY: Final = 1_024
+"""New commits of one author that are taken into a group in a day; others come again later."""
 MAX_GROUP_COMMITS_BYTES: Final = 60 * 1024
 """Commits in one message, bytes."""
 MAX_GROUP_RECIPIENTS: Final = 1_024
@@ -201,7 +204,7 @@ MAX_SENDER_KEY_NAME_BYTES: Final = 64
 MAX_SENDER_KEY_STATES: Final = 5
 """Sender keys of one device in one group, oldest dropped first."""
 MAX_SENDER_KEY_SEEDS: Final = 2_000
-"""Seeds of messages of one device in one group of ours that have not arrived, of all its keys."""
+"""Seeds of messages that have not arrived, of one device in one group of ours, for all its keys."""
 MAX_SENDER_KEY_PLACES: Final = 64
 """Groups of ours, and as many foreign ones, in which one device has sender keys here; the oldest are
 dropped first. With `MAX_SKIPPED_KEYS_PER_CHAIN` for each of five states it can have us keep 640,000
