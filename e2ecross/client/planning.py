@@ -7,6 +7,7 @@ Rules:
   leaves the one that is held; where none is held, nothing is sent.
 - A list that takes a device out is accepted after what waits in the own mailbox was taken in: what
   that device has sent before can still be read.
+- Who is asked for as a member of a group is taken in under the key of that member, or not at all.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -17,10 +18,12 @@ from e2ecross.address import Address, UserId
 from e2ecross.client.attempts import Failure, try_parts
 from e2ecross.client.incoming import Arrival
 from e2ecross.client.link import Link
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.bundles import NO_NEWS, BundleNews, start_from_bundles
 from e2ecross.device.device_lists import (
     ACCEPTED,
+    find_others,
     find_without_session,
     read_fetched_list,
     would_remove,
@@ -46,6 +49,9 @@ __all__ = ["ensure_session", "fetch_lists", "prepare"]
 _MAX_TAKEN_IN: Final = 1_000
 """Messages that are taken in before a device is taken out."""
 
+_STARTED_AT_ONCE: Final = 32
+"""Sessions that are kept in one transaction: others who use the store wait for some 10 ms."""
+
 _Wanted = Mapping[UserId, Collection[int] | None]
 
 
@@ -67,8 +73,12 @@ def prepare(
         NotRegistered: nobody gets keys.
         StoreError: the store cannot be read or written.
     """
-    wanted = _wanted_of(needed)
+    listed = list(needed)
+    wanted, members = _wanted_of(listed), dict[UserId, PublicKey]()
+    for each in listed:
+        members |= each.members
     answers, failure = _fetch(link, wanted)
+    asked.differing |= _without_others(link, answers, members)
     lists = _take_lists(link, answers)
     asked.refused |= lists.refused
     asked.users.update(wanted)
@@ -76,6 +86,11 @@ def prepare(
     lacking = find_without_session(link.context, wanted)
     for user, devices in wanted.items():
         addresses = lacking[user]
+        if addresses is None and user in members:  # nothing is sent to it
+            reason = lists.unreadable.get(user, answers[user])
+            if isinstance(reason, E2ECrossError):
+                asked.refused.setdefault(user, reason)
+            continue
         if addresses is None:  # it has no list
             addresses = [
                 Address(user.app, user.user, number)
@@ -87,7 +102,10 @@ def prepare(
         for address in addresses:
             bundles[address] = _bundle(answers[user], address)
     news = {Address(u.app, u.user): BundleNews(identity_changed=True) for u in lists.changed}
-    outcomes = start_from_bundles(link.context, list(bundles.values()))
+    found = list(bundles.values())
+    outcomes: list[BundleNews | E2ECrossError] = []
+    for start in range(0, len(found), _STARTED_AT_ONCE):
+        outcomes += start_from_bundles(link.context, found[start : start + _STARTED_AT_ONCE])
     for address, outcome in zip(bundles, outcomes, strict=True):
         if not isinstance(outcome, E2ECrossError):
             changed = outcome.identity_changed or address in news
@@ -191,6 +209,23 @@ def _fetch(
 
     failure = try_parts(list(wanted), MAX_USERS_IN_CALL, fetch, answers.__setitem__)
     return answers, failure
+
+
+def _without_others(
+    link: Link,
+    answers: dict[UserId, UserKeys | E2ECrossError],
+    members: Mapping[UserId, PublicKey],
+) -> set[UserId]:
+    """Take out what was answered of unknown accounts that are other ones than members of a group.
+
+    Returns:
+        Which those are.
+    """
+    lists = {u: each.device_list for u, each in answers.items() if isinstance(each, UserKeys)}
+    others = find_others(link.context, lists, members)
+    for user in others:
+        answers[user] = UnknownRecipient(f"{user} has another key than the member of the group")
+    return others
 
 
 class _Lists(NamedTuple):

@@ -17,7 +17,7 @@ from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.accepting import accept_list, follow_identity, keys_by_number
 from e2ecross.device.own_list import note_conflict
-from e2ecross.errors import RecordCorrupted, UntrustedIdentity
+from e2ecross.errors import RecordCorrupted, RemoteError, UntrustedIdentity
 from e2ecross.protocol.device_list import (
     Verdict,
     is_expired,
@@ -49,6 +49,7 @@ __all__ = [
     "accept_list",
     "find_behind",
     "find_devices",
+    "find_others",
     "find_without_session",
     "judge_list",
     "read_fetched_list",
@@ -190,6 +191,29 @@ def read_fetched_list(context: Context, user: UserId, data: bytes) -> FetchedLis
             _accept_key_by_policy(context, tx, user, signed.list.account_key, now_ms)
             return FetchedList(take_list(context, tx, user, signed, now_ms), identity_changed=True)
     return FetchedList(verdict)
+
+
+def find_others(
+    context: Context, lists: Mapping[UserId, bytes], members: Mapping[UserId, PublicKey]
+) -> set[UserId]:
+    """Return which unknown accounts, by their lists, have other keys than those of members.
+
+    Such a list would make its key the accepted one.
+
+    Args:
+        context: of the device.
+        lists: encoded, as the back end has handed them out.
+        members: keys by which accounts are in a group, 33 bytes each.
+    """
+    found: set[UserId] = set()
+    with context.store.transaction() as tx:
+        for user in lists.keys() & members.keys():
+            with suppress(RemoteError):  # who takes it in says what is wrong with it
+                key = SignedDeviceList.decode(lists[user]).list.account_key
+                known = find_identity_record(tx, address_key(_primary(user)))
+                if known is None and key != members[user]:
+                    found.add(user)
+    return found
 
 
 def targets_of(context: Context, tx: Transaction, user: UserId, now_ms: int) -> Targets | None:
