@@ -7,25 +7,24 @@ Rules:
   has left is told with the next call that reaches it.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from e2ecross.address import UserId
 from e2ecross.client.sent import Recipient, Sent, recipient_address
 from e2ecross.device.composing import draft_of
 from e2ecross.device.group_changes import (
-    GroupMember,
-    ShownGroup,
     accept_back,
     accept_group,
     add_members,
     change_settings,
     forget_group,
     leave_group,
-    read_group,
     remove_members,
     set_role,
     step_down,
 )
+from e2ecross.device.group_reading import GroupFacts, GroupMember, GroupStatus, read_group
 from e2ecross.wire.content import Content, Expiry
 from e2ecross.wire.group import GroupId, Role
 
@@ -88,13 +87,9 @@ class Group:
         return self._shown.accepted
 
     @property
-    def state(self) -> str:
-        """How it stands: `active`, `outdated`, `full` or `left`.
-
-        `outdated`: somebody has changed it in a way that this release cannot read. `full`: nothing
-        can be changed or sent any more. `left`: the own account is out.
-        """
-        return self._shown.state
+    def state(self) -> GroupStatus:
+        """Whether anything can be done in it: `active`, `outdated`, `full` or `left`."""
+        return self._shown.status
 
     def send(
         self,
@@ -133,38 +128,131 @@ class Group:
             StoreError: the store cannot be read or written.
         """
         draft = draft_of(
-            content, expiry=expiry, view_once=view_once, fallback=fallback, allow_lossy=allow_lossy
+            content,
+            expiry=expiry,
+            view_once=view_once,
+            fallback=fallback,
+            allow_lossy=allow_lossy,
+            in_group=True,
         )
         return self._calls._send_into_group(self._id, draft, message_id)
 
     def add(self, *users: Recipient) -> None:
-        """Add accounts. With a new key of an account, also who is in with another one.
+        """Add accounts. Where one is in with another key of it, that entry goes, if it may.
+
+        What is changed is told the others at once, or with the next call that reaches the back end.
 
         Args:
-            users: users, or their texts, such as "instagram:budi".
+            users: users, or their texts, such as "instagram:budi"; or addresses.
 
         Raises:
-            NotPrimary: only device 1 of an account changes groups.
+            NotPrimary: only device 1 of an account changes groups. Whatever is raised, nothing was
+                changed.
             NotInGroup: the own account is not in it.
-            GroupRefused: only owners and admins add; or it is outdated, or full.
-            GroupsUnsupported: some accounts have no device that reads groups; nothing was changed.
+            GroupRefused: only owners and admins add; or nothing can be changed in it.
+            GroupsUnsupported: accounts have no device that takes part in groups.
             UnknownRecipient: an account has not registered.
             UntrustedIdentity: an account's key has changed and was not accepted.
-            BackendError: the back end cannot be reached: then nothing was changed, or it is told
-                later.
+            BackendError: the back end cannot be reached, and has to be asked about an account.
             NotRegistered: call `Client.register` first.
-            InvalidArgument: an argument is no user; none is given, or too many.
+            RestoredStore: the store is older than what the back end has seen of the device.
+            InvalidArgument: one is no user, or the own one; they are too many; or one is to be
+                confirmed (`accept_back`).
             StoreError: the store cannot be read or written.
         """
-        named = [recipient_address(each, "users").user_id for each in users]
-        self._change(lambda context, asked: add_members(context, self._id, named, asked))
+        named = _users(users)
+        self._calls._change_groups(lambda context, asked: add_members(context, self._id, named, asked))
 
     def remove(self, *users: Recipient) -> None:
-        """Remove accounts, whatever keys they are in with.
+        """Remove accounts, with all keys that they are in with; admins those without a role.
 
         Raises: as `add`, and
-            GroupRefused: owners remove all but owners, admins members alone.
+            GroupRefused: the own role is not above that of each.
             InvalidArgument: one is not in it.
         """
-        named = [recipient_address(each, "users").user_id for each in users]
-        self._change(lambda context, _: remove_members(context, self._id, named))
+        named = _users(users)
+        self._calls._change_groups(lambda context, _: remove_members(context, self._id, named))
+
+    def set_role(self, user: Recipient, role: Role) -> None:
+        """Give another account a role; owners alone may, and nobody takes it from an owner.
+
+        **A former owner keeps one power for good**: docs/groups.md, owners.
+
+        Raises: as `add`, and
+            InvalidArgument: it is not in the group, or with another key than the accepted one.
+        """
+        named = _user(user)
+        self._calls._change_groups(lambda context, _: set_role(context, self._id, named, role))
+
+    def step_down(self, role: Role) -> None:
+        """Give the own account less power.
+
+        Raises: as `add`, and
+            InvalidArgument: it is no less; or the last owner would be none, with others in it.
+        """
+        self._calls._change_groups(lambda context, _: step_down(context, self._id, role))
+
+    def rename(self, name: str) -> None:
+        """Give it another name, at most 256 bytes in UTF-8; raises as `add`."""
+        self._calls._change_groups(lambda context, _: change_settings(context, self._id, name=name))
+
+    def set_app_data(self, data: bytes) -> None:
+        """Keep something of the app there, at most 4,096 bytes; raises as `add`."""
+        self._calls._change_groups(
+            lambda context, _: change_settings(context, self._id, app_data=data)
+        )
+
+    def set_only_admins_send(self, on: bool) -> None:
+        """Let owners and admins alone send, or everybody; raises as `add`."""
+        self._calls._change_groups(
+            lambda context, _: change_settings(context, self._id, only_admins_send=on)
+        )
+
+    def leave(self) -> None:
+        """Leave it.
+
+        Raises: as `add`, and
+            InvalidArgument: the last owner stays while others are in it.
+        """
+        self._calls._change_groups(lambda context, _: leave_group(context, self._id))
+
+    def accept(self) -> None:
+        """Take part: this device asks for what it cannot read, and answers. Sending does it, too.
+
+        Raises:
+            NotInGroup: the own account is not in it.
+            StoreError: the store cannot be read or written.
+        """
+        accept_group(self._calls._context, self._id)
+
+    def accept_back(self, user: Recipient) -> None:
+        """Let an account have keys and messages that is in again by an act that became void.
+
+        Raises:
+            NotInGroup: the own account is not in it.
+            InvalidArgument: the other one is not in it, or is no user.
+            StoreError: the store cannot be read or written.
+        """
+        accept_back(self._calls._context, self._id, _user(user))
+
+    def forget(self) -> None:
+        """Delete all that this device keeps of it.
+
+        Raises:
+            NotInGroup: it is not known here any more.
+            GroupRefused: the own account is in it: leave it first.
+            StoreError: the store cannot be written.
+        """
+        forget_group(self._calls._context, self._id)
+
+    @property
+    def _shown(self) -> GroupFacts:
+        return read_group(self._calls._context, self._id)
+
+
+def _user(user: Recipient) -> UserId:
+    return recipient_address(user, "user").user_id
+
+
+def _users(users: Iterable[Recipient]) -> list[UserId]:
+    return [recipient_address(each, "users").user_id for each in users]
