@@ -59,6 +59,7 @@ class InboxMessage(Secret):
         expired: whether it came after its end, or that has come: nothing is left of the content.
         blocked: whether its sender was blocked.
         digest: of an own copy that can be viewed once, 32 bytes; else empty.
+        group: where it stands; None: between two accounts.
     """
 
     sender: Address
@@ -76,6 +77,7 @@ class InboxMessage(Secret):
     expired: bool = False
     blocked: bool = False
     digest: bytes = b""
+    group: GroupId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class InboxFailure:
         text: the error's message.
         identity_key: the new identity key that an `IdentityChangedError` names, 33 bytes, or empty.
         retrying: the sender was asked to send the message again, and may do it.
+        group: where it may stand, as far as that is known.
     """
 
     sender: Address | None
@@ -97,6 +100,7 @@ class InboxFailure:
     text: str
     identity_key: bytes = b""
     retrying: bool = False
+    group: GroupId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,7 @@ def encode_inbox_item(item: InboxRecord) -> bytes:
         fields.failure.text = item.text
         fields.failure.identity_key = item.identity_key
         fields.failure.retrying = item.retrying
+        fields.failure.group_id = _group_bytes(item.group)
     else:
         fields.message.sent_at_ms = item.sent_at_ms
         fields.message.content_kind = item.content_kind
@@ -167,6 +172,7 @@ def encode_inbox_item(item: InboxRecord) -> bytes:
         fields.message.expired = item.expired
         fields.message.blocked = item.blocked
         fields.message.digest = item.digest
+        fields.message.group_id = _group_bytes(item.group)
     return encode_record(fields)
 
 
@@ -191,7 +197,7 @@ def decode_inbox_item(data: bytes) -> InboxRecord:
             check_lengths(what, (failure.identity_key, PUBLIC_KEY_BYTES))
         return InboxFailure(
             *(sender, fields.message_id, failure.code, failure.text),
-            *(failure.identity_key, failure.retrying),
+            *(failure.identity_key, failure.retrying, _decode_group(failure.group_id, what)),
         )
     message = fields.message
     if kind != "message" or sender is None or bool(message.content_kind) is message.expired:
@@ -206,6 +212,7 @@ def decode_inbox_item(data: bytes) -> InboxRecord:
         *(message.own_copy, message.historical),
         *(message.moderator, message.request, message.expired, message.blocked),
         digest=message.digest,
+        group=_decode_group(message.group_id, what),
     )
 
 
@@ -225,6 +232,17 @@ def decode_arrival(data: bytes) -> bytes:
     fields = decode_record(storage_pb2.InboxRecord, data, what)
     check_lengths(what, (fields.envelope_hash, _HASH_BYTES))
     return fields.envelope_hash
+
+
+def _group_bytes(group: GroupId | None) -> bytes:
+    return b"" if group is None else group.value
+
+
+def _decode_group(value: bytes, what: str) -> GroupId | None:
+    if not value:
+        return None
+    check_lengths(what, (value, GROUP_ID_BYTES))
+    return GroupId(value)
 
 
 def _decode_notice(fields: storage_pb2.InboxNotice, what: str) -> InboxNotice:
