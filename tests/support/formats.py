@@ -31,6 +31,7 @@ from e2ecross.wire.content import (
     Answer,
     Bytes,
     CommitBytes,
+    ControlContent,
     ConversationState,
     ConversationStates,
     Delete,
