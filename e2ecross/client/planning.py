@@ -7,11 +7,11 @@ Rules:
   leaves the one that is held; where none is held, nothing is sent.
 - A list that takes a device out is accepted after what waits in the own mailbox was taken in: what
   that device has sent before can still be read.
-- Who is asked for as a member of a group is taken in under the key of that member, or not at all.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
@@ -23,7 +23,6 @@ from e2ecross.crypto.secret import without_frames
 from e2ecross.device.bundles import NO_NEWS, BundleNews, start_from_bundles
 from e2ecross.device.device_lists import (
     ACCEPTED,
-    find_others,
     find_without_session,
     read_fetched_list,
     would_remove,
@@ -46,11 +45,12 @@ from e2ecross.wire.limits import MAX_LISTED_DEVICES
 
 __all__ = ["ensure_session", "fetch_lists", "prepare"]
 
+_STARTED_AT_ONCE: Final = 32
+"""Sessions that are kept in one transaction: others who use the store wait for some 10 ms."""
 _MAX_TAKEN_IN: Final = 1_000
 """Messages that are taken in before a device is taken out."""
 
-_STARTED_AT_ONCE: Final = 32
-"""Sessions that are kept in one transaction: others who use the store wait for some 10 ms."""
+_NO_MEMBERS: Final[Mapping[UserId, PublicKey]] = MappingProxyType({})
 
 _Wanted = Mapping[UserId, Collection[int] | None]
 
@@ -73,25 +73,23 @@ def prepare(
         NotRegistered: nobody gets keys.
         StoreError: the store cannot be read or written.
     """
-    listed = list(needed)
-    wanted, members = _wanted_of(listed), dict[UserId, PublicKey]()
-    for each in listed:
-        members |= each.members
+    needed = list(needed)
+    wanted = _wanted_of(needed)
+    members = {user: key for each in needed for user, key in each.members.items()}
     answers, failure = _fetch(link, wanted)
-    asked.differing |= _without_others(link, answers, members)
-    lists = _take_lists(link, answers)
+    lists = _take_lists(link, answers, members)
     asked.refused |= lists.refused
+    asked.differing |= lists.differing
     asked.users.update(wanted)
     bundles: dict[Address, PreKeyBundle | E2ECrossError] = {}
     lacking = find_without_session(link.context, wanted)
     for user, devices in wanted.items():
         addresses = lacking[user]
-        if addresses is None and user in members:  # nothing is sent to it
-            reason = lists.unreadable.get(user, answers[user])
+        if addresses is None and user in members:  # nobody is a member of a group without one
+            addresses, reason = [], lists.unreadable.get(user, answers[user])
             if isinstance(reason, E2ECrossError):
                 asked.refused.setdefault(user, reason)
-            continue
-        if addresses is None:  # it has no list
+        elif addresses is None:  # it has no list
             addresses = [
                 Address(user.app, user.user, number)
                 for number in ({PRIMARY} if devices is None else devices)
@@ -211,23 +209,6 @@ def _fetch(
     return answers, failure
 
 
-def _without_others(
-    link: Link,
-    answers: dict[UserId, UserKeys | E2ECrossError],
-    members: Mapping[UserId, PublicKey],
-) -> set[UserId]:
-    """Take out what was answered of unknown accounts that are other ones than members of a group.
-
-    Returns:
-        Which those are.
-    """
-    lists = {u: each.device_list for u, each in answers.items() if isinstance(each, UserKeys)}
-    others = find_others(link.context, lists, members)
-    for user in others:
-        answers[user] = UnknownRecipient(f"{user} has another key than the member of the group")
-    return others
-
-
 class _Lists(NamedTuple):
     """What became of lists that the back end has handed out.
 
@@ -237,6 +218,7 @@ class _Lists(NamedTuple):
         unchanged: those of which the back end had nothing newer.
         refused: accounts whose key has changed, or whose list cannot be accepted now, and why.
         unreadable: accounts of which there was none that is acceptable, and why.
+        differing: accounts that are not known, and have another key than the member of a group.
     """
 
     newer: set[UserId]
@@ -244,18 +226,23 @@ class _Lists(NamedTuple):
     unchanged: list[UserId]
     refused: dict[UserId, E2ECrossError]
     unreadable: dict[UserId, E2ECrossError]
+    differing: set[UserId]
 
 
-def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) -> _Lists:
+def _take_lists(
+    link: Link,
+    answers: Mapping[UserId, UserKeys | E2ECrossError],
+    members: Mapping[UserId, PublicKey] = _NO_MEMBERS,
+) -> _Lists:
     context, has_taken_in = link.context, False
-    lists = _Lists(set(), set(), [], {}, {})
+    lists = _Lists(set(), set(), [], {}, {}, set())
     for user, answer in answers.items():
         if isinstance(answer, UserKeys) and answer.device_list:
             try:
                 if not has_taken_in and would_remove(context, user, answer.device_list):
                     Arrival(link, _MAX_TAKEN_IN, [], None).fetch()
                     has_taken_in = True
-                fetched = read_fetched_list(context, user, answer.device_list)
+                fetched = read_fetched_list(context, user, answer.device_list, members.get(user))
             except NotRegistered:
                 raise
             except BackendError as error:  # what waits cannot be taken in: not now
@@ -263,6 +250,8 @@ def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) 
                 continue
             except UntrustedIdentity as error:
                 lists.refused[user] = without_frames(error)
+                if user in members:
+                    lists.differing.add(user)
             except RemoteError as error:
                 lists.unreadable[user] = without_frames(error)
             else:
