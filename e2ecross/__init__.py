@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from e2ecross.client.client import Client
     from e2ecross.client.device_link import DeviceLink
     from e2ecross.client.downloads import AttachmentFile
-    from e2ecross.client.groups import Group, GroupMember
+    from e2ecross.client.groups import Group
     from e2ecross.client.linking import LinkState
     from e2ecross.client.pairing import Pairing
     from e2ecross.client.sent import Delivery, Sent
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from e2ecross.device.account_devices import AccountDevice, AccountDevices
     from e2ecross.device.device import Device
     from e2ecross.device.group_raw import SenderKeyGroup
+    from e2ecross.device.group_reading import GroupMember
     from e2ecross.device.waiting import Pending
     from e2ecross.errors import E2ECrossError
     from e2ecross.protocol.attachment_reader import AttachmentReader
@@ -162,7 +163,7 @@ _HOMES: Final = {
     "Framed": "e2ecross.wire.content",
     "Group": "e2ecross.client.groups",
     "GroupId": "e2ecross.wire.group",
-    "GroupMember": "e2ecross.client.groups",
+    "GroupMember": "e2ecross.device.group_reading",
     "InboxItem": "e2ecross.state.inbox",
     "LinkState": "e2ecross.client.linking",
     "Loss": "e2ecross.conversation.negotiation",

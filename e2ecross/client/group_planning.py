@@ -88,6 +88,8 @@ class GroupPlanning:
     def _grant(self, plan: GroupPlan) -> bool:
         context, leftovers = self._link.context, self._link.leftovers
         return all(
-            grant_keys(context, leftovers, plan, plan.lacking[start : start + MAX_GRANTS], self.asked)
+            grant_keys(
+                context, leftovers, plan, plan.lacking[start : start + MAX_GRANTS], self.asked
+            )
             for start in range(0, len(plan.lacking), MAX_GRANTS)
         )

@@ -8,7 +8,6 @@ Rules:
 - What cannot be deposited now is promised, and goes with another call.
 """
 
-
 from typing import Final
 
 from e2ecross.address import UserId

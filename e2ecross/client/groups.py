@@ -161,7 +161,9 @@ class Group:
             StoreError: the store cannot be read or written.
         """
         named = _users(users)
-        self._calls._change_groups(lambda context, asked: add_members(context, self._id, named, asked))
+        self._calls._change_groups(
+            lambda context, asked: add_members(context, self._id, named, asked)
+        )
 
     def remove(self, *users: Recipient) -> None:
         """Remove accounts, with all keys that they are in with; admins those without a role.

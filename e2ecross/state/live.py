@@ -32,15 +32,26 @@ class Live:
             here; None: that is to be looked up.
         receipts_due: how many are noted, likewise; other processes may have noted some more since
             the last look.
+        seqs: the newest lists of members' devices, by account, of which the back end has told and
+            that were looked into. Others need not be looked up again.
         graphs: the commits of the groups that were looked at last, as far as they were held then;
             by group. They are touched in transactions alone, which see each other never.
     """
 
-    __slots__ = ("_receipts", "_typing_sent", "graphs", "receipts_at_ms", "receipts_due", "typing")
+    __slots__ = (
+        "_receipts",
+        "_typing_sent",
+        "graphs",
+        "receipts_at_ms",
+        "receipts_due",
+        "seqs",
+        "typing",
+    )
 
     def __init__(self) -> None:
         """Nothing is known."""
         self.typing: dict[tuple[Address, GroupId | None], Notice] = {}
+        self.seqs: dict[UserId, int] = {}
         self.graphs: dict[GroupId, GroupGraph] = {}
         self.receipts_at_ms: int | None = None
         self.receipts_due: int | None = None
