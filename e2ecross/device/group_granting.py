@@ -32,7 +32,7 @@ from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.content import SenderKeyGrant
 from e2ecross.wire.group import GroupDestination, GroupId
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
-from e2ecross.wire.sender_key_message import SenderKeyForm, encode_distribution
+from e2ecross.wire.sender_key_message import encode_distribution
 
 __all__ = ["MAX_GRANTS", "Granter", "grant_again", "grant_keys", "make_grant"]
 
@@ -114,7 +114,7 @@ def make_grant(group: GroupId, key: GroupKey, at: OwnSenderKey) -> SenderKeyGran
         at: the same as it was when the first message was sent that is to be read with it.
     """
     distribution = distribute(at, key.distribution_id)
-    encoded = encode_distribution(SenderKeyForm.UUID, distribution)
+    encoded = encode_distribution(distribution)
     return SenderKeyGrant(GroupDestination(group, key.heads), encoded)
 
 

@@ -57,12 +57,16 @@ __all__ = [
     "members_at",
     "places_before",
     "plan_group",
+    "room_of",
     "was_gone_through",
     "without_session",
 ]
 
 _CHECKED_MS: Final = 60 * 60 * 1000
 """How long the recipients of a key are not gone through again: lists of devices expire."""
+
+_ANNOUNCED: Final = 100
+"""Messages that an announcement has room for under a key: 20,000 commits of the usual size."""
 
 
 class Audience(enum.Enum):
@@ -155,7 +159,9 @@ def plan_group(
             return _plan(standing, audience, named, now_ms)._replace(needed=needed)
         key = find_group_key(tx, group)
         grants: Mapping[Address, bytes] = {}
-        if key is None or not _is_alive(context, tx, standing, key, named, members, now_ms):
+        if key is None or not _is_alive(
+            context, tx, standing, audience, key, named, members, now_ms
+        ):
             key = _make_key(context, group, named, now_ms)
             put_new_group_key(tx, group, key)
             count_operation(tx)
@@ -203,6 +209,11 @@ def is_still_so(standing: Standing, key: GroupKey | None, plan: GroupPlan) -> bo
     )
 
 
+def room_of(key: GroupKey) -> int:
+    """Return how many more messages may be sent under a key."""
+    return MAX_SENDER_KEY_MESSAGES - key.key.chain.message_number
+
+
 def members_at(
     context: Context, tx: Transaction, standing: Standing, heads: tuple[bytes, ...]
 ) -> Collection[MemberId]:
@@ -236,9 +247,8 @@ def destination_of(standing: Standing) -> GroupDestination:
 
 def has_room(context: Context, key: GroupKey, messages: int, now_ms: int) -> bool:
     """Tell whether so many messages may be sent under a key: it is neither used up nor old."""
-    last = key.key.chain.message_number + messages
     age_ms = now_ms - key.created_at_ms
-    return last <= MAX_SENDER_KEY_MESSAGES and 0 <= age_ms < context.policy.sender_key_max_age_ms
+    return room_of(key) >= messages and 0 <= age_ms < context.policy.sender_key_max_age_ms
 
 
 def without_session(
@@ -297,7 +307,7 @@ def _scope(
     key, heads = find_group_key(tx, standing.group), then.heads[:MAX_PARENTS]
     if heads and key is not None:
         members_then = members_at(context, tx, standing, heads)
-        if _is_alive(context, tx, standing, key, heads, members_then, now_ms):
+        if _is_alive(context, tx, standing, audience, key, heads, members_then, now_ms):
             return heads, members_then, staying
     # A new key is made where the next message stands, so that it need not be made twice.
     return named, members, staying
@@ -307,13 +317,15 @@ def _is_alive(
     context: Context,
     tx: Transaction,
     standing: Standing,
+    audience: Audience,
     key: GroupKey,
     named: tuple[bytes, ...],
     members: Collection[MemberId],
     now_ms: int,
 ) -> bool:
     """Whether a message that names these heads may go under a key."""
-    if not has_room(context, key, 1, now_ms):
+    messages = 1 if audience is Audience.MEMBERS else _ANNOUNCED
+    if not has_room(context, key, messages, now_ms):
         return False
     grants = read_grants(tx, standing.group)
     if grants is None or (not grants and key.key.chain.message_number):

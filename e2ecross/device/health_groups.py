@@ -3,10 +3,11 @@
 
 from e2ecross.crypto.group_kdf import hash_commit
 from e2ecross.errors import RecordCorrupted
+from e2ecross.state.context import address_from_key
 from e2ecross.state.groups import GROUP_STATE_ROW, group_from_key
-from e2ecross.wire.group_records import GroupCommitRecord, GroupRecord, GroupState
+from e2ecross.wire.group_records import GroupCommitRecord, GroupRecord, GroupState, decode_grant
 
-__all__ = ["check_group", "check_group_commit"]
+__all__ = ["check_grant", "check_group", "check_group_commit"]
 
 
 def check_group(partition: bytes, row: bytes, record: bytes) -> None:
@@ -16,6 +17,13 @@ def check_group(partition: bytes, row: bytes, record: bytes) -> None:
         GroupState.decode(record)
     else:
         GroupRecord.decode(record)
+
+
+def check_grant(partition: bytes, row: bytes, record: bytes) -> None:
+    """Decode that a device has the present own key of a group."""
+    group_from_key(partition)
+    address_from_key(row)
+    decode_grant(record)
 
 
 def check_group_commit(partition: bytes, row: bytes, record: bytes) -> None:
