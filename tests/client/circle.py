@@ -16,6 +16,7 @@ from e2ecross import Address, Client, FailedMessage, Group, GroupId, Message, No
 from e2ecross.client.backend import Backend
 from e2ecross.state.inbox import InboxItem
 from e2ecross.stores import Store
+from tests.client.conversation import reopen
 from tests.support.accounts import make_account
 from tests.support.devices import FakeClock
 
@@ -50,9 +51,10 @@ class Circle:
             clock=self.clock,
             policy=self.policy,
         )
-        for client in made:
-            self.watch(client)
-        return made
+        # A device knows the key of its account from when it is opened.
+        phone, *others = made
+        found = [phone, *(reopen(each, self.backend) for each in others)]
+        return [self.watch(client) for client in found]
 
     def watch(self, client: Client) -> Client:
         """Let a client receive whenever all do."""
