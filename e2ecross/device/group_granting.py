@@ -95,17 +95,34 @@ class Granter:
     What is known of accounts is read once: nothing here changes a list.
     """
 
-    __slots__ = ("_accounts", "_context", "_group", "_key", "_message_id", "_now_ms", "_tx")
+    __slots__ = (
+        "_accounts",
+        "_context",
+        "_group",
+        "_is_noted",
+        "_key",
+        "_message_id",
+        "_now_ms",
+        "_tx",
+    )
 
     def __init__(
-        self, context: Context, tx: Transaction, group: GroupId, key: GroupKey, now_ms: int
+        self,
+        context: Context,
+        tx: Transaction,
+        group: GroupId,
+        key: GroupKey,
+        now_ms: int,
+        *,
+        is_noted: bool = True,
     ) -> None:
-        """Nothing is given yet."""
+        """Nothing is given yet; whether it is noted who gets it: not of a key that is over."""
         self._context = context
         self._tx = tx
         self._group = group
         self._key = key
         self._now_ms = now_ms
+        self._is_noted = is_noted
         self._message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
         self._accounts: dict[UserId, AccountRecord | None] = {}
 
@@ -128,7 +145,8 @@ class Granter:
             context, tx, device, content, self._message_id, self._now_ms, saying
         )
         put_grant_envelope(tx, self._group, envelope)
-        put_grant(tx, self._group, device, identity_key)
+        if self._is_noted:
+            put_grant(tx, self._group, device, identity_key)
 
     def _account(self, user: UserId) -> AccountRecord | None:
         if user not in self._accounts:
