@@ -80,13 +80,16 @@ def grant_keys(
         return True
 
 
-def make_grant(tx: Transaction, group: GroupId) -> SenderKeyGrant | None:
-    """Return what gives the present key as it is now, to who has asked for it; None without one.
+def make_grant(group: GroupId, key: GroupKey, at: OwnSenderKey) -> SenderKeyGrant:
+    """Return what gives a key; who sends it notes that (`state/group_keys.put_grant`).
 
-    Who makes one notes it (`state/group_keys.put_grant`).
+    Args:
+        group: of which.
+        key: the key.
+        at: the same as it is; or as it was before the first message that is to be read with it.
     """
-    key = find_group_key(tx, group)
-    return None if key is None else _grant_of(group, key, key.key)
+    encoded = encode_distribution(distribute(at, key.distribution_id))
+    return SenderKeyGrant(GroupDestination(group, key.heads), encoded)
 
 
 class Granter:
@@ -139,7 +142,7 @@ class Granter:
         own = self._account(context.address.user_id)
         hints = hints_by(own, self._account(device.user_id))
         saying = Saying(hints, None, None if own is None else own.held)
-        content = _grant_of(self._group, self._key, at)
+        content = make_grant(self._group, self._key, at)
         identity_key = require_accepted_identity(tx, device)
         envelope = encrypt_content(
             context, tx, device, content, self._message_id, self._now_ms, saying
@@ -152,8 +155,3 @@ class Granter:
         if user not in self._accounts:
             self._accounts[user] = find_account(self._tx, user)
         return self._accounts[user]
-
-
-def _grant_of(group: GroupId, key: GroupKey, at: OwnSenderKey) -> SenderKeyGrant:
-    encoded = encode_distribution(distribute(at, key.distribution_id))
-    return SenderKeyGrant(GroupDestination(group, key.heads), encoded)

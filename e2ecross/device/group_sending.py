@@ -310,8 +310,8 @@ def post_missing(
         new = sorted((each for each in new if each not in problems), key=str)[:MAX_GRANTS]
         if not new:
             return None
-        present = find_group_key(tx, group)
-        is_present = present is not None and present.key.chain_id == key.key.chain_id
+        now = find_group_key(tx, group)
+        is_present = now is not None and now.key.chain_id == key.key.chain_id
         granter = Granter(context, tx, group, key, now_ms, is_noted=is_present)
         for device in new:
             granter.grant(device, key.key)
