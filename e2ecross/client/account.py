@@ -19,8 +19,8 @@ from e2ecross.client.incoming import Arrival
 from e2ecross.client.link import Link
 from e2ecross.device.account_devices import AccountDevice, AccountDevices, read_devices
 from e2ecross.device.conversations import put_states
-from e2ecross.device.group_announcing import put_history
 from e2ecross.device.device_lists import read_fetched_list, would_remove
+from e2ecross.device.group_announcing import put_history
 from e2ecross.device.own_list import (
     ensure_own_list,
     finish_restore,

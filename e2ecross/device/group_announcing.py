@@ -12,10 +12,9 @@ Rules:
 Source: docs/wire-format.md, groups.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.device.composing import capabilities_of
@@ -32,7 +31,7 @@ from e2ecross.device.group_planning import (
 from e2ecross.device.group_sending import seal_for
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.errors import RecordCorrupted
-from e2ecross.protocol.group_graph import Node
+from e2ecross.protocol.group_history import exit_of, list_commits_at, split_commits
 from e2ecross.protocol.group_state import GroupView
 from e2ecross.state.accounts import find_account
 from e2ecross.state.context import Context
@@ -43,16 +42,10 @@ from e2ecross.state.outbox import put_control
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import GroupCommits
-from e2ecross.wire.content.group_commits import CommitBytes
 from e2ecross.wire.group import GroupId, MemberId
-from e2ecross.wire.limits import MAX_GROUP_COMMITS_BYTES, MESSAGE_ID_BYTES
+from e2ecross.wire.limits import MESSAGE_ID_BYTES
 
-__all__ = ["commit_parts", "list_unannounced", "post_announcement", "put_history"]
-
-_COMMIT_BYTES: Final = 10
-"""Of a commit in a message: three tags and their lengths."""
-_GROUP_BYTES: Final = 34
-"""Of the group's id there."""
+__all__ = ["list_unannounced", "post_announcement", "put_history"]
 
 
 def list_unannounced(context: Context) -> list[GroupId]:
@@ -90,22 +83,26 @@ def post_announcement(context: Context, leftovers: Leftovers, plan: GroupPlan) -
         forget(tx)
         key, now_ms = find_group_key(tx, group), context.clock()
         standing = find_standing(context, tx, group, plan.audience)
-        if key is None or not is_still_so(standing, key, plan):
+        if not is_still_so(standing, key, plan):
             return False
         graph, record = load_graph(context, tx, group), standing.record
         before = places_before(graph, record.unannounced)
-        new = [node for node in graph.nodes if not before >> node.place & 1]
+        told = graph.all if plan.audience is Audience.JOINING else graph.all & ~before
+        parts = split_commits(group, list_commits_at(graph, told))
         held = {*list_granted(tx, group)}
         devices = [each for each in plan.devices if each in held]
-        told = list(graph.nodes) if plan.audience is Audience.JOINING else new
-        for part in list(commit_parts(group, told))[: room_of(key)]:
-            message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
-            seal_for(context, tx, key, plan.destination, message_id, part, devices, now_ms)
-            key = find_group_key(tx, group) or key
+        if key is not None and devices:
+            for part in parts[: room_of(key)]:
+                message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
+                where = (plan.destination, message_id)
+                key = seal_for(context, tx, key, *where, part, devices, now_ms).key
         if plan.audience is Audience.JOINING:
-            then, now = GroupView(graph, before).state().members, standing.state.members
-            out = [each for each in then if each not in now]
-            _tell_out(context, tx, out, list(commit_parts(group, new)))
+            for member in GroupView(graph, before).state().members:
+                if member not in standing.state.members:
+                    places = exit_of(graph, member) & ~before
+                    _tell_out(
+                        context, tx, member, split_commits(group, list_commits_at(graph, places))
+                    )
             put_group(tx, group, replace(record, unannounced=()))
             if own_member(context) not in standing.state.members:
                 drop_group_key(tx, group)
@@ -122,35 +119,21 @@ def put_history(context: Context, device: Address) -> None:
     with context.store.transaction() as tx:
         for group, _ in walk_groups(tx):
             with suppress(RecordCorrupted):  # the others are told all the same
-                for part in commit_parts(group, load_graph(context, tx, group).nodes):
+                graph = load_graph(context, tx, group)
+                for part in split_commits(group, list_commits_at(graph, graph.all)):
                     put_control(tx, device, context.entropy.bytes(MESSAGE_ID_BYTES), part)
-
-
-def commit_parts(group: GroupId, nodes: Iterable[Node]) -> Iterator[GroupCommits]:
-    """Put commits into as many messages as they need, in their order: parents first."""
-    part: list[CommitBytes] = []
-    size = _GROUP_BYTES
-    for node in nodes:
-        commit = CommitBytes(node.signed.data, node.signed.signature)
-        length = len(commit.commit) + len(commit.signature) + _COMMIT_BYTES
-        if part and size + length > MAX_GROUP_COMMITS_BYTES:
-            yield GroupCommits(group, tuple(part))
-            part, size = [], _GROUP_BYTES
-        part.append(commit)
-        size += length
-    if part:
-        yield GroupCommits(group, tuple(part))
 
 
 def _tell_out(
-    context: Context, tx: Transaction, out: Iterable[MemberId], told: Sequence[GroupCommits]
+    context: Context, tx: Transaction, member: MemberId, told: Sequence[GroupCommits]
 ) -> None:
     """Tell devices of who is out what has taken him out: also those of the own account."""
-    now_ms = context.clock()
-    for user in {member.user for member in out if member_of(context, tx, member.user) == member}:
-        account = find_account(tx, user)
-        targets = targets_by(context, user, account, now_ms)
-        for device in () if targets is None else targets.devices:
-            if Capability.GROUPS in capabilities_of(account, device):
-                for part in told:
-                    put_control(tx, device, context.entropy.bytes(MESSAGE_ID_BYTES), part)
+    user = member.user
+    if member_of(context, tx, user) != member:
+        return
+    account = find_account(tx, user)
+    targets = targets_by(context, user, account, context.clock())
+    for device in () if targets is None else targets.devices:
+        if Capability.GROUPS in capabilities_of(account, device):
+            for part in told:
+                put_control(tx, device, context.entropy.bytes(MESSAGE_ID_BYTES), part)

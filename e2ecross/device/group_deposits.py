@@ -36,6 +36,7 @@ from e2ecross.wire.envelope import Envelope, EnvelopeCopies
 __all__ = [
     "GroupDeposit",
     "GroupResult",
+    "give_up_in_groups",
     "list_unsent",
     "next_deposit",
     "renew_group_outbox",
@@ -136,6 +137,19 @@ def settle_in_groups(context: Context, results: Sequence[GroupResult]) -> None:
                 _tell(context, tx, waiting, result.refused)
 
 
+def give_up_in_groups(context: Context, waiting: GroupWaiting, code: str) -> None:
+    """Forget a message that cannot be encrypted anew, and tell the app; one transaction.
+
+    Args:
+        context: of the device.
+        waiting: what.
+        code: why: that of an error.
+    """
+    with context.store.transaction() as tx:
+        forget_in_group_outbox(tx, (waiting.number,))
+        _tell_lost(context, tx, waiting, code)
+
+
 def renew_group_outbox(context: Context, tx: Transaction, now_ms: int) -> list[bytes]:
     """Have messages of the user that wait encrypted anew, as far as they are kept.
 
@@ -156,7 +170,7 @@ def renew_group_outbox(context: Context, tx: Transaction, now_ms: int) -> list[b
             forget_in_group_outbox(tx, (number,))
             put_notice(context, tx, Notice(NoticeKind.NOT_DELIVERED, user, code=_DAMAGED))
             continue
-        message_id, group = waiting.message_id, waiting.group
+        message_id = waiting.message_id
         if not isinstance(waiting.sent, EnvelopeCopies) or not is_group_id(tx, message_id, now_ms):
             continue
         if find_sent_to_group(tx, context.policy, message_id, now_ms) is not None:
@@ -164,11 +178,7 @@ def renew_group_outbox(context: Context, tx: Transaction, now_ms: int) -> list[b
             continue
         forget_in_group_outbox(tx, (number,))
         if message_id not in lost:
-            code, messages = RestoredStore.code, (message_id,)
-            notice = Notice(
-                NoticeKind.NOT_DELIVERED, user, messages=messages, code=code, group=group
-            )
-            put_notice(context, tx, notice)
+            _tell_lost(context, tx, waiting, RestoredStore.code)
             lost.append(message_id)
     return lost
 
@@ -196,3 +206,17 @@ def _tell(
                 group=waiting.group,
             ),
         )
+
+
+def _tell_lost(context: Context, tx: Transaction, waiting: GroupWaiting, code: str) -> None:
+    put_notice(
+        context,
+        tx,
+        Notice(
+            NoticeKind.NOT_DELIVERED,
+            context.address.user_id,
+            messages=(waiting.message_id,),
+            code=code,
+            group=waiting.group,
+        ),
+    )

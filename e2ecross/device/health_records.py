@@ -14,8 +14,8 @@ from e2ecross.device.prekey_upkeep import decode_stored_publication
 from e2ecross.errors import InvalidKey, RecordCorrupted, RemoteError
 from e2ecross.state.accounts import OWN_ACCOUNT_ROW, user_from_key
 from e2ecross.state.blob_ends import BLOB_ENDS, OPENABLE, read_end
-from e2ecross.state.context import address_from_key
 from e2ecross.state.changes import CHANGES_ROW
+from e2ecross.state.context import address_from_key
 from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.group_keys import GROUP_KEYS, group_key_from_bytes
 from e2ecross.state.group_outbox import GROUP_OUTBOX, group_waiting_from_record
