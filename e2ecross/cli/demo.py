@@ -5,7 +5,7 @@ Three processes (`demo_actor`), and later five, each with a store of its own, sh
 relay's. Each scene lets the people act, checks what comes of it, and returns facts. Texts are
 dictated, results never: each is an app's answer or a row of the relay's file, and a wrong one ends
 the demo. The scenes with several devices are in `demo_devices`, those about what apps show and
-about a photo in `demo_content`.
+about a photo in `demo_content`, those with a group in `demo_groups`.
 """
 
 import itertools
@@ -27,6 +27,7 @@ from e2ecross.cli.demo_facts import (
     SafetyNumbers,
     Summary,
 )
+from e2ecross.cli.demo_groups import group, group_attacks
 from e2ecross.cli.demo_people import ANA, BUDI, PEOPLE, TOKO, Person
 from e2ecross.cli.demo_scene import Scene
 from e2ecross.wire.envelope import Envelope
@@ -98,7 +99,7 @@ def flipped_bit(director: Director) -> Attacks:
     back_end = director.back_end
     letter = director.send(BUDI, ANA, "My train gets in at 9:40, platform 2.")
     flipped = back_end.flip_bit(letter)
-    back_end.withhold(letter)
+    back_end.withhold(letter.recipient, letter.envelope)
     done = f"flips one bit: byte {flipped.byte} is {flipped.after:02x}, was {flipped.before:02x}"
     attack = director.attack(
         "flipped_bit", letter, ANA, flipped.envelope, done, "authentication_failed"
@@ -113,7 +114,7 @@ def readdressed(director: Director) -> Attacks:
     """The back end hands a letter from WhatsApp to Instagram to somebody on Messenger."""
     back_end = director.back_end
     letter = director.send(ANA, BUDI, "Don't tell the shop: their birthday cake is in my oven.")
-    back_end.withhold(letter)
+    back_end.withhold(letter.recipient, letter.envelope)
     moved = director.attack(
         "moved",
         letter,
@@ -141,12 +142,12 @@ def sender_rewritten(director: Director) -> Attacks:
     back_end = director.back_end
     letter = director.send(TOKO, BUDI, "Hello Budi, Toko Kopi here. Tasting on Saturday at eleven?")
     check(letter.view.kind == "prekey", "the shop's first letter to Budi starts no session")
-    back_end.withhold(letter)
+    back_end.withhold(letter.recipient, letter.envelope)
     attack = director.attack(
         "sender_rewritten",
         letter,
         BUDI,
-        back_end.rewrite_sender(letter, ANA),
+        back_end.rewrite_sender(letter.envelope, ANA),
         f"writes {ANA.address} on it as the sender",
         "envelope_mismatch",
     )
@@ -203,6 +204,8 @@ def relay_notes(director: Director) -> RelayNotes:
     keyless = len(director.letters) + len(director.copies_made) - _count_post_quantum(director)
     check(keyless == 0, f"{keyless} letters or copies went without post-quantum keys")
     check(director.copies_read == director.copies_made, "a copy was not read")
+    made = {(letter, device) for letter in director.group_letters for device in letter.devices}
+    check(set(director.group_copies_read) == made, "a message into the group was not read")
     search = director.search
     check(search.addresses_found > 0, "the search of the relay's file finds nothing at all")
     check(search.texts_found == 0, "the relay's file holds text")
@@ -229,6 +232,9 @@ def summarise(director: Director) -> Summary:
         letters_read=len(director.read),
         copies_made=len(director.copies_made),
         copies_read=len(director.copies_read),
+        group_letters=len(director.group_letters),
+        group_copies_made=sum(len(letter.devices) for letter in director.group_letters),
+        group_copies_read=len(set(director.group_copies_read)),
         post_quantum=_count_post_quantum(director),
         files_wanted=director.files_wanted,
         files_right=sum(each.is_right for each in director.files_received),
@@ -261,6 +267,8 @@ SCENES: Final[dict[str, Callable[[Director], Scene]]] = {
     "four_devices": four_devices,
     "photo": photo,
     "ghost": ghost,
+    "group": group,
+    "group_attacks": group_attacks,
     "relay": relay_notes,
     "summary": summarise,
 }

@@ -25,6 +25,7 @@ from e2ecross.cli.demo_actor_files import (
     find_upload,
     note_attachments,
 )
+from e2ecross.cli.demo_actor_groups import GROUP_DIRECTIONS
 from e2ecross.cli.demo_app import App, Direction, choose_policy, require
 from e2ecross.client.client import Client
 from e2ecross.client.device_link import DeviceLink
@@ -167,7 +168,8 @@ def _item(item: InboxItem) -> Direction:
     }
     if isinstance(item, FailedMessage):
         return {**common, "error": _error(item.error)}
-    return {**common, "text": _shown(item.content), "own_copy": item.own_copy}
+    group = None if item.group is None else str(item.group)
+    return {**common, "text": _shown(item.content), "own_copy": item.own_copy, "group": group}
 
 
 def _shown(content: object) -> str | None:
@@ -269,6 +271,7 @@ _DIRECTIONS: Final[dict[str, Callable[[App, Direction], Direction]]] = {
     "maintain": _maintain,
     "show_devices": _show_devices,
     **FILE_DIRECTIONS,
+    **GROUP_DIRECTIONS,
 }
 
 

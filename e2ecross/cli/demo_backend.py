@@ -122,33 +122,45 @@ class BackEnd:
     def waiting(self, person: Person) -> list[bytes]:
         """Read the envelopes that wait for somebody, in the order of delivery."""
         with self._open() as connection:
-            rows = connection.execute(
-                "SELECT envelope FROM mailbox WHERE recipient = ? ORDER BY number",
-                (person.address,),
-            ).fetchall()
-        return [bytes(row[0]) for row in rows]
+            return [envelope for _, envelope in _waiting(connection, person)]
 
-    def withhold(self, letter: Letter) -> None:
-        """Take a waiting letter out of its mailbox.
+    def withhold(self, person: Person, envelope: bytes) -> None:
+        """Take an envelope that waits for somebody out of their mailbox.
 
         Raises:
             DemoFailed: it does not wait there.
         """
         with self._open() as connection:
-            taken = connection.execute(
-                "DELETE FROM mailbox WHERE recipient = ? AND envelope = ?",
-                (letter.recipient.address, letter.envelope),
+            found = [number for number, other in _waiting(connection, person) if other == envelope]
+            if len(found) != 1:
+                raise DemoFailed(f"a letter to {person.name} was not where the relay keeps it")
+            connection.execute("DELETE FROM mailbox WHERE number = ?", found)
+
+    def empty(self, person: Person) -> int:
+        """Take all that waits for somebody out of their mailbox; return how many that were."""
+        with self._open() as connection:
+            return connection.execute(
+                "DELETE FROM mailbox WHERE recipient = ?", (person.address,)
             ).rowcount
-        if taken != 1:
-            raise DemoFailed(f"letter {letter.number} was not where the relay keeps it")
 
     def put(self, person: Person, envelope: bytes) -> None:
         """Put anything into anybody's mailbox."""
+        self.put_at(person.address, envelope)
+
+    def put_at(self, address: str, envelope: bytes) -> None:
+        """The same for an address."""
         with self._open() as connection:
             connection.execute(
-                "INSERT INTO mailbox (recipient, envelope) VALUES (?, ?)",
-                (person.address, envelope),
+                "INSERT INTO mailbox (recipient, envelope) VALUES (?, ?)", (address, envelope)
             )
+
+    def count_kept(self, ciphertext: bytes) -> int:
+        """Count how many times the relay keeps what waits for several devices."""
+        with self._open() as connection:
+            (count,) = connection.execute(
+                "SELECT COUNT(*) FROM shared_ciphertexts WHERE instr(ciphertext, ?)", (ciphertext,)
+            ).fetchone()
+        return int(count)
 
     def reorder(self, person: Person, letters: Sequence[Letter]) -> None:
         """Make all that waits for somebody come in this order.
@@ -157,10 +169,7 @@ class BackEnd:
             DemoFailed: these are not the letters that wait.
         """
         with self._open() as connection:
-            rows = connection.execute(
-                "SELECT number, envelope FROM mailbox WHERE recipient = ? ORDER BY number",
-                (person.address,),
-            ).fetchall()
+            rows = _waiting(connection, person)
             if sorted(row[1] for row in rows) != sorted(letter.envelope for letter in letters):
                 raise DemoFailed(f"other letters wait for {person.name} than were sent")
             for (number, _), letter in zip(rows, letters, strict=True):
@@ -183,10 +192,9 @@ class BackEnd:
         envelope = Envelope.decode(letter.envelope)
         return replace(envelope, recipient=Address.parse(recipient.user)).encode()
 
-    def rewrite_sender(self, letter: Letter, sender: Person) -> bytes:
-        """Write another sender on the envelope of a letter."""
-        envelope = Envelope.decode(letter.envelope)
-        return replace(envelope, sender=Address.parse(sender.user)).encode()
+    def rewrite_sender(self, envelope: bytes, sender: Person) -> bytes:
+        """Write another sender on an envelope."""
+        return replace(Envelope.decode(envelope), sender=Address.parse(sender.user)).encode()
 
     def blob(self) -> Blob:
         """Read all that is known of the one file that the relay keeps.
@@ -218,3 +226,14 @@ class BackEnd:
         files = sorted(self._file.parent.glob(self._file.name + "*"))
         files += sorted(self._blob_folder.iterdir())
         return b"\0".join(file.read_bytes() for file in files)
+
+
+def _waiting(connection: sqlite3.Connection, person: Person) -> list[tuple[int, bytes]]:
+    """Numbers and envelopes; of a message for several devices the end is kept apart, once."""
+    rows = connection.execute(
+        "SELECT mailbox.number, envelope, ciphertext FROM mailbox"
+        " LEFT JOIN shared_ciphertexts ON shared_ciphertexts.number = shared"
+        " WHERE recipient = ? ORDER BY mailbox.number",
+        (person.address,),
+    )
+    return [(number, bytes(start) + bytes(end or b"")) for number, start, end in rows]

@@ -8,15 +8,17 @@ Rules:
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from e2ecross.cli.demo_backend import BackEnd
-from e2ecross.cli.demo_facts import Attack, Copy, Letter, SafetyNumberPair, Traffic
+from e2ecross.cli.demo_facts import Attack, Copy, GroupLetter, Letter, SafetyNumberPair, Traffic
 from e2ecross.cli.demo_facts_content import FileAttack, Received
+from e2ecross.cli.demo_facts_groups import GhostMember, HiddenRemoval
 from e2ecross.cli.demo_people import PEOPLE, DemoFailed, Person
 from e2ecross.cli.demo_stage import Stage
 from e2ecross.cli.describe import EnvelopeView, describe
+from e2ecross.wire.envelope import Envelope
 
 __all__ = ["Director", "Search", "check", "take"]
 
@@ -55,13 +57,13 @@ class Search:
         self.texts_found = 0
         self.addresses_found = 0
 
-    def look(self, haystack: bytes, letters: Sequence[Letter], address: str) -> None:
+    def look(self, haystack: bytes, texts: Iterable[str], address: str) -> None:
         """Search for every text; and for an address that is there, lest the search is blind."""
         self.searches += 1
         self.bytes_searched += len(haystack)
         self.addresses_found += haystack.count(address.encode())
-        for letter in letters:
-            self.texts_found += any(piece in haystack for piece in _pieces(letter.text))
+        for text in texts:
+            self.texts_found += any(piece in haystack for piece in _pieces(text))
 
 
 class Director:
@@ -74,9 +76,13 @@ class Director:
         read: those of them that arrived as they were written, in the order of reading.
         copies_made: for other devices of either account.
         copies_read: those of them that arrived as they were written.
+        group: what names the group.
+        group_letters: all that were sent into it, in that order.
+        group_copies_read: those of their copies that arrived as they were written, each with its
+            device.
         files_wanted: how many times a file was to come to a device.
         files_received: those that have come.
-        attacks_tried: forged or repeated envelopes, or files, that were delivered.
+        attacks_tried: what the back end has forged, repeated or hidden.
         attacks_refused: those of them that were refused as they must be.
         compared: safety numbers that two people have compared.
         search: for plaintext at the relay.
@@ -89,10 +95,13 @@ class Director:
         self.read: list[Letter] = []
         self.copies_made: list[Copy] = []
         self.copies_read: list[Copy] = []
+        self.group = ""
+        self.group_letters: list[GroupLetter] = []
+        self.group_copies_read: list[tuple[GroupLetter, str]] = []
         self.files_wanted = 0
         self.files_received: list[Received] = []
         self.attacks_tried = 0
-        self.attacks_refused: list[Attack | FileAttack] = []
+        self.attacks_refused: list[Attack | FileAttack | GhostMember | HiddenRemoval] = []
         self.compared: list[SafetyNumberPair] = []
         self.search = Search()
 
@@ -111,8 +120,7 @@ class Director:
         devices = tuple(map(str, take(answer, "devices", list)))
         letter = Letter(number, sender, recipient, text, view, envelope, devices)
         self.letters.append(letter)
-        self.search.look(self.back_end.read_files(), self.letters, recipient.address)
-        check(self.search.texts_found == 0, f"the relay's file holds text (letter {number})")
+        self._search(recipient)
         return letter
 
     def copies(self, letter: Letter, *devices: Person) -> tuple[Copy, ...]:
@@ -169,6 +177,59 @@ class Director:
             )
             self.read.append(letter)
 
+    def send_into_group(self, sender: Person, text: str, inside: Sequence[Person]) -> GroupLetter:
+        """Let a member write; return the message as it now waits for all devices but the writer's.
+
+        Raises:
+            DemoFailed: it waits for others, or in more than one ciphertext.
+        """
+        number = len(self.group_letters) + 1
+        answer = self.stage.ask(sender, "send_into_group", group=self.group, text=text)
+        message_id = take(answer, "message_id", str)
+        devices = tuple(map(str, take(answer, "devices", list)))
+        readers = [device for device in inside if device is not sender]
+        made_for = f"message {number} into the group is for {', '.join(devices)}"
+        check(set(devices) == {device.address for device in readers}, made_for)
+        found = [self._find(number, message_id, sender, device) for device in readers]
+        ciphertexts = {Envelope.decode(envelope).ciphertext for _, envelope in found}
+        check(len(ciphertexts) == 1, f"message {number} into the group differs between devices")
+        kept = self.back_end.count_kept(*ciphertexts)
+        letter = GroupLetter(number, sender, text, *found[0], devices, kept)
+        self.group_letters.append(letter)
+        self._search(readers[0])
+        return letter
+
+    def say_to_group(self, sender: Person, text: str, inside: Sequence[Person]) -> GroupLetter:
+        """Let a member write, and all these devices but the writer's read it."""
+        letter = self.send_into_group(sender, text, inside)
+        self.deliver_to_group(letter, inside)
+        return letter
+
+    def deliver_to_group(self, letter: GroupLetter, inside: Iterable[Person]) -> None:
+        """Let these devices but the writer's fetch: the message must arrive, and nothing else.
+
+        Raises:
+            DemoFailed: something else arrives.
+        """
+        for device in inside:
+            if device is not letter.sender:
+                self.check_read(letter, device, self.receive(device))
+
+    def check_read(
+        self, letter: GroupLetter, device: Person, items: Sequence[dict[str, Any]]
+    ) -> None:
+        """Note that a device has got a message into the group, and nothing else.
+
+        Raises:
+            DemoFailed: it has got something else.
+        """
+        wanted = [letter.view.message_id, letter.sender.address, letter.text, self.group]
+        got = [
+            [item.get(key) for key in ("message_id", "sender", "text", "group")] for item in items
+        ]
+        check(got == [wanted], f"{device.name} got {items} of message {letter.number}")
+        self.group_copies_read.append((letter, device.address))
+
     def say(self, sender: Person, recipient: Person, text: str) -> Letter:
         """Let somebody write, and the recipient read it."""
         letter = self.send(sender, recipient, text)
@@ -176,7 +237,13 @@ class Director:
         return letter
 
     def attack(
-        self, name: str, letter: Letter, target: Person, envelope: bytes, done: str, code: str
+        self,
+        name: str,
+        letter: Letter | GroupLetter,
+        target: Person,
+        envelope: bytes,
+        done: str,
+        code: str,
     ) -> Attack:
         """Put an envelope into somebody's mailbox; their app must refuse it with this code.
 
@@ -221,6 +288,12 @@ class Director:
         items = take(self.stage.ask(person, "receive"), "items", list)
         check(all(isinstance(item, dict) for item in items), f"no messages: {items}")
         return items
+
+    def _search(self, reader: Person) -> None:
+        letters = (*self.letters, *self.group_letters)
+        texts = [letter.text for letter in letters]
+        self.search.look(self.back_end.read_files(), texts, reader.address)
+        check(self.search.texts_found == 0, f"the relay's file holds text: {letters[-1].text}")
 
     def _find(
         self, number: int, message_id: str, sender: Person, device: Person

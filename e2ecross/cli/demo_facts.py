@@ -4,16 +4,19 @@
 Each value comes from an app's answer or the relay's file, and was checked. Bytes are hexadecimal.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from e2ecross.address import Address
 from e2ecross.cli.demo_people import Person
 from e2ecross.cli.describe import EnvelopeView
+from e2ecross.wire.envelope import Envelope
 
 __all__ = [
     "Attack",
     "Attacks",
     "Copy",
     "FirstContact",
+    "GroupLetter",
     "Letter",
     "Offline",
     "Registered",
@@ -48,6 +51,33 @@ class Letter:
     view: EnvelopeView
     envelope: bytes
     devices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GroupLetter:
+    """A message into the group: one ciphertext, and a copy of its envelope for each device.
+
+    Attributes:
+        number: from 1, in the order of sending into the group.
+        sender: who wrote it.
+        text: what was written.
+        view: what the relay can read of the copy for the first of the devices.
+        envelope: that copy.
+        devices: addresses of all that a copy waited for.
+        kept: how many times the relay keeps the ciphertext.
+    """
+
+    number: int
+    sender: Person
+    text: str
+    view: EnvelopeView
+    envelope: bytes
+    devices: tuple[str, ...]
+    kept: int
+
+    def copy_for(self, address: str) -> bytes:
+        """The envelope with an address as its recipient."""
+        return replace(Envelope.decode(self.envelope), recipient=Address.parse(address)).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +151,8 @@ class Attack:
     """One thing that the back end tried, and how it was refused.
 
     Attributes:
-        name: "flipped_bit", "moved", "readdressed", "sender_rewritten", "replay" or "ghost".
+        name: "flipped_bit", "moved", "readdressed", "sender_rewritten", "replay", "ghost" or
+            "badged".
         letter: the message it was done to, or that it answers.
         target: whose app was given the result.
         view: what can be read of the envelope that was delivered.
@@ -132,7 +163,7 @@ class Attack:
     """
 
     name: str
-    letter: Letter
+    letter: Letter | GroupLetter
     target: Person
     view: EnvelopeView
     done: str
@@ -260,10 +291,13 @@ class Summary:
         letters_read: by whom they were for, as they were written.
         copies_made: for other devices of either account.
         copies_read: there, as they were written.
+        group_letters: how many messages were written into the group.
+        group_copies_made: of messages into the group, for all devices but the writer's.
+        group_copies_read: there, as they were written.
         post_quantum: how many letters and copies went in messages of version 4: PQXDH and SPQR.
         files_wanted: how many times a file was to come to a device.
         files_right: how many of those files are, byte for byte, what was sent.
-        attacks_tried: how many forged or repeated envelopes, or files, were delivered.
+        attacks_tried: how many things the back end has forged, repeated or hidden.
         attacks_refused: how many of them were refused with the right error.
         pairs: how many pairs of people have compared safety numbers.
         pairs_equal: in how many of them both ways agreed.
@@ -276,6 +310,9 @@ class Summary:
     letters_read: int
     copies_made: int
     copies_read: int
+    group_letters: int
+    group_copies_made: int
+    group_copies_read: int
     post_quantum: int
     files_wanted: int
     files_right: int

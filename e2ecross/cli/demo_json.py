@@ -27,18 +27,24 @@ stdout is one document, printed at the end:
                      ended_process_id, new_process_id, went_on, pieces_searched, letter, copies,
                      attack, received: [{device, kept, went_on, size, is_right}]}
     ghost            {address, list_number, letter, copies, copies_for_ghost, believed, attack}
+    group            {name, group, members: [{user, role}], letters, names_found}
+    group_attacks    {ghost: {address, signed_by, members, letter, copies_for_ghost, error, code},
+                     badged, attack, hidden: {removed, hidden_from, withheld, letter, code, notices,
+                     answer, copies_for_removed, told_removed}}
     relay            {directions: [{sender, recipient, sent, read}], sizes, text_sizes, searches,
                      bytes_searched, texts_found, addresses_found}
     summary          {directions, directions_working, letters_sent, letters_read, copies_made,
-                     copies_read, post_quantum, files_wanted, files_right, attacks_tried,
-                     attacks_refused, pairs, pairs_equal, texts_found}
+                     copies_read, group_letters, group_copies_made, group_copies_read, post_quantum,
+                     files_wanted, files_right, attacks_tried, attacks_refused, pairs,
+                     pairs_equal, texts_found}
 
 A person is their address, a letter its number in `messages`, bytes are hexadecimal. An attack is
 {name, letter, target, view, done, error, code, explanation}; `then` lists the letters that were
-read after it; a copy is {letter, device, view, envelope}. `told` and `refused` are
+read after it; a copy is {letter, device, view, envelope}. A letter of the group is {number,
+sender, text, view, envelope, devices, kept}. `told` and `refused` are
 {sender, recipient, text, lacking, error, code, explanation}; the attack on the photo is {name,
 target, chunks, error, code, explanation}. What each field means is said in `demo_facts`,
-`demo_facts_devices` and `demo_facts_content`.
+`demo_facts_devices`, `demo_facts_content` and `demo_facts_groups`.
 """
 
 import json

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from e2ecross.cli.demo_blocks import Row
-from e2ecross.cli.demo_facts import Attack, Copy, Letter
+from e2ecross.cli.demo_facts import Attack, Copy, GroupLetter, Letter
 from e2ecross.cli.describe import EnvelopeView
 
-__all__ = ["listed", "numbers", "read", "read_copy", "refused", "seen", "short"]
+__all__ = ["listed", "numbers", "read", "read_copy", "refused", "seen", "seen_in_group", "short"]
 
 _HEX_BYTES: Final = 12
 _KEY_HEX: Final = 10
@@ -41,13 +41,20 @@ def refused(attack: Attack) -> Row:
 
 def seen(view: EnvelopeView) -> tuple[str, ...]:
     """What the relay sees of an envelope: addresses, kind, size, hex."""
-    encrypted = "" if view.message is None else view.message.encrypted
+    return _seen(view, view.recipient)
+
+
+def seen_in_group(letter: GroupLetter) -> tuple[str, ...]:
+    """What the relay sees of a message for several devices."""
+    return _seen(letter.view, f"{len(letter.devices)} devices")
+
+
+def _seen(view: EnvelopeView, to: str) -> tuple[str, ...]:
+    message = view.message or view.sender_key
+    encrypted = "" if message is None else message.encrypted
     shown = " ".join(encrypted[at : at + 2] for at in range(0, 2 * _HEX_BYTES, 2))
-    return (
-        f"{view.sender} → {view.recipient}",
-        f"{view.kind} message, {view.envelope_bytes} bytes",
-        f"{shown} …",
-    )
+    kind = view.kind.replace("_", "-")
+    return f"{view.sender} → {to}", f"{kind} message, {view.envelope_bytes} bytes", f"{shown} …"
 
 
 def short(key: str) -> str:

@@ -13,6 +13,7 @@ from e2ecross.cli.demo_facts import (
 )
 from e2ecross.cli.demo_facts_content import AppsDiffer, Photo
 from e2ecross.cli.demo_facts_devices import FourDevices, Ghost, Linking
+from e2ecross.cli.demo_facts_groups import GroupAttacks, GroupScene
 
 __all__ = ["Scene"]
 
@@ -28,6 +29,8 @@ Scene = (
     | FourDevices
     | Photo
     | Ghost
+    | GroupScene
+    | GroupAttacks
     | RelayNotes
     | Summary
 )

@@ -21,11 +21,13 @@ from e2ecross.cli.demo_facts import (
 )
 from e2ecross.cli.demo_facts_content import AppsDiffer, Photo
 from e2ecross.cli.demo_facts_devices import FourDevices, Ghost, Linking
+from e2ecross.cli.demo_facts_groups import GroupAttacks, GroupScene
 from e2ecross.cli.demo_people import PEOPLE
 from e2ecross.cli.demo_phrases import listed, numbers, read, refused, short
 from e2ecross.cli.demo_scene import Scene
 from e2ecross.cli.demo_words_content import tell_apps_differ, tell_photo
 from e2ecross.cli.demo_words_devices import tell_four_devices, tell_ghost, tell_linking
+from e2ecross.cli.demo_words_groups import tell_group, tell_group_attacks
 
 __all__ = ["opening", "tell"]
 
@@ -90,6 +92,10 @@ def tell(scene: Scene) -> Iterator[Block]:
             return tell_photo(scene)
         case Ghost():
             return tell_ghost(scene)
+        case GroupScene():
+            return tell_group(scene)
+        case GroupAttacks():
+            return tell_group_attacks(scene)
         case RelayNotes():
             return _relay_notes(scene)
         case Summary():
@@ -247,14 +253,17 @@ def _summary(scene: Summary) -> Iterator[Block]:
             f"person it was for",
             f"{scene.copies_read} of {scene.copies_made} copies were read on other devices of both "
             f"ends",
-            f"{scene.post_quantum} of {scene.letters_sent + scene.copies_made} of all these went "
-            f"under post-quantum keys (message version 4)",
+            f"{scene.group_copies_read} of {scene.group_copies_made} copies of group messages were "
+            f"read, each message encrypted once",
+            f"{scene.post_quantum} of {scene.letters_sent + scene.copies_made} letters and copies "
+            f"went under post-quantum keys (message version 4)",
             f"{scene.files_right} of {scene.files_wanted} copies of the photo are what was sent, "
             f"though each was interrupted",
             f"{scene.attacks_refused} of {scene.attacks_tried} attacks were refused, and every "
             f"genuine letter was still read",
             f"{scene.pairs_equal} of {scene.pairs} safety numbers are the same on both sides",
-            f"{scene.texts_found} of {scene.letters_sent} texts are known to the relay",
+            f"{scene.texts_found} of {scene.letters_sent + scene.group_letters} texts are known to "
+            f"the relay",
         )
     )
 

@@ -303,9 +303,77 @@ def test_the_relay_knows_of_the_photo_a_name_a_size_and_who_sent_it(played: Play
     assert not [at for at in range(0, len(photo), 4096) if photo[at : at + 16] in at_relay]
 
 
+GROUP_DEVICES = {ANA, LAPTOP, BUDI, TABLET, TOKO}
+
+
+def group_letters(played: Played) -> list[dict[str, Any]]:
+    group, attacks = played.facts["group"], played.facts["group_attacks"]
+    hidden = attacks["hidden"]
+    found = [*group["letters"], attacks["ghost"]["letter"], attacks["badged"]]
+    return [*found, hidden["letter"], hidden["answer"]]
+
+
+def test_a_group_over_three_apps_has_one_ciphertext_a_message(played: Played) -> None:
+    scene, letters = played.facts["group"], group_letters(played)
+    roles = {one["user"]: one["role"] for one in scene["members"]}
+    wanted = {"whatsapp:ana": "owner", "instagram:budi": "member", "messenger:toko-kopi": "member"}
+    assert roles == wanted
+    assert [letter["number"] for letter in letters] == [*range(1, len(letters) + 1)]
+    assert {letter["sender"].split(":")[0] for letter in scene["letters"]} == {
+        *("whatsapp", "instagram", "messenger")
+    }
+    for letter in scene["letters"]:
+        assert {letter["sender"], *letter["devices"]} == GROUP_DEVICES
+        assert letter["view"]["kind"] == "sender_key"
+        assert letter["envelope"].endswith(letter["view"]["sender_key"]["signature"])
+    assert scene["letters"][0]["kept"] == 1
+
+
+def test_the_relay_does_not_know_the_group(played: Played) -> None:
+    scene = played.facts["group"]
+    files = b"".join(file.read_bytes() for file in played.folder.glob("relay.db*"))
+    store = (played.folder / "toko-kopi.db").read_bytes()
+    name, group_id = scene["name"].encode(), bytes.fromhex(scene["group"].removeprefix("group:"))
+    assert name in store  # the search is not blind
+    assert group_id in store
+    assert scene["names_found"] == files.count(name) + files.count(group_id) == 0
+
+
+def test_an_account_of_the_relay_is_no_member(played: Played) -> None:
+    scene = played.facts["group_attacks"]["ghost"]
+    assert (scene["address"], scene["signed_by"]) == ("messenger:somebody.1", ANA)
+    assert (scene["error"], scene["code"]) == ("UnknownSenderKey", "unknown_sender_key")
+    assert scene["members"] == played.facts["group"]["members"]
+    assert scene["copies_for_ghost"] == 0
+    assert {scene["letter"]["sender"], *scene["letter"]["devices"]} == GROUP_DEVICES
+
+
+def test_another_senders_name_on_a_message_is_refused(played: Played) -> None:
+    scene = played.facts["group_attacks"]
+    attack, badged = scene["attack"], scene["badged"]
+    assert (attack["name"], attack["code"]) == ("badged", "unknown_sender_key")
+    assert (attack["view"]["sender"], badged["sender"]) == (BUDI, ANA)
+    assert attack["target"] == attack["view"]["recipient"] == TOKO
+    assert attack["view"]["sender_key"] == badged["view"]["sender_key"]
+
+
+def test_a_removal_cannot_be_hidden_for_long(played: Played) -> None:
+    scene = played.facts["group_attacks"]["hidden"]
+    assert (scene["removed"], scene["hidden_from"], scene["withheld"]) == (TOKO, BUDI, 2)
+    assert scene["code"] == "unknown_group_state"
+    assert set(scene["notices"]) == {"group_removed"}
+    assert scene["told_removed"] == ["group_out"]
+    for letter in (scene["letter"], scene["answer"]):
+        assert {letter["sender"], *letter["devices"]} == GROUP_DEVICES - {TOKO}
+    assert scene["copies_for_removed"] == 0
+    before = played.facts["group"]["letters"][0]["view"]["sender_key"]["distribution_id"]
+    assert scene["letter"]["view"]["sender_key"]["distribution_id"] != before  # another key
+
+
 def test_no_plaintext_is_at_the_relay(played: Played) -> None:
-    texts = [letter["text"] for letter in played.facts["messages"]]
-    kept = [bytes.fromhex(letter["envelope"]) for letter in played.facts["messages"]]
+    letters = [*played.facts["messages"], *group_letters(played)]
+    texts = [letter["text"] for letter in letters]
+    kept = [bytes.fromhex(letter["envelope"]) for letter in letters]
     files = [file.read_bytes() for file in played.folder.glob("relay.db*")]
     files += [file.read_bytes() for file in (played.folder / "relay-files").iterdir()]
     assert ANA.encode() in b"".join(files)  # the search is not blind
@@ -329,11 +397,14 @@ def test_the_summary_counts_what_the_scenes_show(played: Played) -> None:
         "letters_read": letters,
         "copies_made": 8,
         "copies_read": 8,
+        "group_letters": 7,
+        "group_copies_made": 26,
+        "group_copies_read": 26,
         "post_quantum": letters + 8,
         "files_wanted": 2,
         "files_right": 2,
-        "attacks_tried": 7,
-        "attacks_refused": 7,
+        "attacks_tried": 10,
+        "attacks_refused": 10,
         "pairs": 3,
         "pairs_equal": 3,
         "texts_found": 0,
@@ -388,13 +459,16 @@ def test_plain_text_shows_all_of_it_in_ascii_at_80_columns(plain: str, played: P
         "NO: Ana: ContentRefused",
         "AttachmentCorrupted",
         "ok 2 of 2 copies of the photo",
-        "ok 7 of 7 attacks were refused",
+        "NO: messenger:somebody.1: UnknownSenderKey",
+        "NO: Toko Kopi: UnknownSenderKey",
+        "ok 26 of 26 copies of group messages were read",
+        "ok 10 of 10 attacks were refused",
         "ok 3 of 3 safety numbers",
-        "ok 0 of 21 texts are known to the relay",
+        "ok 0 of 28 texts are known to the relay",
     ):
         assert wanted in " ".join(plain.split())
     flat = " ".join(re.sub(r"^.{41} \| ?", "", plain, flags=re.MULTILINE).split())
-    for letter in played.facts["messages"]:
+    for letter in [*played.facts["messages"], *group_letters(played)]:
         text = letter["text"].replace("☕", "").replace("é", "?").replace("è", "?")
         assert " ".join(text.split()) in flat
 
