@@ -459,7 +459,7 @@ def test_plain_text_shows_all_of_it_in_ascii_at_80_columns(plain: str, played: P
         "NO: Ana: ContentRefused",
         "AttachmentCorrupted",
         "ok 2 of 2 copies of the photo",
-        "NO: messenger:somebody.1: UnknownSenderKey",
+        "NO: messenger:somebody.1:",
         "NO: Toko Kopi: UnknownSenderKey",
         "ok 26 of 26 copies of group messages were read",
         "ok 10 of 10 attacks were refused",
