@@ -154,12 +154,11 @@ def plan_group(
         standing = find_standing(context, tx, group, audience)
         named, members, present = _scope(context, tx, standing, audience, now_ms)
         found = find_recipients(context, tx, present, asked, now_ms)
-        if found.wanted:
-            needed = KeysNeeded(dict.fromkeys(found.wanted), found.wanted)
-            return _plan(standing, audience, named, now_ms)._replace(needed=needed)
-        plan = _plan(standing, audience, named, now_ms)._replace(problems=found.problems)
+        plan = _plan(standing, audience, named, now_ms)
+        if found.needed is not None:
+            return plan._replace(needed=found.needed)
         if not found.devices:
-            return plan
+            return plan._replace(problems=found.problems)
         key = find_group_key(tx, group)
         grants: Mapping[Address, bytes] = {}
         if key is None or not _is_alive(

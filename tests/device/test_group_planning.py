@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Address, Text
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.group_changes import (
     accept_back,
     add_members,
@@ -15,11 +16,12 @@ from e2ecross.device.group_changes import (
     set_role,
 )
 from e2ecross.device.group_planning import Audience, places_before, plan_group
+from e2ecross.device.group_recipients import find_recipients
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import UnknownRecipient, VersionDowngrade
 from e2ecross.state.changes import read_changes
 from e2ecross.state.context import address_key
-from e2ecross.state.group_keys import drop_group_key, put_group_key
+from e2ecross.state.group_keys import drop_group_key, put_grant, put_group_key
 from e2ecross.state.groups import find_group, load_graph, put_group
 from e2ecross.state.trust import find_identity_record
 from e2ecross.stores import Table
@@ -87,9 +89,7 @@ def unlinked(world: GroupWorld, group: GroupId) -> None:
 
 def another_key_of_a_device(world: GroupWorld, group: GroupId) -> None:
     with world.context(ANA).store.transaction() as tx:
-        from e2ecross.state.group_keys import put_grant
-
-        put_grant(tx, group, TOKO, GOOD_KEY)  # type: ignore[arg-type]
+        put_grant(tx, group, TOKO, PublicKey(GOOD_KEY))
 
 
 def another_account_key(world: GroupWorld, group: GroupId) -> None:
@@ -97,7 +97,7 @@ def another_account_key(world: GroupWorld, group: GroupId) -> None:
     with context.store.transaction() as tx:
         known = find_identity_record(tx, address_key(TOKO))
         assert known is not None
-        changed = replace(known, identity_key=GOOD_KEY)
+        changed = replace(known, identity_key=PublicKey(GOOD_KEY))
         tx.put(Table.REMOTE_IDENTITIES, address_key(TOKO), b"", changed.encode())
 
 
@@ -264,7 +264,7 @@ def test_whose_key_waits_for_the_user_gets_nothing(world: GroupWorld, group: Gro
     with context.store.transaction() as tx:
         known = find_identity_record(tx, address_key(TOKO))
         assert known is not None
-        changed = replace(known, pending_key=GOOD_KEY)
+        changed = replace(known, pending_key=PublicKey(GOOD_KEY))
         tx.put(Table.REMOTE_IDENTITIES, address_key(TOKO), b"", changed.encode())
     found = plan(world.devices[ANA], group)
     assert found.problems == {TOKO: "untrusted_identity"}
@@ -284,8 +284,6 @@ def test_a_device_without_a_session_is_asked_for(world: GroupWorld, group: Group
 
 
 def test_the_own_account_by_another_key_gets_nothing(world: GroupWorld) -> None:
-    from e2ecross.device.group_recipients import find_recipients
-
     context = world.context(ANA)
     with context.store.transaction() as tx:
         other = MemberId(ANA.user_id, world.member(BUDI).account_key)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A message into a group: encrypted once, for all who have the key."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -27,13 +28,16 @@ from e2ecross.errors import (
     InvalidArgument,
     NotInGroup,
 )
+from e2ecross.protocol.message_chain import SendingChain
+from e2ecross.protocol.sender_key import OwnSenderKey
 from e2ecross.state.group_keys import drop_group_key, forget_grant, put_group_key
-from e2ecross.state.groups import find_group, put_group
+from e2ecross.state.groups import put_group
 from e2ecross.state.message import Message
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.content import Expiry, Framed
 from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.group import GroupId
+from e2ecross.wire.group_records import GroupRecord
 from tests.support.devices import ANA, BUDI, MESSAGE_ID, TOKO, SpyStore, dump
 from tests.support.group_sending import (
     add_companion,
@@ -67,7 +71,7 @@ def group(world: GroupWorld) -> GroupId:
     return made
 
 
-def texts(items: list[object]) -> list[object]:
+def texts(items: Sequence[object]) -> list[object]:
     return [each.content for each in items if isinstance(each, Message)]
 
 
@@ -274,18 +278,15 @@ def test_a_key_that_is_used_up_or_old_is_not_sent_with(world: GroupWorld, group:
     ana, context = world.devices[ANA], world.context(ANA)
     send(ana, group)
     key = group_key(ana, group)
-    chain = replace_number(key.key.chain, 1_000)
+    chain = key.key.chain
+    used = SendingChain(chain.ratchet_key_pair, chain.chain_key, 1_000)
     with context.store.transaction() as tx:
-        put_group_key(tx, group, key.with_key(type(key.key)(key.key.chain_id, chain)))
+        put_group_key(tx, group, key.with_key(OwnSenderKey(key.key.chain_id, used)))
     assert post(world, group) is None
     empty(ana)
     send(ana, group)
     assert {*grants(ana)} == {BUDI, TOKO}
     assert group_key(ana, group).key.chain_id != key.key.chain_id
-
-
-def replace_number(chain: object, number: int) -> object:
-    return type(chain)(chain.ratchet_key_pair, chain.chain_key, number)  # type: ignore[attr-defined,call-arg]
 
 
 def test_grants_that_cannot_be_read_make_a_new_key(world: GroupWorld, group: GroupId) -> None:
@@ -319,14 +320,12 @@ def test_who_is_out_sends_nothing(world: GroupWorld, group: GroupId) -> None:
         send(world.devices[ANA], GroupId(bytes(32)))
 
 
-@pytest.mark.parametrize("change", [{"full": True}, {"outdated": 2}])
+@pytest.mark.parametrize("changes", [GroupRecord(full=True), GroupRecord(outdated=2)])
 def test_nothing_goes_into_a_group_that_is_over(
-    world: GroupWorld, group: GroupId, change: dict[str, object]
+    world: GroupWorld, group: GroupId, changes: GroupRecord
 ) -> None:
     with world.context(ANA).store.transaction() as tx:
-        record = find_group(tx, group)
-        assert record is not None
-        put_group(tx, group, replace(record, **change))
+        put_group(tx, group, changes)
     with pytest.raises(GroupRefused, match="nothing can be sent"):
         send(world.devices[ANA], group)
 
