@@ -257,7 +257,7 @@ def test_a_device_linked_later_is_told_of_each_group(
 
 def test_an_unlinked_device_reads_no_more(backend: BackendSimulator, clock: FakeClock) -> None:
     circle = Circle(backend, clock)
-    phone, laptop = circle.devices(ANA, 2)
+    phone, _ = circle.devices(ANA, 2)
     (budi,) = circle.join(BUDI)
     group = circle.found(phone, budi)
     phone.unlink(2)
