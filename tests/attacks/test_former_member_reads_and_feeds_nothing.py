@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who was removed reads nothing sent by who knows of it, and gets nothing but his removal's commits.
+"""Who was removed reads nothing sent by who knows of it, and gets his removal's commits alone.
 
 The attacker: a former member, with all that he ever had of the group, who gets every message that
 the relay has; asks again for what he cannot read, for keys and for commits; sends commits that he
