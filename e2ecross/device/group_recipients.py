@@ -19,6 +19,7 @@ from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.composing import capabilities_of
 from e2ecross.device.device_lists import targets_by
+from e2ecross.device.group_members import member_of
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import UnknownRecipient, UntrustedIdentity
 from e2ecross.state.accounts import find_account, was_checked
@@ -103,14 +104,12 @@ def list_devices(
         members: who.
         addresses: the devices that are asked about.
     """
-    keys = {member.user: member.account_key for member in members}
     found: dict[Address, PublicKey] = {}
     for address in addresses:
-        user = address.user_id
-        account = find_account(tx, user)
+        account = find_account(tx, address.user_id)
         held = None if account is None else account.held
         listed = None if held is None else held.list.find(address.device)
-        if listed is not None and user in keys and _accepted_key(context, tx, user) == keys[user]:
+        if listed is not None and member_of(context, tx, address.user_id) in members:
             found[address] = listed.identity_key
     return found
 
@@ -138,13 +137,6 @@ def _problem(
         refused = asked.refused.get(user)
         return KEY_DIFFERS if user in asked.differing else refused.code if refused else _NO_LIST
     return ""
-
-
-def _accepted_key(context: Context, tx: Transaction, user: UserId) -> PublicKey | None:
-    if user == context.address.user_id:
-        return context.account_key
-    known = find_identity_record(tx, address_key(user.device(PRIMARY)))
-    return None if known is None else known.identity_key
 
 
 def _needs_list(

@@ -24,6 +24,7 @@ from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked
 from e2ecross.state.group_keys import find_group_key
 from e2ecross.stores import Table
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content import GroupCommits
 from e2ecross.wire.group import GroupId, Role
 from tests.support.accounts import told
@@ -31,6 +32,7 @@ from tests.support.devices import ANA, BUDI, TOKO, dump
 from tests.support.group_sending import (
     add_companion,
     announce,
+    change_list,
     copies,
     deliver,
     empty,
@@ -40,7 +42,7 @@ from tests.support.group_sending import (
     plan,
     send,
 )
-from tests.support.group_world import GroupWorld
+from tests.support.group_world import GroupWorld, list_with_groups
 
 CITRA = Address("messenger", "citra")
 
@@ -217,3 +219,11 @@ def test_a_device_that_was_linked_is_told_all_groups(world: GroupWorld, group: G
     ana._context.live.graphs.clear()
     put_history(ana._context, laptop)
     assert len(told(ana)) == 3  # of the damaged one nothing
+
+
+def test_a_device_without_groups_is_told_nothing(world: GroupWorld, group: GroupId) -> None:
+    ana, toko = world.devices[ANA], world.devices[TOKO]
+    change_list(world, list_with_groups(toko, capabilities=encode_capabilities({10}), seq=2))
+    remove_members(ana._context, group, [TOKO.user_id])
+    announce(ana, group)
+    assert told(ana) == []

@@ -19,7 +19,7 @@ from e2ecross.device.posted import KeysAsked
 from e2ecross.device.restoring import restore_device
 from e2ecross.errors import NoSession
 from e2ecross.state.group_keys import find_group_key
-from e2ecross.state.group_outbox import GROUP_OUTBOX
+from e2ecross.state.group_outbox import GROUP_OUTBOX, put_copies
 from e2ecross.state.notice import NoticeKind
 from e2ecross.state.queue import number_row
 from e2ecross.stores import Table
@@ -202,6 +202,9 @@ def test_a_restored_store_tells_of_what_is_not_kept() -> None:
     announce(ana, group)
     announced = len(waiting(ana))
     send(ana, group, "halo", MESSAGE_ID)
+    (row,) = [each for each in copies(ana) if each.message_id == MESSAGE_ID]
+    with ana._context.store.transaction() as tx:  # for more than 1,024 devices there are several
+        put_copies(tx, group, row)
     damage(ana, send(ana, group, "lagi", OTHER_ID).numbers[0])
     restore_device(ana._context, 0)
     told = world.notices(ANA)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from e2ecross import Address, Bytes, Policy, Text
+from e2ecross import Address, Bytes, Media, Policy, Text
 from e2ecross.device.composing import draft_of
 from e2ecross.device.group_changes import (
     add_members,
@@ -26,21 +26,26 @@ from e2ecross.errors import (
     ContentRefused,
     GroupRefused,
     InvalidArgument,
+    LossyContent,
     NotInGroup,
 )
 from e2ecross.protocol.message_chain import SendingChain
 from e2ecross.protocol.sender_key import OwnSenderKey
+from e2ecross.state.context import address_key
 from e2ecross.state.group_keys import drop_group_key, forget_grant, put_group_key
 from e2ecross.state.groups import put_group
 from e2ecross.state.message import Message
 from e2ecross.stores import MemoryStore, Table
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content import Expiry, Framed
 from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.group import GroupId
 from e2ecross.wire.group_records import GroupRecord
 from tests.support.devices import ANA, BUDI, MESSAGE_ID, TOKO, SpyStore, dump
+from tests.support.formats import ATTACHMENT
 from tests.support.group_sending import (
     add_companion,
+    change_list,
     copies,
     deliver,
     empty,
@@ -52,7 +57,7 @@ from tests.support.group_sending import (
     send,
     waiting,
 )
-from tests.support.group_world import GroupWorld
+from tests.support.group_world import GroupWorld, list_with_groups
 
 CITRA = Address("messenger", "citra")
 HOUR_MS = 60 * 60 * 1000
@@ -404,3 +409,53 @@ def test_a_key_that_is_over_is_given_without_a_row(world: GroupWorld, group: Gro
     assert grants(ana)[-1] == laptop.address
     nothing = replace(posted, key=None)
     assert post_missing(ana._context, Leftovers(), nothing, KeysAsked()) is None
+
+
+def test_a_device_that_cannot_be_encrypted_to_stops_no_other(
+    world: GroupWorld, group: GroupId
+) -> None:
+    ana, context = world.devices[ANA], world.context(ANA)
+    found, asked = plan(ana, group), KeysAsked()
+    with context.store.transaction() as tx:
+        for row, _ in tx.list(Table.SESSIONS, address_key(BUDI)):
+            tx.put(Table.SESSIONS, address_key(BUDI), row, b"\x01\xff")
+    assert grant_all(ana, found, asked)
+    assert asked.unreachable[BUDI].code == "record_corrupted"
+    assert granted(ana, group) == {TOKO}
+    outgoing = OutgoingToGroup(group, MESSAGE_ID, is_new=True)
+    draft = draft_of(Text("halo"), in_group=True)
+    posted = post_into_group(context, Leftovers(), outgoing, draft, found, asked)
+    assert posted is not None
+    assert posted.recipients == (TOKO,)
+    assert posted.problems == {BUDI: "record_corrupted"}
+
+
+def test_nothing_goes_where_nobody_can_be_reached(world: GroupWorld, group: GroupId) -> None:
+    asked = KeysAsked(unreachable={each: BackendError("no answer") for each in (BUDI, TOKO)})
+    posted = send(world.devices[ANA], group, asked=asked)
+    assert posted.recipients == ()
+    assert set(posted.problems) == {BUDI, TOKO}
+    assert posted.key is None
+    assert waiting(world.devices[ANA]) == []
+
+
+def test_what_devices_of_others_show_is_asked_where_it_counts(
+    world: GroupWorld, group: GroupId
+) -> None:
+    ana, budi = world.devices[ANA], world.devices[BUDI]
+    able = encode_capabilities({10, 13, 35})
+    change_list(world, list_with_groups(budi, capabilities=able, seq=2))
+    photo = Media(ATTACHMENT)
+    context = world.context(ANA)
+    found = plan(ana, group)
+    assert grant_all(ana, found)
+    outgoing = OutgoingToGroup(group, MESSAGE_ID, is_new=True)
+    names = (context, Leftovers(), outgoing)
+    with pytest.raises(LossyContent) as caught:
+        post_into_group(*names, draft_of(photo, in_group=True), found, KeysAsked())
+    (loss,) = caught.value.plan.losses
+    assert loss.devices == (TOKO,)
+    draft = draft_of(photo, in_group=True, allow_lossy=True)
+    posted = post_into_group(*names, draft, found, KeysAsked())
+    assert posted is not None
+    assert {*posted.recipients} == {BUDI, TOKO}
