@@ -124,6 +124,7 @@ def _shows_nothing_of(file: Path, data: bytes, secret: bytes, *options: str) -> 
         packed = _packed(file, data, *options, *more)
         for at in range(len(secret) - 3):
             assert secret[at : at + 4].hex() not in packed
+            assert secret[at : at + 4].decode("latin-1") not in packed
 
 
 # --- Copies -------------------------------------------------------------------------------------
