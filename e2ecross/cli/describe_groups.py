@@ -9,7 +9,7 @@ Rules:
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, assert_never
+from typing import Final
 
 from e2ecross.cli.describe_commits import CommitsView, describe_commits
 from e2ecross.cli.describe_sender_keys import DistributionView, describe_distribution
@@ -18,8 +18,9 @@ from e2ecross.wire.content import (
     GroupCommits,
     GroupResent,
     GroupRetryRequest,
+    PayloadContent,
     SenderKeyGrant,
-    decode_group_control,
+    decode_content,
     decode_group_payload,
     encode_content,
 )
@@ -152,21 +153,8 @@ def describe_control(data: bytes) -> ControlView:
     """
     for kind in _KINDS:
         with suppress(DecodeError):
-            content = decode_group_control(kind, data)
-            break
-    else:
-        raise DecodeError("it tells nothing about a group")
-    match content:
-        case SenderKeyGrant():
-            return _describe_grant(content, len(data))
-        case GroupCommits():
-            return describe_commits(content, len(data))
-        case GroupRetryRequest():
-            return _describe_request(content, len(data))
-        case GroupResent():
-            return _describe_resent(content, len(data))
-        case _:
-            assert_never(content)
+            return _describe_content(decode_content(kind, data), len(data))
+    raise DecodeError("it tells nothing about a group")
 
 
 def describe_group_payload(data: bytes) -> GroupPayloadView:
@@ -193,6 +181,20 @@ def describe_group_payload(data: bytes) -> GroupPayloadView:
         list_seq=None if payload.hints is None else payload.hints.sender_seq,
         list_hash=None if payload.hints is None else payload.hints.sender_hash.hex(),
     )
+
+
+def _describe_content(content: PayloadContent, size_bytes: int) -> ControlView:
+    match content:
+        case SenderKeyGrant():
+            return _describe_grant(content, size_bytes)
+        case GroupCommits():
+            return describe_commits(content, size_bytes)
+        case GroupRetryRequest():
+            return _describe_request(content, size_bytes)
+        case GroupResent():
+            return _describe_resent(content, size_bytes)
+        case _:
+            raise DecodeError("a content of another kind")
 
 
 def _describe_grant(grant: SenderKeyGrant, size_bytes: int) -> GrantView:

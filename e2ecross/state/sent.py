@@ -28,11 +28,10 @@ from e2ecross.state.trust import require_accepted_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import (
     Content,
-    ControlContent,
     EncodedContent,
-    Resent,
     decode_content,
     encode_content,
+    is_of_users,
 )
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.shelf_records import SentRecord
@@ -197,7 +196,7 @@ def find_content(
         content = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
         raise _no_content() from error
-    if isinstance(content, Resent | ControlContent):
+    if not is_of_users(content):
         raise _no_content()
     end_ms = _end_of(content, record.sent_at_ms)
     return None if end_ms is not None and end_ms <= now_ms else (record.sent_at_ms, content)

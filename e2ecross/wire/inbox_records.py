@@ -15,7 +15,8 @@ from e2ecross.crypto.secret import Secret
 from e2ecross.errors import RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.encoding import encode_address, encode_user
-from e2ecross.wire.limits import MESSAGE_ID_BYTES
+from e2ecross.wire.group import GroupId
+from e2ecross.wire.limits import GROUP_ID_BYTES, MESSAGE_ID_BYTES
 from e2ecross.wire.record_encoding import (
     check_lengths,
     decode_record,
@@ -58,6 +59,7 @@ class InboxMessage(Secret):
         expired: whether it came after its end, or that has come: nothing is left of the content.
         blocked: whether its sender was blocked.
         digest: of an own copy that can be viewed once, 32 bytes; else empty.
+        group: where it stands; None: between two accounts.
     """
 
     sender: Address
@@ -75,6 +77,7 @@ class InboxMessage(Secret):
     expired: bool = False
     blocked: bool = False
     digest: bytes = b""
+    group: GroupId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class InboxFailure:
         text: the error's message.
         identity_key: the new identity key that an `IdentityChangedError` names, 33 bytes, or empty.
         retrying: the sender was asked to send the message again, and may do it.
+        group: where it may stand, as far as that is known.
     """
 
     sender: Address | None
@@ -96,6 +100,7 @@ class InboxFailure:
     text: str
     identity_key: bytes = b""
     retrying: bool = False
+    group: GroupId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,7 @@ def encode_inbox_item(item: InboxRecord) -> bytes:
         fields.failure.text = item.text
         fields.failure.identity_key = item.identity_key
         fields.failure.retrying = item.retrying
+        fields.failure.group_id = _group_bytes(item.group)
     else:
         fields.message.sent_at_ms = item.sent_at_ms
         fields.message.content_kind = item.content_kind
@@ -156,6 +162,7 @@ def encode_inbox_item(item: InboxRecord) -> bytes:
         fields.message.expired = item.expired
         fields.message.blocked = item.blocked
         fields.message.digest = item.digest
+        fields.message.group_id = _group_bytes(item.group)
     return encode_record(fields)
 
 
@@ -180,7 +187,7 @@ def decode_inbox_item(data: bytes) -> InboxRecord:
             check_lengths(what, (failure.identity_key, PUBLIC_KEY_BYTES))
         return InboxFailure(
             *(sender, fields.message_id, failure.code, failure.text),
-            *(failure.identity_key, failure.retrying),
+            *(failure.identity_key, failure.retrying, _decode_group(failure.group_id, what)),
         )
     message = fields.message
     if kind != "message" or sender is None or bool(message.content_kind) is message.expired:
@@ -195,6 +202,7 @@ def decode_inbox_item(data: bytes) -> InboxRecord:
         *(message.own_copy, message.historical),
         *(message.moderator, message.request, message.expired, message.blocked),
         digest=message.digest,
+        group=_decode_group(message.group_id, what),
     )
 
 
@@ -214,6 +222,17 @@ def decode_arrival(data: bytes) -> bytes:
     fields = decode_record(storage_pb2.InboxRecord, data, what)
     check_lengths(what, (fields.envelope_hash, _HASH_BYTES))
     return fields.envelope_hash
+
+
+def _group_bytes(group: GroupId | None) -> bytes:
+    return b"" if group is None else group.value
+
+
+def _decode_group(value: bytes, what: str) -> GroupId | None:
+    if not value:
+        return None
+    check_lengths(what, (value, GROUP_ID_BYTES))
+    return GroupId(value)
 
 
 def _decode_notice(fields: storage_pb2.InboxNotice, what: str) -> InboxNotice:

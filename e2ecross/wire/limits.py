@@ -51,6 +51,7 @@ __all__ = [
     "MAX_SENDER_KEY_MESSAGES",
     "MAX_SENDER_KEY_NAME_BYTES",
     "MAX_SENDER_KEY_PLACES",
+    "MAX_SENDER_KEY_SEEDS",
     "MAX_SENDER_KEY_STATES",
     "MAX_SIGNAL_MESSAGE_BYTES",
     "MAX_SIGNED_DEVICE_LIST_BYTES",
@@ -196,9 +197,12 @@ MAX_SENDER_KEY_NAME_BYTES: Final = 64
 """How a caller names a group whose messages do not, bytes."""
 MAX_SENDER_KEY_STATES: Final = 5
 """Sender keys of one device in one group, oldest dropped first."""
+MAX_SENDER_KEY_SEEDS: Final = 2_000
+"""Seeds of messages that have not arrived, of one device in one group of ours, for all its keys."""
 MAX_SENDER_KEY_PLACES: Final = 64
-"""Groups of a foreign kind in which one device has sender keys here, oldest dropped first. With
-`MAX_SKIPPED_KEYS_PER_CHAIN` for each of five states it can have us keep 640,000 seeds, about 25 MB
-where each of its 320 keys has been given us by the caller."""
+"""Groups of ours, and as many foreign ones, in which one device has sender keys here; the oldest are
+dropped first. With `MAX_SKIPPED_KEYS_PER_CHAIN` for each of five states it can have us keep 640,000
+seeds of foreign ones, about 25 MB, where each of their 320 keys has been given us by the caller; of
+ours 128,000."""
 MAX_SENDER_KEY_MESSAGES: Final = 1_000
 """Messages under one sender key in a group of ours: no receiver is ever further behind."""

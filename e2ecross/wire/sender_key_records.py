@@ -9,14 +9,18 @@ Source: docs/wire-format.md, records at rest.
 
 from typing import Final, NamedTuple
 
-from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES
+from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES, PublicKey, decode_public_key
 from e2ecross.crypto.secret import SecretTuple
+from e2ecross.errors import InvalidArgument, InvalidKey, RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
+from e2ecross.wire.group import GroupDestination, GroupId
 from e2ecross.wire.record_encoding import check_lengths, decode_record, encode_record
 
-__all__ = ["OwnSenderKeyRecord", "SenderKeyRecord"]
+__all__ = ["JUDGED_BYTES", "KeyOrigin", "OwnSenderKeyRecord", "SenderKeyRecord"]
 
 _CHAIN_KEY_BYTES: Final = 32
+JUDGED_BYTES: Final = 98
+"""Two hashes, an account key and a role; `device/group_judging.py` makes it."""
 
 
 class _OwnSenderKeyFields(NamedTuple):
@@ -67,12 +71,26 @@ class OwnSenderKeyRecord(SecretTuple, _OwnSenderKeyFields):
         return cls(fields.chain_id, fields.iteration, fields.chain_key, fields.signing_private_key)
 
 
+class KeyOrigin(NamedTuple):
+    """Where a key of a group of ours comes from.
+
+    Attributes:
+        made: the group, and the heads at which its sender made the key.
+        identity_key: of the session that brought it, 33 bytes.
+    """
+
+    made: GroupDestination
+    identity_key: PublicKey
+
+
 class _SenderKeyFields(NamedTuple):
     iteration: int
     chain_key: bytes
     signing_key: bytes
     seeds: int
     number: int
+    origin: KeyOrigin | None = None
+    judged: bytes = b""
 
 
 class SenderKeyRecord(SecretTuple, _SenderKeyFields):
@@ -84,19 +102,26 @@ class SenderKeyRecord(SecretTuple, _SenderKeyFields):
         signing_key: 33 bytes.
         seeds: how many of messages before that one are stored, in rows of their own.
         number: the newest of all keys of that device has the highest.
+        origin: of a key of a group of ours; None: of a foreign group.
+        judged: where its last message was found to be allowed, 98 bytes; or empty.
     """
 
     __slots__ = ()
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
+        origin = self.origin
         return encode_record(
             storage_pb2.SenderKeyRecord(
+                group_id=b"" if origin is None else origin.made.group_id.value,
+                heads=() if origin is None else origin.made.heads,
+                identity_key=b"" if origin is None else origin.identity_key,
                 iteration=self.iteration,
                 chain_key=self.chain_key,
                 signing_key=self.signing_key,
                 seeds=self.seeds,
                 number=self.number,
+                judged_heads=self.judged,
             )
         )
 
@@ -113,6 +138,19 @@ class SenderKeyRecord(SecretTuple, _SenderKeyFields):
         check_lengths(
             what, (fields.chain_key, _CHAIN_KEY_BYTES), (fields.signing_key, PUBLIC_KEY_BYTES)
         )
+        if fields.judged_heads:
+            check_lengths(what, (fields.judged_heads, JUDGED_BYTES))
         return cls(
-            fields.iteration, fields.chain_key, fields.signing_key, fields.seeds, fields.number
+            *(fields.iteration, fields.chain_key, fields.signing_key, fields.seeds, fields.number),
+            *(_decode_origin(fields, what), fields.judged_heads),
         )
+
+
+def _decode_origin(fields: storage_pb2.SenderKeyRecord, what: str) -> KeyOrigin | None:
+    if not (fields.group_id or fields.heads or fields.identity_key or fields.judged_heads):
+        return None
+    try:
+        made = GroupDestination(GroupId(fields.group_id), tuple(fields.heads))
+        return KeyOrigin(made, decode_public_key(fields.identity_key))
+    except (InvalidArgument, InvalidKey) as error:
+        raise RecordCorrupted(f"{what} names no group: the store is damaged") from error

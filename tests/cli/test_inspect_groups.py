@@ -19,14 +19,14 @@ from e2ecross.protocol.group_commit import sign_commit
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.content import (
     CommitBytes,
+    ControlContent,
     DeviceHints,
     GroupCommits,
-    GroupControl,
     GroupPayload,
     GroupResent,
     GroupRetryRequest,
     SenderKeyGrant,
-    encode_group_control,
+    encode_content,
     encode_group_payload,
 )
 from e2ecross.wire.envelope import EnvelopeCopies
@@ -102,8 +102,8 @@ def _packed(file: Path, data: bytes, *options: str) -> str:
     return "".join(ended.out.split())
 
 
-def _body(content: GroupControl) -> bytes:
-    return encode_group_control(content)[1]
+def _body(content: ControlContent) -> bytes:
+    return encode_content(content)[1]
 
 
 def _alone(signed: SignedGroupCommit) -> bytes:

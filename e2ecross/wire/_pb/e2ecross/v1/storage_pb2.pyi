@@ -229,18 +229,26 @@ class OwnSenderKeyRecord(_message.Message):
     def __init__(self, chain_id: _Optional[int] = ..., iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_private_key: _Optional[bytes] = ...) -> None: ...
 
 class SenderKeyRecord(_message.Message):
-    __slots__ = ("iteration", "chain_key", "signing_key", "seeds", "number")
+    __slots__ = ("group_id", "heads", "identity_key", "iteration", "chain_key", "signing_key", "seeds", "number", "judged_heads")
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     ITERATION_FIELD_NUMBER: _ClassVar[int]
     CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
     SIGNING_KEY_FIELD_NUMBER: _ClassVar[int]
     SEEDS_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_HEADS_FIELD_NUMBER: _ClassVar[int]
+    group_id: bytes
+    heads: _containers.RepeatedScalarFieldContainer[bytes]
+    identity_key: bytes
     iteration: int
     chain_key: bytes
     signing_key: bytes
     seeds: int
     number: int
-    def __init__(self, iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ..., seeds: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
+    judged_heads: bytes
+    def __init__(self, group_id: _Optional[bytes] = ..., heads: _Optional[_Iterable[bytes]] = ..., identity_key: _Optional[bytes] = ..., iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ..., seeds: _Optional[int] = ..., number: _Optional[int] = ..., judged_heads: _Optional[bytes] = ...) -> None: ...
 
 class Spqr(_message.Message):
     __slots__ = ("is_initiator", "negotiation", "sending_epoch", "first_epoch", "chains", "stage", "epoch", "next_chunk", "received_chunks")
@@ -437,7 +445,7 @@ class InboxRecord(_message.Message):
     def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., notice: _Optional[_Union[InboxNotice, _Mapping]] = ..., envelope_hash: _Optional[bytes] = ...) -> None: ...
 
 class InboxMessage(_message.Message):
-    __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded", "peer", "own_copy", "historical", "moderator", "request", "expired", "blocked", "digest")
+    __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded", "peer", "own_copy", "historical", "group_id", "moderator", "request", "expired", "blocked", "digest")
     SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
@@ -446,6 +454,7 @@ class InboxMessage(_message.Message):
     PEER_FIELD_NUMBER: _ClassVar[int]
     OWN_COPY_FIELD_NUMBER: _ClassVar[int]
     HISTORICAL_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     MODERATOR_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     EXPIRED_FIELD_NUMBER: _ClassVar[int]
@@ -459,12 +468,13 @@ class InboxMessage(_message.Message):
     peer: _address_pb2.User
     own_copy: bool
     historical: bool
+    group_id: bytes
     moderator: bool
     request: bool
     expired: bool
     blocked: bool
     digest: bytes
-    def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ..., version_downgraded: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., own_copy: bool = ..., historical: bool = ..., moderator: bool = ..., request: bool = ..., expired: bool = ..., blocked: bool = ..., digest: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ..., version_downgraded: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., own_copy: bool = ..., historical: bool = ..., group_id: _Optional[bytes] = ..., moderator: bool = ..., request: bool = ..., expired: bool = ..., blocked: bool = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class InboxNotice(_message.Message):
     __slots__ = ("kind", "user", "devices", "identity_key", "message_ids", "code")
@@ -483,16 +493,18 @@ class InboxNotice(_message.Message):
     def __init__(self, kind: _Optional[int] = ..., user: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., devices: _Optional[_Iterable[int]] = ..., identity_key: _Optional[bytes] = ..., message_ids: _Optional[_Iterable[bytes]] = ..., code: _Optional[str] = ...) -> None: ...
 
 class InboxFailure(_message.Message):
-    __slots__ = ("code", "text", "identity_key", "retrying")
+    __slots__ = ("code", "text", "identity_key", "retrying", "group_id")
     CODE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     RETRYING_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     code: str
     text: str
     identity_key: bytes
     retrying: bool
-    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., identity_key: _Optional[bytes] = ..., retrying: bool = ...) -> None: ...
+    group_id: bytes
+    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., identity_key: _Optional[bytes] = ..., retrying: bool = ..., group_id: _Optional[bytes] = ...) -> None: ...
 
 class AccountRecord(_message.Message):
     __slots__ = ("signed_list", "accepted_at_ms", "rival", "changed_seq", "written", "checked_at_ms", "check_wanted", "hosting_unseen", "fork_noted", "has_list")
