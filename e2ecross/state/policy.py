@@ -24,6 +24,7 @@ _RANGES_MS: Final = {
     "resend_kept_ms": (1, _MAX_RESEND_MS),
     "device_list_max_age_ms": (8 * _DAY_MS, 365 * _DAY_MS),
     "device_list_renew_ms": (_DAY_MS, 30 * _DAY_MS),
+    "sender_key_max_age_ms": (_DAY_MS // 24, 30 * _DAY_MS),
     "delivered_kept_ms": (_MAX_RESEND_MS + _DAY_MS, _MAX_MS),
 }
 _MAX_COUNT: Final = 1_000_000
@@ -99,6 +100,8 @@ class Policy:
         request_messages: how many messages of one stranger are handed over before the user answers
             or accepts them, 0 to 1,000; those that come then count as received, and are not shown,
             later neither.
+        sender_key_max_age_ms: when the own sender key of a group is replaced, milliseconds, an hour
+            to 30 days. It bounds how long a thief of a device can read what is sent to it.
         attachment_bytes: how large a file is at most that `Client.download` fetches, bytes, up to
             2^36, 64 GiB: a disk is filled soon.
 
@@ -130,6 +133,7 @@ class Policy:
     send_delivered_receipts: bool = True
     send_read_receipts: bool = True
     request_messages: int = 50
+    sender_key_max_age_ms: int = 7 * _DAY_MS
     attachment_bytes: int = 2**31
 
     def __post_init__(self) -> None:

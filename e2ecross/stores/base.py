@@ -44,7 +44,7 @@ class Table(enum.StrEnum):
     DEVICE = "device"
     """Row: empty: this device: identity, counters, back-end token; `epoch`: its epoch;
     `publication`: what was published and not confirmed yet; `account`: what device 1 knows of its
-    own account."""
+    own account; `changes`: how often what is known of an account has changed."""
     SIGNED_PREKEYS = "signed_prekeys"
     """Row: prekey id."""
     ONE_TIME_PREKEYS = "one_time_prekeys"
@@ -76,6 +76,8 @@ class Table(enum.StrEnum):
     SPQR = "spqr"
     """The SPQR ratchet of a session. Partition: address and session. Row: `material`, `kyber`,
     `chunks` + number, `keys` + epoch + bucket."""
+    GROUP_GRANTS = "group_grants"
+    """Partition: group. Row: address of a device that has the present own key of the group."""
     OWN_SENDER_KEYS = "own_sender_keys"
     """Partition: place, which is the form of a group's sender keys and its id."""
     SENDER_KEYS = "sender_keys"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from e2ecross.address import UserId
+from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.wire._pb.e2ecross.v1 import group_pb2, storage_pb2
 from e2ecross.wire.encoding import encode_user
@@ -39,7 +40,9 @@ __all__ = [
     "GroupRecord",
     "GroupState",
     "decode_changes",
+    "decode_grant",
     "encode_changes",
+    "encode_grant",
 ]
 
 _MAX_BYTES: Final = 128 * 1024 * 1024
@@ -228,6 +231,28 @@ def decode_changes(data: bytes) -> int:
         StoreTooNew: a later release wrote it.
     """
     return decode_record(storage_pb2.ChangesRecord, data, "a record of changes").changes
+
+
+def encode_grant(identity_key: bytes) -> bytes:
+    """Return the record of a device that has the present own key of a group.
+
+    Args:
+        identity_key: to which it was given, 33 bytes.
+    """
+    return encode_record(storage_pb2.GrantRecord(identity_key=identity_key))
+
+
+def decode_grant(data: bytes) -> bytes:
+    """Return the identity key (33 bytes) to which an own key was given.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    what = "a record of a grant"
+    fields = decode_record(storage_pb2.GrantRecord, data, what)
+    check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
+    return fields.identity_key
 
 
 def _stored_member(fields: group_pb2.GroupMember, what: str) -> MemberId:

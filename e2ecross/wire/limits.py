@@ -35,6 +35,7 @@ __all__ = [
     "MAX_GROUP_COMMIT_BYTES",
     "MAX_GROUP_NAME_BYTES",
     "MAX_GROUP_OPS",
+    "MAX_GROUP_RECIPIENTS",
     "MAX_HELD_MESSAGES",
     "MAX_LINK_CODE_CHARS",
     "MAX_LINK_MESSAGE_BYTES",
@@ -152,6 +153,8 @@ MAX_GROUP_COMMITS: Final = 8_192
 """Commits of one group that are held; what is over stays unknown, and the group is full."""
 MAX_GROUP_COMMITS_BYTES: Final = 60 * 1024
 """Commits in one message, bytes."""
+MAX_GROUP_RECIPIENTS: Final = 1_024
+"""Accounts that one message into a group goes to: those who were in it first."""
 MAX_COPIES: Final = 1_024
 """Devices that get one ciphertext in one deposit."""
 MAX_COPIES_BYTES: Final = 256 * 1024

@@ -217,16 +217,34 @@ class SkippedKeys(_message.Message):
     def __init__(self, numbers: _Optional[_Iterable[int]] = ..., message_keys: _Optional[bytes] = ...) -> None: ...
 
 class OwnSenderKeyRecord(_message.Message):
-    __slots__ = ("chain_id", "iteration", "chain_key", "signing_private_key")
+    __slots__ = ("distribution_id", "heads", "chain_id", "iteration", "chain_key", "signing_private_key", "created_at_ms", "checked_heads", "checked_changes", "checked_at_ms")
+    DISTRIBUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     ITERATION_FIELD_NUMBER: _ClassVar[int]
     CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
     SIGNING_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_HEADS_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_CHANGES_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    distribution_id: bytes
+    heads: _containers.RepeatedScalarFieldContainer[bytes]
     chain_id: int
     iteration: int
     chain_key: bytes
     signing_private_key: bytes
-    def __init__(self, chain_id: _Optional[int] = ..., iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_private_key: _Optional[bytes] = ...) -> None: ...
+    created_at_ms: int
+    checked_heads: bytes
+    checked_changes: int
+    checked_at_ms: int
+    def __init__(self, distribution_id: _Optional[bytes] = ..., heads: _Optional[_Iterable[bytes]] = ..., chain_id: _Optional[int] = ..., iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_private_key: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., checked_heads: _Optional[bytes] = ..., checked_changes: _Optional[int] = ..., checked_at_ms: _Optional[int] = ...) -> None: ...
+
+class GrantRecord(_message.Message):
+    __slots__ = ("identity_key",)
+    IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    identity_key: bytes
+    def __init__(self, identity_key: _Optional[bytes] = ...) -> None: ...
 
 class SenderKeyRecord(_message.Message):
     __slots__ = ("group_id", "heads", "identity_key", "iteration", "chain_key", "signing_key", "seeds", "number", "judged_heads")
@@ -323,20 +341,24 @@ class QueueRecord(_message.Message):
     def __init__(self, next: _Optional[int] = ...) -> None: ...
 
 class OutboxRecord(_message.Message):
-    __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body", "peer")
+    __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body", "group_id", "copies", "peer")
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     FRESH_SESSION_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    COPIES_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
     envelope: bytes
     message_id: bytes
     fresh_session: bool
     content_kind: int
     content_body: bytes
+    group_id: bytes
+    copies: bool
     peer: _address_pb2.User
-    def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
+    def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., group_id: _Optional[bytes] = ..., copies: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
 
 class LaneRecord(_message.Message):
     __slots__ = ("first", "next", "turn", "code", "untrusted_key")
@@ -383,7 +405,7 @@ class Generation(_message.Message):
     def __init__(self, number: _Optional[int] = ..., opened_at_ms: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class SentRecord(_message.Message):
-    __slots__ = ("original_id", "sent_at_ms", "content_kind", "content_body", "resends", "identity_key", "account")
+    __slots__ = ("original_id", "sent_at_ms", "content_kind", "content_body", "resends", "identity_key", "account", "group_id", "heads")
     ORIGINAL_ID_FIELD_NUMBER: _ClassVar[int]
     SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
@@ -391,6 +413,8 @@ class SentRecord(_message.Message):
     RESENDS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
     original_id: bytes
     sent_at_ms: int
     content_kind: int
@@ -398,7 +422,9 @@ class SentRecord(_message.Message):
     resends: int
     identity_key: bytes
     account: _address_pb2.User
-    def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., account: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
+    group_id: bytes
+    heads: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., account: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., group_id: _Optional[bytes] = ..., heads: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class SentIdRecord(_message.Message):
     __slots__ = ("digest", "devices", "own_copies_id")
