@@ -285,7 +285,7 @@ def confirm(context: Context, leftovers: Leftovers, items: Iterable[InboxItem]) 
     hosted = {
         item.user
         for item in listed
-        if isinstance(item, Notice) and item.kind is NoticeKind.HOSTING_CHANGED
+        if isinstance(item, Notice) and item.kind is NoticeKind.HOSTING_CHANGED and item.user
     }
     with leftovers.going() as forget, context.store.transaction() as tx:
         forget(tx)

@@ -19,6 +19,7 @@ from e2ecross.device.health_accounts import (
     judge_own_list,
     read_account,
 )
+from e2ecross.device.health_groups import check_group, check_group_commit
 from e2ecross.device.health_records import (
     check_conversation,
     check_delivered,
@@ -214,6 +215,8 @@ _OF_CHAINS: Final[dict[Table, _Check]] = {
     Table.OWN_SENDER_KEYS: check_own_sender_key,
     Table.SENDER_KEYS: check_sender_key,
     Table.SENDER_KEY_SEEDS: count_skipped_keys,
+    Table.GROUPS: check_group,
+    Table.GROUP_COMMITS: check_group_commit,
 }
 _OF_A_TIME: Final[dict[Table, _Check]] = {
     Table.SENT: check_sent,

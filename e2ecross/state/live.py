@@ -9,7 +9,9 @@ Rules:
 from typing import Final
 
 from e2ecross.address import Address, UserId
+from e2ecross.protocol.group_graph import GroupGraph
 from e2ecross.state.notice import Notice
+from e2ecross.wire.group import GroupId
 
 __all__ = ["Live"]
 
@@ -17,6 +19,8 @@ _MINUTE_MS: Final = 60_000
 _MAX_RECEIPTS: Final = 20
 """Receipts for one account in a minute: more wait, and go together."""
 _TYPING_EVERY_MS: Final = 3_000
+_MAX_GRAPHS: Final = 4
+"""A graph of 8,192 long commits has 128 MiB; those of most groups 1 MiB."""
 
 
 class Live:
@@ -28,17 +32,27 @@ class Live:
             here; None: that is to be looked up.
         receipts_due: how many are noted, likewise; other processes may have noted some more since
             the last look.
+        graphs: the commits of the groups that were looked at last, as far as they were held then;
+            by group. They are touched in transactions alone, which see each other never.
     """
 
-    __slots__ = ("_receipts", "_typing_sent", "receipts_at_ms", "receipts_due", "typing")
+    __slots__ = ("_receipts", "_typing_sent", "graphs", "receipts_at_ms", "receipts_due", "typing")
 
     def __init__(self) -> None:
         """Nothing is known."""
         self.typing: dict[Address, Notice] = {}
+        self.graphs: dict[GroupId, GroupGraph] = {}
         self.receipts_at_ms: int | None = None
         self.receipts_due: int | None = None
         self._receipts: dict[UserId, list[int]] = {}
         self._typing_sent: dict[UserId, int] = {}
+
+    def keep_graph(self, graph: GroupGraph) -> None:
+        """Keep the commits of a group at hand, instead of those that were not used for longest."""
+        self.graphs.pop(graph.group_id, None)
+        self.graphs[graph.group_id] = graph
+        while len(self.graphs) > _MAX_GRAPHS:
+            del self.graphs[next(iter(self.graphs))]
 
     def take_typing(self, limit: int) -> list[Notice]:
         """Return who is typing, at most so many, and forget it."""

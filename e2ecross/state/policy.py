@@ -38,6 +38,7 @@ _SWITCHES: Final = (
 )
 _MAX_KEPT: Final = 1_000_000_000
 _MAX_REQUEST_MESSAGES: Final = 1_000
+_MAX_PENDING_GROUPS: Final = 1_000
 _COUNTS: Final = (
     "retry_requests_per_peer",
     "retry_requests",
@@ -100,6 +101,8 @@ class Policy:
         request_messages: how many messages of one stranger are handed over before the user answers
             or accepts them, 0 to 1,000; those that come then count as received, and are not shown,
             later neither.
+        pending_groups: how many groups are known that the user has not accepted, 0 to 1,000; what
+            strangers add the user to beyond that is ignored.
         sender_key_max_age_ms: when the own sender key of a group is replaced, milliseconds, an hour
             to 30 days. It bounds how long a thief of a device can read what is sent to it.
         attachment_bytes: how large a file is at most that `Client.download` fetches, bytes, up to
@@ -133,6 +136,7 @@ class Policy:
     send_delivered_receipts: bool = True
     send_read_receipts: bool = True
     request_messages: int = 50
+    pending_groups: int = 64
     sender_key_max_age_ms: int = 7 * _DAY_MS
     attachment_bytes: int = 2**31
 
@@ -143,6 +147,7 @@ class Policy:
         if self.refuse_changed_identity and self.accept_changed_identity:
             raise InvalidArgument("a changed identity cannot be both refused and accepted")
         require_whole_number("request_messages", self.request_messages, 0, _MAX_REQUEST_MESSAGES)
+        require_whole_number("pending_groups", self.pending_groups, 0, _MAX_PENDING_GROUPS)
         require_whole_number("minimum_version", self.minimum_version, 3, 4)
         require_whole_number("max_devices", self.max_devices, 1, MAX_LISTED_DEVICES)
         require_whole_number("max_forward_jump", self.max_forward_jump, 1, MAX_FORWARD_JUMP)

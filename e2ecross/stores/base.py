@@ -84,6 +84,11 @@ class Table(enum.StrEnum):
     """Partition: address of the sender. Row: place and chain id."""
     SENDER_KEY_SEEDS = "sender_key_seeds"
     """Partition: address of the sender, place and chain id. Row: bucket of iterations."""
+    GROUPS = "groups"
+    """Partition: group id. Row: empty: how it stands with the group; `state`: what its commits
+    give."""
+    GROUP_COMMITS = "group_commits"
+    """Partition: group id. Row: hash of a commit."""
     OUTBOX = "outbox"
     """Row: order of sending."""
     INBOX = "inbox"

@@ -73,11 +73,15 @@ class GroupRecord:
     Attributes:
         accepted: the user has made it, accepted it, or written to it.
         outdated: the highest version of a commit that was seen and could not be read; 0: none.
-        joined_at_ms: milliseconds since 1970.
+        joined_at_ms: since when the own account has been in it, milliseconds since 1970; 0: it
+            never was.
         unannounced: hashes of own commits that are not in the outbox yet, 32 bytes each.
         key_ended_at_ms: when a request last ended the own sender key.
         days: new commits of each author.
         back: who came in only because a removal became void, and was not confirmed by the user.
+        heard_from: the account that first told of it; None: the user has made it.
+        heard_at_ms: when it was first heard of, milliseconds since 1970.
+        full: nobody can make one more commit.
     """
 
     accepted: bool = False
@@ -87,6 +91,9 @@ class GroupRecord:
     key_ended_at_ms: int = 0
     days: tuple[GroupDay, ...] = ()
     back: tuple[MemberId, ...] = ()
+    heard_from: UserId | None = None
+    heard_at_ms: int = 0
+    full: bool = False
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -105,6 +112,9 @@ class GroupRecord:
                 key_ended_at_ms=self.key_ended_at_ms,
                 days=days,
                 back=[encode_member(member) for member in self.back],
+                heard_from=None if self.heard_from is None else encode_user(self.heard_from),
+                heard_at_ms=self.heard_at_ms,
+                full=self.full,
             )
         )
 
@@ -129,6 +139,11 @@ class GroupRecord:
                 for day in fields.days
             ),
             tuple(_stored_member(member, _GROUP) for member in fields.back),
+            decode_stored_user(fields.heard_from, _GROUP)
+            if fields.HasField("heard_from")
+            else None,
+            fields.heard_at_ms,
+            fields.full,
         )
 
 

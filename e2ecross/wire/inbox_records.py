@@ -12,10 +12,10 @@ from typing import Final
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import RecordCorrupted
+from e2ecross.errors import DecodeError, RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.encoding import encode_address, encode_user
-from e2ecross.wire.group import GroupId
+from e2ecross.wire.group import GroupId, Role, decode_role
 from e2ecross.wire.limits import GROUP_ID_BYTES, MESSAGE_ID_BYTES
 from e2ecross.wire.record_encoding import (
     check_lengths,
@@ -109,19 +109,25 @@ class InboxNotice:
 
     Attributes:
         kind: its number.
-        user: whom it is about.
+        user: whom it is about; None: several, or nobody.
         devices: which of their devices.
         identity_key: 33 bytes, or empty.
         message_ids: 16 bytes each.
         code: of an error, or empty.
+        group: the group that it is about, or None.
+        users: whom else.
+        role: that they have, or None.
     """
 
     kind: int
-    user: UserId
+    user: UserId | None
     devices: tuple[int, ...] = ()
     identity_key: bytes = b""
     message_ids: tuple[bytes, ...] = ()
     code: str = ""
+    group: GroupId | None = None
+    users: tuple[UserId, ...] = ()
+    role: Role | None = None
 
 
 InboxRecord = InboxMessage | InboxFailure | InboxNotice
@@ -132,11 +138,15 @@ def encode_inbox_item(item: InboxRecord) -> bytes:
     fields = storage_pb2.InboxRecord()
     if isinstance(item, InboxNotice):
         fields.notice.kind = item.kind
-        fields.notice.user.CopyFrom(encode_user(item.user))
+        if item.user is not None:
+            fields.notice.user.CopyFrom(encode_user(item.user))
         fields.notice.devices.extend(item.devices)
         fields.notice.identity_key = item.identity_key
         fields.notice.message_ids.extend(item.message_ids)
         fields.notice.code = item.code
+        fields.notice.group_id = b"" if item.group is None else item.group.value
+        fields.notice.users.extend(encode_user(user) for user in item.users)
+        fields.notice.role = item.role or 0
         return encode_record(fields)
     fields.message_id = item.message_id
     if item.sender is not None:
@@ -239,8 +249,17 @@ def _decode_notice(fields: storage_pb2.InboxNotice, what: str) -> InboxNotice:
     if fields.identity_key:
         check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
     check_lengths(what, *((message_id, MESSAGE_ID_BYTES) for message_id in fields.message_ids))
-    user = decode_stored_user(fields.user, what)
+    if fields.group_id:
+        check_lengths(what, (fields.group_id, GROUP_ID_BYTES))
+    try:
+        role = decode_role(fields.role) if fields.role else None
+    except DecodeError as error:
+        raise RecordCorrupted(f"{what} holds no role: the store is damaged") from error
     return InboxNotice(
-        *(fields.kind, user, tuple(fields.devices), fields.identity_key),
-        *(tuple(fields.message_ids), fields.code),
+        fields.kind,
+        decode_stored_user(fields.user, what) if fields.HasField("user") else None,
+        *(tuple(fields.devices), fields.identity_key, tuple(fields.message_ids), fields.code),
+        GroupId(fields.group_id) if fields.group_id else None,
+        tuple(decode_stored_user(user, what) for user in fields.users),
+        role,
     )

@@ -31,6 +31,7 @@ __all__ = [
     "MAX_GROUP_ANCESTORS",
     "MAX_GROUP_APP_DATA_BYTES",
     "MAX_GROUP_COMMITS",
+    "MAX_GROUP_COMMITS_A_DAY",
     "MAX_GROUP_COMMITS_BYTES",
     "MAX_GROUP_COMMIT_BYTES",
     "MAX_GROUP_NAME_BYTES",
@@ -151,6 +152,8 @@ MAX_GROUP_ANCESTORS: Final = 4_095
 """Commits that one commit can come after."""
 MAX_GROUP_COMMITS: Final = 8_192
 """Commits of one group that are held; what is over stays unknown, and the group is full."""
+MAX_GROUP_COMMITS_A_DAY: Final = 1_024
+"""New commits of one author that are taken into a group in a day; others come again later."""
 MAX_GROUP_COMMITS_BYTES: Final = 60 * 1024
 """Commits in one message, bytes."""
 MAX_GROUP_RECIPIENTS: Final = 1_024

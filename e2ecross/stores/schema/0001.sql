@@ -157,6 +157,22 @@ CREATE TABLE sender_key_seeds (
     PRIMARY KEY (partition, row)
 ) WITHOUT ROWID;
 
+CREATE TABLE groups (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    filler BLOB NOT NULL DEFAULT (zeroblob(230)),
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
+CREATE TABLE group_commits (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    filler BLOB NOT NULL DEFAULT (zeroblob(230)),
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
 CREATE TABLE outbox (
     partition BLOB NOT NULL,
     row BLOB NOT NULL,

@@ -503,20 +503,26 @@ class InboxMessage(_message.Message):
     def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ..., version_downgraded: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., own_copy: bool = ..., historical: bool = ..., group_id: _Optional[bytes] = ..., moderator: bool = ..., request: bool = ..., expired: bool = ..., blocked: bool = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class InboxNotice(_message.Message):
-    __slots__ = ("kind", "user", "devices", "identity_key", "message_ids", "code")
+    __slots__ = ("kind", "user", "devices", "identity_key", "message_ids", "code", "group_id", "users", "role")
     KIND_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
     kind: int
     user: _address_pb2.User
     devices: _containers.RepeatedScalarFieldContainer[int]
     identity_key: bytes
     message_ids: _containers.RepeatedScalarFieldContainer[bytes]
     code: str
-    def __init__(self, kind: _Optional[int] = ..., user: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., devices: _Optional[_Iterable[int]] = ..., identity_key: _Optional[bytes] = ..., message_ids: _Optional[_Iterable[bytes]] = ..., code: _Optional[str] = ...) -> None: ...
+    group_id: bytes
+    users: _containers.RepeatedCompositeFieldContainer[_address_pb2.User]
+    role: int
+    def __init__(self, kind: _Optional[int] = ..., user: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., devices: _Optional[_Iterable[int]] = ..., identity_key: _Optional[bytes] = ..., message_ids: _Optional[_Iterable[bytes]] = ..., code: _Optional[str] = ..., group_id: _Optional[bytes] = ..., users: _Optional[_Iterable[_Union[_address_pb2.User, _Mapping]]] = ..., role: _Optional[int] = ...) -> None: ...
 
 class InboxFailure(_message.Message):
     __slots__ = ("code", "text", "identity_key", "retrying", "group_id")
@@ -667,7 +673,7 @@ class ChangesRecord(_message.Message):
     def __init__(self, changes: _Optional[int] = ...) -> None: ...
 
 class GroupRecord(_message.Message):
-    __slots__ = ("accepted", "outdated", "joined_at_ms", "unannounced", "key_ended_at_ms", "days", "back")
+    __slots__ = ("accepted", "outdated", "joined_at_ms", "unannounced", "key_ended_at_ms", "days", "back", "heard_from", "heard_at_ms", "full")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     OUTDATED_FIELD_NUMBER: _ClassVar[int]
     JOINED_AT_MS_FIELD_NUMBER: _ClassVar[int]
@@ -675,6 +681,9 @@ class GroupRecord(_message.Message):
     KEY_ENDED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     DAYS_FIELD_NUMBER: _ClassVar[int]
     BACK_FIELD_NUMBER: _ClassVar[int]
+    HEARD_FROM_FIELD_NUMBER: _ClassVar[int]
+    HEARD_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    FULL_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     outdated: int
     joined_at_ms: int
@@ -682,7 +691,10 @@ class GroupRecord(_message.Message):
     key_ended_at_ms: int
     days: _containers.RepeatedCompositeFieldContainer[GroupDay]
     back: _containers.RepeatedCompositeFieldContainer[_group_pb2.GroupMember]
-    def __init__(self, accepted: bool = ..., outdated: _Optional[int] = ..., joined_at_ms: _Optional[int] = ..., unannounced: _Optional[_Iterable[bytes]] = ..., key_ended_at_ms: _Optional[int] = ..., days: _Optional[_Iterable[_Union[GroupDay, _Mapping]]] = ..., back: _Optional[_Iterable[_Union[_group_pb2.GroupMember, _Mapping]]] = ...) -> None: ...
+    heard_from: _address_pb2.User
+    heard_at_ms: int
+    full: bool
+    def __init__(self, accepted: bool = ..., outdated: _Optional[int] = ..., joined_at_ms: _Optional[int] = ..., unannounced: _Optional[_Iterable[bytes]] = ..., key_ended_at_ms: _Optional[int] = ..., days: _Optional[_Iterable[_Union[GroupDay, _Mapping]]] = ..., back: _Optional[_Iterable[_Union[_group_pb2.GroupMember, _Mapping]]] = ..., heard_from: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., heard_at_ms: _Optional[int] = ..., full: bool = ...) -> None: ...
 
 class GroupDay(_message.Message):
     __slots__ = ("author", "began_at_ms", "commits")
