@@ -34,6 +34,7 @@ __all__ = [
     "MAX_GROUP_COMMITS_A_DAY",
     "MAX_GROUP_COMMITS_BYTES",
     "MAX_GROUP_COMMIT_BYTES",
+    "MAX_GROUP_MEMBERS",
     "MAX_GROUP_NAME_BYTES",
     "MAX_GROUP_OPS",
     "MAX_GROUP_RECIPIENTS",
@@ -144,6 +145,8 @@ MAX_GROUP_OPS: Final = 64
 """Changes in one commit."""
 MAX_PARENTS: Final = 16
 """Commits that one commit follows on, or that a message names: the newest that its author has."""
+MAX_GROUP_MEMBERS: Final = 1_024
+"""Accounts that get keys of a group."""
 MAX_GROUP_NAME_BYTES: Final = 256
 """The name of a group in UTF-8, bytes."""
 MAX_GROUP_APP_DATA_BYTES: Final = 4 * 1024
