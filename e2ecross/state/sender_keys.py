@@ -324,7 +324,8 @@ def _bound_seeds(tx: Transaction, partition: bytes, row: bytes, group: bytes, co
         if count > MAX_SENDER_KEY_SEEDS:
             count -= len(each.key.state.chain.skipped)
             tx.clear(Table.SENDER_KEY_SEEDS, partition + each.row)
-            _put(tx, partition, each.row, each.key._replace(state=without_seeds(each.key.state)))
+            state, key = without_seeds(each.key.state), each.key
+            _put(tx, partition, each.row, HeldSenderKey(state, key.number, key.origin, key.judged))
 
 
 def _put(tx: Transaction, partition: bytes, row: bytes, key: HeldSenderKey) -> None:
