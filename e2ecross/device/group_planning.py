@@ -53,6 +53,7 @@ __all__ = [
     "destination_of",
     "find_standing",
     "has_room",
+    "is_alive",
     "is_still_so",
     "members_at",
     "places_before",
@@ -155,7 +156,7 @@ def plan_group(
             return _plan(standing, audience, named, now_ms)._replace(needed=needed)
         key = find_group_key(tx, group)
         grants: Mapping[Address, bytes] = {}
-        if key is None or not _is_alive(context, tx, standing, key, named, members, now_ms):
+        if key is None or not is_alive(context, tx, standing, key, named, members, now_ms):
             key = _make_key(context, group, named, now_ms)
             put_new_group_key(tx, group, key)
             count_operation(tx)
@@ -297,13 +298,13 @@ def _scope(
     key, heads = find_group_key(tx, standing.group), then.heads[:MAX_PARENTS]
     if heads and key is not None:
         members_then = members_at(context, tx, standing, heads)
-        if _is_alive(context, tx, standing, key, heads, members_then, now_ms):
+        if is_alive(context, tx, standing, key, heads, members_then, now_ms):
             return heads, members_then, staying
     # A new key is made where the next message stands, so that it need not be made twice.
     return named, members, staying
 
 
-def _is_alive(
+def is_alive(
     context: Context,
     tx: Transaction,
     standing: Standing,
@@ -312,7 +313,20 @@ def _is_alive(
     members: Collection[MemberId],
     now_ms: int,
 ) -> bool:
-    """Whether a message that names these heads may go under a key."""
+    """Tell whether a message may go under a key, or a new one is due.
+
+    Args:
+        context: of the device.
+        tx: the operation's transaction.
+        standing: the group.
+        key: the key.
+        named: the heads that the message names, 32 bytes each.
+        members: who is a member at them.
+        now_ms: milliseconds since 1970.
+
+    Raises:
+        RecordCorrupted: a record of the group or of a member is damaged.
+    """
     if not has_room(context, key, 1, now_ms):
         return False
     grants = read_grants(tx, standing.group)
