@@ -38,8 +38,8 @@ from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.content import Frame, decode_content
 from e2ecross.wire.conversation_records import ConversationRecord
-from e2ecross.wire.group_records import decode_changes
 from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.group_records import decode_changes
 from e2ecross.wire.inbox_records import InboxMessage, decode_arrival, decode_inbox_item
 from e2ecross.wire.queue_records import (
     LaneRecord,
