@@ -30,7 +30,9 @@ from e2ecross.errors import (
 from e2ecross.state.accounts import find_list
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction
+from e2ecross.state.group_keys import drop_group_key
 from e2ecross.state.groups import drop_group, put_group
+from e2ecross.state.sender_keys import drop_sender_keys_of
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.capabilities import Capability, decode_capabilities
@@ -295,6 +297,8 @@ def forget_group(context: Context, group: GroupId) -> None:
             if own_member(context) in held.state.members and not held.record.full:
                 raise GroupRefused("the own account is in the group: leave it first")
         drop_group(tx, group)
+        drop_group_key(tx, group)
+        drop_sender_keys_of(tx, group)
 
 
 def _find_members(

@@ -32,9 +32,9 @@ from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.content import SenderKeyGrant
 from e2ecross.wire.group import GroupDestination, GroupId
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
-from e2ecross.wire.sender_key_message import SenderKeyForm, encode_distribution
+from e2ecross.wire.sender_key_message import encode_distribution
 
-__all__ = ["MAX_GRANTS", "Granter", "grant_again", "grant_keys", "make_grant"]
+__all__ = ["MAX_GRANTS", "Granter", "grant_keys", "make_grant"]
 
 MAX_GRANTS: Final = 64
 """Devices that are given a key in one transaction, and in one deposit."""
@@ -80,42 +80,13 @@ def grant_keys(
         return True
 
 
-def grant_again(
-    context: Context, tx: Transaction, group: GroupId, device: Address, now_ms: int
-) -> bool:
-    """Give a device the present key once more, because it has asked: as it is now.
+def make_grant(tx: Transaction, group: GroupId) -> SenderKeyGrant | None:
+    """Return what gives the present key as it is now, to who has asked for it; None without one.
 
-    Args:
-        context: of the device.
-        tx: the transaction that has received the request.
-        group: which; the device is one of a member of it.
-        device: which, listed under its accepted identity.
-        now_ms: milliseconds since 1970.
-
-    Returns:
-        Whether there is a key, and a session to give it in. Else the next message gives one.
+    Who makes one notes it (`state/group_keys.put_grant`).
     """
     key = find_group_key(tx, group)
-    if key is None:
-        return False
-    try:
-        Granter(context, tx, group, key, now_ms).grant(device, key.key)
-    except (LocalError, RecordCorrupted, StoreTooNew):
-        return False
-    return True
-
-
-def make_grant(group: GroupId, key: GroupKey, at: OwnSenderKey) -> SenderKeyGrant:
-    """Return what gives a key.
-
-    Args:
-        group: of which.
-        key: the key.
-        at: the same as it was when the first message was sent that is to be read with it.
-    """
-    distribution = distribute(at, key.distribution_id)
-    encoded = encode_distribution(SenderKeyForm.UUID, distribution)
-    return SenderKeyGrant(GroupDestination(group, key.heads), encoded)
+    return None if key is None else _grant_of(group, key, key.key)
 
 
 class Granter:
@@ -151,7 +122,7 @@ class Granter:
         own = self._account(context.address.user_id)
         hints = hints_by(own, self._account(device.user_id))
         saying = Saying(hints, None, None if own is None else own.held)
-        content = make_grant(self._group, self._key, at)
+        content = _grant_of(self._group, self._key, at)
         identity_key = require_accepted_identity(tx, device)
         envelope = encrypt_content(
             context, tx, device, content, self._message_id, self._now_ms, saying
@@ -163,3 +134,8 @@ class Granter:
         if user not in self._accounts:
             self._accounts[user] = find_account(self._tx, user)
         return self._accounts[user]
+
+
+def _grant_of(group: GroupId, key: GroupKey, at: OwnSenderKey) -> SenderKeyGrant:
+    encoded = encode_distribution(distribute(at, key.distribution_id))
+    return SenderKeyGrant(GroupDestination(group, key.heads), encoded)

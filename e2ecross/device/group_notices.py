@@ -2,7 +2,7 @@
 """What an app hears of changes of a group: the difference of its states before and after.
 
 Rules:
-- Whoever is out of a group hears nothing of it, but that he is in from now on.
+- Who comes in or goes out hears that and no more; who is out hears nothing.
 - An act that was not seen before explains a difference; what none explains has become void, or
   counts again because something else has.
 """
@@ -103,9 +103,7 @@ class Change:
                 yield NoticeKind.GROUP_UNDONE, member, self.authors, None
         for member in self.went:
             found = self.removed.get(member, set())
-            if member == own:
-                yield NoticeKind.GROUP_OUT, member, found or self.authors, None
-            elif not found:
+            if not found:
                 yield NoticeKind.GROUP_UNDONE, member, self.authors, None
             elif member.user in found:
                 yield NoticeKind.GROUP_LEFT, member, {member.user}, None
@@ -126,11 +124,14 @@ def notices_of(group: GroupId, own: MemberId, change: Change) -> list[Notice]:
         change: what has become of it.
     """
     before, after = change.before, change.after
+    if own not in before.members and own not in after.members:
+        return []
     if own not in before.members:
-        if own not in after.members:
-            return []
         users = change.added.get(own, change.authors)
         return [Notice(NoticeKind.GROUP_JOINED, _one(users), group=group)]
+    if own not in after.members:
+        users = change.removed.get(own, change.authors)
+        return [Notice(NoticeKind.GROUP_OUT, _one(users), group=group)]
     told: dict[tuple[NoticeKind, UserId | None, Role | None], list[UserId]] = {}
     for kind, member, authors, role in change.said(own):
         told.setdefault((kind, _one(authors), role), []).append(member.user)

@@ -53,17 +53,21 @@ __all__ = [
     "destination_of",
     "find_standing",
     "has_room",
-    "is_alive",
+    "is_key_due",
     "is_still_so",
     "members_at",
     "places_before",
     "plan_group",
+    "room_of",
     "was_gone_through",
     "without_session",
 ]
 
 _CHECKED_MS: Final = 60 * 60 * 1000
 """How long the recipients of a key are not gone through again: lists of devices expire."""
+
+_ANNOUNCED: Final = 100
+"""Messages that an announcement has room for under a key: 20,000 commits of the usual size."""
 
 
 class Audience(enum.Enum):
@@ -156,7 +160,9 @@ def plan_group(
             return _plan(standing, audience, named, now_ms)._replace(needed=needed)
         key = find_group_key(tx, group)
         grants: Mapping[Address, bytes] = {}
-        if key is None or not is_alive(context, tx, standing, key, named, members, now_ms):
+        if key is None or not _is_alive(
+            context, tx, standing, audience, key, named, members, now_ms
+        ):
             key = _make_key(context, group, named, now_ms)
             put_new_group_key(tx, group, key)
             count_operation(tx)
@@ -204,6 +210,11 @@ def is_still_so(standing: Standing, key: GroupKey | None, plan: GroupPlan) -> bo
     )
 
 
+def room_of(key: GroupKey) -> int:
+    """Return how many more messages may be sent under a key."""
+    return MAX_SENDER_KEY_MESSAGES - key.key.chain.message_number
+
+
 def members_at(
     context: Context, tx: Transaction, standing: Standing, heads: tuple[bytes, ...]
 ) -> Collection[MemberId]:
@@ -237,9 +248,17 @@ def destination_of(standing: Standing) -> GroupDestination:
 
 def has_room(context: Context, key: GroupKey, messages: int, now_ms: int) -> bool:
     """Tell whether so many messages may be sent under a key: it is neither used up nor old."""
-    last = key.key.chain.message_number + messages
     age_ms = now_ms - key.created_at_ms
-    return last <= MAX_SENDER_KEY_MESSAGES and 0 <= age_ms < context.policy.sender_key_max_age_ms
+    return room_of(key) >= messages and 0 <= age_ms < context.policy.sender_key_max_age_ms
+
+
+def is_key_due(
+    context: Context, tx: Transaction, standing: Standing, key: GroupKey, now_ms: int
+) -> bool:
+    """Tell whether the next message of a user makes a new key in the place of this one."""
+    named = destination_of(standing).heads
+    members = members_at(context, tx, standing, named)
+    return not _is_alive(context, tx, standing, Audience.MEMBERS, key, named, members, now_ms)
 
 
 def without_session(
@@ -298,36 +317,25 @@ def _scope(
     key, heads = find_group_key(tx, standing.group), then.heads[:MAX_PARENTS]
     if heads and key is not None:
         members_then = members_at(context, tx, standing, heads)
-        if is_alive(context, tx, standing, key, heads, members_then, now_ms):
+        if _is_alive(context, tx, standing, audience, key, heads, members_then, now_ms):
             return heads, members_then, staying
     # A new key is made where the next message stands, so that it need not be made twice.
     return named, members, staying
 
 
-def is_alive(
+def _is_alive(
     context: Context,
     tx: Transaction,
     standing: Standing,
+    audience: Audience,
     key: GroupKey,
     named: tuple[bytes, ...],
     members: Collection[MemberId],
     now_ms: int,
 ) -> bool:
-    """Tell whether a message may go under a key, or a new one is due.
-
-    Args:
-        context: of the device.
-        tx: the operation's transaction.
-        standing: the group.
-        key: the key.
-        named: the heads that the message names, 32 bytes each.
-        members: who is a member at them.
-        now_ms: milliseconds since 1970.
-
-    Raises:
-        RecordCorrupted: a record of the group or of a member is damaged.
-    """
-    if not has_room(context, key, 1, now_ms):
+    """Whether a message that names these heads may go under a key."""
+    messages = 1 if audience is Audience.MEMBERS else _ANNOUNCED
+    if not has_room(context, key, messages, now_ms):
         return False
     grants = read_grants(tx, standing.group)
     if grants is None or (not grants and key.key.chain.message_number):

@@ -82,9 +82,11 @@ def find_recipients(
             problems[user.device(PRIMARY)] = code
         else:
             targets = targets_by(context, user, account, now_ms)
-            for address, key in ({} if targets is None else targets.devices).items():
-                if Capability.GROUPS in capabilities_of(account, address):
-                    devices[address] = key
+            devices |= {
+                address: key
+                for address, key in ({} if targets is None else targets.devices).items()
+                if Capability.GROUPS in capabilities_of(account, address)
+            }
     return Recipients(devices, problems, wanted)
 
 

@@ -12,7 +12,6 @@ Rules:
 Source: docs/wire-format.md, groups.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -26,7 +25,6 @@ from e2ecross.errors import (
     AuthenticationFailed,
     DecodeError,
     InvalidSignature,
-    NotAllowedInGroup,
     RemoteError,
     StaleSenderKey,
     TooManySkipped,
@@ -282,9 +280,7 @@ class _Answer:
         """Send a message again, if that was not done too often."""
         names = (self._device, kept.message_id, MAX_RESENDS, self._now_ms)
         if spend_group_resend(self._tx, *names):
-            content = GroupResent(
-                kept.destination, kept.message_id, kept.sent_at_ms, kept.content
-            )
+            content = GroupResent(kept.destination, kept.message_id, kept.sent_at_ms, kept.content)
             _put(self._context, self._tx, self._device, content)
 
 
@@ -303,9 +299,7 @@ def _own_heads(tx: Transaction, group: GroupId | None) -> tuple[bytes, ...]:
     return () if state is None else state.heads[:MAX_PARENTS]
 
 
-def _is_member(
-    tx: Transaction, group: GroupId, record: GroupRecord, member: MemberId
-) -> bool:
+def _is_member(tx: Transaction, group: GroupId, record: GroupRecord, member: MemberId) -> bool:
     state = find_state(tx, group)
     return state is not None and counts_as_in(record, state, member)
 

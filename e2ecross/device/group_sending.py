@@ -430,7 +430,7 @@ def _recipients(
 def _plan_content(
     context: Context, tx: Transaction, draft: Draft, recipients: Iterable[Address]
 ) -> Plan:
-    """Return what devices of others show. All of them read frames: more is asked where it counts."""
+    """Return what devices of others show: all of them read frames, and mostly that is enough."""
     framed, ends = draft.blank, dict[Address, frozenset[int]]()
     if isinstance(framed, Framed):
         needs = framed_needs(framed.content, framed.expiry, view_once=framed.view_once)

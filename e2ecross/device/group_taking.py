@@ -114,7 +114,7 @@ def take_commits(
 
 def drop_unjoined(tx: Transaction, now_ms: int) -> None:
     """Forget groups in which the own account never was, a day after they were heard of."""
-    for group, record in list(walk_groups(tx)):
+    for group, record in walk_groups(tx):
         if _is_over(record, now_ms):
             drop_group(tx, group)
 

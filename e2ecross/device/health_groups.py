@@ -21,7 +21,7 @@ from e2ecross.device.group_planning import (
     Audience,
     destination_of,
     find_standing,
-    is_alive,
+    is_key_due,
     members_at,
 )
 from e2ecross.device.group_reading import GroupStatus, status_of
@@ -263,13 +263,12 @@ def _with_next(
 ) -> GroupHealth:
     """Add what the next message would find."""
     standing = find_standing(context, tx, group, Audience.STAYING)
-    named = destination_of(standing).heads
-    members = members_at(context, tx, standing, named)
+    members = members_at(context, tx, standing, destination_of(standing).heads)
     present = [each for each in members if counts_as_in(standing.record, standing.state, each)]
     found = find_recipients(context, tx, present, KeysAsked(), now_ms)
     grants: Mapping[Address, bytes] = {}
     if key is not None and health.key is not None:
-        is_due = not is_alive(context, tx, standing, key, named, members, now_ms)
+        is_due = is_key_due(context, tx, standing, key, now_ms)
         health = replace(health, key=replace(health.key, is_due=is_due))
         if not is_due:
             grants = read_grants(tx, group) or {}

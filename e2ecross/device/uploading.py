@@ -12,7 +12,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from e2ecross.address import UserId
 from e2ecross.arguments import forgets_secrets
+from e2ecross.device.composing import Composed
 from e2ecross.errors import InvalidArgument
 from e2ecross.protocol.attachment import encrypt_stream
 from e2ecross.protocol.attachment_chunks import Sink, Source

@@ -101,10 +101,10 @@ class Policy:
         request_messages: how many messages of one stranger are handed over before the user answers
             or accepts them, 0 to 1,000; those that come then count as received, and are not shown,
             later neither.
-        pending_groups: how many groups are known that the user has not accepted, 0 to 1,000; what
-            strangers add the user to beyond that is ignored.
         sender_key_max_age_ms: when the own sender key of a group is replaced, milliseconds, an hour
             to 30 days. It bounds how long a thief of a device can read what is sent to it.
+        pending_groups: how many groups are known that the user has not accepted, 0 to 1,000; what
+            strangers add the user to beyond that is ignored.
         attachment_bytes: how large a file is at most that `Client.download` fetches, bytes, up to
             2^36, 64 GiB: a disk is filled soon.
 
@@ -136,8 +136,8 @@ class Policy:
     send_delivered_receipts: bool = True
     send_read_receipts: bool = True
     request_messages: int = 50
-    pending_groups: int = 64
     sender_key_max_age_ms: int = 7 * _DAY_MS
+    pending_groups: int = 64
     attachment_bytes: int = 2**31
 
     def __post_init__(self) -> None:

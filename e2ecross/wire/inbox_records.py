@@ -109,7 +109,7 @@ class InboxNotice:
 
     Attributes:
         kind: its number.
-        user: whom it is about; None: several, or nobody.
+        user: whom it is about; None: of a group, several or nobody.
         devices: which of their devices.
         identity_key: 33 bytes, or empty.
         message_ids: 16 bytes each.
@@ -255,9 +255,10 @@ def _decode_notice(fields: storage_pb2.InboxNotice, what: str) -> InboxNotice:
         role = decode_role(fields.role) if fields.role else None
     except DecodeError as error:
         raise RecordCorrupted(f"{what} holds no role: the store is damaged") from error
+    is_nobodys = fields.group_id and not fields.HasField("user")
     return InboxNotice(
         fields.kind,
-        decode_stored_user(fields.user, what) if fields.HasField("user") else None,
+        None if is_nobodys else decode_stored_user(fields.user, what),
         *(tuple(fields.devices), fields.identity_key, tuple(fields.message_ids), fields.code),
         GroupId(fields.group_id) if fields.group_id else None,
         tuple(decode_stored_user(user, what) for user in fields.users),

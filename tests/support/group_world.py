@@ -151,6 +151,6 @@ class GroupWorld:
     def notices(self, address: Address) -> list[Notice]:
         """What an account's app hears, which confirms it."""
         context = self.context(address)
-        items = [each for each in hand_over(context, HandedOver(), 10_000)]
+        items = list(hand_over(context, HandedOver(), 10_000))
         confirm(context, Leftovers(), items)
         return [item for item in items if isinstance(item, Notice)]
