@@ -183,8 +183,8 @@ def _queue_notes(groups: Sequence[GroupHealth]) -> Iterator[Finding]:
     if waiting:
         yield Finding(
             "group_outbox",
-            f"{count(waiting, 'grant or message')} for members of groups among what waits for the "
-            f"back end: they leave in their order when it can be reached.",
+            f"{count(waiting, 'envelope')} of groups waiting for the back end, keys before what is "
+            f"sent under them: call Client.maintain when it can be reached.",
         )
     anew = sum(queue.anew for queue in queues)
     if anew:

@@ -44,6 +44,7 @@ __all__ = [
     "Admitted",
     "accept",
     "admit",
+    "admit_in_group",
     "block",
     "is_heard",
     "list_requests",
@@ -254,6 +255,23 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
             return None
         put_conversation(tx, user, replace(known, waiting=known.waiting + 1))
         message = replace(message, request=True)
+    if _was_opened(context, tx, message, now_ms):
+        message = replace(message, content=None, expired=True)
+    return Admitted(without_what_is_over(context, message, now_ms), known)
+
+
+def admit_in_group(context: Context, tx: Transaction, message: Message, now_ms: int) -> Admitted:
+    """Return a message into a group, which has just been received, as it is handed over.
+
+    Args:
+        context: of the device.
+        tx: the transaction that has received it.
+        message: what came; no second copy, and no receipt.
+        now_ms: milliseconds since 1970.
+    """
+    known = None if message.own_copy else find_conversation(tx, message.sender.user_id)
+    if known is not None and known.state == ContactState.BLOCKED:
+        message = replace(message, blocked=True)
     if _was_opened(context, tx, message, now_ms):
         message = replace(message, content=None, expired=True)
     return Admitted(without_what_is_over(context, message, now_ms), known)

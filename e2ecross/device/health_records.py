@@ -17,6 +17,7 @@ from e2ecross.state.blob_ends import BLOB_ENDS, OPENABLE, read_end
 from e2ecross.state.changes import CHANGES_ROW
 from e2ecross.state.context import address_from_key
 from e2ecross.state.epoch import EPOCH_ROW
+from e2ecross.state.group_keys import GROUP_KEYS, group_key_from_bytes
 from e2ecross.state.group_outbox import GROUP_OUTBOX, group_waiting_from_record
 from e2ecross.state.in_flight import IN_FLIGHT
 from e2ecross.state.inbox import ARRIVED
@@ -38,7 +39,7 @@ from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.content import Frame, decode_content
 from e2ecross.wire.conversation_records import ConversationRecord
-from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies
 from e2ecross.wire.group_records import decode_changes
 from e2ecross.wire.inbox_records import InboxMessage, decode_arrival, decode_inbox_item
 from e2ecross.wire.queue_records import (
@@ -137,9 +138,12 @@ def check_one_time_prekey(_: bytes, __: bytes, record: bytes) -> None:
     decode_one_time_prekey(record)
 
 
-def check_own_sender_key(_: bytes, __: bytes, record: bytes) -> None:
-    """Decode an own sender key."""
-    own_sender_key_from_bytes(record)
+def check_own_sender_key(place: bytes, _: bytes, record: bytes) -> None:
+    """Decode an own sender key; one of a group of ours says where it was made."""
+    if place.startswith(GROUP_KEYS):
+        group_key_from_bytes(record)
+    else:
+        own_sender_key_from_bytes(record)
 
 
 def read_kyber_prekey(
@@ -226,8 +230,7 @@ def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
         decode_queue_end(record)
         return False
     if partition == GROUP_OUTBOX:
-        group_waiting_from_record(int.from_bytes(row), record)
-        return True
+        return isinstance(group_waiting_from_record(0, record).sent, EnvelopeCopies | None)
     if partition.startswith(TURNS) and partition != IN_FLIGHT:
         TurnRecord.decode(record)
         return False
