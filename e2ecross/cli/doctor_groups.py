@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from e2ecross.cli.doctor_finding import DAY_MS, Finding, count
+from e2ecross.device.group_reading import GroupStatus
 from e2ecross.device.group_recipients import KEY_DIFFERS
 from e2ecross.device.health_groups import GroupHealth, GroupKeyHealth, GroupReachHealth
 from e2ecross.device.health_sender_keys import SenderKeysHealth
@@ -24,6 +25,7 @@ from e2ecross.wire.limits import (
 
 __all__ = ["REMEDIES", "find_group_notes", "find_group_problems", "group_facts"]
 
+_DAMAGED: Final = "damaged"
 _COMES_AGAIN: Final = (
     "nothing can be sent into such a group or read of it; call Group.forget, which deletes what is "
     "held of it: its commits come again with the next message of a member"
@@ -53,7 +55,7 @@ def group_facts(
 ) -> Iterator[tuple[str, str]]:
     """Tell how groups are doing: labels and what stands beside them."""
     if groups:
-        found = Counter(group.status for group in groups)
+        found = Counter(group.status or _DAMAGED for group in groups)
         yield "groups", ", ".join(f"{number} {status}" for status, number in found.items())
         for number, group in enumerate(groups, start=1):
             yield from _group_facts(f"group {number}", group)
@@ -67,19 +69,19 @@ def group_facts(
 
 def find_group_problems(groups: Sequence[GroupHealth]) -> Iterator[Finding]:
     """Say what needs something to be done."""
-    damaged = _with_status(groups, "damaged")
+    damaged = _with_status(groups, None)
     if damaged:
         yield Finding(
             "groups_damaged", f"{count(damaged, 'group')} cannot be read whole: {_COMES_AGAIN}."
         )
-    outdated = _with_status(groups, "outdated")
+    outdated = _with_status(groups, GroupStatus.OUTDATED)
     if outdated:
         yield Finding(
             "groups_outdated",
             f"{count(outdated, 'group')} changed by a later release in a way that this one cannot "
             f"read, and nothing is sent there: upgrade e2ecross.",
         )
-    full = _with_status(groups, "full")
+    full = _with_status(groups, GroupStatus.FULL)
     if full:
         yield Finding(
             "groups_full",
@@ -114,7 +116,7 @@ def find_group_notes(
             f"{count(pending, 'group')} that the user has not accepted: nothing is told or asked "
             f"there; call Group.accept, or Group.leave.",
         )
-    left = _with_status(groups, "left")
+    left = _with_status(groups, GroupStatus.LEFT)
     if left:
         yield Finding(
             "groups_left",
@@ -146,10 +148,10 @@ def find_group_notes(
 
 
 def _group_facts(label: str, group: GroupHealth) -> Iterator[tuple[str, str]]:
-    if group.status == "damaged":
-        yield label, f"damaged; {count(group.commits, 'commit')}"
+    if group.status is None:
+        yield label, f"{_DAMAGED}; {count(group.commits, 'commit')}"
         return
-    role = "out" if group.role is None else f"own role {group.role}"
+    role = "out" if group.role is None else f"own role {group.role.name.lower()}"
     accepted = "" if group.accepted or group.role is None else "; not accepted"
     who = f"{count(group.members, 'member')}, {role}, {count(group.commits, 'commit')}"
     yield label, f"{group.status}{accepted}: {who}"
@@ -228,5 +230,5 @@ def _reaches(groups: Sequence[GroupHealth]) -> Iterator[GroupReachHealth]:
     return (group.reach for group in groups if group.reach is not None)
 
 
-def _with_status(groups: Sequence[GroupHealth], status: str) -> int:
-    return sum(group.status == status for group in groups)
+def _with_status(groups: Sequence[GroupHealth], status: GroupStatus | None) -> int:
+    return sum(group.status is status for group in groups)

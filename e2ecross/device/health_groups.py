@@ -36,7 +36,7 @@ from e2ecross.state.policy import Policy
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.envelope import Envelope
-from e2ecross.wire.group import GroupId
+from e2ecross.wire.group import GroupId, Role
 from e2ecross.wire.group_records import GroupCommitRecord, GroupRecord, GroupState, decode_grant
 from e2ecross.wire.records import DeviceRecord
 
@@ -107,24 +107,25 @@ class GroupHealth:
     """A group.
 
     Attributes:
-        status: "active", "outdated", "full", "left", or "damaged".
+        status: whether anything can be done in it; None: it is damaged, and all that follows on
+            `queue` is not known.
         commits: how many are held and decode.
         queue: what waits for the back end, of what is sent to its members.
         accepted: the user wants to be in it.
         members: how many are in.
-        role: of the own account: "owner", "admin" or "member"; None: it is out.
+        role: of the own account; None: it is out.
         back: how many are in only because a removal became void, and get nothing.
         unannounced: own commits that are not on their way yet.
         key: what is sent with; None: there is none, and the next message makes one.
         reach: whom the next message goes to; None where none is sent, or it cannot be told.
     """
 
-    status: str
+    status: GroupStatus | None
     commits: int
     queue: GroupQueueHealth = field(default_factory=GroupQueueHealth)
     accepted: bool = False
     members: int = 0
-    role: str | None = None
+    role: Role | None = None
     back: int = 0
     unannounced: int = 0
     key: GroupKeyHealth | None = None
@@ -226,16 +227,16 @@ def _judge(
         record, state = require_group(tx, group)
         load_graph(context, tx, group)
     except (NotInGroup, RecordCorrupted, StoreTooNew):
-        return GroupHealth("damaged", commits, queue)
+        return GroupHealth(None, commits, queue)
     role = state.members.get(own_member(context))
     status = status_of(record, role)
     health = GroupHealth(
-        status=str(status),
+        status=status,
         commits=commits,
         queue=queue,
         accepted=record.accepted,
         members=len(state.members),
-        role=None if role is None else role.name.lower(),
+        role=role,
         back=len(record.back),
         unannounced=len(record.unannounced),
     )

@@ -1,0 +1,462 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`doctor` about groups and sender keys: each fact and finding on a real store, without a name."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2ecross import Policy, SenderKeyGroup, Text
+from e2ecross.device.composing import draft_of
+from e2ecross.device.group_changes import (
+    accept_group,
+    add_members,
+    change_settings,
+    create_group,
+    leave_group,
+    remove_members,
+    set_role,
+)
+from e2ecross.device.group_granting import grant_keys, make_grant
+from e2ecross.device.group_planning import plan_group
+from e2ecross.device.group_sending import OutgoingToGroup, post_into_group
+from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.posted import KeysAsked
+from e2ecross.state.group_keys import (
+    find_group_key,
+    forget_grant,
+    put_group_key,
+)
+from e2ecross.state.group_outbox import empty_in_group_outbox, walk_group_outbox
+from e2ecross.state.groups import find_group, put_group
+from e2ecross.state.sender_keys import add_sender_key, group_key_place
+from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
+from e2ecross.wire.group import GroupId, GroupSettings, Role
+from e2ecross.wire.sender_key_message import SenderKeyForm, decode_distribution
+from e2ecross.wire.sender_key_records import KeyOrigin
+from tests.cli.test_doctor import NOW_MS, Home
+from tests.support.devices import ANA, BUDI, DAY_MS, TOKO
+from tests.support.group_world import GroupWorld
+
+POLICY = Policy()
+NAME = "The cake is in the oven"
+
+
+class Party:
+    """Ana, whose store is examined, in groups with Budi and Toko."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.store = SQLiteStore(home.path)
+        self.world = GroupWorld((), stores=self._open, sessions=True)
+        self.world.clock.now_ms = NOW_MS
+        for address in (ANA, BUDI, TOKO):
+            self.world.join(address)
+        self.ana = self.world.context(ANA)
+        published = self.world.devices[ANA].publish(one_time=30)
+        self.world.devices[ANA].confirm_published(published)
+        self._sent = 0
+
+    def _open(self, user: str) -> Store:
+        return self.store if user == ANA.user else MemoryStore()
+
+    def group(self) -> GroupId:
+        return self.world.create(ANA, BUDI, TOKO, name=NAME)
+
+    def send(self, group: GroupId) -> None:
+        """Give the key to who lacks it, and put a message into the outbox."""
+        asked = KeysAsked()
+        plan = plan_group(self.ana, group, asked)
+        while plan.lacking:
+            assert grant_keys(self.ana, Leftovers(), plan, plan.lacking[:64], asked)
+            plan = plan_group(self.ana, group, asked)
+        self._sent += 1
+        outgoing = OutgoingToGroup(group, self._sent.to_bytes(16), True)
+        draft = draft_of(Text(NAME), in_group=True)
+        assert post_into_group(self.ana, Leftovers(), outgoing, draft, plan, asked) is not None
+
+    def change(self, group: GroupId, **changes: Any) -> None:
+        """Change what stands of a group beside its commits."""
+        with self.store.transaction() as tx:
+            record = find_group(tx, group)
+            assert record is not None
+            put_group(tx, group, replace(record, **changes))
+
+    def announced(self, group: GroupId) -> None:
+        self.change(group, unannounced=())
+
+    def health(self) -> Mapping[str, Any]:
+        ended = self.home.examine("--json")
+        health = json.loads(ended.out)["health"]
+        assert isinstance(health, dict)
+        return health
+
+    def one(self) -> Mapping[str, Any]:
+        (group,) = self.health()["groups"]
+        assert isinstance(group, dict)
+        return group
+
+    def findings(self) -> tuple[set[str], set[str]]:
+        """Problems and notes, but for those of a device without a client."""
+        problems, notes = self.home.findings()
+        return problems - {"own_list_unpublished"}, notes - {"not_registered", "unacknowledged"}
+
+    def words(self) -> str:
+        return " ".join(self.home.examine().out.split())
+
+
+@pytest.fixture
+def party(tmp_path: Path) -> Iterator[Party]:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    party = Party(Home(folder / "ana.db"))
+    yield party
+    party.store.close()
+
+
+def test_without_groups_nothing_is_said(party: Party) -> None:
+    assert party.health()["groups"] == []
+    assert set(party.health()["sender_keys"].values()) == {0}
+    assert "groups" not in party.words()
+    assert party.findings() == (set(), set())
+
+
+def test_a_new_group_is_described(party: Party) -> None:
+    party.group()
+    assert party.one() == {
+        "status": "active",
+        "commits": 1,
+        "queue": {"grants": 0, "messages": 0, "anew": 0},
+        "accepted": True,
+        "members": 3,
+        "role": Role.OWNER,
+        "back": 0,
+        "unannounced": 1,
+        "key": None,
+        "reach": {"devices": 2, "lacking": 2, "unasked": 0, "problems": {}},
+    }
+    words = party.words()
+    assert "groups 1 active group 1 active: 3 members, own role owner, 1 commit no own key" in words
+    assert "reaches 2 devices, 2 without the key" in words
+    assert party.findings() == (set(), {"commits_unannounced", "group_grants_missing"})
+
+
+def test_a_group_that_was_written_to_has_a_key_and_a_queue(party: Party) -> None:
+    group = party.group()
+    party.announced(group)
+    party.send(group)
+    found = party.one()
+    assert found["queue"] == {"grants": 2, "messages": 1, "anew": 0}
+    assert found["key"] == {"age_ms": found["key"]["age_ms"], "messages": 1, "given": 2} | {
+        "is_due": False
+    }
+    assert found["reach"] == {"devices": 2, "lacking": 0, "unasked": 0, "problems": {}}
+    words = party.words()
+    assert "own key 0 days old, 1 of 1000 used, given to 2" in words
+    assert "waiting: 2 grants, 1 message" in words
+    assert party.findings() == (set(), {"group_outbox", "outbox"})
+
+
+def test_nothing_of_a_group_but_numbers_is_printed(party: Party) -> None:
+    group = party.group()
+    party.send(group)
+    with party.store.transaction() as tx:
+        key = find_group_key(tx, group)
+    assert key is not None
+    for options in ((), ("--json",)):
+        out = party.home.examine(*options).out.replace(str(party.home.path), "")
+        for hidden in (NAME, ANA.user, BUDI.user, TOKO.user, group.value.hex()):
+            assert hidden not in out
+        assert key.distribution_id.hex() not in out
+
+
+def test_a_message_that_is_to_be_encrypted_again_is_told(party: Party) -> None:
+    group = party.group()
+    party.send(group)
+    with party.store.transaction() as tx:
+        for _, item in list(walk_group_outbox(tx)):
+            assert not isinstance(item, Exception)
+            if item.sent is not None and not hasattr(item.sent, "recipient"):
+                empty_in_group_outbox(tx, item)
+    assert party.one()["queue"] == {"grants": 2, "messages": 0, "anew": 1}
+    assert "0 messages, 1 to be encrypted anew" in party.words()
+    assert "group_messages_anew" in party.findings()[1]
+
+
+# --- Keys that are due --------------------------------------------------------------------------
+
+
+def _old(party: Party, group: GroupId) -> None:
+    with party.store.transaction() as tx:
+        key = find_group_key(tx, group)
+        assert key is not None
+        made_ms = NOW_MS - POLICY.sender_key_max_age_ms
+        put_group_key(tx, group, key._replace(created_at_ms=made_ms))
+
+
+def _used_up(party: Party, group: GroupId) -> None:
+    with party.store.transaction() as tx:
+        key = find_group_key(tx, group)
+        assert key is not None
+        chain = key.key.chain._replace(message_number=1000)
+        put_group_key(tx, group, key.with_key(key.key._replace(chain=chain)))
+
+
+def _somebody_removed(party: Party, group: GroupId) -> None:
+    remove_members(party.ana, group, [TOKO.user_id])
+
+
+def _not_known_who_has_it(party: Party, group: GroupId) -> None:
+    with party.store.transaction() as tx:
+        for address in (BUDI, TOKO):
+            forget_grant(tx, group, address)
+
+
+@pytest.mark.parametrize("end", [_old, _used_up, _somebody_removed, _not_known_who_has_it])
+def test_a_key_that_is_due_is_told(party: Party, end: Callable[[Party, GroupId], None]) -> None:
+    group = party.group()
+    party.send(group)
+    assert not party.one()["key"]["is_due"]
+    end(party, group)
+    found = party.one()
+    assert found["key"]["is_due"]
+    assert found["reach"]["lacking"] == found["reach"]["devices"] > 0
+    assert "a new one is due" in party.words()
+    assert {"group_keys_due", "group_grants_missing"} <= party.findings()[1]
+
+
+def test_the_age_of_a_key_is_told(party: Party) -> None:
+    group = party.group()
+    party.send(group)
+    for age_ms, shown in ((DAY_MS, "1 day old"), (-DAY_MS, "of the future")):
+        with party.store.transaction() as tx:
+            key = find_group_key(tx, group)
+            assert key is not None
+            put_group_key(tx, group, key._replace(created_at_ms=NOW_MS - age_ms))
+        assert f"own key {shown}" in party.words()
+
+
+def test_a_device_without_the_key_is_told(party: Party) -> None:
+    group = party.group()
+    party.send(group)
+    with party.store.transaction() as tx:
+        forget_grant(tx, group, TOKO)
+    found = party.one()
+    assert (found["key"]["given"], found["key"]["is_due"]) == (1, False)
+    assert found["reach"]["lacking"] == 1
+    assert "group_grants_missing" in party.findings()[1]
+
+
+# --- How it stands with a group -----------------------------------------------------------------
+
+
+def test_a_later_release_has_changed_it(party: Party) -> None:
+    group = party.group()
+    party.change(group, outdated=2, unannounced=())
+    assert (party.one()["status"], party.one()["reach"]) == ("outdated", None)
+    assert party.findings() == ({"groups_outdated"}, set())
+
+
+def test_a_full_group_is_told(party: Party) -> None:
+    group = party.group()
+    party.change(group, full=True, unannounced=())
+    assert (party.one()["status"], party.one()["reach"]) == ("full", None)
+    assert party.findings() == ({"groups_full"}, set())
+
+
+def test_a_group_that_was_left_is_told(party: Party) -> None:
+    group = party.group()
+    set_role(party.ana, group, BUDI.user_id, Role.OWNER)
+    leave_group(party.ana, group)
+    party.announced(group)
+    found = party.one()
+    assert (found["status"], found["role"], found["members"]) == ("left", None, 2)
+    assert (found["commits"], found["reach"]) == (3, None)
+    assert "groups 1 left group 1 left: 2 members, out, 3 commits" in party.words()
+    assert party.findings() == (set(), {"groups_left"})
+
+
+def test_a_group_of_somebody_else_waits_for_the_user(party: Party) -> None:
+    group = party.world.create(BUDI, ANA, name=NAME)
+    party.world.tell(group, BUDI, ANA)
+    found = party.one()
+    assert (found["role"], found["accepted"]) == (Role.MEMBER, False)
+    assert "active; not accepted: 2 members, own role member, 1 commit" in party.words()
+    assert "groups_pending" in party.findings()[1]
+    accept_group(party.ana, group)
+    assert "groups_pending" not in party.findings()[1]
+
+
+def test_who_is_back_gets_nothing_until_the_user_confirms(party: Party) -> None:
+    group = party.group()
+    party.change(group, back=(party.world.member(TOKO),), unannounced=())
+    found = party.one()
+    assert (found["back"], found["reach"]["devices"]) == (1, 1)
+    assert "members_back" in party.findings()[0]
+
+
+def test_another_key_of_a_member_is_told(party: Party) -> None:
+    group = party.group()
+    party.announced(group)
+    party.world.join(TOKO, seed="new phone")
+    found = party.one()["reach"]
+    assert sum(found["problems"].values()) == 1
+    problems, notes = party.findings()
+    assert "members_key_differs" in problems or "members_unreached" in notes
+
+
+def test_each_group_is_told_by_itself(party: Party) -> None:
+    first, second = party.group(), party.group()
+    party.send(first)
+    leave = create_group(party.ana, [], GroupSettings("alone"), KeysAsked())
+    assert isinstance(leave, GroupId)
+    change_settings(party.ana, second, name="changed")
+    groups = party.health()["groups"]
+    assert sorted(each["commits"] for each in groups) == [1, 1, 2]
+    assert sum(each["queue"]["messages"] for each in groups) == 1
+    assert "groups 3 active" in party.words()
+    assert "group 3 active" in party.words()
+
+
+# --- Damage -------------------------------------------------------------------------------------
+
+
+def _lose_state(party: Party, group: GroupId) -> None:
+    with party.store.transaction() as tx:
+        tx.delete(Table.GROUPS, group.value, b"state")
+
+
+def _lose_commit(party: Party, group: GroupId) -> None:
+    add_or_change(party, group)
+    with party.store.transaction() as tx:
+        row, _ = tx.list(Table.GROUP_COMMITS, group.value)[0]
+        tx.delete(Table.GROUP_COMMITS, group.value, row)
+
+
+def add_or_change(party: Party, group: GroupId) -> None:
+    change_settings(party.ana, group, name="changed")
+
+
+@pytest.mark.parametrize("damage", [_lose_state, _lose_commit])
+def test_a_group_that_lacks_a_row_is_damaged_as_a_whole(
+    party: Party, damage: Callable[[Party, GroupId], None]
+) -> None:
+    group, other = party.group(), party.group()
+    damage(party, group)
+    found = party.health()["groups"]
+    assert sorted(str(each["status"]) for each in found) == ["None", "active"]
+    assert "1 damaged" in party.words()
+    assert "groups_damaged" in party.findings()[0]
+    assert "records_damaged" not in party.findings()[0]
+    assert "call Group.forget" in party.words()
+    assert other != group
+
+
+@pytest.mark.parametrize(
+    ("table", "advice"),
+    [
+        (Table.GROUPS, "call Group.forget"),
+        (Table.GROUP_COMMITS, "call Group.forget"),
+        (Table.OWN_SENDER_KEYS, "makes a new key"),
+        (Table.GROUP_GRANTS, "makes a new key"),
+        (Table.SENDER_KEYS, "asked for by itself"),
+        (Table.SENDER_KEY_SEEDS, "asked for by itself"),
+    ],
+)
+def test_damage_of_groups_does_not_give_the_store_up(
+    party: Party, table: Table, advice: str
+) -> None:
+    party.send(party.group())
+    give(party)
+    with party.store.transaction() as tx:
+        place, row, _ = next(iter(tx.scan(table)))
+        tx.put(table, place, row, b"\x01garbage")
+    problems = party.findings()[0]
+    assert "records_damaged" in problems
+    assert ("groups_damaged" in problems) is (table in (Table.GROUPS, Table.GROUP_COMMITS))
+    words = party.words()
+    assert f"records in {table} do not decode: " in words
+    assert advice in words
+    assert "do not go on with it" not in words
+
+
+def test_a_damaged_contact_hides_no_group(party: Party) -> None:
+    group = party.group()
+    with party.store.transaction() as tx:
+        place, row, _ = next(iter(tx.scan(Table.REMOTE_IDENTITIES)))
+        tx.put(Table.REMOTE_IDENTITIES, place, row, b"\x01garbage")
+    found = party.one()
+    assert (found["status"], found["members"], found["reach"]) == ("active", 3, None)
+    assert group
+
+
+def test_damaged_rows_of_the_queue_hide_no_other(party: Party) -> None:
+    party.send(party.group())
+    with party.store.transaction() as tx:
+        number, item = next(walk_group_outbox(tx))
+        assert not isinstance(item, Exception)
+        places = [each for each in tx.scan(Table.OUTBOX) if each[2].startswith(b"\x01\x0a")]
+        place, row, _ = places[0]
+        tx.put(Table.OUTBOX, place, row, b"\x01garbage")
+    assert number == 1
+    assert sum(party.one()["queue"].values()) == 2
+
+
+# --- Sender keys of others ----------------------------------------------------------------------
+
+
+def give(party: Party, messages: int = 2) -> None:
+    """Let Ana hold keys of Budi: of a group of ours, and of the raw layer with seeds."""
+    group = party.world.create(BUDI, ANA, name=NAME)
+    party.world.tell(group, BUDI, ANA)
+    budi = party.world.context(BUDI)
+    plan_group(budi, group, KeysAsked())
+    with budi.store.transaction() as tx:
+        key = find_group_key(tx, group)
+    assert key is not None
+    grant = make_grant(group, key, key.key)
+    distribution = decode_distribution(SenderKeyForm.UUID, grant.distribution)
+    origin = KeyOrigin(grant.made, budi.identity_key_pair.public)
+    with party.store.transaction() as tx:
+        add_sender_key(tx, BUDI, group_key_place(key.distribution_id), distribution, origin)
+    raw = SenderKeyGroup.key_id(b"raw")
+    sender, receiver = party.world.devices[BUDI], party.world.devices[ANA]
+    receiver.process_distribution_raw(BUDI, raw, sender.new_sender_key_raw(raw))
+    sent = [sender.encrypt_group_raw(raw, b"?") for _ in range(messages)]
+    receiver.decrypt_group_raw(BUDI, raw, sent[-1])
+
+
+def test_sender_keys_of_others_are_counted(party: Party) -> None:
+    give(party)
+    assert party.health()["sender_keys"] == {
+        "devices": 1,
+        "keys": 1,
+        "places": 1,
+        "raw_keys": 1,
+        "raw_places": 1,
+        "seeds": 1,
+        "near_bound": 0,
+        "crowded": 0,
+    }
+    words = party.words()
+    assert "sender keys held of 1 device: 1 key in 1 place, 1 in 1 of the raw layer" in words
+    assert "1 of messages that have not arrived" in words
+
+
+def test_seeds_near_their_bound_are_worth_knowing(party: Party) -> None:
+    give(party, messages=1801)
+    assert party.health()["sender_keys"]["near_bound"] == 1
+    assert "sender_keys_near_bound" in party.findings()[1]
+
+
+def test_a_device_with_keys_for_as_many_groups_as_can_be_is_worth_knowing(party: Party) -> None:
+    sender, receiver = party.world.devices[BUDI], party.world.devices[ANA]
+    for number in range(64):
+        raw = SenderKeyGroup.key_id(bytes([number]))
+        receiver.process_distribution_raw(BUDI, raw, sender.new_sender_key_raw(raw))
+    assert party.health()["sender_keys"]["crowded"] == 1
+    assert "sender_keys_crowded" in party.findings()[1]
+    assert add_members
