@@ -83,17 +83,19 @@ def post_announcement(context: Context, leftovers: Leftovers, plan: GroupPlan) -
         forget(tx)
         key, now_ms = find_group_key(tx, group), context.clock()
         standing = find_standing(context, tx, group, plan.audience)
-        if key is None or not is_still_so(standing, key, plan):
+        if not is_still_so(standing, key, plan):
             return False
         graph, record = load_graph(context, tx, group), standing.record
         before = places_before(graph, record.unannounced)
+        told = graph.all if plan.audience is Audience.JOINING else graph.all & ~before
+        parts = split_commits(group, list_commits_at(graph, told))
         held = {*list_granted(tx, group)}
         devices = [each for each in plan.devices if each in held]
-        told = graph.all if plan.audience is Audience.JOINING else graph.all & ~before
-        for part in split_commits(group, list_commits_at(graph, told))[: room_of(key)]:
-            message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
-            seal_for(context, tx, key, plan.destination, message_id, part, devices, now_ms)
-            key = find_group_key(tx, group) or key
+        if key is not None and devices:
+            for part in parts[: room_of(key)]:
+                message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
+                where = (plan.destination, message_id)
+                key = seal_for(context, tx, key, *where, part, devices, now_ms).key
         if plan.audience is Audience.JOINING:
             for member in GroupView(graph, before).state().members:
                 if member not in standing.state.members:

@@ -80,13 +80,16 @@ def grant_keys(
         return True
 
 
-def make_grant(tx: Transaction, group: GroupId) -> SenderKeyGrant | None:
-    """Return what gives the present key as it is now, to who has asked for it; None without one.
+def make_grant(group: GroupId, key: GroupKey, at: OwnSenderKey) -> SenderKeyGrant:
+    """Return what gives a key; who sends it notes that (`state/group_keys.put_grant`).
 
-    Who makes one notes it (`state/group_keys.put_grant`).
+    Args:
+        group: of which.
+        key: the key.
+        at: the same as it is; or as it was before the first message that is to be read with it.
     """
-    key = find_group_key(tx, group)
-    return None if key is None else _grant_of(group, key, key.key)
+    encoded = encode_distribution(distribute(at, key.distribution_id))
+    return SenderKeyGrant(GroupDestination(group, key.heads), encoded)
 
 
 class Granter:
@@ -95,17 +98,34 @@ class Granter:
     What is known of accounts is read once: nothing here changes a list.
     """
 
-    __slots__ = ("_accounts", "_context", "_group", "_key", "_message_id", "_now_ms", "_tx")
+    __slots__ = (
+        "_accounts",
+        "_context",
+        "_group",
+        "_is_noted",
+        "_key",
+        "_message_id",
+        "_now_ms",
+        "_tx",
+    )
 
     def __init__(
-        self, context: Context, tx: Transaction, group: GroupId, key: GroupKey, now_ms: int
+        self,
+        context: Context,
+        tx: Transaction,
+        group: GroupId,
+        key: GroupKey,
+        now_ms: int,
+        *,
+        is_noted: bool = True,
     ) -> None:
-        """Nothing is given yet."""
+        """Nothing is given yet; whether it is noted who gets it: not of a key that is over."""
         self._context = context
         self._tx = tx
         self._group = group
         self._key = key
         self._now_ms = now_ms
+        self._is_noted = is_noted
         self._message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
         self._accounts: dict[UserId, AccountRecord | None] = {}
 
@@ -122,20 +142,16 @@ class Granter:
         own = self._account(context.address.user_id)
         hints = hints_by(own, self._account(device.user_id))
         saying = Saying(hints, None, None if own is None else own.held)
-        content = _grant_of(self._group, self._key, at)
+        content = make_grant(self._group, self._key, at)
         identity_key = require_accepted_identity(tx, device)
         envelope = encrypt_content(
             context, tx, device, content, self._message_id, self._now_ms, saying
         )
         put_grant_envelope(tx, self._group, envelope)
-        put_grant(tx, self._group, device, identity_key)
+        if self._is_noted:
+            put_grant(tx, self._group, device, identity_key)
 
     def _account(self, user: UserId) -> AccountRecord | None:
         if user not in self._accounts:
             self._accounts[user] = find_account(self._tx, user)
         return self._accounts[user]
-
-
-def _grant_of(group: GroupId, key: GroupKey, at: OwnSenderKey) -> SenderKeyGrant:
-    encoded = encode_distribution(distribute(at, key.distribution_id))
-    return SenderKeyGrant(GroupDestination(group, key.heads), encoded)

@@ -107,7 +107,7 @@ class GroupPlan(NamedTuple):
         audience: for whom.
         needed: what has to be asked of the back end before; then all that follows is empty.
         destination: the heads that the message will name.
-        chain_id: of the key that it goes under.
+        chain_id: of the key that it goes under; 0 where there are no devices.
         state_hash: see `Standing`.
         changes: likewise.
         at_ms: when it was made, milliseconds since 1970.
@@ -158,6 +158,9 @@ def plan_group(
         if found.wanted:
             needed = KeysNeeded(dict.fromkeys(found.wanted), found.wanted)
             return _plan(standing, audience, named, now_ms)._replace(needed=needed)
+        plan = _plan(standing, audience, named, now_ms)._replace(problems=found.problems)
+        if not found.devices:
+            return plan
         key = find_group_key(tx, group)
         grants: Mapping[Address, bytes] = {}
         if key is None or not _is_alive(
@@ -171,7 +174,6 @@ def plan_group(
         lacking = [each for each, own in found.devices.items() if grants.get(each) != own]
         problems = dict(found.problems)
         wanted = without_session(tx, lacking, asked, problems)
-        plan = _plan(standing, audience, named, now_ms)
         if wanted:
             keys = {each: frozenset(numbers) for each, numbers in wanted.items()}
             return plan._replace(needed=KeysNeeded(keys))
@@ -202,9 +204,9 @@ def find_standing(
 
 def is_still_so(standing: Standing, key: GroupKey | None, plan: GroupPlan) -> bool:
     """Tell whether all that a plan rests on is as it was then."""
+    is_same_key = key is not None and key.key.chain_id == plan.chain_id
     return (
-        key is not None
-        and key.key.chain_id == plan.chain_id
+        (is_same_key or not plan.devices)
         and standing.state_hash == plan.state_hash
         and standing.changes == plan.changes
     )

@@ -25,6 +25,7 @@ from e2ecross.errors import (
     AuthenticationFailed,
     DecodeError,
     InvalidSignature,
+    NotAllowedInGroup,
     RemoteError,
     StaleSenderKey,
     TooManySkipped,
