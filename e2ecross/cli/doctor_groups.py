@@ -155,9 +155,9 @@ def _group_facts(label: str, group: GroupHealth) -> Iterator[tuple[str, str]]:
     accepted = "" if group.accepted or group.role is None else "; not accepted"
     who = f"{count(group.members, 'member')}, {role}, {count(group.commits, 'commit')}"
     yield label, f"{group.status}{accepted}: {who}"
-    yield "", _key_text(group.key)
+    yield from (("", text) for text in _key_texts(group.key))
     if group.reach is not None:
-        yield "", _reach_text(group.reach)
+        yield from (("", text) for text in _reach_texts(group.reach))
     queue = group.queue
     if queue.grants or queue.messages or queue.anew:
         anew = f", {queue.anew} to be encrypted anew" if queue.anew else ""
@@ -165,18 +165,23 @@ def _group_facts(label: str, group: GroupHealth) -> Iterator[tuple[str, str]]:
         yield "", f"waiting: {count(queue.grants, 'grant')}, {messages}{anew}"
 
 
-def _key_text(key: GroupKeyHealth | None) -> str:
+def _key_texts(key: GroupKeyHealth | None) -> Iterator[str]:
     if key is None:
-        return "no own key"
+        yield "no own key"
+        return
     age = "of the future" if key.age_ms < 0 else f"{count(key.age_ms // DAY_MS, 'day')} old"
     given = "devices unknown" if key.given is None else f"given to {key.given}"
-    due = ", a new one is due" if key.is_due else ""
-    return f"own key {age}, {key.messages} of {MAX_SENDER_KEY_MESSAGES} used, {given}{due}"
+    yield f"own key {age}, {key.messages} of {MAX_SENDER_KEY_MESSAGES} used, {given}"
+    if key.is_due:
+        yield "a new one is due"
 
 
-def _reach_text(reach: GroupReachHealth) -> str:
-    text = f"reaches {count(reach.devices, 'device')}, {reach.lacking} without the key"
-    return text + "".join(f"; {number} {code}" for code, number in reach.problems.items())
+def _reach_texts(reach: GroupReachHealth) -> Iterator[str]:
+    yield f"reaches {count(reach.devices, 'device')}, {reach.lacking} without the key"
+    if reach.unasked:
+        yield f"{count(reach.unasked, 'list')} to be asked for before"
+    for code, number in reach.problems.items():
+        yield f"{number} not reached: {code}"
 
 
 def _queue_notes(groups: Sequence[GroupHealth]) -> Iterator[Finding]:
