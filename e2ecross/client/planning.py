@@ -45,6 +45,8 @@ from e2ecross.wire.limits import MAX_LISTED_DEVICES
 
 __all__ = ["ensure_session", "fetch_lists", "prepare"]
 
+_STARTED_AT_ONCE: Final = 32
+"""Sessions that are kept in one transaction: others who use the store wait for some 10 ms."""
 _MAX_TAKEN_IN: Final = 1_000
 """Messages that are taken in before a device is taken out."""
 
@@ -84,7 +86,9 @@ def prepare(
     for user, devices in wanted.items():
         addresses = lacking[user]
         if addresses is None and user in members:  # nobody is a member of a group without one
-            addresses = []
+            addresses, reason = [], lists.unreadable.get(user, answers[user])
+            if isinstance(reason, E2ECrossError):
+                asked.refused.setdefault(user, reason)
         elif addresses is None:  # it has no list
             addresses = [
                 Address(user.app, user.user, number)
@@ -96,7 +100,10 @@ def prepare(
         for address in addresses:
             bundles[address] = _bundle(answers[user], address)
     news = {Address(u.app, u.user): BundleNews(identity_changed=True) for u in lists.changed}
-    outcomes = start_from_bundles(link.context, list(bundles.values()))
+    found = list(bundles.values())
+    outcomes: list[BundleNews | E2ECrossError] = []
+    for start in range(0, len(found), _STARTED_AT_ONCE):
+        outcomes += start_from_bundles(link.context, found[start : start + _STARTED_AT_ONCE])
     for address, outcome in zip(bundles, outcomes, strict=True):
         if not isinstance(outcome, E2ECrossError):
             changed = outcome.identity_changed or address in news
