@@ -35,6 +35,7 @@ from e2ecross.state.groups import GROUP_STATE_ROW, group_from_key, load_graph
 from e2ecross.state.policy import Policy
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
+from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.group import GroupId, Role
 from e2ecross.wire.group_records import GroupCommitRecord, GroupRecord, GroupState, decode_grant
@@ -183,12 +184,15 @@ def judge_groups(
     Args:
         tx: on the store.
         device: the device's record.
-        account: what is known of its account, as of any other.
+        account: what is known of its account, as of any other; without a list nothing is told of
+            another device than the first.
         held: which group each row of groups is of, and each commit.
         policy: what ages are measured by.
         now_ms: milliseconds since 1970.
     """
     key = None if account.held is None else account.held.list.account_key
+    if key is None and device.address.device != PRIMARY:
+        return ()  # it is damaged, and who the own account is in groups is not known
     context = open_context(device, _Open(tx), policy, lambda: now_ms, SYSTEM_ENTROPY, None, key)
     groups, commits, queues = held[0], Counter(held[1]), _read_queues(tx)
     return tuple(

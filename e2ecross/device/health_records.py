@@ -230,6 +230,8 @@ def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
         decode_queue_end(record)
         return False
     if partition == GROUP_OUTBOX:
+        if len(row) != NUMBER_BYTES:
+            raise RecordCorrupted("an outbox record has no number: the store is damaged")
         return isinstance(group_waiting_from_record(0, record).sent, EnvelopeCopies | None)
     if partition.startswith(TURNS) and partition != IN_FLIGHT:
         TurnRecord.decode(record)

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from e2ecross import Policy, SenderKeyGroup, Text
+from e2ecross import Policy, SenderKeyGroup
 from e2ecross.crypto.keys import decode_public_key
-from e2ecross.device.composing import draft_of
 from e2ecross.device.group_changes import (
     accept_group,
     change_settings,
@@ -22,24 +21,19 @@ from e2ecross.device.group_changes import (
     remove_members,
     set_role,
 )
-from e2ecross.device.group_granting import grant_keys, make_grant
-from e2ecross.device.group_planning import plan_group
-from e2ecross.device.group_sending import OutgoingToGroup, post_into_group
-from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked
 from e2ecross.state.accounts import user_key
 from e2ecross.state.context import address_key
-from e2ecross.state.group_keys import GROUP_KEYS, find_group_key, forget_grant
-from e2ecross.state.group_outbox import GROUP_OUTBOX, empty_in_group_outbox, walk_group_outbox
+from e2ecross.state.group_keys import GROUP_KEYS, forget_grant
+from e2ecross.state.group_outbox import GROUP_OUTBOX, empty_in_group_outbox
 from e2ecross.state.groups import find_group, put_group
-from e2ecross.state.sender_keys import add_sender_key, group_key_place
 from e2ecross.state.trust import find_identity_record
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.group import GroupId, GroupSettings, Role
-from e2ecross.wire.sender_key_message import SenderKeyForm, decode_distribution
-from e2ecross.wire.sender_key_records import KeyOrigin, OwnSenderKeyRecord
+from e2ecross.wire.sender_key_records import OwnSenderKeyRecord
 from tests.cli.test_doctor import NOW_MS, Home
 from tests.support.devices import ANA, BUDI, DAY_MS, TOKO
+from tests.support.group_sending import deliver, group_key, send, waiting
 from tests.support.group_world import GroupWorld
 from tests.support.points import OTHER_KEY
 
@@ -62,7 +56,6 @@ class Party:
         self.ana = self.world.context(ANA)
         published = self.world.devices[ANA].publish(one_time=30)
         self.world.devices[ANA].confirm_published(published)
-        self._sent = 0
 
     def _open(self, user: str) -> Store:
         return self.store if user == ANA.user else MemoryStore()
@@ -72,15 +65,7 @@ class Party:
 
     def send(self, group: GroupId) -> None:
         """Give the key to who lacks it, and put a message into the outbox."""
-        asked = KeysAsked()
-        plan = plan_group(self.ana, group, asked)
-        while plan.lacking:
-            assert grant_keys(self.ana, Leftovers(), plan, plan.lacking[:64], asked)
-            plan = plan_group(self.ana, group, asked)
-        self._sent += 1
-        outgoing = OutgoingToGroup(group, self._sent.to_bytes(16), True)
-        draft = draft_of(Text(NAME), in_group=True)
-        assert post_into_group(self.ana, Leftovers(), outgoing, draft, plan, asked) is not None
+        send(self.world.devices[ANA], group, NAME)
 
     def change(self, group: GroupId, **changes: object) -> None:
         """Change what stands of a group beside its commits."""
@@ -176,9 +161,7 @@ def test_a_group_that_was_written_to_has_a_key_and_a_queue(party: Party) -> None
 def test_nothing_of_a_group_but_numbers_is_printed(party: Party) -> None:
     group = party.group()
     party.send(group)
-    with party.store.transaction() as tx:
-        key = find_group_key(tx, group)
-    assert key is not None
+    key = group_key(party.world.devices[ANA], group)
     for options in ((), ("--json",)):
         out = party.home.examine(*options).out.replace(str(party.home.path), "")
         for hidden in (NAME, ANA.user, BUDI.user, TOKO.user, group.value.hex()):
@@ -189,11 +172,9 @@ def test_nothing_of_a_group_but_numbers_is_printed(party: Party) -> None:
 def test_a_message_that_is_to_be_encrypted_again_is_told(party: Party) -> None:
     group = party.group()
     party.send(group)
+    *_, message = waiting(party.world.devices[ANA])
     with party.store.transaction() as tx:
-        for _, item in list(walk_group_outbox(tx)):
-            assert not isinstance(item, Exception)
-            if item.sent is not None and not hasattr(item.sent, "recipient"):
-                empty_in_group_outbox(tx, item)
+        empty_in_group_outbox(tx, message)
     assert party.one()["queue"] == {"grants": 2, "messages": 0, "anew": 1}
     assert "0 messages, 1 to be encrypted anew" in party.words()
     assert "group_messages_anew" in party.findings()[1]
@@ -439,18 +420,10 @@ def give(party: Party, messages: int = 2) -> None:
     """Let Ana hold keys of Budi: of a group of ours, and of the raw layer with seeds."""
     group = party.world.create(BUDI, ANA, name=NAME)
     party.world.tell(group, BUDI, ANA)
-    budi = party.world.context(BUDI)
-    plan_group(budi, group, KeysAsked())
-    with budi.store.transaction() as tx:
-        key = find_group_key(tx, group)
-    assert key is not None
-    grant = make_grant(group, key, key.key)
-    distribution = decode_distribution(SenderKeyForm.UUID, grant.distribution)
-    origin = KeyOrigin(grant.made, budi.identity_key_pair.public)
-    with party.store.transaction() as tx:
-        add_sender_key(tx, BUDI, group_key_place(key.distribution_id), distribution, origin)
-    raw = SenderKeyGroup.key_id(b"raw")
     sender, receiver = party.world.devices[BUDI], party.world.devices[ANA]
+    send(sender, group)
+    deliver(sender, receiver)
+    raw = SenderKeyGroup.key_id(b"raw")
     receiver.process_distribution_raw(BUDI, raw, sender.new_sender_key_raw(raw))
     sent = [sender.encrypt_group_raw(raw, b"?") for _ in range(messages)]
     receiver.decrypt_group_raw(BUDI, raw, sent[-1])
