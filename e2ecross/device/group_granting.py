@@ -32,9 +32,9 @@ from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.content import SenderKeyGrant
 from e2ecross.wire.group import GroupDestination, GroupId
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
-from e2ecross.wire.sender_key_message import SenderKeyForm, encode_distribution
+from e2ecross.wire.sender_key_message import encode_distribution
 
-__all__ = ["MAX_GRANTS", "Granter", "grant_again", "grant_keys", "make_grant"]
+__all__ = ["MAX_GRANTS", "Granter", "grant_keys", "make_grant"]
 
 MAX_GRANTS: Final = 64
 """Devices that are given a key in one transaction, and in one deposit."""
@@ -80,41 +80,15 @@ def grant_keys(
         return True
 
 
-def grant_again(
-    context: Context, tx: Transaction, group: GroupId, device: Address, now_ms: int
-) -> bool:
-    """Give a device the present key once more, because it has asked: as it is now.
-
-    Args:
-        context: of the device.
-        tx: the transaction that has received the request.
-        group: which; the device is one of a member of it.
-        device: which, listed under its accepted identity.
-        now_ms: milliseconds since 1970.
-
-    Returns:
-        Whether there is a key, and a session to give it in. Else the next message gives one.
-    """
-    key = find_group_key(tx, group)
-    if key is None:
-        return False
-    try:
-        Granter(context, tx, group, key, now_ms).grant(device, key.key)
-    except (LocalError, RecordCorrupted, StoreTooNew):
-        return False
-    return True
-
-
 def make_grant(group: GroupId, key: GroupKey, at: OwnSenderKey) -> SenderKeyGrant:
-    """Return what gives a key.
+    """Return what gives a key; who sends it notes that (`state/group_keys.put_grant`).
 
     Args:
         group: of which.
         key: the key.
-        at: the same as it was when the first message was sent that is to be read with it.
+        at: the same as it is; or as it was before the first message that is to be read with it.
     """
-    distribution = distribute(at, key.distribution_id)
-    encoded = encode_distribution(SenderKeyForm.UUID, distribution)
+    encoded = encode_distribution(distribute(at, key.distribution_id))
     return SenderKeyGrant(GroupDestination(group, key.heads), encoded)
 
 
@@ -124,17 +98,34 @@ class Granter:
     What is known of accounts is read once: nothing here changes a list.
     """
 
-    __slots__ = ("_accounts", "_context", "_group", "_key", "_message_id", "_now_ms", "_tx")
+    __slots__ = (
+        "_accounts",
+        "_context",
+        "_group",
+        "_is_noted",
+        "_key",
+        "_message_id",
+        "_now_ms",
+        "_tx",
+    )
 
     def __init__(
-        self, context: Context, tx: Transaction, group: GroupId, key: GroupKey, now_ms: int
+        self,
+        context: Context,
+        tx: Transaction,
+        group: GroupId,
+        key: GroupKey,
+        now_ms: int,
+        *,
+        is_noted: bool = True,
     ) -> None:
-        """Nothing is given yet."""
+        """Nothing is given yet; whether it is noted who gets it: not of a key that is over."""
         self._context = context
         self._tx = tx
         self._group = group
         self._key = key
         self._now_ms = now_ms
+        self._is_noted = is_noted
         self._message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
         self._accounts: dict[UserId, AccountRecord | None] = {}
 
@@ -157,7 +148,8 @@ class Granter:
             context, tx, device, content, self._message_id, self._now_ms, saying
         )
         put_grant_envelope(tx, self._group, envelope)
-        put_grant(tx, self._group, device, identity_key)
+        if self._is_noted:
+            put_grant(tx, self._group, device, identity_key)
 
     def _account(self, user: UserId) -> AccountRecord | None:
         if user not in self._accounts:

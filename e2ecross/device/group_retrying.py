@@ -12,7 +12,6 @@ Rules:
 Source: docs/wire-format.md, groups.
 """
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -71,7 +70,6 @@ __all__ = [
     "ask_for_commits",
     "ask_for_group_message",
     "request_group_message",
-    "tell_former_member",
 ]
 
 _HEALED: Final = (
@@ -102,6 +100,8 @@ def request_group_message(
 ) -> tuple[GroupId | None, bool]:
     """Ask the sender of a message into a group that could not be read for it, if there is sense.
 
+    A sender who is out, and may not know it, is sent what says so.
+
     Args:
         context: of the device.
         tx: the transaction that keeps the failure.
@@ -115,6 +115,8 @@ def request_group_message(
     sender, distribution_id = envelope.sender, message.distribution_id or b""
     group = find_group_of(tx, sender, distribution_id)
     drop_damaged_sender_key(tx, sender, group_key_place(distribution_id), message)
+    if isinstance(error, NotAllowedInGroup):
+        _tell_former_member(context, tx, envelope, message, context.clock())
     if not isinstance(error, _HEALED):
         return group, False
     names = (envelope.message_id, distribution_id, error)
@@ -212,7 +214,7 @@ def answer_group_request(
         ask_for_commits(context, tx, requester, group, now_ms)
 
 
-def tell_former_member(
+def _tell_former_member(
     context: Context, tx: Transaction, envelope: Envelope, message: SenderKeyMessage, now_ms: int
 ) -> None:
     """Send somebody who has written into a group although he is out the commits of his end.
@@ -263,11 +265,11 @@ class _Answer:
 
     def send_key(self, received: Received) -> None:
         """Send the present key, if there is one; the device has it then."""
-        grant = make_grant(self._tx, self._group)
-        if grant is None:
+        key = find_group_key(self._tx, self._group)
+        if key is None:
             forget_grant(self._tx, self._group, self._device)
         else:
-            _put(self._context, self._tx, self._device, grant)
+            _put(self._context, self._tx, self._device, make_grant(self._group, key, key.key))
             put_grant(self._tx, self._group, self._device, received.identity_key)
 
     def send_commits(self, places: int) -> None:
@@ -282,9 +284,7 @@ class _Answer:
         """Send a message again, if that was not done too often."""
         names = (self._device, kept.message_id, MAX_RESENDS, self._now_ms)
         if spend_group_resend(self._tx, *names):
-            content = GroupResent(
-                kept.destination, kept.message_id, kept.sent_at_ms, kept.content
-            )
+            content = GroupResent(kept.destination, kept.message_id, kept.sent_at_ms, kept.content)
             _put(self._context, self._tx, self._device, content)
 
 
@@ -303,9 +303,7 @@ def _own_heads(tx: Transaction, group: GroupId | None) -> tuple[bytes, ...]:
     return () if state is None else state.heads[:MAX_PARENTS]
 
 
-def _is_member(
-    tx: Transaction, group: GroupId, record: GroupRecord, member: MemberId
-) -> bool:
+def _is_member(tx: Transaction, group: GroupId, record: GroupRecord, member: MemberId) -> bool:
     state = find_state(tx, group)
     return state is not None and counts_as_in(record, state, member)
 

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.conversation.negotiation import Plan, framed_needs
-from e2ecross.crypto.secret import Secret
+from e2ecross.crypto.secret import Secret, SecretTuple
 from e2ecross.device.composing import (
     ALL_SHOWN,
     Composed,
@@ -29,7 +29,7 @@ from e2ecross.device.composing import (
     require_allowed,
 )
 from e2ecross.device.group_granting import MAX_GRANTS, Granter
-from e2ecross.device.group_members import counts_as_in
+from e2ecross.device.group_members import counts_as_in, own_member
 from e2ecross.device.group_planning import (
     Audience,
     GroupPlan,
@@ -66,7 +66,7 @@ from e2ecross.state.group_outbox import (
     put_copies,
     walk_group_outbox,
 )
-from e2ecross.state.groups import put_group
+from e2ecross.state.groups import find_state, put_group
 from e2ecross.state.sent_to_groups import (
     find_sent_to_group,
     keep_group_id,
@@ -83,7 +83,8 @@ from e2ecross.wire.content import (
     encode_group_payload,
 )
 from e2ecross.wire.envelope import EnvelopeCopies
-from e2ecross.wire.group import GroupDestination, GroupId
+from e2ecross.wire.group import GroupDestination, GroupId, Role
+from e2ecross.wire.group_records import GroupState
 from e2ecross.wire.limits import MAX_COPIES, MAX_SENDER_KEY_MESSAGES
 
 __all__ = [
@@ -122,16 +123,22 @@ class OutgoingToGroup(NamedTuple):
     is_new: bool
 
 
-class Sealed(NamedTuple):
+class _SealedFields(NamedTuple):
+    key: GroupKey
+    numbers: tuple[int, ...]
+    ciphertext: bytes
+
+
+class Sealed(SecretTuple, _SealedFields):
     """A message that was encrypted for some devices.
 
     Attributes:
+        key: the own key as it is after the message.
         numbers: of its rows in the outbox of groups.
-        ciphertext: one message under the own sender key; empty where nobody gets it.
+        ciphertext: one message under that key.
     """
 
-    numbers: tuple[int, ...]
-    ciphertext: bytes
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -149,6 +156,7 @@ class GroupPosted(Secret):
         key: what it was encrypted with, as it was before; None: not now.
         ciphertext: what that has given.
         epoch: to tell the back end.
+        moderator: the own account is owner or admin of the group.
     """
 
     outgoing: OutgoingToGroup
@@ -161,6 +169,7 @@ class GroupPosted(Secret):
     key: GroupKey | None
     ciphertext: bytes
     epoch: int
+    moderator: bool = False
 
 
 def post_into_group(
@@ -204,36 +213,26 @@ def post_into_group(
         if not outgoing.is_new and was_sent_to_group(tx, group, message_id, encoded, now_ms):
             return _find(context, tx, outgoing, now_ms)
         standing = find_standing(context, tx, group, Audience.MEMBERS)
-        key = find_group_key(tx, group)
-        found = _recipients(context, tx, standing, key, plan, asked, now_ms)
-        if key is None or found is None:
+        ready = _ready(context, tx, standing, plan, asked, now_ms)
+        if ready is None:
             return None
-        recipients, problems, destination = found
-        shown = _plan_content(context, tx, draft, recipients)
+        shown = _plan_content(context, tx, draft, ready.recipients)
         require_allowed(draft, shown)
         composed = compose(draft, shown, context.entropy, now_ms)
-        if plan is not None and {*problems.values()} <= _LASTING:
-            key = key.with_checked(checked_now(plan))
-        sealed = seal_for(
-            *(context, tx, key, destination, message_id),
-            *(composed.content, recipients, composed.sent_at_ms),
-        )
         keep_group_id(tx, group, message_id, encoded, now_ms)
-        keep_sent_to_group(
-            *(tx, context.policy, destination, message_id, composed.content),
-            *(composed.sent_at_ms, now_ms),
-        )
         note_media_sent(context, tx, context.address.user_id, composed, message_id)
         if not standing.record.accepted:
             put_group(tx, group, replace(standing.record, accepted=True))
-        return GroupPosted(
-            *(outgoing, True, composed, destination, sealed.numbers, tuple(recipients)),
-            *(problems, key, sealed.ciphertext, read_epoch(tx)),
-        )
+        posted = _post(context, tx, outgoing, composed, ready, now_ms)
+        return replace(posted, moderator=_moderates(context, standing.state))
 
 
 def post_again(
-    context: Context, leftovers: Leftovers, waiting: GroupWaiting, plan: GroupPlan
+    context: Context,
+    leftovers: Leftovers,
+    waiting: GroupWaiting,
+    plan: GroupPlan,
+    asked: KeysAsked,
 ) -> GroupPosted | None:
     """Encrypt anew what waits for it, under the same id: the store was restored.
 
@@ -244,6 +243,7 @@ def post_again(
         leftovers: are forgotten in the same commit.
         waiting: what; it has no data.
         plan: for whom.
+        asked: what was asked of the back end for it.
 
     Returns:
         Where it is; nowhere, where it was not kept, or another thread was faster. None: the plan
@@ -264,20 +264,12 @@ def post_again(
             forget_in_group_outbox(tx, rows)
             return _find(context, tx, outgoing, now_ms)
         standing = find_standing(context, tx, group, Audience.MEMBERS)
-        key = find_group_key(tx, group)
-        found = _recipients(context, tx, standing, key, plan, KeysAsked(), now_ms)
-        if key is None or found is None:
+        ready = _ready(context, tx, standing, plan, asked, now_ms)
+        if ready is None:
             return None
-        recipients, problems, destination = found
-        content, at_ms = kept.content, kept.sent_at_ms
         forget_in_group_outbox(tx, rows)
-        sealed = seal_for(context, tx, key, destination, message_id, content, recipients, at_ms)
-        keep_sent_to_group(tx, context.policy, destination, message_id, content, at_ms, now_ms)
-        composed = Composed(ALL_SHOWN, content, at_ms)
-        return GroupPosted(
-            *(outgoing, False, composed, destination, sealed.numbers, tuple(recipients)),
-            *(problems, key, sealed.ciphertext, read_epoch(tx)),
-        )
+        composed = Composed(ALL_SHOWN, kept.content, kept.sent_at_ms)
+        return _post(context, tx, outgoing, composed, ready, now_ms)
 
 
 def post_missing(
@@ -312,8 +304,8 @@ def post_missing(
         record, state = standing.record, standing.state
         present = [each for each in members if counts_as_in(record, state, each)]
         found = find_recipients(context, tx, present, asked, now_ms)
-        if found.wanted:
-            return KeysNeeded(dict.fromkeys(found.wanted), found.wanted)
+        if found.needed is not None:
+            return found.needed
         problems = {**posted.problems, **found.problems}
         new = [each for each in found.devices if each not in posted.recipients]
         wanted = without_session(tx, new, asked, problems)
@@ -322,7 +314,9 @@ def post_missing(
         new = sorted((each for each in new if each not in problems), key=str)[:MAX_GRANTS]
         if not new:
             return None
-        granter = Granter(context, tx, group, key, now_ms)
+        now = find_group_key(tx, group)
+        is_present = now is not None and now.key.chain_id == key.key.chain_id
+        granter = Granter(context, tx, group, key, now_ms, is_noted=is_present)
         for device in new:
             granter.grant(device, key.key)
         copies = EnvelopeCopies(
@@ -357,16 +351,13 @@ def seal_for(
         destination: the group, and the heads that the message names.
         message_id: 16 bytes.
         content: what is said.
-        recipients: any number of devices, none of which is this one.
+        recipients: one device or more, none of which is this one.
         sent_at_ms: milliseconds since 1970.
 
     Raises:
         SessionExhausted: the key has sent all that it may.
     """
     group = destination.group_id
-    if not recipients:
-        put_group_key(tx, group, key)
-        return Sealed((), b"")
     payload = GroupPayload(
         sender=context.address,
         destination=destination,
@@ -380,7 +371,8 @@ def seal_for(
         *(key.key, key.distribution_id, encode_group_payload(payload), context.entropy),
         MAX_SENDER_KEY_MESSAGES,
     )
-    put_group_key(tx, group, key.with_key(after))
+    advanced = key.with_key(after)
+    put_group_key(tx, group, advanced)
     count_operation(tx)
     listed = sorted(recipients, key=str)
     numbers = []
@@ -388,49 +380,102 @@ def seal_for(
         part = tuple(listed[start : start + MAX_COPIES])
         copies = EnvelopeCopies(message_id, context.address, part, ciphertext)
         numbers.append(put_copies(tx, group, copies))
-    return Sealed(tuple(numbers), ciphertext)
+    return Sealed(advanced, tuple(numbers), ciphertext)
 
 
-def _recipients(
+class _ReadyFields(NamedTuple):
+    key: GroupKey | None
+    destination: GroupDestination
+    recipients: tuple[Address, ...]
+    problems: Mapping[Address, str]
+
+
+class _Ready(SecretTuple, _ReadyFields):
+    """What a message can be sent with now.
+
+    Attributes:
+        key: of the group; None: nobody gets a copy.
+        destination: the heads that it names.
+        recipients: devices that have the key.
+        problems: why others get no copy.
+    """
+
+    __slots__ = ()
+
+
+def _ready(
     context: Context,
     tx: Transaction,
     standing: Standing,
-    key: GroupKey | None,
     plan: GroupPlan | None,
     asked: KeysAsked,
     now_ms: int,
-) -> tuple[list[Address], dict[Address, str], GroupDestination] | None:
-    """Return who gets a message, why others do not, and the heads that it names.
-
-    None: a plan is needed, or it does not hold any more.
-    """
+) -> _Ready | None:
+    """Return who gets a message; None: a plan is needed, or it does not hold any more."""
+    key = find_group_key(tx, standing.group)
+    if plan is not None and not is_still_so(standing, key, plan):
+        return None
+    if plan is not None and not plan.devices:
+        return _Ready(None, plan.destination, (), plan.problems)
     if key is None or not has_room(context, key, 1, now_ms):
         return None
     try:
         granted = list_granted(tx, standing.group)
-    except RecordCorrupted:  # the plan takes a new key
+    except RecordCorrupted:  # the next plan takes a new key
         return None
     if plan is None:
         if not was_gone_through(standing, key, now_ms):
             return None
-        return granted, {}, destination_of(standing)
-    if not is_still_so(standing, key, plan):
-        return None
-    held = {*granted}
-    problems = dict(plan.problems)
-    for each in plan.lacking:
+        return _Ready(key, destination_of(standing), tuple(granted), {})
+    held, problems = {*granted}, dict(plan.problems)
+    for each in plan.devices:
         if each not in held:
             error = asked.unreachable.get(each)
             if error is None:
                 return None
             problems[each] = error.code
-    return [each for each in plan.devices if each in held], problems, plan.destination
+    recipients = tuple([each for each in plan.devices if each in held])
+    if {*problems.values()} <= _LASTING:
+        key = key.with_checked(checked_now(plan))
+    return _Ready(key, plan.destination, recipients, problems)
+
+
+def _post(
+    context: Context,
+    tx: Transaction,
+    outgoing: OutgoingToGroup,
+    composed: Composed,
+    ready: _Ready,
+    now_ms: int,
+) -> GroupPosted:
+    """Encrypt a message, and keep what is kept of it."""
+    message_id, key, sent = outgoing.message_id, ready.key, None
+    content, sent_at_ms = composed.content, composed.sent_at_ms
+    if key is not None and ready.recipients:
+        where = (ready.destination, message_id)
+        sent = seal_for(context, tx, key, *where, content, ready.recipients, sent_at_ms)
+    keep_sent_to_group(
+        *(tx, context.policy, ready.destination, message_id),
+        *(content, sent_at_ms, now_ms),
+    )
+    return GroupPosted(
+        outgoing=outgoing,
+        is_new=True,
+        message=composed,
+        destination=ready.destination,
+        numbers=() if sent is None else sent.numbers,
+        recipients=ready.recipients,
+        problems=ready.problems,
+        key=None if sent is None else key,
+        ciphertext=b"" if sent is None else sent.ciphertext,
+        epoch=read_epoch(tx),
+    )
 
 
 def _plan_content(
     context: Context, tx: Transaction, draft: Draft, recipients: Iterable[Address]
 ) -> Plan:
-    """Return what devices of others show. All of them read frames: more is asked where it counts."""
+    """Return what devices of others show: all of them read frames, and mostly that is enough."""
     framed, ends = draft.blank, dict[Address, frozenset[int]]()
     if isinstance(framed, Framed):
         needs = framed_needs(framed.content, framed.expiry, view_once=framed.view_once)
@@ -452,11 +497,16 @@ def _find(context: Context, tx: Transaction, outgoing: OutgoingToGroup, now_ms: 
     recipients = [
         each for row in rows if isinstance(row.sent, EnvelopeCopies) for each in row.sent.recipients
     ]
-    numbers = tuple(each.number for each in rows)
+    numbers, state = tuple(each.number for each in rows), find_state(tx, outgoing.group)
     return GroupPosted(
         *(outgoing, False, composed, destination, numbers, tuple(recipients), {}),
         *(None, b"", read_epoch(tx)),
+        moderator=state is not None and _moderates(context, state),
     )
+
+
+def _moderates(context: Context, state: GroupState) -> bool:
+    return state.members.get(own_member(context), Role.MEMBER) is not Role.MEMBER
 
 
 def _rows_of(tx: Transaction, group: GroupId, message_id: bytes) -> list[GroupWaiting]:

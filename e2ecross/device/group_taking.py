@@ -24,6 +24,7 @@ from e2ecross.errors import RemoteError, UnknownGroupState, UnsupportedVersion
 from e2ecross.protocol.group_commit import group_of, take_commit
 from e2ecross.protocol.group_state import GroupView
 from e2ecross.state.context import Context
+from e2ecross.state.group_keys import drop_group_key
 from e2ecross.state.groups import drop_group, put_group, walk_groups
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
@@ -103,6 +104,8 @@ def take_commits(
             for notice in notices_of(group, own, change):
                 put_notice(context, tx, notice)
             _tell_of_keys(context, tx, group, change)
+            if own in before.state.members and own not in change.after.members:
+                drop_group_key(tx, group)
     if before.has(brought_by) and before.state.members[brought_by] in _POWER:
         _note_version(context, tx, after, reading.newest, brought_by)
     return Taken(

@@ -29,6 +29,7 @@ from e2ecross.wire.group_records import decode_grant, encode_grant
 from e2ecross.wire.sender_key_records import OwnSenderKeyRecord
 
 __all__ = [
+    "GROUP_KEYS",
     "NEVER_CHECKED",
     "Checked",
     "GroupKey",
@@ -36,6 +37,7 @@ __all__ = [
     "drop_group_key",
     "find_group_key",
     "forget_grant",
+    "group_key_from_bytes",
     "list_granted",
     "put_grant",
     "put_group_key",
@@ -43,7 +45,7 @@ __all__ = [
     "read_grants",
 ]
 
-_FORM: Final = b"\0"
+GROUP_KEYS: Final = b"\0"
 """What the places of groups of ours begin with; `device/group_raw.py` has those of others."""
 
 
@@ -110,7 +112,13 @@ def _encode(key: GroupKey) -> bytes:
     ).encode()
 
 
-def _decode(data: bytes) -> GroupKey:
+def group_key_from_bytes(data: bytes) -> GroupKey:
+    """Make the own key of a group of its record.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
     stored = OwnSenderKeyRecord.decode(data)
     if not stored.heads:
         raise RecordCorrupted("the own key of a group names no state of it: the store is damaged")
@@ -119,7 +127,7 @@ def _decode(data: bytes) -> GroupKey:
     return GroupKey(chain, stored.distribution_id, stored.heads, stored.created_at_ms, checked)
 
 
-_KEY: Final = Codec(_encode, _decode)
+_KEY: Final = Codec(_encode, group_key_from_bytes)
 
 
 def find_group_key(tx: Transaction, group: GroupId) -> GroupKey | None:
@@ -188,4 +196,4 @@ def list_granted(tx: Transaction, group: GroupId) -> list[Address]:
 
 
 def _place(group: GroupId) -> bytes:
-    return _FORM + group.value
+    return GROUP_KEYS + group.value

@@ -127,7 +127,8 @@ def message_from_record(
             own = context.address.user_id
             addressee = record.group or (peer if record.sender.user_id == own else own)
             ref = ref_of(record.sender, addressee, *place, content)
-            if record.request or (record.historical and not record.own_copy):
+            is_unasked = record.request or record.blocked
+            if is_unasked or (record.historical and not record.own_copy):
                 content = _of_stranger(content, record.sender.user_id)
             shown = _show(content, context.policy.capabilities)
             if frame is not None and _is_over(context, record, frame):

@@ -48,7 +48,8 @@ class Message:
             `Device.decrypt`.
         expiry: when it is to be gone, or None.
         view_once: it is to be shown once: tell `Client.opened`.
-        request: it is of somebody who was not accepted yet: see `Client.accept`.
+        request: it is of somebody who was not accepted yet, see `Client.accept`; or into a group
+            that was not, see `Group.accept`.
         expired: its end had come before it could be shown, or another own device has shown it.
         blocked: it is of a blocked account, in a group.
         moderator: the sender was owner or admin of the group, where it stands and when it came.

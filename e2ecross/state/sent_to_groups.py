@@ -32,6 +32,7 @@ __all__ = [
     "KeptGroupMessage",
     "count_group_resend",
     "find_sent_to_group",
+    "is_group_id",
     "keep_group_id",
     "keep_sent_to_group",
     "was_sent_to_group",
@@ -149,6 +150,11 @@ def was_sent_to_group(
             "message_id must be a new one: it was used for another message into a group"
         )
     return True
+
+
+def is_group_id(tx: Transaction, message_id: bytes, now_ms: int) -> bool:
+    """Tell whether a message of a user went into a group under this id (16 bytes)."""
+    return IDS.find(tx, IN_GROUPS + message_id, now_ms) is not None
 
 
 def _digest(group: GroupId, content: EncodedContent) -> bytes:

@@ -210,8 +210,8 @@ MAX_SENDER_KEY_SEEDS: Final = 2_000
 """Seeds of messages that have not arrived, of one device in one group of ours, for all its keys."""
 MAX_SENDER_KEY_PLACES: Final = 64
 """Groups of ours, and as many foreign ones, in which one device has sender keys here; the oldest go
-first. With `MAX_SKIPPED_KEYS_PER_CHAIN` for each of five states it can have us keep 640,000 seeds of
-foreign ones, about 25 MB, where each of their 320 keys has been given us by the caller; of ours
+first. With `MAX_SKIPPED_KEYS_PER_CHAIN` for each of five states it can have us keep 640,000 seeds
+of foreign ones, about 25 MB, where each of their 320 keys has been given us by the caller; of ours
 128,000."""
 MAX_SENDER_KEY_MESSAGES: Final = 1_000
 """Messages under one sender key in a group of ours: no receiver is ever further behind."""
