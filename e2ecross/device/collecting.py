@@ -325,7 +325,7 @@ def _admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> 
         note_sent_elsewhere(tx, message.peer, message.content, now_ms)
     if admitted is not None:
         put_message(context, tx, admitted.message)
-        context.live.typing.pop(message.sender, None)  # who has sent is not typing any more
+        context.live.typing.pop((message.sender, message.group), None)  # nobody types what is sent
     return admitted
 
 
