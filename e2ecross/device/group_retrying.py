@@ -75,7 +75,6 @@ __all__ = [
 _HEALED: Final = (
     UnknownSenderKey,
     InvalidSignature,
-    NotAllowedInGroup,
     AuthenticationFailed,
     TooManySkipped,
     UnknownGroupState,

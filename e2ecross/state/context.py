@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from e2ecross.address import Address, UserId
@@ -39,6 +40,9 @@ __all__ = [
 
 Clock = Callable[[], int]
 """Returns milliseconds since 1970."""
+
+_REMEMBERED: Final = 4_096
+"""Addresses that need not be read of their keys each time: those of some groups, 1 MB."""
 
 _DEVICE: Final = Codec(DeviceRecord.encode, DeviceRecord.decode)
 
@@ -105,6 +109,7 @@ def address_key(address: Address) -> bytes:
     return f"{address.app}\0{address.user}\0".encode() + bytes((address.device,))
 
 
+@lru_cache(_REMEMBERED)
 def address_from_key(key: bytes) -> Address:
     """Return the address that a key of the store stands for.
 

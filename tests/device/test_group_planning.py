@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Address, Text
+from e2ecross.crypto.keys import PublicKey
+from e2ecross.device.composing import draft_of
 from e2ecross.device.group_changes import (
     accept_back,
     add_members,
@@ -15,16 +17,22 @@ from e2ecross.device.group_changes import (
     set_role,
 )
 from e2ecross.device.group_planning import Audience, places_before, plan_group
+from e2ecross.device.group_recipients import find_recipients
+from e2ecross.device.group_sending import OutgoingToGroup, post_into_group
+from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import UnknownRecipient, VersionDowngrade
+from e2ecross.protocol.group_commit import sign_commit
 from e2ecross.state.changes import read_changes
 from e2ecross.state.context import address_key
-from e2ecross.state.group_keys import drop_group_key, put_group_key
+from e2ecross.state.group_keys import drop_group_key, put_grant, put_group_key
 from e2ecross.state.groups import find_group, load_graph, put_group
 from e2ecross.state.trust import find_identity_record
 from e2ecross.stores import Table
 from e2ecross.wire.capabilities import encode_capabilities
-from e2ecross.wire.group import GroupId, MemberId, Role
+from e2ecross.wire.content.group_commits import CommitBytes
+from e2ecross.wire.group import GroupId, GroupSettings, MemberId, Role
+from e2ecross.wire.group_commit import GroupCommit
 from tests.support.accounts import change_account
 from tests.support.devices import ANA, BUDI, DAY_MS, TOKO
 from tests.support.group_sending import (
@@ -87,9 +95,7 @@ def unlinked(world: GroupWorld, group: GroupId) -> None:
 
 def another_key_of_a_device(world: GroupWorld, group: GroupId) -> None:
     with world.context(ANA).store.transaction() as tx:
-        from e2ecross.state.group_keys import put_grant
-
-        put_grant(tx, group, TOKO, GOOD_KEY)  # type: ignore[arg-type]
+        put_grant(tx, group, TOKO, PublicKey(GOOD_KEY))
 
 
 def another_account_key(world: GroupWorld, group: GroupId) -> None:
@@ -97,7 +103,7 @@ def another_account_key(world: GroupWorld, group: GroupId) -> None:
     with context.store.transaction() as tx:
         known = find_identity_record(tx, address_key(TOKO))
         assert known is not None
-        changed = replace(known, identity_key=GOOD_KEY)
+        changed = replace(known, identity_key=PublicKey(GOOD_KEY))
         tx.put(Table.REMOTE_IDENTITIES, address_key(TOKO), b"", changed.encode())
 
 
@@ -264,7 +270,7 @@ def test_whose_key_waits_for_the_user_gets_nothing(world: GroupWorld, group: Gro
     with context.store.transaction() as tx:
         known = find_identity_record(tx, address_key(TOKO))
         assert known is not None
-        changed = replace(known, pending_key=GOOD_KEY)
+        changed = replace(known, pending_key=PublicKey(GOOD_KEY))
         tx.put(Table.REMOTE_IDENTITIES, address_key(TOKO), b"", changed.encode())
     found = plan(world.devices[ANA], group)
     assert found.problems == {TOKO: "untrusted_identity"}
@@ -284,8 +290,6 @@ def test_a_device_without_a_session_is_asked_for(world: GroupWorld, group: Group
 
 
 def test_the_own_account_by_another_key_gets_nothing(world: GroupWorld) -> None:
-    from e2ecross.device.group_recipients import find_recipients
-
     context = world.context(ANA)
     with context.store.transaction() as tx:
         other = MemberId(ANA.user_id, world.member(BUDI).account_key)
@@ -342,6 +346,9 @@ def test_nobody_is_told_what_is_not_announced_yet(world: GroupWorld, group: Grou
     with context.store.transaction() as tx:
         graph = load_graph(context, tx, group)
     first = graph.nodes[0].hash
+    change_settings(context, group, name="Another")
+    with context.store.transaction() as tx:
+        graph = load_graph(context, tx, group)
     assert places_before(graph, ()) == graph.all
     assert places_before(graph, (first,)) == 0
     assert places_before(graph, (bytes(32),)) == graph.all
@@ -360,3 +367,31 @@ def test_changes_of_accounts_are_counted(world: GroupWorld) -> None:
     before = count()
     world.devices[ANA].encrypt(BUDI, Text("halo"))
     assert count() == before
+
+
+def test_of_more_than_16_heads_the_smallest_are_named(world: GroupWorld, group: GroupId) -> None:
+    context = world.context(ANA)
+    (genesis,) = world.state(group, ANA).heads
+    author, pair = world.member(ANA), context.identity_key_pair
+    commits = [
+        sign_commit(
+            GroupCommit(group.value, (genesis,), author, number, (GroupSettings(f"{number}"),)),
+            *(pair, context.entropy),
+        )
+        for number in range(18)
+    ]
+    crossing = [CommitBytes(each.data, each.signature) for each in commits]
+    world.bring(group, BUDI, ANA, crossing)
+    heads = world.state(group, ANA).heads
+    assert len(heads) == 18
+    found = plan(world.devices[ANA], group)
+    assert found.destination.heads == heads[:16]
+    assert {*found.devices} == {BUDI, TOKO}
+    posted = send(world.devices[ANA], group)
+    assert posted.destination == found.destination
+    outgoing = OutgoingToGroup(group, bytes(16), is_new=True)
+    draft = draft_of(Text("lagi"), in_group=True)
+    names = (context, Leftovers(), outgoing, draft, None, KeysAsked())
+    again = post_into_group(*names)
+    assert again is not None  # without a plan: nothing has changed
+    assert again.destination == found.destination

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A message into a group: encrypted once, for all who have the key."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from e2ecross import Address, Bytes, Policy, Text
+from e2ecross import Address, Bytes, Media, Policy, Text
 from e2ecross.device.composing import draft_of
 from e2ecross.device.group_changes import (
     add_members,
@@ -25,18 +26,26 @@ from e2ecross.errors import (
     ContentRefused,
     GroupRefused,
     InvalidArgument,
+    LossyContent,
     NotInGroup,
 )
+from e2ecross.protocol.message_chain import SendingChain
+from e2ecross.protocol.sender_key import OwnSenderKey
+from e2ecross.state.context import address_key
 from e2ecross.state.group_keys import drop_group_key, forget_grant, put_group_key
-from e2ecross.state.groups import find_group, put_group
+from e2ecross.state.groups import put_group
 from e2ecross.state.message import Message
 from e2ecross.stores import MemoryStore, Table
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content import Expiry, Framed
 from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.group import GroupId
+from e2ecross.wire.group_records import GroupRecord
 from tests.support.devices import ANA, BUDI, MESSAGE_ID, TOKO, SpyStore, dump
+from tests.support.formats import ATTACHMENT
 from tests.support.group_sending import (
     add_companion,
+    change_list,
     copies,
     deliver,
     empty,
@@ -48,7 +57,7 @@ from tests.support.group_sending import (
     send,
     waiting,
 )
-from tests.support.group_world import GroupWorld
+from tests.support.group_world import GroupWorld, list_with_groups
 
 CITRA = Address("messenger", "citra")
 HOUR_MS = 60 * 60 * 1000
@@ -67,7 +76,7 @@ def group(world: GroupWorld) -> GroupId:
     return made
 
 
-def texts(items: list[object]) -> list[object]:
+def texts(items: Sequence[object]) -> list[object]:
     return [each.content for each in items if isinstance(each, Message)]
 
 
@@ -274,18 +283,15 @@ def test_a_key_that_is_used_up_or_old_is_not_sent_with(world: GroupWorld, group:
     ana, context = world.devices[ANA], world.context(ANA)
     send(ana, group)
     key = group_key(ana, group)
-    chain = replace_number(key.key.chain, 1_000)
+    chain = key.key.chain
+    used = SendingChain(chain.ratchet_key_pair, chain.chain_key, 1_000)
     with context.store.transaction() as tx:
-        put_group_key(tx, group, key.with_key(type(key.key)(key.key.chain_id, chain)))
+        put_group_key(tx, group, key.with_key(OwnSenderKey(key.key.chain_id, used)))
     assert post(world, group) is None
     empty(ana)
     send(ana, group)
     assert {*grants(ana)} == {BUDI, TOKO}
     assert group_key(ana, group).key.chain_id != key.key.chain_id
-
-
-def replace_number(chain: object, number: int) -> object:
-    return type(chain)(chain.ratchet_key_pair, chain.chain_key, number)  # type: ignore[attr-defined,call-arg]
 
 
 def test_grants_that_cannot_be_read_make_a_new_key(world: GroupWorld, group: GroupId) -> None:
@@ -319,14 +325,12 @@ def test_who_is_out_sends_nothing(world: GroupWorld, group: GroupId) -> None:
         send(world.devices[ANA], GroupId(bytes(32)))
 
 
-@pytest.mark.parametrize("change", [{"full": True}, {"outdated": 2}])
+@pytest.mark.parametrize("changes", [GroupRecord(full=True), GroupRecord(outdated=2)])
 def test_nothing_goes_into_a_group_that_is_over(
-    world: GroupWorld, group: GroupId, change: dict[str, object]
+    world: GroupWorld, group: GroupId, changes: GroupRecord
 ) -> None:
     with world.context(ANA).store.transaction() as tx:
-        record = find_group(tx, group)
-        assert record is not None
-        put_group(tx, group, replace(record, **change))
+        put_group(tx, group, changes)
     with pytest.raises(GroupRefused, match="nothing can be sent"):
         send(world.devices[ANA], group)
 
@@ -405,3 +409,53 @@ def test_a_key_that_is_over_is_given_without_a_row(world: GroupWorld, group: Gro
     assert grants(ana)[-1] == laptop.address
     nothing = replace(posted, key=None)
     assert post_missing(ana._context, Leftovers(), nothing, KeysAsked()) is None
+
+
+def test_a_device_that_cannot_be_encrypted_to_stops_no_other(
+    world: GroupWorld, group: GroupId
+) -> None:
+    ana, context = world.devices[ANA], world.context(ANA)
+    found, asked = plan(ana, group), KeysAsked()
+    with context.store.transaction() as tx:
+        for row, _ in tx.list(Table.SESSIONS, address_key(BUDI)):
+            tx.put(Table.SESSIONS, address_key(BUDI), row, b"\x01\xff")
+    assert grant_all(ana, found, asked)
+    assert asked.unreachable[BUDI].code == "record_corrupted"
+    assert granted(ana, group) == {TOKO}
+    outgoing = OutgoingToGroup(group, MESSAGE_ID, is_new=True)
+    draft = draft_of(Text("halo"), in_group=True)
+    posted = post_into_group(context, Leftovers(), outgoing, draft, found, asked)
+    assert posted is not None
+    assert posted.recipients == (TOKO,)
+    assert posted.problems == {BUDI: "record_corrupted"}
+
+
+def test_nothing_goes_where_nobody_can_be_reached(world: GroupWorld, group: GroupId) -> None:
+    asked = KeysAsked(unreachable={each: BackendError("no answer") for each in (BUDI, TOKO)})
+    posted = send(world.devices[ANA], group, asked=asked)
+    assert posted.recipients == ()
+    assert set(posted.problems) == {BUDI, TOKO}
+    assert posted.key is None
+    assert waiting(world.devices[ANA]) == []
+
+
+def test_what_devices_of_others_show_is_asked_where_it_counts(
+    world: GroupWorld, group: GroupId
+) -> None:
+    ana, budi = world.devices[ANA], world.devices[BUDI]
+    able = encode_capabilities({10, 13, 35})
+    change_list(world, list_with_groups(budi, capabilities=able, seq=2))
+    photo = Media(ATTACHMENT)
+    context = world.context(ANA)
+    found = plan(ana, group)
+    assert grant_all(ana, found)
+    outgoing = OutgoingToGroup(group, MESSAGE_ID, is_new=True)
+    names = (context, Leftovers(), outgoing)
+    with pytest.raises(LossyContent) as caught:
+        post_into_group(*names, draft_of(photo, in_group=True), found, KeysAsked())
+    (loss,) = caught.value.plan.losses
+    assert loss.devices == (TOKO,)
+    draft = draft_of(photo, in_group=True, allow_lossy=True)
+    posted = post_into_group(*names, draft, found, KeysAsked())
+    assert posted is not None
+    assert {*posted.recipients} == {BUDI, TOKO}

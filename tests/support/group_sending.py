@@ -173,7 +173,7 @@ def add_companion(world: GroupWorld, primary: Device, number: int, *others: Devi
     signed = list_with_groups(primary, *others, device, seq=held.list.seq + 1)
     change_list(world, signed)
     for each in world.devices.values():
-        start(each, device)
+        start(each, device, kyber=True)
     return device
 
 
