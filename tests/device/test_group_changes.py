@@ -459,8 +459,11 @@ def test_a_group_is_accepted(world: GroupWorld, group: GroupId) -> None:
     assert record is not None
     assert record.accepted
     refused(world, TOKO, NotInGroup, lambda c: accept_group(c, UNKNOWN))
-    leave_group(world.context(TOKO), group)
-    refused(world, TOKO, NotInGroup, lambda c: accept_group(c, group))
+    leave_group(world.context(BUDI), group)
+    accept_group(world.context(BUDI), group)  # it is over
+    record = world.record(group, BUDI)
+    assert record is not None
+    assert not record.accepted
 
 
 def test_who_is_back_is_confirmed_and_not_added(world: GroupWorld, group: GroupId) -> None:
