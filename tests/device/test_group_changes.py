@@ -185,7 +185,8 @@ def test_an_account_that_takes_no_part_is_asked_for_once_more(
     world: GroupWorld, invite: Callable[..., Any], what: str
 ) -> None:
     context = world.context(ANA)
-    home = Household(CITRA.user_id, primary=world.context(CITRA).identity_key_pair)
+    home = Household(CITRA.user_id)
+    home.move_in(1, world.context(CITRA).identity_key_pair, encode_capabilities({10}))
     held = home.sign(1, signed_at_ms=world.clock()) if what == "no such device" else None
     change_account(world.devices[ANA], CITRA.user_id, held=held)
     user = CITRA.user_id
@@ -198,7 +199,8 @@ def test_an_account_that_takes_no_part_is_asked_for_once_more(
 def test_one_device_that_takes_part_is_enough(
     world: GroupWorld, invite: Callable[..., Any]
 ) -> None:
-    home = Household(CITRA.user_id, primary=world.context(CITRA).identity_key_pair)
+    home = Household(CITRA.user_id)
+    home.move_in(1, world.context(CITRA).identity_key_pair, encode_capabilities({10}))
     home.move_in(2, capabilities=encode_capabilities({10, 35}))
     signed = home.sign(2, devices=(1, 2), signed_at_ms=world.clock())
     change_account(world.devices[ANA], CITRA.user_id, held=signed)
