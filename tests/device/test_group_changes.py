@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
@@ -271,7 +271,9 @@ def test_removals_take_all_keys_of_an_account(world: GroupWorld, group: GroupId)
 
 
 def test_only_who_is_above_removes(world: GroupWorld, group: GroupId) -> None:
-    remove = lambda *who: lambda c: remove_members(c, group, [each.user_id for each in who])  # noqa: E731
+    def remove(*who: Address) -> Callable[[Context], None]:
+        return lambda context: remove_members(context, group, [each.user_id for each in who])
+
     refused(world, TOKO, GroupRefused, remove(BUDI))
     refused(world, BUDI, GroupRefused, remove(TOKO, ANA))
     add_members(world.context(ANA), group, [CITRA.user_id], KeysAsked())
@@ -308,7 +310,9 @@ def test_owners_give_roles_to_all_but_owners(world: GroupWorld, group: GroupId) 
 def test_nobody_else_and_nothing_else(world: GroupWorld, group: GroupId) -> None:
     refused(world, ANA, InvalidArgument, lambda c: set_role(c, group, CITRA.user_id, ADMIN))
     refused(world, ANA, InvalidArgument, lambda c: set_role(c, group, ANA.user_id, ADMIN))
-    refused(world, ANA, InvalidArgument, lambda c: set_role(c, group, BUDI.user_id, 2))
+    refused(
+        world, ANA, InvalidArgument, lambda c: set_role(c, group, BUDI.user_id, cast("Role", 2))
+    )
 
 
 def test_power_is_given_to_the_accepted_key_and_taken_from_all(
@@ -332,7 +336,7 @@ def test_the_last_owner_stays_while_others_are_in(world: GroupWorld, group: Grou
     step_down(world.context(ANA), group, ADMIN)
     for role in (OWNER, ADMIN):
         refused(world, ANA, InvalidArgument, lambda c, r=role: step_down(c, group, r))
-    refused(world, ANA, InvalidArgument, lambda c: step_down(c, group, 3))
+    refused(world, ANA, InvalidArgument, lambda c: step_down(c, group, cast("Role", 3)))
     step_down(world.context(ANA), group, MEMBER)
     leave_group(world.context(ANA), group)
     assert roles(world, group) == {"budi": OWNER, "toko-kopi": MEMBER}
