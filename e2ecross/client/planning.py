@@ -45,6 +45,8 @@ from e2ecross.wire.limits import MAX_LISTED_DEVICES
 
 __all__ = ["ensure_session", "fetch_lists", "prepare"]
 
+_STARTED_AT_ONCE: Final = 32
+"""Sessions that are kept in one transaction: others who use the store wait for some 10 ms."""
 _MAX_TAKEN_IN: Final = 1_000
 """Messages that are taken in before a device is taken out."""
 
@@ -84,7 +86,9 @@ def prepare(
     for user, devices in wanted.items():
         addresses = lacking[user]
         if addresses is None and user in members:  # nobody is a member of a group without one
-            addresses = []
+            addresses, reason = [], lists.unreadable.get(user, answers[user])
+            if isinstance(reason, E2ECrossError):
+                asked.refused.setdefault(user, reason)
         elif addresses is None:  # it has no list
             addresses = [
                 Address(user.app, user.user, number)
@@ -96,8 +100,7 @@ def prepare(
         for address in addresses:
             bundles[address] = _bundle(answers[user], address)
     news = {Address(u.app, u.user): BundleNews(identity_changed=True) for u in lists.changed}
-    outcomes = start_from_bundles(link.context, list(bundles.values()))
-    for address, outcome in zip(bundles, outcomes, strict=True):
+    for address, outcome in zip(bundles, _start(link, list(bundles.values())), strict=True):
         if not isinstance(outcome, E2ECrossError):
             changed = outcome.identity_changed or address in news
             news[address] = replace(outcome, identity_changed=changed)
@@ -111,6 +114,15 @@ def prepare(
     for_list = [user for user in lists.unchanged if user not in strangers and not wanted[user]]
     _note_checked(link, for_list)
     return news, failure
+
+
+def _start(
+    link: Link, bundles: Sequence[PreKeyBundle | E2ECrossError]
+) -> list[BundleNews | E2ECrossError]:
+    outcomes: list[BundleNews | E2ECrossError] = []
+    for start in range(0, len(bundles), _STARTED_AT_ONCE):
+        outcomes += start_from_bundles(link.context, bundles[start : start + _STARTED_AT_ONCE])
+    return outcomes
 
 
 def fetch_lists(link: Link, users: Sequence[UserId]) -> tuple[set[UserId], E2ECrossError | None]:

@@ -53,6 +53,7 @@ __all__ = [
     "destination_of",
     "find_standing",
     "has_room",
+    "is_key_due",
     "is_still_so",
     "members_at",
     "places_before",
@@ -249,6 +250,16 @@ def has_room(context: Context, key: GroupKey, messages: int, now_ms: int) -> boo
     """Tell whether so many messages may be sent under a key: it is neither used up nor old."""
     age_ms = now_ms - key.created_at_ms
     return room_of(key) >= messages and 0 <= age_ms < context.policy.sender_key_max_age_ms
+
+
+def is_key_due(
+    context: Context, tx: Transaction, standing: Standing, key: GroupKey, now_ms: int
+) -> bool:
+    """Tell whether the next message of a user makes a new key in the place of this one."""
+    named = destination_of(standing).heads
+    members = members_at(context, tx, standing, named)
+    names = (context, tx, standing, Audience.MEMBERS, key, named, members)
+    return _who_has(*names, {}, now_ms) is None
 
 
 def without_session(

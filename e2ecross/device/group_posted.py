@@ -45,6 +45,7 @@ class GroupPosted(Secret):
         key: what it was encrypted with, as it was before; None: not now.
         ciphertext: what that has given.
         epoch: to tell the back end.
+        moderator: the own account is owner or admin of the group.
     """
 
     outgoing: OutgoingToGroup
@@ -57,3 +58,4 @@ class GroupPosted(Secret):
     key: GroupKey | None
     ciphertext: bytes
     epoch: int
+    moderator: bool = False

@@ -28,6 +28,7 @@ from e2ecross.device.composing import (
     plan_of,
     require_allowed,
 )
+from e2ecross.device.group_members import own_member
 from e2ecross.device.group_planning import (
     Audience,
     GroupPlan,
@@ -61,7 +62,7 @@ from e2ecross.state.group_outbox import (
     forget_in_group_outbox,
     walk_group_outbox,
 )
-from e2ecross.state.groups import put_group
+from e2ecross.state.groups import find_state, put_group
 from e2ecross.state.sent_to_groups import (
     find_sent_to_group,
     keep_group_id,
@@ -75,7 +76,8 @@ from e2ecross.wire.content import (
     encode_content,
 )
 from e2ecross.wire.envelope import EnvelopeCopies
-from e2ecross.wire.group import GroupDestination, GroupId
+from e2ecross.wire.group import GroupDestination, GroupId, Role
+from e2ecross.wire.group_records import GroupState
 
 __all__ = ["post_again", "post_into_group"]
 
@@ -142,7 +144,8 @@ def post_into_group(
         note_media_sent(context, tx, context.address.user_id, composed, message_id)
         if not standing.record.accepted:
             put_group(tx, group, replace(standing.record, accepted=True))
-        return _post(context, tx, outgoing, composed, ready, now_ms)
+        posted = _post(context, tx, outgoing, composed, ready, now_ms)
+        return replace(posted, moderator=_moderates(context, standing.state))
 
 
 def post_again(
@@ -304,11 +307,16 @@ def _find(context: Context, tx: Transaction, outgoing: OutgoingToGroup, now_ms: 
     recipients = [
         each for row in rows if isinstance(row.sent, EnvelopeCopies) for each in row.sent.recipients
     ]
-    numbers = tuple(each.number for each in rows)
+    numbers, state = tuple(each.number for each in rows), find_state(tx, outgoing.group)
     return GroupPosted(
         *(outgoing, False, composed, destination, numbers, tuple(recipients), {}),
         *(None, b"", read_epoch(tx)),
+        moderator=state is not None and _moderates(context, state),
     )
+
+
+def _moderates(context: Context, state: GroupState) -> bool:
+    return state.members.get(own_member(context), Role.MEMBER) is not Role.MEMBER
 
 
 def _rows_of(tx: Transaction, group: GroupId, message_id: bytes) -> list[GroupWaiting]:

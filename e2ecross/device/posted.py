@@ -87,6 +87,7 @@ class KeysAsked:
     def note_failure(self, needed: KeysNeeded, error: E2ECrossError) -> None:
         """Note that the back end cannot be asked."""
         self.users.update(needed.wanted)
+        self.refused.update(dict.fromkeys(needed.members, error))
         for user, devices in needed.wanted.items():
             for number in (PRIMARY,) if devices is None else devices:
                 self.unreachable[Address(user.app, user.user, number)] = error

@@ -7,6 +7,7 @@ import pytest
 
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import RecordCorrupted, StoreTooNew
+from e2ecross.wire.group import GroupId, Role
 from e2ecross.wire.inbox_records import (
     InboxFailure,
     InboxMessage,
@@ -66,6 +67,9 @@ FAILURE = InboxFailure(PEER, MESSAGE_ID, "identity_changed", "text", GOOD_KEY, T
 NOTICE = InboxNotice(4, PEER.user_id, (1, 127), GOOD_KEY, (MESSAGE_ID, bytes(16)), "expired")
 
 
+GROUP = GroupId(KEY)
+
+
 def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
     return {name: getattr(record, name) for name in type(record).__annotations__}
 
@@ -91,6 +95,7 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         OUTBOX,
         OutboxRecord(b"", MESSAGE_ID, True),
         OutboxRecord(b"", MESSAGE_ID, True, 1, b"body"),
+        OutboxRecord(b"copies", MESSAGE_ID, group_id=bytes(32), copies=True),
         LANE,
         LaneRecord(1, 1, 1),
         TurnRecord(1, PEER),
@@ -98,6 +103,7 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         SentRecord(resends=3, identity_key=GOOD_KEY, account=ADDRESS.user_id),
         SentRecord(MESSAGE_ID, identity_key=GOOD_KEY, account=ADDRESS.user_id),
         SentRecord(MESSAGE_ID),
+        SentRecord(content_kind=1, resends=2, group_id=bytes(32), heads=(bytes(32), b"\1" * 32)),
         RetryBudgetRecord(1, 2, 3, 4),
     ],
 )
@@ -119,6 +125,8 @@ def test_record_survives_its_encoding(record: Any) -> None:  # noqa: ANN401
         FAILURE,
         NOTICE,
         InboxNotice(0, NOTICE.user),
+        InboxNotice(32, None, group=GROUP),
+        InboxNotice(36, NOTICE.user, group=GROUP, users=(NOTICE.user,), role=Role.ADMIN),
     ],
 )
 def test_an_item_of_the_inbox_survives_its_encoding(item: InboxRecord) -> None:
@@ -160,8 +168,8 @@ def test_damaged_record_is_the_stores_fault(name: str) -> None:
             form.reencode(data)
 
 
-def test_record_of_more_than_twice_an_envelope_is_refused() -> None:
-    limit = 2 * 128 * 1024
+def test_record_of_more_than_the_largest_copies_and_an_envelope_is_refused() -> None:
+    limit = 384 * 1024
     largest = replace(OUTBOX, envelope=b"x" * (limit - 4 - 18))
     assert OutboxRecord.decode(largest.encode()).envelope == largest.envelope
     with pytest.raises(RecordCorrupted, match=f"has {limit + 2} bytes"):
@@ -290,6 +298,17 @@ def test_a_notice_is_about_somebody() -> None:
     for user in ([], [(2, b"")], [(2, message([(1, b"whatsapp"), (2, b"NO")]))]):
         with pytest.raises(RecordCorrupted, match="holds no user"):
             decode_inbox_item(b"\x01" + message([(7, message([(1, 1), *user]))]))
+
+
+def test_a_notice_of_a_group_may_be_of_nobody_but_holds_no_nonsense() -> None:
+    user = message([(1, b"whatsapp"), (2, b"NO")])
+    for fields, what in (
+        ([(7, KEY[:31])], "wrong length"),
+        ([(7, KEY), (8, user)], "holds no user"),
+        ([(7, KEY), (9, 4)], "holds no role"),
+    ):
+        with pytest.raises(RecordCorrupted, match=what):
+            decode_inbox_item(b"\x01" + message([(7, message([(1, 1), *fields]))]))
 
 
 def test_a_conversation_is_with_somebody() -> None:
