@@ -258,8 +258,8 @@ def is_key_due(
     """Tell whether the next message of a user makes a new key in the place of this one."""
     named = destination_of(standing).heads
     members = members_at(context, tx, standing, named)
-    audience = Audience.MEMBERS
-    return _who_has(context, tx, standing, audience, key, named, members, {}, now_ms) is None
+    names = (context, tx, standing, Audience.MEMBERS, key, named, members)
+    return _who_has(*names, {}, now_ms) is None
 
 
 def without_session(
