@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from e2ecross.crypto.kdf import ChainKey, MessageKey
 from e2ecross.crypto.keys import decode_public_key, key_pair_from_private
+from e2ecross.crypto.xeddsa import make_signing_key
 from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.protocol.message_chain import ReceivingChain, SendingChain
 from e2ecross.protocol.sender_key import OwnSenderKey, SenderKeyState
@@ -38,8 +39,8 @@ def own_sender_key_to_record(key: OwnSenderKey) -> OwnSenderKeyRecord:
 
 def own_sender_key_from_record(stored: OwnSenderKeyRecord) -> OwnSenderKey:
     """Make an own sender key of what was stored."""
-    key_pair = key_pair_from_private(stored.signing_private_key)
-    chain = SendingChain(key_pair, ChainKey(stored.chain_key), stored.iteration)
+    signing_key = make_signing_key(key_pair_from_private(stored.signing_private_key))
+    chain = SendingChain(signing_key, ChainKey(stored.chain_key), stored.iteration)
     return OwnSenderKey(stored.chain_id, chain)
 
 
