@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from e2ecross.client.client import Client
     from e2ecross.client.device_link import DeviceLink
     from e2ecross.client.downloads import AttachmentFile
+    from e2ecross.client.groups import Group
     from e2ecross.client.linking import LinkState
     from e2ecross.client.pairing import Pairing
     from e2ecross.client.sent import Delivery, Sent
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from e2ecross.device.account_devices import AccountDevice, AccountDevices
     from e2ecross.device.device import Device
     from e2ecross.device.group_raw import SenderKeyGroup
+    from e2ecross.device.group_reading import GroupMember
     from e2ecross.device.waiting import Pending
     from e2ecross.errors import E2ECrossError
     from e2ecross.protocol.attachment_reader import AttachmentReader
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
         decode_unsupported,
     )
     from e2ecross.wire.envelope import Envelope, MessageKind
+    from e2ecross.wire.group import GroupId, Role
 
 __version__ = "0.1.0"
 
@@ -88,6 +91,9 @@ __all__ = [
     "Expiry",
     "FailedMessage",
     "Framed",
+    "Group",
+    "GroupId",
+    "GroupMember",
     "InboxItem",
     "LinkState",
     "Loss",
@@ -110,6 +116,7 @@ __all__ = [
     "Receipt",
     "RemoteIdentity",
     "RetryRequest",
+    "Role",
     "SafetyNumber",
     "SenderKeyGroup",
     "Sent",
@@ -154,6 +161,9 @@ _HOMES: Final = {
     "Expiry": "e2ecross.wire.content",
     "FailedMessage": "e2ecross.state.message",
     "Framed": "e2ecross.wire.content",
+    "Group": "e2ecross.client.groups",
+    "GroupId": "e2ecross.wire.group",
+    "GroupMember": "e2ecross.device.group_reading",
     "InboxItem": "e2ecross.state.inbox",
     "LinkState": "e2ecross.client.linking",
     "Loss": "e2ecross.conversation.negotiation",
@@ -176,6 +186,7 @@ _HOMES: Final = {
     "Receipt": "e2ecross.wire.content",
     "RemoteIdentity": "e2ecross.state.trust",
     "RetryRequest": "e2ecross.wire.content",
+    "Role": "e2ecross.wire.group",
     "SafetyNumber": "e2ecross.protocol.safety_number",
     "SenderKeyGroup": "e2ecross.device.group_raw",
     "Sent": "e2ecross.client.sent",

@@ -20,6 +20,7 @@ from e2ecross.client.link import Link
 from e2ecross.device.account_devices import AccountDevice, AccountDevices, read_devices
 from e2ecross.device.conversations import put_states
 from e2ecross.device.device_lists import read_fetched_list, would_remove
+from e2ecross.device.group_announcing import put_history
 from e2ecross.device.own_list import (
     ensure_own_list,
     finish_restore,
@@ -192,6 +193,7 @@ def _look_after_new_devices(link: Link) -> None:
     for device in ready:
         put_pins(context, device)
         put_states(context, device)
+        put_history(context, context.address.user_id.device(device))
         note_has_keys(context, device)
     remove_overdue(context, new.keys() - ready)
 

@@ -32,6 +32,8 @@ from e2ecross.client.blob_answers import find_blobs
 from e2ecross.client.blob_store import BlobStore
 from e2ecross.client.conversation_calls import ConversationCalls
 from e2ecross.client.fan_out import flush
+from e2ecross.client.group_calls import GroupCalls
+from e2ecross.client.group_sending import announce_all
 from e2ecross.client.hints import check_lists
 from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
@@ -68,7 +70,7 @@ __all__ = ["Client"]
 _MAX_BATCH: Final = 1000
 
 
-class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
+class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, SendingCalls):
     """A `Device` and the `Backend` that it is registered at."""
 
     __slots__ = (
@@ -175,6 +177,8 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
     def maintain(self) -> None:
         """Refill prekeys, replace old ones, publish the list of devices, send what waits.
 
+        Groups hear of what was changed in them and could not be told at once.
+
         What was kept of sent messages whose time is over goes, too, and their files; and what was
         not uploaded in a week.
 
@@ -195,6 +199,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, SendingCalls):
         _attempt(errors, lambda: tend_conversations(self._context))
         _attempt(errors, lambda: forget_sent(self._context))
         _attempt(errors, lambda: tend_files(link, self._blobs, self._spool))
+        _attempt(errors, lambda: announce_all(link))
         _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]

@@ -3,8 +3,10 @@
 
 from abc import ABC, abstractmethod
 
+from e2ecross.client.attempts import Failure
 from e2ecross.client.fan_out import flush
 from e2ecross.client.link import Link
+from e2ecross.device.registering import may_send_offline
 from e2ecross.errors import BackendError, NotRegistered
 from e2ecross.state.context import Context
 
@@ -30,6 +32,22 @@ class Connected(ABC):
         link = self._way()
         self._check_epoch(link)
         return link
+
+    def _way_or_failure(self) -> tuple[Link, Failure | None]:
+        """Return the way to the back end, and why it cannot be reached now, if it cannot.
+
+        Then what can be encrypted still is, and the back end is asked before that leaves.
+        """
+        link = self._way()
+        try:
+            self._check_epoch(link)
+        except NotRegistered:
+            raise
+        except BackendError as error:
+            if not may_send_offline(self._context):
+                raise
+            return link, error
+        return link, None
 
     def _reaches(self, link: Link) -> bool:
         """Tell whether the back end can be reached: nothing leaves before it was asked."""

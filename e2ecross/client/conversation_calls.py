@@ -11,6 +11,7 @@ from e2ecross.client.typing import tell_typing
 from e2ecross.device.conversations import accept, block, list_requests, unblock
 from e2ecross.device.self_sync import mark_opened, mark_read
 from e2ecross.state.message import Message
+from e2ecross.wire.group import GroupId
 
 __all__ = ["ConversationCalls"]
 
@@ -74,28 +75,29 @@ class ConversationCalls(Connected):
         """
         return list_requests(self._context)
 
-    def typing(self, to: Recipient, on: bool) -> None:
-        """Tell a contact that the user is typing, or no more.
+    def typing(self, to: Recipient | GroupId, on: bool) -> None:
+        """Tell a contact, or the members of a group, that the user is typing, or no more.
 
-        At most once in 3 s, and over after 6 s there. It goes to accepted contacts, if their
-        device and this app announce `TYPING`; else nothing happens, nor if the back end cannot be
-        reached at once.
+        At most once in 3 s, and over after 6 s there. It goes to accepted contacts, and in
+        accepted groups of at most 32 members, if their device and this app announce `TYPING`; else
+        nothing happens, nor if the back end cannot be reached at once.
 
         Args:
-            to: a user, or its text, such as "instagram:budi"; or an address.
+            to: a user, or its text, such as "instagram:budi"; or an address; or a group's id.
             on: is typing.
 
         Raises:
+            NotInGroup: the group is not known here.
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
             InvalidArgument: an argument is not acceptable.
             StoreError: the store cannot be read or written.
         """
         require_type("on", on, bool)
-        user = _user(to, "to")
+        whom = to if isinstance(to, GroupId) else _user(to, "to")
         link = self._way()
         if self._reaches(link):
-            tell_typing(link, user, on=on)
+            tell_typing(link, whom, on=on)
 
     def mark_read(self, messages: Iterable[Message]) -> None:
         """Tell that messages of others were read here: who sent them, and the own devices.

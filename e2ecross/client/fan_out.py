@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 from e2ecross.address import Address, UserId
 from e2ecross.client.attempts import Failure, try_parts
 from e2ecross.client.depositing import FINAL, MAX_BYTES, MAX_ENVELOPES, Batch, deposit
+from e2ecross.client.group_depositing import ToldOfGroups, flush_groups
 from e2ecross.client.link import Link
 from e2ecross.client.outcome import Outcome
 from e2ecross.client.outgoing import Told, flush_outbox, refused_for_another, send_waiting
@@ -359,7 +360,7 @@ def _waits_for_others() -> BackendError:
 
 
 def flush(link: Link) -> None:
-    """Deposit what waits in the outbox, and send it also to devices that are listed since.
+    """Deposit what waits, and send messages to one also to devices that are listed since.
 
     Raises:
         BackendError: the back end could not do it all; the first reason. The rest waits.
@@ -373,5 +374,6 @@ def flush(link: Link) -> None:
     except (BackendError, RecordCorrupted) as error:
         failure = error
     FanOut(link).catch_up(told)
+    flush_groups(link, ToldOfGroups())
     if failure is not None:
         raise failure

@@ -11,12 +11,14 @@ Rules:
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
 from e2ecross.client.attempts import Failure, try_parts
 from e2ecross.client.incoming import Arrival
 from e2ecross.client.link import Link
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import without_frames
 from e2ecross.device.bundles import NO_NEWS, BundleNews, start_from_bundles
 from e2ecross.device.device_lists import (
@@ -43,8 +45,12 @@ from e2ecross.wire.limits import MAX_LISTED_DEVICES
 
 __all__ = ["ensure_session", "fetch_lists", "prepare"]
 
+_STARTED_AT_ONCE: Final = 32
+"""Sessions that are kept in one transaction: others who use the store wait for some 10 ms."""
 _MAX_TAKEN_IN: Final = 1_000
 """Messages that are taken in before a device is taken out."""
+
+_NO_MEMBERS: Final[Mapping[UserId, PublicKey]] = MappingProxyType({})
 
 _Wanted = Mapping[UserId, Collection[int] | None]
 
@@ -67,16 +73,23 @@ def prepare(
         NotRegistered: nobody gets keys.
         StoreError: the store cannot be read or written.
     """
+    needed = list(needed)
     wanted = _wanted_of(needed)
+    members = {user: key for each in needed for user, key in each.members.items()}
     answers, failure = _fetch(link, wanted)
-    lists = _take_lists(link, answers)
+    lists = _take_lists(link, answers, members)
     asked.refused |= lists.refused
+    asked.differing |= lists.differing
     asked.users.update(wanted)
     bundles: dict[Address, PreKeyBundle | E2ECrossError] = {}
     lacking = find_without_session(link.context, wanted)
     for user, devices in wanted.items():
         addresses = lacking[user]
-        if addresses is None:  # it has no list
+        if addresses is None and user in members:  # nobody is a member of a group without one
+            addresses, reason = [], lists.unreadable.get(user, answers[user])
+            if isinstance(reason, E2ECrossError):
+                asked.refused.setdefault(user, reason)
+        elif addresses is None:  # it has no list
             addresses = [
                 Address(user.app, user.user, number)
                 for number in ({PRIMARY} if devices is None else devices)
@@ -87,7 +100,10 @@ def prepare(
         for address in addresses:
             bundles[address] = _bundle(answers[user], address)
     news = {Address(u.app, u.user): BundleNews(identity_changed=True) for u in lists.changed}
-    outcomes = start_from_bundles(link.context, list(bundles.values()))
+    found = list(bundles.values())
+    outcomes: list[BundleNews | E2ECrossError] = []
+    for start in range(0, len(found), _STARTED_AT_ONCE):
+        outcomes += start_from_bundles(link.context, found[start : start + _STARTED_AT_ONCE])
     for address, outcome in zip(bundles, outcomes, strict=True):
         if not isinstance(outcome, E2ECrossError):
             changed = outcome.identity_changed or address in news
@@ -202,6 +218,7 @@ class _Lists(NamedTuple):
         unchanged: those of which the back end had nothing newer.
         refused: accounts whose key has changed, or whose list cannot be accepted now, and why.
         unreadable: accounts of which there was none that is acceptable, and why.
+        differing: accounts that are not known, and have another key than the member of a group.
     """
 
     newer: set[UserId]
@@ -209,18 +226,23 @@ class _Lists(NamedTuple):
     unchanged: list[UserId]
     refused: dict[UserId, E2ECrossError]
     unreadable: dict[UserId, E2ECrossError]
+    differing: set[UserId]
 
 
-def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) -> _Lists:
+def _take_lists(
+    link: Link,
+    answers: Mapping[UserId, UserKeys | E2ECrossError],
+    members: Mapping[UserId, PublicKey] = _NO_MEMBERS,
+) -> _Lists:
     context, has_taken_in = link.context, False
-    lists = _Lists(set(), set(), [], {}, {})
+    lists = _Lists(set(), set(), [], {}, {}, set())
     for user, answer in answers.items():
         if isinstance(answer, UserKeys) and answer.device_list:
             try:
                 if not has_taken_in and would_remove(context, user, answer.device_list):
                     Arrival(link, _MAX_TAKEN_IN, [], None).fetch()
                     has_taken_in = True
-                fetched = read_fetched_list(context, user, answer.device_list)
+                fetched = read_fetched_list(context, user, answer.device_list, members.get(user))
             except NotRegistered:
                 raise
             except BackendError as error:  # what waits cannot be taken in: not now
@@ -228,6 +250,8 @@ def _take_lists(link: Link, answers: Mapping[UserId, UserKeys | E2ECrossError]) 
                 continue
             except UntrustedIdentity as error:
                 lists.refused[user] = without_frames(error)
+                if user in members:
+                    lists.differing.add(user)
             except RemoteError as error:
                 lists.unreadable[user] = without_frames(error)
             else:

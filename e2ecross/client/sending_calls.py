@@ -16,9 +16,8 @@ from e2ecross.device.batch import Progress
 from e2ecross.device.composing import ALL_SHOWN, Draft, draft_of
 from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.posting import plan_message
-from e2ecross.device.registering import may_send_offline
 from e2ecross.device.sending import checked_message_id
-from e2ecross.errors import BackendError, E2ECrossError, InvalidArgument, NotRegistered
+from e2ecross.errors import E2ECrossError, InvalidArgument
 from e2ecross.state.message import Message
 from e2ecross.wire.content import Content, Expiry, Media, Text
 
@@ -225,16 +224,7 @@ class SendingCalls(Connected):
         )
 
     def _fan_out(self) -> FanOut:
-        link, failure = self._way(), None
-        try:
-            self._check_epoch(link)
-        except NotRegistered:
-            raise
-        except BackendError as error:  # out of reach: encrypted now, and asked before it leaves
-            if not may_send_offline(self._context):
-                raise
-            failure = error
-        return FanOut(link, failure)
+        return FanOut(*self._way_or_failure())
 
     def _send_part(
         self,

@@ -13,6 +13,7 @@ from e2ecross.errors import InvalidArgument
 from e2ecross.state.context import Context
 from e2ecross.state.message_refs import ref_of
 from e2ecross.wire.content import Content, MessageRef
+from e2ecross.wire.group import GroupId, is_group_text
 
 __all__ = ["Delivery", "Recipient", "Sent", "outgoing", "recipient_address"]
 
@@ -57,11 +58,12 @@ class Sent:
             `Policy.device_list_max_age_ms`: only device 1 was sent to.
         plan: what the recipient's devices show of it that were listed when it was encrypted.
         sender: the device that has sent it.
-        peer: the account that the conversation is with.
+        peer: the account that the conversation is with; in a group the own one, and says nothing.
         sent_at_ms: milliseconds since 1970, as the recipient sees it.
         content: what was sent, with its frame, for a `Timeline`. None where the message had been
             sent before, and is not kept any more.
         moderator: the own account was owner or admin of the group that it was sent to.
+        group: into which it was sent: that is the conversation then; None: to an account.
     """
 
     message_id: bytes
@@ -73,13 +75,15 @@ class Sent:
     sent_at_ms: int = field(default=0, compare=False)
     content: Content | None = field(default=None, repr=False, compare=False)
     moderator: bool = False
+    group: GroupId | None = None
 
     @property
     def ref(self) -> MessageRef | None:
         """What names it in replies and acts; None if `content` is."""
         if self.content is None or self.sender is None or self.peer is None:
             return None
-        return ref_of(self.sender, self.peer, self.message_id, self.sent_at_ms, self.content)
+        to = self.group or self.peer
+        return ref_of(self.sender, to, self.message_id, self.sent_at_ms, self.content)
 
 
 def outgoing(
@@ -110,6 +114,8 @@ def recipient_address(recipient: Recipient, name: str = "recipient") -> Address:
     Raises:
         InvalidArgument: it is none.
     """
+    if isinstance(recipient, GroupId) or is_group_text(recipient):
+        raise InvalidArgument(f"{name} is a group: send into it with client.group(...).send")
     require_type(name, recipient, Address, UserId, str)
     if isinstance(recipient, Address):
         return recipient

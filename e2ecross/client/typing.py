@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Telling a contact that the user is typing.
+"""Telling a contact, or a group, that the user is typing.
 
 Rules:
 - It is worth something now or never: it is encrypted, deposited once, and forgotten.
@@ -9,19 +9,21 @@ from e2ecross.address import UserId
 from e2ecross.client.link import Link
 from e2ecross.device.receipts import encrypt_typing
 from e2ecross.errors import BackendError, NotRegistered, RemoteError
+from e2ecross.wire.group import GroupId
 
 __all__ = ["tell_typing"]
 
 
-def tell_typing(link: Link, user: UserId, *, on: bool) -> None:
-    """Tell the devices of a contact, where they may be told; what the back end refuses is lost.
+def tell_typing(link: Link, to: UserId | GroupId, *, on: bool) -> None:
+    """Tell devices, where they may be told; what the back end refuses is lost.
 
     Raises:
+        NotInGroup: the group is not known here.
         NotRegistered: the back end does not know this device.
         RestoredStore: the back end has seen the store further ahead.
         StoreError: the store cannot be read or written.
     """
-    epoch, envelopes = encrypt_typing(link.context, user, on=on)
+    epoch, envelopes = encrypt_typing(link.context, to, on=on)
     if not envelopes:
         return
     try:

@@ -23,6 +23,7 @@ from e2ecross.state.accounts import (
     forget_pushed,
     put_account,
 )
+from e2ecross.state.changes import count_change
 from e2ecross.state.context import Context, address_key
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
@@ -62,6 +63,7 @@ def accept_list(
         if before.get(number, key) != key:
             _forget_device(context, tx, user, number, key)
         _keep_device(context, tx, user, number, key, now_ms)
+    count_change(tx)
     is_changed = old is None or before != after
     is_own_work = user == context.address.user_id and context.address.device == PRIMARY
     is_hosting_raised = not is_own_work and old is not None and new.hosting > old.hosting
@@ -107,6 +109,7 @@ def follow_identity(
         for number in _known_keys(tx, user):
             _forget_device(context, tx, user, number)
         forget_account(tx, user)
+        count_change(tx)
         put_account(tx, user, AccountRecord(written=record.written, has_list=record.has_list))
     for device in stands_for(address):
         for name in LaneName:

@@ -12,6 +12,7 @@ Rules:
   What is asked for and will not be sent is told the app.
 """
 
+from e2ecross.address import Address
 from e2ecross.device.receiving import DecodedMessage, Received
 from e2ecross.device.settling import hold, report
 from e2ecross.device.waiting import may_be_sent_again
@@ -29,13 +30,13 @@ from e2ecross.state.sent import MAX_RESENDS, count_resend, find_kept, first_id
 from e2ecross.state.session_store import send_with_session
 from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import RetryRequest
+from e2ecross.wire.content import GroupRetryRequest, RetryRequest
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.signal_message import PreKeySignalMessage
 
-__all__ = ["answer_request", "request_again"]
+__all__ = ["answer_request", "ask_for", "request_again"]
 
 _NOT_HEALED = (IdentityChangedError, UnlistedDevice, UnsupportedVersion)
 """The same message would fail for the same reason."""
@@ -69,10 +70,6 @@ def request_again(
         return False
     if was_delivered(tx, context.policy, sender, envelope.message_id, now_ms):
         return False
-    identity = find_identity(tx, sender)
-    allowed = spend_request(context, tx, sender, envelope.message_id, now_ms)
-    if allowed is Request.REFUSED:
-        return False
     inner = message.message if isinstance(message, PreKeySignalMessage) else message
     request = RetryRequest(
         message_id=envelope.message_id,
@@ -80,17 +77,43 @@ def request_again(
         counter=0 if inner is None else inner.counter,
         reason=error.code,
     )
+    return ask_for(context, tx, sender, request)
+
+
+def ask_for(
+    context: Context, tx: Transaction, sender: Address, request: RetryRequest | GroupRetryRequest
+) -> bool:
+    """Put a request for a message into the outbox, if it may be made.
+
+    That for a message into a group goes in the session that there is, if its other end was heard
+    of: it is a sender key that is missing.
+
+    Args:
+        context: of the device.
+        tx: the transaction that keeps the failure.
+        sender: of the message.
+        request: which message, and why.
+
+    Returns:
+        See `request_again`.
+    """
+    identity = find_identity(tx, sender)
+    allowed = spend_request(context, tx, sender, request.message_id, context.clock())
+    if allowed is Request.REFUSED:
+        return False
+    is_heard_of = identity is not None and not identity.asked_at_ms
     put_control(
         tx,
         sender,
         context.entropy.bytes(MESSAGE_ID_BYTES),
         request,
-        fresh_session=allowed is Request.IN_NEW_SESSION,
+        fresh_session=allowed is Request.IN_NEW_SESSION
+        and not (is_heard_of and isinstance(request, GroupRetryRequest)),
     )
     if identity is not None and identity.pending_key is not None:
         hold(context, tx, Lane(LaneName.REQUESTS, sender), identity.pending_key)
         return False
-    return identity is not None and not identity.asked_at_ms
+    return is_heard_of
 
 
 def answer_request(

@@ -20,6 +20,8 @@ from e2ecross.device.answering import request_again
 from e2ecross.device.bundles import repair_sessions, require_minimum_version
 from e2ecross.device.controls import take_control
 from e2ecross.device.conversations import Admitted, admit, is_heard, note_sent_to
+from e2ecross.device.group_collecting import take_in_group
+from e2ecross.device.group_retrying import request_group_message
 from e2ecross.device.hints import note_hints
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.receipts import note_arrived, note_sent_elsewhere
@@ -27,6 +29,7 @@ from e2ecross.device.receiving import (
     DecodedMessage,
     Received,
     decode_ciphertext,
+    decode_group_ciphertext,
     decrypt_envelope,
     message_from,
 )
@@ -60,7 +63,8 @@ from e2ecross.state.trust import require_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Payload, is_of_users
 from e2ecross.wire.content import Receipt as ContentReceipt
-from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.sender_key_message import SenderKeyMessage
 from e2ecross.wire.signal_message import PreKeySignalMessage
 
 __all__ = [
@@ -79,6 +83,7 @@ __all__ = [
     "take_in_all",
 ]
 
+_Decoded = DecodedMessage | SenderKeyMessage
 _MAX_ERASED: Final = 1_000
 """Messages in the inbox of which nothing is left after one call."""
 
@@ -94,7 +99,7 @@ class Arrived(NamedTuple):
 
     number: int
     data: bytes
-    opened: tuple[Envelope, DecodedMessage] | None
+    opened: tuple[Envelope, _Decoded] | None
 
 
 def decode_arrived(context: Context, number: int, data: bytes) -> Arrived:
@@ -162,7 +167,7 @@ def take_in(context: Context, number: int, data: bytes) -> None:
 
 
 def _take_in_alone(
-    context: Context, number: int, data: bytes, envelope: Envelope, message: DecodedMessage
+    context: Context, number: int, data: bytes, envelope: Envelope, message: _Decoded
 ) -> None:
     with WitnessedReceipt(context) as tx:
         if not has_arrived(tx, number, data):
@@ -191,8 +196,14 @@ def keep_failure(context: Context, number: int, data: bytes, error: RemoteError)
         note_arrival(tx, number, data)
         if envelope is not None and is_blocked(tx, envelope.sender.user_id):
             return
-        retrying = envelope is not None and request_again(context, tx, envelope, message, error)
-        put_failure(context, tx, envelope, error, retrying=retrying)
+        group, retrying = None, False
+        if envelope is None:
+            pass
+        elif isinstance(message, SenderKeyMessage):
+            group, retrying = request_group_message(context, tx, envelope, message, error)
+        elif envelope.kind is not MessageKind.SENDER_KEY:  # else it would fail again
+            retrying = request_again(context, tx, envelope, message, error)
+        put_failure(context, tx, envelope, error, retrying=retrying, group=group)
 
 
 def read_sender(data: bytes) -> Address | None:
@@ -285,7 +296,7 @@ def confirm(context: Context, leftovers: Leftovers, items: Iterable[InboxItem]) 
     hosted = {
         item.user
         for item in listed
-        if isinstance(item, Notice) and item.kind is NoticeKind.HOSTING_CHANGED
+        if isinstance(item, Notice) and item.kind is NoticeKind.HOSTING_CHANGED and item.user
     }
     with leftovers.going() as forget, context.store.transaction() as tx:
         forget(tx)
@@ -296,22 +307,28 @@ def confirm(context: Context, leftovers: Leftovers, items: Iterable[InboxItem]) 
                 note_hosting_seen(tx, user)
 
 
-def _open(context: Context, data: bytes) -> tuple[Envelope, DecodedMessage]:
+def _open(context: Context, data: bytes) -> tuple[Envelope, _Decoded]:
     envelope = Envelope.decode(data)
-    message = decode_ciphertext(context, envelope)
+    message = _decode_message(context, envelope)
     if isinstance(message, PreKeySignalMessage):
         require_minimum_version(context, message.message.version)
     return envelope, message
 
 
-def _decode(context: Context, data: bytes) -> tuple[Envelope | None, DecodedMessage | None]:
+def _decode(context: Context, data: bytes) -> tuple[Envelope | None, _Decoded | None]:
     """Return what can be told of an envelope that could not be read."""
     envelope = None
     try:
         envelope = Envelope.decode(data)
-        return envelope, decode_ciphertext(context, envelope)
+        return envelope, _decode_message(context, envelope)
     except RemoteError:
         return envelope, None
+
+
+def _decode_message(context: Context, envelope: Envelope) -> _Decoded:
+    if envelope.kind is MessageKind.SENDER_KEY:
+        return decode_group_ciphertext(context, envelope)
+    return decode_ciphertext(context, envelope)
 
 
 def _take_in(
@@ -320,8 +337,12 @@ def _take_in(
     number: int,
     data: bytes,
     envelope: Envelope,
-    message: DecodedMessage,
+    message: _Decoded,
 ) -> None:
+    if isinstance(message, SenderKeyMessage):
+        take_in_group(context, tx, envelope, message)
+        note_arrival(tx, number, data)
+        return
     received = decrypt_envelope(context, tx, envelope, message, context.clock())
     note_arrival(tx, number, data)
     _keep(context, tx, envelope, received)
@@ -366,7 +387,7 @@ def _admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> 
         note_sent_elsewhere(tx, message.peer, message.content, now_ms)
     if admitted is not None:
         put_message(context, tx, admitted.message)
-        context.live.typing.pop(message.sender, None)  # who has sent is not typing any more
+        context.live.typing.pop((message.sender, message.group), None)  # nobody types what is sent
     return admitted
 
 

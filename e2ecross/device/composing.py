@@ -34,6 +34,7 @@ from e2ecross.wire.content import (
     Expiry,
     Framed,
     FramedContent,
+    Text,
     is_sendable,
 )
 from e2ecross.wire.content.frame import MAX_FALLBACK_BYTES, OPENING_KEY_BYTES
@@ -106,8 +107,11 @@ def draft_of(
     view_once: bool = False,
     fallback: str | None = None,
     allow_lossy: bool = False,
+    in_group: bool = False,
 ) -> Draft:
-    """Check what an app wants to send; see `Client.send`.
+    """Check what an app wants to send; see `Client.send` and `Group.send`.
+
+    In a group a text goes in a frame, also one that is nothing more: else nobody could refer to it.
 
     Raises:
         InvalidArgument: an argument has the wrong type or length, or the content is none that apps
@@ -118,7 +122,8 @@ def draft_of(
         raise InvalidArgument(f"content must be something that apps send, not {name}")
     require_type("allow_lossy", allow_lossy, bool)
     require_type("view_once", view_once, bool)
-    if fallback is None and goes_alone(content, expiry, view_once=view_once):
+    is_framed = in_group and isinstance(content, Text)
+    if fallback is None and not is_framed and goes_alone(content, expiry, view_once=view_once):
         return Draft(content, content, allow_lossy=allow_lossy)
     if expiry is not None:
         require_type("expiry", expiry, Expiry)
@@ -126,7 +131,7 @@ def draft_of(
         require_text("fallback", fallback, MAX_FALLBACK_BYTES)
     expiry = expiry_for(content, expiry)
     blank = content
-    if not goes_alone(content, expiry, view_once=view_once):
+    if is_framed or not goes_alone(content, expiry, view_once=view_once):
         blank = Framed(cast(FramedContent, content), _NO_KEY, expiry, view_once)
     return Draft(content, blank, expiry, view_once, fallback, allow_lossy)
 

@@ -18,6 +18,7 @@ from e2ecross.device.accepting import follow_identity
 from e2ecross.device.answering import answer_request
 from e2ecross.device.conversations import note_typing, take_states, without_what_is_over
 from e2ecross.device.device_lists import take_list
+from e2ecross.device.group_controls import GroupControl, take_group_control
 from e2ecross.device.own_list import request_capabilities, request_unlink
 from e2ecross.device.receiving import Received
 from e2ecross.device.self_sync import HISTORY_MS
@@ -82,6 +83,8 @@ def take_control(
         for data in content.device_lists:
             with suppress(RemoteError):  # each is judged by itself
                 _take_pushed_list(context, tx, received, data, now_ms)
+    elif isinstance(content, GroupControl):
+        take_group_control(context, tx, received, content, now_ms)
     elif not is_of_own_device(context, tx, received):
         return
     elif isinstance(content, ConversationStates):

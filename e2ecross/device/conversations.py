@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
 from e2ecross.device.device_lists import targets_of
+from e2ecross.device.group_signals import share_group
 from e2ecross.errors import InvalidArgument
 from e2ecross.state.accounts import NOTHING_KNOWN, find_account, find_list, put_account
 from e2ecross.state.blob_ends import note_opened
@@ -38,12 +39,14 @@ from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import ConversationState, ConversationStates, Receipt, Typing
 from e2ecross.wire.conversation_records import ConversationRecord
 from e2ecross.wire.device_list import PRIMARY
+from e2ecross.wire.group import GroupId
 from e2ecross.wire.limits import MAX_CONVERSATION_STATES, MESSAGE_ID_BYTES
 
 __all__ = [
     "Admitted",
     "accept",
     "admit",
+    "admit_in_group",
     "block",
     "is_heard",
     "list_requests",
@@ -181,8 +184,8 @@ def _forget_what_waits(context: Context, tx: Transaction, user: UserId) -> None:
     numbers = (PRIMARY,) if listed is None else tuple(each.device for each in listed.devices)
     for number in numbers:
         forget_lane(tx, Lane(LaneName.REQUESTS, user.device(number)))
-    for device in [each for each in context.live.typing if each.user_id == user]:
-        context.live.typing.pop(device, None)
+    for place in [each for each in context.live.typing if each[0].user_id == user]:
+        context.live.typing.pop(place, None)
 
 
 def _tell(
@@ -234,7 +237,7 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
 
     Returns:
         None: it counts as received, and that is all: its sender is blocked, or a stranger of whom
-        enough waits; or it is a receipt that the app does not show, or of a group.
+        enough waits; or it is a receipt that the app does not show.
     """
     user, known = message.sender.user_id, None
     if not message.own_copy:
@@ -244,16 +247,35 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
     if isinstance(message.content, Receipt):
         if message.content.what == Receipt.READ:
             note_opened(tx, user, message.content.message_ids, now_ms)
-        shown = _shown(context, message.content, known)
+        shown = _shown(context, tx, user, message.content, known)
         if shown is None:
             return None
         message = replace(message, content=shown)
+        if shown.group_id:  # the user has accepted the group
+            return Admitted(replace(message, group=GroupId(shown.group_id)), known)
     is_own = user == context.address.user_id
     if known is not None and known.state == ContactState.STRANGER and not is_own:
         if known.waiting >= context.policy.request_messages:
             return None
         put_conversation(tx, user, replace(known, waiting=known.waiting + 1))
         message = replace(message, request=True)
+    if _was_opened(context, tx, message, now_ms):
+        message = replace(message, content=None, expired=True)
+    return Admitted(without_what_is_over(context, message, now_ms), known)
+
+
+def admit_in_group(context: Context, tx: Transaction, message: Message, now_ms: int) -> Admitted:
+    """Return a message into a group, which has just been received, as it is handed over.
+
+    Args:
+        context: of the device.
+        tx: the transaction that has received it.
+        message: what came; no second copy, and no receipt.
+        now_ms: milliseconds since 1970.
+    """
+    known = None if message.own_copy else find_conversation(tx, message.sender.user_id)
+    if known is not None and known.state == ContactState.BLOCKED:
+        message = replace(message, blocked=True)
     if _was_opened(context, tx, message, now_ms):
         message = replace(message, content=None, expired=True)
     return Admitted(without_what_is_over(context, message, now_ms), known)
@@ -300,11 +322,18 @@ def note_typing(
         sent_at_ms: when it was sent by the sender's clock, milliseconds since 1970.
     """
     user = sender.user_id
-    is_wanted = Capability.TYPING in context.policy.capabilities and not typing.group_id
     is_over = abs(context.clock() - sent_at_ms) > _TYPING_MS
-    if is_wanted and not is_over and find_conversation(tx, user).state == ContactState.ACCEPTED:
+    if is_over or Capability.TYPING not in context.policy.capabilities:
+        return
+    state, group = find_conversation(tx, user).state, None
+    is_shown = state == ContactState.ACCEPTED
+    if typing.group_id:
+        group = GroupId(typing.group_id)
+        is_shown = state != ContactState.BLOCKED and share_group(context, tx, group, user)
+    if is_shown:
         code = "on" if typing.on else "off"
-        context.live.typing[sender] = Notice(NoticeKind.TYPING, user, (sender.device,), code=code)
+        notice = Notice(NoticeKind.TYPING, user, (sender.device,), code=code, group=group)
+        context.live.typing[sender, group] = notice
 
 
 def _was_opened(context: Context, tx: Transaction, message: Message, now_ms: int) -> bool:
@@ -319,12 +348,20 @@ def _was_opened(context: Context, tx: Transaction, message: Message, now_ms: int
     )
 
 
-def _shown(context: Context, receipt: Receipt, known: ConversationRecord | None) -> Receipt | None:
+def _shown(
+    context: Context,
+    tx: Transaction,
+    user: UserId,
+    receipt: Receipt,
+    known: ConversationRecord | None,
+) -> Receipt | None:
     """Return a receipt as the app is shown it: who tells nobody what was read is not told, either.
 
     Of what another own device has sent nothing is known of a conversation, and nothing is hidden.
     """
-    if Capability.RECEIPTS not in context.policy.capabilities or receipt.group_id:
+    if Capability.RECEIPTS not in context.policy.capabilities:
+        return None
+    if receipt.group_id and not share_group(context, tx, GroupId(receipt.group_id), user):
         return None
     is_told = known is None or (context.policy.send_read_receipts and not known.no_receipts)
     return receipt if is_told else replace(receipt, what=Receipt.DELIVERED)

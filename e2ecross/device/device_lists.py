@@ -33,6 +33,7 @@ from e2ecross.state.accounts import (
     put_account,
     was_checked,
 )
+from e2ecross.state.changes import count_change
 from e2ecross.state.context import Context, address_key
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
@@ -164,13 +165,17 @@ def would_remove(context: Context, user: UserId, data: bytes) -> bool:
     return any(after.get(number) != key for number, key in before.items())
 
 
-def read_fetched_list(context: Context, user: UserId, data: bytes) -> FetchedList:
+def read_fetched_list(
+    context: Context, user: UserId, data: bytes, member_key: PublicKey | None = None
+) -> FetchedList:
     """Take in a list that the back end has handed out. It is verified before the transaction.
 
     Args:
         context: of the device.
         user: the account that was asked for.
         data: the list, encoded.
+        member_key: the account key (33 bytes) that the user is a member of a group by: under
+            another one nobody is taken in who is not known. None: asked for by the user's wish.
 
     Returns:
         What it is. The own account's is never one of a changed identity.
@@ -178,11 +183,15 @@ def read_fetched_list(context: Context, user: UserId, data: bytes) -> FetchedLis
     Raises:
         RemoteError: it is malformed or forged, or of another account.
         UntrustedIdentity: of device 1; it is signed with another account key, and the policy does
-            not accept that. Nothing has changed.
+            not accept that; or the account is not known, and that is not the member's. Nothing has
+            changed.
     """
     signed, now_ms = SignedDeviceList.decode(data), context.clock()
     with context.store.transaction() as tx:
         record = find_account(tx, user) or NOTHING_KNOWN
+        known = find_identity_record(tx, address_key(_primary(user)))
+    if known is None and member_key not in (None, signed.list.account_key):
+        raise UntrustedIdentity(_primary(user), signed.list.account_key)
     verify_list(signed, record.held)
     with context.store.transaction() as tx:
         verdict = take_list(context, tx, user, signed, now_ms)
@@ -286,6 +295,7 @@ def _note_fork(
     noted = replace(record, rival=record.rival or rival, fork_noted=True)
     if noted != record:
         put_account(tx, user, noted)
+        count_change(tx)  # devices of which both do not say the same are not sent to
     if not record.fork_noted:
         put_notice(context, tx, Notice(NoticeKind.LIST_FORK, user))
 

@@ -19,6 +19,7 @@ from e2ecross.device.health_accounts import (
     judge_own_list,
     read_account,
 )
+from e2ecross.device.health_groups import check_grant, check_group, check_group_commit
 from e2ecross.device.health_records import (
     check_conversation,
     check_delivered,
@@ -211,9 +212,12 @@ _Check = Callable[[bytes, bytes, bytes], object]
 # Of these nothing is told but that they decode; in the order of `Table`.
 _OF_CHAINS: Final[dict[Table, _Check]] = {
     Table.SPQR: check_spqr,
+    Table.GROUP_GRANTS: check_grant,
     Table.OWN_SENDER_KEYS: check_own_sender_key,
     Table.SENDER_KEYS: check_sender_key,
     Table.SENDER_KEY_SEEDS: count_skipped_keys,
+    Table.GROUPS: check_group,
+    Table.GROUP_COMMITS: check_group_commit,
 }
 _OF_A_TIME: Final[dict[Table, _Check]] = {
     Table.SENT: check_sent,

@@ -14,8 +14,11 @@ from e2ecross.device.prekey_upkeep import decode_stored_publication
 from e2ecross.errors import InvalidKey, RecordCorrupted, RemoteError
 from e2ecross.state.accounts import OWN_ACCOUNT_ROW, user_from_key
 from e2ecross.state.blob_ends import BLOB_ENDS, OPENABLE, read_end
+from e2ecross.state.changes import CHANGES_ROW
 from e2ecross.state.context import address_from_key
 from e2ecross.state.epoch import EPOCH_ROW
+from e2ecross.state.group_keys import GROUP_KEYS, group_key_from_bytes
+from e2ecross.state.group_outbox import GROUP_OUTBOX, group_waiting_from_record
 from e2ecross.state.in_flight import IN_FLIGHT
 from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.inbox_erasure import EXPIRES, ONCE
@@ -36,7 +39,8 @@ from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.content import Frame, decode_content
 from e2ecross.wire.conversation_records import ConversationRecord
-from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies
+from e2ecross.wire.group_records import decode_changes
 from e2ecross.wire.inbox_records import InboxMessage, decode_arrival, decode_inbox_item
 from e2ecross.wire.queue_records import (
     LaneRecord,
@@ -106,10 +110,13 @@ _SPQR_ROWS: Final[Mapping[bytes, Callable[[bytes], object]]] = {
 
 def read_device(
     _: bytes, row: bytes, record: bytes
-) -> DeviceRecord | int | PublishedKeys | UpkeepRecord | OwnAccountRecord:
+) -> DeviceRecord | int | PublishedKeys | UpkeepRecord | OwnAccountRecord | None:
     """Return what a row about the device holds, decoded; of each kind there is at most one."""
     if row == EPOCH_ROW:
         return decode_epoch(record)
+    if row == CHANGES_ROW:
+        decode_changes(record)
+        return None
     if row == PUBLICATION_ROW:
         return decode_stored_publication(decode_publication(record))
     if row == UPKEEP_ROW:
@@ -129,9 +136,12 @@ def check_one_time_prekey(_: bytes, __: bytes, record: bytes) -> None:
     decode_one_time_prekey(record)
 
 
-def check_own_sender_key(_: bytes, __: bytes, record: bytes) -> None:
-    """Decode an own sender key."""
-    own_sender_key_from_bytes(record)
+def check_own_sender_key(place: bytes, _: bytes, record: bytes) -> None:
+    """Decode an own sender key; one of a group of ours says where it was made."""
+    if place.startswith(GROUP_KEYS):
+        group_key_from_bytes(record)
+    else:
+        own_sender_key_from_bytes(record)
 
 
 def check_sender_key(_: bytes, row: bytes, record: bytes) -> None:
@@ -222,6 +232,8 @@ def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
     if partition.startswith(TURNS) and row == ENDS_ROW:
         decode_queue_end(record)
         return False
+    if partition == GROUP_OUTBOX:
+        return isinstance(group_waiting_from_record(0, record).sent, EnvelopeCopies | None)
     if partition.startswith(TURNS) and partition != IN_FLIGHT:
         TurnRecord.decode(record)
         return False

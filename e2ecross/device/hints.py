@@ -31,7 +31,7 @@ from e2ecross.state.outbox import put_control
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
-from e2ecross.wire.content import DeviceHints, DeviceListPush, Payload
+from e2ecross.wire.content import DeviceHints, DeviceListPush, GroupPayload, Payload
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 
@@ -93,7 +93,7 @@ def carried_list(context: Context, tx: Transaction) -> SignedDeviceList | None:
 
 
 def note_hints(
-    context: Context, tx: Transaction, payload: Payload, now_ms: int
+    context: Context, tx: Transaction, payload: Payload | GroupPayload, now_ms: int
 ) -> AccountRecord | None:
     """Follow the hints of a message, after what the message itself has brought.
 
@@ -111,12 +111,12 @@ def note_hints(
     hints = payload.hints
     if hints is None:
         return None
-    sender, peer = payload.sender, payload.peer or context.address.user_id
+    sender, peer = payload.sender, None if isinstance(payload, GroupPayload) else payload.peer
     behind: list[UserId] = []
     known: dict[UserId, AccountRecord | None] = {}
     for user, seq, hint in (
         (sender.user_id, hints.sender_seq, hints.sender_hash),
-        (peer, hints.peer_seq, hints.peer_hash),
+        (peer or context.address.user_id, hints.peer_seq, hints.peer_hash),
     ):
         if not seq:
             continue

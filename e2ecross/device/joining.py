@@ -22,7 +22,7 @@ from e2ecross.protocol.linking import (
 from e2ecross.state.context import Clock, Context
 from e2ecross.state.policy import Policy
 from e2ecross.stores.base import Store
-from e2ecross.wire.capabilities import encode_capabilities
+from e2ecross.wire.capabilities import announced_by
 from e2ecross.wire.limits import TOKEN_BYTES
 from e2ecross.wire.linking import require_device_name
 
@@ -89,7 +89,7 @@ def answer_offer(newcomer: Newcomer, start: CompanionStart, offer: bytes) -> Com
         token=entropy.bytes(TOKEN_BYTES),
         entropy=entropy,
         now_ms=newcomer.clock(),
-        capabilities=encode_capabilities(policy.capabilities),
+        capabilities=announced_by(policy.capabilities),
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from e2ecross.errors import RecordCorrupted
+from e2ecross.state.group_outbox import forget_in_group_outbox
 from e2ecross.state.in_flight import remove_sent
 from e2ecross.state.inbox import forget_arrivals
 from e2ecross.state.outbox import Waiting
@@ -26,16 +27,21 @@ Forget = Callable[[Transaction], None]
 class Leftovers:
     """Of one client, or of those of several threads: what the back end has taken and heard of."""
 
-    __slots__ = ("_acknowledged", "_sent")
+    __slots__ = ("_acknowledged", "_in_groups", "_sent")
 
     def __init__(self) -> None:
         """Nothing yet."""
         self._sent: set[Waiting] = set()
         self._acknowledged: set[int] = set()
+        self._in_groups: set[int] = set()
 
     def note_sent(self, waiting: Waiting) -> None:
         """Note that the back end has this."""
         self._sent.add(waiting)
+
+    def note_sent_to_groups(self, numbers: Iterable[int]) -> None:
+        """Note that the back end has what stands in the outbox of groups under these numbers."""
+        self._in_groups.update(numbers)
 
     def note_acknowledged(self, numbers: Iterable[int]) -> None:
         """Note that the back end will not hand out what it had under these numbers again."""
@@ -51,11 +57,12 @@ class Leftovers:
             writes: whether the transaction has anything else to write, mostly. Else what was heard
                 of, which nothing that is read there depends on, waits for one that has.
         """
-        sent = set(self._sent)
+        sent, in_groups = set(self._sent), set(self._in_groups)
         acknowledged = set(self._acknowledged) if writes else set()
 
         def forget(tx: Transaction) -> None:
             forget_arrivals(tx, acknowledged)
+            forget_in_group_outbox(tx, in_groups)
             try:
                 with tx.savepoint():
                     for waiting in sent:
@@ -67,4 +74,5 @@ class Leftovers:
 
         yield forget
         self._sent -= sent
+        self._in_groups -= in_groups
         self._acknowledged -= acknowledged

@@ -33,7 +33,7 @@ from e2ecross.state.epoch import count_operation
 from e2ecross.state.sent import list_sent_to
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
-from e2ecross.wire.capabilities import encode_capabilities
+from e2ecross.wire.capabilities import announced_by
 from e2ecross.wire.device_list import (
     MAX_SEQ,
     PRIMARY,
@@ -107,7 +107,7 @@ def require_held(context: Context, tx: Transaction) -> SignedDeviceList:
 
 def own_entry(context: Context) -> ListedDevice:
     """Return device 1 as it stands in lists."""
-    capabilities = encode_capabilities(context.policy.capabilities)
+    capabilities = announced_by(context.policy.capabilities)
     return ListedDevice(PRIMARY, context.identity_key_pair.public, b"", capabilities)
 
 

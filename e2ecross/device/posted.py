@@ -3,9 +3,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from e2ecross.address import Address, UserId
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.composing import Composed
 from e2ecross.errors import E2ECrossError
 from e2ecross.state.outbox import Waiting
@@ -58,9 +60,12 @@ class KeysNeeded(NamedTuple):
     Attributes:
         wanted: by account, the devices without a session; None: whichever it has. With each comes
             the list of the account's devices.
+        members: of those who are asked for as members of a group: the account key (33 bytes) that
+            each is a member by. Who is not known yet is taken in under that key alone.
     """
 
     wanted: Mapping[UserId, frozenset[int] | None]
+    members: Mapping[UserId, PublicKey] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -70,16 +75,19 @@ class KeysAsked:
     Attributes:
         users: accounts whose lists it was asked for.
         refused: accounts that nothing is sent to, and why.
+        differing: accounts that are not known, and have another key than the member of a group.
         unreachable: devices with whom no session could be started, and why.
     """
 
     users: set[UserId] = field(default_factory=set)
     refused: dict[UserId, E2ECrossError] = field(default_factory=dict)
+    differing: set[UserId] = field(default_factory=set)
     unreachable: dict[Address, E2ECrossError] = field(default_factory=dict)
 
     def note_failure(self, needed: KeysNeeded, error: E2ECrossError) -> None:
         """Note that the back end cannot be asked."""
         self.users.update(needed.wanted)
+        self.refused.update(dict.fromkeys(needed.members, error))
         for user, devices in needed.wanted.items():
             for number in (PRIMARY,) if devices is None else devices:
                 self.unreachable[Address(user.app, user.user, number)] = error

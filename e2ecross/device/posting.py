@@ -74,8 +74,9 @@ def post_messages(
     def post(copying: Copying, tx: Transaction, message: Outgoing) -> Posted:
         posted = copying.post(message, draft, encoded)
         if posted.is_new:
-            note_sent_to(context, tx, posted.conversation.user_id)
-            note_media_sent(context, tx, posted, message.message_id)
+            user = posted.conversation.user_id
+            note_sent_to(context, tx, user)
+            note_media_sent(context, tx, user, posted.message, message.message_id)
         return posted
 
     return _post_each(context, leftovers, messages, begun, asked, post)

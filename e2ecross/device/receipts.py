@@ -3,7 +3,8 @@
 
 Rules:
 - They go to accounts that the user has accepted, and there to devices that announce them; of what
-  else comes, nothing makes this device send one.
+  else comes, nothing makes this device send one. Of a message into a group its author alone hears,
+  if the user has accepted the group (`group_signals.py`).
 - That a message came is told by device 1 alone, that it was read by the device where it was: nobody
   sees how many devices there are.
 - Several go together, at a time of their own. In the commit that puts them into the outbox their
@@ -18,6 +19,7 @@ from typing import Final
 from e2ecross.address import Address, UserId
 from e2ecross.device.conversations import Admitted
 from e2ecross.device.device_lists import targets_by
+from e2ecross.device.group_signals import is_small, others_in, share_group
 from e2ecross.device.hints import carried_list, hints_by, waits_for_decision
 from e2ecross.device.sending import Saying, encrypt_content
 from e2ecross.errors import LocalError
@@ -42,7 +44,9 @@ from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability, decode_capabilities
 from e2ecross.wire.content import Bytes, Content, Framed, Media, Options, Receipt, Text, Typing
 from e2ecross.wire.content.receipt import MAX_RECEIPT_IDS
+from e2ecross.wire.conversation_records import ConversationRecord
 from e2ecross.wire.device_list import PRIMARY
+from e2ecross.wire.group import GroupId
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 
 __all__ = [
@@ -85,15 +89,17 @@ def note_arrived(
     (message, conversation), policy = admitted, context.policy
     if context.address.device != PRIMARY or not policy.send_delivered_receipts:
         return
-    if conversation is None or conversation.no_receipts:
+    if conversation is None or not _may_be_told(context, tx, message, conversation):
+        return
+    if message.group is not None and not is_small(tx, message.group):
         return
     content = message.content
     if content is None or is_unsupported(content, policy.capabilities):
         return
     shown = content.content if isinstance(content, Framed) else content
-    if conversation.state != ContactState.ACCEPTED or not isinstance(shown, _SHOWN):
-        return
-    if _announces(account, message.sender.device, Capability.RECEIPTS):
+    if isinstance(shown, _SHOWN) and _announces(
+        account, message.sender.device, Capability.RECEIPTS
+    ):
         _note(context, tx, [message], Receipt.DELIVERED, now_ms)
 
 
@@ -117,20 +123,31 @@ def _wants_read(context: Context, tx: Transaction, message: Message) -> bool:
     user = message.sender.user_id
     if message.historical or user == context.address.user_id:
         return False
-    conversation = find_conversation(tx, user)
-    if conversation.state != ContactState.ACCEPTED or conversation.no_receipts:
-        return False
     if not isinstance(message.content, _SHOWN):
         return False
+    if not _may_be_told(context, tx, message, find_conversation(tx, user)):
+        return False
     return _announces(find_account(tx, user), message.sender.device, Capability.RECEIPTS)
+
+
+def _may_be_told(
+    context: Context, tx: Transaction, message: Message, conversation: ConversationRecord
+) -> bool:
+    """Whether the user lets the sender of a message hear what becomes of it."""
+    if conversation.no_receipts or conversation.state == ContactState.BLOCKED:
+        return False
+    if message.group is None:
+        return conversation.state == ContactState.ACCEPTED
+    return share_group(context, tx, message.group, message.sender.user_id)
 
 
 def note_sent_elsewhere(
     tx: Transaction, user: UserId, content: Content | None, now_ms: int
 ) -> None:
     """Note that another own device has sent a receipt to an account."""
-    if isinstance(content, Receipt) and not content.group_id:
-        receipts = [DueReceipt(0, user, each, content.what) for each in content.message_ids]
+    if isinstance(content, Receipt):
+        what, group_id = content.what, content.group_id
+        receipts = [DueReceipt(0, user, each, what, group_id) for each in content.message_ids]
         note_sent(tx, [each for each in receipts if not was_sent(tx, each, now_ms)], now_ms)
 
 
@@ -141,7 +158,8 @@ def _note(
     for message in messages:
         after_ms = _LEAST_MS + int.from_bytes(context.entropy.bytes(4)) % (_RANDOM_MS + 1)
         user, message_id = message.sender.user_id, message.message_id
-        receipt = DueReceipt(now_ms + after_ms, user, message_id, what)
+        group_id = b"" if message.group is None else message.group.value
+        receipt = DueReceipt(now_ms + after_ms, user, message_id, what, group_id)
         if not was_sent(tx, receipt, now_ms):
             found.append(receipt)
             context.live.note_receipt(receipt.due_at_ms)
@@ -167,15 +185,16 @@ def put_receipts(context: Context, *, is_thorough: bool = False) -> None:
         return
     with context.store.transaction() as tx:
         later: list[DueReceipt] = []
-        parts: dict[tuple[UserId, int], list[DueReceipt]] = {}
+        parts: dict[tuple[UserId, int, bytes], list[DueReceipt]] = {}
         for receipt in list_due(tx):
             # A time far after now is of a clock that was wrong.
             if now_ms < receipt.due_at_ms <= now_ms + _LEAST_MS + _RANDOM_MS:
                 later.append(receipt)
             else:
-                parts.setdefault((receipt.user, receipt.what), []).append(receipt)
-        for (user, what), due in parts.items():
-            later += _put(context, tx, user, what, due, now_ms)
+                about = (receipt.user, receipt.what, receipt.group_id)
+                parts.setdefault(about, []).append(receipt)
+        for (user, what, group_id), due in parts.items():
+            later += _put(context, tx, user, what, group_id, due, now_ms)
     # What has to wait although it is due is not looked at with each call.
     next_ms = min((each.due_at_ms for each in later), default=now_ms + _LOOK_MS)
     live.receipts_at_ms = max(next_ms, now_ms + _LEAST_MS)
@@ -187,11 +206,14 @@ def _put(
     tx: Transaction,
     user: UserId,
     what: int,
+    group_id: bytes,
     due: list[DueReceipt],
     now_ms: int,
 ) -> list[DueReceipt]:
     """Put receipts of one kind for one account into the outbox; returns those that have to wait."""
     by_id = {each.message_id: each for each in due if not was_sent(tx, each, now_ms)}
+    if group_id and not share_group(context, tx, GroupId(group_id), user):
+        by_id = {}
     devices = list(_devices(context, tx, user, Capability.RECEIPTS, now_ms)) if by_id else []
     if not devices:
         forget_due(tx, due)
@@ -201,7 +223,8 @@ def _put(
     allowed = context.live.spend_receipts(user, len(groups), now_ms)
     devices += _devices(context, tx, context.address.user_id, None, now_ms)
     for group in groups[:allowed]:
-        receipt, message_id = Receipt(what, tuple(group)), context.entropy.bytes(MESSAGE_ID_BYTES)
+        receipt = Receipt(what, tuple(group), group_id)
+        message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
         for device in devices:
             peer = None if device.user_id == user else user
             put_control(tx, device, message_id, receipt, peer=peer)
@@ -211,34 +234,58 @@ def _put(
     return [each for each in due if each.message_id in waiting]
 
 
-def encrypt_typing(context: Context, user: UserId, *, on: bool) -> tuple[int, list[bytes]]:
-    """Encrypt for the devices of a contact that the user is typing, or no more; nothing is kept.
+def encrypt_typing(context: Context, to: UserId | GroupId, *, on: bool) -> tuple[int, list[bytes]]:
+    """Encrypt for the devices of a contact, or of a group's members, that the user is typing.
+
+    Nothing is kept.
+
+    Args:
+        context: of the device.
+        to: to whom the user is typing.
+        on: is typing; else no more.
 
     Returns:
         The epoch to tell the back end, and envelopes; none where it may not be told, or no device
-        of it can be.
+        can be.
+
+    Raises:
+        NotInGroup: the group is not known here.
     """
     envelopes: list[bytes] = []
-    now_ms, content = context.clock(), Typing(on)
+    group_id = to.value if isinstance(to, GroupId) else b""
+    now_ms, content = context.clock(), Typing(on, group_id)
     if Capability.TYPING not in context.policy.capabilities:
         return 0, envelopes
     with WitnessedTransaction(context) as tx:
-        conversation = find_conversation(tx, user)
-        if conversation.state != ContactState.ACCEPTED or conversation.no_typing:
+        devices = [
+            device
+            for user in _told_of_typing(context, tx, to)
+            for device in _devices(context, tx, user, Capability.TYPING, now_ms)
+        ]
+        if not devices or not context.live.may_tell_typing(to, now_ms):
             return 0, envelopes
-        devices = list(_devices(context, tx, user, Capability.TYPING, now_ms))
-        if not devices or not context.live.may_tell_typing(user, now_ms):
-            return 0, envelopes
-        hints = hints_by(find_account(tx, context.address.user_id), find_account(tx, user))
-        saying = Saying(hints, None, carried_list(context, tx))
+        own, carried = find_account(tx, context.address.user_id), carried_list(context, tx)
         message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
         for device in devices:
+            saying = Saying(hints_by(own, find_account(tx, device.user_id)), None, carried)
             try:
                 envelope = encrypt_content(context, tx, device, content, message_id, now_ms, saying)
             except LocalError:  # no session, or a key that the user has to decide about
                 continue
             envelopes.append(envelope.encode())
         return read_epoch(tx), envelopes
+
+
+def _told_of_typing(context: Context, tx: Transaction, to: UserId | GroupId) -> Iterator[UserId]:
+    """Walk over the accounts that may be told that the user is typing there."""
+    users = others_in(context, tx, to) if isinstance(to, GroupId) else [to]
+    for user in users:
+        conversation = find_conversation(tx, user)
+        is_accepted = conversation.state == ContactState.ACCEPTED
+        if isinstance(to, GroupId):
+            is_accepted = conversation.state != ContactState.BLOCKED
+        if is_accepted and not conversation.no_typing:
+            yield user
 
 
 def _devices(

@@ -40,6 +40,11 @@ from e2ecross.state.trust import (
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import ControlContent, Payload, Resent, decode_payload
 from e2ecross.wire.envelope import Envelope, MessageKind
+from e2ecross.wire.sender_key_message import (
+    SenderKeyForm,
+    SenderKeyMessage,
+    decode_sender_key_message,
+)
 from e2ecross.wire.signal_message import (
     VERSIONS,
     PreKeySignalMessage,
@@ -52,6 +57,7 @@ __all__ = [
     "DecodedMessage",
     "Received",
     "decode_ciphertext",
+    "decode_group_ciphertext",
     "decode_message",
     "decrypt_envelope",
     "decrypt_plaintext",
@@ -96,12 +102,22 @@ def decode_message(kind: MessageKind, data: bytes) -> DecodedMessage:
         InvalidKey: a key is not acceptable.
     """
     if kind is MessageKind.SENDER_KEY:
-        # Not looked at. By this error nobody is asked for it: whoever it says it is from, and
-        # whatever it holds, it would fail again.
-        raise UnsupportedVersion("messages into groups are not read yet: upgrade e2ecross")
+        raise UnsupportedVersion("a message into a group is read by a Client, not by Device")
     if kind is MessageKind.PREKEY:
         return decode_prekey_signal_message(data, VERSIONS)
     return decode_signal_message(data, VERSIONS)
+
+
+def decode_group_ciphertext(context: Context, envelope: Envelope) -> SenderKeyMessage:
+    """Decode what an envelope with a message into a group holds, if it can be for this device.
+
+    Raises:
+        EnvelopeMismatch: another recipient, or our own address as sender.
+        DecodeError: the message is malformed.
+        UnsupportedVersion: another message version than 3.
+    """
+    _require_for_this_device(context, envelope)
+    return decode_sender_key_message(SenderKeyForm.UUID, envelope.ciphertext)
 
 
 def decode_ciphertext(context: Context, envelope: Envelope) -> DecodedMessage:
@@ -114,16 +130,21 @@ def decode_ciphertext(context: Context, envelope: Envelope) -> DecodedMessage:
         UnsupportedVersion: neither message version 3 nor 4, or a message into a group.
         InvalidKey: a key is not acceptable.
     """
-    if envelope.recipient != context.address:
-        raise EnvelopeMismatch(f"the envelope is for {envelope.recipient}, not for this device")
-    if envelope.sender == context.address:
-        raise EnvelopeMismatch("the envelope claims to come from this device")
+    _require_for_this_device(context, envelope)
     message = decode_message(envelope.kind, envelope.ciphertext)
     if envelope.kind is MessageKind.PREKEY and not is_canonical_prekey_signal_message(
         envelope.ciphertext
     ):
         raise EnvelopeMismatch("the wrapper of a prekey message was changed on the way")
     return message
+
+
+def _require_for_this_device(context: Context, envelope: Envelope) -> None:
+    """Raise `EnvelopeMismatch` unless an envelope is for this device and from another one."""
+    if envelope.recipient != context.address:
+        raise EnvelopeMismatch(f"the envelope is for {envelope.recipient}, not for this device")
+    if envelope.sender == context.address:
+        raise EnvelopeMismatch("the envelope claims to come from this device")
 
 
 def decrypt_plaintext(

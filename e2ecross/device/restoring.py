@@ -5,7 +5,7 @@ Rules:
 - One transaction, and a second time does no harm. Keys are generated before it.
 - Nothing that the lost operations may have used is used again: sessions never send again, new ones
   take their place; all prekeys go, and new ones get ids of their own.
-- Own sender keys go: a group gets another one before the next message to it.
+- Own sender keys go, and who has them: a group gets another one before the next message to it.
 - What only reads stays: identity, sessions with their receiving keys, sender keys of others, inbox,
   kept messages.
 - What is known of contacts stays and is marked stale: they may have changed their key since, and
@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from e2ecross.address import Address
 from e2ecross.device.batch import Progress
+from e2ecross.device.group_deposits import renew_group_outbox
 from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
 from e2ecross.device.settling import MAX_NAMED, file_in_flight, give_up
 from e2ecross.errors import RecordCorrupted, RestoredStore
@@ -38,6 +39,7 @@ from e2ecross.state.context import (
     save_device,
 )
 from e2ecross.state.epoch import WitnessedRestore, read_epoch, set_epoch
+from e2ecross.state.group_keys import drop_all_grants
 from e2ecross.state.inbox import leave_receipts_behind, put_notice
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.outbox import LaneName, list_lane, replace_waiting
@@ -79,6 +81,7 @@ def restore_device(context: Context, witness_epoch: int, progress: Progress | No
         _doubt_accounts(context, tx)
         _drop_prekeys(tx)
         drop_own_sender_keys(tx)
+        drop_all_grants(tx)
         restored_epoch = max(read_epoch(tx), witness_epoch) + 1
         prekey_id = prekey_id_after_restore(device.next_prekey_id, context.entropy)
         put_signed_prekey(tx, prekey_id, signed_prekey)
@@ -167,5 +170,6 @@ def _renew_outbox(context: Context, tx: Transaction, now_ms: int) -> None:
                 give_up(context, tx, waiting, RestoredStore.code)
                 if lane.name is LaneName.MESSAGES:
                     lost.append(message_id)
+    lost += renew_group_outbox(context, tx, now_ms)
     user = context.address.user_id
     put_notice(context, tx, Notice(NoticeKind.RESTORED, user, messages=tuple(lost[:MAX_NAMED])))

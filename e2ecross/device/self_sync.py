@@ -32,7 +32,7 @@ from e2ecross.state.message import Message
 from e2ecross.state.outbox import put_control
 from e2ecross.state.trust import find_identity, require_identity
 from e2ecross.stores.base import Table, Transaction
-from e2ecross.wire.capabilities import encode_capabilities
+from e2ecross.wire.capabilities import announced_by
 from e2ecross.wire.content import (
     ControlContent,
     DeviceRequest,
@@ -184,7 +184,7 @@ def announce_capabilities(context: Context) -> None:
     with context.store.transaction() as tx:
         listed = find_list(tx, context.address.user_id)
         entry = None if listed is None else listed.find(number)
-        capabilities = encode_capabilities(context.policy.capabilities)
+        capabilities = announced_by(context.policy.capabilities)
         if number == PRIMARY or entry is None or entry.capabilities == capabilities:
             return
         name = count_change(context, tx, number)

@@ -12,8 +12,9 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from e2ecross.address import UserId
 from e2ecross.arguments import forgets_secrets
-from e2ecross.device.posted import Posted
+from e2ecross.device.composing import Composed
 from e2ecross.errors import InvalidArgument
 from e2ecross.protocol.attachment import encrypt_stream
 from e2ecross.protocol.attachment_chunks import Sink, Source
@@ -182,13 +183,21 @@ def require_accepted_sender(context: Context, attachment: Attachment) -> None:
         )
 
 
-def note_media_sent(context: Context, tx: Transaction, posted: Posted, message_id: bytes) -> None:
+def note_media_sent(
+    context: Context, tx: Transaction, user: UserId, composed: Composed | None, message_id: bytes
+) -> None:
     """Note what a message that has just been encrypted carries.
+
+    Args:
+        context: of the device.
+        tx: the transaction that has encrypted it.
+        user: the account that it is for; of a message into a group the own one.
+        composed: the message.
+        message_id: 16 bytes.
 
     Raises:
         InvalidArgument: the file is not where files are kept yet.
     """
-    composed = posted.message
     framed = None if composed is None else composed.content
     if composed is None or not isinstance(framed, Framed) or not isinstance(framed.content, Media):
         return
@@ -198,6 +207,5 @@ def note_media_sent(context: Context, tx: Transaction, posted: Posted, message_i
         raise InvalidArgument("the file of the message is not uploaded yet: call Upload.run first")
     if framed.expiry is not None:
         end_ms = composed.sent_at_ms + 1000 * framed.expiry.seconds
-    user = posted.conversation.user_id
     carried = Carried(user, message_id, composed.sent_at_ms, end_ms, framed.view_once)
     note_carried(tx, blob_id, carried, context.clock())

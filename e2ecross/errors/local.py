@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors of the caller."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from e2ecross.errors.root import E2ECrossError
 
 __all__ = [
     "ContentRefused",
     "DevicesConflict",
+    "GroupRefused",
+    "GroupsUnsupported",
     "HostingChanged",
     "InvalidArgument",
     "LocalError",
     "LossyContent",
     "NoSession",
+    "NotInGroup",
     "NotPrimary",
     "PrekeysExhausted",
     "SessionExhausted",
@@ -20,6 +24,9 @@ __all__ = [
     "WitnessFailed",
     "WrongBackupKey",
 ]
+
+_NAMED: Final = 10
+"""How many accounts the text of an error names."""
 
 
 class LocalError(E2ECrossError):
@@ -104,6 +111,38 @@ class HostingChanged(LocalError):
             f"notice that says so to go on"
         )
         self.user = user
+
+
+class NotInGroup(LocalError):
+    """The group is not known here, or the own account is not in it."""
+
+    code = "not_in_group"
+
+
+class GroupRefused(LocalError):
+    """The own role does not allow it, or nothing can be changed or sent in the group any more."""
+
+    code = "group_refused"
+
+
+class GroupsUnsupported(LocalError):
+    """Some accounts have no device that takes part in groups; nothing was changed.
+
+    Attributes:
+        users: the accounts (`e2ecross.UserId`).
+    """
+
+    code = "groups_unsupported"
+
+    # `Any`, because `UserId` stands above this module and may not be imported here.
+    def __init__(self, users: Sequence[Any]) -> None:
+        """Name the accounts."""
+        named = ", ".join(str(user) for user in users[:_NAMED])
+        super().__init__(
+            f"{len(users)} accounts have no device that takes part in groups: ask them to upgrade "
+            f"their apps, or leave them out: {named}"
+        )
+        self.users = tuple(users)
 
 
 class LossyContent(LocalError):

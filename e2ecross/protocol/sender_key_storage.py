@@ -18,7 +18,7 @@ from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.protocol.message_chain import ReceivingChain, SendingChain
 from e2ecross.protocol.sender_key import OwnSenderKey, SenderKeyState
 from e2ecross.protocol.skipped_keys import NO_SKIPPED_KEYS, SkippedKeys
-from e2ecross.wire.sender_key_records import OwnSenderKeyRecord, SenderKeyRecord
+from e2ecross.wire.sender_key_records import KeyOrigin, OwnSenderKeyRecord, SenderKeyRecord
 
 __all__ = [
     "find_seed_bucket",
@@ -27,6 +27,7 @@ __all__ = [
     "sender_key_from_record",
     "sender_key_to_record",
     "with_seeds",
+    "without_seeds",
 ]
 
 
@@ -44,12 +45,15 @@ def own_sender_key_from_record(stored: OwnSenderKeyRecord) -> OwnSenderKey:
     return OwnSenderKey(stored.chain_id, chain)
 
 
-def sender_key_to_record(state: SenderKeyState, number: int) -> SenderKeyRecord:
+def sender_key_to_record(
+    state: SenderKeyState, number: int, origin: KeyOrigin | None = None, judged: bytes = b""
+) -> SenderKeyRecord:
     """Return what is stored of a state, without its seeds, under its number."""
     chain = state.chain
     chain_key = chain.chain_key or b""  # which is never so: no message closes it
     return SenderKeyRecord(
-        chain.message_number, chain_key, chain.ratchet_key, len(chain.skipped), number
+        *(chain.message_number, chain_key, chain.ratchet_key, len(chain.skipped), number),
+        *(origin, judged),
     )
 
 
@@ -86,9 +90,15 @@ def with_seeds(
     state: SenderKeyState, buckets: Mapping[int, Mapping[int, MessageKey]]
 ) -> SenderKeyState:
     """Return the state with these buckets of seeds at hand."""
+    return _with(state, SkippedKeys(buckets, len(state.chain.skipped)))
+
+
+def without_seeds(state: SenderKeyState) -> SenderKeyState:
+    """Return the state without any seed: what it skipped is not read any more."""
+    return _with(state, NO_SKIPPED_KEYS)
+
+
+def _with(state: SenderKeyState, seeds: SkippedKeys) -> SenderKeyState:
     chain = state.chain
-    seeds = SkippedKeys(buckets, len(chain.skipped))
-    return SenderKeyState(
-        state.chain_id,
-        ReceivingChain(chain.ratchet_key, chain.chain_key, chain.message_number, seeds),
-    )
+    fields = (chain.ratchet_key, chain.chain_key, chain.message_number, seeds)
+    return SenderKeyState(state.chain_id, ReceivingChain(*fields))

@@ -15,7 +15,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial, update_wrapper
 from types import TracebackType
@@ -23,8 +23,12 @@ from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 from e2ecross.arguments import require_type, require_whole_number
 from e2ecross.client.client import Client
+from e2ecross.client.groups import Group
+from e2ecross.client.sent import Recipient
 from e2ecross.errors import BackendError, InvalidArgument, NotRegistered
+from e2ecross.service.async_group import AsyncGroup
 from e2ecross.state.inbox import InboxItem
+from e2ecross.wire.group import GroupId
 
 __all__ = ["AsyncClient"]
 
@@ -165,6 +169,39 @@ class AsyncClient:
         self._require_open()
         receiving = partial(self.client.receive, limit)
         return await asyncio.get_running_loop().run_in_executor(self._waiting, receiving)
+
+    async def create_group(
+        self,
+        name: str,
+        users: Iterable[Recipient],
+        *,
+        app_data: bytes = b"",
+        only_admins_send: bool = False,
+    ) -> AsyncGroup:
+        """See `Client.create_group`."""
+
+        def create() -> Group:
+            client = self._client_of_thread()
+            return client.create_group(
+                name, users, app_data=app_data, only_admins_send=only_admins_send
+            )
+
+        return self._group(await self._run(create))
+
+    async def group(self, group: GroupId) -> AsyncGroup:
+        """See `Client.group`."""
+        return self._group(await self._run(lambda: self._client_of_thread().group(group)))
+
+    async def groups(self) -> list[AsyncGroup]:
+        """See `Client.groups`."""
+        found = await self._run(lambda: self._client_of_thread().groups())
+        return [self._group(each) for each in found]
+
+    def _group(self, group: Group) -> AsyncGroup:
+        return AsyncGroup(self._run_on_group, group.id)
+
+    async def _run_on_group(self, group: GroupId, call: Callable[[Group], T]) -> T:
+        return await self._run(lambda: call(Group(self._client_of_thread(), group)))
 
     register = _in_thread(Client.register)
     maintain = _in_thread(Client.maintain)

@@ -40,6 +40,7 @@ from e2ecross.state.queue import Queue, number_row
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.group import GroupId
 from e2ecross.wire.inbox_records import (
     InboxFailure,
     InboxMessage,
@@ -94,11 +95,12 @@ def put_failure(
     error: RemoteError,
     *,
     retrying: bool,
+    group: GroupId | None = None,
 ) -> None:
-    """Keep the fact that a message could not be read until it is confirmed."""
+    """Keep the fact that a message, of a group if that is known, could not be read."""
     sender = None if envelope is None else envelope.sender
     message_id = b"" if envelope is None else envelope.message_id
-    _put(context, tx, _failure(sender, message_id, error, retrying=retrying))
+    _put(context, tx, _failure(sender, message_id, error, retrying=retrying, group=group))
 
 
 def put_not_asked(
@@ -109,7 +111,12 @@ def put_not_asked(
 
 
 def _failure(
-    sender: Address | None, message_id: bytes, error: RemoteError, *, retrying: bool
+    sender: Address | None,
+    message_id: bytes,
+    error: RemoteError,
+    *,
+    retrying: bool,
+    group: GroupId | None = None,
 ) -> InboxFailure:
     return InboxFailure(
         sender=sender,
@@ -118,6 +125,7 @@ def _failure(
         text=str(error),
         identity_key=error.identity_key if isinstance(error, IdentityChangedError) else b"",
         retrying=retrying,
+        group=group,
     )
 
 
@@ -270,6 +278,7 @@ def _item(context: Context, data: bytes, receipt: Receipt, *, redelivered: bool)
         redelivered=redelivered,
         retrying=record.retrying,
         receipt=receipt,
+        group=record.group,
     )
 
 

@@ -19,17 +19,17 @@ from e2ecross.state.receipt import Receipt
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import (
     Content,
-    ControlContent,
     Expiry,
     Frame,
     Framed,
     Media,
     MessageRef,
-    Resent,
     UnsupportedContent,
     decode_content,
     encode_content,
+    is_of_users,
 )
+from e2ecross.wire.group import GroupId
 from e2ecross.wire.inbox_records import InboxMessage
 
 __all__ = [
@@ -47,9 +47,9 @@ _POST_KIND: Final = 3
 _NO_KEY: Final = bytes(32)
 
 
-def addressee_of(own: UserId, message: Message) -> UserId:
-    """Return the account that a message is for, of which the own one is one end."""
-    return message.peer if message.sender.user_id == own else own
+def addressee_of(own: UserId, message: Message) -> UserId | GroupId:
+    """Return the group of a message, or the account that it is for: the own one is one end."""
+    return message.group or (message.peer if message.sender.user_id == own else own)
 
 
 def frame_of(content: Content | None) -> Frame | Framed | None:
@@ -99,6 +99,7 @@ def message_to_record(message: Message) -> InboxMessage:
         *(message.own_copy, message.historical),
         *(message.moderator, message.request, message.expired, message.blocked),
         digest=digest,
+        group=message.group,
     )
 
 
@@ -124,9 +125,10 @@ def message_from_record(
             content = _decode(record)
             frame = frame_of(content)
             own = context.address.user_id
-            addressee = peer if record.sender.user_id == own else own
+            addressee = record.group or (peer if record.sender.user_id == own else own)
             ref = ref_of(record.sender, addressee, *place, content)
-            if record.request or (record.historical and not record.own_copy):
+            is_unasked = record.request or record.blocked
+            if is_unasked or (record.historical and not record.own_copy):
                 content = _of_stranger(content, record.sender.user_id)
             shown = _show(content, context.policy.capabilities)
             if frame is not None and _is_over(context, record, frame):
@@ -147,6 +149,7 @@ def message_from_record(
         expired=expired,
         blocked=record.blocked,
         moderator=record.moderator,
+        group=record.group,
         framed=content if isinstance(content, Framed) and shown is content.content else None,
     )
 
@@ -158,7 +161,7 @@ def _is_over(context: Context, record: InboxMessage, frame: Frame | Framed) -> b
 
 def _decode(record: InboxMessage) -> Content:
     content = decode_content(record.content_kind, record.content_body)
-    if isinstance(content, ControlContent | Resent):
+    if not is_of_users(content):
         raise RecordCorrupted("an inbox record holds what no app sees: the store is damaged")
     return content
 

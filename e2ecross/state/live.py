@@ -9,7 +9,9 @@ Rules:
 from typing import Final
 
 from e2ecross.address import Address, UserId
+from e2ecross.protocol.group_graph import GroupGraph
 from e2ecross.state.notice import Notice
+from e2ecross.wire.group import GroupId
 
 __all__ = ["Live"]
 
@@ -17,43 +19,66 @@ _MINUTE_MS: Final = 60_000
 _MAX_RECEIPTS: Final = 20
 """Receipts for one account in a minute: more wait, and go together."""
 _TYPING_EVERY_MS: Final = 3_000
+_MAX_GRAPHS: Final = 4
+"""A graph of 8,192 long commits has 128 MiB; those of most groups 1 MiB."""
 
 
 class Live:
     """Of one device, in one process.
 
     Attributes:
-        typing: who has begun to write or stopped, since the last `receive`; by device.
+        typing: who has begun to write or stopped, since the last `receive`; by device, and group.
         receipts_at_ms: when the next receipt is due, milliseconds since 1970, as far as is known
             here; None: that is to be looked up.
         receipts_due: how many are noted, likewise; other processes may have noted some more since
             the last look.
+        seqs: the newest lists of members' devices, by account, of which the back end has told and
+            that were looked into. Others need not be looked up again.
+        graphs: the commits of the groups that were looked at last, as far as they were held then;
+            by group. They are touched in transactions alone, which see each other never.
     """
 
-    __slots__ = ("_receipts", "_typing_sent", "receipts_at_ms", "receipts_due", "typing")
+    __slots__ = (
+        "_receipts",
+        "_typing_sent",
+        "graphs",
+        "receipts_at_ms",
+        "receipts_due",
+        "seqs",
+        "typing",
+    )
 
     def __init__(self) -> None:
         """Nothing is known."""
-        self.typing: dict[Address, Notice] = {}
+        self.typing: dict[tuple[Address, GroupId | None], Notice] = {}
+        self.seqs: dict[UserId, int] = {}
+        self.graphs: dict[GroupId, GroupGraph] = {}
         self.receipts_at_ms: int | None = None
         self.receipts_due: int | None = None
         self._receipts: dict[UserId, list[int]] = {}
-        self._typing_sent: dict[UserId, int] = {}
+        self._typing_sent: dict[UserId | GroupId, int] = {}
+
+    def keep_graph(self, graph: GroupGraph) -> None:
+        """Keep the commits of a group at hand, instead of those that were not used for longest."""
+        self.graphs.pop(graph.group_id, None)
+        self.graphs[graph.group_id] = graph
+        while len(self.graphs) > _MAX_GRAPHS:
+            del self.graphs[next(iter(self.graphs))]
 
     def take_typing(self, limit: int) -> list[Notice]:
         """Return who is typing, at most so many, and forget it."""
-        devices = list(self.typing)
-        found = [self.typing.pop(device, None) for device in devices]
+        places = list(self.typing)
+        found = [self.typing.pop(place, None) for place in places]
         return [notice for notice in found if notice is not None][:limit]
 
-    def may_tell_typing(self, user: UserId, now_ms: int) -> bool:
-        """Note that a contact is told of typing; tells whether it may be."""
+    def may_tell_typing(self, to: UserId | GroupId, now_ms: int) -> bool:
+        """Note that a contact, or a group, is told of typing; tells whether it may be."""
         sent = self._typing_sent
         for other in [each for each, at in sent.items() if not 0 <= now_ms - at < _TYPING_EVERY_MS]:
             sent.pop(other, None)
-        if user in sent:
+        if to in sent:
             return False
-        sent[user] = now_ms
+        sent[to] = now_ms
         return True
 
     def spend_receipts(self, user: UserId, wanted: int, now_ms: int) -> int:

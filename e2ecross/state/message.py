@@ -17,6 +17,7 @@ from e2ecross.wire.content import (
     Options,
     Text,
 )
+from e2ecross.wire.group import GroupId
 
 __all__ = ["ControlMessage", "FailedMessage", "Message"]
 
@@ -39,7 +40,7 @@ class Message:
         version_downgraded: it started a session without post-quantum keys although the sender has
             offered them before, and `Policy.accept_version_downgrade` has accepted that.
         peer: the account that the conversation is with: the sender's, or of what the own user has
-            sent, whom that was for.
+            sent, whom that was for. In a group it is the sender's, and says nothing.
         own_copy: the own user has sent it, from another device.
         historical: it is from before this device was linked, and device 1 of the own account says
             so; `sender` and the rest is as that device has kept it.
@@ -47,10 +48,12 @@ class Message:
             `Device.decrypt`.
         expiry: when it is to be gone, or None.
         view_once: it is to be shown once: tell `Client.opened`.
-        request: it is of somebody who was not accepted yet: see `Client.accept`.
+        request: it is of somebody who was not accepted yet, see `Client.accept`; or into a group
+            that was not, see `Group.accept`.
         expired: its end had come before it could be shown, or another own device has shown it.
         blocked: it is of a blocked account, in a group.
-        moderator: the sender was owner or admin of the group when it came.
+        moderator: the sender was owner or admin of the group, where it stands and when it came.
+        group: into which it was sent: that is the conversation then; None: to an account.
         framed: the content in the frame that it came in, for a `Timeline`; None if it had none.
     """
 
@@ -72,6 +75,7 @@ class Message:
     expired: bool = field(default=False, kw_only=True)
     blocked: bool = field(default=False, kw_only=True)
     moderator: bool = field(default=False, kw_only=True)
+    group: GroupId | None = field(default=None, kw_only=True)
     framed: Framed | None = field(default=None, kw_only=True, repr=False, compare=False)
 
     @property
@@ -119,6 +123,7 @@ class FailedMessage:
             will not. False also where a sender was asked of whom nothing has been read
             here before: whether they trust this installation is for them to decide.
         receipt: by which `Client.confirm` finds it.
+        group: where it may have been sent, as far as that is known; else None.
     """
 
     sender: Address | None
@@ -127,3 +132,4 @@ class FailedMessage:
     redelivered: bool = False
     retrying: bool = False
     receipt: Receipt | None = field(default=None, repr=False, compare=False)
+    group: GroupId | None = field(default=None, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from e2ecross.address import UserId
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.receipt import Receipt
+from e2ecross.wire.group import GroupId, Role
 from e2ecross.wire.inbox_records import InboxNotice
 
 __all__ = ["Notice", "NoticeKind", "is_about", "notice_from_record", "notice_to_record"]
@@ -46,6 +47,29 @@ class NoticeKind(enum.StrEnum):
     """More than before hold keys of an account."""
     READ_ELSEWHERE = "read_elsewhere"
     """`messages` were read on another device of the own account."""
+    GROUP_JOINED = "group_joined"
+    """The own account is in a group from now on."""
+    GROUP_ADDED = "group_added"
+    """`users` are in a group from now on."""
+    GROUP_REMOVED = "group_removed"
+    """`users` were taken out of a group."""
+    GROUP_LEFT = "group_left"
+    """`users` have left a group."""
+    GROUP_ROLE = "group_role"
+    """`users` have another role in a group, `role`."""
+    GROUP_SETTINGS = "group_settings"
+    """Name, data or who may send was changed in a group."""
+    GROUP_UNDONE = "group_undone"
+    """`users` are in a group, or out, because what was done about them does not
+    count any more."""
+    GROUP_OUT = "group_out"
+    """The own account is out of a group."""
+    GROUP_KEY_DIFFERS = "group_key_differs"
+    """`users` are in a group with another account key than the accepted one."""
+    GROUP_OUTDATED = "group_outdated"
+    """A group was changed in a way that this release cannot read: upgrade."""
+    GROUP_FULL = "group_full"
+    """Nothing can be changed in a group any more, nor sent: make a new one."""
     TYPING = "typing"
     """A contact is writing (`code` is `on`), or no more (`off`); over after 6 s in any case. It is
     not in the inbox: `receipt` is None, and nobody has to confirm it."""
@@ -65,6 +89,17 @@ _NUMBERS = {
     NoticeKind.ACCOUNT_RESTORED: 21,
     NoticeKind.HOSTING_CHANGED: 22,
     NoticeKind.READ_ELSEWHERE: 23,
+    NoticeKind.GROUP_JOINED: 32,
+    NoticeKind.GROUP_ADDED: 33,
+    NoticeKind.GROUP_REMOVED: 34,
+    NoticeKind.GROUP_LEFT: 35,
+    NoticeKind.GROUP_ROLE: 36,
+    NoticeKind.GROUP_SETTINGS: 37,
+    NoticeKind.GROUP_UNDONE: 38,
+    NoticeKind.GROUP_OUT: 39,
+    NoticeKind.GROUP_KEY_DIFFERS: 40,
+    NoticeKind.GROUP_OUTDATED: 41,
+    NoticeKind.GROUP_FULL: 42,
 }
 """At rest; docs/wire-format.md, records at rest."""
 _KINDS = {number: kind for kind, number in _NUMBERS.items()}
@@ -76,23 +111,30 @@ class Notice:
 
     Attributes:
         kind: what it says.
-        user: whom it is about: the contact, or of `restored` the device's own user.
+        user: whom it is about: the contact, or of `restored` the device's own user; of a group
+            whose change it was, None: of several, or of nobody.
         devices: which of their devices.
         identity_key: the key that was accepted or that waits, 33 bytes, or empty.
         messages: ids of the messages that it is about, 16 bytes each; at most 1,000. Of
             `not_delivered` one; none where the store is damaged and does not say which.
         code: of `not_delivered`: that of the error, or `expired` when the content was not kept any
             more. Of `typing` `on` or `off`.
+        group: the group that it is about, or None.
+        users: of a group: to whom it was done.
+        role: of `group_role`: that they have now.
         redelivered: it may have been handed over before a crash.
         receipt: by which `Client.confirm` finds it.
     """
 
     kind: NoticeKind
-    user: UserId
+    user: UserId | None
     devices: tuple[int, ...] = ()
     identity_key: bytes = b""
     messages: tuple[bytes, ...] = ()
     code: str = ""
+    group: GroupId | None = None
+    users: tuple[UserId, ...] = ()
+    role: Role | None = None
     redelivered: bool = False
     receipt: Receipt | None = field(default=None, repr=False, compare=False)
 
@@ -106,6 +148,9 @@ def notice_to_record(notice: Notice) -> InboxNotice:
         notice.identity_key,
         notice.messages,
         notice.code,
+        notice.group,
+        notice.users,
+        notice.role,
     )
 
 
@@ -130,5 +175,8 @@ def notice_from_record(record: InboxNotice, receipt: Receipt) -> Notice:
         record.identity_key,
         record.message_ids,
         record.code,
+        record.group,
+        record.users,
+        record.role,
         receipt=receipt,
     )

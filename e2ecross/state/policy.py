@@ -24,6 +24,7 @@ _RANGES_MS: Final = {
     "resend_kept_ms": (1, _MAX_RESEND_MS),
     "device_list_max_age_ms": (8 * _DAY_MS, 365 * _DAY_MS),
     "device_list_renew_ms": (_DAY_MS, 30 * _DAY_MS),
+    "sender_key_max_age_ms": (_DAY_MS // 24, 30 * _DAY_MS),
     "delivered_kept_ms": (_MAX_RESEND_MS + _DAY_MS, _MAX_MS),
 }
 _MAX_COUNT: Final = 1_000_000
@@ -37,6 +38,7 @@ _SWITCHES: Final = (
 )
 _MAX_KEPT: Final = 1_000_000_000
 _MAX_REQUEST_MESSAGES: Final = 1_000
+_MAX_PENDING_GROUPS: Final = 1_000
 _COUNTS: Final = (
     "retry_requests_per_peer",
     "retry_requests",
@@ -99,6 +101,10 @@ class Policy:
         request_messages: how many messages of one stranger are handed over before the user answers
             or accepts them, 0 to 1,000; those that come then count as received, and are not shown,
             later neither.
+        sender_key_max_age_ms: when the own sender key of a group is replaced, milliseconds, an hour
+            to 30 days. It bounds how long a thief of a device can read what is sent to it.
+        pending_groups: how many groups are known that the user has not accepted, 0 to 1,000; what
+            strangers add the user to beyond that is ignored.
         attachment_bytes: how large a file is at most that `Client.download` fetches, bytes, up to
             2^36, 64 GiB: a disk is filled soon.
 
@@ -130,6 +136,8 @@ class Policy:
     send_delivered_receipts: bool = True
     send_read_receipts: bool = True
     request_messages: int = 50
+    sender_key_max_age_ms: int = 7 * _DAY_MS
+    pending_groups: int = 64
     attachment_bytes: int = 2**31
 
     def __post_init__(self) -> None:
@@ -139,6 +147,7 @@ class Policy:
         if self.refuse_changed_identity and self.accept_changed_identity:
             raise InvalidArgument("a changed identity cannot be both refused and accepted")
         require_whole_number("request_messages", self.request_messages, 0, _MAX_REQUEST_MESSAGES)
+        require_whole_number("pending_groups", self.pending_groups, 0, _MAX_PENDING_GROUPS)
         require_whole_number("minimum_version", self.minimum_version, 3, 4)
         require_whole_number("max_devices", self.max_devices, 1, MAX_LISTED_DEVICES)
         require_whole_number("max_forward_jump", self.max_forward_jump, 1, MAX_FORWARD_JUMP)

@@ -50,12 +50,14 @@ class DueReceipt(NamedTuple):
         user: to whom.
         message_id: of the message, 16 bytes.
         what: `Receipt.DELIVERED` or `Receipt.READ`.
+        group_id: of the group that the message was sent to, 32 bytes; empty: to one account.
     """
 
     due_at_ms: int
     user: UserId
     message_id: bytes
     what: int
+    group_id: bytes = b""
 
     @property
     def row(self) -> bytes:
@@ -76,7 +78,7 @@ def note_due(tx: Transaction, receipts: Sequence[DueReceipt], there: int = 0) ->
     """
     noted = receipts[: max(0, _MAX_DUE - there)]
     for receipt in noted:
-        tx.put(Table.RECEIPTS, DUE, receipt.row, encode_receipt())
+        tx.put(Table.RECEIPTS, DUE, receipt.row, encode_receipt(receipt.group_id))
     return there + len(noted)
 
 
@@ -111,7 +113,7 @@ def was_sent(tx: Transaction, receipt: DueReceipt, now_ms: int) -> bool:
 
 def note_sent(tx: Transaction, receipts: Iterable[DueReceipt], now_ms: int) -> None:
     """Note that receipts are sent, which are not known to have been."""
-    rows = [(_row(receipt), encode_receipt()) for receipt in receipts]
+    rows = [(_row(receipt), encode_receipt(receipt.group_id)) for receipt in receipts]
     if rows:
         _SENT.add_all(tx, rows, now_ms)
 
@@ -127,12 +129,12 @@ def read_receipt(row: bytes, record: bytes) -> DueReceipt:
     Raises:
         RecordCorrupted: it is none.
     """
-    decode_receipt(record)
+    group_id = decode_receipt(record)
     behind = row[-_BEHIND_USER:]
     if len(row) <= _TIME_BYTES + _BEHIND_USER:
         raise RecordCorrupted("a receipt stands in the wrong row: the store is damaged")
     user = user_from_key(row[_TIME_BYTES:-_BEHIND_USER])
-    return DueReceipt(int.from_bytes(row[:_TIME_BYTES]), user, behind[:-1], behind[-1])
+    return DueReceipt(int.from_bytes(row[:_TIME_BYTES]), user, behind[:-1], behind[-1], group_id)
 
 
 def _row(receipt: DueReceipt) -> bytes:

@@ -6,6 +6,7 @@ Rules:
   contact can ask. Both are counted, for each address and in all.
 - Only `Client` counts: a failed `Device.decrypt` changes nothing.
 - How often a device may have its entry in the account's list changed is counted beside that.
+- What is asked of members of groups, and told them, is counted beside that, and in all with it.
 - A device that nothing authentic has ever come from is written to in one new session a day, which
   takes one of its one-time prekeys; all that it is asked for in the day goes in that session.
 """
@@ -14,28 +15,53 @@ import enum
 from dataclasses import replace
 from typing import Final
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
+from e2ecross.state.accounts import user_key
 from e2ecross.state.context import Context, address_key, require_device
 from e2ecross.state.shelf import Shelf
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Table, Transaction
+from e2ecross.wire.group import GroupId
 from e2ecross.wire.shelf_records import RetryBudgetRecord, decode_retry, encode_retry
 
-__all__ = ["BUDGET", "Request", "date_attempts", "spend_answer", "spend_change", "spend_request"]
+__all__ = [
+    "BUDGET",
+    "Request",
+    "date_attempts",
+    "spend_answer",
+    "spend_change",
+    "spend_commits",
+    "spend_group_question",
+    "spend_group_resend",
+    "spend_request",
+    "spend_word_of_exit",
+]
 
 BUDGET: Final = b"budget"
 _TOTAL: Final = b""
 _CHANGES: Final = b"\0changes\0"
 """Before the address of who makes them; no address begins so."""
-_DAY_MS: Final = 24 * 60 * 60 * 1000
+_COMMITS: Final = b"\0commits\0"
+"""Likewise, before the address of who gets them."""
+_HOUR_MS: Final = 60 * 60 * 1000
+_DAY_MS: Final = 24 * _HOUR_MS
 _MAX_ATTEMPTS: Final = 3
 """How often one message is asked for: a request or its answer may be lost, too."""
 _MAX_STRANGERS: Final = 100
 """Devices never heard of that are asked in a day: each costs one of their one-time prekeys."""
 _MAX_CHANGES: Final = 4
 """Changes of one device's entry in a day: each has device 1 sign and publish a list."""
+_MAX_COMMIT_BYTES: Final = 4 * 1024 * 1024
+"""Commits that one device gets in a day, bytes: a group of 1,024 members has 643 KB after 2,000
+changes."""
 _ATTEMPTS: Final = Shelf(Table.RETRIES, 7 * _DAY_MS, 10_000)
 """The failed messages of the last days, so that a back end that repeats one gains nothing."""
+_RESENT: Final = Shelf(Table.RETRIES, 45 * _DAY_MS, 10_000, b"resent")
+"""Which messages into groups were sent again to which device, for as long as they may be kept."""
+_QUESTIONS: Final = Shelf(Table.RETRIES, _HOUR_MS, 10_000, b"questions")
+"""Which devices were asked for the commits of which group."""
+_WORDS: Final = Shelf(Table.RETRIES, _DAY_MS, 10_000, b"words")
+"""Which accounts were told that they are out of which group."""
 
 
 class Request(enum.Enum):
@@ -65,7 +91,7 @@ def spend_request(
     starts = is_stranger and not was_asked
     if starts and total.strangers >= _MAX_STRANGERS and not _is_new_here(tx, now_ms):
         return Request.REFUSED
-    if not _spend_attempt(tx, address_key(sender) + message_id, now_ms):
+    if not _spend(tx, _ATTEMPTS, address_key(sender) + message_id, _MAX_ATTEMPTS, now_ms):
         return Request.REFUSED
     _save(
         tx,
@@ -110,20 +136,63 @@ def spend_change(tx: Transaction, device: Address, now_ms: int) -> bool:
     return True
 
 
+def spend_group_question(
+    context: Context, tx: Transaction, device: Address, group: GroupId, now_ms: int
+) -> bool:
+    """Note that a device is asked for commits of a group; tells whether it may be."""
+    policy, total = context.policy, _total(tx, now_ms)
+    own = _load(tx, address_key(device), total.window_started_at_ms)
+    if total.requests >= policy.retry_requests or own.requests >= policy.retry_requests_per_peer:
+        return False
+    if not _spend(tx, _QUESTIONS, address_key(device) + group.value, 1, now_ms):
+        return False
+    _save(tx, _TOTAL, replace(total, requests=total.requests + 1))
+    _save(tx, address_key(device), replace(own, requests=own.requests + 1))
+    return True
+
+
+def spend_group_resend(
+    tx: Transaction, device: Address, message_id: bytes, most: int, now_ms: int
+) -> bool:
+    """Note that a message into a group (16 bytes of id) is sent again to a device, if it may be.
+
+    That is: it was not, so many times.
+    """
+    return _spend(tx, _RESENT, address_key(device) + message_id, most, now_ms)
+
+
+def spend_commits(tx: Transaction, device: Address, size: int, now_ms: int) -> bool:
+    """Note that a device gets so many bytes of commits; tells whether it may."""
+    total, row = _total(tx, now_ms), _COMMITS + address_key(device)
+    own = _load(tx, row, total.window_started_at_ms)
+    if own.answers + size > _MAX_COMMIT_BYTES:
+        return False
+    _save(tx, _TOTAL, total)  # else the window would begin anew each time
+    _save(tx, row, replace(own, answers=own.answers + size))
+    return True
+
+
+def spend_word_of_exit(tx: Transaction, user: UserId, group: GroupId, now_ms: int) -> bool:
+    """Note that an account is told that it is out of a group; tells whether it may be."""
+    return _spend(tx, _WORDS, user_key(user) + group.value, 1, now_ms)
+
+
 def date_attempts(tx: Transaction, now_ms: int) -> None:
     """See `Shelf.date`."""
-    _ATTEMPTS.date(tx, now_ms)
+    for shelf in (_ATTEMPTS, _RESENT, _QUESTIONS, _WORDS):
+        shelf.date(tx, now_ms)
 
 
-def _spend_attempt(tx: Transaction, row: bytes, now_ms: int) -> bool:
-    before = _ATTEMPTS.find(tx, row, now_ms)
+def _spend(tx: Transaction, shelf: Shelf, row: bytes, most: int, now_ms: int) -> bool:
+    """Count what a row of a shelf stands for, if it was not counted so many times."""
+    before = shelf.find(tx, row, now_ms)
     if before is None:
-        _ATTEMPTS.add(tx, row, encode_retry(1), now_ms)
+        shelf.add(tx, row, encode_retry(1), now_ms)
         return True
     attempts = decode_retry(before.record)
-    if attempts >= _MAX_ATTEMPTS:
+    if attempts >= most:
         return False
-    _ATTEMPTS.replace(tx, before, row, encode_retry(attempts + 1))
+    shelf.replace(tx, before, row, encode_retry(attempts + 1))
     return True
 
 

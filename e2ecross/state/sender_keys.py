@@ -2,10 +2,12 @@
 """Rows of sender keys: what we send to groups with, and what others do.
 
 Rules:
-- A place says which group it is, and of which kind: `device/group_raw.py` makes them. The
-  longest of them may be followed by anything, since what follows has a fixed length.
+- A place says which key it is, and of which kind: of a group of ours it is made of the distribution
+  id, which names one device and one state of the group; of foreign ones `device/group_raw.py` makes
+  it. The longest of them may be followed by anything, since what follows has a fixed length.
 - Keys of others are in the partition of their sender, numbered by the last distribution message of
-  each. The numbers say which of five in a place, and which of 64 places, is the oldest.
+  each. The numbers say which of five in a group, and which of 64 groups, is the oldest. A foreign
+  group is a place; one of ours has a place for each distribution id.
 - Seeds of messages that have not arrived are rows of 64 iterations (`skipped_key_rows.py`).
 - A record that does not decode is as good as none: a new key or distribution message takes its
   place. The doctor counts it.
@@ -13,6 +15,7 @@ Rules:
 Source: docs/wire-format.md, sender keys.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
@@ -26,20 +29,30 @@ from e2ecross.protocol.sender_key_storage import (
     sender_key_from_record,
     sender_key_to_record,
     with_seeds,
+    without_seeds,
 )
 from e2ecross.state.context import address_key
 from e2ecross.state.skipped_key_rows import load_bucket, save_chain_keys
 from e2ecross.stores.base import Codec, Table, Transaction
-from e2ecross.wire.limits import MAX_SENDER_KEY_PLACES
+from e2ecross.wire.group import GroupId
+from e2ecross.wire.limits import (
+    MAX_SENDER_KEY_PLACES,
+    MAX_SENDER_KEY_SEEDS,
+    MAX_SENDER_KEY_STATES,
+)
 from e2ecross.wire.sender_key_message import Distribution, SenderKeyMessage
-from e2ecross.wire.sender_key_records import OwnSenderKeyRecord, SenderKeyRecord
+from e2ecross.wire.sender_key_records import KeyOrigin, OwnSenderKeyRecord, SenderKeyRecord
 
 __all__ = [
     "HeldSenderKey",
     "add_sender_key",
+    "drop_damaged_sender_key",
     "drop_own_sender_keys",
+    "drop_sender_keys_of",
+    "find_group_of",
     "find_own_sender_key",
     "find_sender_key",
+    "group_key_place",
     "own_sender_key_from_bytes",
     "put_own_sender_key",
     "save_sender_key",
@@ -47,6 +60,8 @@ __all__ = [
 ]
 
 _CHAIN_ID_BYTES: Final = 4
+_OURS: Final = b"\0"
+"""What places of groups of ours begin with."""
 
 
 def _encode_own(key: OwnSenderKey) -> bytes:
@@ -70,6 +85,8 @@ _RECORD: Final = Codec(SenderKeyRecord.encode, SenderKeyRecord.decode)
 class _HeldFields(NamedTuple):
     state: SenderKeyState
     number: int
+    origin: KeyOrigin | None = None
+    judged: bytes = b""
 
 
 class HeldSenderKey(SecretTuple, _HeldFields):
@@ -78,9 +95,24 @@ class HeldSenderKey(SecretTuple, _HeldFields):
     Attributes:
         state: the key.
         number: the newest of its sender has the highest.
+        origin: of a key of a group of ours; None: of a foreign group.
+        judged: see `SenderKeyRecord`.
     """
 
     __slots__ = ()
+
+
+class _Placed(NamedTuple):
+    place: bytes
+    key: HeldSenderKey
+
+    @property
+    def group(self) -> bytes:
+        return _group(self.place, self.key.origin)
+
+    @property
+    def row(self) -> bytes:
+        return _row(self.place, self.key.state.chain_id)
 
 
 # --- Our own ------------------------------------------------------------------------------------
@@ -108,6 +140,11 @@ def drop_own_sender_keys(tx: Transaction) -> None:
 # --- Those of others ----------------------------------------------------------------------------
 
 
+def group_key_place(distribution_id: bytes) -> bytes:
+    """Return the place of a key of a group of ours, by its distribution id (16 bytes)."""
+    return _OURS + distribution_id
+
+
 def find_sender_key(
     tx: Transaction, sender: Address, place: bytes, message: SenderKeyMessage
 ) -> HeldSenderKey | None:
@@ -131,43 +168,105 @@ def find_sender_key(
         bucket = load_bucket(tx, Table.SENDER_KEY_SEEDS, partition + row, index)
         if bucket is not None:
             state = with_seeds(state, {index: bucket})
-    return HeldSenderKey(state, record.number)
+    return HeldSenderKey(state, record.number, record.origin, record.judged)
+
+
+def find_group_of(tx: Transaction, sender: Address, distribution_id: bytes) -> GroupId | None:
+    """Return the group of ours that a device has given a key of that id (16 bytes) for, or None."""
+    place = group_key_place(distribution_id)
+    try:
+        for row, record in tx.list(Table.SENDER_KEYS, address_key(sender), limit=1, after=place):
+            if row.startswith(place):
+                origin = SenderKeyRecord.decode(record).origin
+                return None if origin is None else origin.made.group_id
+    except RecordCorrupted:
+        pass
+    return None
 
 
 def save_sender_key(
-    tx: Transaction, sender: Address, place: bytes, before: HeldSenderKey, after: SenderKeyState
+    tx: Transaction,
+    sender: Address,
+    place: bytes,
+    before: HeldSenderKey,
+    after: SenderKeyState,
+    judged: bytes = b"",
 ) -> None:
-    """Write what a message has changed of the key that it was read with."""
+    """Write what a message has changed of the key that it was read with.
+
+    Args:
+        tx: the operation's transaction.
+        sender: the device whose key it is.
+        place: of the key.
+        before: the key as it was found.
+        after: the key as the message has left it.
+        judged: of a group of ours: see `SenderKeyRecord`.
+    """
     partition, row = address_key(sender), _row(place, after.chain_id)
-    _put(tx, partition, row, after, before.number)
-    seeds = partition + row
-    save_chain_keys(
-        tx, Table.SENDER_KEY_SEEDS, seeds, before.state.chain.skipped, after.chain.skipped
-    )
+    _put(tx, partition, row, HeldSenderKey(after, before.number, before.origin, judged))
+    seeds, old, new = partition + row, before.state.chain.skipped, after.chain.skipped
+    save_chain_keys(tx, Table.SENDER_KEY_SEEDS, seeds, old, new)
+    if before.origin is not None and len(new) > len(old):
+        _bound_seeds(tx, partition, row, _group(place, before.origin), len(new))
 
 
 def add_sender_key(
-    tx: Transaction, sender: Address, place: bytes, distribution: Distribution
+    tx: Transaction,
+    sender: Address,
+    place: bytes,
+    distribution: Distribution,
+    origin: KeyOrigin | None = None,
 ) -> None:
     """Keep the key of a distribution message, the newest of its sender, and drop what is too old.
 
+    Args:
+        tx: the operation's transaction.
+        sender: the device that has sent it.
+        place: of the key.
+        distribution: the message.
+        origin: of a key of a group of ours.
+
     Source: docs/wire-format.md, sender keys.
     """
-    partition = address_key(sender)
-    places = _read_all(tx, partition)
-    held = places.get(place, [])
-    last = max((key.number for keys in places.values() for key in keys), default=0)
-    states = [key.state for key in held]
+    partition, group = address_key(sender), _group(place, origin)
+    held = _read_all(tx, partition)
+    ours = [each for each in held if each.group == group]
+    states = [each.key.state for each in ours if each.place == place]
     newest, *others = add_distribution(states, distribution)
-    for state in states:
-        if state is not newest and not any(state is other for other in others):
-            _drop(tx, partition, _row(place, state.chain_id))
-    if not (held and newest is held[0].state and held[0].number == last):
-        _put(tx, partition, _row(place, newest.chain_id), newest, last + 1)
-    if place not in places and len(places) == MAX_SENDER_KEY_PLACES:
-        oldest = min(places, key=lambda other: places[other][0].number)
-        for key in places[oldest]:
-            _drop(tx, partition, _row(oldest, key.state.chain_id))
+    rest = [each for each in ours if each.place != place or _is_one_of(each, others)]
+    for each in ours:
+        if each.key.state is not newest and each not in rest[: MAX_SENDER_KEY_STATES - 1]:
+            _drop(tx, partition, each.row)
+    last = held[0].key.number if held else 0
+    if not (ours and ours[0].key.state is newest and ours[0].key.number == last):
+        _put(tx, partition, _row(place, newest.chain_id), HeldSenderKey(newest, last + 1, origin))
+    alike = [each for each in held if _is_ours(each.place) is _is_ours(place)]
+    groups = list(dict.fromkeys(each.group for each in alike))  # the newest first
+    if not ours and len(groups) == MAX_SENDER_KEY_PLACES:
+        for each in alike:
+            if each.group == groups[-1]:
+                _drop(tx, partition, each.row)
+
+
+def drop_damaged_sender_key(
+    tx: Transaction, sender: Address, place: bytes, message: SenderKeyMessage
+) -> None:
+    """Forget the key of a message if it or its seeds cannot be read: another one can be given."""
+    try:
+        is_damaged = find_sender_key(tx, sender, place, message) is None
+    except RecordCorrupted:
+        is_damaged = True
+    if is_damaged:
+        _drop(tx, address_key(sender), _row(place, message.chain_id))
+
+
+def drop_sender_keys_of(tx: Transaction, group: GroupId) -> None:
+    """Forget all keys that others have given for a group of ours."""
+    for partition in tx.partitions(Table.SENDER_KEYS):
+        for each in _read_all(tx, partition):
+            origin = each.key.origin
+            if origin is not None and origin.made.group_id == group:
+                _drop(tx, partition, each.row)
 
 
 def sender_key_from_row(row: bytes, record: bytes) -> HeldSenderKey:
@@ -180,13 +279,16 @@ def sender_key_from_row(row: bytes, record: bytes) -> HeldSenderKey:
     if len(row) <= _CHAIN_ID_BYTES:
         raise RecordCorrupted("a sender key belongs to no group: the store is damaged")
     stored = SenderKeyRecord.decode(record)
+    if _is_ours(row) is not (stored.origin is not None):
+        raise RecordCorrupted("a sender key is of another kind of group: the store is damaged")
     chain_id = int.from_bytes(row[-_CHAIN_ID_BYTES:])
-    return HeldSenderKey(sender_key_from_record(chain_id, stored), stored.number)
+    state = sender_key_from_record(chain_id, stored)
+    return HeldSenderKey(state, stored.number, stored.origin, stored.judged)
 
 
-def _read_all(tx: Transaction, partition: bytes) -> dict[bytes, list[HeldSenderKey]]:
-    """Return all keys of a sender by place, newest first; what does not decode is removed."""
-    found: dict[bytes, list[HeldSenderKey]] = {}
+def _read_all(tx: Transaction, partition: bytes) -> list[_Placed]:
+    """Return all keys of a sender, newest first; what does not decode is removed."""
+    found: list[_Placed] = []
     try:
         rows = tx.list(Table.SENDER_KEYS, partition)
     except RecordCorrupted:
@@ -200,14 +302,35 @@ def _read_all(tx: Transaction, partition: bytes) -> dict[bytes, list[HeldSenderK
         except RecordCorrupted:
             _drop(tx, partition, row)
             continue
-        found.setdefault(row[:-_CHAIN_ID_BYTES], []).append(key)
-    for keys in found.values():
-        keys.sort(key=lambda key: key.number, reverse=True)
+        found.append(_Placed(row[:-_CHAIN_ID_BYTES], key))
+    found.sort(key=lambda each: each.key.number, reverse=True)
     return found
 
 
-def _put(tx: Transaction, partition: bytes, row: bytes, state: SenderKeyState, number: int) -> None:
-    tx.put_value(Table.SENDER_KEYS, partition, row, sender_key_to_record(state, number), _RECORD)
+def _bound_seeds(tx: Transaction, partition: bytes, row: bytes, group: bytes, count: int) -> None:
+    """Keep no more seeds of a device in a group of ours than may be: those of its oldest keys go.
+
+    Args:
+        tx: the operation's transaction.
+        partition: of the device.
+        row: of the key that has just got some.
+        group: which.
+        count: how many that key has: less than may be.
+    """
+    for each in _read_all(tx, partition):
+        if each.group != group or each.row == row:
+            continue
+        count += len(each.key.state.chain.skipped)
+        if count > MAX_SENDER_KEY_SEEDS:
+            count -= len(each.key.state.chain.skipped)
+            tx.clear(Table.SENDER_KEY_SEEDS, partition + each.row)
+            state, key = without_seeds(each.key.state), each.key
+            _put(tx, partition, each.row, HeldSenderKey(state, key.number, key.origin, key.judged))
+
+
+def _put(tx: Transaction, partition: bytes, row: bytes, key: HeldSenderKey) -> None:
+    stored = sender_key_to_record(key.state, key.number, key.origin, key.judged)
+    tx.put_value(Table.SENDER_KEYS, partition, row, stored, _RECORD)
 
 
 def _drop(tx: Transaction, partition: bytes, row: bytes) -> None:
@@ -217,3 +340,16 @@ def _drop(tx: Transaction, partition: bytes, row: bytes) -> None:
 
 def _row(place: bytes, chain_id: int) -> bytes:
     return place + chain_id.to_bytes(_CHAIN_ID_BYTES)
+
+
+def _is_ours(place: bytes) -> bool:
+    return place.startswith(_OURS)
+
+
+def _group(place: bytes, origin: KeyOrigin | None) -> bytes:
+    """What tells one group of a device from another."""
+    return place if origin is None else _OURS + origin.made.group_id.value
+
+
+def _is_one_of(placed: _Placed, states: Sequence[SenderKeyState]) -> bool:
+    return any(placed.key.state is each for each in states)

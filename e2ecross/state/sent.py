@@ -28,21 +28,22 @@ from e2ecross.state.trust import require_accepted_identity
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.content import (
     Content,
-    ControlContent,
     EncodedContent,
-    Resent,
     decode_content,
     encode_content,
+    is_of_users,
 )
 from e2ecross.wire.limits import MESSAGE_ID_BYTES
 from e2ecross.wire.shelf_records import SentRecord
 
 __all__ = [
     "ENDS",
+    "GROUP_MARK",
     "MAX_RESENDS",
     "KeptMessage",
     "count_resend",
     "date_sent",
+    "end_of_sent",
     "find_content",
     "find_conversation",
     "find_kept",
@@ -55,10 +56,15 @@ __all__ = [
     "keep_copies",
     "keep_other_id",
     "list_sent_to",
+    "note_end",
+    "sent_shelf",
 ]
 
 _NO_DEVICE: Final = b"\0\0"
 """In the place of a device's number behind a user, in the row of a content: no device has it."""
+
+GROUP_MARK: Final = b"\0"
+"""Before a message id, in the place of an address: a message into a group."""
 
 ENDS: Final = b"expires"
 """The partition of rows that tell when contents are to be forgotten: u64, their row."""
@@ -132,24 +138,29 @@ def keep_copies(
         record = SentRecord(sent_at_ms=sent_at_ms, content_kind=kind, content_body=body)
         row = _content_row(account, message_id)
         rows.append((row, record.encode()))
-        end_ms = None if isinstance(content, EncodedContent) else _end_of(content, sent_at_ms)
-        kept_ms = policy.resend_kept_ms if policy.resend_kept_messages else 0
-        if end_ms is not None and end_ms < now_ms + kept_ms:  # else it is forgotten before
-            tx.put(Table.SENT, ENDS, end_ms.to_bytes(_TIME_BYTES) + row, SEEN_MARK)
+        end_ms = None if isinstance(content, EncodedContent) else end_of_sent(content, sent_at_ms)
+        note_end(tx, policy, row, end_ms, now_ms)
     for address in copies:
         copy_id = message_id if address.user_id == account else own_copies_id
         original_id = b"" if copy_id == message_id else message_id
         identity_key = require_accepted_identity(tx, address)
         record = SentRecord(original_id, account=account, identity_key=identity_key)
         rows.append((_row(address, copy_id), record.encode()))
-    _shelf(policy).add_all(tx, rows, now_ms)
+    sent_shelf(policy).add_all(tx, rows, now_ms)
+
+
+def note_end(tx: Transaction, policy: Policy, row: bytes, end_ms: int | None, now_ms: int) -> None:
+    """Note when a row of content is to be forgotten, if it has an end before all others have."""
+    kept_ms = policy.resend_kept_ms if policy.resend_kept_messages else 0
+    if end_ms is not None and end_ms < now_ms + kept_ms:
+        tx.put(Table.SENT, ENDS, end_ms.to_bytes(_TIME_BYTES) + row, SEEN_MARK)
 
 
 def is_kept_for(
     tx: Transaction, policy: Policy, device: Address, message_id: bytes, now_ms: int
 ) -> bool:
     """Tell whether a copy of a message (16 bytes of id) is kept for a device."""
-    return _shelf(policy).find(tx, _row(device, message_id), now_ms) is not None
+    return sent_shelf(policy).find(tx, _row(device, message_id), now_ms) is not None
 
 
 def keep_other_id(
@@ -157,7 +168,7 @@ def keep_other_id(
 ) -> None:
     """Let a copy be found by the id of another envelope too, that it was sent again in."""
     record = SentRecord(original_id=message.copy_id)
-    _shelf(policy).add(tx, _row(message.recipient, message_id), record.encode(), now_ms)
+    sent_shelf(policy).add(tx, _row(message.recipient, message_id), record.encode(), now_ms)
 
 
 def find_kept(
@@ -189,7 +200,7 @@ def find_content(
 
     None: it is not kept, or its time is over.
     """
-    found = _shelf(policy).find(tx, _content_row(account, message_id), now_ms)
+    found = sent_shelf(policy).find(tx, _content_row(account, message_id), now_ms)
     if found is None:
         return None
     record = SentRecord.decode(found.record)
@@ -197,9 +208,9 @@ def find_content(
         content = decode_content(record.content_kind, record.content_body)
     except RemoteError as error:
         raise _no_content() from error
-    if isinstance(content, Resent | ControlContent):
+    if not is_of_users(content):
         raise _no_content()
-    end_ms = _end_of(content, record.sent_at_ms)
+    end_ms = end_of_sent(content, record.sent_at_ms)
     return None if end_ms is not None and end_ms <= now_ms else (record.sent_at_ms, content)
 
 
@@ -239,14 +250,14 @@ def forget_copy(
     tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
 ) -> None:
     """Forget the copy of a message (16 bytes of id) for a device, because it was given up."""
-    _shelf(policy).remove(tx, _row(recipient, message_id), now_ms)
+    sent_shelf(policy).remove(tx, _row(recipient, message_id), now_ms)
 
 
 def forget_content(
     tx: Transaction, policy: Policy, account: UserId, message_id: bytes, now_ms: int
 ) -> None:
     """Forget what a message (16 bytes of id) holds, because all its copies were given up."""
-    _shelf(policy).remove(tx, _content_row(account, message_id), now_ms)
+    sent_shelf(policy).remove(tx, _content_row(account, message_id), now_ms)
 
 
 def forget_over(tx: Transaction, policy: Policy, now_ms: int, limit: int) -> None:
@@ -254,13 +265,13 @@ def forget_over(tx: Transaction, policy: Policy, now_ms: int, limit: int) -> Non
     for row, _ in tx.list(Table.SENT, ENDS, limit=limit):
         if int.from_bytes(row[:_TIME_BYTES]) > now_ms:
             break
-        _shelf(policy).remove(tx, row[_TIME_BYTES:], now_ms)
+        sent_shelf(policy).remove(tx, row[_TIME_BYTES:], now_ms)
         tx.delete(Table.SENT, ENDS, row)
 
 
 def count_resend(tx: Transaction, policy: Policy, message: KeptMessage, now_ms: int) -> None:
     """Note that a copy that was just found is sent again."""
-    shelf = _shelf(policy)
+    shelf = sent_shelf(policy)
     row = _row(message.recipient, message.copy_id)
     found = shelf.find(tx, row, now_ms)
     if found is None:
@@ -279,7 +290,9 @@ def list_sent_to(tx: Transaction, policy: Policy, now_ms: int, limit: int) -> li
         limit: how many accounts at most.
     """
     found: dict[UserId, None] = {}
-    for row in _shelf(policy).walk(tx, now_ms, _MAX_WALKED):
+    for row in sent_shelf(policy).walk(tx, now_ms, _MAX_WALKED):
+        if row.startswith(GROUP_MARK):
+            continue
         found[user_from_key(row[:-_BEHIND_USER])] = None
         if len(found) == limit:
             break
@@ -288,17 +301,18 @@ def list_sent_to(tx: Transaction, policy: Policy, now_ms: int, limit: int) -> li
 
 def date_sent(tx: Transaction, policy: Policy, now_ms: int) -> None:
     """See `Shelf.date`."""
-    _shelf(policy).date(tx, now_ms)
+    sent_shelf(policy).date(tx, now_ms)
 
 
 def _find_copy(
     tx: Transaction, policy: Policy, recipient: Address, message_id: bytes, now_ms: int
 ) -> SentRecord | None:
-    found = _shelf(policy).find(tx, _row(recipient, message_id), now_ms)
+    found = sent_shelf(policy).find(tx, _row(recipient, message_id), now_ms)
     return None if found is None else SentRecord.decode(found.record)
 
 
-def _shelf(policy: Policy) -> Shelf:
+def sent_shelf(policy: Policy) -> Shelf:
+    """Return the shelf of what is kept of sent messages."""
     # A shelf keeps a quarter longer at most: four fifths of the time, so that it is never exceeded.
     return Shelf(Table.SENT, policy.resend_kept_ms * 4 // 5, policy.resend_kept_messages)
 
@@ -311,7 +325,7 @@ def _content_row(account: UserId, message_id: bytes) -> bytes:
     return user_key(account) + _NO_DEVICE + message_id
 
 
-def _end_of(content: Content, sent_at_ms: int) -> int | None:
+def end_of_sent(content: Content, sent_at_ms: int) -> int | None:
     """When what was sent at a time is to be gone at the sender, milliseconds since 1970."""
     expiry = expiry_of(content)
     return None if expiry is None else sent_at_ms + expiry.seconds * 1000

@@ -27,6 +27,8 @@ from e2ecross.wire.content import Content, EncodedContent, encode_content
 from e2ecross.wire.shelf_records import SENT_DIGEST_BYTES, SentIdRecord
 
 __all__ = [
+    "IDS",
+    "IN_GROUPS",
     "OWN_COPIES",
     "SENT_IDS",
     "claim_own_copies",
@@ -43,11 +45,13 @@ __all__ = [
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 SENT_IDS: Final = b"id"
 """What the partitions of ids begin with."""
-_IDS: Final = Shelf(Table.SENT, 60 * _DAY_MS, 1_000_000, SENT_IDS)
+IDS: Final = Shelf(Table.SENT, 60 * _DAY_MS, 1_000_000, SENT_IDS)
 """60 days: receivers remember what they were shown for 45, and a quarter longer at most; a message
 every five seconds for all of the time, at about 1.2 KiB each in a file."""
 _GIVEN_UP: Final = b"given up"
 """Behind the row of an id."""
+IN_GROUPS: Final = b"\1"
+"""Likewise: it is the id of a message into a group."""
 OWN_COPIES: Final = b"\0"
 """Before an id, in the place of an address: of which message the copies for own devices are."""
 
@@ -75,7 +79,7 @@ def keep_id(
     """
     other_id = b"" if own_copies_id == message_id else own_copies_id
     record = SentIdRecord(_digest(content), _numbers(conversation, copies), other_id)
-    _IDS.add(tx, _row(conversation, message_id), record.encode(), now_ms)
+    IDS.add(tx, _row(conversation, message_id), record.encode(), now_ms)
 
 
 def was_sent(
@@ -91,9 +95,9 @@ def was_sent(
         InvalidArgument: the id was used for other content, or for what was given up after it had
             left.
     """
-    found = _IDS.find(tx, _row(conversation, message_id), now_ms)
+    found = IDS.find(tx, _row(conversation, message_id), now_ms)
     if found is None:
-        if _IDS.find(tx, _row(conversation, message_id) + _GIVEN_UP, now_ms) is not None:
+        if IDS.find(tx, _row(conversation, message_id) + _GIVEN_UP, now_ms) is not None:
             raise InvalidArgument(
                 f"message_id must be a new one: a message to {conversation} has left under it, and "
                 f"was not delivered"
@@ -108,7 +112,7 @@ def was_sent(
 
 def is_known_id(tx: Transaction, conversation: Address, message_id: bytes, now_ms: int) -> bool:
     """Tell whether a message was sent, or promised, in a conversation under this id (16 bytes)."""
-    return _IDS.find(tx, _row(conversation, message_id), now_ms) is not None
+    return IDS.find(tx, _row(conversation, message_id), now_ms) is not None
 
 
 def find_copies(
@@ -118,7 +122,7 @@ def find_copies(
 
     That is: one was promised, and was not given up. None: the id (16 bytes) is not known.
     """
-    found = _IDS.find(tx, _row(conversation, message_id), now_ms)
+    found = IDS.find(tx, _row(conversation, message_id), now_ms)
     return None if found is None else frozenset(SentIdRecord.decode(found.record).devices)
 
 
@@ -131,9 +135,9 @@ def claim_own_copies(
         Whether they may: those of no message to others do.
     """
     row, holder = OWN_COPIES + message_id, address_key(conversation)
-    found = _IDS.find(tx, row, now_ms)
+    found = IDS.find(tx, row, now_ms)
     if found is None:
-        _IDS.add(tx, row, holder, now_ms)
+        IDS.add(tx, row, holder, now_ms)
     return found is None or found.record == holder
 
 
@@ -141,7 +145,7 @@ def find_own_copies_id(
     tx: Transaction, conversation: Address, message_id: bytes, now_ms: int
 ) -> bytes:
     """Return under which id copies of a message (16 bytes of id) for other own devices went."""
-    found = _IDS.find(tx, _row(conversation, message_id), now_ms)
+    found = IDS.find(tx, _row(conversation, message_id), now_ms)
     other_id = b"" if found is None else SentIdRecord.decode(found.record).own_copies_id
     return other_id or message_id
 
@@ -166,11 +170,11 @@ def note_copies(
         given_up: numbers of devices of the account that do not get it.
     """
     row = _row(conversation, message_id)
-    found = _IDS.find(tx, row, now_ms)
+    found = IDS.find(tx, row, now_ms)
     if found is not None:
         record = SentIdRecord.decode(found.record)
         devices = {*record.devices, *_numbers(conversation, added)}.difference(given_up)
-        _IDS.replace(tx, found, row, replace(record, devices=tuple(sorted(devices))).encode())
+        IDS.replace(tx, found, row, replace(record, devices=tuple(sorted(devices))).encode())
 
 
 def forget_id(
@@ -191,16 +195,16 @@ def forget_id(
         has_left: whether the back end may know the id.
     """
     row = _row(conversation, message_id)
-    found = _IDS.find(tx, row, now_ms)
+    found = IDS.find(tx, row, now_ms)
     if found is not None:
-        _IDS.remove(tx, row, now_ms)
+        IDS.remove(tx, row, now_ms)
         if has_left:
-            _IDS.add(tx, row + _GIVEN_UP, found.record, now_ms)
+            IDS.add(tx, row + _GIVEN_UP, found.record, now_ms)
 
 
 def date_ids(tx: Transaction, now_ms: int) -> None:
     """See `Shelf.date`."""
-    _IDS.date(tx, now_ms)
+    IDS.date(tx, now_ms)
 
 
 def _digest(content: Content | EncodedContent) -> bytes:

@@ -27,6 +27,7 @@ from e2ecross.errors import (
     VersionDowngrade,
 )
 from e2ecross.state.accounts import NOTHING_KNOWN, find_account, primary_of, put_account
+from e2ecross.state.changes import count_change
 from e2ecross.state.context import address_key
 from e2ecross.state.policy import Policy
 from e2ecross.stores.base import Codec, Table, Transaction
@@ -168,6 +169,7 @@ def put_listed_identity(
 
 def forget_identity(tx: Transaction, address: Address) -> None:
     """Forget the identity of an address: it is none of its account any more."""
+    count_change(tx)
     tx.delete(Table.REMOTE_IDENTITIES, address_key(address))
 
 
@@ -384,6 +386,10 @@ def _changed(
 
 
 def _put(tx: Transaction, address: Address, record: RemoteIdentityRecord) -> None:
+    before = find_identity_record(tx, address_key(address))
+    keys = (record.identity_key, record.pending_key)
+    if before is None or (before.identity_key, before.pending_key) != keys:
+        count_change(tx)
     tx.put_value(Table.REMOTE_IDENTITIES, address_key(address), b"", record, _IDENTITY)
 
 

@@ -44,7 +44,7 @@ class Table(enum.StrEnum):
     DEVICE = "device"
     """Row: empty: this device: identity, counters, back-end token; `epoch`: its epoch;
     `publication`: what was published and not confirmed yet; `account`: what device 1 knows of its
-    own account."""
+    own account; `changes`: how often what is known of an account has changed."""
     SIGNED_PREKEYS = "signed_prekeys"
     """Row: prekey id."""
     ONE_TIME_PREKEYS = "one_time_prekeys"
@@ -76,12 +76,19 @@ class Table(enum.StrEnum):
     SPQR = "spqr"
     """The SPQR ratchet of a session. Partition: address and session. Row: `material`, `kyber`,
     `chunks` + number, `keys` + epoch + bucket."""
+    GROUP_GRANTS = "group_grants"
+    """Partition: group. Row: address of a device that has the present own key of the group."""
     OWN_SENDER_KEYS = "own_sender_keys"
     """Partition: place, which is the form of a group's sender keys and its id."""
     SENDER_KEYS = "sender_keys"
     """Partition: address of the sender. Row: place and chain id."""
     SENDER_KEY_SEEDS = "sender_key_seeds"
     """Partition: address of the sender, place and chain id. Row: bucket of iterations."""
+    GROUPS = "groups"
+    """Partition: group id. Row: empty: how it stands with the group; `state`: what its commits
+    give."""
+    GROUP_COMMITS = "group_commits"
+    """Partition: group id. Row: hash of a commit."""
     OUTBOX = "outbox"
     """Row: order of sending."""
     INBOX = "inbox"

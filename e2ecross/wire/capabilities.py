@@ -18,7 +18,13 @@ from e2ecross.wire._pb.e2ecross.v1 import content_pb2
 from e2ecross.wire.encoding import parse, require_canonical, serialize
 from e2ecross.wire.limits import MAX_CAPABILITIES_BYTES
 
-__all__ = ["Capability", "check_capabilities", "decode_capabilities", "encode_capabilities"]
+__all__ = [
+    "Capability",
+    "announced_by",
+    "check_capabilities",
+    "decode_capabilities",
+    "encode_capabilities",
+]
 
 _VERSION: Final = 1
 _MAX_IDS: Final = 64
@@ -70,6 +76,15 @@ def check_capabilities(ids: object) -> None:
         raise InvalidArgument("capabilities must be a frozenset of some of 10, 13 to 20, 32, 33")
     if ids and Capability.POST not in ids:
         raise InvalidArgument("capabilities must hold 10 (POST), which all others need, or be none")
+
+
+def announced_by(ids: frozenset[int]) -> bytes:
+    """Return what a device with an app that does this announces: that, and what we do ourselves.
+
+    Args:
+        ids: what the app shows and obeys, see `check_capabilities`.
+    """
+    return encode_capabilities(ids | {Capability.GROUPS} if Capability.POST in ids else ids)
 
 
 def encode_capabilities(ids: Collection[int]) -> bytes:

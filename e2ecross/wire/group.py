@@ -8,7 +8,7 @@ import enum
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 from e2ecross.address import UserId
 from e2ecross.arguments import require_bytes, require_type
@@ -36,10 +36,12 @@ __all__ = [
     "decode_settings",
     "encode_member",
     "encode_settings",
+    "is_group_text",
     "require_heads",
 ]
 
-_TEXT: Final = re.compile(r"group:([0-9a-f]{64})", re.ASCII)
+_PREFIX: Final = "group:"
+_TEXT: Final = re.compile(_PREFIX + r"[0-9a-f]{64}", re.ASCII)
 
 
 class Role(enum.IntEnum):
@@ -76,13 +78,17 @@ class GroupId:
         Raises:
             InvalidArgument: the text is not of that form.
         """
-        found = _TEXT.fullmatch(text) if isinstance(text, str) else None
-        if found is None:
+        if not is_group_text(text):
             raise InvalidArgument("a group is written group: and 64 hexadecimal digits")
-        return cls(bytes.fromhex(found[1]))
+        return cls(bytes.fromhex(text.removeprefix(_PREFIX)))
 
     def __str__(self) -> str:
-        return f"group:{self.value.hex()}"
+        return f"{_PREFIX}{self.value.hex()}"
+
+
+def is_group_text(text: object) -> TypeGuard[str]:
+    """Tell whether this is the text of a group, which could be taken for that of a user."""
+    return isinstance(text, str) and _TEXT.fullmatch(text) is not None
 
 
 class MemberId(NamedTuple):

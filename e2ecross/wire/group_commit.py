@@ -37,6 +37,8 @@ __all__ = [
     "RemoveMember",
     "SetRole",
     "SignedGroupCommit",
+    "is_later_version",
+    "read_version",
 ]
 
 _VERSION: Final = 1
@@ -165,6 +167,20 @@ class GroupCommit:
             )
         except InvalidArgument as error:
             raise DecodeError(f"{_WHAT} is not acceptable: {error}") from error
+
+
+def read_version(data: bytes) -> int:
+    """Return the version of a commit, at most 16,384 bytes, also of one that cannot be read.
+
+    Raises:
+        DecodeError: malformed.
+    """
+    return parse(group_pb2.GroupCommit, data, _WHAT, MAX_GROUP_COMMIT_BYTES).version
+
+
+def is_later_version(version: int) -> bool:
+    """Tell whether commits of a version cannot be read by this release."""
+    return version > _VERSION
 
 
 @dataclass(frozen=True, slots=True)

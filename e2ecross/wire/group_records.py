@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from e2ecross.address import UserId
+from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.wire._pb.e2ecross.v1 import group_pb2, storage_pb2
 from e2ecross.wire.encoding import encode_user
@@ -39,7 +40,9 @@ __all__ = [
     "GroupRecord",
     "GroupState",
     "decode_changes",
+    "decode_grant",
     "encode_changes",
+    "encode_grant",
 ]
 
 _MAX_BYTES: Final = 128 * 1024 * 1024
@@ -70,11 +73,15 @@ class GroupRecord:
     Attributes:
         accepted: the user has made it, accepted it, or written to it.
         outdated: the highest version of a commit that was seen and could not be read; 0: none.
-        joined_at_ms: milliseconds since 1970.
+        joined_at_ms: since when the own account has been in it, milliseconds since 1970; 0: it
+            never was.
         unannounced: hashes of own commits that are not in the outbox yet, 32 bytes each.
         key_ended_at_ms: when a request last ended the own sender key.
         days: new commits of each author.
         back: who came in only because a removal became void, and was not confirmed by the user.
+        heard_from: the account that first told of it; None: the user has made it.
+        heard_at_ms: when it was first heard of, milliseconds since 1970.
+        full: nobody can make one more commit.
     """
 
     accepted: bool = False
@@ -84,6 +91,9 @@ class GroupRecord:
     key_ended_at_ms: int = 0
     days: tuple[GroupDay, ...] = ()
     back: tuple[MemberId, ...] = ()
+    heard_from: UserId | None = None
+    heard_at_ms: int = 0
+    full: bool = False
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -102,6 +112,9 @@ class GroupRecord:
                 key_ended_at_ms=self.key_ended_at_ms,
                 days=days,
                 back=[encode_member(member) for member in self.back],
+                heard_from=None if self.heard_from is None else encode_user(self.heard_from),
+                heard_at_ms=self.heard_at_ms,
+                full=self.full,
             )
         )
 
@@ -126,6 +139,11 @@ class GroupRecord:
                 for day in fields.days
             ),
             tuple(_stored_member(member, _GROUP) for member in fields.back),
+            decode_stored_user(fields.heard_from, _GROUP)
+            if fields.HasField("heard_from")
+            else None,
+            fields.heard_at_ms,
+            fields.full,
         )
 
 
@@ -228,6 +246,28 @@ def decode_changes(data: bytes) -> int:
         StoreTooNew: a later release wrote it.
     """
     return decode_record(storage_pb2.ChangesRecord, data, "a record of changes").changes
+
+
+def encode_grant(identity_key: bytes) -> bytes:
+    """Return the record of a device that has the present own key of a group.
+
+    Args:
+        identity_key: to which it was given, 33 bytes.
+    """
+    return encode_record(storage_pb2.GrantRecord(identity_key=identity_key))
+
+
+def decode_grant(data: bytes) -> bytes:
+    """Return the identity key (33 bytes) to which an own key was given.
+
+    Raises:
+        RecordCorrupted: it does not decode.
+        StoreTooNew: a later release wrote it.
+    """
+    what = "a record of a grant"
+    fields = decode_record(storage_pb2.GrantRecord, data, what)
+    check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
+    return fields.identity_key
 
 
 def _stored_member(fields: group_pb2.GroupMember, what: str) -> MemberId:

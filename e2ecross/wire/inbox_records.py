@@ -12,10 +12,11 @@ from typing import Final
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import RecordCorrupted
+from e2ecross.errors import DecodeError, RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.encoding import encode_address, encode_user
-from e2ecross.wire.limits import MESSAGE_ID_BYTES
+from e2ecross.wire.group import GroupId, Role, decode_role
+from e2ecross.wire.limits import GROUP_ID_BYTES, MESSAGE_ID_BYTES
 from e2ecross.wire.record_encoding import (
     check_lengths,
     decode_record,
@@ -58,6 +59,7 @@ class InboxMessage(Secret):
         expired: whether it came after its end, or that has come: nothing is left of the content.
         blocked: whether its sender was blocked.
         digest: of an own copy that can be viewed once, 32 bytes; else empty.
+        group: where it stands; None: between two accounts.
     """
 
     sender: Address
@@ -75,6 +77,7 @@ class InboxMessage(Secret):
     expired: bool = False
     blocked: bool = False
     digest: bytes = b""
+    group: GroupId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class InboxFailure:
         text: the error's message.
         identity_key: the new identity key that an `IdentityChangedError` names, 33 bytes, or empty.
         retrying: the sender was asked to send the message again, and may do it.
+        group: where it may stand, as far as that is known.
     """
 
     sender: Address | None
@@ -96,6 +100,7 @@ class InboxFailure:
     text: str
     identity_key: bytes = b""
     retrying: bool = False
+    group: GroupId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +109,25 @@ class InboxNotice:
 
     Attributes:
         kind: its number.
-        user: whom it is about.
+        user: whom it is about; None: of a group, several or nobody.
         devices: which of their devices.
         identity_key: 33 bytes, or empty.
         message_ids: 16 bytes each.
         code: of an error, or empty.
+        group: the group that it is about, or None.
+        users: whom else.
+        role: that they have, or None.
     """
 
     kind: int
-    user: UserId
+    user: UserId | None
     devices: tuple[int, ...] = ()
     identity_key: bytes = b""
     message_ids: tuple[bytes, ...] = ()
     code: str = ""
+    group: GroupId | None = None
+    users: tuple[UserId, ...] = ()
+    role: Role | None = None
 
 
 InboxRecord = InboxMessage | InboxFailure | InboxNotice
@@ -127,11 +138,15 @@ def encode_inbox_item(item: InboxRecord) -> bytes:
     fields = storage_pb2.InboxRecord()
     if isinstance(item, InboxNotice):
         fields.notice.kind = item.kind
-        fields.notice.user.CopyFrom(encode_user(item.user))
+        if item.user is not None:
+            fields.notice.user.CopyFrom(encode_user(item.user))
         fields.notice.devices.extend(item.devices)
         fields.notice.identity_key = item.identity_key
         fields.notice.message_ids.extend(item.message_ids)
         fields.notice.code = item.code
+        fields.notice.group_id = b"" if item.group is None else item.group.value
+        fields.notice.users.extend(encode_user(user) for user in item.users)
+        fields.notice.role = item.role or 0
         return encode_record(fields)
     fields.message_id = item.message_id
     if item.sender is not None:
@@ -141,6 +156,7 @@ def encode_inbox_item(item: InboxRecord) -> bytes:
         fields.failure.text = item.text
         fields.failure.identity_key = item.identity_key
         fields.failure.retrying = item.retrying
+        fields.failure.group_id = _group_bytes(item.group)
     else:
         fields.message.sent_at_ms = item.sent_at_ms
         fields.message.content_kind = item.content_kind
@@ -156,6 +172,7 @@ def encode_inbox_item(item: InboxRecord) -> bytes:
         fields.message.expired = item.expired
         fields.message.blocked = item.blocked
         fields.message.digest = item.digest
+        fields.message.group_id = _group_bytes(item.group)
     return encode_record(fields)
 
 
@@ -180,7 +197,7 @@ def decode_inbox_item(data: bytes) -> InboxRecord:
             check_lengths(what, (failure.identity_key, PUBLIC_KEY_BYTES))
         return InboxFailure(
             *(sender, fields.message_id, failure.code, failure.text),
-            *(failure.identity_key, failure.retrying),
+            *(failure.identity_key, failure.retrying, _decode_group(failure.group_id, what)),
         )
     message = fields.message
     if kind != "message" or sender is None or bool(message.content_kind) is message.expired:
@@ -195,6 +212,7 @@ def decode_inbox_item(data: bytes) -> InboxRecord:
         *(message.own_copy, message.historical),
         *(message.moderator, message.request, message.expired, message.blocked),
         digest=message.digest,
+        group=_decode_group(message.group_id, what),
     )
 
 
@@ -216,12 +234,33 @@ def decode_arrival(data: bytes) -> bytes:
     return fields.envelope_hash
 
 
+def _group_bytes(group: GroupId | None) -> bytes:
+    return b"" if group is None else group.value
+
+
+def _decode_group(value: bytes, what: str) -> GroupId | None:
+    if not value:
+        return None
+    check_lengths(what, (value, GROUP_ID_BYTES))
+    return GroupId(value)
+
+
 def _decode_notice(fields: storage_pb2.InboxNotice, what: str) -> InboxNotice:
     if fields.identity_key:
         check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES))
     check_lengths(what, *((message_id, MESSAGE_ID_BYTES) for message_id in fields.message_ids))
-    user = decode_stored_user(fields.user, what)
+    if fields.group_id:
+        check_lengths(what, (fields.group_id, GROUP_ID_BYTES))
+    try:
+        role = decode_role(fields.role) if fields.role else None
+    except DecodeError as error:
+        raise RecordCorrupted(f"{what} holds no role: the store is damaged") from error
+    is_nobodys = fields.group_id and not fields.HasField("user")
     return InboxNotice(
-        *(fields.kind, user, tuple(fields.devices), fields.identity_key),
-        *(tuple(fields.message_ids), fields.code),
+        fields.kind,
+        None if is_nobodys else decode_stored_user(fields.user, what),
+        *(tuple(fields.devices), fields.identity_key, tuple(fields.message_ids), fields.code),
+        GroupId(fields.group_id) if fields.group_id else None,
+        tuple(decode_stored_user(user, what) for user in fields.users),
+        role,
     )

@@ -31,10 +31,13 @@ __all__ = [
     "MAX_GROUP_ANCESTORS",
     "MAX_GROUP_APP_DATA_BYTES",
     "MAX_GROUP_COMMITS",
+    "MAX_GROUP_COMMITS_A_DAY",
     "MAX_GROUP_COMMITS_BYTES",
     "MAX_GROUP_COMMIT_BYTES",
+    "MAX_GROUP_MEMBERS",
     "MAX_GROUP_NAME_BYTES",
     "MAX_GROUP_OPS",
+    "MAX_GROUP_RECIPIENTS",
     "MAX_HELD_MESSAGES",
     "MAX_LINK_CODE_CHARS",
     "MAX_LINK_MESSAGE_BYTES",
@@ -51,6 +54,7 @@ __all__ = [
     "MAX_SENDER_KEY_MESSAGES",
     "MAX_SENDER_KEY_NAME_BYTES",
     "MAX_SENDER_KEY_PLACES",
+    "MAX_SENDER_KEY_SEEDS",
     "MAX_SENDER_KEY_STATES",
     "MAX_SIGNAL_MESSAGE_BYTES",
     "MAX_SIGNED_DEVICE_LIST_BYTES",
@@ -141,6 +145,8 @@ MAX_GROUP_OPS: Final = 64
 """Changes in one commit."""
 MAX_PARENTS: Final = 16
 """Commits that one commit follows on, or that a message names: the newest that its author has."""
+MAX_GROUP_MEMBERS: Final = 1_024
+"""Accounts that get keys of a group."""
 MAX_GROUP_NAME_BYTES: Final = 256
 """The name of a group in UTF-8, bytes."""
 MAX_GROUP_APP_DATA_BYTES: Final = 4 * 1024
@@ -149,8 +155,12 @@ MAX_GROUP_ANCESTORS: Final = 4_095
 """Commits that one commit can come after."""
 MAX_GROUP_COMMITS: Final = 8_192
 """Commits of one group that are held; what is over stays unknown, and the group is full."""
+MAX_GROUP_COMMITS_A_DAY: Final = 1_024
+"""New commits of one author that are taken into a group in a day; others come again later."""
 MAX_GROUP_COMMITS_BYTES: Final = 60 * 1024
 """Commits in one message, bytes."""
+MAX_GROUP_RECIPIENTS: Final = 1_024
+"""Accounts that one message into a group goes to: those who were in it first."""
 MAX_COPIES: Final = 1_024
 """Devices that get one ciphertext in one deposit."""
 MAX_COPIES_BYTES: Final = 256 * 1024
@@ -196,9 +206,12 @@ MAX_SENDER_KEY_NAME_BYTES: Final = 64
 """How a caller names a group whose messages do not, bytes."""
 MAX_SENDER_KEY_STATES: Final = 5
 """Sender keys of one device in one group, oldest dropped first."""
+MAX_SENDER_KEY_SEEDS: Final = 2_000
+"""Seeds of messages that have not arrived, of one device in one group of ours, for all its keys."""
 MAX_SENDER_KEY_PLACES: Final = 64
-"""Groups of a foreign kind in which one device has sender keys here, oldest dropped first. With
-`MAX_SKIPPED_KEYS_PER_CHAIN` for each of five states it can have us keep 640,000 seeds, about 25 MB
-where each of its 320 keys has been given us by the caller."""
+"""Groups of ours, and as many foreign ones, in which one device has sender keys here; the oldest go
+first. With `MAX_SKIPPED_KEYS_PER_CHAIN` for each of five states it can have us keep 640,000 seeds
+of foreign ones, about 25 MB, where each of their 320 keys has been given us by the caller; of ours
+128,000."""
 MAX_SENDER_KEY_MESSAGES: Final = 1_000
 """Messages under one sender key in a group of ours: no receiver is ever further behind."""

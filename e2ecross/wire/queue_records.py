@@ -7,6 +7,7 @@ Source: docs/wire-format.md, records at rest.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES
@@ -14,7 +15,12 @@ from e2ecross.crypto.secret import Secret
 from e2ecross.errors import RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.encoding import encode_address, encode_user
-from e2ecross.wire.limits import MESSAGE_ID_BYTES
+from e2ecross.wire.limits import (
+    GROUP_ID_BYTES,
+    MAX_COPIES_BYTES,
+    MAX_ENVELOPE_BYTES,
+    MESSAGE_ID_BYTES,
+)
 from e2ecross.wire.record_encoding import (
     check_lengths,
     decode_record,
@@ -32,6 +38,10 @@ __all__ = [
     "encode_queue_end",
     "encode_row",
 ]
+
+
+_MAX_OUTBOX_BYTES: Final = MAX_COPIES_BYTES + MAX_ENVELOPE_BYTES
+"""The largest envelope of copies, or an envelope and what is in it, with room for the rest."""
 
 
 def encode_queue_end(after: int) -> bytes:
@@ -78,6 +88,8 @@ class OutboxRecord(Secret):
         content_kind: what the body is; 0: the content is kept under the message id.
         content_body: what is to be sent, encoded; secret.
         peer: with whom the conversation is, of a receipt for another own device; else None.
+        group_id: of what is for members of a group: which, 32 bytes; else empty.
+        copies: the envelope is an `EnvelopeCopies`.
     """
 
     envelope: bytes
@@ -86,6 +98,8 @@ class OutboxRecord(Secret):
     content_kind: int = 0
     content_body: bytes = b""
     peer: UserId | None = None
+    group_id: bytes = b""
+    copies: bool = False
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -97,6 +111,8 @@ class OutboxRecord(Secret):
                 content_kind=self.content_kind,
                 content_body=self.content_body,
                 peer=None if self.peer is None else encode_user(self.peer),
+                group_id=self.group_id,
+                copies=self.copies,
             )
         )
 
@@ -109,8 +125,12 @@ class OutboxRecord(Secret):
             StoreTooNew: a later release wrote it.
         """
         what = "an outbox record"
-        fields = decode_record(storage_pb2.OutboxRecord, data, what)
-        check_lengths(what, (fields.message_id, MESSAGE_ID_BYTES))
+        fields = decode_record(storage_pb2.OutboxRecord, data, what, _MAX_OUTBOX_BYTES)
+        check_lengths(
+            what,
+            (fields.message_id, MESSAGE_ID_BYTES),
+            (fields.group_id, GROUP_ID_BYTES if fields.group_id else 0),
+        )
         return cls(
             fields.envelope,
             fields.message_id,
@@ -118,6 +138,8 @@ class OutboxRecord(Secret):
             fields.content_kind,
             fields.content_body,
             decode_stored_user(fields.peer, what) if fields.HasField("peer") else None,
+            fields.group_id,
+            fields.copies,
         )
 
 

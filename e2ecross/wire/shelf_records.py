@@ -15,7 +15,7 @@ from e2ecross.crypto.secret import Secret
 from e2ecross.errors import RecordCorrupted
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.encoding import encode_user
-from e2ecross.wire.limits import MESSAGE_ID_BYTES
+from e2ecross.wire.limits import COMMIT_HASH_BYTES, GROUP_ID_BYTES, MESSAGE_ID_BYTES
 from e2ecross.wire.record_encoding import (
     check_lengths,
     decode_record,
@@ -93,9 +93,12 @@ class SentRecord(Secret):
         sent_at_ms: of the content: when it was first sent, milliseconds since 1970.
         content_kind: of the content: what the body is; else 0.
         content_body: what was sent, encoded; secret.
-        resends: of a copy: how often it was sent again.
+        resends: of a copy, or of the content of a message into a group: how often it was sent
+            again.
         identity_key: of a copy: the recipient's, to which it was encrypted first, 33 bytes.
         account: of a copy: with whom the conversation is, under whom the content is.
+        group_id: of the content of a message into a group: which, 32 bytes; else empty.
+        heads: likewise: in which state of it, 1 to 16, 32 bytes each.
     """
 
     original_id: bytes = b""
@@ -105,6 +108,8 @@ class SentRecord(Secret):
     resends: int = 0
     identity_key: bytes = b""
     account: UserId | None = None
+    group_id: bytes = b""
+    heads: tuple[bytes, ...] = ()
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -117,6 +122,8 @@ class SentRecord(Secret):
                 resends=self.resends,
                 identity_key=self.identity_key,
                 account=None if self.account is None else encode_user(self.account),
+                group_id=self.group_id,
+                heads=self.heads,
             )
         )
 
@@ -137,9 +144,15 @@ class SentRecord(Secret):
         if fields.original_id:
             check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
         check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES if is_copy else 0))
-        has_content = fields.sent_at_ms or fields.content_body
-        if (has_content and not fields.content_kind) or (fields.resends and not is_copy):
+        has_content = fields.sent_at_ms or fields.content_body or fields.group_id
+        may_be_resent = is_copy or bool(fields.group_id)
+        if (has_content and not fields.content_kind) or (fields.resends and not may_be_resent):
             raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
+        check_lengths(
+            what,
+            (fields.group_id, GROUP_ID_BYTES if fields.heads else 0),
+            *((each, COMMIT_HASH_BYTES) for each in fields.heads),
+        )
         return cls(
             fields.original_id,
             fields.sent_at_ms,
@@ -148,6 +161,8 @@ class SentRecord(Secret):
             fields.resends,
             fields.identity_key,
             decode_stored_user(fields.account, what) if is_copy else None,
+            fields.group_id,
+            tuple(fields.heads),
         )
 
 

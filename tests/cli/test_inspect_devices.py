@@ -95,7 +95,7 @@ def test_a_list_is_a_document(file: Path) -> None:
         "device": 1,
         "identity_key": HOME.pair(1).public.hex(),
         "device_signature": None,
-        "capabilities": "080112010a",
+        "capabilities": "080112020a23",
     }
     assert third["capabilities"] is None
     assert (third["device"], len(third["device_signature"])) == (3, 128)

@@ -227,8 +227,8 @@ def test_what_a_companion_shows_comes_into_the_list(
         restarted.receive()
     listed = held(restarted).list
     assert [sorted(decode_capabilities(each.capabilities)) for each in listed.devices] == [
-        [10],
-        [10, 15],
+        [10, 35],
+        [10, 15, 35],
     ]
     assert listed.seq == 3
 

@@ -19,6 +19,8 @@ from tests.support.entropy import SeededEntropy
 from tests.support.pairing import LinkScene
 
 ALL = frozenset({10, *range(13, 21), 32, 33})
+GROUPS = frozenset({35})
+"""What the library does by itself, where frames are read."""
 
 
 @pytest.fixture
@@ -59,9 +61,9 @@ def published(client: Client, backend: BackendSimulator) -> tuple[int, list[froz
 def test_the_first_list_has_what_the_policy_says(
     backend: BackendSimulator, clock: FakeClock
 ) -> None:
-    assert listed(make_client(ANA, backend, clock=clock)) == (1, [frozenset({10})])
+    assert listed(make_client(ANA, backend, clock=clock)) == (1, [frozenset({10, 35})])
     other = make_client(BUDI, backend, clock=clock, policy=Policy(capabilities=ALL))
-    assert listed(other) == published(other, backend) == (1, [ALL])
+    assert listed(other) == published(other, backend) == (1, [ALL | GROUPS])
     nothing = policy()
     silent = make_client(ANA, BackendSimulator(), MemoryStore(), clock=clock, policy=nothing)
     assert listed(silent) == (1, [frozenset()])
@@ -76,7 +78,7 @@ def test_an_update_of_the_app_leads_to_a_list(
     clock.advance(60_000)
     for _ in range(2):
         getattr(phone, call)()
-        assert listed(phone) == published(phone, backend) == (2, [frozenset({10, 13})])
+        assert listed(phone) == published(phone, backend) == (2, [frozenset({10, 13, 35})])
     phone = updated(phone, backend)
     phone.maintain()
     assert listed(phone) == published(phone, backend) == (3, [frozenset()])
@@ -87,14 +89,14 @@ def test_another_device_has_it_noted_by_device_1(
 ) -> None:
     phone, laptop = make_account(ANA, (1, 2), backend, clock=clock)
     laptop.maintain()
-    assert published(phone, backend) == (2, [frozenset({10})] * 2)
+    assert published(phone, backend) == (2, [frozenset({10, 35})] * 2)
     laptop = updated(laptop, backend, 10, 13)
     for _ in range(3):
         laptop.maintain()
         laptop.receive()
     phone.receive()
     phone.maintain()
-    assert published(phone, backend) == (3, [frozenset({10}), frozenset({10, 13})])
+    assert published(phone, backend) == (3, [frozenset({10, 35}), frozenset({10, 13, 35})])
     assert phone.receive() == []
 
 
@@ -103,4 +105,4 @@ def test_a_device_that_is_linked_says_it_at_once(
 ) -> None:
     scene = LinkScene(backend, clock, policy=Policy(capabilities=ALL))
     laptop = scene.link()
-    assert listed(scene.phone)[1] == listed(laptop)[1] == [ALL, frozenset({10})]
+    assert listed(scene.phone)[1] == listed(laptop)[1] == [ALL | GROUPS, frozenset({10, 35})]

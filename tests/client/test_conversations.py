@@ -729,7 +729,7 @@ class TestTyping:
     def test_typing_of_who_is_blocked_meanwhile_is_forgotten(self, world: World) -> None:
         world.meet()
         live, sender = world.phone.device._context.live, world.budi.device.address
-        live.typing[sender] = Notice(NoticeKind.TYPING, BUDI.user_id, (1,), code="on")
+        live.typing[sender, None] = Notice(NoticeKind.TYPING, BUDI.user_id, (1,), code="on")
         world.phone.block(BUDI)
         assert kinds(world.phone.receive()) == []
 

@@ -98,7 +98,7 @@ def refuse(scene: LinkScene, code: object, error: type[E2ECrossError]) -> str:
 def test_the_list_says_what_the_new_device_shows(scene: LinkScene) -> None:
     scene.link()
     shown = [decode_capabilities(each.capabilities) for each in scene.held.list.devices]
-    assert shown == [{10}, {10}]
+    assert shown == [{10, 35}, {10, 35}]
 
 
 def test_another_device_links_none(scene: LinkScene) -> None:

@@ -189,9 +189,9 @@ def test_every_method_has_the_promised_arguments(
             Message,
             "sender message_id sent_at_ms content identity_changed redelivered receipt "
             "version_downgraded peer own_copy historical ref expiry view_once request expired "
-            "blocked moderator framed",
+            "blocked moderator group framed",
         ),
-        (FailedMessage, "sender message_id error redelivered retrying receipt"),
+        (FailedMessage, "sender message_id error redelivered retrying receipt group"),
         (SafetyNumber, "digits scannable"),
         (
             e2ecross.SessionInfo,
@@ -201,7 +201,8 @@ def test_every_method_has_the_promised_arguments(
         (e2ecross.OneTimePrekey, "id public_key"),
         (
             e2ecross.Sent,
-            "message_id deliveries list_expired plan sender peer sent_at_ms content moderator",
+            "message_id deliveries list_expired plan sender peer sent_at_ms content moderator "
+            "group",
         ),
         (UnsupportedContent, "kind body"),
         (Text, "text mentions reply_to"),

@@ -100,7 +100,7 @@ def test_the_first_list_has_device_1_alone(phone: Device, clock: FakeClock) -> N
     assert (listed.user, listed.seq, listed.previous) == (OWN, 1, b"")
     assert listed.signed_at_ms == clock()
     key = phone._context.identity_key_pair.public
-    assert listed.devices == (ListedDevice(1, key, b"", encode_capabilities({10})),)
+    assert listed.devices == (ListedDevice(1, key, b"", encode_capabilities({10, 35})),)
     assert (listed.hosting, listed.vendor) == (0, "")
 
 

@@ -368,7 +368,7 @@ class TestAnnounceCapabilities:
         return context
 
     def test_device_1_is_asked_where_the_list_says_otherwise(self, world: World) -> None:
-        wanted = DeviceRequest(unlink=False, capabilities=encode_capabilities({10, 15}))
+        wanted = DeviceRequest(unlink=False, capabilities=encode_capabilities({10, 15, 35}))
         self.announce(world, 10, 15)
         assert list(told(world.laptop)) == [(ANA, wanted)]
         assert not outbox(world.phone)

@@ -39,7 +39,7 @@ from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.state.trust import mark_verified
 from e2ecross.stores import Store
 from e2ecross.wire.account_records import AccountRecord, DeviceName, OwnAccountRecord
-from e2ecross.wire.capabilities import encode_capabilities
+from e2ecross.wire.capabilities import announced_by
 from e2ecross.wire.content import DeviceHints, Payload, encode_payload
 from e2ecross.wire.content.resent import PayloadContent
 from e2ecross.wire.device_list import SignedDeviceList
@@ -82,7 +82,7 @@ def sign_devices(
     home = Household(user or primary.address.user_id)
     for device in (primary, *companions):
         context = device._context
-        capabilities = encode_capabilities(context.policy.capabilities)
+        capabilities = announced_by(context.policy.capabilities)
         home.move_in(device.address.device, context.identity_key_pair, capabilities)
     if after is not None:
         seq, previous = after.list.seq + 1, hash_list(after)

@@ -13,7 +13,7 @@ from e2ecross.address import UserId
 from e2ecross.crypto.keys import KeyPair, PublicKey, generate_key_pair, key_pair_from_private
 from e2ecross.protocol.device_list import hash_list, sign_consent, sign_list
 from e2ecross.state.policy import Policy
-from e2ecross.wire.capabilities import encode_capabilities
+from e2ecross.wire.capabilities import announced_by
 from e2ecross.wire.device_list import DeviceList, ListedDevice, SignedDeviceList
 from tests.support.devices import NOW_MS
 from tests.support.entropy import SeededEntropy
@@ -21,7 +21,7 @@ from tests.support.vectors import devices, unhex
 
 __all__ = ["Household", "recorded_list", "recorded_pair"]
 
-_USUAL = encode_capabilities(Policy().capabilities)
+_USUAL = announced_by(Policy().capabilities)
 
 
 class Household:

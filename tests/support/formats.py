@@ -31,6 +31,7 @@ from e2ecross.wire.content import (
     Answer,
     Bytes,
     CommitBytes,
+    ControlContent,
     ConversationState,
     ConversationStates,
     Delete,
@@ -42,7 +43,6 @@ from e2ecross.wire.content import (
     Frame,
     Framed,
     GroupCommits,
-    GroupControl,
     GroupPayload,
     GroupResent,
     GroupRetryRequest,
@@ -65,11 +65,9 @@ from e2ecross.wire.content import (
     Text,
     Typing,
     decode_content,
-    decode_group_control,
     decode_group_payload,
     decode_payload,
     encode_content,
-    encode_group_control,
     encode_group_payload,
     encode_inner,
     encode_payload,
@@ -238,11 +236,11 @@ def _content(kind: int) -> Callable[[bytes], bytes]:
     return lambda body: encode_content(decode_content(kind, body))[1]
 
 
-def _group_control(content: GroupControl, *nested: tuple[int, ...]) -> Format:
-    kind, body = encode_group_control(content)
+def _group_control(content: ControlContent, *nested: tuple[int, ...]) -> Format:
+    kind, body = encode_content(content)
     return Format(
         body,
-        lambda data: encode_group_control(decode_group_control(kind, data))[1],
+        lambda data: encode_content(decode_content(kind, data))[1],
         RemoteError,
         nested,
     )

@@ -18,7 +18,7 @@ from e2ecross.protocol.device_list import sign_consent
 from e2ecross.state.accounts import put_own_account
 from e2ecross.stores import Store
 from e2ecross.wire.account_records import OwnAccountRecord
-from e2ecross.wire.capabilities import encode_capabilities
+from e2ecross.wire.capabilities import announced_by
 from e2ecross.wire.device_list import ListedDevice, SignedDeviceList
 from tests.support.accounts import account, device_of
 from tests.support.devices import make_device
@@ -54,7 +54,7 @@ def candidate(
     consent = sign_consent(address.user_id, number, pair, account_key, entropy)
     token = prepare_token(device._context).token
     digest = hashlib.sha256(token.value).digest()
-    capabilities = encode_capabilities(context.policy.capabilities)
+    capabilities = announced_by(context.policy.capabilities)
     entry = ListedDevice(number, pair.public, consent, capabilities)
     return Candidate(device, entry, digest)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from e2ecross.errors import InvalidArgument
 from e2ecross.wire.capabilities import (
     Capability,
+    announced_by,
     check_capabilities,
     decode_capabilities,
     encode_capabilities,
@@ -94,3 +95,8 @@ def test_an_app_says_what_it_shows_and_obeys() -> None:
             check_capabilities(bad)
     with pytest.raises(InvalidArgument, match="must hold 10"):
         check_capabilities(frozenset({13}))
+
+
+def test_groups_are_announced_by_whoever_reads_frames() -> None:
+    assert decode_capabilities(announced_by(frozenset({10, 13}))) == {10, 13, Capability.GROUPS}
+    assert announced_by(frozenset()) == b""

@@ -125,6 +125,14 @@ CREATE TABLE spqr (
     PRIMARY KEY (partition, row)
 ) WITHOUT ROWID;
 
+CREATE TABLE group_grants (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    filler BLOB NOT NULL DEFAULT (zeroblob(230)),
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
 CREATE TABLE own_sender_keys (
     partition BLOB NOT NULL,
     row BLOB NOT NULL,
@@ -142,6 +150,22 @@ CREATE TABLE sender_keys (
 ) WITHOUT ROWID;
 
 CREATE TABLE sender_key_seeds (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    filler BLOB NOT NULL DEFAULT (zeroblob(230)),
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
+CREATE TABLE groups (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    filler BLOB NOT NULL DEFAULT (zeroblob(230)),
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
+CREATE TABLE group_commits (
     partition BLOB NOT NULL,
     row BLOB NOT NULL,
     filler BLOB NOT NULL DEFAULT (zeroblob(230)),

@@ -9,11 +9,6 @@ from e2ecross.wire.content.device_request import DeviceRequest
 from e2ecross.wire.content.edit import Edit
 from e2ecross.wire.content.frame import Expiry, Frame
 from e2ecross.wire.content.group_commits import CommitBytes, GroupCommits
-from e2ecross.wire.content.group_controls import (
-    GroupControl,
-    decode_group_control,
-    encode_group_control,
-)
 from e2ecross.wire.content.group_payload import (
     GroupPayload,
     decode_group_payload,
@@ -25,7 +20,6 @@ from e2ecross.wire.content.hints import DeviceHints
 from e2ecross.wire.content.history import History, HistoryItem
 from e2ecross.wire.content.kinds import (
     Content,
-    ControlContent,
     Framed,
     FramedContent,
     UnsupportedContent,
@@ -46,6 +40,7 @@ from e2ecross.wire.content.read_marks import ReadMark, ReadMarks
 from e2ecross.wire.content.receipt import Receipt
 from e2ecross.wire.content.references import Mention, MessageRef
 from e2ecross.wire.content.resent import (
+    ControlContent,
     EncodedContent,
     PayloadContent,
     Resent,
@@ -76,7 +71,6 @@ __all__ = [
     "Framed",
     "FramedContent",
     "GroupCommits",
-    "GroupControl",
     "GroupPayload",
     "GroupResent",
     "GroupRetryRequest",
@@ -101,14 +95,12 @@ __all__ = [
     "Typing",
     "UnsupportedContent",
     "decode_content",
-    "decode_group_control",
     "decode_group_payload",
     "decode_inner",
     "decode_payload",
     "decode_unsupported",
     "describe_inner",
     "encode_content",
-    "encode_group_control",
     "encode_group_payload",
     "encode_inner",
     "encode_payload",

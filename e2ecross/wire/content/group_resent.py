@@ -11,7 +11,13 @@ from e2ecross.arguments import require_bytes, require_type, require_whole_number
 from e2ecross.errors import InvalidArgument
 from e2ecross.wire._pb.e2ecross.v1 import group_pb2
 from e2ecross.wire.content.kind import ContentKind, parse_body
-from e2ecross.wire.content.kinds import Content, decode_alone, encode_alone, is_of_users
+from e2ecross.wire.content.kinds import (
+    GROUP_RESENT_NUMBER,
+    Content,
+    decode_alone,
+    encode_alone,
+    is_of_users,
+)
 from e2ecross.wire.encoding import serialize
 from e2ecross.wire.group import GroupDestination, GroupId
 from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES, MESSAGE_ID_BYTES
@@ -74,4 +80,4 @@ def _decode(body: bytes) -> GroupResent:
     return GroupResent(destination, fields.message_id, fields.sent_at_ms, content)
 
 
-GROUP_RESENT: Final = ContentKind(2**31 + 35, (GroupResent,), _encode, _decode)
+GROUP_RESENT: Final = ContentKind(GROUP_RESENT_NUMBER, (GroupResent,), _encode, _decode)

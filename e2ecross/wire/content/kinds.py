@@ -28,6 +28,8 @@ from e2ecross.wire.content.frame import (
     Frame,
     has_frame,
 )
+from e2ecross.wire.content.group_commits import GROUP_COMMITS, GroupCommits
+from e2ecross.wire.content.group_retry_request import GROUP_RETRY_REQUEST, GroupRetryRequest
 from e2ecross.wire.content.history import HISTORY, History
 from e2ecross.wire.content.kind import ContentKind
 from e2ecross.wire.content.opaque import BYTES, Bytes
@@ -37,14 +39,16 @@ from e2ecross.wire.content.reaction import REACTION, Reaction
 from e2ecross.wire.content.read_marks import READ_MARKS, ReadMarks
 from e2ecross.wire.content.receipt import RECEIPT, Receipt
 from e2ecross.wire.content.retry_request import RETRY_REQUEST, RetryRequest
+from e2ecross.wire.content.sender_key_grant import SENDER_KEY_GRANT, SenderKeyGrant
 from e2ecross.wire.content.text import TEXT, Text
 from e2ecross.wire.content.typing_state import TYPING, Typing
 from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES
 
 __all__ = [
+    "GROUP_RESENT_NUMBER",
     "RESENT_NUMBER",
     "Content",
-    "ControlContent",
+    "ControlAlone",
     "Framed",
     "FramedContent",
     "UnsupportedContent",
@@ -76,9 +80,14 @@ _TABLE: Final[tuple[ContentKind[Any], ...]] = (
     DEVICE_REQUEST,
     TYPING,
     CONVERSATION_STATES,
+    SENDER_KEY_GRANT,
+    GROUP_COMMITS,
+    GROUP_RETRY_REQUEST,
 )
 RESENT_NUMBER: Final = FIRST_CONTROL_NUMBER + 2
 """The kind that holds one of these again: `resent.py`."""
+GROUP_RESENT_NUMBER: Final = FIRST_CONTROL_NUMBER + 35
+"""The same for a message into a group: `group_resent.py`."""
 
 _BY_NUMBER: Final = {kind.number: kind for kind in _TABLE}
 _NO_KEY: Final = bytes(OPENING_KEY_BYTES)
@@ -138,7 +147,8 @@ class UnsupportedContent:
     def __post_init__(self) -> None:
         require_whole_number("kind", self.kind, low=1)
         known = _BY_NUMBER.get(self.kind)
-        if self.kind == RESENT_NUMBER or (known is not None and not has_frame(self.kind)):
+        holds_another = self.kind in (RESENT_NUMBER, GROUP_RESENT_NUMBER)
+        if holds_another or (known is not None and not has_frame(self.kind)):
             raise InvalidArgument(f"kind {self.kind} is supported: use its own class")
         require_bytes("body", self.body)
         if len(self.body) > MAX_CONTENT_BODY_BYTES:
@@ -166,7 +176,7 @@ Content = FramedContent | Bytes | Receipt | Framed | UnsupportedContent
 """What an app sends and receives: the classes of kinds below 2^31. `Framed` is for who has a
 `Device` alone; a client frames what it sends, and hands over what was in the frame."""
 
-ControlContent = (
+ControlAlone = (
     RetryRequest
     | DeviceListPush
     | Pins
@@ -175,8 +185,11 @@ ControlContent = (
     | DeviceRequest
     | Typing
     | ConversationStates
+    | SenderKeyGrant
+    | GroupCommits
+    | GroupRetryRequest
 )
-"""What clients tell each other: the classes of kinds from 2^31 on, but for `Resent`."""
+"""What clients tell each other that holds no other content."""
 
 
 def is_of_users(value: object) -> TypeGuard[Content]:
@@ -197,7 +210,7 @@ def is_sendable(value: object) -> TypeGuard[Content]:
     )
 
 
-def encode_alone(content: Content | ControlContent) -> tuple[int, bytes]:
+def encode_alone(content: Content | ControlAlone) -> tuple[int, bytes]:
     """Return kind and body (at most 69,632 bytes) of a content.
 
     Raises:
@@ -211,7 +224,7 @@ def encode_alone(content: Content | ControlContent) -> tuple[int, bytes]:
     return row.number, row.encode(content)
 
 
-def decode_alone(kind: int, body: bytes) -> Content | ControlContent:
+def decode_alone(kind: int, body: bytes) -> Content | ControlAlone:
     """Read content of a kind that is in the table; carry that of any other.
 
     Raises:
@@ -225,7 +238,7 @@ def decode_alone(kind: int, body: bytes) -> Content | ControlContent:
         return UnsupportedContent(kind, body)
     if frame is not None:
         return _framed(row, frame, body)
-    content: Content | ControlContent = row.decode(body)
+    content: Content | ControlAlone = row.decode(body)
     return content
 
 
@@ -272,7 +285,7 @@ def describe_inner(content: FramedContent) -> str:
     return text
 
 
-def opening_key_of(content: Content | ControlContent) -> bytes | None:
+def opening_key_of(content: Content | ControlAlone) -> bytes | None:
     """The key that the digest of a message is made under, 32 bytes; None: it has no digest.
 
     Of kinds 1 and 2 it is known to everybody: a group has no digest of them.

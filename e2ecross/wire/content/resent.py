@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`Resent`, content kind 2^31 + 2: a message that holds another content; and any content at all.
 
-It stands above the table of kinds, because what is in it is one of them.
+It stands above the table of kinds, because what is in it is one of them; `GroupResent` likewise.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,12 @@ from typing import Final, NamedTuple
 from e2ecross.arguments import require_bytes, require_whole_number
 from e2ecross.errors import DecodeError, InvalidArgument
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
+from e2ecross.wire.content.group_resent import GROUP_RESENT, GroupResent
 from e2ecross.wire.content.kind import parse_body
 from e2ecross.wire.content.kinds import (
     RESENT_NUMBER,
     Content,
-    ControlContent,
+    ControlAlone,
     decode_alone,
     encode_alone,
     is_of_users,
@@ -22,7 +23,14 @@ from e2ecross.wire.content.kinds import (
 from e2ecross.wire.encoding import serialize
 from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES, MESSAGE_ID_BYTES
 
-__all__ = ["EncodedContent", "PayloadContent", "Resent", "decode_content", "encode_content"]
+__all__ = [
+    "ControlContent",
+    "EncodedContent",
+    "PayloadContent",
+    "Resent",
+    "decode_content",
+    "encode_content",
+]
 
 _MAX_RESENT_BYTES: Final = MAX_CONTENT_BODY_BYTES + 64
 """The largest content with the id, time and kind of its first copy."""
@@ -53,6 +61,9 @@ class Resent:
             raise InvalidArgument("content must be of a kind below 2^31")
 
 
+ControlContent = ControlAlone | GroupResent
+"""What clients tell each other: the classes of kinds from 2^31 on, but for `Resent`."""
+
 PayloadContent = Content | ControlContent | Resent
 """What a payload can hold."""
 
@@ -73,6 +84,8 @@ def encode_content(content: PayloadContent | EncodedContent) -> EncodedContent:
     """Return content kind and body."""
     if isinstance(content, EncodedContent):
         return content
+    if isinstance(content, GroupResent):
+        return EncodedContent(GROUP_RESENT.number, GROUP_RESENT.encode(content))
     if not isinstance(content, Resent):
         return EncodedContent(*encode_alone(content))
     kind, body = encode_alone(content.content)
@@ -92,7 +105,11 @@ def decode_content(kind: int, body: bytes) -> PayloadContent:
         DecodeError: malformed, too long, not in its one encoding, or kind 0.
     """
     try:
-        return _decode_resent(body) if kind == RESENT_NUMBER else decode_alone(kind, body)
+        if kind == RESENT_NUMBER:
+            return _decode_resent(body)
+        if kind == GROUP_RESENT.number:
+            return GROUP_RESENT.decode(body)
+        return decode_alone(kind, body)
     except InvalidArgument as error:
         raise DecodeError(f"a content is not acceptable: {error}") from error
 

@@ -217,30 +217,56 @@ class SkippedKeys(_message.Message):
     def __init__(self, numbers: _Optional[_Iterable[int]] = ..., message_keys: _Optional[bytes] = ...) -> None: ...
 
 class OwnSenderKeyRecord(_message.Message):
-    __slots__ = ("chain_id", "iteration", "chain_key", "signing_private_key")
+    __slots__ = ("distribution_id", "heads", "chain_id", "iteration", "chain_key", "signing_private_key", "created_at_ms", "checked_heads", "checked_changes", "checked_at_ms")
+    DISTRIBUTION_ID_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
     CHAIN_ID_FIELD_NUMBER: _ClassVar[int]
     ITERATION_FIELD_NUMBER: _ClassVar[int]
     CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
     SIGNING_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
+    CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_HEADS_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_CHANGES_FIELD_NUMBER: _ClassVar[int]
+    CHECKED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    distribution_id: bytes
+    heads: _containers.RepeatedScalarFieldContainer[bytes]
     chain_id: int
     iteration: int
     chain_key: bytes
     signing_private_key: bytes
-    def __init__(self, chain_id: _Optional[int] = ..., iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_private_key: _Optional[bytes] = ...) -> None: ...
+    created_at_ms: int
+    checked_heads: bytes
+    checked_changes: int
+    checked_at_ms: int
+    def __init__(self, distribution_id: _Optional[bytes] = ..., heads: _Optional[_Iterable[bytes]] = ..., chain_id: _Optional[int] = ..., iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_private_key: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., checked_heads: _Optional[bytes] = ..., checked_changes: _Optional[int] = ..., checked_at_ms: _Optional[int] = ...) -> None: ...
+
+class GrantRecord(_message.Message):
+    __slots__ = ("identity_key",)
+    IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
+    identity_key: bytes
+    def __init__(self, identity_key: _Optional[bytes] = ...) -> None: ...
 
 class SenderKeyRecord(_message.Message):
-    __slots__ = ("iteration", "chain_key", "signing_key", "seeds", "number")
+    __slots__ = ("group_id", "heads", "identity_key", "iteration", "chain_key", "signing_key", "seeds", "number", "judged_heads")
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     ITERATION_FIELD_NUMBER: _ClassVar[int]
     CHAIN_KEY_FIELD_NUMBER: _ClassVar[int]
     SIGNING_KEY_FIELD_NUMBER: _ClassVar[int]
     SEEDS_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_HEADS_FIELD_NUMBER: _ClassVar[int]
+    group_id: bytes
+    heads: _containers.RepeatedScalarFieldContainer[bytes]
+    identity_key: bytes
     iteration: int
     chain_key: bytes
     signing_key: bytes
     seeds: int
     number: int
-    def __init__(self, iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ..., seeds: _Optional[int] = ..., number: _Optional[int] = ...) -> None: ...
+    judged_heads: bytes
+    def __init__(self, group_id: _Optional[bytes] = ..., heads: _Optional[_Iterable[bytes]] = ..., identity_key: _Optional[bytes] = ..., iteration: _Optional[int] = ..., chain_key: _Optional[bytes] = ..., signing_key: _Optional[bytes] = ..., seeds: _Optional[int] = ..., number: _Optional[int] = ..., judged_heads: _Optional[bytes] = ...) -> None: ...
 
 class Spqr(_message.Message):
     __slots__ = ("is_initiator", "negotiation", "sending_epoch", "first_epoch", "chains", "stage", "epoch", "next_chunk", "received_chunks")
@@ -315,20 +341,24 @@ class QueueRecord(_message.Message):
     def __init__(self, next: _Optional[int] = ...) -> None: ...
 
 class OutboxRecord(_message.Message):
-    __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body", "peer")
+    __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body", "group_id", "copies", "peer")
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     FRESH_SESSION_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    COPIES_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
     envelope: bytes
     message_id: bytes
     fresh_session: bool
     content_kind: int
     content_body: bytes
+    group_id: bytes
+    copies: bool
     peer: _address_pb2.User
-    def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
+    def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., group_id: _Optional[bytes] = ..., copies: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
 
 class LaneRecord(_message.Message):
     __slots__ = ("first", "next", "turn", "code", "untrusted_key")
@@ -375,7 +405,7 @@ class Generation(_message.Message):
     def __init__(self, number: _Optional[int] = ..., opened_at_ms: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
 
 class SentRecord(_message.Message):
-    __slots__ = ("original_id", "sent_at_ms", "content_kind", "content_body", "resends", "identity_key", "account")
+    __slots__ = ("original_id", "sent_at_ms", "content_kind", "content_body", "resends", "identity_key", "account", "group_id", "heads")
     ORIGINAL_ID_FIELD_NUMBER: _ClassVar[int]
     SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
@@ -383,6 +413,8 @@ class SentRecord(_message.Message):
     RESENDS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    HEADS_FIELD_NUMBER: _ClassVar[int]
     original_id: bytes
     sent_at_ms: int
     content_kind: int
@@ -390,7 +422,9 @@ class SentRecord(_message.Message):
     resends: int
     identity_key: bytes
     account: _address_pb2.User
-    def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., account: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
+    group_id: bytes
+    heads: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, original_id: _Optional[bytes] = ..., sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., resends: _Optional[int] = ..., identity_key: _Optional[bytes] = ..., account: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., group_id: _Optional[bytes] = ..., heads: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class SentIdRecord(_message.Message):
     __slots__ = ("digest", "devices", "own_copies_id")
@@ -437,7 +471,7 @@ class InboxRecord(_message.Message):
     def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., notice: _Optional[_Union[InboxNotice, _Mapping]] = ..., envelope_hash: _Optional[bytes] = ...) -> None: ...
 
 class InboxMessage(_message.Message):
-    __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded", "peer", "own_copy", "historical", "moderator", "request", "expired", "blocked", "digest")
+    __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded", "peer", "own_copy", "historical", "group_id", "moderator", "request", "expired", "blocked", "digest")
     SENT_AT_MS_FIELD_NUMBER: _ClassVar[int]
     CONTENT_KIND_FIELD_NUMBER: _ClassVar[int]
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
@@ -446,6 +480,7 @@ class InboxMessage(_message.Message):
     PEER_FIELD_NUMBER: _ClassVar[int]
     OWN_COPY_FIELD_NUMBER: _ClassVar[int]
     HISTORICAL_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     MODERATOR_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     EXPIRED_FIELD_NUMBER: _ClassVar[int]
@@ -459,40 +494,49 @@ class InboxMessage(_message.Message):
     peer: _address_pb2.User
     own_copy: bool
     historical: bool
+    group_id: bytes
     moderator: bool
     request: bool
     expired: bool
     blocked: bool
     digest: bytes
-    def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ..., version_downgraded: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., own_copy: bool = ..., historical: bool = ..., moderator: bool = ..., request: bool = ..., expired: bool = ..., blocked: bool = ..., digest: _Optional[bytes] = ...) -> None: ...
+    def __init__(self, sent_at_ms: _Optional[int] = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., identity_changed: bool = ..., version_downgraded: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., own_copy: bool = ..., historical: bool = ..., group_id: _Optional[bytes] = ..., moderator: bool = ..., request: bool = ..., expired: bool = ..., blocked: bool = ..., digest: _Optional[bytes] = ...) -> None: ...
 
 class InboxNotice(_message.Message):
-    __slots__ = ("kind", "user", "devices", "identity_key", "message_ids", "code")
+    __slots__ = ("kind", "user", "devices", "identity_key", "message_ids", "code", "group_id", "users", "role")
     KIND_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     DEVICES_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_IDS_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
     kind: int
     user: _address_pb2.User
     devices: _containers.RepeatedScalarFieldContainer[int]
     identity_key: bytes
     message_ids: _containers.RepeatedScalarFieldContainer[bytes]
     code: str
-    def __init__(self, kind: _Optional[int] = ..., user: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., devices: _Optional[_Iterable[int]] = ..., identity_key: _Optional[bytes] = ..., message_ids: _Optional[_Iterable[bytes]] = ..., code: _Optional[str] = ...) -> None: ...
+    group_id: bytes
+    users: _containers.RepeatedCompositeFieldContainer[_address_pb2.User]
+    role: int
+    def __init__(self, kind: _Optional[int] = ..., user: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., devices: _Optional[_Iterable[int]] = ..., identity_key: _Optional[bytes] = ..., message_ids: _Optional[_Iterable[bytes]] = ..., code: _Optional[str] = ..., group_id: _Optional[bytes] = ..., users: _Optional[_Iterable[_Union[_address_pb2.User, _Mapping]]] = ..., role: _Optional[int] = ...) -> None: ...
 
 class InboxFailure(_message.Message):
-    __slots__ = ("code", "text", "identity_key", "retrying")
+    __slots__ = ("code", "text", "identity_key", "retrying", "group_id")
     CODE_FIELD_NUMBER: _ClassVar[int]
     TEXT_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_KEY_FIELD_NUMBER: _ClassVar[int]
     RETRYING_FIELD_NUMBER: _ClassVar[int]
+    GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     code: str
     text: str
     identity_key: bytes
     retrying: bool
-    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., identity_key: _Optional[bytes] = ..., retrying: bool = ...) -> None: ...
+    group_id: bytes
+    def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., identity_key: _Optional[bytes] = ..., retrying: bool = ..., group_id: _Optional[bytes] = ...) -> None: ...
 
 class AccountRecord(_message.Message):
     __slots__ = ("signed_list", "accepted_at_ms", "rival", "changed_seq", "written", "checked_at_ms", "check_wanted", "hosting_unseen", "fork_noted", "has_list")
@@ -629,7 +673,7 @@ class ChangesRecord(_message.Message):
     def __init__(self, changes: _Optional[int] = ...) -> None: ...
 
 class GroupRecord(_message.Message):
-    __slots__ = ("accepted", "outdated", "joined_at_ms", "unannounced", "key_ended_at_ms", "days", "back")
+    __slots__ = ("accepted", "outdated", "joined_at_ms", "unannounced", "key_ended_at_ms", "days", "back", "heard_from", "heard_at_ms", "full")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     OUTDATED_FIELD_NUMBER: _ClassVar[int]
     JOINED_AT_MS_FIELD_NUMBER: _ClassVar[int]
@@ -637,6 +681,9 @@ class GroupRecord(_message.Message):
     KEY_ENDED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     DAYS_FIELD_NUMBER: _ClassVar[int]
     BACK_FIELD_NUMBER: _ClassVar[int]
+    HEARD_FROM_FIELD_NUMBER: _ClassVar[int]
+    HEARD_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    FULL_FIELD_NUMBER: _ClassVar[int]
     accepted: bool
     outdated: int
     joined_at_ms: int
@@ -644,7 +691,10 @@ class GroupRecord(_message.Message):
     key_ended_at_ms: int
     days: _containers.RepeatedCompositeFieldContainer[GroupDay]
     back: _containers.RepeatedCompositeFieldContainer[_group_pb2.GroupMember]
-    def __init__(self, accepted: bool = ..., outdated: _Optional[int] = ..., joined_at_ms: _Optional[int] = ..., unannounced: _Optional[_Iterable[bytes]] = ..., key_ended_at_ms: _Optional[int] = ..., days: _Optional[_Iterable[_Union[GroupDay, _Mapping]]] = ..., back: _Optional[_Iterable[_Union[_group_pb2.GroupMember, _Mapping]]] = ...) -> None: ...
+    heard_from: _address_pb2.User
+    heard_at_ms: int
+    full: bool
+    def __init__(self, accepted: bool = ..., outdated: _Optional[int] = ..., joined_at_ms: _Optional[int] = ..., unannounced: _Optional[_Iterable[bytes]] = ..., key_ended_at_ms: _Optional[int] = ..., days: _Optional[_Iterable[_Union[GroupDay, _Mapping]]] = ..., back: _Optional[_Iterable[_Union[_group_pb2.GroupMember, _Mapping]]] = ..., heard_from: _Optional[_Union[_address_pb2.User, _Mapping]] = ..., heard_at_ms: _Optional[int] = ..., full: bool = ...) -> None: ...
 
 class GroupDay(_message.Message):
     __slots__ = ("author", "began_at_ms", "commits")

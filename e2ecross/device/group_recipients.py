@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who gets what is sent into a group: accounts of its roster, and which of their devices.
+
+Rules:
+- A member is a user with one account key. Of whose account another key is accepted, or another one
+  waits, nothing is encrypted to any device.
+- Who is unknown is asked for, and taken in under the key that the roster says, under no other.
+- Who cannot be reached stops nobody else: it is told why, by device.
+- Nothing is sent to who came in only because a removal became void (`GroupRecord.back`).
+
+Source: docs/wire-format.md, groups.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
+from typing import Final, NamedTuple
+
+from e2ecross.address import Address, UserId
+from e2ecross.crypto.keys import PublicKey
+from e2ecross.device.composing import capabilities_of
+from e2ecross.device.device_lists import targets_by
+from e2ecross.device.posted import KeysAsked
+from e2ecross.errors import UnknownRecipient, UntrustedIdentity
+from e2ecross.state.accounts import find_account, was_checked
+from e2ecross.state.context import Context, address_key
+from e2ecross.state.trust import find_identity_record
+from e2ecross.stores.base import Transaction
+from e2ecross.wire.account_records import AccountRecord
+from e2ecross.wire.capabilities import Capability
+from e2ecross.wire.device_list import PRIMARY
+from e2ecross.wire.group import MemberId
+from e2ecross.wire.limits import MAX_GROUP_RECIPIENTS
+
+__all__ = ["KEY_DIFFERS", "Recipients", "find_recipients", "list_devices"]
+
+KEY_DIFFERS: Final = "group_key_differs"
+"""The account has another key than the member."""
+
+
+class Recipients(NamedTuple):
+    """Who gets what is sent.
+
+    Attributes:
+        devices: their identity keys, 33 bytes each, as they are listed.
+        problems: why nothing is sent to a device, by the code of an error; of an account as a whole
+            to its device 1.
+        wanted: accounts whose lists are to be asked for, with the key (33 bytes) that each is a
+            member by.
+    """
+
+    devices: Mapping[Address, PublicKey]
+    problems: Mapping[Address, str]
+    wanted: Mapping[UserId, PublicKey]
+
+
+def find_recipients(
+    context: Context,
+    tx: Transaction,
+    members: Iterable[MemberId],
+    asked: KeysAsked,
+    now_ms: int,
+) -> Recipients:
+    """Return which devices of members are sent to, never this one.
+
+    Args:
+        context: of the device.
+        tx: the operation's transaction.
+        members: who; of more than 1,024 the first.
+        asked: what was asked of the back end before.
+        now_ms: milliseconds since 1970.
+    """
+    devices: dict[Address, PublicKey] = {}
+    problems: dict[Address, str] = {}
+    wanted: dict[UserId, PublicKey] = {}
+    for member in islice(members, MAX_GROUP_RECIPIENTS):
+        user = member.user
+        account = find_account(tx, user)
+        code = _problem(context, tx, member, account, asked)
+        if _needs_list(context, user, account, asked, now_ms) and code in ("", _NO_LIST):
+            wanted[user] = member.account_key
+        elif code:
+            problems[user.device(PRIMARY)] = code
+        else:
+            targets = targets_by(context, user, account, now_ms)
+            devices |= {
+                address: key
+                for address, key in ({} if targets is None else targets.devices).items()
+                if Capability.GROUPS in capabilities_of(account, address)
+            }
+    return Recipients(devices, problems, wanted)
+
+
+def list_devices(
+    context: Context, tx: Transaction, members: Collection[MemberId], addresses: Iterable[Address]
+) -> dict[Address, PublicKey]:
+    """Return which of some devices are listed by accounts of members, under which identity key.
+
+    Args:
+        context: of the device.
+        tx: the operation's transaction.
+        members: who.
+        addresses: the devices that are asked about.
+    """
+    keys = {member.user: member.account_key for member in members}
+    found: dict[Address, PublicKey] = {}
+    for address in addresses:
+        user = address.user_id
+        account = find_account(tx, user)
+        held = None if account is None else account.held
+        listed = None if held is None else held.list.find(address.device)
+        if listed is not None and user in keys and _accepted_key(context, tx, user) == keys[user]:
+            found[address] = listed.identity_key
+    return found
+
+
+_NO_LIST: Final = UnknownRecipient.code
+
+
+def _problem(
+    context: Context,
+    tx: Transaction,
+    member: MemberId,
+    account: AccountRecord | None,
+    asked: KeysAsked,
+) -> str:
+    """Return why nothing is sent to an account, or nothing."""
+    user = member.user
+    if user == context.address.user_id:
+        return "" if member.account_key == context.account_key else KEY_DIFFERS
+    known = find_identity_record(tx, address_key(user.device(PRIMARY)))
+    if known is not None and known.identity_key != member.account_key:
+        return KEY_DIFFERS
+    if known is not None and known.pending_key is not None:
+        return UntrustedIdentity.code
+    if known is None or account is None or account.held is None:
+        refused = asked.refused.get(user)
+        return KEY_DIFFERS if user in asked.differing else refused.code if refused else _NO_LIST
+    return ""
+
+
+def _accepted_key(context: Context, tx: Transaction, user: UserId) -> PublicKey | None:
+    if user == context.address.user_id:
+        return context.account_key
+    known = find_identity_record(tx, address_key(user.device(PRIMARY)))
+    return None if known is None else known.identity_key
+
+
+def _needs_list(
+    context: Context, user: UserId, account: AccountRecord | None, asked: KeysAsked, now_ms: int
+) -> bool:
+    if user in asked.users or was_checked(account, now_ms):
+        return False
+    if user == context.address.user_id:  # made when it registers, or coming
+        return account is not None and account.check_wanted
+    return account is None or account.held is None or account.check_wanted
