@@ -322,6 +322,35 @@ _ROWS_V3: Final = (
     Row("group-encrypt", "group", "encrypt {bytes} B for a group", "group_encrypt", {"bytes": 100}),
     Row("group-decrypt", "group", "decrypt {bytes} B of a group", "group_decrypt", {"bytes": 100}),
     Row("group-distribution", "group", "take a sender key in", "group_distribution"),
+    *(
+        Row(
+            *(f"group-send-{members}", "group", title, "group_send"),
+            {"bytes": 100, "members": members},
+            steps=40,
+            blocks=3,
+            quick={"members": min(100, members)},
+        )
+        for members, title in (
+            (2, "send into a group of {members}, its key in place"),
+            (32, "the same, of {members}"),
+            (1_024, "the same, of {members}"),
+        )
+    ),
+    Row(
+        *("group-send-alone", "group", "send to one of {members}", "group_send_alone"),
+        {"bytes": 100, "members": 1_024},
+        steps=40,
+        blocks=3,
+        quick={"members": 100},
+    ),
+    Row(
+        *("group-new-key", "group", "a new key to {count} and a message, each"),
+        *("group_send_new_key", {"bytes": 100, "count": 1_023}),
+        is_batch=True,
+        batches=3,
+        quick={"count": 100},
+        rounds=_LONG_ROUNDS,
+    ),
     _graph("create", "create a group of {members}: sign and judge", 2),
     _graph("read", "take that in: decode, verify, judge", 2),
     _graph("change-make", "add or remove one of {members}: sign", 40),

@@ -27,7 +27,7 @@ def group_client_makers(new_store: NewStore) -> dict[str, Maker]:
     """The makers of sending into a group over such a store."""
 
     def send_into(job: Job, cleanup: ExitStack) -> Step:
-        ana, group, others = _group(new_store, job.parameters["members"], cleanup)
+        _, group, others = _group(new_store, job.parameters["members"], cleanup)
         content = content_of(job)
         return lambda: _require_all(group.send(content), others)
 

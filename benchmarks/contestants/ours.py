@@ -17,6 +17,7 @@ from benchmarks.contestants.files import TWO_THREADS, media_makers
 from benchmarks.contestants.floor_makers import MAKERS as FLOOR_MAKERS
 from benchmarks.contestants.floor_makers_groups import MAKERS as FLOOR_MAKERS_GROUPS
 from benchmarks.contestants.floor_makers_v4 import MAKERS as FLOOR_MAKERS_V4
+from benchmarks.contestants.group_clients import group_client_makers
 from benchmarks.contestants.group_graphs import MAKERS as GROUP_GRAPHS
 from benchmarks.contestants.groups import group_makers
 from benchmarks.contestants.growth import crowd_makers, walk, walk_before
@@ -60,6 +61,7 @@ IMPLEMENTATIONS: Final = {
         device_makers(STORES["memory"])
         | many_makers(STORES["memory"])
         | group_makers(STORES["memory"])
+        | group_client_makers(STORES["memory"])
         | client_makers(STORES["memory"])
         | several_makers(STORES["memory"])
         | content_makers(STORES["memory"])
@@ -86,6 +88,7 @@ IMPLEMENTATIONS: Final = {
         device_makers(STORES["sealed"])
         | many_makers(STORES["sealed"])
         | group_makers(STORES["sealed"])
+        | group_client_makers(STORES["sealed"])
         | client_makers(STORES["sealed"])
         | several_makers(STORES["sealed"])
         | content_makers(STORES["sealed"])

@@ -11,6 +11,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from e2ecross.address import Address, UserId
@@ -41,6 +42,8 @@ Clock = Callable[[], int]
 """Returns milliseconds since 1970."""
 
 _DEVICE: Final = Codec(DeviceRecord.encode, DeviceRecord.decode)
+_REMEMBERED: Final = 4_096
+"""Addresses that need not be read again: each message into a group has those of 1,024 devices."""
 
 
 def system_clock() -> int:
@@ -105,6 +108,7 @@ def address_key(address: Address) -> bytes:
     return f"{address.app}\0{address.user}\0".encode() + bytes((address.device,))
 
 
+@lru_cache(_REMEMBERED)
 def address_from_key(key: bytes) -> Address:
     """Return the address that a key of the store stands for.
 
