@@ -154,8 +154,10 @@ def _recipients(waiting: GroupWaiting) -> Sequence[Address]:
 def _encrypt_again(link: Link, waiting: GroupWaiting) -> None:
     """Encrypt a message anew whose copies were taken back, or give it up."""
     try:
-        for plan in GroupPlanning(link, waiting.group).plans():
-            if post_again(link.context, link.leftovers, waiting, plan) is not None:
+        planning = GroupPlanning(link, waiting.group)
+        for plan in planning.plans():
+            asked = planning.asked
+            if post_again(link.context, link.leftovers, waiting, plan, asked) is not None:
                 return
     except (NotInGroup, GroupRefused) as error:
         give_up_in_groups(link.context, waiting, error.code)

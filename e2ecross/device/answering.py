@@ -98,7 +98,9 @@ def ask_for(
         See `request_again`.
     """
     identity = find_identity(tx, sender)
-    allowed = spend_request(context, tx, sender, request.message_id, context.clock())
+    in_group = isinstance(request, GroupRetryRequest)
+    names = (sender, request.message_id, context.clock())
+    allowed = spend_request(context, tx, *names, in_group=in_group)
     if allowed is Request.REFUSED:
         return False
     is_heard_of = identity is not None and not identity.asked_at_ms
@@ -107,8 +109,7 @@ def ask_for(
         sender,
         context.entropy.bytes(MESSAGE_ID_BYTES),
         request,
-        fresh_session=allowed is Request.IN_NEW_SESSION
-        and not (is_heard_of and isinstance(request, GroupRetryRequest)),
+        fresh_session=allowed is Request.IN_NEW_SESSION and not (is_heard_of and in_group),
     )
     if identity is not None and identity.pending_key is not None:
         hold(context, tx, Lane(LaneName.REQUESTS, sender), identity.pending_key)

@@ -154,12 +154,11 @@ def plan_group(
         standing = find_standing(context, tx, group, audience)
         named, members, present = _scope(context, tx, standing, audience, now_ms)
         found = find_recipients(context, tx, present, asked, now_ms)
-        if found.wanted:
-            needed = KeysNeeded(dict.fromkeys(found.wanted), found.wanted)
-            return _plan(standing, audience, named, now_ms)._replace(needed=needed)
-        plan = _plan(standing, audience, named, now_ms)._replace(problems=found.problems)
+        plan = _plan(standing, audience, named, now_ms)
+        if found.needed is not None:
+            return plan._replace(needed=found.needed)
         if not found.devices:
-            return plan
+            return plan._replace(problems=found.problems)
         key = find_group_key(tx, group)
         grants: Mapping[Address, bytes] = {}
         if key is None or not _is_alive(
@@ -230,7 +229,7 @@ def was_gone_through(standing: Standing, key: GroupKey, now_ms: int) -> bool:
     """Tell whether those who have a key are the recipients of what is sent to all members now."""
     checked = key.checked
     return (
-        checked.heads == _named_hash(standing)
+        checked.heads == hash_context(standing.group.value, destination_of(standing).heads)
         and checked.changes == standing.changes
         and 0 <= now_ms - checked.at_ms < _CHECKED_MS
     )
@@ -354,10 +353,3 @@ def _plan(
     destination = GroupDestination(standing.group, named)
     fixed = (standing.state_hash, standing.changes, now_ms)
     return GroupPlan(standing.group, audience, None, destination, 0, *fixed, {}, (), {})
-
-
-def _named_hash(standing: Standing) -> bytes:
-    heads = standing.state.heads
-    if len(heads) <= MAX_PARENTS:
-        return standing.state_hash
-    return hash_context(standing.group.value, heads[:MAX_PARENTS])

@@ -19,7 +19,8 @@ from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.composing import capabilities_of
 from e2ecross.device.device_lists import targets_by
-from e2ecross.device.posted import KeysAsked
+from e2ecross.device.group_members import member_of
+from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import UnknownRecipient, UntrustedIdentity
 from e2ecross.state.accounts import find_account, was_checked
 from e2ecross.state.context import Context, address_key
@@ -44,13 +45,12 @@ class Recipients(NamedTuple):
         devices: their identity keys, 33 bytes each, as they are listed.
         problems: why nothing is sent to a device, by the code of an error; of an account as a whole
             to its device 1.
-        wanted: accounts whose lists are to be asked for, with the key (33 bytes) that each is a
-            member by.
+        needed: what has to be asked of the back end before; None: nothing.
     """
 
     devices: Mapping[Address, PublicKey]
     problems: Mapping[Address, str]
-    wanted: Mapping[UserId, PublicKey]
+    needed: KeysNeeded | None
 
 
 def find_recipients(
@@ -71,13 +71,16 @@ def find_recipients(
     """
     devices: dict[Address, PublicKey] = {}
     problems: dict[Address, str] = {}
-    wanted: dict[UserId, PublicKey] = {}
+    wanted: dict[UserId, frozenset[int] | None] = {}
+    keys: dict[UserId, PublicKey] = {}
     for member in islice(members, MAX_GROUP_RECIPIENTS):
         user = member.user
         account = find_account(tx, user)
         code = _problem(context, tx, member, account, asked)
         if _needs_list(context, user, account, asked, now_ms) and code in ("", _NO_LIST):
-            wanted[user] = member.account_key
+            # At first contact the devices are not known: all keys come with the list.
+            is_first = account is None or account.held is None
+            wanted[user], keys[user] = None if is_first else frozenset(), member.account_key
         elif code:
             problems[user.device(PRIMARY)] = code
         else:
@@ -87,7 +90,7 @@ def find_recipients(
                 for address, key in ({} if targets is None else targets.devices).items()
                 if Capability.GROUPS in capabilities_of(account, address)
             }
-    return Recipients(devices, problems, wanted)
+    return Recipients(devices, problems, KeysNeeded(wanted, keys) if wanted else None)
 
 
 def list_devices(
@@ -101,14 +104,12 @@ def list_devices(
         members: who.
         addresses: the devices that are asked about.
     """
-    keys = {member.user: member.account_key for member in members}
     found: dict[Address, PublicKey] = {}
     for address in addresses:
-        user = address.user_id
-        account = find_account(tx, user)
+        account = find_account(tx, address.user_id)
         held = None if account is None else account.held
         listed = None if held is None else held.list.find(address.device)
-        if listed is not None and user in keys and _accepted_key(context, tx, user) == keys[user]:
+        if listed is not None and member_of(context, tx, address.user_id) in members:
             found[address] = listed.identity_key
     return found
 
@@ -136,13 +137,6 @@ def _problem(
         refused = asked.refused.get(user)
         return KEY_DIFFERS if user in asked.differing else refused.code if refused else _NO_LIST
     return ""
-
-
-def _accepted_key(context: Context, tx: Transaction, user: UserId) -> PublicKey | None:
-    if user == context.address.user_id:
-        return context.account_key
-    known = find_identity_record(tx, address_key(user.device(PRIMARY)))
-    return None if known is None else known.identity_key
 
 
 def _needs_list(

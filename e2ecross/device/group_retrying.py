@@ -75,8 +75,6 @@ __all__ = [
 _HEALED: Final = (
     UnknownSenderKey,
     InvalidSignature,
-    NotAllowedInGroup,
-    NotAllowedInGroup,
     AuthenticationFailed,
     TooManySkipped,
     UnknownGroupState,
@@ -267,11 +265,11 @@ class _Answer:
 
     def send_key(self, received: Received) -> None:
         """Send the present key, if there is one; the device has it then."""
-        grant = make_grant(self._tx, self._group)
-        if grant is None:
+        key = find_group_key(self._tx, self._group)
+        if key is None:
             forget_grant(self._tx, self._group, self._device)
         else:
-            _put(self._context, self._tx, self._device, grant)
+            _put(self._context, self._tx, self._device, make_grant(self._group, key, key.key))
             put_grant(self._tx, self._group, self._device, received.identity_key)
 
     def send_commits(self, places: int) -> None:

@@ -304,8 +304,8 @@ def post_missing(
         record, state = standing.record, standing.state
         present = [each for each in members if counts_as_in(record, state, each)]
         found = find_recipients(context, tx, present, asked, now_ms)
-        if found.wanted:
-            return KeysNeeded(dict.fromkeys(found.wanted), found.wanted)
+        if found.needed is not None:
+            return found.needed
         problems = {**posted.problems, **found.problems}
         new = [each for each in found.devices if each not in posted.recipients]
         wanted = without_session(tx, new, asked, problems)

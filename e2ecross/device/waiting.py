@@ -7,7 +7,7 @@ Rules:
 - A lane that was tried in vain is tried with its first message alone, and then with the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final, NamedTuple
@@ -22,6 +22,7 @@ from e2ecross.errors import ContentRefused, RecordCorrupted, UntrustedIdentity
 from e2ecross.state.accounts import find_account, primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
+from e2ecross.state.group_outbox import GroupWaiting, walk_group_outbox
 from e2ecross.state.outbox import (
     Lane,
     LaneName,
@@ -45,6 +46,7 @@ from e2ecross.state.sent import (
     keep_other_id,
 )
 from e2ecross.state.sent_ids import find_copies
+from e2ecross.state.sent_to_groups import is_group_id
 from e2ecross.state.trust import (
     RemoteIdentity,
     find_identity,
@@ -53,7 +55,8 @@ from e2ecross.state.trust import (
 )
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Content, Resent
-from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies
+from e2ecross.wire.group import GroupId
 
 __all__ = [
     "EXPIRED",
@@ -84,11 +87,14 @@ class Pending(NamedTuple):
         recipient: the device that it is for.
         code: of what it waits for: that of an error, such as `backend_error`, `mailbox_full` or
             `untrusted_identity`; `record_corrupted` where its place in the outbox is damaged.
+        group: that it was sent into, or None. Where it is to be encrypted anew, after a restore,
+            `recipient` is this device.
     """
 
     message_id: bytes
     recipient: Address
     code: str
+    group: GroupId | None = None
 
 
 def find_posted(
@@ -326,7 +332,17 @@ def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
                     found += _pending_of_lane(context, tx, lane)
                 except RecordCorrupted:
                     found += _pending_of_damaged(context, tx, lane)
+        found += _pending_in_groups(context, tx)
     return found
+
+
+def _pending_in_groups(context: Context, tx: Transaction) -> Iterator[Pending]:
+    now_ms = context.clock()
+    for _, waiting in walk_group_outbox(tx):
+        if isinstance(waiting, GroupWaiting) and is_group_id(tx, waiting.message_id, now_ms):
+            copies = waiting.sent if isinstance(waiting.sent, EnvelopeCopies) else None
+            for recipient in (context.address,) if copies is None else copies.recipients:
+                yield Pending(waiting.message_id, recipient, _NOT_TRIED, waiting.group)
 
 
 def _pending_of_lane(context: Context, tx: Transaction, lane: Lane) -> list[Pending]:

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 from e2ecross.client.groups import Group
 from e2ecross.wire.group import GroupId
 
-__all__ = ["AsyncGroup", "RunsOnGroups"]
+__all__ = ["AsyncGroup", "Awaited", "RunsOnGroups"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,7 +32,7 @@ def _in_thread(
     return call
 
 
-class _Awaited(Generic[T]):
+class Awaited(Generic[T]):
     """A property of a group, to be awaited."""
 
     def __init__(self, read: Callable[[Group], T]) -> None:
@@ -59,13 +59,13 @@ class AsyncGroup:
     def __repr__(self) -> str:
         return f"<AsyncGroup {self.id}>"
 
-    name = _Awaited(lambda group: group.name)
-    app_data = _Awaited(lambda group: group.app_data)
-    only_admins_send = _Awaited(lambda group: group.only_admins_send)
-    members = _Awaited(lambda group: group.members)
-    role = _Awaited(lambda group: group.role)
-    accepted = _Awaited(lambda group: group.accepted)
-    state = _Awaited(lambda group: group.state)
+    name = Awaited(lambda group: group.name)
+    app_data = Awaited(lambda group: group.app_data)
+    only_admins_send = Awaited(lambda group: group.only_admins_send)
+    members = Awaited(lambda group: group.members)
+    role = Awaited(lambda group: group.role)
+    accepted = Awaited(lambda group: group.accepted)
+    state = Awaited(lambda group: group.state)
 
     send = _in_thread(Group.send)
     add = _in_thread(Group.add)

@@ -74,9 +74,19 @@ class Request(enum.Enum):
 
 
 def spend_request(
-    context: Context, tx: Transaction, sender: Address, message_id: bytes, now_ms: int
+    context: Context,
+    tx: Transaction,
+    sender: Address,
+    message_id: bytes,
+    now_ms: int,
+    *,
+    in_group: bool = False,
 ) -> Request:
-    """Note that a failed message (16 bytes of id) is asked for, if it may be."""
+    """Note that a failed message (16 bytes of id) is asked for, if it may be.
+
+    Of a stranger's messages into groups one in a day: no session shows that he is anybody. While
+    the identity is new here, everybody is a stranger, and that is not asked.
+    """
     policy = context.policy
     total = _total(tx, now_ms)
     own = _load(tx, address_key(sender), total.window_started_at_ms)
@@ -89,6 +99,8 @@ def spend_request(
         identity is not None and 0 <= now_ms - identity.asked_at_ms < _DAY_MS
     )
     starts = is_stranger and not was_asked
+    if in_group and is_stranger and was_asked and not _is_new_here(tx, now_ms):
+        return Request.REFUSED
     if starts and total.strangers >= _MAX_STRANGERS and not _is_new_here(tx, now_ms):
         return Request.REFUSED
     if not _spend(tx, _ATTEMPTS, address_key(sender) + message_id, _MAX_ATTEMPTS, now_ms):

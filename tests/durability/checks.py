@@ -9,6 +9,7 @@ from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.session_record import SessionRecord
 from e2ecross.state.context import require_device
 from e2ecross.state.epoch import read_epoch
+from e2ecross.state.group_outbox import GROUP_OUTBOX, group_waiting_from_record
 from e2ecross.state.in_flight import IN_FLIGHT
 from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.inbox_erasure import EXPIRES, ONCE
@@ -191,6 +192,14 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
             waiting |= {OutboxRecord.decode(data).message_id.hex() for data in flying.values()}
             rows |= flying.keys()
             assert {int.from_bytes(row) for _, row in flying} <= set(range(1, read_epoch(tx) + 1))
+        elif partition == GROUP_OUTBOX:
+            there = _queue(tables[Table.OUTBOX], partition)
+            rows |= {Place(partition, number_row(number)) for number in there}
+            ends.add(Place(partition, ENDS_ROW))
+            waiting |= {
+                group_waiting_from_record(number, data).message_id.hex()
+                for number, data in there.items()
+            }
         elif partition.startswith(TURNS):
             queue = _queue(tables[Table.OUTBOX], partition)
             rows |= {Place(partition, number_row(turn)) for turn in queue}

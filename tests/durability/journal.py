@@ -13,7 +13,9 @@ from typing import Any
 
 from e2ecross import Address, Envelope, MessageKind
 from e2ecross.relay import Relay
+from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.exchange import Deposited, Waiting
+from e2ecross.wire.sender_key_message import SenderKeyForm, decode_sender_key_message
 from e2ecross.wire.signal_message import (
     VERSION_3,
     VERSION_4,
@@ -61,8 +63,11 @@ def digest(data: bytes) -> str:
 def open_wrapping(envelope: Envelope) -> tuple[str, list[int]]:
     """Digest of the innermost ciphertext (what CBC made), and the prekeys it names.
 
-    They are a one-time prekey and a Kyber prekey, which may be a last-resort one.
+    They are a one-time prekey and a Kyber prekey, which may be a last-resort one. Of a message into
+    a group neither: it is not encrypted in a session.
     """
+    if envelope.kind is MessageKind.SENDER_KEY:
+        return "", []
     if envelope.kind is MessageKind.PREKEY:
         outer: PreKeySignalMessage = decode_prekey_signal_message(envelope.ciphertext, _VERSIONS)
         kyber = None if outer.kyber is None else outer.kyber.prekey_id
@@ -89,6 +94,20 @@ class JournallingRelay(Relay):
             text, _ = open_wrapping(decoded)
             self.journal.note("left", text=text, id=decoded.message_id.hex())
         return super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
+
+    def deposit_copies(
+        self, token: bytes, copies: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> Deposited:
+        decoded = EnvelopeCopies.decode(copies)
+        sent = decode_sender_key_message(SenderKeyForm.UUID, decoded.ciphertext)
+        self.journal.note(
+            "left in a group",
+            key=f"{decoded.sender} {sent.distribution_id.hex()} {sent.chain_id}",
+            iteration=sent.iteration,
+            text=digest(decoded.ciphertext),
+            id=decoded.message_id.hex(),
+        )
+        return super().deposit_copies(token, copies, epochs=epochs)
 
     def fetch(
         self,

@@ -34,12 +34,11 @@ TRANSACTION_POINTS: Final = (
 )
 RELAY_POINTS: Final = ("in the relay's transaction, before its commit", "after the relay's commit")
 _LINK_METHODS: Final = ("put_link", "get_link")
-_NOT_CALLED: Final = ("deposit_copies",)
-"""No client sends into groups yet."""
+_GROUP_METHODS: Final = ("deposit_copies",)
 BACKEND_POINTS: Final = tuple(
     f"{when} {method}"
     for method in BACKEND_METHODS
-    if method not in _LINK_METHODS + _NOT_CALLED
+    if method not in _LINK_METHODS + _GROUP_METHODS
     for when in ("before", "after")
 )
 CALLER_POINTS: Final = (
@@ -70,7 +69,13 @@ CONVERSATION_POINTS: Final = (
     "after it is maintained",
 )
 """What a process comes to beside `POINTS` where messages are read, opened, and contacts chosen."""
-_ALL: Final = frozenset((*POINTS, *LINK_POINTS, *CONVERSATION_POINTS))
+GROUP_POINTS: Final = (
+    *(f"{when} {method}" for method in _GROUP_METHODS for when in ("before", "after")),
+    "after the group is changed",
+    "after it is maintained",
+)
+"""What a process comes to beside `POINTS` where groups are changed, and sent into."""
+_ALL: Final = frozenset((*POINTS, *LINK_POINTS, *CONVERSATION_POINTS, *GROUP_POINTS))
 
 
 class Killer:

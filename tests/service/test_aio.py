@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 
-from e2ecross import Client, Device, FailedMessage, Message, Notice, Text
+from e2ecross import Client, Device, FailedMessage, Group, Message, Notice, Role, Text
 from e2ecross.errors import BackendError, InvalidArgument, NotRegistered
 from e2ecross.relay import Relay
 from e2ecross.service import AsyncClient
+from e2ecross.service.async_group import AsyncGroup, Awaited
 from e2ecross.state.inbox import InboxItem
 from e2ecross.stores import MemoryStore
 from tests.support.devices import ANA, BUDI
 
 Pair = tuple[Client, Client]
+FACADES = {"create_group", "group", "groups"}
+"""What gives groups, whose calls are to be awaited."""
 
 
 @pytest.fixture
@@ -68,8 +71,8 @@ def test_a_conversation(pair: Pair) -> None:
 
 
 def test_every_call_of_a_client_is_there() -> None:
-    own = {"client", "items", "aclose"}
-    theirs = {"device", "for_thread"}
+    own = {"client", "items", "aclose", *FACADES}
+    theirs = {"device", "for_thread", *FACADES}
     names = {name for name in dir(AsyncClient) if not name.startswith("_")} - own
     assert names == {name for name in dir(Client) if not name.startswith("_")} - theirs
     for name in names - {"receive"}:
@@ -77,6 +80,42 @@ def test_every_call_of_a_client_is_there() -> None:
         assert inspect.iscoroutinefunction(method)
         assert inspect.signature(method) == inspect.signature(getattr(Client, name))
         assert method.__doc__ == getattr(Client, name).__doc__
+
+
+def test_every_call_and_property_of_a_group_is_there() -> None:
+    names = {name for name in dir(Group) if not name.startswith("_")}
+    assert names == {name for name in dir(AsyncGroup) if not name.startswith("_")}
+    for name in names - {"id"}:
+        ours = vars(AsyncGroup)[name]
+        if isinstance(vars(Group)[name], property):
+            assert isinstance(ours, Awaited)
+        else:
+            assert inspect.iscoroutinefunction(ours)
+            assert inspect.signature(ours) == inspect.signature(getattr(Group, name))
+            assert ours.__doc__ == getattr(Group, name).__doc__
+
+
+def test_a_group_is_awaited(pair: Pair) -> None:
+    async def work() -> None:
+        async with AsyncClient(pair[0]) as ana, AsyncClient(pair[1]) as budi:
+            group = await ana.create_group("Trip", [str(BUDI.user_id)], app_data=b"x")
+            await group.send(Text("halo"))
+            joined, message = await budi.receive()
+            assert isinstance(joined, Notice)
+            assert isinstance(message, Message)
+            assert message.group == group.id
+            (found,) = await budi.groups()
+            assert repr(found) == f"<AsyncGroup {group.id}>"
+            assert (await found.name, await found.app_data) == ("Trip", b"x")
+            assert (await found.role, await found.state) == (Role.MEMBER, "active")
+            assert not await found.only_admins_send
+            assert not await found.accepted
+            await (await budi.group(group.id)).accept()
+            assert await found.accepted
+            assert len(await found.members) == 2
+            await budi.confirm([joined, message])
+
+    run(work())
 
 
 def test_items_hands_out_in_order_and_waits_for_more(pair: Pair) -> None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rows of sender keys: what a message reads and writes, every bound, and damage."""
 
+import hashlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -10,24 +11,48 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross import Device, SenderKeyGroup
+from e2ecross.crypto.entropy import SYSTEM_ENTROPY
+from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import (
     DuplicateMessage,
     E2ECrossError,
+    InvalidSignature,
     NoSession,
     RecordCorrupted,
     StoreTooNew,
     UnknownSenderKey,
 )
+from e2ecross.protocol.sender_key import (
+    OwnSenderKey,
+    distribute,
+    generate_sender_key,
+    group_decrypt,
+    group_encrypt,
+)
 from e2ecross.state.context import address_key
-from e2ecross.state.sender_keys import sender_key_from_row
+from e2ecross.state.sender_keys import (
+    add_sender_key,
+    drop_damaged_sender_key,
+    drop_sender_keys_of,
+    find_group_of,
+    find_sender_key,
+    group_key_place,
+    save_sender_key,
+    sender_key_from_row,
+)
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
+from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
+from e2ecross.wire.group import GroupDestination, GroupId
 from e2ecross.wire.limits import (
     MAX_SENDER_KEY_NAME_BYTES,
     MAX_SENDER_KEY_PLACES,
+    MAX_SENDER_KEY_SEEDS,
     MAX_SENDER_KEY_STATES,
     MAX_SKIPPED_KEYS_PER_CHAIN,
 )
-from e2ecross.wire.sender_key_records import OwnSenderKeyRecord, SenderKeyRecord
+from e2ecross.wire.record_encoding import encode_record
+from e2ecross.wire.sender_key_message import SenderKeyForm, decode_sender_key_message
+from e2ecross.wire.sender_key_records import KeyOrigin, OwnSenderKeyRecord, SenderKeyRecord
 from e2ecross.wire.session_records import decode_skipped_keys
 from tests.support.devices import (
     ANA,
@@ -378,3 +403,196 @@ def test_records_with_values_of_wrong_length_are_damaged(
     with pytest.raises(RecordCorrupted):
         type(record).decode(record.encode())
     assert KEY.hex() not in repr(record)
+
+
+# --- Groups of ours ---------------------------------------------------------------------------
+
+GROUP = GroupId(b"\x61" * 32)
+
+
+def _give(
+    store: Store,
+    key: OwnSenderKey,
+    *,
+    group: GroupId = GROUP,
+    heads: tuple[bytes, ...] = (bytes(32),),
+    at: int = 0,
+) -> bytes:
+    """Let Ana have given a key; returns its distribution id."""
+    key_id = hashlib.sha256(group.value + b"".join(heads)).digest()[:16]
+    origin = KeyOrigin(GroupDestination(group, heads), PublicKey(GOOD_KEY))
+    given = key
+    for _ in range(at):
+        given, _ = group_encrypt(given, key_id, b"", SYSTEM_ENTROPY)
+    with store.transaction() as tx:
+        add_sender_key(tx, ANA, group_key_place(key_id), distribute(given, key_id), origin)
+    return key_id
+
+
+def _read(store: Store, key_id: bytes, data: bytes, judged: bytes = b"") -> None:
+    message, place = decode_sender_key_message(SenderKeyForm.UUID, data), group_key_place(key_id)
+    with store.transaction() as tx:
+        held = find_sender_key(tx, ANA, place, message)
+        if held is None:
+            raise UnknownSenderKey("not given")
+        after, _ = group_decrypt(held.state, message)
+        save_sender_key(tx, ANA, place, held, after, judged)
+
+
+def _sent(key: OwnSenderKey, key_id: bytes, count: int) -> list[bytes]:
+    sent = []
+    for _ in range(count):
+        key, data = group_encrypt(key, key_id, b"x", SYSTEM_ENTROPY)
+        sent.append(data)
+    return sent
+
+
+def _key() -> OwnSenderKey:
+    return generate_sender_key(SYSTEM_ENTROPY)
+
+
+def test_five_keys_of_one_of_our_groups_stay_over_all_its_ids() -> None:
+    store, given = MemoryStore(), []
+    for number in range(MAX_SENDER_KEY_STATES + 2):
+        key = _key()
+        given.append((key, _give(store, key, heads=(bytes([number]) * 32,))))
+    assert count_rows(store, Table.SENDER_KEYS) == MAX_SENDER_KEY_STATES
+    for key, key_id in given[:2]:
+        with pytest.raises(UnknownSenderKey):
+            _read(store, key_id, _sent(key, key_id, 1)[0])
+    for key, key_id in given[2:]:
+        _read(store, key_id, _sent(key, key_id, 1)[0])
+    # Two of one id are two; of one chain id the later one stays.
+    first, second = _key(), _key()
+    _give(store, first)
+    _give(store, second)
+    _give(store, OwnSenderKey(second.chain_id, first.chain))
+    assert count_rows(store, Table.SENDER_KEYS) == MAX_SENDER_KEY_STATES
+    key_id = _give(store, first)
+    with pytest.raises(UnknownSenderKey):
+        _read(store, key_id, _sent(_key(), key_id, 1)[0])
+    forged = _sent(OwnSenderKey(second.chain_id, second.chain), key_id, 1)[0]
+    with pytest.raises(InvalidSignature):
+        _read(store, key_id, forged)
+
+
+def test_a_key_that_is_given_again_is_the_newest_and_stays_as_it_is() -> None:
+    store, first = MemoryStore(), _key()
+    key_id = _give(store, first)
+    data = _sent(first, key_id, 1)[0]
+    _read(store, key_id, data, b"j" * 98)
+    for number in range(MAX_SENDER_KEY_STATES - 1):
+        _give(store, _key(), heads=(bytes([9 + number]) * 32,))
+    _give(store, first)
+    _give(store, _key(), heads=(b"\xff" * 32,))
+    with pytest.raises(DuplicateMessage):
+        _read(store, key_id, data)
+
+
+def test_64_of_our_groups_stay_beside_64_foreign_ones_and_the_least_lately_given_goes() -> None:
+    store = MemoryStore()
+    ana, budi = make_device(ANA), make_device(BUDI, store)
+    for number in range(MAX_SENDER_KEY_PLACES):
+        foreign = SenderKeyGroup.key_id(f"{number}".encode())
+        budi.process_distribution_raw(ANA, foreign, ana.new_sender_key_raw(foreign))
+    keys = [(_key(), GroupId(bytes([number]) * 32)) for number in range(MAX_SENDER_KEY_PLACES)]
+    ids = [_give(store, key, group=group) for key, group in keys]
+    _give(store, _key(), group=keys[0][1], heads=(b"\1" * 32,))
+    assert count_rows(store, Table.SENDER_KEYS) == 2 * MAX_SENDER_KEY_PLACES + 1
+    _give(store, _key(), group=GROUP)
+    assert count_rows(store, Table.SENDER_KEYS) == 2 * MAX_SENDER_KEY_PLACES + 1
+    with pytest.raises(UnknownSenderKey):
+        _read(store, ids[1], _sent(keys[1][0], ids[1], 1)[0])
+    for at in (0, 2, 63):
+        _read(store, ids[at], _sent(keys[at][0], ids[at], 1)[0])
+
+
+def test_2_000_seeds_of_a_group_stay_over_all_its_keys_those_of_the_oldest_go() -> None:
+    store = SpyStore(MemoryStore())
+    given = []
+    for number in range(4):
+        key = _key()
+        key_id = _give(store, key, heads=(bytes([number]) * 32,))
+        sent = _sent(key, key_id, 900)
+        _read(store, key_id, sent[-1])
+        given.append((key_id, sent))
+        assert _seeds(store) == min(number + 1, 2) * 899
+    other = _key()
+    other_id = _give(store, other, group=GroupId(bytes(32)))
+    _read(store, other_id, _sent(other, other_id, 900)[-1])
+    assert _seeds(store) == 3 * 899 <= MAX_SENDER_KEY_SEEDS + 899
+    for key_id, sent in given[:2]:
+        with pytest.raises(DuplicateMessage):
+            _read(store, key_id, sent[0])
+    for key_id, sent in given[2:]:
+        _read(store, key_id, sent[0])
+    assert _seeds(store) == sum(record.seeds for record in _records(store))
+
+
+def test_the_group_of_an_id_is_told_and_all_keys_of_it_are_dropped_together() -> None:
+    store = MemoryStore()
+    ana, budi = make_device(ANA), make_device(BUDI, store)
+    budi.process_distribution_raw(ANA, UUID, ana.new_sender_key_raw(UUID))
+    key_id = _give(store, _key())
+    _give(store, _key(), heads=(b"\2" * 32,))
+    other_id = _give(store, _key(), group=GroupId(bytes(32)))
+    with store.transaction() as tx:
+        assert find_group_of(tx, ANA, key_id) == GROUP
+        assert find_group_of(tx, ANA, other_id) == GroupId(bytes(32))
+        assert find_group_of(tx, ANA, UUID.id) is None
+        assert find_group_of(tx, BUDI, key_id) is None
+        assert find_group_of(tx, ANA, b"\xff" * 16) is None
+        drop_sender_keys_of(tx, GROUP)
+        assert find_group_of(tx, ANA, key_id) is None
+    assert count_rows(store, Table.SENDER_KEYS) == 2
+
+
+@pytest.mark.parametrize("record", [b"\1garbage", SenderKeyRecord(0, KEY, GOOD_KEY, 0, 1).encode()])
+def test_a_key_of_a_group_that_is_damaged_or_of_none_goes_with_the_next(record: bytes) -> None:
+    store = MemoryStore()
+    key_id = _give(store, _key())
+    _damage(store, Table.SENDER_KEYS, record)
+    with store.transaction() as tx:
+        assert find_group_of(tx, ANA, key_id) is None
+    (where,) = [where for where in dump(store) if where[0] is Table.SENDER_KEYS]
+    with pytest.raises(RecordCorrupted):
+        sender_key_from_row(where[2], record)
+    _give(store, _key())
+    assert count_rows(store, Table.SENDER_KEYS) == 1
+
+
+def test_a_key_that_can_be_read_is_not_dropped_as_damaged() -> None:
+    store, key = MemoryStore(), _key()
+    key_id = _give(store, key)
+    message = decode_sender_key_message(SenderKeyForm.UUID, _sent(key, key_id, 1)[0])
+    with store.transaction() as tx:
+        drop_damaged_sender_key(tx, ANA, group_key_place(key_id), message)
+    assert count_rows(store, Table.SENDER_KEYS) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"group_id": b"short"},
+        {"group_id": b""},
+        {"heads": [b"short"]},
+        {"heads": []},
+        {"identity_key": GOOD_KEY[1:]},
+        {"identity_key": b""},
+        {"judged_heads": bytes(97)},
+    ],
+)
+def test_a_record_of_a_key_of_a_group_is_whole_or_damaged(change: dict[str, object]) -> None:
+    fields = {
+        "group_id": GROUP.value,
+        "heads": [bytes(32)],
+        "identity_key": GOOD_KEY,
+        "chain_key": KEY,
+        "signing_key": GOOD_KEY,
+        "number": 1,
+        "judged_heads": bytes(98),
+    }
+    whole = encode_record(storage_pb2.SenderKeyRecord(**fields))
+    assert SenderKeyRecord.decode(whole).encode() == whole
+    with pytest.raises(RecordCorrupted):
+        SenderKeyRecord.decode(encode_record(storage_pb2.SenderKeyRecord(**{**fields, **change})))

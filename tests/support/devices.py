@@ -362,6 +362,10 @@ class BackendSimulator:
         fault = (error or BackendError("the call was lost"), False)
         self._faults.setdefault(method, []).extend([fault] * times)
 
+    def heal(self) -> None:
+        """Let no call fail any more that was to."""
+        self._faults.clear()
+
     def break_for(self, address: Address, error: BackendError | None = None) -> None:
         """Let what is deposited for somebody fail from now on: their part of the back end is down.
 

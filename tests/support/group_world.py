@@ -16,18 +16,22 @@ from e2ecross.device.group_members import member_of, own_member
 from e2ecross.device.group_taking import Taken, take_commits
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked
+from e2ecross.protocol.group_commit import sign_commit
+from e2ecross.protocol.group_graph import GroupGraph
 from e2ecross.state.context import Context
-from e2ecross.state.groups import find_group, find_state, list_commits
+from e2ecross.state.groups import find_group, find_state, list_commits, load_graph
 from e2ecross.state.notice import Notice
 from e2ecross.stores import MemoryStore, Store
 from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content.group_commits import CommitBytes
 from e2ecross.wire.device_list import SignedDeviceList
 from e2ecross.wire.group import GroupId, GroupSettings, MemberId
+from e2ecross.wire.group_commit import GroupOp
 from e2ecross.wire.group_records import GroupRecord, GroupState
 from tests.support.accounts import hold_list
 from tests.support.device_lists import Household
 from tests.support.devices import ANA, BUDI, TOKO, FakeClock, introduce, make_device
+from tests.support.groups import make_commit
 
 __all__ = ["GROUPS", "GroupWorld", "list_with_groups"]
 
@@ -113,6 +117,25 @@ class GroupWorld:
         with self.context(address).store.transaction() as tx:
             held = list_commits(tx, group)
         return [CommitBytes(each.signed.data, each.signed.signature) for _, each in held]
+
+    def graph(self, group: GroupId, address: Address) -> GroupGraph:
+        """The graph that an account holds."""
+        context = self.context(address)
+        with context.store.transaction() as tx:
+            return load_graph(context, tx, group)
+
+    def sign(
+        self,
+        graph: GroupGraph,
+        author: Address,
+        *ops: GroupOp,
+        at: Iterable[bytes] | None = None,
+    ) -> CommitBytes:
+        """A commit that an account signs at any heads, allowed or not, and does not take in."""
+        context = self.context(author)
+        made = make_commit(graph, self.member(author), *ops, at=at)
+        signed = sign_commit(made, context.identity_key_pair, context.entropy)
+        return CommitBytes(signed.data, signed.signature)
 
     def bring(
         self, group: GroupId, sender: Address, receiver: Address, commits: Sequence[CommitBytes]

@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Groups where something fails: a back end, a mailbox, a key, a process in between."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from e2ecross import Address, Client, Device, Envelope, Group, NoticeKind, Role, Text
+from e2ecross.device.group_changes import add_members
+from e2ecross.device.posted import KeysAsked
+from e2ecross.errors import BackendError, MailboxFull, NotRegistered, UntrustedIdentity
+from e2ecross.relay import Relay
+from e2ecross.relay.limits import RelayLimits
+from e2ecross.stores import SQLiteStore
+from tests.client.circle import ANA, BUDI, CITRA, DEWI, TRIP, Circle, notices, roster
+from tests.client.conversation import reinstalled, reopen, store_of
+from tests.support.devices import BackendSimulator, FakeClock, dump
+from tests.support.linked import link
+
+CALLS = ("fetch_keys", "deposit", "deposit_copies", "epochs")
+
+
+class Trip:
+    """A group of Ana, who owns it, Budi and Citra; Dewi is not in it."""
+
+    def __init__(self, circle: Circle) -> None:
+        self.circle = circle
+        self.ana, self.budi, self.citra, self.dewi = circle.join(ANA, BUDI, CITRA, DEWI)
+        self.group = circle.found(self.ana, self.budi, self.citra)
+
+    def of(self, client: Client) -> Group:
+        return client.group(self.group.id)
+
+
+@pytest.fixture
+def backend() -> BackendSimulator:
+    return BackendSimulator()
+
+
+@pytest.fixture
+def trip(backend: BackendSimulator, clock: FakeClock) -> Trip:
+    return Trip(Circle(backend, clock))
+
+
+# --- A back end that is down ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("times", [1, 8])
+def test_a_group_is_made_once_wherever_the_back_end_fails(
+    backend: BackendSimulator, clock: FakeClock, call: str, times: int
+) -> None:
+    circle = Circle(backend, clock)
+    ana, budi, citra = circle.join(ANA, BUDI, CITRA)
+    ana = reopen(ana, backend)  # which asks for the epoch
+    circle.clients[0] = circle.watch(ana)
+    circle.clients.pop()
+    backend.fail(call, times=times)
+    try:
+        group = ana.create_group(TRIP, [BUDI, CITRA])
+    except BackendError:
+        assert ana.groups() == []
+        backend.heal()
+        group = ana.create_group(TRIP, [BUDI, CITRA])
+    backend.heal()
+    assert [each.id for each in ana.groups()] == [group.id]
+    ana.maintain()
+    circle.settle()
+    group.send(Text("halo"))
+    circle.settle()
+    for client in (budi, citra):
+        assert circle.said(client) == [f"*group_joined {ANA}", f"{ANA}: halo"]
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("change", ["add", "remove", "rename", "leave"])
+def test_a_change_is_told_later(
+    backend: BackendSimulator, trip: Trip, call: str, change: str
+) -> None:
+    changes: dict[str, Callable[[], None]] = {
+        "add": lambda: trip.group.add(DEWI),
+        "remove": lambda: trip.group.remove(CITRA),
+        "rename": lambda: trip.group.rename("x"),
+        "leave": lambda: trip.of(trip.budi).leave(),
+    }
+    backend.fail(call, times=8)
+    try:
+        changes[change]()
+    except BackendError:
+        backend.heal()
+        changes[change]()
+    backend.heal()
+    for client in trip.circle.clients:
+        client.maintain()
+    trip.circle.settle()
+    trip.group.send(Text("who is here?"))
+    trip.circle.settle()
+    views = [roster(each, trip.group) for each in trip.circle.clients if each.groups()]
+    inside = [view for view in views if view]
+    mine = roster(trip.ana, trip.group)
+    expected = {ANA: "owner", BUDI: "member", CITRA: "member"}
+    if change == "add":
+        expected[DEWI] = "member"
+    if change == "remove":
+        del expected[CITRA]
+    if change == "leave":
+        del expected[BUDI]
+    assert mine == expected
+    assert all(view == mine for view in inside)
+    assert trip.of(trip.citra).role is (None if change == "remove" else Role.MEMBER)
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("times", [1, 8])
+def test_a_message_is_sent_once_wherever_the_back_end_fails(
+    backend: BackendSimulator, trip: Trip, call: str, times: int
+) -> None:
+    trip.group.remove(CITRA)  # so that a new key is to be given
+    trip.circle.settle()
+    trip.circle.forget()
+    backend.fail(call, times=times)
+    for _ in range(2):
+        try:
+            sent = trip.group.send(Text("halo"), message_id=bytes(16))
+        except BackendError:
+            assert [each.recipient.user for each in trip.ana.pending()] == ["budi"]
+            backend.heal()
+    assert sent.message_id == bytes(16)
+    trip.circle.settle()
+    assert trip.circle.said(trip.budi) == [f"{ANA}: halo"]
+    assert trip.ana.pending() == []
+
+
+@pytest.mark.parametrize("call", ["deposit", "deposit_copies"])
+def test_an_answer_that_is_lost_costs_nothing(
+    backend: BackendSimulator, trip: Trip, call: str
+) -> None:
+    trip.group.remove(CITRA)
+    trip.circle.settle()
+    trip.circle.forget()
+    backend.lose_answer(call)
+    with pytest.raises(BackendError):
+        trip.group.send(Text("halo"))
+    trip.circle.settle()
+    assert trip.circle.said(trip.budi) == [f"{ANA}: halo"]
+
+
+def test_what_was_promised_goes_with_the_next_call(backend: BackendSimulator, trip: Trip) -> None:
+    backend.fail("deposit_copies")
+    with pytest.raises(BackendError):
+        trip.group.send(Text("first"))
+    waiting = trip.ana.pending()
+    assert [str(each.recipient) for each in waiting] == [f"{BUDI}.1", f"{CITRA}.1"]
+    assert {(each.code, each.group) for each in waiting} == {("backend_error", trip.group.id)}
+    trip.group.send(Text("second"))
+    trip.circle.settle()
+    assert trip.circle.said(trip.budi) == [f"{ANA}: first", f"{ANA}: second"]
+    assert trip.ana.pending() == []
+
+
+def test_who_is_not_registered_any_more_hears_of_it(backend: BackendSimulator, trip: Trip) -> None:
+    backend.fail("deposit_copies", NotRegistered("another one has taken the address"))
+    with pytest.raises(NotRegistered):
+        trip.group.send(Text("halo"))
+    backend.fail("deposit_copies", NotRegistered("another one has taken the address"))
+    with pytest.raises(NotRegistered):
+        trip.group.rename("x")
+
+
+# --- Recipients who cannot be reached -------------------------------------------------------
+
+
+def problems(group: Group, text: str = "halo") -> dict[str, str]:
+    return {str(each.address): each.problem for each in group.send(Text(text)).deliveries}
+
+
+def test_a_full_mailbox_stops_nobody_else(tmp_path: Path, clock: FakeClock) -> None:
+    limits = RelayLimits(mailbox_messages=8, mailbox_reserve_per_sender=1)
+    with Relay(tmp_path / "relay.db", clock=clock, limits=limits) as relay:
+        trip = Trip(Circle(relay, clock))
+        awake = (trip.ana, trip.budi, trip.dewi)
+        found = {}
+        for number in range(12):
+            found = problems(trip.group, str(number))
+            trip.circle.settle(*awake)
+        assert found == {f"{BUDI}.1": "", f"{CITRA}.1": "mailbox_full"}
+        assert len(trip.circle.said(trip.budi)) == 12
+        trip.circle.settle()
+        assert len(trip.circle.said(trip.citra)) == 8
+        assert problems(trip.group, "more") == {f"{BUDI}.1": "", f"{CITRA}.1": ""}
+        trip.circle.settle()
+        assert trip.circle.said(trip.citra)[-1] == f"{ANA}: more"
+
+
+def test_promised_and_refused_is_told(backend: BackendSimulator, trip: Trip) -> None:
+    backend.fail("deposit_copies")
+    with pytest.raises(BackendError):
+        trip.group.send(Text("halo"), message_id=bytes(16))
+    backend.break_for(trip.citra.device.address, MailboxFull("full"))
+    trip.ana.maintain()
+    (notice,) = notices(trip.ana.receive())
+    assert (notice.kind, notice.code) == (NoticeKind.NOT_DELIVERED, "mailbox_full")
+    assert (str(notice.user), notice.messages) == (CITRA, (bytes(16),))
+    assert notice.group == trip.group.id
+
+
+def test_another_key_of_a_member_gets_nothing_until_it_is_added(
+    backend: BackendSimulator, clock: FakeClock, trip: Trip
+) -> None:
+    new = reinstalled(Address.parse(f"{CITRA}.1"), backend)
+    trip.circle.clients[2] = trip.circle.watch(new)
+    trip.circle.clients.pop()
+    new.send(ANA, Text("a new phone"))
+    trip.circle.settle(trip.ana)
+    assert problems(trip.group)[f"{CITRA}.1"] == "untrusted_identity"
+    with pytest.raises(UntrustedIdentity):
+        trip.group.add(CITRA)
+    trip.ana.device.accept_identity(new.device.address, new.device.identity_key)
+    assert problems(trip.group)[f"{CITRA}.1"] == "group_key_differs"
+    (citra,) = (each for each in trip.group.members if str(each.user) == CITRA)
+    assert citra.key_differs
+    trip.group.add(CITRA)
+    assert [each.key_differs for each in trip.group.members] == [False] * 3
+    assert problems(trip.group, "welcome back")[f"{CITRA}.1"] == ""
+    trip.circle.settle()
+    assert trip.circle.said(new) == [f"*group_joined {ANA}", f"{ANA}: welcome back"]
+
+
+def test_who_is_gone_from_the_back_end_is_named(backend: BackendSimulator, trip: Trip) -> None:
+    backend.forget(trip.citra.device.address)
+    assert problems(trip.group) == {f"{BUDI}.1": "", f"{CITRA}.1": "unknown_recipient"}
+    trip.circle.settle(trip.budi)
+    assert trip.circle.said(trip.budi) == [f"{ANA}: halo"]
+
+
+# --- Devices that come and go ---------------------------------------------------------------
+
+
+def test_a_device_linked_later_is_told_of_each_group(
+    backend: BackendSimulator, trip: Trip, clock: FakeClock
+) -> None:
+    laptop = trip.circle.watch(reopen(link(trip.ana, backend), backend))
+    trip.ana.maintain()
+    trip.circle.settle()
+    view = laptop.group(trip.group.id)
+    assert (view.name, view.role) == (TRIP, Role.OWNER)
+    trip.circle.forget()
+    clock.advance(11 * 60_000)
+    trip.of(trip.budi).send(Text("for both"))  # the answer names the newer list
+    trip.circle.settle()
+    assert trip.circle.said(laptop) == trip.circle.said(trip.ana) == [f"{BUDI}: for both"]
+    view.send(Text("from the laptop"))
+    trip.circle.settle()
+    assert trip.circle.said(trip.citra)[-1] == f"{ANA}: from the laptop"
+
+
+def test_an_unlinked_device_reads_no_more(backend: BackendSimulator, clock: FakeClock) -> None:
+    circle = Circle(backend, clock)
+    phone, _ = circle.devices(ANA, 2)
+    (budi,) = circle.join(BUDI)
+    group = circle.found(phone, budi)
+    phone.unlink(2)
+    circle.settle(phone, budi)
+    before = len(backend.deposits)
+    group.send(Text("alone"))
+    budi.group(group.id).send(Text("yes"))
+    sent = [Envelope.decode(data) for data in backend.deposits[before:]]
+    assert {each.recipient for each in sent} == {phone.device.address, budi.device.address}
+    circle.settle(phone, budi)
+    assert circle.said(phone)[-1] == f"{BUDI}: yes"
+
+
+# --- Crashes, restores, two processes -------------------------------------------------------
+
+
+def test_what_a_crash_has_left_is_told(backend: BackendSimulator, trip: Trip) -> None:
+    """Committed and not announced, as a kill between the two commits leaves it."""
+    asked = KeysAsked()
+    named = [Address.parse(f"{DEWI}.1").user_id]
+    trip.ana.devices(DEWI)
+    assert add_members(trip.ana.device._context, trip.group.id, named, asked) is None
+    again = reopen(trip.ana, backend)
+    again.maintain()
+    trip.circle.settle(trip.budi, trip.citra, trip.dewi)
+    assert trip.circle.said(trip.dewi) == [f"*group_joined {ANA}"]
+    assert trip.circle.said(trip.budi) == [f"*group_added {ANA} > {DEWI}"]
+
+
+def test_a_restored_store_sends_under_a_new_key(
+    backend: BackendSimulator, trip: Trip, clock: FakeClock
+) -> None:
+    context = trip.ana.device._context
+    before = dump(context.store)
+    trip.group.send(Text("one"))
+    trip.circle.settle()
+    after = dump(context.store)
+    with context.store.transaction() as tx:  # the backup
+        for where in after:
+            tx.delete(*where)
+        for where, record in before.items():
+            tx.put(*where, record)
+    device = Device.open(context.store, restored=True, clock=clock, entropy=context.entropy)
+    ana = trip.circle.watch(Client(device, backend))
+    trip.circle.clients.remove(trip.ana)
+    ana.register()
+    trip.circle.forget()
+    ana.group(trip.group.id).send(Text("two"))
+    trip.circle.settle()
+    assert trip.circle.said(trip.budi)[-1] == f"{ANA}: two"
+
+
+def test_two_processes_send_into_one_group(tmp_path: Path, clock: FakeClock) -> None:
+    """Two clients over one file, as two processes have it: no iteration twice, nothing lost."""
+    with Relay(tmp_path / "relay.db", clock=clock) as relay:
+        circle = Circle(relay, clock)
+        (ana,) = circle.devices(ANA, 1, [SQLiteStore(tmp_path / "ana.db")])
+        (budi,) = circle.join(BUDI)
+        group = circle.found(ana, budi)
+        with SQLiteStore(tmp_path / "ana.db") as store:
+            other = reopen(ana, relay, store)
+            for number in range(4):
+                group.send(Text(f"one {number}"))
+                other.group(group.id).send(Text(f"two {number}"))
+                if number == 1:
+                    other.group(group.id).rename("x")
+            circle.settle(budi)
+        assert [text for text in circle.said(budi) if "*" not in text] == [
+            f"{ANA}: {who} {number}" for number in range(4) for who in ("one", "two")
+        ]
+        store_of(ana).close()
