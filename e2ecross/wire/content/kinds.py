@@ -90,7 +90,7 @@ GROUP_RESENT_NUMBER: Final = FIRST_CONTROL_NUMBER + 35
 """The same for a message into a group: `group_resent.py`."""
 
 _BY_NUMBER: Final = {kind.number: kind for kind in _TABLE}
-_BY_CLASS: Final = {
+_BY_CLASS: Final[dict[tuple[type, bool], ContentKind[Any]]] = {
     (each, has_frame(kind.number)): kind for kind in reversed(_TABLE) for each in kind.classes
 }
 _NO_KEY: Final = bytes(OPENING_KEY_BYTES)
