@@ -149,7 +149,10 @@ def group_encrypt(
 
 def find_state(states: Sequence[SenderKeyState], chain_id: int) -> SenderKeyState | None:
     """Return the state with that chain id, or None; each chain id is there once."""
-    return next((state for state in states if state.chain_id == chain_id), None)
+    for state in states:
+        if state.chain_id == chain_id:
+            return state
+    return None
 
 
 def add_distribution(
@@ -166,13 +169,9 @@ def add_distribution(
     if held is not None and held.chain.ratchet_key == distribution.signing_key:
         newest = held
     else:
-        chain = ReceivingChain(
-            distribution.signing_key,
-            distribution.chain_key,
-            distribution.iteration,
-            NO_SKIPPED_KEYS,
-        )
-        newest = SenderKeyState(distribution.chain_id, chain)
+        fields = (distribution.signing_key, distribution.chain_key, distribution.iteration)
+        chain = new_tuple(ReceivingChain, (*fields, NO_SKIPPED_KEYS, False))
+        newest = new_tuple(SenderKeyState, (distribution.chain_id, chain))
     others = [state for state in states if state is not held]
     return (newest, *others[: MAX_SENDER_KEY_STATES - 1])
 

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from e2ecross.arguments import require_bytes
 from e2ecross.crypto.kdf import KEY_BYTES, ChainKey
 from e2ecross.crypto.keys import PublicKey, decode_public_key
-from e2ecross.crypto.secret import SecretTuple
+from e2ecross.crypto.secret import SecretTuple, new_tuple
 from e2ecross.crypto.xeddsa import SIGNATURE_BYTES
 from e2ecross.errors import DecodeError, UnsupportedVersion
 from e2ecross.wire._pb.signal import wire_pb2
@@ -131,13 +131,9 @@ def decode_distribution(form: SenderKeyForm, data: bytes) -> Distribution:
     distribution_id = _check_fields(form, fields, what, ("chain_key", "signing_key"))
     if len(fields.chain_key) != KEY_BYTES:
         raise DecodeError(f"the chain key of {what} has not {KEY_BYTES} bytes")
-    return Distribution(
-        distribution_id,
-        fields.chain_id,
-        fields.iteration,
-        ChainKey(fields.chain_key),
-        decode_public_key(fields.signing_key),
-    )
+    chain_key, signing_key = ChainKey(fields.chain_key), decode_public_key(fields.signing_key)
+    values = (distribution_id, fields.chain_id, fields.iteration, chain_key, signing_key)
+    return new_tuple(Distribution, values)
 
 
 def encode_sender_key_message_body(
