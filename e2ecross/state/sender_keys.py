@@ -250,15 +250,6 @@ def add_sender_key(
         _drop_oldest_group(tx, partition, [e for e in held if _is_ours(e.place) is _is_ours(place)])
 
 
-def _drop_oldest_group(tx: Transaction, partition: bytes, held: Sequence[_Placed]) -> None:
-    """Where a device has given keys for as many groups as may be, make room for one more."""
-    groups = list(dict.fromkeys(each.group for each in held))  # the newest first
-    if len(groups) == MAX_SENDER_KEY_PLACES:
-        for each in held:
-            if each.group == groups[-1]:
-                _drop(tx, partition, each.row)
-
-
 def drop_damaged_sender_key(
     tx: Transaction, sender: Address, place: bytes, message: SenderKeyMessage
 ) -> None:
@@ -337,6 +328,15 @@ def _bound_seeds(tx: Transaction, partition: bytes, row: bytes, group: bytes, co
             tx.clear(Table.SENDER_KEY_SEEDS, partition + each.row)
             state, key = without_seeds(each.key.state), each.key
             _put(tx, partition, each.row, HeldSenderKey(state, key.number, key.origin, key.judged))
+
+
+def _drop_oldest_group(tx: Transaction, partition: bytes, held: Sequence[_Placed]) -> None:
+    """Where a device has given keys for as many groups as may be, make room for one more."""
+    groups = list(dict.fromkeys(each.group for each in held))  # the newest first
+    if len(groups) == MAX_SENDER_KEY_PLACES:
+        for each in held:
+            if each.group == groups[-1]:
+                _drop(tx, partition, each.row)
 
 
 def _put(tx: Transaction, partition: bytes, row: bytes, key: HeldSenderKey) -> None:
