@@ -179,6 +179,19 @@ def _file(name: str, size: int, blocks: int, rounds: int = _ALL) -> tuple[Row, .
     )
 
 
+def _graph(
+    name: str, title: str, steps: int, operation: str | None = None, **parameters: int
+) -> Row:
+    """A row of what members sign of a group of 1,024."""
+    operation = f"group_{(operation or name).replace('-', '_')}"
+    fewer = {"members": 100, **({"changes": 50} if parameters.get("changes") else {})}
+    return Row(
+        *(f"group-{name}", "group", title, operation, {"members": 1_024, **parameters}),
+        steps=steps,
+        quick=fewer,
+    )
+
+
 def _piece(name: str, title: str) -> Row:
     operation = f"piece_{name.replace('-', '_')}"
     return Row(f"piece-{name}", "pieces", title, operation, {"bytes": 100}, quick=None)
@@ -309,12 +322,62 @@ _ROWS_V3: Final = (
     Row("group-encrypt", "group", "encrypt {bytes} B for a group", "group_encrypt", {"bytes": 100}),
     Row("group-decrypt", "group", "decrypt {bytes} B of a group", "group_decrypt", {"bytes": 100}),
     Row("group-distribution", "group", "take a sender key in", "group_distribution"),
+    *(
+        Row(
+            *(f"group-send-{members}", "group", title, "group_send"),
+            {"bytes": 100, "members": members},
+            steps=40,
+            blocks=3,
+            quick={"members": min(100, members)},
+        )
+        for members, title in (
+            (2, "send into a group of {members}, its key in place"),
+            (32, "the same, of {members}"),
+            (1_024, "the same, of {members}"),
+        )
+    ),
+    Row(
+        *("group-send-alone", "group", "send to one of {members}", "group_send_alone"),
+        {"bytes": 100, "members": 1_024},
+        steps=40,
+        blocks=3,
+        quick={"members": 100},
+    ),
+    Row(
+        *("group-new-key", "group", "a new key to {count} and a message, each"),
+        *("group_send_new_key", {"bytes": 100, "count": 1_023}),
+        is_batch=True,
+        batches=3,
+        quick={"count": 100},
+        rounds=_LONG_ROUNDS,
+    ),
+    _graph("create", "create a group of {members}: sign and judge", 2),
+    _graph("read", "take that in: decode, verify, judge", 2),
+    _graph("change-make", "add or remove one of {members}: sign", 40),
+    _graph("change-take", "the same: decode, verify, judge", 40),
+    _graph("state", "who is in, of {members}, after {changes} changes", 5, changes=0),
+    _graph("state-changed", "the same, after {changes} changes", 5, "state", changes=2_000),
+    _graph("join", "join {members} after {changes} changes: verify all", 1, changes=2_000),
+    *(
+        Row(
+            *(f"group-hostile-{name}", "group", title, operation, {"changes": 2_600}, 1, 1),
+            quick=None,
+            rounds=_LONG_ROUNDS,
+        )
+        for name, title, operation in (
+            ("chains", "{changes} hostile changes: apart", "group_hostile_chains"),
+            ("leavers", "the same: owners who leave", "group_hostile_leavers"),
+            ("ended", "the same: an admin who is ended", "group_hostile_ended"),
+        )
+    ),
     Row("commit", "parts", "a bare commit of one changed row", "commit"),
     Row("seal-encrypt", "parts", "seal the rows of an encryption", "seal_encrypt"),
     Row("seal-decrypt", "parts", "seal the rows of a decryption", "seal_decrypt"),
     _piece("key-pair", "X25519: a key pair"),
     _piece("agree", "X25519: an agreement"),
     _piece("verify", "XEdDSA: verify a signature"),
+    _piece("sign", "XEdDSA: sign, what a key's signatures share made before"),
+    _piece("base-point", "Ed25519: a multiple of the base point, of which a signature takes one"),
     _piece("initial-root", "HKDF: the first root key"),
     _piece("next-root", "HKDF: a root key and a chain key"),
     _piece("chain-keys", "HMAC: a message key and a chain key"),

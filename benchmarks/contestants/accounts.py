@@ -33,7 +33,7 @@ def account_of(user: UserId, number: int) -> Sequence[Device]:
 
 
 def sign_devices(
-    primary: Device, *companions: Device, user: UserId | None = None
+    primary: Device, *companions: Device, user: UserId | None = None, announced: bytes = b""
 ) -> SignedDeviceList:
     """The first list of an account with these devices, ascending by number.
 
@@ -41,14 +41,15 @@ def sign_devices(
         primary: device 1, which signs it.
         companions: the others.
         user: whose it is; that of device 1 by default.
+        announced: what all of them understand, encoded.
     """
     context = context_of(primary)
     user, key_pair = user or context.address.user_id, context.identity_key_pair
-    listed = [ListedDevice(PRIMARY, key_pair.public, b"")]
+    listed = [ListedDevice(PRIMARY, key_pair.public, b"", announced)]
     for device in companions:
         number, own = device.address.device, context_of(device).identity_key_pair
         consent = sign_consent(user, number, own, key_pair.public, context.entropy)
-        listed.append(ListedDevice(number, own.public, consent))
+        listed.append(ListedDevice(number, own.public, consent, announced))
     fields = DeviceList(user, 1, b"", context.clock(), tuple(listed))
     return sign_list(fields, key_pair, context.entropy)
 

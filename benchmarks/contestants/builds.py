@@ -50,17 +50,21 @@ _ACCOUNTS: Any = None if IS_BEFORE else import_module("benchmarks.contestants.ac
 _DEVICES: Any = None if IS_BEFORE else import_module("e2ecross.relay.devices")
 
 
-def hold_lists(device: Device, signer: Device, others: Iterable[Address]) -> None:
+def hold_lists(
+    device: Device, signer: Device, others: Iterable[Address], announced: bytes = b""
+) -> None:
     """Let a device hold its own list, and those of others; where there are lists.
 
     Args:
         device: which.
         signer: whose identity the others have in its store.
         others: their addresses, each alone in its account.
+        announced: what these devices understand, encoded.
     """
     if not IS_BEFORE:
         _ACCOUNTS.own_list(device)
-        signed = [_ACCOUNTS.sign_devices(signer, user=other.user_id) for other in others]
+        users = [other.user_id for other in others]
+        signed = [_ACCOUNTS.sign_devices(signer, user=u, announced=announced) for u in users]
         _ACCOUNTS.hold(device, signed)
 
 

@@ -100,12 +100,18 @@ def content_of(job: Job) -> Bytes:
 
 
 def acquainted(
-    new_store: NewStore, number: int, cleanup: ExitStack
+    new_store: NewStore, number: int, cleanup: ExitStack, announced: bytes = b""
 ) -> tuple[Device, Sequence[Address]]:
     """A device over such a store with sessions under that many addresses, of version 4.
 
     One of them is genuine, and the others are copies of it under other addresses, each with a list
     of that one device: who only writes to them does not see that.
+
+    Args:
+        new_store: makes the device's store.
+        number: how many addresses.
+        cleanup: for the store.
+        announced: what the others understand, encoded.
     """
     store = MemoryStore()
     ana, budi = Device.create(ANA, store), Device.create(BUDI, MemoryStore())
@@ -122,7 +128,7 @@ def acquainted(
         for address in addresses:
             for table, rest, row, record in rows:
                 transaction.put(table, address_key(address) + rest, row, record)
-    hold_lists(ana, budi, addresses)
+    hold_lists(ana, budi, addresses, announced)
     return moved(store, new_store, cleanup), addresses
 
 

@@ -15,7 +15,10 @@ from benchmarks.contestants.files import FLOOR as FLOOR_OF_FILES
 from benchmarks.contestants.files import MAKERS as FILES
 from benchmarks.contestants.files import TWO_THREADS, media_makers
 from benchmarks.contestants.floor_makers import MAKERS as FLOOR_MAKERS
+from benchmarks.contestants.floor_makers_groups import MAKERS as FLOOR_MAKERS_GROUPS
 from benchmarks.contestants.floor_makers_v4 import MAKERS as FLOOR_MAKERS_V4
+from benchmarks.contestants.group_clients import group_client_makers
+from benchmarks.contestants.group_graphs import MAKERS as GROUP_GRAPHS
 from benchmarks.contestants.groups import group_makers
 from benchmarks.contestants.growth import crowd_makers, walk, walk_before
 from benchmarks.contestants.imports import import_package
@@ -38,6 +41,7 @@ IMPLEMENTATIONS: Final = {
     "floor": Implementation(
         FLOOR_MAKERS
         | FLOOR_MAKERS_V4
+        | FLOOR_MAKERS_GROUPS
         | PIECES
         | DICT_MAKERS
         | FLOOR_OF_FILES
@@ -49,7 +53,7 @@ IMPLEMENTATIONS: Final = {
         client_floor_makers(STORES["sealed"], is_durable=True), packages=_PACKAGES
     ),
     "protocol": Implementation(
-        protocol.MAKERS | {"verify_list": verify_whole},
+        protocol.MAKERS | GROUP_GRAPHS | {"verify_list": verify_whole},
         protocol.MEASURES | {"memory": measure_memory(protocol.hold)},
         _PACKAGES,
     ),
@@ -57,6 +61,7 @@ IMPLEMENTATIONS: Final = {
         device_makers(STORES["memory"])
         | many_makers(STORES["memory"])
         | group_makers(STORES["memory"])
+        | group_client_makers(STORES["memory"])
         | client_makers(STORES["memory"])
         | several_makers(STORES["memory"])
         | content_makers(STORES["memory"])
@@ -83,6 +88,7 @@ IMPLEMENTATIONS: Final = {
         device_makers(STORES["sealed"])
         | many_makers(STORES["sealed"])
         | group_makers(STORES["sealed"])
+        | group_client_makers(STORES["sealed"])
         | client_makers(STORES["sealed"])
         | several_makers(STORES["sealed"])
         | content_makers(STORES["sealed"])

@@ -27,7 +27,7 @@ from e2ecross.relay import Relay
 from e2ecross.stores import MemoryStore
 from e2ecross.wire.exchange import Deposited
 
-__all__ = ["further_measures", "several_makers", "with_account"]
+__all__ = ["Nowhere", "further_measures", "relay_in", "several_makers", "with_account"]
 
 _Prepare = Callable[[NewStore, Job, int, ExitStack], Step]
 _GREETING: Final = Bytes(b"halo")
@@ -51,7 +51,7 @@ def several_makers(new_store: NewStore) -> dict[str, Maker]:
 
     def first_contact(job: Job, cleanup: ExitStack) -> Step:
         accounts, devices = job.parameters["accounts"], job.parameters["devices"]
-        relay = _relay(cleanup)
+        relay = relay_in(cleanup)
         ana, content = registered(Device.create(ANA, new_store(cleanup)), relay), content_of(job)
         strangers = [
             _strangers(relay, UserId(BUDI.app, f"budi{number}"), devices)
@@ -98,10 +98,13 @@ def with_account(
     return moved(store, new_store, cleanup), budis
 
 
-class _Nowhere(Relay):
+class Nowhere(Relay):
     """A back end that takes every envelope at once, and keeps none."""
 
     def deposit_all(self, *arguments: object, **others: object) -> Deposited:
+        return Deposited()
+
+    def deposit_copies(self, *arguments: object, **others: object) -> Deposited:
         return Deposited()
 
 
@@ -114,7 +117,7 @@ def _send(
 ) -> Step:
     """Send to an account of that many devices."""
     device, budis = with_account(new_store, number, cleanup)
-    relay = _relay(cleanup, backend)
+    relay = relay_in(cleanup, backend)
     _publish_account(relay, budis)
     ana, content = registered(device, relay), content_of(job)
     return lambda: _send_copies(ana, BUDI.user_id, content, number)
@@ -122,7 +125,7 @@ def _send(
 
 def _send_nowhere(new_store: NewStore, job: Job, number: int, cleanup: ExitStack) -> Step:
     """The same to a back end that does nothing."""
-    return _send(new_store, job, number, cleanup, _Nowhere)
+    return _send(new_store, job, number, cleanup, Nowhere)
 
 
 def _encrypt_many(new_store: NewStore, job: Job, number: int, cleanup: ExitStack) -> Step:
@@ -193,7 +196,7 @@ def _token(device: Device) -> bytes:
     return sha256(str(device.address).encode()).digest()
 
 
-def _relay(cleanup: ExitStack, backend: Callable[[Path], Relay] = Relay) -> Relay:
+def relay_in(cleanup: ExitStack, backend: Callable[[Path], Relay] = Relay) -> Relay:
     folder = Path(cleanup.enter_context(tempfile.TemporaryDirectory()))
     relay = backend(folder / "relay.db")
     cleanup.callback(relay.close)

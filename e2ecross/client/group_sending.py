@@ -116,19 +116,15 @@ class GroupSending:
             **{device: error.code for device, error in refused.items()},
             **posted.problems,
         }
-        deliveries = tuple(
-            Delivery(
-                device,
-                news.get(device, NO_NEWS).identity_changed,
-                news.get(device, NO_NEWS).version_downgraded,
-                problem,
-            )
-            for device, problem in problems.items()
-        )
+        deliveries = []
+        for device, problem in problems.items():
+            brought = news.get(device, NO_NEWS)
+            changed, downgraded = brought.identity_changed, brought.version_downgraded
+            deliveries.append(Delivery(device, changed, downgraded, problem))
         plan, content, sent_at_ms = posted.message or (ALL_SHOWN, None, 0)
         return Sent(
             self._outgoing.message_id,
-            deliveries,
+            tuple(deliveries),
             plan=plan,
             sender=context.address,
             peer=context.address.user_id,

@@ -74,7 +74,8 @@ def grant_keys(
         granter = Granter(context, tx, plan.group, key, context.clock())
         for device in devices:
             try:
-                granter.grant(device, key.key)
+                with tx.savepoint():  # so, what each of them changes again is written once
+                    granter.grant(device, key.key)
             except (LocalError, RecordCorrupted, StoreTooNew) as error:
                 asked.unreachable[device] = error.with_traceback(None)
         return True

@@ -84,7 +84,7 @@ class Deeds(NamedTuple):
         removes: which take the member out.
         own: the member's own: leaving, stepping down.
         ended: by which other owners end what power the member has.
-        made: which the member has made as an owner, but for its own leaving and stepping down.
+        made: which the member has made, but for its own leaving and stepping down.
     """
 
     owner: int = 0
@@ -98,10 +98,10 @@ class Deeds(NamedTuple):
     def with_node(self, node: Node, member: MemberId) -> "Deeds":
         """The same with one more commit, of the member or with an effect on it."""
         bit, is_owners = 1 << node.place, node.rank is Role.OWNER
-        made = is_owners and member == node.author and not node.is_own
+        made = member == node.author and not node.is_own
         effect = node.effects.get(member)
         if effect is None:
-            return self._replace(made=self.made | bit) if made else self
+            return self._replace(made=self.made | bit)  # it is the author's
         takes = effect.removes or effect.lowers
         added = (
             effect.role is Role.OWNER,
@@ -129,6 +129,7 @@ class GroupGraph:
         takes: places of those that take power or membership from anybody, as bits.
         parting: places of the commits by which owners leave or step down, as bits.
         made: places of all others that owners have made, as bits.
+        ended: who has made commits, and had or gave an end to the power to, wherever that stands.
     """
 
     group_id: GroupId
@@ -140,6 +141,7 @@ class GroupGraph:
     takes: int = 0
     parting: int = 0
     made: int = 0
+    ended: frozenset[MemberId] = frozenset()
 
     def __repr__(self) -> str:
         return f"<GroupGraph of {self.group_id}, {len(self.nodes)} commits>"
@@ -195,10 +197,12 @@ class GroupGraph:
     def with_node(self, node: Node) -> "GroupGraph":
         """Return the graph with one more commit, whose place is the next."""
         bit = 1 << node.place
-        deeds = dict(self.deeds)
+        deeds, ended = dict(self.deeds), self.ended
         for member in {*node.effects, node.author}:
-            deeds[member] = self.deeds_of(member).with_node(node, member)
-        takes = any(each.removes or each.lowers for each in node.effects.values())
+            each = deeds[member] = self.deeds_of(member).with_node(node, member)
+            if each.made and (each.own or each.ended) and member not in ended:
+                ended |= {member}
+        takes = any(effect.removes or effect.lowers for effect in node.effects.values())
         is_owners, own = node.rank is Role.OWNER, node.is_own
         return GroupGraph(
             self.group_id,
@@ -210,6 +214,7 @@ class GroupGraph:
             self.takes | bit if takes else self.takes,
             self.parting | bit if is_owners and own else self.parting,
             self.made | bit if is_owners and not own else self.made,
+            ended,
         )
 
 

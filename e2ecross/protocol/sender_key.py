@@ -22,7 +22,7 @@ from e2ecross.crypto.entropy import EntropySource
 from e2ecross.crypto.kdf import KEY_BYTES, ChainKey, derive_sender_message_keys
 from e2ecross.crypto.keys import generate_key_pair
 from e2ecross.crypto.secret import SecretTuple, new_tuple, without_frames
-from e2ecross.crypto.xeddsa import sign, verify_signature
+from e2ecross.crypto.xeddsa import make_signing_key, sign, verify_signature
 from e2ecross.errors import DecodeError, RemoteError, SessionExhausted, TooManySkipped
 from e2ecross.protocol.message_chain import (
     ReceivingChain,
@@ -63,7 +63,7 @@ class OwnSenderKey(SecretTuple, _OwnSenderKeyFields):
 
     Attributes:
         chain_id: names the key, 0 to 2^31-1.
-        chain: chain key and next iteration; its key pair signs, and does nothing else.
+        chain: chain key and next iteration; its key pair, a `SigningKey`, does nothing but sign.
     """
 
     __slots__ = ()
@@ -93,7 +93,8 @@ def generate_sender_key(entropy: EntropySource) -> OwnSenderKey:
     """
     chain_id = int.from_bytes(entropy.bytes(_CHAIN_ID_BYTES)) >> 1
     chain_key = ChainKey(entropy.bytes(KEY_BYTES))
-    return OwnSenderKey(chain_id, SendingChain(generate_key_pair(entropy), chain_key, 0))
+    signing_key = make_signing_key(generate_key_pair(entropy))
+    return OwnSenderKey(chain_id, SendingChain(signing_key, chain_key, 0))
 
 
 def distribute(key: OwnSenderKey, distribution_id: bytes | None) -> Distribution:
@@ -148,7 +149,10 @@ def group_encrypt(
 
 def find_state(states: Sequence[SenderKeyState], chain_id: int) -> SenderKeyState | None:
     """Return the state with that chain id, or None; each chain id is there once."""
-    return next((state for state in states if state.chain_id == chain_id), None)
+    for state in states:
+        if state.chain_id == chain_id:
+            return state
+    return None
 
 
 def add_distribution(
@@ -165,13 +169,9 @@ def add_distribution(
     if held is not None and held.chain.ratchet_key == distribution.signing_key:
         newest = held
     else:
-        chain = ReceivingChain(
-            distribution.signing_key,
-            distribution.chain_key,
-            distribution.iteration,
-            NO_SKIPPED_KEYS,
-        )
-        newest = SenderKeyState(distribution.chain_id, chain)
+        fields = (distribution.signing_key, distribution.chain_key, distribution.iteration)
+        chain = new_tuple(ReceivingChain, (*fields, NO_SKIPPED_KEYS, False))
+        newest = new_tuple(SenderKeyState, (distribution.chain_id, chain))
     others = [state for state in states if state is not held]
     return (newest, *others[: MAX_SENDER_KEY_STATES - 1])
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 
 from e2ecross.crypto.kdf import ChainKey, MessageKey
 from e2ecross.crypto.keys import decode_public_key, key_pair_from_private
+from e2ecross.crypto.secret import new_tuple
+from e2ecross.crypto.xeddsa import make_signing_key
 from e2ecross.errors import InvalidKey, RecordCorrupted
 from e2ecross.protocol.message_chain import ReceivingChain, SendingChain
 from e2ecross.protocol.sender_key import OwnSenderKey, SenderKeyState
@@ -39,8 +41,8 @@ def own_sender_key_to_record(key: OwnSenderKey) -> OwnSenderKeyRecord:
 
 def own_sender_key_from_record(stored: OwnSenderKeyRecord) -> OwnSenderKey:
     """Make an own sender key of what was stored."""
-    key_pair = key_pair_from_private(stored.signing_private_key)
-    chain = SendingChain(key_pair, ChainKey(stored.chain_key), stored.iteration)
+    signing_key = make_signing_key(key_pair_from_private(stored.signing_private_key))
+    chain = SendingChain(signing_key, ChainKey(stored.chain_key), stored.iteration)
     return OwnSenderKey(stored.chain_id, chain)
 
 
@@ -50,10 +52,8 @@ def sender_key_to_record(
     """Return what is stored of a state, without its seeds, under its number."""
     chain = state.chain
     chain_key = chain.chain_key or b""  # which is never so: no message closes it
-    return SenderKeyRecord(
-        *(chain.message_number, chain_key, chain.ratchet_key, len(chain.skipped), number),
-        *(origin, judged),
-    )
+    fields = (chain.message_number, chain_key, chain.ratchet_key, len(chain.skipped), number)
+    return new_tuple(SenderKeyRecord, (*fields, origin, judged))
 
 
 def sender_key_from_record(chain_id: int, stored: SenderKeyRecord) -> SenderKeyState:
@@ -69,8 +69,8 @@ def sender_key_from_record(chain_id: int, stored: SenderKeyRecord) -> SenderKeyS
             "a sender key holds an impossible key: the store is damaged"
         ) from error
     seeds = SkippedKeys({}, stored.seeds) if stored.seeds else NO_SKIPPED_KEYS
-    chain = ReceivingChain(signing_key, ChainKey(stored.chain_key), stored.iteration, seeds)
-    return SenderKeyState(chain_id, chain)
+    fields = (signing_key, ChainKey(stored.chain_key), stored.iteration, seeds, False)
+    return new_tuple(SenderKeyState, (chain_id, new_tuple(ReceivingChain, fields)))
 
 
 def find_seed_bucket(state: SenderKeyState, iteration: int) -> int | None:

@@ -31,8 +31,9 @@ __all__ = [
 
 _M = TypeVar("_M", bound=Message)
 
-_REMEMBERED: Final = 1_024
-"""Addresses that need not be checked again: a message names each of its two at both ends twice."""
+_REMEMBERED: Final = 4_096
+"""Addresses that need not be checked again: a message names each of its two at both ends twice, and
+one into a group may have 1,024 recipients."""
 
 
 def parse(kind: type[_M], data: bytes, what: str, max_bytes: int) -> _M:

@@ -156,9 +156,10 @@ class EnvelopeCopies:
         for each in self.recipients:
             require_type("recipients", each, Address)
         names = [str(each) for each in self.recipients]
-        if not 1 <= len(names) <= MAX_COPIES or names != sorted(set(names)):
+        different = set(names)
+        if not 1 <= len(names) <= MAX_COPIES or names != sorted(different):
             raise InvalidArgument(f"recipients must be 1 to {MAX_COPIES}, ascending as text")
-        if str(self.sender) in names:
+        if str(self.sender) in different:
             raise InvalidArgument("recipients must not have the sender among them")
         require_bytes("ciphertext", self.ciphertext)
         if not 0 < len(self.ciphertext) <= MAX_SIGNAL_MESSAGE_BYTES:

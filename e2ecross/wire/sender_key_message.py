@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from e2ecross.arguments import require_bytes
 from e2ecross.crypto.kdf import KEY_BYTES, ChainKey
 from e2ecross.crypto.keys import PublicKey, decode_public_key
-from e2ecross.crypto.secret import SecretTuple
+from e2ecross.crypto.secret import SecretTuple, new_tuple
 from e2ecross.crypto.xeddsa import SIGNATURE_BYTES
 from e2ecross.errors import DecodeError, UnsupportedVersion
 from e2ecross.wire._pb.signal import wire_pb2
@@ -41,6 +41,8 @@ DISTRIBUTION_ID_BYTES: Final = 16
 _FIRST_BYTE: Final = b"\x33"
 _VERSION: Final = 3
 _SHORTEST_BYTES: Final = 1 + SIGNATURE_BYTES
+_OF_A_DISTRIBUTION: Final = ("chain_id", "iteration", "chain_key", "signing_key")
+_OF_A_MESSAGE: Final = ("chain_id", "iteration", "ciphertext")
 
 
 class SenderKeyForm(enum.Enum):
@@ -128,16 +130,12 @@ def decode_distribution(form: SenderKeyForm, data: bytes) -> Distribution:
         else wire_pb2.KeyIdDistributionMessage
     )
     fields: Any = parse(kind, data[1:], what, MAX_DISTRIBUTION_BYTES)
-    distribution_id = _check_fields(form, fields, what, ("chain_key", "signing_key"))
+    distribution_id = _check_fields(form, fields, what, _OF_A_DISTRIBUTION)
     if len(fields.chain_key) != KEY_BYTES:
         raise DecodeError(f"the chain key of {what} has not {KEY_BYTES} bytes")
-    return Distribution(
-        distribution_id,
-        fields.chain_id,
-        fields.iteration,
-        ChainKey(fields.chain_key),
-        decode_public_key(fields.signing_key),
-    )
+    chain_key, signing_key = ChainKey(fields.chain_key), decode_public_key(fields.signing_key)
+    values = (distribution_id, fields.chain_id, fields.iteration, chain_key, signing_key)
+    return new_tuple(Distribution, values)
 
 
 def encode_sender_key_message_body(
@@ -171,7 +169,7 @@ def decode_sender_key_message(form: SenderKeyForm, data: bytes) -> SenderKeyMess
     kind = wire_pb2.SenderKeyMessage if form is SenderKeyForm.UUID else wire_pb2.KeyIdMessage
     signed, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
     fields: Any = parse(kind, signed[1:], what, MAX_SIGNAL_MESSAGE_BYTES)
-    distribution_id = _check_fields(form, fields, what, ("ciphertext",))
+    distribution_id = _check_fields(form, fields, what, _OF_A_MESSAGE)
     return SenderKeyMessage(
         distribution_id, fields.chain_id, fields.iteration, fields.ciphertext, signed, signature
     )
@@ -193,7 +191,7 @@ def _check_fields(
     names: tuple[str, ...],
 ) -> bytes | None:
     """Check that all fields are there, the numbers, and the distribution id; returns that."""
-    if not all(map(fields.HasField, ("chain_id", "iteration", *names))):
+    if not all(map(fields.HasField, names)):
         raise DecodeError(f"{what} lacks a field")
     if max(fields.chain_id, fields.iteration) > MAX_UINT32:
         raise DecodeError(f"a number in {what} has more than 32 bits")

@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross.crypto.keys import key_pair_from_private
-from e2ecross.crypto.xeddsa import SIGNATURE_BYTES, sign, verify_signature
+from e2ecross.crypto.xeddsa import (
+    SIGNATURE_BYTES,
+    make_signing_key,
+    sign,
+    verify_signature,
+)
 from e2ecross.errors import InvalidSignature
 from tests.support.entropy import ReplayedEntropy, SeededEntropy
 from tests.support.vectors import key_pair, public_key, section, unhex
@@ -29,6 +34,8 @@ def test_our_signatures_with_recorded_randomness(index: int) -> None:
     assert signature[63] >> 7 == item["sign_bit"]
     assert entropy.left == 0
     verify_signature(public_key(item["public"]), unhex(item["message"]), signature)
+    again = ReplayedEntropy([unhex(item["random"])])
+    assert sign(make_signing_key(pair), unhex(item["message"]), again) == signature
 
 
 def test_vectors_have_both_sign_bits() -> None:

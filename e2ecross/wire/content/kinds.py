@@ -90,6 +90,9 @@ GROUP_RESENT_NUMBER: Final = FIRST_CONTROL_NUMBER + 35
 """The same for a message into a group: `group_resent.py`."""
 
 _BY_NUMBER: Final = {kind.number: kind for kind in _TABLE}
+_BY_CLASS: Final[dict[tuple[type, bool], ContentKind[Any]]] = {
+    (each, has_frame(kind.number)): kind for kind in reversed(_TABLE) for each in kind.classes
+}
 _NO_KEY: Final = bytes(OPENING_KEY_BYTES)
 
 
@@ -325,6 +328,9 @@ def _require_fitting(content: FramedContent, frame: Frame) -> None:
 
 
 def _row_of(content: object, *, in_frame: bool) -> ContentKind[Any]:
+    found = _BY_CLASS.get((type(content), in_frame))
+    if found is not None:
+        return found
     for row in _TABLE:  # a subclass goes as what it is a kind of
         if has_frame(row.number) is in_frame and isinstance(content, row.classes):
             return row
