@@ -66,7 +66,7 @@ class _Caller:
 
 
 class NothingHere:
-    """Any other path: 404.
+    """Any other path, also the `*` of OPTIONS: 404. Nor is there anything for a WebSocket.
 
     Args:
         service: notes it.
@@ -77,6 +77,9 @@ class NothingHere:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         exchange = Exchange("other", scope, receive)
         await _finish(self._service, exchange, replies.not_found(), send)
 

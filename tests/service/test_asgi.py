@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each row of the table of errors, and each limit, at the service itself."""
 
+import asyncio
 import io
 import json
 import sqlite3
@@ -159,11 +160,25 @@ def test_another_method(caller: Caller, method: str) -> None:
 
 @pytest.mark.parametrize(
     "where",
-    ["/", "/v1", "/v1/", "/v1/fetch/", "/v1/Fetch", "/v2/fetch", "/v1/waiting", "/v1/holder"],
+    ["/", "/v1", "/v1/", "/v1/fetch/", "/v1/Fetch", "/v2/fetch", "/v1/waiting", "/v1/holder", "*"],
 )
 def test_another_path(caller: Caller, where: str) -> None:
     came = caller.post(where)
     assert (came.status, came.body) == (404, b"")
+
+
+def test_a_websocket_is_closed(relay: Relay) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:  # noqa: ANN401
+        sent.append(message)
+
+    async def receive() -> Any:  # noqa: ANN401
+        return {"type": "websocket.connect"}
+
+    scope = {"type": "websocket", "path": "/v1/fetch", "headers": [], "root_path": ""}
+    asyncio.run(create_app(relay)(scope, receive, send))
+    assert sent == [{"type": "websocket.close"}]
 
 
 CARRYING = ("publish", "publish_devices", "deposit_all", "deposit_copies")
