@@ -118,6 +118,6 @@ class Exchange:
                         return replies.too_large(self.size)
                     parts.append(part)
                     if not event.get("more_body", False):
-                        return b"".join(parts) if size == self.size else None
+                        return b"".join(parts) if size == self.size else replies.too_short()
         except TimeoutError:
             return replies.too_slow()

@@ -76,6 +76,14 @@ def test_health(caller: Caller, relay: Relay) -> None:
     assert caller.ask("GET", "/healthz").status == 200
 
 
+@pytest.mark.parametrize("where", ["/healthz", "/readyz"])
+def test_health_is_asked_for_by_get(caller: Caller, where: str) -> None:
+    assert caller.ask("HEAD", where).status == 200
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        came = caller.ask(method, where)
+        assert (came.status, came.body, came.headers[b"allow"]) == (405, b"", b"GET, HEAD")
+
+
 def test_not_ready_while_it_is_stopped(relay: Relay) -> None:
     app = create_app(relay)
     with Caller(app) as caller:
@@ -369,6 +377,14 @@ def test_a_body_in_parts(caller: Caller) -> None:
 def test_a_body_that_is_longer_than_told(caller: Caller) -> None:
     head = [PROTOBUF, (b"content-length", b"3"), bearer(token(ANA))]
     assert caller.ask("POST", "/v1/epochs", head, [b"12", b"34"]).status == 413
+
+
+def test_a_body_that_is_shorter_than_told(caller: Caller) -> None:
+    """As a server shows it that reads no body after an `Upgrade`."""
+    head = [PROTOBUF, (b"content-length", b"3"), bearer(token(ANA))]
+    came = caller.ask("POST", "/v1/epochs", head, [b"12"])
+    assert (came.status, came.error.code) == (400, "invalid_argument")
+    assert came.headers[b"connection"] == b"close"
 
 
 def test_a_body_that_does_not_come(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
