@@ -31,6 +31,7 @@ except ImportError as error:
     raise missing_extra(__name__, "server") from error
 
 from e2ecross.service.asgi import stop
+from e2ecross.service.heads import BoundedHeads
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -113,6 +114,7 @@ def serve(
     """
     config = uvicorn.Config(
         app,
+        http=BoundedHeads,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -207,6 +207,32 @@ def test_a_socket_of_the_file_system(tmp_path: Path) -> None:
                 assert raw.recv(99).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("endless", [b"x" * 65_536, b"a: b\r\n" * 10_000], ids=["value", "lines"])
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"POST /v1/fetch HTTP/1.1\r\nX: ",
+        b"GET /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+    ],
+    ids=["head", "trailer"],
+)
+def test_a_head_without_end(tmp_path: Path, begin: bytes, endless: bytes) -> None:
+    with RelayProcess(tmp_path) as service:
+        port = int(service.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), 20) as raw:
+            raw.sendall(begin)
+            sent = 0
+            with suppress(ConnectionError):
+                while sent < 64_000_000:
+                    raw.sendall(endless)
+                    sent += len(endless)
+            assert sent < 64_000_000
+        with HTTPBackend(service.url) as backend:
+            register(backend, ANA)
+        assert service.end() == 0
+    assert "too large" in service.log()
+
+
 def test_what_was_kept_is_there_after_a_start(tmp_path: Path) -> None:
     for _ in range(2):
         with RelayProcess(tmp_path) as service, HTTPBackend(service.url) as backend:
