@@ -74,8 +74,6 @@ def read_relay_options(found: argparse.Namespace) -> RelayOptions:
     """
     host, port, path = _place(found.listen)
     proxies = tuple(_address(each) for each in found.behind_proxy.split(",") if each)
-    if path and proxies:
-        proxies = ("*",)  # who asks through it has no address, and may open it
     is_private = (bool(path) or _is_this_machine(host)) and not proxies
     if bool(found.tls_cert) != bool(found.tls_key):
         raise WrongOptions("--tls-cert and --tls-key come together or not")

@@ -17,7 +17,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +31,7 @@ except ImportError as error:
     raise missing_extra(__name__, "server") from error
 
 from e2ecross.service.asgi import stop
+from e2ecross.service.exchange import Receive, Scope, Send
 from e2ecross.service.heads import BoundedHeads
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than a client waits for mail, so that its connections are kept."""
 _BACKLOG: Final = 2048
 _LOGGER: Final = "uvicorn.error"
+_App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +133,21 @@ def serve(
     )
     with _logged(log), contextlib.closing(bound):
         config.load()
+        if listening.path and listening.proxies:
+            config.loaded_app = _coming_from(listening.proxies[0], config.loaded_app)
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(_run(_Server(config, app, ready), bound))
+
+
+def _coming_from(host: str, app: _App) -> _App:
+    """Let all come from a proxy: who asks through a socket of the file system has no address."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["client"] = (host, 0)
+        await app(scope, receive, send)
+
+    return call
 
 
 class _Server(uvicorn.Server):

@@ -65,7 +65,7 @@ def test_proxies_are_believed_who_asks() -> None:
     options = read(*PUBLIC, "--behind-proxy", "10.0.0.1, 2001:DB8::1", "--open-registration")
     assert options.proxies == ("10.0.0.1", "2001:db8::1")
     behind = read("--listen", "unix:x", "--behind-proxy", "127.0.0.1", "--open-registration")
-    assert behind.proxies == ("*",)
+    assert behind.proxies == ("127.0.0.1",)
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,25 @@ def test_a_socket_of_the_file_system(tmp_path: Path) -> None:
                 assert raw.recv(99).startswith(b"HTTP/1.1 200")
 
 
+def test_who_asks_through_a_socket_is_who_the_proxy_names(tmp_path: Path) -> None:
+    """A client may write an `X-Forwarded-For`, to which its proxy adds."""
+    proxy = ("--behind-proxy", "192.0.2.1", "--open-registration")
+    path = tmp_path / "relay.socket"
+
+    def ask(number: int) -> bytes:
+        said = f"X-Forwarded-For: 10.0.0.{number}, 198.51.100.7, 192.0.2.1"
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.connect(str(path))
+            raw.sendall(
+                f"POST /v1/fetch HTTP/1.1\r\nHost: x\r\n{said}\r\nContent-Length: 0\r\n"
+                "Content-Type: application/x-protobuf\r\n\r\n".encode()
+            )
+            return raw.recv(12)[-3:]
+
+    with RelayProcess(tmp_path, *proxy, listen=f"unix:{path}"):
+        assert [ask(n) for n in range(12)] == [b"401"] * 10 + [b"429"] * 2
+
+
 @pytest.mark.parametrize("endless", [b"x" * 65_536, b"a: b\r\n" * 10_000], ids=["value", "lines"])
 @pytest.mark.parametrize(
     "begin",
