@@ -5,7 +5,7 @@ Rules:
 - The time of a call is for sending and the whole answer together: a server that sends a byte now
   and then holds nobody up.
 - TLS 1.2 or later, with certificate and name checked; nothing turns that off.
-- Nothing is taken from the environment: no proxy, no cookie, no password.
+- Nothing is taken from the environment: no proxy, no cookie, no password, no file for secrets.
 """
 
 import http.client
@@ -176,6 +176,12 @@ def make_pool(scheme: str, host: str, port: int, connections: int, ca_file: str 
     """
     if scheme == "http":
         return _PlainPool(host, port, maxsize=connections, block=True)
-    context = ssl.create_default_context(cafile=ca_file)
+    # Not that of `create_default_context`, which writes its secrets to $SSLKEYLOGFILE. This kind
+    # checks certificate and name, too.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_file is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return _TLSPool(host, port, maxsize=connections, block=True, ssl_context=context)

@@ -508,7 +508,6 @@ def test_what_a_request_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     with HostileServer(says(cookie)) as server, HTTPBackend(server.url + "/prefix/") as backend:
         backend.epochs(ANA, KEY)
         backend.epochs(ANA, KEY)
-        backend.get_link(BOX, 0) if False else None
     head, _, body = server.requests[1].partition(b"\r\n\r\n")
     first, *headers = head.split(b"\r\n")
     assert first == b"POST /prefix/v1/epochs HTTP/1.1"
