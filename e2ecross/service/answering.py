@@ -26,6 +26,7 @@ from e2ecross.service.noting import Notes
 from e2ecross.service.replies import Reply
 from e2ecross.service.waiting import MailWaiting
 from e2ecross.service.workers import Workers
+from e2ecross.wire.exchange import MAX_IN_CALL
 from e2ecross.wire.service_calls import CALLS
 from e2ecross.wire.service_errors import Failure, failure_of
 from e2ecross.wire.service_mail import FetchRequest
@@ -179,7 +180,7 @@ class CallEndpoint:
             return replies.failed(Failure(400, "invalid_argument", str(error)))
         if served.is_for_device(asked) and not caller.token:
             return self._refuse(exchange)
-        envelopes = served.envelopes(asked)
+        envelopes = min(served.envelopes(asked), MAX_IN_CALL)  # more are refused as a whole
         if caller.device is not None and envelopes:
             seconds = caller.device.envelopes.take(Doorkeeper.now(), envelopes)
             if seconds:

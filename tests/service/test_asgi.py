@@ -504,6 +504,21 @@ def test_copies_of_a_device(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> No
     assert len(relay.waiting(ANA)) == 2
 
 
+def test_more_envelopes_than_a_call_may_have_cost_no_more(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are refused, and keep nobody out for hours."""
+    still(monkeypatch)
+    with Caller(create_app(relay)) as caller:
+        for name, field in (("deposit_all", b"\x0a\x00"), ("deposit_copies", b"\x22\x00")):
+            body = field * 100_000
+            if name == "deposit_copies":
+                body = DepositCopiesRequest(body, {}).encode()
+            assert caller.post(f"/v1/{name}", body, token=token(BUDI)).status in (400, 403)
+        came = caller.post("/v1/deposit_all", deposit_body(1), token=token(BUDI))
+        assert (came.status, came.headers[b"retry-after"]) == (429, b"1")
+
+
 def test_requests_without_a_valid_token(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     still(monkeypatch)
     with Caller(create_app(relay)) as caller:

@@ -72,9 +72,11 @@ def test_no_secret_of_tls_is_written_where_a_variable_says(
 ) -> None:
     cert, key = certificate(tmp_path)
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "secrets"))
-    with LiveService(relay, ssl_certfile=cert, ssl_keyfile=key) as service:
-        with HTTPBackend(service.url, ca_file=cert) as backend:
-            backend.epochs(ANA, token(ANA))
+    with (
+        LiveService(relay, ssl_certfile=cert, ssl_keyfile=key) as service,
+        HTTPBackend(service.url, ca_file=cert) as backend,
+    ):
+        backend.epochs(ANA, token(ANA))
     assert not (tmp_path / "secrets").exists()
 
 
