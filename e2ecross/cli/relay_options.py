@@ -129,8 +129,13 @@ def _place(listen: str) -> tuple[str, int, str]:
 def _host_and_port(option: str, text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > _MAX_PORT:
+    is_number = port.isascii() and port.isdigit() and len(port) <= _MOST_DIGITS
+    if not host or not is_number or int(port) > _MAX_PORT:
         raise WrongOptions(f"{option} must be HOST:PORT, with a port up to {_MAX_PORT}")
+    try:
+        host.encode("idna")  # as the system will
+    except UnicodeError:
+        raise WrongOptions(f"{option} must be HOST:PORT, with the name of a host") from None
     return host, int(port)
 
 

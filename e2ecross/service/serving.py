@@ -112,7 +112,7 @@ def serve(
         log: gets what uvicorn has to say, without texts of exceptions.
 
     Raises:
-        OSError: certificate or key cannot be read; ssl.SSLError: or do not belong together.
+        OSError: certificate or key cannot be read, or do not belong together.
     """
     config = uvicorn.Config(
         app,
@@ -132,7 +132,11 @@ def serve(
         forwarded_allow_ips=",".join(listening.proxies),
     )
     with _logged(log), contextlib.closing(bound):
-        config.load()
+        try:
+            config.load()
+        except OSError as error:
+            files = f"{listening.certificate} and {listening.key}"
+            raise OSError(f"TLS with {files}: {error.strerror or error}") from error
         if listening.path and listening.proxies:
             config.loaded_app = _coming_from(listening.proxies[0], config.loaded_app)
         with asyncio.Runner(loop_factory=_new_loop) as runner:
