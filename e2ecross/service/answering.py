@@ -226,16 +226,19 @@ class CallEndpoint:
 
 
 async def _finish(service: Service, exchange: Exchange, reply: Reply, send: Send) -> None:
-    head = reply.head(exchange.id)
-    await send({"type": "http.response.start", "status": reply.status, "headers": head})
-    with contextlib.suppress(TimeoutError):  # the server then ends the connection
-        await _send_body(reply.body, send)
+    try:
+        await _send(exchange, reply, send)
+    except TimeoutError:
+        exchange.abort()
     service.notes.answered(exchange, reply)
 
 
-async def _send_body(body: bytes, send: Send) -> None:
-    """Send a body in pieces: each waits until the one before has gone, all of them have a time."""
+async def _send(exchange: Exchange, reply: Reply, send: Send) -> None:
+    """Send an answer in pieces: each waits until those before have gone, all have a time."""
+    head, body = reply.head(exchange.id), reply.body
     async with asyncio.timeout(_SEND_SECONDS):
+        # It waits, too: what has not gone may be of the answer before.
+        await send({"type": "http.response.start", "status": reply.status, "headers": head})
         for start in range(0, len(body) or 1, _SENT_AT_ONCE):
             end = start + _SENT_AT_ONCE
             part, more = body[start:end], end < len(body)

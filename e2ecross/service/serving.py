@@ -32,7 +32,7 @@ except ImportError as error:
 
 from e2ecross.service.asgi import stop
 from e2ecross.service.exchange import Receive, Scope, Send
-from e2ecross.service.heads import BoundedHeads
+from e2ecross.service.served_connection import ServedConnection
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -116,7 +116,7 @@ def serve(
     """
     config = uvicorn.Config(
         app,
-        http=BoundedHeads,
+        http=ServedConnection,
         log_config=None,
         access_log=False,
         server_header=False,

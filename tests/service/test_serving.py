@@ -28,6 +28,7 @@ from e2ecross.relay import Relay
 from e2ecross.service import HTTPBackend, make_credential
 from tests.relay.support import ANA, BUDI, deposit, envelope, published, register, token
 from tests.service.child import RelayProcess
+from tests.service.test_tls import certificate
 
 UNLIMITED = [
     option
@@ -74,6 +75,18 @@ def test_a_signal_ends_it_well_with_a_hundred_waiting_calls(
     with Relay(tmp_path / "relay.db") as relay:
         assert len(relay.waiting(ANA)) >= answered > 0
     assert "Traceback" not in service.log()
+
+
+def test_a_signal_ends_it_soon_where_clients_keep_connections_through_tls(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    with (
+        RelayProcess(tmp_path, "--tls-cert", cert, "--tls-key", key) as service,
+        HTTPBackend(service.url, ca_file=cert) as backend,
+    ):
+        register(backend, ANA)
+        started = time.monotonic()
+        assert service.end() == 0
+        assert time.monotonic() - started < 5
 
 
 def _numbers(port: int) -> bytes:

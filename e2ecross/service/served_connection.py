@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests whose head has an end: uvicorn by itself keeps all of it that comes.
+"""A connection that comes to an end: uvicorn by itself waits for ever for some of its peers.
+
+Rules:
+- A head without end is refused, before it fills the memory.
+- Who does not read an answer in its time, or does not end TLS when the service stops, is cut off.
 
 Source: docs/service.md, limits.
 """
@@ -13,14 +17,15 @@ try:
 except ImportError as error:
     raise missing_extra(__name__, "server") from error
 
-__all__ = ["BoundedHeads"]
+__all__ = ["ServedConnection"]
 
-_MAX_BYTES: Final = 64 * 1024
+_MAX_HEAD_BYTES: Final = 64 * 1024
 """Of all that is no body: first line, headers, trailers."""
+_TLS_END_SECONDS: Final = 1.0
 
 
-class BoundedHeads(HttpToolsProtocol):
-    """A connection, which ends with status 400 when a head has no end."""
+class ServedConnection(HttpToolsProtocol):
+    """A connection. A request's scope has a function `e2ecross.abort` that cuts it off."""
 
     _head_bytes = 0
 
@@ -28,7 +33,7 @@ class BoundedHeads(HttpToolsProtocol):
         """Read what has come."""
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > _MAX_BYTES and not self.transport.is_closing():
+        if self._head_bytes > _MAX_HEAD_BYTES and not self.transport.is_closing():
             self.logger.warning("A request with a head that is too large.")
             self.send_400_response("The head of the request is too large.")
 
@@ -36,8 +41,15 @@ class BoundedHeads(HttpToolsProtocol):
         """Count anew; what has come together with the beginning is not counted."""
         self._head_bytes = 0
         super().on_message_begin()
+        self.scope["e2ecross.abort"] = self.transport.abort  # type: ignore[typeddict-unknown-key]
 
     def on_body(self, body: bytes) -> None:
         """Count no body."""
         self._head_bytes -= len(body)
         super().on_body(body)
+
+    def shutdown(self) -> None:
+        """End what is idle; clients that keep it for later do not look, and so do not end TLS."""
+        super().shutdown()
+        if self.scheme == "https" and self.transport.is_closing():
+            self.loop.call_later(_TLS_END_SECONDS, self.transport.abort)
