@@ -28,6 +28,7 @@ class ServedConnection(HttpToolsProtocol):
     """A connection. A request's scope has a function `e2ecross.abort` that cuts it off."""
 
     _head_bytes = 0
+    _is_last = False
 
     def data_received(self, data: bytes) -> None:
         """Read what has come."""
@@ -49,7 +50,17 @@ class ServedConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def shutdown(self) -> None:
-        """End what is idle; clients that keep it for later do not look, and so do not end TLS."""
+        """End what is idle, now that the service stops; else after the answer."""
         super().shutdown()
-        if self.scheme == "https" and self.transport.is_closing():
+        self._is_last = True
+        self._end_tls()
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, or end."""
+        super().on_response_complete()
+        self._end_tls()
+
+    def _end_tls(self) -> None:
+        """Wait for the client's end of TLS, not for long: who keeps a connection does not look."""
+        if self._is_last and self.scheme == "https" and self.transport.is_closing():
             self.loop.call_later(_TLS_END_SECONDS, self.transport.abort)
