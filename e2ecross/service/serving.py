@@ -17,7 +17,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -129,7 +129,7 @@ def serve(
         ssl_certfile=listening.certificate or None,
         ssl_keyfile=listening.key or None,
         proxy_headers=bool(listening.proxies),
-        forwarded_allow_ips=",".join(listening.proxies),
+        forwarded_allow_ips=[*listening.proxies, *_as_ipv6(listening.proxies)],
     )
     with _logged(log), contextlib.closing(bound):
         try:
@@ -141,6 +141,11 @@ def serve(
             config.loaded_app = _coming_from(listening.proxies[0], config.loaded_app)
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(_run(_Server(config, app, ready), bound))
+
+
+def _as_ipv6(addresses: Sequence[str]) -> list[str]:
+    """Return how IPv4 addresses are shown by a socket that listens for IPv6, too."""
+    return [f"::ffff:{address}" for address in addresses if ":" not in address]
 
 
 def _coming_from(host: str, app: _App) -> _App:

@@ -239,19 +239,36 @@ def test_a_socket_of_the_file_system(tmp_path: Path) -> None:
                 assert raw.recv(99).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_a_proxy_that_comes_by_ipv4_is_believed_where_ipv6_is_listened_at(tmp_path: Path) -> None:
+    proxy = ("--behind-proxy", "127.0.0.1", "--open-registration")
+    with RelayProcess(tmp_path, *proxy, listen="[::]:0") as service:
+        port = int(service.url.rpartition(":")[2])
+
+        def ask(number: int) -> bytes:
+            with socket.create_connection(("127.0.0.1", port)) as raw:
+                raw.sendall(_without_token(f"198.51.100.{number}"))
+                return raw.recv(12)[-3:]
+
+        assert [ask(n) for n in range(12)] == [b"401"] * 12
+
+
+def _without_token(forwarded: str) -> bytes:
+    return (
+        f"POST /v1/fetch HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {forwarded}\r\n"
+        "Content-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+
+
 def test_who_asks_through_a_socket_is_who_the_proxy_names(tmp_path: Path) -> None:
     """A client may write an `X-Forwarded-For`, to which its proxy adds."""
     proxy = ("--behind-proxy", "192.0.2.1", "--open-registration")
     path = tmp_path / "relay.socket"
 
     def ask(number: int) -> bytes:
-        said = f"X-Forwarded-For: 10.0.0.{number}, 198.51.100.7, 192.0.2.1"
         with socket.socket(socket.AF_UNIX) as raw:
             raw.connect(str(path))
-            raw.sendall(
-                f"POST /v1/fetch HTTP/1.1\r\nHost: x\r\n{said}\r\nContent-Length: 0\r\n"
-                "Content-Type: application/x-protobuf\r\n\r\n".encode()
-            )
+            raw.sendall(_without_token(f"10.0.0.{number}, 198.51.100.7, 192.0.2.1"))
             return raw.recv(12)[-3:]
 
     with RelayProcess(tmp_path, *proxy, listen=f"unix:{path}"):
