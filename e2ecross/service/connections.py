@@ -36,11 +36,13 @@ class _Call(threading.local):
 
     Attributes:
         ends: when its time is over, on the clock of `time.monotonic`.
+        answer_seconds: how much of it there is at most once it is connected.
         has_begun: whether a byte of the answer has come.
         is_stale: whether a connection that was used before has ended without one.
     """
 
     ends = 0.0
+    answer_seconds = 0.0
     has_begun = False
     is_stale = False
 
@@ -49,9 +51,10 @@ _call: Final = _Call()
 
 
 @contextmanager
-def call_of(seconds: float) -> Iterator[None]:
-    """Let what this thread asks in the block take so long at most."""
-    _call.ends = time.monotonic() + seconds
+def call_of(connect_seconds: float, answer_seconds: float) -> Iterator[None]:
+    """Let what this thread asks in the block take so long at most; connected, only the latter."""
+    _call.ends = time.monotonic() + connect_seconds + answer_seconds
+    _call.answer_seconds = answer_seconds
     yield
 
 
@@ -82,6 +85,10 @@ class _TimedReader(io.RawIOBase):
         count = self._raw.readinto(buffer)
         _call.has_begun = _call.has_begun or bool(count)
         return count
+
+    def readall(self) -> bytes:
+        """Refuse: only a chunk of less than nothing would be read to the end of all."""
+        raise http.client.HTTPException("a chunk has no size")
 
     def close(self) -> None:
         if not self.closed:
@@ -123,6 +130,9 @@ class _Timed(HTTPConnection):
         try:
             super().request(*args, **kwargs)
             parts, self._parts = self._parts, None
+            if self.sock is None:
+                self.connect()
+            _call.ends = min(_call.ends, time.monotonic() + _call.answer_seconds)
             self.send(b"".join(parts))
         except ConnectionError:
             _call.is_stale = self._was_used
@@ -135,8 +145,7 @@ class _Timed(HTTPConnection):
         if self._parts is not None:
             self._parts.append(data)
             return
-        if self.sock is not None:
-            self.sock.settimeout(_time_left())
+        self.sock.settimeout(_time_left())
         super().send(data)
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]

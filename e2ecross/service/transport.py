@@ -38,6 +38,8 @@ _READ_AT_ONCE: Final = 64 * 1024
 _MOST_PAUSE_SECONDS: Final = 60
 _ANOTHER_SERVICE: Final = (404, 405, 415)
 _WAIT: Final = (429, 503)
+# ValueError: of what is read in an answer, for example of a chunk's size.
+_NO_ANSWER: Final = (problems.HTTPError, OSError, http.client.HTTPException, ValueError)
 
 # Pools of a process that has forked: closing them here would end connections of the parent.
 _left_behind: list[Pool] = []
@@ -100,7 +102,7 @@ class Transport:
             headers["Authorization"] = f"Bearer {text}"
         seconds = self._answer_seconds + wait_ms / 1000
         pool = self._living_pool()
-        with call_of(self._connect_seconds + seconds):
+        with call_of(self._connect_seconds, seconds):
             try:
                 try:
                     return self._exchange(pool, name, headers, body, seconds)
@@ -108,7 +110,7 @@ class Transport:
                     if not was_stale():
                         raise
                 return self._exchange(pool, name, headers, body, seconds)
-            except (problems.HTTPError, OSError, http.client.HTTPException) as error:
+            except _NO_ANSWER as error:
                 raise BackendError(f"{self._url.place} {_what_happened(error)}") from error
 
     def close(self) -> None:

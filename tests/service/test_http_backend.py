@@ -191,6 +191,24 @@ def test_an_answer_without_end(name: str) -> None:
     assert peak < 3 * CALLS[name].max_answer + 2_000_000
 
 
+@pytest.mark.parametrize("size", [b"-1", b"-5"])
+def test_a_chunk_of_less_than_nothing(size: bytes) -> None:
+    """Whoever believes it reads to the end, which there is none of."""
+
+    def without_end(connection: socket.socket) -> None:
+        connection.sendall(answer(200, size + b"\r\n", "Transfer-Encoding: chunked", length=-1))
+        while True:
+            connection.sendall(bytes(0x10000))
+
+    tracemalloc.start()
+    try:
+        fails(without_end, match="no HTTP", timeout_ms=2_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8_000_000
+
+
 def test_a_chunked_answer_is_read() -> None:
     body = encode_epochs({0: 7})
     chunked = answer(200, b"", "Transfer-Encoding: chunked", length=-1)
@@ -343,6 +361,13 @@ def test_a_server_that_trickles_chunks() -> None:
             time.sleep(0.02)
 
     in_time(script)
+
+
+@pytest.mark.parametrize("script", [stalls, trickles(TRICKLES[3], 0.02)])
+def test_time_to_connect_is_none_to_answer(script: Script) -> None:
+    started = time.monotonic()
+    fails(script, match="in time", connect_timeout_ms=20_000, timeout_ms=300)
+    assert time.monotonic() - started < 8
 
 
 def test_a_server_that_reads_nothing() -> None:
