@@ -154,15 +154,18 @@ class Transport:
         if 300 <= status < 400:
             raise self._no_answer("a redirect: give HTTPBackend the address that it leads to")
         is_ours = headers.get("content-type", "").partition(";")[0].strip() == CONTENT_TYPE
-        if status in _WAIT:
-            self._pause(headers.get("retry-after", ""))
+        pause = self._pause(headers.get("retry-after", "")) if status in _WAIT else 0
+        wait = f"; it has asked to wait {pause} s" if pause else ""
         if status in _ANOTHER_SERVICE or (status == 200 and not is_ours):
             raise self._no_answer(f"status {status}: no e2ecross back end is at this address")
         if not is_ours:
-            raise self._no_answer(f"status {status}, and says nothing else")
+            raise self._no_answer(f"status {status}, and says nothing else{wait}")
         largest = CALLS[name].max_answer if status == 200 else MAX_ERROR_BYTES
         data = self._read_up_to(response, largest)
-        return data if status == 200 else exception_of(status, data)
+        if status == 200:
+            return data
+        error = exception_of(status, data)
+        return BackendError(f"{error}{wait}") if wait else error
 
     def _read_up_to(self, response: BaseHTTPResponse, largest: int) -> bytes:
         length = response.length_remaining if isinstance(response, HTTPResponse) else None
@@ -187,10 +190,12 @@ class Transport:
     def _no_answer(self, what: str) -> BackendError:
         return BackendError(f"{self._url.place} answered with {what}")
 
-    def _pause(self, seconds: str) -> None:
-        if seconds.isascii() and seconds.isdigit():
-            pause = min(int(seconds[:9]), _MOST_PAUSE_SECONDS)
-            self._paused_until = time.monotonic() + pause
+    def _pause(self, seconds: str) -> int:
+        if not (seconds.isascii() and seconds.isdigit()):
+            return 0
+        pause = min(int(seconds[:9]), _MOST_PAUSE_SECONDS)
+        self._paused_until = time.monotonic() + pause
+        return pause
 
     def _require_time(self) -> None:
         if self._is_closed:

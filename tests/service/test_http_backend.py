@@ -322,6 +322,13 @@ def test_nobody_waits_for_longer_than_a_minute(told: str) -> None:
             assert backend.epochs(ANA, KEY) == {0: 7}
 
 
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("kind", ["application/x-protobuf", "text/html"])
+def test_who_is_asked_to_wait_hears_how_long(status: int, kind: str) -> None:
+    body = ErrorBody("backend_error", "busy").encode()
+    fails(says(answer(status, body, "Retry-After: 7", kind=kind)), match="asked to wait 7 s")
+
+
 # --- Servers that take their time ---------------------------------------------------------------
 
 
