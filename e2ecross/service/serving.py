@@ -5,7 +5,8 @@ Rules:
 - What is answered was committed, so nothing is lost whenever the process ends.
 - The first SIGTERM or SIGINT wakes the calls that wait for mail, takes no new connections and lets
   calls that run have ten seconds; the second ends it at once.
-- uvicorn logs no requests (they would name IP addresses), and no text of an exception.
+- uvicorn logs no requests (they would name IP addresses); neither it nor the loop logs the text of
+  an exception.
 
 Source: docs/service.md, running it.
 """
@@ -43,7 +44,7 @@ _GRACE_SECONDS: Final = 10
 _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than a client waits for mail, so that its connections are kept."""
 _BACKLOG: Final = 2048
-_LOGGER: Final = "uvicorn.error"
+_LOGGERS: Final = ("uvicorn.error", "asyncio")
 _App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -228,7 +229,7 @@ def _is_listened_at(path: str) -> bool:
 
 
 class _ToLog(logging.Handler):
-    """Puts what uvicorn says into the log of requests."""
+    """Puts what others say into the log of requests."""
 
     def __init__(self, log: RequestLog) -> None:
         super().__init__(logging.WARNING)
@@ -240,18 +241,16 @@ class _ToLog(logging.Handler):
 
 @contextlib.contextmanager
 def _logged(log: RequestLog | None) -> Iterator[None]:
-    """Let what uvicorn logs go nowhere but into the log, without what exceptions say."""
-    logger = logging.getLogger(_LOGGER)
+    """Let what uvicorn and the loop log go nowhere but there, without what exceptions say."""
     handler: logging.Handler = logging.NullHandler() if log is None else _ToLog(log)
-    only_place = WithoutText()
-    handler.addFilter(only_place)
-    before = (logger.propagate, logger.level)
-    logger.propagate = False
-    logger.setLevel(logging.WARNING)
-    logger.addHandler(handler)
-    try:
+    handler.addFilter(WithoutText())
+    with contextlib.ExitStack() as stack:
+        for name in _LOGGERS:
+            logger = logging.getLogger(name)
+            stack.callback(setattr, logger, "propagate", logger.propagate)
+            stack.callback(logger.setLevel, logger.level)
+            stack.callback(logger.removeHandler, handler)
+            logger.propagate = False
+            logger.setLevel(logging.WARNING)
+            logger.addHandler(handler)
         yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = before[0]
-        logger.setLevel(before[1])

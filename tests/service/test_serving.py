@@ -213,6 +213,23 @@ def test_no_secret_and_no_address_is_in_what_it_says(tmp_path: Path) -> None:
         assert word not in said.replace(f"127.0.0.1:{port}".encode(), b"")
 
 
+def test_what_a_loop_has_to_say_is_in_the_log_without_texts(tmp_path: Path) -> None:
+    """That of the standard library complains when there are no files left for connections."""
+    (tmp_path / "uvloop.py").write_text("raise ImportError")
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))"
+    (tmp_path / "sitecustomize.py").write_text(limited)
+    with RelayProcess(tmp_path, path=tmp_path) as service:
+        port = int(service.url.rpartition(":")[2])
+        many = [socket.create_connection(("127.0.0.1", port)) for _ in range(70)]
+        time.sleep(1)
+        for each in many:
+            each.close()
+        assert service.end() == 0
+    said = [json.loads(line) for line in service.log().splitlines()]
+    assert any(line.get("server", "").startswith("OSError at ") for line in said)
+    assert "127.0.0.1" not in service.log()
+
+
 def test_who_registers_needs_a_credential_where_there_is_a_key(tmp_path: Path) -> None:
     (tmp_path / "reg.key").write_text(KEY.hex() + "\n")
 
