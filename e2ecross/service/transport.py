@@ -194,7 +194,7 @@ class Transport:
         if not (seconds.isascii() and seconds.isdigit()):
             return 0
         pause = min(int(seconds[:9]), _MOST_PAUSE_SECONDS)
-        self._paused_until = time.monotonic() + pause
+        self._paused_until = max(self._paused_until, time.monotonic() + pause)
         return pause
 
     def _require_time(self) -> None:

@@ -322,6 +322,33 @@ def test_nobody_waits_for_longer_than_a_minute(told: str) -> None:
             assert backend.epochs(ANA, KEY) == {0: 7}
 
 
+def test_a_shorter_time_that_is_told_later_ends_no_longer_one() -> None:
+    told = threading.Event()
+
+    def late(connection: socket.socket) -> None:
+        told.wait(10)
+        connection.sendall(answer(503, b"", "Retry-After: 1"))
+
+    def early(connection: socket.socket) -> None:
+        connection.sendall(answer(429, b"", "Retry-After: 50"))
+
+    with HostileServer(late, early) as server, HTTPBackend(server.url) as backend:
+        first = threading.Thread(target=lambda: suppressed(backend))
+        first.start()
+        while len(server.requests) < 1:
+            time.sleep(0.01)
+        suppressed(backend)
+        told.set()
+        first.join(10)
+        with pytest.raises(BackendError, match="asked to wait [45][0-9] s more"):
+            backend.epochs(ANA, KEY)
+
+
+def suppressed(backend: HTTPBackend) -> None:
+    with suppress(BackendError):
+        backend.epochs(ANA, KEY)
+
+
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("kind", ["application/x-protobuf", "text/html"])
 def test_who_is_asked_to_wait_hears_how_long(status: int, kind: str) -> None:
