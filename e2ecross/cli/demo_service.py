@@ -41,7 +41,10 @@ def require_service() -> None:
         for room in _ROOMS:
             importlib.import_module(room)
     except ImportError as error:
-        raise DemoFailed(str(error)) from error
+        raise DemoFailed(
+            "over a network it needs the extras server and http: install both with  "
+            "pip install 'e2ecross[demo]'"
+        ) from error
 
 
 class DemoService:

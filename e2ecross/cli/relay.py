@@ -71,7 +71,8 @@ def _serve(options: RelayOptions) -> None:
         metrics = None
         if options.metrics is not None:
             metrics = Metrics()
-            metrics.listen(*options.metrics)
+            with _about(_place(*options.metrics)):
+                metrics.listen(*options.metrics)
             stack.callback(metrics.close)
         app = create_app(
             relay,
@@ -80,7 +81,8 @@ def _serve(options: RelayOptions) -> None:
             metrics=metrics,
             log=log,
         )
-        bound, place = bind(listening)
+        with _about(options.path or _place(options.host, options.port)):
+            bound, place = bind(listening)
         serve(
             app,
             bound,
@@ -89,6 +91,19 @@ def _serve(options: RelayOptions) -> None:
             ready=lambda: print(f"listening on {place}", flush=True),
             log=log,
         )
+
+
+@contextlib.contextmanager
+def _about(what: str) -> Iterator[None]:
+    """Let what the system says of an error name what it is about."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(f"{what}: {error.strerror or error}") from error
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _authorise(options: RelayOptions) -> Callable[[Address, bool, bytes], bool] | None:

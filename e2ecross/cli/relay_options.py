@@ -74,8 +74,6 @@ def read_relay_options(found: argparse.Namespace) -> RelayOptions:
     """
     host, port, path = _place(found.listen)
     proxies = tuple(_address(each) for each in found.behind_proxy.split(",") if each)
-    if path and proxies:
-        proxies = ("*",)  # who asks through it has no address, and may open it
     is_private = (bool(path) or _is_this_machine(host)) and not proxies
     if bool(found.tls_cert) != bool(found.tls_key):
         raise WrongOptions("--tls-cert and --tls-key come together or not")
@@ -131,8 +129,13 @@ def _place(listen: str) -> tuple[str, int, str]:
 def _host_and_port(option: str, text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > _MAX_PORT:
+    is_number = port.isascii() and port.isdigit() and len(port) <= _MOST_DIGITS
+    if not host or not is_number or int(port) > _MAX_PORT:
         raise WrongOptions(f"{option} must be HOST:PORT, with a port up to {_MAX_PORT}")
+    try:
+        host.encode("idna")  # as the system will
+    except UnicodeError:
+        raise WrongOptions(f"{option} must be HOST:PORT, with the name of a host") from None
     return host, int(port)
 
 

@@ -26,6 +26,7 @@ from e2ecross.service.noting import Notes
 from e2ecross.service.replies import Reply
 from e2ecross.service.waiting import MailWaiting
 from e2ecross.service.workers import Workers
+from e2ecross.wire.exchange import MAX_IN_CALL
 from e2ecross.wire.service_calls import CALLS
 from e2ecross.wire.service_errors import Failure, failure_of
 from e2ecross.wire.service_mail import FetchRequest
@@ -66,7 +67,7 @@ class _Caller:
 
 
 class NothingHere:
-    """Any other path: 404.
+    """Any other path, also the `*` of OPTIONS: 404. Nor is there anything for a WebSocket.
 
     Args:
         service: notes it.
@@ -77,6 +78,9 @@ class NothingHere:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
         exchange = Exchange("other", scope, receive)
         await _finish(self._service, exchange, replies.not_found(), send)
 
@@ -176,7 +180,7 @@ class CallEndpoint:
             return replies.failed(Failure(400, "invalid_argument", str(error)))
         if served.is_for_device(asked) and not caller.token:
             return self._refuse(exchange)
-        envelopes = served.envelopes(asked)
+        envelopes = min(served.envelopes(asked), MAX_IN_CALL)  # more are refused as a whole
         if caller.device is not None and envelopes:
             seconds = caller.device.envelopes.take(Doorkeeper.now(), envelopes)
             if seconds:
@@ -222,16 +226,19 @@ class CallEndpoint:
 
 
 async def _finish(service: Service, exchange: Exchange, reply: Reply, send: Send) -> None:
-    head = reply.head(exchange.id)
-    await send({"type": "http.response.start", "status": reply.status, "headers": head})
-    with contextlib.suppress(TimeoutError):  # the server then ends the connection
-        await _send_body(reply.body, send)
+    try:
+        await _send(exchange, reply, send)
+    except TimeoutError:
+        exchange.abort()
     service.notes.answered(exchange, reply)
 
 
-async def _send_body(body: bytes, send: Send) -> None:
-    """Send a body in pieces: each waits until the one before has gone, all of them have a time."""
+async def _send(exchange: Exchange, reply: Reply, send: Send) -> None:
+    """Send an answer in pieces: each waits until those before have gone, all have a time."""
+    head, body = reply.head(exchange.id), reply.body
     async with asyncio.timeout(_SEND_SECONDS):
+        # It waits, too: what has not gone may be of the answer before.
+        await send({"type": "http.response.start", "status": reply.status, "headers": head})
         for start in range(0, len(body) or 1, _SENT_AT_ONCE):
             end = start + _SENT_AT_ONCE
             part, more = body[start:end], end < len(body)

@@ -92,11 +92,11 @@ def create_app(
             *calls,
             Route("/healthz", Alive()),
             Route("/readyz", Ready(relay, workers, bell)),
-            Route("/{path:path}", NothingHere(service)),
         ],
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    app.router.default = NothingHere(service)
     app.state.bell = bell
     return app
 

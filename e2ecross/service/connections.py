@@ -5,7 +5,7 @@ Rules:
 - The time of a call is for sending and the whole answer together: a server that sends a byte now
   and then holds nobody up.
 - TLS 1.2 or later, with certificate and name checked; nothing turns that off.
-- Nothing is taken from the environment: no proxy, no cookie, no password.
+- Nothing is taken from the environment: no proxy, no cookie, no password, no file for secrets.
 """
 
 import http.client
@@ -36,11 +36,13 @@ class _Call(threading.local):
 
     Attributes:
         ends: when its time is over, on the clock of `time.monotonic`.
+        answer_seconds: how much of it there is at most once it is connected.
         has_begun: whether a byte of the answer has come.
         is_stale: whether a connection that was used before has ended without one.
     """
 
     ends = 0.0
+    answer_seconds = 0.0
     has_begun = False
     is_stale = False
 
@@ -49,9 +51,10 @@ _call: Final = _Call()
 
 
 @contextmanager
-def call_of(seconds: float) -> Iterator[None]:
-    """Let what this thread asks in the block take so long at most."""
-    _call.ends = time.monotonic() + seconds
+def call_of(connect_seconds: float, answer_seconds: float) -> Iterator[None]:
+    """Let what this thread asks in the block take so long at most; connected, only the latter."""
+    _call.ends = time.monotonic() + connect_seconds + answer_seconds
+    _call.answer_seconds = answer_seconds
     yield
 
 
@@ -82,6 +85,10 @@ class _TimedReader(io.RawIOBase):
         count = self._raw.readinto(buffer)
         _call.has_begun = _call.has_begun or bool(count)
         return count
+
+    def readall(self) -> bytes:
+        """Refuse: only a chunk of less than nothing would be read to the end of all."""
+        raise http.client.HTTPException("a chunk has no size")
 
     def close(self) -> None:
         if not self.closed:
@@ -123,6 +130,9 @@ class _Timed(HTTPConnection):
         try:
             super().request(*args, **kwargs)
             parts, self._parts = self._parts, None
+            if self.sock is None:
+                self.connect()
+            _call.ends = min(_call.ends, time.monotonic() + _call.answer_seconds)
             self.send(b"".join(parts))
         except ConnectionError:
             _call.is_stale = self._was_used
@@ -135,8 +145,7 @@ class _Timed(HTTPConnection):
         if self._parts is not None:
             self._parts.append(data)
             return
-        if self.sock is not None:
-            self.sock.settimeout(_time_left())
+        self.sock.settimeout(_time_left())
         super().send(data)
 
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
@@ -176,6 +185,12 @@ def make_pool(scheme: str, host: str, port: int, connections: int, ca_file: str 
     """
     if scheme == "http":
         return _PlainPool(host, port, maxsize=connections, block=True)
-    context = ssl.create_default_context(cafile=ca_file)
+    # Not that of `create_default_context`, which writes its secrets to $SSLKEYLOGFILE. This kind
+    # checks certificate and name, too.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_file is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return _TLSPool(host, port, maxsize=connections, block=True, ssl_context=context)

@@ -89,6 +89,10 @@ class Exchange:
         found = [value for key, value in self.scope["headers"] if key == name]
         return found[0] if len(found) == 1 else None
 
+    def abort(self) -> None:
+        """Cut the caller off; a server that cannot ends the connection when all is read."""
+        self.scope.get("e2ecross.abort", lambda: None)()
+
     def check_head(self, largest: int) -> Reply | None:
         """Look at all but the token; note the size of the body. None: it is as it must be."""
         if self.scope["method"] != "POST":
@@ -118,6 +122,6 @@ class Exchange:
                         return replies.too_large(self.size)
                     parts.append(part)
                     if not event.get("more_body", False):
-                        return b"".join(parts) if size == self.size else None
+                        return b"".join(parts) if size == self.size else replies.too_short()
         except TimeoutError:
             return replies.too_slow()

@@ -22,7 +22,7 @@ class Alive:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
-        await _say(send, 200, b"ok")
+        await _say(scope, send, 200, b"ok")
 
 
 class Ready:
@@ -41,7 +41,7 @@ class Ready:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
-        await _say(send, 200 if await self._is_ready() else 503, b"")
+        await _say(scope, send, 200 if await self._is_ready() else 503)
 
     async def _is_ready(self) -> bool:
         if self._bell.is_stopped:
@@ -54,8 +54,12 @@ class Ready:
         return True
 
 
-async def _say(send: Send, status: int, body: bytes) -> None:
+async def _say(scope: Scope, send: Send, status: int, body: bytes = b"") -> None:
+    other: list[tuple[bytes, bytes]] = []
+    if scope["method"] not in ("GET", "HEAD"):
+        status, body, other = 405, b"", [(b"allow", b"GET, HEAD")]
     headers = [
+        *other,
         (b"content-type", b"text/plain"),
         (b"content-length", str(len(body)).encode()),
         (b"cache-control", b"no-store"),

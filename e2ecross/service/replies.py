@@ -18,6 +18,7 @@ __all__ = [
     "not_found",
     "succeeded",
     "too_large",
+    "too_short",
     "too_slow",
     "unauthorized",
     "unavailable",
@@ -118,6 +119,12 @@ def too_slow() -> Reply:
 def bad_content_type() -> Reply:
     """Somebody speaks something else."""
     return Reply(415, code="415", closes=True)
+
+
+def too_short() -> Reply:
+    """The body has ended before its Content-Length."""
+    body = ErrorBody("invalid_argument", "the body is shorter than its Content-Length")
+    return _error(400, body, closes=True)
 
 
 def wrong_method() -> Reply:

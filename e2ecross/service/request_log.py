@@ -92,7 +92,8 @@ class WithoutText(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             record.msg, record.args = f"{type(error).__name__} at {place_of(error)}", ()
-        elif "Traceback" in record.getMessage():  # one that was made a text already
+        elif record.name == "asyncio" or "Traceback" in record.getMessage():
+            # What the loop says shows sockets; or it is one that was made a text already.
             record.msg, record.args = "an exception", ()
         record.exc_info = record.exc_text = record.stack_info = None
         return True

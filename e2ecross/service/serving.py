@@ -5,7 +5,8 @@ Rules:
 - What is answered was committed, so nothing is lost whenever the process ends.
 - The first SIGTERM or SIGINT wakes the calls that wait for mail, takes no new connections and lets
   calls that run have ten seconds; the second ends it at once.
-- uvicorn logs no requests (they would name IP addresses), and no text of an exception.
+- uvicorn logs no requests (they would name IP addresses); neither it nor the loop logs the text of
+  an exception.
 
 Source: docs/service.md, running it.
 """
@@ -17,7 +18,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +32,8 @@ except ImportError as error:
     raise missing_extra(__name__, "server") from error
 
 from e2ecross.service.asgi import stop
+from e2ecross.service.exchange import Receive, Scope, Send
+from e2ecross.service.served_connection import ServedConnection
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -41,7 +44,8 @@ _GRACE_SECONDS: Final = 10
 _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than a client waits for mail, so that its connections are kept."""
 _BACKLOG: Final = 2048
-_LOGGER: Final = "uvicorn.error"
+_LOGGERS: Final = ("uvicorn.error", "asyncio")
+_App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +113,11 @@ def serve(
         log: gets what uvicorn has to say, without texts of exceptions.
 
     Raises:
-        OSError: certificate or key cannot be read; ssl.SSLError: or do not belong together.
+        OSError: certificate or key cannot be read, or do not belong together.
     """
     config = uvicorn.Config(
         app,
+        http=ServedConnection,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -125,12 +130,34 @@ def serve(
         ssl_certfile=listening.certificate or None,
         ssl_keyfile=listening.key or None,
         proxy_headers=bool(listening.proxies),
-        forwarded_allow_ips=",".join(listening.proxies),
+        forwarded_allow_ips=[*listening.proxies, *_as_ipv6(listening.proxies)],
     )
     with _logged(log), contextlib.closing(bound):
-        config.load()
+        try:
+            config.load()
+        except OSError as error:
+            files = f"{listening.certificate} and {listening.key}"
+            raise OSError(f"TLS with {files}: {error.strerror or error}") from error
+        if listening.path and listening.proxies:
+            config.loaded_app = _coming_from(listening.proxies[0], config.loaded_app)
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(_run(_Server(config, app, ready), bound))
+
+
+def _as_ipv6(addresses: Sequence[str]) -> list[str]:
+    """Return how IPv4 addresses are shown by a socket that listens for IPv6, too."""
+    return [f"::ffff:{address}" for address in addresses if ":" not in address]
+
+
+def _coming_from(host: str, app: _App) -> _App:
+    """Let all come from a proxy: who asks through a socket of the file system has no address."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["client"] = (host, 0)
+        await app(scope, receive, send)
+
+    return call
 
 
 class _Server(uvicorn.Server):
@@ -202,7 +229,7 @@ def _is_listened_at(path: str) -> bool:
 
 
 class _ToLog(logging.Handler):
-    """Puts what uvicorn says into the log of requests."""
+    """Puts what others say into the log of requests."""
 
     def __init__(self, log: RequestLog) -> None:
         super().__init__(logging.WARNING)
@@ -214,18 +241,16 @@ class _ToLog(logging.Handler):
 
 @contextlib.contextmanager
 def _logged(log: RequestLog | None) -> Iterator[None]:
-    """Let what uvicorn logs go nowhere but into the log, without what exceptions say."""
-    logger = logging.getLogger(_LOGGER)
+    """Let what uvicorn and the loop log go nowhere but there, without what exceptions say."""
     handler: logging.Handler = logging.NullHandler() if log is None else _ToLog(log)
-    only_place = WithoutText()
-    handler.addFilter(only_place)
-    before = (logger.propagate, logger.level)
-    logger.propagate = False
-    logger.setLevel(logging.WARNING)
-    logger.addHandler(handler)
-    try:
+    handler.addFilter(WithoutText())
+    with contextlib.ExitStack() as stack:
+        for name in _LOGGERS:
+            logger = logging.getLogger(name)
+            stack.callback(setattr, logger, "propagate", logger.propagate)
+            stack.callback(logger.setLevel, logger.level)
+            stack.callback(logger.removeHandler, handler)
+            logger.propagate = False
+            logger.setLevel(logging.WARNING)
+            logger.addHandler(handler)
         yield
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = before[0]
-        logger.setLevel(before[1])

@@ -38,6 +38,8 @@ _READ_AT_ONCE: Final = 64 * 1024
 _MOST_PAUSE_SECONDS: Final = 60
 _ANOTHER_SERVICE: Final = (404, 405, 415)
 _WAIT: Final = (429, 503)
+# ValueError: of what is read in an answer, for example of a chunk's size.
+_NO_ANSWER: Final = (problems.HTTPError, OSError, http.client.HTTPException, ValueError)
 
 # Pools of a process that has forked: closing them here would end connections of the parent.
 _left_behind: list[Pool] = []
@@ -100,7 +102,7 @@ class Transport:
             headers["Authorization"] = f"Bearer {text}"
         seconds = self._answer_seconds + wait_ms / 1000
         pool = self._living_pool()
-        with call_of(self._connect_seconds + seconds):
+        with call_of(self._connect_seconds, seconds):
             try:
                 try:
                     return self._exchange(pool, name, headers, body, seconds)
@@ -108,7 +110,7 @@ class Transport:
                     if not was_stale():
                         raise
                 return self._exchange(pool, name, headers, body, seconds)
-            except (problems.HTTPError, OSError, http.client.HTTPException) as error:
+            except _NO_ANSWER as error:
                 raise BackendError(f"{self._url.place} {_what_happened(error)}") from error
 
     def close(self) -> None:
@@ -152,15 +154,18 @@ class Transport:
         if 300 <= status < 400:
             raise self._no_answer("a redirect: give HTTPBackend the address that it leads to")
         is_ours = headers.get("content-type", "").partition(";")[0].strip() == CONTENT_TYPE
-        if status in _WAIT:
-            self._pause(headers.get("retry-after", ""))
+        pause = self._pause(headers.get("retry-after", "")) if status in _WAIT else 0
+        wait = f"; it has asked to wait {pause} s" if pause else ""
         if status in _ANOTHER_SERVICE or (status == 200 and not is_ours):
             raise self._no_answer(f"status {status}: no e2ecross back end is at this address")
         if not is_ours:
-            raise self._no_answer(f"status {status}, and says nothing else")
+            raise self._no_answer(f"status {status}, and says nothing else{wait}")
         largest = CALLS[name].max_answer if status == 200 else MAX_ERROR_BYTES
         data = self._read_up_to(response, largest)
-        return data if status == 200 else exception_of(status, data)
+        if status == 200:
+            return data
+        error = exception_of(status, data)
+        return BackendError(f"{error}{wait}") if wait else error
 
     def _read_up_to(self, response: BaseHTTPResponse, largest: int) -> bytes:
         length = response.length_remaining if isinstance(response, HTTPResponse) else None
@@ -185,10 +190,12 @@ class Transport:
     def _no_answer(self, what: str) -> BackendError:
         return BackendError(f"{self._url.place} answered with {what}")
 
-    def _pause(self, seconds: str) -> None:
-        if seconds.isascii() and seconds.isdigit():
-            pause = min(int(seconds[:9]), _MOST_PAUSE_SECONDS)
-            self._paused_until = time.monotonic() + pause
+    def _pause(self, seconds: str) -> int:
+        if not (seconds.isascii() and seconds.isdigit()):
+            return 0
+        pause = min(int(seconds[:9]), _MOST_PAUSE_SECONDS)
+        self._paused_until = max(self._paused_until, time.monotonic() + pause)
+        return pause
 
     def _require_time(self) -> None:
         if self._is_closed:

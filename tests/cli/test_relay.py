@@ -65,7 +65,7 @@ def test_proxies_are_believed_who_asks() -> None:
     options = read(*PUBLIC, "--behind-proxy", "10.0.0.1, 2001:DB8::1", "--open-registration")
     assert options.proxies == ("10.0.0.1", "2001:db8::1")
     behind = read("--listen", "unix:x", "--behind-proxy", "127.0.0.1", "--open-registration")
-    assert behind.proxies == ("*",)
+    assert behind.proxies == ("127.0.0.1",)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,9 @@ def test_proxies_are_believed_who_asks() -> None:
         ("--listen", "localhost:"),
         ("--listen", "localhost:65536"),
         ("--listen", "localhost:-1"),
+        ("--listen", "localhost:" + "9" * 5_000),
+        ("--listen", "a..b:1", *TLS, "--open-registration"),
+        ("--metrics-listen", "x" * 70 + ":1"),
         ("--listen", "unix:"),
         ("--behind-proxy", "proxy.example", "--open-registration"),
         ("--metrics-listen", "9000"),
@@ -140,11 +143,13 @@ def test_what_cannot_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "/files" in cannot_start(capsys, *here, "--blob-dir", str(tmp_path / "none" / "files"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = f"127.0.0.1:{taken.getsockname()[1]}"
-        assert "in use" in cannot_start(capsys, "--db", database, "--listen", place)
-        metrics = ("--metrics-listen", place)
-        assert "in use" in cannot_start(
-            capsys, "--db", database, "--listen", "127.0.0.1:0", *metrics
-        )
+        for options in (
+            ("--listen", place),
+            ("--listen", "127.0.0.1:0", "--metrics-listen", place),
+        ):
+            said = cannot_start(capsys, "--db", database, *options)
+            assert f"{place}: " in said
+            assert "in use" in said
     short = tmp_path / "short.key"
     short.write_bytes(b"secret")
     for name, why in ((str(short), "holds no key"), (str(tmp_path / "none"), "cannot be read")):
@@ -154,6 +159,6 @@ def test_what_cannot_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         assert why in said
         assert "secret" not in said
     tls = ("--tls-cert", str(short), "--tls-key", str(short))
-    cannot_start(capsys, "--db", database, "--listen", "127.0.0.1:0", *tls)
+    assert str(short) in cannot_start(capsys, "--db", database, "--listen", "127.0.0.1:0", *tls)
     log = ("--log", str(tmp_path / "no" / "log"))
     assert "log" in cannot_start(capsys, "--db", database, "--listen", "127.0.0.1:0", *log)

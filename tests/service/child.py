@@ -17,8 +17,11 @@ __all__ = ["RelayProcess"]
 class RelayProcess:
     """The command, until the block ends."""
 
-    def __init__(self, folder: Path, *options: str, listen: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self, folder: Path, *options: str, listen: str = "127.0.0.1:0", path: Path | None = None
+    ) -> None:
         self.folder = folder
+        self._path = [] if path is None else [str(path)]
         self._options: Sequence[str] = options
         self._listen = listen
         self.url = ""
@@ -32,7 +35,7 @@ class RelayProcess:
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), *sys.path])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([*self._path, str(root), *sys.path])},
         )
         assert self.process.stdout is not None
         killer = threading.Timer(60, self.process.kill)

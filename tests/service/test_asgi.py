@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each row of the table of errors, and each limit, at the service itself."""
 
+import asyncio
 import io
 import json
 import sqlite3
@@ -73,6 +74,14 @@ def test_health(caller: Caller, relay: Relay) -> None:
     relay.close()
     assert caller.ask("GET", "/readyz").status == 503
     assert caller.ask("GET", "/healthz").status == 200
+
+
+@pytest.mark.parametrize("where", ["/healthz", "/readyz"])
+def test_health_is_asked_for_by_get(caller: Caller, where: str) -> None:
+    assert caller.ask("HEAD", where).status == 200
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        came = caller.ask(method, where)
+        assert (came.status, came.body, came.headers[b"allow"]) == (405, b"", b"GET, HEAD")
 
 
 def test_not_ready_while_it_is_stopped(relay: Relay) -> None:
@@ -159,11 +168,25 @@ def test_another_method(caller: Caller, method: str) -> None:
 
 @pytest.mark.parametrize(
     "where",
-    ["/", "/v1", "/v1/", "/v1/fetch/", "/v1/Fetch", "/v2/fetch", "/v1/waiting", "/v1/holder"],
+    ["/", "/v1", "/v1/", "/v1/fetch/", "/v1/Fetch", "/v2/fetch", "/v1/waiting", "/v1/holder", "*"],
 )
 def test_another_path(caller: Caller, where: str) -> None:
     came = caller.post(where)
     assert (came.status, came.body) == (404, b"")
+
+
+def test_a_websocket_is_closed(relay: Relay) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:  # noqa: ANN401
+        sent.append(message)
+
+    async def receive() -> Any:  # noqa: ANN401
+        return {"type": "websocket.connect"}
+
+    scope = {"type": "websocket", "path": "/v1/fetch", "headers": [], "root_path": ""}
+    asyncio.run(create_app(relay)(scope, receive, send))
+    assert sent == [{"type": "websocket.close"}]
 
 
 CARRYING = ("publish", "publish_devices", "deposit_all", "deposit_copies")
@@ -356,6 +379,14 @@ def test_a_body_that_is_longer_than_told(caller: Caller) -> None:
     assert caller.ask("POST", "/v1/epochs", head, [b"12", b"34"]).status == 413
 
 
+def test_a_body_that_is_shorter_than_told(caller: Caller) -> None:
+    """As a server shows it that reads no body after an `Upgrade`."""
+    head = [PROTOBUF, (b"content-length", b"3"), bearer(token(ANA))]
+    came = caller.ask("POST", "/v1/epochs", head, [b"12"])
+    assert (came.status, came.error.code) == (400, "invalid_argument")
+    assert came.headers[b"connection"] == b"close"
+
+
 def test_a_body_that_does_not_come(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("e2ecross.service.exchange._BODY_SECONDS", 0.05)
     head = [PROTOBUF, (b"content-length", b"3"), bearer(token(ANA))]
@@ -471,6 +502,21 @@ def test_copies_of_a_device(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> No
         assert post(copies(BUDI, 3, ANA, TOKO)) == 200
         assert post(copies(BUDI, 4, ANA)) == 429
     assert len(relay.waiting(ANA)) == 2
+
+
+def test_more_envelopes_than_a_call_may_have_cost_no_more(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are refused, and keep nobody out for hours."""
+    still(monkeypatch)
+    with Caller(create_app(relay)) as caller:
+        for name, field in (("deposit_all", b"\x0a\x00"), ("deposit_copies", b"\x22\x00")):
+            body = field * 100_000
+            if name == "deposit_copies":
+                body = DepositCopiesRequest(body, {}).encode()
+            assert caller.post(f"/v1/{name}", body, token=token(BUDI)).status in (400, 403)
+        came = caller.post("/v1/deposit_all", deposit_body(1), token=token(BUDI))
+        assert (came.status, came.headers[b"retry-after"]) == (429, b"1")
 
 
 def test_requests_without_a_valid_token(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:

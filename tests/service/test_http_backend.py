@@ -191,6 +191,24 @@ def test_an_answer_without_end(name: str) -> None:
     assert peak < 3 * CALLS[name].max_answer + 2_000_000
 
 
+@pytest.mark.parametrize("size", [b"-1", b"-5"])
+def test_a_chunk_of_less_than_nothing(size: bytes) -> None:
+    """Whoever believes it reads to the end, which there is none of."""
+
+    def without_end(connection: socket.socket) -> None:
+        connection.sendall(answer(200, size + b"\r\n", "Transfer-Encoding: chunked", length=-1))
+        while True:
+            connection.sendall(bytes(0x10000))
+
+    tracemalloc.start()
+    try:
+        fails(without_end, match="no HTTP", timeout_ms=2_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8_000_000
+
+
 def test_a_chunked_answer_is_read() -> None:
     body = encode_epochs({0: 7})
     chunked = answer(200, b"", "Transfer-Encoding: chunked", length=-1)
@@ -304,6 +322,40 @@ def test_nobody_waits_for_longer_than_a_minute(told: str) -> None:
             assert backend.epochs(ANA, KEY) == {0: 7}
 
 
+def test_a_shorter_time_that_is_told_later_ends_no_longer_one() -> None:
+    told = threading.Event()
+
+    def late(connection: socket.socket) -> None:
+        told.wait(10)
+        connection.sendall(answer(503, b"", "Retry-After: 1"))
+
+    def early(connection: socket.socket) -> None:
+        connection.sendall(answer(429, b"", "Retry-After: 50"))
+
+    with HostileServer(late, early) as server, HTTPBackend(server.url) as backend:
+        first = threading.Thread(target=lambda: suppressed(backend))
+        first.start()
+        while len(server.requests) < 1:
+            time.sleep(0.01)
+        suppressed(backend)
+        told.set()
+        first.join(10)
+        with pytest.raises(BackendError, match="asked to wait [45][0-9] s more"):
+            backend.epochs(ANA, KEY)
+
+
+def suppressed(backend: HTTPBackend) -> None:
+    with suppress(BackendError):
+        backend.epochs(ANA, KEY)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("kind", ["application/x-protobuf", "text/html"])
+def test_who_is_asked_to_wait_hears_how_long(status: int, kind: str) -> None:
+    body = ErrorBody("backend_error", "busy").encode()
+    fails(says(answer(status, body, "Retry-After: 7", kind=kind)), match="asked to wait 7 s")
+
+
 # --- Servers that take their time ---------------------------------------------------------------
 
 
@@ -343,6 +395,13 @@ def test_a_server_that_trickles_chunks() -> None:
             time.sleep(0.02)
 
     in_time(script)
+
+
+@pytest.mark.parametrize("script", [stalls, trickles(TRICKLES[3], 0.02)])
+def test_time_to_connect_is_none_to_answer(script: Script) -> None:
+    started = time.monotonic()
+    fails(script, match="in time", connect_timeout_ms=20_000, timeout_ms=300)
+    assert time.monotonic() - started < 8
 
 
 def test_a_server_that_reads_nothing() -> None:
@@ -508,7 +567,6 @@ def test_what_a_request_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     with HostileServer(says(cookie)) as server, HTTPBackend(server.url + "/prefix/") as backend:
         backend.epochs(ANA, KEY)
         backend.epochs(ANA, KEY)
-        backend.get_link(BOX, 0) if False else None
     head, _, body = server.requests[1].partition(b"\r\n\r\n")
     first, *headers = head.split(b"\r\n")
     assert first == b"POST /prefix/v1/epochs HTTP/1.1"

@@ -4,6 +4,7 @@
 import asyncio
 import hashlib
 import socket
+import time
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -16,10 +17,12 @@ require_extras()
 from e2ecross.errors import BackendError
 from e2ecross.relay import Relay
 from e2ecross.service import HTTPBackend, ServiceLimits, create_app
+from e2ecross.service.served_connection import ServedConnection
 from e2ecross.wire.service_blobs import BlobRequest, decode_blob
 from tests.relay.support import ANA, token
 
 BLOB = bytes(range(32))
+LARGE = bytes(32)
 SIZE = 200_000
 DATA = hashlib.shake_256(b"file").digest(SIZE)
 BODY = BlobRequest(BLOB, offset=1, length=SIZE - 1).encode()
@@ -106,6 +109,34 @@ def test_who_does_not_read_has_a_time(kept: Relay, monkeypatch: pytest.MonkeyPat
             assert [message["type"] for message in sent] == ["http.response.start"]
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("asked", [1, 300], ids=["a long answer", "many answers"])
+def test_who_does_not_read_is_cut_off(
+    kept: Relay, monkeypatch: pytest.MonkeyPatch, asked: int
+) -> None:
+    monkeypatch.setattr("e2ecross.service.answering._SEND_SECONDS", 0.5)
+    size = 4_000_000
+    kept.begin_blob(ANA, token(ANA), LARGE, size)
+    kept.put_blob(ANA, token(ANA), LARGE, 0, bytes(size))
+    body = BlobRequest(LARGE, length=size if asked == 1 else 20_000).encode()
+    request = (
+        f"POST /v1/get_blob HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+    with (
+        LiveService(kept, http=ServedConnection) as service,
+        socket.socket() as connection,
+    ):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", service.port))
+        connection.sendall(request * asked)
+        until = time.monotonic() + 20
+        while not service.connections:
+            assert time.monotonic() < until
+        while service.connections:
+            assert time.monotonic() < until
+            time.sleep(0.05)
 
 
 def test_a_reader_that_went_away_gives_back_what_it_had(kept: Relay) -> None:

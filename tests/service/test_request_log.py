@@ -76,6 +76,10 @@ def test_what_is_a_text_already_is_not_kept() -> None:
     seen = record("Traceback (most recent call last):\n  a secret")
     assert WithoutText().filter(seen)
     assert seen.getMessage() == "an exception"
+    seen = record("a socket and its addresses")
+    seen.name = "asyncio"
+    assert WithoutText().filter(seen)
+    assert seen.getMessage() == "an exception"
     seen = record("Invalid HTTP request received.")
     assert WithoutText().filter(seen)
     assert seen.getMessage() == "Invalid HTTP request received."

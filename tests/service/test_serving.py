@@ -8,6 +8,7 @@ import random
 import signal
 import socket
 import sqlite3
+import ssl
 import stat
 import threading
 import time
@@ -15,6 +16,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -28,6 +30,7 @@ from e2ecross.relay import Relay
 from e2ecross.service import HTTPBackend, make_credential
 from tests.relay.support import ANA, BUDI, deposit, envelope, published, register, token
 from tests.service.child import RelayProcess
+from tests.service.test_tls import certificate
 
 UNLIMITED = [
     option
@@ -74,6 +77,35 @@ def test_a_signal_ends_it_well_with_a_hundred_waiting_calls(
     with Relay(tmp_path / "relay.db") as relay:
         assert len(relay.waiting(ANA)) >= answered > 0
     assert "Traceback" not in service.log()
+
+
+def test_a_signal_ends_it_soon_where_clients_keep_connections_through_tls(tmp_path: Path) -> None:
+    cert, key = certificate(tmp_path)
+    with (
+        RelayProcess(tmp_path, "--tls-cert", cert, "--tls-key", key) as service,
+        HTTPBackend(service.url, ca_file=cert) as backend,
+    ):
+        register(backend, ANA)
+        with _begun(service.url, cert, token(ANA)) as raw:  # a call that ends after the signal
+            Timer(1.5, raw.sendall, [b"x"]).start()
+            started = time.monotonic()
+            assert service.end() == 0
+            assert time.monotonic() - started < 6
+
+
+def _begun(url: str, cert: str, key: bytes) -> ssl.SSLSocket:
+    """A connection whose request lacks its last byte, and that is not read."""
+    context = ssl.create_default_context(cafile=cert)
+    port = int(url.rpartition(":")[2])
+    raw = context.wrap_socket(
+        socket.create_connection(("127.0.0.1", port)), server_hostname="127.0.0.1"
+    )
+    bearer = base64.urlsafe_b64encode(key).rstrip(b"=").decode()
+    raw.sendall(
+        f"POST /v1/epochs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n"
+        "Content-Type: application/x-protobuf\r\nContent-Length: 1\r\n\r\n".encode()
+    )
+    return raw
 
 
 def _numbers(port: int) -> bytes:
@@ -181,6 +213,23 @@ def test_no_secret_and_no_address_is_in_what_it_says(tmp_path: Path) -> None:
         assert word not in said.replace(f"127.0.0.1:{port}".encode(), b"")
 
 
+def test_what_a_loop_has_to_say_is_in_the_log_without_texts(tmp_path: Path) -> None:
+    """That of the standard library complains when there are no files left for connections."""
+    (tmp_path / "uvloop.py").write_text("raise ImportError")
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60))"
+    (tmp_path / "sitecustomize.py").write_text(limited)
+    with RelayProcess(tmp_path, path=tmp_path) as service:
+        port = int(service.url.rpartition(":")[2])
+        many = [socket.create_connection(("127.0.0.1", port)) for _ in range(70)]
+        time.sleep(1)
+        for each in many:
+            each.close()
+        assert service.end() == 0
+    said = [json.loads(line) for line in service.log().splitlines()]
+    assert any(line.get("server", "").startswith("OSError at ") for line in said)
+    assert "127.0.0.1" not in service.log()
+
+
 def test_who_registers_needs_a_credential_where_there_is_a_key(tmp_path: Path) -> None:
     (tmp_path / "reg.key").write_text(KEY.hex() + "\n")
 
@@ -205,6 +254,68 @@ def test_a_socket_of_the_file_system(tmp_path: Path) -> None:
                 raw.connect(str(path))
                 raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 assert raw.recv(99).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_a_proxy_that_comes_by_ipv4_is_believed_where_ipv6_is_listened_at(tmp_path: Path) -> None:
+    proxy = ("--behind-proxy", "127.0.0.1", "--open-registration")
+    with RelayProcess(tmp_path, *proxy, listen="[::]:0") as service:
+        port = int(service.url.rpartition(":")[2])
+
+        def ask(number: int) -> bytes:
+            with socket.create_connection(("127.0.0.1", port)) as raw:
+                raw.sendall(_without_token(f"198.51.100.{number}"))
+                return raw.recv(12)[-3:]
+
+        assert [ask(n) for n in range(12)] == [b"401"] * 12
+
+
+def _without_token(forwarded: str) -> bytes:
+    return (
+        f"POST /v1/fetch HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: {forwarded}\r\n"
+        "Content-Type: application/x-protobuf\r\nContent-Length: 0\r\n\r\n"
+    ).encode()
+
+
+def test_who_asks_through_a_socket_is_who_the_proxy_names(tmp_path: Path) -> None:
+    """A client may write an `X-Forwarded-For`, to which its proxy adds."""
+    proxy = ("--behind-proxy", "192.0.2.1", "--open-registration")
+    path = tmp_path / "relay.socket"
+
+    def ask(number: int) -> bytes:
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.connect(str(path))
+            raw.sendall(_without_token(f"10.0.0.{number}, 198.51.100.7, 192.0.2.1"))
+            return raw.recv(12)[-3:]
+
+    with RelayProcess(tmp_path, *proxy, listen=f"unix:{path}"):
+        assert [ask(n) for n in range(12)] == [b"401"] * 10 + [b"429"] * 2
+
+
+@pytest.mark.parametrize("endless", [b"x" * 65_536, b"a: b\r\n" * 10_000], ids=["value", "lines"])
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"POST /v1/fetch HTTP/1.1\r\nX: ",
+        b"GET /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+    ],
+    ids=["head", "trailer"],
+)
+def test_a_head_without_end(tmp_path: Path, begin: bytes, endless: bytes) -> None:
+    with RelayProcess(tmp_path) as service:
+        port = int(service.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), 20) as raw:
+            raw.sendall(begin)
+            sent = 0
+            with suppress(ConnectionError):
+                while sent < 64_000_000:
+                    raw.sendall(endless)
+                    sent += len(endless)
+            assert sent < 64_000_000
+        with HTTPBackend(service.url) as backend:
+            register(backend, ANA)
+        assert service.end() == 0
+    assert "too large" in service.log()
 
 
 def test_what_was_kept_is_there_after_a_start(tmp_path: Path) -> None:

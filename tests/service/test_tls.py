@@ -67,6 +67,19 @@ def test_a_certificate_that_is_vouched_for(relay: Relay, tmp_path: Path) -> None
             assert backend.epochs(ANA, token(ANA)) == {0: 0}
 
 
+def test_no_secret_of_tls_is_written_where_a_variable_says(
+    relay: Relay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cert, key = certificate(tmp_path)
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "secrets"))
+    with (
+        LiveService(relay, ssl_certfile=cert, ssl_keyfile=key) as service,
+        HTTPBackend(service.url, ca_file=cert) as backend,
+    ):
+        backend.epochs(ANA, token(ANA))
+    assert not (tmp_path / "secrets").exists()
+
+
 def refused(cert: str, key: str, ca_file: str | None) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(cert, key)

@@ -74,6 +74,11 @@ class LiveApp:
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._server.server_state.connections)
+
     def in_loop(self, work: Callable[..., object], *arguments: object) -> None:
         """Do something in the loop of the application, soon."""
         with contextlib.suppress(RuntimeError):  # it has ended
