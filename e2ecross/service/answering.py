@@ -18,22 +18,23 @@ from typing import Final
 from e2ecross.errors import DecodeError, E2ECrossError, NotRegistered
 from e2ecross.relay import Relay
 from e2ecross.service import replies
-from e2ecross.service.calls import SERVED, Answer
+from e2ecross.service.calls import SERVED, Answer, Asked
 from e2ecross.service.doorkeeper import Device, Doorkeeper, read_token
 from e2ecross.service.exchange import BodyBudget, Exchange, Receive, Scope, Send
 from e2ecross.service.mail_bell import MailBell
 from e2ecross.service.noting import Notes
 from e2ecross.service.replies import Reply
 from e2ecross.service.waiting import MailWaiting
-from e2ecross.service.workers import Workers
+from e2ecross.service.workers import Together, Workers
 from e2ecross.wire.service_calls import CALLS
 from e2ecross.wire.service_errors import Failure, failure_of
 from e2ecross.wire.service_mail import FetchRequest
 
 __all__ = ["CallEndpoint", "NothingHere", "Service"]
 
-_DECODED_IN_LOOP: Final = 64 * 1024
-"""Bodies up to so many bytes are decoded in the loop: it takes less than to change threads."""
+_SMALL: Final = 64 * 1024
+"""Bodies up to so many bytes are decoded in the loop, since it takes less than to change threads;
+and what they ask for may share a commit with others, since nobody waits for long then."""
 _OPEN: Final = frozenset({"get_link", "put_link", "get_blob"})
 _SENT_AT_ONCE: Final = 64 * 1024
 _SEND_SECONDS: Final = 30.0
@@ -95,6 +96,10 @@ class CallEndpoint:
         self._served = SERVED[name]
         self._service = service
         self._bodies = service.pieces if self._served.is_slow else service.bodies
+        together = self._served.run_together
+        self._together: Together[Asked, Answer] | None = (
+            None if together is None else Together(partial(together, service.relay))
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, whatever happens."""
@@ -168,7 +173,7 @@ class CallEndpoint:
         """Ask the relay."""
         served, service = self._served, self._service
         try:
-            if len(body) <= _DECODED_IN_LOOP:
+            if len(body) <= _SMALL:
                 asked = served.decode(body)
             else:
                 asked = await service.workers.read(partial(served.decode, body))
@@ -213,6 +218,8 @@ class CallEndpoint:
             ask = partial(workers.read, work)
         elif workers.is_slowly_busy if served.is_slow else workers.is_busy:
             return replies.unavailable("too many calls wait for their turn: try again")
+        elif self._together is not None and exchange.size <= _SMALL:
+            ask = partial(workers.write_together, self._together, (caller.token, asked))
         else:
             ask = partial(workers.write_slowly if served.is_slow else workers.write, work)
         if isinstance(asked, FetchRequest) and asked.wait_ms and asked.limit:
@@ -222,16 +229,17 @@ class CallEndpoint:
 
 
 async def _finish(service: Service, exchange: Exchange, reply: Reply, send: Send) -> None:
-    head = reply.head(exchange.id)
-    await send({"type": "http.response.start", "status": reply.status, "headers": head})
     with contextlib.suppress(TimeoutError):  # the server then ends the connection
-        await _send_body(reply.body, send)
+        await _send(exchange, reply, send)
     service.notes.answered(exchange, reply)
 
 
-async def _send_body(body: bytes, send: Send) -> None:
-    """Send a body in pieces: each waits until the one before has gone, all of them have a time."""
+async def _send(exchange: Exchange, reply: Reply, send: Send) -> None:
+    """Send an answer in pieces: each waits until those before have gone, all have a time."""
+    head, body = reply.head(exchange.id), reply.body
     async with asyncio.timeout(_SEND_SECONDS):
+        # It waits, too: what has not gone may be of the answer before.
+        await send({"type": "http.response.start", "status": reply.status, "headers": head})
         for start in range(0, len(body) or 1, _SENT_AT_ONCE):
             end = start + _SENT_AT_ONCE
             part, more = body[start:end], end < len(body)
