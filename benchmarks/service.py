@@ -2,8 +2,10 @@
 """`python -m benchmarks.service`: what the service adds to a relay, and how many calls may wait.
 
 On this machine alone, over loopback, with files in the folder that is given. Everything that is
-compared is measured in turns, in one run; a ratio is that of the medians. `--load` holds up many
-calls that wait at one process of the service, and tells its memory and how late mail comes.
+compared is measured in turns, in one run; a ratio is that of the medians. With `--slept 1.3` each
+commit of the relays sleeps for 1.3 ms more, as if the disk were slower: that is simulated, and said
+in the output. `--load` holds up many calls that wait at one process of the service, and tells its
+memory and how late mail comes.
 """
 
 import argparse
@@ -11,27 +13,28 @@ import asyncio
 import contextlib
 import json
 import os
-import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks.machine import describe_machine
+from benchmarks.served import EMPTY
+from benchmarks.service_deposits import compare_deposits
 from benchmarks.service_parts import (
     BUDI,
+    bare_connection,
     envelopes,
     in_thread,
     new_client,
     process,
     register,
     token,
-    waiting_socket,
 )
 from e2ecross import Address, Text
 from e2ecross.relay import Relay
@@ -41,7 +44,7 @@ __all__ = ["main", "parse"]
 
 _ANA: Final = Address("whatsapp", "ana")
 _WAIT_MS: Final = 30_000
-_ROW_BYTES: Final = 500
+_SLEPT_MS: Final = (0.0, 1.3, 5.0)
 Times = dict[str, list[float]]
 
 
@@ -51,6 +54,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=Path.cwd(), help="where files are kept")
     parser.add_argument("--rounds", type=int, default=10, help="turns of each (default: 10)")
     parser.add_argument("--calls", type=int, default=100, help="calls in a turn (default: 100)")
+    parser.add_argument(
+        "--slept",
+        type=float,
+        nargs="+",
+        metavar="MS",
+        default=_SLEPT_MS,
+        help="how much longer a commit takes, simulated (default: 0 1.3 5)",
+    )
     parser.add_argument("--load", type=int, metavar="N", default=0, help="let N calls wait")
     return parser.parse_args(arguments)
 
@@ -69,82 +80,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compare(folder: Path, given: argparse.Namespace) -> dict[str, object]:
+    deposits = []
+    for slept_ms in given.slept:
+        (folder / f"{slept_ms}").mkdir()
+        row = compare_deposits(folder / f"{slept_ms}", given.rounds, given.calls, slept_ms)
+        deposits.append(row)
     times: Times = {}
-    with (
-        process(folder / "served.db") as (url, _),
-        Relay(folder / "direct.db") as direct,
-        HTTPBackend(url, connections=16) as backend,
-        ThreadPoolExecutor(16) as pool,
-    ):
-        senders = [Address("whatsapp", f"user{n}") for n in range(16)]
-        for each in (backend, direct):
-            register(each, BUDI, *senders)
-        for round_ in range(given.rounds):
-            _deposits(times, given.calls, round_, direct, backend, pool)
     with in_thread(folder / "near.db") as (url, relay), HTTPBackend(url) as backend:
         register(relay, BUDI, _ANA)
         for round_ in range(given.rounds):
-            _deliveries(times, given.calls, round_, relay, backend)
+            _deliveries(times, given.calls, round_, relay, backend, url)
         _sends(times, given, folder, url)
     middle = {name: statistics.median(each) for name, each in times.items()}
     return {
+        "machine": describe_machine(),
+        "deposits": deposits,
         "microseconds": {name: round(value * 1e6, 1) for name, value in middle.items()},
-        "http_1_of_direct": round(middle["direct"] / middle["http_1"], 3),
-        "http_16_of_direct": round(middle["direct"] / middle["http_16"], 3),
         "delivery_in_empty_posts": round(middle["delivery"] / middle["empty_post"], 2),
         "async_send_of_send": round(middle["async_send"] / middle["send_in_thread"], 3),
     }
 
 
-def _timed(times: Times, name: str, calls: int, work: Callable[[], object]) -> None:
-    started = time.perf_counter()
-    work()
-    times.setdefault(name, []).append((time.perf_counter() - started) / calls)
-
-
-def _deposits(
-    times: Times,
-    calls: int,
-    round_: int,
-    direct: Relay,
-    backend: HTTPBackend,
-    pool: ThreadPoolExecutor,
+def _deliveries(
+    times: Times, calls: int, round_: int, relay: Relay, backend: HTTPBackend, url: str
 ) -> None:
-    """A bare commit; one envelope a call: into the relay; over one connection; over sixteen."""
-    many = [envelopes(Address("whatsapp", f"user{n}"), round_, calls) for n in range(16)]
-
-    def send(where: Relay | HTTPBackend, number: int, part: Sequence[bytes]) -> None:
-        key = token(Address("whatsapp", f"user{number}"))
-        for envelope in part:
-            where.deposit_all(key, [envelope])
-
-    bare = sqlite3.connect(direct.path.with_suffix(".bare"), isolation_level=None)
-    with contextlib.closing(bare):
-        for statement in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"):
-            bare.execute(statement)
-        bare.execute("CREATE TABLE IF NOT EXISTS rows (data)")
-        data = bytes(_ROW_BYTES)
-        _timed(
-            times,
-            "commit",
-            calls,
-            lambda: [bare.execute("INSERT INTO rows VALUES (?)", (data,)) for _ in range(calls)],
-        )
-    _timed(times, "direct", calls, lambda: send(direct, 0, many[0]))
-    _timed(times, "http_1", calls, lambda: send(backend, 0, many[0]))
-    each = max(calls // 15, 1)
-    _timed(
-        times,
-        "http_16",
-        15 * each,
-        lambda: list(pool.map(lambda n: send(backend, n, many[n][:each]), range(1, 16))),
-    )
-
-
-def _deliveries(times: Times, calls: int, round_: int, relay: Relay, backend: HTTPBackend) -> None:
     """From the end of a deposit to the end of a call that waits; and an empty request."""
-    with waiting_socket(backend) as post:
-        _timed(times, "empty_post", calls, lambda: [post() for _ in range(calls)])
+    with bare_connection(url) as post:
+        started = time.perf_counter()
+        for _ in range(calls):
+            post(EMPTY, b"", {})
+        times.setdefault("empty_post", []).append((time.perf_counter() - started) / calls)
     took = []
     for envelope in envelopes(_ANA, round_, calls // 4):
         ended: list[float] = []

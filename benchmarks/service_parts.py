@@ -11,39 +11,38 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import uvicorn
+from urllib3 import HTTPConnectionPool
 
+from benchmarks.served import create_measured_app
 from e2ecross import Address, Client, Device, Envelope, MessageKind
 from e2ecross.client.backend import Backend
 from e2ecross.relay import Relay
-from e2ecross.service import HTTPBackend, Rates, ServiceLimits, create_app
 from e2ecross.service.serving import Listening, bind
 from e2ecross.stores import SQLiteStore
 from e2ecross.wire.service_mail import FetchRequest
 
 __all__ = [
     "BUDI",
+    "Post",
     "Waiters",
+    "bare_connection",
     "envelopes",
     "in_thread",
     "new_client",
     "process",
+    "process_cpu_seconds",
     "register",
     "token",
-    "waiting_socket",
 ]
 
 BUDI: Final = Address("instagram", "budi")
-_MANY: Final = 2**31
-_NAMES: Final = (
-    *("requests_per_second", "requests_burst", "envelopes_per_second", "envelopes_burst"),
-    *("register_per_second", "register_burst", "mailbox_messages"),
-)
 _PAYLOAD_BYTES: Final = 400
+Post = Callable[[str, bytes, Mapping[str, str]], bytes]
 
 
 def token(address: Address) -> bytes:
@@ -80,12 +79,9 @@ def new_client(folder: Path, name: str, backend: Backend) -> Client:
 
 
 @contextlib.contextmanager
-def process(path: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """The command `relay`, without limits on how often; its URL, and the process."""
-    command = [sys.executable, "-m", "e2ecross", "relay", "--db", str(path)]
-    command += ["--listen", "127.0.0.1:0", "--log", str(path.with_suffix(".log"))]
-    for name in _NAMES:
-        command += ["--limit", f"{name}={_MANY}"]
+def process(path: Path, commit_ms: float = 0) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """The service of `benchmarks.served` in a process of its own; its URL, and the process."""
+    command = [sys.executable, "-m", "benchmarks.served", str(path), "--commit-ms", str(commit_ms)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert child.stdout is not None  # noqa: S101
@@ -100,10 +96,8 @@ def process(path: Path) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
 @contextlib.contextmanager
 def in_thread(path: Path) -> Iterator[tuple[str, Relay]]:
     """A service in a thread of this process; its URL, and its relay."""
-    rates = Rates(_MANY, _MANY, _MANY, _MANY)
-    limits = ServiceLimits(register_per_second=_MANY, register_burst=_MANY)
     with Relay(path) as relay:
-        app = create_app(relay, limits=limits, rates=lambda address: rates)
+        app = create_measured_app(relay)
         bound, url = bind(Listening(port=0))
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=75)
         server = uvicorn.Server(config)
@@ -120,18 +114,24 @@ def in_thread(path: Path) -> Iterator[tuple[str, Relay]]:
 
 
 @contextlib.contextmanager
-def waiting_socket(backend: HTTPBackend) -> Iterator[Callable[[], None]]:
-    """An empty POST to a path where nothing is, by urllib3 alone."""
-    from urllib3 import HTTPConnectionPool
-
-    host, _, port = repr(backend)[1:-1].split()[1].rpartition(":")
+def bare_connection(url: str) -> Iterator[Post]:
+    """Post over one kept connection by urllib3 alone: path, body, headers; returns the answer."""
+    host, _, port = url.rpartition("/")[2].rpartition(":")
     with HTTPConnectionPool(host, int(port)) as pool:
-        # Asked often, it would be counted as a failure; a missing path is none.
-        def post() -> None:
-            pool.urlopen("POST", "/nothing", b"", retries=False)
 
-        post()
+        def post(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+            answer = pool.urlopen("POST", path, body, headers, retries=False)
+            if answer.status != 200:
+                raise RuntimeError(f"status {answer.status}")
+            return answer.data
+
         yield post
+
+
+def process_cpu_seconds(pid: int) -> float:
+    """How much processor time the threads of a process have used that still run."""
+    times = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(each.read_text("ascii").split()[0]) for each in times) / 1e9
 
 
 class Waiters(threading.Thread):

@@ -13,10 +13,11 @@ The functions with a connection run inside a transaction of the caller.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
+from e2ecross.arguments import require_bytes
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -26,24 +27,49 @@ from e2ecross.errors import (
 )
 from e2ecross.relay import devices, directory, mailbox
 from e2ecross.relay.limits import RelayLimits
+from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Deposited
+from e2ecross.wire.limits import TOKEN_BYTES
 
-__all__ = ["Batch", "decode_all", "deposit_each", "require_carried"]
+__all__ = ["Batch", "DepositCall", "deposit_each", "read_call", "require_carried"]
 
 _REFUSALS: Final = (UnknownRecipient, BackendRefused, MailboxFull)
 """What is said of an envelope; anything else is the state of the file, and passes."""
+
+
+class DepositCall(NamedTuple):
+    """What `Relay.deposit_all` is given.
+
+    Attributes:
+        token: the sender's, 32 bytes, secret.
+        envelopes: encoded.
+        epochs: by stripe; None: none is told.
+        consents: none, or one for each envelope.
+    """
+
+    token: bytes
+    envelopes: Sequence[bytes]
+    epochs: Mapping[int, int] | None = None
+    consents: Sequence[bytes] = ()
+
+    def __repr__(self) -> str:
+        return "<DepositCall>"
 
 
 class Batch(NamedTuple):
     """Envelopes of one call.
 
     Attributes:
+        token: the sender's, 32 bytes, secret.
+        told: the sender's epoch, 0 if it does not tell.
         envelopes: encoded, as they came.
         decoded: by place, those that could be decoded.
         refused: by place, why the others could not.
     """
 
+    token: bytes
+    told: int
     envelopes: Sequence[bytes]
     decoded: dict[int, Envelope]
     refused: dict[int, BackendError]
@@ -52,9 +78,18 @@ class Batch(NamedTuple):
         return f"<Batch of {len(self.envelopes)}>"
 
 
-def decode_all(envelopes: Sequence[bytes]) -> Batch:
-    """Decode what can be, outside of any transaction."""
-    batch = Batch(envelopes, {}, {})
+def read_call(call: DepositCall) -> Batch:
+    """Check what a call was given, and decode what can be, outside of any transaction.
+
+    Raises:
+        InvalidArgument: something has the wrong type or length.
+        BackendRefused: too many envelopes, or too large together; or `epochs` tells of a fleet.
+    """
+    require_bytes("token", call.token, TOKEN_BYTES)
+    envelopes = arguments.require_envelopes(call.envelopes)
+    told = arguments.require_told(call.epochs)
+    arguments.require_consents(call.consents, len(envelopes))
+    batch = Batch(call.token, told, envelopes, {}, {})
     for place, data in enumerate(envelopes):
         try:
             batch.decoded[place] = Envelope.decode(data)
@@ -64,20 +99,13 @@ def decode_all(envelopes: Sequence[bytes]) -> Batch:
 
 
 def deposit_each(
-    connection: sqlite3.Connection,
-    token: bytes,
-    batch: Batch,
-    told: int,
-    limits: RelayLimits,
-    now_ms: int,
+    connection: sqlite3.Connection, batch: Batch, limits: RelayLimits, now_ms: int
 ) -> Deposited:
     """Put envelopes of one sender into mailboxes, in their order, and keep the epoch it tells.
 
     Args:
         connection: inside a writing transaction.
-        token: the sender's, 32 bytes, secret.
         batch: the envelopes.
-        told: the sender's epoch, 0 if it does not tell.
         limits: what is carried, and how many may wait.
         now_ms: the time, milliseconds since 1970.
 
@@ -87,7 +115,7 @@ def deposit_each(
     decoded, refused = batch.decoded, dict(batch.refused)
     if not decoded:
         return Deposited(refused)  # nobody that the token could be of
-    sender, epoch = _holder(connection, token, decoded)
+    sender, epoch = _holder(connection, batch.token, decoded)
     mailbox.forget_expired(connection, limits, now_ms, len(decoded))
     mailbox.drop_overdue(connection, limits, now_ms)
     own, users = sender.user_id, {sender.user_id}
@@ -111,10 +139,12 @@ def deposit_each(
             refused[place] = _not_copied(reasons)
     _deposit_all(into, batch, [place for place in for_own if place not in refused], refused)
     # Whatever became of them: the ciphertexts have left the device.
-    if told > epoch:
-        directory.record_epoch(connection, sender, told)
+    if batch.told > epoch:
+        directory.record_epoch(connection, sender, batch.told)
     return Deposited(
-        dict(sorted(refused.items())), devices.seqs(connection, users), {0: max(told, epoch)}
+        dict(sorted(refused.items())),
+        devices.seqs(connection, users),
+        {0: max(batch.told, epoch)},
     )
 
 

@@ -19,6 +19,7 @@ What one user takes of another's one-time prekeys and mailbox is bounded (`Relay
 a device may ask, and who gets how many accounts, is for the service around it to bound.
 """
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ from typing import Final, Protocol
 
 from e2ecross.address import Address
 from e2ecross.arguments import (
+    forget_locals,
     forgets_secrets,
     require_bytes,
     require_callable,
@@ -40,7 +42,7 @@ from e2ecross.relay.account_calls import AccountCalls
 from e2ecross.relay.blob_calls import BlobCalls
 from e2ecross.relay.calls import claim
 from e2ecross.relay.copies import deposit_copies
-from e2ecross.relay.depositing import decode_all, deposit_each
+from e2ecross.relay.depositing import DepositCall, deposit_each, read_call
 from e2ecross.relay.holding import Hold, fetch_and_hold, first_release_ms
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.relay_file import DEFAULT_LIMITS, system_clock_ms
@@ -189,16 +191,7 @@ class Relay(AccountCalls, BlobCalls):
             BackendRefused: too many, or too large together; or `epochs` tells of a fleet; nothing
                 was kept.
         """
-        require_bytes("token", token, TOKEN_BYTES)
-        listed = arguments.require_envelopes(envelopes)
-        told = arguments.require_told(epochs)
-        arguments.require_consents(consents, len(listed))
-        batch, limits = decode_all(listed), self._limits
-        deposited = self._database.write(
-            lambda connection: deposit_each(connection, token, batch, told, limits, self._clock())
-        )
-        taken = [each for place, each in batch.decoded.items() if place not in deposited.refused]
-        self._ring({envelope.recipient for envelope in taken})
+        [deposited] = self._deposit([DepositCall(token, envelopes, epochs, consents)])
         return deposited
 
     @forgets_secrets
@@ -322,7 +315,50 @@ class Relay(AccountCalls, BlobCalls):
             for address in addresses:
                 self.bell.ring(address)
 
+    def _deposit(self, calls: Sequence[DepositCall]) -> list[Deposited]:
+        """Deposit for all callers in one transaction, or raise for one of them and for none."""
+        batches = [read_call(call) for call in calls]
+        deposited = self._database.write(
+            lambda connection: [
+                deposit_each(connection, batch, self._limits, self._clock()) for batch in batches
+            ]
+        )
+        self._ring(
+            {
+                envelope.recipient
+                for batch, came in zip(batches, deposited, strict=True)
+                for place, envelope in batch.decoded.items()
+                if place not in came.refused
+            }
+        )
+        return deposited
+
     # --- For the service around it ------------------------------------------------------------
+
+    @forgets_secrets
+    def deposit_together(self, calls: Sequence[DepositCall]) -> list[Deposited | Exception]:
+        """Do `deposit_all` for several callers with one commit, which is most of what it takes.
+
+        If anything is wrong with one of them, nothing was kept, and each is done alone: none
+        decides over another.
+
+        Returns:
+            For each caller what `deposit_all` returns or raises.
+        """
+        if len(calls) > 1:
+            with contextlib.suppress(Exception):  # each says itself what is wrong with it
+                return [*self._deposit(calls)]
+        alone = [self._deposit_alone(call) for call in calls]
+        for each in alone:
+            if isinstance(each, Exception):
+                forget_locals(each)
+        return alone
+
+    def _deposit_alone(self, call: DepositCall) -> Deposited | Exception:
+        try:
+            return self._deposit([call])[0]
+        except Exception as error:  # of whichever kind: it is that of one caller
+            return error
 
     @forgets_secrets
     def holder(self, token: bytes) -> Address | None:

@@ -18,14 +18,14 @@ from typing import Final
 from e2ecross.errors import DecodeError, E2ECrossError, NotRegistered
 from e2ecross.relay import Relay
 from e2ecross.service import replies
-from e2ecross.service.calls import SERVED, Answer
+from e2ecross.service.calls import SERVED, Answer, Asked
 from e2ecross.service.doorkeeper import Device, Doorkeeper, read_token
 from e2ecross.service.exchange import BodyBudget, Exchange, Receive, Scope, Send
 from e2ecross.service.mail_bell import MailBell
 from e2ecross.service.noting import Notes
 from e2ecross.service.replies import Reply
 from e2ecross.service.waiting import MailWaiting
-from e2ecross.service.workers import Workers
+from e2ecross.service.workers import Together, Workers
 from e2ecross.wire.exchange import MAX_IN_CALL
 from e2ecross.wire.service_calls import CALLS
 from e2ecross.wire.service_errors import Failure, failure_of
@@ -33,8 +33,9 @@ from e2ecross.wire.service_mail import FetchRequest
 
 __all__ = ["CallEndpoint", "NothingHere", "Service"]
 
-_DECODED_IN_LOOP: Final = 64 * 1024
-"""Bodies up to so many bytes are decoded in the loop: it takes less than to change threads."""
+_SMALL: Final = 64 * 1024
+"""Bodies up to so many bytes are decoded in the loop, since it takes less than to change threads;
+and what they ask for may share a commit with others, since nobody waits for long then."""
 _OPEN: Final = frozenset({"get_link", "put_link", "get_blob"})
 _SENT_AT_ONCE: Final = 64 * 1024
 _SEND_SECONDS: Final = 30.0
@@ -99,6 +100,10 @@ class CallEndpoint:
         self._served = SERVED[name]
         self._service = service
         self._bodies = service.pieces if self._served.is_slow else service.bodies
+        together = self._served.run_together
+        self._together: Together[Asked, Answer] | None = (
+            None if together is None else Together(partial(together, service.relay))
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, whatever happens."""
@@ -172,7 +177,7 @@ class CallEndpoint:
         """Ask the relay."""
         served, service = self._served, self._service
         try:
-            if len(body) <= _DECODED_IN_LOOP:
+            if len(body) <= _SMALL:
                 asked = served.decode(body)
             else:
                 asked = await service.workers.read(partial(served.decode, body))
@@ -217,6 +222,8 @@ class CallEndpoint:
             ask = partial(workers.read, work)
         elif workers.is_slowly_busy if served.is_slow else workers.is_busy:
             return replies.unavailable("too many calls wait for their turn: try again")
+        elif self._together is not None and exchange.size <= _SMALL:
+            ask = partial(workers.write_together, self._together, (caller.token, asked))
         else:
             ask = partial(workers.write_slowly if served.is_slow else workers.write, work)
         if isinstance(asked, FetchRequest) and asked.wait_ms and asked.limit:

@@ -4,14 +4,15 @@
 A call is one row of `SERVED`, and one of `wire/service_calls.py`. Waiting for mail is elsewhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.errors import InvalidArgument
 from e2ecross.relay import Relay
+from e2ecross.relay.depositing import DepositCall
 from e2ecross.wire.bundle import PublishedKeys
-from e2ecross.wire.exchange import MAX_BLOB_PIECE_BYTES
+from e2ecross.wire.exchange import MAX_BLOB_PIECE_BYTES, Deposited
 from e2ecross.wire.service_accounts import (
     AddressRequest,
     PublishRequest,
@@ -31,7 +32,7 @@ from e2ecross.wire.service_mail import (
     encode_waiting,
 )
 
-__all__ = ["SERVED", "Answer", "Served"]
+__all__ = ["SERVED", "Answer", "Asked", "Served"]
 
 _ANSWER_SLOT: Final = 1
 
@@ -50,6 +51,10 @@ class Answer(NamedTuple):
     delivered: int = 0
 
 
+Asked = tuple[bytes, Any]
+"""A token, 32 bytes, secret, and what is asked under it."""
+
+
 class Served(NamedTuple):
     """One call.
 
@@ -61,6 +66,8 @@ class Served(NamedTuple):
         envelopes: how many envelopes and copies it deposits.
         file_bytes: how many bytes of a file its answer has.
         is_slow: whether it keeps others from writing for longer than they do.
+        run_together: asks the relay for several callers at once, each under its token; None: it
+            may not share a commit.
     """
 
     decode: Callable[[bytes], Any]
@@ -70,6 +77,7 @@ class Served(NamedTuple):
     envelopes: Callable[[Any], int] = lambda request: 0
     file_bytes: Callable[[Any], int] = lambda request: 0
     is_slow: bool = False
+    run_together: Callable[[Relay, Sequence[Asked]], list[Answer | Exception]] | None = None
 
 
 def _register(relay: Relay, token: bytes, asked: RegisterRequest) -> Answer:
@@ -102,6 +110,23 @@ def _fetch_keys(relay: Relay, token: bytes, asked: FetchKeysRequest) -> Answer:
 
 def _deposit_all(relay: Relay, token: bytes, asked: DepositRequest) -> Answer:
     came = relay.deposit_all(token, asked.envelopes, epochs=asked.epochs, consents=asked.consents)
+    return _deposited(asked, came)
+
+
+def _deposit_together(relay: Relay, calls: Sequence[Asked]) -> list[Answer | Exception]:
+    together = relay.deposit_together(
+        [
+            DepositCall(token, asked.envelopes, asked.epochs, asked.consents)
+            for token, asked in calls
+        ]
+    )
+    return [
+        came if isinstance(came, Exception) else _deposited(asked, came)
+        for (_, asked), came in zip(calls, together, strict=True)
+    ]
+
+
+def _deposited(asked: DepositRequest, came: Deposited) -> Answer:
     return Answer(encode_deposited(came), deposited=len(asked.envelopes) - len(came.refused))
 
 
@@ -169,7 +194,10 @@ SERVED: Final[dict[str, Served]] = {
     "one_time_prekey_count": Served(AddressRequest.decode, _count, writes=_never),
     "fetch_keys": Served(FetchKeysRequest.decode, _fetch_keys),
     "deposit_all": Served(
-        DepositRequest.decode, _deposit_all, envelopes=lambda asked: len(asked.envelopes)
+        DepositRequest.decode,
+        _deposit_all,
+        envelopes=lambda asked: len(asked.envelopes),
+        run_together=_deposit_together,
     ),
     "deposit_copies": Served(
         DepositCopiesRequest.decode, _deposit_copies, envelopes=DepositCopiesRequest.count

@@ -16,7 +16,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import Relay, RelayLimits
-from e2ecross.relay.depositing import decode_all
+from e2ecross.relay.depositing import DepositCall, read_call
 from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire.exchange import Deposited, Waiting
 from tests.relay.support import (
@@ -258,4 +258,6 @@ def test_what_is_refused_shows_no_token(path: Path) -> None:
 
 
 def test_a_batch_does_not_show_what_is_in_it() -> None:
-    assert repr(decode_all([data(1), GARBAGE])) == "<Batch of 2>"
+    call = DepositCall(token(ANA), [data(1), GARBAGE])
+    assert repr(call) == "<DepositCall>"
+    assert repr(read_call(call)) == "<Batch of 2>"

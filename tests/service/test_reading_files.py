@@ -37,8 +37,16 @@ def kept(relay: Relay) -> Relay:
     return relay
 
 
-async def ask(app: Any, sent: list[Message], before: Callable[[], Any]) -> int:  # noqa: ANN401
-    """Ask for the file; `before` is awaited before each part of the answer. Returns the status."""
+async def ask(
+    app: Any,  # noqa: ANN401
+    sent: list[Message],
+    before: Callable[[], Any],
+    held: str = "http.response.body",
+) -> int:
+    """Ask for the file; returns the status, 0 if nothing was answered.
+
+    `before` is awaited before each part of the answer of the kind `held`.
+    """
     scope = {
         "type": "http",
         "method": "POST",
@@ -56,12 +64,12 @@ async def ask(app: Any, sent: list[Message], before: Callable[[], Any]) -> int: 
         return {"type": "http.request", "body": BODY}
 
     async def send(message: Message) -> None:
-        if message["type"] == "http.response.body":
+        if message["type"] == held:
             await before()
         sent.append(message)
 
     await app(scope, receive, send)
-    return int(sent[0]["status"])
+    return int(sent[0]["status"]) if sent else 0
 
 
 async def at_once() -> None:
@@ -137,6 +145,21 @@ def test_who_does_not_read_is_cut_off(
         while service.connections:
             assert time.monotonic() < until
             time.sleep(0.05)
+
+
+def test_who_has_not_read_the_answer_before_has_a_time(
+    kept: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server lets the head of an answer wait, too, as long as too much has not gone."""
+    monkeypatch.setattr("e2ecross.service.answering._SEND_SECONDS", 0.05)
+
+    async def main() -> None:
+        app = create_app(kept, limits=ServiceLimits(answer_bytes=SIZE))
+        async with asyncio.timeout(5):
+            assert await ask(app, [], asyncio.Event().wait, "http.response.start") == 0
+            assert await ask(app, [], at_once) == 200  # it has given back what it had
+
+    asyncio.run(main())
 
 
 def test_a_reader_that_went_away_gives_back_what_it_had(kept: Relay) -> None:

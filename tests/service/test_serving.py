@@ -149,6 +149,7 @@ def test_nothing_that_was_answered_is_lost_or_doubled_by_kill(tmp_path: Path) ->
                 thread.join(30)
     with Relay(tmp_path / "relay.db") as relay:
         kept = [(each.sender, each.message_id) for each in relay.waiting(BUDI)]
+    print(f"{ROUNDS} rounds, {sum(done.values())} deposits answered, {len(kept)} kept")
     assert len(set(kept)) == len(kept)
     for sender in senders:
         answered = {envelope(sender, BUDI, n).message_id for n in range(done[sender])}
