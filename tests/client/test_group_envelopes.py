@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages into groups, which no client reads yet: told as what could not be read, and no more.
+"""Envelopes of kind 7 that a client cannot read: what is told, and who is asked.
 
-Whoever can put bytes into a mailbox can claim that anybody has sent one. So nobody is asked for it:
-a request would make this device write to strangers, and spend the budget of contacts.
+Whoever can put bytes into a mailbox can claim that anybody has sent one. What is no message is told
+and nothing else; a message under a key that is not here is asked for within the budgets.
 """
 
 import pytest
 
 from e2ecross import Address, Client, FailedMessage
-from e2ecross.errors import EnvelopeMismatch, UnsupportedVersion
+from e2ecross.errors import EnvelopeMismatch, UnknownSenderKey, UnsupportedVersion
 from e2ecross.stores import Table
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
 from tests.client.conversation import read, send, store_of, waiting
@@ -49,41 +49,47 @@ def rows(client: Client) -> dict[Table, list[bytes]]:
     return tables
 
 
-def test_a_contact_sends_one_and_nobody_is_asked_for_it(
+def test_a_contact_who_has_given_no_key_is_asked_once_for_it(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:
     ana, budi = pair
     copies = EnvelopeCopies(ID, ANA, (BUDI,), group_message(ana))
     assert backend.deposit_copies(ana._way().token.value, copies.encode()).refused == {}
     send(ana, BUDI, "right after")
-    before = rows(budi)
     [failed] = budi.receive(limit=1)
     assert isinstance(failed, FailedMessage)
-    assert isinstance(failed.error, UnsupportedVersion)
-    assert "groups are not read yet" in str(failed.error)
-    assert (failed.sender, failed.message_id, failed.retrying) == (ANA, ID, False)
-    assert rows(budi) == before
-    assert waiting(budi) == []
-    assert backend.mailbox(ANA) == []
+    assert isinstance(failed.error, UnknownSenderKey)
+    assert (failed.sender, failed.message_id, failed.group) == (ANA, ID, None)
+    assert failed.retrying
     budi.confirm([failed])
+    assert len(backend.mailbox(ANA)) == 1
+    # She knows of no such message into a group of ours.
+    assert read(ana) == []
     assert read(budi) == ["right after"]
 
 
-@pytest.mark.parametrize("ciphertext", [b"\x33", b"\xff" * 65, bytes(100_864)])
-def test_what_is_in_it_is_not_looked_at(
-    pair: tuple[Client, Client], backend: BackendSimulator, ciphertext: bytes
+@pytest.mark.parametrize(
+    ("ciphertext", "code"),
+    [
+        (b"\x33", "decode_error"),
+        (b"\xff" * 65, "unsupported_version"),
+        (bytes(100_864), "unsupported_version"),
+    ],
+)
+def test_of_bytes_that_are_none_that_alone_is_told(
+    pair: tuple[Client, Client], backend: BackendSimulator, ciphertext: bytes, code: str
 ) -> None:
     ana, budi = pair
     inject(backend, ANA, ciphertext)
     before = rows(budi)
-    assert read(budi) == ["!unsupported_version"]
+    assert read(budi) == [f"!{code}"]
     assert rows(budi) == before
     send(ana, BUDI, "goes on")
     assert read(budi) == ["goes on"]
 
 
 @pytest.mark.parametrize("sender", [STRANGER, TOKO])
-def test_a_stranger_is_not_written_to(
+def test_a_stranger_is_not_written_to_for_bytes_that_are_none(
     pair: tuple[Client, Client], backend: BackendSimulator, sender: Address
 ) -> None:
     """Also not one who is registered, and of whom keys could be fetched: none are asked for."""
@@ -93,12 +99,26 @@ def test_a_stranger_is_not_written_to(
         inject(backend, sender, b"\x33" * 99)
     before = rows(budi)
     backend.calls.clear()
-    assert read(budi) == ["!unsupported_version"] * 5
+    assert read(budi) == ["!decode_error"] * 5
     assert rows(budi) == before
     budi.maintain()
     assert backend.mailbox(TOKO) == []
     assert "fetch_keys" not in backend.calls
     assert "deposit_all" not in backend.calls
+
+
+def test_a_stranger_is_asked_once_a_day(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    _, budi = pair
+    toko = make_client(TOKO, backend)
+    ciphertext = group_message(toko)
+    for number in range(5):
+        envelope = Envelope(bytes([number] * 16), TOKO, BUDI, MessageKind.SENDER_KEY, ciphertext)
+        backend.inject(BUDI, envelope.encode())
+    assert read(budi) == ["!unknown_sender_key"] * 5
+    budi.maintain()
+    assert len(backend.mailbox(TOKO)) == 1
 
 
 def test_of_somebody_who_is_blocked_nothing_is_told(
@@ -131,7 +151,7 @@ def test_a_sender_key_of_a_foreign_group_is_not_used_up_by_it(
     budi.device.process_distribution_raw(ANA, UUID, ana.device.new_sender_key_raw(UUID))
     message = ana.device.encrypt_group_raw(UUID, b"into a group")
     inject(backend, ANA, message)
-    assert read(budi) == ["!unsupported_version"]
+    assert read(budi) == ["!unknown_sender_key"]
     assert budi.device.decrypt_group_raw(ANA, UUID, message) == b"into a group"
 
 
