@@ -140,8 +140,8 @@ def _parser() -> argparse.ArgumentParser:
         "doctor",
         help="check a device's store, and say what to do",
         description="Check the SQLite store of a device, without changing it: damage, prekeys, "
-        "sessions, queues, uploads. Prints no keys, addresses or content. Exit code 0: no "
-        "problems; 1: problems; 2: the store cannot be opened.",
+        "sessions, queues, uploads, groups. Prints no keys, addresses or content. Exit code 0: "
+        "no problems; 1: problems; 2: the store cannot be opened.",
     )
     doctor.add_argument("store", metavar="STORE", help="the store's file")
     secret = doctor.add_mutually_exclusive_group()

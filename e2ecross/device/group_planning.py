@@ -258,7 +258,8 @@ def is_key_due(
     """Tell whether the next message of a user makes a new key in the place of this one."""
     named = destination_of(standing).heads
     members = members_at(context, tx, standing, named)
-    return not _is_alive(context, tx, standing, Audience.MEMBERS, key, named, members, now_ms)
+    names = (context, tx, standing, Audience.MEMBERS, key, named, members)
+    return _who_has(*names, {}, now_ms) is None
 
 
 def without_session(

@@ -282,7 +282,7 @@ def _with_next(
         reach=GroupReachHealth(
             devices=len(found.devices),
             lacking=sum(grants.get(each) != own for each, own in found.devices.items()),
-            unasked=len(found.wanted),
+            unasked=0 if found.needed is None else len(found.needed.wanted),
             problems=dict(Counter(found.problems.values())),
         ),
     )

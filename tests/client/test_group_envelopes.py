@@ -107,6 +107,20 @@ def test_a_stranger_is_not_written_to_for_bytes_that_are_none(
     assert "deposit_all" not in backend.calls
 
 
+def test_a_stranger_is_asked_once_a_day(
+    pair: tuple[Client, Client], backend: BackendSimulator
+) -> None:
+    _, budi = pair
+    toko = make_client(TOKO, backend)
+    ciphertext = group_message(toko)
+    for number in range(5):
+        envelope = Envelope(bytes([number] * 16), TOKO, BUDI, MessageKind.SENDER_KEY, ciphertext)
+        backend.inject(BUDI, envelope.encode())
+    assert read(budi) == ["!unknown_sender_key"] * 5
+    budi.maintain()
+    assert len(backend.mailbox(TOKO)) == 1
+
+
 def test_of_somebody_who_is_blocked_nothing_is_told(
     pair: tuple[Client, Client], backend: BackendSimulator
 ) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross import Address, Notice, NoticeKind, Policy, UserId
-from e2ecross.device import group_taking
 from e2ecross.device.collecting import HandedOver, confirm, hand_over
 from e2ecross.device.group_changes import (
     accept_back,
@@ -20,6 +19,7 @@ from e2ecross.device.group_changes import (
     remove_members,
     set_role,
 )
+from e2ecross.device.group_held import find_held
 from e2ecross.device.group_taking import Taken, drop_unjoined, take_commits
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked
@@ -136,7 +136,7 @@ def test_it_is_accepted_where_the_own_account_has_made_or_changed_it(world: Grou
         context = replace(make_device(address)._context, account_key=world.member(address)[1])
         with context.store.transaction() as tx:
             take_commits(context, tx, group, commits, world.member(address), NOW_MS)
-            put = group_taking.find_held(context, tx, group)
+            put = find_held(context, tx, group)
         assert put is not None
         assert put.record.accepted is (address == ANA)
 
@@ -528,6 +528,17 @@ def test_who_is_in_because_a_removal_became_void_is_back(
     accept_back(world.context(TOKO), undone, CITRA.user_id)
     assert back(world, undone) == []
     assert world.bring(undone, CITRA, TOKO, [good]) == CHANGED
+
+
+def test_a_void_act_brings_nobody_in(world: GroupWorld, group: GroupId) -> None:
+    graph = world.graph(group, ANA)
+    removal = world.sign(graph, BUDI, RemoveMember(world.member(CITRA)))
+    lowering = world.sign(graph, ANA, SetRole(world.member(BUDI), Role.MEMBER))
+    assert world.bring(group, BUDI, TOKO, [removal]) == CHANGED
+    # Budi adds again whom he has removed, and has lost the power to do either.
+    add = world.sign(world.graph(group, TOKO), BUDI, AddMember(world.member(CITRA)))
+    assert world.bring(group, ANA, TOKO, [add, lowering]) == CHANGED
+    assert (back(world, group), "citra" in world.roles(group, TOKO)) == (["citra"], True)
 
 
 def test_who_goes_out_is_not_back(world: GroupWorld, undone: GroupId) -> None:
