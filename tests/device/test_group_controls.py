@@ -116,6 +116,23 @@ def test_another_s_key_or_one_for_another_group_or_heads_is_refused(
     assert dump(world.context(BUDI).store) == before
 
 
+@pytest.mark.parametrize("how", ["broken", "handed on"])
+def test_a_key_that_is_refused_is_not_reported_with_the_error(
+    world: GroupWorld, group: GroupId, how: str
+) -> None:
+    ana, toko = Speaker(world, group, ANA), Speaker(world, group, TOKO)
+    data = ana.grant.distribution
+    grant = SenderKeyGrant(ana.made, b"\x43" + data[1:] if how == "broken" else data)
+    with pytest.raises(RemoteError) as caught:
+        toko.tell(BUDI, grant)
+    frames, key = caught.tb, bytes(ana.key.chain.chain_key)
+    while frames is not None:
+        if "/e2ecross/" in frames.tb_frame.f_code.co_filename:
+            for value in frames.tb_frame.f_locals.values():
+                assert key not in (value if isinstance(value, bytes) else repr(value).encode())
+        frames = frames.tb_next  # type: ignore[assignment]
+
+
 def test_a_key_is_never_wound_back(world: GroupWorld, group: GroupId) -> None:
     ana, budi = Speaker(world, group, ANA), world.devices[BUDI]
     first = ana.grant
