@@ -530,6 +530,17 @@ def test_who_is_in_because_a_removal_became_void_is_back(
     assert world.bring(undone, CITRA, TOKO, [good]) == CHANGED
 
 
+def test_a_void_act_brings_nobody_in(world: GroupWorld, group: GroupId) -> None:
+    graph = world.graph(group, ANA)
+    removal = world.sign(graph, BUDI, RemoveMember(world.member(CITRA)))
+    lowering = world.sign(graph, ANA, SetRole(world.member(BUDI), Role.MEMBER))
+    assert world.bring(group, BUDI, TOKO, [removal]) == CHANGED
+    # Budi adds again whom he has removed, and has lost the power to do either.
+    add = world.sign(world.graph(group, TOKO), BUDI, AddMember(world.member(CITRA)))
+    assert world.bring(group, ANA, TOKO, [add, lowering]) == CHANGED
+    assert (back(world, group), "citra" in world.roles(group, TOKO)) == (["citra"], True)
+
+
 def test_who_goes_out_is_not_back(world: GroupWorld, undone: GroupId) -> None:
     remove_members(world.context(ANA), undone, [CITRA.user_id])
     world.tell(undone, ANA, TOKO)
