@@ -20,7 +20,6 @@ from e2ecross.wire.group_records import GroupRecord, GroupState
 
 __all__ = [
     "counts_as_in",
-    "is_in",
     "member_of",
     "own_member",
     "require_group",
@@ -63,11 +62,6 @@ def require_role(context: Context, state: GroupState) -> Role:
     if role is None:
         raise NotInGroup("the own account is not in the group: somebody in it has to add it")
     return role
-
-
-def is_in(state: GroupState, member: MemberId) -> bool:
-    """Tell whether a member is in a group."""
-    return member in state.members
 
 
 def counts_as_in(record: GroupRecord, state: GroupState, member: MemberId) -> bool:

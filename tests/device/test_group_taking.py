@@ -20,7 +20,7 @@ from e2ecross.device.group_changes import (
     set_role,
 )
 from e2ecross.device.group_held import find_held
-from e2ecross.device.group_taking import Taken, drop_unjoined, take_commits
+from e2ecross.device.group_taking import Taken, forget_unjoined, take_commits
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked
 from e2ecross.errors import RecordCorrupted
@@ -168,14 +168,11 @@ def test_what_the_own_account_never_was_in_is_dropped_after_a_day(
     group, joined = world.create(ANA, BUDI), world.create(ANA, CITRA)
     world.tell(group, ANA, CITRA)
     world.tell(joined, ANA, CITRA)
-    store = world.context(CITRA).store
     world.clock.advance(DAY_MS - 1)
-    with store.transaction() as tx:
-        drop_unjoined(tx, world.clock())
+    forget_unjoined(world.context(CITRA))
     assert world.record(group, CITRA) is not None
     world.clock.now_ms = NOW_MS + ms
-    with store.transaction() as tx:
-        drop_unjoined(tx, world.clock())
+    forget_unjoined(world.context(CITRA))
     assert world.record(group, CITRA) is None
     assert world.commits(group, CITRA) == []
     assert world.record(joined, CITRA) is not None
