@@ -75,7 +75,11 @@ NARROW: dict[str, set[str]] = {
     "service.transport": _WAY,
     "service.connections": _WAY,
     "service.urls": _WAY,
-    "service.aio": {"errors", "arguments", "client.client", "state.inbox"},
+    "service.aio": {
+        *{"errors", "arguments", "client.client", "client.groups", "client.sent", "state.inbox"},
+        *{"wire.group", "service.async_group"},
+    },
+    "service.async_group": {"client.groups", "wire.group"},
 }
 # Narrow exceptions, each with its reason.
 ALLOWED_BY_MODULE: dict[str, set[str]] = {

@@ -21,6 +21,13 @@ from e2ecross.cli.relay_parser import add_relay_options
 __all__ = ["main"]
 
 _INTERRUPTED: Final = 130
+_NAMED: Final = (
+    "sender-key-message-uuid",
+    "sender-key-message-key-id",
+    "distribution-uuid",
+    "distribution-key-id",
+)
+"""Of `inspect.py`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,7 +88,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 def _inspect(arguments: argparse.Namespace) -> int:
     from e2ecross.cli.inspect import run_inspect
 
-    return run_inspect(arguments.file, json=arguments.json)
+    return run_inspect(arguments.file, json=arguments.json, named=arguments.named)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -121,19 +128,20 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser(
         "inspect",
         help="show what a relay could learn from an envelope, from keys, from a list of devices",
-        description="Show what a relay could learn from an encoded envelope, a bundle, a "
-        "publication of keys or a signed list of devices: no key is needed, and none would help, "
-        "this is all that is readable. Of the text of a link code all but its secret is shown, of "
-        "the descriptor of an attachment all but its key and its blob id.",
+        description="Show what a relay could learn from an encoded envelope, copies of one for "
+        "several devices, a bundle, a publication of keys or a signed list of devices: no key is "
+        "needed, and none would help, this is all that is readable. Of the text of a link code all "
+        "but its secret is shown, of the descriptor of an attachment all but its key and its blob "
+        "id; of groups commits, what clients tell each other and payloads, without chain keys and "
+        "what users sent.",
     )
-    inspect.add_argument("file", metavar="FILE", help="its bytes; - for standard input")
-    inspect.add_argument("--json", action="store_true", help="print one JSON document")
+    _add_inspect_options(inspect)
     doctor = commands.add_parser(
         "doctor",
         help="check a device's store, and say what to do",
         description="Check the SQLite store of a device, without changing it: damage, prekeys, "
-        "sessions, queues, uploads. Prints no keys, addresses or content. Exit code 0: no "
-        "problems; 1: problems; 2: the store cannot be opened.",
+        "sessions, queues, uploads, groups. Prints no keys, addresses or content. Exit code 0: "
+        "no problems; 1: problems; 2: the store cannot be opened.",
     )
     doctor.add_argument("store", metavar="STORE", help="the store's file")
     secret = doctor.add_mutually_exclusive_group()
@@ -157,6 +165,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_relay_options(relay)
     return parser
+
+
+def _add_inspect_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="its bytes; - for standard input")
+    parser.add_argument(
+        "--as",
+        dest="named",
+        choices=_NAMED,
+        help="what it is, where its bytes do not tell: a message of sender keys, of one form or "
+        "the other",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
 def _replace_what_cannot_be_shown() -> None:

@@ -10,13 +10,10 @@ Rules:
 from dataclasses import dataclass
 from typing import Final
 
+from e2ecross.cli.describe_sender_keys import SenderKeyView, describe_header
 from e2ecross.errors import RemoteError
-from e2ecross.wire.envelope import Envelope, MessageKind
-from e2ecross.wire.sender_key_message import (
-    SenderKeyForm,
-    SenderKeyMessage,
-    decode_sender_key_message,
-)
+from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
+from e2ecross.wire.sender_key_message import SenderKeyForm, decode_sender_key_message
 from e2ecross.wire.signal_message import (
     VERSION_3,
     VERSION_4,
@@ -26,7 +23,14 @@ from e2ecross.wire.signal_message import (
     decode_signal_message,
 )
 
-__all__ = ["EnvelopeView", "MessageView", "PrekeyView", "SenderKeyView", "describe"]
+__all__ = [
+    "CopiesView",
+    "EnvelopeView",
+    "MessageView",
+    "PrekeyView",
+    "describe",
+    "describe_copies",
+]
 
 _VERSIONS: Final = (VERSION_3, VERSION_4)
 
@@ -82,27 +86,6 @@ class PrekeyView:
 
 
 @dataclass(frozen=True, slots=True)
-class SenderKeyView:
-    """The public header of a message into a group, under its sender's key.
-
-    Attributes:
-        distribution_id: names the sender key, 16 bytes as hex.
-        chain_id: likewise.
-        iteration: the message's number under that key, from 0.
-        encrypted: the encrypted body as hex: the padded payload with the content in it.
-        encrypted_bytes: its size, a multiple of 16.
-        signature: under the signing key of that sender key, 64 bytes as hex.
-    """
-
-    distribution_id: str
-    chain_id: int
-    iteration: int
-    encrypted: str
-    encrypted_bytes: int
-    signature: str
-
-
-@dataclass(frozen=True, slots=True)
 class EnvelopeView:
     """All that can be read of an envelope without a key.
 
@@ -132,6 +115,31 @@ class EnvelopeView:
     sender_key: SenderKeyView | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class CopiesView:
+    """All that can be read without a key of a message to several devices.
+
+    Attributes:
+        kind: "copies".
+        message_id: 16 random bytes as hex.
+        sender: such as `whatsapp:ana.1`.
+        recipients: likewise, at least 2: to one the bytes are an envelope.
+        size_bytes: of the whole.
+        ciphertext_bytes: size of the message in it.
+        sender_key: its public header, or None when it does not decode.
+        problem: why it does not decode, or None.
+    """
+
+    kind: str
+    message_id: str
+    sender: str
+    recipients: tuple[str, ...]
+    size_bytes: int
+    ciphertext_bytes: int
+    sender_key: SenderKeyView | None = None
+    problem: str | None = None
+
+
 def describe(data: bytes) -> EnvelopeView:
     """Read what is readable of an encoded envelope.
 
@@ -149,8 +157,7 @@ def describe(data: bytes) -> EnvelopeView:
             wrapper = decode_prekey_signal_message(envelope.ciphertext, _VERSIONS)
             prekey, message = _describe_prekey(wrapper), _describe_message(wrapper.message)
         elif envelope.kind is MessageKind.SENDER_KEY:
-            sent = decode_sender_key_message(SenderKeyForm.UUID, envelope.ciphertext)
-            sender_key = _describe_sender_key(sent)
+            sender_key = _read_sender_key(envelope.ciphertext)
         else:
             message = _describe_message(decode_signal_message(envelope.ciphertext, _VERSIONS))
     except RemoteError as error:
@@ -167,6 +174,36 @@ def describe(data: bytes) -> EnvelopeView:
         problem=problem,
         sender_key=sender_key,
     )
+
+
+def describe_copies(data: bytes) -> CopiesView:
+    """Read what is readable of a message to several devices.
+
+    Raises:
+        DecodeError: none.
+        UnsupportedVersion: of a later version.
+    """
+    copies = EnvelopeCopies.decode(data)
+    sender_key: SenderKeyView | None = None
+    problem: str | None = None
+    try:
+        sender_key = _read_sender_key(copies.ciphertext)
+    except RemoteError as error:
+        problem = str(error)
+    return CopiesView(
+        kind="copies",
+        message_id=copies.message_id.hex(),
+        sender=str(copies.sender),
+        recipients=tuple(str(each) for each in copies.recipients),
+        size_bytes=len(data),
+        ciphertext_bytes=len(copies.ciphertext),
+        sender_key=sender_key,
+        problem=problem,
+    )
+
+
+def _read_sender_key(ciphertext: bytes) -> SenderKeyView:
+    return describe_header(decode_sender_key_message(SenderKeyForm.UUID, ciphertext))
 
 
 def _describe_message(message: SignalMessage) -> MessageView:
@@ -192,15 +229,4 @@ def _describe_prekey(wrapper: PreKeySignalMessage) -> PrekeyView:
         identity_key=wrapper.identity_key.hex(),
         kyber_prekey_id=None if wrapper.kyber is None else wrapper.kyber.prekey_id,
         kyber_ciphertext=None if wrapper.kyber is None else wrapper.kyber.ciphertext.hex(),
-    )
-
-
-def _describe_sender_key(message: SenderKeyMessage) -> SenderKeyView:
-    return SenderKeyView(
-        distribution_id=(message.distribution_id or b"").hex(),
-        chain_id=message.chain_id,
-        iteration=message.iteration,
-        encrypted=message.ciphertext.hex(),
-        encrypted_bytes=len(message.ciphertext),
-        signature=message.signature.hex(),
     )

@@ -19,7 +19,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import Final, NamedTuple
 
-from e2ecross.cli.doctor_advice import DAY_MS, Finding, find_notes, find_problems
+from e2ecross.cli.doctor_advice import find_notes, find_problems
+from e2ecross.cli.doctor_finding import DAY_MS, Finding
+from e2ecross.cli.doctor_groups import group_facts
 from e2ecross.cli.key_files import BadKeyFile, read_key, read_passphrase
 from e2ecross.device.health import StoreHealth, read_health
 from e2ecross.device.health_accounts import OwnListHealth
@@ -179,6 +181,8 @@ def _facts(health: StoreHealth) -> Iterator[str]:
     oldest = health.uploads.oldest_ms
     since = "" if oldest is None else f", the oldest {_days(oldest)}"
     yield _line("", f"{health.uploads.waiting} to be uploaded{since}")
+    for label, text in group_facts(health.groups, health.sender_keys):
+        yield _line(label, text)
 
 
 def _own_list_facts(own_list: OwnListHealth) -> Iterator[str]:

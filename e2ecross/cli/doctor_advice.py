@@ -8,34 +8,23 @@ Rules:
 """
 
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
+from e2ecross.cli.doctor_finding import DAY_MS, Finding, count
+from e2ecross.cli.doctor_groups import REMEDIES, find_group_notes, find_group_problems
 from e2ecross.device.health import PrekeyHealth, SessionHealth, StoreHealth
 from e2ecross.device.health_accounts import OwnListHealth
 from e2ecross.state.policy import Policy
 from e2ecross.state.trust import TrustState
 from e2ecross.stores.base import Table
 
-__all__ = ["DAY_MS", "Finding", "find_notes", "find_problems"]
+__all__ = ["find_notes", "find_problems"]
 
-DAY_MS: Final = 24 * 60 * 60 * 1000
 _MAINTAIN: Final = "call Client.maintain, or Device.publish, then confirm_published"
 _DAMAGED: Final = (
     "do not go on with it: make a new device, with the identity of a backup if there is one, or "
     "open an older copy of the store as restored"
 )
-
-
-class Finding(NamedTuple):
-    """One thing to know.
-
-    Attributes:
-        code: what it is, for programs.
-        text: what it is and what to do, for people.
-    """
-
-    code: str
-    text: str
 
 
 def find_problems(
@@ -55,7 +44,8 @@ def find_problems(
     for table in health.tables:
         if table.damaged:
             what = f"{table.damaged} of {table.records} records in {table.table} do not decode"
-            yield Finding("records_damaged", f"{what}: {_DAMAGED}.")
+            remedy = REMEDIES.get(table.table, _DAMAGED)
+            yield Finding("records_damaged", f"{what}: {remedy}.")
         if table.too_new:
             what = f"{table.too_new} of {table.records} records in {table.table}"
             yield Finding(
@@ -86,16 +76,17 @@ def find_problems(
     if changed:
         yield Finding(
             "identities_changed",
-            f"{_count(changed, 'identity key')} changed and nothing is encrypted to those "
+            f"{count(changed, 'identity key')} changed and nothing is encrypted to those "
             f"addresses: compare safety numbers, then call accept_identity or reject_identity.",
         )
     unseen = health.accounts.hosting_unseen
     if unseen:
         yield Finding(
             "hosting_unseen",
-            f"More than before hold keys of {_count(unseen, 'account')}: send refuses until the "
+            f"More than before hold keys of {count(unseen, 'account')}: send refuses until the "
             f"app has shown that to the user and confirmed the notice.",
         )
+    yield from find_group_problems(health.groups)
 
 
 def find_notes(health: StoreHealth) -> Iterator[Finding]:
@@ -111,24 +102,24 @@ def find_notes(health: StoreHealth) -> Iterator[Finding]:
     if fresh:
         yield Finding(
             "unacknowledged",
-            f"{_count(fresh, 'session')} without an answer so far: the peer may be offline.",
+            f"{count(fresh, 'session')} without an answer so far: the peer may be offline.",
         )
     if sessions.without_one_time_prekey:
         yield Finding(
             "without_one_time_prekey",
-            f"{_count(sessions.without_one_time_prekey, 'session')} started without a one-time "
+            f"{count(sessions.without_one_time_prekey, 'session')} started without a one-time "
             f"prekey of the peer: until the first answer, a thief of their keys can read it.",
         )
     if sessions.put_away:
         yield Finding(
             "put_away",
-            f"{_count(sessions.put_away, 'session')} put away because the store was restored: "
+            f"{count(sessions.put_away, 'session')} put away because the store was restored: "
             f"late messages are read, and what is sent starts a new session.",
         )
     if health.stale_identities:
         yield Finding(
             "identities_stale",
-            f"{_count(health.stale_identities, 'contact')} known from before the store was "
+            f"{count(health.stale_identities, 'contact')} known from before the store was "
             f"restored: what was accepted or verified since is forgotten. The next session "
             f"confirms each.",
         )
@@ -136,28 +127,29 @@ def find_notes(health: StoreHealth) -> Iterator[Finding]:
     if sessions.held:
         yield Finding(
             "held",
-            f"{_count(sessions.held, 'session')} held back because both ends started at once: "
+            f"{count(sessions.held, 'session')} held back because both ends started at once: "
             f"settled by the next messages.",
         )
     if health.outbox:
         yield Finding(
             "outbox",
-            f"{_count(health.outbox, 'envelope')} waiting for the back end: call Client.maintain "
+            f"{count(health.outbox, 'envelope')} waiting for the back end: call Client.maintain "
             f"when it can be reached.",
         )
     if health.inbox:
         yield Finding(
             "inbox",
-            f"{_count(health.inbox, 'item')} not confirmed by the app: call Client.receive, then "
+            f"{count(health.inbox, 'item')} not confirmed by the app: call Client.receive, then "
             f"Client.confirm.",
         )
     if health.uploads.waiting:
         yield Finding(
             "uploads",
-            f"{_count(health.uploads.waiting, 'file')} not uploaded to the end: call Upload.run "
+            f"{count(health.uploads.waiting, 'file')} not uploaded to the end: call Upload.run "
             f"for those of Client.uploads that are not complete. Client.maintain gives an upload "
             f"up a week after it was begun.",
         )
+    yield from find_group_notes(health.groups, health.sender_keys)
 
 
 def _prekey_problems(prekeys: PrekeyHealth, policy: Policy) -> Iterator[Finding]:
@@ -180,7 +172,7 @@ def _prekey_problems(prekeys: PrekeyHealth, policy: Policy) -> Iterator[Finding]
         limit = policy.signed_prekey_kept_ms // DAY_MS
         yield Finding(
             "signed_prekeys_expired",
-            f"{_count(prekeys.expired, 'replaced signed prekey')} kept for more than {limit} days, "
+            f"{count(prekeys.expired, 'replaced signed prekey')} kept for more than {limit} days, "
             f"which helps only a thief of the store: call Client.maintain or Device.publish.",
         )
     if prekeys.last_resort_age_ms is None:
@@ -240,19 +232,19 @@ def _list_notes(health: StoreHealth) -> Iterator[Finding]:
     if health.own_list is not None and health.own_list.without_keys:
         yield Finding(
             "devices_without_keys",
-            f"{_count(health.own_list.without_keys, 'device')} linked that may not have published "
+            f"{count(health.own_list.without_keys, 'device')} linked that may not have published "
             f"keys yet: open the app there. After a day Client.maintain takes those out again.",
         )
     if health.accounts.expired:
         yield Finding(
             "lists_expired",
-            f"{_count(health.accounts.expired, 'account')} whose list of devices is too old: only "
+            f"{count(health.accounts.expired, 'account')} whose list of devices is too old: only "
             f"device 1 is written to, until that renews it.",
         )
     if health.accounts.forked:
         yield Finding(
             "lists_forked",
-            f"{_count(health.accounts.forked, 'account')} with two lists of devices that "
+            f"{count(health.accounts.forked, 'account')} with two lists of devices that "
             f"contradict each other: only devices that stand in both are written to, until the "
             f"next list. Let the user ask whether an old phone is in use there.",
         )
@@ -262,19 +254,13 @@ def _session_problems(sessions: SessionHealth, policy: Policy) -> Iterator[Findi
     if sessions.broken:
         yield Finding(
             "sessions_broken",
-            f"The sessions with {_count(sessions.broken, 'address')} cannot be loaded: {_DAMAGED}.",
+            f"The sessions with {count(sessions.broken, 'address')} cannot be loaded: {_DAMAGED}.",
         )
     if sessions.stale:
         limit = policy.signed_prekey_kept_ms // DAY_MS
         yield Finding(
             "sessions_stale",
-            f"{_count(sessions.stale, 'session')} without an answer for more than {limit} days: "
+            f"{count(sessions.stale, 'session')} without an answer for more than {limit} days: "
             f"the peer may have deleted the prekey that they need; call start_session with a new "
             f"bundle.",
         )
-
-
-def _count(number: int, what: str) -> str:
-    if number == 1:
-        return f"1 {what}"
-    return f"{number} {what}es" if what.endswith("s") else f"{number} {what}s"

@@ -25,7 +25,7 @@ __all__ = ["GroupPlanning"]
 
 _MAX_PLANS: Final = 3
 _MAX_QUESTIONS: Final = 6
-"""How often the back end is asked for one plan: for lists, for keys, and for those that came since."""
+"""How often the back end is asked for one plan: for lists, for keys, for what came since."""
 
 
 class GroupPlanning:

@@ -3,14 +3,14 @@
 
 Rules:
 - A view: it holds the id alone, and each property is read when it is asked for.
-- What is changed is committed, then told the others; what a crash or a back end that is out of reach
-  has left is told with the next call that reaches it.
+- A change is committed, then told the others; after a crash, or while the back end is out of reach,
+  with the next `maintain`.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from e2ecross.address import UserId
+from e2ecross.client.group_ways import GroupWays
 from e2ecross.client.sent import Recipient, Sent, recipient_address
 from e2ecross.device.composing import draft_of
 from e2ecross.device.group_changes import (
@@ -28,9 +28,6 @@ from e2ecross.device.group_reading import GroupFacts, GroupMember, GroupStatus, 
 from e2ecross.wire.content import Content, Expiry
 from e2ecross.wire.group import GroupId, Role
 
-if TYPE_CHECKING:
-    from e2ecross.client.group_calls import GroupCalls
-
 __all__ = ["Group"]
 
 
@@ -41,11 +38,11 @@ class Group:
     be read.
     """
 
-    __slots__ = ("_calls", "_id")
+    __slots__ = ("_client", "_id")
 
-    def __init__(self, calls: "GroupCalls", group: GroupId) -> None:
+    def __init__(self, client: GroupWays, group: GroupId) -> None:
         """Of a client."""
-        self._calls = calls
+        self._client = client
         self._id = group
 
     def __repr__(self) -> str:
@@ -135,7 +132,7 @@ class Group:
             allow_lossy=allow_lossy,
             in_group=True,
         )
-        return self._calls._send_into_group(self._id, draft, message_id)
+        return self._client._send_into_group(self._id, draft, message_id)
 
     def add(self, *users: Recipient) -> None:
         """Add accounts. Where one is in with another key of it, that entry goes, if it may.
@@ -161,7 +158,7 @@ class Group:
             StoreError: the store cannot be read or written.
         """
         named = _users(users)
-        self._calls._change_groups(
+        self._client._change_groups(
             lambda context, asked: add_members(context, self._id, named, asked)
         )
 
@@ -173,7 +170,7 @@ class Group:
             InvalidArgument: one is not in it.
         """
         named = _users(users)
-        self._calls._change_groups(lambda context, _: remove_members(context, self._id, named))
+        self._client._change_groups(lambda context, _: remove_members(context, self._id, named))
 
     def set_role(self, user: Recipient, role: Role) -> None:
         """Give another account a role; owners alone may, and nobody takes it from an owner.
@@ -184,7 +181,7 @@ class Group:
             InvalidArgument: it is not in the group, or with another key than the accepted one.
         """
         named = _user(user)
-        self._calls._change_groups(lambda context, _: set_role(context, self._id, named, role))
+        self._client._change_groups(lambda context, _: set_role(context, self._id, named, role))
 
     def step_down(self, role: Role) -> None:
         """Give the own account less power.
@@ -192,21 +189,23 @@ class Group:
         Raises: as `add`, and
             InvalidArgument: it is no less; or the last owner would be none, with others in it.
         """
-        self._calls._change_groups(lambda context, _: step_down(context, self._id, role))
+        self._client._change_groups(lambda context, _: step_down(context, self._id, role))
 
     def rename(self, name: str) -> None:
         """Give it another name, at most 256 bytes in UTF-8; raises as `add`."""
-        self._calls._change_groups(lambda context, _: change_settings(context, self._id, name=name))
+        self._client._change_groups(
+            lambda context, _: change_settings(context, self._id, name=name)
+        )
 
     def set_app_data(self, data: bytes) -> None:
         """Keep something of the app there, at most 4,096 bytes; raises as `add`."""
-        self._calls._change_groups(
+        self._client._change_groups(
             lambda context, _: change_settings(context, self._id, app_data=data)
         )
 
     def set_only_admins_send(self, on: bool) -> None:
         """Let owners and admins alone send, or everybody; raises as `add`."""
-        self._calls._change_groups(
+        self._client._change_groups(
             lambda context, _: change_settings(context, self._id, only_admins_send=on)
         )
 
@@ -216,16 +215,18 @@ class Group:
         Raises: as `add`, and
             InvalidArgument: the last owner stays while others are in it.
         """
-        self._calls._change_groups(lambda context, _: leave_group(context, self._id))
+        self._client._change_groups(lambda context, _: leave_group(context, self._id))
 
     def accept(self) -> None:
         """Take part: this device asks for what it cannot read, and answers. Sending does it, too.
 
+        Nothing happens where the own account is out by now.
+
         Raises:
-            NotInGroup: the own account is not in it.
+            NotInGroup: it is not known here any more.
             StoreError: the store cannot be read or written.
         """
-        accept_group(self._calls._context, self._id)
+        accept_group(self._client._context, self._id)
 
     def accept_back(self, user: Recipient) -> None:
         """Let an account have keys and messages that is in again by an act that became void.
@@ -235,7 +236,7 @@ class Group:
             InvalidArgument: the other one is not in it, or is no user.
             StoreError: the store cannot be read or written.
         """
-        accept_back(self._calls._context, self._id, _user(user))
+        accept_back(self._client._context, self._id, _user(user))
 
     def forget(self) -> None:
         """Delete all that this device keeps of it.
@@ -245,11 +246,11 @@ class Group:
             GroupRefused: the own account is in it: leave it first.
             StoreError: the store cannot be written.
         """
-        forget_group(self._calls._context, self._id)
+        forget_group(self._client._context, self._id)
 
     @property
     def _shown(self) -> GroupFacts:
-        return read_group(self._calls._context, self._id)
+        return read_group(self._client._context, self._id)
 
 
 def _user(user: Recipient) -> UserId:

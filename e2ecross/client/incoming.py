@@ -17,14 +17,12 @@ from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.link import Link
+from e2ecross.device.arriving import Arrived, decode_arrived, read_sender
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import (
-    Arrived,
-    decode_arrived,
     is_taken_in,
     keep_failure,
     list_unacknowledged,
-    read_sender,
     take_in,
     take_in_all,
 )

@@ -100,11 +100,7 @@ def prepare(
         for address in addresses:
             bundles[address] = _bundle(answers[user], address)
     news = {Address(u.app, u.user): BundleNews(identity_changed=True) for u in lists.changed}
-    found = list(bundles.values())
-    outcomes: list[BundleNews | E2ECrossError] = []
-    for start in range(0, len(found), _STARTED_AT_ONCE):
-        outcomes += start_from_bundles(link.context, found[start : start + _STARTED_AT_ONCE])
-    for address, outcome in zip(bundles, outcomes, strict=True):
+    for address, outcome in zip(bundles, _start(link, list(bundles.values())), strict=True):
         if not isinstance(outcome, E2ECrossError):
             changed = outcome.identity_changed or address in news
             news[address] = replace(outcome, identity_changed=changed)
@@ -118,6 +114,15 @@ def prepare(
     for_list = [user for user in lists.unchanged if user not in strangers and not wanted[user]]
     _note_checked(link, for_list)
     return news, failure
+
+
+def _start(
+    link: Link, bundles: Sequence[PreKeyBundle | E2ECrossError]
+) -> list[BundleNews | E2ECrossError]:
+    outcomes: list[BundleNews | E2ECrossError] = []
+    for start in range(0, len(bundles), _STARTED_AT_ONCE):
+        outcomes += start_from_bundles(link.context, bundles[start : start + _STARTED_AT_ONCE])
+    return outcomes
 
 
 def fetch_lists(link: Link, users: Sequence[UserId]) -> tuple[set[UserId], E2ECrossError | None]:

@@ -12,12 +12,12 @@ Rules:
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final
 
-from e2ecross.address import Address
 from e2ecross.arguments import require_list
 from e2ecross.device.answering import request_again
-from e2ecross.device.bundles import repair_sessions, require_minimum_version
+from e2ecross.device.arriving import AnyMessage, Arrived, open_arrived, try_to_decode
+from e2ecross.device.bundles import repair_sessions
 from e2ecross.device.controls import take_control
 from e2ecross.device.conversations import Admitted, admit, is_heard, note_sent_to
 from e2ecross.device.group_collecting import take_in_group
@@ -26,10 +26,7 @@ from e2ecross.device.hints import note_hints
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.receipts import note_arrived, note_sent_elsewhere
 from e2ecross.device.receiving import (
-    DecodedMessage,
     Received,
-    decode_ciphertext,
-    decode_group_ciphertext,
     decrypt_envelope,
     message_from,
 )
@@ -65,49 +62,22 @@ from e2ecross.wire.content import Payload, is_of_users
 from e2ecross.wire.content import Receipt as ContentReceipt
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.sender_key_message import SenderKeyMessage
-from e2ecross.wire.signal_message import PreKeySignalMessage
 
 __all__ = [
-    "Arrived",
     "HandedOver",
     "confirm",
     "confirm_items",
-    "decode_arrived",
     "erase_what_is_over",
     "hand_over",
     "is_taken_in",
     "keep_failure",
     "list_unacknowledged",
-    "read_sender",
     "take_in",
     "take_in_all",
 ]
 
-_Decoded = DecodedMessage | SenderKeyMessage
 _MAX_ERASED: Final = 1_000
 """Messages in the inbox of which nothing is left after one call."""
-
-
-class Arrived(NamedTuple):
-    """An envelope that was fetched.
-
-    Attributes:
-        number: at the back end.
-        data: as it came.
-        opened: decoded, with the message in it; None if it is none for this device.
-    """
-
-    number: int
-    data: bytes
-    opened: tuple[Envelope, _Decoded] | None
-
-
-def decode_arrived(context: Context, number: int, data: bytes) -> Arrived:
-    """Decode an envelope, outside of any transaction; see `take_in_all`."""
-    try:
-        return Arrived(number, data, _open(context, data))
-    except RemoteError:  # told by `take_in`, which comes to the same
-        return Arrived(number, data, None)
 
 
 def take_in_all(context: Context, leftovers: Leftovers, arrived: Sequence[Arrived]) -> int:
@@ -157,7 +127,7 @@ def take_in(context: Context, number: int, data: bytes) -> None:
         RemoteError: it cannot be read; see `keep_failure`. Nothing has changed.
         StoreError: nothing has changed, and the envelope stays at the back end.
     """
-    envelope, message = _open(context, data)
+    envelope, message = open_arrived(context, data)
     try:
         _take_in_alone(context, number, data, envelope, message)
     except RecordCorrupted:
@@ -167,7 +137,7 @@ def take_in(context: Context, number: int, data: bytes) -> None:
 
 
 def _take_in_alone(
-    context: Context, number: int, data: bytes, envelope: Envelope, message: _Decoded
+    context: Context, number: int, data: bytes, envelope: Envelope, message: AnyMessage
 ) -> None:
     with WitnessedReceipt(context) as tx:
         if not has_arrived(tx, number, data):
@@ -189,7 +159,7 @@ def keep_failure(context: Context, number: int, data: bytes, error: RemoteError)
         data: the envelope, encoded.
         error: what `take_in` has raised.
     """
-    envelope, message = _decode(context, data)
+    envelope, message = try_to_decode(context, data)
     with WitnessedReceipt(context) as tx:
         if has_arrived(tx, number, data):
             return  # another process was faster
@@ -204,14 +174,6 @@ def keep_failure(context: Context, number: int, data: bytes, error: RemoteError)
         elif envelope.kind is not MessageKind.SENDER_KEY:  # else it would fail again
             retrying = request_again(context, tx, envelope, message, error)
         put_failure(context, tx, envelope, error, retrying=retrying, group=group)
-
-
-def read_sender(data: bytes) -> Address | None:
-    """Return whom an encoded envelope claims to be of; None if it is no envelope."""
-    try:
-        return Envelope.decode(data).sender
-    except RemoteError:
-        return None
 
 
 def list_unacknowledged(context: Context) -> list[int]:
@@ -307,37 +269,13 @@ def confirm(context: Context, leftovers: Leftovers, items: Iterable[InboxItem]) 
                 note_hosting_seen(tx, user)
 
 
-def _open(context: Context, data: bytes) -> tuple[Envelope, _Decoded]:
-    envelope = Envelope.decode(data)
-    message = _decode_message(context, envelope)
-    if isinstance(message, PreKeySignalMessage):
-        require_minimum_version(context, message.message.version)
-    return envelope, message
-
-
-def _decode(context: Context, data: bytes) -> tuple[Envelope | None, _Decoded | None]:
-    """Return what can be told of an envelope that could not be read."""
-    envelope = None
-    try:
-        envelope = Envelope.decode(data)
-        return envelope, _decode_message(context, envelope)
-    except RemoteError:
-        return envelope, None
-
-
-def _decode_message(context: Context, envelope: Envelope) -> _Decoded:
-    if envelope.kind is MessageKind.SENDER_KEY:
-        return decode_group_ciphertext(context, envelope)
-    return decode_ciphertext(context, envelope)
-
-
 def _take_in(
     context: Context,
     tx: Transaction,
     number: int,
     data: bytes,
     envelope: Envelope,
-    message: _Decoded,
+    message: AnyMessage,
 ) -> None:
     if isinstance(message, SenderKeyMessage):
         take_in_group(context, tx, envelope, message)

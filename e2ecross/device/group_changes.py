@@ -254,13 +254,15 @@ def change_settings(
 def accept_group(context: Context, group: GroupId) -> None:
     """Let this device speak about a group by itself: the user wants to be in it.
 
+    Nothing happens where the own account is out by now.
+
     Raises:
-        NotInGroup: the own account is not in the group.
+        NotInGroup: the group is not known here.
     """
     with context.store.transaction() as tx:
         record, state = require_group(tx, group)
-        require_role(context, state)
-        put_group(tx, group, replace(record, accepted=True))
+        if own_member(context) in state.members:  # perhaps no more, since the app has heard of it
+            put_group(tx, group, replace(record, accepted=True))
 
 
 def accept_back(context: Context, group: GroupId, user: UserId) -> None:

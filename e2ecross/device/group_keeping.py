@@ -68,4 +68,5 @@ def keep_group_message(
     )
     admitted = admit_in_group(context, tx, message, now_ms)
     put_message(context, tx, admitted.message)
+    context.live.typing.pop((sender, group), None)  # nobody types what is sent
     note_arrived(context, tx, admitted, find_account(tx, user), now_ms)

@@ -53,6 +53,7 @@ __all__ = [
     "destination_of",
     "find_standing",
     "has_room",
+    "is_key_due",
     "is_still_so",
     "members_at",
     "places_before",
@@ -160,15 +161,14 @@ def plan_group(
         if not found.devices:
             return plan._replace(problems=found.problems)
         key = find_group_key(tx, group)
-        grants: Mapping[Address, bytes] = {}
-        if key is None or not _is_alive(
-            context, tx, standing, audience, key, named, members, now_ms
-        ):
-            key = _make_key(context, group, named, now_ms)
+        scope = (named, members, found.devices)
+        grants = None
+        if key is not None:
+            grants = _who_has(context, tx, standing, audience, key, *scope, now_ms)
+        if key is None or grants is None:
+            key, grants = _make_key(context, group, named, now_ms), {}
             put_new_group_key(tx, group, key)
             count_operation(tx)
-        else:
-            grants = read_grants(tx, group) or {}
         lacking = [each for each, own in found.devices.items() if grants.get(each) != own]
         problems = dict(found.problems)
         wanted = without_session(tx, lacking, asked, problems)
@@ -252,6 +252,16 @@ def has_room(context: Context, key: GroupKey, messages: int, now_ms: int) -> boo
     return room_of(key) >= messages and 0 <= age_ms < context.policy.sender_key_max_age_ms
 
 
+def is_key_due(
+    context: Context, tx: Transaction, standing: Standing, key: GroupKey, now_ms: int
+) -> bool:
+    """Tell whether the next message of a user makes a new key in the place of this one."""
+    named = destination_of(standing).heads
+    members = members_at(context, tx, standing, named)
+    names = (context, tx, standing, Audience.MEMBERS, key, named, members)
+    return _who_has(*names, {}, now_ms) is None
+
+
 def without_session(
     tx: Transaction, devices: Iterable[Address], asked: KeysAsked, problems: dict[Address, str]
 ) -> dict[UserId, set[int]]:
@@ -308,13 +318,14 @@ def _scope(
     key, heads = find_group_key(tx, standing.group), then.heads[:MAX_PARENTS]
     if heads and key is not None:
         members_then = members_at(context, tx, standing, heads)
-        if _is_alive(context, tx, standing, audience, key, heads, members_then, now_ms):
+        names = (context, tx, standing, audience, key, heads, members_then)
+        if _who_has(*names, {}, now_ms) is not None:
             return heads, members_then, staying
     # A new key is made where the next message stands, so that it need not be made twice.
     return named, members, staying
 
 
-def _is_alive(
+def _who_has(
     context: Context,
     tx: Transaction,
     standing: Standing,
@@ -322,22 +333,28 @@ def _is_alive(
     key: GroupKey,
     named: tuple[bytes, ...],
     members: Collection[MemberId],
+    devices: Mapping[Address, PublicKey],
     now_ms: int,
-) -> bool:
-    """Whether a message that names these heads may go under a key."""
+) -> Mapping[Address, bytes] | None:
+    """Return who has a key, if a message may go under it that names these heads; None: it may not.
+
+    Of some devices it is known that they are of members, and their identity keys (33 bytes).
+    """
     messages = 1 if audience is Audience.MEMBERS else _ANNOUNCED
     if not has_room(context, key, messages, now_ms):
-        return False
+        return None
     grants = read_grants(tx, standing.group)
     if grants is None or (not grants and key.key.chain.message_number):
-        return False  # who has it is not known
-    if list_devices(context, tx, members, grants) != grants:
-        return False
-    if key.checked.heads == hash_context(standing.group.value, named):
-        return True
-    graph = load_graph(context, tx, standing.group)
-    made, then = graph.behind(key.heads), graph.behind(named)
-    return not made & ~then and not ended_between(graph, made, then)
+        return None  # who has it is not known
+    others = {each: own for each, own in grants.items() if devices.get(each) != own}
+    if list_devices(context, tx, members, others) != others:
+        return None
+    if key.checked.heads != hash_context(standing.group.value, named):
+        graph = load_graph(context, tx, standing.group)
+        made, then = graph.behind(key.heads), graph.behind(named)
+        if made & ~then or ended_between(graph, made, then):
+            return None
+    return grants
 
 
 def _make_key(context: Context, group: GroupId, named: tuple[bytes, ...], now_ms: int) -> GroupKey:

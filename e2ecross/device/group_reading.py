@@ -10,8 +10,9 @@ from e2ecross.state.context import Context
 from e2ecross.state.groups import walk_groups
 from e2ecross.wire.group import GroupId, GroupSettings, Role
 from e2ecross.wire.group_commit import is_later_version
+from e2ecross.wire.group_records import GroupRecord
 
-__all__ = ["GroupFacts", "GroupMember", "GroupStatus", "read_group", "read_groups"]
+__all__ = ["GroupFacts", "GroupMember", "GroupStatus", "read_group", "read_groups", "status_of"]
 
 
 class GroupStatus(enum.StrEnum):
@@ -85,14 +86,17 @@ def read_group(context: Context, group: GroupId) -> GroupFacts:
             for member, role in state.members.items()
         )
     role = state.members.get(own_member(context))
-    status = GroupStatus.ACTIVE
-    if role is None:
-        status = GroupStatus.LEFT
-    elif is_later_version(record.outdated):
-        status = GroupStatus.OUTDATED
-    elif record.full:
-        status = GroupStatus.FULL
+    status = status_of(record, role)
     return GroupFacts(group, state.settings, members, role, record.accepted, status)
+
+
+def status_of(record: GroupRecord, role: Role | None) -> GroupStatus:
+    """Tell whether anything can be done in a group in which the own account has this role."""
+    if role is None:
+        return GroupStatus.LEFT
+    if is_later_version(record.outdated):
+        return GroupStatus.OUTDATED
+    return GroupStatus.FULL if record.full else GroupStatus.ACTIVE
 
 
 def read_groups(context: Context) -> list[GroupId]:

@@ -30,7 +30,7 @@ from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.group import MemberId
-from e2ecross.wire.limits import MAX_GROUP_RECIPIENTS
+from e2ecross.wire.limits import MAX_GROUP_MEMBERS
 
 __all__ = ["KEY_DIFFERS", "Recipients", "find_recipients", "list_devices"]
 
@@ -73,7 +73,7 @@ def find_recipients(
     problems: dict[Address, str] = {}
     wanted: dict[UserId, frozenset[int] | None] = {}
     keys: dict[UserId, PublicKey] = {}
-    for member in islice(members, MAX_GROUP_RECIPIENTS):
+    for member in islice(members, MAX_GROUP_MEMBERS):
         user = member.user
         account = find_account(tx, user)
         code = _problem(context, tx, member, account, asked)

@@ -19,7 +19,13 @@ from e2ecross.device.health_accounts import (
     judge_own_list,
     read_account,
 )
-from e2ecross.device.health_groups import check_grant, check_group, check_group_commit
+from e2ecross.device.health_groups import (
+    GroupHealth,
+    check_grant,
+    judge_groups,
+    read_group,
+    read_group_commit,
+)
 from e2ecross.device.health_records import (
     check_conversation,
     check_delivered,
@@ -28,7 +34,6 @@ from e2ecross.device.health_records import (
     check_receipt,
     check_retries,
     check_seen_base_key,
-    check_sender_key,
     check_sent,
     check_session,
     check_spqr,
@@ -41,6 +46,11 @@ from e2ecross.device.health_records import (
     read_signed_prekey,
     read_trust,
     read_waiting_upload,
+)
+from e2ecross.device.health_sender_keys import (
+    SenderKeysHealth,
+    judge_sender_keys,
+    read_sender_key,
 )
 from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.protocol.prekeys import is_expired, rotation_is_due
@@ -192,6 +202,8 @@ class StoreHealth:
         outbox: envelopes that the back end may not have yet.
         inbox: items that the app has not confirmed.
         uploads: files on their way to where files are kept.
+        groups: each group, in an order of the store's own.
+        sender_keys: the sender keys of other devices.
     """
 
     tables: tuple[TableHealth, ...]
@@ -205,21 +217,23 @@ class StoreHealth:
     outbox: int
     inbox: int
     uploads: UploadHealth
+    groups: tuple[GroupHealth, ...]
+    sender_keys: SenderKeysHealth
 
 
 _Check = Callable[[bytes, bytes, bytes], object]
+_ORDER: Final = list(Table)
 
-# Of these nothing is told but that they decode; in the order of `Table`.
-_OF_CHAINS: Final[dict[Table, _Check]] = {
+# Of these nothing is told but that they decode.
+_CHECKS: Final[dict[Table, _Check]] = {
+    Table.SEEN_BASE_KEYS: check_seen_base_key,
+    Table.CONVERSATIONS: check_conversation,
+    Table.RECEIPTS: check_receipt,
+    Table.SESSIONS: check_session,
     Table.SPQR: check_spqr,
     Table.GROUP_GRANTS: check_grant,
     Table.OWN_SENDER_KEYS: check_own_sender_key,
-    Table.SENDER_KEYS: check_sender_key,
     Table.SENDER_KEY_SEEDS: count_skipped_keys,
-    Table.GROUPS: check_group,
-    Table.GROUP_COMMITS: check_group_commit,
-}
-_OF_A_TIME: Final[dict[Table, _Check]] = {
     Table.SENT: check_sent,
     Table.DELIVERED: check_delivered,
     Table.RETRIES: check_retries,
@@ -244,37 +258,34 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
         tables.append(found)
         return values
 
-    # In the order of `Table`.
     found = read(Table.DEVICE, read_device)
     signed = dict(read(Table.SIGNED_PREKEYS, read_signed_prekey))
     one_time = read(Table.ONE_TIME_PREKEYS, check_one_time_prekey)
     kyber = read(Table.KYBER_PREKEYS, read_kyber_prekey)
-    read(Table.SEEN_BASE_KEYS, check_seen_base_key)
     known = read(Table.REMOTE_IDENTITIES, lambda place, _, __: read_trust(tx, place))
     accounts = dict(row for row in read(Table.ACCOUNTS, read_account) if row is not None)
-    read(Table.CONVERSATIONS, check_conversation)
-    read(Table.RECEIPTS, check_receipt)
     uploads = read(Table.UPLOADS, read_waiting_upload)
     places = read(Table.SESSION_RECORDS, read_session_list)
-    read(Table.SESSIONS, check_session)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
-    for table, check in _OF_CHAINS.items():
-        read(table, check)
+    groups = read(Table.GROUPS, read_group)
+    commits = read(Table.GROUP_COMMITS, read_group_commit)
+    sender_keys = read(Table.SENDER_KEYS, read_sender_key)
     outbox = read(Table.OUTBOX, read_outbox)
     inbox = read(Table.INBOX, read_inbox)
-    for table, check in _OF_A_TIME.items():
+    for table, check in _CHECKS.items():
         read(table, check)
     device = next((row for row in found if isinstance(row, DeviceRecord)), None)
     epoch = next((row for row in found if isinstance(row, int)), 0)
     own = next((row for row in found if isinstance(row, OwnAccountRecord)), OwnAccountRecord())
     has_publication = any(isinstance(row, PublishedKeys) for row in found)
     trust = Counter(state for state, _ in known)
-    own_list = None
+    own_list, judged = None, tuple[GroupHealth, ...]()
     if device is not None:
         record = accounts.pop(user_key(device.address.user_id), NOTHING_KNOWN)
         own_list = judge_own_list(device, own, record, policy, now_ms)
+        judged = judge_groups(tx, device, record, (groups, commits), policy, now_ms)
     return StoreHealth(
-        tables=tuple(tables),
+        tables=tuple(sorted(tables, key=lambda each: _ORDER.index(each.table))),
         device=None if device is None else _device(device, epoch, has_publication),
         prekeys=_prekeys(device, signed, len(one_time), kyber, policy, now_ms),
         sessions=_sessions(tx, places, sum(skipped), policy, now_ms),
@@ -285,6 +296,8 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
         outbox=sum(outbox),
         inbox=sum(inbox),
         uploads=_uploads(uploads, now_ms),
+        groups=judged,
+        sender_keys=judge_sender_keys(sender_keys),
     )
 
 

@@ -28,7 +28,7 @@ from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
 from e2ecross.state.receipts import DUE, NO_TIME, read_receipt
 from e2ecross.state.retry_budget import BUDGET
-from e2ecross.state.sender_keys import own_sender_key_from_bytes, sender_key_from_row
+from e2ecross.state.sender_keys import own_sender_key_from_bytes
 from e2ecross.state.sent import ENDS
 from e2ecross.state.sent_ids import OWN_COPIES, SENT_IDS
 from e2ecross.state.trust import TrustState, find_identity
@@ -77,7 +77,6 @@ __all__ = [
     "check_receipt",
     "check_retries",
     "check_seen_base_key",
-    "check_sender_key",
     "check_sent",
     "check_session",
     "check_spqr",
@@ -111,7 +110,10 @@ _SPQR_ROWS: Final[Mapping[bytes, Callable[[bytes], object]]] = {
 def read_device(
     _: bytes, row: bytes, record: bytes
 ) -> DeviceRecord | int | PublishedKeys | UpkeepRecord | OwnAccountRecord | None:
-    """Return what a row about the device holds, decoded; of each kind there is at most one."""
+    """Return what a row about the device holds, decoded; of each kind there is at most one.
+
+    None: a count of changes, which tells nobody anything.
+    """
     if row == EPOCH_ROW:
         return decode_epoch(record)
     if row == CHANGES_ROW:
@@ -142,11 +144,6 @@ def check_own_sender_key(place: bytes, _: bytes, record: bytes) -> None:
         group_key_from_bytes(record)
     else:
         own_sender_key_from_bytes(record)
-
-
-def check_sender_key(_: bytes, row: bytes, record: bytes) -> None:
-    """Decode a sender key of another device."""
-    sender_key_from_row(row, record)
 
 
 def read_kyber_prekey(
@@ -233,6 +230,8 @@ def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
         decode_queue_end(record)
         return False
     if partition == GROUP_OUTBOX:
+        if len(row) != NUMBER_BYTES:
+            raise RecordCorrupted("an outbox record has no number: the store is damaged")
         return isinstance(group_waiting_from_record(0, record).sent, EnvelopeCopies | None)
     if partition.startswith(TURNS) and partition != IN_FLIGHT:
         TurnRecord.decode(record)

@@ -8,7 +8,7 @@ Rules:
   lies in the queue nor on what has left it: one row that stays at the front makes nothing longer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -87,22 +87,24 @@ class Queue:
         """Walk over the records behind a number; what is changed meanwhile may be missed.
 
         In the place of one that the store cannot read comes an empty one, which decodes to nothing.
+        What has no number, in a store that is damaged, is passed over.
         """
-        most = 1
-        while found := self._next(tx, after, most):
-            yield from found
-            after, most = found[-1][0], min(2 * len(found), _MAX_AHEAD)
+        row, most = number_row(after), 1
+        while found := self._next(tx, row, most):
+            for row, record in found:
+                if len(row) == NUMBER_BYTES:
+                    yield int.from_bytes(row), record
+            most = min(2 * len(found), _MAX_AHEAD)
 
-    def _next(self, tx: Transaction, after: int, most: int) -> list[tuple[int, bytes]]:
+    def _next(self, tx: Transaction, after: bytes, most: int) -> Sequence[tuple[bytes, bytes]]:
         try:
-            listed = tx.list(self.table, self.partition, limit=most, after=number_row(after))
+            return tx.list(self.table, self.partition, limit=most, after=after)
         except RecordCorrupted as error:
             if most > 1:
                 return self._next(tx, after, 1)
             if error.row is None:
                 raise
-            return [(int.from_bytes(error.row), b"")]
-        return [(int.from_bytes(row), record) for row, record in listed]
+            return [(error.row, b"")]
 
     def _next_number(self, tx: Transaction) -> int:
         try:
@@ -111,7 +113,7 @@ class Queue:
             end = 0
         if end:
             return end
-        if end is None and not self._next(tx, 0, 1):
+        if end is None and not self._next(tx, number_row(0), 1):
             return 1
         # What says it is damaged or gone: numbers of what has left the queue may be higher.
         return max((number for number, _ in self.walk(tx)), default=0) + _SKIPPED

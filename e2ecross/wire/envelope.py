@@ -10,6 +10,7 @@ Source: docs/wire-format.md, envelope.
 
 import enum
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from e2ecross.address import Address
@@ -34,6 +35,8 @@ from e2ecross.wire.limits import (
 __all__ = ["ENVELOPE_VERSION", "Envelope", "EnvelopeCopies", "MessageKind"]
 
 ENVELOPE_VERSION: Final = 1
+_REMEMBERED: Final = 4_096
+"""Recipients that need not be encoded for each message: those of some groups, 1 MB."""
 _COPIES: Final = "an envelope of copies"
 
 
@@ -153,10 +156,9 @@ class EnvelopeCopies:
         for each in self.recipients:
             require_type("recipients", each, Address)
         names = [str(each) for each in self.recipients]
-        different = set(names)
-        if not 1 <= len(names) <= MAX_COPIES or names != sorted(different):
+        if not 1 <= len(names) <= MAX_COPIES or names != sorted(set(names)):
             raise InvalidArgument(f"recipients must be 1 to {MAX_COPIES}, ascending as text")
-        if str(self.sender) in different:
+        if str(self.sender) in names:
             raise InvalidArgument("recipients must not have the sender among them")
         require_bytes("ciphertext", self.ciphertext)
         if not 0 < len(self.ciphertext) <= MAX_SIGNAL_MESSAGE_BYTES:
@@ -170,16 +172,17 @@ class EnvelopeCopies:
 
     def encode(self) -> bytes:
         """Return its one encoding, at most 256 KiB."""
-        return serialize(
-            envelope_pb2.EnvelopeCopies(
-                version=ENVELOPE_VERSION,
-                message_id=self.message_id,
-                sender=encode_address(self.sender),
-                recipients=[encode_address(each) for each in self.recipients],
-                kind=MessageKind.SENDER_KEY,
-                ciphertext=self.ciphertext,
-            )
+        # Fields are encoded in the order of their numbers, so it can be cut between two.
+        start = envelope_pb2.EnvelopeCopies(
+            version=ENVELOPE_VERSION,
+            message_id=self.message_id,
+            sender=encode_address(self.sender),
         )
+        ending = envelope_pb2.EnvelopeCopies(
+            kind=MessageKind.SENDER_KEY, ciphertext=self.ciphertext
+        )
+        recipients = b"".join([_encode_recipient(each) for each in self.recipients])
+        return serialize(start) + recipients + serialize(ending)
 
     def encode_for(self, recipient: Address) -> bytes:
         """Return what one of the recipients gets: the one encoding of an envelope of kind 7."""
@@ -235,6 +238,12 @@ class EnvelopeCopies:
             )
         except InvalidArgument as error:
             raise DecodeError(f"{_COPIES} is not acceptable: {error}") from error
+
+
+@lru_cache(_REMEMBERED)
+def _encode_recipient(recipient: Address) -> bytes:
+    """One of the recipients of copies, as it stands in their encoding."""
+    return serialize(envelope_pb2.EnvelopeCopies(recipients=[encode_address(recipient)]))
 
 
 _KINDS: Final = {kind.value: kind for kind in MessageKind}

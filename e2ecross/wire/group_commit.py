@@ -37,6 +37,7 @@ __all__ = [
     "RemoveMember",
     "SetRole",
     "SignedGroupCommit",
+    "decode_signed_commit",
     "is_later_version",
     "read_version",
 ]
@@ -45,6 +46,9 @@ _VERSION: Final = 1
 _NONCE_BYTES: Final = 32
 _MAX_TIME_MS: Final = 2**64 - 1
 _WHAT: Final = "a commit of a group"
+_SIGNED: Final = "a signed commit of a group"
+_MAX_SIGNED_BYTES: Final = MAX_GROUP_COMMIT_BYTES + SIGNATURE_BYTES + 6
+"""Two fields: of each the tag, and its length in at most 3 bytes and 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +213,18 @@ class SignedGroupCommit:
         if len(signature) != SIGNATURE_BYTES:
             raise DecodeError(f"{_WHAT} has no signature of {SIGNATURE_BYTES} bytes")
         return cls(data, signature, commit)
+
+
+def decode_signed_commit(data: bytes) -> SignedGroupCommit:
+    """Read a commit that stands alone with its signature.
+
+    Raises:
+        DecodeError: malformed, not in its one encoding, or as `SignedGroupCommit.decode`.
+        UnsupportedVersion, InvalidKey: as `SignedGroupCommit.decode`.
+    """
+    fields = parse(group_pb2.SignedGroupCommit, data, _SIGNED, _MAX_SIGNED_BYTES)
+    require_canonical(fields, data, _SIGNED)
+    return SignedGroupCommit.decode(fields.commit, fields.signature)
 
 
 def _encode_op(op: GroupOp) -> group_pb2.GroupOp:

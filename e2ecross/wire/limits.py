@@ -37,7 +37,6 @@ __all__ = [
     "MAX_GROUP_MEMBERS",
     "MAX_GROUP_NAME_BYTES",
     "MAX_GROUP_OPS",
-    "MAX_GROUP_RECIPIENTS",
     "MAX_HELD_MESSAGES",
     "MAX_LINK_CODE_CHARS",
     "MAX_LINK_MESSAGE_BYTES",
@@ -159,8 +158,6 @@ MAX_GROUP_COMMITS_A_DAY: Final = 1_024
 """New commits of one author that are taken into a group in a day; others come again later."""
 MAX_GROUP_COMMITS_BYTES: Final = 60 * 1024
 """Commits in one message, bytes."""
-MAX_GROUP_RECIPIENTS: Final = 1_024
-"""Accounts that one message into a group goes to: those who were in it first."""
 MAX_COPIES: Final = 1_024
 """Devices that get one ciphertext in one deposit."""
 MAX_COPIES_BYTES: Final = 256 * 1024

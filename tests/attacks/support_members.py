@@ -14,7 +14,7 @@ from tests.support.group_sending import waiting
 from tests.support.group_speaker import found_group
 from tests.support.group_world import GroupWorld
 
-__all__ = ["assert_refused_by", "gather_members", "is_silent", "own_rows", "shown"]
+__all__ = ["assert_refused", "gather_members", "is_silent", "rest", "shown"]
 
 _COUNTED = {Table.SESSIONS, Table.SESSION_RECORDS, Table.SPQR, Table.SKIPPED_KEYS}
 _NOTED = {Table.DELIVERED, Table.INBOX, Table.RETRIES}
@@ -26,7 +26,7 @@ def gather_members(*more: Address) -> tuple[GroupWorld, GroupId]:
     return world, found_group(world, ANA, BUDI, TOKO)
 
 
-def assert_refused_by(
+def assert_refused(
     world: GroupWorld, victim: Address, envelope: Envelope, *expected: type[RemoteError]
 ) -> None:
     """Deliver something bad: one of exactly these errors, and not a byte of the store changes."""
@@ -42,7 +42,7 @@ def assert_refused_by(
     assert dump(context.store) == before
 
 
-def own_rows(world: GroupWorld, address: Address) -> dict[tuple[Table, bytes, bytes], bytes]:
+def rest(world: GroupWorld, address: Address) -> dict[tuple[Table, bytes, bytes], bytes]:
     """All that a device holds but what each message in a session changes."""
     rows = dump(world.context(address).store).items()
     return {where: row for where, row in rows if where[0] not in _COUNTED | _NOTED}

@@ -19,10 +19,10 @@ from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.group import GroupId, GroupSettings
 from e2ecross.wire.group_commit import RemoveMember
 from tests.attacks.support_members import (
-    assert_refused_by,
+    assert_refused,
     gather_members,
     is_silent,
-    own_rows,
+    rest,
     shown,
 )
 from tests.support.accounts import carry, craft, receive, told
@@ -64,7 +64,7 @@ def test_he_reads_nothing_that_is_sent_by_who_knows(sender: Address) -> None:
     posted = send(world.devices[sender], group, "among us")
     assert TOKO not in posted.recipients
     (stolen,) = _steal(world.devices[sender], TOKO)
-    assert_refused_by(world, TOKO, stolen, UnknownSenderKey)
+    assert_refused(world, TOKO, stolen, UnknownSenderKey)
     assert shown(world, TOKO) == before
 
 
@@ -112,8 +112,8 @@ def test_what_he_sends_is_refused_and_one_who_may_tells_him() -> None:
     toko = Speaker(world, group, TOKO)
     toko.give(ANA, BUDI)
     removal = _remove(world, group)
-    assert_refused_by(world, BUDI, toko.write(BUDI), NotAllowedInGroup)
-    assert_refused_by(world, ANA, toko.write(ANA), NotAllowedInGroup)
+    assert_refused(world, BUDI, toko.write(BUDI), NotAllowedInGroup)
+    assert_refused(world, ANA, toko.write(ANA), NotAllowedInGroup)
     for _ in range(3):
         assert fail(world.devices[ANA], toko.write(ANA)) is NotAllowedInGroup
     assert told(world.devices[ANA]) == [(TOKO, GroupCommits(group, tuple(removal)))]
@@ -141,13 +141,13 @@ def test_he_feeds_no_commits_to_anybody(how: str) -> None:
     commits = [CommitBytes(each.data, each.signature) for each in signed]
     commits += world.commits(group, ANA)
     for victim in (ANA, BUDI):
-        before, fed = own_rows(world, victim), GroupCommits(group, tuple(commits))
+        before, fed = rest(world, victim), GroupCommits(group, tuple(commits))
         if how == "in his session":
             toko.tell(victim, fed)
-            assert own_rows(world, victim) == before
+            assert rest(world, victim) == before
         else:  # there a key is used up
             receive(world.devices[victim], toko.write(victim, fed))
-            after = own_rows(world, victim).items()
+            after = rest(world, victim).items()
             changed = {where[0] for where, row in after if before.get(where) != row}
             assert changed <= {Table.SENDER_KEYS, Table.SENDER_KEY_SEEDS}
         assert world.state(group, victim).settings.name == "Trip"
@@ -177,7 +177,7 @@ def test_who_has_left_is_out_like_who_was_removed() -> None:
     posted = send(world.devices[BUDI], group, "among us")
     assert TOKO not in posted.recipients
     (stolen,) = _steal(world.devices[BUDI], TOKO)
-    assert_refused_by(world, TOKO, stolen, UnknownSenderKey)
+    assert_refused(world, TOKO, stolen, UnknownSenderKey)
     assert fail(world.devices[TOKO], stolen) is UnknownSenderKey
     carry(world.devices[TOKO], world.devices[BUDI])
     carried = carry(world.devices[BUDI], world.devices[TOKO])

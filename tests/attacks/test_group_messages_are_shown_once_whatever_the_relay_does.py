@@ -11,7 +11,7 @@ import pytest
 
 from e2ecross.device.collecting import keep_failure, take_in
 from e2ecross.errors import DuplicateMessage
-from tests.attacks.support_members import assert_refused_by, gather_members, shown
+from tests.attacks.support_members import assert_refused, gather_members, shown
 from tests.support.devices import ANA, BUDI
 from tests.support.group_speaker import Speaker
 
@@ -33,7 +33,7 @@ def test_any_delivery(seed: int) -> None:
     texts = shown(world, BUDI)
     assert len(texts) == len(set(texts)) == len({id(each) for each in deliveries})
     for each in deliveries:
-        assert_refused_by(world, BUDI, each, DuplicateMessage)
+        assert_refused(world, BUDI, each, DuplicateMessage)
 
 
 def test_a_repeated_message_id_is_shown_once() -> None:
@@ -44,4 +44,4 @@ def test_a_repeated_message_id_is_shown_once() -> None:
     first = ana.write(BUDI, "one")
     again = [each.write(BUDI, "other", message_id=first.message_id) for each in (ana, other)]
     assert shown(world, BUDI, first, *again) == ["one"]
-    assert_refused_by(world, BUDI, again[0], DuplicateMessage)
+    assert_refused(world, BUDI, again[0], DuplicateMessage)

@@ -13,7 +13,7 @@ from e2ecross.device.group_changes import add_members, remove_members, set_role
 from e2ecross.device.posted import KeysAsked
 from e2ecross.errors import NotAllowedInGroup, StaleSenderKey, UnknownGroupState
 from e2ecross.wire.group import Role
-from tests.attacks.support_members import assert_refused_by, gather_members, shown
+from tests.attacks.support_members import assert_refused, gather_members, shown
 from tests.support.devices import ANA, BUDI, TOKO
 from tests.support.group_speaker import Speaker
 
@@ -48,9 +48,9 @@ def test_all_orders_of_removal_and_message(
     if not sender_knows:  # he names the state from before
         assert shown(world, receiver, late) == ["late"]
     elif receiver_knows:
-        assert_refused_by(world, receiver, late, StaleSenderKey)
+        assert_refused(world, receiver, late, StaleSenderKey)
     else:
-        assert_refused_by(world, receiver, late, UnknownGroupState)
+        assert_refused(world, receiver, late, UnknownGroupState)
 
 
 def test_who_loses_power_ends_keys_too() -> None:
@@ -61,7 +61,7 @@ def test_who_loses_power_ends_keys_too() -> None:
     budi.give(ANA)
     set_role(world.context(ANA), group, TOKO.user_id, Role.MEMBER)
     world.tell(group, ANA, BUDI)
-    assert_refused_by(world, ANA, budi.write(ANA), StaleSenderKey)
+    assert_refused(world, ANA, budi.write(ANA), StaleSenderKey)
 
 
 def test_who_was_removed_and_came_back_has_lost_it_in_between() -> None:
@@ -71,7 +71,7 @@ def test_who_was_removed_and_came_back_has_lost_it_in_between() -> None:
     remove_members(world.context(ANA), group, [TOKO.user_id])
     add_members(world.context(ANA), group, [TOKO.user_id], KeysAsked())
     world.tell(group, ANA, BUDI)
-    assert_refused_by(world, ANA, budi.write(ANA), StaleSenderKey)
+    assert_refused(world, ANA, budi.write(ANA), StaleSenderKey)
 
 
 def test_a_former_member_who_names_a_state_from_before_is_refused() -> None:
@@ -80,4 +80,4 @@ def test_a_former_member_who_names_a_state_from_before_is_refused() -> None:
     toko.give(ANA)
     old = world.state(group, TOKO).heads
     remove_members(world.context(ANA), group, [TOKO.user_id])
-    assert_refused_by(world, ANA, toko.write(ANA, heads=old), NotAllowedInGroup)
+    assert_refused(world, ANA, toko.write(ANA, heads=old), NotAllowedInGroup)

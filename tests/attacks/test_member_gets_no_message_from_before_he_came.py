@@ -13,7 +13,7 @@ from e2ecross.device.posted import KeysAsked
 from e2ecross.state.sent_to_groups import keep_sent_to_group
 from e2ecross.wire.content import Framed, GroupRetryRequest
 from e2ecross.wire.group import GroupDestination, GroupId
-from tests.attacks.support_members import gather_members, is_silent, own_rows
+from tests.attacks.support_members import gather_members, is_silent, rest
 from tests.support.accounts import craft, receive, told
 from tests.support.devices import ANA, BUDI, MESSAGE_ID
 from tests.support.group_speaker import found_group
@@ -42,11 +42,11 @@ def test_a_joiner_gets_nothing_from_before(names: str) -> None:
     other = found_group(world, ANA, CITRA)
     _keep(world, group)
     add_members(world.context(ANA), group, [CITRA.user_id], KeysAsked())
-    before = own_rows(world, ANA)
+    before = rest(world, ANA)
     named = {"this group": group, "no group": None, "another group": other}[names]
     _ask(world, CITRA, named)
     assert is_silent(world, ANA)
-    assert own_rows(world, ANA) == before
+    assert rest(world, ANA) == before
 
 
 @pytest.mark.parametrize("names", ["this group", "no group", "another group"])
@@ -54,11 +54,11 @@ def test_who_never_was_a_member_gets_nothing(names: str) -> None:
     world, group = gather_members(CITRA)
     other = found_group(world, ANA, CITRA)
     _keep(world, group)
-    before = own_rows(world, ANA)
+    before = rest(world, ANA)
     named = {"this group": group, "no group": None, "another group": other}[names]
     _ask(world, CITRA, named)
     assert is_silent(world, ANA)
-    assert own_rows(world, ANA) == before
+    assert rest(world, ANA) == before
 
 
 def test_who_was_in_gets_it() -> None:

@@ -11,7 +11,7 @@ from e2ecross.errors import DecodeError, InvalidArgument, UnlistedDevice
 from e2ecross.wire._pb.e2ecross.v1 import content_pb2
 from e2ecross.wire.content import EncodedContent, GroupResent, Resent, decode_content
 from e2ecross.wire.content.resent import encode_content
-from tests.attacks.support_members import assert_refused_by, gather_members, own_rows, shown
+from tests.attacks.support_members import assert_refused, gather_members, rest, shown
 from tests.support.accounts import craft, hold_list
 from tests.support.devices import ANA, BUDI, MESSAGE_ID, start
 from tests.support.group_speaker import Speaker, add_companion
@@ -22,9 +22,9 @@ def test_in_a_group_message_it_counts_as_received() -> None:
     world, group = gather_members()
     ana, other = Speaker(world, group, ANA), Speaker(world, group, ANA)
     ana.give(BUDI)
-    before = own_rows(world, BUDI)
+    before = rest(world, BUDI)
     assert not shown(world, BUDI, ana.write(BUDI, other.grant))
-    after = own_rows(world, BUDI)
+    after = rest(world, BUDI)
     assert before.keys() == after.keys()  # its own key is used up, and no other there
 
 
@@ -43,7 +43,7 @@ def test_no_message_that_is_sent_again_can_hold_one() -> None:
     with pytest.raises(DecodeError):
         decode_content(2**31 + 2, data)
     envelope = craft(ana.device, BUDI, EncodedContent(2**31 + 2, data))  # type: ignore[arg-type]
-    assert_refused_by(world, BUDI, envelope, DecodeError)
+    assert_refused(world, BUDI, envelope, DecodeError)
 
 
 def test_of_a_device_that_the_list_does_not_have_none_is_taken() -> None:
@@ -54,4 +54,4 @@ def test_of_a_device_that_the_list_does_not_have_none_is_taken() -> None:
     hold_list(world.devices[BUDI], list_with_groups(world.devices[ANA], seq=9))
     start(speaker.device, world.devices[BUDI], kyber=True)
     envelope = craft(speaker.device, BUDI, speaker.grant)
-    assert_refused_by(world, BUDI, envelope, UnlistedDevice)
+    assert_refused(world, BUDI, envelope, UnlistedDevice)

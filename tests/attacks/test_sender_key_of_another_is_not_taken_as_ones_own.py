@@ -13,7 +13,7 @@ from e2ecross.protocol.sender_key import distribute
 from e2ecross.wire.content import SenderKeyGrant
 from e2ecross.wire.group import GroupDestination
 from e2ecross.wire.sender_key_message import encode_distribution
-from tests.attacks.support_members import assert_refused_by, gather_members, own_rows, shown
+from tests.attacks.support_members import assert_refused, gather_members, rest, shown
 from tests.support.accounts import craft
 from tests.support.devices import ANA, BUDI, TOKO
 from tests.support.group_speaker import Speaker, found_group
@@ -23,7 +23,7 @@ def test_anas_key_as_his_is_refused() -> None:
     world, group = gather_members()
     ana, toko = Speaker(world, group, ANA), world.devices[TOKO]
     envelope = craft(toko, BUDI, ana.grant)
-    assert_refused_by(world, BUDI, envelope, EnvelopeMismatch)
+    assert_refused(world, BUDI, envelope, EnvelopeMismatch)
 
 
 def test_his_own_id_with_her_chain_reads_nothing_that_she_says() -> None:
@@ -33,12 +33,12 @@ def test_his_own_id_with_her_chain_reads_nothing_that_she_says() -> None:
     toko.tell(BUDI, SenderKeyGrant(toko.made, data))
     words = ana.write(BUDI, "I am for it")
     moved = type(words)(words.message_id, TOKO, BUDI, words.kind, words.ciphertext)
-    assert_refused_by(world, BUDI, moved, UnknownSenderKey)
+    assert_refused(world, BUDI, moved, UnknownSenderKey)
     # Nor where hers is held, too: there is no such key of his.
     ana.give(BUDI)
     words = ana.write(BUDI, "I am for it")
     moved = type(words)(words.message_id, TOKO, BUDI, words.kind, words.ciphertext)
-    assert_refused_by(world, BUDI, moved, UnknownSenderKey)
+    assert_refused(world, BUDI, moved, UnknownSenderKey)
     assert shown(world, BUDI, words) == ["I am for it"]
 
 
@@ -52,7 +52,7 @@ def test_a_key_for_one_place_is_none_for_another(what: str) -> None:
         other if what != "heads" else group, heads if what != "group" else ana.made.heads
     )
     envelope = craft(ana.device, BUDI, SenderKeyGrant(made, ana.grant.distribution))
-    assert_refused_by(world, BUDI, envelope, EnvelopeMismatch)
+    assert_refused(world, BUDI, envelope, EnvelopeMismatch)
 
 
 def test_an_id_is_of_one_device_with_one_identity() -> None:
@@ -78,9 +78,9 @@ def test_an_older_or_repeated_key_winds_nothing_back() -> None:
     assert shown(world, BUDI, ana.write(BUDI, "one"), ana.write(BUDI, "two")) == ["one", "two"]
     newer = Speaker(world, group, ANA)
     newer.give(BUDI)
-    before = own_rows(world, BUDI)
+    before = rest(world, BUDI)
     ana.tell(BUDI, older)
-    changed = [row for where, row in own_rows(world, BUDI).items() if before.get(where) != row]
+    changed = [row for where, row in rest(world, BUDI).items() if before.get(where) != row]
     assert len(changed) <= 1  # which of both is the newest
     assert shown(world, BUDI, newer.write(BUDI, "three")) == ["one", "two", "three"]
 
@@ -91,4 +91,4 @@ def test_a_signature_of_another_chain_is_refused() -> None:
     ana.give(BUDI)
     forger = Speaker(world, group, ANA)
     forger.key = type(forger.key)(ana.key.chain_id, forger.key.chain)
-    assert_refused_by(world, BUDI, forger.write(BUDI), InvalidSignature)
+    assert_refused(world, BUDI, forger.write(BUDI), InvalidSignature)

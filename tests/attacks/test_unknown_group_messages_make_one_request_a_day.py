@@ -9,7 +9,7 @@ from e2ecross import Address, Device
 from e2ecross.device.collecting import keep_failure, take_in
 from e2ecross.errors import RemoteError
 from e2ecross.wire.envelope import Envelope, MessageKind
-from tests.attacks.support_members import gather_members, own_rows
+from tests.attacks.support_members import gather_members, rest
 from tests.support.accounts import told
 from tests.support.devices import ANA, BUDI, DAY_MS, dump
 from tests.support.group_speaker import Speaker
@@ -33,10 +33,10 @@ def _flood(device: Device, template: Envelope, first: int, count: int) -> None:
 def test_a_thousand_messages_of_a_stranger_make_one_request() -> None:
     world, group = gather_members()
     budi, template = world.devices[BUDI], Speaker(world, group, ANA).write(BUDI)
-    before = own_rows(world, BUDI)
+    before = rest(world, BUDI)
     _flood(budi, template, 1, 1_000)
     assert [address for address, _ in told(budi)] == [STRANGER]
-    new = own_rows(world, BUDI).keys() - before.keys()
+    new = rest(world, BUDI).keys() - before.keys()
     assert len(new) <= 4  # the lane of that request
     world.clock.advance(DAY_MS)
     _flood(budi, template, 2_000, 10)

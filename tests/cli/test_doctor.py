@@ -42,6 +42,9 @@ HOW_TO = ROOT / "docs" / "how-to.md"
 NOTES = {"not_registered", "unacknowledged", "held", "outbox", "inbox"}
 NOTES |= {"without_one_time_prekey", "put_away", "identities_stale"}
 NOTES |= {"devices_without_keys", "lists_expired", "lists_forked", "uploads"}
+NOTES |= {"groups_pending", "groups_left", "commits_unannounced", "group_outbox"}
+NOTES |= {"group_messages_anew", "group_keys_due", "group_grants_missing", "members_unreached"}
+NOTES |= {"sender_keys_near_bound", "sender_keys_crowded"}
 KEY = bytes(range(32))
 HIDDEN = "the cake is in the oven"
 NOW_MS = system_clock()
@@ -456,8 +459,9 @@ def test_files_that_are_not_uploaded_are_counted(
 
 
 def test_the_document_has_every_finding_and_what_is_printed(home: Home) -> None:
-    source = ROOT.joinpath("e2ecross", "cli", "doctor_advice.py").read_text("utf-8")
-    codes = re.findall(r"Finding\(\s*\"(\w+)\"", source)
+    folder = ROOT.joinpath("e2ecross", "cli")
+    sources = [(folder / f"doctor_{name}.py").read_text("utf-8") for name in ("advice", "groups")]
+    codes = re.findall(r"Finding\(\s*\"(\w+)\"", "".join(sources))
     text = section(HOW_TO, "Examine a store")
     assert {row[1].strip("`") for row in table(text)} | NOTES == {*codes}
     assert all(f"`{code}`" in text for code in codes)

@@ -4,12 +4,12 @@
 import pytest
 
 from e2ecross import FailedMessage, Message, Policy, Text
+from e2ecross.device.arriving import read_sender
 from e2ecross.device.collecting import (
     HandedOver,
     hand_over,
     is_taken_in,
     keep_failure,
-    read_sender,
     take_in,
 )
 from e2ecross.errors import DecodeError, RecordCorrupted

@@ -92,7 +92,8 @@ def test_another_s_key_or_one_for_another_group_or_heads_is_refused(
     world: GroupWorld, group: GroupId, what: str
 ) -> None:
     ana, toko = Speaker(world, group, ANA), Speaker(world, group, TOKO)
-    grant, expected = ana.grant, EnvelopeMismatch
+    grant = ana.grant
+    expected: type[RemoteError] = EnvelopeMismatch
     if what == "group":
         made = GroupDestination(GroupId(bytes(32)), grant.made.heads)
         grant = SenderKeyGrant(made, grant.distribution)

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross import Address, Notice, NoticeKind, Policy, UserId
-from e2ecross.device import group_taking
 from e2ecross.device.collecting import HandedOver, confirm, hand_over
 from e2ecross.device.group_changes import (
     accept_back,
@@ -20,6 +19,7 @@ from e2ecross.device.group_changes import (
     remove_members,
     set_role,
 )
+from e2ecross.device.group_held import find_held
 from e2ecross.device.group_taking import Taken, drop_unjoined, take_commits
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked
@@ -136,7 +136,7 @@ def test_it_is_accepted_where_the_own_account_has_made_or_changed_it(world: Grou
         context = replace(make_device(address)._context, account_key=world.member(address)[1])
         with context.store.transaction() as tx:
             take_commits(context, tx, group, commits, world.member(address), NOW_MS)
-            put = group_taking.find_held(context, tx, group)
+            put = find_held(context, tx, group)
         assert put is not None
         assert put.record.accepted is (address == ANA)
 

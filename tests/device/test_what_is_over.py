@@ -4,9 +4,9 @@
 import pytest
 
 from e2ecross import Device, Expiry, Message, Policy, Text
+from e2ecross.device.arriving import decode_arrived
 from e2ecross.device.collecting import (
     confirm,
-    decode_arrived,
     erase_what_is_over,
     take_in,
     take_in_all,

@@ -6,29 +6,36 @@ import io
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from e2ecross import Device
 from e2ecross.cli.doctor import run_doctor
-from e2ecross.cli.inspect import run_inspect
+from e2ecross.cli.inspect import NAMED, run_inspect
 from e2ecross.errors import BackendError, RemoteError, StoreError
 from e2ecross.relay import Relay
 from e2ecross.stores import SQLiteStore
+from e2ecross.wire.content import encode_group_payload
 from tests.attacks.support import ANA, BUDI
 from tests.fuzz.rows import use_device
 from tests.fuzz.target import ACCEPTED, Source, Target, outcome
 from tests.fuzz.world import fill, first_message, scene
 from tests.relay.support import deposit, device_list, fetch_bundle
 from tests.support.entropy import SeededEntropy
-from tests.support.formats import ATTACHMENT
+from tests.support.formats import ATTACHMENT, FORMATS, GROUP_PAYLOAD
+from tests.support.sender_keys import FORMS, vectors_of
+from tests.support.vectors import unhex
 
 __all__ = ["FILES"]
 
 _KEY: Final = bytes(range(32))
 _PAGE: Final = 1024
+_OF_GROUPS: Final = (
+    *("copies", "group commit", "signed group commit", "group commits", "grant of a sender key"),
+    *("group retry request", "message of a group sent again"),
+)
 # A file of a moment needs no disk.
 _FOLDER: Final = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
@@ -165,6 +172,12 @@ def _inspect(data: bytes) -> str:
     return shown
 
 
+def _inspect_named(data: bytes) -> str:
+    with _file(data) as path:
+        came = [_printed(partial(run_inspect, str(path), named=named), 1) for named in NAMED]
+    return ",".join(came)
+
+
 def _doctor(data: bytes) -> str:
     with _file(_contents(data, 0)) as path:
         before = path.read_bytes()
@@ -201,7 +214,18 @@ FILES: Final[Mapping[str, Target]] = {
         lambda: [
             *(scene().late.encode(), first_message().encode(), ATTACHMENT.encode()),
             *(b"", b"\x08\x02", b"\x08\x01"),
+            *(FORMATS[name].example for name in _OF_GROUPS),
+            encode_group_payload(GROUP_PAYLOAD),
         ],
         1024,
+    ),
+    "inspect-named": Target(
+        _inspect_named,
+        lambda: [
+            unhex(given)
+            for keys in map(vectors_of, FORMS)
+            for given in (keys["distribution"], keys["messages"][0]["message"])
+        ],
+        512,
     ),
 }

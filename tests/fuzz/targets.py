@@ -8,6 +8,7 @@ from typing import Final
 from tests.fuzz.blobs import BLOBS
 from tests.fuzz.decoders import DECODERS, SERVICE
 from tests.fuzz.doors import DOORS
+from tests.fuzz.examined import EXAMINED
 from tests.fuzz.files import FILES
 from tests.fuzz.forge import FORGERIES
 from tests.fuzz.groups import GROUPS
@@ -24,6 +25,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     **STORED,
     **GROUPS,
     **FILES,
+    **EXAMINED,
     **BLOBS,
     **SCRIPT,
     **SERVICE,

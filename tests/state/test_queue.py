@@ -217,6 +217,17 @@ class Unreadable(ValuesAsBytes):
         return error
 
 
+@pytest.mark.parametrize("row", [b"\x09", b"\0" * 7, bytes(7) + b"\x02" + b"?", b"\xff" * 9])
+def test_a_row_without_a_number_is_passed_over(stores: Stores, row: bytes) -> None:
+    """In a damaged store: a walk ends, and finds all others once."""
+    store = stores.open("ana")
+    fill(store, 5)
+    with store.transaction() as tx:
+        tx.put(QUEUE.table, QUEUE.partition, row, b"?")
+    assert walked(store) == [1, 2, 3, 4, 5]
+    assert walked(store, 3) == [4, 5]
+
+
 def test_a_row_that_does_not_open_comes_as_an_empty_one() -> None:
     with MemoryStore().transaction() as tx:
         for n in range(1, 7):

@@ -86,6 +86,7 @@ from e2ecross.wire.group_commit import (
     RemoveMember,
     SetRole,
     SignedGroupCommit,
+    decode_signed_commit,
 )
 from e2ecross.wire.group_records import (
     GroupCommitRecord,
@@ -165,6 +166,7 @@ from e2ecross.wire.upload_records import (
     decode_openable,
     encode_openable,
 )
+from tests.support import protobuf
 from tests.support.points import GOOD_KEY, OTHER_KEY
 
 __all__ = [
@@ -234,6 +236,11 @@ def _again(cls: Any) -> Callable[[bytes], bytes]:  # noqa: ANN401
 
 def _content(kind: int) -> Callable[[bytes], bytes]:
     return lambda body: encode_content(decode_content(kind, body))[1]
+
+
+def _again_signed(data: bytes) -> bytes:
+    signed = decode_signed_commit(data)
+    return protobuf.message([(1, signed.data), (2, signed.signature)])
 
 
 def _group_control(content: ControlContent, *nested: tuple[int, ...]) -> Format:
@@ -529,6 +536,12 @@ _WIRE: Final = {
     "group commit": Format(
         COMMIT.encode(), _again(GroupCommit), RemoteError, ((4,), (4, 1), *_ADDED)
     ),
+    "signed group commit": Format(
+        protobuf.message([(1, COMMIT.encode()), (2, _SIGNATURE)]),
+        _again_signed,
+        RemoteError,
+        ((1, 4), (1, 4, 1), *((1, *path) for path in _ADDED)),
+    ),
     "payload into a group": Format(
         unpad(encode_group_payload(GROUP_PAYLOAD)),
         lambda data: unpad(encode_group_payload(decode_group_payload(pad(data)))),
@@ -793,10 +806,13 @@ RECORDS: Final[Mapping[str, Format]] = {
             key_ended_at_ms=2**40,
             days=(GroupDay(PEER.user_id, 2**40, 1024),),
             back=(_OTHER_MEMBER,),
+            heard_from=PEER.user_id,
+            heard_at_ms=2**40,
+            full=True,
         ).encode(),
         _again(GroupRecord),
         StoreError,
-        ((6,), (6, 1), (8,), (8, 1)),
+        ((6,), (6, 1), (8,), (8, 1), (9,)),
         1,
     ),
     "state of a group": Format(

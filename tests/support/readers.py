@@ -61,7 +61,7 @@ def sessions_of(device: Device, address: Address) -> list[bytes]:
         return [each.remote_identity_key for each in all_sessions(load_sessions(tx, address))]
 
 
-def notices(device: Device) -> list[tuple[NoticeKind, UserId, tuple[int, ...]]]:
+def notices(device: Device) -> list[tuple[NoticeKind, UserId | None, tuple[int, ...]]]:
     """What the app is to hear: kind, whom about, which devices."""
     items = hand_over(device._context, HandedOver(), 10_000)
     return [(each.kind, each.user, each.devices) for each in items if isinstance(each, Notice)]

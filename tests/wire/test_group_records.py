@@ -35,6 +35,7 @@ def _set(name: str, value: object) -> Damage:
     [
         lambda fields: fields.unannounced.append(bytes(31)),
         lambda fields: _set("app", "NO")(fields.days[0].author),
+        lambda fields: _set("app", "NO")(fields.heard_from),
         lambda fields: _set("account_key", bytes(33))(fields.back[0]),
         lambda fields: _set("user", "No One")(fields.back[0].user),
     ],

@@ -7,6 +7,7 @@ import pytest
 
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import RecordCorrupted, StoreTooNew
+from e2ecross.wire.group import GroupId, Role
 from e2ecross.wire.inbox_records import (
     InboxFailure,
     InboxMessage,
@@ -66,6 +67,9 @@ FAILURE = InboxFailure(PEER, MESSAGE_ID, "identity_changed", "text", GOOD_KEY, T
 NOTICE = InboxNotice(4, PEER.user_id, (1, 127), GOOD_KEY, (MESSAGE_ID, bytes(16)), "expired")
 
 
+GROUP = GroupId(KEY)
+
+
 def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
     return {name: getattr(record, name) for name in type(record).__annotations__}
 
@@ -119,6 +123,8 @@ def test_record_survives_its_encoding(record: Any) -> None:  # noqa: ANN401
         FAILURE,
         NOTICE,
         InboxNotice(0, NOTICE.user),
+        InboxNotice(32, None, group=GROUP),
+        InboxNotice(36, NOTICE.user, group=GROUP, users=(NOTICE.user,), role=Role.ADMIN),
     ],
 )
 def test_an_item_of_the_inbox_survives_its_encoding(item: InboxRecord) -> None:
@@ -290,6 +296,17 @@ def test_a_notice_is_about_somebody() -> None:
     for user in ([], [(2, b"")], [(2, message([(1, b"whatsapp"), (2, b"NO")]))]):
         with pytest.raises(RecordCorrupted, match="holds no user"):
             decode_inbox_item(b"\x01" + message([(7, message([(1, 1), *user]))]))
+
+
+def test_a_notice_of_a_group_may_be_of_nobody_but_holds_no_nonsense() -> None:
+    user = message([(1, b"whatsapp"), (2, b"NO")])
+    for fields, what in (
+        ([(7, KEY[:31])], "wrong length"),
+        ([(7, KEY), (8, user)], "holds no user"),
+        ([(7, KEY), (9, 4)], "holds no role"),
+    ):
+        with pytest.raises(RecordCorrupted, match=what):
+            decode_inbox_item(b"\x01" + message([(7, message([(1, 1), *fields]))]))
 
 
 def test_a_conversation_is_with_somebody() -> None:
