@@ -130,6 +130,11 @@ def find_notes(health: StoreHealth) -> Iterator[Finding]:
             f"{count(sessions.held, 'session')} held back because both ends started at once: "
             f"settled by the next messages.",
         )
+    yield from _queue_notes(health)
+    yield from find_group_notes(health.groups, health.sender_keys)
+
+
+def _queue_notes(health: StoreHealth) -> Iterator[Finding]:
     if health.outbox:
         yield Finding(
             "outbox",
@@ -149,7 +154,6 @@ def find_notes(health: StoreHealth) -> Iterator[Finding]:
             f"for those of Client.uploads that are not complete. Client.maintain gives an upload "
             f"up a week after it was begun.",
         )
-    yield from find_group_notes(health.groups, health.sender_keys)
 
 
 def _prekey_problems(prekeys: PrekeyHealth, policy: Policy) -> Iterator[Finding]:

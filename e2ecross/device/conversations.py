@@ -259,9 +259,7 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
             return None
         put_conversation(tx, user, replace(known, waiting=known.waiting + 1))
         message = replace(message, request=True)
-    if _was_opened(context, tx, message, now_ms):
-        message = replace(message, content=None, expired=True)
-    return Admitted(without_what_is_over(context, message, now_ms), known)
+    return Admitted(_as_shown(context, tx, message, now_ms), known)
 
 
 def admit_in_group(context: Context, tx: Transaction, message: Message, now_ms: int) -> Admitted:
@@ -276,9 +274,7 @@ def admit_in_group(context: Context, tx: Transaction, message: Message, now_ms: 
     known = None if message.own_copy else find_conversation(tx, message.sender.user_id)
     if known is not None and known.state == ContactState.BLOCKED:
         message = replace(message, blocked=True)
-    if _was_opened(context, tx, message, now_ms):
-        message = replace(message, content=None, expired=True)
-    return Admitted(without_what_is_over(context, message, now_ms), known)
+    return Admitted(_as_shown(context, tx, message, now_ms), known)
 
 
 def is_heard(context: Context, tx: Transaction, user: UserId) -> bool:
@@ -334,6 +330,13 @@ def note_typing(
         code = "on" if typing.on else "off"
         notice = Notice(NoticeKind.TYPING, user, (sender.device,), code=code, group=group)
         context.live.typing[sender, group] = notice
+
+
+def _as_shown(context: Context, tx: Transaction, message: Message, now_ms: int) -> Message:
+    """Return a message without its content where there is nothing to be looked at any more."""
+    if _was_opened(context, tx, message, now_ms):
+        message = replace(message, content=None, expired=True)
+    return without_what_is_over(context, message, now_ms)
 
 
 def _was_opened(context: Context, tx: Transaction, message: Message, now_ms: int) -> bool:

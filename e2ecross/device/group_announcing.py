@@ -28,7 +28,7 @@ from e2ecross.device.group_planning import (
     places_before,
     room_of,
 )
-from e2ecross.device.group_sending import seal_for
+from e2ecross.device.group_sealing import seal_for
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.group_history import exit_of, list_commits_at, split_commits

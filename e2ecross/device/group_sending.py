@@ -12,13 +12,13 @@ Rules:
 Source: docs/wire-format.md, groups.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.conversation.negotiation import Plan, framed_needs
-from e2ecross.crypto.secret import Secret, SecretTuple
+from e2ecross.crypto.secret import SecretTuple
 from e2ecross.device.composing import (
     ALL_SHOWN,
     Composed,
@@ -28,8 +28,7 @@ from e2ecross.device.composing import (
     plan_of,
     require_allowed,
 )
-from e2ecross.device.group_granting import MAX_GRANTS, Granter
-from e2ecross.device.group_members import counts_as_in, own_member
+from e2ecross.device.group_members import own_member
 from e2ecross.device.group_planning import (
     Audience,
     GroupPlan,
@@ -39,14 +38,13 @@ from e2ecross.device.group_planning import (
     find_standing,
     has_room,
     is_still_so,
-    members_at,
     was_gone_through,
-    without_session,
 )
-from e2ecross.device.group_recipients import KEY_DIFFERS, find_recipients
-from e2ecross.device.hints import hints_by
+from e2ecross.device.group_posted import GroupPosted, OutgoingToGroup
+from e2ecross.device.group_recipients import KEY_DIFFERS
+from e2ecross.device.group_sealing import seal_for
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.posted import KeysAsked, KeysNeeded
+from e2ecross.device.posted import KeysAsked
 from e2ecross.device.uploading import note_media_sent
 from e2ecross.errors import (
     RecordCorrupted,
@@ -55,15 +53,13 @@ from e2ecross.errors import (
     UntrustedIdentity,
     VersionDowngrade,
 )
-from e2ecross.protocol.sender_key import group_encrypt
 from e2ecross.state.accounts import find_account
 from e2ecross.state.context import Context
-from e2ecross.state.epoch import WitnessedTransaction, count_operation, read_epoch
-from e2ecross.state.group_keys import GroupKey, find_group_key, list_granted, put_group_key
+from e2ecross.state.epoch import WitnessedTransaction, read_epoch
+from e2ecross.state.group_keys import GroupKey, find_group_key, list_granted
 from e2ecross.state.group_outbox import (
     GroupWaiting,
     forget_in_group_outbox,
-    put_copies,
     walk_group_outbox,
 )
 from e2ecross.state.groups import find_state, put_group
@@ -77,25 +73,13 @@ from e2ecross.stores.base import Transaction
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import (
     Framed,
-    GroupPayload,
-    PayloadContent,
     encode_content,
-    encode_group_payload,
 )
 from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.group import GroupDestination, GroupId, Role
 from e2ecross.wire.group_records import GroupState
-from e2ecross.wire.limits import MAX_COPIES, MAX_SENDER_KEY_MESSAGES
 
-__all__ = [
-    "GroupPosted",
-    "OutgoingToGroup",
-    "Sealed",
-    "post_again",
-    "post_into_group",
-    "post_missing",
-    "seal_for",
-]
+__all__ = ["post_again", "post_into_group"]
 
 _LASTING: Final = frozenset(
     (
@@ -107,69 +91,6 @@ _LASTING: Final = frozenset(
     )
 )
 """Why a device is not reached the next time, either: it is not tried again with each message."""
-
-
-class OutgoingToGroup(NamedTuple):
-    """A message for a group, to be put into the outbox.
-
-    Attributes:
-        group: which.
-        message_id: 16 bytes.
-        is_new: whether the id was just drawn, so that nobody has heard of it.
-    """
-
-    group: GroupId
-    message_id: bytes
-    is_new: bool
-
-
-class _SealedFields(NamedTuple):
-    key: GroupKey
-    numbers: tuple[int, ...]
-    ciphertext: bytes
-
-
-class Sealed(SecretTuple, _SealedFields):
-    """A message that was encrypted for some devices.
-
-    Attributes:
-        key: the own key as it is after the message.
-        numbers: of its rows in the outbox of groups.
-        ciphertext: one message under that key.
-    """
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class GroupPosted(Secret):
-    """A message that is in the outbox of groups, or has been there.
-
-    Attributes:
-        outgoing: which.
-        is_new: it was just put there.
-        message: what it is, and what devices show of it; None: it is not kept any more.
-        destination: the heads that it names; None likewise.
-        numbers: of its rows in the outbox, as far as they are still there.
-        recipients: for whom it was encrypted just now; or for whom it waits.
-        problems: why it was not encrypted for others, by the code of an error.
-        key: what it was encrypted with, as it was before; None: not now.
-        ciphertext: what that has given.
-        epoch: to tell the back end.
-        moderator: the own account is owner or admin of the group.
-    """
-
-    outgoing: OutgoingToGroup
-    is_new: bool
-    message: Composed | None
-    destination: GroupDestination | None
-    numbers: tuple[int, ...]
-    recipients: tuple[Address, ...]
-    problems: Mapping[Address, str]
-    key: GroupKey | None
-    ciphertext: bytes
-    epoch: int
-    moderator: bool = False
 
 
 def post_into_group(
@@ -270,117 +191,6 @@ def post_again(
         forget_in_group_outbox(tx, rows)
         composed = Composed(ALL_SHOWN, kept.content, kept.sent_at_ms)
         return _post(context, tx, outgoing, composed, ready, now_ms)
-
-
-def post_missing(
-    context: Context, leftovers: Leftovers, posted: GroupPosted, asked: KeysAsked
-) -> GroupPosted | KeysNeeded | None:
-    """Give a message also to devices that are listed since: the key as it was, and a copy.
-
-    One transaction, at most 64 devices.
-
-    Args:
-        context: of the device.
-        leftovers: are forgotten in the same commit.
-        posted: a message that was just put into the outbox.
-        asked: what was asked of the back end for it.
-
-    Returns:
-        The message with those devices among its recipients; or what is needed for that. None: no
-        device lacks it.
-
-    Raises:
-        NotInGroup: the own account is not in the group any more.
-        GroupRefused: nothing can be sent into the group any more.
-    """
-    key, destination = posted.key, posted.destination
-    if key is None or destination is None:
-        return None
-    with leftovers.going() as forget, WitnessedTransaction(context) as tx:
-        forget(tx)
-        now_ms, group = context.clock(), posted.outgoing.group
-        standing = find_standing(context, tx, group, Audience.MEMBERS)
-        members = members_at(context, tx, standing, destination.heads)
-        record, state = standing.record, standing.state
-        present = [each for each in members if counts_as_in(record, state, each)]
-        found = find_recipients(context, tx, present, asked, now_ms)
-        if found.needed is not None:
-            return found.needed
-        problems = {**posted.problems, **found.problems}
-        new = [each for each in found.devices if each not in posted.recipients]
-        wanted = without_session(tx, new, asked, problems)
-        if wanted:
-            return KeysNeeded({user: frozenset(each) for user, each in wanted.items()})
-        new = sorted((each for each in new if each not in problems), key=str)[:MAX_GRANTS]
-        if not new:
-            return None
-        now = find_group_key(tx, group)
-        is_present = now is not None and now.key.chain_id == key.key.chain_id
-        granter = Granter(context, tx, group, key, now_ms, is_noted=is_present)
-        for device in new:
-            granter.grant(device, key.key)
-        copies = EnvelopeCopies(
-            posted.outgoing.message_id, context.address, tuple(new), posted.ciphertext
-        )
-        number = put_copies(tx, group, copies)
-        return replace(
-            posted,
-            numbers=(*posted.numbers, number),
-            recipients=(*posted.recipients, *new),
-            problems=problems,
-            epoch=read_epoch(tx),
-        )
-
-
-def seal_for(
-    context: Context,
-    tx: Transaction,
-    key: GroupKey,
-    destination: GroupDestination,
-    message_id: bytes,
-    content: PayloadContent,
-    recipients: Sequence[Address],
-    sent_at_ms: int,
-) -> Sealed:
-    """Encrypt content once for devices that have the key, and put it into the outbox.
-
-    Args:
-        context: of the device.
-        tx: the operation's transaction.
-        key: of the group; the advanced one is written.
-        destination: the group, and the heads that the message names.
-        message_id: 16 bytes.
-        content: what is said.
-        recipients: one device or more, none of which is this one.
-        sent_at_ms: milliseconds since 1970.
-
-    Raises:
-        SessionExhausted: the key has sent all that it may.
-    """
-    group = destination.group_id
-    payload = GroupPayload(
-        sender=context.address,
-        destination=destination,
-        message_id=message_id,
-        registration_id=context.registration_id,
-        sent_at_ms=sent_at_ms,
-        content=content,
-        hints=hints_by(find_account(tx, context.address.user_id), None),
-    )
-    after, ciphertext = group_encrypt(
-        *(key.key, key.distribution_id, encode_group_payload(payload), context.entropy),
-        MAX_SENDER_KEY_MESSAGES,
-    )
-    advanced = key.with_key(after)
-    put_group_key(tx, group, advanced)
-    count_operation(tx)
-    listed = sorted(recipients, key=str)
-    numbers = []
-    for start in range(0, len(listed), MAX_COPIES):
-        part = tuple(listed[start : start + MAX_COPIES])
-        copies = EnvelopeCopies(message_id, context.address, part, ciphertext)
-        numbers.append(put_copies(tx, group, copies))
-    return Sealed(advanced, tuple(numbers), ciphertext)
 
 
 class _ReadyFields(NamedTuple):

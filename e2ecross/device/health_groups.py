@@ -244,18 +244,20 @@ def _judge(
         back=len(record.back),
         unannounced=len(record.unannounced),
     )
-    key = find_group_key(tx, group)
-    if key is not None:
-        grants = read_grants(tx, group)
-        given = None if grants is None else len(grants)
-        messages = key.key.chain.message_number
-        health = replace(health, key=GroupKeyHealth(now_ms - key.created_at_ms, messages, given))
-    if status is not GroupStatus.ACTIVE:
-        return health
-    try:
-        return _with_next(context, tx, group, key, health, now_ms)
-    except RecordCorrupted:  # of a member: it is counted with its table
-        return health
+    # What is damaged or too new here is counted with its table, and hides nothing else.
+    with suppress(RecordCorrupted, StoreTooNew):
+        key = find_group_key(tx, group)
+        if key is not None:
+            health = replace(health, key=_judge_key(tx, group, key, now_ms))
+        if status is GroupStatus.ACTIVE:
+            return _with_next(context, tx, group, key, health, now_ms)
+    return health
+
+
+def _judge_key(tx: Transaction, group: GroupId, key: GroupKey, now_ms: int) -> GroupKeyHealth:
+    grants = read_grants(tx, group)
+    given = None if grants is None else len(grants)
+    return GroupKeyHealth(now_ms - key.created_at_ms, key.key.chain.message_number, given)
 
 
 def _with_next(

@@ -87,12 +87,11 @@ def spend_request(
     Of a stranger's messages into groups one in a day: no session shows that he is anybody. While
     the identity is new here, everybody is a stranger, and that is not asked.
     """
-    policy = context.policy
     total = _total(tx, now_ms)
     own = _load(tx, address_key(sender), total.window_started_at_ms)
     identity = find_identity(tx, sender)
     is_stranger = identity is None or identity.asked_at_ms > 0
-    if total.requests >= policy.retry_requests or own.requests >= policy.retry_requests_per_peer:
+    if _is_used_up(context, total, own):
         return Request.REFUSED
     # A time after now, of a clock that was wrong, stops nothing until it has come.
     was_asked = own.strangers > 0 or (
@@ -152,9 +151,9 @@ def spend_group_question(
     context: Context, tx: Transaction, device: Address, group: GroupId, now_ms: int
 ) -> bool:
     """Note that a device is asked for commits of a group; tells whether it may be."""
-    policy, total = context.policy, _total(tx, now_ms)
+    total = _total(tx, now_ms)
     own = _load(tx, address_key(device), total.window_started_at_ms)
-    if total.requests >= policy.retry_requests or own.requests >= policy.retry_requests_per_peer:
+    if _is_used_up(context, total, own):
         return False
     if not _spend(tx, _QUESTIONS, address_key(device) + group.value, 1, now_ms):
         return False
@@ -193,6 +192,12 @@ def date_attempts(tx: Transaction, now_ms: int) -> None:
     """See `Shelf.date`."""
     for shelf in (_ATTEMPTS, _RESENT, _QUESTIONS, _WORDS):
         shelf.date(tx, now_ms)
+
+
+def _is_used_up(context: Context, total: RetryBudgetRecord, own: RetryBudgetRecord) -> bool:
+    """Whether nothing more may be asked of a device today, or of anybody."""
+    policy = context.policy
+    return total.requests >= policy.retry_requests or own.requests >= policy.retry_requests_per_peer
 
 
 def _spend(tx: Transaction, shelf: Shelf, row: bytes, most: int, now_ms: int) -> bool:

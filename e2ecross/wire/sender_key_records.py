@@ -9,7 +9,6 @@ Source: docs/wire-format.md, records at rest.
 
 from typing import Final, NamedTuple
 
-from e2ecross.crypto.group_kdf import DISTRIBUTION_ID_BYTES
 from e2ecross.crypto.keys import PRIVATE_KEY_BYTES, PUBLIC_KEY_BYTES, PublicKey, decode_public_key
 from e2ecross.crypto.secret import SecretTuple
 from e2ecross.errors import InvalidArgument, InvalidKey, RecordCorrupted
@@ -17,6 +16,7 @@ from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.group import GroupDestination, GroupId
 from e2ecross.wire.limits import COMMIT_HASH_BYTES
 from e2ecross.wire.record_encoding import check_lengths, decode_record, encode_record
+from e2ecross.wire.sender_key_message import DISTRIBUTION_ID_BYTES
 
 __all__ = ["JUDGED_BYTES", "KeyOrigin", "OwnSenderKeyRecord", "SenderKeyRecord"]
 

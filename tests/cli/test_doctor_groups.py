@@ -23,7 +23,7 @@ from e2ecross.device.group_changes import (
 )
 from e2ecross.device.posted import KeysAsked
 from e2ecross.state.accounts import user_key
-from e2ecross.state.context import address_key
+from e2ecross.state.context import address_key, require_device, save_device
 from e2ecross.state.group_keys import GROUP_KEYS, forget_grant
 from e2ecross.state.group_outbox import GROUP_OUTBOX, empty_in_group_outbox
 from e2ecross.state.groups import find_group, put_group
@@ -73,6 +73,11 @@ class Party:
             record = find_group(tx, group)
             assert record is not None
             put_group(tx, group, replace(record, **changes))  # type: ignore[arg-type]
+
+    def change_device(self, **changes: object) -> None:
+        """Change what stands of the device itself."""
+        with self.store.transaction() as tx:
+            save_device(tx, replace(require_device(tx), **changes))  # type: ignore[arg-type]
 
     def announced(self, group: GroupId) -> None:
         self.change(group, unannounced=())
@@ -396,13 +401,34 @@ def test_damage_of_groups_does_not_give_the_store_up(
     assert "do not go on with it" not in words
 
 
-def test_a_damaged_contact_hides_no_group(party: Party) -> None:
+@pytest.mark.parametrize("record", [b"\x01garbage", b"\x02"])
+@pytest.mark.parametrize("table", [Table.REMOTE_IDENTITIES, Table.ACCOUNTS])
+def test_a_damaged_member_hides_no_group(party: Party, table: Table, record: bytes) -> None:
     party.group()
     with party.store.transaction() as tx:
-        place, row, _ = next(iter(tx.scan(Table.REMOTE_IDENTITIES)))
-        tx.put(Table.REMOTE_IDENTITIES, place, row, b"\x01garbage")
+        key = address_key(TOKO) if table is Table.REMOTE_IDENTITIES else user_key(TOKO.user_id)
+        tx.put(table, key, b"", record)
     found = party.one()
     assert (found["status"], found["members"], found["reach"]) == ("active", 3, None)
+
+
+def test_an_own_key_of_a_later_release_hides_no_group(party: Party) -> None:
+    group = party.group()
+    party.send(group)
+    with party.store.transaction() as tx:
+        tx.put(Table.OWN_SENDER_KEYS, GROUP_KEYS + group.value, b"", b"\x02")
+    found = party.one()
+    assert (found["status"], found["members"], found["key"]) == ("active", 3, None)
+    assert "records_too_new" in party.findings()[0]
+
+
+def test_groups_of_a_linked_device_whose_own_list_is_damaged_are_not_told(party: Party) -> None:
+    """Who the own account is in groups is not known: nothing that is said of them would be true."""
+    party.group()
+    party.change_device(address=replace(ANA, device=2))
+    with party.store.transaction() as tx:
+        tx.put(Table.ACCOUNTS, user_key(ANA.user_id), b"", b"\x01garbage")
+    assert party.health()["groups"] == []
 
 
 def test_damaged_rows_of_the_queue_hide_no_other(party: Party) -> None:

@@ -17,8 +17,9 @@ from e2ecross.device.group_changes import (
     set_role,
 )
 from e2ecross.device.group_planning import Audience, places_before, plan_group
+from e2ecross.device.group_posted import OutgoingToGroup
 from e2ecross.device.group_recipients import find_recipients
-from e2ecross.device.group_sending import OutgoingToGroup, post_into_group
+from e2ecross.device.group_sending import post_into_group
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import UnknownRecipient, VersionDowngrade

@@ -13,12 +13,9 @@ from e2ecross.device.group_changes import (
     change_settings,
     remove_members,
 )
-from e2ecross.device.group_sending import (
-    GroupPosted,
-    OutgoingToGroup,
-    post_into_group,
-    post_missing,
-)
+from e2ecross.device.group_missing import post_missing
+from e2ecross.device.group_posted import GroupPosted, OutgoingToGroup
+from e2ecross.device.group_sending import post_into_group
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import (

@@ -48,6 +48,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         "request_messages": 50,
         "sender_key_max_age_ms": 7 * DAY_MS,
         "pending_groups": 64,
+        "sender_key_max_age_ms": 7 * DAY_MS,
         "attachment_bytes": 2**31,
     }
 
@@ -78,6 +79,11 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         ("send_read_receipts", (True, False), (0, 1, None)),
         ("request_messages", (0, 50, 1_000), (-1, 1_001, True, "1", None, 50.0)),
         ("pending_groups", (0, 64, 1_000), (-1, 1_001, True, "1", None, 50.0)),
+        (
+            "sender_key_max_age_ms",
+            (60 * 60 * 1000, 30 * DAY_MS),
+            (60 * 60 * 1000 - 1, 30 * DAY_MS + 1, True, "1"),
+        ),
         ("attachment_bytes", (0, 2**36), (-1, 2**36 + 1, True, "1")),
     ],
 )

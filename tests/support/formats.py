@@ -693,6 +693,13 @@ RECORDS: Final[Mapping[str, Format]] = {
         ((13,),),
         1,
     ),
+    "outbox of groups": Format(
+        OutboxRecord(b"copies", MESSAGE_ID, group_id=_KEY, copies=True).encode(),
+        _again(OutboxRecord),
+        StoreError,
+        (),
+        1,
+    ),
     "lane": Format(
         LaneRecord(1, 2**40, 3, "untrusted_identity", GOOD_KEY).encode(),
         _again(LaneRecord),
@@ -727,6 +734,15 @@ RECORDS: Final[Mapping[str, Format]] = {
         _again(SentRecord),
         StoreError,
         ((7,),),
+        1,
+    ),
+    "message that was sent into a group": Format(
+        SentRecord(
+            sent_at_ms=1, content_kind=2, content_body=b"body", group_id=_KEY, heads=(_KEY,)
+        ).encode(),
+        _again(SentRecord),
+        StoreError,
+        (),
         1,
     ),
     "other id of a sent message": Format(
@@ -842,6 +858,22 @@ RECORDS: Final[Mapping[str, Format]] = {
     "own sender key": Format(
         OwnSenderKeyRecord(2**31 - 1, 2**32 - 1, _KEY, _KEY).encode(),
         _again(OwnSenderKeyRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "own sender key of a group of ours": Format(
+        OwnSenderKeyRecord(
+            *(2**31 - 1, 999, _KEY, _KEY, bytes(16), (bytes(32), _KEY), 1, _KEY, 2, 3)
+        ).encode(),
+        _again(OwnSenderKeyRecord),
+        StoreError,
+        (),
+        1,
+    ),
+    "grant of a sender key at rest": Format(
+        encode_grant(GOOD_KEY),
+        lambda data: encode_grant(decode_grant(data)),
         StoreError,
         (),
         1,
