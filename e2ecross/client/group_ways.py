@@ -14,7 +14,7 @@ from e2ecross.client.group_sending import GroupSending, announce_all
 from e2ecross.client.planning import prepare
 from e2ecross.client.sent import Sent
 from e2ecross.device.composing import Draft
-from e2ecross.device.group_sending import OutgoingToGroup
+from e2ecross.device.group_posted import OutgoingToGroup
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.device.sending import checked_message_id
 from e2ecross.errors import BackendError, NotRegistered

@@ -94,7 +94,9 @@ from e2ecross.wire.group_records import (
     GroupRecord,
     GroupState,
     decode_changes,
+    decode_grant,
     encode_changes,
+    encode_grant,
 )
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.inbox_records import (

@@ -92,11 +92,11 @@ def send(
     return posted
 
 
-def announce(device: Device, group: GroupId) -> None:
+def announce(device: Device, group: GroupId, asked: KeysAsked | None = None) -> None:
     """Put into the outbox what the group is told of own commits."""
     for audience in (Audience.STAYING, Audience.JOINING):
-        found = plan(device, group, audience)
-        assert grant_all(device, found)
+        found = plan(device, group, audience, asked)
+        assert grant_all(device, found, asked)
         assert post_announcement(device._context, Leftovers(), found)
 
 
