@@ -65,6 +65,7 @@ RULES: Final = {
     "AG": "an upload goes on where it stood, and a blob goes with the last message that carries it",
     "SK": "a sender key reads each message once, and sends none twice",
     "AA": "who has no power in a group changes nothing of it, whatever is signed, and when",
+    "GM": "who is out feeds nobody commits, and what others sign of groups is bounded",
     "NET": "a service is as good as a relay, and what stands in its place gains nothing",
 }
 _COPIED: Final = ("e2ecross", "tests", "pyproject.toml")

@@ -128,7 +128,8 @@ class AccountCalls(Connected):
         Args:
             device: its number, 2 to 127.
             messages: as the app has kept them, with `peer`; at most 10,000, of 16 MiB together.
-                What was to be viewed once, and what has no content, is left out.
+                What was said in groups or was to be viewed once, and what has no content, is left
+                out.
 
         Raises:
             NotPrimary: this is not device 1.

@@ -46,6 +46,7 @@ from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm_items, hand_over
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.expiring import forget_sent
+from e2ecross.device.group_taking import forget_unjoined
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.own_upkeep import note_list_unpublished
 from e2ecross.device.prekey_upkeep import LastUpkeep
@@ -177,7 +178,8 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
     def maintain(self) -> None:
         """Refill prekeys, replace old ones, publish the list of devices, send what waits.
 
-        Groups hear of what was changed in them and could not be told at once.
+        Groups hear of what was changed in them and could not be told at once. Those that the own
+        account never was in are forgotten a day after they were heard of.
 
         What was kept of sent messages whose time is over goes, too, and their files; and what was
         not uploaded in a week.
@@ -199,6 +201,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         _attempt(errors, lambda: tend_conversations(self._context))
         _attempt(errors, lambda: forget_sent(self._context))
         _attempt(errors, lambda: tend_files(link, self._blobs, self._spool))
+        _attempt(errors, lambda: forget_unjoined(self._context))
         _attempt(errors, lambda: announce_all(link))
         _attempt(errors, lambda: flush(link))
         if errors:

@@ -105,7 +105,8 @@ class Group:
 
         Args:
             content: what `Client.send` takes; likewise the others.
-            message_id: see `content`; an id belongs to its group and content.
+            message_id: see `content`; an id belongs to its group and content. Of a message that is
+                repeated `Sent.deliveries` are those that still waited.
             expiry: see `content`.
             view_once: see `content`.
             fallback: see `content`.

@@ -56,7 +56,8 @@ def find_held(context: Context, tx: Transaction, group: GroupId) -> HeldGroup | 
     record = find_group(tx, group)
     if record is None:
         return None
-    return HeldGroup(record, find_state(tx, group) or _NOTHING, load_graph(context, tx, group))
+    state = find_state(tx, group)
+    return HeldGroup(record, state or _NOTHING, load_graph(context, tx, group, state))
 
 
 def new_held(group: GroupId, record: GroupRecord) -> HeldGroup:

@@ -10,8 +10,6 @@ Rules:
 
 from e2ecross.address import UserId
 from e2ecross.errors import NotInGroup
-from e2ecross.protocol.group_graph import GroupGraph, places_in
-from e2ecross.protocol.group_state import GroupView
 from e2ecross.state.context import Context, address_key
 from e2ecross.state.groups import find_group, find_state
 from e2ecross.state.trust import find_identity_record
@@ -22,12 +20,10 @@ from e2ecross.wire.group_records import GroupRecord, GroupState
 
 __all__ = [
     "counts_as_in",
-    "is_in",
     "member_of",
     "own_member",
     "require_group",
     "require_role",
-    "way_out",
 ]
 
 
@@ -68,26 +64,6 @@ def require_role(context: Context, state: GroupState) -> Role:
     return role
 
 
-def is_in(state: GroupState, member: MemberId) -> bool:
-    """Tell whether a member is in a group."""
-    return member in state.members
-
-
 def counts_as_in(record: GroupRecord, state: GroupState, member: MemberId) -> bool:
     """Tell whether a member is in a group, and not only *back*."""
     return member in state.members and member not in record.back
-
-
-def way_out(graph: GroupGraph, member: MemberId) -> int:
-    """Return the places of the commits by which a former member went out, as bits.
-
-    With all that come before them: a closed set. 0 of who is in, and of who never was.
-    """
-    view = GroupView(graph, graph.all)
-    if view.role(member) is not None:
-        return 0
-    found = 0
-    for place in places_in(graph.deeds_of(member).removes):
-        if not view.is_void(place):
-            found |= graph.nodes[place].ancestors | 1 << place
-    return found

@@ -31,6 +31,8 @@ class Change:
     Attributes:
         before: what its commits gave; no heads: it was not known.
         after: what they give now.
+        came: who is in and was not, in the order of the state.
+        went: who was in and is not, likewise.
         added: who was added by acts that were not seen before, and whose these are.
         removed: who was removed by them, or has left, likewise.
         given: who has got the role by them that he has now, likewise.
@@ -40,6 +42,8 @@ class Change:
 
     before: GroupState
     after: GroupState
+    came: list[MemberId]
+    went: list[MemberId]
     added: _Authors = field(default_factory=lambda: defaultdict(set))
     removed: _Authors = field(default_factory=lambda: defaultdict(set))
     given: _Authors = field(default_factory=lambda: defaultdict(set))
@@ -50,7 +54,10 @@ class Change:
     def of(cls, before: GroupState, graph: GroupGraph, seen: int) -> "Change":
         """Compare what all commits of a graph give with what the first of them (`seen`) gave."""
         view = GroupView(graph, graph.all)
-        change = cls(before, view.state())
+        after = view.state()
+        came = [each for each in after.members if each not in before.members]
+        went = [each for each in before.members if each not in after.members]
+        change = cls(before, after, came, went)
         for node in graph.nodes[seen:]:
             author = node.author.user
             change.authors.add(author)
@@ -67,16 +74,6 @@ class Change:
             if node.settings == change.after.settings:
                 change.settings.add(author)
         return change
-
-    @property
-    def came(self) -> list[MemberId]:
-        """Who is in and was not, in the order of the state."""
-        return [each for each in self.after.members if each not in self.before.members]
-
-    @property
-    def went(self) -> list[MemberId]:
-        """Who was in and is not, likewise."""
-        return [each for each in self.before.members if each not in self.after.members]
 
     @property
     def back(self) -> list[MemberId]:

@@ -35,7 +35,7 @@ from e2ecross.wire.group_commit import SignedGroupCommit, read_version
 from e2ecross.wire.group_records import GroupDay, GroupRecord
 from e2ecross.wire.limits import MAX_GROUP_COMMITS_A_DAY
 
-__all__ = ["Taken", "drop_unjoined", "take_commits"]
+__all__ = ["Taken", "forget_unjoined", "take_commits"]
 
 _DAY_MS: Final = 24 * 60 * 60 * 1000
 _MAX_PENDING_OF_ONE: Final = 8
@@ -115,8 +115,13 @@ def take_commits(
     )
 
 
-def drop_unjoined(tx: Transaction, now_ms: int) -> None:
+def forget_unjoined(context: Context) -> None:
     """Forget groups in which the own account never was, a day after they were heard of."""
+    with context.store.transaction() as tx:
+        _forget_unjoined(tx, context.clock())
+
+
+def _forget_unjoined(tx: Transaction, now_ms: int) -> None:
     for group, record in walk_groups(tx):
         if _is_over(record, now_ms):
             drop_group(tx, group)
@@ -138,7 +143,7 @@ def _is_over(record: GroupRecord, now_ms: int) -> bool:
 
 def _has_room(context: Context, tx: Transaction, user: UserId, now_ms: int) -> bool:
     """Whether one more group that an account tells of may wait to be accepted."""
-    drop_unjoined(tx, now_ms)
+    _forget_unjoined(tx, now_ms)
     heard_from = [record.heard_from for _, record in walk_groups(tx) if not record.accepted]
     is_own = user == context.address.user_id
     is_one_too_many = heard_from.count(user) >= _MAX_PENDING_OF_ONE

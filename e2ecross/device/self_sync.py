@@ -262,10 +262,10 @@ def _history_parts(own: UserId, messages: Sequence[Message]) -> list[list[Histor
 
 
 def _history_item(own: UserId, message: Message) -> HistoryItem | None:
-    """None of what may be looked at once, and of what nothing is left."""
+    """None of what was said in groups, may be looked at once, or of which nothing is left."""
     require_type("messages", message, Message)
     content = message.framed or message.content
-    if message.view_once or content is None:
+    if message.group is not None or message.view_once or content is None:
         return None
     require_content(content)
     kind, body = encode_content(content)

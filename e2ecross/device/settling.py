@@ -38,7 +38,7 @@ from e2ecross.state.sent import find_conversation, find_kept, forget_content, fo
 from e2ecross.state.sent_ids import find_copies, find_own_copies_id, forget_id, note_copies
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.content import RetryRequest
+from e2ecross.wire.content import GroupRetryRequest, RetryRequest
 
 __all__ = [
     "MAX_NAMED",
@@ -225,7 +225,7 @@ def give_up(
     if not remove_waiting(tx, waiting):
         return
     if waiting.control is not None:
-        if isinstance(waiting.control, RetryRequest):
+        if isinstance(waiting.control, RetryRequest | GroupRetryRequest):
             _note_not_asked(context, tx, waiting.lane.recipient, waiting.control)
         return
     has_left = waiting.lane.name is LaneName.REQUESTS
@@ -234,17 +234,18 @@ def give_up(
 
 
 def _note_not_asked(
-    context: Context, tx: Transaction, sender: Address, request: RetryRequest
+    context: Context, tx: Transaction, sender: Address, request: RetryRequest | GroupRetryRequest
 ) -> None:
     """Tell an app that was told that a message may still come: its sender could not be asked."""
     identity, message_id = find_identity(tx, sender), request.message_id
-    if identity is None or identity.asked_at_ms:
+    if identity is None or identity.asked_at_ms or not message_id:
         return  # nothing was promised
     if not was_delivered(tx, context.policy, sender, message_id, context.clock()):
         error = remote_error_from_code(
             request.reason, f"a message of {sender} could not be read, nor asked for again"
         )
-        put_not_asked(context, tx, sender, message_id, error)
+        group = request.group_id if isinstance(request, GroupRetryRequest) else None
+        put_not_asked(context, tx, sender, message_id, error, group)
 
 
 def report(

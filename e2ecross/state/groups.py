@@ -109,13 +109,21 @@ def list_commits(tx: Transaction, group: GroupId) -> list[tuple[bytes, GroupComm
     return sorted(found, key=lambda each: each[1].number)
 
 
-def load_graph(context: Context, tx: Transaction, group: GroupId) -> GroupGraph:
+def load_graph(
+    context: Context, tx: Transaction, group: GroupId, state: GroupState | None = None
+) -> GroupGraph:
     """Return the graph of all commits that are held of a group; none of one that is not known.
+
+    Args:
+        context: of the device.
+        tx: of the operation.
+        group: which.
+        state: what the commits give, where that was read in the transaction before.
 
     Raises:
         RecordCorrupted: the commits are not those that the state was made of.
     """
-    state = find_state(tx, group)
+    state = state or find_state(tx, group)
     heads = () if state is None else state.heads
     graph = context.live.graphs.get(group)
     if graph is None or graph.heads != heads:

@@ -104,10 +104,15 @@ def put_failure(
 
 
 def put_not_asked(
-    context: Context, tx: Transaction, sender: Address, message_id: bytes, error: RemoteError
+    context: Context,
+    tx: Transaction,
+    sender: Address,
+    message_id: bytes,
+    error: RemoteError,
+    group: GroupId | None = None,
 ) -> None:
     """Keep the fact that a message (16 bytes of id) that could not be read will not come either."""
-    _put(context, tx, _failure(sender, message_id, error, retrying=False))
+    _put(context, tx, _failure(sender, message_id, error, retrying=False, group=group))
 
 
 def _failure(

@@ -10,7 +10,7 @@ Source: docs/wire-format.md, groups.
 """
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
@@ -30,7 +30,6 @@ from e2ecross.wire.shelf_records import SENT_DIGEST_BYTES, SentIdRecord, SentRec
 
 __all__ = [
     "KeptGroupMessage",
-    "count_group_resend",
     "find_sent_to_group",
     "is_group_id",
     "keep_group_id",
@@ -48,14 +47,12 @@ class KeptGroupMessage(Secret):
         destination: the group, and the heads at which it was sent.
         sent_at_ms: when, milliseconds since 1970.
         content: what was sent.
-        resends: how often it was sent again.
     """
 
     message_id: bytes
     destination: GroupDestination
     sent_at_ms: int
     content: Content
-    resends: int
 
 
 def keep_sent_to_group(
@@ -112,18 +109,7 @@ def find_sent_to_group(
     end_ms = end_of_sent(content, record.sent_at_ms)
     if end_ms is not None and end_ms <= now_ms:
         return None
-    return KeptGroupMessage(message_id, destination, record.sent_at_ms, content, record.resends)
-
-
-def count_group_resend(
-    tx: Transaction, policy: Policy, message: KeptGroupMessage, now_ms: int
-) -> None:
-    """Note that a message that was just found is sent again."""
-    shelf, row = sent_shelf(policy), _row(message.message_id)
-    found = shelf.find(tx, row, now_ms)
-    if found is not None:
-        record = replace(SentRecord.decode(found.record), resends=message.resends + 1)
-        shelf.replace(tx, found, row, record.encode())
+    return KeptGroupMessage(message_id, destination, record.sent_at_ms, content)
 
 
 def keep_group_id(

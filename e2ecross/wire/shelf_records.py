@@ -93,8 +93,7 @@ class SentRecord(Secret):
         sent_at_ms: of the content: when it was first sent, milliseconds since 1970.
         content_kind: of the content: what the body is; else 0.
         content_body: what was sent, encoded; secret.
-        resends: of a copy, or of the content of a message into a group: how often it was sent
-            again.
+        resends: of a copy: how often it was sent again.
         identity_key: of a copy: the recipient's, to which it was encrypted first, 33 bytes.
         account: of a copy: with whom the conversation is, under whom the content is.
         group_id: of the content of a message into a group: which, 32 bytes; else empty.
@@ -145,8 +144,7 @@ class SentRecord(Secret):
             check_lengths(what, (fields.original_id, MESSAGE_ID_BYTES))
         check_lengths(what, (fields.identity_key, PUBLIC_KEY_BYTES if is_copy else 0))
         has_content = fields.sent_at_ms or fields.content_body or fields.group_id
-        may_be_resent = is_copy or bool(fields.group_id)
-        if (has_content and not fields.content_kind) or (fields.resends and not may_be_resent):
+        if (has_content and not fields.content_kind) or (fields.resends and not is_copy):
             raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
         check_lengths(
             what,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scene of attacks in groups of ours: Ana, their owner, Budi and Toko, of one app each."""
 
-from e2ecross import Message, Text
+from e2ecross import Address, Message, Text
 from e2ecross.device.collecting import take_in
 from e2ecross.errors import RemoteError
 from e2ecross.state.inbox import InboxItem
@@ -9,7 +9,7 @@ from e2ecross.stores import Table
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.group import GroupId
 from tests.support.accounts import outbox, receive
-from tests.support.devices import ANA, BUDI, TOKO, Address, dump
+from tests.support.devices import ANA, BUDI, TOKO, dump
 from tests.support.group_sending import waiting
 from tests.support.group_speaker import found_group
 from tests.support.group_world import GroupWorld

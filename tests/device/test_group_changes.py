@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Final, cast
 
 import pytest
@@ -428,8 +429,11 @@ def test_of_many_heads_those_that_remove_who_is_added_are_named_first(
     add_members(world.context(ANA), group, [CITRA.user_id], KeysAsked())
     world.tell(group, ANA, BUDI)
     graph = world.graph(group, ANA)
-    crossing = [world.sign(graph, BUDI, GroupSettings(str(number))) for number in range(20)]
     removal = world.sign(graph, BUDI, RemoveMember(world.member(CITRA)))
+    names = map(str, range(10_000))
+    others = (world.sign(graph, BUDI, GroupSettings(name)) for name in names)
+    smaller = (each for each in others if hash_commit(each.commit) < hash_commit(removal.commit))
+    crossing = list(islice(smaller, 20))
     world.bring(group, BUDI, ANA, [*crossing, removal])
     assert len(world.state(group, ANA).heads) == 21
     add_members(world.context(ANA), group, [CITRA.user_id], KeysAsked())

@@ -15,6 +15,7 @@ from e2ecross.device.group_changes import (
     set_role,
 )
 from e2ecross.device.posted import KeysAsked
+from e2ecross.device.settling import give_up
 from e2ecross.errors import (
     EnvelopeMismatch,
     InvalidSignature,
@@ -248,6 +249,26 @@ def test_a_stranger_is_asked_in_a_new_session(world: GroupWorld, group: GroupId)
     assert (waiting.lane.recipient, waiting.fresh_session) == (stranger, True)
     (failed,) = failures(world, BUDI)
     assert not failed.retrying
+
+
+def test_a_request_that_cannot_be_made_is_told(world: GroupWorld, group: GroupId) -> None:
+    ana, context = Speaker(world, group, ANA), world.context(BUDI)
+    ana.give(BUDI)
+    ana.skip(1_000)
+    envelope = ana.write(BUDI)
+    assert fail(world.devices[BUDI], envelope) is TooManySkipped
+    change_settings(world.context(ANA), group, name="b")
+    change_settings(world.context(ANA), group, name="c")
+    ana.tell(BUDI, GroupCommits(group, tuple(world.commits(group, ANA)[-1:])))
+    asked = outbox(world.devices[BUDI])
+    assert len(asked) == 2  # the second is for commits: of a message nothing was promised
+    with context.store.transaction() as tx:
+        for waiting in asked:
+            give_up(context, tx, waiting, "mailbox_full")
+    first, last = failures(world, BUDI)
+    assert (first.retrying, last.retrying) == (True, False)
+    assert (last.message_id, last.group) == (envelope.message_id, group)
+    assert last.error.code == "too_many_skipped"
 
 
 # --- The way round ------------------------------------------------------------------------------

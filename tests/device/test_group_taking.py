@@ -20,7 +20,7 @@ from e2ecross.device.group_changes import (
     set_role,
 )
 from e2ecross.device.group_held import find_held
-from e2ecross.device.group_taking import Taken, drop_unjoined, take_commits
+from e2ecross.device.group_taking import Taken, forget_unjoined, take_commits
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked
 from e2ecross.errors import RecordCorrupted
@@ -168,14 +168,11 @@ def test_what_the_own_account_never_was_in_is_dropped_after_a_day(
     group, joined = world.create(ANA, BUDI), world.create(ANA, CITRA)
     world.tell(group, ANA, CITRA)
     world.tell(joined, ANA, CITRA)
-    store = world.context(CITRA).store
     world.clock.advance(DAY_MS - 1)
-    with store.transaction() as tx:
-        drop_unjoined(tx, world.clock())
+    forget_unjoined(world.context(CITRA))
     assert world.record(group, CITRA) is not None
     world.clock.now_ms = NOW_MS + ms
-    with store.transaction() as tx:
-        drop_unjoined(tx, world.clock())
+    forget_unjoined(world.context(CITRA))
     assert world.record(group, CITRA) is None
     assert world.commits(group, CITRA) == []
     assert world.record(joined, CITRA) is not None
@@ -528,6 +525,17 @@ def test_who_is_in_because_a_removal_became_void_is_back(
     accept_back(world.context(TOKO), undone, CITRA.user_id)
     assert back(world, undone) == []
     assert world.bring(undone, CITRA, TOKO, [good]) == CHANGED
+
+
+def test_a_void_act_brings_nobody_in(world: GroupWorld, group: GroupId) -> None:
+    graph = world.graph(group, ANA)
+    removal = world.sign(graph, BUDI, RemoveMember(world.member(CITRA)))
+    lowering = world.sign(graph, ANA, SetRole(world.member(BUDI), Role.MEMBER))
+    assert world.bring(group, BUDI, TOKO, [removal]) == CHANGED
+    # Budi adds again whom he has removed, and has lost the power to do either.
+    add = world.sign(world.graph(group, TOKO), BUDI, AddMember(world.member(CITRA)))
+    assert world.bring(group, ANA, TOKO, [add, lowering]) == CHANGED
+    assert (back(world, group), "citra" in world.roles(group, TOKO)) == (["citra"], True)
 
 
 def test_who_goes_out_is_not_back(world: GroupWorld, undone: GroupId) -> None:

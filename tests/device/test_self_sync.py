@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from e2ecross import Address, Bytes, Content, Device, Message, Policy, Text, UserId
+from e2ecross import Address, Bytes, Content, Device, GroupId, Message, Policy, Text, UserId
 from e2ecross.device.account_devices import read_devices
 from e2ecross.device.self_sync import (
     announce_capabilities,
@@ -236,6 +236,11 @@ class TestShareHistory:
             for each in messages
         ]
         assert encode_content(history) == encode_content(History(tuple(expected)))
+
+    def test_what_was_said_in_groups_is_left_out(self, world: World) -> None:
+        in_group = replace(message(BUDI, 1), group=GroupId(bytes(32)))
+        (history,) = self.share(world.phone, 2, [in_group, message(BUDI, 2)])
+        assert [item.message_id for item in history.items] == [message(BUDI, 2).message_id]
 
     def test_no_messages_are_none(self, world: World) -> None:
         assert not self.share(world.phone, 2, [])

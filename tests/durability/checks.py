@@ -193,12 +193,12 @@ def _check_outbox(tx: Transaction, tables: dict[Table, dict[Place, bytes]]) -> s
             rows |= flying.keys()
             assert {int.from_bytes(row) for _, row in flying} <= set(range(1, read_epoch(tx) + 1))
         elif partition == GROUP_OUTBOX:
-            there = _queue(tables[Table.OUTBOX], partition)
-            rows |= {Place(partition, number_row(number)) for number in there}
+            in_groups = _queue(tables[Table.OUTBOX], partition)
+            rows |= {Place(partition, number_row(number)) for number in in_groups}
             ends.add(Place(partition, ENDS_ROW))
             waiting |= {
                 group_waiting_from_record(number, data).message_id.hex()
-                for number, data in there.items()
+                for number, data in in_groups.items()
             }
         elif partition.startswith(TURNS):
             queue = _queue(tables[Table.OUTBOX], partition)

@@ -8,13 +8,14 @@ is sent before all else.
 from pathlib import Path
 from typing import Final
 
-from e2ecross import GroupId, Message, Notice, Role, Text
+from e2ecross import GroupId, Message, Notice, NoticeKind, Role, Text
 from e2ecross.errors import GroupRefused, NotInGroup
 from tests.durability.child import Order, main
 from tests.durability.receipts_child import ANA, BUDI, TOKO, ReceiptsChild
 
 FOUNDERS: Final = (ANA, BUDI)
 """Who is in the group all the time, and changes it."""
+EVERYBODY: Final = (*FOUNDERS, TOKO)
 
 
 def group_file(directory: str | Path) -> Path:
@@ -68,7 +69,9 @@ class GroupsChild(ReceiptsChild):
         group = self._client.group(self._group)
         inside = {str(member.user): member.role for member in group.members}
         kind = self._random.random()
-        if kind < 0.3:
+        if kind < 0.1:
+            self._client.create_group("one more", {*EVERYBODY} - {str(self._address.user_id)})
+        elif kind < 0.3:
             group.rename(self._random.randbytes(8).hex())
         elif TOKO not in inside:
             group.add(TOKO)
@@ -97,7 +100,11 @@ class GroupsChild(ReceiptsChild):
                     **facts,
                 )
                 assert item.group == self._group
-            elif not isinstance(item, Message | Notice):
+            elif isinstance(item, Notice):
+                if item.kind is NoticeKind.GROUP_JOINED:
+                    assert item.group is not None
+                    self._client.group(item.group).accept()
+            elif not isinstance(item, Message):
                 code, sender = item.error.code, str(item.sender)
                 self._journal.note("failed", code=code, sender=sender, **facts)
         self._killer.reach("after the caller's note, before confirm")

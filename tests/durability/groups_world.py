@@ -9,7 +9,7 @@ from typing import Final
 
 from e2ecross import Client, Device, Role
 from e2ecross.relay import Relay
-from e2ecross.state.groups import find_group, find_state
+from e2ecross.state.groups import find_group, find_state, walk_groups
 from e2ecross.stores import SQLiteStore
 from tests.durability.child import KEY, Order, store_path
 from tests.durability.groups_child import FOUNDERS, group_file
@@ -66,7 +66,7 @@ class GroupsWorld(ReceiptsWorld):
             self._settle()
 
     def _settle(self) -> None:
-        for device in self.devices * 2:
+        for device in [*self.devices] * 2:
             assert self._run([self._order(device, "", steps=0)]) == [0]
 
     def _is_in(self, device: str) -> bool:
@@ -80,6 +80,7 @@ class GroupsWorld(ReceiptsWorld):
     def _check_end(self) -> None:
         self._check_keys_in_groups()
         self._check_states()
+        self._check_groups()
         self._check_messages()
 
     def _check_keys_in_groups(self) -> None:
@@ -103,6 +104,14 @@ class GroupsWorld(ReceiptsWorld):
                 found[device] = state.heads
         assert len({*found.values()}) == 1
         assert {device.rpartition(".")[0] for device in found} >= {*FOUNDERS}
+
+    def _check_groups(self) -> None:
+        """A group that was made is there for all who are in it, or for nobody."""
+        known = []
+        for device in self.devices:
+            with self._copy(device) as store, store.transaction() as tx:
+                known.append({group for group, record in walk_groups(tx) if record.joined_at_ms})
+        assert all(groups == known[0] for groups in known)
 
     def _check_messages(self) -> None:
         """Each message of who is in all the time comes to all of their other devices, once."""

@@ -100,6 +100,7 @@ class JournallingRelay(Relay):
     ) -> Deposited:
         decoded = EnvelopeCopies.decode(copies)
         sent = decode_sender_key_message(SenderKeyForm.UUID, decoded.ciphertext)
+        assert sent.distribution_id is not None
         self.journal.note(
             "left in a group",
             key=f"{decoded.sender} {sent.distribution_id.hex()} {sent.chain_id}",

@@ -5,7 +5,8 @@ Held is, whatever was killed when:
 - no two messages leave under one key and iteration;
 - each message of who is in the group all the time comes to all of their devices, or to none; to
   none only if its sender was killed before it was encrypted; and to none twice unflagged;
-- all who are in come to know the same commits, and nothing is left to be told.
+- all who are in come to know the same commits, and nothing is left to be told;
+- a group that was made is there for all who are in it, or for nobody.
 
 The settings are those of `test_killed_anywhere.py`.
 """

@@ -46,9 +46,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         "send_delivered_receipts": True,
         "send_read_receipts": True,
         "request_messages": 50,
-        "sender_key_max_age_ms": 7 * DAY_MS,
         "pending_groups": 64,
-        "sender_key_max_age_ms": 7 * DAY_MS,
         "attachment_bytes": 2**31,
     }
 

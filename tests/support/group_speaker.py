@@ -27,9 +27,10 @@ from e2ecross.wire.content import (
 from e2ecross.wire.envelope import Envelope, MessageKind
 from e2ecross.wire.group import GroupDestination, GroupId
 from e2ecross.wire.sender_key_message import encode_distribution
-from tests.support.accounts import craft, device_of, hold_list, put_own, receive
-from tests.support.devices import make_device, start
-from tests.support.group_world import GroupWorld, list_with_groups
+from tests.support.accounts import craft, hold_list, put_own, receive
+from tests.support.devices import start
+from tests.support.group_sending import add_companion as list_companion
+from tests.support.group_world import GroupWorld
 
 __all__ = ["Speaker", "accept_all", "add_companion", "fail", "found_group"]
 
@@ -52,25 +53,19 @@ def accept_all(world: GroupWorld, group: GroupId, *members: Address) -> None:
 
 def add_companion(world: GroupWorld, primary: Address, number: int = 2) -> Address:
     """One more device of an account, which all hold in its list and have sessions with."""
-    first, clock = world.devices[primary], world.clock
-    device = make_device(device_of(primary, number), clock=clock)
+    first = world.devices[primary]
+    device = list_companion(world, first, number)
     # As it is at a device that was linked.
     object.__setattr__(device._context, "account_key", first._context.identity_key_pair.public)
-    before = world.lists[primary.user_id]
-    signed = list_with_groups(first, device, seq=before.list.seq + 1)
-    for each in (*world.devices.values(), device):
-        hold_list(each, signed)
-    for user, others in world.lists.items():
-        if user != primary.user_id:
-            hold_list(device, others)
-    put_own(device, OwnAccountRecord(linked_at_ms=clock()))
+    for signed in world.lists.values():
+        hold_list(device, signed)
+    put_own(device, OwnAccountRecord(linked_at_ms=world.clock()))
     for address, other in world.devices.items():
         start(device, other, kyber=True)
         peer = UserId.parse("whatsapp:whoever") if address == primary else None
         receive(other, craft(device, address, Text("first"), peer=peer))
         confirm(other._context, Leftovers(), hand_over(other._context, HandedOver(), 10))
     world.devices[device.address] = device
-    world.lists[primary.user_id] = signed
     return device.address
 
 
