@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from e2ecross import Policy, SenderKeyGroup
+from e2ecross import Policy, SenderKeyGroup, Text
 from e2ecross.crypto.keys import decode_public_key
 from e2ecross.device.group_changes import (
     accept_group,
@@ -32,7 +32,7 @@ from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.group import GroupId, GroupSettings, Role
 from e2ecross.wire.sender_key_records import OwnSenderKeyRecord
 from tests.cli.test_doctor import NOW_MS, Home
-from tests.support.devices import ANA, BUDI, DAY_MS, TOKO
+from tests.support.devices import ANA, BUDI, DAY_MS, TOKO, BackendSimulator, make_client
 from tests.support.group_sending import deliver, group_key, send, waiting
 from tests.support.group_world import GroupWorld
 from tests.support.points import OTHER_KEY
@@ -183,6 +183,23 @@ def test_a_message_that_is_to_be_encrypted_again_is_told(party: Party) -> None:
     assert party.one()["queue"] == {"grants": 2, "messages": 0, "anew": 1}
     assert "0 messages, 1 to be encrypted anew" in party.words()
     assert "group_messages_anew" in party.findings()[1]
+
+
+def test_a_group_in_use_has_no_finding(tmp_path: Path) -> None:
+    backend, home = BackendSimulator(), Home(tmp_path / "ana.db")
+    with SQLiteStore(home.path) as store:
+        ana = make_client(ANA, backend, store, clock=lambda: NOW_MS)
+        budi = make_client(BUDI, backend, clock=lambda: NOW_MS)
+        group = ana.create_group(NAME, [str(BUDI.user_id)])
+        group.send(Text(NAME))
+        budi.confirm(budi.receive())
+        budi.group(group.id).send(Text(NAME))
+        ana.confirm(ana.receive())
+        ana.maintain()
+    assert home.findings() == (set(), set())
+    words = " ".join(home.examine().out.split())
+    assert "own key 0 days old, 2 of 1000 used, given to 1" in words
+    assert "reaches 1 device, 0 without the key sender keys held of 1 device: 1 key" in words
 
 
 # --- Keys that are due --------------------------------------------------------------------------
