@@ -343,6 +343,19 @@ _ROWS_V3: Final = (
         blocks=3,
         quick={"members": 100},
     ),
+    *(
+        Row(
+            *(f"group-receive-{members}", "group", title, "group_receive"),
+            {"bytes": 100, "count": 20, "members": members},
+            is_batch=True,
+            batches=5,
+            quick={"members": min(100, members)},
+        )
+        for members, title in (
+            (2, "receive {count} in a group of {members}, confirm, each"),
+            (1_024, "the same, in one of {members}"),
+        )
+    ),
     Row(
         *("group-new-key", "group", "a new key to {count} and a message, each"),
         *("group_send_new_key", {"bytes": 100, "count": 1_023}),

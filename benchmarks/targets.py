@@ -235,12 +235,18 @@ def _version_4() -> Iterator[Target]:
 
 
 def _groups() -> Iterator[Target]:
-    """Beside the one peer that has the same form of sender keys."""
+    """Beside the one peer that has the same form of sender keys; the floor; a group of two."""
     peer = "libsignal-0.103"
     for row, limit in (("group-encrypt", 3.0), ("group-decrypt", 2.0), ("group-distribution", 2.0)):
         yield _columns(f"{row}: {peer} by device", limit, peer, "device", row)._replace(
             is_lower=True
         )
+    for row, limit in (("group-encrypt", 1.3), ("group-decrypt", 1.3)):
+        yield _columns(f"{row} by floor", limit, "device", "floor", row)
+    yield _columns("group-join: protocol by its signatures", 2.5, "protocol", "floor", "group-join")
+    for column in ("device", "sealed"):
+        yield _rows(1.5, column, "group-send-2", "group-send-alone")
+        yield _rows(1.25, column, "group-receive-1024", "group-receive-2")
 
 
 def _growth() -> Iterator[Target]:

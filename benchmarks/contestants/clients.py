@@ -37,6 +37,7 @@ __all__ = [
     "backlog",
     "client_makers",
     "content_of",
+    "copied",
     "read",
     "registered",
     "two_clients",
@@ -116,8 +117,15 @@ def acquainted(
     store = MemoryStore()
     ana, budi = Device.create(ANA, store), Device.create(BUDI, MemoryStore())
     ((end, _),) = links(ana, budi, 1, with_kyber=True)
+    addresses = copied(store, end.address, number)
+    hold_lists(ana, budi, addresses, announced)
+    return moved(store, new_store, cleanup), addresses
+
+
+def copied(store: MemoryStore, address: Address, number: int) -> Sequence[Address]:
+    """Put what a store has of an address under that many others, which are returned."""
     addresses = [Address(BUDI.app, f"copy{place}") for place in range(number)]
-    model = address_key(end.address)
+    model = address_key(address)
     with store.transaction() as transaction:
         rows = [
             (table, partition.removeprefix(model), row, record)
@@ -125,11 +133,10 @@ def acquainted(
             for partition, row, record in transaction.scan(table)
             if partition.startswith(model)
         ]
-        for address in addresses:
+        for other in addresses:
             for table, rest, row, record in rows:
-                transaction.put(table, address_key(address) + rest, row, record)
-    hold_lists(ana, budi, addresses, announced)
-    return moved(store, new_store, cleanup), addresses
+                transaction.put(table, address_key(other) + rest, row, record)
+    return addresses
 
 
 def backlog(device: Device, job: Job, number: int) -> Sequence[bytes]:

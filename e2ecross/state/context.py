@@ -45,8 +45,6 @@ _REMEMBERED: Final = 4_096
 """Addresses that need not be read of their keys each time: those of some groups, 1 MB."""
 
 _DEVICE: Final = Codec(DeviceRecord.encode, DeviceRecord.decode)
-_REMEMBERED: Final = 4_096
-"""Addresses that need not be read again: each message into a group has those of 1,024 devices."""
 
 
 def system_clock() -> int:

@@ -156,10 +156,9 @@ class EnvelopeCopies:
         for each in self.recipients:
             require_type("recipients", each, Address)
         names = [str(each) for each in self.recipients]
-        different = set(names)
-        if not 1 <= len(names) <= MAX_COPIES or names != sorted(different):
+        if not 1 <= len(names) <= MAX_COPIES or names != sorted(set(names)):
             raise InvalidArgument(f"recipients must be 1 to {MAX_COPIES}, ascending as text")
-        if str(self.sender) in different:
+        if str(self.sender) in names:
             raise InvalidArgument("recipients must not have the sender among them")
         require_bytes("ciphertext", self.ciphertext)
         if not 0 < len(self.ciphertext) <= MAX_SIGNAL_MESSAGE_BYTES:
