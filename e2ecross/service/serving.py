@@ -44,6 +44,7 @@ _GRACE_SECONDS: Final = 10
 _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than a client waits for mail, so that its connections are kept."""
 _BACKLOG: Final = 2048
+_OTHER_FILES: Final = 256
 _LOGGERS: Final = ("uvicorn.error", "asyncio")
 _App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -132,6 +133,7 @@ def serve(
         proxy_headers=bool(listening.proxies),
         forwarded_allow_ips=[*listening.proxies, *_as_ipv6(listening.proxies)],
     )
+    _allow_files(limits.connections)
     with _logged(log), contextlib.closing(bound):
         try:
             config.load()
@@ -142,6 +144,21 @@ def serve(
             config.loaded_app = _coming_from(listening.proxies[0], config.loaded_app)
         with asyncio.Runner(loop_factory=_new_loop) as runner:
             runner.run(_run(_Server(config, app, ready), bound))
+
+
+def _allow_files(connections: int) -> None:
+    """Let so many connections be open, as far as the system does: many begin with 1,024 files."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such bound
+        return
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if most != resource.RLIM_INFINITY:
+        wanted = min(wanted, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        with contextlib.suppress(OSError, ValueError):  # macOS has another bound, which it hides
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _as_ipv6(addresses: Sequence[str]) -> list[str]:

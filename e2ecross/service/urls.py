@@ -49,9 +49,10 @@ def parse_url(url: object) -> Url:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:
+        host = parts.hostname or ""
+        host.encode("idna")  # as it will be looked for
+    except ValueError:  # UnicodeError is one
         raise InvalidArgument(_WANTED) from None
-    host = parts.hostname or ""
     if (
         parts.scheme not in _PORTS
         or not host

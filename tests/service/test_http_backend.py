@@ -340,7 +340,7 @@ def test_a_shorter_time_that_is_told_later_ends_no_longer_one() -> None:
         suppressed(backend)
         told.set()
         first.join(10)
-        with pytest.raises(BackendError, match="asked to wait [45][0-9] s more"):
+        with pytest.raises(BackendError, match=r"asked to wait [45][0-9] s more"):
             backend.epochs(ANA, KEY)
 
 

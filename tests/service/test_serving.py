@@ -231,6 +231,17 @@ def test_what_a_loop_has_to_say_is_in_the_log_without_texts(tmp_path: Path) -> N
     assert "127.0.0.1" not in service.log()
 
 
+def test_as_many_connections_as_the_system_lets_it_have(tmp_path: Path) -> None:
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 400))"
+    (tmp_path / "sitecustomize.py").write_text(limited)
+    with RelayProcess(tmp_path, path=tmp_path) as service, HTTPBackend(service.url) as backend:
+        port = int(service.url.rpartition(":")[2])
+        many = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
+        register(backend, ANA)
+        for each in many:
+            each.close()
+
+
 def test_who_registers_needs_a_credential_where_there_is_a_key(tmp_path: Path) -> None:
     (tmp_path / "reg.key").write_text(KEY.hex() + "\n")
 

@@ -49,6 +49,8 @@ def test_taken(url: str, parsed: Url, place: str) -> None:
         "https://ä.example",
         "https://",
         "https:///path",
+        "https://a..example",
+        f"https://{'a' * 64}.example",
         "https://[::1",
         "ftp://a.example",
         "a.example",
