@@ -77,7 +77,8 @@ class _Costs:
 def compare_deposits(folder: Path, rounds: int, calls: int, slept_ms: float) -> dict[str, object]:
     """Measure; with `slept_ms` each commit of the relays takes so much more.
 
-    Where others use the machine, the quickest round of each says more than the median. A home server of Matrix stands beside them where it is installed, and no commit sleeps.
+    Where others use the machine, the quickest round of each says more than the median. A home
+    server of Matrix stands beside them where it is installed, and no commit sleeps.
     """
     costs = _Costs()
     with (
