@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Address, Envelope, Text, UserId
-from e2ecross.device import group_sending
+from e2ecross.device import group_sealing
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
@@ -94,7 +94,7 @@ def test_more_devices_than_one_call_takes_go_in_several(
     trip.circle.settle()
     trip.circle.forget()
     trip.backend.copies.clear()
-    monkeypatch.setattr(group_sending, "MAX_COPIES", 2)
+    monkeypatch.setattr(group_sealing, "MAX_COPIES", 2)
     assert trip.send() == {BUDI: "", CITRA: "", DEWI: ""}
     first, second = trip.backend.copies
     assert (first.message_id, first.ciphertext) == (second.message_id, second.ciphertext)
