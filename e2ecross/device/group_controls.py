@@ -14,7 +14,6 @@ Source: docs/wire-format.md, groups.
 
 from e2ecross.address import Address
 from e2ecross.crypto.group_kdf import make_distribution_id
-from e2ecross.crypto.secret import without_frames
 from e2ecross.device.group_keeping import keep_group_message
 from e2ecross.device.group_members import member_of
 from e2ecross.device.group_receiving import find_entered, judge_resent
@@ -25,7 +24,7 @@ from e2ecross.device.group_retrying import (
 )
 from e2ecross.device.group_taking import take_commits
 from e2ecross.device.receiving import Received
-from e2ecross.errors import EnvelopeMismatch, NotAllowedInGroup, RemoteError, UnknownGroupState
+from e2ecross.errors import EnvelopeMismatch, NotAllowedInGroup, UnknownGroupState
 from e2ecross.state.context import Context
 from e2ecross.state.conversations import is_blocked
 from e2ecross.state.delivered import was_delivered
@@ -34,7 +33,7 @@ from e2ecross.state.sender_keys import add_sender_key, group_key_place
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import GroupCommits, GroupResent, GroupRetryRequest, SenderKeyGrant
-from e2ecross.wire.sender_key_message import Distribution, SenderKeyForm, decode_distribution
+from e2ecross.wire.sender_key_message import SenderKeyForm, decode_distribution
 from e2ecross.wire.sender_key_records import KeyOrigin
 
 __all__ = ["GroupControl", "take_group_commits", "take_group_control"]
@@ -103,20 +102,13 @@ def take_group_commits(
 
 def _take_grant(tx: Transaction, received: Received, grant: SenderKeyGrant) -> None:
     sender, made, key = received.payload.sender, grant.made, received.identity_key
-    distribution = _decode_distribution(grant)
+    distribution = decode_distribution(SenderKeyForm.UUID, grant.distribution)
     expected = make_distribution_id(made.group_id.value, made.heads, str(sender), key)
     if distribution.distribution_id != expected:
         raise EnvelopeMismatch(
             f"{sender} gives a sender key that is another device's, or for another group or heads"
         )
     add_sender_key(tx, sender, group_key_place(expected), distribution, KeyOrigin(made, key))
-
-
-def _decode_distribution(grant: SenderKeyGrant) -> Distribution:
-    try:
-        return decode_distribution(SenderKeyForm.UUID, grant.distribution)
-    except RemoteError as error:  # of a member who may hand on another's key, broken
-        raise without_frames(error)  # noqa: B904 - the error itself, without a cause
 
 
 def _take_resent(
