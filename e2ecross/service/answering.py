@@ -40,6 +40,7 @@ _OPEN: Final = frozenset({"get_link", "put_link", "get_blob"})
 _SENT_AT_ONCE: Final = 64 * 1024
 _SEND_SECONDS: Final = 30.0
 """For all of an answer: no `HTTPBackend` waits for longer."""
+_FAULTS: Final = 500
 _FAULT: Final = Failure(500, "backend_error", "")
 
 
@@ -160,7 +161,7 @@ class CallEndpoint:
             try:
                 address = await self._service.workers.read(partial(relay.holder, token))
             except E2ECrossError as error:
-                return replies.failed(failure_of(error))
+                return self._failed(exchange, error)
             if address is None:
                 return self._refuse(exchange)
             device = door.welcome(token, address)
@@ -196,11 +197,18 @@ class CallEndpoint:
             if isinstance(error, NotRegistered):
                 service.door.failures[exchange.network].take(Doorkeeper.now())
                 await self._forget_if_gone(caller.token)
-            return replies.failed(failure_of(error))
+            return self._failed(exchange, error)
         if isinstance(answer, Answer):
             service.notes.done(answer)
             return replies.succeeded(answer.body)
         return answer
+
+    def _failed(self, exchange: Exchange, error: E2ECrossError) -> Reply:
+        """Say what went wrong; of the relay itself its operator hears where."""
+        failure = failure_of(error)
+        if failure.status >= _FAULTS:
+            self._service.notes.fault(exchange, error)
+        return replies.failed(failure)
 
     async def _forget_if_gone(self, token: bytes) -> None:
         """Forget a device whose token is none any more; one that asks for another keeps count."""

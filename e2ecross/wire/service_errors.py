@@ -106,11 +106,13 @@ class ErrorBody:
 def failure_of(error: E2ECrossError) -> Failure:
     """Say how an error of the relay is answered; what no call ends with is a fault, without text.
 
-    The text of an error names addresses at most.
+    The text of an error names addresses at most; that of one of the relay itself, its files.
     """
     status = _STATUS.get(type(error))
     if status is None:
         return Failure(INTERNAL, BackendError.code, "")
+    if status == UNAVAILABLE:
+        return Failure(status, error.code, "the back end cannot do it now: try again")
     return Failure(status, error.code, text_of(error))
 
 

@@ -328,13 +328,22 @@ def test_who_knows_a_file_reads_it_without_a_token(caller: Caller) -> None:
     assert (came.status, decode_blob(came.body)) == (200, b"crypt")
 
 
-def test_the_relay_cannot_do_it_now(caller: Caller, relay: Relay) -> None:
-    caller.post("/v1/epochs", BODIES["epochs"], token=token(ANA))
-    relay.close()
-    for key in (token(ANA), token(BUDI)):  # known, and not
-        came = caller.post("/v1/epochs", BODIES["epochs"], token=key)
-        assert (came.status, came.error.code) == (503, "backend_error")
-        assert came.headers[b"retry-after"] == b"1"
+def test_the_relay_cannot_do_it_now(relay: Relay) -> None:
+    """The caller hears that, the operator where."""
+    stream = io.StringIO()
+    log = RequestLog(stream)
+    with Caller(create_app(relay, log=log)) as caller:
+        caller.post("/v1/epochs", BODIES["epochs"], token=token(ANA))
+        relay.close()
+        for key in (token(ANA), token(BUDI)):  # known, and not
+            came = caller.post("/v1/epochs", BODIES["epochs"], token=key)
+            assert (came.status, came.error.code) == (503, "backend_error")
+            assert came.headers[b"retry-after"] == b"1"
+            assert "relay.db" not in came.error.text
+    log.close()
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["error"] for line in lines if "error" in line] == ["BackendError"] * 2
+    assert "relay.db" not in stream.getvalue()
 
 
 def test_a_fault_is_told_to_nobody(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,6 @@ ROWS: list[tuple[E2ECrossError, int, str, type[E2ECrossError]]] = [
     (NotRegistered("why"), 401, "not_registered", NotRegistered),
     (BackendRefused("why"), 403, "backend_refused", BackendRefused),
     (BlobGone("why"), 410, "blob_gone", BlobGone),
-    (BackendError("why"), 503, "backend_error", BackendError),
 ]
 
 
@@ -41,6 +40,14 @@ def test_a_row(error: E2ECrossError, status: int, code: str, kind: type[E2ECross
     came = exception_of(status, ErrorBody(code, failure.text).encode())
     assert type(came) is kind
     assert "why" in str(came)
+
+
+def test_what_a_relay_cannot_do_now_is_told_without_its_files() -> None:
+    failure = failure_of(BackendError("the relay file /srv/relay.db failed"))
+    assert failure[:2] == (503, "backend_error")
+    assert "/srv" not in failure.text
+    came = exception_of(503, ErrorBody(failure.code, failure.text).encode())
+    assert type(came) is BackendError
 
 
 @pytest.mark.parametrize("status", [411, 413])
