@@ -13,6 +13,7 @@ from e2ecross.relay.blob_files import BlobFiles
 from e2ecross.relay.blobs import settle_all
 from e2ecross.relay.database import Database
 from e2ecross.relay.limits import RelayLimits
+from e2ecross.relay.sqlite_database import SQLiteDatabase
 
 __all__ = ["DEFAULT_LIMITS", "RelayFile", "system_clock_ms"]
 
@@ -53,7 +54,7 @@ class RelayFile:
         self._limits = limits
         self._clock = clock
         folder = None if blob_dir is None else require_file_name("blob_dir", blob_dir)
-        self._database = Database(name)
+        self._database: Database = SQLiteDatabase(name)
         self._blob_files = None if folder is None else BlobFiles(folder)
         if self._blob_files is not None:
             settle_all(self._database, self._blob_files, limits)
@@ -61,7 +62,7 @@ class RelayFile:
     @property
     def path(self) -> Path:
         """The file, absolute."""
-        return Path(self._database.path)
+        return Path(self._database.name)
 
     @property
     def limits(self) -> RelayLimits:
@@ -69,7 +70,7 @@ class RelayFile:
         return self._limits
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._database.path}>"
+        return f"<{type(self).__name__} {self._database.name}>"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError("a Relay cannot be pickled or copied: open its path again")
