@@ -111,6 +111,18 @@ def test_a_change_is_told_later(
     assert trip.of(trip.citra).role is (None if change == "remove" else Role.MEMBER)
 
 
+def test_a_change_that_cannot_be_told_now_is_made_all_the_same(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    backend.fail("deposit_copies", times=8)
+    trip.group.rename("x")
+    assert trip.group.name == "x"
+    assert trip.of(trip.budi).name == TRIP
+    backend.heal()
+    trip.circle.settle()
+    assert trip.of(trip.budi).name == "x"
+
+
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("times", [1, 8])
 def test_a_message_is_sent_once_wherever_the_back_end_fails(
