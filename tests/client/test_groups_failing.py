@@ -114,13 +114,15 @@ def test_a_change_is_told_later(
 def test_a_change_that_cannot_be_told_now_is_made_all_the_same(
     backend: BackendSimulator, trip: Trip
 ) -> None:
-    backend.fail("deposit_copies", times=8)
-    trip.group.rename("x")
-    assert trip.group.name == "x"
-    assert trip.of(trip.budi).name == TRIP
+    trip.ana.devices(DEWI)  # known, and no session with her yet
+    backend.fail("fetch_keys", times=8)
+    trip.group.add(DEWI)
+    assert DEWI in roster(trip.ana, trip.group)
     backend.heal()
+    trip.ana.maintain()
     trip.circle.settle()
-    assert trip.of(trip.budi).name == "x"
+    assert trip.circle.said(trip.dewi) == [f"*group_joined {ANA}"]
+    assert trip.circle.said(trip.budi) == [f"*group_added {ANA} > {DEWI}"]
 
 
 @pytest.mark.parametrize("call", CALLS)

@@ -14,13 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from e2ecross import Device
+from e2ecross import Address, Device, Envelope, Message, Text
+from e2ecross.device.group_announcing import list_unannounced
+from e2ecross.device.group_deposits import next_deposit
+from e2ecross.device.leftovers import Leftovers
 from e2ecross.errors import DuplicateMessage
-from e2ecross.stores import SQLiteStore
+from e2ecross.stores import MemoryStore, SQLiteStore, Store
+from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.sender_key_message import decode_sender_key_message
 from tests.durability.journal import Journal, JournalReader
 from tests.durability.points import TRANSACTION_POINTS, Killer, KillingStore
-from tests.support.devices import ANA, BUDI, STORE_KEY, make_device
+from tests.support.accounts import receive
+from tests.support.devices import ANA, BUDI, STORE_KEY, TOKO, make_device
+from tests.support.group_sending import announce, send
+from tests.support.group_world import GroupWorld
 from tests.support.sender_keys import UUID
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL and no fork")
@@ -102,3 +109,54 @@ def test_a_message_is_read_again_or_was_read(point: str, tmp_path: Path) -> None
     assert len(set(texts)) == len(texts)
     lost = STEPS - len(texts)
     assert lost <= (len(VISITS) if point == "after a commit, before the hand-over" else 0)
+
+
+@pytest.mark.parametrize("point", TRANSACTION_POINTS)
+def test_what_is_sent_into_a_group_of_ours_arrives_once(point: str, tmp_path: Path) -> None:
+    """Killed anywhere between the first grant and the last message: all get each message once."""
+    path, journal = tmp_path / "ana.db", tmp_path / "journal"
+    with SQLiteStore(path) as store:
+        stores: dict[str, Store] = {"ana": store}
+        world = GroupWorld(sessions=True, stores=lambda name: stores.get(name) or MemoryStore())
+        group = world.create(ANA, BUDI, TOKO)
+
+    def life(device: Device) -> None:
+        note = Journal(journal)
+        if list_unannounced(device._context):
+            announce(device, group)
+        for step in range(STEPS):
+            send(device, group, str(step), bytes((step,)) * 16)
+            leftovers = Leftovers()
+            while part := next_deposit(device._context, leftovers).waiting:
+                for item in part:  # it leaves before it is forgotten
+                    is_copies = isinstance(item.sent, EnvelopeCopies)
+                    note.note("left", data=item.data.hex(), copies=is_copies)
+                leftovers.note_sent_to_groups(item.number for item in part)
+
+    killed = sum(live(path, None, Killer(point, visits), life) for visits in (*VISITS, 9, 14))
+    assert killed
+    assert not live(path, None, Killer(None, 1), life)
+    used: dict[tuple[int, int], bytes] = {}
+    seen: set[tuple[Address, bytes]] = set()
+    devices = [world.devices[each] for each in (BUDI, TOKO)]
+    texts: dict[Address, list[object]] = {}
+    for left in JournalReader(journal).new():
+        data = bytes.fromhex(left["data"])
+        envelopes = [Envelope.decode(data)] if not left["copies"] else []
+        if left["copies"]:
+            copies = EnvelopeCopies.decode(data)
+            message = decode_sender_key_message(UUID.form, copies.ciphertext)
+            where = (message.chain_id, message.iteration)
+            assert used.setdefault(where, copies.ciphertext) == copies.ciphertext
+            envelopes = [Envelope.decode(copies.encode_for(each)) for each in copies.recipients]
+        for envelope in envelopes:
+            for device in devices:
+                place = (device.address, envelope.encode())
+                if device.address == envelope.recipient and place not in seen:
+                    seen.add(place)  # as a back end that knows what it has
+                    items = receive(device, envelope)
+                    texts[device.address] = [
+                        each.content for each in items if isinstance(each, Message)
+                    ]
+    for device in devices:
+        assert texts[device.address] == [Text(str(step)) for step in range(STEPS)]
