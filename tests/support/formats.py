@@ -134,7 +134,7 @@ from e2ecross.wire.records import (
     encode_one_time_prekey,
     encode_publication,
 )
-from e2ecross.wire.sender_key_records import OwnSenderKeyRecord, SenderKeyRecord
+from e2ecross.wire.sender_key_records import KeyOrigin, OwnSenderKeyRecord, SenderKeyRecord
 from e2ecross.wire.session_records import (
     SessionListRecord,
     StoredChain,
@@ -760,7 +760,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         SentIdRecord(b"\x01\x02", (1, 2, 127)).encode(), _again(SentIdRecord), StoreError, (), 1
     ),
     "inbox message": _inbox_item(
-        InboxMessage(ADDRESS, MESSAGE_ID, 1, 2, b"body", True, True), (1,), (4,)
+        InboxMessage(ADDRESS, MESSAGE_ID, 1, 2, b"body", True, True, group=GROUP_ID), (1,), (4,)
     ),
     "inbox message of which nothing is left": _inbox_item(
         InboxMessage(
@@ -796,7 +796,8 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "what may be viewed once": _value(encode_openable(_KEY), decode_openable, encode_openable),
     "inbox failure": _inbox_item(
-        InboxFailure(ADDRESS, MESSAGE_ID, "identity_changed", "text", GOOD_KEY, True), (1,), (5,)
+        InboxFailure(ADDRESS, MESSAGE_ID, "identity_changed", "text", GOOD_KEY, True, GROUP_ID),
+        *((1,), (5,)),
     ),
     "inbox notice": _inbox_item(
         InboxNotice(4, ADDRESS.user_id, (1, 127), GOOD_KEY, (MESSAGE_ID, bytes(16)), "code"),
@@ -881,7 +882,10 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "sender key": Format(
-        SenderKeyRecord(2**32 - 1, _KEY, GOOD_KEY, 2_000, 2**40).encode(),
+        SenderKeyRecord(
+            *(2**32 - 1, _KEY, GOOD_KEY, 2_000, 2**40),
+            *(KeyOrigin(DESTINATION, PublicKey(GOOD_KEY)), bytes(98)),
+        ).encode(),
         _again(SenderKeyRecord),
         StoreError,
         (),

@@ -7,6 +7,7 @@ import pytest
 
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.errors import RecordCorrupted, StoreTooNew
+from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.group import GroupId, Role
 from e2ecross.wire.inbox_records import (
     InboxFailure,
@@ -28,6 +29,7 @@ from e2ecross.wire.queue_records import (
     encode_queue_end,
     encode_row,
 )
+from e2ecross.wire.record_encoding import encode_record
 from e2ecross.wire.records import (
     DeviceRecord,
     KyberPrekeyRecord,
@@ -103,7 +105,7 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         SentRecord(resends=3, identity_key=GOOD_KEY, account=ADDRESS.user_id),
         SentRecord(MESSAGE_ID, identity_key=GOOD_KEY, account=ADDRESS.user_id),
         SentRecord(MESSAGE_ID),
-        SentRecord(content_kind=1, resends=2, group_id=bytes(32), heads=(bytes(32), b"\1" * 32)),
+        SentRecord(content_kind=1, group_id=bytes(32), heads=(bytes(32), b"\1" * 32)),
         RetryBudgetRecord(1, 2, 3, 4),
     ],
 )
@@ -362,3 +364,18 @@ def test_a_kyber_prekey_has_a_seed_and_a_signature_of_64_bytes(lengths: tuple[in
     seed, signature = map(bytes, lengths)
     with pytest.raises(RecordCorrupted, match="a Kyber prekey record holds a value of wrong"):
         KyberPrekeyRecord.decode(KyberPrekeyRecord(seed, signature, 1, 0).encode())
+
+
+@pytest.mark.parametrize("item", [INBOX, FAILURE])
+def test_an_item_is_of_a_group_with_a_whole_id_or_damaged(
+    item: InboxMessage | InboxFailure,
+) -> None:
+    record = encode_inbox_item(replace(item, group=GroupId(bytes(range(32)))))
+    found = decode_inbox_item(record)
+    assert isinstance(found, type(item))
+    assert found.group == GroupId(bytes(range(32)))
+    fields = storage_pb2.InboxRecord.FromString(record[1:])
+    part = fields.message if isinstance(item, InboxMessage) else fields.failure
+    part.group_id = bytes(31)
+    with pytest.raises(RecordCorrupted, match="wrong length"):
+        decode_inbox_item(encode_record(fields))
