@@ -19,14 +19,13 @@ from typing import Final, NamedTuple
 from e2ecross.address import Address
 from e2ecross.crypto.group_kdf import hash_context
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.crypto.secret import Secret, without_frames
+from e2ecross.crypto.secret import Secret
 from e2ecross.device.group_members import member_of, own_member
 from e2ecross.device.sender_check import require_listed
 from e2ecross.errors import (
     EnvelopeMismatch,
     NotAllowedInGroup,
     RecordCorrupted,
-    RemoteError,
     UnknownGroupState,
     UnknownSenderKey,
     UnlistedDevice,
@@ -117,7 +116,8 @@ def open_group_message(
             f"{sender} has given no sender key for a message into a group, or it is not here any "
             f"more: it is asked for the key"
         )
-    after, payload = _decrypt(held.state, message)
+    after, plaintext = group_decrypt(held.state, message, MAX_SENDER_KEY_MESSAGES)
+    payload = decode_group_payload(plaintext)
     if payload.sender != sender:
         raise EnvelopeMismatch("the envelope names another sender than the message")
     if payload.message_id != envelope.message_id:
@@ -223,17 +223,6 @@ def _find_key(tx: Transaction, sender: Address, message: SenderKeyMessage) -> He
         return find_sender_key(tx, sender, group_key_place(message.distribution_id or b""), message)
     except RecordCorrupted:  # of seeds: as good as none, since it is asked for
         return None
-
-
-def _decrypt(
-    state: SenderKeyState, message: SenderKeyMessage
-) -> tuple[SenderKeyState, GroupPayload]:
-    after, plaintext = group_decrypt(state, message, MAX_SENDER_KEY_MESSAGES)
-    try:
-        return after, decode_group_payload(plaintext)
-    except RemoteError as error:
-        del plaintext  # see there
-        raise without_frames(error)  # noqa: B904 - the error itself, without a cause
 
 
 def _require_accepted(tx: Transaction, sender: Address, identity_key: PublicKey) -> None:

@@ -2,6 +2,7 @@
 """What clients tell each other about groups in their sessions: keys, commits, messages again."""
 
 from dataclasses import replace
+from traceback import walk_tb
 
 import pytest
 
@@ -114,6 +115,22 @@ def test_another_s_key_or_one_for_another_group_or_heads_is_refused(
     with pytest.raises(expected):
         ana.tell(BUDI, grant)
     assert dump(world.context(BUDI).store) == before
+
+
+@pytest.mark.parametrize("how", ["broken", "handed on"])
+def test_a_key_that_is_refused_is_not_reported_with_the_error(
+    world: GroupWorld, group: GroupId, how: str
+) -> None:
+    ana, toko = Speaker(world, group, ANA), Speaker(world, group, TOKO)
+    data = ana.grant.distribution
+    grant = SenderKeyGrant(ana.made, b"\x43" + data[1:] if how == "broken" else data)
+    with pytest.raises(RemoteError) as caught:
+        toko.tell(BUDI, grant)
+    key = bytes(ana.key.chain.chain_key)
+    for frame, _ in walk_tb(caught.tb):
+        if "/e2ecross/" in frame.f_code.co_filename:
+            for value in frame.f_locals.values():
+                assert key not in (value if isinstance(value, bytes) else repr(value).encode())
 
 
 def test_a_key_is_never_wound_back(world: GroupWorld, group: GroupId) -> None:

@@ -2,6 +2,7 @@
 """Messages into groups: each row that they are judged by, and what is handed over."""
 
 from dataclasses import replace
+from traceback import walk_tb
 
 import pytest
 
@@ -540,3 +541,18 @@ def test_commits_that_come_after_others_make_one_question_in_an_hour(
     world.clock.advance(2 * 3_600_000)
     receive(budi, ana.write(BUDI, commits_of(world, group, ANA, 1)))
     assert told(budi) == [(ANA, asked), (ANA, asked)]
+
+
+def test_what_is_refused_is_not_reported_with_the_error(world: GroupWorld, group: GroupId) -> None:
+    ana = Speaker(world, group, ANA)
+    ana.give(BUDI)
+    for envelope in (
+        ana.write(BUDI, "a secret", inner_id=bytes(16)),
+        ana.write(BUDI, "a secret", heads=(bytes(32),)),
+        ana.seal(BUDI, b"a secret"),
+    ):
+        with pytest.raises(RemoteError) as caught:
+            receive(world.devices[BUDI], envelope)
+        for frame, _ in walk_tb(caught.tb):
+            if "/e2ecross/" in frame.f_code.co_filename:
+                assert b"a secret" not in repr(frame.f_locals).encode()

@@ -47,6 +47,7 @@ def test_the_defaults_are_those_that_are_documented() -> None:
         "send_read_receipts": True,
         "request_messages": 50,
         "pending_groups": 64,
+        "sender_key_max_age_ms": 7 * DAY_MS,
         "attachment_bytes": 2**31,
     }
 
