@@ -8,7 +8,7 @@ Rules:
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -136,14 +136,8 @@ class GroupHealth:
 class _Open(NamedTuple):
     """A store that gives the transaction which is open, to who only reads."""
 
-    tx: Transaction
-
-    def transaction(self) -> AbstractContextManager[Transaction]:
-        """The same one each time."""
-        return nullcontext(self.tx)
-
-    def close(self) -> None:
-        """Who has opened the transaction ends it."""
+    transaction: Callable[[], AbstractContextManager[Transaction]]
+    close: Callable[[], None]
 
 
 def read_group(partition: bytes, row: bytes, record: bytes) -> GroupId:
@@ -193,7 +187,8 @@ def judge_groups(
     key = None if account.held is None else account.held.list.account_key
     if key is None and device.address.device != PRIMARY:
         return ()  # it is damaged, and who the own account is in groups is not known
-    context = open_context(device, _Open(tx), policy, lambda: now_ms, SYSTEM_ENTROPY, None, key)
+    store = _Open(lambda: nullcontext(tx), lambda: None)
+    context = open_context(device, store, policy, lambda: now_ms, SYSTEM_ENTROPY, None, key)
     groups, commits, queues = held[0], Counter(held[1]), _read_queues(tx)
     return tuple(
         _judge(context, tx, group, commits[group], queues.get(group, GroupQueueHealth()), now_ms)

@@ -235,11 +235,12 @@ def test_the_wrong_name_is_refused_and_the_other_form_with_it(
         assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
 
 
-@pytest.mark.parametrize("data", [*KEYS.messages.values(), *KEYS.given.values()])
-def test_without_a_name_it_is_asked_for(file: Path, data: bytes) -> None:
-    ended = _inspect(file, data)
-    assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
-    assert "say which with --as" in ended.err
+@pytest.mark.parametrize("form", FORMS)
+def test_without_a_name_it_is_asked_for(file: Path, form: SenderKeyForm) -> None:
+    for data in (KEYS.messages[form], KEYS.given[form]):
+        ended = _inspect(file, data)
+        assert (ended.code, ended.out, len(ended.err.splitlines())) == (1, "", 1)
+        assert "say which with --as" in ended.err
 
 
 def test_the_names_are_those_that_are_read(file: Path) -> None:

@@ -20,10 +20,12 @@ from e2ecross.state.blob_ends import BLOB_ENDS, Carried, note_carried
 from e2ecross.state.context import address_key
 from e2ecross.state.delivered import note_delivered
 from e2ecross.state.group_keys import put_grant
+from e2ecross.state.group_outbox import GROUP_OUTBOX
 from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.outbox import put_control, put_resend
 from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
 from e2ecross.state.publication import PUBLICATION_ROW
+from e2ecross.state.queue import number_row
 from e2ecross.state.receipts import DueReceipt, note_due, note_sent
 from e2ecross.state.retry_budget import BUDGET, Request, spend_request
 from e2ecross.state.sent import ENDS, find_kept, keep_other_id
@@ -32,6 +34,7 @@ from e2ecross.state.trust import TrustState
 from e2ecross.state.uploads import put_upload
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table
 from e2ecross.wire.group import GroupId, GroupSettings, Role
+from e2ecross.wire.group_records import GroupCommitRecord, encode_grant
 from e2ecross.wire.inbox_records import (
     InboxFailure,
     InboxMessage,
@@ -63,7 +66,7 @@ from tests.support.devices import (
     say,
     start,
 )
-from tests.support.formats import ATTACHMENT, STORED_SPQR_MATERIAL
+from tests.support.formats import ATTACHMENT, SIGNED_COMMIT, STORED_SPQR_MATERIAL
 from tests.support.kept import keep_sent
 from tests.support.sender_keys import UUID
 
@@ -461,6 +464,9 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         (Table.UPLOADS, BLOB_ENDS, BlobEndRecord(1).encode()),
         (Table.UPLOADS, b"1", BlobEndRecord(1).encode()),
         (Table.RETRIES, BUDGET, b"\x01\x2a\x01"),
+        (Table.GROUP_COMMITS, bytes(32), GroupCommitRecord(SIGNED_COMMIT, 0).encode()),
+        (Table.GROUP_COMMITS, b"1", GroupCommitRecord(SIGNED_COMMIT, 0).encode()),
+        (Table.GROUP_GRANTS, bytes(32), encode_grant(IDENTITY_KEY)),
     ],
     ids=[
         "no-envelope",
@@ -480,6 +486,9 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
         "no-blob",
         "nothing-openable",
         "no-budget",
+        "another-commit",
+        "no-group",
+        "no-device",
     ],
 )
 def test_a_record_that_holds_the_wrong_thing_is_damaged(
@@ -489,6 +498,16 @@ def test_a_record_that_holds_the_wrong_thing_is_damaged(
     with store.transaction() as tx:
         tx.put(table, place, b"of 8 bit", record)
     assert table_of(health_of(store), table).damaged == 1
+
+
+def test_what_waits_for_groups_has_a_number() -> None:
+    store = MemoryStore()
+    record = OutboxRecord(b"", bytes(16), group_id=bytes(32), copies=True).encode()
+    for row, damaged in ((number_row(1), 0), (b"1", 1)):
+        with store.transaction() as tx:
+            tx.put(Table.OUTBOX, GROUP_OUTBOX, row, record)
+        health = health_of(store)
+        assert (health.outbox, table_of(health, Table.OUTBOX).damaged) == (1, damaged)
 
 
 def test_what_waits_to_be_encrypted_waits_like_what_is() -> None:
