@@ -127,7 +127,7 @@ def test_an_app_that_tells_the_relay_fails(monkeypatch: pytest.MonkeyPatch) -> N
         "demo_actor._DIRECTIONS['send'] = tell\n"
     )
     _play_with(monkeypatch, leak + _PLAY_THE_APP)
-    assert "the relay's file holds text (letter 1)" in _fail().err
+    assert "the relay's files hold text: ['Hi! Do you" in _fail().err
 
 
 def test_different_safety_numbers_fail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,19 +351,11 @@ def test_an_error_of_the_system_is_told_in_one_line(monkeypatch: pytest.MonkeyPa
 def test_a_search_finds_pieces_of_a_text() -> None:
     search = Search()
     text = "Letters travel sealed, and nobody reads them."
-    view = describe(_envelope())
-    letter = Letter(1, ANA, BUDI, text, view, b"")
-    search.look(b"whatsapp:ana.1 " + text[8:24].encode(), [letter], "whatsapp:ana.1")
+    haystack = b"whatsapp:ana.1 " + text[8:24].encode()
+    assert search.look(haystack, [text, "nothing of this"], "whatsapp:ana.1") == [text]
     assert (search.texts_found, search.addresses_found, search.searches) == (1, 1, 1)
-    search.look(b"nothing", [letter], "whatsapp:ana.1")
+    assert search.look(b"nothing", [text], "whatsapp:ana.1") == []
     assert (search.texts_found, search.addresses_found, search.searches) == (1, 1, 2)
-
-
-def _envelope() -> bytes:
-    from e2ecross import Address, Envelope, MessageKind
-
-    ana, budi = Address.parse("whatsapp:ana"), Address.parse("instagram:budi")
-    return Envelope(bytes(16), ana, budi, MessageKind.SIGNAL, b"?").encode()
 
 
 # --- Over a network -----------------------------------------------------------------------------
