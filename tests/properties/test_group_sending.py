@@ -7,7 +7,7 @@ at the heads of a key was given it; who has a row is not granted the same key ag
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from e2ecross import Address, Device
 from e2ecross.device.group_changes import add_members, change_settings, remove_members
@@ -111,6 +111,7 @@ class Sending(RuleBasedStateMachine):
     def is_backed_up(self) -> None:
         self.copy = take_copy(self.context.store)
 
+    @precondition(lambda self: self.lives < 4)  # each leaves out many prekey ids
     @rule()
     def is_restored(self) -> None:
         store = self.context.store
@@ -133,4 +134,4 @@ class Sending(RuleBasedStateMachine):
 
 
 TestSending = Sending.TestCase
-TestSending.settings = settings(max_examples=20, stateful_step_count=15, deadline=None)
+TestSending.settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
