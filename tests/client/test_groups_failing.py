@@ -111,6 +111,20 @@ def test_a_change_is_told_later(
     assert trip.of(trip.citra).role is (None if change == "remove" else Role.MEMBER)
 
 
+def test_a_change_that_cannot_be_told_now_is_made_all_the_same(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    trip.ana.devices(DEWI)  # known, and no session with her yet
+    backend.fail("fetch_keys", times=8)
+    trip.group.add(DEWI)
+    assert DEWI in roster(trip.ana, trip.group)
+    backend.heal()
+    trip.ana.maintain()
+    trip.circle.settle()
+    assert trip.circle.said(trip.dewi) == [f"*group_joined {ANA}"]
+    assert trip.circle.said(trip.budi) == [f"*group_added {ANA} > {DEWI}"]
+
+
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("times", [1, 8])
 def test_a_message_is_sent_once_wherever_the_back_end_fails(
