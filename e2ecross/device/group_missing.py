@@ -80,7 +80,7 @@ def post_missing(
         is_present = now is not None and now.key.chain_id == key.key.chain_id
         granter = Granter(context, tx, group, key, now_ms, is_noted=is_present)
         for device in new:
-            granter.grant(device, key.key)
+            granter.grant(device)
         copies = EnvelopeCopies(
             posted.outgoing.message_id, context.address, tuple(new), posted.ciphertext
         )
