@@ -12,11 +12,10 @@ Source: docs/wire-format.md, groups.
 from dataclasses import replace
 
 from e2ecross.device.group_granting import MAX_GRANTS, Granter
-from e2ecross.device.group_members import counts_as_in
 from e2ecross.device.group_planning import (
     Audience,
     find_standing,
-    members_at,
+    present_at,
     without_session,
 )
 from e2ecross.device.group_posted import GroupPosted
@@ -62,9 +61,7 @@ def post_missing(
         forget(tx)
         now_ms, group = context.clock(), posted.outgoing.group
         standing = find_standing(context, tx, group, Audience.MEMBERS)
-        members = members_at(context, tx, standing, destination.heads)
-        record, state = standing.record, standing.state
-        present = [each for each in members if counts_as_in(record, state, each)]
+        present = present_at(context, tx, standing, destination.heads)
         found = find_recipients(context, tx, present, asked, now_ms)
         if found.needed is not None:
             return found.needed
