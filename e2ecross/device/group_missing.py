@@ -4,6 +4,7 @@
 Rules:
 - They get the envelope that the others have. So they are given the key as it was before that
   message: the caller has it in memory, and nothing else keeps it.
+- Nothing gets who does not obey what protects somebody.
 - Whoever is in the group now and was at the heads of the message gets it, as for the first copies.
 
 Source: docs/wire-format.md, groups.
@@ -19,7 +20,7 @@ from e2ecross.device.group_planning import (
     without_session,
 )
 from e2ecross.device.group_posted import GroupPosted
-from e2ecross.device.group_recipients import find_recipients
+from e2ecross.device.group_recipients import find_recipients, who_obeys
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.state.context import Context
@@ -55,7 +56,7 @@ def post_missing(
         GroupRefused: nothing can be sent into the group any more.
     """
     key, destination = posted.key, posted.destination
-    if key is None or destination is None:
+    if key is None or destination is None or posted.message is None:
         return None
     with leftovers.going() as forget, WitnessedTransaction(context) as tx:
         forget(tx)
@@ -67,6 +68,7 @@ def post_missing(
             return found.needed
         problems = {**posted.problems, **found.problems}
         new = [each for each in found.devices if each not in posted.recipients]
+        new = who_obeys(context, tx, posted.message.content, new)
         wanted = without_session(tx, new, asked, problems)
         if wanted:
             return KeysNeeded({user: frozenset(each) for user, each in wanted.items()})

@@ -19,8 +19,9 @@ from typing import Final, NamedTuple
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.group_kdf import hash_context, make_distribution_id
 from e2ecross.crypto.keys import PublicKey
+from e2ecross.device.composing import Draft
 from e2ecross.device.group_members import counts_as_in, require_group, require_role
-from e2ecross.device.group_recipients import find_recipients, list_devices
+from e2ecross.device.group_recipients import find_recipients, list_devices, plan_content
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import GroupRefused
 from e2ecross.protocol.group_graph import GroupGraph, places_in
@@ -131,7 +132,11 @@ class GroupPlan(NamedTuple):
 
 
 def plan_group(
-    context: Context, group: GroupId, asked: KeysAsked, audience: Audience = Audience.MEMBERS
+    context: Context,
+    group: GroupId,
+    asked: KeysAsked,
+    audience: Audience = Audience.MEMBERS,
+    draft: Draft | None = None,
 ) -> GroupPlan:
     """Go through the recipients of what is to be sent, and make a new key if one is due.
 
@@ -144,8 +149,12 @@ def plan_group(
         group: where it is to be sent.
         asked: what was asked of the back end for it.
         audience: for whom it is.
+        draft: what the user sends; None: it is nothing of the user's.
 
     Raises:
+        LossyContent: some devices would not show all of it, and the user has not agreed to that.
+        ContentRefused: some devices do not obey what protects somebody. In both cases nobody is
+            given a key.
         NotInGroup: the group is not known here, or the own account is not in it.
         GroupRefused: only owners and admins send there; or nothing can be sent there any more.
         RecordCorrupted: a record of the group is damaged.
@@ -175,9 +184,12 @@ def plan_group(
         if wanted:
             keys = {each: frozenset(numbers) for each, numbers in wanted.items()}
             return plan._replace(needed=KeysNeeded(keys))
+        devices = {each: own for each, own in found.devices.items() if each not in problems}
+        if draft is not None:
+            plan_content(context, tx, draft, devices)
         return plan._replace(
             chain_id=key.key.chain_id,
-            devices={each: own for each, own in found.devices.items() if each not in problems},
+            devices=devices,
             lacking=tuple(each for each in lacking if each not in problems),
             problems=problems,
         )
