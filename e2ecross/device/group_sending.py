@@ -255,7 +255,8 @@ def _ready(
                 return None
             problems[each] = error.code
     recipients = tuple([each for each in plan.devices if each in held])
-    if {*problems.values()} <= _LASTING:
+    # The next message goes to all who have the key: to nobody else than this one.
+    if {*problems.values()} <= _LASTING and held == {*recipients}:
         key = key.with_checked(checked_now(plan))
     return _Ready(key, plan.destination, recipients, problems)
 
