@@ -55,6 +55,7 @@ __all__ = [
     "has_room",
     "is_key_due",
     "is_still_so",
+    "left_since",
     "members_at",
     "places_before",
     "plan_group",
@@ -78,7 +79,7 @@ class Audience(enum.Enum):
     STAYING = "staying"
     """Who was in before own commits that are not announced, and still is."""
     JOINING = "joining"
-    """Who is in since them."""
+    """Who is in since them; who is out since then is asked for, too."""
 
 
 class Standing(NamedTuple):
@@ -156,8 +157,12 @@ def plan_group(
         named, members, present = _scope(context, tx, standing, audience, now_ms)
         found = find_recipients(context, tx, present, asked, now_ms)
         plan = _plan(standing, audience, named, now_ms)
-        if found.needed is not None:
-            return plan._replace(needed=found.needed)
+        needed = found.needed
+        if needed is None and audience is Audience.JOINING:  # they are told pairwise
+            left = left_since(context, tx, standing)
+            needed = find_recipients(context, tx, left, asked, now_ms).needed
+        if needed is not None:
+            return plan._replace(needed=needed)
         if not found.devices:
             return plan._replace(problems=found.problems)
         key = find_group_key(tx, group)
@@ -281,6 +286,13 @@ def without_session(
         elif not has_session(tx, each):
             wanted.setdefault(each.user_id, set()).add(each.device)
     return wanted
+
+
+def left_since(context: Context, tx: Transaction, standing: Standing) -> list[MemberId]:
+    """Return who is out since own commits that are not announced."""
+    graph, members = load_graph(context, tx, standing.group), standing.state.members
+    before = GroupView(graph, places_before(graph, standing.record.unannounced))
+    return [each for each in before.state().members if each not in members]
 
 
 def places_before(graph: GroupGraph, unannounced: Collection[bytes]) -> int:
