@@ -89,11 +89,11 @@ def create_group(
         E2ECrossError: an account cannot be reached; why.
     """
     require_account_key(context)
+    _require_size(1 + len({*users}))
     with WitnessedTransaction(context) as tx:
         members = _find_members(context, tx, users, asked)
         if isinstance(members, KeysNeeded):
             return members
-        _require_size(1 + len(members))
         adds = [AddMember(member) for member in members]
         first, others = adds[:_FIRST_ADDS], adds[_FIRST_ADDS:]
         return begin_group(context, tx, (settings, *first), ([op] for op in others))
@@ -124,10 +124,13 @@ def add_members(
     with WitnessedTransaction(context) as tx:
         held, role = open_group(context, tx, group)
         _require_power(role)
+        members = held.state.members
+        _require_size(
+            len({*users} | {member.user for member in members})
+        )  # before any is asked for
         found = _find_members(context, tx, users, asked)
         if isinstance(found, KeysNeeded):
             return found
-        members = held.state.members
         if any(member in held.record.back for member in found):
             raise InvalidArgument("an account is in already, and to be confirmed: use accept_back")
         changes: list[list[GroupOp]] = [
@@ -224,15 +227,13 @@ def leave_group(context: Context, group: GroupId) -> None:
         change_group(context, tx, held, [(RemoveMember(own_member(context)),)])
 
 
-def change_settings(
-    context: Context,
-    group: GroupId,
-    *,
-    name: str | None = None,
-    app_data: bytes | None = None,
-    only_admins_send: bool | None = None,
-) -> None:
-    """Change some settings of a group; None: as it is.
+def change_settings(context: Context, group: GroupId, **changed: str | bytes | bool) -> None:
+    """Change some settings of a group.
+
+    Args:
+        context: of the device.
+        group: of which.
+        changed: fields of `GroupSettings`.
 
     Raises:
         NotPrimary: this is not device 1.
@@ -241,11 +242,9 @@ def change_settings(
         InvalidArgument: a setting has the wrong type or length.
     """
     require_account_key(context)
-    given = {"name": name, "app_data": app_data, "only_admins_send": only_admins_send}
     with WitnessedTransaction(context) as tx:
         held, role = open_group(context, tx, group)
         _require_power(role)
-        changed = {field: value for field, value in given.items() if value is not None}
         settings = replace(held.state.settings, **changed)  # type: ignore[arg-type]
         if settings != held.state.settings:
             change_group(context, tx, held, [(settings,)])
@@ -323,7 +322,8 @@ def _find_members(
         elif user not in asked.users:
             needed[user] = None
         elif member is None:
-            raise UnknownRecipient(f"{user} is not registered")
+            reason = asked.unreachable.get(user.device(PRIMARY))
+            raise reason or UnknownRecipient(f"{user} is not registered")
         else:
             unable.append(user)
     if needed:
