@@ -4,7 +4,8 @@
 Rules:
 - Only device 1 signs: it has the account's key. What is decided for this device alone (accepting,
   confirming, forgetting) is no commit, and each device does it.
-- All is checked before anything is written, in the transaction that writes.
+- All is checked before anything is written, in the transaction that writes; too many accounts
+  before any is asked for.
 
 Source: docs/wire-format.md, groups.
 """
