@@ -56,6 +56,7 @@ __all__ = [
     "has_room",
     "is_key_due",
     "is_still_so",
+    "left_since",
     "places_before",
     "plan_group",
     "present_at",
@@ -79,7 +80,7 @@ class Audience(enum.Enum):
     STAYING = "staying"
     """Who was in before own commits that are not announced, and still is."""
     JOINING = "joining"
-    """Who is in since them."""
+    """Who is in since them; who is out since then is asked for, too."""
 
 
 class Standing(NamedTuple):
@@ -165,8 +166,12 @@ def plan_group(
         named, holders, members = _scope(context, tx, standing, audience, now_ms)
         found = find_recipients(context, tx, members, asked, now_ms)
         plan = _plan(standing, audience, named, now_ms)
-        if found.needed is not None:
-            return plan._replace(needed=found.needed)
+        needed = found.needed
+        if needed is None and audience is Audience.JOINING:  # they are told pairwise
+            left = left_since(context, tx, standing)
+            needed = find_recipients(context, tx, left, asked, now_ms).needed
+        if needed is not None:
+            return plan._replace(needed=needed)
         if not found.devices:
             return plan._replace(problems=found.problems)
         key = find_group_key(tx, group)
@@ -304,6 +309,13 @@ def without_session(
         elif not has_session(tx, each):
             wanted.setdefault(each.user_id, set()).add(each.device)
     return wanted
+
+
+def left_since(context: Context, tx: Transaction, standing: Standing) -> list[MemberId]:
+    """Return who is out since own commits that are not announced."""
+    graph, members = load_graph(context, tx, standing.group), standing.state.members
+    before = GroupView(graph, places_before(graph, standing.record.unannounced))
+    return [each for each in before.state().members if each not in members]
 
 
 def places_before(graph: GroupGraph, unannounced: Collection[bytes]) -> int:
