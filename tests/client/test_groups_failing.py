@@ -241,6 +241,8 @@ def test_another_key_of_a_member_gets_nothing_until_it_is_added(
     assert problems(trip.group, "welcome back")[f"{CITRA}.1"] == ""
     trip.circle.settle()
     assert trip.circle.said(new) == [f"*group_joined {ANA}", f"{ANA}: welcome back"]
+    told = [each for each in trip.circle.said(trip.budi) if each.startswith("*")]
+    assert told == [f"*group_removed {ANA} > {CITRA}", f"*group_added {ANA} > {CITRA}"]
 
 
 def test_who_is_gone_from_the_back_end_is_named(backend: BackendSimulator, trip: Trip) -> None:
