@@ -76,7 +76,7 @@ class GroupSending:
         posted = post_into_group(*place, None, asked)
         if posted is not None:
             return posted
-        for plan in self._planning.plans():
+        for plan in self._planning.plans(draft=draft):
             posted = post_into_group(*place, plan, asked)
             if posted is not None:
                 return posted
@@ -151,7 +151,8 @@ def announce_all(link: Link) -> None:
 def _announce(link: Link, group: GroupId, audience: Audience) -> None:
     planning = GroupPlanning(link, group)
     for plan in planning.plans(audience):
-        if planning.failure is not None:  # else who cannot be asked for would never be told
-            raise planning.failure
+        # Else nobody would be told: who is left out hears of it with the next message.
+        if planning.failure is not None or not plan.devices:
+            planning.require_reached()
         if post_announcement(link.context, link.leftovers, plan):
             return
