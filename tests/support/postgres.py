@@ -14,12 +14,13 @@ import tempfile
 import time
 from collections.abc import Iterable
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
-__all__ = ["Server", "require_postgres", "server"]
+__all__ = ["Server", "require_driver", "require_postgres", "server"]
 
 _FOLDERS: Final = "/usr/lib/postgresql/*/bin"  # Debian's
 _START_SECONDS: Final = 60
@@ -32,12 +33,23 @@ _SETTINGS: Final = {
 }
 
 
+def require_driver() -> None:
+    """Skip a module where no driver is installed; in CI that is a failure."""
+    if find_spec("psycopg") is None or find_spec("psycopg_pool") is None:
+        _lacking("the extra 'postgres' is not installed: pip install -e '.[dev]'")
+
+
 def require_postgres() -> None:
-    """Skip where no server, or no driver, is installed."""
-    pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
-    pytest.importorskip("psycopg_pool", reason="the extra 'postgres' is not installed")
+    """Skip where no server, or no driver, is installed; in CI that is a failure."""
+    require_driver()
     if _programs() is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+        _lacking("PostgreSQL is not installed: apt-get install postgresql")
+
+
+def _lacking(why: str) -> NoReturn:
+    if os.environ.get("E2ECROSS_REQUIRE_INTEROP") == "1":
+        pytest.fail(why)
+    pytest.skip(why, allow_module_level=True)
 
 
 class Server:
