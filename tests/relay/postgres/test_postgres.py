@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -30,7 +30,7 @@ from tests.relay.support import (
     take,
     token,
 )
-from tests.support.postgres import Server, require_driver, server
+from tests.support.postgres import Server, pooled, require_driver, server
 
 require_driver()
 
@@ -228,20 +228,27 @@ def test_a_connection_does_not_cross_a_fork(three: Relay) -> None:
     assert len(three.fetch(ANA, token(ANA), 10)) == 2
 
 
-def test_behind_a_pooler_nothing_is_prepared(three: Relay, address: str) -> None:
-    with psycopg.connect(address, **postgres._OPTIONS) as raw:
-        postgres._configure(raw)
-        assert raw.prepare_threshold is not None
+def test_behind_a_pooler_nothing_is_prepared_and_all_answers_are_ones_own(
+    three: Relay, address: str
+) -> None:
+    people = [Address("whatsapp", f"u{number}") for number in range(4)]
+    with pooled(address, 2) as pool, Relay(pool) as one, Relay(pool) as other:
+        register(one, *people)
 
-        class Pooled(type(raw.info)):  # type: ignore[misc]
-            backend_pid = 1
+        def live(at: int) -> None:
+            me, relay = people[at], (one, other)[at % 2]
+            for number in range(40):
+                mail = envelope(me, me, number).encode()
+                deposit(relay, token(me), mail, epoch=100 * at + number + 1)
+                [waiting] = relay.fetch(me, token(me), 10)
+                assert waiting.envelope == mail
+                assert relay.epochs(me, token(me)) == {0: 100 * at + number + 1}
+                relay.acknowledge(me, token(me), [waiting.number])
 
-        class Link(psycopg.Connection[Any]):
-            info = property(lambda self: Pooled(self.pgconn))
-
-    with Link.connect(address, **postgres._OPTIONS) as pooled:
-        postgres._configure(pooled)
-        assert pooled.prepare_threshold is None
+        in_threads(4, live)
+        thresholds = one._database.read(lambda link: link._raw.prepare_threshold)  # type: ignore[attr-defined]
+        assert thresholds is None
+    assert three._database.read(lambda link: link._raw.prepare_threshold) == 5  # type: ignore[attr-defined]
 
 
 # --- Opening --------------------------------------------------------------------------------------
