@@ -135,23 +135,37 @@ class GroupSending:
 def announce_all(link: Link) -> None:
     """Put into the outbox what groups have not been told yet of changes of the own account.
 
+    It costs nothing where this process has told them everything.
+
     Raises:
         BackendError: the back end cannot be reached: not all of it.
         NotRegistered: it does not know this device.
         StoreError: the store cannot be read or written.
     """
-    for group in list_unannounced(link.context):
-        try:
-            for audience in (Audience.STAYING, Audience.JOINING):
-                _announce(link, group, audience)
-        except (NotInGroup, GroupRefused):  # forgotten meanwhile; or only a later release may
-            continue
+    live = link.context.live
+    if live.is_announced:
+        return
+    live.is_announced = True  # before it is so: another thread may change something meanwhile
+    try:
+        for group, commits in list_unannounced(link.context).items():
+            try:
+                if live.announced.get(group) != commits:
+                    _announce(link, group, Audience.STAYING)
+                    live.announced[group] = commits
+                _announce(link, group, Audience.JOINING)
+                live.announced.pop(group, None)
+            except (NotInGroup, GroupRefused):  # forgotten meanwhile; or only a later release may
+                continue
+    except BaseException:
+        live.is_announced = False
+        raise
 
 
 def _announce(link: Link, group: GroupId, audience: Audience) -> None:
     planning = GroupPlanning(link, group)
     for plan in planning.plans(audience):
-        if planning.failure is not None:  # else who cannot be asked for would never be told
-            raise planning.failure
+        failure = planning.failure or planning.asked.lost
+        if failure is not None:  # else who cannot be asked for would never be told
+            raise failure
         if post_announcement(link.context, link.leftovers, plan):
             return

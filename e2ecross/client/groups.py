@@ -4,7 +4,7 @@
 Rules:
 - A view: it holds the id alone, and each property is read when it is asked for.
 - A change is committed, then told the others; after a crash, or while the back end is out of reach,
-  with the next `maintain`.
+  with the next call that reaches it: `Group.send`, `receive`, `maintain`.
 """
 
 from collections.abc import Iterable
