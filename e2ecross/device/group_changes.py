@@ -31,7 +31,7 @@ from e2ecross.errors import (
 from e2ecross.state.accounts import find_list
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction
-from e2ecross.state.group_keys import drop_group_key
+from e2ecross.state.group_keys import drop_group_key, forget_checked
 from e2ecross.state.groups import drop_group, put_group
 from e2ecross.state.sender_keys import drop_sender_keys_of
 from e2ecross.state.trust import require_accepted_account
@@ -279,6 +279,7 @@ def accept_back(context: Context, group: GroupId, user: UserId) -> None:
             raise InvalidArgument(f"{user} is not in the group")
         back = tuple(member for member in record.back if member.user != user)
         put_group(tx, group, replace(record, back=back))
+        forget_checked(tx, group)
 
 
 def forget_group(context: Context, group: GroupId) -> None:

@@ -218,7 +218,9 @@ def test_who_is_back_gets_nothing_until_he_is_confirmed(world: GroupWorld, group
         put_group(tx, group, replace(record, back=(world.member(TOKO),)))
     world.clock.advance(60 * 60 * 1000)
     assert [*plan(world.devices[ANA], group).devices] == [BUDI]
+    assert send(world.devices[ANA], group).recipients == (BUDI,)
     accept_back(context, group, TOKO.user_id)
+    assert {*send(world.devices[ANA], group).recipients} == {BUDI, TOKO}  # at once
     assert {*plan(world.devices[ANA], group).devices} == {BUDI, TOKO}
 
 
