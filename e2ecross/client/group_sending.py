@@ -132,10 +132,14 @@ class GroupSending:
         )
 
 
-def announce_all(link: Link) -> None:
+def announce_all(link: Link, *, anew: bool = False) -> None:
     """Put into the outbox what groups have not been told yet of changes of the own account.
 
     It costs nothing where this process has told them everything.
+
+    Args:
+        link: to the back end.
+        anew: look all the same: another process may have been killed before it told them.
 
     Raises:
         BackendError: the back end cannot be reached: not all of it.
@@ -143,7 +147,7 @@ def announce_all(link: Link) -> None:
         StoreError: the store cannot be read or written.
     """
     live = link.context.live
-    if live.is_announced:
+    if live.is_announced and not anew:
         return
     live.is_announced = True  # before it is so: another thread may change something meanwhile
     try:

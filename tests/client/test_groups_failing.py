@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from e2ecross import Address, Client, Device, Envelope, Group, NoticeKind, Role, Text, UserId
-from e2ecross.device.group_changes import add_members
+from e2ecross.device.group_changes import add_members, change_settings
 from e2ecross.device.posted import KeysAsked
 from e2ecross.errors import BackendError, MailboxFull, NotRegistered, UntrustedIdentity
 from e2ecross.relay import Relay
@@ -293,6 +293,18 @@ def test_what_a_crash_has_left_is_told(backend: BackendSimulator, trip: Trip, ca
     halo = [f"{ANA}: halo"] if call == "send" else []
     assert trip.circle.said(trip.dewi) == [f"*group_joined {ANA}", *halo]
     assert trip.circle.said(trip.budi) == [f"*group_added {ANA} > {DEWI}", *halo]
+
+
+def test_what_another_process_has_left_is_told_when_all_is_looked_after(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    other = reopen(trip.ana, backend)
+    other.receive()
+    other.maintain()
+    change_settings(trip.ana.device._context, trip.group.id, name="New")  # and is killed
+    other.maintain()
+    trip.circle.settle(trip.budi)
+    assert trip.circle.said(trip.budi) == [f"*group_settings {ANA}"]
 
 
 def test_whoever_is_told_late_hears_of_the_group_before_its_messages(
