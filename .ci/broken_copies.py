@@ -66,6 +66,7 @@ RULES: Final = {
     "SK": "a sender key reads each message once, and sends none twice",
     "AA": "who has no power in a group changes nothing of it, whatever is signed, and when",
     "GM": "who is out feeds nobody commits, and what others sign of groups is bounded",
+    "GC": "what is sent into groups reaches each device once, and signals go where they are wanted",
     "NET": "a service is as good as a relay, and what stands in its place gains nothing",
 }
 _COPIED: Final = ("e2ecross", "tests", "pyproject.toml")

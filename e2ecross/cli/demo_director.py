@@ -57,13 +57,18 @@ class Search:
         self.texts_found = 0
         self.addresses_found = 0
 
-    def look(self, haystack: bytes, texts: Iterable[str], address: str) -> None:
-        """Search for every text; and for an address that is there, lest the search is blind."""
+    def look(self, haystack: bytes, texts: Iterable[str], address: str) -> list[str]:
+        """Search for every text; and for an address that is there, lest the search is blind.
+
+        Returns:
+            The texts that were found.
+        """
         self.searches += 1
         self.bytes_searched += len(haystack)
         self.addresses_found += haystack.count(address.encode())
-        for text in texts:
-            self.texts_found += any(piece in haystack for piece in _pieces(text))
+        found = [text for text in texts if any(piece in haystack for piece in _pieces(text))]
+        self.texts_found += len(found)
+        return found
 
 
 class Director:
@@ -290,10 +295,10 @@ class Director:
         return items
 
     def _search(self, reader: Person) -> None:
-        letters = (*self.letters, *self.group_letters)
-        texts = [letter.text for letter in letters]
-        self.search.look(self.back_end.read_files(), texts, reader.address)
-        check(self.search.texts_found == 0, f"the relay's file holds text: {letters[-1].text}")
+        texts = [letter.text for letter in self.letters]
+        texts += [letter.text for letter in self.group_letters]
+        found = self.search.look(self.back_end.read_files(), texts, reader.address)
+        check(not found, f"the relay's files hold text: {found}")
 
     def _find(
         self, number: int, message_id: str, sender: Person, device: Person

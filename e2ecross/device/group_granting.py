@@ -75,7 +75,7 @@ def grant_keys(
         for device in devices:
             try:
                 with tx.savepoint():  # so, what each of them changes again is written once
-                    granter.grant(device, key.key)
+                    granter.grant(device)
             except (LocalError, RecordCorrupted, StoreTooNew) as error:
                 asked.unreachable[device] = error.with_traceback(None)
         return True
@@ -96,15 +96,16 @@ def make_grant(group: GroupId, key: GroupKey, at: OwnSenderKey) -> SenderKeyGran
 class Granter:
     """Gives a key in one transaction, under one message id.
 
-    What is known of accounts is read once: nothing here changes a list.
+    What is known of accounts is read once: nothing here changes a list. What gives the key is made
+    once, too.
     """
 
     __slots__ = (
         "_accounts",
+        "_content",
         "_context",
         "_group",
         "_is_noted",
-        "_key",
         "_message_id",
         "_now_ms",
         "_tx",
@@ -124,14 +125,14 @@ class Granter:
         self._context = context
         self._tx = tx
         self._group = group
-        self._key = key
+        self._content = make_grant(group, key, key.key)
         self._now_ms = now_ms
         self._is_noted = is_noted
         self._message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
         self._accounts: dict[UserId, AccountRecord | None] = {}
 
-    def grant(self, device: Address, at: OwnSenderKey) -> None:
-        """Give a device the key as it was at some message, and note that it has it.
+    def grant(self, device: Address) -> None:
+        """Give a device the key as it is, and note that it has it.
 
         Raises:
             NoSession: there is no session with it.
@@ -143,10 +144,9 @@ class Granter:
         own = self._account(context.address.user_id)
         hints = hints_by(own, self._account(device.user_id))
         saying = Saying(hints, None, None if own is None else own.held)
-        content = make_grant(self._group, self._key, at)
         identity_key = require_accepted_identity(tx, device)
         envelope = encrypt_content(
-            context, tx, device, content, self._message_id, self._now_ms, saying
+            context, tx, device, self._content, self._message_id, self._now_ms, saying
         )
         put_grant_envelope(tx, self._group, envelope)
         if self._is_noted:

@@ -6,8 +6,8 @@ Rules:
   is in the group before or after: who is out feeds commits to nobody. As long as the own account is
   out that is not asked, since a history comes in several parts.
 - Signatures are checked in the transaction, each once, after everything that is cheaper.
-- How many commits of one author are taken in a day is bounded, and how many groups wait to be
-  accepted.
+- How many commits of one author are taken in a day is bounded; as long as the own account is out,
+  how many bytes are held; and how many groups wait to be accepted.
 
 Source: docs/wire-format.md, groups.
 """
@@ -33,7 +33,7 @@ from e2ecross.wire.content.group_commits import CommitBytes
 from e2ecross.wire.group import GroupId, MemberId, Role
 from e2ecross.wire.group_commit import SignedGroupCommit, read_version
 from e2ecross.wire.group_records import GroupDay, GroupRecord
-from e2ecross.wire.limits import MAX_GROUP_COMMITS_A_DAY
+from e2ecross.wire.limits import MAX_GROUP_COMMITS_A_DAY, MAX_UNJOINED_GROUP_BYTES
 
 __all__ = ["Taken", "forget_unjoined", "take_commits"]
 
@@ -91,7 +91,7 @@ def take_commits(
         before = new_held(group, record)
     own = own_member(context)
     is_inside = own in before.state.members
-    reading = _Reading(before, now_ms, is_bounded=is_inside)
+    reading = _Reading(before, now_ms, is_inside=is_inside)
     reading.take(commits)
     is_heard = not is_inside or before.has(brought_by)
     after, is_changed = before, reading.graph is not before.graph
@@ -180,14 +180,17 @@ class _Reading:
         newest: the highest version that could not be read, or 0.
     """
 
-    def __init__(self, held: HeldGroup, now_ms: int, *, is_bounded: bool) -> None:
-        """Of a group; whether the commits of each author are counted."""
+    def __init__(self, held: HeldGroup, now_ms: int, *, is_inside: bool) -> None:
+        """Of a group; whether the own account is in it."""
         self.graph = held.graph
         self.is_lacking = False
         self.newest = 0
         self._members = held.state.members
         self._now_ms = now_ms
-        self._is_bounded = is_bounded
+        self._is_inside = is_inside
+        self._outside_bytes = (
+            0 if is_inside else sum(len(node.signed.data) for node in held.graph.nodes)
+        )
         days = (day for day in held.record.days if 0 <= now_ms - day.began_at_ms < _DAY_MS)
         self._days = {day.author: day for day in days}
 
@@ -201,11 +204,10 @@ class _Reading:
         for data in commits:
             try:
                 signed = SignedGroupCommit.decode(*data)
-                author = signed.commit.author
-                if not self._is_bounded or self._has_room(author):
+                if self._has_room(signed):
                     before, self.graph = self.graph, take_commit(self.graph, signed)
-                    if self.graph is not before and self._is_bounded:
-                        self._count(author.user)
+                    if self.graph is not before:
+                        self._count(signed)
             except UnknownGroupState:
                 self.is_lacking = True
             except UnsupportedVersion:
@@ -213,16 +215,22 @@ class _Reading:
             except RemoteError:
                 continue
 
-    def _has_room(self, author: MemberId) -> bool:
+    def _has_room(self, signed: SignedGroupCommit) -> bool:
+        if not self._is_inside:
+            return self._outside_bytes + len(signed.data) <= MAX_UNJOINED_GROUP_BYTES
+        author = signed.commit.author
         taken = self._day(author.user).commits
         if taken < _MAX_OF_WHO_IS_OUT:
             return True
         is_in = author in self._members or GroupView(self.graph, self.graph.all).role(author)
         return bool(is_in) and taken < MAX_GROUP_COMMITS_A_DAY
 
-    def _count(self, author: UserId) -> None:
-        day = self._day(author)
-        self._days[author] = day._replace(commits=day.commits + 1)
+    def _count(self, signed: SignedGroupCommit) -> None:
+        if self._is_inside:
+            day = self._day(signed.commit.author.user)
+            self._days[day.author] = day._replace(commits=day.commits + 1)
+        else:
+            self._outside_bytes += len(signed.data)
 
     def _day(self, author: UserId) -> GroupDay:
         return self._days.get(author) or GroupDay(author, self._now_ms, 0)

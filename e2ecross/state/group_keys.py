@@ -54,7 +54,7 @@ class Checked(NamedTuple):
     """When the recipients of a key were last gone through.
 
     Attributes:
-        heads: context hash of the heads at which they were, 32 bytes; empty: they never were.
+        heads: context hash of all heads that were held then, 32 bytes; empty: they never were.
         changes: how many changes of accounts had been counted.
         at_ms: milliseconds since 1970.
     """
@@ -174,7 +174,7 @@ def forget_grant(tx: Transaction, group: GroupId, device: Address) -> None:
 
 
 def forget_checked(tx: Transaction, group: GroupId) -> None:
-    """Let the next message go through its recipients: they are others than who has the key."""
+    """Have the recipients of the present key gone through again before the next message."""
     key = find_group_key(tx, group)
     if key is not None and key.checked != NEVER_CHECKED:
         put_group_key(tx, group, key.with_checked(NEVER_CHECKED))

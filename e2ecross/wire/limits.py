@@ -63,6 +63,7 @@ __all__ = [
     "MAX_TIMELINE_BYTES",
     "MAX_TIMELINE_SLOTS",
     "MAX_UINT32",
+    "MAX_UNJOINED_GROUP_BYTES",
     "MAX_VENDOR_BYTES",
     "MAX_WAITING_SLOTS",
     "MAX_WAITING_SLOTS_PER_ACCOUNT",
@@ -156,6 +157,9 @@ MAX_GROUP_COMMITS: Final = 8_192
 """Commits of one group that are held; what is over stays unknown, and the group is full."""
 MAX_GROUP_COMMITS_A_DAY: Final = 1_024
 """New commits of one author that are taken into a group in a day; others come again later."""
+MAX_UNJOINED_GROUP_BYTES: Final = 4 * 1024 * 1024
+"""Commits that are held of one group as long as the own account is not in it, bytes: two thousand
+changes have 0.6 MB, and strangers fill 256 MiB with the 64 groups that wait to be accepted."""
 MAX_GROUP_COMMITS_BYTES: Final = 60 * 1024
 """Commits in one message, bytes."""
 MAX_COPIES: Final = 1_024

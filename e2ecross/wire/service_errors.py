@@ -8,6 +8,7 @@ Rules:
 Source: docs/service.md, errors of calls.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
@@ -70,6 +71,10 @@ _RAISED: Final[dict[tuple[int, str], type[E2ECrossError]]] = {
 } | {(status, BackendRefused.code): BackendRefused for status in (411, 413)}
 
 
+# From the first separator to the last one before the cause, behind a colon or in brackets.
+_FOLDERS: Final = re.compile(r"(?:[A-Za-z]:)?[/\\](?:[^:(]*[/\\])?")
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
     """The body of an answer that is an error.
@@ -106,13 +111,14 @@ class ErrorBody:
 def failure_of(error: E2ECrossError) -> Failure:
     """Say how an error of the relay is answered; what no call ends with is a fault, without text.
 
-    The text of an error names addresses at most; that of one of the relay itself, its files.
+    The text of an error names addresses at most; that of one of the relay itself,
+    its files, of which the folders are left out.
     """
     status = _STATUS.get(type(error))
     if status is None:
         return Failure(INTERNAL, BackendError.code, "")
     if status == UNAVAILABLE:
-        return Failure(status, error.code, "the back end cannot do it now: try again")
+        return Failure(status, error.code, _FOLDERS.sub("", text_of(error), count=1))
     return Failure(status, error.code, text_of(error))
 
 

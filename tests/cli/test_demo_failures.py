@@ -14,7 +14,7 @@ from e2ecross.cli.demo_backend import BackEnd, Flipped
 from e2ecross.cli.demo_director import Director, Search
 from e2ecross.cli.demo_facts import Letter
 from e2ecross.cli.demo_ghost import GhostDevice
-from e2ecross.cli.demo_people import ANA, BUDI, TABLET, DemoFailed, Person
+from e2ecross.cli.demo_people import ANA, BUDI, LAPTOP, TABLET, TOKO, DemoFailed, Person
 from e2ecross.cli.demo_service import DemoService
 from e2ecross.cli.demo_stage import Stage
 from e2ecross.cli.describe import describe
@@ -26,6 +26,10 @@ _PLAY_THE_APP = "raise SystemExit(demo_actor.main(sys.argv[1:]))"
 _OTHER_FILES = """import pathlib, shutil
 def copy(app, *names): return shutil.copy(*(pathlib.Path(app.folder, name) for name in names))
 def parts(app): return pathlib.Path(app.folder).glob("*.part-*")
+def leak(app, text): return pathlib.Path(app.folder, "relay.db-leak").write_text(text)
+def without(told, what): return {"items": [x for x in told["items"] if what not in str(x)]}
+times = []
+def again(): times.append(1); return len(times) > 1
 """
 _IMPORTS = "import json, sqlite3, sys, time\nfrom e2ecross.cli import demo_actor\n"
 
@@ -127,7 +131,7 @@ def test_an_app_that_tells_the_relay_fails(monkeypatch: pytest.MonkeyPatch) -> N
         "demo_actor._DIRECTIONS['send'] = tell\n"
     )
     _play_with(monkeypatch, leak + _PLAY_THE_APP)
-    assert "the relay's file holds text (letter 1)" in _fail().err
+    assert "the relay's files hold text: ['Hi! Do you" in _fail().err
 
 
 def test_different_safety_numbers_fail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,6 +326,140 @@ def test_a_relay_with_other_files_than_it_counts_fails(tmp_path: Path) -> None:
         BackEnd(tmp_path / "relay.db", folder).blob()
 
 
+# --- A group over three apps ---------------------------------------------------------------------
+
+_TO_THE_GROUP = ("registration", "linking", "group")
+_TO_ITS_ATTACKS = (*_TO_THE_GROUP, "group_attacks")
+
+
+@pytest.mark.parametrize(
+    ("direction", "lie", "why"),
+    [
+        ("create_group", "leak(app, direction['name']) and told", "hold the group's name or id"),
+        ("create_group", "leak(app, told['group']) and told", "hold the group's name or id"),
+        ("receive", "without(told, 'group_joined')", "Ana's laptop was told () of the group"),
+        ("show_group", "{**told, 'members': []}", "Ana shows () as the group's members"),
+        (
+            "show_group",
+            "{**told, 'members': [[user, 'owner'] for user, _ in told['members']]}",
+            "as the group's members",
+        ),
+        ("send_into_group", "{**told, 'devices': told['devices'][1:]}", "into the group is for"),
+        ("send_into_group", "{**told, 'message_id': '00' * 16}", "did not arrive at the relay"),
+        (
+            "receive",
+            "{'items': [{**item, 'group': None} for item in told['items']]}",
+            "Ana's laptop got [{'sender': 'whatsapp:ana.1'",
+        ),
+    ],
+)
+def test_a_group_that_is_not_as_it_must_be_fails(
+    monkeypatch: pytest.MonkeyPatch, direction: str, lie: str, why: str
+) -> None:
+    _lie(monkeypatch, direction, lie)
+    _play_only(monkeypatch, *_TO_THE_GROUP)
+    assert why in _fail().err
+
+
+def test_a_message_that_the_relay_keeps_twice_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    count_kept = BackEnd.count_kept
+
+    def keep_twice(self: BackEnd, ciphertext: bytes) -> int:
+        with self._open() as connection:
+            kept = "INSERT INTO shared_ciphertexts (ciphertext) VALUES (?)"
+            connection.execute(kept, (ciphertext,))
+        return count_kept(self, ciphertext)
+
+    monkeypatch.setattr(BackEnd, "count_kept", keep_twice)
+    _play_only(monkeypatch, *_TO_THE_GROUP)
+    assert "the relay keeps a message into the group 2 times" in _fail().err
+
+
+def test_a_message_that_differs_between_devices_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = BackEnd.waiting
+
+    def change(self: BackEnd, person: Person) -> list[bytes]:
+        found = waiting(self, person)
+        return [each[:-1] + b"?" for each in found] if person is TABLET else found
+
+    monkeypatch.setattr(BackEnd, "waiting", change)
+    _play_only(monkeypatch, *_TO_THE_GROUP)
+    assert "message 1 into the group differs between devices" in _fail().err
+
+
+@pytest.mark.parametrize(
+    ("person", "direction", "lie", "why"),
+    [
+        (BUDI, "receive", "{'items': told['items'] or [{}]}", "of a change that nobody has signed"),
+        (
+            BUDI,
+            "show_group",
+            "{**told, 'members': [*told['members'], ['messenger:somebody', 'member']]}"
+            " if again() else told",
+            "Budi's app shows (",
+        ),
+        (TOKO, "receive", "without(told, 'group_out')", "the shop's app was told ()"),
+        (LAPTOP, "receive", "without(told, 'group_removed')", "Ana's laptop was told ()"),
+        (BUDI, "receive", "without(told, 'unknown_group_state')", "Budi got [], and no failure"),
+        (
+            BUDI,
+            "receive",
+            "json.loads(json.dumps(told).replace('unknown_group_state', 'other'))",
+            "Budi could not read it because of other",
+        ),
+        (ANA, "receive", "{'items': told['items'] or [{}]}", "what another app asks of it"),
+        (TABLET, "receive", "without(told, 'it turns ten')", "Budi's tablet got [] of message 6"),
+        (TOKO, "receive", "{'items': told['items'] or [{}]}", "of a group that it left"),
+    ],
+)
+def test_an_app_that_does_not_take_an_attack_on_a_group_as_it_must_fails(
+    monkeypatch: pytest.MonkeyPatch, person: Person, direction: str, lie: str, why: str
+) -> None:
+    _lie(monkeypatch, direction, f"told if str(app.own) != '{person.address}' else {lie}")
+    _play_only(monkeypatch, *_TO_ITS_ATTACKS)
+    assert why in _fail().err
+
+
+def test_a_message_that_the_relay_s_own_app_reads_or_does_not_get_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put_at = BackEnd.put_at
+
+    def put_less(self: BackEnd, address: str, envelope: bytes) -> None:
+        put_at(self, address, envelope if address != "messenger:somebody.1" else envelope[:-1])
+
+    def put_nothing(self: BackEnd, address: str, envelope: bytes) -> None:
+        if address != "messenger:somebody.1":
+            put_at(self, address, envelope)
+
+    _play_only(monkeypatch, *_TO_ITS_ATTACKS)
+    monkeypatch.setattr(BackEnd, "put_at", put_less)
+    assert "the relay's own app got DecodeError with its copy" in _fail().err
+    monkeypatch.setattr(BackEnd, "put_at", put_nothing)
+    assert "the relay's own app has got [] of the group" in _fail().err
+
+
+def test_another_sender_on_a_message_into_the_group_must_be_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(BackEnd, "rewrite_sender", lambda _, envelope, person: envelope)
+    _play_only(monkeypatch, *_TO_ITS_ATTACKS)
+    assert "the attack 'badged' on letter 5 was NOT refused by the app of Toko Kopi" in _fail().err
+
+
+def test_a_removal_that_is_not_hidden_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BackEnd, "empty", lambda *_: 0)
+    _play_only(monkeypatch, *_TO_ITS_ATTACKS)
+    error = _fail().err
+    assert "Budi got [{'notice': 'group_removed'" in error
+    assert "and no failure" in error
+
+
+def test_a_message_into_the_group_that_is_not_read_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Director, "check_read", lambda *_: None)
+    assert "a message into the group was not read" in _fail().err
+
+
 # --- Outputs -------------------------------------------------------------------------------------
 
 
@@ -351,19 +489,11 @@ def test_an_error_of_the_system_is_told_in_one_line(monkeypatch: pytest.MonkeyPa
 def test_a_search_finds_pieces_of_a_text() -> None:
     search = Search()
     text = "Letters travel sealed, and nobody reads them."
-    view = describe(_envelope())
-    letter = Letter(1, ANA, BUDI, text, view, b"")
-    search.look(b"whatsapp:ana.1 " + text[8:24].encode(), [letter], "whatsapp:ana.1")
+    haystack = b"whatsapp:ana.1 " + text[8:24].encode()
+    assert search.look(haystack, [text, "nothing of this"], "whatsapp:ana.1") == [text]
     assert (search.texts_found, search.addresses_found, search.searches) == (1, 1, 1)
-    search.look(b"nothing", [letter], "whatsapp:ana.1")
+    assert search.look(b"nothing", [text], "whatsapp:ana.1") == []
     assert (search.texts_found, search.addresses_found, search.searches) == (1, 1, 2)
-
-
-def _envelope() -> bytes:
-    from e2ecross import Address, Envelope, MessageKind
-
-    ana, budi = Address.parse("whatsapp:ana"), Address.parse("instagram:budi")
-    return Envelope(bytes(16), ana, budi, MessageKind.SIGNAL, b"?").encode()
 
 
 # --- Over a network -----------------------------------------------------------------------------

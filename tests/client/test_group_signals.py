@@ -3,7 +3,7 @@
 
 import pytest
 
-from e2ecross import Client, Group, Message, Notice, NoticeKind, Policy, Receipt, Text
+from e2ecross import Client, Envelope, Group, Message, Notice, NoticeKind, Policy, Receipt, Text
 from e2ecross.errors import NotInGroup
 from e2ecross.wire.group import GroupId
 from tests.client.circle import ANA, BUDI, CITRA, Circle
@@ -18,7 +18,8 @@ class Trip:
 
     def __init__(self, *more: str) -> None:
         self.clock = FakeClock()
-        self.circle = Circle(BackendSimulator(), self.clock, CHATTY)
+        self.backend = BackendSimulator()
+        self.circle = Circle(self.backend, self.clock, CHATTY)
         self.ana, self.budi, self.citra, *others = self.circle.join(ANA, BUDI, CITRA, *more)
         self.group = self.circle.found(self.ana, self.budi, self.citra, *others)
         for client in (self.ana, self.budi, self.citra):  # so that they have sessions
@@ -97,8 +98,11 @@ def test_a_receipt_that_is_due_is_dropped_by_who_is_out(trip: Trip) -> None:
     trip.group.send(Text("halo"))
     trip.circle.settle()
     trip.group.remove(CITRA)
+    before = len(trip.backend.deposits)
     trip.later()
     assert trip.receipts(trip.ana) == [(BUDI, 1, True)]
+    sent = [Envelope.decode(data) for data in trip.backend.deposits[before:]]
+    assert trip.citra.device.address not in {each.sender for each in sent}
 
 
 def test_a_receipt_of_who_is_out_is_not_shown(trip: Trip) -> None:
@@ -173,6 +177,6 @@ class TestTyping:
             trip.ana.typing(GroupId(bytes(32)), True)
         trip.group.remove(CITRA)
         trip.circle.settle()
-        before = len(trip.circle.backend.deposits)  # type: ignore[attr-defined]
+        before = len(trip.backend.deposits)
         trip.citra.typing(trip.group.id, True)
-        assert len(trip.circle.backend.deposits) == before  # type: ignore[attr-defined]
+        assert len(trip.backend.deposits) == before

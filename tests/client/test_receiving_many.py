@@ -145,6 +145,10 @@ def test_what_was_acknowledged_is_forgotten_although_the_next_commit_fails() -> 
     spy.fail_commit = False
     items = budi.receive()
     assert shown(items) == [str(n) for n in range(10)]
+    spy.fail_commit = True  # of a transaction that forgets it
+    with pytest.raises(StoreError):
+        budi.confirm(items)
+    spy.fail_commit = False
     budi.confirm(items)
     with spy.transaction() as tx:
         assert list_arrivals(tx) == []

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from e2ecross import Address, Notice, NoticeKind, Policy, UserId
+from e2ecross.device import group_taking
 from e2ecross.device.collecting import HandedOver, confirm, hand_over
 from e2ecross.device.group_changes import (
     accept_back,
     accept_group,
     add_members,
+    change_settings,
     leave_group,
     remove_members,
     set_role,
@@ -374,6 +376,30 @@ def test_who_is_in_by_what_comes_with_them_is_not_out(world: GroupWorld) -> None
     leave = world.sign(world.graph(group, ANA), TOKO, RemoveMember(world.member(TOKO)))
     assert world.bring(group, ANA, CITRA, [world.commits(group, ANA)[-1], leave]) == CHANGED
     assert days(world, group) == {"toko-kopi": 65, "ana": 1}
+
+
+def test_of_a_group_that_one_is_not_in_so_many_bytes_are_kept(
+    world: GroupWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = world.create(ANA, BUDI)
+    for number in range(3):
+        change_settings(world.context(ANA), group, app_data=bytes([number]) * 100)
+    *kept, over = commits = world.commits(group, ANA)
+    size = sum(len(each.commit) for each in kept)
+    monkeypatch.setattr(group_taking, "MAX_UNJOINED_GROUP_BYTES", size)
+    assert world.bring(group, ANA, CITRA, kept[:2]) == NEW
+    assert world.bring(group, ANA, CITRA, commits) == CHANGED
+    assert world.commits(group, CITRA) == kept
+    assert world.bring(group, ANA, CITRA, [over]) == NOTHING
+    # Who is in takes more, and who is out again does not.
+    assert world.bring(group, ANA, BUDI, commits) == CHANGED
+    remove_members(world.context(ANA), group, [BUDI.user_id])
+    world.tell(group, ANA, BUDI)
+    held = world.commits(group, BUDI)
+    assert held == world.commits(group, ANA)
+    change_settings(world.context(ANA), group, name="Without Budi")
+    assert world.bring(group, ANA, BUDI, world.commits(group, ANA)) == NOTHING
+    assert world.commits(group, BUDI) == held
 
 
 def test_a_full_group_is_told_once(

@@ -455,6 +455,7 @@ class Installation:
         if notice.kind is NoticeKind.NOT_DELIVERED:
             self.dropped |= set(notice.messages)
         if notice.kind is NoticeKind.IDENTITY_PENDING:
+            assert notice.user is not None
             self.pending |= set(notice.messages)
             contact = Address(notice.user.app, notice.user.user, notice.devices[0])
             self.keys.append((contact, notice.identity_key))

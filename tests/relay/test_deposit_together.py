@@ -96,9 +96,15 @@ def test_an_error_of_sqlite_for_one_caller_is_no_other_ones(path: Path) -> None:
         assert waiting(relay) == [data(2, TOKO)]
 
 
-def test_nothing_is_rung_for_what_was_not_committed(path: Path) -> None:
+def test_nothing_is_rung_for_what_was_refused(path: Path) -> None:
     bell = Bell(path)
     with Relay(path, bell=bell) as relay:
-        register(relay, ANA, BUDI)
-        relay.deposit_together([of(1, ANA, BUDI), of(2)])
+        register(relay, ANA, BUDI, TOKO)
+        of_another = envelope(TOKO, ANA, 3).encode()
+        came = relay.deposit_together(
+            [of(1, ANA, BUDI), DepositCall(token(ANA), [data(2), of_another])]
+        )
+        assert isinstance(came[0], NotRegistered)
+        assert isinstance(came[1], Deposited)
+        assert list(came[1].refused) == [1]
         assert bell.rung == [(BUDI, 1)]

@@ -328,22 +328,23 @@ def test_who_knows_a_file_reads_it_without_a_token(caller: Caller) -> None:
     assert (came.status, decode_blob(came.body)) == (200, b"crypt")
 
 
-def test_the_relay_cannot_do_it_now(relay: Relay) -> None:
+def test_the_relay_cannot_do_it_now(relay: Relay, path: Path) -> None:
     """The caller hears that, the operator where."""
     stream = io.StringIO()
     log = RequestLog(stream)
     with Caller(create_app(relay, log=log)) as caller:
         caller.post("/v1/epochs", BODIES["epochs"], token=token(ANA))
-        relay.close()
+        path.rename(path.with_name("moved"))
         for key in (token(ANA), token(BUDI)):  # known, and not
             came = caller.post("/v1/epochs", BODIES["epochs"], token=key)
             assert (came.status, came.error.code) == (503, "backend_error")
             assert came.headers[b"retry-after"] == b"1"
-            assert "relay.db" not in came.error.text
+            assert "the relay file relay.db was removed" in came.error.text
     log.close()
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["error"] for line in lines if "error" in line] == ["BackendError"] * 2
     assert "relay.db" not in stream.getvalue()
+    path.with_name("moved").rename(path)
 
 
 def test_a_fault_is_told_to_nobody(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,8 @@ e2ecross.relay.Relay = OverHTTP
 
 
 @pytest.mark.parametrize(
-    "name", ["quickstart.md", "how-to.md", "devices.md", "content.md", "attachments.md"]
+    "name",
+    ["quickstart.md", "how-to.md", "devices.md", "content.md", "attachments.md", "groups.md"],
 )
 def test_what_the_documents_do(name: str, tmp_path: Path) -> None:
     """The same code, whose relay is reached through a service."""

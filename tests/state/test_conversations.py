@@ -50,8 +50,9 @@ def test_a_record_that_contradicts_itself_is_a_damaged_store(fields: dict[str, A
 
 def test_typing_is_taken_once_and_no_more_than_there_is_room_for() -> None:
     live = Live()
-    notices = [Notice(NoticeKind.TYPING, user, (1,), code="on") for user in (ANA, BUDI)]
-    live.typing = {notice.user.device(1): notice for notice in notices}
+    users = (ANA, BUDI)
+    notices = [Notice(NoticeKind.TYPING, user, (1,), code="on") for user in users]
+    live.typing = {(user.device(1), None): each for user, each in zip(users, notices, strict=True)}
     assert live.take_typing(1) == notices[:1]
     assert live.take_typing(5) == []
 

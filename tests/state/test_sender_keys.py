@@ -5,6 +5,7 @@ import hashlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -582,8 +583,8 @@ def test_a_key_that_can_be_read_is_not_dropped_as_damaged() -> None:
         {"judged_heads": bytes(97)},
     ],
 )
-def test_a_record_of_a_key_of_a_group_is_whole_or_damaged(change: dict[str, object]) -> None:
-    fields = {
+def test_a_record_of_a_key_of_a_group_is_whole_or_damaged(change: dict[str, Any]) -> None:
+    fields: dict[str, Any] = {
         "group_id": GROUP.value,
         "heads": [bytes(32)],
         "identity_key": GOOD_KEY,

@@ -97,6 +97,7 @@ _REPEATED = {("publication", 6), ("session list", 2), ("session", 12)}
 _REPEATED |= {("push of device lists", 1), ("pins", 1), ("history", 1), ("read marks", 1)}
 _REPEATED |= {("receipt", 2), ("timeline", 3), ("conversation states", 1)}
 _REPEATED |= {("group commit", 6), ("group commits", 2), ("group", 8)}
+_REPEATED |= {("message that was sent into a group", 9)}
 
 
 @names

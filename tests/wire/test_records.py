@@ -128,7 +128,7 @@ def test_record_survives_its_encoding(record: Any) -> None:  # noqa: ANN401
         NOTICE,
         InboxNotice(0, NOTICE.user),
         InboxNotice(32, None, group=GROUP),
-        InboxNotice(36, NOTICE.user, group=GROUP, users=(NOTICE.user,), role=Role.ADMIN),
+        InboxNotice(36, NOTICE.user, group=GROUP, users=(PEER.user_id,), role=Role.ADMIN),
     ],
 )
 def test_an_item_of_the_inbox_survives_its_encoding(item: InboxRecord) -> None:
