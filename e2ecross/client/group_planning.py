@@ -16,6 +16,7 @@ from e2ecross.client.depositing import FINAL
 from e2ecross.client.link import Link
 from e2ecross.client.planning import prepare
 from e2ecross.device.bundles import BundleNews
+from e2ecross.device.composing import Draft
 from e2ecross.device.group_granting import MAX_GRANTS, grant_keys
 from e2ecross.device.group_planning import Audience, GroupPlan, plan_group
 from e2ecross.device.posted import KeysAsked, KeysNeeded
@@ -52,12 +53,20 @@ class GroupPlanning:
         self._link = link
         self._group = group
 
-    def plans(self, audience: Audience = Audience.MEMBERS) -> Iterator[GroupPlan]:
+    def plans(
+        self, audience: Audience = Audience.MEMBERS, draft: Draft | None = None
+    ) -> Iterator[GroupPlan]:
         """Make plans, one after another, until the caller has sent by one; three at most.
 
         All that can be given the key have it when one is yielded.
 
+        Args:
+            audience: for whom it is.
+            draft: what the user sends; None: it is nothing of the user's.
+
         Raises:
+            LossyContent: see `plan_group`.
+            ContentRefused: likewise.
             NotInGroup: the own account is not in the group.
             GroupRefused: nothing can be sent into it.
             BackendError: it did not come to an end; members and devices keep changing.
@@ -65,7 +74,7 @@ class GroupPlanning:
             StoreError: the store cannot be read or written.
         """
         for _ in range(_MAX_PLANS):
-            plan = self._plan(audience)
+            plan = self._plan(audience, draft)
             if self._grant(plan):
                 yield plan
         raise BackendError(f"the members of {self._group} keep changing: try again")
@@ -85,9 +94,9 @@ class GroupPlanning:
             if isinstance(error, BackendError) and not isinstance(error, FINAL):
                 raise error
 
-    def _plan(self, audience: Audience) -> GroupPlan:
+    def _plan(self, audience: Audience, draft: Draft | None) -> GroupPlan:
         for _ in range(_MAX_QUESTIONS):
-            plan = plan_group(self._link.context, self._group, self.asked, audience)
+            plan = plan_group(self._link.context, self._group, self.asked, audience, draft)
             if plan.needed is None:
                 return plan
             self.ask(plan.needed)

@@ -76,7 +76,7 @@ class GroupSending:
         posted = post_into_group(*place, None, asked)
         if posted is not None:
             return posted
-        for plan in self._planning.plans():
+        for plan in self._planning.plans(draft=draft):
             posted = post_into_group(*place, plan, asked)
             if posted is not None:
                 return posted

@@ -25,6 +25,7 @@ from e2ecross.device.group_planning import (
     GroupPlan,
     find_standing,
     is_still_so,
+    left_since,
     places_before,
     room_of,
 )
@@ -32,7 +33,6 @@ from e2ecross.device.group_sealing import seal_for
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.group_history import exit_of, list_commits_at, split_commits
-from e2ecross.protocol.group_state import GroupView
 from e2ecross.state.accounts import find_account
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction
@@ -97,12 +97,9 @@ def post_announcement(context: Context, leftovers: Leftovers, plan: GroupPlan) -
                 where = (plan.destination, message_id)
                 key = seal_for(context, tx, key, *where, part, devices, now_ms).key
         if plan.audience is Audience.JOINING:
-            for member in GroupView(graph, before).state().members:
-                if member not in standing.state.members:
-                    places = exit_of(graph, member) & ~before
-                    _tell_out(
-                        context, tx, member, split_commits(group, list_commits_at(graph, places))
-                    )
+            for member in left_since(context, tx, standing):
+                places = exit_of(graph, member) & ~before
+                _tell_out(context, tx, member, split_commits(group, list_commits_at(graph, places)))
             put_group(tx, group, replace(record, unannounced=()))
             if own_member(context) not in standing.state.members:
                 drop_group_key(tx, group)

@@ -4,7 +4,8 @@
 Rules:
 - Only device 1 signs: it has the account's key. What is decided for this device alone (accepting,
   confirming, forgetting) is no commit, and each device does it.
-- All is checked before anything is written, in the transaction that writes.
+- All is checked before anything is written, in the transaction that writes; too many accounts
+  before any is asked for.
 
 Source: docs/wire-format.md, groups.
 """
@@ -30,7 +31,7 @@ from e2ecross.errors import (
 from e2ecross.state.accounts import find_list
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction
-from e2ecross.state.group_keys import drop_group_key
+from e2ecross.state.group_keys import drop_group_key, forget_checked
 from e2ecross.state.groups import drop_group, put_group
 from e2ecross.state.sender_keys import drop_sender_keys_of
 from e2ecross.state.trust import require_accepted_account
@@ -89,11 +90,11 @@ def create_group(
         E2ECrossError: an account cannot be reached; why.
     """
     require_account_key(context)
+    _require_size(1 + len({*users}))
     with WitnessedTransaction(context) as tx:
         members = _find_members(context, tx, users, asked)
         if isinstance(members, KeysNeeded):
             return members
-        _require_size(1 + len(members))
         adds = [AddMember(member) for member in members]
         first, others = adds[:_FIRST_ADDS], adds[_FIRST_ADDS:]
         return begin_group(context, tx, (settings, *first), ([op] for op in others))
@@ -124,10 +125,13 @@ def add_members(
     with WitnessedTransaction(context) as tx:
         held, role = open_group(context, tx, group)
         _require_power(role)
+        members = held.state.members
+        _require_size(
+            len({*users} | {member.user for member in members})
+        )  # before any is asked for
         found = _find_members(context, tx, users, asked)
         if isinstance(found, KeysNeeded):
             return found
-        members = held.state.members
         if any(member in held.record.back for member in found):
             raise InvalidArgument("an account is in already, and to be confirmed: use accept_back")
         changes: list[list[GroupOp]] = [
@@ -224,15 +228,13 @@ def leave_group(context: Context, group: GroupId) -> None:
         change_group(context, tx, held, [(RemoveMember(own_member(context)),)])
 
 
-def change_settings(
-    context: Context,
-    group: GroupId,
-    *,
-    name: str | None = None,
-    app_data: bytes | None = None,
-    only_admins_send: bool | None = None,
-) -> None:
-    """Change some settings of a group; None: as it is.
+def change_settings(context: Context, group: GroupId, **changed: str | bytes | bool) -> None:
+    """Change some settings of a group.
+
+    Args:
+        context: of the device.
+        group: of which.
+        changed: fields of `GroupSettings`.
 
     Raises:
         NotPrimary: this is not device 1.
@@ -241,11 +243,9 @@ def change_settings(
         InvalidArgument: a setting has the wrong type or length.
     """
     require_account_key(context)
-    given = {"name": name, "app_data": app_data, "only_admins_send": only_admins_send}
     with WitnessedTransaction(context) as tx:
         held, role = open_group(context, tx, group)
         _require_power(role)
-        changed = {field: value for field, value in given.items() if value is not None}
         settings = replace(held.state.settings, **changed)  # type: ignore[arg-type]
         if settings != held.state.settings:
             change_group(context, tx, held, [(settings,)])
@@ -279,6 +279,7 @@ def accept_back(context: Context, group: GroupId, user: UserId) -> None:
             raise InvalidArgument(f"{user} is not in the group")
         back = tuple(member for member in record.back if member.user != user)
         put_group(tx, group, replace(record, back=back))
+        forget_checked(tx, group)
 
 
 def forget_group(context: Context, group: GroupId) -> None:
@@ -323,7 +324,8 @@ def _find_members(
         elif user not in asked.users:
             needed[user] = None
         elif member is None:
-            raise UnknownRecipient(f"{user} is not registered")
+            reason = asked.unreachable.get(user.device(PRIMARY))
+            raise reason or UnknownRecipient(f"{user} is not registered")
         else:
             unable.append(user)
     if needed:

@@ -4,6 +4,7 @@
 Rules:
 - They get the envelope that the others have. So they are given the key as it was before that
   message: the caller has it in memory, and nothing else keeps it.
+- Nothing gets who does not obey what protects somebody.
 - Whoever is in the group now and was at the heads of the message gets it, as for the first copies.
 
 Source: docs/wire-format.md, groups.
@@ -12,15 +13,14 @@ Source: docs/wire-format.md, groups.
 from dataclasses import replace
 
 from e2ecross.device.group_granting import MAX_GRANTS, Granter
-from e2ecross.device.group_members import counts_as_in
 from e2ecross.device.group_planning import (
     Audience,
     find_standing,
-    members_at,
+    present_at,
     without_session,
 )
 from e2ecross.device.group_posted import GroupPosted
-from e2ecross.device.group_recipients import find_recipients
+from e2ecross.device.group_recipients import find_recipients, who_obeys
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.state.context import Context
@@ -56,20 +56,19 @@ def post_missing(
         GroupRefused: nothing can be sent into the group any more.
     """
     key, destination = posted.key, posted.destination
-    if key is None or destination is None:
+    if key is None or destination is None or posted.message is None:
         return None
     with leftovers.going() as forget, WitnessedTransaction(context) as tx:
         forget(tx)
         now_ms, group = context.clock(), posted.outgoing.group
         standing = find_standing(context, tx, group, Audience.MEMBERS)
-        members = members_at(context, tx, standing, destination.heads)
-        record, state = standing.record, standing.state
-        present = [each for each in members if counts_as_in(record, state, each)]
+        present = present_at(context, tx, standing, destination.heads)
         found = find_recipients(context, tx, present, asked, now_ms)
         if found.needed is not None:
             return found.needed
         problems = {**posted.problems, **found.problems}
         new = [each for each in found.devices if each not in posted.recipients]
+        new = who_obeys(context, tx, posted.message.content, new)
         wanted = without_session(tx, new, asked, problems)
         if wanted:
             return KeysNeeded({user: frozenset(each) for user, each in wanted.items()})

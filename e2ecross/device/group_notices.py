@@ -91,13 +91,10 @@ class Change:
     def said(
         self, own: MemberId
     ) -> Iterator[tuple[NoticeKind, MemberId, set[UserId], Role | None]]:
-        """What is to be said of each other member: what, of whom, by whose acts, and which role."""
-        for member in self.came:
-            found = self._brought(member)
-            if found:
-                yield NoticeKind.GROUP_ADDED, member, found, None
-            else:
-                yield NoticeKind.GROUP_UNDONE, member, self.authors, None
+        """What is to be said of each other member: what, of whom, by whose acts, and which role.
+
+        Who has another account key now goes out with the old one, then comes in.
+        """
         for member in self.went:
             found = self.removed.get(member, set())
             if not found:
@@ -106,6 +103,12 @@ class Change:
                 yield NoticeKind.GROUP_LEFT, member, {member.user}, None
             else:
                 yield NoticeKind.GROUP_REMOVED, member, found, None
+        for member in self.came:
+            found = self._brought(member)
+            if found:
+                yield NoticeKind.GROUP_ADDED, member, found, None
+            else:
+                yield NoticeKind.GROUP_UNDONE, member, self.authors, None
         for member, role in self.after.members.items():
             if role is not self.before.members.get(member, Role.MEMBER):
                 found = self.given.get(member, self.authors)

@@ -19,8 +19,9 @@ from typing import Final, NamedTuple
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.group_kdf import hash_context, make_distribution_id
 from e2ecross.crypto.keys import PublicKey
+from e2ecross.device.composing import Draft
 from e2ecross.device.group_members import counts_as_in, require_group, require_role
-from e2ecross.device.group_recipients import find_recipients, list_devices
+from e2ecross.device.group_recipients import find_recipients, list_devices, plan_content
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import GroupRefused
 from e2ecross.protocol.group_graph import GroupGraph, places_in
@@ -55,9 +56,10 @@ __all__ = [
     "has_room",
     "is_key_due",
     "is_still_so",
-    "members_at",
+    "left_since",
     "places_before",
     "plan_group",
+    "present_at",
     "room_of",
     "was_gone_through",
     "without_session",
@@ -78,7 +80,7 @@ class Audience(enum.Enum):
     STAYING = "staying"
     """Who was in before own commits that are not announced, and still is."""
     JOINING = "joining"
-    """Who is in since them."""
+    """Who is in since them; who is out since then is asked for, too."""
 
 
 class Standing(NamedTuple):
@@ -131,7 +133,11 @@ class GroupPlan(NamedTuple):
 
 
 def plan_group(
-    context: Context, group: GroupId, asked: KeysAsked, audience: Audience = Audience.MEMBERS
+    context: Context,
+    group: GroupId,
+    asked: KeysAsked,
+    audience: Audience = Audience.MEMBERS,
+    draft: Draft | None = None,
 ) -> GroupPlan:
     """Go through the recipients of what is to be sent, and make a new key if one is due.
 
@@ -144,8 +150,12 @@ def plan_group(
         group: where it is to be sent.
         asked: what was asked of the back end for it.
         audience: for whom it is.
+        draft: what the user sends; None: it is nothing of the user's.
 
     Raises:
+        LossyContent: some devices would not show all of it, and the user has not agreed to that.
+        ContentRefused: some devices do not obey what protects somebody. In both cases nobody is
+            given a key.
         NotInGroup: the group is not known here, or the own account is not in it.
         GroupRefused: only owners and admins send there; or nothing can be sent there any more.
         RecordCorrupted: a record of the group is damaged.
@@ -153,15 +163,19 @@ def plan_group(
     with WitnessedTransaction(context) as tx:
         now_ms = context.clock()
         standing = find_standing(context, tx, group, audience)
-        named, members, present = _scope(context, tx, standing, audience, now_ms)
-        found = find_recipients(context, tx, present, asked, now_ms)
+        named, holders, members = _scope(context, tx, standing, audience, now_ms)
+        found = find_recipients(context, tx, members, asked, now_ms)
         plan = _plan(standing, audience, named, now_ms)
-        if found.needed is not None:
-            return plan._replace(needed=found.needed)
+        needed = found.needed
+        if needed is None and audience is Audience.JOINING:  # they are told pairwise
+            left = left_since(context, tx, standing)
+            needed = find_recipients(context, tx, left, asked, now_ms).needed
+        if needed is not None:
+            return plan._replace(needed=needed)
         if not found.devices:
             return plan._replace(problems=found.problems)
         key = find_group_key(tx, group)
-        scope = (named, members, found.devices)
+        scope = (named, holders, found.devices)
         grants = None
         if key is not None:
             grants = _who_has(context, tx, standing, audience, key, *scope, now_ms)
@@ -175,9 +189,12 @@ def plan_group(
         if wanted:
             keys = {each: frozenset(numbers) for each, numbers in wanted.items()}
             return plan._replace(needed=KeysNeeded(keys))
+        devices = {each: own for each, own in found.devices.items() if each not in problems}
+        if draft is not None:
+            plan_content(context, tx, draft, devices)
         return plan._replace(
             chain_id=key.key.chain_id,
-            devices={each: own for each, own in found.devices.items() if each not in problems},
+            devices=devices,
             lacking=tuple(each for each in lacking if each not in problems),
             problems=problems,
         )
@@ -215,7 +232,7 @@ def room_of(key: GroupKey) -> int:
     return MAX_SENDER_KEY_MESSAGES - key.key.chain.message_number
 
 
-def members_at(
+def _members_at(
     context: Context, tx: Transaction, standing: Standing, heads: tuple[bytes, ...]
 ) -> Collection[MemberId]:
     """Return who is a member at heads, 32 bytes each, in the order in which they get keys."""
@@ -225,11 +242,23 @@ def members_at(
     return GroupView(graph, graph.behind(heads)).state().members
 
 
+def present_at(
+    context: Context, tx: Transaction, standing: Standing, heads: tuple[bytes, ...]
+) -> Collection[MemberId]:
+    """Return which members at heads, 32 bytes each, are in the group now, and not only *back*.
+
+    A message names 16 heads at most: beside them may stand a removal that is known here.
+    """
+    members = _members_at(context, tx, standing, heads)
+    record, state = standing.record, standing.state
+    return {each: None for each in members if counts_as_in(record, state, each)}
+
+
 def was_gone_through(standing: Standing, key: GroupKey, now_ms: int) -> bool:
     """Tell whether those who have a key are the recipients of what is sent to all members now."""
     checked = key.checked
     return (
-        checked.heads == hash_context(standing.group.value, destination_of(standing).heads)
+        checked.heads == standing.state_hash
         and checked.changes == standing.changes
         and 0 <= now_ms - checked.at_ms < _CHECKED_MS
     )
@@ -237,8 +266,7 @@ def was_gone_through(standing: Standing, key: GroupKey, now_ms: int) -> bool:
 
 def checked_now(plan: GroupPlan) -> Checked:
     """What is noted in a key whose recipients were gone through by a plan."""
-    heads = hash_context(plan.group.value, plan.destination.heads)
-    return Checked(heads, plan.changes, plan.at_ms)
+    return Checked(plan.state_hash, plan.changes, plan.at_ms)
 
 
 def destination_of(standing: Standing) -> GroupDestination:
@@ -257,8 +285,8 @@ def is_key_due(
 ) -> bool:
     """Tell whether the next message of a user makes a new key in the place of this one."""
     named = destination_of(standing).heads
-    members = members_at(context, tx, standing, named)
-    names = (context, tx, standing, Audience.MEMBERS, key, named, members)
+    present = present_at(context, tx, standing, named)
+    names = (context, tx, standing, Audience.MEMBERS, key, named, present)
     return _who_has(*names, {}, now_ms) is None
 
 
@@ -283,6 +311,13 @@ def without_session(
     return wanted
 
 
+def left_since(context: Context, tx: Transaction, standing: Standing) -> list[MemberId]:
+    """Return who is out since own commits that are not announced."""
+    graph, members = load_graph(context, tx, standing.group), standing.state.members
+    before = GroupView(graph, places_before(graph, standing.record.unannounced))
+    return [each for each in before.state().members if each not in members]
+
+
 def places_before(graph: GroupGraph, unannounced: Collection[bytes]) -> int:
     """Return the places of what is known to others: not of own commits, nor what follows them.
 
@@ -301,28 +336,27 @@ def places_before(graph: GroupGraph, unannounced: Collection[bytes]) -> int:
 
 def _scope(
     context: Context, tx: Transaction, standing: Standing, audience: Audience, now_ms: int
-) -> tuple[tuple[bytes, ...], Collection[MemberId], list[MemberId]]:
-    """Return the heads to name, who is a member at them, and who of those is sent to."""
-    state, record = standing.state, standing.record
-    named = state.heads[:MAX_PARENTS]
-    members = members_at(context, tx, standing, named)
-    present = [each for each in members if counts_as_in(record, state, each)]
+) -> tuple[tuple[bytes, ...], Collection[MemberId], Collection[MemberId]]:
+    """Return the heads to name, who may have the key there, and who is sent to."""
+    named = destination_of(standing).heads
+    present = present_at(context, tx, standing, named)
     if audience is Audience.MEMBERS:
-        return named, members, present
+        return named, present, present
     graph = load_graph(context, tx, standing.group)
-    before = places_before(graph, record.unannounced)
+    before = places_before(graph, standing.record.unannounced)
     then = GroupView(graph, before).state()
     if audience is Audience.JOINING:
-        return named, members, [each for each in present if each not in then.members]
+        return named, present, [each for each in present if each not in then.members]
     staying = [each for each in present if each in then.members]
     key, heads = find_group_key(tx, standing.group), then.heads[:MAX_PARENTS]
     if heads and key is not None:
-        members_then = members_at(context, tx, standing, heads)
-        names = (context, tx, standing, audience, key, heads, members_then)
+        known = _members_at(context, tx, standing, heads)
+        holders = {each: None for each in known if counts_as_in(standing.record, then, each)}
+        names = (context, tx, standing, audience, key, heads, holders)
         if _who_has(*names, {}, now_ms) is not None:
-            return heads, members_then, staying
+            return heads, holders, staying
     # A new key is made where the next message stands, so that it need not be made twice.
-    return named, members, staying
+    return named, present, staying
 
 
 def _who_has(
@@ -332,13 +366,14 @@ def _who_has(
     audience: Audience,
     key: GroupKey,
     named: tuple[bytes, ...],
-    members: Collection[MemberId],
+    holders: Collection[MemberId],
     devices: Mapping[Address, PublicKey],
     now_ms: int,
 ) -> Mapping[Address, bytes] | None:
     """Return who has a key, if a message may go under it that names these heads; None: it may not.
 
-    Of some devices it is known that they are of members, and their identity keys (33 bytes).
+    Nobody but the holders may have it. Of some devices it is known that they are of members, and
+    their identity keys (33 bytes).
     """
     messages = 1 if audience is Audience.MEMBERS else _ANNOUNCED
     if not has_room(context, key, messages, now_ms):
@@ -347,7 +382,7 @@ def _who_has(
     if grants is None or (not grants and key.key.chain.message_number):
         return None  # who has it is not known
     others = {each: own for each, own in grants.items() if devices.get(each) != own}
-    if list_devices(context, tx, members, others) != others:
+    if list_devices(context, tx, holders, others) != others:
         return None
     if key.checked.heads != hash_context(standing.group.value, named):
         graph = load_graph(context, tx, standing.group)

@@ -16,8 +16,15 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
+from e2ecross.conversation.negotiation import Plan, framed_needs
 from e2ecross.crypto.keys import PublicKey
-from e2ecross.device.composing import capabilities_of
+from e2ecross.device.composing import (
+    Draft,
+    capabilities_of,
+    forms_for,
+    plan_of,
+    require_allowed,
+)
 from e2ecross.device.device_lists import targets_by
 from e2ecross.device.group_members import member_of
 from e2ecross.device.posted import KeysAsked, KeysNeeded
@@ -28,11 +35,19 @@ from e2ecross.state.trust import find_identity_record
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability
+from e2ecross.wire.content import Content, Framed
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.group import MemberId
 from e2ecross.wire.limits import MAX_GROUP_MEMBERS
 
-__all__ = ["KEY_DIFFERS", "Recipients", "find_recipients", "list_devices"]
+__all__ = [
+    "KEY_DIFFERS",
+    "Recipients",
+    "find_recipients",
+    "list_devices",
+    "plan_content",
+    "who_obeys",
+]
 
 KEY_DIFFERS: Final = "group_key_differs"
 """The account has another key than the member."""
@@ -112,6 +127,52 @@ def list_devices(
         if listed is not None and member_of(context, tx, address.user_id) in members:
             found[address] = listed.identity_key
     return found
+
+
+def plan_content(
+    context: Context, tx: Transaction, draft: Draft, recipients: Iterable[Address]
+) -> Plan:
+    """Return what devices of others show: all of them read frames, and mostly that is enough.
+
+    Args:
+        context: of the device.
+        tx: the operation's transaction.
+        draft: what the user sends.
+        recipients: devices that get a copy.
+
+    Raises:
+        LossyContent: something is lost, and the user has not agreed to that.
+        ContentRefused: a device does not obey what protects somebody.
+    """
+    framed, ends = draft.blank, dict[Address, frozenset[int]]()
+    if isinstance(framed, Framed):
+        needs = framed_needs(framed.content, framed.expiry, view_once=framed.view_once)
+        if needs > {Capability.POST}:
+            own = context.address.user_id
+            others = [each for each in recipients if each.user_id != own]
+            ends = {each: capabilities_of(find_account(tx, each.user_id), each) for each in others}
+    plan = plan_of(draft, ends)
+    require_allowed(draft, plan)
+    return plan
+
+
+def who_obeys(
+    context: Context, tx: Transaction, content: Content, devices: Iterable[Address]
+) -> list[Address]:
+    """Return which devices may have a message: own ones, and who obeys what protects somebody.
+
+    Args:
+        context: of the device.
+        tx: the operation's transaction.
+        content: the message as it is kept.
+        devices: of members, that were not known when it was first encrypted.
+    """
+    own = context.address.user_id
+    return [
+        each
+        for each in devices
+        if each.user_id == own or forms_for(content, find_account(tx, each.user_id), (each,))
+    ]
 
 
 _NO_LIST: Final = UnknownRecipient.code

@@ -20,6 +20,7 @@ from e2ecross.device.answering import ask_for
 from e2ecross.device.group_granting import make_grant
 from e2ecross.device.group_members import counts_as_in, member_of, own_member
 from e2ecross.device.group_receiving import open_group_message
+from e2ecross.device.group_recipients import who_obeys
 from e2ecross.device.receiving import Received
 from e2ecross.errors import (
     AuthenticationFailed,
@@ -281,8 +282,10 @@ class _Answer:
             _put(self._context, self._tx, self._device, part)
 
     def send_message(self, kept: KeptGroupMessage) -> None:
-        """Send a message again, if that was not done too often."""
+        """Send a message again, if the device obeys it, and that was not done too often."""
         names = (self._device, kept.message_id, MAX_RESENDS, self._now_ms)
+        if not who_obeys(self._context, self._tx, kept.content, (self._device,)):
+            return
         if spend_group_resend(self._tx, *names):
             content = GroupResent(kept.destination, kept.message_id, kept.sent_at_ms, kept.content)
             _put(self._context, self._tx, self._device, content)

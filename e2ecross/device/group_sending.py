@@ -17,16 +17,12 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
-from e2ecross.conversation.negotiation import Plan, framed_needs
 from e2ecross.crypto.secret import SecretTuple
 from e2ecross.device.composing import (
     ALL_SHOWN,
     Composed,
     Draft,
-    capabilities_of,
     compose,
-    plan_of,
-    require_allowed,
 )
 from e2ecross.device.group_members import own_member
 from e2ecross.device.group_planning import (
@@ -41,19 +37,19 @@ from e2ecross.device.group_planning import (
     was_gone_through,
 )
 from e2ecross.device.group_posted import GroupPosted, OutgoingToGroup
-from e2ecross.device.group_recipients import KEY_DIFFERS
+from e2ecross.device.group_recipients import KEY_DIFFERS, plan_content, who_obeys
 from e2ecross.device.group_sealing import seal_for
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked
 from e2ecross.device.uploading import note_media_sent
 from e2ecross.errors import (
+    InvalidArgument,
     RecordCorrupted,
     UnknownRecipient,
     UnlistedDevice,
     UntrustedIdentity,
     VersionDowngrade,
 )
-from e2ecross.state.accounts import find_account
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.group_keys import GroupKey, find_group_key, list_granted
@@ -63,6 +59,7 @@ from e2ecross.state.group_outbox import (
     walk_group_outbox,
 )
 from e2ecross.state.groups import find_state, put_group
+from e2ecross.state.sent_ids import is_taken_id
 from e2ecross.state.sent_to_groups import (
     find_sent_to_group,
     keep_group_id,
@@ -70,11 +67,10 @@ from e2ecross.state.sent_to_groups import (
     was_sent_to_group,
 )
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import (
-    Framed,
     encode_content,
 )
+from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.group import GroupDestination, GroupId, Role
 from e2ecross.wire.group_records import GroupState
@@ -123,7 +119,8 @@ def post_into_group(
         GroupRefused: only owners and admins send there; or nothing can be sent there any more.
         LossyContent: some devices would not show all of it, and the user has not agreed to that.
         ContentRefused: some devices do not obey what protects somebody.
-        InvalidArgument: the message id was used for other content, or in another group.
+        InvalidArgument: the message id was used for other content, or in another group, or for a
+            message to somebody in this one.
         RecordCorrupted: a record of the group is damaged.
     """
     group, message_id = outgoing.group, outgoing.message_id
@@ -137,8 +134,8 @@ def post_into_group(
         ready = _ready(context, tx, standing, plan, asked, now_ms)
         if ready is None:
             return None
-        shown = _plan_content(context, tx, draft, ready.recipients)
-        require_allowed(draft, shown)
+        shown = plan_content(context, tx, draft, ready.recipients)
+        _require_free_id(tx, outgoing, ready.recipients, now_ms)
         composed = compose(draft, shown, context.entropy, now_ms)
         keep_group_id(tx, group, message_id, encoded, now_ms)
         note_media_sent(context, tx, context.address.user_id, composed, message_id)
@@ -190,7 +187,20 @@ def post_again(
             return None
         forget_in_group_outbox(tx, rows)
         composed = Composed(ALL_SHOWN, kept.content, kept.sent_at_ms)
+        recipients = tuple(who_obeys(context, tx, kept.content, ready.recipients))
+        ready = _Ready(ready.key, ready.destination, recipients, ready.problems)
         return _post(context, tx, outgoing, composed, ready, now_ms)
+
+
+def _require_free_id(
+    tx: Transaction, outgoing: OutgoingToGroup, recipients: Iterable[Address], now_ms: int
+) -> None:
+    """Refuse the id of a message that went to a recipient, who would be shown that one alone."""
+    if outgoing.is_new:
+        return
+    conversations = {*recipients, *(each.user_id.device(PRIMARY) for each in recipients)}
+    if is_taken_id(tx, conversations, outgoing.message_id, now_ms):
+        raise InvalidArgument("message_id must be a new one: a message to a member has it")
 
 
 class _ReadyFields(NamedTuple):
@@ -245,7 +255,8 @@ def _ready(
                 return None
             problems[each] = error.code
     recipients = tuple([each for each in plan.devices if each in held])
-    if {*problems.values()} <= _LASTING:
+    # The next message goes to all who have the key: to nobody else than this one.
+    if {*problems.values()} <= _LASTING and held == {*recipients}:
         key = key.with_checked(checked_now(plan))
     return _Ready(key, plan.destination, recipients, problems)
 
@@ -280,20 +291,6 @@ def _post(
         ciphertext=b"" if sent is None else sent.ciphertext,
         epoch=read_epoch(tx),
     )
-
-
-def _plan_content(
-    context: Context, tx: Transaction, draft: Draft, recipients: Iterable[Address]
-) -> Plan:
-    """Return what devices of others show: all of them read frames, and mostly that is enough."""
-    framed, ends = draft.blank, dict[Address, frozenset[int]]()
-    if isinstance(framed, Framed):
-        needs = framed_needs(framed.content, framed.expiry, view_once=framed.view_once)
-        if needs > {Capability.POST}:
-            own = context.address.user_id
-            others = [each for each in recipients if each.user_id != own]
-            ends = {each: capabilities_of(find_account(tx, each.user_id), each) for each in others}
-    return plan_of(draft, ends)
 
 
 def _find(context: Context, tx: Transaction, outgoing: OutgoingToGroup, now_ms: int) -> GroupPosted:

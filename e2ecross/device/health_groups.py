@@ -16,13 +16,13 @@ from typing import NamedTuple
 from e2ecross.address import Address
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from e2ecross.crypto.group_kdf import hash_commit
-from e2ecross.device.group_members import counts_as_in, own_member, require_group
+from e2ecross.device.group_members import own_member, require_group
 from e2ecross.device.group_planning import (
     Audience,
     destination_of,
     find_standing,
     is_key_due,
-    members_at,
+    present_at,
 )
 from e2ecross.device.group_reading import GroupStatus, status_of
 from e2ecross.device.group_recipients import find_recipients
@@ -265,8 +265,7 @@ def _with_next(
 ) -> GroupHealth:
     """Add what the next message would find."""
     standing = find_standing(context, tx, group, Audience.STAYING)
-    members = members_at(context, tx, standing, destination_of(standing).heads)
-    present = [each for each in members if counts_as_in(standing.record, standing.state, each)]
+    present = present_at(context, tx, standing, destination_of(standing).heads)
     found = find_recipients(context, tx, present, KeysAsked(), now_ms)
     grants: Mapping[Address, bytes] = {}
     if key is not None and health.key is not None:

@@ -93,8 +93,9 @@ class Blobs:
         # Of one that is damaged, or whose time is over, nothing stays.
         self.files.remove(key)
         self.connection.execute(
-            "INSERT OR REPLACE INTO blobs (id_sha256, user, size, stored, until_ms)"
-            " VALUES (?, ?, ?, 0, ?)",
+            'INSERT INTO blobs (id_sha256, "user", size, stored, until_ms) VALUES (?, ?, ?, 0, ?)'
+            ' ON CONFLICT (id_sha256) DO UPDATE SET "user" = excluded."user",'
+            " size = excluded.size, stored = 0, until_ms = excluded.until_ms",
             (key, user, size, self.now_ms + self.limits.blob_part_kept_ms),
         )
         return 0
@@ -142,7 +143,7 @@ class Blobs:
         """Remove a blob if it is the account's."""
         found = read_row(
             self.connection,
-            "SELECT id_sha256 FROM blobs WHERE id_sha256 = ? AND user = ?",
+            'SELECT id_sha256 FROM blobs WHERE id_sha256 = ? AND "user" = ?',
             (key, user),
             bytes,
         )
@@ -166,7 +167,8 @@ class Blobs:
         limits = self.limits
         count, taken = require_row(
             self.connection,
-            "SELECT COUNT(*), COALESCE(SUM(size), 0) FROM blobs WHERE user = ? AND until_ms > ?",
+            "SELECT COUNT(*), CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM blobs"
+            ' WHERE "user" = ? AND until_ms > ?',
             (user, self.now_ms),
             *(int, int),
         )
@@ -184,7 +186,7 @@ class Blobs:
     def _read_any(self, key: bytes) -> _Row | None:
         row = read_row(
             self.connection,
-            "SELECT user, size, stored, until_ms FROM blobs WHERE id_sha256 = ?",
+            'SELECT "user", size, stored, until_ms FROM blobs WHERE id_sha256 = ?',
             (key,),
             *(str, int, int, int),
         )

@@ -17,6 +17,7 @@ from e2ecross.errors import BackendError
 from e2ecross.relay import devices, directory, mailbox
 from e2ecross.relay.depositing import require_carried
 from e2ecross.relay.limits import RelayLimits
+from e2ecross.relay.rows import require_row
 from e2ecross.wire.envelope import Envelope, EnvelopeCopies, MessageKind
 from e2ecross.wire.exchange import Deposited
 
@@ -63,9 +64,12 @@ def _deposit_each(
 ) -> dict[int, BackendError]:
     """Deposit for each recipient; returns by place why for which not."""
     beginnings, ending = copies.encode_apart()
-    shared = connection.execute(
-        "INSERT INTO shared_ciphertexts (ciphertext) VALUES (?)", (ending,)
-    ).lastrowid
+    (shared,) = require_row(
+        connection,
+        "INSERT INTO shared_ciphertexts (ciphertext) VALUES (?) RETURNING number",
+        (ending,),
+        int,
+    )
     refused: dict[int, BackendError] = {}
     for place, recipient in enumerate(copies.recipients):
         envelope = Envelope(

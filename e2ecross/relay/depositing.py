@@ -38,37 +38,41 @@ _REFUSALS: Final = (UnknownRecipient, BackendRefused, MailboxFull)
 """What is said of an envelope; anything else is the state of the file, and passes."""
 
 
-class DepositCall(NamedTuple):
-    """What `Relay.deposit_all` is given.
+class DepositCall:
+    """What `Relay.deposit_all` is given; no `repr` shows it.
 
-    Attributes:
+    Args:
         token: the sender's, 32 bytes, secret.
         envelopes: encoded.
         epochs: by stripe; None: none is told.
         consents: none, or one for each envelope.
     """
 
-    token: bytes
-    envelopes: Sequence[bytes]
-    epochs: Mapping[int, int] | None = None
-    consents: Sequence[bytes] = ()
+    __slots__ = ("consents", "envelopes", "epochs", "token")
 
-    def __repr__(self) -> str:
-        return "<DepositCall>"
+    def __init__(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> None:
+        self.token = token
+        self.envelopes = envelopes
+        self.epochs = epochs
+        self.consents = consents
 
 
 class Batch(NamedTuple):
     """Envelopes of one call.
 
     Attributes:
-        token: the sender's, 32 bytes, secret.
         told: the sender's epoch, 0 if it does not tell.
         envelopes: encoded, as they came.
         decoded: by place, those that could be decoded.
         refused: by place, why the others could not.
     """
 
-    token: bytes
     told: int
     envelopes: Sequence[bytes]
     decoded: dict[int, Envelope]
@@ -89,7 +93,7 @@ def read_call(call: DepositCall) -> Batch:
     envelopes = arguments.require_envelopes(call.envelopes)
     told = arguments.require_told(call.epochs)
     arguments.require_consents(call.consents, len(envelopes))
-    batch = Batch(call.token, told, envelopes, {}, {})
+    batch = Batch(told, envelopes, {}, {})
     for place, data in enumerate(envelopes):
         try:
             batch.decoded[place] = Envelope.decode(data)
@@ -99,12 +103,13 @@ def read_call(call: DepositCall) -> Batch:
 
 
 def deposit_each(
-    connection: sqlite3.Connection, batch: Batch, limits: RelayLimits, now_ms: int
+    connection: sqlite3.Connection, token: bytes, batch: Batch, limits: RelayLimits, now_ms: int
 ) -> Deposited:
     """Put envelopes of one sender into mailboxes, in their order, and keep the epoch it tells.
 
     Args:
         connection: inside a writing transaction.
+        token: the sender's, 32 bytes, secret.
         batch: the envelopes.
         limits: what is carried, and how many may wait.
         now_ms: the time, milliseconds since 1970.
@@ -115,7 +120,7 @@ def deposit_each(
     decoded, refused = batch.decoded, dict(batch.refused)
     if not decoded:
         return Deposited(refused)  # nobody that the token could be of
-    sender, epoch = _holder(connection, batch.token, decoded)
+    sender, epoch = _holder(connection, token, decoded)
     mailbox.forget_expired(connection, limits, now_ms, len(decoded))
     mailbox.drop_overdue(connection, limits, now_ms)
     own, users = sender.user_id, {sender.user_id}

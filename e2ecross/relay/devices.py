@@ -33,7 +33,7 @@ _ASKED_AT_ONCE: Final = 500
 
 def seq(connection: sqlite3.Connection, user: UserId) -> int:
     """Return the seq of the newest list of a user, 0 if there is none."""
-    row = read_row(connection, "SELECT seq FROM device_lists WHERE user = ?", (str(user),), int)
+    row = read_row(connection, 'SELECT seq FROM device_lists WHERE "user" = ?', (str(user),), int)
     return 0 if row is None else row[0]
 
 
@@ -44,7 +44,7 @@ def seqs(connection: sqlite3.Connection, users: Iterable[UserId]) -> dict[UserId
     for start in range(0, len(listed), _ASKED_AT_ONCE):
         part = listed[start : start + _ASKED_AT_ONCE]
         marks = ", ".join("?" * len(part))
-        query = f"SELECT user, seq FROM device_lists WHERE user IN ({marks})"  # noqa: S608
+        query = f'SELECT "user", seq FROM device_lists WHERE "user" IN ({marks})'  # noqa: S608
         known = dict(connection.execute(query, part))
         for name in part:
             number = known.get(name, 0)
@@ -55,7 +55,7 @@ def seqs(connection: sqlite3.Connection, users: Iterable[UserId]) -> dict[UserId
 
 def signed_list(connection: sqlite3.Connection, user: UserId) -> bytes:
     """Return the newest list of a user as it was published; empty: there is none."""
-    query = "SELECT signed FROM device_lists WHERE user = ?"
+    query = 'SELECT signed FROM device_lists WHERE "user" = ?'
     row = read_row(connection, query, (str(user),), bytes)
     return b"" if row is None else row[0]
 
@@ -115,7 +115,7 @@ def publish(
         if signed.list.find(number) is not None and not is_held:
             give(connection, address, sha256, limits, now_ms)
     connection.execute(
-        "INSERT INTO device_lists (user, seq, signed) VALUES (?, ?, ?) ON CONFLICT (user)"
+        'INSERT INTO device_lists ("user", seq, signed) VALUES (?, ?, ?) ON CONFLICT ("user")'
         " DO UPDATE SET seq = excluded.seq, signed = excluded.signed",
         (str(user), signed.list.seq, encoded),
     )
@@ -152,7 +152,7 @@ def give(
     user = address.user_id
     if address.device == PRIMARY and seq(connection, user):
         _drop_others(connection, user, {PRIMARY}, limits, now_ms)
-        connection.execute("DELETE FROM device_lists WHERE user = ?", (str(user),))
+        connection.execute('DELETE FROM device_lists WHERE "user" = ?', (str(user),))
 
 
 def _drop_others(

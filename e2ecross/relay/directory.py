@@ -91,7 +91,8 @@ def epoch_of_holder(connection: sqlite3.Connection, address: Address, token: byt
     """
     row = read_row(
         connection,
-        "SELECT token_sha256, epoch FROM accounts WHERE address = ?",
+        "SELECT token_sha256, COALESCE(epoch, 0) FROM accounts LEFT JOIN epochs"
+        " ON epochs.address = accounts.address AND stripe = 0 WHERE accounts.address = ?",
         (str(address),),
         *(bytes, int),
     )
@@ -134,20 +135,20 @@ def claim(connection: sqlite3.Connection, address: Address, sha256: bytes) -> No
 
     Published keys and epoch of a former holder are dropped. Its mailbox is not touched here.
     """
-    prekeys.drop_all(connection, address)
+    _drop_published(connection, address)
     connection.execute(
         "INSERT INTO accounts (address, token_sha256) VALUES (?, ?) ON CONFLICT (address)"
         " DO UPDATE SET token_sha256 = excluded.token_sha256, registration_id = NULL,"
         " identity_key = NULL, signed_prekey_id = NULL, signed_prekey = NULL,"
         " signed_prekey_signature = NULL, kyber_prekey_id = NULL, kyber_prekey = NULL,"
-        " kyber_prekey_signature = NULL, epoch = 0",
+        " kyber_prekey_signature = NULL",
         (str(address), sha256),
     )
 
 
 def drop(connection: sqlite3.Connection, address: Address) -> None:
     """Forget an address, its token and its keys. Its mailbox is not touched here."""
-    prekeys.drop_all(connection, address)
+    _drop_published(connection, address)
     connection.execute("DELETE FROM accounts WHERE address = ?", (str(address),))
 
 
@@ -176,18 +177,20 @@ def devices_with_keys(connection: sqlite3.Connection, user: UserId) -> list[int]
 
 def epoch(connection: sqlite3.Connection, address: Address) -> int:
     """Return the highest epoch that a registered address has told, 0 if none."""
-    told: int
-    (told,) = require_row(
-        connection, "SELECT epoch FROM accounts WHERE address = ?", (str(address),), int
-    )
-    return told
+    query = "SELECT epoch FROM epochs WHERE address = ? AND stripe = 0"
+    row = read_row(connection, query, (str(address),), int)
+    return 0 if row is None else row[0]
 
 
 def record_epoch(connection: sqlite3.Connection, address: Address, told: int) -> None:
     """Keep what a registered address tells of its epoch, if it is the highest."""
-    connection.execute(
-        "UPDATE accounts SET epoch = ? WHERE address = ? AND epoch < ?", (told, str(address), told)
-    )
+    if told:
+        connection.execute(
+            "INSERT INTO epochs (address, stripe, epoch) VALUES (?, 0, ?)"
+            " ON CONFLICT (address, stripe) DO UPDATE SET epoch = excluded.epoch"
+            " WHERE epochs.epoch < excluded.epoch",
+            (str(address), told),
+        )
 
 
 def publish(
@@ -313,6 +316,11 @@ def hand_out_bundle(
     return bundle, used is not None or used_kyber is not None
 
 
+def _drop_published(connection: sqlite3.Connection, address: Address) -> None:
+    prekeys.drop_all(connection, address)
+    connection.execute("DELETE FROM epochs WHERE address = ?", (str(address),))
+
+
 def _numbers(connection: sqlite3.Connection, user: UserId, query: str) -> list[int]:
     # The addresses of a user are between these texts: from its dot to the character after it.
     between = (f"{user}.", f"{user}/", MAX_DEVICE)
@@ -338,7 +346,7 @@ def _forget_other_identity(connection: sqlite3.Connection, published: PublishedK
     """Under another identity key (or the first) an id names another prekey: the old ids go."""
     changed = connection.execute(
         "UPDATE accounts SET published_epoch = 0, replaced_epoch = 0"
-        " WHERE address = ? AND identity_key IS NOT ?",
+        " WHERE address = ? AND (identity_key IS NULL OR identity_key <> ?)",
         (str(published.address), published.identity_key),
     )
     if changed.rowcount:

@@ -33,8 +33,8 @@ _FORGET_BATCH: Final = 100
 """Expired boxes deleted with one call: more than a call opens, and little work."""
 
 _FILL: Final = {
-    ANSWER: "UPDATE link_boxes SET answer = ? WHERE id = ?",
-    RESULT: "UPDATE link_boxes SET result = ? WHERE id = ?",
+    ANSWER: "UPDATE link_boxes SET answer = ?1 WHERE id = ?2 AND COALESCE(answer, ?1) = ?1",
+    RESULT: "UPDATE link_boxes SET result = ?1 WHERE id = ?2 AND COALESCE(result, ?1) = ?1",
 }
 
 
@@ -74,9 +74,9 @@ def put(
         raise BackendRefused("another device has opened this link box: show a new code")
     if slots[slot] == data:
         return
-    if slots[slot]:
+    # The statement asks again: an answer comes from anybody, and not one after the other.
+    if slots[slot] or not connection.execute(_FILL[slot], (data, link_id)).rowcount:
         raise BackendRefused("another message is in this link box already: show a new code")
-    connection.execute(_FILL[slot], (data, link_id))
 
 
 def get(connection: sqlite3.Connection, link_id: bytes, slot: int, now_ms: int) -> bytes | None:

@@ -320,7 +320,8 @@ class Relay(AccountCalls, BlobCalls):
         batches = [read_call(call) for call in calls]
         deposited = self._database.write(
             lambda connection: [
-                deposit_each(connection, batch, self._limits, self._clock()) for batch in batches
+                deposit_each(connection, call.token, batch, self._limits, self._clock())
+                for call, batch in zip(calls, batches, strict=True)
             ]
         )
         self._ring(

@@ -55,19 +55,28 @@ SCHEMA: Final[tuple[str, ...]] = (
         kyber_prekey_id INTEGER,
         kyber_prekey BLOB,
         kyber_prekey_signature BLOB,
-        -- The highest epoch that was heard of the device; the highest of the publications under its
-        -- identity key; and the highest of those that replaced what was published before. 0: none.
-        epoch INTEGER NOT NULL DEFAULT 0,
+        -- The highest epoch of the publications under its identity key; and the highest of those
+        -- that replaced what was published before. 0: none.
         published_epoch INTEGER NOT NULL DEFAULT 0,
         replaced_epoch INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID
     """,
     # To tell whose token it is that came in the place of another device's.
     "CREATE INDEX accounts_by_token ON accounts (token_sha256)",
+    # The highest epoch that was heard of each stripe of a device; none is 0. A table of its own,
+    # because every deposit changes it, and an account's row is that of whoever deposits for it.
+    """
+    CREATE TABLE epochs (
+        address TEXT NOT NULL,
+        stripe INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        PRIMARY KEY (address, stripe)
+    ) WITHOUT ROWID
+    """,
     # The newest signed list of the devices of a user, `whatsapp:ana`, as it was published.
     """
     CREATE TABLE device_lists (
-        user TEXT PRIMARY KEY,
+        "user" TEXT PRIMARY KEY,
         seq INTEGER NOT NULL,
         signed BLOB NOT NULL
     ) WITHOUT ROWID
@@ -91,13 +100,13 @@ SCHEMA: Final[tuple[str, ...]] = (
     """
     CREATE TABLE blobs (
         id_sha256 BLOB PRIMARY KEY,
-        user TEXT NOT NULL,  -- whatsapp:ana
+        "user" TEXT NOT NULL,  -- whatsapp:ana
         size INTEGER NOT NULL,  -- as begun, bytes
         stored INTEGER NOT NULL,  -- bytes that are in its file, on the disk
         until_ms INTEGER NOT NULL
     ) WITHOUT ROWID
     """,
-    "CREATE INDEX blobs_of_user ON blobs (user, until_ms, size)",
+    'CREATE INDEX blobs_of_user ON blobs ("user", until_ms, size)',
     "CREATE INDEX blobs_by_time ON blobs (until_ms)",
     # One row per one-time prekey, in the order of publication, of two kinds: 0 is X25519, 1 is
     # Kyber, which are signed. A handed-out one loses its key and keeps its id, so that it cannot be

@@ -36,6 +36,7 @@ __all__ = [
     "drop_all_grants",
     "drop_group_key",
     "find_group_key",
+    "forget_checked",
     "forget_grant",
     "group_key_from_bytes",
     "list_granted",
@@ -53,7 +54,7 @@ class Checked(NamedTuple):
     """When the recipients of a key were last gone through.
 
     Attributes:
-        heads: context hash of the heads at which they were, 32 bytes; empty: they never were.
+        heads: context hash of all heads that were held then, 32 bytes; empty: they never were.
         changes: how many changes of accounts had been counted.
         at_ms: milliseconds since 1970.
     """
@@ -169,6 +170,11 @@ def put_grant(tx: Transaction, group: GroupId, device: Address, identity_key: Pu
 def forget_grant(tx: Transaction, group: GroupId, device: Address) -> None:
     """Forget that a device has the present key: the next message gives it once more."""
     tx.delete(Table.GROUP_GRANTS, group.value, address_key(device))
+    forget_checked(tx, group)
+
+
+def forget_checked(tx: Transaction, group: GroupId) -> None:
+    """Have the recipients of the present key gone through again before the next message."""
     key = find_group_key(tx, group)
     if key is not None and key.checked != NEVER_CHECKED:
         put_group_key(tx, group, key.with_checked(NEVER_CHECKED))

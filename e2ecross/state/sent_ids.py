@@ -9,6 +9,8 @@ Rules:
   whatever else is kept of it.
 - An id belongs to its conversation: many messages can have one (`Client.send_many`). Copies for
   other own devices, which get them all, go under it for one of them alone.
+- No id is of a message in a conversation and of one into a group: whoever gets both would be shown
+  the first alone.
 - The id of a message that was given up after it had left is not taken again: the back end knows it,
   and would drop another envelope under it.
 """
@@ -37,6 +39,7 @@ __all__ = [
     "find_own_copies_id",
     "forget_id",
     "is_known_id",
+    "is_taken_id",
     "keep_id",
     "note_copies",
     "was_sent",
@@ -93,10 +96,12 @@ def was_sent(
 
     Raises:
         InvalidArgument: the id was used for other content, or for what was given up after it had
-            left.
+            left, or for a message into a group.
     """
     found = IDS.find(tx, _row(conversation, message_id), now_ms)
     if found is None:
+        if IDS.find(tx, IN_GROUPS + message_id, now_ms) is not None:
+            raise InvalidArgument("message_id must be a new one: a message into a group has it")
         if IDS.find(tx, _row(conversation, message_id) + _GIVEN_UP, now_ms) is not None:
             raise InvalidArgument(
                 f"message_id must be a new one: a message to {conversation} has left under it, and "
@@ -113,6 +118,15 @@ def was_sent(
 def is_known_id(tx: Transaction, conversation: Address, message_id: bytes, now_ms: int) -> bool:
     """Tell whether a message was sent, or promised, in a conversation under this id (16 bytes)."""
     return IDS.find(tx, _row(conversation, message_id), now_ms) is not None
+
+
+def is_taken_id(
+    tx: Transaction, conversations: Iterable[Address], message_id: bytes, now_ms: int
+) -> bool:
+    """Tell whether something went under an id (16 bytes) in conversations, or to own devices."""
+    rows = [_row(each, message_id) for each in conversations]
+    rows += [OWN_COPIES + message_id, *(row + _GIVEN_UP for row in rows)]
+    return any(IDS.find(tx, row, now_ms) is not None for row in rows)
 
 
 def find_copies(

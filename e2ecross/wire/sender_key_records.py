@@ -50,8 +50,8 @@ class OwnSenderKeyRecord(SecretTuple, _OwnSenderKeyFields):
         distribution_id: of a group of ours, 16 bytes; else empty, as all that follows.
         heads: at which the key was made, 1 to 16, 32 bytes each.
         created_at_ms: milliseconds since 1970.
-        checked_heads: context hash of the heads for which its recipients were last gone through, 32
-            bytes, or empty.
+        checked_heads: context hash of all heads that were held when its recipients were last gone
+            through, 32 bytes, or empty.
         checked_changes: how many changes of accounts had been counted then.
         checked_at_ms: when that was, milliseconds since 1970.
     """

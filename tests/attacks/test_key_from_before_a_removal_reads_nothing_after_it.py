@@ -9,12 +9,16 @@ import itertools
 
 import pytest
 
+from e2ecross.crypto.group_kdf import hash_commit
 from e2ecross.device.group_changes import add_members, remove_members, set_role
 from e2ecross.device.posted import KeysAsked
 from e2ecross.errors import NotAllowedInGroup, StaleSenderKey, UnknownGroupState
-from e2ecross.wire.group import Role
+from e2ecross.wire.group import GroupSettings, Role
+from e2ecross.wire.group_commit import RemoveMember
+from e2ecross.wire.limits import MAX_PARENTS
 from tests.attacks.support_members import assert_refused, gather_members, shown
 from tests.support.devices import ANA, BUDI, TOKO
+from tests.support.group_sending import granted, group_key, send
 from tests.support.group_speaker import Speaker
 
 
@@ -81,3 +85,30 @@ def test_a_former_member_who_names_a_state_from_before_is_refused() -> None:
     old = world.state(group, TOKO).heads
     remove_members(world.context(ANA), group, [TOKO.user_id])
     assert_refused(world, ANA, toko.write(ANA, heads=old), NotAllowedInGroup)
+
+
+@pytest.mark.parametrize("minutes", [0, 61])
+def test_a_removal_beside_as_many_heads_as_a_message_names(minutes: int) -> None:
+    """An accomplice keeps the removal out of what messages name: he crosses it with others."""
+    world, group = gather_members()
+    ana = world.devices[ANA]
+    set_role(world.context(ANA), group, BUDI.user_id, Role.ADMIN)
+    world.tell(group, ANA, BUDI, TOKO)
+    graph = world.graph(group, ANA)
+    removal = world.sign(graph, ANA, RemoveMember(world.member(TOKO)))
+    tried = [world.sign(graph, BUDI, GroupSettings(str(each))) for each in range(400)]
+    smaller = [each for each in tried if hash_commit(each.commit) < hash_commit(removal.commit)]
+    assert len(smaller) >= MAX_PARENTS
+    world.bring(group, BUDI, ANA, smaller[:MAX_PARENTS])
+    assert {*send(ana, group).recipients} == {BUDI, TOKO}
+    key = group_key(ana, group).key.chain_id
+    world.bring(group, BUDI, ANA, [removal])
+    assert len(world.state(group, ANA).heads) > MAX_PARENTS
+    world.clock.advance(minutes * 60_000)
+    posted = send(ana, group)
+    named = posted.destination
+    assert named is not None
+    assert hash_commit(removal.commit) not in named.heads
+    assert posted.recipients == (BUDI,)
+    assert granted(ana, group) == {BUDI}
+    assert group_key(ana, group).key.chain_id != key

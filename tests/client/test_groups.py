@@ -167,6 +167,17 @@ def test_who_is_removed_hears_of_it_and_reads_no_more(trip: Trip, relay: Relay) 
         trip.citra.group(trip.group.id)
 
 
+def test_who_is_removed_by_somebody_who_has_never_written_hears_of_it(trip: Trip) -> None:
+    """Whose accounts Budi does not know he is told; so he asks for those whom he takes out."""
+    trip.group.set_role(BUDI, Role.ADMIN)
+    trip.circle.settle()
+    trip.circle.forget()
+    trip.of(trip.budi).remove(CITRA)
+    trip.circle.settle()
+    assert trip.circle.said(trip.citra) == [f"*group_out {BUDI}"]
+    trip.agree(trip.ana, trip.budi, trip.citra)
+
+
 def test_who_is_added_again_is_a_member_again(trip: Trip) -> None:
     trip.group.remove(CITRA)
     trip.circle.settle()
@@ -348,6 +359,19 @@ class TestDevices:
             (message,) = circle.items(client)
             assert isinstance(message, Message)
             assert message.own_copy is (client is budi)
+
+    def test_what_is_written_on_one_device_accepts_the_group_on_all(self, circle: Circle) -> None:
+        (ana,) = circle.join(ANA)
+        budi, tablet = circle.devices(BUDI, 2)
+        group = ana.create_group(TRIP, [BUDI])
+        circle.settle()
+        assert not tablet.group(group.id).accepted
+        budi.group(group.id).send(Text("siap"))
+        circle.settle()
+        assert tablet.group(group.id).accepted
+        message = circle.items(tablet)[-1]
+        assert isinstance(message, Message)
+        assert (message.own_copy, message.request) == (True, False)
 
     def test_another_device_changes_nothing(self, circle: Circle) -> None:
         phone, laptop = circle.devices(ANA, 2)

@@ -19,9 +19,9 @@ from e2ecross.device.group_changes import (
     remove_members,
     set_role,
 )
-from e2ecross.device.group_planning import Audience
+from e2ecross.device.group_planning import Audience, plan_group
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.device.posted import KeysAsked
+from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.state.group_keys import find_group_key
 from e2ecross.stores import Table
 from e2ecross.wire.capabilities import encode_capabilities
@@ -200,7 +200,10 @@ def test_who_is_out_and_has_no_list_is_told_nothing(world: GroupWorld, group: Gr
     remove_members(ana._context, group, [TOKO.user_id])
     with ana._context.store.transaction() as tx:
         tx.clear(Table.ACCOUNTS, b"messenger\0toko-kopi")
-    announce(ana, group)
+    found = plan_group(ana._context, group, KeysAsked(), Audience.JOINING)
+    key = world.member(TOKO).account_key
+    assert found.needed == KeysNeeded({TOKO.user_id: None}, {TOKO.user_id: key})
+    announce(ana, group, KeysAsked(users={TOKO.user_id}))  # the back end has none either
     assert told(ana) == []
 
 

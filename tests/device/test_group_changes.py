@@ -151,6 +151,9 @@ def test_no_more_than_1023_others(world: GroupWorld, monkeypatch: pytest.MonkeyP
     refused(world, ANA, InvalidArgument, lambda c: create_group(c, users, TRIP, KeysAsked()))
     group = world.create(ANA, BUDI, TOKO)
     refused(world, ANA, InvalidArgument, lambda c: add_members(c, group, users, KeysAsked()))
+    unknown = [UserId("whatsapp", f"eko-{number}") for number in range(3)]  # nor asked for
+    refused(world, ANA, InvalidArgument, lambda c: create_group(c, unknown, TRIP, KeysAsked()))
+    refused(world, ANA, InvalidArgument, lambda c: add_members(c, group, unknown[:1], KeysAsked()))
 
 
 @pytest.fixture(params=["create", "add"])
@@ -179,6 +182,9 @@ def test_an_account_that_is_not_known_is_asked_for_first(
     why = BackendError("out of order")
     asked = KeysAsked(users={eko}, refused={eko: why})
     refused(world, ANA, BackendError, lambda c: invite(c, eko, asked=asked))
+    asked = KeysAsked(users={eko}, unreachable={eko.device(1): why})
+    with pytest.raises(BackendError, match="out of order"):  # not that it is not registered
+        invite(context, eko, asked=asked)
 
 
 @pytest.mark.parametrize("what", ["no list", "no such device"])
@@ -365,6 +371,9 @@ def test_each_setting_changes_alone(world: GroupWorld, group: GroupId) -> None:
     assert dump(ana.store) == before
     refused(world, ANA, InvalidArgument, lambda c: change_settings(c, group, name="a" * 257))
     refused(world, TOKO, GroupRefused, lambda c: change_settings(c, group, name="new"))
+    for field in ("name", "app_data", "only_admins_send"):
+        wrong = cast("dict[str, str]", {field: None})
+        refused(world, ANA, InvalidArgument, lambda c, w=wrong: change_settings(c, group, **w))
 
 
 # --- Where nothing can be changed ---------------------------------------------------------------

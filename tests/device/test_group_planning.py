@@ -217,9 +217,12 @@ def test_who_is_back_gets_nothing_until_he_is_confirmed(world: GroupWorld, group
         assert record is not None
         put_group(tx, group, replace(record, back=(world.member(TOKO),)))
     world.clock.advance(60 * 60 * 1000)
+    before = chain_id(world, group)  # which he still has
     assert [*plan(world.devices[ANA], group).devices] == [BUDI]
+    assert chain_id(world, group) != before
+    assert send(world.devices[ANA], group).recipients == (BUDI,)
     accept_back(context, group, TOKO.user_id)
-    assert {*plan(world.devices[ANA], group).devices} == {BUDI, TOKO}
+    assert {*send(world.devices[ANA], group).recipients} == {BUDI, TOKO}
 
 
 def test_a_device_without_groups_gets_nothing(world: GroupWorld, group: GroupId) -> None:
@@ -227,6 +230,9 @@ def test_a_device_without_groups_gets_nothing(world: GroupWorld, group: GroupId)
     without = list_with_groups(toko, capabilities=encode_capabilities({10}), seq=2)
     change_list(world, without)
     assert [*plan(world.devices[ANA], group).devices] == [BUDI]
+    assert granted(world.devices[ANA], group) == {BUDI, TOKO}  # from before
+    for _ in range(2):
+        assert send(world.devices[ANA], group).recipients == (BUDI,)
 
 
 def test_an_account_that_is_not_known_is_asked_for_under_the_key_of_the_member(

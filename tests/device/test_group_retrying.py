@@ -33,6 +33,7 @@ from e2ecross.state.group_keys import (
     read_grants,
 )
 from e2ecross.state.sent_to_groups import keep_sent_to_group
+from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content import (
     Expiry,
     Framed,
@@ -44,8 +45,9 @@ from e2ecross.wire.content import (
 from e2ecross.wire.group import GroupDestination, GroupId, Role
 from tests.support.accounts import carry, craft, outbox, receive, told
 from tests.support.devices import ANA, BUDI, DAY_MS, MESSAGE_ID, TOKO
+from tests.support.group_sending import change_list
 from tests.support.group_speaker import Speaker, accept_all, add_companion, fail, found_group
-from tests.support.group_world import GroupWorld
+from tests.support.group_world import GroupWorld, list_with_groups
 
 KEY = bytes(range(32))
 HOUR_MS = 3_600_000
@@ -410,8 +412,20 @@ def test_a_message_goes_ten_times_to_a_device(world: GroupWorld, group: GroupId)
 
 
 def test_what_is_over_is_not_sent_again(world: GroupWorld, group: GroupId) -> None:
+    obeying = list_with_groups(
+        world.devices[BUDI], capabilities=encode_capabilities({10, 32, 35}), seq=2
+    )
+    change_list(world, obeying)
     keep(world, group, ANA, content=Framed(Text("halo"), KEY, Expiry(60)))
+    assert len(ask(world, BUDI, ANA, request(world, group, BUDI))) == 1
     world.clock.advance(61_000)
+    assert len(ask(world, BUDI, ANA, request(world, group, BUDI))) == 1
+
+
+def test_what_protects_is_not_sent_again_to_who_does_not_obey(
+    world: GroupWorld, group: GroupId
+) -> None:
+    keep(world, group, ANA, content=Framed(Text("halo"), KEY, Expiry(60)))
     assert not ask(world, BUDI, ANA, request(world, group, BUDI))
 
 

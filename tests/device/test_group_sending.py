@@ -13,9 +13,11 @@ from e2ecross.device.group_changes import (
     change_settings,
     remove_members,
 )
+from e2ecross.device.group_deposits import list_unsent, renew_group_outbox
 from e2ecross.device.group_missing import post_missing
+from e2ecross.device.group_planning import plan_group
 from e2ecross.device.group_posted import GroupPosted, OutgoingToGroup
-from e2ecross.device.group_sending import post_into_group
+from e2ecross.device.group_sending import post_again, post_into_group
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import (
@@ -32,6 +34,7 @@ from e2ecross.state.context import address_key
 from e2ecross.state.group_keys import drop_group_key, forget_grant, put_group_key
 from e2ecross.state.groups import put_group
 from e2ecross.state.message import Message
+from e2ecross.state.sent_ids import claim_own_copies, forget_id, keep_id, was_sent
 from e2ecross.stores import MemoryStore, Table
 from e2ecross.wire.capabilities import encode_capabilities
 from e2ecross.wire.content import Expiry, Framed
@@ -205,6 +208,21 @@ def test_what_would_be_lost_is_told_before(world: GroupWorld, group: GroupId) ->
         assert dump(context.store) == before
 
 
+def test_what_is_refused_gives_nobody_a_key(world: GroupWorld, group: GroupId) -> None:
+    """Nothing leaves the device of who has not accepted the group, and has not sent either."""
+    budi = world.devices[BUDI]
+    before = dump(budi._context.store)
+    for draft, error in (
+        (draft_of(Text("?"), expiry=Expiry(60), in_group=True), ContentRefused),
+        (draft_of(Media(ATTACHMENT), in_group=True), LossyContent),
+    ):
+        with pytest.raises(error):
+            plan_group(budi._context, group, KeysAsked(), draft=draft)
+        assert dump(budi._context.store) == before
+    draft = draft_of(Media(ATTACHMENT), allow_lossy=True, in_group=True)
+    assert plan_group(budi._context, group, KeysAsked(), draft=draft).lacking
+
+
 # --- One id, one message -----------------------------------------------------------------------
 
 
@@ -239,6 +257,30 @@ def test_an_id_is_of_one_message_into_one_group(world: GroupWorld, group: GroupI
     with pytest.raises(InvalidArgument, match="message_id must be a new one"):
         send(world.devices[ANA], other, message_id=MESSAGE_ID)
     assert dump(world.context(ANA).store) == before
+
+
+@pytest.mark.parametrize("went", ["to a member", "given up", "to own devices"])
+def test_an_id_is_not_of_a_message_to_a_member_too(
+    world: GroupWorld, group: GroupId, went: str
+) -> None:
+    """Whoever gets both would be shown the first alone."""
+    ana, now_ms = world.devices[ANA], world.clock()
+    with ana._context.store.transaction() as tx:
+        if went == "to own devices":
+            claim_own_copies(tx, CITRA, MESSAGE_ID, now_ms)
+        else:
+            keep_id(tx, BUDI, MESSAGE_ID, Text("halo"), (BUDI,), MESSAGE_ID, now_ms)
+        if went == "given up":
+            forget_id(tx, BUDI, MESSAGE_ID, now_ms, has_left=True)
+    with pytest.raises(InvalidArgument, match="a message to a member"):
+        send(ana, group, message_id=MESSAGE_ID)
+    assert copies(ana) == []
+    send(ana, group, message_id=bytes(16))
+    with (
+        ana._context.store.transaction() as tx,
+        pytest.raises(InvalidArgument, match="a message into a group"),
+    ):
+        was_sent(tx, TOKO, bytes(16), Text("halo"), now_ms)
 
 
 def test_what_is_not_kept_any_more_is_known_all_the_same(group: GroupId, world: GroupWorld) -> None:
@@ -374,6 +416,52 @@ def test_a_device_that_is_listed_since_gets_the_same_envelope(
     # The key was given as it was before the message.
     send(ana, group, "lagi")
     assert len(grants(ana)) == 1
+
+
+PROTECTS = encode_capabilities({10, 32, 35})
+
+
+@pytest.fixture
+def vanishing(world: GroupWorld, group: GroupId) -> GroupPosted:
+    """A message with an expiry, which all devices that there are obey."""
+    for each in (BUDI, TOKO):
+        change_list(world, list_with_groups(world.devices[each], capabilities=PROTECTS, seq=2))
+    context = world.context(ANA)
+    found, asked = plan(world.devices[ANA], group), KeysAsked()
+    grant_all(world.devices[ANA], found)
+    outgoing = OutgoingToGroup(group, MESSAGE_ID, is_new=True)
+    draft = draft_of(Text("secret"), expiry=Expiry(60), in_group=True)
+    posted = post_into_group(context, Leftovers(), outgoing, draft, found, asked)
+    assert posted is not None
+    return posted
+
+
+def test_a_device_that_is_listed_since_and_does_not_obey_gets_nothing(
+    world: GroupWorld, vanishing: GroupPosted
+) -> None:
+    ana = world.devices[ANA]
+    add_companion(world, world.devices[BUDI], 2)
+    assert post_missing(ana._context, Leftovers(), vanishing, KeysAsked()) is None
+    own = add_companion(world, ana, 2)  # of the own account all get it
+    more = post_missing(ana._context, Leftovers(), vanishing, KeysAsked())
+    assert isinstance(more, GroupPosted)
+    assert more.recipients == (*vanishing.recipients, own.address)
+
+
+def test_nor_when_it_is_encrypted_anew(
+    world: GroupWorld, group: GroupId, vanishing: GroupPosted
+) -> None:
+    ana = world.devices[ANA]
+    add_companion(world, world.devices[BUDI], 2)  # and the phone has another build
+    with ana._context.store.transaction() as tx:
+        renew_group_outbox(ana._context, tx, world.clock())
+    found, asked = plan(ana, group), KeysAsked()
+    assert len(found.devices) == 3
+    grant_all(ana, found)
+    (unsent,) = list_unsent(ana._context)
+    again = post_again(ana._context, Leftovers(), unsent, found, asked)
+    assert again is not None
+    assert again.recipients == (TOKO,)
 
 
 def test_what_is_needed_for_a_device_that_is_listed_since(

@@ -501,7 +501,7 @@ def test_keys_that_somebody_damaged_in_the_file(relay: Relay, path: Path, damage
     [
         "mailboxes.waiting",
         "mailboxes.acknowledged",
-        "accounts.epoch",
+        "epochs.epoch",
         "accounts.published_epoch",
         "accounts.replaced_epoch",
     ],
@@ -509,7 +509,7 @@ def test_keys_that_somebody_damaged_in_the_file(relay: Relay, path: Path, damage
 def test_numbers_that_somebody_damaged_in_the_file(
     relay: Relay, path: Path, column: str, value: str
 ) -> None:
-    relay.publish(token(ANA), published(ANA, range(1, 2)))
+    relay.publish(token(ANA), published(ANA, range(1, 2)), epoch=1)
     connection = sqlite3.connect(path)
     table, _, name = column.partition(".")
     try:
