@@ -20,16 +20,9 @@ from e2ecross.address import Address
 from e2ecross.device.composing import capabilities_of
 from e2ecross.device.device_lists import targets_by
 from e2ecross.device.group_members import member_of, own_member
-from e2ecross.device.group_planning import (
-    Audience,
-    GroupPlan,
-    find_standing,
-    is_still_so,
-    left_since,
-    places_before,
-    room_of,
-)
+from e2ecross.device.group_planning import GroupPlan, is_still_so, room_of
 from e2ecross.device.group_sealing import seal_for
+from e2ecross.device.group_standing import Audience, find_standing, left_since, places_before
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.group_history import exit_of, list_commits_at, split_commits

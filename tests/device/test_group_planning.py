@@ -16,10 +16,11 @@ from e2ecross.device.group_changes import (
     remove_members,
     set_role,
 )
-from e2ecross.device.group_planning import Audience, places_before, plan_group
+from e2ecross.device.group_planning import plan_group
 from e2ecross.device.group_posted import OutgoingToGroup
 from e2ecross.device.group_recipients import find_recipients
 from e2ecross.device.group_sending import post_into_group
+from e2ecross.device.group_standing import Audience, places_before
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import UnknownRecipient, VersionDowngrade
