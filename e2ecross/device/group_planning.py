@@ -142,15 +142,8 @@ def plan_group(
             return plan._replace(needed=needed)
         if not found.devices:
             return plan._replace(problems=found.problems)
-        key = find_group_key(tx, group)
         scope = (named, holders, found.devices)
-        grants = None
-        if key is not None:
-            grants = _who_has(context, tx, standing, audience, key, *scope, now_ms)
-        if key is None or grants is None:
-            key, grants = _make_key(context, group, named, now_ms), {}
-            put_new_group_key(tx, group, key)
-            count_operation(tx)
+        key, grants = _find_or_make_key(context, tx, standing, audience, *scope, now_ms)
         lacking = [each for each, own in found.devices.items() if grants.get(each) != own]
         problems = dict(found.problems)
         wanted = without_session(tx, lacking, asked, problems)
@@ -291,6 +284,29 @@ def _who_has(
         if made & ~then or ended_between(graph, made, then):
             return None
     return grants
+
+
+def _find_or_make_key(
+    context: Context,
+    tx: Transaction,
+    standing: Standing,
+    audience: Audience,
+    named: tuple[bytes, ...],
+    holders: Collection[MemberId],
+    devices: Mapping[Address, PublicKey],
+    now_ms: int,
+) -> tuple[GroupKey, Mapping[Address, bytes]]:
+    """Return the key that a message may go under, and who has it; see `_who_has`."""
+    key = find_group_key(tx, standing.group)
+    if key is not None:
+        scope = (named, holders, devices)
+        grants = _who_has(context, tx, standing, audience, key, *scope, now_ms)
+        if grants is not None:
+            return key, grants
+    key = _make_key(context, standing.group, named, now_ms)
+    put_new_group_key(tx, standing.group, key)
+    count_operation(tx)
+    return key, {}
 
 
 def _make_key(context: Context, group: GroupId, named: tuple[bytes, ...], now_ms: int) -> GroupKey:
