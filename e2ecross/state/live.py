@@ -36,12 +36,17 @@ class Live:
             that were looked into. Others need not be looked up again.
         graphs: the commits of the groups that were looked at last, as far as they were held then;
             by group. They are touched in transactions alone, which see each other never.
+        is_announced: groups have been told of all own changes, as far as this process knows.
+        announced: own commits (hashes, 32 bytes each) that those have been told who were in before
+            them, but not yet who is in or out since then; by group.
     """
 
     __slots__ = (
         "_receipts",
         "_typing_sent",
+        "announced",
         "graphs",
+        "is_announced",
         "receipts_at_ms",
         "receipts_due",
         "seqs",
@@ -53,6 +58,8 @@ class Live:
         self.typing: dict[tuple[Address, GroupId | None], Notice] = {}
         self.seqs: dict[UserId, int] = {}
         self.graphs: dict[GroupId, GroupGraph] = {}
+        self.announced: dict[GroupId, tuple[bytes, ...]] = {}
+        self.is_announced = False
         self.receipts_at_ms: int | None = None
         self.receipts_due: int | None = None
         self._receipts: dict[UserId, list[int]] = {}
