@@ -17,7 +17,8 @@ from e2ecross.client.planning import prepare
 from e2ecross.device.bundles import BundleNews
 from e2ecross.device.composing import Draft
 from e2ecross.device.group_granting import MAX_GRANTS, grant_keys
-from e2ecross.device.group_planning import Audience, GroupPlan, plan_group
+from e2ecross.device.group_planning import GroupPlan, plan_group
+from e2ecross.device.group_standing import Audience
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import BackendError
 from e2ecross.wire.group import GroupId

@@ -22,9 +22,9 @@ from e2ecross.device.composing import ALL_SHOWN, Draft
 from e2ecross.device.device_lists import find_behind
 from e2ecross.device.group_announcing import list_unannounced, post_announcement
 from e2ecross.device.group_missing import post_missing
-from e2ecross.device.group_planning import Audience
 from e2ecross.device.group_posted import GroupPosted, OutgoingToGroup
 from e2ecross.device.group_sending import post_into_group
+from e2ecross.device.group_standing import Audience
 from e2ecross.device.posted import KeysNeeded
 from e2ecross.errors import GroupRefused, NotInGroup
 from e2ecross.wire.group import GroupId

@@ -20,23 +20,12 @@ from e2ecross.address import Address
 from e2ecross.device.composing import capabilities_of
 from e2ecross.device.device_lists import targets_by
 from e2ecross.device.group_members import member_of, own_member
-from e2ecross.device.group_planning import (
-    Audience,
-    GroupPlan,
-    find_standing,
-    is_still_so,
-    room_of,
-)
+from e2ecross.device.group_planning import GroupPlan, is_still_so, room_of
 from e2ecross.device.group_sealing import seal_for
+from e2ecross.device.group_standing import Audience, find_standing, left_since, places_before
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.errors import RecordCorrupted
-from e2ecross.protocol.group_history import (
-    exit_of,
-    left_since,
-    list_commits_at,
-    places_before,
-    split_commits,
-)
+from e2ecross.protocol.group_history import exit_of, list_commits_at, split_commits
 from e2ecross.state.accounts import find_account
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction
@@ -102,7 +91,7 @@ def post_announcement(context: Context, leftovers: Leftovers, plan: GroupPlan) -
                 where = (plan.destination, message_id)
                 key = seal_for(context, tx, key, *where, part, devices, now_ms).key
         if plan.audience is Audience.JOINING:
-            for member in left_since(graph, before):
+            for member in left_since(context, tx, standing):
                 places = exit_of(graph, member) & ~before
                 _tell_out(context, tx, member, split_commits(group, list_commits_at(graph, places)))
             put_group(tx, group, replace(record, unannounced=()))

@@ -26,12 +26,8 @@ from e2ecross.device.composing import (
 )
 from e2ecross.device.group_members import own_member
 from e2ecross.device.group_planning import (
-    Audience,
     GroupPlan,
-    Standing,
     checked_now,
-    destination_of,
-    find_standing,
     has_room,
     is_still_so,
     was_gone_through,
@@ -39,6 +35,7 @@ from e2ecross.device.group_planning import (
 from e2ecross.device.group_posted import GroupPosted, OutgoingToGroup
 from e2ecross.device.group_recipients import KEY_DIFFERS, plan_content, who_obeys
 from e2ecross.device.group_sealing import seal_for
+from e2ecross.device.group_standing import Audience, Standing, destination_of, find_standing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked
 from e2ecross.device.uploading import note_media_sent

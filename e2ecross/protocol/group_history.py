@@ -10,7 +10,7 @@ Rules:
 Source: docs/wire-format.md, groups.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from e2ecross.protocol.group_graph import GroupGraph, places_in
@@ -19,14 +19,7 @@ from e2ecross.wire.content import CommitBytes, GroupCommits
 from e2ecross.wire.group import GroupId, MemberId
 from e2ecross.wire.limits import MAX_GROUP_COMMITS_BYTES
 
-__all__ = [
-    "exit_of",
-    "lacking",
-    "left_since",
-    "list_commits_at",
-    "places_before",
-    "split_commits",
-]
+__all__ = ["exit_of", "lacking", "list_commits_at", "split_commits"]
 
 _ROOM: Final = MAX_GROUP_COMMITS_BYTES - 64
 """Bytes for commits in one message, beside the id of the group."""
@@ -40,28 +33,6 @@ def lacking(graph: GroupGraph, heads: Iterable[bytes]) -> int:
     Of heads that are not held nothing follows.
     """
     return graph.all & ~graph.behind(each for each in heads if graph.find(each) is not None)
-
-
-def places_before(graph: GroupGraph, unannounced: Collection[bytes]) -> int:
-    """Return the places of what is known to others: not of own commits, nor what follows them.
-
-    Args:
-        graph: the commits of the group.
-        unannounced: hashes of own commits, 32 bytes each, that nobody has been told of.
-    """
-    new = [node.place for each in unannounced if (node := graph.find(each)) is not None]
-    bits = sum(1 << place for place in new)
-    places = graph.all & ~bits
-    for place in places_in(places):
-        if graph.nodes[place].ancestors & bits:
-            places &= ~(1 << place)
-    return places
-
-
-def left_since(graph: GroupGraph, before: int) -> list[MemberId]:
-    """Return who is in by the commits at some places, which are a closed set, and not by all."""
-    view = GroupView(graph, graph.all)
-    return [each for each in GroupView(graph, before).state().members if view.role(each) is None]
 
 
 def exit_of(graph: GroupGraph, member: MemberId) -> int:

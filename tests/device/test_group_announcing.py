@@ -19,7 +19,8 @@ from e2ecross.device.group_changes import (
     remove_members,
     set_role,
 )
-from e2ecross.device.group_planning import Audience, plan_group
+from e2ecross.device.group_planning import plan_group
+from e2ecross.device.group_standing import Audience
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.state.group_keys import find_group_key

@@ -16,10 +16,11 @@ from e2ecross.device.group_changes import (
     remove_members,
     set_role,
 )
-from e2ecross.device.group_planning import Audience, plan_group
+from e2ecross.device.group_planning import plan_group
 from e2ecross.device.group_posted import OutgoingToGroup
 from e2ecross.device.group_recipients import find_recipients
 from e2ecross.device.group_sending import post_into_group
+from e2ecross.device.group_standing import Audience, places_before
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import UnknownRecipient, VersionDowngrade
@@ -27,7 +28,7 @@ from e2ecross.protocol.group_commit import sign_commit
 from e2ecross.state.changes import read_changes
 from e2ecross.state.context import address_key
 from e2ecross.state.group_keys import drop_group_key, put_grant, put_group_key
-from e2ecross.state.groups import find_group, put_group
+from e2ecross.state.groups import find_group, load_graph, put_group
 from e2ecross.state.trust import find_identity_record
 from e2ecross.stores import Table
 from e2ecross.wire.capabilities import encode_capabilities
@@ -222,7 +223,8 @@ def test_who_is_back_gets_nothing_until_he_is_confirmed(world: GroupWorld, group
     assert chain_id(world, group) != before
     assert send(world.devices[ANA], group).recipients == (BUDI,)
     accept_back(context, group, TOKO.user_id)
-    assert {*send(world.devices[ANA], group).recipients} == {BUDI, TOKO}
+    assert {*send(world.devices[ANA], group).recipients} == {BUDI, TOKO}  # at once
+    assert {*plan(world.devices[ANA], group).devices} == {BUDI, TOKO}
 
 
 def test_a_device_without_groups_gets_nothing(world: GroupWorld, group: GroupId) -> None:
@@ -346,6 +348,19 @@ def test_without_a_key_a_removal_is_announced_where_the_next_message_stands(
     staying = plan(world.devices[ANA], group, Audience.STAYING)
     assert staying.destination.heads == world.state(group, ANA).heads
     assert plan(world.devices[ANA], group).chain_id == staying.chain_id
+
+
+def test_nobody_is_told_what_is_not_announced_yet(world: GroupWorld, group: GroupId) -> None:
+    context = world.context(ANA)
+    with context.store.transaction() as tx:
+        graph = load_graph(context, tx, group)
+    first = graph.nodes[0].hash
+    change_settings(context, group, name="Another")
+    with context.store.transaction() as tx:
+        graph = load_graph(context, tx, group)
+    assert places_before(graph, ()) == graph.all
+    assert places_before(graph, (first,)) == 0
+    assert places_before(graph, (bytes(32),)) == graph.all
 
 
 def test_changes_of_accounts_are_counted(world: GroupWorld) -> None:

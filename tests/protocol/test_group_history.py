@@ -4,14 +4,7 @@
 import pytest
 
 from e2ecross.protocol.group_graph import GroupGraph, places_in
-from e2ecross.protocol.group_history import (
-    exit_of,
-    lacking,
-    left_since,
-    list_commits_at,
-    places_before,
-    split_commits,
-)
+from e2ecross.protocol.group_history import exit_of, lacking, list_commits_at, split_commits
 from e2ecross.protocol.group_state import GroupView
 from e2ecross.wire.content import CommitBytes
 from e2ecross.wire.group import GroupSettings, Role
@@ -49,17 +42,6 @@ def test_what_comes_after_none_of_some_heads_is_lacking(graph: GroupGraph) -> No
     assert numbers(lacking(both, both.heads)) == []
     assert numbers(lacking(both, [bytes(32), *one.heads])) == [3]
     assert numbers(lacking(both, [bytes(32)])) == [0, 1, 2, 3]
-
-
-def test_nobody_knows_what_was_not_announced_and_what_follows_it(graph: GroupGraph) -> None:
-    assert places_before(graph, ()) == places_before(graph, [bytes(32)]) == graph.all
-    assert places_before(graph, [graph.nodes[0].hash]) == 0
-    removed = commit(graph, ANA, RemoveMember(CITRA.member))
-    left = commit(removed, BUDI, GroupSettings("one"), at=graph.heads)
-    before = places_before(left, removed.heads)
-    assert numbers(before) == [0, 1, 3]
-    assert left_since(left, before) == [CITRA.member]
-    assert left_since(left, left.all) == []
 
 
 def test_commits_come_parents_first(graph: GroupGraph) -> None:
