@@ -6,6 +6,7 @@ Rules:
 - What others can fill is emptied with each `receive`; the rest is bounded by the last minute.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from e2ecross.address import Address, UserId
@@ -36,6 +37,8 @@ class Live:
             that were looked into. Others need not be looked up again.
         graphs: the commits of the groups that were looked at last, as far as they were held then;
             by group. They are touched in transactions alone, which see each other never.
+        unreached: by group, when those who get its key were gone through (`Checked`), and why others
+            do not, by the code of an error.
     """
 
     __slots__ = (
@@ -46,6 +49,7 @@ class Live:
         "receipts_due",
         "seqs",
         "typing",
+        "unreached",
     )
 
     def __init__(self) -> None:
@@ -53,6 +57,7 @@ class Live:
         self.typing: dict[tuple[Address, GroupId | None], Notice] = {}
         self.seqs: dict[UserId, int] = {}
         self.graphs: dict[GroupId, GroupGraph] = {}
+        self.unreached: dict[GroupId, tuple[tuple[bytes, int, int], Mapping[Address, str]]] = {}
         self.receipts_at_ms: int | None = None
         self.receipts_due: int | None = None
         self._receipts: dict[UserId, list[int]] = {}
