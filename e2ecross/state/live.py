@@ -37,8 +37,8 @@ class Live:
             that were looked into. Others need not be looked up again.
         graphs: the commits of the groups that were looked at last, as far as they were held then;
             by group. They are touched in transactions alone, which see each other never.
-        unreached: by group, when those who get its key were gone through (`Checked`), and why others
-            do not, by the code of an error.
+        unreached: by group, when who gets its key was gone through (`Checked`), and why others do
+            not, by the code of an error.
     """
 
     __slots__ = (
