@@ -4,8 +4,11 @@
 Rules:
 - A message is shown once, by its sender and its id, however it came.
 - Of a blocked account it is shown, and says so: the others see it, and answer it.
+- What the own user writes on another device accepts the group here, too.
 - Receipts and what clients tell each other are no messages of a group.
 """
+
+from dataclasses import replace
 
 from e2ecross.address import Address
 from e2ecross.device.conversations import admit_in_group
@@ -14,6 +17,7 @@ from e2ecross.device.receipts import note_arrived
 from e2ecross.state.accounts import find_account
 from e2ecross.state.context import Context
 from e2ecross.state.delivered import note_delivered, was_delivered
+from e2ecross.state.groups import put_group
 from e2ecross.state.inbox import put_message
 from e2ecross.state.message import Message
 from e2ecross.stores.base import Transaction
@@ -57,11 +61,15 @@ def keep_group_message(
     if isinstance(content, Receipt):
         return
     user = sender.user_id
+    own_copy = user == context.address.user_id
+    if own_copy and not record.accepted:  # the user has written to it, on another device
+        record = replace(record, accepted=True)
+        put_group(tx, group, record)
     message = Message(
         *(sender, message_id, sent_at_ms, content),
         identity_changed=False,
         peer=user,
-        own_copy=user == context.address.user_id,
+        own_copy=own_copy,
         request=not record.accepted,
         moderator=judged.is_moderator,
         group=group,
