@@ -26,7 +26,7 @@ from e2ecross.device.group_posted import GroupPosted, OutgoingToGroup
 from e2ecross.device.group_sending import post_into_group
 from e2ecross.device.group_standing import Audience
 from e2ecross.device.posted import KeysNeeded
-from e2ecross.errors import GroupRefused, NotInGroup
+from e2ecross.errors import BackendError, GroupRefused, NotInGroup
 from e2ecross.wire.group import GroupId
 
 __all__ = ["GroupSending", "announce_all"]
@@ -77,10 +77,21 @@ class GroupSending:
         if posted is not None:
             return posted
         for plan in self._planning.plans(draft=draft):
+            if BackendError.code in plan.problems.values():
+                self._require_reached()
             posted = post_into_group(*place, plan, asked)
             if posted is not None:
                 return posted
         raise AssertionError("plans end with one that holds, or with an error")
+
+    def _require_reached(self) -> None:
+        """Raise where no other member would be reached now, either: then nothing is promised.
+
+        Who could not be asked for would not get what is promised, and nobody would be told.
+        """
+        if self._planning.failure is not None:
+            raise self._planning.failure
+        flush_groups(self._link, self._told)
 
     def _has_newer_lists(self) -> bool:
         """Fetch newer lists of recipients that the back end tells of; tells whether any came."""

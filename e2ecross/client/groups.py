@@ -118,7 +118,7 @@ class Group:
             LossyContent: some devices do not show all of it, and `allow_lossy` is not set.
             ContentRefused: some do not obey the expiry, or that it can be looked at once.
             BackendError: the back end cannot be reached. What was encrypted waits, and is sent with
-                the next call that reaches it.
+                the next call that reaches it; where members are to be met first, nothing was.
             NotRegistered: call `Client.register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
             InvalidArgument: an argument is not acceptable; or the message id was used for other

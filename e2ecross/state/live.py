@@ -6,6 +6,7 @@ Rules:
 - What others can fill is emptied with each `receive`; the rest is bounded by the last minute.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from e2ecross.address import Address, UserId
@@ -39,6 +40,8 @@ class Live:
         is_announced: groups have been told of all own changes, as far as this process knows.
         announced: own commits (hashes, 32 bytes each) that those have been told who were in before
             them, but not yet who is in or out since then; by group.
+        unreached: by group, when who gets its key was gone through (`Checked`), and why others do
+            not, by the code of an error.
     """
 
     __slots__ = (
@@ -51,6 +54,7 @@ class Live:
         "receipts_due",
         "seqs",
         "typing",
+        "unreached",
     )
 
     def __init__(self) -> None:
@@ -60,6 +64,7 @@ class Live:
         self.graphs: dict[GroupId, GroupGraph] = {}
         self.announced: dict[GroupId, tuple[bytes, ...]] = {}
         self.is_announced = False
+        self.unreached: dict[GroupId, tuple[tuple[bytes, int, int], Mapping[Address, str]]] = {}
         self.receipts_at_ms: int | None = None
         self.receipts_due: int | None = None
         self._receipts: dict[UserId, list[int]] = {}

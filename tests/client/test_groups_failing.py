@@ -153,6 +153,24 @@ def test_a_message_is_sent_once_wherever_the_back_end_fails(
     assert trip.ana.pending() == []
 
 
+def test_nothing_is_promised_where_members_cannot_be_met(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    """Else those whom the sender has not met yet would never get it."""
+    budi = trip.of(trip.budi)
+    for call in CALLS:
+        backend.fail(call, times=8)
+    for _ in range(2):
+        with pytest.raises(BackendError):
+            budi.send(Text("halo"), message_id=bytes(16))
+    assert trip.budi.pending() == []
+    backend.heal()
+    budi.send(Text("halo"), message_id=bytes(16))
+    trip.circle.settle()
+    for client in (trip.ana, trip.citra):
+        assert trip.circle.said(client) == [f"{BUDI}: halo"]
+
+
 @pytest.mark.parametrize("call", ["deposit", "deposit_copies"])
 def test_an_answer_that_is_lost_costs_nothing(
     backend: BackendSimulator, trip: Trip, call: str
