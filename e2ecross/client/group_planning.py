@@ -12,7 +12,6 @@ from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.attempts import Failure
-from e2ecross.client.depositing import FINAL
 from e2ecross.client.link import Link
 from e2ecross.client.planning import prepare
 from e2ecross.device.bundles import BundleNews
@@ -87,13 +86,6 @@ class GroupPlanning:
         else:
             news, self.failure = prepare(self._link, [needed], self.asked)
             self.news |= news
-
-    def require_reached(self) -> None:
-        """Raise the `BackendError` for which somebody could not be asked for, if there was one."""
-        asked = (*self.asked.unreachable.values(), *self.asked.refused.values())
-        for error in (self.failure, *asked):
-            if isinstance(error, BackendError) and not isinstance(error, FINAL):
-                raise error
 
     def _plan(self, audience: Audience, draft: Draft | None) -> GroupPlan:
         for _ in range(_MAX_QUESTIONS):

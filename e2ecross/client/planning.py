@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
 from e2ecross.client.attempts import Failure, try_parts
+from e2ecross.client.depositing import FINAL
 from e2ecross.client.incoming import Arrival
 from e2ecross.client.link import Link
 from e2ecross.crypto.keys import PublicKey
@@ -77,6 +78,9 @@ def prepare(
     wanted = _wanted_of(needed)
     members = {user: key for each in needed for user, key in each.members.items()}
     answers, failure = _fetch(link, wanted)
+    for each in answers.values():
+        if isinstance(each, BackendError) and not isinstance(each, FINAL):
+            asked.lost = each
     lists = _take_lists(link, answers, members)
     asked.refused |= lists.refused
     asked.differing |= lists.differing

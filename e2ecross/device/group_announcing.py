@@ -41,14 +41,15 @@ from e2ecross.wire.limits import MESSAGE_ID_BYTES
 __all__ = ["list_unannounced", "post_announcement", "put_history"]
 
 
-def list_unannounced(context: Context) -> list[GroupId]:
-    """Return the groups of which own commits are not announced yet.
+def list_unannounced(context: Context) -> dict[GroupId, tuple[bytes, ...]]:
+    """Return the groups of which own commits are not announced yet, and these (hashes, 32 bytes).
 
     Of each first those who stay are told (`Audience.STAYING`: plan, give the key, post), then the
     others (`Audience.JOINING`).
     """
     with context.store.transaction() as tx:
-        return [group for group, record in walk_groups(tx) if record.unannounced]
+        found = {group: record.unannounced for group, record in walk_groups(tx)}
+        return {group: commits for group, commits in found.items() if commits}
 
 
 def post_announcement(context: Context, leftovers: Leftovers, plan: GroupPlan) -> bool:

@@ -121,9 +121,7 @@ def plan_group(
         draft: what the user sends; None: it is nothing of the user's.
 
     Raises:
-        LossyContent: some devices would not show all of it, and the user has not agreed to that.
-        ContentRefused: some devices do not obey what protects somebody. In both cases nobody is
-            given a key.
+        LossyContent, ContentRefused: see `plan_content`.
         NotInGroup: the group is not known here, or the own account is not in it.
         GroupRefused: only owners and admins send there; or nothing can be sent there any more.
         RecordCorrupted: a record of the group is damaged.

@@ -243,7 +243,9 @@ def _ready(
     if plan is None:
         if not was_gone_through(standing, key, now_ms):
             return None
-        return _Ready(key, destination_of(standing), tuple(granted), {})
+        at, others = context.live.unreached.get(standing.group, (None, {}))
+        problems = dict(others) if at == key.checked else {}
+        return _Ready(key, destination_of(standing), tuple(granted), problems)
     held, problems = {*granted}, dict(plan.problems)
     for each in plan.devices:
         if each not in held:
@@ -255,6 +257,9 @@ def _ready(
     # The next message goes to all who have the key: to nobody else than this one.
     if {*problems.values()} <= _LASTING and held == {*recipients}:
         key = key.with_checked(checked_now(plan))
+        context.live.unreached.pop(standing.group, None)
+        if problems:
+            context.live.unreached[standing.group] = (key.checked, problems)
     return _Ready(key, plan.destination, recipients, problems)
 
 

@@ -77,12 +77,14 @@ class KeysAsked:
         refused: accounts that nothing is sent to, and why.
         differing: accounts that are not known, and have another key than the member of a group.
         unreachable: devices with whom no session could be started, and why.
+        lost: why the back end could not be asked for some of them, if it could not.
     """
 
     users: set[UserId] = field(default_factory=set)
     refused: dict[UserId, E2ECrossError] = field(default_factory=dict)
     differing: set[UserId] = field(default_factory=set)
     unreachable: dict[Address, E2ECrossError] = field(default_factory=dict)
+    lost: E2ECrossError | None = None
 
     def note_failure(self, needed: KeysNeeded, error: E2ECrossError) -> None:
         """Note that the back end cannot be asked."""

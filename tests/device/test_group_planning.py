@@ -223,7 +223,8 @@ def test_who_is_back_gets_nothing_until_he_is_confirmed(world: GroupWorld, group
     assert chain_id(world, group) != before
     assert send(world.devices[ANA], group).recipients == (BUDI,)
     accept_back(context, group, TOKO.user_id)
-    assert {*send(world.devices[ANA], group).recipients} == {BUDI, TOKO}
+    assert {*send(world.devices[ANA], group).recipients} == {BUDI, TOKO}  # at once
+    assert {*plan(world.devices[ANA], group).devices} == {BUDI, TOKO}
 
 
 def test_a_device_without_groups_gets_nothing(world: GroupWorld, group: GroupId) -> None:
