@@ -78,9 +78,7 @@ def prepare(
     wanted = _wanted_of(needed)
     members = {user: key for each in needed for user, key in each.members.items()}
     answers, failure = _fetch(link, wanted)
-    for each in answers.values():
-        if isinstance(each, BackendError) and not isinstance(each, FINAL):
-            asked.lost = each
+    asked.lost = _find_lost(answers.values()) or asked.lost
     lists = _take_lists(link, answers, members)
     asked.refused |= lists.refused
     asked.differing |= lists.differing
@@ -118,6 +116,12 @@ def prepare(
     for_list = [user for user in lists.unchanged if user not in strangers and not wanted[user]]
     _note_checked(link, for_list)
     return news, failure
+
+
+def _find_lost(answers: Iterable[UserKeys | E2ECrossError]) -> BackendError | None:
+    """Return one that says nothing of whom was asked for: the question may be put again."""
+    errors = (each for each in answers if isinstance(each, BackendError))
+    return next((each for each in errors if not isinstance(each, FINAL)), None)
 
 
 def _start(
