@@ -16,6 +16,7 @@ from e2ecross import (
     Text,
 )
 from e2ecross.errors import UnknownRecipient
+from e2ecross.state.changes import CHANGES_ROW
 from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import TURNS
@@ -133,7 +134,8 @@ class Party:
             Table.SESSIONS,
             Table.SPQR,
         }
-        asked = {(Table.DEVICE.value, EPOCH_ROW)}  # a session was started
+        device = Table.DEVICE.value
+        asked = {(device, EPOCH_ROW), (device, CHANGES_ROW)}  # a session was started; the list
         now = self.rest()
         for rows in (before, now):
             assert not [row for row in rows if row[0] == Table.OUTBOX]
