@@ -179,8 +179,7 @@ def announce_all(link: Link, *, anew: bool = False) -> None:
 def _announce(link: Link, group: GroupId, audience: Audience) -> None:
     planning = GroupPlanning(link, group)
     for plan in planning.plans(audience):
-        failure = planning.failure or planning.asked.lost
-        if failure is not None:  # else who cannot be asked for would never be told
-            raise failure
+        if planning.asked.lost is not None:  # else who cannot be asked for would never be told
+            raise planning.asked.lost
         if post_announcement(link.context, link.leftovers, plan):
             return

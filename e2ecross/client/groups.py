@@ -241,11 +241,14 @@ class Group:
         accept_back(self._client._context, self._id, _user(user))
 
     def forget(self) -> None:
-        """Delete all that this device keeps of it.
+        """Delete all that this device keeps of it, but for messages.
+
+        What was sent there goes when its time is over, as other messages.
 
         Raises:
             NotInGroup: it is not known here any more.
-            GroupRefused: the own account is in it: leave it first.
+            GroupRefused: the own account is in it, and could leave it: do that first. Or nobody
+                could be told of that yet: call `Client.maintain`.
             StoreError: the store cannot be written.
         """
         forget_group(self._client._context, self._id)

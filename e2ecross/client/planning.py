@@ -78,7 +78,7 @@ def prepare(
     wanted = _wanted_of(needed)
     members = {user: key for each in needed for user, key in each.members.items()}
     answers, failure = _fetch(link, wanted)
-    asked.lost = _find_lost(answers.values()) or asked.lost
+    asked.lost = _why_lost(answers.values()) or asked.lost
     lists = _take_lists(link, answers, members)
     asked.refused |= lists.refused
     asked.differing |= lists.differing
@@ -116,12 +116,6 @@ def prepare(
     for_list = [user for user in lists.unchanged if user not in strangers and not wanted[user]]
     _note_checked(link, for_list)
     return news, failure
-
-
-def _find_lost(answers: Iterable[UserKeys | E2ECrossError]) -> BackendError | None:
-    """Return one that says nothing of whom was asked for: the question may be put again."""
-    errors = (each for each in answers if isinstance(each, BackendError))
-    return next((each for each in errors if not isinstance(each, FINAL)), None)
 
 
 def _start(
@@ -275,6 +269,12 @@ def _take_lists(
         if _is_answer(answer) and user not in lists.newer:
             lists.unchanged.append(user)
     return lists
+
+
+def _why_lost(answers: Iterable[UserKeys | E2ECrossError]) -> BackendError | None:
+    """Why the back end has not answered for some, if it has not."""
+    lost = (each for each in answers if isinstance(each, BackendError))
+    return next((each for each in lost if not isinstance(each, FINAL)), None)
 
 
 def _is_answer(answer: UserKeys | E2ECrossError) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.composing import Composed
-from e2ecross.errors import E2ECrossError
+from e2ecross.errors import BackendError, E2ECrossError
 from e2ecross.state.outbox import Waiting
 from e2ecross.wire.device_list import PRIMARY
 
@@ -84,7 +84,7 @@ class KeysAsked:
     refused: dict[UserId, E2ECrossError] = field(default_factory=dict)
     differing: set[UserId] = field(default_factory=set)
     unreachable: dict[Address, E2ECrossError] = field(default_factory=dict)
-    lost: E2ECrossError | None = None
+    lost: BackendError | None = None
 
     def note_failure(self, needed: KeysNeeded, error: E2ECrossError) -> None:
         """Note that the back end cannot be asked."""

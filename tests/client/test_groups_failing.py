@@ -9,7 +9,13 @@ import pytest
 from e2ecross import Address, Client, Device, Envelope, Group, NoticeKind, Role, Text, UserId
 from e2ecross.device.group_changes import add_members, change_settings
 from e2ecross.device.posted import KeysAsked
-from e2ecross.errors import BackendError, MailboxFull, NotRegistered, UntrustedIdentity
+from e2ecross.errors import (
+    BackendError,
+    GroupRefused,
+    MailboxFull,
+    NotRegistered,
+    UntrustedIdentity,
+)
 from e2ecross.relay import Relay
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.stores import SQLiteStore
@@ -327,6 +333,21 @@ def test_what_a_crash_has_left_is_told(backend: BackendSimulator, trip: Trip, ca
     halo = [f"{ANA}: halo"] if call == "send" else []
     assert trip.circle.said(trip.dewi) == [f"*group_joined {ANA}", *halo]
     assert trip.circle.said(trip.budi) == [f"*group_added {ANA} > {DEWI}", *halo]
+
+
+def test_a_leave_that_could_not_be_told_is_not_forgotten(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    mine = trip.of(trip.budi)
+    backend.unreachable = True
+    mine.leave()
+    with pytest.raises(GroupRefused, match="maintain"):
+        mine.forget()
+    backend.unreachable = False
+    trip.budi.maintain()
+    mine.forget()
+    trip.circle.settle()
+    assert trip.circle.said(trip.ana) == [f"*group_left {BUDI} > {BUDI}"]
 
 
 def test_what_another_process_has_left_is_told_when_all_is_looked_after(
