@@ -357,7 +357,7 @@ def test_a_stranger_with_another_key_than_the_member_of_a_group_is_not_taken_in(
     assert caught.value.identity_key == signed.list.account_key
     assert dump(budi._context.store) == before
     of_member = (signed.encode(), signed.list.account_key)
-    assert read_fetched_list(budi._context, ACCOUNT, *of_member).verdict is Verdict.
+    assert read_fetched_list(budi._context, ACCOUNT, *of_member).verdict is Verdict.NEWER
 
 
 @pytest.mark.parametrize(
