@@ -247,13 +247,13 @@ def _accept(
     Its sender's identity is not marked when another one was judged, that of its account.
     """
     first, known, changed = read.first_message, read.identity, is_judged
-    if first is not None and read.used is not None:
-        _use_up(context, tx, first, read.used)
     key = read.opened.session.remote_identity_key
     if not is_judged or known is None:
         policy, starts = context.policy, first is not None
         if observe_identity(tx, sender, known, key, policy, now_ms, starts_session=starts):
             changed = True
+    if first is not None and read.used is not None:
+        _use_up(context, tx, first, read.used)
     save_sessions(tx, read.place, read.before, read.opened.record)
     if changed and first is not None:
         _choose_session(context, tx, sender, key, is_judged=is_judged)
@@ -266,9 +266,9 @@ def _accept(
 def _use_up(
     context: Context, tx: Transaction, message: PreKeySignalMessage, used: UsedPrekeys
 ) -> None:
-    """Delete or remember the prekeys of a first message, before anything else is written.
+    """Delete or remember the prekeys of a first message that the policy has accepted.
 
-    Another stripe may use them at this moment: then all is undone.
+    Another stripe may use them at this moment: then all of the transaction is undone.
     """
     if used.kyber_id is not None:
         delete_kyber_prekey(tx, used.kyber_id)
