@@ -7,6 +7,16 @@ Rules:
   address, say); rows of one partition are listed in ascending byte order.
 - A transaction sees and changes everything alone: from its first line to its last no other
   thread or process reads something that it half wrote, or writes something that it has read.
+- A store may have stripes, which are locked one by one. Stripe 0 is the device's own.
+  `transaction(0)`, the default, has the whole store for itself. `transaction(k)`, k from 1 to
+  `stripes`, has stripe k for itself and shares the rest: two of different k never wait for each
+  other, `transaction(0)` waits for all, and all wait for it.
+- `DEVICE_TABLES` are always of stripe 0; every other row belongs to the stripe of its view.
+  `transaction(k)` reads them, and all of stripe 0, as they are committed. Of them it may change
+  three things alone: `delete` of `ONE_TIME_PREKEYS`, `delete` of `KYBER_PREKEYS` in the empty
+  partition, and `add` to `SEEN_BASE_KEYS`. All else is refused before the database hears of it.
+- Of two transactions that delete the same row, or add the same one, the second waits for the first
+  to end, and then gets False.
 - A transaction commits when its `with` block ends, durably: what was put is there after a crash.
   When the block raises, nothing of it is kept.
 - A record may also be put as the value that it encodes, and got as one. Values are immutable, so
@@ -20,8 +30,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
-__all__ = ["IN_ORDER", "Codec", "Store", "Table", "Transaction", "ValuesAsBytes"]
+from e2ecross.arguments import require_bytes, require_whole_number
 
+__all__ = [
+    "DEVICE_TABLES",
+    "IN_ORDER",
+    "Codec",
+    "OneGate",
+    "Store",
+    "Table",
+    "Transaction",
+    "ValuesAsBytes",
+    "WholeStore",
+]
+
+T = TypeVar("T", bound="Transaction")
 V = TypeVar("V")
 
 
@@ -100,6 +123,20 @@ class Table(enum.StrEnum):
     RETRIES = "retries"
     """What was asked for again. Partition: generation. Row: sender and message id. Also how much
     was asked and answered: partition `budget`, row: address, or empty for the total."""
+    STRIPE = "stripe"
+    """Row: empty: what is counted of a stripe."""
+
+
+DEVICE_TABLES: Final = frozenset(
+    (
+        Table.DEVICE,
+        Table.SIGNED_PREKEYS,
+        Table.ONE_TIME_PREKEYS,
+        Table.KYBER_PREKEYS,
+        Table.SEEN_BASE_KEYS,
+    )
+)
+"""Tables of which a store has one, whatever stripes it has: those of stripe 0."""
 
 
 IN_ORDER: Final = frozenset((Table.OUTBOX, Table.INBOX))
@@ -137,8 +174,24 @@ class Transaction(Protocol):
         """
         ...
 
-    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
-        """Remove the record at that place; nothing happens when there is none."""
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
+        """Remove the record at that place; returns whether there was one."""
+        ...
+
+    def add(self, table: Table, partition: bytes, row: bytes, record: bytes) -> bool:
+        """Write the record at that place unless there is one; returns whether it was written."""
+        ...
+
+    def at(self, stripe: int) -> "Transaction":
+        """Return the view of a stripe within this transaction: its tables but `DEVICE_TABLES`.
+
+        In `transaction(0)` that may be any stripe. In `transaction(k)` it is k, or 0, where
+        nothing can be changed.
+
+        Raises:
+            InvalidArgument: the store has no such stripe.
+            StoreError: it is a stripe that this transaction has not locked.
+        """
         ...
 
     def list(
@@ -198,9 +251,17 @@ class Transaction(Protocol):
         ...
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
-        """Walk over (partition, row, record) of the whole table, in no promised order.
+        """Walk over (partition, row, record) of the table in this stripe, in no promised order.
 
         The table must not be changed during the walk.
+        """
+        ...
+
+    def scan_all(self, table: Table) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        """Walk over (stripe, partition, row, record) of the table in all stripes; see `scan`.
+
+        Raises:
+            StoreError: the transaction is not one of the whole store.
         """
         ...
 
@@ -224,19 +285,95 @@ class ValuesAsBytes:
         self.put(table, partition, row, codec.encode(value))
 
 
+class WholeStore:
+    """Of stores without stripes: for the class of transactions that nobody else is beside."""
+
+    __slots__ = ()
+
+    def add(self: Transaction, table: Table, partition: bytes, row: bytes, record: bytes) -> bool:
+        """See `Transaction.add`."""
+        require_bytes("record", record)
+        if self.get(table, partition, row) is not None:
+            return False
+        self.put(table, partition, row, record)
+        return True
+
+    def at(self: T, stripe: int) -> T:
+        """See `Transaction.at`."""
+        require_whole_number("stripe", stripe, 0, 0)
+        return self
+
+    def scan_all(self: Transaction, table: Table) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        """See `Transaction.scan_all`."""
+        return map(_of_stripe_0, self.scan(table))  # goes on behind what it cannot read
+
+
+def _of_stripe_0(found: tuple[bytes, bytes, bytes]) -> tuple[int, bytes, bytes, bytes]:
+    return (0, *found)
+
+
 class Store(Protocol):
     """Where a device keeps its state; see the rules of this module."""
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
+    @property
+    def stripes(self) -> int:
+        """How many stripes there are beside stripe 0: 0, or a power of two from 64 to 65,536.
+
+        Fixed for the life of the store. A store with 0 has one gate: every transaction is of all.
+        """
+        ...
+
+    def transaction(
+        self, stripe: int = 0, *, moved: bool = False
+    ) -> AbstractContextManager[Transaction]:
         """Begin a transaction; not nestable within a thread.
 
+        Args:
+            stripe: what it has for itself; 0: the whole store.
+            moved: whether it may be at a server that is not the one of before, which is refused
+                otherwise. Stores without a server ignore it.
+
         Raises:
+            InvalidArgument: the store has no such stripe.
             StoreBusy: another thread or process held the store for too long.
             StoreClosed: the store has been closed.
             StoreError: the store cannot be read or written.
         """
         ...
 
+    def stripes_with(self, table: Table) -> Sequence[int]:
+        """Return the stripes that have rows of the table, ascending; stripe 0 among them.
+
+        A hint, read without locks: it may be over when it arrives. Not inside a transaction.
+        """
+        ...
+
+    def accept_move(self) -> None:
+        """Take the server for the one of before: nothing that was committed there is lost.
+
+        Stores without a server do nothing.
+        """
+        ...
+
     def close(self) -> None:
         """Release the store, leaving no superseded record readable; may be called twice."""
         ...
+
+
+class OneGate:
+    """What a store without stripes and without a server answers; for its class."""
+
+    __slots__ = ()
+
+    @property
+    def stripes(self) -> int:
+        """See `Store.stripes`."""
+        return 0
+
+    def stripes_with(self: Store, table: Table) -> Sequence[int]:
+        """See `Store.stripes_with`."""
+        with self.transaction() as tx:
+            return [0] if tx.partitions(table, limit=1) else []
+
+    def accept_move(self) -> None:
+        """See `Store.accept_move`."""

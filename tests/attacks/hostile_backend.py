@@ -17,7 +17,6 @@ from e2ecross import (
 )
 from e2ecross.errors import UnknownRecipient
 from e2ecross.state.changes import CHANGES_ROW
-from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import TURNS
 from e2ecross.state.queue import ENDS_ROW
@@ -134,8 +133,8 @@ class Party:
             Table.SESSIONS,
             Table.SPQR,
         }
-        device = Table.DEVICE.value
-        asked = {(device, EPOCH_ROW), (device, CHANGES_ROW)}  # a session was started; the list
+        # A session was started; the list.
+        asked = {(Table.STRIPE.value, b""), (Table.DEVICE.value, CHANGES_ROW)}
         now = self.rest()
         for rows in (before, now):
             assert not [row for row in rows if row[0] == Table.OUTBOX]

@@ -46,7 +46,6 @@ from e2ecross.errors import (
 from e2ecross.state.accounts import OWN_ACCOUNT_ROW
 from e2ecross.state.changes import CHANGES_ROW, read_changes
 from e2ecross.state.delivered import was_delivered
-from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.outbox import TURNS, Lane, LaneName, find_message, list_lane, put_resend
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, Queue, number_row
 from e2ecross.state.retry_budget import BUDGET, spend_request
@@ -123,9 +122,7 @@ _ONE_FIELD: Final = frozenset(
     }
 )
 # One number, that of a row of its own table.
-_ONE_NUMBER: Final = frozenset(
-    {"format-changes", "format-epoch", "format-push", "format-retry", "format-row"}
-)
+_ONE_NUMBER: Final = frozenset({"format-changes", "format-push", "format-retry", "format-row"})
 # 32 bytes: a key, a group, or a blob; each in a table of its own.
 _32_BYTES: Final = frozenset(
     {"format-one-time-prekey", "format-stored-receipt", "format-what-may-be-viewed-once"}
@@ -173,7 +170,7 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-queue": frozenset({"format-stranger"}),
     "format-conversation": frozenset({"format-retry", "format-stranger"}),
     "format-stranger": frozenset({"format-conversation", "format-retry"}),
-    "format-epoch": _ONE_NUMBER - {"format-epoch"},
+    "format-stripe": _ONE_NUMBER,
     "format-push": _ONE_NUMBER - {"format-push"},
     "format-row": _ONE_NUMBER - {"format-row"},
     "format-changes": _ONE_NUMBER - {"format-changes"},
@@ -195,10 +192,10 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
 _TAKEN_AT_REST: Final = frozenset(
     {
         ("remote_identities", "session_records"),
-        ("changes", "epoch"),
-        ("epoch", "changes"),
+        ("changes", "stripe"),
+        ("stripe", "changes"),
         ("upkeep", "changes"),
-        ("upkeep", "epoch"),
+        ("upkeep", "stripe"),
     }
 )
 _TOLD: Final = frozenset({RecordCorrupted.code, StoreTooNew.code})
@@ -590,14 +587,13 @@ def _by_table() -> dict[str, tuple[int, bytes]]:
         for place, row in enumerate(scene().budi_rows)
         if row[0] != Table.ONE_TIME_PREKEYS or row[2] == prekey_id.to_bytes(4)
     }
-    assert {"device", "epoch"} < set(found)
+    assert {"device", "stripe"} < set(found)
     return found
 
 
 def _kind(row: tuple[str, bytes, bytes, bytes]) -> str:
     """The table, and of the device's the row: several kinds of records are in it."""
     names = {
-        EPOCH_ROW: "epoch",
         UPKEEP_ROW: "upkeep",
         OWN_ACCOUNT_ROW: "own account",
         CHANGES_ROW: "changes",
@@ -711,13 +707,12 @@ def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
 
 # A row that says only that it is there: a message that was received.
 _ONLY_THERE: Final = "delivered"
-_NUMBERS: Final = ("changes", "epoch", "retries", "row")
+_NUMBERS: Final = ("changes", "retries", "row", "stripe")
 _CLIENT_KINDS: Final = (
     "account",
     "budget",
     "changes",
     "device",
-    "epoch",
     "inbox",
     "lane",
     "outbox",
@@ -729,6 +724,7 @@ _CLIENT_KINDS: Final = (
     "sent copy",
     "sent id",
     "shelf",
+    "stripe",
     "turn",
     "upkeep",
 )

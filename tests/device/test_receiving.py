@@ -116,7 +116,8 @@ def test_a_first_message_writes_what_follows_from_it_and_nothing_else() -> None:
         Table.SESSIONS: 1,
         Table.SESSION_RECORDS: 1,
         Table.ONE_TIME_PREKEYS: 1,
-        Table.DEVICE: 2,  # the epoch, and that another key is known
+        Table.STRIPE: 1,  # the epoch
+        Table.DEVICE: 1,  # that another key is known
     }
     spy.forget()
     say(ana, budi, "still wrapped")
@@ -231,8 +232,7 @@ def forget_sessions(store: MemoryStore) -> None:
 def test_a_full_signed_prekey_takes_no_more_first_messages_but_those_with_one_time_prekey(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("e2ecross.device.reading.MAX_SEEN_BASE_KEYS", FIRST_MESSAGE_LIMIT)
-    monkeypatch.setattr("e2ecross.device.prekey_upkeep.MAX_SEEN_BASE_KEYS", FIRST_MESSAGE_LIMIT)
+    monkeypatch.setattr("e2ecross.state.stripe.MAX_SEEN_BASE_KEYS", FIRST_MESSAGE_LIMIT)
     store = MemoryStore()
     budi = make_device(BUDI, store)
     old = new_bundle(budi, one_time=False)
