@@ -7,7 +7,6 @@ nothing by the same stack, and a commit can be made to take longer, as on a slow
 
 import argparse
 import contextlib
-import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from e2ecross.relay import Relay, RelayLimits
+from e2ecross.relay.database import Connection, Lock
 from e2ecross.service import Rates, ServiceLimits, create_app
 from e2ecross.service.exchange import Receive, Scope, Send
 from e2ecross.service.request_log import RequestLog
@@ -37,13 +37,13 @@ def commit_slowly(relay: Relay, ms: float) -> None:
     database = relay._database
     write = database.write
 
-    def slowly(work: Callable[[sqlite3.Connection], T]) -> T:
-        def then_sleep(connection: sqlite3.Connection) -> T:
+    def slowly(work: Callable[[Connection], T], *locked: Lock) -> T:
+        def then_sleep(connection: Connection) -> T:
             done = work(connection)
             time.sleep(ms / 1000)
             return done
 
-        return write(then_sleep)
+        return write(then_sleep, *locked)
 
     if ms:
         database.write = slowly  # type: ignore[method-assign]

@@ -116,6 +116,8 @@ RESERVED: dict[str, set[str]] = {
     "uvloop": {"service"},
     "prometheus_client": {"service"},
     "urllib3": {"service"},
+    "psycopg": {"relay"},
+    "psycopg_pool": {"relay"},
 }
 _WORLD = {"time", "datetime", "os", "logging", "random", "secrets", "asyncio", "threading"}
 _WORLD |= {"socket", "pathlib", "io", "sqlite3", "tempfile", "subprocess", "uuid", "warnings"}

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from e2ecross import Address, Client, Device, Envelope, Sent
 from e2ecross.relay import Relay, RelayLimits, directory, mailbox
-from e2ecross.relay.database import Database
 from e2ecross.wire.content import Content
 
 __all__ = [
@@ -42,6 +41,8 @@ _LARGE_CACHE: Final = "PRAGMA cache_size = -1000000"
 """1 GB: what many envelopes change stays in memory until the commit."""
 
 _CONTEXT: Any = import_module("e2ecross.client.context" if IS_BEFORE else "e2ecross.state.context")
+
+_DATABASE: Any = import_module(f"e2ecross.relay.{'' if IS_BEFORE else 'sqlite_'}database")
 
 address_key: Final[Callable[[Address], bytes]] = _CONTEXT.address_key
 """The store's key of an address."""
@@ -157,10 +158,11 @@ def deposit_at_once(path: Path, limits: RelayLimits, envelopes: Iterable[bytes])
 
 def _write(path: Path, work: Callable[[sqlite3.Connection], None]) -> None:
     """Change the file of a relay, which is made if there is none, in one transaction."""
-    database: Any = Database(str(path))
     if IS_BEFORE:
+        database = _DATABASE.Database(str(path))
         with database.writing() as connection:
             work(connection)
     else:
+        database = _DATABASE.SQLiteDatabase(str(path))
         database.write(work)
     database.close()

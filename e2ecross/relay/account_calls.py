@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The calls of a relay about accounts: their keys, their devices, and how one more is linked."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 from e2ecross.address import Address
@@ -14,6 +13,7 @@ from e2ecross.arguments import (
 from e2ecross.errors import UnknownRecipient
 from e2ecross.relay import devices, directory, link_boxes
 from e2ecross.relay.calls import hand_out
+from e2ecross.relay.database import Connection
 from e2ecross.relay.relay_file import RelayFile
 from e2ecross.relay.rows import MAX_NUMBER
 from e2ecross.wire import call_arguments as arguments
@@ -53,12 +53,12 @@ class AccountCalls(RelayFile):
         # As it would arrive over a network: `decode` also checks the keys themselves.
         published = PublishedKeys.decode(published.encode())
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             directory.require_holder(connection, published.address, token)
             directory.record_epoch(connection, published.address, epoch)
             directory.publish(connection, published, self._limits, epoch, replace)
 
-        self._database.write(work)
+        self._database.write(work, published.address)
 
     @forgets_secrets
     def publish_devices(
@@ -90,12 +90,12 @@ class AccountCalls(RelayFile):
         require_whole_number("epoch", epoch, 0, MAX_NUMBER)
         signed = SignedDeviceList.decode(signed_list)
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             primary = devices.require_primary(connection, signed.list.user, token)
             directory.record_epoch(connection, primary, epoch)
             devices.publish(connection, signed, companions, self._limits, self._clock())
 
-        self._database.write(work)
+        self._database.write(work, signed.list.user)
 
     @forgets_secrets
     def epochs(self, address: Address, token: bytes) -> dict[int, int]:
@@ -107,7 +107,7 @@ class AccountCalls(RelayFile):
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
 
-        def work(connection: sqlite3.Connection) -> dict[int, int]:
+        def work(connection: Connection) -> dict[int, int]:
             directory.require_holder(connection, address, token)
             return {0: directory.epoch(connection, address)}
 
@@ -125,7 +125,7 @@ class AccountCalls(RelayFile):
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
 
-        def work(connection: sqlite3.Connection) -> int:
+        def work(connection: Connection) -> int:
             directory.require_holder(connection, address, token)
             return directory.unused_count(connection, address)
 
@@ -162,12 +162,12 @@ class AccountCalls(RelayFile):
         require_bytes("token", token, TOKEN_BYTES)
         asked = arguments.require_wanted(wanted)
 
-        def work(connection: sqlite3.Connection) -> list[UserKeys | UnknownRecipient]:
+        def work(connection: Connection) -> list[UserKeys | UnknownRecipient]:
             directory.require_holder(connection, requester, token)
             now_ms, limits = self._clock(), self._limits
             return [hand_out(connection, requester, keys, limits, now_ms) for keys in asked]
 
-        return self._database.write(work)
+        return self._database.write(work, *(keys.user for keys in asked))
 
     @forgets_secrets
     def put_link(
@@ -202,12 +202,12 @@ class AccountCalls(RelayFile):
             require_bytes("token", token, TOKEN_BYTES)
             holder = address
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             if holder is not None:
                 directory.require_holder(connection, holder, token)
             link_boxes.put(connection, link_id, slot, data, holder, self._clock())
 
-        self._database.write(work)
+        self._database.write(work, *(() if holder is None else (holder.user_id,)))
 
     def get_link(self, link_id: bytes, slot: int) -> bytes | None:
         """Return what is in a slot (0 to 2) of a box (16 bytes), or None; see `e2ecross.Backend`.

@@ -17,10 +17,10 @@ Each function runs inside a transaction of the caller.
 """
 
 import hashlib
-import sqlite3
 from typing import Final
 
 from e2ecross.address import Address, UserId
+from e2ecross.relay.database import Connection
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import read_row
 
@@ -31,7 +31,7 @@ _FORGET_BATCH: Final = 100
 
 
 def is_left(
-    connection: sqlite3.Connection,
+    connection: Connection,
     user: UserId,
     device: Address,
     limits: RelayLimits,
@@ -45,7 +45,7 @@ def is_left(
 
 
 def use(
-    connection: sqlite3.Connection,
+    connection: Connection,
     user: UserId,
     device: Address,
     limits: RelayLimits,
@@ -66,19 +66,19 @@ def use(
     )
 
 
-def forget_expired(connection: sqlite3.Connection, limits: RelayLimits, now_ms: int) -> None:
+def forget_expired(connection: Connection, limits: RelayLimits, now_ms: int) -> None:
     """Forget windows that are over, the oldest first, a bounded number of them.
 
     So are those of a clock that was wrong, which nobody may ask about until their time has come.
     """
     connection.execute(
         "DELETE FROM prekey_requests WHERE pair_sha256 IN (SELECT pair_sha256 FROM prekey_requests"
-        " WHERE forget_at_ms > ? LIMIT ?)",
+        " WHERE forget_at_ms > ? LIMIT ? /* FOR UPDATE SKIP LOCKED */)",
         (now_ms + limits.requester_window_ms, _FORGET_BATCH),
     )
     connection.execute(
         "DELETE FROM prekey_requests WHERE pair_sha256 IN (SELECT pair_sha256 FROM prekey_requests"
-        " WHERE forget_at_ms <= ? ORDER BY forget_at_ms LIMIT ?)",
+        " WHERE forget_at_ms <= ? ORDER BY forget_at_ms LIMIT ? /* FOR UPDATE SKIP LOCKED */)",
         (now_ms, _FORGET_BATCH),
     )
 
@@ -93,7 +93,7 @@ def _pair_sha256(user: UserId, device: Address) -> bytes:
     return hashlib.sha256(f"{user} {device}".encode("ascii")).digest()
 
 
-def _read(connection: sqlite3.Connection, pair: bytes) -> tuple[int, int] | None:
+def _read(connection: Connection, pair: bytes) -> tuple[int, int] | None:
     """Return how many were taken, and until when they are counted, milliseconds since 1970."""
     row = read_row(
         connection,

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The calls of a relay about files: `e2ecross.client.blob_store.BlobStore`."""
 
-import sqlite3
-
 from e2ecross.address import Address
 from e2ecross.arguments import forgets_secrets, require_bytes, require_type
 from e2ecross.errors import BackendRefused
 from e2ecross.relay import directory
 from e2ecross.relay.blob_files import BlobFiles
 from e2ecross.relay.blobs import Blobs, blob_gone, key_of
+from e2ecross.relay.database import FILES, Connection
 from e2ecross.relay.relay_file import RelayFile
 from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.limits import TOKEN_BYTES
@@ -40,13 +39,13 @@ class BlobCalls(RelayFile):
         arguments.require_blob_size(size, self._limits.blob_bytes)
         files = self._require_files()
 
-        def work(connection: sqlite3.Connection) -> int:
+        def work(connection: Connection) -> int:
             self._require_holder(connection, address, token)
             blobs = Blobs(connection, files, self._limits, self._clock())
             return blobs.begin(key_of(blob_id), str(address.user_id), size)
 
         with files.failures():
-            return self._database.write(work)
+            return self._database.write(work, FILES)
 
     @forgets_secrets
     def put_blob(
@@ -74,13 +73,13 @@ class BlobCalls(RelayFile):
         arguments.require_blob_piece(offset, data)
         files = self._require_files()
 
-        def work(connection: sqlite3.Connection) -> int:
+        def work(connection: Connection) -> int:
             self._require_holder(connection, address, token)
             blobs = Blobs(connection, files, self._limits, self._clock())
             return blobs.append(key_of(blob_id), str(address.user_id), offset, data)
 
         with files.failures():
-            return self._database.write(work)
+            return self._database.write(work, FILES)
 
     def get_blob(self, blob_id: bytes, offset: int, length: int) -> bytes:
         """Return a range of a complete blob; see `e2ecross.BlobStore`.
@@ -126,22 +125,20 @@ class BlobCalls(RelayFile):
         self._require_caller(address, token, blob_id)
         files = self._require_files()
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: Connection) -> None:
             self._require_holder(connection, address, token)
             blobs = Blobs(connection, files, self._limits, self._clock())
             blobs.delete(key_of(blob_id), str(address.user_id))
 
         with files.failures():
-            self._database.write(work)
+            self._database.write(work, FILES)
 
     def _require_caller(self, address: Address, token: bytes, blob_id: bytes) -> None:
         require_type("address", address, Address)
         require_bytes("token", token, TOKEN_BYTES)
         arguments.require_blob_id(blob_id)
 
-    def _require_holder(
-        self, connection: sqlite3.Connection, address: Address, token: bytes
-    ) -> None:
+    def _require_holder(self, connection: Connection, address: Address, token: bytes) -> None:
         directory.require_holder(connection, address, token)
 
     def _require_files(self) -> BlobFiles:

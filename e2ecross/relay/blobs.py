@@ -16,13 +16,12 @@ Source: attachments.md 8.
 """
 
 import hashlib
-import sqlite3
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from e2ecross.errors import BackendRefused, BlobGone
 from e2ecross.relay.blob_files import BlobFiles
-from e2ecross.relay.database import Database
+from e2ecross.relay.database import FILES, Connection, Database
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import read_row, read_rows, require_row
 
@@ -68,7 +67,7 @@ class Blobs:
         now_ms: the time, milliseconds since 1970.
     """
 
-    connection: sqlite3.Connection
+    connection: Connection
     files: BlobFiles
     limits: RelayLimits
     now_ms: int
@@ -220,10 +219,10 @@ def settle_all(database: Database, files: BlobFiles, limits: RelayLimits) -> Non
     for start in range(0, len(keys), _SETTLE_BATCH):
 
         def work(
-            connection: sqlite3.Connection, batch: list[bytes] = keys[start : start + _SETTLE_BATCH]
+            connection: Connection, batch: list[bytes] = keys[start : start + _SETTLE_BATCH]
         ) -> None:
             blobs = Blobs(connection, files, limits, 0)
             for key in batch:
                 blobs.settle(key)
 
-        database.write(work)
+        database.write(work, FILES)

@@ -4,11 +4,10 @@
 Each function runs inside a transaction of the caller.
 """
 
-import sqlite3
-
 from e2ecross.address import Address
 from e2ecross.errors import UnknownRecipient
 from e2ecross.relay import allowance, devices, directory
+from e2ecross.relay.database import Connection
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.wire.bundle import PreKeyBundle
 from e2ecross.wire.device_list import PRIMARY
@@ -18,7 +17,7 @@ __all__ = ["claim", "hand_out"]
 
 
 def hand_out(
-    connection: sqlite3.Connection,
+    connection: Connection,
     requester: Address,
     wanted: KeysWanted,
     limits: RelayLimits,
@@ -57,7 +56,7 @@ def claim(
     allowed: bool | None,
     limits: RelayLimits,
     now_ms: int,
-    connection: sqlite3.Connection,
+    connection: Connection,
 ) -> bool | None:
     """Give an address to a token, or return whether it is taken, to ask who may claim it.
 

@@ -11,10 +11,9 @@ The function runs inside a transaction of the caller.
 Source: docs/wire-format.md, fields of EnvelopeCopies.
 """
 
-import sqlite3
-
 from e2ecross.errors import BackendError
 from e2ecross.relay import devices, directory, mailbox
+from e2ecross.relay.database import Connection
 from e2ecross.relay.depositing import require_carried
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import require_row
@@ -25,7 +24,7 @@ __all__ = ["deposit_copies"]
 
 
 def deposit_copies(
-    connection: sqlite3.Connection,
+    connection: Connection,
     token: bytes,
     copies: EnvelopeCopies,
     told: int,
@@ -60,7 +59,7 @@ def deposit_copies(
 
 
 def _deposit_each(
-    connection: sqlite3.Connection, copies: EnvelopeCopies, limits: RelayLimits, now_ms: int
+    connection: Connection, copies: EnvelopeCopies, limits: RelayLimits, now_ms: int
 ) -> dict[int, BackendError]:
     """Deposit for each recipient; returns by place why for which not."""
     beginnings, ending = copies.encode_apart()

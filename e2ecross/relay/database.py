@@ -1,314 +1,102 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One SQLite file, shared by threads and processes.
+"""What a relay asks of its database, whichever it is.
 
 Rules:
-- One connection per thread and process. A connection is never used, and never closed, across
-  fork: closing it in the child would drop locks and files that the parent works with.
-- Whatever may write begins with BEGIN IMMEDIATE: a transaction that turns from reading to writing
-  on the way fails under contention. A plain BEGIN serves only those that never write; so devices
-  that look for messages do not queue behind each other.
-- WAL and synchronous=FULL: what was answered is there after a crash. secure_delete=ON: what was
-  acknowledged is overwritten in the file, at the latest when the last process closes it.
-- A file that is not ours, or whose schema is another one, is refused before anything in it is
-  changed. It is made when a relay is opened, and never again: one that was removed or replaced
-  under an open relay is refused by every transaction.
-- An exception may come at any instruction (a signal, Ctrl-C, no memory). So a transaction is a
-  call, and its end is SQLite's own `with`, in which no signal is handled. Who holds a connection is
-  recorded before it is taken; a holder whose call is over is nobody, and what it left open is
-  rolled back by the next one.
-- Every error of SQLite comes out as `BackendError`, with what to do about it.
+- A call of the relay is one transaction: a single state to read, or all of a change or nothing.
+- A change names what it is about. Where several write at once these are locked before anything is
+  read, each kind in one order: so what it has read stays, and no two wait for each other.
+- Statements are written for both databases: with `?` or `?1`, `x''`, and the name `user` quoted.
 """
 
-import contextlib
-import os
-import sqlite3
-import sys
-import threading
-import time
-import weakref
-from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, Literal, Protocol, TypeVar
 
-from e2ecross.errors import BackendError
-from e2ecross.relay.failures import DRIVER_ERRORS, backend_error, require_single_file
-from e2ecross.relay.schema import APPLICATION_ID, SCHEMA_VERSION, create_tables
+from e2ecross.address import Address, UserId
 
-__all__ = ["BUSY_TIMEOUT_MS", "Database"]
+__all__ = ["FILES", "SKIP_LOCKED", "Connection", "Database", "Lock", "Rows"]
 
-BUSY_TIMEOUT_MS: Final = 10_000
-"""How long a call waits for other processes, milliseconds: a thousand commits of a slow disk."""
+FILES: Final = "files"
+"""Locks the folder of files, and the rows that say what is in it."""
 
-_RETRY_SECONDS: Final = 0.01
-_FILE_MODE: Final = 0o600  # SQLite gives -wal and -shm the same
+SKIP_LOCKED: Final = "/* FOR UPDATE SKIP LOCKED */"
+"""Ends a query for what others may be working with, which is left to them; or stands after its
+parts. SQLite has one writer, and to it this is a comment."""
 
-# Connections inherited over a fork end up here, so that no destructor closes them.
-_left_behind: list[object] = []
+Lock = Address | UserId | Literal["files"]
+"""What a change is about: a device that is registered; or an account with all its devices, also
+those that come and go; or `FILES`."""
 
 T = TypeVar("T")
 
 
-class _Connection:
-    """The connection of one thread, and the call that is inside a transaction with it."""
+class Rows(Protocol):
+    """What a statement has found, or changed."""
 
-    def __init__(self, raw: sqlite3.Connection, known: "dict[int, _Reference]") -> None:
-        self.raw = raw
-        self._holder: FrameType | None = None
-        self._process = os.getpid()
-        # Before anybody has it, so that closing finds it whatever comes next.
-        self._known = known
-        known[id(self)] = weakref.ref(self)
+    @property
+    def rowcount(self) -> int:
+        """How many rows it has changed."""
+        ...
 
-    def take(self, holder: FrameType) -> None:
-        """Record who is inside.
+    def fetchone(self) -> Any:  # noqa: ANN401
+        """Return the next row, or None."""
+        ...
 
-        Raises:
-            BackendError: the thread is inside already.
-        """
-        if self.is_held():
-            raise BackendError(
-                "this thread is inside another call of the relay (a signal handler, or a clock, "
-                "that calls it): call it when that has returned"
-            )
-        self._holder = holder
-
-    def leave(self) -> None:
-        """Record that nobody is inside any more."""
-        self._holder = None
-
-    def close(self) -> None:
-        """Close it when nobody is inside; leave it to its thread if that takes too long."""
-        give_up = time.monotonic() + 2 * BUSY_TIMEOUT_MS / 1000
-        while self.is_held():
-            if time.monotonic() > give_up:
-                return
-            time.sleep(_RETRY_SECONDS)
-        self.raw.close()
-
-    def is_held(self) -> bool:
-        """Whether a call is inside."""
-        holder = self._holder
-        if holder is None:
-            return False
-        try:
-            # What Python refuses for a call that is still running. One that is over may be kept by
-            # the traceback of its exception, and loses its variables there.
-            holder.clear()
-        except RuntimeError:
-            return True
-        return False
-
-    def __del__(self) -> None:
-        # A thread has ended, or the database was dropped without close().
-        if self._process == os.getpid():
-            self._known.pop(id(self), None)
-            self.raw.close()
-        else:
-            _left_behind.append(self.raw)
+    def __iter__(self) -> Iterator[Any]: ...
 
 
-_Reference = weakref.ref[_Connection]
+class Connection(Protocol):
+    """A connection inside a transaction."""
+
+    def execute(self, query: str, parameters: Sequence[object] = (), /) -> Rows:
+        """Run a statement; values are `int`, `str`, `bytes` and None."""
+        ...
+
+    def executemany(self, query: str, parameters: Iterable[Sequence[object]], /) -> object:
+        """Run a statement once for each of these."""
+        ...
 
 
-class _Connections:
-    """The connections of one process."""
+class Database(Protocol):
+    """A relay's database while it is open."""
 
-    def __init__(self) -> None:
-        self.process = os.getpid()
-        self.of_thread = threading.local()
-        self.all: dict[int, _Reference] = {}  # by id(); each step on it is one of Python's own
+    @property
+    def name(self) -> str:
+        """Which it is, without anything that is secret."""
+        ...
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes are expected to write beside this one."""
+        ...
 
-class Database:
-    """The relay's file; `read()` and `write()` are its transactions.
-
-    Args:
-        path: the file; it is created when it does not exist.
-
-    Raises:
-        BackendError: the file cannot be opened, is not a relay's, or has another schema.
-    """
-
-    def __init__(self, path: str) -> None:
-        # Absolute, because each thread opens it anew and a program may change its folder.
-        self.path = os.path.abspath(path)
-        self._closed = False
-        self._connections = _Connections()
-        try:
-            # Who writes to whom is for the relay's account only. To SQLite an empty file is new.
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _FILE_MODE))
-            found = require_single_file(self.path)
-            self._identity = (found.st_dev, found.st_ino)
-            self._connection()
-        except OSError as error:
-            if error.errno is None:  # a signal handler's, such as TimeoutError: it passes
-                raise
-            raise backend_error(self.path, error) from error
-        except DRIVER_ERRORS as error:
-            raise backend_error(self.path, error) from error
-
-    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do some work in one transaction that may write: alone on the file; all of it or nothing.
-
-        An exception that comes with the commit passes when the work may have been done.
-
-        Raises:
-            BackendError: SQLite failed, or the file is not there any more; nothing was kept.
-        """
-        return self._transact("BEGIN IMMEDIATE", work)
-
-    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def read(self, work: Callable[[Connection], T]) -> T:
         """Do some work in one transaction that only reads: a single state, beside any writer.
 
         Raises:
-            BackendError: SQLite failed, or the file is not there any more.
+            BackendError: the database failed.
         """
-        return self._transact("BEGIN", work)
+        ...
 
-    def close(self) -> None:
-        """Close the connections of this process; waits for transactions of other threads.
+    def write(self, work: Callable[[Connection], T], *locked: Lock) -> T:
+        """Do some work in one transaction that may write; all of it or nothing.
+
+        Args:
+            work: what.
+            locked: what it is about: nobody else changes these, or the rows of these.
 
         Raises:
-            BackendError: this thread is inside a transaction.
+            BackendError: the database failed; nothing was kept, unless it failed with the commit.
         """
-        connections = self._connections
-        if connections.process != os.getpid():
-            self._closed = True
-            return
-        own: _Connection | None = getattr(connections.of_thread, "connection", None)
-        if own is not None and own.is_held():
-            raise BackendError("this thread is inside a call of the relay: close it after that")
-        self._closed = True
-        for reference in list(connections.all.values()):
-            connection = reference()
-            if connection is not None:
-                with contextlib.suppress(sqlite3.Error):
-                    connection.close()
-        connections.of_thread = threading.local()
-        connections.all.clear()
+        ...
 
-    def _transact(self, begin: str, work: Callable[[sqlite3.Connection], T]) -> T:
-        self._require_open()
-        self._require_same_file()
-        try:
-            connection = self._connection()
-            connection.take(sys._getframe())
-            try:
-                self._require_open()  # close() may have come in between; it waits from now on
-                return self._run(connection.raw, begin, work)
-            finally:
-                connection.leave()
-        except DRIVER_ERRORS as error:
-            raise backend_error(self.path, error) from error
+    def size_bytes(self) -> int:
+        """Return how large it is.
 
-    def _run(
-        self, raw: sqlite3.Connection, begin: str, work: Callable[[sqlite3.Connection], T]
-    ) -> T:
-        if raw.in_transaction:  # a call of this thread was interrupted twice
-            raw.execute("ROLLBACK")
-        try:
-            with raw:  # which commits, or rolls back
-                raw.execute(begin)
-                result = work(raw)
-                # Again, because the transaction may have waited: what goes into a file that is
-                # gone is lost, and must not be answered as kept.
-                self._require_same_file()
-        except BaseException:
-            if raw.in_transaction:
-                raw.execute("ROLLBACK")
-            raise
-        return result
+        Raises:
+            BackendError: the database failed.
+        """
+        ...
 
-    def _require_open(self) -> None:
-        if self._closed:
-            raise BackendError("the relay has been closed: open it anew")
-
-    def _require_same_file(self) -> None:
-        try:
-            found = os.stat(self.path)
-        except FileNotFoundError:
-            found = None
-        except OSError as error:
-            if error.errno is None:  # as above
-                raise
-            raise backend_error(self.path, error) from error
-        if found is None or (found.st_dev, found.st_ino) != self._identity:
-            raise BackendError(
-                f"the relay file {self.path} was {'removed' if found is None else 'replaced'} "
-                f"while it was open: put it back, or open a relay anew"
-            )
-
-    def _connection(self) -> _Connection:
-        if self._connections.process != os.getpid():
-            _left_behind.append(self._connections)
-            self._connections = _Connections()
-        connections = self._connections
-        connection: _Connection | None = getattr(connections.of_thread, "connection", None)
-        if connection is None:
-            connection = _Connection(self._open(), connections.all)
-            connections.of_thread.connection = connection
-        return connection
-
-    def _open(self) -> sqlite3.Connection:
-        # mode=rw: a file that was removed is not made anew. check_same_thread: close() closes the
-        # connections of all threads.
-        raw = sqlite3.connect(
-            f"{Path(self.path).as_uri()}?mode=rw",
-            uri=True,
-            timeout=BUSY_TIMEOUT_MS / 1000,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            self._prepare(raw)
-        except BaseException:
-            raw.close()
-            raise
-        return raw
-
-    def _prepare(self, raw: sqlite3.Connection) -> None:
-        is_empty = self._is_empty(raw)
-        raw.execute("PRAGMA synchronous = FULL")
-        raw.execute("PRAGMA secure_delete = ON")
-        if is_empty:
-            with raw:
-                raw.execute("BEGIN IMMEDIATE")
-                if self._is_empty(raw):  # still: another process may have been first
-                    create_tables(raw)
-        _switch_to_wal(raw)
-
-    def _is_empty(self, raw: sqlite3.Connection) -> bool:
-        """Whether the file is a new one; what is not a relay's of this schema is refused."""
-        # One statement, so one state of the file: another process may be creating it.
-        application_id, version, objects = raw.execute(
-            "SELECT application_id, user_version, (SELECT COUNT(*) FROM sqlite_master)"
-            " FROM pragma_application_id, pragma_user_version"
-        ).fetchone()
-        if application_id == APPLICATION_ID:
-            if version > SCHEMA_VERSION:
-                raise BackendError(
-                    f"the relay file {self.path} has schema {version}, this release reads schema "
-                    f"{SCHEMA_VERSION}: upgrade e2ecross"
-                )
-            if version == SCHEMA_VERSION:
-                return False
-        if application_id or version or objects:
-            raise BackendError(
-                f"{self.path} is not the file of a relay: name another path; it was not changed"
-            )
-        return True
-
-
-def _switch_to_wal(raw: sqlite3.Connection) -> None:
-    # SQLite does not wait by itself here when several processes open a new file at once.
-    give_up = time.monotonic() + BUSY_TIMEOUT_MS / 1000
-    while True:
-        try:
-            raw.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
-                raise
-            time.sleep(_RETRY_SECONDS)
+    def close(self) -> None:
+        """Close it; a second time does nothing."""
+        ...

@@ -12,7 +12,6 @@ Rules:
 The functions with a connection run inside a transaction of the caller.
 """
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -26,6 +25,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import devices, directory, mailbox
+from e2ecross.relay.database import Connection
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.envelope import Envelope
@@ -103,7 +103,7 @@ def read_call(call: DepositCall) -> Batch:
 
 
 def deposit_each(
-    connection: sqlite3.Connection, token: bytes, batch: Batch, limits: RelayLimits, now_ms: int
+    connection: Connection, token: bytes, batch: Batch, limits: RelayLimits, now_ms: int
 ) -> Deposited:
     """Put envelopes of one sender into mailboxes, in their order, and keep the epoch it tells.
 
@@ -166,7 +166,7 @@ def require_carried(size: int, limits: RelayLimits) -> None:
 
 
 def _holder(
-    connection: sqlite3.Connection, token: bytes, decoded: dict[int, Envelope]
+    connection: Connection, token: bytes, decoded: dict[int, Envelope]
 ) -> tuple[Address, int]:
     """Return the sender that the token is of, and its epoch.
 
@@ -181,7 +181,7 @@ def _holder(
 
 
 class _Into(NamedTuple):
-    connection: sqlite3.Connection
+    connection: Connection
     limits: RelayLimits
     now_ms: int
 

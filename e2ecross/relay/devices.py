@@ -14,13 +14,13 @@ Rules:
 Each function runs inside a transaction of the caller.
 """
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from e2ecross.address import Address, UserId
 from e2ecross.errors import BackendRefused
 from e2ecross.relay import directory, link_boxes, mailbox
+from e2ecross.relay.database import Connection
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import read_row
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
@@ -31,13 +31,13 @@ _ASKED_AT_ONCE: Final = 500
 """Users of one query; SQLite takes 999 values."""
 
 
-def seq(connection: sqlite3.Connection, user: UserId) -> int:
+def seq(connection: Connection, user: UserId) -> int:
     """Return the seq of the newest list of a user, 0 if there is none."""
     row = read_row(connection, 'SELECT seq FROM device_lists WHERE "user" = ?', (str(user),), int)
     return 0 if row is None else row[0]
 
 
-def seqs(connection: sqlite3.Connection, users: Iterable[UserId]) -> dict[UserId, int]:
+def seqs(connection: Connection, users: Iterable[UserId]) -> dict[UserId, int]:
     """Return the same of many users; what is damaged in the file is left out."""
     names, found = {str(user): user for user in users}, dict[UserId, int]()
     listed = list(names)
@@ -53,14 +53,14 @@ def seqs(connection: sqlite3.Connection, users: Iterable[UserId]) -> dict[UserId
     return found
 
 
-def signed_list(connection: sqlite3.Connection, user: UserId) -> bytes:
+def signed_list(connection: Connection, user: UserId) -> bytes:
     """Return the newest list of a user as it was published; empty: there is none."""
     query = 'SELECT signed FROM device_lists WHERE "user" = ?'
     row = read_row(connection, query, (str(user),), bytes)
     return b"" if row is None else row[0]
 
 
-def require_primary(connection: sqlite3.Connection, user: UserId, token: bytes) -> Address:
+def require_primary(connection: Connection, user: UserId, token: bytes) -> Address:
     """Return device 1 of a user, if the token (32 bytes, secret) is its.
 
     Raises:
@@ -80,7 +80,7 @@ def require_primary(connection: sqlite3.Connection, user: UserId, token: bytes) 
 
 
 def publish(
-    connection: sqlite3.Connection,
+    connection: Connection,
     signed: SignedDeviceList,
     tokens: Mapping[int, bytes],
     limits: RelayLimits,
@@ -121,7 +121,7 @@ def publish(
     )
 
 
-def require_claimable(connection: sqlite3.Connection, address: Address) -> None:
+def require_claimable(connection: Connection, address: Address) -> None:
     """Refuse that somebody claims the address of a companion.
 
     Raises:
@@ -135,7 +135,7 @@ def require_claimable(connection: sqlite3.Connection, address: Address) -> None:
 
 
 def give(
-    connection: sqlite3.Connection,
+    connection: Connection,
     address: Address,
     sha256: bytes,
     limits: RelayLimits,
@@ -156,7 +156,7 @@ def give(
 
 
 def _drop_others(
-    connection: sqlite3.Connection,
+    connection: Connection,
     user: UserId,
     stay: set[int],
     limits: RelayLimits,

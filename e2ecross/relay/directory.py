@@ -21,7 +21,6 @@ Each function runs inside a transaction of the caller.
 
 import hashlib
 import hmac
-import sqlite3
 from typing import Final
 
 from e2ecross.address import MAX_DEVICE, Address, UserId
@@ -32,6 +31,7 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import prekeys
+from e2ecross.relay.database import Connection
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.prekeys import Prekey, PrekeyKind
 from e2ecross.relay.rows import read_row, read_rows, require_row
@@ -62,7 +62,7 @@ __all__ = [
 _NO_DIGEST: Final = bytes(hashlib.sha256().digest_size)
 
 
-def is_registered(connection: sqlite3.Connection, address: Address) -> bool:
+def is_registered(connection: Connection, address: Address) -> bool:
     """Tell whether the address has been claimed."""
     return _token_digest(connection, address) is not None
 
@@ -72,19 +72,19 @@ def token_sha256(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
-def is_holder(connection: sqlite3.Connection, address: Address, token: bytes) -> bool:
+def is_holder(connection: Connection, address: Address, token: bytes) -> bool:
     """Tell whether the token (32 bytes, secret) is that of the address."""
     return is_held_under(connection, address, token_sha256(token))
 
 
-def is_held_under(connection: sqlite3.Connection, address: Address, sha256: bytes) -> bool:
+def is_held_under(connection: Connection, address: Address, sha256: bytes) -> bool:
     """Tell whether this is the SHA-256 of the token of the address, 32 bytes."""
     digest = _token_digest(connection, address)
     matches = hmac.compare_digest(digest or _NO_DIGEST, sha256)
     return matches and digest is not None
 
 
-def epoch_of_holder(connection: sqlite3.Connection, address: Address, token: bytes) -> int | None:
+def epoch_of_holder(connection: Connection, address: Address, token: bytes) -> int | None:
     """Return the highest epoch that the address has told, if the token (32 bytes, secret) is its.
 
     None: it is not, or nobody has claimed the address.
@@ -101,7 +101,7 @@ def epoch_of_holder(connection: sqlite3.Connection, address: Address, token: byt
     return told if matches and row is not None else None
 
 
-def holder(connection: sqlite3.Connection, token: bytes) -> str | None:
+def holder(connection: Connection, token: bytes) -> str | None:
     """Return an address that the token (32 bytes, secret) is that of, or None."""
     row = read_row(
         connection,
@@ -112,7 +112,7 @@ def holder(connection: sqlite3.Connection, token: bytes) -> str | None:
     return None if row is None else row[0]
 
 
-def require_holder(connection: sqlite3.Connection, address: Address, token: bytes) -> None:
+def require_holder(connection: Connection, address: Address, token: bytes) -> None:
     """Let only the holder of the address go on.
 
     Raises:
@@ -130,7 +130,7 @@ def not_registered(address: Address) -> NotRegistered:
     )
 
 
-def claim(connection: sqlite3.Connection, address: Address, sha256: bytes) -> None:
+def claim(connection: Connection, address: Address, sha256: bytes) -> None:
     """Give the address to the token with this SHA-256, 32 bytes.
 
     Published keys and epoch of a former holder are dropped. Its mailbox is not touched here.
@@ -146,13 +146,13 @@ def claim(connection: sqlite3.Connection, address: Address, sha256: bytes) -> No
     )
 
 
-def drop(connection: sqlite3.Connection, address: Address) -> None:
+def drop(connection: Connection, address: Address) -> None:
     """Forget an address, its token and its keys. Its mailbox is not touched here."""
     _drop_published(connection, address)
     connection.execute("DELETE FROM accounts WHERE address = ?", (str(address),))
 
 
-def replace_token(connection: sqlite3.Connection, address: Address, token: bytes) -> None:
+def replace_token(connection: Connection, address: Address, token: bytes) -> None:
     """Give a registered address to another token of the same user; everything else stays."""
     connection.execute(
         "UPDATE accounts SET token_sha256 = ? WHERE address = ?",
@@ -160,7 +160,7 @@ def replace_token(connection: sqlite3.Connection, address: Address, token: bytes
     )
 
 
-def devices(connection: sqlite3.Connection, user: UserId) -> list[int]:
+def devices(connection: Connection, user: UserId) -> list[int]:
     """Return which devices of a user are registered, in ascending order.
 
     Raises:
@@ -169,20 +169,20 @@ def devices(connection: sqlite3.Connection, user: UserId) -> list[int]:
     return _numbers(connection, user, "SELECT address FROM accounts WHERE address >= ?")
 
 
-def devices_with_keys(connection: sqlite3.Connection, user: UserId) -> list[int]:
+def devices_with_keys(connection: Connection, user: UserId) -> list[int]:
     """Return which devices of a user have published keys, in ascending order; see `devices`."""
     query = "SELECT address FROM accounts WHERE identity_key IS NOT NULL AND address >= ?"
     return _numbers(connection, user, query)
 
 
-def epoch(connection: sqlite3.Connection, address: Address) -> int:
+def epoch(connection: Connection, address: Address) -> int:
     """Return the highest epoch that a registered address has told, 0 if none."""
     query = "SELECT epoch FROM epochs WHERE address = ? AND stripe = 0"
     row = read_row(connection, query, (str(address),), int)
     return 0 if row is None else row[0]
 
 
-def record_epoch(connection: sqlite3.Connection, address: Address, told: int) -> None:
+def record_epoch(connection: Connection, address: Address, told: int) -> None:
     """Keep what a registered address tells of its epoch, if it is the highest."""
     if told:
         connection.execute(
@@ -194,7 +194,7 @@ def record_epoch(connection: sqlite3.Connection, address: Address, told: int) ->
 
 
 def publish(
-    connection: sqlite3.Connection,
+    connection: Connection,
     published: PublishedKeys,
     limits: RelayLimits,
     told: int,
@@ -244,7 +244,7 @@ def publish(
     )
 
 
-def unused_count(connection: sqlite3.Connection, address: Address) -> int:
+def unused_count(connection: Connection, address: Address) -> int:
     """Return how many one-time prekeys of the address are left to hand out.
 
     Of two kinds, if it offers Kyber prekeys: the lower number.
@@ -262,7 +262,7 @@ def unused_count(connection: sqlite3.Connection, address: Address) -> int:
 
 
 def hand_out_bundle(
-    connection: sqlite3.Connection, address: Address, one_time: bool
+    connection: Connection, address: Address, one_time: bool
 ) -> tuple[PreKeyBundle, bool]:
     """Return the keys of the address; one-time prekeys in them are used up with this.
 
@@ -316,12 +316,12 @@ def hand_out_bundle(
     return bundle, used is not None or used_kyber is not None
 
 
-def _drop_published(connection: sqlite3.Connection, address: Address) -> None:
+def _drop_published(connection: Connection, address: Address) -> None:
     prekeys.drop_all(connection, address)
     connection.execute("DELETE FROM epochs WHERE address = ?", (str(address),))
 
 
-def _numbers(connection: sqlite3.Connection, user: UserId, query: str) -> list[int]:
+def _numbers(connection: Connection, user: UserId, query: str) -> list[int]:
     # The addresses of a user are between these texts: from its dot to the character after it.
     between = (f"{user}.", f"{user}/", MAX_DEVICE)
     rows = read_rows(connection, f"{query} AND address < ? LIMIT ?", between, str)
@@ -331,7 +331,7 @@ def _numbers(connection: sqlite3.Connection, user: UserId, query: str) -> list[i
         raise BackendError(f"the addresses of {user} in the relay file are damaged") from error
 
 
-def _last_resort(connection: sqlite3.Connection, address: Address) -> Prekey | None:
+def _last_resort(connection: Connection, address: Address) -> Prekey | None:
     row = read_row(
         connection,
         "SELECT kyber_prekey_id, kyber_prekey, kyber_prekey_signature FROM accounts"
@@ -342,7 +342,7 @@ def _last_resort(connection: sqlite3.Connection, address: Address) -> Prekey | N
     return None if row is None else Prekey(*row)
 
 
-def _forget_other_identity(connection: sqlite3.Connection, published: PublishedKeys) -> None:
+def _forget_other_identity(connection: Connection, published: PublishedKeys) -> None:
     """Under another identity key (or the first) an id names another prekey: the old ids go."""
     changed = connection.execute(
         "UPDATE accounts SET published_epoch = 0, replaced_epoch = 0"
@@ -353,7 +353,7 @@ def _forget_other_identity(connection: sqlite3.Connection, published: PublishedK
         prekeys.drop_all(connection, published.address)
 
 
-def _set_keys(connection: sqlite3.Connection, published: PublishedKeys) -> None:
+def _set_keys(connection: Connection, published: PublishedKeys) -> None:
     last_resort = published.last_resort_kyber_prekey
     connection.execute(
         "UPDATE accounts SET registration_id = ?, identity_key = ?, signed_prekey_id = ?,"
@@ -373,7 +373,7 @@ def _set_keys(connection: sqlite3.Connection, published: PublishedKeys) -> None:
     )
 
 
-def _token_digest(connection: sqlite3.Connection, address: Address) -> bytes | None:
+def _token_digest(connection: Connection, address: Address) -> bytes | None:
     row = read_row(
         connection, "SELECT token_sha256 FROM accounts WHERE address = ?", (str(address),), bytes
     )

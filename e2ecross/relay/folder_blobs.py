@@ -2,7 +2,6 @@
 """A folder that keeps files as a relay does, without tokens: for tests and local use."""
 
 import os
-import sqlite3
 from collections.abc import Callable
 from typing import Final
 
@@ -10,6 +9,7 @@ from e2ecross.address import Address
 from e2ecross.arguments import require_file_name
 from e2ecross.relay.blob_calls import BlobCalls
 from e2ecross.relay.blob_files import make_folder
+from e2ecross.relay.database import Connection
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.relay_file import DEFAULT_LIMITS, system_clock_ms
 
@@ -48,7 +48,5 @@ class FolderBlobs(BlobCalls):
         make_folder(name)
         super().__init__(os.path.join(name, _DATABASE), limits, clock, name)
 
-    def _require_holder(
-        self, connection: sqlite3.Connection, address: Address, token: bytes
-    ) -> None:
+    def _require_holder(self, connection: Connection, address: Address, token: bytes) -> None:
         return  # whoever reaches the folder may write

@@ -11,10 +11,10 @@ Each function runs inside a transaction of the caller.
 Source: docs/service.md, waiting and holding.
 """
 
-import sqlite3
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
+from e2ecross.relay.database import Connection
 from e2ecross.relay.mailbox import IN_PARTS, up_to_bytes
 from e2ecross.relay.rows import read_row
 from e2ecross.wire.exchange import Waiting
@@ -51,7 +51,7 @@ class Hold(NamedTuple):
 
 
 def fetch_and_hold(
-    connection: sqlite3.Connection, address: Address, limit: int, after: int, hold: Hold
+    connection: Connection, address: Address, limit: int, after: int, hold: Hold
 ) -> list[Waiting]:
     """Return free envelopes, oldest first, and hold them; prolong what this holder has.
 
@@ -69,7 +69,7 @@ def fetch_and_hold(
     return waiting
 
 
-def first_release_ms(connection: sqlite3.Connection, address: Address, now_ms: int) -> int | None:
+def first_release_ms(connection: Connection, address: Address, now_ms: int) -> int | None:
     """Return when the first hold in a mailbox ends, in milliseconds since 1970, or None."""
     row = read_row(connection, _FIRST, (str(address), now_ms), int)
     return None if row is None else row[0]

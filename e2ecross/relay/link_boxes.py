@@ -13,11 +13,11 @@ Rules:
 Each function runs inside a transaction of the caller.
 """
 
-import sqlite3
 from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.errors import BackendRefused
+from e2ecross.relay.database import Connection
 from e2ecross.relay.rows import read_row, require_row
 
 __all__ = ["ANSWER", "OFFER", "RESULT", "close_all", "get", "put"]
@@ -39,7 +39,7 @@ _FILL: Final = {
 
 
 def put(
-    connection: sqlite3.Connection,
+    connection: Connection,
     link_id: bytes,
     slot: int,
     data: bytes,
@@ -79,7 +79,7 @@ def put(
         raise BackendRefused("another message is in this link box already: show a new code")
 
 
-def get(connection: sqlite3.Connection, link_id: bytes, slot: int, now_ms: int) -> bytes | None:
+def get(connection: Connection, link_id: bytes, slot: int, now_ms: int) -> bytes | None:
     """Return what is in a slot of a box; None: nothing, or there is no such box (any more)."""
     box = _read(connection, link_id, now_ms)
     if box is None:
@@ -87,13 +87,13 @@ def get(connection: sqlite3.Connection, link_id: bytes, slot: int, now_ms: int) 
     return box[1:][slot] or None
 
 
-def close_all(connection: sqlite3.Connection, address: Address) -> None:
+def close_all(connection: Connection, address: Address) -> None:
     """Remove the boxes that a device has opened, which is another device or none from now on."""
     connection.execute("DELETE FROM link_boxes WHERE opened_by = ?", (str(address),))
 
 
 def _open(
-    connection: sqlite3.Connection, link_id: bytes, offer: bytes, holder: Address, now_ms: int
+    connection: Connection, link_id: bytes, offer: bytes, holder: Address, now_ms: int
 ) -> None:
     user = holder.user_id
     (count,) = require_row(
@@ -116,7 +116,7 @@ def _open(
 
 
 def _read(
-    connection: sqlite3.Connection, link_id: bytes, now_ms: int
+    connection: Connection, link_id: bytes, now_ms: int
 ) -> tuple[str, bytes, bytes, bytes] | None:
     """Return who has opened a box, and what is in its slots, empty for nothing."""
     row = read_row(
@@ -133,15 +133,15 @@ def _open_between(now_ms: int) -> tuple[int, int]:
     return now_ms - _LIFETIME_MS, now_ms + _LIFETIME_MS
 
 
-def _forget_expired(connection: sqlite3.Connection, now_ms: int) -> None:
+def _forget_expired(connection: Connection, now_ms: int) -> None:
     earliest, latest = _open_between(now_ms)
     connection.execute(
         "DELETE FROM link_boxes WHERE id IN (SELECT id FROM link_boxes WHERE opened_at_ms <= ?"
-        " ORDER BY opened_at_ms LIMIT ?)",
+        " ORDER BY opened_at_ms LIMIT ? /* FOR UPDATE SKIP LOCKED */)",
         (earliest, _FORGET_BATCH),
     )
     connection.execute(
         "DELETE FROM link_boxes WHERE id IN (SELECT id FROM link_boxes WHERE opened_at_ms >= ?"
-        " LIMIT ?)",
+        " LIMIT ? /* FOR UPDATE SKIP LOCKED */)",
         (latest, _FORGET_BATCH),
     )

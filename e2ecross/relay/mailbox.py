@@ -16,12 +16,12 @@ Each function runs inside a transaction of the caller.
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.errors import MailboxFull, UnknownRecipient
+from e2ecross.relay.database import Connection
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import each_row, read_row, read_rows, require_row
 from e2ecross.wire.envelope import Envelope
@@ -56,8 +56,10 @@ IN_PARTS: Final = (
 )
 """Begins a query for the numbers of envelopes, and their two parts; the second may be empty."""
 
+_FREE: Final = "SELECT 1 FROM accounts WHERE address = ? /* FOR UPDATE SKIP LOCKED */"
 
-def make(connection: sqlite3.Connection, address: Address) -> None:
+
+def make(connection: Connection, address: Address) -> None:
     """Make the mailbox of an address that is registered, unless it has one."""
     # What is remembered of an earlier one keeps its places, and those of this one come after them.
     connection.execute(
@@ -67,16 +69,14 @@ def make(connection: sqlite3.Connection, address: Address) -> None:
     )
 
 
-def close(
-    connection: sqlite3.Connection, address: Address, limits: RelayLimits, now_ms: int
-) -> None:
+def close(connection: Connection, address: Address, limits: RelayLimits, now_ms: int) -> None:
     """Take the mailbox from an address that is registered no more, with what waits in it."""
     drop_all(connection, address, limits, now_ms)
     connection.execute("DELETE FROM mailboxes WHERE recipient = ?", (str(address),))
 
 
 def deposit(
-    connection: sqlite3.Connection,
+    connection: Connection,
     envelope: Envelope,
     encoded: bytes,
     limits: RelayLimits,
@@ -115,9 +115,7 @@ def deposit(
         )
 
 
-def fetch(
-    connection: sqlite3.Connection, address: Address, limit: int, after: int
-) -> list[Waiting]:
+def fetch(connection: Connection, address: Address, limit: int, after: int) -> list[Waiting]:
     """Return up to `limit` waiting envelopes with numbers above `after`, oldest first."""
     return up_to_bytes(
         connection,
@@ -127,7 +125,7 @@ def fetch(
 
 
 def up_to_bytes(
-    connection: sqlite3.Connection, query: str, parameters: tuple[object, ...]
+    connection: Connection, query: str, parameters: tuple[object, ...]
 ) -> list[Waiting]:
     """Return envelopes that a query finds, `IN_PARTS`: the first, and others up to 4 MiB."""
     waiting: list[Waiting] = []
@@ -140,7 +138,7 @@ def up_to_bytes(
     return waiting
 
 
-def waiting(connection: sqlite3.Connection, address: Address) -> list[bytes]:
+def waiting(connection: Connection, address: Address) -> list[bytes]:
     """Return all waiting envelopes of the address, oldest first."""
     rows = read_rows(
         connection,
@@ -152,7 +150,7 @@ def waiting(connection: sqlite3.Connection, address: Address) -> list[bytes]:
 
 
 def remove(
-    connection: sqlite3.Connection,
+    connection: Connection,
     address: Address,
     numbers: Sequence[int],
     limits: RelayLimits,
@@ -196,16 +194,14 @@ def remove(
     )
 
 
-def drop_all(
-    connection: sqlite3.Connection, address: Address, limits: RelayLimits, now_ms: int
-) -> None:
+def drop_all(connection: Connection, address: Address, limits: RelayLimits, now_ms: int) -> None:
     """Empty the mailbox of a registered address, as if all of it had been acknowledged."""
     rows = connection.execute("SELECT number FROM mailbox WHERE recipient = ?", (str(address),))
     numbers = [number for (number,) in rows]
     remove(connection, address, numbers, limits, now_ms)
 
 
-def drop_overdue(connection: sqlite3.Connection, limits: RelayLimits, now_ms: int) -> None:
+def drop_overdue(connection: Connection, limits: RelayLimits, now_ms: int) -> None:
     """Drop envelopes that have waited for too long, as if they had been acknowledged.
 
     Only the oldest of all mailboxes are looked at, so that it costs nothing when there is none.
@@ -230,10 +226,12 @@ def drop_overdue(connection: sqlite3.Connection, limits: RelayLimits, now_ms: in
         if deposited_at_ms:
             overdue.setdefault(recipient, []).append(number)
     for recipient, numbers in overdue.items():
-        remove(connection, Address.parse(recipient), numbers, limits, now_ms)
+        free = read_row(connection, _FREE, (recipient,), int)
+        if free is not None:
+            remove(connection, Address.parse(recipient), numbers, limits, now_ms)
 
 
-def oldest_ms(connection: sqlite3.Connection) -> int | None:
+def oldest_ms(connection: Connection) -> int | None:
     """Return when the oldest envelope was deposited, in milliseconds since 1970, or None."""
     row = read_row(
         connection, "SELECT deposited_at_ms FROM mailbox ORDER BY number LIMIT 1", (), int
@@ -242,7 +240,7 @@ def oldest_ms(connection: sqlite3.Connection) -> int | None:
 
 
 def forget_expired(
-    connection: sqlite3.Connection, limits: RelayLimits, now_ms: int, envelopes: int
+    connection: Connection, limits: RelayLimits, now_ms: int, envelopes: int
 ) -> None:
     """Forget triples whose time is over, the oldest first, a bounded number of them.
 
@@ -263,17 +261,19 @@ def forget_expired(
         return  # mostly; and cheaper than to look for what to change
     connection.execute(
         "UPDATE deposits SET forget_at_ms = ? WHERE (recipient, triple_sha256) IN"
-        " (SELECT recipient, triple_sha256 FROM deposits WHERE forget_at_ms > ? LIMIT ?)",
+        " (SELECT recipient, triple_sha256 FROM deposits WHERE forget_at_ms > ?"
+        " LIMIT ? /* FOR UPDATE SKIP LOCKED */)",
         (latest, latest, _FORGET_BATCH + envelopes),
     )
     connection.execute(
         "DELETE FROM deposits WHERE (recipient, triple_sha256) IN (SELECT recipient, triple_sha256"
-        " FROM deposits WHERE forget_at_ms <= ? ORDER BY forget_at_ms LIMIT ?)",
+        " FROM deposits WHERE forget_at_ms <= ? ORDER BY forget_at_ms"
+        " LIMIT ? /* FOR UPDATE SKIP LOCKED */)",
         (now_ms, _FORGET_BATCH + envelopes),
     )
 
 
-def _require_mailbox(connection: sqlite3.Connection, recipient: str) -> int:
+def _require_mailbox(connection: Connection, recipient: str) -> int:
     """Return how many envelopes wait there."""
     row = read_row(
         connection, "SELECT waiting FROM mailboxes WHERE recipient = ?", (recipient,), int
@@ -284,7 +284,7 @@ def _require_mailbox(connection: sqlite3.Connection, recipient: str) -> int:
     return count
 
 
-def _is_known(connection: sqlite3.Connection, recipient: str, triple: bytes) -> bool:
+def _is_known(connection: Connection, recipient: str, triple: bytes) -> bool:
     """Tell whether it was deposited before."""
     known = connection.execute(
         "SELECT 1 FROM deposits WHERE recipient = ? AND triple_sha256 = ?", (recipient, triple)
@@ -293,7 +293,7 @@ def _is_known(connection: sqlite3.Connection, recipient: str, triple: bytes) -> 
 
 
 def _require_room(
-    connection: sqlite3.Connection, recipient: str, sender: str, count: int, limits: RelayLimits
+    connection: Connection, recipient: str, sender: str, count: int, limits: RelayLimits
 ) -> None:
     """Refuse where the mailbox is full, or what is left of it is for others."""
     most = limits.mailbox_messages + limits.mailbox_reserve

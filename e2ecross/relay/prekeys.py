@@ -10,12 +10,12 @@ Each function runs inside a transaction of the caller.
 """
 
 import enum
-import sqlite3
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.errors import BackendRefused
+from e2ecross.relay.database import Connection
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.rows import MAX_NUMBER, read_row, read_rows
 
@@ -49,12 +49,12 @@ class Prekey(NamedTuple):
     signature: bytes = b""
 
 
-def drop_all(connection: sqlite3.Connection, address: Address) -> None:
+def drop_all(connection: Connection, address: Address) -> None:
     """Forget all of an address, with their ids."""
     connection.execute("DELETE FROM one_time_prekeys WHERE address = ?", (str(address),))
 
 
-def unused_count(connection: sqlite3.Connection, address: Address, kind: PrekeyKind) -> int:
+def unused_count(connection: Connection, address: Address, kind: PrekeyKind) -> int:
     """Return how many of a kind are left to hand out."""
     row: tuple[int] = connection.execute(
         "SELECT COUNT(*) FROM one_time_prekeys"
@@ -65,7 +65,7 @@ def unused_count(connection: sqlite3.Connection, address: Address, kind: PrekeyK
 
 
 def withdraw(
-    connection: sqlite3.Connection,
+    connection: Connection,
     address: Address,
     kind: PrekeyKind,
     published: Iterable[Prekey],
@@ -99,7 +99,7 @@ def withdraw(
 
 
 def add(
-    connection: sqlite3.Connection,
+    connection: Connection,
     address: Address,
     kind: PrekeyKind,
     published: Iterable[Prekey],
@@ -131,7 +131,7 @@ def add(
     )
 
 
-def use_up(connection: sqlite3.Connection, address: Address, kind: PrekeyKind) -> Prekey | None:
+def use_up(connection: Connection, address: Address, kind: PrekeyKind) -> Prekey | None:
     """Take the unused one that was published first."""
     row = read_row(
         connection,

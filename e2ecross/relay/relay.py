@@ -21,7 +21,6 @@ a device may ask, and who gets how many accounts, is for the service around it t
 
 import contextlib
 import os
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, Protocol
@@ -42,13 +41,15 @@ from e2ecross.relay.account_calls import AccountCalls
 from e2ecross.relay.blob_calls import BlobCalls
 from e2ecross.relay.calls import claim
 from e2ecross.relay.copies import deposit_copies
+from e2ecross.relay.database import Connection
 from e2ecross.relay.depositing import DepositCall, deposit_each, read_call
-from e2ecross.relay.holding import Hold, fetch_and_hold, first_release_ms
+from e2ecross.relay.holding import Hold, fetch_and_hold
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.relay.relay_file import DEFAULT_LIMITS, system_clock_ms
 from e2ecross.relay.rows import MAX_NUMBER
+from e2ecross.relay.watch_calls import WatchCalls
 from e2ecross.wire import call_arguments as arguments
-from e2ecross.wire.envelope import Envelope, EnvelopeCopies
+from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.exchange import Deposited, Waiting
 from e2ecross.wire.limits import TOKEN_BYTES
 
@@ -70,7 +71,7 @@ def _first_come(address: Address, taken: bool, credential: bytes) -> bool:
     return not taken
 
 
-class Relay(AccountCalls, BlobCalls):
+class Relay(AccountCalls, BlobCalls, WatchCalls):
     """A directory of published keys and mailboxes, in one file; to be closed, or used by `with`.
 
     With a folder it also keeps files for them.
@@ -142,7 +143,8 @@ class Relay(AccountCalls, BlobCalls):
         allowed: bool | None = None  # whether the address was taken when authorise said yes
         while True:
             taken = self._database.write(
-                partial(claim, address, (token, replaces), allowed, self._limits, self._clock())
+                partial(claim, address, (token, replaces), allowed, self._limits, self._clock()),
+                address.user_id,
             )
             if taken is None:
                 return
@@ -229,7 +231,8 @@ class Relay(AccountCalls, BlobCalls):
         deposited = self._database.write(
             lambda connection: deposit_copies(
                 connection, token, decoded, told, limits, self._clock()
-            )
+            ),
+            *decoded.recipients,
         )
         self._ring(
             each for place, each in enumerate(decoded.recipients) if place not in deposited.refused
@@ -274,7 +277,7 @@ class Relay(AccountCalls, BlobCalls):
         require_whole_number("limit", limit, 0 if hold_ms else 1, self._limits.fetch_messages)
         require_whole_number("after", after, 0, MAX_NUMBER)
 
-        def work(connection: sqlite3.Connection) -> list[Waiting]:
+        def work(connection: Connection) -> list[Waiting]:
             directory.require_holder(connection, address, token)
             if not hold_ms:
                 return mailbox.fetch(connection, address, limit, after)
@@ -282,7 +285,7 @@ class Relay(AccountCalls, BlobCalls):
             hold = Hold(holder, now_ms, now_ms + hold_ms)
             return fetch_and_hold(connection, address, limit, after, hold)
 
-        return self._database.write(work) if hold_ms else self._database.read(work)
+        return self._database.write(work, address) if hold_ms else self._database.read(work)
 
     @forgets_secrets
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
@@ -303,11 +306,11 @@ class Relay(AccountCalls, BlobCalls):
         for start in range(0, max(len(possible), 1), _ACKNOWLEDGE_BATCH):
             batch = possible[start : start + _ACKNOWLEDGE_BATCH]
 
-            def work(connection: sqlite3.Connection, batch: list[int] = batch) -> None:
+            def work(connection: Connection, batch: list[int] = batch) -> None:
                 directory.require_holder(connection, address, token)
                 mailbox.remove(connection, address, batch, self._limits, self._clock())
 
-            self._database.write(work)
+            self._database.write(work, address)
         self._ring([address])
 
     def _ring(self, addresses: Iterable[Address]) -> None:
@@ -322,7 +325,8 @@ class Relay(AccountCalls, BlobCalls):
             lambda connection: [
                 deposit_each(connection, call.token, batch, self._limits, self._clock())
                 for call, batch in zip(calls, batches, strict=True)
-            ]
+            ],
+            *{each.recipient for batch in batches for each in batch.decoded.values()},
         )
         self._ring(
             {
@@ -360,40 +364,3 @@ class Relay(AccountCalls, BlobCalls):
             return self._deposit([call])[0]
         except Exception as error:  # of whichever kind: it is that of one caller
             return error
-
-    @forgets_secrets
-    def holder(self, token: bytes) -> Address | None:
-        """Return a device that is registered with this token (32 bytes, secret), or None."""
-        require_bytes("token", token, TOKEN_BYTES)
-        name = self._database.read(lambda connection: directory.holder(connection, token))
-        return None if name is None else Address.parse(name)
-
-    def held_for_ms(self, address: Address) -> int | None:
-        """Return in how many milliseconds the first hold in a mailbox ends, or None."""
-        require_type("address", address, Address)
-        now_ms = self._clock()
-        until = self._database.read(
-            lambda connection: first_release_ms(connection, address, now_ms)
-        )
-        return None if until is None else until - now_ms
-
-    def oldest_waiting_ms(self) -> int:
-        """Return for how many milliseconds the oldest envelope has waited; 0: nothing waits."""
-        deposited_at_ms = self._database.read(mailbox.oldest_ms)
-        return max(self._clock() - deposited_at_ms, 0) if deposited_at_ms else 0
-
-    # --- For the operator -------------------------------------------------------------------
-
-    def waiting(self, address: Address) -> list[Envelope]:
-        """Show what waits for a device, in the order of its mailbox.
-
-        This is the operator's view: it takes no token, because whoever has the file can read it
-        anyway. It shows all that a relay can know of a message, and must not be offered to
-        devices.
-
-        Raises:
-            DecodeError: somebody has written something into the file that is not an envelope.
-        """
-        require_type("address", address, Address)
-        rows = self._database.read(lambda connection: mailbox.waiting(connection, address))
-        return [Envelope.decode(row) for row in rows]

@@ -6,11 +6,11 @@ Rules:
   as damage of the file, not as an error of the line that first computes with it.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from typing import Any, Final
 
 from e2ecross.errors import BackendError
+from e2ecross.relay.database import Connection
 
 __all__ = ["MAX_NUMBER", "each_row", "read_row", "read_rows", "require_row"]
 
@@ -19,7 +19,7 @@ MAX_NUMBER: Final = 2**63 - 1
 
 
 def read_rows(
-    connection: sqlite3.Connection, query: str, parameters: tuple[object, ...], *types: type
+    connection: Connection, query: str, parameters: tuple[object, ...], *types: type
 ) -> list[tuple[Any, ...]]:
     """Return all rows of a query whose columns have these types.
 
@@ -30,7 +30,7 @@ def read_rows(
 
 
 def each_row(
-    connection: sqlite3.Connection, query: str, parameters: tuple[object, ...], *types: type
+    connection: Connection, query: str, parameters: tuple[object, ...], *types: type
 ) -> Iterator[tuple[Any, ...]]:
     """Read row by row, for who may stop before the last; see `read_rows`."""
     row: tuple[Any, ...]
@@ -43,7 +43,7 @@ def each_row(
 
 
 def read_row(
-    connection: sqlite3.Connection, query: str, parameters: tuple[object, ...], *types: type
+    connection: Connection, query: str, parameters: tuple[object, ...], *types: type
 ) -> tuple[Any, ...] | None:
     """Return the one row of a query, or None; see `read_rows`."""
     rows = read_rows(connection, query, parameters, *types)
@@ -51,7 +51,7 @@ def read_row(
 
 
 def require_row(
-    connection: sqlite3.Connection, query: str, parameters: tuple[object, ...], *types: type
+    connection: Connection, query: str, parameters: tuple[object, ...], *types: type
 ) -> tuple[Any, ...]:
     """Return the one row of a query that must have one; see `read_rows`.
 

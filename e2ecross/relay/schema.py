@@ -14,7 +14,7 @@ Rules:
 import sqlite3
 from typing import Final
 
-__all__ = ["APPLICATION_ID", "SCHEMA", "SCHEMA_VERSION", "create_tables"]
+__all__ = ["APPLICATION_ID", "SCHEMA", "SCHEMA_VERSION", "TABLES", "create_tables"]
 
 APPLICATION_ID: Final = 0x65326572
 """ASCII `e2er` in the header of the file."""
@@ -40,7 +40,7 @@ _COPY_OUT: Final = """
     AND NOT EXISTS (SELECT 1 FROM mailbox WHERE shared = OLD.shared);
 """
 
-SCHEMA: Final[tuple[str, ...]] = (
+TABLES: Final[tuple[str, ...]] = (
     # Who has registered, and the keys that they have published (NULL until then).
     """
     CREATE TABLE accounts (
@@ -214,6 +214,10 @@ SCHEMA: Final[tuple[str, ...]] = (
     CREATE INDEX acknowledged_by_time ON deposits (forget_at_ms)
     WHERE forget_at_ms IS NOT NULL
     """,
+)
+"""The tables and their indexes, in words that `postgres_schema.py` knows."""
+
+_TRIGGERS: Final[tuple[str, ...]] = (
     """
     CREATE TRIGGER envelope_in AFTER INSERT ON mailbox BEGIN
         UPDATE mailboxes SET waiting = waiting + 1 WHERE recipient = NEW.recipient;
@@ -264,6 +268,8 @@ SCHEMA: Final[tuple[str, ...]] = (
     END
     """,
 )
+
+SCHEMA: Final = (*TABLES, *_TRIGGERS)
 """The statements that make an empty file a relay's."""
 
 

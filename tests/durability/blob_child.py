@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 from e2ecross.address import Address
 from e2ecross.errors import BlobGone
 from e2ecross.relay import FolderBlobs, Relay, RelayLimits, blob_files
-from e2ecross.relay.database import Database
+from e2ecross.relay.sqlite_database import SQLiteDatabase
 from tests.durability.journal import Journal, digest
 from tests.relay.blob_support import blob_id, content
 
@@ -115,9 +115,9 @@ class _Killer:
         self.around(os, "truncate", "cutting")
         self.around(Path, "replace", "renaming")
         self.around(Path, "unlink", "unlinking")
-        inner = Database.write
+        inner = SQLiteDatabase.write
 
-        def write(database: Database, work: Callable[[Any], object]) -> object:
+        def write(database: SQLiteDatabase, work: Callable[[Any], object], *_: object) -> object:
             def to_the_end(connection: object) -> object:
                 result = work(connection)
                 self.reach("before the commit")
@@ -127,7 +127,7 @@ class _Killer:
             self.reach("after the commit")
             return result
 
-        cast("Any", Database).write = write
+        cast("Any", SQLiteDatabase).write = write
 
 
 class _Life:

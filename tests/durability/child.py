@@ -27,6 +27,7 @@ from e2ecross.stores import SQLiteStore, Transaction
 from e2ecross.wire.content import PayloadContent, Resent
 from tests.durability.journal import Journal, JournallingRelay, digest
 from tests.durability.points import Killer, KillingBackend, KillingDatabase, KillingStore
+from tests.relay.support import sqlite_of
 
 KEY = bytes(range(32))
 HANG_SECONDS = 60  # only a hang comes near
@@ -93,7 +94,7 @@ class Child:
         self._store = KillingStore(SQLiteStore(path, key=key, busy_timeout_ms=30_000), self._killer)
         self._relay = JournallingRelay(Path(order.directory) / "relay.db")
         self._relay.journal = self._journal
-        database = KillingDatabase(self._relay._database, self._killer)
+        database = KillingDatabase(sqlite_of(self._relay), self._killer)
         setattr(self._relay, "_database", database)  # noqa: B010
         self._client = Client(self._device(), KillingBackend(self._relay, self._killer))
 

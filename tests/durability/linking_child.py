@@ -36,6 +36,7 @@ from e2ecross.wire.linking import LinkMessage
 from tests.durability.child import HANG_SECONDS, HUNG, KEY, watch_encryption
 from tests.durability.journal import Journal, JournallingRelay, digest
 from tests.durability.points import Killer, KillingBackend, KillingDatabase, KillingStore
+from tests.relay.support import sqlite_of
 
 POLICY: Final = Policy(max_devices=16, one_time_prekeys_low=3, one_time_prekeys_target=5)
 PHONE: Final = Address("whatsapp", "ana")
@@ -123,7 +124,7 @@ class Living:
             clock=lambda: system_clock() + life.number * _ROUND_MS,
         )
         self._relay.journal = self._journal
-        database = KillingDatabase(self._relay._database, self._killer)
+        database = KillingDatabase(sqlite_of(self._relay), self._killer)
         setattr(self._relay, "_database", database)  # noqa: B010
         self._backend = KillingBackend(self._relay, self._killer)
 

@@ -16,7 +16,8 @@ from typing import Final, TypeVar
 from e2ecross import Address, PublishedKeys
 from e2ecross.client.backend import Backend
 from e2ecross.errors import UnknownRecipient
-from e2ecross.relay.database import Database
+from e2ecross.relay.database import Lock
+from e2ecross.relay.sqlite_database import SQLiteDatabase
 from e2ecross.stores import Store, Table, Transaction
 from e2ecross.stores.base import ValuesAsBytes
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
@@ -172,17 +173,17 @@ class _KillingTransaction(ValuesAsBytes):
 class KillingDatabase:
     """A relay's database with points at the end of its writing transactions."""
 
-    def __init__(self, inner: Database, killer: Killer) -> None:
+    def __init__(self, inner: SQLiteDatabase, killer: Killer) -> None:
         self._inner = inner
         self._killer = killer
 
-    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def write(self, work: Callable[[sqlite3.Connection], T], *locked: Lock) -> T:
         def killing(connection: sqlite3.Connection) -> T:
             result = work(connection)
             self._killer.reach("in the relay's transaction, before its commit")
             return result
 
-        result = self._inner.write(killing)
+        result = self._inner.write(killing, *locked)
         self._killer.reach("after the relay's commit")
         return result
 

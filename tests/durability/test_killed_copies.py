@@ -25,7 +25,7 @@ import pytest
 
 from e2ecross.address import Address
 from e2ecross.relay import Relay
-from e2ecross.relay.database import Database
+from e2ecross.relay.sqlite_database import SQLiteDatabase
 from tests.durability.journal import Journal, JournalReader
 from tests.relay.support import ANA, copies, epoch_of, register, shared_rows, token
 
@@ -41,7 +41,7 @@ CROWD: Final = [Address("x", f"user-{number}") for number in range(12)]
 
 def die_after(statements: int) -> None:  # pragma: no cover: who is killed writes none
     """Die before that statement of those of all transactions, or after the commit before it."""
-    left, inner = statements, Database.write
+    left, inner = statements, SQLiteDatabase.write
 
     def count(_: str) -> None:
         nonlocal left
@@ -49,7 +49,7 @@ def die_after(statements: int) -> None:  # pragma: no cover: who is killed write
         if left <= 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def write(database: Database, work: Callable[[Any], object]) -> object:
+    def write(database: SQLiteDatabase, work: Callable[[Any], object], *_: object) -> object:
         def watched(connection: sqlite3.Connection) -> object:
             connection.set_trace_callback(count)
             return work(connection)
@@ -58,7 +58,7 @@ def die_after(statements: int) -> None:  # pragma: no cover: who is killed write
         count("")
         return result
 
-    cast("Any", Database).write = write
+    cast("Any", SQLiteDatabase).write = write
 
 
 def live(path: Path, journal: Journal, first: int, seed: int) -> None:  # pragma: no cover

@@ -13,6 +13,7 @@ from e2ecross.crypto.kem import KemPublicKey, kem_key_pair_from_seed
 from e2ecross.crypto.keys import PublicKey, key_pair_from_private
 from e2ecross.errors import UnknownRecipient
 from e2ecross.relay import Relay
+from e2ecross.relay.sqlite_database import SQLiteDatabase
 from e2ecross.wire.bundle import (
     KyberPrekey,
     OneTimePrekey,
@@ -137,6 +138,12 @@ def copies(sender: Address, number: int, *recipients: Address, size: int = 80) -
         tuple(sorted(recipients, key=str)),
         bytes([1 + number % 255]) * size,
     )
+
+
+def sqlite_of(relay: Relay) -> SQLiteDatabase:
+    """The database of a relay on a file."""
+    assert isinstance(relay._database, SQLiteDatabase)
+    return relay._database
 
 
 def shared_rows(path: Path) -> list[int]:

@@ -19,6 +19,7 @@ from tests.relay.support import (
     file_bytes,
     published,
     register,
+    sqlite_of,
     take,
     take_both,
     token,
@@ -91,7 +92,7 @@ def test_a_window_that_is_over_does_not_count_though_it_is_not_forgotten_yet(
             for passed in (0, 999, 1000, 10**9, -(10**9))  # the last by a clock that was wrong
         ]
 
-    assert relay._database.read(is_left) == [False, False, True, True, True]
+    assert sqlite_of(relay).read(is_left) == [False, False, True, True, True]
 
 
 def test_a_restart_does_not_begin_a_window(relay: Relay, path: Path, clock: FakeClock) -> None:

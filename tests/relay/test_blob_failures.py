@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from e2ecross.errors import BackendError, BlobGone
-from e2ecross.relay import FolderBlobs, Relay, blob_files, database
+from e2ecross.relay import FolderBlobs, Relay, blob_files, sqlite_database
 from tests.relay.blob_support import (
     DATA,
     PLACES,
@@ -80,7 +80,7 @@ def test_what_fails_behind_the_writing_counts_nothing(
         elif name == "rename":
             patch.setattr(Path, "replace", refuse)
         else:
-            patch.setattr(database.Database, "_require_same_file", _second_time(busy))
+            patch.setattr(sqlite_database.SQLiteDatabase, "_require_same_file", _second_time(busy))
         failed(lambda: put(half, 1, 300, DATA[300:]), "failed: (the disk is full|SQLite reports)")
     assert place.rows()[0][3] == 300
     gone(lambda: get(half, 1, 0, 1))
@@ -203,7 +203,7 @@ def test_what_a_signal_handler_raises_is_no_error_of_the_folder(
 def test_a_file_that_is_busy_changes_nothing(
     place: Place, half: AnyStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT_MS", 20)
     with closing(sqlite3.connect(place.database)) as connection, ThreadPoolExecutor(1) as pool:
         connection.execute("BEGIN IMMEDIATE")
         for call in (

@@ -15,7 +15,7 @@ import pytest
 from e2ecross.errors import BackendError
 from e2ecross.relay import RelayLimits
 from e2ecross.relay.blob_files import BlobFiles
-from e2ecross.relay.database import Database
+from e2ecross.relay.sqlite_database import SQLiteDatabase
 from tests.relay.blob_support import (
     DATA,
     LIMITS,
@@ -129,7 +129,7 @@ def test_data_and_names_are_on_the_disk_before_they_are_counted(
 ) -> None:
     """In this order, whatever a power cut leaves: data, name, row."""
     steps: list[object] = []
-    flush, rename, look = os.fsync, Path.replace, Database._require_same_file
+    flush, rename, look = os.fsync, Path.replace, SQLiteDatabase._require_same_file
 
     def flushed(descriptor: int) -> None:
         found = os.fstat(descriptor)
@@ -142,14 +142,16 @@ def test_data_and_names_are_on_the_disk_before_they_are_counted(
         steps.append("rename")
         return result
 
-    def looked(database: Database) -> None:  # before a transaction begins, and before its commit
+    def looked(
+        database: SQLiteDatabase,
+    ) -> None:  # before a transaction begins, and before its commit
         steps.append("row")
         look(database)
 
     begin(store, 1, 700)
     monkeypatch.setattr(os, "fsync", flushed)
     monkeypatch.setattr(Path, "replace", renamed)
-    monkeypatch.setattr(Database, "_require_same_file", looked)
+    monkeypatch.setattr(SQLiteDatabase, "_require_same_file", looked)
     put(store, 1, 0, DATA[:300])
     put(store, 1, 300, DATA[300:400])
     put(store, 1, 100, DATA[100:300])  # which is there

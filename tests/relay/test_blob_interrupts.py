@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2ecross.errors import BlobGone
-from e2ecross.relay import database
+from e2ecross.relay import sqlite_database
 from tests.relay.blob_support import (
     DATA,
     LIMITS,
@@ -70,7 +70,7 @@ def test_an_interrupt_anywhere(
     event: str,
     files: tuple[str, ...],
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 500)
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT_MS", 500)
     # As in test_interrupts.py: Python goes on believing that the thread handles the exception.
     in_another_thread(lambda: interrupt_anywhere(tmp_path, CALLS[name], name, event, files))
 

@@ -15,9 +15,19 @@ from pathlib import Path
 import pytest
 
 from e2ecross.errors import BackendError
-from e2ecross.relay import Relay, RelayLimits, database, schema
+from e2ecross.relay import Relay, RelayLimits, schema, sqlite_database
 from e2ecross.relay.schema import APPLICATION_ID, SCHEMA_VERSION
-from tests.relay.support import ANA, BUDI, deposit, envelope, published, register, take, token
+from tests.relay.support import (
+    ANA,
+    BUDI,
+    deposit,
+    envelope,
+    published,
+    register,
+    sqlite_of,
+    take,
+    token,
+)
 
 
 def write(path: Path, *statements: str) -> None:
@@ -41,12 +51,12 @@ def test_connections_keep_the_rules(relay: Relay) -> None:
     def read(connection: sqlite3.Connection) -> dict[str, object]:
         return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
 
-    pragmas = relay._database.write(read)
+    pragmas = sqlite_of(relay).write(read)
     assert pragmas == {
         "journal_mode": "wal",
         "synchronous": 2,
         "secure_delete": 1,
-        "busy_timeout": database.BUSY_TIMEOUT_MS,
+        "busy_timeout": sqlite_database.BUSY_TIMEOUT_MS,
         "application_id": APPLICATION_ID,
         "user_version": SCHEMA_VERSION,
     }
@@ -141,7 +151,7 @@ def test_a_path_in_no_folder_is_a_backend_error(tmp_path: Path) -> None:
 
 
 def test_a_busy_file_is_a_backend_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT_MS", 20)
     with Relay(path) as relay:
         register(relay, ANA)
         other = sqlite3.connect(path, isolation_level=None)
@@ -156,7 +166,7 @@ def test_a_busy_file_is_a_backend_error(path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_new_file_that_stays_locked_is_a_backend_error(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT_MS", 20)
     Relay(path).close()
     write(path, "PRAGMA journal_mode = DELETE")
     other = sqlite3.connect(path, isolation_level=None)
@@ -174,7 +184,7 @@ def test_a_failure_inside_a_transaction_keeps_nothing(relay: Relay) -> None:
             raw.execute("DELETE FROM accounts")
             raise error
 
-        relay._database.write(work)
+        sqlite_of(relay).write(work)
 
     with pytest.raises(BackendError, match="SQLite reports: odd"):
         fail(sqlite3.OperationalError("odd"))
@@ -232,7 +242,7 @@ def test_connections_of_ended_threads_are_closed(relay: Relay) -> None:
         thread.start()
         thread.join()
     gc.collect()
-    assert len(relay._database._connections.all) == 1
+    assert len(sqlite_of(relay)._connections.all) == 1
 
 
 def test_a_relay_is_neither_pickled_nor_copied(relay: Relay) -> None:
@@ -259,7 +269,7 @@ def test_closing_waits_for_calls_of_other_threads(path: Path) -> None:
         raw.execute("UPDATE mailboxes SET waiting = 0")
 
     with ThreadPoolExecutor(2) as pool:
-        working = pool.submit(relay._database.write, work)
+        working = pool.submit(sqlite_of(relay).write, work)
         assert inside.wait(10)
         closing = pool.submit(relay.close)
         with pytest.raises(TimeoutError):
@@ -271,14 +281,14 @@ def test_closing_waits_for_calls_of_other_threads(path: Path) -> None:
 
 
 def test_a_call_overtaken_by_close_says_so(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect = relay._database._connection
+    connect = sqlite_of(relay)._connection
 
-    def overtaken() -> database._Connection:
+    def overtaken() -> sqlite_database._Connection:
         connection = connect()
         relay.close()
         return connection
 
-    monkeypatch.setattr(relay._database, "_connection", overtaken)
+    monkeypatch.setattr(sqlite_of(relay), "_connection", overtaken)
     with pytest.raises(BackendError, match="has been closed"):
         relay.fetch(ANA, token(ANA), 1)
 
@@ -288,16 +298,16 @@ def test_a_call_overtaken_by_close_says_so(relay: Relay, monkeypatch: pytest.Mon
 def test_a_connection_does_not_cross_a_fork(relay: Relay) -> None:
     """The child gets a connection of its own; the parent's stays as it was."""
     deposit(relay, token(BUDI), envelope(BUDI, ANA, 1).encode())
-    of_parent = relay._database.read(id)
+    of_parent = sqlite_of(relay).read(id)
     child = os.fork()
     if child == 0:  # nothing of pytest may run here: leave by os._exit
         result = 1
         try:
-            inherited = relay._database._connections
+            inherited = sqlite_of(relay)._connections
             deposit(relay, token(BUDI), envelope(BUDI, ANA, 2).encode())
-            fresh = relay._database._connections
-            apart = fresh is not inherited and inherited in database._left_behind
-            apart = apart and relay._database.read(id) != of_parent
+            fresh = sqlite_of(relay)._connections
+            apart = fresh is not inherited and inherited in sqlite_database._left_behind
+            apart = apart and sqlite_of(relay).read(id) != of_parent
             relay.close()
             result = 0 if apart else 2
         finally:
@@ -319,7 +329,7 @@ def test_a_child_that_only_drops_the_relay_closes_nothing_of_its_parent(path: Pa
             relay.close()
             del relay
             gc.collect()
-            result = 0 if database._left_behind else 2
+            result = 0 if sqlite_database._left_behind else 2
         finally:
             os._exit(result)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

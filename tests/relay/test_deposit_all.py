@@ -28,6 +28,7 @@ from tests.relay.support import (
     envelope_of_size,
     epoch_of,
     register,
+    sqlite_of,
     token,
 )
 
@@ -220,7 +221,7 @@ def test_the_bound_of_all_bytes_together(relay: Relay) -> None:
 def test_one_call_is_one_transaction(relay: Relay) -> None:
     register(relay, TOKO)
     statements: list[str] = []
-    relay._database.read(lambda connection: connection.set_trace_callback(statements.append))
+    sqlite_of(relay).read(lambda connection: connection.set_trace_callback(statements.append))
     statements.clear()
     deposit(relay, data(1), GARBAGE, data(2, NOBODY), data(3, TOKO))
     ends = [text for text in statements if text.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]

@@ -13,7 +13,7 @@ import pytest
 
 from e2ecross.errors import BackendError
 from e2ecross.relay import Relay
-from e2ecross.relay.database import Database
+from e2ecross.relay.sqlite_database import SQLiteDatabase
 from tests.relay.support import ANA, BUDI, deposit, envelope, published, register, token
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits and owners of POSIX")
@@ -195,16 +195,16 @@ def test_a_file_that_was_removed_is_not_made_anew(path: Path, name: str) -> None
 def test_a_file_that_goes_between_the_look_and_the_opening_is_not_made_anew(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    look = Database._require_same_file
+    look = SQLiteDatabase._require_same_file
     with Relay(path) as relay:
         register(relay, ANA)
 
-        def look_and_remove(database: Database) -> None:
+        def look_and_remove(database: SQLiteDatabase) -> None:
             monkeypatch.undo()
             look(database)
             path.unlink()
 
-        monkeypatch.setattr(Database, "_require_same_file", look_and_remove)
+        monkeypatch.setattr(SQLiteDatabase, "_require_same_file", look_and_remove)
         with pytest.raises(BackendError, match="it cannot be opened"):
             in_a_thread(lambda: relay.waiting(ANA))  # which opens it
         assert not path.exists()

@@ -24,6 +24,7 @@ from tests.relay.support import (
     device_list,
     published,
     register,
+    sqlite_of,
     take,
     token,
     token_sha256,
@@ -206,10 +207,10 @@ def transactions(relay: Relay, call: object) -> Sequence[str]:
     """What a call begins and ends."""
     assert callable(call)
     statements: list[str] = []
-    relay._database.read(lambda connection: connection.set_trace_callback(statements.append))
+    sqlite_of(relay).read(lambda connection: connection.set_trace_callback(statements.append))
     statements.clear()
     call()
-    relay._database.read(lambda connection: connection.set_trace_callback(None))
+    sqlite_of(relay).read(lambda connection: connection.set_trace_callback(None))
     return [text for text in statements[:-1] if text.startswith(("BEGIN", "COMMIT", "ROLLBACK"))]
 
 

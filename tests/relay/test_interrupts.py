@@ -19,7 +19,7 @@ import pytest
 
 from e2ecross.address import Address
 from e2ecross.errors import BackendError
-from e2ecross.relay import Relay, database
+from e2ecross.relay import Relay, sqlite_database
 from e2ecross.wire.exchange import KeysWanted
 from tests.relay.support import (
     ANA,
@@ -32,12 +32,13 @@ from tests.relay.support import (
     envelope,
     published,
     register,
+    sqlite_of,
     token,
     token_sha256,
 )
 
-RELAY = str(Path(database.__file__).parent)
-COMMON = (database.__file__, contextlib.__file__)
+RELAY = str(Path(sqlite_database.__file__).parent)
+COMMON = (sqlite_database.__file__, contextlib.__file__)
 
 
 class Interrupt(BaseException):
@@ -172,7 +173,7 @@ def test_an_interrupt_anywhere(
     event: str,
     files: tuple[str, ...],
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 500)
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT_MS", 500)
     # In a thread of its own: where it hits the end of an `except`, Python goes on believing that
     # the thread handles that exception.
     in_another_thread(lambda: interrupt_anywhere(prepared, tmp_path, name, event, files))
@@ -200,7 +201,7 @@ def interrupt_anywhere(
                 except Interrupt:
                     # The frames that it was raised in are still there, with all that they hold.
                     assert content(path) in (before, done)
-                    in_another_thread(lambda: relay._database.write(id))
+                    in_another_thread(lambda: sqlite_of(relay).write(id))
                     call(relay)
                     # A second time it changes nothing, but that it hands out other prekeys.
                     assert content(path) == done or name == "fetch_keys"
@@ -211,7 +212,7 @@ def interrupt_anywhere(
 
 def test_an_interrupted_end_of_a_transaction_is_made_up_for(relay: Relay) -> None:
     """Interrupted twice: also the handler that would have rolled back."""
-    connection = relay._database._connection()
+    connection = sqlite_of(relay)._connection()
     connection.raw.execute("BEGIN IMMEDIATE")
     connection.raw.execute("DELETE FROM accounts")
     assert relay.fetch(ANA, token(ANA), 1) == []
@@ -237,7 +238,7 @@ def test_a_signal_at_any_time(path: Path) -> None:
                     signal.setitimer(signal.ITIMER_REAL, 0)
                 except TimeoutError:  # it passes, and not as an error of the file
                     came += 1
-                    in_another_thread(lambda: relay._database.write(id))
+                    in_another_thread(lambda: sqlite_of(relay).write(id))
                 deposit(relay, token(ANA), data)
             assert len(relay.waiting(BUDI)) == 300
     finally:
@@ -268,7 +269,7 @@ def test_a_call_inside_a_call_of_the_same_thread_is_refused(path: Path) -> None:
 def test_closing_waits_for_another_thread_only_so_long(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(sqlite_database, "BUSY_TIMEOUT_MS", 20)
     relay = Relay(path)
     inside, go_on = threading.Event(), threading.Event()
 
@@ -277,7 +278,7 @@ def test_closing_waits_for_another_thread_only_so_long(
         assert go_on.wait(10)
 
     with ThreadPoolExecutor(1) as pool:
-        holding = pool.submit(relay._database.write, hold)
+        holding = pool.submit(sqlite_of(relay).write, hold)
         assert inside.wait(10)
         relay.close()
         go_on.set()
@@ -286,7 +287,7 @@ def test_closing_waits_for_another_thread_only_so_long(
 
 def test_closing_does_not_wait_for_what_an_interrupted_call_has_left(path: Path) -> None:
     relay = Relay(path)
-    connection = relay._database._connection()
+    connection = sqlite_of(relay)._connection()
 
     def ended() -> FrameType:
         return sys._getframe()

@@ -29,6 +29,7 @@ from tests.relay.support import (
     epoch_of,
     published,
     register,
+    sqlite_of,
     token,
 )
 
@@ -410,7 +411,7 @@ def test_no_statement_of_a_call_scans_a_table(path: Path) -> None:
 
 def plans_of_calls(relay: Relay, path: Path) -> list[str]:
     statements: list[str] = []
-    relay._database.read(lambda connection: connection.set_trace_callback(statements.append))
+    sqlite_of(relay).read(lambda connection: connection.set_trace_callback(statements.append))
     relay.publish(token(BUDI), published(BUDI, range(1, 3)))
     relay.publish(token(BUDI), published(BUDI, range(1, 4)), epoch=1, replace=True)
     for devices in (None, [], [1, 2]):
@@ -461,14 +462,14 @@ def costs(relay: Relay, sender: Address, number: int) -> dict[str, int]:
             steps[name] += 1
             return 0
 
-        relay._database.read(methodcaller("set_progress_handler", step, 1))
+        sqlite_of(relay).read(methodcaller("set_progress_handler", step, 1))
         if name == "deposit":
             send_from(relay, sender, number)
         elif name == "fetch":
             assert len(fetch(relay, limit=3)) == 3
         else:
             relay.acknowledge(BUDI, token(BUDI), [fetch(relay, limit=1)[0][0]])
-        relay._database.read(methodcaller("set_progress_handler", None, 0))
+        sqlite_of(relay).read(methodcaller("set_progress_handler", None, 0))
     return steps
 
 

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A PostgreSQL server of the tests' own: in a new folder, on a socket there, gone with the process.
+
+It refuses to run as root; then it runs as the user `postgres`, or `nobody`.
+"""
+
+import atexit
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+__all__ = ["Server", "require_postgres", "server"]
+
+_FOLDERS: Final = "/usr/lib/postgresql/*/bin"  # Debian's
+_START_SECONDS: Final = 60
+_SETTINGS: Final = {
+    "listen_addresses": "",
+    "shared_buffers": "16MB",
+    "max_connections": "80",
+    "autovacuum": "off",
+    "wal_level": "logical",  # to be asked about publications
+}
+
+
+def require_postgres() -> None:
+    """Skip where no server, or no driver, is installed."""
+    pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
+    pytest.importorskip("psycopg_pool", reason="the extra 'postgres' is not installed")
+    if _programs() is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+
+
+class Server:
+    """A server that runs.
+
+    Args:
+        settings: others than usual, by name.
+    """
+
+    def __init__(self, settings: dict[str, str] | None = None) -> None:
+        programs = _programs()
+        assert programs is not None
+        self._programs = programs
+        self._settings = {**_SETTINGS, **(settings or {})}
+        self._user = _unprivileged()
+        self.folder = Path(tempfile.mkdtemp(prefix="e2ecross-pg-"))
+        self.data = self.folder / "data"
+        if self._user is not None:
+            os.chown(self.folder, self._user, -1)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def make(self) -> None:
+        """Make its data folder."""
+        options = ["-D", str(self.data), "-U", "relay", "-A", "trust", "-E", "UTF8"]
+        self._run("initdb", *options, "--locale=C.UTF-8", "--no-sync", "--no-instructions")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        given = {**self._settings, "unix_socket_directories": str(self.folder)}
+        options = [part for name, value in given.items() for part in ("-c", f"{name}={value}")]
+        with open(self.folder / "log", "ab") as log:
+            self._process = subprocess.Popen(
+                [self._programs / "postgres", "-D", str(self.data), *options],
+                stdout=log,
+                stderr=log,
+                user=self._user,
+                cwd=self.folder,
+            )
+        give_up = time.monotonic() + _START_SECONDS
+        while self._run("pg_isready", "-q", "-h", str(self.folder), check=False):
+            assert time.monotonic() < give_up, (self.folder / "log").read_text()
+            assert self._process.poll() is None, (self.folder / "log").read_text()
+            time.sleep(0.05)
+
+    def stop(self, signal: int = 2) -> None:
+        """End it: fast, or as another signal says."""
+        if self._process is not None:
+            self._process.send_signal(signal)
+            self._process.wait(_START_SECONDS)
+            self._process = None
+
+    def remove(self) -> None:
+        """End it, and take its folder away."""
+        with contextlib.suppress(ProcessLookupError):
+            self.stop(3)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def address(self, database: str = "postgres", password: str = "") -> str:
+        """How it is reached; it asks for no password, and takes any."""
+        user = f"relay:{password}" if password else "relay"
+        return f"postgresql://{user}@/{database}?host={self.folder}"
+
+    def _run(self, program: str, *arguments: str, check: bool = True) -> int:
+        done = subprocess.run(
+            [self._programs / program, *arguments],
+            capture_output=True,
+            user=self._user,
+            cwd=self.folder,
+            check=False,
+        )
+        assert not (check and done.returncode), done.stderr.decode()
+        return done.returncode
+
+
+@cache
+def server() -> Server:
+    """The one server of this process's tests."""
+    made = Server()
+    atexit.register(made.remove)
+    made.make()
+    made.start()
+    return made
+
+
+@cache
+def _programs() -> Path | None:
+    found: Iterable[Path] = [
+        Path(name).resolve().parent for name in [shutil.which("initdb")] if name
+    ]
+    found = [*found, *sorted(Path("/").glob(_FOLDERS[1:]), reverse=True)]
+    return next((folder for folder in found if (folder / "postgres").exists()), None)
+
+
+def _unprivileged() -> int | None:
+    if os.geteuid():
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name).pw_uid
+    raise AssertionError("no user to run PostgreSQL as")
