@@ -64,6 +64,7 @@ from e2ecross.errors.remote import (
 )
 from e2ecross.errors.root import E2ECrossError
 from e2ecross.errors.store import (
+    CommitUnknown,
     DeviceExists,
     NoDevice,
     RecordCorrupted,
@@ -72,6 +73,7 @@ from e2ecross.errors.store import (
     StoreClosed,
     StoreCorrupted,
     StoreError,
+    StoreMoved,
     StoreTooNew,
     WrongStoreKey,
 )
@@ -84,6 +86,7 @@ __all__ = [
     "BackendRefused",
     "BlobGone",
     "ContentRefused",
+    "CommitUnknown",
     "DecodeError",
     "DeviceExists",
     "DevicesConflict",
@@ -120,6 +123,7 @@ __all__ = [
     "StoreClosed",
     "StoreCorrupted",
     "StoreError",
+    "StoreMoved",
     "StoreTooNew",
     "TooManySkipped",
     "UnknownGroupState",

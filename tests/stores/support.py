@@ -10,9 +10,10 @@ from pathlib import Path
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
+from tests.support.postgres_stores import make_postgres_store
 
 KEY = bytes(range(32))
-KINDS = ("memory", "sqlite", "sealed-sqlite", "sealed-memory")
+KINDS = ("memory", "sqlite", "sealed-sqlite", "sealed-memory", "postgres", "sealed-postgres")
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 60  # for child processes and threads: only a hang comes near
 
@@ -40,6 +41,9 @@ def make_store(kind: str, directory: Path, *, busy_timeout_ms: int = 5_000) -> S
         return MemoryStore(busy_timeout_ms=busy_timeout_ms)
     if kind == "sealed-memory":
         return SealedMemoryStore(busy_timeout_ms=busy_timeout_ms)
+    if kind in ("postgres", "sealed-postgres"):
+        keys = {1: KEY} if kind == "sealed-postgres" else None
+        return make_postgres_store(keys=keys, busy_timeout_ms=busy_timeout_ms)
     key = KEY if kind == "sealed-sqlite" else None
     return SQLiteStore(directory / "store.db", key=key, busy_timeout_ms=busy_timeout_ms)
 

@@ -53,7 +53,7 @@ class Server:
         self._programs = programs
         self._settings = {**_SETTINGS, **(settings or {})}
         self._user = _unprivileged()
-        self.folder = Path(tempfile.mkdtemp(prefix="e2ecross-pg-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir=_folder_for_all()))
         self.data = self.folder / "data"
         if self._user is not None:
             os.chown(self.folder, self._user, -1)
@@ -129,6 +129,14 @@ def _programs() -> Path | None:
     ]
     found = [*found, *sorted(Path("/").glob(_FOLDERS[1:]), reverse=True)]
     return next((folder for folder in found if (folder / "postgres").exists()), None)
+
+
+def _folder_for_all() -> str:
+    """The first folder above that of the tests, or that, into which another user may go."""
+    folder = Path(tempfile.gettempdir())
+    while not folder.stat().st_mode & 0o001:
+        folder = folder.parent
+    return str(folder)
 
 
 def _unprivileged() -> int | None:
