@@ -12,7 +12,7 @@ from benchmarks.contestants.devices import ANA, BUDI, STORE_KEY, connect, links
 from benchmarks.job import Job, Step
 from e2ecross import Device
 from e2ecross.stores import MemoryStore
-from e2ecross.stores.base import Table, Transaction, ValuesAsBytes
+from e2ecross.stores.base import OneGate, Table, Transaction, ValuesAsBytes
 from e2ecross.stores.sealing import SYSTEM_ENTROPY, Sealer
 
 __all__ = [
@@ -26,7 +26,7 @@ __all__ = [
 _Row = tuple[Table, bytes, bytes, bytes]
 
 
-class _Watched:
+class _Watched(OneGate):
     """A store in memory, and what was put into it since `rows` was emptied."""
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class _Watched:
         self._store = MemoryStore()
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, stripe: int = 0, *, moved: bool = False) -> Iterator[Transaction]:
         with self._store.transaction() as transaction:
             yield cast(Transaction, _Watching(transaction, self.rows))
 

@@ -8,10 +8,9 @@ Rules:
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from e2ecross.address import Address
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
@@ -33,7 +32,7 @@ from e2ecross.state.group_keys import GroupKey, find_group_key, read_grants
 from e2ecross.state.group_outbox import GroupWaiting, walk_group_outbox
 from e2ecross.state.groups import GROUP_STATE_ROW, group_from_key, load_graph
 from e2ecross.state.policy import Policy
-from e2ecross.stores.base import Transaction
+from e2ecross.stores.base import OneGate, Transaction
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.device_list import PRIMARY
 from e2ecross.wire.envelope import Envelope
@@ -133,11 +132,12 @@ class GroupHealth:
     reach: GroupReachHealth | None = None
 
 
-class _Open(NamedTuple):
+class _Open(OneGate):
     """A store that gives the transaction which is open, to who only reads."""
 
-    transaction: Callable[[], AbstractContextManager[Transaction]]
-    close: Callable[[], None]
+    def __init__(self, tx: Transaction) -> None:
+        self.transaction = lambda stripe=0, *, moved=False: nullcontext(tx)
+        self.close = lambda: None
 
 
 def read_group(partition: bytes, row: bytes, record: bytes) -> GroupId:
@@ -187,7 +187,7 @@ def judge_groups(
     key = None if account.held is None else account.held.list.account_key
     if key is None and device.address.device != PRIMARY:
         return ()  # it is damaged, and who the own account is in groups is not known
-    store = _Open(lambda: nullcontext(tx), lambda: None)
+    store = _Open(tx)
     context = open_context(device, store, policy, lambda: now_ms, SYSTEM_ENTROPY, None, key)
     groups, commits, queues = held[0], Counter(held[1]), _read_queues(tx)
     return tuple(

@@ -30,16 +30,21 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
+from e2ecross.arguments import require_bytes, require_whole_number
+
 __all__ = [
     "DEVICE_TABLES",
     "IN_ORDER",
     "Codec",
+    "OneGate",
     "Store",
     "Table",
     "Transaction",
     "ValuesAsBytes",
+    "WholeStore",
 ]
 
+T = TypeVar("T", bound="Transaction")
 V = TypeVar("V")
 
 
@@ -280,6 +285,33 @@ class ValuesAsBytes:
         self.put(table, partition, row, codec.encode(value))
 
 
+class WholeStore:
+    """Of stores without stripes: for the class of transactions that nobody else is beside."""
+
+    __slots__ = ()
+
+    def add(self: Transaction, table: Table, partition: bytes, row: bytes, record: bytes) -> bool:
+        """See `Transaction.add`."""
+        require_bytes("record", record)
+        if self.get(table, partition, row) is not None:
+            return False
+        self.put(table, partition, row, record)
+        return True
+
+    def at(self: T, stripe: int) -> T:
+        """See `Transaction.at`."""
+        require_whole_number("stripe", stripe, 0, 0)
+        return self
+
+    def scan_all(self: Transaction, table: Table) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        """See `Transaction.scan_all`."""
+        return map(_of_stripe_0, self.scan(table))  # goes on behind what it cannot read
+
+
+def _of_stripe_0(found: tuple[bytes, bytes, bytes]) -> tuple[int, bytes, bytes, bytes]:
+    return (0, *found)
+
+
 class Store(Protocol):
     """Where a device keeps its state; see the rules of this module."""
 
@@ -326,3 +358,22 @@ class Store(Protocol):
     def close(self) -> None:
         """Release the store, leaving no superseded record readable; may be called twice."""
         ...
+
+
+class OneGate:
+    """What a store without stripes and without a server answers; for its class."""
+
+    __slots__ = ()
+
+    @property
+    def stripes(self) -> int:
+        """See `Store.stripes`."""
+        return 0
+
+    def stripes_with(self: Store, table: Table) -> Sequence[int]:
+        """See `Store.stripes_with`."""
+        with self.transaction() as tx:
+            return [0] if tx.partitions(table, limit=1) else []
+
+    def accept_move(self) -> None:
+        """See `Store.accept_move`."""

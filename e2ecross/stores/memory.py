@@ -7,6 +7,7 @@ Rules:
   the size of the store. The log is the store's: what an interrupt keeps a transaction from undoing
   is undone by the next one. Emptying it is the commit.
 - It holds secrets, so it shows nothing of them and is never pickled or copied.
+- With stripes it has one gate all the same, and holds to the rules of stripes.
 - A forked child has a copy of it, and would use the same message keys as its parent: there every
   use is refused.
 """
@@ -16,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from itertools import islice
 from types import TracebackType
-from typing import Any, Final, NoReturn, Self, SupportsIndex, TypeVar
+from typing import Any, Final, NoReturn, SupportsIndex, TypeVar
 
 from e2ecross.arguments import forget_locals, require_bytes
 from e2ecross.errors import StoreClosed, StoreError
-from e2ecross.stores.base import Codec, Table, Transaction
+from e2ecross.stores.base import DEVICE_TABLES, Codec, OneGate, Table, Transaction, WholeStore
 from e2ecross.stores.checks import (
     DEFAULT_BUSY_TIMEOUT_MS,
     NO_SAVEPOINT,
@@ -28,10 +29,13 @@ from e2ecross.stores.checks import (
     check_busy_timeout,
     check_limit,
     check_range,
+    check_stripe,
+    check_stripes,
     check_table,
 )
 from e2ecross.stores.gate import Gate, Stay, Turn
 from e2ecross.stores.memory_order import KeyOrder
+from e2ecross.stores.memory_stripes import StripeView, stripes_of
 
 __all__ = ["MemoryStore"]
 
@@ -46,19 +50,31 @@ _Change = tuple[Table, bytes, bytes, bytes | _Kept | None]
 _NO_ROWS: Final[_Rows] = {}
 
 
-class MemoryStore:
+class MemoryStore(OneGate):
     """A store that is gone when it is closed or the process ends.
 
     Args:
+        stripes: 0, or a power of two from 64 to 65,536: it then behaves as one that many workers
+            share, for tests without a database.
         busy_timeout_ms: how long a transaction waits for another thread, in milliseconds.
 
     Raises:
-        InvalidArgument: `busy_timeout_ms` is not a whole number, or is out of range.
+        InvalidArgument: an argument is not a whole number, or is out of range.
     """
 
-    __slots__ = ("_before", "_busy_timeout_ms", "_closed", "_gate", "_order", "_pid", "_tables")
+    __slots__ = (
+        "_before",
+        "_busy_timeout_ms",
+        "_closed",
+        "_gate",
+        "_order",
+        "_pid",
+        "_stripes",
+        "_tables",
+    )
 
-    def __init__(self, *, busy_timeout_ms: int = DEFAULT_BUSY_TIMEOUT_MS) -> None:
+    def __init__(self, stripes: int = 0, *, busy_timeout_ms: int = DEFAULT_BUSY_TIMEOUT_MS) -> None:
+        self._stripes = check_stripes(stripes)
         self._busy_timeout_ms = check_busy_timeout(busy_timeout_ms)
         self._gate = Gate()
         self._pid = os.getpid()
@@ -67,9 +83,26 @@ class MemoryStore:
         self._before: list[_Change] = []
         self._closed = False
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
+    @property
+    def stripes(self) -> int:
+        """See `Store.stripes`."""
+        return self._stripes
+
+    def transaction(
+        self, stripe: int = 0, *, moved: bool = False
+    ) -> AbstractContextManager[Transaction]:
         """Begin a transaction; see `Store.transaction`."""
-        return _MemoryTransaction(self)
+        if not self._stripes and stripe == 0:
+            return _MemoryTransaction(self)
+        check_stripe(stripe, self._stripes)
+        return _StripeTransaction(self, stripe)
+
+    def stripes_with(self, table: Table) -> Sequence[int]:
+        """See `Store.stripes_with`."""
+        if not self._stripes or table in DEVICE_TABLES:
+            return super().stripes_with(table)
+        with _MemoryTransaction(self) as transaction:
+            return stripes_of(transaction, table)
 
     def close(self) -> None:
         """Forget everything; later use raises `StoreClosed`. May be called twice.
@@ -91,7 +124,7 @@ class MemoryStore:
         raise TypeError("a MemoryStore holds secrets and cannot be pickled or copied")
 
 
-class _MemoryTransaction(Turn):
+class _MemoryTransaction(Turn, WholeStore):
     """One `with` block: it holds the gate, and keeps or undoes what is done in it."""
 
     __slots__ = ("_before", "_ended", "_in_savepoint", "_order", "_store", "_tables")
@@ -105,7 +138,7 @@ class _MemoryTransaction(Turn):
         self._ended = True
         self._in_savepoint = False
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Transaction:
         store = self._store
         if os.getpid() != store._pid:
             raise StoreError(
@@ -196,13 +229,15 @@ class _MemoryTransaction(Turn):
         else:
             rows[row] = record
 
-    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
         """See `Transaction.delete`."""
         rows = self._rows(table, partition)
         require_bytes("row", row)
-        if row in rows:
-            self._before.append((table, partition, row, rows[row]))
-            self._remove(table, partition, row)
+        if row not in rows:
+            return False
+        self._before.append((table, partition, row, rows[row]))
+        self._remove(table, partition, row)
+        return True
 
     def list(
         self,
@@ -308,6 +343,20 @@ class _MemoryTransaction(Turn):
             else:
                 self._add(table, partition, row, record)
             self._before.pop()
+
+
+class _StripeTransaction(_MemoryTransaction):
+    """One `with` block of a store with stripes: its caller sees one stripe."""
+
+    __slots__ = ("_stripe",)
+
+    def __init__(self, store: MemoryStore, stripe: int) -> None:
+        super().__init__(store)
+        self._stripe = stripe
+
+    def __enter__(self) -> Transaction:
+        inner = super().__enter__()
+        return StripeView(inner, self._stripe, self._stripe, self._store.stripes)
 
 
 class _Savepoint:

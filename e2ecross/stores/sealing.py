@@ -25,7 +25,7 @@ from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.kdf import HmacKey
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import AuthenticationFailed, RecordCorrupted
-from e2ecross.stores.base import IN_ORDER, Table, Transaction, ValuesAsBytes
+from e2ecross.stores.base import IN_ORDER, Table, Transaction, ValuesAsBytes, WholeStore
 from e2ecross.stores.checks import check_place, check_range, check_table
 
 # The entropy names are handed on for the stores, which may not import from crypto themselves.
@@ -155,7 +155,7 @@ class Sealer(Secret):
         return partition, row, record
 
 
-class SealedTransaction(ValuesAsBytes):
+class SealedTransaction(WholeStore, ValuesAsBytes):
     """A transaction whose caller sees records in the clear and whose store never does."""
 
     __slots__ = ("_inner", "_sealer")
@@ -176,9 +176,9 @@ class SealedTransaction(ValuesAsBytes):
         require_bytes("record", record)
         self._inner.put(*place.where, self._sealer.seal(place, record))
 
-    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
         """See `Transaction.delete`."""
-        self._inner.delete(*self._place(table, partition, row).where)
+        return self._inner.delete(*self._place(table, partition, row).where)
 
     def list(
         self,

@@ -21,12 +21,13 @@ from typing import NoReturn, Self, SupportsIndex
 
 from e2ecross.arguments import forgets_secrets, require_callable, require_file_name
 from e2ecross.errors import InvalidArgument, StoreBusy
-from e2ecross.stores.base import Transaction
+from e2ecross.stores.base import OneGate, Transaction
 from e2ecross.stores.checks import (
     DEFAULT_BUSY_TIMEOUT_MS,
     DEFAULT_CACHED_VALUES,
     check_busy_timeout,
     check_cached_values,
+    check_stripe,
 )
 from e2ecross.stores.gate import Stay
 from e2ecross.stores.sealing import SYSTEM_ENTROPY, EntropySource, reseal
@@ -57,7 +58,7 @@ from e2ecross.stores.sqlite_schema import (
 __all__ = ["LARGE_WAL_BYTES", "RESTART_EVERY", "TRUNCATE_EVERY", "SQLiteStore"]
 
 
-class SQLiteStore:
+class SQLiteStore(OneGate):
     """A store in one file; created, readable for its owner only, when there is none.
 
     Args:
@@ -114,13 +115,17 @@ class SQLiteStore:
         self._entropy = entropy
         self._file = self._prepare(name, store_key)
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
+    def transaction(
+        self, stripe: int = 0, *, moved: bool = False
+    ) -> AbstractContextManager[Transaction]:
         """Begin a transaction; see `Store.transaction`.
 
         Raises:
             WrongStoreKey: the key was changed by somebody else.
             StoreCorrupted: the file was removed or replaced, or an older state put into it.
         """
+        if stripe != 0:
+            check_stripe(stripe, 0)
         return Block(self._file, self._connections)
 
     @forgets_secrets

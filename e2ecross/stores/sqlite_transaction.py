@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from e2ecross.arguments import require_bytes
 from e2ecross.errors import StoreCorrupted, StoreError
-from e2ecross.stores.base import Table, ValuesAsBytes
+from e2ecross.stores.base import Table, ValuesAsBytes, WholeStore
 from e2ecross.stores.checks import (
     NO_SAVEPOINT,
     SAVEPOINT_INTERRUPTED,
@@ -74,7 +74,7 @@ class _Statements(NamedTuple):
 _SQL: Final = {table: _Statements.of(table) for table in Table}
 
 
-class SQLiteTransaction(ValuesAsBytes):
+class SQLiteTransaction(WholeStore, ValuesAsBytes):
     """The view of one begun transaction.
 
     Args:
@@ -108,11 +108,11 @@ class SQLiteTransaction(ValuesAsBytes):
         self.has_written = True  # before it is true: an interrupt may come after the change
         self._run(_SQL[table].put, partition, row, record)
 
-    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
         """See `Transaction.delete`."""
         check_place(table, partition, row)
         self.has_written = True
-        self._run(_SQL[table].delete, partition, row)
+        return self._remove(_SQL[table].delete, partition, row) > 0
 
     def list(
         self,
@@ -148,9 +148,7 @@ class SQLiteTransaction(ValuesAsBytes):
         check_place(table, partition)
         check_limit(limit)
         self.has_written = True
-        self._run(_SQL[table].clear, partition, partition, _most(limit))
-        removed: int = self._run("SELECT changes()")[0][0]
-        return removed
+        return self._remove(_SQL[table].clear, partition, partition, _most(limit))
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
         """See `Transaction.scan`."""
@@ -211,8 +209,19 @@ class SQLiteTransaction(ValuesAsBytes):
         try:
             return self._connection.execute(sql, parameters).fetchall()
         except DRIVER_ERRORS as exc:
-            self._over = "an operation of this transaction failed: nothing of it is saved"
-            raise store_error(self._path, exc) from exc
+            raise self._failed(exc) from exc
+
+    def _remove(self, sql: str, *parameters: bytes | int) -> int:
+        """Run a DELETE; returns how many rows it has removed."""
+        self._check()
+        try:
+            return self._connection.execute(sql, parameters).rowcount
+        except DRIVER_ERRORS as exc:
+            raise self._failed(exc) from exc
+
+    def _failed(self, error: Exception) -> StoreError:
+        self._over = "an operation of this transaction failed: nothing of it is saved"
+        return store_error(self._path, error)
 
     def _check(self) -> None:
         if self._over is not None:

@@ -22,7 +22,7 @@ from typing import Any, Final, TypeVar, cast
 
 from e2ecross.arguments import require_bytes
 from e2ecross.errors import StoreError
-from e2ecross.stores.base import Codec, Table, Transaction
+from e2ecross.stores.base import Codec, Table, Transaction, WholeStore
 from e2ecross.stores.checks import NO_SAVEPOINT, SAVEPOINT_INTERRUPTED, check_place
 
 __all__ = ["NOT_KEPT", "CachingTransaction", "ValueCache"]
@@ -87,6 +87,11 @@ class ValueCache:
             del self._values[next(iter(self._values))]
         self._values[place] = (value, codec)
 
+    def holds(self, place: _Place) -> bool:
+        """Tell whether something is kept of what is there."""
+        kept = self._values.get(place)
+        return kept is not None and kept[0] is not None
+
     def forget(self, place: _Place) -> None:
         """Keep nothing of that place any more."""
         self._values.pop(place, None)
@@ -111,7 +116,7 @@ class ValueCache:
         return f"<ValueCache: {len(self._values)} values>"
 
 
-class CachingTransaction:
+class CachingTransaction(WholeStore):
     """A transaction whose values come out of a cache where it has them."""
 
     __slots__ = ("_block", "_bytes", "_cache", "_ended", "_inner", "_savepoint", "_waiting")
@@ -178,16 +183,18 @@ class CachingTransaction:
             self._block[place] = (value, codec)
         self._cache.keep(place, value, codec)
 
-    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
         """See `Transaction.delete`."""
         check_place(table, partition, row)
         place = (table, partition, row)
-        self._cache.forget(place)
         if self._block is None:
+            self._cache.forget(place)
             self.write()
-            self._inner.delete(table, partition, row)
-        else:
-            self._block[place] = (None, _DELETED)
+            return self._inner.delete(table, partition, row)
+        was_there = self._is_there(place)
+        self._cache.forget(place)
+        self._block[place] = (None, _DELETED)
+        return was_there
 
     def list(
         self,
@@ -285,6 +292,12 @@ class CachingTransaction:
         self._ended = True
         self._cache = ValueCache(0)
         self._waiting, self._block = {}, None
+
+    def _is_there(self, place: _Place) -> bool:
+        found = (self._block or {}).get(place) or self._waiting.get(place)
+        if found is not None:
+            return found[1] is not _DELETED
+        return self._cache.holds(place) or self._inner.get(*place) is not None
 
     def _find_waiting(self, place: _Place) -> bytes | None:
         """Return the record that waits to be written there, or None: it waits to be deleted.

@@ -333,8 +333,8 @@ class _Interrupting(MemoryStore):
         self.other: Callable[[], object] | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        with super().transaction() as tx:
+    def transaction(self, stripe: int = 0, *, moved: bool = False) -> Iterator[Transaction]:
+        with super().transaction(stripe, moved=moved) as tx:
             yield tx
             if self.other is not None:
                 call, self.other = self.other, None

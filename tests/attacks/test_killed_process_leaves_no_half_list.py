@@ -17,9 +17,10 @@ import pytest
 from e2ecross import Client, Device, Policy, Text
 from e2ecross.errors import DevicesConflict
 from e2ecross.stores import MemoryStore, Store, Transaction
-from e2ecross.stores.base import ValuesAsBytes
+from e2ecross.stores.base import ValuesAsBytes, WholeStore
 from e2ecross.wire.device_list import SignedDeviceList
 from tests.support.accounts import own_account
+from tests.support.around import AroundStore
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -55,24 +56,23 @@ class Countdown:
                 raise Killed
 
 
-class MortalStore:
+class MortalStore(AroundStore):
     """A store whose process may be killed at each write, and right before or after a commit."""
 
     def __init__(self, inner: Store, countdown: Countdown) -> None:
-        self.inner, self._countdown = inner, countdown
+        super().__init__(inner)
+        self._countdown = countdown
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        with self.inner.transaction() as tx:
-            yield _MortalTransaction(tx, self._countdown)
+    def transaction(self, stripe: int = 0, *, moved: bool = False) -> Iterator[Transaction]:
+        with self.inner.transaction(stripe, moved=moved) as tx:
+            mortal: Any = _MortalTransaction(tx, self._countdown)
+            yield mortal
             self._countdown.step()
         self._countdown.step()
 
-    def close(self) -> None:
-        self.inner.close()
 
-
-class _MortalTransaction(ValuesAsBytes):
+class _MortalTransaction(WholeStore, ValuesAsBytes):
     def __init__(self, inner: Transaction, countdown: Countdown) -> None:
         self._inner, self._countdown = inner, countdown
 
@@ -80,9 +80,9 @@ class _MortalTransaction(ValuesAsBytes):
         self._countdown.step()
         self._inner.put(*where)
 
-    def delete(self, *where: Any) -> None:  # noqa: ANN401
+    def delete(self, *where: Any) -> bool:  # noqa: ANN401
         self._countdown.step()
-        self._inner.delete(*where)
+        return self._inner.delete(*where)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
         return getattr(self._inner, name)

@@ -128,8 +128,8 @@ class _FailingStore(MemoryStore):
         self.failing = False
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        with super().transaction() as tx:
+    def transaction(self, stripe: int = 0, *, moved: bool = False) -> Iterator[Transaction]:
+        with super().transaction(stripe, moved=moved) as tx:
             yield tx
             if self.failing:
                 raise StoreBusy("the commit fails")

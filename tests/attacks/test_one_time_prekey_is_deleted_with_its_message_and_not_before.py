@@ -20,7 +20,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.stores import MemoryStore, Table, Transaction
-from e2ecross.stores.base import ValuesAsBytes
+from e2ecross.stores.base import ValuesAsBytes, WholeStore
 from tests.attacks.support import (
     ANA,
     BUDI,
@@ -152,8 +152,8 @@ class _Breaking(MemoryStore):
         self.steps: int | None = None
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        with super().transaction() as tx:
+    def transaction(self, stripe: int = 0, *, moved: bool = False) -> Iterator[Transaction]:
+        with super().transaction(stripe, moved=moved) as tx:
             yield tx if self.steps is None else _BreakingTransaction(self, tx)
             self.step()
 
@@ -165,7 +165,7 @@ class _Breaking(MemoryStore):
         self.steps -= 1
 
 
-class _BreakingTransaction(ValuesAsBytes):
+class _BreakingTransaction(WholeStore, ValuesAsBytes):
     def __init__(self, store: _Breaking, inner: Transaction) -> None:
         self._store = store
         self._inner = inner
@@ -178,9 +178,9 @@ class _BreakingTransaction(ValuesAsBytes):
         self._store.step()
         self._inner.put(table, partition, row, record)
 
-    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
         self._store.step()
-        self._inner.delete(table, partition, row)
+        return self._inner.delete(table, partition, row)
 
     def list(
         self,

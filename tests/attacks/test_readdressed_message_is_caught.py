@@ -5,6 +5,7 @@ The attacker: a back end that rewrites every field of an envelope and of the wra
 between all three apps. Both are unauthenticated on the wire.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import permutations
 
@@ -130,9 +131,11 @@ def test_the_recipient_is_checked_before_any_key_is_touched() -> None:
     class Untouchable(MemoryStore):
         locked = False
 
-        def transaction(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        def transaction(
+            self, stripe: int = 0, *, moved: bool = False
+        ) -> AbstractContextManager[Transaction]:
             assert not self.locked, "the store was opened"
-            return super().transaction()
+            return super().transaction(stripe, moved=moved)
 
     store = Untouchable()
     ana, budi = person(ANA), person(BUDI, store=store)

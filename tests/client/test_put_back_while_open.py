@@ -14,6 +14,7 @@ from e2ecross import Client, Text
 from e2ecross.errors import RestoredStore
 from e2ecross.stores import MemoryStore, Transaction
 from tests.client.conversation import meet, promise, read, store_of
+from tests.support.around import AroundStore
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -140,20 +141,19 @@ def test_what_was_taken_in_before_is_not_acknowledged(backend: PuttingBack) -> N
     assert len(backend.acknowledged) == before
 
 
-class Hooked:
+class Hooked(AroundStore):
     """A store; does what is listed, one of it before each transaction."""
 
     def __init__(self) -> None:
-        self.inner = MemoryStore()
+        super().__init__(MemoryStore())
         self.before: list[Callable[[], object]] = []
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
+    def transaction(
+        self, stripe: int = 0, *, moved: bool = False
+    ) -> AbstractContextManager[Transaction]:
         if self.before:
             self.before.pop(0)()
-        return self.inner.transaction()
-
-    def close(self) -> None:
-        self.inner.close()
+        return super().transaction(stripe, moved=moved)
 
 
 def test_what_was_taken_in_before_is_not_acknowledged_in_the_middle_of_a_batch(

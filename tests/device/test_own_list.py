@@ -44,6 +44,7 @@ from e2ecross.wire.account_records import DeviceName, NewDevice, OwnAccountRecor
 from e2ecross.wire.capabilities import announced_by, decode_capabilities
 from e2ecross.wire.device_list import MAX_SEQ, SignedDeviceList
 from tests.support.accounts import account, change_account, device_of, hold_list, own_account
+from tests.support.around import AroundStore
 from tests.support.device_lists import Household
 from tests.support.devices import ANA, DAY_MS, FakeClock, dump, make_device
 from tests.support.linked import Candidate, candidate, notices_of
@@ -275,20 +276,20 @@ def test_a_reset_says_what_the_app_shows_now(phone: Device) -> None:
     assert second.device == 2
 
 
-class Crowd:
+class Crowd(AroundStore):
     """A store in which another process is faster: it acts between two transactions of one call."""
 
     def __init__(self, inner: Store, act: Callable[[], None]) -> None:
-        self._inner, self._act, self._begun = inner, act, 0
+        super().__init__(inner)
+        self._act, self._begun = act, 0
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
+    def transaction(
+        self, stripe: int = 0, *, moved: bool = False
+    ) -> AbstractContextManager[Transaction]:
         self._begun += 1
         if self._begun == 2:
             self._act()
-        return self._inner.transaction()
-
-    def close(self) -> None:
-        self._inner.close()
+        return super().transaction(stripe, moved=moved)
 
 
 @pytest.mark.parametrize("call", [ensure_own_list, renew_if_due])

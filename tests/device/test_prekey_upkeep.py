@@ -30,6 +30,7 @@ from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.upkeep import UPKEEP_ROW
 from e2ecross.stores import MemoryStore, Table, Transaction
 from e2ecross.wire.records import KyberPrekeyRecord, UpkeepRecord
+from tests.support.around import AroundStore
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -457,22 +458,21 @@ def test_only_the_publication_that_waits_is_taken_back() -> None:
 
 
 def test_a_publication_that_was_confirmed_meanwhile_is_not_sent_again() -> None:
-    class Confirming:
+    class Confirming(AroundStore):
         """Another process confirms between two transactions of this one."""
 
         left = 0
 
         def __init__(self) -> None:
-            self.inner = MemoryStore()
+            super().__init__(MemoryStore())
 
-        def transaction(self) -> AbstractContextManager[Transaction]:
+        def transaction(
+            self, stripe: int = 0, *, moved: bool = False
+        ) -> AbstractContextManager[Transaction]:
             self.left -= 1
             if self.left == 0:
                 other.confirm_published(other.publish(1))
-            return self.inner.transaction()
-
-        def close(self) -> None:
-            self.inner.close()
+            return super().transaction(stripe, moved=moved)
 
     spy = Confirming()
     device = make_device(BUDI, spy)

@@ -19,8 +19,9 @@ from e2ecross.errors import UnknownRecipient
 from e2ecross.relay.database import Lock
 from e2ecross.relay.sqlite_database import SQLiteDatabase
 from e2ecross.stores import Store, Table, Transaction
-from e2ecross.stores.base import ValuesAsBytes
+from e2ecross.stores.base import ValuesAsBytes, WholeStore
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
+from tests.support.around import AroundStore
 
 T = TypeVar("T")
 
@@ -95,17 +96,17 @@ class Killer:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-class KillingStore:
+class KillingStore(AroundStore):
     """A store with points around and inside its transactions."""
 
     def __init__(self, inner: Store, killer: Killer) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._killer = killer
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, stripe: int = 0, *, moved: bool = False) -> Iterator[Transaction]:
         self._killer.reach("before a transaction")
-        with self._inner.transaction() as inner:
+        with self.inner.transaction(stripe, moved=moved) as inner:
             transaction = _KillingTransaction(inner, self._killer)
             self._killer.reach("in a transaction, begun")
             yield transaction
@@ -116,10 +117,10 @@ class KillingStore:
 
     def close(self) -> None:
         self._killer.reach("before closing the store")
-        self._inner.close()
+        super().close()
 
 
-class _KillingTransaction(ValuesAsBytes):
+class _KillingTransaction(WholeStore, ValuesAsBytes):
     def __init__(self, inner: Transaction, killer: Killer) -> None:
         self._inner = inner
         self._killer = killer
@@ -132,9 +133,10 @@ class _KillingTransaction(ValuesAsBytes):
         self._inner.put(table, partition, row, record)
         self._wrote()
 
-    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
-        self._inner.delete(table, partition, row)
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
+        was_there = self._inner.delete(table, partition, row)
         self._wrote()
+        return was_there
 
     def list(
         self,

@@ -30,6 +30,7 @@ from e2ecross.stores import Store, Table, Transaction
 from e2ecross.wire.inbox_records import InboxNotice, decode_inbox_item, encode_arrival
 from e2ecross.wire.records import DeviceRecord
 from tests.properties.hostile_backend import LyingBackend, Points
+from tests.support.around import AroundStore
 from tests.support.devices import FakeClock
 from tests.support.entropy import SeededEntropy
 from tests.support.restores import Copy, put_back, take_copy
@@ -51,29 +52,29 @@ class _QuickEntropy(SeededEntropy):
         return SYSTEM_ENTROPY.encapsulate(kem_public_key)
 
 
-class PointedStore:
+class PointedStore(AroundStore):
     """A store in which every call is a point where something may be raised."""
 
     def __init__(self, inner: Store, points: Points) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self._points = points
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
+    def transaction(
+        self, stripe: int = 0, *, moved: bool = False
+    ) -> AbstractContextManager[Transaction]:
         """Begin a transaction."""
-        return self._pointed() if self._points.armed else self.inner.transaction()
+        if self._points.armed:
+            return self._pointed(stripe)
+        return super().transaction(stripe, moved=moved)
 
     @contextmanager
-    def _pointed(self) -> Iterator[Transaction]:
+    def _pointed(self, stripe: int) -> Iterator[Transaction]:
         self._points.pass_by(is_store=True)
-        with self.inner.transaction() as tx:
+        with self.inner.transaction(stripe) as tx:
             pointed: Any = _PointedTransaction(tx, self._points)
             yield pointed
             self._points.pass_by(is_store=True, is_inside=True)
         self._points.pass_by()
-
-    def close(self) -> None:
-        """Close it."""
-        self.inner.close()
 
 
 class _PointedTransaction:

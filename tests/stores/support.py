@@ -10,40 +10,43 @@ from pathlib import Path
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
+from tests.support.around import AroundStore
 from tests.support.postgres_stores import make_postgres_store
 
 KEY = bytes(range(32))
-KINDS = ("memory", "sqlite", "sealed-sqlite", "sealed-memory", "postgres", "sealed-postgres")
+POSTGRES = ("postgres", "sealed-postgres")
+WITH_STRIPES = ("striped-memory", *POSTGRES)
+KINDS = ("memory", "sqlite", "sealed-sqlite", "sealed-memory", *WITH_STRIPES)
+STRIPES = 64
 ROOT = Path(__file__).parents[2]
 WAIT_SECONDS = 60  # for child processes and threads: only a hang comes near
 
 
-class SealedMemoryStore:
+class SealedMemoryStore(AroundStore):
     """A store that knows nothing of sealing, behind a seal."""
 
     def __init__(self, *, busy_timeout_ms: int = 5_000) -> None:
-        self.inner = MemoryStore(busy_timeout_ms=busy_timeout_ms)
+        self.memory = MemoryStore(busy_timeout_ms=busy_timeout_ms)
+        super().__init__(self.memory)
         sealer = open_sealing(KEY, create_sealing(KEY, SYSTEM_ENTROPY), SYSTEM_ENTROPY)
         assert sealer is not None
         self.sealer = sealer
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
-        with self.inner.transaction() as transaction:
+    def transaction(self, stripe: int = 0, *, moved: bool = False) -> Iterator[Transaction]:
+        with self.inner.transaction(stripe, moved=moved) as transaction:
             yield self.sealer.wrap(transaction)
-
-    def close(self) -> None:
-        self.inner.close()
 
 
 def make_store(kind: str, directory: Path, *, busy_timeout_ms: int = 5_000) -> Store:
-    if kind == "memory":
-        return MemoryStore(busy_timeout_ms=busy_timeout_ms)
+    stripes = STRIPES if kind in WITH_STRIPES else 0
+    if kind in ("memory", "striped-memory"):
+        return MemoryStore(stripes, busy_timeout_ms=busy_timeout_ms)
     if kind == "sealed-memory":
         return SealedMemoryStore(busy_timeout_ms=busy_timeout_ms)
-    if kind in ("postgres", "sealed-postgres"):
+    if kind in POSTGRES:
         keys = {1: KEY} if kind == "sealed-postgres" else None
-        return make_postgres_store(keys=keys, busy_timeout_ms=busy_timeout_ms)
+        return make_postgres_store(keys=keys, stripes=stripes, busy_timeout_ms=busy_timeout_ms)
     key = KEY if kind == "sealed-sqlite" else None
     return SQLiteStore(directory / "store.db", key=key, busy_timeout_ms=busy_timeout_ms)
 

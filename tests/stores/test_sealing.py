@@ -60,7 +60,7 @@ def test_the_store_below_sees_keyed_hashes_and_fresh_ciphertexts() -> None:
     seen = []
     for _ in range(2):
         put(store, Table.SESSIONS, PARTITION, ROW, RECORD)
-        [((table, partition, row), sealed)] = raw(store.inner).items()
+        [((table, partition, row), sealed)] = raw(store.memory).items()
         assert (table, len(partition), len(row)) == (Table.SESSIONS, 32, 32)
         assert len(sealed) == len(RECORD) + len(PARTITION) + len(ROW) + 8 + 29
         seen.append((partition, row, sealed))
@@ -75,7 +75,7 @@ def test_the_same_keys_hash_differently_in_every_table_and_store() -> None:
         put(store, Table.SESSIONS, PARTITION, ROW, RECORD)
         put(store, Table.SKIPPED_KEYS, PARTITION, ROW, RECORD)
         put(store, Table.SESSIONS, ROW, PARTITION, RECORD)
-    places = [place for store in (one, other) for place in raw(store.inner)]
+    places = [place for store in (one, other) for place in raw(store.memory)]
     assert len({partition for _, partition, _ in places}) == 6
     assert len({row for _, _, row in places}) == 6
 
@@ -90,7 +90,7 @@ def test_a_moved_row_is_noticed() -> None:
     ]
     for place in places:
         put(store, *place, RECORD)
-    genuine = raw(store.inner)
+    genuine = raw(store.memory)
     for source in genuine:
         for target in genuine:
             if source == target:
@@ -109,7 +109,7 @@ def test_a_moved_row_is_noticed() -> None:
 def test_a_row_under_a_new_name_is_noticed_by_list_and_scan() -> None:
     store = SealedMemoryStore()
     put(store, Table.SESSIONS, PARTITION, ROW, RECORD)
-    [((table, partition, row), sealed)] = raw(store.inner).items()
+    [((table, partition, row), sealed)] = raw(store.memory).items()
     put(store.inner, table, partition, row[::-1], sealed)
     with pytest.raises(RecordCorrupted), store.transaction() as transaction:
         transaction.list(Table.SESSIONS, PARTITION)
@@ -121,8 +121,8 @@ def test_a_row_of_another_store_under_the_same_key_is_noticed() -> None:
     one, other = SealedMemoryStore(), SealedMemoryStore()
     for store in (one, other):
         put(store, Table.SESSIONS, PARTITION, ROW, RECORD)
-    [place] = raw(one.inner)
-    [foreign] = raw(other.inner).values()
+    [place] = raw(one.memory)
+    [foreign] = raw(other.memory).values()
     put(one.inner, *place, foreign)
     with pytest.raises(RecordCorrupted):
         get(one, Table.SESSIONS, PARTITION, ROW)
@@ -148,7 +148,7 @@ CHANGES: dict[str, Callable[[bytes], bytes]] = {
 def test_a_changed_record_is_noticed(change: str) -> None:
     store = SealedMemoryStore()
     put(store, Table.SESSIONS, PARTITION, ROW, RECORD)
-    [(place, sealed)] = raw(store.inner).items()
+    [(place, sealed)] = raw(store.memory).items()
     put(store.inner, *place, CHANGES[change](sealed))
     with pytest.raises(RecordCorrupted) as caught:
         get(store, Table.SESSIONS, PARTITION, ROW)

@@ -26,11 +26,12 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
-from e2ecross.stores.base import ValuesAsBytes
+from e2ecross.stores.base import ValuesAsBytes, WholeStore
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
+from tests.support.around import AroundStore
 from tests.support.entropy import SeededEntropy
 
 ANA = Address("whatsapp", "ana")
@@ -117,11 +118,11 @@ class Operation(NamedTuple):
     row: bytes
 
 
-class SpyStore:
+class SpyStore(AroundStore):
     """Another store, watched: every call is noted, and it fails when told to."""
 
     def __init__(self, inner: Store) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.operations: list[Operation] = []
         self.rows_listed = 0
         self.fail_commit = False
@@ -129,16 +130,13 @@ class SpyStore:
         self.fail_transactions: list[bool] = []
 
     @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self, stripe: int = 0, *, moved: bool = False) -> Iterator[Transaction]:
         if self.fail_transactions and self.fail_transactions.pop(0):
             raise StoreError("the store is out of order")
-        with self.inner.transaction() as tx:
+        with self.inner.transaction(stripe, moved=moved) as tx:
             yield _SpyTransaction(tx, self)
             if self.fail_commit:
                 raise StoreError("the commit has failed")
-
-    def close(self) -> None:
-        self.inner.close()
 
     def forget(self) -> None:
         """Begin anew to watch."""
@@ -163,7 +161,7 @@ class SpyStore:
             self.writes_until_failure -= 1
 
 
-class _SpyTransaction(ValuesAsBytes):
+class _SpyTransaction(WholeStore, ValuesAsBytes):
     def __init__(self, inner: Transaction, spy: SpyStore) -> None:
         self._inner = inner
         self._spy = spy
@@ -176,9 +174,9 @@ class _SpyTransaction(ValuesAsBytes):
         self._spy.note("put", table, partition, row)
         self._inner.put(table, partition, row, record)
 
-    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> None:
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
         self._spy.note("delete", table, partition, row)
-        self._inner.delete(table, partition, row)
+        return self._inner.delete(table, partition, row)
 
     def list(
         self,

@@ -6,7 +6,7 @@
 -- record superseded later would stay readable there. The first 230 bytes of a row (the most that a
 -- WITHOUT ROWID table keeps in the b-tree with 1,024-byte pages: (1024-12)*64/255-23) are therefore
 -- keys and zeros, and the record lies on overflow pages, which are never copied and are wiped when
--- freed. `delivered` and `retries` hold message ids and counters, and stay small without it.
+-- freed. `delivered`, `retries` and `stripe` hold message ids and counters, and stay small without it.
 
 CREATE TABLE store_meta (
     name TEXT NOT NULL PRIMARY KEY,
@@ -205,6 +205,13 @@ CREATE TABLE delivered (
 ) WITHOUT ROWID;
 
 CREATE TABLE retries (
+    partition BLOB NOT NULL,
+    row BLOB NOT NULL,
+    record BLOB NOT NULL,
+    PRIMARY KEY (partition, row)
+) WITHOUT ROWID;
+
+CREATE TABLE stripe (
     partition BLOB NOT NULL,
     row BLOB NOT NULL,
     record BLOB NOT NULL,
