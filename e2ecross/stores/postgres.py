@@ -11,7 +11,7 @@ Rules:
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final, NoReturn, Self, SupportsIndex
@@ -106,7 +106,10 @@ class PostgresStore:
         def make_link() -> Link:
             return connect(conninfo, busy_timeout_ms, prepare)
 
-        self._make_pool = lambda: Pool(make_link, connections, busy_timeout_ms, cached_values)
+        def make_pool() -> Pool:
+            return Pool(make_link, connections, busy_timeout_ms, cached_values)
+
+        self._make_pool: Callable[[], Pool] = make_pool
         self._name = name
         self._by_process: dict[int, Pool] = {}
         link = make_link()

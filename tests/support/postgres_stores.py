@@ -10,7 +10,7 @@ from tests.support.postgres import require_postgres, server
 if TYPE_CHECKING:
     from e2ecross.stores.postgres import PostgresStore
 
-__all__ = ["address_of_stores", "make_postgres_store"]
+__all__ = ["address_of_stores", "ask", "make_postgres_store", "number_of"]
 
 
 def make_postgres_store(name: str | None = None, **settings: Any) -> "PostgresStore":  # noqa: ANN401
@@ -29,3 +29,19 @@ def address_of_stores() -> str:
 
     migrate(server().address())
     return server().address()
+
+
+def ask(statement: str, *parameters: object) -> list[tuple[object, ...]]:
+    """Ask the database, as its owner."""
+    import psycopg
+
+    with psycopg.connect(address_of_stores(), autocommit=True) as connection:
+        cursor = connection.execute(statement.encode(), parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def number_of(name: str) -> int:
+    """The number of a store."""
+    [[number]] = ask("SELECT store FROM e2ecross.stores WHERE name = %s", name)
+    assert isinstance(number, int)
+    return number
