@@ -8,7 +8,7 @@ Rules:
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -33,7 +33,6 @@ from e2ecross.device.health_records import (
     check_own_sender_key,
     check_receipt,
     check_retries,
-    check_seen_base_key,
     check_sent,
     check_session,
     check_spqr,
@@ -42,8 +41,10 @@ from e2ecross.device.health_records import (
     read_inbox,
     read_kyber_prekey,
     read_outbox,
+    read_seen_base_key,
     read_session_list,
     read_signed_prekey,
+    read_stripe_record,
     read_trust,
     read_waiting_upload,
 )
@@ -63,7 +64,6 @@ from e2ecross.state.trust import TrustState
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
-from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
 
 __all__ = [
@@ -226,7 +226,6 @@ _ORDER: Final = list(Table)
 
 # Of these nothing is told but that they decode.
 _CHECKS: Final[dict[Table, _Check]] = {
-    Table.SEEN_BASE_KEYS: check_seen_base_key,
     Table.CONVERSATIONS: check_conversation,
     Table.RECEIPTS: check_receipt,
     Table.SESSIONS: check_session,
@@ -275,7 +274,8 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     for table, check in _CHECKS.items():
         read(table, check)
     device = next((row for row in found if isinstance(row, DeviceRecord)), None)
-    epoch = next((row for row in found if isinstance(row, int)), 0)
+    epoch = next((each.epoch for each in read(Table.STRIPE, read_stripe_record)), 0)
+    full = read(Table.SEEN_BASE_KEYS, read_seen_base_key)
     own = next((row for row in found if isinstance(row, OwnAccountRecord)), OwnAccountRecord())
     has_publication = any(isinstance(row, PublishedKeys) for row in found)
     trust = Counter(state for state, _ in known)
@@ -287,7 +287,7 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
     return StoreHealth(
         tables=tuple(sorted(tables, key=lambda each: _ORDER.index(each.table))),
         device=None if device is None else _device(device, epoch, has_publication),
-        prekeys=_prekeys(device, signed, len(one_time), kyber, policy, now_ms),
+        prekeys=_prekeys(device, signed, full, len(one_time), kyber, policy, now_ms),
         sessions=_sessions(tx, places, sum(skipped), policy, now_ms),
         identities={state: trust[state] for state in TrustState},
         stale_identities=sum(stale for _, stale in known),
@@ -332,12 +332,14 @@ def _device(device: DeviceRecord, epoch: int, has_publication: bool) -> DeviceHe
 def _prekeys(
     device: DeviceRecord | None,
     signed: dict[int, SignedPrekeyRecord],
+    full: Sequence[int | None],
     one_time: int,
     kyber: list[tuple[int, KyberPrekeyRecord, bool]],
     policy: Policy,
     now_ms: int,
 ) -> PrekeyHealth:
-    current = None if device is None else signed.get(device.signed_prekey_id)
+    current_id = 0 if device is None else device.signed_prekey_id
+    current = signed.get(current_id)
     last_resorts = {prekey_id: prekey for prekey_id, prekey, is_one in kyber if is_one}
     last_resort = None
     if device is not None:
@@ -348,7 +350,7 @@ def _prekeys(
         is_rotation_due=current is not None
         and (
             rotation_is_due(current.created_at_ms, now_ms, policy.signed_prekey_max_age_ms)
-            or current.seen_base_keys >= MAX_SEEN_BASE_KEYS
+            or current_id in full
         ),
         replaced=len(replaced),
         expired=sum(is_expired(at_ms, now_ms, policy.signed_prekey_kept_ms) for at_ms in replaced),

@@ -16,14 +16,13 @@ from e2ecross.state.accounts import OWN_ACCOUNT_ROW, user_from_key
 from e2ecross.state.blob_ends import BLOB_ENDS, OPENABLE, read_end
 from e2ecross.state.changes import CHANGES_ROW
 from e2ecross.state.context import address_from_key
-from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.group_keys import GROUP_KEYS, group_key_from_bytes
 from e2ecross.state.group_outbox import GROUP_OUTBOX, group_waiting_from_record
 from e2ecross.state.in_flight import IN_FLIGHT
 from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.inbox_erasure import EXPIRES, ONCE
 from e2ecross.state.outbox import TURNS
-from e2ecross.state.prekey_store import LAST_RESORT, SEEN_MARK
+from e2ecross.state.prekey_store import FULL_ROW, LAST_RESORT, SEEN_MARK
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
 from e2ecross.state.receipts import DUE, NO_TIME, read_receipt
@@ -54,7 +53,6 @@ from e2ecross.wire.records import (
     KyberPrekeyRecord,
     SignedPrekeyRecord,
     UpkeepRecord,
-    decode_epoch,
     decode_one_time_prekey,
     decode_publication,
 )
@@ -67,6 +65,7 @@ from e2ecross.wire.shelf_records import (
     decode_shelf,
 )
 from e2ecross.wire.spqr_records import StoredSpqrMaterial, decode_chunks
+from e2ecross.wire.stripe_record import StripeRecord
 from e2ecross.wire.upload_records import decode_openable
 
 __all__ = [
@@ -76,7 +75,6 @@ __all__ = [
     "check_own_sender_key",
     "check_receipt",
     "check_retries",
-    "check_seen_base_key",
     "check_sent",
     "check_session",
     "check_spqr",
@@ -85,8 +83,10 @@ __all__ = [
     "read_inbox",
     "read_kyber_prekey",
     "read_outbox",
+    "read_seen_base_key",
     "read_session_list",
     "read_signed_prekey",
+    "read_stripe_record",
     "read_trust",
     "read_waiting_upload",
 ]
@@ -109,13 +109,11 @@ _SPQR_ROWS: Final[Mapping[bytes, Callable[[bytes], object]]] = {
 
 def read_device(
     _: bytes, row: bytes, record: bytes
-) -> DeviceRecord | int | PublishedKeys | UpkeepRecord | OwnAccountRecord | None:
+) -> DeviceRecord | PublishedKeys | UpkeepRecord | OwnAccountRecord | None:
     """Return what a row about the device holds, decoded; of each kind there is at most one.
 
     None: a count of changes, which tells nobody anything.
     """
-    if row == EPOCH_ROW:
-        return decode_epoch(record)
     if row == CHANGES_ROW:
         decode_changes(record)
         return None
@@ -153,10 +151,16 @@ def read_kyber_prekey(
     return int.from_bytes(row), KyberPrekeyRecord.decode(record), partition == LAST_RESORT
 
 
-def check_seen_base_key(_: bytes, __: bytes, record: bytes) -> None:
-    """Compare the mark of a seen base key."""
+def read_seen_base_key(partition: bytes, row: bytes, record: bytes) -> int | None:
+    """Compare the mark of a seen base key; returns the id of a signed prekey that is full."""
     if record != SEEN_MARK:
         raise RecordCorrupted("the mark of a seen base key is something else")
+    return int.from_bytes(partition) if row == FULL_ROW else None
+
+
+def read_stripe_record(_: bytes, __: bytes, record: bytes) -> StripeRecord:
+    """Return what is counted of a stripe."""
+    return StripeRecord.decode(record)
 
 
 def read_trust(tx: Transaction, place: bytes) -> tuple[TrustState, bool]:

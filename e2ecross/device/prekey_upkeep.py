@@ -37,6 +37,7 @@ from e2ecross.state.prekey_store import (
     delete_kyber_prekey,
     delete_oldest_prekeys,
     delete_one_time_prekey,
+    has_full_stripe,
     put_kyber_prekey,
     put_one_time_prekey,
     put_signed_prekey,
@@ -58,7 +59,7 @@ from e2ecross.state.upkeep import (
 )
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey, PublishedKeys, SignedPrekey
-from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS, MAX_SEEN_BASE_KEYS
+from e2ecross.wire.limits import MAX_ONE_TIME_PREKEYS
 from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
 
 __all__ = [
@@ -127,13 +128,12 @@ def decode_stored_publication(encoded: bytes) -> PublishedKeys:
 def needs_rotation(context: Context, tx: Transaction, device: DeviceRecord) -> bool:
     """Tell whether the signed and the last-resort prekey are to be replaced.
 
-    They are by age, and when the signed one is full.
+    They are by age, and when the signed one is full, in one stripe at least.
     """
     current = require_signed_prekey(tx, device.signed_prekey_id).record
     max_age_ms = context.policy.signed_prekey_max_age_ms
-    return (
-        rotation_is_due(current.created_at_ms, context.clock(), max_age_ms)
-        or current.seen_base_keys >= MAX_SEEN_BASE_KEYS
+    return rotation_is_due(current.created_at_ms, context.clock(), max_age_ms) or has_full_stripe(
+        tx, device.signed_prekey_id
     )
 
 

@@ -34,7 +34,6 @@ from e2ecross.protocol.session_record import SessionRecord, find_session
 from e2ecross.protocol.session_start import OwnPrekeys, respond_to_session
 from e2ecross.state.context import Context, address_key
 from e2ecross.state.prekey_store import (
-    OwnSignedPrekey,
     find_kyber_prekey,
     find_one_time_prekey,
     find_signed_prekey,
@@ -45,9 +44,9 @@ from e2ecross.state.session_store import (
     read_current_session,
     read_sessions_for,
 )
+from e2ecross.state.stripe import is_full
 from e2ecross.state.trust import find_identity_record, require_no_downgrade
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.records import RemoteIdentityRecord
 from e2ecross.wire.signal_message import PreKeySignalMessage, SignalMessage
 
@@ -56,14 +55,27 @@ __all__ = ["DecodedMessage", "ReadMessage", "read_message"]
 DecodedMessage = PreKeySignalMessage | SignalMessage
 
 
+class UsedPrekeys(NamedTuple):
+    """Which prekeys of ours a first message has used.
+
+    Attributes:
+        one_time_id: of the one-time prekey, which goes with it; None: there was none.
+        kyber_id: of the one-time Kyber prekey, likewise.
+        is_remembered: it may come again while the others are still there: its base key is kept.
+    """
+
+    one_time_id: int | None
+    kyber_id: int | None
+    is_remembered: bool
+
+
 class _ReadFields(NamedTuple):
     place: bytes
     identity: RemoteIdentityRecord | None
     before: SessionRecord
     opened: Opened
     first_message: PreKeySignalMessage | None = None
-    signed_prekey: OwnSignedPrekey | None = None
-    is_remembered: bool = False
+    used: UsedPrekeys | None = None
 
 
 class ReadMessage(SecretTuple, _ReadFields):
@@ -75,8 +87,7 @@ class ReadMessage(SecretTuple, _ReadFields):
         before: the sessions with the sender as they are stored.
         opened: the sessions as they would be, and the plaintext.
         first_message: the message that started the session, if this one did.
-        signed_prekey: the one that it used.
-        is_remembered: it may come again while its prekeys are still there: its base key is kept.
+        used: the prekeys that it has used, if that session is new.
     """
 
     __slots__ = ()
@@ -164,10 +175,12 @@ def _open_first_message(
         kyber_prekey = find_kyber_prekey(tx, message.kyber.prekey_id)
         if kyber_prekey is None:
             raise _unknown_prekey("Kyber", message.kyber.prekey_id)
-    is_remembered = one_time_prekey is None or (
-        kyber_prekey is not None and kyber_prekey.record.is_last_resort
-    )
-    if is_remembered and signed_prekey.record.seen_base_keys >= MAX_SEEN_BASE_KEYS:
+    is_last_resort = kyber_prekey is not None and kyber_prekey.record.is_last_resort
+    is_remembered = one_time_prekey is None or is_last_resort
+    one_time_kyber_id = None
+    if message.kyber is not None and not is_last_resort:
+        one_time_kyber_id = message.kyber.prekey_id
+    if is_remembered and is_full(tx, message.signed_prekey_id, context.store.stripes):
         raise UnknownPrekey(
             f"signed prekey {message.signed_prekey_id} takes no more first messages that use no "
             f"one-time prekey: the sender needs a new bundle"
@@ -182,12 +195,13 @@ def _open_first_message(
     )
     accepted = message.identity_key if identity is None else identity.identity_key
     opened = open_first_message(before, session, message.message, accepted, reading)
+    used = UsedPrekeys(message.one_time_prekey_id, one_time_kyber_id, is_remembered)
     # Only now that it is authentic: anybody can copy a base key, and claim that it was seen.
     if is_remembered and has_seen_base_key(tx, message.signed_prekey_id, message.base_key):
         raise DuplicateMessage("a first message was received before, and its session is gone")
     return ReadMessage(
         *(place, identity, before, opened),
-        *(message, signed_prekey, is_remembered),
+        *(message, used),
     )
 
 

@@ -17,7 +17,7 @@ from e2ecross.address import Address
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.crypto.secret import Secret
 from e2ecross.device.accepting import follow_identity
-from e2ecross.device.reading import DecodedMessage, ReadMessage, read_message
+from e2ecross.device.reading import DecodedMessage, ReadMessage, UsedPrekeys, read_message
 from e2ecross.device.sender_check import check_sender, keep_carried
 from e2ecross.errors import EnvelopeMismatch, UnsupportedVersion
 from e2ecross.protocol.session import Session
@@ -247,6 +247,8 @@ def _accept(
     Its sender's identity is not marked when another one was judged, that of its account.
     """
     first, known, changed = read.first_message, read.identity, is_judged
+    if first is not None and read.used is not None:
+        _use_up(context, tx, first, read.used)
     key = read.opened.session.remote_identity_key
     if not is_judged or known is None:
         policy, starts = context.policy, first is not None
@@ -255,16 +257,26 @@ def _accept(
     save_sessions(tx, read.place, read.before, read.opened.record)
     if changed and first is not None:
         _choose_session(context, tx, sender, key, is_judged=is_judged)
-    if first is not None and read.signed_prekey is not None:
+    if read.used is not None:
         count_operation(tx)
-        if first.one_time_prekey_id is not None:
-            delete_one_time_prekey(tx, first.one_time_prekey_id)
-        if first.kyber is not None:
-            delete_kyber_prekey(tx, first.kyber.prekey_id)
-        if read.is_remembered:
-            remember_base_key(tx, first.signed_prekey_id, read.signed_prekey, first.base_key)
         note_offered_version(tx, sender, read.opened.session.version)
     return changed
+
+
+def _use_up(
+    context: Context, tx: Transaction, message: PreKeySignalMessage, used: UsedPrekeys
+) -> None:
+    """Delete or remember the prekeys of a first message, before anything else is written.
+
+    Another stripe may use them at this moment: then all is undone.
+    """
+    if used.kyber_id is not None:
+        delete_kyber_prekey(tx, used.kyber_id)
+    if used.one_time_id is not None:
+        delete_one_time_prekey(tx, used.one_time_id)
+    if used.is_remembered:
+        stripes = context.store.stripes
+        remember_base_key(tx, message.signed_prekey_id, message.base_key, stripes)
 
 
 def _choose_session(

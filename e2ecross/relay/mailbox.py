@@ -36,6 +36,7 @@ __all__ = [
     "fetch",
     "forget_expired",
     "make",
+    "marks",
     "oldest_ms",
     "remove",
     "up_to_bytes",
@@ -47,7 +48,7 @@ _FORGET_BATCH: Final = 100
 adds, and little work."""
 _OVERDUE_BATCH: Final = 100
 """Envelopes dropped with a call that have waited for too long."""
-_REMOVED_AT_ONCE: Final = 500
+_ASKED_AT_ONCE: Final = 500
 """Envelopes that are looked up with one query; SQLite takes 999 values."""
 
 IN_PARTS: Final = (
@@ -138,6 +139,25 @@ def up_to_bytes(
     return waiting
 
 
+def marks(connection: Connection, recipients: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return of mailboxes how many wait, and how many were acknowledged: no change leaves both."""
+    found: dict[str, tuple[int, int]] = {}
+    for start in range(0, len(recipients), _ASKED_AT_ONCE):
+        part = recipients[start : start + _ASKED_AT_ONCE]
+        many = ", ".join("?" * len(part))
+        rows = each_row(
+            connection,
+            "SELECT recipient, waiting, acknowledged FROM mailboxes"  # noqa: S608 - only marks
+            f" WHERE recipient IN ({many})",
+            tuple(part),
+            *(str, int, int),
+        )
+        found.update(
+            (recipient, (waiting, acknowledged)) for recipient, waiting, acknowledged in rows
+        )
+    return found
+
+
 def waiting(connection: Connection, address: Address) -> list[bytes]:
     """Return all waiting envelopes of the address, oldest first."""
     rows = read_rows(
@@ -164,8 +184,8 @@ def remove(
     (place,) = require_row(
         connection, "SELECT acknowledged FROM mailboxes WHERE recipient = ?", (recipient,), int
     )
-    for start in range(0, len(numbers), _REMOVED_AT_ONCE):
-        part = numbers[start : start + _REMOVED_AT_ONCE]
+    for start in range(0, len(numbers), _ASKED_AT_ONCE):
+        part = numbers[start : start + _ASKED_AT_ONCE]
         marks = ", ".join("?" * len(part))
         found = dict(
             connection.execute(

@@ -50,7 +50,7 @@ __all__ = ["PostgresDatabase"]
 
 _LOCK_TIMEOUT: Final = "5s"
 _STATEMENT_TIMEOUT: Final = "10s"
-_CONNECT_SECONDS: Final = 5
+_CONNECT_SECONDS: Final = 10
 _MOST_CONNECTIONS: Final = 8
 _TRIES: Final = 3
 _OLDEST_SERVER: Final = 150_000

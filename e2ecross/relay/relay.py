@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The relay: a blind back end on one SQLite file. Satisfies `e2ecross.client.backend.Backend`.
+"""The relay: a blind back end on one database. Satisfies `e2ecross.client.backend.Backend`.
 
 With a folder it also satisfies `e2ecross.client.blob_store.BlobStore`.
 
@@ -13,7 +13,7 @@ Rules:
 - Every call may be repeated; only `fetch_keys` then hands out other one-time prekeys.
 - A device tells its epoch with what it deposits and publishes. The relay keeps the highest, and
   hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
-- Several threads and processes may use one file. No token or envelope is in an error or a `repr`.
+- Several threads and processes may use one database, which is an SQLite file or on PostgreSQL. No token or envelope is in an error or a `repr`.
 
 What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`). How often
 a device may ask, and who gets how many accounts, is for the service around it to bound.
@@ -72,13 +72,15 @@ def _first_come(address: Address, taken: bool, credential: bytes) -> bool:
 
 
 class Relay(AccountCalls, BlobCalls, WatchCalls):
-    """A directory of published keys and mailboxes, in one file; to be closed, or used by `with`.
+    """A directory of published keys and mailboxes, in one database; to be closed, or by `with`.
 
     With a folder it also keeps files for them.
-    Each method also raises `BackendError` when the file cannot be used or the relay was closed.
+    Each method also raises `BackendError` when the database cannot be used or the relay was closed.
 
     Args:
-        path: the file; created when it does not exist. It must name a file: processes share it.
+        path: the file; created when it does not exist. It must name a file: processes share it. Or
+            the address of a PostgreSQL database, `postgresql://…`, for several processes and
+            machines (extra `postgres`); it may hold a password, which is shown nowhere.
         authorise: decides who may claim an address. Called with the address, whether it is taken
             under another token, and the credential that the device has shown, outside of any
             transaction; only `True` lets the claim go ahead. For a taken address that is a reset:
@@ -95,10 +97,12 @@ class Relay(AccountCalls, BlobCalls, WatchCalls):
 
     Raises:
         InvalidArgument: an argument has the wrong type.
-        BackendError: the file cannot be opened, is not a relay's, or has another schema; or the
-            folder cannot be used.
+        BackendError: the file cannot be opened, is not a relay's, or has another schema; the
+            database cannot or must not be used; or the folder cannot be used.
+        ImportError: the extra `postgres` is not installed.
     """
 
+    @forgets_secrets
     def __init__(
         self,
         path: str | os.PathLike[str],

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The calls of a relay that only look: for the service around it, and for its operator."""
 
+from collections.abc import Iterable
+
 from e2ecross.address import Address
 from e2ecross.arguments import forgets_secrets, require_bytes, require_type
 from e2ecross.relay import directory, mailbox
@@ -30,6 +32,19 @@ class WatchCalls(RelayFile):
             lambda connection: first_release_ms(connection, address, now_ms)
         )
         return None if until is None else until - now_ms
+
+    def mail_marks(self, addresses: Iterable[Address]) -> dict[Address, tuple[int, int]]:
+        """Return for mailboxes what changes with everything that is put in, or taken out.
+
+        Who is not registered is left out.
+        """
+        names = {str(address): address for address in addresses}
+        marks = self._database.read(lambda connection: mailbox.marks(connection, list(names)))
+        return {names[name]: mark for name, mark in marks.items()}
+
+    def size_bytes(self) -> int:
+        """Return how large the database is; that of a file with its log."""
+        return self._database.size_bytes()
 
     def oldest_waiting_ms(self) -> int:
         """Return for how many milliseconds the oldest envelope has waited; 0: nothing waits."""

@@ -6,7 +6,6 @@ Rules:
 - On a listener of its own: whoever reaches the service does not reach these.
 """
 
-import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -71,7 +70,7 @@ class Metrics:
         """Ask for these when the numbers are read; called once.
 
         Args:
-            relay: for its oldest envelope and the size of its file.
+            relay: for its oldest envelope and the size of its database.
             waiting: how many calls wait for mail.
             queue: how many calls wait for their turn to write.
         """
@@ -111,5 +110,7 @@ def _oldest(relay: Relay) -> float:
 
 
 def _size(relay: Relay) -> float:
-    names = (f"{relay.path}{end}" for end in ("", "-wal"))
-    return float(sum(os.path.getsize(name) for name in names if os.path.exists(name)))
+    try:
+        return float(relay.size_bytes())
+    except BackendError:
+        return float("nan")

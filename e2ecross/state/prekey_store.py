@@ -13,8 +13,9 @@ from e2ecross.crypto.keys import (
     key_pair_from_private,
 )
 from e2ecross.crypto.secret import Secret
-from e2ecross.errors import RecordCorrupted
+from e2ecross.errors import RecordCorrupted, StoreBusy
 from e2ecross.protocol.prekeys import is_expired
+from e2ecross.state.stripe import count_seen
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.records import (
     KyberPrekeyRecord,
@@ -24,6 +25,7 @@ from e2ecross.wire.records import (
 )
 
 __all__ = [
+    "FULL_ROW",
     "LAST_RESORT",
     "SEEN_MARK",
     "OwnKyberPrekey",
@@ -36,6 +38,7 @@ __all__ = [
     "find_kyber_prekey",
     "find_one_time_prekey",
     "find_signed_prekey",
+    "has_full_stripe",
     "has_seen_base_key",
     "put_kyber_prekey",
     "put_one_time_prekey",
@@ -52,6 +55,8 @@ _ID_BYTES: Final = 4
 LAST_RESORT: Final = b"last-resort"
 """The partition of last-resort Kyber prekeys: apart from the many one-time ones, because all of
 them are gone through to see which have expired."""
+FULL_ROW: Final = b"full"
+"""Beside the base keys of a signed prekey, when a stripe takes no more of them."""
 SEEN_MARK: Final = b"\x01"
 """The record of a base key that was seen; such rows are looked up, not read."""
 
@@ -145,8 +150,13 @@ def put_one_time_prekey(tx: Transaction, prekey_id: int, key_pair: KeyPair) -> N
 
 
 def delete_one_time_prekey(tx: Transaction, prekey_id: int) -> None:
-    """Delete a one-time prekey of ours, because it was used."""
-    tx.delete(Table.ONE_TIME_PREKEYS, b"", _row(prekey_id))
+    """Delete a one-time prekey of ours, because it was used.
+
+    Raises:
+        StoreBusy: another transaction has used it at this moment.
+    """
+    if not tx.delete(Table.ONE_TIME_PREKEYS, b"", _row(prekey_id)):
+        raise _used_at_once()
 
 
 def find_kyber_prekey(tx: Transaction, prekey_id: int) -> OwnKyberPrekey | None:
@@ -184,8 +194,13 @@ def put_kyber_prekey(tx: Transaction, prekey_id: int, prekey: OwnKyberPrekey) ->
 
 
 def delete_kyber_prekey(tx: Transaction, prekey_id: int) -> None:
-    """Delete a one-time Kyber prekey of ours, because it was used; a last-resort one stays."""
-    tx.delete(Table.KYBER_PREKEYS, b"", _row(prekey_id))
+    """Delete a one-time Kyber prekey of ours, because it was used.
+
+    Raises:
+        StoreBusy: another transaction has used it at this moment.
+    """
+    if not tx.delete(Table.KYBER_PREKEYS, b"", _row(prekey_id)):
+        raise _used_at_once()
 
 
 def has_seen_base_key(tx: Transaction, signed_prekey_id: int, base_key: bytes) -> bool:
@@ -193,15 +208,37 @@ def has_seen_base_key(tx: Transaction, signed_prekey_id: int, base_key: bytes) -
     return tx.get(Table.SEEN_BASE_KEYS, _row(signed_prekey_id), hash_base_key(base_key)) is not None
 
 
-def remember_base_key(
-    tx: Transaction, prekey_id: int, prekey: OwnSignedPrekey, base_key: bytes
-) -> None:
-    """Note the base key (33 bytes) of an accepted first message without one-time prekey."""
-    tx.put(Table.SEEN_BASE_KEYS, _row(prekey_id), hash_base_key(base_key), SEEN_MARK)
-    seen = prekey.record.seen_base_keys + 1
-    put_signed_prekey(
-        tx, prekey_id, replace(prekey, record=replace(prekey.record, seen_base_keys=seen))
-    )
+def remember_base_key(tx: Transaction, prekey_id: int, base_key: bytes, stripes: int) -> None:
+    """Note the base key (33 bytes) of an accepted first message without one-time prekey.
+
+    Args:
+        tx: in the stripe of the sender.
+        prekey_id: of the signed prekey that it has used.
+        base_key: of the message.
+        stripes: of the store.
+
+    Raises:
+        StoreBusy: another transaction has noted it at this moment.
+    """
+    partition = _row(prekey_id)
+    if not tx.add(Table.SEEN_BASE_KEYS, partition, hash_base_key(base_key), SEEN_MARK):
+        raise _used_at_once()
+    kept = {int.from_bytes(row) for row, _ in tx.list(Table.SIGNED_PREKEYS)}
+    if count_seen(tx, prekey_id, kept, stripes):
+        tx.add(Table.SEEN_BASE_KEYS, partition, FULL_ROW, SEEN_MARK)
+
+
+def has_full_stripe(tx: Transaction, prekey_id: int) -> bool:
+    """Tell whether a signed prekey takes no more first messages that have to be remembered.
+
+    It may be so in one stripe alone.
+    """
+    return tx.get(Table.SEEN_BASE_KEYS, _row(prekey_id), FULL_ROW) is not None
+
+
+def _used_at_once() -> StoreBusy:
+    # The next try finds no prekey, or the base key.
+    return StoreBusy("another message used the same prekey at this moment: try again")
 
 
 def _row(prekey_id: int) -> bytes:

@@ -50,6 +50,7 @@ __all__ = [
     "MAX_READ_MARKS",
     "MAX_RECEIVING_CHAINS",
     "MAX_SEEN_BASE_KEYS",
+    "MAX_SEEN_BASE_KEYS_OF_STRIPE",
     "MAX_SENDER_KEY_MESSAGES",
     "MAX_SENDER_KEY_NAME_BYTES",
     "MAX_SENDER_KEY_PLACES",
@@ -199,6 +200,8 @@ MAX_HELD_MESSAGES: Final = 8
 """Messages read by a held session before it replaces our own unanswered one (the stay rule)."""
 MAX_SEEN_BASE_KEYS: Final = 65_536
 """First messages without one-time prekey that one signed prekey accepts in its life."""
+MAX_SEEN_BASE_KEYS_OF_STRIPE: Final = 4_096
+"""The same in each stripe of a store that has some."""
 
 # --- What a sender key may cost ---
 MAX_DISTRIBUTION_BYTES: Final = 256

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records of the device itself: its keys, those of others, and its epoch.
+"""Records of the device itself: its keys, and those of others.
 
 Values hold secrets as plain bytes; they do not show them. Encoding: `record_encoding.py`.
 
@@ -31,10 +31,8 @@ __all__ = [
     "RemoteIdentityRecord",
     "SignedPrekeyRecord",
     "UpkeepRecord",
-    "decode_epoch",
     "decode_one_time_prekey",
     "decode_publication",
-    "encode_epoch",
     "encode_one_time_prekey",
     "encode_publication",
 ]
@@ -183,21 +181,6 @@ def decode_publication(data: bytes) -> bytes:
     return decode_record(storage_pb2.PublicationRecord, data, what, max_bytes).published_keys
 
 
-def encode_epoch(epoch: int) -> bytes:
-    """Return the record of how many operations were committed."""
-    return encode_record(storage_pb2.EpochRecord(epoch=epoch))
-
-
-def decode_epoch(data: bytes) -> int:
-    """Return how many operations were committed.
-
-    Raises:
-        RecordCorrupted: it does not decode.
-        StoreTooNew: a later release wrote it.
-    """
-    return decode_record(storage_pb2.EpochRecord, data, "an epoch record").epoch
-
-
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class SignedPrekeyRecord(Secret):
     """A signed prekey of ours.
@@ -207,14 +190,12 @@ class SignedPrekeyRecord(Secret):
         signature: 64 bytes.
         created_at_ms: milliseconds since 1970.
         replaced_at_ms: when a newer one took its place, milliseconds since 1970; 0 if none has.
-        seen_base_keys: how many base keys are remembered for it.
     """
 
     private_key: bytes
     signature: bytes
     created_at_ms: int
     replaced_at_ms: int = 0
-    seen_base_keys: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -224,7 +205,6 @@ class SignedPrekeyRecord(Secret):
                 signature=self.signature,
                 created_at_ms=self.created_at_ms,
                 replaced_at_ms=self.replaced_at_ms,
-                seen_base_keys=self.seen_base_keys,
             )
         )
 
@@ -246,7 +226,6 @@ class SignedPrekeyRecord(Secret):
             fields.signature,
             fields.created_at_ms,
             fields.replaced_at_ms,
-            fields.seen_base_keys,
         )
 
 

@@ -16,7 +16,6 @@ from e2ecross import (
     Text,
 )
 from e2ecross.errors import UnknownRecipient
-from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import TURNS
 from e2ecross.state.queue import ENDS_ROW
@@ -133,7 +132,7 @@ class Party:
             Table.SESSIONS,
             Table.SPQR,
         }
-        asked = {(Table.DEVICE.value, EPOCH_ROW)}  # a session was started
+        asked = {(Table.STRIPE.value, b"")}  # a session was started
         now = self.rest()
         for rows in (before, now):
             assert not [row for row in rows if row[0] == Table.OUTBOX]

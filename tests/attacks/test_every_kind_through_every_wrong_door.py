@@ -45,7 +45,6 @@ from e2ecross.errors import (
 )
 from e2ecross.state.accounts import OWN_ACCOUNT_ROW
 from e2ecross.state.delivered import was_delivered
-from e2ecross.state.epoch import EPOCH_ROW
 from e2ecross.state.outbox import TURNS, Lane, LaneName, find_message, list_lane, put_resend
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, Queue, number_row
 from e2ecross.state.retry_budget import BUDGET, spend_request
@@ -570,13 +569,13 @@ def _by_table() -> dict[str, tuple[int, bytes]]:
         for place, row in enumerate(scene().budi_rows)
         if row[0] != Table.ONE_TIME_PREKEYS or row[2] == prekey_id.to_bytes(4)
     }
-    assert {"device", "epoch"} < set(found)
+    assert {"device", "stripe"} < set(found)
     return found
 
 
 def _kind(row: tuple[str, bytes, bytes, bytes]) -> str:
     """The table, and of the device's the row: several kinds of records are in it."""
-    names = {EPOCH_ROW: "epoch", UPKEEP_ROW: "upkeep", OWN_ACCOUNT_ROW: "own account"}
+    names = {UPKEEP_ROW: "upkeep", OWN_ACCOUNT_ROW: "own account"}
     return names.get(row[2], row[0]) if row[0] == Table.DEVICE else row[0]
 
 

@@ -23,7 +23,11 @@ from e2ecross.state.group_keys import put_grant
 from e2ecross.state.group_outbox import GROUP_OUTBOX
 from e2ecross.state.inbox import ARRIVED
 from e2ecross.state.outbox import put_control, put_resend
-from e2ecross.state.prekey_store import LAST_RESORT, find_signed_prekey, put_signed_prekey
+from e2ecross.state.prekey_store import (
+    FULL_ROW,
+    LAST_RESORT,
+    SEEN_MARK,
+)
 from e2ecross.state.publication import PUBLICATION_ROW
 from e2ecross.state.queue import number_row
 from e2ecross.state.receipts import DueReceipt, note_due, note_sent
@@ -41,7 +45,6 @@ from e2ecross.wire.inbox_records import (
     encode_arrival,
     encode_inbox_item,
 )
-from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS
 from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, encode_queue_end, encode_row
 from e2ecross.wire.records import encode_publication
 from e2ecross.wire.session_records import encode_skipped_keys
@@ -220,12 +223,9 @@ def test_signed_prekeys_grow_old_and_are_to_be_deleted(stores: Stores, clock: Fa
 def test_a_full_signed_prekey_is_to_be_replaced() -> None:
     store = MemoryStore()
     prekey_id = make_device(ANA, store).publish(one_time=0).signed_prekey.id
-    for seen, is_due in ((MAX_SEEN_BASE_KEYS - 1, False), (MAX_SEEN_BASE_KEYS, True)):
+    for full, is_due in ((prekey_id + 1, False), (prekey_id, True)):
         with store.transaction() as tx:
-            prekey = find_signed_prekey(tx, prekey_id)
-            assert prekey is not None
-            full = replace(prekey, record=replace(prekey.record, seen_base_keys=seen))
-            put_signed_prekey(tx, prekey_id, full)
+            tx.put(Table.SEEN_BASE_KEYS, full.to_bytes(4), FULL_ROW, SEEN_MARK)
         assert health_of(store).prekeys.is_rotation_due is is_due
 
 

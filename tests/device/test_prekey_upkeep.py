@@ -611,8 +611,7 @@ def test_a_replaced_signed_prekey_is_kept_no_longer_for_being_used() -> None:
 def test_several_full_generations_keep_their_base_keys_apart(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for module in ("reading", "prekey_upkeep"):
-        monkeypatch.setattr(f"e2ecross.device.{module}.MAX_SEEN_BASE_KEYS", 1)
+    monkeypatch.setattr("e2ecross.state.stripe.MAX_SEEN_BASE_KEYS", 1)
     store = MemoryStore()
     budi = make_device(BUDI, store)
     for n in range(3):

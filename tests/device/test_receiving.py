@@ -231,8 +231,7 @@ def forget_sessions(store: MemoryStore) -> None:
 def test_a_full_signed_prekey_takes_no_more_first_messages_but_those_with_one_time_prekey(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("e2ecross.device.reading.MAX_SEEN_BASE_KEYS", FIRST_MESSAGE_LIMIT)
-    monkeypatch.setattr("e2ecross.device.prekey_upkeep.MAX_SEEN_BASE_KEYS", FIRST_MESSAGE_LIMIT)
+    monkeypatch.setattr("e2ecross.state.stripe.MAX_SEEN_BASE_KEYS", FIRST_MESSAGE_LIMIT)
     store = MemoryStore()
     budi = make_device(BUDI, store)
     old = new_bundle(budi, one_time=False)

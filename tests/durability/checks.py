@@ -46,6 +46,7 @@ from e2ecross.wire.records import (
     decode_one_time_prekey,
 )
 from e2ecross.wire.session_records import SessionListRecord, StoredSession, decode_skipped_keys
+from e2ecross.wire.stripe_record import StripeRecord
 
 _BASE_KEY_BYTES = 33
 
@@ -135,9 +136,11 @@ def _check_prekeys(device: DeviceRecord, tables: dict[Table, dict[Place, bytes]]
     assert device.signed_prekey_id.to_bytes(4) in signed
     current = [row for row, record in signed.items() if not record.replaced_at_ms]
     assert current == [device.signed_prekey_id.to_bytes(4)]
-    for row, record in signed.items():
+    stripes = [StripeRecord.decode(data) for data in tables[Table.STRIPE].values()]
+    counts = {each: count for stripe in stripes for each, count in stripe.seen}
+    for row in signed:
         seen = [place for place in tables[Table.SEEN_BASE_KEYS] if place.partition == row]
-        assert len(seen) == record.seen_base_keys
+        assert len(seen) == counts.get(int.from_bytes(row), 0)
     assert {place.partition for place in tables[Table.SEEN_BASE_KEYS]} <= signed.keys()
     kyber = {place: KyberPrekeyRecord.decode(d) for place, d in tables[Table.KYBER_PREKEYS].items()}
     current_last_resort = [

@@ -12,7 +12,7 @@ from typing import Final
 
 from e2ecross import ControlMessage, Device, Envelope, Message, Text
 from e2ecross.errors import LocalError, RemoteError, RestoredStore, WitnessFailed
-from e2ecross.state.epoch import EPOCH_ROW, read_epoch
+from e2ecross.state.epoch import read_epoch
 from e2ecross.state.trust import TrustState
 from e2ecross.stores import Table
 from tests.attacks.support import Person, person
@@ -193,7 +193,7 @@ class _Stage:
                 came, changed = self._send_unwitnessed(me, peer)
                 witness.is_full = False
                 # Its key is used up and counted, or it was refused for another reason.
-                used: set[object] = {EPOCH_ROW, Table.SESSIONS.value}
+                used: set[object] = {Table.STRIPE.value, Table.SESSIONS.value}
                 assert changed == (used if came == WitnessFailed.code else set())
                 self.came.add(came)
 

@@ -68,7 +68,7 @@ class Place:
     def rows(self) -> list[tuple[bytes, str, int, int, int]]:
         with closing(sqlite3.connect(self.database)) as connection:
             return connection.execute(
-                "SELECT id_sha256, user, size, stored, until_ms FROM blobs ORDER BY id_sha256"
+                'SELECT id_sha256, "user", size, stored, until_ms FROM blobs ORDER BY id_sha256'
             ).fetchall()
 
 

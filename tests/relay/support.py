@@ -149,9 +149,10 @@ def sqlite_of(relay: Relay) -> SQLiteDatabase:
 def shared_rows(path: Path) -> list[int]:
     """How many copies there are of each shared ciphertext; none may be there without the other."""
     connection = sqlite3.connect(path)
-    there = connection.execute("SELECT number FROM shared_ciphertexts").fetchall()
+    there = connection.execute("SELECT number FROM shared_ciphertexts ORDER BY number").fetchall()
     copies = connection.execute(
         "SELECT shared, COUNT(*) FROM mailbox WHERE shared IS NOT NULL GROUP BY shared"
+        " ORDER BY shared"
     ).fetchall()
     connection.close()
     assert there == [(number,) for number, _ in copies]

@@ -10,6 +10,7 @@ import pytest
 from e2ecross.address import Address
 from e2ecross.errors import UnknownRecipient
 from e2ecross.relay import Relay, RelayLimits, allowance
+from e2ecross.relay.database import Connection
 from tests.relay.support import (
     ANA,
     BUDI,
@@ -19,7 +20,6 @@ from tests.relay.support import (
     file_bytes,
     published,
     register,
-    sqlite_of,
     take,
     take_both,
     token,
@@ -86,13 +86,13 @@ def test_a_window_that_is_over_does_not_count_though_it_is_not_forgotten_yet(
     for _ in range(3):
         take(relay, BUDI, ANA)
 
-    def is_left(connection: sqlite3.Connection) -> list[bool]:
+    def is_left(connection: Connection) -> list[bool]:
         return [
             allowance.is_left(connection, BUDI.user_id, ANA, LIMITS, clock.now_ms + passed)
             for passed in (0, 999, 1000, 10**9, -(10**9))  # the last by a clock that was wrong
         ]
 
-    assert sqlite_of(relay).read(is_left) == [False, False, True, True, True]
+    assert relay._database.read(is_left) == [False, False, True, True, True]
 
 
 def test_a_restart_does_not_begin_a_window(relay: Relay, path: Path, clock: FakeClock) -> None:

@@ -18,7 +18,6 @@ from e2ecross.errors import (
 )
 from e2ecross.state.context import require_device, save_device
 from e2ecross.state.epoch import (
-    EPOCH_ROW,
     WitnessedReceipt,
     WitnessedTransaction,
     check_backend_epoch,
@@ -141,7 +140,7 @@ def test_what_cannot_be_read_at_the_end_undoes_the_operation_and_frees_the_store
     def leave_it_unreadable() -> None:
         with operation as tx:
             tx.clear(Table.ONE_TIME_PREKEYS, b"")
-            tx.put(Table.DEVICE, b"", EPOCH_ROW, b"\x01\xff")
+            tx.put(Table.STRIPE, b"", b"", b"\x01\xff")
 
     with pytest.raises(RecordCorrupted):
         leave_it_unreadable()

@@ -127,10 +127,8 @@ from e2ecross.wire.records import (
     RemoteIdentityRecord,
     SignedPrekeyRecord,
     UpkeepRecord,
-    decode_epoch,
     decode_one_time_prekey,
     decode_publication,
-    encode_epoch,
     encode_one_time_prekey,
     encode_publication,
 )
@@ -161,6 +159,7 @@ from e2ecross.wire.spqr_records import (
     decode_chunks,
     encode_chunks,
 )
+from e2ecross.wire.stripe_record import StripeRecord
 from e2ecross.wire.timeline_records import ActRecord, SlotRecord, TimelineRecord
 from e2ecross.wire.upload_records import (
     BlobEndRecord,
@@ -625,7 +624,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "signed prekey": Format(
-        SignedPrekeyRecord(_KEY, _SIGNATURE, 1, 2, 3).encode(),
+        SignedPrekeyRecord(_KEY, _SIGNATURE, 1, 2).encode(),
         _again(SignedPrekeyRecord),
         StoreError,
         (),
@@ -710,11 +709,11 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "turn": Format(TurnRecord(2, PEER).encode(), _again(TurnRecord), StoreError, ((2,),), 1),
-    "epoch": Format(
-        encode_epoch(2**40),
-        lambda data: encode_epoch(decode_epoch(data)),
+    "stripe": Format(
+        StripeRecord(2**40, ((1, 2), (3, 2**32 - 1))).encode(),
+        _again(StripeRecord),
         StoreError,
-        (),
+        ((4,),),
         1,
     ),
     "shelf": Format(

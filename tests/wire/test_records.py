@@ -36,10 +36,8 @@ from e2ecross.wire.records import (
     RemoteIdentityRecord,
     SignedPrekeyRecord,
     UpkeepRecord,
-    decode_epoch,
     decode_one_time_prekey,
     decode_publication,
-    encode_epoch,
     encode_one_time_prekey,
     encode_publication,
 )
@@ -53,6 +51,7 @@ from e2ecross.wire.shelf_records import (
     encode_retry,
     encode_shelf,
 )
+from e2ecross.wire.stripe_record import StripeRecord
 from tests.support.formats import ADDRESS, MESSAGE_ID, PEER, RECORDS
 from tests.support.points import BAD_KEYS, GOOD_KEY
 from tests.support.protobuf import message
@@ -61,7 +60,7 @@ KEY = b"\xa5" * 32
 KNOWN = PublicKey(GOOD_KEY)
 SIGNATURE = b"\x6b" * 64
 DEVICE = DeviceRecord(ADDRESS, KEY, 1, 2, 3, 4, KEY, True, 2**64 - 1)
-SIGNED = SignedPrekeyRecord(KEY, SIGNATURE, 1, 2, 65_536)
+SIGNED = SignedPrekeyRecord(KEY, SIGNATURE, 1, 2)
 OUTBOX = OutboxRecord(b"envelope", MESSAGE_ID)
 LANE = LaneRecord(2, 2**40, 3, "untrusted_identity", GOOD_KEY)
 INBOX = InboxMessage(PEER, MESSAGE_ID, 1, 2, b"body", True, True)
@@ -82,7 +81,7 @@ def _fields(record: Any) -> dict[str, Any]:  # noqa: ANN401
         DEVICE,
         replace(DEVICE, backend_token=b"", registered=False),
         SIGNED,
-        replace(SIGNED, created_at_ms=0, replaced_at_ms=0, seen_base_keys=0),
+        replace(SIGNED, created_at_ms=0, replaced_at_ms=0),
         RemoteIdentityRecord(KNOWN, KNOWN, True, 1),
         RemoteIdentityRecord(KNOWN, None, False, 0),
         RemoteIdentityRecord(KNOWN, None, False, 1, True, 2, True),
@@ -140,7 +139,6 @@ def test_an_item_of_the_inbox_survives_its_encoding(item: InboxRecord) -> None:
 def test_plain_records_survive_their_encoding() -> None:
     assert decode_one_time_prekey(encode_one_time_prekey(KEY)) == KEY
     assert decode_publication(encode_publication(b"published keys")) == b"published keys"
-    assert decode_epoch(encode_epoch(2**64 - 1)) == 2**64 - 1
     assert decode_retry(encode_retry(3)) == 3
     assert decode_row(encode_row(2**64 - 1)) == 2**64 - 1
     assert decode_queue_end(encode_queue_end(2**64 - 1)) == 2**64 - 1
@@ -355,8 +353,17 @@ def test_the_largest_publication_fits_into_its_record_and_no_other() -> None:
     assert decode_publication(encode_publication(largest)) == largest
     with pytest.raises(RecordCorrupted, match="a publication record has 2097159 bytes"):
         decode_publication(encode_publication(largest + b"\0"))
-    with pytest.raises(RecordCorrupted, match="an epoch record has"):
-        decode_epoch(encode_publication(largest))
+    with pytest.raises(RecordCorrupted, match="a stripe record has"):
+        StripeRecord.decode(encode_publication(largest))
+
+
+@pytest.mark.parametrize("ids", [(2, 1), (1, 1), tuple(range(65))])
+def test_a_stripe_counts_of_few_prekeys_in_their_order(ids: tuple[int, ...]) -> None:
+    record = StripeRecord(1, tuple((each, 1) for each in ids))
+    with pytest.raises(RecordCorrupted, match="a stripe record contradicts itself"):
+        StripeRecord.decode(record.encode())
+    good = StripeRecord(2**64 - 1, tuple((each, 2**32 - 1) for each in range(64)))
+    assert StripeRecord.decode(good.encode()) == good
 
 
 @pytest.mark.parametrize("lengths", [(63, 64), (65, 64), (64, 63), (64, 65), (0, 64), (64, 0)])

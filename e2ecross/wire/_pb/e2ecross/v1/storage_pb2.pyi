@@ -60,25 +60,33 @@ class UpkeepRecord(_message.Message):
     refused_at_ms: int
     def __init__(self, hour_started_at_ms: _Optional[int] = ..., made: _Optional[int] = ..., day_started_at_ms: _Optional[int] = ..., ids: _Optional[int] = ..., refused_at_ms: _Optional[int] = ...) -> None: ...
 
-class EpochRecord(_message.Message):
-    __slots__ = ("epoch",)
+class StripeRecord(_message.Message):
+    __slots__ = ("epoch", "seen")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
     epoch: int
-    def __init__(self, epoch: _Optional[int] = ...) -> None: ...
+    seen: _containers.RepeatedCompositeFieldContainer[SeenCount]
+    def __init__(self, epoch: _Optional[int] = ..., seen: _Optional[_Iterable[_Union[SeenCount, _Mapping]]] = ...) -> None: ...
+
+class SeenCount(_message.Message):
+    __slots__ = ("signed_prekey_id", "count")
+    SIGNED_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    signed_prekey_id: int
+    count: int
+    def __init__(self, signed_prekey_id: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
 
 class SignedPrekeyRecord(_message.Message):
-    __slots__ = ("private_key", "signature", "created_at_ms", "replaced_at_ms", "seen_base_keys")
+    __slots__ = ("private_key", "signature", "created_at_ms", "replaced_at_ms")
     PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     CREATED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     REPLACED_AT_MS_FIELD_NUMBER: _ClassVar[int]
-    SEEN_BASE_KEYS_FIELD_NUMBER: _ClassVar[int]
     private_key: bytes
     signature: bytes
     created_at_ms: int
     replaced_at_ms: int
-    seen_base_keys: int
-    def __init__(self, private_key: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., replaced_at_ms: _Optional[int] = ..., seen_base_keys: _Optional[int] = ...) -> None: ...
+    def __init__(self, private_key: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., created_at_ms: _Optional[int] = ..., replaced_at_ms: _Optional[int] = ...) -> None: ...
 
 class OneTimePrekeyRecord(_message.Message):
     __slots__ = ("private_key",)

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The record of a stripe: what is counted in it. Public values only.
+
+Source: docs/wire-format.md, records at rest.
+"""
+
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+from e2ecross.errors import RecordCorrupted
+from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
+from e2ecross.wire.record_encoding import decode_record, encode_record
+
+__all__ = ["MAX_SEEN_COUNTS", "StripeRecord"]
+
+MAX_SEEN_COUNTS: Final = 64
+"""Signed prekeys of which a stripe counts; there are some five at a time."""
+
+
+class StripeRecord(NamedTuple):
+    """What is counted of a stripe.
+
+    Attributes:
+        epoch: how many sending and prekey operations were committed.
+        seen: id of a signed prekey and how many base keys are remembered of it, ascending ids.
+    """
+
+    epoch: int = 0
+    seen: tuple[tuple[int, int], ...] = ()
+
+    def encode(self) -> bytes:
+        """Return the record's bytes."""
+        return encode_record(
+            storage_pb2.StripeRecord(
+                epoch=self.epoch,
+                seen=[
+                    storage_pb2.SeenCount(signed_prekey_id=each, count=count)
+                    for each, count in self.seen
+                ],
+            )
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> "StripeRecord":
+        """Read the record.
+
+        Raises:
+            RecordCorrupted: it does not decode.
+            StoreTooNew: a later release wrote it.
+        """
+        what = "a stripe record"
+        fields = decode_record(storage_pb2.StripeRecord, data, what)
+        seen = tuple((each.signed_prekey_id, each.count) for each in fields.seen)
+        ids = [each for each, _ in seen]
+        if len(ids) > MAX_SEEN_COUNTS or any(one >= two for one, two in pairwise(ids)):
+            raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
+        return cls(fields.epoch, seen)
