@@ -16,7 +16,14 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Final, NoReturn, Self, SupportsIndex
 
-from psycopg.types.numeric import Int8
+try:
+    from psycopg.types.numeric import Int8
+except ImportError as error:
+    raise ImportError(
+        "a PostgresStore needs the extra 'postgres': install it with  pip install "
+        "'e2ecross[postgres]'",
+        name=__name__,
+    ) from error
 
 from e2ecross.arguments import forgets_secrets, require_type, require_whole_number
 from e2ecross.errors import InvalidArgument
