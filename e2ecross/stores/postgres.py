@@ -39,8 +39,9 @@ from e2ecross.stores.checks import (
 from e2ecross.stores.postgres_commit import Block, Opened, in_transaction
 from e2ecross.stores.postgres_link import Link, check_server, connect
 from e2ecross.stores.postgres_pool import Pool
+from e2ecross.stores.postgres_reseal import forget_key, reseal
 from e2ecross.stores.postgres_rows import STORE_BITS
-from e2ecross.stores.postgres_sealing import KeyRing, StoreKeys
+from e2ecross.stores.postgres_sealing import MAX_KEY_ID, KeyRing, StoreKeys
 from e2ecross.stores.postgres_tables import add_header, check_schema, find_store
 from e2ecross.stores.sealing import SYSTEM_ENTROPY, EntropySource
 
@@ -189,6 +190,41 @@ class PostgresStore:
                 "UPDATE e2ecross.stores SET moved_at = NULL WHERE store = %s", self._opened.number
             )
             work.written.add(0)
+
+    def reseal(self, limit: int = 1_000) -> int:
+        """Seal records of other keys anew with the one that seals, 256 in one transaction.
+
+        Any worker may call it at any time. It reads whole tables to find them.
+
+        Args:
+            limit: how many records at most.
+
+        Returns:
+            How many are left to do: 0 when it is done, or when the store is not sealed.
+
+        Raises:
+            RecordCorrupted: a record is damaged.
+            WrongStoreKey: a record is sealed with a key that was not given.
+            StoreError: see `transaction`.
+        """
+        require_whole_number("limit", limit)
+        ring = self._opened.ring
+        return 0 if ring is None else reseal(self._opened, ring, limit)
+
+    def forget_key(self, key_id: int) -> None:
+        """Let the store open with this key no more; when no worker has it among its `keys`.
+
+        Destroy the key when the backups and the archive of before are gone.
+
+        Raises:
+            InvalidArgument: it is the key that seals here.
+            StoreError: a record is sealed with it: call `reseal` until it gives 0.
+        """
+        require_whole_number("key_id", key_id, 1, MAX_KEY_ID)
+        ring = self._opened.ring
+        if ring is not None and ring.seal_with == key_id:
+            raise InvalidArgument("key_id is the key that seals: open the store with another one")
+        forget_key(self._opened, key_id)
 
     def close(self) -> None:
         """Close the connections of this process.

@@ -28,7 +28,7 @@ from e2ecross.errors import (
 from e2ecross.stores.base import DEVICE_TABLES, Table, Transaction
 from e2ecross.stores.sealing import Place, SealedTransaction, Sealer, Where, sized, split_keys
 
-__all__ = ["KeyRing", "StoreKeys", "StripeSealer"]
+__all__ = ["MAX_KEY_ID", "KeyRing", "StoreKeys", "StripeSealer", "sealed_with"]
 
 _RECORD: Final = b"\x02"
 _HEADER: Final = b"\x03"
@@ -36,7 +36,8 @@ _SALT_BYTES: Final = 32
 _HEADER_BYTES: Final = 2 + _SALT_BYTES + NONCE_BYTES + KEY_BYTES + TAG_BYTES
 _SEALING_INFO: Final = b"e2ecross store 1 sealing"
 _CHECK_DATA: Final = b"e2ecross store 1 check"
-_MAX_ID: Final = 255
+MAX_KEY_ID: Final = 255
+"""One byte of a record, which is not 0."""
 _STRIPE_BYTES: Final = 4
 _WRONG_KEY: Final = "a key does not open this store"
 
@@ -60,7 +61,7 @@ class StoreKeys(Secret):
             if not keys:
                 raise InvalidArgument("keys must have a key, or be None")
             for key_id, key in keys.items():
-                require_whole_number("the id of a key", key_id, 1, _MAX_ID)
+                require_whole_number("the id of a key", key_id, 1, MAX_KEY_ID)
                 require_bytes("a key", key, KEY_BYTES)
         self._keys = dict(keys or {})
         self.seal_with = max(self._keys, default=0) if seal_with is None else seal_with
@@ -164,7 +165,7 @@ class KeyRing(Secret):
 
     def seal(self, data: bytes, plaintext: bytes) -> bytes:
         """Seal a record under associated data that lack version and key id."""
-        nonce, prefix = self._entropy.bytes(NONCE_BYTES), _RECORD + bytes([self.seal_with])
+        nonce, prefix = self._entropy.bytes(NONCE_BYTES), sealed_with(self.seal_with)
         key = self._sealing_keys[self.seal_with]
         return prefix + nonce + key.seal(nonce, plaintext, prefix + data)
 
@@ -229,11 +230,21 @@ class StripeSealer(Sealer):
         partition, rest = split_keys(self._ring.open(self._data(where), sealed))
         return (partition, *split_keys(rest))
 
+    def seal_anew(self, where: Where, sealed: bytes) -> bytes:
+        """Seal a record of any key with the one that seals; it stays in its place."""
+        data = self._data(where)
+        return self._ring.seal(data, self._ring.open(data, sealed))
+
     def _data(self, where: Where) -> bytes:
         table, partition, row = where
         stripe = 0 if table in DEVICE_TABLES else self._stripe
         name = sized(table.value.encode())
         return name + stripe.to_bytes(_STRIPE_BYTES) + sized(partition) + sized(row)
+
+
+def sealed_with(key_id: int) -> bytes:
+    """What a record of that key begins with."""
+    return _RECORD + bytes([key_id])
 
 
 def _sealing_key(key_id: int, key: bytes, header: bytes) -> SealingKey:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2ecross.errors import RecordCorrupted, StoreCorrupted, WrongStoreKey
+from e2ecross.errors import (
+    InvalidArgument,
+    RecordCorrupted,
+    StoreCorrupted,
+    StoreError,
+    WrongStoreKey,
+)
 from e2ecross.stores import Table
 from tests.support.postgres import require_postgres
 from tests.support.postgres_stores import ask, make_postgres_store, number_of
@@ -145,6 +151,39 @@ def test_a_walk_over_all_stripes_opens_each_in_its_own(name: str) -> None:
         with store.transaction(64) as tx:
             assert list(tx.scan(Table.DEVICE)) == [(b"", b"", b"device")]
             assert list(tx.at(0).scan(SESSIONS)) == [(b"p", b"r", b"0")]
+
+
+def test_records_are_sealed_anew_and_the_old_key_forgotten(name: str) -> None:
+    with open_with(name, {1: ONE}) as store:
+        with store.transaction() as tx:
+            for stripe in (0, 3, 4):
+                for number in range(300 if stripe == 3 else 20):
+                    tx.at(stripe).put(SESSIONS, b"p", b"%d" % number, b"record %d" % number)
+            tx.put(Table.DEVICE, b"", b"", b"device")
+        assert store.reseal() == 0
+    with open_with(name, {1: ONE, 2: TWO}) as store:
+        with pytest.raises(InvalidArgument, match="the key that seals"):
+            store.forget_key(2)
+        with pytest.raises(StoreError, match="call reseal"):
+            store.forget_key(1)
+        assert store.reseal(100) == 241
+        assert store.reseal(0) == 241
+        assert store.reseal() == 0
+        assert {record[:2] for *_, record in stored(name) if isinstance(record, bytes)} == {b"\2\2"}
+        store.forget_key(1)
+        store.forget_key(1)
+    with pytest.raises(WrongStoreKey):
+        open_with(name, {1: ONE})
+    with open_with(name, {2: TWO}) as store, store.transaction() as tx:
+        assert len(list(tx.scan_all(SESSIONS))) == 340
+        assert tx.at(3).get(SESSIONS, b"p", b"299") == b"record 299"
+        assert tx.get(Table.DEVICE, b"") == b"device"
+
+
+def test_a_store_in_the_clear_has_nothing_to_seal(name: str) -> None:
+    with open_with(name, None) as store:
+        put(store, b"x")
+        assert store.reseal() == 0
 
 
 def test_keys_are_not_shown(name: str) -> None:
