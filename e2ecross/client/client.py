@@ -202,7 +202,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         _attempt(errors, lambda: forget_sent(self._context))
         _attempt(errors, lambda: tend_files(link, self._blobs, self._spool))
         _attempt(errors, lambda: forget_unjoined(self._context))
-        _attempt(errors, lambda: announce_all(link))
+        _attempt(errors, lambda: announce_all(link, anew=True))
         _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]
@@ -311,6 +311,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
             _attempt(errors, lambda: renew_list(link))
         _attempt(errors, lambda: check_lists(link))
         _attempt(errors, lambda: put_receipts(self._context))
+        _attempt(errors, lambda: announce_all(link))
         _attempt(errors, lambda: flush(link))
         if errors:
             raise errors[0]

@@ -29,7 +29,9 @@ class GroupCalls(GroupWays):
     ) -> Group:
         """Make a group of the own account, its owner, and others.
 
-        They are told of it at once, or with the next call that reaches the back end.
+        They are told of it at once, or with the next call that reaches the back end. So with an
+        error of the back end or the store that only telling them has met (`NotRegistered`,
+        `RestoredStore`, `StoreError`) it is made all the same: `groups` has it.
 
         Args:
             name: at most 256 bytes in UTF-8.
@@ -38,7 +40,7 @@ class GroupCalls(GroupWays):
             only_admins_send: whether owners and admins alone may send.
 
         Raises:
-            NotPrimary: only device 1 of an account makes groups. Whatever is raised, there is none.
+            NotPrimary: only device 1 of an account makes groups.
             GroupsUnsupported: accounts have no device that takes part in groups.
             UnknownRecipient: an account has not registered.
             UntrustedIdentity: an account's key has changed and was not accepted.

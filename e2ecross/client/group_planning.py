@@ -12,13 +12,13 @@ from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.client.attempts import Failure
-from e2ecross.client.depositing import FINAL
 from e2ecross.client.link import Link
 from e2ecross.client.planning import prepare
 from e2ecross.device.bundles import BundleNews
 from e2ecross.device.composing import Draft
 from e2ecross.device.group_granting import MAX_GRANTS, grant_keys
-from e2ecross.device.group_planning import Audience, GroupPlan, plan_group
+from e2ecross.device.group_planning import GroupPlan, plan_group
+from e2ecross.device.group_standing import Audience
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import BackendError
 from e2ecross.wire.group import GroupId
@@ -86,13 +86,6 @@ class GroupPlanning:
         else:
             news, self.failure = prepare(self._link, [needed], self.asked)
             self.news |= news
-
-    def require_reached(self) -> None:
-        """Raise the `BackendError` for which somebody could not be asked for, if there was one."""
-        asked = (*self.asked.unreachable.values(), *self.asked.refused.values())
-        for error in (self.failure, *asked):
-            if isinstance(error, BackendError) and not isinstance(error, FINAL):
-                raise error
 
     def _plan(self, audience: Audience, draft: Draft | None) -> GroupPlan:
         for _ in range(_MAX_QUESTIONS):

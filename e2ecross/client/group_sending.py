@@ -22,11 +22,11 @@ from e2ecross.device.composing import ALL_SHOWN, Draft
 from e2ecross.device.device_lists import find_behind
 from e2ecross.device.group_announcing import list_unannounced, post_announcement
 from e2ecross.device.group_missing import post_missing
-from e2ecross.device.group_planning import Audience
 from e2ecross.device.group_posted import GroupPosted, OutgoingToGroup
 from e2ecross.device.group_sending import post_into_group
+from e2ecross.device.group_standing import Audience
 from e2ecross.device.posted import KeysNeeded
-from e2ecross.errors import GroupRefused, NotInGroup
+from e2ecross.errors import BackendError, GroupRefused, NotInGroup
 from e2ecross.wire.group import GroupId
 
 __all__ = ["GroupSending", "announce_all"]
@@ -77,10 +77,21 @@ class GroupSending:
         if posted is not None:
             return posted
         for plan in self._planning.plans(draft=draft):
+            if BackendError.code in plan.problems.values():
+                self._require_reached()
             posted = post_into_group(*place, plan, asked)
             if posted is not None:
                 return posted
         raise AssertionError("plans end with one that holds, or with an error")
+
+    def _require_reached(self) -> None:
+        """Raise where no other member would be reached now, either: then nothing is promised.
+
+        Who could not be asked for would not get what is promised, and nobody would be told.
+        """
+        if self._planning.failure is not None:
+            raise self._planning.failure
+        flush_groups(self._link, self._told)
 
     def _has_newer_lists(self) -> bool:
         """Fetch newer lists of recipients that the back end tells of; tells whether any came."""
@@ -132,27 +143,43 @@ class GroupSending:
         )
 
 
-def announce_all(link: Link) -> None:
+def announce_all(link: Link, *, anew: bool = False) -> None:
     """Put into the outbox what groups have not been told yet of changes of the own account.
+
+    It costs nothing where this process has told them everything.
+
+    Args:
+        link: to the back end.
+        anew: look all the same: another process may have been killed before it told them.
 
     Raises:
         BackendError: the back end cannot be reached: not all of it.
         NotRegistered: it does not know this device.
         StoreError: the store cannot be read or written.
     """
-    for group in list_unannounced(link.context):
-        try:
-            for audience in (Audience.STAYING, Audience.JOINING):
-                _announce(link, group, audience)
-        except (NotInGroup, GroupRefused):  # forgotten meanwhile; or only a later release may
-            continue
+    live = link.context.live
+    if live.is_announced and not anew:
+        return
+    live.is_announced = True  # before it is so: another thread may change something meanwhile
+    try:
+        for group, commits in list_unannounced(link.context).items():
+            try:
+                if live.announced.get(group) != commits:
+                    _announce(link, group, Audience.STAYING)
+                    live.announced[group] = commits
+                _announce(link, group, Audience.JOINING)
+                live.announced.pop(group, None)
+            except (NotInGroup, GroupRefused):  # forgotten meanwhile; or only a later release may
+                continue
+    except BaseException:
+        live.is_announced = False
+        raise
 
 
 def _announce(link: Link, group: GroupId, audience: Audience) -> None:
     planning = GroupPlanning(link, group)
     for plan in planning.plans(audience):
-        # Else nobody would be told: who is left out hears of it with the next message.
-        if planning.failure is not None or not plan.devices:
-            planning.require_reached()
+        if planning.asked.lost is not None:  # else who cannot be asked for would never be told
+            raise planning.asked.lost
         if post_announcement(link.context, link.leftovers, plan):
             return

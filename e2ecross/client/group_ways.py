@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from e2ecross.client.connected import Connected
 from e2ecross.client.group_sending import GroupSending, announce_all
+from e2ecross.client.link import Link
 from e2ecross.client.planning import prepare
 from e2ecross.client.sent import Sent
 from e2ecross.device.composing import Draft
@@ -36,6 +37,8 @@ class GroupWays(Connected):
 
     def _send_into_group(self, group: GroupId, draft: Draft, message_id: bytes | None) -> Sent:
         link, failure = self._way_or_failure()
+        if failure is None:
+            self._announce(link)  # so that whoever joins has heard of the group
         is_new = message_id is None
         outgoing = OutgoingToGroup(group, checked_message_id(self._context, message_id), is_new)
         return GroupSending(link, outgoing, failure).send(draft)
@@ -54,16 +57,22 @@ class GroupWays(Connected):
                 break
             if failure is None:
                 _, failure = prepare(link, [done], asked)
-            if failure is not None:
-                raise failure
+            lost = failure or asked.lost  # else an account would be refused that was not asked for
+            if lost is not None:
+                raise lost
         else:
             raise BackendError("the devices of the accounts keep changing: try again")
+        self._context.live.is_announced = False
         if failure is None:
-            try:
-                announce_all(link)
-                self._flush(link)
-            except NotRegistered:
-                raise
-            except BackendError:  # it is told later
-                pass
+            self._announce(link)
+            self._flush(link)
         return done
+
+    def _announce(self, link: Link) -> None:
+        """Tell groups of own changes; what cannot be told now goes with another call."""
+        try:
+            announce_all(link)
+        except NotRegistered:
+            raise
+        except BackendError:
+            pass

@@ -4,7 +4,7 @@
 Rules:
 - A view: it holds the id alone, and each property is read when it is asked for.
 - A change is committed, then told the others; after a crash, or while the back end is out of reach,
-  with the next `maintain`.
+  with the next call that reaches it: `Group.send`, `receive`, `maintain`.
 """
 
 from collections.abc import Iterable
@@ -118,7 +118,7 @@ class Group:
             LossyContent: some devices do not show all of it, and `allow_lossy` is not set.
             ContentRefused: some do not obey the expiry, or that it can be looked at once.
             BackendError: the back end cannot be reached. What was encrypted waits, and is sent with
-                the next call that reaches it.
+                the next call that reaches it; where members are to be met first, nothing was.
             NotRegistered: call `Client.register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
             InvalidArgument: an argument is not acceptable; or the message id was used for other
@@ -139,13 +139,14 @@ class Group:
         """Add accounts. Where one is in with another key of it, that entry goes, if it may.
 
         What is changed is told the others at once, or with the next call that reaches the back end.
+        So with an error of the back end or the store that only telling them has met
+        (`NotRegistered`, `RestoredStore`, `StoreError`) it is changed all the same.
 
         Args:
             users: users, or their texts, such as "instagram:budi"; or addresses.
 
         Raises:
-            NotPrimary: only device 1 of an account changes groups. Whatever is raised, nothing was
-                changed.
+            NotPrimary: only device 1 of an account changes groups.
             NotInGroup: the own account is not in it.
             GroupRefused: only owners and admins add; or nothing can be changed in it.
             GroupsUnsupported: accounts have no device that takes part in groups.
@@ -240,11 +241,14 @@ class Group:
         accept_back(self._client._context, self._id, _user(user))
 
     def forget(self) -> None:
-        """Delete all that this device keeps of it.
+        """Delete all that this device keeps of it, but for messages.
+
+        What was sent there goes when its time is over, as other messages.
 
         Raises:
             NotInGroup: it is not known here any more.
-            GroupRefused: the own account is in it: leave it first.
+            GroupRefused: the own account is in it: leave it first. Or nobody could be told of that
+                yet: call `Client.maintain`.
             StoreError: the store cannot be written.
         """
         forget_group(self._client._context, self._id)

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from e2ecross.address import Address, UserId
 from e2ecross.client.attempts import Failure, try_parts
+from e2ecross.client.depositing import FINAL
 from e2ecross.client.incoming import Arrival
 from e2ecross.client.link import Link
 from e2ecross.crypto.keys import PublicKey
@@ -77,6 +78,7 @@ def prepare(
     wanted = _wanted_of(needed)
     members = {user: key for each in needed for user, key in each.members.items()}
     answers, failure = _fetch(link, wanted)
+    asked.lost = _why_lost(answers.values()) or asked.lost
     lists = _take_lists(link, answers, members)
     asked.refused |= lists.refused
     asked.differing |= lists.differing
@@ -267,6 +269,12 @@ def _take_lists(
         if _is_answer(answer) and user not in lists.newer:
             lists.unchanged.append(user)
     return lists
+
+
+def _why_lost(answers: Iterable[UserKeys | E2ECrossError]) -> BackendError | None:
+    """Why the back end has not answered for some, if it has not."""
+    lost = (each for each in answers if isinstance(each, BackendError))
+    return next((each for each in lost if not isinstance(each, FINAL)), None)
 
 
 def _is_answer(answer: UserKeys | E2ECrossError) -> bool:

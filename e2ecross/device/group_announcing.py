@@ -20,16 +20,9 @@ from e2ecross.address import Address
 from e2ecross.device.composing import capabilities_of
 from e2ecross.device.device_lists import targets_by
 from e2ecross.device.group_members import member_of, own_member
-from e2ecross.device.group_planning import (
-    Audience,
-    GroupPlan,
-    find_standing,
-    is_still_so,
-    left_since,
-    places_before,
-    room_of,
-)
+from e2ecross.device.group_planning import GroupPlan, is_still_so, room_of
 from e2ecross.device.group_sealing import seal_for
+from e2ecross.device.group_standing import Audience, find_standing, left_since, places_before
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.errors import RecordCorrupted
 from e2ecross.protocol.group_history import exit_of, list_commits_at, split_commits
@@ -48,14 +41,15 @@ from e2ecross.wire.limits import MESSAGE_ID_BYTES
 __all__ = ["list_unannounced", "post_announcement", "put_history"]
 
 
-def list_unannounced(context: Context) -> list[GroupId]:
-    """Return the groups of which own commits are not announced yet.
+def list_unannounced(context: Context) -> dict[GroupId, tuple[bytes, ...]]:
+    """Return the groups of which own commits are not announced yet, and these (hashes, 32 bytes).
 
     Of each first those who stay are told (`Audience.STAYING`: plan, give the key, post), then the
     others (`Audience.JOINING`).
     """
     with context.store.transaction() as tx:
-        return [group for group, record in walk_groups(tx) if record.unannounced]
+        found = {group: record.unannounced for group, record in walk_groups(tx)}
+        return {group: commits for group, commits in found.items() if commits}
 
 
 def post_announcement(context: Context, leftovers: Leftovers, plan: GroupPlan) -> bool:

@@ -44,6 +44,7 @@ from e2ecross.wire.group_commit import (
     GroupOp,
     RemoveMember,
     SetRole,
+    is_later_version,
 )
 from e2ecross.wire.limits import MAX_GROUP_MEMBERS, MAX_GROUP_OPS
 
@@ -287,7 +288,7 @@ def forget_group(context: Context, group: GroupId) -> None:
 
     Raises:
         NotInGroup: it is not known here.
-        GroupRefused: the own account is in it.
+        GroupRefused: the own account is in it, or nobody has been told yet that it left.
     """
     with context.store.transaction() as tx:
         try:
@@ -299,6 +300,8 @@ def forget_group(context: Context, group: GroupId) -> None:
                 raise NotInGroup(f"{group} is not known here")
             if own_member(context) in held.state.members and not held.record.full:
                 raise GroupRefused("the own account is in the group: leave it first")
+            if held.record.unannounced and not is_later_version(held.record.outdated):
+                raise GroupRefused("the group was not told yet of the last change: call maintain")
         drop_group(tx, group)
         drop_group_key(tx, group)
         drop_sender_keys_of(tx, group)

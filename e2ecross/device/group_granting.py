@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from e2ecross.address import Address, UserId
-from e2ecross.device.group_planning import GroupPlan, find_standing, is_still_so
+from e2ecross.device.group_planning import GroupPlan, is_still_so
+from e2ecross.device.group_standing import find_standing
 from e2ecross.device.hints import hints_by
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked

@@ -4,7 +4,7 @@
 Rules:
 - A message is shown once, by its sender and its id, however it came.
 - Of a blocked account it is shown, and says so: the others see it, and answer it.
-- What the user has written on another device accepts the group here, too.
+- What the own user writes on another device accepts the group here, too.
 - Receipts and what clients tell each other are no messages of a group.
 """
 
@@ -62,7 +62,7 @@ def keep_group_message(
         return
     user = sender.user_id
     own_copy = user == context.address.user_id
-    if own_copy and not record.accepted:
+    if own_copy and not record.accepted:  # the user has written to it, on another device
         record = replace(record, accepted=True)
         put_group(tx, group, record)
     message = Message(

@@ -13,14 +13,10 @@ Source: docs/wire-format.md, groups.
 from dataclasses import replace
 
 from e2ecross.device.group_granting import MAX_GRANTS, Granter
-from e2ecross.device.group_planning import (
-    Audience,
-    find_standing,
-    present_at,
-    without_session,
-)
+from e2ecross.device.group_planning import without_session
 from e2ecross.device.group_posted import GroupPosted
 from e2ecross.device.group_recipients import find_recipients, who_obeys
+from e2ecross.device.group_standing import Audience, find_standing, present_at
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.state.context import Context

@@ -33,7 +33,8 @@ class Change:
         after: what they give now.
         came: who is in and was not, in the order of the state.
         went: who was in and is not, likewise.
-        added: who was added by acts that were not seen before, and whose these are.
+        added: who was added by acts that were not seen before, and not removed since, and whose
+            these are.
         removed: who was removed by them, or has left, likewise.
         given: who has got the role by them that he has now, likewise.
         settings: who has set the settings to what they are now.
@@ -69,6 +70,7 @@ class Change:
             for member, effect in node.effects.items():
                 if effect.removes:
                     change.removed[member].add(author)
+                    change.added.pop(member, None)  # who is in all the same was added after it
                 if effect.role is not None and effect.role is change.after.members.get(member):
                     change.given[member].add(author)
             if node.settings == change.after.settings:

@@ -12,7 +12,6 @@ Rules:
 Source: docs/wire-format.md, groups.
 """
 
-import enum
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -20,14 +19,21 @@ from e2ecross.address import Address, UserId
 from e2ecross.crypto.group_kdf import hash_context, make_distribution_id
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.composing import Draft
-from e2ecross.device.group_members import counts_as_in, require_group, require_role
+from e2ecross.device.group_members import counts_as_in
 from e2ecross.device.group_recipients import find_recipients, list_devices, plan_content
+from e2ecross.device.group_standing import (
+    Audience,
+    Standing,
+    destination_of,
+    find_standing,
+    left_since,
+    members_at,
+    places_before,
+    present_at,
+)
 from e2ecross.device.posted import KeysAsked, KeysNeeded
-from e2ecross.errors import GroupRefused
-from e2ecross.protocol.group_graph import GroupGraph, places_in
 from e2ecross.protocol.group_state import GroupView, ended_between
 from e2ecross.protocol.sender_key import generate_sender_key
-from e2ecross.state.changes import read_changes
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, count_operation
 from e2ecross.state.group_keys import (
@@ -41,25 +47,16 @@ from e2ecross.state.group_keys import (
 from e2ecross.state.groups import load_graph
 from e2ecross.state.session_store import has_session
 from e2ecross.stores.base import Transaction
-from e2ecross.wire.group import GroupDestination, GroupId, MemberId, Role
-from e2ecross.wire.group_commit import is_later_version
-from e2ecross.wire.group_records import GroupRecord, GroupState
+from e2ecross.wire.group import GroupDestination, GroupId, MemberId
 from e2ecross.wire.limits import MAX_PARENTS, MAX_SENDER_KEY_MESSAGES
 
 __all__ = [
-    "Audience",
     "GroupPlan",
-    "Standing",
     "checked_now",
-    "destination_of",
-    "find_standing",
     "has_room",
     "is_key_due",
     "is_still_so",
-    "left_since",
-    "places_before",
     "plan_group",
-    "present_at",
     "room_of",
     "was_gone_through",
     "without_session",
@@ -70,35 +67,6 @@ _CHECKED_MS: Final = 60 * 60 * 1000
 
 _ANNOUNCED: Final = 100
 """Messages that an announcement has room for under a key: 20,000 commits of the usual size."""
-
-
-class Audience(enum.Enum):
-    """Whom something is for that is sent into a group."""
-
-    MEMBERS = "members"
-    """Everybody who is in: what a user sends."""
-    STAYING = "staying"
-    """Who was in before own commits that are not announced, and still is."""
-    JOINING = "joining"
-    """Who is in since them; who is out since then is asked for, too."""
-
-
-class Standing(NamedTuple):
-    """A group as a transaction has read it.
-
-    Attributes:
-        group: which.
-        record: how it stands with it.
-        state: what its commits give.
-        state_hash: context hash of all heads that are held, 32 bytes.
-        changes: how many changes of accounts are counted.
-    """
-
-    group: GroupId
-    record: GroupRecord
-    state: GroupState
-    state_hash: bytes
-    changes: int
 
 
 class GroupPlan(NamedTuple):
@@ -153,9 +121,7 @@ def plan_group(
         draft: what the user sends; None: it is nothing of the user's.
 
     Raises:
-        LossyContent: some devices would not show all of it, and the user has not agreed to that.
-        ContentRefused: some devices do not obey what protects somebody. In both cases nobody is
-            given a key.
+        LossyContent, ContentRefused: see `plan_content`.
         NotInGroup: the group is not known here, or the own account is not in it.
         GroupRefused: only owners and admins send there; or nothing can be sent there any more.
         RecordCorrupted: a record of the group is damaged.
@@ -174,15 +140,8 @@ def plan_group(
             return plan._replace(needed=needed)
         if not found.devices:
             return plan._replace(problems=found.problems)
-        key = find_group_key(tx, group)
         scope = (named, holders, found.devices)
-        grants = None
-        if key is not None:
-            grants = _who_has(context, tx, standing, audience, key, *scope, now_ms)
-        if key is None or grants is None:
-            key, grants = _make_key(context, group, named, now_ms), {}
-            put_new_group_key(tx, group, key)
-            count_operation(tx)
+        key, grants = _find_or_make_key(context, tx, standing, audience, *scope, now_ms)
         lacking = [each for each, own in found.devices.items() if grants.get(each) != own]
         problems = dict(found.problems)
         wanted = without_session(tx, lacking, asked, problems)
@@ -200,23 +159,6 @@ def plan_group(
         )
 
 
-def find_standing(
-    context: Context, tx: Transaction, group: GroupId, audience: Audience
-) -> Standing:
-    """Read a group into which something is to be sent; raises as `plan_group`."""
-    record, state = require_group(tx, group)
-    if is_later_version(record.outdated):
-        raise GroupRefused(f"nothing can be sent into {group}: upgrade e2ecross")
-    if audience is Audience.MEMBERS:
-        role = require_role(context, state)
-        if record.full:
-            raise GroupRefused(f"nothing can be sent into {group} any more: make a new group")
-        if state.settings.only_admins_send and role is Role.MEMBER:
-            raise GroupRefused(f"only owners and admins send into {group}")
-    state_hash = hash_context(group.value, state.heads)
-    return Standing(group, record, state, state_hash, read_changes(tx))
-
-
 def is_still_so(standing: Standing, key: GroupKey | None, plan: GroupPlan) -> bool:
     """Tell whether all that a plan rests on is as it was then."""
     is_same_key = key is not None and key.key.chain_id == plan.chain_id
@@ -232,28 +174,6 @@ def room_of(key: GroupKey) -> int:
     return MAX_SENDER_KEY_MESSAGES - key.key.chain.message_number
 
 
-def _members_at(
-    context: Context, tx: Transaction, standing: Standing, heads: tuple[bytes, ...]
-) -> Collection[MemberId]:
-    """Return who is a member at heads, 32 bytes each, in the order in which they get keys."""
-    if heads == standing.state.heads:
-        return standing.state.members
-    graph = load_graph(context, tx, standing.group)
-    return GroupView(graph, graph.behind(heads)).state().members
-
-
-def present_at(
-    context: Context, tx: Transaction, standing: Standing, heads: tuple[bytes, ...]
-) -> Collection[MemberId]:
-    """Return which members at heads, 32 bytes each, are in the group now, and not only *back*.
-
-    A message names 16 heads at most: beside them may stand a removal that is known here.
-    """
-    members = _members_at(context, tx, standing, heads)
-    record, state = standing.record, standing.state
-    return {each: None for each in members if counts_as_in(record, state, each)}
-
-
 def was_gone_through(standing: Standing, key: GroupKey, now_ms: int) -> bool:
     """Tell whether those who have a key are the recipients of what is sent to all members now."""
     checked = key.checked
@@ -267,11 +187,6 @@ def was_gone_through(standing: Standing, key: GroupKey, now_ms: int) -> bool:
 def checked_now(plan: GroupPlan) -> Checked:
     """What is noted in a key whose recipients were gone through by a plan."""
     return Checked(plan.state_hash, plan.changes, plan.at_ms)
-
-
-def destination_of(standing: Standing) -> GroupDestination:
-    """Return the heads that a message for all members names: of more than 16 the smallest."""
-    return GroupDestination(standing.group, standing.state.heads[:MAX_PARENTS])
 
 
 def has_room(context: Context, key: GroupKey, messages: int, now_ms: int) -> bool:
@@ -311,29 +226,6 @@ def without_session(
     return wanted
 
 
-def left_since(context: Context, tx: Transaction, standing: Standing) -> list[MemberId]:
-    """Return who is out since own commits that are not announced."""
-    graph, members = load_graph(context, tx, standing.group), standing.state.members
-    before = GroupView(graph, places_before(graph, standing.record.unannounced))
-    return [each for each in before.state().members if each not in members]
-
-
-def places_before(graph: GroupGraph, unannounced: Collection[bytes]) -> int:
-    """Return the places of what is known to others: not of own commits, nor what follows them.
-
-    Args:
-        graph: the commits of the group.
-        unannounced: hashes of own commits, 32 bytes each, that nobody has been told of.
-    """
-    new = [node.place for each in unannounced if (node := graph.find(each)) is not None]
-    bits = sum(1 << place for place in new)
-    places = graph.all & ~bits
-    for place in places_in(places):
-        if graph.nodes[place].ancestors & bits:
-            places &= ~(1 << place)
-    return places
-
-
 def _scope(
     context: Context, tx: Transaction, standing: Standing, audience: Audience, now_ms: int
 ) -> tuple[tuple[bytes, ...], Collection[MemberId], Collection[MemberId]]:
@@ -350,7 +242,7 @@ def _scope(
     staying = [each for each in present if each in then.members]
     key, heads = find_group_key(tx, standing.group), then.heads[:MAX_PARENTS]
     if heads and key is not None:
-        known = _members_at(context, tx, standing, heads)
+        known = members_at(context, tx, standing, heads)
         holders = {each: None for each in known if counts_as_in(standing.record, then, each)}
         names = (context, tx, standing, audience, key, heads, holders)
         if _who_has(*names, {}, now_ms) is not None:
@@ -390,6 +282,29 @@ def _who_has(
         if made & ~then or ended_between(graph, made, then):
             return None
     return grants
+
+
+def _find_or_make_key(
+    context: Context,
+    tx: Transaction,
+    standing: Standing,
+    audience: Audience,
+    named: tuple[bytes, ...],
+    holders: Collection[MemberId],
+    devices: Mapping[Address, PublicKey],
+    now_ms: int,
+) -> tuple[GroupKey, Mapping[Address, bytes]]:
+    """Return the key that a message may go under, and who has it; see `_who_has`."""
+    key = find_group_key(tx, standing.group)
+    if key is not None:
+        scope = (named, holders, devices)
+        grants = _who_has(context, tx, standing, audience, key, *scope, now_ms)
+        if grants is not None:
+            return key, grants
+    key = _make_key(context, standing.group, named, now_ms)
+    put_new_group_key(tx, standing.group, key)
+    count_operation(tx)
+    return key, {}
 
 
 def _make_key(context: Context, group: GroupId, named: tuple[bytes, ...], now_ms: int) -> GroupKey:

@@ -26,12 +26,8 @@ from e2ecross.device.composing import (
 )
 from e2ecross.device.group_members import own_member
 from e2ecross.device.group_planning import (
-    Audience,
     GroupPlan,
-    Standing,
     checked_now,
-    destination_of,
-    find_standing,
     has_room,
     is_still_so,
     was_gone_through,
@@ -39,6 +35,7 @@ from e2ecross.device.group_planning import (
 from e2ecross.device.group_posted import GroupPosted, OutgoingToGroup
 from e2ecross.device.group_recipients import KEY_DIFFERS, plan_content, who_obeys
 from e2ecross.device.group_sealing import seal_for
+from e2ecross.device.group_standing import Audience, Standing, destination_of, find_standing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked
 from e2ecross.device.uploading import note_media_sent
@@ -246,7 +243,9 @@ def _ready(
     if plan is None:
         if not was_gone_through(standing, key, now_ms):
             return None
-        return _Ready(key, destination_of(standing), tuple(granted), {})
+        at, others = context.live.unreached.get(standing.group, (None, {}))
+        problems = dict(others) if at == key.checked else {}
+        return _Ready(key, destination_of(standing), tuple(granted), problems)
     held, problems = {*granted}, dict(plan.problems)
     for each in plan.devices:
         if each not in held:
@@ -258,6 +257,9 @@ def _ready(
     # The next message goes to all who have the key: to nobody else than this one.
     if {*problems.values()} <= _LASTING and held == {*recipients}:
         key = key.with_checked(checked_now(plan))
+        context.live.unreached.pop(standing.group, None)
+        if problems:
+            context.live.unreached[standing.group] = (key.checked, problems)
     return _Ready(key, plan.destination, recipients, problems)
 
 

@@ -16,15 +16,10 @@ from e2ecross.address import Address
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from e2ecross.crypto.group_kdf import hash_commit
 from e2ecross.device.group_members import own_member, require_group
-from e2ecross.device.group_planning import (
-    Audience,
-    destination_of,
-    find_standing,
-    is_key_due,
-    present_at,
-)
+from e2ecross.device.group_planning import is_key_due
 from e2ecross.device.group_reading import GroupStatus, status_of
 from e2ecross.device.group_recipients import find_recipients
+from e2ecross.device.group_standing import Audience, destination_of, find_standing, present_at
 from e2ecross.device.posted import KeysAsked
 from e2ecross.errors import NotInGroup, RecordCorrupted, StoreTooNew
 from e2ecross.state.context import Context, address_from_key, open_context

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from e2ecross.address import Address, UserId
 from e2ecross.crypto.keys import PublicKey
 from e2ecross.device.composing import Composed
-from e2ecross.errors import E2ECrossError
+from e2ecross.errors import BackendError, E2ECrossError
 from e2ecross.state.outbox import Waiting
 from e2ecross.wire.device_list import PRIMARY
 
@@ -77,12 +77,14 @@ class KeysAsked:
         refused: accounts that nothing is sent to, and why.
         differing: accounts that are not known, and have another key than the member of a group.
         unreachable: devices with whom no session could be started, and why.
+        lost: why the back end could not be asked for some of them, if it could not.
     """
 
     users: set[UserId] = field(default_factory=set)
     refused: dict[UserId, E2ECrossError] = field(default_factory=dict)
     differing: set[UserId] = field(default_factory=set)
     unreachable: dict[Address, E2ECrossError] = field(default_factory=dict)
+    lost: BackendError | None = None
 
     def note_failure(self, needed: KeysNeeded, error: E2ECrossError) -> None:
         """Note that the back end cannot be asked."""

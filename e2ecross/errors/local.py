@@ -139,7 +139,7 @@ class GroupsUnsupported(LocalError):
         """Name the accounts."""
         named = ", ".join(str(user) for user in users[:_NAMED])
         super().__init__(
-            f"{len(users)} accounts have no device that takes part in groups: ask them to upgrade "
+            f"no device takes part in groups, of {len(users)} of the accounts: ask them to upgrade "
             f"their apps, or leave them out: {named}"
         )
         self.users = tuple(users)

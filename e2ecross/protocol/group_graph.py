@@ -190,7 +190,7 @@ class GroupGraph:
         for each in heads:
             node = self.find(each)
             if node is None:
-                raise UnknownGroupState("changes of the group are missing here: ask for them")
+                raise UnknownGroupState("changes of the group are missing here: they are asked for")
             found |= node.ancestors | 1 << node.place
         return found
 

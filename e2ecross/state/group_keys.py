@@ -174,7 +174,7 @@ def forget_grant(tx: Transaction, group: GroupId, device: Address) -> None:
 
 
 def forget_checked(tx: Transaction, group: GroupId) -> None:
-    """Have the recipients of the present key gone through again before the next message."""
+    """Let the next message go through its recipients: they are others than who has the key."""
     key = find_group_key(tx, group)
     if key is not None and key.checked != NEVER_CHECKED:
         put_group_key(tx, group, key.with_checked(NEVER_CHECKED))

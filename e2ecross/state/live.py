@@ -6,6 +6,7 @@ Rules:
 - What others can fill is emptied with each `receive`; the rest is bounded by the last minute.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from e2ecross.address import Address, UserId
@@ -36,16 +37,24 @@ class Live:
             that were looked into. Others need not be looked up again.
         graphs: the commits of the groups that were looked at last, as far as they were held then;
             by group. They are touched in transactions alone, which see each other never.
+        is_announced: groups have been told of all own changes, as far as this process knows.
+        announced: own commits (hashes, 32 bytes each) that those have been told who were in before
+            them, but not yet who is in or out since then; by group.
+        unreached: by group, when who gets its key was gone through (`Checked`), and why others do
+            not, by the code of an error.
     """
 
     __slots__ = (
         "_receipts",
         "_typing_sent",
+        "announced",
         "graphs",
+        "is_announced",
         "receipts_at_ms",
         "receipts_due",
         "seqs",
         "typing",
+        "unreached",
     )
 
     def __init__(self) -> None:
@@ -53,6 +62,9 @@ class Live:
         self.typing: dict[tuple[Address, GroupId | None], Notice] = {}
         self.seqs: dict[UserId, int] = {}
         self.graphs: dict[GroupId, GroupGraph] = {}
+        self.announced: dict[GroupId, tuple[bytes, ...]] = {}
+        self.is_announced = False
+        self.unreached: dict[GroupId, tuple[tuple[bytes, int, int], Mapping[Address, str]]] = {}
         self.receipts_at_ms: int | None = None
         self.receipts_due: int | None = None
         self._receipts: dict[UserId, list[int]] = {}

@@ -159,8 +159,8 @@ MAX_GROUP_COMMITS: Final = 8_192
 MAX_GROUP_COMMITS_A_DAY: Final = 1_024
 """New commits of one author that are taken into a group in a day; others come again later."""
 MAX_UNJOINED_GROUP_BYTES: Final = 4 * 1024 * 1024
-"""Commits that are held of one group as long as the own account is not in it, bytes: two thousand
-changes have 0.6 MB, and strangers fill 256 MiB with the 64 groups that wait to be accepted."""
+"""Commits that are held of one group as long as the own account is not in it, bytes: they serve to
+see when it comes in, and are of anybody. Two thousand changes have 0.6 MB."""
 MAX_GROUP_COMMITS_BYTES: Final = 60 * 1024
 """Commits in one message, bytes."""
 MAX_COPIES: Final = 1_024

@@ -16,6 +16,7 @@ from e2ecross import (
     Text,
 )
 from e2ecross.errors import UnknownRecipient
+from e2ecross.state.changes import CHANGES_ROW
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import TURNS
 from e2ecross.state.queue import ENDS_ROW
@@ -132,7 +133,8 @@ class Party:
             Table.SESSIONS,
             Table.SPQR,
         }
-        asked = {(Table.STRIPE.value, b"")}  # a session was started
+        # A session was started; the list.
+        asked = {(Table.STRIPE.value, b""), (Table.DEVICE.value, CHANGES_ROW)}
         now = self.rest()
         for rows in (before, now):
             assert not [row for row in rows if row[0] == Table.OUTBOX]

@@ -44,6 +44,7 @@ from e2ecross.errors import (
     WrongBackupKey,
 )
 from e2ecross.state.accounts import OWN_ACCOUNT_ROW
+from e2ecross.state.changes import CHANGES_ROW, read_changes
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.outbox import TURNS, Lane, LaneName, find_message, list_lane, put_resend
 from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, Queue, number_row
@@ -121,9 +122,7 @@ _ONE_FIELD: Final = frozenset(
     }
 )
 # One number, that of a row of its own table.
-_ONE_NUMBER: Final = frozenset(
-    {"format-changes", "format-epoch", "format-push", "format-retry", "format-row"}
-)
+_ONE_NUMBER: Final = frozenset({"format-changes", "format-push", "format-retry", "format-row"})
 # 32 bytes: a key, a group, or a blob; each in a table of its own.
 _32_BYTES: Final = frozenset(
     {"format-one-time-prekey", "format-stored-receipt", "format-what-may-be-viewed-once"}
@@ -155,7 +154,12 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-publication": frozenset({"format-bundle", "start-session"}),
     "format-publication-with-Kyber": frozenset({"format-bundle", "start-session"}),
     # One field of bytes; what it holds is decoded as a publication next.
-    "format-stored-publication": frozenset(_32_BYTES | {"format-other-id-of-a-sent-message"}),
+    "format-stored-publication": frozenset(
+        _32_BYTES | {"format-grant-of-a-sender-key-at-rest", "format-other-id-of-a-sent-message"}
+    ),
+    # An identity key, or those of sessions that are archived; each in a table of its own.
+    "format-remote-identity": frozenset({"format-grant-of-a-sender-key-at-rest"}),
+    "format-session-list": frozenset({"format-grant-of-a-sender-key-at-rest"}),
     "format-one-time-prekey": _32_BYTES - {"format-one-time-prekey"},
     "format-stored-receipt": _32_BYTES - {"format-stored-receipt"},
     "format-what-may-be-viewed-once": _32_BYTES - {"format-what-may-be-viewed-once"},
@@ -166,7 +170,7 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "format-queue": frozenset({"format-stranger"}),
     "format-conversation": frozenset({"format-retry", "format-stranger"}),
     "format-stranger": frozenset({"format-conversation", "format-retry"}),
-    "format-epoch": _ONE_NUMBER - {"format-epoch"},
+    "format-stripe": _ONE_NUMBER,
     "format-push": _ONE_NUMBER - {"format-push"},
     "format-row": _ONE_NUMBER - {"format-row"},
     "format-changes": _ONE_NUMBER - {"format-changes"},
@@ -184,8 +188,16 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
 }
 # Records that only a sealed store tells apart: base keys of one archived session and the current
 # one are as long as an identity key and one that waits. Who writes to an unsealed store has won.
-# Likewise what counts operations and what counts prekeys: numbers in fields of the same numbers.
-_TAKEN_AT_REST: Final = frozenset({("remote_identities", "session_records"), ("upkeep", "epoch")})
+# Likewise what counts operations, changes and prekeys: numbers in fields of the same numbers.
+_TAKEN_AT_REST: Final = frozenset(
+    {
+        ("remote_identities", "session_records"),
+        ("changes", "stripe"),
+        ("stripe", "changes"),
+        ("upkeep", "changes"),
+        ("upkeep", "stripe"),
+    }
+)
 _TOLD: Final = frozenset({RecordCorrupted.code, StoreTooNew.code})
 """A session begins with a number of its own kind of version."""
 
@@ -211,7 +223,13 @@ _ALIKE: Final = (
     frozenset({"format-signed-device-list", "relay-devices"}),
     frozenset({"fingerprints", "scanned-safety-number"}),
     frozenset(name for name in DECODERS if name.startswith("format-inbox")),
-    frozenset(name for name in DECODERS if name.endswith("-sent-message")),
+    frozenset(name for name in DECODERS if name.startswith("format-outbox")),
+    frozenset(name for name in DECODERS if name.startswith("format-own-sender-key")),
+    frozenset(
+        name
+        for name in DECODERS
+        if name.endswith(("-sent-message", "-message-that-was-sent-into-a-group"))
+    ),
 )
 _ALL_DOORS: Final[Mapping[str, Callable[[bytes], str]]] = {
     **DECODE,
@@ -575,7 +593,11 @@ def _by_table() -> dict[str, tuple[int, bytes]]:
 
 def _kind(row: tuple[str, bytes, bytes, bytes]) -> str:
     """The table, and of the device's the row: several kinds of records are in it."""
-    names = {UPKEEP_ROW: "upkeep", OWN_ACCOUNT_ROW: "own account"}
+    names = {
+        UPKEEP_ROW: "upkeep",
+        OWN_ACCOUNT_ROW: "own account",
+        CHANGES_ROW: "changes",
+    }
     return names.get(row[2], row[0]) if row[0] == Table.DEVICE else row[0]
 
 
@@ -663,6 +685,7 @@ def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
             for row in attempts:
                 spend_request(context, tx, BUDI, row[2][-16:], ana.person.clock())
             was_delivered(tx, context.policy, BUDI, bytes(16), ana.person.clock())
+            read_changes(tx)
 
     actions: list[Callable[[], object]] = [
         open_client,
@@ -684,11 +707,12 @@ def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
 
 # A row that says only that it is there: a message that was received.
 _ONLY_THERE: Final = "delivered"
+_NUMBERS: Final = ("changes", "retries", "row", "stripe")
 _CLIENT_KINDS: Final = (
     "account",
     "budget",
+    "changes",
     "device",
-    "epoch",
     "inbox",
     "lane",
     "outbox",
@@ -700,6 +724,7 @@ _CLIENT_KINDS: Final = (
     "sent copy",
     "sent id",
     "shelf",
+    "stripe",
     "turn",
     "upkeep",
 )
@@ -707,8 +732,8 @@ _CLIENT_KINDS: Final = (
 # a message that was received, which is the encoding of all numbers that are 0.
 _COUNTERS: Final = frozenset(
     {
-        *permutations(("epoch", "retries", "row"), 2),
-        *((kind, of) for kind in ("budget", "upkeep") for of in ("epoch", "retries", "row")),
+        *permutations(_NUMBERS, 2),
+        *((kind, of) for kind in ("budget", "upkeep") for of in _NUMBERS),
         ("budget", "own account"),
         ("budget", "queue"),
         ("account", _ONLY_THERE),
@@ -718,8 +743,8 @@ _COUNTERS: Final = frozenset(
         ("upkeep", "budget"),
         ("upkeep", "own account"),
         ("upkeep", "queue"),
-        *((kind, "conversations") for kind in ("budget", "epoch", "retries", "row", "upkeep")),
-        *((kind, _ONLY_THERE) for kind in ("budget", "epoch", "retries", "row", "shelf", "upkeep")),
+        *((kind, "conversations") for kind in ("budget", *_NUMBERS, "upkeep")),
+        *((kind, _ONLY_THERE) for kind in ("budget", *_NUMBERS, "shelf", "upkeep")),
     }
 )
 

@@ -8,7 +8,14 @@ rule but said: an app that lets owners be made says it, and the answer is a new 
 
 import pytest
 
+from e2ecross import Client, Group, Text
+from e2ecross.device.group_members import own_member
+from e2ecross.device.group_taking import take_commits
 from e2ecross.errors import InvalidGroupCommit
+from e2ecross.protocol.group_commit import sign_commit
+from e2ecross.state.groups import load_graph
+from e2ecross.state.outbox import put_control
+from e2ecross.wire.content import CommitBytes, GroupCommits
 from e2ecross.wire.group import Role
 from e2ecross.wire.group_commit import AddMember, RemoveMember, SetRole
 from tests.attacks.groups import (
@@ -24,7 +31,11 @@ from tests.attacks.groups import (
     roles,
     signed,
 )
+from tests.client.circle import Circle
+from tests.support.devices import BackendSimulator
 from tests.support.groups import Account, commit, make_commit
+
+OUT = "messenger:citra"
 
 
 @pytest.mark.parametrize("step", ["leaves", "steps down"])
@@ -55,6 +66,58 @@ def test_a_leave_signed_at_the_genesis_voids_the_hand_over() -> None:
     assert after[DEWI] is Role.ADMIN
     assert after[CITRA] is Role.MEMBER  # back: only because her removal became void
     assert after[ANA] is after[MALLORY] is after[EKO] is None
+
+
+def test_nobody_who_was_out_reads_after_it() -> None:
+    """Dewi brings Ana's late leave. Citra is in again, and gets no key until Budi says so."""
+    circle = Circle(BackendSimulator())
+    ana, budi, citra, dewi = circle.join("whatsapp:ana", "instagram:budi", OUT, "whatsapp:dewi")
+    group = circle.found(ana, budi, citra, dewi)
+    late = _leave_at_the_genesis(ana, group)
+    group.set_role("instagram:budi", Role.OWNER)
+    group.leave()
+    circle.settle()
+    budis = budi.group(group.id)
+    budis.remove(OUT)
+    circle.settle()
+    circle.forget()
+    for bringer, is_heard in ((ana, False), (dewi, True)):
+        _tell(bringer, late, budi, dewi, citra)
+        circle.settle()
+        assert (budis.role is Role.MEMBER) is is_heard
+    assert [str(each.user) for each in budis.members if each.is_back] == [OUT]
+    assert "*group_undone whatsapp:ana > messenger:citra" in circle.said(budi)
+    assert citra.group(group.id).role is Role.MEMBER
+    circle.forget()
+    for client in (budi, dewi):
+        client.group(group.id).send(Text("not for her"))
+        circle.settle()
+    assert circle.said(citra) == []
+    budis.accept_back(OUT)
+    budis.send(Text("for her"))
+    circle.settle()
+    assert circle.said(citra) == ["instagram:budi: for her"]
+
+
+def _leave_at_the_genesis(client: Client, group: Group) -> GroupCommits:
+    context = client.device._context
+    with context.store.transaction() as tx:
+        graph = load_graph(context, tx, group.id)
+    own = own_member(context)
+    made = make_commit(graph, own, RemoveMember(own), at=[graph.nodes[0].hash])
+    late = sign_commit(made, context.identity_key_pair, context.entropy)
+    return GroupCommits(group.id, (CommitBytes(late.data, late.signature),))
+
+
+def _tell(client: Client, told: GroupCommits, *others: Client) -> None:
+    """Take commits in, whatever they are worth, and hand them on to others."""
+    context = client.device._context
+    with context.store.transaction() as tx:
+        take_commits(context, tx, told.group_id, told.commits, own_member(context), 0)
+        for other in others:
+            if other is not client:
+                put_control(tx, other.device.address, context.entropy.bytes(16), told)
+    client.maintain()
 
 
 @pytest.mark.parametrize(("author", "owner"), [(ANA, DEWI), (DEWI, ANA), (BUDI, ANA), (BUDI, DEWI)])

@@ -180,3 +180,10 @@ class TestTyping:
         before = len(trip.backend.deposits)
         trip.citra.typing(trip.group.id, True)
         assert len(trip.backend.deposits) == before
+
+    def test_of_a_group_that_was_forgotten_none_is_shown(self, trip: Trip) -> None:
+        trip.of(trip.citra).leave()
+        trip.of(trip.citra).forget()
+        trip.budi.typing(trip.group.id, True)  # has not heard of it
+        assert typing([*trip.citra.receive()]) == []
+        assert typing([*trip.ana.receive()]) == [(BUDI, "on", True)]

@@ -188,6 +188,18 @@ def test_who_is_added_again_is_a_member_again(trip: Trip) -> None:
     assert trip.circle.said(trip.budi)[-1] == f"{CITRA}: back"
 
 
+def test_who_comes_back_hears_who_has_added_him_last(trip: Trip) -> None:
+    """Also where he gets all of the history at once."""
+    trip.group.set_role(BUDI, Role.ADMIN)
+    trip.group.remove(CITRA)
+    trip.circle.settle()
+    trip.of(trip.citra).forget()
+    trip.circle.forget()
+    trip.of(trip.budi).add(CITRA)
+    trip.circle.settle()
+    assert trip.circle.said(trip.citra) == [f"*group_joined {BUDI}"]
+
+
 def test_roles_are_given_and_taken(trip: Trip) -> None:
     with pytest.raises(GroupRefused):
         trip.of(trip.budi).add(DEWI)

@@ -6,15 +6,22 @@ from pathlib import Path
 
 import pytest
 
-from e2ecross import Address, Client, Device, Envelope, Group, NoticeKind, Role, Text
-from e2ecross.device.group_changes import add_members
+from e2ecross import Address, Client, Device, Envelope, Group, NoticeKind, Role, Text, UserId
+from e2ecross.device.group_changes import add_members, change_settings
 from e2ecross.device.posted import KeysAsked
-from e2ecross.errors import BackendError, MailboxFull, NotRegistered, UntrustedIdentity
+from e2ecross.errors import (
+    BackendError,
+    GroupRefused,
+    MailboxFull,
+    NotRegistered,
+    UntrustedIdentity,
+)
 from e2ecross.relay import Relay
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.stores import SQLiteStore
 from tests.client.circle import ANA, BUDI, CITRA, DEWI, TRIP, Circle, notices, roster
 from tests.client.conversation import reinstalled, reopen, store_of
+from tests.support.accounts import change_account
 from tests.support.devices import BackendSimulator, FakeClock, dump
 from tests.support.linked import link
 
@@ -144,6 +151,24 @@ def test_a_message_is_sent_once_wherever_the_back_end_fails(
     trip.circle.settle()
     assert trip.circle.said(trip.budi) == [f"{ANA}: halo"]
     assert trip.ana.pending() == []
+
+
+def test_nothing_is_promised_where_members_cannot_be_met(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    """Else those whom the sender has not met yet would never get it."""
+    budi = trip.of(trip.budi)
+    for call in CALLS:
+        backend.fail(call, times=8)
+    for _ in range(2):
+        with pytest.raises(BackendError):
+            budi.send(Text("halo"), message_id=bytes(16))
+    assert trip.budi.pending() == []
+    backend.heal()
+    budi.send(Text("halo"), message_id=bytes(16))
+    trip.circle.settle()
+    for client in (trip.ana, trip.citra):
+        assert trip.circle.said(client) == [f"{BUDI}: halo"]
 
 
 @pytest.mark.parametrize("call", ["deposit", "deposit_copies"])
@@ -292,17 +317,95 @@ def test_an_unlinked_device_reads_no_more(backend: BackendSimulator, clock: Fake
 # --- Crashes, restores, two processes -------------------------------------------------------
 
 
-def test_what_a_crash_has_left_is_told(backend: BackendSimulator, trip: Trip) -> None:
+@pytest.mark.parametrize("call", ["maintain", "receive", "send"])
+def test_what_a_crash_has_left_is_told(backend: BackendSimulator, trip: Trip, call: str) -> None:
     """Committed and not announced, as a kill between the two commits leaves it."""
     asked = KeysAsked()
     named = [Address.parse(f"{DEWI}.1").user_id]
     trip.ana.devices(DEWI)
     assert add_members(trip.ana.device._context, trip.group.id, named, asked) is None
     again = reopen(trip.ana, backend)
-    again.maintain()
+    if call == "send":
+        again.group(trip.group.id).send(Text("halo"))
+    else:
+        getattr(again, call)()
     trip.circle.settle(trip.budi, trip.citra, trip.dewi)
+    halo = [f"{ANA}: halo"] if call == "send" else []
+    assert trip.circle.said(trip.dewi) == [f"*group_joined {ANA}", *halo]
+    assert trip.circle.said(trip.budi) == [f"*group_added {ANA} > {DEWI}", *halo]
+
+
+def test_a_leave_that_could_not_be_told_is_not_forgotten(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    mine = trip.of(trip.budi)
+    backend.unreachable = True
+    mine.leave()
+    with pytest.raises(GroupRefused, match="maintain"):
+        mine.forget()
+    backend.unreachable = False
+    trip.budi.maintain()
+    mine.forget()
+    trip.circle.settle()
+    assert trip.circle.said(trip.ana) == [f"*group_left {BUDI} > {BUDI}"]
+
+
+def test_what_another_process_has_left_is_told_when_all_is_looked_after(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    other = reopen(trip.ana, backend)
+    other.receive()
+    other.maintain()
+    change_settings(trip.ana.device._context, trip.group.id, name="New")  # and is killed
+    other.maintain()
+    trip.circle.settle(trip.budi)
+    assert trip.circle.said(trip.budi) == [f"*group_settings {ANA}"]
+
+
+def test_whoever_is_told_late_hears_of_the_group_before_its_messages(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    trip.ana.devices(DEWI)
+    backend.unreachable = True
+    trip.group.add(DEWI)
+    backend.unreachable = False
+    trip.group.send(Text("halo"))
+    trip.circle.settle()
+    assert trip.circle.said(trip.dewi) == [f"*group_joined {ANA}", f"{ANA}: halo"]
+
+
+@pytest.mark.parametrize("times", [1, 8])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_lost_question_is_not_the_answer_that_an_account_takes_no_part(
+    backend: BackendSimulator, trip: Trip, times: int, is_known: bool
+) -> None:
+    if is_known:  # as of somebody whose devices take part since then
+        change_account(trip.ana.device, UserId.parse(DEWI), held=None)
+    backend.fail("fetch_keys", times=times)
+    for call in (lambda: trip.group.add(DEWI), lambda: trip.ana.create_group("Other", [DEWI])):
+        with pytest.raises(BackendError, match="the call was lost"):
+            call()
+        backend.heal()
+        backend.fail("fetch_keys", times=times)
+    assert len(trip.ana.groups()) == 1
+
+
+def test_who_stays_is_told_once_while_others_cannot_be_asked_for(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    trip.ana.devices(DEWI)
+    trip.group.send(Text("first"))
+    trip.circle.settle()
+    before = len(backend.deposits)
+    backend.fail("fetch_keys", times=8)
+    trip.group.add(DEWI)
+    trip.group.send(Text("halo"))
+    backend.heal()
+    trip.ana.receive()
+    sent = [Envelope.decode(data) for data in backend.deposits[before:]]
+    assert [str(each.recipient) for each in sent].count(f"{BUDI}.1") == 2
+    trip.circle.settle()
     assert trip.circle.said(trip.dewi) == [f"*group_joined {ANA}"]
-    assert trip.circle.said(trip.budi) == [f"*group_added {ANA} > {DEWI}"]
 
 
 def test_a_restored_store_sends_under_a_new_key(

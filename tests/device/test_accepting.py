@@ -9,6 +9,7 @@ from e2ecross import Device, NoticeKind, Text
 from e2ecross.address import Address
 from e2ecross.device.accepting import follow_identity, forget_unlisted
 from e2ecross.state.accounts import find_pushed, note_pushed
+from e2ecross.state.changes import CHANGES_ROW
 from e2ecross.state.context import address_key
 from e2ecross.state.outbox import Lane, LaneName, put_control, put_envelope, read_lane
 from e2ecross.stores import Table
@@ -114,10 +115,11 @@ def test_a_device_that_is_gone_leaves_nothing_behind_and_the_others_stay(stores:
     after = dump(budi._context.store)
     assert rows_about(budi, LAPTOP) == set()
     assert rows_about(budi, TABLET) == rows_about(budi, ANA) == EVERYTHING
-    # Nothing else was touched but the account's record.
+    # Nothing else was touched but the account's record, and the count of changes.
     assert after.keys() <= before.keys()
     assert {where for where in after if after[where] != before[where]} == {
-        (Table.ACCOUNTS, b"whatsapp\0ana", b"")
+        (Table.ACCOUNTS, b"whatsapp\0ana", b""),
+        (Table.DEVICE, b"", CHANGES_ROW),
     }
     say(home.tablet, budi, "still here")
     say(budi, home.phone, "and here")
@@ -144,7 +146,10 @@ def test_the_next_list_of_the_same_devices_changes_no_row_of_theirs() -> None:
     changed = {
         where for where in after.keys() | before.keys() if after.get(where) != before.get(where)
     }
-    assert changed == {(Table.ACCOUNTS, b"whatsapp\0ana", b"")}
+    assert changed == {
+        (Table.ACCOUNTS, b"whatsapp\0ana", b""),
+        (Table.DEVICE, b"", CHANGES_ROW),
+    }
     assert account(home.budi, ACCOUNT).changed_seq == 1
     assert account(home.budi, ACCOUNT).held == renewed
 

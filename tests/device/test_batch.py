@@ -204,9 +204,9 @@ def test_of_a_sender_with_damaged_records_nothing_is_read(stores: Stores) -> Non
 def test_where_a_record_of_the_device_is_damaged_nothing_is_sent_or_changed() -> None:
     ana, _ = crowd()
     with ana._context.store.transaction() as tx:
-        tx.put(Table.DEVICE, b"", b"epoch", b"\x01damaged")
+        tx.put(Table.STRIPE, b"", b"", b"\x01damaged")
     before = dump(ana._context.store)
-    with pytest.raises(RecordCorrupted, match="an epoch record"):
+    with pytest.raises(RecordCorrupted, match="a stripe record"):
         ana.encrypt_many(PEOPLE, HALO)
     assert dump(ana._context.store) == before
 

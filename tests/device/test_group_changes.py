@@ -506,10 +506,27 @@ def test_a_group_is_forgotten_once_the_own_account_is_out(
     refused(world, TOKO, GroupRefused, lambda c: forget_group(c, group))
     refused(world, TOKO, NotInGroup, lambda c: forget_group(c, UNKNOWN))
     leave_group(world.context(TOKO), group)
+    refused(world, TOKO, GroupRefused, lambda c: forget_group(c, group))  # nobody would hear of it
+    record = world.record(group, TOKO)
+    assert record is not None
+    with world.context(TOKO).store.transaction() as tx:
+        put_group(tx, group, replace(record, unannounced=()))
     forget_group(world.context(TOKO), group)
     assert world.record(group, TOKO) is None
     tables = (Table.GROUPS, Table.GROUP_COMMITS)
     assert not any(where[0] in tables for where in dump(world.context(TOKO).store))
+
+
+def test_a_group_that_only_a_later_release_can_tell_is_forgotten(
+    world: GroupWorld, group: GroupId
+) -> None:
+    leave_group(world.context(TOKO), group)
+    record = world.record(group, TOKO)
+    assert record is not None
+    with world.context(TOKO).store.transaction() as tx:
+        put_group(tx, group, replace(record, outdated=2))
+    forget_group(world.context(TOKO), group)
+    assert world.record(group, TOKO) is None
 
 
 @pytest.mark.parametrize("what", ["full", "record", "state", "commit"])

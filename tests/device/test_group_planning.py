@@ -16,10 +16,11 @@ from e2ecross.device.group_changes import (
     remove_members,
     set_role,
 )
-from e2ecross.device.group_planning import Audience, places_before, plan_group
+from e2ecross.device.group_planning import plan_group
 from e2ecross.device.group_posted import OutgoingToGroup
 from e2ecross.device.group_recipients import find_recipients
 from e2ecross.device.group_sending import post_into_group
+from e2ecross.device.group_standing import Audience, places_before
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
 from e2ecross.errors import UnknownRecipient, VersionDowngrade
@@ -222,7 +223,8 @@ def test_who_is_back_gets_nothing_until_he_is_confirmed(world: GroupWorld, group
     assert chain_id(world, group) != before
     assert send(world.devices[ANA], group).recipients == (BUDI,)
     accept_back(context, group, TOKO.user_id)
-    assert {*send(world.devices[ANA], group).recipients} == {BUDI, TOKO}
+    assert {*send(world.devices[ANA], group).recipients} == {BUDI, TOKO}  # at once
+    assert {*plan(world.devices[ANA], group).devices} == {BUDI, TOKO}
 
 
 def test_a_device_without_groups_gets_nothing(world: GroupWorld, group: GroupId) -> None:

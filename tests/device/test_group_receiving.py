@@ -410,6 +410,23 @@ def test_what_another_own_device_sends_is_an_own_copy(world: GroupWorld, group: 
     assert not last(receive(world.devices[BUDI], speaker.write(BUDI))).own_copy
 
 
+def test_writing_on_another_own_device_accepts_the_group(world: GroupWorld) -> None:
+    group = world.create(ANA, BUDI)
+    world.tell(group, ANA, BUDI)
+    tablet = add_companion(world, BUDI)
+    world.tell(group, ANA, tablet)
+    speaker, ana = Speaker(world, group, tablet), Speaker(world, group, ANA)
+    speaker.give(BUDI)
+    ana.give(BUDI)
+    assert last(receive(world.devices[BUDI], ana.write(BUDI))).request
+    message = last(receive(world.devices[BUDI], speaker.write(BUDI)))
+    assert (message.own_copy, message.request) == (True, False)
+    record = world.record(group, BUDI)
+    assert record is not None
+    assert record.accepted
+    assert not last(receive(world.devices[BUDI], ana.write(BUDI))).request
+
+
 def test_what_another_own_device_has_opened_is_not_shown(world: GroupWorld, group: GroupId) -> None:
     budi, context = Speaker(world, group, BUDI), world.context(ANA)
     budi.give(ANA)

@@ -112,7 +112,7 @@ def test_a_store_that_holds_a_device_is_refused_and_left_as_it_is(
         find_newcomer("laptop", new.store, new.given)
 
 
-@pytest.mark.parametrize("writes", range(8))
+@pytest.mark.parametrize("writes", range(10))
 def test_all_is_written_or_nothing(phone: Device, clock: FakeClock, writes: int) -> None:
     spy = SpyStore(MemoryStore())
     new = newcomer(clock, spy, Keychain(9))
@@ -127,7 +127,7 @@ def test_there_are_as_many_writes(phone: Device, clock: FakeClock) -> None:
     spy = SpyStore(MemoryStore())
     new = newcomer(clock, spy, Keychain(9))
     install(new, join(new, phone))
-    assert spy.writes.total() == 8
+    assert spy.writes.total() == 10
 
 
 def test_a_witness_that_cannot_be_read_keeps_it_from_being_written(

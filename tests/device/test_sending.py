@@ -41,7 +41,7 @@ def spied(*, sessions: int = 1) -> tuple[Device, Device, SpyStore]:
 def test_an_encryption_writes_exactly_the_session_and_the_epoch() -> None:
     ana, _, spy = spied()
     ana.encrypt(BUDI, Text("halo"))
-    assert spy.writes == {Table.SESSIONS: 1, Table.DEVICE: 1}  # the epoch
+    assert spy.writes == {Table.SESSIONS: 1, Table.STRIPE: 1}  # the epoch
 
 
 def test_an_encryption_reads_no_archived_session() -> None:
@@ -49,7 +49,7 @@ def test_an_encryption_reads_no_archived_session() -> None:
     assert count_rows(spy.inner, Table.SESSIONS) == 41
     envelope = ana.encrypt(BUDI, Text("halo"))
     assert spy.reads[Table.SESSIONS] == 1
-    assert spy.writes == {Table.SESSIONS: 1, Table.DEVICE: 1}
+    assert spy.writes == {Table.SESSIONS: 1, Table.STRIPE: 1}
     assert count_rows(spy.inner, Table.SESSIONS) == 41
     assert budi.decrypt(envelope).content == Text("halo")
 

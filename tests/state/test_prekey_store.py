@@ -7,7 +7,7 @@ import pytest
 
 from e2ecross.crypto.kem import decapsulate, encapsulate, generate_kem_key_pair
 from e2ecross.crypto.keys import generate_key_pair
-from e2ecross.errors import RecordCorrupted, StoreTooNew
+from e2ecross.errors import RecordCorrupted, StoreBusy, StoreTooNew
 from e2ecross.state.prekey_store import (
     LAST_RESORT,
     OwnKyberPrekey,
@@ -16,12 +16,14 @@ from e2ecross.state.prekey_store import (
     delete_expired_prekeys,
     delete_kyber_prekey,
     delete_oldest_prekeys,
+    delete_one_time_prekey,
     find_kyber_prekey,
     find_one_time_prekey,
     find_signed_prekey,
     put_kyber_prekey,
     put_one_time_prekey,
     put_signed_prekey,
+    remember_base_key,
     require_last_resort_prekey,
 )
 from e2ecross.stores import Table, Transaction
@@ -61,10 +63,22 @@ def test_a_kyber_prekey_comes_back_as_it_was(tx: Transaction, last_resort: bool)
 def test_deleting_takes_a_one_time_prekey_and_leaves_a_last_resort_one(tx: Transaction) -> None:
     put_kyber_prekey(tx, 1, prekey())
     put_kyber_prekey(tx, 2, prekey(last_resort=True))
+    delete_kyber_prekey(tx, 1)
     for number in (1, 2, 3):
-        delete_kyber_prekey(tx, number)
+        with pytest.raises(StoreBusy, match="used the same prekey"):
+            delete_kyber_prekey(tx, number)
     assert find_kyber_prekey(tx, 1) is None
     assert require_last_resort_prekey(tx, 2).record.is_last_resort
+
+
+def test_what_another_stripe_has_used_at_this_moment_is_not_used_again(tx: Transaction) -> None:
+    put_one_time_prekey(tx, 1, generate_key_pair(ENTROPY))
+    delete_one_time_prekey(tx, 1)
+    with pytest.raises(StoreBusy, match="used the same prekey"):
+        delete_one_time_prekey(tx, 1)
+    remember_base_key(tx, 2, bytes(33), 0)
+    with pytest.raises(StoreBusy, match="used the same prekey"):
+        remember_base_key(tx, 2, bytes(33), 0)
 
 
 def test_only_a_last_resort_prekey_is_found_as_one(tx: Transaction) -> None:

@@ -110,7 +110,7 @@ def test_a_message_in_order_reads_and_writes_one_row_on_either_side() -> None:
     ana.new_sender_key_raw(UUID)
     spy.forget()
     ana.encrypt_group_raw(UUID, b"halo")
-    assert spy.writes == {Table.OWN_SENDER_KEYS: 1, Table.DEVICE: 1}  # the epoch
+    assert spy.writes == {Table.OWN_SENDER_KEYS: 1, Table.STRIPE: 1}  # the epoch
     ana, budi, spy = _spied()
     budi.decrypt_group_raw(ANA, UUID, ana.encrypt_group_raw(UUID, b"halo"))
     assert spy.writes == {Table.SENDER_KEYS: 1}

@@ -177,12 +177,12 @@ def test_a_new_session_writes_itself_the_archived_one_and_the_list() -> None:
     spy.forget()
     ana.start_session(bundle)
     # The answered session is archived as it is: only the new one and the list are written.
-    assert spy.writes == {Table.SESSIONS: 1, Table.SESSION_RECORDS: 1, Table.DEVICE: 1}
+    assert spy.writes == {Table.SESSIONS: 1, Table.SESSION_RECORDS: 1, Table.STRIPE: 1}
     bundle = new_bundle(budi)
     spy.forget()
     ana.start_session(bundle)
     # The unanswered one stops wrapping when it is archived.
-    assert spy.writes == {Table.SESSIONS: 2, Table.SESSION_RECORDS: 1, Table.DEVICE: 1}
+    assert spy.writes == {Table.SESSIONS: 2, Table.SESSION_RECORDS: 1, Table.STRIPE: 1}
 
 
 def test_rows_of_skipped_keys_are_read_only_where_there_are_any() -> None:

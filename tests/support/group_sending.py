@@ -12,9 +12,10 @@ from e2ecross.device.composing import draft_of
 from e2ecross.device.group_announcing import post_announcement
 from e2ecross.device.group_deposits import next_deposit
 from e2ecross.device.group_granting import MAX_GRANTS, grant_keys
-from e2ecross.device.group_planning import Audience, GroupPlan, plan_group
+from e2ecross.device.group_planning import GroupPlan, plan_group
 from e2ecross.device.group_posted import GroupPosted, OutgoingToGroup
 from e2ecross.device.group_sending import post_into_group
+from e2ecross.device.group_standing import Audience
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked
 from e2ecross.state.group_keys import GroupKey, find_group_key, read_grants

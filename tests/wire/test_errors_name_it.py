@@ -80,7 +80,7 @@ NAMES = {
     "inbox notice": "an inbox record",
     "sent id": "a record of a message id",
     "inbox failure": "an inbox record",
-    "epoch": "an epoch record",
+    "stripe": "a stripe record",
     "shelf": "a shelf record",
     "sent message": "a record of a sent message",
     "copy of a sent message": "a record of a sent message",
