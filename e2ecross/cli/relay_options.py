@@ -10,12 +10,13 @@ import argparse
 import ipaddress
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 from e2ecross.cli.relay_parser import DATABASE_VARIABLE
 from e2ecross.errors import InvalidArgument
 from e2ecross.relay import RelayLimits
+from e2ecross.relay.relay_file import POSTGRES
 from e2ecross.service.limits import Rates, ServiceLimits
 
 __all__ = ["RelayOptions", "WrongOptions", "read_relay_options"]
@@ -34,7 +35,7 @@ class RelayOptions:
     """What `e2ecross relay` is to do.
 
     Attributes:
-        database: the file of the relay.
+        database: the file of the relay; or the address of a PostgreSQL database, secret.
         blob_folder: where it keeps files; or empty: it keeps none.
         host: where to listen; empty for a socket of the file system.
         port: likewise; 0: any that is free.
@@ -50,7 +51,7 @@ class RelayOptions:
         rates: how much a device may ask.
     """
 
-    database: str
+    database: str = field(repr=False)
     blob_folder: str
     host: str
     port: int
@@ -111,9 +112,12 @@ def read_relay_options(found: argparse.Namespace) -> RelayOptions:
 def _database(given: str | None) -> str:
     name = given or os.environ.get(DATABASE_VARIABLE, "")
     if not name:
-        raise WrongOptions(f"name the relay's file: --db PATH, or the variable {DATABASE_VARIABLE}")
-    if "://" in name:
-        raise WrongOptions("the database is no file: this release keeps a relay in one SQLite file")
+        raise WrongOptions(
+            f"name the relay's database: --db PATH or postgresql://…, or the variable "
+            f"{DATABASE_VARIABLE}"
+        )
+    if "://" in name and not name.startswith(POSTGRES):
+        raise WrongOptions("the database is neither a file nor postgresql://…")
     return name
 
 

@@ -7,13 +7,17 @@ from typing import Final
 __all__ = ["DATABASE_VARIABLE", "add_relay_options"]
 
 DATABASE_VARIABLE: Final = "E2ECROSS_DATABASE"
-"""Names the relay's file where no option does."""
+"""Names the relay's database where no option does; others on the machine see options."""
 
 
 def add_relay_options(parser: argparse.ArgumentParser) -> None:
     """Tell the parser which options there are."""
     add = parser.add_argument
-    add("--db", metavar="PATH", help=f"the relay's file; by default that of {DATABASE_VARIABLE}")
+    add(
+        "--db",
+        metavar="PATH",
+        help=f"the relay's file, or postgresql://…; by default that of {DATABASE_VARIABLE}",
+    )
     add(
         "--blob-dir",
         metavar="DIR",

@@ -247,8 +247,8 @@ class Group:
 
         Raises:
             NotInGroup: it is not known here any more.
-            GroupRefused: the own account is in it: leave it first. Or nobody could be told of that
-                yet: call `Client.maintain`.
+            GroupRefused: the own account is in it, and could leave it: do that first. Or nobody
+                could be told of that yet: call `Client.maintain`.
             StoreError: the store cannot be written.
         """
         forget_group(self._client._context, self._id)

@@ -284,7 +284,10 @@ def accept_back(context: Context, group: GroupId, user: UserId) -> None:
 
 
 def forget_group(context: Context, group: GroupId) -> None:
-    """Delete all that is kept of a group which the own account is not in, or that is damaged.
+    """Delete all that is kept of a group which the own account is not in, or cannot leave.
+
+    Nobody leaves one that is full, or that only a later release can change; nor one that is damaged
+    here.
 
     Raises:
         NotInGroup: it is not known here.
@@ -298,9 +301,11 @@ def forget_group(context: Context, group: GroupId) -> None:
         else:
             if held is None:
                 raise NotInGroup(f"{group} is not known here")
-            if own_member(context) in held.state.members and not held.record.full:
+            is_outdated = is_later_version(held.record.outdated)
+            is_stuck = is_outdated or held.record.full
+            if own_member(context) in held.state.members and not is_stuck:
                 raise GroupRefused("the own account is in the group: leave it first")
-            if held.record.unannounced and not is_later_version(held.record.outdated):
+            if held.record.unannounced and not is_outdated:
                 raise GroupRefused("the group was not told yet of the last change: call maintain")
         drop_group(tx, group)
         drop_group_key(tx, group)

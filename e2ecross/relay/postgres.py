@@ -51,6 +51,8 @@ __all__ = ["PostgresDatabase"]
 _LOCK_TIMEOUT: Final = "5s"
 _STATEMENT_TIMEOUT: Final = "10s"
 _CONNECT_SECONDS: Final = 10
+_WAIT_SECONDS: Final = 5.0
+"""How long a call waits for a connection."""
 _MOST_CONNECTIONS: Final = 8
 _TRIES: Final = 3
 _OLDEST_SERVER: Final = 150_000
@@ -187,7 +189,7 @@ class PostgresDatabase:
             self._address,
             min_size=1,
             max_size=_MOST_CONNECTIONS,
-            timeout=_CONNECT_SECONDS,
+            timeout=_WAIT_SECONDS,
             kwargs=_OPTIONS,
             configure=_configure,
             open=True,

@@ -13,7 +13,8 @@ Rules:
 - Every call may be repeated; only `fetch_keys` then hands out other one-time prekeys.
 - A device tells its epoch with what it deposits and publishes. The relay keeps the highest, and
   hands it to the device only: so a restored store is noticed. A relay that lies can hide that.
-- Several threads and processes may use one database, which is an SQLite file or on PostgreSQL. No token or envelope is in an error or a `repr`.
+- Several threads and processes may use one database: a file, or one on PostgreSQL, then also from
+  several machines. No token or envelope is in an error or a `repr`.
 
 What one user takes of another's one-time prekeys and mailbox is bounded (`RelayLimits`). How often
 a device may ask, and who gets how many accounts, is for the service around it to bound.

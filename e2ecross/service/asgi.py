@@ -8,6 +8,7 @@ Rules:
 Source: docs/service.md.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final
@@ -32,6 +33,7 @@ from e2ecross.service.calls import SERVED
 from e2ecross.service.doorkeeper import Doorkeeper
 from e2ecross.service.exchange import BodyBudget
 from e2ecross.service.health import Alive, Ready
+from e2ecross.service.mail_watch import MailWatch
 from e2ecross.service.noting import Notes
 from e2ecross.service.workers import Workers
 
@@ -52,7 +54,7 @@ def create_app(
     metrics: "Metrics | None" = None,
     log: RequestLog | None = None,
 ) -> Starlette:
-    """Return the service, for any ASGI server; in one process, because SQLite has one writer.
+    """Return the service, for any ASGI server; over a file in one process: SQLite has one writer.
 
     Args:
         relay: the back end; it is closed by whoever has opened it, after the service has ended. Its
@@ -82,8 +84,13 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        watch = None
+        if relay.is_shared:
+            watch = asyncio.create_task(MailWatch(relay, workers, bell).run())
         yield
         bell.stop()
+        if watch is not None:
+            watch.cancel()
         workers.close()
 
     calls = [Route(f"/v1/{name}", CallEndpoint(name, service)) for name in SERVED]

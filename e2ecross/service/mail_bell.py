@@ -74,6 +74,10 @@ class MailBell:
     def __len__(self) -> int:
         return self._count
 
+    def waited_for(self) -> list[Address]:
+        """Return the mailboxes that somebody waits for."""
+        return list(self._places)
+
     def ring(self, address: Address) -> None:
         """Wake who waits for a mailbox; called by any thread, after a commit."""
         loop = self._loop

@@ -529,8 +529,8 @@ def test_a_group_that_only_a_later_release_can_tell_is_forgotten(
     assert world.record(group, TOKO) is None
 
 
-@pytest.mark.parametrize("what", ["full", "record", "state", "commit"])
-def test_a_group_that_is_full_or_damaged_is_forgotten_at_any_time(
+@pytest.mark.parametrize("what", ["full", "outdated", "record", "state", "commit"])
+def test_a_group_that_cannot_be_left_or_is_damaged_is_forgotten_at_any_time(
     world: GroupWorld, group: GroupId, what: str
 ) -> None:
     context, record = world.context(TOKO), world.record(group, TOKO)
@@ -540,6 +540,8 @@ def test_a_group_that_is_full_or_damaged_is_forgotten_at_any_time(
         match what:
             case "full":
                 put_group(tx, group, replace(record, full=True))
+            case "outdated":
+                put_group(tx, group, replace(record, outdated=2))
             case "record":
                 tx.put(Table.GROUPS, group.value, b"", b"\1garbage")
             case "state":

@@ -18,16 +18,22 @@ class RelayProcess:
     """The command, until the block ends."""
 
     def __init__(
-        self, folder: Path, *options: str, listen: str = "127.0.0.1:0", path: Path | None = None
+        self,
+        folder: Path,
+        *options: str,
+        listen: str = "127.0.0.1:0",
+        path: Path | None = None,
+        database: str = "relay.db",
     ) -> None:
         self.folder = folder
         self._path = [] if path is None else [str(path)]
         self._options: Sequence[str] = options
         self._listen = listen
+        self._database = database
         self.url = ""
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-m", "e2ecross", "relay", "--db", "relay.db"]
+        command = [sys.executable, "-m", "e2ecross", "relay"]
         root = Path(__file__).parents[2]
         self._log = (self.folder / "stderr").open("ab")
         self.process = subprocess.Popen(
@@ -35,7 +41,11 @@ class RelayProcess:
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([*self._path, str(root), *sys.path])},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([*self._path, str(root), *sys.path]),
+                "E2ECROSS_DATABASE": self._database,
+            },
         )
         assert self.process.stdout is not None
         killer = threading.Timer(60, self.process.kill)

@@ -12,14 +12,15 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 
-__all__ = ["Server", "require_postgres", "server"]
+__all__ = ["Server", "pooled", "require_driver", "require_postgres", "server"]
 
 _FOLDERS: Final = "/usr/lib/postgresql/*/bin"  # Debian's
 _START_SECONDS: Final = 60
@@ -32,12 +33,23 @@ _SETTINGS: Final = {
 }
 
 
+def require_driver() -> None:
+    """Skip a module where no driver is installed; in CI that is a failure."""
+    if find_spec("psycopg") is None or find_spec("psycopg_pool") is None:
+        _lacking("the extra 'postgres' is not installed: pip install -e '.[dev]'")
+
+
 def require_postgres() -> None:
-    """Skip where no server, or no driver, is installed."""
-    pytest.importorskip("psycopg", reason="the extra 'postgres' is not installed")
-    pytest.importorskip("psycopg_pool", reason="the extra 'postgres' is not installed")
+    """Skip where no server, or no driver, is installed; in CI that is a failure."""
+    require_driver()
     if _programs() is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+        _lacking("PostgreSQL is not installed: apt-get install postgresql")
+
+
+def _lacking(why: str) -> NoReturn:
+    if os.environ.get("E2ECROSS_REQUIRE_INTEROP") == "1":
+        pytest.fail(why)
+    pytest.skip(why, allow_module_level=True)
 
 
 class Server:
@@ -110,6 +122,41 @@ class Server:
         )
         assert not (check and done.returncode), done.stderr.decode()
         return done.returncode
+
+
+@contextlib.contextmanager
+def pooled(address: str, connections: int) -> Iterator[str]:
+    """The address of a PgBouncer before a database, in transaction mode."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        _lacking("PgBouncer is not installed: apt-get install pgbouncer")
+    user = _unprivileged()
+    folder = Path(tempfile.mkdtemp(prefix="pool-", dir=_folder_for_all()))
+    settings = folder / "settings"
+    (folder / "users").write_text('"relay" ""\n')
+    host = address.rpartition("host=")[2]
+    settings.write_text(
+        f"[databases]\n* = host={host}\n[pgbouncer]\nlisten_addr =\nunix_socket_dir = {folder}\n"
+        f"auth_type = trust\nauth_file = {folder}/users\npool_mode = transaction\n"
+        f"default_pool_size = {connections}\nignore_startup_parameters = extra_float_digits\n"
+    )
+    for path in (folder, settings, folder / "users"):
+        if user is not None:
+            os.chown(path, user, -1)
+    process = subprocess.Popen(
+        [program, "-q", settings], user=user, cwd=folder, stderr=subprocess.DEVNULL
+    )
+    try:
+        give_up = time.monotonic() + _START_SECONDS
+        while not (folder / ".s.PGSQL.6432").exists():
+            assert process.poll() is None
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+        yield f"{address.rpartition('host=')[0]}host={folder}&port=6432"
+    finally:
+        process.terminate()
+        process.wait(_START_SECONDS)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @cache

@@ -66,9 +66,10 @@ def on_postgres(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     from tests.relay.postgres.on_postgres import OnPostgres, Operators, forget_paths
 
     forget_paths()
-    name = request.path.stem
-    module = importlib.import_module(f"tests.relay.{name}")
-    for each in (module, blob_support, support):
+    modules = [blob_support, support]
+    if request.path.stem != "test_postgres":
+        modules.append(importlib.import_module(f"tests.relay.{request.path.stem}"))
+    for each in modules:
         monkeypatch.setattr(each, "Relay", OnPostgres, raising=False)
         monkeypatch.setattr(each, "sqlite3", Operators, raising=False)
 

@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is of PostgreSQL alone: locks, the server, failures, and an address that is secret."""
+
+import itertools
+import logging
+import multiprocessing
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pytest
+
+import e2ecross
+from e2ecross.address import Address
+from e2ecross.errors import BackendError, BackendRefused
+from e2ecross.relay import Relay
+from tests.relay.support import (
+    ANA,
+    BUDI,
+    TOKO,
+    copies,
+    deposit,
+    envelope,
+    published,
+    register,
+    take,
+    token,
+)
+from tests.support.postgres import Server, pooled, require_driver, server
+
+require_driver()
+
+import psycopg
+
+from e2ecross.relay import postgres
+from e2ecross.relay.postgres_schema import SCHEMA
+from tests.relay.postgres.on_postgres import address_of, tables_of
+
+T = TypeVar("T")
+PACKAGE = os.path.dirname(e2ecross.__file__)
+PASSWORD = "geheim-4711"
+
+
+@pytest.fixture
+def address(path: os.PathLike[str]) -> str:
+    return address_of(path)
+
+
+@pytest.fixture
+def three(address: str) -> Iterator[Relay]:
+    with Relay(address) as relay:
+        register(relay, ANA, BUDI, TOKO)
+        yield relay
+
+
+def in_threads(count: int, call: Callable[[int], T]) -> list[T]:
+    with ThreadPoolExecutor(count) as pool:
+        return list(pool.map(call, range(count)))
+
+
+# --- Several at once ------------------------------------------------------------------------------
+
+
+def test_an_address_is_claimed_once(address: str) -> None:
+    with Relay(address) as one, Relay(address) as two:
+        for number in range(20):
+            who = Address("whatsapp", f"u{number}")
+            start = threading.Barrier(4)
+
+            def claim(place: int, who: Address = who, start: threading.Barrier = start) -> bool:
+                start.wait()
+                try:
+                    (one, two)[place % 2].register(who, token(who, place))
+                except BackendRefused:
+                    return False
+                return True
+
+            assert in_threads(4, claim).count(True) == 1
+
+
+def test_a_one_time_prekey_is_handed_out_once(three: Relay, address: str) -> None:
+    three.publish(token(ANA), published(ANA, range(1, 31), kyber=range(1, 31)))
+    askers = [Address("instagram", f"u{number}") for number in range(6)]
+    register(three, *askers)
+    with Relay(address) as other:
+        taken = in_threads(
+            6, lambda at: [take((three, other)[at % 2], askers[at], ANA) for _ in range(5)]
+        )
+    assert sorted(each or 0 for each in itertools.chain(*taken)) == list(range(1, 31))
+
+
+def test_who_deposits_for_each_other_never_waits_for_good(three: Relay, address: str) -> None:
+    people = (ANA, BUDI, TOKO)
+    with Relay(address) as other:
+
+        def send(at: int) -> None:
+            relay, me = (three, other)[at % 2], people[at % 3]
+            for number in range(15):
+                mail = [envelope(me, to, 100 * at + number).encode() for to in people]
+                answer = relay.deposit_all(token(me), mail, epochs={0: number})
+                assert not answer.refused
+
+        in_threads(6, send)
+    for one in people:
+        waiting = three.fetch(one, token(one), 1_000)
+        assert len(waiting) == 90
+        assert three.mail_marks([one]) == {one: (90, 0)}
+    assert three.epochs(ANA, token(ANA)) == {0: 14}
+
+
+def test_the_last_copies_may_leave_at_once(three: Relay, address: str) -> None:
+    with Relay(address) as other:
+        for number in range(15):
+            three.deposit_copies(token(ANA), copies(ANA, number, BUDI, TOKO).encode())
+            start = threading.Barrier(2)
+
+            def leave(at: int, start: threading.Barrier = start) -> None:
+                relay, who = ((three, BUDI), (other, TOKO))[at]
+                numbers = [each.number for each in relay.fetch(who, token(who), 10)]
+                start.wait()
+                relay.acknowledge(who, token(who), numbers)
+
+            in_threads(2, leave)
+    with psycopg.connect(address) as raw:
+        for table in ("mailbox", "shared_ciphertexts", "waiting_from"):
+            found = raw.execute(f"SELECT count(*) FROM {SCHEMA}.{table}".encode())  # noqa: S608
+            assert found.fetchone() == (0,)
+
+
+def test_an_account_of_many_is_overdue_for_whoever_is_free(three: Relay, address: str) -> None:
+    """What has waited for too long in a mailbox that somebody works with stays until later."""
+    old = envelope(ANA, BUDI, 1).encode()
+    deposit(three, token(ANA), old)
+    later = 50 * 24 * 3600 * 1000
+    with (
+        Relay(address, clock=lambda: int(time.time() * 1000) + later) as ahead,
+        psycopg.connect(address) as raw,
+    ):
+        lock = f"SELECT 1 FROM {SCHEMA}.accounts WHERE address = %s FOR UPDATE"  # noqa: S608
+        raw.execute(lock.encode(), (str(BUDI),))
+        deposit(ahead, token(ANA), envelope(ANA, TOKO, 2).encode())
+        assert three.mail_marks([BUDI]) == {BUDI: (1, 0)}
+        raw.rollback()
+        deposit(ahead, token(ANA), envelope(ANA, TOKO, 3).encode())
+        assert three.mail_marks([BUDI]) == {BUDI: (0, 1)}
+
+
+def test_reading_waits_for_nobody_and_who_waits_too_long_is_told(
+    three: Relay, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        postgres,
+        "_SETTINGS",
+        postgres._SETTINGS.replace(b"'lock_timeout', '5s'", b"'lock_timeout', '50ms'"),
+    )
+    with psycopg.connect(address) as raw:
+        raw.execute(f"SELECT 1 FROM {SCHEMA}.accounts FOR UPDATE".encode())  # noqa: S608
+        assert three.fetch(BUDI, token(BUDI), 10) == []
+        with pytest.raises(BackendError, match=r"try again \(SQLSTATE 55P03\)"):
+            deposit(three, token(ANA), envelope(ANA, BUDI).encode())
+    deposit(three, token(ANA), envelope(ANA, BUDI).encode())
+
+
+def _child(address: str, first: int) -> None:
+    with Relay(address) as relay:
+        for number in range(first, first + 40):
+            deposit(relay, token(BUDI), envelope(BUDI, ANA, number).encode())
+
+
+def test_processes_share_a_mailbox_and_numbers_ascend_as_they_come(
+    three: Relay, address: str
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    children = [context.Process(target=_child, args=(address, 40 * n)) for n in range(3)]
+    for child in children:
+        child.start()
+    seen: list[int] = []
+    until = time.monotonic() + 60
+    while len(seen) < 120 and time.monotonic() < until:
+        after = seen[-1] if seen else 0  # one that came later under a lower number would be missed
+        seen += [each.number for each in three.fetch(ANA, token(ANA), 1_000, after)]
+    for child in children:
+        child.join()
+        assert child.exitcode == 0
+    assert len(seen) == len(set(seen)) == 120
+
+
+# --- Connections ----------------------------------------------------------------------------------
+
+
+def test_connections_that_the_server_has_ended_are_made_anew(three: Relay, address: str) -> None:
+    with psycopg.connect(address, autocommit=True) as raw:
+        end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
+        raw.execute(f"{end} current_database() AND pid <> pg_backend_pid()".encode())
+    assert three.fetch(ANA, token(ANA), 10) == []
+
+
+def test_one_that_is_lost_within_a_call_keeps_nothing(three: Relay, address: str) -> None:
+    def cut(connection: object) -> None:
+        raw = connection._raw  # type: ignore[attr-defined]
+        raw.execute(b"DELETE FROM mailboxes")
+        with psycopg.connect(address, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", (raw.info.backend_pid,))
+        raw.execute(b"SELECT 1")
+
+    with pytest.raises(BackendError, match="try again"):
+        three._database.write(cut)
+    assert three.mail_marks([ANA]) == {ANA: (0, 0)}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_connection_does_not_cross_a_fork(three: Relay) -> None:
+    deposit(three, token(BUDI), envelope(BUDI, ANA, 1).encode())
+    child = os.fork()
+    if child == 0:  # pragma: no cover: it writes no figures
+        result = 1
+        try:
+            deposit(three, token(BUDI), envelope(BUDI, ANA, 2).encode())
+            three.close()
+            result = 0
+        finally:
+            os._exit(result)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(three.fetch(ANA, token(ANA), 10)) == 2
+
+
+def test_behind_a_pooler_nothing_is_prepared_and_all_answers_are_ones_own(
+    three: Relay, address: str
+) -> None:
+    people = [Address("whatsapp", f"u{number}") for number in range(4)]
+    with pooled(address, 2) as pool, Relay(pool) as one, Relay(pool) as other:
+        register(one, *people)
+
+        def live(at: int) -> None:
+            me, relay = people[at], (one, other)[at % 2]
+            for number in range(40):
+                mail = envelope(me, me, number).encode()
+                deposit(relay, token(me), mail, epoch=100 * at + number + 1)
+                [waiting] = relay.fetch(me, token(me), 10)
+                assert waiting.envelope == mail
+                assert relay.epochs(me, token(me)) == {0: 100 * at + number + 1}
+                relay.acknowledge(me, token(me), [waiting.number])
+
+        in_threads(4, live)
+        thresholds = one._database.read(lambda link: link._raw.prepare_threshold)  # type: ignore[attr-defined]
+        assert thresholds is None
+    assert three._database.read(lambda link: link._raw.prepare_threshold) == 5  # type: ignore[attr-defined]
+
+
+# --- Opening --------------------------------------------------------------------------------------
+
+
+def test_tables_that_many_make_at_once_are_made_once(address: str) -> None:
+    with psycopg.connect(address) as raw:
+        raw.execute(f"DROP SCHEMA {SCHEMA} CASCADE".encode())
+    in_threads(5, lambda _: Relay(address).close())
+    with psycopg.connect(address) as raw:
+        assert "epochs" in tables_of(raw)
+
+
+def test_another_schema_is_refused(three: Relay, address: str) -> None:
+    change = f"UPDATE {SCHEMA}.relay SET schema_version = schema_version + %s"  # noqa: S608
+    with psycopg.connect(address, autocommit=True) as raw:
+        raw.execute(change.encode(), (1,))
+        with pytest.raises(BackendError, match="upgrade e2ecross"):
+            Relay(address)
+        raw.execute(change.encode(), (-1,))
+
+
+def test_a_role_that_may_only_write_rows(three: Relay, address: str) -> None:
+    with psycopg.connect(address, autocommit=True) as raw:
+        raw.execute("DROP ROLE IF EXISTS worker")
+        raw.execute("CREATE ROLE worker LOGIN")
+    worker = address.replace("relay@", "worker@")
+    with pytest.raises(BackendError, match=r"grant the role.*42501"):
+        Relay(worker)
+    with psycopg.connect(address, autocommit=True) as raw:
+        raw.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO worker".encode())
+        rights = f"SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {SCHEMA}"
+        raw.execute(f"GRANT {rights} TO worker".encode())
+    with Relay(worker) as relay:
+        deposit(relay, token(ANA), envelope(ANA, BUDI).encode())
+        [waiting] = relay.fetch(BUDI, token(BUDI), 10)
+        relay.acknowledge(BUDI, token(BUDI), [waiting.number])
+    with psycopg.connect(address, autocommit=True) as raw:
+        raw.execute("DROP OWNED BY worker")
+        raw.execute("DROP ROLE worker")
+
+
+def test_a_publication_is_refused(three: Relay, address: str) -> None:
+    with psycopg.connect(address, autocommit=True) as raw:
+        raw.execute(f"CREATE PUBLICATION copied FOR TABLE {SCHEMA}.mailbox".encode())
+        try:
+            with pytest.raises(BackendError, match="a publication copies"):
+                Relay(address)
+        finally:
+            raw.execute("DROP PUBLICATION copied")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("fsync", "off"), ("full_page_writes", "off")], ids=["fsync", "pages"]
+)
+def test_a_server_that_would_lose_what_was_answered_is_refused(name: str, value: str) -> None:
+    unsafe = Server({name: value})
+    try:
+        unsafe.make()
+        unsafe.start()
+        with pytest.raises(BackendError, match=f"must not be used: {name} is off"):
+            Relay(unsafe.address())
+        unsafe.stop()
+        (unsafe.data / "standby.signal").touch()
+        unsafe.start()
+        with pytest.raises(BackendError, match="must not be used"):
+            Relay(unsafe.address())
+    finally:
+        unsafe.remove()
+
+
+def test_a_server_that_goes_and_comes_back() -> None:
+    own = Server()
+    try:
+        own.make()
+        own.start()
+        with Relay(own.address()) as relay:
+            register(relay, ANA, BUDI)
+            deposit(relay, token(ANA), envelope(ANA, BUDI).encode())
+            own.stop(9)
+            with pytest.raises(BackendError, match="try again"):
+                relay.fetch(BUDI, token(BUDI), 10)
+            own.start()
+            until = time.monotonic() + 60
+            while True:
+                try:
+                    assert len(relay.fetch(BUDI, token(BUDI), 10)) == 1
+                    break
+                except BackendError:
+                    assert time.monotonic() < until
+    finally:
+        own.remove()
+
+
+# --- The address is secret ------------------------------------------------------------------------
+
+
+def shown(error: BaseException) -> str:
+    """All that a log or a tool would show of an error, with what frames of the package still have.
+
+    None of frames of the driver or of tests: those are its callers'.
+    """
+    kept = [
+        repr(value)
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if frame.f_code.co_filename.startswith(PACKAGE)
+        for value in frame.f_locals.values()
+    ]
+    return "\n".join([repr(error), *traceback.format_exception(error), *kept])
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "postgresql://relay:{password}@/postgres?host=/nowhere",
+        "postgresql://relay:{password}@/{password}?host={folder}",
+        "postgresql://relay:{password}/x@localhost:port/postgres",
+        "postgresql://relay:{password}@localhost/postgres?nonsense={password}",
+        "postgresql://relay:{password}@[::1/postgres",
+    ],
+)
+def test_an_address_that_does_not_work_is_not_shown(
+    made: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = made.format(password=PASSWORD, folder=server().folder)
+    with caplog.at_level(logging.DEBUG), pytest.raises(BackendError) as caught:
+        open_relay(secret)
+    del secret
+    assert "psql says more" in str(caught.value)
+    assert caught.value.__context__ is None
+    assert PASSWORD not in caplog.text + shown(caught.value)
+
+
+def open_relay(address: str) -> None:
+    Relay(address)
+
+
+def test_no_call_shows_the_address(
+    path: os.PathLike[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    address = address_of(path).replace("relay@", f"relay:{PASSWORD}@")
+    with caplog.at_level(logging.DEBUG):
+        with Relay(address) as relay:
+            assert "relay0 at " in repr(relay)
+            register(relay, ANA)
+            seen = [repr(relay), repr(relay._database), str(vars(relay._database)["name"])]
+            with pytest.raises(BackendError, match="is no file"):
+                seen.append(str(relay.path))
+            with psycopg.connect(address) as raw:
+                raw.execute(f"ALTER TABLE {SCHEMA}.mailboxes RENAME TO gone".encode())
+                raw.commit()
+                with pytest.raises(BackendError, match=r"look into .*42P01") as caught:
+                    relay.acknowledge(ANA, token(ANA), [])
+                raw.execute(f"ALTER TABLE {SCHEMA}.gone RENAME TO mailboxes".encode())
+        assert caught.value.__context__ is None
+        seen += traceback.format_exception(caught.value)
+    assert PASSWORD not in caplog.text + "".join(seen)
+    assert str(ANA) not in "".join(seen)

@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tests of `tests/relay/test_blobs.py`, through a service, on PostgreSQL."""
+
+from tests.support.service import require_extras
+
+require_extras("psycopg", "psycopg_pool")
+
+from tests.relay.test_blobs import *  # noqa: F403
