@@ -71,6 +71,7 @@ def nobody_confirms(server: Server) -> Iterator[None]:
     run(server, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     run(server, "SELECT pg_reload_conf()")
     wait_until(lambda: run(server, "SHOW synchronous_standby_names") == [("nobody",)])
+    run(server, "CHECKPOINT")  # that process tells the others, and looks at settings first
     try:
         yield
     finally:
