@@ -29,6 +29,7 @@ _BUSY: Final = {
     "57P02": "the database server is shutting down: nothing is saved, try again",
     "57P03": "the database server is starting: nothing is saved, try again",
     "25P03": "the transaction took too long: nothing is saved, try again",
+    "0A000": _STANDBY,  # BEGIN READ WRITE at one
     "25006": _STANDBY,
     "55000": _STANDBY,
 }
@@ -37,7 +38,7 @@ _REFUSED: Final = {
     "42P05": _POOLER,
     "42P01": _MIGRATE,
     "3F000": _MIGRATE,
-    "42501": "the database role lacks a right: grant what docs/fleet.md lists",
+    "42501": "the database role lacks a right (docs/storage.md, PostgreSQL)",
     "28P01": "the database refuses the password or the user",
     "28000": "the database refuses the user",
     "3D000": "there is no such database",

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 
 from e2ecross.errors import CommitUnknown, StoreBusy, StoreError, StoreMoved
@@ -43,6 +42,8 @@ def primary(servers: tuple[Server, Server]) -> Server:
 
 
 def run(server: Server, statement: str) -> list[tuple[object, ...]]:
+    import psycopg
+
     with psycopg.connect(server.address(), autocommit=True) as connection:
         cursor = connection.execute(statement.encode())
         return cursor.fetchall() if cursor.description else []
@@ -125,6 +126,7 @@ def test_a_standby_is_refused_and_its_promotion_noticed(
     servers: tuple[Server, Server],
 ) -> None:
     from e2ecross.stores import PostgresStore
+    from e2ecross.stores.postgres_link import connect
 
     primary, standby = servers
     with PostgresStore(primary.address(), "moving", stripes=64) as store:
@@ -134,6 +136,13 @@ def test_a_standby_is_refused_and_its_promotion_noticed(
         standby.start()
         with pytest.raises(StoreError, match="standby"):
             PostgresStore(standby.address(), "moving")
+        # As when a name is pointed at another machine under an open store.
+        link = connect(standby.address(), 1_000, None)
+        store._find_pool().drop_idle()
+        store._find_pool().give(link)
+        with pytest.raises(StoreBusy, match="a standby"):
+            get(store)
+        store._find_pool().drop_idle()
     primary.stop(3)
     run(standby, "SELECT pg_promote()")
     with PostgresStore(standby.address(), "moving") as store:
