@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 
 from e2ecross.errors import RecordCorrupted
 from e2ecross.state.group_outbox import forget_in_group_outbox
-from e2ecross.state.in_flight import remove_sent
+from e2ecross.state.in_flight import remove_from_flight, remove_sent
 from e2ecross.state.inbox import forget_arrivals
 from e2ecross.state.outbox import Waiting
 from e2ecross.stores.base import Transaction
@@ -63,6 +63,8 @@ class Leftovers:
         def forget(tx: Transaction) -> None:
             forget_arrivals(tx, acknowledged)
             forget_in_group_outbox(tx, in_groups)
+            for waiting in sent:
+                remove_from_flight(tx, waiting)
             try:
                 with tx.savepoint():
                     for waiting in sent:

@@ -31,7 +31,7 @@ from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.queue_records import OutboxRecord
 
-__all__ = ["IN_FLIGHT", "file_all", "put_in_flight", "remove_sent"]
+__all__ = ["IN_FLIGHT", "file_all", "put_in_flight", "remove_from_flight", "remove_sent"]
 
 IN_FLIGHT: Final = TURNS + b"\0"
 """The partition, beside those of turns; no lane has the number 0."""
@@ -53,14 +53,18 @@ def put_in_flight(tx: Transaction, envelope: Envelope, data: bytes) -> Waiting:
     return Waiting(lane, number, envelope.message_id, envelope, is_in_flight=True)
 
 
+def remove_from_flight(tx: Transaction, waiting: Waiting) -> None:
+    """Forget the row of a message that has left; nothing happens when it stands in a lane."""
+    if waiting.is_in_flight:
+        _QUEUE.remove(tx, waiting.number)
+
+
 def remove_sent(tx: Transaction, waiting: Waiting) -> None:
-    """Forget a user's message that the back end has, wherever somebody has put it meanwhile.
+    """Forget a user's message that the back end has, where somebody has filed it meanwhile.
 
     What has gone through is no reason to wait any more, for what stands behind it.
     """
     lane = waiting.lane
-    if waiting.is_in_flight:
-        _QUEUE.remove(tx, waiting.number)
     if read_lane(tx, lane) is not None:
         number = find_message(tx, lane.recipient, waiting.message_id)
         if number is not None and remove_waiting(tx, replace(waiting, number=number)):

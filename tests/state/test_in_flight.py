@@ -5,7 +5,13 @@ import pytest
 
 from e2ecross import Address, Envelope, MessageKind
 from e2ecross.state.epoch import count_operation
-from e2ecross.state.in_flight import IN_FLIGHT, file_all, put_in_flight, remove_sent
+from e2ecross.state.in_flight import (
+    IN_FLIGHT,
+    file_all,
+    put_in_flight,
+    remove_from_flight,
+    remove_sent,
+)
 from e2ecross.state.outbox import (
     Lane,
     LaneName,
@@ -21,6 +27,11 @@ from e2ecross.stores import MemoryStore, Table, Transaction
 from tests.support.devices import ANA, BUDI, TOKO, SpyStore
 
 MESSAGES = Lane(LaneName.MESSAGES, BUDI)
+
+
+def forget(tx: Transaction, waiting: Waiting) -> None:
+    remove_from_flight(tx, waiting)
+    remove_sent(tx, waiting)
 
 
 def envelope_of(number: int, recipient: Address = BUDI) -> Envelope:
@@ -53,7 +64,7 @@ def test_what_has_left_is_forgotten_without_a_trace() -> None:
         assert list_lanes(tx) == []
     assert sum(spy.writes.values()) == 1
     with spy.transaction() as tx:
-        remove_sent(tx, waiting)
+        forget(tx, waiting)
         assert in_flight(tx) == []
         assert fly(tx, envelope_of(2)).number != waiting.number
 
@@ -76,11 +87,11 @@ def test_what_was_filed_meanwhile_is_found_and_forgotten_and_nothing_else() -> N
         first, second = (fly(tx, envelope_of(n)) for n in (1, 2))
         file_all(tx)
         other = fly(tx, envelope_of(3))
-        remove_sent(tx, first)
+        forget(tx, first)
         assert ids(tx) == [2]
-        remove_sent(tx, first)
+        forget(tx, first)
         assert ids(tx) == [2]
-        remove_sent(tx, second)
+        forget(tx, second)
         assert ids(tx) == []
         assert in_flight(tx) == [number_row(other.number)]
 
@@ -90,7 +101,7 @@ def test_one_that_was_found_in_its_lane_takes_none_in_flight_with_it() -> None:
         number = put_envelope(tx, envelope_of(1))
         flying = fly(tx, envelope_of(2, TOKO))
         assert flying.number == number
-        remove_sent(tx, Waiting(MESSAGES, number, envelope_of(1).message_id, envelope_of(1)))
+        forget(tx, Waiting(MESSAGES, number, envelope_of(1).message_id, envelope_of(1)))
         assert ids(tx) == []
         assert in_flight(tx) == [number_row(flying.number)]
 
@@ -122,7 +133,7 @@ def test_what_has_gone_through_ends_the_wait_of_what_stands_behind_it() -> None:
         file_all(tx)
         put_envelope(tx, envelope_of(2))
         block_lane(tx, MESSAGES, "backend_error")
-        remove_sent(tx, flying)
+        forget(tx, flying)
         record = read_lane(tx, MESSAGES)
         assert record is not None
         assert record.code == ""
