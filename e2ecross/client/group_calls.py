@@ -9,6 +9,7 @@ from e2ecross.client.groups import Group
 from e2ecross.client.sent import Recipient, recipient_address
 from e2ecross.device.group_changes import create_group
 from e2ecross.device.group_reading import read_group, read_groups
+from e2ecross.state.stripe import refuse_groups
 from e2ecross.wire.group import GroupId, GroupSettings
 
 __all__ = ["GroupCalls"]
@@ -49,8 +50,10 @@ class GroupCalls(GroupWays):
             NotRegistered: call `register` first.
             RestoredStore: the store is older than what the back end has seen of the device.
             InvalidArgument: an argument is not acceptable; the own account is among the others.
+            FleetUnsupported: the store has stripes.
             StoreError: the store cannot be read or written.
         """
+        refuse_groups(self._context.store)
         settings = GroupSettings(name, app_data, only_admins_send)
         named = [recipient_address(e, "users").user_id for e in require_list("users", users)]
         made = self._change_groups(
@@ -67,9 +70,11 @@ class GroupCalls(GroupWays):
         Raises:
             NotInGroup: it is not known here.
             InvalidArgument: it is no `GroupId`.
+            FleetUnsupported: the store has stripes.
             StoreError: the store cannot be read.
         """
         require_type("group", group, GroupId)
+        refuse_groups(self._context.store)
         read_group(self._context, group)
         return Group(self, group)
 
@@ -77,6 +82,8 @@ class GroupCalls(GroupWays):
         """Return all groups that the own account is in, or was and has not forgotten.
 
         Raises:
+            FleetUnsupported: the store has stripes.
             StoreError: the store cannot be read.
         """
+        refuse_groups(self._context.store)
         return [Group(self, group) for group in read_groups(self._context)]

@@ -6,6 +6,7 @@ from e2ecross.arguments import forgets_secrets
 from e2ecross.device import group_raw
 from e2ecross.device.group_raw import SenderKeyGroup
 from e2ecross.state.context import Context
+from e2ecross.state.stripe import refuse_groups
 
 __all__ = ["RawGroupCalls"]
 
@@ -18,6 +19,8 @@ class RawGroupCalls:
     are, and in nothing else; to make a new key when a member leaves; and to say in the plaintext
     which group it is for, and who sends it. A member can hand on another's distribution message as
     its own, and the other's words then come under its name.
+
+    All raise `FleetUnsupported` in a store with stripes.
     """
 
     __slots__ = ()
@@ -30,7 +33,7 @@ class RawGroupCalls:
         Returns:
             Its distribution message, secret: for each member's devices, in pairwise sessions.
         """
-        return group_raw.new_sender_key_raw(self._context, group)
+        return group_raw.new_sender_key_raw(self._raw_context(), group)
 
     def distribution_raw(self, group: SenderKeyGroup) -> bytes:
         """Return the distribution message of our present key, secret.
@@ -40,7 +43,7 @@ class RawGroupCalls:
         Raises:
             NoSession: there is no key; call `new_sender_key_raw`.
         """
-        return group_raw.distribution_raw(self._context, group)
+        return group_raw.distribution_raw(self._raw_context(), group)
 
     def encrypt_group_raw(self, group: SenderKeyGroup, plaintext: bytes) -> bytes:
         """Encrypt bytes once for all who were given our present key. It is saved before.
@@ -53,7 +56,7 @@ class RawGroupCalls:
             NoSession: there is no key; call `new_sender_key_raw`, also after a restore.
             SessionExhausted: the key has encrypted 2^32-1 messages; make a new one.
         """
-        return group_raw.encrypt_group_raw(self._context, group, plaintext)
+        return group_raw.encrypt_group_raw(self._raw_context(), group, plaintext)
 
     @forgets_secrets
     def process_distribution_raw(self, sender: Address, group: SenderKeyGroup, data: bytes) -> None:
@@ -73,7 +76,7 @@ class RawGroupCalls:
             InvalidKey: its signing key is malformed, not canonical or of low order.
             EnvelopeMismatch: it names another distribution id than the group's.
         """
-        group_raw.process_distribution_raw(self._context, sender, group, data)
+        group_raw.process_distribution_raw(self._raw_context(), sender, group, data)
 
     def decrypt_group_raw(self, sender: Address, group: SenderKeyGroup, data: bytes) -> bytes:
         """Authenticate and decrypt a message to a group, and save what it changes.
@@ -92,4 +95,8 @@ class RawGroupCalls:
             DecodeError: malformed, or of the other form; UnsupportedVersion: not version 3.
             EnvelopeMismatch: it names another distribution id than the group's.
         """
-        return group_raw.decrypt_group_raw(self._context, sender, group, data)
+        return group_raw.decrypt_group_raw(self._raw_context(), sender, group, data)
+
+    def _raw_context(self) -> Context:
+        refuse_groups(self._context.store)
+        return self._context

@@ -89,7 +89,7 @@ def answer_offer(newcomer: Newcomer, start: CompanionStart, offer: bytes) -> Com
         token=entropy.bytes(TOKEN_BYTES),
         entropy=entropy,
         now_ms=newcomer.clock(),
-        capabilities=announced_by(policy.capabilities),
+        capabilities=announced_by(policy.capabilities, groups=not newcomer.store.stripes),
     )
 
 

@@ -107,7 +107,7 @@ def require_held(context: Context, tx: Transaction) -> SignedDeviceList:
 
 def own_entry(context: Context) -> ListedDevice:
     """Return device 1 as it stands in lists."""
-    capabilities = announced_by(context.policy.capabilities)
+    capabilities = announced_by(context.policy.capabilities, groups=not context.store.stripes)
     return ListedDevice(PRIMARY, context.identity_key_pair.public, b"", capabilities)
 
 

@@ -23,7 +23,7 @@ from e2ecross.device.batch import Progress
 from e2ecross.device.identity_backup import open_backup
 from e2ecross.device.prekey_upkeep import make_kyber_prekey, make_signed_prekey
 from e2ecross.device.restoring import restore_device
-from e2ecross.errors import DeviceExists
+from e2ecross.errors import DeviceExists, InvalidArgument
 from e2ecross.protocol.linking import LinkedDevice
 from e2ecross.protocol.prekeys import first_prekey_id, new_registration_id
 from e2ecross.state.accounts import find_own_account, primary_of, put_own_account
@@ -257,6 +257,8 @@ def _open(
 
 def _check(store: Store, given: Surroundings) -> None:
     require_methods("store", store, "transaction")
+    if given.witness is not None and store.stripes:
+        raise InvalidArgument("witness: of a store with stripes, the back end is the witness")
     require_methods("clock", given.clock, "__call__")
     require_methods("entropy", given.entropy, "bytes", "encapsulate")
     if given.policy is not None:

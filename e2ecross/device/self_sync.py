@@ -184,7 +184,7 @@ def announce_capabilities(context: Context) -> None:
     with context.store.transaction() as tx:
         listed = find_list(tx, context.address.user_id)
         entry = None if listed is None else listed.find(number)
-        capabilities = announced_by(context.policy.capabilities)
+        capabilities = announced_by(context.policy.capabilities, groups=not context.store.stripes)
         if number == PRIMARY or entry is None or entry.capabilities == capabilities:
             return
         name = count_change(context, tx, number)

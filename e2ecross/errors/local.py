@@ -145,6 +145,12 @@ class GroupsUnsupported(LocalError):
         self.users = tuple(users)
 
 
+class FleetUnsupported(LocalError):
+    """It cannot be done in a store with stripes, which many workers share."""
+
+    code = "fleet_unsupported"
+
+
 class LossyContent(LocalError):
     """Some devices of the recipient would not show all of the content; nothing was encrypted.
 

@@ -13,11 +13,12 @@ from functools import lru_cache
 from typing import Final
 
 from e2ecross.address import UserId
-from e2ecross.stores.base import Codec, Table, Transaction
+from e2ecross.errors import FleetUnsupported
+from e2ecross.stores.base import Codec, Store, Table, Transaction
 from e2ecross.wire.limits import MAX_SEEN_BASE_KEYS, MAX_SEEN_BASE_KEYS_OF_STRIPE
 from e2ecross.wire.stripe_record import MAX_SEEN_COUNTS, StripeRecord
 
-__all__ = ["count_seen", "is_full", "read_stripe", "save_stripe", "stripe_of"]
+__all__ = ["count_seen", "is_full", "read_stripe", "refuse_groups", "save_stripe", "stripe_of"]
 
 _LABEL: Final = b"e2ecross stripe 1"
 _HASH_BITS: Final = 16
@@ -51,6 +52,16 @@ def stripe_of(user: UserId, stripes: int) -> int:
     name = _LABEL + user.app.encode() + b"\0" + user.user.encode()
     first = int.from_bytes(hashlib.sha256(name).digest()[: _HASH_BITS // 8])
     return 1 + (first * stripes >> _HASH_BITS)
+
+
+def refuse_groups(store: Store) -> None:
+    """Refuse what reads rows of all members of a group, who are of all stripes.
+
+    Raises:
+        FleetUnsupported: the store has stripes.
+    """
+    if store.stripes:
+        raise FleetUnsupported("groups need a store without stripes")
 
 
 def is_full(tx: Transaction, prekey_id: int, stripes: int) -> bool:

@@ -78,13 +78,15 @@ def check_capabilities(ids: object) -> None:
         raise InvalidArgument("capabilities must hold 10 (POST), which all others need, or be none")
 
 
-def announced_by(ids: frozenset[int]) -> bytes:
+def announced_by(ids: frozenset[int], *, groups: bool = True) -> bytes:
     """Return what a device with an app that does this announces: that, and what we do ourselves.
 
     Args:
         ids: what the app shows and obeys, see `check_capabilities`.
+        groups: whether the store is one for groups.
     """
-    return encode_capabilities(ids | {Capability.GROUPS} if Capability.POST in ids else ids)
+    is_member = groups and Capability.POST in ids
+    return encode_capabilities(ids | {Capability.GROUPS} if is_member else ids)
 
 
 def encode_capabilities(ids: Collection[int]) -> bytes:

@@ -348,6 +348,18 @@ def test_a_fetched_list_that_is_none_changes_nothing(kind: str) -> None:
     assert dump(chain.budi._context.store) == before
 
 
+def test_a_stranger_with_another_key_than_the_member_of_a_group_is_not_taken_in() -> None:
+    budi, signed = make_device(BUDI), Household(ACCOUNT).sign()
+    other = Household(BUDI.user_id).sign().list.account_key
+    before = dump(budi._context.store)
+    with pytest.raises(UntrustedIdentity) as caught:
+        read_fetched_list(budi._context, ACCOUNT, signed.encode(), other)
+    assert caught.value.identity_key == signed.list.account_key
+    assert dump(budi._context.store) == before
+    of_member = (signed.encode(), signed.list.account_key)
+    assert read_fetched_list(budi._context, ACCOUNT, *of_member).verdict is Verdict.NEWER
+
+
 @pytest.mark.parametrize(
     ("seq", "listed", "moved", "expected"),
     [

@@ -369,7 +369,7 @@ def test_a_damaged_file_is_no_fault(caller: Caller, path: Path) -> None:
     caller.post("/v1/epochs", BODIES["epochs"], token=token(ANA))
     operator = sqlite3.connect(path)
     with operator:
-        operator.execute(f"INSERT INTO epochs VALUES ('{ANA}', 0, 'text')")  # noqa: S608
+        operator.execute("INSERT INTO epochs VALUES (?, 0, 'text')", (str(ANA),))
     operator.close()
     assert caller.post("/v1/epochs", BODIES["epochs"], token=token(ANA)).status == 503
 

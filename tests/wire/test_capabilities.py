@@ -100,3 +100,4 @@ def test_an_app_says_what_it_shows_and_obeys() -> None:
 def test_groups_are_announced_by_whoever_reads_frames() -> None:
     assert decode_capabilities(announced_by(frozenset({10, 13}))) == {10, 13, Capability.GROUPS}
     assert announced_by(frozenset()) == b""
+    assert decode_capabilities(announced_by(frozenset({10, 13}), groups=False)) == {10, 13}
