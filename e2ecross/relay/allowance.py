@@ -73,7 +73,7 @@ def forget_expired(connection: Connection, limits: RelayLimits, now_ms: int) -> 
     """
     connection.execute(
         "DELETE FROM prekey_requests WHERE pair_sha256 IN (SELECT pair_sha256 FROM prekey_requests"
-        " WHERE forget_at_ms > ? LIMIT ? /* FOR UPDATE SKIP LOCKED */)",
+        " WHERE forget_at_ms > ? ORDER BY forget_at_ms LIMIT ? /* FOR UPDATE SKIP LOCKED */)",
         (now_ms + limits.requester_window_ms, _FORGET_BATCH),
     )
     connection.execute(

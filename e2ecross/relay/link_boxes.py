@@ -142,6 +142,6 @@ def _forget_expired(connection: Connection, now_ms: int) -> None:
     )
     connection.execute(
         "DELETE FROM link_boxes WHERE id IN (SELECT id FROM link_boxes WHERE opened_at_ms >= ?"
-        " LIMIT ? /* FOR UPDATE SKIP LOCKED */)",
+        " ORDER BY opened_at_ms LIMIT ? /* FOR UPDATE SKIP LOCKED */)",
         (latest, _FORGET_BATCH),
     )

@@ -51,6 +51,6 @@ def backend_error(name: str, error: psycopg.Error) -> BackendError:
 def not_reached() -> BackendError:
     """The error of a database to which there is no connection yet; its address is not shown."""
     return BackendError(
-        "the database cannot be connected to: check its address, that the server runs, user and "
-        "password; psql says more, given the same address"
+        "the database cannot be connected to: check its address, that the server runs, and whom it "
+        "lets in; psql says more, given the same address"
     )

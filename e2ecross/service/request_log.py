@@ -92,6 +92,9 @@ class WithoutText(logging.Filter):
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
             record.msg, record.args = f"{type(error).__name__} at {place_of(error)}", ()
+        elif record.name.startswith("psycopg"):
+            # What it says shows the server, and what that said.
+            record.msg, record.args = "a connection to the database was lost, or not made", ()
         elif record.name == "asyncio" or "Traceback" in record.getMessage():
             # What the loop says shows sockets; or it is one that was made a text already.
             record.msg, record.args = "an exception", ()

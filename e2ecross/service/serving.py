@@ -5,8 +5,8 @@ Rules:
 - What is answered was committed, so nothing is lost whenever the process ends.
 - The first SIGTERM or SIGINT wakes the calls that wait for mail, takes no new connections and lets
   calls that run have ten seconds; the second ends it at once.
-- uvicorn logs no requests (they would name IP addresses); neither it nor the loop logs the text of
-  an exception.
+- uvicorn logs no requests (they would name IP addresses); neither it nor the loop nor the driver of
+  the database logs the text of an exception.
 
 Source: docs/service.md, running it.
 """
@@ -45,7 +45,7 @@ _KEEP_ALIVE_SECONDS: Final = 75
 """Longer than a client waits for mail, so that its connections are kept."""
 _BACKLOG: Final = 2048
 _OTHER_FILES: Final = 256
-_LOGGERS: Final = ("uvicorn.error", "asyncio")
+_LOGGERS: Final = ("uvicorn.error", "asyncio", "psycopg")
 _App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 

@@ -11,7 +11,7 @@ from tests.support.service import require_extras
 
 require_extras()
 
-from benchmarks import matrix_peer, service, service_deposits
+from benchmarks import service, service_deposits
 from benchmarks.served import commit_slowly
 from e2ecross.relay import Relay
 from tests.relay.support import ANA, register
@@ -64,16 +64,3 @@ def test_calls_that_wait(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert service.main(["--load", "20", "--folder", str(tmp_path)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["waiting"], found["not_delivered"]) == (20, 0)
-
-
-def test_a_home_server_of_matrix(tmp_path: Path) -> None:
-    if not matrix_peer.is_installed():
-        pytest.skip(f"Synapse is not installed: {matrix_peer.INSTALL}")
-    with matrix_peer.home_server(tmp_path) as peer:
-        count, since = peer.receive()
-        assert count == 0
-        for _ in range(3):
-            peer.send()
-        count, since = peer.receive(since)
-        assert count == 3
-        assert peer.receive(since)[0] == 0

@@ -96,7 +96,7 @@ def test_proxies_are_believed_who_asks() -> None:
         ("--limit", "nothing=1"),
         ("--limit", "envelope_bytes=1000000000"),
         ("--limit", "waiting_ms=" + "9" * 20),
-        ("--db", "postgresql://user:password@host/db"),
+        ("--db", "mysql://user:password@host/db"),
     ],
 )
 def test_what_is_refused(options: tuple[str, ...]) -> None:
@@ -111,9 +111,15 @@ def test_the_file_may_be_named_by_a_variable(
     monkeypatch.delenv("E2ECROSS_DATABASE", raising=False)
     assert main(["relay"]) == 2
     assert "--db PATH" in capsys.readouterr().err
-    monkeypatch.setenv("E2ECROSS_DATABASE", "postgresql://user:password@host/db")
+    monkeypatch.setenv("E2ECROSS_DATABASE", "mysql://user:password@host/db")
     assert main(["relay"]) == 2
     assert "password" not in capsys.readouterr().err
+
+
+def test_the_address_of_a_database_is_not_shown() -> None:
+    options = read("--db", "postgresql://user:password@host/db")
+    assert options.database == "postgresql://user:password@host/db"
+    assert "password" not in repr(options)
 
 
 def test_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -406,6 +406,7 @@ def test_no_statement_of_a_call_scans_a_table(path: Path) -> None:
         register(relay, ANA, BUDI)
         plans = plans_of_calls(relay, path)
     assert len(plans) > 40
+    plans = [plan for plan in plans if plan != "SCAN CONSTANT ROW"]  # which is no table
     assert [plan for plan in plans if "SCAN" in plan or "TEMP B-TREE" in plan] == []
 
 

@@ -14,6 +14,7 @@ ROOMS = {
     "e2ecross.service.http_backend": ("http", ("urllib3",)),
     "e2ecross.service.connections": ("http", ("urllib3",)),
     "e2ecross.service.transport": ("http", ("urllib3",)),
+    "e2ecross.relay.postgres": ("postgres", ("psycopg", "psycopg_pool")),
 }
 BLOCK = """
 import sys
@@ -48,6 +49,16 @@ def test_a_name_without_its_extra_names_it(name: str, extra: str) -> None:
     assert f"'e2ecross[{extra}]'" in python(code, "urllib3", *SERVER)
 
 
+def test_a_relay_on_postgresql_without_its_extra_names_it() -> None:
+    code = (
+        "from e2ecross.relay import Relay\n"
+        "try:\n    Relay('postgresql://relay:geheim@/x')\nexcept ImportError as e:\n    print(e)"
+    )
+    said = python(code, "psycopg", "psycopg_pool")
+    assert said.endswith("pip install 'e2ecross[postgres]'")
+    assert "geheim" not in said
+
+
 def test_what_needs_no_extra_works_without() -> None:
     code = "from e2ecross.service import AsyncClient, make_credential, Rates\nprint('fine')"
     assert python(code, "urllib3", *SERVER) == "fine"
@@ -58,7 +69,8 @@ def test_the_package_loads_nothing_of_it() -> None:
         "import e2ecross, e2ecross.relay, e2ecross.service\n"
         "e2ecross.Client, e2ecross.Device, e2ecross.relay.Relay\n"
         "print([name for name in sys.modules if name.startswith('e2ecross.service.')])\n"
-        "print([name for name in ('urllib3', 'starlette', 'uvicorn') if name in sys.modules])"
+        "extras = ('urllib3', 'starlette', 'uvicorn', 'psycopg')\n"
+        "print([name for name in extras if name in sys.modules])"
     )
     assert python(code) == "[]\n[]"
 

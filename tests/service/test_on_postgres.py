@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import require_postgres
+from tests.support.postgres import Server, require_postgres
 from tests.support.service import LiveService, require_extras
 
 require_extras("psycopg", "psycopg_pool")
@@ -161,6 +162,39 @@ def test_the_command_serves_one_database_from_two_processes(tmp_path: Path, addr
         logs = one.log() + other.log()
     assert PASSWORD not in logs
     assert [json.loads(line) for line in logs.splitlines()]
+
+
+def test_a_server_that_is_away_for_a_moment(tmp_path: Path) -> None:
+    require_postgres()
+    own = Server()
+    try:
+        own.make()
+        own.start()
+        with (
+            RelayProcess(tmp_path, database=own.address(password=PASSWORD)) as service,
+            HTTPBackend(service.url) as backend,
+        ):
+            register(backend, ANA)
+            own.stop(9)
+            with pytest.raises(urllib.error.HTTPError, match="503"):
+                urllib.request.urlopen(f"{service.url}/readyz", timeout=30)  # noqa: S310
+            own.start()
+            give_up = time.monotonic() + 60
+            while True:
+                try:
+                    assert backend.fetch(ANA, token(ANA), 10) == []
+                    break
+                except BackendError:
+                    assert time.monotonic() < give_up
+                    time.sleep(0.1)
+            assert service.end() == 0
+        lines = [json.loads(line) for line in service.log().splitlines()]
+        said = {line["server"] for line in lines if "server" in line}
+        assert said <= {"a connection to the database was lost, or not made"}
+        assert str(own.folder) not in service.log()
+        assert PASSWORD not in service.log()
+    finally:
+        own.remove()
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,10 @@ def test_what_is_a_text_already_is_not_kept() -> None:
     seen.name = "asyncio"
     assert WithoutText().filter(seen)
     assert seen.getMessage() == "an exception"
+    seen = record("error connecting in 'pool-1': connection to server at a socket failed")
+    seen.name = "psycopg.pool"
+    assert WithoutText().filter(seen)
+    assert seen.getMessage() == "a connection to the database was lost, or not made"
     seen = record("Invalid HTTP request received.")
     assert WithoutText().filter(seen)
     assert seen.getMessage() == "Invalid HTTP request received."

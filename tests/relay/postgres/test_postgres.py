@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -24,6 +24,7 @@ from tests.relay.support import (
     TOKO,
     copies,
     deposit,
+    device_list,
     envelope,
     published,
     register,
@@ -189,6 +190,88 @@ def test_processes_share_a_mailbox_and_numbers_ascend_as_they_come(
     assert len(seen) == len(set(seen)) == 120
 
 
+# --- Plans ----------------------------------------------------------------------------------------
+
+_MANY = 60_000  # so many that an index is the cheaper way for a hundred of them
+_FILL = (
+    "INSERT INTO accounts (address, token_sha256) SELECT 'messenger:u' || n || '.1',"
+    " sha256(n::text::bytea) FROM generate_series(1, {0}) n",
+    "INSERT INTO mailboxes (recipient) SELECT 'messenger:u' || n || '.1'"
+    " FROM generate_series(1, {0}) n",
+    "INSERT INTO epochs SELECT 'messenger:u' || n || '.1', 0, 7 FROM generate_series(1, {0}) n",
+    "INSERT INTO device_lists SELECT 'messenger:u' || n, 1, 'x' FROM generate_series(1, {0}) n",
+    "INSERT INTO shared_ciphertexts (ciphertext) SELECT 'x' FROM generate_series(1, {0}) n",
+    "INSERT INTO mailbox (recipient, sender, envelope, shared, deposited_at_ms) SELECT"
+    " 'messenger:u' || n || '.1', 'instagram:v' || n, 'x', n, 4000000000000"
+    " FROM generate_series(1, {0}) n",
+    "INSERT INTO deposits SELECT 'messenger:u' || n || '.1', sha256(n::text::bytea), n % 9,"
+    " (extract(epoch FROM now()) * 1000)::bigint + n FROM generate_series(1, {0}) n",
+    "INSERT INTO prekey_requests SELECT sha256(n::text::bytea), 1,"
+    " (extract(epoch FROM now()) * 1000)::bigint + 40000 + n FROM generate_series(1, {0}) n",
+    "INSERT INTO one_time_prekeys (address, kind, id, public_key, epoch)"
+    " SELECT 'messenger:u' || n || '.1', 0, n, CASE n % 2 WHEN 0 THEN 'x'::bytea END, 0"
+    " FROM generate_series(1, {0}) n",
+    "INSERT INTO link_boxes (id, opened_by, opened_at_ms) SELECT sha256(n::text::bytea),"
+    " 'messenger:u' || n || '.1', (extract(epoch FROM now()) * 1000)::bigint - n"
+    " FROM generate_series(1, {0}) n",
+    "ANALYZE",
+)
+
+
+def test_no_statement_of_a_call_goes_through_a_table(
+    three: Relay, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with psycopg.connect(address) as raw:
+        raw.execute(f"SET search_path = {SCHEMA}".encode())
+        for statement in _FILL:
+            raw.execute(statement.format(_MANY).encode())
+    asked: dict[bytes, Any] = {
+        postgres._LOCK_DEVICES: ([str(ANA), str(BUDI)],),
+        postgres._LOCK_DEVICES_OF: ([str(ANA.user_id), str(BUDI.user_id)],),
+    }
+    translate = postgres._Statements
+
+    class Noted(translate):  # type: ignore[misc, valid-type]
+        def execute(self, query: str, parameters: Any = (), /) -> Any:  # noqa: ANN401
+            asked[postgres._translated(query)] = parameters
+            return super().execute(query, parameters)
+
+        def executemany(self, query: str, parameters: Any, /) -> None:  # noqa: ANN401
+            parameters = list(parameters)
+            if parameters:
+                asked[postgres._translated(query)] = parameters[0]
+            super().executemany(query, parameters)
+
+    monkeypatch.setattr(postgres, "_Statements", Noted)
+    three.publish(token(ANA), published(ANA, range(1, 4), kyber=range(1, 4)), epoch=1)
+    three.publish(token(ANA), published(ANA, range(3, 6), kyber=range(3, 6)), replace=True)
+    three.publish_devices(token(ANA), device_list(ANA).encode(), {})
+    take(three, BUDI, ANA)
+    deposit(three, token(BUDI), envelope(BUDI, ANA).encode(), epoch=3)
+    three.deposit_copies(token(BUDI), copies(BUDI, 9, ANA, TOKO).encode())
+    first, *_ = three.fetch(ANA, token(ANA), 10, hold_ms=60_000, holder=bytes(16))
+    three.fetch(ANA, token(ANA), 10)
+    three.acknowledge(ANA, token(ANA), [first.number])
+    three.put_link(bytes(16), 0, b"offer", address=ANA, token=token(ANA))
+    three.put_link(bytes(16), 1, b"answer")
+    three.get_link(bytes(16), 1)
+    three.register(ANA, token(ANA, 1), replaces=token(ANA))
+    three.mail_marks([ANA, BUDI])
+    three.held_for_ms(ANA)
+    three.oldest_waiting_ms()
+    three.holder(token(BUDI))
+    assert len(asked) > 50
+    through: list[str] = []
+    with psycopg.connect(address, cursor_factory=psycopg.RawCursor) as raw:
+        postgres._configure(raw)
+        raw.execute(postgres._SETTINGS)
+        for query, parameters in asked.items():
+            plan = raw.execute(b"EXPLAIN " + query, parameters).fetchall()
+            through += [f"{query!r}: {line}" for (line,) in plan if "Seq Scan" in line]
+        raw.rollback()
+    assert through == []
+
+
 # --- Connections ----------------------------------------------------------------------------------
 
 
@@ -320,25 +403,40 @@ def test_a_server_that_would_lose_what_was_answered_is_refused(name: str, value:
         unsafe.remove()
 
 
-def test_a_server_that_goes_and_comes_back() -> None:
+def test_a_server_that_is_killed_has_lost_nothing_that_was_answered() -> None:
     own = Server()
+    killed = threading.Event()
     try:
         own.make()
         own.start()
         with Relay(own.address()) as relay:
             register(relay, ANA, BUDI)
-            deposit(relay, token(ANA), envelope(ANA, BUDI).encode())
-            own.stop(9)
-            with pytest.raises(BackendError, match="try again"):
-                relay.fetch(BUDI, token(BUDI), 10)
-            own.start()
-            until = time.monotonic() + 60
-            while True:
-                try:
-                    assert len(relay.fetch(BUDI, token(BUDI), 10)) == 1
-                    break
-                except BackendError:
-                    assert time.monotonic() < until
+            sent = [envelope(ANA, BUDI, number).encode() for number in range(200)]
+
+            def live(_: int) -> None:
+                for mail in sent:
+                    until = time.monotonic() + 60
+                    while True:  # as a client: again until it is answered
+                        try:
+                            deposit(relay, token(ANA), mail)
+                            break
+                        except BackendError:
+                            assert time.monotonic() < until
+
+            def kill(_: int) -> None:
+                for _ in range(2):
+                    time.sleep(0.15)
+                    own.stop(9)
+                    own.start()
+                killed.set()
+
+            with ThreadPoolExecutor(2) as pool:
+                living, killing = pool.submit(live, 0), pool.submit(kill, 1)
+                living.result()
+                killing.result()
+            assert killed.is_set()
+            came = relay.fetch(BUDI, token(BUDI), 1_000)
+            assert [each.envelope for each in came] == sent  # each once, in their order
     finally:
         own.remove()
 
