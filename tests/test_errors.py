@@ -65,6 +65,7 @@ def test_codes_are_stable_and_unique() -> None:
         "HostingChanged": "hosting_changed",
         "NotInGroup": "not_in_group",
         "GroupRefused": "group_refused",
+        "FleetUnsupported": "fleet_unsupported",
         "GroupsUnsupported": "groups_unsupported",
         "LossyContent": "lossy_content",
         "IdentityChangedError": "identity_changed",
