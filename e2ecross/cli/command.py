@@ -70,6 +70,8 @@ def _call(argv: Sequence[str] | None) -> int:
         return _doctor(arguments)
     if arguments.command == "relay":
         return _relay(arguments)
+    if arguments.command == "migrate":
+        return _migrate(arguments)
     parser.print_help()
     return 2
 
@@ -106,6 +108,12 @@ def _relay(arguments: argparse.Namespace) -> int:
     from e2ecross.cli.relay import run_relay
 
     return run_relay(arguments)
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    from e2ecross.cli.migrate import run_migrate
+
+    return run_migrate(arguments.conninfo)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -164,7 +172,23 @@ def _parser() -> argparse.ArgumentParser:
         "2: wrong usage.",
     )
     add_relay_options(relay)
+    _add_migrate(commands)
     return parser
+
+
+def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    migrate = commands.add_parser(
+        "migrate",
+        help="give a PostgreSQL database the tables of this release",
+        description="Give a PostgreSQL database the tables of this release, as their owner; may be "
+        "run again. Exit code 0: done, or nothing to do; 1: the database refuses.",
+    )
+    migrate.add_argument(
+        "conninfo",
+        metavar="CONNINFO",
+        nargs="?",
+        help="how it is reached; by default what E2ECROSS_DATABASE has",
+    )
 
 
 def _add_inspect_options(parser: argparse.ArgumentParser) -> None:

@@ -65,6 +65,7 @@ from e2ecross.errors.remote import (
 )
 from e2ecross.errors.root import E2ECrossError
 from e2ecross.errors.store import (
+    CommitUnknown,
     DeviceExists,
     NoDevice,
     RecordCorrupted,
@@ -73,6 +74,7 @@ from e2ecross.errors.store import (
     StoreClosed,
     StoreCorrupted,
     StoreError,
+    StoreMoved,
     StoreTooNew,
     WrongStoreKey,
 )
@@ -84,6 +86,7 @@ __all__ = [
     "BackendError",
     "BackendRefused",
     "BlobGone",
+    "CommitUnknown",
     "ContentRefused",
     "DecodeError",
     "DeviceExists",
@@ -122,6 +125,7 @@ __all__ = [
     "StoreClosed",
     "StoreCorrupted",
     "StoreError",
+    "StoreMoved",
     "StoreTooNew",
     "TooManySkipped",
     "UnknownGroupState",

@@ -4,6 +4,7 @@
 from e2ecross.errors.root import E2ECrossError
 
 __all__ = [
+    "CommitUnknown",
     "DeviceExists",
     "NoDevice",
     "RecordCorrupted",
@@ -12,6 +13,7 @@ __all__ = [
     "StoreClosed",
     "StoreCorrupted",
     "StoreError",
+    "StoreMoved",
     "StoreTooNew",
     "WrongStoreKey",
 ]
@@ -27,6 +29,27 @@ class StoreBusy(StoreError):
     """Another process or thread held the store for too long; try again."""
 
     code = "store_busy"
+
+
+class StoreMoved(StoreBusy):
+    """The database has failed over or was restored; nothing is done before that is looked into.
+
+    Attributes:
+        found_ms_ago: how long ago that was first found, in milliseconds.
+    """
+
+    code = "store_moved"
+
+    def __init__(self, found_ms_ago: int = 0) -> None:
+        """Say since when that is known."""
+        super().__init__("the database has failed over or was restored")
+        self.found_ms_ago = found_ms_ago
+
+
+class CommitUnknown(StoreError):
+    """The connection was lost during the commit: what was done may have been saved or not."""
+
+    code = "commit_unknown"
 
 
 class StoreClosed(StoreError):

@@ -32,13 +32,17 @@ from e2ecross.stores.checks import check_place, check_range, check_table
 __all__ = [
     "SYSTEM_ENTROPY",
     "EntropySource",
+    "Place",
     "SealedTransaction",
     "Sealer",
+    "Where",
     "reseal",
+    "sized",
+    "split_keys",
 ]
 
 _Listing = list[tuple[bytes, bytes]]
-_Where = tuple[Table, bytes, bytes]  # a table, and look-up keys as the store has them
+Where = tuple[Table, bytes, bytes]  # a table, and look-up keys as the store has them
 
 _VERSION_BYTE: Final = b"\x01"
 _MAX_PLACES: Final = 4_096  # remembered at most, some hundred bytes each
@@ -46,18 +50,18 @@ _TELL_EVERY: Final = 256  # records that are sealed anew; some milliseconds
 _LENGTH_BYTES: Final = 4
 
 
-def _sized(part: bytes) -> bytes:
+def sized(part: bytes) -> bytes:
     """A part behind its length, so that no two lists of parts give the same bytes."""
     return len(part).to_bytes(_LENGTH_BYTES) + part
 
 
 # What the bytes that are hashed or authenticated begin with: what they are, and the table.
-_PARTITION: Final = {table: b"\x01" + _sized(table.value.encode()) for table in Table}
-_ROW: Final = {table: b"\x02" + _sized(table.value.encode()) for table in Table}
-_PLACE: Final = {table: _VERSION_BYTE + _sized(table.value.encode()) for table in Table}
+_PARTITION: Final = {table: b"\x01" + sized(table.value.encode()) for table in Table}
+_ROW: Final = {table: b"\x02" + sized(table.value.encode()) for table in Table}
+_PLACE: Final = {table: _VERSION_BYTE + sized(table.value.encode()) for table in Table}
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """A place, and what is sealed with whatever is put there.
 
     Attributes:
@@ -66,7 +70,7 @@ class _Place(NamedTuple):
         true_keys: what the look-up keys stand for.
     """
 
-    where: _Where
+    where: Where
     data: bytes
     true_keys: bytes
 
@@ -87,7 +91,7 @@ class Sealer(Secret):
         self._blinding_key = HmacKey(blinding_key)
         self._entropy = entropy
         self._partitions: dict[tuple[Table, bytes], bytes] = {}
-        self._places: dict[_Where, _Place] = {}
+        self._places: dict[Where, Place] = {}
 
     def wrap(self, transaction: Transaction) -> "SealedTransaction":
         """Look at a store's transaction through this seal."""
@@ -97,7 +101,7 @@ class Sealer(Secret):
         """The 32 bytes under which a partition is looked up."""
         found = self._partitions.get((table, partition))
         if found is None:
-            found = self._blinding_key.digest(_PARTITION[table] + _sized(partition))
+            found = self._blinding_key.digest(_PARTITION[table] + sized(partition))
             if len(self._partitions) >= _MAX_PLACES:
                 self._partitions = {}
             self._partitions[table, partition] = found
@@ -107,22 +111,22 @@ class Sealer(Secret):
         """The 32 bytes under which a row is looked up; of a queue, the row itself."""
         if table in IN_ORDER:
             return row
-        return self._blinding_key.digest(_ROW[table] + _sized(partition) + _sized(row))
+        return self._blinding_key.digest(_ROW[table] + sized(partition) + sized(row))
 
-    def place(self, table: Table, partition: bytes, row: bytes) -> _Place:
+    def place(self, table: Table, partition: bytes, row: bytes) -> Place:
         """Return where a row is; of the last ones without hashing again (4 us)."""
         true = (table, partition, row)
         found = self._places.get(true)
         if found is None:
             blinded = self.blind_partition(table, partition)
             where = (table, blinded, self.blind_row(table, partition, row))
-            found = _Place(where, _place_data(where), _sized(partition) + _sized(row))
+            found = Place(where, _place_data(where), sized(partition) + sized(row))
             if len(self._places) >= _MAX_PLACES:
                 self._places = {}
             self._places[true] = found
         return found
 
-    def seal(self, place: _Place, record: bytes) -> bytes:
+    def seal(self, place: Place, record: bytes) -> bytes:
         """Seal a record for a place.
 
         Returns:
@@ -132,7 +136,7 @@ class Sealer(Secret):
         ciphertext = self._sealing_key.seal(nonce, place.true_keys + record, place.data)
         return _VERSION_BYTE + nonce + ciphertext
 
-    def open(self, where: _Where, sealed: bytes) -> tuple[bytes, bytes, bytes]:
+    def open(self, where: Where, sealed: bytes) -> tuple[bytes, bytes, bytes]:
         """Return (partition, row, record), all true, of what was sealed for the place there.
 
         Raises:
@@ -146,8 +150,8 @@ class Sealer(Secret):
         except AuthenticationFailed as exc:
             raise RecordCorrupted("a stored record was changed, cut, or moved") from exc
         # Authenticated, so it is as `SealedTransaction.put` wrote it.
-        partition, rest = _split(plaintext)
-        row, record = _split(rest)
+        partition, rest = split_keys(plaintext)
+        row, record = split_keys(rest)
         return partition, row, record
 
 
@@ -251,7 +255,7 @@ class SealedTransaction(WholeStore, ValuesAsBytes):
         require_bytes("partition", partition)
         return self._sealer.blind_partition(table, partition)
 
-    def _place(self, table: Table, partition: bytes, row: bytes) -> _Place:
+    def _place(self, table: Table, partition: bytes, row: bytes) -> Place:
         check_place(table, partition, row)
         return self._sealer.place(table, partition, row)
 
@@ -290,11 +294,12 @@ def reseal(
                 tell(done)
 
 
-def _place_data(where: _Where) -> bytes:
+def _place_data(where: Where) -> bytes:
     table, blinded_partition, blinded_row = where
-    return _PLACE[table] + _sized(blinded_partition) + _sized(blinded_row)
+    return _PLACE[table] + sized(blinded_partition) + sized(blinded_row)
 
 
-def _split(joined: bytes) -> tuple[bytes, bytes]:
+def split_keys(joined: bytes) -> tuple[bytes, bytes]:
+    """The first part of what `sized` has joined, and what comes after it."""
     end = _LENGTH_BYTES + int.from_bytes(joined[:_LENGTH_BYTES])
     return joined[_LENGTH_BYTES:end], joined[end:]

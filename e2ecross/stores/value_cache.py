@@ -74,6 +74,11 @@ class ValueCache:
         value: V | None = kept[0]
         return value
 
+    def has(self, place: _Place) -> bool | None:
+        """Whether something is at that place; None when that is not known."""
+        kept = self._values.get(place)
+        return None if kept is None else kept[0] is not None
+
     def keep(self, place: _Place, value: V | None, codec: Codec[V]) -> None:
         """Keep the value at that place, or that nothing is there."""
         if len(self._values) >= self._limit and place not in self._values:
@@ -101,6 +106,11 @@ class ValueCache:
     def clear(self) -> None:
         """Keep nothing any more."""
         self._values.clear()
+
+    @property
+    def size(self) -> int:
+        """How many values are kept."""
+        return len(self._values)
 
     def __repr__(self) -> str:
         return f"<ValueCache: {len(self._values)} values>"

@@ -11,9 +11,11 @@ from e2ecross.crypto.entropy import SYSTEM_ENTROPY
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
 from e2ecross.stores.sealing_header import create_sealing, open_sealing
 from tests.support.around import AroundStore
+from tests.support.postgres_stores import make_postgres_store
 
 KEY = bytes(range(32))
-WITH_STRIPES = ("striped-memory",)
+POSTGRES = ("postgres", "sealed-postgres")
+WITH_STRIPES = ("striped-memory", *POSTGRES)
 KINDS = ("memory", "sqlite", "sealed-sqlite", "sealed-memory", *WITH_STRIPES)
 STRIPES = 64
 ROOT = Path(__file__).parents[2]
@@ -42,6 +44,9 @@ def make_store(kind: str, directory: Path, *, busy_timeout_ms: int = 5_000) -> S
         return MemoryStore(stripes, busy_timeout_ms=busy_timeout_ms)
     if kind == "sealed-memory":
         return SealedMemoryStore(busy_timeout_ms=busy_timeout_ms)
+    if kind in POSTGRES:
+        keys = {1: KEY} if kind == "sealed-postgres" else None
+        return make_postgres_store(keys=keys, stripes=stripes, busy_timeout_ms=busy_timeout_ms)
     key = KEY if kind == "sealed-sqlite" else None
     return SQLiteStore(directory / "store.db", key=key, busy_timeout_ms=busy_timeout_ms)
 

@@ -14,12 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from e2ecross.errors import InvalidArgument, StoreBusy, StoreClosed, StoreError
 from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
-from tests.stores.support import KINDS, WAIT_SECONDS, content, get, increment, make_store, put
+from tests.stores.support import (
+    KINDS,
+    POSTGRES,
+    WAIT_SECONDS,
+    content,
+    get,
+    increment,
+    make_store,
+    put,
+)
 
 SESSIONS = Table.SESSIONS
 
@@ -417,18 +426,29 @@ def test_the_timeout_is_checked(make: Callable[..., Store], value: object) -> No
 
 KEYS = st.sampled_from([b"", b"a", b"ab", b"b", b"\xff"])
 PLACES = st.tuples(st.sampled_from([Table.SESSIONS, Table.INBOX]), KEYS, KEYS)
+Transactions = list[tuple[bool, list[tuple[tuple[Table, bytes, bytes], bytes | None]]]]
 RECORDS = st.one_of(st.none(), st.binary(max_size=20), st.just(bytes(3_000)))
 TRANSACTIONS = st.lists(
     st.tuples(st.booleans(), st.lists(st.tuples(PLACES, RECORDS), max_size=6)), max_size=8
 )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in POSTGRES])
 @given(TRANSACTIONS)
-def test_a_store_is_a_dict_with_transactions(
-    kind: str,
-    transactions: list[tuple[bool, list[tuple[tuple[Table, bytes, bytes], bytes | None]]]],
+def test_a_store_is_a_dict_with_transactions(kind: str, transactions: Transactions) -> None:
+    check_dict(kind, transactions)
+
+
+@pytest.mark.parametrize("kind", POSTGRES)
+@settings(max_examples=15)  # each makes a store in a database
+@given(TRANSACTIONS)
+def test_a_store_in_a_database_is_a_dict_with_transactions(
+    kind: str, transactions: Transactions
 ) -> None:
+    check_dict(kind, transactions)
+
+
+def check_dict(kind: str, transactions: Transactions) -> None:
     committed: dict[tuple[Table, bytes, bytes], bytes] = {}
     with tempfile.TemporaryDirectory() as directory:
         store = make_store(kind, Path(directory))

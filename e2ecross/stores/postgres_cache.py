@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a process keeps of stripes that it has used, valid as long as their versions are the same.
+
+Rules:
+- A stripe's values are taken out when a transaction of it begins, and brought back when that has
+  ended well, with the versions that its commit left. So a block that fails leaves nothing.
+- Of a bounded number of values the stripes that were used longest ago go first.
+"""
+
+import threading
+from dataclasses import dataclass
+
+from e2ecross.stores.value_cache import ValueCache
+
+__all__ = ["Kept", "StripeCache"]
+
+
+@dataclass(slots=True, eq=False)
+class Kept:
+    """What is known of a stripe.
+
+    Attributes:
+        versions: of the stripe and of the store.
+        own: values of its tables.
+        device: values of stripe 0 and of the device that a transaction of this stripe has read.
+    """
+
+    versions: tuple[int, int]
+    own: ValueCache
+    device: ValueCache
+
+
+class StripeCache:
+    """Values by stripe; may be used by many threads.
+
+    Args:
+        limit: how many values are kept at most.
+    """
+
+    __slots__ = ("_count", "_limit", "_lock", "_stripes")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._stripes: dict[int, Kept] = {}
+        self._count = 0
+
+    def take(self, stripe: int, versions: tuple[int, int]) -> Kept:
+        """Return what is kept of a stripe, if it is of these versions; else a new one."""
+        with self._lock:
+            kept = self._stripes.pop(stripe, None)
+            if kept is not None:
+                self._count -= _size(kept)
+        if kept is None or kept.versions != versions:
+            kept = Kept(versions, ValueCache(self._limit), ValueCache(self._limit))
+        return kept
+
+    def bring_back(self, stripe: int, kept: Kept) -> None:
+        """Keep it again; what another thread has brought meanwhile is newer only if it says so."""
+        with self._lock:
+            other = self._stripes.get(stripe)
+            if other is not None:
+                if other.versions > kept.versions:
+                    return
+                self._count -= _size(self._stripes.pop(stripe))
+            self._stripes[stripe] = kept
+            self._count += _size(kept)
+            while self._count > self._limit and self._stripes:
+                self._count -= _size(self._stripes.pop(next(iter(self._stripes))))
+
+    def clear(self) -> None:
+        """Keep nothing any more."""
+        with self._lock:
+            self._stripes, self._count = {}, 0
+
+    def __repr__(self) -> str:
+        return f"<StripeCache: {self._count} values of {len(self._stripes)} stripes>"
+
+
+def _size(kept: Kept) -> int:
+    return kept.own.size + kept.device.size

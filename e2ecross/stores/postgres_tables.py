@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of all `PostgresStore`s of a database, and how one store is found in them.
+
+Rules:
+- Workers never change the schema; `migrate` does, as the owner, under a lock, each file in one
+  transaction.
+- A store is created in one transaction: of two workers that come at once one creates it, and the
+  other finds it.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+from psycopg.types.numeric import Int4, Int8
+
+from e2ecross.errors import StoreCorrupted, StoreError, StoreTooNew
+from e2ecross.stores.postgres_link import IDENTITY, Link, check_server, connect
+from e2ecross.stores.postgres_rows import STORE_BITS
+
+__all__ = ["SCHEMA_VERSION", "Found", "add_header", "check_schema", "find_store", "migrate"]
+
+SCHEMA_VERSION: Final = 1
+"""The number of the last file in postgres_schema/."""
+
+_LOCK: Final = "SELECT pg_advisory_xact_lock(7292002224462328691)"  # "e2ecross" as a number
+_TIMEOUT_MS: Final = 5_000
+_MIGRATE: Final = "the database has no store of this release: run python -m e2ecross migrate"
+
+
+class Found(NamedTuple):
+    """A store in the database.
+
+    Attributes:
+        number: of the store.
+        stripes: how many it has.
+        headers: of its sealing keys, by id.
+    """
+
+    number: int
+    stripes: int
+    headers: Mapping[int, bytes]
+
+
+def migrate(conninfo: str) -> int:
+    """Bring a database to the schema of this release, as its owner; may be run again.
+
+    Args:
+        conninfo: how the database is reached.
+
+    Returns:
+        How many files were run: 0 when the schema was there.
+
+    Raises:
+        StoreTooNew: a newer release has been here.
+        StoreError: the server refuses, or is not fit for a store.
+    """
+    link = connect(conninfo, _TIMEOUT_MS, None)
+    try:
+        check_server(link)
+        link.run([("BEGIN", ()), (_LOCK, ())])
+        version = _version(link)
+        if version > SCHEMA_VERSION:
+            raise StoreTooNew("the schema of the database", version, SCHEMA_VERSION)
+        for number in range(version + 1, SCHEMA_VERSION + 1):
+            name = f"postgres_schema/{number:04}.sql"
+            link.run_script(files("e2ecross.stores").joinpath(name).read_text("utf-8"))
+        link.run([("COMMIT", ())])
+        return SCHEMA_VERSION - version
+    finally:
+        link.close()
+
+
+def check_schema(link: Link) -> None:
+    """Refuse a database of another schema.
+
+    Raises:
+        StoreTooNew: a newer release has been here.
+        StoreError: an older one, or none.
+    """
+    version = _version(link)
+    if version > SCHEMA_VERSION:
+        raise StoreTooNew("the schema of the database", version, SCHEMA_VERSION)
+    if version < SCHEMA_VERSION:
+        raise StoreError(_MIGRATE)
+
+
+def find_store(
+    link: Link, name: str, stripes: int, create_headers: Callable[[], Mapping[int, bytes]]
+) -> Found:
+    """Find a store by its name, or create it.
+
+    Args:
+        link: a connection that is in no transaction.
+        name: of the store.
+        stripes: how many a new one gets.
+        create_headers: makes the headers of a new one's sealing keys, by id.
+
+    Raises:
+        StoreCorrupted: it was not created as stores are.
+    """
+    found = _find(link, name)
+    if found is not None:
+        return found
+    headers = create_headers()
+    link.run([("BEGIN", ())])
+    try:
+        create = (
+            "INSERT INTO e2ecross.stores (name, stripes) VALUES (%s, %s) "
+            "ON CONFLICT (name) DO NOTHING RETURNING store"
+        )
+        [created] = link.run([(create, (name, Int4(stripes)))])
+        if created:
+            number = Int8(created[0][0])
+            link.run(
+                [
+                    (
+                        "INSERT INTO e2ecross.stripes (stripe, server) "  # noqa: S608
+                        f"SELECT (%s::bigint << {STORE_BITS}) + number, {IDENTITY} "
+                        "FROM generate_series(0, %s) AS number",
+                        (number, Int4(stripes)),
+                    ),
+                    *(add_header(number, key_id, header) for key_id, header in headers.items()),
+                ]
+            )
+        link.run([("COMMIT", ())])
+    finally:
+        link.reset()
+    found = _find(link, name)
+    if found is None:
+        raise StoreCorrupted("a store that was just created is not in the database")
+    return found
+
+
+def add_header(number: int, key_id: int, header: bytes) -> tuple[str, tuple[object, ...]]:
+    """The statement that gives a store the header of a key."""
+    return (
+        "INSERT INTO e2ecross.store_keys (store, key_id, header) VALUES (%s, %s, %s) "
+        "ON CONFLICT DO NOTHING",
+        (number, key_id, header),
+    )
+
+
+def _find(link: Link, name: str) -> Found | None:
+    [stores] = link.run([("SELECT store, stripes FROM e2ecross.stores WHERE name = %s", (name,))])
+    if not stores:
+        return None
+    number, stripes = stores[0]
+    [headers] = link.run(
+        [("SELECT key_id, header FROM e2ecross.store_keys WHERE store = %s", (number,))]
+    )
+    return Found(number, stripes, dict(headers))
+
+
+def _version(link: Link) -> int:
+    [[(schema,)]] = link.run([("SELECT to_regclass('e2ecross.schema_version')::text", ())])
+    if schema is None:
+        return 0
+    [[(version,)]] = link.run([("SELECT version FROM e2ecross.schema_version", ())])
+    return int(version)

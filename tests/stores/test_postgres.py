@@ -1,0 +1,524 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a `PostgresStore` does beyond the contract: workers, servers, connections that are cut."""
+
+import os
+import secrets
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from e2ecross.errors import (
+    CommitUnknown,
+    InvalidArgument,
+    StoreBusy,
+    StoreCorrupted,
+    StoreError,
+    StoreMoved,
+    StoreTooNew,
+)
+from e2ecross.stores import Table
+from e2ecross.stores.base import Codec
+from tests.stores.support import WAIT_SECONDS
+from tests.support.cut_socket import CutSocket
+from tests.support.postgres import require_postgres, server
+from tests.support.postgres_stores import address_of_stores, ask, make_postgres_store, number_of
+
+if TYPE_CHECKING:
+    from e2ecross.stores.postgres import PostgresStore
+
+SESSIONS, DEVICE, ONE_TIME = Table.SESSIONS, Table.DEVICE, Table.ONE_TIME_PREKEYS
+TEXT = Codec(str.encode, bytes.decode)
+
+
+@pytest.fixture(autouse=True)
+def _needs_a_server() -> None:
+    require_postgres()
+
+
+@pytest.fixture
+def name() -> str:
+    return secrets.token_hex(16)
+
+
+@pytest.fixture
+def store(name: str) -> Iterator["PostgresStore"]:
+    with make_postgres_store(name) as made:
+        yield made
+
+
+@pytest.fixture
+def round_trips(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many statements went out in each round trip."""
+    from e2ecross.stores.postgres_link import Link, Statement
+
+    counted: list[int] = []
+    run = Link._run
+
+    def count(link: Link, statements: list[Statement]) -> list[list[tuple[object, ...]]]:
+        counted.append(len(statements))
+        return run(link, statements)
+
+    monkeypatch.setattr(Link, "_run", count)
+    return counted
+
+
+def put(store: "PostgresStore", stripe: int, row: bytes, record: bytes) -> None:
+    with store.transaction(stripe) as tx:
+        tx.put(SESSIONS, b"p", row, record)
+
+
+def get(store: "PostgresStore", stripe: int, row: bytes) -> bytes | None:
+    with store.transaction(stripe) as tx:
+        return tx.get(SESSIONS, b"p", row)
+
+
+class TestWorkers:
+    def test_a_warm_transaction_is_two_round_trips(
+        self, store: "PostgresStore", round_trips: list[int]
+    ) -> None:
+        for number in range(3):
+            round_trips.clear()
+            with store.transaction(5) as tx:
+                for row in (b"a", b"b", b"c"):
+                    value = tx.get_value(SESSIONS, b"p", row, TEXT)
+                    assert value == (None if number == 0 else str(number - 1))
+                    tx.put_value(SESSIONS, b"p", row, str(number), TEXT)
+                assert tx.get(DEVICE, b"") is None
+                with tx.savepoint():
+                    tx.put(Table.OUTBOX, b"", b"%d" % number, b"x")
+                assert tx.delete(Table.OUTBOX, b"", b"%d" % number)
+            assert len(round_trips) == (2 if number else 6)
+
+    def test_two_workers_see_each_other_at_once(self, name: str) -> None:
+        with make_postgres_store(name) as one, make_postgres_store(name) as other:
+            for number in range(5):
+                put(one, 7, b"r", b"%d" % number)
+                assert get(other, 7, b"r") == b"%d" % number
+                put(other, 7, b"r", b"other %d" % number)
+                assert get(one, 7, b"r") == b"other %d" % number
+
+    def test_what_the_device_has_is_seen_by_every_stripe_at_once(self, name: str) -> None:
+        with make_postgres_store(name) as one, make_postgres_store(name) as other:
+            for number in range(3):
+                with one.transaction() as tx:
+                    tx.put(DEVICE, b"", b"", b"%d" % number)
+                    tx.put(SESSIONS, b"own", b"", b"%d" % number)
+                    tx.at(9).put(SESSIONS, b"p", b"r", b"%d" % number)
+                with other.transaction(9) as tx:
+                    assert tx.get(DEVICE, b"") == b"%d" % number
+                    assert tx.at(0).get(SESSIONS, b"own") == b"%d" % number
+                    assert tx.get(SESSIONS, b"p", b"r") == b"%d" % number
+
+    def test_a_failed_block_leaves_nothing_in_the_cache(self, store: "PostgresStore") -> None:
+        put(store, 3, b"r", b"old")
+        with pytest.raises(ZeroDivisionError), store.transaction(3) as tx:  # noqa: PT012
+            tx.put(SESSIONS, b"p", b"r", b"new")
+            raise ZeroDivisionError
+        assert get(store, 3, b"r") == b"old"
+
+    def test_the_cache_is_bounded(self, name: str, round_trips: list[int]) -> None:
+        with make_postgres_store(name, cached_values=10) as store:
+            for stripe in range(1, 30):
+                put(store, stripe, b"r", b"x")
+            assert get(store, 29, b"r") == b"x"
+            round_trips.clear()
+            assert get(store, 29, b"r") == b"x"
+            assert len(round_trips) == 2
+            assert get(store, 1, b"r") == b"x"
+            assert len(round_trips) == 5
+
+    def test_stripes_do_not_wait_for_each_other(self, name: str) -> None:
+        with make_postgres_store(name, busy_timeout_ms=200) as one:
+            inside, leave = threading.Event(), threading.Event()
+
+            def hold() -> None:
+                with one.transaction(1) as tx:
+                    tx.put(SESSIONS, b"p", b"r", b"x")
+                    inside.set()
+                    assert leave.wait(WAIT_SECONDS)
+
+            with ThreadPoolExecutor(1) as pool:
+                held = pool.submit(hold)
+                assert inside.wait(WAIT_SECONDS)
+                put(one, 2, b"r", b"y")
+                for stripe in (0, 1):
+                    with pytest.raises(StoreBusy, match="55P03"), one.transaction(stripe):
+                        pass
+                leave.set()
+                held.result(WAIT_SECONDS)
+            assert get(one, 1, b"r") == b"x"
+
+    def test_one_prekey_is_given_to_one_of_two_stripes(self, store: "PostgresStore") -> None:
+        with store.transaction() as tx:
+            tx.put(ONE_TIME, b"", b"1", b"key")
+        first = threading.Barrier(2)
+
+        def use(stripe: int) -> bool:
+            with store.transaction(stripe) as tx:
+                first.wait(WAIT_SECONDS)
+                deleted = tx.delete(ONE_TIME, b"", b"1")
+                added = tx.add(Table.SEEN_BASE_KEYS, b"1", b"hash", b"")
+                assert deleted is added
+                time.sleep(0.05)
+                return deleted
+
+        with ThreadPoolExecutor(2) as pool:
+            assert sorted(pool.map(use, (1, 2))) == [False, True]
+
+    def test_stripes_with_rows(self, store: "PostgresStore") -> None:
+        assert store.stripes_with(SESSIONS) == []
+        for stripe in (64, 3, 9):
+            put(store, stripe, b"r", b"x")
+            put(store, stripe, b"s", b"x")
+        assert store.stripes_with(SESSIONS) == [3, 9, 64]
+        with store.transaction() as tx:
+            tx.put(DEVICE, b"", b"", b"x")
+            tx.put(SESSIONS, b"p", b"", b"x")
+        assert store.stripes_with(DEVICE) == [0]
+        assert store.stripes_with(SESSIONS) == [0, 3, 9, 64]
+        assert store.stripes_with(Table.INBOX) == []
+
+    def test_stores_of_one_database_are_apart(self, store: "PostgresStore") -> None:
+        put(store, 64, b"r", b"x")
+        with make_postgres_store() as other, other.transaction() as tx:
+            assert list(tx.scan_all(SESSIONS)) == []
+
+    def test_an_existing_store_keeps_its_stripes(self, name: str) -> None:
+        with make_postgres_store(name, stripes=128) as one:
+            assert one.stripes == 128
+        with make_postgres_store(name, stripes=64) as one:
+            assert one.stripes == 128
+
+    def test_workers_that_come_at_once_agree_on_a_store(self, name: str) -> None:
+        def come(number: int) -> None:
+            with make_postgres_store(name) as store:
+                put(store, 1, b"%d" % number, b"x")
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(come, range(4)))
+        with make_postgres_store(name) as store, store.transaction(1) as tx:
+            assert tx.count(SESSIONS, b"p") == 4
+
+    def test_a_forked_child_has_connections_of_its_own(self, store: "PostgresStore") -> None:
+        put(store, 1, b"r", b"parent")
+        child = os.fork()
+        if not child:
+            status = 1
+            try:
+                assert get(store, 1, b"r") == b"parent"
+                put(store, 1, b"r", b"child")
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitpid(child, 0)[1] == 0
+        assert get(store, 1, b"r") == b"child"
+
+    def test_a_child_does_not_end_its_parents_transaction(self, store: "PostgresStore") -> None:
+        with store.transaction(1) as tx:
+            tx.put(SESSIONS, b"p", b"r", b"parent")
+            child = os.fork()
+            if not child:
+                status = 1
+                try:
+                    tx.get(SESSIONS, b"p", b"s")
+                except StoreError:
+                    status = 0
+                finally:
+                    os._exit(status)
+            assert os.waitpid(child, 0)[1] == 0
+        assert get(store, 1, b"r") == b"parent"
+
+    def test_what_is_put_is_written_before_there_is_too_much(self, store: "PostgresStore") -> None:
+        with store.transaction(1) as tx:
+            for number in range(2_500):
+                tx.put(SESSIONS, b"p", b"%d" % number, b"x" * 900)
+        with store.transaction(1) as tx:
+            assert tx.count(SESSIONS, b"p") == 2_500
+
+
+class TestCutConnections:
+    @pytest.fixture
+    def cut(self) -> Iterator[CutSocket]:
+        address_of_stores()
+        made = CutSocket(server().folder)
+        yield made
+        made.close()
+
+    @pytest.fixture
+    def through(self, cut: CutSocket, name: str) -> Iterator["PostgresStore"]:
+        from e2ecross.stores.postgres import PostgresStore
+
+        with PostgresStore(cut.address(), name, stripes=64, prepare=False) as made:
+            yield made
+
+    @pytest.mark.parametrize("stripe", [0, 5])
+    def test_a_commit_whose_answer_is_lost_is_found(
+        self, cut: CutSocket, through: "PostgresStore", stripe: int
+    ) -> None:
+        put(through, stripe, b"r", b"old")
+        cut.cut_after = once(b"COMMIT\0")
+        put(through, stripe, b"r", b"new")
+        assert get(through, stripe, b"r") == b"new"
+
+    @pytest.mark.parametrize("stripe", [0, 5])
+    def test_a_commit_that_did_not_arrive_saves_nothing(
+        self, cut: CutSocket, through: "PostgresStore", stripe: int
+    ) -> None:
+        put(through, stripe, b"r", b"old")
+        cut.cut_before = once(b"COMMIT\0")
+        with pytest.raises(StoreBusy, match="during the commit: nothing is saved"):
+            put(through, stripe, b"r", b"new")
+        assert get(through, stripe, b"r") == b"old"
+
+    def test_a_commit_that_nobody_knows_of(
+        self, cut: CutSocket, through: "PostgresStore", monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("e2ecross.stores.postgres_commit._ASK_SECONDS", 0.3)
+        put(through, 5, b"r", b"old")
+        cut.cut_before = lambda data: b"COMMIT\0" in data or b"pg_xact_status" in data
+        with pytest.raises(CommitUnknown, match="may have been saved or not"):
+            put(through, 5, b"r", b"new")
+        cut.cut_before = lambda data: False
+        assert get(through, 5, b"r") == b"old"
+
+    def test_a_commit_at_a_server_that_has_moved_is_unknown(
+        self, cut: CutSocket, through: "PostgresStore", monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("e2ecross.stores.postgres_commit.IDENTITY", "'another/00000002'")
+        put(through, 5, b"r", b"old")
+        cut.cut_after = once(b"COMMIT\0")
+        with pytest.raises(CommitUnknown):
+            put(through, 5, b"r", b"new")
+
+    def test_a_second_commit_that_fails_leaves_it_unknown(
+        self, cut: CutSocket, through: "PostgresStore"
+    ) -> None:
+        put(through, 5, b"r", b"old")
+        cut.cut_after = once(b"COMMIT\0", times=2)
+        with pytest.raises(CommitUnknown):
+            put(through, 5, b"r", b"new")
+        assert get(through, 5, b"r") == b"new"
+
+    def test_a_block_that_only_read_needs_no_commit(
+        self, cut: CutSocket, through: "PostgresStore"
+    ) -> None:
+        put(through, 5, b"r", b"x")
+        cut.cut_before = once(b"COMMIT\0")
+        assert get(through, 5, b"r") == b"x"
+
+    @pytest.mark.parametrize("where", [b"FOR UPDATE", b"BEGIN"])
+    def test_a_connection_that_is_lost_at_the_beginning_is_made_anew(
+        self, cut: CutSocket, through: "PostgresStore", where: bytes
+    ) -> None:
+        put(through, 5, b"r", b"x")
+        cut.cut_after = once(where)
+        assert get(through, 5, b"r") == b"x"
+
+    def test_a_connection_that_is_lost_in_between_saves_nothing(
+        self, cut: CutSocket, through: "PostgresStore"
+    ) -> None:
+        put(through, 5, b"r", b"old")
+        cut.cut_after = once(b"SELECT count")
+        with pytest.raises(StoreBusy), through.transaction(5) as tx:  # noqa: PT012
+            tx.put(SESSIONS, b"p", b"r", b"new")
+            tx.count(SESSIONS, b"p")
+        with pytest.raises(StoreError), through.transaction(5) as tx:  # noqa: PT012
+            cut.cut_after = once(b"SELECT count")
+            tx.put(SESSIONS, b"p", b"r", b"new")
+            with pytest.raises(StoreBusy):
+                tx.count(SESSIONS, b"p")
+            tx.get(SESSIONS, b"p", b"r")
+        assert get(through, 5, b"r") == b"old"
+
+    def test_every_statement_cut_at_any_place(
+        self, cut: CutSocket, through: "PostgresStore"
+    ) -> None:
+        """A counter and a row for each count: never one without the other."""
+        counted, sent = 0, 0
+        for number in range(60):
+            left = [number % 5]
+
+            def cut_here(data: bytes, left: list[int] = left) -> bool:
+                left[0] -= 1
+                return left[0] == -1
+
+            cut.cut_before, cut.cut_after = lambda data: False, lambda data: False
+            if number % 2:
+                cut.cut_before = cut_here
+            else:
+                cut.cut_after = cut_here
+            try:
+                with through.transaction(5) as tx:
+                    count = int(tx.get(SESSIONS, b"count") or b"0")
+                    tx.list(SESSIONS, b"rows", limit=1)
+                    tx.put(SESSIONS, b"count", b"", b"%d" % (count + 1))
+                    assert tx.add(SESSIONS, b"rows", count.to_bytes(8), b"")
+                sent += 1
+            except StoreBusy:
+                pass
+        cut.cut_before, cut.cut_after = lambda data: False, lambda data: False
+        with through.transaction(5) as tx:
+            counted = int(tx.get(SESSIONS, b"count") or b"0")
+            assert tx.count(SESSIONS, b"rows") == counted == sent > 10
+
+    def test_a_pooler_is_found(self, name: str) -> None:
+        from e2ecross.stores.postgres import PostgresStore
+
+        address_of_stores()
+        pooler = CutSocket(server().folder, is_pooler=True)
+        with pytest.raises(StoreError, match="a pooler stands before the server"):
+            PostgresStore(pooler.address(), name, stripes=64, prepare=True)
+        with PostgresStore(pooler.address(), name, stripes=64) as store:
+            for number in range(10):
+                put(store, 1, b"r", b"%d" % number)
+            link = store._find_pool().take()
+            assert link.is_pooled
+            assert link._connection.prepare_threshold is None
+            store._find_pool().give(link)
+        pooler.close()
+
+
+def once(what: bytes, times: int = 1) -> Callable[[bytes], bool]:
+    """Whether the bytes hold that, as often as is said."""
+    left = [times]
+
+    def ask_once(data: bytes) -> bool:
+        if what not in data or not left[0]:
+            return False
+        left[0] -= 1
+        return True
+
+    return ask_once
+
+
+class TestMovedServers:
+    def test_a_server_that_is_another_is_noticed(self, store: "PostgresStore", name: str) -> None:
+        put(store, 5, b"r", b"x")
+        ask(
+            "UPDATE e2ecross.stripes SET server = 'other/1' WHERE stripe >> 17 = %s",
+            number_of(name),
+        )
+        for stripe in (5, 0, 6):
+            with pytest.raises(StoreMoved, match="failed over or was restored") as caught:
+                put(store, stripe, b"r", b"y")
+            assert caught.value.found_ms_ago >= 0
+        time.sleep(0.1)
+        with pytest.raises(StoreMoved) as caught:
+            get(store, 5, b"r")
+        assert caught.value.found_ms_ago >= 100
+        with store.transaction(moved=True) as tx:
+            assert tx.at(5).get(SESSIONS, b"p", b"r") == b"x"
+        store.accept_move()
+        assert get(store, 5, b"r") == b"x"
+        moved = "SELECT moved_at FROM e2ecross.stores WHERE name = %s"
+        assert ask(moved, name) == [(None,)]
+
+    def test_rows_that_are_missing_are_told(self, store: "PostgresStore", name: str) -> None:
+        ask("DELETE FROM e2ecross.stripes WHERE stripe = %s", (number_of(name) << 17) + 5)
+        for stripe in (5, 0):
+            with pytest.raises(StoreCorrupted, match="rows of the store have gone"):
+                get(store, stripe, b"r")
+
+
+class TestServers:
+    @pytest.fixture
+    def database(self) -> Iterator[str]:
+        """A database of one's own."""
+        made = f"test_{secrets.token_hex(8)}"
+        ask(f"CREATE DATABASE {made}")
+        yield made
+        ask(f"DROP DATABASE {made} WITH (FORCE)")
+
+    def test_a_database_is_migrated_once(self, database: str) -> None:
+        from e2ecross.stores.postgres import PostgresStore
+        from e2ecross.stores.postgres_tables import migrate
+
+        address = server().address(database)
+        with pytest.raises(StoreError, match="python -m e2ecross migrate"):
+            PostgresStore(address)
+        assert (migrate(address), migrate(address)) == (1, 0)
+        import psycopg
+
+        with psycopg.connect(address, autocommit=True) as connection:
+            tables = connection.execute(
+                "SELECT table_name FROM information_schema.columns WHERE table_schema = 'e2ecross' "
+                "AND column_name = 'record'"
+            )
+            assert {name for (name,) in tables} == {table.value for table in Table}
+            connection.execute("UPDATE e2ecross.schema_version SET version = 2")
+        for call in (PostgresStore, migrate):
+            with pytest.raises(StoreTooNew):
+                call(address)
+
+    def test_a_publication_is_refused(self, database: str) -> None:
+        import psycopg
+
+        from e2ecross.stores.postgres import PostgresStore
+        from e2ecross.stores.postgres_tables import migrate
+
+        migrate(server().address(database))
+        with psycopg.connect(server().address(database), autocommit=True) as connection:
+            connection.execute("CREATE PUBLICATION copy FOR ALL TABLES")
+        with pytest.raises(StoreError, match="publication"):
+            PostgresStore(server().address(database))
+
+    def test_another_encoding_is_refused(self) -> None:
+        from e2ecross.stores.postgres_tables import migrate
+
+        made = f"test_{secrets.token_hex(8)}"
+        ask(f"CREATE DATABASE {made} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        with pytest.raises(StoreError, match="UTF8"):
+            migrate(server().address(made))
+        ask(f"DROP DATABASE {made} WITH (FORCE)")
+
+    def test_a_conninfo_is_shown_nowhere(self, caplog: pytest.LogCaptureFixture, name: str) -> None:
+        from e2ecross.stores.postgres import PostgresStore
+
+        caplog.set_level(0)
+        for address in (
+            "postgresql://somebody:PASSWORD@/nowhere?host=/nonexistent-folder",
+            "this is no conninfo PASSWORD=x",
+            server().address("no_such_database", "PASSWORD"),
+        ):
+            with pytest.raises(StoreError) as caught:
+                PostgresStore(address, name, busy_timeout_ms=100)
+            shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value)
+            for error in (caught.value.__context__, caught.value.__cause__):
+                assert error is None
+            for part in ("PASSWORD@", "PASSWORD=x", "somebody", "nonexistent", "no_such"):
+                assert part not in shown.replace(address, "")
+        with PostgresStore(server().address(password="PASSWORD"), name, stripes=64) as store:
+            assert repr(store) == f"<PostgresStore {name!r}: open>"
+            put(store, 1, b"r", b"x")
+        assert repr(store) == f"<PostgresStore {name!r}: closed>"
+        assert "PASSWORD" not in caplog.text
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"name": "Upper"},
+            {"name": ""},
+            {"name": "a" * 65},
+            {"name": 5},
+            {"keys": {}},
+            {"keys": {0: bytes(32)}},
+            {"keys": {1: bytes(31)}},
+            {"keys": [bytes(32)]},
+            {"keys": {1: bytes(32)}, "seal_with": 2},
+            {"stripes": 65},
+            {"connections": 0},
+            {"busy_timeout_ms": -1},
+            {"cached_values": None},
+            {"prepare": 1},
+        ],
+    )
+    def test_wrong_arguments_are_named(self, wrong: dict[str, object]) -> None:
+        from e2ecross.stores.postgres import PostgresStore
+
+        with pytest.raises(InvalidArgument):
+            PostgresStore("", **wrong)  # type: ignore[arg-type]
