@@ -477,7 +477,7 @@ def test_many_requests_for_one_message_at_once_are_one_notice() -> None:
     assert len(sent_by(ana, deposited)) <= MAX_RESENDS
     assert rows(ana, Table.OUTBOX) == ()
     assert {row[0] for row in set(ana.rest()) - set(before)} <= {
-        *(Table.SENT, Table.RETRIES, Table.DELIVERED, Table.DEVICE),
+        *(Table.SENT, Table.RETRIES, Table.DELIVERED, Table.STRIPE),
         *(Table.SESSIONS, Table.SESSION_RECORDS, Table.SPQR, Table.SEEN_BASE_KEYS),
     }
 
