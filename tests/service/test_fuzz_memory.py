@@ -29,8 +29,9 @@ CORPUS = Path(__file__).parents[1] / "corpus"
 IS_DEEP = os.environ.get("E2ECROSS_HYPOTHESIS_PROFILE") == "deep"
 REQUESTS = 200_000 if IS_DEEP else 12_000
 ROUNDS = 6
-MOST_GROWTH = 1024 * 1024
-"""Bytes, over the last four rounds: a leak of 150 bytes with each request takes more."""
+MOST_GROWTH = 512 * 1024
+"""Bytes, from the least that it had after the first round: it takes 100 KiB, and a leak of 100
+bytes with each request takes more. What compiling the modules took goes back at any time."""
 MOST = 100 * 1024 * 1024
 MOST_BODY = 64 * 1024
 UNLIMITED = [
@@ -81,5 +82,5 @@ def test_the_corpus_again_and_again(tmp_path: Path) -> None:
             print(f"{len(sent)} requests, {sizes[-1] / 2**20:.1f} MiB")
         connection.close()
         assert service.end() == 0
-    assert sizes[-1] - sizes[1] < MOST_GROWTH
+    assert sizes[-1] - min(sizes[1:]) < MOST_GROWTH
     assert max(sizes) < MOST
