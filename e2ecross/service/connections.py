@@ -87,8 +87,8 @@ class _TimedReader(io.RawIOBase):
         return count
 
     def readall(self) -> bytes:
-        """Refuse: only a chunk of less than nothing would be read to the end of all."""
-        raise http.client.HTTPException("a chunk has no size")
+        """Refuse: whatever is read of an answer has a size."""
+        raise http.client.HTTPException("an answer is read without a size")
 
     def close(self) -> None:
         if not self.closed:
