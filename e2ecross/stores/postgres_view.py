@@ -12,7 +12,6 @@ Rules:
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 from e2ecross.arguments import require_bytes
@@ -27,6 +26,7 @@ from e2ecross.stores.checks import (
 )
 from e2ecross.stores.postgres_rows import StripeRows, Work
 from e2ecross.stores.postgres_sealing import KeyRing
+from e2ecross.stores.savepoint import Savepoint
 from e2ecross.stores.value_cache import NOT_KEPT, ValueCache
 
 __all__ = ["StripeView", "Unit"]
@@ -157,7 +157,7 @@ class Unit:
         self._waiting.update(self._block or {})
         self._block = None
 
-    def undo_block(self) -> None:
+    def undo_block(self, _: BaseException) -> None:
         """End a savepoint whose block has raised."""
         for cache in self._caches.values():
             cache.clear()
@@ -312,7 +312,7 @@ class StripeView:
 
     def savepoint(self) -> AbstractContextManager[None]:
         """See `Transaction.savepoint`."""
-        return _Savepoint(self._unit)
+        return Savepoint(self._unit)
 
     def _change(self, table: Table, partition: bytes, how: Any) -> None:  # noqa: ANN401
         work = self._unit.work
@@ -323,33 +323,6 @@ class StripeView:
     def _keep(self, place: _Place, value: V | None, codec: Codec[V]) -> None:
         if place[0] not in _USED_UP:
             self._unit.cache(self._stripe, place[0]).keep(place, value, codec)
-
-
-class _Savepoint:
-    """A block of a transaction; as long as it has not ended, the transaction does not commit."""
-
-    __slots__ = ("_unit",)
-
-    def __init__(self, unit: Unit) -> None:
-        self._unit = unit
-
-    def __enter__(self) -> None:
-        self._unit.begin_block()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            self._unit.undo_block()
-            return
-        try:
-            self._unit.keep_block()
-        except BaseException:
-            self._unit.undo_block()
-            raise
 
 
 def _home(stripe: int, place: _Place) -> int:

@@ -17,13 +17,13 @@ Rules:
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from types import TracebackType
 from typing import Any, Final, TypeVar, cast
 
 from e2ecross.arguments import require_bytes
 from e2ecross.errors import StoreError
 from e2ecross.stores.base import Codec, Table, Transaction, WholeStore
 from e2ecross.stores.checks import NO_SAVEPOINT, SAVEPOINT_INTERRUPTED, check_place
+from e2ecross.stores.savepoint import Savepoint
 
 __all__ = ["NOT_KEPT", "CachingTransaction", "ValueCache"]
 
@@ -233,7 +233,7 @@ class CachingTransaction(WholeStore):
 
     def savepoint(self) -> AbstractContextManager[None]:
         """See `Transaction.savepoint`."""
-        return _Savepoint(self)
+        return Savepoint(self)
 
     def begin_block(self) -> None:
         """Begin a savepoint; the store's own one is begun when something has to be written."""
@@ -317,30 +317,3 @@ class CachingTransaction(WholeStore):
                 self._inner.delete(table, partition, row)
             else:
                 self._inner.put(table, partition, row, codec.encode(value))
-
-
-class _Savepoint:
-    """A block of a transaction; as long as it has not ended, the transaction does not commit."""
-
-    __slots__ = ("_transaction",)
-
-    def __init__(self, transaction: CachingTransaction) -> None:
-        self._transaction = transaction
-
-    def __enter__(self) -> None:
-        self._transaction.begin_block()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            self._transaction.undo_block(error)
-            return
-        try:
-            self._transaction.keep_block()
-        except BaseException as exc:
-            self._transaction.undo_block(exc)
-            raise

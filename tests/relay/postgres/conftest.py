@@ -50,14 +50,18 @@ NOT_HERE: Final = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = str(Path(__file__).parent)
+def leave_out(items: list[pytest.Item], folder: Path) -> None:
+    """Leave out what does not hold here, of the tests in a folder."""
     items[:] = [
         item
         for item in items
-        if not str(item.path).startswith(here)
+        if not str(item.path).startswith(str(folder))
         or NOT_HERE.isdisjoint((item.name, item.name.partition("[")[0]))
     ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    leave_out(items, Path(__file__).parent)
 
 
 @pytest.fixture(autouse=True)

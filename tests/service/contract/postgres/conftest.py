@@ -7,18 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.relay import blob_support, support
-from tests.relay.postgres.conftest import NOT_HERE
+from tests.relay.postgres.conftest import leave_out
 from tests.support.postgres import require_postgres
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = str(Path(__file__).parent)
-    items[:] = [
-        item
-        for item in items
-        if not str(item.path).startswith(here)
-        or NOT_HERE.isdisjoint((item.name, item.name.partition("[")[0]))
-    ]
+    leave_out(items, Path(__file__).parent)
 
 
 @pytest.fixture(autouse=True)
