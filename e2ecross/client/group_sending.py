@@ -8,6 +8,7 @@ Rules:
 - What cannot be deposited now is promised, and goes with another call.
 """
 
+from contextlib import suppress
 from typing import Final
 
 from e2ecross.address import UserId
@@ -153,33 +154,54 @@ def announce_all(link: Link, *, anew: bool = False) -> None:
         anew: look all the same: another process may have been killed before it told them.
 
     Raises:
-        BackendError: the back end cannot be reached: not all of it.
+        BackendError: the back end cannot be reached: not all of it. Who cannot be asked for holds
+            up no other group.
         NotRegistered: it does not know this device.
         StoreError: the store cannot be read or written.
     """
-    live = link.context.live
+    live, lost = link.context.live, None
     if live.is_announced and not anew:
         return
     live.is_announced = True  # before it is so: another thread may change something meanwhile
     try:
         for group, commits in list_unannounced(link.context).items():
-            try:
-                if live.announced.get(group) != commits:
-                    _announce(link, group, Audience.STAYING)
-                    live.announced[group] = commits
-                _announce(link, group, Audience.JOINING)
-                live.announced.pop(group, None)
-            except (NotInGroup, GroupRefused):  # forgotten meanwhile; or only a later release may
-                continue
+            with suppress(NotInGroup, GroupRefused):  # forgotten; or only a later release may
+                lost = _tell(link, group, commits) or lost
+        if lost is not None:
+            raise lost
     except BaseException:
         live.is_announced = False
         raise
 
 
-def _announce(link: Link, group: GroupId, audience: Audience) -> None:
+def _tell(link: Link, group: GroupId, commits: tuple[bytes, ...]) -> BackendError | None:
+    """Announce own commits (hashes, 32 bytes each) to a group; see `_announce`."""
+    announced = link.context.live.announced
+    if announced.get(group) != commits:
+        lost = _announce(link, group, Audience.STAYING)
+        if lost is not None:
+            return lost
+        announced[group] = commits
+    lost = _announce(link, group, Audience.JOINING)
+    if lost is None:
+        announced.pop(group, None)
+    return lost
+
+
+def _announce(link: Link, group: GroupId, audience: Audience) -> BackendError | None:
+    """Announce what is untold; returns why somebody could not be asked for, if nothing was told.
+
+    Else who cannot be asked for would never be told.
+
+    Raises:
+        BackendError: it was given up to reach the back end.
+    """
     planning = GroupPlanning(link, group)
     for plan in planning.plans(audience):
-        if planning.asked.lost is not None:  # else who cannot be asked for would never be told
-            raise planning.asked.lost
+        if planning.failure is not None:
+            raise planning.failure
+        if planning.asked.lost is not None:
+            return planning.asked.lost
         if post_announcement(link.context, link.leftovers, plan):
-            return
+            break
+    return None

@@ -408,6 +408,22 @@ def test_who_stays_is_told_once_while_others_cannot_be_asked_for(
     assert trip.circle.said(trip.dewi) == [f"*group_joined {ANA}"]
 
 
+def test_a_group_that_cannot_be_told_holds_up_no_other(
+    backend: BackendSimulator, trip: Trip
+) -> None:
+    other = trip.circle.found(trip.ana, trip.budi, name="Other")
+    first, second = sorted((trip.group, other), key=lambda group: group.id.value)
+    trip.ana.devices(DEWI)
+    backend.fail("fetch_keys", times=8)
+    first.add(DEWI)
+    second.rename("Again")
+    trip.circle.settle(trip.budi)
+    assert trip.budi.group(second.id).name == "Again"
+    backend.heal()
+    trip.circle.settle()
+    assert trip.dewi.group(first.id).role is not None
+
+
 def test_a_restored_store_sends_under_a_new_key(
     backend: BackendSimulator, trip: Trip, clock: FakeClock
 ) -> None:
