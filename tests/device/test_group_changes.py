@@ -273,6 +273,22 @@ def test_the_old_key_of_who_has_as_much_power_stays(world: GroupWorld, group: Gr
     assert (members[other], members[world.member(BUDI)]) == (MEMBER, OWNER)
 
 
+def test_an_old_key_that_stays_counts_as_one_more_member(
+    world: GroupWorld, group: GroupId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_role(world.context(ANA), group, BUDI.user_id, OWNER)
+    put_key(world, BUDI, identity_key=Account("instagram:budi").member.account_key)
+    put_key(world, TOKO, identity_key=Account("messenger:toko-kopi").member.account_key)
+    monkeypatch.setattr(group_changes, "MAX_GROUP_MEMBERS", 3)
+
+    def add(user: UserId, context: Context) -> object:
+        return add_members(context, group, [user], KeysAsked())
+
+    refused(world, ANA, InvalidArgument, lambda c: add(BUDI.user_id, c))
+    add(TOKO.user_id, world.context(ANA))  # whose old key goes
+    assert len(world.state(group, ANA).members) == 3
+
+
 def test_removals_take_all_keys_of_an_account(world: GroupWorld, group: GroupId) -> None:
     other = Account("messenger:toko-kopi").member
     world.bring(group, ANA, ANA, [world.sign(world.graph(group, ANA), ANA, AddMember(other))])
