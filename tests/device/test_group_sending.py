@@ -483,12 +483,17 @@ def test_what_is_needed_for_a_device_that_is_listed_since(
     assert [*needed.members] == [BUDI.user_id]
 
 
-def test_a_key_that_is_over_is_given_without_a_row(world: GroupWorld, group: GroupId) -> None:
+@pytest.mark.parametrize("has_another", [False, True])
+def test_a_key_that_is_over_is_given_without_a_row(
+    world: GroupWorld, group: GroupId, has_another: bool
+) -> None:
     ana = world.devices[ANA]
     posted = send(ana, group)
     laptop = add_companion(world, world.devices[BUDI], 2)
     with ana._context.store.transaction() as tx:
         drop_group_key(tx, group)
+    if has_another:
+        plan(ana, group)
     assert post_missing(ana._context, Leftovers(), posted, KeysAsked()) is not None
     assert granted(ana, group) == set()
     assert grants(ana)[-1] == laptop.address
