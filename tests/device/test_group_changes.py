@@ -333,6 +333,15 @@ def test_owners_give_roles_to_all_but_owners(world: GroupWorld, group: GroupId) 
     assert dump(world.context(ANA).store) == before
 
 
+def test_members_stand_in_the_order_in_which_they_came_whatever_role_they_had(
+    world: GroupWorld, group: GroupId
+) -> None:
+    add_members(world.context(ANA), group, [CITRA.user_id], KeysAsked())
+    set_role(world.context(ANA), group, TOKO.user_id, ADMIN)
+    set_role(world.context(ANA), group, TOKO.user_id, MEMBER)
+    assert [*roles(world, group)] == ["ana", "budi", "toko-kopi", "citra"]
+
+
 def test_nobody_else_and_nothing_else(world: GroupWorld, group: GroupId) -> None:
     refused(world, ANA, InvalidArgument, lambda c: set_role(c, group, CITRA.user_id, ADMIN))
     refused(world, ANA, InvalidArgument, lambda c: set_role(c, group, ANA.user_id, ADMIN))
