@@ -13,6 +13,7 @@ from e2ecross.errors import (
     BackendRefused,
     DecodeError,
     MailboxFull,
+    RestoredStore,
     UnknownRecipient,
 )
 from e2ecross.wire.envelope import EnvelopeCopies
@@ -29,6 +30,7 @@ class Lying(BackendSimulator):
     def __init__(self) -> None:
         super().__init__()
         self.seqs: dict[UserId, int] = {}
+        self.ahead: dict[int, int] = {}
         self.asked: list[UserId] = []
         self.copies: list[EnvelopeCopies] = []
         self.grants: list[int] = []
@@ -63,7 +65,9 @@ class Lying(BackendSimulator):
         if self.poison in decoded.recipients and not self.spares_messages:
             raise self.error
         answer = super().deposit_copies(token, copies, epochs=epochs)
-        return replace(answer, seqs={**answer.seqs, **self.seqs})
+        return replace(
+            answer, seqs={**answer.seqs, **self.seqs}, epochs={**answer.epochs, **self.ahead}
+        )
 
 
 class Trip:
@@ -147,6 +151,14 @@ def test_strangers_are_not_asked_for_because_a_back_end_names_them(trip: Trip) -
     trip.backend.seqs = {STRANGER: 99, trip.dewi.device.address.user_id: 5}
     trip.send()
     assert trip.backend.asked == []
+
+
+def test_a_store_that_the_back_end_has_seen_further_ahead_is_told(trip: Trip) -> None:
+    trip.backend.ahead = {0: 10**9}
+    trip.send()
+    with pytest.raises(RestoredStore):
+        trip.send("lagi")
+    assert len(trip.backend.copies) == 1
 
 
 def test_nothing_is_deposited_twice_where_all_goes_well(trip: Trip) -> None:

@@ -23,6 +23,7 @@ from e2ecross.device.group_planning import plan_group
 from e2ecross.device.group_standing import Audience
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded
+from e2ecross.state.context import address_key
 from e2ecross.state.group_keys import find_group_key
 from e2ecross.stores import Table
 from e2ecross.wire.capabilities import encode_capabilities
@@ -151,6 +152,18 @@ def test_own_devices_are_told_too(world: GroupWorld) -> None:
     announce(ana, group)
     (sent,) = copies(ana)
     assert {*sent.recipients} == {BUDI, laptop}
+
+
+def test_who_could_not_be_given_the_key_gets_no_copy(world: GroupWorld) -> None:
+    ana, group = world.devices[ANA], world.create(ANA, BUDI, TOKO)
+    found = plan(ana, group, Audience.JOINING)
+    with ana._context.store.transaction() as tx:
+        for row, _ in tx.list(Table.SESSIONS, address_key(BUDI)):
+            tx.put(Table.SESSIONS, address_key(BUDI), row, b"\x01\xff")
+    assert grant_all(ana, found)
+    assert post_announcement(ana._context, Leftovers(), found)
+    (sent,) = copies(ana)
+    assert sent.recipients == (TOKO,)
 
 
 def test_it_is_announced_again_until_the_last_is_in_the_outbox(

@@ -37,7 +37,9 @@ from e2ecross.errors import (
 from e2ecross.protocol import group_commit, group_graph
 from e2ecross.state.accounts import NOTHING_KNOWN, put_account
 from e2ecross.state.context import Context, address_key
+from e2ecross.state.group_keys import find_group_key
 from e2ecross.state.groups import put_group
+from e2ecross.state.sender_keys import find_group_of
 from e2ecross.state.trust import find_identity_record, put_listed_identity
 from e2ecross.stores import Table
 from e2ecross.stores.base import Transaction
@@ -47,6 +49,7 @@ from e2ecross.wire.group_commit import AddMember, RemoveMember
 from tests.support.accounts import change_account, device_of
 from tests.support.device_lists import Household
 from tests.support.devices import ANA, BUDI, TOKO, dump, make_device
+from tests.support.group_sending import deliver, granted, group_key, send
 from tests.support.group_world import GroupWorld
 from tests.support.groups import Account
 
@@ -270,6 +273,22 @@ def test_the_old_key_of_who_has_as_much_power_stays(world: GroupWorld, group: Gr
     assert (members[other], members[world.member(BUDI)]) == (MEMBER, OWNER)
 
 
+def test_an_old_key_that_stays_counts_as_one_more_member(
+    world: GroupWorld, group: GroupId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_role(world.context(ANA), group, BUDI.user_id, OWNER)
+    put_key(world, BUDI, identity_key=Account("instagram:budi").member.account_key)
+    put_key(world, TOKO, identity_key=Account("messenger:toko-kopi").member.account_key)
+    monkeypatch.setattr(group_changes, "MAX_GROUP_MEMBERS", 3)
+
+    def add(user: UserId, context: Context) -> object:
+        return add_members(context, group, [user], KeysAsked())
+
+    refused(world, ANA, InvalidArgument, lambda c: add(BUDI.user_id, c))
+    add(TOKO.user_id, world.context(ANA))  # whose old key goes
+    assert len(world.state(group, ANA).members) == 3
+
+
 def test_removals_take_all_keys_of_an_account(world: GroupWorld, group: GroupId) -> None:
     other = Account("messenger:toko-kopi").member
     world.bring(group, ANA, ANA, [world.sign(world.graph(group, ANA), ANA, AddMember(other))])
@@ -312,6 +331,15 @@ def test_owners_give_roles_to_all_but_owners(world: GroupWorld, group: GroupId) 
     before = dump(world.context(ANA).store)
     set_role(world.context(ANA), group, BUDI.user_id, OWNER)  # he has it
     assert dump(world.context(ANA).store) == before
+
+
+def test_members_stand_in_the_order_in_which_they_came_whatever_role_they_had(
+    world: GroupWorld, group: GroupId
+) -> None:
+    add_members(world.context(ANA), group, [CITRA.user_id], KeysAsked())
+    set_role(world.context(ANA), group, TOKO.user_id, ADMIN)
+    set_role(world.context(ANA), group, TOKO.user_id, MEMBER)
+    assert [*roles(world, group)] == ["ana", "budi", "toko-kopi", "citra"]
 
 
 def test_nobody_else_and_nothing_else(world: GroupWorld, group: GroupId) -> None:
@@ -550,3 +578,27 @@ def test_a_group_that_cannot_be_left_or_is_damaged_is_forgotten_at_any_time(
                 tx.put(Table.GROUP_COMMITS, group.value, bytes(32), b"\1garbage")
     forget_group(context, group)
     assert world.record(group, TOKO) is None
+
+
+def test_the_keys_of_a_forgotten_group_go_with_it_and_those_of_another_stay() -> None:
+    world = GroupWorld((ANA, BUDI), sessions=True)
+    ana, budi = world.devices[ANA], world.devices[BUDI]
+    groups = [world.create(ANA, BUDI), world.create(ANA, BUDI)]
+    for each in groups:
+        world.tell(each, ANA, BUDI)
+        for sender, receiver in ((ana, budi), (budi, ana)):
+            send(sender, each)
+            deliver(sender, receiver)
+    forgotten, other = groups
+    record = world.record(forgotten, BUDI)
+    assert record is not None
+    with budi._context.store.transaction() as tx:
+        put_group(tx, forgotten, replace(record, full=True))
+    forget_group(budi._context, forgotten)
+    ids = [group_key(ana, each).distribution_id for each in groups]
+    with budi._context.store.transaction() as tx:
+        assert find_group_key(tx, forgotten) is None
+        assert tx.count(Table.GROUP_GRANTS, forgotten.value) == 0
+        assert [find_group_of(tx, ANA, each) for each in ids] == [None, other]
+    assert group_key(budi, other)
+    assert granted(budi, other) == {ANA}

@@ -109,12 +109,16 @@ def another_account_key(world: GroupWorld, group: GroupId) -> None:
         tx.put(Table.REMOTE_IDENTITIES, address_key(TOKO), b"", changed.encode())
 
 
-def used_up(world: GroupWorld, group: GroupId) -> None:
+def use_up(world: GroupWorld, group: GroupId, messages: int) -> None:
     context, key = world.context(ANA), group_key(world.devices[ANA], group)
     chain = key.key.chain
-    used = type(chain)(chain.ratchet_key_pair, chain.chain_key, 1_000)
+    used = type(chain)(chain.ratchet_key_pair, chain.chain_key, messages)
     with context.store.transaction() as tx:
         put_group_key(tx, group, key.with_key(type(key.key)(key.key.chain_id, used)))
+
+
+def used_up(world: GroupWorld, group: GroupId) -> None:
+    use_up(world, group, 1_000)
 
 
 def old(world: GroupWorld, group: GroupId) -> None:
@@ -186,11 +190,17 @@ def linked(world: GroupWorld, group: GroupId) -> None:
     add_companion(world, world.devices[BUDI], 2)
 
 
+def one_message_is_left(world: GroupWorld, group: GroupId) -> None:
+    use_up(world, group, 999)
+
+
 def an_hour_passes(world: GroupWorld, group: GroupId) -> None:
     world.clock.advance(60 * 60 * 1000)
 
 
-@pytest.mark.parametrize("happens", [added, promoted, renamed, linked, an_hour_passes])
+@pytest.mark.parametrize(
+    "happens", [added, promoted, renamed, linked, one_message_is_left, an_hour_passes]
+)
 def test_the_key_stays(
     world: GroupWorld, group: GroupId, happens: Callable[[GroupWorld, GroupId], None]
 ) -> None:
@@ -378,19 +388,23 @@ def test_changes_of_accounts_are_counted(world: GroupWorld) -> None:
     assert count() == before
 
 
-def test_of_more_than_16_heads_the_smallest_are_named(world: GroupWorld, group: GroupId) -> None:
-    context = world.context(ANA)
-    (genesis,) = world.state(group, ANA).heads
-    author, pair = world.member(ANA), context.identity_key_pair
+def bring_crossing(world: GroupWorld, group: GroupId, numbers: range) -> None:
+    """Let Ana take in commits that all come after the first one alone."""
+    context, graph = world.context(ANA), world.graph(group, ANA)
+    genesis, author = graph.nodes[0].hash, world.member(ANA)
     commits = [
         sign_commit(
             GroupCommit(group.value, (genesis,), author, number, (GroupSettings(f"{number}"),)),
-            *(pair, context.entropy),
+            *(context.identity_key_pair, context.entropy),
         )
-        for number in range(18)
+        for number in numbers
     ]
-    crossing = [CommitBytes(each.data, each.signature) for each in commits]
-    world.bring(group, BUDI, ANA, crossing)
+    world.bring(group, BUDI, ANA, [CommitBytes(each.data, each.signature) for each in commits])
+
+
+def test_of_more_than_16_heads_the_smallest_are_named(world: GroupWorld, group: GroupId) -> None:
+    context = world.context(ANA)
+    bring_crossing(world, group, range(18))
     heads = world.state(group, ANA).heads
     assert len(heads) == 18
     found = plan(world.devices[ANA], group)
@@ -404,3 +418,15 @@ def test_of_more_than_16_heads_the_smallest_are_named(world: GroupWorld, group: 
     again = post_into_group(*names)
     assert again is not None  # without a plan: nothing has changed
     assert again.destination == found.destination
+
+
+def test_a_key_that_is_newer_than_the_heads_that_are_named_is_changed(
+    world: GroupWorld, group: GroupId
+) -> None:
+    bring_crossing(world, group, range(16))
+    ended(world, group)
+    send(world.devices[ANA], group)
+    before, heads = chain_id(world, group), world.state(group, ANA).heads
+    bring_crossing(world, group, range(16, 64))
+    assert not {*heads} <= {*world.state(group, ANA).heads[:16]}
+    assert plan(world.devices[ANA], group).chain_id != before

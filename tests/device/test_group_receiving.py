@@ -437,11 +437,16 @@ def test_what_another_own_device_has_opened_is_not_shown(world: GroupWorld, grou
     assert (message.content, message.expired) == (None, True)
 
 
-def test_row_6_a_device_that_is_not_listed_any_more(world: GroupWorld, group: GroupId) -> None:
+@pytest.mark.parametrize("was_judged", [False, True])
+def test_row_6_a_device_that_is_not_listed_any_more(
+    world: GroupWorld, group: GroupId, was_judged: bool
+) -> None:
     tablet = add_companion(world, ANA)
     world.tell(group, ANA, tablet)
     ana = Speaker(world, group, tablet)
     ana.give(BUDI)
+    if was_judged:
+        assert texts(receive(world.devices[BUDI], ana.write(BUDI))) == ["halo"]
     hold_list(world.devices[BUDI], list_with_groups(world.devices[ANA], seq=9))
     assert refuses(world, BUDI, ana.write(BUDI)) is UnlistedDevice
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from e2ecross import Address, Bytes, Media, Policy, Text
+from e2ecross.device import group_missing
 from e2ecross.device.composing import draft_of
 from e2ecross.device.group_changes import (
     add_members,
@@ -318,6 +319,20 @@ def test_a_plan_that_does_not_hold_sends_nothing(world: GroupWorld, group: Group
     assert not grant_all(ana, plan(ana, group)._replace(chain_id=1))
 
 
+def test_a_plan_from_before_a_device_was_unlisted_does_not_hold(
+    world: GroupWorld, group: GroupId
+) -> None:
+    ana, budi = world.devices[ANA], world.devices[BUDI]
+    add_companion(world, budi, 2)
+    found = plan(ana, group)
+    assert grant_all(ana, found)
+    change_list(world, list_with_groups(budi, seq=world.lists[BUDI.user_id].list.seq + 1))
+    outgoing = OutgoingToGroup(group, MESSAGE_ID, is_new=True)
+    draft = draft_of(Text("halo"), in_group=True)
+    assert post_into_group(ana._context, Leftovers(), outgoing, draft, found, KeysAsked()) is None
+    assert not grant_all(ana, found._replace(lacking=tuple(found.devices)))
+
+
 def test_a_key_that_is_used_up_or_old_is_not_sent_with(world: GroupWorld, group: GroupId) -> None:
     ana, context = world.devices[ANA], world.context(ANA)
     send(ana, group)
@@ -418,6 +433,35 @@ def test_a_device_that_is_listed_since_gets_the_same_envelope(
     assert len(grants(ana)) == 1
 
 
+def test_of_many_that_are_listed_since_so_many_are_given_it_at_a_time(
+    world: GroupWorld, group: GroupId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, budi = world.devices[ANA], world.devices[BUDI]
+    posted = send(ana, group)
+    empty(ana)
+    tablet = add_companion(world, budi, 2)
+    add_companion(world, budi, 3, tablet)
+    monkeypatch.setattr(group_missing, "MAX_GRANTS", 1)
+    for number in (2, 3):
+        found = post_missing(ana._context, Leftovers(), posted, KeysAsked())
+        assert isinstance(found, GroupPosted)
+        posted = found
+        assert grants(ana)[-1] == BUDI.user_id.device(number)
+        assert len(grants(ana)) == number - 1
+    assert post_missing(ana._context, Leftovers(), posted, KeysAsked()) is None
+
+
+def test_who_joins_since_gets_no_envelope_from_before(world: GroupWorld, group: GroupId) -> None:
+    ana = world.devices[ANA]
+    posted = send(ana, group)
+    empty(ana)
+    world.join(CITRA)
+    assert add_members(ana._context, group, [CITRA.user_id], KeysAsked()) is None
+    assert post_missing(ana._context, Leftovers(), posted, KeysAsked()) is None
+    assert waiting(ana) == []
+    assert granted(ana, group) == {BUDI, TOKO}
+
+
 PROTECTS = encode_capabilities({10, 32, 35})
 
 
@@ -483,12 +527,17 @@ def test_what_is_needed_for_a_device_that_is_listed_since(
     assert [*needed.members] == [BUDI.user_id]
 
 
-def test_a_key_that_is_over_is_given_without_a_row(world: GroupWorld, group: GroupId) -> None:
+@pytest.mark.parametrize("has_another", [False, True])
+def test_a_key_that_is_over_is_given_without_a_row(
+    world: GroupWorld, group: GroupId, has_another: bool
+) -> None:
     ana = world.devices[ANA]
     posted = send(ana, group)
     laptop = add_companion(world, world.devices[BUDI], 2)
     with ana._context.store.transaction() as tx:
         drop_group_key(tx, group)
+    if has_another:
+        plan(ana, group)
     assert post_missing(ana._context, Leftovers(), posted, KeysAsked()) is not None
     assert granted(ana, group) == set()
     assert grants(ana)[-1] == laptop.address

@@ -490,6 +490,18 @@ def test_each_change_is_told_with_who_has_made_it(world: GroupWorld, group: Grou
     assert told(world, CITRA) == [(NoticeKind.GROUP_OUT, "ana", [])]
 
 
+def test_who_was_removed_meanwhile_was_added_by_who_did_it_last(
+    world: GroupWorld, group: GroupId
+) -> None:
+    (one,) = others(1)
+    batch = []
+    for author, op in ((BUDI, AddMember(one)), (BUDI, RemoveMember(one)), (ANA, AddMember(one))):
+        batch.append(world.sign(world.graph(group, ANA), author, op))
+        world.bring(group, author, ANA, batch[-1:])
+    world.bring(group, ANA, CITRA, batch)
+    assert told(world, CITRA) == [(NoticeKind.GROUP_ADDED, "ana", [one.user.user])]
+
+
 def test_who_comes_in_again_hears_that_alone(world: GroupWorld, group: GroupId) -> None:
     leave_group(world.context(CITRA), group)
     world.tell(group, CITRA, ANA)
