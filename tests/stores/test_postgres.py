@@ -249,6 +249,7 @@ class TestWorkers:
         block = store.transaction(1)
         with block as tx:
             tx.put(SESSIONS, b"p", b"r", b"parent")
+            assert tx.count(SESSIONS, b"p") == 1
             child = os.fork()
             if not child:
                 status = 1
