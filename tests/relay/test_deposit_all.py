@@ -159,6 +159,13 @@ def test_an_envelope_of_another_decides_over_no_other(relay: Relay) -> None:
     assert epoch_of(relay, TOKO, token(TOKO)) == 0
 
 
+def test_one_device_of_an_account_does_not_deposit_for_another(relay: Relay) -> None:
+    second = Address(ANA.app, ANA.user, 2)
+    answer = deposit(relay, data(1, BUDI, second), data(2))
+    assert refused(answer) == {0: BackendRefused}
+    assert waiting(relay, BUDI) == [data(2)]
+
+
 def test_an_epoch_of_a_fleet_is_refused_and_changes_nothing(relay: Relay) -> None:
     with pytest.raises(BackendRefused, match="knows no fleets"):
         relay.deposit_all(token(ANA), [data(1)], epochs={0: 3, 1: 2})

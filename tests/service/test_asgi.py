@@ -544,6 +544,17 @@ def test_requests_without_a_valid_token(relay: Relay, monkeypatch: pytest.Monkey
         assert caller.post("/v1/epochs", body, token=token(BUDI), client="192.0.2.2").status == 200
 
 
+def test_a_token_that_was_replaced_is_one_that_is_not_valid(
+    relay: Relay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if it was known before: it is forgotten, and all of its requests count."""
+    still(monkeypatch)
+    with Caller(create_app(relay)) as caller:
+        assert statuses(caller, 1, "epochs", token=token(ANA)) == [200]
+        relay.register(ANA, token(ANA, 1), replaces=token(ANA))
+        assert statuses(caller, 12, "epochs", token=token(ANA)) == [401] * 10 + [429] * 2
+
+
 def test_requests_that_need_no_token(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     still(monkeypatch)
     limits = ServiceLimits(open_per_second=1, open_burst=3)

@@ -16,6 +16,7 @@ from e2ecross.errors import (
     CommitUnknown,
     InvalidArgument,
     StoreBusy,
+    StoreClosed,
     StoreCorrupted,
     StoreError,
     StoreMoved,
@@ -25,7 +26,7 @@ from e2ecross.stores import Table
 from e2ecross.stores.base import Codec
 from tests.stores.support import WAIT_SECONDS
 from tests.support.cut_socket import CutSocket
-from tests.support.postgres import require_postgres, server
+from tests.support.postgres import Server, require_postgres, server
 from tests.support.postgres_stores import address_of_stores, ask, make_postgres_store, number_of
 
 if TYPE_CHECKING:
@@ -113,6 +114,15 @@ class TestWorkers:
                     assert tx.get(DEVICE, b"") == b"%d" % number
                     assert tx.at(0).get(SESSIONS, b"own") == b"%d" % number
                     assert tx.get(SESSIONS, b"p", b"r") == b"%d" % number
+
+    def test_what_the_device_alone_has_changed_is_read_anew(self, name: str) -> None:
+        """Though nothing of the stripe itself was changed."""
+        with make_postgres_store(name) as one, make_postgres_store(name) as other:
+            for number in range(3):
+                with one.transaction() as tx:
+                    tx.put(DEVICE, b"", b"", b"%d" % number)
+                with other.transaction(9) as tx:
+                    assert tx.get(DEVICE, b"") == b"%d" % number
 
     def test_a_failed_block_leaves_nothing_in_the_cache(self, store: "PostgresStore") -> None:
         put(store, 3, b"r", b"old")
@@ -232,6 +242,89 @@ class TestWorkers:
                     os._exit(status)
             assert os.waitpid(child, 0)[1] == 0
         assert get(store, 1, b"r") == b"parent"
+
+    def test_a_child_that_leaves_its_parents_transaction_does_not_end_it(
+        self, store: "PostgresStore"
+    ) -> None:
+        block = store.transaction(1)
+        with block as tx:
+            tx.put(SESSIONS, b"p", b"r", b"parent")
+            assert tx.count(SESSIONS, b"p") == 1
+            child = os.fork()
+            if not child:
+                status = 1
+                try:
+                    block.__exit__(SystemExit, SystemExit(), None)
+                    status = 0
+                finally:
+                    os._exit(status)
+            assert os.waitpid(child, 0)[1] == 0
+        assert get(store, 1, b"r") == b"parent"
+
+    def test_a_connection_that_was_interrupted_is_not_used_again(
+        self, store: "PostgresStore", monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from e2ecross.stores.postgres_link import Link
+
+        def interrupt(link: Link, statements: object) -> None:
+            raise KeyboardInterrupt
+
+        block = store.transaction(1)
+        with pytest.raises(KeyboardInterrupt), block as tx, monkeypatch.context() as patch:  # noqa: PT012
+            link = block._link  # type: ignore[attr-defined]
+            patch.setattr(Link, "_run", interrupt)
+            tx.get(SESSIONS, b"p", b"r")
+        assert link.is_lost
+        put(store, 1, b"r", b"x")
+
+    @pytest.mark.parametrize(
+        ("given", "used"), [("off", "on"), ("local", "on"), ("remote_apply",) * 2]
+    )
+    def test_a_commit_is_waited_for_whatever_the_role_is_set_to(
+        self, name: str, given: str, used: str
+    ) -> None:
+        from e2ecross.stores.postgres import PostgresStore
+
+        address = f"{address_of_stores()}&options=-csynchronous_commit%3D{given}"
+        with PostgresStore(address, name, stripes=64) as store:
+            for stripe in (0, 5):
+                block = store.transaction(stripe)
+                with block:
+                    link = block._link  # type: ignore[attr-defined]
+                    assert link.run([("SHOW synchronous_commit", ())]) == [[(used,)]]
+
+    def test_who_waits_for_a_connection_of_a_store_that_is_closed_is_told(self, name: str) -> None:
+        with make_postgres_store(name, connections=1) as store, ThreadPoolExecutor(1) as threads:
+            pool = store._find_pool()
+            pool._free.acquire()
+            waiting = threads.submit(get, store, 1, b"r")
+            until = time.monotonic() + WAIT_SECONDS
+            while not pool._free._cond._waiters and time.monotonic() < until:  # type: ignore[attr-defined]
+                time.sleep(0.01)
+            pool.is_closed = True
+            pool._free.release()
+            with pytest.raises(StoreClosed):
+                waiting.result(WAIT_SECONDS)
+            assert pool._free.acquire(timeout=0)
+            pool._free.release()
+            pool.is_closed = False
+
+    def test_a_closed_store_keeps_no_values(self, store: "PostgresStore") -> None:
+        put(store, 1, b"r", b"x")
+        cache = store._find_pool().cache
+        assert repr(cache) == "<StripeCache: 1 values of 1 stripes>"
+        store.close()
+        assert repr(cache) == "<StripeCache: 0 values of 0 stripes>"
+
+    def test_a_statement_that_fails_leaves_a_connection_of_use(
+        self, store: "PostgresStore"
+    ) -> None:
+        from e2ecross.stores.postgres_commit import in_transaction
+
+        with pytest.raises(StoreError, match="22012"):
+            in_transaction(store._find_pool(), [("SELECT 1 / 0", ())])
+        put(store, 5, b"r", b"x")
+        assert get(store, 5, b"r") == b"x"
 
     def test_what_is_put_is_written_before_there_is_too_much(self, store: "PostgresStore") -> None:
         with store.transaction(1) as tx:
@@ -466,6 +559,30 @@ class TestServers:
             connection.execute("CREATE PUBLICATION copy FOR ALL TABLES")
         with pytest.raises(StoreError, match="publication"):
             PostgresStore(server().address(database))
+
+    @pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
+    def test_a_server_that_could_lose_what_was_committed_is_refused(self, setting: str) -> None:
+        from e2ecross.stores.postgres import PostgresStore
+        from e2ecross.stores.postgres_tables import migrate
+
+        own = Server()
+        try:
+            own.make()
+            own.start()
+            migrate(own.address())
+            with PostgresStore(own.address(), stripes=64) as store:
+                own.stop()
+                own._settings[setting] = "off"
+                own.start()
+                for call in (
+                    store.accept_move,
+                    lambda: PostgresStore(own.address()),
+                    lambda: migrate(own.address()),
+                ):
+                    with pytest.raises(StoreError, match=f"not fit for a store: {setting} is off"):
+                        call()
+        finally:
+            own.remove()
 
     def test_another_encoding_is_refused(self) -> None:
         from e2ecross.stores.postgres_tables import migrate

@@ -180,6 +180,19 @@ def test_records_are_sealed_anew_and_the_old_key_forgotten(name: str) -> None:
         assert tx.get(Table.DEVICE, b"") == b"device"
 
 
+def test_a_key_of_the_last_stripe_is_not_forgotten(name: str) -> None:
+    with open_with(name, {1: ONE}) as store, store.transaction(64) as tx:
+        tx.put(SESSIONS, b"p", b"r", b"x")
+    with open_with(name, {1: ONE, 2: TWO}) as store:
+        with pytest.raises(StoreError, match="call reseal"):
+            store.forget_key(1)
+        assert store.reseal(0) == 1
+        assert store.reseal() == 0
+        store.forget_key(1)
+    with open_with(name, {2: TWO}) as store, store.transaction(64) as tx:
+        assert tx.get(SESSIONS, b"p", b"r") == b"x"
+
+
 def test_a_store_in_the_clear_has_nothing_to_seal(name: str) -> None:
     with open_with(name, None) as store:
         put(store, b"x")
