@@ -66,6 +66,19 @@ def in_threads(count: int, call: Callable[[int], T]) -> list[T]:
 # --- Several at once ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("given", "used"), [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")]
+)
+def test_a_commit_is_waited_for_whatever_the_role_is_set_to(
+    address: str, given: str, used: str
+) -> None:
+    with Relay(f"{address}&options=-csynchronous_commit%3D{given}") as relay:
+        found = relay._database.write(
+            lambda connection: list(connection.execute("SHOW synchronous_commit"))
+        )
+        assert found == [(used,)]
+
+
 def test_an_address_is_claimed_once(address: str) -> None:
     with Relay(address) as one, Relay(address) as two:
         for number in range(20):
