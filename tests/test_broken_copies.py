@@ -12,6 +12,9 @@ from types import ModuleType
 
 import pytest
 
+from tests.support.postgres import require_driver
+from tests.support.service import require_extras
+
 ROOT = Path(__file__).parents[1]
 COMMAND = ROOT / ".ci" / "broken_copies.py"
 
@@ -34,6 +37,8 @@ def test_each_text_stands_in_its_file_once_and_each_rule_has_a_break(command: Mo
 
 
 def test_the_tests_that_are_named_are_there(command: ModuleType) -> None:
+    require_extras()  # else tests of what needs them are not found
+    require_driver()
     tests = {test for one in command.read_table() for test in one.tests}
     pytest_command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider"]
     done = subprocess.run(

@@ -113,6 +113,8 @@ def test_blocks_are_python_or_shell() -> None:
 
 @pytest.mark.parametrize("command", all_commands)
 def test_a_command_exists(command: str) -> None:
+    if "benchmarks.service" in command:
+        require_extras()
     check_command(command)
 
 
