@@ -21,6 +21,7 @@ from e2ecross.crypto.secret import Secret
 from e2ecross.errors import NoDevice, RecordCorrupted
 from e2ecross.state.live import Live
 from e2ecross.state.policy import Policy
+from e2ecross.state.stripe import stripe_of
 from e2ecross.state.witness import CheckedWitness, EpochWatch
 from e2ecross.stores.base import Codec, Store, Table, Transaction
 from e2ecross.wire.records import DeviceRecord
@@ -90,6 +91,10 @@ class Context(Secret):
     new_items: set[tuple[int, int]]
     heard_of: dict[UserId, None]
     live: Live
+
+    def stripe_of(self, user: UserId) -> int:
+        """The stripe of an account; 0 of the own one, and in a store without stripes."""
+        return 0 if user == self.address.user_id else stripe_of(user, self.store.stripes)
 
     def addresses_to(self, recipient: Address) -> bytes | None:
         """What a message of ours says of who sends to whom, 36 bytes, or None."""

@@ -23,6 +23,7 @@ from e2ecross.errors import BackendError, WitnessFailed
 from e2ecross.state.context import Context, require_device, save_device
 from e2ecross.state.publication import read_publication
 from e2ecross.state.stripe import read_stripe, save_stripe
+from e2ecross.state.transactions import stripe_transaction
 from e2ecross.state.witness import CheckedWitness
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.records import DeviceRecord
@@ -71,15 +72,16 @@ class WitnessedTransaction:
     """
 
     # A class and not a generator, which takes a microsecond longer.
-    __slots__ = ("_context", "_exit", "_tx")
+    __slots__ = ("_context", "_exit", "_stripe", "_tx")
 
-    def __init__(self, context: Context) -> None:
-        """Of the device; nothing is begun yet."""
+    def __init__(self, context: Context, stripe: int = 0) -> None:
+        """Of a stripe of the device's store, or of all of it; nothing is begun yet."""
         self._context = context
+        self._stripe = stripe
 
     def __enter__(self) -> Transaction:
         context = self._context
-        inner = context.store.transaction()
+        inner = stripe_transaction(context, self._stripe)
         # First the end, as a with statement does: whose is this object, theirs is the transaction.
         self._exit = inner.__exit__
         tx = self._tx = inner.__enter__()
@@ -87,8 +89,8 @@ class WitnessedTransaction:
             if context.witness is not None:
                 self._ask(context.witness)
             epoch = read_stripe(tx).epoch
-            if context.watch.seen > epoch:
-                context.watch.refuse(epoch)
+            if context.watch.seen(self._stripe) > epoch:
+                context.watch.refuse(epoch, self._stripe)
         except BaseException:
             self._exit(*sys.exc_info())
             raise
@@ -110,8 +112,8 @@ class WitnessedTransaction:
             raise
         self._exit(None, None, None)
         context = self._context
-        if epoch > context.watch.seen:
-            context.watch.note(epoch)
+        if epoch > context.watch.seen(self._stripe):
+            context.watch.note(epoch, stripe=self._stripe)
         if context.witness is not None:
             self._tell(context.witness, epoch)
 
@@ -171,7 +173,7 @@ def check_backend_epoch(context: Context, told: object) -> None:
         device, epoch = require_device(tx), read_epoch(tx)
         is_refused = told > epoch and not device.adopts_epoch
         if device.adopts_epoch:
-            if context.watch.seen > epoch:  # it was put back under this device
+            if context.watch.seen() > epoch:  # it was put back under this device
                 context.watch.refuse(epoch)
             _adopt(tx, device, max(epoch, told))
         elif is_refused and device.restored_epoch:

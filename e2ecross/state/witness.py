@@ -89,35 +89,35 @@ class CheckedWitness:
 
 
 class EpochWatch:
-    """The highest epoch that a device has seen; shared by all who use it.
+    """The highest epoch of each stripe that a device has seen; shared by all who use it."""
 
-    Attributes:
-        seen: the epoch, 0 when none was seen.
-    """
-
-    __slots__ = ("_who", "seen")
+    __slots__ = ("_seen", "_who")
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
-        self.seen = 0
-        self._who = "this device"
+        self._seen: dict[int, int] = {}
+        self._who: dict[int, str] = {}
 
-    def note(self, epoch: int, who: str = "this device") -> None:
-        """Remember an epoch that somebody has seen, if it is the highest.
+    def seen(self, stripe: int = 0) -> int:
+        """Return the highest epoch that was seen of a stripe, 0 when none was."""
+        return self._seen.get(stripe, 0)
+
+    def note(self, epoch: int, who: str = "this device", stripe: int = 0) -> None:
+        """Remember an epoch that somebody has seen of a stripe, if it is the highest.
 
         Threads may come here out of order and one may overwrite another's: the lower of two is
         then kept, which is still one that the store had.
         """
-        if epoch > self.seen:
-            self.seen, self._who = epoch, who
+        if epoch > self.seen(stripe):
+            self._seen[stripe], self._who[stripe] = epoch, who
 
-    def refuse(self, epoch: int) -> NoReturn:
-        """Refuse a store whose epoch is lower than what was seen.
+    def refuse(self, epoch: int, stripe: int = 0) -> NoReturn:
+        """Refuse a store of which a stripe has a lower epoch than what was seen.
 
         Raises:
             RestoredStore: always.
         """
-        raise _restored(epoch, self.seen, self._who)
+        raise _restored(epoch, self.seen(stripe), self._who.get(stripe, "this device"))
 
 
 def require_epoch(epoch: int, known: int, who: str) -> None:

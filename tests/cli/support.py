@@ -70,5 +70,6 @@ def read_qr_code(out: str) -> str:
     ]
     assert pixels, "there is no picture"
     image = memoryview(b"".join(pixels)).cast("B", (len(pixels), len(pixels[0])))
-    (found,) = zxingcpp.read_barcodes(image)
+    # Of all kinds a reader now and then finds a second one, by chance, in the pattern of the first.
+    (found,) = zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormat.QRCode)
     return str(found.text)

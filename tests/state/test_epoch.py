@@ -335,7 +335,7 @@ def test_a_refused_transaction_is_rolled_back_and_leaves_the_store_free(
 
 def test_the_error_says_how_far_the_store_is_behind() -> None:
     ana, _, _ = rolled_back()
-    seen, there = ana._context.watch.seen, epoch_of(ana)
+    seen, there = ana._context.watch.seen(), epoch_of(ana)
     assert seen > there
     with pytest.raises(RestoredStore, match=rf"knows {seen} operations.* its store only {there}:"):
         ana.encrypt(BUDI, Text("not sent"))
