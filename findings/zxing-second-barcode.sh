@@ -6,7 +6,7 @@
 # that demands exactly one, so as not to choose between codes, is safe on a clean picture.
 # Seen with zxing-cpp 3.1.1, pictures by segno 1.6.6, Python 3.11.7, 2026-11-30: of 1,000 texts of
 # 168 characters in codes of level L, drawn with 3 pixels a module, a few have a second result: a
-# linear code (ITF, UPC-E), read from modules of the QR code. The QR code comes first. With
+# linear code (ITF; of other texts UPC-E, too), read from modules of the QR code. The QR code comes first. With
 # formats=BarcodeFormat.QRCode each picture has its one result, with the right text.
 # Output:
 #   all formats: 3 of 1000 pictures have a second code (ITF)
