@@ -23,16 +23,19 @@ class StripeRecord(NamedTuple):
     Attributes:
         epoch: how many sending and prekey operations were committed.
         seen: id of a signed prekey and how many base keys are remembered of it, ascending ids.
+        life: of the device, when this stripe was last brought up to it; see `DeviceRecord`.
     """
 
     epoch: int = 0
     seen: tuple[tuple[int, int], ...] = ()
+    life: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
         return encode_record(
             storage_pb2.StripeRecord(
                 epoch=self.epoch,
+                life=self.life,
                 seen=[
                     storage_pb2.SeenCount(signed_prekey_id=each, count=count)
                     for each, count in self.seen
@@ -54,4 +57,4 @@ class StripeRecord(NamedTuple):
         ids = [each for each, _ in seen]
         if len(ids) > MAX_SEEN_COUNTS or any(one >= two for one, two in pairwise(ids)):
             raise RecordCorrupted(f"{what} contradicts itself: the store is damaged")
-        return cls(fields.epoch, seen)
+        return cls(fields.epoch, seen, fields.life)
