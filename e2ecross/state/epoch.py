@@ -14,7 +14,7 @@ Rules:
 """
 
 import sys
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Final
@@ -25,7 +25,7 @@ from e2ecross.state.publication import read_publication
 from e2ecross.state.stripe import read_stripe, save_stripe
 from e2ecross.state.transactions import stripe_transaction
 from e2ecross.state.witness import CheckedWitness
-from e2ecross.stores.base import Transaction
+from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.records import DeviceRecord
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "count_operation",
     "read_epoch",
     "set_epoch",
+    "sum_epochs",
 ]
 
 _MAX_ADOPTED: Final = 2**62
@@ -60,6 +61,19 @@ def count_operation(tx: Transaction) -> int:
     return epoch
 
 
+def sum_epochs(tx: Transaction) -> int:
+    """Return how many operations were committed in all stripes; of a transaction of all of them.
+
+    Of 64 bits: back ends may have made them as high as they like.
+    """
+    return sum(read_stripe(tx.at(stripe)).epoch for stripe in _stripes(tx)) % 2**64
+
+
+def _stripes(tx: Transaction) -> list[int]:
+    """Return which stripes have counted anything."""
+    return [stripe for stripe, _, _, _ in tx.scan_all(Table.STRIPE)]
+
+
 class WitnessedTransaction:
     """A transaction of an operation whose result leaves the device; a context manager.
 
@@ -81,7 +95,7 @@ class WitnessedTransaction:
 
     def __enter__(self) -> Transaction:
         context = self._context
-        inner = stripe_transaction(context, self._stripe)
+        inner = self._begin()
         # First the end, as a with statement does: whose is this object, theirs is the transaction.
         self._exit = inner.__exit__
         tx = self._tx = inner.__enter__()
@@ -117,6 +131,9 @@ class WitnessedTransaction:
         if context.witness is not None:
             self._tell(context.witness, epoch)
 
+    def _begin(self) -> AbstractContextManager[Transaction]:
+        return stripe_transaction(self._context, self._stripe)
+
     def _ask(self, witness: CheckedWitness) -> None:
         self._context.watch.note(witness.read(), "the witness")
 
@@ -145,10 +162,14 @@ class WitnessedReceipt(WitnessedTransaction):
 class WitnessedRestore(WitnessedTransaction):
     """The same for an operation that makes a store usable of which somebody has seen more.
 
-    The caller has asked the witness, and lets the store go on above it.
+    The caller has asked the witness, and lets the store go on above it. The store may be at another
+    server than before.
     """
 
     __slots__ = ()
+
+    def _begin(self) -> AbstractContextManager[Transaction]:
+        return stripe_transaction(self._context, 0, moved=True)
 
     def _ask(self, witness: CheckedWitness) -> None:
         """Ask nothing: what the witness knows would refuse the store."""
