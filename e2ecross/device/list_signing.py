@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from e2ecross.address import UserId
 from e2ecross.device.accepting import accept_list, keys_by_number
 from e2ecross.device.hints import push_change
 from e2ecross.errors import DevicesConflict, NotPrimary, NotRegistered

@@ -102,11 +102,8 @@ def spend_request(
     starts = is_stranger and not was_asked
     if in_group and is_stranger and was_asked and not _is_new_here(tx, now_ms):
         return Request.REFUSED
-    if (
-        starts
-        and total.strangers >= bound_of_stripe(_MAX_STRANGERS, tx.stripe_count())
-        and not _is_new_here(tx, now_ms)
-    ):
+    strangers = bound_of_stripe(_MAX_STRANGERS, tx.stripe_count())
+    if starts and total.strangers >= strangers and not _is_new_here(tx, now_ms):
         return Request.REFUSED
     if not _spend(tx, _ATTEMPTS, address_key(sender) + message_id, _MAX_ATTEMPTS, now_ms):
         return Request.REFUSED
