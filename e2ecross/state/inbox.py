@@ -291,9 +291,7 @@ def receipt_of(item: object) -> Receipt:
     return receipt
 
 
-def _put(
-    context: Context, tx: Transaction, record: InboxRecord, hold: InboxHold = NOT_HELD
-) -> int:
+def _put(context: Context, tx: Transaction, record: InboxRecord, hold: InboxHold = NOT_HELD) -> int:
     data = encode_inbox_item(record, hold)
     number = ITEMS.append(tx, data)
     if not context.store.stripes:  # there the row itself says who has it

@@ -10,18 +10,18 @@ from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.group import GroupId, Role
 from e2ecross.wire.inbox_records import (
+    NOT_HELD,
     InboxFailure,
+    InboxHold,
     InboxMessage,
     InboxNotice,
     InboxRecord,
-    NOT_HELD,
-    InboxHold,
     decode_arrival,
     decode_inbox_hold,
-    hold_inbox_item,
     decode_inbox_item,
     encode_arrival,
     encode_inbox_item,
+    hold_inbox_item,
 )
 from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
 from e2ecross.wire.queue_records import (
