@@ -3,7 +3,7 @@
 
 from typing import NamedTuple
 
-from e2ecross.address import Address
+from e2ecross.address import Address, UserId
 from e2ecross.device.bundles import require_minimum_version
 from e2ecross.device.receiving import DecodedMessage, decode_ciphertext, decode_group_ciphertext
 from e2ecross.errors import RemoteError
@@ -40,6 +40,11 @@ class Arrived(NamedTuple):
     data: bytes
     envelope: Envelope | None
     opened: tuple[Envelope, AnyMessage] | None
+
+    @property
+    def sender(self) -> UserId | None:
+        """The account that it claims to come from, or None."""
+        return None if self.envelope is None else self.envelope.sender.user_id
 
 
 def decode_arrived(context: Context, number: int, data: bytes) -> Arrived:

@@ -25,11 +25,12 @@ from e2ecross.device.arriving import (
 from e2ecross.device.bundles import repair_sessions
 from e2ecross.device.keeping import put_unread, take_in_opened
 from e2ecross.device.leftovers import Leftovers
-from e2ecross.errors import RecordCorrupted, RemoteError
+from e2ecross.errors import InvalidArgument, RecordCorrupted, RemoteError
 from e2ecross.state.accounts import note_hosting_seen
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedReceipt
 from e2ecross.state.inbox import (
+    NOT_OF_THIS_INBOX,
     InboxItem,
     confirm_in_inbox,
     erase_in_inbox,
@@ -43,18 +44,21 @@ from e2ecross.state.inbox import (
 )
 from e2ecross.state.inbox_erasure import forget_marks, take_over, to_erase
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.stores.base import Transaction
+from e2ecross.state.transactions import stripe_transaction
+from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.envelope import Envelope
 
 __all__ = [
     "HandedOver",
     "confirm",
     "confirm_items",
+    "erase_over",
     "erase_what_is_over",
     "hand_over",
     "is_taken_in",
     "keep_failure",
     "list_unacknowledged",
+    "require_of_inbox",
     "take_in",
     "take_in_all",
 ]
@@ -186,7 +190,7 @@ def hand_over(context: Context, handed: HandedOver, limit: int) -> list[InboxIte
     try:
         with WitnessedReceipt(context) as tx:  # one thread at a time
             if not handed.is_tidy:  # a restart: what is over since is not handed over again
-                _erase_what_is_over(context, tx)
+                erase_over(context, tx)
                 handed.is_tidy = True
             for number, item in walk_inbox(context, tx, handed.last):
                 handed.last = number
@@ -208,13 +212,26 @@ def confirm_items(context: Context, leftovers: Leftovers, items: Iterable[InboxI
     confirm(context, leftovers, [item for item in listed if not is_typing(item)])
 
 
+def require_of_inbox(context: Context, items: Iterable[InboxItem]) -> None:
+    """Refuse what `receive` has not returned.
+
+    Raises:
+        InvalidArgument: one is not of this inbox.
+    """
+    for item in require_list("items", items):
+        if not is_typing(item) and receipt_of(item).inbox != context.inbox_id:
+            raise InvalidArgument(NOT_OF_THIS_INBOX)
+
+
 def erase_what_is_over(context: Context) -> None:
     """Leave nothing of the content of messages in the inbox whose time is over."""
-    with context.store.transaction() as tx:
-        _erase_what_is_over(context, tx)
+    for stripe in context.store.stripes_with(Table.INBOX) if context.store.stripes else (0,):
+        with stripe_transaction(context, stripe) as tx:
+            erase_over(context, tx)
 
 
-def _erase_what_is_over(context: Context, tx: Transaction) -> None:
+def erase_over(context: Context, tx: Transaction) -> None:
+    """Erase the same in the stripe of a transaction; at most 1,000 messages."""
     with suppress(RecordCorrupted):  # what is damaged there must not hide what is in the inbox
         for number in take_over(tx, context.clock(), _MAX_ERASED):
             erase_in_inbox(context, tx, number)

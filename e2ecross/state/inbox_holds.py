@@ -33,6 +33,7 @@ __all__ = [
     "HOLD_MS",
     "confirm_held",
     "find_arrival",
+    "hash_envelope",
     "hold_item",
     "is_held",
     "list_arrived",
@@ -137,6 +138,11 @@ def confirm_held(
             tx.delete(Table.INBOX, ARRIVED, number_row(backend_number))
 
 
+def hash_envelope(envelope: bytes) -> bytes:
+    """Return by what an envelope is told from others, 32 bytes."""
+    return hashlib.sha256(envelope).digest()
+
+
 def find_arrival(tx: Transaction, backend_number: int, envelope: bytes) -> int | None:
     """Return the number of the item that an envelope gave; 0: none. None: it was not taken in.
 
@@ -145,7 +151,7 @@ def find_arrival(tx: Transaction, backend_number: int, envelope: bytes) -> int |
     """
     data = tx.get(Table.INBOX, ARRIVED, number_row(backend_number))
     record = None if data is None else decode_arrival(data)
-    if record is None or record.envelope_hash != hashlib.sha256(envelope).digest():
+    if record is None or record.envelope_hash != hash_envelope(envelope):
         return None
     return record.item_number
 
