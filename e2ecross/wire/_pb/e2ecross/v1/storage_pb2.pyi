@@ -61,12 +61,14 @@ class UpkeepRecord(_message.Message):
     def __init__(self, hour_started_at_ms: _Optional[int] = ..., made: _Optional[int] = ..., day_started_at_ms: _Optional[int] = ..., ids: _Optional[int] = ..., refused_at_ms: _Optional[int] = ...) -> None: ...
 
 class StripeRecord(_message.Message):
-    __slots__ = ("epoch", "seen")
+    __slots__ = ("epoch", "next_queue_number", "seen")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NEXT_QUEUE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     SEEN_FIELD_NUMBER: _ClassVar[int]
     epoch: int
+    next_queue_number: int
     seen: _containers.RepeatedCompositeFieldContainer[SeenCount]
-    def __init__(self, epoch: _Optional[int] = ..., seen: _Optional[_Iterable[_Union[SeenCount, _Mapping]]] = ...) -> None: ...
+    def __init__(self, epoch: _Optional[int] = ..., next_queue_number: _Optional[int] = ..., seen: _Optional[_Iterable[_Union[SeenCount, _Mapping]]] = ...) -> None: ...
 
 class SeenCount(_message.Message):
     __slots__ = ("signed_prekey_id", "count")
@@ -341,12 +343,6 @@ class SpqrChunks(_message.Message):
     indices: _containers.RepeatedScalarFieldContainer[int]
     chunks: bytes
     def __init__(self, indices: _Optional[_Iterable[int]] = ..., chunks: _Optional[bytes] = ...) -> None: ...
-
-class QueueRecord(_message.Message):
-    __slots__ = ("next",)
-    NEXT_FIELD_NUMBER: _ClassVar[int]
-    next: int
-    def __init__(self, next: _Optional[int] = ...) -> None: ...
 
 class OutboxRecord(_message.Message):
     __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body", "group_id", "copies", "peer")
