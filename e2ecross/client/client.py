@@ -84,6 +84,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         "_is_tidy",
         "_leftovers",
         "_link",
+        "_refusals",
         "_spool",
         "_upkeep",
         "_wait_ms",
@@ -121,6 +122,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         self._backend = CheckedBackend(backend)
         self._blobs = find_blobs(blobs, backend)
         self._is_epoch_checked = False
+        self._refusals = 0  # of the store, at the last look
         self._is_tidy = False  # numbers that a killed process has left are forgotten
         self._handed_over = HandedOver()
         self._leftovers = Leftovers()
@@ -291,10 +293,15 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         return hand_over(self._context, self._handed_over, limit)
 
     def _check_epoch(self, link: Link) -> None:
-        """Ask the back end, once, what it has seen of this device, before anything leaves."""
+        """Ask the back end what it has seen of this device, before anything leaves.
+
+        That is once, and once more after the store was refused.
+        """
+        refusals = link.context.watch.refusals
+        if refusals != self._refusals:
+            self._is_epoch_checked, self._refusals = False, refusals
         if not self._is_epoch_checked:
-            told = link.backend.epoch(link.context.address, link.token)
-            check_backend_epoch(link.context, told)
+            check_backend_epoch(link.context, link.backend.epochs(link.context.address, link.token))
             self._is_epoch_checked = True
 
     def _collect(self, arrival: Arrival) -> None:

@@ -707,7 +707,7 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "turn": Format(TurnRecord(2, PEER).encode(), _again(TurnRecord), StoreError, ((2,),), 1),
     "stripe": Format(
-        StripeRecord(2**40, 2**63, ((1, 2), (3, 2**32 - 1))).encode(),
+        StripeRecord(2**40, 2**63, ((1, 2), (3, 2**32 - 1)), life=2**64 - 1).encode(),
         _again(StripeRecord),
         StoreError,
         ((4,),),
