@@ -38,6 +38,8 @@ _MAX_NUMBER: Final = 2**64 - 1
 """The highest number that a record has room for."""
 _MAX_COUNT: Final = 2**31
 _MAX_SEQ: Final = 2**63 - 1
+_MAX_STRIPES: Final = 65_537
+"""Of the largest store, with that of the device itself."""
 
 
 class CheckedDeposit(NamedTuple):
@@ -104,9 +106,15 @@ class CheckedBackend:
         answer = self._any.publish(token.value, published, epoch=epoch, replace=replace)
         _nothing("publish", answer)
 
-    def epoch(self, address: Address, token: Token) -> int:
-        """Return the highest epoch that the device has told, 0 if none."""
-        return _epoch("epochs", self._backend.epochs(address, token.value))
+    def epochs(self, address: Address, token: Token) -> dict[int, int]:
+        """Return by stripe the highest epoch that the device has told; where it is not, none."""
+        answer: object = self._backend.epochs(address, token.value)
+        if not isinstance(answer, Mapping) or len(answer) > _MAX_STRIPES:
+            raise _no_answer("epochs", answer, "no epochs")
+        for stripe, epoch in answer.items():
+            if type(stripe) is not int or type(epoch) is not int or stripe < 0 or epoch < 0:
+                raise _no_answer("epochs", answer, "no epochs")
+        return dict(answer)
 
     def one_time_prekey_count(self, address: Address, token: Token) -> int:
         """See `Backend.one_time_prekey_count`."""

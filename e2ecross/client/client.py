@@ -87,6 +87,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         "_is_tidy",
         "_leftovers",
         "_link",
+        "_refusals",
         "_spool",
         "_upkeep",
         "_wait_ms",
@@ -124,6 +125,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         self._backend = CheckedBackend(backend)
         self._blobs = find_blobs(blobs, backend)
         self._is_epoch_checked = False
+        self._refusals = 0  # of the store, at the last look
         self._is_tidy = False  # numbers that a killed process has left are forgotten
         self._handed_over = HandedOver()
         self._held = HeldMail(self._context) if self._context.store.stripes else None
@@ -227,7 +229,9 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         An item that is not confirmed comes again from the next `Client` of this store, flagged
         as `redelivered`. In a store with stripes it comes again from any `Client` a minute after
         it was handed over, unless it is held for longer (`hold`); until then no other gets it,
-        nor what its sender sends after it. Who sent a message that could not be read is asked to send it again
+        nor what its sender sends after it.
+
+        Who sent a message that could not be read is asked to send it again
         (`FailedMessage.retrying`), and who asks us gets what they ask for.
 
         Args:
@@ -345,10 +349,15 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         return items
 
     def _check_epoch(self, link: Link) -> None:
-        """Ask the back end, once, what it has seen of this device, before anything leaves."""
+        """Ask the back end what it has seen of this device, before anything leaves.
+
+        That is once, and once more after the store was refused.
+        """
+        refusals = link.context.watch.refusals
+        if refusals != self._refusals:
+            self._is_epoch_checked, self._refusals = False, refusals
         if not self._is_epoch_checked:
-            told = link.backend.epoch(link.context.address, link.token)
-            check_backend_epoch(link.context, told)
+            check_backend_epoch(link.context, link.backend.epochs(link.context.address, link.token))
             self._is_epoch_checked = True
 
     def _collect(self, arrival: Arrival | HeldArrival) -> None:

@@ -36,7 +36,7 @@ from e2ecross.state.notice import (
     notice_from_record,
     notice_to_record,
 )
-from e2ecross.state.queue import Queue, number_row
+from e2ecross.state.queue import Queue, number_row, skip_numbers
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.envelope import Envelope
@@ -271,7 +271,7 @@ def confirm_in_inbox(context: Context, tx: Transaction, receipts: Iterable[Recei
 
 def leave_receipts_behind(context: Context, tx: Transaction) -> None:
     """Let no receipt of an item that was lost with a part of the store close another item."""
-    ITEMS.skip_numbers(tx, context.entropy)
+    skip_numbers(tx, context.entropy, context.store.stripes)
 
 
 def is_typing(item: object) -> bool:
@@ -293,7 +293,7 @@ def receipt_of(item: object) -> Receipt:
 
 def _put(context: Context, tx: Transaction, record: InboxRecord, hold: InboxHold = NOT_HELD) -> int:
     data = encode_inbox_item(record, hold)
-    number = ITEMS.append(tx, data)
+    number = ITEMS.append(tx, data, context.store.stripes)
     if not context.store.stripes:  # there the row itself says who has it
         # If this is rolled back, the number goes to another item, perhaps of another process.
         context.new_items.add((number, hash(data)))

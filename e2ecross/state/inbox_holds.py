@@ -18,7 +18,7 @@ from typing import Final
 from e2ecross.errors import InvalidArgument, RecordCorrupted
 from e2ecross.state.context import Context
 from e2ecross.state.inbox import ARRIVED, ITEMS, NOT_OF_THIS_INBOX, InboxItem, read_item
-from e2ecross.state.queue import NUMBER_BYTES, number_row
+from e2ecross.state.queue import NUMBER_BITS, NUMBER_BYTES, number_row
 from e2ecross.state.receipt import Receipt
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.inbox_records import (
@@ -47,7 +47,6 @@ HOLD_MS: Final = 60_000
 """How long a worker has what it was handed, before another one gets it."""
 _LONGEST_MS: Final = 2 * HOLD_MS
 """Clocks of workers may differ by some seconds."""
-_STRIPE_SHIFT: Final = 40
 
 
 def new_hold(now_ms: int, backend_number: int) -> InboxHold:
@@ -110,7 +109,7 @@ def place_of(context: Context, receipt: Receipt) -> tuple[int, int]:
     Raises:
         InvalidArgument: it is none of this inbox.
     """
-    stripe, number = divmod(receipt.number, 1 << _STRIPE_SHIFT)
+    stripe, number = divmod(receipt.number, 1 << NUMBER_BITS)
     if receipt.inbox != context.inbox_id or not 0 <= stripe <= context.store.stripes:
         raise InvalidArgument(NOT_OF_THIS_INBOX)
     return stripe, number
@@ -182,4 +181,4 @@ def _names(tx: Transaction, backend_number: int, item_number: int) -> bool:
 
 
 def _receipt(context: Context, stripe: int, number: int, hold: InboxHold) -> Receipt:
-    return Receipt(context.inbox_id, stripe << _STRIPE_SHIFT | number, hold.backend_number)
+    return Receipt(context.inbox_id, stripe << NUMBER_BITS | number, hold.backend_number)

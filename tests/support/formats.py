@@ -118,9 +118,7 @@ from e2ecross.wire.queue_records import (
     LaneRecord,
     OutboxRecord,
     TurnRecord,
-    decode_queue_end,
     decode_row,
-    encode_queue_end,
     encode_row,
 )
 from e2ecross.wire.records import (
@@ -687,7 +685,6 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "push": _value(encode_push(2**40), decode_push, encode_push),
     "upkeep": Format(UpkeepRecord(1, 2, 3, 4, 5).encode(), _again(UpkeepRecord), StoreError, (), 1),
-    "queue": _value(encode_queue_end(2**40), decode_queue_end, encode_queue_end),
     "row": _value(encode_row(2**40), decode_row, encode_row),
     "outbox": Format(
         OutboxRecord(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body", ADDRESS.user_id).encode(),
@@ -712,7 +709,7 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "turn": Format(TurnRecord(2, PEER).encode(), _again(TurnRecord), StoreError, ((2,),), 1),
     "stripe": Format(
-        StripeRecord(2**40, ((1, 2), (3, 2**32 - 1))).encode(),
+        StripeRecord(2**40, 2**63, ((1, 2), (3, 2**32 - 1)), life=2**64 - 1).encode(),
         _again(StripeRecord),
         StoreError,
         ((4,),),
