@@ -46,6 +46,7 @@ from e2ecross.client.spool import Spool
 from e2ecross.client.uploads import tend_files
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm_items, hand_over, require_of_inbox
+from e2ecross.device.controls import take_own_lists
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.expiring import forget_sent
 from e2ecross.device.group_taking import forget_unjoined
@@ -372,6 +373,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
             _attempt(errors, lambda: self._maintain_prekeys(link))
             _attempt(errors, lambda: renew_list(link))
+        _attempt(errors, lambda: take_own_lists(self._context))
         _attempt(errors, lambda: check_lists(link))
         _attempt(errors, lambda: put_receipts(self._context))
         _attempt(errors, lambda: announce_all(link))

@@ -39,7 +39,7 @@ from e2ecross.state.inbox_holds import (
 )
 from e2ecross.state.message import Message
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.transactions import stripe_transaction
+from e2ecross.state.transactions import peer_view, stripe_transaction
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.inbox_records import (
     InboxFailure,
@@ -142,7 +142,7 @@ def confirm_in_stripe(
         forget_marks(tx, [_in_stripe(context, message) for message in to_erase(items)])
         for user in hosted:
             if not holds_notice(tx, NoticeKind.HOSTING_CHANGED, user):
-                note_hosting_seen(tx.at(context.stripe_of(user)), user)
+                note_hosting_seen(peer_view(context, tx, user), user)
     if not is_acknowledged:
         acknowledging.note_due(stripe, numbers_of(items))
 

@@ -25,6 +25,7 @@ from e2ecross.state.delivered import note_delivered, was_delivered
 from e2ecross.state.inbox import note_arrival, put_failure, put_message, put_notice
 from e2ecross.state.message import ControlMessage, Message
 from e2ecross.state.notice import Notice, NoticeKind
+from e2ecross.state.transactions import peer_view
 from e2ecross.state.trust import require_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.content import Payload, is_of_users
@@ -113,8 +114,7 @@ def _admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> 
     """Return a message as it is kept for the app, if it is to be handed over."""
     admitted = admit(context, tx, message, now_ms)
     if message.own_copy:
-        # In a store with stripes the peer's rows are not in that of the own account.
-        at_peer = tx.at(context.stripe_of(message.peer))
+        at_peer = peer_view(context, tx, message.peer)
         note_sent_elsewhere(at_peer, message.peer, message.content, now_ms)
     if admitted is not None:
         context.live.typing.pop((message.sender, message.group), None)  # nobody types what is sent
@@ -125,7 +125,7 @@ def _note_own(context: Context, tx: Transaction, payload: Payload, now_ms: int) 
     """Note what a message of another own device says beside its content."""
     note_seen(context, tx, payload.sender.device, now_ms)
     if payload.peer is not None and not isinstance(payload.content, ContentReceipt):
-        at_peer = tx.at(context.stripe_of(payload.peer))
+        at_peer = peer_view(context, tx, payload.peer)
         note_sent_to(context, at_peer, payload.peer, is_copy=True)
 
 
