@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said of tests that fail over stores with stripes is said of tests that there are."""
 
-import ast
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,8 @@ NAMES = [name for names in OVER_STRIPES.values() for name in names]
 @pytest.mark.parametrize("name", NAMES)
 def test_it_names_a_test(name: str) -> None:
     path, *names = name.split("::")
-    tree = ast.parse((ROOT / path).read_text())
-    there = {
-        each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef | ast.ClassDef)
-    }
-    assert set(names) - {"runTest"} <= there  # which is hypothesis'
+    source = (ROOT / path).read_text()
+    assert all(each in source for each in names if each != "runTest")  # which is hypothesis'
 
 
 def test_it_names_each_once() -> None:
