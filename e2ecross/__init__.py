@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from e2ecross.device.group_reading import GroupMember
     from e2ecross.device.waiting import Pending
     from e2ecross.errors import E2ECrossError
+    from e2ecross.metrics import Metrics
     from e2ecross.protocol.attachment_reader import AttachmentReader
     from e2ecross.protocol.safety_number import SafetyNumber
     from e2ecross.state.inbox import InboxItem
@@ -106,6 +107,7 @@ __all__ = [
     "Message",
     "MessageKind",
     "MessageRef",
+    "Metrics",
     "Notice",
     "NoticeKind",
     "OneTimePrekey",
@@ -178,6 +180,7 @@ _HOMES: Final = {
     "Message": "e2ecross.state.message",
     "MessageKind": "e2ecross.wire.envelope",
     "MessageRef": "e2ecross.wire.content",
+    "Metrics": "e2ecross.metrics",
     "Notice": "e2ecross.state.notice",
     "NoticeKind": "e2ecross.state.notice",
     "OneTimePrekey": "e2ecross.wire.bundle",

@@ -30,6 +30,7 @@ from e2ecross.errors import ContentRefused, InvalidArgument, LossyContent
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability, decode_capabilities
 from e2ecross.wire.content import (
+    Consent,
     Content,
     Expiry,
     Framed,
@@ -120,6 +121,8 @@ def draft_of(
     if not is_sendable(content):
         name = type(content).__name__
         raise InvalidArgument(f"content must be something that apps send, not {name}")
+    if in_group and isinstance(content, Consent):
+        raise InvalidArgument("content is consent, which is between two accounts: not in a group")
     require_type("allow_lossy", allow_lossy, bool)
     require_type("view_once", view_once, bool)
     is_framed = in_group and isinstance(content, Text)
