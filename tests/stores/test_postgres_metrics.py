@@ -144,7 +144,8 @@ def test_a_hook_may_use_the_store(name: str) -> None:
                 with store.transaction(3) as tx:
                     seen[-1] = tx.get(SESSIONS, b"p", b"r")
 
-    with make_postgres_store(name, metrics=Curious(), connections=1) as store:
+    store = make_postgres_store(name, metrics=Curious(), connections=1)
+    with store:
         with store.transaction(3) as tx:
             tx.put(SESSIONS, b"p", b"r", b"1")
         assert seen == [b"1", b"1"]
