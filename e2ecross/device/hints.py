@@ -28,6 +28,7 @@ from e2ecross.state.accounts import (
 )
 from e2ecross.state.context import Context
 from e2ecross.state.outbox import put_control
+from e2ecross.state.transactions import peer_view
 from e2ecross.state.trust import find_identity
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
@@ -71,7 +72,8 @@ def own_hints(context: Context, tx: Transaction, peer: UserId) -> DeviceHints | 
         peer: the recipient's account; in a copy for another own device, with whom the conversation
             is.
     """
-    return hints_by(find_account(tx, context.address.user_id), find_account(tx, peer))
+    own = context.address.user_id
+    return hints_by(find_account(peer_view(context, tx, own), own), find_account(tx, peer))
 
 
 def hints_by(own: AccountRecord | None, peer: AccountRecord | None) -> DeviceHints | None:
@@ -85,7 +87,8 @@ def hints_by(own: AccountRecord | None, peer: AccountRecord | None) -> DeviceHin
 
 def carried_list(context: Context, tx: Transaction) -> SignedDeviceList | None:
     """Return the list that first messages carry, as it is held: the newest own one, if any."""
-    own = find_account(tx, context.address.user_id)
+    user = context.address.user_id
+    own = find_account(peer_view(context, tx, user), user)
     return None if own is None else own.held
 
 

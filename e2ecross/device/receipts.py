@@ -39,6 +39,7 @@ from e2ecross.state.receipts import (
     note_sent,
     was_sent,
 )
+from e2ecross.state.transactions import peer_view
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability, decode_capabilities
@@ -256,7 +257,8 @@ def encrypt_typing(context: Context, to: UserId | GroupId, *, on: bool) -> tuple
     now_ms, content = context.clock(), Typing(on, group_id)
     if Capability.TYPING not in context.policy.capabilities:
         return 0, envelopes
-    with WitnessedTransaction(context) as tx:
+    stripe = context.stripe_of(to) if isinstance(to, UserId) else 0
+    with WitnessedTransaction(context, stripe) as tx:
         devices = [
             device
             for user in _told_of_typing(context, tx, to)
@@ -264,7 +266,8 @@ def encrypt_typing(context: Context, to: UserId | GroupId, *, on: bool) -> tuple
         ]
         if not devices or not context.live.may_tell_typing(to, now_ms):
             return 0, envelopes
-        own, carried = find_account(tx, context.address.user_id), carried_list(context, tx)
+        user = context.address.user_id
+        own, carried = find_account(peer_view(context, tx, user), user), carried_list(context, tx)
         message_id = context.entropy.bytes(MESSAGE_ID_BYTES)
         for device in devices:
             saying = Saying(hints_by(own, find_account(tx, device.user_id)), None, carried)

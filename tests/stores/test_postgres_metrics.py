@@ -141,12 +141,12 @@ def test_a_hook_may_use_the_store(name: str) -> None:
         def observe(self, name: str, seconds: float) -> None:
             if name == "tx_seconds" and len(seen) < 2:
                 seen.append(None)
-                with store.transaction(3) as tx:
+                with watched.transaction(3) as tx:
                     seen[-1] = tx.get(SESSIONS, b"p", b"r")
 
-    store = make_postgres_store(name, metrics=Curious(), connections=1)
-    with store:
-        with store.transaction(3) as tx:
+    watched = make_postgres_store(name, metrics=Curious(), connections=1)
+    with watched:
+        with watched.transaction(3) as tx:
             tx.put(SESSIONS, b"p", b"r", b"1")
         assert seen == [b"1", b"1"]
 
