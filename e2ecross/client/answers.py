@@ -31,7 +31,7 @@ from e2ecross.wire.limits import (
     MAX_SIGNED_DEVICE_LIST_BYTES,
 )
 
-__all__ = ["CheckedBackend", "CheckedDeposit"]
+__all__ = ["CheckedBackend", "CheckedDeposit", "Hold"]
 
 _METHODS: Final = [name for name in vars(Backend) if not name.startswith("_")]
 _MAX_NUMBER: Final = 2**64 - 1
@@ -56,6 +56,18 @@ class CheckedDeposit(NamedTuple):
     refused: Mapping[int, BackendError]
     epochs: Mapping[int, int]
     seqs: Mapping[UserId, int]
+
+
+class Hold(NamedTuple):
+    """That what is fetched is held, so that nobody else gets it.
+
+    Attributes:
+        hold_ms: for how long, milliseconds.
+        holder: for whom, 16 bytes.
+    """
+
+    hold_ms: int
+    holder: bytes
 
 
 class CheckedBackend:
@@ -150,17 +162,22 @@ class CheckedBackend:
         return _deposited("deposit_copies", answer, epochs)
 
     def fetch(
-        self, address: Address, token: Token, limit: int, after: int, wait_ms: int = 0
+        self,
+        address: Address,
+        token: Token,
+        limit: int,
+        after: int,
+        wait_ms: int = 0,
+        hold: Hold | None = None,
     ) -> list[Waiting]:
         """Return what waits, as far as it is what a back end may answer.
 
         Numbers ascend: a back end that repeats itself is not followed.
         """
-        answer: object = (
-            self._backend.fetch(address, token.value, limit, after, wait_ms=wait_ms)
-            if wait_ms
-            else self._backend.fetch(address, token.value, limit, after)
-        )
+        asked: dict[str, Any] = {} if hold is None else hold._asdict()
+        if wait_ms:
+            asked["wait_ms"] = wait_ms
+        answer: object = self._backend.fetch(address, token.value, limit, after, **asked)
         items: list[Waiting] = []
         if not isinstance(answer, Sequence):
             raise _no_answer("fetch", answer, "no mailbox")

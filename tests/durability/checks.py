@@ -162,7 +162,7 @@ def _check_inbox(tables: dict[Table, dict[Place, bytes]]) -> set[tuple[str, str]
     """What the app has not confirmed; see `Facts`."""
     for place, record in tables[Table.INBOX].items():
         assert place.partition in (b"", ARRIVED, EXPIRES, ONCE)
-        assert place.partition != ARRIVED or len(decode_arrival(record)) == 32
+        assert place.partition != ARRIVED or len(decode_arrival(record).envelope_hash) == 32
     queue = _queue(tables[Table.INBOX])
     marks = {
         p: decode_row(data) for p, data in tables[Table.INBOX].items() if p[0] in (EXPIRES, ONCE)

@@ -101,10 +101,12 @@ from e2ecross.wire.group_records import (
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.inbox_records import (
     InboxFailure,
+    InboxHold,
     InboxMessage,
     InboxNotice,
     InboxRecord,
     decode_arrival,
+    decode_inbox_hold,
     decode_inbox_item,
     encode_arrival,
     encode_inbox_item,
@@ -266,8 +268,8 @@ def _values(example: bytes, decode: Callable[[bytes], Any], encode: Callable[...
 
 def _inbox_item(item: InboxRecord, *nested: tuple[int, ...]) -> Format:
     return Format(
-        encode_inbox_item(item),
-        lambda data: encode_inbox_item(decode_inbox_item(data)),
+        encode_inbox_item(item, InboxHold(3, 5)),
+        lambda data: encode_inbox_item(decode_inbox_item(data), decode_inbox_hold(data)),
         StoreError,
         nested,
         1,
@@ -803,7 +805,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         InboxNotice(4, ADDRESS.user_id, (1, 127), GOOD_KEY, (MESSAGE_ID, bytes(16)), "code"),
         *((7,), (7, 2)),
     ),
-    "arrival": _value(encode_arrival(_KEY), decode_arrival, encode_arrival),
+    "arrival": _values(encode_arrival(_KEY, 7), decode_arrival, encode_arrival),
     "session list": Format(
         SessionListRecord(GOOD_KEY, (GOOD_KEY,), GOOD_KEY, 3).encode(),
         _again(SessionListRecord),

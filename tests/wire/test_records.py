@@ -10,14 +10,18 @@ from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.wire._pb.e2ecross.v1 import storage_pb2
 from e2ecross.wire.group import GroupId, Role
 from e2ecross.wire.inbox_records import (
+    NOT_HELD,
     InboxFailure,
+    InboxHold,
     InboxMessage,
     InboxNotice,
     InboxRecord,
     decode_arrival,
+    decode_inbox_hold,
     decode_inbox_item,
     encode_arrival,
     encode_inbox_item,
+    hold_inbox_item,
 )
 from e2ecross.wire.limits import MAX_PUBLISHED_KEYS_BYTES
 from e2ecross.wire.queue_records import (
@@ -140,12 +144,23 @@ def test_an_item_of_the_inbox_survives_its_encoding(item: InboxRecord) -> None:
     assert _fields(again) == _fields(item)
 
 
+@pytest.mark.parametrize("item", [InboxMessage(PEER, MESSAGE_ID, 0, 1, b""), FAILURE, NOTICE])
+def test_who_has_an_item_stands_beside_it(item: InboxRecord) -> None:
+    free = encode_inbox_item(item)
+    assert decode_inbox_hold(free) == NOT_HELD == (0, 0)
+    held = hold_inbox_item(encode_inbox_item(item, InboxHold(0, 2**64 - 1)), 7)
+    assert decode_inbox_hold(held) == (7, 2**64 - 1)
+    assert held == encode_inbox_item(item, InboxHold(7, 2**64 - 1))
+    assert _fields(decode_inbox_item(held)) == _fields(item)
+
+
 def test_plain_records_survive_their_encoding() -> None:
     assert decode_one_time_prekey(encode_one_time_prekey(KEY)) == KEY
     assert decode_publication(encode_publication(b"published keys")) == b"published keys"
     assert decode_retry(encode_retry(3)) == 3
     assert decode_row(encode_row(2**64 - 1)) == 2**64 - 1
-    assert decode_arrival(encode_arrival(KEY)) == KEY
+    assert decode_arrival(encode_arrival(KEY)) == (KEY, 0)
+    assert decode_arrival(encode_arrival(KEY, 2**64 - 1)) == (KEY, 2**64 - 1)
     for devices in ((), (1,), (1, 2, 127)):
         sent_id = SentIdRecord(KEY[:2], devices, MESSAGE_ID)
         assert SentIdRecord.decode(sent_id.encode()) == sent_id
