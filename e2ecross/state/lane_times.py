@@ -80,7 +80,7 @@ def claim_lanes(context: Context, tx: Transaction, now_ms: int, most: int) -> li
     Within these in a random order: what does not go must not always stand before the same ones.
     """
     waiting: dict[Lane, LaneRecord | None] = {}
-    for lane in list_lanes(context, tx):
+    for lane in list_lanes(tx, context.store.stripes):
         try:
             record = read_lane(tx, lane)
         except RecordCorrupted:

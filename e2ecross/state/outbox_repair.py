@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from e2ecross.errors import RecordCorrupted
-from e2ecross.state.context import Context, address_from_key
+from e2ecross.state.context import address_from_key
 from e2ecross.state.outbox import (
     LANE_ROW,
     TURNS,
@@ -108,13 +108,13 @@ def repair_lane(tx: Transaction, lane: Lane) -> list[Waiting]:
     return found
 
 
-def list_lanes(context: Context, tx: Transaction) -> list[Lane]:
-    """Return all lanes of a stripe in which something waits, whatever it waits for.
+def list_lanes(tx: Transaction, stripes: int = 0) -> list[Lane]:
+    """Return all lanes in which something waits, whatever it waits for.
 
-    In the order of their turns; behind them those whose turn is damaged. In a store with stripes,
-    where some have none, in the store's order.
+    In the order of their turns; behind them those whose turn is damaged. In a store with so many
+    stripes, where some have none, those of this one in the store's order.
     """
-    if context.store.stripes:
+    if stripes:
         return _lanes_of_stripe(tx)
     found: dict[Lane, None] = {}
     is_damaged = False
