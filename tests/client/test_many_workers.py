@@ -6,21 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from e2ecross import Client, FailedMessage, Message, Notice, NoticeKind, Text
+from e2ecross import FailedMessage, Message, Text
 from e2ecross.address import Address
 from e2ecross.errors import (
-    BackendError,
     InvalidArgument,
     RecordCorrupted,
-    RestoredStore,
-    StoreBusy,
 )
 from e2ecross.relay import Relay
-from e2ecross.state.inbox import ITEMS, put_notice
-from e2ecross.state.receipt import Receipt
 from e2ecross.stores import Table
 from tests.client.conversation import read, shown
-from tests.client.fleet import HOLD_MS, AnyBackend, Fleet
+from tests.client.fleet import HOLD_MS, Fleet
 from tests.support.devices import (
     ANA,
     BUDI,
