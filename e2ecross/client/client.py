@@ -31,7 +31,7 @@ from e2ecross.client.backend import Backend
 from e2ecross.client.blob_answers import find_blobs
 from e2ecross.client.blob_store import BlobStore
 from e2ecross.client.conversation_calls import ConversationCalls
-from e2ecross.client.fan_out import flush
+from e2ecross.client.flushing import flush
 from e2ecross.client.group_calls import GroupCalls
 from e2ecross.client.group_sending import announce_all
 from e2ecross.client.held_incoming import HeldArrival

@@ -701,7 +701,9 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "lane": Format(
-        LaneRecord(1, 2**40, 3, "untrusted_identity", GOOD_KEY).encode(),
+        LaneRecord(
+            1, 2**40, 3, "untrusted_identity", GOOD_KEY, 2**63, 2**32 - 1, bytes(range(16))
+        ).encode(),
         _again(LaneRecord),
         StoreError,
         (),
@@ -709,7 +711,9 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "turn": Format(TurnRecord(2, PEER).encode(), _again(TurnRecord), StoreError, ((2,),), 1),
     "stripe": Format(
-        StripeRecord(2**40, 2**63, ((1, 2), (3, 2**32 - 1)), life=2**64 - 1).encode(),
+        StripeRecord(
+            2**40, 2**63, ((1, 2), (3, 2**32 - 1)), life=2**64 - 1, outbox_due_ms=2**63
+        ).encode(),
         _again(StripeRecord),
         StoreError,
         ((4,),),

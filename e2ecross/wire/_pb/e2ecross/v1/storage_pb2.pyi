@@ -63,16 +63,18 @@ class UpkeepRecord(_message.Message):
     def __init__(self, hour_started_at_ms: _Optional[int] = ..., made: _Optional[int] = ..., day_started_at_ms: _Optional[int] = ..., ids: _Optional[int] = ..., refused_at_ms: _Optional[int] = ...) -> None: ...
 
 class StripeRecord(_message.Message):
-    __slots__ = ("epoch", "next_queue_number", "life", "seen")
+    __slots__ = ("epoch", "next_queue_number", "life", "seen", "outbox_due_ms")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     NEXT_QUEUE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     LIFE_FIELD_NUMBER: _ClassVar[int]
     SEEN_FIELD_NUMBER: _ClassVar[int]
+    OUTBOX_DUE_MS_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     next_queue_number: int
     life: int
     seen: _containers.RepeatedCompositeFieldContainer[SeenCount]
-    def __init__(self, epoch: _Optional[int] = ..., next_queue_number: _Optional[int] = ..., life: _Optional[int] = ..., seen: _Optional[_Iterable[_Union[SeenCount, _Mapping]]] = ...) -> None: ...
+    outbox_due_ms: int
+    def __init__(self, epoch: _Optional[int] = ..., next_queue_number: _Optional[int] = ..., life: _Optional[int] = ..., seen: _Optional[_Iterable[_Union[SeenCount, _Mapping]]] = ..., outbox_due_ms: _Optional[int] = ...) -> None: ...
 
 class SeenCount(_message.Message):
     __slots__ = ("signed_prekey_id", "count")
@@ -369,18 +371,24 @@ class OutboxRecord(_message.Message):
     def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., group_id: _Optional[bytes] = ..., copies: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
 
 class LaneRecord(_message.Message):
-    __slots__ = ("first", "next", "turn", "code", "untrusted_key")
+    __slots__ = ("first", "next", "turn", "code", "untrusted_key", "try_after_ms", "attempts", "first_id")
     FIRST_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     UNTRUSTED_KEY_FIELD_NUMBER: _ClassVar[int]
+    TRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ID_FIELD_NUMBER: _ClassVar[int]
     first: int
     next: int
     turn: int
     code: str
     untrusted_key: bytes
-    def __init__(self, first: _Optional[int] = ..., next: _Optional[int] = ..., turn: _Optional[int] = ..., code: _Optional[str] = ..., untrusted_key: _Optional[bytes] = ...) -> None: ...
+    try_after_ms: int
+    attempts: int
+    first_id: bytes
+    def __init__(self, first: _Optional[int] = ..., next: _Optional[int] = ..., turn: _Optional[int] = ..., code: _Optional[str] = ..., untrusted_key: _Optional[bytes] = ..., try_after_ms: _Optional[int] = ..., attempts: _Optional[int] = ..., first_id: _Optional[bytes] = ...) -> None: ...
 
 class TurnRecord(_message.Message):
     __slots__ = ("lane", "recipient")
