@@ -335,8 +335,8 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         """Do the same as one of many workers."""
         errors, typing = list[E2ECrossError](), self._context.live.typing
         arrival = held.arrival(self._way(), limit, errors, progress)
-        _attempt(errors, lambda: self._collect(arrival))
         _attempt(errors, lambda: held.look(arrival, errors))
+        _attempt(errors, lambda: self._collect(arrival))
         if self._wait_ms and not (arrival.items or errors or typing):
             arrival.wait_ms = self._wait_ms
             _attempt(errors, lambda: self._collect(arrival))
