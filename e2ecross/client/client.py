@@ -31,7 +31,7 @@ from e2ecross.client.backend import Backend
 from e2ecross.client.blob_answers import find_blobs
 from e2ecross.client.blob_store import BlobStore
 from e2ecross.client.conversation_calls import ConversationCalls
-from e2ecross.client.fan_out import flush
+from e2ecross.client.flushing import flush
 from e2ecross.client.group_calls import GroupCalls
 from e2ecross.client.group_sending import announce_all
 from e2ecross.client.held_incoming import HeldArrival
@@ -335,8 +335,8 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         """Do the same as one of many workers."""
         errors, typing = list[E2ECrossError](), self._context.live.typing
         arrival = held.arrival(self._way(), limit, errors, progress)
-        _attempt(errors, lambda: self._collect(arrival))
         _attempt(errors, lambda: held.look(arrival, errors))
+        _attempt(errors, lambda: self._collect(arrival))
         if self._wait_ms and not (arrival.items or errors or typing):
             arrival.wait_ms = self._wait_ms
             _attempt(errors, lambda: self._collect(arrival))

@@ -23,10 +23,8 @@ from e2ecross.device.arriving import Arrived, decode_arrived, stripe_of_arrived
 from e2ecross.device.batch import Progress
 from e2ecross.device.held_collecting import (
     MAX_TOGETHER,
+    HeldIntake,
     Taken,
-    keep_held_failure,
-    take_in_held,
-    take_in_held_alone,
 )
 from e2ecross.errors import (
     E2ECrossError,
@@ -183,10 +181,8 @@ class HeldArrival:
         if self._failed >= _MAX_FAILED or self._damaged >= _MAX_DAMAGED:
             return self._leave(len(rest))
         part = rest[:MAX_TOGETHER]
-        room = self.room - self._pending + len(part)
-        where = (self.link.context, self._acknowledging, stripe)
         try:
-            taken = take_in_held(*where, part, room, self._busy)
+            taken = self._intake(stripe, len(part)).take_in(part)
         except _STOPS:
             raise
         except StoreError:  # the first alone tells of it, if it goes on
@@ -216,14 +212,19 @@ class HeldArrival:
         return 1
 
     def _open_alone(self, stripe: int, arrived: Arrived) -> Taken:
-        where = (self.link.context, self._acknowledging, stripe, arrived)
-        room = self.room - self._pending + 1
+        intake = self._intake(stripe, 1)
         try:
-            return take_in_held_alone(*where, room)
+            return intake.take_in_alone(arrived)
         except RemoteError as error:
-            if self._is_gone(arrived):
-                return Taken(done=1)
-            return keep_held_failure(*where, error, room)
+            return Taken(done=1) if self._is_gone(arrived) else intake.keep_failure(arrived, error)
+
+    def _intake(self, stripe: int, envelopes: int) -> HeldIntake:
+        """Return what takes in so many envelopes; the others that were fetched need room, too."""
+        return HeldIntake(
+            *(self.link.context, self._acknowledging, stripe),
+            *(self.room - self._pending + envelopes, self._busy),
+            {receipt_of(item).number for item in self.items},
+        )
 
     def _is_gone(self, arrived: Arrived) -> bool:
         """Whether another worker has taken in what this one has fetched, and acknowledged it."""
