@@ -23,6 +23,8 @@ __all__ = ["Routed", "route"]
 
 V = TypeVar("V")
 
+_WAYS: Final = ("contextlib", "e2ecross.state.epoch", "e2ecross.state.transactions")
+"""Who begins a transaction for somebody else; so do stores around another one."""
 _USER: Final = re.compile(rb"([a-z0-9-]{1,32})\0([a-z0-9_+-]{1,64})(?=\0|$)")
 
 
@@ -34,14 +36,20 @@ def route() -> None:
         self: MemoryStore, stripe: int = 0, *, moved: bool = False
     ) -> AbstractContextManager[Transaction]:
         inner = begin(self, stripe, moved=moved)
-        caller = sys._getframe(1)
-        is_test = caller.f_globals.get("__name__", "").startswith("tests.")
-        # What is around a store begins them for the package, mostly.
-        if not is_test or not self.stripes or stripe or caller.f_code.co_name == "transaction":
-            return inner
-        return _routed(inner)
+        return _routed(inner) if self.stripes and not stripe and _is_test() else inner
 
     MemoryStore.transaction = transaction  # type: ignore[method-assign]
+
+
+def _is_test() -> bool:
+    """Whether a test wants it, and no operation of the package."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name not in _WAYS and frame.f_code.co_name not in ("transaction", "_pointed"):
+            return bool(name.startswith("tests."))
+        frame = frame.f_back
+    return False
 
 
 @contextmanager
