@@ -39,14 +39,14 @@ class Fleet:
         self._customers: dict[Address, Client] = {}
         Client(make_device(ANA, self.store, clock=clock, policy=policy), backend).register()
 
-    def worker(self, **options: int) -> Client:
+    def worker(self, wait_ms: int = 0) -> Client:
         """One more process."""
         self._workers += 1
         entropy = SeededEntropy(f"worker {self._workers}")
         device = Device.open(
             self.store, clock=self.clock, entropy=entropy, policy=self._policy or Policy()
         )
-        return Client(device, self.backend, **options)
+        return Client(device, self.backend, wait_ms=wait_ms)
 
     def customer(self, address: Address) -> Client:
         """Who writes to the device."""

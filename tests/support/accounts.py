@@ -83,7 +83,8 @@ def sign_devices(
     home = Household(user or primary.address.user_id)
     for device in (primary, *companions):
         context = device._context
-        capabilities = announced_by(context.policy.capabilities)
+        can = context.policy.capabilities
+        capabilities = announced_by(can, groups=not context.store.stripes)
         home.move_in(device.address.device, context.identity_key_pair, capabilities)
     if after is not None:
         seq, previous = after.list.seq + 1, hash_list(after)
