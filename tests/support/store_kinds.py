@@ -100,7 +100,7 @@ def use_stores() -> None:
     """Let the tests of this process have the stores that were asked for."""
     assert _STORES in ("", "stripes", "postgres"), "E2ECROSS_TEST_STORES: `stripes` or `postgres`"
     if _STORES:
-        MemoryStore.__init__.__defaults__ = (STRIPES,)  # type: ignore[attr-defined]
+        MemoryStore.__init__.__defaults__ = (STRIPES,)
 
 
 def expect_failures(items: Iterable[pytest.Item]) -> None:
