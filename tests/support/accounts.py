@@ -36,6 +36,7 @@ from e2ecross.state.accounts import (
 from e2ecross.state.inbox import InboxItem
 from e2ecross.state.outbox import Told, Waiting, list_lane, remove_waiting
 from e2ecross.state.outbox_repair import list_lanes
+from e2ecross.state.transactions import peer_transaction
 from e2ecross.state.trust import mark_verified
 from e2ecross.stores import Store
 from e2ecross.wire.account_records import AccountRecord, DeviceName, OwnAccountRecord
@@ -100,8 +101,9 @@ def sign_devices(
 def hold_list(device: Device, signed: SignedDeviceList) -> None:
     """Let a device accept a list."""
     context = device._context
-    with context.store.transaction() as tx:
-        accept_list(context, tx, signed.list.user, signed, context.clock())
+    user = signed.list.user
+    with peer_transaction(context, user) as tx:
+        accept_list(context, tx, user, signed, context.clock())
 
 
 def link_devices(
