@@ -21,7 +21,7 @@ from e2ecross.protocol.attachment_chunks import Sink, Source
 from e2ecross.state.blob_ends import Carried, forget_end, list_over, note_carried
 from e2ecross.state.context import Context
 from e2ecross.state.conversations import ContactState, find_conversation
-from e2ecross.state.transactions import peer_transaction, stripe_transaction
+from e2ecross.state.transactions import own_view, peer_transaction, stripe_transaction
 from e2ecross.state.uploads import find_upload, forget_upload, put_upload, walk_uploads
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.attachment import Attachment, ShownAs
@@ -203,7 +203,7 @@ def note_media_sent(
     if composed is None or not isinstance(framed, Framed) or not isinstance(framed.content, Media):
         return
     blob_id, end_ms = framed.content.attachment.blob_id, None
-    upload = find_upload(tx, blob_id)
+    upload = find_upload(own_view(context, tx), blob_id)
     if upload is not None and not upload.complete:
         raise InvalidArgument("the file of the message is not uploaded yet: call Upload.run first")
     if framed.expiry is not None:
