@@ -110,7 +110,7 @@ def was_sent(
         return False
     if SentIdRecord.decode(found.record).digest != _digest(content):
         raise InvalidArgument(
-            f"message_id was used for another message to {conversation}: it must be a new one"
+            f"message_id was used for another message to {conversation}: take a new one"
         )
     return True
 

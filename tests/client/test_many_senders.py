@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many workers of one device send: order, crashes, sweeps, epochs, and what a send costs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
-from e2ecross import Address, Client, Device, Text
+from e2ecross import Address, Client, Device, Notice, Text
 from e2ecross.errors import BackendError, InvalidArgument, MailboxFull, RestoredStore, StoreBusy
-from e2ecross.relay import Relay
 from e2ecross.state.outbox import Lane, LaneName, read_lane
 from e2ecross.state.stripe import read_stripe, stripe_of
 from e2ecross.stores import MemoryStore, Table, Transaction
+from e2ecross.wire.envelope import Envelope
+from e2ecross.wire.exchange import Deposited
 from tests.client.conversation import promise, read
 from tests.client.fleet import Fleet
 from tests.support.around import AroundStore
@@ -263,6 +263,7 @@ def test_what_is_refused_for_good_leaves_with_a_notice(
     assert read(other) == ["goes"]
     assert worker.pending() == []
     (notice,) = fleet.worker().receive()
+    assert isinstance(notice, Notice)
     assert (notice.kind, notice.messages) == ("not_delivered", (gone.message_id,))
     assert notice.code == "unknown_recipient"
     with fleet.store.transaction(stripe(BUDI)) as tx:
@@ -396,16 +397,41 @@ def test_a_message_that_waits_is_sent_by_who_repeats_it(
 # --- Epochs -------------------------------------------------------------------------------------
 
 
-def test_a_stripe_that_the_back_end_knows_more_of_sends_nothing_more(
-    clock: FakeClock, tmp_path: Path
-) -> None:
-    relay = Relay(tmp_path / "relay.db", clock=clock)
+class Remembering(BackendSimulator):
+    """Remembers the highest epoch that it was told of each stripe of the fleet."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(clock=clock)
+        self.known: dict[int, int] = {}
+
+    def epochs(self, address: Address, token: bytes) -> dict[int, int]:
+        return {**super().epochs(address, token), **(self.known if address == ANA else {})}
+
+    def deposit_all(
+        self,
+        token: bytes,
+        envelopes: Sequence[bytes],
+        *,
+        epochs: Mapping[int, int] | None = None,
+        consents: Sequence[bytes] = (),
+    ) -> Deposited:
+        answer = super().deposit_all(token, envelopes, epochs=epochs, consents=consents)
+        if Envelope.decode(envelopes[0]).sender != ANA:
+            return answer
+        told = dict(epochs or {})
+        before = {stripe: self.known.get(stripe, 0) for stripe in told}
+        self.known.update({stripe: max(told[stripe], before[stripe]) for stripe in told})
+        return Deposited(answer.refused, answer.seqs, before)
+
+
+def test_a_stripe_that_the_back_end_knows_more_of_sends_nothing_more(clock: FakeClock) -> None:
+    relay = Remembering(clock)
     fleet = Fleet(relay, clock)
     customer, neighbour = fleet.customer(BUDI), fleet.customer(ELSEWHERE[0])
     fleet.customer(ELSEWHERE[1])
     worker = fleet.worker()
     worker.send(BUDI, Text("first"))
-    told = relay.epochs(ANA, worker._way().token.value)
+    told = relay.known
     with fleet.store.transaction(stripe(BUDI)) as tx:
         assert told[stripe(BUDI)] == read_stripe(tx).epoch > 0
     other = MemoryStore(64)
@@ -413,13 +439,14 @@ def test_a_stripe_that_the_back_end_knows_more_of_sends_nothing_more(
     old = Client(Device.open(other, clock=clock), relay)
     old.send(ELSEWHERE[1], Text("while nothing is missing"))
     worker.send(BUDI, Text("second"))
+    worker.send(BUDI, Text("third"))
     with pytest.raises(RestoredStore):
         old.send(BUDI, Text("with keys that were used"))
     for to in (BUDI, ELSEWHERE[0]):
         with pytest.raises(RestoredStore):
             old.send(to, Text("not before it was looked into"))
     assert len(old.pending()) == 1
-    assert read(customer) == ["first", "second", "!duplicate_message"]
+    assert read(customer) == ["first", "second", "third", "!duplicate_message"]
     assert read(neighbour) == []
     worker.send(ELSEWHERE[0], Text("the newer one goes on"))
     assert read(neighbour) == ["the newer one goes on"]
