@@ -235,7 +235,7 @@ def test_pins_and_lists_of_others_are_taken_into_their_stripes(
     """From device 1 alone; here the fleet is device 1, so what is taken in is told directly."""
     one = fleet.worker()
     toko = make_client(TOKO, fleet.backend, clock=fleet.clock)
-    key = toko.device.identity_key
+    key = toko.device._context.identity_key_pair.public
     context = one.device._context
     with fleet.store.transaction() as tx:
         _take_pin(context, tx, Pin(TOKO.user_id, key, True), fleet.clock())
