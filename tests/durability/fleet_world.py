@@ -200,7 +200,8 @@ class World:
 
     def _talk(self, messages: int, workers: "subprocess.Popen[str]") -> None:
         for customer in itertools.cycle(self._customers):
-            if sum(len(each.said) for each in self._customers) - self._count() < _BACKLOG:
+            said = sum(len(each.said) for each in self._customers)
+            if said < messages and said - self._count() < _BACKLOG:
                 customer.say()
             customer.hear()
             heard = sum(len(each.heard) for each in self._customers)
