@@ -2,13 +2,23 @@
 """Many workers of one device send: order, crashes, sweeps, epochs, and what a send costs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
 from e2ecross import Address, Client, Device, Notice, Text
-from e2ecross.errors import BackendError, InvalidArgument, MailboxFull, RestoredStore, StoreBusy
+from e2ecross.client.attempts import MAX_FAILURES
+from e2ecross.errors import (
+    BackendError,
+    InvalidArgument,
+    MailboxFull,
+    RecordCorrupted,
+    RestoredStore,
+    StoreBusy,
+)
 from e2ecross.state.outbox import Lane, LaneName, read_lane
+from e2ecross.state.queue import number_row
 from e2ecross.state.stripe import read_stripe, stripe_of
 from e2ecross.stores import MemoryStore, Table, Transaction
 from e2ecross.wire.envelope import Envelope
@@ -17,6 +27,7 @@ from tests.client.conversation import promise, read
 from tests.client.fleet import Fleet
 from tests.support.around import AroundStore
 from tests.support.devices import ANA, BUDI, BackendSimulator, FakeClock, dump, fill
+from tests.support.linked import link
 from tests.support.store_kinds import new_store
 
 HALF_A_MINUTE_MS = 30_000
@@ -281,6 +292,162 @@ def test_a_message_that_is_refused_at_once_is_told_by_its_exception_alone(
     with pytest.raises(MailboxFull):
         worker.send(BUDI, Text("too much"))
     assert (worker.pending(), fleet.rows(Table.OUTBOX), fleet.worker().receive()) == ([], 0, [])
+
+
+# --- Damage -------------------------------------------------------------------------------------
+
+
+def damage(fleet: Fleet, to: Address, row: bytes, record: bytes = b"\x01\xff") -> None:
+    lane = Lane(LaneName.MESSAGES, to)
+    with fleet.store.transaction(stripe(to)) as tx:
+        assert tx.get(Table.OUTBOX, lane.partition, row) is not None
+        tx.put(Table.OUTBOX, lane.partition, row, record)
+
+
+@pytest.mark.parametrize(
+    "row", [b"", number_row(1), number_row(2)], ids=["lane", "first", "second"]
+)
+def test_damaged_rows_are_the_trouble_of_one_recipient(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock, row: bytes
+) -> None:
+    customer, other, worker = fleet.customer(BUDI), fleet.customer(NEIGHBOUR), fleet.worker()
+    die_with(backend, worker, BUDI, "one", "two")
+    die_with(backend, worker, NEIGHBOUR, "three")
+    damage(fleet, BUDI, row)
+    assert len(worker.pending()) == 3
+    worker.send(NEIGHBOUR, Text("four"))
+    assert read(other) == ["three", "four"]
+    clock.advance(LATER_MS)
+    fleet.worker().maintain()
+    assert read(customer) == ["one", "two"]
+    assert (worker.pending(), fleet.rows(Table.OUTBOX)) == ([], 0)
+    assert fleet.worker().receive() == []
+
+
+def test_a_message_to_who_has_damaged_rows_goes_after_them(
+    fleet: Fleet, backend: BackendSimulator
+) -> None:
+    customer, worker = fleet.customer(BUDI), fleet.worker()
+    die_with(backend, worker, BUDI, "one")
+    damage(fleet, BUDI, b"")
+    worker.send(BUDI, Text("two"))
+    assert read(customer) == ["one", "two"]
+
+
+def test_a_stripe_whose_record_is_damaged_stops_no_other(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    _, other, worker = *map(fleet.customer, (BUDI, ELSEWHERE[0])), fleet.worker()
+    die_with(backend, worker, BUDI, "one")
+    die_with(backend, worker, ELSEWHERE[0], "two")
+    with fleet.store.transaction(stripe(BUDI)) as tx:
+        tx.put(Table.STRIPE, b"", b"", b"\x01\xff")
+    clock.advance(LATER_MS)
+    with pytest.raises(RecordCorrupted):
+        worker.maintain()
+    assert read(other) == ["two"]
+    results = worker.send_many([BUDI, ELSEWHERE[0]], Text("three"))
+    assert [type(each).__name__ for each in results] == ["RecordCorrupted", "Sent"]
+    assert read(other) == ["three"]
+
+
+def test_one_envelope_that_fails_every_call_holds_up_nobody(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    """The back end raises for the call as a whole, whoever else is in it."""
+    bad = [BUDI, *neighbours(BUDI, 8)]
+    good = neighbours(BUDI, 12)[8:]
+    customers, worker = {each: fleet.customer(each) for each in [*bad, *good]}, fleet.worker()
+    for each in customers:
+        die_with(backend, worker, each, "left")
+    for each in bad:
+        backend.break_for(each)
+    for _ in range(12):
+        clock.advance(LATER_MS)
+        with suppress(BackendError):
+            worker.maintain()
+    assert [read(customers[each]) for each in good] == [["left"]] * 4
+    backend.broken.clear()
+    clock.advance(2**7 * LATER_MS)
+    worker.maintain()
+    assert [read(customers[each]) for each in bad] == [["left"]] * 9
+
+
+def test_a_stripe_that_is_busy_is_swept_later(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    customer, other, worker = *map(fleet.customer, (BUDI, ELSEWHERE[0])), fleet.worker()
+    die_with(backend, worker, BUDI, "one")
+    die_with(backend, worker, ELSEWHERE[0], "two")
+    clock.advance(LATER_MS)
+    counting(fleet).busy = {stripe(BUDI)}
+    with pytest.raises(StoreBusy):
+        worker.maintain()
+    counting(fleet).busy = set()
+    assert (read(customer), read(other)) == ([], ["two"])
+    worker.maintain()
+    assert read(customer) == ["one"]
+
+
+def test_what_fails_beside_a_send_is_not_its_failure(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    fleet.customer(BUDI)
+    other, worker = fleet.customer(NEIGHBOUR), fleet.worker()
+    die_with(backend, worker, BUDI, "stays")
+    backend.break_for(BUDI)
+    clock.advance(LATER_MS)
+    assert worker.send(NEIGHBOUR, Text("goes")).message_id
+    assert read(other) == ["goes"]
+    assert [each.code for each in worker.pending()] == ["backend_error"]
+
+
+def test_out_of_reach_few_calls_are_made_in_vain(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    to = [BUDI, *neighbours(BUDI, 19, same=False)]
+    customers, worker = [fleet.customer(each) for each in to], fleet.worker()
+    for each in to:
+        die_with(backend, worker, each, "left")
+    clock.advance(LATER_MS)
+    backend.unreachable = True
+    before = len(backend.calls)
+    with pytest.raises(BackendError):
+        worker.maintain()
+    assert backend.calls[before:].count("deposit") == MAX_FAILURES
+    backend.unreachable = False
+    worker.maintain()
+    assert [read(each) for each in customers] == [["left"]] * 20
+
+
+def test_a_rejected_envelope_of_many_goes_with_the_next_call(fleet: Fleet) -> None:
+    """The back end cannot take it now, and takes others."""
+    customer, other, worker = *map(fleet.customer, (BUDI, ELSEWHERE[0])), fleet.worker()
+    worker.send_many([BUDI, ELSEWHERE[0]], Text("first"))
+    deposit_all = fleet.backend.deposit_all
+
+    def refuse_one(token: bytes, envelopes: Sequence[bytes], **given: Any) -> Deposited:  # noqa: ANN401
+        done = deposit_all(token, envelopes[1:], **given)
+        return Deposited({0: BackendError("not now")}, done.seqs, done.epochs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet.backend, "deposit_all", refuse_one)
+        results = worker.send_many([BUDI, ELSEWHERE[0]], Text("second"))
+    assert [type(each).__name__ for each in results] == ["BackendError", "Sent"]
+    fleet.worker().maintain()
+    assert (read(customer), read(other)) == (["first", "second"], ["first", "second"])
+
+
+def test_other_own_devices_get_no_copies(fleet: Fleet, backend: BackendSimulator) -> None:
+    customer, worker = fleet.customer(BUDI), fleet.worker()
+    laptop = link(worker, backend)
+    sent = worker.send(BUDI, Text("for the customer alone"))
+    assert [each.address for each in sent.deliveries] == [BUDI]
+    worker.maintain()
+    assert read(customer) == ["for the customer alone"]
+    assert "for the customer alone" not in read(laptop)
+    copies = [each for each in map(Envelope.decode, backend.deposits) if each.sender == ANA]
+    assert {each.recipient for each in copies if each.message_id == sent.message_id} == {BUDI}
 
 
 # --- Many recipients ----------------------------------------------------------------------------
