@@ -28,6 +28,7 @@ from tests.client.fleet import Fleet
 from tests.support.around import AroundStore
 from tests.support.devices import ANA, BUDI, BackendSimulator, FakeClock, dump, fill
 from tests.support.linked import link
+from tests.support.store_kinds import new_store
 
 HALF_A_MINUTE_MS = 30_000
 LATER_MS = 36_001  # a fifth more, by chance
@@ -89,7 +90,7 @@ def backend(clock: FakeClock) -> BackendSimulator:
 
 @pytest.fixture
 def fleet(backend: BackendSimulator, clock: FakeClock) -> Fleet:
-    return Fleet(backend, clock, CountingStore(MemoryStore(64)))
+    return Fleet(backend, clock, CountingStore(new_store(64)))
 
 
 def counting(fleet: Fleet) -> CountingStore:

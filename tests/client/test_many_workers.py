@@ -319,3 +319,15 @@ def test_what_a_worker_has_left_is_free_after_a_minute_although_it_goes_on(
         assert one.receive() == two.receive() == []
     simulated.clock.advance(HOLD_MS // 4)
     assert shown(two.receive()) == ["a", "b"]
+
+
+def test_a_hold_that_ends_between_two_pages_breaks_no_order(fleet: Fleet) -> None:
+    """What the other one has is free from then on, the later messages and the earlier one."""
+    one, two = fleet.worker(), fleet.worker()
+    fleet.say(BUDI, "a")
+    assert shown(one.receive()) == ["a"]
+    fleet.say(TOKO, "x")
+    fleet.say(BUDI, "b", "c")
+    items = two.receive(progress=lambda _, __: fleet.clock.advance(HOLD_MS))
+    assert shown(items) in (["x"], ["a", "x", "b", "c"])
+    assert [item.redelivered for item in items if item.sender == BUDI] in ([], [True, False, False])
