@@ -24,6 +24,7 @@ from e2ecross.stores import Store, Table, Transaction
 from e2ecross.wire.content import (
     CommitBytes,
     GroupCommits,
+    GroupRetryRequest,
     RetryRequest,
 )
 from e2ecross.wire.envelope import MessageKind
