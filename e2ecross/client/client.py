@@ -13,7 +13,7 @@ Rules:
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.arguments import (
@@ -27,6 +27,7 @@ from e2ecross.client.account import maintain_account, renew_list
 from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.attachment_calls import AttachmentCalls
+from e2ecross.client.attempts import attempt
 from e2ecross.client.backend import Backend
 from e2ecross.client.blob_answers import find_blobs
 from e2ecross.client.blob_store import BlobStore
@@ -44,6 +45,7 @@ from e2ecross.client.receipts import tend_conversations
 from e2ecross.client.sending_calls import SendingCalls
 from e2ecross.client.spool import Spool
 from e2ecross.client.uploads import tend_files
+from e2ecross.client.watching import watching
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm_items, hand_over, require_of_inbox
 from e2ecross.device.controls import take_own_lists
@@ -54,17 +56,11 @@ from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.own_upkeep import note_list_unpublished
 from e2ecross.device.prekey_upkeep import LastUpkeep
 from e2ecross.device.receipts import put_receipts
-from e2ecross.device.registering import (
-    note_registered,
-    prepare_token,
-    read_token,
-)
+from e2ecross.device.registering import Token, note_registered, prepare_token, read_token
 from e2ecross.device.uploading import spool_prefix
 from e2ecross.device.waiting import Pending, list_pending
-from e2ecross.errors import (
-    E2ECrossError,
-    RestoredStore,
-)
+from e2ecross.errors import E2ECrossError, RestoredStore
+from e2ecross.metrics import Metrics
 from e2ecross.state.epoch import check_backend_epoch
 from e2ecross.state.inbox import InboxItem
 from e2ecross.wire.exchange import MAX_WAIT_MS
@@ -92,6 +88,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         "_spool",
         "_upkeep",
         "_wait_ms",
+        "_watching",
     )
 
     def __init__(
@@ -102,6 +99,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         blobs: BlobStore | None = None,
         spool_dir: str | os.PathLike[str] | None = None,
         wait_ms: int = 0,
+        metrics: Metrics | None = None,
     ) -> None:
         """Put a device and a back end together.
 
@@ -113,10 +111,11 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
                 so that what was interrupted is found. By default the system's for temporary files.
             wait_ms: how long `receive` lets the back end wait for mail when there is nothing to
                 return, milliseconds, 0 to 30,000. A `Relay` answers at once, a service waits.
+            metrics: is told what is sent and received, what fails, and what waits. None: nobody is.
 
         Raises:
-            InvalidArgument: `device` is no `Device`, `backend` or `blobs` lacks a method, or
-                `wait_ms` is out of range.
+            InvalidArgument: `device` is no `Device`, `backend`, `blobs` or `metrics` lacks a
+                method, or `wait_ms` is out of range.
         """
         require_type("device", device, Device)
         require_whole_number("wait_ms", wait_ms, 0, MAX_WAIT_MS)
@@ -135,6 +134,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         folder = None if spool_dir is None else require_file_name("spool_dir", spool_dir)
         self._spool = Spool(folder, spool_prefix(self._context))
         self._upkeep = LastUpkeep()
+        self._watching = watching(self._context, metrics)
 
     def __repr__(self) -> str:
         return f"<Client of {self._device.address}>"
@@ -154,6 +154,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         """
         other = Client(self._device, self._backend.backend, wait_ms=self._wait_ms)
         other._blobs, other._spool = self._blobs, self._spool
+        other._watching = self._watching
         other._leftovers = self._leftovers  # else each would show as pending what the other sent
         if self._held is not None:
             other._held = self._held.for_thread()
@@ -174,9 +175,8 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         """
         context = self._context
         registration = prepare_token(context)
-        token = registration.token
-        self._backend.register(context.address, token, registration.replaces)
-        link = Link(context, self._backend, token, self._leftovers)
+        self._backend.register(context.address, registration.token, registration.replaces)
+        link = self._link_by(registration.token)
         self._check_epoch(link)
         if not registration.is_complete:
             publish(link, context.policy.one_time_prekeys_target)
@@ -205,14 +205,16 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         link = self._way()
         self._check_epoch(link)
         errors: list[E2ECrossError] = []
-        _attempt(errors, lambda: self._maintain_prekeys(link))
-        _attempt(errors, lambda: maintain_account(link))
-        _attempt(errors, lambda: tend_conversations(self._context))
-        _attempt(errors, lambda: forget_sent(self._context))
-        _attempt(errors, lambda: tend_files(link, self._blobs, self._spool))
-        _attempt(errors, lambda: forget_unjoined(self._context))
-        _attempt(errors, lambda: announce_all(link, anew=True))
-        _attempt(errors, lambda: flush(link))
+        attempt(errors, lambda: self._maintain_prekeys(link))
+        attempt(errors, lambda: maintain_account(link))
+        attempt(errors, lambda: tend_conversations(self._context))
+        attempt(errors, lambda: forget_sent(self._context))
+        attempt(errors, lambda: tend_files(link, self._blobs, self._spool))
+        attempt(errors, lambda: forget_unjoined(self._context))
+        attempt(errors, lambda: announce_all(link, anew=True))
+        attempt(errors, lambda: flush(link))
+        if self._watching is not None:
+            self._watching.tell_ages()
         if errors:
             raise errors[0]
 
@@ -261,13 +263,13 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
             items = self._hand_over(limit)
             if len(items) < limit:
                 arrival = Arrival(link, limit - len(items), errors, progress)
-                _attempt(errors, lambda: self._collect(arrival))
-                _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
+                attempt(errors, lambda: self._collect(arrival))
+                attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
             if self._wait_ms and not (items or errors or self._context.live.typing):
                 # Only now, so that nothing that is due waits for mail.
                 arrival = Arrival(link, limit, errors, progress, self._wait_ms)
-                _attempt(errors, lambda: self._collect(arrival))
-                _attempt(errors, lambda: items.extend(self._hand_over(limit)))
+                attempt(errors, lambda: self._collect(arrival))
+                attempt(errors, lambda: items.extend(self._hand_over(limit)))
             for error in errors:
                 if isinstance(error, RestoredStore):
                     raise error
@@ -279,7 +281,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
             errors += handed.take_damaged()  # in the place of no item
             if errors:
                 raise errors[0]
-        return items
+        return self._told(items)
 
     def confirm(self, items: Iterable[InboxItem]) -> None:
         """Close items that `receive` returned: the app has stored or shown them.
@@ -322,9 +324,18 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
     def _way(self) -> Link:
         """Return the way to the back end; the token of a store never becomes another one."""
         if self._link is None:
-            token = read_token(self._context)
-            self._link = Link(self._context, self._backend, token, self._leftovers)
+            self._link = self._link_by(read_token(self._context))
         return self._link
+
+    def _link_by(self, token: Token) -> Link:
+        watch = None if self._watching is None else self._watching.watch
+        return Link(self._context, self._backend, token, self._leftovers, watch)
+
+    def _told(self, items: list[InboxItem]) -> list[InboxItem]:
+        """Return what is handed over, when whoever watches has heard of it."""
+        if self._watching is not None:
+            self._watching.tell_received(items)
+        return items
 
     def _hand_over(self, limit: int) -> list[InboxItem]:
         return hand_over(self._context, self._handed_over, limit)
@@ -335,11 +346,11 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         """Do the same as one of many workers."""
         errors, typing = list[E2ECrossError](), self._context.live.typing
         arrival = held.arrival(self._way(), limit, errors, progress)
-        _attempt(errors, lambda: held.look(arrival, errors))
-        _attempt(errors, lambda: self._collect(arrival))
+        attempt(errors, lambda: held.look(arrival, errors))
+        attempt(errors, lambda: self._collect(arrival))
         if self._wait_ms and not (arrival.items or errors or typing):
             arrival.wait_ms = self._wait_ms
-            _attempt(errors, lambda: self._collect(arrival))
+            attempt(errors, lambda: self._collect(arrival))
         for error in errors:
             if isinstance(error, RestoredStore):
                 raise error
@@ -347,7 +358,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         items += self._context.live.take_typing(limit - len(items))
         if errors and not items:
             raise errors[0]
-        return items
+        return self._told(items)
 
     def _check_epoch(self, link: Link) -> None:
         """Ask the back end what it has seen of this device, before anything leaves.
@@ -371,13 +382,15 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         arrival.fetch()
         errors: list[E2ECrossError] = []
         if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
-            _attempt(errors, lambda: self._maintain_prekeys(link))
-            _attempt(errors, lambda: renew_list(link))
-        _attempt(errors, lambda: take_own_lists(self._context))
-        _attempt(errors, lambda: check_lists(link))
-        _attempt(errors, lambda: put_receipts(self._context))
-        _attempt(errors, lambda: announce_all(link))
-        _attempt(errors, lambda: flush(link))
+            attempt(errors, lambda: self._maintain_prekeys(link))
+            attempt(errors, lambda: renew_list(link))
+        attempt(errors, lambda: take_own_lists(self._context))
+        attempt(errors, lambda: check_lists(link))
+        attempt(errors, lambda: put_receipts(self._context))
+        attempt(errors, lambda: announce_all(link))
+        attempt(errors, lambda: flush(link))
+        if self._watching is not None:
+            self._watching.tell_ages()
         if errors:
             raise errors[0]
 
@@ -385,10 +398,3 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         self._upkeep.forget()  # in case it fails
         maintain_prekeys(link)
         self._upkeep.note(self._context)
-
-
-def _attempt(errors: list[E2ECrossError], part: Callable[[], None]) -> None:
-    try:
-        part()
-    except E2ECrossError as error:
-        errors.append(error)
