@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from e2ecross.errors import BackendError, E2ECrossError, RemoteError
 
-__all__ = ["MAX_FAILURES", "Failure", "attempt", "attempt_all", "try_parts"]
+__all__ = ["MAX_FAILURES", "Failure", "attempt_all", "try_parts"]
 
 MAX_FAILURES: Final = 6
 """Calls that may fail one after another: after one for many, some are tried alone."""
@@ -62,14 +62,9 @@ def attempt_all(*parts: Callable[[], None]) -> None:
     """Do each, whatever becomes of the others; then the first error is raised, if any."""
     errors: list[E2ECrossError] = []
     for part in parts:
-        attempt(errors, part)
+        try:
+            part()
+        except E2ECrossError as error:
+            errors.append(error)
     if errors:
         raise errors[0]
-
-
-def attempt(errors: list[E2ECrossError], part: Callable[[], None]) -> None:
-    """Do it; if it fails, that is added to the errors."""
-    try:
-        part()
-    except E2ECrossError as error:
-        errors.append(error)

@@ -23,39 +23,28 @@ from e2ecross.arguments import (
     require_type,
     require_whole_number,
 )
-from e2ecross.client.account import maintain_account, renew_list
 from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.attachment_calls import AttachmentCalls
-from e2ecross.client.attempts import attempt
 from e2ecross.client.backend import Backend
 from e2ecross.client.blob_answers import find_blobs
 from e2ecross.client.blob_store import BlobStore
 from e2ecross.client.conversation_calls import ConversationCalls
-from e2ecross.client.flushing import flush
 from e2ecross.client.group_calls import GroupCalls
-from e2ecross.client.group_sending import announce_all
 from e2ecross.client.held_incoming import HeldArrival
 from e2ecross.client.held_mail import HeldMail
-from e2ecross.client.hints import check_lists
 from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
-from e2ecross.client.publishing import maintain_prekeys, publish
-from e2ecross.client.receipts import tend_conversations
+from e2ecross.client.publishing import publish
 from e2ecross.client.sending_calls import SendingCalls
 from e2ecross.client.spool import Spool
-from e2ecross.client.uploads import tend_files
+from e2ecross.client.tending import Tending, attempt
 from e2ecross.client.watching import watching
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm_items, hand_over, require_of_inbox
-from e2ecross.device.controls import take_own_lists
 from e2ecross.device.device import Device, context_of
-from e2ecross.device.expiring import forget_sent
-from e2ecross.device.group_taking import forget_unjoined
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.own_upkeep import note_list_unpublished
-from e2ecross.device.prekey_upkeep import LastUpkeep
-from e2ecross.device.receipts import put_receipts
 from e2ecross.device.registering import Token, note_registered, prepare_token, read_token
 from e2ecross.device.uploading import spool_prefix
 from e2ecross.device.waiting import Pending, list_pending
@@ -86,7 +75,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         "_link",
         "_refusals",
         "_spool",
-        "_upkeep",
+        "_tending",
         "_wait_ms",
         "_watching",
     )
@@ -133,7 +122,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         self._link: Link | None = None
         folder = None if spool_dir is None else require_file_name("spool_dir", spool_dir)
         self._spool = Spool(folder, spool_prefix(self._context))
-        self._upkeep = LastUpkeep()
+        self._tending = Tending()
         self._watching = watching(self._context, metrics)
 
     def __repr__(self) -> str:
@@ -205,14 +194,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         link = self._way()
         self._check_epoch(link)
         errors: list[E2ECrossError] = []
-        attempt(errors, lambda: self._maintain_prekeys(link))
-        attempt(errors, lambda: maintain_account(link))
-        attempt(errors, lambda: tend_conversations(self._context))
-        attempt(errors, lambda: forget_sent(self._context))
-        attempt(errors, lambda: tend_files(link, self._blobs, self._spool))
-        attempt(errors, lambda: forget_unjoined(self._context))
-        attempt(errors, lambda: announce_all(link, anew=True))
-        attempt(errors, lambda: flush(link))
+        self._tending.maintain(link, self._blobs, self._spool, errors)
         if self._watching is not None:
             self._watching.tell_ages()
         if errors:
@@ -381,20 +363,12 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
             self._is_tidy = True
         arrival.fetch()
         errors: list[E2ECrossError] = []
-        if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
-            attempt(errors, lambda: self._maintain_prekeys(link))
-            attempt(errors, lambda: renew_list(link))
-        attempt(errors, lambda: take_own_lists(self._context))
-        attempt(errors, lambda: check_lists(link))
-        attempt(errors, lambda: put_receipts(self._context))
-        attempt(errors, lambda: announce_all(link))
-        attempt(errors, lambda: flush(link))
+        if isinstance(arrival, HeldArrival):
+            self._tending.after_held(link, self._blobs, self._spool, errors, arrival)
+        else:
+            has_used = arrival.has_used_prekeys
+            self._tending.after_fetch(link, errors, has_used_prekeys=has_used)
         if self._watching is not None:
             self._watching.tell_ages()
         if errors:
             raise errors[0]
-
-    def _maintain_prekeys(self, link: Link) -> None:
-        self._upkeep.forget()  # in case it fails
-        maintain_prekeys(link)
-        self._upkeep.note(self._context)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from e2ecross import Address, Client, Device, Text
+from e2ecross import Address, Client, Device, Notice, Text
 from e2ecross.errors import BackendError, InvalidArgument, MailboxFull, RestoredStore, StoreBusy
 from e2ecross.state.outbox import Lane, LaneName, read_lane
 from e2ecross.state.stripe import read_stripe, stripe_of
@@ -263,6 +263,7 @@ def test_what_is_refused_for_good_leaves_with_a_notice(
     assert read(other) == ["goes"]
     assert worker.pending() == []
     (notice,) = fleet.worker().receive()
+    assert isinstance(notice, Notice)
     assert (notice.kind, notice.messages) == ("not_delivered", (gone.message_id,))
     assert notice.code == "unknown_recipient"
     with fleet.store.transaction(stripe(BUDI)) as tx:

@@ -196,7 +196,7 @@ def test_a_hook_that_raises_breaks_nothing(kind: str, monkeypatch: pytest.Monkey
 def test_hooks_are_called_outside_of_transactions() -> None:
     """One that asks the store would else wait for itself."""
     calls: list[Callable[[], object]] = []
-    seen = []
+    seen: list[object] = []
 
     class Curious(Heard):
         def count(self, name: str, n: int = 1) -> None:
