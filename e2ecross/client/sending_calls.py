@@ -64,8 +64,7 @@ class SendingCalls(Connected):
             fallback: what a device shows that cannot show it, at most 1,024 bytes; or made of it.
             allow_lossy: send it also where some devices of the recipient do not show all of it.
             purpose: what it is sent for, 1 to 4: `ConsentGrant.SERVICE`, `UTILITY`, `MARKETING` or
-                `AUTHENTICATION`. Then the recipient must have granted that, and it is counted, once
-                for a message id. None: nothing is asked.
+                `AUTHENTICATION`. Then the recipient must have granted that, and it is counted.
 
         Raises:
             LossyContent: they do not, and `allow_lossy` is not set; `plan` says what is lost.
