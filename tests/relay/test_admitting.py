@@ -94,6 +94,15 @@ def test_without_consents_it_is_asked_with_none(strict: Relay, asked: Asked) -> 
     assert asked.calls == [(ANA, BUDI, b"")] * 2
 
 
+def test_tokens_may_come_in_any_list(path: Path, asked: Asked) -> None:
+    with Relay(path, admit=asked) as relay:
+        register(relay, ANA, BUDI)
+        tokens = (each for each in [TOKENS[BUDI]])
+        answer = relay.deposit_all(token(ANA), [data(1)], consents=tokens)  # type: ignore[arg-type]
+        assert answer.refused == {}
+    assert TOKENS[BUDI].hex() not in repr(read_call(DepositCall(token(ANA), [data(1)])))
+
+
 def test_devices_of_one_account_are_not_asked_for(strict: Relay, asked: Asked) -> None:
     answer = deposit(strict, [data(1, ANA)])
     assert (answer.refused, asked.calls) == ({}, [])
@@ -228,7 +237,7 @@ def test_a_token_that_is_of_another_sender_by_now_lets_in_nothing_unasked(
     key = token(ANA)
     relay.register(NOBODY, key)
     call = DepositCall(key, [data(1), data(2, TOKO, NOBODY)])
-    batch = admitted(asked, NOBODY, call, read_call(call))
+    batch = admitted(asked, NOBODY, read_call(call))
     assert asked.calls == [(NOBODY, TOKO, b"")]
     with pytest.raises(NotRegistered):
         relay._database.write(
