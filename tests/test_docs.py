@@ -85,6 +85,7 @@ WIRE_FORMAT = DOCS / "wire-format.md"
 HOW_TO = DOCS / "how-to.md"
 STORAGE = DOCS / "storage.md"
 SERVICE = DOCS / "service.md"
+METRICS = DOCS / "metrics.md"
 
 with_code = [path for path in DOCUMENTS if path.parent != ROOT and blocks(path, "python")]
 all_commands = sorted({command for path in DOCUMENTS for command in commands(path)})
@@ -102,6 +103,8 @@ def plain(number: str) -> int:
 def test_the_python_blocks_run(path: Path, tmp_path: Path) -> None:
     if path == SERVICE:
         require_extras("fastapi")
+    if path == METRICS:
+        require_extras()
     run_python("\n".join(blocks(path, "python")), tmp_path)
 
 
@@ -171,7 +174,7 @@ def test_nothing_outside_of_the_project_is_referred_to() -> None:
 
 # --- docs/architecture.md -------------------------------------------------------------------
 
-FLOORS = ["errors/", "arguments.py", "lazy.py", "address.py"]
+FLOORS = ["errors/", "arguments.py", "lazy.py", "metrics.py", "address.py"]
 FLOORS += ["crypto/", "wire/", "stores/", "protocol/", "conversation/", "relay/"]
 FLOORS += ["state/", "device/", "client/", "service/", "cli/"]
 
