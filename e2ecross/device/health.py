@@ -26,6 +26,7 @@ from e2ecross.device.health_groups import (
     read_group,
     read_group_commit,
 )
+from e2ecross.device.health_queues import QueueHealth, judge_queues
 from e2ecross.device.health_records import (
     check_conversation,
     check_delivered,
@@ -33,7 +34,6 @@ from e2ecross.device.health_records import (
     check_own_sender_key,
     check_receipt,
     check_retries,
-    check_sent,
     check_session,
     check_spqr,
     count_skipped_keys,
@@ -42,6 +42,7 @@ from e2ecross.device.health_records import (
     read_kyber_prekey,
     read_outbox,
     read_seen_base_key,
+    read_sent,
     read_session_list,
     read_signed_prekey,
     read_stripe_record,
@@ -53,6 +54,7 @@ from e2ecross.device.health_sender_keys import (
     judge_sender_keys,
     read_sender_key,
 )
+from e2ecross.device.health_tables import TableHealth, join_tables, read_table
 from e2ecross.errors import RecordCorrupted, StoreTooNew
 from e2ecross.protocol.prekeys import is_expired, rotation_is_due
 from e2ecross.protocol.session import can_send
@@ -61,7 +63,7 @@ from e2ecross.state.context import address_from_key
 from e2ecross.state.policy import Policy
 from e2ecross.state.session_store import load_sessions
 from e2ecross.state.trust import TrustState
-from e2ecross.stores.base import Table, Transaction
+from e2ecross.stores.base import DEVICE_TABLES, Table, Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.bundle import PublishedKeys
 from e2ecross.wire.records import DeviceRecord, KyberPrekeyRecord, SignedPrekeyRecord
@@ -77,23 +79,6 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class TableHealth:
-    """The records of one table.
-
-    Attributes:
-        table: which one.
-        records: how many there are.
-        damaged: how many of them do not decode.
-        too_new: how many of them a later release wrote.
-    """
-
-    table: Table
-    records: int
-    damaged: int
-    too_new: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +184,7 @@ class StoreHealth:
         stale_identities: how many of them are from before a restore, and not confirmed since.
         own_list: the list of the own account's devices, or None when there is no device.
         accounts: the lists of others.
-        outbox: envelopes that the back end may not have yet.
-        inbox: items that the app has not confirmed.
+        queues: outbox and inbox.
         uploads: files on their way to where files are kept.
         groups: each group, in an order of the store's own.
         sender_keys: the sender keys of other devices.
@@ -214,18 +198,17 @@ class StoreHealth:
     stale_identities: int
     own_list: OwnListHealth | None
     accounts: AccountsHealth
-    outbox: int
-    inbox: int
+    queues: QueueHealth
     uploads: UploadHealth
     groups: tuple[GroupHealth, ...]
     sender_keys: SenderKeysHealth
 
 
-_Check = Callable[[bytes, bytes, bytes], object]
+_Reader = Callable[[bytes, bytes, bytes], _T]
 _ORDER: Final = list(Table)
 
 # Of these nothing is told but that they decode.
-_CHECKS: Final[dict[Table, _Check]] = {
+_CHECKS: Final[dict[Table, _Reader[object]]] = {
     Table.CONVERSATIONS: check_conversation,
     Table.RECEIPTS: check_receipt,
     Table.SESSIONS: check_session,
@@ -233,48 +216,57 @@ _CHECKS: Final[dict[Table, _Check]] = {
     Table.GROUP_GRANTS: check_grant,
     Table.OWN_SENDER_KEYS: check_own_sender_key,
     Table.SENDER_KEY_SEEDS: count_skipped_keys,
-    Table.SENT: check_sent,
     Table.DELIVERED: check_delivered,
     Table.RETRIES: check_retries,
 }
 
 
-def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
-    """Read all that a store holds.
+def read_health(
+    tx: Transaction, policy: Policy, now_ms: int, *, stripes: Sequence[int] = ()
+) -> StoreHealth:
+    """Read all that a store holds; of one with stripes what is the device's own, and some of them.
 
     Args:
-        tx: on the store.
+        tx: on the whole store.
         policy: what ages are measured by.
         now_ms: milliseconds since 1970.
+        stripes: which others are read beside stripe 0; epochs are read of all.
 
     Raises:
         StoreError: the store cannot be read. Damaged records are counted instead.
     """
     tables: list[TableHealth] = []
+    views = [tx, *(tx.at(stripe) for stripe in stripes)]
 
-    def read(table: Table, reader: Callable[[bytes, bytes, bytes], _T]) -> list[_T]:
-        found, values = _read_table(tx, table, reader)
-        tables.append(found)
-        return values
+    def read_in(table: Table, make_reader: Callable[[Transaction], _Reader[_T]]) -> list[_T]:
+        homes = views[:1] if table in DEVICE_TABLES else views
+        parts = [read_table(table, view.scan(table), make_reader(view)) for view in homes]
+        tables.append(join_tables(table, [part for part, _ in parts]))
+        return [value for _, values in parts for value in values]
+
+    def read(table: Table, reader: _Reader[_T]) -> list[_T]:
+        return read_in(table, lambda _: reader)
 
     found = read(Table.DEVICE, read_device)
     signed = dict(read(Table.SIGNED_PREKEYS, read_signed_prekey))
     one_time = read(Table.ONE_TIME_PREKEYS, check_one_time_prekey)
     kyber = read(Table.KYBER_PREKEYS, read_kyber_prekey)
-    known = read(Table.REMOTE_IDENTITIES, lambda place, _, __: read_trust(tx, place))
+    known = read_in(Table.REMOTE_IDENTITIES, _trust_reader)
     accounts = dict(row for row in read(Table.ACCOUNTS, read_account) if row is not None)
     uploads = read(Table.UPLOADS, read_waiting_upload)
-    places = read(Table.SESSION_RECORDS, read_session_list)
+    places = read_in(Table.SESSION_RECORDS, _session_list_reader)
     skipped = read(Table.SKIPPED_KEYS, count_skipped_keys)
     groups = read(Table.GROUPS, read_group)
     commits = read(Table.GROUP_COMMITS, read_group_commit)
     sender_keys = read(Table.SENDER_KEYS, read_sender_key)
     outbox = read(Table.OUTBOX, read_outbox)
     inbox = read(Table.INBOX, read_inbox)
+    sent = read(Table.SENT, read_sent)
     for table, check in _CHECKS.items():
         read(table, check)
     device = next((row for row in found if isinstance(row, DeviceRecord)), None)
-    epoch = next((each.epoch for each in read(Table.STRIPE, read_stripe_record)), 0)
+    epochs = read_table(Table.STRIPE, map(_place_in_stripe, tx.scan_all(Table.STRIPE)), _epoch)
+    tables.append(epochs[0])
     full = read(Table.SEEN_BASE_KEYS, read_seen_base_key)
     own = next((row for row in found if isinstance(row, OwnAccountRecord)), OwnAccountRecord())
     has_publication = any(isinstance(row, PublishedKeys) for row in found)
@@ -286,37 +278,34 @@ def read_health(tx: Transaction, policy: Policy, now_ms: int) -> StoreHealth:
         judged = judge_groups(tx, device, record, (groups, commits), policy, now_ms)
     return StoreHealth(
         tables=tuple(sorted(tables, key=lambda each: _ORDER.index(each.table))),
-        device=None if device is None else _device(device, epoch, has_publication),
+        device=None if device is None else _device(device, sum(epochs[1]), has_publication),
         prekeys=_prekeys(device, signed, full, len(one_time), kyber, policy, now_ms),
-        sessions=_sessions(tx, places, sum(skipped), policy, now_ms),
+        sessions=_sessions(places, sum(skipped), policy, now_ms),
         identities={state: trust[state] for state in TrustState},
         stale_identities=sum(stale for _, stale in known),
         own_list=own_list,
         accounts=judge_accounts(accounts.values(), policy, now_ms),
-        outbox=sum(outbox),
-        inbox=sum(inbox),
+        queues=judge_queues(outbox, sent, inbox, now_ms),
         uploads=_uploads(uploads, now_ms),
         groups=judged,
         sender_keys=judge_sender_keys(sender_keys),
     )
 
 
-def _read_table(
-    tx: Transaction, table: Table, reader: Callable[[bytes, bytes, bytes], _T]
-) -> tuple[TableHealth, list[_T]]:
-    """Give every (partition, row, record) to the reader; count what it refuses."""
-    values: list[_T] = []
-    damaged = too_new = 0
-    rows = tx.scan(table)
-    while True:
-        try:
-            values.append(reader(*next(rows)))
-        except StopIteration:
-            return TableHealth(table, len(values) + damaged + too_new, damaged, too_new), values
-        except RecordCorrupted:  # of the walk, when the store is sealed, or of the reader
-            damaged += 1
-        except StoreTooNew:
-            too_new += 1
+def _trust_reader(view: Transaction) -> _Reader[tuple[TrustState, bool]]:
+    return lambda place, _, __: read_trust(view, place)
+
+
+def _session_list_reader(view: Transaction) -> _Reader[tuple[Transaction, bytes]]:
+    return lambda *found: (view, read_session_list(*found))
+
+
+def _place_in_stripe(found: tuple[int, bytes, bytes, bytes]) -> tuple[bytes, bytes, bytes]:
+    return found[1:]
+
+
+def _epoch(partition: bytes, row: bytes, record: bytes) -> int:
+    return read_stripe_record(partition, row, record).epoch
 
 
 def _device(device: DeviceRecord, epoch: int, has_publication: bool) -> DeviceHealth:
@@ -361,13 +350,13 @@ def _prekeys(
 
 
 def _sessions(
-    tx: Transaction, places: list[bytes], skipped_keys: int, policy: Policy, now_ms: int
+    places: list[tuple[Transaction, bytes]], skipped_keys: int, policy: Policy, now_ms: int
 ) -> SessionHealth:
     current = archived = held = put_away = unprotected = broken = 0
     unanswered_ms: list[int] = []
-    for place in places:
+    for view, place in places:
         try:
-            sessions = load_sessions(tx, address_from_key(place))
+            sessions = load_sessions(view, address_from_key(place))
         except RecordCorrupted:
             broken += 1
             continue

@@ -159,7 +159,7 @@ def test_a_new_device_has_a_signed_prekey_and_nothing_else(stores: Stores) -> No
     assert (prekeys.replaced, prekeys.expired, prekeys.one_time) == (0, 0, 0)
     assert prekeys.last_resort_age_ms == 0
     assert prekeys.kyber_one_time == 0
-    assert health.sessions.current == health.sessions.archived == health.outbox == health.inbox == 0
+    assert health.sessions.current == health.sessions.archived == health.queues.outbox == health.queues.inbox == 0
     assert health.sessions.oldest_unacknowledged_ms is None
     assert health.identities == dict.fromkeys(TrustState, 0)
     assert [entry.table for entry in health.tables] == list(Table)
@@ -183,7 +183,7 @@ def test_every_record_of_a_busy_store_decodes_and_is_counted(stores: Stores) -> 
         assert entry.records == sum(where[0] is entry.table for where in before) > 0
     assert health.device is not None
     assert health.device.is_registered
-    assert (health.outbox, health.inbox) == (1, 1)
+    assert (health.queues.outbox, health.queues.inbox) == (1, 1)
     assert (health.sessions.current, health.sessions.skipped_keys) == (2, 1)
     assert health.prekeys.one_time == table_of(health, Table.ONE_TIME_PREKEYS).records
     assert health.prekeys.kyber_one_time == table_of(health, Table.KYBER_PREKEYS).records - 1
@@ -507,7 +507,7 @@ def test_what_waits_for_groups_has_a_number() -> None:
         with store.transaction() as tx:
             tx.put(Table.OUTBOX, GROUP_OUTBOX, row, record)
         health = health_of(store)
-        assert (health.outbox, table_of(health, Table.OUTBOX).damaged) == (1, damaged)
+        assert (health.queues.outbox, table_of(health, Table.OUTBOX).damaged) == (1, damaged)
 
 
 def test_what_waits_to_be_encrypted_waits_like_what_is() -> None:
@@ -522,7 +522,7 @@ def test_what_waits_to_be_encrypted_waits_like_what_is() -> None:
         )
         put_resend(tx, BUDI, bytes(range(16)))
     health = health_of(store)
-    assert (health.outbox, table_of(health, Table.OUTBOX).damaged) == (2, 0)
+    assert (health.queues.outbox, table_of(health, Table.OUTBOX).damaged) == (2, 0)
 
 
 def test_failures_wait_and_arrivals_and_ends_do_not() -> None:
@@ -533,7 +533,7 @@ def test_failures_wait_and_arrivals_and_ends_do_not() -> None:
         tx.put(Table.INBOX, b"", bytes(8), encode_inbox_item(failure))
         tx.put(Table.INBOX, ARRIVED, bytes(8), encode_arrival(bytes(32)))
     health = health_of(store)
-    assert (health.inbox, table_of(health, Table.INBOX).records) == (1, 3)
+    assert (health.queues.inbox, table_of(health, Table.INBOX).records) == (1, 3)
 
 
 def test_uploads_wait_until_they_are_complete() -> None:
