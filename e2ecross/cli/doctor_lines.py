@@ -82,10 +82,10 @@ def facts(health: StoreHealth) -> Iterator[str]:
     yield line("lists of others", lists)
     queues = health.queues
     yield line("waiting", f"{queues.outbox} in the outbox, {queues.inbox} in the inbox")
-    named = ((queues.outbox_oldest_ms, "outbox"), (queues.inbox_oldest_ms, "inbox"))
-    ages = [f"in the {where} {_age(age)}" for age, where in named if age is not None]
-    if ages:
-        yield line("", f"the oldest {', '.join(ages)}")
+    named = (("outbox", queues.outbox_oldest_ms), ("inbox", queues.inbox_oldest_ms))
+    for where, age_ms in named:
+        if age_ms is not None:
+            yield line("", f"the oldest in the {where} {_age(age_ms)}")
     oldest = health.uploads.oldest_ms
     since = "" if oldest is None else f", the oldest {_days(oldest)}"
     yield line("", f"{health.uploads.waiting} to be uploaded{since}")

@@ -17,7 +17,7 @@ import psycopg
 from psycopg import pq
 from psycopg.rows import TupleRow
 
-from e2ecross.errors import StoreError
+from e2ecross.errors import StoreBusy, StoreError
 from e2ecross.stores.postgres_errors import store_error
 
 __all__ = ["IDENTITY", "Link", "Statement", "check_server", "connect", "find_unfit"]
@@ -33,6 +33,10 @@ IDENTITY: Final = (
 
 _MIN_VERSION: Final = 150_000
 _POOLER: Final = "a pooler stands before the server: open the store with prepare=False"
+_NOT_REACHED: Final = (
+    "there is no connection to the database: check its address, that the server runs, and whom it "
+    "lets in; psql says more, given the same address"
+)
 _PREPARED: Final = 400  # statements: there are some for each table
 
 
@@ -141,6 +145,8 @@ def connect(conninfo: str, timeout_ms: int, prepare: bool | None) -> Link:
         )
     except psycopg.Error as exc:
         failure: StoreError = store_error(exc)
+        if isinstance(exc, psycopg.OperationalError) and exc.sqlstate is None:
+            failure = StoreBusy(_NOT_REACHED)
     except UnicodeError:  # of the conninfo, which it holds
         failure = StoreError("conninfo is not a PostgreSQL connection string")
     else:

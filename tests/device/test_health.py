@@ -159,7 +159,13 @@ def test_a_new_device_has_a_signed_prekey_and_nothing_else(stores: Stores) -> No
     assert (prekeys.replaced, prekeys.expired, prekeys.one_time) == (0, 0, 0)
     assert prekeys.last_resort_age_ms == 0
     assert prekeys.kyber_one_time == 0
-    assert health.sessions.current == health.sessions.archived == health.queues.outbox == health.queues.inbox == 0
+    assert (
+        health.sessions.current
+        == health.sessions.archived
+        == health.queues.outbox
+        == health.queues.inbox
+        == 0
+    )
     assert health.sessions.oldest_unacknowledged_ms is None
     assert health.identities == dict.fromkeys(TrustState, 0)
     assert [entry.table for entry in health.tables] == list(Table)
