@@ -294,7 +294,7 @@ def read_inbox(partition: bytes, row: bytes, record: bytes) -> Unconfirmed | Non
 
 
 def read_sent(partition: bytes, row: bytes, record: bytes) -> tuple[bytes, int] | None:
-    """Return the id of a message that is kept, and when it was sent; None for others, decoded."""
+    """Return the id of a content that is kept, and when it was sent; None for others, decoded."""
     if not partition:
         decode_shelf(record)
         return None
@@ -314,7 +314,8 @@ def read_sent(partition: bytes, row: bytes, record: bytes) -> tuple[bytes, int] 
             decode_content(item.content_kind, item.content_body)
     except RemoteError as error:
         raise RecordCorrupted("a record of a sent message holds no content") from error
-    return row[-MESSAGE_ID_BYTES:], item.sent_at_ms
+    # A copy's own row has no time: that of the content has.
+    return (row[-MESSAGE_ID_BYTES:], item.sent_at_ms) if item.sent_at_ms else None
 
 
 def check_delivered(partition: bytes, _: bytes, record: bytes) -> None:

@@ -9,21 +9,27 @@ import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from e2ecross import Client, Text
 from e2ecross.cli.conninfo import is_conninfo, without_conninfo
 from e2ecross.cli.doctor_database import EXAMINED_STRIPES, run_database_doctor
+from e2ecross.device.health import read_health
 from e2ecross.errors import BackendError
 from e2ecross.state.context import require_device, system_clock
-from e2ecross.stores import Store, Table
+from e2ecross.state.policy import Policy
+from e2ecross.stores import Table, Transaction
 from e2ecross.wire.stripe_record import StripeRecord
 from tests.cli.support import Ended, call
 from tests.support.devices import ANA, BUDI, TOKO, BackendSimulator, make_client
 from tests.support.documents import ROOT, section, table
 from tests.support.postgres import Server, pooled, require_postgres, server
 from tests.support.postgres_stores import address_of_stores, ask, make_postgres_store, number_of
+
+if TYPE_CHECKING:
+    from e2ecross.stores import PostgresStore
 
 NOW_MS = system_clock()
 MINUTE_MS = 60_000
@@ -42,7 +48,7 @@ class Home:
         self.name = secrets.token_hex(8)
         self.options: tuple[str, ...] = ("--name", self.name)
 
-    def store(self, **settings: object) -> Store:
+    def store(self, **settings: object) -> "PostgresStore":
         return make_postgres_store(self.name, **settings)
 
     def client(self, backend: BackendSimulator, **settings: object) -> Client:
@@ -55,10 +61,11 @@ class Home:
 
     def rows(self) -> object:
         """All that the database has of stores, with who wrote each row last."""
-        everything = []
-        for name in ("stores", "store_keys", "stripes", *(table.value for table in Table)):
-            everything.append(ask(f"SELECT xmin::text, * FROM e2ecross.{name} ORDER BY 2, 3, 4"))
-        return everything
+        names = ("stores", "store_keys", "stripes", *(each.value for each in Table))
+        return [
+            ask(f"SELECT xmin::text, * FROM e2ecross.{name} ORDER BY 2, 3, 4")  # noqa: S608
+            for name in names
+        ]
 
     def examine(self, *options: str, address: str | None = None) -> Ended:
         """Call it; the database must be the same afterwards."""
@@ -160,12 +167,10 @@ def test_the_server_refuses_what_it_would_write(home: Home) -> None:
     from e2ecross.stores.postgres_reading import read_store_database
 
     home.client(BackendSimulator()).device._context.store.close()
-    with (
-        read_store_database(address_of_stores(), home.name) as found,
-        pytest.raises(StoreError, match=r"\(25006\)"),
-    ):
+    with read_store_database(address_of_stores(), home.name) as found:
         found.transaction.put(Table.INBOX, b"", b"1", b"record")
-        found.transaction.list(Table.INBOX)
+        with pytest.raises(StoreError, match=r"\(25006\)"):
+            found.transaction.list(Table.INBOX)
 
 
 def test_damage_is_found_in_the_stripes_that_are_drawn(
@@ -197,17 +202,14 @@ def test_damage_is_found_in_the_stripes_that_are_drawn(
 def test_sixteen_stripes_are_drawn_anew_each_time(
     home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import e2ecross.cli.doctor_database as module
-
     home.client(BackendSimulator()).device._context.store.close()
     drawn = []
-    read = module.read_health
 
-    def watch(*args: object, stripes: Sequence[int], **kwargs: object) -> object:
+    def watch(tx: Transaction, policy: Policy, now_ms: int, *, stripes: Sequence[int]) -> object:
         drawn.append(stripes)
-        return read(*args, stripes=stripes, **kwargs)  # type: ignore[arg-type]
+        return read_health(tx, policy, now_ms, stripes=stripes)
 
-    monkeypatch.setattr(module, "read_health", watch)
+    monkeypatch.setattr("e2ecross.cli.doctor_database.read_health", watch)
     for _ in range(3):
         home.examine()
     assert all(len(set(each)) == 16 and {*each} <= {*range(1, 65)} for each in drawn)
@@ -363,10 +365,10 @@ def test_a_move_is_told_and_not_noted(home: Home, how: str) -> None:
     number = number_of(home.name)
     if how == "stripes":
         where = f"stripe BETWEEN {number << 17} + 3 AND {number << 17} + 4"
-        ask(f"UPDATE e2ecross.stripes SET server = 'other/00000001' WHERE {where}")
+        ask(f"UPDATE e2ecross.stripes SET server = 'other/00000001' WHERE {where}")  # noqa: S608
     else:
         then = "now() - interval '90 s'"
-        ask(f"UPDATE e2ecross.stores SET moved_at = {then} WHERE store = {number}")
+        ask(f"UPDATE e2ecross.stores SET moved_at = {then} WHERE store = {number}")  # noqa: S608
     assert home.findings() == ({"store_moved"}, USUAL)
     out = home.examine().out
     assert ("2 stripes last used elsewhere" in out) is (how == "stripes")
@@ -375,7 +377,8 @@ def test_a_move_is_told_and_not_noted(home: Home, how: str) -> None:
 
 def test_rows_of_stripes_that_have_gone_are_damage(home: Home) -> None:
     home.client(BackendSimulator()).device._context.store.close()
-    ask(f"DELETE FROM e2ecross.stripes WHERE stripe = {number_of(home.name) << 17} + 64")
+    last = (number_of(home.name) << 17) + 64
+    ask("DELETE FROM e2ecross.stripes WHERE stripe = %s", last)
     ended = home.examine()
     assert is_refused(ended)
     assert "rows of the store have gone" in ended.err
