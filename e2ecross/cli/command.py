@@ -88,6 +88,13 @@ def _call(argv: Sequence[str] | None) -> int:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
+    if arguments.fleet:
+        if arguments.dir is not None:
+            print("e2ecross demo: --fleet keeps no files: leave --dir out", file=sys.stderr)
+            return 2
+        from e2ecross.cli.demo_fleet import run_fleet_demo
+
+        return run_fleet_demo(plain=arguments.plain, json=arguments.json)
     from e2ecross.cli.demo_run import run_demo
 
     return run_demo(
@@ -144,7 +151,14 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--dir", metavar="D", help="keep the stores and the relay's file in folder D")
     demo.add_argument("--plain", action="store_true", help="print plain text, without colour")
     demo.add_argument("--json", action="store_true", help="print the facts as one JSON document")
-    demo.add_argument("--network", action="store_true", help="over a service in its own process")
+    where = demo.add_mutually_exclusive_group()
+    where.add_argument("--network", action="store_true", help="over a service in its own process")
+    where.add_argument(
+        "--fleet",
+        action="store_true",
+        help="another play: three workers of one shop over a PostgreSQL server that is started for "
+        "it, and one is killed; keeps no files",
+    )
     inspect = commands.add_parser(
         "inspect",
         help="show what a relay could learn from an envelope, from keys, from a list of devices",
