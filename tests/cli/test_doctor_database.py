@@ -611,5 +611,5 @@ def test_without_the_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
 def test_the_document_has_every_finding() -> None:
     source = ROOT.joinpath("e2ecross", "cli", "doctor_database_advice.py").read_text("utf-8")
     codes = re.findall(r"Finding\(\s*\"(\w+)\"", source)
-    text = section(ROOT / "docs" / "fleet.md", "Examine a store")
+    text = section(ROOT / "docs" / "fleet.md", "Findings")
     assert sorted(row[0].strip("`") for row in table(text)) == sorted(codes)
