@@ -102,9 +102,7 @@ def plain(number: str) -> int:
 
 
 @pytest.mark.parametrize("path", with_code, ids=name)
-def test_the_python_blocks_run(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_python_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if path == SERVICE:
         require_extras("fastapi")
     if path == FLEET:

@@ -46,7 +46,7 @@ EXAMINED_STRIPES: Final = 16
 QUEUED_STRIPES: Final = 1_000
 """Of how many stripes, at most, the queues are read."""
 
-_WHAT: Final = "the database"
+_WHAT: Final = "PostgreSQL"
 _OPTIONS: Final = "here: --key-file ID=FILE gives a key"
 _LARGEST: Final = 5
 _MEBIBYTE: Final = 1024 * 1024
