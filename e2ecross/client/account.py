@@ -14,7 +14,7 @@ from typing import Final
 
 from e2ecross.address import UserId
 from e2ecross.client.attempts import attempt_all
-from e2ecross.client.fan_out import flush
+from e2ecross.client.flushing import flush
 from e2ecross.client.incoming import Arrival
 from e2ecross.client.link import Link
 from e2ecross.device.account_devices import AccountDevice, AccountDevices, read_devices

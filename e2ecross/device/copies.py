@@ -10,6 +10,8 @@ Rules:
 - What is not plain text goes by what each device of the recipient announces (`composing.py`), in
   the list that is read here.
 - Copies look alike: they are padded to one length. Those that start a session are longer.
+- In a store with stripes there are none for own devices: a session with one of them would be a row
+  that every message needs. What is known of the own account is read where it stands.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -48,6 +50,7 @@ from e2ecross.state.accounts import (
 )
 from e2ecross.state.context import Context
 from e2ecross.state.in_flight import put_in_flight
+from e2ecross.state.lane_times import put_leaving
 from e2ecross.state.outbox import (
     Lane,
     LaneName,
@@ -66,6 +69,7 @@ from e2ecross.state.sent_ids import (
     was_sent,
 )
 from e2ecross.state.session_store import has_session
+from e2ecross.state.transactions import peer_view
 from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
@@ -122,7 +126,8 @@ class Copying:
         self._now_ms = now_ms
         self._accounts: dict[UserId, _Account] = {}
         self._own = self._account(context.address.user_id)
-        self._others = () if self._own.targets is None else tuple(self._own.targets.devices)
+        targets = None if context.store.stripes else self._own.targets
+        self._others = () if targets is None else tuple(targets.devices)
 
     def post(self, message: Outgoing, draft: Draft, encoded: EncodedContent) -> Posted:
         """Encrypt content for a recipient, unless it was sent before; raises as `post_messages`.
@@ -204,7 +209,7 @@ class Copying:
     def _account(self, user: UserId) -> _Account:
         known = self._accounts.get(user)
         if known is None:
-            record = find_account(self._tx, user)
+            record = find_account(peer_view(self._context, self._tx, user), user)
             held = None if record is None else record.held
             targets = targets_by(self._context, user, record, self._now_ms)
             known = _Account(user, record, targets, 0 if held is None else held.list.seq)
@@ -336,6 +341,9 @@ class Copying:
         record = read_lane(self._tx, lane)
         if record is not None and record.untrusted_key:
             raise UntrustedIdentity(address, record.untrusted_key)
+        if self._context.store.stripes:
+            waiting = put_leaving(self._tx, envelope, data := envelope.encode(), self._now_ms)
+            return Copy(waiting, record is None, data)
         is_own = address.user_id == self._own.user
         if record is None and (is_own or address not in self._begun):
             data = envelope.encode()

@@ -66,7 +66,9 @@ def remove_sent(tx: Transaction, waiting: Waiting) -> None:
     """
     lane = waiting.lane
     if read_lane(tx, lane) is not None:
-        number = find_message(tx, lane.recipient, waiting.message_id)
+        number: int | None = waiting.number
+        if waiting.is_in_flight:
+            number = find_message(tx, lane.recipient, waiting.message_id)
         if number is not None and remove_waiting(tx, replace(waiting, number=number)):
             clear_lane(tx, lane)
 
