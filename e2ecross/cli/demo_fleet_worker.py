@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A worker of the demo of a fleet: answers customers in the name of the shop, until it is told to end.
+"""A worker of the demo of a fleet: answers customers in the shop's name, until it is told to end.
 
 Rules:
 - It tells what it does, a JSON object in a line: what it takes in hand, what it has answered, what

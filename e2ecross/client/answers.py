@@ -148,10 +148,16 @@ class CheckedBackend:
         return [_keys(keys, asked.user) for keys, asked in zip(answer, wanted, strict=True)]
 
     def deposit_all(
-        self, token: Token, envelopes: Sequence[bytes], epochs: Mapping[int, int]
+        self,
+        token: Token,
+        envelopes: Sequence[bytes],
+        epochs: Mapping[int, int],
+        consents: Sequence[bytes] = (),
     ) -> CheckedDeposit:
         """See `Backend.deposit_all`."""
-        answer: object = self._backend.deposit_all(token.value, envelopes, epochs=epochs)
+        answer: object = self._backend.deposit_all(
+            token.value, envelopes, epochs=epochs, consents=consents
+        )
         return _deposited("deposit_all", answer, epochs)
 
     def deposit_copies(

@@ -92,7 +92,8 @@ def deposit(
     stripes = {link.context.stripe_of(user) for user in users}
     told = {stripe: epochs[stripe] for stripe in sorted(stripes)}
     try:
-        answer = link.backend.deposit_all(link.token, envelopes, told)
+        consents = [waiting.consent for waiting, _ in batch.items]
+        answer = link.backend.deposit_all(link.token, envelopes, told, consents)
     except NotRegistered:
         raise
     except (BackendError, RemoteError) as error:

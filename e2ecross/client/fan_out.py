@@ -95,6 +95,7 @@ class FanOut:
         self._in_vain: dict[Lane, None] = {}
         self._seqs: dict[UserId, int] = {}  # lists by which was sent
         self._told = Told()
+        self._purpose = 0
 
     def send(self, messages: Sequence[Outgoing], draft: Draft) -> list[Sent | E2ECrossError]:
         """Send content to recipients, in their order; what is there twice, under one id, goes once.
@@ -113,6 +114,7 @@ class FanOut:
 
         each_once = list(dict.fromkeys(messages))
         self._begin(each_once)
+        self._purpose = draft.purpose
         for message, error in self._round(each_once, post).items():
             self._outcomes[message].error = error
         self._sweep()
@@ -332,7 +334,8 @@ class FanOut:
         link, own = self._link, self._link.context.address.user_id
 
         def post(part: Sequence[Outgoing]) -> _Posts:
-            return post_missing(link.context, link.leftovers, part, self._begun, self._asked)
+            known = (self._begun, self._asked, self._purpose)
+            return post_missing(link.context, link.leftovers, part, *known)
 
         for _ in range(_MAX_CATCH_UPS):
             behind = self._find_behind()

@@ -28,11 +28,10 @@ from e2ecross.device.health_groups import (
 )
 from e2ecross.device.health_queues import QueueHealth, judge_queues
 from e2ecross.device.health_records import (
-    check_conversation,
+    CONTACT_CHECKS,
     check_delivered,
     check_one_time_prekey,
     check_own_sender_key,
-    check_receipt,
     check_retries,
     check_session,
     check_spqr,
@@ -209,8 +208,7 @@ _ORDER: Final = list(Table)
 
 # Of these nothing is told but that they decode.
 _CHECKS: Final[dict[Table, _Reader[object]]] = {
-    Table.CONVERSATIONS: check_conversation,
-    Table.RECEIPTS: check_receipt,
+    **CONTACT_CHECKS,
     Table.SESSIONS: check_session,
     Table.SPQR: check_spqr,
     Table.GROUP_GRANTS: check_grant,

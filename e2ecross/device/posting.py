@@ -74,6 +74,7 @@ def post_messages(
         HostingChanged: the user has to hear of who holds keys of the account.
         LossyContent: some devices would not show all of it, and the user has not agreed to that.
         ContentRefused: some devices do not obey what protects somebody.
+        ConsentMissing: the recipient has not granted a message of this purpose now.
         InvalidArgument: the message id was used for other content.
         SessionExhausted: a session has no message numbers left.
         RecordCorrupted: a record of the recipient is damaged.
@@ -99,15 +100,16 @@ def post_missing(
     messages: Sequence[Outgoing],
     begun: set[Address],
     asked: KeysAsked,
+    purpose: int = 0,
 ) -> tuple[dict[int, int], list[Result]]:
     """Encrypt kept messages for devices that are listed since, and put that into the outbox.
 
     The same message id, and to no device twice. See `post_messages`; None in the place of a message
-    that is not kept any more.
+    that is not kept any more. The purpose is the one that they were sent with.
     """
 
     def post(copying: Copying, _: Transaction, message: Outgoing) -> Posted | None:
-        return copying.post_missing(message)
+        return copying.post_missing(message, purpose)
 
     return _post_each(context, leftovers, messages, begun, asked, post)
 

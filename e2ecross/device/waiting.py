@@ -9,6 +9,7 @@ Rules:
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -20,6 +21,7 @@ from e2ecross.device.sending import Saying, checked_message_id, encrypt_content
 from e2ecross.device.settling import file_in_flight, give_up
 from e2ecross.errors import ContentRefused, RecordCorrupted, UntrustedIdentity
 from e2ecross.state.accounts import find_account, primary_of
+from e2ecross.state.consent import read_token
 from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.group_outbox import GroupWaiting, walk_group_outbox
@@ -208,7 +210,9 @@ def next_of_lane(context: Context, lane: Lane, limit: int) -> list[Waiting]:
         found = walk_lane(tx, lane)
         if lane.recipient.user_id == context.address.user_id:
             found = (waiting for waiting in found if _is_due(context, tx, waiting))
-        return list(islice(found, 1 if record.code else limit))
+        items = list(islice(found, 1 if record.code else limit))
+        consent = read_token(tx, lane.recipient.user_id, context.clock()) if items else b""
+        return [replace(waiting, consent=consent) for waiting in items] if consent else items
 
 
 def _is_due(context: Context, tx: Transaction, copy: Waiting) -> bool:

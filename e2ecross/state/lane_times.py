@@ -43,7 +43,9 @@ _FARTHEST_MS: Final = 2 * (LEFT_ALONE_MS << _MAX_DOUBLINGS)
 """A time farther away is of a clock that was wrong, and does not count."""
 
 
-def put_leaving(tx: Transaction, envelope: Envelope, data: bytes, now_ms: int) -> Waiting:
+def put_leaving(
+    tx: Transaction, envelope: Envelope, data: bytes, now_ms: int, purpose: int = 0
+) -> Waiting:
     """Keep the envelope of a user's message that whoever puts it here deposits at once.
 
     Args:
@@ -51,18 +53,19 @@ def put_leaving(tx: Transaction, envelope: Envelope, data: bytes, now_ms: int) -
         envelope: which.
         data: its encoding.
         now_ms: milliseconds since 1970.
+        purpose: that of `Waiting`.
     """
     until_ms = now_ms + LEFT_ALONE_MS
     lane = Lane(LaneName.MESSAGES, envelope.recipient)
     before = read_lane(tx, lane)
     after = before or LaneRecord(1, 1, 0, first_id=envelope.message_id)
-    record = OutboxRecord(data, message_id=envelope.message_id)
+    record = OutboxRecord(data, message_id=envelope.message_id, purpose=purpose)
     tx.put(Table.OUTBOX, lane.partition, number_row(after.next), record.encode())
     if before is not None:
         tx.put(Table.OUTBOX, lane.partition, envelope.message_id, encode_row(after.next))
     save_lane(tx, lane, replace(after, next=after.next + 1, try_after_ms=until_ms))
     _note_due(tx, until_ms)
-    return Waiting(lane, after.next, envelope.message_id, envelope)
+    return Waiting(lane, after.next, envelope.message_id, envelope, purpose=purpose)
 
 
 def is_sweep_due(tx: Transaction, now_ms: int) -> bool:

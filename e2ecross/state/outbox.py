@@ -18,7 +18,7 @@ Rules:
 import enum
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -120,6 +120,9 @@ class Waiting(Secret):
         peer: with whom the conversation is, of a receipt for another own device; else None.
         fresh_session: in a new session, because the recipient may have lost the others.
         is_in_flight: it stands in no lane yet (`in_flight.py`).
+        purpose: of a user's message that goes by the recipient's consent, 1 to 4; else 0.
+        consent: the token of what the recipient has granted when this was read, 32 bytes, secret;
+            or empty.
     """
 
     lane: Lane
@@ -130,12 +133,17 @@ class Waiting(Secret):
     fresh_session: bool = False
     is_in_flight: bool = False
     peer: UserId | None = None
+    purpose: int = 0
+    consent: bytes = field(default=b"", compare=False)
 
 
-def put_envelope(tx: Transaction, envelope: Envelope) -> int:
-    """Keep the envelope of a user's message until the back end has it; returns its number."""
+def put_envelope(tx: Transaction, envelope: Envelope, purpose: int = 0) -> int:
+    """Keep the envelope of a user's message until the back end has it; returns its number.
+
+    The purpose is that of `Waiting`.
+    """
     lane = Lane(LaneName.MESSAGES, envelope.recipient)
-    record = OutboxRecord(envelope.encode(), message_id=envelope.message_id)
+    record = OutboxRecord(envelope.encode(), message_id=envelope.message_id, purpose=purpose)
     number = _append(tx, lane, record)
     tx.put(Table.OUTBOX, lane.partition, envelope.message_id, encode_row(number))
     return number
@@ -168,6 +176,7 @@ def replace_waiting(tx: Transaction, waiting: Waiting, envelope: Envelope | None
     """
     fresh, peer = envelope is None, waiting.peer
     record = _record(waiting.message_id, envelope, waiting.control, fresh_session=fresh, peer=peer)
+    record = replace(record, purpose=waiting.purpose)
     tx.put(Table.OUTBOX, waiting.lane.partition, number_row(waiting.number), record.encode())
 
 
@@ -397,4 +406,5 @@ def find_row(tx: Transaction, lane: Lane, number: int) -> Waiting | None:
     return Waiting(
         *(lane, number, record.message_id, envelope, control, record.fresh_session),
         peer=record.peer,
+        purpose=record.purpose,
     )

@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 
+_MAX_PURPOSE: Final = 4
 _MAX_OUTBOX_BYTES: Final = MAX_COPIES_BYTES + MAX_ENVELOPE_BYTES
 """The largest envelope of copies, or an envelope and what is in it, with room for the rest."""
 
@@ -70,6 +71,7 @@ class OutboxRecord(Secret):
         peer: with whom the conversation is, of a receipt for another own device; else None.
         group_id: of what is for members of a group: which, 32 bytes; else empty.
         copies: the envelope is an `EnvelopeCopies`.
+        purpose: of a message that the recipient has consented to, 1 to 4; 0: it has none.
     """
 
     envelope: bytes
@@ -80,6 +82,7 @@ class OutboxRecord(Secret):
     peer: UserId | None = None
     group_id: bytes = b""
     copies: bool = False
+    purpose: int = 0
 
     def encode(self) -> bytes:
         """Return the record's bytes."""
@@ -93,6 +96,7 @@ class OutboxRecord(Secret):
                 peer=None if self.peer is None else encode_user(self.peer),
                 group_id=self.group_id,
                 copies=self.copies,
+                purpose=self.purpose,
             )
         )
 
@@ -111,6 +115,8 @@ class OutboxRecord(Secret):
             (fields.message_id, MESSAGE_ID_BYTES),
             (fields.group_id, GROUP_ID_BYTES if fields.group_id else 0),
         )
+        if fields.purpose > _MAX_PURPOSE:
+            raise RecordCorrupted(f"{what} has an unknown purpose: the store is damaged")
         return cls(
             fields.envelope,
             fields.message_id,
@@ -120,6 +126,7 @@ class OutboxRecord(Secret):
             decode_stored_user(fields.peer, what) if fields.HasField("peer") else None,
             fields.group_id,
             fields.copies,
+            fields.purpose,
         )
 
 
