@@ -151,7 +151,8 @@ def load_context(
     if progress is not None:
         require_callable("progress", progress)
     witness, known = _ask(given.witness)
-    with store.transaction() as tx:
+    # Also where the server has moved: it is read, and a `Client` can look into it.
+    with store.transaction(moved=True) as tx:
         record = require_device(tx)
         epoch = read_epoch(tx)
         if not restored:

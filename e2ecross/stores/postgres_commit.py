@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from psycopg.types.numeric import Int8
 
@@ -58,6 +58,11 @@ _LOCK_ALL: Final = (
 _STORE: Final = "SELECT version FROM e2ecross.stores WHERE store = %s"
 _COUNT: Final = "UPDATE e2ecross.stripes SET version = version + 1 WHERE stripe = ANY(%s)"
 _COUNT_STORE: Final = "UPDATE e2ecross.stores SET version = version + 1 WHERE store = %s"
+# Under its lock: somebody may have accepted the move meanwhile, and the next one begins anew.
+_STILL_MOVED: Final = (
+    "SELECT 1 FROM e2ecross.stripes WHERE stripe BETWEEN %s AND %s AND server <> %s "
+    "LIMIT 1 FOR SHARE"
+)
 _MOVED: Final = "UPDATE e2ecross.stores SET moved_at = now() WHERE store = %s AND moved_at IS NULL"
 _MOVED_AGO: Final = (
     "SELECT (1000 * extract(epoch FROM now() - moved_at))::bigint "
@@ -197,18 +202,29 @@ class Block:
             raise StoreCorrupted("rows of the store have gone from the database: restore it")
         self.server, self._xid = rows[0][2:] if stripe else found[3][0]
         if not self._moved and any(row[1] != self.server for row in rows):
-            self._tell_moved(link)
+            self._tell_moved(pool, link)
         kept = pool.cache.take(stripe, (rows[0][0] if stripe else 0, stores[0][0]))
         self._kept = kept
         caches = {stripe: kept.own, 0: kept.device} if stripe else {0: kept.own}
         work = Work(link, opened.number, stripe, opened.stripes)
         self.unit = Unit(work, opened.ring, caches)
 
-    def _tell_moved(self, link: Link) -> None:
-        """Write down that the server is another one, and raise `StoreMoved`."""
-        number = (self._opened.number,)
-        found = link.run([("ROLLBACK", ()), (_MOVED, number), (_MOVED_AGO, number)])
-        raise StoreMoved(found[-1][0][0] or 0)
+    def _tell_moved(self, pool: Pool, link: Link) -> NoReturn:
+        """Write down that the server is another one, unless it was accepted meanwhile.
+
+        Raises:
+            StoreMoved: always.
+        """
+        opened = self._opened
+        first = (opened.number << STORE_BITS) + self._stripe
+        last = first if self._stripe else first + opened.stripes
+        settings = (_SETTINGS, (str(max(1, pool.timeout_ms)),))
+        moved = (_STILL_MOVED, (Int8(first), Int8(last), self.server))
+        is_moved = link.run([("ROLLBACK", ()), _BEGIN, settings, moved])[-1]
+        number = (opened.number,)
+        note = [(_MOVED, number)] if is_moved else []
+        found = link.run([*note, (_MOVED_AGO, number), _COMMIT])
+        raise StoreMoved(found[-2][0][0] or 0)
 
     def _commit(self) -> None:
         unit = self.unit
