@@ -203,7 +203,8 @@ class Block:
         self.server, self._xid = rows[0][2:] if stripe else found[3][0]
         if not self._moved and any(row[1] != self.server for row in rows):
             self._tell_moved(pool, link)
-        kept = pool.cache.take(stripe, (rows[0][0] if stripe else 0, stores[0][0]))
+        versions = (self.server, rows[0][0] if stripe else 0, stores[0][0])
+        kept = pool.cache.take(stripe, versions)
         self._kept = kept
         caches = {stripe: kept.own, 0: kept.device} if stripe else {0: kept.own}
         work = Work(link, opened.number, stripe, opened.stripes)
@@ -247,10 +248,10 @@ class Block:
             # The wait for a standby was cancelled: it is committed here, perhaps nowhere else.
             self._commit_again(link, count)
             return
-        store, stripe = self._kept.versions[1], self._kept.versions[0]
+        server, stripe, store = self._kept.versions
         if has_written:
             stripe, store = (stripe + 1, store) if self._stripe else (0, store + 1)
-        kept = Kept((stripe, store), self._kept.own, self._kept.device)
+        kept = Kept((server, stripe, store), self._kept.own, self._kept.device)
         pool.cache.bring_back(self._stripe, kept)
 
     def _count(self, written: set[int]) -> list[Statement]:
