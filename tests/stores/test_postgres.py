@@ -607,12 +607,16 @@ class TestMovedServers:
         self, store: "PostgresStore", name: str
     ) -> None:
         """Its versions may be the same: commits were lost there, and others made."""
+        from e2ecross.stores.postgres_link import IDENTITY
+
         put(store, 5, b"r", b"of a commit that is lost")
         base = number_of(name) << 17
         everywhere = f"WHERE stripe BETWEEN {base} AND {base + 64}"
         ask(f"UPDATE e2ecross.sessions SET record = 'other' {everywhere}")  # noqa: S608
         assert get(store, 5, b"r") == b"of a commit that is lost"
+        [(server,)] = ask(f"SELECT {IDENTITY}")
         for each in store._find_pool().cache._stripes.values():
+            assert each.versions[0] == server
             each.versions = ("other/1", *each.versions[1:])  # as if that had been there
         assert get(store, 5, b"r") == b"other"
 
