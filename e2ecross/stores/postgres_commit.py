@@ -5,6 +5,7 @@ Rules:
 - The stripe is locked first, and everything is read after that, by later statements: one that
   waited for the lock still sees other tables as they were before.
 - Two round trips: the beginning is one pipeline, the end another.
+- Who waits for a stripe comes in turn (docs/adr/0021-hot-stripes.md).
 - Each begins by making sure that the server is the one of before. Where it is not, that is written
   down, and nothing is done.
 - A connection that is lost during the commit: another one is asked how the transaction has ended,
@@ -47,6 +48,11 @@ _SETTINGS: Final = (
     "set_config('synchronous_commit', CASE current_setting('synchronous_commit') "
     "WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true)"
 )
+# A place in the line before the stripe's row, in the same round trip: who waits for a row that is
+# updated again and again is overtaken by whoever comes. Only the row's lock keeps others out.
+_IN_LINE: Final = f"{_SETTINGS}, pg_advisory_xact_lock(%s)"
+_LINES: Final = 0x6533 << 48
+"""What the numbers of stripes are added to: keys of advisory locks are of the whole database."""
 _PATIENT: Final = ("SELECT set_config('statement_timeout', '0', true)", ())
 _HERE: Final = f"{IDENTITY}, pg_current_xact_id()::text"
 _LOCK: Final = f"SELECT version, server, {_HERE} FROM e2ecross.stripes WHERE stripe = %s FOR UPDATE"  # noqa: S608
@@ -195,7 +201,10 @@ class Block:
                 (_LOCK_ALL, (Int8(base), Int8(base + opened.stripes))),
                 (f"SELECT {_HERE}", ()),
             ]
-        settings = (_SETTINGS, (str(max(1, pool.timeout_ms)),))
+        timeout = str(max(1, pool.timeout_ms))
+        settings: Statement = (_SETTINGS, (timeout,))
+        if stripe:
+            settings = (_IN_LINE, (timeout, Int8(_LINES + base + stripe)))
         found = link.run([_BEGIN, settings, *locks, (_STORE, (opened.number,))])
         rows, stores = found[2], found[-1]
         if len(rows) != (1 if stripe else opened.stripes + 1) or not stores:

@@ -163,6 +163,32 @@ class TestWorkers:
                 held.result(WAIT_SECONDS)
             assert get(one, 1, b"r") == b"x"
 
+    def test_who_waits_for_a_stripe_comes_in_turn(self, name: str) -> None:
+        waiting = (
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+            "AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"
+        )
+        came: list[int] = []
+
+        def come(number: int) -> None:
+            with store.transaction(5) as tx:
+                came.append(number)
+                tx.put(SESSIONS, b"p", b"%d" % number, b"x")
+
+        with make_postgres_store(name, connections=8) as store, ThreadPoolExecutor(6) as pool:
+            with store.transaction(5) as tx:
+                tx.put(SESSIONS, b"p", b"first", b"x")
+                futures = []
+                for number in range(6):
+                    futures.append(pool.submit(come, number))
+                    until = time.monotonic() + WAIT_SECONDS
+                    while ask(waiting) != [(number + 1,)] and time.monotonic() < until:
+                        time.sleep(0.005)
+                assert came == []
+            for future in futures:
+                future.result(WAIT_SECONDS)
+        assert came == list(range(6))
+
     def test_one_prekey_is_given_to_one_of_two_stripes(self, store: "PostgresStore") -> None:
         with store.transaction() as tx:
             tx.put(ONE_TIME, b"", b"1", b"key")
