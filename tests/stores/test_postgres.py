@@ -171,12 +171,12 @@ class TestWorkers:
         came: list[int] = []
 
         def come(number: int) -> None:
-            with store.transaction(5) as tx:
+            with busy.transaction(5) as tx:
                 came.append(number)
                 tx.put(SESSIONS, b"p", b"%d" % number, b"x")
 
-        with make_postgres_store(name, connections=8) as store, ThreadPoolExecutor(6) as pool:
-            with store.transaction(5) as tx:
+        with make_postgres_store(name, connections=8) as busy, ThreadPoolExecutor(6) as pool:
+            with busy.transaction(5) as tx:
                 tx.put(SESSIONS, b"p", b"first", b"x")
                 futures = []
                 for number in range(6):
