@@ -31,13 +31,15 @@ from e2ecross.wire.limits import (
     MAX_SIGNED_DEVICE_LIST_BYTES,
 )
 
-__all__ = ["CheckedBackend", "CheckedDeposit"]
+__all__ = ["CheckedBackend", "CheckedDeposit", "Hold"]
 
 _METHODS: Final = [name for name in vars(Backend) if not name.startswith("_")]
 _MAX_NUMBER: Final = 2**64 - 1
 """The highest number that a record has room for."""
 _MAX_COUNT: Final = 2**31
 _MAX_SEQ: Final = 2**63 - 1
+_MAX_STRIPES: Final = 65_537
+"""Of the largest store, with that of the device itself."""
 
 
 class CheckedDeposit(NamedTuple):
@@ -53,6 +55,18 @@ class CheckedDeposit(NamedTuple):
     refused: Mapping[int, BackendError]
     epoch: int
     seqs: Mapping[UserId, int]
+
+
+class Hold(NamedTuple):
+    """That what is fetched is held, so that nobody else gets it.
+
+    Attributes:
+        hold_ms: for how long, milliseconds.
+        holder: for whom, 16 bytes.
+    """
+
+    hold_ms: int
+    holder: bytes
 
 
 class CheckedBackend:
@@ -92,9 +106,15 @@ class CheckedBackend:
         answer = self._any.publish(token.value, published, epoch=epoch, replace=replace)
         _nothing("publish", answer)
 
-    def epoch(self, address: Address, token: Token) -> int:
-        """Return the highest epoch that the device has told, 0 if none."""
-        return _epoch("epochs", self._backend.epochs(address, token.value))
+    def epochs(self, address: Address, token: Token) -> dict[int, int]:
+        """Return by stripe the highest epoch that the device has told; where it is not, none."""
+        answer: object = self._backend.epochs(address, token.value)
+        if not isinstance(answer, Mapping) or len(answer) > _MAX_STRIPES:
+            raise _no_answer("epochs", answer, "no epochs")
+        for stripe, epoch in answer.items():
+            if type(stripe) is not int or type(epoch) is not int or stripe < 0 or epoch < 0:
+                raise _no_answer("epochs", answer, "no epochs")
+        return dict(answer)
 
     def one_time_prekey_count(self, address: Address, token: Token) -> int:
         """See `Backend.one_time_prekey_count`."""
@@ -137,17 +157,22 @@ class CheckedBackend:
         return _deposited("deposit_copies", answer)
 
     def fetch(
-        self, address: Address, token: Token, limit: int, after: int, wait_ms: int = 0
+        self,
+        address: Address,
+        token: Token,
+        limit: int,
+        after: int,
+        wait_ms: int = 0,
+        hold: Hold | None = None,
     ) -> list[Waiting]:
         """Return what waits, as far as it is what a back end may answer.
 
         Numbers ascend: a back end that repeats itself is not followed.
         """
-        answer: object = (
-            self._backend.fetch(address, token.value, limit, after, wait_ms=wait_ms)
-            if wait_ms
-            else self._backend.fetch(address, token.value, limit, after)
-        )
+        asked: dict[str, Any] = {} if hold is None else hold._asdict()
+        if wait_ms:
+            asked["wait_ms"] = wait_ms
+        answer: object = self._backend.fetch(address, token.value, limit, after, **asked)
         items: list[Waiting] = []
         if not isinstance(answer, Sequence):
             raise _no_answer("fetch", answer, "no mailbox")

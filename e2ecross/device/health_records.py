@@ -24,7 +24,7 @@ from e2ecross.state.inbox_erasure import EXPIRES, ONCE
 from e2ecross.state.outbox import TURNS
 from e2ecross.state.prekey_store import FULL_ROW, LAST_RESORT, SEEN_MARK
 from e2ecross.state.publication import PUBLICATION_ROW
-from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES
+from e2ecross.state.queue import NUMBER_BYTES
 from e2ecross.state.receipts import DUE, NO_TIME, read_receipt
 from e2ecross.state.retry_budget import BUDGET
 from e2ecross.state.sender_keys import own_sender_key_from_bytes
@@ -45,7 +45,6 @@ from e2ecross.wire.queue_records import (
     LaneRecord,
     OutboxRecord,
     TurnRecord,
-    decode_queue_end,
     decode_row,
 )
 from e2ecross.wire.records import (
@@ -230,9 +229,6 @@ def check_spqr(_: bytes, row: bytes, record: bytes) -> None:
 
 def read_outbox(partition: bytes, row: bytes, record: bytes) -> bool:
     """Tell whether a record is a message that waits, encrypted or not; all are decoded."""
-    if partition.startswith(TURNS) and row == ENDS_ROW:
-        decode_queue_end(record)
-        return False
     if partition == GROUP_OUTBOX:
         if len(row) != NUMBER_BYTES:
             raise RecordCorrupted("an outbox record has no number: the store is damaged")
@@ -262,9 +258,6 @@ def read_inbox(partition: bytes, row: bytes, record: bytes) -> bool:
         return False
     if partition in (EXPIRES, ONCE):
         decode_row(record)
-        return False
-    if row == ENDS_ROW:
-        decode_queue_end(record)
         return False
     item = decode_inbox_item(record)
     if isinstance(item, InboxMessage) and not item.expired:

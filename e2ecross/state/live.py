@@ -20,6 +20,8 @@ _MINUTE_MS: Final = 60_000
 _MAX_RECEIPTS: Final = 20
 """Receipts for one account in a minute: more wait, and go together."""
 _TYPING_EVERY_MS: Final = 3_000
+_MAX_OWN_LISTS: Final = 4
+"""Of 8 KiB; contacts push them again."""
 _MAX_GRAPHS: Final = 4
 """A graph of 8,192 long commits has 128 MiB; those of most groups 1 MiB."""
 
@@ -37,6 +39,8 @@ class Live:
             that were looked into. Others need not be looked up again.
         graphs: the commits of the groups that were looked at last, as far as they were held then;
             by group. They are touched in transactions alone, which see each other never.
+        own_lists: lists of the own account that contacts have pushed, encoded, and that were not
+            taken in yet; in a store with stripes.
         is_announced: groups have been told of all own changes, as far as this process knows.
         announced: own commits (hashes, 32 bytes each) that those have been told who were in before
             them, but not yet who is in or out since then; by group.
@@ -50,6 +54,7 @@ class Live:
         "announced",
         "graphs",
         "is_announced",
+        "own_lists",
         "receipts_at_ms",
         "receipts_due",
         "seqs",
@@ -64,6 +69,7 @@ class Live:
         self.graphs: dict[GroupId, GroupGraph] = {}
         self.announced: dict[GroupId, tuple[bytes, ...]] = {}
         self.is_announced = False
+        self.own_lists: dict[bytes, None] = {}
         self.unreached: dict[GroupId, tuple[tuple[bytes, int, int], Mapping[Address, str]]] = {}
         self.receipts_at_ms: int | None = None
         self.receipts_due: int | None = None
@@ -76,6 +82,11 @@ class Live:
         self.graphs[graph.group_id] = graph
         while len(self.graphs) > _MAX_GRAPHS:
             del self.graphs[next(iter(self.graphs))]
+
+    def note_own_list(self, data: bytes) -> None:
+        """Note a list of the own account, encoded, if there is room."""
+        if len(self.own_lists) < _MAX_OWN_LISTS:
+            self.own_lists[data] = None
 
     def take_typing(self, limit: int) -> list[Notice]:
         """Return who is typing, at most so many, and forget it."""

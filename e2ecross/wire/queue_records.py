@@ -33,33 +33,13 @@ __all__ = [
     "LaneRecord",
     "OutboxRecord",
     "TurnRecord",
-    "decode_queue_end",
     "decode_row",
-    "encode_queue_end",
     "encode_row",
 ]
 
 
 _MAX_OUTBOX_BYTES: Final = MAX_COPIES_BYTES + MAX_ENVELOPE_BYTES
 """The largest envelope of copies, or an envelope and what is in it, with room for the rest."""
-
-
-def encode_queue_end(after: int) -> bytes:
-    """Return the record of a queue: the number that is given next."""
-    return encode_record(storage_pb2.QueueRecord(next=after))
-
-
-def decode_queue_end(data: bytes) -> int:
-    """Return the number that a queue gives next.
-
-    Raises:
-        RecordCorrupted: it does not decode.
-        StoreTooNew: a later release wrote it.
-    """
-    what = "a queue record"
-    fields = decode_record(storage_pb2.QueueRecord, data, what)
-    _check_ends(what, 1, fields.next)
-    return fields.next
 
 
 def encode_row(number: int) -> bytes:

@@ -47,7 +47,7 @@ from e2ecross.state.accounts import OWN_ACCOUNT_ROW
 from e2ecross.state.changes import CHANGES_ROW, read_changes
 from e2ecross.state.delivered import was_delivered
 from e2ecross.state.outbox import TURNS, Lane, LaneName, find_message, list_lane, put_resend
-from e2ecross.state.queue import ENDS_ROW, NUMBER_BYTES, Queue, number_row
+from e2ecross.state.queue import NUMBER_BYTES, Queue, number_row
 from e2ecross.state.retry_budget import BUDGET, spend_request
 from e2ecross.state.sent import find_kept
 from e2ecross.state.sent_ids import SENT_IDS, was_sent
@@ -624,10 +624,8 @@ def _client_kind(row: tuple[str, bytes, bytes, bytes]) -> str:
     if table == Table.SENT:
         return "sent content" if key[-18:-16] == bytes(2) else "sent copy"
     if table == Table.OUTBOX and partition.startswith(TURNS):
-        return "queue" if key == ENDS_ROW else "turn"
-    if table == Table.INBOX and partition == b"":
-        return "queue" if key == ENDS_ROW else _kind(row)
-    if table == Table.INBOX:
+        return "turn"
+    if table == Table.INBOX and partition:
         return "arrival"
     if table == Table.DEVICE and key == b"account":
         return "own account"
@@ -717,7 +715,6 @@ _CLIENT_KINDS: Final = (
     "lane",
     "outbox",
     "own account",
-    "queue",
     "retries",
     "row",
     "sent content",
@@ -735,14 +732,11 @@ _COUNTERS: Final = frozenset(
         *permutations(_NUMBERS, 2),
         *((kind, of) for kind in ("budget", "upkeep") for of in _NUMBERS),
         ("budget", "own account"),
-        ("budget", "queue"),
         ("account", _ONLY_THERE),
-        ("account", "queue"),
         ("budget", "own account"),
         ("upkeep", "own account"),
         ("upkeep", "budget"),
         ("upkeep", "own account"),
-        ("upkeep", "queue"),
         *((kind, "conversations") for kind in ("budget", *_NUMBERS, "upkeep")),
         *((kind, _ONLY_THERE) for kind in ("budget", *_NUMBERS, "shelf", "upkeep")),
     }
@@ -750,8 +744,8 @@ _COUNTERS: Final = frozenset(
 
 
 # What these say is said by others, too: a message that waits is encrypted anew where its row is
-# damaged, and where a lane or a queue ends its rows tell. It is made anew, and what waits leaves.
-_REBUILT: Final = frozenset({"outbox", "lane", "queue"})
+# damaged, and where a lane ends its rows tell. It is made anew, and what waits leaves.
+_REBUILT: Final = frozenset({"outbox", "lane"})
 
 
 @pytest.mark.parametrize("kind", _CLIENT_KINDS)

@@ -208,6 +208,35 @@ def test_an_answer_of_another_length_is_none(answer: object) -> None:
         checked(answer).fetch_keys(ANA, TOKEN, WANTED)
 
 
+# --- Epochs ---------------------------------------------------------------------------------
+
+
+def epochs(answer: object) -> object:
+    return checked(answer).epochs(ANA, TOKEN)
+
+
+def test_epochs_are_those_that_were_told() -> None:
+    inner = Answering({})
+    assert CheckedBackend(cast("Backend", inner)).epochs(ANA, TOKEN) == {}
+    assert inner.asked == ("epochs", ANA, TOKEN.value, {})
+    assert epochs({0: 7, 65_536: 2**70}) == {0: 7, 65_536: 2**70}
+    many = dict.fromkeys(range(65_537), 1)
+    assert epochs(many) == many
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(None, 5, [], [(0, 1)], {0: -1}, {-1: 1}, {True: 1}, {0: True}, {0: "7"}, {"0": 7}),
+        *({0: 1.0}, {0: None}, {0: 1, None: 1}, dict.fromkeys(range(65_538), 1)),
+    ],
+    ids=lambda answer: str(answer)[:20],
+)
+def test_what_is_no_epochs_is_no_answer(answer: object) -> None:
+    with pytest.raises(BackendError, match="epochs with no epochs"):
+        epochs(answer)
+
+
 # --- Deposits -------------------------------------------------------------------------------
 
 

@@ -45,7 +45,7 @@ from e2ecross.wire.inbox_records import (
     encode_arrival,
     encode_inbox_item,
 )
-from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, encode_queue_end, encode_row
+from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, encode_row
 from e2ecross.wire.records import encode_publication
 from e2ecross.wire.session_records import encode_skipped_keys
 from e2ecross.wire.shelf_records import SentRecord
@@ -449,7 +449,7 @@ def test_a_broken_seal_is_counted_and_hides_no_other(table: Table, tmp_path: Pat
             b"",
             encode_inbox_item(InboxMessage(ANA, bytes(16), 1, 3, b"?", digest=bytes(32))),
         ),
-        (Table.INBOX, ARRIVED, encode_queue_end(2)),
+        (Table.INBOX, ARRIVED, encode_row(2)),
         (Table.REMOTE_IDENTITIES, address_key(BUDI), bytes(3)),
         (Table.SENT, b"1", SentRecord(content_kind=1, content_body=b"?").encode()),
         (
@@ -525,15 +525,14 @@ def test_what_waits_to_be_encrypted_waits_like_what_is() -> None:
     assert (health.outbox, table_of(health, Table.OUTBOX).damaged) == (2, 0)
 
 
-def test_failures_wait_and_arrivals_and_ends_do_not() -> None:
+def test_failures_wait_and_arrivals_do_not() -> None:
     store = MemoryStore()
     failure = InboxFailure(None, b"", "decode_error", "why")
     with store.transaction() as tx:
-        tx.put(Table.INBOX, b"", b"", encode_queue_end(2))
         tx.put(Table.INBOX, b"", bytes(8), encode_inbox_item(failure))
         tx.put(Table.INBOX, ARRIVED, bytes(8), encode_arrival(bytes(32)))
     health = health_of(store)
-    assert (health.inbox, table_of(health, Table.INBOX).records) == (1, 3)
+    assert (health.inbox, table_of(health, Table.INBOX).records) == (1, 2)
 
 
 def test_uploads_wait_until_they_are_complete() -> None:

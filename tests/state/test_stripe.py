@@ -31,9 +31,9 @@ def test_accounts_are_spread_over_all_stripes(stripes: int) -> None:
 
 def test_a_stripe_counts_from_nothing() -> None:
     with MemoryStore().transaction() as tx:
-        assert read_stripe(tx) == StripeRecord(0, ())
-        save_stripe(tx, StripeRecord(7, ((1, 2),)))
-        assert read_stripe(tx) == StripeRecord(7, ((1, 2),))
+        assert read_stripe(tx) == StripeRecord(0, 1, ())
+        save_stripe(tx, StripeRecord(7, 3, ((1, 2),)))
+        assert read_stripe(tx) == StripeRecord(7, 3, ((1, 2),))
 
 
 @pytest.mark.parametrize("stripes", [0, 64])

@@ -20,6 +20,7 @@ from e2ecross.address import UserId
 from e2ecross.errors import (
     BackendError,
     BackendRefused,
+    DecodeError,
     MailboxFull,
     NotRegistered,
     StoreError,
@@ -336,8 +337,10 @@ def _sha256(token: bytes) -> bytes:
 class BackendSimulator:
     """A back end in memory that can lose calls and answers, and tamper with mailboxes."""
 
-    def __init__(self, *, capacity: int = 1000) -> None:
+    def __init__(self, *, capacity: int = 1000, clock: Callable[[], int] = lambda: NOW_MS) -> None:
         self.capacity = capacity
+        self.clock = clock
+        self.holds: dict[Address, dict[int, tuple[int, bytes]]] = {}  # until when, and for whom
         self.unreachable = False
         self.broken: dict[Address, BackendError] = {}
         self.calls: list[str] = []
@@ -630,10 +633,42 @@ class BackendSimulator:
         hold_ms: int = 0,
         holder: bytes = b"",
     ) -> list[Waiting]:
-        assert limit > 0
+        assert limit > 0 or hold_ms
         with self._call("fetch"):
             box = self._account(address, token).mailbox
+            if hold_ms:
+                return self._fetch_and_hold(address, box, limit, after, hold_ms, holder)
             return [Waiting(number, data) for number, data in box if number > after][:limit]
+
+    def _fetch_and_hold(
+        self,
+        address: Address,
+        box: Sequence[tuple[int, bytes]],
+        limit: int,
+        after: int,
+        hold_ms: int,
+        holder: bytes,
+    ) -> list[Waiting]:
+        assert len(holder) == 16
+        now_ms, holds = self.clock(), self.holds.setdefault(address, {})
+        live = {number: held for number, held in holds.items() if held[0] > now_ms}
+        new = (now_ms + hold_ms, holder)
+        holds.clear()
+        holds.update({number: new if held[1] == holder else held for number, held in live.items()})
+        others = {
+            _account_of(data)
+            for number, data in box
+            if number in holds and holds[number][1] != holder
+        }
+        found = [
+            Waiting(number, data)
+            for number, data in box
+            if number > after
+            and number not in holds
+            and ((sender := _account_of(data)) is None or sender not in others)
+        ][:limit]
+        holds.update(dict.fromkeys((number for number, _ in found), new))
+        return found
 
     def acknowledge(self, address: Address, token: bytes, numbers: Sequence[int]) -> None:
         with self._call("acknowledge"):
@@ -690,6 +725,14 @@ class BackendSimulator:
         yield
         if error is not None:
             raise error
+
+
+def _account_of(data: bytes) -> UserId | None:
+    """Whom the back end takes an envelope to be from."""
+    try:
+        return Envelope.decode(data).sender.user_id
+    except DecodeError:
+        return None
 
 
 def make_client(

@@ -101,10 +101,12 @@ from e2ecross.wire.group_records import (
 from e2ecross.wire.identity_backup import BackupContent, IdentityBackup
 from e2ecross.wire.inbox_records import (
     InboxFailure,
+    InboxHold,
     InboxMessage,
     InboxNotice,
     InboxRecord,
     decode_arrival,
+    decode_inbox_hold,
     decode_inbox_item,
     encode_arrival,
     encode_inbox_item,
@@ -116,9 +118,7 @@ from e2ecross.wire.queue_records import (
     LaneRecord,
     OutboxRecord,
     TurnRecord,
-    decode_queue_end,
     decode_row,
-    encode_queue_end,
     encode_row,
 )
 from e2ecross.wire.records import (
@@ -268,8 +268,8 @@ def _values(example: bytes, decode: Callable[[bytes], Any], encode: Callable[...
 
 def _inbox_item(item: InboxRecord, *nested: tuple[int, ...]) -> Format:
     return Format(
-        encode_inbox_item(item),
-        lambda data: encode_inbox_item(decode_inbox_item(data)),
+        encode_inbox_item(item, InboxHold(3, 5)),
+        lambda data: encode_inbox_item(decode_inbox_item(data), decode_inbox_hold(data)),
         StoreError,
         nested,
         1,
@@ -685,7 +685,6 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "push": _value(encode_push(2**40), decode_push, encode_push),
     "upkeep": Format(UpkeepRecord(1, 2, 3, 4, 5).encode(), _again(UpkeepRecord), StoreError, (), 1),
-    "queue": _value(encode_queue_end(2**40), decode_queue_end, encode_queue_end),
     "row": _value(encode_row(2**40), decode_row, encode_row),
     "outbox": Format(
         OutboxRecord(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body", ADDRESS.user_id).encode(),
@@ -710,7 +709,7 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "turn": Format(TurnRecord(2, PEER).encode(), _again(TurnRecord), StoreError, ((2,),), 1),
     "stripe": Format(
-        StripeRecord(2**40, ((1, 2), (3, 2**32 - 1))).encode(),
+        StripeRecord(2**40, 2**63, ((1, 2), (3, 2**32 - 1)), life=2**64 - 1).encode(),
         _again(StripeRecord),
         StoreError,
         ((4,),),
@@ -802,7 +801,7 @@ RECORDS: Final[Mapping[str, Format]] = {
         InboxNotice(4, ADDRESS.user_id, (1, 127), GOOD_KEY, (MESSAGE_ID, bytes(16)), "code"),
         *((7,), (7, 2)),
     ),
-    "arrival": _value(encode_arrival(_KEY), decode_arrival, encode_arrival),
+    "arrival": _values(encode_arrival(_KEY, 7), decode_arrival, encode_arrival),
     "session list": Format(
         SessionListRecord(GOOD_KEY, (GOOD_KEY,), GOOD_KEY, 3).encode(),
         _again(SessionListRecord),

@@ -61,7 +61,6 @@ NAMES = {
     "stored publication": "a publication record",
     "remote identity": "a remote identity record",
     "upkeep": "an upkeep record",
-    "queue": "a queue record",
     "row": "a row record",
     "outbox": "an outbox record",
     "outbox of groups": "an outbox record",

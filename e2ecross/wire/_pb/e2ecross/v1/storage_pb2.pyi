@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class DeviceRecord(_message.Message):
-    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "backend_token", "registered", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id", "replaced_token", "restored_epoch", "imported_at_ms")
+    __slots__ = ("address", "identity_private_key", "registration_id", "next_prekey_id", "signed_prekey_id", "backend_token", "registered", "publication_epoch", "adopts_epoch", "replaces_prekeys", "last_resort_kyber_prekey_id", "life", "replaced_token", "restored_epoch", "imported_at_ms")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     IDENTITY_PRIVATE_KEY_FIELD_NUMBER: _ClassVar[int]
     REGISTRATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -21,6 +21,7 @@ class DeviceRecord(_message.Message):
     ADOPTS_EPOCH_FIELD_NUMBER: _ClassVar[int]
     REPLACES_PREKEYS_FIELD_NUMBER: _ClassVar[int]
     LAST_RESORT_KYBER_PREKEY_ID_FIELD_NUMBER: _ClassVar[int]
+    LIFE_FIELD_NUMBER: _ClassVar[int]
     REPLACED_TOKEN_FIELD_NUMBER: _ClassVar[int]
     RESTORED_EPOCH_FIELD_NUMBER: _ClassVar[int]
     IMPORTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
@@ -35,10 +36,11 @@ class DeviceRecord(_message.Message):
     adopts_epoch: bool
     replaces_prekeys: bool
     last_resort_kyber_prekey_id: int
+    life: int
     replaced_token: bytes
     restored_epoch: int
     imported_at_ms: int
-    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ..., replaced_token: _Optional[bytes] = ..., restored_epoch: _Optional[int] = ..., imported_at_ms: _Optional[int] = ...) -> None: ...
+    def __init__(self, address: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., identity_private_key: _Optional[bytes] = ..., registration_id: _Optional[int] = ..., next_prekey_id: _Optional[int] = ..., signed_prekey_id: _Optional[int] = ..., backend_token: _Optional[bytes] = ..., registered: bool = ..., publication_epoch: _Optional[int] = ..., adopts_epoch: bool = ..., replaces_prekeys: bool = ..., last_resort_kyber_prekey_id: _Optional[int] = ..., life: _Optional[int] = ..., replaced_token: _Optional[bytes] = ..., restored_epoch: _Optional[int] = ..., imported_at_ms: _Optional[int] = ...) -> None: ...
 
 class PublicationRecord(_message.Message):
     __slots__ = ("published_keys",)
@@ -61,12 +63,16 @@ class UpkeepRecord(_message.Message):
     def __init__(self, hour_started_at_ms: _Optional[int] = ..., made: _Optional[int] = ..., day_started_at_ms: _Optional[int] = ..., ids: _Optional[int] = ..., refused_at_ms: _Optional[int] = ...) -> None: ...
 
 class StripeRecord(_message.Message):
-    __slots__ = ("epoch", "seen")
+    __slots__ = ("epoch", "next_queue_number", "life", "seen")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
+    NEXT_QUEUE_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    LIFE_FIELD_NUMBER: _ClassVar[int]
     SEEN_FIELD_NUMBER: _ClassVar[int]
     epoch: int
+    next_queue_number: int
+    life: int
     seen: _containers.RepeatedCompositeFieldContainer[SeenCount]
-    def __init__(self, epoch: _Optional[int] = ..., seen: _Optional[_Iterable[_Union[SeenCount, _Mapping]]] = ...) -> None: ...
+    def __init__(self, epoch: _Optional[int] = ..., next_queue_number: _Optional[int] = ..., life: _Optional[int] = ..., seen: _Optional[_Iterable[_Union[SeenCount, _Mapping]]] = ...) -> None: ...
 
 class SeenCount(_message.Message):
     __slots__ = ("signed_prekey_id", "count")
@@ -342,12 +348,6 @@ class SpqrChunks(_message.Message):
     chunks: bytes
     def __init__(self, indices: _Optional[_Iterable[int]] = ..., chunks: _Optional[bytes] = ...) -> None: ...
 
-class QueueRecord(_message.Message):
-    __slots__ = ("next",)
-    NEXT_FIELD_NUMBER: _ClassVar[int]
-    next: int
-    def __init__(self, next: _Optional[int] = ...) -> None: ...
-
 class OutboxRecord(_message.Message):
     __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body", "group_id", "copies", "peer")
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
@@ -463,20 +463,26 @@ class RetryRecord(_message.Message):
     def __init__(self, attempts: _Optional[int] = ...) -> None: ...
 
 class InboxRecord(_message.Message):
-    __slots__ = ("sender", "message_id", "message", "failure", "notice", "envelope_hash")
+    __slots__ = ("sender", "message_id", "backend_number", "message", "failure", "notice", "envelope_hash", "held_until_ms", "item_number")
     SENDER_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
+    BACKEND_NUMBER_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
     ENVELOPE_HASH_FIELD_NUMBER: _ClassVar[int]
+    HELD_UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    ITEM_NUMBER_FIELD_NUMBER: _ClassVar[int]
     sender: _address_pb2.Address
     message_id: bytes
+    backend_number: int
     message: InboxMessage
     failure: InboxFailure
     notice: InboxNotice
     envelope_hash: bytes
-    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., notice: _Optional[_Union[InboxNotice, _Mapping]] = ..., envelope_hash: _Optional[bytes] = ...) -> None: ...
+    held_until_ms: int
+    item_number: int
+    def __init__(self, sender: _Optional[_Union[_address_pb2.Address, _Mapping]] = ..., message_id: _Optional[bytes] = ..., backend_number: _Optional[int] = ..., message: _Optional[_Union[InboxMessage, _Mapping]] = ..., failure: _Optional[_Union[InboxFailure, _Mapping]] = ..., notice: _Optional[_Union[InboxNotice, _Mapping]] = ..., envelope_hash: _Optional[bytes] = ..., held_until_ms: _Optional[int] = ..., item_number: _Optional[int] = ...) -> None: ...
 
 class InboxMessage(_message.Message):
     __slots__ = ("sent_at_ms", "content_kind", "content_body", "identity_changed", "version_downgraded", "peer", "own_copy", "historical", "group_id", "moderator", "request", "expired", "blocked", "digest")
