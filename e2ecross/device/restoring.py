@@ -18,7 +18,6 @@ Rules:
 """
 
 from dataclasses import replace
-from typing import Final
 
 from e2ecross.address import Address
 from e2ecross.arguments import require_callable
@@ -54,16 +53,13 @@ from e2ecross.state.sender_keys import drop_own_sender_keys
 from e2ecross.state.sent import find_kept
 from e2ecross.state.session_store import drop_damaged_sessions, read_sessions, save_sessions
 from e2ecross.state.stripe import read_stripe, save_stripe
-from e2ecross.state.transactions import stripe_transaction
+from e2ecross.state.transactions import shuffled_stripes, stripe_transaction
 from e2ecross.state.trust import find_identity, mark_stale
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.device_list import PRIMARY
 
 __all__ = ["restore_device", "restore_stripe", "restore_stripes"]
-
-_ORDER_BYTES: Final = 8
-"""Of randomness for each stripe: workers that do them all at once begin with different ones."""
 
 
 def restore_device(
@@ -147,11 +143,7 @@ def restore_stripes(context: Context, progress: Progress | None = None) -> None:
     if progress is not None:
         require_callable("progress", progress)
     stripes, failure = context.store.stripes, None
-    order = context.entropy.bytes(stripes * _ORDER_BYTES)
-    each = sorted(
-        range(1, stripes + 1), key=lambda k: order[(k - 1) * _ORDER_BYTES : k * _ORDER_BYTES]
-    )
-    for done, stripe in enumerate(each, start=1):
+    for done, stripe in enumerate(shuffled_stripes(context), start=1):
         try:
             with stripe_transaction(context, stripe):
                 pass  # to begin one is all that it takes

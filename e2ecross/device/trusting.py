@@ -11,6 +11,7 @@ from e2ecross.address import Address
 from e2ecross.arguments import require_bytes, require_type
 from e2ecross.crypto.keys import PUBLIC_KEY_BYTES, PublicKey, decode_public_key
 from e2ecross.device.accepting import follow_identity, forget_unlisted, stands_for
+from e2ecross.device.deciding import decision_transaction
 from e2ecross.device.self_sync import put_pin
 from e2ecross.device.settling import drop_waiting
 from e2ecross.errors import InvalidArgument, InvalidKey
@@ -19,6 +20,7 @@ from e2ecross.state import trust
 from e2ecross.state.accounts import find_list, primary_of
 from e2ecross.state.context import Context
 from e2ecross.state.session_store import send_to_identity
+from e2ecross.state.transactions import peer_transaction
 from e2ecross.stores.base import Transaction
 
 __all__ = [
@@ -33,7 +35,7 @@ __all__ = [
 def read_identity(context: Context, address: Address) -> trust.RemoteIdentity | None:
     """See `Device.remote_identity`."""
     require_type("address", address, Address)
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         return trust.find_identity(tx, primary_of(tx, address))
 
 
@@ -44,7 +46,7 @@ def accept_identity(context: Context, address: Address, identity_key: bytes) -> 
         key = decode_public_key(identity_key)
     except InvalidKey as error:
         raise InvalidArgument(f"identity_key is not acceptable: {error}") from error
-    with context.store.transaction() as tx:
+    with decision_transaction(context, address.user_id) as tx:
         trusted = primary_of(tx, address)
         _require_not_own_account(context, tx, trusted, key)
         trust.accept_identity(tx, trusted, key, context.clock())
@@ -55,7 +57,7 @@ def accept_identity(context: Context, address: Address, identity_key: bytes) -> 
 def reject_identity(context: Context, address: Address, identity_key: bytes) -> None:
     """See `Device.reject_identity`."""
     _require(address, identity_key)
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         trusted = primary_of(tx, address)
         waits = [drop_waiting(context, tx, device, identity_key) for device in stands_for(trusted)]
         if trust.require_identity(tx, trusted).pending_key is not None or not any(waits):
@@ -67,7 +69,7 @@ def reject_identity(context: Context, address: Address, identity_key: bytes) -> 
 def mark_verified(context: Context, address: Address, identity_key: bytes) -> None:
     """See `Device.mark_verified`."""
     _require(address, identity_key)
-    with context.store.transaction() as tx:
+    with decision_transaction(context, address.user_id) as tx:
         trusted = primary_of(tx, address)
         trust.mark_verified(tx, trusted, identity_key)
         put_pin(context, tx, trusted)
@@ -76,7 +78,7 @@ def mark_verified(context: Context, address: Address, identity_key: bytes) -> No
 def make_number(context: Context, address: Address) -> SafetyNumber:
     """See `Device.safety_number`."""
     require_type("address", address, Address)
-    with context.store.transaction() as tx:
+    with peer_transaction(context, address.user_id) as tx:
         identity = trust.require_identity(tx, primary_of(tx, address))
     return make_safety_number(
         context.address.user_id,

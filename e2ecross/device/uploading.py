@@ -21,6 +21,7 @@ from e2ecross.protocol.attachment_chunks import Sink, Source
 from e2ecross.state.blob_ends import Carried, forget_end, list_over, note_carried
 from e2ecross.state.context import Context
 from e2ecross.state.conversations import ContactState, find_conversation
+from e2ecross.state.transactions import peer_transaction, stripe_transaction
 from e2ecross.state.uploads import find_upload, forget_upload, put_upload, walk_uploads
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.attachment import Attachment, ShownAs
@@ -79,14 +80,14 @@ def encrypt_file(
 def add_upload(context: Context, attachment: Attachment, name: str) -> UploadRecord:
     """Keep what is known of a file, of which the blob is on disk in a spool of that name."""
     record = UploadRecord(attachment, name, context.clock())
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         put_upload(tx, record)
     return record
 
 
 def list_uploads(context: Context) -> list[UploadRecord]:
     """Return all files that are known, the oldest first."""
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         found = list(walk_uploads(tx))
     return sorted(found, key=lambda record: record.created_at_ms)
 
@@ -97,7 +98,7 @@ def is_complete(context: Context, blob_id: bytes) -> bool:
     Raises:
         InvalidArgument: its upload was cancelled, or given up.
     """
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         return _require_upload(tx, blob_id).complete
 
 
@@ -107,7 +108,7 @@ def note_complete(context: Context, blob_id: bytes) -> None:
     Raises:
         InvalidArgument: its upload was cancelled, or given up, meanwhile.
     """
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         put_upload(tx, replace(_require_upload(tx, blob_id), complete=True))
 
 
@@ -120,7 +121,7 @@ def _require_upload(tx: Transaction, blob_id: bytes) -> UploadRecord:
 
 def forget_upload_of(context: Context, blob_id: bytes) -> None:
     """Forget a file by the id of its blob, 32 bytes."""
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         forget_upload(tx, blob_id)
 
 
@@ -141,7 +142,7 @@ class TidiedUploads(NamedTuple):
 def forget_old_uploads(context: Context) -> TidiedUploads:
     """Forget files that are older than a week."""
     oldest_ms = context.clock() - _MAX_AGE_MS
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         found = list(walk_uploads(tx))
         for record in found:
             if record.created_at_ms < oldest_ms:
@@ -153,13 +154,13 @@ def forget_old_uploads(context: Context) -> TidiedUploads:
 
 def list_over_blobs(context: Context) -> list[bytes]:
     """Return ids (32 bytes) of blobs whose last message is over."""
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         return list_over(tx, context.clock())
 
 
 def forget_blobs(context: Context, blob_ids: Iterable[bytes]) -> None:
     """Forget blobs (32 bytes of id) that were deleted where files are kept, and their uploads."""
-    with context.store.transaction() as tx:
+    with stripe_transaction(context) as tx:
         for blob_id in blob_ids:
             forget_end(tx, blob_id)
             forget_upload(tx, blob_id)
@@ -174,7 +175,7 @@ def require_accepted_sender(context: Context, attachment: Attachment) -> None:
     sender = attachment.requested_by
     if sender is None:
         return
-    with context.store.transaction() as tx:
+    with peer_transaction(context, sender) as tx:
         state = find_conversation(tx, sender).state
     if state != ContactState.ACCEPTED:
         raise InvalidArgument(

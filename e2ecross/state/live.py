@@ -31,10 +31,10 @@ class Live:
 
     Attributes:
         typing: who has begun to write or stopped, since the last `receive`; by device, and group.
-        receipts_at_ms: when the next receipt is due, milliseconds since 1970, as far as is known
-            here; None: that is to be looked up.
-        receipts_due: how many are noted, likewise; other processes may have noted some more since
-            the last look.
+        receipts_at_ms: by stripe when the next receipt is due, milliseconds since 1970, as far as
+            is known here; of which it is not, that is to be looked up.
+        receipts_due: by stripe how many are noted, likewise; other processes may have noted some
+            more since the last look.
         seqs: the newest lists of members' devices, by account, of which the back end has told and
             that were looked into. Others need not be looked up again.
         graphs: the commits of the groups that were looked at last, as far as they were held then;
@@ -71,8 +71,8 @@ class Live:
         self.is_announced = False
         self.own_lists: dict[bytes, None] = {}
         self.unreached: dict[GroupId, tuple[tuple[bytes, int, int], Mapping[Address, str]]] = {}
-        self.receipts_at_ms: int | None = None
-        self.receipts_due: int | None = None
+        self.receipts_at_ms: dict[int, int] = {}
+        self.receipts_due: dict[int, int] = {}
         self._receipts: dict[UserId, list[int]] = {}
         self._typing_sent: dict[UserId | GroupId, int] = {}
 
@@ -115,7 +115,12 @@ class Live:
         sent += [now_ms] * allowed
         return allowed
 
-    def note_receipt(self, due_at_ms: int) -> None:
-        """Note that a receipt is due at a time."""
-        if self.receipts_at_ms is not None:
-            self.receipts_at_ms = min(self.receipts_at_ms, due_at_ms)
+    def note_receipt(self, due_at_ms: int, stripe: int = 0) -> None:
+        """Note that a receipt of a stripe is due at a time.
+
+        Of stripe 0 it is looked up as long as nothing is known; of others somebody else may see to
+        what is not.
+        """
+        known = self.receipts_at_ms.get(stripe, due_at_ms if stripe else None)
+        if known is not None:
+            self.receipts_at_ms[stripe] = min(known, due_at_ms)

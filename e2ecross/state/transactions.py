@@ -10,20 +10,36 @@ Rules:
 """
 
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import islice
 from types import TracebackType
+from typing import Final
 
 from e2ecross.address import UserId
 from e2ecross.errors import RestoredStore
 from e2ecross.state.context import Context, require_device
 from e2ecross.state.stripe import read_stripe, save_stripe
-from e2ecross.stores.base import Transaction
+from e2ecross.stores.base import Table, Transaction
 
-__all__ = ["peer_transaction", "peer_view", "stripe_transaction"]
+__all__ = [
+    "group_by_stripe",
+    "own_view",
+    "peer_transaction",
+    "peer_view",
+    "shuffled_stripes",
+    "some_stripes",
+    "stripe_transaction",
+    "views_of_some",
+]
+
+_ORDER_BYTES: Final = 8
+_AT_ONCE: Final = 64
+"""Stripes that one call goes through, each in a transaction that another worker may wait for."""
 
 
 def stripe_transaction(
-    context: Context, stripe: int, *, moved: bool = False
+    context: Context, stripe: int = 0, *, moved: bool = False
 ) -> AbstractContextManager[Transaction]:
     """Begin a transaction of a stripe of the device's store; 0: of all of it.
 
@@ -51,9 +67,58 @@ def peer_view(context: Context, tx: Transaction, user: UserId) -> Transaction:
     """
     if not context.store.stripes:
         return tx
-    view = tx.at(context.stripe_of(user))
-    _bring_up(context, view)
+    stripe = context.stripe_of(user)
+    view = tx.at(stripe)
+    if stripe:
+        _bring_up(context, view)
     return view
+
+
+def own_view(context: Context, tx: Transaction) -> Transaction:
+    """Return where the rows of the own account are; whether they can be changed there see above."""
+    return tx.at(0) if context.store.stripes else tx
+
+
+def group_by_stripe(context: Context, users: Iterable[UserId]) -> dict[int, list[UserId]]:
+    """Return which accounts are of which stripe, the stripes ascending, each account once."""
+    groups: dict[int, list[UserId]] = {}
+    for user in dict.fromkeys(users):
+        groups.setdefault(context.stripe_of(user), []).append(user)
+    return dict(sorted(groups.items()))
+
+
+def some_stripes(context: Context, table: Table) -> Sequence[int]:
+    """Return stripes that have rows of a table, at most 64, by chance; without stripes 0 alone.
+
+    Workers that each go through some now and then have soon gone through all.
+    """
+    if not context.store.stripes:
+        return (0,)
+    return _shuffled(context, context.store.stripes_with(table))[:_AT_ONCE]
+
+
+def views_of_some(context: Context, tx: Transaction) -> Iterator[Transaction]:
+    """Walk over views of stripes, 64 by chance, in a transaction of the whole store.
+
+    Without stripes that is the one of the transaction itself.
+    """
+    if not context.store.stripes:
+        yield tx
+    for stripe in shuffled_stripes(context)[:_AT_ONCE]:
+        view = tx.at(stripe)
+        _bring_up(context, view)
+        yield view
+
+
+def shuffled_stripes(context: Context) -> list[int]:
+    """Return all stripes but 0, in an order of chance."""
+    return _shuffled(context, range(1, context.store.stripes + 1))
+
+
+def _shuffled(context: Context, stripes: Sequence[int]) -> list[int]:
+    noise = iter(context.entropy.bytes(_ORDER_BYTES * len(stripes)))
+    drawn = [(bytes(islice(noise, _ORDER_BYTES)), stripe) for stripe in stripes]
+    return [stripe for _, stripe in sorted(drawn)]
 
 
 class _StripeTransaction:

@@ -182,6 +182,10 @@ class Transaction(Protocol):
         """Write the record at that place unless there is one; returns whether it was written."""
         ...
 
+    def stripe_count(self) -> int:
+        """Return how many stripes the store has; see `Store.stripes`."""
+        ...
+
     def at(self, stripe: int) -> "Transaction":
         """Return the view of a stripe within this transaction: its tables but `DEVICE_TABLES`.
 
@@ -297,6 +301,10 @@ class WholeStore:
             return False
         self.put(table, partition, row, record)
         return True
+
+    def stripe_count(self: Transaction) -> int:
+        """See `Transaction.stripe_count`."""
+        return 0
 
     def at(self: T, stripe: int) -> T:
         """See `Transaction.at`."""
