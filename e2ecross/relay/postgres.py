@@ -11,9 +11,9 @@ Rules:
   server. Behind one nothing is prepared: rows of other clients were seen to come back.
 - What is answered was committed, with `synchronous_commit` on. What a connection that is lost
   leaves open is rolled back by the server. Every call may be repeated.
-- A commit that was not waited for by the synchronous standbys (that wait was cancelled, or the
-  connection lost in it) is followed by another one that changes a row, and that is waited for: all
-  before it is there then. A repeated call that finds everything done would wait for nobody.
+- A commit whose wait for the synchronous standbys was cancelled is followed by another one that
+  changes a row: when that is waited for, all before it is there, too. A call that is repeated after
+  a connection was lost waits likewise, even if it finds everything done: it has locked rows.
 - The address may hold a password: it is in no error, log or `repr`.
 
 Source: docs/service.md, on PostgreSQL.
@@ -131,9 +131,6 @@ class PostgresDatabase:
         self.name = _prepared(address)
         self._process = os.getpid()
         self._pool = self._opened()
-        # How often a commit was perhaps not waited for, and of how many of these it is known that
-        # what they have committed is on the standbys.
-        self._doubts = self._settled = 0
 
     def write(self, work: Callable[[Connection], T], *locked: Lock) -> T:
         """Do some work in one transaction that may write; all of it or nothing.
@@ -212,24 +209,15 @@ class PostgresDatabase:
         Raises:
             BackendError: they have not confirmed it.
         """
-        doubts = self._doubts
-        if doubts != self._settled:
+        raw.warned = False
+        raw.commit()
+        if raw.warned:
+            _begin(raw, _WRITE, [])
             raw.execute(_CHANGE)
-        for is_again in (False, True):
-            if is_again:
-                _begin(raw, _WRITE, [])
-                raw.execute(_CHANGE)
             raw.warned = False
-            try:
-                raw.commit()
-            except psycopg.Error:
-                self._doubts += 1
-                raise
-            if not raw.warned:
-                self._settled = max(self._settled, doubts)
-                return
-        self._doubts += 1
-        raise not_confirmed(self.name)
+            raw.commit()
+            if raw.warned:
+                raise not_confirmed(self.name)
 
     def _renew(self) -> None:
         """Have connections of our own, after a fork."""
