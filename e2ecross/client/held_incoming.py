@@ -68,6 +68,7 @@ class HeldArrival:
         link: to the back end.
         items: for the app, held for this client.
         has_used_prekeys: whether there were first messages among them.
+        stripes: in which something was taken in.
         wait_ms: how long the back end may wait for the first envelope, milliseconds.
     """
 
@@ -93,6 +94,7 @@ class HeldArrival:
         self.link = link
         self.items: list[InboxItem] = []
         self.has_used_prekeys = False
+        self.stripes: set[int] = set()
         self.wait_ms = 0
         self._holder = holder
         self._acknowledging = acknowledging
@@ -234,6 +236,7 @@ class HeldArrival:
 
     def _note(self, stripe: int, part: Sequence[Arrived], taken: Taken) -> None:
         """Note what has become of the first envelopes of some."""
+        self.stripes.add(stripe)
         self.items += taken.items
         self._acknowledging.note_due(stripe, taken.settled)
         self._busy |= taken.busy

@@ -5,7 +5,8 @@ Rules:
 - Forgetting is no reason for a commit of its own. A crash before the next one does once more what
   is harmless: the back end knows the id of what is deposited again, and the store the number of
   what is handed out again.
-- What stands in a stripe goes with the next commit there.
+- What was sent goes with the next commit in its stripe. What was heard of is of stores without
+  stripes; see `acknowledging.py`.
 - Clients of several threads may share one: each step on a set is one of Python's own, and to forget
   what another one has forgotten changes nothing.
 """
@@ -33,7 +34,7 @@ class Leftovers:
     def __init__(self) -> None:
         """Nothing yet."""
         self._sent: dict[int, set[Waiting]] = {}
-        self._acknowledged: dict[int, set[int]] = {}
+        self._acknowledged: set[int] = set()
         self._in_groups: set[int] = set()
 
     def note_sent(self, waiting: Waiting, stripe: int = 0) -> None:
@@ -44,12 +45,9 @@ class Leftovers:
         """Note that the back end has what stands in the outbox of groups under these numbers."""
         self._in_groups.update(numbers)
 
-    def note_acknowledged(self, numbers: Iterable[int], stripe: int = 0) -> None:
-        """Note that the back end will not hand out what it had under these numbers again.
-
-        Of all of them it is noted in one stripe that they have arrived.
-        """
-        self._acknowledged.setdefault(stripe, set()).update(numbers)
+    def note_acknowledged(self, numbers: Iterable[int]) -> None:
+        """Note that the back end will not hand out what it had under these numbers again."""
+        self._acknowledged.update(numbers)
 
     @contextmanager
     def going(self, stripe: int = 0, *, writes: bool = True) -> Iterator[Forget]:
@@ -64,7 +62,7 @@ class Leftovers:
         """
         sent = set(self._sent.get(stripe, ()))
         in_groups = set() if stripe else set(self._in_groups)
-        acknowledged = set(self._acknowledged.get(stripe, ())) if writes else set()
+        acknowledged = set(self._acknowledged) if writes and not stripe else set()
 
         def forget(tx: Transaction) -> None:
             forget_arrivals(tx, acknowledged)
@@ -86,5 +84,4 @@ class Leftovers:
         if sent:
             self._sent[stripe] -= sent
         self._in_groups -= in_groups
-        if acknowledged:
-            self._acknowledged[stripe] -= acknowledged
+        self._acknowledged -= acknowledged

@@ -211,7 +211,7 @@ def _renew_outbox(context: Context, tx: Transaction, now_ms: int) -> list[bytes]
     """
     lost: list[bytes] = []
     file_in_flight(context, tx)
-    for lane in list_lanes(tx, context.store.stripes):
+    for lane in list_lanes(tx):
         repair_lane(tx, lane)  # else one damaged row would keep all the device from being restored
         for waiting in list_lane(tx, lane):
             if waiting.envelope is None:

@@ -88,7 +88,7 @@ def file_in_flight(context: Context, tx: Transaction) -> None:
 
     In a store with stripes everything is in a lane.
     """
-    if context.store.stripes:
+    if tx.stripe_count():
         return
     for _ in range(file_all(tx)):
         user = context.address.user_id  # whose contact it was for is lost with the row

@@ -346,7 +346,7 @@ def list_pending(context: Context, leftovers: Leftovers) -> list[Pending]:
         ):
             forget(tx)
             file_in_flight(context, tx)
-            for lane in list_lanes(tx, context.store.stripes):
+            for lane in list_lanes(tx):
                 if lane.name is LaneName.MESSAGES:
                     try:
                         found += _pending_of_lane(context, tx, lane)

@@ -6,8 +6,8 @@ Rules:
   alone until its time, so that most is sent once; who sends it twice does no harm.
 - Who takes a lane over gives it another time, twice as far away with each attempt in vain, up to an
   hour. A worker that dies leaves nothing that has to be freed.
-- When a lane of a stripe may be due says its record: so whoever sends there sees that there is
-  nothing else to be done, without a look at any lane. What clients tell each other is not counted.
+- When a lane of a stripe may be due says the record of the stripe, perhaps too early, but not too
+  late: so whoever sends there sees that nothing else is to be done, without a look at any lane.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from e2ecross.state.context import Context
 from e2ecross.state.outbox import Lane, LaneName, Waiting, read_lane, save_lane
 from e2ecross.state.outbox_repair import list_lanes
 from e2ecross.state.queue import number_row
-from e2ecross.state.stripe import read_stripe, save_stripe
+from e2ecross.state.stripe import note_outbox_due, read_stripe, save_stripe
 from e2ecross.stores.base import Table, Transaction
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.queue_records import LaneRecord, OutboxRecord, encode_row
@@ -64,7 +64,7 @@ def put_leaving(
     if before is not None:
         tx.put(Table.OUTBOX, lane.partition, envelope.message_id, encode_row(after.next))
     save_lane(tx, lane, replace(after, next=after.next + 1, try_after_ms=until_ms))
-    _note_due(tx, until_ms)
+    note_outbox_due(tx, until_ms)
     return Waiting(lane, after.next, envelope.message_id, envelope, purpose=purpose)
 
 
@@ -80,7 +80,7 @@ def claim_lanes(context: Context, tx: Transaction, now_ms: int, most: int) -> li
     Within these in a random order: what does not go must not always stand before the same ones.
     """
     waiting: dict[Lane, LaneRecord | None] = {}
-    for lane in list_lanes(tx, context.store.stripes):
+    for lane in list_lanes(tx):
         try:
             record = read_lane(tx, lane)
         except RecordCorrupted:
@@ -112,13 +112,7 @@ def free_lanes(tx: Transaction, lanes: Iterable[Lane]) -> None:
             record = read_lane(tx, lane)
             if record is not None:
                 save_lane(tx, lane, replace(record, try_after_ms=0))
-                _note_due(tx, 1)
-
-
-def _note_due(tx: Transaction, at_ms: int) -> None:
-    stripe = read_stripe(tx)
-    if not stripe.outbox_due_ms or at_ms < stripe.outbox_due_ms:
-        save_stripe(tx, stripe._replace(outbox_due_ms=at_ms))
+                note_outbox_due(tx, 1)
 
 
 def _is_due(record: LaneRecord | None, now_ms: int) -> bool:

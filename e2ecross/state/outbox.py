@@ -11,8 +11,7 @@ Rules:
 - Lanes in which something waits have turns, in queues of their own: what users sent and the rest;
   what was not tried, what was tried in vain, and what waits for the user. So nobody who can be
   reached stands behind those who cannot, however many they are.
-- In a store with stripes a lane has a time instead (`lane_times.py`): who puts something there
-  sends it, and others only after that. Most lanes are empty again at once: so few rows have to do.
+- In a store with stripes a lane has a time instead (`lane_times.py`). Most are empty again at once.
 """
 
 import enum
@@ -27,6 +26,7 @@ from e2ecross.crypto.secret import Secret, without_frames
 from e2ecross.errors import RecordCorrupted, RemoteError
 from e2ecross.state.context import address_key
 from e2ecross.state.queue import Queue, number_row
+from e2ecross.state.stripe import note_outbox_due
 from e2ecross.stores.base import Codec, Table, Transaction
 from e2ecross.wire.content import ControlContent, Receipt, decode_content, encode_content
 from e2ecross.wire.envelope import Envelope
@@ -238,7 +238,10 @@ def find_waiting(tx: Transaction, waiting: Waiting) -> Waiting | None:
 
 def read_lane(tx: Transaction, lane: Lane) -> LaneRecord | None:
     """Return how it stands with a lane, or None when nothing waits there."""
-    return tx.get_value(Table.OUTBOX, lane.partition, LANE_ROW, _LANE)
+    record = tx.get_value(Table.OUTBOX, lane.partition, LANE_ROW, _LANE)
+    if record is not None and not record.turn and not tx.stripe_count():
+        raise RecordCorrupted("a lane of the outbox has no turn: the store is damaged")
+    return record
 
 
 def list_lane(tx: Transaction, lane: Lane, limit: int | None = None) -> list[Waiting]:
@@ -257,14 +260,7 @@ def walk_lane(tx: Transaction, lane: Lane) -> Iterator[Waiting]:
 
 
 def block_lane(tx: Transaction, lane: Lane, code: str, untrusted_key: bytes = b"") -> None:
-    """Note what a lane waits for, and put it behind others that wait.
-
-    Args:
-        tx: of the operation that found it out.
-        lane: which.
-        code: of the error that it waits to pass.
-        untrusted_key: an identity key (33 bytes) that the user has to decide about first.
-    """
+    """Note the error's code that a lane waits to pass, or for which identity key (33 bytes)."""
     record = read_lane(tx, lane)
     if record is not None:
         _move(tx, lane, record, replace(record, code=code, untrusted_key=untrusted_key))
@@ -281,7 +277,8 @@ def free_lane(tx: Transaction, lane: Lane) -> None:
     """Note that a lane need not wait for the user any more."""
     record = read_lane(tx, lane)
     if record is not None and record.untrusted_key:
-        _move(tx, lane, record, replace(record, code="", untrusted_key=b""))
+        _move(tx, lane, record, replace(record, code="", untrusted_key=b"", try_after_ms=0))
+        note_outbox_due(tx, 1)
 
 
 def save_lane(tx: Transaction, lane: Lane, record: LaneRecord) -> None:
@@ -314,7 +311,9 @@ def _kind(record: LaneRecord) -> TurnKind:
 
 
 def take_turn(tx: Transaction, lane: Lane, record: LaneRecord) -> int:
-    """Put a lane behind the others of the kind that it is of; returns its turn."""
+    """Put a lane behind the others of its kind; returns its turn, 0 in a store with stripes."""
+    if tx.stripe_count():
+        return 0
     turn = TurnRecord(lane.name, lane.recipient).encode()
     return turns_of(lane.name, _kind(record)).append(tx, turn)
 
@@ -322,9 +321,7 @@ def take_turn(tx: Transaction, lane: Lane, record: LaneRecord) -> int:
 def _move(tx: Transaction, lane: Lane, before: LaneRecord, after: LaneRecord) -> None:
     """Put a lane behind the others of the kind that it is of from now on, if it has a turn."""
     _leave_turn(tx, lane, before)
-    if before.turn:
-        after = replace(after, turn=take_turn(tx, lane, after))
-    save_lane(tx, lane, after)
+    save_lane(tx, lane, replace(after, turn=take_turn(tx, lane, after)))
 
 
 def _leave_turn(tx: Transaction, lane: Lane, record: LaneRecord) -> None:
@@ -334,6 +331,7 @@ def _leave_turn(tx: Transaction, lane: Lane, record: LaneRecord) -> None:
 
 def _append(tx: Transaction, lane: Lane, record: OutboxRecord) -> int:
     before = read_lane(tx, lane)
+    note_outbox_due(tx, 1)
     if before is None:
         before = LaneRecord(first=1, next=1, turn=0)
         before = replace(before, turn=take_turn(tx, lane, before))

@@ -108,13 +108,13 @@ def repair_lane(tx: Transaction, lane: Lane) -> list[Waiting]:
     return found
 
 
-def list_lanes(tx: Transaction, stripes: int = 0) -> list[Lane]:
+def list_lanes(tx: Transaction) -> list[Lane]:
     """Return all lanes in which something waits, whatever it waits for.
 
-    In the order of their turns; behind them those whose turn is damaged. In a store with so many
-    stripes, where some have none, those of this one in the store's order.
+    In the order of their turns; behind them those whose turn is damaged. In a store with stripes
+    those of this one, in the store's order.
     """
-    if stripes:
+    if tx.stripe_count():
         return _lanes_of_stripe(tx)
     found: dict[Lane, None] = {}
     is_damaged = False

@@ -181,8 +181,6 @@ class LaneRecord:
         what = "a lane record"
         fields = decode_record(storage_pb2.LaneRecord, data, what)
         _check_ends(what, fields.first, fields.next)
-        if not (fields.turn or fields.first_id):
-            raise RecordCorrupted(f"{what} has no turn: the store is damaged")
         check_lengths(
             what,
             (fields.untrusted_key, PUBLIC_KEY_BYTES if fields.untrusted_key else 0),

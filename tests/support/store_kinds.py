@@ -18,6 +18,7 @@ import pytest
 
 from e2ecross.stores import MemoryStore, Store
 from tests.support.postgres_stores import make_postgres_store
+from tests.support.routed import route
 
 __all__ = [
     "KINDS",
@@ -100,7 +101,8 @@ def use_stores() -> None:
     """Let the tests of this process have the stores that were asked for."""
     assert _STORES in ("", "stripes", "postgres"), "E2ECROSS_TEST_STORES: `stripes` or `postgres`"
     if _STORES:
-        MemoryStore.__init__.__defaults__ = (STRIPES,)  # type: ignore[attr-defined]
+        route()
+        MemoryStore.__init__.__defaults__ = (STRIPES,)
 
 
 def expect_failures(items: Iterable[pytest.Item]) -> None:
