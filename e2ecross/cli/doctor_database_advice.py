@@ -94,6 +94,15 @@ def find_database_notes(found: Examined) -> Iterator[Finding]:
             "prepare=None or False.",
         )
     yield from _table_notes(found)
+    if found.health is not None and found.health.device is not None:
+        behind = found.health.device.stripes_behind
+        if behind:
+            yield Finding(
+                "stripes_behind",
+                f"{count(behind, 'stripe')} still to be brought up since the store was opened as "
+                f"restored: each is before its next use, and Device.restore_stripes does all "
+                f"ahead.",
+            )
     newest = max(found.key_ids, default=0)
     older = sum(number for key_id, number in found.records_by_key.items() if key_id != newest)
     if older:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2ecross import Client, Text
+from e2ecross import Client, Device, Text
 from e2ecross.cli.conninfo import is_conninfo, without_conninfo
 from e2ecross.cli.doctor_database import EXAMINED_STRIPES, run_database_doctor
 from e2ecross.device.health import read_health
@@ -97,6 +97,12 @@ def home(tmp_path: Path) -> Home:
 
 
 @pytest.fixture
+def all_stripes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are examined, whichever accounts' those are."""
+    monkeypatch.setattr("e2ecross.cli.doctor_database.EXAMINED_STRIPES", 64)
+
+
+@pytest.fixture
 def database() -> Iterator[str]:
     """The name of an empty database."""
     require_postgres()
@@ -133,6 +139,7 @@ def test_the_database_may_come_from_the_environment(
     assert "SECRET" not in ended.out
 
 
+@pytest.mark.usefixtures("all_stripes")
 def test_no_secret_address_content_or_conninfo_is_printed(home: Home) -> None:
     backend = BackendSimulator()
     toko = home.client(backend)
@@ -227,6 +234,7 @@ def test_epochs_of_all_stripes_count(home: Home) -> None:
     assert after == before + sum(range(1, 65))
 
 
+@pytest.mark.usefixtures("all_stripes")
 def test_queues_of_all_stripes_are_read_with_the_age_of_the_oldest(home: Home) -> None:
     backend = BackendSimulator()
     ana, budi = (make_client(each, backend, clock=lambda: NOW_MS) for each in (ANA, BUDI))
@@ -264,6 +272,22 @@ def test_where_many_stripes_have_queues_some_are_read(
                 tx.put(Table.OUTBOX, b"x", b"", b"damaged")
     ended = home.examine()
     assert "3 stripes, of which 2 were read" in ended.out
+
+
+@pytest.mark.usefixtures("all_stripes")
+def test_what_a_restore_has_left_to_do_is_told(home: Home) -> None:
+    backend = BackendSimulator()
+    toko = home.client(backend)
+    for user in (ANA, BUDI):
+        make_client(user, backend, clock=lambda: NOW_MS).send(str(TOKO.user_id), Text("one"))
+    toko.confirm(toko.receive())
+    toko.device._context.store.close()
+    with home.store() as store:
+        device = Device.open(store, restored=True, clock=lambda: NOW_MS)
+        assert "2 stripes still to be brought up" in " ".join(home.examine().out.split())
+        assert "stripes_behind" in home.findings()[1]
+        device.restore_stripes()
+    assert "stripes_behind" not in home.findings()[1]
 
 
 # --- The server ---------------------------------------------------------------------------------
