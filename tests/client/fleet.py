@@ -48,6 +48,13 @@ class Fleet:
         )
         return Client(device, self.backend, wait_ms=wait_ms)
 
+    def restored(self) -> Client:
+        """The process that opens the store as restored."""
+        device = Device.open(
+            self.store, clock=self.clock, entropy=SeededEntropy("restored"), restored=True
+        )
+        return Client(device, self.backend)
+
     def customer(self, address: Address) -> Client:
         """Who writes to the device."""
         if address not in self._customers:
