@@ -680,6 +680,8 @@ def test_what_waits_is_as_old_as_the_oldest_message_in_it() -> None:
     assert health_of(store).queues == QueueHealth(2, DAY_MS, 1, 4 * DAY_MS)
     with store.transaction() as tx:
         assert read_queues([tx], NOW_MS) == QueueHealth(2, DAY_MS, 1, 4 * DAY_MS)
+    with MemoryStore().transaction() as tx:
+        assert read_queues([tx], NOW_MS) == QueueHealth(0, None, 0, None)
 
 
 def test_stripes_are_read_where_they_are_named_and_epochs_of_all() -> None:
