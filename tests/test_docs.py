@@ -88,6 +88,7 @@ HOW_TO = DOCS / "how-to.md"
 STORAGE = DOCS / "storage.md"
 SERVICE = DOCS / "service.md"
 FLEET = DOCS / "fleet.md"
+METRICS = DOCS / "metrics.md"
 
 with_code = [path for path in DOCUMENTS if path.parent != ROOT and blocks(path, "python")]
 all_commands = sorted({command for path in DOCUMENTS for command in commands(path)})
@@ -108,6 +109,8 @@ def test_the_python_blocks_run(path: Path, tmp_path: Path, monkeypatch: pytest.M
     if path == FLEET:
         require_postgres()
         monkeypatch.setenv("E2ECROSS_DATABASE", address_of_stores())
+    if path == METRICS:
+        require_extras()
     run_python("\n".join(blocks(path, "python")), tmp_path)
 
 
@@ -177,7 +180,7 @@ def test_nothing_outside_of_the_project_is_referred_to() -> None:
 
 # --- docs/architecture.md -------------------------------------------------------------------
 
-FLOORS = ["errors/", "arguments.py", "lazy.py", "address.py"]
+FLOORS = ["errors/", "arguments.py", "lazy.py", "metrics.py", "address.py"]
 FLOORS += ["crypto/", "wire/", "stores/", "protocol/", "conversation/", "relay/"]
 FLOORS += ["state/", "device/", "client/", "service/", "cli/"]
 

@@ -36,6 +36,7 @@ from e2ecross.errors import (
     StoreMoved,
 )
 from e2ecross.state.inbox import InboxItem, receipt_of
+from e2ecross.state.inbox_holds import stripe_in
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.exchange import Waiting
 
@@ -112,8 +113,19 @@ class HeldArrival:
         return self._limit - len(self.items)
 
     def in_order(self) -> list[InboxItem]:
-        """Return the items by stripe, and in each by their arrival there."""
-        return sorted(self.items, key=lambda item: receipt_of(item).number)
+        """Return the items by the numbers of their envelopes; of a stripe in its own order.
+
+        So the items of one sender stay in order whatever numbers a back end gives.
+        """
+        numbered: list[tuple[int, int, InboxItem]] = []
+        before, high = 0, 0
+        for item in sorted(self.items, key=lambda item: receipt_of(item).number):
+            receipt = receipt_of(item)
+            stripe = stripe_in(receipt.number)
+            high = max(high, receipt.backend_number) if stripe == before else receipt.backend_number
+            before = stripe
+            numbered.append((high, receipt.number, item))
+        return [item for _, _, item in sorted(numbered, key=lambda each: each[:2])]
 
     def fetch(self) -> None:
         """Move waiting envelopes into the inbox; one that fails for now stays where it is.

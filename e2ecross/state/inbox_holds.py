@@ -42,6 +42,7 @@ __all__ = [
     "place_of",
     "prolong",
     "read_new",
+    "stripe_in",
 ]
 
 HOLD_MS: Final = 60_000
@@ -107,6 +108,11 @@ def prolong(tx: Transaction, number: int, now_ms: int) -> None:
 def number_in(stripe: int, number: int) -> int:
     """Return how a receipt names an item by its stripe and its number there."""
     return stripe << NUMBER_BITS | number
+
+
+def stripe_in(number: int) -> int:
+    """Return the stripe of an item by how a receipt names it."""
+    return number >> NUMBER_BITS
 
 
 def place_of(context: Context, receipt: Receipt) -> tuple[int, int]:

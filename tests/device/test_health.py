@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from e2ecross import Address, Device, Policy, RetryRequest, Text
+from e2ecross import Address, ConsentGrant, Device, Policy, RetryRequest, Text
 from e2ecross.device.group_changes import create_group
 from e2ecross.device.group_reading import GroupStatus
 from e2ecross.device.health import StoreHealth, TableHealth, UploadHealth, read_health
@@ -109,7 +109,7 @@ def busy_store(store: Store) -> Device:
     backend = BackendSimulator()
     budi, toko = make_client(BUDI, backend, MemoryStore(0)), make_device(TOKO)
     ana = make_client(ANA, backend, store)
-    budi.send(ANA, Text("one"))
+    budi.send(ANA, ConsentGrant(bytes(16), (1,), 1, 1, 1, bytes(32)))
     ana.receive()  # not confirmed: stays in the inbox
     device = ana.device
     say(device, budi.device, "an answer")
