@@ -377,6 +377,44 @@ def test_a_publication_and_parameters_in_the_log_are_told(database: str) -> None
     assert "log_parameter_max_length to 0 (log_statement, log_min_duration_statement" in words
 
 
+def test_sizes_are_those_of_all_partitions_and_dead_rows_are_told(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    from e2ecross.stores import PostgresStore
+    from e2ecross.stores.postgres_tables import migrate
+
+    address = server().address(database)
+    migrate(address)
+    monkeypatch.setattr("e2ecross.cli.doctor_database_advice._MANY_DEAD_ROWS", 50)
+    with psycopg.connect(address, autocommit=True) as connection:
+        for statement in (
+            "ALTER TABLE e2ecross.sent RENAME TO before",
+            "CREATE TABLE e2ecross.sent (LIKE e2ecross.before, "
+            "PRIMARY KEY (stripe, partition, row)) PARTITION BY RANGE (stripe)",
+            "CREATE TABLE e2ecross.sent_1 PARTITION OF e2ecross.sent FOR VALUES FROM (0) TO (70)",
+            "CREATE TABLE e2ecross.sent_2 PARTITION OF e2ecross.sent FOR VALUES FROM (70) "
+            "TO (1000000000)",
+            "INSERT INTO e2ecross.sent SELECT number, '', '', repeat('x', 50)::bytea "
+            "FROM generate_series(0, 99) AS number",
+            "ANALYZE e2ecross.sent",
+        ):
+            connection.execute(statement.encode())
+        with PostgresStore(address, stripes=64) as store:
+            make_client(TOKO, BackendSimulator(), store, clock=lambda: NOW_MS)
+        before = json.loads(call("doctor", address, "--json").out)
+        (found,) = [each for each in before["tables"] if each["table"] == "sent"]
+        assert found["rows"] == 100
+        assert found["size_bytes"] >= 4 * 8192  # two heaps, two indexes
+        assert "dead_rows" not in {each["code"] for each in before["notes"]}
+        for _ in range(2):
+            connection.execute(b"UPDATE e2ecross.sent SET record = record")
+        connection.execute(b"SELECT pg_stat_force_next_flush()")
+    after = json.loads(call("doctor", address, "--json").out)
+    assert "dead_rows" in {each["code"] for each in after["notes"]}
+
+
 def test_a_pooler_is_found(home: Home) -> None:
     home.client(BackendSimulator()).device._context.store.close()
     with pooled(address_of_stores(), connections=2) as address:
