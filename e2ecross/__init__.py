@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from e2ecross.device.group_reading import GroupMember
     from e2ecross.device.waiting import Pending
     from e2ecross.errors import E2ECrossError
+    from e2ecross.metrics import Metrics
     from e2ecross.protocol.attachment_reader import AttachmentReader
     from e2ecross.protocol.safety_number import SafetyNumber
     from e2ecross.state.inbox import InboxItem
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from e2ecross.wire.content import (
         Answer,
         Bytes,
+        ConsentGrant,
+        ConsentRevoke,
         Content,
         Delete,
         Edit,
@@ -78,6 +81,8 @@ __all__ = [
     "BlobStore",
     "Bytes",
     "Client",
+    "ConsentGrant",
+    "ConsentRevoke",
     "Content",
     "ControlMessage",
     "Delete",
@@ -102,6 +107,7 @@ __all__ = [
     "Message",
     "MessageKind",
     "MessageRef",
+    "Metrics",
     "Notice",
     "NoticeKind",
     "OneTimePrekey",
@@ -148,6 +154,8 @@ _HOMES: Final = {
     "BlobStore": "e2ecross.client.blob_store",
     "Bytes": "e2ecross.wire.content",
     "Client": "e2ecross.client.client",
+    "ConsentGrant": "e2ecross.wire.content",
+    "ConsentRevoke": "e2ecross.wire.content",
     "Content": "e2ecross.wire.content",
     "ControlMessage": "e2ecross.state.message",
     "Delete": "e2ecross.wire.content",
@@ -172,6 +180,7 @@ _HOMES: Final = {
     "Message": "e2ecross.state.message",
     "MessageKind": "e2ecross.wire.envelope",
     "MessageRef": "e2ecross.wire.content",
+    "Metrics": "e2ecross.metrics",
     "Notice": "e2ecross.state.notice",
     "NoticeKind": "e2ecross.state.notice",
     "OneTimePrekey": "e2ecross.wire.bundle",

@@ -9,7 +9,7 @@ Rules:
 """
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, NoReturn, SupportsIndex
 
 from e2ecross.address import Address, UserId
@@ -47,13 +47,14 @@ class CheckedDeposit(NamedTuple):
 
     Attributes:
         refused: by place, why which envelopes were not taken.
-        epoch: the highest that the device has told, 0 if the back end does not say.
+        epochs: of the stripes that were told now, the highest that the device had told before; 0
+            if the back end does not say.
         seqs: by account, which is its newest list of devices, 0 to 2^63-1; 0: it has none. Of which
             accounts is for the back end to say.
     """
 
     refused: Mapping[int, BackendError]
-    epoch: int
+    epochs: Mapping[int, int]
     seqs: Mapping[UserId, int]
 
 
@@ -146,15 +147,25 @@ class CheckedBackend:
             raise _no_answer("fetch_keys", answer, "no keys of the users that were asked for")
         return [_keys(keys, asked.user) for keys, asked in zip(answer, wanted, strict=True)]
 
-    def deposit_all(self, token: Token, envelopes: Sequence[bytes], epoch: int) -> CheckedDeposit:
+    def deposit_all(
+        self,
+        token: Token,
+        envelopes: Sequence[bytes],
+        epochs: Mapping[int, int],
+        consents: Sequence[bytes] = (),
+    ) -> CheckedDeposit:
         """See `Backend.deposit_all`."""
-        answer: object = self._backend.deposit_all(token.value, envelopes, epochs={0: epoch})
-        return _deposited("deposit_all", answer)
+        answer: object = self._backend.deposit_all(
+            token.value, envelopes, epochs=epochs, consents=consents
+        )
+        return _deposited("deposit_all", answer, epochs)
 
-    def deposit_copies(self, token: Token, copies: bytes, epoch: int) -> CheckedDeposit:
+    def deposit_copies(
+        self, token: Token, copies: bytes, epochs: Mapping[int, int]
+    ) -> CheckedDeposit:
         """See `Backend.deposit_copies`."""
-        answer: object = self._backend.deposit_copies(token.value, copies, epochs={0: epoch})
-        return _deposited("deposit_copies", answer)
+        answer: object = self._backend.deposit_copies(token.value, copies, epochs=epochs)
+        return _deposited("deposit_copies", answer, epochs)
 
     def fetch(
         self,
@@ -245,14 +256,14 @@ def _keys(keys: object, user: UserId) -> UserKeys | E2ECrossError:
     return keys
 
 
-def _deposited(method: str, answer: object) -> CheckedDeposit:
+def _deposited(method: str, answer: object, told: Iterable[int]) -> CheckedDeposit:
     if not isinstance(answer, Deposited) or not isinstance(answer.refused, Mapping):
         raise _no_answer(method, answer, "nothing that says what was refused")
     for place, error in answer.refused.items():
         if type(place) is not int or not isinstance(error, BackendError):
             raise _no_answer(method, answer, "nothing that says what was refused")
-    told = _epoch(method, answer.epochs)
-    return CheckedDeposit(answer.refused, told, _seqs(method, answer.seqs))
+    epochs = {stripe: _epoch(method, answer.epochs, stripe) for stripe in told}
+    return CheckedDeposit(answer.refused, epochs, _seqs(method, answer.seqs))
 
 
 def _seqs(method: str, answer: object) -> dict[UserId, int]:
@@ -264,8 +275,8 @@ def _seqs(method: str, answer: object) -> dict[UserId, int]:
     return seqs
 
 
-def _epoch(method: str, answer: object) -> int:
-    told = answer.get(0, 0) if isinstance(answer, Mapping) else None
+def _epoch(method: str, answer: object, stripe: int) -> int:
+    told = answer.get(stripe, 0) if isinstance(answer, Mapping) else None
     if type(told) is not int or told < 0:
         raise _no_answer(method, answer, "no epochs")
     return told

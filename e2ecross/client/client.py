@@ -13,7 +13,7 @@ Rules:
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, NoReturn, SupportsIndex
 
 from e2ecross.arguments import (
@@ -23,7 +23,6 @@ from e2ecross.arguments import (
     require_type,
     require_whole_number,
 )
-from e2ecross.client.account import maintain_account, renew_list
 from e2ecross.client.account_calls import AccountCalls
 from e2ecross.client.answers import CheckedBackend
 from e2ecross.client.attachment_calls import AttachmentCalls
@@ -31,30 +30,21 @@ from e2ecross.client.backend import Backend
 from e2ecross.client.blob_answers import find_blobs
 from e2ecross.client.blob_store import BlobStore
 from e2ecross.client.conversation_calls import ConversationCalls
-from e2ecross.client.fan_out import flush
 from e2ecross.client.group_calls import GroupCalls
-from e2ecross.client.group_sending import announce_all
 from e2ecross.client.held_incoming import HeldArrival
 from e2ecross.client.held_mail import HeldMail
-from e2ecross.client.hints import check_lists
 from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
 from e2ecross.client.moving import at_moved_server, that_resumes
-from e2ecross.client.publishing import maintain_prekeys, publish
-from e2ecross.client.receipts import tend_conversations
+from e2ecross.client.publishing import publish
 from e2ecross.client.sending_calls import SendingCalls
 from e2ecross.client.spool import Spool
-from e2ecross.client.uploads import tend_files
+from e2ecross.client.tending import Tending, attempt
 from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm_items, hand_over, require_of_inbox
-from e2ecross.device.controls import take_own_lists
 from e2ecross.device.device import Device, context_of
-from e2ecross.device.expiring import forget_sent
-from e2ecross.device.group_taking import forget_unjoined
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.own_upkeep import note_list_unpublished
-from e2ecross.device.prekey_upkeep import LastUpkeep
-from e2ecross.device.receipts import put_receipts
 from e2ecross.device.registering import (
     note_registered,
     prepare_token,
@@ -88,7 +78,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         "_link",
         "_refusals",
         "_spool",
-        "_upkeep",
+        "_tending",
         "_wait_ms",
     )
 
@@ -132,7 +122,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         self._link: Link | None = None
         folder = None if spool_dir is None else require_file_name("spool_dir", spool_dir)
         self._spool = Spool(folder, spool_prefix(self._context))
-        self._upkeep = LastUpkeep()
+        self._tending = Tending()
 
     def __repr__(self) -> str:
         return f"<Client of {self._device.address}>"
@@ -203,14 +193,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         link = self._way()
         self._check_epoch(link)
         errors: list[E2ECrossError] = []
-        _attempt(errors, lambda: self._maintain_prekeys(link))
-        _attempt(errors, lambda: maintain_account(link))
-        _attempt(errors, lambda: tend_conversations(self._context))
-        _attempt(errors, lambda: forget_sent(self._context))
-        _attempt(errors, lambda: tend_files(link, self._blobs, self._spool))
-        _attempt(errors, lambda: forget_unjoined(self._context))
-        _attempt(errors, lambda: announce_all(link, anew=True))
-        _attempt(errors, lambda: flush(link))
+        self._tending.maintain(link, self._blobs, self._spool, errors)
         if errors:
             raise errors[0]
 
@@ -259,13 +242,13 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
             items = self._hand_over(limit)
             if len(items) < limit:
                 arrival = Arrival(link, limit - len(items), errors, progress)
-                _attempt(errors, lambda: self._collect(arrival))
-                _attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
+                attempt(errors, lambda: self._collect(arrival))
+                attempt(errors, lambda: items.extend(self._hand_over(limit - len(items))))
             if self._wait_ms and not (items or errors or self._context.live.typing):
                 # Only now, so that nothing that is due waits for mail.
                 arrival = Arrival(link, limit, errors, progress, self._wait_ms)
-                _attempt(errors, lambda: self._collect(arrival))
-                _attempt(errors, lambda: items.extend(self._hand_over(limit)))
+                attempt(errors, lambda: self._collect(arrival))
+                attempt(errors, lambda: items.extend(self._hand_over(limit)))
             for error in errors:
                 if isinstance(error, RestoredStore):
                     raise error
@@ -333,11 +316,11 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         """Do the same as one of many workers."""
         errors, typing = list[E2ECrossError](), self._context.live.typing
         arrival = held.arrival(self._way(), limit, errors, progress)
-        _attempt(errors, lambda: self._collect(arrival))
-        _attempt(errors, lambda: held.look(arrival, errors))
+        attempt(errors, lambda: held.look(arrival, errors))
+        attempt(errors, lambda: self._collect(arrival))
         if self._wait_ms and not (arrival.items or errors or typing):
             arrival.wait_ms = self._wait_ms
-            _attempt(errors, lambda: self._collect(arrival))
+            attempt(errors, lambda: self._collect(arrival))
         for error in errors:
             if isinstance(error, RestoredStore):
                 raise error
@@ -389,25 +372,10 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
             self._is_tidy = True
         arrival.fetch()
         errors: list[E2ECrossError] = []
-        if arrival.has_used_prekeys or self._upkeep.is_due(self._context):
-            _attempt(errors, lambda: self._maintain_prekeys(link))
-            _attempt(errors, lambda: renew_list(link))
-        _attempt(errors, lambda: take_own_lists(self._context))
-        _attempt(errors, lambda: check_lists(link))
-        _attempt(errors, lambda: put_receipts(self._context))
-        _attempt(errors, lambda: announce_all(link))
-        _attempt(errors, lambda: flush(link))
+        if isinstance(arrival, HeldArrival):
+            self._tending.after_held(link, self._blobs, self._spool, errors, arrival)
+        else:
+            has_used = arrival.has_used_prekeys
+            self._tending.after_fetch(link, errors, has_used_prekeys=has_used)
         if errors:
             raise errors[0]
-
-    def _maintain_prekeys(self, link: Link) -> None:
-        self._upkeep.forget()  # in case it fails
-        maintain_prekeys(link)
-        self._upkeep.note(self._context)
-
-
-def _attempt(errors: list[E2ECrossError], part: Callable[[], None]) -> None:
-    try:
-        part()
-    except E2ECrossError as error:
-        errors.append(error)

@@ -23,10 +23,8 @@ from e2ecross.device.arriving import Arrived, decode_arrived, stripe_of_arrived
 from e2ecross.device.batch import Progress
 from e2ecross.device.held_collecting import (
     MAX_TOGETHER,
+    HeldIntake,
     Taken,
-    keep_held_failure,
-    take_in_held,
-    take_in_held_alone,
 )
 from e2ecross.errors import (
     E2ECrossError,
@@ -70,6 +68,7 @@ class HeldArrival:
         link: to the back end.
         items: for the app, held for this client.
         has_used_prekeys: whether there were first messages among them.
+        stripes: in which something was taken in.
         wait_ms: how long the back end may wait for the first envelope, milliseconds.
     """
 
@@ -95,6 +94,7 @@ class HeldArrival:
         self.link = link
         self.items: list[InboxItem] = []
         self.has_used_prekeys = False
+        self.stripes: set[int] = set()
         self.wait_ms = 0
         self._holder = holder
         self._acknowledging = acknowledging
@@ -183,10 +183,8 @@ class HeldArrival:
         if self._failed >= _MAX_FAILED or self._damaged >= _MAX_DAMAGED:
             return self._leave(len(rest))
         part = rest[:MAX_TOGETHER]
-        room = self.room - self._pending + len(part)
-        where = (self.link.context, self._acknowledging, stripe)
         try:
-            taken = take_in_held(*where, part, room, self._busy)
+            taken = self._intake(stripe, len(part)).take_in(part)
         except _STOPS:
             raise
         except StoreError:  # the first alone tells of it, if it goes on
@@ -216,14 +214,19 @@ class HeldArrival:
         return 1
 
     def _open_alone(self, stripe: int, arrived: Arrived) -> Taken:
-        where = (self.link.context, self._acknowledging, stripe, arrived)
-        room = self.room - self._pending + 1
+        intake = self._intake(stripe, 1)
         try:
-            return take_in_held_alone(*where, room)
+            return intake.take_in_alone(arrived)
         except RemoteError as error:
-            if self._is_gone(arrived):
-                return Taken(done=1)
-            return keep_held_failure(*where, error, room)
+            return Taken(done=1) if self._is_gone(arrived) else intake.keep_failure(arrived, error)
+
+    def _intake(self, stripe: int, envelopes: int) -> HeldIntake:
+        """Return what takes in so many envelopes; the others that were fetched need room, too."""
+        return HeldIntake(
+            *(self.link.context, self._acknowledging, stripe),
+            *(self.room - self._pending + envelopes, self._busy),
+            {receipt_of(item).number for item in self.items},
+        )
 
     def _is_gone(self, arrived: Arrived) -> bool:
         """Whether another worker has taken in what this one has fetched, and acknowledged it."""
@@ -233,6 +236,7 @@ class HeldArrival:
 
     def _note(self, stripe: int, part: Sequence[Arrived], taken: Taken) -> None:
         """Note what has become of the first envelopes of some."""
+        self.stripes.add(stripe)
         self.items += taken.items
         self._acknowledging.note_due(stripe, taken.settled)
         self._busy |= taken.busy

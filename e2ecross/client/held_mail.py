@@ -79,7 +79,9 @@ class HeldMail:
         return HeldArrival(link, self._holder, self._acknowledging, limit, errors, progress)
 
     def look(self, arrival: HeldArrival, errors: list[E2ECrossError]) -> None:
-        """Add to what was fetched what workers have left behind, if it is time to look for it.
+        """Add to what is handed over what workers have left behind, if it is time to look for it.
+
+        To be called before anything is fetched: else a worker that has much to do would never look.
 
         Args:
             arrival: gets the items, as many as it has room for.
@@ -89,13 +91,12 @@ class HeldMail:
             BackendError: it cannot be reached.
             RestoredStore: the store is older than what was seen of it.
         """
-        if arrival.room <= 0 or not self._pace.is_due(self._context):
+        if not self._pace.is_due(self._context):
             return
         self._pace.note(self._context)
         failed, unheard = 0, dict[int, tuple[int, bytes]]()
         for stripe in stripes_to_look_into(self._context):
             if arrival.room <= 0 or failed >= _MAX_FAILED:
-                self._pace.forget()  # the next call goes on
                 break
             try:
                 found = find_free(self._context, self._acknowledging, stripe, arrival.room)
@@ -111,6 +112,8 @@ class HeldMail:
                 if (stripe, number) not in self._told and len(self._told) < _MAX_TOLD:
                     self._told[stripe, number] = None
                     errors.append(damage)
+        if arrival.room <= 0:
+            self._pace.forget()  # the next call goes on
         for number in sorted(unheard)[:_MAX_UNHEARD]:
             self._settle(arrival.link, number, *unheard[number])
         arrival.tell()

@@ -18,6 +18,7 @@ from e2ecross.errors import InvalidArgument
 from e2ecross.wire.capabilities import Capability
 from e2ecross.wire.content import (
     Bytes,
+    Consent,
     Content,
     Delete,
     Edit,
@@ -154,7 +155,7 @@ def goes_alone(content: Content, expiry: Expiry | None, *, view_once: bool) -> b
         return False
     if isinstance(content, Text):
         return not content.mentions and content.reply_to is None
-    return isinstance(content, Bytes)
+    return isinstance(content, Bytes | Consent)
 
 
 def framed_needs(

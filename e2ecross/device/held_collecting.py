@@ -11,7 +11,8 @@ Rules:
 - What a back end hands out once more although it was confirmed has only to be acknowledged.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,12 +30,13 @@ from e2ecross.state.inbox_holds import (
     hold_item,
     is_held,
     new_hold,
+    number_in,
     read_new,
 )
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.inbox_records import decode_inbox_hold
 
-__all__ = ["MAX_TOGETHER", "Taken", "keep_held_failure", "take_in_held", "take_in_held_alone"]
+__all__ = ["MAX_TOGETHER", "HeldIntake", "Taken"]
 
 MAX_TOGETHER: Final = 32
 """Envelopes of one transaction: others who need the stripe wait for some 20 ms."""
@@ -59,171 +61,150 @@ class Taken:
     left: int = 0
 
 
-def take_in_held(
-    context: Context,
-    acknowledging: Acknowledging,
-    stripe: int,
-    arrived: Sequence[Arrived],
-    room: int,
-    busy: Collection[UserId] = (),
-) -> Taken:
-    """Put what envelopes of a stripe hold into its inbox, in their order; one transaction.
+@dataclass(frozen=True, slots=True)
+class HeldIntake:
+    """Takes in envelopes of one stripe; each method is one transaction of it.
 
-    It ends before the first that cannot be read, or that the store has trouble with.
-
-    Args:
+    Attributes:
         context: of the device.
         acknowledging: what the back end has heard of is forgotten in the same commit.
         stripe: of all of them.
-        arrived: the envelopes, 1 to `MAX_TOGETHER`; their numbers ascend.
         room: how many items may be handed over, at least one for each envelope; notices that have
             none wait for the next look.
         busy: senders whose envelopes are to be left.
-
-    Raises:
-        RestoredStore: the store is older than what was seen of it; nothing has changed.
-        StoreError: nothing has changed.
+        handed: numbers of items (`Receipt.number`) that are handed over already.
     """
-    taken, fresh = Taken(busy=set(busy)), list[int]()
-    with acknowledging.going(stripe) as forget, WitnessedReceipt(context, stripe) as tx:
-        forget(tx)
-        before = ITEMS.last_given(tx) or 0
-        are_new = not may_have_arrived(tx, arrived[0].number)  # one look for all of them
-        for each in arrived:
-            try:
-                with tx.savepoint():
-                    item = _take_in(context, tx, stripe, each, taken, are_new=are_new)
-            except (RemoteError, RecordCorrupted):
-                break
-            if item:
-                fresh.append(item)
-            taken.done += 1
-        _add_new(context, tx, stripe, taken, before, fresh, room)
-    return taken
+
+    context: Context
+    acknowledging: Acknowledging
+    stripe: int
+    room: int
+    busy: Collection[UserId] = ()
+    handed: Collection[int] = ()
+
+    def take_in(self, arrived: Sequence[Arrived]) -> Taken:
+        """Put what envelopes hold into the inbox, in their order.
+
+        It ends before the first that cannot be read, or that the store has trouble with.
+
+        Args:
+            arrived: the envelopes, 1 to `MAX_TOGETHER`; their numbers ascend.
+
+        Raises:
+            RestoredStore: the store is older than what was seen of it; nothing has changed.
+            StoreError: nothing has changed.
+        """
+        taken, fresh = Taken(busy=set(self.busy)), list[int]()
+        with self._taking(taken, fresh) as tx:
+            are_new = not may_have_arrived(tx, arrived[0].number)  # one look for all of them
+            for each in arrived:
+                try:
+                    with tx.savepoint():
+                        fresh += self._take_in(tx, each, taken, are_new=are_new)
+                except (RemoteError, RecordCorrupted):
+                    break
+                taken.done += 1
+        return taken
+
+    def take_in_alone(self, arrived: Arrived) -> Taken:
+        """Put what one envelope holds into the inbox, and say what is wrong with it.
+
+        Raises:
+            RemoteError: it cannot be read; see `keep_failure`. Nothing has changed.
+            StoreError: nothing has changed, and the envelope stays at the back end.
+        """
+        try:
+            return self._take_in_alone(arrived)
+        except RecordCorrupted:
+            envelope = arrived.envelope
+            if envelope is None or not repair_sessions(self.context, envelope.sender):
+                raise
+            return self._take_in_alone(arrived)
+
+    def keep_failure(self, arrived: Arrived, error: RemoteError) -> Taken:
+        """Put the failure to read an envelope into the inbox, and ask its sender for the message.
+
+        Args:
+            arrived: the envelope.
+            error: what `take_in_alone` has raised.
+        """
+        taken, fresh = Taken(done=1), list[int]()
+        number, data = arrived.number, arrived.data
+        envelope, message = try_to_decode(self.context, data)
+        with self._taking(taken, fresh) as tx:
+            known = find_arrival(tx, number, data)
+            if known is not None:  # another worker was faster
+                self._hand_over_again(tx, arrived, known, taken)
+            else:
+                hold = new_hold(self.context.clock(), number)
+                item = put_unread(self.context, tx, number, data, envelope, message, error, hold)
+                fresh += _note(item, arrived, taken)
+        return taken
+
+    def _take_in_alone(self, arrived: Arrived) -> Taken:
+        taken, fresh = Taken(done=1), list[int]()
+        with self._taking(taken, fresh) as tx:
+            fresh += self._take_in(tx, arrived, taken, are_new=False)
+        return taken
+
+    @contextmanager
+    def _taking(self, taken: Taken, fresh: Collection[int]) -> Iterator[Transaction]:
+        """Around the work of one transaction, which adds numbers of its items to `fresh`."""
+        context = self.context
+        with (
+            self.acknowledging.going(self.stripe) as forget,
+            WitnessedReceipt(context, self.stripe) as tx,
+        ):
+            forget(tx)
+            before = ITEMS.last_given(tx) or 0
+            yield tx
+            for number in fresh:
+                item = read_new(context, tx, self.stripe, number)
+                if item is not None:
+                    taken.items.append(item)
+            for number in range(before + 1, (ITEMS.last_given(tx) or 0) + 1):
+                if number not in fresh and len(taken.items) < self.room:
+                    self._add_notice(tx, number, taken)
+
+    def _add_notice(self, tx: Transaction, number: int, taken: Taken) -> None:
+        data = ITEMS.get(tx, number)
+        if data is not None:  # else the number is of another queue
+            now_ms = self.context.clock()
+            taken.items.append(hold_item(self.context, tx, self.stripe, number, data, now_ms))
+
+    def _take_in(
+        self, tx: Transaction, arrived: Arrived, taken: Taken, *, are_new: bool
+    ) -> list[int]:
+        """Take in an envelope, or what it gave before; returns the number of a new item."""
+        number, data = arrived.number, arrived.data
+        if arrived.sender in taken.busy:
+            taken.left += 1
+            return []
+        known = None if are_new else find_arrival(tx, number, data)
+        if known is not None:
+            self._hand_over_again(tx, arrived, known, taken)
+            return []
+        envelope, message = arrived.opened or open_arrived(self.context, data)
+        hold = new_hold(self.context.clock(), number)
+        item = take_in_opened(self.context, tx, number, data, envelope, message, hold)
+        return _note(item, arrived, taken)
+
+    def _hand_over_again(self, tx: Transaction, arrived: Arrived, item: int, taken: Taken) -> None:
+        """Hand over what an envelope gave before, if nobody has it."""
+        record, now_ms = ITEMS.get(tx, item) if item else None, self.context.clock()
+        if record is None:
+            taken.settled.append(arrived.number)
+        elif not is_held(decode_inbox_hold(record), now_ms):
+            taken.items.append(hold_item(self.context, tx, self.stripe, item, record, now_ms))
+        elif number_in(self.stripe, item) not in self.handed:
+            taken.left += 1
+            if arrived.sender is not None:
+                taken.busy.add(arrived.sender)
 
 
-def take_in_held_alone(
-    context: Context, acknowledging: Acknowledging, stripe: int, arrived: Arrived, room: int
-) -> Taken:
-    """Put what one envelope holds into the inbox, and say what is wrong with it.
-
-    Raises:
-        RemoteError: it cannot be read; see `keep_held_failure`. Nothing has changed.
-        StoreError: nothing has changed, and the envelope stays at the back end.
-    """
-    try:
-        return _take_in_alone(context, acknowledging, stripe, arrived, room)
-    except RecordCorrupted:
-        if arrived.envelope is None or not repair_sessions(context, arrived.envelope.sender):
-            raise
-        return _take_in_alone(context, acknowledging, stripe, arrived, room)
-
-
-def keep_held_failure(
-    context: Context,
-    acknowledging: Acknowledging,
-    stripe: int,
-    arrived: Arrived,
-    error: RemoteError,
-    room: int,
-) -> Taken:
-    """Put the failure to read an envelope into the inbox, and ask its sender for the message.
-
-    Args:
-        context: of the device.
-        acknowledging: what the back end has heard of is forgotten in the same commit.
-        stripe: of the envelope.
-        arrived: the envelope.
-        error: what `take_in_held_alone` has raised.
-        room: how many items may be handed over.
-    """
-    taken, item = Taken(done=1), 0
-    number, data = arrived.number, arrived.data
-    envelope, message = try_to_decode(context, data)
-    with acknowledging.going(stripe) as forget, WitnessedReceipt(context, stripe) as tx:
-        forget(tx)
-        before = ITEMS.last_given(tx) or 0
-        known = find_arrival(tx, number, data)
-        if known is not None:  # another worker was faster
-            _hand_over_again(context, tx, stripe, arrived, known, taken)
-        else:
-            hold = new_hold(context.clock(), number)
-            item = put_unread(context, tx, number, data, envelope, message, error, hold)
-            if not item:
-                taken.settled.append(number)
-        _add_new(context, tx, stripe, taken, before, [item], room)
-    return taken
-
-
-def _take_in_alone(
-    context: Context, acknowledging: Acknowledging, stripe: int, arrived: Arrived, room: int
-) -> Taken:
-    taken = Taken(done=1)
-    with acknowledging.going(stripe) as forget, WitnessedReceipt(context, stripe) as tx:
-        forget(tx)
-        before = ITEMS.last_given(tx) or 0
-        item = _take_in(context, tx, stripe, arrived, taken, are_new=False)
-        _add_new(context, tx, stripe, taken, before, [item], room)
-    return taken
-
-
-def _take_in(
-    context: Context,
-    tx: Transaction,
-    stripe: int,
-    arrived: Arrived,
-    taken: Taken,
-    *,
-    are_new: bool,
-) -> int:
-    """Take in an envelope, or what it gave before; returns the number of an item that is new."""
-    number, data = arrived.number, arrived.data
-    if arrived.sender in taken.busy:
-        taken.left += 1
-        return 0
-    known = None if are_new else find_arrival(tx, number, data)
-    if known is not None:
-        _hand_over_again(context, tx, stripe, arrived, known, taken)
-        return 0
-    envelope, message = arrived.opened or open_arrived(context, data)
-    hold = new_hold(context.clock(), number)
-    item = take_in_opened(context, tx, number, data, envelope, message, hold)
-    if not item:
-        taken.settled.append(number)
-    return item
-
-
-def _hand_over_again(
-    context: Context, tx: Transaction, stripe: int, arrived: Arrived, item: int, taken: Taken
-) -> None:
-    """Hand over what an envelope gave before, if nobody has it."""
-    record, now_ms = ITEMS.get(tx, item) if item else None, context.clock()
-    if record is None:
-        taken.settled.append(arrived.number)
-    elif not is_held(decode_inbox_hold(record), now_ms):
-        taken.items.append(hold_item(context, tx, stripe, item, record, now_ms))
-    else:
-        taken.left += 1
-        if arrived.sender is not None:
-            taken.busy.add(arrived.sender)
-
-
-def _add_new(
-    context: Context,
-    tx: Transaction,
-    stripe: int,
-    taken: Taken,
-    before: int,
-    held: Sequence[int],
-    room: int,
-) -> None:
-    """Add what the transaction has put into the inbox: items of envelopes, and notices."""
-    now_ms = context.clock()
-    for number in held:
-        item = read_new(context, tx, stripe, number)
-        if item is not None:
-            taken.items.append(item)
-    for number in range(before + 1, (ITEMS.last_given(tx) or 0) + 1):
-        data = None if number in held or len(taken.items) >= room else ITEMS.get(tx, number)
-        if data is not None:  # else it is of another queue
-            taken.items.append(hold_item(context, tx, stripe, number, data, now_ms))
+def _note(item: int, arrived: Arrived, taken: Taken) -> list[int]:
+    """Note that an envelope has given an item, or none: 0."""
+    if item:
+        return [item]
+    taken.settled.append(arrived.number)
+    return []

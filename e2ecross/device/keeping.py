@@ -10,6 +10,7 @@ Rules:
 
 from e2ecross.device.answering import request_again
 from e2ecross.device.arriving import AnyMessage
+from e2ecross.device.consenting import take_consent
 from e2ecross.device.controls import take_control
 from e2ecross.device.conversations import Admitted, admit, is_heard, note_sent_to
 from e2ecross.device.group_collecting import take_in_group
@@ -80,6 +81,7 @@ def _keep(
     message, payload = message_from(received), received.payload
     now_ms, item = context.clock(), 0
     by_policy = _note_policy(context, tx, received)
+    is_trusted = not received.identity_changed or by_policy
     admitted: Admitted | None = None
     names = (message.sender, message.message_id, now_ms, payload.peer)
     if not was_delivered(tx, context.policy, *names):
@@ -89,10 +91,11 @@ def _keep(
         if isinstance(message, ControlMessage):
             take_control(context, tx, received, message.content, now_ms)
         elif is_of_users(message.content):
+            take_consent(context, tx, message, is_trusted=is_trusted)
             admitted = _admit(context, tx, message, now_ms)
             if admitted is not None:
                 item = put_message(context, tx, admitted.message, hold)
-    if not received.identity_changed or by_policy:
+    if is_trusted:
         if payload.sender.user_id == context.address.user_id:
             _note_own(context, tx, payload, now_ms)
         account = note_hints(context, tx, payload, now_ms)

@@ -18,7 +18,7 @@ from e2ecross.state.context import Context
 from e2ecross.state.epoch import WitnessedTransaction, read_epoch
 from e2ecross.state.inbox import put_notice
 from e2ecross.state.notice import Notice, NoticeKind
-from e2ecross.state.transactions import stripe_transaction
+from e2ecross.state.transactions import reading_transaction, stripe_transaction
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import OwnAccountRecord
 from e2ecross.wire.device_list import PRIMARY
@@ -57,7 +57,7 @@ class ListToPublish(NamedTuple):
 
 def list_to_publish(context: Context) -> ListToPublish | None:
     """Return the own list, if this device signs it and the back end may not have it."""
-    with stripe_transaction(context) as tx:
+    with reading_transaction(context) as tx:
         if not _is_waiting(context, tx):
             return None
     with WitnessedTransaction(context) as tx:
@@ -86,7 +86,7 @@ def note_list_unpublished(context: Context) -> None:
 
 def must_reset(context: Context) -> bool:
     """Tell whether this is device 1 of an account that was restored, whose list waits for that."""
-    with stripe_transaction(context) as tx:
+    with reading_transaction(context) as tx:
         own = find_own_account(tx)
         return own is not None and own.must_reset
 
@@ -102,7 +102,7 @@ def _is_waiting(context: Context, tx: Transaction) -> bool:
 
 def find_new_devices(context: Context) -> dict[int, PublicKey]:
     """Return the keys (33 bytes) by number of devices that are not known to have published any."""
-    with stripe_transaction(context) as tx:
+    with reading_transaction(context) as tx:
         own, listed = find_own_account(tx), find_list(tx, context.address.user_id)
         if own is None or listed is None or own.must_reset or own.conflict:
             return {}
@@ -123,7 +123,7 @@ def note_has_keys(context: Context, device: int) -> None:
 
 def is_own_list_expired(context: Context) -> bool:
     """Tell whether others send to device 1 alone, because the own list is too old."""
-    with stripe_transaction(context) as tx:
+    with reading_transaction(context) as tx:
         return _is_expired(context, tx)
 
 

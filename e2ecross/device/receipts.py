@@ -174,16 +174,21 @@ def _note(
 # --- How it leaves --------------------------------------------------------------------------
 
 
-def put_receipts(context: Context, *, is_thorough: bool = False) -> None:
+def put_receipts(context: Context, *, is_thorough: bool = False) -> list[int]:
     """Put the receipts that are due into the outbox.
 
     Args:
         context: of the device.
         is_thorough: look also where nothing is known to be due.
+
+    Returns:
+        The stripes where something may have been put there.
     """
     now_ms = context.clock()
-    for stripe in _stripes_due(context, now_ms, is_thorough=is_thorough):
+    stripes = list(_stripes_due(context, now_ms, is_thorough=is_thorough))
+    for stripe in stripes:
         _put_of_stripe(context, stripe, now_ms)
+    return stripes
 
 
 def _stripes_due(context: Context, now_ms: int, *, is_thorough: bool) -> Iterable[int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from e2ecross.crypto.secret import Secret
 from e2ecross.errors import NotRegistered
 from e2ecross.state.context import Context, require_device, save_device
-from e2ecross.state.transactions import stripe_transaction
+from e2ecross.state.transactions import reading_transaction, stripe_transaction
 from e2ecross.wire.limits import TOKEN_BYTES
 
 __all__ = [
@@ -75,7 +75,7 @@ def read_token(context: Context) -> Token:
     Raises:
         NotRegistered: it has none yet.
     """
-    with stripe_transaction(context) as tx:
+    with reading_transaction(context) as tx:
         token = Token(require_device(tx).backend_token)
     if not token.value:
         raise NotRegistered("this device is not registered at the back end: call register")
@@ -88,5 +88,5 @@ def may_send_offline(context: Context) -> bool:
     Not in a restored store: nothing counts what it sends before it has the back end's number.
     """
     # Of one stripe, where there are some: others need not wait for what is only read.
-    with stripe_transaction(context, min(context.store.stripes, 1)) as tx:
+    with reading_transaction(context) as tx:
         return not require_device(tx).adopts_epoch

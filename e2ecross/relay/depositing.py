@@ -25,14 +25,23 @@ from e2ecross.errors import (
     UnknownRecipient,
 )
 from e2ecross.relay import devices, directory, mailbox
-from e2ecross.relay.database import Connection
+from e2ecross.relay.admitting import Admit, refuse_some
+from e2ecross.relay.database import Connection, Database
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Deposited
 from e2ecross.wire.limits import TOKEN_BYTES
 
-__all__ = ["Batch", "DepositCall", "deposit_each", "read_call", "require_carried"]
+__all__ = [
+    "Batch",
+    "DepositCall",
+    "admitted",
+    "deposit_each",
+    "judge",
+    "read_call",
+    "require_carried",
+]
 
 _REFUSALS: Final = (UnknownRecipient, BackendRefused, MailboxFull)
 """What is said of an envelope; anything else is the state of the file, and passes."""
@@ -70,13 +79,15 @@ class Batch(NamedTuple):
         told: the sender's epoch, 0 if it does not tell.
         envelopes: encoded, as they came.
         decoded: by place, those that could be decoded.
-        refused: by place, why the others could not.
+        refused: by place, why the others could not; and who may not send to whom.
+        sender: of whom it was asked what may be sent; None: of nobody.
     """
 
     told: int
     envelopes: Sequence[bytes]
     decoded: dict[int, Envelope]
     refused: dict[int, BackendError]
+    sender: Address | None = None
 
     def __repr__(self) -> str:
         return f"<Batch of {len(self.envelopes)}>"
@@ -102,6 +113,35 @@ def read_call(call: DepositCall) -> Batch:
     return batch
 
 
+def judge(database: Database, admit: Admit | None, call: DepositCall, batch: Batch) -> Batch:
+    """Return a batch with what the service around the relay refuses of it.
+
+    Args:
+        database: says whose token it is.
+        admit: decides; None: everybody may.
+        call: what the relay was given.
+        batch: the envelopes of the call.
+
+    Raises:
+        NotRegistered: the token is not that of any sender in them.
+    """
+    if admit is None or not batch.decoded:
+        return batch
+    sender, _ = database.read(lambda connection: _holder(connection, call.token, batch.decoded))
+    return admitted(admit, sender, call, batch)
+
+
+def admitted(admit: Admit, sender: Address, call: DepositCall, batch: Batch) -> Batch:
+    """The same of a device whose token it was just now."""
+    asked = {
+        place: (envelope.recipient, call.consents[place] if call.consents else b"")
+        for place, envelope in batch.decoded.items()
+        if envelope.sender == sender
+    }
+    refused = batch.refused | refuse_some(admit, sender, asked)
+    return batch._replace(refused=refused, sender=sender)
+
+
 def deposit_each(
     connection: Connection, token: bytes, batch: Batch, limits: RelayLimits, now_ms: int
 ) -> Deposited:
@@ -121,6 +161,8 @@ def deposit_each(
     if not decoded:
         return Deposited(refused)  # nobody that the token could be of
     sender, epoch = _holder(connection, token, decoded)
+    if batch.sender not in (None, sender):  # nobody was asked of this one
+        raise directory.not_registered(batch.sender or sender)
     mailbox.forget_expired(connection, limits, now_ms, len(decoded))
     mailbox.drop_overdue(connection, limits, now_ms)
     own, users = sender.user_id, {sender.user_id}
@@ -132,11 +174,13 @@ def deposit_each(
                 f"the envelope is of {envelope.sender}, and the token that of {sender}"
             )
             continue
+        if place in refused and mailbox.was_taken(connection, envelope):
+            del refused[place]  # a repetition is taken, whatever was decided since
         user = envelope.recipient.user_id
         users.add(user)
         (for_own if user == own else for_others).append(place)
     into = _Into(connection, limits, now_ms)
-    _deposit_all(into, batch, for_others, refused)
+    _deposit_all(into, batch, [place for place in for_others if place not in refused], refused)
     for_nobody = _unheard(batch, for_others, refused)
     for place in for_own:
         reasons = for_nobody.get(decoded[place].message_id)

@@ -271,7 +271,7 @@ def confirm_in_inbox(context: Context, tx: Transaction, receipts: Iterable[Recei
 
 def leave_receipts_behind(context: Context, tx: Transaction) -> None:
     """Let no receipt of an item that was lost with a part of the store close another item."""
-    skip_numbers(tx, context.entropy, context.store.stripes)
+    skip_numbers(tx, context.entropy)
 
 
 def is_typing(item: object) -> bool:
@@ -293,7 +293,7 @@ def receipt_of(item: object) -> Receipt:
 
 def _put(context: Context, tx: Transaction, record: InboxRecord, hold: InboxHold = NOT_HELD) -> int:
     data = encode_inbox_item(record, hold)
-    number = ITEMS.append(tx, data, context.store.stripes)
+    number = ITEMS.append(tx, data)
     if not context.store.stripes:  # there the row itself says who has it
         # If this is rolled back, the number goes to another item, perhaps of another process.
         context.new_items.add((number, hash(data)))

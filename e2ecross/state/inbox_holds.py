@@ -38,6 +38,7 @@ __all__ = [
     "is_held",
     "list_arrived",
     "new_hold",
+    "number_in",
     "place_of",
     "prolong",
     "read_new",
@@ -101,6 +102,11 @@ def prolong(tx: Transaction, number: int, now_ms: int) -> None:
         data = ITEMS.get(tx, number)
         if data is not None:
             ITEMS.replace(tx, number, hold_inbox_item(data, now_ms + HOLD_MS))
+
+
+def number_in(stripe: int, number: int) -> int:
+    """Return how a receipt names an item by its stripe and its number there."""
+    return stripe << NUMBER_BITS | number
 
 
 def place_of(context: Context, receipt: Receipt) -> tuple[int, int]:
@@ -181,4 +187,4 @@ def _names(tx: Transaction, backend_number: int, item_number: int) -> bool:
 
 
 def _receipt(context: Context, stripe: int, number: int, hold: InboxHold) -> Receipt:
-    return Receipt(context.inbox_id, stripe << NUMBER_BITS | number, hold.backend_number)
+    return Receipt(context.inbox_id, number_in(stripe, number), hold.backend_number)

@@ -51,20 +51,14 @@ class Queue:
     table: Table
     partition: bytes
 
-    def append(self, tx: Transaction, record: bytes, stripes: int = 0) -> int:
+    def append(self, tx: Transaction, record: bytes) -> int:
         """Put a record at the end; returns its number.
 
-        Args:
-            tx: the operation's transaction.
-            record: the record.
-            stripes: of the store, where the number is told to others: it is below 2^40 then, unless
-                they are 0.
-
         Raises:
-            StoreError: the stripe has given all of its numbers.
+            StoreError: the stripe, which is one of many, has given all of its numbers.
         """
         number = _next_number(tx)
-        if stripes and number >> NUMBER_BITS:
+        if number >> NUMBER_BITS and tx.stripe_count():
             raise StoreError("the stripe has used its numbers: move to another store")
         tx.put(self.table, self.partition, number_row(number), record)
         save_stripe(tx, read_stripe(tx)._replace(next_queue_number=number + 1))
@@ -123,18 +117,13 @@ class Queue:
             return [(error.row, b"")]
 
 
-def skip_numbers(tx: Transaction, entropy: EntropySource, stripes: int) -> None:
+def skip_numbers(tx: Transaction, entropy: EntropySource) -> None:
     """Give numbers far above all before: some may have been given that are not known here.
 
     How far is random: from one copy of a store the same step may be made more than once.
-
-    Args:
-        tx: in the stripe.
-        entropy: the device's.
-        stripes: of the store.
     """
     number = max(_next_number(tx), _highest(tx) + 1)
-    if stripes:
+    if tx.stripe_count():
         step = _UNKNOWN + int.from_bytes(entropy.bytes(_STEP_BYTES_OF_STRIPE))
         number = max(min(number + step, 1 << NUMBER_BITS), number)
     else:

@@ -22,6 +22,7 @@ __all__ = [
     "bound_of_stripe",
     "count_seen",
     "is_full",
+    "note_outbox_due",
     "read_stripe",
     "refuse_groups",
     "save_stripe",
@@ -47,6 +48,17 @@ def read_stripe(tx: Transaction) -> StripeRecord:
 def save_stripe(tx: Transaction, record: StripeRecord) -> None:
     """Write what is counted of the stripe of this view."""
     tx.put_value(_STRIPE_TABLE, b"", b"", record, _STRIPE)
+
+
+def note_outbox_due(tx: Transaction, at_ms: int) -> None:
+    """Note that something may be due to be sent at a time, milliseconds since 1970, above 0.
+
+    Stores without stripes need no time for it.
+    """
+    if tx.stripe_count():
+        stripe = read_stripe(tx)
+        if not stripe.outbox_due_ms or at_ms < stripe.outbox_due_ms:
+            save_stripe(tx, stripe._replace(outbox_due_ms=at_ms))
 
 
 @lru_cache(_REMEMBERED)

@@ -11,7 +11,7 @@ Rules:
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from types import TracebackType
 from typing import Final
@@ -27,6 +27,7 @@ __all__ = [
     "own_view",
     "peer_transaction",
     "peer_view",
+    "reading_transaction",
     "shuffled_stripes",
     "some_stripes",
     "stripe_transaction",
@@ -58,6 +59,21 @@ def stripe_transaction(
 def peer_transaction(context: Context, user: UserId) -> AbstractContextManager[Transaction]:
     """Begin a transaction of the stripe of an account."""
     return stripe_transaction(context, context.stripe_of(user))
+
+
+@contextmanager
+def reading_transaction(context: Context) -> Iterator[Transaction]:
+    """Begin a transaction that reads what is of the device and its own account; yields that view.
+
+    Others go on meanwhile: it has some stripe, and what it reads is of another one.
+    """
+    if not context.store.stripes:
+        with stripe_transaction(context) as tx:
+            yield tx
+        return
+    stripe = 1 + int.from_bytes(context.entropy.bytes(_ORDER_BYTES)) % context.store.stripes
+    with stripe_transaction(context, stripe) as tx:
+        yield tx.at(0)
 
 
 def peer_view(context: Context, tx: Transaction, user: UserId) -> Transaction:

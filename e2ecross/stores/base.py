@@ -84,6 +84,8 @@ class Table(enum.StrEnum):
     CONVERSATIONS = "conversations"
     """Partition: user: whether the user has accepted or blocked the account, and how many messages
     of a stranger wait."""
+    CONSENT = "consent"
+    """Partition: user: what the account has consented to, and how much of it was used."""
     RECEIPTS = "receipts"
     """Partition: `due`: receipts that are to be sent, row: when, user, message id, what. Or
     generation: what was sent, row: user, message id, what."""

@@ -144,15 +144,14 @@ def test_one_of_many_stripes_has_numbers_below_2_to_the_40() -> None:
     last = (1 << NUMBER_BITS) - 1
     with store.transaction(7) as tx:
         set_next(tx, last)
-        assert QUEUE.append(tx, b"last", 64) == last
+        assert QUEUE.append(tx, b"last") == last
         with pytest.raises(StoreError, match="has used its numbers"):
-            QUEUE.append(tx, b"one too many", 64)
+            QUEUE.append(tx, b"one too many")
         assert QUEUE.was_given(tx, last)
         assert not QUEUE.was_given(tx, last + 1)
-        assert QUEUE.append(tx, b"told to nobody") == last + 1
     with MemoryStore().transaction() as tx:
         set_next(tx, last)
-        assert [QUEUE.append(tx, b"", 0) for _ in range(3)] == [last, last + 1, last + 2]
+        assert [QUEUE.append(tx, b"") for _ in range(3)] == [last, last + 1, last + 2]
 
 
 def calls(spy: SpyStore, after: int, most: int) -> int:
@@ -348,8 +347,8 @@ def test_numbers_that_are_skipped_are_given_to_nothing(stripes: int, step: int) 
         store = MemoryStore(stripes)
         fill(store, 3)
         with store.transaction() as tx:
-            skip_numbers(tx, SeededEntropy(str(seed)), stripes)
-            found.add(QUEUE.append(tx, b"new", stripes))
+            skip_numbers(tx, SeededEntropy(str(seed)))
+            found.add(QUEUE.append(tx, b"new"))
         assert walked(store)[:3] == [1, 2, 3]
     assert len(found) == 20
     assert step < min(found) < max(found) < 4 * step
@@ -360,14 +359,14 @@ def test_what_is_skipped_is_above_all_that_is_there_also_without_a_count() -> No
         set_next(tx, 2**39)
         QUEUE.append(tx, b"")
         set_next(tx, 2)
-        skip_numbers(tx, SeededEntropy("1"), 64)
-        assert QUEUE.append(tx, b"", 64) > 2**39 + 2**32
+        skip_numbers(tx, SeededEntropy("1"))
+        assert QUEUE.append(tx, b"") > 2**39 + 2**32
 
 
 def test_a_stripe_that_was_put_back_too_often_gives_no_number_twice() -> None:
     with MemoryStore(64).transaction() as tx:
         for number in range(300):
-            skip_numbers(tx, SeededEntropy(str(number)), 64)
+            skip_numbers(tx, SeededEntropy(str(number)))
         with pytest.raises(StoreError, match="has used its numbers"):
-            QUEUE.append(tx, b"", 64)
+            QUEUE.append(tx, b"")
         assert read_stripe(tx).next_queue_number == 2**40

@@ -26,14 +26,15 @@ from e2ecross.errors import (
     StoreError,
     UnknownRecipient,
 )
-from e2ecross.stores import MemoryStore, SQLiteStore, Store, Table, Transaction
-from e2ecross.stores.base import ValuesAsBytes, WholeStore
+from e2ecross.stores import SQLiteStore, Store, Table, Transaction
+from e2ecross.stores.base import ValuesAsBytes
 from e2ecross.wire.bundle import KyberPrekey, OneTimePrekey
 from e2ecross.wire.device_list import PRIMARY, SignedDeviceList
 from e2ecross.wire.envelope import EnvelopeCopies
 from e2ecross.wire.exchange import Deposited, KeysWanted, UserKeys, Waiting
 from tests.support.around import AroundStore
 from tests.support.entropy import SeededEntropy
+from tests.support.store_kinds import new_store
 
 ANA = Address("whatsapp", "ana")
 BUDI = Address("instagram", "budi")
@@ -46,6 +47,27 @@ EVERYTHING = frozenset({10, *range(13, 21), 32, 33})
 """Capabilities of an app that shows and obeys whatever there is."""
 
 Dump = Mapping[tuple[Table, bytes, bytes], bytes]
+"""Records by `Place`."""
+
+
+class Place(tuple[Table, bytes, bytes]):
+    """Where a record is: table, partition and row. Of another stripe than 0 it is another place.
+
+    Attributes:
+        stripe: it is looked at with `tx.at(stripe)`.
+    """
+
+    stripe: int
+
+    def __new__(cls, stripe: int, table: Table, partition: bytes, row: bytes) -> "Place":
+        place = super().__new__(cls, (table, partition, row))
+        place.stripe = stripe
+        return place
+
+    def __eq__(self, other: object) -> bool:
+        return super().__eq__(other) and self.stripe == getattr(other, "stripe", 0)
+
+    __hash__ = tuple.__hash__
 
 
 class FakeClock:
@@ -91,7 +113,7 @@ class Stores:
 
     def _new(self, name: str) -> Store:
         if self.kind == "memory":
-            return MemoryStore()
+            return new_store()
         key = STORE_KEY if self.kind == "sealed" else None
         return SQLiteStore(self._directory / f"{name}.db", key=key)
 
@@ -100,10 +122,17 @@ def dump(store: Store) -> Dump:
     """All that a store holds."""
     with store.transaction() as tx:
         return {
-            (table, partition, row): record
+            Place(stripe, table, partition, row): record
             for table in Table
-            for partition, row, record in tx.scan(table)
+            for stripe, partition, row, record in tx.scan_all(table)
         }
+
+
+def fill(store: Store, rows: Dump) -> None:
+    """Put what another store holds, or held."""
+    with store.transaction() as tx:
+        for place, record in rows.items():
+            tx.at(getattr(place, "stripe", 0)).put(*place, record)
 
 
 def count_rows(store: Store, table: Table) -> int:
@@ -162,7 +191,7 @@ class SpyStore(AroundStore):
             self.writes_until_failure -= 1
 
 
-class _SpyTransaction(WholeStore, ValuesAsBytes):
+class _SpyTransaction(ValuesAsBytes):
     def __init__(self, inner: Transaction, spy: SpyStore) -> None:
         self._inner = inner
         self._spy = spy
@@ -178,6 +207,15 @@ class _SpyTransaction(WholeStore, ValuesAsBytes):
     def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
         self._spy.note("delete", table, partition, row)
         return self._inner.delete(table, partition, row)
+
+    def add(self, table: Table, partition: bytes, row: bytes, record: bytes) -> bool:
+        if self.get(table, partition, row) is not None:
+            return False
+        self._spy.note("put", table, partition, row)
+        return self._inner.add(table, partition, row, record)
+
+    def at(self, stripe: int) -> Transaction:
+        return _SpyTransaction(self._inner.at(stripe), self._spy)
 
     def list(
         self,
@@ -200,6 +238,9 @@ class _SpyTransaction(WholeStore, ValuesAsBytes):
         self._spy.rows_listed += len(found)
         return found
 
+    def stripe_count(self) -> int:
+        return self._inner.stripe_count()
+
     def clear(self, table: Table, partition: bytes, limit: int | None = None) -> int:
         self._spy.note("delete", table, partition)
         return self._inner.clear(table, partition, limit)
@@ -210,6 +251,11 @@ class _SpyTransaction(WholeStore, ValuesAsBytes):
 
     def scan(self, table: Table) -> Iterator[tuple[bytes, bytes, bytes]]:
         for found in self._inner.scan(table):
+            self._spy.rows_listed += 1
+            yield found
+
+    def scan_all(self, table: Table) -> Iterator[tuple[int, bytes, bytes, bytes]]:
+        for found in self._inner.scan_all(table):
             self._spy.rows_listed += 1
             yield found
 
@@ -231,7 +277,7 @@ def make_device(
     """A device whose keys follow from its address and the seed."""
     return Device.create(
         address,
-        MemoryStore() if store is None else store,
+        new_store() if store is None else store,
         policy=policy,
         clock=FakeClock() if clock is None else clock,
         entropy=SeededEntropy(f"{address} {seed}"),

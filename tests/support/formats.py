@@ -27,10 +27,13 @@ from e2ecross.wire.bundle import (
     PublishedKeys,
     SignedPrekey,
 )
+from e2ecross.wire.consent_records import ConsentRecord
 from e2ecross.wire.content import (
     Answer,
     Bytes,
     CommitBytes,
+    ConsentGrant,
+    ConsentRevoke,
     ControlContent,
     ConversationState,
     ConversationStates,
@@ -440,6 +443,10 @@ STORED_SPQR_MATERIAL: Final = StoredSpqrMaterial(
     outgoing=_KEY * 5,
 )
 
+CONSENT_GRANT: Final = ConsentGrant(
+    MESSAGE_ID, (1, 2, 3, 4), 1_000, 1_800_000_000_000, 2**32 - 1, _KEY
+)
+
 _WIRE: Final = {
     "envelope": Format(ENVELOPE.encode(), _again(Envelope), RemoteError, ((3,), (4,))),
     "bundle": Format(BUNDLE.encode(), _again(PreKeyBundle), RemoteError, ((2,), (5,), (6,))),
@@ -480,6 +487,10 @@ _WIRE: Final = {
         encode_content(Receipt(Receipt.READ, (bytes(16), MESSAGE_ID), _KEY))[1],
         _content(8),
         RemoteError,
+    ),
+    "grant of consent": Format(encode_content(CONSENT_GRANT)[1], _content(10), RemoteError),
+    "revoke of consent": Format(
+        encode_content(ConsentRevoke(MESSAGE_ID, 2**32 - 1))[1], _content(11), RemoteError
     ),
     "typing": Format(
         encode_content(Typing(on=True, group_id=_KEY))[1], _content(2**31 + 48), RemoteError
@@ -687,7 +698,9 @@ RECORDS: Final[Mapping[str, Format]] = {
     "upkeep": Format(UpkeepRecord(1, 2, 3, 4, 5).encode(), _again(UpkeepRecord), StoreError, (), 1),
     "row": _value(encode_row(2**40), decode_row, encode_row),
     "outbox": Format(
-        OutboxRecord(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body", ADDRESS.user_id).encode(),
+        OutboxRecord(
+            *(ENVELOPE.encode(), MESSAGE_ID, True, 1, b"body", ADDRESS.user_id), purpose=4
+        ).encode(),
         _again(OutboxRecord),
         StoreError,
         ((13,),),
@@ -701,7 +714,9 @@ RECORDS: Final[Mapping[str, Format]] = {
         1,
     ),
     "lane": Format(
-        LaneRecord(1, 2**40, 3, "untrusted_identity", GOOD_KEY).encode(),
+        LaneRecord(
+            1, 2**40, 3, "untrusted_identity", GOOD_KEY, 2**63, 2**32 - 1, bytes(range(16))
+        ).encode(),
         _again(LaneRecord),
         StoreError,
         (),
@@ -709,7 +724,9 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "turn": Format(TurnRecord(2, PEER).encode(), _again(TurnRecord), StoreError, ((2,),), 1),
     "stripe": Format(
-        StripeRecord(2**40, 2**63, ((1, 2), (3, 2**32 - 1)), life=2**64 - 1).encode(),
+        StripeRecord(
+            2**40, 2**63, ((1, 2), (3, 2**32 - 1)), life=2**64 - 1, outbox_due_ms=2**63
+        ).encode(),
         _again(StripeRecord),
         StoreError,
         ((4,),),
@@ -780,6 +797,13 @@ RECORDS: Final[Mapping[str, Format]] = {
     ),
     "stranger": Format(
         ConversationRecord(waiting=3).encode(), _again(ConversationRecord), StoreError, (), 1
+    ),
+    "consent": Format(
+        ConsentRecord(CONSENT_GRANT, 2**32 - 1, 20_000, 1_000).encode(),
+        _again(ConsentRecord),
+        StoreError,
+        ((1,),),
+        1,
     ),
     "stored receipt": _value(encode_receipt(_KEY), decode_receipt, encode_receipt),
     "upload": Format(

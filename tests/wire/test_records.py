@@ -345,11 +345,6 @@ def test_numbers_begin_at_1_and_end_behind_it(ends: tuple[int, int]) -> None:
         LaneRecord.decode(LaneRecord(*ends, turn=1).encode())
 
 
-def test_a_lane_has_a_turn() -> None:
-    with pytest.raises(RecordCorrupted, match="a lane record has no turn"):
-        LaneRecord.decode(LaneRecord(1, 2, 0).encode())
-
-
 def test_generations_of_a_shelf_ascend() -> None:
     for numbers in ((1, 1), (2, 1)):
         shelf = encode_shelf(tuple(GenerationRecord(number, 0, 0) for number in numbers))

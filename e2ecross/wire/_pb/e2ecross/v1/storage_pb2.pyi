@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from e2ecross.wire._pb.e2ecross.v1 import address_pb2 as _address_pb2
+from e2ecross.wire._pb.e2ecross.v1 import content_pb2 as _content_pb2
 from e2ecross.wire._pb.e2ecross.v1 import group_pb2 as _group_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -63,16 +64,18 @@ class UpkeepRecord(_message.Message):
     def __init__(self, hour_started_at_ms: _Optional[int] = ..., made: _Optional[int] = ..., day_started_at_ms: _Optional[int] = ..., ids: _Optional[int] = ..., refused_at_ms: _Optional[int] = ...) -> None: ...
 
 class StripeRecord(_message.Message):
-    __slots__ = ("epoch", "next_queue_number", "life", "seen")
+    __slots__ = ("epoch", "next_queue_number", "life", "seen", "outbox_due_ms")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     NEXT_QUEUE_NUMBER_FIELD_NUMBER: _ClassVar[int]
     LIFE_FIELD_NUMBER: _ClassVar[int]
     SEEN_FIELD_NUMBER: _ClassVar[int]
+    OUTBOX_DUE_MS_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     next_queue_number: int
     life: int
     seen: _containers.RepeatedCompositeFieldContainer[SeenCount]
-    def __init__(self, epoch: _Optional[int] = ..., next_queue_number: _Optional[int] = ..., life: _Optional[int] = ..., seen: _Optional[_Iterable[_Union[SeenCount, _Mapping]]] = ...) -> None: ...
+    outbox_due_ms: int
+    def __init__(self, epoch: _Optional[int] = ..., next_queue_number: _Optional[int] = ..., life: _Optional[int] = ..., seen: _Optional[_Iterable[_Union[SeenCount, _Mapping]]] = ..., outbox_due_ms: _Optional[int] = ...) -> None: ...
 
 class SeenCount(_message.Message):
     __slots__ = ("signed_prekey_id", "count")
@@ -349,7 +352,7 @@ class SpqrChunks(_message.Message):
     def __init__(self, indices: _Optional[_Iterable[int]] = ..., chunks: _Optional[bytes] = ...) -> None: ...
 
 class OutboxRecord(_message.Message):
-    __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body", "group_id", "copies", "peer")
+    __slots__ = ("envelope", "message_id", "fresh_session", "content_kind", "content_body", "group_id", "copies", "purpose", "peer")
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_ID_FIELD_NUMBER: _ClassVar[int]
     FRESH_SESSION_FIELD_NUMBER: _ClassVar[int]
@@ -357,6 +360,7 @@ class OutboxRecord(_message.Message):
     CONTENT_BODY_FIELD_NUMBER: _ClassVar[int]
     GROUP_ID_FIELD_NUMBER: _ClassVar[int]
     COPIES_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
     envelope: bytes
     message_id: bytes
@@ -365,22 +369,29 @@ class OutboxRecord(_message.Message):
     content_body: bytes
     group_id: bytes
     copies: bool
+    purpose: int
     peer: _address_pb2.User
-    def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., group_id: _Optional[bytes] = ..., copies: bool = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
+    def __init__(self, envelope: _Optional[bytes] = ..., message_id: _Optional[bytes] = ..., fresh_session: bool = ..., content_kind: _Optional[int] = ..., content_body: _Optional[bytes] = ..., group_id: _Optional[bytes] = ..., copies: bool = ..., purpose: _Optional[int] = ..., peer: _Optional[_Union[_address_pb2.User, _Mapping]] = ...) -> None: ...
 
 class LaneRecord(_message.Message):
-    __slots__ = ("first", "next", "turn", "code", "untrusted_key")
+    __slots__ = ("first", "next", "turn", "code", "untrusted_key", "try_after_ms", "attempts", "first_id")
     FIRST_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     TURN_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     UNTRUSTED_KEY_FIELD_NUMBER: _ClassVar[int]
+    TRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ID_FIELD_NUMBER: _ClassVar[int]
     first: int
     next: int
     turn: int
     code: str
     untrusted_key: bytes
-    def __init__(self, first: _Optional[int] = ..., next: _Optional[int] = ..., turn: _Optional[int] = ..., code: _Optional[str] = ..., untrusted_key: _Optional[bytes] = ...) -> None: ...
+    try_after_ms: int
+    attempts: int
+    first_id: bytes
+    def __init__(self, first: _Optional[int] = ..., next: _Optional[int] = ..., turn: _Optional[int] = ..., code: _Optional[str] = ..., untrusted_key: _Optional[bytes] = ..., try_after_ms: _Optional[int] = ..., attempts: _Optional[int] = ..., first_id: _Optional[bytes] = ...) -> None: ...
 
 class TurnRecord(_message.Message):
     __slots__ = ("lane", "recipient")
@@ -635,6 +646,18 @@ class ConversationRecord(_message.Message):
     no_typing: bool
     number: int
     def __init__(self, state: _Optional[int] = ..., waiting: _Optional[int] = ..., no_receipts: bool = ..., no_typing: bool = ..., number: _Optional[int] = ...) -> None: ...
+
+class ConsentRecord(_message.Message):
+    __slots__ = ("grant", "number", "day", "count")
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    grant: _content_pb2.ConsentGrant
+    number: int
+    day: int
+    count: int
+    def __init__(self, grant: _Optional[_Union[_content_pb2.ConsentGrant, _Mapping]] = ..., number: _Optional[int] = ..., day: _Optional[int] = ..., count: _Optional[int] = ...) -> None: ...
 
 class ReceiptRecord(_message.Message):
     __slots__ = ("group_id",)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sending what waits in a store with stripes, whoever has put it there.
+
+Rules:
+- A stripe is swept by itself, and each lane goes in its order: what fails with one recipient, or
+  with one stripe, delays nothing else.
+- Where the back end refuses a call as a whole, each lane of it is tried alone. If nothing at all
+  goes, that is not the fault of any: whoever comes next tries them at once.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from e2ecross.address import Address
+from e2ecross.client.attempts import MAX_FAILURES, Failure
+from e2ecross.client.depositing import deposit
+from e2ecross.client.link import Link
+from e2ecross.client.outgoing import Told, collect, settle_batch
+from e2ecross.device.sweeping import free_at_once, stripes_to_sweep, take_over
+from e2ecross.device.waiting import read_epochs_to_tell
+from e2ecross.errors import (
+    E2ECrossError,
+    MailboxFull,
+    RestoredStore,
+    StoreError,
+    StoreMoved,
+    UntrustedIdentity,
+)
+from e2ecross.state.outbox import Lane
+
+__all__ = ["sweep_outbox", "sweep_stripes"]
+
+_AT_ONCE: Final = 50
+"""Envelopes of one call."""
+_MAX_ROUNDS: Final = 100
+"""How often lanes of a stripe are taken over in one call; each time something has gone before."""
+
+
+def sweep_outbox(link: Link, told: Told) -> None:
+    """Deposit what is due in all stripes; `told` gets what the back end tells.
+
+    Raises:
+        BackendError: the back end could not do it all; the first reason. The rest waits.
+        StoreError: likewise, because a stripe cannot be read or written.
+    """
+    sweep_stripes(link, stripes_to_sweep(link.context), told)
+
+
+def sweep_stripes(link: Link, stripes: Iterable[int], told: Told) -> None:
+    """The same of some stripes, in this order."""
+    errors: list[E2ECrossError] = []
+    for stripe in stripes:
+        sweep = _Sweep(link, stripe, told)
+        try:
+            sweep.run()
+        except (RestoredStore, StoreMoved):
+            raise
+        except StoreError as error:
+            errors.append(error)
+        errors += sweep.errors
+        if sweep.is_unreachable:
+            break
+    for reason in errors:
+        if not isinstance(reason, MailboxFull | UntrustedIdentity):
+            raise reason
+
+
+class _Sweep:
+    """Of one stripe.
+
+    Attributes:
+        errors: why something stays.
+        is_unreachable: whether it was given up to reach anybody.
+    """
+
+    def __init__(self, link: Link, stripe: int, told: Told) -> None:
+        """Nothing is sent yet."""
+        self.errors: list[E2ECrossError] = []
+        self.is_unreachable = False
+        self._link = link
+        self._stripe = stripe
+        self._told = told
+        self._renewed: set[Address] = set()
+        self._failures = 0  # calls that have failed, one after another
+        self._has_gone = False
+
+    def run(self) -> None:
+        """Send what is due."""
+        for _ in range(_MAX_ROUNDS):
+            lanes = take_over(self._link.context, self._link.leftovers, self._stripe)
+            self._has_gone = False
+            if lanes:
+                self._send_all(lanes)
+            if not self._has_gone or self.is_unreachable:
+                return
+
+    def _send_all(self, lanes: Sequence[Lane]) -> None:
+        left, size = list(lanes), len(lanes)
+        in_vain: list[Lane] = []
+        while left and not self.is_unreachable:
+            part = left[:size]
+            failure, going = self._send(part, is_last=len(part) == 1)
+            if failure is None:
+                left = [lane for lane in part if lane in going] + left[size:]
+                self._failures = 0
+                continue
+            size, self._failures = 1, self._failures + 1
+            self.is_unreachable = self._failures == MAX_FAILURES
+            if len(part) == 1:  # else one of many may be the reason
+                in_vain, left = [*in_vain, *part], left[1:]
+                self.errors.append(failure)
+        if not self._has_gone:
+            left += in_vain
+        if left:
+            free_at_once(self._link.context, left)
+
+    def _send(self, lanes: Sequence[Lane], *, is_last: bool) -> tuple[Failure | None, set[Lane]]:
+        """Deposit what comes next in lanes; tells why the call failed, or which may go on."""
+        link, context = self._link, self._link.context
+        batch = collect(link, lanes, _AT_ONCE, self._renewed)
+        failure = deposit(link, batch, read_epochs_to_tell(context, lanes))
+        self._told.note(batch)
+        self._told.note_messages(batch)
+        if failure is None or is_last:
+            blocked = list(batch.blocked.values())
+            settle_batch(link, batch, failure)
+            self.errors += blocked
+        if failure is not None:
+            return failure, set()
+        self._has_gone |= bool(batch.taken or batch.refused)
+        gone = bool(batch.items or batch.refused)
+        return None, {lane for lane in lanes if gone and lane not in batch.blocked}
