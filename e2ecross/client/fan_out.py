@@ -260,6 +260,8 @@ class FanOut:
             waiting = item.waiting
             if waiting not in taken:
                 error = failed.get(waiting) or batch.refused.get(waiting)
+                if waiting.lane in batch.blocked:
+                    self._note_in_vain([waiting.lane])
                 error = error or batch.blocked[waiting.lane]
                 is_refused = waiting in batch.refused
                 self._unsettled[waiting] = _Unsettled(item.message, error, is_refused)

@@ -41,6 +41,10 @@ class Leftovers:
         """Note that the back end has this, which stands in a stripe."""
         self._sent.setdefault(stripe, set()).add(waiting)
 
+    def keep_sent(self, waiting: Iterable[Waiting], stripe: int) -> None:
+        """Let this stay where it stands: it went out of a store that was put back."""
+        self._sent.get(stripe, set()).difference_update(waiting)
+
     def note_sent_to_groups(self, numbers: Iterable[int]) -> None:
         """Note that the back end has what stands in the outbox of groups under these numbers."""
         self._in_groups.update(numbers)

@@ -64,6 +64,7 @@ def forget_taken(context: Context, leftovers: Leftovers, taken: Iterable[Waiting
                 if is_sweep_due(tx, context.clock()):
                     due.append(stripe)
         except (RestoredStore, StoreMoved) as error:
+            leftovers.keep_sent(part, stripe)
             refused.append(error)
         except StoreError:
             continue
