@@ -12,7 +12,7 @@ Rules:
 The functions with a connection run inside a transaction of the caller.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from e2ecross.address import Address
@@ -27,6 +27,7 @@ from e2ecross.errors import (
 from e2ecross.relay import devices, directory, mailbox
 from e2ecross.relay.admitting import Admit, refuse_some
 from e2ecross.relay.database import Connection, Database
+from e2ecross.relay.epochs import epochs_of_holder, record_epochs
 from e2ecross.relay.limits import RelayLimits
 from e2ecross.wire import call_arguments as arguments
 from e2ecross.wire.envelope import Envelope
@@ -76,14 +77,14 @@ class Batch(NamedTuple):
     """Envelopes of one call.
 
     Attributes:
-        told: the sender's epoch, 0 if it does not tell.
+        told: epochs of the sender's store, by stripe.
         envelopes: encoded, as they came.
         decoded: by place, those that could be decoded.
         refused: by place, why the others could not; and who may not send to whom.
         sender: of whom it was asked what may be sent; None: of nobody.
     """
 
-    told: int
+    told: dict[int, int]
     envelopes: Sequence[bytes]
     decoded: dict[int, Envelope]
     refused: dict[int, BackendError]
@@ -98,7 +99,7 @@ def read_call(call: DepositCall) -> Batch:
 
     Raises:
         InvalidArgument: something has the wrong type or length.
-        BackendRefused: too many envelopes, or too large together; or `epochs` tells of a fleet.
+        BackendRefused: too many envelopes, or too large together; or too many epochs.
     """
     require_bytes("token", call.token, TOKEN_BYTES)
     envelopes = arguments.require_envelopes(call.envelopes)
@@ -127,7 +128,7 @@ def judge(database: Database, admit: Admit | None, call: DepositCall, batch: Bat
     """
     if admit is None or not batch.decoded:
         return batch
-    sender, _ = database.read(lambda connection: _holder(connection, call.token, batch.decoded))
+    sender, _ = database.read(lambda connection: _holder(connection, call.token, batch.decoded, ()))
     return admitted(admit, sender, call, batch)
 
 
@@ -145,7 +146,7 @@ def admitted(admit: Admit, sender: Address, call: DepositCall, batch: Batch) -> 
 def deposit_each(
     connection: Connection, token: bytes, batch: Batch, limits: RelayLimits, now_ms: int
 ) -> Deposited:
-    """Put envelopes of one sender into mailboxes, in their order, and keep the epoch it tells.
+    """Put envelopes of one sender into mailboxes, in their order, and keep the epochs it tells.
 
     Args:
         connection: inside a writing transaction.
@@ -156,11 +157,12 @@ def deposit_each(
 
     Raises:
         NotRegistered: the token is not that of any sender in them.
+        BackendRefused: it tells epochs of too many stripes.
     """
     decoded, refused = batch.decoded, dict(batch.refused)
     if not decoded:
         return Deposited(refused)  # nobody that the token could be of
-    sender, epoch = _holder(connection, token, decoded)
+    sender, before = _holder(connection, token, decoded, batch.told)
     if batch.sender not in (None, sender):  # nobody was asked of this one
         raise directory.not_registered(batch.sender or sender)
     mailbox.forget_expired(connection, limits, now_ms, len(decoded))
@@ -188,13 +190,8 @@ def deposit_each(
             refused[place] = _not_copied(reasons)
     _deposit_all(into, batch, [place for place in for_own if place not in refused], refused)
     # Whatever became of them: the ciphertexts have left the device.
-    if batch.told > epoch:
-        directory.record_epoch(connection, sender, batch.told)
-    return Deposited(
-        dict(sorted(refused.items())),
-        devices.seqs(connection, users),
-        {0: max(batch.told, epoch)},
-    )
+    record_epochs(connection, sender, batch.told, before, limits)
+    return Deposited(dict(sorted(refused.items())), devices.seqs(connection, users), before)
 
 
 def require_carried(size: int, limits: RelayLimits) -> None:
@@ -210,17 +207,17 @@ def require_carried(size: int, limits: RelayLimits) -> None:
 
 
 def _holder(
-    connection: Connection, token: bytes, decoded: dict[int, Envelope]
-) -> tuple[Address, int]:
-    """Return the sender that the token is of, and its epoch.
+    connection: Connection, token: bytes, decoded: dict[int, Envelope], stripes: Collection[int]
+) -> tuple[Address, dict[int, int]]:
+    """Return the sender that the token is of, and what it has told of these stripes before.
 
     One envelope of another does not decide over all.
     """
     senders = list(dict.fromkeys(envelope.sender for envelope in decoded.values()))
     for sender in senders:
-        epoch = directory.epoch_of_holder(connection, sender, token)
-        if epoch is not None:
-            return sender, epoch
+        before = epochs_of_holder(connection, sender, token, stripes)
+        if before is not None:
+            return sender, before
     raise directory.not_registered(senders[0])
 
 

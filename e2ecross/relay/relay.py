@@ -197,20 +197,22 @@ class Relay(AccountCalls, BlobCalls, WatchCalls):
         Args:
             token: that of the envelopes' sender, 32 bytes, secret.
             envelopes: 1 to 1,024, at most 4,194,304 bytes; kept and delivered as they are.
-            epochs: that of the sender's store under 0, 0 to 2^63-1. Kept if it is the highest,
-                whatever becomes of the envelopes, in their transaction.
+            epochs: of the sender's store, by stripe, at most 1,024, each 0 to 2^63-1; under 0
+                where it has no stripes. Kept where they are the highest, whatever becomes of the
+                envelopes, in their transaction.
             consents: none, or one for each envelope: the token of what its recipient has granted
                 the sender, 32 bytes, secret, or empty. For `Relay(admit=...)` alone.
 
         Returns:
             What was refused, by place. `seqs`: of the lists of devices of each recipient's account
-            and of the sender's, 0 for none. `epochs`: the highest that is known of the sender now,
-            under 0. Both are empty if nothing was an envelope, so that there was no sender.
+            and of the sender's, 0 for none. `epochs`: of the stripes that were told, the highest
+            that the sender had told before. Both are empty if nothing was an envelope, so that
+            there was no sender.
 
         Raises:
             NotRegistered: the token is not that of any sender in them; nothing was kept.
-            BackendRefused: too many, or too large together; or `epochs` tells of a fleet; nothing
-                was kept.
+            BackendRefused: too many, or too large together; or it tells epochs of too many
+                stripes (`RelayLimits.stripes`); nothing was kept.
         """
         [deposited] = self._deposit([DepositCall(token, envelopes, epochs, consents)])
         return deposited
@@ -229,19 +231,21 @@ class Relay(AccountCalls, BlobCalls, WatchCalls):
         Args:
             token: that of the sender, 32 bytes, secret.
             copies: an encoded `EnvelopeCopies`: 1 to 1,024 recipients, at most 262,144 bytes.
-            epochs: that of the sender's store under 0, 0 to 2^63-1. Kept if it is the highest,
-                whatever becomes of the copies, in their transaction.
+            epochs: of the sender's store, by stripe, at most 1,024, each 0 to 2^63-1; under 0
+                where it has no stripes. Kept where they are the highest, whatever becomes of the
+                copies, in their transaction.
 
         Returns:
             What was refused, by place. `seqs`: of the lists of devices of each recipient's account
-            and of the sender's, 0 for none. `epochs`: the highest that is known of the sender now,
-            under 0.
+            and of the sender's, 0 for none. `epochs`: of the stripes that were told, the highest
+            that the sender had told before.
 
         Raises:
             DecodeError: these are no copies.
             UnsupportedVersion: copies of a later version.
             NotRegistered: the token is not that of the sender.
-            BackendRefused: too large; or `epochs` tells of a fleet. In all cases nothing was kept.
+            BackendRefused: too large; or it tells epochs of too many stripes. In all cases nothing
+                was kept.
         """
         require_bytes("token", token, TOKEN_BYTES)
         arguments.require_copies(copies)

@@ -666,7 +666,7 @@ def _use_client(backend: HostileBackend, ana: Party, rows: Rows) -> set[str]:
     """Let Ana's client do all it can, with a store of these rows; the errors that are told."""
     store = MemoryStore()
     fill(store, rows)
-    backend._accounts[ANA].epoch = 0
+    backend._accounts[ANA].epochs.clear()
     told: set[str] = set()
     opened: list[Client] = []
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -262,6 +262,9 @@ class _SpyTransaction(ValuesAsBytes):
     def savepoint(self) -> AbstractContextManager[None]:
         return self._inner.savepoint()
 
+    def stripe_count(self) -> int:
+        return self._inner.stripe_count()
+
 
 # --- Devices ------------------------------------------------------------------------------------
 
@@ -369,7 +372,14 @@ class _Account:
     kyber: list[KyberPrekey]
     seen_ids: set[int]  # of both kinds: a device gives no id twice
     mailbox: list[tuple[int, bytes]]
-    epoch: int = 0
+    epochs: dict[int, int] = field(default_factory=dict)
+
+    def hear(self, told: Mapping[int, int] | None) -> dict[int, int]:
+        """Keep the highest; returns what they were before."""
+        told = told or {}
+        before = {stripe: self.epochs.get(stripe, 0) for stripe in told}
+        self.epochs.update({stripe: max(told[stripe], before[stripe]) for stripe in told})
+        return before
 
 
 def _new_account(token_sha256: bytes) -> _Account:
@@ -505,7 +515,7 @@ class BackendSimulator:
     ) -> None:
         with self._call("publish"):
             account = self._account(published.address, token)
-            account.epoch = max(account.epoch, epoch)
+            account.hear({0: epoch})
             if replace:
                 account.one_time.clear()
                 account.kyber.clear()
@@ -527,7 +537,7 @@ class BackendSimulator:
             listed = SignedDeviceList.decode(signed_list).list
             user = listed.user
             primary = self._account(Address(user.app, user.user), token)
-            primary.epoch = max(primary.epoch, epoch)
+            primary.hear({0: epoch})
             if self.lists.get(user) == signed_list:
                 return
             if listed.seq <= self._seq(user):
@@ -552,7 +562,7 @@ class BackendSimulator:
 
     def epochs(self, address: Address, token: bytes) -> Mapping[int, int]:
         with self._call("epochs"):
-            return {0: self._account(address, token).epoch}
+            return {0: 0} | self._account(address, token).epochs
 
     def one_time_prekey_count(self, address: Address, token: bytes) -> int:
         with self._call("one_time_prekey_count"):
@@ -611,8 +621,8 @@ class BackendSimulator:
         assert 1 <= len(envelopes) <= 1024
         assert sum(map(len, envelopes)) <= 4 * 1024 * 1024
         refused: dict[int, BackendError] = {}
-        epoch = (epochs or {}).get(0, 0)
         decoded = [Envelope.decode(envelope) for envelope in envelopes]
+        before = self._told_before(decoded[0].sender, epochs)
         own = decoded[0].sender.user_id
         # By message id, whether a copy for others was taken.
         heard: dict[bytes, bool] = {}
@@ -623,39 +633,45 @@ class BackendSimulator:
             try:
                 if is_own and not heard.get(message_id, True):
                     raise BackendRefused("no copy for others was taken")
-                self.deposit(token, envelopes[place], epoch=epoch)
+                self.deposit(token, envelopes[place], epochs=epochs)
             except (UnknownRecipient, BackendRefused, MailboxFull) as error:
                 refused[place] = error
             if not is_own:
                 heard[message_id] = heard.get(message_id, False) or place not in refused
         users = {own, *(envelope.recipient.user_id for envelope in decoded)}
-        sender = self._account(decoded[0].sender, token)
-        return Deposited(refused, {user: self._seq(user) for user in users}, {0: sender.epoch})
+        self._account(decoded[0].sender, token)
+        return Deposited(refused, {user: self._seq(user) for user in users}, before)
+
+    def _told_before(self, sender: Address, epochs: Mapping[int, int] | None) -> dict[int, int]:
+        account = self._accounts.get(sender)
+        return (
+            {} if account is None else {each: account.epochs.get(each, 0) for each in epochs or ()}
+        )
 
     def deposit_copies(
         self, token: bytes, copies: bytes, *, epochs: Mapping[int, int] | None = None
     ) -> Deposited:
         with self._call("deposit_copies"):
-            decoded, epoch = EnvelopeCopies.decode(copies), (epochs or {}).get(0, 0)
-            sender = self._account(decoded.sender, token)
-            sender.epoch = max(sender.epoch, epoch)
+            decoded = EnvelopeCopies.decode(copies)
+            before = self._account(decoded.sender, token).hear(epochs)
             refused: dict[int, BackendError] = {}
             for place, recipient in enumerate(decoded.recipients):
                 try:
-                    self.deposit(token, decoded.encode_for(recipient), epoch=epoch)
+                    self.deposit(token, decoded.encode_for(recipient), epochs=epochs)
                 except (UnknownRecipient, BackendRefused, MailboxFull) as error:
                     refused[place] = error
             users = {decoded.sender.user_id, *(each.user_id for each in decoded.recipients)}
-            return Deposited(refused, {user: self._seq(user) for user in users}, {0: sender.epoch})
+            return Deposited(refused, {user: self._seq(user) for user in users}, before)
 
-    def deposit(self, token: bytes, envelope: bytes, *, epoch: int = 0) -> None:
+    def deposit(
+        self, token: bytes, envelope: bytes, *, epochs: Mapping[int, int] | None = None
+    ) -> None:
         """One envelope of a call; what is no error of its own fails the call as a whole."""
         with self._call("deposit"):
             decoded = Envelope.decode(envelope)
             if decoded.recipient in self.broken:
                 raise self.broken[decoded.recipient]
-            sender = self._account(decoded.sender, token)
-            sender.epoch = max(sender.epoch, epoch)
+            self._account(decoded.sender, token).hear(epochs)
             account = self._accounts.get(decoded.recipient)
             if account is None:
                 raise UnknownRecipient(f"{decoded.recipient} has not registered")
