@@ -228,6 +228,6 @@ def test_between_any_two_transactions_of_a_call(
 
 
 def test_a_store_without_stripes_is_used_as_it_is(backend: BackendSimulator) -> None:
-    store = MemoryStore()
+    store = MemoryStore(0)
     ana = make_client(ANA, backend, store)
     assert ana._context.store is store
