@@ -21,7 +21,7 @@ from e2ecross.device.copy_ids import Outgoing
 from e2ecross.device.leftovers import Leftovers
 from e2ecross.device.posted import KeysAsked, KeysNeeded, Posted, Unready
 from e2ecross.device.settling import file_in_flight
-from e2ecross.device.uploading import note_media_sent
+from e2ecross.device.uploading import note_media_ahead, note_media_sent
 from e2ecross.errors import (
     BackendError,
     E2ECrossError,
@@ -82,6 +82,8 @@ def post_messages(
         E2ECrossError: no device of the recipient can be reached; why device 1 cannot.
     """
     encoded = encode_content(draft.blank)  # once for all of them
+    named = [(message.address.user_id, message.message_id) for message in messages]
+    note_media_ahead(context, draft.content, draft.expiry, draft.view_once, named)
 
     def post(copying: Copying, tx: Transaction, message: Outgoing) -> Posted:
         posted = copying.post(message, draft, encoded)

@@ -18,14 +18,26 @@ from e2ecross.device.composing import Composed
 from e2ecross.errors import InvalidArgument
 from e2ecross.protocol.attachment import encrypt_stream
 from e2ecross.protocol.attachment_chunks import Sink, Source
-from e2ecross.state.blob_ends import Carried, forget_end, list_over, note_carried
+from e2ecross.state.blob_ends import (
+    Carried,
+    forget_end,
+    is_to_be_noted,
+    list_over,
+    may_be_opened,
+    note_carried,
+)
 from e2ecross.state.context import Context
 from e2ecross.state.conversations import ContactState, find_conversation
-from e2ecross.state.transactions import peer_transaction, stripe_transaction
+from e2ecross.state.transactions import (
+    own_view,
+    peer_transaction,
+    reading_transaction,
+    stripe_transaction,
+)
 from e2ecross.state.uploads import find_upload, forget_upload, put_upload, walk_uploads
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.attachment import Attachment, ShownAs
-from e2ecross.wire.content import Framed, Media
+from e2ecross.wire.content import Content, Expiry, Framed, Media
 from e2ecross.wire.upload_records import UploadRecord
 
 if TYPE_CHECKING:
@@ -43,10 +55,13 @@ __all__ = [
     "list_uploads",
     "new_spool_name",
     "note_complete",
+    "note_media_ahead",
     "note_media_sent",
     "require_accepted_sender",
     "spool_prefix",
 ]
+
+_Messages = Iterable[tuple[UserId, bytes]]
 
 _ID_BYTES: Final = 8
 _RANDOM_BYTES: Final = 16
@@ -184,10 +199,39 @@ def require_accepted_sender(context: Context, attachment: Attachment) -> None:
         )
 
 
+def note_media_ahead(
+    context: Context, content: Content, expiry: Expiry | None, view_once: bool, messages: _Messages
+) -> None:
+    """Note what messages will carry that are about to be encrypted; in a store with stripes.
+
+    What is known of files is of stripe 0, and no recipient is. Of a message that is not sent then a
+    blob is left for longer than it need be, or for as long as they are kept there.
+
+    Args:
+        context: of the device.
+        content: of the messages.
+        expiry: when they are to be gone, or None.
+        view_once: they are to be looked at once.
+        messages: the account that each is for, and its id, 16 bytes.
+    """
+    if not context.store.stripes or not isinstance(content, Media):
+        return
+    blob_id, now_ms = content.attachment.blob_id, context.clock()
+    with reading_transaction(context) as tx:
+        if not is_to_be_noted(tx, blob_id):
+            return
+    end_ms = None if expiry is None else now_ms + 1000 * expiry.seconds
+    with stripe_transaction(context) as tx:
+        for user, message_id in messages:
+            if not may_be_opened(tx, user, message_id, now_ms):
+                carried = Carried(user, message_id, now_ms, end_ms, view_once)
+                note_carried(tx, blob_id, carried, now_ms)
+
+
 def note_media_sent(
     context: Context, tx: Transaction, user: UserId, composed: Composed | None, message_id: bytes
 ) -> None:
-    """Note what a message that has just been encrypted carries.
+    """Note what a message that has just been encrypted carries; see also `note_media_ahead`.
 
     Args:
         context: of the device.
@@ -203,9 +247,11 @@ def note_media_sent(
     if composed is None or not isinstance(framed, Framed) or not isinstance(framed.content, Media):
         return
     blob_id, end_ms = framed.content.attachment.blob_id, None
-    upload = find_upload(tx, blob_id)
+    upload = find_upload(own_view(context, tx), blob_id)
     if upload is not None and not upload.complete:
         raise InvalidArgument("the file of the message is not uploaded yet: call Upload.run first")
+    if tx.stripe_count():
+        return  # it was noted before
     if framed.expiry is not None:
         end_ms = composed.sent_at_ms + 1000 * framed.expiry.seconds
     carried = Carried(user, message_id, composed.sent_at_ms, end_ms, framed.view_once)

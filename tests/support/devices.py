@@ -259,9 +259,6 @@ class _SpyTransaction(ValuesAsBytes):
     def savepoint(self) -> AbstractContextManager[None]:
         return self._inner.savepoint()
 
-    def stripe_count(self) -> int:
-        return self._inner.stripe_count()
-
 
 # --- Devices ------------------------------------------------------------------------------------
 
