@@ -26,7 +26,7 @@ from e2ecross.client.outgoing import Told, refused_for_another, send_waiting
 from e2ecross.client.parting import Item, Parts, split
 from e2ecross.client.planning import fetch_lists, prepare
 from e2ecross.client.sent import Sent
-from e2ecross.client.sweeping import sweep_stripes
+from e2ecross.client.sweeping import sweep_beside
 from e2ecross.device.bundles import BundleNews, repair_sessions
 from e2ecross.device.composing import Draft
 from e2ecross.device.copy_ids import Outgoing
@@ -43,9 +43,6 @@ from e2ecross.errors import (
     NotRegistered,
     RecordCorrupted,
     RemoteError,
-    RestoredStore,
-    StoreError,
-    StoreMoved,
     UntrustedIdentity,
 )
 from e2ecross.state.outbox import Lane, LaneName, Waiting
@@ -117,7 +114,7 @@ class FanOut:
         self._purpose = draft.purpose
         for message, error in self._round(each_once, post).items():
             self._outcomes[message].error = error
-        self._sweep()
+        sweep_beside(self._link, self._to_sweep, self._told)
         self._follow_lists()
         self._settle()
         unreachable, news = self._asked.unreachable, self._news
@@ -205,8 +202,10 @@ class FanOut:
 
         What is not mended stays, and what it belongs to cannot be sent to.
         """
-        context, is_repaired = self._link.context, False
-        for address in find_devices(context, recipient):
+        context, is_repaired, devices = self._link.context, False, list[Address]()
+        with suppress(RecordCorrupted):  # of the stripe: that is the trouble of all who are in it
+            devices += find_devices(context, recipient)
+        for address in devices:
             with suppress(RecordCorrupted):
                 is_repaired |= repair_sessions(context, address)
                 is_repaired |= repair(context, Lane(LaneName.MESSAGES, address))
@@ -282,15 +281,6 @@ class FanOut:
         """Note that nothing could be sent from lanes: nobody need wait until we have."""
         if self._link.context.store.stripes:
             self._in_vain.update(dict.fromkeys(lanes))
-
-    def _sweep(self) -> None:
-        """Send what others have left in the stripes that were sent in; what fails stays there."""
-        try:
-            sweep_stripes(self._link, self._to_sweep, self._told)
-        except (NotRegistered, RestoredStore, StoreMoved):
-            raise
-        except (BackendError, RemoteError, StoreError):
-            pass
 
     def _follow(self, behind: Sequence[tuple[Outgoing, Posted, Waiting]]) -> None:
         """Deposit what stands behind something else, with what stands there."""

@@ -19,8 +19,11 @@ from e2ecross.client.outgoing import Told, collect, settle_batch
 from e2ecross.device.sweeping import free_at_once, stripes_to_sweep, take_over
 from e2ecross.device.waiting import read_epochs_to_tell
 from e2ecross.errors import (
+    BackendError,
     E2ECrossError,
     MailboxFull,
+    NotRegistered,
+    RemoteError,
     RestoredStore,
     StoreError,
     StoreMoved,
@@ -28,7 +31,7 @@ from e2ecross.errors import (
 )
 from e2ecross.state.outbox import Lane
 
-__all__ = ["sweep_outbox", "sweep_stripes"]
+__all__ = ["sweep_beside", "sweep_outbox", "sweep_stripes"]
 
 _AT_ONCE: Final = 50
 """Envelopes of one call."""
@@ -63,6 +66,16 @@ def sweep_stripes(link: Link, stripes: Iterable[int], told: Told) -> None:
     for reason in errors:
         if not isinstance(reason, MailboxFull | UntrustedIdentity):
             raise reason
+
+
+def sweep_beside(link: Link, stripes: Iterable[int], told: Told) -> None:
+    """The same beside something else that was sent there: what fails stays, and waits."""
+    try:
+        sweep_stripes(link, stripes, told)
+    except (NotRegistered, RestoredStore, StoreMoved):
+        raise
+    except (BackendError, RemoteError, StoreError):
+        pass
 
 
 class _Sweep:

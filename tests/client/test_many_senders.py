@@ -2,13 +2,21 @@
 """Many workers of one device send: order, crashes, sweeps, epochs, and what a send costs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
 from e2ecross import Address, Client, Device, Notice, Text
-from e2ecross.errors import BackendError, InvalidArgument, MailboxFull, RestoredStore, StoreBusy
+from e2ecross.errors import (
+    BackendError,
+    InvalidArgument,
+    MailboxFull,
+    RecordCorrupted,
+    RestoredStore,
+    StoreBusy,
+)
 from e2ecross.state.outbox import Lane, LaneName, read_lane
+from e2ecross.state.queue import number_row
 from e2ecross.state.stripe import read_stripe, stripe_of
 from e2ecross.stores import MemoryStore, Table, Transaction
 from e2ecross.wire.envelope import Envelope
@@ -280,6 +288,85 @@ def test_a_message_that_is_refused_at_once_is_told_by_its_exception_alone(
     with pytest.raises(MailboxFull):
         worker.send(BUDI, Text("too much"))
     assert (worker.pending(), fleet.rows(Table.OUTBOX), fleet.worker().receive()) == ([], 0, [])
+
+
+# --- Damage -------------------------------------------------------------------------------------
+
+
+def damage(fleet: Fleet, to: Address, row: bytes, record: bytes = b"\x01\xff") -> None:
+    lane = Lane(LaneName.MESSAGES, to)
+    with fleet.store.transaction(stripe(to)) as tx:
+        assert tx.get(Table.OUTBOX, lane.partition, row) is not None
+        tx.put(Table.OUTBOX, lane.partition, row, record)
+
+
+@pytest.mark.parametrize(
+    "row", [b"", number_row(1), number_row(2)], ids=["lane", "first", "second"]
+)
+def test_damaged_rows_are_the_trouble_of_one_recipient(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock, row: bytes
+) -> None:
+    customer, other, worker = fleet.customer(BUDI), fleet.customer(NEIGHBOUR), fleet.worker()
+    die_with(backend, worker, BUDI, "one", "two")
+    die_with(backend, worker, NEIGHBOUR, "three")
+    damage(fleet, BUDI, row)
+    assert len(worker.pending()) == 3
+    worker.send(NEIGHBOUR, Text("four"))
+    assert read(other) == ["three", "four"]
+    clock.advance(LATER_MS)
+    fleet.worker().maintain()
+    assert read(customer) == ["one", "two"]
+    assert (worker.pending(), fleet.rows(Table.OUTBOX)) == ([], 0)
+    assert fleet.worker().receive() == []
+
+
+def test_a_message_to_who_has_damaged_rows_goes_after_them(
+    fleet: Fleet, backend: BackendSimulator
+) -> None:
+    customer, worker = fleet.customer(BUDI), fleet.worker()
+    die_with(backend, worker, BUDI, "one")
+    damage(fleet, BUDI, b"")
+    worker.send(BUDI, Text("two"))
+    assert read(customer) == ["one", "two"]
+
+
+def test_a_stripe_whose_record_is_damaged_stops_no_other(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    _, other, worker = *map(fleet.customer, (BUDI, ELSEWHERE[0])), fleet.worker()
+    die_with(backend, worker, BUDI, "one")
+    die_with(backend, worker, ELSEWHERE[0], "two")
+    with fleet.store.transaction(stripe(BUDI)) as tx:
+        tx.put(Table.STRIPE, b"", b"", b"\x01\xff")
+    clock.advance(LATER_MS)
+    with pytest.raises(RecordCorrupted):
+        worker.maintain()
+    assert read(other) == ["two"]
+    results = worker.send_many([BUDI, ELSEWHERE[0]], Text("three"))
+    assert [type(each).__name__ for each in results] == ["RecordCorrupted", "Sent"]
+    assert read(other) == ["three"]
+
+
+def test_one_envelope_that_fails_every_call_holds_up_nobody(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    """The back end raises for the call as a whole, whoever else is in it."""
+    bad = [BUDI, *neighbours(BUDI, 8)]
+    good = neighbours(BUDI, 12)[8:]
+    customers, worker = {each: fleet.customer(each) for each in [*bad, *good]}, fleet.worker()
+    for each in customers:
+        die_with(backend, worker, each, "left")
+    for each in bad:
+        backend.break_for(each)
+    for _ in range(12):
+        clock.advance(LATER_MS)
+        with suppress(BackendError):
+            worker.maintain()
+    assert [read(customers[each]) for each in good] == [["left"]] * 4
+    backend.broken.clear()
+    clock.advance(2**7 * LATER_MS)
+    worker.maintain()
+    assert [read(customers[each]) for each in bad] == [["left"]] * 9
 
 
 # --- Many recipients ----------------------------------------------------------------------------
