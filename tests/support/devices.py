@@ -256,6 +256,9 @@ class _SpyTransaction(ValuesAsBytes):
             self._spy.rows_listed += 1
             yield found
 
+    def stripe_count(self) -> int:
+        return self._inner.stripe_count()
+
     def savepoint(self) -> AbstractContextManager[None]:
         return self._inner.savepoint()
 
