@@ -11,7 +11,7 @@ Rules:
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from psycopg import pq
@@ -19,11 +19,9 @@ from psycopg.rows import TupleRow
 
 from e2ecross.errors import StoreError
 from e2ecross.stores.postgres_errors import store_error
+from e2ecross.stores.postgres_pipeline import Pipeline, Statement
 
 __all__ = ["IDENTITY", "Link", "Statement", "check_server", "connect"]
-
-Statement = tuple[str, tuple[Any, ...]]
-"""Text with `%s`, and what is bound."""
 
 IDENTITY: Final = (
     "(pg_control_system()).system_identifier || '/' || "
@@ -33,7 +31,6 @@ IDENTITY: Final = (
 
 _MIN_VERSION: Final = 150_000
 _POOLER: Final = "a pooler stands before the server: open the store with prepare=False"
-_PREPARED: Final = 400  # statements: there are some for each table
 
 
 class Link:
@@ -44,10 +41,12 @@ class Link:
         warned: whether a WARNING came since this was last set to False.
     """
 
-    __slots__ = ("_connection", "is_pooled", "warned")
+    __slots__ = ("_connection", "_pipeline", "is_pooled", "warned")
 
     def __init__(self, connection: "psycopg.Connection[TupleRow]") -> None:
+        connection.prepare_threshold = None  # what is prepared, the pipeline does
         self._connection = connection
+        self._pipeline = Pipeline(connection)
         self.is_pooled = False
         self.warned = False
         connection.add_notice_handler(self._hear)
@@ -101,27 +100,14 @@ class Link:
         Raises:
             StoreError: one does, and statements were to be prepared.
         """
-        connection = self._connection
-        connection.prepare_threshold = None
         [[(pid,)]] = self.run([("SELECT pg_backend_pid()", ())])
-        self.is_pooled = pid != connection.info.backend_pid
+        self.is_pooled = pid != self._connection.info.backend_pid
         if self.is_pooled and prepare:
             raise StoreError(_POOLER)
-        if not self.is_pooled and prepare is not False:
-            connection.prepare_threshold = 2
-            connection.prepared_max = _PREPARED
+        self._pipeline.prepares = not self.is_pooled and prepare is not False
 
     def _run(self, statements: Sequence[Statement]) -> list[list[TupleRow]]:
-        connection = self._connection
-        if len(statements) == 1:
-            cursors = [connection.execute(*_encoded(statements[0]), binary=True)]
-        else:
-            with connection.pipeline():
-                cursors = [
-                    connection.execute(*_encoded(statement), binary=True)
-                    for statement in statements
-                ]
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        return self._pipeline.run(statements)
 
     def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
@@ -180,8 +166,3 @@ def check_server(link: Link) -> None:
     ):
         if refused:
             raise StoreError(f"the database server is not fit for a store: {why}")
-
-
-def _encoded(statement: Statement) -> tuple[bytes, tuple[Any, ...]]:
-    sql, parameters = statement
-    return sql.encode(), parameters
