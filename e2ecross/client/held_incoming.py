@@ -146,7 +146,7 @@ class HeldArrival:
                 self.wait_ms = 0
                 if not page:
                     break
-                # Always from the first on, since a hold of others may end meanwhile: whoever went on
+                # Always from the first on, since a hold of others may end meanwhile: who went on
                 # after the last one would get the later ones of a sender, and not the earlier.
                 fresh = [waiting for waiting in page if waiting.number not in seen]
                 if not fresh:  # a back end that holds nothing, or holds that were over too soon
