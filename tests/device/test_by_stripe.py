@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which stripes the operations of a bare device have for themselves."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import cast
 
 import pytest
 
@@ -14,7 +15,14 @@ from e2ecross.device.device_lists import find_without_session
 from e2ecross.device.hints import note_checked, take_wanted_checks
 from e2ecross.device.own_list import unlink_device
 from e2ecross.device.self_sync import mark_read
-from e2ecross.errors import E2ECrossError, StoreBusy, StoreError
+from e2ecross.errors import (
+    E2ECrossError,
+    IdentityChangedError,
+    RemoteError,
+    StoreBusy,
+    StoreError,
+    UnknownPrekey,
+)
 from e2ecross.state.accounts import find_account, put_account
 from e2ecross.state.context import address_key
 from e2ecross.state.conversations import ContactState, find_conversation, put_conversation
@@ -36,6 +44,7 @@ from tests.support.devices import (
     MESSAGE_ID,
     NOW_MS,
     TOKO,
+    SpyStore,
     dump,
     introduce,
     make_device,
@@ -352,3 +361,68 @@ def test_of_what_is_kept_a_stripe_has_its_part(scene: Scene) -> None:
         ]
     assert 40 <= sum(kept) <= 50  # content and copy are a row each; a fifth goes at once
     assert kept[-1]
+
+
+# --- Prekeys ------------------------------------------------------------------------------------
+
+
+def test_prekeys_go_before_anything_else_is_written_the_kyber_prekey_first() -> None:
+    spy = SpyStore(MemoryStore(STRIPES))
+    ana, budi = make_device(ANA, spy), make_device(BUDI)
+    budi.start_session(new_bundle(ana, kyber=True))
+    first = budi.encrypt(ANA, Text("halo"))
+    spy.forget()
+    ana.decrypt(first)
+    written = [each.table for each in spy.operations if each.name in ("put", "add", "delete")]
+    assert written[:2] == [Table.KYBER_PREKEYS, Table.ONE_TIME_PREKEYS]
+
+
+class UsedAtOnce(AroundStore):
+    """Another stripe has used the prekey just before."""
+
+    @contextmanager
+    def transaction(self, stripe: int = 0, *, moved: bool = False) -> Iterator[Transaction]:
+        with self.inner.transaction(stripe, moved=moved) as tx:
+            yield cast(Transaction, _Losing(tx) if stripe else tx)
+
+
+class _Losing:
+    def __init__(self, inner: Transaction) -> None:
+        self._inner = inner
+
+    def delete(self, table: Table, partition: bytes, row: bytes = b"") -> bool:
+        return table is not Table.ONE_TIME_PREKEYS and self._inner.delete(table, partition, row)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+
+def test_one_prekey_for_two_stripes_is_used_by_one(scene: Scene) -> None:
+    first = {}
+    stolen = new_bundle(scene.ana)
+    for name in ("instagram:one", "instagram:two"):
+        sender = make_device(Address.parse(f"{name}.1"))
+        sender.start_session(stolen)
+        first[name] = sender.encrypt(ANA, Text(name))
+    losing = Device.open(UsedAtOnce(scene.store.inner), clock=lambda: NOW_MS)
+    before = dump(scene.store)
+    with pytest.raises(StoreBusy, match="another message used the same prekey at this moment"):
+        losing.decrypt(first["instagram:two"])
+    assert dump(scene.store) == before
+    assert scene.ana.decrypt(first["instagram:one"]).content == Text("instagram:one")
+    with pytest.raises(UnknownPrekey):
+        losing.decrypt(first["instagram:two"])
+
+
+def test_a_refused_key_uses_no_prekey_up() -> None:
+    store = MemoryStore(STRIPES)
+    ana = make_device(ANA, store, policy=Policy(refuse_changed_identity=True))
+    budi = make_device(BUDI)
+    introduce(ana, budi)
+    other = make_device(BUDI, seed="other")
+    other.start_session(new_bundle(ana))
+    before = dump(store)
+    with pytest.raises(IdentityChangedError):
+        ana.decrypt(other.encrypt(ANA, Text("halo")))
+    assert isinstance(ana.decrypt_many([other.encrypt(ANA, Text("halo"))])[0], RemoteError)
+    assert dump(store) == before
