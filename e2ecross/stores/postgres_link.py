@@ -17,10 +17,10 @@ import psycopg
 from psycopg import pq
 from psycopg.rows import TupleRow
 
-from e2ecross.errors import StoreError
+from e2ecross.errors import StoreBusy, StoreError
 from e2ecross.stores.postgres_errors import store_error
 
-__all__ = ["IDENTITY", "Link", "Statement", "check_server", "connect"]
+__all__ = ["IDENTITY", "Link", "Statement", "check_server", "connect", "find_unfit"]
 
 Statement = tuple[str, tuple[Any, ...]]
 """Text with `%s`, and what is bound."""
@@ -33,6 +33,10 @@ IDENTITY: Final = (
 
 _MIN_VERSION: Final = 150_000
 _POOLER: Final = "a pooler stands before the server: open the store with prepare=False"
+_NOT_REACHED: Final = (
+    "there is no connection to the database: check its address, that the server runs, and whom it "
+    "lets in; psql says more, given the same address"
+)
 _PREPARED: Final = 400  # statements: there are some for each table
 
 
@@ -141,6 +145,10 @@ def connect(conninfo: str, timeout_ms: int, prepare: bool | None) -> Link:
         )
     except psycopg.Error as exc:
         failure: StoreError = store_error(exc)
+        if isinstance(exc, psycopg.OperationalError) and exc.sqlstate is None:
+            failure = StoreBusy(_NOT_REACHED)
+    except UnicodeError:  # of the conninfo, which it holds
+        failure = StoreError("conninfo is not a PostgreSQL connection string")
     else:
         link = Link(connection)
         try:
@@ -158,6 +166,12 @@ def check_server(link: Link) -> None:
     Raises:
         StoreError: names the setting.
     """
+    for why in find_unfit(link):
+        raise StoreError(f"the database server is not fit for a store: {why}")
+
+
+def find_unfit(link: Link) -> list[str]:
+    """Say why no store can be trusted to a server; names the settings."""
     [[found]] = link.run(
         [
             (
@@ -170,16 +184,15 @@ def check_server(link: Link) -> None:
         ]
     )
     version, fsync, full_page_writes, encoding, is_standby, is_published = found
-    for refused, why in (
+    judged = (
         (version < _MIN_VERSION, "it is older than PostgreSQL 15"),
         (fsync != "on", "fsync is off: a crash would lose what was committed"),
         (full_page_writes != "on", "full_page_writes is off: a crash would damage it"),
         (encoding != "UTF8", "the database's encoding is not UTF8"),
         (is_standby, "it is in recovery: a standby"),
         (is_published, "a publication has tables of e2ecross: it would copy ratchets"),
-    ):
-        if refused:
-            raise StoreError(f"the database server is not fit for a store: {why}")
+    )
+    return [why for is_refused, why in judged if is_refused]
 
 
 def _encoded(statement: Statement) -> tuple[bytes, tuple[Any, ...]]:

@@ -107,6 +107,13 @@ def test_a_damaged_header_is_told(name: str) -> None:
         open_with(name, {1: ONE})
 
 
+def test_a_header_of_another_id_is_told(name: str) -> None:
+    open_with(name, {1: ONE}).close()
+    ask("UPDATE e2ecross.store_keys SET key_id = 2 WHERE store = %s", number_of(name))
+    with pytest.raises(StoreCorrupted, match="damaged"):
+        open_with(name, {2: ONE})
+
+
 def test_headers_that_contradict_each_other_are_told(name: str) -> None:
     other = secrets.token_hex(16)
     open_with(name, {1: ONE}).close()
