@@ -44,11 +44,12 @@ from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm_items, hand_over, require_of_inbox
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.moving import at_moved_server, that_resumes
 from e2ecross.device.own_upkeep import note_list_unpublished
 from e2ecross.device.registering import Token, note_registered, prepare_token, read_token
 from e2ecross.device.uploading import spool_prefix
 from e2ecross.device.waiting import Pending, list_pending
-from e2ecross.errors import E2ECrossError, RestoredStore
+from e2ecross.errors import BackendError, E2ECrossError, NotRegistered, RestoredStore, StoreMoved
 from e2ecross.metrics import Metrics
 from e2ecross.state.epoch import check_backend_epoch
 from e2ecross.state.inbox import InboxItem
@@ -110,7 +111,7 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         require_whole_number("wait_ms", wait_ms, 0, MAX_WAIT_MS)
         self._wait_ms = wait_ms
         self._device = device
-        self._context = context_of(device)
+        self._context = that_resumes(context_of(device), self._look_into_move)
         self._backend = CheckedBackend(backend)
         self._blobs = find_blobs(blobs, backend)
         self._is_epoch_checked = False
@@ -353,6 +354,27 @@ class Client(AccountCalls, AttachmentCalls, ConversationCalls, GroupCalls, Sendi
         if not self._is_epoch_checked:
             check_backend_epoch(link.context, link.backend.epochs(link.context.address, link.token))
             self._is_epoch_checked = True
+
+    def _look_into_move(self, found: StoreMoved) -> None:
+        """Find out whether the database, which has moved, has lost what the back end has seen.
+
+        Raises:
+            StoreMoved: nobody can be asked.
+            RestoredStore: it has.
+            NotRegistered: the back end does not know the device any more.
+        """
+        context, since = at_moved_server(context_of(self._device)), found.found_ms_ago
+        self._is_epoch_checked = False
+        try:
+            token = read_token(context)
+        except NotRegistered:
+            raise StoreMoved(since, "the device is not registered, so nobody knows more") from None
+        try:
+            self._check_epoch(Link(context, self._backend, token, self._leftovers))
+        except NotRegistered:
+            raise
+        except BackendError:
+            raise StoreMoved(since, "the back end, which may know more, cannot be asked") from None
 
     def _collect(self, arrival: Arrival | HeldArrival) -> None:
         """Fetch, and do what is due beside it."""
