@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from e2ecross.cli import demo_postgres
+from e2ecross.cli.demo_fleet import _is_over
 from e2ecross.cli.demo_fleet_facts import Customer, FleetFacts, Killed, Worker, wrong_with
 from e2ecross.cli.demo_people import DemoFailed
 from e2ecross.cli.demo_postgres import DemoPostgres, find_programs
@@ -79,6 +80,25 @@ def test_it_is_told_in_words(folder: Path) -> None:
     ):
         assert words in told
     assert "killed" in told
+
+
+def test_it_ends_when_what_the_dead_worker_had_in_hand_is_confirmed() -> None:
+    class Member:
+        def __init__(self, took: list[str], confirmed: list[str]) -> None:
+            self.took, self.confirmed = took, confirmed
+
+    class Of:
+        def __init__(self, **kwargs: object) -> None:
+            vars(self).update(kwargs)
+
+    dead, other = Member(["1", "2"], ["1"]), Member(["3"], ["3"])
+    staff: Any = Of(members=[dead, other], killed=dead)
+    customer: Any = Of(answers=["order 0 is on its way"], sent=["1"])
+    assert not _is_over([customer], staff)
+    other.confirmed.append("2")
+    assert _is_over([customer], staff)
+    customer.sent.append("4")
+    assert not _is_over([customer], staff)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
