@@ -61,7 +61,7 @@ _WORKERS: Final = 3
 _STRIPES: Final = 64
 _PAUSE_SECONDS: Final = 0.05
 _POLICY: Final = Policy(send_delivered_receipts=False, send_read_receipts=False)
-_SECONDS: Final = 60.0
+_SECONDS: Final = 120.0
 """How long the customers wait for all answers."""
 
 
