@@ -35,7 +35,6 @@ from e2ecross.client.held_incoming import HeldArrival
 from e2ecross.client.held_mail import HeldMail
 from e2ecross.client.incoming import Arrival, forget_what_is_gone
 from e2ecross.client.link import Link
-from e2ecross.client.moving import at_moved_server, that_resumes
 from e2ecross.client.publishing import publish
 from e2ecross.client.sending_calls import SendingCalls
 from e2ecross.client.spool import Spool
@@ -45,6 +44,7 @@ from e2ecross.device.batch import Progress
 from e2ecross.device.collecting import HandedOver, confirm_items, hand_over, require_of_inbox
 from e2ecross.device.device import Device, context_of
 from e2ecross.device.leftovers import Leftovers
+from e2ecross.device.moving import at_moved_server, that_resumes
 from e2ecross.device.own_upkeep import note_list_unpublished
 from e2ecross.device.registering import Token, note_registered, prepare_token, read_token
 from e2ecross.device.uploading import spool_prefix

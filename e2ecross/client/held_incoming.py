@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from e2ecross.address import UserId
-from e2ecross.client.holder import Holder
 from e2ecross.client.link import Link
 from e2ecross.device.acknowledging import Acknowledging
 from e2ecross.device.arriving import Arrived, decode_arrived, stripe_of_arrived
@@ -26,6 +25,7 @@ from e2ecross.device.held_collecting import (
     HeldIntake,
     Taken,
 )
+from e2ecross.device.holder import Holder
 from e2ecross.errors import (
     E2ECrossError,
     RecordCorrupted,
@@ -136,7 +136,7 @@ class HeldArrival:
             StoreMoved: it may lack commits.
         """
         self.tell()
-        context, token, after = self.link.context, self.link.token, 0
+        context, token, after, seen = self.link.context, self.link.token, 0, set[int]()
         try:
             while not self._is_over():
                 most = min(self._limit - self._taken, self.room, _MAX_LIMIT)
@@ -146,8 +146,14 @@ class HeldArrival:
                 self.wait_ms = 0
                 if not page:
                     break
-                after = page[-1].number
-                self._take_in(page)
+                # From the first on each time: a hold of others may end meanwhile, and whoever went
+                # on after the last one would get the later ones of a sender, not the earlier.
+                fresh = [waiting for waiting in page if waiting.number not in seen]
+                if not fresh:  # a back end that holds nothing, or holds that were over too soon
+                    after = page[-1].number
+                    continue
+                seen.update(waiting.number for waiting in fresh)
+                self._take_in(fresh)
                 self.tell()
         finally:
             if self._left or self._pending:

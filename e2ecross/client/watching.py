@@ -9,8 +9,8 @@ Rules:
 from collections.abc import Iterable
 from contextlib import suppress
 
-from e2ecross.client.pace import Pace
 from e2ecross.device.ages import read_ages
+from e2ecross.device.pace import Pace
 from e2ecross.errors import StoreError
 from e2ecross.metrics import Metrics, Watch, watched_by
 from e2ecross.state.context import Context

@@ -61,15 +61,13 @@ def is_held(hold: InboxHold, now_ms: int) -> bool:
     return now_ms < hold.until_ms <= now_ms + _LONGEST_MS
 
 
-def read_new(context: Context, tx: Transaction, stripe: int, number: int) -> InboxItem | None:
-    """Return an item that this transaction has put and holds, or None.
+def read_new(context: Context, tx: Transaction, stripe: int, number: int) -> InboxItem:
+    """Return an item that this transaction has put and holds.
 
     Raises:
         RecordCorrupted: it is damaged.
     """
-    data = ITEMS.get(tx, number)
-    if data is None:
-        return None
+    data = ITEMS.get(tx, number) or b""
     receipt = _receipt(context, stripe, number, decode_inbox_hold(data))
     return read_item(context, data, receipt, redelivered=False)
 

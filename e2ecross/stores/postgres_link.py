@@ -11,7 +11,7 @@ Rules:
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 from psycopg import pq
@@ -19,11 +19,9 @@ from psycopg.rows import TupleRow
 
 from e2ecross.errors import StoreBusy, StoreError
 from e2ecross.stores.postgres_errors import store_error
+from e2ecross.stores.postgres_pipeline import Pipeline, Statement
 
 __all__ = ["IDENTITY", "Link", "Statement", "check_server", "connect", "find_unfit"]
-
-Statement = tuple[str, tuple[Any, ...]]
-"""Text with `%s`, and what is bound."""
 
 IDENTITY: Final = (
     "(pg_control_system()).system_identifier || '/' || "
@@ -37,7 +35,6 @@ _NOT_REACHED: Final = (
     "there is no connection to the database: check its address, that the server runs, and whom it "
     "lets in; psql says more, given the same address"
 )
-_PREPARED: Final = 400  # statements: there are some for each table
 
 
 class Link:
@@ -48,10 +45,12 @@ class Link:
         warned: whether a WARNING came since this was last set to False.
     """
 
-    __slots__ = ("_connection", "is_pooled", "warned")
+    __slots__ = ("_connection", "_pipeline", "is_pooled", "warned")
 
     def __init__(self, connection: "psycopg.Connection[TupleRow]") -> None:
+        connection.prepare_threshold = None  # what is prepared, the pipeline does
         self._connection = connection
+        self._pipeline = Pipeline(connection)
         self.is_pooled = False
         self.warned = False
         connection.add_notice_handler(self._hear)
@@ -105,27 +104,14 @@ class Link:
         Raises:
             StoreError: one does, and statements were to be prepared.
         """
-        connection = self._connection
-        connection.prepare_threshold = None
         [[(pid,)]] = self.run([("SELECT pg_backend_pid()", ())])
-        self.is_pooled = pid != connection.info.backend_pid
+        self.is_pooled = pid != self._connection.info.backend_pid
         if self.is_pooled and prepare:
             raise StoreError(_POOLER)
-        if not self.is_pooled and prepare is not False:
-            connection.prepare_threshold = 2
-            connection.prepared_max = _PREPARED
+        self._pipeline.prepares = not self.is_pooled and prepare is not False
 
     def _run(self, statements: Sequence[Statement]) -> list[list[TupleRow]]:
-        connection = self._connection
-        if len(statements) == 1:
-            cursors = [connection.execute(*_encoded(statements[0]), binary=True)]
-        else:
-            with connection.pipeline():
-                cursors = [
-                    connection.execute(*_encoded(statement), binary=True)
-                    for statement in statements
-                ]
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        return self._pipeline.run(statements)
 
     def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
@@ -193,8 +179,3 @@ def find_unfit(link: Link) -> list[str]:
         (is_published, "a publication has tables of e2ecross: it would copy ratchets"),
     )
     return [why for is_refused, why in judged if is_refused]
-
-
-def _encoded(statement: Statement) -> tuple[bytes, tuple[Any, ...]]:
-    sql, parameters = statement
-    return sql.encode(), parameters

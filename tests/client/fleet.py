@@ -12,9 +12,10 @@ from typing import cast
 from e2ecross import Address, Client, Device, Policy, Text
 from e2ecross.relay import Relay
 from e2ecross.state.inbox_holds import HOLD_MS
-from e2ecross.stores import MemoryStore, Store, Table
+from e2ecross.stores import Store, Table
 from tests.support.devices import ANA, BackendSimulator, FakeClock, dump, make_client, make_device
 from tests.support.entropy import SeededEntropy
+from tests.support.store_kinds import new_store
 
 __all__ = ["HOLD_MS", "AnyBackend", "Fleet"]
 
@@ -33,7 +34,7 @@ class Fleet:
     ) -> None:
         self.backend = cast(BackendSimulator, backend)
         self.clock = clock
-        self.store = MemoryStore(64) if store is None else store
+        self.store = new_store(64) if store is None else store
         self._policy = policy
         self._workers = 0
         self._customers: dict[Address, Client] = {}

@@ -97,6 +97,19 @@ def test_what_was_not_confirmed_comes_again_after_a_minute(fleet: Fleet) -> None
     assert read(one) == []
 
 
+def test_what_was_found_again_holds_up_nothing_behind_it(fleet: Fleet) -> None:
+    fleet.say(BUDI, "a", "b")
+    fleet.worker().receive()
+    fleet.clock.advance(HOLD_MS)
+    fleet.say(BUDI, "c")
+    two = fleet.worker()  # looks first, and fetches the same envelopes then
+    items = two.receive()
+    assert shown(items) == ["a", "b", "c"]
+    assert [item.redelivered for item in items] == [True, True, False]
+    two.confirm(items)
+    assert (fleet.waiting(), fleet.rows()) == (0, 0)
+
+
 def test_the_worker_itself_gets_what_it_has_not_confirmed_again(fleet: Fleet) -> None:
     one = fleet.worker()
     fleet.say(BUDI, "a")
@@ -319,3 +332,15 @@ def test_what_a_worker_has_left_is_free_after_a_minute_although_it_goes_on(
         assert one.receive() == two.receive() == []
     simulated.clock.advance(HOLD_MS // 4)
     assert shown(two.receive()) == ["a", "b"]
+
+
+def test_a_hold_that_ends_between_two_pages_breaks_no_order(fleet: Fleet) -> None:
+    """What the other one has is free from then on, the later messages and the earlier one."""
+    one, two = fleet.worker(), fleet.worker()
+    fleet.say(BUDI, "a")
+    assert shown(one.receive()) == ["a"]
+    fleet.say(TOKO, "x")
+    fleet.say(BUDI, "b", "c")
+    items = two.receive(progress=lambda _, __: fleet.clock.advance(HOLD_MS))
+    assert shown(items) in (["x"], ["a", "x", "b", "c"])
+    assert [item.redelivered for item in items] in ([False], [True, False, False, False])

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from e2ecross import Client, Device, Text
+from e2ecross import Address, Client, Device, Text
 from e2ecross.errors import BackendError, RestoredStore, StoreBusy, StoreError, StoreMoved
 from e2ecross.relay import Relay
+from e2ecross.stores import MemoryStore
 from tests.client.conversation import read
 from tests.relay.support import deposit, envelope, register, token
 from tests.support.devices import ANA, BUDI
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from e2ecross.stores import PostgresStore
 
 _TEXTS = 12
+CITRA = Address("messenger", "citra")
 
 
 class Pair:
@@ -80,8 +82,6 @@ def pair() -> Iterator[Pair]:
 
 @pytest.fixture
 def budi(relay: Relay) -> Client:
-    from e2ecross.stores import MemoryStore
-
     client = Client(Device.create(BUDI, MemoryStore()), relay)
     client.register()
     return client
@@ -157,6 +157,11 @@ def test_an_asynchronous_standby_that_has_lost_a_commit_is_refused(
         assert read(budi) == ["before", "lost"]
         with pytest.raises(RestoredStore):
             Client(Device.open(store), relay).receive()
+        restored = Client(Device.open(store, restored=True), relay)
+        restored.send(BUDI, Text("of a new session"))
+        assert read(budi) == ["of a new session"]
+        budi.send(ANA, Text("answer"))
+        assert read(restored) == ["*restored", "answer"]
 
 
 def test_a_device_alone_is_told_until_somebody_accepts_the_move(
@@ -176,6 +181,42 @@ def test_a_device_alone_is_told_until_somebody_accepts_the_move(
             device.encrypt(BUDI, Text("halo"))
         store.accept_move()
         device.encrypt(BUDI, Text("halo"))
+
+
+def test_of_a_copied_data_directory_whoever_is_behind_in_a_stripe_stops(
+    pair: Pair, relay: Relay, budi: Client
+) -> None:
+    """Both have one system identifier and one timeline: nothing but the epochs tells."""
+    from e2ecross.stores import PostgresStore
+
+    citra = Client(Device.create(CITRA, MemoryStore()), relay)
+    citra.register()
+    with pair.open() as store:
+        ana = register_ana(store, relay)
+        for who in (BUDI, CITRA):
+            ana.send(who, Text("before"))
+        stripes = {ana._context.stripe_of(who.user_id) for who in (BUDI, CITRA)}
+        assert len(stripes) == 2
+        pair.primary.stop()
+        pair.standby.copy_stopped(pair.primary)
+        pair.primary.start()
+        pair.standby.start()
+        with PostgresStore(pair.standby.address()) as copy:
+            other = Client(Device.open(copy), relay)
+            for _ in range(2):  # one alone is noticed a message late
+                other.send(CITRA, Text("of the copy"))  # it is ahead in this stripe
+                ana.send(BUDI, Text("of the original"))  # and the original in this one
+            with pytest.raises(RestoredStore):
+                other.send(BUDI, Text("of the copy, behind"))
+            with pytest.raises(RestoredStore):
+                ana.send(CITRA, Text("of the original, behind"))
+            for client in (ana, other):  # nothing leaves either of them any more
+                for who in (BUDI, CITRA):
+                    with pytest.raises(RestoredStore):
+                        client.send(who, Text("later"))
+            for each in (store, copy):  # nor one that begins now
+                with pytest.raises(RestoredStore):
+                    Client(Device.open(each), relay).send(BUDI, Text("later"))
 
 
 def test_what_a_relay_has_answered_is_on_the_synchronous_standby(pair: Pair) -> None:

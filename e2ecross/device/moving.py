@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database that has failed over or was restored: what a `Client` does about it.
+"""A database that has failed over or was restored: transactions that begin again after a look.
 
 Rules:
 - It is found where a transaction begins, before anything is done. So that transaction begins once
   more when it was looked into, and nothing that was done before is done twice.
 - For a minute nothing is done: what was encrypted in a commit that was lost may still be on its way
   to the back end. That minute is of the database's clock, because those of workers differ.
-- Then the back end is asked what it has seen of the device. It knows no more than the store: no
-  commit was lost whose messages have left, and the server is taken for the one of before.
+- Then whoever has a back end asks it what it has seen of the device. It knows no more than the
+  store: no commit was lost whose messages have left, and the server is taken for the one of before.
 
 Source: docs/fleet.md, on fail-over.
 """
