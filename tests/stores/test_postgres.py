@@ -269,8 +269,8 @@ class TestWorkers:
                     assert tx.count(consent, b"p") == 1
                     assert tx.get(accounts, b"p") == b"old"
                     raise ZeroDivisionError
-                assert tx.get(accounts, b"p") == b"old"
                 assert tx.get(consent, b"p") == b"new"
+                assert tx.get(accounts, b"p") == b"old"
 
     def test_a_savepoint_that_was_left_open_saves_nothing(self, store: "PostgresStore") -> None:
         put(store, 5, b"r", b"old")
