@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from e2ecross.address import UserId
-from e2ecross.client.holder import Holder
 from e2ecross.client.link import Link
 from e2ecross.device.acknowledging import Acknowledging
 from e2ecross.device.arriving import Arrived, decode_arrived, stripe_of_arrived
@@ -26,6 +25,7 @@ from e2ecross.device.held_collecting import (
     HeldIntake,
     Taken,
 )
+from e2ecross.device.holder import Holder
 from e2ecross.errors import (
     E2ECrossError,
     RecordCorrupted,
@@ -36,6 +36,7 @@ from e2ecross.errors import (
     StoreMoved,
 )
 from e2ecross.state.inbox import InboxItem, receipt_of
+from e2ecross.state.inbox_holds import stripe_in
 from e2ecross.wire.envelope import MessageKind
 from e2ecross.wire.exchange import Waiting
 
@@ -112,8 +113,19 @@ class HeldArrival:
         return self._limit - len(self.items)
 
     def in_order(self) -> list[InboxItem]:
-        """Return the items by stripe, and in each by their arrival there."""
-        return sorted(self.items, key=lambda item: receipt_of(item).number)
+        """Return the items by the numbers of their envelopes; of a stripe in its own order.
+
+        So the items of one sender stay in order whatever numbers a back end gives.
+        """
+        numbered: list[tuple[int, int, InboxItem]] = []
+        before, high = 0, 0
+        for item in sorted(self.items, key=lambda item: receipt_of(item).number):
+            receipt = receipt_of(item)
+            stripe = stripe_in(receipt.number)
+            high = max(high, receipt.backend_number) if stripe == before else receipt.backend_number
+            before = stripe
+            numbered.append((high, receipt.number, item))
+        return [item for _, _, item in sorted(numbered, key=lambda each: each[:2])]
 
     def fetch(self) -> None:
         """Move waiting envelopes into the inbox; one that fails for now stays where it is.
@@ -124,7 +136,7 @@ class HeldArrival:
             StoreMoved: it may lack commits.
         """
         self.tell()
-        context, token, after = self.link.context, self.link.token, 0
+        context, token, after, seen = self.link.context, self.link.token, 0, set[int]()
         try:
             while not self._is_over():
                 most = min(self._limit - self._taken, self.room, _MAX_LIMIT)
@@ -134,8 +146,14 @@ class HeldArrival:
                 self.wait_ms = 0
                 if not page:
                     break
-                after = page[-1].number
-                self._take_in(page)
+                # Always from the first on, since a hold of others may end meanwhile: who went on
+                # after the last one would get the later ones of a sender, and not the earlier.
+                fresh = [waiting for waiting in page if waiting.number not in seen]
+                if not fresh:  # a back end that holds nothing, or holds that were over too soon
+                    after = page[-1].number
+                    continue
+                seen.update(waiting.number for waiting in fresh)
+                self._take_in(fresh)
                 self.tell()
         finally:
             if self._left or self._pending:

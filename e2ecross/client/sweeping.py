@@ -5,7 +5,8 @@ Rules:
 - A stripe is swept by itself, and each lane goes in its order: what fails with one recipient, or
   with one stripe, delays nothing else.
 - Where the back end refuses a call as a whole, each lane of it is tried alone. If nothing at all
-  goes, that is not the fault of any: whoever comes next tries them at once.
+  goes, that is not the fault of any: whoever comes next tries them at once. In other stripes one
+  more call is made each, a few times.
 """
 
 from collections.abc import Iterable, Sequence
@@ -52,8 +53,9 @@ def sweep_outbox(link: Link, told: Told) -> None:
 def sweep_stripes(link: Link, stripes: Iterable[int], told: Told) -> None:
     """The same of some stripes, in this order."""
     errors: list[E2ECrossError] = []
+    in_vain = 0  # stripes, one after another
     for stripe in stripes:
-        sweep = _Sweep(link, stripe, told)
+        sweep = _Sweep(link, stripe, told, 1 if in_vain else MAX_FAILURES)
         try:
             sweep.run()
         except (RestoredStore, StoreMoved):
@@ -61,7 +63,8 @@ def sweep_stripes(link: Link, stripes: Iterable[int], told: Told) -> None:
         except StoreError as error:
             errors.append(error)
         errors += sweep.errors
-        if sweep.is_unreachable:
+        in_vain = in_vain + 1 if sweep.is_in_vain else 0
+        if in_vain == MAX_FAILURES:
             break
     for reason in errors:
         if not isinstance(reason, MailboxFull | UntrustedIdentity):
@@ -83,16 +86,17 @@ class _Sweep:
 
     Attributes:
         errors: why something stays.
-        is_unreachable: whether it was given up to reach anybody.
+        is_in_vain: whether nothing has gone, because calls have failed.
     """
 
-    def __init__(self, link: Link, stripe: int, told: Told) -> None:
-        """Nothing is sent yet."""
+    def __init__(self, link: Link, stripe: int, told: Told, patience: int) -> None:
+        """Nothing is sent yet; it is given up after so many calls that fail one after another."""
         self.errors: list[E2ECrossError] = []
-        self.is_unreachable = False
+        self.is_in_vain = False
         self._link = link
         self._stripe = stripe
         self._told = told
+        self._patience = patience
         self._renewed: set[Address] = set()
         self._failures = 0  # calls that have failed, one after another
         self._has_gone = False
@@ -104,13 +108,13 @@ class _Sweep:
             self._has_gone = False
             if lanes:
                 self._send_all(lanes)
-            if not self._has_gone or self.is_unreachable:
+            if not self._has_gone or self._is_given_up:
                 return
 
     def _send_all(self, lanes: Sequence[Lane]) -> None:
         left, size = list(lanes), len(lanes)
         in_vain: list[Lane] = []
-        while left and not self.is_unreachable:
+        while left and not self._is_given_up:
             part = left[:size]
             failure, going = self._send(part, is_last=len(part) == 1)
             if failure is None:
@@ -118,14 +122,19 @@ class _Sweep:
                 self._failures = 0
                 continue
             size, self._failures = 1, self._failures + 1
-            self.is_unreachable = self._failures == MAX_FAILURES
             if len(part) == 1:  # else one of many may be the reason
                 in_vain, left = [*in_vain, *part], left[1:]
+            if len(part) == 1 or self._is_given_up:
                 self.errors.append(failure)
         if not self._has_gone:
             left += in_vain
+            self.is_in_vain |= self._failures > 0
         if left:
             free_at_once(self._link.context, left)
+
+    @property
+    def _is_given_up(self) -> bool:
+        return self._failures >= self._patience
 
     def _send(self, lanes: Sequence[Lane], *, is_last: bool) -> tuple[Failure | None, set[Lane]]:
         """Deposit what comes next in lanes; tells why the call failed, or which may go on."""

@@ -255,9 +255,8 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
         if known.state == ContactState.BLOCKED:
             return None
     if isinstance(message.content, Receipt):
-        # In a store with stripes what is known of files is of another one: they go with their time.
-        if message.content.what == Receipt.READ and not tx.stripe_count():
-            note_opened(tx, user, message.content.message_ids, now_ms)
+        if message.content.what == Receipt.READ:
+            _note_opened(context, tx, user, message.content.message_ids, now_ms)
         shown = _shown(context, tx, user, message.content, known)
         if shown is None:
             return None
@@ -271,6 +270,16 @@ def admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> A
         put_conversation(tx, user, replace(known, waiting=known.waiting + 1))
         message = replace(message, request=True)
     return Admitted(_as_shown(context, tx, message, now_ms), known)
+
+
+def _note_opened(
+    context: Context, tx: Transaction, user: UserId, message_ids: Sequence[bytes], now_ms: int
+) -> None:
+    """Note what was looked at; what is known of files is of stripe 0, and so later."""
+    if tx.stripe_count():
+        context.live.note_opened(user, message_ids)
+    else:
+        note_opened(tx, user, message_ids, now_ms)
 
 
 def admit_in_group(context: Context, tx: Transaction, message: Message, now_ms: int) -> Admitted:

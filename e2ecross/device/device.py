@@ -257,7 +257,9 @@ class Device(RawGroupCalls, UpkeepCalls):
     ) -> list[Envelope | LocalError | RecordCorrupted]:
         """Encrypt the same content for many devices, each under a message id of its own.
 
-        One transaction, one commit; about a second for ten thousand addresses.
+        One transaction, one commit; about a second for ten thousand addresses. In a store with
+        stripes that is one for each stripe: where the store fails in a later one, what was
+        committed before stands, and its results are lost.
 
         Args:
             addresses: of the recipients; one that is named twice gets two messages.
@@ -275,6 +277,8 @@ class Device(RawGroupCalls, UpkeepCalls):
         self, envelopes: Iterable[Envelope | bytes], *, progress: Progress | None = None
     ) -> list[Message | ControlMessage | RemoteError | RecordCorrupted]:
         """Authenticate and decrypt many envelopes; what they change is saved before this returns.
+
+        One transaction; in a store with stripes one for each, as in `encrypt_many`.
 
         Args:
             envelopes: or their encodings, of one sender or many; each sender's in their order.

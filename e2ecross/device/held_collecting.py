@@ -158,19 +158,18 @@ class HeldIntake:
             forget(tx)
             before = ITEMS.last_given(tx) or 0
             yield tx
-            for number in fresh:
-                item = read_new(context, tx, self.stripe, number)
-                if item is not None:
-                    taken.items.append(item)
-            for number in range(before + 1, (ITEMS.last_given(tx) or 0) + 1):
-                if number not in fresh and len(taken.items) < self.room:
-                    self._add_notice(tx, number, taken)
+            taken.items += [read_new(context, tx, self.stripe, number) for number in fresh]
+            if (ITEMS.last_given(tx) or 0) > before + len(fresh):
+                self._add_notices(tx, before, fresh, taken)
 
-    def _add_notice(self, tx: Transaction, number: int, taken: Taken) -> None:
-        data = ITEMS.get(tx, number)
-        if data is not None:  # else the number is of another queue
-            now_ms = self.context.clock()
-            taken.items.append(hold_item(self.context, tx, self.stripe, number, data, now_ms))
+    def _add_notices(
+        self, tx: Transaction, before: int, fresh: Collection[int], taken: Taken
+    ) -> None:
+        """Add what else has been put behind a number, as far as there is room for it."""
+        now_ms = self.context.clock()
+        for number, data in list(ITEMS.walk(tx, before)):
+            if number not in fresh and len(taken.items) < self.room:
+                taken.items.append(hold_item(self.context, tx, self.stripe, number, data, now_ms))
 
     def _take_in(
         self, tx: Transaction, arrived: Arrived, taken: Taken, *, are_new: bool

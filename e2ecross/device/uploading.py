@@ -25,6 +25,7 @@ from e2ecross.state.blob_ends import (
     list_over,
     may_be_opened,
     note_carried,
+    note_opened,
 )
 from e2ecross.state.context import Context
 from e2ecross.state.conversations import ContactState, find_conversation
@@ -56,6 +57,7 @@ __all__ = [
     "new_spool_name",
     "note_complete",
     "note_media_ahead",
+    "note_media_opened",
     "note_media_sent",
     "require_accepted_sender",
     "spool_prefix",
@@ -226,6 +228,24 @@ def note_media_ahead(
             if not may_be_opened(tx, user, message_id, now_ms):
                 carried = Carried(user, message_id, now_ms, end_ms, view_once)
                 note_carried(tx, blob_id, carried, now_ms)
+
+
+def note_media_opened(context: Context) -> None:
+    """Note what others have looked at, of whom this process has heard; in a store with stripes.
+
+    What is lost before that goes with its time.
+    """
+    heard, now_ms = list(context.live.opened), context.clock()
+    for each in heard:
+        context.live.opened.pop(each, None)
+    if not heard:
+        return
+    with reading_transaction(context) as tx:
+        opened = [each for each in heard if may_be_opened(tx, *each, now_ms)]
+    if opened:
+        with stripe_transaction(context) as tx:
+            for user, message_id in opened:
+                note_opened(tx, user, (message_id,), now_ms)
 
 
 def note_media_sent(

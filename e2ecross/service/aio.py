@@ -175,6 +175,8 @@ class AsyncClient:
         # Not by the client of a thread: the back end holds for the one that has received.
         await self._run(lambda: self.client.hold(items))
 
+    update_wrapper(hold, Client.hold)
+
     async def create_group(
         self,
         name: str,

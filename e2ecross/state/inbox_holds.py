@@ -42,6 +42,7 @@ __all__ = [
     "place_of",
     "prolong",
     "read_new",
+    "stripe_in",
 ]
 
 HOLD_MS: Final = 60_000
@@ -60,15 +61,13 @@ def is_held(hold: InboxHold, now_ms: int) -> bool:
     return now_ms < hold.until_ms <= now_ms + _LONGEST_MS
 
 
-def read_new(context: Context, tx: Transaction, stripe: int, number: int) -> InboxItem | None:
-    """Return an item that this transaction has put and holds, or None.
+def read_new(context: Context, tx: Transaction, stripe: int, number: int) -> InboxItem:
+    """Return an item that this transaction has put and holds.
 
     Raises:
         RecordCorrupted: it is damaged.
     """
-    data = ITEMS.get(tx, number)
-    if data is None:
-        return None
+    data = ITEMS.get(tx, number) or b""
     receipt = _receipt(context, stripe, number, decode_inbox_hold(data))
     return read_item(context, data, receipt, redelivered=False)
 
@@ -107,6 +106,11 @@ def prolong(tx: Transaction, number: int, now_ms: int) -> None:
 def number_in(stripe: int, number: int) -> int:
     """Return how a receipt names an item by its stripe and its number there."""
     return stripe << NUMBER_BITS | number
+
+
+def stripe_in(number: int) -> int:
+    """Return the stripe of an item by how a receipt names it."""
+    return number >> NUMBER_BITS
 
 
 def place_of(context: Context, receipt: Receipt) -> tuple[int, int]:

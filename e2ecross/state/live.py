@@ -6,7 +6,7 @@ Rules:
 - What others can fill is emptied with each `receive`; the rest is bounded by the last minute.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from e2ecross.address import Address, UserId
@@ -19,6 +19,8 @@ __all__ = ["Live"]
 _MINUTE_MS: Final = 60_000
 _MAX_RECEIPTS: Final = 20
 """Receipts for one account in a minute: more wait, and go together."""
+_MAX_OPENED: Final = 10_000
+"""Messages of which one call of `receive` can hear, a few times over."""
 _TYPING_EVERY_MS: Final = 3_000
 _MAX_OWN_LISTS: Final = 4
 """Of 8 KiB; contacts push them again."""
@@ -41,6 +43,8 @@ class Live:
             by group. They are touched in transactions alone, which see each other never.
         own_lists: lists of the own account that contacts have pushed, encoded, and that were not
             taken in yet; in a store with stripes.
+        opened: by account and id, 16 bytes, messages that were looked at there, as they have told,
+            and that was not noted yet; in a store with stripes.
         is_announced: groups have been told of all own changes, as far as this process knows.
         announced: own commits (hashes, 32 bytes each) that those have been told who were in before
             them, but not yet who is in or out since then; by group.
@@ -54,6 +58,7 @@ class Live:
         "announced",
         "graphs",
         "is_announced",
+        "opened",
         "own_lists",
         "receipts_at_ms",
         "receipts_due",
@@ -70,6 +75,7 @@ class Live:
         self.announced: dict[GroupId, tuple[bytes, ...]] = {}
         self.is_announced = False
         self.own_lists: dict[bytes, None] = {}
+        self.opened: dict[tuple[UserId, bytes], None] = {}
         self.unreached: dict[GroupId, tuple[tuple[bytes, int, int], Mapping[Address, str]]] = {}
         self.receipts_at_ms: dict[int, int] = {}
         self.receipts_due: dict[int, int] = {}
@@ -87,6 +93,12 @@ class Live:
         """Note a list of the own account, encoded, if there is room."""
         if len(self.own_lists) < _MAX_OWN_LISTS:
             self.own_lists[data] = None
+
+    def note_opened(self, user: UserId, message_ids: Iterable[bytes]) -> None:
+        """Note that an account has looked at messages (16 bytes of id), if there is room."""
+        for message_id in message_ids:
+            if len(self.opened) < _MAX_OPENED:
+                self.opened[user, message_id] = None
 
     def take_typing(self, limit: int) -> list[Notice]:
         """Return who is typing, at most so many, and forget it."""

@@ -269,7 +269,7 @@ def block_lane(tx: Transaction, lane: Lane, code: str, untrusted_key: bytes = b"
 def clear_lane(tx: Transaction, lane: Lane) -> None:
     """Note that a lane does not wait to pass an error any more: something has gone through."""
     record = read_lane(tx, lane)
-    if record is not None and record.code and not record.untrusted_key:
+    if record is not None and (record.code or record.attempts) and not record.untrusted_key:
         _move(tx, lane, record, replace(record, code="", attempts=0))
 
 

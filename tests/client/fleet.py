@@ -12,9 +12,10 @@ from typing import cast
 from e2ecross import Address, Client, Device, Policy, Text
 from e2ecross.relay import Relay
 from e2ecross.state.inbox_holds import HOLD_MS
-from e2ecross.stores import MemoryStore, Store, Table
+from e2ecross.stores import Store, Table
 from tests.support.devices import ANA, BackendSimulator, FakeClock, dump, make_client, make_device
 from tests.support.entropy import SeededEntropy
+from tests.support.store_kinds import new_store
 
 __all__ = ["HOLD_MS", "AnyBackend", "Fleet"]
 
@@ -33,7 +34,7 @@ class Fleet:
     ) -> None:
         self.backend = cast(BackendSimulator, backend)
         self.clock = clock
-        self.store = MemoryStore(64) if store is None else store
+        self.store = new_store(64) if store is None else store
         self._policy = policy
         self._workers = 0
         self._customers: dict[Address, Client] = {}
@@ -47,6 +48,13 @@ class Fleet:
             self.store, clock=self.clock, entropy=entropy, policy=self._policy or Policy()
         )
         return Client(device, self.backend, wait_ms=wait_ms)
+
+    def restored(self) -> Client:
+        """The process that opens the store as restored."""
+        device = Device.open(
+            self.store, clock=self.clock, entropy=SeededEntropy("restored"), restored=True
+        )
+        return Client(device, self.backend)
 
     def customer(self, address: Address) -> Client:
         """Who writes to the device."""

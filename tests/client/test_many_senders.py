@@ -3,10 +3,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 
 from e2ecross import Address, Client, Device, Notice, Text
+from e2ecross.client.attempts import MAX_FAILURES
 from e2ecross.errors import (
     BackendError,
     InvalidArgument,
@@ -18,13 +20,15 @@ from e2ecross.errors import (
 from e2ecross.state.outbox import Lane, LaneName, read_lane
 from e2ecross.state.queue import number_row
 from e2ecross.state.stripe import read_stripe, stripe_of
-from e2ecross.stores import MemoryStore, Table, Transaction
+from e2ecross.stores import MemoryStore, Store, Table, Transaction
 from e2ecross.wire.envelope import Envelope
 from e2ecross.wire.exchange import Deposited
 from tests.client.conversation import promise, read
 from tests.client.fleet import Fleet
 from tests.support.around import AroundStore
 from tests.support.devices import ANA, BUDI, BackendSimulator, FakeClock, dump, fill
+from tests.support.linked import link
+from tests.support.store_kinds import new_store
 
 HALF_A_MINUTE_MS = 30_000
 LATER_MS = 36_001  # a fifth more, by chance
@@ -60,7 +64,7 @@ class Killed(Exception):
 class CountingStore(AroundStore):
     """Tells which stripes transactions were begun of."""
 
-    def __init__(self, inner: MemoryStore) -> None:
+    def __init__(self, inner: Store) -> None:
         super().__init__(inner)
         self.begun: list[int] = []
         self.busy: set[int] = set()
@@ -86,7 +90,7 @@ def backend(clock: FakeClock) -> BackendSimulator:
 
 @pytest.fixture
 def fleet(backend: BackendSimulator, clock: FakeClock) -> Fleet:
-    return Fleet(backend, clock, CountingStore(MemoryStore(64)))
+    return Fleet(backend, clock, CountingStore(new_store(64)))
 
 
 def counting(fleet: Fleet) -> CountingStore:
@@ -367,6 +371,83 @@ def test_one_envelope_that_fails_every_call_holds_up_nobody(
     clock.advance(2**7 * LATER_MS)
     worker.maintain()
     assert [read(customers[each]) for each in bad] == [["left"]] * 9
+
+
+def test_a_stripe_that_is_busy_is_swept_later(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    customer, other, worker = *map(fleet.customer, (BUDI, ELSEWHERE[0])), fleet.worker()
+    die_with(backend, worker, BUDI, "one")
+    die_with(backend, worker, ELSEWHERE[0], "two")
+    clock.advance(LATER_MS)
+    counting(fleet).busy = {stripe(BUDI)}
+    with pytest.raises(StoreBusy):
+        worker.maintain()
+    counting(fleet).busy = set()
+    assert (read(customer), read(other)) == ([], ["two"])
+    worker.maintain()
+    assert read(customer) == ["one"]
+
+
+def test_what_fails_beside_a_send_is_not_its_failure(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    fleet.customer(BUDI)
+    other, worker = fleet.customer(NEIGHBOUR), fleet.worker()
+    die_with(backend, worker, BUDI, "stays")
+    backend.break_for(BUDI)
+    clock.advance(LATER_MS)
+    assert worker.send(NEIGHBOUR, Text("goes")).message_id
+    assert read(other) == ["goes"]
+    assert [each.code for each in worker.pending()] == ["backend_error"]
+
+
+def test_out_of_reach_few_calls_are_made_in_vain(
+    fleet: Fleet, backend: BackendSimulator, clock: FakeClock
+) -> None:
+    to = [BUDI, *neighbours(BUDI, 19, same=False)]
+    customers, worker = [fleet.customer(each) for each in to], fleet.worker()
+    for each in to:
+        die_with(backend, worker, each, "left")
+    clock.advance(LATER_MS)
+    backend.unreachable = True
+    before = len(backend.calls)
+    with pytest.raises(BackendError):
+        worker.maintain()
+    assert backend.calls[before:].count("deposit") == MAX_FAILURES
+    backend.unreachable = False
+    worker.maintain()
+    assert [read(each) for each in customers] == [["left"]] * 20
+
+
+def test_a_rejected_envelope_of_many_goes_with_the_next_call(fleet: Fleet) -> None:
+    """The back end cannot take it now, and takes others."""
+    customer, other, worker = *map(fleet.customer, (BUDI, ELSEWHERE[0])), fleet.worker()
+    worker.send_many([BUDI, ELSEWHERE[0]], Text("first"))
+    deposit_all = fleet.backend.deposit_all
+
+    def refuse_one(token: bytes, envelopes: Sequence[bytes], **given: Any) -> Deposited:  # noqa: ANN401
+        done = deposit_all(token, envelopes[1:], **given)
+        return Deposited({0: BackendError("not now")}, done.seqs, done.epochs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fleet.backend, "deposit_all", refuse_one)
+        results = worker.send_many([BUDI, ELSEWHERE[0]], Text("second"))
+    assert [type(each).__name__ for each in results] == ["BackendError", "Sent"]
+    fleet.worker().maintain()
+    assert (read(customer), read(other)) == (["first", "second"], ["first", "second"])
+
+
+def test_other_own_devices_get_no_copies(fleet: Fleet, backend: BackendSimulator) -> None:
+    customer, worker = fleet.customer(BUDI), fleet.worker()
+    laptop = link(worker, backend)
+    sent = worker.send(BUDI, Text("for the customer alone"))
+    assert [each.address for each in sent.deliveries] == [BUDI]
+    worker.maintain()
+    assert read(customer) == ["for the customer alone"]
+    assert "for the customer alone" not in read(laptop)
+    copies = [each for each in map(Envelope.decode, backend.deposits) if each.sender == ANA]
+    assert {each.recipient for each in copies if each.message_id == sent.message_id} == {BUDI}
 
 
 # --- Many recipients ----------------------------------------------------------------------------

@@ -253,6 +253,21 @@ def test_one_number_for_two_envelopes_loses_neither(lied_to: Fleet) -> None:
     assert (lied_to.waiting(), lied_to.rows()) == (0, 0)
 
 
+def test_numbers_that_fall_change_no_order_of_a_sender(lied_to: Fleet) -> None:
+    """As after a back end was put back to a backup."""
+    backend, one = back_end(lied_to), lied_to.worker()
+    lied_to.say(BUDI, "a")
+    lied_to.say(TOKO, "x")
+    one.receive()
+    lied_to.clock.advance(HOLD_MS)
+    lied_to.say(BUDI, "b")
+    mailbox = backend._account(ANA, one._way().token.value).mailbox
+    mailbox[:] = [(number - 2, data) for number, data in mailbox[2:]]
+    (number, _), *_ = mailbox
+    assert number == 1
+    assert shown(one.receive()) in (["a", "b", "x"], ["a", "x", "b"])
+
+
 def test_one_envelope_twice_in_a_page_and_under_two_numbers(lied_to: Fleet) -> None:
     back_end(lied_to).lie = lambda found: [
         *found,
@@ -434,8 +449,8 @@ def test_no_more_is_tried_in_a_store_that_is_out_of_order(lied_to: Fleet) -> Non
     store.failing = {stripe: [StoreBusy("busy") for _ in range(2)] for stripe in stripes}
     with pytest.raises(StoreBusy):
         one.receive()
-    tried = [stripe for stripe in stripes if not store.failing[stripe]]
-    assert tried == sorted(stripes)[:4] or set(tried) == set(sorted(stripes)[:4])
+    tried = {stripe for stripe in stripes if not store.failing[stripe]}
+    assert tried == set(sorted(stripes)[:4])
 
 
 @pytest.mark.parametrize("error", [RestoredStore("older"), StoreCorrupted("damaged")])
@@ -459,10 +474,8 @@ def test_a_look_goes_on_where_one_stripe_is_busy(lied_to: Fleet) -> None:
     lied_to.clock.advance(HOLD_MS)
     store.failing[stripe_of(BUDI)] = [StoreBusy("busy")]
     assert shown(one.receive()) == ["x"]
-    lied_to.clock.advance(HOLD_MS // 2)
-    assert one.receive() == []
-    lied_to.clock.advance(HOLD_MS // 2)
-    assert sorted(shown(one.receive())) == ["a", "x"]
+    lied_to.clock.advance(36_001)
+    assert shown(one.receive()) == ["a"]
 
 
 def change_inbox(

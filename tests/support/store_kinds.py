@@ -83,10 +83,10 @@ OVER_STRIPES: Final[Mapping[str, tuple[str, ...]]] = {
 _in_postgres: Final[list[Store]] = []
 
 
-def new_store() -> Store:
-    """A store of the kind that the tests are run over."""
+def new_store(stripes: int = STRIPES) -> Store:
+    """A store of the kind that the tests are run over; in a server it always has stripes."""
     if _STORES != "postgres":
-        return MemoryStore()
+        return MemoryStore(stripes)
     _in_postgres.append(make_postgres_store(connections=2, keys={1: bytes(32)}))
     return _in_postgres[-1]
 
