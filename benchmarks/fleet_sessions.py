@@ -154,8 +154,8 @@ def _plans(place: Place, count: int) -> list[str]:
     from benchmarks.fleet_worker import _Calls
 
     calls = _Calls()
-    client, _, _ = calls._find(place)
-    with _noted() as asked:
+    client, _, store = calls._find(place)
+    with store, _noted() as asked:
         calls.send_each(place, _drawn(count, 5))
         client.receive(10)
         client.maintain()

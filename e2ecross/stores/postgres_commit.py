@@ -5,7 +5,7 @@ Rules:
 - The stripe is locked first, and everything is read after that, by later statements: one that
   waited for the lock still sees other tables as they were before.
 - Two round trips: the beginning is one pipeline, the end another.
-- Who waits for a stripe comes in turn (docs/adr/0021-hot-stripes.md).
+- Who waits for a stripe comes in turn (docs/adr/0020-a-line-before-a-stripe.md).
 - Each begins by making sure that the server is the one of before. Where it is not, that is written
   down, and nothing is done.
 - A connection that is lost during the commit: another one is asked how the transaction has ended,

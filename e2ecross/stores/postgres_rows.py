@@ -4,6 +4,8 @@
 Rules:
 - What is put is kept, and goes out with the next statement whose answer is needed: in one round
   trip with it, or with the commit.
+- What is read ahead comes with the record that is asked for, and is forgotten once anything is
+  changed.
 - What comes out of the database is checked to be bytes.
 - After an error, and after its end, a transaction refuses every call.
 """
@@ -41,6 +43,7 @@ _QUEUED_BYTES: Final = 1024 * 1024
 _IN_STRIPE: Final = (1 << STORE_BITS) - 1
 
 _Rows = list[tuple[Any, ...]]  # `list` means something else inside the class
+_Where = tuple[Table, bytes, bytes]
 
 
 class _Statements(NamedTuple):
@@ -100,6 +103,7 @@ class Work:
         stripes: how many the store has.
 
     Attributes:
+        ahead: records that were read before anybody has asked for them, by stripe and place.
         queue: what goes out with the next statement.
         written: the stripes of which something was changed.
         is_late: whether deletes are kept, too: nobody asks whether there was something.
@@ -109,6 +113,7 @@ class Work:
         "_bytes",
         "_over",
         "_pid",
+        "ahead",
         "is_late",
         "link",
         "own",
@@ -125,6 +130,7 @@ class Work:
         self.stripes = stripes
         self.queue: list[Statement] = []
         self.written: set[int] = set()
+        self.ahead: dict[tuple[Int8, _Where], bytes | None] = {}
         self.is_late = False
         self._bytes = 0
         self._over: str | None = None
@@ -132,11 +138,15 @@ class Work:
 
     def run(self, sql: str, *parameters: Any) -> _Rows:  # noqa: ANN401 - as the driver has them
         """Run what is kept, and then a statement; gives its rows."""
+        return self.run_all([(sql, parameters)])[0]
+
+    def run_all(self, asked: list[Statement]) -> list[_Rows]:
+        """Run what is kept, and then statements, in one round trip; gives the rows of each."""
         self.check()
-        statements = [*self.queue, (sql, parameters)]
+        statements = [*self.queue, *asked]
         self.queue, self._bytes = [], 0
         try:
-            return self.link.run(statements)[-1]
+            return self.link.run(statements)[-len(asked) :]
         except BaseException:
             self._over = _FAILED
             raise
@@ -182,8 +192,19 @@ class StripeRows(ValuesAsBytes):
     def get(self, table: Table, partition: bytes, row: bytes = b"") -> bytes | None:
         """See `Transaction.get`."""
         check_place(table, partition, row)
-        rows = self._work.run(_SQL[table].get, self._at(table), partition, row)
-        return _blob(rows[0][0]) if rows else None
+        where = (table, partition, row)
+        ahead = self._work.ahead
+        key = (self._at(table), where)
+        if key not in ahead:
+            self.read([where])
+        return ahead.pop(key)
+
+    def read(self, places: Sequence[_Where]) -> None:
+        """Read records that are about to be asked for, in one round trip."""
+        keys = [(self._at(table), (table, partition, row)) for table, partition, row in places]
+        asked: list[Statement] = [(_SQL[where[0]].get, (at, *where[1:])) for at, where in keys]
+        for key, rows in zip(keys, self._work.run_all(asked), strict=True):
+            self._work.ahead[key] = _blob(rows[0][0]) if rows else None
 
     def put(self, table: Table, partition: bytes, row: bytes, record: bytes) -> None:
         """See `Transaction.put`."""
@@ -292,6 +313,7 @@ class StripeRows(ValuesAsBytes):
         return self._device if table in DEVICE_TABLES else self._own
 
     def _change(self, table: Table) -> None:
+        self._work.ahead.clear()
         self._work.written.add(0 if table in DEVICE_TABLES else self._stripe)
 
 

@@ -8,6 +8,7 @@ Rules:
   database hears of a savepoint only when something has to be written within it.
 - What a place had is forgotten before it is changed and kept after.
 - What first messages of any stripe use up is never kept.
+- What a message asks for one after the other is read together, when nothing of it is kept.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,15 @@ _Values = dict[tuple[int, _Place], tuple[Any, Codec[Any]]]
 _MAX_WAITING: Final = 1_024
 _MAX_WAITING_BYTES: Final = 1024 * 1024
 _USED_UP: Final = frozenset((Table.ONE_TIME_PREKEYS, Table.KYBER_PREKEYS, Table.SEEN_BASE_KEYS))
+
+
+_TOGETHER: Final = {
+    (Table.DEVICE, b""): ((Table.STRIPE, b""),),
+    (Table.ACCOUNTS, b""): ((Table.CONSENT, b""), (Table.CONVERSATIONS, b"")),
+    (Table.REMOTE_IDENTITIES, b""): ((Table.SESSION_RECORDS, b""),),
+    (Table.SENT, b""): ((Table.SENT, b"id"),),
+}
+"""By table and row, what is asked for next of the same partition."""
 
 
 def _as_it_is(record: bytes) -> bytes:
@@ -86,6 +96,14 @@ class Unit:
                 found = self._ring.wrap(found, stripe)
             self._rows[stripe] = found
         return found
+
+    def read_ahead(self, stripe: int, places: Sequence[_Place]) -> None:
+        """Read records together, the first of which is about to be asked for."""
+        unknown = [place for place in places if self.cache(stripe, place[0]).has(place) is None]
+        if self._ring is not None:
+            unknown = [self._ring.place(*place).where for place in unknown]
+        if unknown:
+            StripeRows(self.work, stripe).read(unknown)
 
     def scan_all(self, table: Table) -> Iterator[tuple[int, bytes, bytes, bytes]]:
         """See `Transaction.scan_all`."""
@@ -161,6 +179,7 @@ class Unit:
         """End a savepoint whose block has raised."""
         for cache in self._caches.values():
             cache.clear()
+        self.work.ahead.clear()
         if self._begun:
             # That it fails ends the transaction, which says so later; here the first error passes.
             with suppress(StoreError):
@@ -220,6 +239,9 @@ class StripeView:
         cache = unit.cache(self._stripe, table)
         found = cache.find(place, codec)
         if found is NOT_KEPT:
+            beside = _TOGETHER.get((table, row))
+            if beside is not None:
+                unit.read_ahead(self._stripe, [place, *((t, partition, r) for t, r in beside)])
             record = self._rows.get(table, partition, row)
             found = None if record is None else codec.decode(record)
             self._keep(place, found, codec)

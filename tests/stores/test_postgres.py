@@ -236,6 +236,42 @@ class TestWorkers:
         with store.transaction() as tx:
             assert tx.list(ONE_TIME) == []
 
+    @pytest.mark.parametrize("cached_values", [0, 100])
+    @pytest.mark.parametrize("keys", [None, {1: bytes(32)}])
+    def test_what_is_read_ahead_is_what_is_there_when_it_is_asked_for(
+        self,
+        name: str,
+        cached_values: int,
+        keys: dict[int, bytes] | None,
+        round_trips: list[int],
+    ) -> None:
+        accounts, consent, shown = Table.ACCOUNTS, Table.CONSENT, Table.CONVERSATIONS
+        with make_postgres_store(name, keys=keys, cached_values=cached_values) as store:
+            with store.transaction(5) as tx:
+                for table in (accounts, consent):
+                    tx.put(table, b"p", b"", b"old")
+            store._find_pool().cache.clear()
+            with store.transaction(5) as tx:
+                round_trips.clear()
+                assert tx.get(accounts, b"p") == b"old"
+                assert tx.get(consent, b"p") == b"old"
+                assert tx.get(shown, b"p") is None
+                assert len(round_trips) == 1
+            store._find_pool().cache.clear()
+            with store.transaction(5) as tx:
+                assert tx.get(accounts, b"p") == b"old"
+                tx.put(consent, b"p", b"", b"new")
+                tx.put(shown, b"p", b"", b"new")
+                assert tx.count(consent, b"p") == 1  # so that they are written
+                assert tx.get(consent, b"p") == tx.get(shown, b"p") == b"new"
+                with pytest.raises(ZeroDivisionError), tx.savepoint():  # noqa: PT012
+                    tx.put(consent, b"p", b"", b"undone")
+                    assert tx.count(consent, b"p") == 1
+                    assert tx.get(accounts, b"p") == b"old"
+                    raise ZeroDivisionError
+                assert tx.get(consent, b"p") == b"new"
+                assert tx.get(accounts, b"p") == b"old"
+
     def test_a_savepoint_that_was_left_open_saves_nothing(self, store: "PostgresStore") -> None:
         put(store, 5, b"r", b"old")
         with pytest.raises(StoreError, match="savepoint"), store.transaction(5) as tx:  # noqa: PT012
