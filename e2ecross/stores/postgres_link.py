@@ -17,11 +17,11 @@ import psycopg
 from psycopg import pq
 from psycopg.rows import TupleRow
 
-from e2ecross.errors import StoreError
+from e2ecross.errors import StoreBusy, StoreError
 from e2ecross.stores.postgres_errors import store_error
 from e2ecross.stores.postgres_pipeline import Pipeline, Statement
 
-__all__ = ["IDENTITY", "Link", "Statement", "check_server", "connect"]
+__all__ = ["IDENTITY", "Link", "Statement", "check_server", "connect", "find_unfit"]
 
 IDENTITY: Final = (
     "(pg_control_system()).system_identifier || '/' || "
@@ -31,6 +31,10 @@ IDENTITY: Final = (
 
 _MIN_VERSION: Final = 150_000
 _POOLER: Final = "a pooler stands before the server: open the store with prepare=False"
+_NOT_REACHED: Final = (
+    "there is no connection to the database: check its address, that the server runs, and whom it "
+    "lets in; psql says more, given the same address"
+)
 
 
 class Link:
@@ -127,6 +131,10 @@ def connect(conninfo: str, timeout_ms: int, prepare: bool | None) -> Link:
         )
     except psycopg.Error as exc:
         failure: StoreError = store_error(exc)
+        if isinstance(exc, psycopg.OperationalError) and exc.sqlstate is None:
+            failure = StoreBusy(_NOT_REACHED)
+    except UnicodeError:  # of the conninfo, which it holds
+        failure = StoreError("conninfo is not a PostgreSQL connection string")
     else:
         link = Link(connection)
         try:
@@ -144,6 +152,12 @@ def check_server(link: Link) -> None:
     Raises:
         StoreError: names the setting.
     """
+    for why in find_unfit(link):
+        raise StoreError(f"the database server is not fit for a store: {why}")
+
+
+def find_unfit(link: Link) -> list[str]:
+    """Say why no store can be trusted to a server; names the settings."""
     [[found]] = link.run(
         [
             (
@@ -156,13 +170,12 @@ def check_server(link: Link) -> None:
         ]
     )
     version, fsync, full_page_writes, encoding, is_standby, is_published = found
-    for refused, why in (
+    judged = (
         (version < _MIN_VERSION, "it is older than PostgreSQL 15"),
         (fsync != "on", "fsync is off: a crash would lose what was committed"),
         (full_page_writes != "on", "full_page_writes is off: a crash would damage it"),
         (encoding != "UTF8", "the database's encoding is not UTF8"),
         (is_standby, "it is in recovery: a standby"),
         (is_published, "a publication has tables of e2ecross: it would copy ratchets"),
-    ):
-        if refused:
-            raise StoreError(f"the database server is not fit for a store: {why}")
+    )
+    return [why for is_refused, why in judged if is_refused]
