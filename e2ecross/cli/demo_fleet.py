@@ -61,7 +61,7 @@ _WORKERS: Final = 3
 _STRIPES: Final = 64
 _PAUSE_SECONDS: Final = 0.05
 _POLICY: Final = Policy(send_delivered_receipts=False, send_read_receipts=False)
-_SECONDS: Final = 60.0
+_SECONDS: Final = 120.0
 """How long the customers wait for all answers."""
 
 
@@ -198,7 +198,7 @@ def _talk(customers: Sequence[_Customer], staff: Staff) -> None:
         for customer in customers:
             customer.write()
             customer.read()
-    while any(len(set(each.answers)) < len(each.sent) for each in customers):
+    while not _is_over(customers, staff):
         for member in staff.members:
             member.check()
         if time.monotonic() > give_up:
@@ -206,6 +206,14 @@ def _talk(customers: Sequence[_Customer], staff: Staff) -> None:
         for customer in customers:
             customer.read()
         time.sleep(_PAUSE_SECONDS)
+
+
+def _is_over(customers: Sequence[_Customer], staff: Staff) -> bool:
+    """Tell whether all have their answers, and what the dead worker had in hand is confirmed."""
+    if any(len(set(each.answers)) < len(each.sent) for each in customers):
+        return False
+    confirmed = {name for each in staff.members for name in each.confirmed}
+    return staff.killed is None or confirmed.issuperset(staff.killed.took)
 
 
 def _gather(version: str, customers: Sequence[_Customer], staff: Staff, waiting: int) -> FleetFacts:

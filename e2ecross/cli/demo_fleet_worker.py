@@ -33,7 +33,7 @@ from e2ecross.wire.content import Text
 __all__ = ["answer_id", "main"]
 
 _WORK_SECONDS: Final = 0.02
-"""What it takes to think of an answer."""
+"""What it takes to think of an answer, and to file it."""
 
 _POLICY: Final = Policy(send_delivered_receipts=False, send_read_receipts=False)
 _PAUSE_SECONDS: Final = 0.02
@@ -84,6 +84,7 @@ def _work(client: Client) -> None:
                 sender = message.sender.user_id
                 client.send(str(sender), answer, message_id=answer_id(message.message_id))
             _tell(answered=_name(message))
+            time.sleep(_WORK_SECONDS)
         client.confirm(items)
         if messages:
             _tell(confirmed=[_name(message) for message in messages])

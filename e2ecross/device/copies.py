@@ -298,7 +298,7 @@ class Copying:
             except NoSession:
                 wanted.setdefault(address.user_id, set()).add(address.device)
                 continue
-            copies.append(self._put(envelope, 0 if address in own else message.purpose))
+            copies.append(self._put(envelope, message.purpose))
         if wanted:
             raise Unready(self._needed(conversation, peer, wanted))
         if kept is not None:

@@ -33,13 +33,14 @@ from e2ecross.errors import (
     LossyContent,
     UntrustedIdentity,
 )
+from e2ecross.state.outbox import Lane, LaneName, list_lane
 from e2ecross.state.transactions import peer_transaction
 from e2ecross.stores import MemoryStore, Store, Table
 from e2ecross.wire.consent_records import ConsentRecord
 from e2ecross.wire.exchange import Deposited
 from tests.client.circle import Circle
 from tests.client.conversation import read
-from tests.support.accounts import device_of, make_account
+from tests.support.accounts import change_devices, device_of, make_account, new_client
 from tests.support.devices import (
     ANA,
     BUDI,
@@ -583,3 +584,70 @@ def test_all_copies_of_what_waits_are_taken_back_also_those_for_own_devices(
         shown = [each.content for each in client.receive() if isinstance(each, Message)]
         assert Text("hello") in shown
         assert Text("offer") not in shown
+
+
+def test_a_revoke_takes_back_what_a_crash_has_left_in_flight(
+    ana: Client,
+    budi: Client,
+    backend: Counter,
+    store: MemoryStore,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    grant(budi, ana)
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backend, "deposit", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ana.send(BUDI, Text("offer"), message_id=ID, purpose=1)
+    monkeypatch.undo()
+    budi.send(ANA, REVOKE)
+    again = restart(ana, backend, store, clock)
+    again.receive()
+    clock.advance(3_600_000)
+    again.maintain()
+    assert again.pending() == []
+    assert read(budi) == []
+
+
+@pytest.mark.parametrize("row", [b"", b"the first"], ids=["lane", "message"])
+def test_what_is_damaged_hides_no_other_message_from_a_revoke(
+    ana: Client, budi: Client, backend: Counter, row: bytes, store: MemoryStore
+) -> None:
+    grant(budi, ana)
+    backend.break_for(BUDI)
+    for number in (1, 2):
+        with suppress(BackendError):
+            ana.send(BUDI, Text("offer"), message_id=bytes([number]) * 16, purpose=1)
+    lane = Lane(LaneName.MESSAGES, BUDI)
+    with store.transaction(store.stripes and ana._context.stripe_of(BUDI.user_id)) as tx:
+        first = list_lane(tx, lane)[0].number
+        tx.put(Table.OUTBOX, lane.partition, row and first.to_bytes(8), b"\1damaged")
+    revoke(budi, ana)
+    left = {each.message_id for each in ana.pending()}
+    assert bytes([2]) * 16 not in left
+    assert left <= {bytes([1]) * 16} if row else not left
+
+
+def test_a_device_that_is_listed_since_gets_its_copy_with_the_purpose(
+    ana: Client, backend: Counter, clock: FakeClock
+) -> None:
+    """It waits for that device, and is taken back with the rest of what waits."""
+    phone = make_client(BUDI, backend, clock=clock)
+    grant(phone, ana)
+    ana.send(BUDI, Text("hello"))
+    laptop = new_client(device_of(BUDI, 2), backend, clock=clock)
+    change_devices(backend, phone, laptop)
+    backend.break_for(device_of(BUDI, 2))
+    with suppress(BackendError):
+        ana.send(BUDI, Text("offer"), message_id=ID, purpose=1)
+    assert [each.recipient for each in ana.pending()] == [device_of(BUDI, 2)]
+    record = row(ana)
+    assert record is not None
+    assert record.count == 1
+    with suppress(BackendError):  # of the copy for the own laptop
+        phone.send(ANA, REVOKE)
+    take_in(ana, REVOKE)
+    assert ana.pending() == []

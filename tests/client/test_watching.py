@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -89,6 +90,21 @@ def test_what_cannot_be_read_is_told_with_its_code(world: World) -> None:
     assert isinstance(failed, FailedMessage)
     assert world.heard.events == [("failed", "decode_error")]
     assert world.heard.counts == {}
+
+
+def test_what_clients_tell_each_other_is_no_message(world: World) -> None:
+    """A message that cannot be read is asked for again: that is no message that was sent."""
+    world.budi.send(ANA, Text("one"))
+    world.ana.receive()
+    world.budi.send(ANA, Text("two"))
+    [envelope] = world.backend.waiting(ANA)[-1:]
+    world.backend.drop(ANA, -1)
+    damaged = replace(envelope, ciphertext=envelope.ciphertext[:-1] + b"?")
+    world.backend.inject(ANA, damaged.encode())
+    before = len(world.backend.waiting(BUDI))
+    world.ana.receive()
+    assert len(world.backend.waiting(BUDI)) > before
+    assert world.heard.counts == {"received": 1}
 
 
 def test_what_is_refused_for_good_is_told_with_its_code(world: World) -> None:

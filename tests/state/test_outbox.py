@@ -27,6 +27,7 @@ from e2ecross.state.outbox import (
     block_lane,
     clear_lane,
     find_message,
+    find_row,
     find_waiting,
     forget_lane,
     free_lane,
@@ -733,3 +734,19 @@ def test_addresses_of_several_devices_wait_side_by_side(backend: BackendSimulato
     ana.maintain()
     for client in clients:
         assert texts(client) == ["hello", "later"]
+
+
+SOME = Envelope(bytes(16), ANA, BUDI, MessageKind.SIGNAL, b"c")
+
+
+def test_the_purpose_of_a_message_stays_with_it_when_it_is_encrypted_anew() -> None:
+    with MemoryStore().transaction() as tx:
+        number = put_envelope(tx, SOME, 3)
+        lane = Lane(LaneName.MESSAGES, SOME.recipient)
+        for envelope in (None, SOME):
+            waiting = find_row(tx, lane, number)
+            assert waiting is not None
+            replace_waiting(tx, waiting, envelope)
+            after = find_row(tx, lane, number)
+            assert after is not None
+            assert (after.envelope, after.purpose) == (envelope, 3)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""For how long something waits: what counts, and what it may cost to look."""
+
+import pytest
+
+from e2ecross import Text
+from e2ecross.device.ages import Ages, read_ages
+from e2ecross.device.device import context_of
+from e2ecross.state.outbox import put_resend
+from e2ecross.state.transactions import peer_transaction
+from e2ecross.stores import MemoryStore, Table
+from tests.support.devices import ANA, BUDI, BackendSimulator, FakeClock, make_client, make_device
+
+
+def test_what_is_asked_for_again_does_not_wait_since_it_was_sent_first() -> None:
+    clock = FakeClock()
+    backend = BackendSimulator(clock=clock)
+    ana = make_client(ANA, backend, MemoryStore(64), clock=clock)
+    make_client(BUDI, backend, clock=clock)
+    message_id = ana.send(BUDI, Text("halo")).message_id
+    clock.advance(60_000)
+    context = context_of(ana.device)
+    with peer_transaction(context, BUDI.user_id) as tx:
+        put_resend(tx, BUDI, message_id)
+    assert read_ages(context) == Ages(0, 0)
+
+
+@pytest.mark.parametrize("table", [Table.OUTBOX, Table.INBOX])
+def test_of_many_stripes_some_are_looked_at_and_never_all_at_once(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore(256)
+    context = context_of(make_device(ANA, store))
+    with store.transaction() as tx:
+        for stripe in range(200):
+            tx.at(stripe).put(table, b"", bytes(7) + b"\1", b"\1damaged")
+    begun: list[int] = []
+    transaction = MemoryStore.transaction
+
+    def spy(self: MemoryStore, stripe: int = 0, *, moved: bool = False) -> object:
+        begun.append(stripe)
+        return transaction(self, stripe, moved=moved)
+
+    monkeypatch.setattr(MemoryStore, "transaction", spy)
+    assert read_ages(context) == Ages(0, 0)
+    first = set(begun)
+    assert (len(begun), len(first)) == (64, 64)
+    assert 0 not in first
+    read_ages(context)
+    assert set(begun) > first  # others each time
