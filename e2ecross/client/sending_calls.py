@@ -109,7 +109,7 @@ class SendingCalls(Connected):
         """Send the same content to many users, each of whom gets a message of their own.
 
         Args:
-            recipients: as `send` takes them; who is named twice gets two, but under one `message_id`.
+            recipients: as `send` takes them; who is named twice gets two, with one id only one.
             content: as `send` takes it; what becomes of it is planned for each.
             message_id: 16 bytes, the id of every message. The call, repeated with it after a crash
                 or an error, reaches nobody twice. By default each has a random one.
