@@ -140,19 +140,7 @@ class SendingCalls(Connected):
         checked_message_id(self._context, message_id)
         if progress is not None:
             require_callable("progress", progress)
-        fan_out = self._fan_out()
-        results: list[Sent | E2ECrossError] = []
-        for start in range(0, len(listed), _AT_ONCE):
-            part = listed[start : start + _AT_ONCE]
-            try:
-                results += self._send_part(fan_out, part, message_id, draft)
-            except E2ECrossError as error:
-                if not start:
-                    raise
-                return results + [error] * (len(listed) - start)
-            if progress is not None:
-                progress(len(results), len(listed))
-        return results
+        return self._send_parts(listed, message_id, draft, progress)
 
     def plan(
         self,
@@ -227,6 +215,27 @@ class SendingCalls(Connected):
 
     def _fan_out(self) -> FanOut:
         return FanOut(*self._way_or_failure())
+
+    def _send_parts(
+        self,
+        recipients: Sequence[Recipient],
+        message_id: bytes | None,
+        draft: Draft,
+        progress: Progress | None,
+    ) -> list[Sent | E2ECrossError]:
+        fan_out = self._fan_out()
+        results: list[Sent | E2ECrossError] = []
+        for start in range(0, len(recipients), _AT_ONCE):
+            part = recipients[start : start + _AT_ONCE]
+            try:
+                results += self._send_part(fan_out, part, message_id, draft)
+            except E2ECrossError as error:
+                if not start:
+                    raise
+                return results + [error] * (len(recipients) - start)
+            if progress is not None:
+                progress(len(results), len(recipients))
+        return results
 
     def _send_part(
         self,
