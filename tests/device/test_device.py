@@ -136,18 +136,18 @@ def _signature(function: Callable[..., object]) -> list[str]:
         (Device.safety_number, "address"),
         (Device.encrypt_raw, "address plaintext"),
         (Device.decrypt_raw, "address kind data"),
-        (Client, "device backend *blobs=None *spool_dir=None *wait_ms=0"),
+        (Client, "device backend *blobs=None *spool_dir=None *wait_ms=0 *metrics=None"),
         (Client.register, ""),
         (Client.maintain, ""),
         (
             Client.send,
             "recipient content *message_id=None *expiry=None *view_once=False *fallback=None "
-            "*allow_lossy=False",
+            "*allow_lossy=False *purpose=None",
         ),
         (
             Client.send_many,
             "recipients content *message_id=None *progress=None *expiry=None *view_once=False "
-            "*fallback=None *allow_lossy=False",
+            "*fallback=None *allow_lossy=False *purpose=None",
         ),
         (Client.plan, "recipient content *expiry=None *view_once=False *fallback=None"),
         (
