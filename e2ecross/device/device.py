@@ -11,7 +11,7 @@ Rules:
 
 from collections.abc import Iterable
 
-from e2ecross.address import Address
+from e2ecross.address import Address, Recipient
 from e2ecross.arguments import forgets_secrets
 from e2ecross.crypto.entropy import SYSTEM_ENTROPY, EntropySource
 from e2ecross.crypto.passphrase import PassphraseCost
@@ -335,18 +335,23 @@ class Device(RawGroupCalls):
 
     # --- The identities of others -----------------------------------------------------------
 
-    def remote_identity(self, address: Address) -> RemoteIdentity | None:
-        """Return the keys known of an address, or of its account if that has a list; or None."""
+    def remote_identity(self, address: Recipient) -> RemoteIdentity | None:
+        """Return the keys known of a user, or None if nothing is.
+
+        Args:
+            address: a user, or its text, such as "instagram:budi", which stands for device 1; or an
+                address: of an account that has a list of its devices it stands for device 1, too.
+        """
         return trusting.read_identity(self._context, address)
 
-    def accept_identity(self, address: Address, identity_key: bytes) -> None:
+    def accept_identity(self, address: Recipient, identity_key: bytes) -> None:
         """Accept a changed identity key, the one that `UntrustedIdentity` has named.
 
         Sessions of another identity only read from now on. What waited goes with the next call of
         any `Client`.
 
         Args:
-            address: whose key; any of an account that has a list of its devices.
+            address: whose key; see `remote_identity`.
             identity_key: 33 bytes. Exactly the key that waits, if a message has brought one up;
                 otherwise (a bundle was refused) the key that may be used from now on.
 
@@ -356,14 +361,14 @@ class Device(RawGroupCalls):
         """
         trusting.accept_identity(self._context, address, identity_key)
 
-    def reject_identity(self, address: Address, identity_key: bytes) -> None:
+    def reject_identity(self, address: Recipient, identity_key: bytes) -> None:
         """Stay with the accepted identity key, and forget another one that was seen.
 
         For users who know that their contact has not changed. What waited for the decision is given
         up; the app is told (`Notice`).
 
         Args:
-            address: whose key.
+            address: whose key; see `remote_identity`.
             identity_key: exactly the key that waits to be accepted, 33 bytes; no other will do.
 
         Raises:
@@ -371,11 +376,11 @@ class Device(RawGroupCalls):
         """
         trusting.reject_identity(self._context, address, identity_key)
 
-    def mark_verified(self, address: Address, identity_key: bytes) -> None:
-        """Note that the user has compared the safety number with this address.
+    def mark_verified(self, address: Recipient, identity_key: bytes) -> None:
+        """Note that the user has compared the safety number with somebody.
 
         Args:
-            address: whose safety number.
+            address: with whom; see `remote_identity`.
             identity_key: the accepted key that was compared, 33 bytes.
 
         Raises:
@@ -383,14 +388,17 @@ class Device(RawGroupCalls):
         """
         trusting.mark_verified(self._context, address, identity_key)
 
-    def safety_number(self, address: Address) -> SafetyNumber:
+    def safety_number(self, address: Recipient) -> SafetyNumber:
         """Compute the safety number of this device's user and another.
 
         While a changed identity key waits to be accepted, the number is that of the new key: it
         is what the two users have to compare.
 
+        Args:
+            address: the other; see `remote_identity`.
+
         Raises:
-            NoSession: the address's identity key is not known yet.
+            NoSession: the other's identity key is not known yet.
         """
         return trusting.make_number(self._context, address)
 
