@@ -11,7 +11,7 @@ from e2ecross.device.recipient import recipient_address
 from e2ecross.device.sending import checked_message_id
 from e2ecross.state.context import Context
 from e2ecross.state.message_refs import ref_of
-from e2ecross.wire.content import Content, MessageRef
+from e2ecross.wire.content import AnyContent, MessageRef
 from e2ecross.wire.group import GroupId
 
 __all__ = ["Delivery", "Sent", "outgoing"]
@@ -69,7 +69,7 @@ class Sent:
     sender: Address | None = field(default=None, compare=False)
     peer: UserId | None = field(default=None, compare=False)
     sent_at_ms: int = field(default=0, compare=False)
-    content: Content | None = field(default=None, repr=False, compare=False)
+    content: AnyContent | None = field(default=None, repr=False, compare=False)
     moderator: bool = False
     group: GroupId | None = None
 

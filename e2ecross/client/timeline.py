@@ -27,7 +27,7 @@ from e2ecross.state.message import FailedMessage, Message
 from e2ecross.state.notice import Notice
 from e2ecross.wire.content import (
     Answer,
-    Content,
+    AnyContent,
     Delete,
     Edit,
     Framed,
@@ -176,7 +176,7 @@ class Timeline:
             return Fact(author, item.message_id, item.sent_at_ms, b"", item.content, addressee)
         return self._said(item, item.framed or item.content)
 
-    def _said(self, item: Message | Sent, content: Content | None) -> Fact | None:
+    def _said(self, item: Message | Sent, content: AnyContent | None) -> Fact | None:
         """A message that has a digest; None of what is nothing for a timeline."""
         ref = item.ref
         if ref is None:

@@ -54,7 +54,7 @@ from e2ecross.state.inbox import (
     walk_inbox,
 )
 from e2ecross.state.inbox_erasure import forget_marks, take_over, to_erase
-from e2ecross.state.message import ControlMessage, Message
+from e2ecross.state.message import ControlMessage, DeviceMessage
 from e2ecross.state.notice import Notice, NoticeKind
 from e2ecross.state.trust import require_identity
 from e2ecross.stores.base import Transaction
@@ -318,7 +318,9 @@ def _keep(context: Context, tx: Transaction, envelope: Envelope, received: Recei
         put_failure(context, tx, envelope, error, retrying=False)
 
 
-def _admit(context: Context, tx: Transaction, message: Message, now_ms: int) -> Admitted | None:
+def _admit(
+    context: Context, tx: Transaction, message: DeviceMessage, now_ms: int
+) -> Admitted | None:
     """Keep a message for the app, if it is to be handed over."""
     admitted = admit(context, tx, message, now_ms)
     if message.own_copy:

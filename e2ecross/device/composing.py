@@ -30,7 +30,7 @@ from e2ecross.errors import ContentRefused, InvalidArgument, LossyContent
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.capabilities import Capability, decode_capabilities
 from e2ecross.wire.content import (
-    Content,
+    AnyContent,
     Expiry,
     Framed,
     FramedContent,
@@ -73,8 +73,8 @@ class Draft(NamedTuple):
         allow_lossy: the user has agreed to what is lost.
     """
 
-    content: Content
-    blank: Content
+    content: AnyContent
+    blank: AnyContent
     expiry: Expiry | None = None
     view_once: bool = False
     fallback: str | None = None
@@ -96,12 +96,12 @@ class Composed(NamedTuple):
     """
 
     plan: Plan
-    content: Content
+    content: AnyContent
     sent_at_ms: int
 
 
 def draft_of(
-    content: Content,
+    content: AnyContent,
     *,
     expiry: Expiry | None = None,
     view_once: bool = False,
@@ -174,8 +174,8 @@ def capabilities_of(account: AccountRecord | None, address: Address) -> frozense
 
 
 def forms_for(
-    content: Content, account: AccountRecord | None, devices: Iterable[Address]
-) -> dict[Address, Content]:
+    content: AnyContent, account: AccountRecord | None, devices: Iterable[Address]
+) -> dict[Address, AnyContent]:
     """Return what each of these devices of another account gets; who gets nothing is not there.
 
     Nothing gets who does not obey what protects somebody, and who would see a delete as a text.
@@ -191,7 +191,7 @@ def forms_for(
     return {each: form for each, form in found.items() if form is not None}
 
 
-def _form_for(content: Framed, capabilities: frozenset[int]) -> Content | None:
+def _form_for(content: Framed, capabilities: frozenset[int]) -> AnyContent | None:
     needs = framed_needs(content.content, content.expiry, view_once=content.view_once)
     if any(need.protects and need not in capabilities for need in needs):
         return None

@@ -70,7 +70,7 @@ from e2ecross.state.trust import require_accepted_account
 from e2ecross.stores.base import Transaction
 from e2ecross.wire.account_records import AccountRecord
 from e2ecross.wire.content import (
-    Content,
+    AnyContent,
     EncodedContent,
     PayloadContent,
     Resent,
@@ -262,7 +262,7 @@ class Copying:
         ids: CopyIds,
         message: Composed,
         *,
-        kept: Content | EncodedContent | None,
+        kept: AnyContent | EncodedContent | None,
     ) -> Posted:
         """Encrypt the copies of a message; those that were not made, if some were before.
 
@@ -317,8 +317,8 @@ class Copying:
         return Posted(conversation, devices, tuple(copies), is_new, expired, seqs, message)
 
     def _forms(
-        self, peer: _Account, recipients: Sequence[Address], content: Content
-    ) -> dict[Address, Content]:
+        self, peer: _Account, recipients: Sequence[Address], content: AnyContent
+    ) -> dict[Address, AnyContent]:
         """Return what each device of the recipient gets; one that gets nothing is not there."""
         if peer.user == self._own.user:
             return dict.fromkeys(recipients, content)
@@ -345,7 +345,7 @@ class Copying:
         return Copy(waiting, is_alone=False, data=b"")
 
     def _parts(
-        self, peer: _Account, ids: CopyIds, content: Content, sent_at_ms: int
+        self, peer: _Account, ids: CopyIds, content: AnyContent, sent_at_ms: int
     ) -> tuple[_Part, _Part]:
         """Return what is in copies for devices of the recipient and for others of the own account.
 

@@ -23,14 +23,14 @@ from e2ecross.device.opening import Surroundings, create_device, import_device, 
 from e2ecross.errors import LocalError, RecordCorrupted, RemoteError
 from e2ecross.protocol.safety_number import SafetyNumber
 from e2ecross.state.context import Clock, Context, system_clock
-from e2ecross.state.message import ControlMessage, Message
+from e2ecross.state.message import ControlMessage, DeviceMessage
 from e2ecross.state.policy import Policy
 from e2ecross.state.session_store import SessionInfo
 from e2ecross.state.trust import RemoteIdentity
 from e2ecross.state.witness import Witness
 from e2ecross.stores.base import Store
 from e2ecross.wire.bundle import PreKeyBundle, PublishedKeys
-from e2ecross.wire.content import Content
+from e2ecross.wire.content import AnyContent
 from e2ecross.wire.envelope import Envelope, MessageKind
 
 __all__ = ["Device", "context_of"]
@@ -247,7 +247,7 @@ class Device(RawGroupCalls):
     # --- Messages ---------------------------------------------------------------------------
 
     def encrypt(
-        self, address: Address, content: Content, *, message_id: bytes | None = None
+        self, address: Address, content: AnyContent, *, message_id: bytes | None = None
     ) -> Envelope:
         """Encrypt content for a device. The session is saved before this returns.
 
@@ -263,7 +263,7 @@ class Device(RawGroupCalls):
         """
         return messages.encrypt(self._context, address, content, message_id)
 
-    def decrypt(self, envelope: Envelope | bytes) -> Message | ControlMessage:
+    def decrypt(self, envelope: Envelope | bytes) -> DeviceMessage | ControlMessage:
         """Authenticate and decrypt an envelope (or its encoding), and save what it changes.
 
         What goes in a frame is `Framed`; what the sender's `Client` asks is a `ControlMessage`.
@@ -274,7 +274,7 @@ class Device(RawGroupCalls):
         return messages.decrypt(self._context, envelope)
 
     def encrypt_many(
-        self, addresses: Iterable[Address], content: Content, *, progress: Progress | None = None
+        self, addresses: Iterable[Address], content: AnyContent, *, progress: Progress | None = None
     ) -> list[Envelope | LocalError | RecordCorrupted]:
         """Encrypt the same content for many devices, each under a message id of its own.
 
@@ -294,7 +294,7 @@ class Device(RawGroupCalls):
 
     def decrypt_many(
         self, envelopes: Iterable[Envelope | bytes], *, progress: Progress | None = None
-    ) -> list[Message | ControlMessage | RemoteError | RecordCorrupted]:
+    ) -> list[DeviceMessage | ControlMessage | RemoteError | RecordCorrupted]:
         """Authenticate and decrypt many envelopes; what they change is saved before this returns.
 
         Args:

@@ -12,6 +12,7 @@ from e2ecross.lazy import lazy_names
 if TYPE_CHECKING:
     from e2ecross.service.aio import AsyncClient
     from e2ecross.service.asgi import create_app
+    from e2ecross.service.async_group import AsyncGroup
     from e2ecross.service.credentials import CredentialCheck, make_credential
     from e2ecross.service.http_backend import HTTPBackend
     from e2ecross.service.limits import Rates, ServiceLimits
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient",
+    "AsyncGroup",
     "CredentialCheck",
     "HTTPBackend",
     "Metrics",
@@ -30,6 +32,7 @@ __all__ = [
 
 _HOMES: Final = {
     "AsyncClient": "e2ecross.service.aio",
+    "AsyncGroup": "e2ecross.service.async_group",
     "CredentialCheck": "e2ecross.service.credentials",
     "HTTPBackend": "e2ecross.service.http_backend",
     "Metrics": "e2ecross.service.metrics",

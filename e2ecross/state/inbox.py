@@ -28,7 +28,7 @@ from e2ecross.errors import (
 from e2ecross.state.context import Context
 from e2ecross.state.inbox_erasure import note_erasable
 from e2ecross.state.inbox_message import frame_of, message_from_record, message_to_record
-from e2ecross.state.message import FailedMessage, Message
+from e2ecross.state.message import DeviceMessage, FailedMessage, Message
 from e2ecross.state.notice import (
     Notice,
     NoticeKind,
@@ -80,7 +80,7 @@ ARRIVED: Final = b"arrived"
 _ITEMS: Final = Queue(Table.INBOX, b"")
 
 
-def put_message(context: Context, tx: Transaction, message: Message) -> None:
+def put_message(context: Context, tx: Transaction, message: DeviceMessage) -> None:
     """Keep a decrypted message, its content as it travelled, until it is confirmed."""
     number = _put(context, tx, message_to_record(message))
     frame = frame_of(message.content)

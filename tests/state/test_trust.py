@@ -7,6 +7,7 @@ import pytest
 
 from e2ecross import (
     Address,
+    AnyContent,
     Device,
     Message,
     Policy,
@@ -60,7 +61,9 @@ def reinstalled(address: Address) -> Device:
     return make_device(address, seed="reinstalled")
 
 
-def changed_pair(store: MemoryStore | None = None) -> tuple[Device, Device, Device, Message]:
+def changed_pair(
+    store: MemoryStore | None = None,
+) -> tuple[Device, Device, Device, Message[AnyContent]]:
     """Ana, who knows the old Budi, and has just got a message of the new one."""
     ana, old, new = make_device(ANA, store), make_device(BUDI), reinstalled(BUDI)
     introduce(ana, old)

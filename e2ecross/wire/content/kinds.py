@@ -47,6 +47,7 @@ from e2ecross.wire.limits import MAX_CONTENT_BODY_BYTES
 __all__ = [
     "GROUP_RESENT_NUMBER",
     "RESENT_NUMBER",
+    "AnyContent",
     "Content",
     "ControlAlone",
     "Framed",
@@ -175,9 +176,13 @@ class UnsupportedContent:
 FramedContent = Text | Media | Options | Reaction | Edit | Delete | Answer
 """What goes in a frame; a `Text` where it cannot go without."""
 
-Content = FramedContent | Bytes | Receipt | Framed | UnsupportedContent
-"""What an app sends and receives: the classes of kinds below 2^31. `Framed` is for who has a
-`Device` alone; a client frames what it sends, and hands over what was in the frame."""
+Content = FramedContent | Bytes | Receipt | UnsupportedContent
+"""What an app sends and receives by a `Client`, which frames what it sends, and hands over what was
+in the frame."""
+
+AnyContent = Content | Framed
+"""The same as it goes from device to device, with its frame where it has one: the classes of kinds
+below 2^31."""
 
 ControlAlone = (
     RetryRequest
@@ -195,7 +200,7 @@ ControlAlone = (
 """What clients tell each other that holds no other content."""
 
 
-def is_of_users(value: object) -> TypeGuard[Content]:
+def is_of_users(value: object) -> TypeGuard[AnyContent]:
     """Whether the value is a content of a kind below 2^31, known or not."""
     if isinstance(value, UnsupportedContent):
         return value.kind < FIRST_CONTROL_NUMBER
@@ -204,7 +209,7 @@ def is_of_users(value: object) -> TypeGuard[Content]:
     )
 
 
-def is_sendable(value: object) -> TypeGuard[Content]:
+def is_sendable(value: object) -> TypeGuard[AnyContent]:
     """Whether an app sends the value: what goes in a frame, and texts and bytes as they are."""
     return any(
         isinstance(value, kind.classes)
@@ -213,7 +218,7 @@ def is_sendable(value: object) -> TypeGuard[Content]:
     )
 
 
-def encode_alone(content: Content | ControlAlone) -> tuple[int, bytes]:
+def encode_alone(content: AnyContent | ControlAlone) -> tuple[int, bytes]:
     """Return kind and body (at most 69,632 bytes) of a content.
 
     Raises:
@@ -227,7 +232,7 @@ def encode_alone(content: Content | ControlAlone) -> tuple[int, bytes]:
     return row.number, row.encode(content)
 
 
-def decode_alone(kind: int, body: bytes) -> Content | ControlAlone:
+def decode_alone(kind: int, body: bytes) -> AnyContent | ControlAlone:
     """Read content of a kind that is in the table; carry that of any other.
 
     Raises:
@@ -241,7 +246,7 @@ def decode_alone(kind: int, body: bytes) -> Content | ControlAlone:
         return UnsupportedContent(kind, body)
     if frame is not None:
         return _framed(row, frame, body)
-    content: Content | ControlAlone = row.decode(body)
+    content: AnyContent | ControlAlone = row.decode(body)
     return content
 
 
@@ -288,7 +293,7 @@ def describe_inner(content: FramedContent) -> str:
     return text
 
 
-def opening_key_of(content: Content | ControlAlone) -> bytes | None:
+def opening_key_of(content: AnyContent | ControlAlone) -> bytes | None:
     """The key that the digest of a message is made under, 32 bytes; None: it has no digest.
 
     Of kinds 1 and 2 it is known to everybody: a group has no digest of them.
