@@ -336,12 +336,7 @@ class Device(RawGroupCalls):
     # --- The identities of others -----------------------------------------------------------
 
     def remote_identity(self, address: Recipient) -> RemoteIdentity | None:
-        """Return the keys known of a user, or None if nothing is.
-
-        Args:
-            address: a user, or its text, such as "instagram:budi", which stands for device 1; or an
-                address: of an account that has a list of its devices it stands for device 1, too.
-        """
+        """Return the keys known of a user, such as "instagram:budi", or of an address; or None."""
         return trusting.read_identity(self._context, address)
 
     def accept_identity(self, address: Recipient, identity_key: bytes) -> None:
@@ -351,7 +346,7 @@ class Device(RawGroupCalls):
         any `Client`.
 
         Args:
-            address: whose key; see `remote_identity`.
+            address: whose key: a user, which stands for device 1, or any address of the account.
             identity_key: 33 bytes. Exactly the key that waits, if a message has brought one up;
                 otherwise (a bundle was refused) the key that may be used from now on.
 
@@ -368,7 +363,7 @@ class Device(RawGroupCalls):
         up; the app is told (`Notice`).
 
         Args:
-            address: whose key; see `remote_identity`.
+            address: whose key; see `accept_identity`.
             identity_key: exactly the key that waits to be accepted, 33 bytes; no other will do.
 
         Raises:
@@ -380,7 +375,7 @@ class Device(RawGroupCalls):
         """Note that the user has compared the safety number with somebody.
 
         Args:
-            address: with whom; see `remote_identity`.
+            address: with whom; see `accept_identity`.
             identity_key: the accepted key that was compared, 33 bytes.
 
         Raises:
@@ -393,9 +388,6 @@ class Device(RawGroupCalls):
 
         While a changed identity key waits to be accepted, the number is that of the new key: it
         is what the two users have to compare.
-
-        Args:
-            address: the other; see `remote_identity`.
 
         Raises:
             NoSession: the other's identity key is not known yet.
