@@ -85,7 +85,7 @@ WIRE_FORMAT = DOCS / "wire-format.md"
 HOW_TO = DOCS / "how-to.md"
 STORAGE = DOCS / "storage.md"
 SERVICE = DOCS / "service.md"
-INDEXES = [DOCS / folder / "README.md" for folder in (".", "adr", "reference")]
+INDEXES = [DOCS / folder / "README.md" for folder in (".", "adr", "examples", "reference")]
 
 with_code = [path for path in DOCUMENTS if path.parent != ROOT and blocks(path, "python")]
 all_commands = sorted({command for path in DOCUMENTS for command in commands(path)})
