@@ -119,7 +119,7 @@ def draft_of(
     """
     if not is_sendable(content):
         name = type(content).__name__
-        raise InvalidArgument(f"content must be something that apps send, not {name}")
+        raise InvalidArgument(f'content must be what apps send, such as Text("halo"), not {name}')
     require_type("allow_lossy", allow_lossy, bool)
     require_type("view_once", view_once, bool)
     is_framed = in_group and isinstance(content, Text)
