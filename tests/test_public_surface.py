@@ -33,12 +33,10 @@ OPAQUE = {
     "e2ecross.wire.upload_records.UploadRecord",
     # What `confirm` finds an item by.
     "e2ecross.state.receipt.Receipt",
-    # What is anything with a `write`, a `ring`.
+    # What is anything with a `write`.
     "e2ecross.protocol.attachment_chunks.Sink",
-    "e2ecross.relay.relay.Bell",
-    # What a service asks a relay, and where its command writes.
+    # What a service asks a relay.
     "e2ecross.relay.depositing.DepositCall",
-    "e2ecross.service.request_log.RequestLog",
     # What clients tell each other: who has a `Device` alone drops a `ControlMessage`.
     "e2ecross.wire.content.conversation_states.ConversationStates",
     "e2ecross.wire.content.device_list_push.DeviceListPush",

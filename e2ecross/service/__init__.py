@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from e2ecross.service.http_backend import HTTPBackend
     from e2ecross.service.limits import Rates, ServiceLimits
     from e2ecross.service.metrics import Metrics
+    from e2ecross.service.request_log import RequestLog
 
 __all__ = [
     "AsyncClient",
@@ -25,6 +26,7 @@ __all__ = [
     "HTTPBackend",
     "Metrics",
     "Rates",
+    "RequestLog",
     "ServiceLimits",
     "create_app",
     "make_credential",
@@ -37,6 +39,7 @@ _HOMES: Final = {
     "HTTPBackend": "e2ecross.service.http_backend",
     "Metrics": "e2ecross.service.metrics",
     "Rates": "e2ecross.service.limits",
+    "RequestLog": "e2ecross.service.request_log",
     "ServiceLimits": "e2ecross.service.limits",
     "create_app": "e2ecross.service.asgi",
     "make_credential": "e2ecross.service.credentials",
